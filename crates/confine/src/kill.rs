@@ -1,0 +1,117 @@
+//! Ending a process tree, from its subreaper.
+//!
+//! A subreaper gets every orphan below it as its own child (`prctl(2)`, `PR_SET_CHILD_SUBREAPER`), so a
+//! process can leave its parent, its group and its session, but not the tree. Killing one process at a time
+//! loses against one that forks; so everything is stopped first, and only then killed, until the kernel says
+//! that there are no children left.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::program::Exit;
+
+/// Rounds of looking for processes that were started while the others were being stopped. A fork bomb is
+/// beaten in a handful; the bound keeps a broken `/proc` from holding us.
+const FREEZE_ROUNDS: usize = 64;
+
+/// What a look at our children found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reaped {
+    /// There are living children.
+    SomeLeft,
+    /// There are none, and so nothing of the tree is left.
+    NoneLeft,
+}
+
+/// Collects every child that has ended, and tells `on_exit` about each.
+pub(crate) fn reap(mut on_exit: impl FnMut(Pid, Exit)) -> Reaped {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, code)) => on_exit(pid, Exit::Code(code)),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => on_exit(pid, Exit::Signal(signal as i32)),
+            Ok(WaitStatus::StillAlive) => return Reaped::SomeLeft,
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return Reaped::NoneLeft,
+        }
+    }
+}
+
+/// Stops and then kills everything below `root`, which itself is left alone. Returns at once; the dead are to
+/// be [reaped](reap), and the call repeated until none are left.
+pub(crate) fn kill_descendants(root: Pid) {
+    let mut stopped = HashSet::new();
+    for _ in 0..FREEZE_ROUNDS {
+        let fresh: Vec<Pid> = descendants(root).into_iter().filter(|pid| !stopped.contains(pid)).collect();
+        if fresh.is_empty() {
+            break;
+        }
+        for pid in fresh {
+            // It may have ended meanwhile; then there is nothing to do.
+            let _ = kill(pid, Signal::SIGSTOP);
+            stopped.insert(pid);
+        }
+    }
+    for pid in stopped {
+        let _ = kill(pid, Signal::SIGKILL);
+    }
+}
+
+/// All living processes below `root`. Zombies are left out: they can start nothing and need no signal, and
+/// counting them would make a tree with many of them look as if it grew.
+fn descendants(root: Pid) -> Vec<Pid> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let mut children: HashMap<i32, Vec<(i32, bool)>> = HashMap::new();
+    for entry in entries.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        let Ok(stat) = fs::read(format!("/proc/{pid}/stat")) else {
+            continue;
+        };
+        if let Some((parent, zombie)) = parse_stat(&stat) {
+            children.entry(parent).or_default().push((pid, zombie));
+        }
+    }
+    let mut found = Vec::new();
+    let mut queue = vec![root.as_raw()];
+    while let Some(parent) = queue.pop() {
+        for (pid, zombie) in children.remove(&parent).unwrap_or_default() {
+            // A zombie thread-group leader can still have living threads, and children of theirs.
+            queue.push(pid);
+            if !zombie {
+                found.push(Pid::from_raw(pid));
+            }
+        }
+    }
+    found
+}
+
+/// Parent and whether it is a zombie, from `/proc/PID/stat`. The name in brackets is the program's to choose
+/// and may hold brackets and spaces, so the fields are counted from the last bracket (`proc_pid_stat(5)`).
+fn parse_stat(stat: &[u8]) -> Option<(i32, bool)> {
+    let after_name = stat.iter().rposition(|&byte| byte == b')')? + 1;
+    let fields = std::str::from_utf8(stat.get(after_name..)?).ok()?;
+    let mut fields = fields.split_ascii_whitespace();
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    Some((parent, state == "Z" || state == "X"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_process_name_does_not_confuse_the_walk() {
+        assert_eq!(parse_stat(b"12 (a) Z 1 (b) S 77 12 12 0"), Some((77, false)));
+        assert_eq!(parse_stat(b"12 (sleep) Z 5 12 12 0"), Some((5, true)));
+        assert_eq!(parse_stat(b"12 sleep"), None);
+    }
+}

@@ -1,0 +1,24 @@
+//! Start a program so that it can always be ended.
+//!
+//! Every program that Hearth runs (Chromium, kernels, shells, the agent-browser daemon) is started here and
+//! nowhere else. Between the server and the program stands a *shim*: the same executable in a mode of its own
+//! ([`run_shim`]), small and single-threaded, that is the subreaper of everything the program starts. It kills
+//! the whole tree when it is asked to, when its deadline passes, when the program has ended and left something
+//! behind, and when the server is gone, however that came about.
+//!
+//! A tour: [`Program`] says what to start, [`Launcher::start`] starts it and gives back a [`Tree`], the owner
+//! of everything that came out of it. `protocol` is what server and shim say to each other over one socket,
+//! `shim` is the other side of it, `kill` ends a tree, `sys` is the one place with `unsafe` code.
+//!
+//! This crate must not know what it starts: no browser, no language, no HTTP. Linux only.
+
+mod kill;
+mod launcher;
+mod program;
+mod protocol;
+mod shim;
+mod sys;
+
+pub use launcher::{Launcher, StartError, Tree};
+pub use program::{Exit, Program};
+pub use shim::{SHIM_ARGUMENT, run_shim};

@@ -1,0 +1,192 @@
+//! Trees of real processes that do not want to end. The shim is the built `hearth`, as in production.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use hearth_confine::{Exit, Launcher, Program, StartError, Tree};
+use tokio_util::task::TaskTracker;
+
+const BOUND: Duration = Duration::from_secs(10);
+
+fn launcher() -> Launcher {
+    let test = std::env::current_exe().expect("the test has a path");
+    let shim =
+        test.parent().and_then(|deps| deps.parent()).expect("tests live in target/<profile>/deps").join("hearth");
+    assert!(shim.exists(), "{} is missing: cargo build --release -p hearth-server", shim.display());
+    Launcher::new(shim, TaskTracker::new())
+}
+
+fn bash(script: &str) -> Program {
+    Program {
+        program: PathBuf::from("/bin/bash"),
+        args: vec!["-c".into(), script.into()],
+        env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        cwd: PathBuf::from("/"),
+        fds: Vec::new(),
+        deadline: None,
+    }
+}
+
+/// Starts `script` and returns with its tree and what it writes, read to the end of its output.
+async fn start(script: &str) -> (Tree, tokio::task::JoinHandle<String>) {
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let mut program = bash(script);
+    program.fds.push((1, OwnedFd::from(writer)));
+    let tree = launcher().start(program).await.expect("bash starts");
+    let output = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).expect("UTF-8");
+        text
+    });
+    (tree, output)
+}
+
+fn lives(pid: u32) -> bool {
+    let Ok(mut stat) = File::open(format!("/proc/{pid}/stat")) else { return false };
+    let mut text = String::new();
+    stat.read_to_string(&mut text).is_ok() && !text.contains(") Z ")
+}
+
+/// How many processes there are below `root`.
+fn descendants(root: u32) -> usize {
+    let mut parents = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let Some((head, tail)) = stat.rsplit_once(')') else { continue };
+        let pid = head.split(' ').next().and_then(|pid| pid.parse::<u32>().ok());
+        let parent = tail.split_ascii_whitespace().nth(1).and_then(|pid| pid.parse::<u32>().ok());
+        parents.extend(pid.zip(parent));
+    }
+    let mut below = vec![root];
+    let mut next = 0;
+    while let Some(&parent) = below.get(next) {
+        below.extend(parents.iter().filter(|&&(_, of)| of == parent).map(|&(pid, _)| pid));
+        next += 1;
+    }
+    below.len() - 1
+}
+
+async fn gone(tree: &Tree) -> Exit {
+    tokio::time::timeout(BOUND, tree.gone()).await.expect("the tree ends")
+}
+
+#[tokio::test]
+async fn an_exit_code_and_the_output_come_back() {
+    let (tree, output) = start("echo hello; exit 7").await;
+    assert_eq!(gone(&tree).await, Exit::Code(7));
+    assert_eq!(output.await.expect("read"), "hello\n");
+}
+
+#[tokio::test]
+async fn a_signal_is_told_as_one() {
+    let (tree, _output) = start("kill -TERM $$; sleep 100").await;
+    assert_eq!(gone(&tree).await, Exit::Signal(15));
+}
+
+#[tokio::test]
+async fn a_missing_program_is_one_clear_error() {
+    let mut program = bash("");
+    program.program = PathBuf::from("/nonexistent/program");
+    let error = launcher().start(program).await.expect_err("there is no such program");
+    assert!(matches!(error, StartError::Program { .. }), "{error:?}");
+    assert_eq!(error.to_string(), "cannot start /nonexistent/program: No such file or directory (os error 2)");
+}
+
+#[tokio::test]
+async fn what_a_program_leaves_behind_ends_with_it() {
+    let script = "exec 5< <(setsid bash -c 'echo $$; exec sleep 1000'); read pid <&5; echo $pid; (setsid sleep 1001 &)";
+    let (tree, output) = start(script).await;
+    assert_eq!(gone(&tree).await, Exit::Code(0));
+    let daemon: u32 = output.await.expect("the pipe closes").trim().parse().expect("a pid");
+    assert!(!lives(daemon));
+}
+
+#[tokio::test]
+async fn stopped_and_double_forked_processes_are_killed() {
+    let script = "(setsid bash -c 'echo $$; kill -STOP $$' &) ; echo $$; kill -STOP $$";
+    let (tree, output) = start(script).await;
+    tree.kill();
+    gone(&tree).await;
+    for pid in output.await.expect("the pipe closes").split_whitespace() {
+        assert!(!lives(pid.parse().expect("a pid")));
+    }
+}
+
+#[tokio::test]
+async fn a_fork_bomb_is_beaten() {
+    // Eight generations of two; the last one goes on starting processes for as long as it lives.
+    let script = "f() { [ $1 -gt 0 ] || while :; do sleep 0.01 & wait; done; f $(($1-1)) & f $(($1-1)) & wait; }; f 7";
+    let (tree, output) = start(script).await;
+    let program = tree.program_pid();
+    let started = Instant::now();
+    while descendants(program) < 200 {
+        assert!(started.elapsed() < BOUND, "the bomb does not grow");
+        tokio::task::yield_now().await;
+    }
+    tree.kill();
+    gone(&tree).await;
+    tokio::time::timeout(BOUND, output).await.expect("nobody holds the pipe any more").expect("read");
+}
+
+#[tokio::test]
+async fn the_deadline_is_kept_by_the_shim() {
+    let mut program = bash("trap '' TERM INT HUP; while :; do :; done");
+    program.deadline = Some(Duration::from_millis(300));
+    let tree = launcher().start(program).await.expect("bash starts");
+    assert_eq!(gone(&tree).await, Exit::Signal(9));
+}
+
+#[tokio::test]
+async fn a_stopped_shim_is_woken_to_kill() {
+    let (tree, _output) = start("sleep 1000").await;
+    let shim = nix::unistd::Pid::from_raw(i32::try_from(tree.shim_pid()).expect("a pid"));
+    nix::sys::signal::kill(shim, nix::sys::signal::Signal::SIGSTOP).expect("it is ours");
+    tree.kill();
+    gone(&tree).await;
+    assert!(!lives(tree.program_pid()));
+}
+
+#[tokio::test]
+async fn a_killed_shim_takes_the_program_with_it() {
+    let (tree, output) = start("exec sleep 1000").await;
+    let shim = nix::unistd::Pid::from_raw(i32::try_from(tree.shim_pid()).expect("a pid"));
+    nix::sys::signal::kill(shim, nix::sys::signal::Signal::SIGKILL).expect("it is ours");
+    assert_eq!(gone(&tree).await, Exit::Lost);
+    tokio::time::timeout(BOUND, output).await.expect("the pipe closes with the program").expect("read");
+}
+
+#[tokio::test]
+async fn a_dropped_tree_is_killed() {
+    let (tree, output) = start("echo $$; sleep 1000").await;
+    let pid = tree.program_pid();
+    drop(tree);
+    tokio::time::timeout(BOUND, output).await.expect("the pipe closes when all are dead").expect("read");
+    assert!(!lives(pid));
+}
+
+#[tokio::test]
+async fn the_environment_is_the_given_one_for_the_program_and_empty_for_the_shim() {
+    let (tree, output) = start("env; cat /proc/$PPID/environ | wc -c; ls /proc/self/fd | wc -l").await;
+    gone(&tree).await;
+    let output = output.await.expect("read");
+    let mut lines: Vec<&str> = output.lines().filter(|line| !line.starts_with("_=")).collect();
+    lines.sort_unstable();
+    // ls itself has 0, 1, 2 and the folder that it reads.
+    assert_eq!(lines, ["0", "4", "PATH=/usr/bin:/bin", "PWD=/", "SHLVL=1"]);
+}
+
+#[tokio::test]
+async fn given_descriptors_arrive_at_their_numbers() {
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let mut program = bash("echo three >&3; echo five >&5");
+    program.fds.push((3, OwnedFd::from(writer.try_clone().expect("a duplicate"))));
+    program.fds.push((5, OwnedFd::from(writer)));
+    let tree = launcher().start(program).await.expect("bash starts");
+    assert_eq!(gone(&tree).await, Exit::Code(0));
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("UTF-8");
+    assert_eq!(text, "three\nfive\n");
+}

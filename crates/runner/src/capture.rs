@@ -1,0 +1,104 @@
+//! Keeping the head and the tail of a stream within a bound.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+
+/// The first and the last half of `limit_bytes` of what is pushed; the middle is counted and dropped.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    limit_bytes: usize,
+    head: Vec<u8>,
+    tail: VecDeque<u8>,
+    dropped_bytes: usize,
+}
+
+impl Capture {
+    pub fn new(limit_bytes: usize) -> Capture {
+        Capture { limit_bytes, head: Vec::new(), tail: VecDeque::new(), dropped_bytes: 0 }
+    }
+
+    pub fn push(&mut self, bytes: &[u8]) {
+        let head_limit = self.limit_bytes / 2;
+        let to_head = bytes.len().min(head_limit.saturating_sub(self.head.len()));
+        let (head, rest) = bytes.split_at(to_head);
+        self.head.extend_from_slice(head);
+        self.tail.extend(rest);
+        let tail_limit = self.limit_bytes - head_limit;
+        let over = self.tail.len().saturating_sub(tail_limit);
+        self.tail.drain(..over);
+        self.dropped_bytes += over;
+    }
+
+    /// The text, and whether something is missing from it.
+    pub fn finish(mut self) -> (String, bool) {
+        if self.dropped_bytes == 0 {
+            self.head.extend(self.tail);
+            return (into_text(self.head), false);
+        }
+        let whole_head = whole_characters(&self.head);
+        let mut dropped = self.dropped_bytes + self.head.len() - whole_head;
+        self.head.truncate(whole_head);
+        while self.tail.front().is_some_and(|&byte| is_continuation(byte)) && self.tail.len() > 1 {
+            self.tail.pop_front();
+            dropped += 1;
+        }
+        let mut text = into_text(self.head);
+        let _ = write!(text, "\n… [{dropped} bytes dropped] …\n");
+        text.push_str(&into_text(self.tail.into()));
+        (text, true)
+    }
+}
+
+fn into_text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+fn is_continuation(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
+}
+
+/// How many of `bytes` there are without a last character that was cut in two.
+fn whole_characters(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => bytes.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capture(limit_bytes: usize, parts: &[&str]) -> (String, bool) {
+        let mut capture = Capture::new(limit_bytes);
+        for part in parts {
+            capture.push(part.as_bytes());
+        }
+        capture.finish()
+    }
+
+    #[test]
+    fn what_fits_is_kept_as_it_is() {
+        assert_eq!(capture(10, &["abcd", "efg", "hij"]), ("abcdefghij".into(), false));
+        assert_eq!(capture(10, &[]), (String::new(), false));
+    }
+
+    #[test]
+    fn the_middle_of_what_does_not_fit_is_dropped() {
+        assert_eq!(capture(10, &["abcdef", "ghijk"]), ("abcde\n… [1 bytes dropped] …\nghijk".into(), true));
+        assert_eq!(capture(4, &["a", "b", "c", "d", "e", "f"]), ("ab\n… [2 bytes dropped] …\nef".into(), true));
+    }
+
+    #[test]
+    fn characters_are_not_cut_in_two() {
+        // Two bytes each, an odd border on both sides.
+        assert_eq!(capture(6, &["ääääää"]), ("ä\n… [8 bytes dropped] …\nä".into(), true));
+    }
+
+    #[test]
+    fn invalid_utf8_is_replaced() {
+        let mut capture = Capture::new(100);
+        capture.push(b"a\xffb");
+        assert_eq!(capture.finish(), ("a\u{fffd}b".into(), false));
+    }
+}

@@ -1,0 +1,134 @@
+//! The language between a kernel and us: a big-endian `u32` with the length, then that many bytes of JSON.
+//!
+//! It travels over descriptors of its own. User code shares the kernel's process and can write to them as
+//! well, so whatever comes in is hostile: lengths are bounded, and what makes no sense ends the kernel.
+
+use bytes::{Buf, BytesMut};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+
+/// To a kernel.
+#[derive(Debug, Serialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub(crate) enum Request<'a> {
+    /// Where the browser is; sent once, first.
+    Attach { endpoint: &'a str },
+    /// Run this.
+    Run { id: u64, code: &'a str, target: Option<&'a str>, limit: usize },
+}
+
+impl Request<'_> {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut frame = vec![0; 4];
+        serde_json::to_writer(&mut frame, self).expect("plain data is always JSON");
+        let length = u32::try_from(frame.len() - 4).expect("code is bounded far below 4 GiB");
+        frame[..4].copy_from_slice(&length.to_be_bytes());
+        frame
+    }
+}
+
+/// From a kernel.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub(crate) enum Reply {
+    /// It is up.
+    Ready,
+    /// The cell ended.
+    Done { id: u64, value: Option<String>, error: Option<String>, truncated: bool },
+    /// The cell was not started.
+    Failed { id: u64, message: String },
+}
+
+/// Why nothing more can be read from a kernel.
+#[derive(Debug, Error)]
+pub(crate) enum FrameError {
+    #[error("the kernel closed its control channel")]
+    Closed,
+    #[error("the kernel sent a message that is too long ({0} bytes)")]
+    TooLong(usize),
+    #[error("the kernel sent a message that makes no sense")]
+    Malformed,
+}
+
+/// Reads replies.
+pub(crate) struct ReplyReader {
+    pipe: pipe::Receiver,
+    buffer: BytesMut,
+    /// The longest message that is accepted.
+    pub limit_bytes: usize,
+}
+
+impl ReplyReader {
+    pub fn new(pipe: pipe::Receiver) -> ReplyReader {
+        ReplyReader { pipe, buffer: BytesMut::with_capacity(4096), limit_bytes: 64 * 1024 }
+    }
+
+    /// The next reply. Cancel safe: what was read stays in the buffer.
+    pub async fn next(&mut self) -> Result<Reply, FrameError> {
+        loop {
+            if let Some(reply) = take_reply(&mut self.buffer, self.limit_bytes)? {
+                return Ok(reply);
+            }
+            match self.pipe.read_buf(&mut self.buffer).await {
+                Ok(0) | Err(_) => return Err(FrameError::Closed),
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+fn take_reply(buffer: &mut BytesMut, limit_bytes: usize) -> Result<Option<Reply>, FrameError> {
+    let Some(&prefix) = buffer.first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let length = u32::from_be_bytes(prefix) as usize;
+    if length > limit_bytes {
+        return Err(FrameError::TooLong(length));
+    }
+    if buffer.len() < 4 + length {
+        buffer.reserve(4 + length - buffer.len());
+        return Ok(None);
+    }
+    buffer.advance(4);
+    let message = buffer.split_to(length);
+    serde_json::from_slice(&message).map(Some).map_err(|_| FrameError::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(json: &str) -> Vec<u8> {
+        let length = u32::try_from(json.len()).expect("short");
+        [&length.to_be_bytes()[..], json.as_bytes()].concat()
+    }
+
+    #[test]
+    fn replies_are_read_whole_however_they_arrive() {
+        let bytes = [frame(r#"{"op":"ready"}"#), frame(r#"{"op":"failed","id":3,"message":"no"}"#)].concat();
+        let mut buffer = BytesMut::new();
+        let mut replies = Vec::new();
+        for byte in bytes {
+            buffer.extend_from_slice(&[byte]);
+            replies.extend(take_reply(&mut buffer, 1000).expect("well formed"));
+        }
+        assert_eq!(replies, [Reply::Ready, Reply::Failed { id: 3, message: "no".into() }]);
+    }
+
+    #[test]
+    fn a_length_beyond_the_limit_and_nonsense_are_refused() {
+        let mut long = BytesMut::from(&[0xff, 0xff, 0xff, 0xff][..]);
+        assert!(matches!(take_reply(&mut long, 1000), Err(FrameError::TooLong(_))));
+        let mut nonsense = BytesMut::from(&frame(r#"{"op":"dance"}"#)[..]);
+        assert!(matches!(take_reply(&mut nonsense, 1000), Err(FrameError::Malformed)));
+    }
+
+    #[test]
+    fn a_run_request_has_its_length_in_front() {
+        let frame = Request::Run { id: 1, code: "1", target: None, limit: 5 }.encode();
+        let json = r#"{"op":"run","id":1,"code":"1","target":null,"limit":5}"#;
+        assert_eq!(frame, self::frame(json));
+    }
+}

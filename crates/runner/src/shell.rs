@@ -1,0 +1,122 @@
+//! One fresh bash for one run.
+
+use std::io::{self, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hearth_confine::{Exit, Launcher, Program, Tree};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::outcome::{Ended, Interruption, Outcome, Run, RunError};
+use crate::output::Output;
+
+/// How much longer than the deadline the shim waits before it kills on its own: it is there for a server that
+/// hangs, and must not be the first.
+const SHIM_MARGIN: Duration = Duration::from_millis(500);
+
+/// How long the end of a killed tree is waited for; the answer has to leave within a second of the deadline.
+pub(crate) const KILL_BOUND: Duration = Duration::from_millis(700);
+
+/// Linux takes a single argument of up to 128 KiB with its final NUL (`MAX_ARG_STRLEN`, `execve(2)`).
+const ARGUMENT_BYTES: usize = 128 * 1024;
+
+/// What a shell is started with.
+#[derive(Clone, Debug)]
+pub struct ShellProgram {
+    /// The bash executable.
+    pub program: PathBuf,
+    /// The whole environment.
+    pub env: Vec<(String, String)>,
+    /// The working directory.
+    pub cwd: PathBuf,
+}
+
+/// Runs `run.source` in a bash of its own. Whatever the shell started ends with it. Dropping the future kills
+/// everything.
+pub async fn run_shell(launcher: &Launcher, shell: ShellProgram, mut run: Run) -> Result<Outcome, RunError> {
+    let started = Instant::now();
+    let (mut output, ends) = Output::new().map_err(RunError::Pipe)?;
+    output.begin(run.max_output_bytes);
+    let mut fds = vec![(1, ends.stdout), (2, ends.stderr)];
+    let args = if let Some(args) = plan_arguments(&run.source) {
+        args
+    } else {
+        fds.push((3, in_memory(&run.source).map_err(RunError::Pipe)?));
+        vec!["-c".to_owned(), "source /dev/fd/3".to_owned()]
+    };
+    let left = run.deadline.saturating_duration_since(started);
+    let deadline = Some(left + SHIM_MARGIN);
+    let program = Program { program: shell.program, args, env: shell.env, cwd: shell.cwd, fds, deadline };
+    let tree = launcher.start(program).await?;
+    let ended = watch(&tree, &mut output, &mut run).await;
+    settle(&tree, &mut output).await;
+    let (stdout, stderr, truncated) = output.finish();
+    Ok(Outcome { stdout, stderr, ended, truncated, duration: started.elapsed() })
+}
+
+/// The one loop that decides how a shell ends.
+async fn watch(tree: &Tree, output: &mut Output, run: &mut Run) -> Ended {
+    loop {
+        tokio::select! {
+            exit = tree.exited() => return Ended::Exited(exit),
+            () = output.read() => {}
+            () = sleep_until(run.deadline) => {
+                tree.kill();
+                return Ended::Deadline;
+            }
+            interruption = interrupted(&mut run.interruption) => {
+                tree.kill();
+                return Ended::Interrupted(interruption);
+            }
+        }
+    }
+}
+
+/// Waits until nothing of the tree is left, reading on meanwhile.
+pub(crate) async fn settle(tree: &Tree, output: &mut Output) -> Option<Exit> {
+    let gone = async {
+        loop {
+            tokio::select! {
+                exit = tree.gone() => return exit,
+                () = output.read() => {}
+            }
+        }
+    };
+    timeout(KILL_BOUND, gone).await.ok()
+}
+
+/// Waits for a reason to end early. Cancel safe.
+pub(crate) async fn interrupted(interruption: &mut tokio::sync::watch::Receiver<Option<Interruption>>) -> Interruption {
+    match interruption.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
+        Ok(Some(reason)) => reason,
+        // Whoever could interrupt is gone: it will not happen.
+        Ok(None) | Err(_) => std::future::pending().await,
+    }
+}
+
+/// `bash -c SOURCE`, or none when the source is no possible argument.
+fn plan_arguments(source: &str) -> Option<Vec<String>> {
+    let possible = source.len() < ARGUMENT_BYTES && !source.contains('\0');
+    possible.then(|| vec!["-c".to_owned(), source.to_owned()])
+}
+
+fn in_memory(source: &str) -> io::Result<OwnedFd> {
+    let mut file = std::fs::File::from(memfd_create(c"source", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(source.as_bytes())?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_is_no_argument_goes_through_a_file() {
+        assert_eq!(plan_arguments("echo"), Some(vec!["-c".to_owned(), "echo".to_owned()]));
+        assert_eq!(plan_arguments("a\0b"), None);
+        assert_eq!(plan_arguments(&"x".repeat(ARGUMENT_BYTES)), None);
+    }
+}
