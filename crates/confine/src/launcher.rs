@@ -94,6 +94,7 @@ impl Launcher {
         let stream = UnixStream::from_std(ours)?;
         // When the start fails half-way, dropping the socket is what ends the shim, and the runtime reaps it.
         let child = Command::new(self.shim.as_ref())
+            .arg0("hearth")
             .arg(SHIM_ARGUMENT)
             .env_clear()
             .current_dir("/")
@@ -179,6 +180,11 @@ impl Tree {
     /// The process id of the shim.
     pub fn shim_pid(&self) -> u32 {
         self.shim_pid.unsigned_abs()
+    }
+
+    /// Whether the program itself still runs, as far as is known.
+    pub fn is_running(&self) -> bool {
+        self.state.borrow().exit.is_none() && self.state.has_changed().is_ok()
     }
 
     /// Kills the whole tree with SIGKILL; stopped, daemonised and forking processes too. Returns at once and

@@ -1,0 +1,30 @@
+# The two commands are `make run` and `make test`; both set up what is missing first.
+# CARGO_TARGET_DIR and CARGO_BUILD_JOBS are cargo's own variables and are respected.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help run test check setup build
+
+# The whole workspace is selected and one binary built: so `run` and `test` agree on the features of
+# every dependency and share one compilation. `-p hearth-server` would compile most of them a second time.
+BUILD = cargo build --release --locked --workspace --bin hearth
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
+
+run: build ## set up, build and serve on 127.0.0.1:3010 (options: make run ARGS="--listen 127.0.0.1:4000")
+	@exec "$${CARGO_TARGET_DIR:-target}/release/hearth" serve $(ARGS)
+
+test: build ## set up, build and run all tests
+	@scripts/test
+
+check: ## formatting and lints, warnings denied
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+
+setup: ## install what user code runs on: Chromium, the playwright wheel, agent-browser
+	@scripts/setup
+
+build: setup
+	@command -v cargo >/dev/null || { echo "cargo is not on the PATH; install Rust 1.95 or newer, from https://rustup.rs" >&2; exit 1; }
+	$(BUILD)

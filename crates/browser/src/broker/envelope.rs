@@ -1,0 +1,368 @@
+//! The outside of a CDP message: id, method, session, and the params or result as raw JSON that nobody here
+//! looks into. Strict on the way in; on the way out every message is written anew, so that not one byte of a
+//! client's envelope reaches the browser. Pure.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// JSON-RPC's codes, as Chromium uses them.
+pub(crate) const PARSE_ERROR: i32 = -32700;
+/// See [`PARSE_ERROR`].
+pub(crate) const INVALID_REQUEST: i32 = -32600;
+/// Chromium's code for what a target or the browser refuses.
+pub(crate) const REFUSED: i32 = -32000;
+/// Chromium's code for a session that is not there.
+pub(crate) const NO_SESSION: i32 = -32001;
+
+/// Chromium's parser gives up at 300 levels, and then answers without an id. Two levels are the envelope's.
+const MAX_DEPTH: usize = 290;
+
+/// A call from a client.
+#[derive(Debug)]
+pub(crate) struct ClientCall<'a> {
+    /// Any integer; negative ones and duplicates are legal (Playwright sends -9999 over and over).
+    pub(crate) id: i64,
+    /// Unescaped, so that `Browser\u002eclose` is what it is.
+    pub(crate) method: Cow<'a, str>,
+    /// None when it is missing, null or empty.
+    pub(crate) session: Option<Cow<'a, str>>,
+    /// A JSON object.
+    pub(crate) params: Option<&'a RawValue>,
+}
+
+/// Why a client's message is no call.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadCall {
+    /// Told back when it could be read.
+    pub(crate) id: Option<i64>,
+    pub(crate) code: i32,
+    pub(crate) message: &'static str,
+}
+
+#[derive(Deserialize)]
+struct RawCall<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow, rename = "sessionId")]
+    session: Option<&'a RawValue>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> ClientCall<'a> {
+    /// Parses one WebSocket message. Serde refuses duplicate members, raw control characters in strings
+    /// (NUL, which would end the frame, is one of them) and anything after the object.
+    pub(crate) fn parse(text: &'a str) -> Result<ClientCall<'a>, BadCall> {
+        if !text.trim_ascii_start().starts_with('{') {
+            // Serde would take an array for a struct.
+            return Err(BadCall { id: None, code: PARSE_ERROR, message: "Message must be a JSON object" });
+        }
+        let raw: RawCall<'a> = serde_json::from_str(text).map_err(|error| {
+            let (code, message) = if error.is_data() {
+                (INVALID_REQUEST, "Message has a member twice")
+            } else {
+                (PARSE_ERROR, "Message must be valid JSON")
+            };
+            BadCall { id: None, code, message }
+        })?;
+        let id = raw.id.and_then(|id| id.get().parse().ok());
+        let invalid = |message| BadCall { id, code: INVALID_REQUEST, message };
+        let read = |raw: &'a RawValue| serde_json::from_str::<Text<'a>>(raw.get()).map(|text| text.0);
+        let id = id.ok_or_else(|| invalid("Message must have integer 'id' property"))?;
+        let method = raw
+            .method
+            .and_then(|method| read(method).ok())
+            .ok_or_else(|| invalid("Message must have string 'method' property"))?;
+        let session = raw
+            .session
+            .map(read)
+            .transpose()
+            .map_err(|_| invalid("Message may have string 'sessionId' property"))?
+            .filter(|session| !session.is_empty());
+        if raw.params.is_some_and(|params| !params.get().starts_with('{')) {
+            return Err(invalid("Message may have object 'params' property"));
+        }
+        if raw.params.is_some_and(|params| is_too_deep(params.get())) {
+            return Err(invalid("Message is nested too deeply"));
+        }
+        Ok(ClientCall { id, method, session, params: raw.params })
+    }
+}
+
+/// Whether `json`, which is valid, has more than [`MAX_DEPTH`] levels.
+fn is_too_deep(json: &str) -> bool {
+    let bytes = json.as_bytes();
+    // Most messages are answered by this, which the compiler turns into a few wide instructions.
+    if bytes.iter().filter(|&&byte| byte == b'{' || byte == b'[').count() <= MAX_DEPTH {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for &byte in bytes {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
+}
+
+/// A message from the browser: a reply when `id` is there, an event when `method` is.
+#[derive(Debug, Deserialize)]
+pub(crate) struct BrowserMessage<'a> {
+    pub(crate) id: Option<i32>,
+    #[serde(borrow)]
+    pub(crate) method: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) params: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) error: Option<&'a RawValue>,
+    #[serde(borrow, rename = "sessionId")]
+    pub(crate) session: Option<Cow<'a, str>>,
+}
+
+impl<'a> BrowserMessage<'a> {
+    pub(crate) fn parse(frame: &'a str) -> Result<BrowserMessage<'a>, serde_json::Error> {
+        serde_json::from_str(frame)
+    }
+
+    /// What a reply says.
+    pub(crate) fn answer(&self) -> Answer<'a> {
+        match self.error {
+            Some(error) => Answer::Error(error),
+            None => Answer::Result(self.result),
+        }
+    }
+}
+
+/// A reply's content.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answer<'a> {
+    Result(Option<&'a RawValue>),
+    Error(&'a RawValue),
+}
+
+/// Room for everything around the params or result.
+const ENVELOPE_BYTES: usize = 128;
+
+/// A frame for the browser, its NUL included.
+pub(crate) fn frame(id: i32, method: &str, params: Option<&str>, session: Option<&str>) -> Vec<u8> {
+    let size = ENVELOPE_BYTES + method.len() + params.map_or(0, str::len);
+    let mut out = String::with_capacity(size);
+    out.push_str("{\"id\":");
+    out.push_str(&id.to_string());
+    out.push_str(",\"method\":");
+    push_string(&mut out, method);
+    if let Some(params) = params {
+        out.push_str(",\"params\":");
+        out.push_str(params);
+    }
+    push_session(&mut out, session);
+    out.push_str("}\0");
+    out.into_bytes()
+}
+
+/// A reply for a client, with the client's own id and session.
+pub(crate) fn reply(id: i64, answer: Answer<'_>, session: Option<&str>) -> String {
+    let (name, content) = match answer {
+        Answer::Result(result) => ("result", result.map_or("{}", RawValue::get)),
+        Answer::Error(error) => ("error", error.get()),
+    };
+    let mut out = String::with_capacity(ENVELOPE_BYTES + content.len());
+    out.push_str("{\"id\":");
+    out.push_str(&id.to_string());
+    out.push_str(",\"");
+    out.push_str(name);
+    out.push_str("\":");
+    out.push_str(content);
+    push_session(&mut out, session);
+    out.push('}');
+    out
+}
+
+/// An error of our own for a client.
+pub(crate) fn failure(id: Option<i64>, code: i32, message: &str, session: Option<&str>) -> String {
+    #[derive(Serialize)]
+    struct Failure<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<i64>,
+        error: Reason<'a>,
+        #[serde(rename = "sessionId", skip_serializing_if = "Option::is_none")]
+        session: Option<&'a str>,
+    }
+    #[derive(Serialize)]
+    struct Reason<'a> {
+        code: i32,
+        message: &'a str,
+    }
+    serde_json::to_string(&Failure { id, error: Reason { code, message }, session })
+        .expect("numbers and strings are always JSON")
+}
+
+/// An event of a client's root session: told without a session, as the client knows of none.
+pub(crate) fn root_event(method: &str, params: Option<&RawValue>) -> String {
+    let params = params.map_or("{}", RawValue::get);
+    let mut out = String::with_capacity(ENVELOPE_BYTES + params.len());
+    out.push_str("{\"method\":");
+    push_string(&mut out, method);
+    out.push_str(",\"params\":");
+    out.push_str(params);
+    out.push('}');
+    out
+}
+
+fn push_session(out: &mut String, session: Option<&str>) {
+    if let Some(session) = session {
+        out.push_str(",\"sessionId\":");
+        push_string(out, session);
+    }
+}
+
+/// Method names and session ids hardly ever need escaping.
+fn push_string(out: &mut String, text: &str) {
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-' || byte == b'_') {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&serde_json::to_string(text).expect("a string is always JSON"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> (Option<i64>, i32) {
+        let bad = ClientCall::parse(text).expect_err(text);
+        (bad.id, bad.code)
+    }
+
+    #[test]
+    fn a_call_is_read_whole() {
+        let call = ClientCall::parse(r#" {"id":-9999,"method":"A.b","params":{"x":[1]},"sessionId":"S"} "#)
+            .expect("a call");
+        assert_eq!((call.id, &*call.method, call.session.as_deref()), (-9999, "A.b", Some("S")));
+        assert_eq!(call.params.map(RawValue::get), Some(r#"{"x":[1]}"#));
+    }
+
+    #[test]
+    fn the_method_is_unescaped() {
+        let call = ClientCall::parse(r#"{"id":1,"method":"Browser\u002eclose"}"#).expect("a call");
+        assert_eq!(call.method, "Browser.close");
+    }
+
+    #[test]
+    fn no_session_null_and_empty_are_the_same() {
+        for text in [
+            r#"{"id":1,"method":"A.b"}"#,
+            r#"{"id":1,"method":"A.b","sessionId":null}"#,
+            r#"{"id":1,"method":"A.b","sessionId":""}"#,
+        ] {
+            assert_eq!(ClientCall::parse(text).expect("a call").session, None);
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_object_is_a_parse_error() {
+        for text in ["", "x", "[1,\"Browser.close\",\"S\",{}]", "{\"id\":1", "{\"id\":1} x", "\u{0}{}"] {
+            assert_eq!(refusal(text), (None, PARSE_ERROR), "{text}");
+        }
+    }
+
+    #[test]
+    fn nul_gets_in_neither_in_strings_nor_between_tokens() {
+        for text in [
+            "{\"id\":1,\"method\":\"A.b\u{0}\"}",
+            "{\"id\":1,\"method\":\"A.b\",\"params\":{\"x\":\"\u{0}\"}}",
+            "{\"id\":1,\u{0}\"method\":\"A.b\"}",
+            "{\"id\":1,\"method\":\"A.b\",\"params\":{}\u{0}}",
+        ] {
+            assert_eq!(refusal(text), (None, PARSE_ERROR), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_member_twice_is_refused() {
+        for text in [
+            r#"{"id":1,"method":"A.b","method":"Browser.close"}"#,
+            r#"{"id":1,"id":2,"method":"A.b"}"#,
+            r#"{"id":1,"method":"A.b","sessionId":"S","session\u0049d":"T"}"#,
+        ] {
+            assert_eq!(refusal(text), (None, INVALID_REQUEST), "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_are_integers() {
+        for id in ["\"1\"", "1.5", "1e3", "null", "{}", "99999999999999999999"] {
+            assert_eq!(refusal(&format!(r#"{{"id":{id},"method":"A.b"}}"#)), (None, INVALID_REQUEST), "{id}");
+        }
+        assert_eq!(refusal(r#"{"method":"A.b"}"#), (None, INVALID_REQUEST));
+    }
+
+    #[test]
+    fn other_members_have_their_types_and_the_id_is_told_back() {
+        for rest in [r#""method":5"#, r#""x":1"#, r#""method":"A.b","sessionId":5"#, r#""method":"A.b","params":[]"#] {
+            assert_eq!(refusal(&format!(r#"{{"id":7,{rest}}}"#)), (Some(7), INVALID_REQUEST), "{rest}");
+        }
+    }
+
+    #[test]
+    fn nesting_that_chromium_cannot_answer_is_refused() {
+        let nested = |levels: usize| {
+            let text = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+            format!(r#"{{"id":7,"method":"A.b","params":{{"s":"\"[","x":{text}}}}}"#)
+        };
+        assert!(ClientCall::parse(&nested(MAX_DEPTH - 1)).is_ok());
+        assert_eq!(refusal(&nested(MAX_DEPTH)), (Some(7), INVALID_REQUEST));
+        let wide = format!(r#"{{"id":7,"method":"A.b","params":{{"x":[{}[]]}}}}"#, "[],".repeat(1000));
+        assert!(ClientCall::parse(&wide).is_ok());
+    }
+
+    #[test]
+    fn a_frame_holds_the_four_members_and_one_nul_at_its_end() {
+        let frame = frame(5, "A.b\"\n", Some(r#"{"x":1}"#), Some("S"));
+        assert_eq!(frame, b"{\"id\":5,\"method\":\"A.b\\\"\\n\",\"params\":{\"x\":1},\"sessionId\":\"S\"}\0");
+        assert_eq!(super::frame(5, "A.b", None, None), b"{\"id\":5,\"method\":\"A.b\"}\0");
+    }
+
+    #[test]
+    fn a_reply_carries_the_clients_own_id_and_session() {
+        let message = BrowserMessage::parse(r#"{"id":5,"result":{"a":"\u0000"},"sessionId":"X"}"#).expect("a reply");
+        assert_eq!(reply(-1, message.answer(), Some("S")), r#"{"id":-1,"result":{"a":"\u0000"},"sessionId":"S"}"#);
+        let message = BrowserMessage::parse(r#"{"id":5,"error":{"code":-32001,"message":"m"}}"#).expect("a reply");
+        assert_eq!(reply(3, message.answer(), None), r#"{"id":3,"error":{"code":-32001,"message":"m"}}"#);
+    }
+
+    #[test]
+    fn a_failure_without_an_id_has_none() {
+        assert_eq!(failure(None, PARSE_ERROR, "m", None), r#"{"error":{"code":-32700,"message":"m"}}"#);
+        assert_eq!(
+            failure(Some(1), NO_SESSION, "m", Some("S")),
+            r#"{"id":1,"error":{"code":-32001,"message":"m"},"sessionId":"S"}"#
+        );
+    }
+}

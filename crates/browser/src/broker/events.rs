@@ -1,0 +1,138 @@
+//! What the browser says by itself: on to the client that it is for, and into the tables where it tells about
+//! sessions, tabs and crashes.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::envelope::{self, BrowserMessage};
+use super::routes::Unanswered;
+use super::{Broker, NO_SESSION_MESSAGE};
+
+/// Only what is needed: newer browsers add members.
+#[derive(Deserialize)]
+struct TargetInfo<'a> {
+    #[serde(borrow, rename = "targetId")]
+    id: Cow<'a, str>,
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, rename = "browserContextId")]
+    context: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    subtype: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct AboutTarget<'a> {
+    #[serde(borrow, rename = "targetInfo")]
+    target: TargetInfo<'a>,
+}
+
+#[derive(Deserialize)]
+struct Attached<'a> {
+    #[serde(borrow, rename = "sessionId")]
+    session: Cow<'a, str>,
+    #[serde(borrow, rename = "targetInfo")]
+    target: TargetInfo<'a>,
+}
+
+#[derive(Deserialize)]
+struct NamesSession<'a> {
+    #[serde(borrow, rename = "sessionId")]
+    session: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct NamesTarget<'a> {
+    #[serde(borrow, rename = "targetId")]
+    target: Cow<'a, str>,
+}
+
+/// An event's params as far as they are needed; a browser that means something else by them is not understood.
+fn read<'a, T: Deserialize<'a>>(message: &BrowserMessage<'a>) -> Option<T> {
+    serde_json::from_str(message.params?.get()).ok()
+}
+
+impl Broker {
+    pub(super) fn take_event(&self, method: &str, message: &BrowserMessage<'_>, frame: &str) {
+        let Some(session) = message.session.as_deref() else { return self.take_own_event(method, message) };
+        let mut state = self.lock();
+        // Events of sessions that were dropped still come for a while.
+        let Some(route) = state.routes.route_event(session) else { return };
+        let mut unanswered = (Vec::new(), "");
+        match method {
+            "Target.attachedToTarget" => {
+                if let Some(Attached { session: child, target }) = read(message) {
+                    state.routes.add_session(session, &child, &target.id, target.kind == "browser");
+                }
+            }
+            "Target.detachedFromTarget" => {
+                if let Some(NamesSession { session: child }) = read(message) {
+                    unanswered = (state.routes.drop_session(session, &child), NO_SESSION_MESSAGE);
+                }
+            }
+            "Inspector.targetCrashed" => {
+                if let Some(target) = state.routes.target_of(session) {
+                    unanswered = (state.routes.mark_crashed(&target), "Target crashed");
+                }
+            }
+            // Each of these comes from a living renderer.
+            "Inspector.targetReloadedAfterCrash" | "Page.frameNavigated" | "Runtime.executionContextCreated" => {
+                if let Some(target) = state.routes.target_of(session) {
+                    state.routes.unmark_crashed(&target);
+                }
+            }
+            _ => {}
+        }
+        drop(state);
+        let text = if route.is_root { envelope::root_event(method, message.params) } else { frame.to_owned() };
+        self.tell(route.client, &route.outbox, text);
+        self.fail(unanswered.0, unanswered.1);
+    }
+
+    /// Events of the pipe's own root session: it discovers targets, and the clients' root sessions are below it.
+    fn take_own_event(&self, method: &str, message: &BrowserMessage<'_>) {
+        let mut state = self.lock();
+        match method {
+            "Target.targetCreated" => {
+                if let Some(AboutTarget { target }) = read(message)
+                    && target.kind == "page"
+                    && target.subtype.is_none()
+                {
+                    state.tabs.opened(&target.id, target.context.as_deref());
+                    self.publish_tab(&state);
+                }
+            }
+            "Target.targetDestroyed" => {
+                if let Some(NamesTarget { target }) = read(message) {
+                    state.tabs.closed(&target);
+                    state.routes.unmark_crashed(&target);
+                    self.publish_tab(&state);
+                }
+            }
+            "Target.targetCrashed" => {
+                if let Some(NamesTarget { target }) = read(message) {
+                    let unanswered: Vec<Unanswered> = state.routes.mark_crashed(&target);
+                    drop(state);
+                    self.fail(unanswered, "Target crashed");
+                }
+            }
+            "Target.attachedToTarget" => {
+                if let Some(Attached { session, target }) = read(message)
+                    && target.kind == "browser"
+                {
+                    state.routes.announce_root(&session, &target.id);
+                }
+            }
+            "Target.detachedFromTarget" => {
+                let root = read(message).map(|NamesSession { session }| session);
+                let client = root.and_then(|root| state.routes.client_of_root(&root));
+                drop(state);
+                if let Some(client) = client {
+                    self.end_client(client, 1001, "the browser has ended this connection");
+                }
+            }
+            _ => {}
+        }
+    }
+}

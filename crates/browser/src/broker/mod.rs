@@ -1,0 +1,387 @@
+//! The broker: many clients on one browser. Each has a browser-level session of its own, which it takes for
+//! its connection's root; below it live the sessions that it opened. Ids and sessions are kept apart in
+//! `routes`, messages are taken apart and written anew in `envelope`, `policy` says what a client may not do,
+//! and `client` is a client's end.
+//!
+//! One task reads from the browser and calls [`Broker::take_frame`], so everything a client gets is in the
+//! browser's own order. Calls go from the client's task straight into the pipe. The tables are under one lock,
+//! which is never held while a message is built, nor across an await.
+//!
+//! It must not know: how a browser is started or ended, and what carries a client's messages.
+
+pub(crate) mod client;
+mod envelope;
+mod events;
+mod policy;
+pub(crate) mod routes;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+use tokio::sync::{oneshot, watch};
+
+use self::client::{Client, Outbox, TooSlow};
+use self::envelope::{Answer, BrowserMessage, ClientCall, NO_SESSION, REFUSED};
+use self::policy::{Rule, Watch, string_in};
+use self::routes::{ClientCallInFlight, ClientId, NoRoute, OwnReply, Pending, Routes, Unanswered};
+use crate::pipe::{NotTaken, PipeWriter};
+use crate::tabs::Tabs;
+
+/// What clients are told about a session that is not there, in Chromium's words.
+const NO_SESSION_MESSAGE: &str = "Session with given id not found.";
+
+/// The multiplexer of one browser. Held by the browser's handle, its tasks and every client.
+pub(crate) struct Broker {
+    /// Our end of Chromium's descriptor 3.
+    writer: PipeWriter,
+    state: Mutex<State>,
+    /// The current tab, for those who wait for a change of it. Written under `state`'s lock.
+    current_tab: watch::Sender<Option<String>>,
+    /// Everything that is measured starts here.
+    started: Instant,
+    /// Milliseconds from `started` to the last call of any client.
+    last_command_ms: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    routes: Routes,
+    tabs: Tabs,
+    /// The browser is gone: nothing is sent any more.
+    ended: bool,
+}
+
+impl Broker {
+    pub(crate) fn new(writer: PipeWriter) -> Broker {
+        Broker {
+            writer,
+            state: Mutex::default(),
+            current_tab: watch::Sender::default(),
+            started: Instant::now(),
+            last_command_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// The way to the browser, for the task that drains it.
+    pub(crate) fn writer(&self) -> &PipeWriter {
+        &self.writer
+    }
+
+    /// The current tab's target id, and its changes.
+    pub(crate) fn current_tab(&self) -> watch::Receiver<Option<String>> {
+        self.current_tab.subscribe()
+    }
+
+    pub(crate) fn default_context_has_a_tab(&self) -> bool {
+        self.lock().tabs.default_context_has_one()
+    }
+
+    /// When a client last sent a call.
+    pub(crate) fn last_command(&self) -> Instant {
+        self.started + Duration::from_millis(self.last_command_ms.load(Ordering::Relaxed))
+    }
+
+    /// Sends a command of our own, on the pipe's root session unless `session` is given.
+    pub(crate) fn send_own(
+        &self,
+        method: &str,
+        params: &str,
+        session: Option<&str>,
+        pending: Pending,
+    ) -> Result<i32, NotTaken> {
+        let id = {
+            let mut state = self.lock();
+            if state.ended {
+                return Err(NotTaken::Closed);
+            }
+            state.routes.add_pending(pending)
+        };
+        self.writer.push(envelope::frame(id, method, Some(params), session)).inspect_err(|_| self.give_up(id))?;
+        Ok(id)
+    }
+
+    /// Nobody waits for this reply any more.
+    pub(crate) fn give_up(&self, id: i32) {
+        self.lock().routes.take_pending(id);
+    }
+
+    /// Asks for a browser-level session for a new client; it comes through the channel.
+    pub(crate) fn request_client(&self) -> Result<oneshot::Receiver<Client>, NotTaken> {
+        let (sender, receiver) = oneshot::channel();
+        self.send_own("Target.attachToBrowserTarget", "{}", None, Pending::Attach(sender))?;
+        Ok(receiver)
+    }
+
+    /// The browser is gone: everyone is told, nobody waits any longer.
+    pub(crate) fn shut_down(&self, code: u16, reason: &str) {
+        let outboxes = {
+            let mut state = self.lock();
+            state.ended = true;
+            state.routes.clear()
+        };
+        for outbox in outboxes {
+            outbox.close(code, reason);
+        }
+        self.writer.close();
+    }
+
+    /// Ends a client: its queue gets a close, its sessions and calls are dropped, and what it made in the
+    /// browser goes. Does nothing for one that is gone already.
+    pub(crate) fn end_client(&self, client: ClientId, code: u16, reason: &str) {
+        let Some((outbox, leftovers)) = self.lock().routes.remove_client(client) else { return };
+        outbox.close(code, reason);
+        for context in &leftovers.contexts {
+            self.dispose_context(context);
+        }
+        let params = serde_json::json!({ "sessionId": &*leftovers.root }).to_string();
+        // A browser that takes nothing more has no session either.
+        let _ = self.send_own("Target.detachFromTarget", &params, None, Pending::Nobody);
+    }
+
+    /// A client has left by itself.
+    pub(crate) fn forget_client(&self, client: ClientId) {
+        self.end_client(client, 1000, "the client has left");
+    }
+
+    fn dispose_context(&self, context: &str) {
+        let params = serde_json::json!({ "browserContextId": context }).to_string();
+        let _ = self.send_own("Target.disposeBrowserContext", &params, None, Pending::Nobody);
+    }
+
+    /// Takes one message of a client: to the browser, or answered here.
+    pub(crate) fn take_call(&self, client: ClientId, outbox: &Outbox, text: &str) {
+        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_command_ms.store(elapsed, Ordering::Relaxed);
+        let call = match ClientCall::parse(text) {
+            Ok(call) => call,
+            Err(bad) => return self.tell(client, outbox, envelope::failure(bad.id, bad.code, bad.message, None)),
+        };
+        let session = call.session.as_deref();
+        let refuse = |code, reason: &str, session| {
+            self.tell(client, outbox, envelope::failure(Some(call.id), code, reason, session));
+        };
+        let params = call.params.map(|params| Cow::Borrowed(params.get()));
+        let (params, watch) = match policy::rule_for(&call.method) {
+            Rule::Pass => (params, Watch::Nothing),
+            Rule::Watch(watch) => (params, watch),
+            Rule::Refuse(reason) => {
+                return refuse(REFUSED, &format!("{} is not available: {reason}", call.method), session);
+            }
+            Rule::Judge(what, watch) => match policy::judge(what, call.params) {
+                Ok(params) => (Some(Cow::Owned(params)), watch),
+                Err(reason) => return refuse(REFUSED, reason, session),
+            },
+            Rule::CloseClient => {
+                self.tell(client, outbox, envelope::reply(call.id, Answer::Result(None), session));
+                return self.end_client(client, 1000, "closed by the client");
+            }
+        };
+        let (id, on) = match self.admit_call(client, &call, watch) {
+            Ok(admitted) => admitted,
+            Err(NotAdmitted::ClientGone) => return,
+            Err(NotAdmitted::NoSession) => return refuse(NO_SESSION, NO_SESSION_MESSAGE, None),
+            Err(NotAdmitted::Crashed) => return refuse(NO_SESSION, "Target crashed", session),
+            Err(NotAdmitted::TooMany) => return refuse(REFUSED, "too many calls wait for their replies", session),
+            Err(NotAdmitted::NotYours) => {
+                return refuse(REFUSED, "another client's connection is not a target", session);
+            }
+        };
+        match self.writer.push(envelope::frame(id, &call.method, params.as_deref(), Some(&on))) {
+            // When the pipe is closed the client is about to be told.
+            Ok(()) | Err(NotTaken::Closed) => {}
+            Err(NotTaken::Full) => self.end_client(client, 1013, "browser reads too slowly"),
+        }
+    }
+
+    /// Everything about a call that needs the tables, under one lock: where it runs, what it says about tabs,
+    /// and that its reply is awaited.
+    fn admit_call(&self, client: ClientId, call: &ClientCall<'_>, watch: Watch) -> Result<(i32, Arc<str>), NotAdmitted> {
+        let named_target = match watch {
+            Watch::ActivateTarget | Watch::Attach => string_in(call.params, "targetId"),
+            _ => None,
+        };
+        let context = match watch {
+            Watch::DisposeContext => string_in(call.params, "browserContextId"),
+            _ => None,
+        };
+        let works_when_crashed = policy::works_on_a_crashed_target(&call.method);
+        let mut state = self.lock();
+        let (on, target) = state.routes.route_call(client, call.session.as_deref(), works_when_crashed)?;
+        let mut revives = false;
+        match (watch, named_target) {
+            (Watch::Attach, Some(named)) if state.routes.is_others_browser(client, &named) => {
+                return Err(NotAdmitted::NotYours);
+            }
+            (Watch::ActivateTarget, Some(named)) => self.touch_tab(&mut state, &named),
+            (Watch::BringToFront, _) => self.touch_tab(&mut state, &target),
+            (Watch::Navigate, _) => {
+                self.touch_tab(&mut state, &target);
+                revives = state.routes.unmark_crashed(&target);
+            }
+            _ => {}
+        }
+        let named = call.session.is_some();
+        let in_flight =
+            ClientCallInFlight { client, id: call.id, on: Arc::clone(&on), named, watch, context, revives };
+        Ok((state.routes.add_call(in_flight), on))
+    }
+
+    /// Takes one message of the browser. Called by one task only.
+    pub(crate) fn take_frame(self: &Arc<Self>, frame: &str) {
+        let message = match BrowserMessage::parse(frame) {
+            Ok(message) => message,
+            Err(error) => return tracing::warn!(%error, bytes = frame.len(), "chromium sent no CDP message"),
+        };
+        match (message.id, message.method.as_deref()) {
+            (Some(id), _) => self.take_reply(id, &message),
+            (None, Some(method)) => self.take_event(method, &message, frame),
+            // An error without an id belongs to a call that nobody could match.
+            (None, None) => {}
+        }
+    }
+
+    fn take_reply(self: &Arc<Self>, id: i32, message: &BrowserMessage<'_>) {
+        let mut state = self.lock();
+        match state.routes.take_pending(id) {
+            None | Some(Pending::Nobody) => {}
+            Some(Pending::Own(waiter)) => {
+                drop(state);
+                // A waiter that has given up is none.
+                let _ = waiter.send(own_reply(message));
+            }
+            Some(Pending::Attach(waiter)) => {
+                let Some(root) = string_in(message.result, "sessionId") else { return };
+                let outbox = Arc::new(Outbox::default());
+                let id = state.routes.add_client(&root, Arc::clone(&outbox));
+                drop(state);
+                // When nobody waits any more the client comes back, is dropped, and has left.
+                let _ = waiter.send(Client::new(Arc::clone(self), id, outbox));
+            }
+            Some(Pending::UnwantedContext) => {
+                drop(state);
+                if let Some(context) = string_in(message.result, "browserContextId") {
+                    self.dispose_context(&context);
+                }
+            }
+            Some(Pending::Client(call)) => {
+                let unanswered = self.heed_reply(&mut state, &call, message);
+                let outbox = state.routes.outbox(call.client);
+                drop(state);
+                if let Some(outbox) = outbox {
+                    let session = call.named.then_some(&*call.on);
+                    self.tell(call.client, &outbox, envelope::reply(call.id, message.answer(), session));
+                }
+                self.fail(unanswered, "Target crashed");
+            }
+        }
+    }
+
+    /// What a client's reply tells the broker itself.
+    fn heed_reply(
+        &self,
+        state: &mut State,
+        call: &ClientCallInFlight,
+        message: &BrowserMessage<'_>,
+    ) -> Vec<Unanswered> {
+        match call.watch {
+            // The event that announces the session has come before; this is for a browser that sends none.
+            Watch::Attach => {
+                if let Some(session) = string_in(message.result, "sessionId") {
+                    state.routes.add_session(&call.on, &session, "", false);
+                }
+            }
+            Watch::CreateContext => {
+                if let Some(context) = string_in(message.result, "browserContextId") {
+                    state.routes.keep_context(call.client, context);
+                }
+            }
+            Watch::DisposeContext => {
+                if let (Some(context), None) = (&call.context, message.error) {
+                    state.routes.forget_context(context);
+                }
+            }
+            Watch::CreateTarget => {
+                if let Some(target) = string_in(message.result, "targetId") {
+                    self.touch_tab(state, &target);
+                }
+            }
+            Watch::Navigate if call.revives => {
+                let Some(target) = state.routes.target_of(&call.on) else { return Vec::new() };
+                // Nothing was loaded, so the tab is as crashed as before.
+                if message.error.is_some() || string_in(message.result, "errorText").is_some() {
+                    return state.routes.mark_crashed(&target);
+                }
+                // The crash is announced more than once, so it may have been marked again meanwhile.
+                state.routes.unmark_crashed(&target);
+            }
+            Watch::Nothing | Watch::ActivateTarget | Watch::BringToFront | Watch::Navigate => {}
+        }
+        Vec::new()
+    }
+
+    /// Answers calls that the browser will not.
+    fn fail(&self, unanswered: Vec<Unanswered>, why: &str) {
+        for Unanswered { id, session, outbox, client } in unanswered {
+            self.tell(client, &outbox, envelope::failure(Some(id), NO_SESSION, why, session.as_deref()));
+        }
+    }
+
+    /// Puts a message into a client's queue; one that is too slow for it is ended.
+    fn tell(&self, client: ClientId, outbox: &Outbox, message: String) {
+        if let Err(TooSlow) = outbox.push(message) {
+            self.end_client(client, 1013, "client reads too slowly");
+        }
+    }
+
+    fn touch_tab(&self, state: &mut State, target: &str) {
+        state.tabs.touched(target);
+        self.publish_tab(state);
+    }
+
+    fn publish_tab(&self, state: &State) {
+        self.current_tab.send_if_modified(|current| {
+            let changed = current.as_deref() != state.tabs.current();
+            if changed {
+                *current = state.tabs.current().map(str::to_owned);
+            }
+            changed
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a call is answered here instead of in the browser.
+enum NotAdmitted {
+    ClientGone,
+    NoSession,
+    Crashed,
+    TooMany,
+    NotYours,
+}
+
+impl From<NoRoute> for NotAdmitted {
+    fn from(no: NoRoute) -> NotAdmitted {
+        match no {
+            NoRoute::ClientGone => NotAdmitted::ClientGone,
+            NoRoute::NoSession => NotAdmitted::NoSession,
+            NoRoute::Crashed => NotAdmitted::Crashed,
+            NoRoute::TooMany => NotAdmitted::TooMany,
+        }
+    }
+}
+
+fn own_reply(message: &BrowserMessage<'_>) -> OwnReply {
+    match message.answer() {
+        Answer::Result(Some(result)) => Ok(result.to_owned()),
+        Answer::Result(None) => Ok(RawValue::NULL.to_owned()),
+        Answer::Error(error) => Err(error.to_owned()),
+    }
+}

@@ -1,0 +1,228 @@
+//! What happens to a client's call, judged by its method's name alone and on every session alike: a page's
+//! session takes browser-level methods too. Pure, one table.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// What to do with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// Goes to the browser as it is.
+    Pass,
+    /// Never reaches the browser; the client is told why.
+    Refuse(&'static str),
+    /// Ends this client, not the browser.
+    CloseClient,
+    /// Goes on when its params are harmless, and then written anew from what was judged, for it is not known
+    /// which of two equal members Chromium would take.
+    Judge(Judge, Watch),
+    /// Goes on, and its reply matters to us.
+    Watch(Watch),
+}
+
+/// Which params have to be looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judge {
+    AttachToTarget,
+    SetAutoAttach,
+    CreateBrowserContext,
+}
+
+/// What a call that passes means to the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// Nothing.
+    Nothing,
+    /// Its reply names a session of this client.
+    Attach,
+    /// Its reply names a context that goes when the client goes.
+    CreateContext,
+    /// It ends a context, named in its params.
+    DisposeContext,
+    /// Its reply names a tab that is the current one from then on.
+    CreateTarget,
+    /// Its params name a tab that is the current one from then on.
+    ActivateTarget,
+    /// The session's tab is the current one from now on.
+    BringToFront,
+    /// The same, and it gives a crashed tab a new renderer.
+    Navigate,
+}
+
+/// The rule for a method.
+pub(crate) fn rule_for(method: &str) -> Rule {
+    match method {
+        "Browser.close" => Rule::CloseClient,
+        "Browser.crash" | "Browser.crashGpuProcess" => Rule::Refuse("the browser is not crashed on request"),
+        "Browser.executeBrowserCommand" => Rule::Refuse("commands of the browser's own interface are not available"),
+        "Target.setRemoteLocations" => Rule::Refuse("targets elsewhere are not looked for"),
+        // It would hand the whole protocol to the page itself.
+        "Target.exposeDevToolsProtocol" => Rule::Refuse("the protocol is not exposed to pages"),
+        // The inner message would pass unjudged.
+        "Target.sendMessageToTarget" => Rule::Refuse("use flat sessions (attachToTarget with flatten: true)"),
+        "Target.attachToTarget" => Rule::Judge(Judge::AttachToTarget, Watch::Attach),
+        "Target.attachToBrowserTarget" => Rule::Watch(Watch::Attach),
+        "Target.setAutoAttach" => Rule::Judge(Judge::SetAutoAttach, Watch::Nothing),
+        "Target.createBrowserContext" => Rule::Judge(Judge::CreateBrowserContext, Watch::CreateContext),
+        "Target.disposeBrowserContext" => Rule::Watch(Watch::DisposeContext),
+        "Target.createTarget" => Rule::Watch(Watch::CreateTarget),
+        "Target.activateTarget" => Rule::Watch(Watch::ActivateTarget),
+        "Page.bringToFront" => Rule::Watch(Watch::BringToFront),
+        "Page.navigate" | "Page.reload" | "Page.navigateToHistoryEntry" => Rule::Watch(Watch::Navigate),
+        _ => match domain_of(method) {
+            "Extensions" => Rule::Refuse("extensions are not managed by clients"),
+            "PWA" => Rule::Refuse("web apps are not installed"),
+            "Tethering" => Rule::Refuse("no ports are opened on this machine"),
+            _ => Rule::Pass,
+        },
+    }
+}
+
+fn domain_of(method: &str) -> &str {
+    method.split_once('.').map_or(method, |(domain, _)| domain)
+}
+
+/// Whether the browser process answers a method itself, so that it works on a tab whose renderer has crashed.
+/// Anything else would wait there until somebody navigates the tab.
+pub(crate) fn works_on_a_crashed_target(method: &str) -> bool {
+    match domain_of(method) {
+        "Browser" | "Fetch" | "IO" | "Security" | "Storage" | "SystemInfo" | "Target" | "Tracing" => true,
+        "Page" => matches!(
+            method,
+            "Page.bringToFront"
+                | "Page.captureScreenshot"
+                | "Page.close"
+                | "Page.getNavigationHistory"
+                | "Page.navigate"
+                | "Page.navigateToHistoryEntry"
+                | "Page.reload"
+        ),
+        "Network" => matches!(
+            method,
+            "Network.clearBrowserCookies"
+                | "Network.deleteCookies"
+                | "Network.getAllCookies"
+                | "Network.getCookies"
+                | "Network.setCookie"
+                | "Network.setCookies"
+        ),
+        _ => false,
+    }
+}
+
+/// Judges params. Gives back the same params written anew, or the reason of a refusal.
+pub(crate) fn judge(what: Judge, params: Option<&RawValue>) -> Result<String, &'static str> {
+    let params: Value = match params {
+        Some(params) => serde_json::from_str(params.get()).map_err(|_| "params cannot be read")?,
+        None => Value::Object(serde_json::Map::new()),
+    };
+    let is_true = |name: &str| params.get(name) == Some(&Value::Bool(true));
+    match what {
+        Judge::AttachToTarget if !is_true("flatten") => {
+            return Err("only flat sessions are available: attachToTarget needs flatten: true");
+        }
+        // Turning it off needs no flatten.
+        Judge::SetAutoAttach if is_true("autoAttach") && !is_true("flatten") => {
+            return Err("only flat sessions are available: setAutoAttach needs flatten: true");
+        }
+        Judge::CreateBrowserContext => {
+            for name in ["proxyServer", "proxyBypassList", "originsWithUniversalNetworkAccess"] {
+                if params.get(name).is_some() {
+                    return Err("contexts cannot have network settings of their own \
+                                (proxyServer, proxyBypassList, originsWithUniversalNetworkAccess)");
+                }
+            }
+        }
+        Judge::AttachToTarget | Judge::SetAutoAttach => {}
+    }
+    Ok(params.to_string())
+}
+
+/// A string member of a call's params or of a reply.
+pub(crate) fn string_in(json: Option<&RawValue>, name: &str) -> Option<String> {
+    let json: Value = serde_json::from_str(json?.get()).ok()?;
+    json.get(name)?.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).expect("JSON")
+    }
+
+    #[test]
+    fn ordinary_methods_pass() {
+        for method in ["Runtime.evaluate", "Target.getTargets", "Browser.getVersion", "noDot", "", "PWAx.y"] {
+            assert_eq!(rule_for(method), Rule::Pass, "{method}");
+        }
+    }
+
+    #[test]
+    fn methods_that_reach_beyond_the_session_are_refused() {
+        for method in [
+            "Browser.crash",
+            "Browser.crashGpuProcess",
+            "Browser.executeBrowserCommand",
+            "Target.setRemoteLocations",
+            "Target.exposeDevToolsProtocol",
+            "Target.sendMessageToTarget",
+            "Extensions.loadUnpacked",
+            "PWA.install",
+            "Tethering.bind",
+        ] {
+            assert!(matches!(rule_for(method), Rule::Refuse(_)), "{method}");
+        }
+    }
+
+    #[test]
+    fn sessions_that_are_not_flat_are_refused() {
+        for (what, params) in [
+            (Judge::AttachToTarget, r#"{"targetId":"T"}"#),
+            (Judge::AttachToTarget, r#"{"targetId":"T","flatten":false}"#),
+            (Judge::AttachToTarget, r#"{"targetId":"T","flatten":true,"flatten":false}"#),
+            (Judge::AttachToTarget, r#"{"targetId":"T","flatten":"true"}"#),
+            (Judge::SetAutoAttach, r#"{"autoAttach":true,"waitForDebuggerOnStart":false,"flatten":false}"#),
+        ] {
+            assert!(judge(what, Some(&raw(params))).is_err(), "{params}");
+        }
+        assert!(judge(Judge::AttachToTarget, None).is_err());
+    }
+
+    #[test]
+    fn what_goes_on_is_written_from_what_was_judged() {
+        let params = raw(r#"{"targetId":"T","flatten":false,"flatt\u0065n":true}"#);
+        let written = judge(Judge::AttachToTarget, Some(&params)).expect("flat");
+        assert_eq!(written.matches("flatten").count(), 1, "{written}");
+        assert!(written.contains(r#""flatten":true"#), "{written}");
+    }
+
+    #[test]
+    fn auto_attach_can_be_turned_off_without_flatten() {
+        let params = raw(r#"{"autoAttach":false,"waitForDebuggerOnStart":false}"#);
+        assert!(judge(Judge::SetAutoAttach, Some(&params)).is_ok());
+    }
+
+    #[test]
+    fn contexts_with_a_network_of_their_own_are_refused() {
+        for params in [
+            r#"{"proxyServer":"direct://"}"#,
+            r#"{"proxyServer":null}"#,
+            r#"{"proxyBypassList":"<-loopback>"}"#,
+            r#"{"originsWithUniversalNetworkAccess":["https://a.example"]}"#,
+        ] {
+            assert!(judge(Judge::CreateBrowserContext, Some(&raw(params))).is_err(), "{params}");
+        }
+        assert!(judge(Judge::CreateBrowserContext, Some(&raw(r#"{"disposeOnDetach":true}"#))).is_ok());
+        assert_eq!(judge(Judge::CreateBrowserContext, None).as_deref(), Ok("{}"));
+    }
+
+    #[test]
+    fn a_crashed_target_answers_what_the_browser_process_answers() {
+        assert!(works_on_a_crashed_target("Page.reload"));
+        assert!(works_on_a_crashed_target("Target.getTargetInfo"));
+        assert!(!works_on_a_crashed_target("Runtime.evaluate"));
+        assert!(!works_on_a_crashed_target("Page.getFrameTree"));
+    }
+}

@@ -1,0 +1,345 @@
+//! Who asked what, and whose session is whose. Tables only: nothing here sends anything, and everything here
+//! is under the broker's one lock, so that a session that goes away takes its calls in flight along.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+
+use super::client::{Client, Outbox};
+use super::policy::Watch;
+
+/// How many calls of one client may wait for their replies. Real clients have a few hundred at the most.
+const MAX_IN_FLIGHT: usize = 20_000;
+
+/// A client, for as long as the browser lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ClientId(pub(crate) u64);
+
+/// What the reply to an own call says.
+pub(crate) type OwnReply = Result<Box<RawValue>, Box<RawValue>>;
+
+/// Who waits for a reply.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// A client.
+    Client(ClientCallInFlight),
+    /// One of our own commands.
+    Own(oneshot::Sender<OwnReply>),
+    /// A client that is about to be attached.
+    Attach(oneshot::Sender<Client>),
+    /// Nobody, but the context that is being made has to go again: its client has left.
+    UnwantedContext,
+    /// Nobody.
+    Nobody,
+}
+
+/// A client's call that has gone to the browser.
+#[derive(Debug)]
+pub(crate) struct ClientCallInFlight {
+    pub(crate) client: ClientId,
+    /// The client's own id.
+    pub(crate) id: i64,
+    /// The session that the call runs on.
+    pub(crate) on: Arc<str>,
+    /// Whether the client named the session; one that did not gets a reply without it.
+    pub(crate) named: bool,
+    pub(crate) watch: Watch,
+    /// What [`Watch::DisposeContext`] disposes of.
+    pub(crate) context: Option<String>,
+    /// It is to bring a crashed target back.
+    pub(crate) revives: bool,
+}
+
+/// A session in the browser that belongs to a client.
+#[derive(Debug)]
+struct Session {
+    client: ClientId,
+    /// None for a client's root.
+    parent: Option<Arc<str>>,
+    target: Arc<str>,
+    /// A browser-level session: its target is not to be had by others.
+    is_browser: bool,
+}
+
+#[derive(Debug)]
+struct ClientEntry {
+    root: Arc<str>,
+    /// The client's receiving half holds it too.
+    outbox: Arc<Outbox>,
+    /// Contexts that it made and that go with it.
+    contexts: HashSet<String>,
+    in_flight: usize,
+}
+
+/// Why a call cannot go to the browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRoute {
+    /// The client has left, or is being ended.
+    ClientGone,
+    /// The session is not there, or another client's.
+    NoSession,
+    /// The session's target has crashed and would not answer.
+    Crashed,
+    /// The client waits for too many replies already.
+    TooMany,
+}
+
+/// What is left to do in the browser when a client has gone.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Leftovers {
+    pub(crate) root: Arc<str>,
+    pub(crate) contexts: Vec<String>,
+}
+
+/// A call whose reply will not come.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    pub(crate) id: i64,
+    /// As the client named it.
+    pub(crate) session: Option<Arc<str>>,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) client: ClientId,
+}
+
+/// Where an event goes.
+#[derive(Debug)]
+pub(crate) struct EventRoute {
+    pub(crate) client: ClientId,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) is_root: bool,
+}
+
+/// The tables.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    /// Chromium takes ids in 0..2^31.
+    last_id: i32,
+    last_client: u64,
+    pendings: HashMap<i32, Pending>,
+    sessions: HashMap<Arc<str>, Session>,
+    clients: HashMap<ClientId, ClientEntry>,
+    /// Browser-level sessions that the browser has announced and whose reply is still to come, with their
+    /// targets.
+    announced: HashMap<String, Arc<str>>,
+    /// Targets whose renderer has crashed and was not replaced yet.
+    crashed: HashSet<String>,
+}
+
+impl Routes {
+    /// Remembers a call and gives it the id that it has in the browser.
+    pub(crate) fn add_pending(&mut self, pending: Pending) -> i32 {
+        loop {
+            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            if !self.pendings.contains_key(&self.last_id) {
+                self.pendings.insert(self.last_id, pending);
+                return self.last_id;
+            }
+        }
+    }
+
+    /// Takes the call that a reply belongs to. None when nobody waits any more.
+    pub(crate) fn take_pending(&mut self, id: i32) -> Option<Pending> {
+        let pending = self.pendings.remove(&id)?;
+        if let Pending::Client(call) = &pending
+            && let Some(client) = self.clients.get_mut(&call.client)
+        {
+            client.in_flight -= 1;
+        }
+        Some(pending)
+    }
+
+    /// Where a client's call runs: the session it names, or its root.
+    pub(crate) fn route_call(
+        &self,
+        client: ClientId,
+        session: Option<&str>,
+        works_when_crashed: bool,
+    ) -> Result<(Arc<str>, Arc<str>), NoRoute> {
+        let entry = self.clients.get(&client).ok_or(NoRoute::ClientGone)?;
+        if entry.in_flight >= MAX_IN_FLIGHT {
+            return Err(NoRoute::TooMany);
+        }
+        let named = session.unwrap_or(&entry.root);
+        let (id, session) = self.sessions.get_key_value(named).ok_or(NoRoute::NoSession)?;
+        if session.client != client {
+            return Err(NoRoute::NoSession);
+        }
+        if !works_when_crashed && self.crashed.contains(&*session.target) {
+            return Err(NoRoute::Crashed);
+        }
+        Ok((Arc::clone(id), Arc::clone(&session.target)))
+    }
+
+    /// Remembers a client's call.
+    pub(crate) fn add_call(&mut self, call: ClientCallInFlight) -> i32 {
+        if let Some(client) = self.clients.get_mut(&call.client) {
+            client.in_flight += 1;
+        }
+        self.add_pending(Pending::Client(call))
+    }
+
+    /// A new client with its root session.
+    pub(crate) fn add_client(&mut self, root: &str, outbox: Arc<Outbox>) -> ClientId {
+        self.last_client += 1;
+        let client = ClientId(self.last_client);
+        let root: Arc<str> = root.into();
+        let target = self.announced.remove(&*root).unwrap_or_else(|| "".into());
+        let session = Session { client, parent: None, target, is_browser: true };
+        self.sessions.insert(Arc::clone(&root), session);
+        self.clients.insert(client, ClientEntry { root, outbox, contexts: HashSet::new(), in_flight: 0 });
+        client
+    }
+
+    /// A browser-level session is there whose reply comes next.
+    pub(crate) fn announce_root(&mut self, root: &str, target: &str) {
+        self.announced.insert(root.to_owned(), target.into());
+    }
+
+    /// A session that the browser opened below `parent`. Unknown parents have left already.
+    pub(crate) fn add_session(&mut self, parent: &str, session: &str, target: &str, is_browser: bool) {
+        let Some((parent, above)) = self.sessions.get_key_value(parent) else { return };
+        if self.sessions.contains_key(session) {
+            return;
+        }
+        let (client, parent) = (above.client, Some(Arc::clone(parent)));
+        self.sessions.insert(session.into(), Session { client, parent, target: target.into(), is_browser });
+    }
+
+    pub(crate) fn route_event(&self, session: &str) -> Option<EventRoute> {
+        let session = self.sessions.get(session)?;
+        let client = self.clients.get(&session.client)?;
+        Some(EventRoute {
+            client: session.client,
+            outbox: Arc::clone(&client.outbox),
+            is_root: session.parent.is_none(),
+        })
+    }
+
+    /// A session below one of the same client has ended: it and everything below it is dropped, and the calls
+    /// that ran there are given back, for they will get no reply.
+    pub(crate) fn drop_session(&mut self, told_on: &str, session: &str) -> Vec<Unanswered> {
+        let owner = |session: &str| self.sessions.get(session).map(|session| session.client);
+        let is_child = self.sessions.get(session).is_some_and(|session| session.parent.is_some());
+        if !is_child || owner(told_on) != owner(session) {
+            return Vec::new();
+        }
+        let dropped = self.subtree(session);
+        self.sessions.retain(|id, _| !dropped.contains(id));
+        self.take_calls(|call| dropped.contains(&call.on))
+    }
+
+    /// The client whose root session this is.
+    pub(crate) fn client_of_root(&self, session: &str) -> Option<ClientId> {
+        self.sessions.get(session).filter(|session| session.parent.is_none()).map(|session| session.client)
+    }
+
+    /// Removes a client with all its sessions and calls. None when it is gone already.
+    pub(crate) fn remove_client(&mut self, client: ClientId) -> Option<(Arc<Outbox>, Leftovers)> {
+        let entry = self.clients.remove(&client)?;
+        self.sessions.retain(|_, session| session.client != client);
+        self.pendings.retain(|_, pending| match pending {
+            Pending::Client(call) if call.client == client => {
+                if call.watch == Watch::CreateContext {
+                    *pending = Pending::UnwantedContext;
+                    return true;
+                }
+                false
+            }
+            _ => true,
+        });
+        Some((entry.outbox, Leftovers { root: entry.root, contexts: entry.contexts.into_iter().collect() }))
+    }
+
+    /// Everything ends: the clients' queues are given back, and whoever waits for an own reply hears it by the
+    /// end of its channel.
+    pub(crate) fn clear(&mut self) -> Vec<Arc<Outbox>> {
+        self.sessions.clear();
+        self.pendings.clear();
+        self.clients.drain().map(|(_, client)| client.outbox).collect()
+    }
+
+    pub(crate) fn outbox(&self, client: ClientId) -> Option<Arc<Outbox>> {
+        self.clients.get(&client).map(|client| Arc::clone(&client.outbox))
+    }
+
+    pub(crate) fn target_of(&self, session: &str) -> Option<Arc<str>> {
+        self.sessions.get(session).map(|session| Arc::clone(&session.target))
+    }
+
+    /// The client of a context goes on to own it. False when the client has left.
+    pub(crate) fn keep_context(&mut self, client: ClientId, context: String) -> bool {
+        self.clients.get_mut(&client).is_some_and(|client| {
+            client.contexts.insert(context);
+            true
+        })
+    }
+
+    /// A context is gone, whoever disposed of it.
+    pub(crate) fn forget_context(&mut self, context: &str) {
+        for client in self.clients.values_mut() {
+            client.contexts.remove(context);
+        }
+    }
+
+    /// Whether a target is the browser-level one of another client.
+    pub(crate) fn is_others_browser(&self, client: ClientId, target: &str) -> bool {
+        self.sessions.values().any(|session| {
+            session.is_browser && session.client != client && &*session.target == target
+        })
+    }
+
+    /// A target's renderer has crashed. Its calls in flight are given back.
+    pub(crate) fn mark_crashed(&mut self, target: &str) -> Vec<Unanswered> {
+        self.crashed.insert(target.to_owned());
+        let on: HashSet<Arc<str>> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| &*session.target == target)
+            .map(|(id, _)| Arc::clone(id))
+            .collect();
+        self.take_calls(|call| on.contains(&call.on))
+    }
+
+    /// A target has a renderer again, or is gone. Tells whether it had crashed.
+    pub(crate) fn unmark_crashed(&mut self, target: &str) -> bool {
+        !self.crashed.is_empty() && self.crashed.remove(target)
+    }
+
+    fn subtree(&self, session: &str) -> HashSet<Arc<str>> {
+        let mut found: HashSet<Arc<str>> = HashSet::from([session.into()]);
+        loop {
+            let before = found.len();
+            for (id, session) in &self.sessions {
+                if session.parent.as_ref().is_some_and(|parent| found.contains(parent)) {
+                    found.insert(Arc::clone(id));
+                }
+            }
+            if found.len() == before {
+                return found;
+            }
+        }
+    }
+
+    fn take_calls(&mut self, which: impl Fn(&ClientCallInFlight) -> bool) -> Vec<Unanswered> {
+        let ids: Vec<i32> = self
+            .pendings
+            .iter()
+            .filter(|(_, pending)| matches!(pending, Pending::Client(call) if which(call)))
+            .map(|(&id, _)| id)
+            .collect();
+        let mut unanswered = Vec::with_capacity(ids.len());
+        for id in ids {
+            let Some(Pending::Client(call)) = self.take_pending(id) else { continue };
+            if call.watch == Watch::CreateContext {
+                self.pendings.insert(id, Pending::UnwantedContext);
+            }
+            if let Some(outbox) = self.outbox(call.client) {
+                let session = call.named.then_some(call.on);
+                unanswered.push(Unanswered { id: call.id, session, outbox, client: call.client });
+            }
+        }
+        unanswered
+    }
+}

@@ -1,0 +1,121 @@
+//! The handle of a running browser: everything that the server may want of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use crate::broker::Broker;
+use crate::broker::client::Client;
+use crate::own::BrowserError;
+use crate::supervise::{DeathReason, Supervised};
+
+/// How long a browser may take to end after it was asked to; then it is killed.
+const CLOSE_BOUND: Duration = Duration::from_secs(5);
+
+/// A running browser. Cheap to clone; when the last clone is dropped it is killed.
+#[derive(Clone)]
+pub struct Browser {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Its tasks and clients hold it too.
+    broker: Arc<Broker>,
+    supervised: Supervised,
+    /// One permit: two who find no tab open one between them.
+    opening: Semaphore,
+    program_pid: u32,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.supervised.kill.cancel();
+    }
+}
+
+impl std::fmt::Debug for Browser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Browser").field("program_pid", &self.inner.program_pid).finish_non_exhaustive()
+    }
+}
+
+impl Browser {
+    pub(crate) fn new(broker: Arc<Broker>, supervised: Supervised, program_pid: u32) -> Browser {
+        Browser { inner: Arc::new(Inner { broker, supervised, opening: Semaphore::new(1), program_pid }) }
+    }
+
+    /// The process id of Chromium's main process.
+    pub fn program_pid(&self) -> u32 {
+        self.inner.program_pid
+    }
+
+    /// The target id of the tab last opened, activated or navigated by anyone. None when every tab is closed.
+    pub fn current_tab(&self) -> Option<String> {
+        self.inner.broker.current_tab().borrow().clone()
+    }
+
+    /// The current tab, after an empty one was opened if the default context has none left.
+    pub async fn ensure_tab(&self) -> Result<String, BrowserError> {
+        let _one_at_a_time = self.inner.opening.acquire().await.map_err(|_| BrowserError::Gone)?;
+        if self.inner.broker.default_context_has_a_tab()
+            && let Some(current) = self.current_tab()
+        {
+            return Ok(current);
+        }
+        self.inner.broker.open_tab().await
+    }
+
+    /// When any client last sent a CDP command; the time of the launch when none has yet. To the millisecond.
+    pub fn last_command(&self) -> Instant {
+        self.inner.broker.last_command()
+    }
+
+    /// Waits until the browser is gone, and tells why. Clients have been told before. Cancel safe.
+    pub async fn died(&self) -> DeathReason {
+        let mut end = self.inner.supervised.end.clone();
+        match end.wait_for(|end| end.reason.is_some()).await {
+            Ok(end) => end.reason.unwrap_or(DeathReason::Killed),
+            // The supervisor sets it before it ends; only a runtime that is shutting down drops it earlier.
+            Err(_) => DeathReason::Killed,
+        }
+    }
+
+    /// Attaches a client: when this returns, the browser has answered, and a tab is there for it to find.
+    pub async fn attach(&self) -> Result<Client, BrowserError> {
+        self.ensure_tab().await?;
+        self.inner.broker.attach().await
+    }
+
+    /// Asks the browser to end, which saves cookies, waits five seconds for it, and kills it if it must.
+    /// Returns when nothing of it is left.
+    pub async fn close(&self) {
+        self.inner.supervised.closing.cancel();
+        let asked = async {
+            match self.inner.broker.ask_to_close().await {
+                // The answer may be lost with the browser.
+                Ok(()) | Err(BrowserError::Gone) => self.gone().await,
+                Err(error) => tracing::warn!(%error, "chromium does not close and is killed"),
+            }
+        };
+        // Killing is right for one that is gone, too.
+        let _ = tokio::time::timeout(CLOSE_BOUND, asked).await;
+        self.kill().await;
+    }
+
+    /// Kills the browser and everything it started. Returns when nothing of it is left.
+    pub async fn kill(&self) {
+        self.inner.supervised.kill.cancel();
+        self.gone().await;
+    }
+
+    async fn gone(&self) {
+        let mut end = self.inner.supervised.end.clone();
+        // An error means that the supervisor is gone, and with it the tree.
+        let _ = end.wait_for(|end| end.gone).await;
+    }
+
+    pub(crate) fn broker(&self) -> &Arc<Broker> {
+        &self.inner.broker
+    }
+}

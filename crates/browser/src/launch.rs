@@ -1,0 +1,260 @@
+//! Starting a browser: its folders, its environment, its descriptors, and the wait for the first page.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hearth_confine::{Launcher, Program, StartError};
+use thiserror::Error;
+use tokio::net::unix::pipe::Receiver;
+use tokio_util::task::TaskTracker;
+
+use crate::broker::Broker;
+use crate::browser::Browser;
+use crate::flags::{FlagsFor, Flavour, plan_flags};
+use crate::own::BrowserError;
+use crate::pipe::{self, PipeWriter};
+use crate::stderr::{self, LastLines};
+use crate::supervise::{DeathReason, supervise};
+
+/// How long a browser may take from its start to its first page.
+const LAUNCH_BOUND: Duration = Duration::from_secs(15);
+
+/// A dying browser closes its standard error before it is gone; its last words are waited for this long.
+const LAST_WORDS_BOUND: Duration = Duration::from_millis(500);
+
+/// Tabs need some hundred megabytes of shared memory; Docker's default of 64 MB crashes them.
+const MIN_SHARED_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
+
+/// The size of every page, in CSS pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Viewport {
+    /// Of `window.innerWidth`.
+    pub width: u32,
+    /// Of `window.innerHeight`.
+    pub height: u32,
+}
+
+impl Default for Viewport {
+    fn default() -> Viewport {
+        Viewport { width: 1280, height: 720 }
+    }
+}
+
+/// What to launch.
+#[derive(Clone, Debug)]
+pub struct LaunchSpec {
+    /// `chromium-headless-shell` or a full Chromium, told apart by the file's name. Not a wrapper script.
+    pub executable: PathBuf,
+    /// The session's own folder for its browser. It exists and is private (0700); `user-data`, `downloads` and
+    /// `tmp` are made in it. Chromium aborts with "Socket path too long" when its path is.
+    pub folder: PathBuf,
+    /// The size of every page.
+    pub viewport: Viewport,
+    /// What pages and servers are told; see [`Version::default_user_agent`](crate::Version::default_user_agent).
+    pub user_agent: String,
+}
+
+/// Why a browser was not launched. Nothing of it runs then.
+#[derive(Debug, Error)]
+pub enum LaunchError {
+    /// Its folders could not be made.
+    #[error("cannot make the browser's folder {folder}: {source}")]
+    Folder {
+        /// Which one.
+        folder: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The pipes to it could not be made.
+    #[error("cannot make the browser's pipes: {0}")]
+    Pipes(io::Error),
+    /// It could not be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It started and ended before its first page was there.
+    #[error("the browser ended at its start ({reason}), its last words: {last_words}")]
+    Died {
+        /// How it ended.
+        reason: DeathReason,
+        /// The last lines of its standard error.
+        last_words: String,
+    },
+    /// It refused one of the first commands.
+    #[error("the browser cannot be set up: {source}; its last words: {last_words}")]
+    Setup {
+        /// Which one, and why.
+        source: BrowserError,
+        /// The last lines of its standard error.
+        last_words: String,
+    },
+    /// It runs, but shows no page.
+    #[error("the browser showed no page within 15 s, its last words: {last_words}")]
+    TooSlow {
+        /// The last lines of its standard error.
+        last_words: String,
+    },
+}
+
+/// The folders in a session's browser folder.
+struct Folders {
+    user_data: PathBuf,
+    downloads: PathBuf,
+    tmp: PathBuf,
+}
+
+impl Folders {
+    fn make(folder: &Path) -> Result<Folders, LaunchError> {
+        let make = |name| {
+            let folder = folder.join(name);
+            match DirBuilder::new().mode(0o700).create(&folder) {
+                // A profile that was put there beforehand.
+                Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                    Err(LaunchError::Folder { folder, source })
+                }
+                _ => Ok(folder),
+            }
+        };
+        Ok(Folders { user_data: make("user-data")?, downloads: make("downloads")?, tmp: make("tmp")? })
+    }
+}
+
+impl Browser {
+    /// Launches a browser. When this returns it has answered, and its first page is there in the right size.
+    /// Dropping the future kills what has been started.
+    pub async fn launch(
+        launcher: &Launcher,
+        tracker: &TaskTracker,
+        spec: LaunchSpec,
+    ) -> Result<Browser, LaunchError> {
+        let folders = Folders::make(&spec.folder)?;
+        let flavour = Flavour::of(&spec.executable);
+        let pipes = pipe::open().map_err(LaunchError::Pipes)?;
+        let (stderr_ours, stderr_theirs) = io::pipe().map_err(LaunchError::Pipes)?;
+        let stderr_ours = Receiver::from_owned_fd(OwnedFd::from(stderr_ours)).map_err(LaunchError::Pipes)?;
+        let flags = plan_flags(&FlagsFor {
+            flavour,
+            user_data: &folders.user_data,
+            viewport: spec.viewport,
+            user_agent: &spec.user_agent,
+            as_root: nix::unistd::geteuid().is_root(),
+            small_shared_memory: is_shared_memory_small(),
+        });
+        let program = Program {
+            program: spec.executable,
+            args: flags,
+            env: plan_environment(&spec.folder, &folders.tmp),
+            cwd: spec.folder,
+            fds: vec![(2, OwnedFd::from(stderr_theirs)), (3, pipes.browser_reads), (4, pipes.browser_writes)],
+            deadline: None,
+        };
+        let tree = launcher.start(program).await?;
+        let program_pid = tree.program_pid();
+        let last_lines = LastLines::default();
+        let mut drained = tracker.spawn(stderr::drain(stderr_ours, last_lines.clone()));
+        let broker = Arc::new(Broker::new(PipeWriter::new(pipes.to_browser)));
+        let supervised = supervise(tracker, tree, Arc::clone(&broker), pipes.from_browser);
+        let browser = Browser::new(broker, supervised, program_pid);
+
+        let downloads = folders.downloads.to_string_lossy().into_owned();
+        let failed = tokio::select! {
+            ready = tokio::time::timeout(LAUNCH_BOUND, browser.make_ready(flavour, spec.viewport, downloads)) => {
+                match ready {
+                    Ok(Ok(())) => return Ok(browser),
+                    Ok(Err(error)) => Failed::Setup(error),
+                    Err(_) => Failed::TooSlow,
+                }
+            }
+            reason = browser.died() => Failed::Died(reason),
+        };
+        // A command that failed because the browser is ending says less than how it ended.
+        let failed = match failed {
+            Failed::Setup(BrowserError::Gone) => Failed::Died(browser.died().await),
+            failed => failed,
+        };
+        browser.kill().await;
+        let _ = tokio::time::timeout(LAST_WORDS_BOUND, &mut drained).await;
+        let last_words = last_lines.joined();
+        Err(match failed {
+            Failed::Setup(source) => LaunchError::Setup { source, last_words },
+            Failed::TooSlow => LaunchError::TooSlow { last_words },
+            Failed::Died(reason) => LaunchError::Died { reason, last_words },
+        })
+    }
+
+    async fn make_ready(&self, flavour: Flavour, viewport: Viewport, downloads: String) -> Result<(), BrowserError> {
+        let broker = self.broker();
+        let (discovered, saved) = tokio::join!(broker.discover_targets(), broker.save_downloads_to(downloads));
+        discovered.and(saved)?;
+        let mut current = broker.current_tab();
+        let first = current.wait_for(Option::is_some).await.map_err(|_| BrowserError::Gone)?.clone();
+        // The shell's pages have the size of its window, so there is nothing to measure.
+        if flavour == Flavour::Chromium
+            && let Some(first) = first
+        {
+            broker.fit_page(&first, viewport).await?;
+        }
+        Ok(())
+    }
+}
+
+enum Failed {
+    Setup(BrowserError),
+    TooSlow,
+    Died(DeathReason),
+}
+
+/// Everything that Chromium gets to see of an environment.
+fn plan_environment(folder: &Path, tmp: &Path) -> Vec<(String, String)> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    [
+        ("HOME", text(folder)),
+        ("TMPDIR", text(tmp)),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
+        ("LANG", "C.UTF-8".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+fn is_shared_memory_small() -> bool {
+    // Without `/dev/shm` Chromium needs its files elsewhere all the more.
+    nix::sys::statvfs::statvfs("/dev/shm")
+        .map_or(true, |shm| shm.blocks().saturating_mul(shm.fragment_size()) < MIN_SHARED_MEMORY_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_folders_are_private_and_may_be_there_already() {
+        let session = tempfile::tempdir().expect("a folder");
+        for _ in 0..2 {
+            let folders = Folders::make(session.path()).expect("made");
+            for folder in [folders.user_data, folders.downloads, folders.tmp] {
+                let mode = folder.metadata().expect("there").permissions().mode();
+                assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let error = Folders::make(Path::new("/nowhere/session")).err().expect("an error").to_string();
+        assert!(error.contains("/nowhere/session/user-data"), "{error}");
+    }
+
+    #[test]
+    fn the_environment_is_an_allow_list() {
+        let names: Vec<String> =
+            plan_environment(Path::new("/s"), Path::new("/s/tmp")).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["HOME", "TMPDIR", "PATH", "LANG"]);
+    }
+}

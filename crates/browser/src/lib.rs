@@ -1,0 +1,35 @@
+//! One Chromium per session, driven over its debugging pipe, and the broker that shares it.
+//!
+//! A tour, in the order in which things happen:
+//!
+//! - `version` asks an executable what it is; `flags` holds every flag that we start Chromium with, each
+//!   with its reason.
+//! - `launch` makes the folders, starts the program through `hearth-confine` and waits until a page is there.
+//!   `stderr` keeps the last lines that Chromium wrote, for the message when that fails.
+//! - [`Browser`] is the handle that comes out; `supervise` is the one owner of the process tree and knows how
+//!   it ended ([`DeathReason`]).
+//! - `pipe` moves NUL-ended frames in and out of the two pipes.
+//! - `broker` gives every client a browser-level session of its own, keeps ids and sessions apart, and is
+//!   where policy lives. [`Client`] is one client's end of it.
+//! - `own` sends the few commands that are ours, typed by the generated protocol; `tabs` knows which tab is
+//!   the current one.
+//!
+//! The crate must not know: HTTP, WebSocket, sessions, callers, the store, or what runs in a page.
+
+mod broker;
+mod browser;
+mod flags;
+mod launch;
+mod own;
+mod pipe;
+mod stderr;
+mod supervise;
+mod tabs;
+mod version;
+
+pub use broker::client::{Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES, Outgoing};
+pub use browser::Browser;
+pub use launch::{LaunchError, LaunchSpec, Viewport};
+pub use own::BrowserError;
+pub use supervise::DeathReason;
+pub use version::{ProbeError, Version, probe};

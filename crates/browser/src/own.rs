@@ -1,0 +1,154 @@
+//! The commands that are ours, not a client's: typed by the generated protocol, each with a bound.
+
+use std::time::Duration;
+
+use chromiumoxide_cdp::cdp::browser_protocol::browser::{
+    CloseParams, GetWindowForTargetParams, SetContentsSizeParams, SetDownloadBehaviorBehavior,
+    SetDownloadBehaviorParams,
+};
+use chromiumoxide_cdp::cdp::browser_protocol::page::GetLayoutMetricsParams;
+use chromiumoxide_cdp::cdp::browser_protocol::target::{
+    AttachToTargetParams, CreateTargetParams, DetachFromTargetParams, SetDiscoverTargetsParams,
+};
+use chromiumoxide_types::Command;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use crate::broker::Broker;
+use crate::broker::client::Client;
+use crate::broker::routes::Pending;
+use crate::launch::Viewport;
+use crate::pipe::NotTaken;
+
+/// How long the browser may take for a command of ours.
+const COMMAND_BOUND: Duration = Duration::from_secs(5);
+
+/// Why the browser did not do what we asked of it.
+#[derive(Debug, Error)]
+pub enum BrowserError {
+    /// It has ended, or is about to.
+    #[error("the browser is gone")]
+    Gone,
+    /// It takes nothing more: too much waits for it already.
+    #[error("the browser reads too slowly")]
+    Busy,
+    /// It did not answer within five seconds.
+    #[error("the browser did not answer {method} within 5 s")]
+    TimedOut {
+        /// What was asked.
+        method: String,
+    },
+    /// It answered with an error.
+    #[error("the browser refused {method}: {message}")]
+    Refused {
+        /// What was asked.
+        method: String,
+        /// Its reason.
+        message: String,
+    },
+    /// Its answer is not what the protocol says.
+    #[error("the browser's answer to {method} cannot be understood: {source}")]
+    Malformed {
+        /// What was asked.
+        method: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+impl From<NotTaken> for BrowserError {
+    fn from(not: NotTaken) -> BrowserError {
+        match not {
+            NotTaken::Full => BrowserError::Busy,
+            NotTaken::Closed => BrowserError::Gone,
+        }
+    }
+}
+
+impl Broker {
+    /// Has every target announced, so that tabs are known.
+    pub(crate) async fn discover_targets(&self) -> Result<(), BrowserError> {
+        self.call(None, SetDiscoverTargetsParams::new(true)).await.map(drop)
+    }
+
+    /// Has the default context's downloads saved into `folder`, under their own names.
+    pub(crate) async fn save_downloads_to(&self, folder: String) -> Result<(), BrowserError> {
+        let command = SetDownloadBehaviorParams {
+            download_path: Some(folder),
+            ..SetDownloadBehaviorParams::new(SetDownloadBehaviorBehavior::Allow)
+        };
+        self.call(None, command).await.map(drop)
+    }
+
+    /// Opens an empty tab in the default context and gives back its target id.
+    pub(crate) async fn open_tab(&self) -> Result<String, BrowserError> {
+        let opened = self.call(None, CreateTargetParams::new("about:blank")).await?;
+        Ok(opened.target_id.inner().clone())
+    }
+
+    /// Gives a tab's page exactly the viewport's size, whatever its window's bars take.
+    pub(crate) async fn fit_page(&self, target: &str, viewport: Viewport) -> Result<(), BrowserError> {
+        let attach = AttachToTargetParams { flatten: Some(true), ..AttachToTargetParams::new(target.to_owned()) };
+        let session = self.call(None, attach).await?.session_id;
+        let metrics = self.call(Some(session.as_ref()), GetLayoutMetricsParams {}).await?;
+        let leave = DetachFromTargetParams { session_id: Some(session) };
+        self.call(None, leave).await?;
+        let page = &metrics.css_layout_viewport;
+        let (width, height) = (i64::from(viewport.width), i64::from(viewport.height));
+        if (page.client_width, page.client_height) == (width, height) {
+            return Ok(());
+        }
+        let window = GetWindowForTargetParams { target_id: Some(target.to_owned().into()) };
+        let window_id = self.call(None, window).await?.window_id;
+        let size = SetContentsSizeParams { width: Some(width), height: Some(height), ..SetContentsSizeParams::new(window_id) };
+        self.call(None, size).await.map(drop)
+    }
+
+    /// Asks the browser to end. Only this saves fresh cookies in full Chromium.
+    pub(crate) async fn ask_to_close(&self) -> Result<(), BrowserError> {
+        self.call(None, CloseParams {}).await.map(drop)
+    }
+
+    /// Gives a new client its browser-level session.
+    pub(crate) async fn attach(self: &std::sync::Arc<Self>) -> Result<Client, BrowserError> {
+        let method = "Target.attachToBrowserTarget";
+        let client = self.request_client()?;
+        match tokio::time::timeout(COMMAND_BOUND, client).await {
+            Ok(Ok(client)) => Ok(client),
+            Ok(Err(_)) => Err(BrowserError::Gone),
+            Err(_) => Err(BrowserError::TimedOut { method: method.to_owned() }),
+        }
+    }
+
+    async fn call<C: Command>(&self, session: Option<&str>, command: C) -> Result<C::Response, BrowserError> {
+        let method = command.identifier().into_owned();
+        let malformed = |source| BrowserError::Malformed { method: method.clone(), source };
+        let params = serde_json::to_string(&command).map_err(malformed)?;
+        let (sender, reply) = oneshot::channel();
+        let id = self.send_own(&method, &params, session, Pending::Own(sender))?;
+        let Ok(reply) = tokio::time::timeout(COMMAND_BOUND, reply).await else {
+            self.give_up(id);
+            return Err(BrowserError::TimedOut { method });
+        };
+        match reply.map_err(|_| BrowserError::Gone)? {
+            Ok(result) => {
+                let result: serde_json::Value = serde_json::from_str(result.get()).map_err(malformed)?;
+                C::response_from_value(result).map_err(malformed)
+            }
+            Err(error) => {
+                let message = message_of(&error);
+                Err(BrowserError::Refused { method, message })
+            }
+        }
+    }
+}
+
+fn message_of(error: &RawValue) -> String {
+    #[derive(Deserialize)]
+    struct Error {
+        message: String,
+    }
+    serde_json::from_str(error.get()).map_or_else(|_| error.get().to_owned(), |Error { message }| message)
+}

@@ -1,0 +1,338 @@
+//! The two pipes of `--remote-debugging-pipe`: messages end with a NUL byte. Knows no message's meaning.
+//!
+//! Two traps shape this file. Chromium stops reading for good, without exiting, when one message reaches
+//! 100 MB, so a write that does not drain is a verdict on the browser. And Chromium blocks when nobody reads
+//! its answers, so the reader never waits for a client.
+
+use std::collections::VecDeque;
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use nix::fcntl::{FcntlArg, fcntl};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::sync::Notify;
+
+/// The largest pipe that an unprivileged process gets by default (`/proc/sys/fs/pipe-max-size`).
+const PIPE_BYTES: i32 = 1024 * 1024;
+
+/// What may wait to be written before more is refused. The frame that crosses the line still gets in, so that
+/// one large request is never the problem by itself.
+const MAX_WAITING_BYTES: usize = 96 * 1024 * 1024;
+
+/// A browser that reads nothing for this long while something waits for it will not read again.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+
+/// The largest message taken from the browser. Results of 200 MB work; this only bounds what a broken one may
+/// make us keep.
+const MAX_FRAME_BYTES: usize = 512 * 1024 * 1024;
+
+/// A read buffer that has grown beyond this for one large message is given back afterwards.
+const KEPT_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// How much room a read is given at the least.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Our ends of the two pipes, and Chromium's.
+pub(crate) struct Pipes {
+    pub(crate) to_browser: pipe::Sender,
+    pub(crate) from_browser: pipe::Receiver,
+    /// Chromium's descriptor 3.
+    pub(crate) browser_reads: OwnedFd,
+    /// Chromium's descriptor 4.
+    pub(crate) browser_writes: OwnedFd,
+}
+
+/// Makes both pipes. All four ends close on exec; Chromium's are handed over by number.
+pub(crate) fn open() -> io::Result<Pipes> {
+    let (browser_reads, ours_to_write) = io::pipe()?;
+    let (ours_to_read, browser_writes) = io::pipe()?;
+    for end in [ours_to_write.as_fd(), ours_to_read.as_fd()] {
+        // Refused when this user's pipes are many already. Then they are slower, nothing else.
+        let _ = fcntl(end, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
+    }
+    Ok(Pipes {
+        to_browser: pipe::Sender::from_owned_fd(OwnedFd::from(ours_to_write))?,
+        from_browser: pipe::Receiver::from_owned_fd(OwnedFd::from(ours_to_read))?,
+        browser_reads: OwnedFd::from(browser_reads),
+        browser_writes: OwnedFd::from(browser_writes),
+    })
+}
+
+/// Why a frame was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// Too much waits already.
+    Full,
+    /// The browser has closed its end, or we have closed ours.
+    Closed,
+}
+
+/// The way to the browser. Everyone who sends holds it; [`drain`](PipeWriter::drain) runs in one task.
+pub(crate) struct PipeWriter {
+    sender: pipe::Sender,
+    waiting: Mutex<Waiting>,
+    /// Rung when something was left for [`drain`](PipeWriter::drain).
+    left: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    frames: VecDeque<Vec<u8>>,
+    /// How much of the first frame is written.
+    written: usize,
+    /// Everything in `frames`, the written part too.
+    bytes: usize,
+    closed: bool,
+}
+
+impl PipeWriter {
+    pub(crate) fn new(sender: pipe::Sender) -> PipeWriter {
+        PipeWriter { sender, waiting: Mutex::default(), left: Notify::new() }
+    }
+
+    /// Sends one frame, its NUL included. Never waits: what the pipe does not take at once is queued.
+    pub(crate) fn push(&self, frame: Vec<u8>) -> Result<(), NotTaken> {
+        debug_assert_eq!(frame.last(), Some(&0), "a frame ends with a NUL");
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(NotTaken::Closed);
+        }
+        if waiting.bytes > MAX_WAITING_BYTES {
+            return Err(NotTaken::Full);
+        }
+        let was_empty = waiting.frames.is_empty();
+        waiting.bytes += frame.len();
+        waiting.frames.push_back(frame);
+        // The usual case: the pipe has room, and no task has to be woken.
+        if was_empty && self.write_once(&mut waiting).is_err() {
+            waiting.close();
+            return Err(NotTaken::Closed);
+        }
+        if was_empty && !waiting.frames.is_empty() {
+            self.left.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes nothing more and forgets what waits.
+    pub(crate) fn close(&self) {
+        self.lock().close();
+        self.left.notify_one();
+    }
+
+    /// Writes what [`push`](PipeWriter::push) could not, until the pipe is closed (`Ok`) or stops draining.
+    pub(crate) async fn drain(&self) -> Result<(), Stuck> {
+        loop {
+            self.left.notified().await;
+            loop {
+                {
+                    let waiting = self.lock();
+                    if waiting.closed {
+                        return Ok(());
+                    }
+                    if waiting.frames.is_empty() {
+                        break;
+                    }
+                }
+                let writable = tokio::time::timeout(STUCK_AFTER, self.sender.writable()).await.map_err(|_| Stuck)?;
+                let mut waiting = self.lock();
+                if writable.and_then(|()| self.write_once(&mut waiting)).is_err() {
+                    waiting.close();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// One write, of the first frame's rest.
+    fn write_once(&self, waiting: &mut Waiting) -> io::Result<()> {
+        let Some(frame) = waiting.frames.front() else { return Ok(()) };
+        match self.sender.try_write(&frame[waiting.written..]) {
+            Ok(count) => waiting.written += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        if waiting.written == frame.len() {
+            waiting.bytes -= frame.len();
+            waiting.written = 0;
+            waiting.frames.pop_front();
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn close(&mut self) {
+        *self = Waiting { closed: true, ..Waiting::default() };
+    }
+}
+
+/// The browser has stopped reading.
+#[derive(Debug)]
+pub(crate) struct Stuck;
+
+/// Why reading from the browser ended.
+#[derive(Debug)]
+pub(crate) enum ReadEnd {
+    /// The browser closed its end: it is exiting, or gone.
+    Closed,
+    /// It sent something that cannot be a message of its protocol.
+    Nonsense(&'static str),
+}
+
+/// Reads frames, their NUL taken off, and hands each to `take`, in order, until the pipe ends.
+pub(crate) async fn read_frames(mut from: pipe::Receiver, mut take: impl FnMut(&str)) -> ReadEnd {
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    // Bytes at the front that are known to hold no NUL, so that a large message is searched only once.
+    let mut searched = 0;
+    loop {
+        buffer.reserve(READ_BYTES);
+        match from.read_buf(&mut buffer).await {
+            Ok(0) | Err(_) => return ReadEnd::Closed,
+            Ok(_) => {}
+        }
+        while let Some(length) = find_nul(&buffer[searched..]).map(|at| searched + at) {
+            match std::str::from_utf8(&buffer[..length]) {
+                Ok(frame) => take(frame),
+                Err(_) => return ReadEnd::Nonsense("a message that is not UTF-8"),
+            }
+            buffer.advance(length + 1);
+            searched = 0;
+        }
+        searched = buffer.len();
+        if searched > MAX_FRAME_BYTES {
+            return ReadEnd::Nonsense("a message without an end");
+        }
+        if buffer.is_empty() && buffer.capacity() > KEPT_BUFFER_BYTES {
+            buffer = BytesMut::with_capacity(READ_BYTES);
+        }
+    }
+}
+
+/// The standard library's vectorised search.
+fn find_nul(bytes: &[u8]) -> Option<usize> {
+    CStr::from_bytes_until_nul(bytes).ok().map(CStr::count_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn reading_end() -> (pipe::Receiver, io::PipeWriter) {
+        let (ours, theirs) = io::pipe().expect("a pipe");
+        (pipe::Receiver::from_owned_fd(OwnedFd::from(ours)).expect("a reading end"), theirs)
+    }
+
+    fn writing_end() -> (PipeWriter, io::PipeReader) {
+        let (theirs, ours) = io::pipe().expect("a pipe");
+        (PipeWriter::new(pipe::Sender::from_owned_fd(OwnedFd::from(ours)).expect("a writing end")), theirs)
+    }
+
+    async fn frames_of(written: &'static [u8]) -> (Vec<String>, ReadEnd) {
+        let (ours, mut theirs) = reading_end();
+        let writing = std::thread::spawn(move || theirs.write_all(written));
+        let mut frames = Vec::new();
+        let end = read_frames(ours, |frame| frames.push(frame.to_owned())).await;
+        writing.join().expect("no panic").expect("written");
+        (frames, end)
+    }
+
+    #[tokio::test]
+    async fn frames_arrive_whole_and_in_order() {
+        let (frames, end) = frames_of(b"one\0two\0\0three\0unfinished").await;
+        assert_eq!(frames, ["one", "two", "", "three"]);
+        assert!(matches!(end, ReadEnd::Closed));
+    }
+
+    #[tokio::test]
+    async fn a_frame_larger_than_the_pipe_arrives_whole() {
+        let (ours, mut theirs) = reading_end();
+        let writing = std::thread::spawn(move || {
+            let mut frame = vec![b'x'; 3_000_000];
+            frame.push(0);
+            theirs.write_all(&frame)
+        });
+        let mut lengths = Vec::new();
+        read_frames(ours, |frame| lengths.push(frame.len())).await;
+        writing.join().expect("no panic").expect("written");
+        assert_eq!(lengths, [3_000_000]);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_utf8_ends_the_reading() {
+        let (frames, end) = frames_of(b"ok\0\xff\xfe\0later\0").await;
+        assert_eq!(frames, ["ok"]);
+        assert!(matches!(end, ReadEnd::Nonsense(_)));
+    }
+
+    #[tokio::test]
+    async fn what_the_pipe_does_not_take_at_once_is_written_later_in_order() {
+        let (writer, mut theirs) = writing_end();
+        let writer = Arc::new(writer);
+        let reading = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            theirs.read_to_end(&mut all).map(|_| all)
+        });
+        let expected = {
+            let mut expected = Vec::new();
+            for number in 0..20_u8 {
+                let mut frame = vec![b'a' + number; 100_000];
+                frame.push(0);
+                expected.extend_from_slice(&frame);
+                writer.push(frame).expect("taken");
+            }
+            expected
+        };
+        let all_written = async {
+            while writer.lock().bytes > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            end = writer.drain() => panic!("the drain ended: {end:?}"),
+            () = all_written => {}
+        }
+        drop(writer);
+        assert!(reading.join().expect("no panic").expect("read") == expected, "bytes were lost or moved");
+    }
+
+    #[tokio::test]
+    async fn the_backlog_is_judged_before_a_frame_is_added() {
+        let (writer, _theirs) = writing_end();
+        let mut large = vec![b'x'; MAX_WAITING_BYTES + 1];
+        large.push(0);
+        assert_eq!(writer.push(large), Ok(()));
+        assert_eq!(writer.push(b"small\0".to_vec()), Err(NotTaken::Full));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_browser_that_reads_nothing_is_stuck() {
+        let (writer, _theirs) = writing_end();
+        let mut large = vec![b'x'; 2_000_000];
+        large.push(0);
+        writer.push(large).expect("taken");
+        assert!(writer.drain().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_closed_pipe_takes_nothing() {
+        let (writer, theirs) = writing_end();
+        drop(theirs);
+        // The first write may still be queued until the runtime has seen the pipe.
+        let _ = writer.push(b"x\0".to_vec());
+        let _ = tokio::time::timeout(Duration::from_secs(5), writer.drain()).await.expect("it ends");
+        assert_eq!(writer.push(b"y\0".to_vec()), Err(NotTaken::Closed));
+    }
+}

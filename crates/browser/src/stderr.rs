@@ -1,0 +1,91 @@
+//! What Chromium writes to its standard error: the last lines are kept for the message when a start fails;
+//! everything goes to the trace level (it can quote page content) and is drained always, so that Chromium
+//! never blocks on a full pipe.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+
+/// How many lines are kept.
+const KEPT_LINES: usize = 6;
+
+/// A line is cut here, in bytes.
+const MAX_LINE_BYTES: usize = 400;
+
+/// The last lines. Cheap to clone: the drain task writes, whoever reports a failure reads.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastLines {
+    lines: Arc<Mutex<VecDeque<String>>>,
+}
+
+impl LastLines {
+    fn push(&self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line).trim().to_owned();
+        if line.is_empty() {
+            return;
+        }
+        tracing::trace!(%line, "chromium's stderr");
+        // A machine without D-Bus says so ten times at each start, and it never matters here.
+        if line.contains("dbus/") {
+            return;
+        }
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == KEPT_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    /// The kept lines, joined for one message.
+    pub(crate) fn joined(&self) -> String {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(String::as_str).collect::<Vec<_>>().join(" | ")
+    }
+}
+
+/// Reads until every writer has closed its end.
+pub(crate) async fn drain(mut from: pipe::Receiver, into: LastLines) {
+    let mut bytes = [0; 4096];
+    let mut line = Vec::with_capacity(MAX_LINE_BYTES);
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        for &byte in &bytes[..count] {
+            if byte == b'\n' {
+                into.push(&line);
+                line.clear();
+            } else if line.len() < MAX_LINE_BYTES {
+                line.push(byte);
+            }
+        }
+    }
+    into.push(&line);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    async fn lines_of(written: &[u8]) -> String {
+        let (ours, mut theirs) = std::io::pipe().expect("a pipe");
+        theirs.write_all(written).expect("fits into the pipe");
+        drop(theirs);
+        let lines = LastLines::default();
+        drain(pipe::Receiver::from_owned_fd(OwnedFd::from(ours)).expect("a reading end"), lines.clone()).await;
+        lines.joined()
+    }
+
+    #[tokio::test]
+    async fn the_last_lines_are_kept_the_unfinished_one_too() {
+        let kept = lines_of(b"1\n2\n3\n4\n5\n6\n\n7\n8").await;
+        assert_eq!(kept, "3 | 4 | 5 | 6 | 7 | 8");
+    }
+
+    #[tokio::test]
+    async fn a_long_line_is_cut() {
+        assert_eq!(lines_of(&[b'x'; 5000]).await.len(), MAX_LINE_BYTES);
+    }
+}

@@ -1,0 +1,153 @@
+//! The one owner of a browser's process tree: notices its end, whatever it comes from, tells everyone, and
+//! makes sure that nothing is left. Knows no client and no protocol.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hearth_confine::{Exit, Tree};
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::broker::Broker;
+use crate::pipe::{ReadEnd, read_frames};
+
+/// The pipe ends a little before the process does; this long it is waited for how it ended.
+const EXIT_AFTER_PIPE: Duration = Duration::from_millis(200);
+
+/// Why a browser is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeathReason {
+    /// We closed it.
+    Closed,
+    /// We killed it.
+    Killed,
+    /// It ended by itself: crashed, killed by the kernel or by somebody else.
+    Exited(Exit),
+    /// It closed its pipe and lived on; then it was killed.
+    PipeClosed,
+    /// It stopped reading its commands; then it was killed.
+    Stuck,
+    /// It sent something that is no message of its protocol; then it was killed.
+    Nonsense,
+}
+
+impl DeathReason {
+    /// Whether nobody wanted it.
+    pub fn is_crash(self) -> bool {
+        !matches!(self, DeathReason::Closed | DeathReason::Killed)
+    }
+}
+
+impl fmt::Display for DeathReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeathReason::Closed => f.write_str("closed"),
+            DeathReason::Killed => f.write_str("killed"),
+            DeathReason::Exited(Exit::Code(code)) => write!(f, "exit code {code}"),
+            DeathReason::Exited(Exit::Signal(signal)) => write!(f, "signal {signal}"),
+            DeathReason::Exited(Exit::Lost) => f.write_str("its supervisor is gone"),
+            DeathReason::PipeClosed => f.write_str("pipe closed"),
+            DeathReason::Stuck => f.write_str("it stopped reading"),
+            DeathReason::Nonsense => f.write_str("it sent nonsense"),
+        }
+    }
+}
+
+/// How far a browser's end has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct End {
+    /// Set when it is known; clients have been told then.
+    pub(crate) reason: Option<DeathReason>,
+    /// Nothing of the tree is left.
+    pub(crate) gone: bool,
+}
+
+/// What the handle of a browser holds of its supervisor.
+#[derive(Debug)]
+pub(crate) struct Supervised {
+    /// Written by the supervisor.
+    pub(crate) end: watch::Receiver<End>,
+    /// Cancelled to have the tree killed.
+    pub(crate) kill: CancellationToken,
+    /// Cancelled when the end is going to be wanted.
+    pub(crate) closing: CancellationToken,
+}
+
+/// What a task of the pipe has come to.
+enum PipeEnd {
+    Read(ReadEnd),
+    Stuck,
+}
+
+/// Starts the tasks that a running browser needs: one reads, one writes, one owns the tree.
+pub(crate) fn supervise(
+    tracker: &TaskTracker,
+    tree: Tree,
+    broker: Arc<Broker>,
+    from_browser: pipe::Receiver,
+) -> Supervised {
+    let (pipe_ends, pipe_ended) = mpsc::channel(2);
+    let reader = Arc::clone(&broker);
+    let read_end = pipe_ends.clone();
+    tracker.spawn(async move {
+        let end = read_frames(from_browser, |frame| reader.take_frame(frame)).await;
+        // The supervisor may have gone before.
+        let _ = read_end.send(PipeEnd::Read(end)).await;
+    });
+    let writer = Arc::clone(&broker);
+    tracker.spawn(async move {
+        if writer.writer().drain().await.is_err() {
+            let _ = pipe_ends.send(PipeEnd::Stuck).await;
+        }
+    });
+    let (end, end_seen) = watch::channel(End::default());
+    let supervised = Supervised { end: end_seen, kill: CancellationToken::new(), closing: CancellationToken::new() };
+    let (kill, closing) = (supervised.kill.clone(), supervised.closing.clone());
+    tracker.spawn(async move {
+        let reason = wait_for_end(&tree, pipe_ended, &kill, &closing).await;
+        if reason.is_crash() {
+            broker.shut_down(1011, &format!("browser crashed ({reason})"));
+        } else {
+            broker.shut_down(1001, "the browser was closed");
+        }
+        end.send_modify(|end| end.reason = Some(reason));
+        tree.kill();
+        tree.gone().await;
+        end.send_modify(|end| end.gone = true);
+    });
+    supervised
+}
+
+async fn wait_for_end(
+    tree: &Tree,
+    mut pipe_ended: mpsc::Receiver<PipeEnd>,
+    kill: &CancellationToken,
+    closing: &CancellationToken,
+) -> DeathReason {
+    let exited = |exit| if closing.is_cancelled() { DeathReason::Closed } else { DeathReason::Exited(exit) };
+    tokio::select! {
+        () = kill.cancelled() => DeathReason::Killed,
+        exit = tree.exited() => exited(exit),
+        end = pipe_ended.recv() => match end {
+            Some(PipeEnd::Stuck) => DeathReason::Stuck,
+            Some(PipeEnd::Read(ReadEnd::Nonsense(what))) => {
+                tracing::warn!(what, "chromium sent nonsense and is killed");
+                DeathReason::Nonsense
+            }
+            Some(PipeEnd::Read(ReadEnd::Closed)) | None => {
+                match tokio::time::timeout(EXIT_AFTER_PIPE, tree.exited()).await {
+                    Ok(exit) => exited(exit),
+                    // Full Chromium writes its profile after its pipe is closed.
+                    Err(_) if closing.is_cancelled() => tokio::select! {
+                        _ = tree.exited() => DeathReason::Closed,
+                        () = kill.cancelled() => DeathReason::Killed,
+                    },
+                    Err(_) => DeathReason::PipeClosed,
+                }
+            }
+        },
+    }
+}

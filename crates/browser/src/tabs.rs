@@ -1,0 +1,117 @@
+//! Which tab is the current one: the one last opened, activated or navigated by anyone. Chromium does not say,
+//! so it is kept from what is seen passing. Pure; knows no protocol.
+
+/// The open tabs, the current one last.
+#[derive(Debug, Default)]
+pub(crate) struct Tabs {
+    /// Few: a browser's open tabs.
+    by_recency: Vec<Tab>,
+    /// The context of the first tab that there ever was, which Chromium opened by itself.
+    default_context: Option<String>,
+}
+
+#[derive(Debug)]
+struct Tab {
+    target: String,
+    context: Option<String>,
+}
+
+impl Tabs {
+    /// A tab was opened, and is the current one from now on.
+    pub(crate) fn opened(&mut self, target: &str, context: Option<&str>) {
+        if self.default_context.is_none() {
+            self.default_context = context.map(str::to_owned);
+        }
+        self.closed(target);
+        self.by_recency.push(Tab { target: target.to_owned(), context: context.map(str::to_owned) });
+    }
+
+    /// A tab was activated or navigated. Targets that are no tabs (frames, workers) are ignored.
+    pub(crate) fn touched(&mut self, target: &str) {
+        if let Some(at) = self.by_recency.iter().position(|tab| tab.target == target) {
+            self.by_recency[at..].rotate_left(1);
+        }
+    }
+
+    /// A tab was closed; when it was the current one, the most recent other one is it now.
+    pub(crate) fn closed(&mut self, target: &str) {
+        self.by_recency.retain(|tab| tab.target != target);
+    }
+
+    /// The target id of the current tab.
+    pub(crate) fn current(&self) -> Option<&str> {
+        self.by_recency.last().map(|tab| tab.target.as_str())
+    }
+
+    /// Whether a tab is left in the context that every client finds when it comes.
+    pub(crate) fn default_context_has_one(&self) -> bool {
+        self.by_recency.iter().any(|tab| tab.context == self.default_context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn three() -> Tabs {
+        let mut tabs = Tabs::default();
+        tabs.opened("A", Some("default"));
+        tabs.opened("B", Some("default"));
+        tabs.opened("C", Some("other"));
+        tabs
+    }
+
+    #[test]
+    fn the_tab_last_opened_is_the_current_one() {
+        assert_eq!(three().current(), Some("C"));
+    }
+
+    #[test]
+    fn a_touched_tab_becomes_the_current_one() {
+        let mut tabs = three();
+        tabs.touched("A");
+        assert_eq!(tabs.current(), Some("A"));
+    }
+
+    #[test]
+    fn closing_the_current_tab_falls_back_to_the_most_recent_other_one() {
+        let mut tabs = three();
+        tabs.touched("A");
+        tabs.closed("A");
+        assert_eq!(tabs.current(), Some("C"));
+        tabs.closed("C");
+        assert_eq!(tabs.current(), Some("B"));
+    }
+
+    #[test]
+    fn closing_another_tab_changes_nothing() {
+        let mut tabs = three();
+        tabs.closed("B");
+        assert_eq!(tabs.current(), Some("C"));
+    }
+
+    #[test]
+    fn touching_something_that_is_no_tab_changes_nothing() {
+        let mut tabs = three();
+        tabs.touched("frame");
+        assert_eq!(tabs.current(), Some("C"));
+    }
+
+    #[test]
+    fn tabs_of_other_contexts_do_not_count_for_the_default_one() {
+        let mut tabs = three();
+        tabs.closed("A");
+        assert!(tabs.default_context_has_one());
+        tabs.closed("B");
+        assert!(!tabs.default_context_has_one());
+        assert_eq!(tabs.current(), Some("C"));
+    }
+
+    #[test]
+    fn a_tab_that_is_reported_twice_is_one_tab() {
+        let mut tabs = three();
+        tabs.opened("A", Some("default"));
+        tabs.closed("A");
+        assert_eq!(tabs.current(), Some("C"));
+    }
+}

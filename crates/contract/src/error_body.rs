@@ -1,0 +1,176 @@
+//! The words of every refusal. Which status code goes with which is the server's business.
+//!
+//! The texts of authentication, session and validation errors are those of the reference server, since clients match on
+//! them; the others are our own.
+
+use serde::Serialize;
+
+use crate::execute::Language;
+use crate::issue::Issue;
+
+/// The body of an answer that is no success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorBody {
+    /// Always `false`.
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    error: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Vec<Issue>>,
+}
+
+impl ErrorBody {
+    fn new(error: impl Into<String>) -> Self {
+        Self { success: false, code: None, error: error.into(), details: None }
+    }
+
+    /// The sentence of the `error` key.
+    pub fn error(&self) -> &str {
+        &self.error
+    }
+
+    /// There is no `Authorization` header, or not one of the `Bearer` kind.
+    pub fn unauthorized() -> Self {
+        Self::new("Unauthorized")
+    }
+
+    /// The header says `Bearer` and nothing after it, or a WebSocket address has no token.
+    pub fn token_missing() -> Self {
+        Self::new("Unauthorized: Token missing")
+    }
+
+    /// The key or token is not one of ours.
+    pub fn invalid_token() -> Self {
+        Self::new("Unauthorized: Invalid token")
+    }
+
+    /// Without keys only loopback names are served, so that no web page can reach the server by re-binding its own name.
+    pub fn foreign_host() -> Self {
+        Self::new(
+            "This server has no API keys and therefore answers only to loopback names such as 127.0.0.1 or localhost. \
+             Set HEARTH_API_KEYS to serve other names.",
+        )
+    }
+
+    /// No session of that id was ever seen, or it ended too long ago.
+    pub fn not_found() -> Self {
+        Self::new("Browser session not found.")
+    }
+
+    /// The session belongs to another team.
+    pub fn forbidden() -> Self {
+        Self::new("Forbidden.")
+    }
+
+    /// Code was to run in a session that has ended.
+    pub fn destroyed() -> Self {
+        Self::new("Browser session has been destroyed.")
+    }
+
+    /// As many sessions are active as the server allows.
+    pub fn limit_reached() -> Self {
+        Self::new("You have reached the maximum number of active browser sessions.")
+    }
+
+    /// Another execution of the language ran for as long as this one was ready to wait; nothing was run.
+    pub fn session_busy(language: Language) -> Self {
+        Self::new(format!(
+            "The session was busy with another {language} execution until the timeout passed. Nothing was run; try again."
+        ))
+    }
+
+    /// No browser could be started. `reason` says why and what to do about it.
+    pub fn browser_unavailable(reason: &str) -> Self {
+        Self::new(format!("The browser could not be started: {reason}"))
+    }
+
+    /// The code could not be started, and was not. `reason` says why.
+    pub fn execution_unavailable(reason: &str) -> Self {
+        Self::new(format!("The code could not be started and was not run: {reason}"))
+    }
+
+    /// The server is on its way out and takes nothing new.
+    pub fn stopping() -> Self {
+        Self::new("The server is stopping.")
+    }
+
+    /// The body is no JSON, or a bare scalar.
+    pub fn invalid_json() -> Self {
+        Self { code: Some("BAD_REQUEST_INVALID_JSON"), ..Self::new("Bad request, malformed JSON") }
+    }
+
+    /// The body or query breaks the rules that `issues` name.
+    pub fn validation(issues: Vec<Issue>) -> Self {
+        Self { code: Some("BAD_REQUEST"), details: Some(issues), ..Self::new("Bad Request") }
+    }
+
+    /// The body is over the limit.
+    pub fn too_large() -> Self {
+        Self::new("Request body is too large")
+    }
+
+    /// The body stopped half-way, or did not arrive in time.
+    pub fn incomplete_body() -> Self {
+        Self::new("The request body did not arrive completely")
+    }
+
+    /// Nothing is served under the path.
+    pub fn unknown_path() -> Self {
+        Self::new("Not Found")
+    }
+
+    /// The path is served, but not with that method.
+    pub fn wrong_method() -> Self {
+        Self::new("Method Not Allowed")
+    }
+
+    /// The path is a WebSocket's and the request is no upgrade.
+    pub fn upgrade_required() -> Self {
+        Self::new("This address is a WebSocket: connect to it with an upgrade request")
+    }
+
+    /// A fault of the server itself; the log says more.
+    pub fn internal() -> Self {
+        Self::new("Internal server error")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(body: &ErrorBody) -> String {
+        serde_json::to_string(body).expect("error bodies are plain data")
+    }
+
+    #[test]
+    fn the_texts_that_clients_match_on_are_the_reference_servers() {
+        let cases = [
+            (ErrorBody::unauthorized(), "Unauthorized"),
+            (ErrorBody::token_missing(), "Unauthorized: Token missing"),
+            (ErrorBody::invalid_token(), "Unauthorized: Invalid token"),
+            (ErrorBody::not_found(), "Browser session not found."),
+            (ErrorBody::forbidden(), "Forbidden."),
+            (ErrorBody::destroyed(), "Browser session has been destroyed."),
+            (ErrorBody::limit_reached(), "You have reached the maximum number of active browser sessions."),
+            (ErrorBody::too_large(), "Request body is too large"),
+        ];
+        for (body, error) in cases {
+            assert_eq!(text(&body), format!(r#"{{"success":false,"error":"{error}"}}"#));
+        }
+    }
+
+    #[test]
+    fn malformed_json_has_a_code_of_its_own() {
+        assert_eq!(
+            text(&ErrorBody::invalid_json()),
+            r#"{"success":false,"code":"BAD_REQUEST_INVALID_JSON","error":"Bad request, malformed JSON"}"#
+        );
+    }
+
+    #[test]
+    fn a_busy_session_names_the_language_that_was_waited_for() {
+        assert!(ErrorBody::session_busy(Language::Python).error().contains("python"));
+    }
+}

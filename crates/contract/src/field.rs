@@ -1,0 +1,143 @@
+//! Reading one field after the other out of a JSON object, with the findings on the side.
+//!
+//! Nothing is coerced: `"60"` is no number and `null` is not the same as a missing field. Numbers are JavaScript's, so
+//! `60.0` is an integer and `1e21` is one that cannot be counted exactly.
+
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value};
+
+use crate::issue::{Bound, Issue, Path};
+
+/// Collects the findings of one request while its fields are read in schema order.
+#[derive(Debug, Default)]
+pub(crate) struct Findings(Vec<Issue>);
+
+impl Findings {
+    pub(crate) fn push(&mut self, issue: Issue) {
+        self.0.push(issue);
+    }
+
+    /// `request` if nothing was found, else everything that was.
+    pub(crate) fn into_result<T>(self, request: T) -> Result<T, Vec<Issue>> {
+        if self.0.is_empty() { Ok(request) } else { Err(self.0) }
+    }
+
+    /// Everything that was found, for a request that cannot be read any further.
+    pub(crate) fn into_err<T>(self) -> Result<T, Vec<Issue>> {
+        Err(self.0)
+    }
+
+    /// The object behind `value`; any other type is a finding at `path`.
+    pub(crate) fn object<'a>(&mut self, path: Path, value: &'a Value) -> Option<&'a Map<String, Value>> {
+        let object = value.as_object();
+        if object.is_none() {
+            self.push(Issue::wrong_type(path, "object", name_of(Some(value))));
+        }
+        object
+    }
+
+    /// A boolean field, `default` where it is missing.
+    pub(crate) fn boolean(&mut self, path: Path, value: Option<&Value>, default: bool) -> bool {
+        match value {
+            None => default,
+            Some(Value::Bool(given)) => *given,
+            Some(_) => {
+                self.push(Issue::wrong_type(path, "boolean", name_of(value)));
+                default
+            }
+        }
+    }
+
+    /// An integer field within `range`, `default` where it is missing. The unit is the field's own.
+    pub(crate) fn integer(
+        &mut self,
+        path: Path,
+        value: Option<&Value>,
+        range: RangeInclusive<u32>,
+        default: u32,
+    ) -> u32 {
+        let Some(value) = value else { return default };
+        let Some(number) = value.as_f64() else {
+            self.push(Issue::wrong_type(path, "number", name_of(Some(value))));
+            return default;
+        };
+        self.check_integer(path, number, range).unwrap_or(default)
+    }
+
+    fn check_integer(&mut self, path: Path, number: f64, range: RangeInclusive<u32>) -> Option<u32> {
+        const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
+        if number.fract() != 0.0 {
+            self.push(Issue::not_an_integer(path));
+            return None;
+        }
+        if number > MAX_SAFE {
+            self.push(Issue::unsafe_positive(path));
+        } else if number < -MAX_SAFE {
+            self.push(Issue::unsafe_negative(path));
+        }
+        let (start, end) = range.into_inner();
+        if number < f64::from(start) {
+            self.push(Issue::number_range(path, Bound::TooSmall(start.into())));
+            None
+        } else if number > f64::from(end) {
+            self.push(Issue::number_range(path, Bound::TooBig(end.into())));
+            None
+        } else {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a whole number between two u32 limits"
+            )]
+            Some(number as u32)
+        }
+    }
+
+    /// A string field that must be there, with a length in Unicode code points.
+    pub(crate) fn string(
+        &mut self,
+        path: Path,
+        value: Option<&Value>,
+        length: RangeInclusive<usize>,
+    ) -> Option<String> {
+        let Some(Value::String(text)) = value else {
+            self.push(Issue::wrong_type(path, "string", name_of(value)));
+            return None;
+        };
+        // Code points are at most bytes, so a look at the first `max + 1` of them decides without a walk over megabytes.
+        let count = text.chars().take(length.end() + 1).count();
+        if count < *length.start() {
+            self.push(Issue::string_length(path, Bound::TooSmall(as_limit(*length.start()))));
+            None
+        } else if count > *length.end() {
+            self.push(Issue::string_length(path, Bound::TooBig(as_limit(*length.end()))));
+            None
+        } else {
+            Some(text.clone())
+        }
+    }
+
+    /// A string field of any length that is checked and not used.
+    pub(crate) fn unused_string(&mut self, path: Path, value: Option<&Value>) {
+        if value.is_some_and(|value| !value.is_string()) {
+            self.push(Issue::wrong_type(path, "string", name_of(value)));
+        }
+    }
+}
+
+fn as_limit(length: usize) -> i64 {
+    i64::try_from(length).expect("length limits are small constants")
+}
+
+/// What zod calls the type of a value; a missing one is `undefined`.
+fn name_of(value: Option<&Value>) -> &'static str {
+    match value {
+        None => "undefined",
+        Some(Value::Null) => "null",
+        Some(Value::Bool(_)) => "boolean",
+        Some(Value::Number(_)) => "number",
+        Some(Value::String(_)) => "string",
+        Some(Value::Array(_)) => "array",
+        Some(Value::Object(_)) => "object",
+    }
+}

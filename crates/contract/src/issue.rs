@@ -1,0 +1,155 @@
+//! Validation findings in the shape of zod 4, which the official clients print as they stand.
+//!
+//! Knows the keys, their order and the messages; which rule applies to which field is the business of the requests.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// Where in the body a finding is: the keys from the outermost object inwards, empty for the body itself.
+pub(crate) type Path = &'static [&'static str];
+
+/// The largest integer that JavaScript counts exactly, `Number.MAX_SAFE_INTEGER`.
+const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
+
+/// One thing that is wrong with a request.
+///
+/// Serialises to the keys of a zod 4 issue, in zod's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    path: Path,
+    finding: Finding,
+}
+
+/// The kinds of findings; each has its own keys on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Finding {
+    /// Another JSON type was expected, or the field is missing (`undefined`).
+    WrongType { expected: &'static str, received: &'static str },
+    /// A number with a fraction where an integer was expected.
+    NotAnInteger,
+    /// An integer that JavaScript cannot count exactly.
+    Unsafe(Bound),
+    /// A number out of its range.
+    NumberRange(Bound),
+    /// A string with too few or too many characters.
+    StringLength(Bound),
+    /// None of the allowed words.
+    NotAnOption(&'static [&'static str]),
+}
+
+/// Which end of a range was passed. Limits are inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bound {
+    TooSmall(i64),
+    TooBig(i64),
+}
+
+impl Issue {
+    pub(crate) fn wrong_type(path: Path, expected: &'static str, received: &'static str) -> Self {
+        Self { path, finding: Finding::WrongType { expected, received } }
+    }
+
+    pub(crate) fn not_an_integer(path: Path) -> Self {
+        Self { path, finding: Finding::NotAnInteger }
+    }
+
+    pub(crate) fn unsafe_positive(path: Path) -> Self {
+        Self { path, finding: Finding::Unsafe(Bound::TooBig(MAX_SAFE_INTEGER)) }
+    }
+
+    pub(crate) fn unsafe_negative(path: Path) -> Self {
+        Self { path, finding: Finding::Unsafe(Bound::TooSmall(-MAX_SAFE_INTEGER)) }
+    }
+
+    pub(crate) fn number_range(path: Path, bound: Bound) -> Self {
+        Self { path, finding: Finding::NumberRange(bound) }
+    }
+
+    pub(crate) fn string_length(path: Path, bound: Bound) -> Self {
+        Self { path, finding: Finding::StringLength(bound) }
+    }
+
+    pub(crate) fn not_an_option(path: Path, options: &'static [&'static str]) -> Self {
+        Self { path, finding: Finding::NotAnOption(options) }
+    }
+
+    /// The sentence that clients show, without the field's name.
+    pub fn message(&self) -> String {
+        match &self.finding {
+            Finding::WrongType { expected, received } => {
+                format!("Invalid input: expected {expected}, received {received}")
+            }
+            Finding::NotAnInteger => "Invalid input: expected int, received number".to_owned(),
+            // zod leaves `inclusive` out here, so its message has no `=` although the limit itself is allowed.
+            Finding::Unsafe(Bound::TooBig(limit)) => format!("Too big: expected int to be <{limit}"),
+            Finding::Unsafe(Bound::TooSmall(limit)) => format!("Too small: expected int to be >{limit}"),
+            Finding::NumberRange(Bound::TooBig(limit)) => format!("Too big: expected number to be <={limit}"),
+            Finding::NumberRange(Bound::TooSmall(limit)) => format!("Too small: expected number to be >={limit}"),
+            Finding::StringLength(Bound::TooBig(limit)) => {
+                format!("Too big: expected string to have <={limit} characters")
+            }
+            Finding::StringLength(Bound::TooSmall(limit)) => {
+                format!("Too small: expected string to have >={limit} characters")
+            }
+            Finding::NotAnOption(options) => {
+                let quoted: Vec<String> = options.iter().map(|option| format!("\"{option}\"")).collect();
+                format!("Invalid option: expected one of {}", quoted.join("|"))
+            }
+        }
+    }
+}
+
+impl Bound {
+    fn code(self) -> &'static str {
+        match self {
+            Self::TooSmall(_) => "too_small",
+            Self::TooBig(_) => "too_big",
+        }
+    }
+
+    /// Writes `minimum` or `maximum`.
+    fn write<M: SerializeMap>(self, map: &mut M) -> Result<(), M::Error> {
+        match self {
+            Self::TooSmall(limit) => map.serialize_entry("minimum", &limit),
+            Self::TooBig(limit) => map.serialize_entry("maximum", &limit),
+        }
+    }
+}
+
+impl Serialize for Issue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        match &self.finding {
+            Finding::WrongType { expected, .. } => {
+                map.serialize_entry("expected", expected)?;
+                map.serialize_entry("code", "invalid_type")?;
+            }
+            Finding::NotAnInteger => {
+                map.serialize_entry("expected", "int")?;
+                map.serialize_entry("format", "safeint")?;
+                map.serialize_entry("code", "invalid_type")?;
+            }
+            Finding::Unsafe(bound) => {
+                map.serialize_entry("code", bound.code())?;
+                bound.write(&mut map)?;
+                map.serialize_entry("note", "Integers must be within the safe integer range.")?;
+                map.serialize_entry("origin", "int")?;
+            }
+            Finding::NumberRange(bound) => write_range(&mut map, "number", *bound)?,
+            Finding::StringLength(bound) => write_range(&mut map, "string", *bound)?,
+            Finding::NotAnOption(options) => {
+                map.serialize_entry("code", "invalid_value")?;
+                map.serialize_entry("values", options)?;
+            }
+        }
+        map.serialize_entry("path", self.path)?;
+        map.serialize_entry("message", &self.message())?;
+        map.end()
+    }
+}
+
+fn write_range<M: SerializeMap>(map: &mut M, origin: &str, bound: Bound) -> Result<(), M::Error> {
+    map.serialize_entry("origin", origin)?;
+    map.serialize_entry("code", bound.code())?;
+    bound.write(map)?;
+    map.serialize_entry("inclusive", &true)
+}

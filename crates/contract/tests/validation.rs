@@ -1,0 +1,157 @@
+//! The recorded request and response pairs, and the corners that they leave open.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::BTreeMap;
+
+use hearth_contract::{CreateRequest, ErrorBody, ExecuteRequest, Issue, Language, ListRequest, StatusFilter};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+const FIXTURE: &str = include_str!("../../../tests/fixtures/validation.json");
+
+/// The body that a refused request is answered with, or nothing for an accepted one.
+fn answer(endpoint: &str, input: &Value) -> Option<String> {
+    let issues = match endpoint {
+        "create" => CreateRequest::parse(input).err(),
+        "execute" => ExecuteRequest::parse(input).err(),
+        "list" => {
+            let pairs = input.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+            ListRequest::parse(pairs).err()
+        }
+        other => panic!("unknown endpoint {other}"),
+    };
+    issues.map(|issues| serde_json::to_string(&ErrorBody::validation(issues)).unwrap())
+}
+
+/// Replaces each `{"$repeat":[text, n]}` with the text n times.
+fn expand(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            if let Some(repeat) = fields.get("$repeat") {
+                let count = usize::try_from(repeat[1].as_u64().unwrap()).unwrap();
+                return Value::String(repeat[0].as_str().unwrap().repeat(count));
+            }
+            Value::Object(fields.into_iter().map(|(name, value)| (name, expand(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(expand).collect()),
+        other => other,
+    }
+}
+
+fn issues_of<T: std::fmt::Debug>(result: Result<T, Vec<Issue>>) -> Value {
+    serde_json::to_value(result.unwrap_err()).unwrap()
+}
+
+#[test]
+fn every_recorded_request_is_answered_byte_for_byte() {
+    // Raw values keep the order of the keys, which a parsed response would lose.
+    let lines: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(FIXTURE).unwrap();
+    assert!(lines.len() >= 57, "the fixture has lost lines: {}", lines.len());
+    for line in lines {
+        let endpoint: String = serde_json::from_str(line["endpoint"].get()).unwrap();
+        let input = expand(serde_json::from_str(line["input"].get()).unwrap());
+        let valid: bool = serde_json::from_str(line["valid"].get()).unwrap();
+        let expected = line.get("response").map(|response| response.get().to_owned());
+        assert_eq!(valid, expected.is_none(), "{endpoint} {}", line["input"]);
+        assert_eq!(answer(&endpoint, &input), expected, "{endpoint} {}", line["input"]);
+    }
+}
+
+#[test]
+fn an_empty_body_creates_a_session_with_the_documented_defaults() {
+    let expected = CreateRequest {
+        ttl_seconds: 600,
+        activity_ttl_seconds: 300,
+        stream_web_view: true,
+        record_session: true,
+        profile: None,
+    };
+    assert_eq!(CreateRequest::parse(&json!({})), Ok(expected));
+}
+
+#[test]
+fn every_field_of_a_create_request_is_taken_over() {
+    let body = json!({
+        "ttl": 31, "activityTtl": 11, "streamWebView": false, "recordSession": false,
+        "profile": {"name": "shop", "saveChanges": false},
+    });
+    let request = CreateRequest::parse(&body).unwrap();
+    assert_eq!((request.ttl_seconds, request.activity_ttl_seconds), (31, 11));
+    assert_eq!((request.stream_web_view, request.record_session), (false, false));
+    let profile = request.profile.unwrap();
+    assert_eq!((profile.name.as_str(), profile.save_changes), ("shop", false));
+}
+
+#[test]
+fn a_profile_saves_its_changes_unless_told_not_to() {
+    assert!(CreateRequest::parse(&json!({"profile": {"name": "shop"}})).unwrap().profile.unwrap().save_changes);
+}
+
+#[test]
+fn a_whole_number_with_a_decimal_point_is_an_integer() {
+    let request = CreateRequest::parse(&serde_json::from_str(r#"{"ttl":60.0,"activityTtl":1.2e2}"#).unwrap()).unwrap();
+    assert_eq!((request.ttl_seconds, request.activity_ttl_seconds), (60, 120));
+}
+
+#[test]
+fn a_number_out_of_range_with_a_fraction_is_only_told_about_the_fraction() {
+    assert_eq!(issues_of(CreateRequest::parse(&json!({"ttl": 5000.5}))).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn an_integer_below_the_safe_range_is_two_findings() {
+    let body: Value = serde_json::from_str(r#"{"ttl":-1e21}"#).unwrap();
+    assert_eq!(
+        serde_json::to_string(&CreateRequest::parse(&body).unwrap_err()).unwrap(),
+        concat!(
+            r#"[{"code":"too_small","minimum":-9007199254740991,"note":"Integers must be within the safe integer range.","#,
+            r#""origin":"int","path":["ttl"],"message":"Too small: expected int to be >-9007199254740991"},"#,
+            r#"{"origin":"number","code":"too_small","minimum":30,"inclusive":true,"path":["ttl"],"#,
+            r#""message":"Too small: expected number to be >=30"}]"#
+        )
+    );
+}
+
+#[test]
+fn the_largest_safe_integer_is_merely_too_big() {
+    assert_eq!(
+        issues_of(CreateRequest::parse(&json!({"ttl": 9_007_199_254_740_991_i64}))).as_array().unwrap().len(),
+        1
+    );
+}
+
+#[test]
+fn a_request_to_run_code_has_the_documented_defaults() {
+    let request = ExecuteRequest::parse(&json!({"code": "1"})).unwrap();
+    assert_eq!((request.language, request.timeout_seconds), (Language::Node, 30));
+}
+
+#[test]
+fn every_language_is_read_by_its_word() {
+    for language in [Language::Python, Language::Node, Language::Bash] {
+        let body = json!({"code": "1", "language": language.as_str(), "timeout": 7});
+        let request = ExecuteRequest::parse(&body).unwrap();
+        assert_eq!((request.language, request.timeout_seconds), (language, 7));
+    }
+}
+
+#[test]
+fn characters_are_code_points_and_not_bytes_or_utf_16_units() {
+    let longest = "🔥".repeat(100_000);
+    assert_eq!(ExecuteRequest::parse(&json!({"code": longest})).unwrap().code, longest);
+    assert_eq!(issues_of(ExecuteRequest::parse(&json!({"code": format!("{longest}x")})))[0]["code"], json!("too_big"));
+}
+
+#[test]
+fn a_status_filter_is_read_among_other_parameters() {
+    let request = ListRequest::parse([("page", "2"), ("status", "destroyed")].into_iter()).unwrap();
+    assert_eq!(request.status, Some(StatusFilter::Destroyed));
+    assert_eq!(ListRequest::parse(std::iter::empty()).unwrap().status, None);
+}
+
+#[test]
+fn a_repeated_status_filter_is_refused() {
+    let issues = issues_of(ListRequest::parse([("status", "active"), ("status", "active")].into_iter()));
+    assert_eq!(issues[0]["code"], json!("invalid_value"));
+}

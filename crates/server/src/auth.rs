@@ -1,0 +1,151 @@
+//! Who calls: API keys and the teams that they stand for.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use hearth_contract::ErrorBody;
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::error::ApiError;
+
+/// The team of a caller. Sessions belong to teams; keys of one name are one team.
+pub(crate) type Team = Arc<str>;
+
+/// The configured keys. Only their digests are kept.
+#[derive(Debug, Default)]
+pub(crate) struct Keys(Vec<([u8; 32], Team)>);
+
+impl Keys {
+    /// Reads `key` or `name:key`, comma-separated. A key without a name is a team of its own.
+    pub fn parse(text: &str) -> Result<Keys, String> {
+        let mut keys = Vec::new();
+        let mut seen = HashSet::new();
+        for (index, entry) in text.split(',').map(str::trim).enumerate().filter(|(_, entry)| !entry.is_empty()) {
+            let position = index + 1;
+            let (name, key) =
+                entry.split_once(':').map_or((None, entry), |(name, key)| (Some(name.trim()), key.trim()));
+            if key.is_empty() || name == Some("") {
+                return Err(format!("entry {position} is neither `key` nor `name:key`"));
+            }
+            // It has to fit into a header as it is. The text itself is a secret and is not shown.
+            if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(format!("the key of entry {position} has characters other than printable ASCII"));
+            }
+            let digest = digest(key);
+            if !seen.insert(digest) {
+                return Err(format!("the key of entry {position} is there twice"));
+            }
+            let team = name.map_or_else(|| anonymous_team(&digest), |name| format!("name:{name}"));
+            keys.push((digest, Team::from(team)));
+        }
+        if keys.is_empty() && !text.trim().is_empty() {
+            return Err("there is no key in it".to_owned());
+        }
+        Ok(Keys(keys))
+    }
+
+    /// No keys: no authentication.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The caller's team, from the `Authorization` header. Without keys everybody is one team.
+    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Team, ApiError> {
+        if self.is_empty() {
+            return Ok(Team::from(""));
+        }
+        let header = headers.get(AUTHORIZATION).ok_or(ApiError::Unauthorized(ErrorBody::unauthorized()))?;
+        let header = header.to_str().map_err(|_| ApiError::Unauthorized(ErrorBody::invalid_token()))?.trim();
+        let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(ApiError::Unauthorized(ErrorBody::unauthorized()));
+        }
+        let token = token.trim();
+        if token.is_empty() {
+            return Err(ApiError::Unauthorized(ErrorBody::token_missing()));
+        }
+        self.team(token).ok_or(ApiError::Unauthorized(ErrorBody::invalid_token()))
+    }
+
+    /// Looks at every key, and compares digests in constant time, so that the time taken tells nothing.
+    fn team(&self, token: &str) -> Option<Team> {
+        let presented = digest(token);
+        let mut found = None;
+        for (known, team) in &self.0 {
+            let equal: Choice = known.ct_eq(&presented);
+            if bool::from(equal) {
+                found = Some(Arc::clone(team));
+            }
+        }
+        found
+    }
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+fn anonymous_team(digest: &[u8; 32]) -> String {
+    digest.iter().fold("key:".to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A random secret that opens one session's browser.
+#[derive(Debug)]
+pub(crate) struct Token(String);
+
+impl Token {
+    /// 128 bits from the system.
+    pub fn new() -> Result<Token, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Token(bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })))
+    }
+
+    /// The text for an address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Compares in constant time.
+    pub fn matches(&self, presented: &str) -> bool {
+        self.0.as_bytes().ct_eq(presented.as_bytes()).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn team_of(keys: &str, token: &str) -> Option<String> {
+        Keys::parse(keys).expect("good keys").team(token).map(|team| team.to_string())
+    }
+
+    #[test]
+    fn keys_of_one_name_are_one_team_and_nameless_ones_their_own() {
+        let keys = "a:one, a:two ,b:three,four,five";
+        assert_eq!(team_of(keys, "one"), team_of(keys, "two"));
+        assert_ne!(team_of(keys, "one"), team_of(keys, "three"));
+        assert_ne!(team_of(keys, "four"), team_of(keys, "five"));
+        assert_eq!(team_of(keys, "six"), None);
+        assert_eq!(team_of(keys, "a:one"), None);
+    }
+
+    #[test]
+    fn bad_lists_are_refused_without_showing_the_key() {
+        for text in [":x", "a:", ",", "sec ret", "one,one", "a:one,b:one", "schlüssel"] {
+            let error = Keys::parse(text).expect_err(text);
+            assert!(!error.contains("one") && !error.contains("sec"), "{error}");
+        }
+        assert!(Keys::parse("").expect("none").is_empty());
+    }
+}

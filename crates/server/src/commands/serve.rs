@@ -1,0 +1,32 @@
+//! `hearth serve`.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::config::{Config, ConfigError, Settings};
+use crate::{lifecycle, telemetry};
+
+/// `EX_CONFIG` of `sysexits.h`.
+const EXIT_CONFIG: u8 = 78;
+
+pub(super) fn run(settings: &Settings) -> ExitCode {
+    match serve(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hearth: {error:#}");
+            let config = error.downcast_ref::<ConfigError>().is_some();
+            ExitCode::from(if config { EXIT_CONFIG } else { 1 })
+        }
+    }
+}
+
+fn serve(settings: &Settings) -> anyhow::Result<()> {
+    let config = Config::from_settings(settings)?;
+    telemetry::init(&config.log)?;
+    for name in &config.unknown_variables {
+        tracing::warn!("{name} is set but is no setting of Hearth; `hearth serve --help` lists them");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(lifecycle::serve(config))
+}

@@ -1,0 +1,388 @@
+//! Every setting: a flag and a `HEARTH_*` variable each, read and checked once, here and nowhere else.
+//!
+//! The doc comments of [`Settings`] are the text of `hearth serve --help`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, CommandFactory};
+use hearth_browser::Viewport;
+use thiserror::Error;
+
+use crate::auth::Keys;
+
+/// The longest data directory in bytes: a socket path has 108 (`unix(7)`), and Chromium wants 62 of them below it.
+const MAX_DATA_DIR_BYTES: usize = 45;
+
+/// Where Debian puts the two browsers. The programs in `/usr/bin` are scripts that add flags and a process.
+const SHELL_PATH: &str = "/usr/lib/chromium/chromium-headless-shell";
+const CHROMIUM_PATH: &str = "/usr/lib/chromium/chromium";
+
+/// What a session is reckoned to need when the limit follows from the memory: a browser with a few pages and a
+/// kernel in each language.
+const SESSION_BYTES: u64 = 512 << 20;
+
+/// Left to the server and the system by that reckoning.
+const RESERVED_BYTES: u64 = 1 << 30;
+
+/// The settings as they come from the command line and the environment.
+#[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the comments are the text of --help, which shows no markup")]
+pub(crate) struct Settings {
+    /// Address and port to listen on; beyond loopback only with keys
+    #[arg(long, env = "HEARTH_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:3010")]
+    listen: String,
+
+    /// Keys of callers, comma-separated `key` or `name:key`; keys of one name share their sessions. None: no
+    /// authentication, and then only loopback is served
+    #[arg(long, env = "HEARTH_API_KEYS", value_name = "KEYS", hide_env_values = true)]
+    api_keys: Option<String>,
+
+    /// Origin under which clients reach the server, such as https://hearth.example; the links in answers start
+    /// with it [default: the Host header of the request]
+    #[arg(long, env = "HEARTH_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+
+    /// Where sessions keep their files, a path of at most 45 bytes [default: hearth in the user's data folder]
+    #[arg(long, env = "HEARTH_DATA_DIR", value_name = "PATH")]
+    data_dir: Option<String>,
+
+    /// Where the kernels and what they need are [default: `runtime` of the repository]
+    #[arg(long, env = "HEARTH_RUNTIME_DIR", value_name = "PATH")]
+    runtime_dir: Option<String>,
+
+    /// The browser: `shell` (chromium-headless-shell), `chromium`, or the path of either
+    #[arg(long, env = "HEARTH_BROWSER", value_name = "BROWSER", default_value = "shell")]
+    browser: String,
+
+    /// User agent of the browsers [default: the browser's own, without "Headless"]
+    #[arg(long, env = "HEARTH_USER_AGENT", value_name = "TEXT")]
+    user_agent: Option<String>,
+
+    /// Size of pages in CSS pixels
+    #[arg(long, env = "HEARTH_VIEWPORT", value_name = "WIDTHxHEIGHT", default_value = "1280x720")]
+    viewport: String,
+
+    /// How many sessions there may be at once [default: by memory, one for every 512 MiB after the first GiB]
+    #[arg(long, env = "HEARTH_MAX_SESSIONS", value_name = "NUMBER")]
+    max_sessions: Option<String>,
+
+    /// How much of each of stdout, stderr and the value of an execution is kept, in bytes
+    #[arg(long, env = "HEARTH_MAX_OUTPUT_BYTES", value_name = "BYTES", default_value = "10485760")]
+    max_output_bytes: String,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter such as hearth_browser=debug
+    #[arg(long, env = "HEARTH_LOG", value_name = "FILTER", default_value = "info")]
+    log: String,
+
+    /// How logs are written: text or json
+    #[arg(long, env = "HEARTH_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: String,
+}
+
+/// A setting that cannot be used, or a part of the set-up that is missing: one sentence that says what to do.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(crate) struct ConfigError(pub String);
+
+/// The settings, checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub listen: SocketAddr,
+    pub keys: Keys,
+    /// Scheme and authority, without a slash at the end.
+    pub public_url: Option<String>,
+    pub data_dir: PathBuf,
+    pub runtime_dir: PathBuf,
+    pub browser: PathBuf,
+    pub user_agent: Option<String>,
+    pub viewport: Viewport,
+    pub max_sessions: usize,
+    pub max_output_bytes: usize,
+    pub log: LogConfig,
+    /// `HEARTH_*` variables that are no settings.
+    pub unknown_variables: Vec<String>,
+}
+
+/// How to log.
+#[derive(Debug)]
+pub(crate) struct LogConfig {
+    /// A filter in the language of `tracing-subscriber`.
+    pub filter: String,
+    pub json: bool,
+}
+
+impl Config {
+    pub fn from_settings(settings: &Settings) -> Result<Config, ConfigError> {
+        let listen = parse_listen(or_default(&settings.listen, "127.0.0.1:3010"))?;
+        let keys =
+            Keys::parse(given(settings.api_keys.as_ref()).unwrap_or_default()).map_err(bad("HEARTH_API_KEYS"))?;
+        if keys.is_empty() && !listen.ip().is_loopback() {
+            return Err(ConfigError(format!(
+                "HEARTH_LISTEN: {listen} can be reached from other machines, and there are no keys: set HEARTH_API_KEYS, or listen on 127.0.0.1"
+            )));
+        }
+        Ok(Config {
+            listen,
+            keys,
+            public_url: given(settings.public_url.as_ref()).map(parse_public_url).transpose()?,
+            data_dir: parse_data_dir(given(settings.data_dir.as_ref()))?,
+            runtime_dir: find_runtime_dir(given(settings.runtime_dir.as_ref()))?,
+            browser: parse_browser(or_default(&settings.browser, "shell"))?,
+            user_agent: given(settings.user_agent.as_ref()).map(parse_user_agent).transpose()?,
+            viewport: parse_viewport(or_default(&settings.viewport, "1280x720"))?,
+            max_sessions: match given(settings.max_sessions.as_ref()) {
+                Some(text) => parse_number("HEARTH_MAX_SESSIONS", text, 1, 10_000)?,
+                None => plan_max_sessions(memory_bytes()),
+            },
+            max_output_bytes: parse_number(
+                "HEARTH_MAX_OUTPUT_BYTES",
+                or_default(&settings.max_output_bytes, "10485760"),
+                1024,
+                256 << 20,
+            )?,
+            log: parse_log(settings)?,
+            unknown_variables: unknown_variables(),
+        })
+    }
+}
+
+/// An empty variable counts as not set: compose files cannot leave one out.
+fn given(value: Option<&String>) -> Option<&str> {
+    value.map(|text| text.trim()).filter(|text| !text.is_empty())
+}
+
+fn or_default<'a>(value: &'a str, default: &'a str) -> &'a str {
+    let value = value.trim();
+    if value.is_empty() { default } else { value }
+}
+
+fn bad<E: std::fmt::Display>(name: &'static str) -> impl Fn(E) -> ConfigError {
+    move |reason| ConfigError(format!("{name}: {reason}"))
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
+    let error = || ConfigError(format!("HEARTH_LISTEN: {text:?} is no address with a port, such as 127.0.0.1:3010"));
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    // A name is good if it is the machine's own; what it means is not asked of a network for longer than it takes.
+    let name = text.rsplit_once(':').map(|(name, _)| name).filter(|name| *name == "localhost").ok_or_else(error)?;
+    let mut addresses = text.to_socket_addrs().map_err(|_| error())?;
+    addresses.find(|address| address.is_ipv4() || name != "localhost").ok_or_else(error)
+}
+
+fn parse_public_url(text: &str) -> Result<String, ConfigError> {
+    let error = |why| {
+        ConfigError(format!(
+            "HEARTH_PUBLIC_URL: {text:?} {why}; it is an origin such as https://hearth.example or http://10.0.0.5:3010"
+        ))
+    };
+    let uri: axum::http::Uri = text.parse().map_err(|_| error("is no URL"))?;
+    let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme));
+    let scheme = scheme.ok_or_else(|| error("does not start with http:// or https://"))?;
+    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
+    let authority = authority.ok_or_else(|| error("has no plain host"))?;
+    // The official Python client drops a path from its base URL, so one here could not work for everybody.
+    if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
+        return Err(error("has a path, and Hearth is served at the root of an origin"));
+    }
+    Ok(format!("{scheme}://{authority}"))
+}
+
+fn parse_data_dir(given: Option<&str>) -> Result<PathBuf, ConfigError> {
+    let chosen = match given {
+        Some(path) => PathBuf::from(path),
+        None => default_data_dir(),
+    };
+    let path = std::path::absolute(&chosen).map_err(bad("HEARTH_DATA_DIR"))?;
+    let length = path.as_os_str().len();
+    if length > MAX_DATA_DIR_BYTES {
+        return Err(ConfigError(format!(
+            "HEARTH_DATA_DIR: {} has {length} bytes, and Chromium's sockets below it leave room for {MAX_DATA_DIR_BYTES}: choose a shorter path",
+            path.display()
+        )));
+    }
+    if path.to_str().is_none() {
+        return Err(ConfigError(format!("HEARTH_DATA_DIR: {} is not UTF-8", path.display())));
+    }
+    Ok(path)
+}
+
+fn default_data_dir() -> PathBuf {
+    let folder = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    folder("XDG_DATA_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".local/share")))
+        .map_or_else(|| PathBuf::from("/var/lib/hearth"), |data| data.join("hearth"))
+}
+
+/// The folder with the kernels: as given, or `runtime` below the working directory or above the executable.
+fn find_runtime_dir(given: Option<&str>) -> Result<PathBuf, ConfigError> {
+    let is_runtime = |path: &Path| path.join("node/kernel.mjs").is_file();
+    if let Some(path) = given {
+        let path = std::path::absolute(path).map_err(bad("HEARTH_RUNTIME_DIR"))?;
+        return if is_runtime(&path) {
+            Ok(path)
+        } else {
+            Err(ConfigError(format!("HEARTH_RUNTIME_DIR: there is no node/kernel.mjs in {}", path.display())))
+        };
+    }
+    let working = std::env::current_dir().ok();
+    let executable = std::env::current_exe().and_then(fs::canonicalize).ok();
+    let starts = working.iter().chain(executable.iter());
+    let found = starts.flat_map(|start| start.ancestors()).map(|folder| folder.join("runtime")).find(|p| is_runtime(p));
+    found.ok_or_else(|| {
+        ConfigError(
+            "HEARTH_RUNTIME_DIR: the runtime folder is neither above the working directory nor above the executable: name it"
+                .to_owned(),
+        )
+    })
+}
+
+fn parse_browser(text: &str) -> Result<PathBuf, ConfigError> {
+    let (path, package) = match text {
+        "shell" => (PathBuf::from(SHELL_PATH), Some("chromium-headless-shell")),
+        "chromium" => (PathBuf::from(CHROMIUM_PATH), Some("chromium")),
+        path if path.contains('/') => (std::path::absolute(path).map_err(bad("HEARTH_BROWSER"))?, None),
+        other => {
+            return Err(ConfigError(format!(
+                "HEARTH_BROWSER: {other:?} is neither shell nor chromium nor the path of a browser"
+            )));
+        }
+    };
+    match (path.is_file(), package) {
+        (true, _) => Ok(path),
+        (false, Some(package)) => Err(ConfigError(format!(
+            "HEARTH_BROWSER: {} is missing: run `make setup`, or `apt-get install {package}` as root",
+            path.display()
+        ))),
+        (false, None) => Err(ConfigError(format!("HEARTH_BROWSER: there is no file {}", path.display()))),
+    }
+}
+
+fn parse_user_agent(text: &str) -> Result<String, ConfigError> {
+    let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if printable && text.len() <= 1000 {
+        Ok(text.to_owned())
+    } else {
+        Err(ConfigError("HEARTH_USER_AGENT: it must be at most 1000 printable ASCII characters".to_owned()))
+    }
+}
+
+fn parse_viewport(text: &str) -> Result<Viewport, ConfigError> {
+    let sizes = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    match sizes {
+        Some((width, height)) if (100..=7680).contains(&width) && (100..=7680).contains(&height) => {
+            Ok(Viewport { width, height })
+        }
+        _ => Err(ConfigError(format!(
+            "HEARTH_VIEWPORT: {text:?} is no size from 100x100 to 7680x7680, such as 1280x720"
+        ))),
+    }
+}
+
+fn parse_number(name: &str, text: &str, least: usize, most: usize) -> Result<usize, ConfigError> {
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| ConfigError(format!("{name}: {text:?} is no whole number from {least} to {most}")))
+}
+
+fn parse_log(settings: &Settings) -> Result<LogConfig, ConfigError> {
+    let filter = or_default(&settings.log, "info").to_owned();
+    if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&filter) {
+        return Err(ConfigError(format!(
+            "HEARTH_LOG: {filter:?} is no log filter such as info or hearth_browser=debug: {error}"
+        )));
+    }
+    let json = match or_default(&settings.log_format, "text") {
+        "text" => false,
+        "json" => true,
+        other => return Err(ConfigError(format!("HEARTH_LOG_FORMAT: {other:?} is neither text nor json"))),
+    };
+    Ok(LogConfig { filter, json })
+}
+
+/// `HEARTH_*` variables that no setting has: most often a misspelt one.
+fn unknown_variables() -> Vec<String> {
+    let command = super::commands::Cli::command();
+    let known: BTreeSet<String> = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned))
+        .collect();
+    let mut unknown: Vec<String> = std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with("HEARTH_") && !known.contains(name))
+        .collect();
+    unknown.sort();
+    unknown
+}
+
+fn plan_max_sessions(memory_bytes: u64) -> usize {
+    let sessions = memory_bytes.saturating_sub(RESERVED_BYTES) / SESSION_BYTES;
+    usize::try_from(sessions).unwrap_or(usize::MAX).clamp(1, 1000)
+}
+
+/// The memory that this process may use: the machine's, or less where a cgroup says so.
+fn memory_bytes() -> u64 {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
+    });
+    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let machine = machine.map_or(0, |kib| kib * 1024);
+    group.map_or(machine, |group| group.min(machine))
+}
+
+/// Whether a `Host` header names this machine itself: `localhost` or a loopback address, with any port.
+pub(crate) fn is_loopback_host(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_loopback_hosts() {
+        for host in ["localhost", "LOCALHOST:3010", "127.0.0.1", "127.8.9.1:80", "[::1]:3010", "[::1]"] {
+            assert!(is_loopback_host(host), "{host}");
+        }
+        for host in
+            ["", "example.com", "localhost.example.com:3010", "127.0.0.1.nip.io", "10.0.0.1", "[::2]", "[", "::1"]
+        {
+            assert!(!is_loopback_host(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_public_url_is_an_origin() {
+        assert_eq!(parse_public_url("https://h.example/").expect("fine"), "https://h.example");
+        assert_eq!(parse_public_url("http://10.0.0.5:3010").expect("fine"), "http://10.0.0.5:3010");
+        for text in
+            ["h.example", "ftp://h.example", "https://h.example/path", "https://u:p@h.example", "https://h.example/?q"]
+        {
+            assert!(parse_public_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_session_limit_follows_the_memory() {
+        assert_eq!(plan_max_sessions(0), 1);
+        assert_eq!(plan_max_sessions(2 << 30), 2);
+        assert_eq!(plan_max_sessions(24 << 30), 46);
+    }
+
+    #[test]
+    fn sizes_have_bounds() {
+        assert_eq!(parse_viewport("800x600").expect("fine"), Viewport { width: 800, height: 600 });
+        for text in ["800", "800x", "0x600", "800x99999", "-1x600", "800X600"] {
+            assert!(parse_viewport(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The one place where a refusal becomes a status code.
+//!
+//! Official clients repeat a POST after some 5xx, 408 and 409, so none of those may be answered once user code
+//! may have started: the errors here about executions all mean that it has not.
+
+use axum::Json;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use hearth_contract::{ErrorBody, Issue, Language};
+
+/// After how many seconds a caller may try again when the server is full or stopping. Sessions come and go
+/// at the rate at which people work.
+const FULL_RETRY_SECONDS: u32 = 5;
+
+/// The same for a busy session: an execution most often takes less.
+const BUSY_RETRY_SECONDS: u32 = 1;
+
+/// Every way in which a request can be refused.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// The body is no JSON object or array.
+    InvalidJson,
+    /// The body breaks the rules.
+    Validation(Vec<Issue>),
+    /// The body is over 10 MB.
+    TooLarge,
+    /// The body did not arrive.
+    IncompleteBody,
+    /// No, no good, or no known key or token; the body says which.
+    Unauthorized(ErrorBody),
+    /// No keys are configured and the `Host` is not this machine's.
+    ForeignHost,
+    /// No such session.
+    SessionNotFound,
+    /// Another team's session.
+    Forbidden,
+    /// The session has ended.
+    SessionDestroyed,
+    /// There are as many sessions as may be.
+    LimitReached,
+    /// Another execution of the language outlasted the timeout.
+    SessionBusy(Language),
+    /// The browser did not come up.
+    BrowserUnavailable(String),
+    /// The code could not be started, and was not.
+    ExecutionUnavailable(String),
+    /// The server is stopping.
+    Stopping,
+    /// Nothing is served there.
+    UnknownPath,
+    /// Not with that method.
+    WrongMethod,
+    /// Only as a WebSocket.
+    UpgradeRequired,
+    /// A fault of ours.
+    Internal(String),
+}
+
+impl ApiError {
+    fn parts(self) -> (StatusCode, ErrorBody, Option<u32>) {
+        match self {
+            ApiError::InvalidJson => (StatusCode::BAD_REQUEST, ErrorBody::invalid_json(), None),
+            ApiError::Validation(issues) => (StatusCode::BAD_REQUEST, ErrorBody::validation(issues), None),
+            ApiError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrorBody::too_large(), None),
+            ApiError::IncompleteBody => (StatusCode::BAD_REQUEST, ErrorBody::incomplete_body(), None),
+            ApiError::Unauthorized(body) => (StatusCode::UNAUTHORIZED, body, None),
+            ApiError::ForeignHost => (StatusCode::FORBIDDEN, ErrorBody::foreign_host(), None),
+            ApiError::SessionNotFound => (StatusCode::NOT_FOUND, ErrorBody::not_found(), None),
+            ApiError::Forbidden => (StatusCode::FORBIDDEN, ErrorBody::forbidden(), None),
+            ApiError::SessionDestroyed => (StatusCode::GONE, ErrorBody::destroyed(), None),
+            ApiError::LimitReached => {
+                (StatusCode::TOO_MANY_REQUESTS, ErrorBody::limit_reached(), Some(FULL_RETRY_SECONDS))
+            }
+            ApiError::SessionBusy(language) => {
+                (StatusCode::TOO_MANY_REQUESTS, ErrorBody::session_busy(language), Some(BUSY_RETRY_SECONDS))
+            }
+            ApiError::BrowserUnavailable(reason) => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::browser_unavailable(&reason), None)
+            }
+            ApiError::ExecutionUnavailable(reason) => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::execution_unavailable(&reason), None)
+            }
+            ApiError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::stopping(), Some(FULL_RETRY_SECONDS)),
+            ApiError::UnknownPath => (StatusCode::NOT_FOUND, ErrorBody::unknown_path(), None),
+            ApiError::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, ErrorBody::wrong_method(), None),
+            ApiError::UpgradeRequired => (StatusCode::UPGRADE_REQUIRED, ErrorBody::upgrade_required(), None),
+            ApiError::Internal(reason) => {
+                tracing::error!(%reason, "a request failed by a fault of the server");
+                (StatusCode::INTERNAL_SERVER_ERROR, ErrorBody::internal(), None)
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, body, retry_after_seconds) = self.parts();
+        if status.is_server_error() {
+            tracing::warn!(status = status.as_u16(), error = body.error(), "a request failed");
+        }
+        let mut response = (status, Json(body)).into_response();
+        if let Some(seconds) = retry_after_seconds {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

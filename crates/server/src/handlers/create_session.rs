@@ -1,0 +1,26 @@
+//! `POST /v2/browser`: a session with a browser of its own.
+
+use axum::Json;
+use axum::extract::State;
+use hearth_contract::{CreateRequest, CreateResponse, True};
+
+use crate::clock;
+use crate::error::ApiError;
+use crate::request::ApiRequest;
+use crate::state::AppState;
+
+pub(crate) async fn create_session(
+    State(state): State<AppState>,
+    request: ApiRequest,
+) -> Result<Json<CreateResponse>, ApiError> {
+    let create = CreateRequest::parse(&request.body).map_err(ApiError::Validation)?;
+    let session = state.registry().create(request.team, create).await?;
+    Ok(Json(CreateResponse {
+        success: True,
+        id: session.id().to_string(),
+        cdp_url: state.cdp_url(&session, &request.headers),
+        live_view_url: String::new(),
+        interactive_live_view_url: String::new(),
+        expires_at: clock::format(session.expires_at()),
+    }))
+}

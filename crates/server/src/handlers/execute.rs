@@ -1,0 +1,19 @@
+//! `POST /v2/browser/{id}/execute`: runs code next to the session's browser.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use hearth_contract::{ExecuteRequest, ExecuteResponse};
+
+use crate::error::ApiError;
+use crate::request::ApiRequest;
+use crate::state::AppState;
+
+pub(crate) async fn execute(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    request: ApiRequest,
+) -> Result<Json<ExecuteResponse>, ApiError> {
+    let execute = ExecuteRequest::parse(&request.body).map_err(ApiError::Validation)?;
+    let session = state.find(&id, &request.team)?;
+    Ok(Json(session.execute(execute).await?))
+}

@@ -1,0 +1,34 @@
+//! `GET /v2/browser/{id}`: one session, active or ended.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use hearth_contract::{SessionStatus, StatusResponse, True};
+
+use crate::clock;
+use crate::error::ApiError;
+use crate::request::Caller;
+use crate::state::AppState;
+
+pub(crate) async fn show_session(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<StatusResponse>, ApiError> {
+    let session = state.find(&id, &caller.team)?;
+    let ending = session.ending();
+    Ok(Json(StatusResponse {
+        success: True,
+        id: session.id().to_string(),
+        status: if ending.is_some() { SessionStatus::Destroyed } else { SessionStatus::Active },
+        cdp_url: state.cdp_url(&session, &headers),
+        live_view_url: String::new(),
+        interactive_live_view_url: String::new(),
+        created_at: clock::format(session.created_at()),
+        last_activity: clock::format(session.last_activity()),
+        expires_at: clock::format(session.expires_at()),
+        session_duration_ms: ending.map(|ending| ending.duration_ms),
+        destroyed_reason: ending.map(|ending| ending.reason),
+    }))
+}

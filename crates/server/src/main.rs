@@ -1,0 +1,15 @@
+//! The one binary: the server and its commands, and the shim that stands between it and every program.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use hearth_server::commands::Cli;
+
+fn main() -> ExitCode {
+    // Before anything else: a shim is small because it never gets a runtime, a log or a setting.
+    let mut arguments = std::env::args_os();
+    if arguments.nth(1).is_some_and(|argument| argument == hearth_confine::SHIM_ARGUMENT) {
+        return ExitCode::from(u8::try_from(hearth_confine::run_shim()).unwrap_or(1));
+    }
+    Cli::parse().run()
+}

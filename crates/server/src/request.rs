@@ -1,0 +1,95 @@
+//! Reading requests in the order that clients expect: the body first, then the key.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::time::{Duration, Instant, timeout_at};
+
+use crate::auth::Team;
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// The largest body that is read.
+const MAX_BODY_BYTES: usize = 10_000_000;
+
+/// A client that is still sending does not read. Up to this much more is thrown away, so that it gets its answer.
+const MAX_DISCARDED_BYTES: usize = 64_000_000;
+
+/// How long a body may take.
+const BODY_BOUND: Duration = Duration::from_secs(30);
+
+/// An authenticated caller.
+pub(crate) struct Caller {
+    pub team: Team,
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Caller, ApiError> {
+        Ok(Caller { team: state.keys().authenticate(&parts.headers)? })
+    }
+}
+
+/// An authenticated caller and the JSON that they sent.
+pub(crate) struct ApiRequest {
+    pub team: Team,
+    pub headers: HeaderMap,
+    /// `{}` when there was no body, or one that is no JSON.
+    pub body: Value,
+}
+
+impl FromRequest<AppState> for ApiRequest {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<ApiRequest, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = read_body(&parts.headers, body).await?;
+        let body = parse_body(&parts, &bytes)?;
+        let team = state.keys().authenticate(&parts.headers)?;
+        Ok(ApiRequest { team, headers: parts.headers, body })
+    }
+}
+
+async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, ApiError> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let deadline = Instant::now() + BODY_BOUND;
+    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(MAX_BODY_BYTES));
+    let mut received = 0;
+    loop {
+        let frame = timeout_at(deadline, body.frame()).await.map_err(|_| ApiError::IncompleteBody)?;
+        let Some(frame) = frame else { break };
+        let Ok(data) = frame.map_err(|_| ApiError::IncompleteBody)?.into_data() else { continue };
+        received += data.len();
+        if received <= MAX_BODY_BYTES {
+            bytes.extend_from_slice(&data);
+        } else {
+            bytes = Vec::new();
+        }
+        if received > MAX_BODY_BYTES + MAX_DISCARDED_BYTES {
+            break;
+        }
+    }
+    if received > MAX_BODY_BYTES { Err(ApiError::TooLarge) } else { Ok(bytes) }
+}
+
+fn parse_body(parts: &Parts, bytes: &[u8]) -> Result<Value, ApiError> {
+    let nothing = || Value::Object(serde_json::Map::new());
+    if parts.method == Method::GET || bytes.is_empty() || !is_json(&parts.headers) {
+        return Ok(nothing());
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(value @ (Value::Object(_) | Value::Array(_))) => Ok(value),
+        Ok(_) | Err(_) => Err(ApiError::InvalidJson),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = text.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+}

@@ -1,0 +1,68 @@
+//! The whole API at a glance: one flat list of routes.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::HOST;
+use axum::http::uri::Authority;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::trace::TraceLayer;
+
+use crate::config::is_loopback_host;
+use crate::error::ApiError;
+use crate::handlers::{create_session, delete_session, execute, health, list_sessions, open_cdp, show_session};
+use crate::state::AppState;
+
+/// Two names for one thing: SDKs and the CLI call `browser`, the API reference says `interact`.
+const PREFIXES: [&str; 2] = ["/v2/browser", "/v2/interact"];
+
+/// Everything that is served to clients.
+pub(crate) fn public(state: AppState) -> Router {
+    let mut router = Router::new().route("/health", get(health::health)).route("/cdp/{id}", get(open_cdp::open_public));
+    for prefix in PREFIXES {
+        let sessions = || post(create_session::create_session).get(list_sessions::list_sessions);
+        let session = || get(show_session::show_session).delete(delete_session::delete_session);
+        let run = || post(execute::execute);
+        // Both spellings of every path: clients join base and path as they like.
+        router = router
+            .route(prefix, sessions())
+            .route(&format!("{prefix}/"), sessions())
+            .route(&format!("{prefix}/{{id}}"), session())
+            .route(&format!("{prefix}/{{id}}/"), session())
+            .route(&format!("{prefix}/{{id}}/execute"), run())
+            .route(&format!("{prefix}/{{id}}/execute/"), run());
+    }
+    let span = |request: &Request| {
+        let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+        // The path alone: a query can hold a token.
+        tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
+    };
+    router
+        .fallback(async || ApiError::UnknownPath)
+        .method_not_allowed_fallback(async || ApiError::WrongMethod)
+        .layer(from_fn_with_state(state.clone(), refuse_foreign_hosts))
+        .layer(CatchPanicLayer::custom(|_| ApiError::Internal("a handler panicked".to_owned()).into_response()))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .with_state(state)
+}
+
+/// What kernels and the agent-browser daemon connect to: browsers only, on a loopback listener of its own.
+pub(crate) fn internal(state: AppState) -> Router {
+    Router::new().route("/cdp/{id}", get(open_cdp::open_internal)).with_state(state)
+}
+
+/// Without keys every web page that a user opens could call us under a name that it points at loopback; the
+/// `Host` header is what tells such a call (DNS rebinding).
+async fn refuse_foreign_hosts(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
+    let host = host.or_else(|| request.uri().authority().map(Authority::as_str));
+    if state.keys().is_empty() && !host.is_some_and(is_loopback_host) {
+        return ApiError::ForeignHost.into_response();
+    }
+    next.run(request).await
+}

@@ -1,0 +1,59 @@
+//! What user code runs on: where the interpreters, the kernels and agent-browser are, checked once.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::ConfigError;
+
+/// The parts of the runtime folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Runtime {
+    /// The wheel's Node.
+    pub node: PathBuf,
+    pub node_kernel: PathBuf,
+    /// playwright-core of the same wheel.
+    pub playwright_core: PathBuf,
+    /// The parser that the node kernel rewrites `import` with.
+    pub acorn: PathBuf,
+    /// The virtual environment's.
+    pub python: PathBuf,
+    pub python_kernel: PathBuf,
+    pub agent_browser: PathBuf,
+    pub bash: PathBuf,
+    /// Folders with programs that bash finds, most important first.
+    pub path: Vec<PathBuf>,
+}
+
+impl Runtime {
+    /// Looks for every part below `folder`.
+    pub fn find(folder: &Path) -> Result<Runtime, ConfigError> {
+        let installed = folder.join(".installed");
+        let runtime = Runtime {
+            node: installed.join("bin/node"),
+            node_kernel: folder.join("node/kernel.mjs"),
+            playwright_core: installed.join("playwright-core"),
+            acorn: installed.join("acorn/dist/acorn.mjs"),
+            python: installed.join("venv/bin/python"),
+            python_kernel: folder.join("python/kernel.py"),
+            agent_browser: installed.join("bin/agent-browser"),
+            bash: PathBuf::from("/bin/bash"),
+            path: vec![installed.join("bin"), installed.join("venv/bin")],
+        };
+        let parts = [
+            &runtime.node,
+            &runtime.node_kernel,
+            &runtime.playwright_core,
+            &runtime.acorn,
+            &runtime.python,
+            &runtime.python_kernel,
+            &runtime.agent_browser,
+            &runtime.bash,
+        ];
+        let missing = parts.into_iter().find(|part| !part.exists()).cloned();
+        match missing {
+            None => Ok(runtime),
+            Some(missing) => {
+                Err(ConfigError(format!("{} is missing: run `make setup` in the repository", missing.display())))
+            }
+        }
+    }
+}

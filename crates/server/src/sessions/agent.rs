@@ -1,0 +1,130 @@
+//! The agent-browser daemon of a session.
+//!
+//! The CLI that user code calls in bash talks to a daemon that holds the connection to the browser and the
+//! `@e1` references. Left to itself the CLI starts one that belongs to nobody and outlives everything; we
+//! start it below a shim of its own, so that it lives as long as the session and no longer.
+//!
+//! The daemon is serial: a command that was cut off keeps it busy. So after a shell that did not end by itself
+//! it is replaced.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hearth_confine::{Launcher, StartError, Tree};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use thiserror::Error;
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::time::timeout;
+
+use super::programs::Programs;
+
+/// How long the daemon may take to listen; it takes a few milliseconds.
+const LISTEN_BOUND: Duration = Duration::from_secs(5);
+
+/// Why there is no daemon.
+#[derive(Debug, Error)]
+pub(super) enum AgentError {
+    #[error("{0}")]
+    Start(#[from] StartError),
+    #[error("agent-browser's files cannot be written: {0}")]
+    Files(#[from] io::Error),
+    #[error("agent-browser's daemon ended at once")]
+    Ended,
+    #[error("agent-browser's daemon does not listen")]
+    Silent,
+}
+
+/// The daemon's place. One shell at a time uses it.
+#[derive(Debug)]
+pub(super) struct Agent {
+    folder: PathBuf,
+    /// The daemon, unless a shell that used it was cut off.
+    daemon: Mutex<Option<Tree>>,
+}
+
+/// Holds the daemon for a shell. Unless the shell is said to have ended by itself, the daemon goes with it.
+pub(super) struct AgentUse<'a> {
+    agent: &'a Agent,
+    daemon: Option<Tree>,
+}
+
+impl Agent {
+    pub fn new(folder: PathBuf) -> Agent {
+        Agent { folder, daemon: Mutex::new(None) }
+    }
+
+    /// A daemon that listens: the one that is there, or a new one that starts on the tab `target`.
+    pub async fn acquire(
+        &self,
+        launcher: &Launcher,
+        programs: &Programs,
+        target: &str,
+    ) -> Result<AgentUse<'_>, AgentError> {
+        let known = self.daemon.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let daemon = match known.filter(Tree::is_running) {
+            Some(daemon) => daemon,
+            None => self.start(launcher, programs, target).await?,
+        };
+        Ok(AgentUse { agent: self, daemon: Some(daemon) })
+    }
+
+    async fn start(&self, launcher: &Launcher, programs: &Programs, target: &str) -> Result<Tree, AgentError> {
+        for entry in fs::read_dir(&self.folder)? {
+            // Left by the one before; a socket without a listener would make the CLI start its own.
+            fs::remove_file(entry?.path())?;
+        }
+        for (name, content) in Programs::plan_agent_files(target) {
+            fs::write(self.folder.join(name), content)?;
+        }
+        let changes = FolderChanges::watch(&self.folder)?;
+        let daemon = launcher.start(programs.plan_agent()).await?;
+        let socket = self.folder.join(Programs::agent_socket());
+        let listening = tokio::select! {
+            listening = timeout(LISTEN_BOUND, changes.until_listening(&socket)) => listening,
+            _ = daemon.exited() => return Err(AgentError::Ended),
+        };
+        match listening {
+            Ok(outcome) => outcome.map(|()| daemon).map_err(AgentError::Files),
+            Err(_) => Err(AgentError::Silent),
+        }
+    }
+
+    /// Kills the daemon; the session's trackers see to the rest.
+    pub fn kill(&self) {
+        drop(self.daemon.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl AgentUse<'_> {
+    /// The shell ended by itself: the daemon is not in the middle of anything.
+    pub fn finished(mut self) {
+        *self.agent.daemon.lock().unwrap_or_else(PoisonError::into_inner) = self.daemon.take();
+    }
+}
+
+/// Tells when something changes in a folder (`inotify(7)`), through the runtime's safe reader for whatever can
+/// be polled.
+struct FolderChanges(pipe::Receiver);
+
+impl FolderChanges {
+    fn watch(folder: &Path) -> io::Result<FolderChanges> {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+        let flags = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_MOVED_TO;
+        inotify.add_watch(folder, flags)?;
+        Ok(FolderChanges(pipe::Receiver::from_owned_fd_unchecked(inotify.into())?))
+    }
+
+    /// Tries `socket` at every change. The daemon writes more files after it listens, so no change is the last.
+    async fn until_listening(mut self, socket: &Path) -> io::Result<()> {
+        while UnixStream::connect(socket).await.is_err() {
+            // Which file it was does not matter.
+            let _read_bytes = self.0.read(&mut [0; 4096]).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! One execute request, from its session to its answer.
+
+use hearth_contract::{ExecuteRequest, ExecuteResponse, Language};
+use hearth_runner::{Ended, Kernel, Outcome, Run, RunError, run_shell};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+
+use super::live::Live;
+use super::session::Session;
+use crate::error::ApiError;
+
+/// How often code is handed to a kernel that turns out to have ended: once to the one that waited, once to a
+/// fresh one. The code has not started in either case.
+const ATTEMPTS: usize = 2;
+
+/// One request and its limits.
+struct Execution<'a> {
+    request: &'a ExecuteRequest,
+    deadline: Instant,
+    max_output_bytes: usize,
+    /// The session's current tab.
+    target: String,
+}
+
+impl Session {
+    /// Runs code to its outcome. An error means that the code was not started.
+    pub async fn execute(&self, request: ExecuteRequest) -> Result<ExecuteResponse, ApiError> {
+        let live = self.live()?;
+        let deadline = Instant::now() + Duration::from_secs(request.timeout_seconds.into());
+        let activity = self.activity.begin();
+        let place = live.places.of(request.language);
+        let turn = place.begin_execution(request.language, deadline).await?;
+        // It may have ended during the wait.
+        self.live()?;
+        activity.started();
+        let target = current_tab(&live, deadline).await?;
+        let execution = Execution { request: &request, deadline, max_output_bytes: live.max_output_bytes, target };
+        let outcome = match request.language {
+            Language::Bash => execution.run_in_shell(&live).await,
+            Language::Node | Language::Python => execution.run_in_kernel(&live, turn).await,
+        };
+        let outcome = outcome.map_err(|error| self.not_started(&live, &error))?;
+        tracing::info!(
+            session = %self.id(),
+            language = request.language.as_str(),
+            duration_ms = outcome.duration.as_millis(),
+            "code ran"
+        );
+        Ok(plan_response(outcome, request.timeout_seconds, live.browser_is_dead()))
+    }
+
+    fn not_started(&self, live: &Live, error: &RunError) -> ApiError {
+        if self.ending().is_some() || live.browser_is_dead() {
+            return ApiError::SessionDestroyed;
+        }
+        ApiError::ExecutionUnavailable(error.to_string())
+    }
+}
+
+/// The tab to start on; a new one if the last was closed.
+async fn current_tab(live: &Live, deadline: Instant) -> Result<String, ApiError> {
+    match timeout_at(deadline, live.browser.ensure_tab()).await {
+        Ok(Ok(target)) => Ok(target),
+        Ok(Err(_)) if live.browser_is_dead() => Err(ApiError::SessionDestroyed),
+        Ok(Err(error)) => Err(ApiError::ExecutionUnavailable(error.to_string())),
+        Err(_) => Err(ApiError::ExecutionUnavailable("the browser does not answer".to_owned())),
+    }
+}
+
+impl Execution<'_> {
+    fn run(&self, live: &Live) -> Run {
+        Run {
+            source: self.request.code.clone(),
+            deadline: self.deadline,
+            max_output_bytes: self.max_output_bytes,
+            target: Some(self.target.clone()),
+            interruption: live.interruption.subscribe(),
+        }
+    }
+
+    async fn run_in_shell(&self, live: &Live) -> Result<Outcome, RunError> {
+        let agent = live.agent.acquire(&live.launcher, &live.programs, &self.target).await;
+        let agent = agent.map_err(|error| RunError::KernelUnable(error.to_string()))?;
+        let outcome = run_shell(&live.launcher, live.programs.plan_shell(), self.run(live)).await?;
+        if let Ended::Exited(_) = outcome.ended {
+            agent.finished();
+        }
+        Ok(outcome)
+    }
+
+    async fn run_in_kernel(&self, live: &Arc<Live>, turn: OwnedSemaphorePermit) -> Result<Outcome, RunError> {
+        let place = live.places.of(self.request.language);
+        let mut attempt = 1;
+        loop {
+            let kernel = match place.take_kernel() {
+                Some(kernel) => kernel,
+                None => start_kernel(live, self.request.language).await?,
+            };
+            match kernel.run(self.run(live)).await {
+                Err(RunError::KernelLost { .. }) if attempt < ATTEMPTS => attempt += 1,
+                Ok(outcome) if matches!(outcome.ended, Ended::Cell { .. }) => {
+                    place.put_kernel(kernel);
+                    return Ok(outcome);
+                }
+                outcome => {
+                    replace_kernel(live, self.request.language, turn);
+                    return outcome;
+                }
+            }
+        }
+    }
+}
+
+async fn start_kernel(live: &Live, language: Language) -> Result<Kernel, RunError> {
+    match live.programs.plan_kernel(language) {
+        Some(program) => Kernel::start(&live.launcher, &live.tasks, program).await,
+        None => Err(RunError::KernelUnable(format!("{} has no kernel", language.as_str()))),
+    }
+}
+
+/// Starts the next kernel while the answer is on its way. The turn is kept until it is there, so that the end
+/// of the session waits for it too.
+fn replace_kernel(live: &Arc<Live>, language: Language, turn: OwnedSemaphorePermit) {
+    let owner = Arc::clone(live);
+    live.tasks.spawn(async move {
+        // An ending session wants no more.
+        if owner.interruption.borrow().is_none()
+            && let Ok(kernel) = start_kernel(&owner, language).await
+        {
+            owner.places.of(language).put_kernel(kernel);
+        }
+        drop(turn);
+    });
+}
+
+fn plan_response(outcome: Outcome, timeout_seconds: u32, browser_dead: bool) -> ExecuteResponse {
+    let (value, exit_code, error, killed) = match outcome.ended {
+        Ended::Cell { value, error: None } => (value, 0, None, false),
+        Ended::Cell { value, error: Some(error) } => {
+            // What Playwright says about a lost connection does not say why.
+            let error = if browser_dead { format!("{error} (the browser of this session crashed)") } else { error };
+            (value, 1, Some(error), false)
+        }
+        Ended::Exited(exit) => (None, exit.shell_code(), None, false),
+        Ended::Deadline => (None, 137, Some(ExecuteResponse::timeout_error(timeout_seconds)), true),
+        Ended::Interrupted(interruption) => (None, interruption.exit_code, Some(interruption.reason), false),
+    };
+    let Outcome { stdout, stderr, truncated, .. } = outcome;
+    ExecuteResponse::from_parts(stdout, stderr, value, exit_code, killed, truncated, error)
+}

@@ -1,0 +1,57 @@
+//! When a session ends by itself, and the task that sees it to its end.
+
+use std::sync::{Arc, PoisonError};
+
+use hearth_browser::Browser;
+use hearth_contract::DestroyedReason;
+use tokio::time::{Instant, sleep_until};
+
+use super::session::Session;
+
+/// Owns a session from its creation until nothing is left of it.
+pub(super) async fn own(session: Arc<Session>) {
+    let Ok(live) = session.live() else { return };
+    let mut progress = session.progress.subscribe();
+    let why = tokio::select! {
+        _ = progress.wait_for(|progress| progress.ending.is_some()) => None,
+        () = sleep_until(session.expires()) => Some(DestroyedReason::Ttl),
+        () = idle(&session, &live.browser) => Some(DestroyedReason::Idle),
+        reason = live.browser.died() => {
+            tracing::warn!(session = %session.id(), %reason, "the browser of a session is gone");
+            Some(DestroyedReason::BrowserCrashed)
+        }
+    };
+    let ending = match why {
+        Some(reason) => session.begin_end(reason),
+        None => match session.ending() {
+            Some(ending) => ending,
+            None => return,
+        },
+    };
+    session.live.lock().unwrap_or_else(PoisonError::into_inner).take();
+    live.end(session.id(), ending.reason).await;
+    session.progress.send_modify(|progress| progress.cleaned = true);
+}
+
+/// Returns once nothing has used the session for its activity TTL: no execution and no CDP command. Open
+/// sockets do not count.
+async fn idle(session: &Session, browser: &Browser) {
+    let mut activity = session.activity.watch();
+    loop {
+        let now = *activity.borrow_and_update();
+        if now.executions > 0 {
+            // Its end is a change, and the session holds the sender.
+            let _ = activity.changed().await;
+            continue;
+        }
+        let last = now.idle_since.max(Instant::from_std(browser.last_command()));
+        let due = last + session.activity_ttl;
+        if Instant::now() >= due {
+            return;
+        }
+        tokio::select! {
+            () = sleep_until(due) => {}
+            _ = activity.changed() => {}
+        }
+    }
+}

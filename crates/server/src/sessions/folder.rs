@@ -1,0 +1,90 @@
+//! A session's folder: made private, removed whole.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The folder of all sessions below the data directory. Names are short because sockets below them must fit
+/// into 108 bytes.
+pub(crate) fn sessions_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("s")
+}
+
+/// The files of one session.
+#[derive(Clone, Debug)]
+pub(super) struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// Makes the folder and what belongs into it, all of it mode 0700.
+    pub fn create(sessions: &Path, name: &str) -> io::Result<Folder> {
+        let folder = Folder { root: sessions.join(name) };
+        let mut builder = DirBuilder::new();
+        builder.mode(0o700);
+        builder.create(&folder.root)?;
+        for part in [folder.browser(), folder.work(), folder.packages(), folder.agent()] {
+            if let Err(error) = builder.create(part) {
+                folder.remove();
+                return Err(error);
+            }
+        }
+        Ok(folder)
+    }
+
+    /// For Chromium.
+    pub fn browser(&self) -> PathBuf {
+        self.root.join("b")
+    }
+
+    /// Where user code works: its current folder, `$HOME` and `$TMPDIR`.
+    pub fn work(&self) -> PathBuf {
+        self.root.join("work")
+    }
+
+    /// Where `pip install` puts packages. It exists from the start, or a running python would not look there.
+    pub fn packages(&self) -> PathBuf {
+        self.work().join(".python")
+    }
+
+    /// For the agent-browser daemon's socket.
+    pub fn agent(&self) -> PathBuf {
+        self.root.join("a")
+    }
+
+    /// Removes everything. To be called when nothing of the session runs any more; blocks.
+    pub fn remove(&self) {
+        if let Err(error) = remove_tree(&self.root) {
+            tracing::error!(folder = %self.root.display(), %error, "a session's folder cannot be removed");
+        }
+    }
+}
+
+/// Removes the leftovers of an earlier life of the server: every session below `sessions`. Blocks.
+pub(crate) fn sweep(sessions: &Path) -> io::Result<()> {
+    remove_tree(sessions)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(sessions)
+}
+
+fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // Code can take our rights from folders of its own; the owner can give them back.
+            open_up(path);
+            fs::remove_dir_all(path)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn open_up(folder: &Path) {
+    let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        // `file_type` does not follow links.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What a session owns while it lives, and gives back at its end.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use hearth_browser::Browser;
+use hearth_confine::Launcher;
+use hearth_contract::DestroyedReason;
+use hearth_runner::Interruption;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::agent::Agent;
+use super::folder::Folder;
+use super::kernels::Places;
+use super::programs::Programs;
+
+/// How long running executions may take to notice that the session has ended; killing them takes milliseconds.
+const EXECUTIONS_BOUND: Duration = Duration::from_secs(2);
+
+/// How long the processes may take to be gone after they were killed.
+const PROCESSES_BOUND: Duration = Duration::from_secs(5);
+
+/// The belongings of a living session.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub browser: Browser,
+    pub places: Places,
+    pub agent: Agent,
+    pub programs: Programs,
+    /// Every program of the session is started by it, so that `tasks` knows them all.
+    pub launcher: Launcher,
+    /// The owners of the session's processes. Empty means that none is left.
+    pub tasks: TaskTracker,
+    /// Ends running executions. Read by each of them.
+    pub interruption: watch::Sender<Option<Interruption>>,
+    pub max_output_bytes: usize,
+    folder: Folder,
+}
+
+impl Live {
+    pub fn new(
+        browser: Browser,
+        programs: Programs,
+        launcher: Launcher,
+        tasks: TaskTracker,
+        folder: Folder,
+        max_output_bytes: usize,
+    ) -> Live {
+        Live {
+            browser,
+            places: Places::new(),
+            agent: Agent::new(folder.agent()),
+            programs,
+            launcher,
+            tasks,
+            interruption: watch::Sender::new(None),
+            max_output_bytes,
+            folder,
+        }
+    }
+
+    /// Whether the browser is gone already.
+    pub fn browser_is_dead(&self) -> bool {
+        self.browser.died().now_or_never().is_some()
+    }
+
+    /// Ends everything: executions first, since each of them is owed an answer, then the processes, then the
+    /// files.
+    pub async fn end(&self, id: Uuid, reason: DestroyedReason) {
+        self.interruption.send_replace(Some(plan_interruption(reason)));
+        if timeout(EXECUTIONS_BOUND, self.places.close()).await.is_err() {
+            tracing::warn!(session = %id, "an execution outlasts its session");
+        }
+        self.places.kill_kernels();
+        self.agent.kill();
+        self.browser.kill().await;
+        self.tasks.close();
+        if timeout(PROCESSES_BOUND, self.tasks.wait()).await.is_err() {
+            tracing::error!(session = %id, "processes of an ended session do not go away");
+        }
+        remove(&self.folder).await;
+        tracing::debug!(session = %id, "nothing is left of a session");
+    }
+}
+
+/// Removes a folder whose processes are gone.
+pub(super) async fn remove(folder: &Folder) {
+    let folder = folder.clone();
+    // The only way to fail is a panic, which has been told by then.
+    let _ = spawn_blocking(move || folder.remove()).await;
+}
+
+/// What an execution that is cut off by its session's end tells its caller.
+fn plan_interruption(reason: DestroyedReason) -> Interruption {
+    let (why, exit_code) = match reason {
+        DestroyedReason::BrowserCrashed => ("the browser of this session crashed", 1),
+        DestroyedReason::Deleted => ("the session was deleted", 137),
+        DestroyedReason::Ttl => ("the session reached its ttl", 137),
+        DestroyedReason::Idle => ("the session reached its activityTtl", 137),
+        DestroyedReason::Limit => ("the session reached a limit", 137),
+        DestroyedReason::ServerStopped | DestroyedReason::ServerLost => ("the server is stopping", 137),
+    };
+    Interruption { reason: format!("Execution was ended: {why}"), exit_code }
+}

@@ -1,0 +1,21 @@
+//! Sessions: where they are known, what each owns, and how each ends.
+//!
+//! `registry` maps ids to sessions and makes new ones. `session` is what stays known of one, also after its
+//! end. `live` is what it owns while it lives (browser, kernels, daemon, folder) and gives back at the end.
+//! `expiry` decides when it ends by itself. `execution` walks one execute request through it. `programs` plans
+//! what is started with which environment, `agent` keeps the agent-browser daemon, `folder` the files.
+
+mod activity;
+mod agent;
+mod execution;
+mod expiry;
+mod folder;
+mod kernels;
+mod live;
+mod programs;
+mod registry;
+mod session;
+
+pub(crate) use folder::{sessions_folder, sweep};
+pub(crate) use registry::{Registry, RegistrySpec};
+pub(crate) use session::Session;

@@ -1,0 +1,179 @@
+//! Where sessions are known by their ids, and made.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use hearth_browser::{Browser, LaunchSpec, Viewport};
+use hearth_confine::Launcher;
+use hearth_contract::{CreateRequest, DestroyedReason};
+use jiff::SignedDuration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::expiry;
+use super::folder::Folder;
+use super::live::{self, Live};
+use super::programs::Programs;
+use super::session::{Session, Tokens};
+use crate::auth::{Team, Token};
+use crate::clock;
+use crate::error::ApiError;
+use crate::runtime::Runtime;
+
+/// How long an ended session stays known.
+const ENDED_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// How many ended sessions stay known at the most; a record takes less than a kilobyte.
+const ENDED_KEPT_COUNT: usize = 10_000;
+
+/// What new sessions are made of.
+#[derive(Debug)]
+pub(crate) struct RegistrySpec {
+    /// The folder of all sessions.
+    pub sessions_folder: PathBuf,
+    pub browser: PathBuf,
+    pub user_agent: String,
+    pub viewport: Viewport,
+    pub runtime: Runtime,
+    /// The executable that becomes the shim.
+    pub shim: PathBuf,
+    /// The port of the loopback listener for kernels.
+    pub internal_port: u16,
+    pub max_sessions: usize,
+    pub max_output_bytes: usize,
+}
+
+/// All sessions of this server.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    spec: RegistrySpec,
+    /// By id, which is by age: they are UUIDs of version 7.
+    sessions: RwLock<BTreeMap<Uuid, Arc<Session>>>,
+    /// A permit for every session that may live at once.
+    places: Arc<Semaphore>,
+    /// The owners of sessions, and clients' sockets.
+    tracker: TaskTracker,
+    stopping: AtomicBool,
+}
+
+impl Registry {
+    pub fn new(spec: RegistrySpec, tracker: TaskTracker) -> Registry {
+        let places = Arc::new(Semaphore::new(spec.max_sessions));
+        Registry { spec, sessions: RwLock::default(), places, tracker, stopping: AtomicBool::new(false) }
+    }
+
+    pub fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+
+    /// The session of that id, active or ended.
+    pub fn find(&self, id: Uuid) -> Option<Arc<Session>> {
+        self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// The sessions of a team, newest first.
+    pub fn list(&self, team: &Team) -> Vec<Arc<Session>> {
+        let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
+        sessions.values().rev().filter(|session| session.team() == team).cloned().collect()
+    }
+
+    /// Makes a session. A caller that goes away meanwhile leaves none behind.
+    pub async fn create(self: &Arc<Self>, team: Team, request: CreateRequest) -> Result<Arc<Session>, ApiError> {
+        if self.stopping.load(Ordering::SeqCst) {
+            return Err(ApiError::Stopping);
+        }
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ApiError::LimitReached)?;
+        let (answer, answered) = oneshot::channel();
+        let registry = Arc::clone(self);
+        self.tracker.spawn(async move {
+            let made = registry.launch(team, &request, place).await;
+            if let Err(Ok(unwanted)) = answer.send(made) {
+                unwanted.end(DestroyedReason::Deleted).await;
+            }
+        });
+        answered.await.unwrap_or_else(|_| Err(ApiError::Internal("the creation of a session was lost".to_owned())))
+    }
+
+    async fn launch(
+        &self,
+        team: Team,
+        request: &CreateRequest,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Arc<Session>, ApiError> {
+        let id = Uuid::now_v7();
+        let random = |error| ApiError::Internal(format!("no random numbers: {error}"));
+        let tokens = Tokens { public: Token::new().map_err(random)?, internal: Token::new().map_err(random)? };
+        let folder = Folder::create(&self.spec.sessions_folder, &folder_name(id)).map_err(|error| {
+            let sessions = self.spec.sessions_folder.display();
+            ApiError::BrowserUnavailable(format!("no folder can be made in {sessions}: {error}"))
+        })?;
+        let tasks = TaskTracker::new();
+        let launcher = Launcher::new(self.spec.shim.clone(), tasks.clone());
+        let launch = LaunchSpec {
+            executable: self.spec.browser.clone(),
+            folder: folder.browser(),
+            viewport: self.spec.viewport,
+            user_agent: self.spec.user_agent.clone(),
+        };
+        let browser = match Browser::launch(&launcher, &tasks, launch).await {
+            Ok(browser) => browser,
+            Err(error) => {
+                tasks.close();
+                tasks.wait().await;
+                live::remove(&folder).await;
+                return Err(ApiError::BrowserUnavailable(error.to_string()));
+            }
+        };
+        let port = self.spec.internal_port;
+        let endpoint = format!("ws://127.0.0.1:{port}/cdp/{id}?token={}", tokens.internal.as_str());
+        let programs = Programs::new(self.spec.runtime.clone(), &folder, endpoint);
+        let live = Live::new(browser, programs, launcher, tasks, folder, self.spec.max_output_bytes);
+        let session = Arc::new(Session::new(id, team, request, tokens, place, Arc::new(live)));
+        self.insert(&session);
+        self.tracker.spawn(expiry::own(Arc::clone(&session)));
+        tracing::info!(session = %id, "a session begins");
+        if self.stopping.load(Ordering::SeqCst) {
+            session.end(DestroyedReason::ServerStopped).await;
+            return Err(ApiError::Stopping);
+        }
+        Ok(session)
+    }
+
+    fn insert(&self, session: &Arc<Session>) {
+        let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        forget_old(&mut sessions);
+        sessions.insert(session.id(), Arc::clone(session));
+    }
+
+    /// Ends every session and lets no new one in. Returns when nothing is left of them.
+    pub async fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        let sessions: Vec<_> = {
+            let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
+            sessions.values().filter(|session| session.ending().is_none()).cloned().collect()
+        };
+        let ends = sessions.iter().map(|session| session.end(DestroyedReason::ServerStopped));
+        futures_util::future::join_all(ends).await;
+    }
+}
+
+/// Forgets ended sessions that are too old, or too many.
+fn forget_old(sessions: &mut BTreeMap<Uuid, Arc<Session>>) {
+    let oldest = clock::now() - ENDED_KEPT;
+    sessions.retain(|_, session| session.ending().is_none_or(|ending| ending.at > oldest));
+    let ended = sessions.values().filter(|session| session.ending().is_some());
+    let ended: Vec<Uuid> = ended.map(|session| session.id()).collect();
+    let excess = ended.len().saturating_sub(ENDED_KEPT_COUNT);
+    for id in &ended[..excess] {
+        sessions.remove(id);
+    }
+}
+
+/// The last digits of an id, which are random; the first ones are the time.
+fn folder_name(id: Uuid) -> String {
+    let digits = id.simple().to_string();
+    digits[digits.len() - 8..].to_owned()
+}

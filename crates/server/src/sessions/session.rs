@@ -1,0 +1,186 @@
+//! One session: what stays known of it, also after its end.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hearth_browser::Client;
+use hearth_contract::{CreateRequest, DestroyedReason, SessionStatus};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+use super::activity::Activity;
+use super::live::Live;
+use crate::auth::{Team, Token};
+use crate::clock;
+use crate::error::ApiError;
+
+/// How long the answer to a delete waits for the clean-up, which goes on regardless.
+const END_BOUND: Duration = Duration::from_secs(10);
+
+/// How and when a session ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending {
+    pub reason: DestroyedReason,
+    pub at: Timestamp,
+    pub duration_ms: u64,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    pub ending: Option<Ending>,
+    /// Nothing of the session is left but this record.
+    pub cleaned: bool,
+}
+
+/// A session, active or ended.
+#[derive(Debug)]
+pub(crate) struct Session {
+    id: Uuid,
+    team: Team,
+    /// In `cdpUrl`.
+    token: Token,
+    /// For the session's own kernels and daemon.
+    internal_token: Token,
+    stream_web_view: bool,
+    created_at: Timestamp,
+    created: Instant,
+    pub(super) ttl: Duration,
+    pub(super) activity_ttl: Duration,
+    pub(super) activity: Activity,
+    /// Watched by the session's owner task, which does the clean-up, and by whoever waits for that.
+    pub(super) progress: watch::Sender<Progress>,
+    /// Given back the moment the session ends.
+    place: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Taken by the owner task at the end.
+    pub(super) live: Mutex<Option<Arc<Live>>>,
+}
+
+/// The secrets of a session to be.
+pub(super) struct Tokens {
+    pub public: Token,
+    pub internal: Token,
+}
+
+impl Session {
+    pub(super) fn new(
+        id: Uuid,
+        team: Team,
+        request: &CreateRequest,
+        tokens: Tokens,
+        place: OwnedSemaphorePermit,
+        live: Arc<Live>,
+    ) -> Session {
+        let created_at = clock::now();
+        Session {
+            id,
+            team,
+            token: tokens.public,
+            internal_token: tokens.internal,
+            stream_web_view: request.stream_web_view,
+            created_at,
+            created: Instant::now(),
+            ttl: Duration::from_secs(request.ttl_seconds.into()),
+            activity_ttl: Duration::from_secs(request.activity_ttl_seconds.into()),
+            activity: Activity::new(created_at),
+            progress: watch::Sender::new(Progress::default()),
+            place: Mutex::new(Some(place)),
+            live: Mutex::new(Some(live)),
+        }
+    }
+
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    pub fn team(&self) -> &Team {
+        &self.team
+    }
+
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    pub fn internal_token(&self) -> &Token {
+        &self.internal_token
+    }
+
+    pub fn stream_web_view(&self) -> bool {
+        self.stream_web_view
+    }
+
+    pub fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    /// Creation plus `ttl`; activity does not move it.
+    pub fn expires_at(&self) -> Timestamp {
+        let ttl = SignedDuration::try_from(self.ttl).unwrap_or(SignedDuration::MAX);
+        self.created_at.checked_add(ttl).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The monotonic form of [`expires_at`](Session::expires_at).
+    pub(super) fn expires(&self) -> Instant {
+        self.created + self.ttl
+    }
+
+    pub fn last_activity(&self) -> Timestamp {
+        self.activity.last_activity()
+    }
+
+    /// How it ended, if it has.
+    pub fn ending(&self) -> Option<Ending> {
+        self.progress.borrow().ending
+    }
+
+    pub fn status(&self) -> SessionStatus {
+        if self.ending().is_some() { SessionStatus::Destroyed } else { SessionStatus::Active }
+    }
+
+    /// What the session owns, unless it has ended.
+    pub(super) fn live(&self) -> Result<Arc<Live>, ApiError> {
+        if self.ending().is_some() {
+            return Err(ApiError::SessionDestroyed);
+        }
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.clone().ok_or(ApiError::SessionDestroyed)
+    }
+
+    /// A new client of the session's browser.
+    pub async fn attach_client(&self) -> Result<Client, ApiError> {
+        let live = self.live()?;
+        live.browser.attach().await.map_err(|error| ApiError::BrowserUnavailable(error.to_string()))
+    }
+
+    /// Ends the session, for the given reason if it has not ended yet, and waits until nothing of it is left
+    /// (at most 10 s, the clean-up goes on after that).
+    pub async fn end(&self, reason: DestroyedReason) -> Ending {
+        let ending = self.begin_end(reason);
+        let mut progress = self.progress.subscribe();
+        if timeout(END_BOUND, progress.wait_for(|progress| progress.cleaned)).await.is_err() {
+            tracing::warn!(session = %self.id, "the clean-up of a session takes long");
+        }
+        ending
+    }
+
+    /// From here on the session counts as ended, and its place is free. The first reason stands.
+    pub(super) fn begin_end(&self, reason: DestroyedReason) -> Ending {
+        let duration_ms = u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut ending = Ending { reason, at: clock::now(), duration_ms };
+        let first = self.progress.send_if_modified(|progress| {
+            if let Some(earlier) = progress.ending {
+                ending = earlier;
+                return false;
+            }
+            progress.ending = Some(ending);
+            true
+        });
+        if first {
+            tracing::info!(session = %self.id, reason = ?ending.reason, duration_ms, "a session ends");
+            self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+        ending
+    }
+}

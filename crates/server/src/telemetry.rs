@@ -1,0 +1,13 @@
+//! Logs, on stderr. What user code, pages, cookies and tokens say never reaches one above `trace`.
+
+use anyhow::Context;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogConfig;
+
+pub(crate) fn init(config: &LogConfig) -> anyhow::Result<()> {
+    let filter = EnvFilter::builder().parse(&config.filter).context("HEARTH_LOG")?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = if config.json { builder.json().try_init() } else { builder.try_init() };
+    started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
+}
