@@ -75,7 +75,7 @@ impl Kernel {
             output,
             queue,
             gone: gone.clone(),
-            next_id: first_id(),
+            next_id: 1,
             ready: false,
         };
         tracker.spawn(owner.run(endpoint));
@@ -113,13 +113,6 @@ fn control_pipes() -> io::Result<ControlPipes> {
     Ok((requests, kernel_reads.into(), replies, kernel_writes.into()))
 }
 
-/// A reply counts only with the number of its run, so that one which user code made up for a later run does
-/// not fit. It is no secret from code that reads the kernel's memory; that can only deceive its own session.
-fn first_id() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(()) >> 12
-}
-
 /// The one task that owns a kernel: its process, its pipes, its runs.
 struct Owner {
     language: &'static str,
@@ -130,6 +123,7 @@ struct Owner {
     /// From the [`Kernel`]; its end is the kernel's.
     queue: mpsc::Receiver<Job>,
     gone: CancellationToken,
+    /// Runs are numbered from 1; code sees the number in stack traces. A reply counts only with its run's.
     next_id: u64,
     /// It has come up. One that ends before has run nothing.
     ready: bool,

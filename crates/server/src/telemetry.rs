@@ -1,5 +1,7 @@
 //! Logs, on stderr. What user code, pages, cookies and tokens say never reaches one above `trace`.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
@@ -7,7 +9,8 @@ use crate::config::LogConfig;
 
 pub(crate) fn init(config: &LogConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::builder().parse(&config.filter).context("HEARTH_LOG")?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     let started = if config.json { builder.json().try_init() } else { builder.try_init() };
     started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
 }

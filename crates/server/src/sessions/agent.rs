@@ -114,12 +114,13 @@ struct FolderChanges(pipe::Receiver);
 impl FolderChanges {
     fn watch(folder: &Path) -> io::Result<FolderChanges> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-        let flags = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_MOVED_TO;
+        let flags = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_OPEN;
         inotify.add_watch(folder, flags)?;
         Ok(FolderChanges(pipe::Receiver::from_owned_fd_unchecked(inotify.into())?))
     }
 
-    /// Tries `socket` at every change. The daemon writes more files after it listens, so no change is the last.
+    /// Tries `socket` at every change. The one that makes the socket can come before the daemon listens on it;
+    /// the last one is that the daemon opens its tab file, and by then it does.
     async fn until_listening(mut self, socket: &Path) -> io::Result<()> {
         while UnixStream::connect(socket).await.is_err() {
             // Which file it was does not matter.

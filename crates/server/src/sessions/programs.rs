@@ -86,7 +86,11 @@ impl Programs {
                 let [kernel, playwright, acorn] = args;
                 (&self.runtime.node, vec![kernel, "--playwright".into(), playwright, "--acorn".into(), acorn])
             }
-            Language::Python => (&self.runtime.python, vec![text(&self.runtime.python_kernel)]),
+            Language::Python => {
+                // Isolated: what a session installs or writes must not stand in for the kernel's own modules.
+                let args = vec!["-I".into(), "-X".into(), "utf8".into(), text(&self.runtime.python_kernel)];
+                (&self.runtime.python, args)
+            }
             Language::Bash => return None,
         };
         Some(KernelProgram {

@@ -1,0 +1,123 @@
+// Runs one cell in V8's REPL mode through an inspector session on this very thread, and hands back the real value.
+// Must not know frames, the browser, or how a value is shown.
+
+import { Session } from 'node:inspector';
+
+const GROUP = 'cell';
+const REDECLARATION_DEPTH = 6;
+const { Promise, Error, SyntaxError, BigInt, Number } = globalThis;
+const { defineProperty, deleteProperty } = Reflect;
+
+/** `{ thrown, value, compile }`: `compile` is `{ line, column }` (from 0) when nothing of it ran. */
+export class Evaluator {
+  #session = new Session();
+  #rewriter;
+  #sink;
+  #received;
+
+  /** `rewriter()` gives a promise of the Rewriter: it is needed rarely, so it may still be loading. */
+  constructor(rewriter) {
+    this.#rewriter = rewriter;
+    this.#session.connect();
+    // The inspector talks in remote objects; calling this function with one of them brings the real one back.
+    const slot = '__hearthSink';
+    const receive = (value) => { this.#received = value; };
+    defineProperty(globalThis, slot, { value: receive, configurable: true });
+    this.#session.post('Runtime.evaluate', { expression: slot }, (error, answer) => {
+      if (error) throw error;
+      this.#sink = answer.result.objectId;
+    });
+    deleteProperty(globalThis, slot);
+  }
+
+  /** Runs `code`, known as `name` in stacks. Never rejects for what user code does. */
+  async run(code, name) {
+    let text = code;
+    let syntaxError;
+    if (code.includes('import') || code.includes('export')) {
+      ({ text, syntaxError } = (await this.#rewriter()).modules(code));
+    }
+    let outcome = await this.#declaring(text, name, REDECLARATION_DEPTH);
+    if (outcome.compile && isReturnError(outcome.value)) {
+      text = (await this.#rewriter()).returning(text);
+      outcome = await this.#declaring(text, name, REDECLARATION_DEPTH);
+    }
+    // V8 only sees that an import line stands in a script; acorn knows what is wrong with the cell.
+    if (outcome.compile && syntaxError && /import statement|'export'|import\.meta/.test(outcome.value.message)) {
+      const { message, line, column } = syntaxError;
+      outcome = { thrown: true, value: new SyntaxError(message), compile: { line, column } };
+    }
+    return outcome;
+  }
+
+  /** Runs a statement of the kernel's own among the user's bindings. True when it ran. */
+  async declare(statement) {
+    return !(await this.#once(statement, 'hearth.js')).thrown;
+  }
+
+  /** Forgets what the inspector keeps of a cell: remote objects and the arguments of console calls. */
+  forget() {
+    this.#received = undefined;
+    this.#session.post('Runtime.releaseObjectGroup', { objectGroup: GROUP }, () => {});
+    this.#session.post('Runtime.discardConsoleEntries', () => {});
+  }
+
+  // V8 lets const follow const and let follow let. People mix them, so try what works; nothing has run until it compiles.
+  async #declaring(text, name, depth) {
+    const outcome = await this.#once(text, name);
+    const taken = outcome.thrown && depth > 0 && redeclaredName(outcome);
+    if (!taken) return outcome;
+    for (const candidate of (await this.#rewriter()).redeclaring(text, taken)) {
+      const other = await this.#declaring(candidate, name, depth - 1);
+      if (!(other.thrown && redeclaredName(other))) return other;
+    }
+    return outcome;
+  }
+
+  #once(text, name) {
+    return new Promise((resolve) => {
+      const expression = `${text}\n//# sourceURL=${name}`;
+      const options = { expression, replMode: true, awaitPromise: true, silent: true, objectGroup: GROUP };
+      // REPL mode runs a cell as an async function: what fails before post returns failed before the first statement.
+      let hasStarted = false;
+      this.#session.post('Runtime.evaluate', options, (error, answer) => resolve(this.#outcome(error, answer, hasStarted)));
+      hasStarted = true;
+    });
+  }
+
+  #outcome(error, answer, hasStarted) {
+    if (error) return { thrown: true, value: new Error(error.message), compile: null };
+    const details = answer.exceptionDetails;
+    if (!details) return { thrown: false, value: this.#real(answer.result), compile: null };
+    const compile = hasStarted ? null : { line: details.lineNumber, column: details.columnNumber };
+    return { thrown: true, value: this.#real(details.exception ?? answer.result), compile };
+  }
+
+  #real(remote) {
+    if (remote.objectId !== undefined) {
+      this.#session.post('Runtime.callFunctionOn', {
+        functionDeclaration: 'function (value) { this(value); }',
+        objectId: this.#sink,
+        arguments: [{ objectId: remote.objectId }],
+        silent: true,
+      }, () => {});
+      return this.#received;
+    }
+    if (remote.unserializableValue === undefined) return remote.value;
+    return remote.type === 'bigint' ? BigInt(remote.unserializableValue.slice(0, -1)) : Number(remote.unserializableValue);
+  }
+}
+
+const messageOf = (value) => {
+  try {
+    return typeof value?.message === 'string' ? value.message : '';
+  } catch {
+    return '';
+  }
+};
+
+const isReturnError = (value) => messageOf(value) === 'Illegal return statement';
+
+function redeclaredName({ value, compile }) {
+  return compile ? /^Identifier '(.+)' has already been declared$/.exec(messageOf(value))?.[1] : undefined;
+}

@@ -1,0 +1,78 @@
+// Frames between the runner and this kernel: a 4-byte big-endian length, then that many bytes of UTF-8 JSON.
+// fd 3 carries the runner's frames, fd 4 ours. Must not know what a frame means.
+
+import { Buffer } from 'node:buffer';
+import { fstatSync } from 'node:fs';
+import { Socket } from 'node:net';
+import process from 'node:process';
+
+const FD_IN = 3;
+const FD_OUT = 4;
+const HEADER_BYTES = 4;
+// The code of one run is at most 100,000 characters; anything near this is no frame of the runner's.
+const MAX_FRAME_BYTES = 64 * 1024 * 1024;
+
+// User code runs in this process and may replace any of these later.
+const { concat, from, allocUnsafe } = Buffer;
+const { parse, stringify } = JSON;
+const reallyExit = process.reallyExit.bind(process);
+
+export const EXIT_KERNEL_BROKEN = 70;
+
+/** Ends the process without running any handler that user code may have registered. */
+export function exitNow(code) {
+  reallyExit(code);
+}
+
+const identity = (fd) => {
+  const { dev, ino } = fstatSync(fd);
+  return `${dev}:${ino}`;
+};
+
+/**
+ * Opens the channel. `onFrame` gets each parsed frame; the end of fd 3 ends the process at once.
+ * Returns `{ send, assertIntact }`.
+ */
+export function openChannel(onFrame) {
+  const identities = [identity(FD_IN), identity(FD_OUT)];
+  const input = new Socket({ fd: FD_IN, readable: true, writable: false });
+  const output = new Socket({ fd: FD_OUT, readable: false, writable: true });
+  const write = output.write.bind(output);
+
+  let pending = allocUnsafe(0);
+  input.on('data', (chunk) => {
+    pending = pending.length === 0 ? chunk : concat([pending, chunk]);
+    while (pending.length >= HEADER_BYTES) {
+      const length = pending.readUInt32BE(0);
+      if (length > MAX_FRAME_BYTES) exitNow(EXIT_KERNEL_BROKEN);
+      if (pending.length < HEADER_BYTES + length) return;
+      const body = pending.subarray(HEADER_BYTES, HEADER_BYTES + length);
+      pending = pending.subarray(HEADER_BYTES + length);
+      onFrame(parse(body.toString('utf8')));
+    }
+  });
+  input.on('end', () => exitNow(0));
+  input.on('close', () => exitNow(0));
+  input.on('error', () => exitNow(0));
+  output.on('close', () => exitNow(EXIT_KERNEL_BROKEN));
+  output.on('error', () => exitNow(EXIT_KERNEL_BROKEN));
+
+  return {
+    send(frame) {
+      const body = from(stringify(frame), 'utf8');
+      const header = allocUnsafe(HEADER_BYTES);
+      header.writeUInt32BE(body.length, 0);
+      // The socket queues what the pipe does not take at once, so a runner that stops reading blocks nothing here.
+      write(concat([header, body]));
+    },
+    /** User code can close our descriptors; a file of its own may then have their number. Better dead than deaf. */
+    assertIntact() {
+      try {
+        if (identity(FD_IN) === identities[0] && identity(FD_OUT) === identities[1]) return;
+      } catch {
+        // closed: the same as replaced
+      }
+      exitNow(EXIT_KERNEL_BROKEN);
+    },
+  };
+}

@@ -1,0 +1,91 @@
+// The node kernel: one long-lived process per session that runs cells next to a connected Playwright.
+//   node kernel.mjs --playwright <folder of playwright-core> --acorn <acorn.mjs>
+// Frames come in on fd 3 and go out on fd 4; what user code prints goes to fds 1 and 2. The end of fd 3 is our end.
+
+import { createRequire } from 'node:module';
+import process from 'node:process';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Binding } from './binding.mjs';
+import { errorLine, hideKernelFrames, syntaxTrace, traceOf, writeStderr } from './errors.mjs';
+import { Evaluator } from './evaluate.mjs';
+import { EXIT_KERNEL_BROKEN, exitNow, openChannel } from './frames.mjs';
+import { installModules } from './modules.mjs';
+import { Rewriter } from './source.mjs';
+import { bound, textOf } from './values.mjs';
+
+const DEFAULT_LIMIT_BYTES = 10 * 1024 * 1024;
+
+const { values: paths } = parseArgs({ options: { playwright: { type: 'string' }, acorn: { type: 'string' } } });
+
+let loadingRewriter;
+const rewriter = () => {
+  loadingRewriter ??= import(pathToFileURL(paths.acorn).href).then((acorn) => new Rewriter(acorn));
+  return loadingRewriter;
+};
+
+const waiting = [];
+let serve = (frame) => waiting.push(frame);
+const channel = openChannel((frame) => serve(frame));
+
+// Blocking pipes: what a cell printed is in the pipe before its end is told, and before process.exit takes effect.
+for (const stream of [process.stdout, process.stderr]) stream._handle?.setBlocking?.(true);
+process.argv.length = 1;
+
+const playwright = createRequire(import.meta.url)(paths.playwright);
+const evaluator = new Evaluator(rewriter);
+const binding = new Binding(playwright, (statement) => evaluator.declare(statement));
+installModules(paths.playwright);
+hideKernelFrames();
+
+// A late failure is told and survived, unless user code listens itself.
+process.on('uncaughtException', (error) => {
+  if (process.listenerCount('uncaughtException') === 1) writeStderr(traceOf(error));
+});
+process.on('unhandledRejection', (reason) => {
+  if (process.listenerCount('unhandledRejection') === 1) writeStderr(traceOf(reason));
+});
+
+async function run({ id, code, target, limit = DEFAULT_LIMIT_BYTES }) {
+  if (!binding.isFresh()) {
+    try {
+      await binding.renew(target);
+    } catch (error) {
+      channel.send({ op: 'failed', id, message: bound(error.message, DEFAULT_LIMIT_BYTES).text });
+      return;
+    }
+  }
+  const name = `execute-${id}.js`;
+  const outcome = await evaluator.run(code, name);
+  const frame = outcome.thrown ? failure(id, name, code, limit, outcome) : success(id, limit, outcome.value);
+  evaluator.forget();
+  channel.assertIntact();
+  channel.send(frame);
+}
+
+function success(id, limit, value) {
+  const { text, truncated } = bound(textOf(value, binding.isPlaywright), limit);
+  return { op: 'done', id, value: text, error: null, truncated };
+}
+
+function failure(id, name, code, limit, { value, compile }) {
+  const line = errorLine(value);
+  writeStderr(compile ? syntaxTrace(line, name, code, compile.line, compile.column) : traceOf(value));
+  const { text, truncated } = bound(line, limit);
+  return { op: 'done', id, value: null, error: text, truncated };
+}
+
+serve = (frame) => {
+  if (frame.op === 'attach') {
+    binding.attach(frame.endpoint);
+    rewriter();
+  } else if (frame.op === 'run') {
+    // A fault of ours must not leave the runner waiting: it replaces a kernel that ended.
+    run(frame).catch((error) => {
+      writeStderr(traceOf(error));
+      exitNow(EXIT_KERNEL_BROKEN);
+    });
+  }
+};
+channel.send({ op: 'ready' });
+waiting.splice(0).forEach((frame) => serve(frame));

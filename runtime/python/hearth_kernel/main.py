@@ -1,0 +1,154 @@
+"""The kernel's loop: what each frame means, and how the process ends.
+
+    runner → kernel   {"op":"attach","endpoint":…}   {"op":"run","id","code","target","limit"}
+    kernel → runner   {"op":"ready"}   {"op":"done","id","value","error","truncated"}   {"op":"failed","id","message"}
+
+Before `done` is sent everything that the cell printed has been written to fds 1 and 2.
+"""
+
+import asyncio
+import contextvars
+import importlib
+import os
+import sys
+
+from hearth_kernel import channel, driver, errors, streams, values
+from hearth_kernel.binding import Binding, Unusable
+from hearth_kernel.cells import Cells
+
+DEFAULT_LIMIT_BYTES = 10 << 20
+
+_getpid = os.getpid
+_exit = os._exit
+_Task = asyncio.Task
+
+
+class Kernel:
+    def __init__(self, loop):
+        self._loop = loop
+        self._pid = _getpid()
+        self.write_error, self._flush = streams.install()
+        self._waiting = []
+        self._binding = None
+        # One context for all cells: what a cell sets in it (decimal's precision, say) the next one sees.
+        self._context = contextvars.copy_context()
+        self._channel = channel.Channel(loop, self._on_frame)
+        self._cells = None
+        self._task = None
+        self.leaving = None  # the SystemExit of a cell
+
+    async def prepare(self):
+        """Loads Playwright and tells the runner."""
+        process = driver.begin()
+        # One turn of the loop, so that the driver is on its way while the import keeps this thread busy.
+        await asyncio.sleep(0)
+        playwright = await driver.start(process)
+        self._cells = Cells()
+        self._binding = Binding(self._cells.names, playwright)
+        self._open_paths()
+        errors.hide_kernel_lines()
+        self._channel.send({"op": "ready"})
+        for frame in self._waiting:
+            self._serve(frame)
+        self._waiting.clear()
+
+    @staticmethod
+    def _open_paths():
+        # Only now, when nothing of the kernel's own is left to import: the session's files and packages come first.
+        installed = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        sys.path[:0] = ["", *installed]
+        sys.argv[:] = [""]
+
+    def _on_frame(self, frame):
+        if self._binding is None:
+            self._waiting.append(frame)
+        else:
+            self._serve(frame)
+
+    def _serve(self, frame):
+        if frame["op"] == "attach":
+            self._binding.attach(frame["endpoint"])
+        elif frame["op"] == "run":
+            # Made directly: a task factory of the user's is for the user's tasks.
+            self._task = _Task(self._guarded(frame), loop=self._loop, context=self._context)
+
+    async def _guarded(self, frame):
+        try:
+            await self._run(frame)
+        except BaseException as error:
+            # A fault of ours must not leave the runner waiting: it replaces a kernel that ended.
+            self.write_error(errors.trace_of(error))
+            _exit(channel.EXIT_BROKEN)
+
+    async def _run(self, frame):
+        id_, limit = frame["id"], frame.get("limit", DEFAULT_LIMIT_BYTES)
+        if not self._binding.is_fresh():
+            try:
+                await self._binding.renew(frame.get("target"))
+            except Unusable as error:
+                self._channel.send({"op": "failed", "id": id_, "message": values.well_formed(str(error))})
+                return
+        # pip may have put new packages into a folder that was looked at before.
+        importlib.invalidate_caches()
+        # Warnings that are only noticed in this module count as new in each cell.
+        globals().pop("__warningregistry__", None)
+        value = error = None
+        try:
+            result = await self._cells.run(frame["code"], f"execute-{id_}.py")
+            value = values.text_of(result)
+            del result
+        except SystemExit as leaving:
+            self._leave(leaving)
+            return
+        except BaseException as thrown:
+            self.write_error(errors.trace_of(thrown))
+            error = errors.error_line(thrown)
+        self._flush()
+        if _getpid() != self._pid:
+            _exit(0)  # the cell forked and its child came here
+        value, is_value_cut = values.bound(value, limit)
+        error, is_error_cut = values.bound(error, limit)
+        truncated = is_value_cut or is_error_cut
+        self._channel.listen()
+        self._channel.send({"op": "done", "id": id_, "value": value, "error": error, "truncated": truncated})
+
+    def _leave(self, leaving):
+        self.leaving = leaving
+        self._loop.stop()
+
+    def report_late(self, _loop, context):
+        """What asyncio has to say about a task or callback that nobody waits for."""
+        error = context.get("exception")
+        if isinstance(error, SystemExit):
+            return
+        subject = context.get("task") or context.get("future") or context.get("handle")
+        text = errors.trace_of(error) if error is not None else f"{values.show(subject)}\n" if subject else ""
+        self.write_error(f"{context.get('message', 'error in the event loop')}\n{text}")
+
+
+def _silence(loop):
+    """Ends without asyncio's complaints about what a program that exits leaves behind."""
+    loop.set_exception_handler(lambda _loop, _context: None)
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False
+
+
+def serve():
+    """Runs until fd 3 ends or user code leaves. Never returns normally."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    kernel = Kernel(loop)
+    loop.set_exception_handler(kernel.report_late)
+    loop.run_until_complete(kernel.prepare())
+    while True:
+        try:
+            loop.run_forever()
+        except SystemExit as leaving:
+            # Raised by a task or callback that outlived its cell.
+            kernel.leaving = leaving
+        except BaseException as error:
+            kernel.write_error(errors.trace_of(error))
+        if kernel.leaving is not None:
+            _silence(loop)
+            # The interpreter does the rest: text to stderr, threads, atexit, flushing.
+            raise SystemExit(*kernel.leaving.args)

@@ -1,0 +1,56 @@
+"""Standard output and error as text streams over fds 1 and 2, unbuffered: what a killed cell printed has arrived.
+
+Must not know cells or frames.
+"""
+
+import io
+import select
+import sys
+
+
+class _WholeWrites(io.FileIO):
+    """Writes all of what it is given, also to a pipe that some child sharing it has made non-blocking."""
+
+    def write(self, data):
+        rest = memoryview(data).cast("B")
+        total = len(rest)
+        while rest:
+            written = super().write(rest)
+            if written is None:
+                room = select.poll()
+                room.register(self.fileno(), select.POLLOUT)
+                room.poll()
+            else:
+                rest = rest[written:]
+        return total
+
+
+def _open(fd, name):
+    raw = _WholeWrites(fd, "wb", closefd=False)
+    # Text that is no valid Unicode is still worth printing.
+    stream = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", newline="\n", write_through=True)
+    raw.name = name
+    stream.mode = "w"
+    return stream
+
+
+def install():
+    """Replaces sys.stdout and sys.stderr. Returns a function that writes text to fd 2 and one that flushes both."""
+    sys.stdout = sys.__stdout__ = out = _open(1, "<stdout>")
+    sys.stderr = sys.__stderr__ = err = _open(2, "<stderr>")
+    own = _open(2, "<stderr>")
+
+    def write_error(text):
+        try:
+            own.write(text)
+        except (OSError, ValueError):
+            pass  # fd 2 was closed: nobody to tell
+
+    def flush():
+        for stream in (sys.stdout, sys.stderr, out, err):
+            try:
+                stream.flush()
+            except Exception:
+                pass  # closed, or replaced by something that cannot flush
+
+    return write_error, flush

@@ -1,0 +1,86 @@
+"""What a cell's value looks like on the wire: strings as they are, plain data as JSON, everything else as its repr.
+
+Must not know frames, cells or Playwright.
+"""
+
+import json
+import math
+
+_dumps = json.dumps
+_isfinite = math.isfinite
+
+
+def text_of(value):
+    """The text of a cell's value, or None when it has none."""
+    if value is None:
+        return None
+    if type(value) is str:
+        return value
+    try:
+        if _is_data(value, set()):
+            return _dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (ValueError, RecursionError):
+        pass  # nested too deeply, or an integer too long for text
+    return show(value)
+
+
+def show(value):
+    """`repr` that never raises and always gives a str."""
+    try:
+        return str(repr(value))
+    except BaseException as error:
+        return f"<{type(value).__name__} object whose repr raised {type(error).__name__}>"
+
+
+def _is_data(value, ancestors):
+    # Exact types: an enum, a named tuple or a defaultdict is more than JSON can say.
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return True
+    if kind is float:
+        return _isfinite(value)
+    if kind is not list and kind is not tuple and kind is not dict:
+        return False
+    key = id(value)
+    if key in ancestors:
+        return False
+    ancestors.add(key)
+    if kind is dict:
+        plain = all(type(name) is str and _is_data(item, ancestors) for name, item in value.items())
+    else:
+        plain = all(_is_data(item, ancestors) for item in value)
+    ancestors.discard(key)
+    return plain
+
+
+def well_formed(text):
+    """Joins surrogate pairs and replaces lone surrogates, for a frame must be valid UTF-8."""
+    try:
+        text.encode("utf-8")
+        return text
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def bound(text, limit_bytes):
+    """Bounds `text` to `limit_bytes` of UTF-8: head and tail stay, a marker stands between. Returns (text, truncated)."""
+    if text is None:
+        return None, False
+    text = well_formed(text)
+    data = text.encode("utf-8")
+    total = len(data)
+    if total <= limit_bytes:
+        return text, False
+    room = max(0, limit_bytes - len(_marker(total).encode("utf-8")))
+    head_end = (room + 1) // 2
+    while head_end > 0 and data[head_end] & 0xC0 == 0x80:
+        head_end -= 1
+    tail_start = total - room // 2
+    while tail_start < total and data[tail_start] & 0xC0 == 0x80:
+        tail_start += 1
+    head, tail = data[:head_end].decode("utf-8"), data[tail_start:].decode("utf-8")
+    return head + _marker(tail_start - head_end) + tail, True
+
+
+def _marker(dropped):
+    return f"\n… [{dropped} bytes dropped] …\n"
