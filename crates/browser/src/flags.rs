@@ -82,6 +82,8 @@ const ALWAYS: &[&str] = &[
     // An http:// address is not tried as https:// first; no translation bar; no search for cast devices in
     // the local network; no download of hint models.
     "--disable-features=HttpsUpgrades,Translate,MediaRouter,DialMediaRouteProvider,OptimizationHints",
+    // What a Chrome with a window tells servers and pages; the shell would send no Accept-Language at all.
+    "--accept-lang=en-US,en",
     // Pictures have the same colours on every machine, and no bars on their edges.
     "--force-color-profile=srgb",
     "--hide-scrollbars",

@@ -126,11 +126,7 @@ impl Folders {
 impl Browser {
     /// Launches a browser. When this returns it has answered, and its first page is there in the right size.
     /// Dropping the future kills what has been started.
-    pub async fn launch(
-        launcher: &Launcher,
-        tracker: &TaskTracker,
-        spec: LaunchSpec,
-    ) -> Result<Browser, LaunchError> {
+    pub async fn launch(launcher: &Launcher, tracker: &TaskTracker, spec: LaunchSpec) -> Result<Browser, LaunchError> {
         let folders = Folders::make(&spec.folder)?;
         let flavour = Flavour::of(&spec.executable);
         let pipes = pipe::open().map_err(LaunchError::Pipes)?;
@@ -196,7 +192,11 @@ impl Browser {
         if flavour == Flavour::Chromium
             && let Some(first) = first
         {
-            broker.fit_page(&first, viewport).await?;
+            match broker.fit_page(&first, viewport).await {
+                // A page of another size is better than none.
+                Err(error @ BrowserError::Refused { .. }) => tracing::warn!(%error, "the first page keeps its size"),
+                fitted => fitted?,
+            }
         }
         Ok(())
     }

@@ -102,7 +102,8 @@ impl Broker {
         }
         let window = GetWindowForTargetParams { target_id: Some(target.to_owned().into()) };
         let window_id = self.call(None, window).await?.window_id;
-        let size = SetContentsSizeParams { width: Some(width), height: Some(height), ..SetContentsSizeParams::new(window_id) };
+        let size =
+            SetContentsSizeParams { width: Some(width), height: Some(height), ..SetContentsSizeParams::new(window_id) };
         self.call(None, size).await.map(drop)
     }
 

@@ -38,20 +38,30 @@ impl Tabs {
         self.by_recency.retain(|tab| tab.target != target);
     }
 
-    /// The target id of the current tab.
-    pub(crate) fn current(&self) -> Option<&str> {
-        self.by_recency.last().map(|tab| tab.target.as_str())
+    /// A context is gone, and all its tabs with it.
+    pub(crate) fn context_disposed(&mut self, context: &str) {
+        self.by_recency.retain(|tab| tab.context.as_deref() != Some(context));
     }
 
-    /// Whether a tab is left in the context that every client finds when it comes.
-    pub(crate) fn default_context_has_one(&self) -> bool {
-        self.by_recency.iter().any(|tab| tab.context == self.default_context)
+    /// The target id of the current tab: one that has crashed is it only when all have.
+    pub(crate) fn current(&self, has_crashed: impl Fn(&str) -> bool) -> Option<&str> {
+        let targets = || self.by_recency.iter().rev().map(|tab| tab.target.as_str());
+        targets().find(|target| !has_crashed(target)).or_else(|| targets().next())
+    }
+
+    /// Whether a tab that works is left in the context that every client finds when it comes.
+    pub(crate) fn default_context_has_one(&self, has_crashed: impl Fn(&str) -> bool) -> bool {
+        self.by_recency.iter().any(|tab| tab.context == self.default_context && !has_crashed(&tab.target))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn none(_: &str) -> bool {
+        false
+    }
 
     fn three() -> Tabs {
         let mut tabs = Tabs::default();
@@ -63,14 +73,14 @@ mod tests {
 
     #[test]
     fn the_tab_last_opened_is_the_current_one() {
-        assert_eq!(three().current(), Some("C"));
+        assert_eq!(three().current(none), Some("C"));
     }
 
     #[test]
     fn a_touched_tab_becomes_the_current_one() {
         let mut tabs = three();
         tabs.touched("A");
-        assert_eq!(tabs.current(), Some("A"));
+        assert_eq!(tabs.current(none), Some("A"));
     }
 
     #[test]
@@ -78,33 +88,40 @@ mod tests {
         let mut tabs = three();
         tabs.touched("A");
         tabs.closed("A");
-        assert_eq!(tabs.current(), Some("C"));
+        assert_eq!(tabs.current(none), Some("C"));
         tabs.closed("C");
-        assert_eq!(tabs.current(), Some("B"));
+        assert_eq!(tabs.current(none), Some("B"));
     }
 
     #[test]
     fn closing_another_tab_changes_nothing() {
         let mut tabs = three();
         tabs.closed("B");
-        assert_eq!(tabs.current(), Some("C"));
+        assert_eq!(tabs.current(none), Some("C"));
+    }
+
+    #[test]
+    fn a_disposed_contexts_tabs_are_closed() {
+        let mut tabs = three();
+        tabs.context_disposed("other");
+        assert_eq!(tabs.current(none), Some("B"));
     }
 
     #[test]
     fn touching_something_that_is_no_tab_changes_nothing() {
         let mut tabs = three();
         tabs.touched("frame");
-        assert_eq!(tabs.current(), Some("C"));
+        assert_eq!(tabs.current(none), Some("C"));
     }
 
     #[test]
     fn tabs_of_other_contexts_do_not_count_for_the_default_one() {
         let mut tabs = three();
         tabs.closed("A");
-        assert!(tabs.default_context_has_one());
+        assert!(tabs.default_context_has_one(none));
         tabs.closed("B");
-        assert!(!tabs.default_context_has_one());
-        assert_eq!(tabs.current(), Some("C"));
+        assert!(!tabs.default_context_has_one(none));
+        assert_eq!(tabs.current(none), Some("C"));
     }
 
     #[test]
@@ -112,6 +129,14 @@ mod tests {
         let mut tabs = three();
         tabs.opened("A", Some("default"));
         tabs.closed("A");
-        assert_eq!(tabs.current(), Some("C"));
+        assert_eq!(tabs.current(none), Some("C"));
+    }
+
+    #[test]
+    fn a_crashed_tab_is_the_current_one_only_when_all_have_crashed() {
+        let tabs = three();
+        assert_eq!(tabs.current(|target| target == "C"), Some("B"));
+        assert_eq!(tabs.current(|_| true), Some("C"));
+        assert!(!tabs.default_context_has_one(|target| target != "C"));
     }
 }

@@ -4,12 +4,12 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::response::Response;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use hearth_browser::{Client, ClientReceiver, ClientSender, Outgoing};
+use hearth_browser::{Client, ClientReceiver, ClientSender, MAX_REQUEST_BYTES, Outgoing};
 use tokio_util::task::TaskTracker;
 
-/// Chromium stops reading its pipe for good after a message of 100 MB; Playwright sends files of up to 50 MiB
-/// as base64.
-const MAX_MESSAGE_BYTES: usize = 80 << 20;
+/// A little more than the broker takes of one message, so that it is the broker who refuses, with a reason that
+/// the client can read.
+const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_BYTES + (1 << 20);
 
 /// Answers the upgrade and carries messages until either side leaves. The task is one of `tracker`.
 pub(crate) fn accept(upgrade: WebSocketUpgrade, client: Client, tracker: TaskTracker) -> Response {
@@ -31,14 +31,14 @@ async fn carry(socket: WebSocket, client: Client) {
 /// Returns when the client has left.
 async fn to_browser(mut stream: SplitStream<WebSocket>, sender: ClientSender) {
     while let Some(Ok(message)) = stream.next().await {
-        let text = match message {
-            Message::Text(text) => text.as_str().to_owned(),
+        let sent = match &message {
+            Message::Text(text) => sender.send(text.as_str()),
             // Some clients send JSON as binary; Chromium takes it too.
-            Message::Binary(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Message::Binary(bytes) => sender.send(String::from_utf8_lossy(bytes)),
             Message::Close(_) => return,
             Message::Ping(_) | Message::Pong(_) => continue,
         };
-        if sender.send(text).is_err() {
+        if sent.is_err() {
             // The other half says why, and ends the bridge.
             return std::future::pending().await;
         }

@@ -65,10 +65,7 @@ pub struct ClientReceiver {
 impl Client {
     pub(crate) fn new(broker: Arc<Broker>, id: ClientId, outbox: Arc<Outbox>) -> Client {
         let membership = Arc::new(Membership { broker, id, outbox });
-        Client {
-            sender: ClientSender { membership: Arc::clone(&membership) },
-            receiver: ClientReceiver { membership },
-        }
+        Client { sender: ClientSender { membership: Arc::clone(&membership) }, receiver: ClientReceiver { membership } }
     }
 
     /// Both halves, for two tasks or for the two arms of one.
@@ -79,7 +76,8 @@ impl Client {
 
 impl ClientSender {
     /// Takes one message of the client and never waits. Whatever is wrong with it is answered through the
-    /// other half, as Chromium would. A message larger than [`MAX_REQUEST_BYTES`] ends the client (1009).
+    /// other half, as Chromium would; one larger than [`MAX_REQUEST_BYTES`] ends the client there (1009).
+    /// Once that half has a close to tell, nothing more is taken.
     pub fn send(&self, text: impl AsRef<str>) -> Result<(), Closed> {
         let text = text.as_ref();
         let Membership { broker, id, outbox } = &*self.membership;
@@ -88,10 +86,10 @@ impl ClientSender {
         }
         if text.len() > MAX_REQUEST_BYTES {
             broker.end_client(*id, 1009, "a message may have 80 MiB");
-            return Err(Closed);
+        } else {
+            broker.take_call(*id, outbox, text);
         }
-        broker.take_call(*id, outbox, text);
-        if outbox.is_closed() { Err(Closed) } else { Ok(()) }
+        Ok(())
     }
 }
 
@@ -215,12 +213,8 @@ fn cut(reason: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn message(text: &str) -> Option<Outgoing> {
-        Some(Outgoing::Message(text.to_owned()))
-    }
-
-    fn close(code: u16, reason: &str) -> Option<Outgoing> {
-        Some(Outgoing::Close { code, reason: reason.to_owned() })
+    fn close(code: u16, reason: &str) -> Outgoing {
+        Outgoing::Close { code, reason: reason.to_owned() }
     }
 
     #[test]
@@ -230,9 +224,9 @@ mod tests {
         outbox.close(1000, "first");
         outbox.close(1011, "second");
         outbox.push("b".to_owned()).expect("dropped");
-        assert_eq!(outbox.take(), message("a"));
-        assert_eq!(outbox.take(), close(1000, "first"));
-        assert_eq!(outbox.take(), close(1000, "first"));
+        assert_eq!(outbox.take(), Some(Outgoing::Message("a".to_owned())));
+        assert_eq!(outbox.take(), Some(close(1000, "first")));
+        assert_eq!(outbox.take(), Some(close(1000, "first")));
     }
 
     #[test]
@@ -247,13 +241,13 @@ mod tests {
         let outbox = Outbox::default();
         outbox.push("x".repeat(MAX_WAITING_BYTES + 1)).expect("an empty queue takes anything");
         outbox.push("y".to_owned()).expect_err("full");
-        assert_eq!(outbox.take(), close(1013, "client reads too slowly"));
+        assert_eq!(outbox.take(), Some(close(1013, "client reads too slowly")));
     }
 
     #[test]
     fn a_reason_is_cut_between_characters() {
         let outbox = Outbox::default();
         outbox.close(1011, &"ü".repeat(100));
-        assert_eq!(outbox.take(), close(1011, &"ü".repeat(61)));
+        assert_eq!(outbox.take(), Some(close(1011, &"ü".repeat(61))));
     }
 }

@@ -262,8 +262,8 @@ mod tests {
 
     #[test]
     fn a_call_is_read_whole() {
-        let call = ClientCall::parse(r#" {"id":-9999,"method":"A.b","params":{"x":[1]},"sessionId":"S"} "#)
-            .expect("a call");
+        let call =
+            ClientCall::parse(r#" {"id":-9999,"method":"A.b","params":{"x":[1]},"sessionId":"S"} "#).expect("a call");
         assert_eq!((call.id, &*call.method, call.session.as_deref()), (-9999, "A.b", Some("S")));
         assert_eq!(call.params.map(RawValue::get), Some(r#"{"x":[1]}"#));
     }

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::envelope::{self, BrowserMessage};
-use super::routes::Unanswered;
 use super::{Broker, NO_SESSION_MESSAGE};
 
 /// Only what is needed: newer browsers add members.
@@ -59,7 +58,7 @@ impl Broker {
         let mut state = self.lock();
         // Events of sessions that were dropped still come for a while.
         let Some(route) = state.routes.route_event(session) else { return };
-        let mut unanswered = (Vec::new(), "");
+        let mut unanswered = Vec::new();
         match method {
             "Target.attachedToTarget" => {
                 if let Some(Attached { session: child, target }) = read(message) {
@@ -68,18 +67,15 @@ impl Broker {
             }
             "Target.detachedFromTarget" => {
                 if let Some(NamesSession { session: child }) = read(message) {
-                    unanswered = (state.routes.drop_session(session, &child), NO_SESSION_MESSAGE);
-                }
-            }
-            "Inspector.targetCrashed" => {
-                if let Some(target) = state.routes.target_of(session) {
-                    unanswered = (state.routes.mark_crashed(&target), "Target crashed");
+                    unanswered = state.routes.drop_session(session, &child);
                 }
             }
             // Each of these comes from a living renderer.
             "Inspector.targetReloadedAfterCrash" | "Page.frameNavigated" | "Runtime.executionContextCreated" => {
-                if let Some(target) = state.routes.target_of(session) {
-                    state.routes.unmark_crashed(&target);
+                if let Some(target) = state.routes.target_of(session)
+                    && state.routes.unmark_crashed(&target)
+                {
+                    self.publish_tab(&state);
                 }
             }
             _ => {}
@@ -87,7 +83,7 @@ impl Broker {
         drop(state);
         let text = if route.is_root { envelope::root_event(method, message.params) } else { frame.to_owned() };
         self.tell(route.client, &route.outbox, text);
-        self.fail(unanswered.0, unanswered.1);
+        self.fail(unanswered, NO_SESSION_MESSAGE);
     }
 
     /// Events of the pipe's own root session: it discovers targets, and the clients' root sessions are below it.
@@ -112,7 +108,8 @@ impl Broker {
             }
             "Target.targetCrashed" => {
                 if let Some(NamesTarget { target }) = read(message) {
-                    let unanswered: Vec<Unanswered> = state.routes.mark_crashed(&target);
+                    let unanswered = state.routes.mark_crashed(&target);
+                    self.publish_tab(&state);
                     drop(state);
                     self.fail(unanswered, "Target crashed");
                 }

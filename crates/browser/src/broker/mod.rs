@@ -13,6 +13,7 @@ pub(crate) mod client;
 mod envelope;
 mod events;
 mod policy;
+mod replies;
 pub(crate) mod routes;
 #[cfg(test)]
 mod tests;
@@ -22,13 +23,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::value::RawValue;
 use tokio::sync::{oneshot, watch};
 
 use self::client::{Client, Outbox, TooSlow};
 use self::envelope::{Answer, BrowserMessage, ClientCall, NO_SESSION, REFUSED};
 use self::policy::{Rule, Watch, string_in};
-use self::routes::{ClientCallInFlight, ClientId, NoRoute, OwnReply, Pending, Routes, Unanswered};
+use self::routes::{ClientCallInFlight, ClientId, NoRoute, Pending, Routes, Unanswered};
 use crate::pipe::{NotTaken, PipeWriter};
 use crate::tabs::Tabs;
 
@@ -78,7 +78,8 @@ impl Broker {
     }
 
     pub(crate) fn default_context_has_a_tab(&self) -> bool {
-        self.lock().tabs.default_context_has_one()
+        let state = self.lock();
+        state.tabs.default_context_has_one(|target| state.routes.has_crashed(target))
     }
 
     /// When a client last sent a call.
@@ -133,7 +134,15 @@ impl Broker {
     /// Ends a client: its queue gets a close, its sessions and calls are dropped, and what it made in the
     /// browser goes. Does nothing for one that is gone already.
     pub(crate) fn end_client(&self, client: ClientId, code: u16, reason: &str) {
-        let Some((outbox, leftovers)) = self.lock().routes.remove_client(client) else { return };
+        let (outbox, leftovers) = {
+            let mut state = self.lock();
+            let Some(removed) = state.routes.remove_client(client) else { return };
+            for context in &removed.1.contexts {
+                state.tabs.context_disposed(context);
+            }
+            self.publish_tab(&state);
+            removed
+        };
         outbox.close(code, reason);
         for context in &leftovers.contexts {
             self.dispose_context(context);
@@ -200,34 +209,44 @@ impl Broker {
 
     /// Everything about a call that needs the tables, under one lock: where it runs, what it says about tabs,
     /// and that its reply is awaited.
-    fn admit_call(&self, client: ClientId, call: &ClientCall<'_>, watch: Watch) -> Result<(i32, Arc<str>), NotAdmitted> {
-        let named_target = match watch {
-            Watch::ActivateTarget | Watch::Attach => string_in(call.params, "targetId"),
-            _ => None,
-        };
-        let context = match watch {
+    fn admit_call(
+        &self,
+        client: ClientId,
+        call: &ClientCall<'_>,
+        watch: Watch,
+    ) -> Result<(i32, Arc<str>), NotAdmitted> {
+        let subject = match watch {
+            Watch::ActivateTarget | Watch::Attach | Watch::CloseTarget => string_in(call.params, "targetId"),
             Watch::DisposeContext => string_in(call.params, "browserContextId"),
             _ => None,
         };
-        let works_when_crashed = policy::works_on_a_crashed_target(&call.method);
+        let outlives_crash = policy::works_on_a_crashed_target(&call.method);
         let mut state = self.lock();
-        let (on, target) = state.routes.route_call(client, call.session.as_deref(), works_when_crashed)?;
+        let (on, target) = state.routes.route_call(client, call.session.as_deref(), outlives_crash)?;
         let mut revives = false;
-        match (watch, named_target) {
-            (Watch::Attach, Some(named)) if state.routes.is_others_browser(client, &named) => {
+        match (watch, &subject) {
+            (Watch::Attach, Some(browser)) if state.routes.is_others_browser(client, browser) => {
                 return Err(NotAdmitted::NotYours);
             }
-            (Watch::ActivateTarget, Some(named)) => self.touch_tab(&mut state, &named),
+            (Watch::ActivateTarget, Some(tab)) => self.touch_tab(&mut state, tab),
             (Watch::BringToFront, _) => self.touch_tab(&mut state, &target),
             (Watch::Navigate, _) => {
-                self.touch_tab(&mut state, &target);
                 revives = state.routes.unmark_crashed(&target);
+                self.touch_tab(&mut state, &target);
             }
             _ => {}
         }
         let named = call.session.is_some();
-        let in_flight =
-            ClientCallInFlight { client, id: call.id, on: Arc::clone(&on), named, watch, context, revives };
+        let in_flight = ClientCallInFlight {
+            client,
+            id: call.id,
+            on: Arc::clone(&on),
+            named,
+            watch,
+            subject,
+            outlives_crash,
+            revives,
+        };
         Ok((state.routes.add_call(in_flight), on))
     }
 
@@ -243,85 +262,6 @@ impl Broker {
             // An error without an id belongs to a call that nobody could match.
             (None, None) => {}
         }
-    }
-
-    fn take_reply(self: &Arc<Self>, id: i32, message: &BrowserMessage<'_>) {
-        let mut state = self.lock();
-        match state.routes.take_pending(id) {
-            None | Some(Pending::Nobody) => {}
-            Some(Pending::Own(waiter)) => {
-                drop(state);
-                // A waiter that has given up is none.
-                let _ = waiter.send(own_reply(message));
-            }
-            Some(Pending::Attach(waiter)) => {
-                let Some(root) = string_in(message.result, "sessionId") else { return };
-                let outbox = Arc::new(Outbox::default());
-                let id = state.routes.add_client(&root, Arc::clone(&outbox));
-                drop(state);
-                // When nobody waits any more the client comes back, is dropped, and has left.
-                let _ = waiter.send(Client::new(Arc::clone(self), id, outbox));
-            }
-            Some(Pending::UnwantedContext) => {
-                drop(state);
-                if let Some(context) = string_in(message.result, "browserContextId") {
-                    self.dispose_context(&context);
-                }
-            }
-            Some(Pending::Client(call)) => {
-                let unanswered = self.heed_reply(&mut state, &call, message);
-                let outbox = state.routes.outbox(call.client);
-                drop(state);
-                if let Some(outbox) = outbox {
-                    let session = call.named.then_some(&*call.on);
-                    self.tell(call.client, &outbox, envelope::reply(call.id, message.answer(), session));
-                }
-                self.fail(unanswered, "Target crashed");
-            }
-        }
-    }
-
-    /// What a client's reply tells the broker itself.
-    fn heed_reply(
-        &self,
-        state: &mut State,
-        call: &ClientCallInFlight,
-        message: &BrowserMessage<'_>,
-    ) -> Vec<Unanswered> {
-        match call.watch {
-            // The event that announces the session has come before; this is for a browser that sends none.
-            Watch::Attach => {
-                if let Some(session) = string_in(message.result, "sessionId") {
-                    state.routes.add_session(&call.on, &session, "", false);
-                }
-            }
-            Watch::CreateContext => {
-                if let Some(context) = string_in(message.result, "browserContextId") {
-                    state.routes.keep_context(call.client, context);
-                }
-            }
-            Watch::DisposeContext => {
-                if let (Some(context), None) = (&call.context, message.error) {
-                    state.routes.forget_context(context);
-                }
-            }
-            Watch::CreateTarget => {
-                if let Some(target) = string_in(message.result, "targetId") {
-                    self.touch_tab(state, &target);
-                }
-            }
-            Watch::Navigate if call.revives => {
-                let Some(target) = state.routes.target_of(&call.on) else { return Vec::new() };
-                // Nothing was loaded, so the tab is as crashed as before.
-                if message.error.is_some() || string_in(message.result, "errorText").is_some() {
-                    return state.routes.mark_crashed(&target);
-                }
-                // The crash is announced more than once, so it may have been marked again meanwhile.
-                state.routes.unmark_crashed(&target);
-            }
-            Watch::Nothing | Watch::ActivateTarget | Watch::BringToFront | Watch::Navigate => {}
-        }
-        Vec::new()
     }
 
     /// Answers calls that the browser will not.
@@ -344,10 +284,11 @@ impl Broker {
     }
 
     fn publish_tab(&self, state: &State) {
+        let now = state.tabs.current(|target| state.routes.has_crashed(target));
         self.current_tab.send_if_modified(|current| {
-            let changed = current.as_deref() != state.tabs.current();
+            let changed = current.as_deref() != now;
             if changed {
-                *current = state.tabs.current().map(str::to_owned);
+                *current = now.map(str::to_owned);
             }
             changed
         });
@@ -375,13 +316,5 @@ impl From<NoRoute> for NotAdmitted {
             NoRoute::Crashed => NotAdmitted::Crashed,
             NoRoute::TooMany => NotAdmitted::TooMany,
         }
-    }
-}
-
-fn own_reply(message: &BrowserMessage<'_>) -> OwnReply {
-    match message.answer() {
-        Answer::Result(Some(result)) => Ok(result.to_owned()),
-        Answer::Result(None) => Ok(RawValue::NULL.to_owned()),
-        Answer::Error(error) => Err(error.to_owned()),
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum Watch {
     CreateContext,
     /// It ends a context, named in its params.
     DisposeContext,
+    /// It closes a tab, named in its params.
+    CloseTarget,
     /// Its reply names a tab that is the current one from then on.
     CreateTarget,
     /// Its params name a tab that is the current one from then on.
@@ -65,6 +67,7 @@ pub(crate) fn rule_for(method: &str) -> Rule {
         "Target.setAutoAttach" => Rule::Judge(Judge::SetAutoAttach, Watch::Nothing),
         "Target.createBrowserContext" => Rule::Judge(Judge::CreateBrowserContext, Watch::CreateContext),
         "Target.disposeBrowserContext" => Rule::Watch(Watch::DisposeContext),
+        "Target.closeTarget" => Rule::Watch(Watch::CloseTarget),
         "Target.createTarget" => Rule::Watch(Watch::CreateTarget),
         "Target.activateTarget" => Rule::Watch(Watch::ActivateTarget),
         "Page.bringToFront" => Rule::Watch(Watch::BringToFront),

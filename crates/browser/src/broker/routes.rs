@@ -46,8 +46,10 @@ pub(crate) struct ClientCallInFlight {
     /// Whether the client named the session; one that did not gets a reply without it.
     pub(crate) named: bool,
     pub(crate) watch: Watch,
-    /// What [`Watch::DisposeContext`] disposes of.
-    pub(crate) context: Option<String>,
+    /// What [`Watch::DisposeContext`] disposes of, or [`Watch::CloseTarget`] closes.
+    pub(crate) subject: Option<String>,
+    /// The browser answers it even when the target crashes.
+    pub(crate) outlives_crash: bool,
     /// It is to bring a crashed target back.
     pub(crate) revives: bool,
 }
@@ -285,12 +287,12 @@ impl Routes {
 
     /// Whether a target is the browser-level one of another client.
     pub(crate) fn is_others_browser(&self, client: ClientId, target: &str) -> bool {
-        self.sessions.values().any(|session| {
-            session.is_browser && session.client != client && &*session.target == target
-        })
+        self.sessions
+            .values()
+            .any(|session| session.is_browser && session.client != client && &*session.target == target)
     }
 
-    /// A target's renderer has crashed. Its calls in flight are given back.
+    /// A target's renderer has crashed. Those of its calls in flight that only it could answer are given back.
     pub(crate) fn mark_crashed(&mut self, target: &str) -> Vec<Unanswered> {
         self.crashed.insert(target.to_owned());
         let on: HashSet<Arc<str>> = self
@@ -299,7 +301,11 @@ impl Routes {
             .filter(|(_, session)| &*session.target == target)
             .map(|(id, _)| Arc::clone(id))
             .collect();
-        self.take_calls(|call| on.contains(&call.on))
+        self.take_calls(|call| !call.outlives_crash && on.contains(&call.on))
+    }
+
+    pub(crate) fn has_crashed(&self, target: &str) -> bool {
+        self.crashed.contains(target)
     }
 
     /// A target has a renderer again, or is gone. Tells whether it had crashed.
@@ -323,12 +329,14 @@ impl Routes {
     }
 
     fn take_calls(&mut self, which: impl Fn(&ClientCallInFlight) -> bool) -> Vec<Unanswered> {
-        let ids: Vec<i32> = self
+        let mut ids: Vec<i32> = self
             .pendings
             .iter()
             .filter(|(_, pending)| matches!(pending, Pending::Client(call) if which(call)))
             .map(|(&id, _)| id)
             .collect();
+        // In the order in which they were made.
+        ids.sort_unstable();
         let mut unanswered = Vec::with_capacity(ids.len());
         for id in ids {
             let Some(Pending::Client(call)) = self.take_pending(id) else { continue };

@@ -254,9 +254,7 @@ async fn another_clients_browser_session_is_no_target() {
     let mut scene = Scene::new().await;
     let mut one = scene.client("R1").await;
     let _two = scene.client("R2").await;
-    let attach = |to: &str| {
-        json!({"id": 1, "method": "Target.attachToTarget", "params": {"targetId": format!("browser of {to}"), "flatten": true}})
-    };
+    let attach = |to: &str| json!({"id": 1, "method": "Target.attachToTarget", "params": {"targetId": format!("browser of {to}"), "flatten": true}});
     one.send(&attach("R2"));
     assert_eq!(one.message().await["error"]["code"], -32000);
     one.send(&attach("R1"));
@@ -279,7 +277,7 @@ async fn what_is_no_call_is_answered_and_the_client_stays() {
 async fn a_message_that_would_stop_chromium_ends_the_client() {
     let mut scene = Scene::new().await;
     let mut one = scene.client("R1").await;
-    assert_eq!(one.sender.send(" ".repeat(client::MAX_REQUEST_BYTES + 1)), Err(client::Closed));
+    one.sender.send(" ".repeat(client::MAX_REQUEST_BYTES + 1)).expect("taken");
     assert_eq!(one.close().await.0, 1009);
 }
 
@@ -299,6 +297,20 @@ async fn calls_to_a_crashed_target_are_answered_until_it_is_navigated() {
     one.send(&json!({"id": 2, "method": "Page.navigate", "params": {"url": "about:blank"}, "sessionId": "S1"}));
     assert_eq!(scene.command()["method"], "Page.navigate");
     one.send(&evaluate);
+    assert_eq!(scene.command()["method"], "Runtime.evaluate");
+}
+
+#[tokio::test]
+async fn a_crash_that_is_announced_late_does_not_hit_the_navigation_after_it() {
+    let mut scene = Scene::new().await;
+    let mut one = scene.client("R1").await;
+    scene.child(&mut one, "R1", "S1", "T1").await;
+    one.send(&json!({"id": 1, "method": "Page.navigate", "params": {"url": "about:blank"}, "sessionId": "S1"}));
+    let navigate = scene.command();
+    scene.browser_says(&json!({"method": "Target.targetCrashed", "params": {"targetId": "T1"}}));
+    scene.browser_says(&json!({"id": navigate["id"], "result": {"frameId": "F"}, "sessionId": "S1"}));
+    assert_eq!(one.message().await["result"]["frameId"], "F");
+    one.send(&json!({"id": 2, "method": "Runtime.evaluate", "sessionId": "S1"}));
     assert_eq!(scene.command()["method"], "Runtime.evaluate");
 }
 
@@ -363,4 +375,32 @@ async fn the_current_tab_follows_what_is_opened_activated_navigated_and_closed()
     scene.browser_says(&json!({"method": "Target.targetDestroyed", "params": {"targetId": "T1"}}));
     scene.browser_says(&json!({"method": "Target.targetDestroyed", "params": {"targetId": "T3"}}));
     assert_eq!(scene.current_tab(), None);
+}
+
+#[tokio::test]
+async fn a_tab_counts_as_closed_when_its_client_is_told_so() {
+    let mut scene = Scene::new().await;
+    let mut one = scene.client("R1").await;
+    scene.tab_opens("T1", "default");
+    one.send(&json!({"id": 1, "method": "Target.closeTarget", "params": {"targetId": "T1"}}));
+    let close = scene.command();
+    assert!(scene.broker.default_context_has_a_tab());
+    scene.browser_says(&json!({"id": close["id"], "result": {"success": true}, "sessionId": "R1"}));
+    one.message().await;
+    assert!(!scene.broker.default_context_has_a_tab());
+    assert_eq!(scene.current_tab(), None);
+}
+
+#[tokio::test]
+async fn the_tabs_of_a_clients_contexts_are_closed_when_it_leaves() {
+    let mut scene = Scene::new().await;
+    let mut one = scene.client("R1").await;
+    scene.tab_opens("T1", "default");
+    one.send(&json!({"id": 1, "method": "Target.createBrowserContext"}));
+    let create = scene.command();
+    scene.browser_says(&json!({"id": create["id"], "result": {"browserContextId": "C1"}, "sessionId": "R1"}));
+    one.message().await;
+    scene.tab_opens("T2", "C1");
+    drop(one.sender);
+    assert_eq!(scene.current_tab().as_deref(), Some("T1"));
 }

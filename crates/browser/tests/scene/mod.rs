@@ -1,0 +1,155 @@
+//! A real browser in a folder of its own, and clients that talk to it as a WebSocket client would.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hearth_browser::{Browser, Client, ClientReceiver, ClientSender, LaunchError, LaunchSpec, Outgoing, Viewport};
+use hearth_confine::Launcher;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::task::TaskTracker;
+
+pub const SHELL: &str = "/usr/lib/chromium/chromium-headless-shell";
+pub const USER_AGENT: &str = "Mozilla/5.0 (test) Chrome/1.0.0.0";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What launches need, and the proof that nothing of them is left.
+pub struct Ground {
+    pub launcher: Launcher,
+    pub tracker: TaskTracker,
+    folder: TempDir,
+}
+
+impl Ground {
+    pub fn new() -> Ground {
+        let tracker = TaskTracker::new();
+        let folder = tempfile::tempdir().expect("a folder");
+        Ground { launcher: Launcher::new(shim(), tracker.clone()), tracker, folder }
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub async fn launch(&self, executable: &str) -> Result<Browser, LaunchError> {
+        let spec = LaunchSpec {
+            executable: executable.into(),
+            folder: self.folder().to_owned(),
+            viewport: Viewport { width: 1100, height: 620 },
+            user_agent: USER_AGENT.to_owned(),
+        };
+        Browser::launch(&self.launcher, &self.tracker, spec).await
+    }
+
+    pub async fn browser(&self) -> Browser {
+        self.launch(SHELL).await.expect("launched")
+    }
+
+    /// Every task of every browser and every tree has ended. A shim ends after its whole tree has.
+    pub async fn assert_nothing_is_left(&self) {
+        self.tracker.close();
+        tokio::time::timeout(PATIENCE, self.tracker.wait()).await.expect("something is left");
+    }
+}
+
+/// The built server is its own shim. Cargo builds it beside the tests, but not for them.
+fn shim() -> PathBuf {
+    let test = std::env::current_exe().expect("this test's path");
+    let shim = test.ancestors().nth(2).expect("the target folder").join("hearth");
+    assert!(shim.exists(), "{} is missing: run cargo build --release first", shim.display());
+    shim
+}
+
+/// A client that waits for each reply.
+pub struct Connection {
+    pub sender: ClientSender,
+    pub receiver: ClientReceiver,
+    last_id: i64,
+    /// What came while something else was waited for.
+    kept: Vec<Value>,
+}
+
+impl Connection {
+    pub async fn to(browser: &Browser) -> Connection {
+        Connection::over(browser.attach().await.expect("attached"))
+    }
+
+    fn over(client: Client) -> Connection {
+        let (sender, receiver) = client.split();
+        Connection { sender, receiver, last_id: 0, kept: Vec::new() }
+    }
+
+    pub fn send(&mut self, session: Option<&str>, method: &str, params: &Value) -> i64 {
+        self.last_id += 1;
+        let mut message = json!({"id": self.last_id, "method": method, "params": params});
+        if let Some(session) = session {
+            message["sessionId"] = session.into();
+        }
+        self.sender.send(message.to_string()).expect("connected");
+        self.last_id
+    }
+
+    pub async fn next(&mut self) -> Outgoing {
+        tokio::time::timeout(PATIENCE, self.receiver.next()).await.expect("nothing came for the client")
+    }
+
+    async fn message(&mut self) -> Value {
+        match self.next().await {
+            Outgoing::Message(text) => serde_json::from_str(&text).expect("JSON"),
+            Outgoing::Close { code, reason } => panic!("closed: {code} {reason}"),
+        }
+    }
+
+    pub async fn reply(&mut self, id: i64) -> Value {
+        self.first(|message| message["id"] == id).await
+    }
+
+    pub async fn call(&mut self, session: Option<&str>, method: &str, params: Value) -> Value {
+        let id = self.send(session, method, &params);
+        let mut reply = self.reply(id).await;
+        assert!(reply.get("error").is_none(), "{method}: {reply}");
+        reply["result"].take()
+    }
+
+    /// The first message that `wanted` likes; the others are kept for later.
+    pub async fn first(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        if let Some(at) = self.kept.iter().position(&wanted) {
+            return self.kept.remove(at);
+        }
+        loop {
+            let message = self.message().await;
+            if wanted(&message) {
+                return message;
+            }
+            self.kept.push(message);
+        }
+    }
+
+    /// Everything up to the close is skipped.
+    pub async fn close(&mut self) -> (u16, String) {
+        loop {
+            if let Outgoing::Close { code, reason } = self.next().await {
+                return (code, reason);
+            }
+        }
+    }
+
+    pub async fn session_on(&mut self, target: &str) -> String {
+        let params = json!({"targetId": target, "flatten": true});
+        let attached = self.call(None, "Target.attachToTarget", params).await;
+        attached["sessionId"].as_str().expect("a session").to_owned()
+    }
+
+    pub async fn evaluate(&mut self, session: &str, expression: &str) -> Value {
+        let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        self.call(Some(session), "Runtime.evaluate", params).await["result"]["value"].take()
+    }
+
+    /// Loads `url` and waits until it is there.
+    pub async fn navigate(&mut self, session: &str, url: &str) {
+        self.call(Some(session), "Page.enable", json!({})).await;
+        self.kept.clear();
+        self.call(Some(session), "Page.navigate", json!({"url": url})).await;
+        self.first(|event| event["method"] == "Page.loadEventFired").await;
+    }
+}
