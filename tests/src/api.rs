@@ -1,0 +1,115 @@
+//! The server's address as a client with one key sees it.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::Value;
+
+use crate::reply::Reply;
+use crate::session::Session;
+
+/// A client of the server, under one of its prefixes and with one `Authorization` header or none.
+#[derive(Debug, Clone)]
+pub struct Api {
+    client: Client,
+    origin: String,
+    prefix: &'static str,
+    authorization: Option<String>,
+}
+
+impl Api {
+    pub(crate) fn new(origin: String) -> Self {
+        // A test fails at its own deadline; this one is for a server that never answers.
+        let client = Client::builder().timeout(Duration::from_mins(2)).no_proxy().build();
+        let client = client.expect("a client without TLS needs nothing");
+        Self { client, origin, prefix: crate::PREFIXES[0], authorization: None }
+    }
+
+    /// The same client under another prefix.
+    #[must_use]
+    pub fn under(&self, prefix: &'static str) -> Self {
+        Self { prefix, ..self.clone() }
+    }
+
+    /// The same client with another key.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        self.with_authorization(&format!("Bearer {key}"))
+    }
+
+    /// The same client with this `Authorization` header.
+    #[must_use]
+    pub fn with_authorization(&self, header: &str) -> Self {
+        Self { authorization: Some(header.to_owned()), ..self.clone() }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        self.origin.trim_start_matches("http://")
+    }
+
+    /// A request for a path below the prefix; an empty path is the collection itself.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request_outside(method, &format!("{}{path}", self.prefix))
+    }
+
+    /// A request for any path of the server.
+    pub fn request_outside(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.origin));
+        match &self.authorization {
+            Some(header) => request.header("authorization", header),
+            None => request,
+        }
+    }
+
+    /// Sends a request and reads the answer.
+    pub async fn send(&self, request: RequestBuilder) -> Reply {
+        Reply::read(request.send().await.expect("the server answers")).await
+    }
+
+    /// Sends a POST with this text as its JSON body, whatever it is.
+    pub async fn post_text(&self, path: &str, body: impl Into<String>) -> Reply {
+        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        self.send(request.body(body.into())).await
+    }
+
+    /// Creates a session.
+    pub async fn create(&self, body: &Value) -> Reply {
+        self.post_text("", body.to_string()).await
+    }
+
+    /// Lists sessions; `query` is empty or starts with `?`.
+    pub async fn list(&self, query: &str) -> Reply {
+        self.send(self.request(Method::GET, query)).await
+    }
+
+    /// Asks for one session.
+    pub async fn status(&self, id: &str) -> Reply {
+        self.send(self.request(Method::GET, &format!("/{id}"))).await
+    }
+
+    /// Runs code in a session.
+    pub async fn execute(&self, id: &str, body: &Value) -> Reply {
+        self.post_text(&format!("/{id}/execute"), body.to_string()).await
+    }
+
+    /// Destroys a session.
+    pub async fn delete(&self, id: &str) -> Reply {
+        self.send(self.request(Method::DELETE, &format!("/{id}"))).await
+    }
+
+    /// Creates a session with the defaults.
+    pub async fn session(&self) -> Session {
+        self.session_with(&serde_json::json!({})).await
+    }
+
+    /// Creates a session with this body.
+    pub async fn session_with(&self, body: &Value) -> Session {
+        Session::new(self.clone(), self.create(body).await.ok())
+    }
+}

@@ -1,0 +1,74 @@
+//! A raw WebSocket client of a session's `cdpUrl`, for what no library would send.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A connection to a session's browser.
+#[derive(Debug)]
+pub struct CdpClient {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    last_id: u64,
+}
+
+impl CdpClient {
+    /// Connects; panics unless the upgrade is accepted.
+    pub async fn connect(url: &str) -> Self {
+        let connecting = tokio::time::timeout(DEADLINE, connect_async(url));
+        let (socket, _) = connecting.await.expect("the upgrade is answered").expect("the upgrade is accepted");
+        Self { socket, last_id: 0 }
+    }
+
+    /// Tries to connect and gives back the status and the body that the upgrade was refused with.
+    pub async fn refused(url: &str) -> (u16, Value) {
+        let connecting = tokio::time::timeout(DEADLINE, connect_async(url));
+        match connecting.await.expect("the upgrade is answered") {
+            Err(Error::Http(response)) => {
+                let body = response.body().clone().unwrap_or_default();
+                let body = serde_json::from_slice(&body);
+                (response.status().as_u16(), body.expect("a refusal has a JSON body"))
+            }
+            Err(error) => panic!("the upgrade failed in another way: {error}"),
+            Ok(_) => panic!("the upgrade was accepted"),
+        }
+    }
+
+    /// Sends a command to the browser and gives back its whole answer; events are skipped.
+    pub async fn call(&mut self, method: &str, params: Value) -> Value {
+        self.last_id += 1;
+        let id = self.last_id;
+        let command = json!({"id": id, "method": method, "params": params});
+        self.send_text(&command.to_string()).await;
+        let answer = tokio::time::timeout(DEADLINE, self.answer_to(id));
+        answer.await.unwrap_or_else(|_| panic!("{method} was not answered"))
+    }
+
+    /// Sends a message as it stands.
+    pub async fn send_text(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).await.expect("the connection is up");
+    }
+
+    async fn answer_to(&mut self, id: u64) -> Value {
+        loop {
+            let message = self.socket.next().await.expect("the connection is up").expect("messages are whole");
+            if let Message::Text(text) = message {
+                let value: Value = serde_json::from_str(&text).expect("messages are JSON");
+                if value["id"] == json!(id) {
+                    return value;
+                }
+            }
+        }
+    }
+
+    /// Waits until the server has closed the connection; panics after `deadline`.
+    pub async fn closed(mut self, deadline: Duration) {
+        let draining = async { while let Some(Ok(_)) = self.socket.next().await {} };
+        tokio::time::timeout(deadline, draining).await.expect("the server closes the connection");
+    }
+}

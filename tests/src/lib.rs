@@ -1,0 +1,40 @@
+//! The harness of the black-box tests: a real server, and what a test needs around it.
+//!
+//! - [`TestServer`] runs the built `hearth` on a free port and a data folder of its own, stops it, and asserts that
+//!   nothing of it is left;
+//! - [`Api`] and [`Session`] speak HTTP to it, [`Reply`] and [`Execution`] are what comes back;
+//! - [`Site`] is a small web site on loopback for pages to open and for running code to send word to a test;
+//! - [`process`] reads `/proc`, [`cdp`] is a raw WebSocket client of a session's `cdpUrl`;
+//! - [`eventually`] is the one place that polls.
+//!
+//! The harness must not know the server's crates: it sees what any client and any neighbour on the machine sees.
+
+#![expect(clippy::missing_panics_doc, reason = "a harness panics on purpose: that is how a test fails")]
+
+mod api;
+pub mod cdp;
+mod eventually;
+mod execution;
+mod output;
+pub mod process;
+mod reply;
+mod server;
+mod session;
+mod site;
+
+pub use api::Api;
+pub use eventually::eventually;
+pub use execution::Execution;
+pub use reply::Reply;
+pub use server::{Refusal, ServerBuilder, TestServer, new_data_dir};
+pub use session::Session;
+pub use site::{GREETING, Site};
+
+/// The two names under which everything is served.
+pub const PREFIXES: [&str; 2] = ["/v2/interact", "/v2/browser"];
+
+/// The root of the repository: where a server of the tests is started, and where the set-up puts the runtime.
+pub fn repository() -> std::path::PathBuf {
+    let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().expect("the package is a folder of the repository").to_owned()
+}

@@ -1,0 +1,173 @@
+//! The process table, as any neighbour on the machine can read it below `/proc`.
+//!
+//! A process is known by its id and its start time together, since ids are used again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// One process at the moment when the table was read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Process {
+    /// Its id.
+    pub pid: i32,
+    /// When it was started, in clock ticks since the machine was.
+    pub started_ticks: u64,
+    /// Its parent's id.
+    pub parent: i32,
+    /// Its session's id: the process id of the session's leader, which may have ended.
+    pub session: i32,
+    /// The letter of `ps`: `R`, `S`, `T` (stopped), `Z` (zombie) and others.
+    pub state: char,
+    /// Its arguments, blanks between them; the name in brackets where there are none.
+    pub command: String,
+}
+
+impl Process {
+    fn read(pid: i32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name may hold blanks and brackets, so everything is counted from the last bracket on (proc_pid_stat(5)).
+        let (name, rest) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let arguments = strings_of(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).join(" ");
+        let command = if arguments.is_empty() { format!("[{}]", name.rsplit_once('(')?.1) } else { arguments };
+        Some(Self {
+            pid,
+            started_ticks: fields.get(19)?.parse().ok()?,
+            parent: fields.get(1)?.parse().ok()?,
+            session: fields.get(3)?.parse().ok()?,
+            state: fields.first()?.chars().next()?,
+            command,
+        })
+    }
+
+    /// What tells it from every other process since the machine was started: its id and its start time.
+    pub fn key(&self) -> (i32, u64) {
+        (self.pid, self.started_ticks)
+    }
+
+    /// Reads it anew; `false` once it has ended.
+    pub fn refresh(&mut self) -> bool {
+        let now = Self::read(self.pid).filter(|now| now.key() == self.key() && !matches!(now.state, 'Z' | 'X'));
+        let is_alive = now.is_some();
+        *self = now.unwrap_or_else(|| self.clone());
+        is_alive
+    }
+
+    /// Whether it runs or is stopped. A zombie does neither: it waits for its parent, which may be the machine's init.
+    pub fn is_alive(&self) -> bool {
+        self.clone().refresh()
+    }
+
+    /// Its environment as it was at its start, `NAME=value` each; `None` once it has ended.
+    pub fn environment(&self) -> Option<Vec<String>> {
+        let bytes = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
+        self.is_alive().then(|| strings_of(&bytes))
+    }
+
+    /// Whether it is one of Hearth's own shims.
+    pub fn is_shim(&self) -> bool {
+        self.command.split(' ').any(|argument| argument == "__shim")
+    }
+
+    /// Whether it is the main process of a Chromium.
+    pub fn is_browser(&self) -> bool {
+        self.command.contains("--remote-debugging-pipe") && !self.command.contains("--type=") && !self.is_shim()
+    }
+
+    /// Sends a signal to it, unless it has ended meanwhile.
+    pub fn signal(&self, signal: Signal) {
+        if self.is_alive() {
+            // It may still end between the look and the signal, and then there is nobody to be told.
+            let _ = kill(Pid::from_raw(self.pid), signal);
+        }
+    }
+}
+
+fn strings_of(bytes: &[u8]) -> Vec<String> {
+    bytes
+        .split(|byte| *byte == 0)
+        .filter(|part| !part.is_empty())
+        .map(|part| String::from_utf8_lossy(part).into_owned())
+        .collect()
+}
+
+/// Every process of the machine but kernel threads that end during the look.
+pub fn all() -> Vec<Process> {
+    let entries = fs::read_dir("/proc").expect("/proc is mounted");
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter_map(Process::read).collect()
+}
+
+/// Everything that descends from `root`, zombies too, without `root` itself.
+pub fn tree(root: i32) -> Vec<Process> {
+    let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
+    for process in all() {
+        children.entry(process.parent).or_default().push(process);
+    }
+    let mut found = Vec::new();
+    let mut parents = vec![root];
+    while let Some(parent) = parents.pop() {
+        for child in children.remove(&parent).unwrap_or_default() {
+            parents.push(child.pid);
+            found.push(child);
+        }
+    }
+    found
+}
+
+/// Every live process that belongs to the session of `leader`, or that has `text` in its arguments, its environment or
+/// the path of its working directory.
+pub fn belonging(leader: i32, text: &str) -> Vec<Process> {
+    all()
+        .into_iter()
+        .filter(|process| {
+            process.session == leader || process.command.contains(text) || mentions_elsewhere(process.pid, text)
+        })
+        .filter(Process::is_alive)
+        .collect()
+}
+
+fn mentions_elsewhere(pid: i32, text: &str) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let folder = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+    String::from_utf8_lossy(&environment).contains(text) || folder.to_string_lossy().contains(text)
+}
+
+/// The listening TCP sockets that the given processes hold, by inode.
+pub fn listening_sockets(pids: impl IntoIterator<Item = i32>) -> BTreeSet<u64> {
+    let listening: BTreeSet<u64> =
+        ["/proc/net/tcp", "/proc/net/tcp6"].iter().flat_map(|table| listening_inodes(Path::new(table))).collect();
+    let held: BTreeSet<u64> = pids.into_iter().flat_map(socket_inodes).collect();
+    listening.intersection(&held).copied().collect()
+}
+
+fn listening_inodes(table: &Path) -> Vec<u64> {
+    const LISTEN: &str = "0A";
+    let text = fs::read_to_string(table).unwrap_or_default();
+    text.lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| fields.get(3) == Some(&LISTEN))
+        .filter_map(|fields| fields.get(9)?.parse().ok())
+        .collect()
+}
+
+fn socket_inodes(pid: i32) -> Vec<u64> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    entries
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+        .filter_map(|target| target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
+        .collect()
+}
+
+/// One process a line, for the message of a failed assertion.
+pub fn describe<'a>(processes: impl IntoIterator<Item = &'a Process>) -> String {
+    let lines = processes.into_iter().map(|process| {
+        let command: String = process.command.chars().take(160).collect();
+        format!("  {} {} (parent {}) {command}", process.pid, process.state, process.parent)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
