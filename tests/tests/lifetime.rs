@@ -349,6 +349,12 @@ async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_p
         }
     })
     .await;
+    // The process table is ahead of the server by the moment that the news takes.
+    eventually(Duration::from_secs(2), "the session counts as ended", || async {
+        let status = session.status().await;
+        if status["status"] == "destroyed" { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await;
     session.assert_destroyed("browser_crashed").await;
     server.session().await;
     server.stop().await;

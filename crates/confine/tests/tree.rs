@@ -12,11 +12,16 @@ use tokio_util::task::TaskTracker;
 const BOUND: Duration = Duration::from_secs(10);
 
 fn launcher() -> Launcher {
+    launcher_with(TaskTracker::new())
+}
+
+/// Every tree that it starts has one task in `tracker`.
+fn launcher_with(tracker: TaskTracker) -> Launcher {
     let test = std::env::current_exe().expect("the test has a path");
     let shim =
         test.parent().and_then(|deps| deps.parent()).expect("tests live in target/<profile>/deps").join("hearth");
     assert!(shim.exists(), "{} is missing: cargo build --release -p hearth-server", shim.display());
-    Launcher::new(shim, TaskTracker::new())
+    Launcher::new(shim, tracker)
 }
 
 fn bash(script: &str) -> Program {
@@ -160,10 +165,12 @@ async fn a_killed_shim_takes_the_program_with_it() {
 
 #[tokio::test]
 async fn a_dropped_tree_is_killed() {
-    let (tree, output) = start("echo $$; sleep 1000").await;
+    let tracker = TaskTracker::new();
+    let tree = launcher_with(tracker.clone()).start(bash("sleep 1000")).await.expect("bash starts");
     let pid = tree.program_pid();
     drop(tree);
-    tokio::time::timeout(BOUND, output).await.expect("the pipe closes when all are dead").expect("read");
+    tracker.close();
+    tokio::time::timeout(BOUND, tracker.wait()).await.expect("its owner sees it to its end");
     assert!(!lives(pid));
 }
 
