@@ -98,16 +98,6 @@ async fn two_sessions_have_folders_and_cookies_of_their_own() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn a_screenshot_can_be_written_to_tmp() {
-    let server = TestServer::start().await;
-    let session = server.session().await;
-    let path = format!("/tmp/ht-{}.png", session.id());
-    session.python(&format!("await page.screenshot(path='{path}')\nNone")).await.ok();
-    assert_eq!(session.bash(&format!("head -c 4 {path} | tail -c 3; rm {path}")).await.ok().result, "PNG");
-    server.stop().await;
-}
-
 /// A program that writes `head`, then so many letters, then `tail`, to stdout (1) or stderr (2).
 fn writer(language: &str, stream: u8, letters: usize) -> String {
     match (language, stream) {
@@ -203,5 +193,53 @@ async fn a_program_that_writes_without_end_is_drained_until_its_timeout() {
     let session = server.session().await;
     let execution = session.run_for("bash", "yes", 2).await.killed_at(2);
     assert!(execution.truncated && execution.stdout.len() < 4096 + 200, "{} bytes", execution.stdout.len());
+    server.stop().await;
+}
+
+/// Whether this machine lets the server mount.
+async fn mounts_are_possible() -> bool {
+    let status = tokio::process::Command::new("/usr/bin/unshare").args(["--mount", "true"]).status().await;
+    status.is_ok_and(|status| status.success())
+}
+
+#[tokio::test]
+async fn slash_tmp_works_in_every_language_and_in_the_browser() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let name = format!("hearth-{}", uuid::Uuid::new_v4());
+    session.bash(&format!("echo '<title>from tmp</title>' > /tmp/{name}.html")).await.ok();
+    let read = session.node(&format!("require('fs').readFileSync('/tmp/{name}.html', 'utf8').trim()")).await.ok();
+    assert_eq!(read.result, "<title>from tmp</title>");
+    let title = session.node(&format!("await page.goto('file:///tmp/{name}.html'); await page.title()")).await.ok();
+    assert_eq!(title.result, "from tmp");
+    session.python(&format!("await page.screenshot(path='/tmp/{name}.png')")).await.ok();
+    assert_eq!(
+        session.bash(&format!("head -c 4 /tmp/{name}.png | tail -c 3; rm /tmp/{name}.*")).await.ok().result,
+        "PNG"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn slash_tmp_is_the_sessions_own_where_mounts_are_possible() {
+    if !mounts_are_possible().await {
+        return;
+    }
+    let server = TestServer::start().await;
+    let (one, other) = (server.session().await, server.session().await);
+    let name = format!("hearth-{}", uuid::Uuid::new_v4());
+    for language in ["bash", "python", "node"] {
+        let path = format!("/tmp/{name}-{language}");
+        let write = match language {
+            "bash" => format!("echo secret > {path}"),
+            "python" => format!("open('{path}', 'w').write('secret')"),
+            _ => format!("require('fs').writeFileSync('{path}', 'secret')"),
+        };
+        one.run(language, &write).await.ok();
+        assert_eq!(one.bash(&format!("cat {path}")).await.ok().result.trim(), "secret", "{language}");
+        other.bash(&format!("cat {path}")).await.failed(1);
+        assert!(!std::path::Path::new(&path).exists(), "{path} is on the machine");
+    }
+    assert_eq!(one.bash("ls -A /tmp | grep -v '^hearth-' | grep -v '^ht-'; stat -c %a /tmp").await.ok().result, "1777");
     server.stop().await;
 }

@@ -18,6 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 
+use crate::private_tmp::PrivateTmp;
 use crate::program::{Exit, Program};
 use crate::protocol::{EVENT_BYTES, Event, KILL, OWN_FDS_FROM, Order};
 use crate::shim::SHIM_ARGUMENT;
@@ -56,13 +57,21 @@ pub struct Launcher {
     shim: Arc<Path>,
     /// Holds the owner task of every shim; the server waits for it to be empty when it ends.
     tracker: TaskTracker,
+    /// Given to every program, if there is one.
+    private_tmp: Option<Arc<PrivateTmp>>,
 }
 
 impl Launcher {
     /// `shim` is the executable that becomes a shim when its first argument is
     /// [`SHIM_ARGUMENT`](crate::SHIM_ARGUMENT); `tracker` gets one task for every tree.
     pub fn new(shim: PathBuf, tracker: TaskTracker) -> Launcher {
-        Launcher { shim: shim.into(), tracker }
+        Launcher { shim: shim.into(), tracker, private_tmp: None }
+    }
+
+    /// The same, for programs that get a `/tmp` of their own where that is possible.
+    #[must_use]
+    pub fn with_private_tmp(self, private_tmp: PrivateTmp) -> Launcher {
+        Launcher { private_tmp: Some(Arc::new(private_tmp)), ..self }
     }
 
     /// Starts `program` below a shim of its own, and returns when the program runs (its `exec` succeeded).
@@ -71,7 +80,7 @@ impl Launcher {
         let shim_failed = |source| StartError::Shim { program: name.clone(), source };
         let (mut stream, child, shim_pid) = self.spawn_shim().map_err(shim_failed)?;
         let starting = async {
-            send_order(&mut stream, program).await?;
+            send_order(&mut stream, program, self.private_tmp.as_deref()).await?;
             next_event(&mut stream).await
         };
         let event = match tokio::time::timeout(START_BOUND, starting).await {
@@ -117,7 +126,7 @@ impl Launcher {
     }
 }
 
-async fn send_order(stream: &mut UnixStream, program: Program) -> io::Result<()> {
+async fn send_order(stream: &mut UnixStream, program: Program, private_tmp: Option<&PrivateTmp>) -> io::Result<()> {
     if program.fds.iter().any(|&(number, _)| !(0..OWN_FDS_FROM).contains(&number)) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
@@ -128,6 +137,7 @@ async fn send_order(stream: &mut UnixStream, program: Program) -> io::Result<()>
         cwd: path_to_string(&program.cwd)?,
         fd_numbers: program.fds.iter().map(|&(number, _)| number).collect(),
         deadline_ms: program.deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
+        private_tmp: private_tmp.cloned(),
     };
     let order = serde_json::to_vec(&order)?;
     let length = u32::try_from(order.len()).map_err(|_| io::ErrorKind::InvalidInput)?.to_ne_bytes();

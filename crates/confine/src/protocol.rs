@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::private_tmp::PrivateTmp;
 use crate::program::Exit;
 
 /// Kill the tree.
@@ -27,6 +28,7 @@ pub(crate) struct Order {
     /// The numbers of the descriptors that came with the order, in the same sequence.
     pub fd_numbers: Vec<i32>,
     pub deadline_ms: Option<u64>,
+    pub private_tmp: Option<PrivateTmp>,
 }
 
 /// Bytes of one event.

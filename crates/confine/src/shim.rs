@@ -161,6 +161,9 @@ fn poll_timeout(at_most: Option<Duration>) -> PollTimeout {
 }
 
 fn start(order: &Order, fds: Vec<OwnedFd>) -> io::Result<Pid> {
+    if let Some(private_tmp) = &order.private_tmp {
+        private_tmp.enter()?;
+    }
     if fds.len() != order.fd_numbers.len() {
         return Err(io::Error::from_raw_os_error(nix::libc::EBADF));
     }

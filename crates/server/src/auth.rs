@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
@@ -122,9 +123,30 @@ impl Token {
     }
 }
 
+/// Whether a `Host` header names this machine itself: `localhost` or a loopback address, with any port.
+pub(crate) fn is_loopback_host(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_loopback_hosts() {
+        for host in ["localhost", "LOCALHOST:3010", "127.0.0.1", "127.8.9.1:80", "[::1]:3010", "[::1]"] {
+            assert!(is_loopback_host(host), "{host}");
+        }
+        for host in
+            ["", "example.com", "localhost.example.com:3010", "127.0.0.1.nip.io", "10.0.0.1", "[::2]", "[", "::1"]
+        {
+            assert!(!is_loopback_host(host), "{host}");
+        }
+    }
 
     fn team_of(keys: &str, token: &str) -> Option<String> {
         Keys::parse(keys).expect("good keys").team(token).map(|team| team.to_string())

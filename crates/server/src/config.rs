@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use hearth_browser::Viewport;
 use thiserror::Error;
 
@@ -305,12 +305,9 @@ fn parse_log(settings: &Settings) -> Result<LogConfig, ConfigError> {
 
 /// `HEARTH_*` variables that no setting has: most often a misspelt one.
 fn unknown_variables() -> Vec<String> {
-    let command = super::commands::Cli::command();
-    let known: BTreeSet<String> = command
-        .get_subcommands()
-        .flat_map(clap::Command::get_arguments)
-        .filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned))
-        .collect();
+    let command = Settings::augment_args(clap::Command::new("serve"));
+    let known: BTreeSet<String> =
+        command.get_arguments().filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned)).collect();
     let mut unknown: Vec<String> = std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
         .filter(|name| name.starts_with("HEARTH_") && !known.contains(name))
@@ -335,30 +332,9 @@ fn memory_bytes() -> u64 {
     group.map_or(machine, |group| group.min(machine))
 }
 
-/// Whether a `Host` header names this machine itself: `localhost` or a loopback address, with any port.
-pub(crate) fn is_loopback_host(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_names_of_this_machine_are_loopback_hosts() {
-        for host in ["localhost", "LOCALHOST:3010", "127.0.0.1", "127.8.9.1:80", "[::1]:3010", "[::1]"] {
-            assert!(is_loopback_host(host), "{host}");
-        }
-        for host in
-            ["", "example.com", "localhost.example.com:3010", "127.0.0.1.nip.io", "10.0.0.1", "[::2]", "[", "::1"]
-        {
-            assert!(!is_loopback_host(host), "{host}");
-        }
-    }
 
     #[test]
     fn a_public_url_is_an_origin() {

@@ -11,7 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
-use crate::config::is_loopback_host;
+use crate::auth::is_loopback_host;
 use crate::error::ApiError;
 use crate::handlers::{create_session, delete_session, execute, health, list_sessions, open_cdp, show_session};
 use crate::state::AppState;

@@ -7,6 +7,8 @@ use crate::config::ConfigError;
 /// The parts of the runtime folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Runtime {
+    /// All of it is below this.
+    pub folder: PathBuf,
     /// The wheel's Node.
     pub node: PathBuf,
     pub node_kernel: PathBuf,
@@ -28,6 +30,7 @@ impl Runtime {
     pub fn find(folder: &Path) -> Result<Runtime, ConfigError> {
         let installed = folder.join(".installed");
         let runtime = Runtime {
+            folder: folder.to_owned(),
             node: installed.join("bin/node"),
             node_kernel: folder.join("node/kernel.mjs"),
             playwright_core: installed.join("playwright-core"),

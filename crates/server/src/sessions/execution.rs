@@ -1,9 +1,10 @@
 //! One execute request, from its session to its answer.
 
-use hearth_contract::{ExecuteRequest, ExecuteResponse, Language};
-use hearth_runner::{Ended, Kernel, Outcome, Run, RunError, run_shell};
 use std::sync::Arc;
 use std::time::Duration;
+
+use hearth_contract::{DestroyedReason, ExecuteRequest, ExecuteResponse, Language};
+use hearth_runner::{Ended, Kernel, Outcome, Run, RunError, run_shell};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
@@ -140,7 +141,11 @@ fn plan_response(outcome: Outcome, timeout_seconds: u32, browser_dead: bool) -> 
         Ended::Cell { value, error: None } => (value, 0, None, false),
         Ended::Cell { value, error: Some(error) } => {
             // What Playwright says about a lost connection does not say why.
-            let error = if browser_dead { format!("{error} (the browser of this session crashed)") } else { error };
+            let error = if browser_dead {
+                format!("{}: {error}", DestroyedReason::BrowserCrashed.execution_error())
+            } else {
+                error
+            };
             (value, 1, Some(error), false)
         }
         Ended::Exited(exit) => (None, exit.shell_code(), None, false),

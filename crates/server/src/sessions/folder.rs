@@ -24,7 +24,7 @@ impl Folder {
         let mut builder = DirBuilder::new();
         builder.mode(0o700);
         builder.create(&folder.root)?;
-        for part in [folder.browser(), folder.work(), folder.packages(), folder.agent()] {
+        for part in [folder.browser(), folder.work(), folder.packages(), folder.agent(), folder.tmp()] {
             if let Err(error) = builder.create(part) {
                 folder.remove();
                 return Err(error);
@@ -51,6 +51,16 @@ impl Folder {
     /// For the agent-browser daemon's socket.
     pub fn agent(&self) -> PathBuf {
         self.root.join("a")
+    }
+
+    /// What the session sees as `/tmp`, where that is possible.
+    pub fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// The session's folder as a whole.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Removes everything. To be called when nothing of the session runs any more; blocks.

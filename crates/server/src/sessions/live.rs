@@ -94,15 +94,9 @@ pub(super) async fn remove(folder: &Folder) {
     let _ = spawn_blocking(move || folder.remove()).await;
 }
 
-/// What an execution that is cut off by its session's end tells its caller.
+/// What an execution that is cut off by its session's end tells its caller. A dead browser is the code's
+/// failure, as if it had noticed by itself; everything else is a kill.
 fn plan_interruption(reason: DestroyedReason) -> Interruption {
-    let (why, exit_code) = match reason {
-        DestroyedReason::BrowserCrashed => ("the browser of this session crashed", 1),
-        DestroyedReason::Deleted => ("the session was deleted", 137),
-        DestroyedReason::Ttl => ("the session reached its ttl", 137),
-        DestroyedReason::Idle => ("the session reached its activityTtl", 137),
-        DestroyedReason::Limit => ("the session reached a limit", 137),
-        DestroyedReason::ServerStopped | DestroyedReason::ServerLost => ("the server is stopping", 137),
-    };
-    Interruption { reason: format!("Execution was ended: {why}"), exit_code }
+    let exit_code = if reason == DestroyedReason::BrowserCrashed { 1 } else { 137 };
+    Interruption { reason: reason.execution_error().to_owned(), exit_code }
 }

@@ -1,12 +1,13 @@
 //! Where sessions are known by their ids, and made.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hearth_browser::{Browser, LaunchSpec, Viewport};
-use hearth_confine::Launcher;
+use hearth_confine::{Launcher, PrivateTmp};
 use hearth_contract::{CreateRequest, DestroyedReason};
 use jiff::SignedDuration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -111,7 +112,10 @@ impl Registry {
             ApiError::BrowserUnavailable(format!("no folder can be made in {sessions}: {error}"))
         })?;
         let tasks = TaskTracker::new();
-        let launcher = Launcher::new(self.spec.shim.clone(), tasks.clone());
+        let launcher = self.plan_launcher(&folder, &tasks).map_err(|error| {
+            folder.remove();
+            ApiError::BrowserUnavailable(format!("the session's /tmp cannot be made: {error}"))
+        })?;
         let launch = LaunchSpec {
             executable: self.spec.browser.clone(),
             folder: folder.browser(),
@@ -140,6 +144,14 @@ impl Registry {
             return Err(ApiError::Stopping);
         }
         Ok(session)
+    }
+
+    /// Everything of a session is started by one launcher: its tasks are the session's, and so is its `/tmp`.
+    fn plan_launcher(&self, folder: &Folder, tasks: &TaskTracker) -> io::Result<Launcher> {
+        let browser_folder = self.spec.browser.parent().unwrap_or(&self.spec.browser);
+        let needed = [folder.root(), &self.spec.runtime.folder, browser_folder];
+        let private_tmp = PrivateTmp::prepare(folder.tmp(), &needed)?;
+        Ok(Launcher::new(self.spec.shim.clone(), tasks.clone()).with_private_tmp(private_tmp))
     }
 
     fn insert(&self, session: &Arc<Session>) {

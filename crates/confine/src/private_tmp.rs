@@ -1,0 +1,76 @@
+//! A `/tmp` of a session's own, where this process may mount.
+//!
+//! It is a mount namespace with one bind mount; the folder behind it goes with the session, so what code leaves
+//! in `/tmp` goes too and no other session sees it. Where mounting is not allowed (a plain user, a container
+//! without `CAP_SYS_ADMIN`) programs see the machine's `/tmp`.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use serde::{Deserialize, Serialize};
+
+const TMP: &str = "/tmp";
+
+/// What a private `/tmp` is made of. Every program of a session gets the same.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PrivateTmp {
+    /// What is behind `/tmp`.
+    folder: PathBuf,
+    /// Folders below the machine's `/tmp` that stay where they are.
+    kept: Vec<PathBuf>,
+}
+
+impl PrivateTmp {
+    /// Prepares `folder`, which exists, to be a `/tmp`. Of `needed`, whatever lies below the machine's `/tmp` will
+    /// be seen at its place by programs too; all of them exist.
+    pub fn prepare(folder: PathBuf, needed: &[&Path]) -> io::Result<PrivateTmp> {
+        // As /tmp is everywhere: open to all, and nobody removes what is another's.
+        fs::set_permissions(&folder, Permissions::from_mode(0o1777))?;
+        let mut kept = Vec::new();
+        for path in needed {
+            let path = path.canonicalize()?;
+            if let Ok(below) = path.strip_prefix(TMP) {
+                DirBuilder::new().recursive(true).mode(0o755).create(folder.join(below))?;
+                kept.push(path);
+            }
+        }
+        Ok(PrivateTmp { folder, kept })
+    }
+
+    /// Gives the calling process, which has one thread, and all that it starts the private `/tmp`. Does nothing
+    /// where mounting is not allowed; an error means that it is, and went wrong half-way.
+    pub(crate) fn enter(&self) -> io::Result<()> {
+        match unshare(CloneFlags::CLONE_NEWNS) {
+            Ok(()) => {}
+            Err(Errno::EPERM | Errno::ENOSYS | Errno::EINVAL) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        let nothing = None::<&str>;
+        // Or our mount would be the whole machine's.
+        match mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing) {
+            Ok(()) => {}
+            // The root is no mount point of its own (a chroot), or a filter forbids it.
+            Err(Errno::EPERM | Errno::EINVAL | Errno::EACCES) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        // Found in this namespace, as bind mounts demand, and before the mount hides them.
+        let kept: Vec<File> = self.kept.iter().map(|path| open_path(path)).collect::<io::Result<_>>()?;
+        mount(Some(&self.folder), TMP, nothing, MsFlags::MS_BIND, nothing)?;
+        for (file, path) in kept.iter().zip(&self.kept) {
+            let source = format!("/proc/self/fd/{}", file.as_raw_fd());
+            mount(Some(source.as_str()), path, nothing, MsFlags::MS_BIND | MsFlags::MS_REC, nothing)?;
+        }
+        Ok(())
+    }
+}
+
+fn open_path(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags((OFlag::O_PATH | OFlag::O_CLOEXEC).bits()).open(path)
+}
