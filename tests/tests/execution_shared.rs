@@ -206,7 +206,7 @@ async fn mounts_are_possible() -> bool {
 async fn slash_tmp_works_in_every_language_and_in_the_browser() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    let name = format!("hearth-{}", uuid::Uuid::new_v4());
+    let name = format!("hearth-{}", uuid::Uuid::now_v7());
     session.bash(&format!("echo '<title>from tmp</title>' > /tmp/{name}.html")).await.ok();
     let read = session.node(&format!("require('fs').readFileSync('/tmp/{name}.html', 'utf8').trim()")).await.ok();
     assert_eq!(read.result, "<title>from tmp</title>");
@@ -227,7 +227,7 @@ async fn slash_tmp_is_the_sessions_own_where_mounts_are_possible() {
     }
     let server = TestServer::start().await;
     let (one, other) = (server.session().await, server.session().await);
-    let name = format!("hearth-{}", uuid::Uuid::new_v4());
+    let name = format!("hearth-{}", uuid::Uuid::now_v7());
     for language in ["bash", "python", "node"] {
         let path = format!("/tmp/{name}-{language}");
         let write = match language {

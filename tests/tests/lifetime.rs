@@ -138,6 +138,27 @@ async fn sigterm_ends_running_code_with_an_answer_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn sigterm_while_sessions_are_being_created_leaves_nothing() {
+    let mut server = TestServer::start().await;
+    let creating = futures_util::future::join_all((0..4).map(|_| server.request(Method::POST, "").send()));
+    let stopping = async {
+        eventually(Duration::from_secs(5), "a browser starts", || {
+            let processes = server.processes();
+            let starts = processes.iter().any(Process::is_browser);
+            std::future::ready(if starts { Ok(()) } else { Err(process::describe(&processes)) })
+        })
+        .await;
+        server.signal(Signal::SIGTERM);
+    };
+    let (answers, ()) = tokio::join!(creating, stopping);
+    for answer in answers {
+        let status = answer.expect("every request is answered").status().as_u16();
+        assert!([200, 503].contains(&status), "{status}");
+    }
+    server.ended_by_itself().await;
+}
+
+#[tokio::test]
 async fn sigint_stops_the_server_like_sigterm() {
     let mut server = TestServer::start().await;
     busy_session(&server).await;

@@ -85,6 +85,11 @@ impl ErrorBody {
         Self::new(format!("The browser could not be started: {reason}"))
     }
 
+    /// The session's browser takes no client. `reason` says why.
+    pub fn browser_unreachable(reason: &str) -> Self {
+        Self::new(format!("The browser cannot be reached: {reason}"))
+    }
+
     /// The code could not be started, and was not. `reason` says why.
     pub fn execution_unavailable(reason: &str) -> Self {
         Self::new(format!("The code could not be started and was not run: {reason}"))

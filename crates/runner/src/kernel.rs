@@ -203,7 +203,7 @@ impl Owner {
         let (ended, kernel_cut) = match finish {
             Finish::Cell { value, error, truncated } => (Ended::Cell { value, error }, truncated),
             Finish::NotStarted(message) => {
-                let _ = job.reply.send(Err(RunError::KernelUnable(message)));
+                let _ = job.reply.send(Err(RunError::Unable(message)));
                 return After::LivesOn;
             }
             Finish::CallerGone => return After::Ends,

@@ -81,9 +81,9 @@ pub enum RunError {
         /// The last of what it wrote to stderr.
         stderr: String,
     },
-    /// The kernel says that it cannot run anything now, for instance because it has no browser connection.
+    /// What the code needs is not there, for instance a browser connection of the kernel; one sentence.
     #[error("{0}")]
-    KernelUnable(String),
+    Unable(String),
 }
 
 fn tail(stderr: &str) -> String {

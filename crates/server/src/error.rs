@@ -43,7 +43,10 @@ pub(crate) enum ApiError {
     SessionBusy(Language),
     /// The browser did not come up.
     BrowserUnavailable(String),
-    /// The code could not be started, and was not.
+    /// The session's browser takes no client.
+    BrowserUnreachable(String),
+    /// The code could not be started, and was not. The reason may hold what user code wrote, so it is for the
+    /// caller alone.
     ExecutionUnavailable(String),
     /// The server is stopping.
     Stopping,
@@ -76,7 +79,11 @@ impl ApiError {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorBody::session_busy(language), Some(BUSY_RETRY_SECONDS))
             }
             ApiError::BrowserUnavailable(reason) => {
+                tracing::warn!(%reason, "a browser could not be started");
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::browser_unavailable(&reason), None)
+            }
+            ApiError::BrowserUnreachable(reason) => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::browser_unreachable(&reason), None)
             }
             ApiError::ExecutionUnavailable(reason) => {
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::execution_unavailable(&reason), None)
@@ -97,7 +104,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, body, retry_after_seconds) = self.parts();
         if status.is_server_error() {
-            tracing::warn!(status = status.as_u16(), error = body.error(), "a request failed");
+            tracing::warn!(status = status.as_u16(), "a request failed");
         }
         let mut response = (status, Json(body)).into_response();
         if let Some(seconds) = retry_after_seconds {

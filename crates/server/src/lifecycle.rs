@@ -29,6 +29,9 @@ use crate::state::AppState;
 /// How long open requests may take to be answered after the sessions have ended.
 const ANSWERS_BOUND: Duration = Duration::from_secs(2);
 
+/// How long an orderly stop may take; what is left then ends by its lifelines.
+const STOP_BOUND: Duration = Duration::from_secs(14);
+
 /// Our own executable, also after its file was replaced by a newer one.
 const SHIM: &str = "/proc/self/exe";
 
@@ -80,7 +83,13 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
         tracker.wait().await;
     };
     tokio::select! {
-        () = orderly => tracing::info!("stopped"),
+        outcome = timeout(STOP_BOUND, orderly) => {
+            if outcome.is_ok() {
+                tracing::info!("stopped");
+            } else {
+                tracing::error!("stopped, and something did not end in time");
+            }
+        }
         // What is left ends with us: every shim sees its lifeline close.
         () = signals.next() => tracing::warn!("stopped at once by a second signal"),
     }

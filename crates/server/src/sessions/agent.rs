@@ -122,9 +122,10 @@ impl FolderChanges {
     /// Tries `socket` at every change. The one that makes the socket can come before the daemon listens on it;
     /// the last one is that the daemon opens its tab file, and by then it does.
     async fn until_listening(mut self, socket: &Path) -> io::Result<()> {
+        let mut changes = vec![0; 4096];
         while UnixStream::connect(socket).await.is_err() {
             // Which file it was does not matter.
-            let _read_bytes = self.0.read(&mut [0; 4096]).await?;
+            let _read_bytes = self.0.read(&mut changes).await?;
         }
         Ok(())
     }

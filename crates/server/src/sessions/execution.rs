@@ -81,9 +81,16 @@ impl Execution<'_> {
         }
     }
 
+    /// What comes before the code counts against its timeout, too.
+    async fn in_time<T>(&self, preparation: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
+        let late = || RunError::Unable("the timeout passed before it could start".to_owned());
+        timeout_at(self.deadline, preparation).await.unwrap_or_else(|_| Err(late()))
+    }
+
     async fn run_in_shell(&self, live: &Live) -> Result<Outcome, RunError> {
-        let agent = live.agent.acquire(&live.launcher, &live.programs, &self.target).await;
-        let agent = agent.map_err(|error| RunError::KernelUnable(error.to_string()))?;
+        let acquire = live.agent.acquire(&live.launcher, &live.programs, &self.target);
+        let agent = self.in_time(async { acquire.await.map_err(|error| RunError::Unable(error.to_string())) });
+        let agent = agent.await?;
         let outcome = run_shell(&live.launcher, live.programs.plan_shell(), self.run(live)).await?;
         if let Ended::Exited(_) = outcome.ended {
             agent.finished();
@@ -97,7 +104,7 @@ impl Execution<'_> {
         loop {
             let kernel = match place.take_kernel() {
                 Some(kernel) => kernel,
-                None => start_kernel(live, self.request.language).await?,
+                None => self.in_time(start_kernel(live, self.request.language)).await?,
             };
             match kernel.run(self.run(live)).await {
                 Err(RunError::KernelLost { .. }) if attempt < ATTEMPTS => attempt += 1,
@@ -117,7 +124,7 @@ impl Execution<'_> {
 async fn start_kernel(live: &Live, language: Language) -> Result<Kernel, RunError> {
     match live.programs.plan_kernel(language) {
         Some(program) => Kernel::start(&live.launcher, &live.tasks, program).await,
-        None => Err(RunError::KernelUnable(format!("{} has no kernel", language.as_str()))),
+        None => Err(RunError::Unable(format!("{} has no kernel", language.as_str()))),
     }
 }
 

@@ -6,11 +6,11 @@ use hearth_browser::Browser;
 use hearth_contract::DestroyedReason;
 use tokio::time::{Instant, sleep_until};
 
+use super::live::Live;
 use super::session::Session;
 
-/// Owns a session from its creation until nothing is left of it.
-pub(super) async fn own(session: Arc<Session>) {
-    let Ok(live) = session.live() else { return };
+/// Owns a session from its creation until nothing is left of it. It may have been ended before this runs.
+pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
     let mut progress = session.progress.subscribe();
     let why = tokio::select! {
         _ = progress.wait_for(|progress| progress.ending.is_some()) => None,

@@ -135,9 +135,10 @@ impl Registry {
         let endpoint = format!("ws://127.0.0.1:{port}/cdp/{id}?token={}", tokens.internal.as_str());
         let programs = Programs::new(self.spec.runtime.clone(), &folder, endpoint);
         let live = Live::new(browser, programs, launcher, tasks, folder, self.spec.max_output_bytes);
-        let session = Arc::new(Session::new(id, team, request, tokens, place, Arc::new(live)));
+        let live = Arc::new(live);
+        let session = Arc::new(Session::new(id, team, request, tokens, place, Arc::clone(&live)));
         self.insert(&session);
-        self.tracker.spawn(expiry::own(Arc::clone(&session)));
+        self.tracker.spawn(expiry::own(Arc::clone(&session), live));
         tracing::info!(session = %id, "a session begins");
         if self.stopping.load(Ordering::SeqCst) {
             session.end(DestroyedReason::ServerStopped).await;

@@ -151,7 +151,7 @@ impl Session {
     /// A new client of the session's browser.
     pub async fn attach_client(&self) -> Result<Client, ApiError> {
         let live = self.live()?;
-        live.browser.attach().await.map_err(|error| ApiError::BrowserUnavailable(error.to_string()))
+        live.browser.attach().await.map_err(|error| ApiError::BrowserUnreachable(error.to_string()))
     }
 
     /// Ends the session, for the given reason if it has not ended yet, and waits until nothing of it is left
