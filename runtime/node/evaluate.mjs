@@ -7,6 +7,7 @@ const GROUP = 'cell';
 const REDECLARATION_DEPTH = 6;
 const { Promise, Error, SyntaxError, BigInt, Number } = globalThis;
 const { defineProperty, deleteProperty } = Reflect;
+const objectPrototype = Object.prototype;
 
 /** `{ thrown, value, compile }`: `compile` is `{ line, column }` (from 0) when nothing of it ran. */
 export class Evaluator {
@@ -86,6 +87,8 @@ export class Evaluator {
   }
 
   #outcome(error, answer, hasStarted) {
+    // The inspector's own messages are JSON, and a toJSON on this prototype would spoil every one of them.
+    deleteProperty(objectPrototype, 'toJSON');
     if (error) return { thrown: true, value: new Error(error.message), compile: null };
     const details = answer.exceptionDetails;
     if (!details) return { thrown: false, value: this.#real(answer.result), compile: null };

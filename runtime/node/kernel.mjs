@@ -39,12 +39,16 @@ installModules(paths.playwright);
 hideKernelFrames();
 
 // A late failure is told and survived, unless user code listens itself.
-process.on('uncaughtException', (error) => {
-  if (process.listenerCount('uncaughtException') === 1) writeStderr(traceOf(error));
-});
-process.on('unhandledRejection', (reason) => {
-  if (process.listenerCount('unhandledRejection') === 1) writeStderr(traceOf(reason));
-});
+const on = process.on.bind(process);
+const listeners = process.listeners.bind(process);
+const lateFailures = ['uncaughtException', 'unhandledRejection'].map((event) => [event, (reason) => {
+  if (listeners(event).length === 1) writeStderr(traceOf(reason));
+}]);
+// User code can take every listener away, and the next late failure would end the process.
+function watchLateFailures() {
+  for (const [event, listener] of lateFailures) if (!listeners(event).includes(listener)) on(event, listener);
+}
+watchLateFailures();
 
 async function run({ id, code, target, limit = DEFAULT_LIMIT_BYTES }) {
   if (!binding.isFresh()) {
@@ -55,10 +59,13 @@ async function run({ id, code, target, limit = DEFAULT_LIMIT_BYTES }) {
       return;
     }
   }
+  watchLateFailures();
+  channel.send({ op: 'started', id });
   const name = `execute-${id}.js`;
   const outcome = await evaluator.run(code, name);
   const frame = outcome.thrown ? failure(id, name, code, limit, outcome) : success(id, limit, outcome.value);
   evaluator.forget();
+  watchLateFailures();
   channel.assertIntact();
   channel.send(frame);
 }

@@ -28,6 +28,7 @@ pub struct ServerBuilder {
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
     data_dir: Option<PathBuf>,
+    is_log_read: bool,
 }
 
 /// A server that would not start.
@@ -100,6 +101,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Closes the other end of the server's stderr: everything that it logs fails to be written.
+    #[must_use]
+    pub fn without_log_reader(mut self) -> Self {
+        self.is_log_read = false;
+        self
+    }
+
     /// Uses a folder that the test owns, instead of one that goes with the server.
     #[must_use]
     pub fn data_dir(mut self, path: &Path) -> Self {
@@ -133,7 +141,12 @@ impl ServerBuilder {
         let data_dir = data_dir.expect("one of the two is there");
         let (child, stdout, stderr) = spawn(self.command(&data_dir));
         let (stdout, ready) = Output::waiting_for(stdout, origin_in);
-        let stderr = Output::of(stderr);
+        let stderr = if self.is_log_read {
+            Output::of(stderr)
+        } else {
+            drop(stderr);
+            Output::of(std::io::pipe().expect("pipes are to be had").0)
+        };
         let Ok(Ok(origin)) = tokio::time::timeout(START_DEADLINE, ready).await else {
             panic!("the server did not start:\n{}\n{}", stdout.text(), stderr.text());
         };
@@ -188,7 +201,7 @@ impl TestServer {
 
     /// Says how a server is to be started.
     pub fn builder() -> ServerBuilder {
-        ServerBuilder { environment: Vec::new(), arguments: Vec::new(), data_dir: None }
+        ServerBuilder { environment: Vec::new(), arguments: Vec::new(), data_dir: None, is_log_read: true }
     }
 
     /// Its process id.

@@ -318,6 +318,18 @@ async fn a_body_that_is_too_large_is_refused_readably_while_the_client_still_sen
 }
 
 #[tokio::test]
+async fn a_body_that_is_announced_as_too_large_is_refused_before_it_is_sent() {
+    let server = TestServer::start().await;
+    let huge = "Content-Length: 10000000000";
+    for head in [huge.to_owned(), "Expect: 100-continue\r\nContent-Length: 20000000".to_owned()] {
+        let sending = send_blindly(server.address(), &head, b"", 0, b"");
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(5), sending).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_just_below_the_limit_is_read() {
     let server = TestServer::start().await;
     let padding = "x".repeat(9 << 20);

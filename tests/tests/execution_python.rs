@@ -368,6 +368,12 @@ async fn a_package_is_installed_into_the_session_and_only_there() {
         .ok();
     assert_eq!(session.python("import hearth_probe\nhearth_probe.ANSWER").await.ok().result, "42");
     assert_eq!(session.bash("python3 -c 'import hearth_probe; print(hearth_probe.ANSWER)'").await.ok().result, "42");
+    let newer =
+        MAKE_WHEEL.replace("1.0", "2.0").replace("Wheel-Version: 2.0", "Wheel-Version: 1.0").replace("42", "43");
+    let install =
+        format!("python3 - <<'EOF'\n{newer}\nEOF\npip install --no-index ./hearth_probe-2.0-py3-none-any.whl");
+    session.bash(&install).await.ok();
+    assert_eq!(session.bash("python3 -c 'import hearth_probe; print(hearth_probe.ANSWER)'").await.ok().result, "43");
     let execution = other.python("import hearth_probe").await.failed(1);
     assert_eq!(execution.error(), "ModuleNotFoundError: No module named 'hearth_probe'");
     session.delete().await;

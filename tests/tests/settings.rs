@@ -22,7 +22,16 @@ const SETTINGS: [&str; 12] = [
 const BAD_VALUES: [(&str, &[&str]); 12] = [
     ("HEARTH_LISTEN", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "0.0.0.0:0", "[::]:0"]),
     ("HEARTH_API_KEYS", &["name:", ":key", "a:k,b:k", "one,two,one"]),
-    ("HEARTH_PUBLIC_URL", &["nonsense", "ftp://hearth.example", "https://", "https://hearth.example/prefix"]),
+    (
+        "HEARTH_PUBLIC_URL",
+        &[
+            "nonsense",
+            "ftp://hearth.example",
+            "https://",
+            "https://hearth.example/prefix",
+            "https://hearth.example:99999",
+        ],
+    ),
     ("HEARTH_DATA_DIR", &["/dev/null", "/proc/nowhere/hearth"]),
     ("HEARTH_RUNTIME_DIR", &["/nowhere", "/dev/null"]),
     ("HEARTH_BROWSER", &["firefox", "/nowhere/chromium", "/dev/null", "/tmp"]),
@@ -30,7 +39,7 @@ const BAD_VALUES: [(&str, &[&str]); 12] = [
     ("HEARTH_VIEWPORT", &["wide", "1280", "0x720", "1280x", "-1x720", "1280x720x2"]),
     ("HEARTH_MAX_SESSIONS", &["0", "-1", "many", "1.5"]),
     ("HEARTH_MAX_OUTPUT_BYTES", &["0", "-1", "10M", "lots"]),
-    ("HEARTH_LOG", &["hearth=loudly"]),
+    ("HEARTH_LOG", &["hearth=loudly", "inof", "hearth="]),
     ("HEARTH_LOG_FORMAT", &["xml"]),
 ];
 

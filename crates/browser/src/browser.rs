@@ -66,6 +66,13 @@ impl Browser {
         self.inner.broker.open_tab().await
     }
 
+    /// Sees to it that every tab answers, since a client that connects waits for all of them: a script that never
+    /// ends is ended (in a tab that is silent for two seconds), and a tab that stays silent is closed. A
+    /// millisecond when nothing is wrong.
+    pub async fn wake_silent_tabs(&self) {
+        self.inner.broker.wake_silent_tabs().await;
+    }
+
     /// When any client last sent a CDP command; the time of the launch when none has yet. To the millisecond.
     pub fn last_command(&self) -> Instant {
         self.inner.broker.last_command()

@@ -12,7 +12,7 @@
 //! - `broker` gives every client a browser-level session of its own, keeps ids and sessions apart, and is
 //!   where policy lives. [`Client`] is one client's end of it.
 //! - `own` sends the few commands that are ours, typed by the generated protocol; `tabs` knows which tab is
-//!   the current one.
+//!   the current one, `silent_tabs` gets those out of the way that do not answer.
 //!
 //! The crate must not know: HTTP, WebSocket, sessions, callers, the store, or what runs in a page.
 
@@ -22,6 +22,7 @@ mod flags;
 mod launch;
 mod own;
 mod pipe;
+mod silent_tabs;
 mod stderr;
 mod supervise;
 mod tabs;

@@ -34,11 +34,13 @@ pub enum BrowserError {
     /// It takes nothing more: too much waits for it already.
     #[error("the browser reads too slowly")]
     Busy,
-    /// It did not answer within five seconds.
-    #[error("the browser did not answer {method} within 5 s")]
+    /// It did not answer in time.
+    #[error("the browser did not answer {method} within {bound:?}")]
     TimedOut {
         /// What was asked.
         method: String,
+        /// How long it had.
+        bound: Duration,
     },
     /// It answered with an error.
     #[error("the browser refused {method}: {message}")]
@@ -119,19 +121,33 @@ impl Broker {
         match tokio::time::timeout(COMMAND_BOUND, client).await {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(_)) => Err(BrowserError::Gone),
-            Err(_) => Err(BrowserError::TimedOut { method: method.to_owned() }),
+            Err(_) => Err(BrowserError::TimedOut { method: method.to_owned(), bound: COMMAND_BOUND }),
         }
     }
 
-    async fn call<C: Command>(&self, session: Option<&str>, command: C) -> Result<C::Response, BrowserError> {
+    pub(crate) async fn call<C: Command>(
+        &self,
+        session: Option<&str>,
+        command: C,
+    ) -> Result<C::Response, BrowserError> {
+        self.call_within(COMMAND_BOUND, session, command).await
+    }
+
+    /// A command that may take less or more time than the others.
+    pub(crate) async fn call_within<C: Command>(
+        &self,
+        bound: Duration,
+        session: Option<&str>,
+        command: C,
+    ) -> Result<C::Response, BrowserError> {
         let method = command.identifier().into_owned();
         let malformed = |source| BrowserError::Malformed { method: method.clone(), source };
         let params = serde_json::to_string(&command).map_err(malformed)?;
         let (sender, reply) = oneshot::channel();
         let id = self.send_own(&method, &params, session, Pending::Own(sender))?;
-        let Ok(reply) = tokio::time::timeout(COMMAND_BOUND, reply).await else {
+        let Ok(reply) = tokio::time::timeout(bound, reply).await else {
             self.give_up(id);
-            return Err(BrowserError::TimedOut { method });
+            return Err(BrowserError::TimedOut { method, bound });
         };
         match reply.map_err(|_| BrowserError::Gone)? {
             Ok(result) => {

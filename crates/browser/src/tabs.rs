@@ -14,6 +14,10 @@ pub(crate) struct Tabs {
 struct Tab {
     target: String,
     context: Option<String>,
+    /// Our own session on it.
+    session: Option<String>,
+    /// It has no document yet: not even the empty one has been committed.
+    blank: bool,
 }
 
 impl Tabs {
@@ -23,7 +27,36 @@ impl Tabs {
             self.default_context = context.map(str::to_owned);
         }
         self.closed(target);
-        self.by_recency.push(Tab { target: target.to_owned(), context: context.map(str::to_owned) });
+        let (target, context) = (target.to_owned(), context.map(str::to_owned));
+        self.by_recency.push(Tab { target, context, session: None, blank: false });
+    }
+
+    /// Our own session on a tab is there.
+    pub(crate) fn attached(&mut self, target: &str, session: String) {
+        if let Some(tab) = self.find(target) {
+            tab.session = Some(session);
+        }
+    }
+
+    /// Our own session on a tab, if it is there.
+    pub(crate) fn session_of(&self, target: &str) -> Option<&str> {
+        self.by_recency.iter().find(|tab| tab.target == target)?.session.as_deref()
+    }
+
+    /// A tab shows this address.
+    pub(crate) fn shows(&mut self, target: &str, url: &str) {
+        if let Some(tab) = self.find(target) {
+            tab.blank = url.is_empty();
+        }
+    }
+
+    /// Whether a tab is there and has no document yet.
+    pub(crate) fn is_blank(&self, target: &str) -> bool {
+        self.by_recency.iter().any(|tab| tab.target == target && tab.blank)
+    }
+
+    fn find(&mut self, target: &str) -> Option<&mut Tab> {
+        self.by_recency.iter_mut().find(|tab| tab.target == target)
     }
 
     /// A tab was activated or navigated. Targets that are no tabs (frames, workers) are ignored.
@@ -41,6 +74,11 @@ impl Tabs {
     /// A context is gone, and all its tabs with it.
     pub(crate) fn context_disposed(&mut self, context: &str) {
         self.by_recency.retain(|tab| tab.context.as_deref() != Some(context));
+    }
+
+    /// The target ids of all tabs.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
+        self.by_recency.iter().map(|tab| tab.target.as_str())
     }
 
     /// The target id of the current tab: one that has crashed is it only when all have.

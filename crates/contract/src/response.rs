@@ -155,6 +155,17 @@ impl ExecuteResponse {
         format!("Execution was killed: it reached its timeout of {timeout_seconds} {unit}")
     }
 
+    /// The same when the timeout passed while the interpreter was still getting ready.
+    pub fn early_timeout_error(timeout_seconds: u32) -> String {
+        let sentence = Self::timeout_error(timeout_seconds);
+        format!("{sentence} before the code had begun (the interpreter was still connecting to the browser)")
+    }
+
+    /// The `error` of an execution whose process disappeared, or broke its connection to the server.
+    pub fn lost_error() -> String {
+        "The process that ran the code was lost".to_owned()
+    }
+
     /// The code's exit status; 0 is success.
     pub fn exit_code(&self) -> i32 {
         self.exit_code

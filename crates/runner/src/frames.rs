@@ -35,6 +35,8 @@ impl Request<'_> {
 pub(crate) enum Reply {
     /// It is up.
     Ready,
+    /// The cell begins.
+    Started { id: u64 },
     /// The cell ended.
     Done { id: u64, value: Option<String>, error: Option<String>, truncated: bool },
     /// The cell was not started.

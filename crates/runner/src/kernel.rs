@@ -141,7 +141,7 @@ enum Finish {
     NotStarted(String),
     Exited(Exit),
     Broken(FrameError),
-    Deadline,
+    Deadline { started: bool },
     Interrupted(crate::outcome::Interruption),
     CallerGone,
 }
@@ -212,7 +212,7 @@ impl Owner {
                 let _ = job.reply.send(Err(RunError::KernelLost { language: self.language, stderr }));
                 return After::Ends;
             }
-            Finish::Deadline => (Ended::Deadline, false),
+            Finish::Deadline { started } => (Ended::Deadline { started }, false),
             Finish::Interrupted(reason) => (Ended::Interrupted(reason), false),
             Finish::Exited(exit) => (Ended::Exited(exit), false),
             Finish::Broken(error) => {
@@ -239,12 +239,14 @@ impl Owner {
         let target = run.target.as_deref();
         let frame = Request::Run { id, code: &run.source, target, limit: run.max_output_bytes }.encode();
         let mut unsent = &frame[..];
+        let mut begun = false;
         loop {
             tokio::select! {
                 answer = self.replies.next() => match answer {
                     Ok(Reply::Done { id: of, value, error, truncated }) if of == id => {
                         return Finish::Cell { value, error, truncated };
                     }
+                    Ok(Reply::Started { id: of }) if of == id => begun = true,
                     Ok(Reply::Failed { id: of, message }) if of == id => return Finish::NotStarted(message),
                     Ok(reply) => self.ready |= reply == Reply::Ready,
                     // The end of the process says more than the end of its pipe, which code can close.
@@ -253,7 +255,7 @@ impl Owner {
                 },
                 exit = self.tree.exited() => return Finish::Exited(exit),
                 () = self.output.read() => {}
-                () = sleep_until(run.deadline) => return Finish::Deadline,
+                () = sleep_until(run.deadline) => return Finish::Deadline { started: begun },
                 reason = interrupted(&mut run.interruption) => return Finish::Interrupted(reason),
                 () = reply.closed() => return Finish::CallerGone,
                 written = self.requests.write(unsent), if !unsent.is_empty() => match written {
@@ -271,7 +273,7 @@ impl Owner {
             tokio::select! {
                 exit = self.tree.exited() => return Finish::Exited(exit),
                 () = self.output.read() => {}
-                () = sleep_until(run.deadline) => return Finish::Deadline,
+                () = sleep_until(run.deadline) => return Finish::Deadline { started: true },
                 reason = interrupted(&mut run.interruption) => return Finish::Interrupted(reason),
                 () = reply.closed() => return Finish::CallerGone,
             }

@@ -44,7 +44,10 @@ pub enum Ended {
     /// The process ended by itself.
     Exited(Exit),
     /// The deadline passed and everything was killed.
-    Deadline,
+    Deadline {
+        /// The code had begun. A kernel that is still getting ready has not begun it.
+        started: bool,
+    },
     /// It was ended from outside.
     Interrupted(Interruption),
 }

@@ -64,7 +64,7 @@ async fn watch(tree: &Tree, output: &mut Output, run: &mut Run) -> Ended {
             () = output.read() => {}
             () = sleep_until(run.deadline) => {
                 tree.kill();
-                return Ended::Deadline;
+                return Ended::Deadline { started: true };
             }
             interruption = interrupted(&mut run.interruption) => {
                 tree.kill();

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use hearth_browser::Viewport;
 use thiserror::Error;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::auth::Keys;
 
@@ -185,9 +187,13 @@ fn parse_public_url(text: &str) -> Result<String, ConfigError> {
     let scheme = scheme.ok_or_else(|| error("does not start with http:// or https://"))?;
     let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
     let authority = authority.ok_or_else(|| error("has no plain host"))?;
+    let port = authority.as_str().rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+    if port.is_some_and(|port| port.parse::<u16>().is_err()) {
+        return Err(error("has a port that does not exist"));
+    }
     // The official Python client drops a path from its base URL, so one here could not work for everybody.
     if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
-        return Err(error("has a path, and Hearth is served at the root of an origin"));
+        return Err(error("has a path or a query, and Hearth is served at the root of an origin"));
     }
     Ok(format!("{scheme}://{authority}"))
 }
@@ -290,9 +296,9 @@ fn parse_number(name: &str, text: &str, least: usize, most: usize) -> Result<usi
 
 fn parse_log(settings: &Settings) -> Result<LogConfig, ConfigError> {
     let filter = or_default(&settings.log, "info").to_owned();
-    if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&filter) {
+    if !is_log_filter(&filter) {
         return Err(ConfigError(format!(
-            "HEARTH_LOG: {filter:?} is no log filter such as info or hearth_browser=debug: {error}"
+            "HEARTH_LOG: {filter:?} is neither error, warn, info, debug, trace or off nor a filter such as info,hearth_browser=debug"
         )));
     }
     let json = match or_default(&settings.log_format, "text") {
@@ -301,6 +307,22 @@ fn parse_log(settings: &Settings) -> Result<LogConfig, ConfigError> {
         other => return Err(ConfigError(format!("HEARTH_LOG_FORMAT: {other:?} is neither text nor json"))),
     };
     Ok(LogConfig { filter, json })
+}
+
+/// Stricter than the library, which takes every word for the name of a module, a misspelt level too.
+fn is_log_filter(filter: &str) -> bool {
+    let is_level = |text: &str| text.parse::<LevelFilter>().is_ok() && !text.is_empty();
+    let is_directive = |text: &str| match text.rsplit_once('=') {
+        Some((target, level)) => !target.trim().is_empty() && is_level(level.trim()),
+        None => is_level(text.trim()),
+    };
+    filter.split(',').all(is_directive) && EnvFilter::builder().parse(filter).is_ok()
+}
+
+/// The name of a `HEARTH_*` variable whose value is no text, if there is one.
+pub(crate) fn variable_that_is_no_text() -> Option<String> {
+    let mut variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    variables.find(|(name, value)| name.starts_with("HEARTH_") && value.to_str().is_none()).map(|(name, _)| name)
 }
 
 /// `HEARTH_*` variables that no setting has: most often a misspelt one.
@@ -340,9 +362,14 @@ mod tests {
     fn a_public_url_is_an_origin() {
         assert_eq!(parse_public_url("https://h.example/").expect("fine"), "https://h.example");
         assert_eq!(parse_public_url("http://10.0.0.5:3010").expect("fine"), "http://10.0.0.5:3010");
-        for text in
-            ["h.example", "ftp://h.example", "https://h.example/path", "https://u:p@h.example", "https://h.example/?q"]
-        {
+        for text in [
+            "h.example",
+            "ftp://h.example",
+            "https://h.example/path",
+            "https://u:p@h.example",
+            "https://h.example/?q",
+            "https://h.example:99999",
+        ] {
             assert!(parse_public_url(text).is_err(), "{text}");
         }
     }
@@ -352,6 +379,16 @@ mod tests {
         assert_eq!(plan_max_sessions(0), 1);
         assert_eq!(plan_max_sessions(2 << 30), 2);
         assert_eq!(plan_max_sessions(24 << 30), 46);
+    }
+
+    #[test]
+    fn a_log_filter_that_means_nothing_is_refused() {
+        for filter in ["info", "OFF", "warn,hearth_browser=debug", "hearth_server::router=trace"] {
+            assert!(is_log_filter(filter), "{filter}");
+        }
+        for filter in ["inof", "", "hearth=", "=debug", "info,", "hearth_browser=loud"] {
+            assert!(!is_log_filter(filter), "{filter}");
+        }
     }
 
     #[test]

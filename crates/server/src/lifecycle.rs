@@ -16,7 +16,7 @@ use hearth_confine::Launcher;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +31,9 @@ const ANSWERS_BOUND: Duration = Duration::from_secs(2);
 
 /// How long an orderly stop may take; what is left then ends by its lifelines.
 const STOP_BOUND: Duration = Duration::from_secs(14);
+
+/// Whoever signals a process and its group signals it twice; that is one wish.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 /// Our own executable, also after its file was replaced by a newer one.
 const SHIM: &str = "/proc/self/exe";
@@ -91,7 +94,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
             }
         }
         // What is left ends with us: every shim sees its lifeline close.
-        () = signals.next() => tracing::warn!("stopped at once by a second signal"),
+        () = signals.next_after(SAME_SIGNAL) => tracing::warn!("stopped at once by a second signal"),
     }
     Ok(())
 }
@@ -132,10 +135,11 @@ async fn find_user_agent(config: &Config, tracker: &TaskTracker) -> anyhow::Resu
 fn announce(address: SocketAddr, keyless: bool, max_sessions: usize) {
     let version = env!("CARGO_PKG_VERSION");
     let key = if keyless { "" } else { " -H \"Authorization: Bearer $HEARTH_KEY\"" };
+    let hint = if keyless { "" } else { ", with a key of yours in HEARTH_KEY" };
     let host =
         if address.ip().is_unspecified() { SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())) } else { address };
     let text = format!(
-        r#"Hearth {version} is ready at http://{host} (up to {max_sessions} sessions). Try it:
+        r#"Hearth {version} is ready at http://{host} (up to {max_sessions} sessions). Try it{hint}:
 
   ID=$(curl -s{key} -X POST http://{host}/v2/interact | sed 's/.*"id":"\([^"]*\)".*/\1/')
   curl -s{key} http://{host}/v2/interact/$ID/execute -H 'Content-Type: application/json' \
@@ -159,6 +163,14 @@ impl Signals {
     fn listen() -> anyhow::Result<Signals> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Signals { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// The next one that does not come within `pause` from now.
+    async fn next_after(&mut self, pause: Duration) {
+        let from = Instant::now() + pause;
+        while Instant::now() < from {
+            self.next().await;
+        }
     }
 
     async fn next(&mut self) {

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use hearth_server::commands::Cli;
 
 fn main() -> ExitCode {
@@ -11,5 +10,5 @@ fn main() -> ExitCode {
     if arguments.nth(1).is_some_and(|argument| argument == hearth_confine::SHIM_ARGUMENT) {
         return ExitCode::from(u8::try_from(hearth_confine::run_shim()).unwrap_or(1));
     }
-    Cli::parse().run()
+    Cli::read().map_or_else(|code| code, Cli::run)
 }

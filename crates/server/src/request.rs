@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use http_body_util::BodyExt;
@@ -57,6 +57,13 @@ impl FromRequest<AppState> for ApiRequest {
 
 async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, ApiError> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > MAX_BODY_BYTES) {
+        let waits_for_leave = headers.contains_key(EXPECT);
+        // Either it has not begun to send, or it would send more than we care to throw away.
+        if waits_for_leave || announced > Some(MAX_BODY_BYTES + MAX_DISCARDED_BYTES) {
+            return Err(ApiError::TooLarge);
+        }
+    }
     let deadline = Instant::now() + BODY_BOUND;
     let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(MAX_BODY_BYTES));
     let mut received = 0;

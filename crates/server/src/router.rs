@@ -46,7 +46,7 @@ pub(crate) fn public(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), refuse_foreign_hosts))
         .layer(CatchPanicLayer::custom(|_| ApiError::Internal("a handler panicked".to_owned()).into_response()))
         .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .with_state(state)
 }
@@ -59,9 +59,10 @@ pub(crate) fn internal(state: AppState) -> Router {
 /// Without keys every web page that a user opens could call us under a name that it points at loopback; the
 /// `Host` header is what tells such a call (DNS rebinding).
 async fn refuse_foreign_hosts(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
-    let host = host.or_else(|| request.uri().authority().map(Authority::as_str));
-    if state.keys().is_empty() && !host.is_some_and(is_loopback_host) {
+    let named = request.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
+    let hosts: Vec<&str> = named.chain(request.uri().authority().map(Authority::as_str)).collect();
+    let local = !hosts.is_empty() && hosts.into_iter().all(is_loopback_host);
+    if state.keys().is_empty() && !local {
         return ApiError::ForeignHost.into_response();
     }
     next.run(request).await

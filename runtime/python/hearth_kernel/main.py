@@ -1,7 +1,7 @@
 """The kernel's loop: what each frame means, and how the process ends.
 
     runner → kernel   {"op":"attach","endpoint":…}   {"op":"run","id","code","target","limit"}
-    kernel → runner   {"op":"ready"}   {"op":"done","id","value","error","truncated"}   {"op":"failed","id","message"}
+    kernel → runner   {"op":"ready"}   {"op":"started","id"}   {"op":"done","id","value","error","truncated"}   {"op":"failed","id","message"}
 
 Before `done` is sent everything that the cell printed has been written to fds 1 and 2.
 """
@@ -93,6 +93,7 @@ class Kernel:
         # Warnings that are only noticed in this module count as new in each cell.
         globals().pop("__warningregistry__", None)
         value = error = None
+        self._channel.send({"op": "started", "id": id_})
         try:
             result = await self._cells.run(frame["code"], f"execute-{id_}.py")
             value = values.text_of(result)

@@ -19,6 +19,8 @@ struct TargetInfo<'a> {
     context: Option<Cow<'a, str>>,
     #[serde(borrow)]
     subtype: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    url: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -96,13 +98,23 @@ impl Broker {
                     && target.subtype.is_none()
                 {
                     state.tabs.opened(&target.id, target.context.as_deref());
+                    state.tabs.shows(&target.id, &target.url);
                     self.publish_tab(&state);
+                    drop(state);
+                    self.keep_session_on(&target.id);
+                }
+            }
+            "Target.targetInfoChanged" => {
+                if let Some(AboutTarget { target }) = read(message) {
+                    state.tabs.shows(&target.id, &target.url);
+                    self.tab_shows.send_replace(());
                 }
             }
             "Target.targetDestroyed" => {
                 if let Some(NamesTarget { target }) = read(message) {
                     state.tabs.closed(&target);
                     state.routes.unmark_crashed(&target);
+                    self.tab_shows.send_replace(());
                     self.publish_tab(&state);
                 }
             }

@@ -42,6 +42,8 @@ pub(crate) struct Broker {
     state: Mutex<State>,
     /// The current tab, for those who wait for a change of it. Written under `state`'s lock.
     current_tab: watch::Sender<Option<String>>,
+    /// Rung when a tab shows another address.
+    tab_shows: watch::Sender<()>,
     /// Everything that is measured starts here.
     started: Instant,
     /// Milliseconds from `started` to the last call of any client.
@@ -62,6 +64,7 @@ impl Broker {
             writer,
             state: Mutex::default(),
             current_tab: watch::Sender::default(),
+            tab_shows: watch::Sender::default(),
             started: Instant::now(),
             last_command_ms: AtomicU64::new(0),
         }
@@ -75,6 +78,39 @@ impl Broker {
     /// The current tab's target id, and its changes.
     pub(crate) fn current_tab(&self) -> watch::Receiver<Option<String>> {
         self.current_tab.subscribe()
+    }
+
+    /// The tabs of all contexts that have not crashed.
+    pub(crate) fn open_tabs(&self) -> Vec<String> {
+        let state = self.lock();
+        state.tabs.all().filter(|target| !state.routes.has_crashed(target)).map(str::to_owned).collect()
+    }
+
+    /// Our own session on a tab.
+    pub(crate) fn own_session_on(&self, target: &str) -> Option<String> {
+        self.lock().tabs.session_of(target).map(str::to_owned)
+    }
+
+    /// Whether a tab has no document yet.
+    pub(crate) fn is_blank(&self, target: &str) -> bool {
+        self.lock().tabs.is_blank(target)
+    }
+
+    /// Waits until a tab has a document, or is gone.
+    pub(crate) async fn has_document(&self, target: &str) {
+        let mut changes = self.tab_shows.subscribe();
+        while self.is_blank(target) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Attaches a session of our own to a tab while it still answers: one that comes later does not reach a page
+    /// whose script never ends. Nothing is enabled on it, so it costs nothing.
+    fn keep_session_on(&self, target: &str) {
+        let params = serde_json::json!({ "targetId": target, "flatten": true }).to_string();
+        let _ = self.send_own("Target.attachToTarget", &params, None, Pending::Tab(target.to_owned()));
     }
 
     pub(crate) fn default_context_has_a_tab(&self) -> bool {

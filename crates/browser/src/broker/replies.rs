@@ -29,6 +29,11 @@ impl Broker {
                 // When nobody waits any more the client comes back, is dropped, and has left.
                 let _ = waiter.send(Client::new(Arc::clone(self), id, outbox));
             }
+            Some(Pending::Tab(target)) => {
+                if let Some(session) = string_in(message.result, "sessionId") {
+                    state.tabs.attached(&target, session);
+                }
+            }
             Some(Pending::UnwantedContext) => {
                 drop(state);
                 if let Some(context) = string_in(message.result, "browserContextId") {

@@ -29,6 +29,8 @@ pub(crate) enum Pending {
     Own(oneshot::Sender<OwnReply>),
     /// A client that is about to be attached.
     Attach(oneshot::Sender<Client>),
+    /// The tab of that target id: it gets a session of our own.
+    Tab(String),
     /// Nobody, but the context that is being made has to go again: its client has left.
     UnwantedContext,
     /// Nobody.

@@ -65,9 +65,16 @@ impl Scene {
         assert_eq!(connection.message().await["params"]["sessionId"], session);
     }
 
-    fn tab_opens(&self, target: &str, context: &str) {
+    /// A tab opens, and the broker attaches a session of its own to it.
+    fn tab_opens(&mut self, target: &str, context: &str) {
         self.browser_says(&json!({"method": "Target.targetCreated", "params": {"targetInfo": {
             "targetId": target, "type": "page", "browserContextId": context}}}));
+        let attach = self.command();
+        assert_eq!(
+            (&attach["method"], &attach["params"]["targetId"]),
+            (&json!("Target.attachToTarget"), &json!(target))
+        );
+        self.browser_says(&json!({"id": attach["id"], "result": {"sessionId": format!("own-{target}")}}));
     }
 
     fn current_tab(&self) -> Option<String> {

@@ -1,5 +1,6 @@
 //! `hearth serve`.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -8,13 +9,14 @@ use crate::config::{Config, ConfigError, Settings};
 use crate::{lifecycle, telemetry};
 
 /// `EX_CONFIG` of `sysexits.h`.
-const EXIT_CONFIG: u8 = 78;
+pub(super) const EXIT_CONFIG: u8 = 78;
 
 pub(super) fn run(settings: &Settings) -> ExitCode {
     match serve(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hearth: {error:#}");
+            // Nobody may be there to read it.
+            let _ = writeln!(std::io::stderr(), "hearth: {error:#}");
             let config = error.downcast_ref::<ConfigError>().is_some();
             ExitCode::from(if config { EXIT_CONFIG } else { 1 })
         }

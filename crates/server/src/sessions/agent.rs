@@ -58,22 +58,19 @@ impl Agent {
         Agent { folder, daemon: Mutex::new(None) }
     }
 
-    /// A daemon that listens: the one that is there, or a new one that starts on the tab `target`.
-    pub async fn acquire(
+    /// The daemon that is there, if it lives.
+    pub fn take_running(&self) -> Option<AgentUse<'_>> {
+        let known = self.daemon.lock().unwrap_or_else(PoisonError::into_inner).take();
+        known.filter(Tree::is_running).map(|daemon| AgentUse { agent: self, daemon: Some(daemon) })
+    }
+
+    /// A new daemon, which listens and starts on the tab `target`.
+    pub async fn start(
         &self,
         launcher: &Launcher,
         programs: &Programs,
         target: &str,
     ) -> Result<AgentUse<'_>, AgentError> {
-        let known = self.daemon.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let daemon = match known.filter(Tree::is_running) {
-            Some(daemon) => daemon,
-            None => self.start(launcher, programs, target).await?,
-        };
-        Ok(AgentUse { agent: self, daemon: Some(daemon) })
-    }
-
-    async fn start(&self, launcher: &Launcher, programs: &Programs, target: &str) -> Result<Tree, AgentError> {
         for entry in fs::read_dir(&self.folder)? {
             // Left by the one before; a socket without a listener would make the CLI start its own.
             fs::remove_file(entry?.path())?;
@@ -89,7 +86,10 @@ impl Agent {
             _ = daemon.exited() => return Err(AgentError::Ended),
         };
         match listening {
-            Ok(outcome) => outcome.map(|()| daemon).map_err(AgentError::Files),
+            Ok(outcome) => {
+                outcome?;
+                Ok(AgentUse { agent: self, daemon: Some(daemon) })
+            }
             Err(_) => Err(AgentError::Silent),
         }
     }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_confine::Exit;
 use hearth_contract::{DestroyedReason, ExecuteRequest, ExecuteResponse, Language};
 use hearth_runner::{Ended, Kernel, Outcome, Run, RunError, run_shell};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
+use super::agent::AgentUse;
 use super::live::Live;
 use super::session::Session;
 use crate::error::ApiError;
@@ -23,6 +25,20 @@ struct Execution<'a> {
     max_output_bytes: usize,
     /// The session's current tab.
     target: String,
+}
+
+/// Why there is no outcome.
+enum NotRun {
+    /// The timeout passed during the preparations.
+    TooLate,
+    /// Something that the code needs could not be had.
+    Failed(RunError),
+}
+
+impl From<RunError> for NotRun {
+    fn from(error: RunError) -> NotRun {
+        NotRun::Failed(error)
+    }
 }
 
 impl Session {
@@ -42,7 +58,11 @@ impl Session {
             Language::Bash => execution.run_in_shell(&live).await,
             Language::Node | Language::Python => execution.run_in_kernel(&live, turn).await,
         };
-        let outcome = outcome.map_err(|error| self.not_started(&live, &error))?;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(NotRun::TooLate) => killed_before_it_began(),
+            Err(NotRun::Failed(error)) => return Err(self.not_started(&live, &error)),
+        };
         tracing::info!(
             session = %self.id(),
             language = request.language.as_str(),
@@ -76,29 +96,42 @@ impl Execution<'_> {
             source: self.request.code.clone(),
             deadline: self.deadline,
             max_output_bytes: self.max_output_bytes,
-            target: Some(self.target.clone()),
+            // Getting ready may have closed the tab that was the current one before.
+            target: live.browser.current_tab().or_else(|| Some(self.target.clone())),
             interruption: live.interruption.subscribe(),
         }
     }
 
     /// What comes before the code counts against its timeout, too.
-    async fn in_time<T>(&self, preparation: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
-        let late = || RunError::Unable("the timeout passed before it could start".to_owned());
-        timeout_at(self.deadline, preparation).await.unwrap_or_else(|_| Err(late()))
+    async fn in_time<T>(&self, preparation: impl Future<Output = Result<T, RunError>>) -> Result<T, NotRun> {
+        match timeout_at(self.deadline, preparation).await {
+            Ok(prepared) => Ok(prepared?),
+            Err(_) => Err(NotRun::TooLate),
+        }
     }
 
-    async fn run_in_shell(&self, live: &Live) -> Result<Outcome, RunError> {
-        let acquire = live.agent.acquire(&live.launcher, &live.programs, &self.target);
-        let agent = self.in_time(async { acquire.await.map_err(|error| RunError::Unable(error.to_string())) });
-        let agent = agent.await?;
+    async fn run_in_shell(&self, live: &Live) -> Result<Outcome, NotRun> {
+        let agent = self.in_time(async { Ok(self.agent(live).await) }).await?;
         let outcome = run_shell(&live.launcher, live.programs.plan_shell(), self.run(live)).await?;
-        if let Ended::Exited(_) = outcome.ended {
+        if let (Ended::Exited(_), Some(agent)) = (&outcome.ended, agent) {
             agent.finished();
         }
         Ok(outcome)
     }
 
-    async fn run_in_kernel(&self, live: &Arc<Live>, turn: OwnedSemaphorePermit) -> Result<Outcome, RunError> {
+    /// The daemon behind the agent-browser command. Bash works without it, for instance to make room on a full
+    /// disk; the command then starts a daemon of its own that ends with the shell.
+    async fn agent<'a>(&self, live: &'a Live) -> Option<AgentUse<'a>> {
+        if let Some(agent) = live.agent.take_running() {
+            return Some(agent);
+        }
+        live.browser.wake_silent_tabs().await;
+        let target = live.browser.current_tab().unwrap_or_else(|| self.target.clone());
+        let started = live.agent.start(&live.launcher, &live.programs, &target).await;
+        started.inspect_err(|error| tracing::warn!(%error, "a shell has no agent-browser daemon")).ok()
+    }
+
+    async fn run_in_kernel(&self, live: &Arc<Live>, turn: OwnedSemaphorePermit) -> Result<Outcome, NotRun> {
         let place = live.places.of(self.request.language);
         let mut attempt = 1;
         loop {
@@ -114,14 +147,26 @@ impl Execution<'_> {
                 }
                 outcome => {
                     replace_kernel(live, self.request.language, turn);
-                    return outcome;
+                    return Ok(outcome?);
                 }
             }
         }
     }
 }
 
+fn killed_before_it_began() -> Outcome {
+    Outcome {
+        stdout: String::new(),
+        stderr: String::new(),
+        ended: Ended::Deadline { started: false },
+        truncated: false,
+        duration: Duration::ZERO,
+    }
+}
+
 async fn start_kernel(live: &Live, language: Language) -> Result<Kernel, RunError> {
+    // A kernel connects as soon as it is up, and a tab that does not answer would keep it waiting.
+    live.browser.wake_silent_tabs().await;
     match live.programs.plan_kernel(language) {
         Some(program) => Kernel::start(&live.launcher, &live.tasks, program).await,
         None => Err(RunError::Unable(format!("{} has no kernel", language.as_str()))),
@@ -155,8 +200,12 @@ fn plan_response(outcome: Outcome, timeout_seconds: u32, browser_dead: bool) -> 
             };
             (value, 1, Some(error), false)
         }
+        Ended::Exited(Exit::Lost) => (None, Exit::Lost.shell_code(), Some(ExecuteResponse::lost_error()), false),
         Ended::Exited(exit) => (None, exit.shell_code(), None, false),
-        Ended::Deadline => (None, 137, Some(ExecuteResponse::timeout_error(timeout_seconds)), true),
+        Ended::Deadline { started: true } => (None, 137, Some(ExecuteResponse::timeout_error(timeout_seconds)), true),
+        Ended::Deadline { started: false } => {
+            (None, 137, Some(ExecuteResponse::early_timeout_error(timeout_seconds)), true)
+        }
         Ended::Interrupted(interruption) => (None, interruption.exit_code, Some(interruption.reason), false),
     };
     let Outcome { stdout, stderr, truncated, .. } = outcome;

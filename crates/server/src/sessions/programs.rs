@@ -59,6 +59,8 @@ impl Programs {
             // What a killed program printed is in its answer only if it did not sit in a buffer.
             ("PYTHONUNBUFFERED", "1"),
             ("PIP_TARGET", &self.packages),
+            // Without it pip leaves a package in that folder as it is when another version is asked for.
+            ("PIP_UPGRADE", "1"),
             ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
             ("PIP_ROOT_USER_ACTION", "ignore"),
         ]
