@@ -134,8 +134,8 @@ async fn find_user_agent(config: &Config, tracker: &TaskTracker) -> anyhow::Resu
 /// Tells people, and tests, where the server is.
 fn announce(address: SocketAddr, keyless: bool, max_sessions: usize) {
     let version = env!("CARGO_PKG_VERSION");
-    let key = if keyless { "" } else { " -H \"Authorization: Bearer $HEARTH_KEY\"" };
-    let hint = if keyless { "" } else { ", with a key of yours in HEARTH_KEY" };
+    let key = if keyless { "" } else { " -H \"Authorization: Bearer $API_KEY\"" };
+    let hint = if keyless { "" } else { ", with a key of yours in $API_KEY" };
     let host =
         if address.ip().is_unspecified() { SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())) } else { address };
     let text = format!(
