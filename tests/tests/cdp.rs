@@ -15,7 +15,11 @@ use tokio::task::JoinSet;
 /// Runs a python program with the runtime's Playwright, outside of the server; its stdout.
 async fn run_playwright(code: &str, session: &Session) -> String {
     let python = repository().join("runtime/.installed/venv/bin/python");
-    let running = Command::new(python).arg("-c").arg(code).arg(session.cdp_url()).kill_on_drop(true).output();
+    // A client that does not close its browser leaves its artifacts folder in the temporary one.
+    let temporary = tempfile::tempdir().unwrap();
+    let mut client = Command::new(python);
+    client.arg("-c").arg(code).arg(session.cdp_url()).env("TMPDIR", temporary.path()).kill_on_drop(true);
+    let running = client.output();
     let output = tokio::time::timeout(Duration::from_mins(1), running).await.expect("the client ends").unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
