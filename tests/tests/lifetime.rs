@@ -159,6 +159,16 @@ async fn sigterm_while_sessions_are_being_created_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_signal_that_comes_twice_is_one_wish() {
+    let mut server = TestServer::start().await;
+    busy_session(&server).await;
+    server.processes();
+    server.signal(Signal::SIGTERM);
+    server.signal(Signal::SIGINT);
+    server.ended_by_itself().await;
+}
+
+#[tokio::test]
 async fn sigint_stops_the_server_like_sigterm() {
     let mut server = TestServer::start().await;
     busy_session(&server).await;
