@@ -67,8 +67,8 @@ impl Browser {
     }
 
     /// Sees to it that every tab answers, since a client that connects waits for all of them: a script that never
-    /// ends is ended (in a tab that is silent for two seconds), and a tab that stays silent is closed. A
-    /// millisecond when nothing is wrong.
+    /// ends is ended (in a tab that is silent for two seconds), and a tab that stays silent is closed. One
+    /// round trip when nothing is wrong.
     pub async fn wake_silent_tabs(&self) {
         self.inner.broker.wake_silent_tabs().await;
     }

@@ -165,11 +165,6 @@ impl ExecuteResponse {
     pub fn lost_error() -> String {
         "The process that ran the code was lost".to_owned()
     }
-
-    /// The code's exit status; 0 is success.
-    pub fn exit_code(&self) -> i32 {
-        self.exit_code
-    }
 }
 
 fn fallback_error(stderr: &str) -> String {
