@@ -5,6 +5,7 @@
 //! - [`Api`] and [`Session`] speak HTTP to it, [`Reply`] and [`Execution`] are what comes back;
 //! - [`Site`] is a small web site on loopback for pages to open and for running code to send word to a test;
 //! - [`process`] reads `/proc`, [`cdp`] is a raw WebSocket client of a session's `cdpUrl`;
+//! - [`document`] has tests write what documents say of them;
 //! - [`eventually`] is the one place that polls.
 //!
 //! The harness must not know the server's crates: it sees what any client and any neighbour on the machine sees.
@@ -13,6 +14,7 @@
 
 mod api;
 pub mod cdp;
+pub mod document;
 mod eventually;
 mod execution;
 mod output;
