@@ -66,9 +66,18 @@ impl CdpClient {
         }
     }
 
-    /// Waits until the server has closed the connection; panics after `deadline`.
-    pub async fn closed(mut self, deadline: Duration) {
-        let draining = async { while let Some(Ok(_)) = self.socket.next().await {} };
-        tokio::time::timeout(deadline, draining).await.expect("the server closes the connection");
+    /// Waits until the server has closed the connection, and gives back the code and the reason of its close frame if
+    /// there was one; panics after `deadline`.
+    pub async fn closed(mut self, deadline: Duration) -> Option<(u16, String)> {
+        let draining = async {
+            let mut said = None;
+            while let Some(Ok(message)) = self.socket.next().await {
+                if let Message::Close(Some(frame)) = message {
+                    said = Some((frame.code.into(), frame.reason.as_str().to_owned()));
+                }
+            }
+            said
+        };
+        tokio::time::timeout(deadline, draining).await.expect("the server closes the connection")
     }
 }

@@ -7,7 +7,8 @@ use tokio::sync::Semaphore;
 
 use crate::broker::Broker;
 use crate::broker::client::Client;
-use crate::own::BrowserError;
+use crate::broker::routes::Root;
+use crate::own::{BrowserError, Identity, Target};
 use crate::supervise::{DeathReason, Supervised};
 
 /// How long a browser may take to end after it was asked to; then it is killed.
@@ -91,7 +92,23 @@ impl Browser {
     /// Attaches a client: when this returns, the browser has answered, and a tab is there for it to find.
     pub async fn attach(&self) -> Result<Client, BrowserError> {
         self.ensure_tab().await?;
-        self.inner.broker.attach().await
+        self.inner.broker.attach(Root::Browser).await
+    }
+
+    /// Attaches a client to one target only, as Chromium's own `/devtools/page/` does.
+    /// [`BrowserError::Refused`] when there is no such target.
+    pub async fn attach_to(&self, target: &str) -> Result<Client, BrowserError> {
+        self.inner.broker.attach(Root::Target(target.to_owned())).await
+    }
+
+    /// What the browser says that it is.
+    pub async fn identity(&self) -> Result<Identity, BrowserError> {
+        self.inner.broker.identity().await
+    }
+
+    /// Everything in the browser that a client may attach to.
+    pub async fn targets(&self) -> Result<Vec<Target>, BrowserError> {
+        self.inner.broker.targets().await
     }
 
     /// Asks the browser to end, which saves cookies, waits five seconds for it, and kills it if it must.

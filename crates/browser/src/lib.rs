@@ -31,6 +31,6 @@ mod version;
 pub use broker::client::{Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES, Outgoing};
 pub use browser::Browser;
 pub use launch::{LaunchError, LaunchSpec, Viewport};
-pub use own::BrowserError;
+pub use own::{BrowserError, Identity, Target};
 pub use supervise::DeathReason;
 pub use version::{ProbeError, Version, probe};

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use chromiumoxide_cdp::cdp::browser_protocol::browser::{
-    CloseParams, GetWindowForTargetParams, SetContentsSizeParams, SetDownloadBehaviorBehavior,
+    CloseParams, GetVersionParams, GetWindowForTargetParams, SetContentsSizeParams, SetDownloadBehaviorBehavior,
     SetDownloadBehaviorParams,
 };
 use chromiumoxide_cdp::cdp::browser_protocol::page::GetLayoutMetricsParams;
 use chromiumoxide_cdp::cdp::browser_protocol::target::{
-    AttachToTargetParams, CreateTargetParams, DetachFromTargetParams, SetDiscoverTargetsParams,
+    AttachToTargetParams, CreateTargetParams, DetachFromTargetParams, GetTargetsParams, SetDiscoverTargetsParams,
+    TargetInfo,
 };
 use chromiumoxide_types::Command;
 use serde::Deserialize;
@@ -18,7 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::broker::Broker;
 use crate::broker::client::Client;
-use crate::broker::routes::Pending;
+use crate::broker::routes::{Pending, Root};
 use crate::launch::Viewport;
 use crate::pipe::NotTaken;
 
@@ -58,6 +59,34 @@ pub enum BrowserError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+}
+
+/// What a running browser says that it is, in the words of CDP's `Browser.getVersion`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Name and version, such as `HeadlessChrome/156.0.8078.79`.
+    pub product: String,
+    /// Of CDP.
+    pub protocol_version: String,
+    /// Of the source, with an `@` before it.
+    pub revision: String,
+    /// What pages and servers are told.
+    pub user_agent: String,
+    /// Of V8.
+    pub js_version: String,
+}
+
+/// Something that a client may attach to: a page, a frame of another site, a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// CDP's target id.
+    pub id: String,
+    /// CDP's type: `page`, `iframe`, `worker`, `service_worker`, …
+    pub kind: String,
+    /// From the page.
+    pub title: String,
+    /// Where it is.
+    pub url: String,
 }
 
 impl From<NotTaken> for BrowserError {
@@ -114,15 +143,42 @@ impl Broker {
         self.call(None, CloseParams {}).await.map(drop)
     }
 
-    /// Gives a new client its browser-level session.
-    pub(crate) async fn attach(self: &std::sync::Arc<Self>) -> Result<Client, BrowserError> {
-        let method = "Target.attachToBrowserTarget";
-        let client = self.request_client()?;
+    /// Gives a new client its root session.
+    pub(crate) async fn attach(&self, root: Root) -> Result<Client, BrowserError> {
+        let method = "attaching a client".to_owned();
+        let client = self.request_client(root)?;
         match tokio::time::timeout(COMMAND_BOUND, client).await {
-            Ok(Ok(client)) => Ok(client),
+            Ok(Ok(Ok(client))) => Ok(client),
+            Ok(Ok(Err(error))) => Err(BrowserError::Refused { method, message: message_of(&error) }),
             Ok(Err(_)) => Err(BrowserError::Gone),
-            Err(_) => Err(BrowserError::TimedOut { method: method.to_owned(), bound: COMMAND_BOUND }),
+            Err(_) => Err(BrowserError::TimedOut { method, bound: COMMAND_BOUND }),
         }
+    }
+
+    /// The browser's own word on what it is.
+    pub(crate) async fn identity(&self) -> Result<Identity, BrowserError> {
+        let version = self.call(None, GetVersionParams {}).await?;
+        Ok(Identity {
+            product: version.product,
+            protocol_version: version.protocol_version,
+            revision: version.revision,
+            user_agent: version.user_agent,
+            js_version: version.js_version,
+        })
+    }
+
+    /// Everything in the browser that a client may attach to. Chromium leaves itself and its tab targets out;
+    /// parts of its own interface and pages that are only being prepared are left out here.
+    pub(crate) async fn targets(&self) -> Result<Vec<Target>, BrowserError> {
+        let targets = self.call(None, GetTargetsParams::default()).await?.target_infos;
+        let shown = targets.into_iter().filter(|target| target.r#type != "browser_ui" && target.subtype.is_none());
+        let plain = |target: TargetInfo| Target {
+            id: target.target_id.inner().clone(),
+            kind: target.r#type,
+            title: target.title,
+            url: target.url,
+        };
+        Ok(shown.map(plain).collect())
     }
 
     pub(crate) async fn call<C: Command>(

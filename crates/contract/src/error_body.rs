@@ -63,6 +63,11 @@ impl ErrorBody {
         Self::new("Forbidden.")
     }
 
+    /// A client asked for a tab, frame or worker that is not there.
+    pub fn target_not_found(target: &str) -> Self {
+        Self::new(format!("There is no target {target} in this session's browser; /json/list names those that are."))
+    }
+
     /// Code was to run in a session that has ended.
     pub fn destroyed() -> Self {
         Self::new("Browser session has been destroyed.")
@@ -88,6 +93,11 @@ impl ErrorBody {
     /// The session's browser takes no client. `reason` says why.
     pub fn browser_unreachable(reason: &str) -> Self {
         Self::new(format!("The browser cannot be reached: {reason}"))
+    }
+
+    /// The session's browser is gone; nobody asked it to end.
+    pub fn browser_crashed() -> Self {
+        Self::new("The browser of this session ended unexpectedly, and the session with it. Create a new session.")
     }
 
     /// The code could not be started, and was not. `reason` says why.
@@ -132,7 +142,9 @@ impl ErrorBody {
 
     /// The path is a WebSocket's and the request is no upgrade.
     pub fn upgrade_required() -> Self {
-        Self::new("This address is a WebSocket: connect to it with an upgrade request")
+        Self::new(
+            "This address is a WebSocket: connect to it with an upgrade request, or append /json/version to its path",
+        )
     }
 
     /// A fault of the server itself; the log says more.

@@ -35,6 +35,8 @@ pub(crate) enum ApiError {
     SessionNotFound,
     /// Another team's session.
     Forbidden,
+    /// No such target in the session's browser.
+    TargetNotFound(String),
     /// The session has ended.
     SessionDestroyed,
     /// There are as many sessions as may be.
@@ -45,6 +47,8 @@ pub(crate) enum ApiError {
     BrowserUnavailable(String),
     /// The session's browser takes no client.
     BrowserUnreachable(String),
+    /// The session's browser ended unexpectedly, and somebody wants to connect to it.
+    BrowserCrashed,
     /// The code could not be started, and was not. The reason may hold what user code wrote, so it is for the
     /// caller alone.
     ExecutionUnavailable(String),
@@ -71,6 +75,7 @@ impl ApiError {
             ApiError::ForeignHost => (StatusCode::FORBIDDEN, ErrorBody::foreign_host(), None),
             ApiError::SessionNotFound => (StatusCode::NOT_FOUND, ErrorBody::not_found(), None),
             ApiError::Forbidden => (StatusCode::FORBIDDEN, ErrorBody::forbidden(), None),
+            ApiError::TargetNotFound(target) => (StatusCode::NOT_FOUND, ErrorBody::target_not_found(&target), None),
             ApiError::SessionDestroyed => (StatusCode::GONE, ErrorBody::destroyed(), None),
             ApiError::LimitReached => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorBody::limit_reached(), Some(FULL_RETRY_SECONDS))
@@ -85,6 +90,7 @@ impl ApiError {
             ApiError::BrowserUnreachable(reason) => {
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::browser_unreachable(&reason), None)
             }
+            ApiError::BrowserCrashed => (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::browser_crashed(), None),
             ApiError::ExecutionUnavailable(reason) => {
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::execution_unavailable(&reason), None)
             }

@@ -13,7 +13,7 @@ use tower_http::trace::TraceLayer;
 
 use crate::auth::is_loopback_host;
 use crate::error::ApiError;
-use crate::handlers::{create_session, delete_session, execute, health, list_sessions, open_cdp, show_session};
+use crate::handlers::{cdp, create_session, delete_session, execute, health, list_sessions, show_session};
 use crate::state::AppState;
 
 /// Two names for one thing: SDKs and the CLI call `browser`, the API reference says `interact`.
@@ -21,7 +21,17 @@ const PREFIXES: [&str; 2] = ["/v2/browser", "/v2/interact"];
 
 /// Everything that is served to clients.
 pub(crate) fn public(state: AppState) -> Router {
-    let mut router = Router::new().route("/health", get(health::health)).route("/cdp/{id}", get(open_cdp::open_public));
+    let mut router = Router::new()
+        .route("/health", get(health::health))
+        .route("/cdp/{id}", get(cdp::open::browser))
+        .route("/cdp/{id}/", get(cdp::open::browser))
+        .route("/cdp/{id}/devtools/page/{target}", get(cdp::open::target))
+        .route("/cdp/{id}/json/version", get(cdp::describe::version))
+        .route("/cdp/{id}/json/version/", get(cdp::describe::version))
+        .route("/cdp/{id}/json", get(cdp::describe::list))
+        .route("/cdp/{id}/json/", get(cdp::describe::list))
+        .route("/cdp/{id}/json/list", get(cdp::describe::list))
+        .route("/cdp/{id}/json/list/", get(cdp::describe::list));
     for prefix in PREFIXES {
         let sessions = || post(create_session::create_session).get(list_sessions::list_sessions);
         let session = || get(show_session::show_session).delete(delete_session::delete_session);
@@ -53,7 +63,7 @@ pub(crate) fn public(state: AppState) -> Router {
 
 /// What kernels and the agent-browser daemon connect to: browsers only, on a loopback listener of its own.
 pub(crate) fn internal(state: AppState) -> Router {
-    Router::new().route("/cdp/{id}", get(open_cdp::open_internal)).with_state(state)
+    Router::new().route("/cdp/{id}", get(cdp::open::internal)).with_state(state)
 }
 
 /// Without keys every web page that a user opens could call us under a name that it points at loopback; the

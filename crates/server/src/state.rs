@@ -49,13 +49,18 @@ impl AppState {
         if session.status() == SessionStatus::Destroyed {
             return String::new();
         }
+        format!("{}?token={}", self.cdp_base(session, headers), session.token().as_str())
+    }
+
+    /// The same without its token.
+    pub fn cdp_base(&self, session: &Session, headers: &HeaderMap) -> String {
         let origin = match &self.0.public_url {
             Some(url) => url.clone(),
             None => self.origin_of(headers),
         };
         // `http` becomes `ws` and `https` becomes `wss`.
         let rest = origin.strip_prefix("http").unwrap_or(&origin);
-        format!("ws{rest}/cdp/{}?token={}", session.id(), session.token().as_str())
+        format!("ws{rest}/cdp/{}", session.id())
     }
 
     fn origin_of(&self, headers: &HeaderMap) -> String {

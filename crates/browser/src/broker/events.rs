@@ -137,8 +137,9 @@ impl Broker {
                 let root = read(message).map(|NamesSession { session }| session);
                 let client = root.and_then(|root| state.routes.client_of_root(&root));
                 drop(state);
-                if let Some(client) = client {
-                    self.end_client(client, 1001, "the browser has ended this connection");
+                if let Some((client, is_browser)) = client {
+                    let why = if is_browser { "the browser has ended this connection" } else { "the tab was closed" };
+                    self.end_client(client, 1001, why);
                 }
             }
             _ => {}

@@ -23,14 +23,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
 use tokio::sync::{oneshot, watch};
 
 use self::client::{Client, Outbox, TooSlow};
 use self::envelope::{Answer, BrowserMessage, ClientCall, NO_SESSION, REFUSED};
 use self::policy::{Rule, Watch, string_in};
-use self::routes::{ClientCallInFlight, ClientId, NoRoute, Pending, Routes, Unanswered};
+use self::routes::{ClientCallInFlight, ClientId, NoRoute, Pending, Root, Routes, Unanswered};
 use crate::pipe::{NotTaken, PipeWriter};
 use crate::tabs::Tabs;
+
+/// A client that comes, or why it does not.
+pub(crate) type AttachReply = oneshot::Receiver<Result<Client, Box<RawValue>>>;
 
 /// What clients are told about a session that is not there, in Chromium's words.
 const NO_SESSION_MESSAGE: &str = "Session with given id not found.";
@@ -147,10 +151,16 @@ impl Broker {
         self.lock().routes.take_pending(id);
     }
 
-    /// Asks for a browser-level session for a new client; it comes through the channel.
-    pub(crate) fn request_client(&self) -> Result<oneshot::Receiver<Client>, NotTaken> {
+    /// Asks for a root session for a new client; it comes through the channel, or the browser's error.
+    pub(crate) fn request_client(&self, root: Root) -> Result<AttachReply, NotTaken> {
         let (sender, receiver) = oneshot::channel();
-        self.send_own("Target.attachToBrowserTarget", "{}", None, Pending::Attach(sender))?;
+        let (method, params) = match &root {
+            Root::Browser => ("Target.attachToBrowserTarget", "{}".to_owned()),
+            Root::Target(target) => {
+                ("Target.attachToTarget", serde_json::json!({ "targetId": target, "flatten": true }).to_string())
+            }
+        };
+        self.send_own(method, &params, None, Pending::Attach(root, sender))?;
         Ok(receiver)
     }
 

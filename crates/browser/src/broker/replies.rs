@@ -21,13 +21,16 @@ impl Broker {
                 // A waiter that has given up is none.
                 let _ = waiter.send(own_reply(message));
             }
-            Some(Pending::Attach(waiter)) => {
-                let Some(root) = string_in(message.result, "sessionId") else { return };
-                let outbox = Arc::new(Outbox::default());
-                let id = state.routes.add_client(&root, Arc::clone(&outbox));
+            Some(Pending::Attach(root, waiter)) => {
+                let attached = own_reply(message).map(|result| {
+                    let session = string_in(Some(&result), "sessionId").unwrap_or_default();
+                    let outbox = Arc::new(Outbox::default());
+                    let id = state.routes.add_client(&session, root, Arc::clone(&outbox));
+                    Client::new(Arc::clone(self), id, outbox)
+                });
                 drop(state);
                 // When nobody waits any more the client comes back, is dropped, and has left.
-                let _ = waiter.send(Client::new(Arc::clone(self), id, outbox));
+                let _ = waiter.send(attached);
             }
             Some(Pending::Tab(target)) => {
                 if let Some(session) = string_in(message.result, "sessionId") {

@@ -27,14 +27,23 @@ pub(crate) enum Pending {
     Client(ClientCallInFlight),
     /// One of our own commands.
     Own(oneshot::Sender<OwnReply>),
-    /// A client that is about to be attached.
-    Attach(oneshot::Sender<Client>),
+    /// A client that is about to be attached, and what its root session is to be.
+    Attach(Root, oneshot::Sender<Result<Client, Box<RawValue>>>),
     /// The tab of that target id: it gets a session of our own.
     Tab(String),
     /// Nobody, but the context that is being made has to go again: its client has left.
     UnwantedContext,
     /// Nobody.
     Nobody,
+}
+
+/// What a client's root session is attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Root {
+    /// The browser as a whole.
+    Browser,
+    /// One target, by its id.
+    Target(String),
 }
 
 /// A client's call that has gone to the browser.
@@ -185,12 +194,16 @@ impl Routes {
     }
 
     /// A new client with its root session.
-    pub(crate) fn add_client(&mut self, root: &str, outbox: Arc<Outbox>) -> ClientId {
+    pub(crate) fn add_client(&mut self, root: &str, of: Root, outbox: Arc<Outbox>) -> ClientId {
         self.last_client += 1;
         let client = ClientId(self.last_client);
         let root: Arc<str> = root.into();
-        let target = self.announced.remove(&*root).unwrap_or_else(|| "".into());
-        let session = Session { client, parent: None, target, is_browser: true };
+        let is_browser = of == Root::Browser;
+        let target = match of {
+            Root::Browser => self.announced.remove(&*root).unwrap_or_else(|| "".into()),
+            Root::Target(target) => target.into(),
+        };
+        let session = Session { client, parent: None, target, is_browser };
         self.sessions.insert(Arc::clone(&root), session);
         self.clients.insert(client, ClientEntry { root, outbox, contexts: HashSet::new(), in_flight: 0 });
         client
@@ -234,9 +247,10 @@ impl Routes {
         self.take_calls(|call| dropped.contains(&call.on))
     }
 
-    /// The client whose root session this is.
-    pub(crate) fn client_of_root(&self, session: &str) -> Option<ClientId> {
-        self.sessions.get(session).filter(|session| session.parent.is_none()).map(|session| session.client)
+    /// The client whose root session this is, and whether the root is the browser as a whole.
+    pub(crate) fn client_of_root(&self, session: &str) -> Option<(ClientId, bool)> {
+        let session = self.sessions.get(session).filter(|session| session.parent.is_none())?;
+        Some((session.client, session.is_browser))
     }
 
     /// Removes a client with all its sessions and calls. None when it is gone already.

@@ -47,14 +47,14 @@ impl Scene {
 
     /// A client whose root session is `root`.
     async fn client(&mut self, root: &str) -> Connection {
-        let client = self.broker.request_client().expect("sent");
+        let client = self.broker.request_client(Root::Browser).expect("sent");
         let command = self.command();
         assert_eq!(command["method"], "Target.attachToBrowserTarget");
         self.browser_says(&json!({"method": "Target.attachedToTarget", "params": {
             "sessionId": root, "targetInfo": {"targetId": format!("browser of {root}"), "type": "browser"},
             "waitingForDebugger": false}}));
         self.browser_says(&json!({"id": command["id"], "result": {"sessionId": root}}));
-        let (sender, receiver) = client.await.expect("attached").split();
+        let (sender, receiver) = client.await.expect("answered").expect("attached").split();
         Connection { sender, receiver }
     }
 
@@ -348,17 +348,17 @@ async fn a_client_whose_root_the_browser_ends_is_told() {
 async fn when_the_browser_is_gone_everyone_is_told_and_nobody_waits() {
     let mut scene = Scene::new().await;
     let mut one = scene.client("R1").await;
-    let coming = scene.broker.request_client().expect("sent");
+    let coming = scene.broker.request_client(Root::Browser).expect("sent");
     scene.broker.shut_down(1011, "browser crashed (signal 9)");
     assert_eq!(one.close().await, (1011, "browser crashed (signal 9)".to_owned()));
     assert!(coming.await.is_err());
-    assert!(scene.broker.request_client().is_err());
+    assert!(scene.broker.request_client(Root::Browser).is_err());
 }
 
 #[tokio::test]
 async fn a_client_that_nobody_waits_for_any_more_leaves_nothing() {
     let mut scene = Scene::new().await;
-    drop(scene.broker.request_client().expect("sent"));
+    drop(scene.broker.request_client(Root::Browser).expect("sent"));
     let command = scene.command();
     scene.browser_says(&json!({"id": command["id"], "result": {"sessionId": "R1"}}));
     assert_eq!(scene.command()["params"], json!({"sessionId": "R1"}));

@@ -1,9 +1,9 @@
 //! One endpoint a file. A handler reads a request, asks `sessions`, and shapes the answer; it decides nothing.
 
+pub(crate) mod cdp;
 pub(crate) mod create_session;
 pub(crate) mod delete_session;
 pub(crate) mod execute;
 pub(crate) mod health;
 pub(crate) mod list_sessions;
-pub(crate) mod open_cdp;
 pub(crate) mod show_session;

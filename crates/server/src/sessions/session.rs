@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hearth_browser::Client;
+use hearth_browser::{Browser, BrowserError, Client, Identity, Target};
 use hearth_contract::{CreateRequest, DestroyedReason, SessionStatus};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -148,10 +148,37 @@ impl Session {
         live.clone().ok_or(ApiError::SessionDestroyed)
     }
 
-    /// A new client of the session's browser.
-    pub async fn attach_client(&self) -> Result<Client, ApiError> {
-        let live = self.live()?;
-        live.browser.attach().await.map_err(|error| ApiError::BrowserUnreachable(error.to_string()))
+    /// A new client of the session's browser, or of one target in it.
+    pub async fn attach_client(&self, target: Option<&str>) -> Result<Client, ApiError> {
+        let browser = self.browser()?;
+        let attached = match target {
+            None => browser.attach().await,
+            Some(target) => browser.attach_to(target).await,
+        };
+        attached.map_err(|error| match (target, error) {
+            (Some(target), BrowserError::Refused { .. }) => ApiError::TargetNotFound(target.to_owned()),
+            (_, error) => ApiError::BrowserUnreachable(error.to_string()),
+        })
+    }
+
+    /// What the browser says that it is.
+    pub async fn identity(&self) -> Result<Identity, ApiError> {
+        let identity = self.browser()?.identity().await;
+        identity.map_err(|error| ApiError::BrowserUnreachable(error.to_string()))
+    }
+
+    /// What a client may attach to.
+    pub async fn targets(&self) -> Result<Vec<Target>, ApiError> {
+        let targets = self.browser()?.targets().await;
+        targets.map_err(|error| ApiError::BrowserUnreachable(error.to_string()))
+    }
+
+    /// For clients of the browser, who are to know that it crashed.
+    fn browser(&self) -> Result<Browser, ApiError> {
+        match self.ending() {
+            Some(Ending { reason: DestroyedReason::BrowserCrashed, .. }) => Err(ApiError::BrowserCrashed),
+            _ => Ok(self.live()?.browser.clone()),
+        }
     }
 
     /// Ends the session, for the given reason if it has not ended yet, and waits until nothing of it is left

@@ -1,0 +1,68 @@
+//! `GET /cdp/{id}`: the WebSocket to a session's browser, and `/devtools/page/{target}` below it: to one target.
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::{Query, admit, describe};
+use crate::cdp_socket;
+use crate::error::ApiError;
+use crate::sessions::Session;
+use crate::state::AppState;
+
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
+/// The browser, from outside, with the token of `cdpUrl`.
+pub(crate) async fn browser(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    upgrade: Upgrade,
+) -> Result<Response, ApiError> {
+    let query = Query::new(query.as_ref());
+    let session = admit(&state, &id, &query, &headers, Session::token)?;
+    if upgrade.is_err() && query.asks_for_version {
+        return describe::describe(&state, &session, &query, &headers).await;
+    }
+    open(&state, &session, None, upgrade).await
+}
+
+/// One target of it, as `/json/list` names it.
+pub(crate) async fn target(
+    State(state): State<AppState>,
+    Path((id, target)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    upgrade: Upgrade,
+) -> Result<Response, ApiError> {
+    let session = admit(&state, &id, &Query::new(query.as_ref()), &headers, Session::token)?;
+    open(&state, &session, Some(&target), upgrade).await
+}
+
+/// The browser, from the session's own kernels and daemon, with the token that only they get.
+pub(crate) async fn internal(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    upgrade: Upgrade,
+) -> Result<Response, ApiError> {
+    let session = admit(&state, &id, &Query::new(query.as_ref()), &headers, Session::internal_token)?;
+    open(&state, &session, None, upgrade).await
+}
+
+async fn open(
+    state: &AppState,
+    session: &Session,
+    target: Option<&str>,
+    upgrade: Upgrade,
+) -> Result<Response, ApiError> {
+    let upgrade = upgrade.map_err(|_| ApiError::UpgradeRequired)?;
+    // Before the 101: a client that is refused now knows at once, one that is closed after it hangs.
+    let client = session.attach_client(target).await?;
+    let tracker = state.registry().tracker().clone();
+    Ok(cdp_socket::accept(upgrade, client, tracker))
+}
