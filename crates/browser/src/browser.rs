@@ -7,7 +7,8 @@ use tokio::sync::Semaphore;
 
 use crate::broker::Broker;
 use crate::broker::client::Client;
-use crate::broker::routes::Root;
+use crate::broker::grounds::Side;
+use crate::broker::routes::{Newcomer, Root};
 use crate::own::{BrowserError, Identity, Target};
 use crate::supervise::{DeathReason, Supervised};
 
@@ -90,15 +91,15 @@ impl Browser {
     }
 
     /// Attaches a client: when this returns, the browser has answered, and a tab is there for it to find.
-    pub async fn attach(&self) -> Result<Client, BrowserError> {
+    pub async fn attach(&self, side: Side) -> Result<Client, BrowserError> {
         self.ensure_tab().await?;
-        self.inner.broker.attach(Root::Browser).await
+        self.inner.broker.attach(Newcomer { root: Root::Browser, side }).await
     }
 
     /// Attaches a client to one target only, as Chromium's own `/devtools/page/` does.
     /// [`BrowserError::Refused`] when there is no such target.
-    pub async fn attach_to(&self, target: &str) -> Result<Client, BrowserError> {
-        self.inner.broker.attach(Root::Target(target.to_owned())).await
+    pub async fn attach_to(&self, target: &str, side: Side) -> Result<Client, BrowserError> {
+        self.inner.broker.attach(Newcomer { root: Root::Target(target.to_owned()), side }).await
     }
 
     /// What the browser says that it is.

@@ -14,6 +14,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Broker;
+use crate::broker::grounds::Grounds;
 use crate::browser::Browser;
 use crate::flags::{FlagsFor, Flavour, plan_flags};
 use crate::own::BrowserError;
@@ -53,6 +54,8 @@ pub struct LaunchSpec {
     /// The session's own folder for its browser. It exists and is private (0700); `user-data`, `downloads` and
     /// `tmp` are made in it. Chromium aborts with "Socket path too long" when its path is.
     pub folder: PathBuf,
+    /// The session's whole folder, `folder` included: what clients may name files in.
+    pub session_folder: PathBuf,
     /// The size of every page.
     pub viewport: Viewport,
     /// What pages and servers are told; see [`Version::default_user_agent`](crate::Version::default_user_agent).
@@ -152,13 +155,13 @@ impl Browser {
         let program_pid = tree.program_pid();
         let last_lines = LastLines::default();
         let mut drained = tracker.spawn(stderr::drain(stderr_ours, last_lines.clone()));
-        let broker = Arc::new(Broker::new(PipeWriter::new(pipes.to_browser)));
+        let grounds = Grounds { session: spec.session_folder, downloads: folders.downloads };
+        let broker = Arc::new(Broker::new(PipeWriter::new(pipes.to_browser), grounds));
         let supervised = supervise(tracker, tree, Arc::clone(&broker), pipes.from_browser);
         let browser = Browser::new(broker, supervised, program_pid);
 
-        let downloads = folders.downloads.to_string_lossy().into_owned();
         let failed = tokio::select! {
-            ready = tokio::time::timeout(LAUNCH_BOUND, browser.make_ready(flavour, spec.viewport, downloads)) => {
+            ready = tokio::time::timeout(LAUNCH_BOUND, browser.make_ready(flavour, spec.viewport)) => {
                 match ready {
                     Ok(Ok(())) => return Ok(browser),
                     Ok(Err(error)) => Failed::Setup(error),
@@ -182,10 +185,10 @@ impl Browser {
         })
     }
 
-    async fn make_ready(&self, flavour: Flavour, viewport: Viewport, downloads: String) -> Result<(), BrowserError> {
+    async fn make_ready(&self, flavour: Flavour, viewport: Viewport) -> Result<(), BrowserError> {
         let broker = self.broker();
-        let (discovered, saved) = tokio::join!(broker.discover_targets(), broker.save_downloads_to(downloads));
-        discovered.and(saved)?;
+        broker.save_downloads();
+        broker.discover_targets().await?;
         let mut current = broker.current_tab();
         let first = current.wait_for(Option::is_some).await.map_err(|_| BrowserError::Gone)?.clone();
         // The shell's pages have the size of its window, so there is nothing to measure.

@@ -29,6 +29,7 @@ mod tabs;
 mod version;
 
 pub use broker::client::{Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES, Outgoing};
+pub use broker::grounds::Side;
 pub use browser::Browser;
 pub use launch::{LaunchError, LaunchSpec, Viewport};
 pub use own::{BrowserError, Identity, Target};

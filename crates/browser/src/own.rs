@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use chromiumoxide_cdp::cdp::browser_protocol::browser::{
-    CloseParams, GetVersionParams, GetWindowForTargetParams, SetContentsSizeParams, SetDownloadBehaviorBehavior,
-    SetDownloadBehaviorParams,
+    CloseParams, GetVersionParams, GetWindowForTargetParams, SetContentsSizeParams,
 };
 use chromiumoxide_cdp::cdp::browser_protocol::page::GetLayoutMetricsParams;
 use chromiumoxide_cdp::cdp::browser_protocol::target::{
@@ -16,15 +15,23 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 use tokio::sync::oneshot;
+use tokio::time::MissedTickBehavior;
 
 use crate::broker::Broker;
 use crate::broker::client::Client;
-use crate::broker::routes::{Pending, Root};
+use crate::broker::routes::{Newcomer, Pending};
 use crate::launch::Viewport;
 use crate::pipe::NotTaken;
 
 /// How long the browser may take for a command of ours.
 const COMMAND_BOUND: Duration = Duration::from_secs(5);
+
+/// How often a browser is looked after that is used.
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A browser that does not answer for so long is taken for hung. Its main process hardly computes: on a busy
+/// machine it answers within a second.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Why the browser did not do what we asked of it.
 #[derive(Debug, Error)]
@@ -104,19 +111,24 @@ impl Broker {
         self.call(None, SetDiscoverTargetsParams::new(true)).await.map(drop)
     }
 
-    /// Has the default context's downloads saved into `folder`, under their own names.
-    pub(crate) async fn save_downloads_to(&self, folder: String) -> Result<(), BrowserError> {
-        let command = SetDownloadBehaviorParams {
-            download_path: Some(folder),
-            ..SetDownloadBehaviorParams::new(SetDownloadBehaviorBehavior::Allow)
-        };
-        self.call(None, command).await.map(drop)
-    }
-
     /// Opens an empty tab in the default context and gives back its target id.
     pub(crate) async fn open_tab(&self) -> Result<String, BrowserError> {
         let opened = self.call(None, CreateTargetParams::new("about:blank")).await?;
         Ok(opened.target_id.inner().clone())
+    }
+
+    /// Asks the browser for a word whenever it is used and says nothing. Returns when it stays silent.
+    pub(crate) async fn watch_over(&self) {
+        let mut looks = tokio::time::interval(WATCH_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            if self.owes_an_answer()
+                && let Err(BrowserError::TimedOut { .. }) = self.call_within(SILENCE, None, GetVersionParams {}).await
+            {
+                return;
+            }
+        }
     }
 
     /// Gives a tab's page exactly the viewport's size, whatever its window's bars take.
@@ -144,9 +156,9 @@ impl Broker {
     }
 
     /// Gives a new client its root session.
-    pub(crate) async fn attach(&self, root: Root) -> Result<Client, BrowserError> {
+    pub(crate) async fn attach(&self, newcomer: Newcomer) -> Result<Client, BrowserError> {
         let method = "attaching a client".to_owned();
-        let client = self.request_client(root)?;
+        let client = self.request_client(newcomer)?;
         match tokio::time::timeout(COMMAND_BOUND, client).await {
             Ok(Ok(Ok(client))) => Ok(client),
             Ok(Ok(Err(error))) => Err(BrowserError::Refused { method, message: message_of(&error) }),

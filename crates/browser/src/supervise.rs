@@ -30,6 +30,8 @@ pub enum DeathReason {
     PipeClosed,
     /// It stopped reading its commands; then it was killed.
     Stuck,
+    /// It stopped answering; then it was killed.
+    Silent,
     /// It sent something that is no message of its protocol; then it was killed.
     Nonsense,
 }
@@ -51,6 +53,7 @@ impl fmt::Display for DeathReason {
             DeathReason::Exited(Exit::Lost) => f.write_str("its supervisor is gone"),
             DeathReason::PipeClosed => f.write_str("pipe closed"),
             DeathReason::Stuck => f.write_str("it stopped reading"),
+            DeathReason::Silent => f.write_str("it stopped answering"),
             DeathReason::Nonsense => f.write_str("it sent nonsense"),
         }
     }
@@ -107,7 +110,7 @@ pub(crate) fn supervise(
     let supervised = Supervised { end: end_seen, kill: CancellationToken::new(), closing: CancellationToken::new() };
     let (kill, closing) = (supervised.kill.clone(), supervised.closing.clone());
     tracker.spawn(async move {
-        let reason = wait_for_end(&tree, pipe_ended, &kill, &closing).await;
+        let reason = wait_for_end(&tree, &broker, pipe_ended, &kill, &closing).await;
         if reason.is_crash() {
             broker.shut_down(1011, &format!("browser crashed ({reason})"));
         } else {
@@ -123,6 +126,7 @@ pub(crate) fn supervise(
 
 async fn wait_for_end(
     tree: &Tree,
+    broker: &Broker,
     mut pipe_ended: mpsc::Receiver<PipeEnd>,
     kill: &CancellationToken,
     closing: &CancellationToken,
@@ -131,6 +135,7 @@ async fn wait_for_end(
     tokio::select! {
         () = kill.cancelled() => DeathReason::Killed,
         exit = tree.exited() => exited(exit),
+        () = broker.watch_over() => DeathReason::Silent,
         end = pipe_ended.recv() => match end {
             Some(PipeEnd::Stuck) => DeathReason::Stuck,
             Some(PipeEnd::Read(ReadEnd::Nonsense(what))) => {

@@ -43,6 +43,16 @@ impl Tabs {
         self.by_recency.iter().find(|tab| tab.target == target)?.session.as_deref()
     }
 
+    /// The browser context of a tab.
+    pub(crate) fn context_of(&self, target: &str) -> Option<&str> {
+        self.by_recency.iter().find(|tab| tab.target == target)?.context.as_deref()
+    }
+
+    /// Whether a context is the one that every client finds when it comes.
+    pub(crate) fn is_default(&self, context: &str) -> bool {
+        self.default_context.as_deref() == Some(context)
+    }
+
     /// A tab shows this address.
     pub(crate) fn shows(&mut self, target: &str, url: &str) {
         if let Some(tab) = self.find(target) {

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::envelope::{self, BrowserMessage};
-use super::{Broker, NO_SESSION_MESSAGE};
+use super::routes::{EventRoute, Opened};
+use super::{Broker, NO_SESSION_MESSAGE, State};
 
 /// Only what is needed: newer browsers add members.
 #[derive(Deserialize)]
@@ -60,16 +61,23 @@ impl Broker {
         let mut state = self.lock();
         // Events of sessions that were dropped still come for a while.
         let Some(route) = state.routes.route_event(session) else { return };
-        let mut unanswered = Vec::new();
+        let (mut unanswered, mut orphans) = (Vec::new(), Vec::new());
         match method {
             "Target.attachedToTarget" => {
                 if let Some(Attached { session: child, target }) = read(message) {
-                    state.routes.add_session(session, &child, &target.id, target.kind == "browser");
+                    state.routes.add_session(session, &child, Opened { target: &target.id, kind: &target.kind });
                 }
             }
             "Target.detachedFromTarget" => {
                 if let Some(NamesSession { session: child }) = read(message) {
                     unanswered = state.routes.drop_session(session, &child);
+                    orphans = state.take_orphaned_dialogs(route.client);
+                }
+            }
+            "Page.javascriptDialogOpening" | "Page.javascriptDialogClosed" => {
+                let is_to_hear = state.arbitrate_dialog(method, &route);
+                if !is_to_hear {
+                    return;
                 }
             }
             // Each of these comes from a living renderer.
@@ -83,6 +91,7 @@ impl Broker {
             _ => {}
         }
         drop(state);
+        self.dismiss_dialogs(&orphans);
         let text = if route.is_root { envelope::root_event(method, message.params) } else { frame.to_owned() };
         self.tell(route.client, &route.outbox, text);
         self.fail(unanswered, NO_SESSION_MESSAGE);
@@ -143,6 +152,19 @@ impl Broker {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+impl State {
+    /// Whether the client of an event about a dialog is to hear of it.
+    fn arbitrate_dialog(&mut self, method: &str, route: &EventRoute) -> bool {
+        let Some(page) = &route.page else { return true };
+        let State { routes, dialogs, .. } = self;
+        if method == "Page.javascriptDialogOpening" {
+            dialogs.opens(page, &route.session, route.client, || routes.driver_of(page))
+        } else {
+            dialogs.closes(page, &route.session, route.client)
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The broker: many clients on one browser. Each has a browser-level session of its own, which it takes for
 //! its connection's root; below it live the sessions that it opened. Ids and sessions are kept apart in
-//! `routes`, messages are taken apart and written anew in `envelope`, `policy` says what a client may not do,
-//! and `client` is a client's end.
+//! `routes`, messages are taken apart and written anew in `envelope`, and `client` is a client's end. `calls` takes
+//! what clients say, `replies` and `events` what the browser says. `policy` says what a client may not do, `grounds`
+//! which files it may name; `dialogs` and `downloads` settle what several clients want of one page.
+//!
+//! The rules that all this follows are in `docs/broker.md`; tests cite them by their numbers.
 //!
 //! One task reads from the browser and calls [`Broker::take_frame`], so everything a client gets is in the
 //! browser's own order. Calls go from the client's task straight into the pipe. The tables are under one lock,
@@ -9,17 +12,20 @@
 //!
 //! It must not know: how a browser is started or ended, and what carries a client's messages.
 
+mod calls;
 pub(crate) mod client;
+mod dialogs;
+mod downloads;
 mod envelope;
 mod events;
+pub(crate) mod grounds;
 mod policy;
 mod replies;
 pub(crate) mod routes;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,9 +33,11 @@ use serde_json::value::RawValue;
 use tokio::sync::{oneshot, watch};
 
 use self::client::{Client, Outbox, TooSlow};
-use self::envelope::{Answer, BrowserMessage, ClientCall, NO_SESSION, REFUSED};
-use self::policy::{Rule, Watch, string_in};
-use self::routes::{ClientCallInFlight, ClientId, NoRoute, Pending, Root, Routes, Unanswered};
+use self::dialogs::Dialogs;
+use self::downloads::{Downloads, Restored};
+use self::envelope::{BrowserMessage, NO_SESSION};
+use self::grounds::Grounds;
+use self::routes::{ClientId, Newcomer, Pending, Root, Routes, Unanswered};
 use crate::pipe::{NotTaken, PipeWriter};
 use crate::tabs::Tabs;
 
@@ -43,11 +51,14 @@ const NO_SESSION_MESSAGE: &str = "Session with given id not found.";
 pub(crate) struct Broker {
     /// Our end of Chromium's descriptor 3.
     writer: PipeWriter,
+    grounds: Grounds,
     state: Mutex<State>,
     /// The current tab, for those who wait for a change of it. Written under `state`'s lock.
     current_tab: watch::Sender<Option<String>>,
     /// Rung when a tab shows another address.
     tab_shows: watch::Sender<()>,
+    /// The browser has said something since it was last asked about.
+    spoke: AtomicBool,
     /// Everything that is measured starts here.
     started: Instant,
     /// Milliseconds from `started` to the last call of any client.
@@ -58,17 +69,29 @@ pub(crate) struct Broker {
 struct State {
     routes: Routes,
     tabs: Tabs,
+    dialogs: Dialogs,
+    downloads: Downloads,
     /// The browser is gone: nothing is sent any more.
     ended: bool,
 }
 
+impl State {
+    /// Sessions on which the dialogs can be dismissed that a client leaves unanswered, or a session of it.
+    fn take_orphaned_dialogs(&mut self, client: ClientId) -> Vec<Arc<str>> {
+        let State { routes, dialogs, .. } = self;
+        dialogs.left_by(client, |session| routes.has_left(session))
+    }
+}
+
 impl Broker {
-    pub(crate) fn new(writer: PipeWriter) -> Broker {
+    pub(crate) fn new(writer: PipeWriter, grounds: Grounds) -> Broker {
         Broker {
             writer,
+            grounds,
             state: Mutex::default(),
             current_tab: watch::Sender::default(),
             tab_shows: watch::Sender::default(),
+            spoke: AtomicBool::new(false),
             started: Instant::now(),
             last_command_ms: AtomicU64::new(0),
         }
@@ -114,6 +137,7 @@ impl Broker {
     /// whose script never ends. Nothing is enabled on it, so it costs nothing.
     fn keep_session_on(&self, target: &str) {
         let params = serde_json::json!({ "targetId": target, "flatten": true }).to_string();
+        // A browser that takes nothing more is about to end.
         let _ = self.send_own("Target.attachToTarget", &params, None, Pending::Tab(target.to_owned()));
     }
 
@@ -146,21 +170,27 @@ impl Broker {
         Ok(id)
     }
 
+    /// Whether somebody waits for the browser, which has said nothing since the last time this was asked.
+    pub(crate) fn owes_an_answer(&self) -> bool {
+        let spoke = self.spoke.swap(false, Ordering::Relaxed);
+        !spoke && self.lock().routes.is_waited_for()
+    }
+
     /// Nobody waits for this reply any more.
     pub(crate) fn give_up(&self, id: i32) {
         self.lock().routes.take_pending(id);
     }
 
     /// Asks for a root session for a new client; it comes through the channel, or the browser's error.
-    pub(crate) fn request_client(&self, root: Root) -> Result<AttachReply, NotTaken> {
+    pub(crate) fn request_client(&self, newcomer: Newcomer) -> Result<AttachReply, NotTaken> {
         let (sender, receiver) = oneshot::channel();
-        let (method, params) = match &root {
+        let (method, params) = match &newcomer.root {
             Root::Browser => ("Target.attachToBrowserTarget", "{}".to_owned()),
             Root::Target(target) => {
                 ("Target.attachToTarget", serde_json::json!({ "targetId": target, "flatten": true }).to_string())
             }
         };
-        self.send_own(method, &params, None, Pending::Attach(root, sender))?;
+        self.send_own(method, &params, None, Pending::Attach(newcomer, sender))?;
         Ok(receiver)
     }
 
@@ -180,22 +210,48 @@ impl Broker {
     /// Ends a client: its queue gets a close, its sessions and calls are dropped, and what it made in the
     /// browser goes. Does nothing for one that is gone already.
     pub(crate) fn end_client(&self, client: ClientId, code: u16, reason: &str) {
-        let (outbox, leftovers) = {
+        let (outbox, leftovers, orphans, restored) = {
             let mut state = self.lock();
-            let Some(removed) = state.routes.remove_client(client) else { return };
-            for context in &removed.1.contexts {
+            let Some((outbox, leftovers)) = state.routes.remove_client(client) else { return };
+            for context in &leftovers.contexts {
                 state.tabs.context_disposed(context);
+                state.downloads.forget_context(context);
             }
             self.publish_tab(&state);
-            removed
+            (outbox, leftovers, state.take_orphaned_dialogs(client), state.downloads.left_by(client))
         };
         outbox.close(code, reason);
+        self.dismiss_dialogs(&orphans);
         for context in &leftovers.contexts {
             self.dispose_context(context);
         }
         let params = serde_json::json!({ "sessionId": &*leftovers.root }).to_string();
-        // A browser that takes nothing more has no session either.
-        let _ = self.send_own("Target.detachFromTarget", &params, None, Pending::Nobody);
+        self.tell_browser("Target.detachFromTarget", &params, None);
+        // The browser has just forgotten what the client wished, and now uses its own default.
+        for restored in restored {
+            match restored {
+                Restored::Wish(wish) => self.tell_browser(&wish.method, &wish.params, Some(&wish.on)),
+                Restored::Own => self.save_downloads(),
+            }
+        }
+    }
+
+    /// Says something to the browser whose answer nobody needs. One that takes nothing more is about to end.
+    fn tell_browser(&self, method: &str, params: &str, session: Option<&str>) {
+        let _ = self.send_own(method, params, session, Pending::Nobody);
+    }
+
+    /// Has the default context's downloads saved into the session's folder, under their own names.
+    pub(crate) fn save_downloads(&self) {
+        let params = serde_json::json!({ "behavior": "allow", "downloadPath": &self.grounds.downloads });
+        self.tell_browser("Browser.setDownloadBehavior", &params.to_string(), None);
+    }
+
+    /// Dismisses dialogs that nobody is left to answer.
+    fn dismiss_dialogs(&self, sessions: &[Arc<str>]) {
+        for session in sessions {
+            self.tell_browser("Page.handleJavaScriptDialog", r#"{"accept":false}"#, Some(session));
+        }
     }
 
     /// A client has left by itself.
@@ -205,99 +261,12 @@ impl Broker {
 
     fn dispose_context(&self, context: &str) {
         let params = serde_json::json!({ "browserContextId": context }).to_string();
-        let _ = self.send_own("Target.disposeBrowserContext", &params, None, Pending::Nobody);
-    }
-
-    /// Takes one message of a client: to the browser, or answered here.
-    pub(crate) fn take_call(&self, client: ClientId, outbox: &Outbox, text: &str) {
-        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_command_ms.store(elapsed, Ordering::Relaxed);
-        let call = match ClientCall::parse(text) {
-            Ok(call) => call,
-            Err(bad) => return self.tell(client, outbox, envelope::failure(bad.id, bad.code, bad.message, None)),
-        };
-        let session = call.session.as_deref();
-        let refuse = |code, reason: &str, session| {
-            self.tell(client, outbox, envelope::failure(Some(call.id), code, reason, session));
-        };
-        let params = call.params.map(|params| Cow::Borrowed(params.get()));
-        let (params, watch) = match policy::rule_for(&call.method) {
-            Rule::Pass => (params, Watch::Nothing),
-            Rule::Watch(watch) => (params, watch),
-            Rule::Refuse(reason) => {
-                return refuse(REFUSED, &format!("{} is not available: {reason}", call.method), session);
-            }
-            Rule::Judge(what, watch) => match policy::judge(what, call.params) {
-                Ok(params) => (Some(Cow::Owned(params)), watch),
-                Err(reason) => return refuse(REFUSED, reason, session),
-            },
-            Rule::CloseClient => {
-                self.tell(client, outbox, envelope::reply(call.id, Answer::Result(None), session));
-                return self.end_client(client, 1000, "closed by the client");
-            }
-        };
-        let (id, on) = match self.admit_call(client, &call, watch) {
-            Ok(admitted) => admitted,
-            Err(NotAdmitted::ClientGone) => return,
-            Err(NotAdmitted::NoSession) => return refuse(NO_SESSION, NO_SESSION_MESSAGE, None),
-            Err(NotAdmitted::Crashed) => return refuse(NO_SESSION, "Target crashed", session),
-            Err(NotAdmitted::TooMany) => return refuse(REFUSED, "too many calls wait for their replies", session),
-            Err(NotAdmitted::NotYours) => {
-                return refuse(REFUSED, "another client's connection is not a target", session);
-            }
-        };
-        match self.writer.push(envelope::frame(id, &call.method, params.as_deref(), Some(&on))) {
-            // When the pipe is closed the client is about to be told.
-            Ok(()) | Err(NotTaken::Closed) => {}
-            Err(NotTaken::Full) => self.end_client(client, 1013, "browser reads too slowly"),
-        }
-    }
-
-    /// Everything about a call that needs the tables, under one lock: where it runs, what it says about tabs,
-    /// and that its reply is awaited.
-    fn admit_call(
-        &self,
-        client: ClientId,
-        call: &ClientCall<'_>,
-        watch: Watch,
-    ) -> Result<(i32, Arc<str>), NotAdmitted> {
-        let subject = match watch {
-            Watch::ActivateTarget | Watch::Attach | Watch::CloseTarget => string_in(call.params, "targetId"),
-            Watch::DisposeContext => string_in(call.params, "browserContextId"),
-            _ => None,
-        };
-        let outlives_crash = policy::works_on_a_crashed_target(&call.method);
-        let mut state = self.lock();
-        let (on, target) = state.routes.route_call(client, call.session.as_deref(), outlives_crash)?;
-        let mut revives = false;
-        match (watch, &subject) {
-            (Watch::Attach, Some(browser)) if state.routes.is_others_browser(client, browser) => {
-                return Err(NotAdmitted::NotYours);
-            }
-            (Watch::ActivateTarget, Some(tab)) => self.touch_tab(&mut state, tab),
-            (Watch::BringToFront, _) => self.touch_tab(&mut state, &target),
-            (Watch::Navigate, _) => {
-                revives = state.routes.unmark_crashed(&target);
-                self.touch_tab(&mut state, &target);
-            }
-            _ => {}
-        }
-        let named = call.session.is_some();
-        let in_flight = ClientCallInFlight {
-            client,
-            id: call.id,
-            on: Arc::clone(&on),
-            named,
-            watch,
-            subject,
-            outlives_crash,
-            revives,
-        };
-        Ok((state.routes.add_call(in_flight), on))
+        self.tell_browser("Target.disposeBrowserContext", &params, None);
     }
 
     /// Takes one message of the browser. Called by one task only.
     pub(crate) fn take_frame(self: &Arc<Self>, frame: &str) {
+        self.spoke.store(true, Ordering::Relaxed);
         let message = match BrowserMessage::parse(frame) {
             Ok(message) => message,
             Err(error) => return tracing::warn!(%error, bytes = frame.len(), "chromium sent no CDP message"),
@@ -342,25 +311,5 @@ impl Broker {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Why a call is answered here instead of in the browser.
-enum NotAdmitted {
-    ClientGone,
-    NoSession,
-    Crashed,
-    TooMany,
-    NotYours,
-}
-
-impl From<NoRoute> for NotAdmitted {
-    fn from(no: NoRoute) -> NotAdmitted {
-        match no {
-            NoRoute::ClientGone => NotAdmitted::ClientGone,
-            NoRoute::NoSession => NotAdmitted::NoSession,
-            NoRoute::Crashed => NotAdmitted::Crashed,
-            NoRoute::TooMany => NotAdmitted::TooMany,
-        }
     }
 }

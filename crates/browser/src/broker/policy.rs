@@ -4,6 +4,8 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::grounds::{Grounds, Side};
+
 /// What to do with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
@@ -26,6 +28,14 @@ pub(crate) enum Judge {
     AttachToTarget,
     SetAutoAttach,
     CreateBrowserContext,
+    /// `url` is opened.
+    Address,
+    /// `files` are handed to a page.
+    Files,
+    /// `data.files` are handed to a page.
+    DraggedFiles,
+    /// `downloadPath` is written to.
+    DownloadPath,
 }
 
 /// What a call that passes means to the broker.
@@ -47,6 +57,10 @@ pub(crate) enum Watch {
     ActivateTarget,
     /// The session's tab is the current one from now on.
     BringToFront,
+    /// The events of the session's page are turned on or off.
+    HearPage(bool),
+    /// It says where downloads go.
+    Downloads,
     /// The same, and it gives a crashed tab a new renderer.
     Navigate,
 }
@@ -68,14 +82,25 @@ pub(crate) fn rule_for(method: &str) -> Rule {
         "Target.createBrowserContext" => Rule::Judge(Judge::CreateBrowserContext, Watch::CreateContext),
         "Target.disposeBrowserContext" => Rule::Watch(Watch::DisposeContext),
         "Target.closeTarget" => Rule::Watch(Watch::CloseTarget),
-        "Target.createTarget" => Rule::Watch(Watch::CreateTarget),
+        "Target.createTarget" => Rule::Judge(Judge::Address, Watch::CreateTarget),
+        "Target.openDevTools" => Rule::Refuse("the browser's own pages are not available"),
         "Target.activateTarget" => Rule::Watch(Watch::ActivateTarget),
         "Page.bringToFront" => Rule::Watch(Watch::BringToFront),
-        "Page.navigate" | "Page.reload" | "Page.navigateToHistoryEntry" => Rule::Watch(Watch::Navigate),
+        "Page.navigate" => Rule::Judge(Judge::Address, Watch::Navigate),
+        "Page.reload" | "Page.navigateToHistoryEntry" => Rule::Watch(Watch::Navigate),
+        "Page.enable" => Rule::Watch(Watch::HearPage(true)),
+        "Page.disable" => Rule::Watch(Watch::HearPage(false)),
+        "DOM.setFileInputFiles" => Rule::Judge(Judge::Files, Watch::Nothing),
+        "Input.dispatchDragEvent" => Rule::Judge(Judge::DraggedFiles, Watch::BringToFront),
+        "Browser.setDownloadBehavior" | "Page.setDownloadBehavior" => {
+            Rule::Judge(Judge::DownloadPath, Watch::Downloads)
+        }
         _ => match domain_of(method) {
             "Extensions" => Rule::Refuse("extensions are not managed by clients"),
             "PWA" => Rule::Refuse("web apps are not installed"),
             "Tethering" => Rule::Refuse("no ports are opened on this machine"),
+            // Only in a tab in front of somebody is there anything to click or type.
+            "Input" => Rule::Watch(Watch::BringToFront),
             _ => Rule::Pass,
         },
     }
@@ -83,6 +108,21 @@ pub(crate) fn rule_for(method: &str) -> Rule {
 
 fn domain_of(method: &str) -> &str {
     method.split_once('.').map_or(method, |(domain, _)| domain)
+}
+
+/// Whether a call does something to its page, in contrast to looking at it: what happens there next (a dialog, a
+/// download) is most likely its doing.
+pub(crate) fn drives_a_page(method: &str) -> bool {
+    match method {
+        "Page.navigate"
+        | "Page.reload"
+        | "Page.navigateToHistoryEntry"
+        | "Page.close"
+        | "Runtime.evaluate"
+        | "Runtime.callFunctionOn"
+        | "Runtime.runScript" => true,
+        _ => domain_of(method) == "Input",
+    }
 }
 
 /// Whether the browser process answers a method itself, so that it works on a tab whose renderer has crashed.
@@ -113,9 +153,15 @@ pub(crate) fn works_on_a_crashed_target(method: &str) -> bool {
     }
 }
 
-/// Judges params. Gives back the same params written anew, or the reason of a refusal.
-pub(crate) fn judge(what: Judge, params: Option<&RawValue>) -> Result<String, &'static str> {
-    let params: Value = match params {
+/// Judges params of a client on that side. Gives them back written anew, and changed where that mends them, or the
+/// reason of a refusal.
+pub(crate) fn judge(
+    what: Judge,
+    params: Option<&RawValue>,
+    grounds: &Grounds,
+    side: Side,
+) -> Result<String, &'static str> {
+    let mut params: Value = match params {
         Some(params) => serde_json::from_str(params.get()).map_err(|_| "params cannot be read")?,
         None => Value::Object(serde_json::Map::new()),
     };
@@ -137,19 +183,50 @@ pub(crate) fn judge(what: Judge, params: Option<&RawValue>) -> Result<String, &'
             }
         }
         Judge::AttachToTarget | Judge::SetAutoAttach => {}
+        Judge::Address => {
+            if let Some(address) = params.get("url").and_then(Value::as_str) {
+                grounds.judge_address(address, side)?;
+            }
+        }
+        Judge::Files => judge_files(params.get("files"), grounds, side)?,
+        Judge::DraggedFiles => judge_files(params.pointer("/data/files"), grounds, side)?,
+        Judge::DownloadPath => {
+            if let Some(Value::String(path)) = params.get_mut("downloadPath") {
+                *path = grounds.plan_downloads(path, side);
+            }
+        }
     }
     Ok(params.to_string())
 }
 
+fn judge_files(files: Option<&Value>, grounds: &Grounds, side: Side) -> Result<(), &'static str> {
+    let mut files = files.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    if files.all(|file| grounds.contain(file, side)) {
+        Ok(())
+    } else {
+        Err("of this machine's files, only those in the session's folder can be uploaded")
+    }
+}
+
 /// A string member of a call's params or of a reply.
 pub(crate) fn string_in(json: Option<&RawValue>, name: &str) -> Option<String> {
-    let json: Value = serde_json::from_str(json?.get()).ok()?;
+    text_in(json.map(RawValue::get), name)
+}
+
+/// The same, of JSON as text.
+pub(crate) fn text_in(json: Option<&str>, name: &str) -> Option<String> {
+    let json: Value = serde_json::from_str(json?).ok()?;
     json.get(name)?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn judge(what: Judge, params: Option<&RawValue>) -> Result<String, &'static str> {
+        let grounds = Grounds { session: "/s/1".into(), downloads: "/s/1/b/downloads".into() };
+        super::judge(what, params, &grounds, Side::Outside)
+    }
 
     fn raw(json: &str) -> Box<RawValue> {
         RawValue::from_string(json.to_owned()).expect("JSON")
@@ -174,6 +251,7 @@ mod tests {
             "Extensions.loadUnpacked",
             "PWA.install",
             "Tethering.bind",
+            "Target.openDevTools",
         ] {
             assert!(matches!(rule_for(method), Rule::Refuse(_)), "{method}");
         }
@@ -227,5 +305,41 @@ mod tests {
         assert!(works_on_a_crashed_target("Target.getTargetInfo"));
         assert!(!works_on_a_crashed_target("Runtime.evaluate"));
         assert!(!works_on_a_crashed_target("Page.getFrameTree"));
+    }
+
+    #[test]
+    fn files_elsewhere_are_neither_opened_nor_uploaded_nor_dropped() {
+        for (what, params) in [
+            (Judge::Address, r#"{"url":"file:///etc/hostname"}"#),
+            (Judge::Address, r#"{"url":"chrome://crash"}"#),
+            (Judge::Files, r#"{"files":["/s/1/work/x","/etc/hostname"]}"#),
+            (Judge::DraggedFiles, r#"{"type":"drop","data":{"items":[],"files":["/etc/hostname"]}}"#),
+        ] {
+            assert!(judge(what, Some(&raw(params))).is_err(), "{params}");
+        }
+        for (what, params) in [
+            (Judge::Address, r#"{"url":"https://example.com/"}"#),
+            (Judge::Files, r#"{"files":["/s/1/work/x"]}"#),
+            (Judge::DraggedFiles, r#"{"type":"drop","data":{"items":[]}}"#),
+        ] {
+            assert!(judge(what, Some(&raw(params))).is_ok(), "{params}");
+        }
+    }
+
+    #[test]
+    fn downloads_are_sent_to_the_sessions_folder_whatever_is_asked_for() {
+        let params = raw(r#"{"behavior":"allow","downloadPath":"/s/1/work","downloadPath":"/etc"}"#);
+        let written = judge(Judge::DownloadPath, Some(&params)).expect("mended");
+        assert_eq!(written, r#"{"behavior":"allow","downloadPath":"/s/1/b/downloads"}"#);
+    }
+
+    #[test]
+    fn looking_is_not_driving() {
+        for method in ["Input.dispatchMouseEvent", "Page.navigate", "Runtime.evaluate", "Input.insertText"] {
+            assert!(drives_a_page(method), "{method}");
+        }
+        for method in ["Page.enable", "Browser.getVersion", "Runtime.enable", "Page.captureScreenshot"] {
+            assert!(!drives_a_page(method), "{method}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::client::{Client, Outbox};
 use super::envelope::{self, Answer, BrowserMessage};
 use super::policy::{Watch, string_in};
-use super::routes::{ClientCallInFlight, OwnReply, Pending, Unanswered};
+use super::routes::{ClientCallInFlight, Opened, OwnReply, Pending, Unanswered};
 use super::{Broker, State};
 
 impl Broker {
@@ -21,11 +21,11 @@ impl Broker {
                 // A waiter that has given up is none.
                 let _ = waiter.send(own_reply(message));
             }
-            Some(Pending::Attach(root, waiter)) => {
+            Some(Pending::Attach(newcomer, waiter)) => {
                 let attached = own_reply(message).map(|result| {
                     let session = string_in(Some(&result), "sessionId").unwrap_or_default();
                     let outbox = Arc::new(Outbox::default());
-                    let id = state.routes.add_client(&session, root, Arc::clone(&outbox));
+                    let id = state.routes.add_client(&session, newcomer, Arc::clone(&outbox));
                     Client::new(Arc::clone(self), id, outbox)
                 });
                 drop(state);
@@ -67,7 +67,7 @@ impl Broker {
             // The event that announces the session has come before; this is for a browser that sends none.
             Watch::Attach => {
                 if let Some(session) = string_in(message.result, "sessionId") {
-                    state.routes.add_session(&call.on, &session, "", false);
+                    state.routes.add_session(&call.on, &session, Opened::default());
                 }
             }
             Watch::CreateContext => {
@@ -78,6 +78,7 @@ impl Broker {
             Watch::DisposeContext => {
                 if let (Some(context), None) = (&call.subject, message.error) {
                     state.routes.forget_context(context);
+                    state.downloads.forget_context(context);
                     state.tabs.context_disposed(context);
                     self.publish_tab(state);
                 }
@@ -108,7 +109,12 @@ impl Broker {
                     return unanswered;
                 }
             }
-            Watch::Nothing | Watch::ActivateTarget | Watch::BringToFront => {}
+            Watch::Downloads => {
+                if message.error.is_some() {
+                    state.downloads.refused(call.client);
+                }
+            }
+            Watch::Nothing | Watch::ActivateTarget | Watch::BringToFront | Watch::HearPage(_) => {}
         }
         Vec::new()
     }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::client::{Client, Outbox};
+use super::grounds::Side;
 use super::policy::Watch;
 
 /// How many calls of one client may wait for their replies. Real clients have a few hundred at the most.
@@ -27,8 +28,8 @@ pub(crate) enum Pending {
     Client(ClientCallInFlight),
     /// One of our own commands.
     Own(oneshot::Sender<OwnReply>),
-    /// A client that is about to be attached, and what its root session is to be.
-    Attach(Root, oneshot::Sender<Result<Client, Box<RawValue>>>),
+    /// A client that is about to be attached.
+    Attach(Newcomer, oneshot::Sender<Result<Client, Box<RawValue>>>),
     /// The tab of that target id: it gets a session of our own.
     Tab(String),
     /// Nobody, but the context that is being made has to go again: its client has left.
@@ -46,6 +47,13 @@ pub(crate) enum Root {
     Target(String),
 }
 
+/// What is known of a client before it is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Newcomer {
+    pub(crate) root: Root,
+    pub(crate) side: Side,
+}
+
 /// A client's call that has gone to the browser.
 #[derive(Debug)]
 pub(crate) struct ClientCallInFlight {
@@ -57,7 +65,7 @@ pub(crate) struct ClientCallInFlight {
     /// Whether the client named the session; one that did not gets a reply without it.
     pub(crate) named: bool,
     pub(crate) watch: Watch,
-    /// What [`Watch::DisposeContext`] disposes of, or [`Watch::CloseTarget`] closes.
+    /// What [`Watch::DisposeContext`] disposes of, or [`Watch::CloseTarget`] closes: an id.
     pub(crate) subject: Option<String>,
     /// The browser answers it even when the target crashes.
     pub(crate) outlives_crash: bool,
@@ -72,8 +80,31 @@ struct Session {
     /// None for a client's root.
     parent: Option<Arc<str>>,
     target: Arc<str>,
+    /// The page that the target is, or is a part of. None above pages.
+    page: Option<Arc<str>>,
     /// A browser-level session: its target is not to be had by others.
     is_browser: bool,
+    /// Its client has enabled the page's events here, dialogs among them.
+    hears_page: bool,
+    /// When its client last did something to the page here: later is larger, and 0 is never.
+    drove: u64,
+}
+
+/// What the browser says of a session that it opens.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Opened<'a> {
+    pub(crate) target: &'a str,
+    /// CDP's type of target.
+    pub(crate) kind: &'a str,
+}
+
+/// Where a call goes.
+#[derive(Clone, Debug)]
+pub(crate) struct CallRoute {
+    pub(crate) on: Arc<str>,
+    pub(crate) target: Arc<str>,
+    /// The page that the target is, or is a part of.
+    pub(crate) page: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -81,6 +112,7 @@ struct ClientEntry {
     root: Arc<str>,
     /// The client's receiving half holds it too.
     outbox: Arc<Outbox>,
+    side: Side,
     /// Contexts that it made and that go with it.
     contexts: HashSet<String>,
     in_flight: usize,
@@ -122,6 +154,9 @@ pub(crate) struct EventRoute {
     pub(crate) client: ClientId,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) is_root: bool,
+    /// The session, and the page that it is on.
+    pub(crate) session: Arc<str>,
+    pub(crate) page: Option<Arc<str>>,
 }
 
 /// The tables.
@@ -130,6 +165,8 @@ pub(crate) struct Routes {
     /// Chromium takes ids in 0..2^31.
     last_id: i32,
     last_client: u64,
+    /// Counts what is done to pages, to tell what came later.
+    drives: u64,
     pendings: HashMap<i32, Pending>,
     sessions: HashMap<Arc<str>, Session>,
     clients: HashMap<ClientId, ClientEntry>,
@@ -163,13 +200,18 @@ impl Routes {
         Some(pending)
     }
 
+    /// Whether a reply is still to come.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        !self.pendings.is_empty()
+    }
+
     /// Where a client's call runs: the session it names, or its root.
     pub(crate) fn route_call(
         &self,
         client: ClientId,
         session: Option<&str>,
         works_when_crashed: bool,
-    ) -> Result<(Arc<str>, Arc<str>), NoRoute> {
+    ) -> Result<CallRoute, NoRoute> {
         let entry = self.clients.get(&client).ok_or(NoRoute::ClientGone)?;
         if entry.in_flight >= MAX_IN_FLIGHT {
             return Err(NoRoute::TooMany);
@@ -182,7 +224,7 @@ impl Routes {
         if !works_when_crashed && self.crashed.contains(&*session.target) {
             return Err(NoRoute::Crashed);
         }
-        Ok((Arc::clone(id), Arc::clone(&session.target)))
+        Ok(CallRoute { on: Arc::clone(id), target: Arc::clone(&session.target), page: session.page.clone() })
     }
 
     /// Remembers a client's call.
@@ -194,18 +236,21 @@ impl Routes {
     }
 
     /// A new client with its root session.
-    pub(crate) fn add_client(&mut self, root: &str, of: Root, outbox: Arc<Outbox>) -> ClientId {
+    pub(crate) fn add_client(&mut self, root: &str, newcomer: Newcomer, outbox: Arc<Outbox>) -> ClientId {
         self.last_client += 1;
         let client = ClientId(self.last_client);
         let root: Arc<str> = root.into();
-        let is_browser = of == Root::Browser;
-        let target = match of {
-            Root::Browser => self.announced.remove(&*root).unwrap_or_else(|| "".into()),
-            Root::Target(target) => target.into(),
+        let (target, page, is_browser) = match newcomer.root {
+            Root::Browser => (self.announced.remove(&*root).unwrap_or_else(|| "".into()), None, true),
+            Root::Target(target) => {
+                let target: Arc<str> = target.into();
+                (Arc::clone(&target), Some(target), false)
+            }
         };
-        let session = Session { client, parent: None, target, is_browser };
+        let session = Session { client, parent: None, target, page, is_browser, hears_page: false, drove: 0 };
         self.sessions.insert(Arc::clone(&root), session);
-        self.clients.insert(client, ClientEntry { root, outbox, contexts: HashSet::new(), in_flight: 0 });
+        let side = newcomer.side;
+        self.clients.insert(client, ClientEntry { root, outbox, side, contexts: HashSet::new(), in_flight: 0 });
         client
     }
 
@@ -215,22 +260,67 @@ impl Routes {
     }
 
     /// A session that the browser opened below `parent`. Unknown parents have left already.
-    pub(crate) fn add_session(&mut self, parent: &str, session: &str, target: &str, is_browser: bool) {
+    pub(crate) fn add_session(&mut self, parent: &str, session: &str, opened: Opened<'_>) {
         let Some((parent, above)) = self.sessions.get_key_value(parent) else { return };
         if self.sessions.contains_key(session) {
             return;
         }
-        let (client, parent) = (above.client, Some(Arc::clone(parent)));
-        self.sessions.insert(session.into(), Session { client, parent, target: target.into(), is_browser });
+        let (client, parent, target) = (above.client, Some(Arc::clone(parent)), Arc::<str>::from(opened.target));
+        // Frames of other sites and workers are parts of the page that they are attached from.
+        let page = if opened.kind == "page" { Some(Arc::clone(&target)) } else { above.page.clone() };
+        let is_browser = opened.kind == "browser";
+        let opened = Session { client, parent, target, page, is_browser, hears_page: false, drove: 0 };
+        self.sessions.insert(session.into(), opened);
+    }
+
+    /// What a client's paths mean.
+    pub(crate) fn side_of(&self, client: ClientId) -> Side {
+        self.clients.get(&client).map_or(Side::Outside, |client| client.side)
+    }
+
+    /// A client does something to the page of a session.
+    pub(crate) fn note_drive(&mut self, session: &str) {
+        if let Some(session) = self.sessions.get_mut(session) {
+            self.drives += 1;
+            session.drove = self.drives;
+        }
+    }
+
+    /// A client turns the events of a session's page on or off.
+    pub(crate) fn note_hearing(&mut self, session: &str, hears: bool) {
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.hears_page = hears;
+        }
+    }
+
+    /// Of the clients that hear the events of a page, the one that last drove it. For a page that nobody has driven
+    /// yet (a popup): the one that last drove any.
+    pub(crate) fn driver_of(&self, page: &str) -> Option<ClientId> {
+        let on_page = |session: &&Session| session.page.as_deref() == Some(page);
+        let hears = |client| {
+            self.sessions.values().filter(on_page).any(|session| session.client == client && session.hears_page)
+        };
+        let latest = |sessions: &mut dyn Iterator<Item = &Session>| {
+            let drivers = sessions.filter(|session| session.drove > 0 && hears(session.client));
+            drivers.max_by_key(|session| session.drove).map(|session| session.client)
+        };
+        latest(&mut self.sessions.values().filter(on_page)).or_else(|| latest(&mut self.sessions.values()))
+    }
+
+    /// Whether a session is not there, or not any more.
+    pub(crate) fn has_left(&self, session: &str) -> bool {
+        !self.sessions.contains_key(session)
     }
 
     pub(crate) fn route_event(&self, session: &str) -> Option<EventRoute> {
-        let session = self.sessions.get(session)?;
+        let (id, session) = self.sessions.get_key_value(session)?;
         let client = self.clients.get(&session.client)?;
         Some(EventRoute {
             client: session.client,
             outbox: Arc::clone(&client.outbox),
             is_root: session.parent.is_none(),
+            session: Arc::clone(id),
+            page: session.page.clone(),
         })
     }
 

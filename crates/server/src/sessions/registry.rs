@@ -119,6 +119,7 @@ impl Registry {
         let launch = LaunchSpec {
             executable: self.spec.browser.clone(),
             folder: folder.browser(),
+            session_folder: folder.root().to_owned(),
             viewport: self.spec.viewport,
             user_agent: self.spec.user_agent.clone(),
         };

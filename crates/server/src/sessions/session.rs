@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hearth_browser::{Browser, BrowserError, Client, Identity, Target};
+use hearth_browser::{Browser, BrowserError, Client, Identity, Side, Target};
 use hearth_contract::{CreateRequest, DestroyedReason, SessionStatus};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -149,11 +149,11 @@ impl Session {
     }
 
     /// A new client of the session's browser, or of one target in it.
-    pub async fn attach_client(&self, target: Option<&str>) -> Result<Client, ApiError> {
+    pub async fn attach_client(&self, target: Option<&str>, side: Side) -> Result<Client, ApiError> {
         let browser = self.browser()?;
         let attached = match target {
-            None => browser.attach().await,
-            Some(target) => browser.attach_to(target).await,
+            None => browser.attach(side).await,
+            Some(target) => browser.attach_to(target, side).await,
         };
         attached.map_err(|error| match (target, error) {
             (Some(target), BrowserError::Refused { .. }) => ApiError::TargetNotFound(target.to_owned()),

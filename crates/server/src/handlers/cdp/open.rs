@@ -5,6 +5,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use hearth_browser::Side;
 
 use super::{Query, admit, describe};
 use crate::cdp_socket;
@@ -27,7 +28,7 @@ pub(crate) async fn browser(
     if upgrade.is_err() && query.asks_for_version {
         return describe::describe(&state, &session, &query, &headers).await;
     }
-    open(&state, &session, None, upgrade).await
+    open(&state, &session, None, Side::Outside, upgrade).await
 }
 
 /// One target of it, as `/json/list` names it.
@@ -39,7 +40,7 @@ pub(crate) async fn target(
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
     let session = admit(&state, &id, &Query::new(query.as_ref()), &headers, Session::token)?;
-    open(&state, &session, Some(&target), upgrade).await
+    open(&state, &session, Some(&target), Side::Outside, upgrade).await
 }
 
 /// The browser, from the session's own kernels and daemon, with the token that only they get.
@@ -51,18 +52,19 @@ pub(crate) async fn internal(
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
     let session = admit(&state, &id, &Query::new(query.as_ref()), &headers, Session::internal_token)?;
-    open(&state, &session, None, upgrade).await
+    open(&state, &session, None, Side::Inside, upgrade).await
 }
 
 async fn open(
     state: &AppState,
     session: &Session,
     target: Option<&str>,
+    side: Side,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| ApiError::UpgradeRequired)?;
     // Before the 101: a client that is refused now knows at once, one that is closed after it hangs.
-    let client = session.attach_client(target).await?;
+    let client = session.attach_client(target, side).await?;
     let tracker = state.registry().tracker().clone();
     Ok(cdp_socket::accept(upgrade, client, tracker))
 }

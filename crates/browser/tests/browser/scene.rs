@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hearth_browser::{Browser, Client, ClientReceiver, ClientSender, LaunchError, LaunchSpec, Outgoing, Viewport};
+use hearth_browser::{
+    Browser, Client, ClientReceiver, ClientSender, LaunchError, LaunchSpec, Outgoing, Side, Viewport,
+};
 use hearth_confine::Launcher;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -35,6 +37,7 @@ impl Ground {
         let spec = LaunchSpec {
             executable: executable.into(),
             folder: self.folder().to_owned(),
+            session_folder: self.folder().to_owned(),
             viewport: Viewport { width: 1100, height: 620 },
             user_agent: USER_AGENT.to_owned(),
         };
@@ -71,7 +74,7 @@ pub struct Connection {
 
 impl Connection {
     pub async fn to(browser: &Browser) -> Connection {
-        Connection::over(browser.attach().await.expect("attached"))
+        Connection::over(browser.attach(Side::Outside).await.expect("attached"))
     }
 
     fn over(client: Client) -> Connection {
@@ -132,6 +135,19 @@ impl Connection {
                 return (code, reason);
             }
         }
+    }
+
+    /// Whether something like this has come. The last reply that was waited for came after it.
+    pub fn has_heard(&self, method: &str) -> bool {
+        self.kept.iter().any(|message| message["method"] == method)
+    }
+
+    /// A call that the broker is to refuse; gives back its reason.
+    pub async fn refused(&mut self, session: Option<&str>, method: &str, params: Value) -> String {
+        let id = self.send(session, method, &params);
+        let reply = self.reply(id).await;
+        assert_eq!(reply["error"]["code"], -32000, "{method}: {reply}");
+        reply["error"]["message"].as_str().expect("a reason").to_owned()
     }
 
     pub async fn session_on(&mut self, target: &str) -> String {

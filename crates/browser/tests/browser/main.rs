@@ -1,10 +1,13 @@
 //! Real Chromium, launched through the built `hearth` as its shim.
 
+mod conflicts;
+mod hung;
+mod policing;
 mod scene;
 
 use std::time::Duration;
 
-use hearth_browser::{BrowserError, DeathReason, LaunchError, ProbeError, probe};
+use hearth_browser::{BrowserError, DeathReason, LaunchError, ProbeError, Side, probe};
 use hearth_confine::Exit;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -136,7 +139,7 @@ async fn a_killed_browser_is_noticed_at_once_with_calls_in_flight() {
     let told = tokio::time::timeout(Duration::from_secs(1), client.close()).await.expect("told within a second");
     assert_eq!(told, (1011, "browser crashed (signal 9)".to_owned()));
     assert_eq!(browser.died().await, DeathReason::Exited(Exit::Signal(9)));
-    assert!(matches!(browser.attach().await, Err(BrowserError::Gone)));
+    assert!(matches!(browser.attach(Side::Outside).await, Err(BrowserError::Gone)));
     ground.assert_nothing_is_left().await;
 }
 
@@ -149,7 +152,7 @@ async fn a_crashed_page_answers_what_is_in_flight_and_comes_back_when_navigated(
     client.call(Some(&session), "Page.enable", json!({})).await;
     let forever = json!({"expression": "new Promise(() => {})", "awaitPromise": true});
     let waiting = client.send(Some(&session), "Runtime.evaluate", &forever);
-    client.send(Some(&session), "Page.navigate", &json!({"url": "chrome://crash"}));
+    client.send(Some(&session), "Page.crash", &json!({}));
     assert_eq!(client.reply(waiting).await["error"]["code"], -32001);
     let late = client.send(Some(&session), "Runtime.evaluate", &json!({"expression": "1"}));
     assert_eq!(client.reply(late).await["error"]["code"], -32001);

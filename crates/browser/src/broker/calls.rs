@@ -1,0 +1,168 @@
+//! What clients say: judged, and on to the browser, or answered here.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::client::Outbox;
+use super::downloads::Wish;
+use super::envelope::{self, Answer, ClientCall, NO_SESSION, REFUSED};
+use super::policy::{self, Rule, Watch, text_in};
+use super::routes::{CallRoute, ClientCallInFlight, ClientId, NoRoute, Pending};
+use super::{Broker, NO_SESSION_MESSAGE, State};
+use crate::pipe::NotTaken;
+
+/// A call that may go on.
+struct Admitted {
+    /// Its id in the browser.
+    id: i32,
+    /// The session that it runs on.
+    on: Arc<str>,
+    /// What the browser has to be told before it.
+    first: Option<(i32, Wish)>,
+}
+
+/// Why a call is answered here instead of in the browser.
+enum NotAdmitted {
+    ClientGone,
+    NoSession,
+    Crashed,
+    TooMany,
+    NotYours,
+}
+
+impl From<NoRoute> for NotAdmitted {
+    fn from(no: NoRoute) -> NotAdmitted {
+        match no {
+            NoRoute::ClientGone => NotAdmitted::ClientGone,
+            NoRoute::NoSession => NotAdmitted::NoSession,
+            NoRoute::Crashed => NotAdmitted::Crashed,
+            NoRoute::TooMany => NotAdmitted::TooMany,
+        }
+    }
+}
+
+impl Broker {
+    /// Takes one message of a client: to the browser, or answered here.
+    pub(crate) fn take_call(&self, client: ClientId, outbox: &Outbox, text: &str) {
+        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_command_ms.store(elapsed, Ordering::Relaxed);
+        let call = match ClientCall::parse(text) {
+            Ok(call) => call,
+            Err(bad) => return self.tell(client, outbox, envelope::failure(bad.id, bad.code, bad.message, None)),
+        };
+        let session = call.session.as_deref();
+        let refuse = |code, reason: &str, session| {
+            self.tell(client, outbox, envelope::failure(Some(call.id), code, reason, session));
+        };
+        let params = call.params.map(|params| Cow::Borrowed(params.get()));
+        let (params, watch) = match policy::rule_for(&call.method) {
+            Rule::Pass => (params, Watch::Nothing),
+            Rule::Watch(watch) => (params, watch),
+            Rule::Refuse(reason) => {
+                return refuse(REFUSED, &format!("{} is not available: {reason}", call.method), session);
+            }
+            Rule::Judge(what, watch) => {
+                let side = self.lock().routes.side_of(client);
+                match policy::judge(what, call.params, &self.grounds, side) {
+                    Ok(params) => (Some(Cow::Owned(params)), watch),
+                    Err(reason) => return refuse(REFUSED, reason, session),
+                }
+            }
+            Rule::CloseClient => {
+                self.tell(client, outbox, envelope::reply(call.id, Answer::Result(None), session));
+                return self.end_client(client, 1000, "closed by the client");
+            }
+        };
+        let Admitted { id, on, first } = match self.admit_call(client, &call, params.as_deref(), watch) {
+            Ok(admitted) => admitted,
+            Err(NotAdmitted::ClientGone) => return,
+            Err(NotAdmitted::NoSession) => return refuse(NO_SESSION, NO_SESSION_MESSAGE, None),
+            Err(NotAdmitted::Crashed) => return refuse(NO_SESSION, "Target crashed", session),
+            Err(NotAdmitted::TooMany) => return refuse(REFUSED, "too many calls wait for their replies", session),
+            Err(NotAdmitted::NotYours) => {
+                return refuse(REFUSED, "another client's connection is not a target", session);
+            }
+        };
+        if let Some((id, wish)) = first {
+            // Whatever becomes of it becomes of the call itself.
+            let _ = self.writer.push(envelope::frame(id, &wish.method, Some(&wish.params), Some(&wish.on)));
+        }
+        match self.writer.push(envelope::frame(id, &call.method, params.as_deref(), Some(&on))) {
+            // When the pipe is closed the client is about to be told.
+            Ok(()) | Err(NotTaken::Closed) => {}
+            Err(NotTaken::Full) => self.end_client(client, 1013, "browser reads too slowly"),
+        }
+    }
+
+    /// Everything about a call that needs the tables, under one lock: where it runs, what it says about tabs,
+    /// and that its reply is awaited.
+    fn admit_call(
+        &self,
+        client: ClientId,
+        call: &ClientCall<'_>,
+        params: Option<&str>,
+        watch: Watch,
+    ) -> Result<Admitted, NotAdmitted> {
+        let subject = match watch {
+            Watch::ActivateTarget | Watch::Attach | Watch::CloseTarget => text_in(params, "targetId"),
+            Watch::DisposeContext | Watch::Downloads => text_in(params, "browserContextId"),
+            _ => None,
+        };
+        let outlives_crash = policy::works_on_a_crashed_target(&call.method);
+        let mut state = self.lock();
+        let route = state.routes.route_call(client, call.session.as_deref(), outlives_crash)?;
+        let mut revives = false;
+        match (watch, &subject) {
+            (Watch::Attach, Some(browser)) if state.routes.is_others_browser(client, browser) => {
+                return Err(NotAdmitted::NotYours);
+            }
+            (Watch::ActivateTarget, Some(tab)) => self.touch_tab(&mut state, tab),
+            (Watch::BringToFront, _) => self.touch_tab(&mut state, route.page.as_ref().unwrap_or(&route.target)),
+            (Watch::Navigate, _) => {
+                revives = state.routes.unmark_crashed(&route.target);
+                self.touch_tab(&mut state, &route.target);
+            }
+            (Watch::HearPage(hears), _) => state.routes.note_hearing(&route.on, hears),
+            (Watch::Downloads, context) => {
+                let wish = Wish {
+                    client,
+                    method: call.method.clone().into_owned(),
+                    params: params.unwrap_or("{}").to_owned(),
+                    on: Arc::clone(&route.on),
+                };
+                state.note_wish(context.as_deref(), &route, wish);
+            }
+            _ => {}
+        }
+        let first = if policy::drives_a_page(&call.method) { state.note_drive(client, &route) } else { None };
+        let first = first.map(|wish| (state.routes.add_pending(Pending::Nobody), wish));
+        let in_flight = ClientCallInFlight {
+            client,
+            id: call.id,
+            on: Arc::clone(&route.on),
+            named: call.session.is_some(),
+            watch,
+            subject,
+            outlives_crash,
+            revives,
+        };
+        Ok(Admitted { id: state.routes.add_call(in_flight), on: route.on, first })
+    }
+}
+
+impl State {
+    /// A client says where downloads go: in the context that it names, or in that of the page it says it to.
+    fn note_wish(&mut self, named: Option<&str>, route: &CallRoute, wish: Wish) {
+        let of_page = || route.page.as_ref().and_then(|page| self.tabs.context_of(page));
+        let context = named.or_else(of_page).filter(|context| !self.tabs.is_default(context));
+        self.downloads.wished(context.map(str::to_owned), wish);
+    }
+
+    /// A client does something to a page. Gives back what it wishes about downloads if something else is in force.
+    fn note_drive(&mut self, client: ClientId, route: &CallRoute) -> Option<Wish> {
+        self.routes.note_drive(&route.on);
+        let context = self.tabs.context_of(route.page.as_ref()?);
+        self.downloads.driven(context.filter(|context| !self.tabs.is_default(context)), client)
+    }
+}

@@ -1,0 +1,143 @@
+//! The broker between real queues and a real pipe; the browser's side of the conversation is written out.
+
+mod conflicts;
+mod endings;
+mod policing;
+mod routing;
+mod tabs;
+
+use std::io::Read;
+use std::os::fd::OwnedFd;
+
+use serde_json::{Value, json};
+use tokio::net::unix::pipe::Sender;
+
+use super::client::{ClientReceiver, ClientSender, Outgoing};
+use super::*;
+use crate::broker::grounds::Side;
+
+const DOWNLOADS: &str = "/s/1/b/downloads";
+
+fn grounds() -> Grounds {
+    Grounds { session: "/s/1".into(), downloads: DOWNLOADS.into() }
+}
+
+fn browser_client() -> Newcomer {
+    Newcomer { root: Root::Browser, side: Side::Outside }
+}
+
+/// A broker, and the browser's ends of it.
+struct Scene {
+    broker: Arc<Broker>,
+    browser: std::io::PipeReader,
+}
+
+struct Connection {
+    sender: ClientSender,
+    receiver: ClientReceiver,
+}
+
+impl Scene {
+    async fn new() -> Scene {
+        let (browser, ours) = std::io::pipe().expect("a pipe");
+        let sender = Sender::from_owned_fd(OwnedFd::from(ours)).expect("a writing end");
+        sender.writable().await.expect("the pipe is open");
+        Scene { broker: Arc::new(Broker::new(PipeWriter::new(sender), grounds())), browser }
+    }
+
+    /// The next command that the browser gets.
+    fn command(&mut self) -> Value {
+        let mut frame = Vec::new();
+        let mut byte = [0];
+        loop {
+            self.browser.read_exact(&mut byte).expect("a command");
+            if byte == [0] {
+                return serde_json::from_slice(&frame).expect("JSON");
+            }
+            frame.push(byte[0]);
+        }
+    }
+
+    fn browser_says(&self, message: &Value) {
+        self.broker.take_frame(&message.to_string());
+    }
+
+    /// A client whose root session is `root`.
+    async fn client(&mut self, root: &str) -> Connection {
+        let client = self.broker.request_client(browser_client()).expect("sent");
+        let command = self.command();
+        assert_eq!(command["method"], "Target.attachToBrowserTarget");
+        self.browser_says(&json!({"method": "Target.attachedToTarget", "params": {
+            "sessionId": root, "targetInfo": {"targetId": format!("browser of {root}"), "type": "browser"},
+            "waitingForDebugger": false}}));
+        self.browser_says(&json!({"id": command["id"], "result": {"sessionId": root}}));
+        let (sender, receiver) = client.await.expect("answered").expect("attached").split();
+        Connection { sender, receiver }
+    }
+
+    /// A client whose root session `root` is on one page.
+    async fn page_client(&mut self, root: &str, target: &str) -> Connection {
+        let newcomer = Newcomer { root: Root::Target(target.to_owned()), side: Side::Outside };
+        let client = self.broker.request_client(newcomer).expect("sent");
+        let command = self.command();
+        assert_eq!(command["params"], json!({"targetId": target, "flatten": true}));
+        self.browser_says(&json!({"id": command["id"], "result": {"sessionId": root}}));
+        let (sender, receiver) = client.await.expect("answered").expect("attached").split();
+        Connection { sender, receiver }
+    }
+
+    /// The client calls a method on a session, and the browser gets it as it is.
+    fn pass(&mut self, connection: &Connection, session: &str, method: &str, params: &Value) -> Value {
+        connection.send(&json!({"id": 1, "method": method, "params": params, "sessionId": session}));
+        let command = self.command();
+        assert_eq!((&command["method"], &command["sessionId"]), (&json!(method), &json!(session)));
+        command
+    }
+
+    /// The browser opens a session for `target` below `parent`.
+    async fn child(&mut self, connection: &mut Connection, parent: &str, session: &str, target: &str) {
+        self.browser_says(&json!({"method": "Target.attachedToTarget", "sessionId": parent, "params": {
+            "sessionId": session, "targetInfo": {"targetId": target, "type": "page"}, "waitingForDebugger": false}}));
+        assert_eq!(connection.message().await["params"]["sessionId"], session);
+    }
+
+    /// A tab opens, and the broker attaches a session of its own to it.
+    fn tab_opens(&mut self, target: &str, context: &str) {
+        self.browser_says(&json!({"method": "Target.targetCreated", "params": {"targetInfo": {
+            "targetId": target, "type": "page", "browserContextId": context}}}));
+        let attach = self.command();
+        assert_eq!(
+            (&attach["method"], &attach["params"]["targetId"]),
+            (&json!("Target.attachToTarget"), &json!(target))
+        );
+        self.browser_says(&json!({"id": attach["id"], "result": {"sessionId": format!("own-{target}")}}));
+    }
+
+    fn current_tab(&self) -> Option<String> {
+        self.broker.current_tab().borrow().clone()
+    }
+}
+
+impl Connection {
+    fn send(&self, message: &Value) {
+        self.sender.send(message.to_string()).expect("the client is there");
+    }
+
+    async fn next(&mut self) -> Outgoing {
+        tokio::time::timeout(Duration::from_secs(5), self.receiver.next()).await.expect("something for the client")
+    }
+
+    async fn message(&mut self) -> Value {
+        match self.next().await {
+            Outgoing::Message(text) => serde_json::from_str(&text).expect("JSON"),
+            Outgoing::Close { code, reason } => panic!("closed: {code} {reason}"),
+        }
+    }
+
+    async fn close(&mut self) -> (u16, String) {
+        match self.next().await {
+            Outgoing::Close { code, reason } => (code, reason),
+            Outgoing::Message(text) => panic!("a message: {text}"),
+        }
+    }
+}
