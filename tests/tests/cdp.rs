@@ -7,7 +7,7 @@ use std::time::Duration;
 use chromiumoxide::Browser;
 use futures_util::StreamExt;
 use hearth_tests::cdp::CdpClient;
-use hearth_tests::{Session, Site, TestServer, repository};
+use hearth_tests::{Session, Site, TestServer, eventually, repository};
 use serde_json::json;
 use tokio::process::Command;
 use tokio::task::JoinSet;
@@ -119,6 +119,7 @@ async fn chromiumoxide_works_as_a_foreign_client() {
     server.stop().await;
 }
 
+/// Rules M1, C1.
 #[tokio::test]
 async fn a_client_that_closes_the_browser_only_leaves() {
     let (server, site) = (TestServer::start().await, Site::start().await);
@@ -137,6 +138,7 @@ async fn a_client_that_closes_the_browser_only_leaves() {
     server.stop().await;
 }
 
+/// Rule M2.
 #[tokio::test]
 async fn a_client_cannot_crash_the_browser() {
     let server = TestServer::start().await;
@@ -150,6 +152,7 @@ async fn a_client_cannot_crash_the_browser() {
     server.stop().await;
 }
 
+/// Rules I1, I2.
 #[tokio::test]
 async fn answers_go_only_to_the_client_that_asked() {
     let server = TestServer::start().await;
@@ -175,6 +178,7 @@ async fn answers_go_only_to_the_client_that_asked() {
     server.stop().await;
 }
 
+/// Rule I3.
 #[tokio::test]
 async fn nonsense_is_answered_and_does_not_close_the_socket() {
     let server = TestServer::start().await;
@@ -187,5 +191,32 @@ async fn nonsense_is_answered_and_does_not_close_the_socket() {
     assert!(version["result"]["product"].is_string(), "{version}");
     let unknown = client.call("No.suchMethod", json!({})).await;
     assert!(unknown["error"]["message"].is_string(), "{unknown}");
+    server.stop().await;
+}
+
+/// Rules Q2, C5: nothing of a client stays that asks for much and reads nothing.
+#[tokio::test]
+async fn a_client_that_never_reads_is_dropped() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let mut other = CdpClient::connect(session.cdp_url()).await;
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+    let before = descriptors();
+    let targets = other.call("Target.getTargets", json!({})).await;
+    let target = targets["result"]["targetInfos"][0]["targetId"].as_str().unwrap();
+    let (base, query) = session.cdp_url().split_once('?').unwrap();
+    let mut greedy = CdpClient::connect(&format!("{base}/devtools/page/{target}?{query}")).await;
+    assert!(descriptors() > before);
+    for id in 0..100 {
+        let params = json!({"expression": "'x'.repeat(1e6)", "returnByValue": true});
+        greedy.send_text(&json!({"id": id, "method": "Runtime.evaluate", "params": params}).to_string()).await;
+    }
+    eventually(Duration::from_secs(30), "the connection is closed", || async {
+        if descriptors() <= before { Ok(()) } else { Err(format!("{} descriptors", descriptors())) }
+    })
+    .await;
+    let version = other.call("Browser.getVersion", json!({})).await;
+    assert!(version["result"]["product"].is_string(), "{version}");
+    drop(greedy);
     server.stop().await;
 }

@@ -30,6 +30,7 @@ async fn good(url: &str) -> Value {
     body
 }
 
+/// Rules H1, H2, H3.
 #[tokio::test]
 async fn the_version_is_told_with_and_without_a_slash_and_the_query_is_kept() {
     let server = TestServer::start().await;
@@ -51,6 +52,7 @@ async fn the_version_is_told_with_and_without_a_slash_and_the_query_is_kept() {
     server.stop().await;
 }
 
+/// Rule H3.
 #[tokio::test]
 async fn the_version_is_told_to_clients_that_append_their_path_to_the_query() {
     let server = TestServer::start().await;
@@ -62,6 +64,7 @@ async fn the_version_is_told_to_clients_that_append_their_path_to_the_query() {
     server.stop().await;
 }
 
+/// Rule H2.
 #[tokio::test]
 async fn addresses_follow_the_requests_host_and_its_proxys_scheme() {
     let server = TestServer::start().await;
@@ -74,6 +77,7 @@ async fn addresses_follow_the_requests_host_and_its_proxys_scheme() {
     server.stop().await;
 }
 
+/// Rule H2.
 #[tokio::test]
 async fn addresses_begin_with_the_public_url() {
     let server = TestServer::builder().setting("HEARTH_PUBLIC_URL", "https://hearth.example").start().await;
@@ -85,6 +89,7 @@ async fn addresses_begin_with_the_public_url() {
     server.stop().await;
 }
 
+/// Rules H1, S12.
 #[tokio::test]
 async fn a_target_of_the_list_can_be_connected_to() {
     let (server, site) = (TestServer::start().await, Site::start().await);
@@ -103,6 +108,7 @@ async fn a_target_of_the_list_can_be_connected_to() {
     server.stop().await;
 }
 
+/// Rules S12, C2.
 #[tokio::test]
 async fn a_connection_to_a_target_ends_with_it_and_says_why() {
     let server = TestServer::start().await;
@@ -118,6 +124,7 @@ async fn a_connection_to_a_target_ends_with_it_and_says_why() {
     server.stop().await;
 }
 
+/// Rules M1, M2, S12.
 #[tokio::test]
 async fn a_client_on_one_target_is_policed_like_any_other() {
     let server = TestServer::start().await;
@@ -132,6 +139,7 @@ async fn a_client_on_one_target_is_policed_like_any_other() {
     server.stop().await;
 }
 
+/// Rule H1.
 #[tokio::test]
 async fn nothing_is_told_without_the_token() {
     let server = TestServer::start().await;

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use crate::broker::Broker;
 use crate::broker::client::Client;
 use crate::broker::grounds::Side;
-use crate::broker::routes::{Newcomer, Root};
+use crate::broker::pending::{Newcomer, Root};
 use crate::own::{BrowserError, Identity, Target};
 use crate::supervise::{DeathReason, Supervised};
 

@@ -19,7 +19,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::broker::Broker;
 use crate::broker::client::Client;
-use crate::broker::routes::{Newcomer, Pending};
+use crate::broker::pending::{Newcomer, Pending};
 use crate::launch::Viewport;
 use crate::pipe::NotTaken;
 

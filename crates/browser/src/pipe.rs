@@ -228,6 +228,8 @@ mod tests {
     use std::io::{Read, Write};
     use std::sync::Arc;
 
+    use nix::fcntl::FdFlag;
+
     use super::*;
 
     fn reading_end() -> (pipe::Receiver, io::PipeWriter) {
@@ -238,6 +240,17 @@ mod tests {
     fn writing_end() -> (PipeWriter, io::PipeReader) {
         let (theirs, ours) = io::pipe().expect("a pipe");
         (PipeWriter::new(pipe::Sender::from_owned_fd(OwnedFd::from(ours)).expect("a writing end")), theirs)
+    }
+
+    /// Rule P5.
+    #[tokio::test]
+    async fn our_ends_are_nobody_elses_and_large() {
+        let pipes = open().expect("pipes");
+        for end in [pipes.to_browser.as_fd(), pipes.from_browser.as_fd()] {
+            let flags = fcntl(end, FcntlArg::F_GETFD).expect("flags");
+            assert!(FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC));
+            assert_eq!(fcntl(end, FcntlArg::F_GETPIPE_SZ), Ok(PIPE_BYTES));
+        }
     }
 
     async fn frames_of(written: &'static [u8]) -> (Vec<String>, ReadEnd) {
@@ -308,6 +321,7 @@ mod tests {
         assert!(reading.join().expect("no panic").expect("read") == expected, "bytes were lost or moved");
     }
 
+    /// Rule P3.
     #[tokio::test]
     async fn the_backlog_is_judged_before_a_frame_is_added() {
         let (writer, _theirs) = writing_end();
@@ -317,6 +331,7 @@ mod tests {
         assert_eq!(writer.push(b"small\0".to_vec()), Err(NotTaken::Full));
     }
 
+    /// Rule P2.
     #[tokio::test(start_paused = true)]
     async fn a_browser_that_reads_nothing_is_stuck() {
         let (writer, _theirs) = writing_end();

@@ -14,6 +14,7 @@ use axum::serve::ListenerExt;
 use hearth_browser::probe;
 use hearth_confine::Launcher;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout};
@@ -31,6 +32,9 @@ const ANSWERS_BOUND: Duration = Duration::from_secs(2);
 
 /// How long an orderly stop may take; what is left then ends by its lifelines.
 const STOP_BOUND: Duration = Duration::from_secs(14);
+
+/// How long a peer may take nothing of what is sent to it, in milliseconds.
+const NO_PROGRESS_MS: u32 = 10_000;
 
 /// Whoever signals a process and its group signals it twice; that is one wish.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
@@ -103,6 +107,8 @@ async fn listen(listener: TcpListener, router: Router, stop: CancellationToken) 
     // Answers and CDP messages are small and must not wait for each other (Nagle's algorithm).
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
+        // Whoever takes nothing of what is sent to him for so long is gone, or never comes back (`tcp(7)`).
+        let _ = setsockopt(stream, sockopt::TcpUserTimeout, &NO_PROGRESS_MS);
     });
     let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
     if let Err(error) = server.await {

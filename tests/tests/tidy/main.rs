@@ -258,6 +258,27 @@ fn the_readme_names_every_setting_and_no_other() {
     );
 }
 
+/// The numbers of rules in a text that stand between `before` and `after`.
+fn rules<'a>(text: &'a str, before: &'a str, after: &'a [char]) -> impl Iterator<Item = &'a str> {
+    let named = text.split(before).skip(1).filter_map(move |rest| rest.split(after).next());
+    let words = named.flat_map(|list| list.split([',', ' ']));
+    words.filter(|word| word.len() > 1 && word[1..].bytes().all(|digit| digit.is_ascii_digit()))
+}
+
+#[test]
+fn every_rule_of_the_broker_has_a_test_that_cites_it() {
+    let document = read("docs/broker.md");
+    let known: BTreeSet<&str> = rules(&document, "| **", &['*']).collect();
+    let sources = files();
+    let rust = sources.iter().filter(|file| file.is_rust() && !file.path.contains("tidy"));
+    let cited: BTreeSet<&str> = rust
+        .flat_map(|file| ["/// Rule ", "/// Rules "].map(|opening| rules(&file.text, opening, &['.', ':', '\n'])))
+        .flatten()
+        .collect();
+    assert!(known.len() > 40, "the rules are found in docs/broker.md: {known:?}");
+    assert_eq!(known, cited, "the rules of docs/broker.md (left) are those that tests cite (right)");
+}
+
 #[test]
 fn the_lock_file_names_no_registry_but_the_default_one() {
     let lock = read("Cargo.lock");

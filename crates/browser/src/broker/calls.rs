@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering;
 use super::client::Outbox;
 use super::downloads::Wish;
 use super::envelope::{self, Answer, ClientCall, NO_SESSION, REFUSED};
+use super::pending::{ClientCallInFlight, Pending};
 use super::policy::{self, Rule, Watch, text_in};
-use super::routes::{CallRoute, ClientCallInFlight, ClientId, NoRoute, Pending};
+use super::routes::{CallRoute, ClientId, NoRoute};
 use super::{Broker, NO_SESSION_MESSAGE, State};
 use crate::pipe::NotTaken;
 

@@ -229,6 +229,7 @@ mod tests {
         assert_eq!(outbox.take(), Some(close(1000, "first")));
     }
 
+    /// Rule Q1.
     #[test]
     fn one_large_message_is_not_slowness() {
         let outbox = Outbox::default();
@@ -236,6 +237,7 @@ mod tests {
         assert_eq!(outbox.push("y".to_owned()), Err(TooSlow));
     }
 
+    /// Rules Q1, C5.
     #[test]
     fn a_client_that_is_too_slow_loses_its_queue_and_is_told() {
         let outbox = Outbox::default();

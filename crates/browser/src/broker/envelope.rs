@@ -268,6 +268,7 @@ mod tests {
         assert_eq!(call.params.map(RawValue::get), Some(r#"{"x":[1]}"#));
     }
 
+    /// Rule M1: whatever the escapes.
     #[test]
     fn the_method_is_unescaped() {
         let call = ClientCall::parse(r#"{"id":1,"method":"Browser\u002eclose"}"#).expect("a call");
@@ -292,6 +293,7 @@ mod tests {
         }
     }
 
+    /// Rule P4.
     #[test]
     fn nul_gets_in_neither_in_strings_nor_between_tokens() {
         for text in [
@@ -304,6 +306,7 @@ mod tests {
         }
     }
 
+    /// Rules P4, I3.
     #[test]
     fn a_member_twice_is_refused() {
         for text in [
@@ -315,6 +318,7 @@ mod tests {
         }
     }
 
+    /// Rule I3.
     #[test]
     fn ids_are_integers() {
         for id in ["\"1\"", "1.5", "1e3", "null", "{}", "99999999999999999999"] {
@@ -330,6 +334,7 @@ mod tests {
         }
     }
 
+    /// Rule P4.
     #[test]
     fn nesting_that_chromium_cannot_answer_is_refused() {
         let nested = |levels: usize| {
@@ -342,6 +347,7 @@ mod tests {
         assert!(ClientCall::parse(&wide).is_ok());
     }
 
+    /// Rule P4.
     #[test]
     fn a_frame_holds_the_four_members_and_one_nul_at_its_end() {
         let frame = frame(5, "A.b\"\n", Some(r#"{"x":1}"#), Some("S"));

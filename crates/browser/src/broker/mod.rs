@@ -19,9 +19,10 @@ mod downloads;
 mod envelope;
 mod events;
 pub(crate) mod grounds;
+pub(crate) mod pending;
 mod policy;
 mod replies;
-pub(crate) mod routes;
+mod routes;
 #[cfg(test)]
 mod tests;
 
@@ -37,7 +38,8 @@ use self::dialogs::Dialogs;
 use self::downloads::{Downloads, Restored};
 use self::envelope::{BrowserMessage, NO_SESSION};
 use self::grounds::Grounds;
-use self::routes::{ClientId, Newcomer, Pending, Root, Routes, Unanswered};
+use self::pending::{Newcomer, Pending, Root, Unanswered};
+use self::routes::{ClientId, Routes};
 use crate::pipe::{NotTaken, PipeWriter};
 use crate::tabs::Tabs;
 

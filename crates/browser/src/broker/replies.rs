@@ -7,8 +7,9 @@ use serde_json::value::RawValue;
 
 use super::client::{Client, Outbox};
 use super::envelope::{self, Answer, BrowserMessage};
+use super::pending::{ClientCallInFlight, OwnReply, Pending, Unanswered};
 use super::policy::{Watch, string_in};
-use super::routes::{ClientCallInFlight, Opened, OwnReply, Pending, Unanswered};
+use super::routes::Opened;
 use super::{Broker, State};
 
 impl Broker {

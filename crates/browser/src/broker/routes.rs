@@ -4,11 +4,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-use tokio::sync::oneshot;
-
-use super::client::{Client, Outbox};
+use super::client::Outbox;
 use super::grounds::Side;
+use super::pending::{ClientCallInFlight, Newcomer, Pending, Root, Unanswered};
 use super::policy::Watch;
 
 /// How many calls of one client may wait for their replies. Real clients have a few hundred at the most.
@@ -17,61 +15,6 @@ const MAX_IN_FLIGHT: usize = 20_000;
 /// A client, for as long as the browser lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientId(pub(crate) u64);
-
-/// What the reply to an own call says.
-pub(crate) type OwnReply = Result<Box<RawValue>, Box<RawValue>>;
-
-/// Who waits for a reply.
-#[derive(Debug)]
-pub(crate) enum Pending {
-    /// A client.
-    Client(ClientCallInFlight),
-    /// One of our own commands.
-    Own(oneshot::Sender<OwnReply>),
-    /// A client that is about to be attached.
-    Attach(Newcomer, oneshot::Sender<Result<Client, Box<RawValue>>>),
-    /// The tab of that target id: it gets a session of our own.
-    Tab(String),
-    /// Nobody, but the context that is being made has to go again: its client has left.
-    UnwantedContext,
-    /// Nobody.
-    Nobody,
-}
-
-/// What a client's root session is attached to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Root {
-    /// The browser as a whole.
-    Browser,
-    /// One target, by its id.
-    Target(String),
-}
-
-/// What is known of a client before it is one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Newcomer {
-    pub(crate) root: Root,
-    pub(crate) side: Side,
-}
-
-/// A client's call that has gone to the browser.
-#[derive(Debug)]
-pub(crate) struct ClientCallInFlight {
-    pub(crate) client: ClientId,
-    /// The client's own id.
-    pub(crate) id: i64,
-    /// The session that the call runs on.
-    pub(crate) on: Arc<str>,
-    /// Whether the client named the session; one that did not gets a reply without it.
-    pub(crate) named: bool,
-    pub(crate) watch: Watch,
-    /// What [`Watch::DisposeContext`] disposes of, or [`Watch::CloseTarget`] closes: an id.
-    pub(crate) subject: Option<String>,
-    /// The browser answers it even when the target crashes.
-    pub(crate) outlives_crash: bool,
-    /// It is to bring a crashed target back.
-    pub(crate) revives: bool,
-}
 
 /// A session in the browser that belongs to a client.
 #[derive(Debug)]
@@ -136,16 +79,6 @@ pub(crate) enum NoRoute {
 pub(crate) struct Leftovers {
     pub(crate) root: Arc<str>,
     pub(crate) contexts: Vec<String>,
-}
-
-/// A call whose reply will not come.
-#[derive(Debug)]
-pub(crate) struct Unanswered {
-    pub(crate) id: i64,
-    /// As the client named it.
-    pub(crate) session: Option<Arc<str>>,
-    pub(crate) outbox: Arc<Outbox>,
-    pub(crate) client: ClientId,
 }
 
 /// Where an event goes.
@@ -455,5 +388,20 @@ impl Routes {
             }
         }
         unanswered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rule I1.
+    #[test]
+    fn ids_begin_anew_after_the_last_one_and_pass_over_those_in_flight() {
+        let mut routes = Routes::default();
+        assert_eq!(routes.add_pending(Pending::Nobody), 1);
+        routes.last_id = i32::MAX - 1;
+        let ids: Vec<i32> = std::iter::repeat_with(|| routes.add_pending(Pending::Nobody)).take(3).collect();
+        assert_eq!(ids, [i32::MAX, 2, 3]);
     }
 }

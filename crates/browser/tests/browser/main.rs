@@ -103,6 +103,7 @@ async fn downloads_go_to_the_sessions_folder() {
     browser.close().await;
 }
 
+/// Rule C2.
 #[tokio::test]
 async fn closing_leaves_nothing() {
     let ground = Ground::new();
@@ -125,6 +126,7 @@ async fn dropping_the_last_handle_kills_the_browser() {
     assert!(kill(pid, None).is_err(), "the process is still there");
 }
 
+/// Rule C4.
 #[tokio::test]
 async fn a_killed_browser_is_noticed_at_once_with_calls_in_flight() {
     let ground = Ground::new();
@@ -143,6 +145,7 @@ async fn a_killed_browser_is_noticed_at_once_with_calls_in_flight() {
     ground.assert_nothing_is_left().await;
 }
 
+/// Rule S13.
 #[tokio::test]
 async fn a_crashed_page_answers_what_is_in_flight_and_comes_back_when_navigated() {
     let ground = Ground::new();
@@ -162,6 +165,7 @@ async fn a_crashed_page_answers_what_is_in_flight_and_comes_back_when_navigated(
     browser.close().await;
 }
 
+/// Rule S6.
 #[tokio::test]
 async fn calls_in_flight_on_a_tab_that_is_closed_are_answered() {
     let ground = Ground::new();
@@ -180,6 +184,7 @@ async fn calls_in_flight_on_a_tab_that_is_closed_are_answered() {
     browser.close().await;
 }
 
+/// Rules M1, M7.
 #[tokio::test]
 async fn closing_the_browser_ends_one_client_and_the_next_one_finds_a_page() {
     let ground = Ground::new();
@@ -200,6 +205,7 @@ async fn closing_the_browser_ends_one_client_and_the_next_one_finds_a_page() {
     browser.close().await;
 }
 
+/// Rule M15.
 #[tokio::test]
 async fn the_current_tab_is_the_one_last_opened_activated_or_navigated() {
     let ground = Ground::new();
@@ -219,6 +225,7 @@ async fn the_current_tab_is_the_one_last_opened_activated_or_navigated() {
     browser.close().await;
 }
 
+/// Rules P1, Q1.
 #[tokio::test]
 async fn results_of_60_mb_and_requests_of_40_mb_pass() {
     let ground = Ground::new();
@@ -232,6 +239,7 @@ async fn results_of_60_mb_and_requests_of_40_mb_pass() {
     browser.close().await;
 }
 
+/// Rules P3, Q1, C5.
 #[tokio::test]
 async fn a_client_that_reads_too_slowly_is_ended_and_others_are_not() {
     let ground = Ground::new();
