@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::broker::Broker;
 use crate::broker::grounds::Grounds;
 use crate::browser::Browser;
-use crate::flags::{FlagsFor, Flavour, plan_flags};
+use crate::flags::{FlagsFor, Flavour, Viewport, plan_flags};
 use crate::own::BrowserError;
 use crate::pipe::{self, PipeWriter};
 use crate::stderr::{self, LastLines};
@@ -30,21 +30,6 @@ const LAST_WORDS_BOUND: Duration = Duration::from_millis(500);
 
 /// Tabs need some hundred megabytes of shared memory; Docker's default of 64 MB crashes them.
 const MIN_SHARED_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
-
-/// The size of every page, in CSS pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Viewport {
-    /// Of `window.innerWidth`.
-    pub width: u32,
-    /// Of `window.innerHeight`.
-    pub height: u32,
-}
-
-impl Default for Viewport {
-    fn default() -> Viewport {
-        Viewport { width: 1280, height: 720 }
-    }
-}
 
 /// What to launch.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ use tokio::time::MissedTickBehavior;
 use crate::broker::Broker;
 use crate::broker::client::Client;
 use crate::broker::pending::{Newcomer, Pending};
-use crate::launch::Viewport;
+use crate::flags::Viewport;
 use crate::pipe::NotTaken;
 
 /// How long the browser may take for a command of ours.

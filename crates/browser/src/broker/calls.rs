@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::client::Outbox;
+use super::client::{ClientId, Outbox};
 use super::downloads::Wish;
 use super::envelope::{self, Answer, ClientCall, NO_SESSION, REFUSED};
 use super::pending::{ClientCallInFlight, Pending};
 use super::policy::{self, Rule, Watch, text_in};
-use super::routes::{CallRoute, ClientId, NoRoute};
+use super::routes::{CallRoute, NoRoute};
 use super::{Broker, NO_SESSION_MESSAGE, State};
 use crate::pipe::NotTaken;
 

@@ -7,7 +7,6 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 use super::Broker;
-use super::routes::ClientId;
 
 /// The largest message that a client may send, in bytes. Chromium stops reading for good at 100 MB; Playwright
 /// sends files of up to 50 MiB as base64 (70 MB).
@@ -22,6 +21,10 @@ const MESSAGE_OVERHEAD_BYTES: usize = 64;
 
 /// RFC 6455 leaves this much for a close frame's reason.
 const MAX_REASON_BYTES: usize = 123;
+
+/// A client, for as long as the browser lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ClientId(pub(crate) u64);
 
 /// The client is not connected to the browser any more; its queue says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::routes::ClientId;
+use super::client::ClientId;
 
 /// The dialogs that are open, by the target of their page: it shows one at a time.
 #[derive(Debug, Default)]

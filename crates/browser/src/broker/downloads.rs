@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::routes::ClientId;
+use super::client::ClientId;
 
 /// A client's own call, to be made again.
 #[derive(Clone, Debug, PartialEq, Eq)]

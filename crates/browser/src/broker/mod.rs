@@ -33,13 +33,13 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use tokio::sync::{oneshot, watch};
 
-use self::client::{Client, Outbox, TooSlow};
+use self::client::{Client, ClientId, Outbox, TooSlow};
 use self::dialogs::Dialogs;
 use self::downloads::{Downloads, Restored};
 use self::envelope::{BrowserMessage, NO_SESSION};
 use self::grounds::Grounds;
 use self::pending::{Newcomer, Pending, Root, Unanswered};
-use self::routes::{ClientId, Routes};
+use self::routes::Routes;
 use crate::pipe::{NotTaken, PipeWriter};
 use crate::tabs::Tabs;
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
-use super::client::{Client, Outbox};
+use super::client::{Client, ClientId, Outbox};
 use super::grounds::Side;
 use super::policy::Watch;
-use super::routes::ClientId;
 
 /// What the reply to an own call says.
 pub(crate) type OwnReply = Result<Box<RawValue>, Box<RawValue>>;

@@ -4,17 +4,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::client::Outbox;
+use super::client::{ClientId, Outbox};
 use super::grounds::Side;
 use super::pending::{ClientCallInFlight, Newcomer, Pending, Root, Unanswered};
 use super::policy::Watch;
 
 /// How many calls of one client may wait for their replies. Real clients have a few hundred at the most.
 const MAX_IN_FLIGHT: usize = 20_000;
-
-/// A client, for as long as the browser lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ClientId(pub(crate) u64);
 
 /// A session in the browser that belongs to a client.
 #[derive(Debug)]

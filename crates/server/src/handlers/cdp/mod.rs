@@ -4,10 +4,13 @@
 pub(crate) mod describe;
 pub(crate) mod open;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use hearth_contract::ErrorBody;
 use uuid::Uuid;
 
@@ -19,51 +22,66 @@ use crate::state::AppState;
 /// What some clients put behind the whole address, its query included, to find the WebSocket.
 const APPENDED: &str = "/json/version";
 
-/// The query of a request to `cdpUrl` or below it.
-struct Query<'a> {
+/// What a request to `cdpUrl`, or below it, brings along.
+pub(crate) struct Address {
     /// Without what was appended to it.
-    text: &'a str,
+    query: String,
     asks_for_version: bool,
+    headers: HeaderMap,
 }
 
-impl<'a> Query<'a> {
-    fn new(raw: Option<&'a String>) -> Query<'a> {
-        let raw = raw.map_or("", String::as_str);
-        let appended = raw.strip_suffix('/').unwrap_or(raw).strip_suffix(APPENDED);
-        Query { text: appended.unwrap_or(raw), asks_for_version: appended.is_some() }
+impl<S: Sync> FromRequestParts<S> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Address, Infallible> {
+        Ok(Address::new(parts.uri.query().unwrap_or_default(), parts.headers.clone()))
+    }
+}
+
+impl Address {
+    fn new(query: &str, headers: HeaderMap) -> Address {
+        let appended = query.strip_suffix('/').unwrap_or(query).strip_suffix(APPENDED);
+        Address { query: appended.unwrap_or(query).to_owned(), asks_for_version: appended.is_some(), headers }
     }
 
     /// Our tokens need no decoding.
-    fn token(&self) -> Option<&'a str> {
-        self.text.split('&').find_map(|pair| pair.strip_prefix("token="))
+    fn token(&self) -> Option<&str> {
+        let bearer = || self.headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ");
+        let token = self.query.split('&').find_map(|pair| pair.strip_prefix("token="));
+        token.or_else(bearer).map(str::trim)
     }
-}
 
-/// The session that a request may reach. An unknown session and a wrong token look the same: the address is a
-/// secret as a whole.
-fn admit(
-    state: &AppState,
-    id: &str,
-    query: &Query<'_>,
-    headers: &HeaderMap,
-    expected: impl Fn(&Session) -> &Token,
-) -> Result<Arc<Session>, ApiError> {
-    let bearer = || headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ");
-    let presented = query.token().or_else(bearer);
-    let presented = presented.ok_or_else(|| ApiError::Unauthorized(ErrorBody::token_missing()))?;
-    let session = Uuid::parse_str(id).ok().and_then(|id| state.registry().find(id));
-    let session = session.filter(|session| expected(session).matches(presented.trim()));
-    session.ok_or_else(|| ApiError::Unauthorized(ErrorBody::invalid_token()))
+    /// The session that a request may reach. An unknown session and a wrong token look the same: the address is a
+    /// secret as a whole.
+    fn admit(
+        &self,
+        state: &AppState,
+        id: &str,
+        expected: impl Fn(&Session) -> &Token,
+    ) -> Result<Arc<Session>, ApiError> {
+        let presented = self.token().ok_or_else(|| ApiError::Unauthorized(ErrorBody::token_missing()))?;
+        let session = Uuid::parse_str(id).ok().and_then(|id| state.registry().find(id));
+        let session = session.filter(|session| expected(session).matches(presented));
+        session.ok_or_else(|| ApiError::Unauthorized(ErrorBody::invalid_token()))
+    }
+
+    /// A WebSocket address below the session's, with the query of the request: whatever let this client in lets it in
+    /// there.
+    fn of_socket(&self, state: &AppState, session: &Session, path: &str) -> String {
+        let base = state.cdp_base(session, &self.headers);
+        if self.query.is_empty() { format!("{base}{path}") } else { format!("{base}{path}?{}", self.query) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn read(raw: &str) -> (Option<String>, bool) {
-        let raw = raw.to_owned();
-        let query = Query::new(Some(&raw));
-        (query.token().map(str::to_owned), query.asks_for_version)
+        let address = Address::new(raw, HeaderMap::new());
+        (address.token().map(str::to_owned), address.asks_for_version)
     }
 
     #[test]
@@ -71,7 +89,9 @@ mod tests {
         assert_eq!(read("token=abc"), (Some("abc".to_owned()), false));
         assert_eq!(read("a=1&token=abc&b=2"), (Some("abc".to_owned()), false));
         assert_eq!(read("atoken=abc"), (None, false));
-        assert_eq!(Query::new(None).token(), None);
+        assert_eq!(read(""), (None, false));
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))]);
+        assert_eq!(Address::new("a=1", headers).token(), Some("abc"));
     }
 
     #[test]

@@ -2,12 +2,11 @@
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::HeaderMap;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use hearth_browser::Side;
 
-use super::{Query, admit, describe};
+use super::{Address, describe};
 use crate::cdp_socket;
 use crate::error::ApiError;
 use crate::sessions::Session;
@@ -19,14 +18,12 @@ type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 pub(crate) async fn browser(
     State(state): State<AppState>,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    address: Address,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
-    let query = Query::new(query.as_ref());
-    let session = admit(&state, &id, &query, &headers, Session::token)?;
-    if upgrade.is_err() && query.asks_for_version {
-        return describe::describe(&state, &session, &query, &headers).await;
+    let session = address.admit(&state, &id, Session::token)?;
+    if upgrade.is_err() && address.asks_for_version {
+        return describe::describe(&state, &session, &address).await;
     }
     open(&state, &session, None, Side::Outside, upgrade).await
 }
@@ -35,11 +32,10 @@ pub(crate) async fn browser(
 pub(crate) async fn target(
     State(state): State<AppState>,
     Path((id, target)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    address: Address,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
-    let session = admit(&state, &id, &Query::new(query.as_ref()), &headers, Session::token)?;
+    let session = address.admit(&state, &id, Session::token)?;
     open(&state, &session, Some(&target), Side::Outside, upgrade).await
 }
 
@@ -47,11 +43,10 @@ pub(crate) async fn target(
 pub(crate) async fn internal(
     State(state): State<AppState>,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    address: Address,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
-    let session = admit(&state, &id, &Query::new(query.as_ref()), &headers, Session::internal_token)?;
+    let session = address.admit(&state, &id, Session::internal_token)?;
     open(&state, &session, None, Side::Inside, upgrade).await
 }
 
