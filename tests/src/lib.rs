@@ -3,6 +3,7 @@
 //! - [`TestServer`] runs the built `hearth` on a free port and a data folder of its own, stops it, and asserts that
 //!   nothing of it is left;
 //! - [`Api`] and [`Session`] speak HTTP to it, [`Reply`] and [`Execution`] are what comes back;
+//! - [`Doctor`] runs `hearth doctor` and reads its report;
 //! - [`Site`] is a small web site on loopback for pages to open and for running code to send word to a test;
 //! - [`process`] reads `/proc`, [`cdp`] is a raw WebSocket client of a session's `cdpUrl`;
 //! - [`document`] has tests write what documents say of them;
@@ -14,6 +15,7 @@
 
 mod api;
 pub mod cdp;
+mod doctor;
 pub mod document;
 mod eventually;
 mod execution;
@@ -25,6 +27,7 @@ mod session;
 mod site;
 
 pub use api::Api;
+pub use doctor::{Diagnosis, Doctor, Finding};
 pub use eventually::eventually;
 pub use execution::Execution;
 pub use reply::Reply;

@@ -74,7 +74,7 @@ pub fn new_data_dir() -> TempDir {
 }
 
 /// The server under test: `HEARTH_TEST_BINARY`, or the `hearth` that was built into the same folder as the tests.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("HEARTH_TEST_BINARY") {
         return path.into();
     }

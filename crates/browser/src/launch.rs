@@ -28,8 +28,9 @@ const LAUNCH_BOUND: Duration = Duration::from_secs(15);
 /// A dying browser closes its standard error before it is gone; its last words are waited for this long.
 const LAST_WORDS_BOUND: Duration = Duration::from_millis(500);
 
-/// Tabs need some hundred megabytes of shared memory; Docker's default of 64 MB crashes them.
-const MIN_SHARED_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
+/// Tabs need some hundred megabytes of shared memory; Docker's default of 64 MB crashes them. With less, Chromium is
+/// started with `--disable-dev-shm-usage`.
+pub const MIN_SHARED_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
 
 /// What to launch.
 #[derive(Clone, Debug)]
@@ -209,10 +210,15 @@ fn plan_environment(folder: &Path, tmp: &Path) -> Vec<(String, String)> {
     .to_vec()
 }
 
+/// The size of `/dev/shm`; none when there is none.
+pub fn shared_memory_bytes() -> Option<u64> {
+    let shm = nix::sys::statvfs::statvfs("/dev/shm").ok()?;
+    Some(shm.blocks().saturating_mul(shm.fragment_size()))
+}
+
 fn is_shared_memory_small() -> bool {
     // Without `/dev/shm` Chromium needs its files elsewhere all the more.
-    nix::sys::statvfs::statvfs("/dev/shm")
-        .map_or(true, |shm| shm.blocks().saturating_mul(shm.fragment_size()) < MIN_SHARED_MEMORY_BYTES)
+    shared_memory_bytes().is_none_or(|bytes| bytes < MIN_SHARED_MEMORY_BYTES)
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub use broker::client::{Client, ClientReceiver, ClientSender, Closed, MAX_REQUE
 pub use broker::grounds::Side;
 pub use browser::Browser;
 pub use flags::Viewport;
-pub use launch::{LaunchError, LaunchSpec};
+pub use launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};
 pub use own::{BrowserError, Identity, Target};
 pub use supervise::DeathReason;
 pub use version::{ProbeError, Version, probe};

@@ -13,7 +13,7 @@ use tokio::net::unix::pipe;
 /// How long an executable may take to say its version. A cold disk needs seconds for its 200 MB.
 const PROBE_BOUND: Duration = Duration::from_secs(10);
 
-/// One line is expected.
+/// One line is expected, and perhaps warnings.
 const MAX_ANSWER_BYTES: u64 = 4096;
 
 /// Why an executable did not say its version.
@@ -91,12 +91,14 @@ fn is_version_number(word: &str) -> bool {
 pub async fn probe(launcher: &Launcher, executable: &Path) -> Result<Version, ProbeError> {
     let unreadable = |source| ProbeError::Read { executable: executable.to_owned(), source };
     let (ours, theirs) = io::pipe().map_err(unreadable)?;
+    // A loader that misses a library says so there.
+    let theirs_too = theirs.try_clone().map_err(unreadable)?;
     let program = Program {
         program: executable.to_owned(),
         args: vec!["--version".to_owned()],
         env: Vec::new(),
         cwd: PathBuf::from("/"),
-        fds: vec![(1, OwnedFd::from(theirs))],
+        fds: vec![(1, OwnedFd::from(theirs)), (2, OwnedFd::from(theirs_too))],
         deadline: Some(PROBE_BOUND),
     };
     let asking = async {
@@ -112,9 +114,10 @@ pub async fn probe(launcher: &Launcher, executable: &Path) -> Result<Version, Pr
         .await
         .map_err(|_| ProbeError::TooSlow { executable: executable.to_owned() })??;
     let said = String::from_utf8_lossy(&said);
-    let said = said.lines().next().unwrap_or_default();
-    Version::parse(said)
-        .ok_or_else(|| ProbeError::NoVersion { executable: executable.to_owned(), said: said.to_owned() })
+    said.lines().find_map(Version::parse).ok_or_else(|| {
+        let said = said.lines().next().unwrap_or_default().to_owned();
+        ProbeError::NoVersion { executable: executable.to_owned(), said }
+    })
 }
 
 #[cfg(test)]

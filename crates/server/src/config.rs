@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::auth::Keys;
+use crate::memory::{memory_bytes, plan_max_sessions};
 
 /// The longest data directory in bytes: a socket path has 108 (`unix(7)`), and Chromium wants 62 of them below it.
 const MAX_DATA_DIR_BYTES: usize = 45;
@@ -22,15 +23,8 @@ const MAX_DATA_DIR_BYTES: usize = 45;
 const SHELL_PATH: &str = "/usr/lib/chromium/chromium-headless-shell";
 const CHROMIUM_PATH: &str = "/usr/lib/chromium/chromium";
 
-/// What a session is reckoned to need when the limit follows from the memory: a browser with a few pages and a
-/// kernel in each language.
-const SESSION_BYTES: u64 = 512 << 20;
-
-/// Left to the server and the system by that reckoning.
-const RESERVED_BYTES: u64 = 1 << 30;
-
 /// The settings as they come from the command line and the environment.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "the comments are the text of --help, which shows no markup")]
 pub(crate) struct Settings {
     /// Address and port to listen on; beyond loopback only with keys
@@ -116,39 +110,78 @@ pub(crate) struct LogConfig {
     pub json: bool,
 }
 
+/// The settings one by one, for whoever does not stop at the first that is wrong.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub listen: Result<SocketAddr, ConfigError>,
+    pub keys: Result<Keys, ConfigError>,
+    pub public_url: Result<Option<String>, ConfigError>,
+    pub data_dir: Result<PathBuf, ConfigError>,
+    pub runtime_dir: Result<PathBuf, ConfigError>,
+    pub browser: Result<PathBuf, ConfigError>,
+    /// The Debian package of the browser, unless it was given by its path.
+    pub browser_package: Option<&'static str>,
+    pub user_agent: Result<Option<String>, ConfigError>,
+    pub viewport: Result<Viewport, ConfigError>,
+    /// None: by memory.
+    pub max_sessions: Result<Option<usize>, ConfigError>,
+    pub max_output_bytes: Result<usize, ConfigError>,
+    pub log: Result<LogConfig, ConfigError>,
+    pub unknown_variables: Vec<String>,
+}
+
+impl Judged {
+    pub fn of(settings: &Settings) -> Judged {
+        let keys = Keys::parse(given(settings.api_keys.as_ref()).unwrap_or_default()).map_err(bad("HEARTH_API_KEYS"));
+        let browser = or_default(&settings.browser, "shell");
+        let max_sessions = given(settings.max_sessions.as_ref());
+        let max_output_bytes = or_default(&settings.max_output_bytes, "10485760");
+        Judged {
+            listen: parse_listen(or_default(&settings.listen, "127.0.0.1:3010"))
+                .and_then(|listen| refuse_keyless(listen, &keys)),
+            keys,
+            public_url: given(settings.public_url.as_ref()).map(parse_public_url).transpose(),
+            data_dir: parse_data_dir(given(settings.data_dir.as_ref())),
+            runtime_dir: find_runtime_dir(given(settings.runtime_dir.as_ref())),
+            browser: parse_browser(browser),
+            browser_package: packaged_browser(browser).map(|(_, package)| package),
+            user_agent: given(settings.user_agent.as_ref()).map(parse_user_agent).transpose(),
+            viewport: parse_viewport(or_default(&settings.viewport, "1280x720")),
+            max_sessions: max_sessions.map(|text| parse_number("HEARTH_MAX_SESSIONS", text, 1, 10_000)).transpose(),
+            max_output_bytes: parse_number("HEARTH_MAX_OUTPUT_BYTES", max_output_bytes, 1024, 256 << 20),
+            log: parse_log(settings),
+            unknown_variables: unknown_variables(),
+        }
+    }
+}
+
 impl Config {
     pub fn from_settings(settings: &Settings) -> Result<Config, ConfigError> {
-        let listen = parse_listen(or_default(&settings.listen, "127.0.0.1:3010"))?;
-        let keys =
-            Keys::parse(given(settings.api_keys.as_ref()).unwrap_or_default()).map_err(bad("HEARTH_API_KEYS"))?;
-        if keys.is_empty() && !listen.ip().is_loopback() {
-            return Err(ConfigError(format!(
-                "HEARTH_LISTEN: {listen} can be reached from other machines, and there are no keys: set HEARTH_API_KEYS, or listen on 127.0.0.1"
-            )));
-        }
+        let judged = Judged::of(settings);
         Ok(Config {
-            listen,
-            keys,
-            public_url: given(settings.public_url.as_ref()).map(parse_public_url).transpose()?,
-            data_dir: parse_data_dir(given(settings.data_dir.as_ref()))?,
-            runtime_dir: find_runtime_dir(given(settings.runtime_dir.as_ref()))?,
-            browser: parse_browser(or_default(&settings.browser, "shell"))?,
-            user_agent: given(settings.user_agent.as_ref()).map(parse_user_agent).transpose()?,
-            viewport: parse_viewport(or_default(&settings.viewport, "1280x720"))?,
-            max_sessions: match given(settings.max_sessions.as_ref()) {
-                Some(text) => parse_number("HEARTH_MAX_SESSIONS", text, 1, 10_000)?,
-                None => plan_max_sessions(memory_bytes()),
-            },
-            max_output_bytes: parse_number(
-                "HEARTH_MAX_OUTPUT_BYTES",
-                or_default(&settings.max_output_bytes, "10485760"),
-                1024,
-                256 << 20,
-            )?,
-            log: parse_log(settings)?,
-            unknown_variables: unknown_variables(),
+            listen: judged.listen?,
+            keys: judged.keys?,
+            public_url: judged.public_url?,
+            data_dir: judged.data_dir?,
+            runtime_dir: judged.runtime_dir?,
+            browser: judged.browser?,
+            user_agent: judged.user_agent?,
+            viewport: judged.viewport?,
+            max_sessions: judged.max_sessions?.unwrap_or_else(|| plan_max_sessions(memory_bytes())),
+            max_output_bytes: judged.max_output_bytes?,
+            log: judged.log?,
+            unknown_variables: judged.unknown_variables,
         })
     }
+}
+
+fn refuse_keyless(listen: SocketAddr, keys: &Result<Keys, ConfigError>) -> Result<SocketAddr, ConfigError> {
+    if listen.ip().is_loopback() || !keys.as_ref().is_ok_and(Keys::is_empty) {
+        return Ok(listen);
+    }
+    Err(ConfigError(format!(
+        "HEARTH_LISTEN: {listen} can be reached from other machines, and there are no keys: set HEARTH_API_KEYS, or listen on 127.0.0.1"
+    )))
 }
 
 /// An empty variable counts as not set: compose files cannot leave one out.
@@ -247,12 +280,20 @@ fn find_runtime_dir(given: Option<&str>) -> Result<PathBuf, ConfigError> {
     })
 }
 
+/// Where Debian puts a browser that is named by a word, and its package.
+fn packaged_browser(text: &str) -> Option<(&'static str, &'static str)> {
+    match text {
+        "shell" => Some((SHELL_PATH, "chromium-headless-shell")),
+        "chromium" => Some((CHROMIUM_PATH, "chromium")),
+        _ => None,
+    }
+}
+
 fn parse_browser(text: &str) -> Result<PathBuf, ConfigError> {
-    let (path, package) = match text {
-        "shell" => (PathBuf::from(SHELL_PATH), Some("chromium-headless-shell")),
-        "chromium" => (PathBuf::from(CHROMIUM_PATH), Some("chromium")),
-        path if path.contains('/') => (std::path::absolute(path).map_err(bad("HEARTH_BROWSER"))?, None),
-        other => {
+    let (path, package) = match (packaged_browser(text), text) {
+        (Some((path, package)), _) => (PathBuf::from(path), Some(package)),
+        (None, path) if path.contains('/') => (std::path::absolute(path).map_err(bad("HEARTH_BROWSER"))?, None),
+        (None, other) => {
             return Err(ConfigError(format!(
                 "HEARTH_BROWSER: {other:?} is neither shell nor chromium nor the path of a browser"
             )));
@@ -319,6 +360,11 @@ fn is_log_filter(filter: &str) -> bool {
     filter.split(',').all(is_directive) && EnvFilter::builder().parse(filter).is_ok()
 }
 
+/// Whether the user wants no colours in a terminal (<https://no-color.org>).
+pub(crate) fn wants_no_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
 /// The name of a `HEARTH_*` variable whose value is no text, if there is one.
 pub(crate) fn variable_that_is_no_text() -> Option<String> {
     let mut variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
@@ -336,22 +382,6 @@ fn unknown_variables() -> Vec<String> {
         .collect();
     unknown.sort();
     unknown
-}
-
-fn plan_max_sessions(memory_bytes: u64) -> usize {
-    let sessions = memory_bytes.saturating_sub(RESERVED_BYTES) / SESSION_BYTES;
-    usize::try_from(sessions).unwrap_or(usize::MAX).clamp(1, 1000)
-}
-
-/// The memory that this process may use: the machine's, or less where a cgroup says so.
-fn memory_bytes() -> u64 {
-    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
-    });
-    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<u64>().ok());
-    let machine = machine.map_or(0, |kib| kib * 1024);
-    group.map_or(machine, |group| group.min(machine))
 }
 
 #[cfg(test)]
@@ -372,13 +402,6 @@ mod tests {
         ] {
             assert!(parse_public_url(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn the_session_limit_follows_the_memory() {
-        assert_eq!(plan_max_sessions(0), 1);
-        assert_eq!(plan_max_sessions(2 << 30), 2);
-        assert_eq!(plan_max_sessions(24 << 30), 46);
     }
 
     #[test]

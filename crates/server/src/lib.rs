@@ -15,6 +15,7 @@ mod config;
 mod error;
 mod handlers;
 mod lifecycle;
+mod memory;
 mod request;
 mod router;
 mod runtime;

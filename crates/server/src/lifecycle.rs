@@ -40,7 +40,10 @@ const NO_PROGRESS_MS: u32 = 10_000;
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 /// Our own executable, also after its file was replaced by a newer one.
-const SHIM: &str = "/proc/self/exe";
+pub(crate) const SHIM: &str = "/proc/self/exe";
+
+/// The file in the data directory that a server holds locked.
+pub(crate) const LOCK: &str = "lock";
 
 /// Serves until a signal, and returns when nothing is left.
 pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
@@ -122,7 +125,7 @@ fn lock_data_dir(folder: &Path) -> anyhow::Result<Flock<File>> {
         ConfigError(format!("HEARTH_DATA_DIR: {} cannot be used: {error}", folder.display()))
     };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| cannot(&error))?;
-    let file = File::options().create(true).append(true).open(folder.join("lock")).map_err(|error| cannot(&error))?;
+    let file = File::options().create(true).append(true).open(folder.join(LOCK)).map_err(|error| cannot(&error))?;
     let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
     Ok(locked.map_err(|_| ConfigError(format!("HEARTH_DATA_DIR: another hearth server uses {}", folder.display())))?)
 }

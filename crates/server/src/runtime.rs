@@ -28,8 +28,19 @@ pub(crate) struct Runtime {
 impl Runtime {
     /// Looks for every part below `folder`.
     pub fn find(folder: &Path) -> Result<Runtime, ConfigError> {
+        let runtime = Runtime::at(folder);
+        match runtime.missing().first() {
+            None => Ok(runtime),
+            Some(missing) => {
+                Err(ConfigError(format!("{} is missing: run `make setup` in the repository", missing.display())))
+            }
+        }
+    }
+
+    /// Where every part is expected below `folder`.
+    pub fn at(folder: &Path) -> Runtime {
         let installed = folder.join(".installed");
-        let runtime = Runtime {
+        Runtime {
             folder: folder.to_owned(),
             node: installed.join("bin/node"),
             node_kernel: folder.join("node/kernel.mjs"),
@@ -40,23 +51,21 @@ impl Runtime {
             agent_browser: installed.join("bin/agent-browser"),
             bash: PathBuf::from("/bin/bash"),
             path: vec![installed.join("bin"), installed.join("venv/bin")],
-        };
-        let parts = [
-            &runtime.node,
-            &runtime.node_kernel,
-            &runtime.playwright_core,
-            &runtime.acorn,
-            &runtime.python,
-            &runtime.python_kernel,
-            &runtime.agent_browser,
-            &runtime.bash,
-        ];
-        let missing = parts.into_iter().find(|part| !part.exists()).cloned();
-        match missing {
-            None => Ok(runtime),
-            Some(missing) => {
-                Err(ConfigError(format!("{} is missing: run `make setup` in the repository", missing.display())))
-            }
         }
+    }
+
+    /// The parts that are not there.
+    pub fn missing(&self) -> Vec<&Path> {
+        let parts = [
+            &self.node,
+            &self.node_kernel,
+            &self.playwright_core,
+            &self.acorn,
+            &self.python,
+            &self.python_kernel,
+            &self.agent_browser,
+            &self.bash,
+        ];
+        parts.into_iter().map(PathBuf::as_path).filter(|part| !part.exists()).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod doctor;
 mod serve;
 
 use std::io::Write;
@@ -9,6 +10,9 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Settings, variable_that_is_no_text};
+
+/// `EX_CONFIG` of `sysexits.h`.
+const EXIT_CONFIG: u8 = 78;
 
 /// A private Interact endpoint: browser sessions, and code that runs next to them.
 #[derive(Debug, Parser)]
@@ -22,6 +26,8 @@ pub struct Cli {
 enum Command {
     /// Serve the API until SIGTERM or SIGINT
     Serve(Box<Settings>),
+    /// Look at everything that serving needs, and say what mends what is wrong
+    Doctor(Box<doctor::Options>),
 }
 
 impl Cli {
@@ -36,7 +42,7 @@ impl Cli {
             && let Some(name) = variable_that_is_no_text()
         {
             let _ = writeln!(std::io::stderr(), "hearth: {name}: the value is not UTF-8");
-            return Err(ExitCode::from(serve::EXIT_CONFIG));
+            return Err(ExitCode::from(EXIT_CONFIG));
         }
         // Help and version come this way, too.
         let _ = error.print();
@@ -48,6 +54,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Serve(settings) => serve::run(&settings),
+            Command::Doctor(options) => doctor::run(&options),
         }
     }
 }

@@ -5,11 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::EXIT_CONFIG;
 use crate::config::{Config, ConfigError, Settings};
 use crate::{lifecycle, telemetry};
-
-/// `EX_CONFIG` of `sysexits.h`.
-pub(super) const EXIT_CONFIG: u8 = 78;
 
 pub(super) fn run(settings: &Settings) -> ExitCode {
     match serve(settings) {

@@ -13,7 +13,7 @@ pub(crate) fn sessions_folder(data_dir: &Path) -> PathBuf {
 
 /// The files of one session.
 #[derive(Clone, Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     root: PathBuf,
 }
 
@@ -31,6 +31,11 @@ impl Folder {
             }
         }
         Ok(folder)
+    }
+
+    /// The folder that somebody has left there.
+    pub fn at(root: &Path) -> Folder {
+        Folder { root: root.to_owned() }
     }
 
     /// For Chromium.

@@ -16,6 +16,6 @@ mod programs;
 mod registry;
 mod session;
 
-pub(crate) use folder::{sessions_folder, sweep};
-pub(crate) use registry::{Registry, RegistrySpec};
+pub(crate) use folder::{Folder, sessions_folder, sweep};
+pub(crate) use registry::{Registry, RegistrySpec, folder_name, prepare_launcher};
 pub(crate) use session::Session;

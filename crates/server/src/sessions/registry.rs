@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -112,10 +112,12 @@ impl Registry {
             ApiError::BrowserUnavailable(format!("no folder can be made in {sessions}: {error}"))
         })?;
         let tasks = TaskTracker::new();
-        let launcher = self.plan_launcher(&folder, &tasks).map_err(|error| {
-            folder.remove();
-            ApiError::BrowserUnavailable(format!("the session's /tmp cannot be made: {error}"))
-        })?;
+        let spec = &self.spec;
+        let launcher =
+            prepare_launcher(&spec.shim, &spec.browser, &spec.runtime, &folder, &tasks).map_err(|error| {
+                folder.remove();
+                ApiError::BrowserUnavailable(format!("the session's /tmp cannot be made: {error}"))
+            })?;
         let launch = LaunchSpec {
             executable: self.spec.browser.clone(),
             folder: folder.browser(),
@@ -148,14 +150,6 @@ impl Registry {
         Ok(session)
     }
 
-    /// Everything of a session is started by one launcher: its tasks are the session's, and so is its `/tmp`.
-    fn plan_launcher(&self, folder: &Folder, tasks: &TaskTracker) -> io::Result<Launcher> {
-        let browser_folder = self.spec.browser.parent().unwrap_or(&self.spec.browser);
-        let needed = [folder.root(), &self.spec.runtime.folder, browser_folder];
-        let private_tmp = PrivateTmp::prepare(folder.tmp(), &needed)?;
-        Ok(Launcher::new(self.spec.shim.clone(), tasks.clone()).with_private_tmp(private_tmp))
-    }
-
     fn insert(&self, session: &Arc<Session>) {
         let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
         forget_old(&mut sessions);
@@ -174,6 +168,19 @@ impl Registry {
     }
 }
 
+/// Everything of a session is started by one launcher: its tasks are the session's, and so is its `/tmp`.
+pub(crate) fn prepare_launcher(
+    shim: &Path,
+    browser: &Path,
+    runtime: &Runtime,
+    folder: &Folder,
+    tasks: &TaskTracker,
+) -> io::Result<Launcher> {
+    let needed = [folder.root(), &runtime.folder, browser.parent().unwrap_or(browser)];
+    let private_tmp = PrivateTmp::prepare(folder.tmp(), &needed)?;
+    Ok(Launcher::new(shim.to_owned(), tasks.clone()).with_private_tmp(private_tmp))
+}
+
 /// Forgets ended sessions that are too old, or too many.
 fn forget_old(sessions: &mut BTreeMap<Uuid, Arc<Session>>) {
     let oldest = clock::now() - ENDED_KEPT;
@@ -187,7 +194,7 @@ fn forget_old(sessions: &mut BTreeMap<Uuid, Arc<Session>>) {
 }
 
 /// The last digits of an id, which are random; the first ones are the time.
-fn folder_name(id: Uuid) -> String {
+pub(crate) fn folder_name(id: Uuid) -> String {
     let digits = id.simple().to_string();
     digits[digits.len() - 8..].to_owned()
 }

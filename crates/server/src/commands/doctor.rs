@@ -1,0 +1,213 @@
+//! `hearth doctor`: looks at everything that `hearth serve` would use, with the same settings, and says of each thing
+//! that it is fine or what mends it.
+//!
+//! Unlike the server it does not stop at the first thing that is wrong. It leaves nothing behind, changes nothing,
+//! and keeps away from the sessions of a server that runs.
+
+mod address;
+mod ask;
+mod chromium;
+mod finding;
+mod folders;
+mod fonts;
+mod limits;
+mod pins;
+mod programs;
+mod settings;
+mod trial;
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use nix::unistd::geteuid;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use self::finding::{Finding, is_healthy, summarise};
+use self::trial::Trial;
+use super::EXIT_CONFIG;
+use crate::config::{Judged, Settings, wants_no_colour};
+use crate::memory::{memory_bytes, plan_max_sessions};
+use crate::runtime::Runtime;
+
+/// How long one check may take. The longest, a browser on a cold disk, gives up by itself after 25 s.
+const CHECK_BOUND: Duration = Duration::from_secs(30);
+
+/// How long looking at a folder may take, which hangs when its disk is a network that is gone.
+const FILES_BOUND: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    settings: Settings,
+
+    /// Print one JSON object in place of lines
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(options: &Options) -> ExitCode {
+    match diagnose(options) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "hearth: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn diagnose(options: &Options) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    let code = runtime.block_on(examine(options));
+    // A look at a disk that does not answer must not keep us.
+    runtime.shutdown_background();
+    code
+}
+
+async fn examine(options: &Options) -> anyhow::Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+    let settings = options.settings.clone();
+    let judged = look(move || Judged::of(&settings)).await.context("the folders of the settings do not answer")?;
+    let judged = Arc::new(judged);
+    let beginning = Arc::clone(&judged);
+    let trial = look(move || Trial::begin(&beginning)).await.context("the data folder does not answer")?;
+    let trial = trial.context("neither in the data folder nor in /tmp a folder can be made")?;
+    let mut report = Report::new(options.json);
+    let stopped = tokio::select! {
+        () = check_all(&judged, &trial, &mut report) => None,
+        _ = interrupt.recv() => Some(130),
+        _ = terminate.recv() => Some(143),
+    };
+    trial.end().await;
+    if let Some(code) = stopped {
+        return Ok(ExitCode::from(code));
+    }
+    report.close();
+    Ok(ExitCode::from(if is_healthy(&report.findings) { 0 } else { EXIT_CONFIG }))
+}
+
+/// Runs what blocks, for a bounded time.
+async fn look<T: Send + 'static>(blocking: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+    let looking = timeout(FILES_BOUND, spawn_blocking(blocking));
+    Ok(looking.await.context("no answer within 10 s")??)
+}
+
+/// All checks, in the order of the report: from what everything rests on to what is only nice.
+async fn check_all(judged: &Arc<Judged>, trial: &Trial, report: &mut Report) {
+    let is_root = geteuid().is_root();
+    let started = ask::ask(&trial.launcher, &trial.folder.work(), Path::new("/bin/bash"), &["-c", ":"]).await;
+    report.add(limits::system(is_root, started.is_ok()));
+    for finding in settings::settings(judged) {
+        report.add(finding);
+    }
+    let is_served = check_data_folder(judged, trial, report).await;
+    report.add(check_private_tmp(trial, is_root).await);
+
+    let browser = chromium::browser(judged, trial, is_root);
+    let too_slow = || Finding::failure("browser", "it was neither there nor refused within 30 s");
+    let browser = timeout(CHECK_BOUND, browser).await.unwrap_or_else(|_| too_slow());
+    let sandbox = chromium::judge_sandbox(&browser, chromium::Namespaces::read(), is_root);
+    report.add(browser);
+    report.add(sandbox);
+    report.add(limits::judge_shared_memory(hearth_browser::shared_memory_bytes()));
+    report.add(fonts::fonts(trial, is_root).await);
+
+    match &judged.runtime_dir {
+        Ok(folder) => {
+            for finding in programs::programs(&Runtime::at(folder), trial).await {
+                report.add(finding);
+            }
+        }
+        Err(error) => report
+            .add(Finding::failure("runtime", error.to_string()).mended_by(
+                "set: HEARTH_RUNTIME_DIR to the folder runtime of a checkout in which `make setup` was run",
+            )),
+    }
+
+    if let Ok(chosen) = judged.max_sessions {
+        report.add(limits::memory(chosen));
+        let sessions = chosen.unwrap_or_else(|| plan_max_sessions(memory_bytes()));
+        report.add(limits::open_files(sessions, chosen.is_some()));
+    }
+    if let Ok(listen) = judged.listen {
+        let finding = look(move || address::address(listen, is_served)).await;
+        report.add(finding.unwrap_or_else(|error| Finding::failure("address", format!("{listen}: {error:#}"))));
+    }
+}
+
+/// Whether a server uses the data folder.
+async fn check_data_folder(judged: &Arc<Judged>, trial: &Trial, report: &mut Report) -> bool {
+    let data_dir = match &judged.data_dir {
+        Ok(data_dir) => data_dir.clone(),
+        Err(error) => {
+            report.add(
+                Finding::failure("data folder", error.to_string())
+                    .mended_by("set: HEARTH_DATA_DIR=$HOME/.hearth, or another path of at most 45 bytes"),
+            );
+            return false;
+        }
+    };
+    let refused = trial.refused.as_ref().map(|error| (error.kind(), error.to_string()));
+    let looking = look(move || {
+        let refused = refused.map(|(kind, text)| std::io::Error::new(kind, text));
+        (folders::data_folder(&data_dir, refused.as_ref()), folders::is_served(&data_dir))
+    });
+    let (finding, is_served) = looking.await.unwrap_or_else(|error| {
+        (Finding::failure("data folder", format!("{error:#}")).mended_by("run: df   (and see which disk hangs)"), false)
+    });
+    report.add(finding);
+    is_served
+}
+
+/// Asks a program of a session whether `/tmp` is the session's.
+async fn check_private_tmp(trial: &Trial, is_root: bool) -> Finding {
+    const MARK: &str = ".hearth-doctor";
+    let marked = std::fs::write(trial.folder.tmp().join(MARK), "").is_ok();
+    let test = format!("test -e /tmp/{MARK}");
+    let asked = ask::ask(&trial.launcher, &trial.folder.work(), Path::new("/bin/bash"), &["-c", &test]).await;
+    let is_private = marked && asked.is_ok_and(|answer| answer.exit.shell_code() == 0);
+    folders::judge_private_tmp(is_private, is_root)
+}
+
+/// What was found so far, and told: a line as soon as it is known, or all of it at the end.
+struct Report {
+    findings: Vec<Finding>,
+    is_json: bool,
+    is_coloured: bool,
+}
+
+impl Report {
+    fn new(is_json: bool) -> Report {
+        let is_coloured = std::io::stdout().is_terminal() && !wants_no_colour();
+        Report { findings: Vec::new(), is_json, is_coloured }
+    }
+
+    fn add(&mut self, finding: Finding) {
+        if !self.is_json {
+            tell(&finding.render(self.is_coloured));
+        }
+        self.findings.push(finding);
+    }
+
+    fn close(&self) {
+        if self.is_json {
+            let findings: Vec<_> = self.findings.iter().map(Finding::to_json).collect();
+            tell(&format!("{:#}\n", serde_json::json!({ "ok": is_healthy(&self.findings), "findings": findings })));
+        } else {
+            tell(&format!("\n{}\n", summarise(&self.findings)));
+        }
+    }
+}
+
+/// Nobody may be there to read it.
+fn tell(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
