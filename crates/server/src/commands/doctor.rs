@@ -3,6 +3,10 @@
 //!
 //! Unlike the server it does not stop at the first thing that is wrong. It leaves nothing behind, changes nothing,
 //! and keeps away from the sessions of a server that runs.
+//!
+//! A tour: `finding` is a line of the report. `trial` is the folder and the launcher with which things are tried, `ask`
+//! runs a small program there. The other modules look at one part each, and judge what they have seen with pure
+//! functions (`judge_…`), which is what their tests are about.
 
 mod address;
 mod ask;

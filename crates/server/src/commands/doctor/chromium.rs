@@ -12,6 +12,9 @@ use crate::config::Judged;
 
 const CHECK: &str = "browser";
 
+/// What is told of a Chromium that gives up because it may not make its sandbox.
+const NO_SANDBOX: &str = "it cannot make its sandbox";
+
 /// Launches the browser with the settings, to its first page, and ends it.
 pub(super) async fn browser(judged: &Judged, trial: &Trial, is_root: bool) -> Finding {
     let executable = match &judged.browser {
@@ -49,13 +52,16 @@ fn is_about_sandbox(said: &str) -> bool {
 
 fn judge_failure(executable: &Path, error: &str, package: Option<&str>, is_root: bool) -> Finding {
     let path = executable.display();
-    let finding = Finding::failure(CHECK, format!("{path} does not start: {error}"));
+    if is_about_sandbox(error) {
+        // It says so in many words, and with advice for a desktop.
+        return Finding::failure(CHECK, format!("{path} does not start: {NO_SANDBOX}")).mended_by("see: the next line");
+    }
+    let is_named = error.contains(&*executable.to_string_lossy());
+    let about = if is_named { error.to_owned() } else { format!("{path} does not start: {error}") };
+    let finding = Finding::failure(CHECK, about);
     if error.contains("shared libraries") {
         let finding = finding.mended_by(format!("run: ldd {path} | grep 'not found'   (to see all that is missing)"));
         return if package.is_some() { mend(finding, package, is_root) } else { finding };
-    }
-    if is_about_sandbox(error) {
-        return finding.mended_by("see: the next line");
     }
     if error.contains("Permission denied") {
         return finding.mended_by(format!(
@@ -135,7 +141,7 @@ pub(super) fn judge_sandbox(browser: &Finding, namespaces: Namespaces, is_root: 
             Finding::failure(check, "the system lets plain users make no user namespaces, which Chromium needs");
         return switches.fold(failure, Finding::mended_by).mended_by("keep: in a file below /etc/sysctl.d");
     }
-    if is_about_sandbox(&browser.text) {
+    if browser.text.contains(NO_SANDBOX) {
         return Finding::failure(check, "Chromium cannot make its user namespaces: something around it forbids them")
             .mended_by("run: docker run --security-opt seccomp=PROFILE …   (Docker's default with clone, clone3, unshare, setns and chroot allowed)");
     }
@@ -174,7 +180,7 @@ mod tests {
 
     #[test]
     fn switches_that_block_are_named_with_the_value_that_unblocks() {
-        let failed = Finding::failure(CHECK, "No usable sandbox!");
+        let failed = judge_failure(Path::new("/opt/c"), "its last words: No usable sandbox! If", None, false);
         let blocked = Namespaces { most: Some(0), unprivileged: Some(0), restricted: Some(1) };
         let finding = judge_sandbox(&failed, blocked, false);
         assert_eq!(finding.verdict, Verdict::Failure);
@@ -184,7 +190,8 @@ mod tests {
 
     #[test]
     fn without_a_switch_to_blame_it_is_the_container() {
-        let finding = judge_sandbox(&Finding::failure(CHECK, "No usable sandbox!"), OPEN, false);
+        let failed = judge_failure(Path::new("/opt/c"), "its last words: No usable sandbox! If", None, false);
+        let finding = judge_sandbox(&failed, OPEN, false);
         assert!(finding.mends[0].contains("seccomp"), "{finding:?}");
         let other = judge_sandbox(&Finding::failure(CHECK, "is missing"), OPEN, false);
         assert_eq!(other.verdict, Verdict::Note);
