@@ -193,11 +193,11 @@ async fn an_interpreter_that_does_not_start_is_told_with_what_it_said() {
 #[tokio::test]
 async fn few_open_files_fail_when_more_sessions_are_promised() {
     let folder = new_data_dir();
-    let doctor = Doctor::with_data_dir(folder.path()).open_files(1024, 4096);
+    let doctor = Doctor::with_data_dir(folder.path()).open_files(1024, 2048);
     let diagnosis = doctor.setting("HEARTH_MAX_SESSIONS", "100").run().await;
     let finding = diagnosis.finding("open files");
     assert_eq!((diagnosis.code, finding.verdict.as_str()), (Some(78), "FAIL"), "{}", diagnosis.stdout);
-    assert_mended_by(&finding, "ulimit -n 4096");
+    assert_mended_by(&finding, "--nofile=1024:4096");
 }
 
 #[tokio::test]

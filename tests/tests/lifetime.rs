@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use hearth_tests::cdp::CdpClient;
 use hearth_tests::process::{self, Process};
 use hearth_tests::{Session, Site, TestServer, eventually, new_data_dir};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::json;
@@ -388,5 +389,21 @@ async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_p
     .await;
     session.assert_destroyed("browser_crashed").await;
     server.session().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_server_may_open_all_the_files_that_the_system_allows_and_code_as_many_as_it_was_given() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let given = 1024.min(hard - 1);
+    // The server inherits it from this test.
+    setrlimit(Resource::RLIMIT_NOFILE, given, hard).expect("a lower limit is always allowed");
+    let server = TestServer::start().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let files: Vec<&str> =
+        limits.lines().find(|line| line.starts_with("Max open files")).unwrap().split_whitespace().collect();
+    assert_eq!(files[3..5], [hard.to_string(), hard.to_string()]);
+    let session = server.session().await;
+    assert_eq!(session.bash("ulimit -Sn; ulimit -Hn").await.ok().result, format!("{given}\n{hard}"));
     server.stop().await;
 }

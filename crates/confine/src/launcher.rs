@@ -18,6 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 
+use crate::open_files;
 use crate::private_tmp::PrivateTmp;
 use crate::program::{Exit, Program};
 use crate::protocol::{EVENT_BYTES, Event, KILL, OWN_FDS_FROM, Order};
@@ -138,6 +139,7 @@ async fn send_order(stream: &mut UnixStream, program: Program, private_tmp: Opti
         fd_numbers: program.fds.iter().map(|&(number, _)| number).collect(),
         deadline_ms: program.deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
         private_tmp: private_tmp.cloned(),
+        open_files: open_files::for_programs(),
     };
     let order = serde_json::to_vec(&order)?;
     let length = u32::try_from(order.len()).map_err(|_| io::ErrorKind::InvalidInput)?.to_ne_bytes();

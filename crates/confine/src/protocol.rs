@@ -29,6 +29,8 @@ pub(crate) struct Order {
     pub fd_numbers: Vec<i32>,
     pub deadline_ms: Option<u64>,
     pub private_tmp: Option<PrivateTmp>,
+    /// The program's limit of open files; None leaves the shim's own.
+    pub open_files: Option<u64>,
 }
 
 /// Bytes of one event.

@@ -25,7 +25,7 @@ use nix::unistd::{Pid, getpid};
 
 use crate::kill::{Reaped, kill_descendants, reap};
 use crate::protocol::{Event, OWN_FDS_FROM, Order};
-use crate::sys;
+use crate::{open_files, sys};
 
 /// The hidden first argument that makes the executable a shim.
 pub const SHIM_ARGUMENT: &str = "__shim";
@@ -161,6 +161,9 @@ fn poll_timeout(at_most: Option<Duration>) -> PollTimeout {
 }
 
 fn start(order: &Order, fds: Vec<OwnedFd>) -> io::Result<Pid> {
+    if let Some(files) = order.open_files {
+        open_files::limit(files)?;
+    }
     if let Some(private_tmp) = &order.private_tmp {
         private_tmp.enter()?;
     }

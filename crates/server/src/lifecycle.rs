@@ -12,7 +12,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::serve::ListenerExt;
 use hearth_browser::probe;
-use hearth_confine::Launcher;
+use hearth_confine::{Launcher, raise_open_files};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::TcpListener;
@@ -48,6 +48,9 @@ pub(crate) const LOCK: &str = "lock";
 /// Serves until a signal, and returns when nothing is left.
 pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
+    if let Err(error) = raise_open_files() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let runtime = Runtime::find(&config.runtime_dir)?;
     let _lock = lock_data_dir(&config.data_dir)?;
     let sessions = sessions_folder(&config.data_dir);

@@ -94,28 +94,25 @@ pub(super) fn open_files(sessions: usize, is_chosen: bool) -> Finding {
 fn judge_open_files(soft: u64, hard: u64, sessions: usize, is_chosen: bool) -> Finding {
     let wanted = u64::try_from(sessions).unwrap_or(u64::MAX).saturating_mul(SESSION_DESCRIPTORS);
     let wanted = wanted.saturating_add(OWN_DESCRIPTORS).max(MIN_DESCRIPTORS).next_power_of_two();
-    let fits = soft.saturating_sub(OWN_DESCRIPTORS) / SESSION_DESCRIPTORS;
-    let about = format!("at most {soft} at once");
     if soft < MIN_DESCRIPTORS {
-        let finding = Finding::failure("open files", format!("{about}; Chromium needs some hundred by itself"));
-        return mend_open_files(finding, wanted, hard);
+        let about = format!("at most {soft} at once; Chromium needs some hundred by itself");
+        let mended = wanted.min(hard).max(MIN_DESCRIPTORS);
+        let finding = Finding::failure("open files", about);
+        return finding.mended_by(format!("run: ulimit -n {mended}   (in the shell that starts hearth)"));
     }
+    // The server takes all that it may have; its programs get what it was given.
+    let fits = hard.saturating_sub(OWN_DESCRIPTORS) / SESSION_DESCRIPTORS;
+    let about = format!("at most {hard} at once");
     if fits >= u64::try_from(sessions).unwrap_or(u64::MAX) {
         return Finding::fine("open files", format!("{about}, enough for {sessions} {}", plural(sessions, "session")));
     }
     let about = format!("{about}, enough for {fits} busy sessions of the {sessions} that are let in");
     // A promise that somebody made, or one that follows from the memory alone.
     let finding = if is_chosen { Finding::failure("open files", about) } else { Finding::note("open files", about) };
-    mend_open_files(finding, wanted, hard).mended_by(format!("set: HEARTH_MAX_SESSIONS={fits}   (the other way)"))
-}
-
-fn mend_open_files(finding: Finding, wanted: u64, hard: u64) -> Finding {
-    let finding = if wanted <= hard {
-        finding.mended_by(format!("run: ulimit -n {wanted}   (in the shell that starts hearth)"))
-    } else {
-        finding.mended_by(format!("run: sudo prlimit --pid $$ --nofile={wanted}   (in the shell that starts hearth)"))
-    };
-    finding.mended_by(format!("set: LimitNOFILE={wanted} in a systemd unit, --ulimit nofile={wanted} for docker run"))
+    finding
+        .mended_by(format!("run: sudo prlimit --pid $$ --nofile={soft}:{wanted}   (in the shell that starts hearth)"))
+        .mended_by(format!("set: LimitNOFILE={wanted} in a systemd unit, --ulimit nofile={wanted} for docker run"))
+        .mended_by(format!("set: HEARTH_MAX_SESSIONS={fits}   (the other way)"))
 }
 
 /// Rounded to what a person compares: `64 MiB`, `1.5 GiB`, `23 GiB`.
@@ -166,19 +163,15 @@ mod tests {
 
     #[test]
     fn descriptors_are_counted_against_the_sessions() {
-        let judge = |soft, sessions, is_chosen| judge_open_files(soft, 1 << 20, sessions, is_chosen);
+        let judge = |hard, sessions, is_chosen| judge_open_files(1024, hard, sessions, is_chosen);
         assert_eq!(judge(1024, 31, true).verdict, Verdict::Fine);
         assert_eq!(judge(1024, 32, false).verdict, Verdict::Note);
         let chosen = judge(1024, 46, true);
         assert_eq!(chosen.verdict, Verdict::Failure);
-        assert!(chosen.mends[0].contains("ulimit -n 2048"), "{chosen:?}");
-        assert_eq!(judge(128, 1, false).verdict, Verdict::Failure);
-    }
-
-    #[test]
-    fn a_hard_limit_is_raised_by_root() {
-        let finding = judge_open_files(1024, 1024, 46, true);
-        assert!(finding.mends[0].contains("prlimit") && finding.mends[0].contains("2048"), "{finding:?}");
+        assert!(chosen.mends[0].contains("--nofile=1024:2048"), "{chosen:?}");
+        let small = judge_open_files(128, 4096, 1, false);
+        assert_eq!(small.verdict, Verdict::Failure);
+        assert!(small.mends[0].contains("ulimit -n 256"), "{small:?}");
     }
 
     #[test]
