@@ -20,9 +20,12 @@ use tokio::sync::Notify;
 /// The largest pipe that an unprivileged process gets by default (`/proc/sys/fs/pipe-max-size`).
 const PIPE_BYTES: i32 = 1024 * 1024;
 
-/// What may wait to be written before more is refused. The frame that crosses the line still gets in, so that
-/// one large request is never the problem by itself.
-const MAX_WAITING_BYTES: usize = 96 * 1024 * 1024;
+/// What may wait to be written before clients have to wait with what they say next.
+const ENOUGH_BYTES: usize = 64 * 1024 * 1024;
+
+/// What may wait before nothing more is taken. Clients that wait for room stay below: each of them adds one message at
+/// the most. The frame that crosses the line still gets in.
+const MAX_WAITING_BYTES: usize = 1024 * 1024 * 1024;
 
 /// A browser that reads nothing for this long while something waits for it will not read again.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
@@ -78,6 +81,8 @@ pub(crate) struct PipeWriter {
     waiting: Mutex<Waiting>,
     /// Rung when something was left for [`drain`](PipeWriter::drain).
     left: Notify,
+    /// Rung when there is room again.
+    drained: Notify,
 }
 
 #[derive(Default)]
@@ -92,7 +97,7 @@ struct Waiting {
 
 impl PipeWriter {
     pub(crate) fn new(sender: pipe::Sender) -> PipeWriter {
-        PipeWriter { sender, waiting: Mutex::default(), left: Notify::new() }
+        PipeWriter { sender, waiting: Mutex::default(), left: Notify::new(), drained: Notify::new() }
     }
 
     /// Sends one frame, its NUL included. Never waits: what the pipe does not take at once is queued.
@@ -119,10 +124,22 @@ impl PipeWriter {
         Ok(())
     }
 
+    /// Waits until the browser has taken most of what waits for it. A pipe that is closed has room.
+    pub(crate) async fn room(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if self.lock().bytes <= ENOUGH_BYTES {
+                return;
+            }
+            drained.await;
+        }
+    }
+
     /// Takes nothing more and forgets what waits.
     pub(crate) fn close(&self) {
         self.lock().close();
         self.left.notify_one();
+        self.drained.notify_waiters();
     }
 
     /// Writes what [`push`](PipeWriter::push) could not, until the pipe is closed (`Ok`) or stops draining.
@@ -143,6 +160,7 @@ impl PipeWriter {
                 let mut waiting = self.lock();
                 if writable.and_then(|()| self.write_once(&mut waiting)).is_err() {
                     waiting.close();
+                    self.drained.notify_waiters();
                     return Ok(());
                 }
             }
@@ -158,9 +176,13 @@ impl PipeWriter {
             Err(error) => return Err(error),
         }
         if waiting.written == frame.len() {
+            let was_full = waiting.bytes > ENOUGH_BYTES;
             waiting.bytes -= frame.len();
             waiting.written = 0;
             waiting.frames.pop_front();
+            if was_full && waiting.bytes <= ENOUGH_BYTES {
+                self.drained.notify_waiters();
+            }
         }
         Ok(())
     }
@@ -329,6 +351,39 @@ mod tests {
         large.push(0);
         assert_eq!(writer.push(large), Ok(()));
         assert_eq!(writer.push(b"small\0".to_vec()), Err(NotTaken::Full));
+    }
+
+    /// Rule P3.
+    #[tokio::test]
+    async fn there_is_room_again_when_the_browser_has_read() {
+        let (writer, mut theirs) = writing_end();
+        writer.room().await;
+        let mut large = vec![b'x'; ENOUGH_BYTES + 1];
+        large.push(0);
+        writer.push(large).expect("taken");
+        writer.push(b"own\0".to_vec()).expect("what cannot wait is taken");
+        let reading = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            theirs.read_to_end(&mut all).map(|_| all.len())
+        });
+        tokio::select! {
+            end = writer.drain() => panic!("the drain ended: {end:?}"),
+            () = writer.room() => {}
+        }
+        assert!(writer.lock().bytes <= ENOUGH_BYTES);
+        drop(writer);
+        assert!(reading.join().expect("no panic").expect("read") > ENOUGH_BYTES);
+    }
+
+    /// Rule P3.
+    #[tokio::test]
+    async fn nobody_waits_for_room_in_a_closed_pipe() {
+        let (writer, _theirs) = writing_end();
+        let mut large = vec![b'x'; ENOUGH_BYTES + 1];
+        large.push(0);
+        writer.push(large).expect("taken");
+        let closing = async { writer.close() };
+        tokio::join!(writer.room(), closing);
     }
 
     /// Rule P2.

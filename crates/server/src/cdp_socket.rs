@@ -50,6 +50,8 @@ async fn to_browser<E>(
 ) {
     while let Some(Ok(message)) = stream.next().await {
         heard.store(true, Ordering::Relaxed);
+        // Until then the socket is not read, and the client's own network holds it back.
+        sender.room().await;
         let sent = match &message {
             Message::Text(text) => sender.send(text.as_str()),
             // Some clients send JSON as binary; Chromium takes it too.

@@ -89,7 +89,17 @@ impl Broker {
             // Whatever becomes of it becomes of the call itself.
             let _ = self.writer.push(envelope::frame(id, &wish.method, Some(&wish.params), Some(&wish.on)));
         }
-        match self.writer.push(envelope::frame(id, &call.method, params.as_deref(), Some(&on))) {
+        let frame = envelope::frame(id, &call.method, params.as_deref(), Some(&on));
+        let frame = match watch {
+            Watch::HearPage(false) => self.lock().put_off(client, &on, frame),
+            Watch::EndSession => {
+                let ended = text_in(params.as_deref(), "sessionId").unwrap_or_default();
+                self.lock().put_off(client, &ended, frame)
+            }
+            _ => Some(frame),
+        };
+        let Some(frame) = frame else { return };
+        match self.writer.push(frame) {
             // When the pipe is closed the client is about to be told.
             Ok(()) | Err(NotTaken::Closed) => {}
             Err(NotTaken::Full) => self.end_client(client, 1013, "browser reads too slowly"),
@@ -158,6 +168,15 @@ impl State {
         let of_page = || route.page.as_ref().and_then(|page| self.tabs.context_of(page));
         let context = named.or_else(of_page).filter(|context| !self.tabs.is_default(context));
         self.downloads.wished(context.map(str::to_owned), wish);
+    }
+
+    /// Gives a frame back that ends a session, unless it has to wait for the end of a dialog.
+    fn put_off(&mut self, client: ClientId, ended: &str, frame: Vec<u8>) -> Option<Vec<u8>> {
+        if self.dialogs.is_empty() {
+            return Some(frame);
+        }
+        let ended = self.routes.subtree(ended);
+        self.dialogs.put_off_frame(client, |session| ended.contains(session), frame)
     }
 
     /// A client does something to a page. Gives back what it wishes about downloads if something else is in force.

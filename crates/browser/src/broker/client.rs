@@ -78,6 +78,12 @@ impl Client {
 }
 
 impl ClientSender {
+    /// Waits until the browser has taken most of what waits for it. To be awaited before [`send`](ClientSender::send): several
+    /// large messages at once are no reason to end anybody. Cancel safe.
+    pub async fn room(&self) {
+        self.membership.broker.writer().room().await;
+    }
+
     /// Takes one message of the client and never waits. Whatever is wrong with it is answered through the
     /// other half, as Chromium would; one larger than [`MAX_REQUEST_BYTES`] ends the client there (1009).
     /// Once that half has a close to tell, nothing more is taken.

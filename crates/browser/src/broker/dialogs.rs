@@ -1,7 +1,10 @@
 //! Who is told of a page's dialog (`alert`, `confirm`, `prompt`, `beforeunload`). Chromium tells every client that
 //! listens to the page, and the first one to answer answers for all; a Playwright that only looks on answers at
 //! once, with a dismissal. So one client is told, the one that last drove the page, and the broker dismisses the
-//! dialog when that client goes. Tables only, under the broker's lock.
+//! dialog when that client goes.
+//!
+//! A client that stops listening answers for all too: Chromium takes that for a dismissal. So what would make one
+//! that only looks on stop is put off until the dialog is over. Tables only, under the broker's lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +23,32 @@ struct Dialog {
     told: ClientId,
     /// The sessions that the browser announced it to and has not yet announced the end to.
     announced: Vec<(Arc<str>, ClientId)>,
+    put_off: Vec<PutOff>,
+}
+
+/// What waits for the end of a dialog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PutOff {
+    /// The rest of a client's leaving.
+    Departure(Departure),
+    /// A frame for the browser.
+    Frame(Vec<u8>),
+}
+
+/// A client has left, and its root session is still there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Departure {
+    pub(crate) client: ClientId,
+    pub(crate) root: Arc<str>,
+}
+
+/// What follows from a change.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Consequences {
+    /// One session for each dialog that nobody is left to answer, on which it can be dismissed.
+    pub(crate) dismiss_on: Vec<Arc<str>>,
+    /// What need not wait any longer.
+    pub(crate) due: Vec<PutOff>,
 }
 
 impl Dialogs {
@@ -36,7 +65,8 @@ impl Dialogs {
         if !known {
             // A second dialog comes only after the first, whether we saw its end or not.
             let told = driver().unwrap_or(client);
-            self.open.insert(Arc::clone(page), Dialog { told, announced: Vec::new() });
+            let put_off = self.open.remove(page).map(|earlier| earlier.put_off).unwrap_or_default();
+            self.open.insert(Arc::clone(page), Dialog { told, announced: Vec::new(), put_off });
         }
         self.open.get_mut(page).is_some_and(|dialog| {
             dialog.announced.push((Arc::clone(session), client));
@@ -44,37 +74,82 @@ impl Dialogs {
         })
     }
 
-    /// The browser announces the end of a dialog. Tells whether the client is to hear of it.
-    pub(crate) fn closes(&mut self, page: &str, session: &str, client: ClientId) -> bool {
-        let Some(dialog) = self.open.get_mut(page) else { return true };
-        let told = dialog.told == client;
+    /// The browser announces the end of a dialog. Tells whether the client is to hear of it, and what was put off.
+    pub(crate) fn closes(&mut self, page: &str, session: &str, client: ClientId) -> (bool, Vec<PutOff>) {
+        let Some(dialog) = self.open.get_mut(page) else { return (true, Vec::new()) };
+        let is_told = dialog.told == client;
+        let waited = std::mem::take(&mut dialog.put_off);
         dialog.announced.retain(|(announced, _)| &**announced != session);
         if dialog.announced.is_empty() {
             self.open.remove(page);
         }
-        told
+        (is_told, self.due(waited))
     }
 
-    /// A client is gone, or one of its sessions. Gives back a session for each dialog that nobody is left to answer, on
-    /// which it can be dismissed. When there is none the browser dismisses the dialog itself.
-    pub(crate) fn left_by(&mut self, client: ClientId, has_left: impl Fn(&str) -> bool) -> Vec<Arc<str>> {
-        let mut dismiss_on = Vec::new();
+    /// Puts a departure off if the client looks on at a dialog. To be asked before [`left_by`](Dialogs::left_by).
+    pub(crate) fn put_off_departure(&mut self, departure: &Departure) -> bool {
+        let mut is_put_off = false;
+        for dialog in self.open.values_mut().filter(|dialog| dialog.is_looked_on_by(departure.client, |_| true)) {
+            dialog.put_off.push(PutOff::Departure(departure.clone()));
+            is_put_off = true;
+        }
+        is_put_off
+    }
+
+    /// Puts a frame off that would end some sessions of a client, if it looks on at a dialog with one of them; otherwise
+    /// gives it back.
+    pub(crate) fn put_off_frame(
+        &mut self,
+        client: ClientId,
+        ends: impl Fn(&str) -> bool,
+        frame: Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        match self.open.values_mut().find(|dialog| dialog.is_looked_on_by(client, &ends)) {
+            Some(dialog) => {
+                dialog.put_off.push(PutOff::Frame(frame));
+                None
+            }
+            None => Some(frame),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// A client is gone, or one of its sessions. A dialog that nobody else listens to is dismissed by the browser
+    /// itself.
+    pub(crate) fn left_by(&mut self, client: ClientId, has_left: impl Fn(&str) -> bool) -> Consequences {
+        let (mut dismiss_on, mut waited) = (Vec::new(), Vec::new());
         self.open.retain(|_, dialog| {
             dialog.announced.retain(|(session, _)| !has_left(session));
-            if dialog.told != client || dialog.announced.iter().any(|(_, announced)| *announced == client) {
-                return !dialog.announced.is_empty();
+            if dialog.told == client && dialog.announced.iter().all(|(_, announced)| *announced != client) {
+                dismiss_on.extend(dialog.announced.first().map(|(session, _)| Arc::clone(session)));
             }
-            dismiss_on.extend(dialog.announced.first().map(|(session, _)| Arc::clone(session)));
+            if dialog.announced.is_empty() {
+                waited.append(&mut dialog.put_off);
+            }
             // Its end is still to be announced to those who never heard of it.
             !dialog.announced.is_empty()
         });
-        dismiss_on
+        Consequences { dismiss_on, due: self.due(waited) }
+    }
+
+    /// Of what has waited, all that waits for no other dialog.
+    fn due(&self, waited: Vec<PutOff>) -> Vec<PutOff> {
+        let waits_still = |put_off: &PutOff| self.open.values().any(|dialog| dialog.put_off.contains(put_off));
+        waited.into_iter().filter(|put_off| !waits_still(put_off)).collect()
     }
 }
 
 impl Dialog {
     fn has_announced(&self, session: &str) -> bool {
         self.announced.iter().any(|(announced, _)| &**announced == session)
+    }
+
+    /// Whether the client listens on one of these sessions and somebody else is to answer.
+    fn is_looked_on_by(&self, client: ClientId, sessions: impl Fn(&str) -> bool) -> bool {
+        self.told != client && self.announced.iter().any(|(session, looking)| *looking == client && sessions(session))
     }
 }
 
@@ -96,11 +171,15 @@ mod tests {
         (dialogs, page, idlers, drivers)
     }
 
+    fn departure(client: ClientId) -> Departure {
+        Departure { client, root: "root".into() }
+    }
+
     #[test]
     fn only_the_driver_hears_of_a_dialog_and_of_its_end() {
         let (mut dialogs, page, idlers, drivers) = two();
-        assert!(!dialogs.closes(&page, &idlers, IDLER));
-        assert!(dialogs.closes(&page, &drivers, DRIVER));
+        assert_eq!(dialogs.closes(&page, &idlers, IDLER), (false, vec![]));
+        assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, vec![]));
         assert!(dialogs.open.is_empty());
     }
 
@@ -121,23 +200,60 @@ mod tests {
     #[test]
     fn a_dialog_whose_client_has_left_is_dismissed_on_another_session() {
         let (mut dialogs, page, idlers, _) = two();
-        assert_eq!(dialogs.left_by(DRIVER, |session| session == "driver's"), vec![Arc::clone(&idlers)]);
-        assert!(!dialogs.closes(&page, &idlers, IDLER), "it never heard of it");
+        assert!(!dialogs.put_off_departure(&departure(DRIVER)), "it was told");
+        let left = dialogs.left_by(DRIVER, |session| session == "driver's");
+        assert_eq!(left, Consequences { dismiss_on: vec![Arc::clone(&idlers)], due: vec![] });
+        assert!(!dialogs.closes(&page, &idlers, IDLER).0, "it never heard of it");
         assert!(dialogs.open.is_empty());
     }
 
     #[test]
-    fn a_client_that_was_not_told_may_leave() {
+    fn the_departure_of_one_that_looks_on_waits_for_the_end_of_the_dialog() {
         let (mut dialogs, page, _, drivers) = two();
-        assert_eq!(dialogs.left_by(IDLER, |session| session == "idler's"), Vec::<Arc<str>>::new());
-        assert!(dialogs.closes(&page, &drivers, DRIVER));
+        assert!(dialogs.put_off_departure(&departure(IDLER)));
+        assert_eq!(dialogs.left_by(IDLER, |session| session == "idler's"), Consequences::default());
+        let due = vec![PutOff::Departure(departure(IDLER))];
+        assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, due));
+    }
+
+    #[test]
+    fn a_departure_waits_for_the_last_dialog_that_the_client_looks_on_at() {
+        let (mut dialogs, page, _, drivers) = two();
+        let other: Arc<str> = "other page".into();
+        dialogs.opens(&other, &"idler's too".into(), IDLER, || Some(DRIVER));
+        dialogs.opens(&other, &"driver's too".into(), DRIVER, || None);
+        assert!(dialogs.put_off_departure(&departure(IDLER)));
+        dialogs.left_by(IDLER, |session| session.starts_with("idler's"));
+        assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, vec![]));
+        let due = vec![PutOff::Departure(departure(IDLER))];
+        assert_eq!(dialogs.closes(&other, "driver's too", DRIVER), (true, due));
+    }
+
+    #[test]
+    fn when_everybody_has_left_nothing_waits() {
+        let (mut dialogs, _, _, _) = two();
+        assert!(dialogs.put_off_departure(&departure(IDLER)));
+        dialogs.left_by(IDLER, |session| session == "idler's");
+        let left = dialogs.left_by(DRIVER, |session| session == "driver's");
+        assert_eq!(left, Consequences { dismiss_on: vec![], due: vec![PutOff::Departure(departure(IDLER))] });
+        assert!(dialogs.is_empty());
+    }
+
+    #[test]
+    fn a_frame_waits_only_if_it_ends_a_session_that_looks_on() {
+        let (mut dialogs, page, idlers, _) = two();
+        let frame = || vec![1];
+        assert_eq!(dialogs.put_off_frame(DRIVER, |_| true, frame()), Some(frame()));
+        assert_eq!(dialogs.put_off_frame(IDLER, |session| session == "another", frame()), Some(frame()));
+        assert_eq!(dialogs.put_off_frame(IDLER, |session| session == "idler's", frame()), None);
+        assert_eq!(dialogs.closes(&page, &idlers, IDLER), (false, vec![PutOff::Frame(frame())]));
     }
 
     #[test]
     fn a_dialog_that_only_its_client_listened_to_is_left_to_the_browser() {
         let (mut dialogs, (page, _, drivers)) = (Dialogs::default(), names());
         assert!(dialogs.opens(&page, &drivers, DRIVER, || Some(DRIVER)));
-        assert_eq!(dialogs.left_by(DRIVER, |session| session == "driver's"), Vec::<Arc<str>>::new());
+        assert_eq!(dialogs.left_by(DRIVER, |session| session == "driver's"), Consequences::default());
         assert!(dialogs.open.is_empty());
     }
 }

@@ -72,15 +72,18 @@ impl Downloads {
         Some(wish)
     }
 
-    /// A client has left. Gives back what has to be said where its wish was in force.
+    /// A client has left. Gives back what has to be said where it had a wish.
     pub(crate) fn left_by(&mut self, client: ClientId) -> Vec<Restored> {
         let mut restored = Vec::new();
         self.by_context.retain(|context, wishes| {
+            let before = wishes.all.len();
             wishes.all.retain(|wish| wish.client != client);
-            if wishes.in_force == Some(client) {
-                let latest = wishes.all.last();
-                wishes.in_force = latest.map(|wish| wish.client);
-                match latest {
+            if wishes.all.len() < before {
+                // Whether another one's was in force or not: the browser goes back to its default.
+                let in_force = wishes.all.iter().find(|wish| Some(wish.client) == wishes.in_force);
+                let next = in_force.or(wishes.all.last());
+                wishes.in_force = next.map(|wish| wish.client);
+                match next {
                     Some(wish) => restored.push(Restored::Wish(wish.clone())),
                     None if context.is_none() => restored.push(Restored::Own),
                     None => {}
@@ -141,9 +144,10 @@ mod tests {
     }
 
     #[test]
-    fn a_client_whose_wish_is_not_in_force_leaves_nothing_to_say() {
+    fn what_is_in_force_is_said_again_when_another_one_with_a_wish_leaves() {
         let mut downloads = both();
-        assert_eq!(downloads.left_by(ONE), vec![]);
+        assert_eq!(downloads.left_by(ONE), vec![Restored::Wish(wish(TWO))]);
+        assert_eq!(downloads.left_by(ClientId(3)), vec![]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use super::dialogs::{Consequences, PutOff};
 use super::envelope::{self, BrowserMessage};
 use super::routes::{EventRoute, Opened};
 use super::{Broker, NO_SESSION_MESSAGE, State};
@@ -61,7 +62,7 @@ impl Broker {
         let mut state = self.lock();
         // Events of sessions that were dropped still come for a while.
         let Some(route) = state.routes.route_event(session) else { return };
-        let (mut unanswered, mut orphans) = (Vec::new(), Vec::new());
+        let (mut unanswered, mut consequences) = (Vec::new(), Consequences::default());
         match method {
             "Target.attachedToTarget" => {
                 if let Some(Attached { session: child, target }) = read(message) {
@@ -71,14 +72,30 @@ impl Broker {
             "Target.detachedFromTarget" => {
                 if let Some(NamesSession { session: child }) = read(message) {
                     unanswered = state.routes.drop_session(session, &child);
-                    orphans = state.take_orphaned_dialogs(route.client);
+                    consequences = state.judge_dialogs_left_by(route.client);
+                }
+            }
+            "Target.targetCreated" | "Target.targetInfoChanged" => {
+                if let Some(AboutTarget { target }) = read(message)
+                    && !state.routes.is_shown(route.client, &target.id, &target.kind)
+                {
+                    return;
+                }
+            }
+            "Target.targetDestroyed" => {
+                if let Some(NamesTarget { target }) = read(message)
+                    && !state.routes.is_shown(route.client, &target, "")
+                {
+                    return;
                 }
             }
             "Page.javascriptDialogOpening" | "Page.javascriptDialogClosed" => {
-                let is_to_hear = state.arbitrate_dialog(method, &route);
+                let (is_to_hear, due) = state.arbitrate_dialog(method, &route);
                 if !is_to_hear {
-                    return;
+                    drop(state);
+                    return self.settle_dialogs(None, Consequences { due, ..Consequences::default() });
                 }
+                consequences.due = due;
             }
             // Each of these comes from a living renderer.
             "Inspector.targetReloadedAfterCrash" | "Page.frameNavigated" | "Runtime.executionContextCreated" => {
@@ -91,7 +108,7 @@ impl Broker {
             _ => {}
         }
         drop(state);
-        self.dismiss_dialogs(&orphans);
+        self.settle_dialogs(None, consequences);
         let text = if route.is_root { envelope::root_event(method, message.params) } else { frame.to_owned() };
         self.tell(route.client, &route.outbox, text);
         self.fail(unanswered, NO_SESSION_MESSAGE);
@@ -123,6 +140,7 @@ impl Broker {
                 if let Some(NamesTarget { target }) = read(message) {
                     state.tabs.closed(&target);
                     state.routes.unmark_crashed(&target);
+                    state.routes.forget_target(&target);
                     self.tab_shows.send_replace(());
                     self.publish_tab(&state);
                 }
@@ -157,12 +175,12 @@ impl Broker {
 }
 
 impl State {
-    /// Whether the client of an event about a dialog is to hear of it.
-    fn arbitrate_dialog(&mut self, method: &str, route: &EventRoute) -> bool {
-        let Some(page) = &route.page else { return true };
+    /// Whether the client of an event about a dialog is to hear of it, and what need not wait any longer.
+    fn arbitrate_dialog(&mut self, method: &str, route: &EventRoute) -> (bool, Vec<PutOff>) {
+        let Some(page) = &route.page else { return (true, Vec::new()) };
         let State { routes, dialogs, .. } = self;
         if method == "Page.javascriptDialogOpening" {
-            dialogs.opens(page, &route.session, route.client, || routes.driver_of(page))
+            (dialogs.opens(page, &route.session, route.client, || routes.driver_of(page)), Vec::new())
         } else {
             dialogs.closes(page, &route.session, route.client)
         }

@@ -34,12 +34,12 @@ use serde_json::value::RawValue;
 use tokio::sync::{oneshot, watch};
 
 use self::client::{Client, ClientId, Outbox, TooSlow};
-use self::dialogs::Dialogs;
+use self::dialogs::{Consequences, Departure, Dialogs, PutOff};
 use self::downloads::{Downloads, Restored};
 use self::envelope::{BrowserMessage, NO_SESSION};
 use self::grounds::Grounds;
 use self::pending::{Newcomer, Pending, Root, Unanswered};
-use self::routes::Routes;
+use self::routes::{Leftovers, Routes};
 use crate::pipe::{NotTaken, PipeWriter};
 use crate::tabs::Tabs;
 
@@ -78,8 +78,8 @@ struct State {
 }
 
 impl State {
-    /// Sessions on which the dialogs can be dismissed that a client leaves unanswered, or a session of it.
-    fn take_orphaned_dialogs(&mut self, client: ClientId) -> Vec<Arc<str>> {
+    /// A client has left, or some of its sessions have.
+    fn judge_dialogs_left_by(&mut self, client: ClientId) -> Consequences {
         let State { routes, dialogs, .. } = self;
         dialogs.left_by(client, |session| routes.has_left(session))
     }
@@ -212,23 +212,30 @@ impl Broker {
     /// Ends a client: its queue gets a close, its sessions and calls are dropped, and what it made in the
     /// browser goes. Does nothing for one that is gone already.
     pub(crate) fn end_client(&self, client: ClientId, code: u16, reason: &str) {
-        let (outbox, leftovers, orphans, restored) = {
+        let (outbox, contexts, departure, consequences) = {
             let mut state = self.lock();
-            let Some((outbox, leftovers)) = state.routes.remove_client(client) else { return };
-            for context in &leftovers.contexts {
+            let Some((outbox, Leftovers { root, contexts })) = state.routes.remove_client(client) else { return };
+            for context in &contexts {
                 state.tabs.context_disposed(context);
                 state.downloads.forget_context(context);
             }
             self.publish_tab(&state);
-            (outbox, leftovers, state.take_orphaned_dialogs(client), state.downloads.left_by(client))
+            let departure = Departure { client, root };
+            let departs_later = state.dialogs.put_off_departure(&departure);
+            (outbox, contexts, (!departs_later).then_some(departure), state.judge_dialogs_left_by(client))
         };
         outbox.close(code, reason);
-        self.dismiss_dialogs(&orphans);
-        for context in &leftovers.contexts {
+        for context in &contexts {
             self.dispose_context(context);
         }
-        let params = serde_json::json!({ "sessionId": &*leftovers.root }).to_string();
+        self.settle_dialogs(departure.map(PutOff::Departure), consequences);
+    }
+
+    /// Ends what is left of a client in the browser.
+    fn depart(&self, departure: &Departure) {
+        let params = serde_json::json!({ "sessionId": &*departure.root }).to_string();
         self.tell_browser("Target.detachFromTarget", &params, None);
+        let restored = self.lock().downloads.left_by(departure.client);
         // The browser has just forgotten what the client wished, and now uses its own default.
         for restored in restored {
             match restored {
@@ -249,10 +256,17 @@ impl Broker {
         self.tell_browser("Browser.setDownloadBehavior", &params.to_string(), None);
     }
 
-    /// Dismisses dialogs that nobody is left to answer.
-    fn dismiss_dialogs(&self, sessions: &[Arc<str>]) {
-        for session in sessions {
+    /// Dismisses dialogs that nobody is left to answer, and does what had to wait for the end of one.
+    fn settle_dialogs(&self, first: Option<PutOff>, consequences: Consequences) {
+        for session in &consequences.dismiss_on {
             self.tell_browser("Page.handleJavaScriptDialog", r#"{"accept":false}"#, Some(session));
+        }
+        for due in first.into_iter().chain(consequences.due) {
+            match due {
+                PutOff::Departure(departure) => self.depart(&departure),
+                // Whoever sent it is told when the pipe is closed.
+                PutOff::Frame(frame) => drop(self.writer.push(frame)),
+            }
         }
     }
 

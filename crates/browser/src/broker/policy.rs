@@ -49,6 +49,8 @@ pub(crate) enum Watch {
     CreateContext,
     /// It ends a context, named in its params.
     DisposeContext,
+    /// It ends a session, named in its params.
+    EndSession,
     /// It closes a tab, named in its params.
     CloseTarget,
     /// Its reply names a tab that is the current one from then on.
@@ -80,6 +82,7 @@ pub(crate) fn rule_for(method: &str) -> Rule {
         "Target.attachToBrowserTarget" => Rule::Watch(Watch::Attach),
         "Target.setAutoAttach" => Rule::Judge(Judge::SetAutoAttach, Watch::Nothing),
         "Target.createBrowserContext" => Rule::Judge(Judge::CreateBrowserContext, Watch::CreateContext),
+        "Target.detachFromTarget" => Rule::Watch(Watch::EndSession),
         "Target.disposeBrowserContext" => Rule::Watch(Watch::DisposeContext),
         "Target.closeTarget" => Rule::Watch(Watch::CloseTarget),
         "Target.createTarget" => Rule::Judge(Judge::Address, Watch::CreateTarget),

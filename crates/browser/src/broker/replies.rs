@@ -115,7 +115,7 @@ impl Broker {
                     state.downloads.refused(call.client);
                 }
             }
-            Watch::Nothing | Watch::ActivateTarget | Watch::BringToFront | Watch::HearPage(_) => {}
+            Watch::Nothing | Watch::ActivateTarget | Watch::BringToFront | Watch::EndSession | Watch::HearPage(_) => {}
         }
         Vec::new()
     }

@@ -102,6 +102,8 @@ pub(crate) struct Routes {
     /// Browser-level sessions that the browser has announced and whose reply is still to come, with their
     /// targets.
     announced: HashMap<String, Arc<str>>,
+    /// The targets of browser-level sessions, whoever has them.
+    browser_targets: HashSet<String>,
     /// Targets whose renderer has crashed and was not replaced yet.
     crashed: HashSet<String>,
 }
@@ -320,6 +322,24 @@ impl Routes {
         }
     }
 
+    /// A target has been announced to a client. Tells whether it is to hear of it: each client's connection is a target
+    /// too, which others would take for the browser.
+    pub(crate) fn is_shown(&mut self, client: ClientId, target: &str, kind: &str) -> bool {
+        if kind == "browser" && !self.browser_targets.contains(target) {
+            self.browser_targets.insert(target.to_owned());
+        }
+        if !self.browser_targets.contains(target) {
+            return true;
+        }
+        let mut sessions = self.sessions.values();
+        sessions.any(|session| session.is_browser && session.client == client && &*session.target == target)
+    }
+
+    /// A target is gone.
+    pub(crate) fn forget_target(&mut self, target: &str) {
+        self.browser_targets.remove(target);
+    }
+
     /// Whether a target is the browser-level one of another client.
     pub(crate) fn is_others_browser(&self, client: ClientId, target: &str) -> bool {
         self.sessions
@@ -348,7 +368,8 @@ impl Routes {
         !self.crashed.is_empty() && self.crashed.remove(target)
     }
 
-    fn subtree(&self, session: &str) -> HashSet<Arc<str>> {
+    /// A session and everything below it.
+    pub(crate) fn subtree(&self, session: &str) -> HashSet<Arc<str>> {
         let mut found: HashSet<Arc<str>> = HashSet::from([session.into()]);
         loop {
             let before = found.len();

@@ -178,3 +178,23 @@ async fn a_context_of_its_own_keeps_its_own_folder() {
     scene.child(&mut one, "A", "SC", "TC").await;
     scene.pass(&one, "SC", "Input.dispatchMouseEvent", &json!({}));
 }
+
+/// Rule M14: Chromium takes an end of listening for a dismissal.
+#[tokio::test]
+async fn a_client_that_looks_on_and_leaves_dismisses_nothing() {
+    let (mut scene, mut one, two) = two_on_a_page().await;
+    scene.pass(&one, "SA", "Runtime.evaluate", &json!({"expression": "confirm()"}));
+    dialog_opens(&scene, &["SA", "SB"]);
+    one.message().await;
+    two.send(&json!({"id": 7, "method": "Page.disable", "sessionId": "SB"}));
+    two.send(&json!({"id": 8, "method": "Target.detachFromTarget", "params": {"sessionId": "SB"}}));
+    drop(two);
+    // Nothing of all that comes before this.
+    scene.pass(&one, "SA", "Page.handleJavaScriptDialog", &json!({"accept": true}));
+    dialog_closes(&scene, &["SA"]);
+    let put_off = [scene.command(), scene.command(), scene.command()];
+    let methods = put_off.each_ref().map(|command| command["method"].as_str().expect("a method"));
+    assert_eq!(methods, ["Page.disable", "Target.detachFromTarget", "Target.detachFromTarget"]);
+    assert_eq!((&put_off[0]["sessionId"], &put_off[1]["params"]["sessionId"]), (&json!("SB"), &json!("SB")));
+    assert_eq!(put_off[2]["params"]["sessionId"], "B");
+}

@@ -87,6 +87,33 @@ async fn a_message_that_would_stop_chromium_ends_the_client() {
     assert_eq!(one.close().await.0, 1009);
 }
 
+/// Rule M5: a client takes the first browser that it is told of for its own.
+#[tokio::test]
+async fn a_client_is_not_told_of_other_clients_connections() {
+    let mut scene = Scene::new().await;
+    let mut one = scene.client("R1").await;
+    let _two = scene.client("R2").await;
+    for (method, target) in [
+        ("Target.targetCreated", json!({"targetId": "browser of R2", "type": "browser"})),
+        ("Target.targetInfoChanged", json!({"targetId": "browser of R2", "type": "browser"})),
+        ("Target.targetCreated", json!({"targetId": "browser of R1", "type": "browser"})),
+        ("Target.targetCreated", json!({"targetId": "T", "type": "page"})),
+    ] {
+        scene.browser_says(&json!({"method": method, "params": {"targetInfo": target}, "sessionId": "R1"}));
+    }
+    for target in ["browser of R2", "browser of R1", "T"] {
+        let params = json!({"targetId": target});
+        scene.browser_says(&json!({"method": "Target.targetDestroyed", "params": params, "sessionId": "R1"}));
+    }
+    let mut heard = Vec::new();
+    for _ in 0..4 {
+        let params = one.message().await["params"].take();
+        heard.push([&params["targetInfo"]["targetId"], &params["targetId"]].map(|id| id.as_str().map(str::to_owned)));
+    }
+    let (own, page) = (Some("browser of R1".to_owned()), Some("T".to_owned()));
+    assert_eq!(heard, [[own.clone(), None], [page.clone(), None], [None, own], [None, page]]);
+}
+
 /// Rules M3, M4: on a page's session, where Chromium itself would take it.
 #[tokio::test]
 async fn sessions_that_are_not_flat_are_refused_everywhere() {
