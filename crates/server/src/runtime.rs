@@ -19,7 +19,12 @@ pub(crate) struct Runtime {
     /// The virtual environment's.
     pub python: PathBuf,
     pub python_kernel: PathBuf,
+    /// The pinned binary: what the daemon is.
     pub agent_browser: PathBuf,
+    /// What stands in front of the binary on the `PATH` and adds `scrape`.
+    pub agent_browser_command: PathBuf,
+    /// The converter behind `scrape`.
+    pub turndown: PathBuf,
     pub bash: PathBuf,
     /// Folders with programs that bash finds, most important first.
     pub path: Vec<PathBuf>,
@@ -49,8 +54,10 @@ impl Runtime {
             python: installed.join("venv/bin/python"),
             python_kernel: folder.join("python/kernel.py"),
             agent_browser: installed.join("bin/agent-browser"),
+            agent_browser_command: folder.join("agent-browser/bin/agent-browser"),
+            turndown: installed.join("turndown/turndown.js"),
             bash: PathBuf::from("/bin/bash"),
-            path: vec![installed.join("bin"), installed.join("venv/bin")],
+            path: vec![folder.join("agent-browser/bin"), installed.join("bin"), installed.join("venv/bin")],
         }
     }
 
@@ -64,6 +71,8 @@ impl Runtime {
             &self.python,
             &self.python_kernel,
             &self.agent_browser,
+            &self.agent_browser_command,
+            &self.turndown,
             &self.bash,
         ];
         parts.into_iter().map(PathBuf::as_path).filter(|part| !part.exists()).collect()

@@ -72,6 +72,8 @@ impl Programs {
         let mut environment = self.environment();
         let agent = [
             ("AGENT_BROWSER_CDP", self.endpoint.as_str()),
+            // The name under which the reference's command line promises it to bash code.
+            ("CDP_URL", &self.endpoint),
             ("AGENT_BROWSER_SESSION", AGENT_SESSION),
             ("AGENT_BROWSER_SOCKET_DIR", &self.agent),
         ];
