@@ -29,6 +29,8 @@ Examples:
 /** How long the page may take, in milliseconds, as for agent-browser's other commands. */
 const PAGE_BOUND_MS = Number(process.env.AGENT_BROWSER_DEFAULT_TIMEOUT) || 25_000;
 
+const SILENT = `the page did not answer within ${PAGE_BOUND_MS} ms`;
+
 /** Why there is no Markdown, in a sentence for the caller. */
 class ScrapeError extends Error {}
 
@@ -58,7 +60,9 @@ function readOptions(words) {
 /** The current tab, and where CDP clients of its browser connect. */
 async function findTab(agentBrowser, options) {
     const words = [...options, '--json', 'batch', '--bail', 'tab list', 'get cdp-url'];
-    const { stdout, stderr } = await promisify(execFile)(agentBrowser, words, { maxBuffer: 64 << 20 }).catch((failed) => failed);
+    const bounds = { maxBuffer: 64 << 20, timeout: PAGE_BOUND_MS };
+    const { stdout, stderr, killed } = await promisify(execFile)(agentBrowser, words, bounds).catch((failed) => failed);
+    if (killed) throw new ScrapeError(SILENT);
     let steps;
     try {
         steps = JSON.parse(stdout);
@@ -80,7 +84,7 @@ async function evaluateApart(endpoint, targetId, source) {
     let broken;
     const ended = new Promise((_, reject) => (broken = reject));
     ended.catch(() => {});
-    const ticking = setTimeout(() => broken(new ScrapeError(`the page did not answer within ${PAGE_BOUND_MS} ms`)), PAGE_BOUND_MS);
+    const ticking = setTimeout(() => broken(new ScrapeError(SILENT)), PAGE_BOUND_MS);
     // The address holds a token: it is in no message.
     socket.onerror = socket.onclose = () => broken(new ScrapeError('the connection to the browser ended'));
     socket.onmessage = ({ data }) => {

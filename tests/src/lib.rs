@@ -25,6 +25,7 @@ mod reply;
 mod server;
 mod session;
 mod site;
+mod workshop;
 
 pub use api::Api;
 pub use doctor::{Diagnosis, Doctor, Finding};

@@ -8,6 +8,8 @@
 //! | `/download` | an attachment `greeting.txt` |
 //! | `/hang` | never answered |
 //! | `/signal/NAME` | tells the test; the test waits with [`Site::signalled`] |
+//!
+//! More pages are in `workshop.rs`.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -17,6 +19,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+use crate::workshop;
 
 /// What `/download` serves.
 pub const GREETING: &str = "good evening\n";
@@ -118,7 +122,8 @@ async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>) {
             names.insert(name.to_owned());
         });
     }
-    drop(stream.write_all(answer(path).as_bytes()).await);
+    let answer = workshop::answer(path, &request).unwrap_or_else(|| answer(path));
+    drop(stream.write_all(answer.as_bytes()).await);
     drop(stream.shutdown().await);
 }
 
