@@ -3,20 +3,23 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check setup build
+.PHONY: help run test docs check setup setup-tests build
 
 # The whole workspace is selected and one binary built: so `run` and `test` agree on the features of
 # every dependency and share one compilation. `-p hearth-server` would compile most of them a second time.
 BUILD = cargo build --release --locked --workspace --bin hearth
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 run: build ## set up, build and serve on 127.0.0.1:3010 (options: make run ARGS="--listen 127.0.0.1:4000")
 	@exec "$${CARGO_TARGET_DIR:-target}/release/hearth" serve $(ARGS)
 
-test: build ## set up, build and run all tests
+test: build setup-tests ## set up, build and run all tests
 	@scripts/test
+
+docs: build setup-tests ## have the tests write down what they see, in docs/conformance.md
+	@HEARTH_WRITE_DOCS=1 scripts/test is_documented
 
 check: ## formatting and lints, warnings denied
 	cargo fmt --all --check
@@ -24,6 +27,9 @@ check: ## formatting and lints, warnings denied
 
 setup: ## install what user code runs on: Chromium, the playwright wheel, agent-browser
 	@scripts/setup
+
+setup-tests: setup ## install what the tests alone need: CDP clients from npm
+	@scripts/setup-tests
 
 build: setup
 	@command -v cargo >/dev/null || { echo "cargo is not on the PATH; install Rust 1.95 or newer, from https://rustup.rs" >&2; exit 1; }

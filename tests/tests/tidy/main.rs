@@ -288,6 +288,19 @@ fn the_lock_file_names_no_registry_but_the_default_one() {
     assert!(sources.len() == 1 && strange.is_empty(), "this in Cargo.lock would bind everybody to it: {strange:?}");
 }
 
+#[test]
+fn the_lock_file_of_npm_pins_bytes_and_names_no_registry() {
+    let lock: Value = serde_json::from_str(&read("tests/clients/package-lock.json")).expect("it is JSON");
+    let packages = lock["packages"].as_object().expect("it lists packages");
+    let mut found = Vec::new();
+    for (path, package) in packages.iter().filter(|(path, _)| !path.is_empty()) {
+        if package.get("resolved").is_some() || !package["integrity"].is_string() {
+            found.push(path.clone());
+        }
+    }
+    assert_none("a package is pinned by its hash and comes from whatever registry the user has configured", &found);
+}
+
 /// The rules above are worth what this reading is worth.
 #[test]
 fn comments_literals_and_tests_are_no_code() {
