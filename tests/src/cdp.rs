@@ -41,6 +41,11 @@ impl CdpClient {
 
     /// Sends a command to the browser and gives back its whole answer; events are skipped.
     pub async fn call(&mut self, method: &str, params: Value) -> Value {
+        self.call_with_events(method, params).await.0
+    }
+
+    /// The same, and every event that came before the answer.
+    pub async fn call_with_events(&mut self, method: &str, params: Value) -> (Value, Vec<Value>) {
         self.last_id += 1;
         let id = self.last_id;
         let command = json!({"id": id, "method": method, "params": params});
@@ -49,21 +54,48 @@ impl CdpClient {
         answer.await.unwrap_or_else(|_| panic!("{method} was not answered"))
     }
 
+    /// Waits for the next event of this name and gives back its params.
+    pub async fn event(&mut self, name: &str) -> Value {
+        let waiting = async {
+            loop {
+                let message = self.message().await;
+                if message["method"] == json!(name) {
+                    return message["params"].clone();
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("{name} did not happen"))
+    }
+
     /// Sends a message as it stands.
     pub async fn send_text(&mut self, text: &str) {
         self.socket.send(Message::text(text)).await.expect("the connection is up");
     }
 
-    async fn answer_to(&mut self, id: u64) -> Value {
+    async fn answer_to(&mut self, id: u64) -> (Value, Vec<Value>) {
+        let mut events = Vec::new();
+        loop {
+            let message = self.message().await;
+            if message["id"] == json!(id) {
+                return (message, events);
+            }
+            events.push(message);
+        }
+    }
+
+    async fn message(&mut self) -> Value {
         loop {
             let message = self.socket.next().await.expect("the connection is up").expect("messages are whole");
             if let Message::Text(text) = message {
-                let value: Value = serde_json::from_str(&text).expect("messages are JSON");
-                if value["id"] == json!(id) {
-                    return value;
-                }
+                return serde_json::from_str(&text).expect("messages are JSON");
             }
         }
+    }
+
+    /// Says goodbye with a close frame and waits for the server's. Dropping a client instead cuts it off.
+    pub async fn close(mut self) {
+        self.socket.close(None).await.expect("the connection is up");
+        self.closed(DEADLINE).await;
     }
 
     /// Waits until the server has closed the connection, and gives back the code and the reason of its close frame if

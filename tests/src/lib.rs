@@ -34,7 +34,7 @@ pub use execution::Execution;
 pub use reply::Reply;
 pub use server::{Refusal, ServerBuilder, TestServer, new_data_dir};
 pub use session::Session;
-pub use site::{GREETING, Site};
+pub use site::{GREETING, Site, attachment};
 
 /// The two names under which everything is served.
 pub const PREFIXES: [&str; 2] = ["/v2/interact", "/v2/browser"];

@@ -4,26 +4,41 @@
 //! |---|---|
 //! | `/title/NAME` | titled `NAME`, with a heading and a paragraph |
 //! | `/form` | a text field, a button that puts the text into `#out` and the title |
+//! | `/button` | a button `Press` that titles the page `pressed` |
 //! | `/popup` | a link that opens `/title/popped` in a new tab |
+//! | `/frame` | `/title/inside` in a frame of another site: under `localhost`, while [`Site::url`] has the address |
+//! | `/dialog` | a button `Ask` that puts `accepted` or `dismissed` into `#out`, after what the user says to `Shall we?` |
+//! | `/upload` | a file input `#file`; when the bytes are read `#out` says `NAME: N bytes` and the event `read` is fired |
 //! | `/download` | an attachment `greeting.txt` |
+//! | `/downloads/NAME` | a link to `/download/NAME`, which is the attachment `NAME.bin`: [`attachment`] |
 //! | `/hang` | never answered |
+//! | `/turn` | answered when nobody else holds a turn; whoever has the answer holds it until the connection is closed |
 //! | `/signal/NAME` | tells the test; the test waits with [`Site::signalled`] |
 //!
 //! More pages are in `workshop.rs`.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use crate::workshop;
 
 /// What `/download` serves.
 pub const GREETING: &str = "good evening\n";
+
+/// Size of what `/download/NAME` serves, in bytes.
+const ATTACHMENT_BYTES: usize = 3_000_000;
+
+/// What `/download/NAME` serves: 3 MB of the name, over and over.
+pub fn attachment(name: &str) -> String {
+    name.chars().cycle().take(ATTACHMENT_BYTES).collect()
+}
 
 /// The running site; it ends when it is dropped.
 #[derive(Debug)]
@@ -89,11 +104,12 @@ impl Site {
 
 async fn accept(listener: TcpListener, signals: watch::Sender<BTreeSet<String>>) {
     let mut connections = JoinSet::new();
+    let turns = Arc::new(Mutex::new(()));
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve(stream, signals.clone()));
+                    connections.spawn(serve(stream, signals.clone(), Arc::clone(&turns)));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -102,7 +118,7 @@ async fn accept(listener: TcpListener, signals: watch::Sender<BTreeSet<String>>)
 }
 
 /// Answers one request; a client that goes away half-way is no concern of a test.
-async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>) {
+async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>, turns: Arc<Mutex<()>>) {
     let mut stream = BufReader::new(stream);
     let mut request = String::new();
     while !request.ends_with("\r\n\r\n") {
@@ -117,35 +133,64 @@ async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>) {
         drop(stream.read_u8().await);
         return;
     }
+    if path == "/turn" {
+        let _turn = turns.lock().await;
+        drop(stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await);
+        drop(stream.read_u8().await);
+        return;
+    }
     if let Some(name) = path.strip_prefix("/signal/") {
         signals.send_modify(|names| {
             names.insert(name.to_owned());
         });
     }
-    let answer = workshop::answer(path, &request).unwrap_or_else(|| answer(path));
+    let port = stream.get_ref().local_addr().map_or(0, |address| address.port());
+    let answer = workshop::answer(path, &request).unwrap_or_else(|| answer(path, port));
     drop(stream.write_all(answer.as_bytes()).await);
     drop(stream.shutdown().await);
 }
 
-fn answer(path: &str) -> String {
-    let page = match path {
-        "/form" => page(
+fn answer(path: &str, port: u16) -> String {
+    let path = path.trim_start_matches('/');
+    let (first, name) = path.split_once('/').unwrap_or((path, ""));
+    let page = match (first, name) {
+        ("title", title) => titled(title),
+        ("form", _) => page(
             "Form",
             "<input id=name aria-label=Name><button onclick=\"document.title = out.textContent = this.previousSibling.value\">Send</button><p id=out></p>",
         ),
-        "/popup" => page("Opener", "<a href=/title/popped target=_blank>Open</a>"),
-        "/download" => {
-            return format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Disposition: attachment; filename=greeting.txt\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{GREETING}",
-                GREETING.len()
-            );
-        }
-        _ => titled(path.strip_prefix("/title/").unwrap_or("Hearth")),
+        ("button", _) => page("Button", "<button onclick=\"document.title = 'pressed'\">Press</button>"),
+        ("popup", _) => page("Opener", "<a href=/title/popped target=_blank>Open</a>"),
+        ("frame", _) => page("Frame", &format!("<iframe src=http://localhost:{port}/title/inside></iframe>")),
+        ("dialog", _) => page(
+            "Dialog",
+            "<button onclick=\"out.textContent = confirm('Shall we?') ? 'accepted' : 'dismissed'\">Ask</button><p id=out></p>",
+        ),
+        ("upload", _) => page("Upload", UPLOAD),
+        ("downloads", name) => page("Downloads", &format!("<a href=/download/{name}>Get</a>")),
+        ("download", "") => return attached("greeting.txt", "text/plain", GREETING),
+        ("download", name) => return attached(&format!("{name}.bin"), "application/octet-stream", &attachment(name)),
+        _ => titled("Hearth"),
     };
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
-        page.len()
-    )
+    response("Content-Type: text/html; charset=utf-8", &page)
+}
+
+/// An input that says how much of a file the page could read.
+const UPLOAD: &str = "<input type=file id=file><p id=out></p><script>
+    file.onchange = async () => {
+        const [it] = file.files;
+        out.textContent = `${it.name}: ${(await it.arrayBuffer()).byteLength} bytes`;
+        dispatchEvent(new Event('read'));
+    };
+</script>";
+
+fn attached(name: &str, kind: &str, content: &str) -> String {
+    response(&format!("Content-Type: {kind}\r\nContent-Disposition: attachment; filename={name}"), content)
+}
+
+fn response(headers: &str, content: &str) -> String {
+    let length = content.len();
+    format!("HTTP/1.1 200 OK\r\n{headers}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{content}")
 }
 
 fn titled(title: &str) -> String {

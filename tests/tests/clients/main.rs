@@ -1,0 +1,68 @@
+//! Clients of other people on a session's `cdpUrl`: each alone, six at once on one browser, and a thousand that come
+//! and go. What they could do is the first table of docs/conformance.md.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod chromiumoxide_client;
+mod churn;
+mod program;
+mod stage;
+mod table;
+mod walk;
+
+use futures_util::future::join_all;
+use hearth_tests::document::assert_section;
+use stage::Stage;
+use walk::Client;
+
+/// One client on a session of its own.
+async fn alone(client: Client) {
+    let stage = Stage::set().await;
+    stage.walk(client).await.assert_good();
+    stage.assert_saved(client);
+    stage.assert_left_as_it_was().await;
+    stage.strike().await;
+}
+
+#[tokio::test]
+async fn playwright_for_node_does_everything_it_offers() {
+    alone(Client::PlaywrightNode).await;
+}
+
+#[tokio::test]
+async fn playwright_for_python_does_everything_it_offers() {
+    alone(Client::PlaywrightPython).await;
+}
+
+#[tokio::test]
+async fn puppeteer_does_everything_it_offers() {
+    alone(Client::Puppeteer).await;
+}
+
+#[tokio::test]
+async fn agent_browser_does_everything_it_offers() {
+    alone(Client::AgentBrowser).await;
+}
+
+#[tokio::test]
+async fn chromiumoxide_does_everything_it_offers() {
+    alone(Client::Chromiumoxide).await;
+}
+
+#[tokio::test]
+async fn chrome_remote_interface_does_everything_it_offers() {
+    alone(Client::ChromeRemoteInterface).await;
+}
+
+#[tokio::test]
+async fn six_clients_at_once_do_all_they_do_alone_and_it_is_documented() {
+    let stage = Stage::set().await;
+    let walks = join_all(Client::ALL.map(|client| stage.walk(client))).await;
+    walk::assert_all_good(&walks);
+    for client in Client::ALL {
+        stage.assert_saved(client);
+    }
+    stage.assert_left_as_it_was().await;
+    stage.strike().await;
+    assert_section("docs/conformance.md", "clients", &table::render(&walks));
+}
