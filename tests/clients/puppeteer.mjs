@@ -26,7 +26,8 @@ const out = () => page.$eval('#out', (element) => element.textContent);
 async function connect() {
   // Without `defaultViewport: null` it gives every page another size.
   browser = await puppeteer.connect({ browserWSEndpoint: cdpUrl, defaultViewport: null });
-  const urls = (await browser.pages()).map((each) => each.url());
+  // Not `pages()`: it fails on one that another client is just opening.
+  const urls = browser.targets().map((each) => each.url());
   assert.ok(urls.includes(`${site}/title/first`), `the session's page is not among ${urls}`);
 }
 
