@@ -26,7 +26,21 @@ pub struct Process {
     pub command: String,
 }
 
+/// Memory of a process, as `/proc/PID/smaps_rollup` counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// PSS: what is shared counts by its part.
+    pub proportional_kib: u64,
+    /// What nobody else has.
+    pub private_kib: u64,
+}
+
 impl Process {
+    /// The process with this id; `None` if there is none.
+    pub fn find(pid: i32) -> Option<Self> {
+        Self::read(pid).filter(Self::is_alive)
+    }
+
     fn read(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name may hold blanks and brackets, so everything is counted from the last bracket on (proc_pid_stat(5)).
@@ -66,6 +80,16 @@ impl Process {
     pub fn environment(&self) -> Option<Vec<String>> {
         let bytes = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
         self.is_alive().then(|| strings_of(&bytes))
+    }
+
+    /// What it holds in memory, in KiB; `None` once it has ended.
+    pub fn memory(&self) -> Option<Memory> {
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid)).ok()?;
+        let sum_of = |name: &str| -> Option<u64> {
+            let sizes = rollup.lines().filter_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"));
+            sizes.map(|size| size.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+        };
+        Some(Memory { proportional_kib: sum_of("Pss:")?, private_kib: sum_of("Private_")? })
     }
 
     /// Whether it is one of Hearth's own shims.
