@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test docs check setup setup-tests build
+.PHONY: help run test bench docs check setup setup-tests build
 
 # The whole workspace is selected and one binary built: so `run` and `test` agree on the features of
 # every dependency and share one compilation. `-p hearth-server` would compile most of them a second time.
@@ -20,6 +20,10 @@ test: build setup-tests ## set up, build and run all tests
 
 docs: build setup-tests ## have the tests write down what they see, in docs/conformance.md
 	@HEARTH_WRITE_DOCS=1 scripts/test is_documented
+
+bench: build ## measure, print, and write docs/benchmarks.md (a quick look: make bench ARGS=--quick)
+	@$(BUILD) --bin hearth-bench
+	@exec "$${CARGO_TARGET_DIR:-target}/release/hearth-bench" $(ARGS)
 
 check: ## formatting and lints, warnings denied
 	cargo fmt --all --check

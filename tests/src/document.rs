@@ -11,13 +11,22 @@ use nix::fcntl::{Flock, FlockArg};
 /// A section stands between two comments, `<!-- name: generated -->` and `<!-- name: end -->`, which somebody has
 /// put there by hand.
 pub fn assert_section(document: &str, name: &str, content: &str) {
+    section(document, name, content, std::env::var_os("HEARTH_WRITE_DOCS").is_some_and(|value| value == "1"));
+}
+
+/// Writes the section `name` of `document`, for what is different every time.
+pub fn write_section(document: &str, name: &str, content: &str) {
+    section(document, name, content, true);
+}
+
+fn section(document: &str, name: &str, content: &str, is_written: bool) {
     let path = crate::repository().join(document);
     // Tests are processes of their own and may write sections of one document at the same time.
     let lock = File::open(&path).unwrap_or_else(|error| panic!("{document}: {error}"));
     let _lock = Flock::lock(lock, FlockArg::LockExclusive).expect("a file can be locked");
     let (before, old, after) = split(&path, document, name);
     let content = format!("\n{}\n", content.trim());
-    if std::env::var_os("HEARTH_WRITE_DOCS").is_some_and(|value| value == "1") {
+    if is_written {
         std::fs::write(&path, before + &content + &after).expect("the document can be written");
         return;
     }

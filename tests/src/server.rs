@@ -73,16 +73,15 @@ pub fn new_data_dir() -> TempDir {
     tempfile::Builder::new().prefix("ht-").tempdir_in("/tmp").expect("/tmp is writable")
 }
 
-/// The server under test: `HEARTH_TEST_BINARY`, or the `hearth` that was built into the same folder as the tests.
+/// The server under test: `HEARTH_TEST_BINARY`, or the `hearth` of the same build.
 pub(crate) fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("HEARTH_TEST_BINARY") {
         return path.into();
     }
     let test = std::env::current_exe().expect("a running test has a path");
-    let profile = test.parent().and_then(Path::parent).expect("tests lie in the deps folder of a profile");
-    let path = profile.join("hearth");
-    assert!(path.exists(), "{} is missing: build it with `cargo build --release -p hearth-server`", path.display());
-    path
+    // Tests lie in the deps folder of a profile, the bench lies beside the server.
+    let path = test.ancestors().skip(1).take(2).map(|folder| folder.join("hearth")).find(|path| path.is_file());
+    path.expect("the server is missing: build it with `make build`")
 }
 
 impl ServerBuilder {

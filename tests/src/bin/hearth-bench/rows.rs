@@ -1,0 +1,198 @@
+//! Every row of the report: its words, what it is to reach, and what stands beside it. Pure.
+
+use clap::ValueEnum;
+
+/// Rows that are measured together, in turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Group {
+    /// Memory of the server, its shims, and what runs below them.
+    Memory,
+    /// Sessions from their creation to their end.
+    Starts,
+    /// Executions in a session that has had one.
+    Warm,
+    /// The execution after one that was killed.
+    Kill,
+    /// Single commands of the browser's protocol.
+    Cdp,
+}
+
+impl Group {
+    /// All of them, in the order in which they are measured: memory is first, while the server is fresh.
+    pub const ALL: &[Group] = &[Group::Memory, Group::Starts, Group::Warm, Group::Kill, Group::Cdp];
+
+    /// Its name as an option.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::Memory => "memory",
+            Group::Starts => "starts",
+            Group::Warm => "warm",
+            Group::Kill => "kill",
+            Group::Cdp => "cdp",
+        }
+    }
+
+    /// The heading over its table.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Group::Memory => "Memory",
+            Group::Starts => "From create to delete",
+            Group::Warm => "Warm executions",
+            Group::Kill => "After a kill",
+            Group::Cdp => "One CDP command",
+        }
+    }
+
+    /// What its figures are.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Group::Memory => "MiB",
+            _ => "ms",
+        }
+    }
+
+    /// How it is measured.
+    pub fn method(self) -> &'static str {
+        match self {
+            Group::Memory => {
+                "PSS (`/proc/PID/smaps_rollup`): a page that several processes share counts for each in its part, so shims \
+                 become smaller with their number. Each session has run `1` in node. Samples are processes or sessions; \
+                 the server is looked at once."
+            }
+            Group::Starts => {
+                "A round takes a new session for each language: raw start, create, first execute, the scripts, delete. \
+                 The raw start has the flags, the environment and the folders of a session's own browser, through the \
+                 same kind of pipe, and is over when the page is announced; nothing supervises it. The scripts are \
+                 timed from their start to their end."
+            }
+            Group::Warm => {
+                "One session; a round runs every row once, forwards and backwards in turns, over one HTTP/1.1 connection \
+                 that is kept open."
+            }
+            Group::Kill => {
+                "`while (true) {}` with a timeout of 1 s is killed; timed is the next request, which is sent as soon as \
+                 the answer is there and needs a new kernel."
+            }
+            Group::Cdp => {
+                "The same client everywhere; a round sends every row's command once. Two raw browsers of the same flags, one \
+                 on a pipe and one on a port of loopback, which is what the broker stands in for."
+            }
+        }
+    }
+
+    /// Rounds that are run first and not counted.
+    pub fn warm_up_rounds(self) -> usize {
+        match self {
+            Group::Memory | Group::Kill => 0,
+            Group::Starts => 1,
+            Group::Warm => 20,
+            Group::Cdp => 50,
+        }
+    }
+
+    /// Rounds that are counted, for each round that was asked for.
+    pub fn rounds_each(self) -> usize {
+        match self {
+            Group::Memory | Group::Starts | Group::Kill => 1,
+            Group::Warm => 15,
+            Group::Cdp => 50,
+        }
+    }
+}
+
+/// What a median is to be at most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Target {
+    /// So much.
+    AtMost(f64),
+    /// So much above the median of the row with this key.
+    Above(&'static str, f64),
+}
+
+/// One row.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// What the measuring code calls it.
+    pub key: &'static str,
+    /// The table it stands in.
+    pub group: Group,
+    /// Its words.
+    pub label: &'static str,
+    /// What it is to reach, if anything.
+    pub target: Option<Target>,
+    /// Whether it is the same work done without Hearth.
+    pub is_beside: bool,
+}
+
+const fn row(group: Group, key: &'static str, label: &'static str) -> Row {
+    Row { key, group, label, target: None, is_beside: false }
+}
+
+const fn to_reach(group: Group, key: &'static str, label: &'static str, target: Target) -> Row {
+    Row { key, group, label, target: Some(target), is_beside: false }
+}
+
+const fn beside(group: Group, key: &'static str, label: &'static str) -> Row {
+    Row { key, group, label, target: None, is_beside: true }
+}
+
+const MEMORY: Group = Group::Memory;
+const STARTS: Group = Group::Starts;
+const WARM: Group = Group::Warm;
+const KILL: Group = Group::Kill;
+const CDP: Group = Group::Cdp;
+
+/// All rows, in the order of the report.
+pub const ROWS: &[Row] = &[
+    to_reach(STARTS, "create", "create", Target::Above("chromium-start", 60.0)),
+    beside(STARTS, "chromium-start", "raw browser start, to its first page"),
+    row(STARTS, "first-node", "first execute, node `await page.title()`"),
+    beside(STARTS, "script-node", "cold Playwright script in node: launch, new page, title, close"),
+    beside(STARTS, "connect-node", "cold Playwright script in node: connect to `cdpUrl`, title, close"),
+    row(STARTS, "first-python", "first execute, python `await page.title()`"),
+    beside(STARTS, "script-python", "cold Playwright script in python: launch, new page, title, close"),
+    beside(STARTS, "connect-python", "cold Playwright script in python: connect to `cdpUrl`, title, close"),
+    row(STARTS, "first-bash", "first execute, bash `:` (starts the agent-browser daemon too)"),
+    row(STARTS, "delete", "delete, after an execute"),
+    to_reach(WARM, "title-node", "node `await page.title()`", Target::AtMost(3.0)),
+    row(WARM, "title-inside-node", "of that, `page.title()` itself, timed in the kernel"),
+    to_reach(WARM, "title-python", "python `await page.title()`", Target::AtMost(3.5)),
+    row(WARM, "title-inside-python", "of that, `page.title()` itself, timed in the kernel"),
+    row(WARM, "one-node", "node `1`"),
+    row(WARM, "one-python", "python `1`"),
+    to_reach(WARM, "colon", "bash `:`", Target::AtMost(6.0)),
+    beside(WARM, "bare-bash", "`bash -c :`, started by the bench"),
+    to_reach(WARM, "agent", "bash `agent-browser get title`", Target::Above("bare-agent", 6.0)),
+    beside(WARM, "bare-agent", "`agent-browser get title`, started by the bench, with a daemon of its own"),
+    beside(WARM, "health", "trivial HTTP round trip (`GET /health`)"),
+    row(KILL, "kill-node", "node `1 + 1`"),
+    row(KILL, "kill-python", "python `1 + 1`"),
+    to_reach(
+        CDP,
+        "evaluate-broker",
+        "`Runtime.evaluate` of `1`, through `cdpUrl`",
+        Target::Above("evaluate-port", 0.3),
+    ),
+    beside(CDP, "evaluate-port", "the same, WebSocket to a raw browser's port"),
+    beside(CDP, "evaluate-pipe", "the same, on a raw browser's pipe"),
+    to_reach(CDP, "version-broker", "`Browser.getVersion`, through `cdpUrl`", Target::Above("version-port", 0.3)),
+    beside(CDP, "version-port", "the same, WebSocket to a raw browser's port"),
+    beside(CDP, "version-pipe", "the same, on a raw browser's pipe"),
+    row(MEMORY, "server-none", "server, no session"),
+    row(MEMORY, "server-one", "server, 1 session"),
+    to_reach(MEMORY, "server-eight", "server, 8 sessions", Target::AtMost(40.0)),
+    to_reach(MEMORY, "server-end", "server, 8 sessions, after all the other rows", Target::AtMost(40.0)),
+    to_reach(MEMORY, "shim-one", "a shim, 1 session", Target::AtMost(1.0)),
+    to_reach(MEMORY, "shim-eight", "a shim, 8 sessions", Target::AtMost(1.0)),
+    row(MEMORY, "browser-one", "a session's browser, all its processes, 1 session"),
+    row(MEMORY, "browser-eight", "a session's browser, all its processes, 8 sessions"),
+    row(MEMORY, "kernel-one", "a node kernel, 1 session"),
+    row(MEMORY, "kernel-eight", "a node kernel, 8 sessions"),
+];
+
+impl Row {
+    /// The row with this key.
+    pub fn find(key: &str) -> Option<&'static Row> {
+        ROWS.iter().find(|row| row.key == key)
+    }
+}
