@@ -1,8 +1,11 @@
-//! Links `hearth` at a fixed address, for the sake of the shims.
+//! Links `hearth` at a fixed address, for the sake of the shims (docs/adr/0007).
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    // An executable that can be loaded anywhere has its tables of addresses filled in at each start: 330 KiB of memory
-    // of its own for every shim, and half a millisecond. docs/adr/ has the page on it.
-    println!("cargo:rustc-link-arg-bins=-no-pie");
+    let target = |name| std::env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
+    // A static executable that can be loaded anywhere has start-up code of its own, which does not take the option.
+    if target("ENV") == "gnu" && !target("FEATURE").split(',').any(|feature| feature == "crt-static") {
+        // Otherwise each start fills in tables of addresses: 330 KiB that a shim has for itself and never reads.
+        println!("cargo:rustc-link-arg-bins=-no-pie");
+    }
 }

@@ -1,6 +1,7 @@
 //! The same work without Hearth: scripts, a bare bash, and the bare agent-browser CLI with a daemon of its own.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -97,7 +98,8 @@ impl Apart {
         command.args(arguments).env_clear().current_dir(self.home.path()).stdin(Stdio::null());
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LANG", "C.UTF-8");
         command.env("HOME", self.home.path()).env("TMPDIR", self.home.path());
-        command.envs(environment.iter().copied());
+        // Ctrl-C is for the bench, which ends when the program has.
+        command.envs(environment.iter().copied()).process_group(0);
         let start = Instant::now();
         let output = command.output().expect("the program can be started");
         let took = start.elapsed();
