@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use hearth_tests::process::{self, Process};
 use hearth_tests::repository;
 
 /// What was found before anything was measured.
@@ -20,7 +21,8 @@ impl Machine {
         let program = |path: &str| installed.join(path);
         let facts = vec![
             ("machine", hardware()),
-            ("load before the run", first_words("/proc/loadavg", 3)),
+            ("load before the run", format!("{} (averages of 1, 5 and 15 minutes)", first_words("/proc/loadavg", 3))),
+            ("other browsers", other_browsers()),
             ("system", format!("{}, Linux {}", system(), first_words("/proc/sys/kernel/osrelease", 1))),
             ("Hearth", hearth()),
             ("Chromium", output(Path::new("/usr/lib/chromium/chromium-headless-shell"), &["--version"])),
@@ -44,6 +46,11 @@ fn hardware() -> String {
     let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
     let gib = total.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or_default().div_ceil(1024 * 1024);
     format!("{cores} CPUs ({model}), {gib} GiB of memory")
+}
+
+/// They share pages with ours, which makes ours look smaller.
+fn other_browsers() -> String {
+    process::all().iter().filter(|process| Process::is_browser(process)).count().to_string()
 }
 
 fn system() -> String {
