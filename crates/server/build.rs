@@ -1,4 +1,4 @@
-//! Links `hearth` at a fixed address, for the sake of the shims (docs/adr/0007).
+//! Links `hearth` at a fixed address, for the sake of the shims (docs/adr/0019).
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
