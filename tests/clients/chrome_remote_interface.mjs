@@ -70,7 +70,7 @@ async function click(selector) {
 
 /** Resolves with what `/upload` shows once it has read a file. */
 function fileRead() {
-  return evaluate(page, "new Promise((resolve) => addEventListener('read', () => resolve(out.textContent)))");
+  return evaluate(page, "out.textContent || new Promise((resolve) => addEventListener('read', () => resolve(out.textContent)))");
 }
 
 await walk(version, {

@@ -134,7 +134,7 @@ pub const GROUPS: &[Group] = &[
             ),
             works(
                 "auth login <name>",
-                "echo pw | ab auth save mill --url $S/workshop --username ada --password-stdin; ab auth login mill --username-selector '#name' --password-selector '#secret' --submit-selector '#away'; ab get title; ab auth delete mill >/dev/null",
+                "echo pw | ab auth save mill --url $S/workshop --username ada --password-stdin; ab auth login mill --username-selector '#name' --password-selector '#secret' --submit-selector '#away'; ab wait --text away >/dev/null; ab get title; ab auth delete mill >/dev/null",
                 "away",
             ),
             works("plugin list, show <name>", "ab plugin list", "No plugins configured"),

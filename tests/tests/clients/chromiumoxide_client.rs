@@ -238,7 +238,10 @@ impl Visit<'_> {
 
     /// What `/upload` shows when it has read a file.
     async fn read_by_the_page(&self) -> Result<String, Box<dyn Error>> {
-        self.evaluate("new Promise(resolve => addEventListener('read', () => resolve(out.textContent)))").await
+        self.evaluate(
+            "out.textContent || new Promise(resolve => addEventListener('read', () => resolve(out.textContent)))",
+        )
+        .await
     }
 
     async fn upload(&self) -> Step {
