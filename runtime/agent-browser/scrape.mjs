@@ -13,7 +13,8 @@ Usage: agent-browser scrape
 
 Prints the page of the current tab, as it stands after its scripts have run:
 headings, links, images, lists, tables, code and emphasis. Scripts and styles
-are left out; addresses are absolute. An empty page prints nothing.
+and what is in frames are left out; addresses are absolute. An empty page
+prints nothing. It cannot be a step of agent-browser batch.
 
 Global Options:
   --json                 {"success":true,"data":{"markdown":…,"title":…,"url":…},"error":null}
@@ -152,6 +153,8 @@ function present({ markdown, url }, { maxOutput, contentBoundaries }) {
 
 const [installed, place, ...words] = process.argv.slice(2);
 words.splice(Number(place), 1);
+// Whoever reads has read enough, as with `| head`.
+process.stdout.on('error', () => process.exit(0));
 const options = readOptions(words);
 if (options.help) {
     process.stdout.write(HELP);

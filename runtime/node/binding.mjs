@@ -1,9 +1,15 @@
 // The globals browser, context and page: connected before a cell runs, and bound again when what they hold is gone.
 // Must not know frames or cells; it gets `declare` to reach the user's own const and let bindings.
 
+import { mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 const RENEW_LIMIT_MS = 20_000;
 const LOOKUP_LIMIT_MS = 2_000;
 const APPEAR_LIMIT_MS = 1_000;
+/** Playwright's own files, downloads among them: one folder for the kernels of a session, so that a file is where each looks. */
+const ARTIFACTS = join(tmpdir(), '.playwright');
 // User code may replace any of these.
 const { setTimeout, clearTimeout, Promise, Error } = globalThis;
 const { defineProperty } = Reflect;
@@ -88,7 +94,9 @@ export class Binding {
   }
 
   #connect() {
-    const attempt = this.#chromium.connectOverCDP(this.#endpoint, { timeout: RENEW_LIMIT_MS }).then((connected) => {
+    mkdirSync(ARTIFACTS, { recursive: true });
+    const options = { artifactsDir: ARTIFACTS, timeout: RENEW_LIMIT_MS };
+    const attempt = this.#chromium.connectOverCDP(this.#endpoint, options).then((connected) => {
       this.#browser = connected;
       // Known ahead, so that the first run need not ask.
       for (const each of this.#pages()) this.#targetOf(each);

@@ -11,6 +11,7 @@
 //! | `/upload` | a file input `#file`; when the bytes are read `#out` says `NAME: N bytes` and the event `read` is fired |
 //! | `/download` | an attachment `greeting.txt` |
 //! | `/downloads/NAME` | a link to `/download/NAME`, which is the attachment `NAME.bin`: [`attachment`] |
+//! | `/held/NAME` | the attachment of `/download`, once `/signal/NAME` has been asked for |
 //! | `/hang` | never answered |
 //! | `/turn` | answered when nobody else holds a turn; whoever has the answer holds it until the connection is closed |
 //! | `/signal/NAME` | tells the test; the test waits with [`Site::signalled`] |
@@ -139,6 +140,10 @@ async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>, turn
         drop(stream.read_u8().await);
         return;
     }
+    if let Some(name) = path.strip_prefix("/held/") {
+        // An error means that the site ends, and the connection with it.
+        let _ = signals.subscribe().wait_for(|names| names.contains(name)).await;
+    }
     if let Some(name) = path.strip_prefix("/signal/") {
         signals.send_modify(|names| {
             names.insert(name.to_owned());
@@ -168,7 +173,7 @@ fn answer(path: &str, port: u16) -> String {
         ),
         ("upload", _) => page("Upload", UPLOAD),
         ("downloads", name) => page("Downloads", &format!("<a href=/download/{name}>Get</a>")),
-        ("download", "") => return attached("greeting.txt", "text/plain", GREETING),
+        ("download", "") | ("held", _) => return attached("greeting.txt", "text/plain", GREETING),
         ("download", name) => return attached(&format!("{name}.bin"), "application/octet-stream", &attachment(name)),
         _ => titled("Hearth"),
     };

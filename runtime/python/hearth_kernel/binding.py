@@ -4,6 +4,8 @@ Must not know frames or cells; `names` is the user's namespace.
 """
 
 import asyncio
+import os
+import tempfile
 import weakref
 
 from hearth_kernel import driver
@@ -11,6 +13,10 @@ from hearth_kernel import driver
 RENEW_LIMIT_SECONDS = 20
 LOOKUP_LIMIT_SECONDS = 2
 APPEAR_LIMIT_SECONDS = 1
+
+# Playwright's own files, downloads among them: one folder for the kernels of a session, so that a file is where each
+# looks.
+ARTIFACTS = os.path.join(tempfile.gettempdir(), ".playwright")
 
 
 class Unusable(Exception):
@@ -89,7 +95,9 @@ class Binding:
         if self._is_cut(self._playwright):
             self._playwright = await driver.start()
         limit_ms = RENEW_LIMIT_SECONDS * 1000
-        self._browser = await self._playwright.chromium.connect_over_cdp(self._endpoint, timeout=limit_ms)
+        os.makedirs(ARTIFACTS, exist_ok=True)
+        chromium = self._playwright.chromium
+        self._browser = await chromium.connect_over_cdp(self._endpoint, artifacts_dir=ARTIFACTS, timeout=limit_ms)
         for page in self._pages():
             self._target_of(page)  # known ahead, so that the first run need not ask
 

@@ -71,6 +71,9 @@ impl Broker {
                 }
             }
             Rule::CloseClient => {
+                if let Err(NoRoute::NoSession) = self.lock().routes.route_call(client, session, true) {
+                    return refuse(NO_SESSION, NO_SESSION_MESSAGE, None);
+                }
                 self.tell(client, outbox, envelope::reply(call.id, Answer::Result(None), session));
                 return self.end_client(client, 1000, "closed by the client");
             }

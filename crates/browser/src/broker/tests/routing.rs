@@ -58,6 +58,8 @@ async fn another_clients_session_is_not_there() {
         one.send(&json!({"id": 1, "method": "A.b", "sessionId": session}));
         let answer = one.message().await;
         assert_eq!(answer, json!({"id": 1, "error": {"code": -32001, "message": NO_SESSION_MESSAGE}}), "{session}");
+        one.send(&json!({"id": 2, "method": "Browser.close", "sessionId": session}));
+        assert_eq!(one.message().await["error"]["code"], -32001, "{session}");
     }
 }
 

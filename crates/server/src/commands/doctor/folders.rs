@@ -70,7 +70,7 @@ fn judge_refusal(data_dir: &Path, error: &io::Error) -> Finding {
         "set: HEARTH_DATA_DIR=$HOME/.hearth, or another folder of this user with a path of at most 45 bytes";
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            finding.mended_by(format!("run: sudo install -d -m 700 -o \"$(id -un)\" {path}")).mended_by(elsewhere)
+            finding.mended_by(elsewhere).mended_by(format!("run: sudo install -d -m 700 -o \"$(id -un)\" {path}"))
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             finding.mended_by(format!("run: df -h {path}   (and make room, there or elsewhere by HEARTH_DATA_DIR)"))
@@ -162,6 +162,6 @@ mod tests {
     fn a_refusal_for_lack_of_rights_names_the_command_that_gives_them() {
         let finding = judge_refusal(Path::new("/data"), &io::ErrorKind::PermissionDenied.into());
         assert_eq!(finding.verdict, Verdict::Failure);
-        assert!(finding.mends[0].contains("install -d -m 700"), "{finding:?}");
+        assert!(finding.mends[1].contains("install -d -m 700"), "{finding:?}");
     }
 }
