@@ -10,8 +10,11 @@ mod stage;
 mod table;
 mod walk;
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use hearth_tests::document::assert_section;
+use hearth_tests::{eventually, process};
 use stage::Stage;
 use walk::Client;
 
@@ -52,6 +55,30 @@ async fn chromiumoxide_does_everything_it_offers() {
 #[tokio::test]
 async fn chrome_remote_interface_does_everything_it_offers() {
     alone(Client::ChromeRemoteInterface).await;
+}
+
+/// A test that fails drops its clients half-way.
+#[tokio::test]
+async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
+    let stage = Stage::set().await;
+    let daemons = || {
+        let mut of_client = process::belonging(-1, stage.session.cdp_url());
+        of_client
+            .retain(|process| process.environment().is_some_and(|all| all.contains(&"AGENT_BROWSER_DAEMON=1".into())));
+        of_client
+    };
+    let started = eventually(Duration::from_secs(20), "the client's daemon runs", || async {
+        if daemons().is_empty() { Err("none yet".to_owned()) } else { Ok(()) }
+    });
+    tokio::select! {
+        walk = stage.walk(Client::AgentBrowser) => walk.assert_good(),
+        () = started => {}
+    }
+    eventually(Duration::from_secs(5), "the daemon is gone", || async {
+        if daemons().is_empty() { Ok(()) } else { Err(process::describe(&daemons())) }
+    })
+    .await;
+    stage.strike().await;
 }
 
 #[tokio::test]

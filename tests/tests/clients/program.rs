@@ -16,16 +16,12 @@ const DEADLINE: Duration = Duration::from_secs(150);
 
 /// Runs a client's program with these arguments, to its end.
 pub async fn walk(client: Client, arguments: [&str; 3]) -> Walk {
-    let own = tempfile::tempdir().unwrap();
-    let running = command(client, &own).args(arguments).args([client.name()]).output();
+    let own = Place(tempfile::tempdir().unwrap());
+    let running = command(client, &own.0).args(arguments).args([client.name()]).output();
     let output = tokio::time::timeout(DEADLINE, running).await;
-    // agent-browser's daemon is meant to outlive its commands.
-    let own_path = own.path().to_string_lossy().into_owned();
-    for left in left_in(&own_path) {
-        left.signal(Signal::SIGKILL);
-    }
+    own.end_programs();
     eventually(Duration::from_secs(5), "the client leaves no process", || async {
-        let left = left_in(&own_path);
+        let left = own.programs();
         if left.is_empty() { Ok(()) } else { Err(process::describe(&left)) }
     })
     .await;
@@ -38,8 +34,26 @@ pub async fn walk(client: Client, arguments: [&str; 3]) -> Walk {
     Walk::read(client, &output)
 }
 
-fn left_in(folder: &str) -> Vec<process::Process> {
-    process::belonging(-1, folder)
+/// A client's own folder. What runs in it ends with it, also when a test fails and drops its clients half-way.
+struct Place(TempDir);
+
+impl Place {
+    fn programs(&self) -> Vec<process::Process> {
+        process::belonging(-1, &self.0.path().to_string_lossy())
+    }
+
+    /// agent-browser's daemon is meant to outlive its commands.
+    fn end_programs(&self) {
+        for program in self.programs() {
+            program.signal(Signal::SIGKILL);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.end_programs();
+    }
 }
 
 fn command(client: Client, own: &TempDir) -> Command {
