@@ -94,7 +94,12 @@ impl Broker {
         }
         let frame = envelope::frame(id, &call.method, params.as_deref(), Some(&on));
         let frame = match watch {
-            Watch::HearPage(false) => self.lock().put_off(client, &on, frame),
+            Watch::HearPage(false) => {
+                let mut state = self.lock();
+                let frame = state.put_off(client, &on, frame);
+                state.routes.note_hearing(&on, false);
+                frame
+            }
             Watch::EndSession => {
                 let ended = text_in(params.as_deref(), "sessionId").unwrap_or_default();
                 self.lock().put_off(client, &ended, frame)
@@ -137,7 +142,7 @@ impl Broker {
                 revives = state.routes.unmark_crashed(&route.target);
                 self.touch_tab(&mut state, &route.target);
             }
-            (Watch::HearPage(hears), _) => state.routes.note_hearing(&route.on, hears),
+            (Watch::HearPage(true), _) => state.routes.note_hearing(&route.on, true),
             (Watch::Downloads, context) => {
                 let wish = Wish {
                     client,
@@ -179,7 +184,8 @@ impl State {
             return Some(frame);
         }
         let ended = self.routes.subtree(ended);
-        self.dialogs.put_off_frame(client, |session| ended.contains(session), frame)
+        let listened_to = self.routes.pages_heard(|_, session| ended.contains(session));
+        self.dialogs.put_off_frame(client, |page| listened_to.contains(page), frame)
     }
 
     /// A client does something to a page. Gives back what it wishes about downloads if something else is in force.

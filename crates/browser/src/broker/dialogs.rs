@@ -86,26 +86,29 @@ impl Dialogs {
         (is_told, self.due(waited))
     }
 
-    /// Puts a departure off if the client looks on at a dialog. To be asked before [`left_by`](Dialogs::left_by).
-    pub(crate) fn put_off_departure(&mut self, departure: &Departure) -> bool {
+    /// Puts a departure off if the client looks on at a dialog: if it listens to the page, whether the browser has come to
+    /// announce the dialog to it or not. To be asked before [`left_by`](Dialogs::left_by).
+    pub(crate) fn put_off_departure(&mut self, departure: &Departure, listens_to: impl Fn(&str) -> bool) -> bool {
         let mut is_put_off = false;
-        for dialog in self.open.values_mut().filter(|dialog| dialog.is_looked_on_by(departure.client, |_| true)) {
-            dialog.put_off.push(PutOff::Departure(departure.clone()));
-            is_put_off = true;
+        for (page, dialog) in &mut self.open {
+            if dialog.told != departure.client && listens_to(page) {
+                dialog.put_off.push(PutOff::Departure(departure.clone()));
+                is_put_off = true;
+            }
         }
         is_put_off
     }
 
-    /// Puts a frame off that would end some sessions of a client, if it looks on at a dialog with one of them; otherwise
-    /// gives it back.
+    /// Puts a frame off that would have a client no longer listen to some pages, if it looks on at a dialog of one of them;
+    /// otherwise gives it back.
     pub(crate) fn put_off_frame(
         &mut self,
         client: ClientId,
-        ends: impl Fn(&str) -> bool,
+        listens_to: impl Fn(&str) -> bool,
         frame: Vec<u8>,
     ) -> Option<Vec<u8>> {
-        match self.open.values_mut().find(|dialog| dialog.is_looked_on_by(client, &ends)) {
-            Some(dialog) => {
+        match self.open.iter_mut().find(|(page, dialog)| dialog.told != client && listens_to(page)) {
+            Some((_, dialog)) => {
                 dialog.put_off.push(PutOff::Frame(frame));
                 None
             }
@@ -145,11 +148,6 @@ impl Dialogs {
 impl Dialog {
     fn has_announced(&self, session: &str) -> bool {
         self.announced.iter().any(|(announced, _)| &**announced == session)
-    }
-
-    /// Whether the client listens on one of these sessions and somebody else is to answer.
-    fn is_looked_on_by(&self, client: ClientId, sessions: impl Fn(&str) -> bool) -> bool {
-        self.told != client && self.announced.iter().any(|(session, looking)| *looking == client && sessions(session))
     }
 }
 
@@ -200,7 +198,7 @@ mod tests {
     #[test]
     fn a_dialog_whose_client_has_left_is_dismissed_on_another_session() {
         let (mut dialogs, page, idlers, _) = two();
-        assert!(!dialogs.put_off_departure(&departure(DRIVER)), "it was told");
+        assert!(!dialogs.put_off_departure(&departure(DRIVER), |_| true), "it was told");
         let left = dialogs.left_by(DRIVER, |session| session == "driver's");
         assert_eq!(left, Consequences { dismiss_on: vec![Arc::clone(&idlers)], due: vec![] });
         assert!(!dialogs.closes(&page, &idlers, IDLER).0, "it never heard of it");
@@ -210,8 +208,18 @@ mod tests {
     #[test]
     fn the_departure_of_one_that_looks_on_waits_for_the_end_of_the_dialog() {
         let (mut dialogs, page, _, drivers) = two();
-        assert!(dialogs.put_off_departure(&departure(IDLER)));
+        assert!(dialogs.put_off_departure(&departure(IDLER), |_| true));
         assert_eq!(dialogs.left_by(IDLER, |session| session == "idler's"), Consequences::default());
+        let due = vec![PutOff::Departure(departure(IDLER))];
+        assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, due));
+    }
+
+    #[test]
+    fn one_that_listens_looks_on_before_the_dialog_is_announced_to_it() {
+        let (mut dialogs, (page, _, drivers)) = (Dialogs::default(), names());
+        assert!(dialogs.opens(&page, &drivers, DRIVER, || Some(DRIVER)));
+        assert!(!dialogs.put_off_departure(&departure(IDLER), |page| page == "another"));
+        assert!(dialogs.put_off_departure(&departure(IDLER), |listened_to| listened_to == &*page));
         let due = vec![PutOff::Departure(departure(IDLER))];
         assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, due));
     }
@@ -222,7 +230,7 @@ mod tests {
         let other: Arc<str> = "other page".into();
         dialogs.opens(&other, &"idler's too".into(), IDLER, || Some(DRIVER));
         dialogs.opens(&other, &"driver's too".into(), DRIVER, || None);
-        assert!(dialogs.put_off_departure(&departure(IDLER)));
+        assert!(dialogs.put_off_departure(&departure(IDLER), |_| true));
         dialogs.left_by(IDLER, |session| session.starts_with("idler's"));
         assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, vec![]));
         let due = vec![PutOff::Departure(departure(IDLER))];
@@ -232,7 +240,7 @@ mod tests {
     #[test]
     fn when_everybody_has_left_nothing_waits() {
         let (mut dialogs, _, _, _) = two();
-        assert!(dialogs.put_off_departure(&departure(IDLER)));
+        assert!(dialogs.put_off_departure(&departure(IDLER), |_| true));
         dialogs.left_by(IDLER, |session| session == "idler's");
         let left = dialogs.left_by(DRIVER, |session| session == "driver's");
         assert_eq!(left, Consequences { dismiss_on: vec![], due: vec![PutOff::Departure(departure(IDLER))] });
@@ -240,12 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_waits_only_if_it_ends_a_session_that_looks_on() {
+    fn a_frame_waits_only_if_it_ends_the_listening_to_a_page_with_a_dialog() {
         let (mut dialogs, page, idlers, _) = two();
         let frame = || vec![1];
         assert_eq!(dialogs.put_off_frame(DRIVER, |_| true, frame()), Some(frame()));
-        assert_eq!(dialogs.put_off_frame(IDLER, |session| session == "another", frame()), Some(frame()));
-        assert_eq!(dialogs.put_off_frame(IDLER, |session| session == "idler's", frame()), None);
+        assert_eq!(dialogs.put_off_frame(IDLER, |page| page == "another", frame()), Some(frame()));
+        assert_eq!(dialogs.put_off_frame(IDLER, |page| page == "page", frame()), None);
         assert_eq!(dialogs.closes(&page, &idlers, IDLER), (false, vec![PutOff::Frame(frame())]));
     }
 

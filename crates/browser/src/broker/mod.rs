@@ -214,6 +214,7 @@ impl Broker {
     pub(crate) fn end_client(&self, client: ClientId, code: u16, reason: &str) {
         let (outbox, contexts, departure, consequences) = {
             let mut state = self.lock();
+            let listened_to = state.routes.pages_heard(|listener, _| listener == client);
             let Some((outbox, Leftovers { root, contexts })) = state.routes.remove_client(client) else { return };
             for context in &contexts {
                 state.tabs.context_disposed(context);
@@ -221,7 +222,7 @@ impl Broker {
             }
             self.publish_tab(&state);
             let departure = Departure { client, root };
-            let departs_later = state.dialogs.put_off_departure(&departure);
+            let departs_later = state.dialogs.put_off_departure(&departure, |page| listened_to.contains(page));
             (outbox, contexts, (!departs_later).then_some(departure), state.judge_dialogs_left_by(client))
         };
         outbox.close(code, reason);

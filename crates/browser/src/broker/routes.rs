@@ -238,6 +238,12 @@ impl Routes {
         latest(&mut self.sessions.values().filter(on_page)).or_else(|| latest(&mut self.sessions.values()))
     }
 
+    /// The pages whose events some sessions get, named by their clients and ids.
+    pub(crate) fn pages_heard(&self, on: impl Fn(ClientId, &str) -> bool) -> HashSet<Arc<str>> {
+        let hearing = self.sessions.iter().filter(|(id, session)| session.hears_page && on(session.client, id));
+        hearing.filter_map(|(_, session)| session.page.clone()).collect()
+    }
+
     /// Whether a session is not there, or not any more.
     pub(crate) fn has_left(&self, session: &str) -> bool {
         !self.sessions.contains_key(session)
