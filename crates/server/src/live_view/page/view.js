@@ -1,0 +1,272 @@
+// The live view of a session: what the server says becomes the bar, the tabs, the picture and what lies over it;
+// what the viewer does becomes messages. The address of the page has the link's token.
+//
+// - connection.js  the socket, and connecting again
+// - picture.js     frames onto the canvas
+// - tabs.js        the strip of tabs
+// - pointer.js     mouse, wheel and touch
+// - keyboard.js    keys, composed text, paste
+//
+// Titles, addresses and questions come from pages: they are shown as text and never as anything else.
+
+import { Connection } from './connection.js';
+import { listenToKeyboard } from './keyboard.js';
+import { Picture } from './picture.js';
+import { listenToPointers } from './pointer.js';
+import { TabStrip } from './tabs.js';
+
+const NOTICE_MS = 6000;
+const STATES = {
+  connecting: 'Connecting',
+  live: 'Live',
+  reconnecting: 'Reconnecting',
+  ended: 'Ended',
+  refused: 'Not connected',
+};
+
+const element = (id) => document.getElementById(id);
+const { body } = document;
+const address = element('address');
+const keys = element('keys');
+const stage = element('stage');
+const canvas = element('picture');
+
+const socketAddress = new URL(location.href);
+socketAddress.pathname = `${socketAddress.pathname.replace(/\/$/, '')}/socket`;
+socketAddress.hash = '';
+
+const picture = new Picture(canvas, stage);
+const connection = new Connection(socketAddress.href, {
+  state: showState,
+  message: receive,
+  frame: showFrame,
+  over: showEnd,
+});
+const send = (message) => connection.send(message);
+const strip = new TabStrip(element('tabs'), (message) => isInteractive && send(message));
+
+let isInteractive = false;
+let ending = null;
+/** The tabs as the server last told them; `null` before it has. */
+let tabs = null;
+let forgetInput = () => {};
+
+function receive(message) {
+  switch (message.type) {
+    case 'hello':
+      greet(message.interactive);
+      break;
+    case 'tabs':
+      showTabs(message.tabs);
+      break;
+    case 'dialog':
+      showDialog(message.dialog);
+      break;
+    case 'notice':
+      showNotice(message.text);
+      showAddress();
+      break;
+  }
+}
+
+function greet(interactive) {
+  // What was held when a connection was lost has been let go by the server.
+  forgetInput();
+  if (interactive && !isInteractive) startSteering();
+  isInteractive = interactive;
+  body.classList.toggle('interactive', interactive);
+  element('watching').hidden = interactive;
+}
+
+// The state, and what lies over the picture
+
+function showState(state) {
+  const hadBegun = body.dataset.state !== 'connecting';
+  body.dataset.state = state === 'reconnecting' && !hadBegun ? 'connecting' : state;
+  element('state').textContent = STATES[body.dataset.state];
+  showVeil();
+}
+
+function showEnd({ state, text, at }) {
+  ending = { text, at };
+  showDialog(null);
+  showState(state);
+  body.classList.remove('interactive');
+  isInteractive = false;
+}
+
+function showVeil() {
+  const veil = element('veil');
+  const hasNoTab = tabs?.length === 0;
+  body.classList.toggle('no-tab', hasNoTab);
+  element('open-tab').hidden = !hasNoTab || ending !== null;
+  let what = '';
+  if (ending) what = ending.text;
+  else if (body.dataset.state === 'connecting') what = 'Connecting to the session…';
+  else if (hasNoTab) what = 'No tab is open.';
+  if (element('what').textContent !== what) element('what').textContent = what;
+  element('when').textContent = ending?.at ? localTime(ending.at) : '';
+  veil.hidden = what === '';
+}
+
+function localTime(at) {
+  const time = new Date(at);
+  return Number.isNaN(time.getTime()) ? '' : time.toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium' });
+}
+
+function showFrame(buffer, drawn) {
+  picture.show(buffer, drawn);
+}
+
+let noticeTimer = 0;
+
+function showNotice(text) {
+  clearTimeout(noticeTimer);
+  element('notice').textContent = text;
+  noticeTimer = setTimeout(() => {
+    element('notice').textContent = '';
+  }, NOTICE_MS);
+}
+
+// Tabs and address
+
+function showTabs(list) {
+  tabs = list;
+  strip.show(list, isInteractive);
+  const current = currentTab();
+  const title = current?.title || '';
+  document.title = title ? `${title} · Hearth` : 'Hearth';
+  element('title').textContent = title || (current ? 'Untitled' : '');
+  element('title').title = title;
+  element('url').textContent = current?.url ?? '';
+  // An address that is being typed is the viewer's.
+  if (document.activeElement !== address) showAddress();
+  for (const id of ['back', 'forward', 'reload']) element(id).disabled = !current;
+  showVeil();
+}
+
+function currentTab() {
+  return tabs?.find((tab) => tab.current);
+}
+
+function showAddress() {
+  const url = currentTab()?.url ?? '';
+  address.value = url === 'about:blank' ? '' : url;
+}
+
+// Questions of the page
+
+let isAsked = false;
+
+function showDialog(dialog) {
+  const form = element('dialog');
+  const hadFocus = form.contains(document.activeElement);
+  const wasAsked = isAsked;
+  isAsked = dialog !== null;
+  form.hidden = !isAsked;
+  body.classList.toggle('asked', isAsked);
+  if (!isAsked) {
+    if (wasAsked && hadFocus) keys.focus({ preventScroll: true });
+    return;
+  }
+  const { kind, message } = dialog;
+  const isLeaving = kind === 'beforeunload';
+  element('asker').textContent = isLeaving ? 'The page asks before it is left' : 'The page says';
+  element('message').textContent = message || (isLeaving ? 'Changes that you made may not be saved.' : '');
+  element('accept').textContent = isLeaving ? 'Leave' : 'OK';
+  element('dismiss').textContent = isLeaving ? 'Stay' : 'Cancel';
+  element('dismiss').hidden = kind === 'alert';
+  element('answer').hidden = kind !== 'prompt';
+  element('answer').value = dialog.default ?? '';
+  // Whoever types into the page is asked; whoever only watches, or is busy in the bar, is not disturbed.
+  if (document.activeElement === keys) element(kind === 'prompt' ? 'answer' : 'accept').focus();
+}
+
+function answer(accept) {
+  send({ type: 'dialog', accept, text: element('answer').value });
+}
+
+// Steering, on the interactive link only
+
+function startSteering() {
+  const forgetPointers = listenToPointers(canvas, picture, send, takeKeys);
+  const forgetKeyboard = listenToKeyboard(keys, send, () => address.focus());
+  forgetInput = () => {
+    forgetPointers();
+    forgetKeyboard();
+  };
+  listenToBar();
+  listenToDialog();
+  explainKeysOnce();
+}
+
+/** The field follows the mouse: there the viewer's system shows what is being composed. */
+function takeKeys({ clientX, clientY }) {
+  const box = stage.getBoundingClientRect();
+  keys.style.left = `${clientX - box.left}px`;
+  keys.style.top = `${clientY - box.top}px`;
+  keys.focus({ preventScroll: true });
+}
+
+function listenToBar() {
+  for (const type of ['back', 'forward', 'reload']) element(type).addEventListener('click', () => send({ type }));
+  for (const id of ['new-tab', 'open-tab']) element(id).addEventListener('click', () => send({ type: 'new_tab' }));
+
+  address.addEventListener('focus', () => address.select());
+  address.addEventListener('blur', showAddress);
+  address.addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape' || event.isComposing) return;
+    showAddress();
+    address.select();
+  });
+  element('location').addEventListener('submit', (event) => {
+    event.preventDefault();
+    const url = address.value.trim();
+    if (!url) return;
+    send({ type: 'open', url });
+    // On a phone this would bring its keyboard up again.
+    if (matchMedia('(pointer: coarse)').matches) address.blur();
+    else keys.focus({ preventScroll: true });
+    address.value = url;
+  });
+
+  const keyboard = element('keyboard');
+  // The button must not take the focus that it gives, or takes away.
+  keyboard.addEventListener('pointerdown', (event) => event.preventDefault());
+  keyboard.addEventListener('mousedown', (event) => event.preventDefault());
+  keyboard.addEventListener('click', () => {
+    if (document.activeElement === keys) keys.blur();
+    else keys.focus({ preventScroll: true });
+  });
+  for (const type of ['focus', 'blur']) {
+    keys.addEventListener(type, () => keyboard.setAttribute('aria-pressed', String(type === 'focus')));
+  }
+}
+
+function listenToDialog() {
+  const form = element('dialog');
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    answer(true);
+  });
+  element('dismiss').addEventListener('click', () => answer(false));
+  form.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') answer(false);
+  });
+}
+
+/** Whoever came by Tab has to learn how to get out; whoever came by the mouse sees the bar. */
+function explainKeysOnce() {
+  const explain = () => {
+    if (!keys.matches(':focus-visible') || stage.matches(':hover')) return;
+    keys.removeEventListener('focus', explain);
+    showNotice(element('keys-hint').textContent);
+  };
+  keys.addEventListener('focus', explain);
+}
+
+// A phone's keyboard covers a part of the window; the picture moves into the rest.
+window.visualViewport?.addEventListener('resize', () => {
+  const { height, scale } = window.visualViewport;
+  if (scale === 1) body.style.height = `${height}px`;
+});
