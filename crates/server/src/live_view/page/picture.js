@@ -11,8 +11,11 @@ export class Picture {
   /** The size of the page's viewport in CSS pixels: the space of all input. */
   #width = 0;
   #height = 0;
-  #next = null;
-  #isDecoding = false;
+  /** Frames that came and are not drawn, oldest first. The server sends no third one before it has an answer. */
+  #waiting = [];
+  #isWorking = false;
+  /** The newest frame, if it came while the window was hidden. */
+  #unseen = null;
 
   constructor(canvas, stage) {
     this.#canvas = canvas;
@@ -21,11 +24,7 @@ export class Picture {
     new ResizeObserver(() => this.#fit()).observe(stage);
     // Another zoom or screen changes the pixels of the device without changing the stage.
     addEventListener('resize', () => this.#fit());
-    document.addEventListener('visibilitychange', () => this.#decode());
-  }
-
-  get isEmpty() {
-    return !this.#bitmap;
+    document.addEventListener('visibilitychange', () => this.#reveal());
   }
 
   get height() {
@@ -34,37 +33,41 @@ export class Picture {
 
   /** Takes a frame; `drawn(number)` is called when it is on the canvas, or will not get there. */
   show(buffer, drawn) {
-    this.#next?.drawn();
-    const number = new DataView(buffer).getUint32(0);
-    this.#next = { buffer, drawn: () => drawn(number) };
-    if (document.hidden) {
-      this.#next.drawn();
-      this.#next.drawn = () => {};
-    }
-    this.#decode();
+    this.#waiting.push({ buffer, drawn });
+    this.#work();
   }
 
-  async #decode() {
-    if (this.#isDecoding) return;
-    this.#isDecoding = true;
-    while (this.#next && !document.hidden) {
-      const { buffer, drawn } = this.#next;
-      this.#next = null;
-      try {
-        const jpeg = new Blob([new Uint8Array(buffer, HEADER_BYTES)], { type: 'image/jpeg' });
-        const bitmap = await createImageBitmap(jpeg);
-        this.#bitmap?.close();
-        this.#bitmap = bitmap;
-        const header = new DataView(buffer);
-        this.#width = header.getUint16(4);
-        this.#height = header.getUint16(6);
-        this.#fit();
-      } catch {
-        // A picture that cannot be decoded is replaced by the next one.
-      }
-      drawn();
+  async #work() {
+    if (this.#isWorking) return;
+    this.#isWorking = true;
+    while (this.#waiting.length > 0) {
+      // Of what came meanwhile only the newest is worth the work, and in a hidden window not even that.
+      const frames = this.#waiting.splice(0);
+      const { buffer } = frames.at(-1);
+      this.#unseen = document.hidden ? buffer : null;
+      if (!document.hidden) await this.#paint(buffer);
+      for (const frame of frames) frame.drawn(new DataView(frame.buffer).getUint32(0));
     }
-    this.#isDecoding = false;
+    this.#isWorking = false;
+  }
+
+  async #paint(buffer) {
+    const header = new DataView(buffer);
+    const jpeg = new Blob([new Uint8Array(buffer, HEADER_BYTES)], { type: 'image/jpeg' });
+    // A picture that cannot be decoded is replaced by the next one.
+    const bitmap = await createImageBitmap(jpeg).catch(() => null);
+    if (!bitmap) return;
+    this.#bitmap?.close();
+    this.#bitmap = bitmap;
+    this.#width = header.getUint16(4);
+    this.#height = header.getUint16(6);
+    this.#fit();
+  }
+
+  /** The window can be seen again: so can what came while it was hidden. */
+  #reveal() {
+    if (document.hidden || !this.#unseen) return;
+    this.show(this.#unseen, () => {});
   }
 
   /** Makes the canvas as large as the stage allows, in pixels of the device, and fills it. */

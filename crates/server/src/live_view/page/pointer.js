@@ -6,6 +6,8 @@ const BUTTONS = ['left', 'middle', 'right', 'back', 'forward'];
 /** The bit of each button in `buttons`, in the order of `BUTTONS`. */
 const BITS = [1, 4, 2, 8, 16];
 const LINE_PX = 20;
+/** Whoever clicks faster and longer than this has lost count. */
+const MAX_CLICKS = 255;
 
 /** What happens more often than it can be shown is sent once for every frame of this window, in order. */
 class Pending {
@@ -56,7 +58,7 @@ function listenToMouse(canvas, picture, pending, sendNow, focus) {
     ...picture.toPage(event),
     button: BUTTONS[index] ?? 'none',
     buttons: held,
-    clicks,
+    clicks: Math.min(clicks, MAX_CLICKS),
     modifiers: modifiersOf(event),
   });
   const release = (event, index, clicks) => {

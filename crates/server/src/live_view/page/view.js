@@ -104,6 +104,7 @@ function showVeil() {
   if (ending) what = ending.text;
   else if (body.dataset.state === 'connecting') what = 'Connecting to the session…';
   else if (hasNoTab) what = 'No tab is open.';
+  else if (currentTab()?.crashed) what = 'This tab has crashed.';
   if (element('what').textContent !== what) element('what').textContent = what;
   element('when').textContent = ending?.at ? localTime(ending.at) : '';
   veil.hidden = what === '';
