@@ -9,7 +9,7 @@ use crate::broker::Broker;
 use crate::broker::client::Client;
 use crate::broker::grounds::Side;
 use crate::broker::pending::{Newcomer, Root};
-use crate::own::{BrowserError, Identity, Target};
+use crate::own::{BrowserError, Identity, Tab, TabChanges, Target};
 use crate::supervise::{DeathReason, Supervised};
 
 /// How long a browser may take to end after it was asked to; then it is killed.
@@ -68,6 +68,36 @@ impl Browser {
         self.inner.broker.open_tab().await
     }
 
+    /// The open tabs, in no particular order.
+    pub async fn tabs(&self) -> Result<Vec<Tab>, BrowserError> {
+        self.inner.broker.tabs().await
+    }
+
+    /// To be told when [`tabs`](Browser::tabs) may say something else.
+    pub fn tab_changes(&self) -> TabChanges {
+        self.inner.broker.tab_changes()
+    }
+
+    /// Brings a tab to the front, and makes it the current one.
+    pub async fn activate_tab(&self, tab: &str) -> Result<(), BrowserError> {
+        self.inner.broker.activate_tab(tab).await
+    }
+
+    /// Closes a tab.
+    pub async fn close_tab(&self, tab: &str) -> Result<(), BrowserError> {
+        self.inner.broker.close_tab(tab).await
+    }
+
+    /// Opens an empty tab, which is the current one from then on.
+    pub async fn open_tab(&self) -> Result<String, BrowserError> {
+        self.inner.broker.open_tab().await
+    }
+
+    /// Notes that somebody uses the browser by other means than a client's commands.
+    pub fn note_use(&self) {
+        self.inner.broker.note_use();
+    }
+
     /// Sees to it that every tab answers, since a client that connects waits for all of them: a script that never
     /// ends is ended (in a tab that is silent for two seconds), and a tab that stays silent is closed. One
     /// round trip when nothing is wrong.
@@ -75,7 +105,8 @@ impl Browser {
         self.inner.broker.wake_silent_tabs().await;
     }
 
-    /// When any client last sent a CDP command; the time of the launch when none has yet. To the millisecond.
+    /// When somebody last used the browser by a CDP command or by hand; the time of the launch when nobody has yet. To the
+    /// millisecond.
     pub fn last_command(&self) -> Instant {
         self.inner.broker.last_command()
     }

@@ -13,6 +13,7 @@
 //!   where policy lives. [`Client`] is one client's end of it.
 //! - `own` sends the few commands that are ours, typed by the generated protocol; `tabs` knows which tab is
 //!   the current one, `silent_tabs` gets those out of the way that do not answer.
+//! - `screencast` is a tab's picture, again and again, and the hands on it.
 //!
 //! The crate must not know: HTTP, WebSocket, sessions, callers, the store, or what runs in a page.
 
@@ -22,6 +23,7 @@ mod flags;
 mod launch;
 mod own;
 mod pipe;
+mod screencast;
 mod silent_tabs;
 mod stderr;
 mod supervise;
@@ -33,6 +35,9 @@ pub use broker::grounds::Side;
 pub use browser::Browser;
 pub use flags::Viewport;
 pub use launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};
-pub use own::{BrowserError, Identity, Target};
+pub use own::{BrowserError, Identity, Tab, TabChanges, Target};
+pub use screencast::{
+    Dialog, Frame, FrameTicket, Input, Key, MAX_UNACKNOWLEDGED, Mouse, Screencast, Shown, Touch, Wheel,
+};
 pub use supervise::DeathReason;
 pub use version::{ProbeError, Version, probe};

@@ -7,14 +7,14 @@ use chromiumoxide_cdp::cdp::browser_protocol::browser::{
 };
 use chromiumoxide_cdp::cdp::browser_protocol::page::GetLayoutMetricsParams;
 use chromiumoxide_cdp::cdp::browser_protocol::target::{
-    AttachToTargetParams, CreateTargetParams, DetachFromTargetParams, GetTargetsParams, SetDiscoverTargetsParams,
-    TargetInfo,
+    ActivateTargetParams, AttachToTargetParams, CloseTargetParams, CreateTargetParams, DetachFromTargetParams,
+    GetTargetsParams, SetDiscoverTargetsParams, TargetInfo,
 };
 use chromiumoxide_types::Command;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::broker::Broker;
@@ -96,6 +96,42 @@ pub struct Target {
     pub url: String,
 }
 
+/// An open tab.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tab {
+    /// CDP's target id.
+    pub id: String,
+    /// From the page.
+    pub title: String,
+    /// Where it is.
+    pub url: String,
+    /// It is the current one.
+    pub is_current: bool,
+    /// Its renderer has crashed; reloading gives it a new one.
+    pub has_crashed: bool,
+}
+
+/// Tells when tabs may have changed.
+#[derive(Debug)]
+pub struct TabChanges {
+    current: watch::Receiver<Option<String>>,
+    shows: watch::Receiver<()>,
+}
+
+impl TabChanges {
+    /// Waits until another tab is the current one, or some tab was opened, closed or shows another address. Chromium does not
+    /// tell of titles that change later. Never returns once the browser is gone. Cancel safe.
+    pub async fn next(&mut self) {
+        let changed = tokio::select! {
+            changed = self.current.changed() => changed,
+            changed = self.shows.changed() => changed,
+        };
+        if changed.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 impl From<NotTaken> for BrowserError {
     fn from(not: NotTaken) -> BrowserError {
         match not {
@@ -115,6 +151,37 @@ impl Broker {
     pub(crate) async fn open_tab(&self) -> Result<String, BrowserError> {
         let opened = self.call(None, CreateTargetParams::new("about:blank")).await?;
         Ok(opened.target_id.inner().clone())
+    }
+
+    /// Brings a tab to the front.
+    pub(crate) async fn activate_tab(&self, target: &str) -> Result<(), BrowserError> {
+        self.call(None, ActivateTargetParams::new(target.to_owned())).await?;
+        self.make_current(target);
+        Ok(())
+    }
+
+    /// Closes a tab.
+    pub(crate) async fn close_tab(&self, target: &str) -> Result<(), BrowserError> {
+        self.call(None, CloseTargetParams::new(target.to_owned())).await.map(drop)
+    }
+
+    /// The open tabs, in no particular order, with the titles that they have now.
+    pub(crate) async fn tabs(&self) -> Result<Vec<Tab>, BrowserError> {
+        let pages = self.targets().await?.into_iter().filter(|target| target.kind == "page");
+        let current = self.current_tab().borrow().clone();
+        let tab = |page: Target| Tab {
+            is_current: current.as_deref() == Some(&page.id),
+            has_crashed: self.has_crashed(&page.id),
+            id: page.id,
+            title: page.title,
+            url: page.url,
+        };
+        Ok(pages.map(tab).collect())
+    }
+
+    /// To be told when [`tabs`](Broker::tabs) may say something else.
+    pub(crate) fn tab_changes(&self) -> TabChanges {
+        TabChanges { current: self.current_tab(), shows: self.tab_shows() }
     }
 
     /// Asks the browser for a word whenever it is used and says nothing. Returns when it stays silent.

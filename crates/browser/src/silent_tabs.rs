@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chromiumoxide_cdp::cdp::browser_protocol::page::HandleJavaScriptDialogParams;
-use chromiumoxide_cdp::cdp::browser_protocol::target::CloseTargetParams;
 use chromiumoxide_cdp::cdp::js_protocol::runtime::{EvaluateParams, TerminateExecutionParams};
 use tokio::task::JoinSet;
 
@@ -58,6 +57,6 @@ impl Broker {
             return Ok(());
         }
         tracing::info!("a tab that does not answer is closed");
-        self.call(None, CloseTargetParams::new(tab.to_owned())).await.map(drop)
+        self.close_tab(tab).await
     }
 }

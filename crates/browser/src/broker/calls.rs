@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::client::{ClientId, Outbox};
 use super::downloads::Wish;
@@ -46,8 +45,6 @@ impl From<NoRoute> for NotAdmitted {
 impl Broker {
     /// Takes one message of a client: to the browser, or answered here.
     pub(crate) fn take_call(&self, client: ClientId, outbox: &Outbox, text: &str) {
-        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_command_ms.store(elapsed, Ordering::Relaxed);
         let call = match ClientCall::parse(text) {
             Ok(call) => call,
             Err(bad) => return self.tell(client, outbox, envelope::failure(bad.id, bad.code, bad.message, None)),
@@ -185,7 +182,7 @@ impl State {
         }
         let ended = self.routes.subtree(ended);
         let listened_to = self.routes.pages_heard(|_, session| ended.contains(session));
-        self.dialogs.put_off_frame(client, |page| listened_to.contains(page), frame)
+        self.dialogs.put_off_frame(client, |session| ended.contains(session), |page| listened_to.contains(page), frame)
     }
 
     /// A client does something to a page. Gives back what it wishes about downloads if something else is in force.

@@ -88,6 +88,12 @@ impl ClientSender {
     /// other half, as Chromium would; one larger than [`MAX_REQUEST_BYTES`] ends the client there (1009).
     /// Once that half has a close to tell, nothing more is taken.
     pub fn send(&self, text: impl AsRef<str>) -> Result<(), Closed> {
+        self.membership.broker.note_use();
+        self.send_quietly(text)
+    }
+
+    /// The same, and it does not count as a use of the browser.
+    pub(crate) fn send_quietly(&self, text: impl AsRef<str>) -> Result<(), Closed> {
         let text = text.as_ref();
         let Membership { broker, id, outbox } = &*self.membership;
         if outbox.is_closed() {

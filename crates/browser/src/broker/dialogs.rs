@@ -91,7 +91,7 @@ impl Dialogs {
     pub(crate) fn put_off_departure(&mut self, departure: &Departure, listens_to: impl Fn(&str) -> bool) -> bool {
         let mut is_put_off = false;
         for (page, dialog) in &mut self.open {
-            if dialog.told != departure.client && listens_to(page) {
+            if dialog.is_looked_on_by(departure.client, |_| true, || listens_to(page)) {
                 dialog.put_off.push(PutOff::Departure(departure.clone()));
                 is_put_off = true;
             }
@@ -99,15 +99,17 @@ impl Dialogs {
         is_put_off
     }
 
-    /// Puts a frame off that would have a client no longer listen to some pages, if it looks on at a dialog of one of them;
-    /// otherwise gives it back.
+    /// Puts a frame off that would end some sessions of a client, or their listening, if it looks on at a dialog with one of
+    /// them; otherwise gives it back. `listens_to` tells the pages that they listen to.
     pub(crate) fn put_off_frame(
         &mut self,
         client: ClientId,
+        ends: impl Fn(&str) -> bool,
         listens_to: impl Fn(&str) -> bool,
         frame: Vec<u8>,
     ) -> Option<Vec<u8>> {
-        match self.open.iter_mut().find(|(page, dialog)| dialog.told != client && listens_to(page)) {
+        let looked_on = |page: &str, dialog: &Dialog| dialog.is_looked_on_by(client, &ends, || listens_to(page));
+        match self.open.iter_mut().find(|(page, dialog)| looked_on(page, dialog)) {
             Some((_, dialog)) => {
                 dialog.put_off.push(PutOff::Frame(frame));
                 None
@@ -148,6 +150,12 @@ impl Dialogs {
 impl Dialog {
     fn has_announced(&self, session: &str) -> bool {
         self.announced.iter().any(|(announced, _)| &**announced == session)
+    }
+
+    /// Whether somebody else is to answer, and the client has heard of it on one of these sessions, or is about to.
+    fn is_looked_on_by(&self, client: ClientId, on: impl Fn(&str) -> bool, listens: impl Fn() -> bool) -> bool {
+        let has_heard = || self.announced.iter().any(|(session, heard)| *heard == client && on(session));
+        self.told != client && (has_heard() || listens())
     }
 }
 
@@ -218,7 +226,7 @@ mod tests {
     fn one_that_listens_looks_on_before_the_dialog_is_announced_to_it() {
         let (mut dialogs, (page, _, drivers)) = (Dialogs::default(), names());
         assert!(dialogs.opens(&page, &drivers, DRIVER, || Some(DRIVER)));
-        assert!(!dialogs.put_off_departure(&departure(IDLER), |page| page == "another"));
+        assert!(!dialogs.put_off_departure(&departure(IDLER), |listened_to| listened_to == "another"));
         assert!(dialogs.put_off_departure(&departure(IDLER), |listened_to| listened_to == &*page));
         let due = vec![PutOff::Departure(departure(IDLER))];
         assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, due));
@@ -251,10 +259,14 @@ mod tests {
     fn a_frame_waits_only_if_it_ends_the_listening_to_a_page_with_a_dialog() {
         let (mut dialogs, page, idlers, _) = two();
         let frame = || vec![1];
-        assert_eq!(dialogs.put_off_frame(DRIVER, |_| true, frame()), Some(frame()));
-        assert_eq!(dialogs.put_off_frame(IDLER, |page| page == "another", frame()), Some(frame()));
-        assert_eq!(dialogs.put_off_frame(IDLER, |page| page == "page", frame()), None);
-        assert_eq!(dialogs.closes(&page, &idlers, IDLER), (false, vec![PutOff::Frame(frame())]));
+        assert_eq!(dialogs.put_off_frame(DRIVER, |_| true, |_| true, frame()), Some(frame()));
+        assert_eq!(dialogs.put_off_frame(IDLER, |on| on == "another", |_| false, frame()), Some(frame()));
+        assert_eq!(dialogs.put_off_frame(IDLER, |on| on == "idler's", |_| false, frame()), None);
+        assert_eq!(dialogs.put_off_frame(IDLER, |_| false, |page| page == "page", frame()), None);
+        assert_eq!(
+            dialogs.closes(&page, &idlers, IDLER),
+            (false, vec![PutOff::Frame(frame()), PutOff::Frame(frame())])
+        );
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(crate) struct Broker {
     spoke: AtomicBool,
     /// Everything that is measured starts here.
     started: Instant,
-    /// Milliseconds from `started` to the last call of any client.
+    /// Milliseconds from `started` to the last call of any client that does not only look on.
     last_command_ms: AtomicU64,
 }
 
@@ -115,6 +115,21 @@ impl Broker {
         state.tabs.all().filter(|target| !state.routes.has_crashed(target)).map(str::to_owned).collect()
     }
 
+    /// Changes of what some tab shows.
+    pub(crate) fn tab_shows(&self) -> watch::Receiver<()> {
+        self.tab_shows.subscribe()
+    }
+
+    /// Whether a tab's renderer has crashed and was not replaced yet.
+    pub(crate) fn has_crashed(&self, target: &str) -> bool {
+        self.lock().routes.has_crashed(target)
+    }
+
+    /// A tab is the current one from now on.
+    pub(crate) fn make_current(&self, target: &str) {
+        self.touch_tab(&mut self.lock(), target);
+    }
+
     /// Our own session on a tab.
     pub(crate) fn own_session_on(&self, target: &str) -> Option<String> {
         self.lock().tabs.session_of(target).map(str::to_owned)
@@ -148,7 +163,13 @@ impl Broker {
         state.tabs.default_context_has_one(|target| state.routes.has_crashed(target))
     }
 
-    /// When a client last sent a call.
+    /// Somebody uses the browser.
+    pub(crate) fn note_use(&self) {
+        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_command_ms.store(elapsed, Ordering::Relaxed);
+    }
+
+    /// When somebody last did.
     pub(crate) fn last_command(&self) -> Instant {
         self.started + Duration::from_millis(self.last_command_ms.load(Ordering::Relaxed))
     }

@@ -1,0 +1,267 @@
+//! What hands do, in the protocol's words. Coordinates are CSS pixels of the page's viewport, modifiers the protocol's bits:
+//! Alt 1, Ctrl 2, Meta 4, Shift 8.
+
+use chromiumoxide_cdp::cdp::browser_protocol::input::{
+    DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams, DispatchMouseEventType,
+    DispatchTouchEventParams, DispatchTouchEventType, ImeSetCompositionParams, InsertTextParams, MouseButton,
+    TouchPoint,
+};
+use serde::Deserialize;
+
+/// Alt, Ctrl and Meta: with any of them a key is a shortcut and types nothing.
+const SHORTCUT_MODIFIERS: u8 = 1 | 2 | 4;
+
+/// Something that somebody does to a tab.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The mouse moves, or a button goes down or up.
+    Mouse(Mouse),
+    /// The wheel turns.
+    Wheel(Wheel),
+    /// A key goes down or up.
+    Key(Key),
+    /// Fingers.
+    Touch(Touch),
+    /// A composition of an input method as it stands; empty ends it without a trace.
+    Compose(String),
+    /// Text as a whole: a finished composition, or what was pasted.
+    Text(String),
+    /// To the page before.
+    Back,
+    /// To the page after.
+    Forward,
+    /// The same page anew.
+    Reload,
+    /// What was typed into an address bar.
+    Open(String),
+    /// The answer to a [`Dialog`](super::Dialog).
+    AnswerDialog {
+        /// OK, or Cancel.
+        accept: bool,
+        /// What a prompt was answered with.
+        text: Option<String>,
+    },
+}
+
+/// A move of the mouse, or a button.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Mouse {
+    kind: MouseKind,
+    x: f64,
+    y: f64,
+    button: MouseButton,
+    /// Those that are down: left 1, right 2, middle 4, back 8, forward 16.
+    buttons: u8,
+    clicks: u8,
+    modifiers: u8,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum MouseKind {
+    Move,
+    Down,
+    Up,
+}
+
+impl Mouse {
+    pub(super) fn into_params(self) -> DispatchMouseEventParams {
+        let kind = match self.kind {
+            MouseKind::Move => DispatchMouseEventType::MouseMoved,
+            MouseKind::Down => DispatchMouseEventType::MousePressed,
+            MouseKind::Up => DispatchMouseEventType::MouseReleased,
+        };
+        DispatchMouseEventParams {
+            button: Some(self.button),
+            buttons: Some(self.buttons.into()),
+            click_count: Some(self.clicks.into()),
+            modifiers: Some(self.modifiers.into()),
+            ..DispatchMouseEventParams::new(kind, self.x, self.y)
+        }
+    }
+}
+
+/// A turn of the wheel, or what stands for one.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Wheel {
+    x: f64,
+    y: f64,
+    /// In CSS pixels, to the right.
+    dx: f64,
+    /// In CSS pixels, down.
+    dy: f64,
+    modifiers: u8,
+}
+
+impl Wheel {
+    pub(super) fn into_params(self) -> DispatchMouseEventParams {
+        DispatchMouseEventParams {
+            delta_x: Some(self.dx),
+            delta_y: Some(self.dy),
+            modifiers: Some(self.modifiers.into()),
+            ..DispatchMouseEventParams::new(DispatchMouseEventType::MouseWheel, self.x, self.y)
+        }
+    }
+}
+
+/// A key, in the words of the DOM's `KeyboardEvent`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Key {
+    kind: KeyKind,
+    /// What it means, such as `a` or `Enter`.
+    #[serde(rename = "key")]
+    meaning: String,
+    /// Where it is, such as `KeyA`.
+    code: String,
+    #[serde(rename = "keyCode")]
+    legacy_code: u16,
+    location: u8,
+    repeat: bool,
+    modifiers: u8,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum KeyKind {
+    Down,
+    Up,
+}
+
+impl Key {
+    /// What the key types, if it types anything.
+    fn text(&self) -> Option<&str> {
+        let is_character = self.meaning.chars().nth(1).is_none() && !self.meaning.is_empty();
+        match self.kind {
+            KeyKind::Up => None,
+            KeyKind::Down if self.modifiers & SHORTCUT_MODIFIERS != 0 => None,
+            KeyKind::Down if self.meaning == "Enter" => Some("\r"),
+            KeyKind::Down => is_character.then_some(&self.meaning),
+        }
+    }
+
+    pub(super) fn into_params(self) -> DispatchKeyEventParams {
+        let text = self.text().map(str::to_owned);
+        let kind = match (self.kind, &text) {
+            (KeyKind::Up, _) => DispatchKeyEventType::KeyUp,
+            (KeyKind::Down, Some(_)) => DispatchKeyEventType::KeyDown,
+            (KeyKind::Down, None) => DispatchKeyEventType::RawKeyDown,
+        };
+        let keypad = 3;
+        DispatchKeyEventParams {
+            modifiers: Some(self.modifiers.into()),
+            unmodified_text: text.clone(),
+            text,
+            code: Some(self.code),
+            key: Some(self.meaning),
+            windows_virtual_key_code: Some(self.legacy_code.into()),
+            auto_repeat: Some(self.repeat),
+            is_keypad: Some(self.location == keypad),
+            // The protocol has only left and right; a keypad is the flag above.
+            location: Some(if self.location < keypad { self.location.into() } else { 0 }),
+            ..DispatchKeyEventParams::new(kind)
+        }
+    }
+}
+
+/// Fingers on the page.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Touch {
+    kind: TouchKind,
+    /// Those that touch now.
+    points: Vec<Finger>,
+    modifiers: u8,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum TouchKind {
+    Start,
+    Move,
+    End,
+    Cancel,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Finger {
+    id: u32,
+    x: f64,
+    y: f64,
+}
+
+impl Touch {
+    pub(super) fn into_params(self) -> DispatchTouchEventParams {
+        let kind = match self.kind {
+            TouchKind::Start => DispatchTouchEventType::TouchStart,
+            TouchKind::Move => DispatchTouchEventType::TouchMove,
+            TouchKind::End => DispatchTouchEventType::TouchEnd,
+            TouchKind::Cancel => DispatchTouchEventType::TouchCancel,
+        };
+        let point = |finger: Finger| TouchPoint { id: Some(finger.id.into()), ..TouchPoint::new(finger.x, finger.y) };
+        let points = self.points.into_iter().map(point).collect();
+        DispatchTouchEventParams {
+            modifiers: Some(self.modifiers.into()),
+            ..DispatchTouchEventParams::new(kind, points)
+        }
+    }
+}
+
+/// The cursor stands behind what is composed.
+pub(super) fn composition(text: String) -> ImeSetCompositionParams {
+    let end = i64::try_from(text.encode_utf16().count()).unwrap_or(i64::MAX);
+    ImeSetCompositionParams::new(text, end, end)
+}
+
+pub(super) fn insertion(text: String) -> InsertTextParams {
+    InsertTextParams::new(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn key(event: &Value) -> Value {
+        let mut whole = json!({
+            "kind": "down", "key": "a", "code": "KeyA", "keyCode": 65, "location": 0, "repeat": false, "modifiers": 0
+        });
+        let (whole_members, event) = (whole.as_object_mut().expect("an object"), event.as_object().expect("an object"));
+        whole_members.extend(event.clone());
+        let key: Key = serde_json::from_value(whole).expect("a key");
+        serde_json::to_value(key.into_params()).expect("params")
+    }
+
+    #[test]
+    fn a_key_of_one_character_types_itself() {
+        let params = key(&json!({"key": "ß", "modifiers": 8}));
+        assert_eq!((&params["type"], &params["text"]), (&json!("keyDown"), &json!("ß")));
+        assert_eq!(key(&json!({"key": "Enter"}))["text"], "\r");
+    }
+
+    #[test]
+    fn shortcuts_and_named_keys_type_nothing() {
+        for event in [json!({"modifiers": 2}), json!({"key": "Backspace"}), json!({"key": ""})] {
+            let params = key(&event);
+            assert_eq!((&params["type"], &params["text"]), (&json!("rawKeyDown"), &Value::Null), "{event}");
+        }
+        assert_eq!(key(&json!({"kind": "up"}))["type"], "keyUp");
+    }
+
+    #[test]
+    fn a_key_of_the_keypad_is_marked_as_one() {
+        let params = key(&json!({"key": "1", "code": "Numpad1", "location": 3}));
+        assert_eq!((&params["isKeypad"], &params["location"]), (&json!(true), &json!(0)));
+    }
+
+    #[test]
+    fn what_is_no_input_is_not_taken() {
+        assert!(serde_json::from_value::<Mouse>(json!({"kind": "fly", "x": 0, "y": 0})).is_err());
+        assert!(serde_json::from_value::<Key>(json!({"kind": "down", "key": 7})).is_err());
+    }
+
+    #[test]
+    fn a_composition_ends_behind_its_last_utf16_unit() {
+        let params = composition("あ😀".to_owned());
+        assert_eq!((params.selection_start, params.selection_end), (3, 3));
+    }
+}

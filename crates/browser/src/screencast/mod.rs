@@ -1,0 +1,278 @@
+//! What one tab shows, picture after picture, and the hands on it: mouse, keyboard, touch, navigation.
+//!
+//! A screencast is a client of the broker on its tab alone, so it is told of dialogs, refused addresses and kept apart
+//! like every other client. Chromium sends a new picture only after earlier ones were acknowledged (three wait at the most),
+//! which is what keeps it from casting for nobody. The first picture comes at once, the next ones when the page changes.
+//!
+//! The page's events are listened to only once somebody has steered: a page that nobody but an onlooker listens to keeps
+//! its dialogs to itself, and Chromium answers them.
+//!
+//! It must not know: who looks on, and how many.
+
+mod address;
+mod input;
+mod message;
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use chromiumoxide_cdp::cdp::browser_protocol::page::{
+    DialogType, EnableParams, EventJavascriptDialogOpening, GetNavigationHistoryParams, GetNavigationHistoryReturns,
+    HandleJavaScriptDialogParams, NavigateParams, NavigateReturns, NavigateToHistoryEntryParams, ReloadParams,
+    ScreencastFrameAckParams, StartScreencastFormat, StartScreencastParams, StopScreencastParams,
+};
+use chromiumoxide_types::Command;
+use serde_json::value::RawValue;
+
+pub use self::input::{Input, Key, Mouse, Touch, Wheel};
+use self::message::{FrameEvent, Incoming, Visibility};
+use crate::broker::client::{ClientReceiver, ClientSender, Outgoing};
+use crate::broker::grounds::Side;
+use crate::browser::Browser;
+use crate::own::BrowserError;
+
+/// JPEG quality of 100. At 70 text of 14 pixels is clean, and a page of it takes some 90 kB at 1280x720.
+const QUALITY: i64 = 70;
+
+/// Every picture counts: with more than 1 Chromium leaves out the one that a page comes to rest at, too.
+const EVERY_NTH: i64 = 1;
+
+/// So many frames Chromium sends without an acknowledgement.
+pub const MAX_UNACKNOWLEDGED: usize = 3;
+
+/// The largest picture in pixels. A larger page is scaled down to it.
+const MAX_WIDTH: i64 = 1920;
+const MAX_HEIGHT: i64 = 1200;
+
+/// A tab that is being cast. Dropping it ends the cast.
+#[derive(Debug)]
+pub struct Screencast {
+    sender: ClientSender,
+    receiver: ClientReceiver,
+    last_id: i64,
+    /// Calls whose replies matter.
+    awaited: HashMap<i64, Awaited>,
+    /// The page's events are listened to.
+    listens: bool,
+}
+
+/// What a reply is waited for.
+#[derive(Debug)]
+enum Awaited {
+    /// The cast itself: without it there is nothing to see.
+    Start,
+    /// So many entries away from the current one in the tab's history.
+    History(i64),
+    /// An address is being opened.
+    Opened(String),
+}
+
+/// One picture of a tab.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// A JPEG, at most 1920x1200.
+    pub jpeg: Bytes,
+    /// Of the page's viewport, in CSS pixels: the space of all coordinates of [`Input`].
+    pub width: u16,
+    /// The same.
+    pub height: u16,
+    /// What it is acknowledged by.
+    pub ticket: FrameTicket,
+}
+
+/// What a frame is acknowledged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameTicket(i64);
+
+/// A dialog of the page that waits for an answer of this screencast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dialog {
+    /// `alert`, `confirm`, `prompt` or `beforeunload`.
+    pub kind: &'static str,
+    /// The page's words.
+    pub message: String,
+    /// What a prompt proposes.
+    pub default: String,
+}
+
+/// What comes out of a screencast.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// The tab looks like this now.
+    Frame(Frame),
+    /// The page asks something, or has its answer.
+    Dialog(Option<Dialog>),
+    /// Something that was asked for could not be done; a sentence for people.
+    Refused(String),
+    /// The tab is behind another one and sends no pictures (only Chromium with windows does that).
+    Hidden,
+    /// The tab is gone, has crashed, or the browser has ended. Nothing comes after it.
+    Ended,
+}
+
+impl Browser {
+    /// Casts a tab. [`BrowserError::Refused`] when it is gone.
+    pub async fn cast(&self, tab: &str) -> Result<Screencast, BrowserError> {
+        let (sender, receiver) = self.attach_to(tab, Side::Outside).await?.split();
+        let mut cast = Screencast { sender, receiver, last_id: 0, awaited: HashMap::new(), listens: false };
+        cast.start();
+        Ok(cast)
+    }
+}
+
+impl Screencast {
+    /// Waits for the next thing to see. Cancel safe.
+    pub async fn next(&mut self) -> Shown {
+        loop {
+            let text = match self.receiver.next().await {
+                Outgoing::Message(text) => text,
+                Outgoing::Close { .. } => return Shown::Ended,
+            };
+            let shown = match Incoming::parse(&text) {
+                Some(Incoming::Reply { id, answer }) => self.take_reply(id, answer),
+                Some(Incoming::Event { method, params }) => take_event(method, params),
+                None => None,
+            };
+            if let Some(shown) = shown {
+                return shown;
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        let start = StartScreencastParams {
+            format: Some(StartScreencastFormat::Jpeg),
+            quality: Some(QUALITY),
+            max_width: Some(MAX_WIDTH),
+            max_height: Some(MAX_HEIGHT),
+            every_nth_frame: Some(EVERY_NTH),
+        };
+        let id = self.call_quietly(&start);
+        self.awaited.insert(id, Awaited::Start);
+    }
+
+    /// Has Chromium send the picture of now. While [`MAX_UNACKNOWLEDGED`] frames wait it throws every new one away, the last
+    /// one of a page that comes to rest among them (measured on Chromium 156). Frames from before need no acknowledgement.
+    pub fn refresh(&mut self) {
+        self.call_quietly(&StopScreencastParams {});
+        self.start();
+    }
+
+    /// Lets Chromium send one frame more.
+    pub fn acknowledge(&mut self, FrameTicket(ticket): FrameTicket) {
+        self.call_quietly(&ScreencastFrameAckParams::new(ticket));
+    }
+
+    /// Waits until the browser has taken most of what waits for it. To be awaited before [`input`](Screencast::input). Cancel
+    /// safe.
+    pub async fn room(&self) {
+        self.sender.room().await;
+    }
+
+    /// Does what somebody's hands did, and counts as a use of the browser. What cannot be done is told by
+    /// [`Shown::Refused`].
+    pub fn input(&mut self, input: Input) -> Result<(), String> {
+        if !self.listens {
+            self.listens = true;
+            self.call(&EnableParams::default());
+        }
+        match input {
+            Input::Mouse(mouse) => self.call(&mouse.into_params()),
+            Input::Wheel(wheel) => self.call(&wheel.into_params()),
+            Input::Key(key) => self.call(&key.into_params()),
+            Input::Touch(touch) => self.call(&touch.into_params()),
+            Input::Compose(text) => self.call(&input::composition(text)),
+            Input::Text(text) => self.call(&input::insertion(text)),
+            Input::Reload => self.call(&ReloadParams::default()),
+            Input::Back => self.ask_history(-1),
+            Input::Forward => self.ask_history(1),
+            Input::Open(typed) => {
+                let url = address::complete(&typed)?;
+                let id = self.call(&NavigateParams::new(url.clone()));
+                self.awaited.insert(id, Awaited::Opened(url));
+                id
+            }
+            Input::AnswerDialog { accept, text } => {
+                self.call(&HandleJavaScriptDialogParams { accept, prompt_text: text.filter(|_| accept) })
+            }
+        };
+        Ok(())
+    }
+
+    fn ask_history(&mut self, offset: i64) -> i64 {
+        let id = self.call(&GetNavigationHistoryParams::default());
+        self.awaited.insert(id, Awaited::History(offset));
+        id
+    }
+
+    fn take_reply(&mut self, id: i64, answer: Result<&RawValue, String>) -> Option<Shown> {
+        match (self.awaited.remove(&id)?, answer) {
+            (Awaited::Start, Err(_)) => Some(Shown::Ended),
+            (Awaited::Start, Ok(_)) | (Awaited::History(_), Err(_)) => None,
+            (Awaited::History(offset), Ok(result)) => {
+                let history: GetNavigationHistoryReturns = serde_json::from_str(result.get()).ok()?;
+                let wanted = usize::try_from(history.current_index + offset).ok();
+                // There may be nothing in that direction.
+                let entry = wanted.and_then(|index| history.entries.get(index))?;
+                self.call(&NavigateToHistoryEntryParams::new(entry.id));
+                None
+            }
+            (Awaited::Opened(url), Err(why)) => Some(Shown::Refused(format!("{url} was not opened: {why}"))),
+            (Awaited::Opened(url), Ok(result)) => {
+                let opened: NavigateReturns = serde_json::from_str(result.get()).ok()?;
+                let error = opened.error_text.filter(|_| opened.is_download != Some(true))?;
+                Some(Shown::Refused(format!("{url} could not be opened: {error}")))
+            }
+        }
+    }
+
+    fn call<C: Command>(&mut self, command: &C) -> i64 {
+        let (id, text) = self.write(command);
+        // When it is over, the other half says so.
+        let _ = self.sender.send(text);
+        id
+    }
+
+    /// Says what is no use of the browser: looking on does not keep a session alive.
+    fn call_quietly<C: Command>(&mut self, command: &C) -> i64 {
+        let (id, text) = self.write(command);
+        let _ = self.sender.send_quietly(text);
+        id
+    }
+
+    fn write<C: Command>(&mut self, command: &C) -> (i64, String) {
+        self.last_id += 1;
+        let call = serde_json::json!({ "id": self.last_id, "method": command.identifier(), "params": command });
+        (self.last_id, call.to_string())
+    }
+}
+
+fn take_event(method: &str, params: &RawValue) -> Option<Shown> {
+    match method {
+        "Page.screencastFrame" => {
+            let frame: FrameEvent<'_> = serde_json::from_str(params.get()).ok()?;
+            let jpeg = STANDARD.decode(frame.data).ok()?;
+            let (width, height) = frame.metadata.size();
+            Some(Shown::Frame(Frame { jpeg: jpeg.into(), width, height, ticket: FrameTicket(frame.ticket) }))
+        }
+        "Page.screencastVisibilityChanged" => {
+            let visibility: Visibility = serde_json::from_str(params.get()).ok()?;
+            (!visibility.visible).then_some(Shown::Hidden)
+        }
+        "Page.javascriptDialogOpening" => {
+            let opening: EventJavascriptDialogOpening = serde_json::from_str(params.get()).ok()?;
+            let kind = match opening.r#type {
+                DialogType::Alert => "alert",
+                DialogType::Confirm => "confirm",
+                DialogType::Prompt => "prompt",
+                DialogType::Beforeunload => "beforeunload",
+            };
+            let default = opening.default_prompt.unwrap_or_default();
+            Some(Shown::Dialog(Some(Dialog { kind, message: opening.message, default })))
+        }
+        "Page.javascriptDialogClosed" => Some(Shown::Dialog(None)),
+        _ => None,
+    }
+}
