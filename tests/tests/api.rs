@@ -41,20 +41,27 @@ async fn a_created_session_is_described_by_exactly_the_documented_keys() {
         assert_eq!(id.get_version_num(), 7);
         let cdp_url = created["cdpUrl"].as_str().unwrap();
         assert!(cdp_url.starts_with(&format!("ws://{}/", server.address())), "{cdp_url}");
-        assert_eq!((&created["liveViewUrl"], &created["interactiveLiveViewUrl"]), (&json!(""), &json!("")));
+        let live_view = format!("http://{}/live/{id}?token=", server.address());
+        for link in ["liveViewUrl", "interactiveLiveViewUrl"] {
+            assert!(created[link].as_str().unwrap().starts_with(&live_view), "{created}");
+        }
         time(&created["expiresAt"]);
     }
     server.stop().await;
 }
 
 #[tokio::test]
-async fn two_sessions_have_different_ids_and_cdp_tokens() {
+async fn every_link_of_every_session_has_a_token_of_its_own() {
     let server = TestServer::start().await;
-    let (first, second) = (server.session().await, server.session().await);
-    assert_ne!(first.id(), second.id());
-    let token = |url: &str| url.split_once("token=").map(|(_, token)| token.to_owned()).unwrap();
-    assert_ne!(token(first.cdp_url()), token(second.cdp_url()));
-    assert!(token(first.cdp_url()).len() >= 32, "{}", first.cdp_url());
+    let mut tokens = BTreeSet::new();
+    for session in [server.session().await, server.session().await] {
+        for link in ["cdpUrl", "liveViewUrl", "interactiveLiveViewUrl"] {
+            let (_, token) = session.created[link].as_str().unwrap().split_once("token=").unwrap();
+            assert!(token.len() >= 32, "{token}");
+            tokens.insert(token.to_owned());
+        }
+    }
+    assert_eq!(tokens.len(), 6);
     server.stop().await;
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::execute::Language;
 use crate::issue::Issue;
+use crate::session::DestroyedReason;
 
 /// The body of an answer that is no success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,6 +72,19 @@ impl ErrorBody {
     /// Code was to run in a session that has ended.
     pub fn destroyed() -> Self {
         Self::new("Browser session has been destroyed.")
+    }
+
+    /// Somebody opens the live view of a session that has ended. `at` is an ISO 8601 time.
+    pub fn ended(reason: DestroyedReason, at: &str) -> Self {
+        Self::new(format!("The session has ended ({at}). {}", reason.sentence()))
+    }
+
+    /// A live view's socket is for the live view's own page: a browser says that another page opens it.
+    pub fn foreign_origin() -> Self {
+        Self::new(
+            "The live view answers only to its own page. If this is its own page, behind a proxy that changes the Host \
+             header, set HEARTH_PUBLIC_URL to the origin that browsers see.",
+        )
     }
 
     /// As many sessions are active as the server allows.
@@ -145,6 +159,11 @@ impl ErrorBody {
         Self::new(
             "This address is a WebSocket: connect to it with an upgrade request, or append /json/version to its path",
         )
+    }
+
+    /// The path is the WebSocket of a live view and the request is no upgrade.
+    pub fn live_view_upgrade_required() -> Self {
+        Self::new("This address is the WebSocket of a live view; open the link without /socket in a browser")
     }
 
     /// A fault of the server itself; the log says more.

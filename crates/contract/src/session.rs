@@ -59,6 +59,21 @@ impl DestroyedReason {
     }
 }
 
+impl DestroyedReason {
+    /// What ended the session, for people.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Deleted => "The session was deleted.",
+            Self::Ttl => "The session reached its ttl.",
+            Self::Idle => "The session was idle for its activityTtl.",
+            Self::BrowserCrashed => "The session's browser ended unexpectedly.",
+            Self::Limit => "The session went past a limit.",
+            Self::ServerStopped => "The server was stopped.",
+            Self::ServerLost => "The server that owned the session is gone.",
+        }
+    }
+}
+
 impl Serialize for DestroyedReason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())

@@ -2,9 +2,11 @@
 //!
 //! The doc comments of [`Settings`] are the text of `hearth serve --help`.
 
+mod origins;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,6 +15,7 @@ use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use self::origins::{parse_frame_ancestors, parse_listen, parse_public_url};
 use crate::auth::Keys;
 use crate::memory::{memory_bytes, plan_max_sessions};
 
@@ -40,6 +43,11 @@ pub(crate) struct Settings {
     /// with it [default: the Host header of the request]
     #[arg(long, env = "HEARTH_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
+
+    /// Who may show the live view in a frame, as sources of a Content-Security-Policy: `*`, `'none'`, `'self'`, or origins such
+    /// as https://app.example, separated by spaces
+    #[arg(long, env = "HEARTH_FRAME_ANCESTORS", value_name = "SOURCES", default_value = "*")]
+    frame_ancestors: String,
 
     /// Where sessions keep their files, a path of at most 45 bytes [default: hearth in the user's data folder]
     #[arg(long, env = "HEARTH_DATA_DIR", value_name = "PATH")]
@@ -90,6 +98,8 @@ pub(crate) struct Config {
     pub keys: Keys,
     /// Scheme and authority, without a slash at the end.
     pub public_url: Option<String>,
+    /// Sources of a Content-Security-Policy.
+    pub frame_ancestors: String,
     pub data_dir: PathBuf,
     pub runtime_dir: PathBuf,
     pub browser: PathBuf,
@@ -116,6 +126,7 @@ pub(crate) struct Judged {
     pub listen: Result<SocketAddr, ConfigError>,
     pub keys: Result<Keys, ConfigError>,
     pub public_url: Result<Option<String>, ConfigError>,
+    pub frame_ancestors: Result<String, ConfigError>,
     pub data_dir: Result<PathBuf, ConfigError>,
     pub runtime_dir: Result<PathBuf, ConfigError>,
     pub browser: Result<PathBuf, ConfigError>,
@@ -141,6 +152,7 @@ impl Judged {
                 .and_then(|listen| refuse_keyless(listen, &keys)),
             keys,
             public_url: given(settings.public_url.as_ref()).map(parse_public_url).transpose(),
+            frame_ancestors: parse_frame_ancestors(or_default(&settings.frame_ancestors, "*")),
             data_dir: parse_data_dir(given(settings.data_dir.as_ref())),
             runtime_dir: find_runtime_dir(given(settings.runtime_dir.as_ref())),
             browser: parse_browser(browser),
@@ -162,6 +174,7 @@ impl Config {
             listen: judged.listen?,
             keys: judged.keys?,
             public_url: judged.public_url?,
+            frame_ancestors: judged.frame_ancestors?,
             data_dir: judged.data_dir?,
             runtime_dir: judged.runtime_dir?,
             browser: judged.browser?,
@@ -196,39 +209,6 @@ fn or_default<'a>(value: &'a str, default: &'a str) -> &'a str {
 
 fn bad<E: std::fmt::Display>(name: &'static str) -> impl Fn(E) -> ConfigError {
     move |reason| ConfigError(format!("{name}: {reason}"))
-}
-
-fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
-    let error = || ConfigError(format!("HEARTH_LISTEN: {text:?} is no address with a port, such as 127.0.0.1:3010"));
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    // A name is good if it is the machine's own; what it means is not asked of a network for longer than it takes.
-    let name = text.rsplit_once(':').map(|(name, _)| name).filter(|name| *name == "localhost").ok_or_else(error)?;
-    let mut addresses = text.to_socket_addrs().map_err(|_| error())?;
-    addresses.find(|address| address.is_ipv4() || name != "localhost").ok_or_else(error)
-}
-
-fn parse_public_url(text: &str) -> Result<String, ConfigError> {
-    let error = |why| {
-        ConfigError(format!(
-            "HEARTH_PUBLIC_URL: {text:?} {why}; it is an origin such as https://hearth.example or http://10.0.0.5:3010"
-        ))
-    };
-    let uri: axum::http::Uri = text.parse().map_err(|_| error("is no URL"))?;
-    let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme));
-    let scheme = scheme.ok_or_else(|| error("does not start with http:// or https://"))?;
-    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
-    let authority = authority.ok_or_else(|| error("has no plain host"))?;
-    let port = authority.as_str().rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
-    if port.is_some_and(|port| port.parse::<u16>().is_err()) {
-        return Err(error("has a port that does not exist"));
-    }
-    // The official Python client drops a path from its base URL, so one here could not work for everybody.
-    if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
-        return Err(error("has a path or a query, and Hearth is served at the root of an origin"));
-    }
-    Ok(format!("{scheme}://{authority}"))
 }
 
 fn parse_data_dir(given: Option<&str>) -> Result<PathBuf, ConfigError> {
@@ -387,22 +367,6 @@ fn unknown_variables() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_public_url_is_an_origin() {
-        assert_eq!(parse_public_url("https://h.example/").expect("fine"), "https://h.example");
-        assert_eq!(parse_public_url("http://10.0.0.5:3010").expect("fine"), "http://10.0.0.5:3010");
-        for text in [
-            "h.example",
-            "ftp://h.example",
-            "https://h.example/path",
-            "https://u:p@h.example",
-            "https://h.example/?q",
-            "https://h.example:99999",
-        ] {
-            assert!(parse_public_url(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_log_filter_that_means_nothing_is_refused() {

@@ -7,7 +7,10 @@ use axum::Json;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use hearth_contract::{ErrorBody, Issue, Language};
+use hearth_contract::{DestroyedReason, ErrorBody, Issue, Language};
+use jiff::Timestamp;
+
+use crate::clock;
 
 /// After how many seconds a caller may try again when the server is full or stopping. Sessions come and go
 /// at the rate at which people work.
@@ -39,6 +42,10 @@ pub(crate) enum ApiError {
     TargetNotFound(String),
     /// The session has ended.
     SessionDestroyed,
+    /// The session of a live view has ended, for that reason at that time.
+    SessionEnded(DestroyedReason, Timestamp),
+    /// A page of somebody else connects to a live view.
+    ForeignOrigin,
     /// There are as many sessions as may be.
     LimitReached,
     /// Another execution of the language outlasted the timeout.
@@ -60,11 +67,18 @@ pub(crate) enum ApiError {
     WrongMethod,
     /// Only as a WebSocket.
     UpgradeRequired,
+    /// The same, of a live view.
+    LiveViewUpgradeRequired,
     /// A fault of ours.
     Internal(String),
 }
 
 impl ApiError {
+    /// The status code alone, for an answer with another body.
+    pub fn status(self) -> StatusCode {
+        self.parts().0
+    }
+
     fn parts(self) -> (StatusCode, ErrorBody, Option<u32>) {
         match self {
             ApiError::InvalidJson => (StatusCode::BAD_REQUEST, ErrorBody::invalid_json(), None),
@@ -77,6 +91,10 @@ impl ApiError {
             ApiError::Forbidden => (StatusCode::FORBIDDEN, ErrorBody::forbidden(), None),
             ApiError::TargetNotFound(target) => (StatusCode::NOT_FOUND, ErrorBody::target_not_found(&target), None),
             ApiError::SessionDestroyed => (StatusCode::GONE, ErrorBody::destroyed(), None),
+            ApiError::SessionEnded(reason, at) => {
+                (StatusCode::GONE, ErrorBody::ended(reason, &clock::format(at)), None)
+            }
+            ApiError::ForeignOrigin => (StatusCode::FORBIDDEN, ErrorBody::foreign_origin(), None),
             ApiError::LimitReached => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorBody::limit_reached(), Some(FULL_RETRY_SECONDS))
             }
@@ -98,6 +116,9 @@ impl ApiError {
             ApiError::UnknownPath => (StatusCode::NOT_FOUND, ErrorBody::unknown_path(), None),
             ApiError::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, ErrorBody::wrong_method(), None),
             ApiError::UpgradeRequired => (StatusCode::UPGRADE_REQUIRED, ErrorBody::upgrade_required(), None),
+            ApiError::LiveViewUpgradeRequired => {
+                (StatusCode::UPGRADE_REQUIRED, ErrorBody::live_view_upgrade_required(), None)
+            }
             ApiError::Internal(reason) => {
                 tracing::error!(%reason, "a request failed by a fault of the server");
                 (StatusCode::INTERNAL_SERVER_ERROR, ErrorBody::internal(), None)

@@ -16,6 +16,7 @@ mod config;
 mod error;
 mod handlers;
 mod lifecycle;
+mod live_view;
 mod memory;
 mod request;
 mod router;

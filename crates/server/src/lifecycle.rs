@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use axum::http::HeaderValue;
 use axum::serve::ListenerExt;
 use hearth_browser::probe;
 use hearth_confine::{Launcher, raise_open_files};
@@ -77,7 +78,8 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let registry = Arc::new(Registry::new(spec, tracker.clone()));
     let address = listener.local_addr()?;
     let keyless = config.keys.is_empty();
-    let state = AppState::new(config.keys, config.public_url, address.to_string(), Arc::clone(&registry));
+    let page_policy = page_policy(&config.frame_ancestors)?;
+    let state = AppState::new(config.keys, config.public_url, address.to_string(), page_policy, Arc::clone(&registry));
     let stop = CancellationToken::new();
     let servers = TaskTracker::new();
     servers.spawn(listen(listener, router::public(state.clone()), stop.clone()));
@@ -107,6 +109,15 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
         () = signals.next_after(SAME_SIGNAL) => tracing::warn!("stopped at once by a second signal"),
     }
     Ok(())
+}
+
+/// What the live view's page may do, which is to be itself, and who may show it in a frame.
+fn page_policy(frame_ancestors: &str) -> anyhow::Result<HeaderValue> {
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors {frame_ancestors}"
+    );
+    HeaderValue::try_from(policy).context("HEARTH_FRAME_ANCESTORS does not fit into a header")
 }
 
 async fn listen(listener: TcpListener, router: Router, stop: CancellationToken) {

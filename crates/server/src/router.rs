@@ -13,7 +13,7 @@ use tower_http::trace::TraceLayer;
 
 use crate::auth::is_loopback_host;
 use crate::error::ApiError;
-use crate::handlers::{cdp, create_session, delete_session, execute, health, list_sessions, show_session};
+use crate::handlers::{cdp, create_session, delete_session, execute, health, list_sessions, live, show_session};
 use crate::state::AppState;
 
 /// Two names for one thing: SDKs and the CLI call `browser`, the API reference says `interact`.
@@ -31,7 +31,10 @@ pub(crate) fn public(state: AppState) -> Router {
         .route("/cdp/{id}/json", get(cdp::describe::list))
         .route("/cdp/{id}/json/", get(cdp::describe::list))
         .route("/cdp/{id}/json/list", get(cdp::describe::list))
-        .route("/cdp/{id}/json/list/", get(cdp::describe::list));
+        .route("/cdp/{id}/json/list/", get(cdp::describe::list))
+        .route("/live/{id}", get(live::page::show))
+        .route("/live/{id}/socket", get(live::socket::open))
+        .route("/live/page/{part}", get(live::page::part));
     for prefix in PREFIXES {
         let sessions = || post(create_session::create_session).get(list_sessions::list_sessions);
         let session = || get(show_session::show_session).delete(delete_session::delete_session);

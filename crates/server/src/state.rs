@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
-use axum::http::header::HOST;
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use hearth_contract::SessionStatus;
 use uuid::Uuid;
 
 use crate::auth::{Keys, Team};
 use crate::error::ApiError;
 use crate::sessions::{Registry, Session};
+
+/// The links of a session's live view.
+#[derive(Debug, Default)]
+pub(crate) struct LiveViewUrls {
+    pub watch: String,
+    pub steer: String,
+}
 
 /// Shared by all handlers, cheap to clone.
 #[derive(Clone, Debug)]
@@ -21,12 +28,20 @@ struct Shared {
     public_url: Option<String>,
     /// Where the server listens, as a host; for requests that name none.
     local_host: String,
+    /// The `Content-Security-Policy` of the live view's page.
+    page_policy: HeaderValue,
     registry: Arc<Registry>,
 }
 
 impl AppState {
-    pub fn new(keys: Keys, public_url: Option<String>, local_host: String, registry: Arc<Registry>) -> AppState {
-        AppState(Arc::new(Shared { keys, public_url, local_host, registry }))
+    pub fn new(
+        keys: Keys,
+        public_url: Option<String>,
+        local_host: String,
+        page_policy: HeaderValue,
+        registry: Arc<Registry>,
+    ) -> AppState {
+        AppState(Arc::new(Shared { keys, public_url, local_host, page_policy, registry }))
     }
 
     pub fn keys(&self) -> &Keys {
@@ -35,6 +50,10 @@ impl AppState {
 
     pub fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
+    }
+
+    pub fn page_policy(&self) -> &HeaderValue {
+        &self.0.page_policy
     }
 
     /// The caller's session, in the order of checks that clients expect: known, then theirs.
@@ -54,13 +73,40 @@ impl AppState {
 
     /// The same without its token.
     pub fn cdp_base(&self, session: &Session, headers: &HeaderMap) -> String {
-        let origin = match &self.0.public_url {
-            Some(url) => url.clone(),
-            None => self.origin_of(headers),
-        };
+        let origin = self.own_origin(headers);
         // `http` becomes `ws` and `https` becomes `wss`.
         let rest = origin.strip_prefix("http").unwrap_or(&origin);
         format!("ws{rest}/cdp/{}", session.id())
+    }
+
+    /// Where people can watch `session`, and where they can steer it. Empty for an ended session, and for one that was made
+    /// without a live view.
+    pub fn live_view_urls(&self, session: &Session, headers: &HeaderMap) -> LiveViewUrls {
+        let tokens = session.live_tokens().filter(|_| session.status() == SessionStatus::Active);
+        let Some(tokens) = tokens else { return LiveViewUrls::default() };
+        let base = format!("{}/live/{}", self.own_origin(headers), session.id());
+        LiveViewUrls {
+            watch: format!("{base}?token={}", tokens.watch.as_str()),
+            steer: format!("{base}?token={}", tokens.steer.as_str()),
+        }
+    }
+
+    /// Whether a request comes from a page of ours, or from no page at all: browsers say whose page connects.
+    pub fn is_own_origin(&self, headers: &HeaderMap) -> bool {
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let Some(origin) = origins.next() else { return true };
+        let Some(origin) = origin.to_str().ok().filter(|_| origins.next().is_none()) else { return false };
+        if self.0.public_url.as_deref().is_some_and(|url| url.eq_ignore_ascii_case(origin)) {
+            return true;
+        }
+        // A proxy in front may have taken TLS off, so the scheme is not compared.
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let authority = origin.parse::<Uri>().ok().and_then(|uri| uri.into_parts().authority);
+        host.zip(authority).is_some_and(|(host, authority)| host.eq_ignore_ascii_case(authority.as_str()))
+    }
+
+    fn own_origin(&self, headers: &HeaderMap) -> String {
+        self.0.public_url.clone().unwrap_or_else(|| self.origin_of(headers))
     }
 
     fn origin_of(&self, headers: &HeaderMap) -> String {

@@ -15,12 +15,13 @@ pub(crate) async fn create_session(
 ) -> Result<Json<CreateResponse>, ApiError> {
     let create = CreateRequest::parse(&request.body).map_err(ApiError::Validation)?;
     let session = state.registry().create(request.team, create).await?;
+    let live_view = state.live_view_urls(&session, &request.headers);
     Ok(Json(CreateResponse {
         success: True,
         id: session.id().to_string(),
         cdp_url: state.cdp_url(&session, &request.headers),
-        live_view_url: String::new(),
-        interactive_live_view_url: String::new(),
+        live_view_url: live_view.watch,
+        interactive_live_view_url: live_view.steer,
         expires_at: clock::format(session.expires_at()),
     }))
 }

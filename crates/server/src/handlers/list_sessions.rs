@@ -23,15 +23,18 @@ pub(crate) async fn list_sessions(
         StatusFilter::Destroyed => SessionStatus::Destroyed,
     });
     let sessions = state.registry().list(&caller.team);
-    let items = sessions.iter().map(|session| SessionListItem {
-        id: session.id().to_string(),
-        status: session.status(),
-        cdp_url: state.cdp_url(session, &headers),
-        live_view_url: String::new(),
-        interactive_live_view_url: String::new(),
-        stream_web_view: session.stream_web_view(),
-        created_at: clock::format(session.created_at()),
-        last_activity: clock::format(session.last_activity()),
+    let items = sessions.iter().map(|session| {
+        let live_view = state.live_view_urls(session, &headers);
+        SessionListItem {
+            id: session.id().to_string(),
+            status: session.status(),
+            cdp_url: state.cdp_url(session, &headers),
+            live_view_url: live_view.watch,
+            interactive_live_view_url: live_view.steer,
+            stream_web_view: session.live_tokens().is_some(),
+            created_at: clock::format(session.created_at()),
+            last_activity: clock::format(session.last_activity()),
+        }
     });
     let sessions = items.filter(|item| wanted.is_none_or(|wanted| wanted == item.status)).collect();
     Ok(Json(ListResponse { success: True, sessions }))

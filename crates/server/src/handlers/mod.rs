@@ -6,4 +6,5 @@ pub(crate) mod delete_session;
 pub(crate) mod execute;
 pub(crate) mod health;
 pub(crate) mod list_sessions;
+pub(crate) mod live;
 pub(crate) mod show_session;

@@ -18,13 +18,14 @@ pub(crate) async fn show_session(
 ) -> Result<Json<StatusResponse>, ApiError> {
     let session = state.find(&id, &caller.team)?;
     let ending = session.ending();
+    let live_view = state.live_view_urls(&session, &headers);
     Ok(Json(StatusResponse {
         success: True,
         id: session.id().to_string(),
         status: if ending.is_some() { SessionStatus::Destroyed } else { SessionStatus::Active },
         cdp_url: state.cdp_url(&session, &headers),
-        live_view_url: String::new(),
-        interactive_live_view_url: String::new(),
+        live_view_url: live_view.watch,
+        interactive_live_view_url: live_view.steer,
         created_at: clock::format(session.created_at()),
         last_activity: clock::format(session.last_activity()),
         expires_at: clock::format(session.expires_at()),

@@ -1,5 +1,6 @@
 //! What a session owns while it lives, and gives back at its end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -17,6 +18,7 @@ use super::agent::Agent;
 use super::folder::Folder;
 use super::kernels::Places;
 use super::programs::Programs;
+use crate::live_view::LiveView;
 
 /// How long running executions may take to notice that the session has ended; killing them takes milliseconds.
 const EXECUTIONS_BOUND: Duration = Duration::from_secs(2);
@@ -28,6 +30,8 @@ const PROCESSES_BOUND: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Live {
     pub browser: Browser,
+    /// Viewers and what they see; it has no processes.
+    pub view: Arc<LiveView>,
     pub places: Places,
     pub agent: Agent,
     pub programs: Programs,
@@ -51,6 +55,7 @@ impl Live {
         max_output_bytes: usize,
     ) -> Live {
         Live {
+            view: Arc::new(LiveView::new(browser.clone())),
             browser,
             places: Places::new(),
             agent: Agent::new(folder.agent()),

@@ -19,7 +19,7 @@ use super::folder::Folder;
 use super::live::{self, Live};
 use super::programs::Programs;
 use super::session::{Session, Tokens};
-use crate::auth::{Team, Token};
+use crate::auth::Team;
 use crate::clock;
 use crate::error::ApiError;
 use crate::runtime::Runtime;
@@ -105,8 +105,8 @@ impl Registry {
         place: OwnedSemaphorePermit,
     ) -> Result<Arc<Session>, ApiError> {
         let id = Uuid::now_v7();
-        let random = |error| ApiError::Internal(format!("no random numbers: {error}"));
-        let tokens = Tokens { public: Token::new().map_err(random)?, internal: Token::new().map_err(random)? };
+        let tokens = Tokens::new(request.stream_web_view)
+            .map_err(|error| ApiError::Internal(format!("no random numbers: {error}")))?;
         let folder = Folder::create(&self.spec.sessions_folder, &folder_name(id)).map_err(|error| {
             let sessions = self.spec.sessions_folder.display();
             ApiError::BrowserUnavailable(format!("no folder can be made in {sessions}: {error}"))

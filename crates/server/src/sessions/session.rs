@@ -15,6 +15,7 @@ use super::live::Live;
 use crate::auth::{Team, Token};
 use crate::clock;
 use crate::error::ApiError;
+use crate::live_view::{LiveView, Right};
 
 /// How long the answer to a delete waits for the clean-up, which goes on regardless.
 const END_BOUND: Duration = Duration::from_secs(10);
@@ -44,7 +45,8 @@ pub(crate) struct Session {
     token: Token,
     /// For the session's own kernels and daemon.
     internal_token: Token,
-    stream_web_view: bool,
+    /// In the links of the live view; none when it is not wanted.
+    live_tokens: Option<LiveTokens>,
     created_at: Timestamp,
     created: Instant,
     pub(super) ttl: Duration,
@@ -62,6 +64,24 @@ pub(crate) struct Session {
 pub(super) struct Tokens {
     pub public: Token,
     pub internal: Token,
+    pub live: Option<LiveTokens>,
+}
+
+impl Tokens {
+    pub fn new(with_live_view: bool) -> Result<Tokens, getrandom::Error> {
+        let live = || Ok(LiveTokens { watch: Token::new()?, steer: Token::new()? });
+        let live = if with_live_view { Some(live()?) } else { None };
+        Ok(Tokens { public: Token::new()?, internal: Token::new()?, live })
+    }
+}
+
+/// The secrets of the live view's two links.
+#[derive(Debug)]
+pub(crate) struct LiveTokens {
+    /// Of the one that only shows.
+    pub watch: Token,
+    /// Of the one that also takes input.
+    pub steer: Token,
 }
 
 impl Session {
@@ -79,7 +99,7 @@ impl Session {
             team,
             token: tokens.public,
             internal_token: tokens.internal,
-            stream_web_view: request.stream_web_view,
+            live_tokens: tokens.live,
             created_at,
             created: Instant::now(),
             ttl: Duration::from_secs(request.ttl_seconds.into()),
@@ -107,8 +127,24 @@ impl Session {
         &self.internal_token
     }
 
-    pub fn stream_web_view(&self) -> bool {
-        self.stream_web_view
+    /// The secrets of the live view's links, if it has any.
+    pub fn live_tokens(&self) -> Option<&LiveTokens> {
+        self.live_tokens.as_ref()
+    }
+
+    /// What a live view's token allows.
+    pub fn right_of(&self, presented: &str) -> Option<Right> {
+        let tokens = self.live_tokens()?;
+        match (tokens.steer.matches(presented), tokens.watch.matches(presented)) {
+            (true, _) => Some(Right::Steer),
+            (false, true) => Some(Right::Watch),
+            (false, false) => None,
+        }
+    }
+
+    /// What viewers look at.
+    pub fn live_view(&self) -> Result<Arc<LiveView>, ApiError> {
+        Ok(Arc::clone(&self.live()?.view))
     }
 
     pub fn created_at(&self) -> Timestamp {
@@ -178,6 +214,18 @@ impl Session {
         match self.ending() {
             Some(Ending { reason: DestroyedReason::BrowserCrashed, .. }) => Err(ApiError::BrowserCrashed),
             _ => Ok(self.live()?.browser.clone()),
+        }
+    }
+
+    /// Waits until it has ended, and tells how. Cancel safe.
+    pub async fn ended(&self) -> Ending {
+        let mut progress = self.progress.subscribe();
+        loop {
+            if let Some(ending) = progress.borrow_and_update().ending {
+                return ending;
+            }
+            // The session holds the sender.
+            let _ = progress.changed().await;
         }
     }
 

@@ -12,6 +12,7 @@ pub(super) fn settings(judged: &Judged) -> Vec<Finding> {
         judged.listen.as_ref().err(),
         judged.keys.as_ref().err(),
         judged.public_url.as_ref().err(),
+        judged.frame_ancestors.as_ref().err(),
         judged.user_agent.as_ref().err(),
         judged.viewport.as_ref().err(),
         judged.max_sessions.as_ref().err(),

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::auth::Token;
 use crate::error::ApiError;
+use crate::request::token_in;
 use crate::sessions::Session;
 use crate::state::AppState;
 
@@ -44,11 +45,9 @@ impl Address {
         Address { query: appended.unwrap_or(query).to_owned(), asks_for_version: appended.is_some(), headers }
     }
 
-    /// Our tokens need no decoding.
     fn token(&self) -> Option<&str> {
         let bearer = || self.headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ");
-        let token = self.query.split('&').find_map(|pair| pair.strip_prefix("token="));
-        token.or_else(bearer).map(str::trim)
+        token_in(&self.query).or_else(bearer).map(str::trim)
     }
 
     /// The session that a request may reach. An unknown session and a wrong token look the same: the address is a

@@ -1,0 +1,30 @@
+//! The live view's links: a page, and the socket behind it. The token in the address is the only key, and says whether
+//! its bearer may only watch or also steer.
+
+pub(crate) mod page;
+pub(crate) mod socket;
+
+use std::sync::Arc;
+
+use axum::http::Uri;
+use hearth_contract::ErrorBody;
+use uuid::Uuid;
+
+use crate::error::ApiError;
+use crate::live_view::Right;
+use crate::request::token_in;
+use crate::sessions::Session;
+use crate::state::AppState;
+
+/// The session that a link leads to, and what it allows. A link that was good is known after the session's end.
+fn admit(state: &AppState, id: &str, uri: &Uri) -> Result<(Arc<Session>, Right), ApiError> {
+    let presented = token_in(uri.query().unwrap_or_default());
+    let presented = presented.ok_or_else(|| ApiError::Unauthorized(ErrorBody::token_missing()))?;
+    let session = Uuid::parse_str(id).ok().and_then(|id| state.registry().find(id));
+    let session = session.ok_or(ApiError::SessionNotFound)?;
+    let right = session.right_of(presented).ok_or_else(|| ApiError::Unauthorized(ErrorBody::invalid_token()))?;
+    match session.ending() {
+        Some(ending) => Err(ApiError::SessionEnded(ending.reason, ending.at)),
+        None => Ok((session, right)),
+    }
+}

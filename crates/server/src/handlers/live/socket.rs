@@ -1,0 +1,33 @@
+//! `GET /live/{id}/socket`: what the page connects to.
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+
+use super::admit;
+use crate::clock;
+use crate::error::ApiError;
+use crate::live_view::{self, Farewell};
+use crate::state::AppState;
+
+pub(crate) async fn open(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    uri: Uri,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    if !state.is_own_origin(&headers) {
+        return Err(ApiError::ForeignOrigin);
+    }
+    let (session, right) = admit(&state, &id, &uri)?;
+    let upgrade = upgrade.map_err(|_| ApiError::LiveViewUpgradeRequired)?;
+    let live_view = session.live_view()?;
+    let ended = async move {
+        let ending = session.ended().await;
+        Farewell { reason: ending.reason, at: clock::format(ending.at) }
+    };
+    Ok(live_view::accept(upgrade, live_view, right, ended, state.registry().tracker().clone()))
+}

@@ -1,0 +1,114 @@
+//! The live view: people who watch a session's current tab, and some who steer it.
+//!
+//! One task a session casts (`cast`), as long as anybody watches, and every viewer has a task (`viewer`) that carries its
+//! socket. Between them stands [`LiveView`]: the newest picture, the tabs, the dialog and what viewers ask for. Pictures
+//! are not queued: a viewer that is ready takes the newest one. `audience` knows who has drawn what, and so when Chromium may
+//! send the next one. `message` is what both sides say, and `page` what the browser of a viewer runs.
+//!
+//! It must not know: routes, keys, and whether a link is good.
+
+mod audience;
+mod cast;
+mod message;
+pub(crate) mod page;
+mod viewer;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
+use hearth_browser::Browser;
+use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio_util::task::TaskTracker;
+
+use self::audience::{Audience, ViewerId};
+use self::message::Command;
+pub(crate) use self::viewer::{Farewell, accept};
+
+/// What may wait for the browser of what viewers ask for; they wait when it is full.
+const MAX_COMMANDS: usize = 64;
+
+/// What may wait for a viewer of passing remarks; the oldest are lost.
+const MAX_NOTICES: usize = 16;
+
+/// What a link allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// To look on.
+    Watch,
+    /// To do what a hand can do.
+    Steer,
+}
+
+/// A picture as it goes to viewers: its number, its size, and the JPEG.
+#[derive(Clone, Debug)]
+struct Picture {
+    number: u32,
+    message: Bytes,
+}
+
+/// The live view of one session. Held by the session, the task that casts, and every viewer.
+#[derive(Debug)]
+pub(crate) struct LiveView {
+    browser: Browser,
+    /// Who looks on.
+    audience: Mutex<Audience>,
+    /// Rung for the task that casts: the audience has changed, or has drawn something.
+    stirred: Notify,
+    /// The newest picture.
+    picture: watch::Sender<Option<Picture>>,
+    /// The message about tabs that is true now; empty as long as nothing is known.
+    tabs: watch::Sender<Utf8Bytes>,
+    /// The message about the dialog that is true now; empty as long as there was none.
+    dialog: watch::Sender<Utf8Bytes>,
+    /// Messages in passing.
+    notices: broadcast::Sender<Utf8Bytes>,
+    commands: mpsc::Sender<Command>,
+    /// Held by the task that casts, of which there is one at the most.
+    asked: tokio::sync::Mutex<mpsc::Receiver<Command>>,
+}
+
+impl LiveView {
+    pub fn new(browser: Browser) -> LiveView {
+        let (commands, asked) = mpsc::channel(MAX_COMMANDS);
+        LiveView {
+            browser,
+            audience: Mutex::default(),
+            stirred: Notify::new(),
+            picture: watch::Sender::default(),
+            tabs: watch::Sender::default(),
+            dialog: watch::Sender::default(),
+            notices: broadcast::Sender::new(MAX_NOTICES),
+            commands,
+            asked: tokio::sync::Mutex::new(asked),
+        }
+    }
+
+    /// Lets a viewer in. The first one starts the cast, as a task of `tracker`.
+    fn enter(self: &Arc<Self>, right: Right, tracker: &TaskTracker) -> Seat {
+        let (id, is_first) = self.audience().enter(right);
+        if is_first {
+            tracker.spawn(cast::run(Arc::clone(self)));
+        }
+        // A dialog is answered by somebody, or by nobody.
+        self.stirred.notify_one();
+        Seat { live_view: Arc::clone(self), id }
+    }
+
+    fn audience(&self) -> MutexGuard<'_, Audience> {
+        self.audience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A viewer's place. Dropping it is leaving.
+struct Seat {
+    live_view: Arc<LiveView>,
+    id: ViewerId,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.live_view.audience().leave(self.id);
+        self.live_view.stirred.notify_one();
+    }
+}
