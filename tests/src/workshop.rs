@@ -3,6 +3,7 @@
 //! | path | page |
 //! |---|---|
 //! | `/workshop` | one of everything: fields, buttons, a list, a frame, things to drag (`tests/fixtures/workshop.html`); `#said` tells what was last done |
+//! | `/desk` | a button, fields, a slider, a list and a pad at known places; `seen` has what happened (`tests/fixtures/desk.html`) |
 //! | `/article` | headings, lists, tables, code and links for Markdown (`tests/fixtures/article.html`) |
 //! | `/headers` | the request's own headers, as text |
 //! | `/locked` | titled `unlocked` for the user `ada` with the password `secret`, 401 for others |
@@ -13,6 +14,7 @@ pub(crate) fn answer(path: &str, request: &str) -> Option<String> {
     let html = "text/html; charset=utf-8";
     Some(match path {
         "/workshop" => reply("200 OK", html, include_str!("../fixtures/workshop.html")),
+        "/desk" => reply("200 OK", html, include_str!("../fixtures/desk.html")),
         "/article" => reply("200 OK", html, include_str!("../fixtures/article.html")),
         "/headers" => reply("200 OK", "text/plain", request),
         "/data.json" => reply("200 OK", "application/json", r#"{"from":"site"}"#),
