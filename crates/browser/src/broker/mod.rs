@@ -39,6 +39,7 @@ use self::downloads::{Downloads, Restored};
 use self::envelope::{BrowserMessage, NO_SESSION};
 use self::grounds::Grounds;
 use self::pending::{Newcomer, Pending, Root, Unanswered};
+use self::policy::Watch;
 use self::routes::{Leftovers, Routes};
 use crate::pipe::{NotTaken, PipeWriter};
 use crate::tabs::Tabs;
@@ -59,6 +60,8 @@ pub(crate) struct Broker {
     current_tab: watch::Sender<Option<String>>,
     /// Rung when a tab shows another address.
     tab_shows: watch::Sender<()>,
+    /// Rung when a client's screenshot is done.
+    screenshots: watch::Sender<()>,
     /// The browser has said something since it was last asked about.
     spoke: AtomicBool,
     /// Everything that is measured starts here.
@@ -93,6 +96,7 @@ impl Broker {
             state: Mutex::default(),
             current_tab: watch::Sender::default(),
             tab_shows: watch::Sender::default(),
+            screenshots: watch::Sender::default(),
             spoke: AtomicBool::new(false),
             started: Instant::now(),
             last_command_ms: AtomicU64::new(0),
@@ -118,6 +122,16 @@ impl Broker {
     /// Changes of what some tab shows.
     pub(crate) fn tab_shows(&self) -> watch::Receiver<()> {
         self.tab_shows.subscribe()
+    }
+
+    /// Ends of clients' screenshots, of whatever tab.
+    pub(crate) fn screenshots(&self) -> watch::Receiver<()> {
+        self.screenshots.subscribe()
+    }
+
+    /// Whether a client waits for a screenshot of a tab.
+    pub(crate) fn takes_screenshot(&self, tab: &str) -> bool {
+        self.lock().routes.awaits(Watch::Screenshot, tab)
     }
 
     /// Whether a tab's renderer has crashed and was not replaced yet.

@@ -61,6 +61,8 @@ pub(crate) enum Watch {
     BringToFront,
     /// The events of the session's page are turned on or off.
     HearPage(bool),
+    /// It takes a picture of the page, which screencasts give way to.
+    Screenshot,
     /// It says where downloads go.
     Downloads,
     /// The same, and it gives a crashed tab a new renderer.
@@ -93,6 +95,7 @@ pub(crate) fn rule_for(method: &str) -> Rule {
         "Page.reload" | "Page.navigateToHistoryEntry" => Rule::Watch(Watch::Navigate),
         "Page.enable" => Rule::Watch(Watch::HearPage(true)),
         "Page.disable" => Rule::Watch(Watch::HearPage(false)),
+        "Page.captureScreenshot" => Rule::Watch(Watch::Screenshot),
         "DOM.setFileInputFiles" => Rule::Judge(Judge::Files, Watch::Nothing),
         "Input.dispatchDragEvent" => Rule::Judge(Judge::DraggedFiles, Watch::BringToFront),
         "Browser.setDownloadBehavior" | "Page.setDownloadBehavior" => {

@@ -115,6 +115,7 @@ impl Broker {
                     state.downloads.refused(call.client);
                 }
             }
+            Watch::Screenshot => drop(self.screenshots.send_replace(())),
             Watch::Nothing | Watch::ActivateTarget | Watch::BringToFront | Watch::EndSession | Watch::HearPage(_) => {}
         }
         Vec::new()

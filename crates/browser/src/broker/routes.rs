@@ -136,6 +136,15 @@ impl Routes {
         !self.pendings.is_empty()
     }
 
+    /// Whether the reply to such a call on a page is still to come.
+    pub(crate) fn awaits(&self, watch: Watch, page: &str) -> bool {
+        let on_page =
+            |session: &str| self.sessions.get(session).is_some_and(|session| session.page.as_deref() == Some(page));
+        self.pendings
+            .values()
+            .any(|pending| matches!(pending, Pending::Client(call) if call.watch == watch && on_page(&call.on)))
+    }
+
     /// Where a client's call runs: the session it names, or its root.
     pub(crate) fn route_call(
         &self,

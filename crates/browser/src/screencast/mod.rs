@@ -12,8 +12,10 @@
 mod address;
 mod input;
 mod message;
+mod pace;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,9 +27,11 @@ use chromiumoxide_cdp::cdp::browser_protocol::page::{
 };
 use chromiumoxide_types::Command;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 pub use self::input::{Input, Key, Mouse, Touch, Wheel};
 use self::message::{FrameEvent, Incoming, Visibility};
+use self::pace::Pace;
 use crate::broker::client::{ClientReceiver, ClientSender, Outgoing};
 use crate::broker::grounds::Side;
 use crate::browser::Browser;
@@ -56,6 +60,8 @@ pub struct Screencast {
     awaited: HashMap<i64, Awaited>,
     /// The page's events are listened to.
     listens: bool,
+    /// When acknowledgements leave.
+    pace: Pace,
 }
 
 /// What a reply is waited for.
@@ -116,7 +122,8 @@ impl Browser {
     /// Casts a tab. [`BrowserError::Refused`] when it is gone.
     pub async fn cast(&self, tab: &str) -> Result<Screencast, BrowserError> {
         let (sender, receiver) = self.attach_to(tab, Side::Outside).await?.split();
-        let mut cast = Screencast { sender, receiver, last_id: 0, awaited: HashMap::new(), listens: false };
+        let pace = Pace::new(Arc::clone(self.broker()), tab.to_owned());
+        let mut cast = Screencast { sender, receiver, last_id: 0, awaited: HashMap::new(), listens: false, pace };
         cast.start();
         Ok(cast)
     }
@@ -126,9 +133,15 @@ impl Screencast {
     /// Waits for the next thing to see. Cancel safe.
     pub async fn next(&mut self) -> Shown {
         loop {
-            let text = match self.receiver.next().await {
-                Outgoing::Message(text) => text,
-                Outgoing::Close { .. } => return Shown::Ended,
+            let text = tokio::select! {
+                outgoing = self.receiver.next() => match outgoing {
+                    Outgoing::Message(text) => text,
+                    Outgoing::Close { .. } => return Shown::Ended,
+                },
+                ticket = self.pace.next() => {
+                    self.call_quietly(&ScreencastFrameAckParams::new(ticket.0));
+                    continue;
+                }
             };
             let shown = match Incoming::parse(&text) {
                 Some(Incoming::Reply { id, answer }) => self.take_reply(id, answer),
@@ -156,13 +169,20 @@ impl Screencast {
     /// Has Chromium send the picture of now. While [`MAX_UNACKNOWLEDGED`] frames wait it throws every new one away, the last
     /// one of a page that comes to rest among them (measured on Chromium 156). Frames from before need no acknowledgement.
     pub fn refresh(&mut self) {
+        self.pace.forget();
         self.call_quietly(&StopScreencastParams {});
         self.start();
     }
 
-    /// Lets Chromium send one frame more.
-    pub fn acknowledge(&mut self, FrameTicket(ticket): FrameTicket) {
-        self.call_quietly(&ScreencastFrameAckParams::new(ticket));
+    /// Lets Chromium send one frame more, at a pace of 30 frames a second. While a client takes a screenshot of the tab this
+    /// waits for its end, half a second at the most: those who look on do not hold up those who work.
+    pub fn acknowledge(&mut self, ticket: FrameTicket) {
+        self.pace.add(ticket);
+    }
+
+    /// Since when Chromium could have sent another frame, as far as acknowledgements go. None while some wait for their time.
+    pub fn has_been_free_since(&self) -> Option<Instant> {
+        self.pace.is_free_since()
     }
 
     /// Waits until the browser has taken most of what waits for it. To be awaited before [`input`](Screencast::input). Cancel

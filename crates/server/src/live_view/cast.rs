@@ -17,10 +17,6 @@ use super::{LiveView, Picture};
 /// takes the browser 0.2 ms.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The least time between two pictures of a page that changes all the time: 30 in a second look smooth, and each takes some
-/// 5 ms of a processor.
-const PICTURE_EVERY: Duration = Duration::from_millis(33);
-
 /// A page that has shown nothing new for so long has come to rest.
 const REST: Duration = Duration::from_millis(100);
 
@@ -41,7 +37,6 @@ struct Caster {
     /// Chromium may have thrown frames away that came after the last one.
     may_have_missed: bool,
     last_frame: Instant,
-    last_acknowledgement: Instant,
     /// Of the last picture.
     number: u32,
     /// The ids of the open tabs, in the order in which they were first seen.
@@ -61,7 +56,6 @@ pub(super) async fn run(live_view: Arc<LiveView>) {
         unacknowledged: VecDeque::new(),
         may_have_missed: false,
         last_frame: Instant::now(),
-        last_acknowledgement: Instant::now(),
         number,
         order: Vec::new(),
         has_dialog: false,
@@ -200,25 +194,22 @@ impl Caster {
     fn acknowledge(&mut self) -> Option<Instant> {
         let (_, cast) = self.cast.as_mut()?;
         let now = Instant::now();
-        let Some(frame) = self.unacknowledged.front() else {
-            let rests = self.last_frame + REST;
-            if self.may_have_missed && now >= rests {
-                self.may_have_missed = false;
-                cast.refresh();
+        while let Some(frame) = self.unacknowledged.front() {
+            if !self.live_view.audience().is_through_with(frame.number, frame.shown, now) {
+                return Some(frame.shown + PATIENCE).filter(|end| *end > now);
             }
-            return self.may_have_missed.then_some(rests);
-        };
-        if !self.live_view.audience().is_through_with(frame.number, frame.shown, now) {
-            return Some(frame.shown + PATIENCE).filter(|end| *end > now);
+            cast.acknowledge(frame.ticket);
+            self.unacknowledged.pop_front();
         }
-        let next = self.last_acknowledgement + PICTURE_EVERY;
-        if now < next {
-            return Some(next);
+        if !self.may_have_missed {
+            return None;
         }
-        cast.acknowledge(frame.ticket);
-        self.unacknowledged.pop_front();
-        self.last_acknowledgement = now;
-        Some(now + if self.unacknowledged.is_empty() { REST } else { PICTURE_EVERY })
+        let rests = cast.has_been_free_since().map_or(now, |free| free.max(self.last_frame)) + REST;
+        if now >= rests {
+            self.may_have_missed = false;
+            cast.refresh();
+        }
+        Some(rests).filter(|_| self.may_have_missed)
     }
 }
 

@@ -59,6 +59,7 @@ impl Figures {
         let limit = match row.target? {
             Target::AtMost(limit) => limit,
             Target::Above(other, extra) => self.summary(other)?.median + extra,
+            Target::Times(other, factor) => self.summary(other)?.median * factor,
         };
         Some(Judgement { limit, is_met: median <= limit })
     }

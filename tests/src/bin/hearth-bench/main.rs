@@ -9,6 +9,7 @@ mod apart;
 mod cdp;
 mod chromium;
 mod figures;
+mod live;
 mod machine;
 mod memory;
 mod report;
@@ -127,6 +128,7 @@ async fn measure(server: &TestServer, options: &Options) -> Figures {
             Group::Warm => runs::warm(&stage, rounds, &mut figures).await,
             Group::Kill => runs::after_a_kill(&stage, rounds, &mut figures).await,
             Group::Cdp => cdp::measure(&stage, rounds, &mut figures).await,
+            Group::Live => live::measure(&stage, rounds, &mut figures).await,
         }
     }
     if groups.contains(&Group::Memory) {

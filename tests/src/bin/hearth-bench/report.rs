@@ -59,6 +59,10 @@ fn judgement(row: &Row, figures: &Figures) -> (String, &'static str) {
             let other = Row::find(other).map_or("", |other| other.label);
             format!("≤ {limit} (+{extra} on: {other})")
         }
+        Some(Target::Times(other, factor)) => {
+            let other = Row::find(other).map_or("", |other| other.label);
+            format!("≤ {limit} ({factor} times: {other})")
+        }
         _ => format!("≤ {limit}"),
     };
     (target, if judgement.is_met { "yes" } else { "**no**" })

@@ -15,11 +15,13 @@ pub enum Group {
     Kill,
     /// Single commands of the browser's protocol.
     Cdp,
+    /// The live view.
+    Live,
 }
 
 impl Group {
     /// All of them, in the order in which they are measured: memory is first, while the server is fresh.
-    pub const ALL: &[Group] = &[Group::Memory, Group::Starts, Group::Warm, Group::Kill, Group::Cdp];
+    pub const ALL: &[Group] = &[Group::Memory, Group::Starts, Group::Warm, Group::Kill, Group::Cdp, Group::Live];
 
     /// Its name as an option.
     pub fn name(self) -> &'static str {
@@ -29,6 +31,7 @@ impl Group {
             Group::Warm => "warm",
             Group::Kill => "kill",
             Group::Cdp => "cdp",
+            Group::Live => "live",
         }
     }
 
@@ -40,6 +43,7 @@ impl Group {
             Group::Warm => "Warm executions",
             Group::Kill => "After a kill",
             Group::Cdp => "One CDP command",
+            Group::Live => "Live view",
         }
     }
 
@@ -77,6 +81,13 @@ impl Group {
                 "The same client everywhere; a round sends every row's command once. Two raw browsers of the same flags, one \
                  on a pipe and one on a port of loopback, which is what the broker stands in for."
             }
+            Group::Live => {
+                "A page of 1280x720 that shows something new 60 times a second. A round takes ten screenshots of it with a \
+                 viewer and ten without, in turns, timed in the node kernel; then a viewer counts pictures for two seconds. The viewer \
+                 is the bench, which draws nothing and says at once that it has. For keys it is a real one: another session's \
+                 browser on the same machine has the live view open, and times a key from its event to the pixel on its \
+                 canvas; the page changes its colour with every key."
+            }
         }
     }
 
@@ -84,7 +95,7 @@ impl Group {
     pub fn warm_up_rounds(self) -> usize {
         match self {
             Group::Memory | Group::Kill => 0,
-            Group::Starts => 1,
+            Group::Starts | Group::Live => 1,
             Group::Warm => 20,
             Group::Cdp => 50,
         }
@@ -93,7 +104,7 @@ impl Group {
     /// Rounds that are counted, for each round that was asked for.
     pub fn rounds_each(self) -> usize {
         match self {
-            Group::Memory | Group::Starts | Group::Kill => 1,
+            Group::Memory | Group::Starts | Group::Kill | Group::Live => 1,
             Group::Warm => 15,
             Group::Cdp => 50,
         }
@@ -107,6 +118,8 @@ pub enum Target {
     AtMost(f64),
     /// So much above the median of the row with this key.
     Above(&'static str, f64),
+    /// So many times the median of the row with this key.
+    Times(&'static str, f64),
 }
 
 /// One row.
@@ -141,6 +154,7 @@ const STARTS: Group = Group::Starts;
 const WARM: Group = Group::Warm;
 const KILL: Group = Group::Kill;
 const CDP: Group = Group::Cdp;
+const LIVE: Group = Group::Live;
 
 /// All rows, in the order of the report.
 pub const ROWS: &[Row] = &[
@@ -178,6 +192,20 @@ pub const ROWS: &[Row] = &[
     to_reach(CDP, "version-broker", "`Browser.getVersion`, through `cdpUrl`", Target::Above("version-port", 0.3)),
     beside(CDP, "version-port", "the same, WebSocket to a raw browser's port"),
     beside(CDP, "version-pipe", "the same, on a raw browser's pipe"),
+    to_reach(
+        LIVE,
+        "frame",
+        "from one picture to the next, one viewer (50 are 20 pictures a second)",
+        Target::AtMost(50.0),
+    ),
+    to_reach(
+        LIVE,
+        "screenshot-cast",
+        "Playwright screenshot while the page is watched",
+        Target::Times("screenshot-alone", 1.12),
+    ),
+    beside(LIVE, "screenshot-alone", "the same, while nobody watches"),
+    to_reach(LIVE, "key", "from a viewer's key to the changed pixel", Target::AtMost(120.0)),
     row(MEMORY, "server-none", "server, no session"),
     row(MEMORY, "server-one", "server, 1 session"),
     to_reach(MEMORY, "server-eight", "server, 8 sessions", Target::AtMost(40.0)),
