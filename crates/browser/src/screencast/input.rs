@@ -3,10 +3,11 @@
 
 use chromiumoxide_cdp::cdp::browser_protocol::input::{
     DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams, DispatchMouseEventType,
-    DispatchTouchEventParams, DispatchTouchEventType, ImeSetCompositionParams, InsertTextParams, MouseButton,
-    TouchPoint,
+    DispatchTouchEventParams, DispatchTouchEventReturns, DispatchTouchEventType, ImeSetCompositionParams,
+    InsertTextParams, MouseButton, TouchPoint,
 };
-use serde::Deserialize;
+use chromiumoxide_types::{Command, Method, MethodId};
+use serde::{Deserialize, Serialize};
 
 /// Alt, Ctrl and Meta: with any of them a key is a shortcut and types nothing.
 const SHORTCUT_MODIFIERS: u8 = 1 | 2 | 4;
@@ -188,8 +189,28 @@ struct Finger {
     y: f64,
 }
 
+/// What Chromium is told of fingers. The generated type leaves an empty list out, and without one Chromium refuses the
+/// event that the last finger leaves with.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TouchParams {
+    r#type: DispatchTouchEventType,
+    touch_points: Vec<TouchPoint>,
+    modifiers: u8,
+}
+
+impl Method for TouchParams {
+    fn identifier(&self) -> MethodId {
+        DispatchTouchEventParams::IDENTIFIER.into()
+    }
+}
+
+impl Command for TouchParams {
+    type Response = DispatchTouchEventReturns;
+}
+
 impl Touch {
-    pub(super) fn into_params(self) -> DispatchTouchEventParams {
+    pub(super) fn into_params(self) -> TouchParams {
         let kind = match self.kind {
             TouchKind::Start => DispatchTouchEventType::TouchStart,
             TouchKind::Move => DispatchTouchEventType::TouchMove,
@@ -197,11 +218,8 @@ impl Touch {
             TouchKind::Cancel => DispatchTouchEventType::TouchCancel,
         };
         let point = |finger: Finger| TouchPoint { id: Some(finger.id.into()), ..TouchPoint::new(finger.x, finger.y) };
-        let points = self.points.into_iter().map(point).collect();
-        DispatchTouchEventParams {
-            modifiers: Some(self.modifiers.into()),
-            ..DispatchTouchEventParams::new(kind, points)
-        }
+        let touch_points = self.points.into_iter().map(point).collect();
+        TouchParams { r#type: kind, touch_points, modifiers: self.modifiers }
     }
 }
 
@@ -251,6 +269,14 @@ mod tests {
     fn a_key_of_the_keypad_is_marked_as_one() {
         let params = key(&json!({"key": "1", "code": "Numpad1", "location": 3}));
         assert_eq!((&params["isKeypad"], &params["location"]), (&json!(true), &json!(0)));
+    }
+
+    #[test]
+    fn the_last_finger_leaves_with_an_empty_list() {
+        let touch = json!({"kind": "end", "points": [], "modifiers": 0});
+        let touch: Touch = serde_json::from_value(touch).expect("a touch");
+        let params = serde_json::to_value(touch.into_params()).expect("params");
+        assert_eq!(params, json!({"type": "touchEnd", "touchPoints": [], "modifiers": 0}));
     }
 
     #[test]
