@@ -89,7 +89,7 @@ impl Scene {
 
     /// What the page that is looked at says to an expression.
     pub async fn page(&self, expression: &str) -> Value {
-        let code = format!("JSON.stringify(await page.evaluate({}))", json!(expression));
+        let code = format!("JSON.stringify(await page.evaluate({}) ?? null)", json!(expression));
         self.session.node(&code).await.ok().json()
     }
 

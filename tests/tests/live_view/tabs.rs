@@ -139,6 +139,8 @@ async fn what_a_page_asks_is_answered_by_the_viewer() {
     let scene = Scene::steered().await;
     // Otherwise Playwright answers by itself.
     scene.code("page.on('dialog', () => {})").await;
+    // Whoever has not lifted a finger is not asked.
+    scene.act("await viewer.click(1000, 600)").await;
     let ask = async |question: &str| scene.page(&format!("void setTimeout(() => seen.push({question}))")).await;
     ask("prompt('Name?', 'Ada')").await;
     scene.act("await viewer.says('message', 'Name?'); await page.locator('#answer').fill('Bob')").await;
@@ -158,12 +160,14 @@ async fn what_a_page_asks_is_answered_by_the_viewer() {
 
 #[tokio::test]
 async fn who_only_watches_sees_the_question_and_cannot_answer() {
-    let scene = Scene::watched().await;
-    scene.code("globalThis.asked = new Promise((resolve) => page.on('dialog', resolve))").await;
+    let scene = Scene::steered().await;
+    scene.code("page.on('dialog', () => {})").await;
+    scene.act("await viewer.click(1000, 600); globalThis.steering = page").await;
+    scene.open_as(&scene.link(), "{ viewport: { width: 600, height: 400 } }").await;
     scene.page("void setTimeout(() => seen.push(confirm('Shall we?')))").await;
     scene.act("await viewer.says('message', 'Shall we?'); await viewer.says('dialog', 'waits for an answer')").await;
     assert_eq!(scene.see("await page.locator('button:visible').count()").await, 0);
-    scene.code("await (await asked).accept()").await;
+    scene.act("await steering.getByRole('button', { name: 'OK' }).click()").await;
     scene.act("await page.locator('#dialog').waitFor({ state: 'hidden' })").await;
     scene.page_until("seen.includes(true)").await;
     scene.strike().await;
