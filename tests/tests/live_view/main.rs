@@ -7,6 +7,7 @@ mod ending;
 mod hands;
 mod keys;
 mod places;
+mod portrait;
 mod scene;
 mod tabs;
 mod watching;

@@ -1,5 +1,7 @@
 //! A session with a page, and somebody in front of another browser who looks at it.
 
+use std::path::PathBuf;
+
 use hearth_tests::{Execution, Session, Site, TestServer};
 use serde_json::{Value, json};
 
@@ -75,6 +77,11 @@ impl Scene {
     /// The same, whatever comes of it.
     pub async fn try_act(&self, code: &str) -> Execution {
         self.viewer.node(code).await
+    }
+
+    /// Where a file lies that the viewer's code has written.
+    pub async fn viewers_file(&self, name: &str) -> PathBuf {
+        PathBuf::from(self.viewer.bash("pwd").await.ok().result).join(name)
     }
 
     /// What the viewer's window says to an expression.

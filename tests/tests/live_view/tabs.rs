@@ -137,11 +137,11 @@ async fn an_address_that_cannot_be_opened_is_a_passing_notice() {
 #[tokio::test]
 async fn what_a_page_asks_is_answered_by_the_viewer() {
     let scene = Scene::steered().await;
-    // Otherwise Playwright answers by itself.
-    scene.code("page.on('dialog', () => {})").await;
-    // Whoever has not lifted a finger is not asked.
-    scene.act("await viewer.click(1000, 600)").await;
-    let ask = async |question: &str| scene.page(&format!("void setTimeout(() => seen.push({question}))")).await;
+    // Whoever pressed the button is asked.
+    let ask = async |question: &str| {
+        scene.page(&format!("void (button.onclick = () => seen.push({question}))")).await;
+        scene.act("await viewer.click(120, 70)").await;
+    };
     ask("prompt('Name?', 'Ada')").await;
     scene.act("await viewer.says('message', 'Name?'); await page.locator('#answer').fill('Bob')").await;
     scene.act("await page.getByRole('button', { name: 'OK' }).click()").await;
@@ -161,10 +161,9 @@ async fn what_a_page_asks_is_answered_by_the_viewer() {
 #[tokio::test]
 async fn who_only_watches_sees_the_question_and_cannot_answer() {
     let scene = Scene::steered().await;
-    scene.code("page.on('dialog', () => {})").await;
-    scene.act("await viewer.click(1000, 600); globalThis.steering = page").await;
+    scene.page("void (button.onclick = () => seen.push(confirm('Shall we?')))").await;
+    scene.act("await viewer.click(120, 70); globalThis.steering = page").await;
     scene.open_as(&scene.link(), "{ viewport: { width: 600, height: 400 } }").await;
-    scene.page("void setTimeout(() => seen.push(confirm('Shall we?')))").await;
     scene.act("await viewer.says('message', 'Shall we?'); await viewer.says('dialog', 'waits for an answer')").await;
     assert_eq!(scene.see("await page.locator('button:visible').count()").await, 0);
     scene.act("await steering.getByRole('button', { name: 'OK' }).click()").await;

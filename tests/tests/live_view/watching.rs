@@ -62,10 +62,10 @@ async fn a_title_that_is_markup_is_shown_as_text() {
         scene.code("await other.bringToFront()").await;
     }
     // So is what a page asks.
-    scene.code("page.on('dialog', () => {}); await page.bringToFront()").await;
+    scene.code("await page.bringToFront()").await;
     scene.act(&format!("await viewer.says('title', {})", json!(title))).await;
-    scene.act("await viewer.click(1000, 600)").await;
-    scene.page("void setTimeout(() => alert('<b>bold</b>'))").await;
+    scene.page("void (button.onclick = () => alert('<b>bold</b>'))").await;
+    scene.act("await viewer.click(120, 70)").await;
     scene.act("await viewer.says('message', '<b>bold</b>')").await;
     scene.strike().await;
 }
