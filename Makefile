@@ -32,7 +32,7 @@ check: ## formatting and lints, warnings denied
 setup: ## install what user code runs on: Chromium, the playwright wheel, agent-browser
 	@scripts/setup
 
-setup-tests: setup ## install what the tests alone need: CDP clients from npm
+setup-tests: setup ## install what the tests alone need: other people's clients from npm and PyPI
 	@scripts/setup-tests
 
 build: setup
