@@ -13,7 +13,9 @@ use tower_http::trace::TraceLayer;
 
 use crate::auth::is_loopback_host;
 use crate::error::ApiError;
-use crate::handlers::{cdp, create_session, delete_session, execute, health, list_sessions, live, show_session};
+use crate::handlers::{
+    cdp, create_session, delete_session, execute, health, list_sessions, live, openapi, show_session,
+};
 use crate::state::AppState;
 
 /// Two names for one thing: SDKs and the CLI call `browser`, the API reference says `interact`.
@@ -23,6 +25,7 @@ const PREFIXES: [&str; 2] = ["/v2/browser", "/v2/interact"];
 pub(crate) fn public(state: AppState) -> Router {
     let mut router = Router::new()
         .route("/health", get(health::health))
+        .route("/openapi.json", get(openapi::openapi))
         .route("/cdp/{id}", get(cdp::open::browser))
         .route("/cdp/{id}/", get(cdp::open::browser))
         .route("/cdp/{id}/devtools/page/{target}", get(cdp::open::target))

@@ -7,4 +7,5 @@ pub(crate) mod execute;
 pub(crate) mod health;
 pub(crate) mod list_sessions;
 pub(crate) mod live;
+pub(crate) mod openapi;
 pub(crate) mod show_session;
