@@ -186,7 +186,7 @@ async fn unknown_sessions_are_not_found_whatever_their_id_looks_like() {
     let server = TestServer::start().await;
     for prefix in PREFIXES {
         let api = server.under(prefix);
-        for id in [UNKNOWN_ID, "not-a-uuid", "1", "%20", "%00", "%2f", "prompt;drop", &"a".repeat(2000)] {
+        for id in [UNKNOWN_ID, "not-a-uuid", "1", "%20", "%00", "%2f", "%ff", "prompt;drop", &"a".repeat(2000)] {
             api.status(id).await.assert_error(404, NOT_FOUND);
             api.delete(id).await.assert_error(404, NOT_FOUND);
             api.execute(id, &json!({"code": "1"})).await.assert_error(404, NOT_FOUND);

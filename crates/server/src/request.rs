@@ -1,7 +1,10 @@
 //! Reading requests in the order that clients expect: the body first, then the key.
 
+use std::collections::HashMap;
+use std::convert::Infallible;
+
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
@@ -21,6 +24,19 @@ const MAX_DISCARDED_BYTES: usize = 64_000_000;
 
 /// How long a body may take.
 const BODY_BOUND: Duration = Duration::from_secs(30);
+
+/// The id of a session as a path names it, whatever that is. One that is no text is as unknown as one that is no UUID.
+pub(crate) struct SessionId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<SessionId, Infallible> {
+        let names = Path::<HashMap<String, String>>::from_request_parts(parts, state).await;
+        let id = names.ok().and_then(|Path(mut names)| names.remove("id"));
+        Ok(SessionId(id.unwrap_or_default()))
+    }
+}
 
 /// An authenticated caller.
 pub(crate) struct Caller {

@@ -1,16 +1,16 @@
 //! `POST /v2/browser/{id}/execute`: runs code next to the session's browser.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use hearth_contract::{ExecuteRequest, ExecuteResponse};
 
 use crate::error::ApiError;
-use crate::request::ApiRequest;
+use crate::request::{ApiRequest, SessionId};
 use crate::state::AppState;
 
 pub(crate) async fn execute(
     State(state): State<AppState>,
-    Path(id): Path<String>,
+    SessionId(id): SessionId,
     request: ApiRequest,
 ) -> Result<Json<ExecuteResponse>, ApiError> {
     let execute = ExecuteRequest::parse(&request.body).map_err(ApiError::Validation)?;

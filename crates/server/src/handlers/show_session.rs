@@ -1,19 +1,19 @@
 //! `GET /v2/browser/{id}`: one session, active or ended.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use hearth_contract::{SessionStatus, StatusResponse, True};
 
 use crate::clock;
 use crate::error::ApiError;
-use crate::request::Caller;
+use crate::request::{Caller, SessionId};
 use crate::state::AppState;
 
 pub(crate) async fn show_session(
     State(state): State<AppState>,
     caller: Caller,
-    Path(id): Path<String>,
+    SessionId(id): SessionId,
     headers: HeaderMap,
 ) -> Result<Json<StatusResponse>, ApiError> {
     let session = state.find(&id, &caller.team)?;

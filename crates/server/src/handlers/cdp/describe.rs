@@ -2,19 +2,20 @@
 //! that are given an `http` address. Field names are Chromium's.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::Address;
 use crate::error::ApiError;
+use crate::request::SessionId;
 use crate::sessions::Session;
 use crate::state::AppState;
 
 /// What the browser is, and where its WebSocket is.
 pub(crate) async fn version(
     State(state): State<AppState>,
-    Path(id): Path<String>,
+    SessionId(id): SessionId,
     address: Address,
 ) -> Result<Response, ApiError> {
     describe(&state, &*address.admit(&state, &id, Session::token)?, &address).await
@@ -37,7 +38,7 @@ pub(super) async fn describe(state: &AppState, session: &Session, address: &Addr
 /// What a client may attach to, each with a WebSocket of its own.
 pub(crate) async fn list(
     State(state): State<AppState>,
-    Path(id): Path<String>,
+    SessionId(id): SessionId,
     address: Address,
 ) -> Result<Response, ApiError> {
     let session = address.admit(&state, &id, Session::token)?;

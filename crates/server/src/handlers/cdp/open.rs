@@ -1,5 +1,6 @@
 //! `GET /cdp/{id}`: the WebSocket to a session's browser, and `/devtools/page/{target}` below it: to one target.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, State};
@@ -9,6 +10,7 @@ use hearth_browser::Side;
 use super::{Address, describe};
 use crate::cdp_socket;
 use crate::error::ApiError;
+use crate::request::SessionId;
 use crate::sessions::Session;
 use crate::state::AppState;
 
@@ -17,7 +19,7 @@ type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 /// The browser, from outside, with the token of `cdpUrl`.
 pub(crate) async fn browser(
     State(state): State<AppState>,
-    Path(id): Path<String>,
+    SessionId(id): SessionId,
     address: Address,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
@@ -31,10 +33,12 @@ pub(crate) async fn browser(
 /// One target of it, as `/json/list` names it.
 pub(crate) async fn target(
     State(state): State<AppState>,
-    Path((id, target)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     address: Address,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
+    // A path that is no text leads to no session.
+    let (id, target) = path.map(|Path(names)| names).unwrap_or_default();
     let session = address.admit(&state, &id, Session::token)?;
     open(&state, &session, Some(&target), Side::Outside, upgrade).await
 }
@@ -42,7 +46,7 @@ pub(crate) async fn target(
 /// The browser, from the session's own kernels and daemon, with the token that only they get.
 pub(crate) async fn internal(
     State(state): State<AppState>,
-    Path(id): Path<String>,
+    SessionId(id): SessionId,
     address: Address,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
