@@ -69,7 +69,7 @@ impl Api {
 
     /// Sends a request and reads the answer.
     pub async fn send(&self, request: RequestBuilder) -> Reply {
-        Reply::read(request.send().await.expect("the server answers")).await
+        Reply::to(request).await
     }
 
     /// Sends a POST with this text as its JSON body, whatever it is.

@@ -3,12 +3,24 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::http::Response;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::description::Answer;
+
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Asserts that the OpenAPI file describes how an upgrade was answered.
+fn assert_described(url: &str, answer: &Response<Option<Vec<u8>>>) {
+    let url: reqwest::Url = url.parse().expect("tests connect to good addresses");
+    let body = answer.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    let (status, headers) = (answer.status().as_u16(), answer.headers());
+    Answer { method: &Method::GET, path: url.path(), status, headers, body: &body }.assert_described();
+}
 
 /// A connection to a session's browser.
 #[derive(Debug)]
@@ -21,7 +33,8 @@ impl CdpClient {
     /// Connects; panics unless the upgrade is accepted.
     pub async fn connect(url: &str) -> Self {
         let connecting = tokio::time::timeout(DEADLINE, connect_async(url));
-        let (socket, _) = connecting.await.expect("the upgrade is answered").expect("the upgrade is accepted");
+        let (socket, answer) = connecting.await.expect("the upgrade is answered").expect("the upgrade is accepted");
+        assert_described(url, &answer);
         Self { socket, last_id: 0 }
     }
 
@@ -30,6 +43,7 @@ impl CdpClient {
         let connecting = tokio::time::timeout(DEADLINE, connect_async(url));
         match connecting.await.expect("the upgrade is answered") {
             Err(Error::Http(response)) => {
+                assert_described(url, &response);
                 let body = response.body().clone().unwrap_or_default();
                 let body = serde_json::from_slice(&body);
                 (response.status().as_u16(), body.expect("a refusal has a JSON body"))

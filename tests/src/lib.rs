@@ -3,6 +3,7 @@
 //! - [`TestServer`] runs the built `hearth` on a free port and a data folder of its own, stops it, and asserts that
 //!   nothing of it is left;
 //! - [`Api`] and [`Session`] speak HTTP to it, [`Reply`] and [`Execution`] are what comes back;
+//! - [`description`] is the OpenAPI file, and [`Exchange`] holds every answer against it;
 //! - [`Doctor`] runs `hearth doctor` and reads its report;
 //! - [`Site`] is a small web site on loopback for pages to open and for running code to send word to a test;
 //! - [`process`] reads `/proc`, [`cdp`] is a raw WebSocket client of a session's `cdpUrl`;
@@ -15,9 +16,11 @@
 
 mod api;
 pub mod cdp;
+pub mod description;
 mod doctor;
 pub mod document;
 mod eventually;
+mod exchange;
 mod execution;
 mod output;
 pub mod process;
@@ -30,6 +33,7 @@ mod workshop;
 pub use api::Api;
 pub use doctor::{Diagnosis, Doctor, Finding};
 pub use eventually::eventually;
+pub use exchange::Exchange;
 pub use execution::Execution;
 pub use reply::Reply;
 pub use server::{Refusal, ServerBuilder, TestServer, new_data_dir};

@@ -1,7 +1,10 @@
 //! One answer of the server, checked for what every answer must be.
 
+use reqwest::RequestBuilder;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+
+use crate::exchange::Exchange;
 
 /// An answer with a JSON body that says whether it is a success.
 #[derive(Debug, Clone)]
@@ -17,19 +20,12 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Reads an answer to its end, and asserts the rule for all of them: the body is JSON with a boolean `success`,
-    /// which is true exactly when the status is 200.
-    pub(crate) async fn read(response: reqwest::Response) -> Self {
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let text = response.text().await.expect("the body of an answer arrives");
-        Self::checked(status, headers, text)
-    }
-
-    fn checked(status: u16, headers: HeaderMap, text: String) -> Self {
-        let kind = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        assert!(kind.starts_with("application/json"), "status {status}, content type {kind:?}, body {text:?}");
-        let body: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {status} {text:?}"));
+    /// Sends a request, and asserts the rules for all answers of the API: the OpenAPI file describes it, and the body is
+    /// JSON with a boolean `success`, which is true exactly when the status is 200.
+    pub(crate) async fn to(request: RequestBuilder) -> Self {
+        let exchange = Exchange::of(request).await;
+        let body = exchange.json();
+        let Exchange { status, headers, text } = exchange;
         assert_eq!(body["success"], Value::Bool(status == 200), "status {status}, body {text}");
         Self { status, headers, text, body }
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
+use hearth_tests::description::assert_raw_answer_is_described;
 use hearth_tests::{PREFIXES, TestServer};
 use jiff::Timestamp;
 use reqwest::Method;
@@ -303,7 +304,9 @@ async fn send_blindly(address: &str, head: &str, chunk: &[u8], chunks: usize, en
             String::from_utf8_lossy(&answer)
         );
     }
-    String::from_utf8(answer).unwrap()
+    let answer = String::from_utf8(answer).unwrap();
+    assert_raw_answer_is_described(&Method::POST, "/v2/interact", &answer);
+    answer
 }
 
 #[tokio::test]

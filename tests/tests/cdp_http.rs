@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use hearth_tests::cdp::CdpClient;
-use hearth_tests::{Session, Site, TestServer};
+use hearth_tests::{Exchange, Session, Site, TestServer};
 use nix::sys::signal::Signal;
-use reqwest::{Client, StatusCode};
+use reqwest::Client;
 use serde_json::{Value, json};
 
 /// `cdpUrl` with `path` put before its query.
@@ -18,15 +18,14 @@ fn client() -> Client {
     Client::builder().no_proxy().build().expect("a client without TLS needs nothing")
 }
 
-async fn get(url: &str) -> (StatusCode, Value) {
-    let answer = client().get(url).send().await.expect("an answer");
-    let status = answer.status();
-    (status, answer.json().await.expect("JSON"))
+async fn get(url: &str) -> (u16, Value) {
+    let answer = Exchange::of(client().get(url)).await;
+    (answer.status, answer.json())
 }
 
 async fn good(url: &str) -> Value {
     let (status, body) = get(url).await;
-    assert_eq!(status, StatusCode::OK, "{url}: {body}");
+    assert_eq!(status, 200, "{url}: {body}");
     body
 }
 
@@ -71,7 +70,7 @@ async fn addresses_follow_the_requests_host_and_its_proxys_scheme() {
     let session = server.session().await;
     let request = client().get(below(&session, "/json/version"));
     let request = request.header("host", "localhost:8443").header("x-forwarded-proto", "https");
-    let version: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+    let version = Exchange::of(request).await.json();
     let socket = version["webSocketDebuggerUrl"].as_str().expect("an address");
     assert!(socket.starts_with(&format!("wss://localhost:8443/cdp/{}?token=", session.id())), "{socket}");
     server.stop().await;
@@ -145,18 +144,17 @@ async fn nothing_is_told_without_the_token() {
     let server = TestServer::start().await;
     let (session, other) = (server.session().await, server.session().await);
     let token = session.cdp_url().split_once("token=").expect("a token").1;
-    for path in ["/json/version", "/json/list", "/json", "/devtools/page/x"] {
+    for path in ["/json/version", "/json/list", "/json", "/devtools/page/x", "/devtools/page/%ff"] {
         let bare = below(&session, path).split_once('?').expect("a query").0.to_owned();
         for url in
             [bare.clone(), format!("{bare}?token={token}x"), below(&other, path).replace(other.id(), session.id())]
         {
             let (status, body) = get(&url).await;
-            assert_eq!((status, &body["success"]), (StatusCode::UNAUTHORIZED, &json!(false)), "{url}: {body}");
+            assert_eq!((status, &body["success"]), (401, &json!(false)), "{url}: {body}");
         }
     }
     let request = client().get(below(&session, "/json/version").split_once('?').expect("a query").0);
-    let version = request.bearer_auth(token).send().await.expect("an answer");
-    assert_eq!(version.status(), StatusCode::OK);
+    assert_eq!(Exchange::of(request.bearer_auth(token)).await.status, 200);
     server.stop().await;
 }
 
