@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test bench docs check setup setup-tests build
+.PHONY: help run test fuzz bench docs check setup setup-tests build
 
 # The whole workspace is selected and one binary built: so `run` and `test` agree on the features of
 # every dependency and share one compilation. `-p hearth-server` would compile most of them a second time.
@@ -17,6 +17,9 @@ run: build ## set up, build and serve on 127.0.0.1:3010 (options: make run ARGS=
 
 test: build setup-tests ## set up, build and run all tests
 	@scripts/test
+
+fuzz: build setup-tests ## let schemathesis loose on a server for a while (SECONDS=300)
+	@NEXTEST_PROFILE=fuzz FUZZ_SECONDS=$(if $(filter command line,$(origin SECONDS)),$(SECONDS),300) scripts/test schemathesis_finds_nothing
 
 docs: build setup-tests ## have the tests write down what they see, in docs/conformance.md
 	@HEARTH_WRITE_DOCS=1 scripts/test is_documented
