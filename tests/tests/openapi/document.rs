@@ -1,6 +1,6 @@
 //! The file by itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use hearth_tests::description::{self, DOCUMENT, operations, validate};
@@ -152,4 +152,34 @@ fn both_names_are_described_alike() {
 #[test]
 fn the_version_is_the_servers() {
     assert_eq!(DOCUMENT["info"]["version"], json!(env!("CARGO_PKG_VERSION")));
+}
+
+/// The sections of docs/API.md by their headings, such as `GET /health`.
+fn sections() -> BTreeMap<String, String> {
+    let page = std::fs::read_to_string(repository().join("docs/API.md")).expect("docs/API.md is there");
+    let mut sections = BTreeMap::new();
+    for part in page.split("\n### `").skip(1) {
+        let (heading, rest) = part.split_once('`').expect("a heading ends");
+        let text = rest.split("\n## ").next().unwrap_or_default();
+        assert!(sections.insert(heading.to_owned(), text.to_owned()).is_none(), "{heading} is there twice");
+    }
+    sections
+}
+
+#[test]
+fn the_page_for_people_has_every_operation_and_its_statuses_and_no_other() {
+    // These are told once for all.
+    const COMMON: [&str; 4] = ["200", "401", "403", "500"];
+    let mut sections = sections();
+    for (path, operations) in operations().filter(|(path, _)| !path.starts_with("/v2/browser")) {
+        for (method, operation) in operations {
+            let heading = format!("{method} {path}");
+            let text = sections.remove(&heading).unwrap_or_else(|| panic!("docs/API.md has no section {heading}"));
+            for status in operation["responses"].as_object().expect("responses").keys() {
+                let is_told = COMMON.contains(&status.as_str()) || text.contains(status.as_str());
+                assert!(is_told, "docs/API.md: {heading} does not tell of {status}");
+            }
+        }
+    }
+    assert!(sections.is_empty(), "docs/API.md has sections of no operation: {:?}", sections.keys());
 }
