@@ -26,6 +26,8 @@ BROWSER = re.compile(r"^/cdp/\{id\}")
 sessions = os.environ["FUZZ_URL"] + "/v2/interact"
 client = requests.Session()
 client.headers["Authorization"] = "Bearer " + os.environ["FUZZ_KEY"]
+stranger = requests.Session()
+stranger.headers["Authorization"] = "Bearer " + os.environ["FUZZ_OTHER_KEY"]
 
 # The tokens of sessions by their ids, oldest first.
 alive: "OrderedDict[str, str]" = OrderedDict()
@@ -128,3 +130,19 @@ def ended_sessions_stay_ended(ctx, response, case):
         body = response.json()
         assert body["status"] in ("destroyed", "stopped"), f"an ended session is {body['status']}"
         assert body["sessionDurationMs"] == ended[identifier], "the duration of an ended session has changed"
+
+
+@schemathesis.check
+def sessions_belong_to_their_team(ctx, response, case):
+    """Who may not look at a session may not run code in it or end it either. `object_level_authorization` wants to log
+    in as two callers and compares nothing here, where all requests are one caller's."""
+    if case.method.upper() != "GET" or not SESSION.match(case.path) or response.status_code != 200:
+        return
+    session = f"{sessions}/{response.json()['id']}"
+    answers = [
+        stranger.get(session, timeout=15),
+        stranger.post(f"{session}/execute", json={"code": "1"}, timeout=15),
+        stranger.delete(session, timeout=15),
+    ]
+    for answer in answers:
+        assert answer.status_code == 403, f"another team is answered {answer.status_code} to {answer.request.method}"

@@ -13,12 +13,13 @@ use tokio::process::Command;
 use crate::NOT_YET_SERVED;
 
 const KEY: &str = "fuzz-key";
+const OTHER_KEY: &str = "other-key";
 
 /// It takes half a minute on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(150);
 
 async fn server() -> TestServer {
-    let builder = TestServer::builder().setting("HEARTH_API_KEYS", &format!("fuzz:{KEY},other:other-key"));
+    let builder = TestServer::builder().setting("HEARTH_API_KEYS", &format!("fuzz:{KEY},other:{OTHER_KEY}"));
     // The hooks keep fewer alive. It is the shrinking of a finding that may come near.
     builder.setting("HEARTH_MAX_SESSIONS", "6").start().await
 }
@@ -42,7 +43,7 @@ async fn examine(server: &TestServer, file: &str, seconds: Option<u64>, argument
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("COLUMNS", "120")
         .env("FUZZ_HOOKS", tests.join("schemathesis/hooks.py"))
-        .envs([("FUZZ_KEY", KEY), ("FUZZ_URL", server.origin())])
+        .envs([("FUZZ_URL", server.origin()), ("FUZZ_KEY", KEY), ("FUZZ_OTHER_KEY", OTHER_KEY)])
         .stdin(Stdio::null())
         .kill_on_drop(true);
     match seconds {
