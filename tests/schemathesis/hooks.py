@@ -22,6 +22,7 @@ CREATE = re.compile(r"^/v2/(interact|browser)$")
 EXECUTE = re.compile(r"^/v2/(interact|browser)/\{id\}/execute$")
 SESSION = re.compile(r"^/v2/(interact|browser)/\{id\}")
 BROWSER = re.compile(r"^/cdp/\{id\}")
+LIVE_VIEW = re.compile(r"^/live/\{id\}")
 
 sessions = os.environ["FUZZ_URL"] + "/v2/interact"
 client = requests.Session()
@@ -29,9 +30,9 @@ client.headers["Authorization"] = "Bearer " + os.environ["FUZZ_KEY"]
 stranger = requests.Session()
 stranger.headers["Authorization"] = "Bearer " + os.environ["FUZZ_OTHER_KEY"]
 
-# The tokens of sessions by their ids, oldest first.
-alive: "OrderedDict[str, str]" = OrderedDict()
-# What schemathesis.toml gives for the token of a browser, and every token that took its place.
+# New sessions as they were answered, by their ids, oldest first.
+alive: "OrderedDict[str, dict]" = OrderedDict()
+# What schemathesis.toml gives for a token, and every token that took its place.
 issued = {"the-session's-own"}
 # The ids of those that were deleted, and how long they lived.
 ended: "dict[str, int]" = {}
@@ -40,15 +41,21 @@ turns = itertools.count()
 
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
-    """Lets a new session's browser be asked for, too: OpenAPI has no words for a token within an address."""
+    """Lets a new session's browser and live view be asked for, too: OpenAPI has no words for a token within an address."""
     links = raw_schema["components"]["responses"]["Created"]["links"]
-    for operation in ("connectToBrowser", "showBrowserVersion", "listTargets", "listTargetsShort"):
+    browser = ("connectToBrowser", "showBrowserVersion", "listTargets", "listTargetsShort")
+    for operation in (*browser, "openLiveView", "connectToLiveView"):
         links[operation] = {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
 
 
+def token_of(session, link):
+    """Nothing for a session that has no such link."""
+    return session[link].partition("token=")[2]
+
+
 def note_created(body):
-    alive[body["id"]] = body["cdpUrl"].split("token=")[1]
-    issued.add(alive[body["id"]])
+    alive[body["id"]] = body
+    issued.update(filter(None, (token_of(body, "cdpUrl"), token_of(body, "liveViewUrl"))))
     while len(alive) > KEPT_SESSIONS:
         oldest, _ = alive.popitem(last=False)
         answer = client.delete(f"{sessions}/{oldest}", timeout=15)
@@ -74,16 +81,17 @@ def is_uuid(text):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Outside of the stateful phase, which brings its own, most ids become one of a session that is alive. The token of
-    a browser becomes that of its session."""
+    """Outside of the stateful phase, which brings its own, most ids become one of a session that is alive. Tokens become
+    those of the session."""
     identifier = (case.path_parameters or {}).get("id")
     is_stateful = case.meta is not None and case.meta.phase.name.value == "stateful"
     if is_uuid(identifier) and identifier not in alive and not is_stateful and next(turns) % 4:
         identifier = newest()
         case.path_parameters = {**case.path_parameters, "id": identifier}
     query = case.query or {}
-    if BROWSER.match(case.path) and query.get("token") in issued and identifier in alive:
-        case.query = {**query, "token": alive[identifier]}
+    link = "cdpUrl" if BROWSER.match(case.path) else "liveViewUrl" if LIVE_VIEW.match(case.path) else None
+    if link and query.get("token") in issued and identifier in alive:
+        case.query = {**query, "token": token_of(alive[identifier], link) or query["token"]}
 
 
 def is_number(value):
