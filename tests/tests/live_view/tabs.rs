@@ -18,9 +18,7 @@ impl Scene {
                     (tab) => tab.textContent + (tab.ariaSelected === 'true' ? '*' : ''))) === expected, {expected}); 0"
         );
         let execution = self.try_act(&code).await;
-        if execution.exit_code != 0 {
-            panic!("the strip has {} and not {tabs:?}", self.see(STRIP).await);
-        }
+        assert!(execution.exit_code == 0, "the strip has {} and not {tabs:?}", self.see(STRIP).await);
     }
 }
 

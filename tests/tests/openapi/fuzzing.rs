@@ -10,8 +10,6 @@ use hearth_tests::description::TEXT;
 use hearth_tests::{TestServer, repository};
 use tokio::process::Command;
 
-use crate::NOT_YET_SERVED;
-
 const KEY: &str = "fuzz-key";
 const OTHER_KEY: &str = "other-key";
 
@@ -50,9 +48,6 @@ async fn examine(server: &TestServer, file: &str, seconds: Option<u64>, argument
         Some(seconds) => command.args(["--max-time", &seconds.to_string()]),
         None => command.arg("--generation-deterministic"),
     };
-    if !NOT_YET_SERVED.is_empty() {
-        command.args(["--exclude-path-regex", "^/live/"]);
-    }
     let deadline = DEADLINE + Duration::from_secs(seconds.unwrap_or(0));
     let ended = tokio::time::timeout(deadline, command.output()).await;
     ended.expect("schemathesis ends").expect("`make setup-tests` makes the venv")

@@ -4,6 +4,3 @@
 mod document;
 mod fuzzing;
 mod routes;
-
-/// Routes that are described and not served yet. What is here and is served fails a test.
-pub const NOT_YET_SERVED: &[&str] = &["/live/{id}", "/live/view.js", "/live/view.css", "/live/{id}/socket"];

@@ -115,7 +115,9 @@ impl Broker {
                     state.downloads.refused(call.client);
                 }
             }
-            Watch::Screenshot => drop(self.screenshots.send_replace(())),
+            Watch::Screenshot => {
+                self.screenshots.send_replace(());
+            }
             Watch::Nothing | Watch::ActivateTarget | Watch::BringToFront | Watch::EndSession | Watch::HearPage(_) => {}
         }
         Vec::new()
