@@ -7,6 +7,7 @@
 //! - [`Doctor`] runs `hearth doctor` and reads its report;
 //! - [`Site`] is a small web site on loopback for pages to open and for running code to send word to a test;
 //! - [`process`] reads `/proc`, [`cdp`] is a raw WebSocket client of a session's `cdpUrl`;
+//! - [`Place`] is where a client of other people is at home, and [`walk`] what it did there;
 //! - [`document`] has tests write what documents say of them;
 //! - [`eventually`] is the one place that polls.
 //!
@@ -23,11 +24,13 @@ mod eventually;
 mod exchange;
 mod execution;
 mod output;
+mod place;
 pub mod process;
 mod reply;
 mod server;
 mod session;
 mod site;
+pub mod walk;
 mod workshop;
 
 pub use api::Api;
@@ -35,6 +38,7 @@ pub use doctor::{Diagnosis, Doctor, Finding};
 pub use eventually::eventually;
 pub use exchange::Exchange;
 pub use execution::Execution;
+pub use place::Place;
 pub use reply::Reply;
 pub use server::{Refusal, ServerBuilder, TestServer, new_data_dir};
 pub use session::Session;

@@ -1,7 +1,6 @@
 //! chromiumoxide, whole, as a foreign client of a session. It is a library: its steps are taken in this process.
 
 use std::error::Error;
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use chromiumoxide::cdp::browser_protocol::browser::{
@@ -23,13 +22,15 @@ use chromiumoxide::cdp::browser_protocol::target::{
 use chromiumoxide::cdp::browser_protocol::tracing::{EndParams, EventTracingComplete, StartParams, StartTransferMode};
 use chromiumoxide::page::ScreenshotParams;
 use chromiumoxide::{Browser, Page};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use hearth_tests::eventually;
+use hearth_tests::walk::{Outcome, Walk};
 use tokio::task::JoinSet;
 
-use super::walk::{Client, Outcome, STEPS, Walk};
+use super::walk::{Client, STEPS};
 
-const STEP_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long the client gets to see a page.
+const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
 const NAME: &str = "chromiumoxide";
 
 type Step = Result<(), Box<dyn Error>>;
@@ -54,21 +55,11 @@ pub async fn walk([cdp_url, site, folder]: [&str; 3]) -> Walk {
     for step in STEPS {
         let outcome = match why_not(step) {
             Some(why) => Outcome::NotOffered(why.to_owned()),
-            None => outcome(visit.take(step)).await,
+            None => Outcome::of(visit.outcome(step)).await,
         };
         steps.push((step.to_owned(), outcome));
     }
-    Walk { client: Client::Chromiumoxide, version: version(), steps }
-}
-
-async fn outcome(taking: impl Future<Output = Step>) -> Outcome {
-    let taking = tokio::time::timeout(STEP_TIMEOUT, taking);
-    match AssertUnwindSafe(taking).catch_unwind().await {
-        Ok(Ok(Ok(()))) => Outcome::Good(String::new()),
-        Ok(Ok(Err(error))) => Outcome::Failed(error.to_string()),
-        Ok(Err(_)) => Outcome::Failed(format!("not done within {STEP_TIMEOUT:?}")),
-        Err(_) => Outcome::Failed("it saw something else: the panic is further up in the output".to_owned()),
-    }
+    Walk { title: Client::Chromiumoxide.title().to_owned(), version: version(), steps }
 }
 
 /// As the lock file has it.
@@ -91,6 +82,13 @@ async fn open(cdp_url: &str) -> (Browser, JoinSet<()>) {
 }
 
 impl Visit<'_> {
+    async fn outcome(&mut self, step: &str) -> Outcome {
+        match self.take(step).await {
+            Ok(()) => Outcome::Good(String::new()),
+            Err(error) => Outcome::Failed(error.to_string()),
+        }
+    }
+
     async fn take(&mut self, step: &str) -> Step {
         match step {
             "connect" => self.connect().await,
@@ -207,7 +205,7 @@ impl Visit<'_> {
             let title = popup.get_title().await.map_err(|error| error.to_string())?;
             if title.as_deref() == Some("popped") { Ok(()) } else { Err(format!("its title is {title:?}")) }
         };
-        eventually(STEP_TIMEOUT, "the popup is a page", is_titled).await;
+        eventually(PAGE_TIMEOUT, "the popup is a page", is_titled).await;
         let popup = self.browser.get_page(popup.clone()).await?;
         popup.close().await?;
         Ok(())

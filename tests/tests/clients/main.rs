@@ -7,21 +7,21 @@ mod chromiumoxide_client;
 mod churn;
 mod program;
 mod stage;
-mod table;
 mod walk;
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use hearth_tests::document::assert_section;
+use hearth_tests::walk::{assert_all_good, table};
 use hearth_tests::{eventually, process};
 use stage::Stage;
-use walk::Client;
+use walk::{Client, STEPS};
 
 /// One client on a session of its own.
 async fn alone(client: Client) {
     let stage = Stage::set().await;
-    stage.walk(client).await.assert_good();
+    assert_all_good(&[stage.walk(client).await], &STEPS);
     stage.assert_saved(client);
     stage.assert_left_as_it_was().await;
     stage.strike().await;
@@ -71,7 +71,7 @@ async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
         if daemons().is_empty() { Err("none yet".to_owned()) } else { Ok(()) }
     });
     tokio::select! {
-        walk = stage.walk(Client::AgentBrowser) => walk.assert_good(),
+        walk = stage.walk(Client::AgentBrowser) => assert_all_good(&[walk], &STEPS),
         () = started => {}
     }
     eventually(Duration::from_secs(5), "the daemon is gone", || async {
@@ -85,11 +85,11 @@ async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
 async fn six_clients_at_once_do_all_they_do_alone_and_it_is_documented() {
     let stage = Stage::set().await;
     let walks = join_all(Client::ALL.map(|client| stage.walk(client))).await;
-    walk::assert_all_good(&walks);
+    assert_all_good(&walks, &STEPS);
     for client in Client::ALL {
         stage.assert_saved(client);
     }
     stage.assert_left_as_it_was().await;
     stage.strike().await;
-    assert_section("docs/conformance.md", "clients", &table::render(&walks));
+    assert_section("docs/conformance.md", "clients", &table(&walks));
 }

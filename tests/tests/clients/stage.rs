@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hearth_tests::cdp::CdpClient;
+use hearth_tests::walk::Walk;
 use hearth_tests::{Session, Site, TestServer, attachment, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::walk::{Client, Walk};
+use super::walk::Client;
 use super::{chromiumoxide_client, program};
 
 /// A browser in which a frame of another site is a target of its own, as it is in full Chromium. The shell, left to

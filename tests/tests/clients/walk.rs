@@ -1,5 +1,6 @@
 //! What a client did: its steps, in the order of the table's rows.
 
+use hearth_tests::walk::{Outcome, Walk};
 use serde_json::Value;
 
 /// The rows of the table.
@@ -65,67 +66,22 @@ impl Client {
     }
 }
 
-/// What came of one step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It did what it should. With a remark on how, or an empty one.
-    Good(String),
-    /// The client has no notion of it, and why.
-    NotOffered(String),
-    /// It did not, and what was seen in its place.
-    Failed(String),
-}
-
-/// Everything that one client did.
-#[derive(Debug)]
-pub struct Walk {
-    pub client: Client,
-    pub version: String,
-    pub steps: Vec<(String, Outcome)>,
-}
-
-impl Walk {
-    /// Reads what a program of tests/clients has printed.
-    pub fn read(client: Client, output: &str) -> Self {
-        let mut walk = Self { client, version: String::new(), steps: Vec::new() };
-        for line in output.lines() {
-            let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-            let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
-            if line.get("step").is_none() {
-                walk.version = text("version");
-                continue;
-            }
-            let outcome = match (line["ok"].as_bool(), line["offered"].as_bool()) {
-                (Some(true), None) => Outcome::Good(text("note")),
-                (None, Some(false)) => Outcome::NotOffered(text("note")),
-                _ => Outcome::Failed(text("note")),
-            };
-            walk.steps.push((text("step"), outcome));
+/// Reads what a program of tests/clients has printed.
+pub fn read(client: Client, output: &str) -> Walk {
+    let mut walk = Walk::new(client.title(), "");
+    for line in output.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        if line.get("step").is_none() {
+            walk.version = text("version");
+            continue;
         }
-        walk
+        let outcome = match (line["ok"].as_bool(), line["offered"].as_bool()) {
+            (Some(true), None) => Outcome::Good(text("note")),
+            (None, Some(false)) => Outcome::NotOffered(text("note")),
+            _ => Outcome::Failed(text("note")),
+        };
+        walk.steps.push((text("step"), outcome));
     }
-
-    /// Asserts that every step was taken and none failed.
-    #[track_caller]
-    pub fn assert_good(&self) {
-        assert_all_good(std::slice::from_ref(self));
-    }
-
-    fn failures(&self) -> impl Iterator<Item = String> {
-        self.steps.iter().filter_map(|(step, outcome)| match outcome {
-            Outcome::Failed(note) => Some(format!("--- {}: {step}\n{note}", self.client.title())),
-            _ => None,
-        })
-    }
-}
-
-/// Asserts that every step of every client was taken and none failed; names all that did.
-#[track_caller]
-pub fn assert_all_good(walks: &[Walk]) {
-    let failures: Vec<String> = walks.iter().flat_map(Walk::failures).collect();
-    assert!(failures.is_empty(), "{} steps failed\n{}", failures.len(), failures.join("\n"));
-    for walk in walks {
-        let taken: Vec<&str> = walk.steps.iter().map(|(step, _)| step.as_str()).collect();
-        assert_eq!(taken, STEPS, "{}", walk.client.title());
-    }
+    walk
 }
