@@ -291,13 +291,15 @@ fn the_lock_file_names_no_registry_but_the_default_one() {
 }
 
 #[test]
-fn the_lock_file_of_npm_pins_bytes_and_names_no_registry() {
-    let lock: Value = serde_json::from_str(&read("tests/clients/package-lock.json")).expect("it is JSON");
-    let packages = lock["packages"].as_object().expect("it lists packages");
+fn the_lock_files_of_npm_pin_bytes_and_name_no_registry() {
     let mut found = Vec::new();
-    for (path, package) in packages.iter().filter(|(path, _)| !path.is_empty()) {
-        if package.get("resolved").is_some() || !package["integrity"].is_string() {
-            found.push(path.clone());
+    for folder in ["tests/clients", "tests/official"] {
+        let lock: Value = serde_json::from_str(&read(&format!("{folder}/package-lock.json"))).expect("it is JSON");
+        let packages = lock["packages"].as_object().expect("it lists packages");
+        for (path, package) in packages.iter().filter(|(path, _)| !path.is_empty()) {
+            if package.get("resolved").is_some() || !package["integrity"].is_string() {
+                found.push(format!("{folder}: {path}"));
+            }
         }
     }
     assert_none("a package is pinned by its hash and comes from whatever registry the user has configured", &found);

@@ -1,0 +1,53 @@
+"""Firecrawl's SDK for Python, called as a test says.
+
+Called with the server's origin and `sync` or `async`. Reads and prints the same lines as sdk.mjs.
+"""
+
+import asyncio
+import json
+import sys
+from importlib.metadata import version
+
+from firecrawl import AsyncFirecrawl, Firecrawl
+
+API_URL, STYLE = sys.argv[1:]
+
+
+def browser(client, body, **_):
+    profile = body.get("profile")
+    if profile is not None:
+        profile = {"name": profile["name"], "save_changes": profile.get("saveChanges", True)}
+    return client.browser(
+        ttl=body.get("ttl"),
+        activity_ttl=body.get("activityTtl"),
+        stream_web_view=body.get("streamWebView"),
+        profile=profile,
+    )
+
+
+def execute(client, id, body, **_):
+    return client.browser_execute(id, **body)
+
+
+CALLS = {
+    "create": browser,
+    "execute": execute,
+    "list": lambda client, body, **_: client.list_browsers(**body),
+    "delete": lambda client, id, **_: client.delete_browser(id),
+}
+
+
+async def outcome(call, key=None, **rest):
+    client = (Firecrawl if STYLE == "sync" else AsyncFirecrawl)(api_url=API_URL, api_key=key)
+    try:
+        came = CALLS[call](client, **rest)
+        came = came if STYLE == "sync" else await came
+        return {"returned": came.model_dump(exclude_none=True)}
+    except Exception as error:
+        kind = type(error).__name__
+        return {"raised": {"name": kind, "message": str(error), "status": getattr(error, "status_code", None)}}
+
+
+print(json.dumps({"version": version("firecrawl-py")}), flush=True)
+for line in sys.stdin:
+    print(json.dumps(asyncio.run(outcome(**json.loads(line)))), flush=True)
