@@ -9,6 +9,7 @@ mod cli;
 mod client;
 mod elsewhere;
 mod quickstart;
+mod readme;
 mod refusals;
 mod steps;
 mod visit;
@@ -114,6 +115,14 @@ async fn the_requests_of_the_api_reference_work_and_it_is_documented() {
     assert_all_good(&walks, &quickstart::REQUESTS);
     servers.stop().await;
     assert_section("docs/conformance.md", "official-quickstart", &table(&walks));
+}
+
+#[tokio::test]
+async fn the_snippets_of_the_readme_print_what_it_says_with_a_key_and_without() {
+    let servers = Servers::start().await;
+    readme::run_all(&servers.keyed, Some("javascript-key")).await;
+    readme::run_all(&servers.open, None).await;
+    servers.stop().await;
 }
 
 /// Without this, the silence that the other tests assert would say nothing.
