@@ -1,5 +1,6 @@
 //! `GET /live/{id}`: the page, and what it consists of.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -10,10 +11,11 @@ use axum::response::{IntoResponse, Response};
 use super::admit;
 use crate::error::ApiError;
 use crate::live_view::page;
+use crate::request::SessionId;
 use crate::state::AppState;
 
 /// The same page for everybody. The status is for programs; the page finds out by itself and says it in words.
-pub(crate) async fn show(State(state): State<AppState>, Path(id): Path<String>, uri: Uri) -> Response {
+pub(crate) async fn show(State(state): State<AppState>, SessionId(id): SessionId, uri: Uri) -> Response {
     let status = match admit(&state, &id, &uri) {
         Ok(_) => StatusCode::OK,
         Err(error) => error.status(),
@@ -30,8 +32,8 @@ pub(crate) async fn show(State(state): State<AppState>, Path(id): Path<String>, 
 }
 
 /// `GET /live/page/{part}`: a script of the page, or its style.
-pub(crate) async fn part(Path(name): Path<String>) -> Result<Response, ApiError> {
-    let part = page::part(&name).ok_or(ApiError::UnknownPath)?;
+pub(crate) async fn part(name: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
+    let part = name.ok().and_then(|Path(name)| page::part(&name)).ok_or(ApiError::UnknownPath)?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(part.kind)),
         // A newer server may have another one.

@@ -1,8 +1,8 @@
 //! `GET /live/{id}/socket`: what the page connects to.
 
+use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
@@ -10,11 +10,12 @@ use super::admit;
 use crate::clock;
 use crate::error::ApiError;
 use crate::live_view::{self, Farewell};
+use crate::request::SessionId;
 use crate::state::AppState;
 
 pub(crate) async fn open(
     State(state): State<AppState>,
-    Path(id): Path<String>,
+    SessionId(id): SessionId,
     headers: HeaderMap,
     uri: Uri,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
