@@ -68,7 +68,7 @@ impl Browser {
         self.inner.broker.open_tab().await
     }
 
-    /// The open tabs, in no particular order.
+    /// The open tabs, in the order in which they were opened.
     pub async fn tabs(&self) -> Result<Vec<Tab>, BrowserError> {
         self.inner.broker.tabs().await
     }

@@ -165,7 +165,7 @@ impl Broker {
         self.call(None, CloseTargetParams::new(target.to_owned())).await.map(drop)
     }
 
-    /// The open tabs, in no particular order, with the titles that they have now.
+    /// The open tabs, in the order in which they were opened, with the titles that they have now.
     pub(crate) async fn tabs(&self) -> Result<Vec<Tab>, BrowserError> {
         let pages = self.targets().await?.into_iter().filter(|target| target.kind == "page");
         let current = self.current_tab().borrow().clone();
@@ -176,7 +176,11 @@ impl Broker {
             title: page.title,
             url: page.url,
         };
-        Ok(pages.map(tab).collect())
+        let mut tabs: Vec<Tab> = pages.map(tab).collect();
+        let order = self.tabs_in_order();
+        // Chromium keeps them in none. One of which we are not told yet comes last.
+        tabs.sort_by_key(|tab| order.iter().position(|id| *id == tab.id).unwrap_or(usize::MAX));
+        Ok(tabs)
     }
 
     /// To be told when [`tabs`](Broker::tabs) may say something else.

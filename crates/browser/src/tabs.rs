@@ -8,12 +8,16 @@ pub(crate) struct Tabs {
     by_recency: Vec<Tab>,
     /// The context of the first tab that there ever was, which Chromium opened by itself.
     default_context: Option<String>,
+    /// How many there ever were.
+    opened: u64,
 }
 
 #[derive(Debug)]
 struct Tab {
     target: String,
     context: Option<String>,
+    /// It was the how-manieth to be opened.
+    number: u64,
     /// Our own session on it.
     session: Option<String>,
     /// It has no document yet: not even the empty one has been committed.
@@ -27,8 +31,9 @@ impl Tabs {
             self.default_context = context.map(str::to_owned);
         }
         self.closed(target);
+        self.opened += 1;
         let (target, context) = (target.to_owned(), context.map(str::to_owned));
-        self.by_recency.push(Tab { target, context, session: None, blank: false });
+        self.by_recency.push(Tab { target, context, number: self.opened, session: None, blank: false });
     }
 
     /// Our own session on a tab is there.
@@ -89,6 +94,13 @@ impl Tabs {
     /// The target ids of all tabs.
     pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
         self.by_recency.iter().map(|tab| tab.target.as_str())
+    }
+
+    /// The target ids of all tabs, in the order in which they were opened.
+    pub(crate) fn in_order(&self) -> Vec<String> {
+        let mut tabs: Vec<&Tab> = self.by_recency.iter().collect();
+        tabs.sort_by_key(|tab| tab.number);
+        tabs.into_iter().map(|tab| tab.target.clone()).collect()
     }
 
     /// The target id of the current tab: one that has crashed is it only when all have.
@@ -153,6 +165,15 @@ mod tests {
         let mut tabs = three();
         tabs.context_disposed("other");
         assert_eq!(tabs.current(none), Some("B"));
+    }
+
+    #[test]
+    fn tabs_stay_in_the_order_of_their_opening_whichever_is_used() {
+        let mut tabs = three();
+        tabs.touched("A");
+        tabs.opened("D", Some("default"));
+        tabs.closed("B");
+        assert_eq!(tabs.in_order(), ["A", "C", "D"]);
     }
 
     #[test]

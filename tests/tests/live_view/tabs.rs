@@ -41,6 +41,22 @@ async fn the_view_follows_tabs_that_pages_and_code_open_and_close() {
 }
 
 #[tokio::test]
+async fn tabs_stand_in_the_order_of_their_opening_also_for_who_comes_late() {
+    let scene = Scene::set().await;
+    for title in ["one", "two", "three", "four"] {
+        scene
+            .code(&format!("await (await context.newPage()).goto('{}')", scene.site.url(&format!("/title/{title}"))))
+            .await;
+    }
+    scene.code("await context.pages()[2].bringToFront()").await;
+    scene.open(&scene.link()).await;
+    scene.strip(&["Desk", "one", "two*", "three", "four"]).await;
+    scene.code("await context.pages()[1].close()").await;
+    scene.strip(&["Desk", "two*", "three", "four"]).await;
+    scene.strike().await;
+}
+
+#[tokio::test]
 async fn a_tab_that_is_clicked_is_the_current_one_for_code_too() {
     let scene = Scene::steered().await;
     scene.code(&format!("await (await context.newPage()).goto('{}')", scene.site.url("/title/other"))).await;

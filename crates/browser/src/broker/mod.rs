@@ -139,6 +139,11 @@ impl Broker {
         self.lock().routes.has_crashed(target)
     }
 
+    /// The target ids of all tabs, in the order in which they were opened.
+    pub(crate) fn tabs_in_order(&self) -> Vec<String> {
+        self.lock().tabs.in_order()
+    }
+
     /// A tab is the current one from now on.
     pub(crate) fn make_current(&self, target: &str) {
         self.touch_tab(&mut self.lock(), target);

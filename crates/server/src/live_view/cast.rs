@@ -39,8 +39,6 @@ struct Caster {
     last_frame: Instant,
     /// Of the last picture.
     number: u32,
-    /// The ids of the open tabs, in the order in which they were first seen.
-    order: Vec<String>,
     has_dialog: bool,
 }
 
@@ -57,7 +55,6 @@ pub(super) async fn run(live_view: Arc<LiveView>) {
         may_have_missed: false,
         last_frame: Instant::now(),
         number,
-        order: Vec::new(),
         has_dialog: false,
     };
     tokio::select! {
@@ -120,12 +117,11 @@ impl Caster {
 
     /// Asks for the tabs, and casts the current one.
     async fn look(&mut self) {
-        let mut tabs = match self.live_view.browser.tabs().await {
+        let tabs = match self.live_view.browser.tabs().await {
             Ok(tabs) => tabs,
             // It ends, or takes its time: the next look will tell.
             Err(error) => return tracing::debug!(%error, "the tabs of a live view are not known"),
         };
-        arrange(&mut tabs, &mut self.order);
         tell(&self.live_view.tabs, message::tabs(&tabs));
         let current = tabs.into_iter().find(|tab| tab.is_current);
         if current.as_ref().map(|tab| &tab.id) == self.cast.as_ref().map(|(tab, _)| tab) {
@@ -236,44 +232,4 @@ fn tell(channel: &watch::Sender<Utf8Bytes>, message: Utf8Bytes) {
         }
         is_news
     });
-}
-
-/// Puts tabs into the order in which they were first seen, which is that of their opening.
-fn arrange(tabs: &mut [Tab], order: &mut Vec<String>) {
-    order.retain(|id| tabs.iter().any(|tab| tab.id == *id));
-    for tab in tabs.iter() {
-        if !order.contains(&tab.id) {
-            order.push(tab.id.clone());
-        }
-    }
-    tabs.sort_by_key(|tab| order.iter().position(|id| *id == tab.id));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tabs(ids: &[&str]) -> Vec<Tab> {
-        let tab = |id: &&str| Tab {
-            id: (*id).to_owned(),
-            title: String::new(),
-            url: String::new(),
-            is_current: false,
-            has_crashed: false,
-        };
-        ids.iter().map(tab).collect()
-    }
-
-    #[test]
-    fn tabs_stay_where_they_are_and_new_ones_come_last() {
-        let mut order = Vec::new();
-        for (seen, arranged) in
-            [(&["b", "a"][..], &["b", "a"][..]), (&["c", "a", "b"], &["b", "a", "c"]), (&["c", "b"], &["b", "c"])]
-        {
-            let mut seen = tabs(seen);
-            arrange(&mut seen, &mut order);
-            let ids: Vec<_> = seen.iter().map(|tab| tab.id.as_str()).collect();
-            assert_eq!(ids, arranged);
-        }
-    }
 }
