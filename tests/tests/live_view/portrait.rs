@@ -15,7 +15,7 @@ async fn the_portrait_is_taken_of_somebody_who_types_into_a_search_field() {
     let scene = Scene::set().await;
     let shelf = serde_json::json!(include_str!("../../fixtures/shelf.html"));
     // An address that reads well, and is the same every time.
-    scene.code(&format!("await context.route('https://books.example/**', (route) => route.fulfill({{ contentType: 'text/html', body: {shelf} }}))")).await;
+    scene.code(&format!("await context.route('https://books.example/**', (route) => route.fulfill({{ contentType: 'text/html; charset=utf-8', body: {shelf} }}))")).await;
     scene.code("const shelf = await context.newPage(); await shelf.goto('https://books.example/evening-shelf')").await;
     scene.open_as(&scene.interactive_link(), WINDOW).await;
     scene.act("await viewer.says('title', 'Lantern Books'); await viewer.click(200, 190)").await;
