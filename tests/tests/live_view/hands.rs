@@ -39,6 +39,25 @@ async fn every_button_of_the_mouse_arrives_and_clicks_are_counted() {
 }
 
 #[tokio::test]
+async fn the_buttons_for_back_and_forward_turn_the_sessions_pages_and_not_the_viewers() {
+    let scene = Scene::steered().await;
+    scene.code(&format!("await page.goto('{}')", scene.site.url("/title/next"))).await;
+    scene.act("await viewer.says('title', 'next')").await;
+    scene.act("globalThis.cdp = await context.newCDPSession(page); globalThis.url = page.url()").await;
+    for (button, bit, title) in [("back", 8, "Desk"), ("forward", 16, "next")] {
+        let press = format!(
+            "const [x, y] = await viewer.at(700, 500); const press = {{ x, y, button: '{button}', clickCount: 1 }};
+            await cdp.send('Input.dispatchMouseEvent', {{ type: 'mousePressed', buttons: {bit}, ...press }});
+            await cdp.send('Input.dispatchMouseEvent', {{ type: 'mouseReleased', buttons: 0, ...press }})"
+        );
+        scene.act(&press).await;
+        scene.act(&format!("await viewer.says('title', '{title}')")).await;
+        assert_eq!(scene.see("page.url() === url").await, true);
+    }
+    scene.strike().await;
+}
+
+#[tokio::test]
 async fn a_slider_is_dragged_also_when_the_mouse_leaves_the_picture() {
     let scene = Scene::steered().await;
     scene.act("await viewer.move(46, 240); await page.mouse.down(); await viewer.move(240, 240)").await;

@@ -37,6 +37,38 @@ async fn shortcuts_act_on_the_page_and_not_on_the_live_view() {
 }
 
 #[tokio::test]
+async fn a_character_of_the_third_level_is_written_and_is_no_shortcut() {
+    let scene = Scene::steered().await;
+    scene.act(INTO_THE_FIELD).await;
+    // How Windows tells of AltGr and Q on a German keyboard.
+    let press = "await viewer.view.evaluate(() => {
+        const at = { key: '@', code: 'KeyQ', keyCode: 81, ctrlKey: true, altKey: true, modifierAltGraph: true };
+        const event = new KeyboardEvent('keydown', { ...at, bubbles: true, cancelable: true });
+        document.getElementById('keys').dispatchEvent(event);
+    })";
+    scene.act(press).await;
+    scene.page_until("text.value === '@'").await;
+    assert_eq!(scene.page("seen").await, json!([]));
+    scene.strike().await;
+}
+
+#[tokio::test]
+async fn command_on_a_mac_is_control_in_the_page() {
+    let scene = Scene::set().await;
+    scene
+        .act("await page.addInitScript(() => Object.defineProperty(navigator, 'platform', { get: () => 'MacIntel' }))")
+        .await;
+    scene.open(&scene.interactive_link()).await;
+    scene.act(INTO_THE_FIELD).await;
+    scene.act("await page.keyboard.type('first'); await page.keyboard.press('Meta+a')").await;
+    scene.act("await page.keyboard.type('second')").await;
+    scene.page_until("text.value === 'second'").await;
+    let seen = scene.page("seen.slice(5, 7)").await;
+    assert_eq!(seen, json!(["key Control", "key a"]));
+    scene.strike().await;
+}
+
+#[tokio::test]
 async fn text_that_is_composed_is_seen_while_it_is_composed_and_written_once() {
     let scene = Scene::steered().await;
     scene.act(INTO_THE_FIELD).await;

@@ -100,6 +100,19 @@ async fn a_session_without_a_tab_says_so_and_a_tab_can_be_opened() {
 }
 
 #[tokio::test]
+async fn a_tab_that_crashes_says_so_and_is_reloaded() {
+    let scene = Scene::steered().await;
+    scene.act("await viewer.shows(500, 500, [240, 240, 240])").await;
+    scene.code("const cdp = await context.newCDPSession(page); cdp.send('Page.crash').catch(() => {})").await;
+    scene.act("await viewer.says('what', 'This tab has crashed.')").await;
+    scene.act("await page.getByRole('button', { name: 'Reload' }).click()").await;
+    scene.act("await page.locator('#veil').waitFor({ state: 'hidden' })").await;
+    scene.act("await viewer.shows(500, 500, [240, 240, 240]); await viewer.click(120, 70)").await;
+    scene.act("await viewer.shows(500, 500, [30, 120, 60])").await;
+    scene.strike().await;
+}
+
+#[tokio::test]
 async fn back_forward_reload_and_the_address_bar_work() {
     let scene = Scene::steered().await;
     let url = scene.site.url("/title/next");

@@ -28,6 +28,30 @@ async fn who_comes_late_sees_a_page_that_stands_still() {
 }
 
 #[tokio::test]
+async fn everybody_who_looks_sees_the_same_and_a_hidden_window_holds_nobody_up() {
+    let scene = Scene::watched().await;
+    let hide = |hidden: bool| {
+        format!(
+            "await first.evaluate(() => {{
+                Object.defineProperty(document, 'hidden', {{ configurable: true, get: () => {hidden} }});
+                document.dispatchEvent(new Event('visibilitychange'));
+            }})"
+        )
+    };
+    scene.act("globalThis.first = page.mainFrame()").await;
+    scene.open_as(&scene.interactive_link(), "{ viewport: { width: 700, height: 500 } }").await;
+    scene.act(&hide(true)).await;
+    // More than may be on their way to a viewer that does not answer.
+    for colour in ["200, 30, 30", "30, 30, 200", "200, 30, 30", "30, 30, 200", "200, 30, 30"] {
+        scene.page(&format!("void (document.body.style.background = 'rgb({colour})')")).await;
+        scene.act(&format!("await viewer.shows(500, 500, [{colour}])")).await;
+    }
+    scene.act(&hide(false)).await;
+    scene.act("viewer.view = first; await viewer.shows(500, 500, [200, 30, 30]); await viewer.state('live')").await;
+    scene.strike().await;
+}
+
+#[tokio::test]
 async fn the_bar_shows_title_address_and_that_one_only_watches() {
     let scene = Scene::watched().await;
     scene.act("await viewer.says('title', 'Desk')").await;
