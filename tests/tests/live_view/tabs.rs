@@ -102,7 +102,8 @@ async fn a_session_without_a_tab_says_so_and_a_tab_can_be_opened() {
 #[tokio::test]
 async fn a_tab_that_crashes_says_so_and_is_reloaded() {
     let scene = Scene::steered().await;
-    scene.act("await viewer.shows(500, 500, [240, 240, 240])").await;
+    // Green until it is loaded anew: what is seen then is not the last picture of before.
+    scene.act("await viewer.click(120, 70); await viewer.shows(500, 500, [30, 120, 60])").await;
     scene.code("const cdp = await context.newCDPSession(page); cdp.send('Page.crash').catch(() => {})").await;
     scene.act("await viewer.says('what', 'This tab has crashed.')").await;
     scene.act("await page.getByRole('button', { name: 'Reload' }).click()").await;
