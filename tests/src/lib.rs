@@ -6,7 +6,7 @@
 //! - [`description`] is the OpenAPI file, and [`Exchange`] holds every answer against it;
 //! - [`Doctor`] runs `hearth doctor` and reads its report;
 //! - [`Site`] is a small web site on loopback for pages to open and for running code to send word to a test;
-//! - [`process`] reads `/proc`, [`cdp`] is a raw WebSocket client of a session's `cdpUrl`;
+//! - [`process`] reads `/proc`, [`cdp`] is a raw WebSocket client of a session's `cdpUrl`, [`Viewer`] of its live view;
 //! - [`Place`] is where a client of other people is at home, and [`walk`] what it did there;
 //! - [`document`] has tests write what documents say of them;
 //! - [`eventually`] is the one place that polls.
@@ -30,6 +30,7 @@ mod reply;
 mod server;
 mod session;
 mod site;
+mod viewer;
 pub mod walk;
 mod workshop;
 
@@ -43,6 +44,7 @@ pub use reply::Reply;
 pub use server::{Refusal, ServerBuilder, TestServer, new_data_dir};
 pub use session::Session;
 pub use site::{GREETING, Site, attachment};
+pub use viewer::{Picture, Viewer};
 
 /// The two names under which everything is served.
 pub const PREFIXES: [&str; 2] = ["/v2/interact", "/v2/browser"];

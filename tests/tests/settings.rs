@@ -3,10 +3,11 @@
 use hearth_tests::{TestServer, new_data_dir};
 use serde_json::json;
 
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 13] = [
     "HEARTH_LISTEN",
     "HEARTH_API_KEYS",
     "HEARTH_PUBLIC_URL",
+    "HEARTH_FRAME_ANCESTORS",
     "HEARTH_DATA_DIR",
     "HEARTH_RUNTIME_DIR",
     "HEARTH_BROWSER",
@@ -19,7 +20,7 @@ const SETTINGS: [&str; 12] = [
 ];
 
 /// Values that no setting of that name can have.
-const BAD_VALUES: [(&str, &[&str]); 12] = [
+const BAD_VALUES: [(&str, &[&str]); 13] = [
     ("HEARTH_LISTEN", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "0.0.0.0:0", "[::]:0"]),
     ("HEARTH_API_KEYS", &["name:", ":key", "a:k,b:k", "one,two,one"]),
     (
@@ -32,6 +33,7 @@ const BAD_VALUES: [(&str, &[&str]); 12] = [
             "https://hearth.example:99999",
         ],
     ),
+    ("HEARTH_FRAME_ANCESTORS", &["self https://a.example;", "https://a.example, *", "'none' *", "\u{e9}"]),
     ("HEARTH_DATA_DIR", &["/dev/null", "/proc/nowhere/hearth"]),
     ("HEARTH_RUNTIME_DIR", &["/nowhere", "/dev/null"]),
     ("HEARTH_BROWSER", &["firefox", "/nowhere/chromium", "/dev/null", "/tmp"]),

@@ -1,4 +1,5 @@
-//! What a viewer's page and the server say to each other. `docs/API.md` has it in words.
+//! What a viewer's page and the server say to each other. The other side of it is in `page/`: `connection.js`, and whoever calls its
+//! `send`. They come from one executable, so nobody else has to be able to read it.
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::{BufMut, Bytes, BytesMut};

@@ -3,12 +3,8 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use futures_util::{SinkExt, StreamExt};
-use hearth_tests::Session;
+use hearth_tests::{Session, Viewer};
 use serde_json::json;
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::figures::Figures;
 use crate::rows::Group;
@@ -81,8 +77,7 @@ pub async fn measure(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
         for kind in kinds {
             screenshots(stage, &session, kind, figures).await;
         }
-        let mut viewer = Viewer::connect(&session).await;
-        figures.add_value("frame", viewer.count().await);
+        figures.add_value("frame", count(&session).await);
     }
     session.delete().await;
     keys(stage, rounds, figures).await;
@@ -94,11 +89,11 @@ async fn screenshots(stage: &Stage<'_>, session: &Session, kind: &'static str, f
         serde_json::from_str::<Vec<f64>>(&times).expect("a list of numbers")
     };
     let times = if kind == "screenshot-cast" {
-        let mut viewer = Viewer::connect(session).await;
-        viewer.picture().await;
+        let mut viewer = Viewer::connect(link(session)).await;
+        viewer.watch().await;
         let mut watching = pin!(async move {
             loop {
-                viewer.picture().await;
+                viewer.watch().await;
             }
         });
         tokio::select! {
@@ -132,40 +127,18 @@ async fn keys(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
     watched.delete().await;
 }
 
-/// A viewer that draws as soon as a picture is there.
-struct Viewer {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+/// Milliseconds for each picture, over some time, for a viewer that draws as soon as one is there.
+async fn count(session: &Session) -> f64 {
+    let mut viewer = Viewer::connect(link(session)).await;
+    viewer.watch().await;
+    let (start, mut pictures) = (Instant::now(), 0_u32);
+    while start.elapsed() < COUNTING {
+        viewer.watch().await;
+        pictures += 1;
+    }
+    start.elapsed().as_secs_f64() * 1000.0 / f64::from(pictures)
 }
 
-impl Viewer {
-    async fn connect(session: &Session) -> Self {
-        let link = session.created["liveViewUrl"].as_str().expect("a link is a string");
-        let (page, token) = link.split_once('?').expect("a link has a token");
-        let socket = format!("{page}/socket?{token}").replacen("http", "ws", 1);
-        let (socket, _) = connect_async(socket).await.expect("the upgrade is accepted");
-        Self { socket }
-    }
-
-    /// Waits for a picture, and says that it is drawn.
-    async fn picture(&mut self) {
-        loop {
-            let message = self.socket.next().await.expect("the server goes on").expect("the connection holds");
-            let Message::Binary(picture) = message else { continue };
-            let number = u32::from_be_bytes(picture[..4].try_into().expect("a picture has a number"));
-            let drawn = json!({"type": "drawn", "frame": number}).to_string();
-            self.socket.send(Message::text(drawn)).await.expect("the connection holds");
-            return;
-        }
-    }
-
-    /// Milliseconds for each picture, over some time.
-    async fn count(&mut self) -> f64 {
-        self.picture().await;
-        let (start, mut pictures) = (Instant::now(), 0_u32);
-        while start.elapsed() < COUNTING {
-            self.picture().await;
-            pictures += 1;
-        }
-        start.elapsed().as_secs_f64() * 1000.0 / f64::from(pictures)
-    }
+fn link(session: &Session) -> &str {
+    session.created["liveViewUrl"].as_str().expect("a link is a string")
 }

@@ -1,0 +1,103 @@
+//! A viewer of a session's live view without a window: it sees numbers and sizes, and draws when a test says so.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// A connection to a live view.
+#[derive(Debug)]
+pub struct Viewer {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+/// A picture that has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Picture {
+    /// Counts up.
+    pub number: u32,
+    /// Of the page, in CSS pixels.
+    pub size: (u16, u16),
+    /// Of the JPEG.
+    pub bytes: usize,
+}
+
+impl Viewer {
+    /// Connects to `liveViewUrl` or `interactiveLiveViewUrl`; panics unless the upgrade is accepted.
+    pub async fn connect(link: &str) -> Self {
+        Self::knock(link, None).await.expect("the upgrade is accepted")
+    }
+
+    /// The same, as a page of this origin does it. The status and the body when the upgrade is refused.
+    pub async fn connect_from(link: &str, origin: &str) -> Result<Self, (u16, Value)> {
+        Self::knock(link, Some(origin)).await
+    }
+
+    async fn knock(link: &str, origin: Option<&str>) -> Result<Self, (u16, Value)> {
+        let (page, token) = link.split_once('?').expect("a link has a token");
+        let address = format!("{page}/socket?{token}").replacen("http", "ws", 1);
+        let mut request = address.into_client_request().expect("a link is an address");
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", origin.parse().expect("an origin fits into a header"));
+        }
+        match tokio::time::timeout(DEADLINE, connect_async(request)).await.expect("the upgrade is answered") {
+            Ok((socket, _)) => Ok(Self { socket }),
+            Err(Error::Http(response)) => {
+                let body = response.body().clone().unwrap_or_default();
+                Err((response.status().as_u16(), serde_json::from_slice(&body).expect("a refusal has a JSON body")))
+            }
+            Err(error) => panic!("the upgrade failed in another way: {error}"),
+        }
+    }
+
+    /// Waits for the next picture.
+    pub async fn picture(&mut self) -> Picture {
+        let waiting = async {
+            loop {
+                let message = self.socket.next().await.expect("the server goes on").expect("the connection holds");
+                let Message::Binary(picture) = message else { continue };
+                let short = |at: usize| u16::from_be_bytes([picture[at], picture[at + 1]]);
+                let number = u32::from_be_bytes(picture[..4].try_into().expect("four bytes"));
+                return Picture { number, size: (short(4), short(6)), bytes: picture.len() - 8 };
+            }
+        };
+        tokio::time::timeout(DEADLINE, waiting).await.expect("a picture comes")
+    }
+
+    /// Says that a picture is drawn.
+    pub async fn draw(&mut self, number: u32) {
+        self.say(&json!({"type": "drawn", "frame": number})).await;
+    }
+
+    /// Waits for the next picture and draws it at once.
+    pub async fn watch(&mut self) -> Picture {
+        let picture = self.picture().await;
+        self.draw(picture.number).await;
+        picture
+    }
+
+    /// Sends a message as it stands.
+    pub async fn say(&mut self, message: &Value) {
+        self.socket.send(Message::text(message.to_string())).await.expect("the connection holds");
+    }
+
+    /// Waits until the server has closed the connection; the code and the reason that it gave.
+    pub async fn closed(mut self) -> Option<(u16, String)> {
+        let draining = async {
+            let mut said = None;
+            while let Some(Ok(message)) = self.socket.next().await {
+                if let Message::Close(Some(frame)) = message {
+                    said = Some((frame.code.into(), frame.reason.as_str().to_owned()));
+                }
+            }
+            said
+        };
+        tokio::time::timeout(DEADLINE, draining).await.expect("the server closes the connection")
+    }
+}
