@@ -55,3 +55,29 @@ async fn a_client_that_leaves_does_not_answer_anothers_dialog() {
     assert_eq!(accepted["result"], json!({}), "{accepted}");
     server.stop().await;
 }
+
+/// Chromium 156 aborts when a session leaves a page that shows a dialog and waits for another document.
+#[tokio::test]
+async fn a_client_that_reloads_a_page_with_a_dialog_and_leaves_takes_nothing_along() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let mut client = CdpClient::connect(session.cdp_url()).await;
+    let targets = client.call("Target.getTargets", json!({})).await;
+    let page = targets["result"]["targetInfos"][0]["targetId"].as_str().unwrap().to_owned();
+    let (base, query) = session.cdp_url().split_once('?').unwrap();
+    for method in ["Page.reload", "Runtime.evaluate"] {
+        let mut leaves = CdpClient::connect(&format!("{base}/devtools/page/{page}?{query}")).await;
+        leaves.call("Page.enable", json!({})).await;
+        // The second time the page itself goes somewhere else, and asks.
+        let asks = json!({"id": 100, "method": "Runtime.evaluate",
+            "params": {"expression": if method == "Page.reload" { "alert(1)" } else { "location.reload(); alert(1)" }}});
+        leaves.send_text(&asks.to_string()).await;
+        leaves.event("Page.javascriptDialogOpening").await;
+        leaves.send_text(&json!({"id": 101, "method": method, "params": {"expression": "1"}}).to_string()).await;
+        leaves.close().await;
+        client.call("Target.getTargets", json!({})).await;
+    }
+    assert_eq!(session.node("await page.evaluate(() => 6 * 7)").await.ok().result, "42");
+    assert_eq!(session.status().await["status"], "active");
+    server.stop().await;
+}

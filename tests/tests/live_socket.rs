@@ -135,3 +135,29 @@ async fn the_setting_says_who_may_show_it_in_a_frame() {
         server.stop().await;
     }
 }
+
+#[tokio::test]
+async fn who_is_gone_has_let_go_of_what_was_held() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let page = "await page.setContent(`<body style='height: 700px'><script>seen = [];
+for (const name of ['mousedown', 'mouseup', 'keydown', 'keyup']) addEventListener(name, () => seen.push(name));</script>`); 1";
+    session.node(page).await.ok();
+    let sees = async |names: &str| {
+        let code =
+            format!("await page.waitForFunction((names) => seen.join() === names, '{names}', {{ timeout: 10000 }}); 1");
+        session.node(&code).await.ok();
+    };
+    let mut viewer = Viewer::connect(link(&session, "interactiveLiveViewUrl")).await;
+    viewer.watch().await;
+    viewer
+        .say(&json!({"type": "mouse", "kind": "down", "x": 9, "y": 9, "button": "left", "buttons": 1, "clicks": 1, "modifiers": 0}))
+        .await;
+    viewer
+        .say(&json!({"type": "key", "kind": "down", "key": "a", "code": "KeyA", "keyCode": 65, "location": 0, "repeat": false, "modifiers": 0}))
+        .await;
+    sees("mousedown,keydown").await;
+    drop(viewer);
+    sees("mousedown,keydown,keyup,mouseup").await;
+    server.stop().await;
+}

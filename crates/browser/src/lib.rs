@@ -37,7 +37,7 @@ pub use flags::Viewport;
 pub use launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};
 pub use own::{BrowserError, Identity, Tab, TabChanges, Target};
 pub use screencast::{
-    Dialog, Frame, FrameTicket, Input, Key, MAX_UNACKNOWLEDGED, Mouse, Screencast, Shown, Touch, Wheel,
+    Dialog, Frame, FrameTicket, Held, Input, Key, MAX_UNACKNOWLEDGED, Mouse, Screencast, Shown, Touch, Wheel,
 };
 pub use supervise::DeathReason;
 pub use version::{ProbeError, Version, probe};

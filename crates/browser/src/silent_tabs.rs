@@ -9,7 +9,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chromiumoxide_cdp::cdp::browser_protocol::page::HandleJavaScriptDialogParams;
 use chromiumoxide_cdp::cdp::js_protocol::runtime::{EvaluateParams, TerminateExecutionParams};
 use tokio::task::JoinSet;
 
@@ -48,8 +47,8 @@ impl Broker {
             document.map_err(|_| BrowserError::TimedOut { method: "its first document".to_owned(), bound: SILENCE })
         };
         let Err(BrowserError::TimedOut { .. }) = asked.await else { return Ok(()) };
-        // Refused where there is no dialog, and that is fine.
-        let _ = self.call_within(WAKING, session, HandleJavaScriptDialogParams::new(false)).await;
+        // On a session that was told of it: on another one Chromium knows of no dialog.
+        self.dismiss_dialog(tab);
         let _ = self.call_within(WAKING, session, TerminateExecutionParams::default()).await;
         let again = self.call_within(WAKING, session, EvaluateParams::new("1")).await;
         if again.is_ok() && !self.is_blank(tab) {

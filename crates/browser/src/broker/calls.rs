@@ -18,6 +18,8 @@ struct Admitted {
     id: i32,
     /// The session that it runs on.
     on: Arc<str>,
+    /// The page that it is about.
+    page: Option<Arc<str>>,
     /// What the browser has to be told before it.
     first: Option<(i32, Wish)>,
 }
@@ -75,7 +77,7 @@ impl Broker {
                 return self.end_client(client, 1000, "closed by the client");
             }
         };
-        let Admitted { id, on, first } = match self.admit_call(client, &call, params.as_deref(), watch) {
+        let Admitted { id, on, page, first } = match self.admit_call(client, &call, params.as_deref(), watch) {
             Ok(admitted) => admitted,
             Err(NotAdmitted::ClientGone) => return,
             Err(NotAdmitted::NoSession) => return refuse(NO_SESSION, NO_SESSION_MESSAGE, None),
@@ -85,6 +87,10 @@ impl Broker {
                 return refuse(REFUSED, "another client's connection is not a target", session);
             }
         };
+        if let (Watch::Navigate, Some(page)) = (watch, &page) {
+            // A page that shows a dialog does not go anywhere before it is answered.
+            self.dismiss_dialog(page);
+        }
         if let Some((id, wish)) = first {
             // Whatever becomes of it becomes of the call itself.
             let _ = self.writer.push(envelope::frame(id, &wish.method, Some(&wish.params), Some(&wish.on)));
@@ -163,7 +169,7 @@ impl Broker {
             outlives_crash,
             revives,
         };
-        Ok(Admitted { id: state.routes.add_call(in_flight), on: route.on, first })
+        Ok(Admitted { id: state.routes.add_call(in_flight), on: route.on, page: route.page, first })
     }
 }
 

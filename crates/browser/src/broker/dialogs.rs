@@ -118,6 +118,21 @@ impl Dialogs {
         }
     }
 
+    /// A session on which the dialog of a page can be answered, if one is open.
+    pub(crate) fn answerable_on(&self, page: &str) -> Option<Arc<str>> {
+        let dialog = self.open.get(page)?;
+        let told = dialog.announced.iter().find(|(_, client)| *client == dialog.told);
+        told.or(dialog.announced.first()).map(|(session, _)| Arc::clone(session))
+    }
+
+    /// The same, for every dialog that this client was told of.
+    pub(crate) fn told_to(&self, client: ClientId) -> Vec<Arc<str>> {
+        let told = self.open.values().filter(|dialog| dialog.told == client);
+        let own =
+            |dialog: &Dialog| dialog.announced.iter().find(|(_, heard)| *heard == client).map(|(on, _)| Arc::clone(on));
+        told.filter_map(own).collect()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }

@@ -50,6 +50,9 @@ pub(crate) type AttachReply = oneshot::Receiver<Result<Client, Box<RawValue>>>;
 /// What clients are told about a session that is not there, in Chromium's words.
 const NO_SESSION_MESSAGE: &str = "Session with given id not found.";
 
+/// What dismisses a dialog: a method and its params.
+const DISMISS: (&str, &str) = ("Page.handleJavaScriptDialog", r#"{"accept":false}"#);
+
 /// The multiplexer of one browser. Held by the browser's handle, its tasks and every client.
 pub(crate) struct Broker {
     /// Our end of Chromium's descriptor 3.
@@ -254,6 +257,12 @@ impl Broker {
     pub(crate) fn end_client(&self, client: ClientId, code: u16, reason: &str) {
         let (outbox, contexts, departure, consequences) = {
             let mut state = self.lock();
+            // Chromium 156 aborts when a session leaves a page that shows a dialog and waits for another document.
+            for session in state.dialogs.told_to(client) {
+                let id = state.routes.add_pending(Pending::Nobody);
+                // One that takes nothing more is about to end.
+                let _ = self.writer.push(envelope::frame(id, DISMISS.0, Some(DISMISS.1), Some(&session)));
+            }
             let listened_to = state.routes.pages_heard(|listener, _| listener == client);
             let Some((outbox, Leftovers { root, contexts })) = state.routes.remove_client(client) else { return };
             for context in &contexts {
@@ -297,10 +306,18 @@ impl Broker {
         self.tell_browser("Browser.setDownloadBehavior", &params.to_string(), None);
     }
 
+    /// Dismisses the dialog of a page, if one is open.
+    pub(crate) fn dismiss_dialog(&self, page: &str) {
+        let session = self.lock().dialogs.answerable_on(page);
+        if let Some(session) = session {
+            self.tell_browser(DISMISS.0, DISMISS.1, Some(&session));
+        }
+    }
+
     /// Dismisses dialogs that nobody is left to answer, and does what had to wait for the end of one.
     fn settle_dialogs(&self, first: Option<PutOff>, consequences: Consequences) {
         for session in &consequences.dismiss_on {
-            self.tell_browser("Page.handleJavaScriptDialog", r#"{"accept":false}"#, Some(session));
+            self.tell_browser(DISMISS.0, DISMISS.1, Some(session));
         }
         for due in first.into_iter().chain(consequences.due) {
             match due {

@@ -1,5 +1,6 @@
 //! What somebody types into an address bar, made whole.
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use url::Url;
@@ -37,8 +38,11 @@ fn is_local(authority: &str) -> bool {
 }
 
 /// For a sentence.
-fn shorten(text: &str) -> &str {
-    &text[..text.floor_char_boundary(80)]
+pub(super) fn shorten(text: &str) -> Cow<'_, str> {
+    match text.floor_char_boundary(80) {
+        end if end < text.len() => Cow::Owned(format!("{}\u{2026}", &text[..end])),
+        _ => Cow::Borrowed(text),
+    }
 }
 
 #[cfg(test)]

@@ -65,7 +65,31 @@ enum MouseKind {
     Up,
 }
 
+/// Buttons and their bits.
+const BUTTONS: [(u8, MouseButton); 5] = [
+    (1, MouseButton::Left),
+    (2, MouseButton::Right),
+    (4, MouseButton::Middle),
+    (8, MouseButton::Back),
+    (16, MouseButton::Forward),
+];
+
 impl Mouse {
+    pub(super) fn holds_a_button(&self) -> bool {
+        self.buttons != 0
+    }
+
+    /// One release for each button that is down.
+    pub(super) fn released(self) -> Vec<Mouse> {
+        let mut buttons = self.buttons;
+        let held = BUTTONS.into_iter().filter(|(bit, _)| self.buttons & bit != 0);
+        let release = |(bit, button): (u8, MouseButton)| {
+            buttons &= !bit;
+            Mouse { kind: MouseKind::Up, button, buttons, clicks: 1, ..self.clone() }
+        };
+        held.map(release).collect()
+    }
+
     pub(super) fn into_params(self) -> DispatchMouseEventParams {
         let kind = match self.kind {
             MouseKind::Move => DispatchMouseEventType::MouseMoved,
@@ -129,6 +153,19 @@ enum KeyKind {
 }
 
 impl Key {
+    pub(super) fn is_down(&self) -> bool {
+        self.kind == KeyKind::Down
+    }
+
+    /// Where it is on the keyboard; keys of a phone are nowhere, and known by what they mean.
+    pub(super) fn place(&self) -> &str {
+        if self.code.is_empty() { &self.meaning } else { &self.code }
+    }
+
+    pub(super) fn released(self) -> Key {
+        Key { kind: KeyKind::Up, repeat: false, modifiers: 0, ..self }
+    }
+
     /// What the key types, if it types anything.
     fn text(&self) -> Option<&str> {
         let is_character = self.meaning.chars().nth(1).is_none() && !self.meaning.is_empty();
@@ -210,6 +247,15 @@ impl Command for TouchParams {
 }
 
 impl Touch {
+    pub(super) fn holds_on(&self) -> bool {
+        !self.points.is_empty()
+    }
+
+    /// All fingers are gone, and did nothing.
+    pub(super) fn cancelled() -> Touch {
+        Touch { kind: TouchKind::Cancel, points: Vec::new(), modifiers: 0 }
+    }
+
     pub(super) fn into_params(self) -> TouchParams {
         let kind = match self.kind {
             TouchKind::Start => DispatchTouchEventType::TouchStart,

@@ -10,6 +10,7 @@
 //! It must not know: who looks on, and how many.
 
 mod address;
+mod held;
 mod input;
 mod message;
 mod pace;
@@ -29,6 +30,7 @@ use chromiumoxide_types::Command;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+pub use self::held::Held;
 pub use self::input::{Input, Key, Mouse, Touch, Wheel};
 use self::message::{FrameEvent, Incoming, Visibility};
 use self::pace::Pace;
@@ -239,11 +241,13 @@ impl Screencast {
                 self.call(&NavigateToHistoryEntryParams::new(entry.id));
                 None
             }
-            (Awaited::Opened(url), Err(why)) => Some(Shown::Refused(format!("{url} was not opened: {why}"))),
+            (Awaited::Opened(url), Err(why)) => {
+                Some(Shown::Refused(format!("{} was not opened: {why}", address::shorten(&url))))
+            }
             (Awaited::Opened(url), Ok(result)) => {
                 let opened: NavigateReturns = serde_json::from_str(result.get()).ok()?;
                 let error = opened.error_text.filter(|_| opened.is_download != Some(true))?;
-                Some(Shown::Refused(format!("{url} could not be opened: {error}")))
+                Some(Shown::Refused(format!("{} could not be opened: {error}", address::shorten(&url))))
             }
         }
     }

@@ -44,7 +44,8 @@ pub(super) fn parse_frame_ancestors(text: &str) -> Result<String, ConfigError> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/*[]".contains(&byte);
         ["'self'", "'none'"].contains(&source) || (!source.is_empty() && source.bytes().all(is_plain))
     };
-    if let Some(bad) = sources.iter().find(|source| !is_source(source)) {
+    let is_unquoted = |source: &&&str| ["self", "none"].contains(*source);
+    if let Some(bad) = sources.iter().find(|source| !is_source(source)).or(sources.iter().find(is_unquoted)) {
         return Err(ConfigError(format!(
             "HEARTH_FRAME_ANCESTORS: {bad:?} is no source; sources are *, 'none', 'self' (with their quotes) and origins such as https://app.example, separated by spaces"
         )));
@@ -80,7 +81,15 @@ mod tests {
         for text in ["*", "'none'", "'self' https://app.example", "https://*.app.example:8443 http://127.0.0.1:*"] {
             assert_eq!(parse_frame_ancestors(text).expect("fine"), text);
         }
-        for text in ["https://a.example; script-src *", "a,b", "self\u{e9}", "'unsafe-inline'", "'none' *"] {
+        for text in [
+            "https://a.example; script-src *",
+            "a,b",
+            "self\u{e9}",
+            "'unsafe-inline'",
+            "'none' *",
+            "none",
+            "self https://a.example",
+        ] {
             assert!(parse_frame_ancestors(text).is_err(), "{text}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
@@ -37,8 +38,6 @@ struct Caster {
     /// Chromium may have thrown frames away that came after the last one.
     may_have_missed: bool,
     last_frame: Instant,
-    /// Of the last picture.
-    number: u32,
     has_dialog: bool,
 }
 
@@ -47,14 +46,13 @@ pub(super) async fn run(live_view: Arc<LiveView>) {
     let mut asked = live_view.asked.lock().await;
     // Wishes of viewers who have left are nobody's.
     while asked.try_recv().is_ok() {}
-    let number = live_view.picture.borrow().as_ref().map_or(0, |picture| picture.number);
+    live_view.forget();
     let caster = Caster {
         live_view: Arc::clone(&live_view),
         cast: None,
         unacknowledged: VecDeque::new(),
         may_have_missed: false,
         last_frame: Instant::now(),
-        number,
         has_dialog: false,
     };
     tokio::select! {
@@ -78,6 +76,10 @@ impl Caster {
                 _ = looks.tick() => self.look().await,
                 () = live_view.stirred.notified() => {
                     if live_view.audience().has_gone() {
+                        // What the last one held is let go.
+                        while let Ok(command) = asked.try_recv() {
+                            self.obey(command).await;
+                        }
                         return;
                     }
                     self.dismiss_what_nobody_answers();
@@ -90,8 +92,8 @@ impl Caster {
     async fn take(&mut self, shown: Shown) {
         match shown {
             Shown::Frame(frame) => {
-                self.number = self.number.wrapping_add(1).max(1);
-                let (number, ticket) = (self.number, frame.ticket);
+                let number = self.live_view.pictures.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+                let ticket = frame.ticket;
                 self.last_frame = Instant::now();
                 self.unacknowledged.push_back(Unacknowledged { number, ticket, shown: self.last_frame });
                 self.may_have_missed |= self.unacknowledged.len() >= MAX_UNACKNOWLEDGED;

@@ -13,6 +13,7 @@ mod message;
 pub(crate) mod page;
 mod viewer;
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::Utf8Bytes;
@@ -55,7 +56,9 @@ pub(crate) struct LiveView {
     audience: Mutex<Audience>,
     /// Rung for the task that casts: the audience has changed, or has drawn something.
     stirred: Notify,
-    /// The newest picture.
+    /// How many pictures there were.
+    pictures: AtomicU32,
+    /// The newest picture, as long as somebody looks on.
     picture: watch::Sender<Option<Picture>>,
     /// The message about tabs that is true now; empty as long as nothing is known.
     tabs: watch::Sender<Utf8Bytes>,
@@ -75,6 +78,7 @@ impl LiveView {
             browser,
             audience: Mutex::default(),
             stirred: Notify::new(),
+            pictures: AtomicU32::new(0),
             picture: watch::Sender::default(),
             tabs: watch::Sender::default(),
             dialog: watch::Sender::default(),
@@ -93,6 +97,13 @@ impl LiveView {
         // A dialog is answered by somebody, or by nobody.
         self.stirred.notify_one();
         Seat { live_view: Arc::clone(self), id }
+    }
+
+    /// Nothing of what was seen is true for whoever comes next.
+    fn forget(&self) {
+        self.picture.send_replace(None);
+        self.tabs.send_replace(Utf8Bytes::default());
+        self.dialog.send_replace(Utf8Bytes::default());
     }
 
     fn audience(&self) -> MutexGuard<'_, Audience> {

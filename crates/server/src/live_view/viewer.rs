@@ -8,13 +8,14 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use hearth_browser::Held;
 use hearth_contract::DestroyedReason;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::task::TaskTracker;
 
-use super::message::{self, Heard};
+use super::message::{self, Command, Heard};
 use super::{LiveView, Picture, Right, Seat};
 
 /// The largest message of a viewer: what somebody pastes.
@@ -63,10 +64,16 @@ async fn show(socket: WebSocket, seat: Seat, right: Right, ended: impl Future<Ou
         end_seen.send_replace(true);
         farewell
     };
+    let mut held = Held::default();
     tokio::select! {
-        () = hear(stream, &seat, right, &heard, &refused) => {}
+        () = hear(stream, &seat, right, &heard, &refused, &mut held) => {}
         () = speak(sink, &seat, right, &heard, refused.subscribe(), ended) => {}
         () = overstay(end) => {}
+    }
+    // Whoever lost the connection cannot let go by himself.
+    for input in held.release() {
+        // It is full when the browser does not follow, and empty when there is none.
+        let _ = seat.live_view.commands.try_send(Command::Input(input));
     }
 }
 
@@ -85,6 +92,7 @@ async fn hear<E>(
     right: Right,
     heard: &AtomicBool,
     refused: &watch::Sender<Option<&'static str>>,
+    held: &mut Held,
 ) {
     let live_view = &seat.live_view;
     while let Some(Ok(message)) = stream.next().await {
@@ -103,7 +111,12 @@ async fn hear<E>(
             }
             Some(Heard::Command(_)) if right == Right::Watch => Err("this link only lets you watch"),
             // When too much waits, the socket is not read, and the viewer's own network holds it back.
-            Some(Heard::Command(command)) => live_view.commands.send(command).await.map_err(|_| "the browser is gone"),
+            Some(Heard::Command(command)) => {
+                if let Command::Input(input) = &command {
+                    held.note(input);
+                }
+                live_view.commands.send(command).await.map_err(|_| "the browser is gone")
+            }
             None => Err("that is no message of a live view"),
         };
         if let Err(why) = is_allowed {

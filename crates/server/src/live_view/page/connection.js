@@ -32,7 +32,9 @@ export class Connection {
   }
 
   send(message) {
-    if (this.#greetedAt && this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    // Half a surrogate pair, as some keyboards send it in between, is no text for anybody else.
+    const whole = (_, value) => (typeof value === 'string' ? value.toWellFormed() : value);
+    if (this.#greetedAt && this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message, whole));
   }
 
   #connect() {

@@ -90,6 +90,7 @@ function showState(state) {
 function showEnd({ state, text, at }) {
   ending = { text, at };
   showDialog(null);
+  showNotice('');
   showState(state);
   body.classList.remove('interactive');
   isInteractive = false;
@@ -170,6 +171,8 @@ function showDialog(dialog) {
     if (wasAsked && hadFocus) keys.focus({ preventScroll: true });
     return;
   }
+  // It would lie over the buttons.
+  showNotice('');
   const { kind, message } = dialog;
   const isLeaving = kind === 'beforeunload';
   element('asker').textContent = isLeaving ? 'The page asks before it is left' : 'The page says';
@@ -179,6 +182,7 @@ function showDialog(dialog) {
   element('dismiss').hidden = kind === 'alert';
   element('answer').hidden = kind !== 'prompt';
   element('answer').value = dialog.default ?? '';
+  element('answer').select();
   // Whoever types into the page is asked; whoever only watches, or is busy in the bar, is not disturbed.
   if (document.activeElement === keys) element(kind === 'prompt' ? 'answer' : 'accept').focus();
 }
