@@ -24,6 +24,8 @@ struct Dialog {
     /// The sessions that the browser announced it to and has not yet announced the end to.
     announced: Vec<(Arc<str>, ClientId)>,
     put_off: Vec<PutOff>,
+    /// Its end is on its way.
+    is_dismissed: bool,
 }
 
 /// What waits for the end of a dialog.
@@ -66,7 +68,7 @@ impl Dialogs {
             // A second dialog comes only after the first, whether we saw its end or not.
             let told = driver().unwrap_or(client);
             let put_off = self.open.remove(page).map(|earlier| earlier.put_off).unwrap_or_default();
-            self.open.insert(Arc::clone(page), Dialog { told, announced: Vec::new(), put_off });
+            self.open.insert(Arc::clone(page), Dialog { told, announced: Vec::new(), put_off, is_dismissed: false });
         }
         self.open.get_mut(page).is_some_and(|dialog| {
             dialog.announced.push((Arc::clone(session), client));
@@ -125,12 +127,16 @@ impl Dialogs {
         told.or(dialog.announced.first()).map(|(session, _)| Arc::clone(session))
     }
 
-    /// The same, for every dialog that this client was told of.
-    pub(crate) fn told_to(&self, client: ClientId) -> Vec<Arc<str>> {
-        let told = self.open.values().filter(|dialog| dialog.told == client);
-        let own =
-            |dialog: &Dialog| dialog.announced.iter().find(|(_, heard)| *heard == client).map(|(on, _)| Arc::clone(on));
-        told.filter_map(own).collect()
+    /// A session for each dialog that this client was told of and is now dismissed there, since it leaves.
+    pub(crate) fn dismiss_of(&mut self, client: ClientId) -> Vec<Arc<str>> {
+        let told = self.open.values_mut().filter(|dialog| dialog.told == client);
+        let dismiss = |dialog: &mut Dialog| {
+            let own =
+                dialog.announced.iter().find(|(_, heard)| *heard == client).map(|(session, _)| Arc::clone(session));
+            dialog.is_dismissed |= own.is_some();
+            own
+        };
+        told.filter_map(dismiss).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -143,7 +149,10 @@ impl Dialogs {
         let (mut dismiss_on, mut waited) = (Vec::new(), Vec::new());
         self.open.retain(|_, dialog| {
             dialog.announced.retain(|(session, _)| !has_left(session));
-            if dialog.told == client && dialog.announced.iter().all(|(_, announced)| *announced != client) {
+            if dialog.told == client
+                && !dialog.is_dismissed
+                && dialog.announced.iter().all(|(_, announced)| *announced != client)
+            {
                 dismiss_on.extend(dialog.announced.first().map(|(session, _)| Arc::clone(session)));
             }
             if dialog.announced.is_empty() {

@@ -258,7 +258,7 @@ impl Broker {
         let (outbox, contexts, departure, consequences) = {
             let mut state = self.lock();
             // Chromium 156 aborts when a session leaves a page that shows a dialog and waits for another document.
-            for session in state.dialogs.told_to(client) {
+            for session in state.dialogs.dismiss_of(client) {
                 let id = state.routes.add_pending(Pending::Nobody);
                 // One that takes nothing more is about to end.
                 let _ = self.writer.push(envelope::frame(id, DISMISS.0, Some(DISMISS.1), Some(&session)));

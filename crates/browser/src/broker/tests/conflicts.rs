@@ -97,7 +97,8 @@ async fn a_dialog_whose_client_leaves_is_dismissed() {
     let dismissal = scene.command();
     assert_eq!(
         (&dismissal["method"], &dismissal["params"], &dismissal["sessionId"]),
-        (&json!("Page.handleJavaScriptDialog"), &json!({"accept": false}), &json!("SB"))
+        (&json!("Page.handleJavaScriptDialog"), &json!({"accept": false}), &json!("SA")),
+        "before its own session goes, on which Chromium would otherwise dismiss it"
     );
     dialog_closes(&scene, &["SB"]);
     scene.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
