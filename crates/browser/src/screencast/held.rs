@@ -67,7 +67,9 @@ mod tests {
 
     fn let_go(inputs: &[Input]) -> Vec<Value> {
         let mut held = Held::default();
-        inputs.iter().for_each(|input| held.note(input));
+        for input in inputs {
+            held.note(input);
+        }
         let params = |input| match input {
             Input::Key(key) => serde_json::to_value(key.into_params()),
             Input::Mouse(mouse) => serde_json::to_value(mouse.into_params()),
