@@ -114,16 +114,24 @@ impl CdpClient {
 
     /// Waits until the server has closed the connection, and gives back the code and the reason of its close frame if
     /// there was one; panics after `deadline`.
-    pub async fn closed(mut self, deadline: Duration) -> Option<(u16, String)> {
-        let draining = async {
-            let mut said = None;
-            while let Some(Ok(message)) = self.socket.next().await {
-                if let Message::Close(Some(frame)) = message {
-                    said = Some((frame.code.into(), frame.reason.as_str().to_owned()));
-                }
-            }
-            said
-        };
-        tokio::time::timeout(deadline, draining).await.expect("the server closes the connection")
+    pub async fn closed(self, deadline: Duration) -> Option<(u16, String)> {
+        closed(self.socket, deadline).await
     }
+}
+
+/// Reads a socket to its end; the code and the reason of the server's close frame, if there was one.
+pub(crate) async fn closed(
+    mut socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    deadline: Duration,
+) -> Option<(u16, String)> {
+    let draining = async {
+        let mut said = None;
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Close(Some(frame)) = message {
+                said = Some((frame.code.into(), frame.reason.as_str().to_owned()));
+            }
+        }
+        said
+    };
+    tokio::time::timeout(deadline, draining).await.expect("the server closes the connection")
 }

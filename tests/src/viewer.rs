@@ -9,6 +9,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::cdp::closed;
+
 const DEADLINE: Duration = Duration::from_secs(15);
 
 /// A connection to a live view.
@@ -88,16 +90,7 @@ impl Viewer {
     }
 
     /// Waits until the server has closed the connection; the code and the reason that it gave.
-    pub async fn closed(mut self) -> Option<(u16, String)> {
-        let draining = async {
-            let mut said = None;
-            while let Some(Ok(message)) = self.socket.next().await {
-                if let Message::Close(Some(frame)) = message {
-                    said = Some((frame.code.into(), frame.reason.as_str().to_owned()));
-                }
-            }
-            said
-        };
-        tokio::time::timeout(DEADLINE, draining).await.expect("the server closes the connection")
+    pub async fn closed(self) -> Option<(u16, String)> {
+        closed(self.socket, DEADLINE).await
     }
 }

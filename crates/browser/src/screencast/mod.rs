@@ -182,6 +182,11 @@ impl Screencast {
         self.pace.add(ticket);
     }
 
+    /// How many acknowledgements wait for their time.
+    pub fn waiting_acknowledgements(&self) -> usize {
+        self.pace.waiting()
+    }
+
     /// Since when Chromium could have sent another frame, as far as acknowledgements go. None while some wait for their time.
     pub fn has_been_free_since(&self) -> Option<Instant> {
         self.pace.is_free_since()
@@ -221,6 +226,11 @@ impl Screencast {
             }
         };
         Ok(())
+    }
+
+    /// Dismisses a dialog that nobody is there to answer, which is nobody's use of the browser.
+    pub fn dismiss_dialog(&mut self) {
+        self.call_quietly(&HandleJavaScriptDialogParams { accept: false, prompt_text: None });
     }
 
     fn ask_history(&mut self, offset: i64) -> i64 {

@@ -51,6 +51,10 @@ impl Pace {
         self.waiting.clear();
     }
 
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// When the last one left, if none waits.
     pub(super) fn is_free_since(&self) -> Option<Instant> {
         self.waiting.is_empty().then_some(self.last)

@@ -96,7 +96,9 @@ impl Caster {
                 let ticket = frame.ticket;
                 self.last_frame = Instant::now();
                 self.unacknowledged.push_back(Unacknowledged { number, ticket, shown: self.last_frame });
-                self.may_have_missed |= self.unacknowledged.len() >= MAX_UNACKNOWLEDGED;
+                // Acknowledgements that wait for their time count, and so may a frame that is being encoded.
+                let paced = self.cast.as_ref().map_or(0, |(_, cast)| cast.waiting_acknowledgements());
+                self.may_have_missed |= self.unacknowledged.len() + paced + 1 >= MAX_UNACKNOWLEDGED;
                 let message = message::picture(number, &frame);
                 self.live_view.picture.send_replace(Some(Picture { number, message }));
             }
@@ -182,8 +184,7 @@ impl Caster {
             && !self.live_view.audience().can_steer()
             && let Some((_, cast)) = &mut self.cast
         {
-            // It has no address in it that could be wrong.
-            let _ = cast.input(Input::AnswerDialog { accept: false, text: None });
+            cast.dismiss_dialog();
         }
     }
 
