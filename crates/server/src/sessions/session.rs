@@ -191,10 +191,13 @@ impl Session {
             None => browser.attach(side).await,
             Some(target) => browser.attach_to(target, side).await,
         };
-        attached.map_err(|error| match (target, error) {
-            (Some(target), BrowserError::Refused { .. }) => ApiError::TargetNotFound(target.to_owned()),
-            (_, error) => ApiError::BrowserUnreachable(error.to_string()),
-        })
+        match (target, attached) {
+            (_, Ok(client)) => Ok(client),
+            (Some(target), Err(BrowserError::Refused { .. })) => Err(ApiError::TargetNotFound(target.to_owned())),
+            // Clients hear of a crash before the session's owner does.
+            (_, Err(BrowserError::Gone)) if browser.died().await.is_crash() => Err(ApiError::BrowserCrashed),
+            (_, Err(error)) => Err(ApiError::BrowserUnreachable(error.to_string())),
+        }
     }
 
     /// What the browser says that it is.
