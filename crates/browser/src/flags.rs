@@ -50,8 +50,8 @@ pub(crate) struct FlagsFor<'a> {
     pub(crate) user_data: &'a Path,
     pub(crate) viewport: Viewport,
     pub(crate) user_agent: &'a str,
-    /// We are root, and Chromium's own sandbox refuses to run as root (crbug.com/638180).
-    pub(crate) as_root: bool,
+    /// Chromium can make its own sandbox.
+    pub(crate) sandbox: bool,
     /// `/dev/shm` is too small for tabs (Docker gives 64 MB by default).
     pub(crate) small_shared_memory: bool,
 }
@@ -132,7 +132,7 @@ pub(crate) fn plan_flags(on: &FlagsFor<'_>) -> Vec<String> {
             flags.push("--disable-component-extensions-with-background-pages".to_owned());
         }
     }
-    if on.as_root {
+    if !on.sandbox {
         flags.push("--no-sandbox".to_owned());
         if on.flavour == Flavour::Chromium {
             // No bar that warns of the flag above: it would take 56 px from the page.
@@ -158,7 +158,7 @@ mod tests {
             user_data: Path::new("/s/user-data"),
             viewport: Viewport { width: 1280, height: 720 },
             user_agent: "Agent/1",
-            as_root: false,
+            sandbox: true,
             small_shared_memory: false,
         }
     }
@@ -183,10 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn the_sandbox_is_given_up_only_as_root() {
+    fn the_sandbox_is_given_up_only_where_there_can_be_none() {
         let mut on = for_flavour(Flavour::HeadlessShell);
         assert!(!has(&plan_flags(&on), "--no-sandbox"));
-        on.as_root = true;
+        on.sandbox = false;
         assert!(has(&plan_flags(&on), "--no-sandbox"));
     }
 

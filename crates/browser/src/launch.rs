@@ -46,6 +46,9 @@ pub struct LaunchSpec {
     pub viewport: Viewport,
     /// What pages and servers are told; see [`Version::default_user_agent`](crate::Version::default_user_agent).
     pub user_agent: String,
+    /// Whether Chromium can make its own sandbox: not as root (crbug.com/638180), and not where user namespaces are
+    /// forbidden.
+    pub sandbox: bool,
 }
 
 /// Why a browser was not launched. Nothing of it runs then.
@@ -126,7 +129,7 @@ impl Browser {
             user_data: &folders.user_data,
             viewport: spec.viewport,
             user_agent: &spec.user_agent,
-            as_root: nix::unistd::geteuid().is_root(),
+            sandbox: spec.sandbox,
             small_shared_memory: is_shared_memory_small(),
         });
         let program = Program {

@@ -1,12 +1,14 @@
 //! The server's side: starts shims, and owns what they watch over.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::unistd::Pid;
@@ -16,16 +18,24 @@ use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::process::{Child, Command};
 use tokio::sync::{Notify, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::chores::{Answer, Chore, Report};
+use crate::confinement::Confinement;
+use crate::identity::{Identity, UserIds};
 use crate::open_files;
 use crate::private_tmp::PrivateTmp;
 use crate::program::{Exit, Program};
-use crate::protocol::{EVENT_BYTES, Event, KILL, OWN_FDS_FROM, Order};
-use crate::shim::SHIM_ARGUMENT;
+use crate::protocol::{EVENT_BYTES, Event, KILL, OWN_FDS_FROM, Order, Run};
+use crate::spawner::{self, Spawner};
 
 /// How long a shim may take from its start to the word that the program runs.
 const START_BOUND: Duration = Duration::from_secs(10);
+
+/// How long a chore may take. Removing a session's files takes milliseconds, a hundred thousand of them a second.
+const CHORE_BOUND: Duration = Duration::from_mins(1);
 
 /// How often a killed tree's shim is woken and asked again: hostile code of the same user can stop it.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
@@ -54,37 +64,133 @@ pub enum StartError {
 /// Starts programs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Launcher {
-    /// The executable whose `main` calls [`run_shim`](crate::run_shim).
-    shim: Arc<Path>,
+    starter: Starter,
     /// Holds the owner task of every shim; the server waits for it to be empty when it ends.
     tracker: TaskTracker,
     /// Given to every program, if there is one.
     private_tmp: Option<Arc<PrivateTmp>>,
+    /// Under which ids programs run; none: the caller's own.
+    identity: Option<Identity>,
+    /// What every program may do; none: what the caller may.
+    confinement: Option<Arc<Confinement>>,
+}
+
+/// Who makes shims.
+#[derive(Clone, Debug)]
+enum Starter {
+    /// This process. `ids` is there when it is root.
+    Own { shim: Arc<Path>, ids: Option<UserIds> },
+    /// Another one, which may change user ids.
+    Spawner(Spawner),
 }
 
 impl Launcher {
     /// `shim` is the executable that becomes a shim when its first argument is
     /// [`SHIM_ARGUMENT`](crate::SHIM_ARGUMENT); `tracker` gets one task for every tree.
     pub fn new(shim: PathBuf, tracker: TaskTracker) -> Launcher {
-        Launcher { shim: shim.into(), tracker, private_tmp: None }
+        let starter = Starter::Own { shim: shim.into(), ids: None };
+        Launcher { starter, tracker, private_tmp: None, identity: None, confinement: None }
     }
 
-    /// The same, for programs that get a `/tmp` of their own where that is possible.
+    /// The same for a process that is root: it can give programs an identity.
+    #[must_use]
+    pub fn with_ids(self, ids: UserIds) -> Launcher {
+        let starter = match self.starter {
+            Starter::Own { shim, .. } => Starter::Own { shim, ids: Some(ids) },
+            spawner @ Starter::Spawner(_) => spawner,
+        };
+        Launcher { starter, ..self }
+    }
+
+    /// Has the spawner start shims, which can give programs an identity.
+    #[must_use]
+    pub fn with_spawner(self, spawner: Spawner) -> Launcher {
+        Launcher { starter: Starter::Spawner(spawner), ..self }
+    }
+
+    /// The same for programs that get a `/tmp` of their own where that is possible.
     #[must_use]
     pub fn with_private_tmp(self, private_tmp: PrivateTmp) -> Launcher {
         Launcher { private_tmp: Some(Arc::new(private_tmp)), ..self }
+    }
+
+    /// The same for programs that run under the ids of `identity`, if this launcher can give any.
+    #[must_use]
+    pub fn under(&self, identity: Option<Identity>) -> Launcher {
+        Launcher { identity, ..self.clone() }
+    }
+
+    /// The same for programs that may do what `confinement` says.
+    #[must_use]
+    pub fn confined(&self, confinement: Arc<Confinement>) -> Launcher {
+        Launcher { confinement: Some(confinement), ..self.clone() }
+    }
+
+    /// The ids that programs can be given; none where they run under the caller's own.
+    pub fn user_ids(&self) -> Option<UserIds> {
+        match &self.starter {
+            Starter::Own { ids, .. } => *ids,
+            Starter::Spawner(spawner) => Some(spawner.ids()),
+        }
+    }
+
+    /// Makes folders, which belong to this process, those of `identity`. Does nothing where there are no ids to give.
+    /// Blocks.
+    pub fn give(&self, identity: Identity, folders: &[&Path]) -> io::Result<()> {
+        let open = |path: &&Path| {
+            let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+            OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
+        };
+        let folders = folders.iter().map(open).collect::<io::Result<Vec<File>>>()?;
+        match &self.starter {
+            Starter::Own { ids: None, .. } => Ok(()),
+            Starter::Own { ids: Some(ids), .. } => {
+                let ids = ids.ids(identity).ok_or(io::ErrorKind::InvalidInput)?;
+                folders.iter().try_for_each(|folder| spawner::give_to(ids, folder))
+            }
+            Starter::Spawner(spawner) => spawner.give(identity, &folders),
+        }
+    }
+
+    /// Removes what is in `folders`, which stay, under the launcher's identity.
+    pub async fn empty(&self, folders: Vec<PathBuf>) -> io::Result<()> {
+        self.perform(Chore::Empty(folders)).await.map(drop)
+    }
+
+    /// Removes what is in a folder and puts files there, by name and content, under the launcher's identity.
+    pub async fn refill(&self, folder: PathBuf, files: Vec<(String, String)>) -> io::Result<()> {
+        self.perform(Chore::Refill(folder, files)).await.map(drop)
+    }
+
+    async fn perform(&self, chore: Chore) -> io::Result<Report> {
+        if self.identity.is_none() || self.user_ids().is_none() {
+            return spawn_blocking(move || chore.perform()).await.map_err(io::Error::other)?;
+        }
+        let doing = async {
+            let (mut stream, child, _) = self.spawn_shim().await?;
+            send_order(&mut stream, &Order::Chore(chore), &[]).await?;
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await?;
+            if let Some(mut child) = child {
+                child.wait().await?;
+            }
+            Answer::decode(&answer)
+        };
+        timeout(CHORE_BOUND, doing).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
     /// Starts `program` below a shim of its own, and returns when the program runs (its `exec` succeeded).
     pub async fn start(&self, program: Program) -> Result<Tree, StartError> {
         let name = program.program.clone();
         let shim_failed = |source| StartError::Shim { program: name.clone(), source };
-        let (mut stream, child, shim_pid) = self.spawn_shim().map_err(shim_failed)?;
+        let (mut stream, child, shim_pid) = self.spawn_shim().await.map_err(shim_failed)?;
         let starting = async {
-            send_order(&mut stream, program, self.private_tmp.as_deref()).await?;
+            let fds: Vec<RawFd> = program.fds.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
+            let order = self.order(&program)?;
+            send_order(&mut stream, &order, &fds).await?;
             next_event(&mut stream).await
         };
-        let event = match tokio::time::timeout(START_BOUND, starting).await {
+        let event = match timeout(START_BOUND, starting).await {
             Ok(event) => event.map_err(shim_failed)?,
             Err(_) => return Err(shim_failed(io::ErrorKind::TimedOut.into())),
         };
@@ -98,26 +204,47 @@ impl Launcher {
         Ok(self.own(stream, child, shim_pid, program_pid))
     }
 
-    fn spawn_shim(&self) -> io::Result<(UnixStream, Child, i32)> {
+    async fn spawn_shim(&self) -> io::Result<(UnixStream, Option<Child>, i32)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
+        // When the start fails half-way, dropping the socket is what ends the shim, and its parent reaps it.
         let stream = UnixStream::from_std(ours)?;
-        // When the start fails half-way, dropping the socket is what ends the shim, and the runtime reaps it.
-        let child = Command::new(self.shim.as_ref())
-            .arg0("hearth")
-            .arg(SHIM_ARGUMENT)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        Ok((stream, child, pid.ok_or(io::ErrorKind::NotFound)?))
+        let theirs = OwnedFd::from(theirs);
+        match (&self.starter, self.identity) {
+            (Starter::Own { shim, ids }, identity) => {
+                let ids = identity.and_then(|identity| ids.as_ref()?.ids(identity));
+                let child = Command::from(spawner::shim_command(shim, ids, theirs)).spawn()?;
+                let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+                Ok((stream, Some(child), pid.ok_or(io::ErrorKind::NotFound)?))
+            }
+            (Starter::Spawner(spawner), Some(identity)) => {
+                let spawner = spawner.clone();
+                let pid =
+                    spawn_blocking(move || spawner.spawn(identity, &theirs)).await.map_err(io::Error::other)??;
+                Ok((stream, None, pid))
+            }
+            (Starter::Spawner(_), None) => Err(io::Error::new(io::ErrorKind::InvalidInput, "no identity was chosen")),
+        }
     }
 
-    fn own(&self, stream: UnixStream, child: Child, shim_pid: i32, program_pid: i32) -> Tree {
+    fn order(&self, program: &Program) -> io::Result<Order> {
+        if program.fds.iter().any(|&(number, _)| !(0..OWN_FDS_FROM).contains(&number)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(Order::Run(Box::new(Run {
+            program: path_to_string(&program.program)?,
+            args: program.args.clone(),
+            env: program.env.clone(),
+            cwd: path_to_string(&program.cwd)?,
+            fd_numbers: program.fds.iter().map(|&(number, _)| number).collect(),
+            deadline_ms: program.deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
+            private_tmp: self.private_tmp.as_deref().cloned(),
+            open_files: open_files::for_programs(),
+            confinement: self.confinement.as_deref().cloned(),
+        })))
+    }
+
+    fn own(&self, stream: UnixStream, child: Option<Child>, shim_pid: i32, program_pid: i32) -> Tree {
         let (events, control) = stream.into_split();
         let (state, watcher) = watch::channel(State::default());
         let wanted = Arc::new(Notify::new());
@@ -127,24 +254,10 @@ impl Launcher {
     }
 }
 
-async fn send_order(stream: &mut UnixStream, program: Program, private_tmp: Option<&PrivateTmp>) -> io::Result<()> {
-    if program.fds.iter().any(|&(number, _)| !(0..OWN_FDS_FROM).contains(&number)) {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let order = Order {
-        program: path_to_string(&program.program)?,
-        args: program.args,
-        env: program.env,
-        cwd: path_to_string(&program.cwd)?,
-        fd_numbers: program.fds.iter().map(|&(number, _)| number).collect(),
-        deadline_ms: program.deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
-        private_tmp: private_tmp.cloned(),
-        open_files: open_files::for_programs(),
-    };
-    let order = serde_json::to_vec(&order)?;
+async fn send_order(stream: &mut UnixStream, order: &Order, fds: &[RawFd]) -> io::Result<()> {
+    let order = serde_json::to_vec(order)?;
     let length = u32::try_from(order.len()).map_err(|_| io::ErrorKind::InvalidInput)?.to_ne_bytes();
-    let fds: Vec<RawFd> = program.fds.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
-    let rights = [ControlMessage::ScmRights(&fds)];
+    let rights = [ControlMessage::ScmRights(fds)];
     let rights = if fds.is_empty() { &rights[..0] } else { &rights[..] };
     // Four bytes into a fresh socket: this cannot block.
     sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(&length)], rights, MsgFlags::MSG_NOSIGNAL, None)?;
@@ -234,7 +347,8 @@ impl Drop for Tree {
 struct Owner {
     events: OwnedReadHalf,
     control: tokio::net::unix::OwnedWriteHalf,
-    child: Child,
+    /// None for a shim that the spawner has started, and reaps.
+    child: Option<Child>,
     shim_pid: i32,
     /// Read by every waiter of the [`Tree`].
     state: watch::Sender<State>,
@@ -263,8 +377,10 @@ impl Owner {
             }
         }
         // The shim closes its socket only by exiting.
-        let exit = self.child.wait().await;
-        tracing::trace!(shim = self.shim_pid, ?exit, "a tree is gone");
+        if let Some(mut child) = self.child.take() {
+            let exit = child.wait().await;
+            tracing::trace!(shim = self.shim_pid, ?exit, "a tree is gone");
+        }
         self.state.send_modify(|state| {
             state.exit.get_or_insert(Exit::Lost);
             state.gone = true;
@@ -272,8 +388,10 @@ impl Owner {
     }
 
     fn ask_to_kill(&self) {
-        // Not yet reaped, so the number is still the shim's.
-        let _ = kill(Pid::from_raw(self.shim_pid), Signal::SIGCONT);
+        // One of ours is not yet reaped, so the number is still the shim's; no session can stop one of the spawner's.
+        if self.child.is_some() {
+            let _ = kill(Pid::from_raw(self.shim_pid), Signal::SIGCONT);
+        }
         let _ = self.control.try_write(&[KILL]);
     }
 }

@@ -13,6 +13,11 @@
 //!
 //! This crate must not know what it starts: no browser, no language, no HTTP. Linux only.
 
+mod chores;
+mod confinement;
+mod door;
+mod files;
+mod identity;
 mod kill;
 mod launcher;
 mod open_files;
@@ -20,10 +25,17 @@ mod private_tmp;
 mod program;
 mod protocol;
 mod shim;
+mod spawner;
 mod sys;
+mod syscalls;
 
+pub use chores::remove_tree;
+pub use confinement::{Access, Confinement, Grant, Limits, Syscalls, UnixSockets};
+pub use door::Door;
+pub use identity::{Identity, Member, UserIds};
 pub use launcher::{Launcher, StartError, Tree};
 pub use open_files::raise_open_files;
 pub use private_tmp::PrivateTmp;
 pub use program::{Exit, Program};
 pub use shim::{SHIM_ARGUMENT, run_shim};
+pub use spawner::{Spawner, Split, split};

@@ -1,8 +1,8 @@
 //! A `/tmp` of a session's own, where this process may mount.
 //!
 //! It is a mount namespace with one bind mount; the folder behind it goes with the session, so what code leaves
-//! in `/tmp` goes too and no other session sees it. Where mounting is not allowed (a plain user, a container
-//! without `CAP_SYS_ADMIN`) programs see the machine's `/tmp`.
+//! in `/tmp` goes too and no other session sees it. Where mounting is not allowed (a container without `CAP_SYS_ADMIN`, a
+//! machine without user namespaces for plain users) programs see the machine's `/tmp`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -14,9 +14,15 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
 const TMP: &str = "/tmp";
+
+const SHARED_MEMORY: &str = "/dev/shm";
+
+/// Enough for a browser with many tabs; what is in there is memory.
+const SHARED_MEMORY_OPTIONS: &str = "mode=1777,size=512m,nr_inodes=65536";
 
 /// What a private `/tmp` is made of. Every program of a session gets the same.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,12 +50,19 @@ impl PrivateTmp {
         Ok(PrivateTmp { folder, kept })
     }
 
-    /// Gives the calling process, which has one thread, and all that it starts the private `/tmp`. Does nothing
-    /// where mounting is not allowed; an error means that it is, and went wrong half-way.
-    pub(crate) fn enter(&self) -> io::Result<()> {
+    /// Gives the calling process, which has one thread, and all that it starts the private `/tmp`, and an empty `/dev/shm`
+    /// that goes with the last of them. Tells whether it did: not where mounting is not allowed. An error means that it is,
+    /// and went wrong half-way.
+    pub(crate) fn enter(&self) -> io::Result<bool> {
         match unshare(CloneFlags::CLONE_NEWNS) {
             Ok(()) => {}
-            Err(Errno::EPERM | Errno::ENOSYS | Errno::EINVAL) => return Ok(()),
+            Err(Errno::EPERM) if geteuid().is_root() => return Ok(false),
+            // A plain user may mount in a user namespace of its own, where there are such.
+            Err(Errno::EPERM) => match own_user_namespace() {
+                Ok(()) => {}
+                Err(_) => return Ok(false),
+            },
+            Err(Errno::ENOSYS | Errno::EINVAL) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
         let nothing = None::<&str>;
@@ -57,7 +70,7 @@ impl PrivateTmp {
         match mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing) {
             Ok(()) => {}
             // The root is no mount point of its own (a chroot), or a filter forbids it.
-            Err(Errno::EPERM | Errno::EINVAL | Errno::EACCES) => return Ok(()),
+            Err(Errno::EPERM | Errno::EINVAL | Errno::EACCES) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
         // Found in this namespace, as bind mounts demand, and before the mount hides them.
@@ -67,8 +80,22 @@ impl PrivateTmp {
             let source = format!("/proc/self/fd/{}", file.as_raw_fd());
             mount(Some(source.as_str()), path, nothing, MsFlags::MS_BIND | MsFlags::MS_REC, nothing)?;
         }
-        Ok(())
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        if Path::new(SHARED_MEMORY).is_dir() {
+            mount(Some("tmpfs"), SHARED_MEMORY, Some("tmpfs"), flags, Some(SHARED_MEMORY_OPTIONS))?;
+        }
+        Ok(true)
     }
+}
+
+/// A user namespace in which the caller has its own ids and the right to mount (`user_namespaces(7)`), and a mount namespace
+/// below it. The rights end with the next `exec`.
+fn own_user_namespace() -> io::Result<()> {
+    let (uid, gid) = (geteuid(), getegid());
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
+    fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
 }
 
 fn open_path(path: &Path) -> io::Result<File> {

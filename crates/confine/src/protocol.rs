@@ -9,6 +9,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::chores::Chore;
+use crate::confinement::Confinement;
 use crate::private_tmp::PrivateTmp;
 use crate::program::Exit;
 
@@ -20,7 +22,16 @@ pub(crate) const OWN_FDS_FROM: i32 = 16;
 
 /// The order that a shim gets.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Order {
+pub(crate) enum Order {
+    /// Start a program and watch over it. Answered with events.
+    Run(Box<Run>),
+    /// Do something and end. Answered with a [`Report`](crate::chores::Report) as JSON.
+    Chore(Chore),
+}
+
+/// What to start.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Run {
     pub program: String,
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,
@@ -31,6 +42,7 @@ pub(crate) struct Order {
     pub private_tmp: Option<PrivateTmp>,
     /// The program's limit of open files; None leaves the shim's own.
     pub open_files: Option<u64>,
+    pub confinement: Option<Confinement>,
 }
 
 /// Bytes of one event.

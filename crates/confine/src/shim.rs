@@ -9,7 +9,7 @@
 //! (`setpgid(2)`): it wakes up, finds the control socket closed and ends the tree.
 
 use std::fs::File;
-use std::io::{self, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -20,11 +20,15 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-use nix::unistd::{Pid, getpid};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::stat::{SFlag, fstat};
+use nix::unistd::{Gid, Pid, Uid, fchown, getpid, setgroups};
 
+use crate::chores::{Answer, Chore};
+use crate::confinement::{Ids, Prepared, UnixSockets, become_user, share_with_group};
+use crate::door::DoorKeeper;
 use crate::kill::{Reaped, kill_descendants, reap};
-use crate::protocol::{Event, OWN_FDS_FROM, Order};
+use crate::protocol::{Event, OWN_FDS_FROM, Order, Run};
 use crate::{open_files, sys};
 
 /// The hidden first argument that makes the executable a shim.
@@ -34,10 +38,20 @@ pub const SHIM_ARGUMENT: &str = "__shim";
 const KILL_ROUND: Duration = Duration::from_millis(20);
 
 /// Runs the shim on descriptor 0 until nothing of its tree is left, and returns the exit code for the
-/// process. To be called from `main` before anything else when the first argument is [`SHIM_ARGUMENT`].
-pub fn run_shim() -> i32 {
-    match Shim::take_order() {
-        Ok((shim, order, fds)) => shim.run(&order, fds),
+/// process. To be called from `main` before anything else when the first argument is [`SHIM_ARGUMENT`]; `arguments`
+/// are those behind it: none, or the user and group id for what is started.
+pub fn run_shim(arguments: &[String]) -> i32 {
+    let ids = match arguments {
+        [] => None,
+        [uid, gid] => match (uid.parse(), gid.parse()) {
+            (Ok(uid), Ok(gid)) => Some(Ids { uid, gid }),
+            _ => return 1,
+        },
+        _ => return 1,
+    };
+    match Shim::take_order(ids) {
+        Ok((shim, Order::Run(run), fds)) => shim.run(&run, fds),
+        Ok((shim, Order::Chore(chore), _)) => shim.do_chore(&chore),
         // Nobody to tell: the server sees the control socket close and reports the program as not started.
         Err(_) => 1,
     }
@@ -47,10 +61,14 @@ struct Shim {
     control: UnixStream,
     /// Tells of children that ended; all signals are blocked.
     signals: SignalFd,
+    /// Whose the program is to be; the shim itself stays what it is, so that the program cannot touch it.
+    ids: Option<Ids>,
+    /// Answers the program's questions, if it may ask any.
+    door: Option<DoorKeeper>,
 }
 
 impl Shim {
-    fn take_order() -> io::Result<(Shim, Order, Vec<OwnedFd>)> {
+    fn take_order(ids: Option<Ids>) -> io::Result<(Shim, Order, Vec<OwnedFd>)> {
         sys::close_fds_from(3)?;
         occupy_program_fds()?;
         let all = SigSet::all();
@@ -58,19 +76,34 @@ impl Shim {
         let signals = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         prctl::set_child_subreaper(true)?;
         let _ = prctl::set_name(c"hearth-shim");
+        if let Some(ids) = ids {
+            // What only the session may pass, its shim passes too, also where root may not do everything.
+            setgroups(&[Gid::from_raw(ids.gid)])?;
+        }
         let stdin = io::stdin();
         let mut control = UnixStream::from(stdin.as_fd().try_clone_to_owned()?);
         let (length, fds) = receive_length_and_fds(&control)?;
         let mut order = vec![0; length];
         control.read_exact(&mut order)?;
         let order: Order = serde_json::from_slice(&order)?;
-        Ok((Shim { control, signals }, order, fds))
+        Ok((Shim { control, signals, ids, door: None }, order, fds))
     }
 
-    fn run(mut self, order: &Order, fds: Vec<OwnedFd>) -> i32 {
+    fn do_chore(mut self, chore: &Chore) -> i32 {
+        share_with_group();
+        let report = self.ids.map_or(Ok(()), |ids| become_user(ids, &[])).and_then(|()| chore.perform());
+        // A server that is gone needs no report.
+        let _ = self.control.write_all(&Answer::of(report).encode());
+        0
+    }
+
+    fn run(mut self, order: &Run, fds: Vec<OwnedFd>) -> i32 {
         let deadline = order.deadline_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
-        let program = match start(order, fds) {
-            Ok(pid) => pid,
+        let program = match start(order, fds, self.ids) {
+            Ok((pid, door)) => {
+                self.door = door;
+                pid
+            }
             Err(error) => {
                 self.tell(Event::NotStarted(error.raw_os_error().unwrap_or(0)));
                 return 0;
@@ -90,10 +123,13 @@ impl Shim {
             if left == Some(Duration::ZERO) {
                 return;
             }
-            let (control_ready, signal_ready) = self.wait_for_events(left);
+            let (control_ready, signal_ready, door_ready) = self.wait_for_events(left);
             // Either a request to kill or the end of the server: nothing else is ever sent.
             if control_ready {
                 return;
+            }
+            if door_ready && let Some(door) = &self.door {
+                door.answer();
             }
             if signal_ready {
                 let mut program_ended = false;
@@ -130,16 +166,18 @@ impl Shim {
         }
     }
 
-    fn wait_for_events(&self, at_most: Option<Duration>) -> (bool, bool) {
-        let mut events = [
-            PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-        ];
+    /// Whether the server, a child and the door have something to say.
+    fn wait_for_events(&self, at_most: Option<Duration>) -> (bool, bool, bool) {
+        let on = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut events = vec![on(self.control.as_fd()), on(self.signals.as_fd())];
+        events.extend(self.door.as_ref().map(|door| on(door.listener())));
         if poll(&mut events, poll_timeout(at_most)).is_err() {
-            return (false, false);
+            return (false, false, false);
         }
         let ready = |event: &PollFd| event.revents().is_some_and(|flags| !flags.is_empty());
-        (ready(&events[0]), ready(&events[1]))
+        // Nobody who could ask is left when it hangs up, which comes with the end of the program.
+        let asked = |event: &PollFd| event.revents().is_some_and(|flags| flags.contains(PollFlags::POLLIN));
+        (ready(&events[0]), ready(&events[1]), events.get(2).is_some_and(asked))
     }
 
     fn drain_signals(&self) {
@@ -160,12 +198,13 @@ fn poll_timeout(at_most: Option<Duration>) -> PollTimeout {
     }
 }
 
-fn start(order: &Order, fds: Vec<OwnedFd>) -> io::Result<Pid> {
+fn start(order: &Run, fds: Vec<OwnedFd>, ids: Option<Ids>) -> io::Result<(Pid, Option<DoorKeeper>)> {
     if let Some(files) = order.open_files {
         open_files::limit(files)?;
     }
+    let mut is_private = false;
     if let Some(private_tmp) = &order.private_tmp {
-        private_tmp.enter()?;
+        is_private = private_tmp.enter()?;
     }
     if fds.len() != order.fd_numbers.len() {
         return Err(io::Error::from_raw_os_error(nix::libc::EBADF));
@@ -175,6 +214,11 @@ fn start(order: &Order, fds: Vec<OwnedFd>) -> io::Result<Pid> {
     command.current_dir(&order.cwd).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut moves = Vec::new();
     let mut kept = Vec::new();
+    if let Some(ids) = ids {
+        for fd in &fds {
+            give_pipe(fd, ids)?;
+        }
+    }
     for (fd, &number) in fds.into_iter().zip(&order.fd_numbers) {
         match number {
             0 => drop(command.stdin(fd)),
@@ -186,10 +230,54 @@ fn start(order: &Order, fds: Vec<OwnedFd>) -> io::Result<Pid> {
             }
         }
     }
-    sys::prepare_child(&mut command, moves);
+    let mut prepared =
+        order.confinement.as_ref().map(|confinement| Prepared::new(confinement, is_private)).transpose()?;
+    let (ours, theirs) = UnixStream::pair()?;
+    sys::prepare_child(&mut command, moves, move || {
+        if let Some(prepared) = &prepared {
+            prepared.limit()?;
+        }
+        if let Some(ids) = ids {
+            become_user(ids, &[])?;
+            share_with_group();
+            sys::die_with_parent()?;
+        }
+        if let Some(prepared) = &mut prepared
+            && let Some(listener) = prepared.enter()?
+        {
+            hand_over(&theirs, listener.as_raw_fd())?;
+        }
+        Ok(())
+    });
     let child = command.spawn()?;
+    let door = match order.confinement.as_ref().map(|confinement| &confinement.unix_sockets) {
+        Some(UnixSockets::Door(door)) => Some(DoorKeeper::new(take_over(&ours)?, door)),
+        _ => None,
+    };
     let pid = i32::try_from(child.id()).map_err(|_| io::ErrorKind::InvalidData)?;
-    Ok(Pid::from_raw(pid))
+    Ok((Pid::from_raw(pid), door))
+}
+
+/// A pipe can be opened anew by its name, as in `> /dev/stderr`, by whoever it belongs to.
+fn give_pipe(fd: &OwnedFd, ids: Ids) -> io::Result<()> {
+    if SFlag::from_bits_truncate(fstat(fd)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO {
+        fchown(fd, Some(Uid::from_raw(ids.uid)), Some(Gid::from_raw(ids.gid)))?;
+    }
+    Ok(())
+}
+
+fn hand_over(socket: &UnixStream, fd: RawFd) -> io::Result<()> {
+    let fds = [fd];
+    let rights = [ControlMessage::ScmRights(&fds)];
+    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(b"L")], &rights, MsgFlags::empty(), None)?;
+    Ok(())
+}
+
+/// What the child has handed over, which it did before its `exec`.
+fn take_over(socket: &UnixStream) -> io::Result<OwnedFd> {
+    let mut byte = [0];
+    let (_, mut fds) = receive_with_fds(socket, &mut byte)?;
+    fds.pop().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 /// Fills the descriptors that a program may be given, so that nothing which is opened later lands there: a
@@ -207,22 +295,26 @@ fn occupy_program_fds() -> io::Result<()> {
 
 fn receive_length_and_fds(control: &UnixStream) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut length = [0; 4];
+    let (bytes, fds) = receive_with_fds(control, &mut length)?;
+    if bytes != 4 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok((u32::from_ne_bytes(length) as usize, fds))
+}
+
+/// Reads as much as fits, and the descriptors that came along (`SCM_RIGHTS`, `unix(7)`).
+pub(crate) fn receive_with_fds(socket: &UnixStream, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = cmsg_space!([RawFd; 16]);
     let mut fds = Vec::new();
-    {
-        let mut parts = [IoSliceMut::new(&mut length)];
-        let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_WAITALL;
-        let message = recvmsg::<()>(control.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-        if message.bytes != 4 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        for part in message.cmsgs()? {
-            if let ControlMessageOwned::ScmRights(received) = part {
-                for fd in received {
-                    fds.push(sys::take_received_fd(fd)?);
-                }
+    let mut parts = [IoSliceMut::new(bytes)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_WAITALL;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    for part in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(received) = part {
+            for fd in received {
+                fds.push(sys::take_received_fd(fd)?);
             }
         }
     }
-    Ok((u32::from_ne_bytes(length) as usize, fds))
+    Ok((message.bytes, fds))
 }

@@ -99,12 +99,13 @@ pub struct HealthResponse {
     success: True,
     status: &'static str,
     version: &'static str,
+    isolation: &'static str,
 }
 
 impl HealthResponse {
-    /// `version` is the server's own.
-    pub fn new(version: &'static str) -> Self {
-        Self { success: True, status: "ok", version }
+    /// `version` is the server's own, `isolation` the level at which sessions are kept apart.
+    pub fn new(version: &'static str, isolation: &'static str) -> Self {
+        Self { success: True, status: "ok", version, isolation }
     }
 }
 

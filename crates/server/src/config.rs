@@ -2,6 +2,7 @@
 //!
 //! The doc comments of [`Settings`] are the text of `hearth serve --help`.
 
+mod isolation;
 mod origins;
 
 use std::collections::BTreeSet;
@@ -11,12 +12,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hearth_browser::Viewport;
+use hearth_confine::UserIds;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use self::isolation::{DEFAULT_UIDS, parse_level, parse_switch, parse_uids, refuse_unconfined};
 use self::origins::{parse_frame_ancestors, parse_listen, parse_public_url};
 use crate::auth::Keys;
+use crate::isolation::{DEFAULT_LIMITS, Level, Limits};
 use crate::memory::{memory_bytes, plan_max_sessions};
 
 /// The longest data directory in bytes: a socket path has 108 (`unix(7)`), and Chromium wants 62 of them below it.
@@ -49,7 +53,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "HEARTH_FRAME_ANCESTORS", value_name = "SOURCES", default_value = "*")]
     frame_ancestors: String,
 
-    /// Where sessions keep their files, a path of at most 45 bytes [default: hearth in the user's data folder]
+    /// Where sessions keep their files, a path of at most 45 bytes [default: hearth in the user's data folder; for root
+    /// /var/lib/hearth]
     #[arg(long, env = "HEARTH_DATA_DIR", value_name = "PATH")]
     data_dir: Option<String>,
 
@@ -76,6 +81,19 @@ pub(crate) struct Settings {
     /// How much of each of stdout, stderr and the value of an execution is kept, in bytes
     #[arg(long, env = "HEARTH_MAX_OUTPUT_BYTES", value_name = "BYTES", default_value = "10485760")]
     max_output_bytes: String,
+
+    /// How code is confined: `auto` (the best level that holds here; the server does not start without one), `default`
+    /// (user ids per session as root, Landlock, seccomp, limits), `none` (not at all: for code that you trust)
+    #[arg(long, env = "HEARTH_ISOLATION", value_name = "LEVEL", default_value = "auto")]
+    isolation: String,
+
+    /// User ids for the server (the first) and its sessions (two each), when it is started as root
+    #[arg(long, env = "HEARTH_UIDS", value_name = "FIRST-LAST", default_value = DEFAULT_UIDS)]
+    uids: String,
+
+    /// With HEARTH_ISOLATION=none: whether to listen beyond loopback all the same, true or false
+    #[arg(long, env = "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE", value_name = "SWITCH", default_value = "false")]
+    let_other_machines_run_unconfined_code: String,
 
     /// What is logged: error, warn, info, debug, trace, or a filter such as hearth_browser=debug
     #[arg(long, env = "HEARTH_LOG", value_name = "FILTER", default_value = "info")]
@@ -107,6 +125,10 @@ pub(crate) struct Config {
     pub viewport: Viewport,
     pub max_sessions: usize,
     pub max_output_bytes: usize,
+    pub isolation: Level,
+    pub uids: UserIds,
+    /// Of a session.
+    pub limits: Limits,
     pub log: LogConfig,
     /// `HEARTH_*` variables that are no settings.
     pub unknown_variables: Vec<String>,
@@ -137,6 +159,8 @@ pub(crate) struct Judged {
     /// None: by memory.
     pub max_sessions: Result<Option<usize>, ConfigError>,
     pub max_output_bytes: Result<usize, ConfigError>,
+    pub isolation: Result<Level, ConfigError>,
+    pub uids: Result<UserIds, ConfigError>,
     pub log: Result<LogConfig, ConfigError>,
     pub unknown_variables: Vec<String>,
 }
@@ -147,9 +171,12 @@ impl Judged {
         let browser = or_default(&settings.browser, "shell");
         let max_sessions = given(settings.max_sessions.as_ref());
         let max_output_bytes = or_default(&settings.max_output_bytes, "10485760");
+        let listen = parse_listen(or_default(&settings.listen, "127.0.0.1:3010"))
+            .and_then(|listen| refuse_keyless(listen, &keys));
         Judged {
-            listen: parse_listen(or_default(&settings.listen, "127.0.0.1:3010"))
-                .and_then(|listen| refuse_keyless(listen, &keys)),
+            isolation: judge_isolation(settings, listen.as_ref().ok()),
+            uids: parse_uids(or_default(&settings.uids, DEFAULT_UIDS)),
+            listen,
             keys,
             public_url: given(settings.public_url.as_ref()).map(parse_public_url).transpose(),
             frame_ancestors: parse_frame_ancestors(or_default(&settings.frame_ancestors, "*")),
@@ -182,10 +209,24 @@ impl Config {
             viewport: judged.viewport?,
             max_sessions: judged.max_sessions?.unwrap_or_else(|| plan_max_sessions(memory_bytes())),
             max_output_bytes: judged.max_output_bytes?,
+            isolation: judged.isolation?,
+            uids: judged.uids?,
+            limits: DEFAULT_LIMITS,
             log: judged.log?,
             unknown_variables: judged.unknown_variables,
         })
     }
+}
+
+fn judge_isolation(settings: &Settings, listen: Option<&SocketAddr>) -> Result<Level, ConfigError> {
+    let level = parse_level(or_default(&settings.isolation, "auto"))?;
+    let is_accepted = parse_switch(
+        "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE",
+        or_default(&settings.let_other_machines_run_unconfined_code, "false"),
+    )?;
+    // An address that is wrong is told by itself.
+    listen.map_or(Ok(()), |&listen| refuse_unconfined(listen, level, is_accepted))?;
+    Ok(level)
 }
 
 fn refuse_keyless(listen: SocketAddr, keys: &Result<Keys, ConfigError>) -> Result<SocketAddr, ConfigError> {
@@ -230,7 +271,11 @@ fn parse_data_dir(given: Option<&str>) -> Result<PathBuf, ConfigError> {
     Ok(path)
 }
 
+/// A root's home is closed to the users that the server and its sessions become.
 fn default_data_dir() -> PathBuf {
+    if nix::unistd::geteuid().is_root() {
+        return PathBuf::from("/var/lib/hearth");
+    }
     let folder = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     folder("XDG_DATA_HOME")
         .or_else(|| folder("HOME").map(|home| home.join(".local/share")))

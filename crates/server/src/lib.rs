@@ -15,6 +15,7 @@ pub mod commands;
 mod config;
 mod error;
 mod handlers;
+mod isolation;
 mod lifecycle;
 mod live_view;
 mod memory;

@@ -4,7 +4,7 @@ use std::fs::{DirBuilder, File};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use anyhow::Context;
 use axum::Router;
 use axum::http::HeaderValue;
 use axum::serve::ListenerExt;
-use hearth_browser::probe;
-use hearth_confine::{Launcher, raise_open_files};
+use hearth_confine::{Split, UserIds, raise_open_files, split};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{setsockopt, sockopt};
+use nix::unistd::geteuid;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout};
@@ -23,9 +23,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, ConfigError};
+use crate::isolation::{self, Isolation, Level, Ports, Slots, check_reach, prepare_folders};
 use crate::router;
 use crate::runtime::Runtime;
-use crate::sessions::{Registry, RegistrySpec, sessions_folder, sweep};
+use crate::sessions::{Enclosure, Registry, RegistrySpec, Site, sessions_folder, sweep};
 use crate::state::AppState;
 
 /// How long open requests may take to be answered after the sessions have ended.
@@ -43,43 +44,100 @@ const SAME_SIGNAL: Duration = Duration::from_secs(1);
 /// Our own executable, also after its file was replaced by a newer one.
 pub(crate) const SHIM: &str = "/proc/self/exe";
 
+/// The name of the folder in which things are tried out before the first session.
+const TRIAL: &str = "trial";
+
 /// The file in the data directory that a server holds locked.
 pub(crate) const LOCK: &str = "lock";
 
-/// Serves until a signal, and returns when nothing is left.
-pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut signals = Signals::listen()?;
+/// What has been made ready while this process had one thread, and may have been root.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    config: Config,
+    isolation: Isolation,
+    runtime: Runtime,
+    listener: std::net::TcpListener,
+    _lock: Flock<File>,
+}
+
+/// Which half of the process this is.
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// The one that serves.
+    Server(Box<Ready>),
+    /// What was the spawner until the server had ended, with its exit code.
+    Over(i32),
+}
+
+/// Everything up to the first thread. As root it splits the process, so that what serves has no rights to lose.
+pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     if let Err(error) = raise_open_files() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let runtime = Runtime::find(&config.runtime_dir)?;
-    let _lock = lock_data_dir(&config.data_dir)?;
+    let switches = config.isolation == Level::Default && geteuid().is_root();
+    let lock = lock_data_dir(&config.data_dir)?;
     let sessions = sessions_folder(&config.data_dir);
     sweep(&sessions).map_err(|error| {
         ConfigError(format!("HEARTH_DATA_DIR: leftovers in {} cannot be removed: {error}", sessions.display()))
     })?;
+    let listener = bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
+    let mut isolation = Isolation::new(config.isolation, config.limits, runtime.interpreters());
+    if switches {
+        check_reach("HEARTH_DATA_DIR", &config.data_dir)?;
+        let folders = [config.data_dir.as_path(), sessions.as_path()];
+        prepare_folders(&folders, config.uids).context("the data folder cannot be given to the server's user")?;
+        match split(config.uids).context("cannot give up the rights of root")? {
+            Split::Over(code) => return Ok(Role::Over(code)),
+            Split::Server(spawner) => isolation = isolation.with_spawner(spawner),
+        }
+    }
+    Ok(Role::Server(Box::new(Ready { config, isolation, runtime, listener, _lock: lock })))
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Serves until a signal, and returns when nothing is left.
+pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
+    let Ready { config, isolation, runtime, listener, _lock } = ready;
+    let mut signals = Signals::listen()?;
+    let sessions = sessions_folder(&config.data_dir);
     let tracker = TaskTracker::new();
-    let user_agent = find_user_agent(&config, &tracker).await?;
-    let listener = TcpListener::bind(config.listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     let internal = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback")?;
+    let internal_port = internal.local_addr()?.port();
+    let slots = Slots::new(isolation.user_ids().map_or(0, UserIds::slots), random_slot());
+    let site = Site {
+        isolation: &isolation,
+        browser: &config.browser,
+        runtime: &runtime,
+        ports: Ports { cdp: internal_port, egress: Vec::new() },
+    };
+    let tried = try_out(&config, site, &slots).await?;
+    let listener = TcpListener::from_std(listener)?;
+    let level = isolation.level;
     let spec = RegistrySpec {
         sessions_folder: sessions,
         browser: config.browser,
-        user_agent,
+        user_agent: tried.user_agent,
+        sandbox: tried.sandbox,
         viewport: config.viewport,
         runtime,
-        shim: PathBuf::from(SHIM),
-        internal_port: internal.local_addr()?.port(),
+        isolation,
+        internal_port,
         max_sessions: config.max_sessions,
         max_output_bytes: config.max_output_bytes,
     };
     let max_sessions = config.max_sessions;
-    let registry = Arc::new(Registry::new(spec, tracker.clone()));
+    let registry = Arc::new(Registry::new(spec, slots, tracker.clone()));
     let address = listener.local_addr()?;
     let keyless = config.keys.is_empty();
     let page_policy = page_policy(&config.frame_ancestors)?;
-    let state = AppState::new(config.keys, config.public_url, address.to_string(), page_policy, Arc::clone(&registry));
+    let state =
+        AppState::new(config.keys, config.public_url, address.to_string(), page_policy, level, Arc::clone(&registry));
     let stop = CancellationToken::new();
     let servers = TaskTracker::new();
     servers.spawn(listen(listener, router::public(state.clone()), stop.clone()));
@@ -144,14 +202,58 @@ fn lock_data_dir(folder: &Path) -> anyhow::Result<Flock<File>> {
     Ok(locked.map_err(|_| ConfigError(format!("HEARTH_DATA_DIR: another hearth server uses {}", folder.display())))?)
 }
 
-/// The configured user agent or the browser's own; asking for it also shows whether the browser runs at all.
-async fn find_user_agent(config: &Config, tracker: &TaskTracker) -> anyhow::Result<String> {
-    let launcher = Launcher::new(PathBuf::from(SHIM), tracker.clone());
-    let version = probe(&launcher, &config.browser).await.map_err(|error| {
+/// What trying things out has told.
+struct Tried {
+    user_agent: String,
+    sandbox: bool,
+}
+
+/// Has programs started as for a session: the browser says who it is, and code shows that it is confined. Ends with the
+/// reason and what mends it when it is not.
+async fn try_out(config: &Config, site: Site<'_>, slots: &Slots) -> anyhow::Result<Tried> {
+    let tasks = TaskTracker::new();
+    let (isolation, runtime) = (site.isolation, site.runtime);
+    let slot = isolation.user_ids().and_then(|_| slots.take());
+    let sessions = sessions_folder(&config.data_dir);
+    let enclosure = Enclosure::create(&sessions, TRIAL, site, slot, &tasks).map_err(|error| {
+        ConfigError(format!("HEARTH_DATA_DIR: no folder can be made in {}: {error}", sessions.display()))
+    })?;
+    let (version, findings) = tokio::join!(
+        hearth_browser::probe(&enclosure.browser, &config.browser),
+        isolation::probe(isolation, runtime, &enclosure),
+    );
+    tasks.close();
+    tasks.wait().await;
+    enclosure.remove().await;
+    let findings =
+        findings.map_err(|error| ConfigError(format!("HEARTH_ISOLATION: it cannot be tried out: {error}")))?;
+    if isolation.level == Level::Default {
+        print(&isolation::render(&isolation::headline(isolation.level), &findings.rows));
+    }
+    if !findings.hold() {
+        return Err(ConfigError(format!(
+            "HEARTH_ISOLATION: the level {} does not hold on this machine: mend what the table says, or set HEARTH_ISOLATION=none if you trust all code that you run",
+            isolation.level
+        ))
+        .into());
+    }
+    let version = version.map_err(|error| {
         ConfigError(format!("HEARTH_BROWSER: {} cannot be used: {error}", config.browser.display()))
     })?;
-    tracing::info!(browser = version.number(), "the browser is there");
-    Ok(config.user_agent.clone().unwrap_or_else(|| version.default_user_agent()))
+    tracing::info!(browser = version.number(), isolation = %isolation.level, "the browser is there");
+    let user_agent = config.user_agent.clone().unwrap_or_else(|| version.default_user_agent());
+    Ok(Tried { user_agent, sandbox: findings.sandbox })
+}
+
+/// Where to begin with user ids, so that servers beside each other use different ones most of the time.
+fn random_slot() -> u16 {
+    getrandom::u32().map_or(0, |number| (number & 0xffff) as u16)
+}
+
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // A closed stdout is no reason not to serve.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Tells people, and tests, where the server is.
@@ -171,9 +273,7 @@ fn announce(address: SocketAddr, keyless: bool, max_sessions: usize) {
 
 "#
     );
-    let mut out = std::io::stdout().lock();
-    // A closed stdout is no reason not to serve.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    print(&text);
 }
 
 /// The two signals that mean: stop.

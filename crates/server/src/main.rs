@@ -8,7 +8,8 @@ fn main() -> ExitCode {
     // Before anything else: a shim is small because it never gets a runtime, a log or a setting.
     let mut arguments = std::env::args_os();
     if arguments.nth(1).is_some_and(|argument| argument == hearth_confine::SHIM_ARGUMENT) {
-        return ExitCode::from(u8::try_from(hearth_confine::run_shim()).unwrap_or(1));
+        let arguments: Vec<String> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
+        return ExitCode::from(u8::try_from(hearth_confine::run_shim(&arguments)).unwrap_or(1));
     }
     Cli::read().map_or_else(|code| code, Cli::run)
 }

@@ -19,6 +19,8 @@ pub(crate) struct Runtime {
     /// The virtual environment's.
     pub python: PathBuf,
     pub python_kernel: PathBuf,
+    /// What tries at the start whether sessions are confined.
+    pub isolation_probe: PathBuf,
     /// The pinned binary: what the daemon is.
     pub agent_browser: PathBuf,
     /// What stands in front of the binary on the `PATH` and adds `scrape`.
@@ -53,12 +55,24 @@ impl Runtime {
             acorn: installed.join("acorn/dist/acorn.mjs"),
             python: installed.join("venv/bin/python"),
             python_kernel: folder.join("python/kernel.py"),
+            isolation_probe: folder.join("probes/isolation.py"),
             agent_browser: installed.join("bin/agent-browser"),
             agent_browser_command: folder.join("agent-browser/bin/agent-browser"),
             turndown: installed.join("turndown/turndown.js"),
             bash: PathBuf::from("/bin/bash"),
             path: vec![folder.join("agent-browser/bin"), installed.join("bin"), installed.join("venv/bin")],
         }
+    }
+
+    /// Where interpreters live that are neither the system's nor in the folder: a virtual environment's python may be a
+    /// link to one in somebody's home.
+    pub fn interpreters(&self) -> Vec<PathBuf> {
+        let elsewhere = |program: &PathBuf| {
+            let program = program.canonicalize().ok()?;
+            let is_known = program.starts_with("/usr") || program.starts_with(&self.folder);
+            if is_known { None } else { Some(program.parent()?.parent()?.to_owned()) }
+        };
+        [&self.python, &self.node].into_iter().filter_map(elsewhere).collect()
     }
 
     /// The parts that are not there.
@@ -70,6 +84,7 @@ impl Runtime {
             &self.acorn,
             &self.python,
             &self.python_kernel,
+            &self.isolation_probe,
             &self.agent_browser,
             &self.agent_browser_command,
             &self.turndown,

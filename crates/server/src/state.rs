@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::auth::{Keys, Team};
 use crate::error::ApiError;
+use crate::isolation::Level;
 use crate::sessions::{Registry, Session};
 
 /// The links of a session's live view.
@@ -30,6 +31,7 @@ struct Shared {
     local_host: String,
     /// The `Content-Security-Policy` of the live view's page.
     page_policy: HeaderValue,
+    isolation: Level,
     registry: Arc<Registry>,
 }
 
@@ -39,9 +41,10 @@ impl AppState {
         public_url: Option<String>,
         local_host: String,
         page_policy: HeaderValue,
+        isolation: Level,
         registry: Arc<Registry>,
     ) -> AppState {
-        AppState(Arc::new(Shared { keys, public_url, local_host, page_policy, registry }))
+        AppState(Arc::new(Shared { keys, public_url, local_host, page_policy, isolation, registry }))
     }
 
     pub fn keys(&self) -> &Keys {
@@ -50,6 +53,11 @@ impl AppState {
 
     pub fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
+    }
+
+    /// How sessions are kept apart.
+    pub fn isolation(&self) -> Level {
+        self.0.isolation
     }
 
     pub fn page_policy(&self) -> &HeaderValue {

@@ -35,6 +35,7 @@ impl Ground {
 
     pub async fn launch(&self, executable: &str) -> Result<Browser, LaunchError> {
         let spec = LaunchSpec {
+            sandbox: !nix::unistd::geteuid().is_root(),
             executable: executable.into(),
             folder: self.folder().to_owned(),
             session_folder: self.folder().to_owned(),

@@ -37,6 +37,7 @@ use self::finding::{Finding, is_healthy, summarise};
 use self::trial::Trial;
 use super::EXIT_CONFIG;
 use crate::config::{Judged, Settings, wants_no_colour};
+use crate::isolation::{self, Level};
 use crate::memory::{memory_bytes, plan_max_sessions};
 use crate::runtime::Runtime;
 
@@ -106,20 +107,24 @@ async fn look<T: Send + 'static>(blocking: impl FnOnce() -> T + Send + 'static) 
 /// All checks, in the order of the report: from what everything rests on to what is only nice.
 async fn check_all(judged: &Arc<Judged>, trial: &Trial, report: &mut Report) {
     let is_root = geteuid().is_root();
-    let started = ask::ask(&trial.launcher, &trial.folder.work(), Path::new("/bin/bash"), &["-c", ":"]).await;
+    let started =
+        ask::ask(&trial.enclosure.code, &trial.enclosure.folder.work(), Path::new("/bin/bash"), &["-c", ":"]).await;
     report.add(limits::system(is_root, started.is_ok()));
     for finding in settings::settings(judged) {
         report.add(finding);
     }
     let is_served = check_data_folder(judged, trial, report).await;
-    report.add(check_private_tmp(trial, is_root).await);
+    let own_sandbox = check_isolation(judged, trial, is_root, report).await;
 
-    let browser = chromium::browser(judged, trial, is_root);
+    let browser = chromium::browser(judged, trial, is_root, own_sandbox.unwrap_or(!is_root));
     let too_slow = || Finding::failure("browser", "it was neither there nor refused within 30 s");
     let browser = timeout(CHECK_BOUND, browser).await.unwrap_or_else(|_| too_slow());
     let sandbox = chromium::judge_sandbox(&browser, chromium::Namespaces::read(), is_root);
     report.add(browser);
-    report.add(sandbox);
+    // Where it was tried out, it has been told.
+    if own_sandbox.is_none() {
+        report.add(sandbox);
+    }
     report.add(limits::judge_shared_memory(hearth_browser::shared_memory_bytes()));
     report.add(fonts::fonts(trial, is_root).await);
 
@@ -143,6 +148,31 @@ async fn check_all(judged: &Arc<Judged>, trial: &Trial, report: &mut Report) {
     if let Ok(listen) = judged.listen {
         let finding = look(move || address::address(listen, is_served)).await;
         report.add(finding.unwrap_or_else(|error| Finding::failure("address", format!("{listen}: {error:#}"))));
+    }
+}
+
+/// Whether the layers hold between a session's code and the machine, tried out as the server does at its start. Tells whether
+/// Chromium can make its own sandbox, if that was tried.
+async fn check_isolation(judged: &Judged, trial: &Trial, is_root: bool, report: &mut Report) -> Option<bool> {
+    if trial.isolation.level == Level::None {
+        if let Err(error) = &judged.isolation {
+            report.add(Finding::failure("isolation", error.to_string()).mended_by("set: HEARTH_ISOLATION=auto"));
+        } else {
+            report.add(Finding::note("isolation", "none: code may do whatever the server's user may"));
+        }
+        report.add(check_private_tmp(trial, is_root).await);
+        return None;
+    }
+    let runtime = Runtime::at(judged.runtime_dir.as_deref().ok()?);
+    match isolation::probe(&trial.isolation, &runtime, &trial.enclosure).await {
+        Ok(findings) => {
+            findings.rows.iter().map(Finding::of_layer).for_each(|finding| report.add(finding));
+            Some(findings.sandbox)
+        }
+        Err(error) => {
+            report.add(Finding::failure("isolation", format!("it cannot be tried out: {error}")));
+            None
+        }
     }
 }
 
@@ -173,9 +203,10 @@ async fn check_data_folder(judged: &Arc<Judged>, trial: &Trial, report: &mut Rep
 /// Asks a program of a session whether `/tmp` is the session's.
 async fn check_private_tmp(trial: &Trial, is_root: bool) -> Finding {
     const MARK: &str = ".hearth-doctor";
-    let marked = std::fs::write(trial.folder.tmp().join(MARK), "").is_ok();
+    let marked = std::fs::write(trial.enclosure.folder.tmp().join(MARK), "").is_ok();
     let test = format!("test -e /tmp/{MARK}");
-    let asked = ask::ask(&trial.launcher, &trial.folder.work(), Path::new("/bin/bash"), &["-c", &test]).await;
+    let asked =
+        ask::ask(&trial.enclosure.code, &trial.enclosure.folder.work(), Path::new("/bin/bash"), &["-c", &test]).await;
     let is_private = marked && asked.is_ok_and(|answer| answer.exit.shell_code() == 0);
     folders::judge_private_tmp(is_private, is_root)
 }

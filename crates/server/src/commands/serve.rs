@@ -7,11 +7,12 @@ use anyhow::Context;
 
 use super::EXIT_CONFIG;
 use crate::config::{Config, ConfigError, Settings};
-use crate::{lifecycle, telemetry};
+use crate::lifecycle::{self, Role};
+use crate::telemetry;
 
 pub(super) fn run(settings: &Settings) -> ExitCode {
     match serve(settings) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             // Nobody may be there to read it.
             let _ = writeln!(std::io::stderr(), "hearth: {error:#}");
@@ -21,12 +22,17 @@ pub(super) fn run(settings: &Settings) -> ExitCode {
     }
 }
 
-fn serve(settings: &Settings) -> anyhow::Result<()> {
+fn serve(settings: &Settings) -> anyhow::Result<u8> {
     let config = Config::from_settings(settings)?;
     telemetry::init(&config.log)?;
     for name in &config.unknown_variables {
         tracing::warn!("{name} is set but is no setting of Hearth; `hearth serve --help` lists them");
     }
+    let ready = match lifecycle::prepare(config)? {
+        Role::Server(ready) => ready,
+        Role::Over(code) => return Ok(u8::try_from(code).unwrap_or(1)),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
-    runtime.block_on(lifecycle::serve(config))
+    runtime.block_on(lifecycle::serve(*ready))?;
+    Ok(0)
 }

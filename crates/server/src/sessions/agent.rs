@@ -7,7 +7,6 @@
 //! The daemon is serial: a command that was cut off keeps it busy. So after a shell that did not end by itself
 //! it is replaced.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -71,13 +70,8 @@ impl Agent {
         programs: &Programs,
         target: &str,
     ) -> Result<AgentUse<'_>, AgentError> {
-        for entry in fs::read_dir(&self.folder)? {
-            // Left by the one before; a socket without a listener would make the CLI start its own.
-            fs::remove_file(entry?.path())?;
-        }
-        for (name, content) in Programs::plan_agent_files(target) {
-            fs::write(self.folder.join(name), content)?;
-        }
+        // What the one before has left goes: a socket without a listener would make the CLI start its own.
+        launcher.refill(self.folder.clone(), Programs::plan_agent_files(target).into()).await?;
         let changes = FolderChanges::watch(&self.folder)?;
         let daemon = launcher.start(programs.plan_agent()).await?;
         let socket = self.folder.join(Programs::agent_socket());

@@ -112,7 +112,7 @@ impl Execution<'_> {
 
     async fn run_in_shell(&self, live: &Live) -> Result<Outcome, NotRun> {
         let agent = self.in_time(async { Ok(self.agent(live).await) }).await?;
-        let outcome = run_shell(&live.launcher, live.programs.plan_shell(), self.run(live)).await?;
+        let outcome = run_shell(&live.enclosure.shell, live.programs.plan_shell(), self.run(live)).await?;
         if let (Ended::Exited(_), Some(agent)) = (&outcome.ended, agent) {
             agent.finished();
         }
@@ -127,7 +127,7 @@ impl Execution<'_> {
         }
         live.browser.wake_silent_tabs().await;
         let target = live.browser.current_tab().unwrap_or_else(|| self.target.clone());
-        let started = live.agent.start(&live.launcher, &live.programs, &target).await;
+        let started = live.agent.start(&live.enclosure.agent, &live.programs, &target).await;
         started.inspect_err(|error| tracing::warn!(%error, "a shell has no agent-browser daemon")).ok()
     }
 
@@ -168,7 +168,7 @@ async fn start_kernel(live: &Live, language: Language) -> Result<Kernel, RunErro
     // A kernel connects as soon as it is up, and a tab that does not answer would keep it waiting.
     live.browser.wake_silent_tabs().await;
     match live.programs.plan_kernel(language) {
-        Some(program) => Kernel::start(&live.launcher, &live.tasks, program).await,
+        Some(program) => Kernel::start(&live.enclosure.code, &live.tasks, program).await,
         None => Err(RunError::Unable(format!("{} has no kernel", language.as_str()))),
     }
 }

@@ -1,9 +1,11 @@
 //! A session's folder: made private, removed whole.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use hearth_confine::remove_tree;
 
 /// The folder of all sessions below the data directory. Names are short because sockets below them must fit
 /// into 108 bytes.
@@ -24,7 +26,9 @@ impl Folder {
         let mut builder = DirBuilder::new();
         builder.mode(0o700);
         builder.create(&folder.root)?;
-        for part in [folder.browser(), folder.work(), folder.packages(), folder.agent(), folder.tmp()] {
+        builder.recursive(true);
+        let parts = [vec![folder.browser(), folder.work()], folder.browsers_parts(), folder.codes_parts()];
+        for part in parts.concat() {
             if let Err(error) = builder.create(part) {
                 folder.remove();
                 return Err(error);
@@ -41,6 +45,21 @@ impl Folder {
     /// For Chromium.
     pub fn browser(&self) -> PathBuf {
         self.root.join("b")
+    }
+
+    /// Where downloads go that nobody sends elsewhere.
+    pub fn downloads(&self) -> PathBuf {
+        self.browser().join("downloads")
+    }
+
+    /// What in Chromium's folder is Chromium's.
+    pub fn browsers_parts(&self) -> Vec<PathBuf> {
+        vec![self.browser().join("user-data"), self.downloads(), self.browser().join("tmp")]
+    }
+
+    /// What is the code's.
+    pub fn codes_parts(&self) -> Vec<PathBuf> {
+        vec![self.packages(), self.work(), self.agent(), self.tmp()]
     }
 
     /// Where user code works: its current folder, `$HOME` and `$TMPDIR`.
@@ -70,6 +89,10 @@ impl Folder {
 
     /// Removes everything. To be called when nothing of the session runs any more; blocks.
     pub fn remove(&self) {
+        // Those that are another user's are empty by now, and cannot be looked into.
+        for part in [self.browser(), self.work(), self.agent()] {
+            let _ = fs::remove_dir(part);
+        }
         if let Err(error) = remove_tree(&self.root) {
             tracing::error!(folder = %self.root.display(), %error, "a session's folder cannot be removed");
         }
@@ -80,26 +103,4 @@ impl Folder {
 pub(crate) fn sweep(sessions: &Path) -> io::Result<()> {
     remove_tree(sessions)?;
     DirBuilder::new().recursive(true).mode(0o700).create(sessions)
-}
-
-fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            // Code can take our rights from folders of its own; the owner can give them back.
-            open_up(path);
-            fs::remove_dir_all(path)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        outcome => outcome,
-    }
-}
-
-fn open_up(folder: &Path) {
-    let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        // `file_type` does not follow links.
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path());
-        }
-    }
 }

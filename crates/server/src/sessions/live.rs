@@ -5,17 +5,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use hearth_browser::Browser;
-use hearth_confine::Launcher;
 use hearth_contract::DestroyedReason;
 use hearth_runner::Interruption;
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::agent::Agent;
-use super::folder::Folder;
+use super::enclosure::Enclosure;
 use super::kernels::Places;
 use super::programs::Programs;
 use crate::live_view::LiveView;
@@ -35,36 +33,33 @@ pub(super) struct Live {
     pub places: Places,
     pub agent: Agent,
     pub programs: Programs,
-    /// Every program of the session is started by it, so that `tasks` knows them all.
-    pub launcher: Launcher,
+    /// Every program of the session is started by its launchers, so that `tasks` knows them all.
+    pub enclosure: Enclosure,
     /// The owners of the session's processes. Empty means that none is left.
     pub tasks: TaskTracker,
     /// Ends running executions. Read by each of them.
     pub interruption: watch::Sender<Option<Interruption>>,
     pub max_output_bytes: usize,
-    folder: Folder,
 }
 
 impl Live {
     pub fn new(
         browser: Browser,
         programs: Programs,
-        launcher: Launcher,
+        enclosure: Enclosure,
         tasks: TaskTracker,
-        folder: Folder,
         max_output_bytes: usize,
     ) -> Live {
         Live {
             view: Arc::new(LiveView::new(browser.clone())),
             browser,
             places: Places::new(),
-            agent: Agent::new(folder.agent()),
+            agent: Agent::new(enclosure.folder.agent()),
             programs,
-            launcher,
+            enclosure,
             tasks,
             interruption: watch::Sender::new(None),
             max_output_bytes,
-            folder,
         }
     }
 
@@ -87,16 +82,9 @@ impl Live {
         if timeout(PROCESSES_BOUND, self.tasks.wait()).await.is_err() {
             tracing::error!(session = %id, "processes of an ended session do not go away");
         }
-        remove(&self.folder).await;
+        self.enclosure.remove().await;
         tracing::debug!(session = %id, "nothing is left of a session");
     }
-}
-
-/// Removes a folder whose processes are gone.
-pub(super) async fn remove(folder: &Folder) {
-    let folder = folder.clone();
-    // The only way to fail is a panic, which has been told by then.
-    let _ = spawn_blocking(move || folder.remove()).await;
 }
 
 /// What an execution that is cut off by its session's end tells its caller. A dead browser is the code's

@@ -3,10 +3,12 @@
 //! `registry` maps ids to sessions and makes new ones. `session` is what stays known of one, also after its
 //! end. `live` is what it owns while it lives (browser, kernels, daemon, folder) and gives back at the end.
 //! `expiry` decides when it ends by itself. `execution` walks one execute request through it. `programs` plans
-//! what is started with which environment, `agent` keeps the agent-browser daemon, `folder` the files.
+//! what is started with which environment, `agent` keeps the agent-browser daemon, `folder` the files, `enclosure`
+//! what is around them.
 
 mod activity;
 mod agent;
+mod enclosure;
 mod execution;
 mod expiry;
 mod folder;
@@ -16,6 +18,7 @@ mod programs;
 mod registry;
 mod session;
 
+pub(crate) use enclosure::{Enclosure, Site};
 pub(crate) use folder::{Folder, sessions_folder, sweep};
-pub(crate) use registry::{Registry, RegistrySpec, folder_name, prepare_launcher};
+pub(crate) use registry::{Registry, RegistrySpec, folder_name};
 pub(crate) use session::Session;

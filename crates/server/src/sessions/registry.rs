@@ -2,26 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hearth_browser::{Browser, LaunchSpec, Viewport};
-use hearth_confine::{Launcher, PrivateTmp};
 use hearth_contract::{CreateRequest, DestroyedReason};
 use jiff::SignedDuration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::enclosure::{Enclosure, Site};
 use super::expiry;
-use super::folder::Folder;
-use super::live::{self, Live};
+use super::live::Live;
 use super::programs::Programs;
 use super::session::{Session, Tokens};
 use crate::auth::Team;
 use crate::clock;
 use crate::error::ApiError;
+use crate::isolation::{Isolation, Ports, Slots};
 use crate::runtime::Runtime;
 
 /// How long an ended session stays known.
@@ -39,8 +40,9 @@ pub(crate) struct RegistrySpec {
     pub user_agent: String,
     pub viewport: Viewport,
     pub runtime: Runtime,
-    /// The executable that becomes the shim.
-    pub shim: PathBuf,
+    pub isolation: Isolation,
+    /// Whether Chromium can make its own sandbox.
+    pub sandbox: bool,
     /// The port of the loopback listener for kernels.
     pub internal_port: u16,
     pub max_sessions: usize,
@@ -50,7 +52,9 @@ pub(crate) struct RegistrySpec {
 /// All sessions of this server.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    spec: RegistrySpec,
+    spec: Arc<RegistrySpec>,
+    /// The user ids of sessions, where each has its own.
+    slots: Slots,
     /// By id, which is by age: they are UUIDs of version 7.
     sessions: RwLock<BTreeMap<Uuid, Arc<Session>>>,
     /// A permit for every session that may live at once.
@@ -61,9 +65,16 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub fn new(spec: RegistrySpec, tracker: TaskTracker) -> Registry {
+    pub fn new(spec: RegistrySpec, slots: Slots, tracker: TaskTracker) -> Registry {
         let places = Arc::new(Semaphore::new(spec.max_sessions));
-        Registry { spec, sessions: RwLock::default(), places, tracker, stopping: AtomicBool::new(false) }
+        Registry {
+            spec: Arc::new(spec),
+            slots,
+            sessions: RwLock::default(),
+            places,
+            tracker,
+            stopping: AtomicBool::new(false),
+        }
     }
 
     pub fn tracker(&self) -> &TaskTracker {
@@ -107,37 +118,30 @@ impl Registry {
         let id = Uuid::now_v7();
         let tokens = Tokens::new(request.stream_web_view)
             .map_err(|error| ApiError::Internal(format!("no random numbers: {error}")))?;
-        let folder = Folder::create(&self.spec.sessions_folder, &folder_name(id)).map_err(|error| {
-            let sessions = self.spec.sessions_folder.display();
-            ApiError::BrowserUnavailable(format!("no folder can be made in {sessions}: {error}"))
-        })?;
         let tasks = TaskTracker::new();
-        let spec = &self.spec;
-        let launcher =
-            prepare_launcher(&spec.shim, &spec.browser, &spec.runtime, &folder, &tasks).map_err(|error| {
-                folder.remove();
-                ApiError::BrowserUnavailable(format!("the session's /tmp cannot be made: {error}"))
-            })?;
+        let enclosure = self.enclose(id, &tasks).await?;
+        let folder = &enclosure.folder;
         let launch = LaunchSpec {
             executable: self.spec.browser.clone(),
             folder: folder.browser(),
             session_folder: folder.root().to_owned(),
             viewport: self.spec.viewport,
             user_agent: self.spec.user_agent.clone(),
+            sandbox: self.spec.sandbox,
         };
-        let browser = match Browser::launch(&launcher, &tasks, launch).await {
+        let browser = match Browser::launch(&enclosure.browser, &tasks, launch).await {
             Ok(browser) => browser,
             Err(error) => {
                 tasks.close();
                 tasks.wait().await;
-                live::remove(&folder).await;
+                enclosure.remove().await;
                 return Err(ApiError::BrowserUnavailable(error.to_string()));
             }
         };
         let port = self.spec.internal_port;
         let endpoint = format!("ws://127.0.0.1:{port}/cdp/{id}?token={}", tokens.internal.as_str());
-        let programs = Programs::new(self.spec.runtime.clone(), &folder, endpoint);
-        let live = Live::new(browser, programs, launcher, tasks, folder, self.spec.max_output_bytes);
+        let programs = Programs::new(self.spec.runtime.clone(), &enclosure.folder, endpoint);
+        let live = Live::new(browser, programs, enclosure, tasks, self.spec.max_output_bytes);
         let live = Arc::new(live);
         let session = Arc::new(Session::new(id, team, request, tokens, place, Arc::clone(&live)));
         self.insert(&session);
@@ -148,6 +152,29 @@ impl Registry {
             return Err(ApiError::Stopping);
         }
         Ok(session)
+    }
+
+    async fn enclose(&self, id: Uuid, tasks: &TaskTracker) -> Result<Enclosure, ApiError> {
+        let slot = match self.spec.isolation.user_ids() {
+            // There are as many as there may be sessions; ended ones may not have given theirs back yet.
+            Some(_) => Some(self.slots.take().ok_or(ApiError::LimitReached)?),
+            None => None,
+        };
+        let spec = Arc::clone(&self.spec);
+        let tasks = tasks.clone();
+        let making = spawn_blocking(move || {
+            let site = Site {
+                isolation: &spec.isolation,
+                browser: &spec.browser,
+                runtime: &spec.runtime,
+                ports: Ports { cdp: spec.internal_port, egress: Vec::new() },
+            };
+            Enclosure::create(&spec.sessions_folder, &folder_name(id), site, slot, &tasks)
+        });
+        making.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
+            let sessions = self.spec.sessions_folder.display();
+            ApiError::BrowserUnavailable(format!("no folder can be made in {sessions}: {error}"))
+        })
     }
 
     fn insert(&self, session: &Arc<Session>) {
@@ -166,19 +193,6 @@ impl Registry {
         let ends = sessions.iter().map(|session| session.end(DestroyedReason::ServerStopped));
         futures_util::future::join_all(ends).await;
     }
-}
-
-/// Everything of a session is started by one launcher: its tasks are the session's, and so is its `/tmp`.
-pub(crate) fn prepare_launcher(
-    shim: &Path,
-    browser: &Path,
-    runtime: &Runtime,
-    folder: &Folder,
-    tasks: &TaskTracker,
-) -> io::Result<Launcher> {
-    let needed = [folder.root(), &runtime.folder, browser.parent().unwrap_or(browser)];
-    let private_tmp = PrivateTmp::prepare(folder.tmp(), &needed)?;
-    Ok(Launcher::new(shim.to_owned(), tasks.clone()).with_private_tmp(private_tmp))
 }
 
 /// Forgets ended sessions that are too old, or too many.

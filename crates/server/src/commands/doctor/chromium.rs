@@ -16,25 +16,26 @@ const CHECK: &str = "browser";
 const NO_SANDBOX: &str = "it cannot make its sandbox";
 
 /// Launches the browser with the settings, to its first page, and ends it.
-pub(super) async fn browser(judged: &Judged, trial: &Trial, is_root: bool) -> Finding {
+pub(super) async fn browser(judged: &Judged, trial: &Trial, is_root: bool, sandbox: bool) -> Finding {
     let executable = match &judged.browser {
         Ok(executable) => executable,
         Err(error) => return mend(Finding::failure(CHECK, error.to_string()), judged.browser_package, is_root),
     };
-    let version = match probe(&trial.launcher, executable).await {
+    let version = match probe(&trial.enclosure.browser, executable).await {
         Ok(version) => version,
         Err(error) => return judge_failure(executable, &error.to_string(), judged.browser_package, is_root),
     };
     let user_agent = judged.user_agent.as_ref().ok().cloned().flatten();
     let launch = LaunchSpec {
         executable: executable.clone(),
-        folder: trial.folder.browser(),
-        session_folder: trial.folder.root().to_owned(),
+        folder: trial.enclosure.folder.browser(),
+        session_folder: trial.enclosure.folder.root().to_owned(),
         viewport: judged.viewport.as_ref().map_or_else(|_| Viewport::default(), |viewport| *viewport),
         user_agent: user_agent.unwrap_or_else(|| version.default_user_agent()),
+        sandbox,
     };
     let began = Instant::now();
-    match Browser::launch(&trial.launcher, &trial.tasks, launch).await {
+    match Browser::launch(&trial.enclosure.browser, &trial.tasks, launch).await {
         Ok(browser) => {
             let took_ms = began.elapsed().as_millis();
             browser.kill().await;

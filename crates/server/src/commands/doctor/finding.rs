@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use crate::isolation::{Row, State};
+
 /// Columns before the text of a finding: verdict, blanks, the name of the check, blanks.
 const TEXT_COLUMN: usize = 21;
 
@@ -52,6 +54,17 @@ pub(super) struct Finding {
 impl Finding {
     pub fn fine(check: &'static str, text: impl Into<String>) -> Finding {
         Finding { check, verdict: Verdict::Fine, text: text.into(), mends: Vec::new() }
+    }
+
+    /// What was found out about a layer between sessions and the machine.
+    pub fn of_layer(row: &Row) -> Finding {
+        let verdict = match row.state {
+            State::On => Verdict::Fine,
+            State::Off => Verdict::Note,
+            State::Failed => Verdict::Failure,
+        };
+        let mends = row.mend.iter().map(|&mend| mend.to_owned()).collect();
+        Finding { check: row.name, verdict, text: row.text.clone(), mends }
     }
 
     pub fn note(check: &'static str, text: impl Into<String>) -> Finding {

@@ -34,7 +34,8 @@ async fn look(trial: &Trial) -> Fonts {
     let patterns = [":", ":lang=zh-cn", ":lang=ja", ":lang=ko", ":lang=und-zsye"];
     let mut found = [false; 5];
     for (pattern, found) in patterns.iter().zip(&mut found) {
-        let answer = ask(&trial.launcher, &trial.folder.work(), Path::new(FC_LIST), &[pattern, "family"]).await;
+        let answer =
+            ask(&trial.enclosure.code, &trial.enclosure.folder.work(), Path::new(FC_LIST), &[pattern, "family"]).await;
         match answer {
             Ok(answer) if answer.exit.shell_code() == 0 => *found = !answer.stdout.trim().is_empty(),
             _ => return Fonts::Guessed { is_set_up: is_liberation_there() },

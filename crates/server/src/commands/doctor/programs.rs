@@ -111,14 +111,18 @@ fn judge_parts(runtime: &Runtime, missing: &[&Path], setup: &str) -> Finding {
 
 /// The words of an interpreter: an object, or the reason why there is none.
 async fn words(trial: &Trial, program: &Path, args: &[&str]) -> Result<Value, String> {
-    let answer = ask(&trial.launcher, &trial.folder.work(), program, args).await.map_err(|error| error.to_string())?;
+    let answer = ask(&trial.enclosure.code, &trial.enclosure.folder.work(), program, args)
+        .await
+        .map_err(|error| error.to_string())?;
     let said = answer.stdout.lines().last().and_then(|line| serde_json::from_str(line).ok());
     said.filter(Value::is_object).ok_or_else(|| answer.complaint())
 }
 
 /// The last word on the first line, which is the version in many a program.
 async fn last_word(trial: &Trial, program: &Path, args: &[&str]) -> Result<String, String> {
-    let answer = ask(&trial.launcher, &trial.folder.work(), program, args).await.map_err(|error| error.to_string())?;
+    let answer = ask(&trial.enclosure.code, &trial.enclosure.folder.work(), program, args)
+        .await
+        .map_err(|error| error.to_string())?;
     let word = answer.stdout.lines().next().and_then(|line| line.split_whitespace().last());
     let word = word.filter(|_| answer.exit.shell_code() == 0);
     word.map(str::to_owned).ok_or_else(|| answer.complaint())

@@ -9,17 +9,18 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hearth_confine::Launcher;
+use hearth_confine::UserIds;
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::geteuid;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::config::Judged;
-use crate::lifecycle::SHIM;
+use crate::isolation::{DEFAULT_LIMITS, Isolation, Level, Ports, Slots};
 use crate::runtime::Runtime;
-use crate::sessions::{Folder, folder_name, prepare_launcher};
+use crate::sessions::{Enclosure, Folder, Site, folder_name};
 
 /// The folder of all trials below the data directory: a letter, as that of the sessions, so that what is below it has
 /// paths of the same length.
@@ -34,9 +35,9 @@ const PROCESSES_BOUND: Duration = Duration::from_secs(5);
 /// Where things are tried out. To be ended with [`Trial::end`].
 #[derive(Debug)]
 pub(super) struct Trial {
-    pub folder: Folder,
-    /// As sessions have it: with a `/tmp` of its own where that is possible.
-    pub launcher: Launcher,
+    /// As sessions have it: with user ids and a `/tmp` of its own where that is possible, and confined.
+    pub enclosure: Enclosure,
+    pub isolation: Isolation,
     /// The owners of everything that was started.
     pub tasks: TaskTracker,
     /// Why the data directory is not used.
@@ -52,19 +53,23 @@ impl Trial {
     pub fn begin(judged: &Judged) -> io::Result<Trial> {
         let tasks = TaskTracker::new();
         let name = folder_name(Uuid::now_v7());
+        let isolation = plan_isolation(judged);
         let mut made = Vec::new();
-        let within = judged.data_dir.as_ref().map(|folder| make_within(folder, &name, &mut made));
-        let (folder, alone, refused) = match within {
-            Ok(Ok((folder, alone))) => (folder, alone, None),
+        let within = judged.data_dir.as_ref().map(|data_dir| {
+            let (trials, alone) = make_within(data_dir, &isolation, &mut made)?;
+            Ok((enclose(judged, &isolation, &trials, &name, &tasks)?, alone))
+        });
+        let fallback = || enclose(judged, &isolation, Path::new(FALLBACK), &format!("hearth-doctor-{name}"), &tasks);
+        let (enclosure, alone, refused) = match within {
+            Ok(Ok((enclosure, alone))) => (enclosure, alone, None),
             // A setting that is wrong has a finding of its own.
-            Err(_) => (make_fallback(&name)?, None, None),
+            Err(_) => (fallback()?, None, None),
             Ok(Err(error)) => {
                 remove_made(&mut made);
-                (make_fallback(&name)?, None, Some(error))
+                (fallback()?, None, Some(error))
             }
         };
-        let launcher = plan_launcher(judged, &folder, &tasks);
-        Ok(Trial { folder, launcher, tasks, refused, made, _alone: alone })
+        Ok(Trial { enclosure, isolation, tasks, refused, made, _alone: alone })
     }
 
     /// Waits until nothing runs any more of what was started and killed, and removes the folder.
@@ -72,20 +77,54 @@ impl Trial {
         self.tasks.close();
         // What does not go away in time ends with this process.
         let _ = timeout(PROCESSES_BOUND, self.tasks.wait()).await;
-        let removing = spawn_blocking(move || {
-            self.folder.remove();
-            remove_made(&mut self.made);
-        });
+        let removing = async {
+            self.enclosure.remove().await;
+            spawn_blocking(move || remove_made(&mut self.made)).await
+        };
         let _ = timeout(PROCESSES_BOUND, removing).await;
     }
 }
 
-fn make_within(data_dir: &Path, name: &str, made: &mut Vec<PathBuf>) -> io::Result<(Folder, Option<Flock<File>>)> {
+/// As the server would have it, but for the spawner: whoever asks for a diagnosis has what rights there are.
+fn plan_isolation(judged: &Judged) -> Isolation {
+    let level = judged.isolation.as_ref().map_or(Level::None, |level| *level);
+    let interpreters = judged.runtime_dir.as_ref().map(|folder| Runtime::at(folder).interpreters());
+    let isolation = Isolation::new(level, DEFAULT_LIMITS, interpreters.unwrap_or_default());
+    match &judged.uids {
+        Ok(ids) if level == Level::Default && geteuid().is_root() => isolation.with_ids(*ids),
+        _ => isolation,
+    }
+}
+
+fn enclose(
+    judged: &Judged,
+    isolation: &Isolation,
+    parent: &Path,
+    name: &str,
+    tasks: &TaskTracker,
+) -> io::Result<Enclosure> {
+    // What is missing has a finding of its own.
+    let browser = judged.browser.as_deref().unwrap_or(Path::new("/usr/bin/false"));
+    let runtime = Runtime::at(judged.runtime_dir.as_deref().unwrap_or(Path::new("/usr")));
+    // A server gives its slots out from a random one on; this is the last.
+    let slots = isolation.user_ids().map(UserIds::slots);
+    let slot = slots.and_then(|count| Slots::new(count, count.saturating_sub(1)).take());
+    let site = Site { isolation, browser, runtime: &runtime, ports: Ports { cdp: 0, egress: Vec::new() } };
+    Enclosure::create(parent, name, site, slot, tasks)
+}
+
+fn make_within(
+    data_dir: &Path,
+    isolation: &Isolation,
+    made: &mut Vec<PathBuf>,
+) -> io::Result<(PathBuf, Option<Flock<File>>)> {
     let trials = data_dir.join(TRIALS);
     made.extend(data_dir.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned));
     made.reverse();
     made.push(trials.clone());
-    DirBuilder::new().recursive(true).mode(0o700).create(&trials)?;
+    // Where sessions have users of their own, these have to come through.
+    let rights = if isolation.user_ids().is_some() { 0o711 } else { 0o700 };
+    DirBuilder::new().recursive(true).mode(rights).create(&trials)?;
     // A doctor that was killed leaves its folder; the next one that is alone removes it.
     let alone = Flock::lock(File::open(&trials)?, FlockArg::LockExclusiveNonblock).ok();
     if alone.is_some() {
@@ -93,11 +132,7 @@ fn make_within(data_dir: &Path, name: &str, made: &mut Vec<PathBuf>) -> io::Resu
             Folder::at(&entry?.path()).remove();
         }
     }
-    Ok((Folder::create(&trials, name)?, alone))
-}
-
-fn make_fallback(name: &str) -> io::Result<Folder> {
-    Folder::create(Path::new(FALLBACK), &format!("hearth-doctor-{name}"))
+    Ok((trials, alone))
 }
 
 /// Removes what is empty; another doctor or a server may have put something there.
@@ -105,13 +140,4 @@ fn remove_made(made: &mut Vec<PathBuf>) {
     while let Some(folder) = made.pop() {
         let _ = fs::remove_dir(folder);
     }
-}
-
-/// What is missing cannot be seen below a private `/tmp` either; it has a finding of its own.
-fn plan_launcher(judged: &Judged, folder: &Folder, tasks: &TaskTracker) -> Launcher {
-    let shim = Path::new(SHIM);
-    let browser = judged.browser.as_deref().unwrap_or(folder.root());
-    let runtime = judged.runtime_dir.as_deref().unwrap_or(folder.root());
-    prepare_launcher(shim, browser, &Runtime::at(runtime), folder, tasks)
-        .unwrap_or_else(|_| Launcher::new(shim.to_owned(), tasks.clone()))
 }

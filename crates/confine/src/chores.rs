@@ -1,0 +1,138 @@
+//! Small things that are done under a session's own user id, by a shim that starts no program: so that the server never
+//! touches what code of strangers has prepared for it.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// What is to be done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Chore {
+    /// Remove what is in these folders. The folders themselves stay.
+    Empty(Vec<PathBuf>),
+    /// Remove what is in a folder and put these files there, by name and content.
+    Refill(PathBuf, Vec<(String, String)>),
+}
+
+/// What has come out of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Report {}
+
+/// A report, or the system's reason why there is none, as it goes over the socket.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Done(Report),
+    Failed(i32),
+}
+
+impl Answer {
+    pub fn of(report: io::Result<Report>) -> Answer {
+        match report {
+            Ok(report) => Answer::Done(report),
+            Err(error) => Answer::Failed(error.raw_os_error().unwrap_or(nix::libc::EIO)),
+        }
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        // Plain numbers always become JSON.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    pub fn decode(bytes: &[u8]) -> io::Result<Report> {
+        match serde_json::from_slice(bytes)? {
+            Answer::Done(report) => Ok(report),
+            Answer::Failed(errno) => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+}
+
+impl Chore {
+    /// Does it in the calling process. Blocks.
+    pub fn perform(&self) -> io::Result<Report> {
+        match self {
+            Chore::Empty(folders) => folders.iter().try_for_each(|folder| empty(folder))?,
+            Chore::Refill(folder, files) => {
+                empty(folder)?;
+                for (name, content) in files {
+                    // What is there by now was put there by somebody else, and is not written to.
+                    File::create_new(folder.join(name))?.write_all(content.as_bytes())?;
+                }
+            }
+        }
+        Ok(Report::default())
+    }
+}
+
+/// Removes everything in a folder that can be removed, and tells of the first thing that cannot.
+fn empty(folder: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(folder);
+            fs::read_dir(folder)?
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    let mut outcome = Ok(());
+    for entry in entries {
+        let entry = entry?;
+        let removed =
+            if entry.file_type()?.is_dir() { remove_tree(&entry.path()) } else { fs::remove_file(entry.path()) };
+        outcome = outcome.and(removed);
+    }
+    outcome
+}
+
+/// Removes a folder and everything in it; one that is not there is fine. Links are not followed. Blocks.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // Code can take our rights from folders of its own; the owner can give them back.
+            open_up(path);
+            fs::remove_dir_all(path)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn open_up(folder: &Path) {
+    let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        // `file_type` does not follow links.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_emptied_and_nothing_behind_a_link_is_touched() {
+        let outside = tempfile::tempdir().expect("a folder");
+        fs::write(outside.path().join("canary"), "").expect("written");
+        let folder = tempfile::tempdir().expect("a folder");
+        let deep = folder.path().join("a/b/c");
+        fs::create_dir_all(&deep).expect("made");
+        fs::write(deep.join("x"), "").expect("written");
+        fs::set_permissions(folder.path().join("a/b"), Permissions::from_mode(0)).expect("closed");
+        std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).expect("linked");
+        Chore::Empty(vec![folder.path().to_owned(), folder.path().join("none")]).perform().expect("emptied");
+        assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 0);
+        assert!(outside.path().join("canary").exists());
+    }
+
+    #[test]
+    fn an_answer_survives_the_wire() {
+        let failed = Answer::of(Err(io::Error::from_raw_os_error(13)));
+        assert_eq!(Answer::decode(&failed.encode()).expect_err("refused").raw_os_error(), Some(13));
+        assert!(Answer::decode(&Answer::of(Ok(Report::default())).encode()).is_ok());
+        assert!(Answer::decode(b"").is_err());
+    }
+}

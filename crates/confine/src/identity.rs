@@ -1,0 +1,144 @@
+//! The user ids of sessions. A session has a *slot*: one user id for its browser, one for its code, and a group that is
+//! the code's and that both are in.
+
+use std::fmt;
+
+use crate::confinement::Ids;
+
+/// The ids that a server may give out: its own first, then two for every slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserIds {
+    first: u32,
+    slots: u16,
+}
+
+impl UserIds {
+    /// From the first to the last id, both included. None when there is no room for a server and one session, when root is
+    /// among them, or what the kernel takes for "nobody in particular" (`user_namespaces(7)`, 65534 and 2³²−1).
+    pub fn new(first: u32, last: u32) -> Option<UserIds> {
+        const NOBODY: u32 = 65534;
+        if first == 0 || last == u32::MAX || (first..=last).contains(&NOBODY) {
+            return None;
+        }
+        let slots = last.checked_sub(first)? / 2;
+        (slots > 0).then_some(UserIds { first, slots: u16::try_from(slots).unwrap_or(u16::MAX) })
+    }
+
+    /// How many sessions there are ids for.
+    pub fn slots(self) -> u16 {
+        self.slots
+    }
+
+    /// The server's own, as user and as group.
+    pub fn server(self) -> u32 {
+        self.first
+    }
+
+    /// The groups of all sessions, which the server is in: it looks after their folders.
+    pub(crate) fn groups(self) -> Vec<u32> {
+        (0..self.slots)
+            .filter_map(|slot| self.ids(Identity { slot, member: Member::Code }))
+            .map(|ids| ids.gid)
+            .collect()
+    }
+
+    /// None for a slot that there is not.
+    pub(crate) fn ids(self, identity: Identity) -> Option<Ids> {
+        let Identity { slot, member } = identity;
+        if slot >= self.slots {
+            return None;
+        }
+        let browser = self.first + 1 + 2 * u32::from(slot);
+        let code = browser + 1;
+        let uid = match member {
+            Member::Server => self.first,
+            Member::Browser => browser,
+            Member::Code => code,
+        };
+        Some(Ids { uid, gid: code })
+    }
+}
+
+impl fmt::Display for UserIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.first + 2 * u32::from(self.slots))
+    }
+}
+
+/// Whose ids in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// The server's user with the session's group: for folders that both members pass through. No program runs so.
+    Server,
+    /// The browser.
+    Browser,
+    /// The session's code.
+    Code,
+}
+
+/// Under which ids something of a session runs, or whose a folder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Which session's.
+    pub slot: u16,
+    /// Whose of it.
+    pub member: Member,
+}
+
+impl Identity {
+    pub(crate) const BYTES: usize = 3;
+
+    pub(crate) fn encode(self) -> [u8; Identity::BYTES] {
+        let [low, high] = self.slot.to_ne_bytes();
+        let member = match self.member {
+            Member::Server => b'S',
+            Member::Browser => b'B',
+            Member::Code => b'C',
+        };
+        [member, low, high]
+    }
+
+    pub(crate) fn decode([member, low, high]: [u8; Identity::BYTES]) -> Option<Identity> {
+        let member = match member {
+            b'S' => Member::Server,
+            b'B' => Member::Browser,
+            b'C' => Member::Code,
+            _ => return None,
+        };
+        Some(Identity { slot: u16::from_ne_bytes([low, high]), member })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slot_has_ids_of_its_own() {
+        let ids = UserIds::new(1000, 1006).expect("room for three");
+        assert_eq!(ids.slots(), 3);
+        let of = |slot, member| ids.ids(Identity { slot, member });
+        assert_eq!(of(0, Member::Browser), Some(Ids { uid: 1001, gid: 1002 }));
+        assert_eq!(of(0, Member::Code), Some(Ids { uid: 1002, gid: 1002 }));
+        assert_eq!(of(2, Member::Code), Some(Ids { uid: 1006, gid: 1006 }));
+        assert_eq!(of(2, Member::Server), Some(Ids { uid: 1000, gid: 1006 }));
+        assert_eq!(of(3, Member::Code), None);
+        assert_eq!(ids.to_string(), "1000-1006");
+    }
+
+    #[test]
+    fn root_and_nobody_are_given_to_no_session() {
+        for (first, last) in [(0, 100), (65_000, 66_000), (5, 5), (5, 6), (9, 3), (10, u32::MAX)] {
+            assert_eq!(UserIds::new(first, last).map(UserIds::slots), None, "{first}-{last}");
+        }
+    }
+
+    #[test]
+    fn an_identity_survives_the_wire() {
+        for member in [Member::Server, Member::Browser, Member::Code] {
+            let identity = Identity { slot: 513, member };
+            assert_eq!(Identity::decode(identity.encode()), Some(identity));
+        }
+        assert_eq!(Identity::decode(*b"?xx"), None);
+    }
+}

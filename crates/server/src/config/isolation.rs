@@ -1,0 +1,76 @@
+//! How sessions are kept apart, and from the machine.
+
+use std::net::SocketAddr;
+
+use hearth_confine::UserIds;
+
+use super::ConfigError;
+use crate::isolation::Level;
+
+/// Ids that no system gives out by itself: systemd's tables leave 60706 to 61183 free (`UIDS-GIDS.md` of systemd), below its
+/// own for services.
+pub(super) const DEFAULT_UIDS: &str = "60706-61183";
+
+/// `auto` is the best level that is there, which is one: it never means none.
+pub(super) fn parse_level(text: &str) -> Result<Level, ConfigError> {
+    match text {
+        "auto" | "default" => Ok(Level::Default),
+        "none" => Ok(Level::None),
+        other => Err(ConfigError(format!("HEARTH_ISOLATION: {other:?} is neither auto nor default nor none"))),
+    }
+}
+
+pub(super) fn parse_uids(text: &str) -> Result<UserIds, ConfigError> {
+    let ends = text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    ends.and_then(|(first, last)| UserIds::new(first, last)).ok_or_else(|| {
+        ConfigError(format!(
+            "HEARTH_UIDS: {text:?} is no range of user ids without root and 65534 that holds three at the least, such as {DEFAULT_UIDS}"
+        ))
+    })
+}
+
+pub(super) fn parse_switch(name: &str, text: &str) -> Result<bool, ConfigError> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        other => Err(ConfigError(format!("{name}: {other:?} is neither true nor false"))),
+    }
+}
+
+/// Without layers whoever reaches the server may do what its user may; that is for this machine alone.
+pub(super) fn refuse_unconfined(listen: SocketAddr, level: Level, is_accepted: bool) -> Result<(), ConfigError> {
+    if level == Level::Default || listen.ip().is_loopback() || is_accepted {
+        return Ok(());
+    }
+    Err(ConfigError(format!(
+        "HEARTH_ISOLATION: with none, code may do whatever the server's user may, and {listen} can be reached from other machines: leave it at auto, listen on 127.0.0.1, or set HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE=true"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_never_means_none() {
+        assert_eq!(parse_level("auto").expect("a level"), Level::Default);
+        assert!(parse_level("strict").is_err());
+    }
+
+    #[test]
+    fn unconfined_code_is_for_this_machine_unless_somebody_says_so_in_full() {
+        let (here, everywhere) = (SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([0, 0, 0, 0], 1)));
+        assert!(refuse_unconfined(here, Level::None, false).is_ok());
+        assert!(refuse_unconfined(everywhere, Level::Default, false).is_ok());
+        assert!(refuse_unconfined(everywhere, Level::None, true).is_ok());
+        assert!(refuse_unconfined(everywhere, Level::None, false).is_err());
+    }
+
+    #[test]
+    fn ids_have_to_be_a_range() {
+        assert!(parse_uids(DEFAULT_UIDS).is_ok());
+        for text in ["", "1000", "2000-1000", "0-100", "a-b", "-5-10"] {
+            assert!(parse_uids(text).is_err(), "{text}");
+        }
+    }
+}
