@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::broker::Broker;
 use crate::broker::grounds::Grounds;
 use crate::browser::Browser;
+use crate::explain::Explain;
 use crate::flags::{FlagsFor, Flavour, Viewport, plan_flags};
 use crate::own::BrowserError;
 use crate::pipe::{self, PipeWriter};
@@ -46,6 +47,10 @@ pub struct LaunchSpec {
     pub viewport: Viewport,
     /// What pages and servers are told; see [`Version::default_user_agent`](crate::Version::default_user_agent).
     pub user_agent: String,
+    /// The port on 127.0.0.1 of the proxy that everything goes through; none: nothing does.
+    pub proxy_port: Option<u16>,
+    /// What knows why the proxy did not let the browser through.
+    pub explain: Option<Explain>,
 }
 
 /// Why a browser was not launched. Nothing of it runs then.
@@ -126,6 +131,7 @@ impl Browser {
             user_data: &folders.user_data,
             viewport: spec.viewport,
             user_agent: &spec.user_agent,
+            proxy_port: spec.proxy_port,
             as_root: nix::unistd::geteuid().is_root(),
             small_shared_memory: is_shared_memory_small(),
         });
@@ -142,7 +148,7 @@ impl Browser {
         let last_lines = LastLines::default();
         let mut drained = tracker.spawn(stderr::drain(stderr_ours, last_lines.clone()));
         let grounds = Grounds { session: spec.session_folder, downloads: folders.downloads };
-        let broker = Arc::new(Broker::new(PipeWriter::new(pipes.to_browser), grounds));
+        let broker = Arc::new(Broker::new(PipeWriter::new(pipes.to_browser), grounds, spec.explain));
         let supervised = supervise(tracker, tree, Arc::clone(&broker), pipes.from_browser);
         let browser = Browser::new(broker, supervised, program_pid);
 

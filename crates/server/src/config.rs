@@ -2,6 +2,7 @@
 //!
 //! The doc comments of [`Settings`] are the text of `hearth serve --help`.
 
+mod egress;
 mod origins;
 
 use std::collections::BTreeSet;
@@ -11,10 +12,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hearth_browser::Viewport;
+use hearth_egress::{AllowList, Mode, Policy, Upstream};
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use self::egress::{parse_allow, parse_allow_metadata, parse_mode, parse_upstream};
 use self::origins::{parse_frame_ancestors, parse_listen, parse_public_url};
 use crate::auth::Keys;
 use crate::memory::{memory_bytes, plan_max_sessions};
@@ -77,6 +80,25 @@ pub(crate) struct Settings {
     #[arg(long, env = "HEARTH_MAX_OUTPUT_BYTES", value_name = "BYTES", default_value = "10485760")]
     max_output_bytes: String,
 
+    /// What sessions reach: filtered (public addresses, and what HEARTH_EGRESS_ALLOW opens), off (nothing), or open
+    /// (everything but metadata services and this server)
+    #[arg(long, env = "HEARTH_EGRESS", value_name = "MODE", default_value = "filtered")]
+    egress: String,
+
+    /// What sessions reach besides, comma-separated host:port or network:port, such as 127.0.0.1:3000, [::1]:3000,
+    /// api.internal:443 or 10.0.0.0/8:*; * is every port
+    #[arg(long, env = "HEARTH_EGRESS_ALLOW", value_name = "LIST")]
+    egress_allow: Option<String>,
+
+    /// Whether HEARTH_EGRESS_ALLOW and HEARTH_EGRESS=open open metadata services of clouds, too: true or false
+    #[arg(long, env = "HEARTH_EGRESS_ALLOW_METADATA", value_name = "BOOLEAN", default_value = "false")]
+    egress_allow_metadata: String,
+
+    /// An HTTP proxy through which sessions reach what HEARTH_EGRESS_ALLOW does not name, such as
+    /// http://user:password@proxy.example:3128; it finds the addresses of names then [default: none]
+    #[arg(long, env = "HEARTH_EGRESS_PROXY", value_name = "URL", hide_env_values = true)]
+    egress_proxy: Option<String>,
+
     /// What is logged: error, warn, info, debug, trace, or a filter such as hearth_browser=debug
     #[arg(long, env = "HEARTH_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
@@ -107,6 +129,7 @@ pub(crate) struct Config {
     pub viewport: Viewport,
     pub max_sessions: usize,
     pub max_output_bytes: usize,
+    pub egress: Policy,
     pub log: LogConfig,
     /// `HEARTH_*` variables that are no settings.
     pub unknown_variables: Vec<String>,
@@ -137,6 +160,10 @@ pub(crate) struct Judged {
     /// None: by memory.
     pub max_sessions: Result<Option<usize>, ConfigError>,
     pub max_output_bytes: Result<usize, ConfigError>,
+    pub egress: Result<Mode, ConfigError>,
+    pub egress_allow: Result<AllowList, ConfigError>,
+    pub egress_allow_metadata: Result<bool, ConfigError>,
+    pub egress_proxy: Result<Option<Upstream>, ConfigError>,
     pub log: Result<LogConfig, ConfigError>,
     pub unknown_variables: Vec<String>,
 }
@@ -161,6 +188,10 @@ impl Judged {
             viewport: parse_viewport(or_default(&settings.viewport, "1280x720")),
             max_sessions: max_sessions.map(|text| parse_number("HEARTH_MAX_SESSIONS", text, 1, 10_000)).transpose(),
             max_output_bytes: parse_number("HEARTH_MAX_OUTPUT_BYTES", max_output_bytes, 1024, 256 << 20),
+            egress: parse_mode(or_default(&settings.egress, "filtered")),
+            egress_allow: parse_allow(given(settings.egress_allow.as_ref()).unwrap_or_default()),
+            egress_allow_metadata: parse_allow_metadata(or_default(&settings.egress_allow_metadata, "false")),
+            egress_proxy: given(settings.egress_proxy.as_ref()).map(parse_upstream).transpose(),
             log: parse_log(settings),
             unknown_variables: unknown_variables(),
         }
@@ -182,6 +213,12 @@ impl Config {
             viewport: judged.viewport?,
             max_sessions: judged.max_sessions?.unwrap_or_else(|| plan_max_sessions(memory_bytes())),
             max_output_bytes: judged.max_output_bytes?,
+            egress: Policy {
+                mode: judged.egress?,
+                allow: judged.egress_allow?,
+                allow_metadata: judged.egress_allow_metadata?,
+                upstream: judged.egress_proxy?,
+            },
             log: judged.log?,
             unknown_variables: judged.unknown_variables,
         })

@@ -14,6 +14,7 @@ use axum::http::HeaderValue;
 use axum::serve::ListenerExt;
 use hearth_browser::probe;
 use hearth_confine::{Launcher, raise_open_files};
+use hearth_egress::Egress;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::TcpListener;
@@ -63,6 +64,10 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     let internal = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback")?;
+    let egress = Egress::new(config.egress);
+    for own in [listener.local_addr()?, internal.local_addr()?] {
+        egress.add_own_port(own.port());
+    }
     let spec = RegistrySpec {
         sessions_folder: sessions,
         browser: config.browser,
@@ -71,6 +76,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
         runtime,
         shim: PathBuf::from(SHIM),
         internal_port: internal.local_addr()?.port(),
+        egress,
         max_sessions: config.max_sessions,
         max_output_bytes: config.max_output_bytes,
     };

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use hearth_browser::Browser;
 use hearth_confine::Launcher;
 use hearth_contract::DestroyedReason;
+use hearth_egress::{Proxy, Traffic};
 use hearth_runner::Interruption;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -35,6 +36,8 @@ pub(super) struct Live {
     pub places: Places,
     pub agent: Agent,
     pub programs: Programs,
+    /// The way out of the browser and of programs.
+    proxy: Proxy,
     /// Every program of the session is started by it, so that `tasks` knows them all.
     pub launcher: Launcher,
     /// The owners of the session's processes. Empty means that none is left.
@@ -49,6 +52,7 @@ impl Live {
     pub fn new(
         browser: Browser,
         programs: Programs,
+        proxy: Proxy,
         launcher: Launcher,
         tasks: TaskTracker,
         folder: Folder,
@@ -60,6 +64,7 @@ impl Live {
             places: Places::new(),
             agent: Agent::new(folder.agent()),
             programs,
+            proxy,
             launcher,
             tasks,
             interruption: watch::Sender::new(None),
@@ -83,6 +88,9 @@ impl Live {
         self.places.kill_kernels();
         self.agent.kill();
         self.browser.kill().await;
+        self.proxy.end();
+        let Traffic { up_bytes, down_bytes } = self.proxy.traffic();
+        tracing::info!(session = %id, up_bytes, down_bytes, "what went through the session's proxy");
         self.tasks.close();
         if timeout(PROCESSES_BOUND, self.tasks.wait()).await.is_err() {
             tracing::error!(session = %id, "processes of an ended session do not go away");

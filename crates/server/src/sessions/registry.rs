@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hearth_browser::{Browser, LaunchSpec, Viewport};
+use hearth_browser::{Browser, Explain, LaunchSpec, Viewport};
 use hearth_confine::{Launcher, PrivateTmp};
 use hearth_contract::{CreateRequest, DestroyedReason};
+use hearth_egress::Egress;
 use jiff::SignedDuration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use super::expiry;
 use super::folder::Folder;
 use super::live::{self, Live};
-use super::programs::Programs;
+use super::programs::{Programs, WayOut};
 use super::session::{Session, Tokens};
 use crate::auth::Team;
 use crate::clock;
@@ -43,6 +44,8 @@ pub(crate) struct RegistrySpec {
     pub shim: PathBuf,
     /// The port of the loopback listener for kernels.
     pub internal_port: u16,
+    /// The way out of all sessions.
+    pub egress: Egress,
     pub max_sessions: usize,
     pub max_output_bytes: usize,
 }
@@ -118,26 +121,36 @@ impl Registry {
                 folder.remove();
                 ApiError::BrowserUnavailable(format!("the session's /tmp cannot be made: {error}"))
             })?;
+        // Before the browser, which is told its port.
+        let proxy = self.spec.egress.open(&id.to_string(), &tasks).await.map_err(|error| {
+            folder.remove();
+            ApiError::BrowserUnavailable(format!("the session's proxy cannot listen: {error}"))
+        })?;
+        let explainer = proxy.explainer();
         let launch = LaunchSpec {
             executable: self.spec.browser.clone(),
             folder: folder.browser(),
             session_folder: folder.root().to_owned(),
             viewport: self.spec.viewport,
             user_agent: self.spec.user_agent.clone(),
+            proxy_port: Some(proxy.port()),
+            explain: Some(Explain::with(move |url| explainer.explain(url))),
         };
         let browser = match Browser::launch(&launcher, &tasks, launch).await {
             Ok(browser) => browser,
             Err(error) => {
+                proxy.end();
                 tasks.close();
                 tasks.wait().await;
                 live::remove(&folder).await;
                 return Err(ApiError::BrowserUnavailable(error.to_string()));
             }
         };
-        let port = self.spec.internal_port;
-        let endpoint = format!("ws://127.0.0.1:{port}/cdp/{id}?token={}", tokens.internal.as_str());
-        let programs = Programs::new(self.spec.runtime.clone(), &folder, endpoint);
-        let live = Live::new(browser, programs, launcher, tasks, folder, self.spec.max_output_bytes);
+        let internal = format!("127.0.0.1:{}", self.spec.internal_port);
+        let endpoint = format!("ws://{internal}/cdp/{id}?token={}", tokens.internal.as_str());
+        let way_out = WayOut { proxy_port: proxy.port(), direct: internal };
+        let programs = Programs::new(self.spec.runtime.clone(), &folder, endpoint, way_out);
+        let live = Live::new(browser, programs, proxy, launcher, tasks, folder, self.spec.max_output_bytes);
         let live = Arc::new(live);
         let session = Arc::new(Session::new(id, team, request, tokens, place, Arc::clone(&live)));
         self.insert(&session);

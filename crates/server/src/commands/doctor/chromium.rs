@@ -31,6 +31,8 @@ pub(super) async fn browser(judged: &Judged, trial: &Trial, is_root: bool) -> Fi
         folder: trial.folder.browser(),
         session_folder: trial.folder.root().to_owned(),
         viewport: judged.viewport.as_ref().map_or_else(|_| Viewport::default(), |viewport| *viewport),
+        proxy_port: None,
+        explain: None,
         user_agent: user_agent.unwrap_or_else(|| version.default_user_agent()),
     };
     let began = Instant::now();
