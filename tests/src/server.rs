@@ -127,7 +127,8 @@ impl ServerBuilder {
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HEARTH_LISTEN", "127.0.0.1:0")
             .env("HEARTH_DATA_DIR", data_dir)
-            .env("HEARTH_ISOLATION", "none")
+            // The sites of the tests are on loopback.
+            .env("HEARTH_EGRESS_ALLOW", "127.0.0.1:*,localhost:*,[::1]:*")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .kill_on_drop(true);

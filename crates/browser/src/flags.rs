@@ -52,6 +52,8 @@ pub(crate) struct FlagsFor<'a> {
     pub(crate) user_agent: &'a str,
     /// Chromium can make its own sandbox.
     pub(crate) sandbox: bool,
+    /// The port of the session's proxy on 127.0.0.1.
+    pub(crate) proxy_port: Option<u16>,
     /// `/dev/shm` is too small for tabs (Docker gives 64 MB by default).
     pub(crate) small_shared_memory: bool,
 }
@@ -139,6 +141,11 @@ pub(crate) fn plan_flags(on: &FlagsFor<'_>) -> Vec<String> {
             flags.push("--test-type".to_owned());
         }
     }
+    if let Some(port) = on.proxy_port {
+        flags.push(format!("--proxy-server=http://127.0.0.1:{port}"));
+        // Left alone, Chromium goes to loopback and link-local addresses by itself.
+        flags.push("--proxy-bypass-list=<-loopback>".to_owned());
+    }
     if on.small_shared_memory {
         // Shared memory as files in TMPDIR: slower on a disk, but tabs do not crash.
         flags.push("--disable-dev-shm-usage".to_owned());
@@ -159,6 +166,7 @@ mod tests {
             viewport: Viewport { width: 1280, height: 720 },
             user_agent: "Agent/1",
             sandbox: true,
+            proxy_port: None,
             small_shared_memory: false,
         }
     }
@@ -188,6 +196,16 @@ mod tests {
         assert!(!has(&plan_flags(&on), "--no-sandbox"));
         on.sandbox = false;
         assert!(has(&plan_flags(&on), "--no-sandbox"));
+    }
+
+    #[test]
+    fn a_proxy_takes_everything_loopback_too() {
+        let mut on = for_flavour(Flavour::HeadlessShell);
+        assert!(!plan_flags(&on).iter().any(|flag| flag.starts_with("--proxy")));
+        on.proxy_port = Some(4000);
+        let flags = plan_flags(&on);
+        assert!(has(&flags, "--proxy-server=http://127.0.0.1:4000"), "{flags:?}");
+        assert!(has(&flags, "--proxy-bypass-list=<-loopback>"), "{flags:?}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::broker::Broker;
 use crate::broker::grounds::Grounds;
 use crate::browser::Browser;
+use crate::explain::Explain;
 use crate::flags::{FlagsFor, Flavour, Viewport, plan_flags};
 use crate::own::BrowserError;
 use crate::pipe::{self, PipeWriter};
@@ -49,6 +50,10 @@ pub struct LaunchSpec {
     /// Whether Chromium can make its own sandbox: not as root (crbug.com/638180), and not where user namespaces are
     /// forbidden.
     pub sandbox: bool,
+    /// The port on 127.0.0.1 of the proxy that everything goes through; none: nothing does.
+    pub proxy_port: Option<u16>,
+    /// What knows why the proxy did not let the browser through.
+    pub explain: Option<Explain>,
 }
 
 /// Why a browser was not launched. Nothing of it runs then.
@@ -130,6 +135,7 @@ impl Browser {
             viewport: spec.viewport,
             user_agent: &spec.user_agent,
             sandbox: spec.sandbox,
+            proxy_port: spec.proxy_port,
             small_shared_memory: is_shared_memory_small(),
         });
         let program = Program {
@@ -145,7 +151,7 @@ impl Browser {
         let last_lines = LastLines::default();
         let mut drained = tracker.spawn(stderr::drain(stderr_ours, last_lines.clone()));
         let grounds = Grounds { session: spec.session_folder, downloads: folders.downloads };
-        let broker = Arc::new(Broker::new(PipeWriter::new(pipes.to_browser), grounds));
+        let broker = Arc::new(Broker::new(PipeWriter::new(pipes.to_browser), grounds, spec.explain));
         let supervised = supervise(tracker, tree, Arc::clone(&broker), pipes.from_browser);
         let browser = Browser::new(broker, supervised, program_pid);
 

@@ -19,6 +19,7 @@
 
 mod broker;
 mod browser;
+mod explain;
 mod flags;
 mod launch;
 mod own;
@@ -33,6 +34,7 @@ mod version;
 pub use broker::client::{Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES, Outgoing};
 pub use broker::grounds::Side;
 pub use browser::Browser;
+pub use explain::Explain;
 pub use flags::Viewport;
 pub use launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};
 pub use own::{BrowserError, Identity, Tab, TabChanges, Target};

@@ -2,6 +2,7 @@
 //!
 //! The doc comments of [`Settings`] are the text of `hearth serve --help`.
 
+mod egress;
 mod isolation;
 mod origins;
 
@@ -13,10 +14,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use hearth_browser::Viewport;
 use hearth_confine::UserIds;
+use hearth_egress::{AllowList, Mode, Policy, Upstream};
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use self::egress::{parse_allow, parse_allow_metadata, parse_mode, parse_upstream};
 use self::isolation::{DEFAULT_UIDS, parse_level, parse_switch, parse_uids, refuse_unconfined};
 use self::origins::{parse_frame_ancestors, parse_listen, parse_public_url};
 use crate::auth::Keys;
@@ -94,6 +97,24 @@ pub(crate) struct Settings {
     /// With HEARTH_ISOLATION=none: whether to listen beyond loopback all the same, true or false
     #[arg(long, env = "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE", value_name = "SWITCH", default_value = "false")]
     let_other_machines_run_unconfined_code: String,
+    /// What sessions reach: filtered (public addresses, and what HEARTH_EGRESS_ALLOW opens), off (nothing), or open
+    /// (everything but metadata services and this server)
+    #[arg(long, env = "HEARTH_EGRESS", value_name = "MODE", default_value = "filtered")]
+    egress: String,
+
+    /// What sessions reach besides, comma-separated host:port or network:port, such as 127.0.0.1:3000, [::1]:3000,
+    /// api.internal:443 or 10.0.0.0/8:*; * is every port
+    #[arg(long, env = "HEARTH_EGRESS_ALLOW", value_name = "LIST")]
+    egress_allow: Option<String>,
+
+    /// Whether HEARTH_EGRESS_ALLOW and HEARTH_EGRESS=open open metadata services of clouds, too: true or false
+    #[arg(long, env = "HEARTH_EGRESS_ALLOW_METADATA", value_name = "BOOLEAN", default_value = "false")]
+    egress_allow_metadata: String,
+
+    /// An HTTP proxy through which sessions reach what HEARTH_EGRESS_ALLOW does not name, such as
+    /// http://user:password@proxy.example:3128; it finds the addresses of names then [default: none]
+    #[arg(long, env = "HEARTH_EGRESS_PROXY", value_name = "URL", hide_env_values = true)]
+    egress_proxy: Option<String>,
 
     /// What is logged: error, warn, info, debug, trace, or a filter such as hearth_browser=debug
     #[arg(long, env = "HEARTH_LOG", value_name = "FILTER", default_value = "info")]
@@ -129,6 +150,7 @@ pub(crate) struct Config {
     pub uids: UserIds,
     /// Of a session.
     pub limits: Limits,
+    pub egress: Policy,
     pub log: LogConfig,
     /// `HEARTH_*` variables that are no settings.
     pub unknown_variables: Vec<String>,
@@ -161,6 +183,10 @@ pub(crate) struct Judged {
     pub max_output_bytes: Result<usize, ConfigError>,
     pub isolation: Result<Level, ConfigError>,
     pub uids: Result<UserIds, ConfigError>,
+    pub egress: Result<Mode, ConfigError>,
+    pub egress_allow: Result<AllowList, ConfigError>,
+    pub egress_allow_metadata: Result<bool, ConfigError>,
+    pub egress_proxy: Result<Option<Upstream>, ConfigError>,
     pub log: Result<LogConfig, ConfigError>,
     pub unknown_variables: Vec<String>,
 }
@@ -188,6 +214,10 @@ impl Judged {
             viewport: parse_viewport(or_default(&settings.viewport, "1280x720")),
             max_sessions: max_sessions.map(|text| parse_number("HEARTH_MAX_SESSIONS", text, 1, 10_000)).transpose(),
             max_output_bytes: parse_number("HEARTH_MAX_OUTPUT_BYTES", max_output_bytes, 1024, 256 << 20),
+            egress: parse_mode(or_default(&settings.egress, "filtered")),
+            egress_allow: parse_allow(given(settings.egress_allow.as_ref()).unwrap_or_default()),
+            egress_allow_metadata: parse_allow_metadata(or_default(&settings.egress_allow_metadata, "false")),
+            egress_proxy: given(settings.egress_proxy.as_ref()).map(parse_upstream).transpose(),
             log: parse_log(settings),
             unknown_variables: unknown_variables(),
         }
@@ -212,6 +242,12 @@ impl Config {
             isolation: judged.isolation?,
             uids: judged.uids?,
             limits: DEFAULT_LIMITS,
+            egress: Policy {
+                mode: judged.egress?,
+                allow: judged.egress_allow?,
+                allow_metadata: judged.egress_allow_metadata?,
+                upstream: judged.egress_proxy?,
+            },
             log: judged.log?,
             unknown_variables: judged.unknown_variables,
         })

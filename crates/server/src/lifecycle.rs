@@ -13,6 +13,7 @@ use axum::Router;
 use axum::http::HeaderValue;
 use axum::serve::ListenerExt;
 use hearth_confine::{Split, UserIds, raise_open_files, split};
+use hearth_egress::Egress;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::geteuid;
@@ -119,6 +120,10 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
     let tried = try_out(&config, site, &slots).await?;
     let listener = TcpListener::from_std(listener)?;
     let level = isolation.level;
+    let egress = Egress::new(config.egress);
+    for own in [listener.local_addr()?, internal.local_addr()?] {
+        egress.add_own_port(own.port());
+    }
     let spec = RegistrySpec {
         sessions_folder: sessions,
         browser: config.browser,
@@ -128,6 +133,7 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
         runtime,
         isolation,
         internal_port,
+        egress,
         max_sessions: config.max_sessions,
         max_output_bytes: config.max_output_bytes,
     };

@@ -12,6 +12,8 @@ pub(crate) struct Runtime {
     /// The wheel's Node.
     pub node: PathBuf,
     pub node_kernel: PathBuf,
+    /// What every node of a session runs first.
+    pub node_proxy: PathBuf,
     /// playwright-core of the same wheel.
     pub playwright_core: PathBuf,
     /// The parser that the node kernel rewrites `import` with.
@@ -51,6 +53,7 @@ impl Runtime {
             folder: folder.to_owned(),
             node: installed.join("bin/node"),
             node_kernel: folder.join("node/kernel.mjs"),
+            node_proxy: folder.join("node/proxy.cjs"),
             playwright_core: installed.join("playwright-core"),
             acorn: installed.join("acorn/dist/acorn.mjs"),
             python: installed.join("venv/bin/python"),
@@ -80,6 +83,7 @@ impl Runtime {
         let parts = [
             &self.node,
             &self.node_kernel,
+            &self.node_proxy,
             &self.playwright_core,
             &self.acorn,
             &self.python,

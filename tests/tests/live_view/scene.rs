@@ -12,9 +12,10 @@ const VIEWER: &str = include_str!("../../fixtures/viewer.js");
 pub const PHONE: &str =
     "{ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }";
 
-/// A server with two sessions: one is looked at, the other one's browser is the viewer's.
+/// A session that is looked at, and the viewer's browser: a session of another server, since no session reaches its own.
 pub struct Scene {
     pub server: TestServer,
+    viewers_server: TestServer,
     pub site: Site,
     /// The session that is looked at. Its page is `/desk`.
     pub session: Session,
@@ -29,10 +30,11 @@ impl Scene {
     /// The same, where the session that is looked at was created with this body.
     pub async fn set_with(body: &Value) -> Self {
         let (server, site) = (TestServer::start().await, Site::start().await);
-        let viewer = server.session().await;
+        let viewers_server = TestServer::start().await;
+        let viewer = viewers_server.session().await;
         viewer.node(&format!("{VIEWER}; 0")).await.ok();
         let session = server.session_with(body).await;
-        let scene = Self { server, site, session, viewer };
+        let scene = Self { server, viewers_server, site, session, viewer };
         scene.code(&format!("await page.goto('{}')", scene.site.url("/desk"))).await;
         scene
     }
@@ -110,5 +112,6 @@ impl Scene {
 
     pub async fn strike(self) {
         self.server.stop().await;
+        self.viewers_server.stop().await;
     }
 }

@@ -129,6 +129,8 @@ impl Broker {
         let subject = match watch {
             Watch::ActivateTarget | Watch::Attach | Watch::CloseTarget => text_in(params, "targetId"),
             Watch::DisposeContext | Watch::Downloads => text_in(params, "browserContextId"),
+            // Only of those pages is more to be told than the browser knows.
+            Watch::Navigate => text_in(params, "url").filter(|url| url.starts_with("https://")),
             _ => None,
         };
         let outlives_crash = policy::works_on_a_crashed_target(&call.method);

@@ -109,6 +109,11 @@ impl Broker {
         }
         drop(state);
         self.settle_dialogs(None, consequences);
+        // A navigation fails by whichever comes first: this event, or the reply to the call.
+        let explained = (method == "Network.loadingFailed" && frame.contains(r#""type":"Document""#))
+            .then(|| self.explain.as_ref()?.extend(frame, None))
+            .flatten();
+        let frame = explained.as_deref().unwrap_or(frame);
         let text = if route.is_root { envelope::root_event(method, message.params) } else { frame.to_owned() };
         self.tell(route.client, &route.outbox, text);
         self.fail(unanswered, NO_SESSION_MESSAGE);

@@ -41,6 +41,7 @@ use self::grounds::Grounds;
 use self::pending::{Newcomer, Pending, Root, Unanswered};
 use self::policy::Watch;
 use self::routes::{Leftovers, Routes};
+use crate::explain::Explain;
 use crate::pipe::{NotTaken, PipeWriter};
 use crate::tabs::Tabs;
 
@@ -58,6 +59,8 @@ pub(crate) struct Broker {
     /// Our end of Chromium's descriptor 3.
     writer: PipeWriter,
     grounds: Grounds,
+    /// What knows why a page did not load.
+    explain: Option<Explain>,
     state: Mutex<State>,
     /// The current tab, for those who wait for a change of it. Written under `state`'s lock.
     current_tab: watch::Sender<Option<String>>,
@@ -92,10 +95,11 @@ impl State {
 }
 
 impl Broker {
-    pub(crate) fn new(writer: PipeWriter, grounds: Grounds) -> Broker {
+    pub(crate) fn new(writer: PipeWriter, grounds: Grounds, explain: Option<Explain>) -> Broker {
         Broker {
             writer,
             grounds,
+            explain,
             state: Mutex::default(),
             current_tab: watch::Sender::default(),
             tab_shows: watch::Sender::default(),

@@ -50,11 +50,20 @@ impl Broker {
                 drop(state);
                 if let Some(outbox) = outbox {
                     let session = call.named.then_some(&*call.on);
-                    self.tell(call.client, &outbox, envelope::reply(call.id, message.answer(), session));
+                    let explained = self.explained(&call, message);
+                    let answer = explained.as_deref().map_or(message.answer(), |result| Answer::Result(Some(result)));
+                    self.tell(call.client, &outbox, envelope::reply(call.id, answer, session));
                 }
                 self.fail(unanswered, "Target crashed");
             }
         }
+    }
+
+    /// The reply to a navigation that the proxy has refused, with its reason.
+    fn explained(&self, call: &ClientCallInFlight, message: &BrowserMessage<'_>) -> Option<Box<RawValue>> {
+        let explain = self.explain.as_ref().filter(|_| call.watch == Watch::Navigate)?;
+        let extended = explain.extend(message.result?.get(), call.subject.as_deref())?;
+        RawValue::from_string(extended).ok()
     }
 
     /// What a client's reply tells the broker itself.

@@ -41,6 +41,8 @@ impl Ground {
             session_folder: self.folder().to_owned(),
             viewport: Viewport { width: 1100, height: 620 },
             user_agent: USER_AGENT.to_owned(),
+            proxy_port: None,
+            explain: None,
         };
         Browser::launch(&self.launcher, &self.tracker, spec).await
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use hearth_browser::Browser;
 use hearth_contract::DestroyedReason;
+use hearth_egress::{Proxy, Traffic};
 use hearth_runner::Interruption;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -35,6 +36,8 @@ pub(super) struct Live {
     pub programs: Programs,
     /// Every program of the session is started by its launchers, so that `tasks` knows them all.
     pub enclosure: Enclosure,
+    /// The way out of the browser and of programs.
+    proxy: Proxy,
     /// The owners of the session's processes. Empty means that none is left.
     pub tasks: TaskTracker,
     /// Ends running executions. Read by each of them.
@@ -47,6 +50,7 @@ impl Live {
         browser: Browser,
         programs: Programs,
         enclosure: Enclosure,
+        proxy: Proxy,
         tasks: TaskTracker,
         max_output_bytes: usize,
     ) -> Live {
@@ -57,6 +61,7 @@ impl Live {
             agent: Agent::new(enclosure.folder.agent()),
             programs,
             enclosure,
+            proxy,
             tasks,
             interruption: watch::Sender::new(None),
             max_output_bytes,
@@ -78,6 +83,9 @@ impl Live {
         self.places.kill_kernels();
         self.agent.kill();
         self.browser.kill().await;
+        self.proxy.end();
+        let Traffic { up_bytes, down_bytes } = self.proxy.traffic();
+        tracing::info!(session = %id, up_bytes, down_bytes, "what went through the session's proxy");
         self.tasks.close();
         if timeout(PROCESSES_BOUND, self.tasks.wait()).await.is_err() {
             tracing::error!(session = %id, "processes of an ended session do not go away");

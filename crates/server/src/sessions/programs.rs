@@ -21,6 +21,15 @@ const AGENT_SESSION: &str = "s";
 /// options it does not know; these are the defaults of the pinned version.
 const AGENT_OPTIONS: &str = r#"{"action_policy":null,"confirm_actions":null,"debug":false,"default_timeout":null,"idle_timeout":null,"no_auto_dialog":false}"#;
 
+/// How programs reach other machines.
+#[derive(Debug)]
+pub(super) struct WayOut {
+    /// The session's proxy, on 127.0.0.1.
+    pub proxy_port: u16,
+    /// What the proxy never reaches and programs need: the listener for their browser, as `host:port`.
+    pub direct: String,
+}
+
 /// Everything that the programs of one session have in common.
 #[derive(Debug)]
 pub(super) struct Programs {
@@ -30,16 +39,18 @@ pub(super) struct Programs {
     agent: String,
     /// The browser's WebSocket address for the session's own programs, with its token.
     endpoint: String,
+    way_out: WayOut,
 }
 
 impl Programs {
-    pub fn new(runtime: Runtime, folder: &Folder, endpoint: String) -> Programs {
+    pub fn new(runtime: Runtime, folder: &Folder, endpoint: String, way_out: WayOut) -> Programs {
         Programs {
             runtime,
             work: text(&folder.work()),
             packages: text(&folder.packages()),
             agent: text(&folder.agent()),
             endpoint,
+            way_out,
         }
     }
 
@@ -48,6 +59,9 @@ impl Programs {
         path.extend(self.runtime.path.iter().map(|folder| text(folder)));
         path.push(SYSTEM_PATH.to_owned());
         let path = path.join(":");
+        let proxy = format!("http://127.0.0.1:{}", self.way_out.proxy_port);
+        let direct = &self.way_out.direct;
+        let node_options = format!("--require=\"{}\"", text(&self.runtime.node_proxy));
         [
             ("PATH", path.as_str()),
             ("HOME", &self.work),
@@ -63,6 +77,18 @@ impl Programs {
             ("PIP_UPGRADE", "1"),
             ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
             ("PIP_ROOT_USER_ACTION", "ignore"),
+            // Some programs look for the one spelling, some for the other.
+            ("HTTP_PROXY", &proxy),
+            ("HTTPS_PROXY", &proxy),
+            ("ALL_PROXY", &proxy),
+            ("NO_PROXY", direct),
+            ("http_proxy", &proxy),
+            ("https_proxy", &proxy),
+            ("all_proxy", &proxy),
+            ("no_proxy", direct),
+            // Node's fetch, http and https heed the variables only when told to; agents of their own only by our script.
+            ("NODE_USE_ENV_PROXY", "1"),
+            ("NODE_OPTIONS", &node_options),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec()

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hearth_browser::{Browser, LaunchSpec, Viewport};
+use hearth_browser::{Browser, Explain, LaunchSpec, Viewport};
 use hearth_contract::{CreateRequest, DestroyedReason};
+use hearth_egress::Egress;
 use jiff::SignedDuration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use super::enclosure::{Enclosure, Site};
 use super::expiry;
 use super::live::Live;
-use super::programs::Programs;
+use super::programs::{Programs, WayOut};
 use super::session::{Session, Tokens};
 use crate::auth::Team;
 use crate::clock;
@@ -45,6 +46,8 @@ pub(crate) struct RegistrySpec {
     pub sandbox: bool,
     /// The port of the loopback listener for kernels.
     pub internal_port: u16,
+    /// The way out of all sessions.
+    pub egress: Egress,
     pub max_sessions: usize,
     pub max_output_bytes: usize,
 }
@@ -119,8 +122,24 @@ impl Registry {
         let tokens = Tokens::new(request.stream_web_view)
             .map_err(|error| ApiError::Internal(format!("no random numbers: {error}")))?;
         let tasks = TaskTracker::new();
-        let enclosure = self.enclose(id, &tasks).await?;
+        // Before the browser, which is told its port.
+        let proxy = self
+            .spec
+            .egress
+            .open(&id.to_string(), &tasks)
+            .await
+            .map_err(|error| ApiError::BrowserUnavailable(format!("the session's proxy cannot listen: {error}")))?;
+        let enclosure = match self.enclose(id, &tasks, proxy.port()).await {
+            Ok(enclosure) => enclosure,
+            Err(error) => {
+                proxy.end();
+                tasks.close();
+                tasks.wait().await;
+                return Err(error);
+            }
+        };
         let folder = &enclosure.folder;
+        let explainer = proxy.explainer();
         let launch = LaunchSpec {
             executable: self.spec.browser.clone(),
             folder: folder.browser(),
@@ -128,20 +147,24 @@ impl Registry {
             viewport: self.spec.viewport,
             user_agent: self.spec.user_agent.clone(),
             sandbox: self.spec.sandbox,
+            proxy_port: Some(proxy.port()),
+            explain: Some(Explain::with(move |url| explainer.explain(url))),
         };
         let browser = match Browser::launch(&enclosure.browser, &tasks, launch).await {
             Ok(browser) => browser,
             Err(error) => {
+                proxy.end();
                 tasks.close();
                 tasks.wait().await;
                 enclosure.remove().await;
                 return Err(ApiError::BrowserUnavailable(error.to_string()));
             }
         };
-        let port = self.spec.internal_port;
-        let endpoint = format!("ws://127.0.0.1:{port}/cdp/{id}?token={}", tokens.internal.as_str());
-        let programs = Programs::new(self.spec.runtime.clone(), &enclosure.folder, endpoint);
-        let live = Live::new(browser, programs, enclosure, tasks, self.spec.max_output_bytes);
+        let internal = format!("127.0.0.1:{}", self.spec.internal_port);
+        let endpoint = format!("ws://{internal}/cdp/{id}?token={}", tokens.internal.as_str());
+        let way_out = WayOut { proxy_port: proxy.port(), direct: internal };
+        let programs = Programs::new(self.spec.runtime.clone(), &enclosure.folder, endpoint, way_out);
+        let live = Live::new(browser, programs, enclosure, proxy, tasks, self.spec.max_output_bytes);
         let live = Arc::new(live);
         let session = Arc::new(Session::new(id, team, request, tokens, place, Arc::clone(&live)));
         self.insert(&session);
@@ -154,7 +177,7 @@ impl Registry {
         Ok(session)
     }
 
-    async fn enclose(&self, id: Uuid, tasks: &TaskTracker) -> Result<Enclosure, ApiError> {
+    async fn enclose(&self, id: Uuid, tasks: &TaskTracker, proxy_port: u16) -> Result<Enclosure, ApiError> {
         let slot = match self.spec.isolation.user_ids() {
             // There are as many as there may be sessions; ended ones may not have given theirs back yet.
             Some(_) => Some(self.slots.take().ok_or(ApiError::LimitReached)?),
@@ -167,7 +190,7 @@ impl Registry {
                 isolation: &spec.isolation,
                 browser: &spec.browser,
                 runtime: &spec.runtime,
-                ports: Ports { cdp: spec.internal_port, egress: Vec::new() },
+                ports: Ports { cdp: spec.internal_port, egress: vec![proxy_port] },
             };
             Enclosure::create(&spec.sessions_folder, &folder_name(id), site, slot, &tasks)
         });

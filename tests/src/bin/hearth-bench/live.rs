@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use hearth_tests::{Session, Viewer};
+use hearth_tests::{Session, TestServer, Viewer};
 use serde_json::json;
 
 use crate::figures::Figures;
@@ -108,14 +108,17 @@ async fn screenshots(stage: &Stage<'_>, session: &Session, kind: &'static str, f
     }
 }
 
-/// From a key in the viewer's browser, which is another session's, to the pixel there.
+/// From a key in the viewer's browser, which is a session's of another server, to the pixel there.
 async fn keys(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
-    let (watched, own) = (stage.session().await, stage.session().await);
+    // No session reaches the server that runs it.
+    let server = TestServer::start().await;
+    let viewers = Stage { server: &server, recipe: stage.recipe.clone() };
+    let (watched, own) = (stage.session().await, viewers.session().await);
     stage.execute(&watched, "node", BLINKING).await;
     let link = watched.created["interactiveLiveViewUrl"].as_str().expect("a link is a string");
-    stage.execute(&own, "node", &VIEWER.replace("LINK", &json!(link).to_string())).await;
+    viewers.execute(&own, "node", &VIEWER.replace("LINK", &json!(link).to_string())).await;
     for round in 0..Group::Live.warm_up_rounds() + rounds {
-        let (times, _) = stage.execute(&own, "node", KEYS).await;
+        let (times, _) = viewers.execute(&own, "node", KEYS).await;
         if round < Group::Live.warm_up_rounds() {
             continue;
         }
@@ -123,8 +126,9 @@ async fn keys(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
             figures.add_value("key", milliseconds);
         }
     }
-    own.delete().await;
     watched.delete().await;
+    own.delete().await;
+    server.stop().await;
 }
 
 /// Milliseconds for each picture, over some time, for a viewer that draws as soon as one is there.

@@ -84,7 +84,7 @@ impl Group {
             Group::Live => {
                 "A page of 1280x720 that shows something new 60 times a second. A round takes ten screenshots of it with a \
                  viewer and ten without, in turns, timed in the node kernel; then a viewer counts pictures for two seconds. The viewer \
-                 is the bench, which draws nothing and says at once that it has. For keys it is a real one: another session's \
+                 is the bench, which draws nothing and says at once that it has. For keys it is a real one: another server's \
                  browser on the same machine has the live view open, and times a key from its event to the pixel on its \
                  canvas; the page changes its colour with every key."
             }

@@ -42,7 +42,7 @@ impl Scene {
         let (browser, ours) = std::io::pipe().expect("a pipe");
         let sender = Sender::from_owned_fd(OwnedFd::from(ours)).expect("a writing end");
         sender.writable().await.expect("the pipe is open");
-        Scene { broker: Arc::new(Broker::new(PipeWriter::new(sender), grounds())), browser }
+        Scene { broker: Arc::new(Broker::new(PipeWriter::new(sender), grounds(), None)), browser }
     }
 
     /// The next command that the browser gets.

@@ -31,6 +31,8 @@ pub(super) async fn browser(judged: &Judged, trial: &Trial, is_root: bool, sandb
         folder: trial.enclosure.folder.browser(),
         session_folder: trial.enclosure.folder.root().to_owned(),
         viewport: judged.viewport.as_ref().map_or_else(|_| Viewport::default(), |viewport| *viewport),
+        proxy_port: None,
+        explain: None,
         user_agent: user_agent.unwrap_or_else(|| version.default_user_agent()),
         sandbox,
     };

@@ -17,6 +17,10 @@ pub(super) fn settings(judged: &Judged) -> Vec<Finding> {
         judged.viewport.as_ref().err(),
         judged.max_sessions.as_ref().err(),
         judged.max_output_bytes.as_ref().err(),
+        judged.egress.as_ref().err(),
+        judged.egress_allow.as_ref().err(),
+        judged.egress_allow_metadata.as_ref().err(),
+        judged.egress_proxy.as_ref().err(),
         judged.log.as_ref().err(),
     ];
     let mut findings: Vec<Finding> = errors.into_iter().flatten().map(judge_bad).collect();

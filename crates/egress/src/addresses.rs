@@ -1,0 +1,147 @@
+//! Which addresses sessions may not reach, and what each of them is called. Pure: tables, and nothing else.
+//!
+//! The tables follow the registries of special-purpose addresses (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
+//! <https://www.iana.org/assignments/iana-ipv6-special-registry>). Of IPv6 only what is handed out as global unicast is open.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A range of addresses, and what a refusal calls it.
+struct Range {
+    first: IpAddr,
+    prefix: u8,
+    called: &'static str,
+}
+
+const fn v4(first: [u8; 4], prefix: u8, called: &'static str) -> Range {
+    let [a, b, c, d] = first;
+    Range { first: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix, called }
+}
+
+const fn v6(first: [u16; 8], prefix: u8, called: &'static str) -> Range {
+    let mut bits = 0;
+    let mut group = 0;
+    while group < first.len() {
+        bits = bits << 16 | first[group] as u128;
+        group += 1;
+    }
+    Range { first: IpAddr::V6(Ipv6Addr::from_bits(bits)), prefix, called }
+}
+
+const LOOPBACK: &str = "the server's own machine";
+const PRIVATE: &str = "a private network";
+const LINK_LOCAL: &str = "a link-local address";
+const MULTICAST: &str = "a multicast address";
+const RESERVED: &str = "a reserved address";
+
+/// Where clouds and container platforms answer questions about a machine, credentials among the answers.
+const METADATA: &[Range] = &[
+    // AWS, GCP, Azure, DigitalOcean, Oracle, OpenStack; 169.254.170.2 and .23 hand out the roles of containers. Nothing
+    // else that a session could want is link-local, so the whole range counts.
+    v4([169, 254, 0, 0], 16, ""),
+    // Alibaba.
+    v4([100, 100, 100, 200], 32, ""),
+    // Oracle's older one.
+    v4([192, 0, 0, 192], 32, ""),
+    // Azure's agent endpoint: a public address that every machine there can reach.
+    v4([168, 63, 129, 16], 32, ""),
+    // AWS over IPv6: metadata, DNS, time, roles of pods.
+    v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0], 32, ""),
+    // GCP over IPv6.
+    v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0], 32, ""),
+    // OpenStack over IPv6.
+    v6([0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128, ""),
+];
+
+const REFUSED_V4: &[Range] = &[
+    v4([0, 0, 0, 0], 8, LOOPBACK),
+    v4([10, 0, 0, 0], 8, PRIVATE),
+    v4([100, 64, 0, 0], 10, "a carrier's internal network"),
+    v4([127, 0, 0, 0], 8, LOOPBACK),
+    v4([169, 254, 0, 0], 16, LINK_LOCAL),
+    v4([172, 16, 0, 0], 12, PRIVATE),
+    v4([192, 0, 0, 0], 24, RESERVED),
+    v4([192, 0, 2, 0], 24, RESERVED),
+    v4([192, 88, 99, 0], 24, RESERVED),
+    v4([192, 168, 0, 0], 16, PRIVATE),
+    v4([198, 18, 0, 0], 15, RESERVED),
+    v4([198, 51, 100, 0], 24, RESERVED),
+    v4([203, 0, 113, 0], 24, RESERVED),
+    v4([224, 0, 0, 0], 4, MULTICAST),
+    v4([240, 0, 0, 0], 4, RESERVED),
+];
+
+const REFUSED_V6: &[Range] = &[
+    v6([0, 0, 0, 0, 0, 0, 0, 0], 127, LOOPBACK),
+    v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7, PRIVATE),
+    v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10, PRIVATE),
+    v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10, LINK_LOCAL),
+    v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8, MULTICAST),
+    // Teredo and ORCHID, documentation, 6to4 (which carries an IPv4 address), documentation.
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23, RESERVED),
+    v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32, RESERVED),
+    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16, RESERVED),
+    v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20, RESERVED),
+];
+
+/// What is handed out as global unicast.
+const GLOBAL_V6: Range = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3, "");
+
+/// NAT64's well-known prefix: the last four bytes are an IPv4 address.
+const NAT64: Range = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96, "");
+
+/// The deprecated IPv4-compatible form: the last four bytes are an IPv4 address, too.
+const COMPATIBLE: Range = v6([0, 0, 0, 0, 0, 0, 0, 0], 96, "");
+
+/// Whether `address` begins with the first `prefix` bits of `first`.
+pub(crate) fn is_within(address: IpAddr, first: IpAddr, prefix: u8) -> bool {
+    let same = |address: u128, first: u128, width: u32| {
+        let ignored = width.saturating_sub(u32::from(prefix));
+        address.checked_shr(ignored).unwrap_or(0) == first.checked_shr(ignored).unwrap_or(0)
+    };
+    match (address, first) {
+        (IpAddr::V4(address), IpAddr::V4(first)) => same(address.to_bits().into(), first.to_bits().into(), 32),
+        (IpAddr::V6(address), IpAddr::V6(first)) => same(address.to_bits(), first.to_bits(), 128),
+        _ => false,
+    }
+}
+
+impl Range {
+    fn contains(&self, address: IpAddr) -> bool {
+        is_within(address, self.first, self.prefix)
+    }
+}
+
+/// The IPv4 address that an IPv6 address only wraps; packets to it arrive there.
+fn unwrapped(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let whole = IpAddr::V6(address);
+    let is_compatible = COMPATIBLE.contains(whole) && address.to_bits() > 1;
+    if is_compatible || NAT64.contains(whole) {
+        let [.., a, b, c, d] = address.octets();
+        return Some(Ipv4Addr::new(a, b, c, d));
+    }
+    address.to_ipv4_mapped()
+}
+
+/// Whether the address is one where machines are told about themselves, however it is wrapped.
+pub(crate) fn is_metadata(address: IpAddr) -> bool {
+    let within = |address| METADATA.iter().any(|range| range.contains(address));
+    within(address) || matches!(address, IpAddr::V6(v6) if unwrapped(v6).is_some_and(|inner| within(IpAddr::V4(inner))))
+}
+
+/// What the address is, if sessions may not reach it.
+pub(crate) fn refused(address: IpAddr) -> Option<&'static str> {
+    if is_metadata(address) {
+        return Some("a metadata service");
+    }
+    let called = |table: &[Range]| table.iter().find(|range| range.contains(address)).map(|range| range.called);
+    match address {
+        IpAddr::V4(_) => called(REFUSED_V4),
+        IpAddr::V6(v6) => match unwrapped(v6) {
+            Some(inner) => refused(IpAddr::V4(inner)),
+            None => called(REFUSED_V6).or_else(|| (!GLOBAL_V6.contains(address)).then_some(RESERVED)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

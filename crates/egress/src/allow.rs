@@ -1,0 +1,208 @@
+//! What the settings open beyond the rules: `host:port` and `cidr:port`. Pure.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::addresses::is_within;
+use crate::authority::{Authority, Host};
+
+/// A list of hosts and networks, each with a port or with all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllowList(Vec<Entry>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    hosts: Hosts,
+    /// None: every port.
+    port: Option<u16>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Hosts {
+    Name(String),
+    Network(IpAddr, u8),
+}
+
+/// An entry that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BadEntry {
+    /// It has not the form of one.
+    #[error(
+        "{0:?} is neither host:port nor network:port, such as 127.0.0.1:3000, api.internal:443, 10.0.0.0/8:*, [::1]:3000 or [fd00::/8]:443"
+    )]
+    Form(String),
+    /// Bits are set that the length of the prefix leaves out.
+    #[error("{entry:?} is no network: the network of that length is {network}")]
+    Network {
+        /// As it was given.
+        entry: String,
+        /// What was meant, most likely.
+        network: String,
+    },
+}
+
+impl FromStr for AllowList {
+    type Err = BadEntry;
+
+    /// Reads comma-separated entries; empty ones are skipped.
+    fn from_str(text: &str) -> Result<AllowList, BadEntry> {
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        Ok(AllowList(entries.map(parse_entry).collect::<Result<_, _>>()?))
+    }
+}
+
+fn parse_entry(text: &str) -> Result<Entry, BadEntry> {
+    let bad = || BadEntry::Form(text.to_owned());
+    let (host, port_text) = text.rsplit_once(':').ok_or_else(bad)?;
+    // The reader of requests judges the port, too.
+    let as_authority = |host: &str| Authority::parse(&format!("{host}:{port_text}"), None).map_err(|_| bad());
+    let port = if port_text == "*" { None } else { Some(as_authority("any")?.port) };
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let Some((network, prefix)) = bracketed.unwrap_or(host).split_once('/') else {
+        let host = Authority::parse(&format!("{host}:1"), None).map_err(|_| bad())?.host;
+        let hosts = match host {
+            Host::Name(name) => Hosts::Name(name),
+            Host::Address(address) => Hosts::Network(address, width_of(address)),
+        };
+        return Ok(Entry { hosts, port });
+    };
+    let address: IpAddr = network.parse().map_err(|_| bad())?;
+    let is_plain = prefix.bytes().all(|byte| byte.is_ascii_digit());
+    let prefix: u8 = prefix.parse().ok().filter(|prefix| is_plain && *prefix <= width_of(address)).ok_or_else(bad)?;
+    if address.is_ipv6() != bracketed.is_some() {
+        return Err(bad());
+    }
+    let first = masked(address, prefix);
+    if first != address {
+        return Err(BadEntry::Network { entry: text.to_owned(), network: format!("{first}/{prefix}") });
+    }
+    Ok(Entry { hosts: Hosts::Network(address, prefix), port })
+}
+
+fn width_of(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn masked(address: IpAddr, prefix: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let kept = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+            IpAddr::V4((v4.to_bits() & kept).into())
+        }
+        IpAddr::V6(v6) => {
+            let kept = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+            IpAddr::V6((v6.to_bits() & kept).into())
+        }
+    }
+}
+
+impl AllowList {
+    /// Whether an entry names this host as it was asked for, with this port.
+    pub(crate) fn names(&self, target: &Authority) -> bool {
+        match &target.host {
+            Host::Name(name) => self.with_port(target.port).any(|hosts| matches!(hosts, Hosts::Name(n) if n == name)),
+            Host::Address(address) => self.contains(*address, target.port),
+        }
+    }
+
+    /// Whether an entry has this address, with this port.
+    pub(crate) fn contains(&self, address: IpAddr, port: u16) -> bool {
+        let address = address.to_canonical();
+        let has = |hosts: &Hosts| matches!(hosts, Hosts::Network(first, prefix) if is_within(address, *first, *prefix));
+        self.with_port(port).any(has)
+    }
+
+    fn with_port(&self, port: u16) -> impl Iterator<Item = &Hosts> {
+        self.0.iter().filter(move |entry| entry.port.is_none_or(|allowed| allowed == port)).map(|entry| &entry.hosts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(text: &str) -> AllowList {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    fn names(list: &AllowList, target: &str) -> bool {
+        list.names(&Authority::parse(target, None).expect("an authority"))
+    }
+
+    #[test]
+    fn entries_open_what_they_name_and_nothing_beside() {
+        let list = list("127.0.0.1:3000, api.internal:443,10.0.0.0/8:*,[::1]:3000,[fd00::/8]:443,,localhost:*");
+        for target in [
+            "127.0.0.1:3000",
+            "[::ffff:127.0.0.1]:3000",
+            "api.internal:443",
+            "API.internal.:443",
+            "10.255.0.1:22",
+            "[::1]:3000",
+            "[fdff::1]:443",
+            "localhost:1",
+        ] {
+            assert!(names(&list, target), "{target}");
+        }
+        for target in [
+            "127.0.0.1:3001",
+            "127.0.0.2:3000",
+            "api.internal:80",
+            "x.api.internal:443",
+            "internal:443",
+            "11.0.0.1:22",
+            "[::2]:3000",
+            "[fc00::1]:443",
+            "a.localhost:1",
+        ] {
+            assert!(!names(&list, target), "{target}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_opens_nothing() {
+        for text in ["", " ", ",", " , "] {
+            assert_eq!(list(text), AllowList::default());
+        }
+    }
+
+    #[test]
+    fn a_whole_family_can_be_opened() {
+        assert!(names(&list("0.0.0.0/0:*"), "10.0.0.1:1"));
+        assert!(!names(&list("0.0.0.0/0:*"), "[::1]:1"));
+        assert!(names(&list("[::/0]:443"), "[::1]:443"));
+    }
+
+    #[test]
+    fn what_is_no_entry_is_told() {
+        for text in [
+            "localhost",
+            "127.0.0.1",
+            "127.0.0.1:",
+            "127.0.0.1:0",
+            "127.0.0.1:65536",
+            ":80",
+            "*:80",
+            "*.internal:80",
+            "http://a:80",
+            "a b:80",
+            "::1:80",
+            "10.0.0.0/33:80",
+            "10.0.0.0/+8:80",
+            "10.0.0.0/:80",
+            "10.0.0/8:80",
+            "[10.0.0.0/8]:80",
+            "fd00::/8:80",
+            "[fd00::/129]:80",
+            "127.1:80",
+            "a:80-90",
+        ] {
+            assert!(matches!(text.parse::<AllowList>(), Err(BadEntry::Form(_))), "{text}");
+        }
+        let error = "10.1.2.3/8:443".parse::<AllowList>().expect_err("no network");
+        assert!(error.to_string().contains("10.0.0.0/8"), "{error}");
+        assert!("[fd00::1/8]:443".parse::<AllowList>().is_err());
+    }
+}

@@ -1,0 +1,301 @@
+//! The host and the port that a request names, by a strict grammar: what two readers could understand differently is
+//! refused. Pure.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use thiserror::Error;
+
+/// The longest name of the DNS, in its written form without a last dot (RFC 1035, 2.3.4).
+const MAX_NAME_BYTES: usize = 253;
+
+/// The longest part of one.
+const MAX_LABEL_BYTES: usize = 63;
+
+/// What a request wants to reach.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Host {
+    /// In lower case, without a last dot.
+    Name(String),
+    /// Never an IPv4-mapped one: that is the IPv4 address.
+    Address(IpAddr),
+}
+
+/// A host and a port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Authority {
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+}
+
+/// Why a text is no authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum BadAuthority {
+    #[error("it has a user name")]
+    UserInfo,
+    #[error("its port is missing or is none")]
+    Port,
+    #[error("it names no host")]
+    NoHost,
+    #[error("its name has a character or a part that names do not have")]
+    Name,
+    #[error("its name is too long")]
+    TooLong,
+    #[error("its address is not written in the usual form")]
+    Address,
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Name(name) => f.write_str(name),
+            Host::Address(IpAddr::V4(address)) => address.fmt(f),
+            Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
+        }
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl Authority {
+    /// Reads `host:port`, or `host` alone where there is a default.
+    pub(crate) fn parse(text: &str, default_port: Option<u16>) -> Result<Authority, BadAuthority> {
+        if text.contains('@') {
+            return Err(BadAuthority::UserInfo);
+        }
+        let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+            let (inside, after) = rest.split_once(']').ok_or(BadAuthority::Address)?;
+            let port = match after.strip_prefix(':') {
+                None if after.is_empty() => None,
+                None => return Err(BadAuthority::Port),
+                port => port,
+            };
+            (Host::Address(parse_v6(inside)?), port)
+        } else {
+            let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+            (Host::parse(host)?, port)
+        };
+        let port = match port {
+            Some(port) => parse_port(port)?,
+            None => default_port.ok_or(BadAuthority::Port)?,
+        };
+        Ok(Authority { host, port })
+    }
+}
+
+impl Host {
+    /// Reads a name or an IPv4 address.
+    pub(crate) fn parse(text: &str) -> Result<Host, BadAuthority> {
+        let text = text.strip_suffix('.').unwrap_or(text);
+        if text.is_empty() {
+            return Err(BadAuthority::NoHost);
+        }
+        if text.len() > MAX_NAME_BYTES {
+            return Err(BadAuthority::TooLong);
+        }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' || byte == b'.';
+        if !text.bytes().all(is_plain) {
+            return Err(BadAuthority::Name);
+        }
+        if text.split('.').any(str::is_empty) {
+            return Err(BadAuthority::Name);
+        }
+        if text.split('.').any(|label| label.len() > MAX_LABEL_BYTES) {
+            return Err(BadAuthority::TooLong);
+        }
+        // The reading that browsers have (https://url.spec.whatwg.org/#host-parsing): it knows all the old ways to write
+        // an address as a number, and which `xn--` are names.
+        match url::Host::parse(text) {
+            // Rust reads only four decimal numbers without leading zeros.
+            Ok(url::Host::Ipv4(address)) if text.parse() == Ok(address) => Ok(Host::Address(IpAddr::V4(address))),
+            Ok(url::Host::Ipv4(_)) => Err(BadAuthority::Address),
+            Ok(url::Host::Domain(name)) if name.eq_ignore_ascii_case(text) => Ok(Host::Name(name)),
+            // A last part that looks like a number makes the whole an address, though it is none.
+            Err(_) if ends_in_a_number(text) => Err(BadAuthority::Address),
+            _ => Err(BadAuthority::Name),
+        }
+    }
+}
+
+fn ends_in_a_number(text: &str) -> bool {
+    let last = text.rsplit('.').next().unwrap_or_default();
+    last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") || last.starts_with("0X")
+}
+
+/// What stands between brackets. A zone is not read: it would name an interface of the server's machine.
+fn parse_v6(text: &str) -> Result<IpAddr, BadAuthority> {
+    let address: Ipv6Addr = text.parse().map_err(|_| BadAuthority::Address)?;
+    // RFC 5952, or what browsers make of a wrapped IPv4 address, which they write in hexadecimal.
+    let is_canonical =
+        address.to_string() == text || url::Host::<&str>::Ipv6(address).to_string() == format!("[{text}]");
+    if is_canonical { Ok(IpAddr::V6(address).to_canonical()) } else { Err(BadAuthority::Address) }
+}
+
+fn parse_port(text: &str) -> Result<u16, BadAuthority> {
+    let is_canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| is_canonical).ok_or(BadAuthority::Port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<String, BadAuthority> {
+        Authority::parse(text, Some(80)).map(|authority| authority.to_string())
+    }
+
+    #[test]
+    fn hosts_and_ports_are_read() {
+        for (text, shown) in [
+            ("example.com", "example.com:80"),
+            ("example.com:8080", "example.com:8080"),
+            ("EXAMPLE.Com.", "example.com:80"),
+            ("redis", "redis:80"),
+            ("my_service.ns:1", "my_service.ns:1"),
+            ("xn--mnchen-3ya.example:443", "xn--mnchen-3ya.example:443"),
+            ("1password.com:443", "1password.com:443"),
+            ("a.1a:443", "a.1a:443"),
+            ("127.0.0.1:3000", "127.0.0.1:3000"),
+            ("255.255.255.255:65535", "255.255.255.255:65535"),
+            ("[::1]:80", "[::1]:80"),
+            ("[2606:4700::1111]", "[2606:4700::1111]:80"),
+            ("[::ffff:127.0.0.1]:80", "127.0.0.1:80"),
+            ("[::ffff:7f00:1]:80", "127.0.0.1:80"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(shown), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_needed_where_none_is_usual() {
+        assert_eq!(Authority::parse("example.com", None), Err(BadAuthority::Port));
+        assert_eq!(Authority::parse("[::1]", None), Err(BadAuthority::Port));
+    }
+
+    #[test]
+    fn ports_are_plain_numbers() {
+        for port in ["", "0", "00080", "080", "65536", "99999999999", "-1", "+80", "8o", " 80", "80 ", "80:80", "http"]
+        {
+            assert_eq!(read(&format!("example.com:{port}")), Err(BadAuthority::Port), "{port}");
+            assert!(read(&format!("[::1]:{port}")).is_err(), "{port}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_read_in_their_usual_form_only() {
+        for text in [
+            "127.1",
+            "127.0.1",
+            "127",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.0.0.1",
+            "0X7F.1",
+            "0177.0.0.1",
+            "127.0.0.01",
+            "127.000.000.001",
+            "1.2.3.4.5",
+            "256.0.0.1",
+            "1.2.3.256",
+            "1.2.3.08",
+            "example.1",
+            "example.0x1",
+            "0",
+            "00",
+            "017700000001",
+            "4294967296",
+            "[::1",
+            "[]",
+            "[::1%eth0]",
+            "[fe80::1%25eth0]",
+            "[::FFFF:127.0.0.1]",
+            "[0:0:0:0:0:0:0:1]",
+            "[::01]",
+            "[0::1]",
+            "[::ffff:127.0.0.01]",
+            "[2001:DB8::1]",
+            "[127.0.0.1]",
+            "[example.com]",
+            "[::1].",
+            "[[::1]]",
+            "[v1.x]",
+        ] {
+            let read = read(text);
+            assert!(matches!(read, Err(BadAuthority::Address | BadAuthority::Port)), "{text}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn names_have_the_characters_of_names() {
+        for text in [
+            "exa mple.com",
+            "exa\tmple.com",
+            "example.com\0",
+            "example.com\r\n",
+            "example%2ecom",
+            "example.com/",
+            "example.com?x",
+            "example.com#x",
+            "example\\.com",
+            "example..com",
+            ".example.com",
+            "example.com..",
+            "a!b.example",
+            "a$b",
+            "a,b",
+            "*.example.com",
+            "b\u{fc}cher.example",
+            "\u{ff11}\u{ff12}\u{ff17}.0.0.1",
+            "127\u{3002}0\u{3002}0\u{3002}1",
+            "\u{2460}.example",
+            "xn--\u{fc}.example",
+            "xn--a.example",
+            "]",
+        ] {
+            assert_eq!(read(text), Err(BadAuthority::Name), "{text:?}");
+        }
+        for text in ["", ".", ":80"] {
+            assert_eq!(read(text), Err(BadAuthority::NoHost), "{text:?}");
+        }
+        for text in ["user@example.com", "user:pass@example.com:80", "@example.com", "a@127.0.0.1", "[::1]@b"] {
+            assert_eq!(read(text), Err(BadAuthority::UserInfo), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_have_the_lengths_of_names() {
+        let long = |labels: usize, last: usize| {
+            format!("{}{}", format!("{}.", "a".repeat(63)).repeat(labels), "a".repeat(last))
+        };
+        assert!(read(&long(3, 61)).is_ok());
+        assert_eq!(read(&long(3, 62)), Err(BadAuthority::TooLong));
+        assert!(read(&format!("{}.", long(3, 61))).is_ok());
+        assert_eq!(read(&"a".repeat(64)), Err(BadAuthority::TooLong));
+    }
+
+    /// What was read and is shown is read as the same: no second reading can differ.
+    #[test]
+    fn what_is_shown_is_read_again() {
+        let parts =
+            ["a", "0x", "1", "127", "xn--", "-", "_", ".", "..", ":", "[", "]", "::", "%", "@", "ffff", "\u{e9}", "0"];
+        let mut seed = 7_u64;
+        let mut next = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(seed >> 33).expect("it is small")
+        };
+        let mut read_count = 0;
+        for _ in 0..200_000 {
+            let text: String = (0..=(next() % 6)).map(|_| parts[next() % parts.len()]).collect();
+            if let Ok(authority) = Authority::parse(&text, Some(80)) {
+                read_count += 1;
+                let shown = authority.to_string();
+                assert_eq!(Authority::parse(&shown, None), Ok(authority), "{text:?} became {shown:?}");
+            }
+        }
+        assert!(read_count > 1000, "{read_count}");
+    }
+}

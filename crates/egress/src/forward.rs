@@ -1,0 +1,124 @@
+//! Plain requests, in absolute form: each is read whole, decided about, and written anew on a connection of its own, so
+//! that no two readers can disagree about where one ends.
+
+use std::sync::Arc;
+
+use http_body_util::Either;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{HOST, HeaderValue};
+use hyper::http::uri::{PathAndQuery, Scheme};
+use hyper::{Request, Response, StatusCode, Uri, Version};
+use hyper_util::rt::TokioIo;
+
+use crate::answer::{self, Body};
+use crate::authority::Authority;
+use crate::dial::Outside;
+use crate::headers::{self, PROXY_AUTHORIZATION};
+use crate::policy::Way;
+use crate::proxy::Connection;
+use crate::refusal::{Reason, Refusal};
+use crate::tunnel;
+
+/// The longest head of an answer, in bytes: what browsers take.
+const MAX_HEAD_BYTES: usize = 256 * 1024;
+
+/// More fields than any site sends.
+const MAX_FIELDS: usize = 256;
+
+/// Carries one request and its answer.
+pub(crate) async fn carry(connection: &Connection, mut request: Request<Incoming>) -> Response<Body> {
+    let as_page = answer::reads_pages(request.headers());
+    let target = match target_of(request.uri()) {
+        Ok(target) => target,
+        Err(why) => return answer::bad(&why),
+    };
+    let Outside { stream, way, .. } = match connection.side.reach(&target).await {
+        Ok(outside) => outside,
+        Err(refusal) => return answer::refused(&refusal, as_page),
+    };
+    let broken = || {
+        let refusal = Refusal { target: target.clone(), reason: Reason::Broken };
+        connection.side.note(&refusal);
+        answer::refused(&refusal, as_page)
+    };
+    let wants_socket = headers::is_web_socket(request.headers());
+    let upgrade = wants_socket.then(|| hyper::upgrade::on(&mut request));
+    if prepare(connection, &mut request, &target, way, wants_socket).is_none() {
+        return broken();
+    }
+    let mut builder = http1::Builder::new();
+    builder.preserve_header_case(true).max_header_size(MAX_HEAD_BYTES).max_headers(MAX_FIELDS);
+    let Ok((mut sender, outgoing)) = builder.handshake(TokioIo::new(stream)).await else { return broken() };
+    let side = Arc::clone(&connection.side);
+    connection.side.spawn(async move {
+        tokio::select! {
+            // Its end is seen where the answer is read.
+            _ = outgoing.with_upgrades() => {}
+            () = side.stopped() => {}
+        }
+    });
+    let Ok(mut response) = sender.send_request(request).await else { return broken() };
+    match (response.status(), upgrade) {
+        (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) if headers::is_web_socket(response.headers()) => {
+            let granted = hyper::upgrade::on(&mut response);
+            headers::strip(response.headers_mut());
+            headers::set_web_socket(response.headers_mut());
+            let Some(outside) = granted.await.ok().and_then(|granted| tunnel::outside_of(granted, way)) else {
+                return broken();
+            };
+            tunnel::carry(connection, upgrade, outside);
+        }
+        // Nobody has asked for another protocol.
+        (StatusCode::SWITCHING_PROTOCOLS, _) => return broken(),
+        (status, _) if answer::is_for_a_proxy(status) => {
+            let refusal = Refusal { target, reason: Reason::Upstream };
+            connection.side.note(&refusal);
+            return answer::refused(&refusal, as_page);
+        }
+        _ => headers::strip(response.headers_mut()),
+    }
+    response.map(Either::Left)
+}
+
+/// What the request names; only plain HTTP is carried in this form.
+fn target_of(uri: &Uri) -> Result<Authority, String> {
+    let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+        return Err("This is a proxy: it takes requests for whole addresses, and CONNECT".to_owned());
+    };
+    if *scheme != Scheme::HTTP {
+        return Err("Only http:// is carried in this form; everything else goes by CONNECT".to_owned());
+    }
+    Authority::parse(authority.as_str(), Some(80)).map_err(|why| format!("The request is refused: {why}"))
+}
+
+/// Makes of a request to us one to whoever is next. None if it cannot be.
+fn prepare(
+    connection: &Connection,
+    request: &mut Request<Incoming>,
+    target: &Authority,
+    way: Way,
+    wants_socket: bool,
+) -> Option<()> {
+    let host = if target.port == 80 { target.host.to_string() } else { target.to_string() };
+    let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    *request.uri_mut() = match way {
+        Way::Direct => Uri::from(path),
+        Way::Upstream => {
+            Uri::builder().scheme(Scheme::HTTP).authority(host.as_str()).path_and_query(path).build().ok()?
+        }
+    };
+    *request.version_mut() = Version::HTTP_11;
+    let fields = request.headers_mut();
+    headers::strip(fields);
+    // Whatever the program has put there: this is where the request goes.
+    fields.insert(HOST, HeaderValue::try_from(host).ok()?);
+    if wants_socket {
+        headers::set_web_socket(fields);
+    }
+    let upstream = connection.side.policy().upstream.as_ref().filter(|_| way == Way::Upstream);
+    if let Some(authorization) = upstream.and_then(|upstream| upstream.authorization.clone()) {
+        fields.insert(PROXY_AUTHORIZATION, authorization);
+    }
+    Some(())
+}

@@ -1,0 +1,33 @@
+//! The way out: a filtering forward proxy for every session, in the server's own process. Browsers and code reach other
+//! machines through it or, where the kernel enforces that, not at all.
+//!
+//! A tour: `authority` reads what a request names, `policy` decides about it with the tables of `addresses` and the
+//! list of `allow`, `refusal` has the words. Those are pure. `dial` resolves once and connects to exactly what was
+//! judged. `proxy` listens, `forward` carries plain requests, `tunnel` what CONNECT asks for; `answer` is what clients
+//! are told when nothing is carried.
+//!
+//! It must not know: sessions, browsers, and who enforces that nobody goes around it.
+
+mod addresses;
+mod allow;
+mod answer;
+mod authority;
+mod dial;
+mod forward;
+mod headers;
+mod ledger;
+mod meter;
+mod own;
+mod policy;
+mod proxy;
+mod refusal;
+mod resolve;
+mod tunnel;
+mod upstream;
+
+pub use self::allow::{AllowList, BadEntry};
+pub use self::meter::Traffic;
+pub use self::policy::{Mode, Policy};
+pub use self::proxy::{Egress, Explainer, Proxy};
+pub use self::resolve::Resolve;
+pub use self::upstream::{BadUpstream, Upstream};

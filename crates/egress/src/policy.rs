@@ -1,0 +1,290 @@
+//! Who may be reached: the decision that every request and every CONNECT gets anew. Pure; what names mean and which
+//! addresses are this machine's comes in as arguments.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use crate::addresses::{is_metadata, refused};
+use crate::allow::AllowList;
+use crate::authority::{Authority, Host};
+use crate::refusal::Reason;
+use crate::upstream::Upstream;
+
+/// How much goes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// What is public, and what the list opens.
+    #[default]
+    Filtered,
+    /// Nothing.
+    Off,
+    /// Everything but metadata services and the server's own ports.
+    Open,
+}
+
+impl FromStr for Mode {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Mode, ()> {
+        match text {
+            "filtered" => Ok(Mode::Filtered),
+            "off" => Ok(Mode::Off),
+            "open" => Ok(Mode::Open),
+            _ => Err(()),
+        }
+    }
+}
+
+/// The settings of the way out, for all sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// How much goes out.
+    pub mode: Mode,
+    /// What is open beyond the rules.
+    pub allow: AllowList,
+    /// Whether metadata services can be opened at all.
+    pub allow_metadata: bool,
+    /// Where everything goes that the list does not open.
+    pub upstream: Option<Upstream>,
+}
+
+/// Which way a request takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To the destination itself, once its addresses have been judged.
+    Direct,
+    /// To the proxy beyond ours, which finds the addresses.
+    Upstream,
+}
+
+/// Names that mean this machine, or one of its network, whatever a resolver says.
+const LOCAL_NAMES: &[&str] = &["localhost", "local", "internal"];
+
+/// Ports below 1024 on which there are web sites.
+const WEB_PORTS: &[u16] = &[80, 443];
+
+/// Ports from 1024 on that browsers refuse (<https://fetch.spec.whatwg.org/#port-blocking>), since services on them can be
+/// talked into something by a request.
+const BAD_PORTS: &[u16] = &[
+    1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+];
+
+impl Policy {
+    /// Judges what can be judged before a name is resolved, and says which way it goes.
+    pub(crate) fn plan_way(&self, target: &Authority) -> Result<Way, Reason> {
+        if self.mode == Mode::Off {
+            return Err(Reason::Off);
+        }
+        let is_listed = self.allow.names(target);
+        if self.mode == Mode::Filtered && !is_listed {
+            judge_name(&target.host)?;
+        }
+        if self.upstream.is_none() || is_listed {
+            return Ok(Way::Direct);
+        }
+        if self.mode == Mode::Filtered {
+            judge_port(target.port)?;
+        }
+        Ok(Way::Upstream)
+    }
+
+    /// Judges the addresses of a destination, every one of them: a name with one good and one bad address is bad. Gives
+    /// them back as what to connect to. `is_own` tells whether this server listens there.
+    pub(crate) fn judge_addresses(
+        &self,
+        target: &Authority,
+        addresses: &[IpAddr],
+        is_own: impl Fn(SocketAddr) -> bool,
+    ) -> Result<Vec<SocketAddr>, Reason> {
+        let judge = |address: &IpAddr| {
+            let address = address.to_canonical();
+            let socket = SocketAddr::new(address, target.port);
+            if is_own(socket) {
+                return Err(Reason::OwnPort);
+            }
+            let is_listed = self.allow.names(target) || self.allow.contains(address, target.port);
+            if is_metadata(address) {
+                let is_open = self.allow_metadata && (is_listed || self.mode == Mode::Open);
+                return if is_open { Ok(socket) } else { Err(Reason::Metadata { is_listed }) };
+            }
+            if self.mode == Mode::Filtered && !is_listed {
+                refused(address).map_or(Ok(()), |called| Err(Reason::Address(called)))?;
+                judge_port(target.port)?;
+            }
+            Ok(socket)
+        };
+        addresses.iter().map(judge).collect()
+    }
+}
+
+fn judge_name(host: &Host) -> Result<(), Reason> {
+    let Host::Name(name) = host else { return Ok(()) };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    if LOCAL_NAMES.contains(&last) { Err(Reason::LocalName) } else { Ok(()) }
+}
+
+fn judge_port(port: u16) -> Result<(), Reason> {
+    match port {
+        _ if WEB_PORTS.contains(&port) => Ok(()),
+        0..1024 => Err(Reason::Port),
+        _ if BAD_PORTS.contains(&port) => Err(Reason::BadPort),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(mode: Mode, allow: &str) -> Policy {
+        Policy { mode, allow: allow.parse().expect("a list"), ..Policy::default() }
+    }
+
+    fn target(text: &str) -> Authority {
+        Authority::parse(text, None).expect("an authority")
+    }
+
+    /// The whole decision, with names resolved by a table; port 3010 is the server's own on this machine.
+    fn decide(policy: &Policy, text: &str, addresses: &[&str]) -> Result<Vec<SocketAddr>, Reason> {
+        let target = target(text);
+        assert_eq!(policy.plan_way(&target)?, Way::Direct);
+        let addresses: Vec<IpAddr> = match target.host {
+            Host::Address(address) => vec![address],
+            Host::Name(_) => addresses.iter().map(|address| address.parse().expect("an address")).collect(),
+        };
+        let is_own = |socket: SocketAddr| socket.ip().is_loopback() && socket.port() == 3010;
+        policy.judge_addresses(&target, &addresses, is_own)
+    }
+
+    #[test]
+    fn public_addresses_are_reached_and_others_are_not() {
+        let policy = policy(Mode::Filtered, "");
+        assert_eq!(
+            decide(&policy, "a.example:443", &["93.184.216.34"]),
+            Ok(vec!["93.184.216.34:443".parse().expect("fine")])
+        );
+        assert!(decide(&policy, "8.8.8.8:80", &[]).is_ok());
+        for (text, addresses) in [
+            ("a.example:443", vec!["10.0.0.1"]),
+            ("a.example:443", vec!["93.184.216.34", "10.0.0.1"]),
+            ("a.example:443", vec!["10.0.0.1", "93.184.216.34"]),
+            ("a.example:443", vec!["93.184.216.34", "::1"]),
+            ("a.example:443", vec!["::ffff:10.0.0.1"]),
+            ("127.0.0.1:8080", vec![]),
+            ("[::1]:8080", vec![]),
+            ("[64:ff9b::7f00:1]:8080", vec![]),
+        ] {
+            let decided = decide(&policy, text, &addresses);
+            assert!(matches!(decided, Err(Reason::Address(_))), "{text} {addresses:?}: {decided:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_the_own_network_are_refused_unless_the_list_names_them() {
+        let filtered = policy(Mode::Filtered, "");
+        for name in
+            ["localhost", "a.localhost", "printer.local", "db.internal", "metadata.google.internal", "a.b.internal"]
+        {
+            assert_eq!(decide(&filtered, &format!("{name}:443"), &["93.184.216.34"]), Err(Reason::LocalName), "{name}");
+            let listed = policy(Mode::Filtered, &format!("{name}:443"));
+            assert!(decide(&listed, &format!("{name}:443"), &["10.0.0.1"]).is_ok(), "{name}");
+        }
+        for name in ["notlocalhost", "local.example", "internal.example", "localhost.example"] {
+            assert!(decide(&filtered, &format!("{name}:443"), &["93.184.216.34"]).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn ports_are_those_of_the_web_and_of_users() {
+        let filtered = policy(Mode::Filtered, "");
+        for port in [80, 443, 1024, 3000, 8080, 8443, 65535] {
+            assert!(decide(&filtered, &format!("8.8.8.8:{port}"), &[]).is_ok(), "{port}");
+        }
+        for port in [1, 21, 22, 23, 25, 53, 110, 143, 389, 445, 465, 587, 993, 1023, 2049, 6000, 6667, 10080] {
+            let decided = decide(&filtered, &format!("8.8.8.8:{port}"), &[]);
+            assert!(matches!(decided, Err(Reason::Port | Reason::BadPort)), "{port}: {decided:?}");
+        }
+        assert!(decide(&policy(Mode::Filtered, "8.8.8.8:22"), "8.8.8.8:22", &[]).is_ok());
+        assert!(decide(&policy(Mode::Open, ""), "8.8.8.8:25", &[]).is_ok());
+    }
+
+    #[test]
+    fn the_list_opens_addresses_behind_names_too() {
+        let listed = policy(Mode::Filtered, "10.0.0.0/8:443");
+        assert!(decide(&listed, "db.example:443", &["10.0.0.1"]).is_ok());
+        assert!(decide(&listed, "db.example:443", &["10.0.0.1", "192.168.0.1"]).is_err());
+        assert!(decide(&listed, "db.example:8443", &["10.0.0.1"]).is_err());
+        assert!(decide(&policy(Mode::Filtered, "10.0.0.0/8:*"), "db.example:22", &["10.0.0.1"]).is_ok());
+    }
+
+    #[test]
+    fn metadata_services_need_the_second_switch() {
+        let metadata = |mode, allow: &str, allow_metadata| {
+            let policy = Policy { allow_metadata, ..policy(mode, allow) };
+            decide(&policy, "169.254.169.254:80", &[]).is_ok()
+        };
+        assert!(!metadata(Mode::Filtered, "", false));
+        assert!(!metadata(Mode::Filtered, "169.254.169.254:80", false));
+        assert!(!metadata(Mode::Filtered, "0.0.0.0/0:*", false));
+        assert!(!metadata(Mode::Filtered, "", true));
+        assert!(metadata(Mode::Filtered, "169.254.169.254:80", true));
+        assert!(!metadata(Mode::Open, "", false));
+        assert!(metadata(Mode::Open, "", true));
+        let named = policy(Mode::Filtered, "metadata.google.internal:80");
+        assert_eq!(
+            decide(&named, "metadata.google.internal:80", &["169.254.169.254"]),
+            Err(Reason::Metadata { is_listed: true })
+        );
+    }
+
+    #[test]
+    fn the_servers_own_ports_are_never_reached() {
+        for policy in [
+            policy(Mode::Filtered, "127.0.0.0/8:*,localhost:*"),
+            policy(Mode::Open, "127.0.0.1:3010"),
+            Policy { allow_metadata: true, ..policy(Mode::Open, "") },
+        ] {
+            for (text, addresses) in [
+                ("127.0.0.1:3010", vec![]),
+                ("127.9.9.9:3010", vec![]),
+                ("[::ffff:127.0.0.1]:3010", vec![]),
+                ("localhost:3010", vec!["127.0.0.1"]),
+                ("a.example:3010", vec!["93.184.216.34", "127.0.0.1"]),
+            ] {
+                assert_eq!(decide(&policy, text, &addresses), Err(Reason::OwnPort), "{text}");
+            }
+            assert!(decide(&policy, "127.0.0.1:3011", &[]).is_ok());
+        }
+    }
+
+    #[test]
+    fn nothing_goes_out_when_it_is_off() {
+        let off = policy(Mode::Off, "8.8.8.8:443");
+        assert_eq!(decide(&off, "8.8.8.8:443", &[]), Err(Reason::Off));
+    }
+
+    #[test]
+    fn open_is_everything_else() {
+        let open = policy(Mode::Open, "");
+        for text in ["10.0.0.1:22", "127.0.0.1:1", "[fd00::1]:443"] {
+            assert!(decide(&open, text, &[]).is_ok(), "{text}");
+        }
+        assert!(decide(&open, "localhost:80", &["127.0.0.1"]).is_ok());
+    }
+
+    #[test]
+    fn with_a_proxy_beyond_only_the_list_goes_direct() {
+        let upstream = Some("http://proxy.corp.example:3128".parse().expect("a proxy"));
+        let policy = Policy { upstream, ..policy(Mode::Filtered, "10.0.0.1:443,db.internal:443") };
+        for (text, way) in [
+            ("a.example:443", Ok(Way::Upstream)),
+            ("8.8.8.8:443", Ok(Way::Upstream)),
+            ("10.0.0.1:443", Ok(Way::Direct)),
+            ("db.internal:443", Ok(Way::Direct)),
+            ("localhost:443", Err(Reason::LocalName)),
+            ("a.example:25", Err(Reason::Port)),
+        ] {
+            assert_eq!(policy.plan_way(&target(text)), way, "{text}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The way out of all sessions, and the proxy of one: its listener, its connections, its end.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::answer::Body;
+use crate::authority::Authority;
+use crate::ledger::Ledger;
+use crate::meter::{Meter, Metered, Totals, Traffic};
+use crate::own::OwnPorts;
+use crate::policy::Policy;
+use crate::refusal::Refusal;
+use crate::resolve::{Resolve, SystemResolver};
+use crate::{forward, tunnel};
+
+/// How many connections the programs of a session may have at once. A browser has 32 for pages and some for web sockets.
+const MAX_CONNECTIONS: usize = 512;
+
+/// How many names of a session are looked up at once; each takes a thread for as long as the system waits.
+const MAX_LOOKUPS: usize = 16;
+
+/// How long a program may take to send a head, from the connection or the answer before it.
+const HEAD_BOUND: Duration = Duration::from_mins(1);
+
+/// The longest head of a request, in bytes.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// After a failed accept, which is most often a want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// The way out: what all sessions have in common. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Egress(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    policy: Policy,
+    own_ports: OwnPorts,
+    resolver: Arc<dyn Resolve>,
+}
+
+impl Egress {
+    /// A way out with the machine's own resolver.
+    pub fn new(policy: Policy) -> Egress {
+        Egress::with_resolver(policy, Arc::new(SystemResolver))
+    }
+
+    /// A way out that asks `resolver` for the addresses of names.
+    pub fn with_resolver(policy: Policy, resolver: Arc<dyn Resolve>) -> Egress {
+        Egress(Arc::new(Shared { policy, own_ports: OwnPorts::default(), resolver }))
+    }
+
+    /// Names a port of this server, which nobody reaches from then on.
+    pub fn add_own_port(&self, port: u16) {
+        self.0.own_ports.add(port);
+    }
+
+    /// Opens the proxy of a session, whose tasks are all in `tracker`. `session` is what logs call it.
+    pub async fn open(&self, session: &str, tracker: &TaskTracker) -> io::Result<Proxy> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let port = listener.local_addr()?.port();
+        self.0.own_ports.add(port);
+        let stop = CancellationToken::new();
+        let side = Arc::new(Side {
+            shared: Arc::clone(&self.0),
+            session: session.to_owned(),
+            tracker: tracker.clone(),
+            stop: stop.clone(),
+            totals: Arc::default(),
+            ledger: Ledger::new(),
+            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
+            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        });
+        tracker.spawn(accept(listener, Arc::clone(&side)));
+        Ok(Proxy { side, port, _stop: stop.drop_guard() })
+    }
+}
+
+/// The proxy of one session. Dropping it ends it, with every connection.
+#[derive(Debug)]
+pub struct Proxy {
+    side: Arc<Side>,
+    port: u16,
+    _stop: DropGuard,
+}
+
+impl Proxy {
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it has carried so far.
+    pub fn traffic(&self) -> Traffic {
+        self.side.totals.read()
+    }
+
+    /// What knows why pages did not load; it outlives the proxy.
+    pub fn explainer(&self) -> Explainer {
+        Explainer(Arc::clone(&self.side))
+    }
+
+    /// Ends it, with every connection; the tracker is empty soon after.
+    pub fn end(&self) {
+        self.side.stop.cancel();
+    }
+}
+
+/// Explains why a page did not load.
+#[derive(Clone, Debug)]
+pub struct Explainer(Arc<Side>);
+
+impl Explainer {
+    /// Why the page at `url` was not reached lately, if the proxy has had to do with it: one line without a full stop.
+    pub fn explain(&self, url: Option<&str>) -> Option<String> {
+        let url = url.and_then(|url| url::Url::parse(url).ok());
+        let target = url.and_then(|url| {
+            Authority::parse(&format!("{}:{}", url.host_str()?, url.port_or_known_default()?), None).ok()
+        });
+        self.0.ledger.explain(target.as_ref())
+    }
+}
+
+/// What the connections of a session have in common.
+#[derive(Debug)]
+pub(crate) struct Side {
+    shared: Arc<Shared>,
+    session: String,
+    /// Of the session: every task of the proxy is in it.
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    totals: Arc<Totals>,
+    ledger: Ledger,
+    lookups: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
+
+impl Side {
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.shared.policy
+    }
+
+    pub(crate) fn own_ports(&self) -> &OwnPorts {
+        &self.shared.own_ports
+    }
+
+    pub(crate) fn resolver(&self) -> &Arc<dyn Resolve> {
+        &self.shared.resolver
+    }
+
+    pub(crate) fn lookups(&self) -> &Arc<Semaphore> {
+        &self.lookups
+    }
+
+    /// Waits until the session wants its proxy no more.
+    pub(crate) async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(task);
+    }
+
+    /// Remembers what was not reached, and logs what a rule refused: no path, no query.
+    pub(crate) fn note(&self, refusal: &Refusal) {
+        let Some(unlogged) = self.ledger.note(refusal) else { return };
+        let (session, target, reason) = (&self.session, &refusal.target, refusal.reason.word());
+        if refusal.reason.is_rule() {
+            tracing::info!(%session, %target, reason, unlogged, "the way out refuses");
+        } else {
+            tracing::debug!(%session, %target, reason, unlogged, "the way out reaches nobody");
+        }
+    }
+}
+
+/// One connection of a program.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection {
+    pub(crate) side: Arc<Side>,
+    pub(crate) meter: Arc<Meter>,
+    /// Among those that the session may have; kept by a tunnel, too.
+    #[expect(dead_code, reason = "it is given back when the last clone is dropped")]
+    pub(crate) place: Arc<OwnedSemaphorePermit>,
+}
+
+async fn accept(listener: TcpListener, side: Arc<Side>) {
+    let port = listener.local_addr().map(|address| address.port());
+    tokio::select! {
+        () = accept_all(listener, &side) => {}
+        () = side.stopped() => {}
+    }
+    if let Ok(port) = port {
+        side.own_ports().remove(port);
+    }
+}
+
+async fn accept_all(listener: TcpListener, side: &Arc<Side>) {
+    // The semaphore is never closed.
+    while let Ok(place) = Arc::clone(&side.places).acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let connection = Connection {
+                    side: Arc::clone(side),
+                    meter: Meter::new(Arc::clone(&side.totals)),
+                    place: Arc::new(place),
+                };
+                side.spawn(serve(stream, connection));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a proxy cannot accept");
+                let _ = timeout(ACCEPT_PAUSE, side.stopped()).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, connection: Connection) {
+    let _ = stream.set_nodelay(true);
+    let (side, meter) = (Arc::clone(&connection.side), Arc::clone(&connection.meter));
+    let io = TokioIo::new(Metered { stream, meter: Arc::clone(&meter) });
+    let service = service_fn(move |request| {
+        let connection = connection.clone();
+        async move { Ok::<_, Infallible>(answer(&connection, request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_BOUND)
+        .max_header_size(MAX_HEAD_BYTES)
+        .preserve_header_case(true)
+        .auto_date_header(false);
+    tokio::select! {
+        // A program may break off at any time, and has been answered if it has sent nonsense.
+        _ = builder.serve_connection(io, service).with_upgrades() => {}
+        () = side.stopped() => {}
+        () = meter.idle() => {}
+    }
+}
+
+async fn answer(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
+    if request.method() == Method::CONNECT {
+        tunnel::open(connection, request).await
+    } else {
+        forward::carry(connection, request).await
+    }
+}

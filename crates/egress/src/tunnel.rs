@@ -1,0 +1,80 @@
+//! CONNECT, and whatever else becomes plain bytes both ways.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
+use tokio::net::TcpStream;
+
+use crate::answer::{self, Body};
+use crate::authority::Authority;
+use crate::dial::Outside;
+use crate::meter::Metered;
+use crate::policy::Way;
+use crate::proxy::Connection;
+
+/// How much is read at once.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Answers a CONNECT, and carries bytes from then on.
+pub(crate) async fn open(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
+    let named = request.uri().authority().map(|authority| Authority::parse(authority.as_str(), None));
+    let target = match named {
+        Some(Ok(target)) => target,
+        Some(Err(why)) => return answer::bad(&format!("CONNECT is refused: {why}")),
+        None => return answer::bad("CONNECT is refused: it names no host"),
+    };
+    let side = Arc::clone(&connection.side);
+    match side.reach_through(&target).await {
+        Err(refusal) => answer::refused_tunnel(&refusal),
+        Ok(outside) => {
+            carry(connection, hyper::upgrade::on(request), outside);
+            answer::connected()
+        }
+    }
+}
+
+/// Carries bytes between a program, once it has its answer, and the outside.
+pub(crate) fn carry(connection: &Connection, upgrade: OnUpgrade, outside: Outside) {
+    let connection = connection.clone();
+    let side = Arc::clone(&connection.side);
+    side.spawn(async move {
+        let carrying = async {
+            let inside = taken_back(upgrade.await.ok()?)?;
+            relay(inside, outside).await.ok()
+        };
+        tokio::select! {
+            // Either end may break off at any time; the other one is told by the end of its connection.
+            _ = carrying => {}
+            () = connection.side.stopped() => {}
+            () = connection.meter.idle() => {}
+        }
+    });
+}
+
+/// The program's own connection, with what was read of it beyond the request.
+fn taken_back(upgraded: Upgraded) -> Option<(Metered, bytes::Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<Metered>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}
+
+async fn relay((mut inside, sent): (Metered, bytes::Bytes), outside: Outside) -> std::io::Result<()> {
+    let Outside { mut stream, early, .. } = outside;
+    if !sent.is_empty() {
+        stream.write_all(&sent).await?;
+    }
+    if !early.is_empty() {
+        inside.write_all(&early).await?;
+    }
+    copy_bidirectional_with_sizes(&mut inside, &mut stream, BUFFER_BYTES, BUFFER_BYTES).await?;
+    Ok(())
+}
+
+/// What a proxy beyond ours, or a server that has granted a WebSocket, leaves of its connection.
+pub(crate) fn outside_of(upgraded: Upgraded, way: Way) -> Option<Outside> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some(Outside { stream: parts.io.into_inner(), early: parts.read_buf, way })
+}
