@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -15,9 +16,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::process::{Child, Command};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use crate::living::{Living, LivingTree, Vitals};
 use crate::open_files;
 use crate::private_tmp::PrivateTmp;
 use crate::program::{Exit, Program};
@@ -60,19 +62,26 @@ pub struct Launcher {
     tracker: TaskTracker,
     /// Given to every program, if there is one.
     private_tmp: Option<Arc<PrivateTmp>>,
+    /// What it has started and is not gone.
+    living: Living,
 }
 
 impl Launcher {
     /// `shim` is the executable that becomes a shim when its first argument is
     /// [`SHIM_ARGUMENT`](crate::SHIM_ARGUMENT); `tracker` gets one task for every tree.
     pub fn new(shim: PathBuf, tracker: TaskTracker) -> Launcher {
-        Launcher { shim: shim.into(), tracker, private_tmp: None }
+        Launcher { shim: shim.into(), tracker, private_tmp: None, living: Living::default() }
     }
 
     /// The same, for programs that get a `/tmp` of their own where that is possible.
     #[must_use]
     pub fn with_private_tmp(self, private_tmp: PrivateTmp) -> Launcher {
         Launcher { private_tmp: Some(Arc::new(private_tmp)), ..self }
+    }
+
+    /// The trees that it and its clones have started, and that are not gone.
+    pub fn trees(&self) -> Vec<LivingTree> {
+        self.living.all()
     }
 
     /// Starts `program` below a shim of its own, and returns when the program runs (its `exec` succeeded).
@@ -120,10 +129,11 @@ impl Launcher {
     fn own(&self, stream: UnixStream, child: Child, shim_pid: i32, program_pid: i32) -> Tree {
         let (events, control) = stream.into_split();
         let (state, watcher) = watch::channel(State::default());
-        let wanted = Arc::new(Notify::new());
-        let owner = Owner { events, control, child, shim_pid, state, kill_wanted: Arc::clone(&wanted) };
+        let vitals = Vitals::new(shim_pid, program_pid);
+        self.living.add(&vitals);
+        let owner = Owner { events, control, child, shim_pid, state, vitals: Arc::clone(&vitals) };
         self.tracker.spawn(owner.run());
-        Tree { shim_pid, program_pid, state: watcher, kill_wanted: wanted }
+        Tree { shim_pid, program_pid, state: watcher, vitals }
     }
 }
 
@@ -179,8 +189,8 @@ pub struct Tree {
     program_pid: i32,
     /// Written by the tree's [`Owner`].
     state: watch::Receiver<State>,
-    /// Heard by the tree's [`Owner`].
-    kill_wanted: Arc<Notify>,
+    /// Shared with the tree's [`Owner`].
+    vitals: Arc<Vitals>,
 }
 
 impl Tree {
@@ -202,7 +212,12 @@ impl Tree {
     /// Kills the whole tree with SIGKILL; stopped, daemonised and forking processes too. Returns at once and
     /// may be called again; [`gone`](Tree::gone) tells when nothing is left.
     pub fn kill(&self) {
-        self.kill_wanted.notify_one();
+        self.vitals.kill_wanted.notify_one();
+    }
+
+    /// Why all of it was killed, when somebody said so: [`LivingTree::kill_because`].
+    pub fn killed_because(&self) -> Option<&str> {
+        self.vitals.because.get().map(String::as_str)
     }
 
     /// Waits until the program itself has ended. What it started is then being killed. Cancel safe.
@@ -238,8 +253,8 @@ struct Owner {
     shim_pid: i32,
     /// Read by every waiter of the [`Tree`].
     state: watch::Sender<State>,
-    /// Rung by the [`Tree`].
-    kill_wanted: Arc<Notify>,
+    /// Shared with the [`Tree`].
+    vitals: Arc<Vitals>,
 }
 
 impl Owner {
@@ -255,13 +270,14 @@ impl Owner {
                     Ok(Event::Started(_) | Event::NotStarted(_)) => {}
                     Err(_) => break,
                 },
-                () = self.kill_wanted.notified() => {
+                () = self.vitals.kill_wanted.notified() => {
                     killing = true;
                     again.reset_immediately();
                 }
                 _ = again.tick(), if killing => self.ask_to_kill(),
             }
         }
+        self.vitals.gone.store(true, Ordering::Release);
         // The shim closes its socket only by exiting.
         let exit = self.child.wait().await;
         tracing::trace!(shim = self.shim_pid, ?exit, "a tree is gone");

@@ -9,21 +9,25 @@
 //! A tour: [`Program`] says what to start, [`Launcher::start`] starts it and gives back a [`Tree`], the owner
 //! of everything that came out of it. `protocol` is what server and shim say to each other over one socket,
 //! `shim` is the other side of it, `kill` ends a tree, `private_tmp` gives it a `/tmp` of its own, `open_files` keeps
-//! the server's limit and the programs' apart, `sys` is the one place with `unsafe` code.
+//! the server's limit and the programs' apart. `living` knows the trees that run, and `usage` what they take. `sys` is the one place with `unsafe` code.
 //!
 //! This crate must not know what it starts: no browser, no language, no HTTP. Linux only.
 
 mod kill;
 mod launcher;
+mod living;
 mod open_files;
 mod private_tmp;
 mod program;
 mod protocol;
 mod shim;
 mod sys;
+mod usage;
 
 pub use launcher::{Launcher, StartError, Tree};
+pub use living::LivingTree;
 pub use open_files::raise_open_files;
 pub use private_tmp::PrivateTmp;
 pub use program::{Exit, Program};
 pub use shim::{SHIM_ARGUMENT, run_shim};
+pub use usage::{Pulse, Snapshot, Usage, shared_once};

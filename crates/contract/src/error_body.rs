@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::execute::Language;
 use crate::issue::Issue;
-use crate::session::DestroyedReason;
 
 /// The body of an answer that is no success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,9 +73,9 @@ impl ErrorBody {
         Self::new("Browser session has been destroyed.")
     }
 
-    /// Somebody opens the live view of a session that has ended. `at` is an ISO 8601 time.
-    pub fn ended(reason: DestroyedReason, at: &str) -> Self {
-        Self::new(format!("The session has ended ({at}). {}", reason.sentence()))
+    /// Somebody opens the live view of a session that has ended. `at` is an ISO 8601 time, `sentence` says why.
+    pub fn ended(sentence: &str, at: &str) -> Self {
+        Self::new(format!("The session has ended ({at}). {sentence}"))
     }
 
     /// A live view's socket is for the live view's own page: a browser says that another page opens it.

@@ -2,6 +2,7 @@
 //!
 //! The doc comments of [`Settings`] are the text of `hearth serve --help`.
 
+mod limits;
 mod origins;
 
 use std::collections::BTreeSet;
@@ -15,9 +16,11 @@ use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use self::limits::{LimitSettings, parse_limits};
 use self::origins::{parse_frame_ancestors, parse_listen, parse_public_url};
 use crate::auth::Keys;
 use crate::memory::{memory_bytes, plan_max_sessions};
+use crate::sessions::Limits;
 
 /// The longest data directory in bytes: a socket path has 108 (`unix(7)`), and Chromium wants 62 of them below it.
 const MAX_DATA_DIR_BYTES: usize = 45;
@@ -77,6 +80,9 @@ pub(crate) struct Settings {
     #[arg(long, env = "HEARTH_MAX_OUTPUT_BYTES", value_name = "BYTES", default_value = "10485760")]
     max_output_bytes: String,
 
+    #[command(flatten)]
+    limits: LimitSettings,
+
     /// What is logged: error, warn, info, debug, trace, or a filter such as hearth_browser=debug
     #[arg(long, env = "HEARTH_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
@@ -107,6 +113,7 @@ pub(crate) struct Config {
     pub viewport: Viewport,
     pub max_sessions: usize,
     pub max_output_bytes: usize,
+    pub limits: Limits,
     pub log: LogConfig,
     /// `HEARTH_*` variables that are no settings.
     pub unknown_variables: Vec<String>,
@@ -137,6 +144,8 @@ pub(crate) struct Judged {
     /// None: by memory.
     pub max_sessions: Result<Option<usize>, ConfigError>,
     pub max_output_bytes: Result<usize, ConfigError>,
+    /// All that are wrong.
+    pub limits: Result<Limits, Vec<ConfigError>>,
     pub log: Result<LogConfig, ConfigError>,
     pub unknown_variables: Vec<String>,
 }
@@ -161,6 +170,7 @@ impl Judged {
             viewport: parse_viewport(or_default(&settings.viewport, "1280x720")),
             max_sessions: max_sessions.map(|text| parse_number("HEARTH_MAX_SESSIONS", text, 1, 10_000)).transpose(),
             max_output_bytes: parse_number("HEARTH_MAX_OUTPUT_BYTES", max_output_bytes, 1024, 256 << 20),
+            limits: parse_limits(&settings.limits),
             log: parse_log(settings),
             unknown_variables: unknown_variables(),
         }
@@ -182,6 +192,7 @@ impl Config {
             viewport: judged.viewport?,
             max_sessions: judged.max_sessions?.unwrap_or_else(|| plan_max_sessions(memory_bytes())),
             max_output_bytes: judged.max_output_bytes?,
+            limits: judged.limits.map_err(|mut errors| errors.swap_remove(0))?,
             log: judged.log?,
             unknown_variables: judged.unknown_variables,
         })

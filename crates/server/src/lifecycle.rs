@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Config, ConfigError};
 use crate::router;
 use crate::runtime::Runtime;
-use crate::sessions::{Registry, RegistrySpec, sessions_folder, sweep};
+use crate::sessions::{Registry, RegistrySpec, sessions_folder, sweep, watch};
 use crate::state::AppState;
 
 /// How long open requests may take to be answered after the sessions have ended.
@@ -73,6 +73,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
         internal_port: internal.local_addr()?.port(),
         max_sessions: config.max_sessions,
         max_output_bytes: config.max_output_bytes,
+        limits: config.limits,
     };
     let max_sessions = config.max_sessions;
     let registry = Arc::new(Registry::new(spec, tracker.clone()));
@@ -81,6 +82,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let page_policy = page_policy(&config.frame_ancestors)?;
     let state = AppState::new(config.keys, config.public_url, address.to_string(), page_policy, Arc::clone(&registry));
     let stop = CancellationToken::new();
+    tracker.spawn(watch(Arc::clone(&registry), stop.clone()));
     let servers = TaskTracker::new();
     servers.spawn(listen(listener, router::public(state.clone()), stop.clone()));
     servers.spawn(listen(internal, router::internal(state), stop.clone()));

@@ -33,6 +33,8 @@ const NOT_ALLOWED: u16 = 1008;
 /// How and when a session ended, as viewers are told.
 pub(crate) struct Farewell {
     pub reason: DestroyedReason,
+    /// The same, for people.
+    pub sentence: String,
     /// ISO 8601.
     pub at: String,
 }
@@ -154,7 +156,7 @@ async fn speak(
         let message = tokio::select! {
             biased;
             farewell = &mut ended => {
-                let last = message::ended(farewell.reason, &farewell.at);
+                let last = message::ended(&farewell);
                 if sink.send(Message::Text(last)).await.is_ok() {
                     close(&mut sink, 1000, "the session has ended").await;
                 }

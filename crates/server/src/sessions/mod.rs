@@ -3,7 +3,8 @@
 //! `registry` maps ids to sessions and makes new ones. `session` is what stays known of one, also after its
 //! end. `live` is what it owns while it lives (browser, kernels, daemon, folder) and gives back at the end.
 //! `expiry` decides when it ends by itself. `execution` walks one execute request through it. `programs` plans
-//! what is started with which environment, `agent` keeps the agent-browser daemon, `folder` the files.
+//! what is started with which environment, `agent` keeps the agent-browser daemon, `folder` the files. `limits` says how
+//! much a session may take, and `watch` ends what takes more.
 
 mod activity;
 mod agent;
@@ -11,11 +12,15 @@ mod execution;
 mod expiry;
 mod folder;
 mod kernels;
+mod limits;
 mod live;
 mod programs;
 mod registry;
 mod session;
+mod watch;
 
 pub(crate) use folder::{Folder, sessions_folder, sweep};
+pub(crate) use limits::Limits;
 pub(crate) use registry::{Registry, RegistrySpec, folder_name, prepare_launcher};
 pub(crate) use session::Session;
+pub(crate) use watch::watch;

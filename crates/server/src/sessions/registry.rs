@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::expiry;
 use super::folder::Folder;
+use super::limits::Limits;
 use super::live::{self, Live};
 use super::programs::Programs;
 use super::session::{Session, Tokens};
@@ -45,6 +46,7 @@ pub(crate) struct RegistrySpec {
     pub internal_port: u16,
     pub max_sessions: usize,
     pub max_output_bytes: usize,
+    pub limits: Limits,
 }
 
 /// All sessions of this server.
@@ -68,6 +70,16 @@ impl Registry {
 
     pub fn tracker(&self) -> &TaskTracker {
         &self.tracker
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.spec.limits
+    }
+
+    /// The sessions that live, with what they own.
+    pub(super) fn living(&self) -> Vec<(Arc<Session>, Arc<Live>)> {
+        let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
+        sessions.values().filter_map(|session| Some((Arc::clone(session), session.live().ok()?))).collect()
     }
 
     /// The session of that id, active or ended.

@@ -1,0 +1,23 @@
+//! How much a session may take. The numbers only; `watch` and `disk_watch` hold sessions against them, the browser and
+//! `confine` what is theirs.
+
+/// The limits of every session, and of the disk that they share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Of a session's programs together, in MiB, as far as no file is behind it.
+    pub memory_mb: u64,
+    /// Processes of a session. Each thread of its code counts; those of its browser do not.
+    pub processes: u64,
+    /// Of each of a session's programs.
+    pub open_files: u64,
+    /// What a session's files may take, in MiB.
+    pub disk_mb: u64,
+    /// How many files and folders a session may have.
+    pub files: u64,
+    /// What must stay free of the disk with the sessions' folders, in MiB.
+    pub min_free_disk_mb: u64,
+    /// How large a download may become, in MiB.
+    pub max_download_mb: u64,
+    /// How many tabs a browser may have.
+    pub max_tabs: usize,
+}
