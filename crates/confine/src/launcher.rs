@@ -17,14 +17,17 @@ use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 
+use crate::disk::{DiskUsage, measure};
 use crate::living::{Living, LivingTree, Vitals};
 use crate::open_files;
 use crate::private_tmp::PrivateTmp;
 use crate::program::{Exit, Program};
 use crate::protocol::{EVENT_BYTES, Event, KILL, OWN_FDS_FROM, Order};
 use crate::shim::SHIM_ARGUMENT;
+use crate::usage::Snapshot;
 
 /// How long a shim may take from its start to the word that the program runs.
 const START_BOUND: Duration = Duration::from_secs(10);
@@ -82,6 +85,18 @@ impl Launcher {
     /// The trees that it and its clones have started, and that are not gone.
     pub fn trees(&self) -> Vec<LivingTree> {
         self.living.all()
+    }
+
+    /// What the files in `folders` take, deleted ones that the launcher's trees hold open included, up to a little more
+    /// than `most`. `snapshot` says which processes the trees are.
+    pub async fn measure(&self, folders: Vec<PathBuf>, most: DiskUsage, snapshot: Arc<Snapshot>) -> DiskUsage {
+        let trees = self.trees();
+        let measured = spawn_blocking(move || {
+            let pids: Vec<i32> = trees.iter().flat_map(|tree| tree.pids(&snapshot)).collect();
+            measure(&folders, &pids, most)
+        });
+        // It fails by a panic only, which has been told by then.
+        measured.await.unwrap_or_default()
     }
 
     /// Starts `program` below a shim of its own, and returns when the program runs (its `exec` succeeded).

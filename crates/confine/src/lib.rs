@@ -9,10 +9,12 @@
 //! A tour: [`Program`] says what to start, [`Launcher::start`] starts it and gives back a [`Tree`], the owner
 //! of everything that came out of it. `protocol` is what server and shim say to each other over one socket,
 //! `shim` is the other side of it, `kill` ends a tree, `private_tmp` gives it a `/tmp` of its own, `open_files` keeps
-//! the server's limit and the programs' apart. `living` knows the trees that run, and `usage` what they take. `sys` is the one place with `unsafe` code.
+//! the server's limit and the programs' apart. `living` knows the trees that run, and `usage` what they take; `disk` measures their
+//! files. `sys` is the one place with `unsafe` code.
 //!
 //! This crate must not know what it starts: no browser, no language, no HTTP. Linux only.
 
+mod disk;
 mod kill;
 mod launcher;
 mod living;
@@ -24,6 +26,7 @@ mod shim;
 mod sys;
 mod usage;
 
+pub use disk::{DiskUsage, open_memory_files};
 pub use launcher::{Launcher, StartError, Tree};
 pub use living::LivingTree;
 pub use open_files::raise_open_files;

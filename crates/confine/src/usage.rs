@@ -15,6 +15,8 @@ pub struct Usage {
     /// Memory that no file backs: private, shared, swapped out, and the tables for it. What several processes share
     /// counts for each of them.
     pub memory_bytes: u64,
+    /// What of it is mapped from shared memory and files in memory.
+    pub shared_bytes: u64,
     /// Processes, zombies included: they have a number too.
     pub processes: u64,
     /// Threads of all processes, of which each has one at least.
@@ -24,6 +26,7 @@ pub struct Usage {
 impl Usage {
     fn add(&mut self, process: &Process) {
         self.memory_bytes += process.memory_bytes;
+        self.shared_bytes += process.shared_bytes;
         self.processes += 1;
         self.threads += process.threads;
     }
@@ -40,6 +43,7 @@ struct Process {
     pid: i32,
     parent: i32,
     memory_bytes: u64,
+    shared_bytes: u64,
     threads: u64,
 }
 
@@ -148,16 +152,18 @@ fn parse_threads(loadavg: &str) -> Option<u64> {
 }
 
 fn parse(pid: i32, status: &str) -> Option<Process> {
-    let mut process = Process { pid, parent: -1, memory_bytes: 0, threads: 1 };
+    let mut process = Process { pid, parent: -1, memory_bytes: 0, shared_bytes: 0, threads: 1 };
     // A newline in a name is written as two characters, so every line is the kernel's own.
     for (key, value) in status.lines().filter_map(|line| line.split_once(':')) {
         match key {
             "PPid" => process.parent = value.trim().parse().ok()?,
             "Threads" => process.threads = value.trim().parse().ok()?,
-            "RssAnon" | "RssShmem" | "VmSwap" | "VmPTE" | "HugetlbPages" => process.memory_bytes += bytes(value),
+            "RssShmem" => process.shared_bytes = bytes(value),
+            "RssAnon" | "VmSwap" | "VmPTE" | "HugetlbPages" => process.memory_bytes += bytes(value),
             _ => {}
         }
     }
+    process.memory_bytes += process.shared_bytes;
     (process.parent >= 0).then_some(process)
 }
 
@@ -181,12 +187,12 @@ mod tests {
                           RssFile:\t  780 kB\nRssShmem:\t      20 kB\nVmPTE:\t       4 kB\nVmSwap:\t       1 kB\nThreads:\t3\n";
 
     fn process(pid: i32, parent: i32) -> Process {
-        Process { pid, parent, memory_bytes: 1, threads: 2 }
+        Process { pid, parent, memory_bytes: 1, shared_bytes: 0, threads: 2 }
     }
 
     #[test]
     fn memory_without_a_file_behind_it_is_counted_and_a_name_cannot_lie() {
-        let expected = Process { pid: 9, parent: 7, memory_bytes: 125 * 1024, threads: 3 };
+        let expected = Process { pid: 9, parent: 7, memory_bytes: 125 * 1024, shared_bytes: 20 * 1024, threads: 3 };
         assert_eq!(parse(9, STATUS), Some(expected));
         // A kernel thread or a zombie has no memory.
         assert_eq!(parse(9, "PPid:\t7\nThreads:\t1\n").map(|process| process.memory_bytes), Some(0));
@@ -199,7 +205,7 @@ mod tests {
         for (pid, parent) in [(2, 1), (3, 2), (4, 3), (5, 1)] {
             snapshot.children.entry(parent).or_default().push(process(pid, parent));
         }
-        assert_eq!(snapshot.below(2), Usage { memory_bytes: 2, processes: 2, threads: 4 });
+        assert_eq!(snapshot.below(2), Usage { memory_bytes: 2, shared_bytes: 0, processes: 2, threads: 4 });
         assert_eq!(snapshot.below(4), Usage::default());
     }
 

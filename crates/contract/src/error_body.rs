@@ -91,6 +91,14 @@ impl ErrorBody {
         Self::new("You have reached the maximum number of active browser sessions.")
     }
 
+    /// Too little of the server's disk is free for another session.
+    pub fn disk_full(free_mb: u64, least_mb: u64) -> Self {
+        Self::new(format!(
+            "No session was created: the server's disk has {free_mb} MiB left, and {least_mb} MiB are kept free \
+             (HEARTH_MIN_FREE_DISK_MB). Delete sessions, or make room on the disk of the data folder."
+        ))
+    }
+
     /// Another execution of the language ran for as long as this one was ready to wait; nothing was run.
     pub fn session_busy(language: Language) -> Self {
         Self::new(format!(

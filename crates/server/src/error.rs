@@ -48,6 +48,8 @@ pub(crate) enum ApiError {
     ForeignOrigin,
     /// There are as many sessions as may be.
     LimitReached,
+    /// Too little is left of the disk for another session.
+    DiskFull { free_mb: u64, least_mb: u64 },
     /// Another execution of the language outlasted the timeout.
     SessionBusy(Language),
     /// The browser did not come up.
@@ -95,6 +97,10 @@ impl ApiError {
             ApiError::ForeignOrigin => (StatusCode::FORBIDDEN, ErrorBody::foreign_origin(), None),
             ApiError::LimitReached => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorBody::limit_reached(), Some(FULL_RETRY_SECONDS))
+            }
+            ApiError::DiskFull { free_mb, least_mb } => {
+                tracing::warn!(free_mb, least_mb, "no session is created: the disk is full");
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::disk_full(free_mb, least_mb), Some(FULL_RETRY_SECONDS))
             }
             ApiError::SessionBusy(language) => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorBody::session_busy(language), Some(BUSY_RETRY_SECONDS))

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Config, ConfigError};
 use crate::router;
 use crate::runtime::Runtime;
-use crate::sessions::{Registry, RegistrySpec, sessions_folder, sweep, watch};
+use crate::sessions::{Registry, RegistrySpec, sessions_folder, sweep, watch, watch_disk};
 use crate::state::AppState;
 
 /// How long open requests may take to be answered after the sessions have ended.
@@ -83,6 +83,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let state = AppState::new(config.keys, config.public_url, address.to_string(), page_policy, Arc::clone(&registry));
     let stop = CancellationToken::new();
     tracker.spawn(watch(Arc::clone(&registry), stop.clone()));
+    tracker.spawn(watch_disk(Arc::clone(&registry), stop.clone()));
     let servers = TaskTracker::new();
     servers.spawn(listen(listener, router::public(state.clone()), stop.clone()));
     servers.spawn(listen(internal, router::internal(state), stop.clone()));

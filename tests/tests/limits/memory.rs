@@ -100,3 +100,16 @@ async fn a_kernel_that_grows_between_calls_ends_alone() {
     assert_eq!(stage.guilty.node("typeof globalThis.word").await.ok().result, "undefined");
     stage.stop().await;
 }
+
+#[tokio::test]
+async fn files_in_memory_count_although_nobody_maps_them() {
+    let stage = stage().await;
+    let code = "import os, time
+fd = os.memfd_create('x')
+for part in range(120):
+    os.write(fd, bytes(10 << 20))
+time.sleep(20)";
+    let execution = stage.run("python", code).await;
+    stage.assert_goes_on_after(execution, LIMIT, SETTING).await;
+    stage.stop().await;
+}

@@ -21,3 +21,20 @@ pub(crate) struct Limits {
     /// How many tabs a browser may have.
     pub max_tabs: usize,
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::Limits;
+
+    /// Nothing is allowed; tests allow what they are about.
+    pub(in super::super) const LIMITS: Limits = Limits {
+        memory_mb: 0,
+        processes: 0,
+        open_files: 0,
+        disk_mb: 0,
+        files: 0,
+        min_free_disk_mb: 0,
+        max_download_mb: 0,
+        max_tabs: 0,
+    };
+}

@@ -1,5 +1,6 @@
 //! What a session owns while it lives, and gives back at its end.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +68,11 @@ impl Live {
             max_output_bytes,
             folder,
         }
+    }
+
+    /// The session's files.
+    pub fn folder(&self) -> &Path {
+        self.folder.root()
     }
 
     /// Whether the browser is gone already.

@@ -4,10 +4,11 @@
 //! end. `live` is what it owns while it lives (browser, kernels, daemon, folder) and gives back at the end.
 //! `expiry` decides when it ends by itself. `execution` walks one execute request through it. `programs` plans
 //! what is started with which environment, `agent` keeps the agent-browser daemon, `folder` the files. `limits` says how
-//! much a session may take, and `watch` ends what takes more.
+//! much a session may take; `watch` ends what takes more memory or processes, `disk_watch` what takes more of the disk.
 
 mod activity;
 mod agent;
+mod disk_watch;
 mod execution;
 mod expiry;
 mod folder;
@@ -19,6 +20,7 @@ mod registry;
 mod session;
 mod watch;
 
+pub(crate) use disk_watch::watch_disk;
 pub(crate) use folder::{Folder, sessions_folder, sweep};
 pub(crate) use limits::Limits;
 pub(crate) use registry::{Registry, RegistrySpec, folder_name, prepare_launcher};

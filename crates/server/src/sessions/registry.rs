@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::disk_watch::Disk;
 use super::expiry;
 use super::folder::Folder;
 use super::limits::Limits;
@@ -76,6 +77,11 @@ impl Registry {
         &self.spec.limits
     }
 
+    /// The folder of all sessions.
+    pub(super) fn folder(&self) -> &Path {
+        &self.spec.sessions_folder
+    }
+
     /// The sessions that live, with what they own.
     pub(super) fn living(&self) -> Vec<(Arc<Session>, Arc<Live>)> {
         let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
@@ -97,6 +103,9 @@ impl Registry {
     pub async fn create(self: &Arc<Self>, team: Team, request: CreateRequest) -> Result<Arc<Session>, ApiError> {
         if self.stopping.load(Ordering::SeqCst) {
             return Err(ApiError::Stopping);
+        }
+        if let Some(disk) = Disk::of(self.folder()).filter(|disk| disk.is_full(self.limits())) {
+            return Err(ApiError::DiskFull { free_mb: disk.free_mb(), least_mb: self.limits().min_free_disk_mb });
         }
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ApiError::LimitReached)?;
         let (answer, answered) = oneshot::channel();

@@ -4,10 +4,11 @@
 //! One task for all sessions, since one look at the process table serves them all. It feels the machine's pulse four
 //! times a second and takes that look when memory or threads have grown, and from time to time.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_confine::{LivingTree, Pulse, Snapshot, Usage, shared_once};
+use hearth_confine::{LivingTree, Pulse, Snapshot, Usage, open_memory_files, shared_once};
 use hearth_contract::Limit;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -30,8 +31,8 @@ const LOOK_IDLE: Duration = Duration::from_secs(5);
 const GROWTH_BYTES: u64 = 32 << 20;
 const GROWTH_THREADS: u64 = 32;
 
-/// How long counting shared memory once may take: a process can hold the lock that it needs. Then it counts as often as
-/// it is shared.
+/// How long counting shared memory once may take. A machine that is busy with a bomb is given another look's time; but a
+/// process can also hold the lock that it needs, so at the second time it counts as often as it is shared.
 const COUNT_BOUND: Duration = Duration::from_secs(1);
 
 /// Watches until `stop`.
@@ -39,6 +40,8 @@ pub(crate) async fn watch(registry: Arc<Registry>, stop: CancellationToken) {
     let mut ticks = interval(PULSE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = None;
+    // Programs whose memory could not be counted in time.
+    let mut doubts = HashSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -47,6 +50,7 @@ pub(crate) async fn watch(registry: Arc<Registry>, stop: CancellationToken) {
         let sessions = registry.living();
         if sessions.is_empty() {
             last = None;
+            doubts.clear();
             continue;
         }
         let pulse = Pulse::take();
@@ -59,8 +63,11 @@ pub(crate) async fn watch(registry: Arc<Registry>, stop: CancellationToken) {
         last = Some(since);
         // It reads a file for every process of the machine, and a fork bomb makes thousands.
         let Ok(snapshot) = spawn_blocking(Snapshot::take).await else { continue };
+        let limits = registry.limits();
+        // Files in memory that nobody has mapped are looked for only where they could matter.
+        let looks_at_files = pulse.shared_bytes >= (limits.memory_mb << 20) / 4;
         for (session, live) in sessions {
-            judge(&session, &live, &snapshot, registry.limits()).await;
+            judge(&session, &live, &snapshot, limits, looks_at_files, &mut doubts).await;
         }
     }
 }
@@ -91,25 +98,46 @@ fn is_look_due(last: &Look, now: &Look, is_busy: bool) -> bool {
 #[derive(Clone, Copy, Debug)]
 struct Weight {
     usage: Usage,
+    /// Its files in memory, as far as they are not mapped.
+    unmapped_bytes: u64,
     is_browser: bool,
 }
 
-async fn judge(session: &Session, live: &Live, snapshot: &Snapshot, limits: &Limits) {
+async fn judge(
+    session: &Session,
+    live: &Live,
+    snapshot: &Snapshot,
+    limits: &Limits,
+    looks_at_files: bool,
+    doubts: &mut HashSet<u32>,
+) {
     let browser = live.browser.program_pid();
     let mut trees = live.launcher.trees();
     // What is condemned will be gone at the next look.
     trees.retain(|tree| !tree.is_condemned());
-    let weigh = |tree: &LivingTree| Weight { usage: tree.usage(snapshot), is_browser: tree.program_pid() == browser };
+    let weigh = |tree: &LivingTree| Weight {
+        usage: tree.usage(snapshot),
+        unmapped_bytes: 0,
+        is_browser: tree.program_pid() == browser,
+    };
     let mut weights: Vec<Weight> = trees.iter().map(weigh).collect();
+    if looks_at_files {
+        for (tree, weight) in trees.iter().zip(&mut weights).filter(|(_, weight)| !weight.is_browser) {
+            count_files_in_memory(tree, weight, snapshot).await;
+        }
+    }
     let mut verdict = plan_end(&weights, limits);
     if let Some((_, Limit::MemoryMb(_))) = verdict {
         for (tree, weight) in trees.iter().zip(&mut weights) {
-            count_shared_once(tree, weight, snapshot).await;
+            let is_counted = count_shared_once(tree, weight, snapshot).await;
+            if !is_counted && doubts.insert(tree.program_pid()) {
+                return;
+            }
         }
         verdict = plan_end(&weights, limits);
     }
     let Some((which, limit)) = verdict else { return };
-    let (tree, Weight { usage, is_browser }) = (&trees[which], weights[which]);
+    let (tree, Weight { usage, is_browser, .. }) = (&trees[which], weights[which]);
     let (memory_mb, processes, threads) = (usage.memory_bytes >> 20, usage.processes, usage.threads);
     tracing::warn!(session = %session.id(), %limit, is_browser, memory_mb, processes, threads, "a limit is passed");
     if is_browser {
@@ -138,52 +166,61 @@ fn counted(weight: &Weight) -> u64 {
     if weight.is_browser { weight.usage.processes } else { weight.usage.threads }
 }
 
-async fn count_shared_once(tree: &LivingTree, weight: &mut Weight, snapshot: &Snapshot) {
+/// Code can write into a file in memory and map none of it.
+async fn count_files_in_memory(tree: &LivingTree, weight: &mut Weight, snapshot: &Snapshot) {
     let pids = tree.pids(snapshot);
-    if let Ok(Ok(bytes)) = timeout(COUNT_BOUND, spawn_blocking(move || shared_once(&pids))).await {
-        weight.usage.memory_bytes = bytes;
+    if let Ok(Ok(bytes)) = timeout(COUNT_BOUND, spawn_blocking(move || open_memory_files(&pids))).await {
+        // What is mapped of it is counted already.
+        weight.unmapped_bytes = bytes.saturating_sub(weight.usage.shared_bytes);
+        weight.usage.memory_bytes += weight.unmapped_bytes;
     }
+}
+
+/// Tells whether there was time for it.
+async fn count_shared_once(tree: &LivingTree, weight: &mut Weight, snapshot: &Snapshot) -> bool {
+    let pids = tree.pids(snapshot);
+    let counted = timeout(COUNT_BOUND, spawn_blocking(move || shared_once(&pids))).await;
+    if let Ok(Ok(bytes)) = counted {
+        weight.usage.memory_bytes = bytes + weight.unmapped_bytes;
+    }
+    counted.is_ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::limits::tests::LIMITS;
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        memory_mb: 100,
-        processes: 50,
-        open_files: 0,
-        disk_mb: 0,
-        files: 0,
-        min_free_disk_mb: 0,
-        max_download_mb: 0,
-        max_tabs: 0,
-    };
+    const LIMIT: Limits = Limits { memory_mb: 100, processes: 50, ..LIMITS };
 
     fn weight(memory_mb: u64, processes: u64, threads: u64, is_browser: bool) -> Weight {
-        Weight { usage: Usage { memory_bytes: memory_mb << 20, processes, threads }, is_browser }
+        Weight {
+            usage: Usage { memory_bytes: memory_mb << 20, shared_bytes: 0, processes, threads },
+            unmapped_bytes: 0,
+            is_browser,
+        }
     }
 
     #[test]
     fn a_session_within_its_limits_is_left_alone() {
-        assert_eq!(plan_end(&[], &LIMITS), None);
-        assert_eq!(plan_end(&[weight(60, 10, 500, true), weight(40, 1, 40, false)], &LIMITS), None);
+        assert_eq!(plan_end(&[], &LIMIT), None);
+        assert_eq!(plan_end(&[weight(60, 10, 500, true), weight(40, 1, 40, false)], &LIMIT), None);
     }
 
     #[test]
     fn what_takes_the_most_memory_ends_whoever_passed_the_limit() {
         let code_is_larger = [weight(30, 10, 100, true), weight(20, 1, 5, false), weight(51, 1, 5, false)];
-        assert_eq!(plan_end(&code_is_larger, &LIMITS), Some((2, Limit::MemoryMb(100))));
+        assert_eq!(plan_end(&code_is_larger, &LIMIT), Some((2, Limit::MemoryMb(100))));
         let browser_is_larger = [weight(30, 1, 5, false), weight(71, 10, 100, true)];
-        assert_eq!(plan_end(&browser_is_larger, &LIMITS), Some((1, Limit::MemoryMb(100))));
+        assert_eq!(plan_end(&browser_is_larger, &LIMIT), Some((1, Limit::MemoryMb(100))));
     }
 
     #[test]
     fn the_threads_of_code_count_and_those_of_the_browser_do_not() {
         let threads = [weight(1, 10, 500, true), weight(1, 1, 41, false)];
-        assert_eq!(plan_end(&threads, &LIMITS), Some((1, Limit::Processes(50))));
+        assert_eq!(plan_end(&threads, &LIMIT), Some((1, Limit::Processes(50))));
         let processes = [weight(1, 49, 500, true), weight(1, 2, 2, false)];
-        assert_eq!(plan_end(&processes, &LIMITS), Some((0, Limit::Processes(50))));
+        assert_eq!(plan_end(&processes, &LIMIT), Some((0, Limit::Processes(50))));
     }
 
     #[test]
