@@ -4,19 +4,18 @@
 //! every folder is opened from the one above it, and no more names are looked at than may be there.
 
 use std::collections::HashSet;
-use std::ffi::{CStr, CString};
-use std::fs::{self, Permissions};
+use std::ffi::CString;
+use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::dir::Dir;
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{FileStat, SFlag, fstat, fstatat};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
-use nix::unistd::geteuid;
+
+use crate::folders::{Identity, entries, identity, is_kind, open, open_above, open_below};
 
 /// How many open files of one tree are looked at; what hides behind more of them is found by its end.
 const MAX_OPEN_FILES: usize = 20_000;
@@ -63,7 +62,7 @@ pub fn open_memory_files(pids: &[i32]) -> u64 {
 /// A folder that is being walked, while we are further down.
 struct Above {
     /// Disk and number, to know it again.
-    identity: (u64, u64),
+    identity: Identity,
     /// Names of folders in it that were not walked yet.
     left: Vec<CString>,
 }
@@ -72,7 +71,7 @@ struct Walk {
     usage: DiskUsage,
     most: DiskUsage,
     /// Files with several names that were seen: disk and number.
-    linked: HashSet<(u64, u64)>,
+    linked: HashSet<Identity>,
 }
 
 impl Walk {
@@ -83,7 +82,7 @@ impl Walk {
     /// Walks one folder, and tells which disk it is on; None when there is no such folder. An error means that it
     /// changed its shape meanwhile. One descriptor at a time is open, however deep it goes.
     fn measure(&mut self, folder: &Path) -> io::Result<Option<u64>> {
-        let Ok(mut here) = openat(AT_FDCWD, folder, folder_flags(), Mode::empty()) else { return Ok(None) };
+        let Ok(mut here) = open(folder) else { return Ok(None) };
         let disk = fstat(&here)?.st_dev;
         let mut above: Vec<Above> = Vec::new();
         let mut left = self.read(&here)?;
@@ -94,11 +93,7 @@ impl Walk {
                 here = below;
                 left = self.read(&here)?;
             } else if let Some(parent) = above.pop() {
-                let up = openat(&here, "..", folder_flags(), Mode::empty())?;
-                if identity(&fstat(&up)?) != parent.identity {
-                    return Err(Errno::ESTALE.into());
-                }
-                (here, left) = (up, parent.left);
+                (here, left) = (open_above(&here, parent.identity)?, parent.left);
             } else {
                 break;
             }
@@ -109,18 +104,14 @@ impl Walk {
     /// Counts what is in a folder, and gives back the names of the folders in it.
     fn read(&mut self, folder: &OwnedFd) -> io::Result<Vec<CString>> {
         let mut folders = Vec::new();
-        for entry in Dir::openat(folder, ".", folder_flags(), Mode::empty())?.iter() {
-            let entry = entry?;
-            let name = entry.file_name();
-            if name == c"." || name == c".." {
-                continue;
-            }
+        for name in entries(folder)? {
+            let name = name?;
             // Gone meanwhile.
-            let Ok(stat) = fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
+            let Ok(stat) = fstatat(folder, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
             self.usage.files += 1;
             let is_folder = is_kind(&stat, SFlag::S_IFDIR);
             if is_folder {
-                folders.push(name.to_owned());
+                folders.push(name);
             }
             if is_folder || stat.st_nlink < 2 || self.linked.insert(identity(&stat)) {
                 self.usage.bytes += bytes(&stat);
@@ -131,31 +122,6 @@ impl Walk {
         }
         Ok(folders)
     }
-}
-
-fn folder_flags() -> OFlag {
-    OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
-}
-
-fn open_below(folder: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
-    // Found first, so that nothing else can be meant by what follows.
-    let found = openat(folder, name, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
-    let stat = fstat(&found)?;
-    let is_closed = stat.st_mode & Mode::S_IRWXU.bits() != Mode::S_IRWXU.bits();
-    if is_closed && is_kind(&stat, SFlag::S_IFDIR) && stat.st_uid == geteuid().as_raw() {
-        let path = format!("/proc/self/fd/{}", found.as_fd().as_raw_fd());
-        // Whether it worked shows in the next step.
-        let _ = fs::set_permissions(path, Permissions::from_mode((stat.st_mode & 0o7777) | 0o700));
-    }
-    Ok(openat(&found, ".", folder_flags(), Mode::empty())?)
-}
-
-fn identity(stat: &FileStat) -> (u64, u64) {
-    (stat.st_dev, stat.st_ino)
-}
-
-fn is_kind(stat: &FileStat, kind: SFlag) -> bool {
-    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == kind
 }
 
 fn bytes(stat: &FileStat) -> u64 {
@@ -196,8 +162,11 @@ fn open_files(pids: &[i32]) -> Vec<OpenFile> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::io::Write;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use nix::sys::stat::{Mode, mkdirat};
 
     use super::*;
 
@@ -262,10 +231,10 @@ mod tests {
     #[test]
     fn folders_may_be_deeper_than_any_path_is_long() {
         let folder = folder();
-        let mut here = openat(AT_FDCWD, folder.path(), folder_flags(), Mode::empty()).expect("opened");
+        let mut here = open(folder.path()).expect("opened");
         for _ in 0..3000 {
-            nix::sys::stat::mkdirat(&here, "deep", Mode::S_IRWXU).expect("made");
-            here = openat(&here, "deep", folder_flags(), Mode::empty()).expect("opened");
+            mkdirat(&here, "deep", Mode::S_IRWXU).expect("made");
+            here = open_below(&here, c"deep").expect("opened");
         }
         assert_eq!(measure_one(folder.path(), ANY).files, 3000);
     }

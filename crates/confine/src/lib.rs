@@ -10,11 +10,12 @@
 //! of everything that came out of it. `protocol` is what server and shim say to each other over one socket,
 //! `shim` is the other side of it, `kill` ends a tree, `private_tmp` gives it a `/tmp` of its own, `open_files` keeps
 //! the server's limit and the programs' apart. `living` knows the trees that run, and `usage` what they take; `disk` measures their
-//! files. `sys` is the one place with `unsafe` code.
+//! files and `remove` removes them, both by the steps of `folders`. `sys` is the one place with `unsafe` code.
 //!
 //! This crate must not know what it starts: no browser, no language, no HTTP. Linux only.
 
 mod disk;
+mod folders;
 mod kill;
 mod launcher;
 mod living;
@@ -22,6 +23,7 @@ mod open_files;
 mod private_tmp;
 mod program;
 mod protocol;
+mod remove;
 mod shim;
 mod sys;
 mod usage;
@@ -32,5 +34,6 @@ pub use living::LivingTree;
 pub use open_files::raise_open_files;
 pub use private_tmp::PrivateTmp;
 pub use program::{Exit, Program};
+pub use remove::remove_tree;
 pub use shim::{SHIM_ARGUMENT, run_shim};
 pub use usage::{Pulse, Snapshot, Usage, shared_once};

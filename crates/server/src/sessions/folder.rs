@@ -1,9 +1,11 @@
 //! A session's folder: made private, removed whole.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use hearth_confine::remove_tree;
 
 /// The folder of all sessions below the data directory. Names are short because sockets below them must fit
 /// into 108 bytes.
@@ -80,26 +82,4 @@ impl Folder {
 pub(crate) fn sweep(sessions: &Path) -> io::Result<()> {
     remove_tree(sessions)?;
     DirBuilder::new().recursive(true).mode(0o700).create(sessions)
-}
-
-fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            // Code can take our rights from folders of its own; the owner can give them back.
-            open_up(path);
-            fs::remove_dir_all(path)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        outcome => outcome,
-    }
-}
-
-fn open_up(folder: &Path) {
-    let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        // `file_type` does not follow links.
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path());
-        }
-    }
 }
