@@ -14,6 +14,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Broker;
+use crate::broker::bounds::Bounds;
 use crate::broker::grounds::Grounds;
 use crate::browser::Browser;
 use crate::flags::{FlagsFor, Flavour, Viewport, plan_flags};
@@ -46,6 +47,8 @@ pub struct LaunchSpec {
     pub viewport: Viewport,
     /// What pages and servers are told; see [`Version::default_user_agent`](crate::Version::default_user_agent).
     pub user_agent: String,
+    /// How much it may take.
+    pub bounds: Bounds,
 }
 
 /// Why a browser was not launched. Nothing of it runs then.
@@ -142,7 +145,7 @@ impl Browser {
         let last_lines = LastLines::default();
         let mut drained = tracker.spawn(stderr::drain(stderr_ours, last_lines.clone()));
         let grounds = Grounds { session: spec.session_folder, downloads: folders.downloads };
-        let broker = Arc::new(Broker::new(PipeWriter::new(pipes.to_browser), grounds));
+        let broker = Arc::new(Broker::new(PipeWriter::new(pipes.to_browser), grounds, spec.bounds));
         let supervised = supervise(tracker, tree, Arc::clone(&broker), pipes.from_browser);
         let browser = Browser::new(broker, supervised, program_pid);
 

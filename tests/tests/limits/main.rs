@@ -2,6 +2,9 @@
 //! without any weight on the server. The limits are small here, so that a bomb is over before a machine feels it.
 
 mod disk;
+mod downloads;
 mod memory;
 mod processes;
 mod stage;
+mod tabs;
+mod viewers;

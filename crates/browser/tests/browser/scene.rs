@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hearth_browser::{
-    Browser, Client, ClientReceiver, ClientSender, LaunchError, LaunchSpec, Outgoing, Side, Viewport,
+    Bounds, Browser, Client, ClientReceiver, ClientSender, LaunchError, LaunchSpec, Outgoing, Side, Viewport,
 };
 use hearth_confine::Launcher;
 use serde_json::{Value, json};
@@ -40,6 +40,7 @@ impl Ground {
             session_folder: self.folder().to_owned(),
             viewport: Viewport { width: 1100, height: 620 },
             user_agent: USER_AGENT.to_owned(),
+            bounds: Bounds { max_tabs: 100, max_download_bytes: 1 << 30 },
         };
         Browser::launch(&self.launcher, &self.tracker, spec).await
     }

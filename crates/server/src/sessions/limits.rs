@@ -1,6 +1,8 @@
 //! How much a session may take. The numbers only; `watch` and `disk_watch` hold sessions against them, the browser and
 //! `confine` what is theirs.
 
+use hearth_browser::Bounds;
+
 /// The limits of every session, and of the disk that they share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -20,6 +22,13 @@ pub(crate) struct Limits {
     pub max_download_mb: u64,
     /// How many tabs a browser may have.
     pub max_tabs: usize,
+}
+
+impl Limits {
+    /// What the browser itself sees to.
+    pub fn of_browser(&self) -> Bounds {
+        Bounds { max_tabs: self.max_tabs, max_download_bytes: self.max_download_mb << 20 }
+    }
 }
 
 #[cfg(test)]

@@ -145,6 +145,7 @@ impl Registry {
             session_folder: folder.root().to_owned(),
             viewport: self.spec.viewport,
             user_agent: self.spec.user_agent.clone(),
+            bounds: self.spec.limits.of_browser(),
         };
         let browser = match Browser::launch(&launcher, &tasks, launch).await {
             Ok(browser) => browser,
