@@ -179,6 +179,11 @@ impl ServerBuilder {
     }
 }
 
+/// Whether a process is a half of a server, and not what it has started.
+fn is_server(process: &Process) -> bool {
+    process.command.contains("hearth serve")
+}
+
 fn spawn(mut command: Command) -> (Child, std::io::PipeReader, std::io::PipeReader) {
     let (stdout, stdout_writer) = std::io::pipe().expect("pipes are to be had");
     let (stderr, stderr_writer) = std::io::pipe().expect("pipes are to be had");
@@ -210,6 +215,13 @@ impl TestServer {
         self.pid
     }
 
+    /// The process id of the half that serves, where the server has split off what may change user ids; else the same.
+    pub fn serving_pid(&self) -> i32 {
+        let tree = process::tree(self.pid);
+        let serving = tree.iter().find(|process| process.parent == self.pid && is_server(process));
+        serving.map_or(self.pid, |process| process.pid)
+    }
+
     /// Where it keeps its data.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
@@ -220,9 +232,10 @@ impl TestServer {
         format!("{}{}", self.stdout.text(), self.stderr.text())
     }
 
-    /// The processes below it, and a note of them for the assertion at its end.
+    /// The processes that it has started, and a note of them for the assertion at its end.
     pub fn processes(&self) -> Vec<Process> {
-        let tree = process::tree(self.pid);
+        let mut tree = process::tree(self.pid);
+        tree.retain(|process| process.parent != self.pid || !is_server(process));
         let keyed = tree.iter().map(|process| (process.key(), process.clone()));
         self.seen.lock().expect("nobody panics while holding it").extend(keyed);
         tree
@@ -230,7 +243,8 @@ impl TestServer {
 
     /// The listening sockets of the server and of everything below it.
     pub fn listening_sockets(&self) -> BTreeSet<u64> {
-        process::listening_sockets(self.processes().iter().map(|process| process.pid).chain([self.pid]))
+        let own = [self.pid, self.serving_pid()];
+        process::listening_sockets(self.processes().iter().map(|process| process.pid).chain(own))
     }
 
     /// The folders of sessions, below `s` in the data folder (short, for the sake of socket paths).

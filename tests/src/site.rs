@@ -12,6 +12,7 @@
 //! | `/download` | an attachment `greeting.txt` |
 //! | `/downloads/NAME` | a link to `/download/NAME`, which is the attachment `NAME.bin`: [`attachment`] |
 //! | `/held/NAME` | the attachment of `/download`, once `/signal/NAME` has been asked for |
+//! | `/endless` | an attachment that never ends |
 //! | `/hang` | never answered |
 //! | `/turn` | answered when nobody else holds a turn; whoever has the answer holds it until the connection is closed |
 //! | `/signal/NAME` | tells the test; the test waits with [`Site::signalled`] |
@@ -131,6 +132,9 @@ async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>, turn
         drop(stream.read_u8().await);
         return;
     }
+    if path == "/endless" {
+        return pour(stream).await;
+    }
     if path == "/turn" {
         let _turn = turns.lock().await;
         drop(stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await);
@@ -150,6 +154,16 @@ async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>, turn
     let answer = workshop::answer(path, &request).unwrap_or_else(|| answer(path, port));
     drop(stream.write_all(answer.as_bytes()).await);
     drop(stream.shutdown().await);
+}
+
+/// An attachment, until whoever takes it has had enough.
+async fn pour(mut stream: BufReader<TcpStream>) {
+    let headers = "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\
+                   Content-Disposition: attachment; filename=endless.bin\r\nConnection: close\r\n\r\n";
+    let mut outcome = stream.write_all(headers.as_bytes()).await;
+    while outcome.is_ok() {
+        outcome = stream.write_all(&[b'x'; 16 * 1024]).await;
+    }
 }
 
 fn answer(path: &str, port: u16) -> String {

@@ -227,10 +227,10 @@ async fn unknown_paths_and_wrong_methods_are_answered_in_json() {
 }
 
 #[tokio::test]
-async fn health_needs_no_key_and_names_the_version() {
+async fn health_needs_no_key_and_names_the_version_and_the_level() {
     let server = TestServer::builder().setting("HEARTH_API_KEYS", "secret").start().await;
     let health = server.send(server.request_outside(Method::GET, "/health")).await.ok();
-    assert_eq!(keys(&health), BTreeSet::from(["success", "status", "version"]));
+    assert_eq!(keys(&health), BTreeSet::from(["success", "status", "version", "isolation"]));
     assert_eq!((&health["status"], &health["version"]), (&json!("ok"), &json!(env!("CARGO_PKG_VERSION"))));
     server.stop().await;
 }

@@ -200,7 +200,7 @@ async fn a_client_that_never_reads_is_dropped() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let mut other = CdpClient::connect(session.cdp_url()).await;
-    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", server.serving_pid())).unwrap().count();
     let before = descriptors();
     let targets = other.call("Target.getTargets", json!({})).await;
     let target = targets["result"]["targetInfos"][0]["targetId"].as_str().unwrap();

@@ -9,13 +9,23 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// What a report speaks of when nothing keeps it from looking.
-const CHECKS: [&str; 19] = [
+const CHECKS: [&str; 29] = [
     "system",
     "settings",
     "data folder",
-    "/tmp",
+    "user ids",
+    "empty start",
+    "server",
+    "files",
+    "file metadata",
+    "TCP ports",
+    "other sockets",
+    "Unix sockets",
+    "kernel",
+    "leftovers",
+    "/tmp, /dev/shm",
+    "browser sandbox",
     "browser",
-    "sandbox",
     "shared memory",
     "fonts",
     "runtime",

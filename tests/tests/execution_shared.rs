@@ -80,7 +80,8 @@ async fn files_of_one_call_are_there_for_the_next_in_one_folder() {
         assert_eq!(seen, json!([folder, folder, folder]));
     }
     let mode = session.bash("stat -c %a .").await.ok().result;
-    assert_eq!(mode, "700");
+    // Nothing for others; its group is the session's own.
+    assert_eq!(mode, "2770");
     session.delete().await;
     assert!(!std::path::Path::new(&folder).exists(), "{folder} is still there");
     server.stop().await;

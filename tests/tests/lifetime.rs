@@ -256,7 +256,7 @@ async fn a_deleted_session_leaves_no_process_no_folder_and_no_port() {
     };
     eventually(Duration::from_secs(5), "the first session is gone", settled).await;
     let ports = server.listening_sockets();
-    let open_files = || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+    let open_files = || std::fs::read_dir(format!("/proc/{}/fd", server.serving_pid())).unwrap().count();
     let open_before = open_files();
 
     let session = busy_session(&server).await;
@@ -395,17 +395,17 @@ async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_p
 }
 
 #[tokio::test]
-async fn the_server_may_open_all_the_files_that_the_system_allows_and_code_as_many_as_it_was_given() {
+async fn the_server_may_open_all_the_files_that_the_system_allows_and_code_as_many_as_the_setting_says() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     let given = 1024.min(hard - 1);
     // The server inherits it from this test.
     setrlimit(Resource::RLIMIT_NOFILE, given, hard).expect("a lower limit is always allowed");
-    let server = TestServer::start().await;
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let server = TestServer::builder().setting("HEARTH_SESSION_OPEN_FILES", "777").start().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.serving_pid())).unwrap();
     let files: Vec<&str> =
         limits.lines().find(|line| line.starts_with("Max open files")).unwrap().split_whitespace().collect();
     assert_eq!(files[3..5], [hard.to_string(), hard.to_string()]);
     let session = server.session().await;
-    assert_eq!(session.bash("ulimit -Sn; ulimit -Hn").await.ok().result, format!("{given}\n{hard}"));
+    assert_eq!(session.bash("ulimit -Sn; ulimit -Hn").await.ok().result, "777\n777");
     server.stop().await;
 }

@@ -3,7 +3,7 @@
 use hearth_tests::{TestServer, new_data_dir};
 use serde_json::json;
 
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 21] = [
     "HEARTH_LISTEN",
     "HEARTH_API_KEYS",
     "HEARTH_PUBLIC_URL",
@@ -15,12 +15,20 @@ const SETTINGS: [&str; 13] = [
     "HEARTH_VIEWPORT",
     "HEARTH_MAX_SESSIONS",
     "HEARTH_MAX_OUTPUT_BYTES",
+    "HEARTH_SESSION_MEMORY_MB",
+    "HEARTH_SESSION_PROCESSES",
+    "HEARTH_SESSION_OPEN_FILES",
+    "HEARTH_SESSION_DISK_MB",
+    "HEARTH_SESSION_FILES",
+    "HEARTH_MIN_FREE_DISK_MB",
+    "HEARTH_MAX_DOWNLOAD_MB",
+    "HEARTH_MAX_TABS",
     "HEARTH_LOG",
     "HEARTH_LOG_FORMAT",
 ];
 
 /// Values that no setting of that name can have.
-const BAD_VALUES: [(&str, &[&str]); 13] = [
+const BAD_VALUES: [(&str, &[&str]); 21] = [
     ("HEARTH_LISTEN", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "0.0.0.0:0", "[::]:0"]),
     ("HEARTH_API_KEYS", &["name:", ":key", "a:k,b:k", "one,two,one"]),
     (
@@ -41,6 +49,14 @@ const BAD_VALUES: [(&str, &[&str]); 13] = [
     ("HEARTH_VIEWPORT", &["wide", "1280", "0x720", "1280x", "-1x720", "1280x720x2"]),
     ("HEARTH_MAX_SESSIONS", &["0", "-1", "many", "1.5"]),
     ("HEARTH_MAX_OUTPUT_BYTES", &["0", "-1", "10M", "lots"]),
+    ("HEARTH_SESSION_MEMORY_MB", &["0", "255", "2G"]),
+    ("HEARTH_SESSION_PROCESSES", &["0", "63", "many"]),
+    ("HEARTH_SESSION_OPEN_FILES", &["0", "255"]),
+    ("HEARTH_SESSION_DISK_MB", &["0", "31", "2GB"]),
+    ("HEARTH_SESSION_FILES", &["0", "999", "1e6"]),
+    ("HEARTH_MIN_FREE_DISK_MB", &["-1", "little"]),
+    ("HEARTH_MAX_DOWNLOAD_MB", &["0", "1.5"]),
+    ("HEARTH_MAX_TABS", &["0", "-1"]),
     ("HEARTH_LOG", &["hearth=loudly", "inof", "hearth="]),
     ("HEARTH_LOG_FORMAT", &["xml"]),
 ];

@@ -90,6 +90,10 @@ impl Browser {
 
     /// Opens an empty tab, which is the current one from then on.
     pub async fn open_tab(&self) -> Result<String, BrowserError> {
+        let broker = &self.inner.broker;
+        if broker.has_all_tabs() {
+            return Err(BrowserError::Refused { method: "another tab".to_owned(), message: broker.too_many_tabs() });
+        }
         self.inner.broker.open_tab().await
     }
 

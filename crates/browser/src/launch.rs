@@ -14,6 +14,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Broker;
+use crate::broker::bounds::Bounds;
 use crate::broker::grounds::Grounds;
 use crate::browser::Browser;
 use crate::explain::Explain;
@@ -54,6 +55,8 @@ pub struct LaunchSpec {
     pub proxy_port: Option<u16>,
     /// What knows why the proxy did not let the browser through.
     pub explain: Option<Explain>,
+    /// How much it may take.
+    pub bounds: Bounds,
 }
 
 /// Why a browser was not launched. Nothing of it runs then.
@@ -151,7 +154,7 @@ impl Browser {
         let last_lines = LastLines::default();
         let mut drained = tracker.spawn(stderr::drain(stderr_ours, last_lines.clone()));
         let grounds = Grounds { session: spec.session_folder, downloads: folders.downloads };
-        let broker = Arc::new(Broker::new(PipeWriter::new(pipes.to_browser), grounds, spec.explain));
+        let broker = Arc::new(Broker::new(PipeWriter::new(pipes.to_browser), grounds, spec.bounds, spec.explain));
         let supervised = supervise(tracker, tree, Arc::clone(&broker), pipes.from_browser);
         let browser = Browser::new(broker, supervised, program_pid);
 

@@ -31,6 +31,7 @@ mod supervise;
 mod tabs;
 mod version;
 
+pub use broker::bounds::Bounds;
 pub use broker::client::{Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES, Outgoing};
 pub use broker::grounds::Side;
 pub use browser::Browser;

@@ -194,6 +194,7 @@ impl Broker {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
+            self.close_silent_excess();
             if self.owes_an_answer()
                 && let Err(BrowserError::TimedOut { .. }) = self.call_within(SILENCE, None, GetVersionParams {}).await
             {

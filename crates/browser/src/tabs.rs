@@ -1,6 +1,8 @@
 //! Which tab is the current one: the one last opened, activated or navigated by anyone. Chromium does not say,
 //! so it is kept from what is seen passing. Pure; knows no protocol.
 
+use std::collections::BTreeSet;
+
 /// The open tabs, the current one last.
 #[derive(Debug, Default)]
 pub(crate) struct Tabs {
@@ -89,6 +91,12 @@ impl Tabs {
     /// A context is gone, and all its tabs with it.
     pub(crate) fn context_disposed(&mut self, context: &str) {
         self.by_recency.retain(|tab| tab.context.as_deref() != Some(context));
+    }
+
+    /// The contexts that have tabs.
+    pub(crate) fn contexts(&self) -> Vec<String> {
+        let contexts: BTreeSet<&String> = self.by_recency.iter().filter_map(|tab| tab.context.as_ref()).collect();
+        contexts.into_iter().cloned().collect()
     }
 
     /// The target ids of all tabs.

@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk::{DiskUsage, measure, open_memory_files};
+use crate::remove::remove_tree;
+use crate::usage::shared_once;
+
 /// What is to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Chore {
@@ -15,11 +19,20 @@ pub(crate) enum Chore {
     Empty(Vec<PathBuf>),
     /// Remove what is in a folder and put these files there, by name and content.
     Refill(PathBuf, Vec<(String, String)>),
+    /// Measure what these folders hold, and what these processes hold open; see [`measure`].
+    Measure { folders: Vec<PathBuf>, pids: Vec<i32>, most: DiskUsage },
+    /// Weigh these processes' files in memory; see [`open_memory_files`].
+    WeighFiles(Vec<i32>),
+    /// Weigh these processes, what they share once; see [`shared_once`].
+    WeighOnce(Vec<i32>),
 }
 
 /// What has come out of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Report {}
+pub(crate) struct Report {
+    pub usage: DiskUsage,
+    pub memory_bytes: u64,
+}
 
 /// A report, or the system's reason why there is none, as it goes over the socket.
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,6 +67,13 @@ impl Chore {
     pub fn perform(&self) -> io::Result<Report> {
         match self {
             Chore::Empty(folders) => folders.iter().try_for_each(|folder| empty(folder))?,
+            Chore::Measure { folders, pids, most } => {
+                return Ok(Report { usage: measure(folders, pids, *most), ..Report::default() });
+            }
+            Chore::WeighFiles(pids) => {
+                return Ok(Report { memory_bytes: open_memory_files(pids), ..Report::default() });
+            }
+            Chore::WeighOnce(pids) => return Ok(Report { memory_bytes: shared_once(pids), ..Report::default() }),
             Chore::Refill(folder, files) => {
                 empty(folder)?;
                 for (name, content) in files {
@@ -70,7 +90,8 @@ impl Chore {
 fn empty(folder: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(folder);
+            // Code can take our rights from folders of its own; the owner can give them back.
+            fs::set_permissions(folder, Permissions::from_mode(0o700))?;
             fs::read_dir(folder)?
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -79,34 +100,11 @@ fn empty(folder: &Path) -> io::Result<()> {
     let mut outcome = Ok(());
     for entry in entries {
         let entry = entry?;
-        let removed =
-            if entry.file_type()?.is_dir() { remove_tree(&entry.path()) } else { fs::remove_file(entry.path()) };
+        let is_folder = entry.file_type()?.is_dir();
+        let removed = if is_folder { remove_tree(&entry.path()) } else { fs::remove_file(entry.path()) };
         outcome = outcome.and(removed);
     }
     outcome
-}
-
-/// Removes a folder and everything in it; one that is not there is fine. Links are not followed. Blocks.
-pub fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            // Code can take our rights from folders of its own; the owner can give them back.
-            open_up(path);
-            fs::remove_dir_all(path)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        outcome => outcome,
-    }
-}
-
-fn open_up(folder: &Path) {
-    let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        // `file_type` does not follow links.
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path());
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
@@ -17,19 +18,22 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::process::{Child, Command};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::chores::{Answer, Chore, Report};
 use crate::confinement::Confinement;
+use crate::disk::DiskUsage;
 use crate::identity::{Identity, UserIds};
+use crate::living::{Living, LivingTree, Vitals};
 use crate::open_files;
 use crate::private_tmp::PrivateTmp;
 use crate::program::{Exit, Program};
 use crate::protocol::{EVENT_BYTES, Event, KILL, OWN_FDS_FROM, Order, Run};
 use crate::spawner::{self, Spawner};
+use crate::usage::Snapshot;
 
 /// How long a shim may take from its start to the word that the program runs.
 const START_BOUND: Duration = Duration::from_secs(10);
@@ -73,6 +77,8 @@ pub struct Launcher {
     identity: Option<Identity>,
     /// What every program may do; none: what the caller may.
     confinement: Option<Arc<Confinement>>,
+    /// What it and its clones have started and is not gone.
+    living: Living,
 }
 
 /// Who makes shims.
@@ -89,7 +95,7 @@ impl Launcher {
     /// [`SHIM_ARGUMENT`](crate::SHIM_ARGUMENT); `tracker` gets one task for every tree.
     pub fn new(shim: PathBuf, tracker: TaskTracker) -> Launcher {
         let starter = Starter::Own { shim: shim.into(), ids: None };
-        Launcher { starter, tracker, private_tmp: None, identity: None, confinement: None }
+        Launcher { starter, tracker, private_tmp: None, identity: None, confinement: None, living: Living::default() }
     }
 
     /// The same for a process that is root: it can give programs an identity.
@@ -162,6 +168,16 @@ impl Launcher {
         self.perform(Chore::Refill(folder, files)).await.map(drop)
     }
 
+    /// The memory of files in memory that `pids` hold open, mapped or not, as far as the launcher's identity may look.
+    pub async fn open_memory_files(&self, pids: Vec<i32>) -> io::Result<u64> {
+        Ok(self.perform(Chore::WeighFiles(pids)).await?.memory_bytes)
+    }
+
+    /// What `pids` take when everything that they share counts once, as far as the launcher's identity may look.
+    pub async fn shared_once(&self, pids: Vec<i32>) -> io::Result<u64> {
+        Ok(self.perform(Chore::WeighOnce(pids)).await?.memory_bytes)
+    }
+
     async fn perform(&self, chore: Chore) -> io::Result<Report> {
         if self.identity.is_none() || self.user_ids().is_none() {
             return spawn_blocking(move || chore.perform()).await.map_err(io::Error::other)?;
@@ -177,6 +193,24 @@ impl Launcher {
             Answer::decode(&answer)
         };
         timeout(CHORE_BOUND, doing).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    }
+
+    /// The trees that it and its clones have started, and that are not gone.
+    pub fn trees(&self) -> Vec<LivingTree> {
+        self.living.all()
+    }
+
+    /// What the files in `folders` take, deleted ones that the launcher's trees hold open included, up to a little more
+    /// than `most`, as the launcher's identity sees them. `snapshot` says which processes the trees are.
+    pub async fn measure(&self, folders: Vec<PathBuf>, most: DiskUsage, snapshot: Arc<Snapshot>) -> DiskUsage {
+        let pids = self.trees().iter().flat_map(|tree| tree.pids(&snapshot)).collect();
+        match self.perform(Chore::Measure { folders, pids, most }).await {
+            Ok(report) => report.usage,
+            Err(error) => {
+                tracing::warn!(%error, "the files of a session cannot be measured");
+                DiskUsage::default()
+            }
+        }
     }
 
     /// Starts `program` below a shim of its own, and returns when the program runs (its `exec` succeeded).
@@ -247,10 +281,11 @@ impl Launcher {
     fn own(&self, stream: UnixStream, child: Option<Child>, shim_pid: i32, program_pid: i32) -> Tree {
         let (events, control) = stream.into_split();
         let (state, watcher) = watch::channel(State::default());
-        let wanted = Arc::new(Notify::new());
-        let owner = Owner { events, control, child, shim_pid, state, kill_wanted: Arc::clone(&wanted) };
+        let vitals = Vitals::new(shim_pid, program_pid);
+        self.living.add(&vitals);
+        let owner = Owner { events, control, child, shim_pid, state, vitals: Arc::clone(&vitals) };
         self.tracker.spawn(owner.run());
-        Tree { shim_pid, program_pid, state: watcher, kill_wanted: wanted }
+        Tree { shim_pid, program_pid, state: watcher, vitals }
     }
 }
 
@@ -292,8 +327,8 @@ pub struct Tree {
     program_pid: i32,
     /// Written by the tree's [`Owner`].
     state: watch::Receiver<State>,
-    /// Heard by the tree's [`Owner`].
-    kill_wanted: Arc<Notify>,
+    /// Shared with the tree's [`Owner`].
+    vitals: Arc<Vitals>,
 }
 
 impl Tree {
@@ -315,7 +350,12 @@ impl Tree {
     /// Kills the whole tree with SIGKILL; stopped, daemonised and forking processes too. Returns at once and
     /// may be called again; [`gone`](Tree::gone) tells when nothing is left.
     pub fn kill(&self) {
-        self.kill_wanted.notify_one();
+        self.vitals.kill_wanted.notify_one();
+    }
+
+    /// Why all of it was killed, when somebody said so: [`LivingTree::kill_because`].
+    pub fn killed_because(&self) -> Option<&str> {
+        self.vitals.because.get().map(String::as_str)
     }
 
     /// Waits until the program itself has ended. What it started is then being killed. Cancel safe.
@@ -352,8 +392,8 @@ struct Owner {
     shim_pid: i32,
     /// Read by every waiter of the [`Tree`].
     state: watch::Sender<State>,
-    /// Rung by the [`Tree`].
-    kill_wanted: Arc<Notify>,
+    /// Shared with the [`Tree`].
+    vitals: Arc<Vitals>,
 }
 
 impl Owner {
@@ -369,13 +409,14 @@ impl Owner {
                     Ok(Event::Started(_) | Event::NotStarted(_)) => {}
                     Err(_) => break,
                 },
-                () = self.kill_wanted.notified() => {
+                () = self.vitals.kill_wanted.notified() => {
                     killing = true;
                     again.reset_immediately();
                 }
                 _ = again.tick(), if killing => self.ask_to_kill(),
             }
         }
+        self.vitals.gone.store(true, Ordering::Release);
         // The shim closes its socket only by exiting.
         if let Some(mut child) = self.child.take() {
             let exit = child.wait().await;

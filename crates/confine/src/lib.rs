@@ -9,33 +9,42 @@
 //! A tour: [`Program`] says what to start, [`Launcher::start`] starts it and gives back a [`Tree`], the owner
 //! of everything that came out of it. `protocol` is what server and shim say to each other over one socket,
 //! `shim` is the other side of it, `kill` ends a tree, `private_tmp` gives it a `/tmp` of its own, `open_files` keeps
-//! the server's limit and the programs' apart, `sys` is the one place with `unsafe` code.
+//! the server's limit and the programs' apart. `living` knows the trees that run, and `usage` what they take; `disk` measures their
+//! files and `remove` removes them, both by the steps of `folders`. `sys` is the one place with `unsafe` code.
 //!
 //! This crate must not know what it starts: no browser, no language, no HTTP. Linux only.
 
 mod chores;
 mod confinement;
+mod disk;
 mod door;
 mod files;
+mod folders;
 mod identity;
 mod kill;
 mod launcher;
+mod living;
 mod open_files;
 mod private_tmp;
 mod program;
 mod protocol;
+mod remove;
 mod shim;
 mod spawner;
 mod sys;
 mod syscalls;
+mod usage;
 
-pub use chores::remove_tree;
 pub use confinement::{Access, Confinement, Grant, Limits, Syscalls, UnixSockets};
+pub use disk::DiskUsage;
 pub use door::Door;
 pub use identity::{Identity, Member, UserIds};
 pub use launcher::{Launcher, StartError, Tree};
+pub use living::LivingTree;
 pub use open_files::raise_open_files;
 pub use private_tmp::PrivateTmp;
 pub use program::{Exit, Program};
+pub use remove::remove_tree;
 pub use shim::{SHIM_ARGUMENT, run_shim};
 pub use spawner::{Spawner, Split, split};
+pub use usage::{Pulse, Snapshot, Usage};

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::execute::Language;
 use crate::issue::Issue;
-use crate::session::DestroyedReason;
 
 /// The body of an answer that is no success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,9 +73,9 @@ impl ErrorBody {
         Self::new("Browser session has been destroyed.")
     }
 
-    /// Somebody opens the live view of a session that has ended. `at` is an ISO 8601 time.
-    pub fn ended(reason: DestroyedReason, at: &str) -> Self {
-        Self::new(format!("The session has ended ({at}). {}", reason.sentence()))
+    /// Somebody opens the live view of a session that has ended. `at` is an ISO 8601 time, `sentence` says why.
+    pub fn ended(sentence: &str, at: &str) -> Self {
+        Self::new(format!("The session has ended ({at}). {sentence}"))
     }
 
     /// A live view's socket is for the live view's own page: a browser says that another page opens it.
@@ -90,6 +89,14 @@ impl ErrorBody {
     /// As many sessions are active as the server allows.
     pub fn limit_reached() -> Self {
         Self::new("You have reached the maximum number of active browser sessions.")
+    }
+
+    /// Too little of the server's disk is free for another session.
+    pub fn disk_full(free_mb: u64, least_mb: u64) -> Self {
+        Self::new(format!(
+            "No session was created: the server's disk has {free_mb} MiB left, and {least_mb} MiB are kept free \
+             (HEARTH_MIN_FREE_DISK_MB). Delete sessions, or make room on the disk of the data folder."
+        ))
     }
 
     /// Another execution of the language ran for as long as this one was ready to wait; nothing was run.

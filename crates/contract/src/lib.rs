@@ -13,6 +13,7 @@ mod error_body;
 mod execute;
 mod field;
 mod issue;
+mod limit;
 mod list;
 mod response;
 mod session;
@@ -21,6 +22,7 @@ pub use create::{CreateRequest, Profile};
 pub use error_body::ErrorBody;
 pub use execute::{ExecuteRequest, Language};
 pub use issue::Issue;
+pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};
 pub use response::{
     CreateResponse, DeleteResponse, ExecuteResponse, HealthResponse, ListResponse, SessionListItem, StatusResponse,

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::frames::{FrameError, Reply, ReplyReader, Request};
 use crate::outcome::{Ended, Outcome, Run, RunError};
 use crate::output::Output;
-use crate::shell::{interrupted, settle};
+use crate::shell::{interrupted, judge_exit, settle};
 
 /// What of a kernel's stderr is kept outside of runs, for the message when it does not come up.
 const START_STDERR_BYTES: usize = 4096;
@@ -207,17 +207,17 @@ impl Owner {
                 return After::LivesOn;
             }
             Finish::CallerGone => return After::Ends,
-            Finish::Exited(_) if !self.ready => {
+            Finish::Exited(_) if !self.ready && self.tree.killed_because().is_none() => {
                 let (_, stderr, _) = self.output.finish();
                 let _ = job.reply.send(Err(RunError::KernelLost { language: self.language, stderr }));
                 return After::Ends;
             }
             Finish::Deadline { started } => (Ended::Deadline { started }, false),
             Finish::Interrupted(reason) => (Ended::Interrupted(reason), false),
-            Finish::Exited(exit) => (Ended::Exited(exit), false),
+            Finish::Exited(exit) => (judge_exit(&self.tree, exit), false),
             Finish::Broken(error) => {
                 tracing::warn!(language = self.language, %error, "a kernel is ended");
-                (Ended::Exited(Exit::Lost), false)
+                (judge_exit(&self.tree, Exit::Lost), false)
             }
         };
         let lives_on = matches!(ended, Ended::Cell { .. });

@@ -60,7 +60,7 @@ pub async fn run_shell(launcher: &Launcher, shell: ShellProgram, mut run: Run) -
 async fn watch(tree: &Tree, output: &mut Output, run: &mut Run) -> Ended {
     loop {
         tokio::select! {
-            exit = tree.exited() => return Ended::Exited(exit),
+            exit = tree.exited() => return judge_exit(tree, exit),
             () = output.read() => {}
             () = sleep_until(run.deadline) => {
                 tree.kill();
@@ -71,6 +71,17 @@ async fn watch(tree: &Tree, output: &mut Output, run: &mut Run) -> Ended {
                 return Ended::Interrupted(interruption);
             }
         }
+    }
+}
+
+/// How a run ended whose process has: by itself, or because its tree was killed for a reason.
+pub(crate) fn judge_exit(tree: &Tree, exit: Exit) -> Ended {
+    match (exit, tree.killed_because()) {
+        (Exit::Signal(_) | Exit::Lost, Some(reason)) => {
+            Ended::Interrupted(Interruption { reason: reason.to_owned(), exit_code: Exit::Lost.shell_code() })
+        }
+        // It was quicker.
+        (exit, _) => Ended::Exited(exit),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod egress;
 mod isolation;
+mod limits;
 mod origins;
 
 use std::collections::BTreeSet;
@@ -20,11 +21,13 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use self::egress::{parse_allow, parse_allow_metadata, parse_mode, parse_upstream};
-use self::isolation::{DEFAULT_UIDS, parse_level, parse_switch, parse_uids, refuse_unconfined};
-use self::origins::{parse_frame_ancestors, parse_listen, parse_public_url};
+use self::isolation::{IsolationSettings, judge_isolation, judge_uids};
+use self::limits::{LimitSettings, parse_limits};
+use self::origins::{parse_frame_ancestors, parse_listen, parse_public_url, refuse_keyless};
 use crate::auth::Keys;
-use crate::isolation::{DEFAULT_LIMITS, Level, Limits};
+use crate::isolation::Level;
 use crate::memory::{memory_bytes, plan_max_sessions};
+use crate::sessions::Limits;
 
 /// The longest data directory in bytes: a socket path has 108 (`unix(7)`), and Chromium wants 62 of them below it.
 const MAX_DATA_DIR_BYTES: usize = 45;
@@ -85,18 +88,9 @@ pub(crate) struct Settings {
     #[arg(long, env = "HEARTH_MAX_OUTPUT_BYTES", value_name = "BYTES", default_value = "10485760")]
     max_output_bytes: String,
 
-    /// How code is confined: `auto` (the best level that holds here; the server does not start without one), `default`
-    /// (user ids per session as root, Landlock, seccomp, limits), `none` (not at all: for code that you trust)
-    #[arg(long, env = "HEARTH_ISOLATION", value_name = "LEVEL", default_value = "auto")]
-    isolation: String,
+    #[command(flatten)]
+    isolation: IsolationSettings,
 
-    /// User ids for the server (the first) and its sessions (two each), when it is started as root
-    #[arg(long, env = "HEARTH_UIDS", value_name = "FIRST-LAST", default_value = DEFAULT_UIDS)]
-    uids: String,
-
-    /// With HEARTH_ISOLATION=none: whether to listen beyond loopback all the same, true or false
-    #[arg(long, env = "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE", value_name = "SWITCH", default_value = "false")]
-    let_other_machines_run_unconfined_code: String,
     /// What sessions reach: filtered (public addresses, and what HEARTH_EGRESS_ALLOW opens), off (nothing), or open
     /// (everything but metadata services and this server)
     #[arg(long, env = "HEARTH_EGRESS", value_name = "MODE", default_value = "filtered")]
@@ -115,6 +109,8 @@ pub(crate) struct Settings {
     /// http://user:password@proxy.example:3128; it finds the addresses of names then [default: none]
     #[arg(long, env = "HEARTH_EGRESS_PROXY", value_name = "URL", hide_env_values = true)]
     egress_proxy: Option<String>,
+    #[command(flatten)]
+    limits: LimitSettings,
 
     /// What is logged: error, warn, info, debug, trace, or a filter such as hearth_browser=debug
     #[arg(long, env = "HEARTH_LOG", value_name = "FILTER", default_value = "info")]
@@ -148,9 +144,8 @@ pub(crate) struct Config {
     pub max_output_bytes: usize,
     pub isolation: Level,
     pub uids: UserIds,
-    /// Of a session.
-    pub limits: Limits,
     pub egress: Policy,
+    pub limits: Limits,
     pub log: LogConfig,
     /// `HEARTH_*` variables that are no settings.
     pub unknown_variables: Vec<String>,
@@ -187,6 +182,8 @@ pub(crate) struct Judged {
     pub egress_allow: Result<AllowList, ConfigError>,
     pub egress_allow_metadata: Result<bool, ConfigError>,
     pub egress_proxy: Result<Option<Upstream>, ConfigError>,
+    /// All that are wrong.
+    pub limits: Result<Limits, Vec<ConfigError>>,
     pub log: Result<LogConfig, ConfigError>,
     pub unknown_variables: Vec<String>,
 }
@@ -200,8 +197,8 @@ impl Judged {
         let listen = parse_listen(or_default(&settings.listen, "127.0.0.1:3010"))
             .and_then(|listen| refuse_keyless(listen, &keys));
         Judged {
-            isolation: judge_isolation(settings, listen.as_ref().ok()),
-            uids: parse_uids(or_default(&settings.uids, DEFAULT_UIDS)),
+            isolation: judge_isolation(&settings.isolation, listen.as_ref().ok()),
+            uids: judge_uids(&settings.isolation),
             listen,
             keys,
             public_url: given(settings.public_url.as_ref()).map(parse_public_url).transpose(),
@@ -218,6 +215,7 @@ impl Judged {
             egress_allow: parse_allow(given(settings.egress_allow.as_ref()).unwrap_or_default()),
             egress_allow_metadata: parse_allow_metadata(or_default(&settings.egress_allow_metadata, "false")),
             egress_proxy: given(settings.egress_proxy.as_ref()).map(parse_upstream).transpose(),
+            limits: parse_limits(&settings.limits),
             log: parse_log(settings),
             unknown_variables: unknown_variables(),
         }
@@ -241,37 +239,17 @@ impl Config {
             max_output_bytes: judged.max_output_bytes?,
             isolation: judged.isolation?,
             uids: judged.uids?,
-            limits: DEFAULT_LIMITS,
             egress: Policy {
                 mode: judged.egress?,
                 allow: judged.egress_allow?,
                 allow_metadata: judged.egress_allow_metadata?,
                 upstream: judged.egress_proxy?,
             },
+            limits: judged.limits.map_err(|mut errors| errors.swap_remove(0))?,
             log: judged.log?,
             unknown_variables: judged.unknown_variables,
         })
     }
-}
-
-fn judge_isolation(settings: &Settings, listen: Option<&SocketAddr>) -> Result<Level, ConfigError> {
-    let level = parse_level(or_default(&settings.isolation, "auto"))?;
-    let is_accepted = parse_switch(
-        "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE",
-        or_default(&settings.let_other_machines_run_unconfined_code, "false"),
-    )?;
-    // An address that is wrong is told by itself.
-    listen.map_or(Ok(()), |&listen| refuse_unconfined(listen, level, is_accepted))?;
-    Ok(level)
-}
-
-fn refuse_keyless(listen: SocketAddr, keys: &Result<Keys, ConfigError>) -> Result<SocketAddr, ConfigError> {
-    if listen.ip().is_loopback() || !keys.as_ref().is_ok_and(Keys::is_empty) {
-        return Ok(listen);
-    }
-    Err(ConfigError(format!(
-        "HEARTH_LISTEN: {listen} can be reached from other machines, and there are no keys: set HEARTH_API_KEYS, or listen on 127.0.0.1"
-    )))
 }
 
 /// An empty variable counts as not set: compose files cannot leave one out.

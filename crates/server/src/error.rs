@@ -7,7 +7,7 @@ use axum::Json;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use hearth_contract::{DestroyedReason, ErrorBody, Issue, Language};
+use hearth_contract::{ErrorBody, Issue, Language};
 use jiff::Timestamp;
 
 use crate::clock;
@@ -42,12 +42,14 @@ pub(crate) enum ApiError {
     TargetNotFound(String),
     /// The session has ended.
     SessionDestroyed,
-    /// The session of a live view has ended, for that reason at that time.
-    SessionEnded(DestroyedReason, Timestamp),
+    /// The session of a live view has ended, for the reason that the sentence tells, at that time.
+    SessionEnded(String, Timestamp),
     /// A page of somebody else connects to a live view.
     ForeignOrigin,
     /// There are as many sessions as may be.
     LimitReached,
+    /// Too little is left of the disk for another session.
+    DiskFull { free_mb: u64, least_mb: u64 },
     /// Another execution of the language outlasted the timeout.
     SessionBusy(Language),
     /// The browser did not come up.
@@ -91,12 +93,14 @@ impl ApiError {
             ApiError::Forbidden => (StatusCode::FORBIDDEN, ErrorBody::forbidden(), None),
             ApiError::TargetNotFound(target) => (StatusCode::NOT_FOUND, ErrorBody::target_not_found(&target), None),
             ApiError::SessionDestroyed => (StatusCode::GONE, ErrorBody::destroyed(), None),
-            ApiError::SessionEnded(reason, at) => {
-                (StatusCode::GONE, ErrorBody::ended(reason, &clock::format(at)), None)
-            }
+            ApiError::SessionEnded(why, at) => (StatusCode::GONE, ErrorBody::ended(&why, &clock::format(at)), None),
             ApiError::ForeignOrigin => (StatusCode::FORBIDDEN, ErrorBody::foreign_origin(), None),
             ApiError::LimitReached => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorBody::limit_reached(), Some(FULL_RETRY_SECONDS))
+            }
+            ApiError::DiskFull { free_mb, least_mb } => {
+                tracing::warn!(free_mb, least_mb, "no session is created: the disk is full");
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::disk_full(free_mb, least_mb), Some(FULL_RETRY_SECONDS))
             }
             ApiError::SessionBusy(language) => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorBody::session_busy(language), Some(BUSY_RETRY_SECONDS))

@@ -27,7 +27,7 @@ use crate::config::{Config, ConfigError};
 use crate::isolation::{self, Isolation, Level, Ports, Slots, check_reach, prepare_folders};
 use crate::router;
 use crate::runtime::Runtime;
-use crate::sessions::{Enclosure, Registry, RegistrySpec, Site, sessions_folder, sweep};
+use crate::sessions::{Enclosure, Registry, RegistrySpec, Site, sessions_folder, sweep, watch, watch_disk};
 use crate::state::AppState;
 
 /// How long open requests may take to be answered after the sessions have ended.
@@ -136,6 +136,7 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
         egress,
         max_sessions: config.max_sessions,
         max_output_bytes: config.max_output_bytes,
+        limits: config.limits,
     };
     let max_sessions = config.max_sessions;
     let registry = Arc::new(Registry::new(spec, slots, tracker.clone()));
@@ -145,6 +146,8 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
     let state =
         AppState::new(config.keys, config.public_url, address.to_string(), page_policy, level, Arc::clone(&registry));
     let stop = CancellationToken::new();
+    tracker.spawn(watch(Arc::clone(&registry), stop.clone()));
+    tracker.spawn(watch_disk(Arc::clone(&registry), stop.clone()));
     let servers = TaskTracker::new();
     servers.spawn(listen(listener, router::public(state.clone()), stop.clone()));
     servers.spawn(listen(internal, router::internal(state), stop.clone()));

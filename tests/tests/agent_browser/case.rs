@@ -1,5 +1,9 @@
 //! What a command of agent-browser is tried with, and what must come of it.
 
+/// Why there is no second daemon at the isolation level `default`.
+pub const ONE_DAEMON: &str = "a session has one daemon, which the server starts and the next execute has again; with \
+    `HEARTH_ISOLATION=none` it works";
+
 /// Commands of one heading of `agent-browser --help`.
 #[derive(Debug)]
 pub struct Group {
@@ -23,7 +27,7 @@ pub enum Trial {
     /// The same on a page that was given the permissions which a headless browser denies, as a bare agent-browser
     /// finds it too.
     WorksWhenPermitted { script: &'static str, last_line: &'static str },
-    /// It runs and fails, for a reason that is not ours; the last line says what is seen.
+    /// It runs and fails, for the reason given; the last line says what is seen.
     Fails { script: &'static str, last_line: &'static str, reason: &'static str },
     /// It is for a browser, a service or a machine that is not this session's. Not run.
     Elsewhere { reason: &'static str },

@@ -1,6 +1,6 @@
 //! Commands for what is on a page: navigating, touching, reading, finding.
 
-use crate::case::{Group, fails, works};
+use crate::case::{Group, ONE_DAEMON, fails, works};
 
 pub const GROUPS: &[Group] = &[
     Group {
@@ -105,8 +105,19 @@ pub const GROUPS: &[Group] = &[
             works("eval --stdin", "echo '6 * 7' | ab eval --stdin", "42"),
             works("eval -b", "ab eval -b NiAqIDc=", "42"),
             works("connect <url>", "ab connect \"$CDP_URL\"; ab get title", "Workshop"),
-            works("close, then any command", "ab close; ab get title", "Workshop"),
-            works("close --all", "ab close --all; ab get title", "Workshop"),
+            works("close", "ab close", "✓ Browser closed"),
+            fails(
+                "close, then any command",
+                "ab close; ab get title 2>&1 | grep -o 'Daemon process exited' | head -1",
+                "Daemon process exited",
+                ONE_DAEMON,
+            ),
+            fails(
+                "close --all, then any command",
+                "ab close --all; ab get title 2>&1 | grep -o 'Daemon process exited' | head -1",
+                "Daemon process exited",
+                ONE_DAEMON,
+            ),
         ],
     },
     Group {

@@ -1,6 +1,6 @@
 //! Commands for looking into a page's workings, and those of the tool itself.
 
-use crate::case::{Group, elsewhere, fails, works, works_when_permitted};
+use crate::case::{Group, ONE_DAEMON, elsewhere, fails, works, works_when_permitted};
 
 pub const GROUPS: &[Group] = &[
     Group {
@@ -149,7 +149,12 @@ pub const GROUPS: &[Group] = &[
             works("session list", "ab session list | grep -c '→ s'", "1"),
             works("session info", "ab session info | grep -o 'Daemon: running'", "Daemon: running"),
             works("session id", "ab session id | grep -cE '^[0-9a-f]+$'", "1"),
-            works("--session <name>", "ab --session two tab new $S/title/two; ab --session two get title", "two"),
+            fails(
+                "--session <name>",
+                "ab --session two get title 2>&1 | grep -o 'Daemon process exited' | head -1",
+                "Daemon process exited",
+                ONE_DAEMON,
+            ),
             works("--json", "ab --json get title | grep -o '\"title\":\"Workshop\"'", "\"title\":\"Workshop\""),
             works("--max-output <chars>", "ab --max-output 4 get text h1 | head -1", "Work"),
             works(
@@ -204,10 +209,11 @@ pub const GROUPS: &[Group] = &[
         cases: &[
             works("scrape", "ab scrape | head -1", "# Workshop"),
             works("scrape --json", "ab scrape --json | grep -o '\"title\":\"Workshop\"'", "\"title\":\"Workshop\""),
-            works(
+            fails(
                 "--session <name> scrape",
-                "ab --session two tab new $S/title/two; ab --session two scrape | head -1",
-                "# two",
+                "ab --session two scrape 2>&1 | grep -o 'Daemon process exited' | head -1",
+                "Daemon process exited",
+                ONE_DAEMON,
             ),
         ],
     },

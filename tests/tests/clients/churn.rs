@@ -73,15 +73,15 @@ async fn a_thousand_clients_that_come_and_go_leave_nothing() {
     let browser = server.processes().into_iter().find(Process::is_browser).unwrap();
     come_and_go(&session, WARM_UP).await;
     let targets = inventory(&session).await;
-    let before = [Holding::of(server.pid()), Holding::of(browser.pid)];
+    let before = [Holding::of(server.serving_pid()), Holding::of(browser.pid)];
     come_and_go(&session, CLIENTS).await;
     eventually(Duration::from_secs(5), "targets, contexts and descriptors are where they were", || async {
-        let now = (inventory(&session).await, [Holding::of(server.pid()), Holding::of(browser.pid)]);
+        let now = (inventory(&session).await, [Holding::of(server.serving_pid()), Holding::of(browser.pid)]);
         let is_back = now.0 == targets && (0..2).all(|index| now.1[index].descriptors <= before[index].descriptors);
         if is_back { Ok(()) } else { Err(format!("before {targets} {before:?}\nnow {now:?}")) }
     })
     .await;
-    let after = [Holding::of(server.pid()), Holding::of(browser.pid)];
+    let after = [Holding::of(server.serving_pid()), Holding::of(browser.pid)];
     for (index, margin) in [SERVER_MARGIN_KIB, BROWSER_MARGIN_KIB].into_iter().enumerate() {
         let grown = after[index].memory_kib.saturating_sub(before[index].memory_kib);
         assert!(grown <= margin, "before {before:?}\nafter {after:?}");

@@ -30,6 +30,7 @@ enum NotAdmitted {
     NoSession,
     Crashed,
     TooMany,
+    TooManyTabs,
     NotYours,
 }
 
@@ -83,6 +84,7 @@ impl Broker {
             Err(NotAdmitted::NoSession) => return refuse(NO_SESSION, NO_SESSION_MESSAGE, None),
             Err(NotAdmitted::Crashed) => return refuse(NO_SESSION, "Target crashed", session),
             Err(NotAdmitted::TooMany) => return refuse(REFUSED, "too many calls wait for their replies", session),
+            Err(NotAdmitted::TooManyTabs) => return refuse(REFUSED, &self.too_many_tabs(), session),
             Err(NotAdmitted::NotYours) => {
                 return refuse(REFUSED, "another client's connection is not a target", session);
             }
@@ -141,6 +143,9 @@ impl Broker {
             (Watch::Attach, Some(browser)) if state.routes.is_others_browser(client, browser) => {
                 return Err(NotAdmitted::NotYours);
             }
+            (Watch::CreateTarget, _) if state.open_and_coming_tabs() >= self.bounds.max_tabs => {
+                return Err(NotAdmitted::TooManyTabs);
+            }
             (Watch::ActivateTarget, Some(tab)) => self.touch_tab(&mut state, tab),
             (Watch::BringToFront, _) => self.touch_tab(&mut state, route.page.as_ref().unwrap_or(&route.target)),
             (Watch::Navigate, _) => {
@@ -175,7 +180,18 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// Why no tab is opened.
+    pub(crate) fn too_many_tabs(&self) -> String {
+        format!("a session may have {} tabs (HEARTH_MAX_TABS): close some", self.bounds.max_tabs)
+    }
+}
+
 impl State {
+    fn open_and_coming_tabs(&self) -> usize {
+        self.tabs.all().count() + self.routes.awaited(Watch::CreateTarget)
+    }
+
     /// A client says where downloads go: in the context that it names, or in that of the page it says it to.
     fn note_wish(&mut self, named: Option<&str>, route: &CallRoute, wish: Wish) {
         let of_page = || route.page.as_ref().and_then(|page| self.tabs.context_of(page));

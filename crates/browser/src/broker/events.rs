@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use super::bounds::Progress;
 use super::dialogs::{Consequences, PutOff};
 use super::envelope::{self, BrowserMessage};
 use super::routes::{EventRoute, Opened};
@@ -128,6 +129,10 @@ impl Broker {
                     && target.kind == "page"
                     && target.subtype.is_none()
                 {
+                    if self.is_tab_too_many(&state, target.context.as_deref()) {
+                        state.excess.insert(target.id.clone().into_owned());
+                        return self.close_excess(&mut state, Some((&target.id, &target.url)));
+                    }
                     state.tabs.opened(&target.id, target.context.as_deref());
                     state.tabs.shows(&target.id, &target.url);
                     self.publish_tab(&state);
@@ -139,11 +144,13 @@ impl Broker {
                 if let Some(AboutTarget { target }) = read(message) {
                     state.tabs.shows(&target.id, &target.url);
                     self.tab_shows.send_replace(());
+                    self.close_excess(&mut state, Some((&target.id, &target.url)));
                 }
             }
             "Target.targetDestroyed" => {
                 if let Some(NamesTarget { target }) = read(message) {
                     state.tabs.closed(&target);
+                    state.excess.remove(&*target);
                     state.routes.unmark_crashed(&target);
                     state.routes.forget_target(&target);
                     self.tab_shows.send_replace(());
@@ -156,6 +163,19 @@ impl Broker {
                     self.publish_tab(&state);
                     drop(state);
                     self.fail(unanswered, "Target crashed");
+                }
+            }
+            "Browser.downloadProgress" => {
+                if let Some(progress) = read::<Progress>(message)
+                    && state.oversized.judge(&progress, &self.bounds)
+                {
+                    let contexts = state.tabs.contexts();
+                    drop(state);
+                    tracing::warn!(
+                        max_bytes = self.bounds.max_download_bytes,
+                        "a download is too large and is cancelled"
+                    );
+                    self.cancel_download(&progress.guid, &contexts);
                 }
             }
             "Target.attachedToTarget" => {
@@ -176,6 +196,15 @@ impl Broker {
             }
             _ => {}
         }
+    }
+}
+
+impl Broker {
+    /// Whether a tab that has just been opened, by a page for instance, is to be closed again. The default context keeps
+    /// one that clients find when they come.
+    fn is_tab_too_many(&self, state: &State, context: Option<&str>) -> bool {
+        let is_needed = context.is_none_or(|context| state.tabs.is_default(context)) && !state.has_default_tab();
+        state.tabs.all().count() >= self.bounds.max_tabs && !is_needed
     }
 }
 

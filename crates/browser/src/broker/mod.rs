@@ -12,6 +12,7 @@
 //!
 //! It must not know: how a browser is started or ended, and what carries a client's messages.
 
+pub(crate) mod bounds;
 mod calls;
 pub(crate) mod client;
 mod dialogs;
@@ -26,6 +27,7 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,6 +35,7 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use tokio::sync::{oneshot, watch};
 
+use self::bounds::{Bounds, Oversized};
 use self::client::{Client, ClientId, Outbox, TooSlow};
 use self::dialogs::{Consequences, Departure, Dialogs, PutOff};
 use self::downloads::{Downloads, Restored};
@@ -61,6 +64,7 @@ pub(crate) struct Broker {
     grounds: Grounds,
     /// What knows why a page did not load.
     explain: Option<Explain>,
+    bounds: Bounds,
     state: Mutex<State>,
     /// The current tab, for those who wait for a change of it. Written under `state`'s lock.
     current_tab: watch::Sender<Option<String>>,
@@ -82,11 +86,19 @@ struct State {
     tabs: Tabs,
     dialogs: Dialogs,
     downloads: Downloads,
+    oversized: Oversized,
+    /// Tabs that are too many and are about to be closed. They count for nothing else.
+    excess: HashSet<String>,
     /// The browser is gone: nothing is sent any more.
     ended: bool,
 }
 
 impl State {
+    /// Whether a tab that works is left in the context that every client finds.
+    fn has_default_tab(&self) -> bool {
+        self.tabs.default_context_has_one(|target| self.routes.has_crashed(target))
+    }
+
     /// A client has left, or some of its sessions have.
     fn judge_dialogs_left_by(&mut self, client: ClientId) -> Consequences {
         let State { routes, dialogs, .. } = self;
@@ -95,10 +107,11 @@ impl State {
 }
 
 impl Broker {
-    pub(crate) fn new(writer: PipeWriter, grounds: Grounds, explain: Option<Explain>) -> Broker {
+    pub(crate) fn new(writer: PipeWriter, grounds: Grounds, bounds: Bounds, explain: Option<Explain>) -> Broker {
         Broker {
             writer,
             grounds,
+            bounds,
             explain,
             state: Mutex::default(),
             current_tab: watch::Sender::default(),
@@ -185,8 +198,12 @@ impl Broker {
     }
 
     pub(crate) fn default_context_has_a_tab(&self) -> bool {
-        let state = self.lock();
-        state.tabs.default_context_has_one(|target| state.routes.has_crashed(target))
+        self.lock().has_default_tab()
+    }
+
+    /// Whether no other tab may be opened.
+    pub(crate) fn has_all_tabs(&self) -> bool {
+        self.lock().tabs.all().count() >= self.bounds.max_tabs
     }
 
     /// Somebody uses the browser.
@@ -304,10 +321,42 @@ impl Broker {
         let _ = self.send_own(method, params, session, Pending::Nobody);
     }
 
-    /// Has the default context's downloads saved into the session's folder, under their own names.
+    /// Has the default context's downloads saved into the session's folder, under their own names, and all contexts'
+    /// reported.
     pub(crate) fn save_downloads(&self) {
-        let params = serde_json::json!({ "behavior": "allow", "downloadPath": &self.grounds.downloads });
+        let params =
+            serde_json::json!({ "behavior": "allow", "downloadPath": &self.grounds.downloads, "eventsEnabled": true });
         self.tell_browser("Browser.setDownloadBehavior", &params.to_string(), None);
+    }
+
+    /// Closes tabs that are too many: the one that shows something now, or all. One that shows nothing yet may be paused by
+    /// a client, and Chromium 156 never lets its opener go on when it is closed then.
+    fn close_excess(&self, state: &mut State, shown: Option<(&str, &str)>) {
+        let due: Vec<String> = match shown {
+            Some((_, "")) => return,
+            Some((target, _)) => state.excess.take(target).into_iter().collect(),
+            None => state.excess.drain().collect(),
+        };
+        for target in due {
+            tracing::debug!("a tab beyond the limit is closed");
+            let id = state.routes.add_pending(Pending::Nobody);
+            let params = serde_json::json!({ "targetId": target }).to_string();
+            // A browser that takes nothing more is about to end.
+            let _ = self.writer.push(envelope::frame(id, "Target.closeTarget", Some(&params), None));
+        }
+    }
+
+    /// Closes tabs that are too many and have shown nothing for so long as nobody asked.
+    pub(crate) fn close_silent_excess(&self) {
+        self.close_excess(&mut self.lock(), None);
+    }
+
+    /// Cancels a download. Chromium wants to know its context, and tells only its frame.
+    fn cancel_download(&self, guid: &str, contexts: &[String]) {
+        let named = contexts.iter().map(|context| serde_json::json!({ "guid": guid, "browserContextId": context }));
+        for params in named.chain([serde_json::json!({ "guid": guid })]) {
+            self.tell_browser("Browser.cancelDownload", &params.to_string(), None);
+        }
     }
 
     /// Dismisses the dialog of a page, if one is open.

@@ -213,6 +213,12 @@ impl Routes {
         self.sessions.insert(session.into(), opened);
     }
 
+    /// How many calls of a kind wait for their replies.
+    pub(crate) fn awaited(&self, watch: Watch) -> usize {
+        let is_it = |pending: &&Pending| matches!(pending, Pending::Client(call) if call.watch == watch);
+        self.pendings.values().filter(is_it).count()
+    }
+
     /// What a client's paths mean.
     pub(crate) fn side_of(&self, client: ClientId) -> Side {
         self.clients.get(&client).map_or(Side::Outside, |client| client.side)

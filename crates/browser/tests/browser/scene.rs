@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hearth_browser::{
-    Browser, Client, ClientReceiver, ClientSender, LaunchError, LaunchSpec, Outgoing, Side, Viewport,
+    Bounds, Browser, Client, ClientReceiver, ClientSender, LaunchError, LaunchSpec, Outgoing, Side, Viewport,
 };
 use hearth_confine::Launcher;
 use serde_json::{Value, json};
@@ -43,6 +43,7 @@ impl Ground {
             user_agent: USER_AGENT.to_owned(),
             proxy_port: None,
             explain: None,
+            bounds: Bounds { max_tabs: 100, max_download_bytes: 1 << 30 },
         };
         Browser::launch(&self.launcher, &self.tracker, spec).await
     }

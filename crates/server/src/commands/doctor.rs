@@ -164,6 +164,10 @@ async fn check_isolation(judged: &Judged, trial: &Trial, is_root: bool, report: 
         return None;
     }
     let runtime = Runtime::at(judged.runtime_dir.as_deref().ok()?);
+    if !runtime.missing().is_empty() {
+        // It is tried out with the runtime's python; what is missing has a finding of its own.
+        return None;
+    }
     match isolation::probe(&trial.isolation, &runtime, &trial.enclosure).await {
         Ok(findings) => {
             findings.rows.iter().map(Finding::of_layer).for_each(|finding| report.add(finding));
@@ -189,9 +193,10 @@ async fn check_data_folder(judged: &Arc<Judged>, trial: &Trial, report: &mut Rep
         }
     };
     let refused = trial.refused.as_ref().map(|error| (error.kind(), error.to_string()));
+    let kept_free_mb = judged.limits.as_ref().map_or(0, |limits| limits.min_free_disk_mb);
     let looking = look(move || {
         let refused = refused.map(|(kind, text)| std::io::Error::new(kind, text));
-        (folders::data_folder(&data_dir, refused.as_ref()), folders::is_served(&data_dir))
+        (folders::data_folder(&data_dir, refused.as_ref(), kept_free_mb), folders::is_served(&data_dir))
     });
     let (finding, is_served) = looking.await.unwrap_or_else(|error| {
         (Finding::failure("data folder", format!("{error:#}")).mended_by("run: df   (and see which disk hangs)"), false)

@@ -2,17 +2,50 @@
 
 use std::net::SocketAddr;
 
+use clap::Args;
 use hearth_confine::UserIds;
 
-use super::ConfigError;
+use super::{ConfigError, or_default};
 use crate::isolation::Level;
 
 /// Ids that no system gives out by itself: systemd's tables leave 60706 to 61183 free (`UIDS-GIDS.md` of systemd), below its
 /// own for services.
-pub(super) const DEFAULT_UIDS: &str = "60706-61183";
+const DEFAULT_UIDS: &str = "60706-61183";
+
+/// The settings as they come from the command line and the environment.
+#[derive(Clone, Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the comments are the text of --help, which shows no markup")]
+pub(super) struct IsolationSettings {
+    /// How code is confined: `auto` (the best level that holds here; the server does not start without one), `default`
+    /// (user ids per session as root, Landlock, seccomp, limits), `none` (not at all: for code that you trust)
+    #[arg(long, env = "HEARTH_ISOLATION", value_name = "LEVEL", default_value = "auto")]
+    isolation: String,
+
+    /// User ids for the server (the first) and its sessions (two each), when it is started as root
+    #[arg(long, env = "HEARTH_UIDS", value_name = "FIRST-LAST", default_value = DEFAULT_UIDS)]
+    uids: String,
+
+    /// With HEARTH_ISOLATION=none: whether to listen beyond loopback all the same, true or false
+    #[arg(long, env = "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE", value_name = "SWITCH", default_value = "false")]
+    let_other_machines_run_unconfined_code: String,
+}
+
+/// The level, if it may be had where the server listens.
+pub(super) fn judge_isolation(settings: &IsolationSettings, listen: Option<&SocketAddr>) -> Result<Level, ConfigError> {
+    let level = parse_level(or_default(&settings.isolation, "auto"))?;
+    let switch = or_default(&settings.let_other_machines_run_unconfined_code, "false");
+    let is_accepted = parse_switch("HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE", switch)?;
+    // An address that is wrong is told by itself.
+    listen.map_or(Ok(()), |&listen| refuse_unconfined(listen, level, is_accepted))?;
+    Ok(level)
+}
+
+pub(super) fn judge_uids(settings: &IsolationSettings) -> Result<UserIds, ConfigError> {
+    parse_uids(or_default(&settings.uids, DEFAULT_UIDS))
+}
 
 /// `auto` is the best level that is there, which is one: it never means none.
-pub(super) fn parse_level(text: &str) -> Result<Level, ConfigError> {
+fn parse_level(text: &str) -> Result<Level, ConfigError> {
     match text {
         "auto" | "default" => Ok(Level::Default),
         "none" => Ok(Level::None),
@@ -20,7 +53,7 @@ pub(super) fn parse_level(text: &str) -> Result<Level, ConfigError> {
     }
 }
 
-pub(super) fn parse_uids(text: &str) -> Result<UserIds, ConfigError> {
+fn parse_uids(text: &str) -> Result<UserIds, ConfigError> {
     let ends = text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
     ends.and_then(|(first, last)| UserIds::new(first, last)).ok_or_else(|| {
         ConfigError(format!(
@@ -29,7 +62,7 @@ pub(super) fn parse_uids(text: &str) -> Result<UserIds, ConfigError> {
     })
 }
 
-pub(super) fn parse_switch(name: &str, text: &str) -> Result<bool, ConfigError> {
+fn parse_switch(name: &str, text: &str) -> Result<bool, ConfigError> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),
@@ -38,7 +71,7 @@ pub(super) fn parse_switch(name: &str, text: &str) -> Result<bool, ConfigError> 
 }
 
 /// Without layers whoever reaches the server may do what its user may; that is for this machine alone.
-pub(super) fn refuse_unconfined(listen: SocketAddr, level: Level, is_accepted: bool) -> Result<(), ConfigError> {
+fn refuse_unconfined(listen: SocketAddr, level: Level, is_accepted: bool) -> Result<(), ConfigError> {
     if level == Level::Default || listen.ip().is_loopback() || is_accepted {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use super::ConfigError;
+use crate::auth::Keys;
 
 pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
     let error = || ConfigError(format!("HEARTH_LISTEN: {text:?} is no address with a port, such as 127.0.0.1:3010"));
@@ -13,6 +14,16 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
     let name = text.rsplit_once(':').map(|(name, _)| name).filter(|name| *name == "localhost").ok_or_else(error)?;
     let mut addresses = text.to_socket_addrs().map_err(|_| error())?;
     addresses.find(|address| address.is_ipv4() || name != "localhost").ok_or_else(error)
+}
+
+/// Without keys whoever reaches the server is let in; that is for this machine alone.
+pub(super) fn refuse_keyless(listen: SocketAddr, keys: &Result<Keys, ConfigError>) -> Result<SocketAddr, ConfigError> {
+    if listen.ip().is_loopback() || !keys.as_ref().is_ok_and(Keys::is_empty) {
+        return Ok(listen);
+    }
+    Err(ConfigError(format!(
+        "HEARTH_LISTEN: {listen} can be reached from other machines, and there are no keys: set HEARTH_API_KEYS, or listen on 127.0.0.1"
+    )))
 }
 
 pub(super) fn parse_public_url(text: &str) -> Result<String, ConfigError> {

@@ -17,13 +17,14 @@ use std::sync::Arc;
 use hearth_confine::{Confinement, Launcher, Spawner, UserIds};
 use tokio_util::task::TaskTracker;
 
-pub(crate) use plan::{DEFAULT_LIMITS, Limits, Places, Ports, plan_agent, plan_browser, plan_code, plan_shell};
+pub(crate) use plan::{Places, Ports, plan_agent, plan_browser, plan_code, plan_shell};
 pub(crate) use privilege::{check_reach, prepare_folders};
 pub(crate) use probes::probe;
 pub(crate) use report::{Row, State, headline, render};
 pub(crate) use slots::{Slot, Slots};
 
 use crate::lifecycle::SHIM;
+use crate::sessions::Limits;
 
 /// Which layers there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

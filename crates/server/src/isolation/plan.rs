@@ -4,15 +4,19 @@ use std::path::{Path, PathBuf};
 
 use hearth_confine::{Access, Confinement, Door, Grant, Syscalls, UnixSockets};
 
+use crate::sessions::Limits;
+
 /// The system's programs and libraries.
 const SYSTEM: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 
 /// Of the system's settings, those that programs look up and that say nothing about anybody.
-const SETTINGS: [&str; 24] = [
+const SETTINGS: [&str; 33] = [
     "/etc/alternatives",
+    "/etc/bash.bashrc",
     "/etc/ca-certificates",
     "/etc/ca-certificates.conf",
     "/etc/chromium",
+    "/etc/debian_version",
     "/etc/fonts",
     "/etc/gai.conf",
     "/etc/gitconfig",
@@ -24,14 +28,21 @@ const SETTINGS: [&str; 24] = [
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",
     "/etc/localtime",
+    "/etc/lsb-release",
     "/etc/mime.types",
     "/etc/nsswitch.conf",
     "/etc/os-release",
     "/etc/passwd",
+    "/etc/profile",
     "/etc/protocols",
+    "/etc/python3",
+    "/etc/python3.11",
+    "/etc/python3.12",
+    "/etc/python3.13",
     "/etc/resolv.conf",
     "/etc/services",
     "/etc/ssl",
+    "/etc/terminfo",
     "/etc/timezone",
 ];
 
@@ -42,19 +53,6 @@ const BROWSER_PROCESSES: u64 = 4096;
 
 /// Code steps back for browsers and the server when the processor is busy.
 const CODE_NICENESS: i32 = 5;
-
-/// What a session's programs may use up, each by itself; see the settings of the same names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
-    pub memory_bytes: u64,
-    pub processes: u64,
-    pub open_files: u64,
-    pub disk_bytes: u64,
-}
-
-/// What a session may use up when nothing else is said.
-pub(crate) const DEFAULT_LIMITS: Limits =
-    Limits { memory_bytes: 2 << 30, processes: 512, open_files: 4096, disk_bytes: 2 << 30 };
 
 /// Where a session's programs live. All of it exists.
 #[derive(Clone, Debug)]
@@ -102,8 +100,8 @@ pub(crate) fn plan_code(places: &Places, ports: &Ports, limits: Limits, has_own_
         unix_sockets: UnixSockets::Refused,
         limits: hearth_confine::Limits {
             open_files: Some(limits.open_files),
-            file_bytes: Some(limits.disk_bytes),
-            data_bytes: Some(limits.memory_bytes),
+            file_bytes: Some(limits.disk_mb << 20),
+            data_bytes: Some(limits.memory_mb << 20),
             // Counted over everything of a user id, so only where the session has one of its own.
             processes: has_own_uid.then_some(limits.processes),
             niceness: CODE_NICENESS,
@@ -169,7 +167,7 @@ fn grant(path: impl AsRef<Path>, access: Access) -> Grant {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { memory_bytes: 1 << 30, processes: 100, open_files: 1000, disk_bytes: 1 << 30 };
+    const LIMITS: Limits = Limits { processes: 100, ..crate::sessions::NO_LIMITS };
 
     fn places() -> Places {
         let path = |text: &str| PathBuf::from(text);

@@ -16,6 +16,9 @@ use super::Right;
 /// How long the others wait for a viewer's drawing: four pictures in a second are the least that it can slow them to.
 pub(super) const PATIENCE: Duration = Duration::from_millis(250);
 
+/// How many may look on at once: each of them takes pictures, a few hundred kilobytes a second.
+pub(super) const MAX_VIEWERS: usize = 32;
+
 /// How many pictures may be on their way to a viewer: one that it draws, and one that travels meanwhile.
 const MAX_UNDRAWN: usize = 2;
 
@@ -46,14 +49,17 @@ pub(super) struct Audience {
 }
 
 impl Audience {
-    /// Tells the viewer's id, and whether the cast has to be started for it.
-    pub(super) fn enter(&mut self, right: Right) -> (ViewerId, bool) {
+    /// Tells the viewer's id, and whether the cast has to be started for it. None: there are as many as may be.
+    pub(super) fn enter(&mut self, right: Right) -> Option<(ViewerId, bool)> {
+        if self.viewers.len() >= MAX_VIEWERS {
+            return None;
+        }
         self.last_id += 1;
         let id = ViewerId(self.last_id);
         let viewer =
             Viewer { right, undrawn: VecDeque::new(), drawn: 0, is_slow: false, ready: Arc::new(Notify::new()) };
         self.viewers.insert(id, viewer);
-        (id, !std::mem::replace(&mut self.is_cast_for, true))
+        Some((id, !std::mem::replace(&mut self.is_cast_for, true)))
     }
 
     pub(super) fn leave(&mut self, id: ViewerId) {
@@ -137,7 +143,7 @@ mod tests {
         }
 
         fn enter(&mut self) -> ViewerId {
-            self.audience.enter(Right::Watch).0
+            self.audience.enter(Right::Watch).expect("there is room").0
         }
 
         fn at(&self, ms: u64) -> Instant {
@@ -226,14 +232,14 @@ mod tests {
     #[test]
     fn the_cast_is_started_by_the_first_and_ends_with_the_last() {
         let mut audience = Audience::default();
-        let (one, first) = audience.enter(Right::Watch);
-        let (two, second) = audience.enter(Right::Steer);
+        let (one, first) = audience.enter(Right::Watch).expect("there is room");
+        let (two, second) = audience.enter(Right::Steer).expect("there is room");
         assert!(first && !second);
         assert!(audience.can_steer());
         audience.leave(two);
         assert!(!audience.can_steer() && !audience.has_gone());
         audience.leave(one);
         assert!(audience.has_gone());
-        assert!(audience.enter(Right::Watch).1, "and is started again");
+        assert!(audience.enter(Right::Watch).expect("there is room").1, "and is started again");
     }
 }

@@ -4,11 +4,10 @@
 use axum::extract::ws::Utf8Bytes;
 use bytes::{BufMut, Bytes, BytesMut};
 use hearth_browser::{Dialog, Frame, Input, Key, Mouse, Tab, Touch, Wheel};
-use hearth_contract::DestroyedReason;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Right;
+use super::{Farewell, Right};
 
 /// The first message: what the link allows.
 pub(super) fn hello(right: Right) -> Utf8Bytes {
@@ -35,8 +34,8 @@ pub(super) fn notice(sentence: &str) -> Utf8Bytes {
 }
 
 /// The last message.
-pub(super) fn ended(reason: DestroyedReason, at: &str) -> Utf8Bytes {
-    text(&json!({ "type": "ended", "reason": reason, "at": at, "text": reason.sentence() }))
+pub(super) fn ended(how: &Farewell) -> Utf8Bytes {
+    text(&json!({ "type": "ended", "reason": how.reason, "at": how.at, "text": how.sentence }))
 }
 
 /// A frame: number, width and height, then the JPEG.

@@ -88,15 +88,15 @@ impl LiveView {
         }
     }
 
-    /// Lets a viewer in. The first one starts the cast, as a task of `tracker`.
-    fn enter(self: &Arc<Self>, right: Right, tracker: &TaskTracker) -> Seat {
-        let (id, is_first) = self.audience().enter(right);
+    /// Lets a viewer in, if there is room. The first one starts the cast, as a task of `tracker`.
+    fn enter(self: &Arc<Self>, right: Right, tracker: &TaskTracker) -> Option<Seat> {
+        let (id, is_first) = self.audience().enter(right)?;
         if is_first {
             tracker.spawn(cast::run(Arc::clone(self)));
         }
         // A dialog is answered by somebody, or by nobody.
         self.stirred.notify_one();
-        Seat { live_view: Arc::clone(self), id }
+        Some(Seat { live_view: Arc::clone(self), id })
     }
 
     /// Nothing of what was seen is true for whoever comes next.

@@ -30,9 +30,14 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Policy violation, in RFC 6455: what the viewer said is not for it to say.
 const NOT_ALLOWED: u16 = 1008;
 
+/// What one viewer too many is told.
+const FULL_HOUSE: &str = "32 people look at this session already; try again when one has left";
+
 /// How and when a session ended, as viewers are told.
 pub(crate) struct Farewell {
     pub reason: DestroyedReason,
+    /// The same, for people.
+    pub sentence: String,
     /// ISO 8601.
     pub at: String,
 }
@@ -47,9 +52,9 @@ pub(crate) fn accept(
     tracker: TaskTracker,
 ) -> Response {
     let upgrade = upgrade.max_message_size(MAX_MESSAGE_BYTES).max_frame_size(MAX_MESSAGE_BYTES);
-    upgrade.on_upgrade(async move |socket| {
-        let seat = live_view.enter(right, &tracker);
-        tracker.track_future(show(socket, seat, right, ended)).await;
+    upgrade.on_upgrade(async move |mut socket| match live_view.enter(right, &tracker) {
+        Some(seat) => tracker.track_future(show(socket, seat, right, ended)).await,
+        None => close(&mut socket, NOT_ALLOWED, FULL_HOUSE).await,
     })
 }
 
@@ -154,7 +159,7 @@ async fn speak(
         let message = tokio::select! {
             biased;
             farewell = &mut ended => {
-                let last = message::ended(farewell.reason, &farewell.at);
+                let last = message::ended(&farewell);
                 if sink.send(Message::Text(last)).await.is_ok() {
                     close(&mut sink, 1000, "the session has ended").await;
                 }

@@ -36,6 +36,11 @@ impl Activity {
         self.0.borrow().last_activity
     }
 
+    /// Whether code runs, or waits to.
+    pub fn is_busy(&self) -> bool {
+        self.0.borrow().executions > 0
+    }
+
     /// To be told of changes.
     pub fn watch(&self) -> watch::Receiver<Use> {
         self.0.subscribe()

@@ -4,8 +4,9 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use hearth_confine::{Identity, Launcher, Member, PrivateTmp};
+use hearth_confine::{DiskUsage, Identity, Launcher, Member, PrivateTmp, Snapshot};
 use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 
@@ -87,6 +88,21 @@ impl Enclosure {
             folder,
             _slot: slot,
         })
+    }
+
+    /// What the session's files take, up to a little more than `most`. `snapshot` says which processes hold some open.
+    pub async fn measure(&self, most: DiskUsage, snapshot: &Arc<Snapshot>) -> DiskUsage {
+        let folder = &self.folder;
+        if self.code.user_ids().is_none() {
+            return self.code.measure(vec![folder.root().to_owned()], most, Arc::clone(snapshot)).await;
+        }
+        // Each of the two sees what is its own.
+        let codes = vec![folder.work(), folder.agent(), folder.tmp()];
+        let (codes, browsers) = tokio::join!(
+            self.code.measure(codes, most, Arc::clone(snapshot)),
+            self.browser.measure(vec![folder.browser()], most, Arc::clone(snapshot)),
+        );
+        DiskUsage { bytes: codes.bytes + browsers.bytes, files: codes.files + browsers.files }
     }
 
     /// Removes everything. To be called when nothing of the session runs any more.

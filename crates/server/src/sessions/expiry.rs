@@ -29,7 +29,7 @@ pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
         },
     };
     session.live.lock().unwrap_or_else(PoisonError::into_inner).take();
-    live.end(session.id(), ending.reason).await;
+    live.end(session.id(), ending).await;
     session.progress.send_modify(|progress| progress.cleaned = true);
 }
 

@@ -17,6 +17,7 @@ use super::agent::Agent;
 use super::enclosure::Enclosure;
 use super::kernels::Places;
 use super::programs::Programs;
+use super::session::Ending;
 use crate::live_view::LiveView;
 
 /// How long running executions may take to notice that the session has ended; killing them takes milliseconds.
@@ -75,8 +76,8 @@ impl Live {
 
     /// Ends everything: executions first, since each of them is owed an answer, then the processes, then the
     /// files.
-    pub async fn end(&self, id: Uuid, reason: DestroyedReason) {
-        self.interruption.send_replace(Some(plan_interruption(reason)));
+    pub async fn end(&self, id: Uuid, ending: Ending) {
+        self.interruption.send_replace(Some(plan_interruption(ending)));
         if timeout(EXECUTIONS_BOUND, self.places.close()).await.is_err() {
             tracing::warn!(session = %id, "an execution outlasts its session");
         }
@@ -97,7 +98,7 @@ impl Live {
 
 /// What an execution that is cut off by its session's end tells its caller. A dead browser is the code's
 /// failure, as if it had noticed by itself; everything else is a kill.
-fn plan_interruption(reason: DestroyedReason) -> Interruption {
-    let exit_code = if reason == DestroyedReason::BrowserCrashed { 1 } else { 137 };
-    Interruption { reason: reason.execution_error().to_owned(), exit_code }
+fn plan_interruption(ending: Ending) -> Interruption {
+    let exit_code = if ending.reason == DestroyedReason::BrowserCrashed { 1 } else { 137 };
+    Interruption { reason: ending.execution_error(), exit_code }
 }

@@ -4,21 +4,30 @@
 //! end. `live` is what it owns while it lives (browser, kernels, daemon, folder) and gives back at the end.
 //! `expiry` decides when it ends by itself. `execution` walks one execute request through it. `programs` plans
 //! what is started with which environment, `agent` keeps the agent-browser daemon, `folder` the files, `enclosure`
-//! what is around them.
+//! what is around them. `limits` says how
+//! much a session may take; `watch` ends what takes more memory or processes, `disk_watch` what takes more of the disk.
 
 mod activity;
 mod agent;
+mod disk_watch;
 mod enclosure;
 mod execution;
 mod expiry;
 mod folder;
 mod kernels;
+mod limits;
 mod live;
 mod programs;
 mod registry;
 mod session;
+mod watch;
 
+pub(crate) use disk_watch::watch_disk;
 pub(crate) use enclosure::{Enclosure, Site};
 pub(crate) use folder::{Folder, sessions_folder, sweep};
+#[cfg(test)]
+pub(crate) use limits::tests::LIMITS as NO_LIMITS;
+pub(crate) use limits::{DEFAULT_LIMITS, Limits};
 pub(crate) use registry::{Registry, RegistrySpec, folder_name};
 pub(crate) use session::Session;
+pub(crate) use watch::watch;

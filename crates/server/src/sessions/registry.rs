@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -15,8 +15,10 @@ use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::disk_watch::Disk;
 use super::enclosure::{Enclosure, Site};
 use super::expiry;
+use super::limits::Limits;
 use super::live::Live;
 use super::programs::{Programs, WayOut};
 use super::session::{Session, Tokens};
@@ -50,6 +52,7 @@ pub(crate) struct RegistrySpec {
     pub egress: Egress,
     pub max_sessions: usize,
     pub max_output_bytes: usize,
+    pub limits: Limits,
 }
 
 /// All sessions of this server.
@@ -84,6 +87,21 @@ impl Registry {
         &self.tracker
     }
 
+    pub(super) fn limits(&self) -> &Limits {
+        &self.spec.limits
+    }
+
+    /// The folder of all sessions.
+    pub(super) fn folder(&self) -> &Path {
+        &self.spec.sessions_folder
+    }
+
+    /// The sessions that live, with what they own.
+    pub(super) fn living(&self) -> Vec<(Arc<Session>, Arc<Live>)> {
+        let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
+        sessions.values().filter_map(|session| Some((Arc::clone(session), session.live().ok()?))).collect()
+    }
+
     /// The session of that id, active or ended.
     pub fn find(&self, id: Uuid) -> Option<Arc<Session>> {
         self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
@@ -99,6 +117,9 @@ impl Registry {
     pub async fn create(self: &Arc<Self>, team: Team, request: CreateRequest) -> Result<Arc<Session>, ApiError> {
         if self.stopping.load(Ordering::SeqCst) {
             return Err(ApiError::Stopping);
+        }
+        if let Some(disk) = Disk::of(self.folder()).filter(|disk| disk.is_full(self.limits())) {
+            return Err(ApiError::DiskFull { free_mb: disk.free_mb(), least_mb: self.limits().min_free_disk_mb });
         }
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ApiError::LimitReached)?;
         let (answer, answered) = oneshot::channel();
@@ -149,6 +170,7 @@ impl Registry {
             sandbox: self.spec.sandbox,
             proxy_port: Some(proxy.port()),
             explain: Some(Explain::with(move |url| explainer.explain(url))),
+            bounds: self.spec.limits.of_browser(),
         };
         let browser = match Browser::launch(&enclosure.browser, &tasks, launch).await {
             Ok(browser) => browser,

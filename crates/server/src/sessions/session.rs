@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hearth_browser::{Browser, BrowserError, Client, Identity, Side, Target};
-use hearth_contract::{CreateRequest, DestroyedReason, SessionStatus};
+use hearth_contract::{CreateRequest, DestroyedReason, Limit, SessionStatus};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, timeout};
@@ -24,8 +24,22 @@ const END_BOUND: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ending {
     pub reason: DestroyedReason,
+    /// The limit that it went past, when that is the reason.
+    pub limit: Option<Limit>,
     pub at: Timestamp,
     pub duration_ms: u64,
+}
+
+impl Ending {
+    /// Why it ended, for people.
+    pub fn sentence(self) -> String {
+        self.limit.map_or_else(|| self.reason.sentence().to_owned(), Limit::sentence)
+    }
+
+    /// Why code that was running did not finish.
+    pub(super) fn execution_error(self) -> String {
+        self.limit.map_or_else(|| self.reason.execution_error().to_owned(), Limit::session_error)
+    }
 }
 
 /// How far the end has come.
@@ -245,8 +259,17 @@ impl Session {
 
     /// From here on the session counts as ended, and its place is free. The first reason stands.
     pub(super) fn begin_end(&self, reason: DestroyedReason) -> Ending {
+        self.begin_end_for(reason, None)
+    }
+
+    /// The same, because the session went past a limit.
+    pub(super) fn begin_end_at(&self, limit: Limit) -> Ending {
+        self.begin_end_for(DestroyedReason::Limit, Some(limit))
+    }
+
+    fn begin_end_for(&self, reason: DestroyedReason, limit: Option<Limit>) -> Ending {
         let duration_ms = u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut ending = Ending { reason, at: clock::now(), duration_ms };
+        let mut ending = Ending { reason, limit, at: clock::now(), duration_ms };
         let first = self.progress.send_if_modified(|progress| {
             if let Some(earlier) = progress.ending {
                 ending = earlier;
@@ -256,7 +279,7 @@ impl Session {
             true
         });
         if first {
-            tracing::info!(session = %self.id, reason = ?ending.reason, duration_ms, "a session ends");
+            tracing::info!(session = %self.id, reason = ending.reason.as_str(), limit = ending.limit.map(tracing::field::display), duration_ms, "a session ends");
             self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
         ending

@@ -1,5 +1,7 @@
 //! Memory of the server and of what it starts, as the kernel counts it.
 
+use std::collections::BTreeSet;
+
 use hearth_tests::Session;
 use hearth_tests::process::{self, Process};
 
@@ -45,7 +47,9 @@ async fn empty(sessions: Vec<Session>) {
 }
 
 fn server_mib(stage: &Stage<'_>) -> f64 {
-    proportional_mib(&Process::find(stage.server.pid()).expect("the server runs"))
+    // Both halves of it, where there are two.
+    let halves = BTreeSet::from([stage.server.pid(), stage.server.serving_pid()]);
+    halves.into_iter().map(|pid| proportional_mib(&Process::find(pid).expect("the server runs"))).sum()
 }
 
 /// Adds a sample for each shim, each browser and each kernel; the latter with all the processes below their shim.

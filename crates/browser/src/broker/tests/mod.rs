@@ -18,6 +18,8 @@ use crate::broker::grounds::Side;
 
 const DOWNLOADS: &str = "/s/1/b/downloads";
 
+const BOUNDS: Bounds = Bounds { max_tabs: 5, max_download_bytes: 1000 };
+
 fn grounds() -> Grounds {
     Grounds { session: "/s/1".into(), downloads: DOWNLOADS.into() }
 }
@@ -42,7 +44,7 @@ impl Scene {
         let (browser, ours) = std::io::pipe().expect("a pipe");
         let sender = Sender::from_owned_fd(OwnedFd::from(ours)).expect("a writing end");
         sender.writable().await.expect("the pipe is open");
-        Scene { broker: Arc::new(Broker::new(PipeWriter::new(sender), grounds(), None)), browser }
+        Scene { broker: Arc::new(Broker::new(PipeWriter::new(sender), grounds(), BOUNDS, None)), browser }
     }
 
     /// The next command that the browser gets.

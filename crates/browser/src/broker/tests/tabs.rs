@@ -70,3 +70,82 @@ async fn the_tab_that_is_typed_and_clicked_in_is_the_current_one() {
     scene.pass(&one, "F2", "Input.insertText", &json!({}));
     assert_eq!(scene.current_tab().as_deref(), Some("T2"));
 }
+
+/// Rule M16.
+#[tokio::test]
+async fn a_tab_beyond_the_limit_is_refused_those_that_are_coming_counted() {
+    let mut scene = Scene::new().await;
+    let mut one = scene.client("R1").await;
+    for target in ["T1", "T2", "T3", "T4"] {
+        scene.tab_opens(target, "default");
+    }
+    let open = |id: u32| json!({"id": id, "method": "Target.createTarget", "params": {"url": "about:blank"}});
+    one.send(&open(1));
+    one.send(&open(2));
+    let error = one.message().await;
+    assert_eq!(error["id"], 2);
+    let said = error["error"]["message"].as_str().unwrap_or_default();
+    assert!(said.contains("may have 5 tabs (HEARTH_MAX_TABS)"), "{error}");
+    // The other one is on its way.
+    assert_eq!(scene.command()["method"], "Target.createTarget");
+}
+
+/// Rule M16.
+#[tokio::test]
+async fn a_tab_that_a_page_opens_beyond_the_limit_is_closed_once_it_shows_something() {
+    let mut scene = Scene::new().await;
+    for target in ["T1", "T2", "T3", "T4", "T5"] {
+        scene.tab_opens(target, "default");
+    }
+    let about = |event: &str, target: &str, url: &str| {
+        json!({"method": format!("Target.{event}"), "params": {"targetInfo": {
+            "targetId": target, "type": "page", "browserContextId": "default", "url": url}}})
+    };
+    scene.browser_says(&about("targetCreated", "T6", ""));
+    scene.browser_says(&about("targetInfoChanged", "T6", ""));
+    scene.browser_says(&about("targetCreated", "T7", "http://x/"));
+    let close = scene.command();
+    assert_eq!((&close["method"], &close["params"]), (&json!("Target.closeTarget"), &json!({"targetId": "T7"})));
+    scene.browser_says(&about("targetInfoChanged", "T6", "about:blank"));
+    assert_eq!(scene.command()["params"], json!({"targetId": "T6"}));
+    assert_eq!(scene.current_tab().as_deref(), Some("T5"));
+    // One that never shows anything is closed at the next round.
+    scene.browser_says(&about("targetCreated", "T8", ""));
+    scene.broker.close_silent_excess();
+    assert_eq!(scene.command()["params"], json!({"targetId": "T8"}));
+}
+
+/// Rule M16.
+#[tokio::test]
+async fn the_default_context_can_always_have_a_tab() {
+    let mut scene = Scene::new().await;
+    scene.tab_opens("T1", "default");
+    for target in ["T2", "T3", "T4", "T5"] {
+        scene.tab_opens(target, "other");
+    }
+    scene.browser_says(&json!({"method": "Target.targetDestroyed", "params": {"targetId": "T1"}}));
+    scene.tab_opens("T6", "other");
+    scene.tab_opens("T7", "default");
+    assert_eq!(scene.current_tab().as_deref(), Some("T7"));
+}
+
+/// Rule M17.
+#[tokio::test]
+async fn a_download_beyond_the_limit_is_cancelled_in_whatever_context_it_is() {
+    let mut scene = Scene::new().await;
+    scene.tab_opens("T1", "default");
+    scene.tab_opens("T2", "other");
+    let progress = |received: u32| {
+        json!({"method": "Browser.downloadProgress", "params": {
+            "guid": "G", "totalBytes": 0, "receivedBytes": received, "state": "inProgress"}})
+    };
+    scene.browser_says(&progress(1000));
+    scene.browser_says(&progress(1001));
+    let mut contexts = Vec::new();
+    for _ in 0..3 {
+        let cancel = scene.command();
+        assert_eq!((&cancel["method"], &cancel["params"]["guid"]), (&json!("Browser.cancelDownload"), &json!("G")));
+        contexts.push(cancel["params"]["browserContextId"].clone());
+    }
+    assert_eq!(contexts, [json!("default"), json!("other"), json!(null)]);
+}

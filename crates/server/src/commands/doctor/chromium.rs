@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use hearth_browser::{Browser, LaunchSpec, Viewport, probe};
+use hearth_browser::{Bounds, Browser, LaunchSpec, Viewport, probe};
 use tokio::time::Instant;
 
 use super::finding::{Finding, Verdict};
@@ -35,6 +35,7 @@ pub(super) async fn browser(judged: &Judged, trial: &Trial, is_root: bool, sandb
         explain: None,
         user_agent: user_agent.unwrap_or_else(|| version.default_user_agent()),
         sandbox,
+        bounds: Bounds { max_tabs: 1, max_download_bytes: 0 },
     };
     let began = Instant::now();
     match Browser::launch(&trial.enclosure.browser, &trial.tasks, launch).await {

@@ -26,6 +26,8 @@ const TOO_LITTLE_BYTES: u64 = 64 << 20;
 #[derive(Clone, Copy, Debug)]
 struct Facts {
     free_bytes: u64,
+    /// With less than this a server creates no session.
+    kept_free_bytes: u64,
     /// Nothing in it can be executed.
     is_noexec: bool,
     /// A server holds its lock.
@@ -41,8 +43,8 @@ pub(super) fn is_served(data_dir: &Path) -> bool {
     matches!(lock, Ok(Err((_, Errno::EWOULDBLOCK))))
 }
 
-/// `refused` is why nothing could be made in it. Blocks.
-pub(super) fn data_folder(data_dir: &Path, refused: Option<&io::Error>) -> Finding {
+/// `refused` is why nothing could be made in it, `kept_free_mb` is `HEARTH_MIN_FREE_DISK_MB`. Blocks.
+pub(super) fn data_folder(data_dir: &Path, refused: Option<&io::Error>, kept_free_mb: u64) -> Finding {
     if let Some(error) = refused {
         return judge_refusal(data_dir, error);
     }
@@ -52,6 +54,7 @@ pub(super) fn data_folder(data_dir: &Path, refused: Option<&io::Error>) -> Findi
             data_dir,
             Facts {
                 free_bytes: disk.blocks_available().saturating_mul(disk.fragment_size()),
+                kept_free_bytes: kept_free_mb << 20,
                 is_noexec: disk.flags().contains(FsFlags::ST_NOEXEC),
                 is_served: is_served(data_dir),
                 is_foreign: !is_ours(&data_dir.join(LOCK)) || !is_ours(&sessions_folder(data_dir)),
@@ -91,6 +94,13 @@ fn judge_data_folder(data_dir: &Path, facts: Facts) -> Finding {
     if facts.free_bytes < TOO_LITTLE_BYTES {
         return Finding::failure(CHECK, format!("{path} has only {free} left")).mended_by(room);
     }
+    if facts.free_bytes < facts.kept_free_bytes {
+        let kept = gigabytes(facts.kept_free_bytes);
+        let about = format!("{path} has only {free} left, and {kept} are kept free: no session is created");
+        return Finding::failure(CHECK, about)
+            .mended_by(room)
+            .mended_by(format!("set: HEARTH_MIN_FREE_DISK_MB={}   (the other way)", facts.free_bytes >> 21));
+    }
     let server = if facts.is_served { "; a server runs here" } else { "" };
     if facts.is_noexec {
         let what = "programs in a session's folder and pip packages with native code will not run";
@@ -122,7 +132,13 @@ mod tests {
     use super::super::finding::Verdict;
     use super::*;
 
-    const FACTS: Facts = Facts { free_bytes: 10 << 30, is_noexec: false, is_served: false, is_foreign: false };
+    const FACTS: Facts = Facts {
+        free_bytes: 10 << 30,
+        kept_free_bytes: 512 << 20,
+        is_noexec: false,
+        is_served: false,
+        is_foreign: false,
+    };
 
     fn judge(facts: Facts) -> Finding {
         judge_data_folder(Path::new("/data"), facts)
@@ -142,7 +158,10 @@ mod tests {
 
     #[test]
     fn space_runs_out_in_two_steps() {
-        assert_eq!(judge(Facts { free_bytes: 500 << 20, ..FACTS }).verdict, Verdict::Note);
+        assert_eq!(judge(Facts { free_bytes: 600 << 20, ..FACTS }).verdict, Verdict::Note);
+        let kept = judge(Facts { free_bytes: 500 << 20, ..FACTS });
+        assert_eq!(kept.verdict, Verdict::Failure);
+        assert!(kept.text.contains("512 MiB are kept free") && kept.mends[1].contains("=250 "), "{kept:?}");
         assert_eq!(judge(Facts { free_bytes: 5 << 20, ..FACTS }).verdict, Verdict::Failure);
     }
 

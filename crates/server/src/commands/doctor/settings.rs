@@ -23,7 +23,8 @@ pub(super) fn settings(judged: &Judged) -> Vec<Finding> {
         judged.egress_proxy.as_ref().err(),
         judged.log.as_ref().err(),
     ];
-    let mut findings: Vec<Finding> = errors.into_iter().flatten().map(judge_bad).collect();
+    let limits = judged.limits.as_ref().err().into_iter().flatten();
+    let mut findings: Vec<Finding> = errors.into_iter().flatten().chain(limits).map(judge_bad).collect();
     if !judged.unknown_variables.is_empty() {
         let names = judged.unknown_variables.join(", ");
         findings.push(

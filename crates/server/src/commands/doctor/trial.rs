@@ -18,9 +18,9 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::config::Judged;
-use crate::isolation::{DEFAULT_LIMITS, Isolation, Level, Ports, Slots};
+use crate::isolation::{Isolation, Level, Ports, Slots};
 use crate::runtime::Runtime;
-use crate::sessions::{Enclosure, Folder, Site, folder_name};
+use crate::sessions::{DEFAULT_LIMITS, Enclosure, Folder, Site, folder_name};
 
 /// The folder of all trials below the data directory: a letter, as that of the sessions, so that what is below it has
 /// paths of the same length.
@@ -88,8 +88,9 @@ impl Trial {
 /// As the server would have it, but for the spawner: whoever asks for a diagnosis has what rights there are.
 fn plan_isolation(judged: &Judged) -> Isolation {
     let level = judged.isolation.as_ref().map_or(Level::None, |level| *level);
+    let limits = judged.limits.as_ref().map_or(DEFAULT_LIMITS, |limits| *limits);
     let interpreters = judged.runtime_dir.as_ref().map(|folder| Runtime::at(folder).interpreters());
-    let isolation = Isolation::new(level, DEFAULT_LIMITS, interpreters.unwrap_or_default());
+    let isolation = Isolation::new(level, limits, interpreters.unwrap_or_default());
     match &judged.uids {
         Ok(ids) if level == Level::Default && geteuid().is_root() => isolation.with_ids(*ids),
         _ => isolation,

@@ -24,7 +24,7 @@ fn admit(state: &AppState, id: &str, uri: &Uri) -> Result<(Arc<Session>, Right),
     let session = session.ok_or(ApiError::SessionNotFound)?;
     let right = session.right_of(presented).ok_or_else(|| ApiError::Unauthorized(ErrorBody::invalid_token()))?;
     match session.ending() {
-        Some(ending) => Err(ApiError::SessionEnded(ending.reason, ending.at)),
+        Some(ending) => Err(ApiError::SessionEnded(ending.sentence(), ending.at)),
         None => Ok((session, right)),
     }
 }

@@ -1,0 +1,264 @@
+//! How much a session's files take of a disk: those in its folders, and those that are deleted but still open.
+//!
+//! What lies there was made by code that may not want to be measured, and that goes on meanwhile. So no link is followed,
+//! every folder is opened from the one above it, and no more names are looked at than may be there.
+
+use std::collections::HashSet;
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{FileStat, SFlag, fstat, fstatat};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use serde::{Deserialize, Serialize};
+
+use crate::folders::{Identity, entries, identity, is_kind, open, open_above, open_below};
+
+/// How many open files of one tree are looked at; what hides behind more of them is found by its end.
+const MAX_OPEN_FILES: usize = 20_000;
+
+/// How often folders are walked anew when one changed its place while we were in it. Code can do that for ever.
+const ATTEMPTS: usize = 3;
+
+/// What files take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskUsage {
+    /// Blocks in use, so the holes of a sparse file take nothing. A file with several names counts once.
+    pub bytes: u64,
+    /// Names: of files, folders and everything else.
+    pub files: u64,
+}
+
+/// Measures everything below `folders`, and what `pids` hold open of their disks without a name. Stops when that is
+/// more than `most` in either way, so what it gives back is at the most one file more. Folders that their owner has
+/// closed to itself are opened, when that is us. Blocks: 3 µs a file.
+pub fn measure(folders: &[PathBuf], pids: &[i32], most: DiskUsage) -> DiskUsage {
+    let mut usage = DiskUsage::default();
+    let mut disks: HashSet<u64> = HashSet::new();
+    for _ in 0..ATTEMPTS {
+        let mut walk = Walk { usage: DiskUsage::default(), most, linked: HashSet::new() };
+        let walked = folders.iter().filter_map(|folder| walk.measure(folder).transpose());
+        let walked: Vec<io::Result<u64>> = walked.collect();
+        usage = DiskUsage { bytes: usage.bytes.max(walk.usage.bytes), files: usage.files.max(walk.usage.files) };
+        disks.extend(walked.iter().flatten());
+        if walked.iter().all(Result::is_ok) {
+            break;
+        }
+    }
+    for file in open_files(pids).iter().filter(|file| file.is_nameless && disks.contains(&file.disk)) {
+        usage.bytes += file.bytes;
+    }
+    usage
+}
+
+/// Memory of files in memory (memfd, `/dev/shm`) that `pids` hold open, mapped or not. Blocks.
+pub fn open_memory_files(pids: &[i32]) -> u64 {
+    open_files(pids).iter().filter(|file| file.is_memory).map(|file| file.bytes).sum()
+}
+
+/// A folder that is being walked, while we are further down.
+struct Above {
+    /// Disk and number, to know it again.
+    identity: Identity,
+    /// Names of folders in it that were not walked yet.
+    left: Vec<CString>,
+}
+
+struct Walk {
+    usage: DiskUsage,
+    most: DiskUsage,
+    /// Files with several names that were seen: disk and number.
+    linked: HashSet<Identity>,
+}
+
+impl Walk {
+    fn is_over(&self) -> bool {
+        self.usage.bytes > self.most.bytes || self.usage.files > self.most.files
+    }
+
+    /// Walks one folder, and tells which disk it is on; None when there is no such folder. An error means that it
+    /// changed its shape meanwhile. One descriptor at a time is open, however deep it goes.
+    fn measure(&mut self, folder: &Path) -> io::Result<Option<u64>> {
+        let Ok(mut here) = open(folder) else { return Ok(None) };
+        let disk = fstat(&here)?.st_dev;
+        let mut above: Vec<Above> = Vec::new();
+        let mut left = self.read(&here)?;
+        while !self.is_over() {
+            if let Some(name) = left.pop() {
+                let Ok(below) = open_below(&here, &name) else { continue };
+                above.push(Above { identity: identity(&fstat(&here)?), left });
+                here = below;
+                left = self.read(&here)?;
+            } else if let Some(parent) = above.pop() {
+                (here, left) = (open_above(&here, parent.identity)?, parent.left);
+            } else {
+                break;
+            }
+        }
+        Ok(Some(disk))
+    }
+
+    /// Counts what is in a folder, and gives back the names of the folders in it.
+    fn read(&mut self, folder: &OwnedFd) -> io::Result<Vec<CString>> {
+        let mut folders = Vec::new();
+        for name in entries(folder)? {
+            let name = name?;
+            // Gone meanwhile.
+            let Ok(stat) = fstatat(folder, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
+            self.usage.files += 1;
+            let is_folder = is_kind(&stat, SFlag::S_IFDIR);
+            if is_folder {
+                folders.push(name);
+            }
+            if is_folder || stat.st_nlink < 2 || self.linked.insert(identity(&stat)) {
+                self.usage.bytes += bytes(&stat);
+            }
+            if self.is_over() {
+                break;
+            }
+        }
+        Ok(folders)
+    }
+}
+
+fn bytes(stat: &FileStat) -> u64 {
+    // Blocks are of 512 bytes, whatever the disk's own are (`stat(3type)`).
+    u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512)
+}
+
+/// A plain file that somebody holds open.
+struct OpenFile {
+    disk: u64,
+    bytes: u64,
+    /// It is in no folder any more, or never was.
+    is_nameless: bool,
+    is_memory: bool,
+}
+
+/// What `pids` hold open, each file once, as far as we may look at them.
+fn open_files(pids: &[i32]) -> Vec<OpenFile> {
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    let descriptors = pids.iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")).ok()).flatten().flatten();
+    for descriptor in descriptors.take(MAX_OPEN_FILES) {
+        // Through the descriptor, wherever its name leads by now.
+        let path = descriptor.path();
+        let Ok(about) = fs::metadata(&path) else { continue };
+        if !about.is_file() || about.blocks() == 0 || !seen.insert((about.dev(), about.ino())) {
+            continue;
+        }
+        found.push(OpenFile {
+            disk: about.dev(),
+            bytes: about.blocks().saturating_mul(512),
+            is_nameless: about.nlink() == 0,
+            is_memory: statfs(&path).is_ok_and(|disk| disk.filesystem_type() == TMPFS_MAGIC),
+        });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::io::Write;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use nix::sys::stat::{Mode, mkdirat};
+
+    use super::*;
+
+    const ANY: DiskUsage = DiskUsage { bytes: u64::MAX, files: u64::MAX };
+
+    fn measure_one(folder: &Path, most: DiskUsage) -> DiskUsage {
+        measure(&[folder.to_owned()], &[], most)
+    }
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a folder")
+    }
+
+    fn write(path: &Path, bytes: usize) {
+        fs::write(path, vec![7; bytes]).expect("written");
+    }
+
+    #[test]
+    fn files_of_all_folders_are_counted_by_their_blocks() {
+        let folder = folder();
+        fs::create_dir_all(folder.path().join("a/b")).expect("made");
+        write(&folder.path().join("a/b/x"), 1 << 20);
+        write(&folder.path().join("y"), 1 << 20);
+        let usage = measure_one(folder.path(), ANY);
+        assert_eq!(usage.files, 4);
+        assert!((2 << 20..3 << 20).contains(&usage.bytes), "{usage:?}");
+    }
+
+    #[test]
+    fn holes_take_nothing_and_a_second_name_takes_no_space() {
+        let folder = folder();
+        fs::File::create(folder.path().join("sparse")).and_then(|file| file.set_len(1 << 40)).expect("made");
+        write(&folder.path().join("one"), 1 << 20);
+        fs::hard_link(folder.path().join("one"), folder.path().join("two")).expect("linked");
+        let usage = measure_one(folder.path(), ANY);
+        assert_eq!(usage.files, 3);
+        assert!(usage.bytes < 2 << 20, "{usage:?}");
+    }
+
+    #[test]
+    fn links_lead_nowhere() {
+        let (folder, other) = (folder(), folder());
+        write(&other.path().join("x"), 1 << 20);
+        symlink(other.path(), folder.path().join("out")).expect("linked");
+        symlink("loop", folder.path().join("loop")).expect("linked");
+        let usage = measure_one(folder.path(), ANY);
+        assert_eq!(usage.files, 2);
+        assert!(usage.bytes < 1 << 20, "{usage:?}");
+        assert_eq!(measure_one(&folder.path().join("out"), ANY), DiskUsage::default());
+    }
+
+    #[test]
+    fn it_stops_at_the_first_file_too_many() {
+        let folder = folder();
+        for number in 0..20 {
+            write(&folder.path().join(number.to_string()), 4096);
+        }
+        assert_eq!(measure_one(folder.path(), DiskUsage { files: 5, ..ANY }).files, 6);
+        assert!(measure_one(folder.path(), DiskUsage { bytes: 1, ..ANY }).files <= 2);
+    }
+
+    #[test]
+    fn folders_may_be_deeper_than_any_path_is_long() {
+        let folder = folder();
+        let mut here = open(folder.path()).expect("opened");
+        for _ in 0..3000 {
+            mkdirat(&here, "deep", Mode::S_IRWXU).expect("made");
+            here = open_below(&here, c"deep").expect("opened");
+        }
+        assert_eq!(measure_one(folder.path(), ANY).files, 3000);
+    }
+
+    #[test]
+    fn a_closed_folder_is_opened_and_a_missing_one_is_empty() {
+        let folder = folder();
+        fs::create_dir_all(folder.path().join("closed/below")).expect("made");
+        fs::set_permissions(folder.path().join("closed"), Permissions::from_mode(0o000)).expect("closed");
+        assert_eq!(measure_one(folder.path(), ANY).files, 2);
+        assert_eq!(measure_one(&folder.path().join("missing"), ANY), DiskUsage::default());
+    }
+
+    #[test]
+    fn a_deleted_file_counts_as_long_as_it_is_open() {
+        let folder = folder();
+        let me = [i32::try_from(std::process::id()).expect("a small number")];
+        let mut file = fs::File::create(folder.path().join("gone")).expect("made");
+        file.write_all(&vec![7; 1 << 20]).expect("written");
+        fs::remove_file(folder.path().join("gone")).expect("removed");
+        let folders = [folder.path().to_owned()];
+        assert!(measure(&folders, &me, ANY).bytes >= 1 << 20);
+        drop(file);
+        assert!(measure(&folders, &me, ANY).bytes < 1 << 20);
+    }
+}

@@ -1,0 +1,59 @@
+//! Going through folders that hostile code has made, one step at a time: no link is followed, no path is put together, and
+//! the way up is the way that was taken down.
+
+use std::ffi::{CStr, CString};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use nix::dir::{Dir, OwningIter};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::unistd::geteuid;
+
+/// Disk and number of a file.
+pub(crate) type Identity = (u64, u64);
+
+const FLAGS: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+
+pub(crate) fn open(folder: &Path) -> io::Result<OwnedFd> {
+    Ok(openat(AT_FDCWD, folder, FLAGS, Mode::empty())?)
+}
+
+/// A folder in a folder; one that its owner has closed to itself is opened, when that is us.
+pub(crate) fn open_below(folder: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
+    // Found first, so that nothing else can be meant by what follows.
+    let found = openat(folder, name, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
+    let stat = fstat(&found)?;
+    let is_closed = stat.st_mode & Mode::S_IRWXU.bits() != Mode::S_IRWXU.bits();
+    if is_closed && is_kind(&stat, SFlag::S_IFDIR) && stat.st_uid == geteuid().as_raw() {
+        let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+        // Whether it worked shows in the next step.
+        let _ = fs::set_permissions(path, Permissions::from_mode((stat.st_mode & 0o7777) | 0o700));
+    }
+    Ok(openat(&found, ".", FLAGS, Mode::empty())?)
+}
+
+/// The folder above a folder, if it is still the one that we came from.
+pub(crate) fn open_above(folder: &OwnedFd, from: Identity) -> io::Result<OwnedFd> {
+    let above = openat(folder, "..", FLAGS, Mode::empty())?;
+    if identity(&fstat(&above)?) == from { Ok(above) } else { Err(Errno::ESTALE.into()) }
+}
+
+/// The names in a folder.
+pub(crate) fn entries(folder: &OwnedFd) -> io::Result<impl Iterator<Item = io::Result<CString>>> {
+    let entries: OwningIter = Dir::openat(folder, ".", FLAGS, Mode::empty())?.into_iter();
+    let names = entries.map(|entry| Ok(entry?.file_name().to_owned()));
+    Ok(names.filter(|name| !name.as_ref().is_ok_and(|name| [c".", c".."].contains(&name.as_c_str()))))
+}
+
+pub(crate) fn identity(stat: &FileStat) -> Identity {
+    (stat.st_dev, stat.st_ino)
+}
+
+pub(crate) fn is_kind(stat: &FileStat, kind: SFlag) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == kind
+}
