@@ -15,6 +15,7 @@ use axum::serve::ListenerExt;
 use hearth_confine::{Split, UserIds, raise_open_files, split};
 use hearth_egress::Egress;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::prctl;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::geteuid;
 use tokio::net::TcpListener;
@@ -76,6 +77,10 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let runtime = Runtime::find(&config.runtime_dir)?;
+    if config.isolation == Level::Default {
+        // Nobody of the same user reads our memory, or hangs on to us with a debugger.
+        prctl::set_dumpable(false).context("the server's memory cannot be closed to others")?;
+    }
     let switches = config.isolation == Level::Default && geteuid().is_root();
     let lock = lock_data_dir(&config.data_dir)?;
     let sessions = sessions_folder(&config.data_dir);

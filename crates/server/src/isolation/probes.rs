@@ -138,6 +138,9 @@ pub(crate) async fn probe(isolation: &Isolation, runtime: &Runtime, enclosure: &
     let attempts = attempts?;
     let mut rows = vec![own_ids(isolation)];
     rows.extend(LAYERS.iter().map(|layer| judge(layer, &attempts)));
+    if isolation.user_ids().is_none() {
+        admit_metadata(&mut rows);
+    }
     rows.push(own_tmp(has_own_tmp));
     rows.push(own_sandbox(sandbox));
     Ok(Findings { rows, sandbox })
@@ -255,6 +258,18 @@ fn judge(layer: &Layer, attempts: &Attempts) -> Row {
         Some(what) => {
             let state = if layer.is_needed { State::Failed } else { State::Off };
             Row { state, name: layer.name, text: what, mend: Some(layer.mend) }
+        }
+    }
+}
+
+/// The bait may lie where code cannot find it; other files of the same user do not.
+fn admit_metadata(rows: &mut [Row]) {
+    let layers = LAYERS.iter().filter(|layer| layer.attempts.contains(&"metadata"));
+    for layer in layers {
+        for row in rows.iter_mut().filter(|row| row.name == layer.name) {
+            row.state = State::Off;
+            "modes and times of the user's files can be changed by whoever knows their names".clone_into(&mut row.text);
+            row.mend = Some(layer.mend);
         }
     }
 }
