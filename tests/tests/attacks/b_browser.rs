@@ -42,7 +42,7 @@ pub const ROWS: &[Row] = &[
     ),
     contained("B9", "is redirected to loopback by a site that it may open", &["page_is_redirected"]),
     contained("B10", "opens a private address and the metadata address in a tab", &["page_opens_private", "page_opens_metadata"]),
-    contained("B11", "has a page send datagrams by WebRTC", &["page_asks_stun"]),
+    never("B11", "has a page send datagrams by WebRTC", &["page_asks_stun"]),
     never(
         "B12",
         "makes a browser context that goes round the proxy, or has one of its own",

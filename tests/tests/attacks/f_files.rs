@@ -1,6 +1,6 @@
-//! S6 and S10: what code leaves behind, and files that are none of its own.
+//! S6, S10 and S11: what code leaves behind, files that are none of its own, and traps for the server.
 
-use crate::row::{Row, contained, needs_users};
+use crate::row::{Row, contained, needs_users, never};
 
 pub const SCRIPT: &str = include_str!("../../fixtures/attacks/files.py");
 pub const LEAVE: &str = include_str!("../../fixtures/attacks/leave.py");
@@ -31,5 +31,19 @@ pub const LEFT_ROWS: &[Row] = &[
         "finds what an earlier session has left in /var/tmp, /dev/shm, shared memory or a message queue",
         &["in_var_tmp", "in_dev_shm", "in_shared_memory", "?in_message_queue"],
     ),
-    crate::row::never("S6", "finds what an earlier session has left in /tmp, or a process of it", &["in_tmp", "in_a_process"]),
+    never("S6", "finds what an earlier session has left in /tmp, or a process of it", &["in_tmp", "in_a_process"]),
+];
+
+/// What the server does in a folder that is full of traps.
+pub const TRAP_ROWS: &[Row] = &[
+    contained(
+        "S11",
+        "makes links of the agent-browser daemon's files and folder, for the server to write through",
+        &["?daemons_file_is_a_link", "daemons_folder_is_a_link"],
+    ),
+    never(
+        "S11",
+        "makes its folder hard to remove: links to folders outside, pipes, closed folders, 3,000 folders deep",
+        &["removing_hangs", "removing_follows_links"],
+    ),
 ];

@@ -7,6 +7,7 @@ mod b_browser;
 mod f_files;
 mod level;
 mod n_network;
+mod play;
 mod r_resources;
 mod row;
 mod s_secrets;
@@ -17,30 +18,14 @@ use std::time::Duration;
 
 use hearth_tests::seclusion;
 use level::Level;
-use row::{Row, Verdicts, assert_as_expected};
+use play::Play;
+use row::{Row, assert_as_expected};
 use stage::Stage;
 
 const DEADLINE: Duration = Duration::from_secs(170);
 
-/// Runs a script in each of `languages`; an attack that works in one has worked.
-async fn try_all(stage: &Stage, script: &str, languages: &[&str]) -> Verdicts {
-    let parameters = stage.parameters();
-    let mut verdicts = Verdicts::new();
-    for language in languages {
-        let found = script::run(&stage.own, language, script, &parameters).await;
-        for (name, verdict) in found {
-            let known = verdicts.entry(name).or_insert_with(|| verdict.clone());
-            if known.starts_with("blocked") {
-                *known = if verdict.starts_with("reached") { format!("{verdict} (in {language})") } else { verdict };
-            }
-        }
-    }
-    stage.hear(&mut verdicts);
-    verdicts
-}
-
-/// Tries one script at one level and asserts what the rows say.
-async fn attack(test: &str, level: Level, script: &str, rows: &[Row]) {
+/// Tries the attacks of one group at one level, on a machine of the test's own, and asserts what the rows say.
+async fn attack(test: &str, level: Level, play: Play, rows: &[Row]) {
     if !seclusion::is_possible() {
         eprintln!("not tried: it takes root to make a machine of a test's own");
         return;
@@ -49,73 +34,65 @@ async fn attack(test: &str, level: Level, script: &str, rows: &[Row]) {
         return;
     }
     let stage = Stage::set(level).await;
-    // Without a level all languages are the same to the kernel.
-    let languages: &[&str] = if level == Level::None { &["bash"] } else { &["bash", "python", "node"] };
-    let verdicts = try_all(&stage, script, languages).await;
+    let mut verdicts = play::out(play, &stage).await;
+    stage.hear(&mut verdicts);
+    assert_eq!(stage.leaks(), Vec::<String>::new(), "the server has logged secrets");
     stage.strike().await;
     assert_as_expected(level, rows, &verdicts);
 }
 
-/// Tries what begins in the browser.
-async fn attack_by_pages(test: &str, level: Level) {
-    if !seclusion::is_possible() {
-        eprintln!("not tried: it takes root to make a machine of a test's own");
-        return;
-    }
-    if !seclusion::enter(test, DEADLINE).await {
-        return;
-    }
-    let stage = Stage::set(level).await;
-    let mut verdicts = script::run_pages(&stage.own, &stage.parameters()).await;
-    stage.hear(&mut verdicts);
-    stage.strike().await;
-    assert_as_expected(level, b_browser::ROWS, &verdicts);
-}
-
-#[tokio::test]
-async fn at_none_pages_reach_the_machine() {
-    attack_by_pages("at_none_pages_reach_the_machine", Level::None).await;
-}
-
-#[tokio::test]
-async fn at_default_as_root_pages_reach_nothing_of_the_machine() {
-    attack_by_pages("at_default_as_root_pages_reach_nothing_of_the_machine", Level::Root).await;
-}
-
-#[tokio::test]
-async fn at_default_as_a_plain_user_pages_reach_nothing_of_the_machine() {
-    attack_by_pages("at_default_as_a_plain_user_pages_reach_nothing_of_the_machine", Level::Plain).await;
-}
-
 macro_rules! attacks {
-    ($($test:ident: $level:expr, $script:expr, $rows:expr;)*) => {
+    ($($test:ident: $level:expr, $play:expr, $rows:expr;)*) => {
         $(
             #[tokio::test]
             async fn $test() {
-                attack(stringify!($test), $level, $script, $rows).await;
+                attack(stringify!($test), $level, $play, $rows).await;
             }
         )*
     };
 }
 
 attacks! {
-    at_none_secrets_are_reached: Level::None, s_secrets::SCRIPT, s_secrets::ROWS;
-    at_default_as_root_no_secret_is_reached: Level::Root, s_secrets::SCRIPT, s_secrets::ROWS;
-    at_default_as_a_plain_user_no_secret_is_reached: Level::Plain, s_secrets::SCRIPT, s_secrets::ROWS;
+    at_none_secrets_are_reached: Level::None, Play::Script(s_secrets::SCRIPT), s_secrets::ROWS;
+    at_default_as_root_no_secret_is_reached: Level::Root, Play::Script(s_secrets::SCRIPT), s_secrets::ROWS;
+    at_default_as_a_plain_user_no_secret_is_reached: Level::Plain, Play::Script(s_secrets::SCRIPT), s_secrets::ROWS;
 
-    at_none_other_processes_are_reached: Level::None, r_resources::PROCESSES, r_resources::PROCESS_ROWS;
-    at_default_as_root_no_other_process_is_reached: Level::Root, r_resources::PROCESSES, r_resources::PROCESS_ROWS;
-    at_default_as_a_plain_user_no_other_process_is_reached: Level::Plain, r_resources::PROCESSES, r_resources::PROCESS_ROWS;
+    at_none_other_processes_are_reached: Level::None, Play::Script(r_resources::PROCESSES), r_resources::PROCESS_ROWS;
+    at_default_as_root_no_other_process_is_reached:
+        Level::Root, Play::Script(r_resources::PROCESSES), r_resources::PROCESS_ROWS;
+    at_default_as_a_plain_user_no_other_process_is_reached:
+        Level::Plain, Play::Script(r_resources::PROCESSES), r_resources::PROCESS_ROWS;
 
-    at_none_the_kernel_answers_everything: Level::None, r_resources::SYSTEM_CALLS, r_resources::SYSTEM_CALL_ROWS;
-    at_default_as_root_the_kernel_answers_no_dangerous_call: Level::Root, r_resources::SYSTEM_CALLS, r_resources::SYSTEM_CALL_ROWS;
-    at_default_as_a_plain_user_the_kernel_answers_no_dangerous_call: Level::Plain, r_resources::SYSTEM_CALLS, r_resources::SYSTEM_CALL_ROWS;
+    at_default_as_root_killing_everybody_kills_nobody_else: Level::Root, Play::KillEverybody, r_resources::KILL_ROWS;
+    at_default_as_a_plain_user_killing_everybody_kills_nobody_else:
+        Level::Plain, Play::KillEverybody, r_resources::KILL_ROWS;
 
-    at_none_code_reaches_all_of_the_network: Level::None, n_network::SCRIPT, n_network::ROWS;
-    at_default_as_root_code_has_no_way_but_the_proxy: Level::Root, n_network::SCRIPT, n_network::ROWS;
-    at_default_as_a_plain_user_code_has_no_way_but_the_proxy: Level::Plain, n_network::SCRIPT, n_network::ROWS;
+    at_none_the_kernel_answers_everything:
+        Level::None, Play::Script(r_resources::SYSTEM_CALLS), r_resources::SYSTEM_CALL_ROWS;
+    at_default_as_root_the_kernel_answers_no_dangerous_call:
+        Level::Root, Play::Script(r_resources::SYSTEM_CALLS), r_resources::SYSTEM_CALL_ROWS;
+    at_default_as_a_plain_user_the_kernel_answers_no_dangerous_call:
+        Level::Plain, Play::Script(r_resources::SYSTEM_CALLS), r_resources::SYSTEM_CALL_ROWS;
 
-    at_none_files_of_others_can_be_changed: Level::None, f_files::SCRIPT, f_files::ROWS;
-    at_default_as_root_no_file_of_others_can_be_changed: Level::Root, f_files::SCRIPT, f_files::ROWS;
-    at_default_as_a_plain_user_only_what_is_said_of_files_can_be_changed: Level::Plain, f_files::SCRIPT, f_files::ROWS;
+    at_none_code_reaches_all_of_the_network: Level::None, Play::Script(n_network::SCRIPT), n_network::ROWS;
+    at_default_as_root_code_has_no_way_but_the_proxy: Level::Root, Play::Script(n_network::SCRIPT), n_network::ROWS;
+    at_default_as_a_plain_user_code_has_no_way_but_the_proxy:
+        Level::Plain, Play::Script(n_network::SCRIPT), n_network::ROWS;
+
+    at_none_files_of_others_can_be_changed: Level::None, Play::Script(f_files::SCRIPT), f_files::ROWS;
+    at_default_as_root_no_file_of_others_can_be_changed: Level::Root, Play::Script(f_files::SCRIPT), f_files::ROWS;
+    at_default_as_a_plain_user_only_what_is_said_of_files_can_be_changed:
+        Level::Plain, Play::Script(f_files::SCRIPT), f_files::ROWS;
+
+    at_none_a_session_finds_what_another_has_left: Level::None, Play::Leftovers, f_files::LEFT_ROWS;
+    at_default_as_root_a_session_finds_nothing_of_another: Level::Root, Play::Leftovers, f_files::LEFT_ROWS;
+    at_default_as_a_plain_user_a_session_finds_nothing_of_another: Level::Plain, Play::Leftovers, f_files::LEFT_ROWS;
+
+    at_none_the_server_steps_into_traps: Level::None, Play::Traps, f_files::TRAP_ROWS;
+    at_default_as_root_the_server_steps_into_no_trap: Level::Root, Play::Traps, f_files::TRAP_ROWS;
+    at_default_as_a_plain_user_the_server_steps_into_no_trap: Level::Plain, Play::Traps, f_files::TRAP_ROWS;
+
+    at_none_pages_reach_the_machine: Level::None, Play::Pages, b_browser::ROWS;
+    at_default_as_root_pages_reach_nothing_of_the_machine: Level::Root, Play::Pages, b_browser::ROWS;
+    at_default_as_a_plain_user_pages_reach_nothing_of_the_machine: Level::Plain, Play::Pages, b_browser::ROWS;
 }

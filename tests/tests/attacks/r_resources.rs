@@ -1,6 +1,6 @@
 //! R: processes, the machine's means, and the kernel itself.
 
-use crate::row::{Row, contained, never, open};
+use crate::row::{Expected, Row, contained, never, open};
 
 pub const PROCESSES: &str = include_str!("../../fixtures/attacks/processes.py");
 pub const SYSTEM_CALLS: &str = include_str!("../../fixtures/attacks/system_calls.py");
@@ -65,6 +65,13 @@ pub const PROCESS_ROWS: &[Row] = &[
         &["become_root", "become_neighbour", "gain_by_setuid_program", "capabilities"],
     ),
 ];
+
+pub const KILL_ROWS: &[Row] = &[Row {
+    id: "R1",
+    attack: "kills everything that it may, with `kill -9 -1`",
+    probes: &["kill_everybody"],
+    expected: [Expected::NotTried("it would be the end of the test"), Expected::Blocked, Expected::Blocked],
+}];
 
 pub const SYSTEM_CALL_ROWS: &[Row] = &[
     contained("R9", "pushes bytes into a terminal, or opens the machine's consoles", &["push_into_terminal", "?linux_console"]),

@@ -61,4 +61,5 @@ pub const ROWS: &[Row] = &[
         &["every_file", "every_folder"],
     ),
     contained("S8", "opens settings of the kernel and block devices", &["kernel_settings", "?block_devices"]),
+    never("S12", "finds keys, tokens, code or what it printed in the server's log, at debug", &["log"]),
 ];

@@ -1,6 +1,5 @@
 //! Where the attacks are tried: a server with secrets, two sessions, and a stranger on the machine.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -64,6 +63,7 @@ impl Stage {
         let permitted = stranger.on_tcp("127.0.0.1:0", Some(loopback)).await;
 
         let builder = level.server().setting("HEARTH_API_KEYS", KEY).setting("AWS_SECRET_ACCESS_KEY", FOREIGN_SECRET);
+        let builder = builder.setting("HEARTH_LOG", "debug");
         let builder = builder.setting("HEARTH_EGRESS_ALLOW", &permitted.to_string());
         let data_dir = new_folder("hd-");
         let server = builder.data_dir(data_dir.path()).start().await;
@@ -205,6 +205,21 @@ impl Stage {
         [format!("/{name} "), format!("{name}\r\n")].iter().any(|text| self.stranger.has_heard(text))
     }
 
+    /// The secrets that the server's log has in it, which is to have none. It logs as much as it can without being asked
+    /// to log what it carries.
+    pub fn leaks(&self) -> Vec<String> {
+        let tokens = [&self.own, &self.neighbour].map(|session| token_of(session.cdp_url()).to_owned());
+        let log = self.server.output();
+        let secrets = [KEY, FOREIGN_SECRET, NEIGHBOURS_SECRET, hearth_tests::ANSWER, "PARAMETERS", token_of(&self.cdp)];
+        let secrets = secrets.into_iter().map(str::to_owned).chain(tokens);
+        secrets.filter(|secret| log.contains(secret)).collect()
+    }
+
+    /// A key's client of the server.
+    pub fn client(&self) -> hearth_tests::Api {
+        self.server.with_key(KEY)
+    }
+
     pub async fn strike(self) {
         self.server.stop().await;
     }
@@ -213,6 +228,11 @@ impl Stage {
 fn port_of(address: &str) -> Option<u16> {
     let rest = address.split_once("://")?.1;
     rest.split('/').next()?.rsplit(':').next()?.parse().ok()
+}
+
+/// What makes an address a secret.
+fn token_of(address: &str) -> &str {
+    address.split_once("token=").map(|(_, token)| token).filter(|token| token.len() > 16).expect("it has a token")
 }
 
 /// Finds the folder of the session that was created last.
@@ -258,10 +278,4 @@ fn give_all(path: &Path) {
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         plain_user::give(&entry.path());
     }
-}
-
-/// The names of what is in a folder, with what is in each file.
-pub fn contents(folder: &Path) -> BTreeSet<(PathBuf, String)> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| (entry.path(), fs::read_to_string(entry.path()).unwrap_or_default())).collect()
 }
