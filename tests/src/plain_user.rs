@@ -22,7 +22,9 @@ impl PlainUser {
         let folder = crate::server::new_data_dir();
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
         copy(binary, &folder.path().join("hearth"));
-        copy(runtime, &folder.path().join("runtime"));
+        let copied = folder.path().join("runtime");
+        copy(runtime, &copied);
+        lead_to(&copied, runtime);
         Self { folder }
     }
 
@@ -45,6 +47,21 @@ impl PlainUser {
 /// Gives a file or folder to the user.
 pub fn give(path: &Path) {
     chown(path, Some(UID), Some(UID)).expect("only root gives things away, and runs these tests");
+}
+
+/// The scripts of a virtual environment begin with where it was made.
+fn lead_to(copied: &Path, runtime: &Path) {
+    let [old, new] = [runtime, copied].map(|path| path.display().to_string());
+    let entries = std::fs::read_dir(copied.join(".installed/venv/bin")).expect("`make setup` makes the runtime");
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| !path.is_symlink()) {
+        let text = std::fs::read_to_string(&path).expect("they are text");
+        if text.starts_with("#!") && text.contains(&old) {
+            // Written to, a link would change the original.
+            std::fs::remove_file(&path).expect("it is ours");
+            std::fs::write(&path, text.replace(&old, &new)).expect("it is ours");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+        }
+    }
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -5,8 +5,10 @@
 
 mod b_browser;
 mod f_files;
+mod h_http;
 mod level;
 mod n_network;
+mod o_output;
 mod play;
 mod r_resources;
 mod row;
@@ -24,13 +26,18 @@ use stage::Stage;
 
 const DEADLINE: Duration = Duration::from_secs(170);
 
-/// Tries the attacks of one group at one level, on a machine of the test's own, and asserts what the rows say.
-async fn attack(test: &str, level: Level, play: Play, rows: &[Row]) {
+/// Whether the test goes on: it does on a machine of its own, which only root may make.
+async fn is_alone(test: &str) -> bool {
     if !seclusion::is_possible() {
-        eprintln!("not tried: it takes root to make a machine of a test's own");
-        return;
+        eprintln!("{test} is not run: it takes root to make a machine of its own");
+        return false;
     }
-    if !seclusion::enter(test, DEADLINE).await {
+    seclusion::enter(test, DEADLINE).await
+}
+
+/// Tries the attacks of one group at one level and asserts what the rows say.
+async fn attack(test: &str, level: Level, play: Play, rows: &[Row]) {
+    if !is_alone(test).await {
         return;
     }
     let stage = Stage::set(level).await;
@@ -95,4 +102,26 @@ attacks! {
     at_none_pages_reach_the_machine: Level::None, Play::Pages, b_browser::ROWS;
     at_default_as_root_pages_reach_nothing_of_the_machine: Level::Root, Play::Pages, b_browser::ROWS;
     at_default_as_a_plain_user_pages_reach_nothing_of_the_machine: Level::Plain, Play::Pages, b_browser::ROWS;
+}
+
+macro_rules! alone {
+    ($($test:ident: $play:expr, $level:expr;)*) => {
+        $(
+            #[tokio::test]
+            async fn $test() {
+                if is_alone(stringify!($test)).await {
+                    $play($level).await;
+                }
+            }
+        )*
+    };
+}
+
+alone! {
+    at_none_every_run_ends_whatever_it_does: o_output::every_run_ends, Level::None;
+    at_default_as_root_every_run_ends_whatever_it_does: o_output::every_run_ends, Level::Root;
+    at_default_as_a_plain_user_every_run_ends_whatever_it_does: o_output::every_run_ends, Level::Plain;
+
+    at_default_as_root_the_server_stands_whatever_it_is_sent: h_http::the_server_stands, Level::Root;
+    at_default_as_a_plain_user_the_server_stands_whatever_it_is_sent: h_http::the_server_stands, Level::Plain;
 }

@@ -24,6 +24,9 @@ const NEIGHBOURS_SECRET: &str = "HEARTH-CANARY-NEIGHBOUR";
 /// The name of the stranger that is in no folder.
 const ABSTRACT: &str = "hearth-test-stranger";
 
+/// The name of what a session leaves to be found.
+const TRACE: &str = "hearth-trace";
+
 /// Everything that an attack may be after.
 pub struct Stage {
     pub level: Level,
@@ -140,7 +143,7 @@ impl Stage {
             "walk_root": if self.level == Level::None { self.outside.path() } else { Path::new("/") },
             "readable": self.readable(),
             "writable": writable,
-            "trace": "hearth-trace",
+            "trace": TRACE,
             "key": 0x4845_4152,
         })
     }
@@ -220,8 +223,13 @@ impl Stage {
         self.server.with_key(KEY)
     }
 
+    /// Ends everything, and removes what code may have left where all programs leave things.
     pub async fn strike(self) {
         self.server.stop().await;
+        for name in ["neighbour", TRACE] {
+            // Where the session had a /tmp of its own it is not there.
+            let _ = fs::remove_file(Path::new("/tmp").join(name));
+        }
     }
 }
 
