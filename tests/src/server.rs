@@ -224,7 +224,13 @@ impl TestServer {
 
     /// Says how a server is to be started.
     pub fn builder() -> ServerBuilder {
-        ServerBuilder { environment: Vec::new(), arguments: Vec::new(), data_dir: None, is_log_read: true, plain_user: None }
+        ServerBuilder {
+            environment: Vec::new(),
+            arguments: Vec::new(),
+            data_dir: None,
+            is_log_read: true,
+            plain_user: None,
+        }
     }
 
     /// Its process id.

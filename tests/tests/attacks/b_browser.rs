@@ -13,9 +13,17 @@ pub const ROWS: &[Row] = &[
         "opens them by a link in its own folder, or has a page in its own folder frame them or go there",
         &["file_opened_by_a_link", "file_framed_by_own_page", "own_page_goes_to_file"],
     ),
-    never("B8", "has a page of a site frame, fetch or pop up a file of the machine", &["file_framed", "file_fetched", "file_popped_up"]),
+    never(
+        "B8",
+        "has a page of a site frame, fetch or pop up a file of the machine",
+        &["file_framed", "file_fetched", "file_popped_up"],
+    ),
     never("B8", "gives a page a file of the machine to upload", &["file_uploaded"]),
-    contained("B8", "gives a page a file of the machine to upload, by a link in its own folder", &["file_uploaded_by_a_link"]),
+    contained(
+        "B8",
+        "gives a page a file of the machine to upload, by a link in its own folder",
+        &["file_uploaded_by_a_link"],
+    ),
     never("B7", "has downloads written outside of the session", &["download_outside"]),
     contained(
         "B9",
@@ -41,7 +49,11 @@ pub const ROWS: &[Row] = &[
         &["page_fetches", "page_frames", "page_opens_socket", "worker_fetches"],
     ),
     contained("B9", "is redirected to loopback by a site that it may open", &["page_is_redirected"]),
-    contained("B10", "opens a private address and the metadata address in a tab", &["page_opens_private", "page_opens_metadata"]),
+    contained(
+        "B10",
+        "opens a private address and the metadata address in a tab",
+        &["page_opens_private", "page_opens_metadata"],
+    ),
     never("B11", "has a page send datagrams by WebRTC", &["page_asks_stun"]),
     never(
         "B12",

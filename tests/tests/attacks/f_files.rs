@@ -13,7 +13,17 @@ pub const ROWS: &[Row] = &[
     contained(
         "S10",
         "cuts, extends, renames and removes files that everybody may write, makes new ones beside them, links them into its folder",
-        &["truncate", "append", "rename", "unlink", "create", "make_folder", "make_link", "hard_link_into_session", "make_fifo"],
+        &[
+            "truncate",
+            "append",
+            "rename",
+            "unlink",
+            "create",
+            "make_folder",
+            "make_link",
+            "hard_link_into_session",
+            "make_fifo",
+        ],
     ),
     contained("S10", "makes a device in its own folder", &["make_device"]),
     needs_users(

@@ -7,8 +7,10 @@ mod b_browser;
 mod f_files;
 mod h_http;
 mod level;
+mod matrix;
 mod n_network;
 mod o_output;
+mod ordinary;
 mod play;
 mod r_resources;
 mod row;
@@ -121,6 +123,9 @@ alone! {
     at_none_every_run_ends_whatever_it_does: o_output::every_run_ends, Level::None;
     at_default_as_root_every_run_ends_whatever_it_does: o_output::every_run_ends, Level::Root;
     at_default_as_a_plain_user_every_run_ends_whatever_it_does: o_output::every_run_ends, Level::Plain;
+
+    at_default_as_root_ordinary_code_works: ordinary::all_is_as_usual, Level::Root;
+    at_default_as_a_plain_user_ordinary_code_works: ordinary::all_is_as_usual, Level::Plain;
 
     at_default_as_root_the_server_stands_whatever_it_is_sent: h_http::the_server_stands, Level::Root;
     at_default_as_a_plain_user_the_server_stands_whatever_it_is_sent: h_http::the_server_stands, Level::Plain;

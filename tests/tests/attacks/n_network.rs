@@ -18,14 +18,22 @@ pub const ROWS: &[Row] = &[
         ],
     ),
     contained("S4", "tries every port of loopback", &["every_port"]),
-    contained("B10", "connects to a private address and to the metadata address", &["tcp_private_address", "tcp_metadata_address"]),
+    contained(
+        "B10",
+        "connects to a private address and to the metadata address",
+        &["tcp_private_address", "tcp_metadata_address"],
+    ),
     contained(
         "S4",
         "gets round a filter of connections: TCP Fast Open in three ways, MPTCP, SCTP",
         &["?tcp_fast_open", "?tcp_fast_open_message", "?tcp_fast_open_by_option", "?mptcp", "?sctp"],
     ),
     contained("B11", "sends datagrams, and asks name servers itself", &["udp", "udp_v6", "name_server"]),
-    contained("R11", "opens raw, packet, ping and virtual machine sockets", &["raw_socket", "packet_socket", "?ping_socket", "?vsock"]),
+    contained(
+        "R11",
+        "opens raw, packet, ping and virtual machine sockets",
+        &["raw_socket", "packet_socket", "?ping_socket", "?vsock"],
+    ),
     contained(
         "B10",
         "asks for loopback, private and metadata addresses over HTTP, and is redirected to one",

@@ -35,7 +35,12 @@ const fn killed(attack: &'static str, language: &'static str, code: &'static str
 const RUNS: &[Run] = &[
     run("O4: reads its input", "bash", "read line; exit 4", 4),
     run("O4: reads its input in python", "bash", "python3 -c 'import sys; sys.exit(len(sys.stdin.read()))'", 0),
-    run("O4: reads its input in node", "bash", "node -e 'process.stdin.resume().on(\"end\", () => process.exit(5))'", 5),
+    run(
+        "O4: reads its input in node",
+        "bash",
+        "node -e 'process.stdin.resume().on(\"end\", () => process.exit(5))'",
+        5,
+    ),
     Run {
         attack: "O5: closes its own output and goes on",
         language: "bash",
@@ -45,9 +50,22 @@ const RUNS: &[Run] = &[
         seconds: 1.0..2.0,
     },
     run("O6: leaves a daemon that holds the output", "bash", "setsid sh -c 'sleep 4321' & exit 0", 0),
-    run("O6: leaves a daemon that nobody is the parent of", "bash", "(setsid sh -c 'sleep 4321 & exec sleep 4322' &); exit 6", 6),
-    killed("O7: ignores every signal that can be ignored", "bash", "trap '' TERM INT HUP QUIT USR1 PIPE; while :; do sleep 1; done"),
-    killed("O7: ignores them in python", "python", "import signal, time\nfor n in (1, 2, 15): signal.signal(n, signal.SIG_IGN)\nwhile True: time.sleep(1)"),
+    run(
+        "O6: leaves a daemon that nobody is the parent of",
+        "bash",
+        "(setsid sh -c 'sleep 4321 & exec sleep 4322' &); exit 6",
+        6,
+    ),
+    killed(
+        "O7: ignores every signal that can be ignored",
+        "bash",
+        "trap '' TERM INT HUP QUIT USR1 PIPE; while :; do sleep 1; done",
+    ),
+    killed(
+        "O7: ignores them in python",
+        "python",
+        "import signal, time\nfor n in (1, 2, 15): signal.signal(n, signal.SIG_IGN)\nwhile True: time.sleep(1)",
+    ),
     killed("O8: stops itself", "bash", "kill -STOP $$"),
     killed("O8: stops its whole tree", "bash", "sleep 4323 & sh -c 'kill -STOP $$' & kill -STOP $! $$"),
     killed("O8: stops the kernel", "node", "process.kill(process.pid, 'SIGSTOP'); await new Promise(() => {})"),
@@ -63,7 +81,8 @@ const RUNS: &[Run] = &[
 async fn try_on(session: &Session, run: &Run) -> Option<String> {
     let execution = session.run_for(run.language, run.code, TIMEOUT).await;
     let seconds = execution.elapsed.as_secs_f64();
-    let is_right = (execution.exit_code, execution.killed) == (run.exit_code, run.killed) && run.seconds.contains(&seconds);
+    let is_right =
+        (execution.exit_code, execution.killed) == (run.exit_code, run.killed) && run.seconds.contains(&seconds);
     (!is_right).then(|| format!("{} took {seconds:.2} s: {execution:?}", run.attack))
 }
 
@@ -78,7 +97,8 @@ pub async fn every_run_ends(level: Level) {
     }
     assert!(wrong.is_empty(), "{} runs ended otherwise at {}\n{}", wrong.len(), level.title(), wrong.join("\n"));
     eventually(Duration::from_secs(3), "nothing of a run is left", || {
-        let left = process::all().into_iter().filter(|process| process.command.starts_with("sleep ") || process.state == 'Z');
+        let left =
+            process::all().into_iter().filter(|process| process.command.starts_with("sleep ") || process.state == 'Z');
         let left: Vec<_> = left.collect();
         std::future::ready(if left.is_empty() { Ok(()) } else { Err(process::describe(&left)) })
     })

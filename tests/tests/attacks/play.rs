@@ -110,7 +110,8 @@ threading.Thread(target=race, daemon=True).start()"
     let replace = format!("mv {own}/a {own}/old; ln -s {outside}/shared {own}/a; ls -l {own}");
     let said = stage.own.bash(&replace).await.stdout;
     have_daemon_replaced(stage).await;
-    let is_written = stage.outside.path().join("shared/s.config").exists() || !stage.outside.path().join("shared/link").exists();
+    let is_written =
+        stage.outside.path().join("shared/s.config").exists() || !stage.outside.path().join("shared/link").exists();
     verdicts.insert("daemons_folder_is_a_link".into(), verdict(is_written, "the server worked in it", said.trim()));
 
     // And now everything that makes removing hard.
@@ -137,7 +138,10 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
     })
     .await;
     let is_harmed = canaries() != canaries_before;
-    verdicts.insert("removing_follows_links".into(), verdict(is_harmed, "files outside are gone", "nothing outside is gone"));
+    verdicts.insert(
+        "removing_follows_links".into(),
+        verdict(is_harmed, "files outside are gone", "nothing outside is gone"),
+    );
     verdicts
 }
 

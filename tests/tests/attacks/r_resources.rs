@@ -74,7 +74,11 @@ pub const KILL_ROWS: &[Row] = &[Row {
 }];
 
 pub const SYSTEM_CALL_ROWS: &[Row] = &[
-    contained("R9", "pushes bytes into a terminal, or opens the machine's consoles", &["push_into_terminal", "?linux_console"]),
+    contained(
+        "R9",
+        "pushes bytes into a terminal, or opens the machine's consoles",
+        &["push_into_terminal", "?linux_console"],
+    ),
     never("R9", "opens a terminal that it was started from", &["controlling_terminal"]),
     contained(
         "R10",

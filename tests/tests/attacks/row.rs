@@ -109,24 +109,18 @@ pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &Verdicts) {
     let known: BTreeSet<&str> = rows.iter().flat_map(|row| row.probes).map(|probe| name_of(probe).0).collect();
     let strange = verdicts.keys().filter(|name| !known.contains(name.as_str()));
     wrong.extend(strange.map(|name| format!("{name}: in no row")));
-    let all: Vec<String> = verdicts.iter().map(|(name, verdict)| format!("  {name}: {verdict}")).collect();
-    assert!(
-        wrong.is_empty(),
-        "{} attacks went otherwise at {}\n  {}\n--- all verdicts\n{}",
-        wrong.len(),
-        level.title(),
-        wrong.join("\n  "),
-        all.join("\n")
-    );
+    let all: Vec<String> = verdicts.iter().map(|(name, verdict)| format!("- {name}: {}", verdict.trim())).collect();
+    eprintln!("{}", all.join("\n"));
+    let count = wrong.len();
+    assert!(wrong.is_empty(), "{count} attacks went otherwise at {}\n  {}", level.title(), wrong.join("\n  "));
 }
 
 /// The judgement is worth what it notices.
 #[test]
 fn a_verdict_that_is_not_expected_is_noticed() {
     let row = contained("S0", "", &["one", "?two"]);
-    let said = |one: &str, two: &str| {
-        Verdicts::from([("one".to_owned(), one.to_owned()), ("two".to_owned(), two.to_owned())])
-    };
+    let said =
+        |one: &str, two: &str| Verdicts::from([("one".to_owned(), one.to_owned()), ("two".to_owned(), two.to_owned())]);
     let count = |level, one, two| row.judge(level, &said(one, two)).len();
     assert_eq!(count(Level::None, "reached: x", "blocked: x"), 0);
     assert_eq!(count(Level::None, "blocked: x", "reached: x"), 1);

@@ -1,6 +1,6 @@
 //! S: secrets, and what one session may know of another.
 
-use crate::row::{Row, contained, never, needs_users, open};
+use crate::row::{Row, contained, needs_users, never, open};
 
 const SAME_USER: &str = "code of every session runs as the server's user, and what the kernel tells about files and \
                          changes of their owner's own are not Landlock's concern";
@@ -14,7 +14,21 @@ pub const ROWS: &[Row] = &[
     contained(
         "S2",
         "reads the server's environment, memory, descriptors, root and working folder in /proc",
-        &["server_environ", "server_thread_environ", "server_mem", "server_maps", "server_fd", "server_root", "server_cwd"],
+        &[
+            "server_environ",
+            "server_thread_environ",
+            "server_mem",
+            "server_maps",
+            "server_descriptors",
+            "server_root",
+            "server_cwd",
+        ],
+    ),
+    needs_users(
+        "S2",
+        "counts the server's descriptors in /proc",
+        &["server_fd"],
+        "the list of its numbers has the owner's permissions, like a folder; what they stand for stays hidden",
     ),
     open(
         "S2",

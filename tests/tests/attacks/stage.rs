@@ -86,7 +86,20 @@ impl Stage {
         let (own, own_folder) = settle(&server, client.session().await);
         let cdp = own.bash("agent-browser get url >/dev/null; echo $CDP_URL").await.ok().result;
         let port = there.port();
-        Self { level, server, own, neighbour, own_folder, neighbour_folder, outside, _data_dir: data_dir, stranger, port, permitted, cdp }
+        Self {
+            level,
+            server,
+            own,
+            neighbour,
+            own_folder,
+            neighbour_folder,
+            outside,
+            _data_dir: data_dir,
+            stranger,
+            port,
+            permitted,
+            cdp,
+        }
     }
 
     /// The processes of a session, its interpreters before its browser.
@@ -158,32 +171,13 @@ impl Stage {
     /// What code is meant to read: the system's programs, the few settings that they need, and its own.
     fn readable(&self) -> Vec<PathBuf> {
         let system = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/tmp"];
-        let settings = [
-            "alternatives",
-            "ca-certificates",
-            "fonts",
-            "group",
-            "host.conf",
-            "hosts",
-            "ld.so.cache",
-            "ld.so.conf",
-            "ld.so.conf.d",
-            "localtime",
-            "mime.types",
-            "nsswitch.conf",
-            "passwd",
-            "protocols",
-            "python3",
-            "python3.11",
-            "resolv.conf",
-            "services",
-            "ssl",
-            "timezone",
-        ];
+        let settings = "alternatives ca-certificates ca-certificates.conf chromium fonts gai.conf gitconfig group host.conf \
+                        hosts inputrc ld.so.cache ld.so.conf ld.so.conf.d localtime mime.types nsswitch.conf os-release \
+                        passwd protocols resolv.conf services ssl timezone";
         let devices = ["null", "zero", "full", "random", "urandom"];
         let own = ["work", "tmp", "a"].map(|part| self.own_folder.join(part));
         let paths = system.iter().map(PathBuf::from);
-        let paths = paths.chain(settings.iter().map(|name| Path::new("/etc").join(name)));
+        let paths = paths.chain(settings.split(' ').map(|name| Path::new("/etc").join(name)));
         let paths = paths.chain(devices.iter().map(|name| Path::new("/dev").join(name))).chain(own);
         paths.chain([self.runtime(), "/sys/devices/system/cpu".into()]).collect()
     }
