@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz bench docs check setup setup-tests build
+.PHONY: help run test fuzz soak bench docs check setup setup-tests build
 
 # The whole workspace is selected and one binary built: so `run` and `test` agree on the features of
 # every dependency and share one compilation. `-p hearth-server` would compile most of them a second time.
@@ -21,7 +21,10 @@ test: build setup-tests ## set up, build and run all tests
 fuzz: build setup-tests ## let schemathesis loose on a server for a while (SECONDS=300)
 	@NEXTEST_PROFILE=fuzz FUZZ_SECONDS=$(if $(filter command line,$(origin SECONDS)),$(SECONDS),300) scripts/test schemathesis_finds_nothing
 
-docs: build setup-tests ## have the tests write down what they see, in docs/conformance.md
+soak: build setup-tests ## what takes long: timing, thousands of rounds, the longest deadline (about 20 minutes, on a quiet machine)
+	@NEXTEST_PROFILE=soak scripts/test --run-ignored only -E 'binary(soak)'
+
+docs: build setup-tests ## have the tests write down what they see, in docs/conformance.md and docs/SECURITY.md
 	@HEARTH_WRITE_DOCS=1 scripts/test is_documented
 
 bench: build ## measure, print, and write docs/benchmarks.md (a quick look: make bench ARGS=--quick)

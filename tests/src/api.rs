@@ -8,6 +8,14 @@ use serde_json::Value;
 use crate::reply::Reply;
 use crate::session::Session;
 
+/// A test fails at its own deadline; this one is for a server that never answers.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+fn client(patience: Duration) -> Client {
+    let client = Client::builder().timeout(patience).no_proxy().build();
+    client.expect("a client without TLS needs nothing")
+}
+
 /// A client of the server, under one of its prefixes and with one `Authorization` header or none.
 #[derive(Debug, Clone)]
 pub struct Api {
@@ -19,10 +27,13 @@ pub struct Api {
 
 impl Api {
     pub(crate) fn new(origin: String) -> Self {
-        // A test fails at its own deadline; this one is for a server that never answers.
-        let client = Client::builder().timeout(Duration::from_mins(2)).no_proxy().build();
-        let client = client.expect("a client without TLS needs nothing");
-        Self { client, origin, prefix: crate::PREFIXES[0], authorization: None }
+        Self { client: client(PATIENCE), origin, prefix: crate::PREFIXES[0], authorization: None }
+    }
+
+    /// The same client, waiting for an answer as long as the longest execution takes.
+    #[must_use]
+    pub fn patiently(&self) -> Self {
+        Self { client: client(PATIENCE * 3), ..self.clone() }
     }
 
     /// The same client under another prefix.

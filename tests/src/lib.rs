@@ -9,6 +9,8 @@
 //! - [`process`] reads `/proc`, [`cdp`] is a raw WebSocket client of a session's `cdpUrl`, [`Viewer`] of its live view;
 //! - [`Place`] is where a client of other people is at home, and [`walk`] what it did there;
 //! - [`document`] has tests write what documents say of them;
+//! - [`seclusion`] is a machine of a test's own, [`plain_user`] a user without rights, [`Stranger`] whom nothing of a session
+//!   should reach;
 //! - [`eventually`] is the one place that polls.
 //!
 //! The harness must not know the server's crates: it sees what any client and any neighbour on the machine sees.
@@ -25,11 +27,14 @@ mod exchange;
 mod execution;
 mod output;
 mod place;
+pub mod plain_user;
 pub mod process;
 mod reply;
+pub mod seclusion;
 mod server;
 mod session;
 mod site;
+mod stranger;
 mod viewer;
 pub mod walk;
 mod workshop;
@@ -44,6 +49,7 @@ pub use reply::Reply;
 pub use server::{Refusal, ServerBuilder, TestServer, new_data_dir};
 pub use session::Session;
 pub use site::{GREETING, Site, attachment};
+pub use stranger::{ANSWER, Stranger};
 pub use viewer::{Picture, Viewer};
 
 /// The two names under which everything is served.

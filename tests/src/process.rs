@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -185,6 +186,12 @@ fn socket_inodes(pid: i32) -> Vec<u64> {
         .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
         .filter_map(|target| target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
         .collect()
+}
+
+/// Lets this process open as many files as the system gives it, for tests with many connections.
+pub fn raise_open_files() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("every process has limits");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("a soft limit may be raised to the hard one");
 }
 
 /// One process a line, for the message of a failed assertion.

@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use crate::api::Api;
 use crate::eventually::eventually;
 use crate::output::Output;
+use crate::plain_user::{self, PlainUser};
 use crate::process::{self, Process};
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
@@ -29,6 +30,7 @@ pub struct ServerBuilder {
     arguments: Vec<String>,
     data_dir: Option<PathBuf>,
     is_log_read: bool,
+    plain_user: Option<PlainUser>,
 }
 
 /// A server that would not start.
@@ -55,6 +57,8 @@ pub struct TestServer {
     data_dir: PathBuf,
     /// Removed with the server; absent when a test brought a folder of its own.
     _own_data_dir: Option<TempDir>,
+    /// What the server runs from, if not from the repository.
+    _plain_user: Option<PlainUser>,
     /// Every process that was seen below the server, by id and start time.
     seen: Mutex<BTreeMap<(i32, u64), Process>>,
     has_ended: bool,
@@ -114,12 +118,19 @@ impl ServerBuilder {
         self
     }
 
+    /// Runs the server as a user without rights; needs those of root.
+    #[must_use]
+    pub fn as_plain_user(mut self) -> Self {
+        self.plain_user = Some(PlainUser::new(&binary(), &crate::repository().join("runtime")));
+        self
+    }
+
     fn command(&self, data_dir: &Path) -> Command {
         // A session of its own makes every shim known, which has no environment to be known by. The program becomes the
         // server without a process between, so the pid stays.
         let mut command = Command::new("/usr/bin/setsid");
         command
-            .arg(binary())
+            .arg(self.plain_user.as_ref().map_or_else(binary, PlainUser::binary))
             .arg("serve")
             .args(&self.arguments)
             .current_dir(crate::repository())
@@ -132,6 +143,11 @@ impl ServerBuilder {
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .kill_on_drop(true);
+        if let Some(plain) = &self.plain_user {
+            plain_user::give(data_dir);
+            command.uid(plain_user::UID).gid(plain_user::UID).current_dir(plain.folder());
+            command.env("HEARTH_RUNTIME_DIR", plain.runtime());
+        }
         command
     }
 
@@ -159,6 +175,7 @@ impl ServerBuilder {
             stderr,
             data_dir,
             _own_data_dir: own_data_dir,
+            _plain_user: self.plain_user,
             seen: Mutex::default(),
             has_ended: false,
         }
@@ -207,7 +224,13 @@ impl TestServer {
 
     /// Says how a server is to be started.
     pub fn builder() -> ServerBuilder {
-        ServerBuilder { environment: Vec::new(), arguments: Vec::new(), data_dir: None, is_log_read: true }
+        ServerBuilder {
+            environment: Vec::new(),
+            arguments: Vec::new(),
+            data_dir: None,
+            is_log_read: true,
+            plain_user: None,
+        }
     }
 
     /// Its process id.
@@ -245,6 +268,14 @@ impl TestServer {
     pub fn listening_sockets(&self) -> BTreeSet<u64> {
         let own = [self.pid, self.serving_pid()];
         process::listening_sockets(self.processes().iter().map(|process| process.pid).chain(own))
+    }
+
+    /// The processes that are the server itself: the one that was started, and any that it has split off from itself.
+    pub fn own_pids(&self) -> Vec<i32> {
+        let exe = |pid: i32| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+        let own = exe(self.pid);
+        let split = self.processes().into_iter().filter(|process| !process.is_shim() && exe(process.pid) == own);
+        split.map(|process| process.pid).chain([self.pid]).collect()
     }
 
     /// The folders of sessions, below `s` in the data folder (short, for the sake of socket paths).

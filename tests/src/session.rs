@@ -52,6 +52,20 @@ impl Session {
         Execution::from_reply(&reply, start.elapsed())
     }
 
+    /// The same session, for a client that waits longer than the longest execution.
+    #[must_use]
+    pub fn patiently(&self) -> Self {
+        Self { api: self.api.patiently(), created: self.created.clone() }
+    }
+
+    /// Sends an execute request of which no answer is expected, because the server will be gone.
+    pub async fn execute_unanswered(&self, language: &str, code: &str) {
+        let body = json!({"language": language, "code": code, "timeout": 60});
+        let request = self.api.request(reqwest::Method::POST, &format!("/{}/execute", self.id()));
+        // An answer would be as good as none.
+        drop(request.header("content-type", "application/json").body(body.to_string()).send().await);
+    }
+
     /// Runs node code.
     pub async fn node(&self, code: &str) -> Execution {
         self.run("node", code).await
