@@ -21,7 +21,9 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Answers a CONNECT, and carries bytes from then on.
 pub(crate) async fn open(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
-    let named = request.uri().authority().map(|authority| Authority::parse(authority.as_str(), None));
+    // A whole URL names more than a host, and so does not name one.
+    let authority = request.uri().authority().filter(|authority| *request.uri() == authority.as_str());
+    let named = authority.map(|authority| Authority::parse(authority.as_str(), None));
     let target = match named {
         Some(Ok(target)) => target,
         Some(Err(why)) => return answer::bad(&format!("CONNECT is refused: {why}")),
