@@ -3,7 +3,7 @@
 use hearth_tests::{TestServer, new_data_dir};
 use serde_json::json;
 
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 17] = [
     "HEARTH_LISTEN",
     "HEARTH_API_KEYS",
     "HEARTH_PUBLIC_URL",
@@ -15,12 +15,16 @@ const SETTINGS: [&str; 13] = [
     "HEARTH_VIEWPORT",
     "HEARTH_MAX_SESSIONS",
     "HEARTH_MAX_OUTPUT_BYTES",
+    "HEARTH_EGRESS",
+    "HEARTH_EGRESS_ALLOW",
+    "HEARTH_EGRESS_ALLOW_METADATA",
+    "HEARTH_EGRESS_PROXY",
     "HEARTH_LOG",
     "HEARTH_LOG_FORMAT",
 ];
 
 /// Values that no setting of that name can have.
-const BAD_VALUES: [(&str, &[&str]); 13] = [
+const BAD_VALUES: [(&str, &[&str]); 17] = [
     ("HEARTH_LISTEN", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "0.0.0.0:0", "[::]:0"]),
     ("HEARTH_API_KEYS", &["name:", ":key", "a:k,b:k", "one,two,one"]),
     (
@@ -41,6 +45,10 @@ const BAD_VALUES: [(&str, &[&str]); 13] = [
     ("HEARTH_VIEWPORT", &["wide", "1280", "0x720", "1280x", "-1x720", "1280x720x2"]),
     ("HEARTH_MAX_SESSIONS", &["0", "-1", "many", "1.5"]),
     ("HEARTH_MAX_OUTPUT_BYTES", &["0", "-1", "10M", "lots"]),
+    ("HEARTH_EGRESS", &["on", "FILTERED", "none"]),
+    ("HEARTH_EGRESS_ALLOW", &["localhost", "10.0.0.1/8:443", "127.0.0.1:99999", "*:80", "::1:80"]),
+    ("HEARTH_EGRESS_ALLOW_METADATA", &["yes", "1", "TRUE"]),
+    ("HEARTH_EGRESS_PROXY", &["proxy.example:3128", "https://proxy.example", "socks5://proxy.example", "http://p/x"]),
     ("HEARTH_LOG", &["hearth=loudly", "inof", "hearth="]),
     ("HEARTH_LOG_FORMAT", &["xml"]),
 ];

@@ -27,8 +27,9 @@ use crate::refusal::Refusal;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::{forward, tunnel};
 
-/// How many connections the programs of a session may have at once. A browser has 32 for pages and some for web sockets.
-const MAX_CONNECTIONS: usize = 512;
+/// How many connections the programs of a session may have at once; more wait for their turn. Each takes two descriptors of
+/// the server's, six while much goes through it. A browser has 32 for pages and some for web sockets.
+const MAX_CONNECTIONS: usize = 128;
 
 /// How many names of a session are looked up at once; each takes a thread for as long as the system waits.
 const MAX_LOOKUPS: usize = 16;
