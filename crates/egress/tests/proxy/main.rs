@@ -183,6 +183,30 @@ async fn bodies_are_carried_while_they_are_sent() {
     program.hears("0\r\n\r\n").await;
 }
 
+/// What the kernel moves: more than a megabyte, with a length.
+#[tokio::test]
+async fn a_long_answer_arrives_whole_and_alone_and_a_broken_one_broken() {
+    let numbers: Vec<String> = (0..600_000).map(|number| number.to_string()).collect();
+    let body = numbers.join(" ");
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Own: 1\r\nKeep-Alive: 5\r\n\r\n", body.len());
+    for (sent, is_whole) in [(format!("{head}{body}AND MORE"), true), (format!("{head}{}", &body[..2_000_000]), false)]
+    {
+        let origin = Origin::saying(&sent).await;
+        let scene = Scene::allowing(&origin.address.to_string()).await;
+        let mut program = scene.program().await;
+        let request = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", origin.url("/"));
+        // What is sent behind a request that has a long answer is not read: the connection says that it ends.
+        program.say(&format!("{request}{request}")).await;
+        let answer = program.rest().await;
+        let (head, got) = answer.split_once("\r\n\r\n").expect("a head");
+        let head = head.to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 200 ok\r\n") && head.contains("x-own: 1"), "{head}");
+        assert!(head.contains("connection: close") && !head.contains("keep-alive"), "{head}");
+        assert_eq!((got == body, got == &body[..2_000_000]), (is_whole, !is_whole), "{} bytes", got.len());
+        assert!(scene.proxy.traffic().down_bytes >= got.len() as u64);
+    }
+}
+
 #[tokio::test]
 async fn nobody_reaches_the_server_itself_whatever_is_allowed() {
     let (server, other) = (Origin::saying(HELLO).await, Origin::saying(HELLO).await);
