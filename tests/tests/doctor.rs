@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// What a report speaks of when nothing keeps it from looking.
-const CHECKS: [&str; 29] = [
+const CHECKS: [&str; 30] = [
     "system",
     "settings",
     "data folder",
@@ -38,6 +38,7 @@ const CHECKS: [&str; 29] = [
     "pins",
     "memory",
     "open files",
+    "way out",
     "address",
 ];
 
@@ -62,6 +63,24 @@ async fn on_a_machine_that_is_set_up_every_line_is_ok_or_a_note() {
     assert!(last.starts_with("Hearth can serve here"), "{last}");
     let browser = diagnosis.finding("browser").text;
     assert!(browser.contains("Chromium") && browser.contains("first page after"), "{browser}");
+}
+
+#[tokio::test]
+async fn what_sessions_reach_is_told_and_a_proxy_that_is_not_there_fails() {
+    let folder = new_data_dir();
+    let doctor = || Doctor::with_data_dir(folder.path());
+    let usual = doctor().run().await.finding("way out");
+    assert_eq!((usual.verdict.as_str(), usual.text.as_str()), ("ok", "sessions reach public addresses"));
+    let open = doctor().setting("HEARTH_EGRESS", "open").run().await.finding("way out");
+    assert_eq!(open.verdict, "note");
+    let proxy = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let url = format!("http://user:secret@{proxy}");
+    let diagnosis = doctor().setting("HEARTH_EGRESS_PROXY", &url).run().await;
+    assert_eq!(diagnosis.code, Some(78));
+    let finding = diagnosis.finding("way out");
+    assert!(finding.text.contains(&proxy.to_string()) && !diagnosis.stdout.contains("secret"), "{}", diagnosis.stdout);
+    let misspelt = doctor().setting("HEARTH_EGRESS_ALLOW", "localhost").run().await;
+    assert_mended_by(&misspelt.finding("settings"), "unset HEARTH_EGRESS_ALLOW");
 }
 
 #[tokio::test]
@@ -207,7 +226,7 @@ async fn few_open_files_fail_when_more_sessions_are_promised() {
     let diagnosis = doctor.setting("HEARTH_MAX_SESSIONS", "100").run().await;
     let finding = diagnosis.finding("open files");
     assert_eq!((diagnosis.code, finding.verdict.as_str()), (Some(78), "FAIL"), "{}", diagnosis.stdout);
-    assert_mended_by(&finding, "--nofile=1024:4096");
+    assert_mended_by(&finding, "--nofile=1024:8192");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use hearth_tests::{TestServer, new_data_dir};
 use serde_json::json;
 
-const SETTINGS: [&str; 21] = [
+const SETTINGS: [&str; 28] = [
     "HEARTH_LISTEN",
     "HEARTH_API_KEYS",
     "HEARTH_PUBLIC_URL",
@@ -23,12 +23,19 @@ const SETTINGS: [&str; 21] = [
     "HEARTH_MIN_FREE_DISK_MB",
     "HEARTH_MAX_DOWNLOAD_MB",
     "HEARTH_MAX_TABS",
+    "HEARTH_ISOLATION",
+    "HEARTH_UIDS",
+    "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE",
+    "HEARTH_EGRESS",
+    "HEARTH_EGRESS_ALLOW",
+    "HEARTH_EGRESS_ALLOW_METADATA",
+    "HEARTH_EGRESS_PROXY",
     "HEARTH_LOG",
     "HEARTH_LOG_FORMAT",
 ];
 
 /// Values that no setting of that name can have.
-const BAD_VALUES: [(&str, &[&str]); 21] = [
+const BAD_VALUES: [(&str, &[&str]); 28] = [
     ("HEARTH_LISTEN", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "0.0.0.0:0", "[::]:0"]),
     ("HEARTH_API_KEYS", &["name:", ":key", "a:k,b:k", "one,two,one"]),
     (
@@ -57,6 +64,13 @@ const BAD_VALUES: [(&str, &[&str]); 21] = [
     ("HEARTH_MIN_FREE_DISK_MB", &["-1", "little"]),
     ("HEARTH_MAX_DOWNLOAD_MB", &["0", "1.5"]),
     ("HEARTH_MAX_TABS", &["0", "-1"]),
+    ("HEARTH_ISOLATION", &["strict", "off", "DEFAULT"]),
+    ("HEARTH_UIDS", &["0-100", "5", "10-5", "65000-66000", "a-b"]),
+    ("HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE", &["yes", "1"]),
+    ("HEARTH_EGRESS", &["on", "FILTERED", "none"]),
+    ("HEARTH_EGRESS_ALLOW", &["localhost", "10.0.0.1/8:443", "127.0.0.1:99999", "*:80", "::1:80"]),
+    ("HEARTH_EGRESS_ALLOW_METADATA", &["yes", "1", "TRUE"]),
+    ("HEARTH_EGRESS_PROXY", &["proxy.example:3128", "https://proxy.example", "socks5://proxy.example", "http://p/x"]),
     ("HEARTH_LOG", &["hearth=loudly", "inof", "hearth="]),
     ("HEARTH_LOG_FORMAT", &["xml"]),
 ];

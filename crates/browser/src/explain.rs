@@ -41,6 +41,7 @@ impl fmt::Debug for Explain {
 mod tests {
     use super::*;
 
+    /// Rule M18.
     #[test]
     fn the_reason_is_added_where_a_tunnel_failed_and_nowhere_else() {
         let explain = Explain::with(|url| Some(format!("because of \"{}\"", url.unwrap_or("something"))));

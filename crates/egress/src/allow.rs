@@ -99,6 +99,16 @@ fn masked(address: IpAddr, prefix: u8) -> IpAddr {
 }
 
 impl AllowList {
+    /// How many entries it has.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it opens nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether an entry names this host as it was asked for, with this port.
     pub(crate) fn names(&self, target: &Authority) -> bool {
         match &target.host {

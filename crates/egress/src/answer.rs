@@ -41,6 +41,11 @@ pub(crate) fn bad(why: &str) -> Response<Body> {
     told(StatusCode::BAD_REQUEST, format!("{why}.\n"), "text/plain; charset=utf-8")
 }
 
+/// Whether a status says that the body is there as it was asked for.
+pub(crate) fn is_whole(status: StatusCode) -> bool {
+    [StatusCode::OK, StatusCode::PARTIAL_CONTENT].contains(&status)
+}
+
 /// Whether a status is about us and not about the program: a proxy beyond ours wants another password.
 pub(crate) fn is_for_a_proxy(status: StatusCode) -> bool {
     status == StatusCode::PROXY_AUTHENTICATION_REQUIRED

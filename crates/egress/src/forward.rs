@@ -1,6 +1,7 @@
 //! Plain requests, in absolute form: each is read whole, decided about, and written anew on a connection of its own, so
 //! that no two readers can disagree about where one ends.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use http_body_util::Either;
@@ -10,11 +11,13 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::{PathAndQuery, Scheme};
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 
 use crate::answer::{self, Body};
 use crate::authority::Authority;
 use crate::dial::Outside;
 use crate::headers::{self, PROXY_AUTHORIZATION};
+use crate::large;
 use crate::policy::Way;
 use crate::proxy::Connection;
 use crate::refusal::{Reason, Refusal};
@@ -50,15 +53,13 @@ pub(crate) async fn carry(connection: &Connection, mut request: Request<Incoming
     let mut builder = http1::Builder::new();
     builder.preserve_header_case(true).max_header_size(MAX_HEAD_BYTES).max_headers(MAX_FIELDS);
     let Ok((mut sender, outgoing)) = builder.handshake(TokioIo::new(stream)).await else { return broken() };
-    let side = Arc::clone(&connection.side);
-    connection.side.spawn(async move {
-        tokio::select! {
-            // Its end is seen where the answer is read.
-            _ = outgoing.with_upgrades() => {}
-            () = side.stopped() => {}
-        }
-    });
-    let Ok(mut response) = sender.send_request(request).await else { return broken() };
+    let answered = if wants_socket {
+        drive(connection, outgoing.with_upgrades());
+        sender.send_request(request).await.ok()
+    } else {
+        answered(connection, sender, outgoing, request).await
+    };
+    let Some(mut response) = answered else { return broken() };
     match (response.status(), upgrade) {
         (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) if headers::is_web_socket(response.headers()) => {
             let granted = hyper::upgrade::on(&mut response);
@@ -79,6 +80,39 @@ pub(crate) async fn carry(connection: &Connection, mut request: Request<Incoming
         _ => headers::strip(response.headers_mut()),
     }
     response.map(Either::Left)
+}
+
+/// Has a connection go on by itself. Its end is seen where the answer is read.
+fn drive(connection: &Connection, outgoing: impl Future + Send + 'static) {
+    let side = Arc::clone(&connection.side);
+    connection.side.spawn(async move {
+        tokio::select! {
+            _ = outgoing => {}
+            () = side.stopped() => {}
+        }
+    });
+}
+
+/// The answer to a request, if one comes. A long one is handed over, and this never comes back.
+async fn answered(
+    connection: &Connection,
+    mut sender: http1::SendRequest<Incoming>,
+    mut outgoing: http1::Connection<TokioIo<TcpStream>, Incoming>,
+    request: Request<Incoming>,
+) -> Option<Response<Incoming>> {
+    let may_be_long = large::may_be_answered_so(&request);
+    let mut answering = pin!(sender.send_request(request));
+    let response = tokio::select! {
+        biased;
+        response = &mut answering => response.ok()?,
+        // A short answer has been read to its end already.
+        _ = &mut outgoing => return answering.await.ok(),
+    };
+    if may_be_long && large::is_long(&response) {
+        return connection.hand_over(large::take(response, outgoing)?).await;
+    }
+    drive(connection, outgoing);
+    Some(response)
 }
 
 /// What the request names; only plain HTTP is carried in this form.

@@ -3,7 +3,8 @@
 //!
 //! A tour: `authority` reads what a request names, `policy` decides about it with the tables of `addresses` and the
 //! list of `allow`, `refusal` has the words. Those are pure. `dial` resolves once and connects to exactly what was
-//! judged. `proxy` listens, `forward` carries plain requests, `tunnel` what CONNECT asks for; `answer` is what clients
+//! judged. `proxy` listens, `forward` carries plain requests, `tunnel` what CONNECT asks for,
+//! `large` and `relay` have the kernel do what is long; `answer` is what clients
 //! are told when nothing is carried.
 //!
 //! It must not know: sessions, browsers, and who enforces that nobody goes around it.
@@ -15,12 +16,14 @@ mod authority;
 mod dial;
 mod forward;
 mod headers;
+mod large;
 mod ledger;
 mod meter;
 mod own;
 mod policy;
 mod proxy;
 mod refusal;
+mod relay;
 mod resolve;
 mod tunnel;
 mod upstream;

@@ -1,6 +1,7 @@
 //! The way out of all sessions, and the proxy of one: its listener, its connections, its end.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -12,13 +13,14 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::answer::Body;
 use crate::authority::Authority;
+use crate::large::Large;
 use crate::ledger::Ledger;
 use crate::meter::{Meter, Metered, Totals, Traffic};
 use crate::own::OwnPorts;
@@ -27,8 +29,9 @@ use crate::refusal::Refusal;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::{forward, tunnel};
 
-/// How many connections the programs of a session may have at once. A browser has 32 for pages and some for web sockets.
-const MAX_CONNECTIONS: usize = 512;
+/// How many connections the programs of a session may have at once; more wait for their turn. Each takes two descriptors of
+/// the server's, six while much goes through it. A browser has 32 for pages and some for web sockets.
+const MAX_CONNECTIONS: usize = 128;
 
 /// How many names of a session are looked up at once; each takes a thread for as long as the system waits.
 const MAX_LOOKUPS: usize = 16;
@@ -195,6 +198,17 @@ pub(crate) struct Connection {
     /// Among those that the session may have; kept by a tunnel, too.
     #[expect(dead_code, reason = "it is given back when the last clone is dropped")]
     pub(crate) place: Arc<OwnedSemaphorePermit>,
+    /// To whoever holds the connection itself.
+    hand_over: mpsc::Sender<Large>,
+}
+
+impl Connection {
+    /// Leaves an answer to the kernel. Whoever calls this is dropped before it comes back.
+    pub(crate) async fn hand_over<T>(&self, large: Large) -> Option<T> {
+        // Nobody receives it when the connection has ended.
+        let _ = self.hand_over.send(large).await;
+        pending().await
+    }
 }
 
 async fn accept(listener: TcpListener, side: Arc<Side>) {
@@ -213,12 +227,14 @@ async fn accept_all(listener: TcpListener, side: &Arc<Side>) {
     while let Ok(place) = Arc::clone(&side.places).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
+                let (hand_over, handed) = mpsc::channel(1);
                 let connection = Connection {
                     side: Arc::clone(side),
                     meter: Meter::new(Arc::clone(&side.totals)),
                     place: Arc::new(place),
+                    hand_over,
                 };
-                side.spawn(serve(stream, connection));
+                side.spawn(serve(stream, connection, handed));
             }
             Err(error) => {
                 tracing::warn!(%error, "a proxy cannot accept");
@@ -228,7 +244,7 @@ async fn accept_all(listener: TcpListener, side: &Arc<Side>) {
     }
 }
 
-async fn serve(stream: TcpStream, connection: Connection) {
+async fn serve(stream: TcpStream, connection: Connection, mut handed: mpsc::Receiver<Large>) {
     let _ = stream.set_nodelay(true);
     let (side, meter) = (Arc::clone(&connection.side), Arc::clone(&connection.meter));
     let io = TokioIo::new(Metered { stream, meter: Arc::clone(&meter) });
@@ -243,9 +259,19 @@ async fn serve(stream: TcpStream, connection: Connection) {
         .max_header_size(MAX_HEAD_BYTES)
         .preserve_header_case(true)
         .auto_date_header(false);
+    let serving = async {
+        let mut served = builder.serve_connection(io, service).with_upgrades();
+        let large = tokio::select! {
+            // A program may break off at any time, and has been answered if it has sent nonsense.
+            _ = &mut served => return,
+            large = handed.recv() => large,
+        };
+        if let (Some(large), Some(parts)) = (large, served.into_parts()) {
+            let _ = large.send(&parts.io.into_inner()).await;
+        }
+    };
     tokio::select! {
-        // A program may break off at any time, and has been answered if it has sent nonsense.
-        _ = builder.serve_connection(io, service).with_upgrades() => {}
+        () = serving => {}
         () = side.stopped() => {}
         () = meter.idle() => {}
     }

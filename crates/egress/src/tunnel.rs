@@ -6,7 +6,6 @@ use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
 use tokio::net::TcpStream;
 
 use crate::answer::{self, Body};
@@ -15,13 +14,13 @@ use crate::dial::Outside;
 use crate::meter::Metered;
 use crate::policy::Way;
 use crate::proxy::Connection;
-
-/// How much is read at once.
-const BUFFER_BYTES: usize = 64 * 1024;
+use crate::relay::{End, relay};
 
 /// Answers a CONNECT, and carries bytes from then on.
 pub(crate) async fn open(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
-    let named = request.uri().authority().map(|authority| Authority::parse(authority.as_str(), None));
+    // A whole URL names more than a host, and so does not name one.
+    let authority = request.uri().authority().filter(|authority| *request.uri() == authority.as_str());
+    let named = authority.map(|authority| Authority::parse(authority.as_str(), None));
     let target = match named {
         Some(Ok(target)) => target,
         Some(Err(why)) => return answer::bad(&format!("CONNECT is refused: {why}")),
@@ -44,7 +43,8 @@ pub(crate) fn carry(connection: &Connection, upgrade: OnUpgrade, outside: Outsid
     side.spawn(async move {
         let carrying = async {
             let inside = taken_back(upgrade.await.ok()?)?;
-            relay(inside, outside).await.ok()
+            let outside = End { stream: outside.stream, early: outside.early };
+            relay(&inside, &outside, &connection.meter).await.ok()
         };
         tokio::select! {
             // Either end may break off at any time; the other one is told by the end of its connection.
@@ -56,21 +56,9 @@ pub(crate) fn carry(connection: &Connection, upgrade: OnUpgrade, outside: Outsid
 }
 
 /// The program's own connection, with what was read of it beyond the request.
-fn taken_back(upgraded: Upgraded) -> Option<(Metered, bytes::Bytes)> {
+fn taken_back(upgraded: Upgraded) -> Option<End> {
     let parts = upgraded.downcast::<TokioIo<Metered>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
-}
-
-async fn relay((mut inside, sent): (Metered, bytes::Bytes), outside: Outside) -> std::io::Result<()> {
-    let Outside { mut stream, early, .. } = outside;
-    if !sent.is_empty() {
-        stream.write_all(&sent).await?;
-    }
-    if !early.is_empty() {
-        inside.write_all(&early).await?;
-    }
-    copy_bidirectional_with_sizes(&mut inside, &mut stream, BUFFER_BYTES, BUFFER_BYTES).await?;
-    Ok(())
+    Some(End { stream: parts.io.into_inner().stream, early: parts.read_buf })
 }
 
 /// What a proxy beyond ours, or a server that has granted a WebSocket, leaves of its connection.

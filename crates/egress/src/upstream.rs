@@ -32,6 +32,13 @@ impl fmt::Debug for Upstream {
 )]
 pub struct BadUpstream;
 
+impl Upstream {
+    /// Its host and its port, without the password.
+    pub fn address(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+}
+
 impl FromStr for Upstream {
     type Err = BadUpstream;
 

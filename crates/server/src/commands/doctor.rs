@@ -11,6 +11,7 @@
 mod address;
 mod ask;
 mod chromium;
+mod egress;
 mod finding;
 mod folders;
 mod fonts;
@@ -144,6 +145,9 @@ async fn check_all(judged: &Arc<Judged>, trial: &Trial, report: &mut Report) {
         report.add(limits::memory(chosen));
         let sessions = chosen.unwrap_or_else(|| plan_max_sessions(memory_bytes()));
         report.add(limits::open_files(sessions, chosen.is_some()));
+    }
+    if let Some(finding) = egress::egress(judged).await {
+        report.add(finding);
     }
     if let Ok(listen) = judged.listen {
         let finding = look(move || address::address(listen, is_served)).await;

@@ -87,6 +87,15 @@ impl Apart {
         }
     }
 
+    /// A program of node's own that fetches so many bytes; what it prints.
+    pub fn fetch(&self, program: &str, words: &[String], bytes: usize) -> String {
+        let bytes = bytes.to_string();
+        let mut arguments = vec!["--input-type=module", "-e", program];
+        arguments.extend(words.iter().map(String::as_str));
+        arguments.push(&bytes);
+        self.run(installed("bin/node"), &arguments, &[]).0
+    }
+
     fn script(&self, program: &Path, arguments: &[&str]) -> Duration {
         let (output, took) = self.run(program, arguments, &[]);
         assert!(output.starts_with("title"), "a script printed {output:?}");

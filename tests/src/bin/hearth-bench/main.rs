@@ -8,6 +8,7 @@
 mod apart;
 mod cdp;
 mod chromium;
+mod egress;
 mod figures;
 mod live;
 mod machine;
@@ -128,6 +129,7 @@ async fn measure(server: &TestServer, options: &Options) -> Figures {
             Group::Warm => runs::warm(&stage, rounds, &mut figures).await,
             Group::Kill => runs::after_a_kill(&stage, rounds, &mut figures).await,
             Group::Cdp => cdp::measure(&stage, rounds, &mut figures).await,
+            Group::Egress => egress::measure(&stage, rounds, &mut figures).await,
             Group::Live => live::measure(&stage, rounds, &mut figures).await,
         }
     }

@@ -15,13 +15,16 @@ pub enum Group {
     Kill,
     /// Single commands of the browser's protocol.
     Cdp,
+    /// What goes out of sessions.
+    Egress,
     /// The live view.
     Live,
 }
 
 impl Group {
     /// All of them, in the order in which they are measured: memory is first, while the server is fresh.
-    pub const ALL: &[Group] = &[Group::Memory, Group::Starts, Group::Warm, Group::Kill, Group::Cdp, Group::Live];
+    pub const ALL: &[Group] =
+        &[Group::Memory, Group::Starts, Group::Warm, Group::Kill, Group::Cdp, Group::Egress, Group::Live];
 
     /// Its name as an option.
     pub fn name(self) -> &'static str {
@@ -31,6 +34,7 @@ impl Group {
             Group::Warm => "warm",
             Group::Kill => "kill",
             Group::Cdp => "cdp",
+            Group::Egress => "egress",
             Group::Live => "live",
         }
     }
@@ -43,6 +47,7 @@ impl Group {
             Group::Warm => "Warm executions",
             Group::Kill => "After a kill",
             Group::Cdp => "One CDP command",
+            Group::Egress => "The way out",
             Group::Live => "Live view",
         }
     }
@@ -81,6 +86,11 @@ impl Group {
                 "The same client everywhere; a round sends every row's command once. Two raw browsers of the same flags, one \
                  on a pipe and one on a port of loopback, which is what the broker stands in for."
             }
+            Group::Egress => {
+                "From a connection to the last byte, over bare sockets, by a node program outside of the session; the server of \
+                 the files is a thread of the bench. A round fetches each file on each of the three ways, in turns; the small \
+                 one ten times as often. 1.18 times the time is 85 % of the throughput."
+            }
             Group::Live => {
                 "A page of 1280x720 that shows something new 60 times a second. A round takes ten screenshots of it with a \
                  viewer and ten without, in turns, timed in the node kernel; then a viewer counts pictures for two seconds. The viewer \
@@ -96,6 +106,7 @@ impl Group {
         match self {
             Group::Memory | Group::Kill => 0,
             Group::Starts | Group::Live => 1,
+            Group::Egress => 3,
             Group::Warm => 20,
             Group::Cdp => 50,
         }
@@ -105,6 +116,7 @@ impl Group {
     pub fn rounds_each(self) -> usize {
         match self {
             Group::Memory | Group::Starts | Group::Kill | Group::Live => 1,
+            Group::Egress => 2,
             Group::Warm => 15,
             Group::Cdp => 50,
         }
@@ -154,6 +166,7 @@ const STARTS: Group = Group::Starts;
 const WARM: Group = Group::Warm;
 const KILL: Group = Group::Kill;
 const CDP: Group = Group::Cdp;
+const EGRESS: Group = Group::Egress;
 const LIVE: Group = Group::Live;
 
 /// All rows, in the order of the report.
@@ -192,6 +205,12 @@ pub const ROWS: &[Row] = &[
     to_reach(CDP, "version-broker", "`Browser.getVersion`, through `cdpUrl`", Target::Above("version-port", 0.3)),
     beside(CDP, "version-port", "the same, WebSocket to a raw browser's port"),
     beside(CDP, "version-pipe", "the same, on a raw browser's pipe"),
+    to_reach(EGRESS, "large-plain", "50 MB, plain HTTP through the proxy", Target::Times("large-direct", 1.18)),
+    to_reach(EGRESS, "large-tunnel", "50 MB, through a tunnel of the proxy", Target::Times("large-direct", 1.18)),
+    beside(EGRESS, "large-direct", "50 MB from the server of the file"),
+    to_reach(EGRESS, "small-plain", "5 bytes, plain HTTP through the proxy", Target::Above("small-direct", 2.0)),
+    to_reach(EGRESS, "small-tunnel", "5 bytes, through a tunnel of the proxy", Target::Above("small-direct", 2.0)),
+    beside(EGRESS, "small-direct", "5 bytes from the server of the file"),
     to_reach(
         LIVE,
         "frame",
