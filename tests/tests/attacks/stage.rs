@@ -199,7 +199,8 @@ impl Stage {
     }
 
     fn has_heard(&self, name: &str) -> bool {
-        [format!("/{name} "), format!("{name}\r\n")].iter().any(|text| self.stranger.has_heard(text))
+        let (path, line) = (format!(" /{name} "), format!("{name}\r\n"));
+        self.stranger.has_heard(|message| message == name || message.contains(&path) || message.contains(&line))
     }
 
     /// The secrets that the server's log has in it, which is to have none. It logs as much as it can without being asked
