@@ -165,7 +165,7 @@ impl Stage {
     fn proxy_port(&self, folder: &Path) -> Option<u16> {
         let environments = self.processes_of(folder).into_iter().filter_map(|process| process.environment());
         let mut variables = environments.flatten();
-        variables.find_map(|variable| Some(port_of(variable.strip_prefix("http_proxy=")?)?))
+        variables.find_map(|variable| port_of(variable.strip_prefix("http_proxy=")?))
     }
 
     /// What code is meant to read: the system's programs, the few settings that they need, and its own.
