@@ -78,7 +78,7 @@ async fn hostile_bodies_are_refused(server: &TestServer) {
 
 /// H7, H10: headers that are too many, too long, or say two things.
 async fn hostile_headers_are_refused(server: &TestServer) {
-    let many: String = (0..10_000).map(|index| format!("X-Header-{index}: 1\r\n")).collect();
+    let many = "X-Header: 1\r\n".repeat(10_000);
     let long = format!("X-Long: {}\r\n", "x".repeat(1 << 20));
     let body = "{\"ttl\":1}";
     let cases = [

@@ -134,8 +134,6 @@ const CITED: &[Cited] = &[
             "every_range_of_ipv4_is_refused_from_its_first_to_its_last_address",
             "of_ipv6_only_global_unicast_is_open",
             "a_wrapped_address_is_judged_as_what_is_inside",
-            "a_name_that_changes_its_address_is_judged_each_time_and_asked_for_once",
-            "a_redirect_to_a_refused_address_is_refused_anew",
         ],
     ),
     cited(

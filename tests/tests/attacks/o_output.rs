@@ -75,7 +75,6 @@ const RUNS: &[Run] = &[
     run("O14: aborts", "bash", "kill -ABRT $$", 134),
     run("O14: ends with the highest code", "bash", "exit 255", 255),
     run("O14: ends with a code that looks like a signal", "bash", "exit 130", 130),
-    killed("R3: starts processes as fast as it can", "bash", "f() { sleep 100 & sleep 100; }; while :; do f & done"),
 ];
 
 async fn try_on(session: &Session, run: &Run) -> Option<String> {

@@ -30,7 +30,7 @@ const OWN_SERVERS: &str = "the network is the proxy's: a server that code starts
 const OWN_SOCKETS: &str =
     "a socket in the file system could be anybody's, and Linux before 7.1 cannot tell; pipes and pairs work";
 
-const OWN_PACKAGE: &str = r#"python3 - <<'E'
+const OWN_PACKAGE: &str = r"python3 - <<'E'
 import zipfile
 info = 'own_package-1.dist-info'
 with zipfile.ZipFile('own_package-1-py3-none-any.whl', 'w') as wheel:
@@ -39,7 +39,7 @@ with zipfile.ZipFile('own_package-1-py3-none-any.whl', 'w') as wheel:
     wheel.writestr(f'{info}/WHEEL', 'Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n')
     wheel.writestr(f'{info}/RECORD', '')
 E
-pip install --quiet --no-index ./own_package-1-py3-none-any.whl && python3 -c 'import own_package; print(own_package.value)'"#;
+pip install --quiet --no-index ./own_package-1-py3-none-any.whl && python3 -c 'import own_package; print(own_package.value)'";
 
 const HABITS: &[Habit] = &[
     works(

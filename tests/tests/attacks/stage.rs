@@ -165,7 +165,7 @@ impl Stage {
     fn proxy_port(&self, folder: &Path) -> Option<u16> {
         let environments = self.processes_of(folder).into_iter().filter_map(|process| process.environment());
         let mut variables = environments.flatten();
-        variables.find_map(|variable| Some(port_of(variable.strip_prefix("http_proxy=")?)?))
+        variables.find_map(|variable| port_of(variable.strip_prefix("http_proxy=")?))
     }
 
     /// What code is meant to read: the system's programs, the few settings that they need, and its own.
@@ -199,7 +199,8 @@ impl Stage {
     }
 
     fn has_heard(&self, name: &str) -> bool {
-        [format!("/{name} "), format!("{name}\r\n")].iter().any(|text| self.stranger.has_heard(text))
+        let (path, line) = (format!(" /{name} "), format!("{name}\r\n"));
+        self.stranger.has_heard(|message| message == name || message.contains(&path) || message.contains(&line))
     }
 
     /// The secrets that the server's log has in it, which is to have none. It logs as much as it can without being asked

@@ -56,7 +56,8 @@ fn memory_kib(server: &TestServer) -> u64 {
 
 /// Runs `count` executions on four sessions that are then deleted.
 async fn hundreds(server: &TestServer, count: usize) {
-    let sessions = join_all((0..4).map(|_| server.session_with(&json!({"ttl": 1800, "activityTtl": 1800})))).await;
+    let lasting = json!({"ttl": 1800, "activityTtl": 1800});
+    let sessions = join_all((0..4).map(|_| server.session_with(&lasting))).await;
     join_all(sessions.iter().enumerate().map(async |(offset, session)| {
         for number in (0..count).skip(offset).step_by(4) {
             mixed(session, number).await;
