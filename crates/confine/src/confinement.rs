@@ -147,6 +147,8 @@ impl Prepared {
     pub fn limit(&self) -> io::Result<()> {
         // A core dump would hold what the memory held, and lie wherever the machine wants them.
         setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+        // When the machine runs out of memory, sessions go before the server does. Not everywhere is there such a file.
+        let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
         let limits = [
             (Resource::RLIMIT_NOFILE, self.limits.open_files),
             (Resource::RLIMIT_FSIZE, self.limits.file_bytes),

@@ -144,6 +144,9 @@ fn forbidden(which: Syscalls) -> io::Result<Rules> {
         ] {
             rules.insert(call, vec![rule(&[(0, SeccompCmpOp::Ne, 0)])?]);
         }
+        // What hides from others of its user hides from whoever measures it, too.
+        let hide = u64::from(libc::PR_SET_DUMPABLE.unsigned_abs());
+        rules.insert(libc::SYS_prctl, vec![rule(&[(0, SeccompCmpOp::Eq, hide)])?]);
         for call in [libc::SYS_setpriority, libc::SYS_ioprio_set] {
             rules.insert(call, vec![rule(&[(1, SeccompCmpOp::Ne, 0)])?]);
         }
