@@ -119,7 +119,7 @@ mod tests {
         let deep = folder.path().join("a/b/c");
         fs::create_dir_all(&deep).expect("made");
         fs::write(deep.join("x"), "").expect("written");
-        fs::set_permissions(folder.path().join("a/b"), Permissions::from_mode(0)).expect("closed");
+        fs::set_permissions(folder.path().join("a/b"), Permissions::from_mode(0o000)).expect("closed");
         std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).expect("linked");
         Chore::Empty(vec![folder.path().to_owned(), folder.path().join("none")]).perform().expect("emptied");
         assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 0);
