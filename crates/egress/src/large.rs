@@ -1,4 +1,4 @@
-//! Answers that are long: once their head is known, hyper is taken off both connections and the kernel moves the body.
+//! Answers that are long: once their head is known, hyper is taken off both connections, and the body goes the short way.
 
 use std::io::Write;
 
@@ -11,16 +11,17 @@ use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use crate::answer;
 use crate::headers;
 use crate::meter::Metered;
-use crate::relay::{End, move_all, write_all};
+use crate::relay::{End, copy, write_all};
 
-/// What is shorter is not worth a pipe.
+/// What is shorter is not worth the connection, which ends with it.
 const LONG_BYTES: u64 = 1024 * 1024;
 
-/// An answer whose body the kernel is to move.
+/// An answer whose head is known.
 pub(crate) struct Large {
     head: Vec<u8>,
     outside: End,
@@ -73,7 +74,7 @@ pub(crate) fn take(
 
 impl Large {
     /// Writes it to the program, whose connection ends with it.
-    pub(crate) async fn send(self, inside: &Metered) -> std::io::Result<()> {
+    pub(crate) async fn send(self, inside: &Metered, long: &Semaphore) -> std::io::Result<()> {
         let Large { head, outside, length } = self;
         let went_down = |bytes| inside.meter.went_down(bytes);
         for bytes in [&head[..], &outside.early] {
@@ -81,7 +82,6 @@ impl Large {
             went_down(bytes.len());
         }
         let left = length - outside.early.len() as u64;
-        move_all(&outside.stream, &inside.stream, left, went_down).await?;
-        Ok(())
+        copy(&outside.stream, &inside.stream, left, long, went_down).await
     }
 }

@@ -26,11 +26,12 @@ use crate::meter::{Meter, Metered, Totals, Traffic};
 use crate::own::OwnPorts;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
+use crate::relay::MAX_LONG_BUFFERS;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::{forward, tunnel};
 
 /// How many connections the programs of a session may have at once; more wait for their turn. Each takes two descriptors of
-/// the server's, six while much goes through it. A browser has 32 for pages and some for web sockets.
+/// the server's. A browser has 32 for pages and some for web sockets.
 const MAX_CONNECTIONS: usize = 128;
 
 /// How many names of a session are looked up at once; each takes a thread for as long as the system waits.
@@ -87,6 +88,7 @@ impl Egress {
             ledger: Ledger::new(),
             lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            long_buffers: Semaphore::new(MAX_LONG_BUFFERS),
         });
         tracker.spawn(accept(listener, Arc::clone(&side)));
         Ok(Proxy { side, port, _stop: stop.drop_guard() })
@@ -150,6 +152,7 @@ pub(crate) struct Side {
     ledger: Ledger,
     lookups: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    long_buffers: Semaphore,
 }
 
 impl Side {
@@ -167,6 +170,10 @@ impl Side {
 
     pub(crate) fn lookups(&self) -> &Arc<Semaphore> {
         &self.lookups
+    }
+
+    pub(crate) fn long_buffers(&self) -> &Semaphore {
+        &self.long_buffers
     }
 
     /// Waits until the session wants its proxy no more.
@@ -267,7 +274,7 @@ async fn serve(stream: TcpStream, connection: Connection, mut handed: mpsc::Rece
             large = handed.recv() => large,
         };
         if let (Some(large), Some(parts)) = (large, served.into_parts()) {
-            let _ = large.send(&parts.io.into_inner()).await;
+            let _ = large.send(&parts.io.into_inner(), side.long_buffers()).await;
         }
     };
     tokio::select! {

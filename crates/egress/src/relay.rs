@@ -1,24 +1,34 @@
-//! Bytes between two sockets, both ways. What is long is spliced: the kernel moves it, and it never comes here.
+//! Bytes between two sockets, both ways.
+//!
+//! What is long goes through a large buffer. That costs less than having the kernel move it by `splice(2)`, which hands on
+//! single pages: the program that reads them pays for those.
 
-use std::io::{self, PipeReader, PipeWriter, pipe};
+use std::io;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use bytes::Bytes;
-use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice};
 use nix::sys::socket::{Shutdown, shutdown};
-use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::meter::Meter;
 
-/// How much is read at once, of what is short.
+/// How much is read at once.
 const BUFFER_BYTES: usize = 32 * 1024;
 
-/// What is longer than this is spliced, which needs two more descriptors.
-const SHORT_BYTES: u64 = 512 * 1024;
+/// How much is read at once of what is long.
+const LONG_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// How much a pipe is to hold: as much as anybody may ask for (`fs.pipe-max-size`).
-const PIPE_BYTES: usize = 1024 * 1024;
+/// How many of the large buffers a session may have.
+pub(crate) const MAX_LONG_BUFFERS: usize = 16;
+
+/// What is long: more than this without a pause.
+const LONG_BYTES: u64 = 256 * 1024;
+
+/// A connection on which nothing comes for so long gives its buffer back.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// One end of a relay.
 pub(crate) struct End {
@@ -27,46 +37,61 @@ pub(crate) struct End {
     pub(crate) early: Bytes,
 }
 
-/// Carries bytes until both ends have closed, or one breaks off. What comes from `inside` goes up.
-pub(crate) async fn relay(inside: &End, outside: &End, meter: &Meter) -> io::Result<()> {
-    let up = carry(inside, outside, |bytes| meter.went_up(bytes));
-    let down = carry(outside, inside, |bytes| meter.went_down(bytes));
+/// Carries bytes until both ends have closed, or one breaks off. What comes from `inside` goes up. `long` has a permit for
+/// each of the large buffers.
+pub(crate) async fn relay(inside: &End, outside: &End, meter: &Meter, long: &Semaphore) -> io::Result<()> {
+    let up = carry(inside, outside, long, |bytes| meter.went_up(bytes));
+    let down = carry(outside, inside, long, |bytes| meter.went_down(bytes));
     tokio::try_join!(up, down)?;
     Ok(())
 }
 
 /// One direction, up to its end, which is told on.
-async fn carry(from: &End, to: &End, note: impl Fn(usize)) -> io::Result<()> {
+async fn carry(from: &End, to: &End, long: &Semaphore, note: impl Fn(usize)) -> io::Result<()> {
     write_all(&to.stream, &from.early).await?;
     note(from.early.len());
-    if copy(&from.stream, &to.stream, SHORT_BYTES, &note).await? {
-        move_all(&from.stream, &to.stream, u64::MAX, &note).await?;
-    }
+    copy(&from.stream, &to.stream, u64::MAX, long, note).await?;
     // Whoever is gone already needs no telling.
     let _ = shutdown(to.stream.as_raw_fd(), Shutdown::Write);
     Ok(())
 }
 
-/// Copies until the end, or until more than `most` bytes have gone; tells whether there is more.
-async fn copy(from: &TcpStream, to: &TcpStream, most: u64, note: impl Fn(usize)) -> io::Result<bool> {
-    let mut buffer = Vec::new();
-    let mut copied = 0;
-    while copied < most {
-        from.readable().await?;
-        // A connection that waits for its peer holds no buffer.
-        buffer.resize(BUFFER_BYTES, 0);
-        match from.try_read(&mut buffer) {
-            Ok(0) => return Ok(false),
+/// Copies `most` bytes, or what there is until the end.
+pub(crate) async fn copy(
+    from: &TcpStream,
+    to: &TcpStream,
+    most: u64,
+    long: &Semaphore,
+    note: impl Fn(usize),
+) -> io::Result<()> {
+    let (mut buffer, mut permit) = (Vec::new(), None);
+    let (mut left, mut in_a_row) = (most, 0_u64);
+    while left > 0 {
+        if timeout(PAUSE, from.readable()).await.is_err() {
+            (buffer, permit, in_a_row) = (Vec::new(), None, 0);
+            from.readable().await?;
+        }
+        if in_a_row > LONG_BYTES && permit.is_none() {
+            permit = long.try_acquire().ok();
+        }
+        let size = if permit.is_some() { LONG_BUFFER_BYTES } else { BUFFER_BYTES };
+        if buffer.len() != size {
+            buffer = vec![0; size];
+        }
+        let wanted = usize::try_from(left).map_or(size, |left| left.min(size));
+        match from.try_read(&mut buffer[..wanted]) {
+            Ok(0) => break,
             Ok(count) => {
                 write_all(to, &buffer[..count]).await?;
                 note(count);
-                copied += count as u64;
+                left -= count as u64;
+                in_a_row += count as u64;
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => buffer = Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Writes all of it.
@@ -75,53 +100,6 @@ pub(crate) async fn write_all(to: &TcpStream, mut bytes: &[u8]) -> io::Result<()
         to.writable().await?;
         match to.try_write(bytes) {
             Ok(count) => bytes = &bytes[count..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Has the kernel move up to `most` bytes, or all until the end. Gives back how many there were.
-pub(crate) async fn move_all(from: &TcpStream, to: &TcpStream, most: u64, note: impl Fn(usize)) -> io::Result<u64> {
-    let (reader, writer) = pipe()?;
-    // A smaller one does as well, only slower.
-    let _ = fcntl(&writer, FcntlArg::F_SETPIPE_SZ(i32::try_from(PIPE_BYTES).unwrap_or(i32::MAX)));
-    let mut moved = 0;
-    while moved < most {
-        let wanted = usize::try_from(most - moved).unwrap_or(usize::MAX).min(PIPE_BYTES);
-        let count = fill(from, &writer, wanted).await?;
-        if count == 0 {
-            break;
-        }
-        drain(&reader, to, count, &note).await?;
-        moved += count as u64;
-    }
-    Ok(moved)
-}
-
-// Of the pipe, too, nothing is waited for: it is empty when it is filled, and holds what is drained.
-const FLAGS: SpliceFFlags = SpliceFFlags::SPLICE_F_MOVE.union(SpliceFFlags::SPLICE_F_NONBLOCK);
-
-async fn fill(from: &TcpStream, pipe: &PipeWriter, most: usize) -> io::Result<usize> {
-    loop {
-        from.readable().await?;
-        match from.try_io(Interest::READABLE, || Ok(splice(from, None, pipe, None, most, FLAGS)?)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            filled => return filled,
-        }
-    }
-}
-
-async fn drain(pipe: &PipeReader, to: &TcpStream, count: usize, note: impl Fn(usize)) -> io::Result<()> {
-    let mut left = count;
-    while left > 0 {
-        to.writable().await?;
-        match to.try_io(Interest::WRITABLE, || Ok(splice(pipe, None, to, None, left, FLAGS)?)) {
-            Ok(count) => {
-                left -= count;
-                note(count);
-            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }

@@ -44,7 +44,7 @@ pub(crate) fn carry(connection: &Connection, upgrade: OnUpgrade, outside: Outsid
         let carrying = async {
             let inside = taken_back(upgrade.await.ok()?)?;
             let outside = End { stream: outside.stream, early: outside.early };
-            relay(&inside, &outside, &connection.meter).await.ok()
+            relay(&inside, &outside, &connection.meter, connection.side.long_buffers()).await.ok()
         };
         tokio::select! {
             // Either end may break off at any time; the other one is told by the end of its connection.

@@ -101,6 +101,32 @@ async fn a_tunnel_carries_bytes_both_ways_from_the_first_on_until_both_ends_have
 }
 
 #[tokio::test]
+async fn a_tunnel_carries_what_is_long_both_ways_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let scene = Scene::allowing(&address.to_string()).await;
+    let mut program = scene.program().await;
+    program.say(&format!("CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n\r\n")).await;
+    let (served, _) = listener.accept().await.expect("connected");
+    program.hears("200 OK\r\n\r\n").await;
+    let sent: Vec<u8> = (0..7_000_000_u32).map(|number| number.to_le_bytes()[(number % 3) as usize]).collect();
+    // Whatever comes is sent back.
+    let (mut served_reads, mut served_writes) = served.into_split();
+    let (mut reads, mut writes) = program.stream.into_split();
+    let mut got = Vec::new();
+    let echoing = async {
+        tokio::io::copy(&mut served_reads, &mut served_writes).await.expect("echoed");
+        served_writes.shutdown().await.expect("closed");
+    };
+    let sending = async {
+        writes.write_all(&sent).await.expect("sent");
+        writes.shutdown().await.expect("closed");
+    };
+    let (_, (), ()) = tokio::join!(reads.read_to_end(&mut got), echoing, sending);
+    assert!(got == sent, "{} bytes", got.len());
+}
+
+#[tokio::test]
 async fn a_refused_tunnel_says_why_in_its_first_line() {
     let scene = Scene::allowing("").await;
     for (target, why) in [
@@ -183,7 +209,7 @@ async fn bodies_are_carried_while_they_are_sent() {
     program.hears("0\r\n\r\n").await;
 }
 
-/// What the kernel moves: more than a megabyte, with a length.
+/// What goes the short way: more than a megabyte, with a length.
 #[tokio::test]
 async fn a_long_answer_arrives_whole_and_alone_and_a_broken_one_broken() {
     let numbers: Vec<String> = (0..600_000).map(|number| number.to_string()).collect();

@@ -87,7 +87,7 @@ impl Group {
                  on a pipe and one on a port of loopback, which is what the broker stands in for."
             }
             Group::Egress => {
-                "From a connection to the last byte, over bare sockets, by a node program outside of the session; the server of \
+                "From a connection to the last byte, by a node program outside of the session, with its own http module; the server of \
                  the files is a thread of the bench. A round fetches each file on each of the three ways, in turns; the small \
                  one ten times as often. 1.18 times the time is 85 % of the throughput."
             }
