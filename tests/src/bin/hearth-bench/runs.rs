@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hearth_tests::Session;
+use hearth_tests::{Session, TestServer};
 
 use crate::apart::{Apart, BareAgent, Script};
 use crate::chromium::RawChromium;
@@ -71,8 +71,19 @@ async fn raw_start(stage: &Stage<'_>, figures: &mut Figures) {
 }
 
 /// What a round of [`warm`] consists of.
-const WARM_STEPS: &[&str] =
-    &["health", "title-node", "title-python", "one-node", "one-python", "bare-bash", "colon", "bare-agent", "agent"];
+const WARM_STEPS: &[&str] = &[
+    "health",
+    "title-node",
+    "title-python",
+    "one-node-none",
+    "one-node",
+    "one-python",
+    "bare-bash",
+    "colon-none",
+    "colon",
+    "bare-agent",
+    "agent",
+];
 
 /// Measures the group [`Group::Warm`].
 pub async fn warm(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
@@ -80,12 +91,23 @@ pub async fn warm(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
     stage.execute(&session, "node", "await page.goto('data:text/html,<title>Warm</title>'); 1").await;
     let apart = Apart::new();
     let bare = BareAgent::connect(&session);
+    let unconfined = TestServer::builder().setting("HEARTH_ISOLATION", "none").start().await;
+    let without_layers = Stage::set(&unconfined).await;
+    let other = without_layers.session().await;
+    without_layers.execute(&other, "node", "1").await;
     let mut steps = WARM_STEPS.to_vec();
     for round in 0..Group::Warm.warm_up_rounds() + rounds * Group::Warm.rounds_each() {
         for step in &steps {
-            let took = warm_step(stage, &session, &apart, &bare, step).await;
+            let took = match *step {
+                "one-node-none" => without_layers.execute(&other, "node", "1").await.1,
+                "colon-none" => without_layers.execute(&other, "bash", ":").await.1,
+                step => warm_step(stage, &session, &apart, &bare, step).await,
+            };
             if round >= Group::Warm.warm_up_rounds() {
                 figures.add(step, took);
+                if *step == "colon" {
+                    figures.add("colon-default", took);
+                }
             }
         }
         steps.reverse();
@@ -102,6 +124,8 @@ pub async fn warm(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
         }
     }
     bare.end().await;
+    other.delete().await;
+    unconfined.stop().await;
     session.delete().await;
 }
 
