@@ -38,10 +38,14 @@ pub const ROWS: &[Row] = &[
 pub const LEFT_ROWS: &[Row] = &[
     contained(
         "S6",
-        "finds what an earlier session has left in /var/tmp, /dev/shm, shared memory or a message queue",
-        &["in_var_tmp", "in_dev_shm", "in_shared_memory", "?in_message_queue"],
+        "finds what an earlier session has left in /var/tmp, in shared memory or in a message queue",
+        &["in_var_tmp", "in_shared_memory", "?in_message_queue"],
     ),
-    never("S6", "finds what an earlier session has left in /tmp, or a process of it", &["in_tmp", "in_a_process"]),
+    never(
+        "S6",
+        "finds what an earlier session has left in /tmp or /dev/shm, or a process of it",
+        &["in_tmp", "in_dev_shm", "in_a_process"],
+    ),
 ];
 
 /// What the server does in a folder that is full of traps.
