@@ -6,7 +6,7 @@ pub const SCRIPT: &str = include_str!("../../fixtures/attacks/files.py");
 pub const LEAVE: &str = include_str!("../../fixtures/attacks/leave.py");
 pub const COME_BACK: &str = include_str!("../../fixtures/attacks/come_back.py");
 
-const SAME_USER: &str = "files of the server's user are its code's own, and Landlock does not cover what is said about a \
+pub const SAME_USER: &str = "files of the server's user are its code's own, and Landlock does not cover what is said about a \
                          file: start the server as root, which gives sessions other users";
 
 pub const ROWS: &[Row] = &[
