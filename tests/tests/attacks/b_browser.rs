@@ -101,6 +101,9 @@ pub const TAKEN_OVER_ROWS: &[Row] = &[
             "write_memory_of_server",
             "take_descriptor_of_server",
             "prlimit_set_server",
+            "affinity_server",
+            "priority_of_own_user",
+            "io_priority_of_own_user",
             "become_root",
             "become_neighbour",
             "gain_by_setuid_program",
@@ -144,7 +147,15 @@ pub const TAKEN_OVER_ROWS: &[Row] = &[
     contained(
         "S9",
         "it sends datagrams to a socket in the file system, or speaks to one that has no file",
-        &["unix_dgram", "unix_dgram_message", "unix_abstract", "unix_pair_connected_again", "unix_pair_sent_elsewhere"],
+        &[
+            "unix_dgram",
+            "unix_dgram_message",
+            "unix_abstract",
+            "unix_pair_connected_again",
+            "unix_pair_sent_elsewhere",
+            "unix_raw",
+            "unix_raw_pair_connected_again",
+        ],
     ),
     open(
         "S9",

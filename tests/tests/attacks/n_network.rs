@@ -75,12 +75,12 @@ pub const ROWS: &[Row] = &[
     contained(
         "S9",
         "speaks to a socket in the file system that everybody may use, as docker.sock or a session bus is",
-        &["unix_stream", "unix_dgram", "unix_dgram_message", "unix_by_a_planted_link"],
+        &["unix_stream", "unix_dgram", "unix_dgram_message", "unix_raw", "unix_by_a_planted_link"],
     ),
     contained("S9", "speaks to a socket that has no file", &["unix_abstract"]),
     contained(
         "S9",
         "connects one end of a pair of sockets to somebody else",
-        &["unix_pair_connected_again", "unix_pair_sent_elsewhere"],
+        &["unix_pair_connected_again", "unix_pair_sent_elsewhere", "unix_raw_pair_connected_again"],
     ),
 ];
