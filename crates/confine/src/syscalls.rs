@@ -24,6 +24,11 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 /// `send(2)`: connects and sends at once, past every rule about connecting.
 const MSG_FASTOPEN: u64 = 0x2000_0000;
 
+/// `setpriority(2)`: one process or thread.
+const PRIO_PROCESS: u64 = 0;
+/// `ioprio_set(2)`: the same.
+const IOPRIO_WHO_PROCESS: u64 = 1;
+
 /// The part of a socket's type that is not a flag (`SOCK_TYPE_MASK` of the kernel).
 const TYPE_MASK: u64 = 0xf;
 
@@ -134,22 +139,24 @@ fn forbidden(which: Syscalls) -> io::Result<Rules> {
         let flags = NAMESPACES.map(|flag| u64::from(flag.unsigned_abs()));
         let namespaces = flags.iter().map(|&flag| rule(&[(0, SeccompCmpOp::MaskedEq(flag), flag)]));
         rules.insert(libc::SYS_clone, namespaces.collect::<io::Result<_>>()?);
-        // One's own limits and priorities only: 0 is the caller.
-        for call in [
-            libc::SYS_prlimit64,
-            libc::SYS_sched_setaffinity,
-            libc::SYS_sched_setattr,
-            libc::SYS_sched_setparam,
-            libc::SYS_sched_setscheduler,
-        ] {
+        // One's own scheduling only: 0 is the caller. A browser has a say in that of its threads, each by its number.
+        for call in [libc::SYS_sched_setattr, libc::SYS_sched_setparam, libc::SYS_sched_setscheduler] {
             rules.insert(call, vec![rule(&[(0, SeccompCmpOp::Ne, 0)])?]);
         }
         // What hides from others of its user hides from whoever measures it, too.
         let hide = u64::from(libc::PR_SET_DUMPABLE.unsigned_abs());
         rules.insert(libc::SYS_prctl, vec![rule(&[(0, SeccompCmpOp::Eq, hide)])?]);
-        for call in [libc::SYS_setpriority, libc::SYS_ioprio_set] {
-            rules.insert(call, vec![rule(&[(1, SeccompCmpOp::Ne, 0)])?]);
+    }
+    for call in [libc::SYS_prlimit64, libc::SYS_sched_setaffinity] {
+        rules.insert(call, vec![rule(&[(0, SeccompCmpOp::Ne, 0)])?]);
+    }
+    // Nobody's but one's own: neither by a number nor as one of all who have the same user, which needs none.
+    for (call, process) in [(libc::SYS_setpriority, PRIO_PROCESS), (libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS)] {
+        let mut refused = vec![rule(&[(0, SeccompCmpOp::Ne, process)])?];
+        if which == Syscalls::Code {
+            refused.push(rule(&[(1, SeccompCmpOp::Ne, 0)])?);
         }
+        rules.insert(call, refused);
     }
     Ok(rules)
 }
@@ -170,7 +177,7 @@ fn sockets(unix_sockets: &UnixSockets) -> io::Result<Rules> {
     let number = |constant: i32| u64::from(constant.unsigned_abs());
     let (unix, inet, inet6) = (number(libc::AF_UNIX), number(libc::AF_INET), number(libc::AF_INET6));
     let netlink = number(libc::AF_NETLINK);
-    let datagram = number(libc::SOCK_DGRAM);
+    let (datagram, raw) = (number(libc::SOCK_DGRAM), number(libc::SOCK_RAW));
     let mut refused = vec![
         rule(&[(0, Eq, 0)])?,
         rule(&[(0, Gt, inet), (0, Le, inet6 - 1)])?,
@@ -190,14 +197,22 @@ fn sockets(unix_sockets: &UnixSockets) -> io::Result<Rules> {
         UnixSockets::Refused => refused.push(rule(&[(0, Eq, unix)])?),
         // Streams are asked about.
         UnixSockets::Door(_) => {
-            for kind in [datagram, number(libc::SOCK_SEQPACKET), number(libc::SOCK_RAW)] {
+            for kind in [datagram, number(libc::SOCK_SEQPACKET), raw] {
                 refused.push(rule(&[(0, Eq, unix), (1, MaskedEq(TYPE_MASK), kind)])?);
             }
         }
-        UnixSockets::Allowed => refused.push(rule(&[(0, Eq, unix), (1, MaskedEq(TYPE_MASK), datagram)])?),
+        UnixSockets::Allowed => {
+            for kind in [datagram, raw] {
+                refused.push(rule(&[(0, Eq, unix), (1, MaskedEq(TYPE_MASK), kind)])?);
+            }
+        }
     }
-    // One end of a pair of datagram sockets can be connected anew, to any path. Streams cannot (EISCONN).
-    let pair = vec![rule(&[(1, MaskedEq(TYPE_MASK), datagram)])?, rule(&[(0, Ge, inet)])?];
+    // One end of a pair of datagram sockets can be connected anew, to any path. Streams cannot (EISCONN). A raw Unix socket
+    // is one of datagrams, too (`unix_create` in net/unix/af_unix.c).
+    let mut pair = vec![rule(&[(0, Ge, inet)])?];
+    for kind in [datagram, raw] {
+        pair.push(rule(&[(1, MaskedEq(TYPE_MASK), kind)])?);
+    }
     Ok(Rules::from([(libc::SYS_socket, refused), (libc::SYS_socketpair, pair)]))
 }
 

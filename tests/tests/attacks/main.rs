@@ -42,7 +42,7 @@ async fn attack(test: &str, level: Level, play: Play, rows: &[Row]) {
     if !is_alone(test).await {
         return;
     }
-    let stage = Stage::set(level).await;
+    let stage = Stage::set(level, matches!(play, Play::TakenOver)).await;
     let mut verdicts = play::out(play, &stage).await;
     stage.hear(&mut verdicts);
     assert_eq!(stage.leaks(), Vec::<String>::new(), "the server has logged secrets");
@@ -100,6 +100,11 @@ attacks! {
     at_none_the_server_steps_into_traps: Level::None, Play::Traps, f_files::TRAP_ROWS;
     at_default_as_root_the_server_steps_into_no_trap: Level::Root, Play::Traps, f_files::TRAP_ROWS;
     at_default_as_a_plain_user_the_server_steps_into_no_trap: Level::Plain, Play::Traps, f_files::TRAP_ROWS;
+
+    at_none_a_browser_that_was_taken_over_reaches_everything: Level::None, Play::TakenOver, b_browser::TAKEN_OVER_ROWS;
+    at_default_as_root_a_browser_that_was_taken_over_is_held: Level::Root, Play::TakenOver, b_browser::TAKEN_OVER_ROWS;
+    at_default_as_a_plain_user_a_browser_that_was_taken_over_is_held:
+        Level::Plain, Play::TakenOver, b_browser::TAKEN_OVER_ROWS;
 
     at_none_pages_reach_the_machine: Level::None, Play::Pages, b_browser::ROWS;
     at_default_as_root_pages_reach_nothing_of_the_machine: Level::Root, Play::Pages, b_browser::ROWS;

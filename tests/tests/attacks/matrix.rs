@@ -203,6 +203,7 @@ fn rows() -> impl Iterator<Item = &'static Row> {
         r_resources::KILL_ROWS,
         r_resources::SYSTEM_CALL_ROWS,
         b_browser::ROWS,
+        b_browser::TAKEN_OVER_ROWS,
     ];
     groups.into_iter().flatten()
 }

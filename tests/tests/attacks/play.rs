@@ -10,7 +10,7 @@ use crate::level::Level;
 use crate::row::Verdicts;
 use crate::script;
 use crate::stage::Stage;
-use crate::{f_files, s_secrets};
+use crate::{b_browser, f_files, n_network, r_resources, s_secrets};
 
 /// One way to try attacks.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,8 @@ pub enum Play {
     Script(&'static str),
     /// From pages, and through the browser.
     Pages,
+    /// By a browser that was taken over, with all the rights that it has.
+    TakenOver,
     /// One session leaves traces, and another one looks for them.
     Leftovers,
     /// Traps in the session's folder, for the server to step into.
@@ -35,6 +37,7 @@ pub async fn out(play: Play, stage: &Stage) -> Verdicts {
     match play {
         Play::Script(script) => try_all_languages(stage, script).await,
         Play::Pages => script::run_pages(&stage.own, &stage.parameters()).await,
+        Play::TakenOver => take_over(stage).await,
         Play::Leftovers => leave_and_come_back(stage).await,
         Play::Traps => set_traps(stage).await,
         Play::KillEverybody => kill_everybody(stage).await,
@@ -60,6 +63,14 @@ async fn try_all_languages(stage: &Stage, script: &str) -> Verdicts {
         let leaks = stage.leaks();
         verdicts.insert("log".to_owned(), verdict(!leaks.is_empty(), &leaks.join(" "), "nothing secret is logged"));
     }
+    verdicts
+}
+
+/// Tries the scripts of code, and keeps what the rows for browsers speak of.
+async fn take_over(stage: &Stage) -> Verdicts {
+    let scripts = [s_secrets::SCRIPT, n_network::SCRIPT, r_resources::PROCESSES, f_files::SCRIPT];
+    let mut verdicts = script::run_in_browser(stage, &scripts, &stage.parameters()).await;
+    verdicts.retain(|name, _| b_browser::TAKEN_OVER_ROWS.iter().any(|row| row.has(name)));
     verdicts
 }
 

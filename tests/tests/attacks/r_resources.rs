@@ -37,6 +37,8 @@ pub const PROCESS_ROWS: &[Row] = &[
             "scheduler_attributes_server",
             "priority_server",
             "priority_of_users",
+            "priority_of_own_user",
+            "io_priority_of_own_user",
             "io_priority_server",
         ],
     ),

@@ -65,6 +65,11 @@ impl Row {
         self.expected[level as usize]
     }
 
+    /// Whether this probe is one of its.
+    pub fn has(&self, probe: &str) -> bool {
+        self.probes.iter().any(|own| name_of(own).0 == probe)
+    }
+
     /// What is wrong with these verdicts, as far as this row goes.
     fn judge(&self, level: Level, verdicts: &Verdicts) -> Vec<String> {
         let expected = self.at(level);

@@ -52,12 +52,8 @@ pub const ROWS: &[Row] = &[
         &["neighbour_environ", "neighbour_mem"],
     ),
     contained("S5", "speaks to the agent-browser daemon of another session", &["neighbour_agent"]),
-    never("S5", "reads what another session has put into /tmp", &["?neighbour_tmp"]),
-    contained(
-        "S5",
-        "reads what another session has put into /dev/shm and /var/tmp",
-        &["neighbour_shm", "neighbour_var_tmp"],
-    ),
+    never("S5", "reads what another session has put into /tmp and /dev/shm", &["neighbour_tmp", "neighbour_shm"]),
+    contained("S5", "reads what another session has put into /var/tmp", &["neighbour_var_tmp"]),
     contained(
         "S5",
         "reads its own browser's data and memory, and takes its debugging pipe, around the broker",

@@ -4,6 +4,7 @@ use hearth_tests::Session;
 use serde_json::Value;
 
 use crate::row::Verdicts;
+use crate::stage::Stage;
 
 const KIT: &str = include_str!("../../fixtures/attacks/kit.py");
 
@@ -25,6 +26,20 @@ pub async fn run_pages(session: &Session, parameters: &Value) -> Verdicts {
     let code = format!("const parameters = JSON.parse({});\n{PAGES}", literal(&parameters.to_string()));
     let execution = session.run_for("node", &code, TIMEOUT_SECONDS).await.ok();
     serde_json::from_str(&execution.result).unwrap_or_else(|error| panic!("{error}: {execution:?}"))
+}
+
+/// Has the browser of a session that is created now try scripts, and reads what came of every probe.
+pub async fn run_in_browser(stage: &Stage, scripts: &[&str], parameters: &Value) -> Verdicts {
+    let scripts: Vec<String> = scripts.iter().map(|script| format!("{KIT}\n{script}")).collect();
+    let attacks = serde_json::json!({"scripts": scripts, "parameters": parameters});
+    std::fs::write(stage.outside.path().join("bin/attacks.json"), attacks.to_string()).unwrap();
+    let known = stage.server.session_folders();
+    let session = stage.client().session().await;
+    let folder = stage.server.session_folders().into_iter().find(|folder| !known.contains(folder)).unwrap();
+    let said = std::fs::read_to_string(folder.join("b/attacks.txt")).unwrap();
+    session.delete().await;
+    let lines = said.lines().filter_map(|line| line.strip_prefix("ATTACKS "));
+    lines.flat_map(|line| serde_json::from_str::<Verdicts>(line).expect("the kit writes JSON")).collect()
 }
 
 /// A whole python program.

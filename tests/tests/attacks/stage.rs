@@ -50,7 +50,8 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub async fn set(level: Level) -> Self {
+    /// Sets it, with a browser that can be told to attack (`tests/fixtures/attacks/browser.py`) or with the usual one.
+    pub async fn set(level: Level, has_own_browser: bool) -> Self {
         let outside = furnish_outside();
         let mut stranger = Stranger::default();
         let there = stranger.on_tcp("0.0.0.0:0", None).await;
@@ -69,6 +70,7 @@ impl Stage {
         let builder = builder.setting("HEARTH_LOG", "debug");
         let builder = builder.setting("HEARTH_EGRESS_ALLOW", &permitted.to_string());
         let data_dir = new_folder("hd-");
+        let builder = if has_own_browser { builder.setting("HEARTH_BROWSER", &own_browser(&outside)) } else { builder };
         let server = builder.data_dir(data_dir.path()).start().await;
         if level == Level::Plain {
             for path in [outside.path().join("tree"), outside.path().join("own.txt")] {
@@ -249,6 +251,18 @@ fn settle(server: &TestServer, session: Session) -> (Session, PathBuf) {
 
 fn new_folder(prefix: &str) -> TempDir {
     tempfile::Builder::new().prefix(prefix).tempdir_in("/var/tmp").expect("everybody may make folders there")
+}
+
+/// Puts the browser that can be told to attack where every browser may read, and gives its path back.
+fn own_browser(outside: &TempDir) -> String {
+    let folder = outside.path().join("bin");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("chromium-headless-shell");
+    fs::write(&path, include_str!("../../fixtures/attacks/browser.py")).unwrap();
+    for path in [&folder, &path] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    path.to_str().unwrap().to_owned()
 }
 
 /// A folder with files that everybody may read, that everybody may write, and that only their owner may.

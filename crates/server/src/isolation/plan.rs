@@ -139,7 +139,7 @@ pub(crate) fn plan_browser(places: &Places, ports: &Ports, limits: Limits, has_o
         files,
         connect_ports: ports.egress.clone(),
         syscalls: Syscalls::Browser,
-        unix_sockets: UnixSockets::Allowed,
+        unix_sockets: UnixSockets::Refused,
         limits: hearth_confine::Limits {
             open_files: Some(limits.open_files),
             // A full disk is survived, a file that is too long is not (SIGXFSZ ends the browser).
