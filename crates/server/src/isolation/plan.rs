@@ -129,6 +129,9 @@ pub(crate) fn plan_agent(places: &Places, ports: &Ports, limits: Limits, has_own
 
 /// The browser. It reaches the way out and nothing else; its commands come through a pipe.
 pub(crate) fn plan_browser(places: &Places, ports: &Ports, limits: Limits, has_own_uid: bool) -> Confinement {
+    // Full Chromium tells a second one of its profile by such a socket, and does not start without.
+    let name = places.browser_program.file_name().unwrap_or_default().to_string_lossy();
+    let is_shell = name.contains("headless");
     let mut files = common();
     files.extend(places.browser_program.parent().map(|folder| grant(folder, Access::Execute)));
     // Its own sandbox is set up by writing to files there.
@@ -139,7 +142,7 @@ pub(crate) fn plan_browser(places: &Places, ports: &Ports, limits: Limits, has_o
         files,
         connect_ports: ports.egress.clone(),
         syscalls: Syscalls::Browser,
-        unix_sockets: UnixSockets::Refused,
+        unix_sockets: if is_shell { UnixSockets::Refused } else { UnixSockets::Allowed },
         limits: hearth_confine::Limits {
             open_files: Some(limits.open_files),
             // A full disk is survived, a file that is too long is not (SIGXFSZ ends the browser).
