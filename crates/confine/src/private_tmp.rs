@@ -31,6 +31,9 @@ pub struct PrivateTmp {
     folder: PathBuf,
     /// Folders below the machine's `/tmp` that stay where they are.
     kept: Vec<PathBuf>,
+    /// Whether `/dev/shm` is left as it is: something that is needed lies there.
+    #[serde(default)]
+    needs_shared_memory: bool,
 }
 
 impl PrivateTmp {
@@ -40,18 +43,20 @@ impl PrivateTmp {
         // As /tmp is everywhere: open to all, and nobody removes what is another's.
         fs::set_permissions(&folder, Permissions::from_mode(0o1777))?;
         let mut kept = Vec::new();
+        let mut needs_shared_memory = false;
         for path in needed {
             let path = path.canonicalize()?;
+            needs_shared_memory |= path.starts_with(SHARED_MEMORY);
             if let Ok(below) = path.strip_prefix(TMP) {
                 DirBuilder::new().recursive(true).mode(0o755).create(folder.join(below))?;
                 kept.push(path);
             }
         }
-        Ok(PrivateTmp { folder, kept })
+        Ok(PrivateTmp { folder, kept, needs_shared_memory })
     }
 
     /// Gives the calling process, which has one thread, and all that it starts the private `/tmp`, and an empty `/dev/shm`
-    /// that goes with the last of them. Tells whether it did: not where mounting is not allowed. An error means that it is,
+    /// that goes with the last of them. Tells whether it did both: not where mounting is not allowed. An error means that it is,
     /// and went wrong half-way.
     pub(crate) fn enter(&self) -> io::Result<bool> {
         match unshare(CloneFlags::CLONE_NEWNS) {
@@ -79,6 +84,9 @@ impl PrivateTmp {
         for (file, path) in kept.iter().zip(&self.kept) {
             let source = format!("/proc/self/fd/{}", file.as_raw_fd());
             mount(Some(source.as_str()), path, nothing, MsFlags::MS_BIND | MsFlags::MS_REC, nothing)?;
+        }
+        if self.needs_shared_memory {
+            return Ok(false);
         }
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         if Path::new(SHARED_MEMORY).is_dir() {

@@ -24,12 +24,7 @@ pub const ROWS: &[Row] = &[
             "server_cwd",
         ],
     ),
-    needs_users(
-        "S2",
-        "counts the server's descriptors in /proc",
-        &["server_fd"],
-        "the list of its numbers has the owner's permissions, like a folder; what they stand for stays hidden",
-    ),
+    contained("S2", "counts the server's descriptors in /proc", &["server_fd"]),
     open(
         "S2",
         "reads the server's command line in /proc",

@@ -40,7 +40,12 @@ impl Stage {
         let mut script = OpenOptions::new().write(true).create_new(true).mode(0o755).open(&browser).unwrap();
         script.write_all(SITE_PER_PROCESS.as_bytes()).unwrap();
         drop(script);
-        let server = TestServer::builder().setting("HEARTH_BROWSER", browser.to_str().unwrap()).start().await;
+        let server = TestServer::builder()
+            .setting("HEARTH_BROWSER", browser.to_str().unwrap())
+            // Six clients that upload 40 MB each at the same moment take 2 GB of one browser.
+            .setting("HEARTH_SESSION_MEMORY_MB", "4096")
+            .start()
+            .await;
         let site = Site::start().await;
         let session = server.session().await;
         session.bash("head -c 40000000 /dev/zero > upload.bin; printf hello > note.txt").await.ok();

@@ -101,9 +101,11 @@ pub(crate) fn plan_code(places: &Places, ports: &Ports, limits: Limits, has_own_
         limits: hearth_confine::Limits {
             open_files: Some(limits.open_files),
             file_bytes: Some(limits.disk_mb << 20),
-            data_bytes: Some(limits.memory_mb << 20),
-            // Counted over everything of a user id, so only where the session has one of its own.
-            processes: has_own_uid.then_some(limits.processes),
+            // Node ends at its start when it may not reserve more than a small session has. Memory is watched.
+            data_bytes: None,
+            // Counted over everything of a user id, so only where the session has one of its own. It is there for what is
+            // quicker than the watch, which says what it does.
+            processes: has_own_uid.then_some(2 * limits.processes + 64),
             niceness: CODE_NICENESS,
         },
     }
@@ -227,7 +229,7 @@ mod tests {
 
     #[test]
     fn processes_are_counted_only_where_the_user_id_is_the_sessions_own() {
-        assert_eq!(plan_code(&places(), &ports(), LIMITS, true).limits.processes, Some(100));
+        assert_eq!(plan_code(&places(), &ports(), LIMITS, true).limits.processes, Some(264));
         assert_eq!(plan_code(&places(), &ports(), LIMITS, false).limits.processes, None);
     }
 }
