@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
@@ -31,9 +32,8 @@ pub struct PrivateTmp {
     folder: PathBuf,
     /// Folders below the machine's `/tmp` that stay where they are.
     kept: Vec<PathBuf>,
-    /// Whether `/dev/shm` is left as it is: something that is needed lies there.
-    #[serde(default)]
-    needs_shared_memory: bool,
+    /// The same below the machine's `/dev/shm`.
+    kept_in_memory: Vec<PathBuf>,
 }
 
 impl PrivateTmp {
@@ -43,20 +43,23 @@ impl PrivateTmp {
         // As /tmp is everywhere: open to all, and nobody removes what is another's.
         fs::set_permissions(&folder, Permissions::from_mode(0o1777))?;
         let mut kept = Vec::new();
-        let mut needs_shared_memory = false;
+        let mut kept_in_memory = Vec::new();
         for path in needed {
             let path = path.canonicalize()?;
-            needs_shared_memory |= path.starts_with(SHARED_MEMORY);
+            if path.starts_with(SHARED_MEMORY) {
+                kept_in_memory.push(path);
+                continue;
+            }
             if let Ok(below) = path.strip_prefix(TMP) {
                 DirBuilder::new().recursive(true).mode(0o755).create(folder.join(below))?;
                 kept.push(path);
             }
         }
-        Ok(PrivateTmp { folder, kept, needs_shared_memory })
+        Ok(PrivateTmp { folder, kept, kept_in_memory })
     }
 
     /// Gives the calling process, which has one thread, and all that it starts the private `/tmp`, and an empty `/dev/shm`
-    /// that goes with the last of them. Tells whether it did both: not where mounting is not allowed. An error means that it is,
+    /// that goes with the last of them. Tells whether it did: not where mounting is not allowed. An error means that it is,
     /// and went wrong half-way.
     pub(crate) fn enter(&self) -> io::Result<bool> {
         match unshare(CloneFlags::CLONE_NEWNS) {
@@ -85,12 +88,15 @@ impl PrivateTmp {
             let source = format!("/proc/self/fd/{}", file.as_raw_fd());
             mount(Some(source.as_str()), path, nothing, MsFlags::MS_BIND | MsFlags::MS_REC, nothing)?;
         }
-        if self.needs_shared_memory {
-            return Ok(false);
-        }
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         if Path::new(SHARED_MEMORY).is_dir() {
+            let kept: Vec<File> = self.kept_in_memory.iter().map(|path| open_path(path)).collect::<io::Result<_>>()?;
             mount(Some("tmpfs"), SHARED_MEMORY, Some("tmpfs"), flags, Some(SHARED_MEMORY_OPTIONS))?;
+            for (file, path) in kept.iter().zip(&self.kept_in_memory) {
+                make_passage(path)?;
+                let source = format!("/proc/self/fd/{}", file.as_raw_fd());
+                mount(Some(source.as_str()), path, nothing, MsFlags::MS_BIND | MsFlags::MS_REC, nothing)?;
+            }
         }
         Ok(true)
     }
@@ -104,6 +110,14 @@ fn own_user_namespace() -> io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
     fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
+}
+
+/// Makes a folder that everybody may pass through, whatever the mask of this process is.
+fn make_passage(path: &Path) -> io::Result<()> {
+    let mask = umask(Mode::from_bits_truncate(0o022));
+    let made = DirBuilder::new().recursive(true).mode(0o755).create(path);
+    umask(mask);
+    made
 }
 
 fn open_path(path: &Path) -> io::Result<File> {

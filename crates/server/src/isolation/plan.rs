@@ -105,7 +105,7 @@ pub(crate) fn plan_code(places: &Places, ports: &Ports, limits: Limits, has_own_
             data_bytes: None,
             // Counted over everything of a user id, so only where the session has one of its own. It is there for what is
             // quicker than the watch, which says what it does.
-            processes: has_own_uid.then_some(2 * limits.processes + 64),
+            processes: has_own_uid.then_some(8 * limits.processes + 1024),
             niceness: CODE_NICENESS,
         },
     }
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn processes_are_counted_only_where_the_user_id_is_the_sessions_own() {
-        assert_eq!(plan_code(&places(), &ports(), LIMITS, true).limits.processes, Some(264));
+        assert_eq!(plan_code(&places(), &ports(), LIMITS, true).limits.processes, Some(1824));
         assert_eq!(plan_code(&places(), &ports(), LIMITS, false).limits.processes, None);
     }
 }
