@@ -7,7 +7,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -34,6 +34,8 @@ pub struct PrivateTmp {
     kept: Vec<PathBuf>,
     /// The same below the machine's `/dev/shm`.
     kept_in_memory: Vec<PathBuf>,
+    /// What is needed anywhere else.
+    elsewhere: Vec<PathBuf>,
 }
 
 impl PrivateTmp {
@@ -44,8 +46,10 @@ impl PrivateTmp {
         fs::set_permissions(&folder, Permissions::from_mode(0o1777))?;
         let mut kept = Vec::new();
         let mut kept_in_memory = Vec::new();
+        let mut elsewhere = Vec::new();
         for path in needed {
-            let path = path.canonicalize()?;
+            // Of what lies behind a closed door the name has to be good as it is.
+            let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
             if path.starts_with(SHARED_MEMORY) {
                 kept_in_memory.push(path);
                 continue;
@@ -53,9 +57,11 @@ impl PrivateTmp {
             if let Ok(below) = path.strip_prefix(TMP) {
                 DirBuilder::new().recursive(true).mode(0o755).create(folder.join(below))?;
                 kept.push(path);
+            } else {
+                elsewhere.push(path);
             }
         }
-        Ok(PrivateTmp { folder, kept, kept_in_memory })
+        Ok(PrivateTmp { folder, kept, kept_in_memory, elsewhere })
     }
 
     /// Gives the calling process, which has one thread, and all that it starts the private `/tmp`, and an empty `/dev/shm`
@@ -88,6 +94,9 @@ impl PrivateTmp {
             let source = format!("/proc/self/fd/{}", file.as_raw_fd());
             mount(Some(source.as_str()), path, nothing, MsFlags::MS_BIND | MsFlags::MS_REC, nothing)?;
         }
+        for path in &self.elsewhere {
+            lead_to(path)?;
+        }
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         if Path::new(SHARED_MEMORY).is_dir() {
             let kept: Vec<File> = self.kept_in_memory.iter().map(|path| open_path(path)).collect::<io::Result<_>>()?;
@@ -110,6 +119,21 @@ fn own_user_namespace() -> io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
     fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
+}
+
+/// Lets other users come to a folder that lies below one which is closed to them: in its place they see one with nothing in
+/// it but the way. Does nothing where the way is open.
+fn lead_to(path: &Path) -> io::Result<()> {
+    let is_closed = |folder: &&Path| fs::metadata(folder).is_ok_and(|metadata| metadata.mode() & 0o001 == 0);
+    let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+    above.reverse();
+    let Some(closed) = above.into_iter().find(is_closed).filter(|_| geteuid().is_root()) else { return Ok(()) };
+    let kept = open_path(path)?;
+    mount(Some("tmpfs"), closed, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=0755,size=64k"))?;
+    make_passage(path)?;
+    let source = format!("/proc/self/fd/{}", kept.as_raw_fd());
+    mount(Some(source.as_str()), path, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)?;
+    Ok(())
 }
 
 /// Makes a folder that everybody may pass through, whatever the mask of this process is.

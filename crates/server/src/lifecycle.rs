@@ -76,7 +76,9 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     if let Err(error) = raise_open_files() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
-    let runtime = Runtime::find(&config.runtime_dir)?;
+    // While everything can be looked up: the server's user may not come there.
+    let runtime_dir = config.runtime_dir.canonicalize().unwrap_or_else(|_| config.runtime_dir.clone());
+    let runtime = Runtime::find(&runtime_dir)?;
     if config.isolation == Level::Default {
         // Nobody of the same user reads our memory, or hangs on to us with a debugger.
         prctl::set_dumpable(false).context("the server's memory cannot be closed to others")?;
