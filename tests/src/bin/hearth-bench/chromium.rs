@@ -39,6 +39,10 @@ impl Recipe {
         let environment = browser.environment().expect("the session's browser runs");
         let folder = environment.iter().find_map(|variable| variable.strip_prefix("HOME="));
         let folder = folder.expect("a session's browser has its folder for a home").to_owned();
+        // A session's browser is no root and has its sandbox; one that the bench starts as root refuses to have one.
+        if nix::unistd::geteuid().is_root() && !arguments.iter().any(|word| word == "--no-sandbox") {
+            arguments.insert(1, "--no-sandbox".to_owned());
+        }
         Self { arguments, environment, folder }
     }
 
