@@ -36,6 +36,8 @@ pub struct PrivateTmp {
     kept_in_memory: Vec<PathBuf>,
     /// What is needed anywhere else.
     elsewhere: Vec<PathBuf>,
+    /// Whether programs run as other users than we do.
+    is_for_others: bool,
 }
 
 impl PrivateTmp {
@@ -61,7 +63,14 @@ impl PrivateTmp {
                 elsewhere.push(path);
             }
         }
-        Ok(PrivateTmp { folder, kept, kept_in_memory, elsewhere })
+        Ok(PrivateTmp { folder, kept, kept_in_memory, elsewhere, is_for_others: false })
+    }
+
+    /// For programs that run as other users: what they need and lies below a folder that is closed to them gets a way
+    /// that they can go.
+    #[must_use]
+    pub fn for_other_users(self) -> PrivateTmp {
+        PrivateTmp { is_for_others: true, ..self }
     }
 
     /// Gives the calling process, which has one thread, and all that it starts the private `/tmp`, and an empty `/dev/shm`
@@ -94,7 +103,7 @@ impl PrivateTmp {
             let source = format!("/proc/self/fd/{}", file.as_raw_fd());
             mount(Some(source.as_str()), path, nothing, MsFlags::MS_BIND | MsFlags::MS_REC, nothing)?;
         }
-        for path in &self.elsewhere {
+        for path in self.elsewhere.iter().filter(|_| self.is_for_others) {
             lead_to(path)?;
         }
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;

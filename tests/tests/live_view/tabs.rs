@@ -114,6 +114,24 @@ async fn a_tab_that_crashes_says_so_and_is_reloaded() {
 }
 
 #[tokio::test]
+async fn a_tab_that_crashed_before_anybody_looked_is_reloaded_by_who_comes() {
+    let scene = Scene::set().await;
+    let crash = "await new Promise(async (resolve) => {
+        page.once('crash', resolve);
+        (await context.newCDPSession(page)).send('Page.crash').catch(() => {});
+    })";
+    scene.code(crash).await;
+    // There is no picture to wait for.
+    scene.act(&format!("await viewer.openInVain('{}'); await viewer.state('live')", scene.interactive_link())).await;
+    scene.act("await viewer.says('what', 'This tab has crashed.')").await;
+    scene.act("await page.getByRole('button', { name: 'Reload' }).click()").await;
+    scene.act("await page.locator('#veil').waitFor({ state: 'hidden' })").await;
+    scene.act("await viewer.shows(500, 500, [240, 240, 240]); await viewer.click(120, 70)").await;
+    scene.act("await viewer.shows(500, 500, [30, 120, 60])").await;
+    scene.strike().await;
+}
+
+#[tokio::test]
 async fn back_forward_reload_and_the_address_bar_work() {
     let scene = Scene::steered().await;
     let url = scene.site.url("/title/next");

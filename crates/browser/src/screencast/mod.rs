@@ -62,6 +62,8 @@ pub struct Screencast {
     awaited: HashMap<i64, Awaited>,
     /// The page's events are listened to.
     listens: bool,
+    /// Chromium has refused to send pictures, as it does of a tab that has crashed.
+    is_blind: bool,
     /// When acknowledgements leave.
     pace: Pace,
 }
@@ -116,16 +118,17 @@ pub enum Shown {
     Refused(String),
     /// The tab is behind another one and sends no pictures (only Chromium with windows does that).
     Hidden,
-    /// The tab is gone, has crashed, or the browser has ended. Nothing comes after it.
+    /// The tab is gone, or the browser has ended. Nothing comes after it.
     Ended,
 }
 
 impl Browser {
-    /// Casts a tab. [`BrowserError::Refused`] when it is gone.
+    /// Casts a tab. One that has crashed shows nothing, and can be reloaded. [`BrowserError::Refused`] when it is gone.
     pub async fn cast(&self, tab: &str) -> Result<Screencast, BrowserError> {
         let (sender, receiver) = self.attach_to(tab, Side::Outside).await?.split();
         let pace = Pace::new(Arc::clone(self.broker()), tab.to_owned());
-        let mut cast = Screencast { sender, receiver, last_id: 0, awaited: HashMap::new(), listens: false, pace };
+        let mut cast =
+            Screencast { sender, receiver, last_id: 0, awaited: HashMap::new(), listens: false, is_blind: false, pace };
         cast.start();
         Ok(cast)
     }
@@ -174,6 +177,11 @@ impl Screencast {
         self.pace.forget();
         self.call_quietly(&StopScreencastParams {});
         self.start();
+    }
+
+    /// Whether Chromium sends no pictures until [`refresh`](Screencast::refresh): the tab had crashed when it was asked.
+    pub fn is_blind(&self) -> bool {
+        self.is_blind
     }
 
     /// Lets Chromium send one frame more, at a pace of 30 frames a second. While a client takes a screenshot of the tab this
@@ -241,8 +249,11 @@ impl Screencast {
 
     fn take_reply(&mut self, id: i64, answer: Result<&RawValue, String>) -> Option<Shown> {
         match (self.awaited.remove(&id)?, answer) {
-            (Awaited::Start, Err(_)) => Some(Shown::Ended),
-            (Awaited::Start, Ok(_)) | (Awaited::History(_), Err(_)) => None,
+            (Awaited::Start, answer) => {
+                self.is_blind = answer.is_err();
+                None
+            }
+            (Awaited::History(_), Err(_)) => None,
             (Awaited::History(offset), Ok(result)) => {
                 let history: GetNavigationHistoryReturns = serde_json::from_str(result.get()).ok()?;
                 let wanted = usize::try_from(history.current_index + offset).ok();

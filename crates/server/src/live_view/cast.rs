@@ -33,6 +33,8 @@ struct Caster {
     live_view: Arc<LiveView>,
     /// The current tab's, if there is one and it can be cast.
     cast: Option<(String, Screencast)>,
+    /// That tab had crashed at the last look.
+    has_crashed: bool,
     /// Oldest first, [`MAX_UNACKNOWLEDGED`] at the most.
     unacknowledged: VecDeque<Unacknowledged>,
     /// Chromium may have thrown frames away that came after the last one.
@@ -50,6 +52,7 @@ pub(super) async fn run(live_view: Arc<LiveView>) {
     let caster = Caster {
         live_view: Arc::clone(&live_view),
         cast: None,
+        has_crashed: false,
         unacknowledged: VecDeque::new(),
         may_have_missed: false,
         last_frame: Instant::now(),
@@ -129,10 +132,17 @@ impl Caster {
         tell(&self.live_view.tabs, message::tabs(&tabs));
         let current = tabs.into_iter().find(|tab| tab.is_current);
         if current.as_ref().map(|tab| &tab.id) == self.cast.as_ref().map(|(tab, _)| tab) {
+            if let (Some(tab), Some((_, cast))) = (current, &mut self.cast) {
+                let has_come_back = std::mem::replace(&mut self.has_crashed, tab.has_crashed) || cast.is_blind();
+                if has_come_back && !tab.has_crashed {
+                    cast.refresh();
+                }
+            }
             return;
         }
         self.cast_nothing();
-        let Some(Tab { id, .. }) = current else { return };
+        let Some(Tab { id, has_crashed, .. }) = current else { return };
+        self.has_crashed = has_crashed;
         match self.live_view.browser.cast(&id).await {
             Ok(cast) => self.cast = Some((id, cast)),
             Err(error) => tracing::debug!(%error, "a tab cannot be cast"),

@@ -57,6 +57,7 @@ impl Enclosure {
         let Site { isolation, browser, runtime, ports } = site;
         let needed = [folder.root(), &runtime.folder, browser.parent().unwrap_or(browser)];
         let private_tmp = PrivateTmp::prepare(folder.tmp(), &needed)?;
+        let private_tmp = if slot.is_some() { private_tmp.for_other_users() } else { private_tmp };
         let launcher = isolation.launcher(tasks).with_private_tmp(private_tmp);
         let slot_number = slot.as_ref().map(Slot::number);
         if let Some(slot) = slot_number {
