@@ -316,6 +316,29 @@ fn assert_unmarked(processes: &[Process]) -> usize {
     read
 }
 
+/// A shim that watches over something. Those that wait for a program to start have yet to become what it is to be.
+#[tokio::test]
+async fn shims_that_watch_have_of_roots_rights_the_one_to_kill() {
+    const KILL: u64 = 1 << 5;
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    session.node("0").await.ok();
+    session.bash("agent-browser get url").await.ok();
+    let processes = server.processes();
+    let has_child = |shim: &Process| processes.iter().any(|process| process.parent == shim.pid);
+    let shims: Vec<&Process> = processes.iter().filter(|process| process.is_shim() && has_child(process)).collect();
+    assert!(shims.len() >= 3, "not everything has a shim:\n{}", process::describe(&processes));
+    for shim in shims {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", shim.pid)).expect("it runs");
+        for set in ["CapInh:", "CapPrm:", "CapEff:"] {
+            let rights = status.lines().find_map(|line| line.strip_prefix(set)).expect("all processes have it");
+            let rights = u64::from_str_radix(rights.trim(), 16).expect("a number");
+            assert_eq!(rights & !KILL, 0, "{set} {rights:x} of\n{status}");
+        }
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn code_sees_none_of_the_servers_variables() {
     let builder = TestServer::builder().setting("HEARTH_API_KEYS", "MARKER-key").setting("MARKER_SECRET", "hush");

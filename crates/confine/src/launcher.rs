@@ -1,24 +1,16 @@
 //! The server's side: starts shims, and owns what they watch over.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
-use nix::unistd::Pid;
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
-use tokio::net::unix::OwnedReadHalf;
-use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::io::AsyncReadExt;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -27,12 +19,15 @@ use crate::chores::{Answer, Chore, Report};
 use crate::confinement::Confinement;
 use crate::disk::DiskUsage;
 use crate::identity::{Identity, UserIds};
-use crate::living::{Living, LivingTree, Vitals};
+use crate::living::{Living, LivingTree};
 use crate::open_files;
 use crate::private_tmp::PrivateTmp;
-use crate::program::{Exit, Program};
-use crate::protocol::{EVENT_BYTES, Event, KILL, OWN_FDS_FROM, Order, Run};
-use crate::spawner::{self, Spawner};
+use crate::program::Program;
+use crate::protocol::{Event, OWN_FDS_FROM, Order, Place, Run};
+use crate::reserve::Reserve;
+use crate::spawner::Spawner;
+use crate::starter::{NewShim, Starter};
+use crate::tree::{Tree, next_event};
 use crate::usage::Snapshot;
 
 /// How long a shim may take from its start to the word that the program runs.
@@ -40,9 +35,6 @@ const START_BOUND: Duration = Duration::from_secs(10);
 
 /// How long a chore may take. Removing a session's files takes milliseconds, a hundred thousand of them a second.
 const CHORE_BOUND: Duration = Duration::from_mins(1);
-
-/// How often a killed tree's shim is woken and asked again: hostile code of the same user can stop it.
-const KILL_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why a program could not be started. Nothing of it is left then.
 #[derive(Debug, Error)]
@@ -79,15 +71,8 @@ pub struct Launcher {
     confinement: Option<Arc<Confinement>>,
     /// What it and its clones have started and is not gone.
     living: Living,
-}
-
-/// Who makes shims.
-#[derive(Clone, Debug)]
-enum Starter {
-    /// This process. `ids` is there when it is root.
-    Own { shim: Arc<Path>, ids: Option<UserIds> },
-    /// Another one, which may change user ids.
-    Spawner(Spawner),
+    /// Has a shim ready for the next program, if there is one.
+    reserve: Option<Arc<Reserve>>,
 }
 
 impl Launcher {
@@ -95,7 +80,15 @@ impl Launcher {
     /// [`SHIM_ARGUMENT`](crate::SHIM_ARGUMENT); `tracker` gets one task for every tree.
     pub fn new(shim: PathBuf, tracker: TaskTracker) -> Launcher {
         let starter = Starter::Own { shim: shim.into(), ids: None };
-        Launcher { starter, tracker, private_tmp: None, identity: None, confinement: None, living: Living::default() }
+        Launcher {
+            starter,
+            tracker,
+            private_tmp: None,
+            identity: None,
+            confinement: None,
+            living: Living::default(),
+            reserve: None,
+        }
     }
 
     /// The same for a process that is root: it can give programs an identity.
@@ -123,21 +116,32 @@ impl Launcher {
     /// The same for programs that run under the ids of `identity`, if this launcher can give any.
     #[must_use]
     pub fn under(&self, identity: Option<Identity>) -> Launcher {
-        Launcher { identity, ..self.clone() }
+        Launcher { identity, reserve: None, ..self.clone() }
     }
 
     /// The same for programs that may do what `confinement` says.
     #[must_use]
     pub fn confined(&self, confinement: Arc<Confinement>) -> Launcher {
-        Launcher { confinement: Some(confinement), ..self.clone() }
+        Launcher { confinement: Some(confinement), reserve: None, ..self.clone() }
+    }
+
+    /// The same, and from its first program on it has a shim ready for the next one, which so starts a millisecond or two
+    /// sooner. To be called last, and [`close_reserve`](Launcher::close_reserve) when no more programs are to come.
+    #[must_use]
+    pub fn with_reserve(self) -> Launcher {
+        Launcher { reserve: Some(Arc::new(Reserve::new())), ..self }
+    }
+
+    /// Ends the shim that is ready, and returns when it is gone. None is made ready from then on.
+    pub async fn close_reserve(&self) {
+        if let Some(reserve) = &self.reserve {
+            reserve.close().await;
+        }
     }
 
     /// The ids that programs can be given; none where they run under the caller's own.
     pub fn user_ids(&self) -> Option<UserIds> {
-        match &self.starter {
-            Starter::Own { ids, .. } => *ids,
-            Starter::Spawner(spawner) => Some(spawner.ids()),
-        }
+        self.starter.user_ids()
     }
 
     /// Makes folders, which belong to this process, those of `identity`. Does nothing where there are no ids to give.
@@ -148,14 +152,7 @@ impl Launcher {
             OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
         };
         let folders = folders.iter().map(open).collect::<io::Result<Vec<File>>>()?;
-        match &self.starter {
-            Starter::Own { ids: None, .. } => Ok(()),
-            Starter::Own { ids: Some(ids), .. } => {
-                let ids = ids.ids(identity).ok_or(io::ErrorKind::InvalidInput)?;
-                folders.iter().try_for_each(|folder| spawner::give_to(ids, folder))
-            }
-            Starter::Spawner(spawner) => spawner.give(identity, &folders),
-        }
+        self.starter.give(identity, &folders)
     }
 
     /// Removes what is in `folders`, which stay, under the launcher's identity.
@@ -183,11 +180,11 @@ impl Launcher {
             return spawn_blocking(move || chore.perform()).await.map_err(io::Error::other)?;
         }
         let doing = async {
-            let (mut stream, child, _) = self.spawn_shim().await?;
-            send_order(&mut stream, &Order::Chore(chore), &[]).await?;
+            let mut shim = self.starter.start(self.identity).await?;
+            shim.send(&Order::Chore(chore), &[]).await?;
             let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).await?;
-            if let Some(mut child) = child {
+            shim.stream.read_to_end(&mut answer).await?;
+            if let Some(mut child) = shim.child {
                 child.wait().await?;
             }
             Answer::decode(&answer)
@@ -217,15 +214,16 @@ impl Launcher {
     pub async fn start(&self, program: Program) -> Result<Tree, StartError> {
         let name = program.program.clone();
         let shim_failed = |source| StartError::Shim { program: name.clone(), source };
-        let (mut stream, child, shim_pid) = self.spawn_shim().await.map_err(shim_failed)?;
+        let run = Self::run(&program).map_err(shim_failed)?;
         let starting = async {
+            let mut shim = self.prepared_shim().await?;
             let fds: Vec<RawFd> = program.fds.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
-            let order = self.order(&program)?;
-            send_order(&mut stream, &order, &fds).await?;
-            next_event(&mut stream).await
+            shim.send(&run, &fds).await?;
+            let event = next_event(&mut shim.stream).await?;
+            Ok((shim, event))
         };
-        let event = match timeout(START_BOUND, starting).await {
-            Ok(event) => event.map_err(shim_failed)?,
+        let (shim, event) = match timeout(START_BOUND, starting).await {
+            Ok(outcome) => outcome.map_err(shim_failed)?,
             Err(_) => return Err(shim_failed(io::ErrorKind::TimedOut.into())),
         };
         let program_pid = match event {
@@ -235,204 +233,54 @@ impl Launcher {
             }
             Event::Ended(_) => return Err(shim_failed(io::ErrorKind::InvalidData.into())),
         };
-        Ok(self.own(stream, child, shim_pid, program_pid))
+        self.fill_reserve();
+        Ok(Tree::new(shim, program_pid, &self.living, &self.tracker))
     }
 
-    async fn spawn_shim(&self) -> io::Result<(UnixStream, Option<Child>, i32)> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        // When the start fails half-way, dropping the socket is what ends the shim, and its parent reaps it.
-        let stream = UnixStream::from_std(ours)?;
-        let theirs = OwnedFd::from(theirs);
-        match (&self.starter, self.identity) {
-            (Starter::Own { shim, ids }, identity) => {
-                let ids = identity.and_then(|identity| ids.as_ref()?.ids(identity));
-                let child = Command::from(spawner::shim_command(shim, ids, theirs)).spawn()?;
-                let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-                Ok((stream, Some(child), pid.ok_or(io::ErrorKind::NotFound)?))
-            }
-            (Starter::Spawner(spawner), Some(identity)) => {
-                let spawner = spawner.clone();
-                let pid =
-                    spawn_blocking(move || spawner.spawn(identity, &theirs)).await.map_err(io::Error::other)??;
-                Ok((stream, None, pid))
-            }
-            (Starter::Spawner(_), None) => Err(io::Error::new(io::ErrorKind::InvalidInput, "no identity was chosen")),
+    /// One that only waits to be told what to start.
+    async fn prepared_shim(&self) -> io::Result<NewShim> {
+        if let Some(reserve) = &self.reserve
+            && let Some(shim) = reserve.take().await
+        {
+            return Ok(shim);
+        }
+        self.prepare_shim().await
+    }
+
+    async fn prepare_shim(&self) -> io::Result<NewShim> {
+        let mut shim = self.starter.start(self.identity).await?;
+        let place = Place {
+            private_tmp: self.private_tmp.as_deref().cloned(),
+            open_files: open_files::for_programs(),
+            confinement: self.confinement.as_deref().cloned(),
+        };
+        shim.send(&Order::Prepare(Box::new(place)), &[]).await?;
+        Ok(shim)
+    }
+
+    /// Has a shim made for the next program, while this one runs.
+    fn fill_reserve(&self) {
+        if let Some(reserve) = self.reserve.clone() {
+            let launcher = self.clone();
+            self.tracker.spawn(async move { reserve.fill(launcher.prepare_shim()).await });
         }
     }
 
-    fn order(&self, program: &Program) -> io::Result<Order> {
+    fn run(program: &Program) -> io::Result<Run> {
         if program.fds.iter().any(|&(number, _)| !(0..OWN_FDS_FROM).contains(&number)) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        Ok(Order::Run(Box::new(Run {
+        Ok(Run {
             program: path_to_string(&program.program)?,
             args: program.args.clone(),
             env: program.env.clone(),
             cwd: path_to_string(&program.cwd)?,
             fd_numbers: program.fds.iter().map(|&(number, _)| number).collect(),
             deadline_ms: program.deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
-            private_tmp: self.private_tmp.as_deref().cloned(),
-            open_files: open_files::for_programs(),
-            confinement: self.confinement.as_deref().cloned(),
-        })))
+        })
     }
-
-    fn own(&self, stream: UnixStream, child: Option<Child>, shim_pid: i32, program_pid: i32) -> Tree {
-        let (events, control) = stream.into_split();
-        let (state, watcher) = watch::channel(State::default());
-        let vitals = Vitals::new(shim_pid, program_pid);
-        self.living.add(&vitals);
-        let owner = Owner { events, control, child, shim_pid, state, vitals: Arc::clone(&vitals) };
-        self.tracker.spawn(owner.run());
-        Tree { shim_pid, program_pid, state: watcher, vitals }
-    }
-}
-
-async fn send_order(stream: &mut UnixStream, order: &Order, fds: &[RawFd]) -> io::Result<()> {
-    let order = serde_json::to_vec(order)?;
-    let length = u32::try_from(order.len()).map_err(|_| io::ErrorKind::InvalidInput)?.to_ne_bytes();
-    let rights = [ControlMessage::ScmRights(fds)];
-    let rights = if fds.is_empty() { &rights[..0] } else { &rights[..] };
-    // Four bytes into a fresh socket: this cannot block.
-    sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(&length)], rights, MsgFlags::MSG_NOSIGNAL, None)?;
-    stream.write_all(&order).await
 }
 
 fn path_to_string(path: &Path) -> io::Result<String> {
     path.to_str().map(str::to_owned).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path is not UTF-8"))
-}
-
-/// The shim writes an event with one call and the kernel hands it over whole, so a caller that is cancelled
-/// loses none.
-async fn next_event(events: &mut (impl AsyncReadExt + Unpin)) -> io::Result<Event> {
-    let mut bytes = [0; EVENT_BYTES];
-    events.read_exact(&mut bytes).await?;
-    Event::decode(bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
-}
-
-/// What is known of a tree's end.
-#[derive(Clone, Copy, Debug, Default)]
-struct State {
-    /// How the program itself ended.
-    exit: Option<Exit>,
-    /// Nothing of the tree is left.
-    gone: bool,
-}
-
-/// A running program and everything that it starts. Dropping it kills all of it.
-#[derive(Debug)]
-pub struct Tree {
-    shim_pid: i32,
-    program_pid: i32,
-    /// Written by the tree's [`Owner`].
-    state: watch::Receiver<State>,
-    /// Shared with the tree's [`Owner`].
-    vitals: Arc<Vitals>,
-}
-
-impl Tree {
-    /// The process id of the program itself.
-    pub fn program_pid(&self) -> u32 {
-        self.program_pid.unsigned_abs()
-    }
-
-    /// The process id of the shim.
-    pub fn shim_pid(&self) -> u32 {
-        self.shim_pid.unsigned_abs()
-    }
-
-    /// Whether the program itself still runs, as far as is known.
-    pub fn is_running(&self) -> bool {
-        self.state.borrow().exit.is_none() && self.state.has_changed().is_ok()
-    }
-
-    /// Kills the whole tree with SIGKILL; stopped, daemonised and forking processes too. Returns at once and
-    /// may be called again; [`gone`](Tree::gone) tells when nothing is left.
-    pub fn kill(&self) {
-        self.vitals.kill_wanted.notify_one();
-    }
-
-    /// Why all of it was killed, when somebody said so: [`LivingTree::kill_because`].
-    pub fn killed_because(&self) -> Option<&str> {
-        self.vitals.because.get().map(String::as_str)
-    }
-
-    /// Waits until the program itself has ended. What it started is then being killed. Cancel safe.
-    pub async fn exited(&self) -> Exit {
-        let mut state = self.state.clone();
-        match state.wait_for(|state| state.exit.is_some()).await {
-            Ok(state) => state.exit.unwrap_or(Exit::Lost),
-            Err(_) => Exit::Lost,
-        }
-    }
-
-    /// Waits until nothing of the tree is left, and tells how the program ended. Cancel safe.
-    pub async fn gone(&self) -> Exit {
-        let mut state = self.state.clone();
-        match state.wait_for(|state| state.gone).await {
-            Ok(state) => state.exit.unwrap_or(Exit::Lost),
-            Err(_) => Exit::Lost,
-        }
-    }
-}
-
-impl Drop for Tree {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// The one task that owns a shim: its socket, its events, its end.
-struct Owner {
-    events: OwnedReadHalf,
-    control: tokio::net::unix::OwnedWriteHalf,
-    /// None for a shim that the spawner has started, and reaps.
-    child: Option<Child>,
-    shim_pid: i32,
-    /// Read by every waiter of the [`Tree`].
-    state: watch::Sender<State>,
-    /// Shared with the [`Tree`].
-    vitals: Arc<Vitals>,
-}
-
-impl Owner {
-    async fn run(mut self) {
-        let mut killing = false;
-        let mut again = tokio::time::interval(KILL_AGAIN);
-        loop {
-            tokio::select! {
-                event = next_event(&mut self.events) => match event {
-                    Ok(Event::Ended(exit)) => {
-                        self.state.send_modify(|state| state.exit = Some(exit));
-                    }
-                    Ok(Event::Started(_) | Event::NotStarted(_)) => {}
-                    Err(_) => break,
-                },
-                () = self.vitals.kill_wanted.notified() => {
-                    killing = true;
-                    again.reset_immediately();
-                }
-                _ = again.tick(), if killing => self.ask_to_kill(),
-            }
-        }
-        self.vitals.gone.store(true, Ordering::Release);
-        // The shim closes its socket only by exiting.
-        if let Some(mut child) = self.child.take() {
-            let exit = child.wait().await;
-            tracing::trace!(shim = self.shim_pid, ?exit, "a tree is gone");
-        }
-        self.state.send_modify(|state| {
-            state.exit.get_or_insert(Exit::Lost);
-            state.gone = true;
-        });
-    }
-
-    fn ask_to_kill(&self) {
-        // One of ours is not yet reaped, so the number is still the shim's; no session can stop one of the spawner's.
-        if self.child.is_some() {
-            let _ = kill(Pid::from_raw(self.shim_pid), Signal::SIGCONT);
-        }
-        let _ = self.control.try_write(&[KILL]);
-    }
 }

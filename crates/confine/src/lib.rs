@@ -7,7 +7,7 @@
 //! behind, and when the server is gone, however that came about.
 //!
 //! A tour: [`Program`] says what to start, [`Launcher::start`] starts it and gives back a [`Tree`], the owner
-//! of everything that came out of it. `protocol` is what server and shim say to each other over one socket,
+//! of everything that came out of it. `starter` makes shims, and `reserve` keeps one ready. `protocol` is what server and shim say to each other over one socket,
 //! `shim` is the other side of it, `kill` ends a tree, `private_tmp` gives it a `/tmp` of its own, `open_files` keeps
 //! the server's limit and the programs' apart. `living` knows the trees that run, and `usage` what they take; `disk` measures their
 //! files and `remove` removes them, both by the steps of `folders`. `sys` is the one place with `unsafe` code.
@@ -29,17 +29,20 @@ mod private_tmp;
 mod program;
 mod protocol;
 mod remove;
+mod reserve;
 mod shim;
 mod spawner;
+mod starter;
 mod sys;
 mod syscalls;
+mod tree;
 mod usage;
 
 pub use confinement::{Access, Confinement, Grant, Limits, Syscalls, UnixSockets};
 pub use disk::DiskUsage;
 pub use door::Door;
 pub use identity::{Identity, Member, UserIds};
-pub use launcher::{Launcher, StartError, Tree};
+pub use launcher::{Launcher, StartError};
 pub use living::LivingTree;
 pub use open_files::raise_open_files;
 pub use private_tmp::PrivateTmp;
@@ -47,4 +50,5 @@ pub use program::{Exit, Program};
 pub use remove::remove_tree;
 pub use shim::{SHIM_ARGUMENT, run_shim};
 pub use spawner::{Spawner, Split, split};
+pub use tree::Tree;
 pub use usage::{Pulse, Snapshot, Usage};

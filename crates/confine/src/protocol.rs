@@ -1,8 +1,9 @@
 //! What server and shim say to each other over the control socket (the shim's descriptor 0).
 //!
-//! Server to shim, once: four bytes with the length of the order in native byte order (the program's
-//! descriptors travel with them as `SCM_RIGHTS`), then the order as JSON. After that single bytes: [`KILL`].
-//! The end of the stream means that the server is gone, and counts as [`KILL`].
+//! Server to shim: messages of four bytes with a length in native byte order, then so much JSON. First an [`Order`]; when
+//! that says where a program will be, a [`Run`] says which one, at once or much later (the program's descriptors travel with
+//! its length as `SCM_RIGHTS`). After that single bytes: [`KILL`]. The end of the stream means that the server is gone, or
+//! needs the shim no more, and counts as [`KILL`].
 //!
 //! Shim to server: events of [`EVENT_BYTES`] bytes each, a letter and a number. After the last one the shim
 //! exits, and by then nothing of the tree is left.
@@ -23,10 +24,19 @@ pub(crate) const OWN_FDS_FROM: i32 = 16;
 /// The order that a shim gets.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
-    /// Start a program and watch over it. Answered with events.
-    Run(Box<Run>),
+    /// Get ready to start a program and to watch over it. A [`Run`] follows, and is answered with events.
+    Prepare(Box<Place>),
     /// Do something and end. Answered with a [`Report`](crate::chores::Report) as JSON.
     Chore(Chore),
+}
+
+/// Where a program will be.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub private_tmp: Option<PrivateTmp>,
+    /// The program's limit of open files; None leaves the shim's own.
+    pub open_files: Option<u64>,
+    pub confinement: Option<Confinement>,
 }
 
 /// What to start.
@@ -39,10 +49,6 @@ pub(crate) struct Run {
     /// The numbers of the descriptors that came with the order, in the same sequence.
     pub fd_numbers: Vec<i32>,
     pub deadline_ms: Option<u64>,
-    pub private_tmp: Option<PrivateTmp>,
-    /// The program's limit of open files; None leaves the shim's own.
-    pub open_files: Option<u64>,
-    pub confinement: Option<Confinement>,
 }
 
 /// Bytes of one event.

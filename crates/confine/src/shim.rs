@@ -23,12 +23,14 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{Gid, Pid, Uid, fchown, getpid, setgroups};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+use serde::de::DeserializeOwned;
 
 use crate::chores::{Answer, Chore};
 use crate::confinement::{Ids, Prepared, UnixSockets, become_user, share_with_group};
 use crate::door::DoorKeeper;
 use crate::kill::{Reaped, kill_descendants, reap};
-use crate::protocol::{Event, OWN_FDS_FROM, Order, Run};
+use crate::protocol::{Event, OWN_FDS_FROM, Order, Place, Run};
 use crate::{open_files, sys};
 
 /// The hidden first argument that makes the executable a shim.
@@ -50,8 +52,8 @@ pub fn run_shim(arguments: &[String]) -> i32 {
         _ => return 1,
     };
     match Shim::take_order(ids) {
-        Ok((shim, Order::Run(run), fds)) => shim.run(&run, fds),
-        Ok((shim, Order::Chore(chore), _)) => shim.do_chore(&chore),
+        Ok((shim, Order::Prepare(place))) => shim.run(&place),
+        Ok((shim, Order::Chore(chore))) => shim.do_chore(&chore),
         // Nobody to tell: the server sees the control socket close and reports the program as not started.
         Err(_) => 1,
     }
@@ -68,7 +70,7 @@ struct Shim {
 }
 
 impl Shim {
-    fn take_order(ids: Option<Ids>) -> io::Result<(Shim, Order, Vec<OwnedFd>)> {
+    fn take_order(ids: Option<Ids>) -> io::Result<(Shim, Order)> {
         sys::close_fds_from(3)?;
         occupy_program_fds()?;
         let all = SigSet::all();
@@ -81,12 +83,22 @@ impl Shim {
             setgroups(&[Gid::from_raw(ids.gid)])?;
         }
         let stdin = io::stdin();
-        let mut control = UnixStream::from(stdin.as_fd().try_clone_to_owned()?);
-        let (length, fds) = receive_length_and_fds(&control)?;
-        let mut order = vec![0; length];
-        control.read_exact(&mut order)?;
-        let order: Order = serde_json::from_slice(&order)?;
-        Ok((Shim { control, signals, ids, door: None }, order, fds))
+        let control = UnixStream::from(stdin.as_fd().try_clone_to_owned()?);
+        let mut shim = Shim { control, signals, ids, door: None };
+        let (order, _) = shim.receive()?;
+        Ok((shim, order))
+    }
+
+    /// Waits for a message. An error when there will be none.
+    fn receive<M: DeserializeOwned>(&mut self) -> io::Result<(M, Vec<OwnedFd>)> {
+        let mut length = [0; 4];
+        let (bytes, fds) = receive_with_fds(&self.control, &mut length)?;
+        if bytes != 4 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut message = vec![0; u32::from_ne_bytes(length) as usize];
+        self.control.read_exact(&mut message)?;
+        Ok((serde_json::from_slice(&message)?, fds))
     }
 
     fn do_chore(mut self, chore: &Chore) -> i32 {
@@ -97,9 +109,12 @@ impl Shim {
         0
     }
 
-    fn run(mut self, order: &Run, fds: Vec<OwnedFd>) -> i32 {
-        let deadline = order.deadline_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
-        let program = match start(order, fds, self.ids) {
+    fn run(mut self, place: &Place) -> i32 {
+        let placed = enter(place);
+        // Not needed any more, or the server is gone.
+        let Ok((run, fds)) = self.receive::<Run>() else { return 0 };
+        let deadline = run.deadline_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
+        let program = match placed.and_then(|prepared| start(&run, fds, prepared, place, self.ids)) {
             Ok((pid, door)) => {
                 self.door = door;
                 pid
@@ -110,6 +125,7 @@ impl Shim {
             }
         };
         self.tell(Event::Started(program.as_raw()));
+        keep_right_to_kill();
         self.watch(program, deadline);
         self.end_tree(program);
         0
@@ -198,14 +214,34 @@ fn poll_timeout(at_most: Option<Duration>) -> PollTimeout {
     }
 }
 
-fn start(order: &Run, fds: Vec<OwnedFd>, ids: Option<Ids>) -> io::Result<(Pid, Option<DoorKeeper>)> {
-    if let Some(files) = order.open_files {
+/// Of root's rights only the one to end what other users run is needed from now on (`capabilities(7)`).
+fn keep_right_to_kill() {
+    let Ok(CapabilitySets { permitted, .. }) = capabilities(None) else { return };
+    let left = permitted & CapabilitySet::KILL;
+    let sets = CapabilitySets { effective: left, permitted: left, inheritable: CapabilitySet::empty() };
+    // Who has none has nothing to give up.
+    let _ = set_capabilities(None, sets);
+}
+
+/// Does everything that can be done before it is known what to start.
+fn enter(place: &Place) -> io::Result<Option<Prepared>> {
+    if let Some(files) = place.open_files {
         open_files::limit(files)?;
     }
     let mut is_private = false;
-    if let Some(private_tmp) = &order.private_tmp {
+    if let Some(private_tmp) = &place.private_tmp {
         is_private = private_tmp.enter()?;
     }
+    place.confinement.as_ref().map(|confinement| Prepared::new(confinement, is_private)).transpose()
+}
+
+fn start(
+    order: &Run,
+    fds: Vec<OwnedFd>,
+    mut prepared: Option<Prepared>,
+    place: &Place,
+    ids: Option<Ids>,
+) -> io::Result<(Pid, Option<DoorKeeper>)> {
     if fds.len() != order.fd_numbers.len() {
         return Err(io::Error::from_raw_os_error(nix::libc::EBADF));
     }
@@ -230,8 +266,6 @@ fn start(order: &Run, fds: Vec<OwnedFd>, ids: Option<Ids>) -> io::Result<(Pid, O
             }
         }
     }
-    let mut prepared =
-        order.confinement.as_ref().map(|confinement| Prepared::new(confinement, is_private)).transpose()?;
     let (ours, theirs) = UnixStream::pair()?;
     sys::prepare_child(&mut command, moves, move || {
         if let Some(prepared) = &prepared {
@@ -250,7 +284,7 @@ fn start(order: &Run, fds: Vec<OwnedFd>, ids: Option<Ids>) -> io::Result<(Pid, O
         Ok(())
     });
     let child = command.spawn()?;
-    let door = match order.confinement.as_ref().map(|confinement| &confinement.unix_sockets) {
+    let door = match place.confinement.as_ref().map(|confinement| &confinement.unix_sockets) {
         Some(UnixSockets::Door(door)) => Some(DoorKeeper::new(take_over(&ours)?, door)),
         _ => None,
     };
@@ -291,15 +325,6 @@ fn occupy_program_fds() -> io::Result<()> {
         filler = next;
     }
     Ok(())
-}
-
-fn receive_length_and_fds(control: &UnixStream) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let mut length = [0; 4];
-    let (bytes, fds) = receive_with_fds(control, &mut length)?;
-    if bytes != 4 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok((u32::from_ne_bytes(length) as usize, fds))
 }
 
 /// Reads as much as fits, and the descriptors that came along (`SCM_RIGHTS`, `unix(7)`).

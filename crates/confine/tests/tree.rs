@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use hearth_confine::{Exit, Launcher, Program, StartError, Tree};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio_util::task::TaskTracker;
 
 const BOUND: Duration = Duration::from_secs(10);
@@ -196,4 +198,94 @@ async fn given_descriptors_arrive_at_their_numbers() {
     let mut text = String::new();
     reader.read_to_string(&mut text).expect("UTF-8");
     assert_eq!(text, "three\nfive\n");
+}
+
+/// Has one program run, and gives the shim's process id that is then ready for the next one.
+async fn ready_shim(launcher: &Launcher) -> u32 {
+    let tree = launcher.start(bash(":")).await.expect("bash starts");
+    assert_eq!(gone(&tree).await, Exit::Code(0));
+    let me = std::process::id();
+    let deadline = Instant::now() + BOUND;
+    loop {
+        // The process table tells of no change.
+        let own = children(me);
+        if let [ready] = own[..] {
+            return ready;
+        }
+        assert!(Instant::now() < deadline, "there is no shim in reserve: {own:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Waits until a process is none any more.
+fn ended(pid: u32) {
+    let deadline = Instant::now() + BOUND;
+    while lives(pid) {
+        assert!(Instant::now() < deadline, "it is still there");
+        std::thread::yield_now();
+    }
+}
+
+fn children(of: u32) -> Vec<u32> {
+    let text = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let stats = text.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    let pairs = stats.filter_map(|stat| {
+        let (head, tail) = stat.rsplit_once(')')?;
+        let parent: u32 = tail.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        let pid: u32 = head.split(' ').next()?.parse().ok()?;
+        Some((pid, parent))
+    });
+    pairs.filter(|&(_, parent)| parent == of).map(|(pid, _)| pid).collect()
+}
+
+#[tokio::test]
+async fn a_shim_in_reserve_starts_the_next_program_and_ends_when_it_is_told() {
+    let tracker = TaskTracker::new();
+    let launcher = launcher_with(tracker.clone()).with_reserve();
+    let ready = ready_shim(&launcher).await;
+    let tree = launcher.start(bash("exit 3")).await.expect("bash starts");
+    assert_eq!(tree.shim_pid(), ready);
+    assert_eq!(gone(&tree).await, Exit::Code(3));
+    launcher.close_reserve().await;
+    assert_eq!(descendants(std::process::id()), 0);
+    // Programs start as they do without one.
+    let tree = launcher.start(bash(":")).await.expect("bash starts");
+    assert_eq!(gone(&tree).await, Exit::Code(0));
+    tracker.close();
+    tracker.wait().await;
+    assert_eq!(descendants(std::process::id()), 0);
+}
+
+/// A program starts in time although the shim in reserve got this signal, which programs of the same user may send.
+async fn starts_after(signal: Signal) {
+    let launcher = launcher().with_reserve();
+    let ready = ready_shim(&launcher).await;
+    kill(Pid::from_raw(i32::try_from(ready).expect("a small number")), signal).expect("it runs");
+    if signal == Signal::SIGKILL {
+        ended(ready);
+    }
+    let start = Instant::now();
+    let tree = launcher.start(bash("exit 4")).await.expect("bash starts");
+    assert_eq!(gone(&tree).await, Exit::Code(4));
+    assert!(start.elapsed() < BOUND / 2, "{signal} held it up for {:?}", start.elapsed());
+    launcher.close_reserve().await;
+    assert_eq!(descendants(std::process::id()), 0);
+}
+
+#[tokio::test]
+async fn a_killed_shim_in_reserve_keeps_no_program_from_starting() {
+    starts_after(Signal::SIGKILL).await;
+}
+
+#[tokio::test]
+async fn a_stopped_shim_in_reserve_keeps_no_program_from_starting() {
+    starts_after(Signal::SIGSTOP).await;
+}
+
+#[tokio::test]
+async fn a_dropped_launcher_leaves_no_shim_in_reserve() {
+    let launcher = launcher().with_reserve();
+    let ready = ready_shim(&launcher).await;
+    drop(launcher);
+    ended(ready);
 }

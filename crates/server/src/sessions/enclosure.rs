@@ -84,7 +84,7 @@ impl Enclosure {
         Ok(Enclosure {
             browser: confined(&for_browser, plan_browser),
             code: confined(&for_code, plan_code),
-            shell: confined(&for_code, plan_shell),
+            shell: confined(&for_code, plan_shell).with_reserve(),
             agent: confined(&for_code, plan_agent),
             folder,
             _slot: slot,
@@ -108,6 +108,7 @@ impl Enclosure {
 
     /// Removes everything. To be called when nothing of the session runs any more.
     pub async fn remove(&self) {
+        self.shell.close_reserve().await;
         // What belongs to the session's users is removed by them, and what they cannot remove shows below.
         if self.code.user_ids().is_some() {
             let folder = &self.folder;
