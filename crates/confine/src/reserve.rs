@@ -16,42 +16,44 @@ const END_BOUND: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Reserve(Mutex<State>);
 
-#[derive(Debug)]
-enum State {
-    Open(Option<NewShim>),
+#[derive(Debug, Default)]
+struct State {
+    shim: Option<NewShim>,
     /// For good.
-    Closed,
+    is_closed: bool,
 }
 
 impl Reserve {
     pub(crate) fn new() -> Reserve {
-        Reserve(Mutex::new(State::Open(None)))
+        Reserve(Mutex::default())
     }
 
     /// The one that is there, or is just coming.
     pub(crate) async fn take(&self) -> Option<NewShim> {
-        match &mut *self.0.lock().await {
-            State::Open(shim) => shim.take().filter(NewShim::is_there),
-            State::Closed => None,
-        }
+        self.0.lock().await.shim.take().filter(NewShim::is_there)
     }
 
     /// Puts one there that `prepare` gives, unless there is one.
     pub(crate) async fn fill(&self, prepare: impl Future<Output = io::Result<NewShim>>) {
         let mut state = self.0.lock().await;
-        if let State::Open(shim @ None) = &mut *state {
-            match prepare.await {
-                Ok(prepared) => *shim = Some(prepared),
-                // Whoever needs one makes one, and is told.
-                Err(error) => tracing::debug!(%error, "no supervisor process can be kept in reserve"),
-            }
+        if state.is_closed || state.shim.is_some() {
+            return;
+        }
+        match prepare.await {
+            Ok(prepared) => state.shim = Some(prepared),
+            // Whoever needs one makes one, and is told.
+            Err(error) => tracing::debug!(%error, "no supervisor process can be kept in reserve"),
         }
     }
 
     /// Ends it, and returns when it is gone. There is none from then on.
     pub(crate) async fn close(&self) {
-        let state = std::mem::replace(&mut *self.0.lock().await, State::Closed);
-        if let State::Open(Some(shim)) = state
+        let shim = {
+            let mut state = self.0.lock().await;
+            state.is_closed = true;
+            state.shim.take()
+        };
+        if let Some(shim) = shim
             && !matches!(timeout(END_BOUND, shim.end()).await, Ok(Ok(())))
         {
             tracing::warn!("a supervisor process in reserve did not end in time");

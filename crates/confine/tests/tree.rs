@@ -149,8 +149,8 @@ async fn the_deadline_is_kept_by_the_shim() {
 #[tokio::test]
 async fn a_stopped_shim_is_woken_to_kill() {
     let (tree, _output) = start("sleep 1000").await;
-    let shim = nix::unistd::Pid::from_raw(i32::try_from(tree.shim_pid()).expect("a pid"));
-    nix::sys::signal::kill(shim, nix::sys::signal::Signal::SIGSTOP).expect("it is ours");
+    let shim = Pid::from_raw(i32::try_from(tree.shim_pid()).expect("a pid"));
+    kill(shim, Signal::SIGSTOP).expect("it is ours");
     tree.kill();
     gone(&tree).await;
     assert!(!lives(tree.program_pid()));
@@ -159,8 +159,8 @@ async fn a_stopped_shim_is_woken_to_kill() {
 #[tokio::test]
 async fn a_killed_shim_takes_the_program_with_it() {
     let (tree, output) = start("exec sleep 1000").await;
-    let shim = nix::unistd::Pid::from_raw(i32::try_from(tree.shim_pid()).expect("a pid"));
-    nix::sys::signal::kill(shim, nix::sys::signal::Signal::SIGKILL).expect("it is ours");
+    let shim = Pid::from_raw(i32::try_from(tree.shim_pid()).expect("a pid"));
+    kill(shim, Signal::SIGKILL).expect("it is ours");
     assert_eq!(gone(&tree).await, Exit::Lost);
     tokio::time::timeout(BOUND, output).await.expect("the pipe closes with the program").expect("read");
 }
