@@ -3,7 +3,7 @@
 use hearth_tests::{TestServer, new_data_dir};
 use serde_json::json;
 
-const SETTINGS: [&str; 28] = [
+const SETTINGS: [&str; 30] = [
     "HEARTH_LISTEN",
     "HEARTH_API_KEYS",
     "HEARTH_PUBLIC_URL",
@@ -23,6 +23,8 @@ const SETTINGS: [&str; 28] = [
     "HEARTH_MIN_FREE_DISK_MB",
     "HEARTH_MAX_DOWNLOAD_MB",
     "HEARTH_MAX_TABS",
+    "HEARTH_KEEP_SESSIONS_HOURS",
+    "HEARTH_KEEP_EXECUTIONS_HOURS",
     "HEARTH_ISOLATION",
     "HEARTH_UIDS",
     "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE",
@@ -35,7 +37,7 @@ const SETTINGS: [&str; 28] = [
 ];
 
 /// Values that no setting of that name can have.
-const BAD_VALUES: [(&str, &[&str]); 28] = [
+const BAD_VALUES: [(&str, &[&str]); 30] = [
     ("HEARTH_LISTEN", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "0.0.0.0:0", "[::]:0"]),
     ("HEARTH_API_KEYS", &["name:", ":key", "a:k,b:k", "one,two,one"]),
     (
@@ -64,6 +66,8 @@ const BAD_VALUES: [(&str, &[&str]); 28] = [
     ("HEARTH_MIN_FREE_DISK_MB", &["-1", "little"]),
     ("HEARTH_MAX_DOWNLOAD_MB", &["0", "1.5"]),
     ("HEARTH_MAX_TABS", &["0", "-1"]),
+    ("HEARTH_KEEP_SESSIONS_HOURS", &["0", "-1", "1d", "9000"]),
+    ("HEARTH_KEEP_EXECUTIONS_HOURS", &["0", "7 days"]),
     ("HEARTH_ISOLATION", &["strict", "off", "DEFAULT"]),
     ("HEARTH_UIDS", &["0-100", "5", "10-5", "65000-66000", "a-b"]),
     ("HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE", &["yes", "1"]),

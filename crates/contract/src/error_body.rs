@@ -106,6 +106,11 @@ impl ErrorBody {
         ))
     }
 
+    /// The session cannot be written down, so nothing would be known of it after a restart.
+    pub fn store_unavailable(reason: &str) -> Self {
+        Self::new(format!("The session was not created, because it cannot be recorded: {reason}."))
+    }
+
     /// No browser could be started. `reason` says why and what to do about it.
     pub fn browser_unavailable(reason: &str) -> Self {
         Self::new(format!("The browser could not be started: {reason}"))

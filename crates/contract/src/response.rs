@@ -131,6 +131,16 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl ExecuteResponse {
+    /// The code's exit code; 137 when it was killed.
+    pub fn exit_code(&self) -> i32 {
+        self.exit_code
+    }
+
+    /// Whether it was ended at its timeout.
+    pub fn is_killed(&self) -> bool {
+        self.killed
+    }
+
     /// Puts an answer together from what an execution left behind.
     ///
     /// `value` is the last expression's, if it has one; `killed` says that the deadline ended the code. `error` is the

@@ -45,6 +45,20 @@ impl DestroyedReason {
         }
     }
 
+    /// The reason of that word; none for a word that is none of ours.
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [
+            Self::Deleted,
+            Self::Ttl,
+            Self::Idle,
+            Self::BrowserCrashed,
+            Self::Limit,
+            Self::ServerStopped,
+            Self::ServerLost,
+        ];
+        all.into_iter().find(|reason| reason.as_str() == word)
+    }
+
     /// Why the code that was running in the session did not finish: the `error` of its execution.
     pub const fn execution_error(self) -> &'static str {
         match self {

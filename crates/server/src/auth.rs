@@ -91,7 +91,11 @@ fn digest(text: &str) -> [u8; 32] {
 }
 
 fn anonymous_team(digest: &[u8; 32]) -> String {
-    digest.iter().fold("key:".to_owned(), |mut text, byte| {
+    format!("key:{}", hex(digest))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
@@ -106,10 +110,7 @@ impl Token {
     pub fn new() -> Result<Token, getrandom::Error> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
-        Ok(Token(bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })))
+        Ok(Token(hex(&bytes)))
     }
 
     /// The text for an address.
@@ -117,10 +118,22 @@ impl Token {
         &self.0
     }
 
+    /// What may be written down of it.
+    pub fn digest(&self) -> String {
+        hex(&digest(&self.0))
+    }
+
     /// Compares in constant time.
     pub fn matches(&self, presented: &str) -> bool {
         self.0.as_bytes().ct_eq(presented.as_bytes()).into()
     }
+}
+
+/// Whether one of these digests is that of the presented token. Compares in constant time.
+pub(crate) fn is_digest_of(digests: &[String], presented: &str) -> bool {
+    let presented = hex(&digest(presented));
+    let equal = digests.iter().map(|known| known.as_bytes().ct_eq(presented.as_bytes()));
+    equal.fold(Choice::from(0), |any, one| any | one).into()
 }
 
 /// Whether a `Host` header names this machine itself: `localhost` or a loopback address, with any port.

@@ -6,6 +6,7 @@ mod egress;
 mod isolation;
 mod limits;
 mod origins;
+mod retention;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,14 +21,16 @@ use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use self::egress::{parse_allow, parse_allow_metadata, parse_mode, parse_upstream};
+use self::egress::{EgressSettings, parse_allow, parse_allow_metadata, parse_mode, parse_upstream};
 use self::isolation::{IsolationSettings, judge_isolation, judge_uids};
 use self::limits::{LimitSettings, parse_limits};
 use self::origins::{parse_frame_ancestors, parse_listen, parse_public_url, refuse_keyless};
+use self::retention::{RetentionSettings, parse_retention};
 use crate::auth::Keys;
 use crate::isolation::Level;
 use crate::memory::{memory_bytes, plan_max_sessions};
 use crate::sessions::Limits;
+use crate::store::Retention;
 
 /// The longest data directory in bytes: a socket path has 108 (`unix(7)`), and Chromium wants 62 of them below it.
 const MAX_DATA_DIR_BYTES: usize = 45;
@@ -91,26 +94,14 @@ pub(crate) struct Settings {
     #[command(flatten)]
     isolation: IsolationSettings,
 
-    /// What sessions reach: filtered (public addresses, and what HEARTH_EGRESS_ALLOW opens), off (nothing), or open
-    /// (everything but metadata services and this server)
-    #[arg(long, env = "HEARTH_EGRESS", value_name = "MODE", default_value = "filtered")]
-    egress: String,
+    #[command(flatten)]
+    egress: EgressSettings,
 
-    /// What sessions reach besides, comma-separated host:port or network:port, such as 127.0.0.1:3000, [::1]:3000,
-    /// api.internal:443 or 10.0.0.0/8:*; * is every port
-    #[arg(long, env = "HEARTH_EGRESS_ALLOW", value_name = "LIST")]
-    egress_allow: Option<String>,
-
-    /// Whether HEARTH_EGRESS_ALLOW and HEARTH_EGRESS=open open metadata services of clouds, too: true or false
-    #[arg(long, env = "HEARTH_EGRESS_ALLOW_METADATA", value_name = "BOOLEAN", default_value = "false")]
-    egress_allow_metadata: String,
-
-    /// An HTTP proxy through which sessions reach what HEARTH_EGRESS_ALLOW does not name, such as
-    /// http://user:password@proxy.example:3128; it finds the addresses of names then [default: none]
-    #[arg(long, env = "HEARTH_EGRESS_PROXY", value_name = "URL", hide_env_values = true)]
-    egress_proxy: Option<String>,
     #[command(flatten)]
     limits: LimitSettings,
+
+    #[command(flatten)]
+    retention: RetentionSettings,
 
     /// What is logged: error, warn, info, debug, trace, or a filter such as hearth_browser=debug
     #[arg(long, env = "HEARTH_LOG", value_name = "FILTER", default_value = "info")]
@@ -146,6 +137,7 @@ pub(crate) struct Config {
     pub uids: UserIds,
     pub egress: Policy,
     pub limits: Limits,
+    pub retention: Retention,
     pub log: LogConfig,
     /// `HEARTH_*` variables that are no settings.
     pub unknown_variables: Vec<String>,
@@ -184,6 +176,7 @@ pub(crate) struct Judged {
     pub egress_proxy: Result<Option<Upstream>, ConfigError>,
     /// All that are wrong.
     pub limits: Result<Limits, Vec<ConfigError>>,
+    pub retention: Result<Retention, ConfigError>,
     pub log: Result<LogConfig, ConfigError>,
     pub unknown_variables: Vec<String>,
 }
@@ -211,11 +204,12 @@ impl Judged {
             viewport: parse_viewport(or_default(&settings.viewport, "1280x720")),
             max_sessions: max_sessions.map(|text| parse_number("HEARTH_MAX_SESSIONS", text, 1, 10_000)).transpose(),
             max_output_bytes: parse_number("HEARTH_MAX_OUTPUT_BYTES", max_output_bytes, 1024, 256 << 20),
-            egress: parse_mode(or_default(&settings.egress, "filtered")),
-            egress_allow: parse_allow(given(settings.egress_allow.as_ref()).unwrap_or_default()),
-            egress_allow_metadata: parse_allow_metadata(or_default(&settings.egress_allow_metadata, "false")),
-            egress_proxy: given(settings.egress_proxy.as_ref()).map(parse_upstream).transpose(),
+            egress: parse_mode(or_default(&settings.egress.egress, "filtered")),
+            egress_allow: parse_allow(given(settings.egress.egress_allow.as_ref()).unwrap_or_default()),
+            egress_allow_metadata: parse_allow_metadata(or_default(&settings.egress.egress_allow_metadata, "false")),
+            egress_proxy: given(settings.egress.egress_proxy.as_ref()).map(parse_upstream).transpose(),
             limits: parse_limits(&settings.limits),
+            retention: parse_retention(&settings.retention),
             log: parse_log(settings),
             unknown_variables: unknown_variables(),
         }
@@ -246,6 +240,7 @@ impl Config {
                 upstream: judged.egress_proxy?,
             },
             limits: judged.limits.map_err(|mut errors| errors.swap_remove(0))?,
+            retention: judged.retention?,
             log: judged.log?,
             unknown_variables: judged.unknown_variables,
         })

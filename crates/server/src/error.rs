@@ -52,6 +52,8 @@ pub(crate) enum ApiError {
     DiskFull { free_mb: u64, least_mb: u64 },
     /// Another execution of the language outlasted the timeout.
     SessionBusy(Language),
+    /// The session cannot be written down.
+    StoreUnavailable(String),
     /// The browser did not come up.
     BrowserUnavailable(String),
     /// The session's browser takes no client.
@@ -101,6 +103,10 @@ impl ApiError {
             ApiError::DiskFull { free_mb, least_mb } => {
                 tracing::warn!(free_mb, least_mb, "no session is created: the disk is full");
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::disk_full(free_mb, least_mb), Some(FULL_RETRY_SECONDS))
+            }
+            ApiError::StoreUnavailable(reason) => {
+                tracing::error!(reason, "no session is created: it cannot be recorded");
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::store_unavailable(&reason), Some(FULL_RETRY_SECONDS))
             }
             ApiError::SessionBusy(language) => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorBody::session_busy(language), Some(BUSY_RETRY_SECONDS))

@@ -24,4 +24,5 @@ mod router;
 mod runtime;
 mod sessions;
 mod state;
+mod store;
 mod telemetry;

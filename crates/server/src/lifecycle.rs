@@ -20,16 +20,20 @@ use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::geteuid;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock;
 use crate::config::{Config, ConfigError};
-use crate::isolation::{self, Isolation, Level, Ports, Slots, check_reach, prepare_folders};
+use crate::isolation::{self, Isolation, Level, Ports, Slots, check_reach, give_files, prepare_folders};
 use crate::router;
 use crate::runtime::Runtime;
-use crate::sessions::{Enclosure, Registry, RegistrySpec, Site, sessions_folder, sweep, watch, watch_disk};
+use crate::sessions::{
+    ENDED_KEPT_COUNT, Enclosure, Registry, RegistrySpec, Site, sessions_folder, sweep, watch, watch_disk,
+};
 use crate::state::AppState;
+use crate::store::{FILE, Retention, SessionRecord, Store};
 
 /// How long open requests may take to be answered after the sessions have ended.
 const ANSWERS_BOUND: Duration = Duration::from_secs(2);
@@ -45,6 +49,9 @@ const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 /// Our own executable, also after its file was replaced by a newer one.
 pub(crate) const SHIM: &str = "/proc/self/exe";
+
+/// How often what is old is forgotten.
+const HOUSEKEEPING: Duration = Duration::from_hours(1);
 
 /// The name of the folder in which things are tried out before the first session.
 const TRIAL: &str = "trial";
@@ -95,6 +102,7 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
         check_reach("HEARTH_DATA_DIR", &config.data_dir)?;
         let folders = [config.data_dir.as_path(), sessions.as_path()];
         prepare_folders(&folders, config.uids).context("the data folder cannot be given to the server's user")?;
+        give_files(&config.data_dir, FILE, config.uids).context("the store cannot be given to the server's user")?;
         match split(config.uids).context("cannot give up the rights of root")? {
             Split::Over(code) => return Ok(Role::Over(code)),
             Split::Server(spawner) => isolation = isolation.with_spawner(spawner),
@@ -144,15 +152,19 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
         max_sessions: config.max_sessions,
         max_output_bytes: config.max_output_bytes,
         limits: config.limits,
+        keep_ended: config.retention.sessions,
     };
     let max_sessions = config.max_sessions;
-    let registry = Arc::new(Registry::new(spec, slots, tracker.clone()));
+    let stop = CancellationToken::new();
+    let retention = config.retention;
+    let (store, past) = open_store(&config.data_dir, retention, &tracker, &stop).await?;
+    let registry = Arc::new(Registry::new(spec, slots, tracker.clone(), store.clone(), past));
     let address = listener.local_addr()?;
     let keyless = config.keys.is_empty();
     let page_policy = page_policy(&config.frame_ancestors)?;
     let state =
         AppState::new(config.keys, config.public_url, address.to_string(), page_policy, level, Arc::clone(&registry));
-    let stop = CancellationToken::new();
+    tracker.spawn(keep_house(store.clone(), retention, stop.clone()));
     tracker.spawn(watch(Arc::clone(&registry), stop.clone()));
     tracker.spawn(watch_disk(Arc::clone(&registry), stop.clone()));
     let servers = TaskTracker::new();
@@ -170,6 +182,7 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
         let _ = timeout(ANSWERS_BOUND, servers.wait()).await;
         tracker.close();
         tracker.wait().await;
+        store.close().await;
     };
     tokio::select! {
         outcome = timeout(STOP_BOUND, orderly) => {
@@ -183,6 +196,40 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
         () = signals.next_after(SAME_SIGNAL) => tracing::warn!("stopped at once by a second signal"),
     }
     Ok(())
+}
+
+/// Opens what outlives the server, and ends the sessions of a server before us that did not come to it.
+async fn open_store(
+    folder: &Path,
+    retention: Retention,
+    tracker: &TaskTracker,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Store, Vec<SessionRecord>)> {
+    let cannot = |error| ConfigError(format!("HEARTH_DATA_DIR: the store cannot be used: {error}"));
+    let (store, writer) = Store::open(folder).await.map_err(cannot)?;
+    tracker.spawn(writer.run(stop.clone()));
+    let now = clock::now();
+    let lost = store.end_lost_sessions(now).await.map_err(cannot)?;
+    if lost > 0 {
+        tracing::warn!(lost, "sessions of an earlier server had not come to their end");
+    }
+    let past = store.ended_sessions(now - retention.sessions, ENDED_KEPT_COUNT).await.map_err(cannot)?;
+    Ok((store, past))
+}
+
+/// Forgets what is old, every hour until `stop`.
+async fn keep_house(store: Store, retention: Retention, stop: CancellationToken) {
+    let mut hours = interval(HOUSEKEEPING);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = hours.tick() => {}
+        }
+        let now = clock::now();
+        if let Err(error) = store.forget(now - retention.sessions, now - retention.executions).await {
+            tracing::warn!(%error, "what is old is not forgotten");
+        }
+    }
 }
 
 /// What the live view's page may do, which is to be itself, and who may show it in a frame.

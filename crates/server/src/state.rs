@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::auth::{Keys, Team};
 use crate::error::ApiError;
 use crate::isolation::Level;
-use crate::sessions::{Registry, Session};
+use crate::sessions::{Known, Registry, Session};
 
 /// The links of a session's live view.
 #[derive(Debug, Default)]
@@ -65,10 +65,26 @@ impl AppState {
     }
 
     /// The caller's session, in the order of checks that clients expect: known, then theirs.
-    pub fn find(&self, id: &str, team: &Team) -> Result<Arc<Session>, ApiError> {
+    pub fn find(&self, id: &str, team: &Team) -> Result<Known, ApiError> {
         let id = Uuid::parse_str(id).map_err(|_| ApiError::SessionNotFound)?;
-        let session = self.registry().find(id).ok_or(ApiError::SessionNotFound)?;
-        if session.team() == team { Ok(session) } else { Err(ApiError::Forbidden) }
+        let known = self.registry().find(id).ok_or(ApiError::SessionNotFound)?;
+        if known.team() == team { Ok(known) } else { Err(ApiError::Forbidden) }
+    }
+
+    /// Where the browser of a session can be reached from the caller's machine; empty for an ended one.
+    pub fn cdp_url_of(&self, known: &Known, headers: &HeaderMap) -> String {
+        match known {
+            Known::Own(session) => self.cdp_url(session, headers),
+            Known::Past(_) => String::new(),
+        }
+    }
+
+    /// Where people can watch a session, and where they can steer it; empty for an ended one.
+    pub fn live_view_urls_of(&self, known: &Known, headers: &HeaderMap) -> LiveViewUrls {
+        match known {
+            Known::Own(session) => self.live_view_urls(session, headers),
+            Known::Past(_) => LiveViewUrls::default(),
+        }
     }
 
     /// Where the browser of `session` can be reached from the caller's machine; empty for an ended session.

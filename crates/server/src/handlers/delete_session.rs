@@ -6,6 +6,7 @@ use hearth_contract::{DeleteResponse, DestroyedReason};
 
 use crate::error::ApiError;
 use crate::request::{Caller, SessionId};
+use crate::sessions::Known;
 use crate::state::AppState;
 
 pub(crate) async fn delete_session(
@@ -13,7 +14,9 @@ pub(crate) async fn delete_session(
     caller: Caller,
     SessionId(id): SessionId,
 ) -> Result<Json<DeleteResponse>, ApiError> {
-    let session = state.find(&id, &caller.team)?;
-    let ending = session.end(DestroyedReason::Deleted).await;
-    Ok(Json(DeleteResponse::new(ending.duration_ms)))
+    let duration_ms = match state.find(&id, &caller.team)? {
+        Known::Own(session) => session.end(DestroyedReason::Deleted).await.duration_ms,
+        Known::Past(record) => record.ending.map_or(0, |ending| ending.duration_ms),
+    };
+    Ok(Json(DeleteResponse::new(duration_ms)))
 }

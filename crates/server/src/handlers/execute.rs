@@ -6,6 +6,7 @@ use hearth_contract::{ExecuteRequest, ExecuteResponse};
 
 use crate::error::ApiError;
 use crate::request::{ApiRequest, SessionId};
+use crate::sessions::Known;
 use crate::state::AppState;
 
 pub(crate) async fn execute(
@@ -14,6 +15,6 @@ pub(crate) async fn execute(
     request: ApiRequest,
 ) -> Result<Json<ExecuteResponse>, ApiError> {
     let execute = ExecuteRequest::parse(&request.body).map_err(ApiError::Validation)?;
-    let session = state.find(&id, &request.team)?;
+    let Known::Own(session) = state.find(&id, &request.team)? else { return Err(ApiError::SessionDestroyed) };
     Ok(Json(session.execute(execute).await?))
 }

@@ -23,17 +23,18 @@ pub(crate) async fn list_sessions(
         StatusFilter::Destroyed => SessionStatus::Destroyed,
     });
     let sessions = state.registry().list(&caller.team);
-    let items = sessions.iter().map(|session| {
-        let live_view = state.live_view_urls(session, &headers);
+    let items = sessions.iter().map(|known| {
+        let live_view = state.live_view_urls_of(known, &headers);
+        let session = known.record();
         SessionListItem {
-            id: session.id().to_string(),
-            status: session.status(),
-            cdp_url: state.cdp_url(session, &headers),
+            id: session.id.to_string(),
+            status: if session.ending.is_some() { SessionStatus::Destroyed } else { SessionStatus::Active },
+            cdp_url: state.cdp_url_of(known, &headers),
             live_view_url: live_view.watch,
             interactive_live_view_url: live_view.steer,
-            stream_web_view: session.live_tokens().is_some(),
-            created_at: clock::format(session.created_at()),
-            last_activity: clock::format(session.last_activity()),
+            stream_web_view: session.links.is_some(),
+            created_at: clock::format(session.created_at),
+            last_activity: clock::format(session.last_activity),
         }
     });
     let sessions = items.filter(|item| wanted.is_none_or(|wanted| wanted == item.status)).collect();

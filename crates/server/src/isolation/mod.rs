@@ -18,7 +18,7 @@ use hearth_confine::{Confinement, Launcher, Spawner, UserIds};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use plan::{Places, Ports, plan_agent, plan_browser, plan_code, plan_shell};
-pub(crate) use privilege::{check_reach, prepare_folders};
+pub(crate) use privilege::{check_reach, give_files, prepare_folders};
 pub(crate) use probes::probe;
 pub(crate) use report::{Row, State, headline, render};
 pub(crate) use slots::{Slot, Slots};

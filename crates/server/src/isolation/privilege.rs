@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchown};
 use std::path::Path;
 
 use hearth_confine::UserIds;
@@ -18,6 +18,18 @@ pub(crate) fn prepare_folders(folders: &[&Path], ids: UserIds) -> io::Result<()>
         DirBuilder::new().recursive(true).mode(PASSAGE).create(folder)?;
         fs::set_permissions(folder, Permissions::from_mode(PASSAGE))?;
         chown(folder, Some(ids.server()), Some(ids.server()))?;
+    }
+    Ok(())
+}
+
+/// Makes the files in `folder` whose names begin with `name` the server's: one that ran as root itself may have left them.
+pub(crate) fn give_files(folder: &Path, name: &str, ids: UserIds) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(name.as_bytes()) {
+            // Nobody but root and the server makes names there.
+            lchown(entry.path(), Some(ids.server()), Some(ids.server()))?;
+        }
     }
     Ok(())
 }

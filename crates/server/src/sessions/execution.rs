@@ -12,7 +12,9 @@ use tokio::time::{Instant, timeout_at};
 use super::agent::AgentUse;
 use super::live::Live;
 use super::session::Session;
+use crate::clock;
 use crate::error::ApiError;
+use crate::store::ExecutionRecord;
 
 /// How often code is handed to a kernel that turns out to have ended: once to the one that waited, once to a
 /// fresh one. The code has not started in either case.
@@ -69,7 +71,17 @@ impl Session {
             duration_ms = outcome.duration.as_millis(),
             "code ran"
         );
-        Ok(plan_response(outcome, request.timeout_seconds, live.browser_is_dead()))
+        let duration = outcome.duration;
+        let response = plan_response(outcome, request.timeout_seconds, live.browser_is_dead());
+        self.store.record_execution(ExecutionRecord {
+            session: self.id(),
+            language: request.language,
+            ended_at: clock::now(),
+            duration,
+            exit_code: response.exit_code(),
+            killed: response.is_killed(),
+        });
+        Ok(response)
     }
 
     fn not_started(&self, live: &Live, error: &RunError) -> ApiError {

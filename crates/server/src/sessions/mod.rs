@@ -28,6 +28,6 @@ pub(crate) use folder::{Folder, sessions_folder, sweep};
 #[cfg(test)]
 pub(crate) use limits::tests::LIMITS as NO_LIMITS;
 pub(crate) use limits::{DEFAULT_LIMITS, Limits};
-pub(crate) use registry::{Registry, RegistrySpec, folder_name};
-pub(crate) use session::Session;
+pub(crate) use registry::{ENDED_KEPT_COUNT, Known, Registry, RegistrySpec, folder_name};
+pub(crate) use session::{Ending, Session};
 pub(crate) use watch::watch;

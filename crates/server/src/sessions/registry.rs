@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use hearth_browser::{Browser, Explain, LaunchSpec, Viewport};
 use hearth_contract::{CreateRequest, DestroyedReason};
 use hearth_egress::Egress;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
@@ -27,12 +27,10 @@ use crate::clock;
 use crate::error::ApiError;
 use crate::isolation::{Isolation, Ports, Slots};
 use crate::runtime::Runtime;
-
-/// How long an ended session stays known.
-const ENDED_KEPT: SignedDuration = SignedDuration::from_hours(24);
+use crate::store::{SessionRecord, Store};
 
 /// How many ended sessions stay known at the most; a record takes less than a kilobyte.
-const ENDED_KEPT_COUNT: usize = 10_000;
+pub(crate) const ENDED_KEPT_COUNT: usize = 10_000;
 
 /// What new sessions are made of.
 #[derive(Debug)]
@@ -53,6 +51,42 @@ pub(crate) struct RegistrySpec {
     pub max_sessions: usize,
     pub max_output_bytes: usize,
     pub limits: Limits,
+    /// How long an ended session stays known.
+    pub keep_ended: SignedDuration,
+}
+
+/// A session that is known.
+#[derive(Clone, Debug)]
+pub(crate) enum Known {
+    /// One of this server's life, living or ended.
+    Own(Arc<Session>),
+    /// One of an earlier life, ended.
+    Past(Arc<SessionRecord>),
+}
+
+impl Known {
+    /// What is known of it whoever it belongs to.
+    pub fn record(&self) -> SessionRecord {
+        match self {
+            Known::Own(session) => session.record(),
+            Known::Past(record) => SessionRecord::clone(record),
+        }
+    }
+
+    pub fn team(&self) -> &Team {
+        match self {
+            Known::Own(session) => session.team(),
+            Known::Past(record) => &record.team,
+        }
+    }
+
+    fn is_ended_before(&self, oldest: Timestamp) -> bool {
+        let ending = match self {
+            Known::Own(session) => session.ending(),
+            Known::Past(record) => record.ending,
+        };
+        ending.is_some_and(|ending| ending.at <= oldest)
+    }
 }
 
 /// All sessions of this server.
@@ -62,7 +96,8 @@ pub(crate) struct Registry {
     /// The user ids of sessions, where each has its own.
     slots: Slots,
     /// By id, which is by age: they are UUIDs of version 7.
-    sessions: RwLock<BTreeMap<Uuid, Arc<Session>>>,
+    sessions: RwLock<BTreeMap<Uuid, Known>>,
+    store: Store,
     /// A permit for every session that may live at once.
     places: Arc<Semaphore>,
     /// The owners of sessions, and clients' sockets.
@@ -71,12 +106,20 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub fn new(spec: RegistrySpec, slots: Slots, tracker: TaskTracker) -> Registry {
+    /// `past` are the sessions of earlier lives.
+    pub fn new(
+        spec: RegistrySpec,
+        slots: Slots,
+        tracker: TaskTracker,
+        store: Store,
+        past: Vec<SessionRecord>,
+    ) -> Registry {
         let places = Arc::new(Semaphore::new(spec.max_sessions));
         Registry {
             spec: Arc::new(spec),
             slots,
-            sessions: RwLock::default(),
+            sessions: RwLock::new(past.into_iter().map(|past| (past.id, Known::Past(Arc::new(past)))).collect()),
+            store,
             places,
             tracker,
             stopping: AtomicBool::new(false),
@@ -99,18 +142,18 @@ impl Registry {
     /// The sessions that live, with what they own.
     pub(super) fn living(&self) -> Vec<(Arc<Session>, Arc<Live>)> {
         let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
-        sessions.values().filter_map(|session| Some((Arc::clone(session), session.live().ok()?))).collect()
+        own(&sessions).filter_map(|session| Some((Arc::clone(session), session.live().ok()?))).collect()
     }
 
     /// The session of that id, active or ended.
-    pub fn find(&self, id: Uuid) -> Option<Arc<Session>> {
+    pub fn find(&self, id: Uuid) -> Option<Known> {
         self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
     /// The sessions of a team, newest first.
-    pub fn list(&self, team: &Team) -> Vec<Arc<Session>> {
+    pub fn list(&self, team: &Team) -> Vec<Known> {
         let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
-        sessions.values().rev().filter(|session| session.team() == team).cloned().collect()
+        sessions.values().rev().filter(|known| known.team() == team).cloned().collect()
     }
 
     /// Makes a session. A caller that goes away meanwhile leaves none behind.
@@ -188,9 +231,17 @@ impl Registry {
         let programs = Programs::new(self.spec.runtime.clone(), &enclosure.folder, endpoint, way_out);
         let live = Live::new(browser, programs, enclosure, proxy, tasks, self.spec.max_output_bytes);
         let live = Arc::new(live);
-        let session = Arc::new(Session::new(id, team, request, tokens, place, Arc::clone(&live)));
-        self.insert(&session);
+        let session = Session::new(id, team, request, tokens, place, Arc::clone(&live), self.store.clone());
+        let session = Arc::new(session);
+        let recorded = self.store.begin_session(&session.record()).await;
+        if recorded.is_ok() {
+            self.insert(&session);
+        }
         self.tracker.spawn(expiry::own(Arc::clone(&session), live));
+        if let Err(error) = recorded {
+            session.end(DestroyedReason::Deleted).await;
+            return Err(ApiError::StoreUnavailable(error.to_string()));
+        }
         tracing::info!(session = %id, "a session begins");
         if self.stopping.load(Ordering::SeqCst) {
             session.end(DestroyedReason::ServerStopped).await;
@@ -224,8 +275,8 @@ impl Registry {
 
     fn insert(&self, session: &Arc<Session>) {
         let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
-        forget_old(&mut sessions);
-        sessions.insert(session.id(), Arc::clone(session));
+        forget_old(&mut sessions, clock::now() - self.spec.keep_ended);
+        sessions.insert(session.id(), Known::Own(Arc::clone(session)));
     }
 
     /// Ends every session and lets no new one in. Returns when nothing is left of them.
@@ -233,19 +284,26 @@ impl Registry {
         self.stopping.store(true, Ordering::SeqCst);
         let sessions: Vec<_> = {
             let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
-            sessions.values().filter(|session| session.ending().is_none()).cloned().collect()
+            own(&sessions).filter(|session| session.ending().is_none()).cloned().collect()
         };
         let ends = sessions.iter().map(|session| session.end(DestroyedReason::ServerStopped));
         futures_util::future::join_all(ends).await;
     }
 }
 
+/// The sessions of this life.
+fn own(sessions: &BTreeMap<Uuid, Known>) -> impl Iterator<Item = &Arc<Session>> {
+    sessions.values().filter_map(|known| match known {
+        Known::Own(session) => Some(session),
+        Known::Past(_) => None,
+    })
+}
+
 /// Forgets ended sessions that are too old, or too many.
-fn forget_old(sessions: &mut BTreeMap<Uuid, Arc<Session>>) {
-    let oldest = clock::now() - ENDED_KEPT;
-    sessions.retain(|_, session| session.ending().is_none_or(|ending| ending.at > oldest));
-    let ended = sessions.values().filter(|session| session.ending().is_some());
-    let ended: Vec<Uuid> = ended.map(|session| session.id()).collect();
+fn forget_old(sessions: &mut BTreeMap<Uuid, Known>, oldest: Timestamp) {
+    sessions.retain(|_, known| !known.is_ended_before(oldest));
+    let ended = sessions.iter().filter(|(_, known)| known.is_ended_before(Timestamp::MAX));
+    let ended: Vec<Uuid> = ended.map(|(id, _)| *id).collect();
     let excess = ended.len().saturating_sub(ENDED_KEPT_COUNT);
     for id in &ended[..excess] {
         sessions.remove(id);

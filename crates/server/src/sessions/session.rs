@@ -16,12 +16,13 @@ use crate::auth::{Team, Token};
 use crate::clock;
 use crate::error::ApiError;
 use crate::live_view::{LiveView, Right};
+use crate::store::{SessionRecord, Store};
 
 /// How long the answer to a delete waits for the clean-up, which goes on regardless.
 const END_BOUND: Duration = Duration::from_secs(10);
 
 /// How and when a session ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ending {
     pub reason: DestroyedReason,
     /// The limit that it went past, when that is the reason.
@@ -72,6 +73,7 @@ pub(crate) struct Session {
     place: Mutex<Option<OwnedSemaphorePermit>>,
     /// Taken by the owner task at the end.
     pub(super) live: Mutex<Option<Arc<Live>>>,
+    pub(super) store: Store,
 }
 
 /// The secrets of a session to be.
@@ -106,6 +108,7 @@ impl Session {
         tokens: Tokens,
         place: OwnedSemaphorePermit,
         live: Arc<Live>,
+        store: Store,
     ) -> Session {
         let created_at = clock::now();
         Session {
@@ -122,6 +125,7 @@ impl Session {
             progress: watch::Sender::new(Progress::default()),
             place: Mutex::new(Some(place)),
             live: Mutex::new(Some(live)),
+            store,
         }
     }
 
@@ -161,10 +165,6 @@ impl Session {
         Ok(Arc::clone(&self.live()?.view))
     }
 
-    pub fn created_at(&self) -> Timestamp {
-        self.created_at
-    }
-
     /// Creation plus `ttl`; activity does not move it.
     pub fn expires_at(&self) -> Timestamp {
         let ttl = SignedDuration::try_from(self.ttl).unwrap_or(SignedDuration::MAX);
@@ -176,8 +176,17 @@ impl Session {
         self.created + self.ttl
     }
 
-    pub fn last_activity(&self) -> Timestamp {
-        self.activity.last_activity()
+    /// What stays known of it, as it is now.
+    pub fn record(&self) -> SessionRecord {
+        SessionRecord {
+            id: self.id,
+            team: Team::clone(&self.team),
+            created_at: self.created_at,
+            expires_at: self.expires_at(),
+            last_activity: self.activity.last_activity(),
+            links: self.live_tokens.as_ref().map(|links| [links.watch.digest(), links.steer.digest()]),
+            ending: self.ending(),
+        }
     }
 
     /// How it ended, if it has.

@@ -17,6 +17,7 @@ pub(super) fn settings(judged: &Judged) -> Vec<Finding> {
         judged.viewport.as_ref().err(),
         judged.max_sessions.as_ref().err(),
         judged.max_output_bytes.as_ref().err(),
+        judged.retention.as_ref().err(),
         judged.egress.as_ref().err(),
         judged.egress_allow.as_ref().err(),
         judged.egress_allow_metadata.as_ref().err(),

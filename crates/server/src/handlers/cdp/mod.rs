@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::auth::Token;
 use crate::error::ApiError;
 use crate::request::token_in;
-use crate::sessions::Session;
+use crate::sessions::{Known, Session};
 use crate::state::AppState;
 
 /// What some clients put behind the whole address, its query included, to find the WebSocket.
@@ -59,9 +59,10 @@ impl Address {
         expected: impl Fn(&Session) -> &Token,
     ) -> Result<Arc<Session>, ApiError> {
         let presented = self.token().ok_or_else(|| ApiError::Unauthorized(ErrorBody::token_missing()))?;
-        let session = Uuid::parse_str(id).ok().and_then(|id| state.registry().find(id));
-        let session = session.filter(|session| expected(session).matches(presented));
-        session.ok_or_else(|| ApiError::Unauthorized(ErrorBody::invalid_token()))
+        match Uuid::parse_str(id).ok().and_then(|id| state.registry().find(id)) {
+            Some(Known::Own(session)) if expected(&session).matches(presented) => Ok(session),
+            _ => Err(ApiError::Unauthorized(ErrorBody::invalid_token())),
+        }
     }
 
     /// A WebSocket address below the session's, with the query of the request: whatever let this client in lets it in

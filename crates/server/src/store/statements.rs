@@ -1,0 +1,38 @@
+//! Every statement, in SQL that SQLite and PostgreSQL read alike: numbered parameters, no function of either, times as
+//! parameters.
+
+pub(super) const BEGIN_SESSION: &str = "
+    INSERT INTO sessions
+        (id, team, created_at_ms, expires_at_ms, last_activity_ms, watch_digest, steer_digest)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
+
+/// The first end stands.
+pub(super) const END_SESSION: &str = "
+    UPDATE sessions
+    SET last_activity_ms = $2, destroyed_reason = $3, destroyed_at_ms = $4, duration_ms = $5,
+        limit_name = $6, limit_value = $7
+    WHERE id = $1 AND destroyed_reason IS NULL";
+
+/// Nobody knows when a server was lost; no session outlives its time, so that is the latest that it can have ended.
+pub(super) const END_LOST_SESSIONS: &str = "
+    UPDATE sessions
+    SET destroyed_reason = $1, destroyed_at_ms = $2,
+        duration_ms = CASE WHEN expires_at_ms < $2 THEN expires_at_ms - created_at_ms ELSE $2 - created_at_ms END
+    WHERE destroyed_reason IS NULL";
+
+/// Newest first.
+pub(super) const ENDED_SESSIONS: &str = "
+    SELECT id, team, created_at_ms, expires_at_ms, last_activity_ms, watch_digest, steer_digest,
+           destroyed_reason, destroyed_at_ms, duration_ms, limit_name, limit_value
+    FROM sessions
+    WHERE destroyed_reason IS NOT NULL AND destroyed_at_ms > $1
+    ORDER BY id DESC
+    LIMIT $2";
+
+pub(super) const FORGET_SESSIONS: &str = "DELETE FROM sessions WHERE destroyed_at_ms <= $1";
+
+pub(super) const RECORD_EXECUTION: &str = "
+    INSERT INTO executions (id, session_id, language, ended_at_ms, duration_ms, exit_code, killed)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
+
+pub(super) const FORGET_EXECUTIONS: &str = "DELETE FROM executions WHERE ended_at_ms <= $1";

@@ -1,0 +1,163 @@
+//! The store on real files.
+
+use hearth_contract::{DestroyedReason, Language, Limit};
+
+use super::*;
+use crate::auth::Team;
+use crate::sessions::Ending;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).expect("in range")
+}
+
+fn session(second: i64) -> SessionRecord {
+    SessionRecord {
+        id: Uuid::now_v7(),
+        team: Team::from("name:shop"),
+        created_at: at(second),
+        expires_at: at(second + 600),
+        last_activity: at(second),
+        links: Some(["aa".into(), "bb".into()]),
+        ending: None,
+    }
+}
+
+fn ended(session: &SessionRecord, reason: DestroyedReason, limit: Option<Limit>, at: Timestamp) -> SessionRecord {
+    let ending = Ending { reason, limit, at, duration_ms: 1234 };
+    SessionRecord { last_activity: at, ending: Some(ending), ..session.clone() }
+}
+
+async fn open(folder: &Path) -> Store {
+    Store::open(folder).await.expect("it can be opened").0
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+async fn count(store: &Store, table: &'static str) -> i64 {
+    let statement = match table {
+        "sessions" => "SELECT COUNT(*) FROM sessions",
+        _ => "SELECT COUNT(*) FROM executions",
+    };
+    sqlx::query_scalar(statement).fetch_one(&store.pool).await.expect("counted")
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_it_was_opened_again() {
+    let folder = folder();
+    let store = open(folder.path()).await;
+    let (first, second) = (session(0), SessionRecord { links: None, ..session(1) });
+    for session in [&first, &second] {
+        store.begin_session(session).await.expect("written");
+    }
+    let first = ended(&first, DestroyedReason::Limit, Some(Limit::DiskMb(7)), at(5));
+    let second = ended(&second, DestroyedReason::Deleted, None, at(6));
+    for session in [&first, &second] {
+        store.end_session(session).await.expect("written");
+    }
+    store.close().await;
+    let store = open(folder.path()).await;
+    assert_eq!(store.ended_sessions(at(0), 10).await.expect("read"), [second, first]);
+}
+
+#[tokio::test]
+async fn the_first_end_stands() {
+    let folder = folder();
+    let store = open(folder.path()).await;
+    let begun = session(0);
+    store.begin_session(&begun).await.expect("written");
+    let first = ended(&begun, DestroyedReason::Ttl, None, at(3));
+    store.end_session(&first).await.expect("written");
+    store.end_session(&ended(&begun, DestroyedReason::Deleted, None, at(9))).await.expect("nothing to do");
+    assert_eq!(store.end_lost_sessions(at(20)).await.expect("looked"), 0);
+    assert_eq!(store.ended_sessions(at(0), 10).await.expect("read"), [first]);
+}
+
+#[tokio::test]
+async fn sessions_of_a_lost_server_ended_with_it_and_at_their_ttl_at_the_latest() {
+    let folder = folder();
+    let store = open(folder.path()).await;
+    let begun = [session(0), session(100)];
+    for session in &begun {
+        store.begin_session(session).await.expect("written");
+    }
+    assert_eq!(store.end_lost_sessions(at(650)).await.expect("ended"), 2);
+    let found = store.ended_sessions(at(0), 10).await.expect("read");
+    let durations: Vec<_> =
+        found.iter().filter_map(|session| session.ending).map(|ending| (ending.reason, ending.duration_ms)).collect();
+    assert_eq!(durations, [(DestroyedReason::ServerLost, 550_000), (DestroyedReason::ServerLost, 600_000)]);
+}
+
+#[tokio::test]
+async fn executions_are_written_behind_and_all_of_them_before_it_is_closed() {
+    let folder = folder();
+    let (store, writer) = Store::open(folder.path()).await.expect("opened");
+    for number in 0..1000 {
+        store.record_execution(ExecutionRecord {
+            session: Uuid::now_v7(),
+            language: Language::Bash,
+            ended_at: at(number),
+            duration: Duration::from_millis(3),
+            exit_code: 137,
+            killed: true,
+        });
+    }
+    let stop = CancellationToken::new();
+    stop.cancel();
+    writer.run(stop).await;
+    assert_eq!(count(&store, "executions").await, 1000);
+}
+
+#[tokio::test]
+async fn what_is_old_is_forgotten_and_what_lives_is_not() {
+    let folder = folder();
+    let store = open(folder.path()).await;
+    let (old, new, living) = (session(0), session(1), session(2));
+    for session in [&old, &new, &living] {
+        store.begin_session(session).await.expect("written");
+    }
+    store.end_session(&ended(&old, DestroyedReason::Idle, None, at(10))).await.expect("written");
+    store.end_session(&ended(&new, DestroyedReason::Idle, None, at(11))).await.expect("written");
+    store.forget(at(10), at(10)).await.expect("forgotten");
+    assert_eq!(store.ended_sessions(at(0), 10).await.expect("read").len(), 1);
+    assert_eq!(count(&store, "sessions").await, 2);
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_hearth_is_left_alone() {
+    let folder = folder();
+    let store = open(folder.path()).await;
+    sqlx::query("INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time) VALUES (99, 'later', CURRENT_TIMESTAMP, true, x'00', 0)")
+        .execute(&store.pool)
+        .await
+        .expect("written");
+    store.close().await;
+    let error = Store::open(folder.path()).await.expect_err("refused");
+    assert_eq!(
+        error.to_string(),
+        "it was written by a newer Hearth (its schema is 99, this one knows 1): start that one, or use another HEARTH_DATA_DIR"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_none_of_ours_is_one_clear_error() {
+    let folder = folder();
+    std::fs::write(folder.path().join(FILE), "no database at all, and long enough to be looked at as one")
+        .expect("written");
+    let error = Store::open(folder.path()).await.expect_err("refused").to_string();
+    assert!(error.contains("hearth.db") && error.contains("not a database"), "{error}");
+}
+
+#[tokio::test]
+async fn only_so_many_are_given() {
+    let folder = folder();
+    let store = open(folder.path()).await;
+    for second in 0..5 {
+        let begun = session(second);
+        store.begin_session(&begun).await.expect("written");
+        store.end_session(&ended(&begun, DestroyedReason::Idle, None, at(second + 1))).await.expect("written");
+    }
+    let newest = store.ended_sessions(at(0), 2).await.expect("read");
+    assert_eq!(newest.iter().map(|session| session.created_at).collect::<Vec<_>>(), [at(4), at(3)]);
+}

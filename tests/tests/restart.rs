@@ -1,0 +1,169 @@
+//! What is known of sessions after the server that had them: however it ended.
+
+use std::time::Duration;
+
+use hearth_tests::{Session, TestServer, new_data_dir};
+use reqwest::Method;
+use serde_json::json;
+
+const BOUND: Duration = Duration::from_secs(2);
+
+async fn started(folder: &tempfile::TempDir) -> TestServer {
+    TestServer::builder().data_dir(folder.path()).setting("HEARTH_API_KEYS", "one:key-1,two:key-2").start().await
+}
+
+/// Asserts what an earlier server's session is to callers of `server`: ended for that reason, for all calls, and another
+/// team's business.
+async fn assert_past(server: &TestServer, session: &Session, reason: &str) {
+    let (own, other) = (server.with_key("key-1"), server.with_key("key-2"));
+    let status = own.status(session.id()).await.ok();
+    assert_eq!((&status["status"], &status["destroyedReason"]), (&json!("destroyed"), &json!(reason)), "{status}");
+    assert_eq!(status["expiresAt"], session.created["expiresAt"], "{status}");
+    for link in ["cdpUrl", "liveViewUrl", "interactiveLiveViewUrl"] {
+        assert_eq!(status[link], "", "{status}");
+    }
+    let refusal = own.execute(session.id(), &json!({"code": "1"})).await;
+    assert_eq!((refusal.status, &refusal.body["error"]), (410, &json!("Browser session has been destroyed.")));
+    let deleted = own.delete(session.id()).await.ok();
+    assert_eq!(deleted["sessionDurationMs"], status["sessionDurationMs"]);
+    let listed = own.list("?status=destroyed").await.ok();
+    let found = listed["sessions"].as_array().unwrap().iter().find(|listed| listed["id"] == session.id());
+    assert_eq!(found.expect("it is listed")["streamWebView"], true);
+    assert_eq!(own.list("?status=active").await.ok()["sessions"], json!([]));
+    assert_eq!(other.status(session.id()).await.status, 403);
+    assert_eq!(other.list("").await.ok()["sessions"], json!([]));
+}
+
+#[tokio::test]
+async fn a_session_of_a_killed_server_has_ended_with_it() {
+    let folder = new_data_dir();
+    let mut killed = started(&folder).await;
+    let session = killed.with_key("key-1").session().await;
+    session.bash("echo x").await.ok();
+    killed.kill_hard().await;
+    killed.assert_nothing_runs(BOUND).await;
+    let next = started(&folder).await;
+    assert_past(&next, &session, "server_lost").await;
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_that_had_ended_before_a_restart_keep_their_reason_and_their_duration() {
+    let folder = new_data_dir();
+    let first = started(&folder).await;
+    let api = first.with_key("key-1");
+    let (deleted, stopped) = (api.session().await, api.session().await);
+    let answer = deleted.delete().await;
+    let limited = api.session_with(&json!({"streamWebView": true})).await;
+    let mut first = first;
+    // Right after the answer, with nothing in between: what was answered is known.
+    let last = limited.delete().await;
+    first.kill_hard().await;
+    first.assert_nothing_runs(BOUND).await;
+    let second = started(&folder).await;
+    assert_past(&second, &deleted, "deleted").await;
+    assert_past(&second, &limited, "deleted").await;
+    assert_past(&second, &stopped, "server_lost").await;
+    for (session, answer) in [(&deleted, answer), (&limited, last)] {
+        let status = second.with_key("key-1").status(session.id()).await.ok();
+        assert_eq!(status["sessionDurationMs"], answer["sessionDurationMs"]);
+    }
+    let late = second.with_key("key-1").session().await;
+    second.stop().await;
+    let third = started(&folder).await;
+    let api = third.with_key("key-1");
+    assert_eq!(api.status(late.id()).await.ok()["destroyedReason"], "server_stopped");
+    assert_eq!(api.status(deleted.id()).await.ok()["destroyedReason"], "deleted");
+    let listed = api.list("").await.ok();
+    let ids: Vec<&str> = listed["sessions"].as_array().unwrap().iter().filter_map(|one| one["id"].as_str()).collect();
+    assert_eq!(ids, [late.id(), limited.id(), stopped.id(), deleted.id()], "newest first");
+    third.stop().await;
+}
+
+#[tokio::test]
+async fn the_links_of_a_live_view_say_what_became_of_it_and_other_links_are_refused() {
+    let folder = new_data_dir();
+    let mut killed = started(&folder).await;
+    let session = killed.with_key("key-1").session().await;
+    killed.kill_hard().await;
+    killed.assert_nothing_runs(BOUND).await;
+    let next = started(&folder).await;
+    for link in ["liveViewUrl", "interactiveLiveViewUrl"] {
+        let link = session.created[link].as_str().unwrap();
+        let path = &link[link.find("/live/").unwrap()..];
+        let socket = path.replacen("?", "/socket?", 1);
+        let reply = next.send(next.request_outside(Method::GET, &socket)).await;
+        assert_eq!(reply.status, 410, "{reply:?}");
+        assert!(reply.body["error"].as_str().unwrap().contains("server that owned the session is gone"), "{reply:?}");
+        let forged = format!("{}0", &socket[..socket.len() - 1]);
+        let forged = if forged == socket { format!("{}1", &socket[..socket.len() - 1]) } else { forged };
+        assert_eq!(next.send(next.request_outside(Method::GET, &forged)).await.status, 401);
+    }
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_run_is_never_written_down() {
+    let folder = new_data_dir();
+    let server = started(&folder).await;
+    let session = server.with_key("key-1").session().await;
+    for language in ["bash", "python", "node"] {
+        let code = if language == "node" { "console.log('MARKER-code')" } else { "echo = 'MARKER-code'; print(echo)" };
+        session.run(language, code).await;
+    }
+    let links = ["cdpUrl", "liveViewUrl", "interactiveLiveViewUrl"].map(|link| session.created[link].as_str().unwrap());
+    let secrets: Vec<&str> = links.iter().map(|link| link.split("token=").nth(1).unwrap()).collect();
+    session.delete().await;
+    server.stop().await;
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {
+        let Ok(bytes) = std::fs::read(entry.path()) else { continue };
+        let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(!has("MARKER-code") && !has("key-1") && !secrets.iter().any(|secret| has(secret)), "{entry:?}");
+        files += usize::from(has(session.id()));
+    }
+    assert_eq!(files, 1, "the session is written down in one file");
+}
+
+/// A server that is killed at any moment of a session's life starts again and knows what it had answered.
+#[tokio::test]
+async fn a_server_that_is_killed_at_any_moment_knows_what_it_has_answered() {
+    let folder = new_data_dir();
+    let mut answered: Vec<(String, &str)> = Vec::new();
+    for round in 0..6_u64 {
+        let mut server = started(&folder).await;
+        let api = server.with_key("key-1");
+        for (id, reason) in &answered {
+            assert_eq!(api.status(id).await.ok()["destroyedReason"], *reason, "round {round}");
+        }
+        let mut created = Vec::new();
+        let mut deleted = Vec::new();
+        let living = async {
+            loop {
+                let Ok(reply) = api.request(Method::POST, "").send().await else { return };
+                let Ok(body) = reply.json::<serde_json::Value>().await else { return };
+                let id = body["id"].as_str().expect("it was created").to_owned();
+                created.push(id.clone());
+                let run = api
+                    .request(Method::POST, &format!("/{id}/execute"))
+                    .json(&json!({"code": ":", "language": "bash"}));
+                if run.send().await.is_err() {
+                    return;
+                }
+                let Ok(reply) = api.request(Method::DELETE, &format!("/{id}")).send().await else { return };
+                if reply.bytes().await.is_err() {
+                    return;
+                }
+                deleted.push(id);
+            }
+        };
+        // From within a creation to some lives later, at a different place of them each time.
+        let _ = tokio::time::timeout(Duration::from_millis(60 + round * 137), living).await;
+        server.kill_hard().await;
+        server.assert_nothing_runs(BOUND).await;
+        let reason = |id: &String| if deleted.contains(id) { "deleted" } else { "server_lost" };
+        // One whose deletion was not answered may have ended either way.
+        let open = created.iter().rev().find(|id| !deleted.contains(id)).cloned();
+        answered.extend(created.iter().filter(|id| Some(*id) != open.as_ref()).map(|id| (id.clone(), reason(id))));
+    }
+}
