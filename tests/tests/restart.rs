@@ -27,7 +27,7 @@ async fn assert_past(server: &TestServer, session: &Session, reason: &str) {
     let deleted = own.delete(session.id()).await.ok();
     assert_eq!(deleted["sessionDurationMs"], status["sessionDurationMs"]);
     let listed = own.list("?status=destroyed").await.ok();
-    let found = listed["sessions"].as_array().unwrap().iter().find(|listed| listed["id"] == session.id());
+    let found = listed["sessions"].as_array().and_then(|list| list.iter().find(|one| one["id"] == session.id()));
     assert_eq!(found.expect("it is listed")["streamWebView"], true);
     assert_eq!(own.list("?status=active").await.ok()["sessions"], json!([]));
     assert_eq!(other.status(session.id()).await.status, 403);
@@ -91,7 +91,7 @@ async fn the_links_of_a_live_view_say_what_became_of_it_and_other_links_are_refu
     for link in ["liveViewUrl", "interactiveLiveViewUrl"] {
         let link = session.created[link].as_str().unwrap();
         let path = &link[link.find("/live/").unwrap()..];
-        let socket = path.replacen("?", "/socket?", 1);
+        let socket = path.replacen('?', "/socket?", 1);
         let reply = next.send(next.request_outside(Method::GET, &socket)).await;
         assert_eq!(reply.status, 410, "{reply:?}");
         assert!(reply.body["error"].as_str().unwrap().contains("server that owned the session is gone"), "{reply:?}");
