@@ -97,6 +97,16 @@ def main(given):
             it.sendto(b"x", MSG_FASTOPEN, there)
             return f"sent to port {there[1]}"
 
+    def listen():
+        with socket.socket() as it:
+            it.listen()
+            return f"listens on {it.getsockname()[1]}"
+
+    def bind():
+        with socket.socket() as it:
+            it.bind(("0.0.0.0", 0))
+            return f"has port {it.getsockname()[1]}"
+
     def make_socket(*how):
         with socket.socket(*how):
             return "a socket was made"
@@ -158,6 +168,7 @@ def main(given):
         "metadata": attempt(lambda: os.utime(path) or "times of the server's files can be set"),
         "tcp": attempt(connect),
         "fast-open": attempt(fast_open),
+        "listen": attempt(bind) or attempt(listen),
         "multipath": attempt(lambda: connect(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP)),
         "datagrams": attempt(lambda: make_socket(socket.AF_INET, socket.SOCK_DGRAM))
         or attempt(lambda: make_socket(socket.AF_INET6, socket.SOCK_DGRAM)),

@@ -71,6 +71,31 @@ async fn a_script_may_be_long_and_hold_any_character() {
     let session = server.session().await;
     let comment = "# äöü 🔥 \"quoted\" 'too' $(no) `no` \\\n".repeat(2500);
     assert_eq!(session.bash(&format!("{comment}echo end 🔥")).await.ok().result, "end 🔥");
+    assert_eq!(session.bash("\0echo \0a; echo b\n\n").await.ok().stdout, "a\nb\n");
+    server.stop().await;
+}
+
+/// Everybody on a machine can read the arguments of its processes.
+#[tokio::test]
+async fn a_script_is_no_argument_and_runs_as_if_it_were() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let session = server.session().await;
+    let code = format!("MARKER=hush; {}; while :; do sleep 1; done", site.signal_in("bash", "running"));
+    let looking = async {
+        site.signalled("running").await;
+        let telling: Vec<Process> =
+            server.processes().into_iter().filter(|process| process.command.contains("MARKER")).collect();
+        session.delete().await;
+        assert!(telling.is_empty(), "{}", process::describe(&telling));
+    };
+    tokio::join!(session.run("bash", &code), looking);
+
+    let session = server.session().await;
+    let script = "# first\necho $LINENO ${REPLY-none} $#\nls /proc/$$/fd\n[ -e /proc/$$/fd/3 ] && echo open\nnosuch";
+    let execution = session.bash(script).await;
+    assert_eq!(execution.stdout, "2 none 0\n0\n1\n2\n", "{execution:?}");
+    assert_eq!(execution.stderr, "/bin/bash: line 5: nosuch: command not found\n");
+    assert_eq!(execution.exit_code, 127);
     server.stop().await;
 }
 

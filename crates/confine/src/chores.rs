@@ -1,5 +1,6 @@
 //! Small things that are done under a session's own user id, by a shim that starts no program: so that the server never
-//! touches what code of strangers has prepared for it.
+//! touches what code of strangers has prepared for it. Only the process table is looked at before, with all rights: a program
+//! can close itself to others of its user.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{DiskUsage, measure, open_memory_files};
+use crate::disk::{DiskUsage, OpenFile, measure, open_files, open_memory_files};
 use crate::remove::remove_tree;
 use crate::usage::shared_once;
 
@@ -25,6 +26,13 @@ pub(crate) enum Chore {
     WeighFiles(Vec<i32>),
     /// Weigh these processes, what they share once; see [`shared_once`].
     WeighOnce(Vec<i32>),
+}
+
+/// What the process table has told.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    files: Vec<OpenFile>,
+    memory_bytes: u64,
 }
 
 /// What has come out of it.
@@ -63,17 +71,27 @@ impl Answer {
 }
 
 impl Chore {
+    /// What only the process table tells. To be called with all the rights that there are, and before
+    /// [`perform`](Chore::perform). Blocks.
+    pub fn look(&self) -> Look {
+        match self {
+            Chore::Measure { pids, .. } => Look { files: open_files(pids), memory_bytes: 0 },
+            Chore::WeighFiles(pids) => Look { files: Vec::new(), memory_bytes: open_memory_files(pids) },
+            Chore::WeighOnce(pids) => Look { files: Vec::new(), memory_bytes: shared_once(pids) },
+            Chore::Empty(_) | Chore::Refill(..) => Look::default(),
+        }
+    }
+
     /// Does it in the calling process. Blocks.
-    pub fn perform(&self) -> io::Result<Report> {
+    pub fn perform(&self, look: &Look) -> io::Result<Report> {
         match self {
             Chore::Empty(folders) => folders.iter().try_for_each(|folder| empty(folder))?,
-            Chore::Measure { folders, pids, most } => {
-                return Ok(Report { usage: measure(folders, pids, *most), ..Report::default() });
+            Chore::Measure { folders, most, .. } => {
+                return Ok(Report { usage: measure(folders, &look.files, *most), ..Report::default() });
             }
-            Chore::WeighFiles(pids) => {
-                return Ok(Report { memory_bytes: open_memory_files(pids), ..Report::default() });
+            Chore::WeighFiles(_) | Chore::WeighOnce(_) => {
+                return Ok(Report { memory_bytes: look.memory_bytes, ..Report::default() });
             }
-            Chore::WeighOnce(pids) => return Ok(Report { memory_bytes: shared_once(pids), ..Report::default() }),
             Chore::Refill(folder, files) => {
                 empty(folder)?;
                 for (name, content) in files {
@@ -121,7 +139,8 @@ mod tests {
         fs::write(deep.join("x"), "").expect("written");
         fs::set_permissions(folder.path().join("a/b"), Permissions::from_mode(0o000)).expect("closed");
         std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).expect("linked");
-        Chore::Empty(vec![folder.path().to_owned(), folder.path().join("none")]).perform().expect("emptied");
+        let chore = Chore::Empty(vec![folder.path().to_owned(), folder.path().join("none")]);
+        chore.perform(&chore.look()).expect("emptied");
         assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 0);
         assert!(outside.path().join("canary").exists());
     }

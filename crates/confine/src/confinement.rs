@@ -70,9 +70,9 @@ pub enum Syscalls {
 /// may make sockets may connect to every one whose file permissions allow it. Pairs of streams are always possible.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnixSockets {
-    /// None can be made.
+    /// None can be made, and nothing can be listened on.
     Refused,
-    /// All but datagrams.
+    /// All but datagrams, also to listen on.
     Allowed,
     /// None can be made, except by one program: what it gets is connected to one place already.
     Door(Door),

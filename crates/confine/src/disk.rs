@@ -33,10 +33,10 @@ pub struct DiskUsage {
     pub files: u64,
 }
 
-/// Measures everything below `folders`, and what `pids` hold open of their disks without a name. Stops when that is
+/// Measures everything below `folders`, and what `held` are of their disks without a name. Stops when that is
 /// more than `most` in either way, so what it gives back is at the most one file more. Folders that their owner has
 /// closed to itself are opened, when that is us. Blocks: 3 µs a file.
-pub fn measure(folders: &[PathBuf], pids: &[i32], most: DiskUsage) -> DiskUsage {
+pub(crate) fn measure(folders: &[PathBuf], held: &[OpenFile], most: DiskUsage) -> DiskUsage {
     let mut usage = DiskUsage::default();
     let mut disks: HashSet<u64> = HashSet::new();
     for _ in 0..ATTEMPTS {
@@ -49,14 +49,14 @@ pub fn measure(folders: &[PathBuf], pids: &[i32], most: DiskUsage) -> DiskUsage 
             break;
         }
     }
-    for file in open_files(pids).iter().filter(|file| file.is_nameless && disks.contains(&file.disk)) {
+    for file in held.iter().filter(|file| file.is_nameless && disks.contains(&file.disk)) {
         usage.bytes += file.bytes;
     }
     usage
 }
 
 /// Memory of files in memory (memfd, `/dev/shm`) that `pids` hold open, mapped or not. Blocks.
-pub fn open_memory_files(pids: &[i32]) -> u64 {
+pub(crate) fn open_memory_files(pids: &[i32]) -> u64 {
     open_files(pids).iter().filter(|file| file.is_memory).map(|file| file.bytes).sum()
 }
 
@@ -131,7 +131,8 @@ fn bytes(stat: &FileStat) -> u64 {
 }
 
 /// A plain file that somebody holds open.
-struct OpenFile {
+#[derive(Debug)]
+pub(crate) struct OpenFile {
     disk: u64,
     bytes: u64,
     /// It is in no folder any more, or never was.
@@ -139,11 +140,25 @@ struct OpenFile {
     is_memory: bool,
 }
 
+/// The descriptors of a process. Its first thread has none any more when it has ended while others go on; those are asked
+/// then.
+fn descriptors_of(pid: i32) -> Vec<fs::DirEntry> {
+    let list =
+        |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().take(MAX_OPEN_FILES).collect::<Vec<_>>();
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    let own = list(&process.join("fd"));
+    if !own.is_empty() {
+        return own;
+    }
+    let threads = list(&process.join("task"));
+    threads.iter().map(|thread| list(&thread.path().join("fd"))).find(|found| !found.is_empty()).unwrap_or_default()
+}
+
 /// What `pids` hold open, each file once, as far as we may look at them.
-fn open_files(pids: &[i32]) -> Vec<OpenFile> {
+pub(crate) fn open_files(pids: &[i32]) -> Vec<OpenFile> {
     let mut seen = HashSet::new();
     let mut found = Vec::new();
-    let descriptors = pids.iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")).ok()).flatten().flatten();
+    let descriptors = pids.iter().flat_map(|pid| descriptors_of(*pid));
     for descriptor in descriptors.take(MAX_OPEN_FILES) {
         // Through the descriptor, wherever its name leads by now.
         let path = descriptor.path();
@@ -257,8 +272,8 @@ mod tests {
         file.write_all(&vec![7; 1 << 20]).expect("written");
         fs::remove_file(folder.path().join("gone")).expect("removed");
         let folders = [folder.path().to_owned()];
-        assert!(measure(&folders, &me, ANY).bytes >= 1 << 20);
+        assert!(measure(&folders, &open_files(&me), ANY).bytes >= 1 << 20);
         drop(file);
-        assert!(measure(&folders, &me, ANY).bytes < 1 << 20);
+        assert!(measure(&folders, &open_files(&me), ANY).bytes < 1 << 20);
     }
 }

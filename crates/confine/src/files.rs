@@ -1,7 +1,7 @@
 //! Landlock: which files a program reaches, which TCP ports it connects to, whom it signals (`landlock(7)`).
 //!
-//! Only what is handled is refused, and everything that the kernel knows is handled, with one exception: binding ports, since
-//! a server of one's own on loopback harms nobody.
+//! Only what is handled is refused, and everything that the kernel knows is handled. No port can be bound: a listener is
+//! reached from everywhere, past the way out, and can pose as somebody else's.
 
 use std::io;
 
@@ -22,7 +22,7 @@ pub(crate) fn ruleset<'a>(
 ) -> io::Result<RulesetCreated> {
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))
-        .and_then(|rules| rules.handle_access(AccessNet::ConnectTcp))
+        .and_then(|rules| rules.handle_access(AccessNet::from_all(KNOWN)))
         .and_then(|rules| rules.scope(Scope::AbstractUnixSocket | Scope::Signal))
         .and_then(Ruleset::create)
         .map_err(io::Error::other)?;

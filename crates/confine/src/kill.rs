@@ -62,7 +62,8 @@ pub(crate) fn kill_descendants(root: Pid) {
 }
 
 /// All living processes below `root`. Zombies are left out: they can start nothing and need no signal, and
-/// counting them would make a tree with many of them look as if it grew.
+/// counting them would make a tree with many of them look as if it grew. A process whose first thread has ended while
+/// others go on looks like one, and is none.
 fn descendants(root: Pid) -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -83,7 +84,6 @@ fn descendants(root: Pid) -> Vec<Pid> {
     let mut queue = vec![root.as_raw()];
     while let Some(parent) = queue.pop() {
         for (pid, zombie) in children.remove(&parent).unwrap_or_default() {
-            // A zombie thread-group leader can still have living threads, and children of theirs.
             queue.push(pid);
             if !zombie {
                 found.push(Pid::from_raw(pid));
@@ -93,7 +93,7 @@ fn descendants(root: Pid) -> Vec<Pid> {
     found
 }
 
-/// Parent and whether it is a zombie, from `/proc/PID/stat`. The name in brackets is the program's to choose
+/// Parent and whether nothing of it lives, from `/proc/PID/stat`. The name in brackets is the program's to choose
 /// and may hold brackets and spaces, so the fields are counted from the last bracket (`proc_pid_stat(5)`).
 fn parse_stat(stat: &[u8]) -> Option<(i32, bool)> {
     let after_name = stat.iter().rposition(|&byte| byte == b')')? + 1;
@@ -101,7 +101,9 @@ fn parse_stat(stat: &[u8]) -> Option<(i32, bool)> {
     let mut fields = fields.split_ascii_whitespace();
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
-    Some((parent, state == "Z" || state == "X"))
+    // The twentieth field of all.
+    let threads: u64 = fields.nth(15).and_then(|field| field.parse().ok()).unwrap_or(1);
+    Some((parent, matches!(state, "Z" | "X") && threads <= 1))
 }
 
 #[cfg(test)]
@@ -113,5 +115,8 @@ mod tests {
         assert_eq!(parse_stat(b"12 (a) Z 1 (b) S 77 12 12 0"), Some((77, false)));
         assert_eq!(parse_stat(b"12 (sleep) Z 5 12 12 0"), Some((5, true)));
         assert_eq!(parse_stat(b"12 sleep"), None);
+        let leader_of = |threads| format!("12 (sleep) Z 5 12 12 0 -1 4 0 0 0 0 0 0 0 0 20 0 {threads} 0 99");
+        assert_eq!(parse_stat(leader_of(2).as_bytes()), Some((5, false)));
+        assert_eq!(parse_stat(leader_of(1).as_bytes()), Some((5, true)));
     }
 }

@@ -177,7 +177,7 @@ impl Launcher {
 
     async fn perform(&self, chore: Chore) -> io::Result<Report> {
         if self.identity.is_none() || self.user_ids().is_none() {
-            return spawn_blocking(move || chore.perform()).await.map_err(io::Error::other)?;
+            return spawn_blocking(move || chore.perform(&chore.look())).await.map_err(io::Error::other)?;
         }
         let doing = async {
             let mut shim = self.starter.start(self.identity).await?;

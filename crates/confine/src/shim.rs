@@ -103,7 +103,8 @@ impl Shim {
 
     fn do_chore(mut self, chore: &Chore) -> i32 {
         share_with_group();
-        let report = self.ids.map_or(Ok(()), |ids| become_user(ids, &[])).and_then(|()| chore.perform());
+        let look = chore.look();
+        let report = self.ids.map_or(Ok(()), |ids| become_user(ids, &[])).and_then(|()| chore.perform(&look));
         // A server that is gone needs no report.
         let _ = self.control.write_all(&Answer::of(report).encode());
         0

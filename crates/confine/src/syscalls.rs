@@ -171,7 +171,7 @@ fn fast_open() -> io::Result<Rules> {
     ]))
 }
 
-/// Of sockets, TCP streams and what asks the kernel about interfaces (`rtnetlink(7)`) remain.
+/// Of sockets, TCP streams that connect and what asks the kernel about interfaces (`rtnetlink(7)`) remain.
 fn sockets(unix_sockets: &UnixSockets) -> io::Result<Rules> {
     use SeccompCmpOp::{Eq, Ge, Gt, Le, MaskedEq, Ne};
     let number = |constant: i32| u64::from(constant.unsigned_abs());
@@ -213,7 +213,12 @@ fn sockets(unix_sockets: &UnixSockets) -> io::Result<Rules> {
     for kind in [datagram, raw] {
         pair.push(rule(&[(1, MaskedEq(TYPE_MASK), kind)])?);
     }
-    Ok(Rules::from([(libc::SYS_socket, refused), (libc::SYS_socketpair, pair)]))
+    let mut rules = Rules::from([(libc::SYS_socket, refused), (libc::SYS_socketpair, pair)]);
+    if *unix_sockets != UnixSockets::Allowed {
+        // It binds a port by itself, which Landlock does not see.
+        rules.insert(libc::SYS_listen, Vec::new());
+    }
+    Ok(rules)
 }
 
 fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> io::Result<SeccompRule> {

@@ -44,6 +44,8 @@ struct Process {
     parent: i32,
     memory_bytes: u64,
     shared_bytes: u64,
+    /// What of it the tables for the memory take.
+    table_bytes: u64,
     threads: u64,
 }
 
@@ -57,7 +59,7 @@ impl Snapshot {
                 continue;
             };
             // One that ends meanwhile takes nothing any more.
-            if let Some(process) = read(&format!("/proc/{pid}/status"), &mut text).and_then(|text| parse(pid, &text)) {
+            if let Some(process) = look(pid, &mut text) {
                 children.entry(process.parent).or_default().push(process);
             }
         }
@@ -101,14 +103,28 @@ pub fn shared_once(pids: &[i32]) -> u64 {
     let mut text = Vec::with_capacity(4096);
     let mut total = 0;
     for pid in pids {
-        total += if let Some(rollup) = read(&format!("/proc/{pid}/smaps_rollup"), &mut text) {
-            parse_rollup(&rollup)
-        } else {
-            let status = read(&format!("/proc/{pid}/status"), &mut text);
-            status.and_then(|status| parse(*pid, &status)).map_or(0, |process| process.memory_bytes)
-        };
+        let Some(process) = look(*pid, &mut text) else { continue };
+        let rollup = read(&format!("/proc/{pid}/smaps_rollup"), &mut text);
+        total += rollup.map_or(process.memory_bytes, |rollup| parse_rollup(&rollup) + process.table_bytes);
     }
     total
+}
+
+/// Reads what a process takes. One whose first thread has ended while others go on looks like a zombie that takes nothing;
+/// what it takes is told by each of the others.
+fn look(pid: i32, text: &mut Vec<u8>) -> Option<Process> {
+    let process = parse(pid, &read(&format!("/proc/{pid}/status"), text)?)?;
+    if process.memory_bytes > 0 || process.threads < 2 {
+        return Some(process);
+    }
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    for task in tasks.flatten() {
+        let status = read(&task.path().join("status").to_string_lossy(), text);
+        if let Some(thread) = status.and_then(|status| parse(pid, &status)).filter(|thread| thread.memory_bytes > 0) {
+            return Some(thread);
+        }
+    }
+    Some(process)
 }
 
 /// A name in it is its owner's to choose, and need not be text.
@@ -152,18 +168,19 @@ fn parse_threads(loadavg: &str) -> Option<u64> {
 }
 
 fn parse(pid: i32, status: &str) -> Option<Process> {
-    let mut process = Process { pid, parent: -1, memory_bytes: 0, shared_bytes: 0, threads: 1 };
+    let mut process = Process { pid, parent: -1, memory_bytes: 0, shared_bytes: 0, table_bytes: 0, threads: 1 };
     // A newline in a name is written as two characters, so every line is the kernel's own.
     for (key, value) in status.lines().filter_map(|line| line.split_once(':')) {
         match key {
             "PPid" => process.parent = value.trim().parse().ok()?,
             "Threads" => process.threads = value.trim().parse().ok()?,
             "RssShmem" => process.shared_bytes = bytes(value),
-            "RssAnon" | "VmSwap" | "VmPTE" | "HugetlbPages" => process.memory_bytes += bytes(value),
+            "VmPTE" => process.table_bytes = bytes(value),
+            "RssAnon" | "VmSwap" | "HugetlbPages" => process.memory_bytes += bytes(value),
             _ => {}
         }
     }
-    process.memory_bytes += process.shared_bytes;
+    process.memory_bytes += process.shared_bytes + process.table_bytes;
     (process.parent >= 0).then_some(process)
 }
 
@@ -187,12 +204,13 @@ mod tests {
                           RssFile:\t  780 kB\nRssShmem:\t      20 kB\nVmPTE:\t       4 kB\nVmSwap:\t       1 kB\nThreads:\t3\n";
 
     fn process(pid: i32, parent: i32) -> Process {
-        Process { pid, parent, memory_bytes: 1, shared_bytes: 0, threads: 2 }
+        Process { pid, parent, memory_bytes: 1, shared_bytes: 0, table_bytes: 0, threads: 2 }
     }
 
     #[test]
     fn memory_without_a_file_behind_it_is_counted_and_a_name_cannot_lie() {
-        let expected = Process { pid: 9, parent: 7, memory_bytes: 125 * 1024, shared_bytes: 20 * 1024, threads: 3 };
+        let (memory_bytes, shared_bytes, table_bytes) = (125 * 1024, 20 * 1024, 4 * 1024);
+        let expected = Process { pid: 9, parent: 7, memory_bytes, shared_bytes, table_bytes, threads: 3 };
         assert_eq!(parse(9, STATUS), Some(expected));
         // A kernel thread or a zombie has no memory.
         assert_eq!(parse(9, "PPid:\t7\nThreads:\t1\n").map(|process| process.memory_bytes), Some(0));

@@ -122,6 +122,20 @@ async fn stopped_and_double_forked_processes_are_killed() {
     }
 }
 
+/// Looks like a zombie in the process table, and runs.
+#[tokio::test]
+async fn a_process_whose_first_thread_has_ended_is_killed() {
+    let python = "import ctypes, os, threading, time\n\
+                  threading.Thread(target=time.sleep, args=(1000,)).start()\n\
+                  print(os.getpid(), flush=True)\n\
+                  ctypes.CDLL(None).syscall(ctypes.c_long(60 if os.uname().machine == 'x86_64' else 93), 0)";
+    let script = format!("exec 5< <(setsid python3 -c \"{python}\"); read pid <&5; echo $pid");
+    let (tree, output) = start(&script).await;
+    assert_eq!(gone(&tree).await, Exit::Code(0));
+    let daemon: u32 = output.await.expect("the pipe closes").trim().parse().expect("a pid");
+    assert!(!std::path::Path::new(&format!("/proc/{daemon}")).exists());
+}
+
 #[tokio::test]
 async fn a_fork_bomb_is_beaten() {
     // Eight generations of two; the last one goes on starting processes for as long as it lives.

@@ -27,7 +27,8 @@ const fn v6(first: [u16; 8], prefix: u8, called: &'static str) -> Range {
     Range { first: IpAddr::V6(Ipv6Addr::from_bits(bits)), prefix, called }
 }
 
-const LOOPBACK: &str = "the server's own machine";
+/// What the server's machine is called.
+pub(crate) const OWN_MACHINE: &str = "the server's own machine";
 const PRIVATE: &str = "a private network";
 const LINK_LOCAL: &str = "a link-local address";
 const MULTICAST: &str = "a multicast address";
@@ -53,10 +54,10 @@ const METADATA: &[Range] = &[
 ];
 
 const REFUSED_V4: &[Range] = &[
-    v4([0, 0, 0, 0], 8, LOOPBACK),
+    v4([0, 0, 0, 0], 8, OWN_MACHINE),
     v4([10, 0, 0, 0], 8, PRIVATE),
     v4([100, 64, 0, 0], 10, "a carrier's internal network"),
-    v4([127, 0, 0, 0], 8, LOOPBACK),
+    v4([127, 0, 0, 0], 8, OWN_MACHINE),
     v4([169, 254, 0, 0], 16, LINK_LOCAL),
     v4([172, 16, 0, 0], 12, PRIVATE),
     v4([192, 0, 0, 0], 24, RESERVED),
@@ -71,7 +72,7 @@ const REFUSED_V4: &[Range] = &[
 ];
 
 const REFUSED_V6: &[Range] = &[
-    v6([0, 0, 0, 0, 0, 0, 0, 0], 127, LOOPBACK),
+    v6([0, 0, 0, 0, 0, 0, 0, 0], 127, OWN_MACHINE),
     v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7, PRIVATE),
     v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10, PRIVATE),
     v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10, LINK_LOCAL),

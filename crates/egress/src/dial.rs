@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::authority::{Authority, Host};
 use crate::headers::PROXY_AUTHORIZATION;
+use crate::own::is_of_this_machine;
 use crate::policy::Way;
 use crate::proxy::Side;
 use crate::refusal::{Reason, Refusal};
@@ -75,7 +76,8 @@ impl Side {
     async fn connect(&self, target: &Authority) -> Result<Outside, Reason> {
         let way = self.policy().plan_way(target)?;
         let judge = |addresses: &[IpAddr]| {
-            self.policy().judge_addresses(target, addresses, |socket| self.own_ports().contain(socket))
+            let is_own = |socket| self.own_ports().contain(socket);
+            self.policy().judge_addresses(target, addresses, is_own, is_of_this_machine)
         };
         let addresses = match (way, &target.host, &self.policy().upstream) {
             (_, Host::Address(address), upstream) => {

@@ -27,7 +27,7 @@ impl OwnPorts {
 }
 
 /// Whether a connection to the address stays on this machine. The interfaces are asked each time: they come and go.
-fn is_of_this_machine(address: IpAddr) -> bool {
+pub(crate) fn is_of_this_machine(address: IpAddr) -> bool {
     let address = address.to_canonical();
     if address.is_loopback() || address.is_unspecified() {
         return true;

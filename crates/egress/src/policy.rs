@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use crate::addresses::{is_metadata, refused};
+use crate::addresses::{OWN_MACHINE, is_metadata, refused};
 use crate::allow::AllowList;
 use crate::authority::{Authority, Host};
 use crate::refusal::Reason;
@@ -89,12 +89,14 @@ impl Policy {
     }
 
     /// Judges the addresses of a destination, every one of them: a name with one good and one bad address is bad. Gives
-    /// them back as what to connect to. `is_own` tells whether this server listens there.
+    /// them back as what to connect to. `is_own` tells whether this server listens there, `is_here` whether an address is one
+    /// of this machine's: a public one leads past every wall in front of it.
     pub(crate) fn judge_addresses(
         &self,
         target: &Authority,
         addresses: &[IpAddr],
         is_own: impl Fn(SocketAddr) -> bool,
+        is_here: impl Fn(IpAddr) -> bool,
     ) -> Result<Vec<SocketAddr>, Reason> {
         let judge = |address: &IpAddr| {
             let address = address.to_canonical();
@@ -108,7 +110,8 @@ impl Policy {
                 return if is_open { Ok(socket) } else { Err(Reason::Metadata { is_listed }) };
             }
             if self.mode == Mode::Filtered && !is_listed {
-                refused(address).map_or(Ok(()), |called| Err(Reason::Address(called)))?;
+                let here = || is_here(address).then_some(OWN_MACHINE);
+                refused(address).or_else(here).map_or(Ok(()), |called| Err(Reason::Address(called)))?;
                 judge_port(target.port)?;
             }
             Ok(socket)
@@ -153,7 +156,8 @@ mod tests {
             Host::Name(_) => addresses.iter().map(|address| address.parse().expect("an address")).collect(),
         };
         let is_own = |socket: SocketAddr| socket.ip().is_loopback() && socket.port() == 3010;
-        policy.judge_addresses(&target, &addresses, is_own)
+        let is_here = |address: IpAddr| address == IpAddr::from([93, 184, 216, 99]);
+        policy.judge_addresses(&target, &addresses, is_own, is_here)
     }
 
     #[test]
@@ -170,6 +174,8 @@ mod tests {
             ("a.example:443", vec!["10.0.0.1", "93.184.216.34"]),
             ("a.example:443", vec!["93.184.216.34", "::1"]),
             ("a.example:443", vec!["::ffff:10.0.0.1"]),
+            ("93.184.216.99:8080", vec![]),
+            ("a.example:443", vec!["93.184.216.99"]),
             ("127.0.0.1:8080", vec![]),
             ("[::1]:8080", vec![]),
             ("[64:ff9b::7f00:1]:8080", vec![]),

@@ -19,8 +19,12 @@ const SHIM_MARGIN: Duration = Duration::from_millis(500);
 /// How long the end of a killed tree is waited for; the answer has to leave within a second of the deadline.
 pub(crate) const KILL_BOUND: Duration = Duration::from_millis(700);
 
-/// Linux takes a single argument of up to 128 KiB with its final NUL (`MAX_ARG_STRLEN`, `execve(2)`).
-const ARGUMENT_BYTES: usize = 128 * 1024;
+/// Where the source comes in.
+const SOURCE_FD: i32 = 3;
+
+/// A shell's arguments can be read by everybody on the machine (`proc_pid_cmdline(5)`), so the source is none of them. Bash
+/// reads it and closes the descriptor before it begins; lines, `$0` and messages are as with `bash -c SOURCE`.
+const START: [&str; 2] = ["-c", r#"IFS= read -rd "" -u 3; exec 3<&-; eval "unset REPLY; $REPLY""#];
 
 /// What a shell is started with.
 #[derive(Clone, Debug)]
@@ -39,13 +43,9 @@ pub async fn run_shell(launcher: &Launcher, shell: ShellProgram, mut run: Run) -
     let started = Instant::now();
     let (mut output, ends) = Output::new().map_err(RunError::Pipe)?;
     output.begin(run.max_output_bytes);
-    let mut fds = vec![(1, ends.stdout), (2, ends.stderr)];
-    let args = if let Some(args) = plan_arguments(&run.source) {
-        args
-    } else {
-        fds.push((3, in_memory(&run.source).map_err(RunError::Pipe)?));
-        vec!["-c".to_owned(), "source /dev/fd/3".to_owned()]
-    };
+    let source = in_memory(&run.source).map_err(RunError::Pipe)?;
+    let fds = vec![(1, ends.stdout), (2, ends.stderr), (SOURCE_FD, source)];
+    let args = START.map(str::to_owned).to_vec();
     let left = run.deadline.saturating_duration_since(started);
     let deadline = Some(left + SHIM_MARGIN);
     let program = Program { program: shell.program, args, env: shell.env, cwd: shell.cwd, fds, deadline };
@@ -107,27 +107,10 @@ pub(crate) async fn interrupted(interruption: &mut tokio::sync::watch::Receiver<
     }
 }
 
-/// `bash -c SOURCE`, or none when the source is no possible argument.
-fn plan_arguments(source: &str) -> Option<Vec<String>> {
-    let possible = source.len() < ARGUMENT_BYTES && !source.contains('\0');
-    possible.then(|| vec!["-c".to_owned(), source.to_owned()])
-}
-
+/// Without zero bytes, which bash leaves out of scripts too.
 fn in_memory(source: &str) -> io::Result<OwnedFd> {
     let mut file = std::fs::File::from(memfd_create(c"source", MFdFlags::MFD_CLOEXEC)?);
-    file.write_all(source.as_bytes())?;
+    file.write_all(source.replace('\0', "").as_bytes())?;
     file.rewind()?;
     Ok(file.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_source_that_is_no_argument_goes_through_a_file() {
-        assert_eq!(plan_arguments("echo"), Some(vec!["-c".to_owned(), "echo".to_owned()]));
-        assert_eq!(plan_arguments("a\0b"), None);
-        assert_eq!(plan_arguments(&"x".repeat(ARGUMENT_BYTES)), None);
-    }
 }

@@ -1,7 +1,7 @@
 //! From the settings to a server that listens, and from a signal to nothing left.
 
 use std::fs::{DirBuilder, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -125,7 +125,8 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
     let tracker = TaskTracker::new();
     let internal = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback")?;
     let internal_port = internal.local_addr()?.port();
-    let slots = Slots::new(isolation.user_ids().map_or(0, UserIds::slots), random_slot());
+    let isolation_slots = isolation.user_ids().map(UserIds::slots);
+    let slots = Slots::new(isolation_slots.unwrap_or(0), random_slot());
     let site = Site {
         isolation: &isolation,
         browser: &config.browser,
@@ -135,6 +136,15 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
     let tried = try_out(&config, site, &slots).await?;
     let listener = TcpListener::from_std(listener)?;
     let level = isolation.level;
+    if level == Level::None {
+        tracing::warn!("HEARTH_ISOLATION=none: whatever runs in a session can do what the server's user can");
+    }
+    if isolation_slots.is_some_and(|slots| usize::from(slots) < config.max_sessions) {
+        tracing::warn!(
+            sessions = isolation_slots,
+            "HEARTH_UIDS has ids for fewer sessions than HEARTH_MAX_SESSIONS allows"
+        );
+    }
     let egress = Egress::new(config.egress);
     for own in [listener.local_addr()?, internal.local_addr()?] {
         egress.add_own_port(own.port());
@@ -149,12 +159,12 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
         isolation,
         internal_port,
         egress,
-        max_sessions: config.max_sessions,
+        max_sessions: fitting_sessions(config.max_sessions, isolation_slots),
         max_output_bytes: config.max_output_bytes,
         limits: config.limits,
         keep_ended: config.retention.sessions,
     };
-    let max_sessions = config.max_sessions;
+    let max_sessions = fitting_sessions(config.max_sessions, isolation_slots);
     let stop = CancellationToken::new();
     let retention = config.retention;
     let (store, past) = open_store(&config.data_dir, retention, &tracker, &stop).await?;
@@ -288,8 +298,13 @@ async fn try_out(config: &Config, site: Site<'_>, slots: &Slots) -> anyhow::Resu
     tasks.close();
     tasks.wait().await;
     enclosure.remove().await;
-    let findings =
-        findings.map_err(|error| ConfigError(format!("HEARTH_ISOLATION: it cannot be tried out: {error}")))?;
+    let findings = findings.map_err(|error| match error.kind() {
+        ErrorKind::StorageFull => ConfigError(format!(
+            "HEARTH_DATA_DIR: the disk of {} is full: make room, or choose another place",
+            config.data_dir.display()
+        )),
+        _ => ConfigError(format!("HEARTH_ISOLATION: it cannot be tried out: {error}")),
+    })?;
     if isolation.level == Level::Default {
         print(&isolation::render(&isolation::headline(isolation.level), &findings.rows));
     }
@@ -306,6 +321,11 @@ async fn try_out(config: &Config, site: Site<'_>, slots: &Slots) -> anyhow::Resu
     tracing::info!(browser = version.number(), isolation = %isolation.level, "the browser is there");
     let user_agent = config.user_agent.clone().unwrap_or_else(|| version.default_user_agent());
     Ok(Tried { user_agent, sandbox: findings.sandbox })
+}
+
+/// How many sessions there may be: each needs user ids of its own, where there are any.
+fn fitting_sessions(wanted: usize, slots: Option<u16>) -> usize {
+    slots.map_or(wanted, |slots| wanted.min(slots.into()))
 }
 
 /// Where to begin with user ids, so that servers beside each other use different ones most of the time.

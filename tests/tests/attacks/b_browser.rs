@@ -142,6 +142,9 @@ pub const TAKEN_OVER_ROWS: &[Row] = &[
             "every_port",
             "server_ports",
             "proxy_of_neighbour",
+            "listen_everywhere",
+            "listen_without_binding",
+            "listen_beside_server",
         ],
     ),
     contained(

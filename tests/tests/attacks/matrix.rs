@@ -57,7 +57,7 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "R5",
-        "memory has a limit, however it is taken",
+        "the memory that programs hold has a limit, in whatever way they hold it",
         &[
             "private_memory_beyond_the_limit_ends_the_code_that_took_it",
             "shared_memory_beyond_the_limit_ends_the_code_that_took_it",

@@ -20,6 +20,11 @@ pub const ROWS: &[Row] = &[
     contained("S4", "tries every port of loopback", &["every_port"]),
     contained(
         "B10",
+        "lets others in: listens on every address, without binding one, and beside the server on its own port",
+        &["listen_everywhere", "listen_without_binding", "listen_beside_server"],
+    ),
+    contained(
+        "B10",
         "connects to a private address and to the metadata address",
         &["tcp_private_address", "tcp_metadata_address"],
     ),

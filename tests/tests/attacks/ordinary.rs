@@ -25,8 +25,8 @@ const fn cannot(what: &'static str, language: &'static str, code: &'static str, 
     Habit { what, language, code, outcome: Err(why) }
 }
 
-const OWN_SERVERS: &str = "the network is the proxy's: a server that code starts is for nobody, unless `HEARTH_EGRESS_ALLOW` \
-                           names its port";
+const OWN_SERVERS: &str =
+    "nothing can be listened on: whoever connects from outside would be a network beside the proxy";
 const OWN_SOCKETS: &str =
     "a socket in the file system could be anybody's, and Linux before 7.1 cannot tell; pipes and pairs work";
 

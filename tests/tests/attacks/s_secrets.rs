@@ -40,7 +40,7 @@ pub const ROWS: &[Row] = &[
     ),
     needs_users("S5", "asks for size and times of another session's file", &["neighbour_stat"], SAME_USER),
     needs_users("S5", "changes the mode of another session's file", &["neighbour_chmod"], SAME_USER),
-    contained("S5", "lists which sessions there are", &["neighbour_sessions"]),
+    contained("S5", "lists the folder of all sessions", &["neighbour_sessions"]),
     contained(
         "S5",
         "reads the environment and memory of another session's processes",

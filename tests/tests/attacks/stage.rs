@@ -175,7 +175,7 @@ impl Stage {
         let system = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/tmp"];
         let settings = "alternatives ca-certificates ca-certificates.conf chromium fonts gai.conf gitconfig group host.conf \
                         hosts inputrc ld.so.cache ld.so.conf ld.so.conf.d localtime mime.types nsswitch.conf os-release \
-                        passwd protocols resolv.conf services ssl timezone";
+                        passwd protocols resolv.conf services ssl timezone wgetrc";
         let devices = ["null", "zero", "full", "random", "urandom"];
         let own = ["work", "tmp", "a"].map(|part| self.own_folder.join(part));
         let paths = system.iter().map(PathBuf::from);

@@ -10,7 +10,7 @@ use crate::sessions::Limits;
 const SYSTEM: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 
 /// Of the system's settings, those that programs look up and that say nothing about anybody.
-const SETTINGS: [&str; 33] = [
+const SETTINGS: [&str; 34] = [
     "/etc/alternatives",
     "/etc/bash.bashrc",
     "/etc/ca-certificates",
@@ -44,6 +44,7 @@ const SETTINGS: [&str; 33] = [
     "/etc/ssl",
     "/etc/terminfo",
     "/etc/timezone",
+    "/etc/wgetrc",
 ];
 
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];

@@ -88,8 +88,8 @@ const LAYERS: [Layer; 9] = [
     },
     Layer {
         name: "TCP ports",
-        attempts: &["tcp", "fast-open", "multipath"],
-        meaning: "the way out and the browser, no other port (Landlock, seccomp)",
+        attempts: &["tcp", "fast-open", "multipath", "listen"],
+        meaning: "the way out and the browser, no other port, and none to listen on (Landlock, seccomp)",
         mend: "mend: Linux 6.7 or later with `landlock` in /sys/kernel/security/lsm",
         is_needed: true,
     },
