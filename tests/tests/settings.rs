@@ -69,7 +69,7 @@ const BAD_VALUES: [(&str, &[&str]); 30] = [
     ("HEARTH_KEEP_SESSIONS_HOURS", &["0", "-1", "1d", "9000"]),
     ("HEARTH_KEEP_EXECUTIONS_HOURS", &["0", "7 days"]),
     ("HEARTH_ISOLATION", &["strict", "off", "DEFAULT"]),
-    ("HEARTH_UIDS", &["0-100", "5", "10-5", "65000-66000", "a-b"]),
+    ("HEARTH_UIDS", &["0-100", "1-10", "5", "10-5", "65000-66000", "a-b"]),
     ("HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE", &["yes", "1"]),
     ("HEARTH_EGRESS", &["on", "FILTERED", "none"]),
     ("HEARTH_EGRESS_ALLOW", &["localhost", "10.0.0.1/8:443", "127.0.0.1:99999", "*:80", "::1:80"]),

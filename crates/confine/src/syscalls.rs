@@ -32,6 +32,12 @@ const IOPRIO_WHO_PROCESS: u64 = 1;
 /// The part of a socket's type that is not a flag (`SOCK_TYPE_MASK` of the kernel).
 const TYPE_MASK: u64 = 0xf;
 
+/// Newer than the library's list, and of one number everywhere (`open_tree_attr`, Linux 6.15).
+const SYS_OPEN_TREE_ATTR: i64 = 467;
+
+/// `setsockopt(2)`: puts another protocol on a TCP socket, perhaps one that Landlock does not know.
+const TCP_ULP: u64 = 31;
+
 /// Every kind of namespace that `clone(2)` can make.
 const NAMESPACES: [i32; 8] = [
     libc::CLONE_NEWNS,
@@ -62,6 +68,7 @@ const NEVER: &[i64] = &[
     libc::SYS_fsmount,
     libc::SYS_fspick,
     libc::SYS_mount_setattr,
+    SYS_OPEN_TREE_ATTR,
     libc::SYS_pivot_root,
     libc::SYS_setns,
     libc::SYS_keyctl,
@@ -150,6 +157,8 @@ fn forbidden(which: Syscalls) -> io::Result<Rules> {
     for call in [libc::SYS_prlimit64, libc::SYS_sched_setaffinity] {
         rules.insert(call, vec![rule(&[(0, SeccompCmpOp::Ne, 0)])?]);
     }
+    let upper = [(1, SeccompCmpOp::Eq, u64::from(libc::IPPROTO_TCP.unsigned_abs())), (2, SeccompCmpOp::Eq, TCP_ULP)];
+    rules.insert(libc::SYS_setsockopt, vec![rule(&upper)?]);
     // Nobody's but one's own: neither by a number nor as one of all who have the same user, which needs none.
     for (call, process) in [(libc::SYS_setpriority, PRIO_PROCESS), (libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS)] {
         let mut refused = vec![rule(&[(0, SeccompCmpOp::Ne, process)])?];

@@ -57,16 +57,25 @@ fn lives(pid: u32) -> bool {
     stat.read_to_string(&mut text).is_ok() && !text.contains(") Z ")
 }
 
+/// All processes and their parents.
+fn parents() -> Vec<(u32, u32)> {
+    let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let stats = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    let pairs = stats.filter_map(|stat| {
+        let (head, tail) = stat.rsplit_once(')')?;
+        let pid = head.split(' ').next()?.parse().ok()?;
+        Some((pid, tail.split_ascii_whitespace().nth(1)?.parse().ok()?))
+    });
+    pairs.collect()
+}
+
+fn children(of: u32) -> Vec<u32> {
+    parents().into_iter().filter(|&(_, parent)| parent == of).map(|(pid, _)| pid).collect()
+}
+
 /// How many processes there are below `root`.
 fn descendants(root: u32) -> usize {
-    let mut parents = Vec::new();
-    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
-        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let Some((head, tail)) = stat.rsplit_once(')') else { continue };
-        let pid = head.split(' ').next().and_then(|pid| pid.parse::<u32>().ok());
-        let parent = tail.split_ascii_whitespace().nth(1).and_then(|pid| pid.parse::<u32>().ok());
-        parents.extend(pid.zip(parent));
-    }
+    let parents = parents();
     let mut below = vec![root];
     let mut next = 0;
     while let Some(&parent) = below.get(next) {
@@ -238,18 +247,6 @@ fn ended(pid: u32) {
         assert!(Instant::now() < deadline, "it is still there");
         std::thread::yield_now();
     }
-}
-
-fn children(of: u32) -> Vec<u32> {
-    let text = std::fs::read_dir("/proc").expect("/proc").flatten();
-    let stats = text.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
-    let pairs = stats.filter_map(|stat| {
-        let (head, tail) = stat.rsplit_once(')')?;
-        let parent: u32 = tail.split_ascii_whitespace().nth(1)?.parse().ok()?;
-        let pid: u32 = head.split(' ').next()?.parse().ok()?;
-        Some((pid, parent))
-    });
-    pairs.filter(|&(_, parent)| parent == of).map(|(pid, _)| pid).collect()
 }
 
 #[tokio::test]

@@ -49,6 +49,22 @@ async fn memory_of_many_processes_counts_together() {
     stage.stop().await;
 }
 
+/// It looks like a zombie, which takes nothing.
+#[tokio::test]
+async fn memory_of_a_program_whose_first_thread_has_ended_counts() {
+    let stage = stage().await;
+    let code = "python3 -c \"import ctypes, os, threading, time
+def fill():
+    memory = bytearray(1200 << 20)
+    memory[::4096] = b'x' * (len(memory) // 4096)
+    time.sleep(20)
+threading.Thread(target=fill).start()
+ctypes.CDLL(None).syscall(ctypes.c_long(60 if os.uname().machine == 'x86_64' else 93), 0)\"; echo over";
+    let execution = stage.run("bash", code).await;
+    stage.assert_goes_on_after(execution, LIMIT, SETTING).await;
+    stage.stop().await;
+}
+
 #[tokio::test]
 async fn what_forked_processes_share_counts_once() {
     let stage = stage().await;

@@ -9,6 +9,15 @@ const STRIP: &str = "await viewer.view.evaluate(() => [...document.querySelector
     (tab) => tab.textContent + (tab.ariaSelected === 'true' ? '*' : '')))";
 
 impl Scene {
+    /// The viewer is told of the crash and reloads the tab, which is seen and steered from then on.
+    async fn reload_crashed(&self) {
+        self.act("await viewer.says('what', 'This tab has crashed.')").await;
+        self.act("await page.getByRole('button', { name: 'Reload' }).click()").await;
+        self.act("await page.locator('#veil').waitFor({ state: 'hidden' })").await;
+        self.act("await viewer.shows(500, 500, [240, 240, 240]); await viewer.click(120, 70)").await;
+        self.act("await viewer.shows(500, 500, [30, 120, 60])").await;
+    }
+
     /// Waits until the strip has these tabs, the current one with a star.
     async fn strip(&self, tabs: &[&str]) {
         let expected = json!(json!(tabs).to_string());
@@ -105,11 +114,7 @@ async fn a_tab_that_crashes_says_so_and_is_reloaded() {
     // Green until it is loaded anew: what is seen then is not the last picture of before.
     scene.act("await viewer.click(120, 70); await viewer.shows(500, 500, [30, 120, 60])").await;
     scene.code("const cdp = await context.newCDPSession(page); cdp.send('Page.crash').catch(() => {})").await;
-    scene.act("await viewer.says('what', 'This tab has crashed.')").await;
-    scene.act("await page.getByRole('button', { name: 'Reload' }).click()").await;
-    scene.act("await page.locator('#veil').waitFor({ state: 'hidden' })").await;
-    scene.act("await viewer.shows(500, 500, [240, 240, 240]); await viewer.click(120, 70)").await;
-    scene.act("await viewer.shows(500, 500, [30, 120, 60])").await;
+    scene.reload_crashed().await;
     scene.strike().await;
 }
 
@@ -123,11 +128,7 @@ async fn a_tab_that_crashed_before_anybody_looked_is_reloaded_by_who_comes() {
     scene.code(crash).await;
     // There is no picture to wait for.
     scene.act(&format!("await viewer.openInVain('{}'); await viewer.state('live')", scene.interactive_link())).await;
-    scene.act("await viewer.says('what', 'This tab has crashed.')").await;
-    scene.act("await page.getByRole('button', { name: 'Reload' }).click()").await;
-    scene.act("await page.locator('#veil').waitFor({ state: 'hidden' })").await;
-    scene.act("await viewer.shows(500, 500, [240, 240, 240]); await viewer.click(120, 70)").await;
-    scene.act("await viewer.shows(500, 500, [30, 120, 60])").await;
+    scene.reload_crashed().await;
     scene.strike().await;
 }
 

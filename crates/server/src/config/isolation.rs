@@ -1,6 +1,7 @@
 //! How sessions are kept apart, and from the machine.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 use clap::Args;
 use hearth_confine::UserIds;
@@ -11,6 +12,9 @@ use crate::isolation::Level;
 /// Ids that no system gives out by itself: systemd's tables leave 60706 to 61183 free (`UIDS-GIDS.md` of systemd), below its
 /// own for services.
 const DEFAULT_UIDS: &str = "60706-61183";
+
+/// The machine's accounts.
+const ACCOUNTS: &str = "/etc/passwd";
 
 /// The settings as they come from the command line and the environment.
 #[derive(Clone, Debug, Args)]
@@ -55,11 +59,27 @@ fn parse_level(text: &str) -> Result<Level, ConfigError> {
 
 fn parse_uids(text: &str) -> Result<UserIds, ConfigError> {
     let ends = text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
-    ends.and_then(|(first, last)| UserIds::new(first, last)).ok_or_else(|| {
+    let ids = ends.and_then(|(first, last)| UserIds::new(first, last)).ok_or_else(|| {
         ConfigError(format!(
             "HEARTH_UIDS: {text:?} is no range of user ids without root and 65534 that holds three at the least, such as {DEFAULT_UIDS}"
         ))
-    })
+    })?;
+    // A machine without the file has no accounts.
+    let accounts = std::fs::read_to_string(ACCOUNTS).unwrap_or_default();
+    match ends.and_then(|(first, last)| find_account(&accounts, first..=last)) {
+        Some(name) => Err(ConfigError(format!(
+            "HEARTH_UIDS: {text} has the id of the account {name}: choose ids that nobody has, such as {DEFAULT_UIDS}"
+        ))),
+        None => Ok(ids),
+    }
+}
+
+/// The first account with one of these ids (`passwd(5)`).
+fn find_account(accounts: &str, ids: RangeInclusive<u32>) -> Option<&str> {
+    let accounts = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let mut taken =
+        accounts.filter(|fields| fields.get(2).and_then(|id| id.parse().ok()).is_some_and(|id| ids.contains(&id)));
+    taken.next()?.first().copied()
 }
 
 fn parse_switch(name: &str, text: &str) -> Result<bool, ConfigError> {
@@ -97,6 +117,13 @@ mod tests {
         assert!(refuse_unconfined(everywhere, Level::Default, false).is_ok());
         assert!(refuse_unconfined(everywhere, Level::None, true).is_ok());
         assert!(refuse_unconfined(everywhere, Level::None, false).is_err());
+    }
+
+    #[test]
+    fn ids_of_accounts_are_somebodys() {
+        let accounts = "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33::/:/x\nbroken";
+        assert_eq!(find_account(accounts, 30..=40), Some("www-data"));
+        assert_eq!(find_account(accounts, 34..=40), None);
     }
 
     #[test]
