@@ -22,7 +22,7 @@ fuzz: build setup-tests ## let schemathesis loose on a server for a while (SECON
 	@NEXTEST_PROFILE=fuzz FUZZ_SECONDS=$(if $(filter command line,$(origin SECONDS)),$(SECONDS),300) scripts/test schemathesis_finds_nothing
 
 soak: build setup-tests ## what takes long: timing, thousands of rounds, the longest deadline (about 20 minutes, on a quiet machine)
-	@NEXTEST_PROFILE=soak scripts/test --run-ignored only -E 'binary(soak)'
+	@NEXTEST_PROFILE=soak scripts/test --run-ignored only -E 'binary(soak) or binary(restart)'
 
 docs: build setup-tests ## have the tests write down what they see, in docs/conformance.md and docs/SECURITY.md
 	@HEARTH_WRITE_DOCS=1 scripts/test is_documented

@@ -125,12 +125,22 @@ async fn what_was_run_is_never_written_down() {
     assert_eq!(files, 1, "the session is written down in one file");
 }
 
-/// A server that is killed at any moment of a session's life starts again and knows what it had answered.
 #[tokio::test]
 async fn a_server_that_is_killed_at_any_moment_knows_what_it_has_answered() {
+    killed_at_any_moment(6).await;
+}
+
+#[tokio::test]
+#[ignore = "takes some minutes: make soak"]
+async fn a_server_that_is_killed_a_hundred_times_knows_what_it_has_answered() {
+    killed_at_any_moment(100).await;
+}
+
+/// A server that is killed at any moment of a session's life starts again and knows what it had answered.
+async fn killed_at_any_moment(rounds: u64) {
     let folder = new_data_dir();
     let mut answered: Vec<(String, &str)> = Vec::new();
-    for round in 0..6_u64 {
+    for round in 0..rounds {
         let mut server = started(&folder).await;
         let api = server.with_key("key-1");
         for (id, reason) in &answered {
@@ -158,7 +168,7 @@ async fn a_server_that_is_killed_at_any_moment_knows_what_it_has_answered() {
             }
         };
         // From within a creation to some lives later, at a different place of them each time.
-        let _ = tokio::time::timeout(Duration::from_millis(60 + round * 137), living).await;
+        let _ = tokio::time::timeout(Duration::from_millis(60 + round * 137 % 1300), living).await;
         server.kill_hard().await;
         server.assert_nothing_runs(BOUND).await;
         let reason = |id: &String| if deleted.contains(id) { "deleted" } else { "server_lost" };
