@@ -9,7 +9,7 @@ use std::io;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use serde::{Deserialize, Serialize};
 
@@ -150,20 +150,28 @@ impl Prepared {
         // When the machine runs out of memory, sessions go before the server does. Not everywhere is there such a file.
         let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
         let limits = [
-            (Resource::RLIMIT_NOFILE, self.limits.open_files),
             (Resource::RLIMIT_FSIZE, self.limits.file_bytes),
             (Resource::RLIMIT_DATA, self.limits.data_bytes),
             (Resource::RLIMIT_NPROC, self.limits.processes),
         ];
         for (resource, limit) in limits {
-            if let Some(limit) = limit {
-                let (_, hard) = nix::sys::resource::getrlimit(resource)?;
-                let limit = limit.min(hard);
-                setrlimit(resource, limit, limit)?;
-            }
+            set_limit(resource, limit)?;
         }
         sys::be_nice(self.limits.niceness)
     }
+
+    /// The same of open files. It comes after descriptors were handed over: how many of a user may be on their way at once is
+    /// held against this limit of whoever sends one more (`unix(7)`), and others of the user may have many on their way.
+    pub fn limit_files(&self) -> io::Result<()> {
+        set_limit(Resource::RLIMIT_NOFILE, self.limits.open_files)
+    }
+}
+
+fn set_limit(resource: Resource, limit: Option<u64>) -> io::Result<()> {
+    let Some(limit) = limit else { return Ok(()) };
+    let (_, hard) = getrlimit(resource)?;
+    let limit = limit.min(hard);
+    Ok(setrlimit(resource, limit, limit)?)
 }
 
 /// Becomes another user, for good, who is in no other groups than `groups`.

@@ -277,10 +277,12 @@ fn start(
             share_with_group();
             sys::die_with_parent()?;
         }
-        if let Some(prepared) = &mut prepared
-            && let Some(listener) = prepared.enter()?
-        {
-            hand_over(&theirs, listener.as_raw_fd())?;
+        if let Some(prepared) = &mut prepared {
+            if let Some(listener) = prepared.enter()? {
+                open_files::allow_all()?;
+                hand_over(&theirs, listener.as_raw_fd())?;
+            }
+            prepared.limit_files()?;
         }
         Ok(())
     });

@@ -1,5 +1,7 @@
 //! Bombs of processes and threads. They stop by themselves at a few thousand, in case that nothing else stops them.
 
+use hearth_tests::TestServer;
+
 use crate::stage::Stage;
 
 const LIMIT: &str = "more than 200 processes";
@@ -10,6 +12,31 @@ async fn bomb(language: &str, code: &str) {
     let execution = stage.run(language, code).await;
     stage.assert_goes_on_after(execution, LIMIT, SETTING).await;
     stage.stop().await;
+}
+
+/// A user has so many on their way at once (`unix(7)`), and as a plain user all sessions are one user.
+#[tokio::test]
+async fn descriptors_that_are_never_taken_keep_nobody_elses_browser_and_shell_from_working() {
+    let server = TestServer::builder().as_plain_user().start().await;
+    let (guilty, neighbour) = (server.session().await, server.session().await);
+    let taking = "
+import array, os, socket
+file, kept, sent = os.open('/dev/null', os.O_RDONLY), [], 0
+try:
+    while sent < 20000:
+        pair = socket.socketpair()
+        kept.append(pair)
+        pair[0].sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [file] * 200))])
+        sent += 200
+except OSError as error:
+    print(error.errno)
+sent > 4000";
+    assert_eq!(guilty.python(taking).await.ok().result, "true");
+    let page = "const tab = await context.newPage(); await tab.setContent('<title>well</title>'); await tab.title()";
+    assert_eq!(neighbour.node(page).await.ok().result, "well");
+    assert_eq!(neighbour.bash("agent-browser get title").await.ok().result, "well");
+    server.session().await.node("await page.title()").await.ok();
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ pub(super) struct LimitSettings {
     #[arg(long, env = "HEARTH_SESSION_PROCESSES", value_name = "NUMBER", default_value = "512")]
     session_processes: String,
 
-    /// Open files of each program of a session
+    /// Open files of each program of a session; its browser may have four times as many
     #[arg(long, env = "HEARTH_SESSION_OPEN_FILES", value_name = "NUMBER", default_value = "4096")]
     session_open_files: String,
 

@@ -52,6 +52,9 @@ const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random"
 /// How many threads a browser may have: some hundred with many tabs.
 const BROWSER_PROCESSES: u64 = 4096;
 
+/// How many times as many files as code a browser may have open.
+const BROWSERS_FILES: u64 = 4;
+
 /// Code steps back for browsers and the server when the processor is busy.
 const CODE_NICENESS: i32 = 5;
 
@@ -147,7 +150,9 @@ pub(crate) fn plan_browser(places: &Places, ports: &Ports, limits: Limits, has_o
         syscalls: Syscalls::Browser,
         unix_sockets: if is_shell { UnixSockets::Refused } else { UnixSockets::Allowed },
         limits: hearth_confine::Limits {
-            open_files: Some(limits.open_files),
+            // More than code: how many descriptors of one user may be on their way between processes is held against the limit of
+            // whoever sends one more, and a browser ends when it cannot.
+            open_files: Some(limits.open_files.saturating_mul(BROWSERS_FILES)),
             // A full disk is survived, a file that is too long is not (SIGXFSZ ends the browser).
             file_bytes: None,
             data_bytes: None,
