@@ -121,7 +121,11 @@ impl Prepared {
         let everybodys = EVERYBODYS.map(|path| Grant { path: path.into(), access });
         let asking = matches!(confinement.unix_sockets, UnixSockets::Door(_)).then(syscalls::asking_filter);
         Ok(Prepared {
-            ruleset: Some(files::ruleset(confinement.files.iter().chain(&everybodys), &confinement.connect_ports)?),
+            ruleset: Some(files::ruleset(
+                confinement.files.iter().chain(&everybodys),
+                &confinement.connect_ports,
+                confinement.unix_sockets == UnixSockets::Allowed,
+            )?),
             filters: syscalls::filters(confinement.syscalls, &confinement.unix_sockets)?,
             asking,
             limits: confinement.limits,

@@ -1,7 +1,7 @@
 //! Landlock: which files a program reaches, which TCP ports it connects to, whom it signals (`landlock(7)`).
 //!
-//! Only what is handled is refused, and everything that the kernel knows is handled. No port can be bound: a listener is
-//! reached from everywhere, past the way out, and can pose as somebody else's.
+//! Only what is handled is refused, and everything that the kernel knows is handled. No port can be bound, but by what has to
+//! listen: a listener is reached from everywhere, past the way out, and can pose as somebody else's.
 
 use std::io;
 
@@ -19,10 +19,12 @@ const KNOWN: ABI = ABI::V7;
 pub(crate) fn ruleset<'a>(
     grants: impl Iterator<Item = &'a Grant>,
     connect_ports: &[u16],
+    listens: bool,
 ) -> io::Result<RulesetCreated> {
+    let ports = if listens { AccessNet::ConnectTcp.into() } else { AccessNet::from_all(KNOWN) };
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))
-        .and_then(|rules| rules.handle_access(AccessNet::from_all(KNOWN)))
+        .and_then(|rules| rules.handle_access(ports))
         .and_then(|rules| rules.scope(Scope::AbstractUnixSocket | Scope::Signal))
         .and_then(Ruleset::create)
         .map_err(io::Error::other)?;
