@@ -213,6 +213,20 @@ async fn agent_browser_close_leaves_the_browser_alive() {
 }
 
 #[tokio::test]
+async fn agent_browser_logs_requests_from_its_first_page_on_and_listens_on_no_port() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let session = server.session().await;
+    let before = server.listening_sockets();
+    for again in ["; agent-browser close", ""] {
+        let script = format!("agent-browser open {}; agent-browser network requests{again}", site.url("/title/logged"));
+        let log = session.bash(&script).await.ok();
+        assert!(log.stdout.contains("GET") && log.stdout.contains("/title/logged"), "{}", log.stdout);
+    }
+    assert_eq!(server.listening_sockets(), before);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn agent_browser_is_quick_again_after_a_stuck_command_was_killed() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;

@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use hearth_confine::{Launcher, StartError, Tree};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use serde_json::Value;
 use thiserror::Error;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
@@ -24,6 +25,9 @@ use super::programs::Programs;
 
 /// How long the daemon may take to listen; it takes a few milliseconds.
 const LISTEN_BOUND: Duration = Duration::from_secs(5);
+
+/// More than the daemon's answer to one command takes.
+const MAX_ANSWER_BYTES: u64 = 4096;
 
 /// Why there is no daemon.
 #[derive(Debug, Error)]
@@ -36,6 +40,8 @@ pub(super) enum AgentError {
     Ended,
     #[error("agent-browser's daemon does not listen")]
     Silent,
+    #[error("agent-browser's daemon does not close its port: {0}")]
+    Open(String),
 }
 
 /// The daemon's place. One shell at a time uses it.
@@ -75,17 +81,15 @@ impl Agent {
         let changes = FolderChanges::watch(&self.folder)?;
         let daemon = launcher.start(programs.plan_agent()).await?;
         let socket = self.folder.join(Programs::agent_socket());
-        let listening = tokio::select! {
-            listening = timeout(LISTEN_BOUND, changes.until_listening(&socket)) => listening,
-            _ = daemon.exited() => return Err(AgentError::Ended),
+        let making_ready = async {
+            let connection = changes.until_listening(&socket).await?;
+            close_port(connection).await
         };
-        match listening {
-            Ok(outcome) => {
-                outcome?;
-                Ok(AgentUse { agent: self, daemon: Some(daemon) })
-            }
-            Err(_) => Err(AgentError::Silent),
+        tokio::select! {
+            ready = timeout(LISTEN_BOUND, making_ready) => ready.unwrap_or(Err(AgentError::Silent))?,
+            _ = daemon.exited() => return Err(AgentError::Ended),
         }
+        Ok(AgentUse { agent: self, daemon: Some(daemon) })
     }
 
     /// Kills the daemon; the session's trackers see to the rest.
@@ -115,12 +119,25 @@ impl FolderChanges {
 
     /// Tries `socket` at every change. The one that makes the socket can come before the daemon listens on it;
     /// the last one is that the daemon opens its tab file, and by then it does.
-    async fn until_listening(mut self, socket: &Path) -> io::Result<()> {
+    async fn until_listening(mut self, socket: &Path) -> io::Result<UnixStream> {
         let mut changes = vec![0; 4096];
-        while UnixStream::connect(socket).await.is_err() {
+        loop {
+            if let Ok(connection) = UnixStream::connect(socket).await {
+                return Ok(connection);
+            }
             // Which file it was does not matter.
             let _read_bytes = self.0.read(&mut changes).await?;
         }
-        Ok(())
     }
+}
+
+/// Has the daemon close the port that it shows its browser at, to everybody on this machine who connects: it takes no key.
+/// Started without that port the daemon would keep no log of requests; having had it once is enough.
+async fn close_port(mut daemon: UnixStream) -> Result<(), AgentError> {
+    daemon.write_all(b"{\"id\":\"1\",\"action\":\"stream_disable\"}\n").await?;
+    let mut line = String::new();
+    // Code can put a socket of its own there, and say what it likes.
+    BufReader::new(daemon).take(MAX_ANSWER_BYTES).read_line(&mut line).await?;
+    let answer: Value = serde_json::from_str(&line).unwrap_or_default();
+    if answer["success"] == true { Ok(()) } else { Err(AgentError::Open(line)) }
 }
