@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::archive::{pack, unpack};
 use crate::disk::{DiskUsage, OpenFile, measure, open_files, open_memory_files};
 use crate::remove::remove_tree;
 use crate::usage::shared_once;
@@ -26,6 +27,10 @@ pub(crate) enum Chore {
     WeighFiles(Vec<i32>),
     /// Weigh these processes, what they share once; see [`shared_once`].
     WeighOnce(Vec<i32>),
+    /// Write what is in a folder to the file that comes along; see [`pack`].
+    Pack { folder: PathBuf, leave_out: Vec<PathBuf>, most_bytes: u64 },
+    /// Put into a folder what was packed into the file that comes along; see [`unpack`].
+    Unpack(PathBuf),
 }
 
 /// What the process table has told.
@@ -47,12 +52,15 @@ pub(crate) struct Report {
 pub(crate) enum Answer {
     Done(Report),
     Failed(i32),
+    /// The system had nothing against it, but what was read is not what was once written.
+    Damaged(String),
 }
 
 impl Answer {
     pub fn of(report: io::Result<Report>) -> Answer {
         match report {
             Ok(report) => Answer::Done(report),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Answer::Damaged(error.to_string()),
             Err(error) => Answer::Failed(error.raw_os_error().unwrap_or(nix::libc::EIO)),
         }
     }
@@ -66,6 +74,7 @@ impl Answer {
         match serde_json::from_slice(bytes)? {
             Answer::Done(report) => Ok(report),
             Answer::Failed(errno) => Err(io::Error::from_raw_os_error(errno)),
+            Answer::Damaged(how) => Err(io::Error::new(io::ErrorKind::InvalidData, how)),
         }
     }
 }
@@ -78,12 +87,13 @@ impl Chore {
             Chore::Measure { pids, .. } => Look { files: open_files(pids), memory_bytes: 0 },
             Chore::WeighFiles(pids) => Look { files: Vec::new(), memory_bytes: open_memory_files(pids) },
             Chore::WeighOnce(pids) => Look { files: Vec::new(), memory_bytes: shared_once(pids) },
-            Chore::Empty(_) | Chore::Refill(..) => Look::default(),
+            Chore::Empty(_) | Chore::Refill(..) | Chore::Pack { .. } | Chore::Unpack(_) => Look::default(),
         }
     }
 
-    /// Does it in the calling process. Blocks.
-    pub fn perform(&self, look: &Look) -> io::Result<Report> {
+    /// Does it in the calling process, with the file that it is about, if it is about one. Blocks.
+    pub fn perform(&self, look: &Look, file: Option<File>) -> io::Result<Report> {
+        let file = || file.ok_or_else(|| io::Error::from_raw_os_error(nix::libc::EBADF));
         match self {
             Chore::Empty(folders) => folders.iter().try_for_each(|folder| empty(folder))?,
             Chore::Measure { folders, most, .. } => {
@@ -99,6 +109,8 @@ impl Chore {
                     File::create_new(folder.join(name))?.write_all(content.as_bytes())?;
                 }
             }
+            Chore::Pack { folder, leave_out, most_bytes } => pack(folder, leave_out, *most_bytes, file()?)?,
+            Chore::Unpack(folder) => unpack(file()?, folder)?,
         }
         Ok(Report::default())
     }
@@ -140,7 +152,7 @@ mod tests {
         fs::set_permissions(folder.path().join("a/b"), Permissions::from_mode(0o000)).expect("closed");
         std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).expect("linked");
         let chore = Chore::Empty(vec![folder.path().to_owned(), folder.path().join("none")]);
-        chore.perform(&chore.look()).expect("emptied");
+        chore.perform(&chore.look(), None).expect("emptied");
         assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 0);
         assert!(outside.path().join("canary").exists());
     }

@@ -157,31 +157,45 @@ impl Launcher {
 
     /// Removes what is in `folders`, which stay, under the launcher's identity.
     pub async fn empty(&self, folders: Vec<PathBuf>) -> io::Result<()> {
-        self.perform(Chore::Empty(folders)).await.map(drop)
+        self.perform(Chore::Empty(folders), None).await.map(drop)
     }
 
     /// Removes what is in a folder and puts files there, by name and content, under the launcher's identity.
     pub async fn refill(&self, folder: PathBuf, files: Vec<(String, String)>) -> io::Result<()> {
-        self.perform(Chore::Refill(folder, files)).await.map(drop)
+        self.perform(Chore::Refill(folder, files), None).await.map(drop)
     }
 
     /// The memory of files in memory that `pids` hold open, mapped or not, as far as the launcher's identity may look.
     pub async fn open_memory_files(&self, pids: Vec<i32>) -> io::Result<u64> {
-        Ok(self.perform(Chore::WeighFiles(pids)).await?.memory_bytes)
+        Ok(self.perform(Chore::WeighFiles(pids), None).await?.memory_bytes)
     }
 
     /// What `pids` take when everything that they share counts once, as far as the launcher's identity may look.
     pub async fn shared_once(&self, pids: Vec<i32>) -> io::Result<u64> {
-        Ok(self.perform(Chore::WeighOnce(pids)).await?.memory_bytes)
+        Ok(self.perform(Chore::WeighOnce(pids), None).await?.memory_bytes)
     }
 
-    async fn perform(&self, chore: Chore) -> io::Result<Report> {
+    /// Writes the plain files of `folder` to `to`, without what is at the places `leave_out` in it, under the launcher's
+    /// identity. They are packed into one stream of bytes, with a checksum. An error when they are larger than `most_bytes`
+    /// together.
+    pub async fn pack(&self, folder: PathBuf, leave_out: Vec<PathBuf>, most_bytes: u64, to: File) -> io::Result<()> {
+        self.perform(Chore::Pack { folder, leave_out, most_bytes }, Some(to)).await.map(drop)
+    }
+
+    /// Puts into `folder` what [`pack`](Launcher::pack) wrote to `from`, under the launcher's identity.
+    /// [`io::ErrorKind::InvalidData`] when it is not what was written; some of it is there by then.
+    pub async fn unpack(&self, from: File, folder: PathBuf) -> io::Result<()> {
+        self.perform(Chore::Unpack(folder), Some(from)).await.map(drop)
+    }
+
+    async fn perform(&self, chore: Chore, file: Option<File>) -> io::Result<Report> {
         if self.identity.is_none() || self.user_ids().is_none() {
-            return spawn_blocking(move || chore.perform(&chore.look())).await.map_err(io::Error::other)?;
+            return spawn_blocking(move || chore.perform(&chore.look(), file)).await.map_err(io::Error::other)?;
         }
         let doing = async {
             let mut shim = self.starter.start(self.identity).await?;
-            shim.send(&Order::Chore(chore), &[]).await?;
+            let files: Vec<RawFd> = file.iter().map(File::as_raw_fd).collect();
+            shim.send(&Order::Chore(chore), &files).await?;
             let mut answer = Vec::new();
             shim.stream.read_to_end(&mut answer).await?;
             if let Some(mut child) = shim.child {
@@ -201,7 +215,7 @@ impl Launcher {
     /// than `most`, as the launcher's identity sees them. `snapshot` says which processes the trees are.
     pub async fn measure(&self, folders: Vec<PathBuf>, most: DiskUsage, snapshot: Arc<Snapshot>) -> DiskUsage {
         let pids = self.trees().iter().flat_map(|tree| tree.pids(&snapshot)).collect();
-        match self.perform(Chore::Measure { folders, pids, most }).await {
+        match self.perform(Chore::Measure { folders, pids, most }, None).await {
             Ok(report) => report.usage,
             Err(error) => {
                 tracing::warn!(%error, "the files of a session cannot be measured");

@@ -10,10 +10,11 @@
 //! of everything that came out of it. `starter` makes shims, and `reserve` keeps one ready. `protocol` is what server and shim say to each other over one socket,
 //! `shim` is the other side of it, `kill` ends a tree, `private_tmp` gives it a `/tmp` of its own, `open_files` keeps
 //! the server's limit and the programs' apart. `living` knows the trees that run, and `usage` what they take; `disk` measures their
-//! files and `remove` removes them, both by the steps of `folders`. `sys` is the one place with `unsafe` code.
+//! files, `remove` removes them and `archive` packs them, all by the steps of `folders`. `sys` is the one place with `unsafe` code.
 //!
 //! This crate must not know what it starts: no browser, no language, no HTTP. Linux only.
 
+mod archive;
 mod chores;
 mod confinement;
 mod disk;

@@ -52,8 +52,8 @@ pub fn run_shim(arguments: &[String]) -> i32 {
         _ => return 1,
     };
     match Shim::take_order(ids) {
-        Ok((shim, Order::Prepare(place))) => shim.run(&place),
-        Ok((shim, Order::Chore(chore))) => shim.do_chore(&chore),
+        Ok((shim, Order::Prepare(place), _)) => shim.run(&place),
+        Ok((shim, Order::Chore(chore), file)) => shim.do_chore(&chore, file),
         // Nobody to tell: the server sees the control socket close and reports the program as not started.
         Err(_) => 1,
     }
@@ -70,7 +70,7 @@ struct Shim {
 }
 
 impl Shim {
-    fn take_order(ids: Option<Ids>) -> io::Result<(Shim, Order)> {
+    fn take_order(ids: Option<Ids>) -> io::Result<(Shim, Order, Option<File>)> {
         sys::close_fds_from(3)?;
         occupy_program_fds()?;
         let all = SigSet::all();
@@ -85,8 +85,8 @@ impl Shim {
         let stdin = io::stdin();
         let control = UnixStream::from(stdin.as_fd().try_clone_to_owned()?);
         let mut shim = Shim { control, signals, ids, door: None };
-        let (order, _) = shim.receive()?;
-        Ok((shim, order))
+        let (order, mut files) = shim.receive()?;
+        Ok((shim, order, files.pop().map(File::from)))
     }
 
     /// Waits for a message. An error when there will be none.
@@ -101,10 +101,10 @@ impl Shim {
         Ok((serde_json::from_slice(&message)?, fds))
     }
 
-    fn do_chore(mut self, chore: &Chore) -> i32 {
+    fn do_chore(mut self, chore: &Chore, file: Option<File>) -> i32 {
         share_with_group();
         let look = chore.look();
-        let report = self.ids.map_or(Ok(()), |ids| become_user(ids, &[])).and_then(|()| chore.perform(&look));
+        let report = self.ids.map_or(Ok(()), |ids| become_user(ids, &[])).and_then(|()| chore.perform(&look, file));
         // A server that is gone needs no report.
         let _ = self.control.write_all(&Answer::of(report).encode());
         0
