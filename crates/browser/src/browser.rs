@@ -147,9 +147,9 @@ impl Browser {
         self.inner.broker.targets().await
     }
 
-    /// Asks the browser to end, which saves cookies, waits five seconds for it, and kills it if it must.
-    /// Returns when nothing of it is left.
-    pub async fn close(&self) {
+    /// Asks the browser to end, which saves what it holds in memory, waits five seconds for it, and kills it if it must.
+    /// Returns when nothing of it is left, and tells whether it ended by itself.
+    pub async fn close(&self) -> bool {
         self.inner.supervised.closing.cancel();
         let asked = async {
             match self.inner.broker.ask_to_close().await {
@@ -161,6 +161,7 @@ impl Browser {
         // Killing is right for one that is gone, too.
         let _ = tokio::time::timeout(CLOSE_BOUND, asked).await;
         self.kill().await;
+        self.died().await == DeathReason::Closed
     }
 
     /// Kills the browser and everything it started. Returns when nothing of it is left.

@@ -21,6 +21,7 @@ use crate::explain::Explain;
 use crate::flags::{FlagsFor, Flavour, Viewport, plan_flags};
 use crate::own::BrowserError;
 use crate::pipe::{self, PipeWriter};
+use crate::profile::PROFILE_FOLDER;
 use crate::stderr::{self, LastLines};
 use crate::supervise::{DeathReason, supervise};
 
@@ -119,7 +120,7 @@ impl Folders {
                 _ => Ok(folder),
             }
         };
-        Ok(Folders { user_data: make("user-data")?, downloads: make("downloads")?, tmp: make("tmp")? })
+        Ok(Folders { user_data: make(PROFILE_FOLDER)?, downloads: make("downloads")?, tmp: make("tmp")? })
     }
 }
 

@@ -13,6 +13,7 @@
 //!   where policy lives. [`Client`] is one client's end of it.
 //! - `own` sends the few commands that are ours, typed by the generated protocol; `tabs` knows which tab is
 //!   the current one, `silent_tabs` gets those out of the way that do not answer.
+//! - `profile` is what outlives a browser: its cookies, and which of its files are worth keeping.
 //! - `screencast` is a tab's picture, again and again, and the hands on it.
 //!
 //! The crate must not know: HTTP, WebSocket, sessions, callers, the store, or what runs in a page.
@@ -24,6 +25,7 @@ mod flags;
 mod launch;
 mod own;
 mod pipe;
+mod profile;
 mod screencast;
 mod silent_tabs;
 mod stderr;
@@ -39,6 +41,7 @@ pub use explain::Explain;
 pub use flags::Viewport;
 pub use launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};
 pub use own::{BrowserError, Identity, Tab, TabChanges, Target};
+pub use profile::{CookieJar, PROFILE_FOLDER, left_out_of_profiles};
 pub use screencast::{
     Dialog, Frame, FrameTicket, Held, Input, Key, MAX_UNACKNOWLEDGED, Mouse, Screencast, Shown, Touch, Wheel,
 };

@@ -3,6 +3,7 @@
 mod conflicts;
 mod hung;
 mod policing;
+mod profile;
 mod scene;
 
 use std::time::Duration;

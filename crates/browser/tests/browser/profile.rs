@@ -1,0 +1,69 @@
+//! What outlives a browser.
+
+use hearth_browser::{Browser, CookieJar};
+use serde_json::{Value, json};
+
+use crate::scene::{Connection, Ground};
+
+/// Cookies of every kind that a site can set.
+fn cookies() -> Value {
+    let later = 4_000_000_000.0_f64;
+    json!([
+        {"name": "session", "value": "a=b \"c\"", "domain": "shop.example", "path": "/", "secure": true, "httpOnly": true, "sameSite": "Lax"},
+        {"name": "domain", "value": "", "domain": ".shop.example", "path": "/cart", "secure": false, "httpOnly": false},
+        {"name": "lasting", "value": "1", "domain": "shop.example", "path": "/", "secure": true, "httpOnly": false, "expires": later, "sameSite": "None"},
+        {"name": "__Host-id", "value": "2", "domain": "shop.example", "path": "/", "secure": true, "httpOnly": true, "sameSite": "Strict"},
+        {"name": "plain", "value": "3", "domain": "127.0.0.1", "path": "/", "secure": false, "httpOnly": false, "sourceScheme": "NonSecure", "sourcePort": 8080},
+        {"name": "framed", "value": "4", "domain": "shop.example", "path": "/", "secure": true, "httpOnly": true, "sameSite": "None",
+         "partitionKey": {"topLevelSite": "https://other.example", "hasCrossSiteAncestor": true}},
+    ])
+}
+
+fn jar(cookies: Value) -> CookieJar {
+    serde_json::from_value(cookies).expect("cookies")
+}
+
+/// What a client is told of the browser's cookies, in an order that is always the same.
+async fn told(browser: &Browser) -> Vec<Value> {
+    let mut client = Connection::to(browser).await;
+    let mut told = client.call(None, "Storage.getCookies", json!({})).await;
+    let mut cookies = told["cookies"].as_array_mut().map(std::mem::take).expect("cookies");
+    for cookie in &mut cookies {
+        // Chromium shortens what is too far away, from the moment on in which it is set.
+        cookie["expires"] = json!(cookie["expires"].as_f64().map(|seconds| seconds > 0.0));
+    }
+    cookies.sort_by_key(|cookie| cookie["name"].to_string());
+    cookies
+}
+
+#[tokio::test]
+async fn cookies_of_every_kind_are_the_same_in_another_browser() {
+    let (ground, other) = (Ground::new(), Ground::new());
+    let browser = ground.browser().await;
+    browser.add_cookies(&jar(cookies())).await.expect("set");
+    let there = told(&browser).await;
+    assert_eq!(there.len(), 6, "{there:?}");
+    let second = other.browser().await;
+    second.add_cookies(&jar(json!([{"name": "old", "value": "", "domain": "x.example", "path": "/", "secure": false, "httpOnly": false}]))).await.expect("set");
+    second.replace_cookies(&browser.cookies().await.expect("cookies")).await.expect("set");
+    assert_eq!(told(&second).await, there);
+    let of_the_session = browser.cookies().await.expect("cookies").of_the_session();
+    assert_eq!(of_the_session.len(), 5);
+    second.replace_cookies(&of_the_session).await.expect("set");
+    assert_eq!(told(&second).await.len(), 5);
+    assert!(browser.close().await && second.close().await, "they end by themselves");
+    ground.assert_nothing_is_left().await;
+    other.assert_nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn a_cookie_that_the_browser_refuses_keeps_out_no_other() {
+    let ground = Ground::new();
+    let browser = ground.browser().await;
+    let mut cookies = cookies();
+    cookies[1]["name"] = "a;b".into();
+    browser.add_cookies(&jar(cookies)).await.expect("set");
+    assert_eq!(told(&browser).await.len(), 5);
+    browser.close().await;
+    ground.assert_nothing_is_left().await;
+}
