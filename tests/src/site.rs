@@ -8,6 +8,7 @@
 //! | `/popup` | a link that opens `/title/popped` in a new tab |
 //! | `/frame` | `/title/inside` in a frame of another site: under `localhost`, while [`Site::url`] has the address |
 //! | `/dialog` | a button `Ask` that puts `accepted` or `dismissed` into `#out`, after what the user says to `Shall we?` |
+//! | `/worker.js` | a service worker, which answers `the worker` for `/from-worker` |
 //! | `/upload` | a file input `#file`; when the bytes are read `#out` says `NAME: N bytes` and the event `read` is fired |
 //! | `/download` | an attachment `greeting.txt` |
 //! | `/downloads/NAME` | a link to `/download/NAME`, which is the attachment `NAME.bin`: [`attachment`] |
@@ -184,12 +185,20 @@ fn answer(path: &str, port: u16) -> String {
         ),
         ("upload", _) => page("Upload", UPLOAD),
         ("downloads", name) => page("Downloads", &format!("<a href=/download/{name}>Get</a>")),
+        ("worker.js", _) => return response("Content-Type: text/javascript", SERVICE_WORKER),
         ("download", "") | ("held", _) => return attached("greeting.txt", "text/plain", GREETING),
         ("download", name) => return attached(&format!("{name}.bin"), "application/octet-stream", &attachment(name)),
         _ => titled("Hearth"),
     };
     response("Content-Type: text/html; charset=utf-8", &page)
 }
+
+/// A service worker that answers for `/from-worker`.
+const SERVICE_WORKER: &str = "self.addEventListener('install', () => self.skipWaiting());
+    self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
+    self.addEventListener('fetch', (event) => {
+        if (event.request.url.endsWith('/from-worker')) event.respondWith(new Response('the worker'));
+    });";
 
 /// An input that says how much of a file the page could read.
 const UPLOAD: &str = "<input type=file id=file><p id=out></p><script>

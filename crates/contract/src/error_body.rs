@@ -111,6 +111,31 @@ impl ErrorBody {
         Self::new(format!("The session was not created, because it cannot be recorded: {reason}."))
     }
 
+    /// Another session saves to the profile, or it is just being forgotten.
+    pub fn profile_busy(name: &str) -> Self {
+        Self::new(format!(
+            "The profile {} is being saved by another session. Set saveChanges to false to start from what it holds now, or \
+             try again when that session has ended.",
+            quoted(name)
+        ))
+    }
+
+    /// A session saves to the profile that is to be forgotten.
+    pub fn profile_in_use(name: &str) -> Self {
+        Self::new(format!(
+            "The profile {} cannot be deleted while a session saves to it. Delete that session first.",
+            quoted(name)
+        ))
+    }
+
+    /// What a profile holds cannot be read, or not be put where the session's browser looks for it.
+    pub fn profile_unavailable(name: &str, reason: &str) -> Self {
+        Self::new(format!(
+            "The session was not created, because the profile {} cannot be read: {reason}.",
+            quoted(name)
+        ))
+    }
+
     /// No browser could be started. `reason` says why and what to do about it.
     pub fn browser_unavailable(reason: &str) -> Self {
         Self::new(format!("The browser could not be started: {reason}"))
@@ -182,6 +207,11 @@ impl ErrorBody {
     pub fn internal() -> Self {
         Self::new("Internal server error")
     }
+}
+
+/// A name that somebody chose, so that it can be told from the sentence around it and cannot break a line.
+fn quoted(name: &str) -> String {
+    format!("{name:?}")
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod limit;
 mod list;
 mod response;
 mod session;
+mod warning;
 
 pub use create::{CreateRequest, Profile};
 pub use error_body::ErrorBody;
@@ -25,7 +26,8 @@ pub use issue::Issue;
 pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};
 pub use response::{
-    CreateResponse, DeleteResponse, ExecuteResponse, HealthResponse, ListResponse, SessionListItem, StatusResponse,
-    True,
+    CreateResponse, DeleteResponse, ExecuteResponse, HealthResponse, ListResponse, ProfileDeletedResponse, ProfileItem,
+    ProfilesResponse, SessionListItem, StatusResponse, True,
 };
 pub use session::{DestroyedReason, SessionStatus};
+pub use warning::{NotSaved, ProfileWarning};

@@ -28,6 +28,9 @@ pub struct CreateResponse {
     pub live_view_url: String,
     pub interactive_live_view_url: String,
     pub expires_at: String,
+    /// Something that its caller should know, and that kept nothing from working.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// One session of a [`ListResponse`].
@@ -84,13 +87,41 @@ pub struct DeleteResponse {
     session_duration_ms: u64,
     credits_billed: u32,
     cleanup_queued: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
 impl DeleteResponse {
-    /// `session_duration_ms` is the lifetime in milliseconds; the same figure at every call for one session.
-    pub fn new(session_duration_ms: u64) -> Self {
-        Self { success: True, status: "stopped", session_duration_ms, credits_billed: 0, cleanup_queued: true }
+    /// `session_duration_ms` is the lifetime in milliseconds; the same figure at every call for one session. `warning` says what
+    /// was lost with it that should not have been.
+    pub fn new(session_duration_ms: u64, warning: Option<String>) -> Self {
+        Self { success: True, status: "stopped", session_duration_ms, credits_billed: 0, cleanup_queued: true, warning }
     }
+}
+
+/// One profile of a [`ProfilesResponse`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the keys of the wire; their meaning is in the API reference")]
+pub struct ProfileItem {
+    pub name: String,
+    pub size_bytes: u64,
+    pub saved_at: String,
+    pub in_use: bool,
+}
+
+/// The caller's profiles, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the keys of the wire; their meaning is in the API reference")]
+pub struct ProfilesResponse {
+    pub success: True,
+    pub profiles: Vec<ProfileItem>,
+}
+
+/// A profile is not there any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ProfileDeletedResponse {
+    success: True,
 }
 
 /// The server answers.
@@ -245,7 +276,7 @@ mod tests {
     #[test]
     fn a_deleted_session_is_answered_in_the_reference_order() {
         assert_eq!(
-            text(&DeleteResponse::new(1234)),
+            text(&DeleteResponse::new(1234, None)),
             r#"{"success":true,"status":"stopped","sessionDurationMs":1234,"creditsBilled":0,"cleanupQueued":true}"#
         );
     }

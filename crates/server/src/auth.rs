@@ -94,7 +94,7 @@ fn anonymous_team(digest: &[u8; 32]) -> String {
     format!("key:{}", hex(digest))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

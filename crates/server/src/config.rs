@@ -6,12 +6,14 @@ mod egress;
 mod isolation;
 mod limits;
 mod origins;
+mod profiles;
 mod retention;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use hearth_browser::Viewport;
@@ -25,6 +27,7 @@ use self::egress::{EgressSettings, parse_allow, parse_allow_metadata, parse_mode
 use self::isolation::{IsolationSettings, judge_isolation, judge_uids};
 use self::limits::{LimitSettings, parse_limits};
 use self::origins::{parse_frame_ancestors, parse_listen, parse_public_url, refuse_keyless};
+use self::profiles::{ProfileSettings, parse_checkpoint};
 use self::retention::{RetentionSettings, parse_retention};
 use crate::auth::Keys;
 use crate::isolation::Level;
@@ -103,6 +106,9 @@ pub(crate) struct Settings {
     #[command(flatten)]
     retention: RetentionSettings,
 
+    #[command(flatten)]
+    profiles: ProfileSettings,
+
     /// What is logged: error, warn, info, debug, trace, or a filter such as hearth_browser=debug
     #[arg(long, env = "HEARTH_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
@@ -138,6 +144,8 @@ pub(crate) struct Config {
     pub egress: Policy,
     pub limits: Limits,
     pub retention: Retention,
+    /// How often a session's cookies are written down for its profile; none: only at its end.
+    pub checkpoint_every: Option<Duration>,
     pub log: LogConfig,
     /// `HEARTH_*` variables that are no settings.
     pub unknown_variables: Vec<String>,
@@ -177,6 +185,7 @@ pub(crate) struct Judged {
     /// All that are wrong.
     pub limits: Result<Limits, Vec<ConfigError>>,
     pub retention: Result<Retention, ConfigError>,
+    pub checkpoint_every: Result<Option<Duration>, ConfigError>,
     pub log: Result<LogConfig, ConfigError>,
     pub unknown_variables: Vec<String>,
 }
@@ -210,6 +219,7 @@ impl Judged {
             egress_proxy: given(settings.egress.egress_proxy.as_ref()).map(parse_upstream).transpose(),
             limits: parse_limits(&settings.limits),
             retention: parse_retention(&settings.retention),
+            checkpoint_every: parse_checkpoint(&settings.profiles),
             log: parse_log(settings),
             unknown_variables: unknown_variables(),
         }
@@ -241,6 +251,7 @@ impl Config {
             },
             limits: judged.limits.map_err(|mut errors| errors.swap_remove(0))?,
             retention: judged.retention?,
+            checkpoint_every: judged.checkpoint_every?,
             log: judged.log?,
             unknown_variables: judged.unknown_variables,
         })

@@ -54,6 +54,12 @@ pub(crate) enum ApiError {
     SessionBusy(Language),
     /// The session cannot be written down.
     StoreUnavailable(String),
+    /// Another session saves to the profile.
+    ProfileBusy(String),
+    /// A session saves to the profile that is to be forgotten.
+    ProfileInUse(String),
+    /// The profile of that name cannot be read, for that reason.
+    ProfileUnavailable(String, String),
     /// The browser did not come up.
     BrowserUnavailable(String),
     /// The session's browser takes no client.
@@ -110,6 +116,14 @@ impl ApiError {
             }
             ApiError::SessionBusy(language) => {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorBody::session_busy(language), Some(BUSY_RETRY_SECONDS))
+            }
+            ApiError::ProfileBusy(name) => {
+                (StatusCode::CONFLICT, ErrorBody::profile_busy(&name), Some(FULL_RETRY_SECONDS))
+            }
+            ApiError::ProfileInUse(name) => (StatusCode::CONFLICT, ErrorBody::profile_in_use(&name), None),
+            ApiError::ProfileUnavailable(name, reason) => {
+                tracing::error!(reason, "no session is created: its profile cannot be read");
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::profile_unavailable(&name, &reason), None)
             }
             ApiError::BrowserUnavailable(reason) => {
                 tracing::warn!(%reason, "a browser could not be started");

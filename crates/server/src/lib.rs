@@ -19,6 +19,7 @@ mod isolation;
 mod lifecycle;
 mod live_view;
 mod memory;
+mod profiles;
 mod request;
 mod router;
 mod runtime;

@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::isolation::{self, Isolation, Level, Ports, Slots, check_reach, give_files, prepare_folders};
+use crate::profiles::{Profiles, profiles_folder};
 use crate::router;
 use crate::runtime::Runtime;
 use crate::sessions::{
@@ -100,9 +101,11 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     let mut isolation = Isolation::new(config.isolation, config.limits, runtime.interpreters());
     if switches {
         check_reach("HEARTH_DATA_DIR", &config.data_dir)?;
-        let folders = [config.data_dir.as_path(), sessions.as_path()];
+        let profiles = profiles_folder(&config.data_dir);
+        let folders = [config.data_dir.as_path(), sessions.as_path(), profiles.as_path()];
         prepare_folders(&folders, config.uids).context("the data folder cannot be given to the server's user")?;
         give_files(&config.data_dir, FILE, config.uids).context("the store cannot be given to the server's user")?;
+        give_files(&profiles, "", config.uids).context("the profiles cannot be given to the server's user")?;
         match split(config.uids).context("cannot give up the rights of root")? {
             Split::Over(code) => return Ok(Role::Over(code)),
             Split::Server(spawner) => isolation = isolation.with_spawner(spawner),
@@ -145,6 +148,12 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
             "HEARTH_UIDS has ids for fewer sessions than HEARTH_MAX_SESSIONS allows"
         );
     }
+    let stop = CancellationToken::new();
+    let retention = config.retention;
+    let (store, past) = open_store(&config.data_dir, retention, &tracker, &stop).await?;
+    let profiles = Profiles::open(profiles_folder(&config.data_dir), store.clone()).await;
+    let profiles =
+        profiles.map_err(|error| ConfigError(format!("HEARTH_DATA_DIR: the profiles cannot be used: {error}")))?;
     let egress = Egress::new(config.egress);
     for own in [listener.local_addr()?, internal.local_addr()?] {
         egress.add_own_port(own.port());
@@ -163,11 +172,10 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
         max_output_bytes: config.max_output_bytes,
         limits: config.limits,
         keep_ended: config.retention.sessions,
+        profiles,
+        checkpoint_every: config.checkpoint_every,
     };
     let max_sessions = fitting_sessions(config.max_sessions, isolation_slots);
-    let stop = CancellationToken::new();
-    let retention = config.retention;
-    let (store, past) = open_store(&config.data_dir, retention, &tracker, &stop).await?;
     let registry = Arc::new(Registry::new(spec, slots, tracker.clone(), store.clone(), past));
     let address = listener.local_addr()?;
     let keyless = config.keys.is_empty();

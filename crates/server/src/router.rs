@@ -6,7 +6,7 @@ use axum::http::header::HOST;
 use axum::http::uri::Authority;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
@@ -14,7 +14,7 @@ use tower_http::trace::TraceLayer;
 use crate::auth::is_loopback_host;
 use crate::error::ApiError;
 use crate::handlers::{
-    cdp, create_session, delete_session, execute, health, list_sessions, live, openapi, show_session,
+    cdp, create_session, delete_session, execute, health, list_sessions, live, openapi, profiles, show_session,
 };
 use crate::state::AppState;
 
@@ -42,10 +42,15 @@ pub(crate) fn public(state: AppState) -> Router {
         let sessions = || post(create_session::create_session).get(list_sessions::list_sessions);
         let session = || get(show_session::show_session).delete(delete_session::delete_session);
         let run = || post(execute::execute);
+        let forget = || delete(profiles::delete);
         // Both spellings of every path: clients join base and path as they like.
         router = router
             .route(prefix, sessions())
             .route(&format!("{prefix}/"), sessions())
+            .route(&format!("{prefix}/profiles"), get(profiles::list))
+            .route(&format!("{prefix}/profiles/"), get(profiles::list))
+            .route(&format!("{prefix}/profiles/{{name}}"), forget())
+            .route(&format!("{prefix}/profiles/{{name}}/"), forget())
             .route(&format!("{prefix}/{{id}}"), session())
             .route(&format!("{prefix}/{{id}}/"), session())
             .route(&format!("{prefix}/{{id}}/execute"), run())

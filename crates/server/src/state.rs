@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::auth::{Keys, Team};
 use crate::error::ApiError;
 use crate::isolation::Level;
+use crate::profiles::Profiles;
 use crate::sessions::{Known, Registry, Session};
 
 /// The links of a session's live view.
@@ -53,6 +54,10 @@ impl AppState {
 
     pub fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
+    }
+
+    pub fn profiles(&self) -> &Arc<Profiles> {
+        self.registry().profiles()
     }
 
     /// How sessions are kept apart.

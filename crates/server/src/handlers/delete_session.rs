@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use hearth_contract::{DeleteResponse, DestroyedReason};
+use hearth_contract::{DeleteResponse, DestroyedReason, ProfileWarning};
 
 use crate::error::ApiError;
 use crate::request::{Caller, SessionId};
@@ -14,9 +14,9 @@ pub(crate) async fn delete_session(
     caller: Caller,
     SessionId(id): SessionId,
 ) -> Result<Json<DeleteResponse>, ApiError> {
-    let duration_ms = match state.find(&id, &caller.team)? {
-        Known::Own(session) => session.end(DestroyedReason::Deleted).await.duration_ms,
-        Known::Past(record) => record.ending.map_or(0, |ending| ending.duration_ms),
+    let (duration_ms, warning) = match state.find(&id, &caller.team)? {
+        Known::Own(session) => (session.end(DestroyedReason::Deleted).await.duration_ms, session.end_warning()),
+        Known::Past(record) => (record.ending.map_or(0, |ending| ending.duration_ms), None),
     };
-    Ok(Json(DeleteResponse::new(duration_ms)))
+    Ok(Json(DeleteResponse::new(duration_ms, warning.as_ref().map(ProfileWarning::sentence))))
 }

@@ -1,4 +1,4 @@
-//! One endpoint a file. A handler reads a request, asks `sessions`, and shapes the answer; it decides nothing.
+//! One endpoint a file, or two of one thing. A handler reads a request, asks `sessions`, and shapes the answer; it decides nothing.
 
 pub(crate) mod cdp;
 pub(crate) mod create_session;
@@ -8,4 +8,5 @@ pub(crate) mod health;
 pub(crate) mod list_sessions;
 pub(crate) mod live;
 pub(crate) mod openapi;
+pub(crate) mod profiles;
 pub(crate) mod show_session;

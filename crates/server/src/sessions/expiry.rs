@@ -29,11 +29,14 @@ pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
         },
     };
     session.live.lock().unwrap_or_else(PoisonError::into_inner).take();
-    live.end(session.id(), ending).await;
+    let warning = live.end(session.id(), ending).await;
     if let Err(error) = session.store.end_session(&session.record()).await {
         tracing::error!(session = %session.id(), %error, "the end of a session is not recorded");
     }
-    session.progress.send_modify(|progress| progress.cleaned = true);
+    session.progress.send_modify(|progress| {
+        progress.warning = warning;
+        progress.cleaned = true;
+    });
 }
 
 /// Returns once nothing has used the session for its activity TTL: no execution and no CDP command. Open

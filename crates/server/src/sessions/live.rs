@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use hearth_browser::Browser;
-use hearth_contract::DestroyedReason;
+use hearth_contract::{DestroyedReason, ProfileWarning};
 use hearth_egress::{Proxy, Traffic};
 use hearth_runner::Interruption;
 use tokio::sync::watch;
@@ -16,15 +16,26 @@ use uuid::Uuid;
 use super::agent::Agent;
 use super::enclosure::Enclosure;
 use super::kernels::Places;
+use super::profile;
 use super::programs::Programs;
 use super::session::Ending;
 use crate::live_view::LiveView;
+use crate::profiles::Hold;
 
 /// How long running executions may take to notice that the session has ended; killing them takes milliseconds.
 const EXECUTIONS_BOUND: Duration = Duration::from_secs(2);
 
 /// How long the processes may take to be gone after they were killed.
 const PROCESSES_BOUND: Duration = Duration::from_secs(5);
+
+/// How much a session may leave behind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LiveLimits {
+    /// Of each stream of one execution.
+    pub max_output_bytes: usize,
+    /// Of its browser's files, for its profile, in MiB.
+    pub max_profile_mb: u64,
+}
 
 /// The belongings of a living session.
 #[derive(Debug)]
@@ -44,6 +55,10 @@ pub(super) struct Live {
     /// Ends running executions. Read by each of them.
     pub interruption: watch::Sender<Option<Interruption>>,
     pub max_output_bytes: usize,
+    /// The profile that the browser has come with, if there is one.
+    pub profile: Option<Hold>,
+    /// How much of the browser's files goes back into it at the most, in MiB.
+    max_profile_mb: u64,
 }
 
 impl Live {
@@ -53,7 +68,8 @@ impl Live {
         enclosure: Enclosure,
         proxy: Proxy,
         tasks: TaskTracker,
-        max_output_bytes: usize,
+        profile: Option<Hold>,
+        limits: LiveLimits,
     ) -> Live {
         Live {
             view: Arc::new(LiveView::new(browser.clone())),
@@ -65,7 +81,9 @@ impl Live {
             proxy,
             tasks,
             interruption: watch::Sender::new(None),
-            max_output_bytes,
+            max_output_bytes: limits.max_output_bytes,
+            profile,
+            max_profile_mb: limits.max_profile_mb,
         }
     }
 
@@ -75,14 +93,19 @@ impl Live {
     }
 
     /// Ends everything: executions first, since each of them is owed an answer, then the processes, then the
-    /// files.
-    pub async fn end(&self, id: Uuid, ending: Ending) {
+    /// files. What could not be saved of a profile is told.
+    pub async fn end(&self, id: Uuid, ending: Ending) -> Option<ProfileWarning> {
         self.interruption.send_replace(Some(plan_interruption(ending)));
         if timeout(EXECUTIONS_BOUND, self.places.close()).await.is_err() {
             tracing::warn!(session = %id, "an execution outlasts its session");
         }
         self.places.kill_kernels();
         self.agent.kill();
+        let profile = self.profile.as_ref().filter(|profile| profile.saves() && ending.is_clean());
+        let closed = match profile {
+            Some(_) => Some(profile::close(&self.browser).await),
+            None => None,
+        };
         self.browser.kill().await;
         self.proxy.end();
         let Traffic { up_bytes, down_bytes } = self.proxy.traffic();
@@ -91,8 +114,19 @@ impl Live {
         if timeout(PROCESSES_BOUND, self.tasks.wait()).await.is_err() {
             tracing::error!(session = %id, "processes of an ended session do not go away");
         }
+        let mut warning = None;
+        if let (Some(profile), Some(closed)) = (profile, closed) {
+            warning = profile::commit(profile, closed, &self.enclosure, self.max_profile_mb).await.err();
+        }
+        if let Some(warning) = &warning {
+            tracing::warn!(session = %id, "{}", warning.sentence());
+        }
         self.enclosure.remove().await;
+        if let Some(profile) = &self.profile {
+            profile.release().await;
+        }
         tracing::debug!(session = %id, "nothing is left of a session");
+        warning
     }
 }
 

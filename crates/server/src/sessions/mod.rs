@@ -17,6 +17,7 @@ mod folder;
 mod kernels;
 mod limits;
 mod live;
+mod profile;
 mod programs;
 mod registry;
 mod session;

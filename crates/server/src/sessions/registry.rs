@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use hearth_browser::{Browser, Explain, LaunchSpec, Viewport};
+use hearth_browser::{Explain, LaunchSpec, Viewport};
 use hearth_contract::{CreateRequest, DestroyedReason};
 use hearth_egress::Egress;
 use jiff::{SignedDuration, Timestamp};
@@ -19,13 +20,15 @@ use super::disk_watch::Disk;
 use super::enclosure::{Enclosure, Site};
 use super::expiry;
 use super::limits::Limits;
-use super::live::Live;
+use super::live::{Live, LiveLimits};
+use super::profile;
 use super::programs::{Programs, WayOut};
 use super::session::{Session, Tokens};
 use crate::auth::Team;
 use crate::clock;
 use crate::error::ApiError;
 use crate::isolation::{Isolation, Ports, Slots};
+use crate::profiles::{Hold, ProfileId, Profiles};
 use crate::runtime::Runtime;
 use crate::store::{SessionRecord, Store};
 
@@ -53,6 +56,9 @@ pub(crate) struct RegistrySpec {
     pub limits: Limits,
     /// How long an ended session stays known.
     pub keep_ended: SignedDuration,
+    pub profiles: Arc<Profiles>,
+    /// How often a session's cookies are written down for its profile; none: only at its end.
+    pub checkpoint_every: Option<Duration>,
 }
 
 /// A session that is known.
@@ -130,6 +136,10 @@ impl Registry {
         &self.tracker
     }
 
+    pub fn profiles(&self) -> &Arc<Profiles> {
+        &self.spec.profiles
+    }
+
     pub(super) fn limits(&self) -> &Limits {
         &self.spec.limits
     }
@@ -185,6 +195,7 @@ impl Registry {
         let id = Uuid::now_v7();
         let tokens = Tokens::new(request.stream_web_view)
             .map_err(|error| ApiError::Internal(format!("no random numbers: {error}")))?;
+        let hold = self.hold(&team, request)?;
         let tasks = TaskTracker::new();
         // Before the browser, which is told its port.
         let proxy = self
@@ -215,27 +226,34 @@ impl Registry {
             explain: Some(Explain::with(move |url| explainer.explain(url))),
             bounds: self.spec.limits.of_browser(),
         };
-        let browser = match Browser::launch(&enclosure.browser, &tasks, launch).await {
-            Ok(browser) => browser,
+        let (browser, warning) = match profile::launch(hold.as_ref(), &enclosure, &tasks, launch).await {
+            Ok(launched) => launched,
             Err(error) => {
                 proxy.end();
                 tasks.close();
                 tasks.wait().await;
                 enclosure.remove().await;
-                return Err(ApiError::BrowserUnavailable(error.to_string()));
+                return Err(error);
             }
         };
+        if let Some(warning) = &warning {
+            tracing::warn!(session = %id, "{}", warning.sentence());
+        }
         let internal = format!("127.0.0.1:{}", self.spec.internal_port);
         let endpoint = format!("ws://{internal}/cdp/{id}?token={}", tokens.internal.as_str());
         let way_out = WayOut { proxy_port: proxy.port(), direct: internal };
         let programs = Programs::new(self.spec.runtime.clone(), &enclosure.folder, endpoint, way_out);
-        let live = Live::new(browser, programs, enclosure, proxy, tasks, self.spec.max_output_bytes);
-        let live = Arc::new(live);
+        let limits =
+            LiveLimits { max_output_bytes: self.spec.max_output_bytes, max_profile_mb: self.spec.limits.disk_mb };
+        let live = Arc::new(Live::new(browser, programs, enclosure, proxy, tasks, hold, limits));
         let session = Session::new(id, team, request, tokens, place, Arc::clone(&live), self.store.clone());
-        let session = Arc::new(session);
+        let session = Arc::new(session.with_warning(warning));
         let recorded = self.store.begin_session(&session.record()).await;
         if recorded.is_ok() {
             self.insert(&session);
+        }
+        if let Some(every) = self.spec.checkpoint_every {
+            self.tracker.spawn(profile::keep_checkpoints(Arc::clone(&session), Arc::clone(&live), every));
         }
         self.tracker.spawn(expiry::own(Arc::clone(&session), live));
         if let Err(error) = recorded {
@@ -248,6 +266,14 @@ impl Registry {
             return Err(ApiError::Stopping);
         }
         Ok(session)
+    }
+
+    /// The profile that the session is to have.
+    fn hold(&self, team: &Team, request: &CreateRequest) -> Result<Option<Hold>, ApiError> {
+        let Some(profile) = &request.profile else { return Ok(None) };
+        let id = ProfileId::new(Team::clone(team), profile.name.clone());
+        let hold = self.spec.profiles.hold(id, profile.save_changes);
+        hold.map(Some).ok_or_else(|| ApiError::ProfileBusy(profile.name.clone()))
     }
 
     async fn enclose(&self, id: Uuid, tasks: &TaskTracker, proxy_port: u16) -> Result<Enclosure, ApiError> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hearth_browser::{Browser, BrowserError, Client, Identity, Side, Target};
-use hearth_contract::{CreateRequest, DestroyedReason, Limit, SessionStatus};
+use hearth_contract::{CreateRequest, DestroyedReason, Limit, ProfileWarning, SessionStatus};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, timeout};
@@ -37,6 +37,12 @@ impl Ending {
         self.limit.map_or_else(|| self.reason.sentence().to_owned(), Limit::sentence)
     }
 
+    /// Whether somebody wanted it to end, or its time had come.
+    pub(super) fn is_clean(self) -> bool {
+        use DestroyedReason::{Deleted, Idle, ServerStopped, Ttl};
+        matches!(self.reason, Deleted | Idle | ServerStopped | Ttl)
+    }
+
     /// Why code that was running did not finish.
     pub(super) fn execution_error(self) -> String {
         self.limit.map_or_else(|| self.reason.execution_error().to_owned(), Limit::session_error)
@@ -44,9 +50,11 @@ impl Ending {
 }
 
 /// How far the end has come.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     pub ending: Option<Ending>,
+    /// What was lost of its profile.
+    pub warning: Option<ProfileWarning>,
     /// Nothing of the session is left but this record.
     pub cleaned: bool,
 }
@@ -74,6 +82,8 @@ pub(crate) struct Session {
     /// Taken by the owner task at the end.
     pub(super) live: Mutex<Option<Arc<Live>>>,
     pub(super) store: Store,
+    /// What its creator should know.
+    warning: Option<ProfileWarning>,
 }
 
 /// The secrets of a session to be.
@@ -126,7 +136,22 @@ impl Session {
             place: Mutex::new(Some(place)),
             live: Mutex::new(Some(live)),
             store,
+            warning: None,
         }
+    }
+
+    pub(super) fn with_warning(self, warning: Option<ProfileWarning>) -> Session {
+        Session { warning, ..self }
+    }
+
+    /// What became of its profile when it was created, if its creator should know.
+    pub fn warning(&self) -> Option<&ProfileWarning> {
+        self.warning.as_ref()
+    }
+
+    /// The same of its end.
+    pub fn end_warning(&self) -> Option<ProfileWarning> {
+        self.progress.borrow().warning.clone()
     }
 
     pub fn id(&self) -> Uuid {

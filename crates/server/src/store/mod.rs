@@ -1,5 +1,5 @@
-//! What outlives the server: which sessions there were and how each ended, and which executions. A file of SQLite in the data
-//! folder.
+//! What outlives the server: which sessions there were and how each ended, which executions, and which profiles there are. A file
+//! of SQLite in the data folder.
 //!
 //! Living sessions are known in memory alone, and answers never wait for a read. A session is written down before its creation
 //! is answered and after its end; executions are written behind their answers. What code was run, and what came of it, is
@@ -12,6 +12,7 @@ mod rows;
 mod schema;
 mod statements;
 
+use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub(crate) use self::rows::{ExecutionRecord, SessionRecord};
+pub(crate) use self::rows::{ExecutionRecord, ProfileRecord, SessionRecord};
 
 /// The file in the data folder. SQLite puts two more beside it while it is open, `-wal` and `-shm`.
 pub(crate) const FILE: &str = "hearth.db";
@@ -147,6 +148,38 @@ impl Store {
         for (statement, until) in [(statements::FORGET_SESSIONS, sessions), (statements::FORGET_EXECUTIONS, executions)]
         {
             sqlx::query(statement).bind(until.as_millisecond()).execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Writes down what a profile is by now.
+    pub async fn record_profile(&self, profile: &ProfileRecord) -> Result<(), StoreError> {
+        profile.record().execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Forgets a profile.
+    pub async fn forget_profile(&self, id: &str) -> Result<(), StoreError> {
+        sqlx::query(statements::FORGET_PROFILE).bind(id).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// The profiles of a team, in no order. Rows that make no sense are left out.
+    pub async fn profiles(&self, team: &str) -> Result<Vec<ProfileRecord>, StoreError> {
+        let rows = sqlx::query(statements::PROFILES_OF_TEAM).bind(team).fetch_all(&self.pool).await?;
+        Ok(rows.iter().filter_map(|row| ProfileRecord::read(row).ok().flatten()).collect())
+    }
+
+    /// Makes `found` all that is known of profiles.
+    pub async fn correct_profiles(&self, found: &[ProfileRecord]) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let known: Vec<String> = sqlx::query_scalar(statements::ALL_PROFILES).fetch_all(&mut *transaction).await?;
+        let found_ids: HashSet<&str> = found.iter().map(|profile| profile.id.as_str()).collect();
+        for id in known.iter().filter(|id| !found_ids.contains(id.as_str())) {
+            sqlx::query(statements::FORGET_PROFILE).bind(id).execute(&mut *transaction).await?;
+        }
+        for profile in found {
+            profile.record().execute(&mut *transaction).await?;
         }
         Ok(transaction.commit().await?)
     }

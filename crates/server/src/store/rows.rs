@@ -38,6 +38,17 @@ pub(crate) struct ExecutionRecord {
     pub killed: bool,
 }
 
+/// A profile that has been saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProfileRecord {
+    /// SHA-256 of team and name, in hex.
+    pub id: String,
+    pub team: Team,
+    pub name: String,
+    pub size_bytes: u64,
+    pub saved_at: Timestamp,
+}
+
 type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 impl SessionRecord {
@@ -114,6 +125,34 @@ impl ExecutionRecord {
             .bind(i64::try_from(self.duration.as_millis()).unwrap_or(i64::MAX))
             .bind(i64::from(self.exit_code))
             .bind(self.killed)
+    }
+}
+
+impl ProfileRecord {
+    pub(super) fn record(&self) -> Statement<'_> {
+        sqlx::query(statements::RECORD_PROFILE)
+            .bind(&self.id)
+            .bind(&*self.team)
+            .bind(serde_json::Value::from(self.name.as_str()).to_string())
+            .bind(signed(self.size_bytes))
+            .bind(self.saved_at.as_millisecond())
+    }
+
+    /// None for what we would not have written.
+    pub(super) fn read(row: &SqliteRow) -> Result<Option<ProfileRecord>, sqlx::Error> {
+        let (name, size): (String, i64) = (row.try_get("name_json")?, row.try_get("size_bytes")?);
+        let (id, team): (String, String) = (row.try_get("id")?, row.try_get("team")?);
+        let saved_at = Timestamp::from_millisecond(row.try_get("saved_at_ms")?);
+        let assemble = || {
+            Some(ProfileRecord {
+                id,
+                team: Team::from(team),
+                name: serde_json::from_str(&name).ok()?,
+                size_bytes: u64::try_from(size).ok()?,
+                saved_at: saved_at.ok()?,
+            })
+        };
+        Ok(assemble())
     }
 }
 

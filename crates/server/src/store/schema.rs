@@ -7,8 +7,10 @@ use sqlx::{SqlSafeStr, SqlitePool};
 
 use super::StoreError;
 
-const STEPS: [(i64, &str, &str); 1] =
-    [(1, "sessions and executions", include_str!("schema/0001_sessions_and_executions.sql"))];
+const STEPS: [(i64, &str, &str); 2] = [
+    (1, "sessions and executions", include_str!("schema/0001_sessions_and_executions.sql")),
+    (2, "profiles", include_str!("schema/0002_profiles.sql")),
+];
 
 /// Brings the store to today's shape, and leaves one from the future alone.
 pub(super) async fn bring_up_to_date(pool: &SqlitePool) -> Result<(), StoreError> {

@@ -36,3 +36,15 @@ pub(super) const RECORD_EXECUTION: &str = "
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
 pub(super) const FORGET_EXECUTIONS: &str = "DELETE FROM executions WHERE ended_at_ms <= $1";
+
+pub(super) const RECORD_PROFILE: &str = "
+    INSERT INTO profiles (id, team, name_json, size_bytes, saved_at_ms)
+    VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (id) DO UPDATE SET size_bytes = excluded.size_bytes, saved_at_ms = excluded.saved_at_ms";
+
+pub(super) const FORGET_PROFILE: &str = "DELETE FROM profiles WHERE id = $1";
+
+pub(super) const ALL_PROFILES: &str = "SELECT id FROM profiles";
+
+pub(super) const PROFILES_OF_TEAM: &str = "
+    SELECT id, team, name_json, size_bytes, saved_at_ms FROM profiles WHERE team = $1";

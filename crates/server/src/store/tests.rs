@@ -136,7 +136,7 @@ async fn a_store_of_a_newer_hearth_is_left_alone() {
     let error = Store::open(folder.path()).await.expect_err("refused");
     assert_eq!(
         error.to_string(),
-        "it was written by a newer Hearth (its schema is 99, this one knows 1): start that one, or use another HEARTH_DATA_DIR"
+        "it was written by a newer Hearth (its schema is 99, this one knows 2): start that one, or use another HEARTH_DATA_DIR"
     );
 }
 
@@ -160,4 +160,42 @@ async fn only_so_many_are_given() {
     }
     let newest = store.ended_sessions(at(0), 2).await.expect("read");
     assert_eq!(newest.iter().map(|session| session.created_at).collect::<Vec<_>>(), [at(4), at(3)]);
+}
+
+fn profile(id: &str, name: &str, size_bytes: u64) -> ProfileRecord {
+    ProfileRecord { id: id.into(), team: Team::from("name:shop"), name: name.into(), size_bytes, saved_at: at(7) }
+}
+
+#[tokio::test]
+async fn profiles_have_any_name_and_the_last_word_on_one_stands() {
+    let folder = folder();
+    let store = open(folder.path()).await;
+    let names = ["a", "A", "a/../b", "\0", "a\0b", "日本 \u{1f36a}", "'; DROP TABLE profiles; --", " "];
+    for (number, name) in names.iter().enumerate() {
+        store.record_profile(&profile(&number.to_string(), name, 1)).await.expect("written");
+        store.record_profile(&profile(&number.to_string(), name, 2)).await.expect("written");
+    }
+    let other = ProfileRecord { team: Team::from("name:other"), ..profile("other", "a", 3) };
+    store.record_profile(&other).await.expect("written");
+    let mut found = store.profiles("name:shop").await.expect("read");
+    found.sort_by_key(|profile| profile.id.clone());
+    let expected: Vec<_> =
+        names.iter().enumerate().map(|(number, name)| profile(&number.to_string(), name, 2)).collect();
+    assert_eq!(found, expected);
+    store.forget_profile("other").await.expect("forgotten");
+    assert_eq!(store.profiles("name:other").await.expect("read"), []);
+}
+
+#[tokio::test]
+async fn what_is_found_of_profiles_replaces_what_was_known() {
+    let folder = folder();
+    let store = open(folder.path()).await;
+    for (id, size) in [("gone", 1), ("kept", 1)] {
+        store.record_profile(&profile(id, id, size)).await.expect("written");
+    }
+    let found = [profile("kept", "kept", 5), profile("new", "new", 1)];
+    store.correct_profiles(&found).await.expect("written");
+    let mut known = store.profiles("name:shop").await.expect("read");
+    known.sort_by_key(|profile| profile.id.clone());
+    assert_eq!(known, found);
 }

@@ -18,6 +18,7 @@ pub(super) fn settings(judged: &Judged) -> Vec<Finding> {
         judged.max_sessions.as_ref().err(),
         judged.max_output_bytes.as_ref().err(),
         judged.retention.as_ref().err(),
+        judged.checkpoint_every.as_ref().err(),
         judged.egress.as_ref().err(),
         judged.egress_allow.as_ref().err(),
         judged.egress_allow_metadata.as_ref().err(),

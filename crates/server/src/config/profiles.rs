@@ -1,0 +1,25 @@
+//! How much of a login a crash may cost: the setting about it.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{ConfigError, or_default, parse_number};
+
+/// The setting as it comes from the command line and the environment.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ProfileSettings {
+    /// How often the cookies of a session that saves to a profile are written down, in seconds, so that a crash does not lose a
+    /// login; 0: only at its end
+    #[arg(long, env = "HEARTH_PROFILE_CHECKPOINT_SECONDS", value_name = "SECONDS", default_value = "60")]
+    profile_checkpoint_seconds: String,
+}
+
+/// Longer than any session lives.
+const MOST_SECONDS: usize = 3600;
+
+pub(super) fn parse_checkpoint(settings: &ProfileSettings) -> Result<Option<Duration>, ConfigError> {
+    let value = or_default(&settings.profile_checkpoint_seconds, "60");
+    let seconds = parse_number("HEARTH_PROFILE_CHECKPOINT_SECONDS", value, 0, MOST_SECONDS)?;
+    Ok((seconds > 0).then(|| Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))))
+}

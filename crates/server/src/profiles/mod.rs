@@ -1,0 +1,191 @@
+//! What stays of a browser from one session to the next: one file a profile, in a folder of the data directory.
+//!
+//! A session *checks out* a profile: it gets a copy of what was saved last, and a [`Hold`] on the profile. At its clean end the
+//! holder that saves *commits*: the browser's folder is packed beside the file, and put in its place when it is whole. Whoever
+//! copies the version before keeps what it has opened. There is one saver a profile at a time; that is known in memory alone,
+//! so a server that crashed keeps nobody out.
+//!
+//! Between the two the saver's cookies are written down now and then, beside the file, as a *checkpoint*. A crash so loses
+//! minutes and not the login. A commit makes it void.
+//!
+//! What is in a profile is packed and unpacked under the session's user id (`hearth_confine`); nobody here looks into it. Names
+//! never touch a path: files are called by the SHA-256 of team and name. The store knows the profiles for lists; where it
+//! differs the files are right (`correct`).
+
+mod correct;
+mod file;
+mod hold;
+
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hearth_contract::ProfileItem;
+use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
+
+pub(crate) use self::hold::{CheckedOut, Hold};
+use crate::auth::{Team, hex};
+use crate::clock;
+use crate::error::ApiError;
+use crate::store::{Store, StoreError};
+
+/// The folder of all profiles below the data directory.
+pub(crate) fn profiles_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("profiles")
+}
+
+/// The end of a checkpoint's name.
+const CHECKPOINT: &str = "checkpoint";
+
+/// The end of the name of a file that was set aside. The last one of a profile is kept.
+const DAMAGED: &str = "damaged";
+
+/// All profiles of this server.
+#[derive(Debug)]
+pub(crate) struct Profiles {
+    folder: PathBuf,
+    store: Store,
+    /// The ids of profiles that a session saves to, or that are just being forgotten.
+    leased: Mutex<HashSet<String>>,
+    /// Held while a file takes another one's place, or leaves its own.
+    moving: Mutex<()>,
+}
+
+/// Which profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProfileId {
+    pub team: Team,
+    pub name: String,
+    /// SHA-256 of both, in hex.
+    id: String,
+}
+
+impl ProfileId {
+    pub fn new(team: Team, name: String) -> ProfileId {
+        // The length keeps apart what would otherwise read the same.
+        let mut digest = Sha256::new();
+        digest.update((team.len() as u64).to_le_bytes());
+        digest.update(team.as_bytes());
+        digest.update(name.as_bytes());
+        let id = hex(&digest.finalize());
+        ProfileId { team, name, id }
+    }
+}
+
+/// The right to change a profile, until it is dropped.
+#[derive(Debug)]
+struct Lease {
+    profiles: Arc<Profiles>,
+    id: String,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.profiles.leased.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+impl Profiles {
+    /// Opens the folder, or makes it. What a crash has left half-written goes, and the store is told which profiles there are.
+    pub async fn open(folder: PathBuf, store: Store) -> Result<Arc<Profiles>, OpenError> {
+        let looked = folder.clone();
+        let found = spawn_blocking(move || {
+            DirBuilder::new().recursive(true).mode(0o700).create(&looked)?;
+            fs::set_permissions(&looked, Permissions::from_mode(0o700))?;
+            correct::look(&looked)
+        });
+        let found = found.await.map_err(io::Error::other)??;
+        store.correct_profiles(&found).await?;
+        Ok(Arc::new(Profiles { folder, store, leased: Mutex::default(), moving: Mutex::default() }))
+    }
+
+    /// A session's hold on a profile, which may not be there yet. None when the session is to save to it and somebody else
+    /// already does.
+    pub fn hold(self: &Arc<Self>, profile: ProfileId, saves: bool) -> Option<Hold> {
+        let lease = if saves { Some(self.lease(&profile.id)?) } else { None };
+        Some(Hold::new(Arc::clone(self), profile, lease))
+    }
+
+    /// A team's profiles, by name.
+    pub async fn list(&self, team: &Team) -> Result<Vec<ProfileItem>, ApiError> {
+        let records = self.store.profiles(team).await;
+        let mut records = records.map_err(|error| ApiError::Internal(error.to_string()))?;
+        records.sort_by(|one, other| one.name.cmp(&other.name));
+        let leased = self.leased.lock().unwrap_or_else(PoisonError::into_inner);
+        let items = records.into_iter().map(|record| ProfileItem {
+            size_bytes: record.size_bytes,
+            saved_at: clock::format(record.saved_at),
+            in_use: leased.contains(&record.id),
+            name: record.name,
+        });
+        Ok(items.collect())
+    }
+
+    /// Forgets a profile; one that is not there is fine. Sessions that have a copy of it keep that.
+    pub async fn delete(self: &Arc<Self>, profile: ProfileId) -> Result<(), ApiError> {
+        let Some(lease) = self.lease(&profile.id) else { return Err(ApiError::ProfileInUse(profile.name)) };
+        let profiles = Arc::clone(self);
+        let removing = spawn_blocking(move || {
+            let place = profiles.place(&lease.id);
+            for file in [place.with_added_extension(CHECKPOINT), place.with_added_extension(DAMAGED), place.clone()] {
+                file::remove(&file)?;
+            }
+            file::sync_folder_of(&place)?;
+            Ok(lease)
+        });
+        let removed: io::Result<Lease> = removing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let cannot =
+            |error: &dyn std::fmt::Display| ApiError::Internal(format!("a profile cannot be removed: {error}"));
+        let lease = removed.map_err(|error| cannot(&error))?;
+        self.store.forget_profile(&lease.id).await.map_err(|error| cannot(&error))
+    }
+
+    fn lease(self: &Arc<Self>, id: &str) -> Option<Lease> {
+        let is_free = self.leased.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+        is_free.then(|| Lease { profiles: Arc::clone(self), id: id.to_owned() })
+    }
+
+    fn is_leased(&self, id: &str) -> bool {
+        self.leased.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    fn place(&self, id: &str) -> PathBuf {
+        self.folder.join(id)
+    }
+
+    /// Puts a file aside that is not what was written, unless another one has taken its place meanwhile. Blocks.
+    fn set_aside(&self, id: &str, damaged: &File) -> io::Result<()> {
+        let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = self.place(id);
+        let (there, ours) = (fs::metadata(&place), damaged.metadata()?);
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
+            fs::rename(&place, place.with_added_extension(DAMAGED))?;
+            file::sync_folder_of(&place)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why the profiles cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error(transparent)]
+    Folder(#[from] io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A file that may not be there.
+fn open_if_there(place: &Path) -> io::Result<Option<File>> {
+    match File::open(place) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests;
