@@ -3,7 +3,7 @@
 use hearth_tests::{TestServer, new_data_dir};
 use serde_json::json;
 
-const SETTINGS: [&str; 30] = [
+const SETTINGS: [&str; 31] = [
     "HEARTH_LISTEN",
     "HEARTH_API_KEYS",
     "HEARTH_PUBLIC_URL",
@@ -38,7 +38,7 @@ const SETTINGS: [&str; 30] = [
 ];
 
 /// Values that no setting of that name can have.
-const BAD_VALUES: [(&str, &[&str]); 30] = [
+const BAD_VALUES: [(&str, &[&str]); 31] = [
     ("HEARTH_LISTEN", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "0.0.0.0:0", "[::]:0"]),
     ("HEARTH_API_KEYS", &["name:", ":key", "a:k,b:k", "one,two,one"]),
     (

@@ -181,7 +181,7 @@ mod tests {
                 let about = entry.metadata().expect("about it");
                 found.push((
                     entry.path().strip_prefix(folder).expect("below").to_owned(),
-                    about.is_file().then(|| about.len()),
+                    about.is_file().then_some(about.len()),
                 ));
                 if about.is_dir() {
                     waiting.push(entry.path());
