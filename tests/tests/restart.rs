@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use hearth_tests::{Session, TestServer, new_data_dir};
+use hearth_tests::{Api, Session, Site, TestServer, new_data_dir};
 use reqwest::Method;
 use serde_json::json;
 
 const BOUND: Duration = Duration::from_secs(2);
 
 async fn started(folder: &tempfile::TempDir) -> TestServer {
-    TestServer::builder().data_dir(folder.path()).setting("HEARTH_API_KEYS", "one:key-1,two:key-2").start().await
+    let builder = TestServer::builder().data_dir(folder.path()).setting("HEARTH_API_KEYS", "one:key-1,two:key-2");
+    // A checkpoint would make cookies newer than the rest.
+    builder.setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "0").start().await
 }
 
 /// Asserts what an earlier server's session is to callers of `server`: ended for that reason, for all calls, and another
@@ -136,44 +138,81 @@ async fn a_server_that_is_killed_a_hundred_times_knows_what_it_has_answered() {
     killed_at_any_moment(100).await;
 }
 
-/// A server that is killed at any moment of a session's life starts again and knows what it had answered.
+/// A server that is killed at any moment of a session's life starts again and knows what it had answered, and what it had saved.
 async fn killed_at_any_moment(rounds: u64) {
-    let folder = new_data_dir();
-    let mut answered: Vec<(String, &str)> = Vec::new();
+    let (folder, site) = (new_data_dir(), Site::start().await);
+    let mut lives = Lives { url: site.url("/title/kept"), ..Lives::default() };
     for round in 0..rounds {
         let mut server = started(&folder).await;
         let api = server.with_key("key-1");
-        for (id, reason) in &answered {
-            assert_eq!(api.status(id).await.ok()["destroyedReason"], *reason, "round {round}");
-        }
-        let mut created = Vec::new();
-        let mut deleted = Vec::new();
-        let living = async {
-            loop {
-                let Ok(reply) = api.request(Method::POST, "").send().await else { return };
-                let Ok(body) = reply.json::<serde_json::Value>().await else { return };
-                let id = body["id"].as_str().expect("it was created").to_owned();
-                created.push(id.clone());
-                let run = api
-                    .request(Method::POST, &format!("/{id}/execute"))
-                    .json(&json!({"code": ":", "language": "bash"}));
-                if run.send().await.is_err() {
-                    return;
-                }
-                let Ok(reply) = api.request(Method::DELETE, &format!("/{id}")).send().await else { return };
-                if reply.bytes().await.is_err() {
-                    return;
-                }
-                deleted.push(id);
-            }
-        };
+        lives.check(&api).await;
         // From within a creation to some lives later, at a different place of them each time.
-        let _ = tokio::time::timeout(Duration::from_millis(60 + round * 137 % 1300), living).await;
+        let _ = tokio::time::timeout(Duration::from_millis(60 + round * 137 % 3100), lives.live(&api)).await;
         server.kill_hard().await;
         server.assert_nothing_runs(BOUND).await;
-        let reason = |id: &String| if deleted.contains(id) { "deleted" } else { "server_lost" };
+    }
+    let server = started(&folder).await;
+    lives.check(&server.with_key("key-1")).await;
+    server.stop().await;
+}
+
+/// Sessions one after the other, each of which counts one further in its profile.
+#[derive(Default)]
+struct Lives {
+    url: String,
+    created: Vec<String>,
+    deleted: Vec<String>,
+    /// The last number that a session was to write down, and the last one whose session was answered to be deleted.
+    counted: u64,
+    saved: u64,
+}
+
+impl Lives {
+    /// Until the server is gone.
+    async fn live(&mut self, api: &Api) {
+        loop {
+            let body = json!({"profile": {"name": "p"}});
+            let Ok(reply) = api.request(Method::POST, "").json(&body).send().await else { return };
+            let Ok(body) = reply.json::<serde_json::Value>().await else { return };
+            let id = body["id"].as_str().unwrap_or_else(|| panic!("not created: {body}")).to_owned();
+            assert_eq!(body.get("warning"), None, "{body}");
+            self.created.push(id.clone());
+            self.counted += 1;
+            let code = format!(
+                "await page.goto('{}'); await page.evaluate((it) => {{ localStorage.count = it; document.cookie = `count=${{it}}; max-age=9999` }}, {})",
+                self.url, self.counted
+            );
+            let run = api.request(Method::POST, &format!("/{id}/execute")).json(&json!({"code": code}));
+            let Ok(reply) = run.send().await else { return };
+            let Ok(body) = reply.json::<serde_json::Value>().await else { return };
+            assert_eq!(body["exitCode"], 0, "{body}");
+            let Ok(reply) = api.request(Method::DELETE, &format!("/{id}")).send().await else { return };
+            let Ok(body) = reply.json::<serde_json::Value>().await else { return };
+            assert_eq!(body.get("warning"), None, "{body}");
+            self.saved = self.counted;
+            self.deleted.push(id);
+        }
+    }
+
+    /// That the next server knows all that, and nothing else.
+    async fn check(&self, api: &Api) {
         // One whose deletion was not answered may have ended either way.
-        let open = created.iter().rev().find(|id| !deleted.contains(id)).cloned();
-        answered.extend(created.iter().filter(|id| Some(*id) != open.as_ref()).map(|id| (id.clone(), reason(id))));
+        let open = self.created.iter().rev().find(|id| !self.deleted.contains(id));
+        for id in self.created.iter().filter(|id| Some(*id) != open) {
+            let reason = if self.deleted.contains(id) { "deleted" } else { "server_lost" };
+            assert_eq!(api.status(id).await.ok()["destroyedReason"], reason);
+        }
+        let session = api.session_with(&json!({"profile": {"name": "p", "saveChanges": false}})).await;
+        assert_eq!(session.created.get("warning"), None, "{}", session.created);
+        let code = format!(
+            "await page.goto('{}'); await page.evaluate(() => [localStorage.count ?? '0', document.cookie.split('=')[1] ?? '0'])",
+            self.url
+        );
+        let counts = session.node(&code).await.ok().json();
+        session.delete().await;
+        let [storage, cookie] = [0, 1].map(|at| counts[at].as_str().and_then(|count| count.parse::<u64>().ok()));
+        assert_eq!(storage, cookie, "a mixture");
+        let count = storage.expect("a number");
+        assert!((self.saved..=self.counted).contains(&count), "{count} of {} to {}", self.saved, self.counted);
     }
 }

@@ -5,6 +5,7 @@
 mod egress;
 mod isolation;
 mod limits;
+mod log;
 mod origins;
 mod profiles;
 mod retention;
@@ -20,12 +21,12 @@ use hearth_browser::Viewport;
 use hearth_confine::UserIds;
 use hearth_egress::{AllowList, Mode, Policy, Upstream};
 use thiserror::Error;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 use self::egress::{EgressSettings, parse_allow, parse_allow_metadata, parse_mode, parse_upstream};
 use self::isolation::{IsolationSettings, judge_isolation, judge_uids};
 use self::limits::{LimitSettings, parse_limits};
+pub(crate) use self::log::LogConfig;
+use self::log::{LogSettings, parse_log};
 use self::origins::{parse_frame_ancestors, parse_listen, parse_public_url, refuse_keyless};
 use self::profiles::{ProfileSettings, parse_checkpoint};
 use self::retention::{RetentionSettings, parse_retention};
@@ -109,13 +110,8 @@ pub(crate) struct Settings {
     #[command(flatten)]
     profiles: ProfileSettings,
 
-    /// What is logged: error, warn, info, debug, trace, or a filter such as hearth_browser=debug
-    #[arg(long, env = "HEARTH_LOG", value_name = "FILTER", default_value = "info")]
-    log: String,
-
-    /// How logs are written: text or json
-    #[arg(long, env = "HEARTH_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
-    log_format: String,
+    #[command(flatten)]
+    log: LogSettings,
 }
 
 /// A setting that cannot be used, or a part of the set-up that is missing: one sentence that says what to do.
@@ -149,14 +145,6 @@ pub(crate) struct Config {
     pub log: LogConfig,
     /// `HEARTH_*` variables that are no settings.
     pub unknown_variables: Vec<String>,
-}
-
-/// How to log.
-#[derive(Debug)]
-pub(crate) struct LogConfig {
-    /// A filter in the language of `tracing-subscriber`.
-    pub filter: String,
-    pub json: bool,
 }
 
 /// The settings one by one, for whoever does not stop at the first that is wrong.
@@ -220,7 +208,7 @@ impl Judged {
             limits: parse_limits(&settings.limits),
             retention: parse_retention(&settings.retention),
             checkpoint_every: parse_checkpoint(&settings.profiles),
-            log: parse_log(settings),
+            log: parse_log(&settings.log),
             unknown_variables: unknown_variables(),
         }
     }
@@ -380,31 +368,6 @@ fn parse_number(name: &str, text: &str, least: usize, most: usize) -> Result<usi
     number.ok_or_else(|| ConfigError(format!("{name}: {text:?} is no whole number from {least} to {most}")))
 }
 
-fn parse_log(settings: &Settings) -> Result<LogConfig, ConfigError> {
-    let filter = or_default(&settings.log, "info").to_owned();
-    if !is_log_filter(&filter) {
-        return Err(ConfigError(format!(
-            "HEARTH_LOG: {filter:?} is neither error, warn, info, debug, trace or off nor a filter such as info,hearth_browser=debug"
-        )));
-    }
-    let json = match or_default(&settings.log_format, "text") {
-        "text" => false,
-        "json" => true,
-        other => return Err(ConfigError(format!("HEARTH_LOG_FORMAT: {other:?} is neither text nor json"))),
-    };
-    Ok(LogConfig { filter, json })
-}
-
-/// Stricter than the library, which takes every word for the name of a module, a misspelt level too.
-fn is_log_filter(filter: &str) -> bool {
-    let is_level = |text: &str| text.parse::<LevelFilter>().is_ok() && !text.is_empty();
-    let is_directive = |text: &str| match text.rsplit_once('=') {
-        Some((target, level)) => !target.trim().is_empty() && is_level(level.trim()),
-        None => is_level(text.trim()),
-    };
-    filter.split(',').all(is_directive) && EnvFilter::builder().parse(filter).is_ok()
-}
-
 /// Whether the user wants no colours in a terminal (<https://no-color.org>).
 pub(crate) fn wants_no_colour() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
@@ -432,16 +395,6 @@ fn unknown_variables() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_log_filter_that_means_nothing_is_refused() {
-        for filter in ["info", "OFF", "warn,hearth_browser=debug", "hearth_server::router=trace"] {
-            assert!(is_log_filter(filter), "{filter}");
-        }
-        for filter in ["inof", "", "hearth=", "=debug", "info,", "hearth_browser=loud"] {
-            assert!(!is_log_filter(filter), "{filter}");
-        }
-    }
 
     #[test]
     fn sizes_have_bounds() {

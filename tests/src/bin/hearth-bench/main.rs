@@ -10,6 +10,7 @@ mod cdp;
 mod chromium;
 mod egress;
 mod figures;
+mod lasting;
 mod live;
 mod machine;
 mod memory;
@@ -130,6 +131,7 @@ async fn measure(server: &TestServer, options: &Options) -> Figures {
             Group::Kill => runs::after_a_kill(&stage, rounds, &mut figures).await,
             Group::Cdp => cdp::measure(&stage, rounds, &mut figures).await,
             Group::Egress => egress::measure(&stage, rounds, &mut figures).await,
+            Group::Lasting => lasting::measure(&stage, rounds, &mut figures).await,
             Group::Live => live::measure(&stage, rounds, &mut figures).await,
         }
     }

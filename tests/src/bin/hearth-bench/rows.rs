@@ -17,14 +17,24 @@ pub enum Group {
     Cdp,
     /// What goes out of sessions.
     Egress,
+    /// What outlives sessions.
+    Lasting,
     /// The live view.
     Live,
 }
 
 impl Group {
     /// All of them, in the order in which they are measured: memory is first, while the server is fresh.
-    pub const ALL: &[Group] =
-        &[Group::Memory, Group::Starts, Group::Warm, Group::Kill, Group::Cdp, Group::Egress, Group::Live];
+    pub const ALL: &[Group] = &[
+        Group::Memory,
+        Group::Starts,
+        Group::Warm,
+        Group::Kill,
+        Group::Cdp,
+        Group::Egress,
+        Group::Lasting,
+        Group::Live,
+    ];
 
     /// Its name as an option.
     pub fn name(self) -> &'static str {
@@ -35,6 +45,7 @@ impl Group {
             Group::Kill => "kill",
             Group::Cdp => "cdp",
             Group::Egress => "egress",
+            Group::Lasting => "lasting",
             Group::Live => "live",
         }
     }
@@ -48,6 +59,7 @@ impl Group {
             Group::Kill => "After a kill",
             Group::Cdp => "One CDP command",
             Group::Egress => "The way out",
+            Group::Lasting => "What outlives a session",
             Group::Live => "Live view",
         }
     }
@@ -91,6 +103,11 @@ impl Group {
                  the files is a thread of the bench. A round fetches each file on each of the three ways, in turns; the small \
                  one ten times as often. 1.18 times the time is 85 % of the throughput."
             }
+            Group::Lasting => {
+                "The profile holds twenty values of a million random bytes in IndexedDB. A round creates and deletes a session without a \
+                 profile and one that saves it, in turns. An execution is written down behind its answer; the server beside it has a \
+                 store that another program holds locked, so that it writes nothing down."
+            }
             Group::Live => {
                 "A page of 1280x720 that shows something new 60 times a second. A round takes ten screenshots of it with a \
                  viewer and ten without, in turns, timed in the node kernel; then a viewer counts pictures for two seconds. The viewer \
@@ -105,7 +122,7 @@ impl Group {
     pub fn warm_up_rounds(self) -> usize {
         match self {
             Group::Memory | Group::Kill => 0,
-            Group::Starts | Group::Live => 1,
+            Group::Starts | Group::Live | Group::Lasting => 1,
             Group::Egress => 3,
             Group::Warm => 20,
             Group::Cdp => 50,
@@ -115,7 +132,7 @@ impl Group {
     /// Rounds that are counted, for each round that was asked for.
     pub fn rounds_each(self) -> usize {
         match self {
-            Group::Memory | Group::Starts | Group::Kill | Group::Live => 1,
+            Group::Memory | Group::Starts | Group::Kill | Group::Lasting | Group::Live => 1,
             Group::Egress => 2,
             Group::Warm => 15,
             Group::Cdp => 50,
@@ -167,6 +184,7 @@ const WARM: Group = Group::Warm;
 const KILL: Group = Group::Kill;
 const CDP: Group = Group::Cdp;
 const EGRESS: Group = Group::Egress;
+const LASTING: Group = Group::Lasting;
 const LIVE: Group = Group::Live;
 
 /// All rows, in the order of the report.
@@ -219,6 +237,12 @@ pub const ROWS: &[Row] = &[
     to_reach(EGRESS, "small-plain", "5 bytes, plain HTTP through the proxy", Target::Above("small-direct", 2.0)),
     to_reach(EGRESS, "small-tunnel", "5 bytes, through a tunnel of the proxy", Target::Above("small-direct", 2.0)),
     beside(EGRESS, "small-direct", "5 bytes from the server of the file"),
+    to_reach(LASTING, "create-profile", "create, with a profile of 20 MB", Target::Above("create-plain", 150.0)),
+    beside(LASTING, "create-plain", "create, without one"),
+    to_reach(LASTING, "delete-profile", "delete, which saves that profile", Target::Above("delete-plain", 300.0)),
+    beside(LASTING, "delete-plain", "delete, without one"),
+    to_reach(LASTING, "execute-stored", "node `1`", Target::Above("execute-held", 0.2)),
+    beside(LASTING, "execute-held", "node `1` of a server that writes nothing down"),
     to_reach(
         LIVE,
         "frame",
