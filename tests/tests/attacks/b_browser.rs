@@ -82,6 +82,10 @@ pub const TAKEN_OVER_ROWS: &[Row] = &[
             "neighbour_browser_data",
             "neighbour_sessions",
             "neighbour_agent",
+            "profiles_list",
+            "profile_read",
+            "profile_write",
+            "store_read",
         ],
     ),
     contained(

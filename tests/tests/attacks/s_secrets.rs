@@ -54,6 +54,11 @@ pub const ROWS: &[Row] = &[
         "reads its own browser's data and memory, and takes its debugging pipe, around the broker",
         &["own_browser_data", "own_browser_mem", "own_browser_pipe"],
     ),
+    contained(
+        "S5",
+        "lists, reads and writes what sessions have left in their profiles, and reads the server's store",
+        &["profiles_list", "profile_read", "profile_write", "store_read"],
+    ),
     contained("S7", "connects to the server's own port", &["server_ports"]),
     contained(
         "S8",

@@ -78,6 +78,8 @@ impl Stage {
             }
         }
         let client = server.with_key(KEY);
+        // It leaves a profile.
+        client.session_with(&json!({"profile": {"name": "logins"}})).await.delete().await;
         let (neighbour, neighbour_folder) = settle(&server, client.session().await);
         let inhabit = format!(
             "umask 000; echo {NEIGHBOURS_SECRET} > secret.txt; agent-browser get url; chmod 644 secret.txt
@@ -147,6 +149,7 @@ impl Stage {
             "own_browsers": pids(own_browsers),
             "outside": self.outside.path(),
             "data_dir": self.server.data_dir(),
+            "profile": only_entry(&self.server.data_dir().join("profiles")),
             "abstract": ABSTRACT,
             "cdp": self.cdp,
             "port": self.port,
@@ -295,4 +298,12 @@ fn give_all(path: &Path) {
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         plain_user::give(&entry.path());
     }
+}
+
+/// What a folder holds, which is one thing.
+fn only_entry(folder: &Path) -> PathBuf {
+    let mut entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let entry = entries.next().expect("an entry");
+    assert_eq!(entries.next(), None);
+    entry
 }
