@@ -3,9 +3,10 @@
 use hearth_tests::{TestServer, new_data_dir};
 use serde_json::json;
 
-const SETTINGS: [&str; 31] = [
+const SETTINGS: [&str; 33] = [
     "HEARTH_LISTEN",
     "HEARTH_API_KEYS",
+    "HEARTH_API_KEYS_FILE",
     "HEARTH_PUBLIC_URL",
     "HEARTH_FRAME_ANCESTORS",
     "HEARTH_DATA_DIR",
@@ -26,6 +27,7 @@ const SETTINGS: [&str; 31] = [
     "HEARTH_KEEP_SESSIONS_HOURS",
     "HEARTH_KEEP_EXECUTIONS_HOURS",
     "HEARTH_PROFILE_CHECKPOINT_SECONDS",
+    "HEARTH_STOP_GRACE_SECONDS",
     "HEARTH_ISOLATION",
     "HEARTH_UIDS",
     "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE",
@@ -38,8 +40,9 @@ const SETTINGS: [&str; 31] = [
 ];
 
 /// Values that no setting of that name can have.
-const BAD_VALUES: [(&str, &[&str]); 31] = [
+const BAD_VALUES: [(&str, &[&str]); 33] = [
     ("HEARTH_LISTEN", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "0.0.0.0:0", "[::]:0"]),
+    ("HEARTH_API_KEYS_FILE", &["/nowhere/keys", "/dev/null"]),
     ("HEARTH_API_KEYS", &["name:", ":key", "a:k,b:k", "one,two,one"]),
     (
         "HEARTH_PUBLIC_URL",
@@ -70,6 +73,7 @@ const BAD_VALUES: [(&str, &[&str]); 31] = [
     ("HEARTH_KEEP_SESSIONS_HOURS", &["0", "-1", "1d", "9000"]),
     ("HEARTH_KEEP_EXECUTIONS_HOURS", &["0", "7 days"]),
     ("HEARTH_PROFILE_CHECKPOINT_SECONDS", &["-1", "1m", "3601"]),
+    ("HEARTH_STOP_GRACE_SECONDS", &["-1", "301", "5s"]),
     ("HEARTH_ISOLATION", &["strict", "off", "DEFAULT"]),
     ("HEARTH_UIDS", &["0-100", "1-10", "5", "10-5", "65000-66000", "a-b"]),
     ("HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE", &["yes", "1"]),

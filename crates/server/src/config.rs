@@ -4,6 +4,7 @@
 
 mod egress;
 mod isolation;
+mod keys;
 mod limits;
 mod log;
 mod origins;
@@ -24,6 +25,7 @@ use thiserror::Error;
 
 use self::egress::{EgressSettings, parse_allow, parse_allow_metadata, parse_mode, parse_upstream};
 use self::isolation::{IsolationSettings, judge_isolation, judge_uids};
+use self::keys::{KeySettings, parse_keys};
 use self::limits::{LimitSettings, parse_limits};
 pub(crate) use self::log::LogConfig;
 use self::log::{LogSettings, parse_log};
@@ -51,10 +53,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "HEARTH_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:3010")]
     listen: String,
 
-    /// Keys of callers, comma-separated `key` or `name:key`; keys of one name share their sessions. None: no
-    /// authentication, and then only loopback is served
-    #[arg(long, env = "HEARTH_API_KEYS", value_name = "KEYS", hide_env_values = true)]
-    api_keys: Option<String>,
+    #[command(flatten)]
+    keys: KeySettings,
 
     /// Origin under which clients reach the server, such as https://hearth.example; the links in answers start
     /// with it [default: the Host header of the request]
@@ -94,6 +94,11 @@ pub(crate) struct Settings {
     /// How much of each of stdout, stderr and the value of an execution is kept, in bytes
     #[arg(long, env = "HEARTH_MAX_OUTPUT_BYTES", value_name = "BYTES", default_value = "10485760")]
     max_output_bytes: String,
+
+    /// How long code may go on once the server is told to stop, in seconds; new sessions and new executions are refused
+    /// meanwhile, and 0 ends everything at once
+    #[arg(long, env = "HEARTH_STOP_GRACE_SECONDS", value_name = "SECONDS", default_value = "5")]
+    stop_grace_seconds: String,
 
     #[command(flatten)]
     isolation: IsolationSettings,
@@ -142,6 +147,8 @@ pub(crate) struct Config {
     pub retention: Retention,
     /// How often a session's cookies are written down for its profile; none: only at its end.
     pub checkpoint_every: Option<Duration>,
+    /// How long executions may go on once the server is told to stop.
+    pub stop_grace: Duration,
     pub log: LogConfig,
     /// `HEARTH_*` variables that are no settings.
     pub unknown_variables: Vec<String>,
@@ -174,16 +181,18 @@ pub(crate) struct Judged {
     pub limits: Result<Limits, Vec<ConfigError>>,
     pub retention: Result<Retention, ConfigError>,
     pub checkpoint_every: Result<Option<Duration>, ConfigError>,
+    pub stop_grace: Result<Duration, ConfigError>,
     pub log: Result<LogConfig, ConfigError>,
     pub unknown_variables: Vec<String>,
 }
 
 impl Judged {
     pub fn of(settings: &Settings) -> Judged {
-        let keys = Keys::parse(given(settings.api_keys.as_ref()).unwrap_or_default()).map_err(bad("HEARTH_API_KEYS"));
+        let keys = parse_keys(&settings.keys);
         let browser = or_default(&settings.browser, "shell");
         let max_sessions = given(settings.max_sessions.as_ref());
         let max_output_bytes = or_default(&settings.max_output_bytes, "10485760");
+        let stop_grace = or_default(&settings.stop_grace_seconds, "5");
         let listen = parse_listen(or_default(&settings.listen, "127.0.0.1:3010"))
             .and_then(|listen| refuse_keyless(listen, &keys));
         Judged {
@@ -208,6 +217,7 @@ impl Judged {
             limits: parse_limits(&settings.limits),
             retention: parse_retention(&settings.retention),
             checkpoint_every: parse_checkpoint(&settings.profiles),
+            stop_grace: parse_number("HEARTH_STOP_GRACE_SECONDS", stop_grace, 0, 300).map(seconds),
             log: parse_log(&settings.log),
             unknown_variables: unknown_variables(),
         }
@@ -240,6 +250,7 @@ impl Config {
             limits: judged.limits.map_err(|mut errors| errors.swap_remove(0))?,
             retention: judged.retention?,
             checkpoint_every: judged.checkpoint_every?,
+            stop_grace: judged.stop_grace?,
             log: judged.log?,
             unknown_variables: judged.unknown_variables,
         })
@@ -254,6 +265,10 @@ fn given(value: Option<&String>) -> Option<&str> {
 fn or_default<'a>(value: &'a str, default: &'a str) -> &'a str {
     let value = value.trim();
     if value.is_empty() { default } else { value }
+}
+
+fn seconds(number: usize) -> Duration {
+    Duration::from_secs(u64::try_from(number).unwrap_or(u64::MAX))
 }
 
 fn bad<E: std::fmt::Display>(name: &'static str) -> impl Fn(E) -> ConfigError {

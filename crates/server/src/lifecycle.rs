@@ -39,7 +39,7 @@ use crate::store::{FILE, Retention, SessionRecord, Store};
 /// How long open requests may take to be answered after the sessions have ended.
 const ANSWERS_BOUND: Duration = Duration::from_secs(2);
 
-/// How long an orderly stop may take; what is left then ends by its lifelines.
+/// How long an orderly stop may take after its grace period; what is left then ends by its lifelines.
 const STOP_BOUND: Duration = Duration::from_secs(14);
 
 /// How long a peer may take nothing of what is sent to it, in milliseconds.
@@ -124,6 +124,7 @@ fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
     let Ready { config, isolation, runtime, listener, _lock } = ready;
     let mut signals = Signals::listen()?;
+    let stop_grace = config.stop_grace;
     let sessions = sessions_folder(&config.data_dir);
     let tracker = TaskTracker::new();
     let internal = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback")?;
@@ -191,9 +192,12 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
     announce(address, keyless, max_sessions);
 
     signals.next().await;
-    tracing::info!("stopping: sessions are being ended");
+    tracing::info!(
+        grace_seconds = stop_grace.as_secs(),
+        "stopping: code that runs may go on for a moment, then sessions end"
+    );
     let orderly = async {
-        registry.stop().await;
+        registry.stop(stop_grace).await;
         stop.cancel();
         servers.close();
         // Keep-alive connections without a request are closed by the servers, answers are waited for.
@@ -203,7 +207,7 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
         store.close().await;
     };
     tokio::select! {
-        outcome = timeout(STOP_BOUND, orderly) => {
+        outcome = timeout(stop_grace + STOP_BOUND, orderly) => {
             if outcome.is_ok() {
                 tracing::info!("stopped");
             } else {

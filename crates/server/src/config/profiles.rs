@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{ConfigError, or_default, parse_number};
+use super::{ConfigError, or_default, parse_number, seconds};
 
 /// The setting as it comes from the command line and the environment.
 #[derive(Clone, Debug, Args)]
@@ -20,6 +20,6 @@ const MOST_SECONDS: usize = 3600;
 
 pub(super) fn parse_checkpoint(settings: &ProfileSettings) -> Result<Option<Duration>, ConfigError> {
     let value = or_default(&settings.profile_checkpoint_seconds, "60");
-    let seconds = parse_number("HEARTH_PROFILE_CHECKPOINT_SECONDS", value, 0, MOST_SECONDS)?;
-    Ok((seconds > 0).then(|| Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))))
+    let number = parse_number("HEARTH_PROFILE_CHECKPOINT_SECONDS", value, 0, MOST_SECONDS)?;
+    Ok((number > 0).then(|| seconds(number)))
 }

@@ -16,5 +16,8 @@ pub(crate) async fn execute(
 ) -> Result<Json<ExecuteResponse>, ApiError> {
     let execute = ExecuteRequest::parse(&request.body).map_err(ApiError::Validation)?;
     let Known::Own(session) = state.find(&id, &request.team)? else { return Err(ApiError::SessionDestroyed) };
+    if session.ending().is_none() && state.registry().is_stopping() {
+        return Err(ApiError::Stopping);
+    }
     Ok(Json(session.execute(execute).await?))
 }

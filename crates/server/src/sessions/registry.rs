@@ -13,6 +13,7 @@ use hearth_egress::Egress;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -168,7 +169,7 @@ impl Registry {
 
     /// Makes a session. A caller that goes away meanwhile leaves none behind.
     pub async fn create(self: &Arc<Self>, team: Team, request: CreateRequest) -> Result<Arc<Session>, ApiError> {
-        if self.stopping.load(Ordering::SeqCst) {
+        if self.is_stopping() {
             return Err(ApiError::Stopping);
         }
         if let Some(disk) = Disk::of(self.folder()).filter(|disk| disk.is_full(self.limits())) {
@@ -261,7 +262,7 @@ impl Registry {
             return Err(ApiError::StoreUnavailable(error.to_string()));
         }
         tracing::info!(session = %id, "a session begins");
-        if self.stopping.load(Ordering::SeqCst) {
+        if self.is_stopping() {
             session.end(DestroyedReason::ServerStopped).await;
             return Err(ApiError::Stopping);
         }
@@ -305,14 +306,25 @@ impl Registry {
         sessions.insert(session.id(), Known::Own(Arc::clone(session)));
     }
 
-    /// Ends every session and lets no new one in. Returns when nothing is left of them.
-    pub async fn stop(&self) {
+    /// Whether nothing new is begun any more.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Ends every session and lets no new one in, and no new execution. Code that runs may go on for `grace`. Returns when nothing
+    /// is left of them.
+    pub async fn stop(&self, grace: Duration) {
         self.stopping.store(true, Ordering::SeqCst);
         let sessions: Vec<_> = {
             let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
             own(&sessions).filter(|session| session.ending().is_none()).cloned().collect()
         };
-        let ends = sessions.iter().map(|session| session.end(DestroyedReason::ServerStopped));
+        let until = Instant::now() + grace;
+        let ends = sessions.iter().map(async |session| {
+            // Whichever comes first.
+            let _ = timeout_at(until, session.finished()).await;
+            session.end(DestroyedReason::ServerStopped).await
+        });
         futures_util::future::join_all(ends).await;
     }
 }

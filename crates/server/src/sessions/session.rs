@@ -268,6 +268,12 @@ impl Session {
         }
     }
 
+    /// Waits until no code runs in it. Cancel safe.
+    pub(super) async fn finished(&self) {
+        // The session holds the sender.
+        let _ = self.activity.watch().wait_for(|activity| activity.executions == 0).await;
+    }
+
     /// Waits until it has ended, and tells how. Cancel safe.
     pub async fn ended(&self) -> Ending {
         let mut progress = self.progress.subscribe();

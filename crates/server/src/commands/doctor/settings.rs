@@ -23,6 +23,7 @@ pub(super) fn settings(judged: &Judged) -> Vec<Finding> {
         judged.egress_allow.as_ref().err(),
         judged.egress_allow_metadata.as_ref().err(),
         judged.egress_proxy.as_ref().err(),
+        judged.stop_grace.as_ref().err(),
         judged.log.as_ref().err(),
     ];
     let limits = judged.limits.as_ref().err().into_iter().flatten();

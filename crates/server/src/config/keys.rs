@@ -1,0 +1,80 @@
+//! Who may call: the settings about keys.
+
+use std::fs::File;
+use std::io::Read;
+
+use clap::Args;
+
+use super::{ConfigError, bad, given};
+use crate::auth::Keys;
+
+/// The settings as they come from the command line and the environment.
+#[derive(Clone, Debug, Args)]
+pub(super) struct KeySettings {
+    /// Keys of callers, comma-separated `key` or `name:key`; keys of one name share their sessions. None: no
+    /// authentication, and then only loopback is served
+    #[arg(long, env = "HEARTH_API_KEYS", value_name = "KEYS", hide_env_values = true)]
+    api_keys: Option<String>,
+
+    /// The same in a file, on one line or several, such as a secret that is mounted into a container
+    #[arg(long, env = "HEARTH_API_KEYS_FILE", value_name = "PATH")]
+    api_keys_file: Option<String>,
+}
+
+/// More than ten thousand keys take.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+pub(super) fn parse_keys(settings: &KeySettings) -> Result<Keys, ConfigError> {
+    let keys = given(settings.api_keys.as_ref());
+    let Some(path) = given(settings.api_keys_file.as_ref()) else {
+        return Keys::parse(keys.unwrap_or_default()).map_err(bad("HEARTH_API_KEYS"));
+    };
+    let bad = bad("HEARTH_API_KEYS_FILE");
+    if keys.is_some() {
+        return Err(bad("HEARTH_API_KEYS is set as well; one of the two says who may call".to_owned()));
+    }
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text));
+    if let Err(error) = read {
+        return Err(bad(format!("{path} cannot be read: {error}")));
+    }
+    match Keys::parse(&text.lines().collect::<Vec<_>>().join(",")) {
+        // A file that is empty by mistake must not let everybody in.
+        Ok(keys) if keys.is_empty() => Err(bad(format!("there is no key in {path}"))),
+        parsed => parsed.map_err(|error| bad(format!("{path}: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(text: &str, keys: Option<&str>) -> Result<bool, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("keys");
+        std::fs::write(&path, text).expect("written");
+        let api_keys_file = path.to_str().map(str::to_owned);
+        let parsed = parse_keys(&KeySettings { api_keys: keys.map(str::to_owned), api_keys_file });
+        parsed.map(|keys| !keys.is_empty()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_file_holds_keys_on_one_line_or_several() {
+        for text in ["one", "one\n", "one,two:2\r\n", "a:1\n\nb:2\n"] {
+            assert_eq!(judged(text, None), Ok(true), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_keys_lets_nobody_in() {
+        for text in ["", "\n", " , \n"] {
+            let error = judged(text, None).expect_err("refused");
+            assert!(error.starts_with("HEARTH_API_KEYS_FILE: ") && error.contains("no key"), "{error}");
+        }
+        let error = judged("key", Some("other")).expect_err("refused");
+        assert!(error.contains("HEARTH_API_KEYS is set as well"), "{error}");
+        let missing = KeySettings { api_keys: None, api_keys_file: Some("/nowhere/keys".to_owned()) };
+        let error = parse_keys(&missing).expect_err("refused").to_string();
+        assert!(error.starts_with("HEARTH_API_KEYS_FILE: /nowhere/keys cannot be read"), "{error}");
+    }
+}
