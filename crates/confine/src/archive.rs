@@ -92,22 +92,24 @@ fn header(kind: tar::EntryType, mode: u32, bytes: u64, stat: &FileStat) -> tar::
     header
 }
 
-/// Puts what [`pack`] wrote into `folder`. [`io::ErrorKind::InvalidData`] when it is not as it was written; some of it is there
-/// by then. Blocks.
-pub(crate) fn unpack(from: File, folder: &Path) -> io::Result<()> {
+/// Puts what [`pack`] wrote into `folder`. [`io::ErrorKind::InvalidData`] when it is not as it was written, another error when the
+/// files are larger than `most_bytes` together; some of it is there by then. Blocks.
+pub(crate) fn unpack(from: File, folder: &Path, most_bytes: u64) -> io::Result<()> {
     use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
-    unpack_from(from, folder).map_err(|error| match (errno_of(&error), error.kind()) {
+    unpack_from(from, folder, most_bytes).map_err(|error| match (errno_of(&error), error.kind()) {
         (Some(errno), _) => io::Error::from_raw_os_error(errno),
         (None, InvalidData | InvalidInput | Other | UnexpectedEof) => io::Error::new(InvalidData, error.to_string()),
         (None, _) => error,
     })
 }
 
-fn unpack_from(from: File, folder: &Path) -> io::Result<()> {
+fn unpack_from(from: File, folder: &Path, most_bytes: u64) -> io::Result<()> {
     let decoder = zstd::Decoder::with_buffer(BufReader::with_capacity(BUFFER_BYTES, from))?.single_frame();
     let mut archive = tar::Archive::new(decoder);
+    let mut left_bytes = most_bytes;
     for entry in archive.entries()? {
         let mut entry = entry?;
+        left_bytes = left_bytes.checked_sub(entry.size()).ok_or_else(|| libc_error(libc::EFBIG))?;
         let is_plain = entry.header().entry_type().is_dir() || entry.header().entry_type().is_file();
         if !is_plain || !entry.unpack_in(folder)? {
             return Err(io::Error::other("it holds what was never put there"));
@@ -196,7 +198,7 @@ mod tests {
     fn a_folder_comes_back_without_what_is_left_out() {
         let (from, to) = (filled(), folder());
         let archive = packed(from.path(), &["Default/Cache".into()], ANY).expect("packed");
-        unpack(archive, to.path()).expect("unpacked");
+        unpack(archive, to.path(), ANY).expect("unpacked");
         fs::remove_dir_all(from.path().join("Default/Cache")).expect("removed");
         assert_eq!(listing(to.path()), listing(from.path()));
     }
@@ -211,15 +213,18 @@ mod tests {
         fs::create_dir(from.path().join("closed")).expect("made");
         fs::write(from.path().join("closed/x"), "x").expect("written");
         fs::set_permissions(from.path().join("closed"), fs::Permissions::from_mode(0o000)).expect("closed");
-        unpack(packed(from.path(), &[], ANY).expect("packed"), to.path()).expect("unpacked");
+        unpack(packed(from.path(), &[], ANY).expect("packed"), to.path(), ANY).expect("unpacked");
         assert_eq!(listing(to.path()), [("closed".into(), None), ("closed/x".into(), Some(1))]);
     }
 
     #[test]
-    fn what_is_larger_than_allowed_is_not_packed_even_when_it_takes_no_space() {
+    fn what_is_larger_than_allowed_is_not_packed_even_when_it_takes_no_space_and_not_unpacked() {
         let from = folder();
         File::create(from.path().join("holes")).and_then(|file| file.set_len(1 << 40)).expect("made");
         let error = packed(from.path(), &[], 1 << 30).expect_err("refused");
+        assert_eq!(error.raw_os_error(), Some(libc::EFBIG));
+        let archive = packed(filled().path(), &[], ANY).expect("packed");
+        let error = unpack(archive, folder().path(), 300_000).expect_err("refused");
         assert_eq!(error.raw_os_error(), Some(libc::EFBIG));
     }
 
@@ -231,7 +236,7 @@ mod tests {
         let unpacks = |bytes: &[u8]| {
             let mut file = tempfile().expect("a file");
             file.write_all(bytes).and_then(|()| file.seek(SeekFrom::Start(0))).expect("written");
-            unpack(file, folder().path())
+            unpack(file, folder().path(), ANY)
         };
         unpacks(&bytes).expect("as it was");
         for place in 0..bytes.len() {
@@ -251,6 +256,6 @@ mod tests {
         assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
         let from = packed(filled().path(), &[], ANY).expect("packed");
         let missing = folder().path().join("gone");
-        assert_eq!(unpack(from, &missing).expect_err("refused").kind(), io::ErrorKind::NotFound);
+        assert_eq!(unpack(from, &missing, ANY).expect_err("refused").kind(), io::ErrorKind::NotFound);
     }
 }

@@ -30,7 +30,7 @@ pub(crate) enum Chore {
     /// Write what is in a folder to the file that comes along; see [`pack`].
     Pack { folder: PathBuf, leave_out: Vec<PathBuf>, most_bytes: u64 },
     /// Put into a folder what was packed into the file that comes along; see [`unpack`].
-    Unpack(PathBuf),
+    Unpack { folder: PathBuf, most_bytes: u64 },
 }
 
 /// What the process table has told.
@@ -87,7 +87,7 @@ impl Chore {
             Chore::Measure { pids, .. } => Look { files: open_files(pids), memory_bytes: 0 },
             Chore::WeighFiles(pids) => Look { files: Vec::new(), memory_bytes: open_memory_files(pids) },
             Chore::WeighOnce(pids) => Look { files: Vec::new(), memory_bytes: shared_once(pids) },
-            Chore::Empty(_) | Chore::Refill(..) | Chore::Pack { .. } | Chore::Unpack(_) => Look::default(),
+            Chore::Empty(_) | Chore::Refill(..) | Chore::Pack { .. } | Chore::Unpack { .. } => Look::default(),
         }
     }
 
@@ -110,7 +110,7 @@ impl Chore {
                 }
             }
             Chore::Pack { folder, leave_out, most_bytes } => pack(folder, leave_out, *most_bytes, file()?)?,
-            Chore::Unpack(folder) => unpack(file()?, folder)?,
+            Chore::Unpack { folder, most_bytes } => unpack(file()?, folder, *most_bytes)?,
         }
         Ok(Report::default())
     }

@@ -183,9 +183,10 @@ impl Launcher {
     }
 
     /// Puts into `folder` what [`pack`](Launcher::pack) wrote to `from`, under the launcher's identity.
-    /// [`io::ErrorKind::InvalidData`] when it is not what was written; some of it is there by then.
-    pub async fn unpack(&self, from: File, folder: PathBuf) -> io::Result<()> {
-        self.perform(Chore::Unpack(folder), Some(from)).await.map(drop)
+    /// [`io::ErrorKind::InvalidData`] when it is not what was written, [`io::ErrorKind::FileTooLarge`] when the files are
+    /// larger than `most_bytes` together; some of it is there by then.
+    pub async fn unpack(&self, from: File, folder: PathBuf, most_bytes: u64) -> io::Result<()> {
+        self.perform(Chore::Unpack { folder, most_bytes }, Some(from)).await.map(drop)
     }
 
     async fn perform(&self, chore: Chore, file: Option<File>) -> io::Result<Report> {

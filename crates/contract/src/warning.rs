@@ -7,8 +7,15 @@ use std::fmt;
 pub enum ProfileWarning {
     /// It was not as it had been written. The session starts from an empty one.
     Damaged,
-    /// The session's changes are lost. What the profile held before is still there.
-    NotSaved(NotSaved),
+    /// It is known to have been saved, and is not there. The session starts from an empty one.
+    Missing,
+    /// The session's changes are lost.
+    NotSaved {
+        /// Why.
+        reason: NotSaved,
+        /// Whether its cookies were written down while it ran. Those are kept; everything else is as it was before.
+        has_cookies: bool,
+    },
 }
 
 /// Why a session's changes are not in its profile.
@@ -20,6 +27,10 @@ pub enum NotSaved {
     TooLarge(u64),
     /// The browser had to be killed, and may not have written all that it held.
     BrowserKilled,
+    /// The browser ended by itself, and may not have written all that it held.
+    BrowserCrashed,
+    /// The session went past a limit.
+    Limit,
     /// For this reason.
     Because(String),
 }
@@ -35,6 +46,8 @@ impl fmt::Display for NotSaved {
                 )
             }
             NotSaved::BrowserKilled => f.write_str("the browser did not close and had to be killed"),
+            NotSaved::BrowserCrashed => f.write_str("the browser ended unexpectedly"),
+            NotSaved::Limit => f.write_str("the session was ended because it went past a limit"),
             NotSaved::Because(reason) => f.write_str(reason),
         }
     }
@@ -48,9 +61,15 @@ impl ProfileWarning {
                 "The profile is damaged. It was set aside on the server, and the session starts from an empty one."
                     .to_owned()
             }
-            ProfileWarning::NotSaved(reason) => {
+            ProfileWarning::Missing => {
+                "The profile was saved before, but is not on the server any more. The session starts from an empty one."
+                    .to_owned()
+            }
+            ProfileWarning::NotSaved { reason, has_cookies } => {
+                let kept =
+                    if *has_cookies { ", but for cookies that were written down while the session ran" } else { "" };
                 format!(
-                    "The changes of this session were not saved to its profile, which is as it was before: {reason}."
+                    "The changes of this session were not saved to its profile: {reason}. The profile is as it was before{kept}."
                 )
             }
         }

@@ -34,7 +34,7 @@ use crate::sessions::{
     ENDED_KEPT_COUNT, Enclosure, Registry, RegistrySpec, Site, sessions_folder, sweep, watch, watch_disk,
 };
 use crate::state::AppState;
-use crate::store::{FILE, Retention, SessionRecord, Store};
+use crate::store::{FILE, Retention, SessionRecord, Store, StoreError};
 
 /// How long open requests may take to be answered after the sessions have ended.
 const ANSWERS_BOUND: Duration = Duration::from_secs(2);
@@ -227,7 +227,13 @@ async fn open_store(
     tracker: &TaskTracker,
     stop: &CancellationToken,
 ) -> anyhow::Result<(Store, Vec<SessionRecord>)> {
-    let cannot = |error| ConfigError(format!("HEARTH_DATA_DIR: the store cannot be used: {error}"));
+    let cannot = |error| match error {
+        StoreError::Newer { .. } => ConfigError(format!("HEARTH_DATA_DIR: the store cannot be used: {error}")),
+        error => ConfigError(format!(
+            "HEARTH_DATA_DIR: the store cannot be used: {error}. If it is damaged, move {} out of the way: profiles stay, and what is known of earlier sessions goes",
+            folder.join(FILE).display()
+        )),
+    };
     let (store, writer) = Store::open(folder).await.map_err(cannot)?;
     tracker.spawn(writer.run(stop.clone()));
     let now = clock::now();
@@ -281,6 +287,10 @@ fn lock_data_dir(folder: &Path) -> anyhow::Result<Flock<File>> {
     let cannot = |error: &dyn std::fmt::Display| {
         ConfigError(format!("HEARTH_DATA_DIR: {} cannot be used: {error}", folder.display()))
     };
+    if let Some(parent) = folder.parent() {
+        // The users of sessions pass through them.
+        DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(|error| cannot(&error))?;
+    }
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| cannot(&error))?;
     let file = File::options().create(true).append(true).open(folder.join(LOCK)).map_err(|error| cannot(&error))?;
     let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use hearth_tests::{Site, TestServer};
+use hearth_tests::{Site, TestServer, new_data_dir};
 use serde_json::{Value, json};
 
 use crate::stage::{all, files, keep, kept, nothing, reading, saved, saving};
@@ -102,6 +102,42 @@ async fn a_profile_that_grew_too_large_is_as_it_was_before() {
     assert_eq!(session.delete().await, answer);
     assert_eq!(saved(&server, &site, "p").await, all("old"));
     assert_eq!(files(&server).len(), 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_profile_that_is_larger_than_a_session_may_be_is_refused_and_stays() {
+    let (folder, site) = (new_data_dir(), Site::start().await);
+    let server = TestServer::builder().data_dir(folder.path()).start().await;
+    let session = server.session_with(&saving("p")).await;
+    keep(&session, &site, "x").await;
+    let zeros = session_folder(&server).join("b/user-data/Default/zeros");
+    fs::write(zeros, vec![0; 40 << 20]).expect("written");
+    session.delete().await;
+    server.stop().await;
+    let server = TestServer::builder().data_dir(folder.path()).setting("HEARTH_SESSION_DISK_MB", "32").start().await;
+    let refusal = server.create(&reading("p")).await;
+    assert_eq!(refusal.status, 503, "{refusal:?}");
+    assert!(refusal.error().contains("\"p\"") && refusal.error().contains("larger than 32 MiB"), "{refusal:?}");
+    server.stop().await;
+    let server = TestServer::builder().data_dir(folder.path()).start().await;
+    assert_eq!(saved(&server, &site, "p").await, all("x"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_profile_that_is_gone_is_told_and_what_stands_in_its_place_holds_nobody_up() {
+    let server = TestServer::start().await;
+    server.session_with(&saving("p")).await.delete().await;
+    let file = only_file(&server);
+    fs::remove_file(&file).expect("removed");
+    let session = server.session_with(&reading("p")).await;
+    let warning = session.created["warning"].as_str().unwrap_or_default();
+    assert!(warning.contains("not on the server any more"), "{}", session.created);
+    session.delete().await;
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    let answer = server.create(&reading("p")).await;
+    assert!([200, 503].contains(&answer.status), "{answer:?}");
     server.stop().await;
 }
 

@@ -16,7 +16,7 @@ fn ending(name: &str, clock: &str, seconds: u64) -> Value {
     json!({"profile": {"name": name}, clock: seconds})
 }
 
-async fn ended(session: &Session, reason: &str) {
+async fn ended(session: &Session, reason: &str) -> Value {
     eventually(Duration::from_secs(45), "the session ends", async || {
         let status = session.status().await;
         if status["status"] == "destroyed" { Ok(()) } else { Err(status.to_string()) }
@@ -24,7 +24,7 @@ async fn ended(session: &Session, reason: &str) {
     .await;
     session.assert_destroyed(reason).await;
     // Its profile is saved, or not, when this is answered.
-    session.delete().await;
+    session.delete().await
 }
 
 #[tokio::test]
@@ -86,7 +86,9 @@ async fn a_browser_that_crashed_leaves_its_cookies_and_nothing_half_written() {
     wait_for_checkpoint(&server, "new").await;
     let browser = server.processes().into_iter().find(Process::is_browser).expect("a browser");
     browser.signal(Signal::SIGKILL);
-    ended(&session, "browser_crashed").await;
+    let answer = ended(&session, "browser_crashed").await;
+    let warning = answer["warning"].as_str().unwrap_or_default();
+    assert!(warning.contains("ended unexpectedly") && warning.contains("but for cookies"), "{answer}");
     // Files are as they were saved; the login is the newest.
     assert_eq!(saved(&server, &site, "p").await, json!(["old", "new", "new"]));
     let session = server.session_with(&saving("p")).await;
@@ -94,6 +96,25 @@ async fn a_browser_that_crashed_leaves_its_cookies_and_nothing_half_written() {
     keep(&session, &site, "newest").await;
     session.delete().await;
     assert_eq!(saved(&server, &site, "p").await, all("newest"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_that_does_not_close_is_killed_and_what_is_kept_is_told() {
+    let site = Site::start().await;
+    let server = TestServer::builder().setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "1").start().await;
+    let session = server.session_with(&saving("p")).await;
+    keep(&session, &site, "x").await;
+    wait_for_checkpoint(&server, "x").await;
+    let browser = server.processes().into_iter().find(Process::is_browser).expect("a browser");
+    browser.signal(Signal::SIGSTOP);
+    let answer = session.delete().await;
+    let warning = answer["warning"].as_str().unwrap_or_default();
+    assert!(warning.contains("not saved") && warning.contains("but for cookies"), "{answer}");
+    // It is listed, since there is a login in it.
+    let listed = server.send(server.request(reqwest::Method::GET, "/profiles")).await.ok();
+    assert_eq!(listed["profiles"][0]["name"], "p", "{listed}");
+    assert_eq!(saved(&server, &site, "p").await, json!([null, "x", "x"]));
     server.stop().await;
 }
 

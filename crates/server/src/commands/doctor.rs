@@ -19,6 +19,7 @@ mod limits;
 mod pins;
 mod programs;
 mod settings;
+mod store;
 mod trial;
 
 use std::io::{IsTerminal, Write};
@@ -206,6 +207,9 @@ async fn check_data_folder(judged: &Arc<Judged>, trial: &Trial, report: &mut Rep
         (Finding::failure("data folder", format!("{error:#}")).mended_by("run: df   (and see which disk hangs)"), false)
     });
     report.add(finding);
+    if !is_served && let Ok(data_dir) = &judged.data_dir {
+        store::store(data_dir).await.into_iter().for_each(|finding| report.add(finding));
+    }
     is_served
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -9,6 +10,9 @@ use super::EXIT_CONFIG;
 use crate::config::{Config, ConfigError, Settings};
 use crate::lifecycle::{self, Role};
 use crate::telemetry;
+
+/// How long threads may take to end when everything else has.
+const THREADS_BOUND: Duration = Duration::from_secs(1);
 
 pub(super) fn run(settings: &Settings) -> ExitCode {
     match serve(settings) {
@@ -33,6 +37,8 @@ fn serve(settings: &Settings) -> anyhow::Result<u8> {
         Role::Over(code) => return Ok(u8::try_from(code).unwrap_or(1)),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
-    runtime.block_on(lifecycle::serve(*ready))?;
-    Ok(0)
+    let outcome = runtime.block_on(lifecycle::serve(*ready));
+    // A thread that is stuck in a call to the system, on a disk that does not answer, keeps the process no longer than this.
+    runtime.shutdown_timeout(THREADS_BOUND);
+    outcome.map(|()| 0)
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -203,14 +203,11 @@ async fn attempts(runtime: &Runtime, enclosure: &Enclosure, bait: &Bait) -> io::
 
 /// Whether what a session has in its own `/tmp` is what its programs see there.
 async fn has_own_tmp(enclosure: &Enclosure) -> bool {
-    let shared = Path::new("/tmp").join(format!(".hearth-{}", std::process::id()));
-    if fs::write(&shared, "").is_err() {
-        return false;
-    }
-    let test = format!("test ! -e {}", shared.display());
-    let is_hidden = succeeds(&enclosure.code, enclosure, "/bin/bash", &["-c", &test]).await;
-    let _ = fs::remove_file(&shared);
-    is_hidden
+    let Ok(shared) = fs::metadata("/tmp") else { return false };
+    let shared = format!("{}:{}", shared.dev(), shared.ino());
+    let args = ["-c", "%d:%i", "/tmp"].map(str::to_owned).to_vec();
+    let seen = run(&enclosure.code, enclosure, Path::new("/usr/bin/stat"), args).await;
+    seen.is_ok_and(|(exit, stdout, _)| exit == Exit::Code(0) && stdout.trim() != shared)
 }
 
 async fn succeeds(launcher: &Launcher, enclosure: &Enclosure, program: &str, args: &[&str]) -> bool {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use hearth_browser::CookieJar;
+use hearth_contract::ProfileWarning;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
@@ -24,8 +25,8 @@ pub(crate) struct CheckedOut {
     pub are_all: bool,
     /// Something was unpacked.
     pub has_files: bool,
-    /// What was saved is not what was written. It is set aside, and what was unpacked of it is to go.
-    pub is_damaged: bool,
+    /// What was saved is not what was written, and set aside, so that what was unpacked of it is to go; or it is not there.
+    pub warning: Option<ProfileWarning>,
 }
 
 /// A session's hold on a profile.
@@ -78,8 +79,11 @@ impl Hold {
             let head = Head::read(&mut file).and_then(|head| own(head, &profile));
             Ok(Some((file, head)))
         });
+        let opened = opened.await?;
+        let is_missing = opened.is_none() && self.is_missed().await;
+        let warning = is_missing.then_some(ProfileWarning::Missing);
         let mut saved = None;
-        if let Some((file, head)) = opened.await? {
+        if let Some((file, head)) = opened {
             let aside = file.try_clone()?;
             let unpacked = match head {
                 Ok(head) => unpack(file).await.map(|()| head),
@@ -87,7 +91,10 @@ impl Hold {
             };
             match unpacked {
                 Ok(head) => saved = Some(head),
-                Err(error) if error.kind() == ErrorKind::InvalidData => return self.set_aside(aside).await,
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    tracing::warn!(profile = self.profile.id, %error, "a profile is not what was written, and is set aside");
+                    return self.set_aside(aside).await;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -97,9 +104,25 @@ impl Hold {
             (state.version, cookies) = (head.version, head.cookies);
         }
         Ok(match self.checkpoint_of(&state.version).await {
-            Some(all) => CheckedOut { cookies: all, are_all: true, has_files, is_damaged: false },
-            None => CheckedOut { cookies, are_all: false, has_files, is_damaged: false },
+            Some(cookies) => CheckedOut { cookies, are_all: true, has_files, ..CheckedOut::default() },
+            None => CheckedOut { cookies, has_files, warning, ..CheckedOut::default() },
         })
+    }
+
+    /// Whether the profile is known to the store although it is not there; told once.
+    async fn is_missed(&self) -> bool {
+        let known = self.profiles.store.profiles(&self.profile.team).await.unwrap_or_default();
+        let is_known = known.iter().any(|known| known.id == self.profile.id);
+        let is_missed = is_known && !self.place().with_added_extension(CHECKPOINT).exists();
+        if is_missed && let Err(error) = self.profiles.store.forget_profile(&self.profile.id).await {
+            tracing::warn!(%error, "a profile that is not there is still listed");
+        }
+        is_missed
+    }
+
+    /// Whether the session's cookies were written down while it ran.
+    pub async fn has_checkpoint(&self) -> bool {
+        self.state.lock().await.cookies.is_some()
     }
 
     async fn set_aside(&self, file: File) -> io::Result<CheckedOut> {
@@ -108,7 +131,7 @@ impl Hold {
         if let Err(error) = self.profiles.store.forget_profile(&self.profile.id).await {
             tracing::warn!(%error, "a profile that was set aside is still listed");
         }
-        Ok(CheckedOut { is_damaged: true, ..CheckedOut::default() })
+        Ok(CheckedOut { warning: Some(ProfileWarning::Damaged), ..CheckedOut::default() })
     }
 
     /// Sets aside what was saved last: it was read as it was written, but no browser starts with it.
@@ -135,7 +158,7 @@ impl Hold {
         match read.await {
             Ok(head) => head.filter(|head| head.version == version).map(|head| head.cookies),
             Err(error) => {
-                tracing::warn!(%error, "a checkpoint of a profile cannot be read and is left out");
+                tracing::warn!(profile = self.profile.id, %error, "a checkpoint of a profile cannot be read and is left out");
                 None
             }
         }
@@ -150,8 +173,12 @@ impl Hold {
         }
         let head = self.head(state.version.clone(), cookies.clone(), now);
         let place = self.place().with_added_extension(CHECKPOINT);
-        blocking(move || Draft::begin(&place, &head)?.put_into_place()).await?;
+        let size_bytes = blocking(move || Draft::begin(&place, &head)?.put_into_place()).await?;
         state.cookies = Some(cookies);
+        if state.version.is_empty() {
+            // It is all that there is of it by now.
+            self.record(size_bytes, now).await;
+        }
         Ok(())
     }
 
@@ -186,13 +213,18 @@ impl Hold {
             Ok(bytes)
         })
         .await?;
-        state.version = version;
+        (state.version, state.cookies) = (version, None);
+        self.record(size_bytes, now).await;
+        tracing::info!(profile = self.profile.id, bytes = size_bytes, "a profile is saved");
+        Ok(())
+    }
+
+    async fn record(&self, size_bytes: u64, now: Timestamp) {
         let ProfileId { team, name, id } = self.profile.clone();
         let record = ProfileRecord { id, team, name, size_bytes, saved_at: now };
         if let Err(error) = self.profiles.store.record_profile(&record).await {
-            tracing::warn!(%error, "a profile was saved and is not listed as such before the next start");
+            tracing::warn!(profile = record.id, %error, "a profile was saved and is not listed as such before the next start");
         }
-        Ok(())
     }
 
     /// Lets the next session save to the profile.

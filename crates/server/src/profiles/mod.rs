@@ -19,7 +19,7 @@ mod hold;
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,7 +31,7 @@ pub(crate) use self::hold::{CheckedOut, Hold};
 use crate::auth::{Team, hex};
 use crate::clock;
 use crate::error::ApiError;
-use crate::store::{Store, StoreError};
+use crate::store::{ProfileRecord, Store, StoreError};
 
 /// The folder of all profiles below the data directory.
 pub(crate) fn profiles_folder(data_dir: &Path) -> PathBuf {
@@ -113,7 +113,15 @@ impl Profiles {
     /// A team's profiles, by name.
     pub async fn list(&self, team: &Team) -> Result<Vec<ProfileItem>, ApiError> {
         let records = self.store.profiles(team).await;
-        let mut records = records.map_err(|error| ApiError::Internal(error.to_string()))?;
+        let records = records.map_err(|error| ApiError::Internal(error.to_string()))?;
+        let folder = self.folder.clone();
+        // What is not there any more is no profile, whatever the store knows.
+        let is_there = move |record: &ProfileRecord| {
+            let place = folder.join(&record.id);
+            place.exists() || place.with_added_extension(CHECKPOINT).exists()
+        };
+        let looking = spawn_blocking(move || records.into_iter().filter(is_there).collect::<Vec<_>>());
+        let mut records = looking.await.map_err(|error| ApiError::Internal(error.to_string()))?;
         records.sort_by(|one, other| one.name.cmp(&other.name));
         let leased = self.leased.lock().unwrap_or_else(PoisonError::into_inner);
         let items = records.into_iter().map(|record| ProfileItem {
@@ -138,10 +146,12 @@ impl Profiles {
             Ok(lease)
         });
         let removed: io::Result<Lease> = removing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        let cannot =
-            |error: &dyn std::fmt::Display| ApiError::Internal(format!("a profile cannot be removed: {error}"));
-        let lease = removed.map_err(|error| cannot(&error))?;
-        self.store.forget_profile(&lease.id).await.map_err(|error| cannot(&error))
+        let lease = removed.map_err(|error| ApiError::Internal(format!("a profile cannot be removed: {error}")))?;
+        if let Err(error) = self.store.forget_profile(&lease.id).await {
+            // It is gone all the same.
+            tracing::warn!(profile = lease.id, %error, "a profile that was deleted is still in the store");
+        }
+        Ok(())
     }
 
     fn lease(self: &Arc<Self>, id: &str) -> Option<Lease> {
@@ -181,7 +191,8 @@ pub(crate) enum OpenError {
 
 /// A file that may not be there.
 fn open_if_there(place: &Path) -> io::Result<Option<File>> {
-    match File::open(place) {
+    // Whatever else has been put there keeps nobody waiting.
+    match File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(place) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         opened => opened.map(Some),
     }

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 
 use hearth_browser::CookieJar;
+use hearth_contract::ProfileWarning;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -118,10 +119,10 @@ async fn a_damaged_file_is_set_aside_and_one_that_replaced_it_is_not() {
         commit(&saver, &[], "new").await;
         Err(ErrorKind::InvalidData.into())
     };
-    assert!(reader.check_out(unpack).await.expect("read").is_damaged);
+    assert_eq!(reader.check_out(unpack).await.expect("read").warning, Some(ProfileWarning::Damaged));
     assert_eq!(checked_out(&reader).await.0, "new");
     let damaged = async |_: File| Err(ErrorKind::InvalidData.into());
-    assert!(reader.check_out(damaged).await.expect("read").is_damaged);
+    assert_eq!(reader.check_out(damaged).await.expect("read").warning, Some(ProfileWarning::Damaged));
     assert_eq!(ground.files(), [format!("{}.damaged", profile("p").id)]);
     assert_eq!(ground.profiles.list(&Team::from("name:shop")).await.expect("listed"), []);
 }
@@ -151,6 +152,10 @@ async fn the_files_say_which_profiles_there_are() {
     fs::write(folder.join(profile("saved").id).with_added_extension("new"), "half").expect("written");
     fs::write(folder.join("README"), "hello").expect("written");
     fs::copy(folder.join(profile("saved").id), folder.join(profile("another").id)).expect("copied");
+    // Nothing else can be made of that, and it is told.
+    let missing = ground.profiles.hold(profile("removed by hand"), false).expect("free");
+    assert_eq!(checked_out(&missing).await.1.warning, Some(ProfileWarning::Missing));
+    assert_eq!(checked_out(&missing).await.1.warning, None);
     let profiles = Ground::open(ground.folder.path()).await;
     let listed = profiles.list(&Team::from("name:shop")).await.expect("listed");
     let names: Vec<&str> = listed.iter().map(|item| item.name.as_str()).collect();

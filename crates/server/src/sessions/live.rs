@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use hearth_browser::Browser;
-use hearth_contract::{DestroyedReason, ProfileWarning};
+use hearth_contract::{DestroyedReason, NotSaved, ProfileWarning};
 use hearth_egress::{Proxy, Traffic};
 use hearth_runner::Interruption;
 use tokio::sync::watch;
@@ -101,10 +101,12 @@ impl Live {
         }
         self.places.kill_kernels();
         self.agent.kill();
-        let profile = self.profile.as_ref().filter(|profile| profile.saves() && ending.is_clean());
-        let closed = match profile {
-            Some(_) => Some(profile::close(&self.browser).await),
-            None => None,
+        let profile = self.profile.as_ref().filter(|profile| profile.saves());
+        let closed = match (profile, ending.reason) {
+            (None, _) => None,
+            (Some(_), DestroyedReason::BrowserCrashed) => Some(Err(NotSaved::BrowserCrashed)),
+            (Some(_), DestroyedReason::Limit) => Some(Err(NotSaved::Limit)),
+            (Some(_), _) => Some(profile::close(&self.browser).await),
         };
         self.browser.kill().await;
         self.proxy.end();

@@ -31,17 +31,24 @@ pub(super) async fn launch(
     enclosure: &Enclosure,
     tasks: &TaskTracker,
     spec: LaunchSpec,
+    most_mb: u64,
 ) -> Result<(Browser, Option<ProfileWarning>), ApiError> {
     let start = || Browser::launch(&enclosure.browser, tasks, spec.clone());
     let unavailable = |error: &dyn std::fmt::Display| ApiError::BrowserUnavailable(error.to_string());
     let Some(hold) = hold else {
         return Ok((start().await.map_err(|error| unavailable(&error))?, None));
     };
-    let unreadable = |error: io::Error| ApiError::ProfileUnavailable(hold.name().to_owned(), error.to_string());
+    let unreadable = |error: io::Error| {
+        let reason = match error.kind() {
+            ErrorKind::FileTooLarge => NotSaved::TooLarge(most_mb).to_string(),
+            _ => error.to_string(),
+        };
+        ApiError::ProfileUnavailable(hold.name().to_owned(), reason)
+    };
     let empty = async || enclosure.browser.empty(vec![place(enclosure)]).await.map_err(unreadable);
-    let unpack = |file| enclosure.browser.unpack(file, place(enclosure));
+    let unpack = |file| enclosure.browser.unpack(file, place(enclosure), most_mb << 20);
     let mut checked_out = hold.check_out(unpack).await.map_err(unreadable)?;
-    if checked_out.is_damaged {
+    if checked_out.warning == Some(ProfileWarning::Damaged) {
         empty().await?;
     }
     let browser = match start().await {
@@ -51,7 +58,7 @@ pub(super) async fn launch(
             empty().await?;
             let Ok(browser) = start().await else { return Err(unavailable(&error)) };
             hold.refuse().await.map_err(unreadable)?;
-            checked_out = CheckedOut { is_damaged: true, ..CheckedOut::default() };
+            checked_out = CheckedOut { warning: Some(ProfileWarning::Damaged), ..CheckedOut::default() };
             browser
         }
         Err(error) => return Err(unavailable(&error)),
@@ -60,7 +67,7 @@ pub(super) async fn launch(
         browser.kill().await;
         return Err(unavailable(&error));
     }
-    Ok((browser, checked_out.is_damaged.then_some(ProfileWarning::Damaged)))
+    Ok((browser, checked_out.warning))
 }
 
 async fn restore_cookies(browser: &Browser, checked_out: &CheckedOut) -> Result<(), BrowserError> {
@@ -90,16 +97,24 @@ pub(super) async fn commit(
     enclosure: &Enclosure,
     most_mb: u64,
 ) -> Result<(), ProfileWarning> {
-    let cookies = closed.map_err(ProfileWarning::NotSaved)?;
+    let cookies = match closed {
+        Ok(cookies) => cookies,
+        Err(reason) => return Err(not_saved(hold, reason).await),
+    };
     let pack = |file| enclosure.browser.pack(place(enclosure), left_out_of_profiles(), most_mb << 20, file);
     let saved = hold.commit(cookies, clock::now(), pack).await;
-    saved.map_err(|error| {
-        ProfileWarning::NotSaved(match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => NotSaved::DiskFull,
-            ErrorKind::FileTooLarge => NotSaved::TooLarge(most_mb),
-            _ => NotSaved::Because(error.to_string()),
-        })
-    })
+    let Err(error) = saved else { return Ok(()) };
+    let reason = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => NotSaved::DiskFull,
+        ErrorKind::FileTooLarge => NotSaved::TooLarge(most_mb),
+        _ => NotSaved::Because(error.to_string()),
+    };
+    Err(not_saved(hold, reason).await)
+}
+
+/// What is told of a session whose changes are lost.
+async fn not_saved(hold: &Hold, reason: NotSaved) -> ProfileWarning {
+    ProfileWarning::NotSaved { reason, has_cookies: hold.has_checkpoint().await }
 }
 
 /// Writes the cookies of a session's browser down, again and again until the session ends.

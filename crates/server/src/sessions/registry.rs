@@ -227,7 +227,8 @@ impl Registry {
             explain: Some(Explain::with(move |url| explainer.explain(url))),
             bounds: self.spec.limits.of_browser(),
         };
-        let (browser, warning) = match profile::launch(hold.as_ref(), &enclosure, &tasks, launch).await {
+        let most_mb = self.spec.limits.disk_mb;
+        let (browser, warning) = match profile::launch(hold.as_ref(), &enclosure, &tasks, launch, most_mb).await {
             Ok(launched) => launched,
             Err(error) => {
                 proxy.end();
@@ -244,8 +245,7 @@ impl Registry {
         let endpoint = format!("ws://{internal}/cdp/{id}?token={}", tokens.internal.as_str());
         let way_out = WayOut { proxy_port: proxy.port(), direct: internal };
         let programs = Programs::new(self.spec.runtime.clone(), &enclosure.folder, endpoint, way_out);
-        let limits =
-            LiveLimits { max_output_bytes: self.spec.max_output_bytes, max_profile_mb: self.spec.limits.disk_mb };
+        let limits = LiveLimits { max_output_bytes: self.spec.max_output_bytes, max_profile_mb: most_mb };
         let live = Arc::new(Live::new(browser, programs, enclosure, proxy, tasks, hold, limits));
         let session = Session::new(id, team, request, tokens, place, Arc::clone(&live), self.store.clone());
         let session = Arc::new(session.with_warning(warning));

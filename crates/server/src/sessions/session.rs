@@ -37,12 +37,6 @@ impl Ending {
         self.limit.map_or_else(|| self.reason.sentence().to_owned(), Limit::sentence)
     }
 
-    /// Whether somebody wanted it to end, or its time had come.
-    pub(super) fn is_clean(self) -> bool {
-        use DestroyedReason::{Deleted, Idle, ServerStopped, Ttl};
-        matches!(self.reason, Deleted | Idle | ServerStopped | Ttl)
-    }
-
     /// Why code that was running did not finish.
     pub(super) fn execution_error(self) -> String {
         self.limit.map_or_else(|| self.reason.execution_error().to_owned(), Limit::session_error)

@@ -20,9 +20,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -33,6 +34,9 @@ pub(crate) const FILE: &str = "hearth.db";
 
 /// How long a statement waits for another program that has the file, such as a backup.
 const BUSY_BOUND: Duration = Duration::from_secs(5);
+
+/// How long the answer to a creation waits for being written down, whatever else is being written.
+const BEGIN_BOUND: Duration = Duration::from_secs(6);
 
 /// Executions that wait to be written. Writing takes a fraction of a millisecond; beyond that many a slow disk is told of
 /// in the log, and what comes is left out.
@@ -106,7 +110,8 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             // What is committed outlives this process whatever ends it; after a power failure the last moments may be missing.
             .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(BUSY_BOUND);
+            .busy_timeout(BUSY_BOUND)
+            .disable_statement_logging();
         // Each connection is a thread, and a file of SQLite has one writer at a time anyway.
         let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
         let pool = pool.map_err(|source| StoreError::Open { path, source })?;
@@ -115,9 +120,33 @@ impl Store {
         Ok((Store { pool: pool.clone(), executions: sender }, Writer { pool, executions }))
     }
 
+    /// Whether the file in `folder` can be opened; one that is not there can. Changes nothing. Not to be asked while a server has it.
+    pub async fn look(folder: &Path) -> Result<(), StoreError> {
+        let path = folder.join(FILE);
+        if !path.exists() {
+            return Ok(());
+        }
+        let options = SqliteConnectOptions::new().filename(&path).read_only(true).immutable(true);
+        let opened = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
+        let pool = opened.map_err(|source| StoreError::Open { path, source })?;
+        let last = sqlx::query_scalar::<_, Option<i64>>(statements::LAST_STEP).fetch_one(&pool).await;
+        let last = match last {
+            // Both SQLite and PostgreSQL name the table that is not there.
+            Err(sqlx::Error::Database(error)) if error.message().contains("_sqlx_migrations") => 0,
+            last => last?.unwrap_or(0),
+        };
+        pool.close().await;
+        if usize::try_from(last).is_ok_and(|last| last <= schema::LAST) {
+            Ok(())
+        } else {
+            Err(StoreError::Newer { theirs: last, ours: schema::LAST })
+        }
+    }
+
     /// Writes down that a session has begun.
     pub async fn begin_session(&self, session: &SessionRecord) -> Result<(), StoreError> {
-        session.begin().execute(&self.pool).await?;
+        let written = timeout(BEGIN_BOUND, session.begin().execute(&self.pool)).await;
+        written.map_err(|_| sqlx::Error::PoolTimedOut)??;
         Ok(())
     }
 

@@ -12,6 +12,9 @@ const STEPS: [(i64, &str, &str); 2] = [
     (2, "profiles", include_str!("schema/0002_profiles.sql")),
 ];
 
+/// The number of the last step.
+pub(super) const LAST: usize = STEPS.len();
+
 /// Brings the store to today's shape, and leaves one from the future alone.
 pub(super) async fn bring_up_to_date(pool: &SqlitePool) -> Result<(), StoreError> {
     let steps = STEPS.map(|(version, description, sql)| {

@@ -17,6 +17,8 @@ pub(super) const END_SESSION: &str = "
 pub(super) const END_LOST_SESSIONS: &str = "
     UPDATE sessions
     SET destroyed_reason = $1, destroyed_at_ms = $2,
+        last_activity_ms = COALESCE(
+            (SELECT MAX(ended_at_ms - duration_ms) FROM executions WHERE session_id = sessions.id), last_activity_ms),
         duration_ms = CASE WHEN expires_at_ms < $2 THEN expires_at_ms - created_at_ms ELSE $2 - created_at_ms END
     WHERE destroyed_reason IS NULL";
 
@@ -48,3 +50,6 @@ pub(super) const ALL_PROFILES: &str = "SELECT id FROM profiles";
 
 pub(super) const PROFILES_OF_TEAM: &str = "
     SELECT id, team, name_json, size_bytes, saved_at_ms FROM profiles WHERE team = $1";
+
+/// What sqlx writes down of the schema.
+pub(super) const LAST_STEP: &str = "SELECT MAX(version) FROM _sqlx_migrations";

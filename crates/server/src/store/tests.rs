@@ -46,6 +46,7 @@ async fn count(store: &Store, table: &'static str) -> i64 {
 #[tokio::test]
 async fn what_was_written_is_there_after_it_was_opened_again() {
     let folder = folder();
+    Store::look(folder.path()).await.expect("nothing is there");
     let store = open(folder.path()).await;
     let (first, second) = (session(0), SessionRecord { links: None, ..session(1) });
     for session in [&first, &second] {
@@ -57,6 +58,7 @@ async fn what_was_written_is_there_after_it_was_opened_again() {
         store.end_session(session).await.expect("written");
     }
     store.close().await;
+    Store::look(folder.path()).await.expect("it can be opened");
     let store = open(folder.path()).await;
     assert_eq!(store.ended_sessions(at(0), 10).await.expect("read"), [second, first]);
 }
@@ -133,6 +135,7 @@ async fn a_store_of_a_newer_hearth_is_left_alone() {
         .await
         .expect("written");
     store.close().await;
+    assert!(matches!(Store::look(folder.path()).await, Err(StoreError::Newer { theirs: 99, ours: 2 })));
     let error = Store::open(folder.path()).await.expect_err("refused");
     assert_eq!(
         error.to_string(),
@@ -145,6 +148,7 @@ async fn a_file_that_is_none_of_ours_is_one_clear_error() {
     let folder = folder();
     std::fs::write(folder.path().join(FILE), "no database at all, and long enough to be looked at as one")
         .expect("written");
+    assert!(Store::look(folder.path()).await.is_err());
     let error = Store::open(folder.path()).await.expect_err("refused").to_string();
     assert!(error.contains("hearth.db") && error.contains("not a database"), "{error}");
 }
