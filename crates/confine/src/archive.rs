@@ -18,7 +18,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 
 use crate::folders::{entries, is_kind, open, open_below};
 
-/// Fast, and still half of what a browser writes.
+/// The fastest of the usual ones: a session's end waits for it.
 const LEVEL: i32 = 1;
 
 /// How deep folders may be within each other. Nothing that is packed here needs more than a dozen.

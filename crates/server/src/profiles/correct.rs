@@ -12,7 +12,7 @@ use crate::auth::Team;
 use crate::store::ProfileRecord;
 
 /// Removes drafts, and gives back the profiles that are there: those that were saved, and those of which a crash has left a
-/// checkpoint alone. Blocks: 20 µs a profile.
+/// checkpoint alone. Blocks.
 pub(super) fn look(folder: &Path) -> io::Result<Vec<ProfileRecord>> {
     let mut found: Vec<ProfileRecord> = Vec::new();
     for entry in fs::read_dir(folder)? {
