@@ -20,6 +20,7 @@ LIMITS = (299, 300)
 
 CREATE = re.compile(r"^/v2/(interact|browser)$")
 EXECUTE = re.compile(r"^/v2/(interact|browser)/\{id\}/execute$")
+OPERATORS_END = "/operator/sessions/{id}"
 SESSION = re.compile(r"^/v2/(interact|browser)/\{id\}")
 BROWSER = re.compile(r"^/cdp/\{id\}")
 LIVE_VIEW = re.compile(r"^/live/\{id\}")
@@ -119,6 +120,8 @@ def after_call(context, case, response):
     method, status = case.method.upper(), response.status_code
     if method == "POST" and CREATE.match(case.path) and status == 200:
         note_created(response.json())
+    elif method == "DELETE" and case.path == OPERATORS_END:
+        alive.pop(case.path_parameters["id"], None)
     elif method == "DELETE" and SESSION.match(case.path) and status == 200:
         identifier = case.path_parameters["id"]
         alive.pop(identifier, None)

@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::eventually::eventually;
 use crate::output::Output;
 use crate::process;
-use crate::server::binary;
+use crate::server::{binary, given_runtime};
 
 /// All checks together take about a second.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -106,6 +106,7 @@ impl Doctor {
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HEARTH_LISTEN", "127.0.0.1:0")
             .env("HEARTH_DATA_DIR", &self.data_dir)
+            .envs(given_runtime().map(|folder| ("HEARTH_RUNTIME_DIR", folder)))
             .envs(self.environment)
             .stdin(Stdio::null())
             .stdout(stdout_writer)

@@ -46,7 +46,7 @@ pub use exchange::Exchange;
 pub use execution::Execution;
 pub use place::Place;
 pub use reply::Reply;
-pub use server::{Refusal, ServerBuilder, TestServer, new_data_dir};
+pub use server::{Refusal, ServerBuilder, TestServer, binary, new_data_dir};
 pub use session::Session;
 pub use site::{GREETING, Site, attachment};
 pub use stranger::{ANSWER, Stranger};

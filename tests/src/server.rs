@@ -78,7 +78,7 @@ pub fn new_data_dir() -> TempDir {
 }
 
 /// The server under test: `HEARTH_TEST_BINARY`, or the `hearth` of the same build.
-pub(crate) fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("HEARTH_TEST_BINARY") {
         return path.into();
     }
@@ -86,6 +86,11 @@ pub(crate) fn binary() -> PathBuf {
     // Tests lie in the deps folder of a profile, the bench lies beside the server.
     let path = test.ancestors().skip(1).take(2).map(|folder| folder.join("hearth")).find(|path| path.is_file());
     path.expect("the server is missing: build it with `make build`")
+}
+
+/// The runtime folder of the server under test when that is not the repository's: `HEARTH_TEST_RUNTIME`.
+pub(crate) fn given_runtime() -> Option<PathBuf> {
+    std::env::var_os("HEARTH_TEST_RUNTIME").map(PathBuf::from)
 }
 
 impl ServerBuilder {
@@ -121,7 +126,8 @@ impl ServerBuilder {
     /// Runs the server as a user without rights; needs those of root.
     #[must_use]
     pub fn as_plain_user(mut self) -> Self {
-        self.plain_user = Some(PlainUser::new(&binary(), &crate::repository().join("runtime")));
+        self.plain_user =
+            Some(PlainUser::new(&binary(), &given_runtime().unwrap_or_else(|| crate::repository().join("runtime"))));
         self
     }
 
@@ -138,6 +144,7 @@ impl ServerBuilder {
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HEARTH_LISTEN", "127.0.0.1:0")
             .env("HEARTH_DATA_DIR", data_dir)
+            .envs(given_runtime().map(|folder| ("HEARTH_RUNTIME_DIR", folder)))
             // The sites of the tests are on loopback.
             .env("HEARTH_EGRESS_ALLOW", "127.0.0.1:*,localhost:*,[::1]:*")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))

@@ -3,10 +3,12 @@
 use hearth_tests::{TestServer, new_data_dir};
 use serde_json::json;
 
-const SETTINGS: [&str; 33] = [
+const SETTINGS: [&str; 36] = [
     "HEARTH_LISTEN",
     "HEARTH_API_KEYS",
     "HEARTH_API_KEYS_FILE",
+    "HEARTH_OPERATOR_KEY",
+    "HEARTH_OPERATOR_KEY_FILE",
     "HEARTH_PUBLIC_URL",
     "HEARTH_FRAME_ANCESTORS",
     "HEARTH_DATA_DIR",
@@ -22,6 +24,7 @@ const SETTINGS: [&str; 33] = [
     "HEARTH_SESSION_DISK_MB",
     "HEARTH_SESSION_FILES",
     "HEARTH_MIN_FREE_DISK_MB",
+    "HEARTH_MIN_FREE_MEMORY_MB",
     "HEARTH_MAX_DOWNLOAD_MB",
     "HEARTH_MAX_TABS",
     "HEARTH_KEEP_SESSIONS_HOURS",
@@ -40,9 +43,12 @@ const SETTINGS: [&str; 33] = [
 ];
 
 /// Values that no setting of that name can have.
-const BAD_VALUES: [(&str, &[&str]); 33] = [
+const BAD_VALUES: [(&str, &[&str]); 36] = [
     ("HEARTH_LISTEN", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "0.0.0.0:0", "[::]:0"]),
     ("HEARTH_API_KEYS_FILE", &["/nowhere/keys", "/dev/null"]),
+    // There are no other keys.
+    ("HEARTH_OPERATOR_KEY", &["secret"]),
+    ("HEARTH_OPERATOR_KEY_FILE", &["/nowhere/key", "/dev/null"]),
     ("HEARTH_API_KEYS", &["name:", ":key", "a:k,b:k", "one,two,one"]),
     (
         "HEARTH_PUBLIC_URL",
@@ -68,6 +74,7 @@ const BAD_VALUES: [(&str, &[&str]); 33] = [
     ("HEARTH_SESSION_DISK_MB", &["0", "31", "2GB"]),
     ("HEARTH_SESSION_FILES", &["0", "999", "1e6"]),
     ("HEARTH_MIN_FREE_DISK_MB", &["-1", "little"]),
+    ("HEARTH_MIN_FREE_MEMORY_MB", &["-1", "256M"]),
     ("HEARTH_MAX_DOWNLOAD_MB", &["0", "1.5"]),
     ("HEARTH_MAX_TABS", &["0", "-1"]),
     ("HEARTH_KEEP_SESSIONS_HOURS", &["0", "-1", "1d", "9000"]),

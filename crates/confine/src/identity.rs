@@ -42,6 +42,12 @@ impl UserIds {
             .collect()
     }
 
+    /// Whose id it is, if it is a session's.
+    pub(crate) fn slot_of(self, uid: u32) -> Option<u16> {
+        let slot = u16::try_from(uid.checked_sub(self.first + 1)? / 2).ok()?;
+        (slot < self.slots).then_some(slot)
+    }
+
     /// None for a slot that there is not.
     pub(crate) fn ids(self, identity: Identity) -> Option<Ids> {
         let Identity { slot, member } = identity;
@@ -123,6 +129,8 @@ mod tests {
         assert_eq!(of(2, Member::Code), Some(Ids { uid: 1006, gid: 1006 }));
         assert_eq!(of(2, Member::Server), Some(Ids { uid: 1000, gid: 1006 }));
         assert_eq!(of(3, Member::Code), None);
+        let slots = (999..1009).map(|uid| ids.slot_of(uid)).collect::<Vec<_>>();
+        assert_eq!(slots, [None, None, Some(0), Some(0), Some(1), Some(1), Some(2), Some(2), None, None]);
         assert_eq!(ids.to_string(), "1000-1006");
     }
 

@@ -9,7 +9,7 @@
 //! A tour: [`Program`] says what to start, [`Launcher::start`] starts it and gives back a [`Tree`], the owner
 //! of everything that came out of it. `starter` makes shims, and `reserve` keeps one ready. `protocol` is what server and shim say to each other over one socket,
 //! `shim` is the other side of it, `kill` ends a tree, `private_tmp` gives it a `/tmp` of its own, `open_files` keeps
-//! the server's limit and the programs' apart. `living` knows the trees that run, and `usage` what they take; `disk` measures their
+//! the server's limit and the programs' apart. `living` knows the trees that run, and `usage` what they take; `strays` finds what nobody knows; `disk` measures their
 //! files, `remove` removes them and `archive` packs them, all by the steps of `folders`. `sys` is the one place with `unsafe` code.
 //!
 //! This crate must not know what it starts: no browser, no language, no HTTP. Linux only.
@@ -34,6 +34,7 @@ mod reserve;
 mod shim;
 mod spawner;
 mod starter;
+mod strays;
 mod sys;
 mod syscalls;
 mod tree;
@@ -50,6 +51,7 @@ pub use private_tmp::PrivateTmp;
 pub use program::{Exit, Program};
 pub use remove::remove_tree;
 pub use shim::{SHIM_ARGUMENT, run_shim};
-pub use spawner::{Spawner, Split, split};
+pub use spawner::{Spawner, Split, SplitFromInit, split, split_from_init};
+pub use strays::strays;
 pub use tree::Tree;
 pub use usage::{Pulse, Snapshot, Usage};

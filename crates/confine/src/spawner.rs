@@ -72,8 +72,30 @@ pub fn split(ids: UserIds) -> io::Result<Split> {
         }
         ForkResult::Parent { child } => {
             drop(theirs);
-            Ok(Split::Over(Keeper { stream: ours, server: child, ids }.run()?))
+            Ok(Split::Over(Keeper { asked: Some((ours, ids)), server: child }.run()?))
         }
+    }
+}
+
+/// What came out of a split whose other half starts nothing.
+#[derive(Debug)]
+pub enum SplitFromInit {
+    /// This is the server.
+    Server,
+    /// This was the other half, and everything is over. The exit code is the server's.
+    Over(i32),
+}
+
+/// Splits this process, which is the first one of its container and has one thread. Every process whose parent ends becomes
+/// the first one's child: the half that stays passes signals on and reaps, as `init` does. Returns in the server at once, and
+/// in that half when the server and everything that it started are gone.
+pub fn split_from_init() -> io::Result<SplitFromInit> {
+    match sys::split()? {
+        ForkResult::Child => {
+            sys::die_with_parent()?;
+            Ok(SplitFromInit::Server)
+        }
+        ForkResult::Parent { child } => Ok(SplitFromInit::Over(Keeper { asked: None, server: child }.run()?)),
     }
 }
 
@@ -114,11 +136,11 @@ impl Spawner {
     }
 }
 
-/// The spawner itself.
+/// The half that is not the server.
 struct Keeper {
-    stream: UnixStream,
+    /// Where the server asks for shims, and whose ids they may have; none where it starts them itself.
+    asked: Option<(UnixStream, UserIds)>,
     server: Pid,
-    ids: UserIds,
 }
 
 impl Keeper {
@@ -126,24 +148,22 @@ impl Keeper {
         let all = SigSet::all();
         all.thread_block()?;
         let signals = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        let _ = prctl::set_name(c"hearth-spawner");
+        let _ = prctl::set_name(if self.asked.is_some() { c"hearth-spawner" } else { c"hearth-init" });
         prctl::set_dumpable(false)?;
-        let mut listens = true;
         let code = loop {
-            // When the server has closed its end it asks for nothing more: its death is what is waited for.
-            let asked = if listens { PollFlags::POLLIN } else { PollFlags::empty() };
-            let mut events = [PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(self.stream.as_fd(), asked)];
-            let watched = if listens { &mut events[..] } else { &mut events[..1] };
-            if poll(watched, PollTimeout::NONE).is_err() {
+            let mut events = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+            events.extend(self.asked.iter().map(|(stream, _)| PollFd::new(stream.as_fd(), PollFlags::POLLIN)));
+            if poll(&mut events, PollTimeout::NONE).is_err() {
                 continue;
             }
-            let is_asked = listens && events[1].revents().is_some_and(|flags| !flags.is_empty());
+            let is_asked = events.get(1).and_then(PollFd::revents).is_some_and(|flags| !flags.is_empty());
             self.pass_on(&signals);
             if let Some(code) = self.reap() {
                 break code;
             }
             if is_asked && let Err(error) = self.serve() {
-                listens = false;
+                // When the server has closed its end it asks for nothing more: its death is what is waited for.
+                self.asked = None;
                 // Nonsense comes from a server that is not itself any more.
                 if error.kind() == io::ErrorKind::InvalidData {
                     let _ = kill(self.server, Signal::SIGKILL);
@@ -197,27 +217,28 @@ impl Keeper {
 
     /// One message. An error when it makes no sense or the server is gone.
     fn serve(&mut self) -> io::Result<()> {
-        let (what, identity, fds) = self.receive()?;
+        let Some((stream, all)) = &mut self.asked else { return Ok(()) };
+        let (what, identity, fds) = receive(stream)?;
         let identity = Identity::decode(identity).ok_or(io::ErrorKind::InvalidData)?;
-        let ids = self.ids.ids(identity).ok_or(io::ErrorKind::InvalidData)?;
+        let ids = all.ids(identity).ok_or(io::ErrorKind::InvalidData)?;
         let outcome = match what {
             b'S' if identity.member != Member::Server => start_shim(ids, fds),
-            b'G' => give(ids, self.ids, &fds).map(|()| 0),
+            b'G' => give(ids, *all, &fds).map(|()| 0),
             _ => return Err(io::ErrorKind::InvalidData.into()),
         };
         let answer = outcome.unwrap_or_else(|error| -error.raw_os_error().unwrap_or(nix::libc::EIO));
-        self.stream.write_all(&answer.to_ne_bytes())
+        stream.write_all(&answer.to_ne_bytes())
     }
+}
 
-    fn receive(&self) -> io::Result<(u8, [u8; Identity::BYTES], Vec<OwnedFd>)> {
-        let mut request = [0; REQUEST_BYTES];
-        let (bytes, fds) = receive_with_fds(&self.stream, &mut request)?;
-        if bytes != REQUEST_BYTES {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let [what, a, b, c] = request;
-        Ok((what, [a, b, c], fds))
+fn receive(stream: &UnixStream) -> io::Result<(u8, [u8; Identity::BYTES], Vec<OwnedFd>)> {
+    let mut request = [0; REQUEST_BYTES];
+    let (bytes, fds) = receive_with_fds(stream, &mut request)?;
+    if bytes != REQUEST_BYTES {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
+    let [what, a, b, c] = request;
+    Ok((what, [a, b, c], fds))
 }
 
 fn start_shim(ids: Ids, fds: Vec<OwnedFd>) -> io::Result<i32> {

@@ -99,6 +99,19 @@ impl ErrorBody {
         ))
     }
 
+    /// Too little of the server's memory is available for another session.
+    pub fn memory_low(available_mb: u64, least_mb: u64) -> Self {
+        Self::new(format!(
+            "No session was created: the server has {available_mb} MiB of memory left, and {least_mb} MiB are kept \
+             available (HEARTH_MIN_FREE_MEMORY_MB). Delete sessions, or give it more memory."
+        ))
+    }
+
+    /// A key of the API where one of an operator is asked for.
+    pub fn operators_only() -> Self {
+        Self::new("This is for the server's operator: it takes the key of HEARTH_OPERATOR_KEY.")
+    }
+
     /// Another execution of the language ran for as long as this one was ready to wait; nothing was run.
     pub fn session_busy(language: Language) -> Self {
         Self::new(format!(

@@ -15,6 +15,7 @@ mod field;
 mod issue;
 mod limit;
 mod list;
+mod operate;
 mod response;
 mod session;
 mod warning;
@@ -25,6 +26,10 @@ pub use execute::{ExecuteRequest, Language};
 pub use issue::Issue;
 pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};
+pub use operate::{
+    DiskPressure, EndedResponse, EndedSession, LiveResponse, MemoryPressure, NotReady, OperatorExecution,
+    OperatorSession, OperatorState, Pressure, ReadyResponse, Scope,
+};
 pub use response::{
     CreateResponse, DeleteResponse, ExecuteResponse, HealthResponse, ListResponse, ProfileDeletedResponse, ProfileItem,
     ProfilesResponse, SessionListItem, StatusResponse, True,

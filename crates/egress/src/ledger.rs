@@ -1,7 +1,7 @@
 //! What a session was refused lately: for the log, which must not be flooded, and for whoever has to explain a page that
 //! did not load.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,21 @@ impl Ledger {
         };
         let of_target = target.and_then(|target| newest_within(EXPLAINS, &|refusal| refusal.target == *target));
         of_target.or_else(|| newest_within(EXPLAINS_OTHERS, &|_| true))
+    }
+}
+
+/// How often all sessions were refused something, by the rule.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Refusals {
+    pub(crate) fn count(&self, rule: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(rule).or_default() += 1;
+    }
+
+    pub(crate) fn read(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.iter().map(|(rule, count)| (*rule, *count)).collect()
     }
 }
 

@@ -14,23 +14,38 @@ use tokio::time::{Instant, sleep_until};
 /// A connection on which nothing moved for so long ends, at the latest after twice that.
 const IDLE_BOUND: Duration = Duration::from_mins(10);
 
-/// Bytes that a session has sent and got through its proxy, heads of messages included.
+/// Bytes that a session has sent and got through its proxy, or all sessions have, heads of messages included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// From the session's programs.
+    /// From programs.
     pub up_bytes: u64,
     /// To them.
     pub down_bytes: u64,
 }
 
-/// What all connections of a session have moved. Held by each of them.
+/// What all connections of a session have moved, or those of all sessions. Held by each of them.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     up: AtomicU64,
     down: AtomicU64,
+    /// Of all sessions.
+    all: Option<Arc<Totals>>,
 }
 
 impl Totals {
+    /// Of a session. Everything counts for `all`, too.
+    pub(crate) fn within(all: &Arc<Totals>) -> Arc<Totals> {
+        Arc::new(Totals { all: Some(Arc::clone(all)), ..Totals::default() })
+    }
+
+    fn add(&self, up_bytes: u64, down_bytes: u64) {
+        self.up.fetch_add(up_bytes, Ordering::Relaxed);
+        self.down.fetch_add(down_bytes, Ordering::Relaxed);
+        if let Some(all) = &self.all {
+            all.add(up_bytes, down_bytes);
+        }
+    }
+
     pub(crate) fn read(&self) -> Traffic {
         Traffic { up_bytes: self.up.load(Ordering::Relaxed), down_bytes: self.down.load(Ordering::Relaxed) }
     }
@@ -49,12 +64,12 @@ impl Meter {
     }
 
     pub(crate) fn went_up(&self, bytes: usize) {
-        self.totals.up.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.totals.add(bytes as u64, 0);
         self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn went_down(&self, bytes: usize) {
-        self.totals.down.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.totals.add(0, bytes as u64);
         self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::answer::Body;
 use crate::authority::Authority;
 use crate::large::Large;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Refusals};
 use crate::meter::{Meter, Metered, Totals, Traffic};
 use crate::own::OwnPorts;
 use crate::policy::Policy;
@@ -55,6 +55,8 @@ struct Shared {
     policy: Policy,
     own_ports: OwnPorts,
     resolver: Arc<dyn Resolve>,
+    totals: Arc<Totals>,
+    refusals: Refusals,
 }
 
 impl Egress {
@@ -65,7 +67,18 @@ impl Egress {
 
     /// A way out that asks `resolver` for the addresses of names.
     pub fn with_resolver(policy: Policy, resolver: Arc<dyn Resolve>) -> Egress {
-        Egress(Arc::new(Shared { policy, own_ports: OwnPorts::default(), resolver }))
+        let (own_ports, totals, refusals) = (OwnPorts::default(), Arc::default(), Refusals::default());
+        Egress(Arc::new(Shared { policy, own_ports, resolver, totals, refusals }))
+    }
+
+    /// What all sessions have sent and got so far.
+    pub fn traffic(&self) -> Traffic {
+        self.0.totals.read()
+    }
+
+    /// What rules have refused so far, by a few words for the rule.
+    pub fn refusals(&self) -> Vec<(&'static str, u64)> {
+        self.0.refusals.read()
     }
 
     /// Names a port of this server, which nobody reaches from then on.
@@ -84,7 +97,7 @@ impl Egress {
             session: session.to_owned(),
             tracker: tracker.clone(),
             stop: stop.clone(),
-            totals: Arc::default(),
+            totals: Totals::within(&self.0.totals),
             ledger: Ledger::new(),
             lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
@@ -187,6 +200,9 @@ impl Side {
 
     /// Remembers what was not reached, and logs what a rule refused: no path, no query.
     pub(crate) fn note(&self, refusal: &Refusal) {
+        if refusal.reason.is_rule() {
+            self.shared.refusals.count(refusal.reason.word());
+        }
         let Some(unlogged) = self.ledger.note(refusal) else { return };
         let (session, target, reason) = (&self.session, &refusal.target, refusal.reason.word());
         if refusal.reason.is_rule() {

@@ -29,11 +29,11 @@ impl Capture {
         self.dropped_bytes += over;
     }
 
-    /// The text, and whether something is missing from it.
-    pub fn finish(mut self) -> (String, bool) {
+    /// The text, and how many bytes are missing from it.
+    pub fn finish(mut self) -> (String, usize) {
         if self.dropped_bytes == 0 {
             self.head.extend(self.tail);
-            return (into_text(self.head), false);
+            return (into_text(self.head), 0);
         }
         let whole_head = whole_characters(&self.head);
         let mut dropped = self.dropped_bytes + self.head.len() - whole_head;
@@ -45,7 +45,7 @@ impl Capture {
         let mut text = into_text(self.head);
         let _ = write!(text, "\n… [{dropped} bytes dropped] …\n");
         text.push_str(&into_text(self.tail.into()));
-        (text, true)
+        (text, dropped)
     }
 }
 
@@ -69,7 +69,7 @@ fn whole_characters(bytes: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    fn capture(limit_bytes: usize, parts: &[&str]) -> (String, bool) {
+    fn capture(limit_bytes: usize, parts: &[&str]) -> (String, usize) {
         let mut capture = Capture::new(limit_bytes);
         for part in parts {
             capture.push(part.as_bytes());
@@ -79,26 +79,26 @@ mod tests {
 
     #[test]
     fn what_fits_is_kept_as_it_is() {
-        assert_eq!(capture(10, &["abcd", "efg", "hij"]), ("abcdefghij".into(), false));
-        assert_eq!(capture(10, &[]), (String::new(), false));
+        assert_eq!(capture(10, &["abcd", "efg", "hij"]), ("abcdefghij".into(), 0));
+        assert_eq!(capture(10, &[]), (String::new(), 0));
     }
 
     #[test]
     fn the_middle_of_what_does_not_fit_is_dropped() {
-        assert_eq!(capture(10, &["abcdef", "ghijk"]), ("abcde\n… [1 bytes dropped] …\nghijk".into(), true));
-        assert_eq!(capture(4, &["a", "b", "c", "d", "e", "f"]), ("ab\n… [2 bytes dropped] …\nef".into(), true));
+        assert_eq!(capture(10, &["abcdef", "ghijk"]), ("abcde\n… [1 bytes dropped] …\nghijk".into(), 1));
+        assert_eq!(capture(4, &["a", "b", "c", "d", "e", "f"]), ("ab\n… [2 bytes dropped] …\nef".into(), 2));
     }
 
     #[test]
     fn characters_are_not_cut_in_two() {
         // Two bytes each, an odd border on both sides.
-        assert_eq!(capture(6, &["ääääää"]), ("ä\n… [8 bytes dropped] …\nä".into(), true));
+        assert_eq!(capture(6, &["ääääää"]), ("ä\n… [8 bytes dropped] …\nä".into(), 8));
     }
 
     #[test]
     fn invalid_utf8_is_replaced() {
         let mut capture = Capture::new(100);
         capture.push(b"a\xffb");
-        assert_eq!(capture.finish(), ("a\u{fffd}b".into(), false));
+        assert_eq!(capture.finish(), ("a\u{fffd}b".into(), 0));
     }
 }

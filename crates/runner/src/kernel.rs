@@ -225,9 +225,9 @@ impl Owner {
             self.tree.kill();
             settle(&self.tree, &mut self.output).await;
         }
-        let (stdout, stderr, cut) = self.output.finish();
-        let truncated = cut || kernel_cut;
-        let outcome = Outcome { stdout, stderr, ended, truncated, duration: started.elapsed() };
+        let (stdout, stderr, dropped_bytes) = self.output.finish();
+        let truncated = dropped_bytes > 0 || kernel_cut;
+        let outcome = Outcome { stdout, stderr, ended, truncated, dropped_bytes, duration: started.elapsed() };
         // A caller that is gone by now loses nothing but the answer.
         let _ = job.reply.send(Ok(outcome));
         if lives_on { After::LivesOn } else { After::Ends }

@@ -63,6 +63,8 @@ pub struct Outcome {
     pub ended: Ended,
     /// Something was dropped from stdout, stderr or the value.
     pub truncated: bool,
+    /// How much of stdout and stderr was dropped, in bytes. What kernels drop of a value is not counted.
+    pub dropped_bytes: usize,
     /// From the hand-over of the source to the end.
     pub duration: Duration,
 }

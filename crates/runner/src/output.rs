@@ -62,11 +62,11 @@ impl Output {
         }
     }
 
-    /// Takes what is in the pipes now and ends the capture: stdout, stderr, and whether something is missing.
-    pub fn finish(&mut self) -> (String, String, bool) {
-        let (stdout, stdout_cut) = self.stdout.finish();
-        let (stderr, stderr_cut) = self.stderr.finish();
-        (stdout, stderr, stdout_cut || stderr_cut)
+    /// Takes what is in the pipes now and ends the capture: stdout, stderr, and how many bytes are missing.
+    pub fn finish(&mut self) -> (String, String, usize) {
+        let (stdout, stdout_dropped) = self.stdout.finish();
+        let (stderr, stderr_dropped) = self.stderr.finish();
+        (stdout, stderr, stdout_dropped + stderr_dropped)
     }
 }
 
@@ -105,7 +105,7 @@ impl Stream {
         }
     }
 
-    fn finish(&mut self) -> (String, bool) {
+    fn finish(&mut self) -> (String, usize) {
         self.drain();
         std::mem::replace(&mut self.capture, Capture::new(0)).finish()
     }

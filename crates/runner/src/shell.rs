@@ -52,8 +52,9 @@ pub async fn run_shell(launcher: &Launcher, shell: ShellProgram, mut run: Run) -
     let tree = launcher.start(program).await?;
     let ended = watch(&tree, &mut output, &mut run).await;
     settle(&tree, &mut output).await;
-    let (stdout, stderr, truncated) = output.finish();
-    Ok(Outcome { stdout, stderr, ended, truncated, duration: started.elapsed() })
+    let (stdout, stderr, dropped_bytes) = output.finish();
+    let truncated = dropped_bytes > 0;
+    Ok(Outcome { stdout, stderr, ended, truncated, dropped_bytes, duration: started.elapsed() })
 }
 
 /// The one loop that decides how a shell ends.

@@ -18,7 +18,20 @@ pub(crate) type Team = Arc<str>;
 
 /// The configured keys. Only their digests are kept.
 #[derive(Debug, Default)]
-pub(crate) struct Keys(Vec<([u8; 32], Team)>);
+pub(crate) struct Keys {
+    teams: Vec<([u8; 32], Team)>,
+    /// Of whoever runs the server.
+    operator: Option<[u8; 32]>,
+}
+
+/// Who looks at the server as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Onlooker {
+    /// Whoever runs it; without keys everybody.
+    Operator,
+    /// A team, which sees what is its own.
+    Team(Team),
+}
 
 impl Keys {
     /// Reads `key` or `name:key`, comma-separated. A key without a name is a team of its own.
@@ -46,12 +59,46 @@ impl Keys {
         if keys.is_empty() && !text.trim().is_empty() {
             return Err("there is no key in it".to_owned());
         }
-        Ok(Keys(keys))
+        Ok(Keys { teams: keys, operator: None })
+    }
+
+    /// The same with a key for whoever runs the server.
+    pub fn with_operator(self, key: &str) -> Result<Keys, &'static str> {
+        let digest = digest(key);
+        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("it has characters other than printable ASCII");
+        }
+        if self.is_empty() {
+            return Err("it is for a server with HEARTH_API_KEYS; without them everybody is its operator");
+        }
+        if self.teams.iter().any(|(known, _)| *known == digest) {
+            return Err("it is one of HEARTH_API_KEYS, too; an operator's key has to be another one");
+        }
+        Ok(Keys { operator: Some(digest), ..self })
     }
 
     /// No keys: no authentication.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.teams.is_empty()
+    }
+
+    /// Who looks at the server as a whole: an operator, or a team.
+    pub fn onlooker(&self, headers: &HeaderMap) -> Result<Onlooker, ApiError> {
+        if self.is_empty() {
+            return Ok(Onlooker::Operator);
+        }
+        let token = bearer(headers)?;
+        let is_operator = self.operator.is_some_and(|known| bool::from(known.ct_eq(&digest(token))));
+        let team = self.team(token);
+        if is_operator {
+            return Ok(Onlooker::Operator);
+        }
+        team.map(Onlooker::Team).ok_or(ApiError::Unauthorized(ErrorBody::invalid_token()))
+    }
+
+    /// Whether somebody may read what says nothing of any team. A team may where there is no key for an operator.
+    pub fn admits_to_figures(&self, onlooker: &Onlooker) -> bool {
+        *onlooker == Onlooker::Operator || self.operator.is_none()
     }
 
     /// The caller's team, from the `Authorization` header. Without keys everybody is one team.
@@ -59,30 +106,42 @@ impl Keys {
         if self.is_empty() {
             return Ok(Team::from(""));
         }
-        let header = headers.get(AUTHORIZATION).ok_or(ApiError::Unauthorized(ErrorBody::unauthorized()))?;
-        let header = header.to_str().map_err(|_| ApiError::Unauthorized(ErrorBody::invalid_token()))?.trim();
-        let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(ApiError::Unauthorized(ErrorBody::unauthorized()));
-        }
-        let token = token.trim();
-        if token.is_empty() {
-            return Err(ApiError::Unauthorized(ErrorBody::token_missing()));
-        }
-        self.team(token).ok_or(ApiError::Unauthorized(ErrorBody::invalid_token()))
+        self.team(bearer(headers)?).ok_or(ApiError::Unauthorized(ErrorBody::invalid_token()))
     }
 
     /// Looks at every key, and compares digests in constant time, so that the time taken tells nothing.
     fn team(&self, token: &str) -> Option<Team> {
         let presented = digest(token);
         let mut found = None;
-        for (known, team) in &self.0 {
+        for (known, team) in &self.teams {
             let equal: Choice = known.ct_eq(&presented);
             if bool::from(equal) {
                 found = Some(Arc::clone(team));
             }
         }
         found
+    }
+}
+
+/// The token of an `Authorization` header.
+fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let header = headers.get(AUTHORIZATION).ok_or(ApiError::Unauthorized(ErrorBody::unauthorized()))?;
+    let header = header.to_str().map_err(|_| ApiError::Unauthorized(ErrorBody::invalid_token()))?.trim();
+    let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(ApiError::Unauthorized(ErrorBody::unauthorized()));
+    }
+    let token = token.trim();
+    if token.is_empty() { Err(ApiError::Unauthorized(ErrorBody::token_missing())) } else { Ok(token) }
+}
+
+/// What people call a team.
+pub(crate) fn team_name(team: &Team) -> String {
+    match team.split_once(':') {
+        Some(("name", name)) => name.to_owned(),
+        // A key without a name: the first digits of its digest tell it from others.
+        Some((_, digest)) => format!("key {}", digest.get(..8).unwrap_or(digest)),
+        None => "everybody".to_owned(),
     }
 }
 
@@ -173,6 +232,32 @@ mod tests {
         assert_ne!(team_of(keys, "four"), team_of(keys, "five"));
         assert_eq!(team_of(keys, "six"), None);
         assert_eq!(team_of(keys, "a:one"), None);
+    }
+
+    #[test]
+    fn an_operator_sees_everybody_and_a_team_itself() {
+        let with = |key: &str| HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {key}").parse().expect("one"))]);
+        let keys = Keys::parse("a:one,two").expect("good keys");
+        assert!(keys.admits_to_figures(&keys.onlooker(&with("one")).expect("a team's")));
+        let keys = keys.with_operator("boss").expect("a good key");
+        assert_eq!(keys.onlooker(&with("boss")).expect("known"), Onlooker::Operator);
+        let team = keys.onlooker(&with("one")).expect("known");
+        assert_eq!(team, Onlooker::Team("name:a".into()));
+        assert!(!keys.admits_to_figures(&team) && keys.admits_to_figures(&Onlooker::Operator));
+        assert!(keys.onlooker(&with("nobody")).is_err() && keys.onlooker(&HeaderMap::new()).is_err());
+        assert!(keys.authenticate(&with("boss")).is_err());
+        assert_eq!(Keys::default().onlooker(&HeaderMap::new()).expect("no keys"), Onlooker::Operator);
+        for (keys, key) in [("", "boss"), ("one", "one"), ("one", "b ss")] {
+            assert!(Keys::parse(keys).expect("good keys").with_operator(key).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn teams_have_names_for_people() {
+        let names = [("name:shop", "shop"), ("key:0123456789ab", "key 01234567"), ("", "everybody")];
+        for (team, name) in names {
+            assert_eq!(team_name(&team.into()), name);
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The only wall time. Deadlines are monotonic and do not come from here.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 /// Now.
@@ -11,6 +13,11 @@ pub(crate) fn now() -> Timestamp {
 /// ISO 8601 in UTC with milliseconds and `Z`, as clients parse it.
 pub(crate) fn format(time: Timestamp) -> String {
     format!("{time:.3}")
+}
+
+/// Whole milliseconds, as answers and the log have them.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

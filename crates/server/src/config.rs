@@ -2,6 +2,7 @@
 //!
 //! The doc comments of [`Settings`] are the text of `hearth serve --help`.
 
+mod describe;
 mod egress;
 mod isolation;
 mod keys;
@@ -23,6 +24,7 @@ use hearth_confine::UserIds;
 use hearth_egress::{AllowList, Mode, Policy, Upstream};
 use thiserror::Error;
 
+pub(crate) use self::describe::{Described, describe};
 use self::egress::{EgressSettings, parse_allow, parse_allow_metadata, parse_mode, parse_upstream};
 use self::isolation::{IsolationSettings, judge_isolation, judge_uids};
 use self::keys::{KeySettings, parse_keys};
@@ -47,14 +49,12 @@ const CHROMIUM_PATH: &str = "/usr/lib/chromium/chromium";
 
 /// The settings as they come from the command line and the environment.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "The server")]
 #[expect(clippy::doc_markdown, reason = "the comments are the text of --help, which shows no markup")]
 pub(crate) struct Settings {
     /// Address and port to listen on; beyond loopback only with keys
     #[arg(long, env = "HEARTH_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:3010")]
     listen: String,
-
-    #[command(flatten)]
-    keys: KeySettings,
 
     /// Origin under which clients reach the server, such as https://hearth.example; the links in answers start
     /// with it [default: the Host header of the request]
@@ -66,8 +66,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "HEARTH_FRAME_ANCESTORS", value_name = "SOURCES", default_value = "*")]
     frame_ancestors: String,
 
-    /// Where sessions keep their files, a path of at most 45 bytes [default: hearth in the user's data folder; for root
-    /// /var/lib/hearth]
+    /// Where sessions keep their files, a path of at most 45 bytes, for Chromium's sockets are below it [default: hearth in the
+    /// user's data folder; for root /var/lib/hearth]
     #[arg(long, env = "HEARTH_DATA_DIR", value_name = "PATH")]
     data_dir: Option<String>,
 
@@ -75,7 +75,7 @@ pub(crate) struct Settings {
     #[arg(long, env = "HEARTH_RUNTIME_DIR", value_name = "PATH")]
     runtime_dir: Option<String>,
 
-    /// The browser: `shell` (chromium-headless-shell), `chromium`, or the path of either
+    /// The browser: `shell` (chromium-headless-shell), `chromium`, or the path of either; `make setup` installs what is named
     #[arg(long, env = "HEARTH_BROWSER", value_name = "BROWSER", default_value = "shell")]
     browser: String,
 
@@ -91,14 +91,18 @@ pub(crate) struct Settings {
     #[arg(long, env = "HEARTH_MAX_SESSIONS", value_name = "NUMBER")]
     max_sessions: Option<String>,
 
-    /// How much of each of stdout, stderr and the value of an execution is kept, in bytes
+    /// How much of each of stdout, stderr and the result of an execution is kept, in bytes; of more the middle is dropped, and
+    /// `truncated` is set
     #[arg(long, env = "HEARTH_MAX_OUTPUT_BYTES", value_name = "BYTES", default_value = "10485760")]
     max_output_bytes: String,
 
-    /// How long code may go on once the server is told to stop, in seconds; new sessions and new executions are refused
-    /// meanwhile, and 0 ends everything at once
+    /// How long code may go on once the server is told to stop (SIGTERM, SIGINT), in seconds; new sessions and new executions
+    /// get a 503 meanwhile, a second signal stops at once, and so does 0
     #[arg(long, env = "HEARTH_STOP_GRACE_SECONDS", value_name = "SECONDS", default_value = "5")]
     stop_grace_seconds: String,
+
+    #[command(flatten)]
+    keys: KeySettings,
 
     #[command(flatten)]
     isolation: IsolationSettings,

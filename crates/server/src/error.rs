@@ -50,6 +50,10 @@ pub(crate) enum ApiError {
     LimitReached,
     /// Too little is left of the disk for another session.
     DiskFull { free_mb: u64, least_mb: u64 },
+    /// Too little memory is left for another session.
+    MemoryLow { available_mb: u64, least_mb: u64 },
+    /// A team's key, where one of an operator is asked for.
+    OperatorsOnly,
     /// Another execution of the language outlasted the timeout.
     SessionBusy(Language),
     /// The session cannot be written down.
@@ -89,6 +93,18 @@ impl ApiError {
         self.parts().0
     }
 
+    /// Whether no session was made for want of room, which may be there again soon, or because it was not to be.
+    pub fn is_want_of_room(&self) -> bool {
+        matches!(
+            self,
+            ApiError::Stopping
+                | ApiError::LimitReached
+                | ApiError::DiskFull { .. }
+                | ApiError::MemoryLow { .. }
+                | ApiError::ProfileBusy(_)
+        )
+    }
+
     fn parts(self) -> (StatusCode, ErrorBody, Option<u32>) {
         match self {
             ApiError::InvalidJson => (StatusCode::BAD_REQUEST, ErrorBody::invalid_json(), None),
@@ -110,6 +126,12 @@ impl ApiError {
                 tracing::warn!(free_mb, least_mb, "no session is created: the disk is full");
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::disk_full(free_mb, least_mb), Some(FULL_RETRY_SECONDS))
             }
+            ApiError::MemoryLow { available_mb, least_mb } => {
+                tracing::warn!(available_mb, least_mb, "no session is created: memory is short");
+                let body = ErrorBody::memory_low(available_mb, least_mb);
+                (StatusCode::SERVICE_UNAVAILABLE, body, Some(FULL_RETRY_SECONDS))
+            }
+            ApiError::OperatorsOnly => (StatusCode::FORBIDDEN, ErrorBody::operators_only(), None),
             ApiError::StoreUnavailable(reason) => {
                 tracing::error!(reason, "no session is created: it cannot be recorded");
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::store_unavailable(&reason), Some(FULL_RETRY_SECONDS))
@@ -154,9 +176,6 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, body, retry_after_seconds) = self.parts();
-        if status.is_server_error() {
-            tracing::warn!(status = status.as_u16(), "a request failed");
-        }
         let mut response = (status, Json(body)).into_response();
         if let Some(seconds) = retry_after_seconds {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));

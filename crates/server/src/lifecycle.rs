@@ -12,12 +12,12 @@ use anyhow::Context;
 use axum::Router;
 use axum::http::HeaderValue;
 use axum::serve::ListenerExt;
-use hearth_confine::{Split, UserIds, raise_open_files, split};
+use hearth_confine::{Split, SplitFromInit, UserIds, raise_open_files, split, split_from_init};
 use hearth_egress::Egress;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::prctl;
 use nix::sys::socket::{setsockopt, sockopt};
-use nix::unistd::geteuid;
+use nix::unistd::{Pid, geteuid, getpid};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, interval, timeout};
@@ -27,11 +27,12 @@ use tokio_util::task::TaskTracker;
 use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::isolation::{self, Isolation, Level, Ports, Slots, check_reach, give_files, prepare_folders};
+use crate::metrics::Metrics;
 use crate::profiles::{Profiles, profiles_folder};
 use crate::router;
 use crate::runtime::Runtime;
 use crate::sessions::{
-    ENDED_KEPT_COUNT, Enclosure, Registry, RegistrySpec, Site, sessions_folder, sweep, watch, watch_disk,
+    Books, ENDED_KEPT_COUNT, Enclosure, Registry, RegistrySpec, Site, sessions_folder, sweep, watch, watch_disk,
 };
 use crate::state::AppState;
 use crate::store::{FILE, Retention, SessionRecord, Store, StoreError};
@@ -110,6 +111,10 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
             Split::Over(code) => return Ok(Role::Over(code)),
             Split::Server(spawner) => isolation = isolation.with_spawner(spawner),
         }
+    } else if getpid() == Pid::from_raw(1)
+        && let SplitFromInit::Over(code) = split_from_init().context("cannot reap as the first process")?
+    {
+        return Ok(Role::Over(code));
     }
     Ok(Role::Server(Box::new(Ready { config, isolation, runtime, listener, _lock: lock })))
 }
@@ -177,7 +182,8 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
         checkpoint_every: config.checkpoint_every,
     };
     let max_sessions = fitting_sessions(config.max_sessions, isolation_slots);
-    let registry = Arc::new(Registry::new(spec, slots, tracker.clone(), store.clone(), past));
+    let books = Books::new(store.clone(), Arc::new(Metrics::new(level.as_str())));
+    let registry = Arc::new(Registry::new(spec, slots, tracker.clone(), books, past));
     let address = listener.local_addr()?;
     let keyless = config.keys.is_empty();
     let page_policy = page_policy(&config.frame_ancestors)?;

@@ -24,10 +24,44 @@ pub(crate) fn memory_bytes() -> u64 {
 
 /// The machine's memory.
 pub(crate) fn machine_bytes() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    kib.map_or(0, |kib| kib * 1024)
+    meminfo_bytes("MemTotal:").unwrap_or(0)
+}
+
+/// The memory that programs of this process could still get, of the machine's and of every cgroup's with a limit. None if
+/// nothing can be told.
+pub(crate) fn available_bytes() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let in_groups = plan_limit_files(&groups).into_iter().filter_map(|file| available_in(&file));
+    in_groups.chain(meminfo_bytes("MemAvailable:")).min()
+}
+
+/// What this process itself has in memory.
+pub(crate) fn own_bytes() -> Option<u64> {
+    kib_after(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
+fn meminfo_bytes(key: &str) -> Option<u64> {
+    kib_after(&fs::read_to_string("/proc/meminfo").ok()?, key)
+}
+
+fn kib_after(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// What is left below the limit that stands in a file. Files that were read and can be dropped at any time count as left, as
+/// they do in `MemAvailable`.
+fn available_in(limit_file: &Path) -> Option<u64> {
+    let number = |name: &str| fs::read_to_string(limit_file.with_file_name(name)).ok()?.trim().parse::<u64>().ok();
+    let limit = number(limit_file.file_name()?.to_str()?)?;
+    let (usage, droppable) = if limit_file.ends_with("memory.max") {
+        ("memory.current", "inactive_file ")
+    } else {
+        ("memory.usage_in_bytes", "total_inactive_file ")
+    };
+    let stat = fs::read_to_string(limit_file.with_file_name("memory.stat")).unwrap_or_default();
+    let dropped = stat.lines().find_map(|line| line.strip_prefix(droppable)?.trim().parse::<u64>().ok()).unwrap_or(0);
+    Some(limit.saturating_sub(number(usage)?.saturating_sub(dropped)))
 }
 
 /// The smallest memory limit of the process's cgroups. A container sees its own as the root, a service of the system
@@ -76,6 +110,22 @@ mod tests {
             "/sys/fs/cgroup/memory.max",
         ];
         assert_eq!(files, expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn what_is_left_of_a_group_is_its_limit_without_what_cannot_be_dropped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+        let limit = folder.path().join("memory.max");
+        write("memory.max", "1000\n");
+        assert_eq!(available_in(&limit), None);
+        write("memory.current", "700\n");
+        assert_eq!(available_in(&limit), Some(300));
+        write("memory.stat", "anon 5\ninactive_file 200\nactive_file 9\n");
+        assert_eq!(available_in(&limit), Some(500));
+        write("memory.max", "max\n");
+        assert_eq!(available_in(&limit), None);
+        assert!(available_bytes().is_some_and(|bytes| bytes > 0) && own_bytes().is_some_and(|bytes| bytes > 0));
     }
 
     #[test]

@@ -9,12 +9,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
-use tower_http::trace::TraceLayer;
 
+use crate::access;
 use crate::auth::is_loopback_host;
 use crate::error::ApiError;
 use crate::handlers::{
-    cdp, create_session, delete_session, execute, health, list_sessions, live, openapi, profiles, show_session,
+    cdp, create_session, delete_session, execute, health, list_sessions, live, metrics, openapi, operator, probes,
+    profiles, show_session,
 };
 use crate::state::AppState;
 
@@ -24,7 +25,15 @@ const PREFIXES: [&str; 2] = ["/v2/browser", "/v2/interact"];
 /// Everything that is served to clients.
 pub(crate) fn public(state: AppState) -> Router {
     let mut router = Router::new()
+        .route("/", get(operator::page::show))
+        .route("/operator/page/{part}", get(operator::page::part))
+        .route("/operator/state", get(operator::state::show))
+        .route("/operator/sessions/{id}", delete(operator::session::end))
+        .route("/operator/sessions/{id}/picture", get(operator::session::picture))
         .route("/health", get(health::health))
+        .route("/livez", get(probes::livez))
+        .route("/readyz", get(probes::readyz))
+        .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi::openapi))
         .route("/cdp/{id}", get(cdp::open::browser))
         .route("/cdp/{id}/", get(cdp::open::browser))
@@ -56,18 +65,13 @@ pub(crate) fn public(state: AppState) -> Router {
             .route(&format!("{prefix}/{{id}}/execute"), run())
             .route(&format!("{prefix}/{{id}}/execute/"), run());
     }
-    let span = |request: &Request| {
-        let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-        // The path alone: a query can hold a token.
-        tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
-    };
     router
         .fallback(async || ApiError::UnknownPath)
         .method_not_allowed_fallback(async || ApiError::WrongMethod)
         .layer(from_fn_with_state(state.clone(), refuse_foreign_hosts))
         .layer(CatchPanicLayer::custom(|_| ApiError::Internal("a handler panicked".to_owned()).into_response()))
         .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
+        .layer(from_fn_with_state(state.clone(), access::note))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .with_state(state)
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use hearth_contract::SessionStatus;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::auth::{Keys, Team};
+use crate::clock;
 use crate::error::ApiError;
 use crate::isolation::Level;
 use crate::profiles::Profiles;
@@ -33,6 +35,7 @@ struct Shared {
     /// The `Content-Security-Policy` of the live view's page.
     page_policy: HeaderValue,
     isolation: Level,
+    started_at: Timestamp,
     registry: Arc<Registry>,
 }
 
@@ -45,7 +48,8 @@ impl AppState {
         isolation: Level,
         registry: Arc<Registry>,
     ) -> AppState {
-        AppState(Arc::new(Shared { keys, public_url, local_host, page_policy, isolation, registry }))
+        let started_at = clock::now();
+        AppState(Arc::new(Shared { keys, public_url, local_host, page_policy, isolation, started_at, registry }))
     }
 
     pub fn keys(&self) -> &Keys {
@@ -63,6 +67,11 @@ impl AppState {
     /// How sessions are kept apart.
     pub fn isolation(&self) -> Level {
         self.0.isolation
+    }
+
+    /// When the server began to serve.
+    pub fn started_at(&self) -> Timestamp {
+        self.0.started_at
     }
 
     pub fn page_policy(&self) -> &HeaderValue {

@@ -55,8 +55,9 @@ impl Stage {
     pub(crate) async fn assert_session_ended(&self, limit: &str) {
         self.guilty.assert_destroyed("limit").await;
         let said = self.server.output();
-        let told =
-            |line: &str| line.contains("a session ends") && line.contains(limit) && line.contains(self.guilty.id());
+        let told = |line: &str| {
+            line.contains("a session has ended") && line.contains(limit) && line.contains(self.guilty.id())
+        };
         assert!(said.lines().any(told), "the log does not say {limit:?}:\n{said}");
         // What is left is the neighbour's.
         hearth_tests::eventually(std::time::Duration::from_secs(10), "the folder is gone", || async {

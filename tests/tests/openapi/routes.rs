@@ -55,7 +55,10 @@ async fn every_path_knows_the_methods_of_the_file_and_no_other() {
         if expected.contains("GET") {
             expected.insert("HEAD".to_owned());
         }
-        let address = path.replace("{id}", UNKNOWN_ID).replace("{target}", "x").replace("{part}", "view.js");
+        let address = path
+            .replace("{id}", UNKNOWN_ID)
+            .replace("{target}", "x")
+            .replace("{part}", if path.starts_with("/live") { "view.js" } else { "page.js" });
         for method in &methods {
             // Nobody's key: no operation is carried out.
             let answer = Exchange::of(server.request_outside(method.clone(), &address)).await;

@@ -17,6 +17,7 @@ mod pace;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,7 +29,7 @@ use chromiumoxide_cdp::cdp::browser_protocol::page::{
 };
 use chromiumoxide_types::Command;
 use serde_json::value::RawValue;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 pub use self::held::Held;
 pub use self::input::{Input, Key, Mouse, Touch, Wheel};
@@ -37,6 +38,7 @@ use self::pace::Pace;
 use crate::broker::client::{ClientReceiver, ClientSender, Outgoing};
 use crate::broker::grounds::Side;
 use crate::browser::Browser;
+use crate::flags::Viewport;
 use crate::own::BrowserError;
 
 /// JPEG quality of 100. At 70 text of 14 pixels is clean, and a page of it takes some 90 kB at 1280x720.
@@ -49,8 +51,10 @@ const EVERY_NTH: i64 = 1;
 pub const MAX_UNACKNOWLEDGED: usize = 3;
 
 /// The largest picture in pixels. A larger page is scaled down to it.
-const MAX_WIDTH: i64 = 1920;
-const MAX_HEIGHT: i64 = 1200;
+const MAX: Viewport = Viewport { width: 1920, height: 1200 };
+
+/// How long one picture may take: the first of a cast comes at once.
+const GLANCE_BOUND: Duration = Duration::from_secs(2);
 
 /// A tab that is being cast. Dropping it ends the cast.
 #[derive(Debug)]
@@ -64,6 +68,8 @@ pub struct Screencast {
     listens: bool,
     /// Chromium has refused to send pictures, as it does of a tab that has crashed.
     is_blind: bool,
+    /// Pictures are at most so large.
+    most: Viewport,
     /// When acknowledgements leave.
     pace: Pace,
 }
@@ -82,7 +88,7 @@ enum Awaited {
 /// One picture of a tab.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// A JPEG, at most 1920x1200.
+    /// A JPEG, at most as large as was asked for.
     pub jpeg: Bytes,
     /// Of the page's viewport, in CSS pixels: the space of all coordinates of [`Input`].
     pub width: u16,
@@ -125,10 +131,31 @@ pub enum Shown {
 impl Browser {
     /// Casts a tab. One that has crashed shows nothing, and can be reloaded. [`BrowserError::Refused`] when it is gone.
     pub async fn cast(&self, tab: &str) -> Result<Screencast, BrowserError> {
+        self.cast_within(tab, MAX).await
+    }
+
+    /// One picture of a tab as it is now, a JPEG of at most that size; none when it shows nothing, or does not within two
+    /// seconds. No use of the browser, and nothing that a page would notice, as it does of a screenshot that is scaled.
+    pub async fn glance(&self, tab: &str, most: Viewport) -> Result<Option<Bytes>, BrowserError> {
+        let mut cast = self.cast_within(tab, most).await?;
+        let first = async {
+            loop {
+                match cast.next().await {
+                    Shown::Frame(frame) => return Some(frame.jpeg),
+                    Shown::Hidden | Shown::Ended => return None,
+                    Shown::Dialog(_) | Shown::Refused(_) => {}
+                }
+            }
+        };
+        Ok(timeout(GLANCE_BOUND, first).await.ok().flatten())
+    }
+
+    async fn cast_within(&self, tab: &str, most: Viewport) -> Result<Screencast, BrowserError> {
         let (sender, receiver) = self.attach_to(tab, Side::Outside).await?.split();
         let pace = Pace::new(Arc::clone(self.broker()), tab.to_owned());
+        let awaited = HashMap::new();
         let mut cast =
-            Screencast { sender, receiver, last_id: 0, awaited: HashMap::new(), listens: false, is_blind: false, pace };
+            Screencast { sender, receiver, last_id: 0, awaited, listens: false, is_blind: false, most, pace };
         cast.start();
         Ok(cast)
     }
@@ -163,8 +190,8 @@ impl Screencast {
         let start = StartScreencastParams {
             format: Some(StartScreencastFormat::Jpeg),
             quality: Some(QUALITY),
-            max_width: Some(MAX_WIDTH),
-            max_height: Some(MAX_HEIGHT),
+            max_width: Some(self.most.width.into()),
+            max_height: Some(self.most.height.into()),
             every_nth_frame: Some(EVERY_NTH),
         };
         let id = self.call_quietly(&start);

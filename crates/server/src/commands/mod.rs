@@ -2,6 +2,7 @@
 
 mod doctor;
 mod serve;
+mod settings;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ enum Command {
     Serve(Box<Settings>),
     /// Look at everything that serving needs, and say what mends what is wrong
     Doctor(Box<doctor::Options>),
+    /// Print every setting as a table in Markdown
+    Settings,
 }
 
 impl Cli {
@@ -55,6 +58,7 @@ impl Cli {
         match self.command {
             Command::Serve(settings) => serve::run(&settings),
             Command::Doctor(options) => doctor::run(&options),
+            Command::Settings => settings::run(),
         }
     }
 }

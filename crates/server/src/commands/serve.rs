@@ -30,7 +30,7 @@ fn serve(settings: &Settings) -> anyhow::Result<u8> {
     let config = Config::from_settings(settings)?;
     telemetry::init(&config.log)?;
     for name in &config.unknown_variables {
-        tracing::warn!("{name} is set but is no setting of Hearth; `hearth serve --help` lists them");
+        tracing::warn!(name, "a variable is set that is no setting of Hearth; `hearth serve --help` lists them");
     }
     let ready = match lifecycle::prepare(config)? {
         Role::Server(ready) => ready,

@@ -7,6 +7,7 @@ use super::{ConfigError, bad};
 
 /// The settings as they come from the command line and the environment.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "The way out")]
 #[expect(clippy::doc_markdown, reason = "the comments are the text of --help, which shows no markup")]
 pub(super) struct EgressSettings {
     /// What sessions reach: filtered (public addresses, and what HEARTH_EGRESS_ALLOW opens), off (nothing), or open
@@ -19,12 +20,12 @@ pub(super) struct EgressSettings {
     #[arg(long, env = "HEARTH_EGRESS_ALLOW", value_name = "LIST")]
     pub egress_allow: Option<String>,
 
-    /// Whether HEARTH_EGRESS_ALLOW and HEARTH_EGRESS=open open metadata services of clouds, too: true or false
+    /// Whether HEARTH_EGRESS_ALLOW and HEARTH_EGRESS=open open metadata services of clouds, too: true or false. They hand out the machine's credentials
     #[arg(long, env = "HEARTH_EGRESS_ALLOW_METADATA", value_name = "BOOLEAN", default_value = "false")]
     pub egress_allow_metadata: String,
 
     /// An HTTP proxy through which sessions reach what HEARTH_EGRESS_ALLOW does not name, such as
-    /// http://user:password@proxy.example:3128; it finds the addresses of names then [default: none]
+    /// http://user:password@proxy.example:3128; it finds the addresses of names then, and has to refuse what is inside
     #[arg(long, env = "HEARTH_EGRESS_PROXY", value_name = "URL", hide_env_values = true)]
     pub egress_proxy: Option<String>,
 }

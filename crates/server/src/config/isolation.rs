@@ -18,6 +18,7 @@ const ACCOUNTS: &str = "/etc/passwd";
 
 /// The settings as they come from the command line and the environment.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Isolation")]
 #[expect(clippy::doc_markdown, reason = "the comments are the text of --help, which shows no markup")]
 pub(super) struct IsolationSettings {
     /// How code is confined: `auto` (the best level that holds here; the server does not start without one), `default`
@@ -25,7 +26,8 @@ pub(super) struct IsolationSettings {
     #[arg(long, env = "HEARTH_ISOLATION", value_name = "LEVEL", default_value = "auto")]
     isolation: String,
 
-    /// User ids for the server (the first) and its sessions (two each), when it is started as root
+    /// User ids for the server (the first) and its sessions (two each), when it is started as root; servers beside each other
+    /// should have ranges of their own
     #[arg(long, env = "HEARTH_UIDS", value_name = "FIRST-LAST", default_value = DEFAULT_UIDS)]
     uids: String,
 

@@ -7,12 +7,14 @@ use crate::sessions::Limits;
 
 /// The settings as they come from the command line and the environment.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Limits")]
 pub(super) struct LimitSettings {
-    /// Memory of a session, its browser and its code together, in MiB; what takes the most of it ends
+    /// Memory of a session, its browser and its code together, in MiB; of more, what takes the most ends: a piece of code
+    /// alone, or with its browser the session
     #[arg(long, env = "HEARTH_SESSION_MEMORY_MB", value_name = "MIB", default_value = "2048")]
     session_memory_mb: String,
 
-    /// Processes of a session; each thread of its code counts as one
+    /// Processes of a session; each thread of its code counts as one, those of its browser do not
     #[arg(long, env = "HEARTH_SESSION_PROCESSES", value_name = "NUMBER", default_value = "512")]
     session_processes: String,
 
@@ -32,6 +34,11 @@ pub(super) struct LimitSettings {
     /// most ends; 0 turns it off
     #[arg(long, env = "HEARTH_MIN_FREE_DISK_MB", value_name = "MIB", default_value = "512")]
     min_free_disk_mb: String,
+
+    /// What must stay available of the memory, of the machine's or of the container's, in MiB: with less no session is
+    /// created; 0 turns it off
+    #[arg(long, env = "HEARTH_MIN_FREE_MEMORY_MB", value_name = "MIB", default_value = "256")]
+    min_free_memory_mb: String,
 
     /// Size of a download, in MiB; one that becomes larger is cancelled
     #[arg(long, env = "HEARTH_MAX_DOWNLOAD_MB", value_name = "MIB", default_value = "512")]
@@ -62,6 +69,7 @@ pub(super) fn parse_limits(settings: &LimitSettings) -> Result<Limits, Vec<Confi
         disk_mb: wide(number("HEARTH_SESSION_DISK_MB", &settings.session_disk_mb, "2048", 32, MOST_MB)),
         files: wide(number("HEARTH_SESSION_FILES", &settings.session_files, "100000", 1000, 100_000_000)),
         min_free_disk_mb: wide(number("HEARTH_MIN_FREE_DISK_MB", &settings.min_free_disk_mb, "512", 0, MOST_MB)),
+        min_free_memory_mb: wide(number("HEARTH_MIN_FREE_MEMORY_MB", &settings.min_free_memory_mb, "256", 0, MOST_MB)),
         max_download_mb: wide(number("HEARTH_MAX_DOWNLOAD_MB", &settings.max_download_mb, "512", 1, MOST_MB)),
         max_tabs: number("HEARTH_MAX_TABS", &settings.max_tabs, "100", 1, 10_000),
     };

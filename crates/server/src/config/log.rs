@@ -8,9 +8,11 @@ use super::{ConfigError, or_default};
 
 /// The settings as they come from the command line and the environment.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Log")]
 #[expect(clippy::doc_markdown, reason = "the comments are the text of --help, which shows no markup")]
 pub(super) struct LogSettings {
-    /// What is logged: error, warn, info, debug, trace, or a filter such as hearth_browser=debug
+    /// What is logged: error, warn, info, debug, trace, or a filter such as hearth_browser=debug. trace shows what pages and clients send,
+    /// cookies too
     #[arg(long, env = "HEARTH_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
 

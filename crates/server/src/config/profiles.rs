@@ -8,6 +8,7 @@ use super::{ConfigError, or_default, parse_number, seconds};
 
 /// The setting as it comes from the command line and the environment.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Profiles")]
 pub(super) struct ProfileSettings {
     /// How often the cookies of a session that saves to a profile are written down, in seconds, so that a crash does not lose a
     /// login; 0: only at its end

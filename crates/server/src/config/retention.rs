@@ -8,8 +8,9 @@ use crate::store::Retention;
 
 /// The settings as they come from the command line and the environment.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "What stays known")]
 pub(super) struct RetentionSettings {
-    /// How long an ended session stays known, in hours
+    /// How long an ended session stays known, in hours, also across restarts
     #[arg(long, env = "HEARTH_KEEP_SESSIONS_HOURS", value_name = "HOURS", default_value = "24")]
     keep_sessions_hours: String,
 

@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use hearth_contract::{CreateRequest, CreateResponse, ProfileWarning, True};
+use tracing::{Span, field};
 
+use crate::access::SESSION;
 use crate::clock;
 use crate::error::ApiError;
 use crate::request::ApiRequest;
@@ -15,6 +17,7 @@ pub(crate) async fn create_session(
 ) -> Result<Json<CreateResponse>, ApiError> {
     let create = CreateRequest::parse(&request.body).map_err(ApiError::Validation)?;
     let session = state.registry().create(request.team, create).await?;
+    Span::current().record(SESSION, field::display(session.id()));
     let live_view = state.live_view_urls(&session, &request.headers);
     Ok(Json(CreateResponse {
         success: True,

@@ -31,6 +31,16 @@ impl Slots {
         Slots { count, state: Arc::new(Mutex::new(State { taken: BTreeSet::new(), next })) }
     }
 
+    /// Those that somebody has.
+    pub fn taken(&self) -> BTreeSet<u16> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).taken.clone()
+    }
+
+    /// Whether somebody has it.
+    pub fn is_taken(&self, number: u16) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).taken.contains(&number)
+    }
+
     /// One that nobody has; none when all are taken.
     pub fn take(&self) -> Option<Slot> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -45,6 +45,7 @@ pub(super) struct Disk {
     used_bytes: u64,
     used_files: u64,
     free_bytes: u64,
+    total_bytes: u64,
 }
 
 impl Disk {
@@ -56,12 +57,21 @@ impl Disk {
             used_bytes: bytes(disk.blocks().saturating_sub(disk.blocks_free())),
             used_files: disk.files().saturating_sub(disk.files_free()),
             free_bytes: bytes(disk.blocks_available()),
+            total_bytes: bytes(disk.blocks()),
         })
     }
 
     /// Whether less is left than has to be.
     pub fn is_full(&self, limits: &Limits) -> bool {
         self.free_bytes < limits.min_free_disk_mb << 20
+    }
+
+    pub fn free_bytes(self) -> u64 {
+        self.free_bytes
+    }
+
+    pub fn total_bytes(self) -> u64 {
+        self.total_bytes
     }
 
     pub fn free_mb(&self) -> u64 {
@@ -173,7 +183,7 @@ mod tests {
     const LIMIT: Limits = Limits { disk_mb: 10, files: 100, min_free_disk_mb: 50, ..LIMITS };
 
     fn disk(used_mb: u64, used_files: u64, free_mb: u64) -> Disk {
-        Disk { used_bytes: used_mb << 20, used_files, free_bytes: free_mb << 20 }
+        Disk { used_bytes: used_mb << 20, used_files, free_bytes: free_mb << 20, total_bytes: 0 }
     }
 
     #[test]

@@ -9,11 +9,13 @@ use hearth_runner::{Ended, Kernel, Outcome, Run, RunError, run_shell};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
+use super::account::Account;
 use super::agent::AgentUse;
 use super::live::Live;
 use super::session::Session;
 use crate::clock;
 use crate::error::ApiError;
+use crate::metrics::{Execution as Counted, Kill};
 use crate::store::ExecutionRecord;
 
 /// How often code is handed to a kernel that turns out to have ended: once to the one that waited, once to a
@@ -46,14 +48,30 @@ impl From<RunError> for NotRun {
 impl Session {
     /// Runs code to its outcome. An error means that the code was not started.
     pub async fn execute(&self, request: ExecuteRequest) -> Result<ExecuteResponse, ApiError> {
+        let mut account = Account::open(&self.books.metrics, request.language);
+        let answered = self.run(request, &mut account).await;
+        account.close(match &answered {
+            Ok((_, execution)) => *execution,
+            Err(ApiError::SessionBusy(_)) => Counted::Busy,
+            Err(_) => Counted::NotStarted,
+        });
+        answered.map(|(response, _)| response)
+    }
+
+    async fn run(
+        &self,
+        request: ExecuteRequest,
+        account: &mut Account,
+    ) -> Result<(ExecuteResponse, Counted), ApiError> {
         let live = self.live()?;
         let deadline = Instant::now() + Duration::from_secs(request.timeout_seconds.into());
-        let activity = self.activity.begin();
+        let mut activity = self.activity.begin(request.language);
         let place = live.places.of(request.language);
         let turn = place.begin_execution(request.language, deadline).await?;
         // It may have ended during the wait.
         self.live()?;
         activity.started();
+        account.begun();
         let target = current_tab(&live, deadline).await?;
         let execution = Execution { request: &request, deadline, max_output_bytes: live.max_output_bytes, target };
         let outcome = match request.language {
@@ -65,23 +83,32 @@ impl Session {
             Err(NotRun::TooLate) => killed_before_it_began(),
             Err(NotRun::Failed(error)) => return Err(self.not_started(&live, &error)),
         };
+        let (counted, kill) = judge_outcome(&outcome.ended, live.interruption.borrow().is_some());
+        if let Some(kill) = kill {
+            account.killed(kill);
+        }
+        account.printed(outcome.stdout.len() + outcome.stderr.len(), outcome.dropped_bytes);
+        let duration = outcome.duration;
+        let response = plan_response(outcome, request.timeout_seconds, live.browser_is_dead());
         tracing::info!(
             session = %self.id(),
             language = request.language.as_str(),
-            duration_ms = outcome.duration.as_millis(),
+            duration_ms = clock::milliseconds(duration),
+            exit_code = response.exit_code(),
+            killed = response.is_killed(),
             "code ran"
         );
-        let duration = outcome.duration;
-        let response = plan_response(outcome, request.timeout_seconds, live.browser_is_dead());
-        self.store.record_execution(ExecutionRecord {
+        let record = ExecutionRecord {
             session: self.id(),
             language: request.language,
             ended_at: clock::now(),
             duration,
             exit_code: response.exit_code(),
             killed: response.is_killed(),
-        });
-        Ok(response)
+        };
+        self.recent.note(record.clone());
+        self.books.store.record_execution(record);
+        Ok((response, counted))
     }
 
     fn not_started(&self, live: &Live, error: &RunError) -> ApiError {
@@ -166,12 +193,25 @@ impl Execution<'_> {
     }
 }
 
+/// What an outcome counts as, and why it was killed if it was.
+fn judge_outcome(ended: &Ended, has_session_ended: bool) -> (Counted, Option<Kill>) {
+    match ended {
+        Ended::Cell { error: None, .. } => (Counted::Succeeded, None),
+        Ended::Exited(exit) if exit.shell_code() == 0 => (Counted::Succeeded, None),
+        Ended::Cell { error: Some(_), .. } | Ended::Exited(_) => (Counted::Failed, None),
+        Ended::Deadline { .. } => (Counted::TimedOut, Some(Kill::Deadline)),
+        Ended::Interrupted(_) if has_session_ended => (Counted::Interrupted, Some(Kill::SessionEnd)),
+        Ended::Interrupted(_) => (Counted::Interrupted, Some(Kill::Limit)),
+    }
+}
+
 fn killed_before_it_began() -> Outcome {
     Outcome {
         stdout: String::new(),
         stderr: String::new(),
         ended: Ended::Deadline { started: false },
         truncated: false,
+        dropped_bytes: 0,
         duration: Duration::ZERO,
     }
 }

@@ -4,10 +4,13 @@ use std::sync::{Arc, PoisonError};
 
 use hearth_browser::Browser;
 use hearth_contract::DestroyedReason;
+use hearth_egress::Traffic;
 use tokio::time::{Instant, sleep_until};
 
 use super::live::Live;
 use super::session::Session;
+use crate::clock;
+use crate::profiles::Hold;
 
 /// Owns a session from its creation until nothing is left of it. It may have been ended before this runs.
 pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
@@ -29,8 +32,27 @@ pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
         },
     };
     session.live.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let began = Instant::now();
     let warning = live.end(session.id(), ending).await;
-    if let Err(error) = session.store.end_session(&session.record()).await {
+    if !live.tasks.is_empty() {
+        session.books.leftovers.add(live.tasks.clone());
+    }
+    if live.profile.as_ref().is_some_and(Hold::saves) {
+        session.books.metrics.profile_was_to_be_saved(warning.is_none());
+    }
+    let Traffic { up_bytes, down_bytes } = live.traffic();
+    tracing::info!(
+        session = %session.id(),
+        reason = ending.reason.as_str(),
+        limit = ending.limit.map(tracing::field::display),
+        duration_ms = ending.duration_ms,
+        cleanup_ms = clock::milliseconds(began.elapsed()),
+        executions = session.recent.count(),
+        up_bytes,
+        down_bytes,
+        "a session has ended"
+    );
+    if let Err(error) = session.books.store.end_session(&session.record()).await {
         tracing::error!(session = %session.id(), %error, "the end of a session is not recorded");
     }
     session.progress.send_modify(|progress| {

@@ -18,6 +18,8 @@ pub(crate) struct Limits {
     pub files: u64,
     /// What must stay free of the disk with the sessions' folders, in MiB.
     pub min_free_disk_mb: u64,
+    /// What must stay available of the memory for a session to be created, in MiB.
+    pub min_free_memory_mb: u64,
     /// How large a download may become, in MiB.
     pub max_download_mb: u64,
     /// How many tabs a browser may have.
@@ -32,6 +34,7 @@ pub(crate) const DEFAULT_LIMITS: Limits = Limits {
     disk_mb: 2048,
     files: 100_000,
     min_free_disk_mb: 512,
+    min_free_memory_mb: 256,
     max_download_mb: 512,
     max_tabs: 100,
 };
@@ -55,6 +58,7 @@ pub(crate) mod tests {
         disk_mb: 0,
         files: 0,
         min_free_disk_mb: 0,
+        min_free_memory_mb: 0,
         max_download_mb: 0,
         max_tabs: 0,
     };

@@ -87,6 +87,11 @@ impl Live {
         }
     }
 
+    /// What went through its proxy.
+    pub fn traffic(&self) -> Traffic {
+        self.proxy.traffic()
+    }
+
     /// Whether the browser is gone already.
     pub fn browser_is_dead(&self) -> bool {
         self.browser.died().now_or_never().is_some()
@@ -110,8 +115,6 @@ impl Live {
         };
         self.browser.kill().await;
         self.proxy.end();
-        let Traffic { up_bytes, down_bytes } = self.proxy.traffic();
-        tracing::info!(session = %id, up_bytes, down_bytes, "what went through the session's proxy");
         self.tasks.close();
         if timeout(PROCESSES_BOUND, self.tasks.wait()).await.is_err() {
             tracing::error!(session = %id, "processes of an ended session do not go away");
@@ -121,7 +124,7 @@ impl Live {
             warning = profile::commit(profile, closed, &self.enclosure, self.max_profile_mb).await.err();
         }
         if let Some(warning) = &warning {
-            tracing::warn!(session = %id, "{}", warning.sentence());
+            tracing::warn!(session = %id, warning = warning.sentence(), "a session has lost something of its profile");
         }
         self.enclosure.remove().await;
         if let Some(profile) = &self.profile {

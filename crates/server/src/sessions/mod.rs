@@ -4,9 +4,11 @@
 //! end. `live` is what it owns while it lives (browser, kernels, daemon, folder) and gives back at the end.
 //! `expiry` decides when it ends by itself. `execution` walks one execute request through it. `programs` plans
 //! what is started with which environment, `agent` keeps the agent-browser daemon, `folder` the files, `enclosure`
-//! what is around them. `limits` says how
+//! what is around them. `overview` is what an operator asks about all of them; `recent`, `account` and `leftovers` are what is
+//! noted for that. `limits` says how
 //! much a session may take; `watch` ends what takes more memory or processes, `disk_watch` what takes more of the disk.
 
+mod account;
 mod activity;
 mod agent;
 mod disk_watch;
@@ -15,10 +17,13 @@ mod execution;
 mod expiry;
 mod folder;
 mod kernels;
+mod leftovers;
 mod limits;
 mod live;
+mod overview;
 mod profile;
 mod programs;
+mod recent;
 mod registry;
 mod session;
 mod watch;
@@ -29,6 +34,6 @@ pub(crate) use folder::{Folder, sessions_folder, sweep};
 #[cfg(test)]
 pub(crate) use limits::tests::LIMITS as NO_LIMITS;
 pub(crate) use limits::{DEFAULT_LIMITS, Limits};
-pub(crate) use registry::{ENDED_KEPT_COUNT, Known, Registry, RegistrySpec, folder_name};
+pub(crate) use registry::{Books, ENDED_KEPT_COUNT, Known, Registry, RegistrySpec, folder_name};
 pub(crate) use session::{Ending, Session};
 pub(crate) use watch::watch;

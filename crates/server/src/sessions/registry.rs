@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use hearth_browser::{Explain, LaunchSpec, Viewport};
@@ -20,15 +20,17 @@ use uuid::Uuid;
 use super::disk_watch::Disk;
 use super::enclosure::{Enclosure, Site};
 use super::expiry;
+use super::leftovers::Leftovers;
 use super::limits::Limits;
 use super::live::{Live, LiveLimits};
 use super::profile;
 use super::programs::{Programs, WayOut};
-use super::session::{Session, Tokens};
+use super::session::{Ending, Session, Tokens};
 use crate::auth::Team;
 use crate::clock;
 use crate::error::ApiError;
 use crate::isolation::{Isolation, Ports, Slots};
+use crate::metrics::{Creation, Metrics};
 use crate::profiles::{Hold, ProfileId, Profiles};
 use crate::runtime::Runtime;
 use crate::store::{SessionRecord, Store};
@@ -62,6 +64,20 @@ pub(crate) struct RegistrySpec {
     pub checkpoint_every: Option<Duration>,
 }
 
+/// Where things are written down.
+#[derive(Clone, Debug)]
+pub(crate) struct Books {
+    pub store: Store,
+    pub metrics: Arc<Metrics>,
+    pub(super) leftovers: Arc<Leftovers>,
+}
+
+impl Books {
+    pub fn new(store: Store, metrics: Arc<Metrics>) -> Books {
+        Books { store, metrics, leftovers: Arc::default() }
+    }
+}
+
 /// A session that is known.
 #[derive(Clone, Debug)]
 pub(crate) enum Known {
@@ -87,26 +103,31 @@ impl Known {
         }
     }
 
-    fn is_ended_before(&self, oldest: Timestamp) -> bool {
-        let ending = match self {
+    pub(super) fn ending(&self) -> Option<Ending> {
+        match self {
             Known::Own(session) => session.ending(),
             Known::Past(record) => record.ending,
-        };
-        ending.is_some_and(|ending| ending.at <= oldest)
+        }
+    }
+
+    fn is_ended_before(&self, oldest: Timestamp) -> bool {
+        self.ending().is_some_and(|ending| ending.at <= oldest)
     }
 }
 
 /// All sessions of this server.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    spec: Arc<RegistrySpec>,
+    pub(super) spec: Arc<RegistrySpec>,
     /// The user ids of sessions, where each has its own.
-    slots: Slots,
+    pub(super) slots: Slots,
     /// By id, which is by age: they are UUIDs of version 7.
-    sessions: RwLock<BTreeMap<Uuid, Known>>,
-    store: Store,
+    pub(super) sessions: RwLock<BTreeMap<Uuid, Known>>,
+    pub(super) books: Books,
+    /// When the last browser that was wanted did not come up, if none has since.
+    pub(super) last_failure: Mutex<Option<Instant>>,
     /// A permit for every session that may live at once.
-    places: Arc<Semaphore>,
+    pub(super) places: Arc<Semaphore>,
     /// The owners of sessions, and clients' sockets.
     tracker: TaskTracker,
     stopping: AtomicBool,
@@ -118,7 +139,7 @@ impl Registry {
         spec: RegistrySpec,
         slots: Slots,
         tracker: TaskTracker,
-        store: Store,
+        books: Books,
         past: Vec<SessionRecord>,
     ) -> Registry {
         let places = Arc::new(Semaphore::new(spec.max_sessions));
@@ -126,7 +147,8 @@ impl Registry {
             spec: Arc::new(spec),
             slots,
             sessions: RwLock::new(past.into_iter().map(|past| (past.id, Known::Past(Arc::new(past)))).collect()),
-            store,
+            books,
+            last_failure: Mutex::new(None),
             places,
             tracker,
             stopping: AtomicBool::new(false),
@@ -137,11 +159,15 @@ impl Registry {
         &self.tracker
     }
 
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.books.metrics
+    }
+
     pub fn profiles(&self) -> &Arc<Profiles> {
         &self.spec.profiles
     }
 
-    pub(super) fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &Limits {
         &self.spec.limits
     }
 
@@ -169,17 +195,37 @@ impl Registry {
 
     /// Makes a session. A caller that goes away meanwhile leaves none behind.
     pub async fn create(self: &Arc<Self>, team: Team, request: CreateRequest) -> Result<Arc<Session>, ApiError> {
+        let began = Instant::now();
+        let made = self.create_if_there_is_room(team, request).await;
+        let creation = match &made {
+            Ok(_) => Creation::Made,
+            Err(error) if error.is_want_of_room() => Creation::Refused,
+            Err(_) => Creation::Failed,
+        };
+        self.books.metrics.session_created(creation, began.elapsed());
+        made
+    }
+
+    async fn create_if_there_is_room(
+        self: &Arc<Self>,
+        team: Team,
+        request: CreateRequest,
+    ) -> Result<Arc<Session>, ApiError> {
         if self.is_stopping() {
             return Err(ApiError::Stopping);
         }
         if let Some(disk) = Disk::of(self.folder()).filter(|disk| disk.is_full(self.limits())) {
             return Err(ApiError::DiskFull { free_mb: disk.free_mb(), least_mb: self.limits().min_free_disk_mb });
         }
+        if let Some(available_mb) = self.too_little_memory_mb() {
+            return Err(ApiError::MemoryLow { available_mb, least_mb: self.limits().min_free_memory_mb });
+        }
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ApiError::LimitReached)?;
         let (answer, answered) = oneshot::channel();
         let registry = Arc::clone(self);
         self.tracker.spawn(async move {
             let made = registry.launch(team, &request, place).await;
+            registry.note_launch(&made);
             if let Err(Ok(unwanted)) = answer.send(made) {
                 unwanted.end(DestroyedReason::Deleted).await;
             }
@@ -239,7 +285,7 @@ impl Registry {
             }
         };
         if let Some(warning) = &warning {
-            tracing::warn!(session = %id, "{}", warning.sentence());
+            tracing::warn!(session = %id, warning = warning.sentence(), "a session has lost something of its profile");
         }
         let internal = format!("127.0.0.1:{}", self.spec.internal_port);
         let endpoint = format!("ws://{internal}/cdp/{id}?token={}", tokens.internal.as_str());
@@ -247,9 +293,9 @@ impl Registry {
         let programs = Programs::new(self.spec.runtime.clone(), &enclosure.folder, endpoint, way_out);
         let limits = LiveLimits { max_output_bytes: self.spec.max_output_bytes, max_profile_mb: most_mb };
         let live = Arc::new(Live::new(browser, programs, enclosure, proxy, tasks, hold, limits));
-        let session = Session::new(id, team, request, tokens, place, Arc::clone(&live), self.store.clone());
+        let session = Session::new(id, team, request, tokens, place, Arc::clone(&live), self.books.clone());
         let session = Arc::new(session.with_warning(warning));
-        let recorded = self.store.begin_session(&session.record()).await;
+        let recorded = self.books.store.begin_session(&session.record()).await;
         if recorded.is_ok() {
             self.insert(&session);
         }
@@ -267,6 +313,16 @@ impl Registry {
             return Err(ApiError::Stopping);
         }
         Ok(session)
+    }
+
+    /// Remembers whether browsers come up.
+    fn note_launch(&self, made: &Result<Arc<Session>, ApiError>) {
+        let mut last_failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        match made {
+            Ok(_) => *last_failure = None,
+            Err(ApiError::BrowserUnavailable(_)) => *last_failure = Some(Instant::now()),
+            Err(_) => {}
+        }
     }
 
     /// The profile that the session is to have.
@@ -330,7 +386,7 @@ impl Registry {
 }
 
 /// The sessions of this life.
-fn own(sessions: &BTreeMap<Uuid, Known>) -> impl Iterator<Item = &Arc<Session>> {
+pub(super) fn own(sessions: &BTreeMap<Uuid, Known>) -> impl Iterator<Item = &Arc<Session>> {
     sessions.values().filter_map(|known| match known {
         Known::Own(session) => Some(session),
         Known::Past(_) => None,

@@ -1,10 +1,12 @@
 //! One session: what stays known of it, also after its end.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hearth_browser::{Browser, BrowserError, Client, Identity, Side, Target};
-use hearth_contract::{CreateRequest, DestroyedReason, Limit, ProfileWarning, SessionStatus};
+use bytes::Bytes;
+use hearth_browser::{Browser, BrowserError, Client, Identity, Side, Target, Viewport};
+use hearth_contract::{CreateRequest, DestroyedReason, Language, Limit, ProfileWarning, SessionStatus};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, timeout};
@@ -12,14 +14,19 @@ use uuid::Uuid;
 
 use super::activity::Activity;
 use super::live::Live;
+use super::recent::Recent;
+use super::registry::Books;
 use crate::auth::{Team, Token};
 use crate::clock;
 use crate::error::ApiError;
 use crate::live_view::{LiveView, Right};
-use crate::store::{SessionRecord, Store};
+use crate::store::{ExecutionRecord, SessionRecord};
 
 /// How long the answer to a delete waits for the clean-up, which goes on regardless.
 const END_BOUND: Duration = Duration::from_secs(10);
+
+/// How long a look at its tabs may take.
+const LOOK_BOUND: Duration = Duration::from_millis(500);
 
 /// How and when a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +82,12 @@ pub(crate) struct Session {
     place: Mutex<Option<OwnedSemaphorePermit>>,
     /// Taken by the owner task at the end.
     pub(super) live: Mutex<Option<Arc<Live>>>,
-    pub(super) store: Store,
+    pub(super) books: Books,
+    pub(super) recent: Recent,
+    /// The name of the profile that it has.
+    profile: Option<String>,
+    /// What it had at the last look.
+    memory_bytes: AtomicU64,
     /// What its creator should know.
     warning: Option<ProfileWarning>,
 }
@@ -112,7 +124,7 @@ impl Session {
         tokens: Tokens,
         place: OwnedSemaphorePermit,
         live: Arc<Live>,
-        store: Store,
+        books: Books,
     ) -> Session {
         let created_at = clock::now();
         Session {
@@ -129,7 +141,10 @@ impl Session {
             progress: watch::Sender::new(Progress::default()),
             place: Mutex::new(Some(place)),
             live: Mutex::new(Some(live)),
-            store,
+            books,
+            recent: Recent::default(),
+            profile: request.profile.as_ref().map(|profile| profile.name.clone()),
+            memory_bytes: AtomicU64::new(0),
             warning: None,
         }
     }
@@ -195,6 +210,46 @@ impl Session {
         self.created + self.ttl
     }
 
+    /// The name of the profile that it has.
+    pub fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    /// The last of its executions, newest first.
+    pub fn latest_executions(&self) -> Vec<ExecutionRecord> {
+        self.recent.latest()
+    }
+
+    /// In which languages code runs now.
+    pub fn running(&self) -> Vec<Language> {
+        self.activity.watch().borrow().languages().collect()
+    }
+
+    /// What it had at the last look, in bytes; what several of its processes share counts for each. 0 before the first look.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_memory(&self, bytes: u64) {
+        self.memory_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Where its current tab is, and the title there; none when the browser does not say at once.
+    pub async fn current_page(&self) -> Option<(String, String)> {
+        let browser = self.browser().ok()?;
+        let tabs = timeout(LOOK_BOUND, browser.tabs()).await.ok()?.ok()?;
+        tabs.into_iter().find(|tab| tab.is_current).map(|tab| (tab.url, tab.title))
+    }
+
+    /// A picture of its current tab, a JPEG of at most that size. None when there is nothing to see, and for a session that
+    /// was made without a live view.
+    pub async fn glance(&self, most: Viewport) -> Option<Bytes> {
+        self.live_tokens()?;
+        let browser = self.browser().ok()?;
+        let tab = browser.current_tab()?;
+        browser.glance(&tab, most).await.ok()?
+    }
+
     /// What stays known of it, as it is now.
     pub fn record(&self) -> SessionRecord {
         SessionRecord {
@@ -206,6 +261,11 @@ impl Session {
             links: self.live_tokens.as_ref().map(|links| [links.watch.digest(), links.steer.digest()]),
             ending: self.ending(),
         }
+    }
+
+    /// Whether nothing of it is left but this record.
+    pub(super) fn is_cleaned(&self) -> bool {
+        self.progress.borrow().cleaned
     }
 
     /// How it ended, if it has.
@@ -302,7 +362,7 @@ impl Session {
     }
 
     fn begin_end_for(&self, reason: DestroyedReason, limit: Option<Limit>) -> Ending {
-        let duration_ms = u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = clock::milliseconds(self.created.elapsed());
         let mut ending = Ending { reason, limit, at: clock::now(), duration_ms };
         let first = self.progress.send_if_modified(|progress| {
             if let Some(earlier) = progress.ending {
@@ -313,7 +373,8 @@ impl Session {
             true
         });
         if first {
-            tracing::info!(session = %self.id, reason = ending.reason.as_str(), limit = ending.limit.map(tracing::field::display), duration_ms, "a session ends");
+            tracing::debug!(session = %self.id, reason = ending.reason.as_str(), "a session is to end");
+            self.books.metrics.session_ended(ending.reason);
             self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
         ending

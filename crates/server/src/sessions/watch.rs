@@ -126,6 +126,7 @@ async fn judge(
             count_files_in_memory(live, tree, weight, snapshot).await;
         }
     }
+    session.note_memory(weights.iter().map(|weight| weight.usage.memory_bytes).sum());
     let mut verdict = plan_end(&weights, limits);
     if let Some((_, Limit::MemoryMb(_))) = verdict {
         for (tree, weight) in trees.iter().zip(&mut weights) {

@@ -1,0 +1,70 @@
+//! One line of the log for every request, and its count.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::{Instrument, Span, field};
+use uuid::Uuid;
+
+use crate::clock;
+use crate::state::AppState;
+
+/// What is asked every few seconds by machines and by the operator's page, and is logged for those who want to know.
+const ASKED_OFTEN: [&str; 6] =
+    ["/health", "/livez", "/readyz", "/metrics", "/operator/state", "/operator/sessions/{id}/picture"];
+
+/// The route of what is none.
+const NO_ROUTE: &str = "none";
+
+/// The name of the request's session in its span, for handlers that make one.
+pub(crate) const SESSION: &str = "session";
+
+pub(crate) async fn note(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, MatchedPath::as_str);
+    let (method, path) = (request.method(), request.uri().path());
+    // The path alone: a query can hold a token.
+    let span = tracing::info_span!("request", id, %method, path, session = field::Empty);
+    if let Some(session) = path.split('/').find_map(|part| Uuid::parse_str(part).ok()) {
+        span.record(SESSION, field::display(session));
+    }
+    let mut line =
+        Line { state, span, method: method.to_string(), route: route.to_owned(), began: Instant::now(), status: None };
+    let response = next.run(request).instrument(line.span.clone()).await;
+    line.status = Some(response.status());
+    response
+}
+
+/// Written when it is dropped: a caller that goes away takes its request with it.
+struct Line {
+    state: AppState,
+    span: Span,
+    method: String,
+    route: String,
+    began: Instant,
+    status: Option<StatusCode>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let duration_ms = clock::milliseconds(self.began.elapsed());
+        let _entered = self.span.enter();
+        let Some(status) = self.status else {
+            self.state.registry().metrics().requested(&self.method, &self.route, "none");
+            tracing::info!(duration_ms, "a request was given up by its caller");
+            return;
+        };
+        self.state.registry().metrics().requested(&self.method, &self.route, status.as_str());
+        let status = status.as_u16();
+        if status >= 500 {
+            tracing::warn!(status, duration_ms, "a request was answered");
+        } else if ASKED_OFTEN.contains(&self.route.as_str()) {
+            tracing::debug!(status, duration_ms, "a request was answered");
+        } else {
+            tracing::info!(status, duration_ms, "a request was answered");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+// The operator page: asks the server every two seconds what is going on, and shows it in place.
+//
+// - sessions.js  the cards of the sessions
+// - words.js     words for times and sizes, elements filled in place
+//
+// Titles, addresses and names come from strangers: they are shown as text and never as anything else.
+
+import { SessionCards } from './sessions.js';
+import { age, bytes, fillList, make, setText, shortId, span } from './words.js';
+
+const POLL_MS = 2000;
+const LONGEST_WAIT_MS = 10000;
+const ANSWER_MS = 10000;
+const KEY_ITEM = 'hearth-key';
+/** What a header can carry. */
+const KEY_FORM = /^[\x21-\x7e]+$/;
+/** Below this many times its floor, memory or disk is called low. */
+const NEAR = 2;
+/** The length of the disk's bar in floors: the server does not tell the size of the disk. */
+const DISK_BAR_FLOORS = 20;
+
+const REASONS = {
+  deleted: 'deleted',
+  ttl: 'its time was up',
+  idle: 'idle for too long',
+  browser_crashed: 'browser crashed',
+  limit: 'went past a limit',
+  server_stopped: 'server was stopped',
+  server_lost: 'server was lost',
+};
+const BAD_REASONS = ['browser_crashed', 'limit', 'server_lost'];
+
+const element = (id) => document.getElementById(id);
+const { body } = document;
+const cards = new SessionCards(element('sessions'), {
+  request,
+  ended: poll,
+  lostFocus: () => element('heading').focus({ preventScroll: true }),
+});
+
+let key = sessionStorage.getItem(KEY_ITEM) ?? '';
+let isAskingForKey = false;
+let isPolling = false;
+let pollTimer = 0;
+let failures = 0;
+/** When the server answered last, by the viewer's clock; before it has, when the page was opened. */
+let answeredAt = new Date();
+
+document.addEventListener('visibilitychange', poll);
+addEventListener('online', poll);
+element('entry').addEventListener('submit', takeKey);
+element('forget').addEventListener('click', () => askForKey(''));
+poll();
+
+// Asking
+
+function request(path, options = {}) {
+  return fetch(path, {
+    cache: 'no-store',
+    signal: AbortSignal.timeout(ANSWER_MS),
+    ...options,
+    headers: key ? { Authorization: `Bearer ${key}` } : {},
+  });
+}
+
+async function poll() {
+  if (isPolling || isAskingForKey || document.hidden) return;
+  clearTimeout(pollTimer);
+  isPolling = true;
+  const keyOfPoll = key;
+  const answer = await askForState();
+  isPolling = false;
+  if (keyOfPoll !== key || isAskingForKey) {
+    poll();
+    return;
+  }
+  failures = answer.state ? 0 : failures + 1;
+  pollTimer = setTimeout(poll, Math.min(POLL_MS * 2 ** Math.max(failures - 1, 0), LONGEST_WAIT_MS));
+  if (answer.status === 401) askForKey(key ? 'The server does not accept this key.' : '');
+  else if (answer.state) showState(answer.state);
+  else showLoss(answer.status);
+}
+
+async function askForState() {
+  try {
+    const response = await request('/operator/state');
+    return { status: response.status, state: response.ok ? await response.json() : null };
+  } catch {
+    return { status: 0, state: null };
+  }
+}
+
+// The key
+
+function askForKey(refusal) {
+  clearTimeout(pollTimer);
+  isAskingForKey = true;
+  setKey('');
+  cards.clear();
+  showHealth('waiting', 'Key needed');
+  document.title = 'Hearth';
+  element('state').hidden = true;
+  element('entry').hidden = false;
+  for (const id of ['version', 'isolation', 'uptime']) setText(element(id), '');
+  setText(element('refusal'), refusal);
+  element('key').focus();
+}
+
+function takeKey(event) {
+  event.preventDefault();
+  const text = element('key').value.trim();
+  element('key').value = '';
+  if (!KEY_FORM.test(text)) {
+    setText(element('refusal'), 'A key has no spaces and only plain letters, digits and signs.');
+    return;
+  }
+  isAskingForKey = false;
+  setKey(text);
+  setText(element('refusal'), '');
+  showHealth('waiting', 'Connecting');
+  poll();
+}
+
+function setKey(text) {
+  key = text;
+  if (key) sessionStorage.setItem(KEY_ITEM, key);
+  else sessionStorage.removeItem(KEY_ITEM);
+  element('forget').hidden = !key;
+}
+
+// Health
+
+function showState(state) {
+  answeredAt = new Date();
+  const now = Date.parse(state.now);
+  if (state.ready) showHealth('ready', 'Ready', state.reasons);
+  else showHealth('bad', 'Not ready', state.reasons);
+  document.title = state.ready ? `${state.sessions.length} · Hearth` : 'Not ready · Hearth';
+  body.dataset.scope = state.scope;
+  element('forget').hidden = !key;
+  element('entry').hidden = true;
+  element('state').hidden = false;
+  showAbout(state, now);
+  showMeters(state);
+  showSessions(state, now);
+  showEnded(state.ended, now);
+}
+
+function showLoss(status) {
+  const why = status >= 400 ? `, and says ${status} now` : '';
+  const lasted = age(Date.now() - answeredAt);
+  const sentence = `The server has not answered since ${answeredAt.toLocaleTimeString()} (${lasted})${why}.`;
+  showHealth('lost', 'No answer', [sentence]);
+  document.title = 'No answer · Hearth';
+  cards.pause();
+}
+
+function showHealth(health, word, problems = []) {
+  body.dataset.health = health;
+  setText(element('health'), word);
+  fillList(element('problems'), problems.map((problem) => [['problem', problem]]));
+  element('problems').hidden = problems.length === 0;
+  announce([word, ...problems].join('. '));
+}
+
+let announced = '';
+
+/** Numbers change with every answer: only what is new apart from them is read out. */
+function announce(text) {
+  const gist = text.replace(/\d+( \w+)?/g, '');
+  if (gist === announced) return;
+  announced = gist;
+  element('spoken').textContent = text;
+}
+
+function showAbout({ version, isolation, startedAt }, now) {
+  const isOpen = isolation === 'none';
+  setText(element('version'), version);
+  setText(element('isolation'), isOpen ? 'isolation none: code is not confined' : `isolation ${isolation}`);
+  element('isolation').className = isOpen ? 'warning' : '';
+  setText(element('uptime'), `up ${age(now - Date.parse(startedAt))}`);
+}
+
+// Meters
+
+function showMeters({ pressure, leakedProcesses }) {
+  const meters = [
+    sessionsMeter(pressure),
+    codeMeter(pressure),
+    memoryMeter(pressure.memory),
+    diskMeter(pressure.disk),
+    leaksMeter(leakedProcesses),
+  ];
+  const list = element('meters');
+  meters.forEach((meter, place) => fillMeter(list.children[place] ?? list.appendChild(newMeter()), meter));
+}
+
+function newMeter() {
+  const bar = make('div', 'track', make('div', 'fill'), make('div', 'floor'));
+  bar.setAttribute('aria-hidden', 'true');
+  return make('li', 'meter', make('p', 'name'), make('p', 'value'), bar, make('p', 'note'));
+}
+
+function fillMeter(item, { name, value, note = '', filled, floor, level = '' }) {
+  const [nameLine, valueLine, bar, noteLine] = item.children;
+  item.dataset.level = level;
+  setText(nameLine, name);
+  setText(valueLine, value);
+  setText(noteLine, note);
+  bar.hidden = !Number.isFinite(filled);
+  bar.children[1].hidden = !Number.isFinite(floor);
+  bar.children[0].style.width = `${100 * Math.min(filled, 1)}%`;
+  bar.children[1].style.left = `${100 * Math.min(floor, 1)}%`;
+}
+
+function sessionsMeter({ sessions, maxSessions }) {
+  const isFull = sessions >= maxSessions;
+  return {
+    name: 'Sessions',
+    value: `${sessions} of ${maxSessions}`,
+    note: isFull ? 'full: no new ones' : `room for ${maxSessions - sessions}`,
+    filled: sessions / maxSessions,
+    level: isFull ? 'low' : '',
+  };
+}
+
+function codeMeter({ executionsRunning, executionsWaiting }) {
+  const level = executionsWaiting > 0 ? 'low' : '';
+  return { name: 'Code', value: `${executionsRunning} running`, note: `${executionsWaiting} waiting`, level };
+}
+
+function memoryMeter(memory) {
+  const used = memory?.sessionsBytes;
+  const note = Number.isFinite(used) ? ` · sessions ${bytes(used)}` : '';
+  return roomMeter('Memory free', memory?.availableBytes, memory?.leastBytes, memory?.totalBytes, note);
+}
+
+function diskMeter(disk) {
+  const total = disk?.totalBytes ?? disk?.leastBytes * DISK_BAR_FLOORS;
+  return roomMeter('Disk free', disk?.freeBytes, disk?.leastBytes, total, '');
+}
+
+function roomMeter(name, free, least, total, more) {
+  if (!Number.isFinite(free)) return { name, value: 'unknown' };
+  const level = free < least ? 'bad' : free < least * NEAR ? 'low' : '';
+  const floorWord = { bad: 'below the floor of', low: 'near the floor of', '': 'floor' }[level];
+  return {
+    name,
+    value: bytes(free),
+    note: `${floorWord} ${bytes(least)}${more}`,
+    filled: free / total,
+    floor: least / total,
+    level,
+  };
+}
+
+function leaksMeter(leaked) {
+  const isLeaking = leaked > 0;
+  const note = isLeaking ? 'outlived their session: must be 0' : 'as it must be';
+  return { name: 'Leaked processes', value: String(leaked), note, level: isLeaking ? 'bad' : '' };
+}
+
+// Sessions, and what became of them
+
+function showSessions({ sessions, scope }, now) {
+  const name = scope === 'team' ? "Your team's sessions" : 'Sessions';
+  setText(element('heading'), sessions.length > 0 ? `${name} (${sessions.length})` : name);
+  const header = key ? ' -H "Authorization: Bearer $FIRECRAWL_API_KEY"' : '';
+  setText(element('example'), `curl -X POST${header} ${location.origin}/v2/interact`);
+  element('empty').hidden = sessions.length > 0;
+  cards.show(sessions, now);
+}
+
+function showEnded(ended, now) {
+  const rows = ended.map(({ id, team, reason, endedAt, durationMs }) => [
+    ['id', shortId(id), id],
+    ['team', team ?? '', team],
+    [BAD_REASONS.includes(reason) ? 'bad' : 'reason', REASONS[reason] ?? reason],
+    ['lasted', `after ${span(durationMs)}`],
+    ['when', `${age(now - Date.parse(endedAt))} ago`, endedAt],
+  ]);
+  fillList(element('ended'), rows);
+  element('past').hidden = ended.length === 0;
+}

@@ -1,0 +1,267 @@
+// The cards of the sessions: kept by id from state to state, each with its picture and its end button.
+
+import { age, bytes, cutInTheMiddle, fillList, make, setText, shortId, span } from './words.js';
+
+const PICTURE_EVERY_MS = 3000;
+const LOOK_EVERY_MS = 250;
+/** Browsers open six connections to a server: the state must not wait for pictures. */
+const PICTURES_AT_ONCE = 3;
+const END_ANSWER_MS = 30000;
+const CONFIRM_MS = 4000;
+/** Two presses as close as this were meant as one. */
+const DOUBLE_PRESS_MS = 400;
+/** So much of an address fits into three lines of a narrow card. */
+const LONGEST_URL = 72;
+const MOST_EXECUTIONS = 4;
+
+export class SessionCards {
+  #list;
+  #on;
+  #cards = new Map();
+  #isPaused = true;
+  #loading = 0;
+
+  /** `on` has `request(path, options)`, `ended()` after a session was ended here, and `lostFocus()`. */
+  constructor(list, on) {
+    this.#list = list;
+    this.#on = on;
+    setInterval(() => this.#loadPictures(), LOOK_EVERY_MS);
+  }
+
+  /** Shows these sessions, the oldest first: so nothing moves under a finger when one is added. */
+  show(sessions, now) {
+    this.#isPaused = false;
+    this.#keepOnly(new Set(sessions.map((session) => session.id)));
+    const inOrder = sessions.toSorted((a, b) => (a.createdAt + a.id < b.createdAt + b.id ? -1 : 1));
+    inOrder.forEach((session, place) => {
+      const { item } = this.#cardOf(session.id).fill(session, now);
+      const there = this.#list.children[place];
+      if (there !== item) this.#list.insertBefore(item, there ?? null);
+    });
+  }
+
+  /** What is shown stays, and no picture is asked for until the next `show`. */
+  pause() {
+    this.#isPaused = true;
+  }
+
+  clear() {
+    this.pause();
+    this.#keepOnly(new Set());
+  }
+
+  #cardOf(id) {
+    if (!this.#cards.has(id)) this.#cards.set(id, new Card(id, this.#on));
+    return this.#cards.get(id);
+  }
+
+  #keepOnly(ids) {
+    for (const [id, card] of this.#cards) {
+      if (ids.has(id)) continue;
+      const hadFocus = card.item.contains(document.activeElement);
+      this.#cards.delete(id);
+      card.item.remove();
+      if (hadFocus) this.#on.lostFocus();
+    }
+  }
+
+  #loadPictures() {
+    if (this.#isPaused || document.hidden) return;
+    const due = [...this.#cards.values()].filter((card) => card.isPictureDue());
+    due.sort((a, b) => a.askedAt - b.askedAt);
+    for (const card of due.slice(0, PICTURES_AT_ONCE - this.#loading)) {
+      this.#loading += 1;
+      card.loadPicture().finally(() => {
+        this.#loading -= 1;
+      });
+    }
+  }
+}
+
+class Card {
+  item = make('li', 'card');
+  /** When the picture was asked for last. */
+  askedAt = -PICTURE_EVERY_MS;
+  #path;
+  #on;
+  #isSeen = false;
+  #hasPicture = false;
+  #isLoading = false;
+  #frame = make('div', 'frame', make('p', 'quiet', 'No picture yet'));
+  #team = make('bdi', 'team quiet');
+  #live = make('a', 'button');
+  #title = make('p', 'title');
+  #url = make('p', 'url quiet');
+  #facts = make('ul', 'facts');
+  #executions = make('ul', 'executions');
+  #end;
+
+  constructor(id, on) {
+    this.#path = `/operator/sessions/${encodeURIComponent(id)}`;
+    this.#on = on;
+    const name = make('h3', 'id', shortId(id));
+    name.title = id;
+    name.id = `name-${id}`;
+    const problem = make('p', 'problem bad');
+    problem.setAttribute('role', 'status');
+    this.#end = new EndButton(problem, () => this.#endSession());
+    for (const control of [this.#end.button, this.#live]) control.setAttribute('aria-describedby', name.id);
+    this.#title.dir = 'auto';
+    Object.assign(this.#live, { textContent: 'Live view', target: '_blank', rel: 'noopener' });
+    const head = make('div', 'head', name, this.#team, this.#end.button);
+    const sight = make('div', 'sight', this.#frame, this.#live);
+    const page = make('div', 'page', this.#title, this.#url, this.#facts);
+    this.item.append(head, problem, sight, page, this.#executions);
+    new IntersectionObserver((entries) => {
+      this.#isSeen = entries.at(-1).isIntersecting;
+    }).observe(this.item);
+  }
+
+  fill(session, now) {
+    const { team, title, url, liveViewUrl, hasPicture } = session;
+    setText(this.#team, team ?? '');
+    this.#team.title = team ?? '';
+    setText(this.#title, title || 'Untitled');
+    this.#title.title = title ?? '';
+    setText(this.#url, cutInTheMiddle(url ?? 'No page', LONGEST_URL));
+    this.#url.title = url ?? '';
+    const isLink = /^https?:\/\//.test(liveViewUrl);
+    this.#live.hidden = !isLink;
+    if (isLink && this.#live.getAttribute('href') !== liveViewUrl) this.#live.href = liveViewUrl;
+    this.#hasPicture = hasPicture;
+    if (!hasPicture) this.#showNoPicture('Made without a live view');
+    fillList(this.#facts, factsOf(session, now));
+    fillList(this.#executions, executionsOf(session, now));
+    return this;
+  }
+
+  isPictureDue() {
+    const isTime = performance.now() - this.askedAt >= PICTURE_EVERY_MS;
+    return this.#isSeen && this.#hasPicture && !this.#isLoading && isTime;
+  }
+
+  async loadPicture() {
+    this.#isLoading = true;
+    this.askedAt = performance.now();
+    try {
+      const response = await this.#on.request(`${this.#path}/picture`);
+      if (response.status === 200) await this.#showPicture(await response.blob());
+      else if (response.status === 204) this.#showNoPicture('No picture now');
+      else if (response.status === 404) this.#hasPicture = false;
+    } catch {
+      // The last picture stays; whether the server can be reached is said elsewhere.
+    } finally {
+      this.#isLoading = false;
+    }
+  }
+
+  /** A picture takes the place of the last one when it can be drawn: so nothing flickers. */
+  async #showPicture(blob) {
+    const image = make('img');
+    image.alt = 'What its page looks like';
+    image.src = URL.createObjectURL(blob);
+    try {
+      await image.decode();
+      this.#frame.replaceChildren(image);
+    } finally {
+      URL.revokeObjectURL(image.src);
+    }
+  }
+
+  #showNoPicture(word) {
+    if (this.#frame.textContent !== word) this.#frame.replaceChildren(make('p', 'quiet', word));
+  }
+
+  /** Gives back what went wrong, if anything did. */
+  async #endSession() {
+    try {
+      const options = { method: 'DELETE', signal: AbortSignal.timeout(END_ANSWER_MS) };
+      const response = await this.#on.request(this.#path, options);
+      if (response.ok || response.status === 404) return '';
+      const { error } = await response.json().catch(() => ({}));
+      return `It could not be ended: ${error ?? `the server says ${response.status}`}`;
+    } catch {
+      return 'It could not be ended: the server does not answer';
+    } finally {
+      this.#on.ended();
+    }
+  }
+}
+
+/** Ends on the second press. It is never disabled, so that it does not lose the focus. */
+class EndButton {
+  button = make('button', 'end', 'End');
+  #problem;
+  #end;
+  #askedAt = 0;
+  #timer = 0;
+
+  constructor(problem, end) {
+    this.#problem = problem;
+    this.#end = end;
+    this.button.type = 'button';
+    this.button.addEventListener('click', () => this.#press());
+    this.button.addEventListener('keydown', (event) => {
+      if (event.repeat && event.key === 'Enter') event.preventDefault();
+      if (event.key === 'Escape' && this.button.dataset.step === 'asking') this.#show('', 'End');
+    });
+  }
+
+  #press() {
+    const { step } = this.button.dataset;
+    if (step === 'ending') return;
+    if (step !== 'asking') this.#ask();
+    else if (performance.now() - this.#askedAt > DOUBLE_PRESS_MS) this.#confirmed();
+  }
+
+  #ask() {
+    this.#askedAt = performance.now();
+    this.#show('asking', 'End? Press again');
+    this.#fallBackLater();
+  }
+
+  async #confirmed() {
+    this.#show('ending', 'Ending…');
+    const problem = await this.#end();
+    setText(this.#problem, problem);
+    this.#show(problem ? '' : 'ending', problem ? 'End' : 'Ended');
+    // A session that is still listed by then can be ended again.
+    if (!problem) this.#fallBackLater();
+  }
+
+  #fallBackLater() {
+    this.#timer = setTimeout(() => this.#show('', 'End'), CONFIRM_MS);
+  }
+
+  #show(step, text) {
+    clearTimeout(this.#timer);
+    this.button.dataset.step = step;
+    setText(this.button, text);
+    if (step) setText(this.#problem, '');
+  }
+}
+
+function factsOf({ createdAt, expiresAt, lastActivity, memoryBytes, profile }, now) {
+  const left = Date.parse(expiresAt) - now;
+  const facts = [
+    ['fact', `open ${age(now - Date.parse(createdAt))}`, createdAt],
+    ['fact', left > 0 ? `ends in ${age(left)}` : 'its time is up', expiresAt],
+    ['fact', `idle ${age(now - Date.parse(lastActivity))}`, lastActivity],
+  ];
+  if (Number.isFinite(memoryBytes)) facts.push(['fact', bytes(memoryBytes)]);
+  if (profile) facts.push(['fact', `profile ${profile}`, profile]);
+  return facts.map((fact) => [fact]);
+}
+
+function executionsOf({ executions, running }, now) {
+  const ended = executions.toSorted((a, b) => Date.parse(b.endedAt) - Date.parse(a.endedAt));
+  return [
+    ...running.map((language) => [['language', language], ['going', 'running now']]),
+    ...ended.slice(0, MOST_EXECUTIONS).map(({ language, endedAt, durationMs, exitCode, killed }) => [
+      ['language', language],
+      [killed || exitCode !== 0 ? 'bad' : 'fine', killed ? 'killed' : `exit ${exitCode ?? 'unknown'}`],
+      ['lasted', span(durationMs)],
+      ['when', `${age(now - Date.parse(endedAt))} ago`, endedAt],
+    ]),
+  ];
+}
