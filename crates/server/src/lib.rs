@@ -22,6 +22,7 @@ mod live_view;
 mod memory;
 mod metrics;
 mod operator;
+mod pages;
 mod profiles;
 mod request;
 mod router;

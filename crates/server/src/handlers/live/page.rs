@@ -2,15 +2,14 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 use super::admit;
 use crate::error::ApiError;
 use crate::live_view::page;
+use crate::pages::{self, NO_SNIFFING};
 use crate::request::SessionId;
 use crate::state::AppState;
 
@@ -33,14 +32,5 @@ pub(crate) async fn show(State(state): State<AppState>, SessionId(id): SessionId
 
 /// `GET /live/page/{part}`: a script of the page, or its style.
 pub(crate) async fn part(name: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
-    let part = name.ok().and_then(|Path(name)| page::part(&name)).ok_or(ApiError::UnknownPath)?;
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static(part.kind)),
-        // A newer server may have another one.
-        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        NO_SNIFFING,
-    ];
-    Ok((headers, part.text).into_response())
+    pages::serve(&page::PARTS, name)
 }
-
-const NO_SNIFFING: (HeaderName, HeaderValue) = (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

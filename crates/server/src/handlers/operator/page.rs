@@ -2,13 +2,13 @@
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use axum::response::{IntoResponse, Response};
 
 use crate::error::ApiError;
-use crate::operator;
+use crate::operator::page;
+use crate::pages::{self, NO_SNIFFING};
 
 /// It may be itself, and in nobody's frame: it has a button that ends sessions.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -16,23 +16,16 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 
 pub(crate) async fn show() -> Response {
     let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (REFERRER_POLICY, "no-referrer"),
-        (CACHE_CONTROL, "no-cache"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        NO_SNIFFING,
     ];
-    (headers, operator::HTML).into_response()
+    (headers, page::HTML).into_response()
 }
 
 /// `GET /operator/page/{part}`: a script of the page, or its style.
 pub(crate) async fn part(name: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
-    let part = name.ok().and_then(|Path(name)| operator::part(&name)).ok_or(ApiError::UnknownPath)?;
-    let headers = [
-        (CONTENT_TYPE, part.kind),
-        // A newer server may have another one.
-        (CACHE_CONTROL, "no-cache"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    Ok((headers, part.text).into_response())
+    pages::serve(&page::PARTS, name)
 }
