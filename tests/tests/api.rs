@@ -199,7 +199,7 @@ async fn unknown_sessions_are_not_found_whatever_their_id_looks_like() {
 #[tokio::test]
 async fn unknown_paths_and_wrong_methods_are_answered_in_json() {
     let server = TestServer::start().await;
-    for path in ["/", "/v2", "/v2/nothing", "/v1/interact", "/favicon.ico"] {
+    for path in ["/index.html", "/v2", "/v2/nothing", "/v1/interact", "/favicon.ico"] {
         let reply = server.send(server.request_outside(Method::GET, path)).await;
         assert_eq!(reply.status, 404, "{path}: {}", reply.text);
     }

@@ -1,6 +1,6 @@
 //! Who may do what: keys, teams, the loopback rule without keys, and the order of the checks.
 
-use hearth_tests::{Api, PREFIXES, Reply, TestServer};
+use hearth_tests::{Api, Exchange, PREFIXES, Reply, TestServer};
 use reqwest::Method;
 use serde_json::json;
 
@@ -189,5 +189,23 @@ async fn a_foreign_session_is_forbidden_also_when_it_is_destroyed() {
     let foreign = server.with_key("key-b");
     foreign.execute(session.id(), &json!({"code": "1"})).await.assert_error(403, "Forbidden.");
     foreign.status(session.id()).await.assert_error(403, "Forbidden.");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn without_keys_web_pages_of_other_origins_change_nothing() {
+    let server = TestServer::start().await;
+    let created = async |api: &Api, origin: &'static str| {
+        Exchange::of(api.request(Method::POST, "").header("origin", origin)).await.status
+    };
+    // Simple requests, which browsers send without asking first.
+    for origin in ["http://evil.example", "null", "https://localhost.evil.example", "", "file://"] {
+        assert_eq!(created(&server, origin).await, 403, "{origin:?}");
+    }
+    assert_eq!(created(&server, "http://localhost:5173").await, 200);
+    server.stop().await;
+    let server = TestServer::builder().setting("HEARTH_API_KEYS", "secret").start().await;
+    // Whoever has a key may use it where they like.
+    assert_eq!(created(&server.with_key("secret"), "https://app.example").await, 200);
     server.stop().await;
 }

@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -96,11 +96,27 @@ fn header(kind: tar::EntryType, mode: u32, bytes: u64, stat: &FileStat) -> tar::
 /// files are larger than `most_bytes` together; some of it is there by then. Blocks.
 pub(crate) fn unpack(from: File, folder: &Path, most_bytes: u64) -> io::Result<()> {
     use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
-    unpack_from(from, folder, most_bytes).map_err(|error| match (errno_of(&error), error.kind()) {
+    let again = from.try_clone()?;
+    let start = (&from).stream_position()?;
+    let Err(error) = unpack_from(from, folder, most_bytes) else { return Ok(()) };
+    if !is_whole(again, start) {
+        return Err(io::Error::new(InvalidData, error.to_string()));
+    }
+    Err(match (errno_of(&error), error.kind()) {
         (Some(errno), _) => io::Error::from_raw_os_error(errno),
         (None, InvalidData | InvalidInput | Other | UnexpectedEof) => io::Error::new(InvalidData, error.to_string()),
         (None, _) => error,
     })
+}
+
+/// Whether what is in a file from `start` on is as it was written. What is damaged can look like anything until its end: a name
+/// that is too long, a file that is too large.
+fn is_whole(mut file: File, start: u64) -> bool {
+    let checked = file.seek(SeekFrom::Start(start)).and_then(|_| {
+        let mut decoder = zstd::Decoder::with_buffer(BufReader::with_capacity(BUFFER_BYTES, file))?.single_frame();
+        io::copy(&mut decoder, &mut io::sink())
+    });
+    checked.is_ok()
 }
 
 fn unpack_from(from: File, folder: &Path, most_bytes: u64) -> io::Result<()> {
@@ -142,7 +158,6 @@ fn libc_error(errno: i32) -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io::{Seek, SeekFrom};
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use tempfile::{TempDir, tempdir, tempfile};
@@ -246,6 +261,33 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "byte {place}: {error}");
             let error = unpacks(&bytes[..place]).expect_err("noticed");
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "cut at {place}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_and_looks_like_something_else_is_damaged_all_the_same() {
+        // A name that no file system takes, and a size that is too large: both as damage may make them up.
+        for (name, size, mistaken) in
+            [("n".repeat(300), 0, libc::ENAMETOOLONG), ("holes".to_owned(), 5000, libc::EFBIG)]
+        {
+            let stat = fstatat(open(folder().path()).expect("a folder"), c".", AtFlags::empty()).expect("about it");
+            let encoded = || {
+                let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL)?;
+                encoder.include_checksum(true)?;
+                let mut archive = tar::Builder::new(encoder);
+                let mut header = header(tar::EntryType::Regular, 0o600, size, &stat);
+                archive.append_data(&mut header, &name, io::repeat(0).take(size))?;
+                archive.into_inner()?.finish()
+            };
+            let mut bytes: Vec<u8> = encoded().expect("packed");
+            let unpacks = |bytes: &[u8]| {
+                let mut file = tempfile().expect("a file");
+                file.write_all(bytes).and_then(|()| file.seek(SeekFrom::Start(0))).expect("written");
+                unpack(file, folder().path(), 4000).expect_err("refused")
+            };
+            assert_eq!(unpacks(&bytes).raw_os_error(), Some(mistaken));
+            *bytes.last_mut().expect("a checksum") ^= 0x55;
+            assert_eq!(unpacks(&bytes).kind(), io::ErrorKind::InvalidData);
         }
     }
 

@@ -33,6 +33,7 @@ const PRIVATE: &str = "a private network";
 const LINK_LOCAL: &str = "a link-local address";
 const MULTICAST: &str = "a multicast address";
 const RESERVED: &str = "a reserved address";
+const A_METADATA_SERVICE: &str = "a metadata service";
 
 /// Where clouds and container platforms answer questions about a machine, credentials among the answers.
 const METADATA: &[Range] = &[
@@ -132,7 +133,7 @@ pub(crate) fn is_metadata(address: IpAddr) -> bool {
 /// What the address is, if sessions may not reach it.
 pub(crate) fn refused(address: IpAddr) -> Option<&'static str> {
     if is_metadata(address) {
-        return Some("a metadata service");
+        return Some(A_METADATA_SERVICE);
     }
     let called = |table: &[Range]| table.iter().find(|range| range.contains(address)).map(|range| range.called);
     match address {
@@ -142,6 +143,12 @@ pub(crate) fn refused(address: IpAddr) -> Option<&'static str> {
             None => called(REFUSED_V6).or_else(|| (!GLOBAL_V6.contains(address)).then_some(RESERVED)),
         },
     }
+}
+
+/// Everything that [`refused`] says.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let tables = REFUSED_V4.iter().chain(REFUSED_V6).map(|range| range.called);
+    tables.chain([RESERVED, A_METADATA_SERVICE])
 }
 
 #[cfg(test)]

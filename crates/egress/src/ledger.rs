@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::authority::Authority;
-use crate::refusal::Refusal;
+use crate::refusal::{Reason, Refusal};
 
 /// How many are remembered.
 const KEPT: usize = 32;
@@ -72,10 +72,15 @@ impl Ledger {
 }
 
 /// How often all sessions were refused something, by the rule.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Refusals(Mutex<BTreeMap<&'static str, u64>>);
 
 impl Refusals {
+    /// Every rule at 0.
+    pub(crate) fn new() -> Refusals {
+        Refusals(Mutex::new(Reason::rules().map(|rule| (rule, 0)).collect()))
+    }
+
     pub(crate) fn count(&self, rule: &'static str) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(rule).or_default() += 1;
     }

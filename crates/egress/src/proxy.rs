@@ -67,7 +67,7 @@ impl Egress {
 
     /// A way out that asks `resolver` for the addresses of names.
     pub fn with_resolver(policy: Policy, resolver: Arc<dyn Resolve>) -> Egress {
-        let (own_ports, totals, refusals) = (OwnPorts::default(), Arc::default(), Refusals::default());
+        let (own_ports, totals, refusals) = (OwnPorts::default(), Arc::default(), Refusals::new());
         Egress(Arc::new(Shared { policy, own_ports, resolver, totals, refusals }))
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::addresses;
 use crate::authority::{Authority, Host};
 
 /// The setting that opens single destinations.
@@ -62,6 +63,13 @@ impl Reason {
             Reason::Broken => "broken",
             Reason::Upstream => "upstream",
         }
+    }
+
+    /// The word of every rule.
+    pub(crate) fn rules() -> impl Iterator<Item = &'static str> {
+        let metadata = Reason::Metadata { is_listed: false };
+        let own = [Reason::Off, Reason::LocalName, Reason::Port, metadata, Reason::OwnPort].map(Reason::word);
+        own.into_iter().chain(addresses::names())
     }
 
     /// Whether it is a rule that keeps it from being reached, and not the network.

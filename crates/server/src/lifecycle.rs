@@ -13,6 +13,7 @@ use axum::Router;
 use axum::http::HeaderValue;
 use axum::serve::ListenerExt;
 use hearth_confine::{Split, SplitFromInit, UserIds, raise_open_files, split, split_from_init};
+use hearth_contract::DestroyedReason;
 use hearth_egress::Egress;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::prctl;
@@ -156,7 +157,7 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
     }
     let stop = CancellationToken::new();
     let retention = config.retention;
-    let (store, past) = open_store(&config.data_dir, retention, &tracker, &stop).await?;
+    let (store, past, lost) = open_store(&config.data_dir, retention, &tracker, &stop).await?;
     let profiles = Profiles::open(profiles_folder(&config.data_dir), store.clone()).await;
     let profiles =
         profiles.map_err(|error| ConfigError(format!("HEARTH_DATA_DIR: the profiles cannot be used: {error}")))?;
@@ -183,6 +184,9 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
     };
     let max_sessions = fitting_sessions(config.max_sessions, isolation_slots);
     let books = Books::new(store.clone(), Arc::new(Metrics::new(level.as_str())));
+    for _ in 0..lost {
+        books.metrics.session_ended(DestroyedReason::ServerLost);
+    }
     let registry = Arc::new(Registry::new(spec, slots, tracker.clone(), books, past));
     let address = listener.local_addr()?;
     let keyless = config.keys.is_empty();
@@ -226,13 +230,14 @@ pub(crate) async fn serve(ready: Ready) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens what outlives the server, and ends the sessions of a server before us that did not come to it.
+/// Opens what outlives the server, and ends the sessions of a server before us that did not come to it. Gives back how many
+/// those were, too.
 async fn open_store(
     folder: &Path,
     retention: Retention,
     tracker: &TaskTracker,
     stop: &CancellationToken,
-) -> anyhow::Result<(Store, Vec<SessionRecord>)> {
+) -> anyhow::Result<(Store, Vec<SessionRecord>, u64)> {
     let cannot = |error| match error {
         StoreError::Newer { .. } => ConfigError(format!("HEARTH_DATA_DIR: the store cannot be used: {error}")),
         error => ConfigError(format!(
@@ -248,7 +253,7 @@ async fn open_store(
         tracing::warn!(lost, "sessions of an earlier server had not come to their end");
     }
     let past = store.ended_sessions(now - retention.sessions, ENDED_KEPT_COUNT).await.map_err(cannot)?;
-    Ok((store, past))
+    Ok((store, past, lost))
 }
 
 /// Forgets what is old, every hour until `stop`.

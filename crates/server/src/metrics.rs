@@ -42,6 +42,8 @@ pub(crate) enum Creation {
     /// Full, stopping, short of disk or memory, or its profile is in use.
     Refused,
     Failed,
+    /// Whoever wanted it went away.
+    Abandoned,
 }
 
 /// What became of a request to run code.
@@ -61,9 +63,11 @@ pub(crate) enum Execution {
     Busy,
     /// It could not be started.
     NotStarted,
+    /// Its session had ended.
+    Gone,
 }
 
-const EXECUTIONS: [Execution; 7] = [
+const EXECUTIONS: [Execution; 8] = [
     Execution::Succeeded,
     Execution::Failed,
     Execution::TimedOut,
@@ -71,6 +75,7 @@ const EXECUTIONS: [Execution; 7] = [
     Execution::Abandoned,
     Execution::Busy,
     Execution::NotStarted,
+    Execution::Gone,
 ];
 
 impl Creation {
@@ -79,6 +84,7 @@ impl Creation {
             Creation::Made => "made",
             Creation::Refused => "refused",
             Creation::Failed => "failed",
+            Creation::Abandoned => "abandoned",
         }
     }
 }
@@ -93,6 +99,7 @@ impl Execution {
             Execution::Abandoned => "abandoned",
             Execution::Busy => "busy",
             Execution::NotStarted => "not_started",
+            Execution::Gone => "gone",
         }
     }
 }
@@ -238,7 +245,7 @@ impl Metrics {
 
     /// What was never counted is there as 0, or a rate would miss the first one.
     fn begin_at_nothing(&self) {
-        for creation in [Creation::Made, Creation::Refused, Creation::Failed] {
+        for creation in [Creation::Made, Creation::Refused, Creation::Failed, Creation::Abandoned] {
             drop(self.create.get_or_create(&[("outcome", creation.word())]));
         }
         for language in LANGUAGES.map(Language::as_str) {
@@ -294,7 +301,7 @@ impl Metrics {
         self.profile_saves.get_or_create(&[("outcome", if is_saved { "saved" } else { "failed" })]).inc();
     }
 
-    /// `route` is one of the router's, so there are only so many.
+    /// What callers choose is no label: `method` and `route` are of a fixed set.
     pub fn requested(&self, method: &str, route: &str, status: &str) {
         let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_owned())];
         self.requests.get_or_create(&labels).inc();

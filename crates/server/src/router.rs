@@ -2,9 +2,9 @@
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::HOST;
+use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -73,6 +73,7 @@ pub(crate) fn public(state: AppState) -> Router {
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(from_fn_with_state(state.clone(), access::note))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(map_request(access::keep_good_ids))
         .with_state(state)
 }
 
@@ -81,12 +82,16 @@ pub(crate) fn internal(state: AppState) -> Router {
     Router::new().route("/cdp/{id}", get(cdp::open::internal)).with_state(state)
 }
 
-/// Without keys every web page that a user opens could call us under a name that it points at loopback; the
-/// `Host` header is what tells such a call (DNS rebinding).
+/// Without keys every web page that a user opens could call us, under a name that it points at loopback (DNS rebinding) or under our
+/// own. The `Host` header tells the one, the `Origin` header the other: browsers add it to all that changes something.
 async fn refuse_foreign_hosts(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let named = request.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
     let hosts: Vec<&str> = named.chain(request.uri().authority().map(Authority::as_str)).collect();
-    let local = !hosts.is_empty() && hosts.into_iter().all(is_loopback_host);
+    let is_look = request.method().is_safe();
+    let mut origins = request.headers().get_all(ORIGIN).iter().map(|origin| origin.to_str().unwrap_or_default());
+    let from_here =
+        is_look || origins.all(|origin| origin.split_once("://").is_some_and(|(_, host)| is_loopback_host(host)));
+    let local = !hosts.is_empty() && hosts.into_iter().all(is_loopback_host) && from_here;
     if state.keys().is_empty() && !local {
         return ApiError::ForeignHost.into_response();
     }

@@ -54,11 +54,14 @@ impl Stage {
     /// Asserts that the guilty session has ended for a limit, and nothing of it is left.
     pub(crate) async fn assert_session_ended(&self, limit: &str) {
         self.guilty.assert_destroyed("limit").await;
-        let said = self.server.output();
         let told = |line: &str| {
             line.contains("a session has ended") && line.contains(limit) && line.contains(self.guilty.id())
         };
-        assert!(said.lines().any(told), "the log does not say {limit:?}:\n{said}");
+        hearth_tests::eventually(std::time::Duration::from_secs(10), "the log says why", || async {
+            let said = self.server.output();
+            if said.lines().any(told) { Ok(()) } else { Err(format!("{limit:?} is not in\n{said}")) }
+        })
+        .await;
         // What is left is the neighbour's.
         hearth_tests::eventually(std::time::Duration::from_secs(10), "the folder is gone", || async {
             match self.server.session_folders() {

@@ -108,3 +108,41 @@ async fn figures_are_for_the_operator_where_there_is_one_and_else_for_every_key(
     assert_eq!(server.with_key("boss").list("").await.status, 401);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_callers_make_up_is_no_label_and_every_rule_begins_at_0() {
+    let server = TestServer::start().await;
+    for number in 0..20 {
+        let method = format!("BREW-{number}").parse().expect("a token");
+        assert_eq!(Exchange::of(server.request_outside(method, "/v2/interact")).await.status, 405);
+        let path = format!("/made-up/{number}");
+        assert_eq!(Exchange::of(server.request_outside(Method::GET, &path)).await.status, 404);
+    }
+    let now = figures(&server).await;
+    assert_eq!(now["hearth_http_requests_total{method=\"other\",route=\"/v2/interact\",status=\"405\"}"], 20.0);
+    assert_eq!(now["hearth_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"}"], 20.0);
+    assert!(!now.keys().any(|name| name.contains("BREW") || name.contains("made-up")), "{now:?}");
+    // A rate would miss the first one of a series that begins with it.
+    for rule in ["metadata", "own port", "a private network", "local name"] {
+        assert_eq!(now[&format!("hearth_egress_refusals_total{{rule=\"{rule}\"}}")], 0.0);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn those_whose_turn_never_came_have_waited_too() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let session = server.session().await;
+    let code = format!("{}; curl -s {}", site.bash_signal("begun"), site.url("/held/go-on"));
+    let others = async {
+        site.signalled("begun").await;
+        let busy = session.execute(&json!({"language": "bash", "code": "true", "timeout": 1})).await;
+        assert_eq!(busy.status, 429);
+        reqwest::get(site.url("/signal/go-on")).await.expect("the site is up");
+    };
+    tokio::join!(session.run("bash", &code), others).0.ok();
+    let now = figures(&server).await;
+    assert_eq!(now["hearth_execute_wait_seconds_count{language=\"bash\"}"], 2.0);
+    assert!(now["hearth_execute_wait_seconds_sum{language=\"bash\"}"] >= 1.0, "{now:?}");
+    server.stop().await;
+}

@@ -1,6 +1,8 @@
 //! The log: a line for every request and for every session's end, and nothing that somebody should not read.
 
-use hearth_tests::{Exchange, TestServer};
+use std::time::Duration;
+
+use hearth_tests::{Exchange, TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -19,13 +21,15 @@ async fn every_request_and_every_end_of_a_session_is_one_line_with_its_ids() {
     let probe = Exchange::of(server.request_outside(Method::GET, "/readyz")).await;
     let unknown = Exchange::of(server.request_outside(Method::GET, "/nowhere")).await;
     session.delete().await;
-    let answered = lines(&server, "a request was answered");
-    let seen: Vec<(&str, u64)> = answered
-        .iter()
-        .map(|line| (line["span"]["method"].as_str().unwrap_or("?"), line["fields"]["status"].as_u64().unwrap_or(0)))
-        .collect();
     // What machines ask for all the time has none.
-    assert_eq!(seen, [("POST", 200), ("POST", 200), ("GET", 404), ("DELETE", 200)]);
+    let expected = json!([["POST", 200], ["POST", 200], ["GET", 404], ["DELETE", 200]]);
+    eventually(Duration::from_secs(5), "every request has a line", || async {
+        let lines = lines(&server, "a request was answered");
+        let seen: Value = lines.iter().map(|line| json!([line["span"]["method"], line["fields"]["status"]])).collect();
+        if seen == expected { Ok(()) } else { Err(seen.to_string()) }
+    })
+    .await;
+    let answered = lines(&server, "a request was answered");
     for line in [&answered[0], &answered[1], &answered[3]] {
         assert_eq!(line["span"]["session"], session.id(), "{line}");
         assert!(line["fields"]["duration_ms"].is_u64(), "{line}");
@@ -62,6 +66,24 @@ async fn no_code_no_output_no_page_and_no_token_is_logged() {
     let log = server.output();
     for secret in ["marked", "secret-of", &token, session.cdp_url().split("token=").nth(1).expect("a token")] {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_id_that_a_caller_chooses_is_kept_only_when_it_is_good_for_a_log() {
+    let server = TestServer::start().await;
+    let answered = async |id: &[u8]| {
+        let value = reqwest::header::HeaderValue::from_bytes(id).expect("a header");
+        let request = server.request_outside(Method::GET, "/livez").header("x-request-id", value);
+        let answer = Exchange::of(request).await;
+        answer.headers["x-request-id"].to_str().expect("text").to_owned()
+    };
+    assert_eq!(answered(b"job-17/step:3").await, "job-17/step:3");
+    let long = "x".repeat(129);
+    for bad in [long.as_bytes(), b"", b"two words", b"\xff\xfe"] {
+        let id = answered(bad).await;
+        assert_eq!(id.len(), 36, "{id}");
     }
     server.stop().await;
 }

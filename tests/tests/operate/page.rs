@@ -174,7 +174,7 @@ async fn the_portrait_is_taken_of_a_quiet_evening() {
     let picture = async {
         site.signalled("begun").await;
         let operator =
-            Operator::before(&server, "{ viewport: { width: 1280, height: 620 }, colorScheme: 'light' }").await;
+            Operator::before(&server, "{ viewport: { width: 1280, height: 440 }, colorScheme: 'light' }").await;
         operator.act("await desk.waitForFunction(() => [...document.querySelectorAll('#sessions img')].filter((img) => img.naturalWidth > 100).length === 3)").await;
         operator.act("await desk.getByText('running now').waitFor()").await;
         operator.act("await desk.screenshot({ path: 'operator-page.png' })").await;

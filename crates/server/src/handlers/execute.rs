@@ -1,10 +1,13 @@
 //! `POST /v2/browser/{id}/execute`: runs code next to the session's browser.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use hearth_contract::{ExecuteRequest, ExecuteResponse};
 
 use crate::error::ApiError;
+use crate::metrics::Execution;
 use crate::request::{ApiRequest, SessionId};
 use crate::sessions::Known;
 use crate::state::AppState;
@@ -17,6 +20,7 @@ pub(crate) async fn execute(
     let execute = ExecuteRequest::parse(&request.body).map_err(ApiError::Validation)?;
     let Known::Own(session) = state.find(&id, &request.team)? else { return Err(ApiError::SessionDestroyed) };
     if session.ending().is_none() && state.registry().is_stopping() {
+        state.registry().metrics().executed(execute.language, Execution::NotStarted, Duration::ZERO);
         return Err(ApiError::Stopping);
     }
     Ok(Json(session.execute(execute).await?))

@@ -23,7 +23,7 @@ impl Account {
         Account { metrics, language, opened, has_begun: false, is_closed: false }
     }
 
-    /// Its turn has come.
+    /// Its turn has come. Those to whom it does not come have waited, too.
     pub fn begun(&mut self) {
         self.has_begun = true;
         self.metrics.waited(self.language, self.opened.elapsed());
@@ -39,6 +39,9 @@ impl Account {
 
     pub fn close(mut self, execution: Execution) {
         self.is_closed = true;
+        if execution == Execution::Busy {
+            self.metrics.waited(self.language, self.opened.elapsed());
+        }
         self.metrics.executed(self.language, execution, self.opened.elapsed());
     }
 }
@@ -50,6 +53,8 @@ impl Drop for Account {
         }
         if self.has_begun {
             self.metrics.killed(Kill::CallerGone);
+        } else {
+            self.metrics.waited(self.language, self.opened.elapsed());
         }
         self.metrics.executed(self.language, Execution::Abandoned, self.opened.elapsed());
     }

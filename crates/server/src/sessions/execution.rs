@@ -53,6 +53,7 @@ impl Session {
         account.close(match &answered {
             Ok((_, execution)) => *execution,
             Err(ApiError::SessionBusy(_)) => Counted::Busy,
+            Err(ApiError::SessionDestroyed) => Counted::Gone,
             Err(_) => Counted::NotStarted,
         });
         answered.map(|(response, _)| response)

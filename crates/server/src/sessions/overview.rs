@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hearth_contract::NotReady;
 use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep_until};
 
 use super::disk_watch::Disk;
 use super::registry::{Known, Registry, own};
@@ -15,6 +16,9 @@ use crate::store::SessionRecord;
 
 /// For so long a browser that could not be started is a reason not to be ready. After it somebody should try again.
 const REMEMBERED: Duration = Duration::from_mins(1);
+
+/// Between two looks at the process table.
+const SECOND_LOOK: Duration = Duration::from_millis(250);
 
 impl Registry {
     /// Why no new session would be made, as far as can be told without making one.
@@ -95,18 +99,28 @@ impl Registry {
 
     /// Processes under the ids of sessions that are over.
     async fn strays(&self) -> usize {
-        let Some(ids) = self.spec.isolation.user_ids() else { return 0 };
+        let mut strays = self.look_for_strays().await;
+        if !strays.is_empty() {
+            // The table is not read at one moment, and others who begin and end processes may have the same ids.
+            sleep_until(Instant::now() + SECOND_LOOK).await;
+            let again = self.look_for_strays().await;
+            strays.retain(|pid| again.contains(pid));
+        }
+        let mut told = self.told_strays.lock().unwrap_or_else(PoisonError::into_inner);
+        if strays.iter().any(|pid| !told.contains(pid)) {
+            tracing::error!(pids = ?strays, "processes of ended sessions run on");
+        }
+        told.clone_from(&strays);
+        strays.len()
+    }
+
+    async fn look_for_strays(&self) -> Vec<u32> {
+        let Some(ids) = self.spec.isolation.user_ids() else { return Vec::new() };
         let before = self.slots.taken();
         let slots = self.slots.clone();
         // The parent of a server with ids to give is what starts shims.
         let top = std::os::unix::process::parent_id();
-        let looking = spawn_blocking(move || {
-            let strays = hearth_confine::strays(ids, top, |slot| before.contains(&slot) || slots.is_taken(slot));
-            if !strays.is_empty() {
-                tracing::error!(pids = ?strays, "processes of ended sessions run on");
-            }
-            strays.len()
-        });
-        looking.await.unwrap_or(0)
+        let is_taken = move |slot| before.contains(&slot) || slots.is_taken(slot);
+        spawn_blocking(move || hearth_confine::strays(ids, top, is_taken)).await.unwrap_or_default()
     }
 }

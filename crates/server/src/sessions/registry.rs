@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::disk_watch::Disk;
@@ -126,6 +127,8 @@ pub(crate) struct Registry {
     pub(super) books: Books,
     /// When the last browser that was wanted did not come up, if none has since.
     pub(super) last_failure: Mutex<Option<Instant>>,
+    /// The strays that were told of.
+    pub(super) told_strays: Mutex<Vec<u32>>,
     /// A permit for every session that may live at once.
     pub(super) places: Arc<Semaphore>,
     /// The owners of sessions, and clients' sockets.
@@ -149,6 +152,7 @@ impl Registry {
             sessions: RwLock::new(past.into_iter().map(|past| (past.id, Known::Past(Arc::new(past)))).collect()),
             books,
             last_failure: Mutex::new(None),
+            told_strays: Mutex::default(),
             places,
             tracker,
             stopping: AtomicBool::new(false),
@@ -195,14 +199,13 @@ impl Registry {
 
     /// Makes a session. A caller that goes away meanwhile leaves none behind.
     pub async fn create(self: &Arc<Self>, team: Team, request: CreateRequest) -> Result<Arc<Session>, ApiError> {
-        let began = Instant::now();
+        let mut noted = CreationNote { metrics: self.metrics(), began: Instant::now(), creation: Creation::Abandoned };
         let made = self.create_if_there_is_room(team, request).await;
-        let creation = match &made {
+        noted.creation = match &made {
             Ok(_) => Creation::Made,
             Err(error) if error.is_want_of_room() => Creation::Refused,
             Err(_) => Creation::Failed,
         };
-        self.books.metrics.session_created(creation, began.elapsed());
         made
     }
 
@@ -223,13 +226,14 @@ impl Registry {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ApiError::LimitReached)?;
         let (answer, answered) = oneshot::channel();
         let registry = Arc::clone(self);
-        self.tracker.spawn(async move {
+        let launching = async move {
             let made = registry.launch(team, &request, place).await;
             registry.note_launch(&made);
             if let Err(Ok(unwanted)) = answer.send(made) {
                 unwanted.end(DestroyedReason::Deleted).await;
             }
-        });
+        };
+        self.tracker.spawn(launching.in_current_span());
         answered.await.unwrap_or_else(|_| Err(ApiError::Internal("the creation of a session was lost".to_owned())))
     }
 
@@ -382,6 +386,19 @@ impl Registry {
             session.end(DestroyedReason::ServerStopped).await
         });
         futures_util::future::join_all(ends).await;
+    }
+}
+
+/// Counts a creation when it is dropped, also by a caller that goes away.
+struct CreationNote<'a> {
+    metrics: &'a Metrics,
+    began: Instant,
+    creation: Creation,
+}
+
+impl Drop for CreationNote<'_> {
+    fn drop(&mut self) {
+        self.metrics.session_created(self.creation, self.began.elapsed());
     }
 }
 

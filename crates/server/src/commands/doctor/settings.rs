@@ -45,6 +45,11 @@ pub(super) fn settings(judged: &Judged) -> Vec<Finding> {
 fn judge_bad(error: &ConfigError) -> Finding {
     let text = error.to_string();
     let name = text.split(':').next().unwrap_or_default().to_owned();
+    if name.ends_with("_FILE") {
+        return Finding::failure(CHECK, text).mended_by(format!(
+            "run: ls -l \"${name}\"   (the file has to be there, and the server's user has to be able to read it)"
+        ));
+    }
     Finding::failure(CHECK, text)
         .mended_by(format!("run: unset {name}   (or leave out its flag; hearth serve --help says what it takes)"))
 }

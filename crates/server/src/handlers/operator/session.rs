@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hearth_browser::Viewport;
 use hearth_contract::{DestroyedReason, EndedResponse};
@@ -16,6 +16,9 @@ use crate::state::AppState;
 /// The largest picture, in pixels.
 const SMALL: Viewport = Viewport { width: 480, height: 480 };
 
+/// No page of others may show it (Fetch Standard, Cross-Origin-Resource-Policy).
+const ONLY_OURS: (HeaderName, &str) = (HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+
 /// A small JPEG of what the session's current tab shows; 204 when that is nothing.
 pub(crate) async fn picture(
     State(state): State<AppState>,
@@ -27,7 +30,10 @@ pub(crate) async fn picture(
         return Err(ApiError::SessionDestroyed);
     }
     Ok(match session.glance(SMALL).await {
-        Some(jpeg) => ([(CONTENT_TYPE, "image/jpeg"), (CACHE_CONTROL, "no-store")], jpeg).into_response(),
+        Some(jpeg) => {
+            let headers = [(CONTENT_TYPE, "image/jpeg"), (CACHE_CONTROL, "no-store"), ONLY_OURS];
+            (headers, jpeg).into_response()
+        }
         None => StatusCode::NO_CONTENT.into_response(),
     })
 }
