@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz soak bench docs check setup setup-tests build
+.PHONY: help run test fuzz soak bench docs check setup setup-tests build image image-test
 
 # The whole workspace is selected and one binary built: so `run` and `test` agree on the features of
 # every dependency and share one compilation. `-p hearth-server` would compile most of them a second time.
@@ -44,3 +44,9 @@ setup-tests: setup ## install what the tests alone need: other people's clients 
 build: setup
 	@command -v cargo >/dev/null || { echo "cargo is not on the PATH; install Rust 1.95 or newer, from https://rustup.rs" >&2; exit 1; }
 	$(BUILD)
+
+image: ## build the container image, from source (docker/Dockerfile)
+	DOCKER_BUILDKIT=1 docker build -f docker/Dockerfile -t hearth .
+
+image-test: build setup-tests ## build the image around the release binary, and try it: contents, compose, the tests inside it
+	@scripts/image-test
