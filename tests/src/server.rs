@@ -72,9 +72,11 @@ impl Deref for TestServer {
     }
 }
 
-/// Makes a data folder. Its path is short because Chromium puts socket paths below it, and those have a limit.
+/// Makes a data folder, in `/tmp` or in `HEARTH_TEST_DIR`. Its path is short because Chromium puts socket paths below it, and those
+/// have a limit.
 pub fn new_data_dir() -> TempDir {
-    tempfile::Builder::new().prefix("ht-").tempdir_in("/tmp").expect("/tmp is writable")
+    let place = std::env::var_os("HEARTH_TEST_DIR").unwrap_or_else(|| "/tmp".into());
+    tempfile::Builder::new().prefix("ht-").tempdir_in(place).expect("the place for folders is writable")
 }
 
 /// The server under test: `HEARTH_TEST_BINARY`, or the `hearth` of the same build.
