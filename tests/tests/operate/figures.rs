@@ -1,5 +1,7 @@
 //! `/metrics`.
 
+#![expect(clippy::float_cmp, reason = "counts are whole numbers")]
+
 use std::collections::BTreeMap;
 
 use hearth_tests::{Api, Exchange, Site, TestServer};

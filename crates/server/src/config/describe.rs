@@ -1,5 +1,6 @@
 //! The settings in words, from what clap knows of them: for documents.
 
+use clap::builder::Str;
 use clap::{Arg, Args, Command};
 
 use super::Settings;
@@ -38,7 +39,7 @@ fn describe_one(setting: &Arg) -> Option<Described> {
         heading: setting.get_help_heading()?.to_owned(),
         variable: setting.get_env()?.to_str()?.to_owned(),
         flag: setting.get_long()?.to_owned(),
-        value: words.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(" "),
+        value: words.iter().map(Str::as_str).collect::<Vec<_>>().join(" "),
         default: default.or(in_words),
         help,
     })
