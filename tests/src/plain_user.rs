@@ -69,6 +69,8 @@ fn copy(from: &Path, to: &Path) {
         let status = Command::new("/bin/cp").args(arguments).arg(from).arg(to).status();
         status.expect("coreutils are there").success()
     };
-    let is_copied = run(&["--archive", "--link"]) || run(&["--archive", "--force"]);
+    // A first try that failed half-way may have left a folder, which the second one is not to copy into.
+    let is_copied = run(&["--archive", "--link", "--no-target-directory"])
+        || run(&["--archive", "--force", "--no-target-directory"]);
     assert!(is_copied, "{} cannot be copied", from.display());
 }

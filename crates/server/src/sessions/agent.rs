@@ -63,10 +63,13 @@ impl Agent {
         Agent { folder, daemon: Mutex::new(None) }
     }
 
-    /// The daemon that is there, if it lives.
-    pub fn take_running(&self) -> Option<AgentUse<'_>> {
+    /// The daemon that is there, if it lives and listens. After `agent-browser close` it lives on for a moment, and the next
+    /// command would start one of its own, which may not.
+    pub async fn take_running(&self) -> Option<AgentUse<'_>> {
         let known = self.daemon.lock().unwrap_or_else(PoisonError::into_inner).take();
-        known.filter(Tree::is_running).map(|daemon| AgentUse { agent: self, daemon: Some(daemon) })
+        let daemon = known.filter(Tree::is_running)?;
+        UnixStream::connect(self.folder.join(Programs::agent_socket())).await.ok()?;
+        Some(AgentUse { agent: self, daemon: Some(daemon) })
     }
 
     /// A new daemon, which listens and starts on the tab `target`.

@@ -162,7 +162,7 @@ impl Execution<'_> {
     /// The daemon behind the agent-browser command. Bash works without it, for instance to make room on a full
     /// disk; the command then starts a daemon of its own that ends with the shell.
     async fn agent<'a>(&self, live: &'a Live) -> Option<AgentUse<'a>> {
-        if let Some(agent) = live.agent.take_running() {
+        if let Some(agent) = live.agent.take_running().await {
             return Some(agent);
         }
         live.browser.wake_silent_tabs().await;
