@@ -247,3 +247,14 @@ async fn agent_browser_starts_on_the_current_tab() {
     assert_eq!(session.bash("agent-browser get title").await.ok().result, "newest");
     server.stop().await;
 }
+
+/// After `agent-browser close` it ends, and does not listen for a moment before. Here it goes on without its socket.
+#[tokio::test]
+async fn a_daemon_that_does_not_listen_any_more_is_replaced() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    session.bash("agent-browser get url").await.ok();
+    session.bash("rm \"$AGENT_BROWSER_SOCKET_DIR\"/*.sock").await.ok();
+    assert_eq!(session.bash("agent-browser get url").await.ok().stdout, "about:blank\n");
+    server.stop().await;
+}
