@@ -27,19 +27,30 @@ pub struct Api {
 
 impl Api {
     pub(crate) fn new(origin: String) -> Self {
-        Self { client: client(PATIENCE), origin, prefix: crate::PREFIXES[0], authorization: None }
+        Self {
+            client: client(PATIENCE),
+            origin,
+            prefix: crate::PREFIXES[0],
+            authorization: None,
+        }
     }
 
     /// The same client, waiting for an answer as long as the longest execution takes.
     #[must_use]
     pub fn patiently(&self) -> Self {
-        Self { client: client(PATIENCE * 3), ..self.clone() }
+        Self {
+            client: client(PATIENCE * 3),
+            ..self.clone()
+        }
     }
 
     /// The same client under another prefix.
     #[must_use]
     pub fn under(&self, prefix: &'static str) -> Self {
-        Self { prefix, ..self.clone() }
+        Self {
+            prefix,
+            ..self.clone()
+        }
     }
 
     /// The same client with another key.
@@ -51,7 +62,10 @@ impl Api {
     /// The same client with this `Authorization` header.
     #[must_use]
     pub fn with_authorization(&self, header: &str) -> Self {
-        Self { authorization: Some(header.to_owned()), ..self.clone() }
+        Self {
+            authorization: Some(header.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -71,7 +85,9 @@ impl Api {
 
     /// A request for any path of the server.
     pub fn request_outside(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.origin));
+        let request = self
+            .client
+            .request(method, format!("{}{path}", self.origin));
         match &self.authorization {
             Some(header) => request.header("authorization", header),
             None => request,
@@ -85,7 +101,9 @@ impl Api {
 
     /// Sends a POST with this text as its JSON body, whatever it is.
     pub async fn post_text(&self, path: &str, body: impl Into<String>) -> Reply {
-        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        let request = self
+            .request(Method::POST, path)
+            .header("content-type", "application/json");
         self.send(request.body(body.into())).await
     }
 
@@ -101,17 +119,20 @@ impl Api {
 
     /// Asks for one session.
     pub async fn status(&self, id: &str) -> Reply {
-        self.send(self.request(Method::GET, &format!("/{id}"))).await
+        self.send(self.request(Method::GET, &format!("/{id}")))
+            .await
     }
 
     /// Runs code in a session.
     pub async fn execute(&self, id: &str, body: &Value) -> Reply {
-        self.post_text(&format!("/{id}/execute"), body.to_string()).await
+        self.post_text(&format!("/{id}/execute"), body.to_string())
+            .await
     }
 
     /// Destroys a session.
     pub async fn delete(&self, id: &str) -> Reply {
-        self.send(self.request(Method::DELETE, &format!("/{id}"))).await
+        self.send(self.request(Method::DELETE, &format!("/{id}")))
+            .await
     }
 
     /// Creates a session with the defaults.

@@ -17,9 +17,20 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Asserts that the OpenAPI file describes how an upgrade was answered.
 fn assert_described(url: &str, answer: &Response<Option<Vec<u8>>>) {
     let url: reqwest::Url = url.parse().expect("tests connect to good addresses");
-    let body = answer.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    let body = answer
+        .body()
+        .as_deref()
+        .map(String::from_utf8_lossy)
+        .unwrap_or_default();
     let (status, headers) = (answer.status().as_u16(), answer.headers());
-    Answer { method: &Method::GET, path: url.path(), status, headers, body: &body }.assert_described();
+    Answer {
+        method: &Method::GET,
+        path: url.path(),
+        status,
+        headers,
+        body: &body,
+    }
+    .assert_described();
 }
 
 /// A connection to a session's browser.
@@ -33,7 +44,10 @@ impl CdpClient {
     /// Connects; panics unless the upgrade is accepted.
     pub async fn connect(url: &str) -> Self {
         let connecting = tokio::time::timeout(DEADLINE, connect_async(url));
-        let (socket, answer) = connecting.await.expect("the upgrade is answered").expect("the upgrade is accepted");
+        let (socket, answer) = connecting
+            .await
+            .expect("the upgrade is answered")
+            .expect("the upgrade is accepted");
         assert_described(url, &answer);
         Self { socket, last_id: 0 }
     }
@@ -46,7 +60,10 @@ impl CdpClient {
                 assert_described(url, &response);
                 let body = response.body().clone().unwrap_or_default();
                 let body = serde_json::from_slice(&body);
-                (response.status().as_u16(), body.expect("a refusal has a JSON body"))
+                (
+                    response.status().as_u16(),
+                    body.expect("a refusal has a JSON body"),
+                )
             }
             Err(error) => panic!("the upgrade failed in another way: {error}"),
             Ok(_) => panic!("the upgrade was accepted"),
@@ -65,7 +82,9 @@ impl CdpClient {
         let command = json!({"id": id, "method": method, "params": params});
         self.send_text(&command.to_string()).await;
         let answer = tokio::time::timeout(DEADLINE, self.answer_to(id));
-        answer.await.unwrap_or_else(|_| panic!("{method} was not answered"))
+        answer
+            .await
+            .unwrap_or_else(|_| panic!("{method} was not answered"))
     }
 
     /// Waits for the next event of this name and gives back its params.
@@ -78,12 +97,17 @@ impl CdpClient {
                 }
             }
         };
-        tokio::time::timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("{name} did not happen"))
+        tokio::time::timeout(DEADLINE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("{name} did not happen"))
     }
 
     /// Sends a message as it stands.
     pub async fn send_text(&mut self, text: &str) {
-        self.socket.send(Message::text(text)).await.expect("the connection is up");
+        self.socket
+            .send(Message::text(text))
+            .await
+            .expect("the connection is up");
     }
 
     async fn answer_to(&mut self, id: u64) -> (Value, Vec<Value>) {
@@ -99,27 +123,34 @@ impl CdpClient {
 
     async fn message(&mut self) -> Value {
         loop {
-            let message = self.socket.next().await.expect("the connection is up").expect("messages are whole");
+            let message = self
+                .socket
+                .next()
+                .await
+                .expect("the connection is up")
+                .expect("messages are whole");
             if let Message::Text(text) = message {
                 return serde_json::from_str(&text).expect("messages are JSON");
             }
         }
     }
 
-    /// Says goodbye with a close frame and waits for the server's. Dropping a client instead cuts it off.
+    /// Says goodbye with a close frame and waits for the server's. Dropping a client instead cuts
+    /// it off.
     pub async fn close(mut self) {
         self.socket.close(None).await.expect("the connection is up");
         self.closed(DEADLINE).await;
     }
 
-    /// Waits until the server has closed the connection, and gives back the code and the reason of its close frame if
-    /// there was one; panics after `deadline`.
+    /// Waits until the server has closed the connection, and gives back the code and the reason of
+    /// its close frame if there was one; panics after `deadline`.
     pub async fn closed(self, deadline: Duration) -> Option<(u16, String)> {
         closed(self.socket, deadline).await
     }
 }
 
-/// Reads a socket to its end; the code and the reason of the server's close frame, if there was one.
+/// Reads a socket to its end; the code and the reason of the server's close frame, if there was
+/// one.
 pub(crate) async fn closed(
     mut socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     deadline: Duration,
@@ -133,5 +164,7 @@ pub(crate) async fn closed(
         }
         said
     };
-    tokio::time::timeout(deadline, draining).await.expect("the server closes the connection")
+    tokio::time::timeout(deadline, draining)
+        .await
+        .expect("the server closes the connection")
 }

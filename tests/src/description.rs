@@ -1,5 +1,5 @@
-//! The OpenAPI file, and whether an answer of the server is one that it describes: by path, method, status, headers,
-//! content type and schema.
+//! The OpenAPI file, and whether an answer of the server is one that it describes: by path, method,
+//! status, headers, content type and schema.
 //!
 //! Knows of OpenAPI what our file uses, and nothing of the server.
 
@@ -21,7 +21,8 @@ const WRONG_METHOD: (u16, &str) = (405, "WrongMethod");
 const FOREIGN_HOST: (u16, &str) = (403, "ForeignHost");
 
 /// The file as a value.
-pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(TEXT).expect("openapi.json is JSON"));
+pub static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(TEXT).expect("openapi.json is JSON"));
 
 /// Compiled schemas by their text.
 static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
@@ -46,7 +47,13 @@ impl Answer<'_> {
     #[track_caller]
     pub fn assert_described(self) {
         if let Err(problem) = self.check() {
-            let Self { method, path, status, headers, body } = self;
+            let Self {
+                method,
+                path,
+                status,
+                headers,
+                body,
+            } = self;
             let body: String = body.chars().take(4000).collect();
             panic!(
                 "{method} {path} is answered with {status}, and not as openapi.json says: {problem}\n{headers:?}\n{body}"
@@ -61,7 +68,8 @@ impl Answer<'_> {
             return Err("it is described, and a fault of the server all the same".to_owned());
         }
         self.check_headers(response)?;
-        self.check_body(response).map_err(|problem| format!("{problem} (in {name})"))
+        self.check_body(response)
+            .map_err(|problem| format!("{problem} (in {name})"))
     }
 
     /// The response of the file that this answer has to be, and its name for people.
@@ -71,23 +79,42 @@ impl Answer<'_> {
             return self.one_of("the path is not served", &[UNKNOWN_PATH, FOREIGN_HOST]);
         };
         // The server answers HEAD wherever it answers GET.
-        let method = if self.method == Method::HEAD { "get".to_owned() } else { self.method.as_str().to_lowercase() };
-        let Some(operation) = DOCUMENT["paths"][template].get(&method) else {
-            return self.one_of("the path does not know the method", &[WRONG_METHOD, FOREIGN_HOST]);
+        let method = if self.method == Method::HEAD {
+            "get".to_owned()
+        } else {
+            self.method.as_str().to_lowercase()
         };
-        let responses = operation["responses"].as_object().expect("an operation has responses");
+        let Some(operation) = DOCUMENT["paths"][template].get(&method) else {
+            return self.one_of(
+                "the path does not know the method",
+                &[WRONG_METHOD, FOREIGN_HOST],
+            );
+        };
+        let responses = operation["responses"]
+            .as_object()
+            .expect("an operation has responses");
         match responses.get(&self.status.to_string()) {
             Some(response) => Ok((format!("{method} {template}"), resolved(response))),
             // Not every path is also served with a slash at its end.
             None if has_slash && self.status == UNKNOWN_PATH.0 => self.one_of("", &[UNKNOWN_PATH]),
-            None => Err(format!("{template} has {:?}", responses.keys().collect::<Vec<_>>())),
+            None => Err(format!(
+                "{template} has {:?}",
+                responses.keys().collect::<Vec<_>>()
+            )),
         }
     }
 
-    fn one_of(self, why: &str, allowed: &[(u16, &str)]) -> Result<(String, &'static Value), String> {
+    fn one_of(
+        self,
+        why: &str,
+        allowed: &[(u16, &str)],
+    ) -> Result<(String, &'static Value), String> {
         let found = allowed.iter().find(|(status, _)| *status == self.status);
         let (_, name) = found.ok_or_else(|| format!("{why}, so only {allowed:?} are right"))?;
-        Ok(((*name).to_owned(), &DOCUMENT["components"]["responses"][*name]))
+        Ok((
+            (*name).to_owned(),
+            &DOCUMENT["components"]["responses"][*name],
+        ))
     }
 
     fn check_headers(self, response: &'static Value) -> Result<(), String> {
@@ -99,19 +126,34 @@ impl Answer<'_> {
                 }
                 continue;
             };
-            let text = value.to_str().map_err(|error| format!("the header {name}: {error}"))?;
+            let text = value
+                .to_str()
+                .map_err(|error| format!("the header {name}: {error}"))?;
             let is_integer = header["schema"]["type"] == json!("integer");
-            let value = text.parse::<i64>().ok().filter(|_| is_integer).map_or_else(|| json!(text), Value::from);
-            validate(&header["schema"], &value).map_err(|problem| format!("the header {name}: {problem}"))?;
+            let value = text
+                .parse::<i64>()
+                .ok()
+                .filter(|_| is_integer)
+                .map_or_else(|| json!(text), Value::from);
+            validate(&header["schema"], &value)
+                .map_err(|problem| format!("the header {name}: {problem}"))?;
         }
         Ok(())
     }
 
     fn check_body(self, response: &Value) -> Result<(), String> {
         let Some(content) = response.get("content").and_then(Value::as_object) else {
-            return if self.body.is_empty() { Ok(()) } else { Err("there is no body in the file".to_owned()) };
+            return if self.body.is_empty() {
+                Ok(())
+            } else {
+                Err("there is no body in the file".to_owned())
+            };
         };
-        let kind = self.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = self
+            .headers
+            .get("content-type")
+            .and_then(|kind| kind.to_str().ok())
+            .unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         let Some(media) = content.get(kind) else {
             return Err(format!(
@@ -120,10 +162,15 @@ impl Answer<'_> {
             ));
         };
         if self.method == Method::HEAD {
-            return if self.body.is_empty() { Ok(()) } else { Err("HEAD has no body".to_owned()) };
+            return if self.body.is_empty() {
+                Ok(())
+            } else {
+                Err("HEAD has no body".to_owned())
+            };
         }
         let value = if kind == "application/json" {
-            serde_json::from_str(self.body).map_err(|error| format!("the body is no JSON: {error}"))?
+            serde_json::from_str(self.body)
+                .map_err(|error| format!("the body is no JSON: {error}"))?
         } else {
             json!(self.body)
         };
@@ -134,16 +181,30 @@ impl Answer<'_> {
 /// Reads an answer as it came over the wire, and asserts that it is described.
 #[track_caller]
 pub fn assert_raw_answer_is_described(method: &Method, path: &str, answer: &str) {
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no whole answer: {answer:?}"));
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("no whole answer: {answer:?}"));
     let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1)?.parse().ok());
     let status = status.unwrap_or_else(|| panic!("no status in {head:?}"));
     let header = |line: &str| {
         let (name, value) = line.split_once(": ")?;
-        Some((name.parse::<reqwest::header::HeaderName>().ok()?, value.parse().ok()?))
+        Some((
+            name.parse::<reqwest::header::HeaderName>().ok()?,
+            value.parse().ok()?,
+        ))
     };
     let headers: HeaderMap = lines.filter_map(header).collect();
-    Answer { method, path, status, headers: &headers, body }.assert_described();
+    Answer {
+        method,
+        path,
+        status,
+        headers: &headers,
+        body,
+    }
+    .assert_described();
 }
 
 /// Every path of the file with its operations, by method in capitals.
@@ -151,19 +212,30 @@ pub fn operations() -> impl Iterator<Item = (&'static str, Vec<(String, &'static
     let paths = DOCUMENT["paths"].as_object().expect("the file has paths");
     paths.iter().map(|(path, item)| {
         let fields = item.as_object().expect("a path is an object").iter();
-        let operations = fields.filter(|(name, _)| !matches!(name.as_str(), "parameters" | "summary" | "description"));
-        (path.as_str(), operations.map(|(method, operation)| (method.to_uppercase(), operation)).collect())
+        let operations = fields
+            .filter(|(name, _)| !matches!(name.as_str(), "parameters" | "summary" | "description"));
+        (
+            path.as_str(),
+            operations
+                .map(|(method, operation)| (method.to_uppercase(), operation))
+                .collect(),
+        )
     })
 }
 
 /// Follows one reference within the file.
 pub fn resolved(value: &'static Value) -> &'static Value {
-    let Some(reference) = value["$ref"].as_str() else { return value };
-    let target = reference.strip_prefix('#').and_then(|pointer| DOCUMENT.pointer(pointer));
+    let Some(reference) = value["$ref"].as_str() else {
+        return value;
+    };
+    let target = reference
+        .strip_prefix('#')
+        .and_then(|pointer| DOCUMENT.pointer(pointer));
     target.unwrap_or_else(|| panic!("{reference} leads nowhere"))
 }
 
-/// The template of the file that a path belongs to, and whether a slash had to be taken from its end.
+/// The template of the file that a path belongs to, and whether a slash had to be taken from its
+/// end.
 fn template_of(path: &str) -> Option<(&'static str, bool)> {
     let exact = best_template(path).map(|template| (template, false));
     exact.or_else(|| Some((best_template(path.strip_suffix('/')?)?, true)))
@@ -173,15 +245,23 @@ fn template_of(path: &str) -> Option<(&'static str, bool)> {
 fn best_template(path: &str) -> Option<&'static str> {
     let fits = |template: &&str| {
         let (mut parts, mut given) = (template.split('/'), path.split('/'));
-        let same = parts
-            .by_ref()
-            .zip(given.by_ref())
-            .all(|(part, given)| if part.starts_with('{') { !given.is_empty() } else { part == given });
+        let same = parts.by_ref().zip(given.by_ref()).all(|(part, given)| {
+            if part.starts_with('{') {
+                !given.is_empty()
+            } else {
+                part == given
+            }
+        });
         same && template.split('/').count() == path.split('/').count()
     };
     let parameters = |template: &&str| template.matches('{').count();
-    let paths: &'static Map<String, Value> = DOCUMENT["paths"].as_object().expect("the file has paths");
-    paths.keys().map(String::as_str).filter(fits).min_by_key(parameters)
+    let paths: &'static Map<String, Value> =
+        DOCUMENT["paths"].as_object().expect("the file has paths");
+    paths
+        .keys()
+        .map(String::as_str)
+        .filter(fits)
+        .min_by_key(parameters)
 }
 
 /// Judges a value by a schema of the file.
@@ -191,8 +271,15 @@ pub fn validate(schema: &Value, value: &Value) -> Result<(), String> {
         let known = validators.entry(schema.to_string());
         Arc::clone(known.or_insert_with(|| Arc::new(compiled(schema))))
     };
-    let problems: Vec<String> = validator.iter_errors(value).map(|error| problem(&error)).collect();
-    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+    let problems: Vec<String> = validator
+        .iter_errors(value)
+        .map(|error| problem(&error))
+        .collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems.join("; "))
+    }
 }
 
 fn problem(error: &jsonschema::ValidationError<'_>) -> String {
@@ -207,7 +294,8 @@ fn compiled(schema: &Value) -> Validator {
         "components": {"schemas": DOCUMENT["components"]["schemas"]},
         "allOf": [schema],
     });
-    // Its generic builder would be compiled once more, into this crate: that takes most of a minute.
+    // Its generic builder would be compiled once more, into this crate: that takes most of a
+    // minute.
     let validator = jsonschema::draft202012::new(&whole);
     validator.unwrap_or_else(|error| panic!("{schema}: {error}"))
 }
@@ -222,12 +310,32 @@ mod tests {
 
     fn headers(text: &str) -> HeaderMap {
         let pairs = text.lines().filter_map(|line| line.split_once(": "));
-        pairs.map(|(name, value)| (name.parse().unwrap_or_else(|_| panic!("{name}")), value.parse().unwrap())).collect()
+        pairs
+            .map(|(name, value)| {
+                (
+                    name.parse().unwrap_or_else(|_| panic!("{name}")),
+                    value.parse().unwrap(),
+                )
+            })
+            .collect()
     }
 
-    fn check(method: &Method, path: &str, status: u16, lines: &str, body: &str) -> Result<(), String> {
+    fn check(
+        method: &Method,
+        path: &str,
+        status: u16,
+        lines: &str,
+        body: &str,
+    ) -> Result<(), String> {
         let headers = headers(lines);
-        Answer { method, path, status, headers: &headers, body }.check()
+        Answer {
+            method,
+            path,
+            status,
+            headers: &headers,
+            body,
+        }
+        .check()
     }
 
     const JSON: &str = "x-request-id: 1\ncontent-type: application/json";
@@ -240,19 +348,38 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_described_is_accepted_under_both_names_and_with_a_slash() {
-        for path in ["/v2/interact", "/v2/browser", "/v2/browser/", "/v2/interact?x=1"] {
+        for path in [
+            "/v2/interact",
+            "/v2/browser",
+            "/v2/browser/",
+            "/v2/interact?x=1",
+        ] {
             check(&Method::POST, path, 200, JSON, CREATED).expect(path);
         }
-        check(&Method::HEAD, "/health", 200, JSON, "").expect("HEAD has the headers of GET and no body");
-        check(&Method::GET, "/nothing", 404, JSON, r#"{"success":false,"error":"Not Found"}"#).expect("no such path");
+        check(&Method::HEAD, "/health", 200, JSON, "")
+            .expect("HEAD has the headers of GET and no body");
+        check(
+            &Method::GET,
+            "/nothing",
+            404,
+            JSON,
+            r#"{"success":false,"error":"Not Found"}"#,
+        )
+        .expect("no such path");
     }
 
     #[test]
     fn a_body_that_breaks_its_schema_is_not_described() {
         let cases = [
-            (CREATED.replace(r#""success":true"#, r#""success":"true""#), "/success"),
+            (
+                CREATED.replace(r#""success":true"#, r#""success":"true""#),
+                "/success",
+            ),
             (CREATED.replace(r#""expiresAt""#, r#""expires""#), "expires"),
-            (CREATED.replace(r#""liveViewUrl":"""#, r#""liveViewUrl":null"#), "/liveViewUrl"),
+            (
+                CREATED.replace(r#""liveViewUrl":"""#, r#""liveViewUrl":null"#),
+                "/liveViewUrl",
+            ),
             (CREATED.replace("token=5f0c", "token="), "/cdpUrl"),
             (CREATED.replace("-7c41-", "-4c41-"), "/id"),
             (CREATED.replace("10:00.000Z", "10:00Z"), "/expiresAt"),
@@ -274,10 +401,22 @@ mod tests {
         execute(r#""exitCode":0,"killed":false"#).expect("success");
         execute(r#""exitCode":7,"killed":false,"error":"x""#).expect("failure");
         execute(r#""exitCode":137,"killed":true,"error":"x","truncated":true"#).expect("killed");
-        assert_refused(execute(r#""exitCode":0,"killed":false,"error":"x""#), "/error");
-        assert_refused(execute(r#""exitCode":1,"killed":false"#), "\"error\" is a required");
-        assert_refused(execute(r#""exitCode":1,"killed":true,"error":"x""#), "/exitCode");
-        assert_refused(execute(r#""exitCode":0,"killed":false,"truncated":false"#), "/truncated");
+        assert_refused(
+            execute(r#""exitCode":0,"killed":false,"error":"x""#),
+            "/error",
+        );
+        assert_refused(
+            execute(r#""exitCode":1,"killed":false"#),
+            "\"error\" is a required",
+        );
+        assert_refused(
+            execute(r#""exitCode":1,"killed":true,"error":"x""#),
+            "/exitCode",
+        );
+        assert_refused(
+            execute(r#""exitCode":0,"killed":false,"truncated":false"#),
+            "/truncated",
+        );
     }
 
     #[test]
@@ -293,49 +432,126 @@ mod tests {
         let ending = r#""sessionDurationMs":5,"destroyedReason":"idle""#;
         status(&format!(r#""status":"active","cdpUrl":"{url}""#)).expect("active");
         status(&format!(r#""status":"destroyed","cdpUrl":"",{ending}"#)).expect("destroyed");
-        assert_refused(status(&format!(r#""status":"active","cdpUrl":"{url}",{ending}"#)), "/destroyedReason");
-        assert_refused(status(&format!(r#""status":"destroyed","cdpUrl":"{url}",{ending}"#)), "/cdpUrl");
-        assert_refused(status(r#""status":"destroyed","cdpUrl":"""#), "sessionDurationMs");
+        assert_refused(
+            status(&format!(r#""status":"active","cdpUrl":"{url}",{ending}"#)),
+            "/destroyedReason",
+        );
+        assert_refused(
+            status(&format!(
+                r#""status":"destroyed","cdpUrl":"{url}",{ending}"#
+            )),
+            "/cdpUrl",
+        );
+        assert_refused(
+            status(r#""status":"destroyed","cdpUrl":"""#),
+            "sessionDurationMs",
+        );
     }
 
     #[test]
     fn a_status_header_or_content_type_of_its_own_is_not_described() {
         let no = |error: &str| format!(r#"{{"success":false,"error":"{error}"}}"#);
-        assert_refused(check(&Method::POST, "/v2/interact", 201, JSON, CREATED), "\"413\"");
-        assert_refused(check(&Method::POST, "/v2/interact", 500, JSON, &no("Internal server error")), "fault");
-        assert_refused(check(&Method::GET, "/health", 404, JSON, &no("Not Found")), "/health");
-        assert_refused(check(&Method::GET, "/nothing", 200, JSON, CREATED), "not served");
-        assert_refused(check(&Method::PUT, "/v2/browser/x", 404, JSON, &no("Not Found")), "method");
-        assert_refused(check(&Method::PUT, "/v2/browser/x", 405, JSON, &no("Method Not Allowed")), "Allow");
-        assert_refused(check(&Method::GET, "/v2/browser/x", 404, JSON, &no("Not Found")), "/error");
         assert_refused(
-            check(&Method::POST, "/v2/interact", 200, "content-type: application/json", CREATED),
+            check(&Method::POST, "/v2/interact", 201, JSON, CREATED),
+            "\"413\"",
+        );
+        assert_refused(
+            check(
+                &Method::POST,
+                "/v2/interact",
+                500,
+                JSON,
+                &no("Internal server error"),
+            ),
+            "fault",
+        );
+        assert_refused(
+            check(&Method::GET, "/health", 404, JSON, &no("Not Found")),
+            "/health",
+        );
+        assert_refused(
+            check(&Method::GET, "/nothing", 200, JSON, CREATED),
+            "not served",
+        );
+        assert_refused(
+            check(&Method::PUT, "/v2/browser/x", 404, JSON, &no("Not Found")),
+            "method",
+        );
+        assert_refused(
+            check(
+                &Method::PUT,
+                "/v2/browser/x",
+                405,
+                JSON,
+                &no("Method Not Allowed"),
+            ),
+            "Allow",
+        );
+        assert_refused(
+            check(&Method::GET, "/v2/browser/x", 404, JSON, &no("Not Found")),
+            "/error",
+        );
+        assert_refused(
+            check(
+                &Method::POST,
+                "/v2/interact",
+                200,
+                "content-type: application/json",
+                CREATED,
+            ),
             "x-request-id",
         );
         assert_refused(
-            check(&Method::POST, "/v2/interact", 200, "x-request-id: 1\ncontent-type: text/plain", CREATED),
+            check(
+                &Method::POST,
+                "/v2/interact",
+                200,
+                "x-request-id: 1\ncontent-type: text/plain",
+                CREATED,
+            ),
             "text/plain",
         );
         let limit = no("You have reached the maximum number of active browser sessions.");
-        assert_refused(check(&Method::POST, "/v2/interact", 429, JSON, &limit), "Retry-After");
         assert_refused(
-            check(&Method::POST, "/v2/interact", 429, &format!("{JSON}\nretry-after: 0"), &limit),
+            check(&Method::POST, "/v2/interact", 429, JSON, &limit),
             "Retry-After",
         );
-        check(&Method::POST, "/v2/interact", 429, &format!("{JSON}\nretry-after: 5"), &limit).expect("as described");
+        assert_refused(
+            check(
+                &Method::POST,
+                "/v2/interact",
+                429,
+                &format!("{JSON}\nretry-after: 0"),
+                &limit,
+            ),
+            "Retry-After",
+        );
+        check(
+            &Method::POST,
+            "/v2/interact",
+            429,
+            &format!("{JSON}\nretry-after: 5"),
+            &limit,
+        )
+        .expect("as described");
     }
 
     #[test]
     fn issues_are_those_that_the_rules_can_find() {
         let refused = |issue: &str| {
-            let body = format!(r#"{{"success":false,"code":"BAD_REQUEST","error":"Bad Request","details":[{issue}]}}"#);
+            let body = format!(
+                r#"{{"success":false,"code":"BAD_REQUEST","error":"Bad Request","details":[{issue}]}}"#
+            );
             check(&Method::POST, "/v2/interact", 400, JSON, &body)
         };
         let issue = r#"{"origin":"number","code":"too_small","minimum":30,"inclusive":true,"path":["ttl"],"message":"Too small: expected number to be >=30"}"#;
         refused(issue).expect("as recorded");
-        for (right, wrong) in
-            [("too_small", "too_big"), ("\"minimum\"", "\"maximum\""), (":30", ":31"), ("[\"ttl\"]", "\"ttl\"")]
-        {
+        for (right, wrong) in [
+            ("too_small", "too_big"),
+            ("\"minimum\"", "\"maximum\""),
+            (":30", ":31"),
+            ("[\"ttl\"]", "\"ttl\""),
+        ] {
             refused(&issue.replacen(right, wrong, 1)).expect_err(wrong);
         }
         refused("").expect_err("no issue at all");

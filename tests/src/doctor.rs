@@ -54,7 +54,12 @@ impl Doctor {
     /// With this data folder, on any free port, and the defaults for the rest.
     pub fn with_data_dir(data_dir: &Path) -> Self {
         let data_dir = data_dir.to_string_lossy().into_owned();
-        Self { environment: Vec::new(), arguments: Vec::new(), prefix: Vec::new(), data_dir }
+        Self {
+            environment: Vec::new(),
+            arguments: Vec::new(),
+            prefix: Vec::new(),
+            data_dir,
+        }
     }
 
     /// Sets an environment variable.
@@ -74,7 +79,10 @@ impl Doctor {
     /// Limits the files that it may have open, soft and hard.
     #[must_use]
     pub fn open_files(mut self, soft: u32, hard: u32) -> Self {
-        self.prefix = vec!["/usr/bin/prlimit".to_owned(), format!("--nofile={soft}:{hard}")];
+        self.prefix = vec![
+            "/usr/bin/prlimit".to_owned(),
+            format!("--nofile={soft}:{hard}"),
+        ];
         self
     }
 
@@ -85,7 +93,8 @@ impl Doctor {
 
     /// Sends it a signal as soon as its first finding is told.
     pub async fn interrupted_by(self, signal: Signal) -> Diagnosis {
-        self.run_until(|line| line.contains("system").then_some(()), Some(signal)).await
+        self.run_until(|line| line.contains("system").then_some(()), Some(signal))
+            .await
     }
 
     async fn run_until<T: Send + 'static>(
@@ -94,7 +103,10 @@ impl Doctor {
         signal: Option<Signal>,
     ) -> Diagnosis {
         // Each of these becomes the next one, so the pid stays, and it is that of a session.
-        let words = self.prefix.into_iter().chain([binary().to_string_lossy().into_owned(), "doctor".to_owned()]);
+        let words = self
+            .prefix
+            .into_iter()
+            .chain([binary().to_string_lossy().into_owned(), "doctor".to_owned()]);
         let mut command = Command::new("/usr/bin/setsid");
         let (stdout, stdout_writer) = std::io::pipe().expect("pipes are to be had");
         let (stderr, stderr_writer) = std::io::pipe().expect("pipes are to be had");
@@ -103,7 +115,10 @@ impl Doctor {
             .args(&self.arguments)
             .current_dir(crate::repository())
             .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
             .env("HEARTH_LISTEN", "127.0.0.1:0")
             .env("HEARTH_DATA_DIR", &self.data_dir)
             .envs(given_runtime().map(|folder| ("HEARTH_RUNTIME_DIR", folder)))
@@ -114,29 +129,45 @@ impl Doctor {
             .kill_on_drop(true);
         let mut child = command.spawn().expect("the doctor can be called");
         drop(command);
-        let pid: i32 = child.id().and_then(|pid| pid.try_into().ok()).expect("it has just been started");
+        let pid: i32 = child
+            .id()
+            .and_then(|pid| pid.try_into().ok())
+            .expect("it has just been started");
         let (stdout, found) = Output::waiting_for(stdout, find);
         let stderr = Output::of(stderr);
         // What it starts works there, and nothing of a server that uses the same data folder does.
         let trials = format!("{}/d/", self.data_dir);
         if let Some(signal) = signal {
-            found.await.unwrap_or_else(|_| panic!("no such line:\n{}{}", stdout.text(), stderr.text()));
+            found
+                .await
+                .unwrap_or_else(|_| panic!("no such line:\n{}{}", stdout.text(), stderr.text()));
             kill(Pid::from_raw(pid), signal).expect("it is not reaped yet");
         }
         let ended = tokio::time::timeout(DEADLINE, child.wait()).await;
-        let status = ended.unwrap_or_else(|_| panic!("it does not end:\n{}{}", stdout.text(), stderr.text()));
-        eventually(TABLE_DEADLINE, "no process of the doctor is left", || async {
-            match process::belonging(pid, &trials) {
-                left if left.is_empty() => Ok(()),
-                left => Err(process::describe(&left)),
-            }
-        })
+        let status = ended
+            .unwrap_or_else(|_| panic!("it does not end:\n{}{}", stdout.text(), stderr.text()));
+        eventually(
+            TABLE_DEADLINE,
+            "no process of the doctor is left",
+            || async {
+                match process::belonging(pid, &trials) {
+                    left if left.is_empty() => Ok(()),
+                    left => Err(process::describe(&left)),
+                }
+            },
+        )
         .await;
         for output in [&stdout, &stderr] {
-            output.wait_for_end(TABLE_DEADLINE).unwrap_or_else(|error| panic!("{error}"));
+            output
+                .wait_for_end(TABLE_DEADLINE)
+                .unwrap_or_else(|error| panic!("{error}"));
         }
         let code = status.expect("it is our child").code();
-        Diagnosis { code, stdout: stdout.text(), stderr: stderr.text() }
+        Diagnosis {
+            code,
+            stdout: stdout.text(),
+            stderr: stderr.text(),
+        }
     }
 }
 
@@ -148,8 +179,14 @@ impl Diagnosis {
             let (verdict, rest) = line.split_at_checked(6).unwrap_or((line, ""));
             if ["ok", "note", "FAIL"].contains(&verdict.trim_end()) {
                 let (check, text) = rest.split_at_checked(15).unwrap_or((rest, ""));
-                let [verdict, check, text] = [verdict, check, text].map(|part| part.trim().to_owned());
-                findings.push(Finding { verdict, check, text, mends: Vec::new() });
+                let [verdict, check, text] =
+                    [verdict, check, text].map(|part| part.trim().to_owned());
+                findings.push(Finding {
+                    verdict,
+                    check,
+                    text,
+                    mends: Vec::new(),
+                });
             } else if line.starts_with(' ')
                 && let Some(last) = findings.last_mut()
             {
@@ -162,12 +199,23 @@ impl Diagnosis {
     /// The first finding of a check; panics if there is none.
     #[track_caller]
     pub fn finding(&self, check: &str) -> Finding {
-        let found = self.findings().into_iter().find(|finding| finding.check == check);
-        found.unwrap_or_else(|| panic!("nothing is said of {check}:\n{}{}", self.stdout, self.stderr))
+        let found = self
+            .findings()
+            .into_iter()
+            .find(|finding| finding.check == check);
+        found.unwrap_or_else(|| {
+            panic!(
+                "nothing is said of {check}:\n{}{}",
+                self.stdout, self.stderr
+            )
+        })
     }
 
     /// The findings that fail.
     pub fn failures(&self) -> Vec<Finding> {
-        self.findings().into_iter().filter(|finding| finding.verdict == "FAIL").collect()
+        self.findings()
+            .into_iter()
+            .filter(|finding| finding.verdict == "FAIL")
+            .collect()
     }
 }

@@ -8,10 +8,15 @@ use nix::fcntl::{Flock, FlockArg};
 /// Asserts that the section `name` of `document` (a path in the repository) is `content`. With
 /// `HEARTH_WRITE_DOCS=1` in the environment of the tests the section is written instead.
 ///
-/// A section stands between two comments, `<!-- name: generated -->` and `<!-- name: end -->`, which somebody has
-/// put there by hand.
+/// A section stands between two comments, `<!-- name: generated -->` and `<!-- name: end -->`,
+/// which somebody has put there by hand.
 pub fn assert_section(document: &str, name: &str, content: &str) {
-    section(document, name, content, std::env::var_os("HEARTH_WRITE_DOCS").is_some_and(|value| value == "1"));
+    section(
+        document,
+        name,
+        content,
+        std::env::var_os("HEARTH_WRITE_DOCS").is_some_and(|value| value == "1"),
+    );
 }
 
 /// Writes the section `name` of `document`, for what is different every time.
@@ -38,9 +43,20 @@ fn section(document: &str, name: &str, content: &str, is_written: bool) {
 
 fn split(path: &Path, document: &str, name: &str) -> (String, String, String) {
     let text = std::fs::read_to_string(path).expect("the document can be read");
-    let (begin, end) = (format!("<!-- {name}: generated -->"), format!("<!-- {name}: end -->"));
+    let (begin, end) = (
+        format!("<!-- {name}: generated -->"),
+        format!("<!-- {name}: end -->"),
+    );
     let missing = || -> ! { panic!("{document} has no section between {begin} and {end}") };
-    let Some((before, rest)) = text.split_once(&begin) else { missing() };
-    let Some((old, after)) = rest.split_once(&end) else { missing() };
-    (format!("{before}{begin}"), old.to_owned(), format!("{end}{after}"))
+    let Some((before, rest)) = text.split_once(&begin) else {
+        missing()
+    };
+    let Some((old, after)) = rest.split_once(&end) else {
+        missing()
+    };
+    (
+        format!("{before}{begin}"),
+        old.to_owned(),
+        format!("{end}{after}"),
+    )
 }

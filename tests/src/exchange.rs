@@ -25,14 +25,29 @@ impl Exchange {
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let response: Response = client.execute(request).await.expect("the server answers");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.expect("the body of an answer arrives");
-        Answer { method: &method, path: &path, status, headers: &headers, body: &text }.assert_described();
-        Self { status, headers, text }
+        let text = response
+            .text()
+            .await
+            .expect("the body of an answer arrives");
+        Answer {
+            method: &method,
+            path: &path,
+            status,
+            headers: &headers,
+            body: &text,
+        }
+        .assert_described();
+        Self {
+            status,
+            headers,
+            text,
+        }
     }
 
     /// The body as JSON, which it must be.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {} {:?}", self.status, self.text))
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|error| panic!("{error}: {} {:?}", self.status, self.text))
     }
 }

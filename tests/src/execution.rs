@@ -21,10 +21,13 @@ pub struct Execution {
     pub elapsed: Duration,
 }
 
-#[expect(clippy::return_self_not_must_use, reason = "often the assertion is all that a test wants")]
+#[expect(
+    clippy::return_self_not_must_use,
+    reason = "often the assertion is all that a test wants"
+)]
 impl Execution {
-    /// Reads an answer, and asserts what holds for all of them: status 200, every key of its type, an `error` exactly
-    /// when the code failed, `truncated` only when it is true.
+    /// Reads an answer, and asserts what holds for all of them: status 200, every key of its type,
+    /// an `error` exactly when the code failed, `truncated` only when it is true.
     #[track_caller]
     pub(crate) fn from_reply(reply: &Reply, elapsed: Duration) -> Self {
         assert_eq!(reply.status, 200, "{}", reply.text);
@@ -37,15 +40,29 @@ impl Execution {
             stdout: text("stdout"),
             result: text("result"),
             stderr: text("stderr"),
-            exit_code: body["exitCode"].as_i64().unwrap_or_else(|| panic!("no exitCode in {}", reply.text)),
-            killed: body["killed"].as_bool().unwrap_or_else(|| panic!("no killed in {}", reply.text)),
-            truncated: body.get("truncated").is_some_and(|value| *value == Value::Bool(true)),
+            exit_code: body["exitCode"]
+                .as_i64()
+                .unwrap_or_else(|| panic!("no exitCode in {}", reply.text)),
+            killed: body["killed"]
+                .as_bool()
+                .unwrap_or_else(|| panic!("no killed in {}", reply.text)),
+            truncated: body
+                .get("truncated")
+                .is_some_and(|value| *value == Value::Bool(true)),
             error: body.get("error").map(|_| text("error")),
             elapsed,
         };
-        assert_eq!(body.get("truncated").is_some(), execution.truncated, "truncated is there only when true");
+        assert_eq!(
+            body.get("truncated").is_some(),
+            execution.truncated,
+            "truncated is there only when true"
+        );
         let failed = execution.exit_code != 0 || execution.killed;
-        assert_eq!(execution.error.is_some(), failed, "error belongs to failures: {execution:?}");
+        assert_eq!(
+            execution.error.is_some(),
+            failed,
+            "error belongs to failures: {execution:?}"
+        );
         execution
     }
 
@@ -59,26 +76,40 @@ impl Execution {
     /// Asserts that the code failed by itself with this exit code.
     #[track_caller]
     pub fn failed(self, exit_code: i64) -> Self {
-        assert_eq!((self.exit_code, self.killed), (exit_code, false), "{self:?}");
+        assert_eq!(
+            (self.exit_code, self.killed),
+            (exit_code, false),
+            "{self:?}"
+        );
         self
     }
 
-    /// Asserts that the deadline ended the code, that the error names the limit, and that the answer left within a
-    /// second of it.
+    /// Asserts that the deadline ended the code, that the error names the limit, and that the
+    /// answer left within a second of it.
     #[track_caller]
     pub fn killed_at(self, timeout_seconds: u64) -> Self {
         assert_eq!((self.exit_code, self.killed), (137, true), "{self:?}");
-        assert!(self.error().contains(&timeout_seconds.to_string()), "the error names no limit: {}", self.error());
+        assert!(
+            self.error().contains(&timeout_seconds.to_string()),
+            "the error names no limit: {}",
+            self.error()
+        );
         let timeout = Duration::from_secs(timeout_seconds);
         assert!(self.elapsed >= timeout, "answered after {:?}", self.elapsed);
-        assert!(self.elapsed < timeout + Duration::from_secs(1), "answered after {:?}", self.elapsed);
+        assert!(
+            self.elapsed < timeout + Duration::from_secs(1),
+            "answered after {:?}",
+            self.elapsed
+        );
         self
     }
 
     /// The `error`, which must be there.
     #[track_caller]
     pub fn error(&self) -> &str {
-        self.error.as_deref().unwrap_or_else(|| panic!("no error in {self:?}"))
+        self.error
+            .as_deref()
+            .unwrap_or_else(|| panic!("no error in {self:?}"))
     }
 
     /// The `result` as JSON.

@@ -1,21 +1,27 @@
 //! The harness of the black-box tests: a real server, and what a test needs around it.
 //!
-//! - [`TestServer`] runs the built `hearth` on a free port and a data folder of its own, stops it, and asserts that
-//!   nothing of it is left;
+//! - [`TestServer`] runs the built `hearth` on a free port and a data folder of its own, stops it,
+//!   and asserts that nothing of it is left;
 //! - [`Api`] and [`Session`] speak HTTP to it, [`Reply`] and [`Execution`] are what comes back;
 //! - [`description`] is the OpenAPI file, and [`Exchange`] holds every answer against it;
 //! - [`Doctor`] runs `hearth doctor` and reads its report;
-//! - [`Site`] is a small web site on loopback for pages to open and for running code to send word to a test;
-//! - [`process`] reads `/proc`, [`cdp`] is a raw WebSocket client of a session's `cdpUrl`, [`Viewer`] of its live view;
+//! - [`Site`] is a small web site on loopback for pages to open and for running code to send word
+//!   to a test;
+//! - [`process`] reads `/proc`, [`cdp`] is a raw WebSocket client of a session's `cdpUrl`,
+//!   [`Viewer`] of its live view;
 //! - [`Place`] is where a client of other people is at home, and [`walk`] what it did there;
 //! - [`document`] has tests write what documents say of them;
-//! - [`seclusion`] is a machine of a test's own, [`plain_user`] a user without rights, [`Stranger`] whom nothing of a session
-//!   should reach;
+//! - [`seclusion`] is a machine of a test's own, [`plain_user`] a user without rights, [`Stranger`]
+//!   whom nothing of a session should reach;
 //! - [`eventually`] is the one place that polls.
 //!
-//! The harness must not know the server's crates: it sees what any client and any neighbour on the machine sees.
+//! The harness must not know the server's crates: it sees what any client and any neighbour on the
+//! machine sees.
 
-#![expect(clippy::missing_panics_doc, reason = "a harness panics on purpose: that is how a test fails")]
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a harness panics on purpose: that is how a test fails"
+)]
 
 mod api;
 pub mod cdp;
@@ -55,8 +61,12 @@ pub use viewer::{Picture, Viewer};
 /// The two names under which everything is served.
 pub const PREFIXES: [&str; 2] = ["/v2/interact", "/v2/browser"];
 
-/// The root of the repository: where a server of the tests is started, and where the set-up puts the runtime.
+/// The root of the repository: where a server of the tests is started, and where the set-up puts
+/// the runtime.
 pub fn repository() -> std::path::PathBuf {
     let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().expect("the package is a folder of the repository").to_owned()
+    manifest
+        .parent()
+        .expect("the package is a folder of the repository")
+        .to_owned()
 }

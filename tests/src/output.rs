@@ -20,8 +20,8 @@ impl Output {
         Self::waiting_for(pipe, |_| None::<()>).0
     }
 
-    /// Reads `pipe` to its end and sends what `find` makes of the first line that it makes anything of. The receiver
-    /// fails when the stream ends without such a line.
+    /// Reads `pipe` to its end and sends what `find` makes of the first line that it makes anything
+    /// of. The receiver fails when the stream ends without such a line.
     pub(crate) fn waiting_for<T: Send + 'static>(
         pipe: PipeReader,
         find: impl Fn(&str) -> Option<T> + Send + 'static,
@@ -42,23 +42,32 @@ impl Output {
         self.text.lock().expect("readers do not panic").clone()
     }
 
-    /// Waits until every writer has closed the stream, which is when the last process that holds it has ended, but not
-    /// longer than `deadline`.
+    /// Waits until every writer has closed the stream, which is when the last process that holds it
+    /// has ended, but not longer than `deadline`.
     pub(crate) fn wait_for_end(&self, deadline: Duration) -> Result<(), String> {
         match self.ended.recv_timeout(deadline) {
-            Err(mpsc::RecvTimeoutError::Timeout) => Err("a process still holds an output stream of the server".into()),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                Err("a process still holds an output stream of the server".into())
+            }
             Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => Ok(()),
         }
     }
 }
 
-fn read<T>(pipe: PipeReader, text: &Mutex<String>, find: impl Fn(&str) -> Option<T>, found: oneshot::Sender<T>) {
+fn read<T>(
+    pipe: PipeReader,
+    text: &Mutex<String>,
+    find: impl Fn(&str) -> Option<T>,
+    found: oneshot::Sender<T>,
+) {
     let mut found = Some(found);
     let mut reader = BufReader::new(pipe);
     let mut bytes = Vec::new();
     while matches!(reader.read_until(b'\n', &mut bytes), Ok(count) if count > 0) {
         let line = String::from_utf8_lossy(&bytes).into_owned();
-        text.lock().expect("nobody panics while holding it").push_str(&line);
+        text.lock()
+            .expect("nobody panics while holding it")
+            .push_str(&line);
         if let Some(value) = found.is_some().then(|| find(&line)).flatten()
             && let Some(found) = found.take()
         {

@@ -1,4 +1,5 @@
-//! A folder of a client's own, in which it is at home, and the end of everything that it starts there.
+//! A folder of a client's own, in which it is at home, and the end of everything that it starts
+//! there.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -11,8 +12,8 @@ use tokio::process::Command;
 use crate::eventually::eventually;
 use crate::process::{self, Process};
 
-/// A client's own folder: its working folder, its `HOME` and its `TMPDIR`. What runs in it ends with it, also when a
-/// test fails and drops its clients half-way.
+/// A client's own folder: its working folder, its `HOME` and its `TMPDIR`. What runs in it ends
+/// with it, also when a test fails and drops its clients half-way.
 #[derive(Debug)]
 pub struct Place(TempDir);
 
@@ -56,10 +57,18 @@ impl Place {
 
     /// Asserts that within 5 s nothing runs in it any more.
     pub async fn assert_nothing_runs(&self) {
-        eventually(Duration::from_secs(5), "the client leaves no process", || async {
-            let left = self.programs();
-            if left.is_empty() { Ok(()) } else { Err(process::describe(&left)) }
-        })
+        eventually(
+            Duration::from_secs(5),
+            "the client leaves no process",
+            || async {
+                let left = self.programs();
+                if left.is_empty() {
+                    Ok(())
+                } else {
+                    Err(process::describe(&left))
+                }
+            },
+        )
         .await;
     }
 }

@@ -44,11 +44,17 @@ impl Process {
 
     fn read(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name may hold blanks and brackets, so everything is counted from the last bracket on (proc_pid_stat(5)).
+        // The name may hold blanks and brackets, so everything is counted from the last bracket on
+        // (proc_pid_stat(5)).
         let (name, rest) = stat.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
-        let arguments = strings_of(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).join(" ");
-        let command = if arguments.is_empty() { format!("[{}]", name.rsplit_once('(')?.1) } else { arguments };
+        let arguments =
+            strings_of(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).join(" ");
+        let command = if arguments.is_empty() {
+            format!("[{}]", name.rsplit_once('(')?.1)
+        } else {
+            arguments
+        };
         Some(Self {
             pid,
             started_ticks: fields.get(19)?.parse().ok()?,
@@ -59,20 +65,23 @@ impl Process {
         })
     }
 
-    /// What tells it from every other process since the machine was started: its id and its start time.
+    /// What tells it from every other process since the machine was started: its id and its start
+    /// time.
     pub fn key(&self) -> (i32, u64) {
         (self.pid, self.started_ticks)
     }
 
     /// Reads it anew; `false` once it has ended.
     pub fn refresh(&mut self) -> bool {
-        let now = Self::read(self.pid).filter(|now| now.key() == self.key() && !matches!(now.state, 'Z' | 'X'));
+        let now = Self::read(self.pid)
+            .filter(|now| now.key() == self.key() && !matches!(now.state, 'Z' | 'X'));
         let is_alive = now.is_some();
         *self = now.unwrap_or_else(|| self.clone());
         is_alive
     }
 
-    /// Whether it runs or is stopped. A zombie does neither: it waits for its parent, which may be the machine's init.
+    /// Whether it runs or is stopped. A zombie does neither: it waits for its parent, which may be
+    /// the machine's init.
     pub fn is_alive(&self) -> bool {
         self.clone().refresh()
     }
@@ -87,10 +96,17 @@ impl Process {
     pub fn memory(&self) -> Option<Memory> {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid)).ok()?;
         let sum_of = |name: &str| -> Option<u64> {
-            let sizes = rollup.lines().filter_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"));
-            sizes.map(|size| size.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+            let sizes = rollup
+                .lines()
+                .filter_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"));
+            sizes
+                .map(|size| size.rsplit(' ').next()?.parse::<u64>().ok())
+                .sum()
         };
-        Some(Memory { proportional_kib: sum_of("Pss:")?, private_kib: sum_of("Private_")? })
+        Some(Memory {
+            proportional_kib: sum_of("Pss:")?,
+            private_kib: sum_of("Private_")?,
+        })
     }
 
     /// Whether it is one of Hearth's own shims.
@@ -100,13 +116,16 @@ impl Process {
 
     /// Whether it is the main process of a Chromium.
     pub fn is_browser(&self) -> bool {
-        self.command.contains("--remote-debugging-pipe") && !self.command.contains("--type=") && !self.is_shim()
+        self.command.contains("--remote-debugging-pipe")
+            && !self.command.contains("--type=")
+            && !self.is_shim()
     }
 
     /// Sends a signal to it, unless it has ended meanwhile.
     pub fn signal(&self, signal: Signal) {
         if self.is_alive() {
-            // It may still end between the look and the signal, and then there is nobody to be told.
+            // It may still end between the look and the signal, and then there is nobody to be
+            // told.
             let _ = kill(Pid::from_raw(self.pid), signal);
         }
     }
@@ -123,7 +142,10 @@ fn strings_of(bytes: &[u8]) -> Vec<String> {
 /// Every process of the machine but kernel threads that end during the look.
 pub fn all() -> Vec<Process> {
     let entries = fs::read_dir("/proc").expect("/proc is mounted");
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter_map(Process::read).collect()
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(Process::read)
+        .collect()
 }
 
 /// Everything that descends from `root`, zombies too, without `root` itself.
@@ -143,13 +165,15 @@ pub fn tree(root: i32) -> Vec<Process> {
     found
 }
 
-/// Every live process that belongs to the session of `leader`, or that has `text` in its arguments, its environment or
-/// the path of its working directory.
+/// Every live process that belongs to the session of `leader`, or that has `text` in its arguments,
+/// its environment or the path of its working directory.
 pub fn belonging(leader: i32, text: &str) -> Vec<Process> {
     all()
         .into_iter()
         .filter(|process| {
-            process.session == leader || process.command.contains(text) || mentions_elsewhere(process.pid, text)
+            process.session == leader
+                || process.command.contains(text)
+                || mentions_elsewhere(process.pid, text)
         })
         .filter(Process::is_alive)
         .collect()
@@ -163,8 +187,10 @@ fn mentions_elsewhere(pid: i32, text: &str) -> bool {
 
 /// The listening TCP sockets that the given processes hold, by inode.
 pub fn listening_sockets(pids: impl IntoIterator<Item = i32>) -> BTreeSet<u64> {
-    let listening: BTreeSet<u64> =
-        ["/proc/net/tcp", "/proc/net/tcp6"].iter().flat_map(|table| listening_inodes(Path::new(table))).collect();
+    let listening: BTreeSet<u64> = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .flat_map(|table| listening_inodes(Path::new(table)))
+        .collect();
     let held: BTreeSet<u64> = pids.into_iter().flat_map(socket_inodes).collect();
     listening.intersection(&held).copied().collect()
 }
@@ -181,24 +207,37 @@ fn listening_inodes(table: &Path) -> Vec<u64> {
 }
 
 fn socket_inodes(pid: i32) -> Vec<u64> {
-    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return Vec::new();
+    };
     entries
         .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
-        .filter_map(|target| target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
+        .filter_map(|target| {
+            target
+                .to_str()?
+                .strip_prefix("socket:[")?
+                .strip_suffix(']')?
+                .parse()
+                .ok()
+        })
         .collect()
 }
 
 /// Lets this process open as many files as the system gives it, for tests with many connections.
 pub fn raise_open_files() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("every process has limits");
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("a soft limit may be raised to the hard one");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+        .expect("a soft limit may be raised to the hard one");
 }
 
 /// One process a line, for the message of a failed assertion.
 pub fn describe<'a>(processes: impl IntoIterator<Item = &'a Process>) -> String {
     let lines = processes.into_iter().map(|process| {
         let command: String = process.command.chars().take(160).collect();
-        format!("  {} {} (parent {}) {command}", process.pid, process.state, process.parent)
+        format!(
+            "  {} {} (parent {}) {command}",
+            process.pid, process.state, process.parent
+        )
     });
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -20,14 +20,28 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Sends a request, and asserts the rules for all answers of the API: the OpenAPI file describes it, and the body is
-    /// JSON with a boolean `success`, which is true exactly when the status is 200.
+    /// Sends a request, and asserts the rules for all answers of the API: the OpenAPI file
+    /// describes it, and the body is JSON with a boolean `success`, which is true exactly when the
+    /// status is 200.
     pub(crate) async fn to(request: RequestBuilder) -> Self {
         let exchange = Exchange::of(request).await;
         let body = exchange.json();
-        let Exchange { status, headers, text } = exchange;
-        assert_eq!(body["success"], Value::Bool(status == 200), "status {status}, body {text}");
-        Self { status, headers, text, body }
+        let Exchange {
+            status,
+            headers,
+            text,
+        } = exchange;
+        assert_eq!(
+            body["success"],
+            Value::Bool(status == 200),
+            "status {status}, body {text}"
+        );
+        Self {
+            status,
+            headers,
+            text,
+            body,
+        }
     }
 
     /// Asserts a success and gives its body back.
@@ -41,13 +55,18 @@ impl Reply {
     #[track_caller]
     pub fn assert_error(&self, status: u16, error: &str) {
         assert_eq!(self.status, status, "{}", self.text);
-        assert_eq!(self.body, serde_json::json!({"success": false, "error": error}));
+        assert_eq!(
+            self.body,
+            serde_json::json!({"success": false, "error": error})
+        );
     }
 
     /// The sentence of the `error` key.
     #[track_caller]
     pub fn error(&self) -> &str {
-        self.body["error"].as_str().unwrap_or_else(|| panic!("no error in {}", self.text))
+        self.body["error"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no error in {}", self.text))
     }
 
     /// A header's value, if it is there and is text.
@@ -58,7 +77,12 @@ impl Reply {
     /// Asserts that a client is told in how many seconds to try again.
     #[track_caller]
     pub fn assert_retry_after(&self) {
-        let seconds = self.header("retry-after").unwrap_or_else(|| panic!("no Retry-After beside {}", self.text));
-        assert!(seconds.parse::<u32>().is_ok_and(|seconds| seconds > 0), "Retry-After: {seconds}");
+        let seconds = self
+            .header("retry-after")
+            .unwrap_or_else(|| panic!("no Retry-After beside {}", self.text));
+        assert!(
+            seconds.parse::<u32>().is_ok_and(|seconds| seconds > 0),
+            "Retry-After: {seconds}"
+        );
     }
 }

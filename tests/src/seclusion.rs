@@ -1,7 +1,8 @@
-//! A machine of a test's own: name spaces of its own for the network, processes, mounts and System V objects.
+//! A machine of a test's own: name spaces of its own for the network, processes, mounts and System
+//! V objects.
 //!
-//! What an attack does there it does to nobody else, and addresses that belong to others may be given to loopback. It takes
-//! the rights of root.
+//! What an attack does there it does to nobody else, and addresses that belong to others may be
+//! given to loopback. It takes the rights of root.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -17,8 +18,9 @@ pub const PRIVATE_ADDRESS: &str = "10.66.0.1";
 /// The address at which clouds tell machines about themselves, which answers there, on loopback.
 pub const METADATA_ADDRESS: &str = "169.254.169.254";
 
-/// Private addresses on loopback, and nothing of the test is left in the folders that all programs share. The shell waits
-/// for processes that lost their parent, as the first process of a machine does.
+/// Private addresses on loopback, and nothing of the test is left in the folders that all programs
+/// share. The shell waits for processes that lost their parent, as the first process of a machine
+/// does.
 const FURNISH: &str = r#"
 set -e
 ip link set lo up
@@ -43,8 +45,8 @@ pub fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 
-/// Runs the test `name` of this binary once more, inside, and fails as it does. Returns `true` inside, where the test
-/// goes on, and `false` outside, where all is done.
+/// Runs the test `name` of this binary once more, inside, and fails as it does. Returns `true`
+/// inside, where the test goes on, and `false` outside, where all is done.
 pub async fn enter(name: &str, deadline: Duration) -> bool {
     if is_inside() {
         return true;
@@ -52,7 +54,16 @@ pub async fn enter(name: &str, deadline: Duration) -> bool {
     let test = std::env::current_exe().expect("a running test has a path");
     let mut command = Command::new("/usr/bin/unshare");
     command
-        .args(["--net", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--ipc", "--uts"])
+        .args([
+            "--net",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount",
+            "--mount-proc",
+            "--ipc",
+            "--uts",
+        ])
         .args(["/bin/sh", "-c", FURNISH, "inside"])
         .arg(test)
         .args(["--exact", name, "--nocapture", "--include-ignored"])
@@ -62,9 +73,14 @@ pub async fn enter(name: &str, deadline: Duration) -> bool {
     let ended = tokio::time::timeout(deadline, command.output()).await;
     let output = ended.unwrap_or_else(|_| panic!("{name} did not end within {deadline:?}"));
     let output = output.expect("util-linux is there");
-    let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat();
+    let said = [&output.stdout, &output.stderr]
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .concat();
     eprintln!("{said}");
-    assert!(output.status.success(), "{name} failed inside: the reason is above");
+    assert!(
+        output.status.success(),
+        "{name} failed inside: the reason is above"
+    );
     assert!(said.contains("1 passed"), "{name} was not run inside");
     false
 }

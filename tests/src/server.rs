@@ -46,7 +46,8 @@ pub struct Refusal {
 
 /// A running server. It is also an [`Api`] without a key, under the first prefix.
 ///
-/// A test ends it with [`TestServer::stop`]. When a test panics, dropping the server kills it and everything it started.
+/// A test ends it with [`TestServer::stop`]. When a test panics, dropping the server kills it and
+/// everything it started.
 #[derive(Debug)]
 pub struct TestServer {
     api: Api,
@@ -72,11 +73,14 @@ impl Deref for TestServer {
     }
 }
 
-/// Makes a data folder, in `/tmp` or in `HEARTH_TEST_DIR`. Its path is short because Chromium puts socket paths below it, and those
-/// have a limit.
+/// Makes a data folder, in `/tmp` or in `HEARTH_TEST_DIR`. Its path is short because Chromium puts
+/// socket paths below it, and those have a limit.
 pub fn new_data_dir() -> TempDir {
     let place = std::env::var_os("HEARTH_TEST_DIR").unwrap_or_else(|| "/tmp".into());
-    tempfile::Builder::new().prefix("ht-").tempdir_in(place).expect("the place for folders is writable")
+    tempfile::Builder::new()
+        .prefix("ht-")
+        .tempdir_in(place)
+        .expect("the place for folders is writable")
 }
 
 /// The server under test: `HEARTH_TEST_BINARY`, or the `hearth` of the same build.
@@ -86,11 +90,17 @@ pub fn binary() -> PathBuf {
     }
     let test = std::env::current_exe().expect("a running test has a path");
     // Tests lie in the deps folder of a profile, the bench lies beside the server.
-    let path = test.ancestors().skip(1).take(2).map(|folder| folder.join("hearth")).find(|path| path.is_file());
+    let path = test
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("hearth"))
+        .find(|path| path.is_file());
     path.expect("the server is missing: build it with `make build`")
 }
 
-/// The runtime folder of the server under test when that is not the repository's: `HEARTH_TEST_RUNTIME`.
+/// The runtime folder of the server under test when that is not the repository's:
+/// `HEARTH_TEST_RUNTIME`.
 pub(crate) fn given_runtime() -> Option<PathBuf> {
     std::env::var_os("HEARTH_TEST_RUNTIME").map(PathBuf::from)
 }
@@ -128,22 +138,31 @@ impl ServerBuilder {
     /// Runs the server as a user without rights; needs those of root.
     #[must_use]
     pub fn as_plain_user(mut self) -> Self {
-        self.plain_user =
-            Some(PlainUser::new(&binary(), &given_runtime().unwrap_or_else(|| crate::repository().join("runtime"))));
+        self.plain_user = Some(PlainUser::new(
+            &binary(),
+            &given_runtime().unwrap_or_else(|| crate::repository().join("runtime")),
+        ));
         self
     }
 
     fn command(&self, data_dir: &Path) -> Command {
-        // A session of its own makes every shim known, which has no environment to be known by. The program becomes the
-        // server without a process between, so the pid stays.
+        // A session of its own makes every shim known, which has no environment to be known by. The
+        // program becomes the server without a process between, so the pid stays.
         let mut command = Command::new("/usr/bin/setsid");
         command
-            .arg(self.plain_user.as_ref().map_or_else(binary, PlainUser::binary))
+            .arg(
+                self.plain_user
+                    .as_ref()
+                    .map_or_else(binary, PlainUser::binary),
+            )
             .arg("serve")
             .args(&self.arguments)
             .current_dir(crate::repository())
             .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
             .env("HEARTH_LISTEN", "127.0.0.1:0")
             .env("HEARTH_DATA_DIR", data_dir)
             .envs(given_runtime().map(|folder| ("HEARTH_RUNTIME_DIR", folder)))
@@ -154,16 +173,23 @@ impl ServerBuilder {
             .kill_on_drop(true);
         if let Some(plain) = &self.plain_user {
             plain_user::give(data_dir);
-            command.uid(plain_user::UID).gid(plain_user::UID).current_dir(plain.folder());
+            command
+                .uid(plain_user::UID)
+                .gid(plain_user::UID)
+                .current_dir(plain.folder());
             command.env("HEARTH_RUNTIME_DIR", plain.runtime());
         }
         command
     }
 
-    /// Starts the server and waits until it serves; panics with its output if it does not within 20 s.
+    /// Starts the server and waits until it serves; panics with its output if it does not within 20
+    /// s.
     pub async fn start(self) -> TestServer {
         let own_data_dir = self.data_dir.is_none().then(new_data_dir);
-        let data_dir = self.data_dir.clone().or_else(|| Some(own_data_dir.as_ref()?.path().to_owned()));
+        let data_dir = self
+            .data_dir
+            .clone()
+            .or_else(|| Some(own_data_dir.as_ref()?.path().to_owned()));
         let data_dir = data_dir.expect("one of the two is there");
         let (child, stdout, stderr) = spawn(self.command(&data_dir));
         let (stdout, ready) = Output::waiting_for(stdout, origin_in);
@@ -174,11 +200,18 @@ impl ServerBuilder {
             Output::of(std::io::pipe().expect("pipes are to be had").0)
         };
         let Ok(Ok(origin)) = tokio::time::timeout(START_DEADLINE, ready).await else {
-            panic!("the server did not start:\n{}\n{}", stdout.text(), stderr.text());
+            panic!(
+                "the server did not start:\n{}\n{}",
+                stdout.text(),
+                stderr.text()
+            );
         };
         TestServer {
             api: Api::new(origin),
-            pid: child.id().and_then(|pid| pid.try_into().ok()).expect("a server that serves has a pid"),
+            pid: child
+                .id()
+                .and_then(|pid| pid.try_into().ok())
+                .expect("a server that serves has a pid"),
             child,
             stdout,
             stderr,
@@ -193,15 +226,25 @@ impl ServerBuilder {
     /// Starts a server that is expected to give up by itself; panics if it does not within 20 s.
     pub async fn refused(self) -> Refusal {
         let own_data_dir = new_data_dir();
-        let data_dir = self.data_dir.clone().unwrap_or_else(|| own_data_dir.path().to_owned());
+        let data_dir = self
+            .data_dir
+            .clone()
+            .unwrap_or_else(|| own_data_dir.path().to_owned());
         let (mut child, stdout, stderr) = spawn(self.command(&data_dir));
         let (stdout, stderr) = (Output::of(stdout), Output::of(stderr));
         let ended = tokio::time::timeout(START_DEADLINE, child.wait()).await;
-        let status = ended.unwrap_or_else(|_| panic!("the server started:\n{}{}", stdout.text(), stderr.text()));
+        let status = ended
+            .unwrap_or_else(|_| panic!("the server started:\n{}{}", stdout.text(), stderr.text()));
         for output in [&stdout, &stderr] {
-            output.wait_for_end(TABLE_DEADLINE).expect("a refused server leaves nothing running");
+            output
+                .wait_for_end(TABLE_DEADLINE)
+                .expect("a refused server leaves nothing running");
         }
-        Refusal { code: status.expect("it is our child").code(), stdout: stdout.text(), stderr: stderr.text() }
+        Refusal {
+            code: status.expect("it is our child").code(),
+            stdout: stdout.text(),
+            stderr: stderr.text(),
+        }
     }
 }
 
@@ -213,11 +256,16 @@ fn is_server(process: &Process) -> bool {
 fn spawn(mut command: Command) -> (Child, std::io::PipeReader, std::io::PipeReader) {
     let (stdout, stdout_writer) = std::io::pipe().expect("pipes are to be had");
     let (stderr, stderr_writer) = std::io::pipe().expect("pipes are to be had");
-    let child = command.stdout(stdout_writer).stderr(stderr_writer).spawn().expect("the server can be started");
+    let child = command
+        .stdout(stdout_writer)
+        .stderr(stderr_writer)
+        .spawn()
+        .expect("the server can be started");
     (child, stdout, stderr)
 }
 
-/// The origin that a line of the server names, with the loopback address in place of "every address".
+/// The origin that a line of the server names, with the loopback address in place of "every
+/// address".
 fn origin_in(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("http://")?;
     let (_, rest) = rest.split_once(':')?;
@@ -247,10 +295,13 @@ impl TestServer {
         self.pid
     }
 
-    /// The process id of the half that serves, where the server has split off what may change user ids; else the same.
+    /// The process id of the half that serves, where the server has split off what may change user
+    /// ids; else the same.
     pub fn serving_pid(&self) -> i32 {
         let tree = process::tree(self.pid);
-        let serving = tree.iter().find(|process| process.parent == self.pid && is_server(process));
+        let serving = tree
+            .iter()
+            .find(|process| process.parent == self.pid && is_server(process));
         serving.map_or(self.pid, |process| process.pid)
     }
 
@@ -269,28 +320,42 @@ impl TestServer {
         let mut tree = process::tree(self.pid);
         tree.retain(|process| process.parent != self.pid || !is_server(process));
         let keyed = tree.iter().map(|process| (process.key(), process.clone()));
-        self.seen.lock().expect("nobody panics while holding it").extend(keyed);
+        self.seen
+            .lock()
+            .expect("nobody panics while holding it")
+            .extend(keyed);
         tree
     }
 
     /// The listening sockets of the server and of everything below it.
     pub fn listening_sockets(&self) -> BTreeSet<u64> {
         let own = [self.pid, self.serving_pid()];
-        process::listening_sockets(self.processes().iter().map(|process| process.pid).chain(own))
+        process::listening_sockets(
+            self.processes()
+                .iter()
+                .map(|process| process.pid)
+                .chain(own),
+        )
     }
 
-    /// The processes that are the server itself: the one that was started, and any that it has split off from itself.
+    /// The processes that are the server itself: the one that was started, and any that it has
+    /// split off from itself.
     pub fn own_pids(&self) -> Vec<i32> {
         let exe = |pid: i32| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
         let own = exe(self.pid);
-        let split = self.processes().into_iter().filter(|process| !process.is_shim() && exe(process.pid) == own);
+        let split = self
+            .processes()
+            .into_iter()
+            .filter(|process| !process.is_shim() && exe(process.pid) == own);
         split.map(|process| process.pid).chain([self.pid]).collect()
     }
 
     /// The folders of sessions, below `s` in the data folder (short, for the sake of socket paths).
     pub fn session_folders(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.data_dir.join("s"));
-        entries.map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
+        entries
+            .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+            .unwrap_or_default()
     }
 
     /// Sends a signal to the server itself.
@@ -305,26 +370,39 @@ impl TestServer {
         self.ended_by_itself().await;
     }
 
-    /// Waits for the end of a server that was told to stop, and asserts what [`TestServer::stop`] asserts.
+    /// Waits for the end of a server that was told to stop, and asserts what [`TestServer::stop`]
+    /// asserts.
     pub async fn ended_by_itself(&mut self) {
         let start = Instant::now();
         let ended = tokio::time::timeout(STOP_DEADLINE, self.child.wait()).await;
-        let Ok(status) = ended else { panic!("still running {:?} after SIGTERM:\n{}", start.elapsed(), self.output()) };
-        assert_eq!(status.expect("it is our child").code(), Some(0), "{}", self.output());
+        let Ok(status) = ended else {
+            panic!(
+                "still running {:?} after SIGTERM:\n{}",
+                start.elapsed(),
+                self.output()
+            )
+        };
+        assert_eq!(
+            status.expect("it is our child").code(),
+            Some(0),
+            "{}",
+            self.output()
+        );
         self.assert_nothing_runs(TABLE_DEADLINE).await;
         assert_eq!(self.session_folders(), Vec::<PathBuf>::new());
         self.has_ended = true;
     }
 
-    /// Ends it with SIGKILL; what it started is still there for [`TestServer::assert_nothing_runs`].
+    /// Ends it with SIGKILL; what it started is still there for
+    /// [`TestServer::assert_nothing_runs`].
     pub async fn kill_hard(&mut self) {
         self.processes();
         self.signal(Signal::SIGKILL);
         self.child.wait().await.expect("it is our child");
     }
 
-    /// Asserts that within `deadline` no process is left that was seen below the server, is of its session or has to do
-    /// with its data folder. From then on the server counts as ended.
+    /// Asserts that within `deadline` no process is left that was seen below the server, is of its
+    /// session or has to do with its data folder. From then on the server counts as ended.
     pub async fn assert_nothing_runs(&mut self, deadline: Duration) {
         eventually(deadline, "no process of the server is left", || async {
             match self.leftovers() {
@@ -334,18 +412,30 @@ impl TestServer {
         })
         .await;
         for output in [&self.stdout, &self.stderr] {
-            output.wait_for_end(TABLE_DEADLINE).unwrap_or_else(|error| panic!("{error}"));
+            output
+                .wait_for_end(TABLE_DEADLINE)
+                .unwrap_or_else(|error| panic!("{error}"));
         }
         self.has_ended = true;
     }
 
     /// What still runs of everything that the server ever started.
     fn leftovers(&self) -> Vec<Process> {
-        let mut left = self.seen.lock().expect("nobody panics while holding it").clone();
+        let mut left = self
+            .seen
+            .lock()
+            .expect("nobody panics while holding it")
+            .clone();
         left.retain(|_, process| process.refresh());
         let belonging = process::belonging(self.pid, &self.data_dir.to_string_lossy());
-        left.extend(belonging.into_iter().map(|process| (process.key(), process)));
-        left.into_values().filter(|process| process.pid != self.pid).collect()
+        left.extend(
+            belonging
+                .into_iter()
+                .map(|process| (process.key(), process)),
+        );
+        left.into_values()
+            .filter(|process| process.pid != self.pid)
+            .collect()
     }
 }
 
@@ -368,6 +458,9 @@ impl Drop for TestServer {
                 break;
             }
         }
-        assert!(std::thread::panicking(), "a test must end its server with stop()");
+        assert!(
+            std::thread::panicking(),
+            "a test must end its server with stop()"
+        );
     }
 }

@@ -31,7 +31,9 @@ impl Session {
 
     /// Where CDP clients connect to it.
     pub fn cdp_url(&self) -> &str {
-        self.created["cdpUrl"].as_str().expect("a cdpUrl is a string")
+        self.created["cdpUrl"]
+            .as_str()
+            .expect("a cdpUrl is a string")
     }
 
     /// Sends an execute request as it stands.
@@ -55,15 +57,26 @@ impl Session {
     /// The same session, for a client that waits longer than the longest execution.
     #[must_use]
     pub fn patiently(&self) -> Self {
-        Self { api: self.api.patiently(), created: self.created.clone() }
+        Self {
+            api: self.api.patiently(),
+            created: self.created.clone(),
+        }
     }
 
     /// Sends an execute request of which no answer is expected, because the server will be gone.
     pub async fn execute_unanswered(&self, language: &str, code: &str) {
         let body = json!({"language": language, "code": code, "timeout": 60});
-        let request = self.api.request(reqwest::Method::POST, &format!("/{}/execute", self.id()));
+        let request = self
+            .api
+            .request(reqwest::Method::POST, &format!("/{}/execute", self.id()));
         // An answer would be as good as none.
-        drop(request.header("content-type", "application/json").body(body.to_string()).send().await);
+        drop(
+            request
+                .header("content-type", "application/json")
+                .body(body.to_string())
+                .send()
+                .await,
+        );
     }
 
     /// Runs node code.
@@ -89,11 +102,22 @@ impl Session {
     /// Asserts that it has ended, why, that no code can be run in it and that it is listed.
     pub async fn assert_destroyed(&self, reason: &str) {
         let status = self.status().await;
-        assert_eq!((&status["status"], &status["destroyedReason"]), (&json!("destroyed"), &json!(reason)), "{status}");
-        self.execute(&json!({"code": "1"})).await.assert_error(410, "Browser session has been destroyed.");
+        assert_eq!(
+            (&status["status"], &status["destroyedReason"]),
+            (&json!("destroyed"), &json!(reason)),
+            "{status}"
+        );
+        self.execute(&json!({"code": "1"}))
+            .await
+            .assert_error(410, "Browser session has been destroyed.");
         let destroyed = self.api.list("?status=destroyed").await.ok();
         let sessions = destroyed["sessions"].as_array().expect("a list");
-        assert!(sessions.iter().any(|session| session["id"] == json!(self.id())), "not listed: {destroyed}");
+        assert!(
+            sessions
+                .iter()
+                .any(|session| session["id"] == json!(self.id())),
+            "not listed: {destroyed}"
+        );
     }
 
     /// Destroys it.

@@ -1,4 +1,5 @@
-//! A small web site on loopback: pages for browsers, and a way for running code to send word to its test.
+//! A small web site on loopback: pages for browsers, and a way for running code to send word to its
+//! test.
 //!
 //! | path | page |
 //! |---|---|
@@ -55,12 +56,20 @@ pub struct Site {
 impl Site {
     /// Serves on a free port of loopback.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a free port");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
         let (sender, signals) = watch::channel(BTreeSet::new());
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(listener, sender));
-        Self { address, signals, _accepting: accepting }
+        Self {
+            address,
+            signals,
+            _accepting: accepting,
+        }
     }
 
     /// The full URL of a path.
@@ -73,13 +82,18 @@ impl Site {
         let mut signals = self.signals.clone();
         let waiting = signals.wait_for(|names| names.contains(name));
         let outcome = tokio::time::timeout(Duration::from_secs(20), waiting).await;
-        outcome.unwrap_or_else(|_| panic!("no word from the code: {name}")).expect("the site is up");
+        outcome
+            .unwrap_or_else(|_| panic!("no word from the code: {name}"))
+            .expect("the site is up");
     }
 
     /// A bash line that sends word.
     pub fn bash_signal(&self, name: &str) -> String {
         // The answer's end makes sure that the test knows before the script goes on.
-        format!("curl -s -o /dev/null {}", self.url(&format!("/signal/{name}")))
+        format!(
+            "curl -s -o /dev/null {}",
+            self.url(&format!("/signal/{name}"))
+        )
     }
 
     /// A node statement that sends word.
@@ -89,7 +103,10 @@ impl Site {
 
     /// A python statement that sends word.
     pub fn python_signal(&self, name: &str) -> String {
-        format!("__import__('urllib.request').request.urlopen('{}').read()", self.url(&format!("/signal/{name}")))
+        format!(
+            "__import__('urllib.request').request.urlopen('{}').read()",
+            self.url(&format!("/signal/{name}"))
+        )
     }
 
     /// A line of `language` that sends word.
@@ -138,20 +155,30 @@ async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>, turn
     }
     if path == "/turn" {
         let _turn = turns.lock().await;
-        drop(stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await);
+        drop(
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+                .await,
+        );
         drop(stream.read_u8().await);
         return;
     }
     if let Some(name) = path.strip_prefix("/held/") {
         // An error means that the site ends, and the connection with it.
-        let _ = signals.subscribe().wait_for(|names| names.contains(name)).await;
+        let _ = signals
+            .subscribe()
+            .wait_for(|names| names.contains(name))
+            .await;
     }
     if let Some(name) = path.strip_prefix("/signal/") {
         signals.send_modify(|names| {
             names.insert(name.to_owned());
         });
     }
-    let port = stream.get_ref().local_addr().map_or(0, |address| address.port());
+    let port = stream
+        .get_ref()
+        .local_addr()
+        .map_or(0, |address| address.port());
     let answer = workshop::answer(path, &request).unwrap_or_else(|| answer(path, port));
     drop(stream.write_all(answer.as_bytes()).await);
     drop(stream.shutdown().await);
@@ -176,9 +203,15 @@ fn answer(path: &str, port: u16) -> String {
             "Form",
             "<input id=name aria-label=Name><button onclick=\"document.title = out.textContent = this.previousSibling.value\">Send</button><p id=out></p>",
         ),
-        ("button", _) => page("Button", "<button onclick=\"document.title = 'pressed'\">Press</button>"),
+        ("button", _) => page(
+            "Button",
+            "<button onclick=\"document.title = 'pressed'\">Press</button>",
+        ),
         ("popup", _) => page("Opener", "<a href=/title/popped target=_blank>Open</a>"),
-        ("frame", _) => page("Frame", &format!("<iframe src=http://localhost:{port}/title/inside></iframe>")),
+        ("frame", _) => page(
+            "Frame",
+            &format!("<iframe src=http://localhost:{port}/title/inside></iframe>"),
+        ),
         ("dialog", _) => page(
             "Dialog",
             "<button onclick=\"out.textContent = confirm('Shall we?') ? 'accepted' : 'dismissed'\">Ask</button><p id=out></p>",
@@ -187,7 +220,13 @@ fn answer(path: &str, port: u16) -> String {
         ("downloads", name) => page("Downloads", &format!("<a href=/download/{name}>Get</a>")),
         ("worker.js", _) => return response("Content-Type: text/javascript", SERVICE_WORKER),
         ("download", "") | ("held", _) => return attached("greeting.txt", "text/plain", GREETING),
-        ("download", name) => return attached(&format!("{name}.bin"), "application/octet-stream", &attachment(name)),
+        ("download", name) => {
+            return attached(
+                &format!("{name}.bin"),
+                "application/octet-stream",
+                &attachment(name),
+            );
+        }
         _ => titled("Hearth"),
     };
     response("Content-Type: text/html; charset=utf-8", &page)
@@ -210,12 +249,17 @@ const UPLOAD: &str = "<input type=file id=file><p id=out></p><script>
 </script>";
 
 fn attached(name: &str, kind: &str, content: &str) -> String {
-    response(&format!("Content-Type: {kind}\r\nContent-Disposition: attachment; filename={name}"), content)
+    response(
+        &format!("Content-Type: {kind}\r\nContent-Disposition: attachment; filename={name}"),
+        content,
+    )
 }
 
 fn response(headers: &str, content: &str) -> String {
     let length = content.len();
-    format!("HTTP/1.1 200 OK\r\n{headers}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{content}")
+    format!(
+        "HTTP/1.1 200 OK\r\n{headers}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{content}"
+    )
 }
 
 fn titled(title: &str) -> String {

@@ -1,5 +1,6 @@
-//! Somebody on the machine whom nothing of a session should reach: listeners of every kind that remember what was said to
-//! them, by TCP, UDP and sockets in the file system or without a name in it.
+//! Somebody on the machine whom nothing of a session should reach: listeners of every kind that
+//! remember what was said to them, by TCP, UDP and sockets in the file system or without a name in
+//! it.
 
 use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
@@ -27,14 +28,22 @@ pub struct Stranger {
 impl Stranger {
     /// Whether anything of the kind was said.
     pub fn has_heard(&self, is_it: impl Fn(&str) -> bool) -> bool {
-        self.heard.lock().expect("nobody panics while holding it").iter().any(|message| is_it(message))
+        self.heard
+            .lock()
+            .expect("nobody panics while holding it")
+            .iter()
+            .any(|message| is_it(message))
     }
 
-    /// Listens for TCP, and gives back where. Every request is answered with [`ANSWER`]; one for `/to/NAME` is sent on to
-    /// `NAME` at `elsewhere`.
+    /// Listens for TCP, and gives back where. Every request is answered with [`ANSWER`]; one for
+    /// `/to/NAME` is sent on to `NAME` at `elsewhere`.
     pub async fn on_tcp(&mut self, address: &str, elsewhere: Option<SocketAddr>) -> SocketAddr {
-        let listener = TcpListener::bind(address).await.unwrap_or_else(|error| panic!("{address}: {error}"));
-        let bound = listener.local_addr().expect("a bound socket has an address");
+        let listener = TcpListener::bind(address)
+            .await
+            .unwrap_or_else(|error| panic!("{address}: {error}"));
+        let bound = listener
+            .local_addr()
+            .expect("a bound socket has an address");
         let heard = Arc::clone(&self.heard);
         self.listening.spawn(async move {
             let mut connections = JoinSet::new();
@@ -54,7 +63,9 @@ impl Stranger {
 
     /// Listens for datagrams.
     pub async fn on_udp(&mut self, address: SocketAddr) -> SocketAddr {
-        let socket = UdpSocket::bind(address).await.unwrap_or_else(|error| panic!("{address}: {error}"));
+        let socket = UdpSocket::bind(address)
+            .await
+            .unwrap_or_else(|error| panic!("{address}: {error}"));
         let bound = socket.local_addr().expect("a bound socket has an address");
         let heard = Arc::clone(&self.heard);
         self.listening.spawn(async move {
@@ -75,8 +86,10 @@ impl Stranger {
 
     /// Listens under a name that is in no folder.
     pub fn on_abstract(&mut self, name: &str) {
-        let address = std::os::unix::net::SocketAddr::from_abstract_name(name).expect("it is short");
-        let listener = std::os::unix::net::UnixListener::bind_addr(&address).expect("the name is free");
+        let address =
+            std::os::unix::net::SocketAddr::from_abstract_name(name).expect("it is short");
+        let listener =
+            std::os::unix::net::UnixListener::bind_addr(&address).expect("the name is free");
         listener.set_nonblocking(true).expect("a socket of ours");
         self.accept_unix(UnixListener::from_std(listener).expect("a runtime runs"));
     }
@@ -110,7 +123,10 @@ fn open_to_all(path: &Path) {
 }
 
 fn remember(heard: &Mutex<Vec<String>>, bytes: &[u8]) {
-    heard.lock().expect("nobody panics while holding it").push(String::from_utf8_lossy(bytes).into_owned());
+    heard
+        .lock()
+        .expect("nobody panics while holding it")
+        .push(String::from_utf8_lossy(bytes).into_owned());
 }
 
 async fn converse(

@@ -1,4 +1,5 @@
-//! A viewer of a session's live view without a window: it sees numbers and sizes, and draws when a test says so.
+//! A viewer of a session's live view without a window: it sees numbers and sizes, and draws when a
+//! test says so.
 
 use std::time::Duration;
 
@@ -31,12 +32,16 @@ pub struct Picture {
 }
 
 impl Viewer {
-    /// Connects to `liveViewUrl` or `interactiveLiveViewUrl`; panics unless the upgrade is accepted.
+    /// Connects to `liveViewUrl` or `interactiveLiveViewUrl`; panics unless the upgrade is
+    /// accepted.
     pub async fn connect(link: &str) -> Self {
-        Self::knock(link, None).await.expect("the upgrade is accepted")
+        Self::knock(link, None)
+            .await
+            .expect("the upgrade is accepted")
     }
 
-    /// The same, as a page of this origin does it. The status and the body when the upgrade is refused.
+    /// The same, as a page of this origin does it. The status and the body when the upgrade is
+    /// refused.
     pub async fn connect_from(link: &str, origin: &str) -> Result<Self, (u16, Value)> {
         Self::knock(link, Some(origin)).await
     }
@@ -46,13 +51,22 @@ impl Viewer {
         let address = format!("{page}/socket?{token}").replacen("http", "ws", 1);
         let mut request = address.into_client_request().expect("a link is an address");
         if let Some(origin) = origin {
-            request.headers_mut().insert("origin", origin.parse().expect("an origin fits into a header"));
+            request.headers_mut().insert(
+                "origin",
+                origin.parse().expect("an origin fits into a header"),
+            );
         }
-        match tokio::time::timeout(DEADLINE, connect_async(request)).await.expect("the upgrade is answered") {
+        match tokio::time::timeout(DEADLINE, connect_async(request))
+            .await
+            .expect("the upgrade is answered")
+        {
             Ok((socket, _)) => Ok(Self { socket }),
             Err(Error::Http(response)) => {
                 let body = response.body().clone().unwrap_or_default();
-                Err((response.status().as_u16(), serde_json::from_slice(&body).expect("a refusal has a JSON body")))
+                Err((
+                    response.status().as_u16(),
+                    serde_json::from_slice(&body).expect("a refusal has a JSON body"),
+                ))
             }
             Err(error) => panic!("the upgrade failed in another way: {error}"),
         }
@@ -62,14 +76,27 @@ impl Viewer {
     pub async fn picture(&mut self) -> Picture {
         let waiting = async {
             loop {
-                let message = self.socket.next().await.expect("the server goes on").expect("the connection holds");
-                let Message::Binary(picture) = message else { continue };
+                let message = self
+                    .socket
+                    .next()
+                    .await
+                    .expect("the server goes on")
+                    .expect("the connection holds");
+                let Message::Binary(picture) = message else {
+                    continue;
+                };
                 let short = |at: usize| u16::from_be_bytes([picture[at], picture[at + 1]]);
                 let number = u32::from_be_bytes(picture[..4].try_into().expect("four bytes"));
-                return Picture { number, size: (short(4), short(6)), bytes: picture.len() - 8 };
+                return Picture {
+                    number,
+                    size: (short(4), short(6)),
+                    bytes: picture.len() - 8,
+                };
             }
         };
-        tokio::time::timeout(DEADLINE, waiting).await.expect("a picture comes")
+        tokio::time::timeout(DEADLINE, waiting)
+            .await
+            .expect("a picture comes")
     }
 
     /// Says that a picture is drawn.
@@ -86,7 +113,10 @@ impl Viewer {
 
     /// Sends a message as it stands.
     pub async fn say(&mut self, message: &Value) {
-        self.socket.send(Message::text(message.to_string())).await.expect("the connection holds");
+        self.socket
+            .send(Message::text(message.to_string()))
+            .await
+            .expect("the connection holds");
     }
 
     /// Waits until the server has closed the connection; the code and the reason that it gave.

@@ -22,7 +22,10 @@ pub enum Outcome {
 impl Outcome {
     /// Takes a step in this process: a panic is a failure, and so is a minute without an end.
     pub async fn of(taking: impl Future<Output = Self>) -> Self {
-        match AssertUnwindSafe(tokio::time::timeout(STEP_TIMEOUT, taking)).catch_unwind().await {
+        match AssertUnwindSafe(tokio::time::timeout(STEP_TIMEOUT, taking))
+            .catch_unwind()
+            .await
+        {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Self::Failed(format!("not done within {STEP_TIMEOUT:?}")),
             Err(panic) => Self::Failed(match panic.downcast_ref::<String>() {
@@ -47,18 +50,26 @@ pub struct Walk {
 impl Walk {
     /// Nothing yet.
     pub fn new(title: &str, version: &str) -> Self {
-        Self { title: title.to_owned(), version: version.to_owned(), steps: Vec::new() }
+        Self {
+            title: title.to_owned(),
+            version: version.to_owned(),
+            steps: Vec::new(),
+        }
     }
 
     fn header(&self) -> String {
-        format!("{} {}", self.title, self.version).trim_end().to_owned()
+        format!("{} {}", self.title, self.version)
+            .trim_end()
+            .to_owned()
     }
 
     fn failures(&self) -> impl Iterator<Item = String> {
-        self.steps.iter().filter_map(|(step, outcome)| match outcome {
-            Outcome::Failed(note) => Some(format!("--- {}: {step}\n{note}", self.title)),
-            _ => None,
-        })
+        self.steps
+            .iter()
+            .filter_map(|(step, outcome)| match outcome {
+                Outcome::Failed(note) => Some(format!("--- {}: {step}\n{note}", self.title)),
+                _ => None,
+            })
     }
 }
 
@@ -66,20 +77,38 @@ impl Walk {
 #[track_caller]
 pub fn assert_all_good(walks: &[Walk], steps: &[&str]) {
     let failures: Vec<String> = walks.iter().flat_map(Walk::failures).collect();
-    assert!(failures.is_empty(), "{} steps failed\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} steps failed\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
     for walk in walks {
         let taken: Vec<&str> = walk.steps.iter().map(|(step, _)| step.as_str()).collect();
         assert_eq!(taken, steps, "{}", walk.title);
     }
 }
 
-/// Markdown: a row a step, a column a client, a footnote for what needs a word. The walks have the same steps.
+/// Markdown: a row a step, a column a client, a footnote for what needs a word. The walks have the
+/// same steps.
 pub fn table(walks: &[Walk]) -> String {
     let mut notes = Vec::new();
     let header: Vec<String> = walks.iter().map(Walk::header).collect();
-    let mut table = format!("| step | {} |\n|---|{}\n", header.join(" | "), "---|".repeat(walks.len()));
-    for (row, (step, _)) in walks.first().into_iter().flat_map(|walk| &walk.steps).enumerate() {
-        let cells: Vec<String> = walks.iter().map(|walk| cell(&walk.steps[row].1, &mut notes)).collect();
+    let mut table = format!(
+        "| step | {} |\n|---|{}\n",
+        header.join(" | "),
+        "---|".repeat(walks.len())
+    );
+    for (row, (step, _)) in walks
+        .first()
+        .into_iter()
+        .flat_map(|walk| &walk.steps)
+        .enumerate()
+    {
+        let cells: Vec<String> = walks
+            .iter()
+            .map(|walk| cell(&walk.steps[row].1, &mut notes))
+            .collect();
         writeln!(table, "| {step} | {} |", cells.join(" | ")).expect("a string takes everything");
     }
     for (index, note) in notes.iter().enumerate() {
@@ -98,9 +127,12 @@ fn cell(outcome: &Outcome, notes: &mut Vec<String>) -> String {
     if note.is_empty() {
         return word.to_owned();
     }
-    let index = notes.iter().position(|known| known == note).unwrap_or_else(|| {
-        notes.push(note.clone());
-        notes.len() - 1
-    });
+    let index = notes
+        .iter()
+        .position(|known| known == note)
+        .unwrap_or_else(|| {
+            notes.push(note.clone());
+            notes.len() - 1
+        });
     format!("{word} ({})", index + 1)
 }

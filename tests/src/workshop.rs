@@ -19,10 +19,14 @@ pub(crate) fn answer(path: &str, request: &str) -> Option<String> {
         "/headers" => reply("200 OK", "text/plain", request),
         "/data.json" => reply("200 OK", "application/json", r#"{"from":"site"}"#),
         // "ada:secret" in base64
-        "/locked" if request.contains("Basic YWRhOnNlY3JldA==") => reply("200 OK", html, "<title>unlocked</title>"),
-        "/locked" => {
-            reply("401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"workshop\"", html, "<title>locked</title>")
+        "/locked" if request.contains("Basic YWRhOnNlY3JldA==") => {
+            reply("200 OK", html, "<title>unlocked</title>")
         }
+        "/locked" => reply(
+            "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"workshop\"",
+            html,
+            "<title>locked</title>",
+        ),
         _ => return None,
     })
 }

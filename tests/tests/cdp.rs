@@ -18,11 +18,26 @@ async fn run_playwright(code: &str, session: &Session) -> String {
     // A client that does not close its browser leaves its artifacts folder in the temporary one.
     let temporary = tempfile::tempdir().unwrap();
     let mut client = Command::new(python);
-    client.arg("-c").arg(code).arg(session.cdp_url()).env("TMPDIR", temporary.path()).kill_on_drop(true);
+    client
+        .arg("-c")
+        .arg(code)
+        .arg(session.cdp_url())
+        .env("TMPDIR", temporary.path())
+        .kill_on_drop(true);
     let running = client.output();
-    let output = tokio::time::timeout(Duration::from_mins(1), running).await.expect("the client ends").unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    let output = tokio::time::timeout(Duration::from_mins(1), running)
+        .await
+        .expect("the client ends")
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .trim_end()
+        .to_owned()
 }
 
 fn without_token(url: &str) -> &str {
@@ -57,14 +72,26 @@ async fn an_upgrade_without_the_token_or_with_a_wrong_one_is_refused() {
 
 #[tokio::test]
 async fn an_api_key_does_not_replace_the_token() {
-    let server = TestServer::builder().setting("HEARTH_API_KEYS", "secret").start().await;
+    let server = TestServer::builder()
+        .setting("HEARTH_API_KEYS", "secret")
+        .start()
+        .await;
     let session = server.with_key("secret").session().await;
     // The token alone is enough: a client of the URL has nothing else.
     CdpClient::connect(session.cdp_url()).await;
-    let path = without_token(session.cdp_url()).split_once(server.address()).unwrap().1;
-    let request = server.with_key("secret").request_outside(reqwest::Method::GET, path);
-    let request = request.header("connection", "Upgrade").header("upgrade", "websocket");
-    let request = request.header("sec-websocket-version", "13").header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let path = without_token(session.cdp_url())
+        .split_once(server.address())
+        .unwrap()
+        .1;
+    let request = server
+        .with_key("secret")
+        .request_outside(reqwest::Method::GET, path);
+    let request = request
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket");
+    let request = request
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     assert_eq!(server.send(request).await.status, 401);
     server.stop().await;
 }
@@ -85,13 +112,22 @@ async fn the_url_of_a_deleted_session_is_refused_and_its_sockets_are_closed() {
 async fn playwright_finds_the_sessions_page() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
-    session.node(&format!("await page.goto('{}'); 0", site.url("/title/seen"))).await.ok();
+    session
+        .node(&format!(
+            "await page.goto('{}'); 0",
+            site.url("/title/seen")
+        ))
+        .await
+        .ok();
     let code = "import sys\nfrom playwright.sync_api import sync_playwright\n\
                 with sync_playwright() as p:\n    browser = p.chromium.connect_over_cdp(sys.argv[1])\n    \
                 page = browser.contexts[0].pages[0]\n    print(page.title())\n    \
                 page.evaluate(\"document.title = 'changed'\")\n    browser.close()";
     assert_eq!(run_playwright(code, &session).await, "seen");
-    assert_eq!(session.node("await page.title()").await.ok().result, "changed");
+    assert_eq!(
+        session.node("await page.title()").await.ok().result,
+        "changed"
+    );
     // Another time, on a session that has never run code and whose first client has left.
     let fresh = server.session().await;
     let code = "import sys\nfrom playwright.sync_api import sync_playwright\n\
@@ -110,9 +146,15 @@ async fn chromiumoxide_works_as_a_foreign_client() {
     let (mut browser, mut handler) = Browser::connect(session.cdp_url()).await.unwrap();
     let mut driving = JoinSet::new();
     driving.spawn(async move { while handler.next().await.is_some() {} });
-    let page = browser.new_page(site.url("/title/oxide").as_str()).await.unwrap();
+    let page = browser
+        .new_page(site.url("/title/oxide").as_str())
+        .await
+        .unwrap();
     assert_eq!(page.get_title().await.unwrap().as_deref(), Some("oxide"));
-    assert_eq!(session.node("context.pages().length").await.ok().result, "2");
+    assert_eq!(
+        session.node("context.pages().length").await.ok().result,
+        "2"
+    );
     browser.close().await.unwrap();
     drop(browser);
     assert_eq!(session.node("1 + 1").await.ok().result, "2");
@@ -124,7 +166,13 @@ async fn chromiumoxide_works_as_a_foreign_client() {
 async fn a_client_that_closes_the_browser_only_leaves() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
-    session.node(&format!("let kept = 1; await page.goto('{}'); 0", site.url("/title/alive"))).await.ok();
+    session
+        .node(&format!(
+            "let kept = 1; await page.goto('{}'); 0",
+            site.url("/title/alive")
+        ))
+        .await
+        .ok();
     let stays = CdpClient::connect(session.cdp_url()).await;
     let mut leaves = CdpClient::connect(session.cdp_url()).await;
     let answer = leaves.call("Browser.close", json!({})).await;
@@ -133,7 +181,14 @@ async fn a_client_that_closes_the_browser_only_leaves() {
     let mut stays = stays;
     let version = stays.call("Browser.getVersion", json!({})).await;
     assert!(version["result"]["product"].is_string(), "{version}");
-    assert_eq!(session.node("[kept, await page.title()].join()").await.ok().result, "1,alive");
+    assert_eq!(
+        session
+            .node("[kept, await page.title()].join()")
+            .await
+            .ok()
+            .result,
+        "1,alive"
+    );
     assert_eq!(session.status().await["status"], json!("active"));
     server.stop().await;
 }
@@ -144,7 +199,11 @@ async fn a_client_cannot_crash_the_browser() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let mut client = CdpClient::connect(session.cdp_url()).await;
-    for method in ["Browser.crash", "Browser.crashGpuProcess", "Target.exposeDevToolsProtocol"] {
+    for method in [
+        "Browser.crash",
+        "Browser.crashGpuProcess",
+        "Target.exposeDevToolsProtocol",
+    ] {
         let answer = client.call(method, json!({})).await;
         assert!(answer["error"]["message"].is_string(), "{method}: {answer}");
     }
@@ -162,18 +221,32 @@ async fn answers_go_only_to_the_client_that_asked() {
         clients.push(CdpClient::connect(session.cdp_url()).await);
     }
     // All of them use the same ids at the same time.
-    let asking = clients.iter_mut().enumerate().map(|(number, client)| async move {
-        for round in 0..20 {
-            let context = client.call("Target.createBrowserContext", json!({})).await;
-            let id = context["result"]["browserContextId"].as_str().unwrap().to_owned();
-            let params = json!({"url": format!("about:blank#{number}-{round}"), "browserContextId": id});
-            let target = client.call("Target.createTarget", params).await;
-            let target_id = target["result"]["targetId"].as_str().unwrap().to_owned();
-            let info = client.call("Target.getTargetInfo", json!({"targetId": target_id})).await;
-            assert_eq!(info["result"]["targetInfo"]["browserContextId"], json!(id));
-            client.call("Target.disposeBrowserContext", json!({"browserContextId": id})).await;
-        }
-    });
+    let asking = clients
+        .iter_mut()
+        .enumerate()
+        .map(|(number, client)| async move {
+            for round in 0..20 {
+                let context = client.call("Target.createBrowserContext", json!({})).await;
+                let id = context["result"]["browserContextId"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned();
+                let params =
+                    json!({"url": format!("about:blank#{number}-{round}"), "browserContextId": id});
+                let target = client.call("Target.createTarget", params).await;
+                let target_id = target["result"]["targetId"].as_str().unwrap().to_owned();
+                let info = client
+                    .call("Target.getTargetInfo", json!({"targetId": target_id}))
+                    .await;
+                assert_eq!(info["result"]["targetInfo"]["browserContextId"], json!(id));
+                client
+                    .call(
+                        "Target.disposeBrowserContext",
+                        json!({"browserContextId": id}),
+                    )
+                    .await;
+            }
+        });
     futures_util::future::join_all(asking).await;
     server.stop().await;
 }
@@ -184,7 +257,14 @@ async fn nonsense_is_answered_and_does_not_close_the_socket() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let mut client = CdpClient::connect(session.cdp_url()).await;
-    for text in ["{", "[]", "5", "null", "{\"id\":\"text\",\"method\":\"Browser.getVersion\"}", "{\"method\":\"x\"}"] {
+    for text in [
+        "{",
+        "[]",
+        "5",
+        "null",
+        "{\"id\":\"text\",\"method\":\"Browser.getVersion\"}",
+        "{\"method\":\"x\"}",
+    ] {
         client.send_text(text).await;
     }
     let version = client.call("Browser.getVersion", json!({})).await;
@@ -200,20 +280,38 @@ async fn a_client_that_never_reads_is_dropped() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let mut other = CdpClient::connect(session.cdp_url()).await;
-    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", server.serving_pid())).unwrap().count();
+    let descriptors = || {
+        std::fs::read_dir(format!("/proc/{}/fd", server.serving_pid()))
+            .unwrap()
+            .count()
+    };
     let before = descriptors();
     let targets = other.call("Target.getTargets", json!({})).await;
-    let target = targets["result"]["targetInfos"][0]["targetId"].as_str().unwrap();
+    let target = targets["result"]["targetInfos"][0]["targetId"]
+        .as_str()
+        .unwrap();
     let (base, query) = session.cdp_url().split_once('?').unwrap();
     let mut greedy = CdpClient::connect(&format!("{base}/devtools/page/{target}?{query}")).await;
     assert!(descriptors() > before);
     for id in 0..100 {
         let params = json!({"expression": "'x'.repeat(1e6)", "returnByValue": true});
-        greedy.send_text(&json!({"id": id, "method": "Runtime.evaluate", "params": params}).to_string()).await;
+        greedy
+            .send_text(
+                &json!({"id": id, "method": "Runtime.evaluate", "params": params}).to_string(),
+            )
+            .await;
     }
-    eventually(Duration::from_secs(30), "the connection is closed", || async {
-        if descriptors() <= before { Ok(()) } else { Err(format!("{} descriptors", descriptors())) }
-    })
+    eventually(
+        Duration::from_secs(30),
+        "the connection is closed",
+        || async {
+            if descriptors() <= before {
+                Ok(())
+            } else {
+                Err(format!("{} descriptors", descriptors()))
+            }
+        },
+    )
     .await;
     let version = other.call("Browser.getVersion", json!({})).await;
     assert!(version["result"]["product"].is_string(), "{version}");

@@ -7,11 +7,22 @@ use hearth_tests::{Site, TestServer, eventually};
 
 /// Asserts that nothing below the server has `part` in its arguments.
 async fn assert_nothing_runs(server: &TestServer, part: &str) {
-    eventually(Duration::from_secs(1), &format!("no process {part} is left"), || async {
-        let left: Vec<Process> =
-            server.processes().into_iter().filter(|process| process.command.contains(part)).collect();
-        if left.is_empty() { Ok(()) } else { Err(process::describe(&left)) }
-    })
+    eventually(
+        Duration::from_secs(1),
+        &format!("no process {part} is left"),
+        || async {
+            let left: Vec<Process> = server
+                .processes()
+                .into_iter()
+                .filter(|process| process.command.contains(part))
+                .collect();
+            if left.is_empty() {
+                Ok(())
+            } else {
+                Err(process::describe(&left))
+            }
+        },
+    )
     .await;
 }
 
@@ -19,13 +30,25 @@ async fn assert_nothing_runs(server: &TestServer, part: &str) {
 async fn the_result_is_stdout_less_its_last_newline() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    let cases = [("echo a; echo b", "a\nb\n", "a\nb"), ("printf x", "x", "x"), (":", "", ""), ("echo 5", "5\n", "5")];
+    let cases = [
+        ("echo a; echo b", "a\nb\n", "a\nb"),
+        ("printf x", "x", "x"),
+        (":", "", ""),
+        ("echo 5", "5\n", "5"),
+    ];
     for (code, stdout, result) in cases {
         let execution = session.bash(code).await.ok();
-        assert_eq!((execution.stdout.as_str(), execution.result.as_str()), (stdout, result), "{code}");
+        assert_eq!(
+            (execution.stdout.as_str(), execution.result.as_str()),
+            (stdout, result),
+            "{code}"
+        );
     }
     let execution = session.bash("echo out; echo err >&2").await.ok();
-    assert_eq!((execution.stdout.as_str(), execution.stderr.as_str()), ("out\n", "err\n"));
+    assert_eq!(
+        (execution.stdout.as_str(), execution.stderr.as_str()),
+        ("out\n", "err\n")
+    );
     server.stop().await;
 }
 
@@ -42,13 +65,30 @@ async fn the_exit_code_is_the_scripts_and_the_error_is_what_it_wrote_to_stderr()
         ("kill -SEGV $$", 139, "Execution failed"),
     ];
     for (code, exit_code, error) in cases {
-        let execution = session.bash(&format!("echo before; {code}")).await.failed(exit_code);
-        assert_eq!((execution.stdout.as_str(), execution.error()), ("before\n", error), "{code}");
+        let execution = session
+            .bash(&format!("echo before; {code}"))
+            .await
+            .failed(exit_code);
+        assert_eq!(
+            (execution.stdout.as_str(), execution.error()),
+            ("before\n", error),
+            "{code}"
+        );
     }
     let execution = session.bash("no-such-command").await.failed(127);
-    assert!(execution.error().contains("no-such-command: command not found"), "{}", execution.error());
+    assert!(
+        execution
+            .error()
+            .contains("no-such-command: command not found"),
+        "{}",
+        execution.error()
+    );
     let execution = session.bash("if true; then").await.failed(2);
-    assert!(execution.error().contains("syntax error"), "{}", execution.error());
+    assert!(
+        execution.error().contains("syntax error"),
+        "{}",
+        execution.error()
+    );
     server.stop().await;
 }
 
@@ -58,10 +98,21 @@ async fn every_call_has_a_fresh_shell_and_no_input() {
     let session = server.session().await;
     session.bash("kept=1; cd /; set -e; alias ll=ls").await.ok();
     assert_eq!(
-        session.bash("echo \"${kept-none}\"; false; [ $PWD = $HOME ] && echo home").await.ok().result,
+        session
+            .bash("echo \"${kept-none}\"; false; [ $PWD = $HOME ] && echo home")
+            .await
+            .ok()
+            .result,
         "none\nhome"
     );
-    assert_eq!(session.bash("cat; read -r line || echo end").await.ok().result, "end");
+    assert_eq!(
+        session
+            .bash("cat; read -r line || echo end")
+            .await
+            .ok()
+            .result,
+        "end"
+    );
     server.stop().await;
 }
 
@@ -70,8 +121,18 @@ async fn a_script_may_be_long_and_hold_any_character() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let comment = "# äöü 🔥 \"quoted\" 'too' $(no) `no` \\\n".repeat(2500);
-    assert_eq!(session.bash(&format!("{comment}echo end 🔥")).await.ok().result, "end 🔥");
-    assert_eq!(session.bash("\0echo \0a; echo b\n\n").await.ok().stdout, "a\nb\n");
+    assert_eq!(
+        session
+            .bash(&format!("{comment}echo end 🔥"))
+            .await
+            .ok()
+            .result,
+        "end 🔥"
+    );
+    assert_eq!(
+        session.bash("\0echo \0a; echo b\n\n").await.ok().stdout,
+        "a\nb\n"
+    );
     server.stop().await;
 }
 
@@ -80,11 +141,17 @@ async fn a_script_may_be_long_and_hold_any_character() {
 async fn a_script_is_no_argument_and_runs_as_if_it_were() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
-    let code = format!("MARKER=hush; {}; while :; do sleep 1; done", site.signal_in("bash", "running"));
+    let code = format!(
+        "MARKER=hush; {}; while :; do sleep 1; done",
+        site.signal_in("bash", "running")
+    );
     let looking = async {
         site.signalled("running").await;
-        let telling: Vec<Process> =
-            server.processes().into_iter().filter(|process| process.command.contains("MARKER")).collect();
+        let telling: Vec<Process> = server
+            .processes()
+            .into_iter()
+            .filter(|process| process.command.contains("MARKER"))
+            .collect();
         session.delete().await;
         assert!(telling.is_empty(), "{}", process::describe(&telling));
     };
@@ -94,7 +161,10 @@ async fn a_script_is_no_argument_and_runs_as_if_it_were() {
     let script = "# first\necho $LINENO ${REPLY-none} $#\nls /proc/$$/fd\n[ -e /proc/$$/fd/3 ] && echo open\nnosuch";
     let execution = session.bash(script).await;
     assert_eq!(execution.stdout, "2 none 0\n0\n1\n2\n", "{execution:?}");
-    assert_eq!(execution.stderr, "/bin/bash: line 5: nosuch: command not found\n");
+    assert_eq!(
+        execution.stderr,
+        "/bin/bash: line 5: nosuch: command not found\n"
+    );
     assert_eq!(execution.exit_code, 127);
     server.stop().await;
 }
@@ -103,7 +173,10 @@ async fn a_script_is_no_argument_and_runs_as_if_it_were() {
 async fn bytes_that_are_no_text_are_replaced() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    assert_eq!(session.bash("printf 'a\\377b\\0c'").await.ok().stdout, "a\u{fffd}b\0c");
+    assert_eq!(
+        session.bash("printf 'a\\377b\\0c'").await.ok().stdout,
+        "a\u{fffd}b\0c"
+    );
     server.stop().await;
 }
 
@@ -111,10 +184,15 @@ async fn bytes_that_are_no_text_are_replaced() {
 async fn the_tools_of_a_session_are_on_the_path() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    let versions =
-        session.bash("node --version && python3 --version && pip --version && agent-browser --version").await.ok();
+    let versions = session
+        .bash("node --version && python3 --version && pip --version && agent-browser --version")
+        .await
+        .ok();
     assert_eq!(versions.stdout.lines().count(), 4, "{}", versions.stdout);
-    let loaded = session.bash("python3 -c 'import playwright.async_api; print(\"loaded\")'").await.ok();
+    let loaded = session
+        .bash("python3 -c 'import playwright.async_api; print(\"loaded\")'")
+        .await
+        .ok();
     assert_eq!(loaded.result, "loaded");
     server.stop().await;
 }
@@ -130,8 +208,16 @@ async fn a_script_past_its_timeout_is_killed_with_everything_that_it_started() {
                 python3 -c 'import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        os.execvp(\"sleep\", [\"sleep\", \"4004\"])' \n\
                 trap '' TERM INT HUP; kill -STOP $!; nohup sleep 4005";
     let execution = session.run_for("bash", code, 2).await.killed_at(2);
-    assert!(execution.stdout.starts_with("so far\n"), "{}", execution.stdout);
-    assert!(execution.stderr.starts_with("and here\n"), "{}", execution.stderr);
+    assert!(
+        execution.stdout.starts_with("so far\n"),
+        "{}",
+        execution.stdout
+    );
+    assert!(
+        execution.stderr.starts_with("and here\n"),
+        "{}",
+        execution.stderr
+    );
     assert_nothing_runs(&server, "sleep 400").await;
     assert_eq!(session.bash("echo alive").await.ok().result, "alive");
     server.stop().await;
@@ -150,7 +236,11 @@ async fn a_child_that_keeps_stdout_open_does_not_hold_the_answer_and_ends_with_t
     for code in cases {
         let execution = session.bash(code).await.ok();
         assert_eq!(execution.stdout, "done\n", "{code}");
-        assert!(execution.elapsed < Duration::from_secs(2), "{code}: answered after {:?}", execution.elapsed);
+        assert!(
+            execution.elapsed < Duration::from_secs(2),
+            "{code}: answered after {:?}",
+            execution.elapsed
+        );
         assert_nothing_runs(&server, "sleep 41").await;
     }
     server.stop().await;
@@ -170,10 +260,25 @@ async fn output_that_a_child_wrote_before_the_shell_ended_is_all_there() {
 async fn agent_browser_is_connected_to_the_sessions_page() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
-    session.node(&format!("await page.goto('{}'); 0", site.url("/title/shared"))).await.ok();
-    assert_eq!(session.bash("agent-browser get title").await.ok().result, "shared");
-    session.bash(&format!("agent-browser open {}", site.url("/title/other"))).await.ok();
-    assert_eq!(session.node("await page.title()").await.ok().result, "other");
+    session
+        .node(&format!(
+            "await page.goto('{}'); 0",
+            site.url("/title/shared")
+        ))
+        .await
+        .ok();
+    assert_eq!(
+        session.bash("agent-browser get title").await.ok().result,
+        "shared"
+    );
+    session
+        .bash(&format!("agent-browser open {}", site.url("/title/other")))
+        .await
+        .ok();
+    assert_eq!(
+        session.node("await page.title()").await.ok().result,
+        "other"
+    );
     server.stop().await;
 }
 
@@ -181,8 +286,13 @@ async fn agent_browser_is_connected_to_the_sessions_page() {
 async fn refs_of_a_snapshot_persist_between_calls() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
-    let snapshot =
-        session.bash(&format!("agent-browser open {}; agent-browser snapshot -i", site.url("/form"))).await.ok();
+    let snapshot = session
+        .bash(&format!(
+            "agent-browser open {}; agent-browser snapshot -i",
+            site.url("/form")
+        ))
+        .await
+        .ok();
     assert!(snapshot.stdout.contains("ref=e1"), "{}", snapshot.stdout);
     assert!(snapshot.stdout.contains("ref=e2"), "{}", snapshot.stdout);
     session.bash("agent-browser fill @e1 Ada").await.ok();
@@ -195,10 +305,22 @@ async fn refs_of_a_snapshot_persist_between_calls() {
 async fn two_sessions_do_not_share_an_agent_browser() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let (first, second) = (server.session().await, server.session().await);
-    first.bash(&format!("agent-browser open {}", site.url("/title/first"))).await.ok();
-    second.bash(&format!("agent-browser open {}", site.url("/title/second"))).await.ok();
-    assert_eq!(first.bash("agent-browser get title").await.ok().result, "first");
-    assert_eq!(second.bash("agent-browser get title").await.ok().result, "second");
+    first
+        .bash(&format!("agent-browser open {}", site.url("/title/first")))
+        .await
+        .ok();
+    second
+        .bash(&format!("agent-browser open {}", site.url("/title/second")))
+        .await
+        .ok();
+    assert_eq!(
+        first.bash("agent-browser get title").await.ok().result,
+        "first"
+    );
+    assert_eq!(
+        second.bash("agent-browser get title").await.ok().result,
+        "second"
+    );
     server.stop().await;
 }
 
@@ -206,9 +328,18 @@ async fn two_sessions_do_not_share_an_agent_browser() {
 async fn agent_browser_close_leaves_the_browser_alive() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
-    session.bash(&format!("agent-browser open {}; agent-browser close", site.url("/title/open"))).await.ok();
+    session
+        .bash(&format!(
+            "agent-browser open {}; agent-browser close",
+            site.url("/title/open")
+        ))
+        .await
+        .ok();
     assert_eq!(session.node("await page.title()").await.ok().result, "open");
-    assert_eq!(session.bash("agent-browser get title").await.ok().result, "open");
+    assert_eq!(
+        session.bash("agent-browser get title").await.ok().result,
+        "open"
+    );
     server.stop().await;
 }
 
@@ -218,9 +349,16 @@ async fn agent_browser_logs_requests_from_its_first_page_on_and_listens_on_no_po
     let session = server.session().await;
     let before = server.listening_sockets();
     for again in ["; agent-browser close", ""] {
-        let script = format!("agent-browser open {}; agent-browser network requests{again}", site.url("/title/logged"));
+        let script = format!(
+            "agent-browser open {}; agent-browser network requests{again}",
+            site.url("/title/logged")
+        );
         let log = session.bash(&script).await.ok();
-        assert!(log.stdout.contains("GET") && log.stdout.contains("/title/logged"), "{}", log.stdout);
+        assert!(
+            log.stdout.contains("GET") && log.stdout.contains("/title/logged"),
+            "{}",
+            log.stdout
+        );
     }
     assert_eq!(server.listening_sockets(), before);
     server.stop().await;
@@ -230,11 +368,21 @@ async fn agent_browser_logs_requests_from_its_first_page_on_and_listens_on_no_po
 async fn agent_browser_is_quick_again_after_a_stuck_command_was_killed() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
-    session.bash(&format!("agent-browser open {}", site.url("/title/x"))).await.ok();
-    session.run_for("bash", "agent-browser wait 20000", 1).await.killed_at(1);
+    session
+        .bash(&format!("agent-browser open {}", site.url("/title/x")))
+        .await
+        .ok();
+    session
+        .run_for("bash", "agent-browser wait 20000", 1)
+        .await
+        .killed_at(1);
     let execution = session.bash("agent-browser get title").await.ok();
     assert_eq!(execution.result, "x");
-    assert!(execution.elapsed < Duration::from_secs(3), "answered after {:?}", execution.elapsed);
+    assert!(
+        execution.elapsed < Duration::from_secs(3),
+        "answered after {:?}",
+        execution.elapsed
+    );
     server.stop().await;
 }
 
@@ -242,19 +390,32 @@ async fn agent_browser_is_quick_again_after_a_stuck_command_was_killed() {
 async fn agent_browser_starts_on_the_current_tab() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
-    let code = format!("const tab = await context.newPage(); await tab.goto('{}'); 0", site.url("/title/newest"));
+    let code = format!(
+        "const tab = await context.newPage(); await tab.goto('{}'); 0",
+        site.url("/title/newest")
+    );
     session.node(&code).await.ok();
-    assert_eq!(session.bash("agent-browser get title").await.ok().result, "newest");
+    assert_eq!(
+        session.bash("agent-browser get title").await.ok().result,
+        "newest"
+    );
     server.stop().await;
 }
 
-/// After `agent-browser close` it ends, and does not listen for a moment before. Here it goes on without its socket.
+/// After `agent-browser close` it ends, and does not listen for a moment before. Here it goes on
+/// without its socket.
 #[tokio::test]
 async fn a_daemon_that_does_not_listen_any_more_is_replaced() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.bash("agent-browser get url").await.ok();
-    session.bash("rm \"$AGENT_BROWSER_SOCKET_DIR\"/*.sock").await.ok();
-    assert_eq!(session.bash("agent-browser get url").await.ok().stdout, "about:blank\n");
+    session
+        .bash("rm \"$AGENT_BROWSER_SOCKET_DIR\"/*.sock")
+        .await
+        .ok();
+    assert_eq!(
+        session.bash("agent-browser get url").await.ok().stdout,
+        "about:blank\n"
+    );
     server.stop().await;
 }

@@ -16,7 +16,10 @@ async fn the_value_of_the_last_expression_is_the_result() {
         ("''", ""),
         ("True", "true"),
         ("0.5", "0.5"),
-        ("import asyncio\nawait asyncio.sleep(0, 'awaited')", "awaited"),
+        (
+            "import asyncio\nawait asyncio.sleep(0, 'awaited')",
+            "awaited",
+        ),
         ("x = 4\nx * 2", "8"),
         ("{'a': 1}['a']  # a comment", "1"),
         // What JSON cannot say is shown as python shows it.
@@ -30,7 +33,11 @@ async fn the_value_of_the_last_expression_is_the_result() {
     ];
     for (code, expected) in cases {
         let execution = session.python(code).await.ok();
-        assert_eq!((execution.result.as_str(), execution.stdout.as_str()), (expected, ""), "{code}");
+        assert_eq!(
+            (execution.result.as_str(), execution.stdout.as_str()),
+            (expected, ""),
+            "{code}"
+        );
     }
     server.stop().await;
 }
@@ -45,7 +52,10 @@ async fn dictionaries_and_lists_are_shown_as_json() {
             json!({"title": "ü", "tags": ["a", null], "deep": {"n": 1.5}}),
         ),
         ("[1, 'two', [3]]", json!([1, "two", [3]])),
-        ("await page.evaluate('() => ({width: 3, list: [1]})')", json!({"width": 3, "list": [1]})),
+        (
+            "await page.evaluate('() => ({width: 3, list: [1]})')",
+            json!({"width": 3, "list": [1]}),
+        ),
     ];
     for (code, expected) in cases {
         assert_eq!(session.python(code).await.ok().json(), expected, "{code}");
@@ -66,7 +76,11 @@ async fn values_that_only_look_like_data_are_shown_as_what_they_are() {
     ];
     for (code, start) in cases {
         let execution = session.python(code).await.ok();
-        assert!(execution.result.starts_with(start), "{code}: {}", execution.result);
+        assert!(
+            execution.result.starts_with(start),
+            "{code}: {}",
+            execution.result
+        );
     }
     server.stop().await;
 }
@@ -84,10 +98,17 @@ async fn without_a_value_the_result_is_stdout_less_its_last_newline() {
     ];
     for (code, stdout, result) in cases {
         let execution = session.python(code).await.ok();
-        assert_eq!((execution.stdout.as_str(), execution.result.as_str()), (stdout, result), "{code}");
+        assert_eq!(
+            (execution.stdout.as_str(), execution.result.as_str()),
+            (stdout, result),
+            "{code}"
+        );
     }
     // The published example.
-    let code = format!("await page.goto(\"{}\")\ntitle = await page.title()\nprint(title)", site.url("/title/Example"));
+    let code = format!(
+        "await page.goto(\"{}\")\ntitle = await page.title()\nprint(title)",
+        site.url("/title/Example")
+    );
     assert_eq!(session.python(&code).await.ok().result, "Example");
     server.stop().await;
 }
@@ -96,9 +117,18 @@ async fn without_a_value_the_result_is_stdout_less_its_last_newline() {
 async fn stdout_and_stderr_are_kept_apart() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    let execution = session.python("import sys\nprint('out')\nprint('err', file=sys.stderr)").await.ok();
-    assert_eq!((execution.stdout.as_str(), execution.stderr.as_str()), ("out\n", "err\n"));
-    let from_child = session.python("import os\nos.system('echo child')\nNone").await.ok();
+    let execution = session
+        .python("import sys\nprint('out')\nprint('err', file=sys.stderr)")
+        .await
+        .ok();
+    assert_eq!(
+        (execution.stdout.as_str(), execution.stderr.as_str()),
+        ("out\n", "err\n")
+    );
+    let from_child = session
+        .python("import os\nos.system('echo child')\nNone")
+        .await
+        .ok();
     assert_eq!(from_child.stdout, "child\n");
     server.stop().await;
 }
@@ -108,23 +138,55 @@ async fn an_exception_is_named_in_the_error_and_its_traceback_is_on_stderr() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let cases = [
-        ("print('before')\nraise ValueError('bad thing')", "ValueError: bad thing"),
-        ("print('before')\ndef f():\n    return 1 / 0\nf()", "ZeroDivisionError: division by zero"),
-        ("print('before')\nmissing", "NameError: name 'missing' is not defined"),
-        ("print('before')\nclass Mine(Exception): pass\nraise Mine('own')", "Mine: own"),
-        ("print('before')\nraise KeyboardInterrupt('x')", "KeyboardInterrupt: x"),
+        (
+            "print('before')\nraise ValueError('bad thing')",
+            "ValueError: bad thing",
+        ),
+        (
+            "print('before')\ndef f():\n    return 1 / 0\nf()",
+            "ZeroDivisionError: division by zero",
+        ),
+        (
+            "print('before')\nmissing",
+            "NameError: name 'missing' is not defined",
+        ),
+        (
+            "print('before')\nclass Mine(Exception): pass\nraise Mine('own')",
+            "Mine: own",
+        ),
+        (
+            "print('before')\nraise KeyboardInterrupt('x')",
+            "KeyboardInterrupt: x",
+        ),
     ];
     for (code, error) in cases {
         let execution = session.python(code).await.failed(1);
         assert_eq!(execution.error(), error, "{code}");
         assert_eq!(execution.stdout, "before\n", "{code}");
         let name = error.split(':').next().unwrap_or_default();
-        assert!(execution.stderr.starts_with("Traceback (most recent call last):"), "{code}: {}", execution.stderr);
-        assert!(execution.stderr.contains(name), "{code}: {}", execution.stderr);
+        assert!(
+            execution
+                .stderr
+                .starts_with("Traceback (most recent call last):"),
+            "{code}: {}",
+            execution.stderr
+        );
+        assert!(
+            execution.stderr.contains(name),
+            "{code}: {}",
+            execution.stderr
+        );
     }
     // The traceback shows the line of the source.
-    let execution = session.python("def f():\n    return 1 / 0  # here\nf()").await.failed(1);
-    assert!(execution.stderr.contains("return 1 / 0  # here"), "{}", execution.stderr);
+    let execution = session
+        .python("def f():\n    return 1 / 0  # here\nf()")
+        .await
+        .failed(1);
+    assert!(
+        execution.stderr.contains("return 1 / 0  # here"),
+        "{}",
+        execution.stderr
+    );
     server.stop().await;
 }
 
@@ -133,7 +195,11 @@ async fn code_that_is_no_python_fails_with_a_syntax_error() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let execution = session.python("print('never')\nx = = 5").await.failed(1);
-    assert!(execution.error().starts_with("SyntaxError: "), "{}", execution.error());
+    assert!(
+        execution.error().starts_with("SyntaxError: "),
+        "{}",
+        execution.error()
+    );
     assert_eq!(execution.stdout, "");
     server.stop().await;
 }
@@ -142,8 +208,20 @@ async fn code_that_is_no_python_fails_with_a_syntax_error() {
 async fn a_playwright_timeout_is_told_in_playwrights_words() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
-    let execution = session.python(&format!("await page.goto('{}', timeout=300)", site.url("/hang"))).await.failed(1);
-    assert!(execution.error().starts_with("TimeoutError: Page.goto: Timeout 300ms exceeded."), "{}", execution.error());
+    let execution = session
+        .python(&format!(
+            "await page.goto('{}', timeout=300)",
+            site.url("/hang")
+        ))
+        .await
+        .failed(1);
+    assert!(
+        execution
+            .error()
+            .starts_with("TimeoutError: Page.goto: Timeout 300ms exceeded."),
+        "{}",
+        execution.error()
+    );
     server.stop().await;
 }
 
@@ -151,10 +229,22 @@ async fn a_playwright_timeout_is_told_in_playwrights_words() {
 async fn sys_exit_is_the_exit_code() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    let execution = session.python("import sys\nprint('x')\nsys.exit(7)").await.failed(7);
-    assert_eq!((execution.stdout.as_str(), execution.error()), ("x\n", "Execution failed"));
-    let execution = session.python("import sys\nsys.exit('the reason')").await.failed(1);
-    assert_eq!((execution.stderr.as_str(), execution.error()), ("the reason\n", "the reason"));
+    let execution = session
+        .python("import sys\nprint('x')\nsys.exit(7)")
+        .await
+        .failed(7);
+    assert_eq!(
+        (execution.stdout.as_str(), execution.error()),
+        ("x\n", "Execution failed")
+    );
+    let execution = session
+        .python("import sys\nsys.exit('the reason')")
+        .await
+        .failed(1);
+    assert_eq!(
+        (execution.stderr.as_str(), execution.error()),
+        ("the reason\n", "the reason")
+    );
     session.python("import sys\nsys.exit()").await.ok();
     session.python("exit(0)").await.ok();
     session.python("import os\nos._exit(3)").await.failed(3);
@@ -181,15 +271,33 @@ async fn a_signal_that_ends_the_kernel_is_128_and_its_number() {
 async fn code_past_its_timeout_is_killed_with_its_output_and_the_page_lives_on() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
-    session.python(&format!("kept = 1\nawait page.goto('{}')\nNone", site.url("/title/survivor"))).await.ok();
-    let endless = ["while True: pass", "import time\ntime.sleep(100)", "import asyncio\nawait asyncio.sleep(100)"];
+    session
+        .python(&format!(
+            "kept = 1\nawait page.goto('{}')\nNone",
+            site.url("/title/survivor")
+        ))
+        .await
+        .ok();
+    let endless = [
+        "while True: pass",
+        "import time\ntime.sleep(100)",
+        "import asyncio\nawait asyncio.sleep(100)",
+    ];
     for code in endless {
         // Not flushed by the code: what was printed is there all the same.
-        let code = format!("import sys\nprint('so far')\nprint('and here', file=sys.stderr)\n{code}");
+        let code =
+            format!("import sys\nprint('so far')\nprint('and here', file=sys.stderr)\n{code}");
         let execution = session.run_for("python", &code, 1).await.killed_at(1);
-        assert_eq!((execution.stdout.as_str(), execution.stderr.as_str()), ("so far\n", "and here\n"), "{code}");
+        assert_eq!(
+            (execution.stdout.as_str(), execution.stderr.as_str()),
+            ("so far\n", "and here\n"),
+            "{code}"
+        );
         let code = "['kept' in globals(), await page.title()]";
-        assert_eq!(session.python(code).await.ok().json(), json!([false, "survivor"]));
+        assert_eq!(
+            session.python(code).await.ok().json(),
+            json!([false, "survivor"])
+        );
     }
     server.stop().await;
 }
@@ -198,11 +306,27 @@ async fn code_past_its_timeout_is_killed_with_its_output_and_the_page_lives_on()
 async fn variables_functions_and_imports_persist_between_calls() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    session.python("import json as j\na = 1\ndef f():\n    return a + 1\nclass K:\n    x = 9").await.ok();
-    session.python("raise ValueError('in between')").await.failed(1);
-    assert_eq!(session.python("a = 10\n[f(), K.x, j.loads('[5]')[0]]").await.ok().json(), json!([11, 9, 5]));
+    session
+        .python("import json as j\na = 1\ndef f():\n    return a + 1\nclass K:\n    x = 9")
+        .await
+        .ok();
+    session
+        .python("raise ValueError('in between')")
+        .await
+        .failed(1);
+    assert_eq!(
+        session
+            .python("a = 10\n[f(), K.x, j.loads('[5]')[0]]")
+            .await
+            .ok()
+            .json(),
+        json!([11, 9, 5])
+    );
     // Comprehensions and nested functions see the globals too.
-    assert_eq!(session.python("[a for _ in range(2)]").await.ok().json(), json!([10, 10]));
+    assert_eq!(
+        session.python("[a for _ in range(2)]").await.ok().json(),
+        json!([10, 10])
+    );
     server.stop().await;
 }
 
@@ -216,7 +340,10 @@ async fn the_globals_are_playwrights_async_objects() {
          browser.contexts[0] == context]",
         site.url("/title/x")
     );
-    assert_eq!(session.python(&code).await.ok().json(), json!([true, true, true, 1, true]));
+    assert_eq!(
+        session.python(&code).await.ok().json(),
+        json!([true, true, true, 1, true])
+    );
     server.stop().await;
 }
 
@@ -224,14 +351,36 @@ async fn the_globals_are_playwrights_async_objects() {
 async fn a_page_that_a_call_assigns_is_the_page_of_the_next_until_it_is_closed() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
-    session.python(&format!("await page.goto('{}')\nNone", site.url("/title/first"))).await.ok();
-    let code = format!("page = await context.new_page()\nawait page.goto('{}')\nNone", site.url("/title/second"));
+    session
+        .python(&format!(
+            "await page.goto('{}')\nNone",
+            site.url("/title/first")
+        ))
+        .await
+        .ok();
+    let code = format!(
+        "page = await context.new_page()\nawait page.goto('{}')\nNone",
+        site.url("/title/second")
+    );
     session.python(&code).await.ok();
-    assert_eq!(session.python("await page.title()").await.ok().result, "second");
+    assert_eq!(
+        session.python("await page.title()").await.ok().result,
+        "second"
+    );
     session.python("await page.close()").await.ok();
-    assert_eq!(session.python("[page.is_closed(), await page.title()]").await.ok().json(), json!([false, "first"]));
+    assert_eq!(
+        session
+            .python("[page.is_closed(), await page.title()]")
+            .await
+            .ok()
+            .json(),
+        json!([false, "first"])
+    );
     session.python("del page").await.ok();
-    assert_eq!(session.python("await page.title()").await.ok().result, "first");
+    assert_eq!(
+        session.python("await page.title()").await.ok().result,
+        "first"
+    );
     server.stop().await;
 }
 
@@ -239,10 +388,20 @@ async fn a_page_that_a_call_assigns_is_the_page_of_the_next_until_it_is_closed()
 async fn a_closed_browser_is_connected_again_before_the_next_call() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
-    session.python(&format!("kept = 1\nawait page.goto('{}')\nNone", site.url("/title/still-here"))).await.ok();
+    session
+        .python(&format!(
+            "kept = 1\nawait page.goto('{}')\nNone",
+            site.url("/title/still-here")
+        ))
+        .await
+        .ok();
     session.python("await browser.close()").await.ok();
-    let code = "[browser.is_connected(), len(context.pages), page.is_closed(), await page.title(), kept]";
-    assert_eq!(session.python(code).await.ok().json(), json!([true, 1, false, "still-here", 1]));
+    let code =
+        "[browser.is_connected(), len(context.pages), page.is_closed(), await page.title(), kept]";
+    assert_eq!(
+        session.python(code).await.ok().json(),
+        json!([true, 1, false, "still-here", 1])
+    );
     server.stop().await;
 }
 
@@ -250,8 +409,14 @@ async fn a_closed_browser_is_connected_again_before_the_next_call() {
 async fn when_the_last_tab_was_closed_a_new_one_is_opened() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
-    session.python("for tab in context.pages:\n    await tab.close()").await.ok();
-    let code = format!("await page.goto('{}')\n[len(context.pages), await page.title()]", site.url("/title/new"));
+    session
+        .python("for tab in context.pages:\n    await tab.close()")
+        .await
+        .ok();
+    let code = format!(
+        "await page.goto('{}')\n[len(context.pages), await page.title()]",
+        site.url("/title/new")
+    );
     assert_eq!(session.python(&code).await.ok().json(), json!([1, "new"]));
     server.stop().await;
 }
@@ -308,9 +473,18 @@ async fn late_exceptions_go_to_stderr_and_do_not_end_the_kernel() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let cases = [
-        ("import threading\nthreading.Timer(0.02, lambda: 1 / 0).start()", "ZeroDivisionError"),
-        ("asyncio.get_running_loop().call_later(0.02, lambda: {}['late-key'])", "late-key"),
-        ("async def fail():\n    raise ValueError('late-task')\nasyncio.create_task(fail())\nNone", "late-task"),
+        (
+            "import threading\nthreading.Timer(0.02, lambda: 1 / 0).start()",
+            "ZeroDivisionError",
+        ),
+        (
+            "asyncio.get_running_loop().call_later(0.02, lambda: {}['late-key'])",
+            "late-key",
+        ),
+        (
+            "async def fail():\n    raise ValueError('late-task')\nasyncio.create_task(fail())\nNone",
+            "late-task",
+        ),
     ];
     for (statement, part) in cases {
         let code = format!(
@@ -318,11 +492,17 @@ async fn late_exceptions_go_to_stderr_and_do_not_end_the_kernel() {
         );
         let execution = session.python(&code).await.ok();
         assert_eq!(execution.result, "end", "{statement}");
-        assert!(execution.stderr.contains(part), "{statement}: {}", execution.stderr);
+        assert!(
+            execution.stderr.contains(part),
+            "{statement}: {}",
+            execution.stderr
+        );
         assert_eq!(session.python("kept").await.ok().result, "1", "{statement}");
     }
     // sys.exit in a thread or a callback is as late as any other exception.
-    session.python("asyncio.get_running_loop().call_soon(exit)\nawait asyncio.sleep(0.1)\nNone").await;
+    session
+        .python("asyncio.get_running_loop().call_soon(exit)\nawait asyncio.sleep(0.1)\nNone")
+        .await;
     assert_eq!(session.python("1 + 1").await.ok().result, "2");
     server.stop().await;
 }
@@ -332,10 +512,16 @@ async fn a_child_that_keeps_stdout_open_does_not_hold_the_answer() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.python("0").await.ok();
-    let execution =
-        session.python("import subprocess\nchild = subprocess.Popen(['sleep', '300'])\n'answered'").await.ok();
+    let execution = session
+        .python("import subprocess\nchild = subprocess.Popen(['sleep', '300'])\n'answered'")
+        .await
+        .ok();
     assert_eq!(execution.result, "answered");
-    assert!(execution.elapsed < Duration::from_secs(2), "answered after {:?}", execution.elapsed);
+    assert!(
+        execution.elapsed < Duration::from_secs(2),
+        "answered after {:?}",
+        execution.elapsed
+    );
     server.stop().await;
 }
 
@@ -343,13 +529,25 @@ async fn a_child_that_keeps_stdout_open_does_not_hold_the_answer() {
 async fn nonsense_on_the_kernels_own_descriptors_fails_at_most_that_call() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    let nonsense =
-        ["os.write(4, b'\\xff' * 64)", "os.write(4, b'\\0\\0\\0\\5abcde')", "os.close(4)", "os.close(3)\nos.close(4)"];
+    let nonsense = [
+        "os.write(4, b'\\xff' * 64)",
+        "os.write(4, b'\\0\\0\\0\\5abcde')",
+        "os.close(4)",
+        "os.close(3)\nos.close(4)",
+    ];
     for code in nonsense {
         let code = format!("import os, asyncio\n{code}\nawait asyncio.sleep(100)");
         let execution = session.run_for("python", &code, 2).await;
-        assert!(execution.elapsed < Duration::from_secs(3), "{code}: {:?}", execution.elapsed);
-        assert_eq!(session.python("'alive'").await.ok().result, "alive", "{code}");
+        assert!(
+            execution.elapsed < Duration::from_secs(3),
+            "{code}: {:?}",
+            execution.elapsed
+        );
+        assert_eq!(
+            session.python("'alive'").await.ok().result,
+            "alive",
+            "{code}"
+        );
     }
     server.stop().await;
 }
@@ -366,16 +564,43 @@ async fn a_package_is_installed_into_the_session_and_only_there() {
         ))
         .await
         .ok();
-    assert_eq!(session.python("import hearth_probe\nhearth_probe.ANSWER").await.ok().result, "42");
-    assert_eq!(session.bash("python3 -c 'import hearth_probe; print(hearth_probe.ANSWER)'").await.ok().result, "42");
-    let newer =
-        MAKE_WHEEL.replace("1.0", "2.0").replace("Wheel-Version: 2.0", "Wheel-Version: 1.0").replace("42", "43");
-    let install =
-        format!("python3 - <<'EOF'\n{newer}\nEOF\npip install --no-index ./hearth_probe-2.0-py3-none-any.whl");
+    assert_eq!(
+        session
+            .python("import hearth_probe\nhearth_probe.ANSWER")
+            .await
+            .ok()
+            .result,
+        "42"
+    );
+    assert_eq!(
+        session
+            .bash("python3 -c 'import hearth_probe; print(hearth_probe.ANSWER)'")
+            .await
+            .ok()
+            .result,
+        "42"
+    );
+    let newer = MAKE_WHEEL
+        .replace("1.0", "2.0")
+        .replace("Wheel-Version: 2.0", "Wheel-Version: 1.0")
+        .replace("42", "43");
+    let install = format!(
+        "python3 - <<'EOF'\n{newer}\nEOF\npip install --no-index ./hearth_probe-2.0-py3-none-any.whl"
+    );
     session.bash(&install).await.ok();
-    assert_eq!(session.bash("python3 -c 'import hearth_probe; print(hearth_probe.ANSWER)'").await.ok().result, "43");
+    assert_eq!(
+        session
+            .bash("python3 -c 'import hearth_probe; print(hearth_probe.ANSWER)'")
+            .await
+            .ok()
+            .result,
+        "43"
+    );
     let execution = other.python("import hearth_probe").await.failed(1);
-    assert_eq!(execution.error(), "ModuleNotFoundError: No module named 'hearth_probe'");
+    assert_eq!(
+        execution.error(),
+        "ModuleNotFoundError: No module named 'hearth_probe'"
+    );
     session.delete().await;
     let later = server.session().await;
     later.python("import hearth_probe").await.failed(1);

@@ -1,4 +1,5 @@
-//! The live view's links over plain HTTP: what a program, or a browser before its scripts run, is told.
+//! The live view's links over plain HTTP: what a program, or a browser before its scripts run, is
+//! told.
 
 use hearth_tests::{Exchange, Session, TestServer};
 use reqwest::Method;
@@ -24,7 +25,10 @@ async fn get(server: &TestServer, path: &str) -> Exchange {
 
 #[tokio::test]
 async fn the_page_is_the_same_whatever_the_link_and_its_status_says_how_the_link_is() {
-    let server = TestServer::builder().setting("HEARTH_API_KEYS", "secret").start().await;
+    let server = TestServer::builder()
+        .setting("HEARTH_API_KEYS", "secret")
+        .start()
+        .await;
     let session = server.with_key("secret").session().await;
     let [watching, steering] = links(&session);
     let page = get(&server, &watching).await;
@@ -53,7 +57,10 @@ async fn the_page_is_the_same_whatever_the_link_and_its_status_says_how_the_link
 
 #[tokio::test]
 async fn the_socket_says_over_plain_http_how_the_link_is() {
-    let server = TestServer::builder().setting("HEARTH_API_KEYS", "secret").start().await;
+    let server = TestServer::builder()
+        .setting("HEARTH_API_KEYS", "secret")
+        .start()
+        .await;
     let session = server.with_key("secret").session().await;
     let [watching, steering] = links(&session).map(|link| socket(&link));
     for link in [&watching, &steering] {
@@ -68,11 +75,20 @@ async fn the_socket_says_over_plain_http_how_the_link_is() {
     for (path, status) in cases {
         assert_eq!(get(&server, &path).await.status, status, "{path}");
     }
-    let foreign = server.request_outside(Method::GET, &watching).header("origin", "https://elsewhere.example");
+    let foreign = server
+        .request_outside(Method::GET, &watching)
+        .header("origin", "https://elsewhere.example");
     assert_eq!(Exchange::of(foreign).await.status, 403);
     session.delete().await;
     let ended = get(&server, &watching).await;
-    assert_eq!((ended.status, &ended.json()["success"]), (410, &json!(false)));
-    assert!(ended.text.contains("The session was deleted."), "{}", ended.text);
+    assert_eq!(
+        (ended.status, &ended.json()["success"]),
+        (410, &json!(false))
+    );
+    assert!(
+        ended.text.contains("The session was deleted."),
+        "{}",
+        ended.text
+    );
     server.stop().await;
 }

@@ -1,18 +1,19 @@
-//! The live view's socket: who may open it, and how pictures keep their pace, told by viewers without a window.
+//! The live view's socket: who may open it, and how pictures keep their pace, told by viewers
+//! without a window.
 
 use hearth_tests::{Exchange, Session, TestServer, Viewer};
 use reqwest::Method;
 use serde_json::json;
 
-/// A page that shows something new 60 times a second, with enough text for a picture of 50 kB and more.
+/// A page that shows something new 60 times a second, with enough text for a picture of 50 kB and
+/// more.
 const ANIMATION: &str = "\
 await page.setContent(`<style>@keyframes move { from { left: 0 } to { left: 900px } }
 div { position: absolute; width: 150px; height: 150px; background: tomato; animation: move 1s infinite alternate }</style>
 <div></div><p>${'Text as pages have it. '.repeat(300)}</p>`); 1";
 
 /// It comes to rest, at a picture of a few kilobytes.
-const REST: &str =
-    "await page.evaluate(() => { document.body.innerHTML = ''; document.body.style.background = 'green' }); 1";
+const REST: &str = "await page.evaluate(() => { document.body.innerHTML = ''; document.body.style.background = 'green' }); 1";
 
 /// No picture of [`ANIMATION`] is as small.
 const SMALL_BYTES: usize = 20_000;
@@ -38,7 +39,10 @@ async fn who_draws_nothing_gets_two_pictures_and_holds_nobody_up() {
     // All that was sent to it meanwhile would come before this.
     idle.draw(second.number).await;
     let third = idle.picture().await;
-    assert!(third.number > last.number - 2, "it skips what it missed: {first:?}, {second:?}, then {third:?}; {last:?}");
+    assert!(
+        third.number > last.number - 2,
+        "it skips what it missed: {first:?}, {second:?}, then {third:?}; {last:?}"
+    );
     assert_eq!(third.size, (1280, 720));
     server.stop().await;
 }
@@ -86,7 +90,10 @@ async fn a_picture_that_was_not_sent_cannot_be_drawn() {
     let mut viewer = Viewer::connect(link(&session, "interactiveLiveViewUrl")).await;
     viewer.draw(7).await;
     let (code, reason) = viewer.closed().await.expect("a reason is given");
-    assert_eq!((code, reason.as_str()), (1008, "that picture was not sent, or is drawn already"));
+    assert_eq!(
+        (code, reason.as_str()),
+        (1008, "that picture was not sent, or is drawn already")
+    );
     server.stop().await;
 }
 
@@ -94,47 +101,100 @@ async fn a_picture_that_was_not_sent_cannot_be_drawn() {
 async fn what_is_no_message_ends_the_connection() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    for message in [json!({"type": "evaluate", "code": "1"}), json!([]), json!({"type": "key", "kind": "down"})] {
+    for message in [
+        json!({"type": "evaluate", "code": "1"}),
+        json!([]),
+        json!({"type": "key", "kind": "down"}),
+    ] {
         let mut viewer = Viewer::connect(link(&session, "interactiveLiveViewUrl")).await;
         viewer.say(&message).await;
         let (code, reason) = viewer.closed().await.expect("a reason is given");
-        assert_eq!((code, reason.as_str()), (1008, "that is no message of a live view"), "{message}");
+        assert_eq!(
+            (code, reason.as_str()),
+            (1008, "that is no message of a live view"),
+            "{message}"
+        );
     }
     server.stop().await;
 }
 
 #[tokio::test]
 async fn a_page_of_another_origin_cannot_open_it() {
-    let server = TestServer::builder().setting("HEARTH_PUBLIC_URL", "https://hearth.example").start().await;
+    let server = TestServer::builder()
+        .setting("HEARTH_PUBLIC_URL", "https://hearth.example")
+        .start()
+        .await;
     let session = server.session().await;
-    let link = link(&session, "interactiveLiveViewUrl").replace("https://hearth.example", server.origin());
-    let port = server.address().split_once(':').expect("an address has a port").1;
-    let foreign =
-        ["https://evil.example", "null", &format!("http://127.0.0.1.evil.example:{port}"), "http://127.0.0.1", ""];
+    let link =
+        link(&session, "interactiveLiveViewUrl").replace("https://hearth.example", server.origin());
+    let port = server
+        .address()
+        .split_once(':')
+        .expect("an address has a port")
+        .1;
+    let foreign = [
+        "https://evil.example",
+        "null",
+        &format!("http://127.0.0.1.evil.example:{port}"),
+        "http://127.0.0.1",
+        "",
+    ];
     for origin in foreign {
-        let Err((status, body)) = Viewer::connect_from(&link, origin).await else { panic!("{origin} is let in") };
-        assert_eq!((status, &body["success"]), (403, &json!(false)), "{origin}: {body}");
-        assert!(body["error"].as_str().expect("a sentence").contains("HEARTH_PUBLIC_URL"), "{body}");
+        let Err((status, body)) = Viewer::connect_from(&link, origin).await else {
+            panic!("{origin} is let in")
+        };
+        assert_eq!(
+            (status, &body["success"]),
+            (403, &json!(false)),
+            "{origin}: {body}"
+        );
+        assert!(
+            body["error"]
+                .as_str()
+                .expect("a sentence")
+                .contains("HEARTH_PUBLIC_URL"),
+            "{body}"
+        );
     }
     for origin in [server.origin(), "https://hearth.example"] {
-        Viewer::connect_from(&link, origin).await.expect("a page of its own").picture().await;
+        Viewer::connect_from(&link, origin)
+            .await
+            .expect("a page of its own")
+            .picture()
+            .await;
     }
     server.stop().await;
 }
 
 #[tokio::test]
 async fn the_setting_says_who_may_show_it_in_a_frame() {
-    for (setting, sources) in [(None, "*"), (Some("'self'  https://app.example"), "'self' https://app.example")] {
+    for (setting, sources) in [
+        (None, "*"),
+        (
+            Some("'self'  https://app.example"),
+            "'self' https://app.example",
+        ),
+    ] {
         let builder = TestServer::builder();
         let server = match setting {
-            Some(setting) => builder.setting("HEARTH_FRAME_ANCESTORS", setting).start().await,
+            Some(setting) => {
+                builder
+                    .setting("HEARTH_FRAME_ANCESTORS", setting)
+                    .start()
+                    .await
+            }
             None => builder.start().await,
         };
         let session = server.session().await;
         let path = link(&session, "liveViewUrl").trim_start_matches(server.origin());
         let page = Exchange::of(server.request_outside(Method::GET, path)).await;
-        let policy = page.headers["content-security-policy"].to_str().expect("text");
-        assert!(policy.ends_with(&format!("; frame-ancestors {sources}")), "{policy}");
+        let policy = page.headers["content-security-policy"]
+            .to_str()
+            .expect("text");
+        assert!(
+            policy.ends_with(&format!("; frame-ancestors {sources}")),
+            "{policy}"
+        );
         server.stop().await;
     }
 }
@@ -147,8 +207,9 @@ async fn who_is_gone_has_let_go_of_what_was_held() {
 for (const name of ['mousedown', 'mouseup', 'keydown', 'keyup']) addEventListener(name, () => seen.push(name));</script>`); 1";
     session.node(page).await.ok();
     let sees = async |names: &str| {
-        let code =
-            format!("await page.waitForFunction((names) => seen.join() === names, '{names}', {{ timeout: 10000 }}); 1");
+        let code = format!(
+            "await page.waitForFunction((names) => seen.join() === names, '{names}', {{ timeout: 10000 }}); 1"
+        );
         session.node(&code).await.ok();
     };
     let mut viewer = Viewer::connect(link(&session, "interactiveLiveViewUrl")).await;

@@ -8,7 +8,10 @@ async fn a_shim_has_little_memory_of_its_own() {
     let session = server.session().await;
     session.node("1").await.ok();
     let processes = server.processes();
-    let shims: Vec<_> = processes.iter().filter(|process| process.is_shim()).collect();
+    let shims: Vec<_> = processes
+        .iter()
+        .filter(|process| process.is_shim())
+        .collect();
     assert_eq!(shims.len(), 2, "one of the browser and one of the kernel");
     for shim in shims {
         let memory = shim.memory().expect("it runs while the session does");

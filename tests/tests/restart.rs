@@ -9,27 +9,44 @@ use serde_json::json;
 const BOUND: Duration = Duration::from_secs(2);
 
 async fn started(folder: &tempfile::TempDir) -> TestServer {
-    let builder = TestServer::builder().data_dir(folder.path()).setting("HEARTH_API_KEYS", "one:key-1,two:key-2");
+    let builder = TestServer::builder()
+        .data_dir(folder.path())
+        .setting("HEARTH_API_KEYS", "one:key-1,two:key-2");
     // A checkpoint would make cookies newer than the rest.
-    builder.setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "0").start().await
+    builder
+        .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "0")
+        .start()
+        .await
 }
 
-/// Asserts what an earlier server's session is to callers of `server`: ended for that reason, for all calls, and another
-/// team's business.
+/// Asserts what an earlier server's session is to callers of `server`: ended for that reason, for
+/// all calls, and another team's business.
 async fn assert_past(server: &TestServer, session: &Session, reason: &str) {
     let (own, other) = (server.with_key("key-1"), server.with_key("key-2"));
     let status = own.status(session.id()).await.ok();
-    assert_eq!((&status["status"], &status["destroyedReason"]), (&json!("destroyed"), &json!(reason)), "{status}");
-    assert_eq!(status["expiresAt"], session.created["expiresAt"], "{status}");
+    assert_eq!(
+        (&status["status"], &status["destroyedReason"]),
+        (&json!("destroyed"), &json!(reason)),
+        "{status}"
+    );
+    assert_eq!(
+        status["expiresAt"], session.created["expiresAt"],
+        "{status}"
+    );
     for link in ["cdpUrl", "liveViewUrl", "interactiveLiveViewUrl"] {
         assert_eq!(status[link], "", "{status}");
     }
     let refusal = own.execute(session.id(), &json!({"code": "1"})).await;
-    assert_eq!((refusal.status, &refusal.body["error"]), (410, &json!("Browser session has been destroyed.")));
+    assert_eq!(
+        (refusal.status, &refusal.body["error"]),
+        (410, &json!("Browser session has been destroyed."))
+    );
     let deleted = own.delete(session.id()).await.ok();
     assert_eq!(deleted["sessionDurationMs"], status["sessionDurationMs"]);
     let listed = own.list("?status=destroyed").await.ok();
-    let found = listed["sessions"].as_array().and_then(|list| list.iter().find(|one| one["id"] == session.id()));
+    let found = listed["sessions"]
+        .as_array()
+        .and_then(|list| list.iter().find(|one| one["id"] == session.id()));
     assert_eq!(found.expect("it is listed")["streamWebView"], true);
     assert_eq!(own.list("?status=active").await.ok()["sessions"], json!([]));
     assert_eq!(other.status(session.id()).await.status, 403);
@@ -74,11 +91,26 @@ async fn sessions_that_had_ended_before_a_restart_keep_their_reason_and_their_du
     second.stop().await;
     let third = started(&folder).await;
     let api = third.with_key("key-1");
-    assert_eq!(api.status(late.id()).await.ok()["destroyedReason"], "server_stopped");
-    assert_eq!(api.status(deleted.id()).await.ok()["destroyedReason"], "deleted");
+    assert_eq!(
+        api.status(late.id()).await.ok()["destroyedReason"],
+        "server_stopped"
+    );
+    assert_eq!(
+        api.status(deleted.id()).await.ok()["destroyedReason"],
+        "deleted"
+    );
     let listed = api.list("").await.ok();
-    let ids: Vec<&str> = listed["sessions"].as_array().unwrap().iter().filter_map(|one| one["id"].as_str()).collect();
-    assert_eq!(ids, [late.id(), limited.id(), stopped.id(), deleted.id()], "newest first");
+    let ids: Vec<&str> = listed["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one["id"].as_str())
+        .collect();
+    assert_eq!(
+        ids,
+        [late.id(), limited.id(), stopped.id(), deleted.id()],
+        "newest first"
+    );
     third.stop().await;
 }
 
@@ -96,10 +128,25 @@ async fn the_links_of_a_live_view_say_what_became_of_it_and_other_links_are_refu
         let socket = path.replacen('?', "/socket?", 1);
         let reply = next.send(next.request_outside(Method::GET, &socket)).await;
         assert_eq!(reply.status, 410, "{reply:?}");
-        assert!(reply.body["error"].as_str().unwrap().contains("server that owned the session is gone"), "{reply:?}");
+        assert!(
+            reply.body["error"]
+                .as_str()
+                .unwrap()
+                .contains("server that owned the session is gone"),
+            "{reply:?}"
+        );
         let forged = format!("{}0", &socket[..socket.len() - 1]);
-        let forged = if forged == socket { format!("{}1", &socket[..socket.len() - 1]) } else { forged };
-        assert_eq!(next.send(next.request_outside(Method::GET, &forged)).await.status, 401);
+        let forged = if forged == socket {
+            format!("{}1", &socket[..socket.len() - 1])
+        } else {
+            forged
+        };
+        assert_eq!(
+            next.send(next.request_outside(Method::GET, &forged))
+                .await
+                .status,
+            401
+        );
     }
     next.stop().await;
 }
@@ -110,18 +157,35 @@ async fn what_was_run_is_never_written_down() {
     let server = started(&folder).await;
     let session = server.with_key("key-1").session().await;
     for language in ["bash", "python", "node"] {
-        let code = if language == "node" { "console.log('MARKER-code')" } else { "echo = 'MARKER-code'; print(echo)" };
+        let code = if language == "node" {
+            "console.log('MARKER-code')"
+        } else {
+            "echo = 'MARKER-code'; print(echo)"
+        };
         session.run(language, code).await;
     }
-    let links = ["cdpUrl", "liveViewUrl", "interactiveLiveViewUrl"].map(|link| session.created[link].as_str().unwrap());
-    let secrets: Vec<&str> = links.iter().map(|link| link.split("token=").nth(1).unwrap()).collect();
+    let links = ["cdpUrl", "liveViewUrl", "interactiveLiveViewUrl"]
+        .map(|link| session.created[link].as_str().unwrap());
+    let secrets: Vec<&str> = links
+        .iter()
+        .map(|link| link.split("token=").nth(1).unwrap())
+        .collect();
     session.delete().await;
     server.stop().await;
     let mut files = 0;
     for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {
-        let Ok(bytes) = std::fs::read(entry.path()) else { continue };
-        let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-        assert!(!has("MARKER-code") && !has("key-1") && !secrets.iter().any(|secret| has(secret)), "{entry:?}");
+        let Ok(bytes) = std::fs::read(entry.path()) else {
+            continue;
+        };
+        let has = |text: &str| {
+            bytes
+                .windows(text.len())
+                .any(|window| window == text.as_bytes())
+        };
+        assert!(
+            !has("MARKER-code") && !has("key-1") && !secrets.iter().any(|secret| has(secret)),
+            "{entry:?}"
+        );
         files += usize::from(has(session.id()));
     }
     assert_eq!(files, 1, "the session is written down in one file");
@@ -138,16 +202,24 @@ async fn a_server_that_is_killed_a_hundred_times_knows_what_it_has_answered() {
     killed_at_any_moment(100).await;
 }
 
-/// A server that is killed at any moment of a session's life starts again and knows what it had answered, and what it had saved.
+/// A server that is killed at any moment of a session's life starts again and knows what it had
+/// answered, and what it had saved.
 async fn killed_at_any_moment(rounds: u64) {
     let (folder, site) = (new_data_dir(), Site::start().await);
-    let mut lives = Lives { url: site.url("/title/kept"), ..Lives::default() };
+    let mut lives = Lives {
+        url: site.url("/title/kept"),
+        ..Lives::default()
+    };
     for round in 0..rounds {
         let mut server = started(&folder).await;
         let api = server.with_key("key-1");
         lives.check(&api).await;
         // From within a creation to some lives later, at a different place of them each time.
-        let _ = tokio::time::timeout(Duration::from_millis(60 + round * 137 % 3100), lives.live(&api)).await;
+        let _ = tokio::time::timeout(
+            Duration::from_millis(60 + round * 137 % 3100),
+            lives.live(&api),
+        )
+        .await;
         server.kill_hard().await;
         server.assert_nothing_runs(BOUND).await;
     }
@@ -164,7 +236,8 @@ struct Lives {
     /// Those whose deletion was asked for, and those of them for which it was answered.
     asked: Vec<String>,
     deleted: Vec<String>,
-    /// The last number that a session was to write down, and the last one whose session was answered to be deleted.
+    /// The last number that a session was to write down, and the last one whose session was
+    /// answered to be deleted.
     counted: u64,
     saved: u64,
 }
@@ -174,9 +247,16 @@ impl Lives {
     async fn live(&mut self, api: &Api) {
         loop {
             let body = json!({"profile": {"name": "p"}});
-            let Ok(reply) = api.request(Method::POST, "").json(&body).send().await else { return };
-            let Ok(body) = reply.json::<serde_json::Value>().await else { return };
-            let id = body["id"].as_str().unwrap_or_else(|| panic!("not created: {body}")).to_owned();
+            let Ok(reply) = api.request(Method::POST, "").json(&body).send().await else {
+                return;
+            };
+            let Ok(body) = reply.json::<serde_json::Value>().await else {
+                return;
+            };
+            let id = body["id"]
+                .as_str()
+                .unwrap_or_else(|| panic!("not created: {body}"))
+                .to_owned();
             assert_eq!(body.get("warning"), None, "{body}");
             self.created.push(id.clone());
             self.counted += 1;
@@ -184,13 +264,21 @@ impl Lives {
                 "await page.goto('{}'); await page.evaluate((it) => {{ localStorage.count = it; document.cookie = `count=${{it}}; max-age=9999` }}, {})",
                 self.url, self.counted
             );
-            let run = api.request(Method::POST, &format!("/{id}/execute")).json(&json!({"code": code}));
+            let run = api
+                .request(Method::POST, &format!("/{id}/execute"))
+                .json(&json!({"code": code}));
             let Ok(reply) = run.send().await else { return };
-            let Ok(body) = reply.json::<serde_json::Value>().await else { return };
+            let Ok(body) = reply.json::<serde_json::Value>().await else {
+                return;
+            };
             assert_eq!(body["exitCode"], 0, "{body}");
             self.asked.push(id.clone());
-            let Ok(reply) = api.request(Method::DELETE, &format!("/{id}")).send().await else { return };
-            let Ok(body) = reply.json::<serde_json::Value>().await else { return };
+            let Ok(reply) = api.request(Method::DELETE, &format!("/{id}")).send().await else {
+                return;
+            };
+            let Ok(body) = reply.json::<serde_json::Value>().await else {
+                return;
+            };
             assert_eq!(body.get("warning"), None, "{body}");
             self.saved = self.counted;
             self.deleted.push(id);
@@ -205,10 +293,14 @@ impl Lives {
                 (_, true) => assert_eq!(reason, "deleted"),
                 (false, _) => assert_eq!(reason, "server_lost"),
                 // Nobody was told.
-                (true, false) => assert!(reason == "deleted" || reason == "server_lost", "{reason}"),
+                (true, false) => {
+                    assert!(reason == "deleted" || reason == "server_lost", "{reason}")
+                }
             }
         }
-        let session = api.session_with(&json!({"profile": {"name": "p", "saveChanges": false}})).await;
+        let session = api
+            .session_with(&json!({"profile": {"name": "p", "saveChanges": false}}))
+            .await;
         assert_eq!(session.created.get("warning"), None, "{}", session.created);
         let code = format!(
             "await page.goto('{}'); await page.evaluate(() => [localStorage.count ?? '0', document.cookie.split('=')[1] ?? '0'])",
@@ -216,9 +308,18 @@ impl Lives {
         );
         let counts = session.node(&code).await.ok().json();
         session.delete().await;
-        let [storage, cookie] = [0, 1].map(|at| counts[at].as_str().and_then(|count| count.parse::<u64>().ok()));
+        let [storage, cookie] = [0, 1].map(|at| {
+            counts[at]
+                .as_str()
+                .and_then(|count| count.parse::<u64>().ok())
+        });
         assert_eq!(storage, cookie, "a mixture");
         let count = storage.expect("a number");
-        assert!((self.saved..=self.counted).contains(&count), "{count} of {} to {}", self.saved, self.counted);
+        assert!(
+            (self.saved..=self.counted).contains(&count),
+            "{count} of {} to {}",
+            self.saved,
+            self.counted
+        );
     }
 }

@@ -19,13 +19,19 @@ struct Recorded {
 fn recorded() -> Vec<Recorded> {
     let lines: Vec<BTreeMap<String, Box<RawValue>>> =
         serde_json::from_str(include_str!("../fixtures/validation.json")).unwrap();
-    assert!(lines.len() >= 57, "the fixture has lost lines: {}", lines.len());
+    assert!(
+        lines.len() >= 57,
+        "the fixture has lost lines: {}",
+        lines.len()
+    );
     lines
         .into_iter()
         .map(|line| Recorded {
             endpoint: serde_json::from_str(line["endpoint"].get()).unwrap(),
             input: expand(line["input"].get()),
-            response: line.get("response").map(|response| response.get().to_owned()),
+            response: line
+                .get("response")
+                .map(|response| response.get().to_owned()),
         })
         .collect()
 }
@@ -33,7 +39,9 @@ fn recorded() -> Vec<Recorded> {
 /// Replaces `{"$repeat":["x",n]}` with a string of n letters, in the text itself.
 fn expand(input: &str) -> String {
     const START: &str = "{\"$repeat\":[";
-    let Some((before, rest)) = input.split_once(START) else { return input.to_owned() };
+    let Some((before, rest)) = input.split_once(START) else {
+        return input.to_owned();
+    };
     let (pair, after) = rest.split_once("]}").unwrap();
     let (letter, count): (String, usize) = serde_json::from_str(&format!("[{pair}]")).unwrap();
     format!("{before}\"{}\"{after}", letter.repeat(count))
@@ -42,14 +50,24 @@ fn expand(input: &str) -> String {
 /// A query string of the recorded names and values.
 fn query(input: &str) -> String {
     let pairs: BTreeMap<String, String> = serde_json::from_str(input).unwrap();
-    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    if pairs.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", pairs.join("&"))
+    }
 }
 
 async fn send(api: &Api, session: &Session, line: &Recorded) -> Reply {
     match line.endpoint.as_str() {
         "create" => api.post_text("", line.input.clone()).await,
-        "execute" => api.post_text(&format!("/{}/execute", session.id()), line.input.clone()).await,
+        "execute" => {
+            api.post_text(&format!("/{}/execute", session.id()), line.input.clone())
+                .await
+        }
         "list" => api.list(&query(&line.input)).await,
         other => panic!("unknown endpoint {other}"),
     }
@@ -57,7 +75,10 @@ async fn send(api: &Api, session: &Session, line: &Recorded) -> Reply {
 
 async fn check(api: &Api, session: &Session, line: &Recorded) {
     let reply = send(api, session, line).await;
-    let what: String = format!("{} {}", line.endpoint, line.input).chars().take(200).collect();
+    let what: String = format!("{} {}", line.endpoint, line.input)
+        .chars()
+        .take(200)
+        .collect();
     if let Some(expected) = &line.response {
         assert_eq!(reply.status, 400, "{what}: {}", reply.text);
         assert_eq!(&reply.text, expected, "{what}");
@@ -118,6 +139,9 @@ async fn code_is_counted_in_code_points() {
     session.execute(&body).await.ok();
     let longer = serde_json::json!({"code": format!("{comment}x"), "language": "bash"});
     let refused = session.execute(&longer).await;
-    assert_eq!((refused.status, &refused.body["details"][0]["code"]), (400, &Value::from("too_big")));
+    assert_eq!(
+        (refused.status, &refused.body["details"][0]["code"]),
+        (400, &Value::from("too_big"))
+    );
     server.stop().await;
 }

@@ -38,13 +38,22 @@ impl Drop for Inner {
 
 impl std::fmt::Debug for Browser {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Browser").field("program_pid", &self.inner.program_pid).finish_non_exhaustive()
+        f.debug_struct("Browser")
+            .field("program_pid", &self.inner.program_pid)
+            .finish_non_exhaustive()
     }
 }
 
 impl Browser {
     pub(crate) fn new(broker: Arc<Broker>, supervised: Supervised, program_pid: u32) -> Browser {
-        Browser { inner: Arc::new(Inner { broker, supervised, opening: Semaphore::new(1), program_pid }) }
+        Browser {
+            inner: Arc::new(Inner {
+                broker,
+                supervised,
+                opening: Semaphore::new(1),
+                program_pid,
+            }),
+        }
     }
 
     /// The process id of Chromium's main process.
@@ -52,14 +61,20 @@ impl Browser {
         self.inner.program_pid
     }
 
-    /// The target id of the tab last opened, activated or navigated by anyone. None when every tab is closed.
+    /// The target id of the tab last opened, activated or navigated by anyone. None when every tab
+    /// is closed.
     pub fn current_tab(&self) -> Option<String> {
         self.inner.broker.current_tab().borrow().clone()
     }
 
     /// The current tab, after an empty one was opened if the default context has none left.
     pub async fn ensure_tab(&self) -> Result<String, BrowserError> {
-        let _one_at_a_time = self.inner.opening.acquire().await.map_err(|_| BrowserError::Gone)?;
+        let _one_at_a_time = self
+            .inner
+            .opening
+            .acquire()
+            .await
+            .map_err(|_| BrowserError::Gone)?;
         if self.inner.broker.default_context_has_a_tab()
             && let Some(current) = self.current_tab()
         {
@@ -92,7 +107,10 @@ impl Browser {
     pub async fn open_tab(&self) -> Result<String, BrowserError> {
         let broker = &self.inner.broker;
         if broker.has_all_tabs() {
-            return Err(BrowserError::Refused { method: "another tab".to_owned(), message: broker.too_many_tabs() });
+            return Err(BrowserError::Refused {
+                method: "another tab".to_owned(),
+                message: broker.too_many_tabs(),
+            });
         }
         self.inner.broker.open_tab().await
     }
@@ -102,15 +120,15 @@ impl Browser {
         self.inner.broker.note_use();
     }
 
-    /// Sees to it that every tab answers, since a client that connects waits for all of them: a script that never
-    /// ends is ended (in a tab that is silent for two seconds), and a tab that stays silent is closed. One
-    /// round trip when nothing is wrong.
+    /// Sees to it that every tab answers, since a client that connects waits for all of them: a
+    /// script that never ends is ended (in a tab that is silent for two seconds), and a tab that
+    /// stays silent is closed. One round trip when nothing is wrong.
     pub async fn wake_silent_tabs(&self) {
         self.inner.broker.wake_silent_tabs().await;
     }
 
-    /// When somebody last used the browser by a CDP command or by hand; the time of the launch when nobody has yet. To the
-    /// millisecond.
+    /// When somebody last used the browser by a CDP command or by hand; the time of the launch when
+    /// nobody has yet. To the millisecond.
     pub fn last_command(&self) -> Instant {
         self.inner.broker.last_command()
     }
@@ -120,21 +138,35 @@ impl Browser {
         let mut end = self.inner.supervised.end.clone();
         match end.wait_for(|end| end.reason.is_some()).await {
             Ok(end) => end.reason.unwrap_or(DeathReason::Killed),
-            // The supervisor sets it before it ends; only a runtime that is shutting down drops it earlier.
+            // The supervisor sets it before it ends; only a runtime that is shutting down drops it
+            // earlier.
             Err(_) => DeathReason::Killed,
         }
     }
 
-    /// Attaches a client: when this returns, the browser has answered, and a tab is there for it to find.
+    /// Attaches a client: when this returns, the browser has answered, and a tab is there for it to
+    /// find.
     pub async fn attach(&self, side: Side) -> Result<Client, BrowserError> {
         self.ensure_tab().await?;
-        self.inner.broker.attach(Newcomer { root: Root::Browser, side }).await
+        self.inner
+            .broker
+            .attach(Newcomer {
+                root: Root::Browser,
+                side,
+            })
+            .await
     }
 
     /// Attaches a client to one target only, as Chromium's own `/devtools/page/` does.
     /// [`BrowserError::Refused`] when there is no such target.
     pub async fn attach_to(&self, target: &str, side: Side) -> Result<Client, BrowserError> {
-        self.inner.broker.attach(Newcomer { root: Root::Target(target.to_owned()), side }).await
+        self.inner
+            .broker
+            .attach(Newcomer {
+                root: Root::Target(target.to_owned()),
+                side,
+            })
+            .await
     }
 
     /// What the browser says that it is.
@@ -147,8 +179,9 @@ impl Browser {
         self.inner.broker.targets().await
     }
 
-    /// Asks the browser to end, which saves what it holds in memory, waits five seconds for it, and kills it if it must.
-    /// Returns when nothing of it is left, and tells whether it ended by itself.
+    /// Asks the browser to end, which saves what it holds in memory, waits five seconds for it, and
+    /// kills it if it must. Returns when nothing of it is left, and tells whether it ended by
+    /// itself.
     pub async fn close(&self) -> bool {
         self.inner.supervised.closing.cancel();
         let asked = async {

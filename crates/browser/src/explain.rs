@@ -1,5 +1,5 @@
-//! Why a page did not load, in the error that its client gets: Chromium says of every refusal of a proxy only that a
-//! tunnel could not be made.
+//! Why a page did not load, in the error that its client gets: Chromium says of every refusal of a
+//! proxy only that a tunnel could not be made.
 //!
 //! It must not know: what the proxy is, and by which rules it refuses.
 
@@ -11,17 +11,21 @@ const TUNNEL_FAILED: &str = r#""errorText":"net::ERR_TUNNEL_CONNECTION_FAILED""#
 
 type Explaining = dyn Fn(Option<&str>) -> Option<String> + Send + Sync;
 
-/// Tells why the proxy has not let the browser through lately: to this URL if it is known, or at all.
+/// Tells why the proxy has not let the browser through lately: to this URL if it is known, or at
+/// all.
 #[derive(Clone)]
 pub struct Explain(Arc<Explaining>);
 
 impl Explain {
     /// Asks `explaining` for one line of plain text.
-    pub fn with(explaining: impl Fn(Option<&str>) -> Option<String> + Send + Sync + 'static) -> Explain {
+    pub fn with(
+        explaining: impl Fn(Option<&str>) -> Option<String> + Send + Sync + 'static,
+    ) -> Explain {
         Explain(Arc::new(explaining))
     }
 
-    /// Adds the reason to a message of Chromium's about a page that did not load. None: it stays as it is.
+    /// Adds the reason to a message of Chromium's about a page that did not load. None: it stays as
+    /// it is.
     pub(crate) fn extend(&self, message: &str, url: Option<&str>) -> Option<String> {
         let (before, after) = message.split_once(TUNNEL_FAILED)?;
         let why = (self.0)(url)?;
@@ -44,12 +48,22 @@ mod tests {
     /// Rule M18.
     #[test]
     fn the_reason_is_added_where_a_tunnel_failed_and_nowhere_else() {
-        let explain = Explain::with(|url| Some(format!("because of \"{}\"", url.unwrap_or("something"))));
-        let failed = r#"{"frameId":"F","errorText":"net::ERR_TUNNEL_CONNECTION_FAILED","isDownload":false}"#;
-        let extended = explain.extend(failed, Some("https://a.example/")).expect("a reason");
+        let explain =
+            Explain::with(|url| Some(format!("because of \"{}\"", url.unwrap_or("something"))));
+        let failed =
+            r#"{"frameId":"F","errorText":"net::ERR_TUNNEL_CONNECTION_FAILED","isDownload":false}"#;
+        let extended = explain
+            .extend(failed, Some("https://a.example/"))
+            .expect("a reason");
         let extended: serde_json::Value = serde_json::from_str(&extended).expect("JSON");
-        assert_eq!(extended["errorText"], r#"net::ERR_TUNNEL_CONNECTION_FAILED (because of "https://a.example/")"#);
-        assert_eq!(explain.extend(r#"{"errorText":"net::ERR_ABORTED"}"#, None), None);
+        assert_eq!(
+            extended["errorText"],
+            r#"net::ERR_TUNNEL_CONNECTION_FAILED (because of "https://a.example/")"#
+        );
+        assert_eq!(
+            explain.extend(r#"{"errorText":"net::ERR_ABORTED"}"#, None),
+            None
+        );
         assert_eq!(Explain::with(|_| None).extend(failed, None), None);
     }
 }

@@ -1,4 +1,5 @@
-//! Every flag that Chromium is started with, and why. Pure: what the machine is like comes in as arguments.
+//! Every flag that Chromium is started with, and why. Pure: what the machine is like comes in as
+//! arguments.
 
 use std::path::Path;
 
@@ -13,26 +14,31 @@ pub struct Viewport {
 
 impl Default for Viewport {
     fn default() -> Viewport {
-        Viewport { width: 1280, height: 720 }
+        Viewport {
+            width: 1280,
+            height: 720,
+        }
     }
 }
 
-/// Height in pixels of the tab strip and the address bar of a full Chromium window (measured on 156). They are
-/// drawn in headless mode too and take their place from the page.
+/// Height in pixels of the tab strip and the address bar of a full Chromium window (measured on
+/// 156). They are drawn in headless mode too and take their place from the page.
 const WINDOW_BARS_PX: u32 = 87;
 
-/// Which of the two programs an executable is: they take the same flags and differ in what a window is.
+/// Which of the two programs an executable is: they take the same flags and differ in what a window
+/// is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flavour {
-    /// `chromium-headless-shell`: headless by itself, its windows have no bars, it starts four times as fast.
+    /// `chromium-headless-shell`: headless by itself, its windows have no bars, it starts four
+    /// times as fast.
     HeadlessShell,
     /// Full Chromium, run with `--headless`.
     Chromium,
 }
 
 impl Flavour {
-    /// Judges by the file's name: Debian's is `chromium-headless-shell`, Google's `chrome-headless-shell`,
-    /// older builds are called `headless_shell`.
+    /// Judges by the file's name: Debian's is `chromium-headless-shell`, Google's
+    /// `chrome-headless-shell`, older builds are called `headless_shell`.
     pub(crate) fn of(executable: &Path) -> Flavour {
         let name = executable.file_name().unwrap_or_default().to_string_lossy();
         if name.contains("headless-shell") || name.contains("headless_shell") {
@@ -60,8 +66,8 @@ pub(crate) struct FlagsFor<'a> {
 
 /// Flags that are the same for everyone.
 const ALWAYS: &[&str] = &[
-    // Commands come in on descriptor 3 and leave on 4, so there is no port that anyone could find, and
-    // Chromium ends by itself when our ends close.
+    // Commands come in on descriptor 3 and leave on 4, so there is no port that anyone could find,
+    // and Chromium ends by itself when our ends close.
     "--remote-debugging-pipe",
     // No welcome page, no question about the default browser.
     "--no-first-run",
@@ -78,26 +84,30 @@ const ALWAYS: &[&str] = &[
     "--disable-crash-reporter",
     // Traffic stays on TCP, where a proxy can see it.
     "--disable-quic",
-    // WebRTC reveals no local address and opens no UDP; the longer `--force-…` form of it does nothing.
+    // WebRTC reveals no local address and opens no UDP; the longer `--force-…` form of it does
+    // nothing.
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     // Cookies are encrypted with a fixed key instead of asking a desktop's key ring over D-Bus.
     "--password-store=basic",
-    // A tab that is not in front keeps its timers and its renderer's priority: nobody looks at any tab.
+    // A tab that is not in front keeps its timers and its renderer's priority: nobody looks at any
+    // tab.
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",
     // Going back loads the page again: clients wait for that load.
     "--disable-back-forward-cache",
-    // No dialog that only a person at a screen could answer: hung pages, form data sent twice, search engines.
+    // No dialog that only a person at a screen could answer: hung pages, form data sent twice,
+    // search engines.
     "--disable-hang-monitor",
     "--disable-prompt-on-repost",
     "--disable-search-engine-choice-screen",
     // Many quick navigations by a program are meant.
     "--disable-ipc-flooding-protection",
-    // An http:// address is not tried as https:// first; no translation bar; no search for cast devices in
-    // the local network; no download of hint models.
+    // An http:// address is not tried as https:// first; no translation bar; no search for cast
+    // devices in the local network; no download of hint models.
     "--disable-features=HttpsUpgrades,Translate,MediaRouter,DialMediaRouteProvider,OptimizationHints",
-    // What a Chrome with a window tells servers and pages; the shell would send no Accept-Language at all.
+    // What a Chrome with a window tells servers and pages; the shell would send no Accept-Language
+    // at all.
     "--accept-lang=en-US,en",
     // Pictures have the same colours on every machine, and no bars on their edges.
     "--force-color-profile=srgb",
@@ -120,8 +130,8 @@ pub(crate) fn plan_flags(on: &FlagsFor<'_>) -> Vec<String> {
         Flavour::HeadlessShell => {
             // The window is the page: every tab in every context has exactly this size.
             flags.push(format!("--window-size={width},{height}"));
-            // The client hints (Sec-CH-UA, navigator.userAgentData) name HeadlessChrome as a brand whatever
-            // the user agent is. With this they are empty when a user agent is given.
+            // The client hints (Sec-CH-UA, navigator.userAgentData) name HeadlessChrome as a brand
+            // whatever the user agent is. With this they are empty when a user agent is given.
             flags.push("--enable-features=UACHOverrideBlank".to_owned());
         }
         Flavour::Chromium => {
@@ -163,7 +173,10 @@ mod tests {
         FlagsFor {
             flavour,
             user_data: Path::new("/s/user-data"),
-            viewport: Viewport { width: 1280, height: 720 },
+            viewport: Viewport {
+                width: 1280,
+                height: 720,
+            },
             user_agent: "Agent/1",
             sandbox: true,
             proxy_port: None,
@@ -201,10 +214,17 @@ mod tests {
     #[test]
     fn a_proxy_takes_everything_loopback_too() {
         let mut on = for_flavour(Flavour::HeadlessShell);
-        assert!(!plan_flags(&on).iter().any(|flag| flag.starts_with("--proxy")));
+        assert!(
+            !plan_flags(&on)
+                .iter()
+                .any(|flag| flag.starts_with("--proxy"))
+        );
         on.proxy_port = Some(4000);
         let flags = plan_flags(&on);
-        assert!(has(&flags, "--proxy-server=http://127.0.0.1:4000"), "{flags:?}");
+        assert!(
+            has(&flags, "--proxy-server=http://127.0.0.1:4000"),
+            "{flags:?}"
+        );
         assert!(has(&flags, "--proxy-bypass-list=<-loopback>"), "{flags:?}");
     }
 
@@ -224,8 +244,17 @@ mod tests {
 
     #[test]
     fn the_flavour_is_told_by_the_files_name() {
-        assert_eq!(Flavour::of(Path::new("/usr/lib/chromium/chromium-headless-shell")), Flavour::HeadlessShell);
-        assert_eq!(Flavour::of(Path::new("/opt/headless_shell")), Flavour::HeadlessShell);
-        assert_eq!(Flavour::of(Path::new("/usr/lib/chromium/chromium")), Flavour::Chromium);
+        assert_eq!(
+            Flavour::of(Path::new("/usr/lib/chromium/chromium-headless-shell")),
+            Flavour::HeadlessShell
+        );
+        assert_eq!(
+            Flavour::of(Path::new("/opt/headless_shell")),
+            Flavour::HeadlessShell
+        );
+        assert_eq!(
+            Flavour::of(Path::new("/usr/lib/chromium/chromium")),
+            Flavour::Chromium
+        );
     }
 }

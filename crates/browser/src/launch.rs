@@ -1,4 +1,5 @@
-//! Starting a browser: its folders, its environment, its descriptors, and the wait for the first page.
+//! Starting a browser: its folders, its environment, its descriptors, and the wait for the first
+//! page.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -28,29 +29,33 @@ use crate::supervise::{DeathReason, supervise};
 /// How long a browser may take from its start to its first page.
 const LAUNCH_BOUND: Duration = Duration::from_secs(15);
 
-/// A dying browser closes its standard error before it is gone; its last words are waited for this long.
+/// A dying browser closes its standard error before it is gone; its last words are waited for this
+/// long.
 const LAST_WORDS_BOUND: Duration = Duration::from_millis(500);
 
-/// Tabs need some hundred megabytes of shared memory; Docker's default of 64 MB crashes them. With less, Chromium is
-/// started with `--disable-dev-shm-usage`.
+/// Tabs need some hundred megabytes of shared memory; Docker's default of 64 MB crashes them. With
+/// less, Chromium is started with `--disable-dev-shm-usage`.
 pub const MIN_SHARED_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
 
 /// What to launch.
 #[derive(Clone, Debug)]
 pub struct LaunchSpec {
-    /// `chromium-headless-shell` or a full Chromium, told apart by the file's name. Not a wrapper script.
+    /// `chromium-headless-shell` or a full Chromium, told apart by the file's name. Not a wrapper
+    /// script.
     pub executable: PathBuf,
-    /// The session's own folder for its browser. It exists and is private (0700); `user-data`, `downloads` and
-    /// `tmp` are made in it. Chromium aborts with "Socket path too long" when its path is.
+    /// The session's own folder for its browser. It exists and is private (0700); `user-data`,
+    /// `downloads` and `tmp` are made in it. Chromium aborts with "Socket path too long" when its
+    /// path is.
     pub folder: PathBuf,
     /// The session's whole folder, `folder` included: what clients may name files in.
     pub session_folder: PathBuf,
     /// The size of every page.
     pub viewport: Viewport,
-    /// What pages and servers are told; see [`Version::default_user_agent`](crate::Version::default_user_agent).
+    /// What pages and servers are told; see
+    /// [`Version::default_user_agent`](crate::Version::default_user_agent).
     pub user_agent: String,
-    /// Whether Chromium can make its own sandbox: not as root (crbug.com/638180), and not where user namespaces are
-    /// forbidden.
+    /// Whether Chromium can make its own sandbox: not as root (crbug.com/638180), and not where
+    /// user namespaces are forbidden.
     pub sandbox: bool,
     /// The port on 127.0.0.1 of the proxy that everything goes through; none: nothing does.
     pub proxy_port: Option<u16>,
@@ -120,19 +125,28 @@ impl Folders {
                 _ => Ok(folder),
             }
         };
-        Ok(Folders { user_data: make(PROFILE_FOLDER)?, downloads: make("downloads")?, tmp: make("tmp")? })
+        Ok(Folders {
+            user_data: make(PROFILE_FOLDER)?,
+            downloads: make("downloads")?,
+            tmp: make("tmp")?,
+        })
     }
 }
 
 impl Browser {
-    /// Launches a browser. When this returns it has answered, and its first page is there in the right size.
-    /// Dropping the future kills what has been started.
-    pub async fn launch(launcher: &Launcher, tracker: &TaskTracker, spec: LaunchSpec) -> Result<Browser, LaunchError> {
+    /// Launches a browser. When this returns it has answered, and its first page is there in the
+    /// right size. Dropping the future kills what has been started.
+    pub async fn launch(
+        launcher: &Launcher,
+        tracker: &TaskTracker,
+        spec: LaunchSpec,
+    ) -> Result<Browser, LaunchError> {
         let folders = Folders::make(&spec.folder)?;
         let flavour = Flavour::of(&spec.executable);
         let pipes = pipe::open().map_err(LaunchError::Pipes)?;
         let (stderr_ours, stderr_theirs) = io::pipe().map_err(LaunchError::Pipes)?;
-        let stderr_ours = Receiver::from_owned_fd(OwnedFd::from(stderr_ours)).map_err(LaunchError::Pipes)?;
+        let stderr_ours =
+            Receiver::from_owned_fd(OwnedFd::from(stderr_ours)).map_err(LaunchError::Pipes)?;
         let flags = plan_flags(&FlagsFor {
             flavour,
             user_data: &folders.user_data,
@@ -147,15 +161,27 @@ impl Browser {
             args: flags,
             env: plan_environment(&spec.folder, &folders.tmp),
             cwd: spec.folder,
-            fds: vec![(2, OwnedFd::from(stderr_theirs)), (3, pipes.browser_reads), (4, pipes.browser_writes)],
+            fds: vec![
+                (2, OwnedFd::from(stderr_theirs)),
+                (3, pipes.browser_reads),
+                (4, pipes.browser_writes),
+            ],
             deadline: None,
         };
         let tree = launcher.start(program).await?;
         let program_pid = tree.program_pid();
         let last_lines = LastLines::default();
         let mut drained = tracker.spawn(stderr::drain(stderr_ours, last_lines.clone()));
-        let grounds = Grounds { session: spec.session_folder, downloads: folders.downloads };
-        let broker = Arc::new(Broker::new(PipeWriter::new(pipes.to_browser), grounds, spec.bounds, spec.explain));
+        let grounds = Grounds {
+            session: spec.session_folder,
+            downloads: folders.downloads,
+        };
+        let broker = Arc::new(Broker::new(
+            PipeWriter::new(pipes.to_browser),
+            grounds,
+            spec.bounds,
+            spec.explain,
+        ));
         let supervised = supervise(tracker, tree, Arc::clone(&broker), pipes.from_browser);
         let browser = Browser::new(broker, supervised, program_pid);
 
@@ -189,14 +215,20 @@ impl Browser {
         broker.save_downloads();
         broker.discover_targets().await?;
         let mut current = broker.current_tab();
-        let first = current.wait_for(Option::is_some).await.map_err(|_| BrowserError::Gone)?.clone();
+        let first = current
+            .wait_for(Option::is_some)
+            .await
+            .map_err(|_| BrowserError::Gone)?
+            .clone();
         // The shell's pages have the size of its window, so there is nothing to measure.
         if flavour == Flavour::Chromium
             && let Some(first) = first
         {
             match broker.fit_page(&first, viewport).await {
                 // A page of another size is better than none.
-                Err(error @ BrowserError::Refused { .. }) => tracing::warn!(%error, "the first page keeps its size"),
+                Err(error @ BrowserError::Refused { .. }) => {
+                    tracing::warn!(%error, "the first page keeps its size")
+                }
                 fitted => fitted?,
             }
         }
@@ -254,14 +286,19 @@ mod tests {
 
     #[test]
     fn a_folder_that_cannot_be_made_is_named() {
-        let error = Folders::make(Path::new("/nowhere/session")).err().expect("an error").to_string();
+        let error = Folders::make(Path::new("/nowhere/session"))
+            .err()
+            .expect("an error")
+            .to_string();
         assert!(error.contains("/nowhere/session/user-data"), "{error}");
     }
 
     #[test]
     fn the_environment_is_an_allow_list() {
-        let names: Vec<String> =
-            plan_environment(Path::new("/s"), Path::new("/s/tmp")).into_iter().map(|(name, _)| name).collect();
+        let names: Vec<String> = plan_environment(Path::new("/s"), Path::new("/s/tmp"))
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         assert_eq!(names, ["HOME", "TMPDIR", "PATH", "LANG"]);
     }
 }

@@ -2,17 +2,17 @@
 //!
 //! A tour, in the order in which things happen:
 //!
-//! - `version` asks an executable what it is; `flags` holds every flag that we start Chromium with, each
-//!   with its reason.
-//! - `launch` makes the folders, starts the program through `hearth-confine` and waits until a page is there.
-//!   `stderr` keeps the last lines that Chromium wrote, for the message when that fails.
-//! - [`Browser`] is the handle that comes out; `supervise` is the one owner of the process tree and knows how
-//!   it ended ([`DeathReason`]).
+//! - `version` asks an executable what it is; `flags` holds every flag that we start Chromium with,
+//!   each with its reason.
+//! - `launch` makes the folders, starts the program through `hearth-confine` and waits until a page
+//!   is there. `stderr` keeps the last lines that Chromium wrote, for the message when that fails.
+//! - [`Browser`] is the handle that comes out; `supervise` is the one owner of the process tree and
+//!   knows how it ended ([`DeathReason`]).
 //! - `pipe` moves NUL-ended frames in and out of the two pipes.
-//! - `broker` gives every client a browser-level session of its own, keeps ids and sessions apart, and is
-//!   where policy lives. [`Client`] is one client's end of it.
-//! - `own` sends the few commands that are ours, typed by the generated protocol; `tabs` knows which tab is
-//!   the current one, `silent_tabs` gets those out of the way that do not answer.
+//! - `broker` gives every client a browser-level session of its own, keeps ids and sessions apart,
+//!   and is where policy lives. [`Client`] is one client's end of it.
+//! - `own` sends the few commands that are ours, typed by the generated protocol; `tabs` knows
+//!   which tab is the current one, `silent_tabs` gets those out of the way that do not answer.
 //! - `profile` is what outlives a browser: its cookies, and which of its files are worth keeping.
 //! - `screencast` is a tab's picture, again and again, and the hands on it.
 //!
@@ -34,7 +34,9 @@ mod tabs;
 mod version;
 
 pub use broker::bounds::Bounds;
-pub use broker::client::{Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES, Outgoing};
+pub use broker::client::{
+    Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES, Outgoing,
+};
 pub use broker::grounds::Side;
 pub use browser::Browser;
 pub use explain::Explain;
@@ -43,7 +45,8 @@ pub use launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory
 pub use own::{BrowserError, Identity, Tab, TabChanges, Target};
 pub use profile::{CookieJar, PROFILE_FOLDER, left_out_of_profiles};
 pub use screencast::{
-    Dialog, Frame, FrameTicket, Held, Input, Key, MAX_UNACKNOWLEDGED, Mouse, Screencast, Shown, Touch, Wheel,
+    Dialog, Frame, FrameTicket, Held, Input, Key, MAX_UNACKNOWLEDGED, Mouse, Screencast, Shown,
+    Touch, Wheel,
 };
 pub use supervise::DeathReason;
 pub use version::{ProbeError, Version, probe};

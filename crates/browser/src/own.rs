@@ -7,8 +7,8 @@ use chromiumoxide_cdp::cdp::browser_protocol::browser::{
 };
 use chromiumoxide_cdp::cdp::browser_protocol::page::GetLayoutMetricsParams;
 use chromiumoxide_cdp::cdp::browser_protocol::target::{
-    ActivateTargetParams, AttachToTargetParams, CloseTargetParams, CreateTargetParams, DetachFromTargetParams,
-    GetTargetsParams, SetDiscoverTargetsParams, TargetInfo,
+    ActivateTargetParams, AttachToTargetParams, CloseTargetParams, CreateTargetParams,
+    DetachFromTargetParams, GetTargetsParams, SetDiscoverTargetsParams, TargetInfo,
 };
 use chromiumoxide_types::Command;
 use serde::Deserialize;
@@ -29,8 +29,8 @@ const COMMAND_BOUND: Duration = Duration::from_secs(5);
 /// How often a browser is looked after that is used.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A browser that does not answer for so long is taken for hung. Its main process hardly computes: on a busy
-/// machine it answers within a second.
+/// A browser that does not answer for so long is taken for hung. Its main process hardly computes:
+/// on a busy machine it answers within a second.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// Why the browser did not do what we asked of it.
@@ -119,8 +119,9 @@ pub struct TabChanges {
 }
 
 impl TabChanges {
-    /// Waits until another tab is the current one, or some tab was opened, closed or shows another address. Chromium does not
-    /// tell of titles that change later. Never returns once the browser is gone. Cancel safe.
+    /// Waits until another tab is the current one, or some tab was opened, closed or shows another
+    /// address. Chromium does not tell of titles that change later. Never returns once the browser
+    /// is gone. Cancel safe.
     pub async fn next(&mut self) {
         let changed = tokio::select! {
             changed = self.current.changed() => changed,
@@ -144,30 +145,41 @@ impl From<NotTaken> for BrowserError {
 impl Broker {
     /// Has every target announced, so that tabs are known.
     pub(crate) async fn discover_targets(&self) -> Result<(), BrowserError> {
-        self.call(None, SetDiscoverTargetsParams::new(true)).await.map(drop)
+        self.call(None, SetDiscoverTargetsParams::new(true))
+            .await
+            .map(drop)
     }
 
     /// Opens an empty tab in the default context and gives back its target id.
     pub(crate) async fn open_tab(&self) -> Result<String, BrowserError> {
-        let opened = self.call(None, CreateTargetParams::new("about:blank")).await?;
+        let opened = self
+            .call(None, CreateTargetParams::new("about:blank"))
+            .await?;
         Ok(opened.target_id.inner().clone())
     }
 
     /// Brings a tab to the front.
     pub(crate) async fn activate_tab(&self, target: &str) -> Result<(), BrowserError> {
-        self.call(None, ActivateTargetParams::new(target.to_owned())).await?;
+        self.call(None, ActivateTargetParams::new(target.to_owned()))
+            .await?;
         self.make_current(target);
         Ok(())
     }
 
     /// Closes a tab.
     pub(crate) async fn close_tab(&self, target: &str) -> Result<(), BrowserError> {
-        self.call(None, CloseTargetParams::new(target.to_owned())).await.map(drop)
+        self.call(None, CloseTargetParams::new(target.to_owned()))
+            .await
+            .map(drop)
     }
 
     /// The open tabs, in the order in which they were opened, with the titles that they have now.
     pub(crate) async fn tabs(&self) -> Result<Vec<Tab>, BrowserError> {
-        let pages = self.targets().await?.into_iter().filter(|target| target.kind == "page");
+        let pages = self
+            .targets()
+            .await?
+            .into_iter()
+            .filter(|target| target.kind == "page");
         let current = self.current_tab().borrow().clone();
         let tab = |page: Target| Tab {
             is_current: current.as_deref() == Some(&page.id),
@@ -179,16 +191,25 @@ impl Broker {
         let mut tabs: Vec<Tab> = pages.map(tab).collect();
         let order = self.tabs_in_order();
         // Chromium keeps them in none. One of which we are not told yet comes last.
-        tabs.sort_by_key(|tab| order.iter().position(|id| *id == tab.id).unwrap_or(usize::MAX));
+        tabs.sort_by_key(|tab| {
+            order
+                .iter()
+                .position(|id| *id == tab.id)
+                .unwrap_or(usize::MAX)
+        });
         Ok(tabs)
     }
 
     /// To be told when [`tabs`](Broker::tabs) may say something else.
     pub(crate) fn tab_changes(&self) -> TabChanges {
-        TabChanges { current: self.current_tab(), shows: self.tab_shows() }
+        TabChanges {
+            current: self.current_tab(),
+            shows: self.tab_shows(),
+        }
     }
 
-    /// Asks the browser for a word whenever it is used and says nothing. Returns when it stays silent.
+    /// Asks the browser for a word whenever it is used and says nothing. Returns when it stays
+    /// silent.
     pub(crate) async fn watch_over(&self) {
         let mut looks = tokio::time::interval(WATCH_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -196,7 +217,8 @@ impl Broker {
             looks.tick().await;
             self.close_silent_excess();
             if self.owes_an_answer()
-                && let Err(BrowserError::TimedOut { .. }) = self.call_within(SILENCE, None, GetVersionParams {}).await
+                && let Err(BrowserError::TimedOut { .. }) =
+                    self.call_within(SILENCE, None, GetVersionParams {}).await
             {
                 return;
             }
@@ -204,21 +226,37 @@ impl Broker {
     }
 
     /// Gives a tab's page exactly the viewport's size, whatever its window's bars take.
-    pub(crate) async fn fit_page(&self, target: &str, viewport: Viewport) -> Result<(), BrowserError> {
-        let attach = AttachToTargetParams { flatten: Some(true), ..AttachToTargetParams::new(target.to_owned()) };
+    pub(crate) async fn fit_page(
+        &self,
+        target: &str,
+        viewport: Viewport,
+    ) -> Result<(), BrowserError> {
+        let attach = AttachToTargetParams {
+            flatten: Some(true),
+            ..AttachToTargetParams::new(target.to_owned())
+        };
         let session = self.call(None, attach).await?.session_id;
-        let metrics = self.call(Some(session.as_ref()), GetLayoutMetricsParams {}).await?;
-        let leave = DetachFromTargetParams { session_id: Some(session) };
+        let metrics = self
+            .call(Some(session.as_ref()), GetLayoutMetricsParams {})
+            .await?;
+        let leave = DetachFromTargetParams {
+            session_id: Some(session),
+        };
         self.call(None, leave).await?;
         let page = &metrics.css_layout_viewport;
         let (width, height) = (i64::from(viewport.width), i64::from(viewport.height));
         if (page.client_width, page.client_height) == (width, height) {
             return Ok(());
         }
-        let window = GetWindowForTargetParams { target_id: Some(target.to_owned().into()) };
+        let window = GetWindowForTargetParams {
+            target_id: Some(target.to_owned().into()),
+        };
         let window_id = self.call(None, window).await?.window_id;
-        let size =
-            SetContentsSizeParams { width: Some(width), height: Some(height), ..SetContentsSizeParams::new(window_id) };
+        let size = SetContentsSizeParams {
+            width: Some(width),
+            height: Some(height),
+            ..SetContentsSizeParams::new(window_id)
+        };
         self.call(None, size).await.map(drop)
     }
 
@@ -233,9 +271,15 @@ impl Broker {
         let client = self.request_client(newcomer)?;
         match tokio::time::timeout(COMMAND_BOUND, client).await {
             Ok(Ok(Ok(client))) => Ok(client),
-            Ok(Ok(Err(error))) => Err(BrowserError::Refused { method, message: message_of(&error) }),
+            Ok(Ok(Err(error))) => Err(BrowserError::Refused {
+                method,
+                message: message_of(&error),
+            }),
             Ok(Err(_)) => Err(BrowserError::Gone),
-            Err(_) => Err(BrowserError::TimedOut { method, bound: COMMAND_BOUND }),
+            Err(_) => Err(BrowserError::TimedOut {
+                method,
+                bound: COMMAND_BOUND,
+            }),
         }
     }
 
@@ -251,11 +295,17 @@ impl Broker {
         })
     }
 
-    /// Everything in the browser that a client may attach to. Chromium leaves itself and its tab targets out;
-    /// parts of its own interface and pages that are only being prepared are left out here.
+    /// Everything in the browser that a client may attach to. Chromium leaves itself and its tab
+    /// targets out; parts of its own interface and pages that are only being prepared are left out
+    /// here.
     pub(crate) async fn targets(&self) -> Result<Vec<Target>, BrowserError> {
-        let targets = self.call(None, GetTargetsParams::default()).await?.target_infos;
-        let shown = targets.into_iter().filter(|target| target.r#type != "browser_ui" && target.subtype.is_none());
+        let targets = self
+            .call(None, GetTargetsParams::default())
+            .await?
+            .target_infos;
+        let shown = targets
+            .into_iter()
+            .filter(|target| target.r#type != "browser_ui" && target.subtype.is_none());
         let plain = |target: TargetInfo| Target {
             id: target.target_id.inner().clone(),
             kind: target.r#type,
@@ -281,7 +331,10 @@ impl Broker {
         command: C,
     ) -> Result<C::Response, BrowserError> {
         let method = command.identifier().into_owned();
-        let malformed = |source| BrowserError::Malformed { method: method.clone(), source };
+        let malformed = |source| BrowserError::Malformed {
+            method: method.clone(),
+            source,
+        };
         let params = serde_json::to_string(&command).map_err(malformed)?;
         let (sender, reply) = oneshot::channel();
         let id = self.send_own(&method, &params, session, Pending::Own(sender))?;
@@ -291,7 +344,8 @@ impl Broker {
         };
         match reply.map_err(|_| BrowserError::Gone)? {
             Ok(result) => {
-                let result: serde_json::Value = serde_json::from_str(result.get()).map_err(malformed)?;
+                let result: serde_json::Value =
+                    serde_json::from_str(result.get()).map_err(malformed)?;
                 C::response_from_value(result).map_err(malformed)
             }
             Err(error) => {
@@ -307,5 +361,6 @@ fn message_of(error: &RawValue) -> String {
     struct Error {
         message: String,
     }
-    serde_json::from_str(error.get()).map_or_else(|_| error.get().to_owned(), |Error { message }| message)
+    serde_json::from_str(error.get())
+        .map_or_else(|_| error.get().to_owned(), |Error { message }| message)
 }

@@ -1,8 +1,9 @@
-//! The two pipes of `--remote-debugging-pipe`: messages end with a NUL byte. Knows no message's meaning.
+//! The two pipes of `--remote-debugging-pipe`: messages end with a NUL byte. Knows no message's
+//! meaning.
 //!
-//! Two traps shape this file. Chromium stops reading for good, without exiting, when one message reaches
-//! 100 MB, so a write that does not drain is a verdict on the browser. And Chromium blocks when nobody reads
-//! its answers, so the reader never waits for a client.
+//! Two traps shape this file. Chromium stops reading for good, without exiting, when one message
+//! reaches 100 MB, so a write that does not drain is a verdict on the browser. And Chromium blocks
+//! when nobody reads its answers, so the reader never waits for a client.
 
 use std::collections::VecDeque;
 use std::ffi::CStr;
@@ -23,15 +24,15 @@ const PIPE_BYTES: i32 = 1024 * 1024;
 /// What may wait to be written before clients have to wait with what they say next.
 const ENOUGH_BYTES: usize = 64 * 1024 * 1024;
 
-/// What may wait before nothing more is taken. Clients that wait for room stay below: each of them adds one message at
-/// the most. The frame that crosses the line still gets in.
+/// What may wait before nothing more is taken. Clients that wait for room stay below: each of them
+/// adds one message at the most. The frame that crosses the line still gets in.
 const MAX_WAITING_BYTES: usize = 1024 * 1024 * 1024;
 
 /// A browser that reads nothing for this long while something waits for it will not read again.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
-/// The largest message taken from the browser. Results of 200 MB work; this only bounds what a broken one may
-/// make us keep.
+/// The largest message taken from the browser. Results of 200 MB work; this only bounds what a
+/// broken one may make us keep.
 const MAX_FRAME_BYTES: usize = 512 * 1024 * 1024;
 
 /// A read buffer that has grown beyond this for one large message is given back afterwards.
@@ -75,7 +76,8 @@ pub(crate) enum NotTaken {
     Closed,
 }
 
-/// The way to the browser. Everyone who sends holds it; [`drain`](PipeWriter::drain) runs in one task.
+/// The way to the browser. Everyone who sends holds it; [`drain`](PipeWriter::drain) runs in one
+/// task.
 pub(crate) struct PipeWriter {
     sender: pipe::Sender,
     waiting: Mutex<Waiting>,
@@ -97,10 +99,16 @@ struct Waiting {
 
 impl PipeWriter {
     pub(crate) fn new(sender: pipe::Sender) -> PipeWriter {
-        PipeWriter { sender, waiting: Mutex::default(), left: Notify::new(), drained: Notify::new() }
+        PipeWriter {
+            sender,
+            waiting: Mutex::default(),
+            left: Notify::new(),
+            drained: Notify::new(),
+        }
     }
 
-    /// Sends one frame, its NUL included. Never waits: what the pipe does not take at once is queued.
+    /// Sends one frame, its NUL included. Never waits: what the pipe does not take at once is
+    /// queued.
     pub(crate) fn push(&self, frame: Vec<u8>) -> Result<(), NotTaken> {
         debug_assert_eq!(frame.last(), Some(&0), "a frame ends with a NUL");
         let mut waiting = self.lock();
@@ -142,7 +150,8 @@ impl PipeWriter {
         self.drained.notify_waiters();
     }
 
-    /// Writes what [`push`](PipeWriter::push) could not, until the pipe is closed (`Ok`) or stops draining.
+    /// Writes what [`push`](PipeWriter::push) could not, until the pipe is closed (`Ok`) or stops
+    /// draining.
     pub(crate) async fn drain(&self) -> Result<(), Stuck> {
         loop {
             self.left.notified().await;
@@ -156,9 +165,14 @@ impl PipeWriter {
                         break;
                     }
                 }
-                let writable = tokio::time::timeout(STUCK_AFTER, self.sender.writable()).await.map_err(|_| Stuck)?;
+                let writable = tokio::time::timeout(STUCK_AFTER, self.sender.writable())
+                    .await
+                    .map_err(|_| Stuck)?;
                 let mut waiting = self.lock();
-                if writable.and_then(|()| self.write_once(&mut waiting)).is_err() {
+                if writable
+                    .and_then(|()| self.write_once(&mut waiting))
+                    .is_err()
+                {
                     waiting.close();
                     self.drained.notify_waiters();
                     return Ok(());
@@ -169,7 +183,9 @@ impl PipeWriter {
 
     /// One write, of the first frame's rest.
     fn write_once(&self, waiting: &mut Waiting) -> io::Result<()> {
-        let Some(frame) = waiting.frames.front() else { return Ok(()) };
+        let Some(frame) = waiting.frames.front() else {
+            return Ok(());
+        };
         match self.sender.try_write(&frame[waiting.written..]) {
             Ok(count) => waiting.written += count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -194,7 +210,10 @@ impl PipeWriter {
 
 impl Waiting {
     fn close(&mut self) {
-        *self = Waiting { closed: true, ..Waiting::default() };
+        *self = Waiting {
+            closed: true,
+            ..Waiting::default()
+        };
     }
 }
 
@@ -214,7 +233,8 @@ pub(crate) enum ReadEnd {
 /// Reads frames, their NUL taken off, and hands each to `take`, in order, until the pipe ends.
 pub(crate) async fn read_frames(mut from: pipe::Receiver, mut take: impl FnMut(&str)) -> ReadEnd {
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
-    // Bytes at the front that are known to hold no NUL, so that a large message is searched only once.
+    // Bytes at the front that are known to hold no NUL, so that a large message is searched only
+    // once.
     let mut searched = 0;
     loop {
         buffer.reserve(READ_BYTES);
@@ -242,7 +262,9 @@ pub(crate) async fn read_frames(mut from: pipe::Receiver, mut take: impl FnMut(&
 
 /// The standard library's vectorised search.
 fn find_nul(bytes: &[u8]) -> Option<usize> {
-    CStr::from_bytes_until_nul(bytes).ok().map(CStr::count_bytes)
+    CStr::from_bytes_until_nul(bytes)
+        .ok()
+        .map(CStr::count_bytes)
 }
 
 #[cfg(test)]
@@ -256,12 +278,20 @@ mod tests {
 
     fn reading_end() -> (pipe::Receiver, io::PipeWriter) {
         let (ours, theirs) = io::pipe().expect("a pipe");
-        (pipe::Receiver::from_owned_fd(OwnedFd::from(ours)).expect("a reading end"), theirs)
+        (
+            pipe::Receiver::from_owned_fd(OwnedFd::from(ours)).expect("a reading end"),
+            theirs,
+        )
     }
 
     fn writing_end() -> (PipeWriter, io::PipeReader) {
         let (theirs, ours) = io::pipe().expect("a pipe");
-        (PipeWriter::new(pipe::Sender::from_owned_fd(OwnedFd::from(ours)).expect("a writing end")), theirs)
+        (
+            PipeWriter::new(
+                pipe::Sender::from_owned_fd(OwnedFd::from(ours)).expect("a writing end"),
+            ),
+            theirs,
+        )
     }
 
     /// Rule P5.
@@ -340,7 +370,10 @@ mod tests {
             () = all_written => {}
         }
         drop(writer);
-        assert!(reading.join().expect("no panic").expect("read") == expected, "bytes were lost or moved");
+        assert!(
+            reading.join().expect("no panic").expect("read") == expected,
+            "bytes were lost or moved"
+        );
     }
 
     /// Rule P3.
@@ -361,7 +394,9 @@ mod tests {
         let mut large = vec![b'x'; ENOUGH_BYTES + 1];
         large.push(0);
         writer.push(large).expect("taken");
-        writer.push(b"own\0".to_vec()).expect("what cannot wait is taken");
+        writer
+            .push(b"own\0".to_vec())
+            .expect("what cannot wait is taken");
         let reading = std::thread::spawn(move || {
             let mut all = Vec::new();
             theirs.read_to_end(&mut all).map(|_| all.len())
@@ -402,7 +437,9 @@ mod tests {
         drop(theirs);
         // The first write may still be queued until the runtime has seen the pipe.
         let _ = writer.push(b"x\0".to_vec());
-        let _ = tokio::time::timeout(Duration::from_secs(5), writer.drain()).await.expect("it ends");
+        let _ = tokio::time::timeout(Duration::from_secs(5), writer.drain())
+            .await
+            .expect("it ends");
         assert_eq!(writer.push(b"y\0".to_vec()), Err(NotTaken::Closed));
     }
 }

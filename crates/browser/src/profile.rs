@@ -1,7 +1,8 @@
 //! What of a browser outlives it: cookies, and which of its files are worth keeping.
 //!
-//! A browser that is closed writes what belongs to no session of its own (`expires` is set) into its folder. Cookies without an
-//! expiry it forgets, so they are asked for before and set again in the next one.
+//! A browser that is closed writes what belongs to no session of its own (`expires` is set) into
+//! its folder. Cookies without an expiry it forgets, so they are asked for before and set again in
+//! the next one.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,8 +17,8 @@ use crate::own::BrowserError;
 /// How many cookies are set by one command: some hundred kilobytes at the most.
 const BATCH: usize = 64;
 
-/// What in the browser's folder of user data is made anew when it is missing, and what is another machine's business: caches,
-/// crash reports, and how a second Chromium of the same folder is told.
+/// What in the browser's folder of user data is made anew when it is missing, and what is another
+/// machine's business: caches, crash reports, and how a second Chromium of the same folder is told.
 const LEFT_OUT: [&str; 25] = [
     "BrowserMetrics",
     "BrowserMetrics-spare.pma",
@@ -54,8 +55,8 @@ pub fn left_out_of_profiles() -> Vec<PathBuf> {
     LEFT_OUT.iter().map(PathBuf::from).collect()
 }
 
-/// One cookie, as CDP's `Network.Cookie` and `Network.CookieParam` have it in common. Some kinds of values are only handed on,
-/// so that a newer Chromium's are, too.
+/// One cookie, as CDP's `Network.Cookie` and `Network.CookieParam` have it in common. Some kinds of
+/// values are only handed on, so that a newer Chromium's are, too.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Cookie {
@@ -161,7 +162,10 @@ impl Browser {
     /// All cookies of the default context, but those of a partition that cannot be named.
     pub async fn cookies(&self) -> Result<CookieJar, BrowserError> {
         let got = self.broker().call(None, GetCookies {}).await?;
-        let cookies = got.cookies.into_iter().filter(|cookie| cookie["partitionKeyOpaque"] != true);
+        let cookies = got
+            .cookies
+            .into_iter()
+            .filter(|cookie| cookie["partitionKeyOpaque"] != true);
         let read = |cookie| serde_json::from_value::<Cookie>(cookie).ok();
         let mut jar: Vec<Cookie> = cookies.filter_map(read).collect();
         for cookie in &mut jar {
@@ -170,14 +174,23 @@ impl Browser {
         Ok(CookieJar(jar))
     }
 
-    /// Puts cookies into the default context, beside those that are there. Cookies that the browser refuses are left out.
+    /// Puts cookies into the default context, beside those that are there. Cookies that the browser
+    /// refuses are left out.
     pub async fn add_cookies(&self, jar: &CookieJar) -> Result<(), BrowserError> {
         for batch in jar.0.chunks(BATCH) {
-            match self.broker().call(None, SetCookies { cookies: batch }).await {
+            match self
+                .broker()
+                .call(None, SetCookies { cookies: batch })
+                .await
+            {
                 // One that it does not like keeps it from setting the others.
                 Err(BrowserError::Refused { .. }) => {
                     for cookie in batch.chunks(1) {
-                        match self.broker().call(None, SetCookies { cookies: cookie }).await {
+                        match self
+                            .broker()
+                            .call(None, SetCookies { cookies: cookie })
+                            .await
+                        {
                             Ok(_) => {}
                             Err(error @ BrowserError::Refused { .. }) => {
                                 tracing::debug!(%error, "a cookie is left out");

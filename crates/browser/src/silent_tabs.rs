@@ -1,10 +1,11 @@
 //! Tabs that do not answer, and getting them out of everybody's way.
 //!
-//! A client that connects asks every tab about itself and waits for all of them, so one that is silent keeps
-//! everybody out: a script that never ends, a dialog, or a popup to an address that a page may not open
-//! (`data:`, `javascript:`), which Chromium announces and never gives a document. Commands for the browser
-//! process still work on such a tab, and `Runtime.terminateExecution` ends a running script if its session was there
-//! before the script (measured on Chromium 156: a session that is attached later gets no answer).
+//! A client that connects asks every tab about itself and waits for all of them, so one that is
+//! silent keeps everybody out: a script that never ends, a dialog, or a popup to an address that a
+//! page may not open (`data:`, `javascript:`), which Chromium announces and never gives a document.
+//! Commands for the browser process still work on such a tab, and `Runtime.terminateExecution` ends
+//! a running script if its session was there before the script (measured on Chromium 156: a session
+//! that is attached later gets no answer).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 const WAKING: Duration = Duration::from_millis(500);
 
 impl Broker {
-    /// Asks every tab for a word. One that is silent has its dialog dismissed and its script ended; one that is
-    /// silent even then is closed.
+    /// Asks every tab for a word. One that is silent has its dialog dismissed and its script ended;
+    /// one that is silent even then is closed.
     pub(crate) async fn wake_silent_tabs(self: &Arc<Self>) {
         let mut tabs = JoinSet::new();
         for tab in self.open_tabs() {
@@ -39,18 +40,30 @@ impl Broker {
     }
 
     async fn wake(&self, tab: &str) -> Result<(), BrowserError> {
-        let Some(session) = self.own_session_on(tab) else { return Ok(()) };
+        let Some(session) = self.own_session_on(tab) else {
+            return Ok(());
+        };
         let session = Some(session.as_str());
         let asked = async {
-            self.call_within(SILENCE, session, EvaluateParams::new("1")).await?;
+            self.call_within(SILENCE, session, EvaluateParams::new("1"))
+                .await?;
             let document = tokio::time::timeout(SILENCE, self.has_document(tab)).await;
-            document.map_err(|_| BrowserError::TimedOut { method: "its first document".to_owned(), bound: SILENCE })
+            document.map_err(|_| BrowserError::TimedOut {
+                method: "its first document".to_owned(),
+                bound: SILENCE,
+            })
         };
-        let Err(BrowserError::TimedOut { .. }) = asked.await else { return Ok(()) };
+        let Err(BrowserError::TimedOut { .. }) = asked.await else {
+            return Ok(());
+        };
         // On a session that was told of it: on another one Chromium knows of no dialog.
         self.dismiss_dialog(tab);
-        let _ = self.call_within(WAKING, session, TerminateExecutionParams::default()).await;
-        let again = self.call_within(WAKING, session, EvaluateParams::new("1")).await;
+        let _ = self
+            .call_within(WAKING, session, TerminateExecutionParams::default())
+            .await;
+        let again = self
+            .call_within(WAKING, session, EvaluateParams::new("1"))
+            .await;
         if again.is_ok() && !self.is_blank(tab) {
             tracing::info!("the script of a tab that did not answer was ended");
             return Ok(());

@@ -1,6 +1,6 @@
-//! What Chromium writes to its standard error: the last lines are kept for the message when a start fails;
-//! everything goes to the trace level (it can quote page content) and is drained always, so that Chromium
-//! never blocks on a full pipe.
+//! What Chromium writes to its standard error: the last lines are kept for the message when a start
+//! fails; everything goes to the trace level (it can quote page content) and is drained always, so
+//! that Chromium never blocks on a full pipe.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,7 +41,11 @@ impl LastLines {
     /// The kept lines, joined for one message.
     pub(crate) fn joined(&self) -> String {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().map(String::as_str).collect::<Vec<_>>().join(" | ")
+        lines
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(" | ")
     }
 }
 
@@ -74,7 +78,11 @@ mod tests {
         theirs.write_all(written).expect("fits into the pipe");
         drop(theirs);
         let lines = LastLines::default();
-        drain(pipe::Receiver::from_owned_fd(OwnedFd::from(ours)).expect("a reading end"), lines.clone()).await;
+        drain(
+            pipe::Receiver::from_owned_fd(OwnedFd::from(ours)).expect("a reading end"),
+            lines.clone(),
+        )
+        .await;
         lines.joined()
     }
 

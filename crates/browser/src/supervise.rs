@@ -1,5 +1,5 @@
-//! The one owner of a browser's process tree: notices its end, whatever it comes from, tells everyone, and
-//! makes sure that nothing is left. Knows no client and no protocol.
+//! The one owner of a browser's process tree: notices its end, whatever it comes from, tells
+//! everyone, and makes sure that nothing is left. Knows no client and no protocol.
 
 use std::fmt;
 use std::sync::Arc;
@@ -107,7 +107,11 @@ pub(crate) fn supervise(
         }
     });
     let (end, end_seen) = watch::channel(End::default());
-    let supervised = Supervised { end: end_seen, kill: CancellationToken::new(), closing: CancellationToken::new() };
+    let supervised = Supervised {
+        end: end_seen,
+        kill: CancellationToken::new(),
+        closing: CancellationToken::new(),
+    };
     let (kill, closing) = (supervised.kill.clone(), supervised.closing.clone());
     tracker.spawn(async move {
         let reason = wait_for_end(&tree, &broker, pipe_ended, &kill, &closing).await;
@@ -131,7 +135,13 @@ async fn wait_for_end(
     kill: &CancellationToken,
     closing: &CancellationToken,
 ) -> DeathReason {
-    let exited = |exit| if closing.is_cancelled() { DeathReason::Closed } else { DeathReason::Exited(exit) };
+    let exited = |exit| {
+        if closing.is_cancelled() {
+            DeathReason::Closed
+        } else {
+            DeathReason::Exited(exit)
+        }
+    };
     tokio::select! {
         () = kill.cancelled() => DeathReason::Killed,
         exit = tree.exited() => exited(exit),

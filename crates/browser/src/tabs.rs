@@ -1,5 +1,5 @@
-//! Which tab is the current one: the one last opened, activated or navigated by anyone. Chromium does not say,
-//! so it is kept from what is seen passing. Pure; knows no protocol.
+//! Which tab is the current one: the one last opened, activated or navigated by anyone. Chromium
+//! does not say, so it is kept from what is seen passing. Pure; knows no protocol.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,13 @@ impl Tabs {
         self.closed(target);
         self.opened += 1;
         let (target, context) = (target.to_owned(), context.map(str::to_owned));
-        self.by_recency.push(Tab { target, context, number: self.opened, session: None, blank: false });
+        self.by_recency.push(Tab {
+            target,
+            context,
+            number: self.opened,
+            session: None,
+            blank: false,
+        });
     }
 
     /// Our own session on a tab is there.
@@ -47,12 +53,20 @@ impl Tabs {
 
     /// Our own session on a tab, if it is there.
     pub(crate) fn session_of(&self, target: &str) -> Option<&str> {
-        self.by_recency.iter().find(|tab| tab.target == target)?.session.as_deref()
+        self.by_recency
+            .iter()
+            .find(|tab| tab.target == target)?
+            .session
+            .as_deref()
     }
 
     /// The browser context of a tab.
     pub(crate) fn context_of(&self, target: &str) -> Option<&str> {
-        self.by_recency.iter().find(|tab| tab.target == target)?.context.as_deref()
+        self.by_recency
+            .iter()
+            .find(|tab| tab.target == target)?
+            .context
+            .as_deref()
     }
 
     /// Whether a context is the one that every client finds when it comes.
@@ -69,7 +83,9 @@ impl Tabs {
 
     /// Whether a tab is there and has no document yet.
     pub(crate) fn is_blank(&self, target: &str) -> bool {
-        self.by_recency.iter().any(|tab| tab.target == target && tab.blank)
+        self.by_recency
+            .iter()
+            .any(|tab| tab.target == target && tab.blank)
     }
 
     fn find(&mut self, target: &str) -> Option<&mut Tab> {
@@ -90,12 +106,17 @@ impl Tabs {
 
     /// A context is gone, and all its tabs with it.
     pub(crate) fn context_disposed(&mut self, context: &str) {
-        self.by_recency.retain(|tab| tab.context.as_deref() != Some(context));
+        self.by_recency
+            .retain(|tab| tab.context.as_deref() != Some(context));
     }
 
     /// The contexts that have tabs.
     pub(crate) fn contexts(&self) -> Vec<String> {
-        let contexts: BTreeSet<&String> = self.by_recency.iter().filter_map(|tab| tab.context.as_ref()).collect();
+        let contexts: BTreeSet<&String> = self
+            .by_recency
+            .iter()
+            .filter_map(|tab| tab.context.as_ref())
+            .collect();
         contexts.into_iter().cloned().collect()
     }
 
@@ -114,12 +135,16 @@ impl Tabs {
     /// The target id of the current tab: one that has crashed is it only when all have.
     pub(crate) fn current(&self, has_crashed: impl Fn(&str) -> bool) -> Option<&str> {
         let targets = || self.by_recency.iter().rev().map(|tab| tab.target.as_str());
-        targets().find(|target| !has_crashed(target)).or_else(|| targets().next())
+        targets()
+            .find(|target| !has_crashed(target))
+            .or_else(|| targets().next())
     }
 
     /// Whether a tab that works is left in the context that every client finds when it comes.
     pub(crate) fn default_context_has_one(&self, has_crashed: impl Fn(&str) -> bool) -> bool {
-        self.by_recency.iter().any(|tab| tab.context == self.default_context && !has_crashed(&tab.target))
+        self.by_recency
+            .iter()
+            .any(|tab| tab.context == self.default_context && !has_crashed(&tab.target))
     }
 }
 

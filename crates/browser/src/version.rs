@@ -56,8 +56,12 @@ pub struct Version {
 impl Version {
     /// Finds the number in a line such as `Chromium 156.0.8078.79 built on Debian`.
     fn parse(line: &str) -> Option<Version> {
-        let number = line.split_whitespace().find(|word| is_version_number(word))?;
-        Some(Version { number: number.to_owned() })
+        let number = line
+            .split_whitespace()
+            .find(|word| is_version_number(word))?;
+        Some(Version {
+            number: number.to_owned(),
+        })
     }
 
     /// The four numbers, such as `156.0.8078.79`.
@@ -65,9 +69,10 @@ impl Version {
         &self.number
     }
 
-    /// The user agent of the same version with a window: without "Headless", and reduced to the major version
-    /// as Chrome itself does since 101 (<https://www.chromium.org/updates/ua-reduction/>). It names `x86_64`
-    /// on every Linux machine, as Chrome's does.
+    /// The user agent of the same version with a window: without "Headless", and reduced to the
+    /// major version as Chrome itself does since 101
+    /// (<https://www.chromium.org/updates/ua-reduction/>). It names `x86_64` on every Linux
+    /// machine, as Chrome's does.
     pub fn default_user_agent(&self) -> String {
         let major = self.number.split('.').next().unwrap_or(&self.number);
         format!(
@@ -89,7 +94,10 @@ fn is_version_number(word: &str) -> bool {
 
 /// Runs `executable --version`, for ten seconds at the most, and leaves nothing of it.
 pub async fn probe(launcher: &Launcher, executable: &Path) -> Result<Version, ProbeError> {
-    let unreadable = |source| ProbeError::Read { executable: executable.to_owned(), source };
+    let unreadable = |source| ProbeError::Read {
+        executable: executable.to_owned(),
+        source,
+    };
     let (ours, theirs) = io::pipe().map_err(unreadable)?;
     // A loader that misses a library says so there.
     let theirs_too = theirs.try_clone().map_err(unreadable)?;
@@ -105,18 +113,27 @@ pub async fn probe(launcher: &Launcher, executable: &Path) -> Result<Version, Pr
         let answer = pipe::Receiver::from_owned_fd(OwnedFd::from(ours)).map_err(unreadable)?;
         let tree = launcher.start(program).await?;
         let mut said = Vec::new();
-        answer.take(MAX_ANSWER_BYTES).read_to_end(&mut said).await.map_err(unreadable)?;
+        answer
+            .take(MAX_ANSWER_BYTES)
+            .read_to_end(&mut said)
+            .await
+            .map_err(unreadable)?;
         tree.kill();
         tree.gone().await;
         Ok::<_, ProbeError>(said)
     };
     let said = tokio::time::timeout(PROBE_BOUND, asking)
         .await
-        .map_err(|_| ProbeError::TooSlow { executable: executable.to_owned() })??;
+        .map_err(|_| ProbeError::TooSlow {
+            executable: executable.to_owned(),
+        })??;
     let said = String::from_utf8_lossy(&said);
     said.lines().find_map(Version::parse).ok_or_else(|| {
         let said = said.lines().next().unwrap_or_default().to_owned();
-        ProbeError::NoVersion { executable: executable.to_owned(), said }
+        ProbeError::NoVersion {
+            executable: executable.to_owned(),
+            said,
+        }
     })
 }
 
@@ -131,7 +148,10 @@ mod tests {
             "Google Chrome for Testing 156.0.8078.79 ",
             "HeadlessChrome 156.0.8078.79",
         ] {
-            assert_eq!(Version::parse(line).expect("a version").number(), "156.0.8078.79");
+            assert_eq!(
+                Version::parse(line).expect("a version").number(),
+                "156.0.8078.79"
+            );
         }
     }
 
@@ -143,7 +163,9 @@ mod tests {
 
     #[test]
     fn the_default_user_agent_is_reduced_and_does_not_say_headless() {
-        let version = Version { number: "156.0.8078.79".to_owned() };
+        let version = Version {
+            number: "156.0.8078.79".to_owned(),
+        };
         let agent = version.default_user_agent();
         assert!(agent.contains("Chrome/156.0.0.0"), "{agent}");
         assert!(!agent.contains("Headless"), "{agent}");

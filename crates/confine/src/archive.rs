@@ -1,8 +1,8 @@
-//! A folder as one stream of bytes, and back: tar, compressed with zstd, whose checksum at the end tells whether all of it is as
-//! it was written.
+//! A folder as one stream of bytes, and back: tar, compressed with zstd, whose checksum at the end
+//! tells whether all of it is as it was written.
 //!
-//! Only plain files and folders are taken, with their contents and nothing else that a file can have; what else a program has
-//! left there (links, sockets, pipes) is not packed.
+//! Only plain files and folders are taken, with their contents and nothing else that a file can
+//! have; what else a program has left there (links, sockets, pipes) is not packed.
 
 use std::error::Error;
 use std::ffi::{CStr, OsStr};
@@ -26,12 +26,22 @@ const MAX_DEPTH: usize = 64;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// Writes what is in `folder` to `to`, without what is at the places `leave_out` in it. An error when the files are larger
-/// than `most_bytes` together. Blocks.
-pub(crate) fn pack(folder: &Path, leave_out: &[PathBuf], most_bytes: u64, to: File) -> io::Result<()> {
+/// Writes what is in `folder` to `to`, without what is at the places `leave_out` in it. An error
+/// when the files are larger than `most_bytes` together. Blocks.
+pub(crate) fn pack(
+    folder: &Path,
+    leave_out: &[PathBuf],
+    most_bytes: u64,
+    to: File,
+) -> io::Result<()> {
     let mut encoder = zstd::Encoder::new(BufWriter::with_capacity(BUFFER_BYTES, to), LEVEL)?;
     encoder.include_checksum(true)?;
-    let mut packer = Packer { archive: tar::Builder::new(encoder), leave_out, most_bytes, packed_bytes: 0 };
+    let mut packer = Packer {
+        archive: tar::Builder::new(encoder),
+        leave_out,
+        most_bytes,
+        packed_bytes: 0,
+    };
     packer.pack(&open(folder)?, &mut PathBuf::new(), 0)?;
     packer.archive.into_inner()?.finish()?.into_inner()?.flush()
 }
@@ -69,7 +79,13 @@ impl<W: Write> Packer<'_, W> {
         Ok(())
     }
 
-    fn pack_file(&mut self, folder: &OwnedFd, name: &CStr, place: &Path, stat: &FileStat) -> io::Result<()> {
+    fn pack_file(
+        &mut self,
+        folder: &OwnedFd,
+        name: &CStr,
+        place: &Path,
+        stat: &FileStat,
+    ) -> io::Result<()> {
         let bytes = u64::try_from(stat.st_size).unwrap_or(0);
         self.packed_bytes = self.packed_bytes.saturating_add(bytes);
         if self.packed_bytes > self.most_bytes {
@@ -79,7 +95,11 @@ impl<W: Write> Packer<'_, W> {
         let file = File::from(openat(folder, name, flags, Mode::empty())?);
         // As long as was said, whatever becomes of it meanwhile.
         let content = file.take(bytes).chain(io::repeat(0)).take(bytes);
-        self.archive.append_data(&mut header(tar::EntryType::Regular, 0o600, bytes, stat), place, content)
+        self.archive.append_data(
+            &mut header(tar::EntryType::Regular, 0o600, bytes, stat),
+            place,
+            content,
+        )
     }
 }
 
@@ -92,41 +112,51 @@ fn header(kind: tar::EntryType, mode: u32, bytes: u64, stat: &FileStat) -> tar::
     header
 }
 
-/// Puts what [`pack`] wrote into `folder`. [`io::ErrorKind::InvalidData`] when it is not as it was written, another error when the
-/// files are larger than `most_bytes` together; some of it is there by then. Blocks.
+/// Puts what [`pack`] wrote into `folder`. [`io::ErrorKind::InvalidData`] when it is not as it was
+/// written, another error when the files are larger than `most_bytes` together; some of it is there
+/// by then. Blocks.
 pub(crate) fn unpack(from: File, folder: &Path, most_bytes: u64) -> io::Result<()> {
     use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
     let again = from.try_clone()?;
     let start = (&from).stream_position()?;
-    let Err(error) = unpack_from(from, folder, most_bytes) else { return Ok(()) };
+    let Err(error) = unpack_from(from, folder, most_bytes) else {
+        return Ok(());
+    };
     if !is_whole(again, start) {
         return Err(io::Error::new(InvalidData, error.to_string()));
     }
     Err(match (errno_of(&error), error.kind()) {
         (Some(errno), _) => io::Error::from_raw_os_error(errno),
-        (None, InvalidData | InvalidInput | Other | UnexpectedEof) => io::Error::new(InvalidData, error.to_string()),
+        (None, InvalidData | InvalidInput | Other | UnexpectedEof) => {
+            io::Error::new(InvalidData, error.to_string())
+        }
         (None, _) => error,
     })
 }
 
-/// Whether what is in a file from `start` on is as it was written. What is damaged can look like anything until its end: a name
-/// that is too long, a file that is too large.
+/// Whether what is in a file from `start` on is as it was written. What is damaged can look like
+/// anything until its end: a name that is too long, a file that is too large.
 fn is_whole(mut file: File, start: u64) -> bool {
     let checked = file.seek(SeekFrom::Start(start)).and_then(|_| {
-        let mut decoder = zstd::Decoder::with_buffer(BufReader::with_capacity(BUFFER_BYTES, file))?.single_frame();
+        let mut decoder = zstd::Decoder::with_buffer(BufReader::with_capacity(BUFFER_BYTES, file))?
+            .single_frame();
         io::copy(&mut decoder, &mut io::sink())
     });
     checked.is_ok()
 }
 
 fn unpack_from(from: File, folder: &Path, most_bytes: u64) -> io::Result<()> {
-    let decoder = zstd::Decoder::with_buffer(BufReader::with_capacity(BUFFER_BYTES, from))?.single_frame();
+    let decoder =
+        zstd::Decoder::with_buffer(BufReader::with_capacity(BUFFER_BYTES, from))?.single_frame();
     let mut archive = tar::Archive::new(decoder);
     let mut left_bytes = most_bytes;
     for entry in archive.entries()? {
         let mut entry = entry?;
-        left_bytes = left_bytes.checked_sub(entry.size()).ok_or_else(|| libc_error(libc::EFBIG))?;
-        let is_plain = entry.header().entry_type().is_dir() || entry.header().entry_type().is_file();
+        left_bytes = left_bytes
+            .checked_sub(entry.size())
+            .ok_or_else(|| libc_error(libc::EFBIG))?;
+        let is_plain =
+            entry.header().entry_type().is_dir() || entry.header().entry_type().is_file();
         if !is_plain || !entry.unpack_in(folder)? {
             return Err(io::Error::other("it holds what was never put there"));
         }
@@ -136,11 +166,15 @@ fn unpack_from(from: File, folder: &Path, most_bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The system's reason for an error, also when it is wrapped in others. None when the system had nothing to do with it.
+/// The system's reason for an error, also when it is wrapped in others. None when the system had
+/// nothing to do with it.
 fn errno_of(error: &io::Error) -> Option<i32> {
     let mut reason: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = reason {
-        if let Some(errno) = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+        if let Some(errno) = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::raw_os_error)
+        {
             return Some(errno);
         }
         reason = error.source().or_else(|| {
@@ -172,7 +206,11 @@ mod tests {
 
     fn filled() -> TempDir {
         let folder = folder();
-        let deep = folder.path().join("Default/IndexedDB").join("x".repeat(150)).join("y".repeat(150));
+        let deep = folder
+            .path()
+            .join("Default/IndexedDB")
+            .join("x".repeat(150))
+            .join("y".repeat(150));
         fs::create_dir_all(&deep).expect("made");
         fs::write(deep.join("z"), vec![7; 300_000]).expect("written");
         fs::write(folder.path().join("Default/empty"), "").expect("written");
@@ -183,7 +221,12 @@ mod tests {
 
     fn packed(folder: &Path, leave_out: &[PathBuf], most_bytes: u64) -> io::Result<File> {
         let mut file = tempfile().expect("a file");
-        pack(folder, leave_out, most_bytes, file.try_clone().expect("cloned"))?;
+        pack(
+            folder,
+            leave_out,
+            most_bytes,
+            file.try_clone().expect("cloned"),
+        )?;
         file.seek(SeekFrom::Start(0)).expect("rewound");
         Ok(file)
     }
@@ -227,15 +270,29 @@ mod tests {
         nix::unistd::mkfifo(&from.path().join("pipe"), Mode::S_IRWXU).expect("made");
         fs::create_dir(from.path().join("closed")).expect("made");
         fs::write(from.path().join("closed/x"), "x").expect("written");
-        fs::set_permissions(from.path().join("closed"), fs::Permissions::from_mode(0o000)).expect("closed");
-        unpack(packed(from.path(), &[], ANY).expect("packed"), to.path(), ANY).expect("unpacked");
-        assert_eq!(listing(to.path()), [("closed".into(), None), ("closed/x".into(), Some(1))]);
+        fs::set_permissions(
+            from.path().join("closed"),
+            fs::Permissions::from_mode(0o000),
+        )
+        .expect("closed");
+        unpack(
+            packed(from.path(), &[], ANY).expect("packed"),
+            to.path(),
+            ANY,
+        )
+        .expect("unpacked");
+        assert_eq!(
+            listing(to.path()),
+            [("closed".into(), None), ("closed/x".into(), Some(1))]
+        );
     }
 
     #[test]
     fn what_is_larger_than_allowed_is_not_packed_even_when_it_takes_no_space_and_not_unpacked() {
         let from = folder();
-        File::create(from.path().join("holes")).and_then(|file| file.set_len(1 << 40)).expect("made");
+        File::create(from.path().join("holes"))
+            .and_then(|file| file.set_len(1 << 40))
+            .expect("made");
         let error = packed(from.path(), &[], 1 << 30).expect_err("refused");
         assert_eq!(error.raw_os_error(), Some(libc::EFBIG));
         let archive = packed(filled().path(), &[], ANY).expect("packed");
@@ -247,10 +304,14 @@ mod tests {
     fn a_byte_that_is_not_as_it_was_or_missing_is_noticed() {
         let from = filled();
         let mut bytes = Vec::new();
-        packed(from.path(), &[], ANY).and_then(|mut file| file.read_to_end(&mut bytes)).expect("read");
+        packed(from.path(), &[], ANY)
+            .and_then(|mut file| file.read_to_end(&mut bytes))
+            .expect("read");
         let unpacks = |bytes: &[u8]| {
             let mut file = tempfile().expect("a file");
-            file.write_all(bytes).and_then(|()| file.seek(SeekFrom::Start(0))).expect("written");
+            file.write_all(bytes)
+                .and_then(|()| file.seek(SeekFrom::Start(0)))
+                .expect("written");
             unpack(file, folder().path(), ANY)
         };
         unpacks(&bytes).expect("as it was");
@@ -258,19 +319,34 @@ mod tests {
             let mut other = bytes.clone();
             other[place] ^= 0x55;
             let error = unpacks(&other).expect_err("noticed");
-            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "byte {place}: {error}");
+            assert_eq!(
+                error.kind(),
+                io::ErrorKind::InvalidData,
+                "byte {place}: {error}"
+            );
             let error = unpacks(&bytes[..place]).expect_err("noticed");
-            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "cut at {place}: {error}");
+            assert_eq!(
+                error.kind(),
+                io::ErrorKind::InvalidData,
+                "cut at {place}: {error}"
+            );
         }
     }
 
     #[test]
     fn what_is_damaged_and_looks_like_something_else_is_damaged_all_the_same() {
-        // A name that no file system takes, and a size that is too large: both as damage may make them up.
-        for (name, size, mistaken) in
-            [("n".repeat(300), 0, libc::ENAMETOOLONG), ("holes".to_owned(), 5000, libc::EFBIG)]
-        {
-            let stat = fstatat(open(folder().path()).expect("a folder"), c".", AtFlags::empty()).expect("about it");
+        // A name that no file system takes, and a size that is too large: both as damage may make
+        // them up.
+        for (name, size, mistaken) in [
+            ("n".repeat(300), 0, libc::ENAMETOOLONG),
+            ("holes".to_owned(), 5000, libc::EFBIG),
+        ] {
+            let stat = fstatat(
+                open(folder().path()).expect("a folder"),
+                c".",
+                AtFlags::empty(),
+            )
+            .expect("about it");
             let encoded = || {
                 let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL)?;
                 encoder.include_checksum(true)?;
@@ -282,7 +358,9 @@ mod tests {
             let mut bytes: Vec<u8> = encoded().expect("packed");
             let unpacks = |bytes: &[u8]| {
                 let mut file = tempfile().expect("a file");
-                file.write_all(bytes).and_then(|()| file.seek(SeekFrom::Start(0))).expect("written");
+                file.write_all(bytes)
+                    .and_then(|()| file.seek(SeekFrom::Start(0)))
+                    .expect("written");
                 unpack(file, folder().path(), 4000).expect_err("refused")
             };
             assert_eq!(unpacks(&bytes).raw_os_error(), Some(mistaken));
@@ -293,11 +371,17 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_no_damage() {
-        let full = File::options().write(true).open("/dev/full").expect("opened");
+        let full = File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("opened");
         let error = pack(filled().path(), &[], ANY, full).expect_err("refused");
         assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
         let from = packed(filled().path(), &[], ANY).expect("packed");
         let missing = folder().path().join("gone");
-        assert_eq!(unpack(from, &missing, ANY).expect_err("refused").kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            unpack(from, &missing, ANY).expect_err("refused").kind(),
+            io::ErrorKind::NotFound
+        );
     }
 }

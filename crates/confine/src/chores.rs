@@ -1,6 +1,6 @@
-//! Small things that are done under a session's own user id, by a shim that starts no program: so that the server never
-//! touches what code of strangers has prepared for it. Only the process table is looked at before, with all rights: a program
-//! can close itself to others of its user.
+//! Small things that are done under a session's own user id, by a shim that starts no program: so
+//! that the server never touches what code of strangers has prepared for it. Only the process table
+//! is looked at before, with all rights: a program can close itself to others of its user.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -22,13 +22,21 @@ pub(crate) enum Chore {
     /// Remove what is in a folder and put these files there, by name and content.
     Refill(PathBuf, Vec<(String, String)>),
     /// Measure what these folders hold, and what these processes hold open; see [`measure`].
-    Measure { folders: Vec<PathBuf>, pids: Vec<i32>, most: DiskUsage },
+    Measure {
+        folders: Vec<PathBuf>,
+        pids: Vec<i32>,
+        most: DiskUsage,
+    },
     /// Weigh these processes' files in memory; see [`open_memory_files`].
     WeighFiles(Vec<i32>),
     /// Weigh these processes, what they share once; see [`shared_once`].
     WeighOnce(Vec<i32>),
     /// Write what is in a folder to the file that comes along; see [`pack`].
-    Pack { folder: PathBuf, leave_out: Vec<PathBuf>, most_bytes: u64 },
+    Pack {
+        folder: PathBuf,
+        leave_out: Vec<PathBuf>,
+        most_bytes: u64,
+    },
     /// Put into a folder what was packed into the file that comes along; see [`unpack`].
     Unpack { folder: PathBuf, most_bytes: u64 },
 }
@@ -60,7 +68,9 @@ impl Answer {
     pub fn of(report: io::Result<Report>) -> Answer {
         match report {
             Ok(report) => Answer::Done(report),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Answer::Damaged(error.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Answer::Damaged(error.to_string())
+            }
             Err(error) => Answer::Failed(error.raw_os_error().unwrap_or(nix::libc::EIO)),
         }
     }
@@ -80,14 +90,25 @@ impl Answer {
 }
 
 impl Chore {
-    /// What only the process table tells. To be called with all the rights that there are, and before
-    /// [`perform`](Chore::perform). Blocks.
+    /// What only the process table tells. To be called with all the rights that there are, and
+    /// before [`perform`](Chore::perform). Blocks.
     pub fn look(&self) -> Look {
         match self {
-            Chore::Measure { pids, .. } => Look { files: open_files(pids), memory_bytes: 0 },
-            Chore::WeighFiles(pids) => Look { files: Vec::new(), memory_bytes: open_memory_files(pids) },
-            Chore::WeighOnce(pids) => Look { files: Vec::new(), memory_bytes: shared_once(pids) },
-            Chore::Empty(_) | Chore::Refill(..) | Chore::Pack { .. } | Chore::Unpack { .. } => Look::default(),
+            Chore::Measure { pids, .. } => Look {
+                files: open_files(pids),
+                memory_bytes: 0,
+            },
+            Chore::WeighFiles(pids) => Look {
+                files: Vec::new(),
+                memory_bytes: open_memory_files(pids),
+            },
+            Chore::WeighOnce(pids) => Look {
+                files: Vec::new(),
+                memory_bytes: shared_once(pids),
+            },
+            Chore::Empty(_) | Chore::Refill(..) | Chore::Pack { .. } | Chore::Unpack { .. } => {
+                Look::default()
+            }
         }
     }
 
@@ -97,10 +118,16 @@ impl Chore {
         match self {
             Chore::Empty(folders) => folders.iter().try_for_each(|folder| empty(folder))?,
             Chore::Measure { folders, most, .. } => {
-                return Ok(Report { usage: measure(folders, &look.files, *most), ..Report::default() });
+                return Ok(Report {
+                    usage: measure(folders, &look.files, *most),
+                    ..Report::default()
+                });
             }
             Chore::WeighFiles(_) | Chore::WeighOnce(_) => {
-                return Ok(Report { memory_bytes: look.memory_bytes, ..Report::default() });
+                return Ok(Report {
+                    memory_bytes: look.memory_bytes,
+                    ..Report::default()
+                });
             }
             Chore::Refill(folder, files) => {
                 empty(folder)?;
@@ -109,7 +136,11 @@ impl Chore {
                     File::create_new(folder.join(name))?.write_all(content.as_bytes())?;
                 }
             }
-            Chore::Pack { folder, leave_out, most_bytes } => pack(folder, leave_out, *most_bytes, file()?)?,
+            Chore::Pack {
+                folder,
+                leave_out,
+                most_bytes,
+            } => pack(folder, leave_out, *most_bytes, file()?)?,
             Chore::Unpack { folder, most_bytes } => unpack(file()?, folder, *most_bytes)?,
         }
         Ok(Report::default())
@@ -131,7 +162,11 @@ fn empty(folder: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         let is_folder = entry.file_type()?.is_dir();
-        let removed = if is_folder { remove_tree(&entry.path()) } else { fs::remove_file(entry.path()) };
+        let removed = if is_folder {
+            remove_tree(&entry.path())
+        } else {
+            fs::remove_file(entry.path())
+        };
         outcome = outcome.and(removed);
     }
     outcome
@@ -149,7 +184,8 @@ mod tests {
         let deep = folder.path().join("a/b/c");
         fs::create_dir_all(&deep).expect("made");
         fs::write(deep.join("x"), "").expect("written");
-        fs::set_permissions(folder.path().join("a/b"), Permissions::from_mode(0o000)).expect("closed");
+        fs::set_permissions(folder.path().join("a/b"), Permissions::from_mode(0o000))
+            .expect("closed");
         std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).expect("linked");
         let chore = Chore::Empty(vec![folder.path().to_owned(), folder.path().join("none")]);
         chore.perform(&chore.look(), None).expect("emptied");
@@ -160,7 +196,12 @@ mod tests {
     #[test]
     fn an_answer_survives_the_wire() {
         let failed = Answer::of(Err(io::Error::from_raw_os_error(13)));
-        assert_eq!(Answer::decode(&failed.encode()).expect_err("refused").raw_os_error(), Some(13));
+        assert_eq!(
+            Answer::decode(&failed.encode())
+                .expect_err("refused")
+                .raw_os_error(),
+            Some(13)
+        );
         assert!(Answer::decode(&Answer::of(Ok(Report::default())).encode()).is_ok());
         assert!(Answer::decode(b"").is_err());
     }

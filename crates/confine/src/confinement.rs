@@ -1,9 +1,10 @@
-//! What a program may do: its files, its ports, its system calls, its limits. Made by whoever starts programs, carried
-//! to the shim with the order, and put in force between `fork` and `exec`.
+//! What a program may do: its files, its ports, its system calls, its limits. Made by whoever
+//! starts programs, carried to the shim with the order, and put in force between `fork` and `exec`.
 //!
-//! The layers are independent of each other, so that a hole in one is not a hole in the house: another user id (if the
-//! process may switch), Landlock for files, TCP ports and signals (`landlock(7)`), seccomp for what Landlock does
-//! not see (`seccomp(2)`), limits for what neither does (`getrlimit(2)`). None can be taken off again.
+//! The layers are independent of each other, so that a hole in one is not a hole in the house:
+//! another user id (if the process may switch), Landlock for files, TCP ports and signals
+//! (`landlock(7)`), seccomp for what Landlock does not see (`seccomp(2)`), limits for what neither
+//! does (`getrlimit(2)`). None can be taken off again.
 
 use std::io;
 use std::path::PathBuf;
@@ -51,7 +52,8 @@ pub enum Access {
     Execute,
     /// Read and write files that are there, as devices are.
     Use,
-    /// Make, read, write and remove files by their names, but not list them: for folders that strangers share.
+    /// Make, read, write and remove files by their names, but not list them: for folders that
+    /// strangers share.
     Visit,
     /// Everything.
     Own,
@@ -62,12 +64,14 @@ pub enum Access {
 pub enum Syscalls {
     /// As for code of strangers.
     Code,
-    /// The same, less what a browser needs to build its own sandbox: namespaces, and priorities of its threads.
+    /// The same, less what a browser needs to build its own sandbox: namespaces, and priorities of
+    /// its threads.
     Browser,
 }
 
-/// What may be done with Unix sockets. Landlock sees a socket's path only from ABI 9 on (Linux 7.1), so a program that
-/// may make sockets may connect to every one whose file permissions allow it. Pairs of streams are always possible.
+/// What may be done with Unix sockets. Landlock sees a socket's path only from ABI 9 on (Linux
+/// 7.1), so a program that may make sockets may connect to every one whose file permissions allow
+/// it. Pairs of streams are always possible.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnixSockets {
     /// None can be made, and nothing can be listened on.
@@ -87,13 +91,15 @@ pub struct Limits {
     pub file_bytes: Option<u64>,
     /// Bytes of private memory of one process.
     pub data_bytes: Option<u64>,
-    /// Processes and threads of its user id; not in force for root, and useless where the id is shared.
+    /// Processes and threads of its user id; not in force for root, and useless where the id is
+    /// shared.
     pub processes: Option<u64>,
     /// How much it steps back for others when the processor is busy, 0 to 19 (`nice(2)`).
     pub niceness: i32,
 }
 
-/// Folders that every program may use, which a [`PrivateTmp`](crate::PrivateTmp) makes a session's own.
+/// Folders that every program may use, which a [`PrivateTmp`](crate::PrivateTmp) makes a session's
+/// own.
 const EVERYBODYS: [&str; 2] = ["/tmp", "/dev/shm"];
 
 /// A user and a group id.
@@ -103,7 +109,8 @@ pub(crate) struct Ids {
     pub gid: u32,
 }
 
-/// A confinement that is ready to be put in force by the child: everything that can fail with a reason has been done.
+/// A confinement that is ready to be put in force by the child: everything that can fail with a
+/// reason has been done.
 pub(crate) struct Prepared {
     ruleset: Option<landlock::RulesetCreated>,
     filters: Vec<Program>,
@@ -113,13 +120,21 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// To be called in the shim, when the program's view of the file system is the final one; `is_private` tells whether
-    /// the folders for everybody in it are the session's own.
+    /// To be called in the shim, when the program's view of the file system is the final one;
+    /// `is_private` tells whether the folders for everybody in it are the session's own.
     pub fn new(confinement: &Confinement, is_private: bool) -> io::Result<Prepared> {
         // Among strangers only a file's own name and permissions protect it.
-        let access = if is_private { Access::Own } else { Access::Visit };
-        let everybodys = EVERYBODYS.map(|path| Grant { path: path.into(), access });
-        let asking = matches!(confinement.unix_sockets, UnixSockets::Door(_)).then(syscalls::asking_filter);
+        let access = if is_private {
+            Access::Own
+        } else {
+            Access::Visit
+        };
+        let everybodys = EVERYBODYS.map(|path| Grant {
+            path: path.into(),
+            access,
+        });
+        let asking =
+            matches!(confinement.unix_sockets, UnixSockets::Door(_)).then(syscalls::asking_filter);
         Ok(Prepared {
             ruleset: Some(files::ruleset(
                 confinement.files.iter().chain(&everybodys),
@@ -132,15 +147,19 @@ impl Prepared {
         })
     }
 
-    /// Puts everything in force in the calling process, which has one thread and is about to call `exec`. Gives back
-    /// what the shim is asked by, if there is a door.
+    /// Puts everything in force in the calling process, which has one thread and is about to call
+    /// `exec`. Gives back what the shim is asked by, if there is a door.
     pub fn enter(&mut self) -> io::Result<Option<std::os::fd::OwnedFd>> {
         let ruleset = self.ruleset.take().ok_or(Errno::EINVAL)?;
         let status = ruleset.restrict_self().map_err(|_| Errno::EPERM)?;
         if status.ruleset == landlock::RulesetStatus::NotEnforced {
             return Err(Errno::ENOSYS.into());
         }
-        let listener = self.asking.take().map(|filter| sys::install_asking_filter(&filter)).transpose()?;
+        let listener = self
+            .asking
+            .take()
+            .map(|filter| sys::install_asking_filter(&filter))
+            .transpose()?;
         for filter in &self.filters {
             seccompiler::apply_filter(filter).map_err(|_| Errno::EPERM)?;
         }
@@ -151,7 +170,8 @@ impl Prepared {
     pub fn limit(&self) -> io::Result<()> {
         // A core dump would hold what the memory held, and lie wherever the machine wants them.
         setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-        // When the machine runs out of memory, sessions go before the server does. Not everywhere is there such a file.
+        // When the machine runs out of memory, sessions go before the server does. Not everywhere
+        // is there such a file.
         let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
         let limits = [
             (Resource::RLIMIT_FSIZE, self.limits.file_bytes),
@@ -164,8 +184,9 @@ impl Prepared {
         sys::be_nice(self.limits.niceness)
     }
 
-    /// The same of open files. It comes after descriptors were handed over: how many of a user may be on their way at once is
-    /// held against this limit of whoever sends one more (`unix(7)`), and others of the user may have many on their way.
+    /// The same of open files. It comes after descriptors were handed over: how many of a user may
+    /// be on their way at once is held against this limit of whoever sends one more (`unix(7)`),
+    /// and others of the user may have many on their way.
     pub fn limit_files(&self) -> io::Result<()> {
         set_limit(Resource::RLIMIT_NOFILE, self.limits.open_files)
     }

@@ -1,7 +1,9 @@
-//! How much a session's files take of a disk: those in its folders, and those that are deleted but still open.
+//! How much a session's files take of a disk: those in its folders, and those that are deleted but
+//! still open.
 //!
-//! What lies there was made by code that may not want to be measured, and that goes on meanwhile. So no link is followed,
-//! every folder is opened from the one above it, and no more names are looked at than may be there.
+//! What lies there was made by code that may not want to be measured, and that goes on meanwhile.
+//! So no link is followed, every folder is opened from the one above it, and no more names are
+//! looked at than may be there.
 
 use std::collections::HashSet;
 use std::ffi::CString;
@@ -18,38 +20,53 @@ use serde::{Deserialize, Serialize};
 
 use crate::folders::{Identity, entries, identity, is_kind, open, open_above, open_below};
 
-/// How many open files of one tree are looked at; what hides behind more of them is found by its end.
+/// How many open files of one tree are looked at; what hides behind more of them is found by its
+/// end.
 const MAX_OPEN_FILES: usize = 20_000;
 
-/// How often folders are walked anew when one changed its place while we were in it. Code can do that for ever.
+/// How often folders are walked anew when one changed its place while we were in it. Code can do
+/// that for ever.
 const ATTEMPTS: usize = 3;
 
 /// What files take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskUsage {
-    /// Blocks in use, so the holes of a sparse file take nothing. A file with several names counts once.
+    /// Blocks in use, so the holes of a sparse file take nothing. A file with several names counts
+    /// once.
     pub bytes: u64,
     /// Names: of files, folders and everything else.
     pub files: u64,
 }
 
-/// Measures everything below `folders`, and what `held` are of their disks without a name. Stops when that is
-/// more than `most` in either way, so what it gives back is at the most one file more. Folders that their owner has
-/// closed to itself are opened, when that is us. Blocks: 3 µs a file.
+/// Measures everything below `folders`, and what `held` are of their disks without a name. Stops
+/// when that is more than `most` in either way, so what it gives back is at the most one file more.
+/// Folders that their owner has closed to itself are opened, when that is us. Blocks: 3 µs a file.
 pub(crate) fn measure(folders: &[PathBuf], held: &[OpenFile], most: DiskUsage) -> DiskUsage {
     let mut usage = DiskUsage::default();
     let mut disks: HashSet<u64> = HashSet::new();
     for _ in 0..ATTEMPTS {
-        let mut walk = Walk { usage: DiskUsage::default(), most, linked: HashSet::new() };
-        let walked = folders.iter().filter_map(|folder| walk.measure(folder).transpose());
+        let mut walk = Walk {
+            usage: DiskUsage::default(),
+            most,
+            linked: HashSet::new(),
+        };
+        let walked = folders
+            .iter()
+            .filter_map(|folder| walk.measure(folder).transpose());
         let walked: Vec<io::Result<u64>> = walked.collect();
-        usage = DiskUsage { bytes: usage.bytes.max(walk.usage.bytes), files: usage.files.max(walk.usage.files) };
+        usage = DiskUsage {
+            bytes: usage.bytes.max(walk.usage.bytes),
+            files: usage.files.max(walk.usage.files),
+        };
         disks.extend(walked.iter().flatten());
         if walked.iter().all(Result::is_ok) {
             break;
         }
     }
-    for file in held.iter().filter(|file| file.is_nameless && disks.contains(&file.disk)) {
+    for file in held
+        .iter()
+        .filter(|file| file.is_nameless && disks.contains(&file.disk))
+    {
         usage.bytes += file.bytes;
     }
     usage
@@ -57,7 +74,11 @@ pub(crate) fn measure(folders: &[PathBuf], held: &[OpenFile], most: DiskUsage) -
 
 /// Memory of files in memory (memfd, `/dev/shm`) that `pids` hold open, mapped or not. Blocks.
 pub(crate) fn open_memory_files(pids: &[i32]) -> u64 {
-    open_files(pids).iter().filter(|file| file.is_memory).map(|file| file.bytes).sum()
+    open_files(pids)
+        .iter()
+        .filter(|file| file.is_memory)
+        .map(|file| file.bytes)
+        .sum()
 }
 
 /// A folder that is being walked, while we are further down.
@@ -80,17 +101,25 @@ impl Walk {
         self.usage.bytes > self.most.bytes || self.usage.files > self.most.files
     }
 
-    /// Walks one folder, and tells which disk it is on; None when there is no such folder. An error means that it
-    /// changed its shape meanwhile. One descriptor at a time is open, however deep it goes.
+    /// Walks one folder, and tells which disk it is on; None when there is no such folder. An error
+    /// means that it changed its shape meanwhile. One descriptor at a time is open, however deep it
+    /// goes.
     fn measure(&mut self, folder: &Path) -> io::Result<Option<u64>> {
-        let Ok(mut here) = open(folder) else { return Ok(None) };
+        let Ok(mut here) = open(folder) else {
+            return Ok(None);
+        };
         let disk = fstat(&here)?.st_dev;
         let mut above: Vec<Above> = Vec::new();
         let mut left = self.read(&here)?;
         while !self.is_over() {
             if let Some(name) = left.pop() {
-                let Ok(below) = open_below(&here, &name) else { continue };
-                above.push(Above { identity: identity(&fstat(&here)?), left });
+                let Ok(below) = open_below(&here, &name) else {
+                    continue;
+                };
+                above.push(Above {
+                    identity: identity(&fstat(&here)?),
+                    left,
+                });
                 here = below;
                 left = self.read(&here)?;
             } else if let Some(parent) = above.pop() {
@@ -108,7 +137,9 @@ impl Walk {
         for name in entries(folder)? {
             let name = name?;
             // Gone meanwhile.
-            let Ok(stat) = fstatat(folder, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
+            let Ok(stat) = fstatat(folder, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else {
+                continue;
+            };
             self.usage.files += 1;
             let is_folder = is_kind(&stat, SFlag::S_IFDIR);
             if is_folder {
@@ -127,7 +158,9 @@ impl Walk {
 
 fn bytes(stat: &FileStat) -> u64 {
     // Blocks are of 512 bytes, whatever the disk's own are (`stat(3type)`).
-    u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512)
+    u64::try_from(stat.st_blocks)
+        .unwrap_or(0)
+        .saturating_mul(512)
 }
 
 /// A plain file that somebody holds open.
@@ -140,18 +173,28 @@ pub(crate) struct OpenFile {
     is_memory: bool,
 }
 
-/// The descriptors of a process. Its first thread has none any more when it has ended while others go on; those are asked
-/// then.
+/// The descriptors of a process. Its first thread has none any more when it has ended while others
+/// go on; those are asked then.
 fn descriptors_of(pid: i32) -> Vec<fs::DirEntry> {
-    let list =
-        |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().take(MAX_OPEN_FILES).collect::<Vec<_>>();
+    let list = |path: &Path| {
+        fs::read_dir(path)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .take(MAX_OPEN_FILES)
+            .collect::<Vec<_>>()
+    };
     let process = PathBuf::from(format!("/proc/{pid}"));
     let own = list(&process.join("fd"));
     if !own.is_empty() {
         return own;
     }
     let threads = list(&process.join("task"));
-    threads.iter().map(|thread| list(&thread.path().join("fd"))).find(|found| !found.is_empty()).unwrap_or_default()
+    threads
+        .iter()
+        .map(|thread| list(&thread.path().join("fd")))
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
 }
 
 /// What `pids` hold open, each file once, as far as we may look at them.
@@ -162,7 +205,9 @@ pub(crate) fn open_files(pids: &[i32]) -> Vec<OpenFile> {
     for descriptor in descriptors.take(MAX_OPEN_FILES) {
         // Through the descriptor, wherever its name leads by now.
         let path = descriptor.path();
-        let Ok(about) = fs::metadata(&path) else { continue };
+        let Ok(about) = fs::metadata(&path) else {
+            continue;
+        };
         if !about.is_file() || about.blocks() == 0 || !seen.insert((about.dev(), about.ino())) {
             continue;
         }
@@ -186,7 +231,10 @@ mod tests {
 
     use super::*;
 
-    const ANY: DiskUsage = DiskUsage { bytes: u64::MAX, files: u64::MAX };
+    const ANY: DiskUsage = DiskUsage {
+        bytes: u64::MAX,
+        files: u64::MAX,
+    };
 
     fn measure_one(folder: &Path, most: DiskUsage) -> DiskUsage {
         measure(&[folder.to_owned()], &[], most)
@@ -214,7 +262,9 @@ mod tests {
     #[test]
     fn holes_take_nothing_and_a_second_name_takes_no_space() {
         let folder = folder();
-        fs::File::create(folder.path().join("sparse")).and_then(|file| file.set_len(1 << 40)).expect("made");
+        fs::File::create(folder.path().join("sparse"))
+            .and_then(|file| file.set_len(1 << 40))
+            .expect("made");
         write(&folder.path().join("one"), 1 << 20);
         fs::hard_link(folder.path().join("one"), folder.path().join("two")).expect("linked");
         let usage = measure_one(folder.path(), ANY);
@@ -231,7 +281,10 @@ mod tests {
         let usage = measure_one(folder.path(), ANY);
         assert_eq!(usage.files, 2);
         assert!(usage.bytes < 1 << 20, "{usage:?}");
-        assert_eq!(measure_one(&folder.path().join("out"), ANY), DiskUsage::default());
+        assert_eq!(
+            measure_one(&folder.path().join("out"), ANY),
+            DiskUsage::default()
+        );
     }
 
     #[test]
@@ -240,7 +293,10 @@ mod tests {
         for number in 0..20 {
             write(&folder.path().join(number.to_string()), 4096);
         }
-        assert_eq!(measure_one(folder.path(), DiskUsage { files: 5, ..ANY }).files, 6);
+        assert_eq!(
+            measure_one(folder.path(), DiskUsage { files: 5, ..ANY }).files,
+            6
+        );
         assert!(measure_one(folder.path(), DiskUsage { bytes: 1, ..ANY }).files <= 2);
     }
 
@@ -259,9 +315,13 @@ mod tests {
     fn a_closed_folder_is_opened_and_a_missing_one_is_empty() {
         let folder = folder();
         fs::create_dir_all(folder.path().join("closed/below")).expect("made");
-        fs::set_permissions(folder.path().join("closed"), Permissions::from_mode(0o000)).expect("closed");
+        fs::set_permissions(folder.path().join("closed"), Permissions::from_mode(0o000))
+            .expect("closed");
         assert_eq!(measure_one(folder.path(), ANY).files, 2);
-        assert_eq!(measure_one(&folder.path().join("missing"), ANY), DiskUsage::default());
+        assert_eq!(
+            measure_one(&folder.path().join("missing"), ANY),
+            DiskUsage::default()
+        );
     }
 
     #[test]

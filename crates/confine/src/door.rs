@@ -1,13 +1,14 @@
 //! The one Unix socket that confined code can reach, without letting it make sockets.
 //!
-//! Where a door is, making a Unix socket and connecting one are asked about (`seccomp_unotify(2)`), and the shim answers.
-//! The program that the door is for gets a socket that the shim has connected already, to the one place there is; its own
-//! call of `connect` is told that it succeeded. So nothing depends on what the asker's memory holds, which could change
-//! between a look and the call. Everybody else is refused.
+//! Where a door is, making a Unix socket and connecting one are asked about (`seccomp_unotify(2)`),
+//! and the shim answers. The program that the door is for gets a socket that the shim has connected
+//! already, to the one place there is; its own call of `connect` is told that it succeeded. So
+//! nothing depends on what the asker's memory holds, which could change between a look and the
+//! call. Everybody else is refused.
 //!
-//! The asker is told by its name, which anyone can take. That gives nothing away: behind the door is only what the code
-//! of a session may reach anyway. It keeps other programs, which would try a socket of their own (the C library looks
-//! for its cache daemon), from talking to a stranger.
+//! The asker is told by its name, which anyone can take. That gives nothing away: behind the door
+//! is only what the code of a session may reach anyway. It keeps other programs, which would try a
+//! socket of their own (the C library looks for its cache daemon), from talking to a stranger.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -51,7 +52,8 @@ pub(crate) enum Answer {
     Pretend,
     /// The kernel goes on with the call.
     Continue,
-    /// The call returns a socket that is connected. The second is whether it goes at the next `exec`.
+    /// The call returns a socket that is connected. The second is whether it goes at the next
+    /// `exec`.
     Socket(OwnedFd, bool),
 }
 
@@ -63,7 +65,10 @@ pub(crate) struct DoorKeeper {
 
 impl DoorKeeper {
     pub fn new(listener: OwnedFd, door: &Door) -> DoorKeeper {
-        DoorKeeper { listener, door: door.clone() }
+        DoorKeeper {
+            listener,
+            door: door.clone(),
+        }
     }
 
     /// Readable when there is a question.
@@ -73,15 +78,27 @@ impl DoorKeeper {
 
     /// Answers one question. An asker may be gone by then, which is nobody's fault.
     pub fn answer(&self) {
-        let Ok(question) = sys::receive_question(self.listener()) else { return };
-        let answer = if self.is_for(question.pid) { self.serve(&question) } else { refuse(&question) };
+        let Ok(question) = sys::receive_question(self.listener()) else {
+            return;
+        };
+        let answer = if self.is_for(question.pid) {
+            self.serve(&question)
+        } else {
+            refuse(&question)
+        };
         let _ = sys::send_answer(self.listener(), question.id, answer);
     }
 
     fn is_for(&self, pid: u32) -> bool {
-        let name = self.door.program.file_name().unwrap_or_default().as_encoded_bytes();
+        let name = self
+            .door
+            .program
+            .file_name()
+            .unwrap_or_default()
+            .as_encoded_bytes();
         let name = &name[..name.len().min(NAME_BYTES)];
-        fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.strip_suffix(b"\n") == Some(name))
+        fs::read(format!("/proc/{pid}/comm"))
+            .is_ok_and(|comm| comm.strip_suffix(b"\n") == Some(name))
     }
 
     fn serve(&self, question: &sys::Question) -> Answer {
@@ -99,13 +116,18 @@ impl DoorKeeper {
 
 fn refuse(question: &sys::Question) -> Answer {
     let is_ipv6 = question.call == libc::SYS_connect && question.arguments[2] == IPV6_ADDRESS_BYTES;
-    if is_ipv6 { Answer::Continue } else { Answer::Refuse(Errno::EACCES) }
+    if is_ipv6 {
+        Answer::Continue
+    } else {
+        Answer::Refuse(Errno::EACCES)
+    }
 }
 
-/// A connection to `path`, which must be a socket and no link to one. Does not wait: a daemon that takes nobody keeps
-/// nobody else waiting.
+/// A connection to `path`, which must be a socket and no link to one. Does not wait: a daemon that
+/// takes nobody keeps nobody else waiting.
 fn connect_to(path: &Path, nonblocking: bool) -> Result<OwnedFd, Errno> {
-    let place = open_socket(path).map_err(|error| error.raw_os_error().map_or(Errno::EACCES, Errno::from_raw))?;
+    let place = open_socket(path)
+        .map_err(|error| error.raw_os_error().map_or(Errno::EACCES, Errno::from_raw))?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     let address = UnixAddr::new(format!("/proc/self/fd/{}", place.as_raw_fd()).as_str())?;
@@ -118,8 +140,15 @@ fn connect_to(path: &Path, nonblocking: bool) -> Result<OwnedFd, Errno> {
 
 fn open_socket(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
-    if file.metadata()?.file_type().is_socket() { Ok(file) } else { Err(Errno::ENOTSOCK.into()) }
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)?;
+    if file.metadata()?.file_type().is_socket() {
+        Ok(file)
+    } else {
+        Err(Errno::ENOTSOCK.into())
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +168,9 @@ mod tests {
         assert!(listener.accept().is_ok());
         drop(connection);
         assert_eq!(connect_to(&link, false).err(), Some(Errno::ENOTSOCK));
-        assert_eq!(connect_to(&folder.path().join("none"), false).err(), Some(Errno::ENOENT));
+        assert_eq!(
+            connect_to(&folder.path().join("none"), false).err(),
+            Some(Errno::ENOENT)
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Going through folders that hostile code has made, one step at a time: no link is followed, no path is put together, and
-//! the way up is the way that was taken down.
+//! Going through folders that hostile code has made, one step at a time: no link is followed, no
+//! path is put together, and the way up is the way that was taken down.
 
 use std::ffi::{CStr, CString};
 use std::fs::{self, Permissions};
@@ -17,7 +17,10 @@ use nix::unistd::geteuid;
 /// Disk and number of a file.
 pub(crate) type Identity = (u64, u64);
 
-const FLAGS: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+const FLAGS: OFlag = OFlag::O_RDONLY
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
 
 pub(crate) fn open(folder: &Path) -> io::Result<OwnedFd> {
     Ok(openat(AT_FDCWD, folder, FLAGS, Mode::empty())?)
@@ -26,13 +29,21 @@ pub(crate) fn open(folder: &Path) -> io::Result<OwnedFd> {
 /// A folder in a folder; one that its owner has closed to itself is opened, when that is us.
 pub(crate) fn open_below(folder: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
     // Found first, so that nothing else can be meant by what follows.
-    let found = openat(folder, name, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
+    let found = openat(
+        folder,
+        name,
+        OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )?;
     let stat = fstat(&found)?;
     let is_closed = stat.st_mode & Mode::S_IRWXU.bits() != Mode::S_IRWXU.bits();
     if is_closed && is_kind(&stat, SFlag::S_IFDIR) && stat.st_uid == geteuid().as_raw() {
         let path = format!("/proc/self/fd/{}", found.as_raw_fd());
         // Whether it worked shows in the next step.
-        let _ = fs::set_permissions(path, Permissions::from_mode((stat.st_mode & 0o7777) | 0o700));
+        let _ = fs::set_permissions(
+            path,
+            Permissions::from_mode((stat.st_mode & 0o7777) | 0o700),
+        );
     }
     Ok(openat(&found, ".", FLAGS, Mode::empty())?)
 }
@@ -40,14 +51,22 @@ pub(crate) fn open_below(folder: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
 /// The folder above a folder, if it is still the one that we came from.
 pub(crate) fn open_above(folder: &OwnedFd, from: Identity) -> io::Result<OwnedFd> {
     let above = openat(folder, "..", FLAGS, Mode::empty())?;
-    if identity(&fstat(&above)?) == from { Ok(above) } else { Err(Errno::ESTALE.into()) }
+    if identity(&fstat(&above)?) == from {
+        Ok(above)
+    } else {
+        Err(Errno::ESTALE.into())
+    }
 }
 
 /// The names in a folder.
 pub(crate) fn entries(folder: &OwnedFd) -> io::Result<impl Iterator<Item = io::Result<CString>>> {
     let entries: OwningIter = Dir::openat(folder, ".", FLAGS, Mode::empty())?.into_iter();
     let names = entries.map(|entry| Ok(entry?.file_name().to_owned()));
-    Ok(names.filter(|name| !name.as_ref().is_ok_and(|name| [c".", c".."].contains(&name.as_c_str()))))
+    Ok(names.filter(|name| {
+        !name
+            .as_ref()
+            .is_ok_and(|name| [c".", c".."].contains(&name.as_c_str()))
+    }))
 }
 
 pub(crate) fn identity(stat: &FileStat) -> Identity {

@@ -1,5 +1,5 @@
-//! The user ids of sessions. A session has a *slot*: one user id for its browser, one for its code, and a group that is
-//! the code's and that both are in.
+//! The user ids of sessions. A session has a *slot*: one user id for its browser, one for its code,
+//! and a group that is the code's and that both are in.
 
 use std::fmt;
 
@@ -13,15 +13,19 @@ pub struct UserIds {
 }
 
 impl UserIds {
-    /// From the first to the last id, both included. None when there is no room for a server and one session, when root is
-    /// among them, or what the kernel takes for "nobody in particular" (`user_namespaces(7)`, 65534 and 2³²−1).
+    /// From the first to the last id, both included. None when there is no room for a server and
+    /// one session, when root is among them, or what the kernel takes for "nobody in particular"
+    /// (`user_namespaces(7)`, 65534 and 2³²−1).
     pub fn new(first: u32, last: u32) -> Option<UserIds> {
         const NOBODY: u32 = 65534;
         if first == 0 || last == u32::MAX || (first..=last).contains(&NOBODY) {
             return None;
         }
         let slots = last.checked_sub(first)? / 2;
-        (slots > 0).then_some(UserIds { first, slots: u16::try_from(slots).unwrap_or(u16::MAX) })
+        (slots > 0).then_some(UserIds {
+            first,
+            slots: u16::try_from(slots).unwrap_or(u16::MAX),
+        })
     }
 
     /// How many sessions there are ids for.
@@ -37,7 +41,12 @@ impl UserIds {
     /// The groups of all sessions, which the server is in: it looks after their folders.
     pub(crate) fn groups(self) -> Vec<u32> {
         (0..self.slots)
-            .filter_map(|slot| self.ids(Identity { slot, member: Member::Code }))
+            .filter_map(|slot| {
+                self.ids(Identity {
+                    slot,
+                    member: Member::Code,
+                })
+            })
             .map(|ids| ids.gid)
             .collect()
     }
@@ -67,14 +76,20 @@ impl UserIds {
 
 impl fmt::Display for UserIds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.first, self.first + 2 * u32::from(self.slots))
+        write!(
+            f,
+            "{}-{}",
+            self.first,
+            self.first + 2 * u32::from(self.slots)
+        )
     }
 }
 
 /// Whose ids in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Member {
-    /// The server's user with the session's group: for folders that both members pass through. No program runs so.
+    /// The server's user with the session's group: for folders that both members pass through. No
+    /// program runs so.
     Server,
     /// The browser.
     Browser,
@@ -111,7 +126,10 @@ impl Identity {
             b'C' => Member::Code,
             _ => return None,
         };
-        Some(Identity { slot: u16::from_ne_bytes([low, high]), member })
+        Some(Identity {
+            slot: u16::from_ne_bytes([low, high]),
+            member,
+        })
     }
 }
 
@@ -124,20 +142,69 @@ mod tests {
         let ids = UserIds::new(1000, 1006).expect("room for three");
         assert_eq!(ids.slots(), 3);
         let of = |slot, member| ids.ids(Identity { slot, member });
-        assert_eq!(of(0, Member::Browser), Some(Ids { uid: 1001, gid: 1002 }));
-        assert_eq!(of(0, Member::Code), Some(Ids { uid: 1002, gid: 1002 }));
-        assert_eq!(of(2, Member::Code), Some(Ids { uid: 1006, gid: 1006 }));
-        assert_eq!(of(2, Member::Server), Some(Ids { uid: 1000, gid: 1006 }));
+        assert_eq!(
+            of(0, Member::Browser),
+            Some(Ids {
+                uid: 1001,
+                gid: 1002
+            })
+        );
+        assert_eq!(
+            of(0, Member::Code),
+            Some(Ids {
+                uid: 1002,
+                gid: 1002
+            })
+        );
+        assert_eq!(
+            of(2, Member::Code),
+            Some(Ids {
+                uid: 1006,
+                gid: 1006
+            })
+        );
+        assert_eq!(
+            of(2, Member::Server),
+            Some(Ids {
+                uid: 1000,
+                gid: 1006
+            })
+        );
         assert_eq!(of(3, Member::Code), None);
         let slots = (999..1009).map(|uid| ids.slot_of(uid)).collect::<Vec<_>>();
-        assert_eq!(slots, [None, None, Some(0), Some(0), Some(1), Some(1), Some(2), Some(2), None, None]);
+        assert_eq!(
+            slots,
+            [
+                None,
+                None,
+                Some(0),
+                Some(0),
+                Some(1),
+                Some(1),
+                Some(2),
+                Some(2),
+                None,
+                None
+            ]
+        );
         assert_eq!(ids.to_string(), "1000-1006");
     }
 
     #[test]
     fn root_and_nobody_are_given_to_no_session() {
-        for (first, last) in [(0, 100), (65_000, 66_000), (5, 5), (5, 6), (9, 3), (10, u32::MAX)] {
-            assert_eq!(UserIds::new(first, last).map(UserIds::slots), None, "{first}-{last}");
+        for (first, last) in [
+            (0, 100),
+            (65_000, 66_000),
+            (5, 5),
+            (5, 6),
+            (9, 3),
+            (10, u32::MAX),
+        ] {
+            assert_eq!(
+                UserIds::new(first, last).map(UserIds::slots),
+                None,
+                "{first}-{last}"
+            );
         }
     }
 

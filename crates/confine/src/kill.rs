@@ -1,9 +1,9 @@
 //! Ending a process tree, from its subreaper.
 //!
-//! A subreaper gets every orphan below it as its own child (`prctl(2)`, `PR_SET_CHILD_SUBREAPER`), so a
-//! process can leave its parent, its group and its session, but not the tree. Killing one process at a time
-//! loses against one that forks; so everything is stopped first, and only then killed, until the kernel says
-//! that there are no children left.
+//! A subreaper gets every orphan below it as its own child (`prctl(2)`, `PR_SET_CHILD_SUBREAPER`),
+//! so a process can leave its parent, its group and its session, but not the tree. Killing one
+//! process at a time loses against one that forks; so everything is stopped first, and only then
+//! killed, until the kernel says that there are no children left.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -15,8 +15,8 @@ use nix::unistd::Pid;
 
 use crate::program::Exit;
 
-/// Rounds of looking for processes that were started while the others were being stopped. A fork bomb is
-/// beaten in a handful; the bound keeps a broken `/proc` from holding us.
+/// Rounds of looking for processes that were started while the others were being stopped. A fork
+/// bomb is beaten in a handful; the bound keeps a broken `/proc` from holding us.
 const FREEZE_ROUNDS: usize = 64;
 
 /// What a look at our children found.
@@ -41,12 +41,15 @@ pub(crate) fn reap(mut on_exit: impl FnMut(Pid, Exit)) -> Reaped {
     }
 }
 
-/// Stops and then kills everything below `root`, which itself is left alone. Returns at once; the dead are to
-/// be [reaped](reap), and the call repeated until none are left.
+/// Stops and then kills everything below `root`, which itself is left alone. Returns at once; the
+/// dead are to be [reaped](reap), and the call repeated until none are left.
 pub(crate) fn kill_descendants(root: Pid) {
     let mut stopped = HashSet::new();
     for _ in 0..FREEZE_ROUNDS {
-        let fresh: Vec<Pid> = descendants(root).into_iter().filter(|pid| !stopped.contains(pid)).collect();
+        let fresh: Vec<Pid> = descendants(root)
+            .into_iter()
+            .filter(|pid| !stopped.contains(pid))
+            .collect();
         if fresh.is_empty() {
             break;
         }
@@ -61,16 +64,20 @@ pub(crate) fn kill_descendants(root: Pid) {
     }
 }
 
-/// All living processes below `root`. Zombies are left out: they can start nothing and need no signal, and
-/// counting them would make a tree with many of them look as if it grew. A process whose first thread has ended while
-/// others go on looks like one, and is none.
+/// All living processes below `root`. Zombies are left out: they can start nothing and need no
+/// signal, and counting them would make a tree with many of them look as if it grew. A process
+/// whose first thread has ended while others go on looks like one, and is none.
 fn descendants(root: Pid) -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
     let mut children: HashMap<i32, Vec<(i32, bool)>> = HashMap::new();
     for entry in entries.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
             continue;
         };
         let Ok(stat) = fs::read(format!("/proc/{pid}/stat")) else {
@@ -93,8 +100,9 @@ fn descendants(root: Pid) -> Vec<Pid> {
     found
 }
 
-/// Parent and whether nothing of it lives, from `/proc/PID/stat`. The name in brackets is the program's to choose
-/// and may hold brackets and spaces, so the fields are counted from the last bracket (`proc_pid_stat(5)`).
+/// Parent and whether nothing of it lives, from `/proc/PID/stat`. The name in brackets is the
+/// program's to choose and may hold brackets and spaces, so the fields are counted from the last
+/// bracket (`proc_pid_stat(5)`).
 fn parse_stat(stat: &[u8]) -> Option<(i32, bool)> {
     let after_name = stat.iter().rposition(|&byte| byte == b')')? + 1;
     let fields = std::str::from_utf8(stat.get(after_name..)?).ok()?;
@@ -102,7 +110,10 @@ fn parse_stat(stat: &[u8]) -> Option<(i32, bool)> {
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     // The twentieth field of all.
-    let threads: u64 = fields.nth(15).and_then(|field| field.parse().ok()).unwrap_or(1);
+    let threads: u64 = fields
+        .nth(15)
+        .and_then(|field| field.parse().ok())
+        .unwrap_or(1);
     Some((parent, matches!(state, "Z" | "X") && threads <= 1))
 }
 
@@ -112,10 +123,14 @@ mod tests {
 
     #[test]
     fn a_hostile_process_name_does_not_confuse_the_walk() {
-        assert_eq!(parse_stat(b"12 (a) Z 1 (b) S 77 12 12 0"), Some((77, false)));
+        assert_eq!(
+            parse_stat(b"12 (a) Z 1 (b) S 77 12 12 0"),
+            Some((77, false))
+        );
         assert_eq!(parse_stat(b"12 (sleep) Z 5 12 12 0"), Some((5, true)));
         assert_eq!(parse_stat(b"12 sleep"), None);
-        let leader_of = |threads| format!("12 (sleep) Z 5 12 12 0 -1 4 0 0 0 0 0 0 0 0 20 0 {threads} 0 99");
+        let leader_of =
+            |threads| format!("12 (sleep) Z 5 12 12 0 -1 4 0 0 0 0 0 0 0 0 20 0 {threads} 0 99");
         assert_eq!(parse_stat(leader_of(2).as_bytes()), Some((5, false)));
         assert_eq!(parse_stat(leader_of(1).as_bytes()), Some((5, true)));
     }

@@ -33,7 +33,8 @@ use crate::usage::Snapshot;
 /// How long a shim may take from its start to the word that the program runs.
 const START_BOUND: Duration = Duration::from_secs(10);
 
-/// How long a chore may take. Removing a session's files takes milliseconds, a hundred thousand of them a second.
+/// How long a chore may take. Removing a session's files takes milliseconds, a hundred thousand of
+/// them a second.
 const CHORE_BOUND: Duration = Duration::from_mins(1);
 
 /// Why a program could not be started. Nothing of it is left then.
@@ -79,7 +80,10 @@ impl Launcher {
     /// `shim` is the executable that becomes a shim when its first argument is
     /// [`SHIM_ARGUMENT`](crate::SHIM_ARGUMENT); `tracker` gets one task for every tree.
     pub fn new(shim: PathBuf, tracker: TaskTracker) -> Launcher {
-        let starter = Starter::Own { shim: shim.into(), ids: None };
+        let starter = Starter::Own {
+            shim: shim.into(),
+            ids: None,
+        };
         Launcher {
             starter,
             tracker,
@@ -95,7 +99,10 @@ impl Launcher {
     #[must_use]
     pub fn with_ids(self, ids: UserIds) -> Launcher {
         let starter = match self.starter {
-            Starter::Own { shim, .. } => Starter::Own { shim, ids: Some(ids) },
+            Starter::Own { shim, .. } => Starter::Own {
+                shim,
+                ids: Some(ids),
+            },
             spawner @ Starter::Spawner(_) => spawner,
         };
         Launcher { starter, ..self }
@@ -104,32 +111,50 @@ impl Launcher {
     /// Has the spawner start shims, which can give programs an identity.
     #[must_use]
     pub fn with_spawner(self, spawner: Spawner) -> Launcher {
-        Launcher { starter: Starter::Spawner(spawner), ..self }
+        Launcher {
+            starter: Starter::Spawner(spawner),
+            ..self
+        }
     }
 
     /// The same for programs that get a `/tmp` of their own where that is possible.
     #[must_use]
     pub fn with_private_tmp(self, private_tmp: PrivateTmp) -> Launcher {
-        Launcher { private_tmp: Some(Arc::new(private_tmp)), ..self }
+        Launcher {
+            private_tmp: Some(Arc::new(private_tmp)),
+            ..self
+        }
     }
 
     /// The same for programs that run under the ids of `identity`, if this launcher can give any.
     #[must_use]
     pub fn under(&self, identity: Option<Identity>) -> Launcher {
-        Launcher { identity, reserve: None, ..self.clone() }
+        Launcher {
+            identity,
+            reserve: None,
+            ..self.clone()
+        }
     }
 
     /// The same for programs that may do what `confinement` says.
     #[must_use]
     pub fn confined(&self, confinement: Arc<Confinement>) -> Launcher {
-        Launcher { confinement: Some(confinement), reserve: None, ..self.clone() }
+        Launcher {
+            confinement: Some(confinement),
+            reserve: None,
+            ..self.clone()
+        }
     }
 
-    /// The same, and from its first program on it has a shim ready for the next one, which so starts a millisecond or two
-    /// sooner. To be called last, and [`close_reserve`](Launcher::close_reserve) when no more programs are to come.
+    /// The same, and from its first program on it has a shim ready for the next one, which so
+    /// starts a millisecond or two sooner. To be called last, and
+    /// [`close_reserve`](Launcher::close_reserve) when no more programs are to come.
     #[must_use]
     pub fn with_reserve(self) -> Launcher {
-        Launcher { reserve: Some(Arc::new(Reserve::new())), ..self }
+        Launcher {
+            reserve: Some(Arc::new(Reserve::new())),
+            ..self
+        }
     }
 
     /// Ends the shim that is ready, and returns when it is gone. None is made ready from then on.
@@ -144,14 +169,20 @@ impl Launcher {
         self.starter.user_ids()
     }
 
-    /// Makes folders, which belong to this process, those of `identity`. Does nothing where there are no ids to give.
-    /// Blocks.
+    /// Makes folders, which belong to this process, those of `identity`. Does nothing where there
+    /// are no ids to give. Blocks.
     pub fn give(&self, identity: Identity, folders: &[&Path]) -> io::Result<()> {
         let open = |path: &&Path| {
             let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
-            OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
+            OpenOptions::new()
+                .read(true)
+                .custom_flags(flags.bits())
+                .open(path)
         };
-        let folders = folders.iter().map(open).collect::<io::Result<Vec<File>>>()?;
+        let folders = folders
+            .iter()
+            .map(open)
+            .collect::<io::Result<Vec<File>>>()?;
         self.starter.give(identity, &folders)
     }
 
@@ -160,38 +191,69 @@ impl Launcher {
         self.perform(Chore::Empty(folders), None).await.map(drop)
     }
 
-    /// Removes what is in a folder and puts files there, by name and content, under the launcher's identity.
+    /// Removes what is in a folder and puts files there, by name and content, under the launcher's
+    /// identity.
     pub async fn refill(&self, folder: PathBuf, files: Vec<(String, String)>) -> io::Result<()> {
-        self.perform(Chore::Refill(folder, files), None).await.map(drop)
+        self.perform(Chore::Refill(folder, files), None)
+            .await
+            .map(drop)
     }
 
-    /// The memory of files in memory that `pids` hold open, mapped or not, as far as the launcher's identity may look.
+    /// The memory of files in memory that `pids` hold open, mapped or not, as far as the launcher's
+    /// identity may look.
     pub async fn open_memory_files(&self, pids: Vec<i32>) -> io::Result<u64> {
-        Ok(self.perform(Chore::WeighFiles(pids), None).await?.memory_bytes)
+        Ok(self
+            .perform(Chore::WeighFiles(pids), None)
+            .await?
+            .memory_bytes)
     }
 
-    /// What `pids` take when everything that they share counts once, as far as the launcher's identity may look.
+    /// What `pids` take when everything that they share counts once, as far as the launcher's
+    /// identity may look.
     pub async fn shared_once(&self, pids: Vec<i32>) -> io::Result<u64> {
-        Ok(self.perform(Chore::WeighOnce(pids), None).await?.memory_bytes)
+        Ok(self
+            .perform(Chore::WeighOnce(pids), None)
+            .await?
+            .memory_bytes)
     }
 
-    /// Writes the plain files of `folder` to `to`, without what is at the places `leave_out` in it, under the launcher's
-    /// identity. They are packed into one stream of bytes, with a checksum. An error when they are larger than `most_bytes`
-    /// together.
-    pub async fn pack(&self, folder: PathBuf, leave_out: Vec<PathBuf>, most_bytes: u64, to: File) -> io::Result<()> {
-        self.perform(Chore::Pack { folder, leave_out, most_bytes }, Some(to)).await.map(drop)
+    /// Writes the plain files of `folder` to `to`, without what is at the places `leave_out` in it,
+    /// under the launcher's identity. They are packed into one stream of bytes, with a checksum. An
+    /// error when they are larger than `most_bytes` together.
+    pub async fn pack(
+        &self,
+        folder: PathBuf,
+        leave_out: Vec<PathBuf>,
+        most_bytes: u64,
+        to: File,
+    ) -> io::Result<()> {
+        self.perform(
+            Chore::Pack {
+                folder,
+                leave_out,
+                most_bytes,
+            },
+            Some(to),
+        )
+        .await
+        .map(drop)
     }
 
-    /// Puts into `folder` what [`pack`](Launcher::pack) wrote to `from`, under the launcher's identity.
-    /// [`io::ErrorKind::InvalidData`] when it is not what was written, [`io::ErrorKind::FileTooLarge`] when the files are
-    /// larger than `most_bytes` together; some of it is there by then.
+    /// Puts into `folder` what [`pack`](Launcher::pack) wrote to `from`, under the launcher's
+    /// identity. [`io::ErrorKind::InvalidData`] when it is not what was written,
+    /// [`io::ErrorKind::FileTooLarge`] when the files are larger than `most_bytes` together; some
+    /// of it is there by then.
     pub async fn unpack(&self, from: File, folder: PathBuf, most_bytes: u64) -> io::Result<()> {
-        self.perform(Chore::Unpack { folder, most_bytes }, Some(from)).await.map(drop)
+        self.perform(Chore::Unpack { folder, most_bytes }, Some(from))
+            .await
+            .map(drop)
     }
 
     async fn perform(&self, chore: Chore, file: Option<File>) -> io::Result<Report> {
         if self.identity.is_none() || self.user_ids().is_none() {
-            return spawn_blocking(move || chore.perform(&chore.look(), file)).await.map_err(io::Error::other)?;
+            return spawn_blocking(move || chore.perform(&chore.look(), file))
+                .await
+                .map_err(io::Error::other)?;
         }
         let doing = async {
             let mut shim = self.starter.start(self.identity).await?;
@@ -204,7 +266,9 @@ impl Launcher {
             }
             Answer::decode(&answer)
         };
-        timeout(CHORE_BOUND, doing).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        timeout(CHORE_BOUND, doing)
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
     /// The trees that it and its clones have started, and that are not gone.
@@ -212,11 +276,31 @@ impl Launcher {
         self.living.all()
     }
 
-    /// What the files in `folders` take, deleted ones that the launcher's trees hold open included, up to a little more
-    /// than `most`, as the launcher's identity sees them. `snapshot` says which processes the trees are.
-    pub async fn measure(&self, folders: Vec<PathBuf>, most: DiskUsage, snapshot: Arc<Snapshot>) -> DiskUsage {
-        let pids = self.trees().iter().flat_map(|tree| tree.pids(&snapshot)).collect();
-        match self.perform(Chore::Measure { folders, pids, most }, None).await {
+    /// What the files in `folders` take, deleted ones that the launcher's trees hold open included,
+    /// up to a little more than `most`, as the launcher's identity sees them. `snapshot` says which
+    /// processes the trees are.
+    pub async fn measure(
+        &self,
+        folders: Vec<PathBuf>,
+        most: DiskUsage,
+        snapshot: Arc<Snapshot>,
+    ) -> DiskUsage {
+        let pids = self
+            .trees()
+            .iter()
+            .flat_map(|tree| tree.pids(&snapshot))
+            .collect();
+        match self
+            .perform(
+                Chore::Measure {
+                    folders,
+                    pids,
+                    most,
+                },
+                None,
+            )
+            .await
+        {
             Ok(report) => report.usage,
             Err(error) => {
                 tracing::warn!(%error, "the files of a session cannot be measured");
@@ -225,10 +309,14 @@ impl Launcher {
         }
     }
 
-    /// Starts `program` below a shim of its own, and returns when the program runs (its `exec` succeeded).
+    /// Starts `program` below a shim of its own, and returns when the program runs (its `exec`
+    /// succeeded).
     pub async fn start(&self, program: Program) -> Result<Tree, StartError> {
         let name = program.program.clone();
-        let shim_failed = |source| StartError::Shim { program: name.clone(), source };
+        let shim_failed = |source| StartError::Shim {
+            program: name.clone(),
+            source,
+        };
         let run = Self::run(&program).map_err(shim_failed)?;
         let starting = async {
             let mut shim = self.prepared_shim().await?;
@@ -244,7 +332,10 @@ impl Launcher {
         let program_pid = match event {
             Event::Started(pid) => pid,
             Event::NotStarted(errno) => {
-                return Err(StartError::Program { program: name, source: io::Error::from_raw_os_error(errno) });
+                return Err(StartError::Program {
+                    program: name,
+                    source: io::Error::from_raw_os_error(errno),
+                });
             }
             Event::Ended(_) => return Err(shim_failed(io::ErrorKind::InvalidData.into())),
         };
@@ -277,12 +368,17 @@ impl Launcher {
     fn fill_reserve(&self) {
         if let Some(reserve) = self.reserve.clone() {
             let launcher = self.clone();
-            self.tracker.spawn(async move { reserve.fill(launcher.prepare_shim()).await });
+            self.tracker
+                .spawn(async move { reserve.fill(launcher.prepare_shim()).await });
         }
     }
 
     fn run(program: &Program) -> io::Result<Run> {
-        if program.fds.iter().any(|&(number, _)| !(0..OWN_FDS_FROM).contains(&number)) {
+        if program
+            .fds
+            .iter()
+            .any(|&(number, _)| !(0..OWN_FDS_FROM).contains(&number))
+        {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         Ok(Run {
@@ -291,11 +387,15 @@ impl Launcher {
             env: program.env.clone(),
             cwd: path_to_string(&program.cwd)?,
             fd_numbers: program.fds.iter().map(|&(number, _)| number).collect(),
-            deadline_ms: program.deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
+            deadline_ms: program
+                .deadline
+                .map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
         })
     }
 }
 
 fn path_to_string(path: &Path) -> io::Result<String> {
-    path.to_str().map(str::to_owned).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path is not UTF-8"))
+    path.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path is not UTF-8"))
 }

@@ -1,16 +1,20 @@
 //! Start a program so that it can always be ended.
 //!
-//! Every program that Hearth runs (Chromium, kernels, shells, the agent-browser daemon) is started here and
-//! nowhere else. Between the server and the program stands a *shim*: the same executable in a mode of its own
-//! ([`run_shim`]), small and single-threaded, that is the subreaper of everything the program starts. It kills
-//! the whole tree when it is asked to, when its deadline passes, when the program has ended and left something
-//! behind, and when the server is gone, however that came about.
+//! Every program that Hearth runs (Chromium, kernels, shells, the agent-browser daemon) is started
+//! here and nowhere else. Between the server and the program stands a *shim*: the same executable
+//! in a mode of its own ([`run_shim`]), small and single-threaded, that is the subreaper of
+//! everything the program starts. It kills the whole tree when it is asked to, when its deadline
+//! passes, when the program has ended and left something behind, and when the server is gone,
+//! however that came about.
 //!
-//! A tour: [`Program`] says what to start, [`Launcher::start`] starts it and gives back a [`Tree`], the owner
-//! of everything that came out of it. `starter` makes shims, and `reserve` keeps one ready. `protocol` is what server and shim say to each other over one socket,
-//! `shim` is the other side of it, `kill` ends a tree, `private_tmp` gives it a `/tmp` of its own, `open_files` keeps
-//! the server's limit and the programs' apart. `living` knows the trees that run, and `usage` what they take; `strays` finds what nobody knows; `disk` measures their
-//! files, `remove` removes them and `archive` packs them, all by the steps of `folders`. `sys` is the one place with `unsafe` code.
+//! A tour: [`Program`] says what to start, [`Launcher::start`] starts it and gives back a [`Tree`],
+//! the owner of everything that came out of it. `starter` makes shims, and `reserve` keeps one
+//! ready. `protocol` is what server and shim say to each other over one socket, `shim` is the other
+//! side of it, `kill` ends a tree, `private_tmp` gives it a `/tmp` of its own, `open_files` keeps
+//! the server's limit and the programs' apart. `living` knows the trees that run, and `usage` what
+//! they take; `strays` finds what nobody knows; `disk` measures their files, `remove` removes them
+//! and `archive` packs them, all by the steps of `folders`. `sys` is the one place with `unsafe`
+//! code.
 //!
 //! This crate must not know what it starts: no browser, no language, no HTTP. Linux only.
 

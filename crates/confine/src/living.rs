@@ -1,5 +1,5 @@
-//! The trees that live: known to whoever measures them, without being kept alive by that, and ended with a reason that
-//! whoever waits for them can read.
+//! The trees that live: known to whoever measures them, without being kept alive by that, and ended
+//! with a reason that whoever waits for them can read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 
 use crate::usage::{Snapshot, Usage};
 
-/// What is known of a tree beside its end. Held by the tree, by its owner task, and for a moment by who measures it.
+/// What is known of a tree beside its end. Held by the tree, by its owner task, and for a moment by
+/// who measures it.
 #[derive(Debug)]
 pub(crate) struct Vitals {
     shim_pid: i32,
@@ -46,7 +47,12 @@ impl Living {
 
     pub(crate) fn all(&self) -> Vec<LivingTree> {
         let trees = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        trees.iter().filter_map(Weak::upgrade).map(LivingTree).filter(LivingTree::is_there).collect()
+        trees
+            .iter()
+            .filter_map(Weak::upgrade)
+            .map(LivingTree)
+            .filter(LivingTree::is_there)
+            .collect()
     }
 }
 
@@ -63,8 +69,13 @@ impl LivingTree {
     /// What it takes, as far as `snapshot` saw it; nothing once it is gone.
     pub fn usage(&self, snapshot: &Snapshot) -> Usage {
         let usage = snapshot.below(self.0.shim_pid);
-        // Asked for last: until then the number was the shim's, and so what was seen below it was the tree.
-        if self.is_there() { usage } else { Usage::default() }
+        // Asked for last: until then the number was the shim's, and so what was seen below it was
+        // the tree.
+        if self.is_there() {
+            usage
+        } else {
+            Usage::default()
+        }
     }
 
     /// The processes below its shim, as far as `snapshot` saw them.
@@ -78,7 +89,8 @@ impl LivingTree {
         self.0.because.get().is_some()
     }
 
-    /// Kills all of it and leaves the reason for [`Tree::killed_because`](crate::Tree::killed_because).
+    /// Kills all of it and leaves the reason for
+    /// [`Tree::killed_because`](crate::Tree::killed_because).
     pub fn kill_because(&self, reason: String) {
         // A second reason for the same end is no news.
         let _ = self.0.because.set(reason);

@@ -1,6 +1,7 @@
-//! How many files may be open at once (`RLIMIT_NOFILE`, `getrlimit(2)`). The server holds some for every program that
-//! it owns and takes all that it may have. Programs get what the server itself was given: some close every number up
-//! to their limit, and some cannot use numbers above 1023 (`select(2)`).
+//! How many files may be open at once (`RLIMIT_NOFILE`, `getrlimit(2)`). The server holds some for
+//! every program that it owns and takes all that it may have. Programs get what the server itself
+//! was given: some close every number up to their limit, and some cannot use numbers above 1023
+//! (`select(2)`).
 
 use std::io;
 use std::sync::OnceLock;
@@ -10,8 +11,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// What this process was given.
 static GIVEN: OnceLock<u64> = OnceLock::new();
 
-/// Raises this process's own limit as far as the system lets it. Programs that are started afterwards get the limit
-/// that was there before. To be called once, early.
+/// Raises this process's own limit as far as the system lets it. Programs that are started
+/// afterwards get the limit that was there before. To be called once, early.
 pub fn raise_open_files() -> io::Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;

@@ -1,8 +1,9 @@
 //! A `/tmp` of a session's own, where this process may mount.
 //!
-//! It is a mount namespace with one bind mount; the folder behind it goes with the session, so what code leaves
-//! in `/tmp` goes too and no other session sees it. Where mounting is not allowed (a container without `CAP_SYS_ADMIN`, a
-//! machine without user namespaces for plain users) programs see the machine's `/tmp`.
+//! It is a mount namespace with one bind mount; the folder behind it goes with the session, so what
+//! code leaves in `/tmp` goes too and no other session sees it. Where mounting is not allowed (a
+//! container without `CAP_SYS_ADMIN`, a machine without user namespaces for plain users) programs
+//! see the machine's `/tmp`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -41,8 +42,8 @@ pub struct PrivateTmp {
 }
 
 impl PrivateTmp {
-    /// Prepares `folder`, which exists, to be a `/tmp`. Of `needed`, whatever lies below the machine's `/tmp` will
-    /// be seen at its place by programs too; all of them exist.
+    /// Prepares `folder`, which exists, to be a `/tmp`. Of `needed`, whatever lies below the
+    /// machine's `/tmp` will be seen at its place by programs too; all of them exist.
     pub fn prepare(folder: PathBuf, needed: &[&Path]) -> io::Result<PrivateTmp> {
         // As /tmp is everywhere: open to all, and nobody removes what is another's.
         fs::set_permissions(&folder, Permissions::from_mode(0o1777))?;
@@ -57,25 +58,37 @@ impl PrivateTmp {
                 continue;
             }
             if let Ok(below) = path.strip_prefix(TMP) {
-                DirBuilder::new().recursive(true).mode(0o755).create(folder.join(below))?;
+                DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o755)
+                    .create(folder.join(below))?;
                 kept.push(path);
             } else {
                 elsewhere.push(path);
             }
         }
-        Ok(PrivateTmp { folder, kept, kept_in_memory, elsewhere, is_for_others: false })
+        Ok(PrivateTmp {
+            folder,
+            kept,
+            kept_in_memory,
+            elsewhere,
+            is_for_others: false,
+        })
     }
 
-    /// For programs that run as other users: what they need and lies below a folder that is closed to them gets a way
-    /// that they can go.
+    /// For programs that run as other users: what they need and lies below a folder that is closed
+    /// to them gets a way that they can go.
     #[must_use]
     pub fn for_other_users(self) -> PrivateTmp {
-        PrivateTmp { is_for_others: true, ..self }
+        PrivateTmp {
+            is_for_others: true,
+            ..self
+        }
     }
 
-    /// Gives the calling process, which has one thread, and all that it starts the private `/tmp`, and an empty `/dev/shm`
-    /// that goes with the last of them. Tells whether it did: not where mounting is not allowed. An error means that it is,
-    /// and went wrong half-way.
+    /// Gives the calling process, which has one thread, and all that it starts the private `/tmp`,
+    /// and an empty `/dev/shm` that goes with the last of them. Tells whether it did: not where
+    /// mounting is not allowed. An error means that it is, and went wrong half-way.
     pub(crate) fn enter(&self) -> io::Result<bool> {
         match unshare(CloneFlags::CLONE_NEWNS) {
             Ok(()) => {}
@@ -90,38 +103,70 @@ impl PrivateTmp {
         }
         let nothing = None::<&str>;
         // Or our mount would be the whole machine's.
-        match mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing) {
+        match mount(
+            nothing,
+            "/",
+            nothing,
+            MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+            nothing,
+        ) {
             Ok(()) => {}
             // The root is no mount point of its own (a chroot), or a filter forbids it.
             Err(Errno::EPERM | Errno::EINVAL | Errno::EACCES) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
         // Found in this namespace, as bind mounts demand, and before the mount hides them.
-        let kept: Vec<File> = self.kept.iter().map(|path| open_path(path)).collect::<io::Result<_>>()?;
+        let kept: Vec<File> = self
+            .kept
+            .iter()
+            .map(|path| open_path(path))
+            .collect::<io::Result<_>>()?;
         mount(Some(&self.folder), TMP, nothing, MsFlags::MS_BIND, nothing)?;
         for (file, path) in kept.iter().zip(&self.kept) {
             let source = format!("/proc/self/fd/{}", file.as_raw_fd());
-            mount(Some(source.as_str()), path, nothing, MsFlags::MS_BIND | MsFlags::MS_REC, nothing)?;
+            mount(
+                Some(source.as_str()),
+                path,
+                nothing,
+                MsFlags::MS_BIND | MsFlags::MS_REC,
+                nothing,
+            )?;
         }
         for path in self.elsewhere.iter().filter(|_| self.is_for_others) {
             lead_to(path)?;
         }
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         if Path::new(SHARED_MEMORY).is_dir() {
-            let kept: Vec<File> = self.kept_in_memory.iter().map(|path| open_path(path)).collect::<io::Result<_>>()?;
-            mount(Some("tmpfs"), SHARED_MEMORY, Some("tmpfs"), flags, Some(SHARED_MEMORY_OPTIONS))?;
+            let kept: Vec<File> = self
+                .kept_in_memory
+                .iter()
+                .map(|path| open_path(path))
+                .collect::<io::Result<_>>()?;
+            mount(
+                Some("tmpfs"),
+                SHARED_MEMORY,
+                Some("tmpfs"),
+                flags,
+                Some(SHARED_MEMORY_OPTIONS),
+            )?;
             for (file, path) in kept.iter().zip(&self.kept_in_memory) {
                 make_passage(path)?;
                 let source = format!("/proc/self/fd/{}", file.as_raw_fd());
-                mount(Some(source.as_str()), path, nothing, MsFlags::MS_BIND | MsFlags::MS_REC, nothing)?;
+                mount(
+                    Some(source.as_str()),
+                    path,
+                    nothing,
+                    MsFlags::MS_BIND | MsFlags::MS_REC,
+                    nothing,
+                )?;
             }
         }
         Ok(true)
     }
 }
 
-/// A user namespace in which the caller has its own ids and the right to mount (`user_namespaces(7)`), and a mount namespace
-/// below it. The rights end with the next `exec`.
+/// A user namespace in which the caller has its own ids and the right to mount
+/// (`user_namespaces(7)`), and a mount namespace below it. The rights end with the next `exec`.
 fn own_user_namespace() -> io::Result<()> {
     let (uid, gid) = (geteuid(), getegid());
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
@@ -130,18 +175,37 @@ fn own_user_namespace() -> io::Result<()> {
     fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
 }
 
-/// Lets other users come to a folder that lies below one which is closed to them: in its place they see one with nothing in
-/// it but the way. Does nothing where the way is open.
+/// Lets other users come to a folder that lies below one which is closed to them: in its place they
+/// see one with nothing in it but the way. Does nothing where the way is open.
 fn lead_to(path: &Path) -> io::Result<()> {
-    let is_closed = |folder: &&Path| fs::metadata(folder).is_ok_and(|metadata| metadata.mode() & 0o001 == 0);
+    let is_closed =
+        |folder: &&Path| fs::metadata(folder).is_ok_and(|metadata| metadata.mode() & 0o001 == 0);
     let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
     above.reverse();
-    let Some(closed) = above.into_iter().find(is_closed).filter(|_| geteuid().is_root()) else { return Ok(()) };
+    let Some(closed) = above
+        .into_iter()
+        .find(is_closed)
+        .filter(|_| geteuid().is_root())
+    else {
+        return Ok(());
+    };
     let kept = open_path(path)?;
-    mount(Some("tmpfs"), closed, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=0755,size=64k"))?;
+    mount(
+        Some("tmpfs"),
+        closed,
+        Some("tmpfs"),
+        MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+        Some("mode=0755,size=64k"),
+    )?;
     make_passage(path)?;
     let source = format!("/proc/self/fd/{}", kept.as_raw_fd());
-    mount(Some(source.as_str()), path, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)?;
+    mount(
+        Some(source.as_str()),
+        path,
+        None::<&str>,
+        MsFlags::MS_BIND | MsFlags::MS_REC,
+        None::<&str>,
+    )?;
     Ok(())
 }
 
@@ -154,5 +218,8 @@ fn make_passage(path: &Path) -> io::Result<()> {
 }
 
 fn open_path(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags((OFlag::O_PATH | OFlag::O_CLOEXEC).bits()).open(path)
+    OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_PATH | OFlag::O_CLOEXEC).bits())
+        .open(path)
 }

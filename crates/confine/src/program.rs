@@ -15,8 +15,8 @@ pub struct Program {
     pub env: Vec<(String, String)>,
     /// The working directory.
     pub cwd: PathBuf,
-    /// Which descriptor of ours becomes which number in the program. 0, 1 and 2 are `/dev/null` when they
-    /// are not listed; every other number is closed. Numbers up to 15 can be used.
+    /// Which descriptor of ours becomes which number in the program. 0, 1 and 2 are `/dev/null`
+    /// when they are not listed; every other number is closed. Numbers up to 15 can be used.
     pub fds: Vec<(i32, OwnedFd)>,
     /// How long after its start the shim kills the tree by itself; none means never.
     pub deadline: Option<Duration>,
@@ -34,8 +34,8 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The exit code a POSIX shell would show: a signal is 128 plus its number; a lost program counts as
-    /// killed (137).
+    /// The exit code a POSIX shell would show: a signal is 128 plus its number; a lost program
+    /// counts as killed (137).
     pub fn shell_code(self) -> i32 {
         match self {
             Exit::Code(code) => code,

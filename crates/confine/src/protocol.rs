@@ -1,12 +1,13 @@
 //! What server and shim say to each other over the control socket (the shim's descriptor 0).
 //!
-//! Server to shim: messages of four bytes with a length in native byte order, then so much JSON. First an [`Order`]; when
-//! that says where a program will be, a [`Run`] says which one, at once or much later (the program's descriptors travel with
-//! its length as `SCM_RIGHTS`). After that single bytes: [`KILL`]. The end of the stream means that the server is gone, or
-//! needs the shim no more, and counts as [`KILL`].
+//! Server to shim: messages of four bytes with a length in native byte order, then so much JSON.
+//! First an [`Order`]; when that says where a program will be, a [`Run`] says which one, at once or
+//! much later (the program's descriptors travel with its length as `SCM_RIGHTS`). After that single
+//! bytes: [`KILL`]. The end of the stream means that the server is gone, or needs the shim no more,
+//! and counts as [`KILL`].
 //!
-//! Shim to server: events of [`EVENT_BYTES`] bytes each, a letter and a number. After the last one the shim
-//! exits, and by then nothing of the tree is left.
+//! Shim to server: events of [`EVENT_BYTES`] bytes each, a letter and a number. After the last one
+//! the shim exits, and by then nothing of the tree is left.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +25,8 @@ pub(crate) const OWN_FDS_FROM: i32 = 16;
 /// The order that a shim gets.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
-    /// Get ready to start a program and to watch over it. A [`Run`] follows, and is answered with events.
+    /// Get ready to start a program and to watch over it. A [`Run`] follows, and is answered with
+    /// events.
     Prepare(Box<Place>),
     /// Do something and end. Answered with a [`Report`](crate::chores::Report) as JSON.
     Chore(Chore),

@@ -1,5 +1,5 @@
-//! Removing a folder that hostile code has filled: however deep it goes, one descriptor is open at a time, and folders that
-//! their owner has closed to itself are opened.
+//! Removing a folder that hostile code has filled: however deep it goes, one descriptor is open at
+//! a time, and folders that their owner has closed to itself are opened.
 
 use std::ffi::CString;
 use std::io;
@@ -25,8 +25,8 @@ struct Above {
     left: Vec<CString>,
 }
 
-/// Removes `folder` and everything in it; one that is not there is fine. What cannot be removed is left, and so are the
-/// folders above it; the error is that of the first. Blocks.
+/// Removes `folder` and everything in it; one that is not there is fine. What cannot be removed is
+/// left, and so are the folders above it; the error is that of the first. Blocks.
 pub fn remove_tree(folder: &Path) -> io::Result<()> {
     let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -57,7 +57,11 @@ fn empty(folder: OwnedFd) -> io::Result<()> {
         if let Some(name) = left.pop() {
             match open_below(&here, &name) {
                 Ok(below) => {
-                    above.push(Above { identity: identity(&fstat(&here)?), through: name, left });
+                    above.push(Above {
+                        identity: identity(&fstat(&here)?),
+                        through: name,
+                        left,
+                    });
                     here = below;
                     left = unlink_files(&here, &mut first_error)?;
                 }
@@ -66,7 +70,8 @@ fn empty(folder: OwnedFd) -> io::Result<()> {
         } else if let Some(parent) = above.pop() {
             here = open_above(&here, parent.identity)?;
             left = parent.left;
-            if let Err(error) = unlinkat(&here, parent.through.as_c_str(), UnlinkatFlags::RemoveDir) {
+            if let Err(error) = unlinkat(&here, parent.through.as_c_str(), UnlinkatFlags::RemoveDir)
+            {
                 first_error = first_error.and(Err(error.into()));
             }
         } else {
@@ -82,7 +87,8 @@ fn unlink_files(folder: &OwnedFd, first_error: &mut io::Result<()>) -> io::Resul
         let name = name?;
         match unlinkat(folder, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
-            Err(Errno::EISDIR) => match unlinkat(folder, name.as_c_str(), UnlinkatFlags::RemoveDir) {
+            Err(Errno::EISDIR) => match unlinkat(folder, name.as_c_str(), UnlinkatFlags::RemoveDir)
+            {
                 Ok(()) | Err(Errno::ENOENT) => {}
                 Err(_) => folders.push(name),
             },

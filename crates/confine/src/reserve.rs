@@ -1,5 +1,5 @@
-//! A shim in reserve: up, in its place and ready to start a program, so that nobody waits for that. It takes what an idle
-//! shim takes, under a MiB.
+//! A shim in reserve: up, in its place and ready to start a program, so that nobody waits for that.
+//! It takes what an idle shim takes, under a MiB.
 
 use std::io;
 use std::time::Duration;

@@ -1,12 +1,13 @@
 //! The shim: the small process between the server and a program.
 //!
-//! It runs before any async runtime exists, holds one thread, an empty environment and one socket to the
-//! server. All signals but those that cannot be are blocked, so nothing that shares its user id ends it
-//! politely; a SIGKILL of the shim takes the program with it (parent-death signal).
+//! It runs before any async runtime exists, holds one thread, an empty environment and one socket
+//! to the server. All signals but those that cannot be are blocked, so nothing that shares its user
+//! id ends it politely; a SIGKILL of the shim takes the program with it (parent-death signal).
 //!
-//! It stays in the server's session but in a process group of its own. When the server dies while the shim
-//! is stopped, that group is orphaned with a stopped member, and the kernel sends it SIGHUP and SIGCONT
-//! (`setpgid(2)`): it wakes up, finds the control socket closed and ends the tree.
+//! It stays in the server's session but in a process group of its own. When the server dies while
+//! the shim is stopped, that group is orphaned with a stopped member, and the kernel sends it
+//! SIGHUP and SIGCONT (`setpgid(2)`): it wakes up, finds the control socket closed and ends the
+//! tree.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -39,9 +40,10 @@ pub const SHIM_ARGUMENT: &str = "__shim";
 /// How long a killed tree is waited for before it is looked at again.
 const KILL_ROUND: Duration = Duration::from_millis(20);
 
-/// Runs the shim on descriptor 0 until nothing of its tree is left, and returns the exit code for the
-/// process. To be called from `main` before anything else when the first argument is [`SHIM_ARGUMENT`]; `arguments`
-/// are those behind it: none, or the user and group id for what is started.
+/// Runs the shim on descriptor 0 until nothing of its tree is left, and returns the exit code for
+/// the process. To be called from `main` before anything else when the first argument is
+/// [`SHIM_ARGUMENT`]; `arguments` are those behind it: none, or the user and group id for what is
+/// started.
 pub fn run_shim(arguments: &[String]) -> i32 {
     let ids = match arguments {
         [] => None,
@@ -54,7 +56,8 @@ pub fn run_shim(arguments: &[String]) -> i32 {
     match Shim::take_order(ids) {
         Ok((shim, Order::Prepare(place), _)) => shim.run(&place),
         Ok((shim, Order::Chore(chore), file)) => shim.do_chore(&chore, file),
-        // Nobody to tell: the server sees the control socket close and reports the program as not started.
+        // Nobody to tell: the server sees the control socket close and reports the program as not
+        // started.
         Err(_) => 1,
     }
 }
@@ -63,7 +66,8 @@ struct Shim {
     control: UnixStream,
     /// Tells of children that ended; all signals are blocked.
     signals: SignalFd,
-    /// Whose the program is to be; the shim itself stays what it is, so that the program cannot touch it.
+    /// Whose the program is to be; the shim itself stays what it is, so that the program cannot
+    /// touch it.
     ids: Option<Ids>,
     /// Answers the program's questions, if it may ask any.
     door: Option<DoorKeeper>,
@@ -79,12 +83,18 @@ impl Shim {
         prctl::set_child_subreaper(true)?;
         let _ = prctl::set_name(c"hearth-shim");
         if let Some(ids) = ids {
-            // What only the session may pass, its shim passes too, also where root may not do everything.
+            // What only the session may pass, its shim passes too, also where root may not do
+            // everything.
             setgroups(&[Gid::from_raw(ids.gid)])?;
         }
         let stdin = io::stdin();
         let control = UnixStream::from(stdin.as_fd().try_clone_to_owned()?);
-        let mut shim = Shim { control, signals, ids, door: None };
+        let mut shim = Shim {
+            control,
+            signals,
+            ids,
+            door: None,
+        };
         let (order, mut files) = shim.receive()?;
         Ok((shim, order, files.pop().map(File::from)))
     }
@@ -104,7 +114,10 @@ impl Shim {
     fn do_chore(mut self, chore: &Chore, file: Option<File>) -> i32 {
         share_with_group();
         let look = chore.look();
-        let report = self.ids.map_or(Ok(()), |ids| become_user(ids, &[])).and_then(|()| chore.perform(&look, file));
+        let report = self
+            .ids
+            .map_or(Ok(()), |ids| become_user(ids, &[]))
+            .and_then(|()| chore.perform(&look, file));
         // A server that is gone needs no report.
         let _ = self.control.write_all(&Answer::of(report).encode());
         0
@@ -113,9 +126,14 @@ impl Shim {
     fn run(mut self, place: &Place) -> i32 {
         let placed = enter(place);
         // Not needed any more, or the server is gone.
-        let Ok((run, fds)) = self.receive::<Run>() else { return 0 };
-        let deadline = run.deadline_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
-        let program = match placed.and_then(|prepared| start(&run, fds, prepared, place, self.ids)) {
+        let Ok((run, fds)) = self.receive::<Run>() else {
+            return 0;
+        };
+        let deadline = run
+            .deadline_ms
+            .map(|ms| Instant::now() + Duration::from_millis(ms));
+        let program = match placed.and_then(|prepared| start(&run, fds, prepared, place, self.ids))
+        {
             Ok((pid, door)) => {
                 self.door = door;
                 pid
@@ -132,8 +150,8 @@ impl Shim {
         0
     }
 
-    /// Returns when the tree is to be killed: the program has ended, the server wants it or is gone, or the
-    /// deadline has passed.
+    /// Returns when the tree is to be killed: the program has ended, the server wants it or is
+    /// gone, or the deadline has passed.
     fn watch(&mut self, program: Pid, deadline: Option<Instant>) {
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -193,8 +211,16 @@ impl Shim {
         }
         let ready = |event: &PollFd| event.revents().is_some_and(|flags| !flags.is_empty());
         // Nobody who could ask is left when it hangs up, which comes with the end of the program.
-        let asked = |event: &PollFd| event.revents().is_some_and(|flags| flags.contains(PollFlags::POLLIN));
-        (ready(&events[0]), ready(&events[1]), events.get(2).is_some_and(asked))
+        let asked = |event: &PollFd| {
+            event
+                .revents()
+                .is_some_and(|flags| flags.contains(PollFlags::POLLIN))
+        };
+        (
+            ready(&events[0]),
+            ready(&events[1]),
+            events.get(2).is_some_and(asked),
+        )
     }
 
     fn drain_signals(&self) {
@@ -210,16 +236,25 @@ impl Shim {
 fn poll_timeout(at_most: Option<Duration>) -> PollTimeout {
     match at_most {
         // Rounded up, or the last fraction of a millisecond would be spent spinning.
-        Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
+        Some(left) => {
+            PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+        }
         None => PollTimeout::NONE,
     }
 }
 
-/// Of root's rights only the one to end what other users run is needed from now on (`capabilities(7)`).
+/// Of root's rights only the one to end what other users run is needed from now on
+/// (`capabilities(7)`).
 fn keep_right_to_kill() {
-    let Ok(CapabilitySets { permitted, .. }) = capabilities(None) else { return };
+    let Ok(CapabilitySets { permitted, .. }) = capabilities(None) else {
+        return;
+    };
     let left = permitted & CapabilitySet::KILL;
-    let sets = CapabilitySets { effective: left, permitted: left, inheritable: CapabilitySet::empty() };
+    let sets = CapabilitySets {
+        effective: left,
+        permitted: left,
+        inheritable: CapabilitySet::empty(),
+    };
     // Who has none has nothing to give up.
     let _ = set_capabilities(None, sets);
 }
@@ -233,7 +268,11 @@ fn enter(place: &Place) -> io::Result<Option<Prepared>> {
     if let Some(private_tmp) = &place.private_tmp {
         is_private = private_tmp.enter()?;
     }
-    place.confinement.as_ref().map(|confinement| Prepared::new(confinement, is_private)).transpose()
+    place
+        .confinement
+        .as_ref()
+        .map(|confinement| Prepared::new(confinement, is_private))
+        .transpose()
 }
 
 fn start(
@@ -247,8 +286,15 @@ fn start(
         return Err(io::Error::from_raw_os_error(nix::libc::EBADF));
     }
     let mut command = Command::new(&order.program);
-    command.args(&order.args).env_clear().envs(order.env.iter().map(|(name, value)| (name, value)));
-    command.current_dir(&order.cwd).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(&order.args)
+        .env_clear()
+        .envs(order.env.iter().map(|(name, value)| (name, value)));
+    command
+        .current_dir(&order.cwd)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut moves = Vec::new();
     let mut kept = Vec::new();
     if let Some(ids) = ids {
@@ -287,7 +333,11 @@ fn start(
         Ok(())
     });
     let child = command.spawn()?;
-    let door = match place.confinement.as_ref().map(|confinement| &confinement.unix_sockets) {
+    let door = match place
+        .confinement
+        .as_ref()
+        .map(|confinement| &confinement.unix_sockets)
+    {
         Some(UnixSockets::Door(door)) => Some(DoorKeeper::new(take_over(&ours)?, door)),
         _ => None,
     };
@@ -298,7 +348,11 @@ fn start(
 /// A pipe can be opened anew by its name, as in `> /dev/stderr`, by whoever it belongs to.
 fn give_pipe(fd: &OwnedFd, ids: Ids) -> io::Result<()> {
     if SFlag::from_bits_truncate(fstat(fd)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO {
-        fchown(fd, Some(Uid::from_raw(ids.uid)), Some(Gid::from_raw(ids.gid)))?;
+        fchown(
+            fd,
+            Some(Uid::from_raw(ids.uid)),
+            Some(Gid::from_raw(ids.gid)),
+        )?;
     }
     Ok(())
 }
@@ -306,7 +360,13 @@ fn give_pipe(fd: &OwnedFd, ids: Ids) -> io::Result<()> {
 fn hand_over(socket: &UnixStream, fd: RawFd) -> io::Result<()> {
     let fds = [fd];
     let rights = [ControlMessage::ScmRights(&fds)];
-    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(b"L")], &rights, MsgFlags::empty(), None)?;
+    sendmsg::<()>(
+        socket.as_raw_fd(),
+        &[IoSlice::new(b"L")],
+        &rights,
+        MsgFlags::empty(),
+        None,
+    )?;
     Ok(())
 }
 
@@ -317,8 +377,9 @@ fn take_over(socket: &UnixStream) -> io::Result<OwnedFd> {
     fds.pop().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-/// Fills the descriptors that a program may be given, so that nothing which is opened later lands there: a
-/// move onto such a number would otherwise overwrite the pipe over which a failed `exec` is told.
+/// Fills the descriptors that a program may be given, so that nothing which is opened later lands
+/// there: a move onto such a number would otherwise overwrite the pipe over which a failed `exec`
+/// is told.
 fn occupy_program_fds() -> io::Result<()> {
     let mut filler = File::open("/dev/null")?;
     while filler.as_raw_fd() < OWN_FDS_FROM {
@@ -331,7 +392,10 @@ fn occupy_program_fds() -> io::Result<()> {
 }
 
 /// Reads as much as fits, and the descriptors that came along (`SCM_RIGHTS`, `unix(7)`).
-pub(crate) fn receive_with_fds(socket: &UnixStream, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+pub(crate) fn receive_with_fds(
+    socket: &UnixStream,
+    bytes: &mut [u8],
+) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = cmsg_space!([RawFd; 16]);
     let mut fds = Vec::new();
     let mut parts = [IoSliceMut::new(bytes)];

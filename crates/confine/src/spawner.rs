@@ -1,16 +1,18 @@
 //! The part of a server that may change user ids, and nothing else.
 //!
-//! A server that is started as root splits in two before it has a second thread. What was started stays root and becomes
-//! the *spawner*: it makes shims under the ids of sessions, gives folders away to them, passes signals on and reaps. It
-//! reads no request, listens on no port, and understands two messages of fixed size. The other half, which does all the
-//! rest, drops to a user of its own; a hole in it is a hole in a process that may do nothing.
+//! A server that is started as root splits in two before it has a second thread. What was started
+//! stays root and becomes the *spawner*: it makes shims under the ids of sessions, gives folders
+//! away to them, passes signals on and reaps. It reads no request, listens on no port, and
+//! understands two messages of fixed size. The other half, which does all the rest, drops to a user
+//! of its own; a hole in it is a hole in a process that may do nothing.
 //!
 //! ```text
 //! spawn  'S' identity            + the control socket of the shim   → the shim's process id, or minus an errno
 //! give   'G' identity            + up to 16 folders                 → 0, or minus an errno
 //! ```
 //!
-//! Folders are given as descriptors, and only those that belong to the server are given away, so no path is followed.
+//! Folders are given as descriptors, and only those that belong to the server are given away, so no
+//! path is followed.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
@@ -46,7 +48,13 @@ const EXECUTABLE: &str = "/proc/self/exe";
 const LAST_BOUND: Duration = Duration::from_secs(10);
 
 /// What is passed on to the server.
-const PASSED_ON: [Signal; 5] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1];
+const PASSED_ON: [Signal; 5] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+];
 
 /// What came out of the split.
 #[derive(Debug)]
@@ -57,22 +65,37 @@ pub enum Split {
     Over(i32),
 }
 
-/// Splits this process, which is root and has one thread: see the module. Returns in the server at once, and in the
-/// spawner when the server and everything that it started are gone.
+/// Splits this process, which is root and has one thread: see the module. Returns in the server at
+/// once, and in the spawner when the server and everything that it started are gone.
 pub fn split(ids: UserIds) -> io::Result<Split> {
     let (ours, theirs) = UnixStream::pair()?;
     match sys::split()? {
         ForkResult::Child => {
             drop(ours);
-            become_user(Ids { uid: ids.server(), gid: ids.server() }, &ids.groups())?;
+            become_user(
+                Ids {
+                    uid: ids.server(),
+                    gid: ids.server(),
+                },
+                &ids.groups(),
+            )?;
             make_as_said();
             sys::die_with_parent()?;
             prctl::set_dumpable(false)?;
-            Ok(Split::Server(Spawner { stream: Arc::new(Mutex::new(theirs)), ids }))
+            Ok(Split::Server(Spawner {
+                stream: Arc::new(Mutex::new(theirs)),
+                ids,
+            }))
         }
         ForkResult::Parent { child } => {
             drop(theirs);
-            Ok(Split::Over(Keeper { asked: Some((ours, ids)), server: child }.run()?))
+            Ok(Split::Over(
+                Keeper {
+                    asked: Some((ours, ids)),
+                    server: child,
+                }
+                .run()?,
+            ))
         }
     }
 }
@@ -86,16 +109,23 @@ pub enum SplitFromInit {
     Over(i32),
 }
 
-/// Splits this process, which is the first one of its container and has one thread. Every process whose parent ends becomes
-/// the first one's child: the half that stays passes signals on and reaps, as `init` does. Returns in the server at once, and
-/// in that half when the server and everything that it started are gone.
+/// Splits this process, which is the first one of its container and has one thread. Every process
+/// whose parent ends becomes the first one's child: the half that stays passes signals on and
+/// reaps, as `init` does. Returns in the server at once, and in that half when the server and
+/// everything that it started are gone.
 pub fn split_from_init() -> io::Result<SplitFromInit> {
     match sys::split()? {
         ForkResult::Child => {
             sys::die_with_parent()?;
             Ok(SplitFromInit::Server)
         }
-        ForkResult::Parent { child } => Ok(SplitFromInit::Over(Keeper { asked: None, server: child }.run()?)),
+        ForkResult::Parent { child } => Ok(SplitFromInit::Over(
+            Keeper {
+                asked: None,
+                server: child,
+            }
+            .run()?,
+        )),
     }
 }
 
@@ -128,17 +158,28 @@ impl Spawner {
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         let request = [what, a, b, c];
         let rights = [ControlMessage::ScmRights(fds)];
-        sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(&request)], &rights, MsgFlags::MSG_NOSIGNAL, None)?;
+        sendmsg::<()>(
+            stream.as_raw_fd(),
+            &[IoSlice::new(&request)],
+            &rights,
+            MsgFlags::MSG_NOSIGNAL,
+            None,
+        )?;
         let mut answer = [0; 4];
         stream.read_exact(&mut answer)?;
         let answer = i32::from_ne_bytes(answer);
-        if answer < 0 { Err(io::Error::from_raw_os_error(-answer)) } else { Ok(answer) }
+        if answer < 0 {
+            Err(io::Error::from_raw_os_error(-answer))
+        } else {
+            Ok(answer)
+        }
     }
 }
 
 /// The half that is not the server.
 struct Keeper {
-    /// Where the server asks for shims, and whose ids they may have; none where it starts them itself.
+    /// Where the server asks for shims, and whose ids they may have; none where it starts them
+    /// itself.
     asked: Option<(UnixStream, UserIds)>,
     server: Pid,
 }
@@ -148,21 +189,33 @@ impl Keeper {
         let all = SigSet::all();
         all.thread_block()?;
         let signals = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        let _ = prctl::set_name(if self.asked.is_some() { c"hearth-spawner" } else { c"hearth-init" });
+        let _ = prctl::set_name(if self.asked.is_some() {
+            c"hearth-spawner"
+        } else {
+            c"hearth-init"
+        });
         prctl::set_dumpable(false)?;
         let code = loop {
             let mut events = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-            events.extend(self.asked.iter().map(|(stream, _)| PollFd::new(stream.as_fd(), PollFlags::POLLIN)));
+            events.extend(
+                self.asked
+                    .iter()
+                    .map(|(stream, _)| PollFd::new(stream.as_fd(), PollFlags::POLLIN)),
+            );
             if poll(&mut events, PollTimeout::NONE).is_err() {
                 continue;
             }
-            let is_asked = events.get(1).and_then(PollFd::revents).is_some_and(|flags| !flags.is_empty());
+            let is_asked = events
+                .get(1)
+                .and_then(PollFd::revents)
+                .is_some_and(|flags| !flags.is_empty());
             self.pass_on(&signals);
             if let Some(code) = self.reap() {
                 break code;
             }
             if is_asked && let Err(error) = self.serve() {
-                // When the server has closed its end it asks for nothing more: its death is what is waited for.
+                // When the server has closed its end it asks for nothing more: its death is what is
+                // waited for.
                 self.asked = None;
                 // Nonsense comes from a server that is not itself any more.
                 if error.kind() == io::ErrorKind::InvalidData {
@@ -176,7 +229,9 @@ impl Keeper {
 
     fn pass_on(&self, signals: &SignalFd) {
         while let Ok(Some(signal)) = signals.read_signal() {
-            let signal = i32::try_from(signal.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
+            let signal = i32::try_from(signal.ssi_signo)
+                .ok()
+                .and_then(|number| Signal::try_from(number).ok());
             if let Some(signal) = signal.filter(|signal| PASSED_ON.contains(signal)) {
                 let _ = kill(self.server, signal);
             }
@@ -189,7 +244,9 @@ impl Keeper {
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::Exited(pid, exit)) if pid == self.server => code = Some(exit),
-                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.server => code = Some(128 + signal as i32),
+                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.server => {
+                    code = Some(128 + signal as i32)
+                }
                 Ok(WaitStatus::StillAlive) | Err(_) => return code,
                 Ok(_) => {}
             }
@@ -200,7 +257,8 @@ impl Keeper {
     fn outlive_shims(&self, signals: &SignalFd) {
         let deadline = Instant::now() + LAST_BOUND;
         loop {
-            // A signal about the last one may come before this looks; then there is nobody left to wait for.
+            // A signal about the last one may come before this looks; then there is nobody left to
+            // wait for.
             if waitpid(None, Some(WaitPidFlag::WNOHANG)).is_err() {
                 return;
             }
@@ -209,7 +267,10 @@ impl Keeper {
                 return;
             }
             let mut events = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-            let _ = poll(&mut events, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+            let _ = poll(
+                &mut events,
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX),
+            );
             while let Ok(Some(_)) = signals.read_signal() {}
             self.reap();
         }
@@ -217,7 +278,9 @@ impl Keeper {
 
     /// One message. An error when it makes no sense or the server is gone.
     fn serve(&mut self) -> io::Result<()> {
-        let Some((stream, all)) = &mut self.asked else { return Ok(()) };
+        let Some((stream, all)) = &mut self.asked else {
+            return Ok(());
+        };
         let (what, identity, fds) = receive(stream)?;
         let identity = Identity::decode(identity).ok_or(io::ErrorKind::InvalidData)?;
         let ids = all.ids(identity).ok_or(io::ErrorKind::InvalidData)?;
@@ -226,7 +289,8 @@ impl Keeper {
             b'G' => give(ids, *all, &fds).map(|()| 0),
             _ => return Err(io::ErrorKind::InvalidData.into()),
         };
-        let answer = outcome.unwrap_or_else(|error| -error.raw_os_error().unwrap_or(nix::libc::EIO));
+        let answer =
+            outcome.unwrap_or_else(|error| -error.raw_os_error().unwrap_or(nix::libc::EIO));
         stream.write_all(&answer.to_ne_bytes())
     }
 }
@@ -254,7 +318,12 @@ pub(crate) fn shim_command(executable: &Path, ids: Option<Ids>, control: OwnedFd
     if let Some(Ids { uid, gid }) = ids {
         command.arg(uid.to_string()).arg(gid.to_string());
     }
-    command.env_clear().current_dir("/").stdin(Stdio::from(control)).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::from(control))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.process_group(0);
     command
 }
@@ -273,5 +342,9 @@ fn give(to: Ids, ids: UserIds, folders: &[OwnedFd]) -> io::Result<()> {
 }
 
 pub(crate) fn give_to(to: Ids, folder: &File) -> io::Result<()> {
-    Ok(fchown(folder, Some(Uid::from_raw(to.uid)), Some(Gid::from_raw(to.gid)))?)
+    Ok(fchown(
+        folder,
+        Some(Uid::from_raw(to.uid)),
+        Some(Gid::from_raw(to.gid)),
+    )?)
 }

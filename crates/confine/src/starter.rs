@@ -23,7 +23,10 @@ use crate::spawner::{self, Spawner};
 #[derive(Clone, Debug)]
 pub(crate) enum Starter {
     /// This process. `ids` is there when it is root.
-    Own { shim: Arc<Path>, ids: Option<UserIds> },
+    Own {
+        shim: Arc<Path>,
+        ids: Option<UserIds>,
+    },
     /// Another one, which may change user ids.
     Spawner(Spawner),
 }
@@ -41,7 +44,9 @@ impl Starter {
             Starter::Own { ids: None, .. } => Ok(()),
             Starter::Own { ids: Some(ids), .. } => {
                 let ids = ids.ids(identity).ok_or(io::ErrorKind::InvalidInput)?;
-                folders.iter().try_for_each(|folder| spawner::give_to(ids, folder))
+                folders
+                    .iter()
+                    .try_for_each(|folder| spawner::give_to(ids, folder))
             }
             Starter::Spawner(spawner) => spawner.give(identity, folders),
         }
@@ -50,7 +55,8 @@ impl Starter {
     pub(crate) async fn start(&self, identity: Option<Identity>) -> io::Result<NewShim> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        // When the start fails half-way, dropping the socket is what ends the shim, and its parent reaps it.
+        // When the start fails half-way, dropping the socket is what ends the shim, and its parent
+        // reaps it.
         let stream = UnixStream::from_std(ours)?;
         let theirs = OwnedFd::from(theirs);
         match (self, identity) {
@@ -58,15 +64,27 @@ impl Starter {
                 let ids = identity.and_then(|identity| ids.as_ref()?.ids(identity));
                 let child = Command::from(spawner::shim_command(shim, ids, theirs)).spawn()?;
                 let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-                Ok(NewShim { stream, child: Some(child), pid: pid.ok_or(io::ErrorKind::NotFound)? })
+                Ok(NewShim {
+                    stream,
+                    child: Some(child),
+                    pid: pid.ok_or(io::ErrorKind::NotFound)?,
+                })
             }
             (Starter::Spawner(spawner), Some(identity)) => {
                 let spawner = spawner.clone();
-                let pid =
-                    spawn_blocking(move || spawner.spawn(identity, &theirs)).await.map_err(io::Error::other)??;
-                Ok(NewShim { stream, child: None, pid })
+                let pid = spawn_blocking(move || spawner.spawn(identity, &theirs))
+                    .await
+                    .map_err(io::Error::other)??;
+                Ok(NewShim {
+                    stream,
+                    child: None,
+                    pid,
+                })
             }
-            (Starter::Spawner(_), None) => Err(io::Error::new(io::ErrorKind::InvalidInput, "no identity was chosen")),
+            (Starter::Spawner(_), None) => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "no identity was chosen",
+            )),
         }
     }
 }
@@ -84,19 +102,33 @@ impl NewShim {
     /// Sends a message of the protocol, and descriptors with it.
     pub(crate) async fn send(&mut self, message: &impl Serialize, fds: &[RawFd]) -> io::Result<()> {
         let message = serde_json::to_vec(message)?;
-        let length = u32::try_from(message.len()).map_err(|_| io::ErrorKind::InvalidInput)?.to_ne_bytes();
+        let length = u32::try_from(message.len())
+            .map_err(|_| io::ErrorKind::InvalidInput)?
+            .to_ne_bytes();
         let rights = [ControlMessage::ScmRights(fds)];
-        let rights = if fds.is_empty() { &rights[..0] } else { &rights[..] };
+        let rights = if fds.is_empty() {
+            &rights[..0]
+        } else {
+            &rights[..]
+        };
         // Four bytes into a socket that holds one message at the most: this cannot block.
-        sendmsg::<()>(self.stream.as_raw_fd(), &[IoSlice::new(&length)], rights, MsgFlags::MSG_NOSIGNAL, None)?;
+        sendmsg::<()>(
+            self.stream.as_raw_fd(),
+            &[IoSlice::new(&length)],
+            rights,
+            MsgFlags::MSG_NOSIGNAL,
+            None,
+        )?;
         self.stream.write_all(&message).await
     }
 
-    /// Whether it is there, and goes on if somebody has stopped it. Programs of the same user may send it any signal.
+    /// Whether it is there, and goes on if somebody has stopped it. Programs of the same user may
+    /// send it any signal.
     pub(crate) fn is_there(&self) -> bool {
-        // It says nothing before it is told something, so this is either nothing or the end. The kernel is asked, since the
-        // runtime knows of an end only when it has looked.
-        let is_silent = recv(self.stream.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) == Err(Errno::EAGAIN);
+        // It says nothing before it is told something, so this is either nothing or the end. The
+        // kernel is asked, since the runtime knows of an end only when it has looked.
+        let is_silent =
+            recv(self.stream.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) == Err(Errno::EAGAIN);
         if is_silent {
             self.wake();
         }
@@ -114,7 +146,8 @@ impl NewShim {
         Ok(())
     }
 
-    /// One of ours is not yet reaped, so the number is still the shim's; no session can stop one of the spawner's.
+    /// One of ours is not yet reaped, so the number is still the shim's; no session can stop one of
+    /// the spawner's.
     fn wake(&self) {
         if self.child.is_some() {
             let _ = kill(Pid::from_raw(self.pid), Signal::SIGCONT);

@@ -1,15 +1,15 @@
 //! Processes that nobody should have left: those that run under the ids of a slot which is free.
 //!
-//! A slot is given back after the last process and the last file of its session are gone, so there should never be one.
-//! This looks without the help of whoever should have ended them.
+//! A slot is given back after the last process and the last file of its session are gone, so there
+//! should never be one. This looks without the help of whoever should have ended them.
 
 use std::collections::HashMap;
 use std::fs;
 
 use crate::identity::UserIds;
 
-/// What the name of everything of ours in the process table begins with, shims and spawners; a session's own process that
-/// calls itself so has a session's id.
+/// What the name of everything of ours in the process table begins with, shims and spawners; a
+/// session's own process that calls itself so has a session's id.
 const OURS: &str = "hearth";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,15 +19,24 @@ struct Process {
     name: String,
 }
 
-/// The processes that have an id of a slot for which `is_taken` says no, and do not belong to another server with the same
-/// ids. `top` is the process that starts shims. To be called with slots that were taken before or after: reading the
-/// process table takes a moment (15 µs a process). Blocks.
+/// The processes that have an id of a slot for which `is_taken` says no, and do not belong to
+/// another server with the same ids. `top` is the process that starts shims. To be called with
+/// slots that were taken before or after: reading the process table takes a moment (15 µs a
+/// process). Blocks.
 pub fn strays(ids: UserIds, top: u32, is_taken: impl Fn(u16) -> bool) -> Vec<u32> {
     let mut table = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
+            continue;
+        };
         // A name in it is its owner's to choose, and need not be text.
-        let Ok(status) = fs::read(entry.path().join("status")) else { continue };
+        let Ok(status) = fs::read(entry.path().join("status")) else {
+            continue;
+        };
         if let Some(process) = parse(&String::from_utf8_lossy(&status)) {
             table.insert(pid, process);
         }
@@ -35,9 +44,16 @@ pub fn strays(ids: UserIds, top: u32, is_taken: impl Fn(u16) -> bool) -> Vec<u32
     find(&table, ids, top.cast_signed(), is_taken)
 }
 
-fn find(table: &HashMap<i32, Process>, ids: UserIds, top: i32, is_taken: impl Fn(u16) -> bool) -> Vec<u32> {
+fn find(
+    table: &HashMap<i32, Process>,
+    ids: UserIds,
+    top: i32,
+    is_taken: impl Fn(u16) -> bool,
+) -> Vec<u32> {
     let is_free = |process: &Process| ids.slot_of(process.uid).is_some_and(|slot| !is_taken(slot));
-    let strays = table.iter().filter(|(pid, process)| is_free(process) && is_ours(table, ids, **pid, top));
+    let strays = table
+        .iter()
+        .filter(|(pid, process)| is_free(process) && is_ours(table, ids, **pid, top));
     let mut strays: Vec<u32> = strays.map(|(pid, _)| pid.unsigned_abs()).collect();
     strays.sort_unstable();
     strays
@@ -53,7 +69,9 @@ fn is_ours(table: &HashMap<i32, Process>, ids: UserIds, pid: i32, top: i32) -> b
         if pid == top {
             return true;
         }
-        let Some(process) = table.get(&pid) else { break };
+        let Some(process) = table.get(&pid) else {
+            break;
+        };
         is_anothers |= process.name.starts_with(OURS) && ids.slot_of(process.uid).is_none();
         next = Some(process.parent);
     }
@@ -61,7 +79,11 @@ fn is_ours(table: &HashMap<i32, Process>, ids: UserIds, pid: i32, top: i32) -> b
 }
 
 fn parse(status: &str) -> Option<Process> {
-    let mut process = Process { parent: -1, uid: u32::MAX, name: String::new() };
+    let mut process = Process {
+        parent: -1,
+        uid: u32::MAX,
+        name: String::new(),
+    };
     // A newline in a name is written as two characters, so every line is the kernel's own.
     for (key, value) in status.lines().filter_map(|line| line.split_once(':')) {
         match key {
@@ -82,8 +104,14 @@ mod tests {
     use super::*;
 
     fn table(rows: &[(i32, i32, u32, &str)]) -> HashMap<i32, Process> {
-        let process = |parent, uid, name: &str| Process { parent, uid, name: name.to_owned() };
-        rows.iter().map(|(pid, parent, uid, name)| (*pid, process(*parent, *uid, name))).collect()
+        let process = |parent, uid, name: &str| Process {
+            parent,
+            uid,
+            name: name.to_owned(),
+        };
+        rows.iter()
+            .map(|(pid, parent, uid, name)| (*pid, process(*parent, *uid, name)))
+            .collect()
     }
 
     #[test]
@@ -113,8 +141,13 @@ mod tests {
 
     #[test]
     fn a_zombie_is_no_stray_and_a_name_cannot_lie() {
-        let status = "Name:\tx\\nUid: 0\nState:\tS (sleeping)\nPPid:\t7\nUid:\t1002\t1002\t1002\t1002\n";
-        let expected = Process { parent: 7, uid: 1002, name: "x\\nUid: 0".to_owned() };
+        let status =
+            "Name:\tx\\nUid: 0\nState:\tS (sleeping)\nPPid:\t7\nUid:\t1002\t1002\t1002\t1002\n";
+        let expected = Process {
+            parent: 7,
+            uid: 1002,
+            name: "x\\nUid: 0".to_owned(),
+        };
         assert_eq!(parse(status), Some(expected));
         assert_eq!(parse(&status.replace("S (sleeping)", "Z (zombie)")), None);
     }

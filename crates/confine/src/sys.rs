@@ -1,8 +1,13 @@
-//! The one module with `unsafe` code: what happens between `fork` and `exec`, and what no safe wrapper offers.
+//! The one module with `unsafe` code: what happens between `fork` and `exec`, and what no safe
+//! wrapper offers.
 //!
-//! Everything called between fork and exec is async-signal-safe: plain system calls, no allocation, no lock.
+//! Everything called between fork and exec is async-signal-safe: plain system calls, no allocation,
+//! no lock.
 
-#![expect(unsafe_code, reason = "this is the reviewed place for it; see each SAFETY comment")]
+#![expect(
+    unsafe_code,
+    reason = "this is the reviewed place for it; see each SAFETY comment"
+)]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -19,9 +24,14 @@ use crate::syscalls::Program;
 /// `O_CLOEXEC` would otherwise reach user code.
 pub(crate) fn close_fds_from(first: RawFd) -> io::Result<()> {
     let first = u32::try_from(first).map_err(|_| io::ErrorKind::InvalidInput)?;
-    // SAFETY: called at the very start of the shim, before any object owns a descriptor from `first` on.
+    // SAFETY: called at the very start of the shim, before any object owns a descriptor from
+    // `first` on.
     let outcome = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if outcome == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Takes ownership of a descriptor that the kernel has just made for us (`SCM_RIGHTS`).
@@ -29,25 +39,27 @@ pub(crate) fn take_received_fd(fd: RawFd) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    // SAFETY: the caller got the number out of a control message, so it is open and nobody else owns it.
+    // SAFETY: the caller got the number out of a control message, so it is open and nobody else
+    // owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Prepares `command` to become a session leader with default signal handlers, the descriptors in
 /// `moves` (from, to) at their places, and a death of its own when the shim dies.
 ///
-/// The shim has one thread, so the parent-death signal cannot fire early (it is tied to the *thread* that
-/// forked, `prctl(2)`). No source of a move may be the target of another one.
+/// The shim has one thread, so the parent-death signal cannot fire early (it is tied to the
+/// *thread* that forked, `prctl(2)`). No source of a move may be the target of another one.
 ///
-/// `confine` runs last. The shim has one thread, so that nobody else holds a lock when it forks: it may allocate.
+/// `confine` runs last. The shim has one thread, so that nobody else holds a lock when it forks: it
+/// may allocate.
 pub(crate) fn prepare_child(
     command: &mut Command,
     moves: Vec<(RawFd, RawFd)>,
     mut confine: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
 ) {
     let enter = move || {
-        // SAFETY: only async-signal-safe system calls on plain integers; every source descriptor is open,
-        // as the shim keeps its owner until after the spawn.
+        // SAFETY: only async-signal-safe system calls on plain integers; every source descriptor is
+        // open, as the shim keeps its owner until after the spawn.
         unsafe {
             if libc::setsid() == -1 {
                 return Err(io::Error::last_os_error());
@@ -55,7 +67,8 @@ pub(crate) fn prepare_child(
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
                 return Err(io::Error::last_os_error());
             }
-            // An ignored signal stays ignored across exec: a server started by nohup would pass that on.
+            // An ignored signal stays ignored across exec: a server started by nohup would pass
+            // that on.
             for signal in 1..=31 {
                 libc::signal(signal, libc::SIG_DFL);
             }
@@ -77,18 +90,27 @@ pub(crate) fn prepare_child(
     unsafe { command.pre_exec(enter) };
 }
 
-/// Has the kernel kill this process when its parent ends. Changing the user id takes that back, so it comes after.
+/// Has the kernel kill this process when its parent ends. Changing the user id takes that back, so
+/// it comes after.
 pub(crate) fn die_with_parent() -> io::Result<()> {
     // SAFETY: takes plain integers.
     let outcome = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if outcome == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Lets others go first by that much (`nice(2)`).
 pub(crate) fn be_nice(niceness: i32) -> io::Result<()> {
     // SAFETY: takes plain integers.
     let outcome = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) };
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if outcome == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Splits this process in two, which must have one thread.
@@ -97,12 +119,16 @@ pub(crate) fn split() -> io::Result<ForkResult> {
     Ok(unsafe { fork() }?)
 }
 
-/// Puts a filter in force that asks, and gives back what the questions come out of (`seccomp_unotify(2)`). Nothing can take
-/// it off again.
+/// Puts a filter in force that asks, and gives back what the questions come out of
+/// (`seccomp_unotify(2)`). Nothing can take it off again.
 pub(crate) fn install_asking_filter(filter: &Program) -> io::Result<OwnedFd> {
     let length = u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let program = libc::sock_fprog { len: length, filter: filter.as_ptr().cast_mut().cast() };
-    // SAFETY: `program` points to `len` instructions, which have the kernel's layout (`#[repr(C)]`), for the whole call.
+    let program = libc::sock_fprog {
+        len: length,
+        filter: filter.as_ptr().cast_mut().cast(),
+    };
+    // SAFETY: `program` points to `len` instructions, which have the kernel's layout
+    // (`#[repr(C)]`), for the whole call.
     let fd = unsafe {
         libc::syscall(
             libc::SYS_seccomp,
@@ -131,12 +157,23 @@ pub(crate) fn receive_question(listener: BorrowedFd<'_>) -> io::Result<Question>
     // SAFETY: a structure of plain integers; the kernel wants it zeroed.
     let mut question: libc::seccomp_notif = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel fills in a structure of the size that the request names.
-    let outcome = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut question) };
+    let outcome = unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_RECV,
+            &raw mut question,
+        )
+    };
     if outcome != 0 {
         return Err(io::Error::last_os_error());
     }
     let libc::seccomp_notif { id, pid, data, .. } = question;
-    Ok(Question { id, pid, call: data.nr.into(), arguments: data.args })
+    Ok(Question {
+        id,
+        pid,
+        call: data.nr.into(),
+        arguments: data.args,
+    })
 }
 
 /// Answers a question. An error when its asker is gone.
@@ -153,16 +190,44 @@ pub(crate) fn send_answer(listener: BorrowedFd<'_>, id: u64, answer: Answer) -> 
                 flags: low(libc::SECCOMP_ADDFD_FLAG_SEND),
                 srcfd: socket.as_raw_fd().unsigned_abs(),
                 newfd: 0,
-                newfd_flags: if goes_at_exec { libc::O_CLOEXEC.unsigned_abs() } else { 0 },
+                newfd_flags: if goes_at_exec {
+                    libc::O_CLOEXEC.unsigned_abs()
+                } else {
+                    0
+                },
             };
             // SAFETY: the kernel reads a structure of the size that the request names.
-            let outcome =
-                unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw const addition) };
-            return if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
+            let outcome = unsafe {
+                libc::ioctl(
+                    listener.as_raw_fd(),
+                    libc::SECCOMP_IOCTL_NOTIF_ADDFD,
+                    &raw const addition,
+                )
+            };
+            return if outcome < 0 {
+                Err(io::Error::last_os_error())
+            } else {
+                Ok(())
+            };
         }
     };
-    let response = libc::seccomp_notif_resp { id, val: 0, error, flags };
+    let response = libc::seccomp_notif_resp {
+        id,
+        val: 0,
+        error,
+        flags,
+    };
     // SAFETY: the kernel reads a structure of the size that the request names.
-    let outcome = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const response) };
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let outcome = unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_SEND,
+            &raw const response,
+        )
+    };
+    if outcome == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

@@ -1,16 +1,17 @@
 //! seccomp: which system calls a program is refused, and with which error (`seccomp(2)`).
 //!
-//! These are lists of what is refused, not of what is allowed: the programs are anybody's. They close what Landlock does
-//! not see (datagrams, raw sockets, TCP Fast Open, MPTCP, Unix sockets) and take away what only attacks need. A filter
-//! has one error, so there is one filter for every error; where two refuse, the one that was put in force last speaks.
+//! These are lists of what is refused, not of what is allowed: the programs are anybody's. They
+//! close what Landlock does not see (datagrams, raw sockets, TCP Fast Open, MPTCP, Unix sockets)
+//! and take away what only attacks need. A filter has one error, so there is one filter for every
+//! error; where two refuse, the one that was put in force last speaks.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use nix::libc;
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch, sock_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch, sock_filter,
 };
 
 use crate::confinement::{Syscalls, UnixSockets};
@@ -50,8 +51,8 @@ const NAMESPACES: [i32; 8] = [
     0x80, // CLONE_NEWTIME
 ];
 
-/// Refused to everybody with EPERM: other processes' memory and descriptors, mounts, keys, the kernel's own programs and
-/// modules, the clock, the machine.
+/// Refused to everybody with EPERM: other processes' memory and descriptors, mounts, keys, the
+/// kernel's own programs and modules, the clock, the machine.
 const NEVER: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -111,9 +112,15 @@ const NEVER: &[i64] = &[
 /// Refused to code as well: a browser builds its sandbox with them.
 const NOT_FOR_CODE: &[i64] = &[libc::SYS_unshare, libc::SYS_chroot];
 
-/// As if this kernel had not got them. `clone3` hides its flags behind a pointer, and the C library falls back to `clone`;
-/// System V's and POSIX's shared things outlive whoever made them.
-const UNKNOWN: &[i64] = &[libc::SYS_clone3, libc::SYS_shmget, libc::SYS_msgget, libc::SYS_semget, libc::SYS_mq_open];
+/// As if this kernel had not got them. `clone3` hides its flags behind a pointer, and the C library
+/// falls back to `clone`; System V's and POSIX's shared things outlive whoever made them.
+const UNKNOWN: &[i64] = &[
+    libc::SYS_clone3,
+    libc::SYS_shmget,
+    libc::SYS_msgget,
+    libc::SYS_semget,
+    libc::SYS_mq_open,
+];
 
 /// The filters of a program, in the order in which they are put in force.
 pub(crate) fn filters(which: Syscalls, unix_sockets: &UnixSockets) -> io::Result<Vec<Program>> {
@@ -140,14 +147,24 @@ fn forbidden(which: Syscalls) -> io::Result<Rules> {
     let mut rules = all(NEVER);
     let tty = |request: u64| rule(&[(1, SeccompCmpOp::Eq, request)]);
     // Both write into a terminal as if somebody typed it.
-    rules.insert(libc::SYS_ioctl, vec![tty(libc::TIOCSTI)?, tty(libc::TIOCLINUX)?]);
+    rules.insert(
+        libc::SYS_ioctl,
+        vec![tty(libc::TIOCSTI)?, tty(libc::TIOCLINUX)?],
+    );
     if which == Syscalls::Code {
         rules.extend(all(NOT_FOR_CODE));
         let flags = NAMESPACES.map(|flag| u64::from(flag.unsigned_abs()));
-        let namespaces = flags.iter().map(|&flag| rule(&[(0, SeccompCmpOp::MaskedEq(flag), flag)]));
+        let namespaces = flags
+            .iter()
+            .map(|&flag| rule(&[(0, SeccompCmpOp::MaskedEq(flag), flag)]));
         rules.insert(libc::SYS_clone, namespaces.collect::<io::Result<_>>()?);
-        // One's own scheduling only: 0 is the caller. A browser has a say in that of its threads, each by its number.
-        for call in [libc::SYS_sched_setattr, libc::SYS_sched_setparam, libc::SYS_sched_setscheduler] {
+        // One's own scheduling only: 0 is the caller. A browser has a say in that of its threads,
+        // each by its number.
+        for call in [
+            libc::SYS_sched_setattr,
+            libc::SYS_sched_setparam,
+            libc::SYS_sched_setscheduler,
+        ] {
             rules.insert(call, vec![rule(&[(0, SeccompCmpOp::Ne, 0)])?]);
         }
         // What hides from others of its user hides from whoever measures it, too.
@@ -157,10 +174,21 @@ fn forbidden(which: Syscalls) -> io::Result<Rules> {
     for call in [libc::SYS_prlimit64, libc::SYS_sched_setaffinity] {
         rules.insert(call, vec![rule(&[(0, SeccompCmpOp::Ne, 0)])?]);
     }
-    let upper = [(1, SeccompCmpOp::Eq, u64::from(libc::IPPROTO_TCP.unsigned_abs())), (2, SeccompCmpOp::Eq, TCP_ULP)];
+    let upper = [
+        (
+            1,
+            SeccompCmpOp::Eq,
+            u64::from(libc::IPPROTO_TCP.unsigned_abs()),
+        ),
+        (2, SeccompCmpOp::Eq, TCP_ULP),
+    ];
     rules.insert(libc::SYS_setsockopt, vec![rule(&upper)?]);
-    // Nobody's but one's own: neither by a number nor as one of all who have the same user, which needs none.
-    for (call, process) in [(libc::SYS_setpriority, PRIO_PROCESS), (libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS)] {
+    // Nobody's but one's own: neither by a number nor as one of all who have the same user, which
+    // needs none.
+    for (call, process) in [
+        (libc::SYS_setpriority, PRIO_PROCESS),
+        (libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS),
+    ] {
         let mut refused = vec![rule(&[(0, SeccompCmpOp::Ne, process)])?];
         if which == Syscalls::Code {
             refused.push(rule(&[(1, SeccompCmpOp::Ne, 0)])?);
@@ -171,8 +199,13 @@ fn forbidden(which: Syscalls) -> io::Result<Rules> {
 }
 
 fn fast_open() -> io::Result<Rules> {
-    let flagged =
-        |argument| Ok::<_, io::Error>(vec![rule(&[(argument, SeccompCmpOp::MaskedEq(MSG_FASTOPEN), MSG_FASTOPEN)])?]);
+    let flagged = |argument| {
+        Ok::<_, io::Error>(vec![rule(&[(
+            argument,
+            SeccompCmpOp::MaskedEq(MSG_FASTOPEN),
+            MSG_FASTOPEN,
+        )])?])
+    };
     Ok(Rules::from([
         (libc::SYS_sendto, flagged(3)?),
         (libc::SYS_sendmsg, flagged(2)?),
@@ -180,11 +213,16 @@ fn fast_open() -> io::Result<Rules> {
     ]))
 }
 
-/// Of sockets, TCP streams that connect and what asks the kernel about interfaces (`rtnetlink(7)`) remain.
+/// Of sockets, TCP streams that connect and what asks the kernel about interfaces (`rtnetlink(7)`)
+/// remain.
 fn sockets(unix_sockets: &UnixSockets) -> io::Result<Rules> {
     use SeccompCmpOp::{Eq, Ge, Gt, Le, MaskedEq, Ne};
     let number = |constant: i32| u64::from(constant.unsigned_abs());
-    let (unix, inet, inet6) = (number(libc::AF_UNIX), number(libc::AF_INET), number(libc::AF_INET6));
+    let (unix, inet, inet6) = (
+        number(libc::AF_UNIX),
+        number(libc::AF_INET),
+        number(libc::AF_INET6),
+    );
     let netlink = number(libc::AF_NETLINK);
     let (datagram, raw) = (number(libc::SOCK_DGRAM), number(libc::SOCK_RAW));
     let mut refused = vec![
@@ -200,7 +238,11 @@ fn sockets(unix_sockets: &UnixSockets) -> io::Result<Rules> {
             refused.push(rule(&[(0, Eq, family), (1, MaskedEq(TYPE_MASK), kind)])?);
         }
         // Multipath TCP and SCTP are streams, too, and Landlock knows neither.
-        refused.push(rule(&[(0, Eq, family), (2, Ne, 0), (2, Ne, number(libc::IPPROTO_TCP))])?);
+        refused.push(rule(&[
+            (0, Eq, family),
+            (2, Ne, 0),
+            (2, Ne, number(libc::IPPROTO_TCP)),
+        ])?);
     }
     match unix_sockets {
         UnixSockets::Refused => refused.push(rule(&[(0, Eq, unix)])?),
@@ -216,8 +258,8 @@ fn sockets(unix_sockets: &UnixSockets) -> io::Result<Rules> {
             }
         }
     }
-    // One end of a pair of datagram sockets can be connected anew, to any path. Streams cannot (EISCONN). A raw Unix socket
-    // is one of datagrams, too (`unix_create` in net/unix/af_unix.c).
+    // One end of a pair of datagram sockets can be connected anew, to any path. Streams cannot
+    // (EISCONN). A raw Unix socket is one of datagrams, too (`unix_create` in net/unix/af_unix.c).
     let mut pair = vec![rule(&[(0, Ge, inet)])?];
     for kind in [datagram, raw] {
         pair.push(rule(&[(1, MaskedEq(TYPE_MASK), kind)])?);
@@ -233,15 +275,24 @@ fn sockets(unix_sockets: &UnixSockets) -> io::Result<Rules> {
 fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> io::Result<SeccompRule> {
     let conditions = conditions
         .iter()
-        .map(|(argument, operator, value)| SeccompCondition::new(*argument, Dword, operator.clone(), *value))
+        .map(|(argument, operator, value)| {
+            SeccompCondition::new(*argument, Dword, operator.clone(), *value)
+        })
         .collect::<Result<Vec<_>, _>>();
-    conditions.and_then(SeccompRule::new).map_err(io::Error::other)
+    conditions
+        .and_then(SeccompRule::new)
+        .map_err(io::Error::other)
 }
 
 fn compile(rules: Rules, errno: i32) -> io::Result<Program> {
-    let arch = if cfg!(target_arch = "aarch64") { TargetArch::aarch64 } else { TargetArch::x86_64 };
+    let arch = if cfg!(target_arch = "aarch64") {
+        TargetArch::aarch64
+    } else {
+        TargetArch::x86_64
+    };
     let refuse = SeccompAction::Errno(errno.unsigned_abs());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch).map_err(io::Error::other)?;
+    let filter =
+        SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch).map_err(io::Error::other)?;
     BpfProgram::try_from(filter).map_err(io::Error::other)
 }
 
@@ -251,22 +302,42 @@ const ARGUMENT_0: u32 = 16;
 const ARGUMENT_2: u32 = 32;
 
 const fn load(offset: u32) -> sock_filter {
-    sock_filter { code: 0x20, jt: 0, jf: 0, k: offset } // BPF_LD | BPF_W | BPF_ABS
+    sock_filter {
+        code: 0x20,
+        jt: 0,
+        jf: 0,
+        k: offset,
+    } // BPF_LD | BPF_W | BPF_ABS
 }
 
 const fn jump_if_equal(value: u32, jt: u8, jf: u8) -> sock_filter {
-    sock_filter { code: 0x15, jt, jf, k: value } // BPF_JMP | BPF_JEQ | BPF_K
+    sock_filter {
+        code: 0x15,
+        jt,
+        jf,
+        k: value,
+    } // BPF_JMP | BPF_JEQ | BPF_K
 }
 
 const fn answer(action: u32) -> sock_filter {
-    sock_filter { code: 0x06, jt: 0, jf: 0, k: action } // BPF_RET | BPF_K
+    sock_filter {
+        code: 0x06,
+        jt: 0,
+        jf: 0,
+        k: action,
+    } // BPF_RET | BPF_K
 }
 
 /// x86-64 has a second set of numbers for the same calls, with this bit; no rule above knows them.
 #[cfg(target_arch = "x86_64")]
 fn x32_filter() -> Program {
     const X32_BIT: u32 = 0x4000_0000;
-    let if_set = sock_filter { code: 0x45, jt: 0, jf: 1, k: X32_BIT }; // BPF_JMP | BPF_JSET | BPF_K
+    let if_set = sock_filter {
+        code: 0x45,
+        jt: 0,
+        jf: 1,
+        k: X32_BIT,
+    }; // BPF_JMP | BPF_JSET | BPF_K
     vec![
         load(NUMBER),
         if_set,
@@ -275,8 +346,8 @@ fn x32_filter() -> Program {
     ]
 }
 
-/// The filter of a door: Unix sockets, and connecting with an address that is none of IPv4, are asked about. The library
-/// above has no such action.
+/// The filter of a door: Unix sockets, and connecting with an address that is none of IPv4, are
+/// asked about. The library above has no such action.
 pub(crate) fn asking_filter() -> Program {
     let call = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
     vec![

@@ -18,11 +18,12 @@ use crate::program::Exit;
 use crate::protocol::{EVENT_BYTES, Event, KILL};
 use crate::starter::NewShim;
 
-/// How often a killed tree's shim is woken and asked again: hostile code of the same user can stop it.
+/// How often a killed tree's shim is woken and asked again: hostile code of the same user can stop
+/// it.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
 
-/// The shim writes an event with one call and the kernel hands it over whole, so a caller that is cancelled
-/// loses none.
+/// The shim writes an event with one call and the kernel hands it over whole, so a caller that is
+/// cancelled loses none.
 pub(crate) async fn next_event(events: &mut (impl AsyncReadExt + Unpin)) -> io::Result<Event> {
     let mut bytes = [0; EVENT_BYTES];
     events.read_exact(&mut bytes).await?;
@@ -50,16 +51,38 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// A program that `shim` has started, known to `living`. `tracker` gets the task that owns the shim.
-    pub(crate) fn new(shim: NewShim, program_pid: i32, living: &Living, tracker: &TaskTracker) -> Tree {
-        let NewShim { stream, child, pid: shim_pid } = shim;
+    /// A program that `shim` has started, known to `living`. `tracker` gets the task that owns the
+    /// shim.
+    pub(crate) fn new(
+        shim: NewShim,
+        program_pid: i32,
+        living: &Living,
+        tracker: &TaskTracker,
+    ) -> Tree {
+        let NewShim {
+            stream,
+            child,
+            pid: shim_pid,
+        } = shim;
         let (events, control) = stream.into_split();
         let (state, watcher) = watch::channel(State::default());
         let vitals = Vitals::new(shim_pid, program_pid);
         living.add(&vitals);
-        let owner = Owner { events, control, child, shim_pid, state, vitals: Arc::clone(&vitals) };
+        let owner = Owner {
+            events,
+            control,
+            child,
+            shim_pid,
+            state,
+            vitals: Arc::clone(&vitals),
+        };
         tracker.spawn(owner.run());
-        Tree { shim_pid, program_pid, state: watcher, vitals }
+        Tree {
+            shim_pid,
+            program_pid,
+            state: watcher,
+            vitals,
+        }
     }
 
     /// The process id of the program itself.
@@ -77,8 +100,8 @@ impl Tree {
         self.state.borrow().exit.is_none() && self.state.has_changed().is_ok()
     }
 
-    /// Kills the whole tree with SIGKILL; stopped, daemonised and forking processes too. Returns at once and
-    /// may be called again; [`gone`](Tree::gone) tells when nothing is left.
+    /// Kills the whole tree with SIGKILL; stopped, daemonised and forking processes too. Returns at
+    /// once and may be called again; [`gone`](Tree::gone) tells when nothing is left.
     pub fn kill(&self) {
         self.vitals.kill_wanted.notify_one();
     }
@@ -159,7 +182,8 @@ impl Owner {
     }
 
     fn ask_to_kill(&self) {
-        // One of ours is not yet reaped, so the number is still the shim's; no session can stop one of the spawner's.
+        // One of ours is not yet reaped, so the number is still the shim's; no session can stop one
+        // of the spawner's.
         if self.child.is_some() {
             let _ = kill(Pid::from_raw(self.shim_pid), Signal::SIGCONT);
         }

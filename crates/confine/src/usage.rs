@@ -1,8 +1,8 @@
-//! How much a tree takes of the machine, read from `/proc` (`proc_pid_status(5)`), where other users' processes can be
-//! read as well.
+//! How much a tree takes of the machine, read from `/proc` (`proc_pid_status(5)`), where other
+//! users' processes can be read as well.
 //!
-//! One look at all processes serves every tree: the children of a process are only listed by each of its threads
-//! (`/proc/PID/task/TID/children`), and a browser has a hundred of those.
+//! One look at all processes serves every tree: the children of a process are only listed by each
+//! of its threads (`/proc/PID/task/TID/children`), and a browser has a hundred of those.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,8 +12,8 @@ use std::io::Read;
 /// What a tree takes, its shim left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Memory that no file backs: private, shared, swapped out, and the tables for it. What several processes share
-    /// counts for each of them.
+    /// Memory that no file backs: private, shared, swapped out, and the tables for it. What several
+    /// processes share counts for each of them.
     pub memory_bytes: u64,
     /// What of it is mapped from shared memory and files in memory.
     pub shared_bytes: u64,
@@ -55,7 +55,11 @@ impl Snapshot {
         let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
         let mut text = Vec::with_capacity(4096);
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<i32>().ok())
+            else {
                 continue;
             };
             // One that ends meanwhile takes nothing any more.
@@ -81,8 +85,8 @@ impl Snapshot {
 
     fn walk(&self, root: i32, mut visit: impl FnMut(&Process)) {
         let mut queue = vec![root];
-        // A process has one parent, so nothing comes twice; one that was read while it got another parent is no child
-        // of its own either.
+        // A process has one parent, so nothing comes twice; one that was read while it got another
+        // parent is no child of its own either.
         let mut left = self.children.values().map(Vec::len).sum::<usize>();
         while let Some(parent) = queue.pop() {
             for process in self.children.get(&parent).into_iter().flatten() {
@@ -97,21 +101,26 @@ impl Snapshot {
     }
 }
 
-/// What some processes take when everything that they share counts once (`Pss` of `/proc/PID/smaps_rollup`). Those that
-/// we may not look into count as in [`Usage`]. It walks page tables: some milliseconds for a gigabyte. Blocks.
+/// What some processes take when everything that they share counts once (`Pss` of
+/// `/proc/PID/smaps_rollup`). Those that we may not look into count as in [`Usage`]. It walks page
+/// tables: some milliseconds for a gigabyte. Blocks.
 pub fn shared_once(pids: &[i32]) -> u64 {
     let mut text = Vec::with_capacity(4096);
     let mut total = 0;
     for pid in pids {
-        let Some(process) = look(*pid, &mut text) else { continue };
+        let Some(process) = look(*pid, &mut text) else {
+            continue;
+        };
         let rollup = read(&format!("/proc/{pid}/smaps_rollup"), &mut text);
-        total += rollup.map_or(process.memory_bytes, |rollup| parse_rollup(&rollup) + process.table_bytes);
+        total += rollup.map_or(process.memory_bytes, |rollup| {
+            parse_rollup(&rollup) + process.table_bytes
+        });
     }
     total
 }
 
-/// Reads what a process takes. One whose first thread has ended while others go on looks like a zombie that takes nothing;
-/// what it takes is told by each of the others.
+/// Reads what a process takes. One whose first thread has ended while others go on looks like a
+/// zombie that takes nothing; what it takes is told by each of the others.
 fn look(pid: i32, text: &mut Vec<u8>) -> Option<Process> {
     let process = parse(pid, &read(&format!("/proc/{pid}/status"), text)?)?;
     if process.memory_bytes > 0 || process.threads < 2 {
@@ -120,7 +129,10 @@ fn look(pid: i32, text: &mut Vec<u8>) -> Option<Process> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
     for task in tasks.flatten() {
         let status = read(&task.path().join("status").to_string_lossy(), text);
-        if let Some(thread) = status.and_then(|status| parse(pid, &status)).filter(|thread| thread.memory_bytes > 0) {
+        if let Some(thread) = status
+            .and_then(|status| parse(pid, &status))
+            .filter(|thread| thread.memory_bytes > 0)
+        {
             return Some(thread);
         }
     }
@@ -134,8 +146,8 @@ fn read<'a>(path: &str, bytes: &'a mut Vec<u8>) -> Option<Cow<'a, str>> {
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes))
 }
 
-/// A few figures of the whole machine that cost next to nothing to read (20 µs): what makes a [`Snapshot`] worth taking
-/// shows in them.
+/// A few figures of the whole machine that cost next to nothing to read (20 µs): what makes a
+/// [`Snapshot`] worth taking shows in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pulse {
     /// Memory that programs could still get (`MemAvailable`).
@@ -151,15 +163,22 @@ impl Pulse {
     pub fn take() -> Pulse {
         let mut text = Vec::with_capacity(4096);
         let meminfo = read("/proc/meminfo", &mut text).unwrap_or_default();
-        let (available_bytes, shared_bytes) = (line(&meminfo, "MemAvailable"), line(&meminfo, "Shmem"));
+        let (available_bytes, shared_bytes) =
+            (line(&meminfo, "MemAvailable"), line(&meminfo, "Shmem"));
         let threads = parse_threads(&read("/proc/loadavg", &mut text).unwrap_or_default());
-        Pulse { available_bytes, shared_bytes, threads: threads.unwrap_or_default() }
+        Pulse {
+            available_bytes,
+            shared_bytes,
+            threads: threads.unwrap_or_default(),
+        }
     }
 }
 
 fn line(text: &str, key: &str) -> u64 {
     let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-    lines.find(|(name, _)| *name == key).map_or(0, |(_, value)| bytes(value))
+    lines
+        .find(|(name, _)| *name == key)
+        .map_or(0, |(_, value)| bytes(value))
 }
 
 /// The number after the slash: `0.20 0.18 0.12 1/80 11206`.
@@ -168,7 +187,14 @@ fn parse_threads(loadavg: &str) -> Option<u64> {
 }
 
 fn parse(pid: i32, status: &str) -> Option<Process> {
-    let mut process = Process { pid, parent: -1, memory_bytes: 0, shared_bytes: 0, table_bytes: 0, threads: 1 };
+    let mut process = Process {
+        pid,
+        parent: -1,
+        memory_bytes: 0,
+        shared_bytes: 0,
+        table_bytes: 0,
+        threads: 1,
+    };
     // A newline in a name is written as two characters, so every line is the kernel's own.
     for (key, value) in status.lines().filter_map(|line| line.split_once(':')) {
         match key {
@@ -187,12 +213,18 @@ fn parse(pid: i32, status: &str) -> Option<Process> {
 fn parse_rollup(rollup: &str) -> u64 {
     let counted = ["Pss_Anon", "Pss_Shmem", "SwapPss"];
     let lines = rollup.lines().filter_map(|line| line.split_once(':'));
-    lines.filter(|(key, _)| counted.contains(key)).map(|(_, value)| bytes(value)).sum()
+    lines
+        .filter(|(key, _)| counted.contains(key))
+        .map(|(_, value)| bytes(value))
+        .sum()
 }
 
 /// `  1234 kB` as bytes.
 fn bytes(value: &str) -> u64 {
-    let kib = value.trim().strip_suffix("kB").and_then(|number| number.trim().parse::<u64>().ok());
+    let kib = value
+        .trim()
+        .strip_suffix("kB")
+        .and_then(|number| number.trim().parse::<u64>().ok());
     kib.unwrap_or(0).saturating_mul(1024)
 }
 
@@ -204,16 +236,33 @@ mod tests {
                           RssFile:\t  780 kB\nRssShmem:\t      20 kB\nVmPTE:\t       4 kB\nVmSwap:\t       1 kB\nThreads:\t3\n";
 
     fn process(pid: i32, parent: i32) -> Process {
-        Process { pid, parent, memory_bytes: 1, shared_bytes: 0, table_bytes: 0, threads: 2 }
+        Process {
+            pid,
+            parent,
+            memory_bytes: 1,
+            shared_bytes: 0,
+            table_bytes: 0,
+            threads: 2,
+        }
     }
 
     #[test]
     fn memory_without_a_file_behind_it_is_counted_and_a_name_cannot_lie() {
         let (memory_bytes, shared_bytes, table_bytes) = (125 * 1024, 20 * 1024, 4 * 1024);
-        let expected = Process { pid: 9, parent: 7, memory_bytes, shared_bytes, table_bytes, threads: 3 };
+        let expected = Process {
+            pid: 9,
+            parent: 7,
+            memory_bytes,
+            shared_bytes,
+            table_bytes,
+            threads: 3,
+        };
         assert_eq!(parse(9, STATUS), Some(expected));
         // A kernel thread or a zombie has no memory.
-        assert_eq!(parse(9, "PPid:\t7\nThreads:\t1\n").map(|process| process.memory_bytes), Some(0));
+        assert_eq!(
+            parse(9, "PPid:\t7\nThreads:\t1\n").map(|process| process.memory_bytes),
+            Some(0)
+        );
         assert_eq!(parse(9, "no status"), None);
     }
 
@@ -221,9 +270,21 @@ mod tests {
     fn everything_below_a_process_is_counted_and_nothing_beside_it() {
         let mut snapshot = Snapshot::default();
         for (pid, parent) in [(2, 1), (3, 2), (4, 3), (5, 1)] {
-            snapshot.children.entry(parent).or_default().push(process(pid, parent));
+            snapshot
+                .children
+                .entry(parent)
+                .or_default()
+                .push(process(pid, parent));
         }
-        assert_eq!(snapshot.below(2), Usage { memory_bytes: 2, shared_bytes: 0, processes: 2, threads: 4 });
+        assert_eq!(
+            snapshot.below(2),
+            Usage {
+                memory_bytes: 2,
+                shared_bytes: 0,
+                processes: 2,
+                threads: 4
+            }
+        );
         assert_eq!(snapshot.below(4), Usage::default());
     }
 
@@ -231,7 +292,11 @@ mod tests {
     fn a_table_that_was_read_while_it_changed_is_walked_to_an_end() {
         let mut snapshot = Snapshot::default();
         for (pid, parent) in [(2, 3), (3, 2)] {
-            snapshot.children.entry(parent).or_default().push(process(pid, parent));
+            snapshot
+                .children
+                .entry(parent)
+                .or_default()
+                .push(process(pid, parent));
         }
         assert!(snapshot.below(2).processes <= 2);
     }
@@ -245,7 +310,10 @@ mod tests {
 
     #[test]
     fn the_machines_figures_are_found() {
-        assert_eq!(line("MemTotal:  9 kB\nMemAvailable:    4 kB\n", "MemAvailable"), 4096);
+        assert_eq!(
+            line("MemTotal:  9 kB\nMemAvailable:    4 kB\n", "MemAvailable"),
+            4096
+        );
         assert_eq!(parse_threads("0.20 0.18 0.12 1/80 11206\n"), Some(80));
         let pulse = Pulse::take();
         assert!(pulse.available_bytes > 0 && pulse.threads > 0, "{pulse:?}");

@@ -1,4 +1,5 @@
-//! Trees of real processes that do not want to end. The shim is the built `hearth`, as in production.
+//! Trees of real processes that do not want to end. The shim is the built `hearth`, as in
+//! production.
 
 use std::fs::File;
 use std::io::Read;
@@ -20,9 +21,16 @@ fn launcher() -> Launcher {
 /// Every tree that it starts has one task in `tracker`.
 fn launcher_with(tracker: TaskTracker) -> Launcher {
     let test = std::env::current_exe().expect("the test has a path");
-    let shim =
-        test.parent().and_then(|deps| deps.parent()).expect("tests live in target/<profile>/deps").join("hearth");
-    assert!(shim.exists(), "{} is missing: cargo build --release -p hearth-server", shim.display());
+    let shim = test
+        .parent()
+        .and_then(|deps| deps.parent())
+        .expect("tests live in target/<profile>/deps")
+        .join("hearth");
+    assert!(
+        shim.exists(),
+        "{} is missing: cargo build --release -p hearth-server",
+        shim.display()
+    );
     Launcher::new(shim, tracker)
 }
 
@@ -52,7 +60,9 @@ async fn start(script: &str) -> (Tree, tokio::task::JoinHandle<String>) {
 }
 
 fn lives(pid: u32) -> bool {
-    let Ok(mut stat) = File::open(format!("/proc/{pid}/stat")) else { return false };
+    let Ok(mut stat) = File::open(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
     let mut text = String::new();
     stat.read_to_string(&mut text).is_ok() && !text.contains(") Z ")
 }
@@ -70,7 +80,11 @@ fn parents() -> Vec<(u32, u32)> {
 }
 
 fn children(of: u32) -> Vec<u32> {
-    parents().into_iter().filter(|&(_, parent)| parent == of).map(|(pid, _)| pid).collect()
+    parents()
+        .into_iter()
+        .filter(|&(_, parent)| parent == of)
+        .map(|(pid, _)| pid)
+        .collect()
 }
 
 /// How many processes there are below `root`.
@@ -79,14 +93,21 @@ fn descendants(root: u32) -> usize {
     let mut below = vec![root];
     let mut next = 0;
     while let Some(&parent) = below.get(next) {
-        below.extend(parents.iter().filter(|&&(_, of)| of == parent).map(|&(pid, _)| pid));
+        below.extend(
+            parents
+                .iter()
+                .filter(|&&(_, of)| of == parent)
+                .map(|&(pid, _)| pid),
+        );
         next += 1;
     }
     below.len() - 1
 }
 
 async fn gone(tree: &Tree) -> Exit {
-    tokio::time::timeout(BOUND, tree.gone()).await.expect("the tree ends")
+    tokio::time::timeout(BOUND, tree.gone())
+        .await
+        .expect("the tree ends")
 }
 
 #[tokio::test]
@@ -106,9 +127,15 @@ async fn a_signal_is_told_as_one() {
 async fn a_missing_program_is_one_clear_error() {
     let mut program = bash("");
     program.program = PathBuf::from("/nonexistent/program");
-    let error = launcher().start(program).await.expect_err("there is no such program");
+    let error = launcher()
+        .start(program)
+        .await
+        .expect_err("there is no such program");
     assert!(matches!(error, StartError::Program { .. }), "{error:?}");
-    assert_eq!(error.to_string(), "cannot start /nonexistent/program: No such file or directory (os error 2)");
+    assert_eq!(
+        error.to_string(),
+        "cannot start /nonexistent/program: No such file or directory (os error 2)"
+    );
 }
 
 #[tokio::test]
@@ -116,7 +143,12 @@ async fn what_a_program_leaves_behind_ends_with_it() {
     let script = "exec 5< <(setsid bash -c 'echo $$; exec sleep 1000'); read pid <&5; echo $pid; (setsid sleep 1001 &)";
     let (tree, output) = start(script).await;
     assert_eq!(gone(&tree).await, Exit::Code(0));
-    let daemon: u32 = output.await.expect("the pipe closes").trim().parse().expect("a pid");
+    let daemon: u32 = output
+        .await
+        .expect("the pipe closes")
+        .trim()
+        .parse()
+        .expect("a pid");
     assert!(!lives(daemon));
 }
 
@@ -141,7 +173,12 @@ async fn a_process_whose_first_thread_has_ended_is_killed() {
     let script = format!("exec 5< <(setsid python3 -c \"{python}\"); read pid <&5; echo $pid");
     let (tree, output) = start(&script).await;
     assert_eq!(gone(&tree).await, Exit::Code(0));
-    let daemon: u32 = output.await.expect("the pipe closes").trim().parse().expect("a pid");
+    let daemon: u32 = output
+        .await
+        .expect("the pipe closes")
+        .trim()
+        .parse()
+        .expect("a pid");
     assert!(!std::path::Path::new(&format!("/proc/{daemon}")).exists());
 }
 
@@ -158,7 +195,10 @@ async fn a_fork_bomb_is_beaten() {
     }
     tree.kill();
     gone(&tree).await;
-    tokio::time::timeout(BOUND, output).await.expect("nobody holds the pipe any more").expect("read");
+    tokio::time::timeout(BOUND, output)
+        .await
+        .expect("nobody holds the pipe any more")
+        .expect("read");
 }
 
 #[tokio::test]
@@ -185,26 +225,38 @@ async fn a_killed_shim_takes_the_program_with_it() {
     let shim = Pid::from_raw(i32::try_from(tree.shim_pid()).expect("a pid"));
     kill(shim, Signal::SIGKILL).expect("it is ours");
     assert_eq!(gone(&tree).await, Exit::Lost);
-    tokio::time::timeout(BOUND, output).await.expect("the pipe closes with the program").expect("read");
+    tokio::time::timeout(BOUND, output)
+        .await
+        .expect("the pipe closes with the program")
+        .expect("read");
 }
 
 #[tokio::test]
 async fn a_dropped_tree_is_killed() {
     let tracker = TaskTracker::new();
-    let tree = launcher_with(tracker.clone()).start(bash("sleep 1000")).await.expect("bash starts");
+    let tree = launcher_with(tracker.clone())
+        .start(bash("sleep 1000"))
+        .await
+        .expect("bash starts");
     let pid = tree.program_pid();
     drop(tree);
     tracker.close();
-    tokio::time::timeout(BOUND, tracker.wait()).await.expect("its owner sees it to its end");
+    tokio::time::timeout(BOUND, tracker.wait())
+        .await
+        .expect("its owner sees it to its end");
     assert!(!lives(pid));
 }
 
 #[tokio::test]
 async fn the_environment_is_the_given_one_for_the_program_and_empty_for_the_shim() {
-    let (tree, output) = start("env; cat /proc/$PPID/environ | wc -c; ls /proc/self/fd | wc -l").await;
+    let (tree, output) =
+        start("env; cat /proc/$PPID/environ | wc -c; ls /proc/self/fd | wc -l").await;
     gone(&tree).await;
     let output = output.await.expect("read");
-    let mut lines: Vec<&str> = output.lines().filter(|line| !line.starts_with("_=")).collect();
+    let mut lines: Vec<&str> = output
+        .lines()
+        .filter(|line| !line.starts_with("_="))
+        .collect();
     lines.sort_unstable();
     // ls itself has 0, 1, 2 and the folder that it reads.
     assert_eq!(lines, ["0", "4", "PATH=/usr/bin:/bin", "PWD=/", "SHLVL=1"]);
@@ -214,7 +266,9 @@ async fn the_environment_is_the_given_one_for_the_program_and_empty_for_the_shim
 async fn given_descriptors_arrive_at_their_numbers() {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     let mut program = bash("echo three >&3; echo five >&5");
-    program.fds.push((3, OwnedFd::from(writer.try_clone().expect("a duplicate"))));
+    program
+        .fds
+        .push((3, OwnedFd::from(writer.try_clone().expect("a duplicate"))));
     program.fds.push((5, OwnedFd::from(writer)));
     let tree = launcher().start(program).await.expect("bash starts");
     assert_eq!(gone(&tree).await, Exit::Code(0));
@@ -235,7 +289,10 @@ async fn ready_shim(launcher: &Launcher) -> u32 {
         if let [ready] = own[..] {
             return ready;
         }
-        assert!(Instant::now() < deadline, "there is no shim in reserve: {own:?}");
+        assert!(
+            Instant::now() < deadline,
+            "there is no shim in reserve: {own:?}"
+        );
         tokio::task::yield_now().await;
     }
 }
@@ -267,18 +324,27 @@ async fn a_shim_in_reserve_starts_the_next_program_and_ends_when_it_is_told() {
     assert_eq!(descendants(std::process::id()), 0);
 }
 
-/// A program starts in time although the shim in reserve got this signal, which programs of the same user may send.
+/// A program starts in time although the shim in reserve got this signal, which programs of the
+/// same user may send.
 async fn starts_after(signal: Signal) {
     let launcher = launcher().with_reserve();
     let ready = ready_shim(&launcher).await;
-    kill(Pid::from_raw(i32::try_from(ready).expect("a small number")), signal).expect("it runs");
+    kill(
+        Pid::from_raw(i32::try_from(ready).expect("a small number")),
+        signal,
+    )
+    .expect("it runs");
     if signal == Signal::SIGKILL {
         ended(ready);
     }
     let start = Instant::now();
     let tree = launcher.start(bash("exit 4")).await.expect("bash starts");
     assert_eq!(gone(&tree).await, Exit::Code(4));
-    assert!(start.elapsed() < BOUND / 2, "{signal} held it up for {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < BOUND / 2,
+        "{signal} held it up for {:?}",
+        start.elapsed()
+    );
     launcher.close_reserve().await;
     assert_eq!(descendants(std::process::id()), 0);
 }

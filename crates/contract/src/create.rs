@@ -30,14 +30,26 @@ pub struct Profile {
 }
 
 impl CreateRequest {
-    /// Reads a body. A missing body is `{}` here: the caller of this function decides what counts as missing.
+    /// Reads a body. A missing body is `{}` here: the caller of this function decides what counts
+    /// as missing.
     pub fn parse(body: &Value) -> Result<Self, Vec<Issue>> {
         let mut findings = Findings::default();
-        let Some(fields) = findings.object(&[], body) else { return findings.into_err() };
+        let Some(fields) = findings.object(&[], body) else {
+            return findings.into_err();
+        };
         let request = Self {
             ttl_seconds: findings.integer(&["ttl"], fields.get("ttl"), 30..=3600, 600),
-            activity_ttl_seconds: findings.integer(&["activityTtl"], fields.get("activityTtl"), 10..=3600, 300),
-            stream_web_view: findings.boolean(&["streamWebView"], fields.get("streamWebView"), true),
+            activity_ttl_seconds: findings.integer(
+                &["activityTtl"],
+                fields.get("activityTtl"),
+                10..=3600,
+                300,
+            ),
+            stream_web_view: findings.boolean(
+                &["streamWebView"],
+                fields.get("streamWebView"),
+                true,
+            ),
             record_session: findings.boolean(&["recordSession"], fields.get("recordSession"), true),
             profile: Profile::parse(&mut findings, fields.get("profile")),
         };
@@ -49,7 +61,11 @@ impl Profile {
     fn parse(findings: &mut Findings, value: Option<&Value>) -> Option<Self> {
         let fields = findings.object(&["profile"], value?)?;
         let name = findings.string(&["profile", "name"], fields.get("name"), 1..=128);
-        let save_changes = findings.boolean(&["profile", "saveChanges"], fields.get("saveChanges"), true);
-        Some(Self { name: name?, save_changes })
+        let save_changes =
+            findings.boolean(&["profile", "saveChanges"], fields.get("saveChanges"), true);
+        Some(Self {
+            name: name?,
+            save_changes,
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! The words of every refusal. Which status code goes with which is the server's business.
 //!
-//! The texts of authentication, session and validation errors are those of the reference server, since clients match on
-//! them; the others are our own.
+//! The texts of authentication, session and validation errors are those of the reference server,
+//! since clients match on them; the others are our own.
 
 use serde::Serialize;
 
@@ -22,7 +22,12 @@ pub struct ErrorBody {
 
 impl ErrorBody {
     fn new(error: impl Into<String>) -> Self {
-        Self { success: false, code: None, error: error.into(), details: None }
+        Self {
+            success: false,
+            code: None,
+            error: error.into(),
+            details: None,
+        }
     }
 
     /// The sentence of the `error` key.
@@ -45,7 +50,8 @@ impl ErrorBody {
         Self::new("Unauthorized: Invalid token")
     }
 
-    /// Without keys only loopback names are served, so that no web page can reach the server by re-binding its own name.
+    /// Without keys only loopback names are served, so that no web page can reach the server by
+    /// re-binding its own name.
     pub fn foreign_host() -> Self {
         Self::new(
             "This server has no API keys and therefore answers only to loopback names such as 127.0.0.1 or localhost. \
@@ -65,7 +71,9 @@ impl ErrorBody {
 
     /// A client asked for a tab, frame or worker that is not there.
     pub fn target_not_found(target: &str) -> Self {
-        Self::new(format!("There is no target {target} in this session's browser; /json/list names those that are."))
+        Self::new(format!(
+            "There is no target {target} in this session's browser; /json/list names those that are."
+        ))
     }
 
     /// Code was to run in a session that has ended.
@@ -73,12 +81,14 @@ impl ErrorBody {
         Self::new("Browser session has been destroyed.")
     }
 
-    /// Somebody opens the live view of a session that has ended. `at` is an ISO 8601 time, `sentence` says why.
+    /// Somebody opens the live view of a session that has ended. `at` is an ISO 8601 time,
+    /// `sentence` says why.
     pub fn ended(sentence: &str, at: &str) -> Self {
         Self::new(format!("The session has ended ({at}). {sentence}"))
     }
 
-    /// A live view's socket is for the live view's own page: a browser says that another page opens it.
+    /// A live view's socket is for the live view's own page: a browser says that another page opens
+    /// it.
     pub fn foreign_origin() -> Self {
         Self::new(
             "The live view answers only to its own page. If this is its own page, behind a proxy that changes the Host \
@@ -112,7 +122,8 @@ impl ErrorBody {
         Self::new("This is for the server's operator: it takes the key of HEARTH_OPERATOR_KEY.")
     }
 
-    /// Another execution of the language ran for as long as this one was ready to wait; nothing was run.
+    /// Another execution of the language ran for as long as this one was ready to wait; nothing was
+    /// run.
     pub fn session_busy(language: Language) -> Self {
         Self::new(format!(
             "The session was busy with another {language} execution until the timeout passed. Nothing was run; try again."
@@ -121,7 +132,9 @@ impl ErrorBody {
 
     /// The session cannot be written down, so nothing would be known of it after a restart.
     pub fn store_unavailable(reason: &str) -> Self {
-        Self::new(format!("The session was not created, because it cannot be recorded: {reason}."))
+        Self::new(format!(
+            "The session was not created, because it cannot be recorded: {reason}."
+        ))
     }
 
     /// Another session saves to the profile, or it is just being forgotten.
@@ -161,12 +174,16 @@ impl ErrorBody {
 
     /// The session's browser is gone; nobody asked it to end.
     pub fn browser_crashed() -> Self {
-        Self::new("The browser of this session ended unexpectedly, and the session with it. Create a new session.")
+        Self::new(
+            "The browser of this session ended unexpectedly, and the session with it. Create a new session.",
+        )
     }
 
     /// The code could not be started, and was not. `reason` says why.
     pub fn execution_unavailable(reason: &str) -> Self {
-        Self::new(format!("The code could not be started and was not run: {reason}"))
+        Self::new(format!(
+            "The code could not be started and was not run: {reason}"
+        ))
     }
 
     /// The server is on its way out and takes nothing new.
@@ -176,12 +193,19 @@ impl ErrorBody {
 
     /// The body is no JSON, or a bare scalar.
     pub fn invalid_json() -> Self {
-        Self { code: Some("BAD_REQUEST_INVALID_JSON"), ..Self::new("Bad request, malformed JSON") }
+        Self {
+            code: Some("BAD_REQUEST_INVALID_JSON"),
+            ..Self::new("Bad request, malformed JSON")
+        }
     }
 
     /// The body or query breaks the rules that `issues` name.
     pub fn validation(issues: Vec<Issue>) -> Self {
-        Self { code: Some("BAD_REQUEST"), details: Some(issues), ..Self::new("Bad Request") }
+        Self {
+            code: Some("BAD_REQUEST"),
+            details: Some(issues),
+            ..Self::new("Bad Request")
+        }
     }
 
     /// The body is over the limit.
@@ -213,7 +237,9 @@ impl ErrorBody {
 
     /// The path is the WebSocket of a live view and the request is no upgrade.
     pub fn live_view_upgrade_required() -> Self {
-        Self::new("This address is the WebSocket of a live view; open the link without /socket in a browser")
+        Self::new(
+            "This address is the WebSocket of a live view; open the link without /socket in a browser",
+        )
     }
 
     /// A fault of the server itself; the log says more.
@@ -222,7 +248,8 @@ impl ErrorBody {
     }
 }
 
-/// A name that somebody chose, so that it can be told from the sentence around it and cannot break a line.
+/// A name that somebody chose, so that it can be told from the sentence around it and cannot break
+/// a line.
 fn quoted(name: &str) -> String {
     format!("{name:?}")
 }
@@ -243,12 +270,21 @@ mod tests {
             (ErrorBody::invalid_token(), "Unauthorized: Invalid token"),
             (ErrorBody::not_found(), "Browser session not found."),
             (ErrorBody::forbidden(), "Forbidden."),
-            (ErrorBody::destroyed(), "Browser session has been destroyed."),
-            (ErrorBody::limit_reached(), "You have reached the maximum number of active browser sessions."),
+            (
+                ErrorBody::destroyed(),
+                "Browser session has been destroyed.",
+            ),
+            (
+                ErrorBody::limit_reached(),
+                "You have reached the maximum number of active browser sessions.",
+            ),
             (ErrorBody::too_large(), "Request body is too large"),
         ];
         for (body, error) in cases {
-            assert_eq!(text(&body), format!(r#"{{"success":false,"error":"{error}"}}"#));
+            assert_eq!(
+                text(&body),
+                format!(r#"{{"success":false,"error":"{error}"}}"#)
+            );
         }
     }
 
@@ -262,6 +298,10 @@ mod tests {
 
     #[test]
     fn a_busy_session_names_the_language_that_was_waited_for() {
-        assert!(ErrorBody::session_busy(Language::Python).error().contains("python"));
+        assert!(
+            ErrorBody::session_busy(Language::Python)
+                .error()
+                .contains("python")
+        );
     }
 }

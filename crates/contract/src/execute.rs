@@ -31,7 +31,9 @@ impl Language {
     }
 
     fn from_word(word: &str) -> Option<Self> {
-        [Self::Python, Self::Node, Self::Bash].into_iter().find(|language| language.as_str() == word)
+        [Self::Python, Self::Node, Self::Bash]
+            .into_iter()
+            .find(|language| language.as_str() == word)
     }
 }
 
@@ -53,23 +55,35 @@ pub struct ExecuteRequest {
 }
 
 impl ExecuteRequest {
-    /// Reads a body. A missing body is `{}` here: the caller of this function decides what counts as missing.
+    /// Reads a body. A missing body is `{}` here: the caller of this function decides what counts
+    /// as missing.
     pub fn parse(body: &Value) -> Result<Self, Vec<Issue>> {
         let mut findings = Findings::default();
-        let Some(fields) = findings.object(&[], body) else { return findings.into_err() };
+        let Some(fields) = findings.object(&[], body) else {
+            return findings.into_err();
+        };
         let code = findings.string(&["code"], fields.get("code"), 1..=100_000);
         let language = parse_language(&mut findings, fields.get("language"));
         let timeout_seconds = findings.integer(&["timeout"], fields.get("timeout"), 1..=300, 30);
         findings.unused_string(&["origin"], fields.get("origin"));
         // Without code there is a finding, so the empty source never gets out.
-        findings.into_result(Self { code: code.unwrap_or_default(), language, timeout_seconds })
+        findings.into_result(Self {
+            code: code.unwrap_or_default(),
+            language,
+            timeout_seconds,
+        })
     }
 }
 
 fn parse_language(findings: &mut Findings, value: Option<&Value>) -> Language {
-    let Some(value) = value else { return Language::Node };
-    value.as_str().and_then(Language::from_word).unwrap_or_else(|| {
-        findings.push(Issue::not_an_option(&["language"], Language::WORDS));
-        Language::Node
-    })
+    let Some(value) = value else {
+        return Language::Node;
+    };
+    value
+        .as_str()
+        .and_then(Language::from_word)
+        .unwrap_or_else(|| {
+            findings.push(Issue::not_an_option(&["language"], Language::WORDS));
+            Language::Node
+        })
 }

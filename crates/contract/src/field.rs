@@ -1,7 +1,7 @@
 //! Reading one field after the other out of a JSON object, with the findings on the side.
 //!
-//! Nothing is coerced: `"60"` is no number and `null` is not the same as a missing field. Numbers are JavaScript's, so
-//! `60.0` is an integer and `1e21` is one that cannot be counted exactly.
+//! Nothing is coerced: `"60"` is no number and `null` is not the same as a missing field. Numbers
+//! are JavaScript's, so `60.0` is an integer and `1e21` is one that cannot be counted exactly.
 
 use std::ops::RangeInclusive;
 
@@ -20,7 +20,11 @@ impl Findings {
 
     /// `request` if nothing was found, else everything that was.
     pub(crate) fn into_result<T>(self, request: T) -> Result<T, Vec<Issue>> {
-        if self.0.is_empty() { Ok(request) } else { Err(self.0) }
+        if self.0.is_empty() {
+            Ok(request)
+        } else {
+            Err(self.0)
+        }
     }
 
     /// Everything that was found, for a request that cannot be read any further.
@@ -29,7 +33,11 @@ impl Findings {
     }
 
     /// The object behind `value`; any other type is a finding at `path`.
-    pub(crate) fn object<'a>(&mut self, path: Path, value: &'a Value) -> Option<&'a Map<String, Value>> {
+    pub(crate) fn object<'a>(
+        &mut self,
+        path: Path,
+        value: &'a Value,
+    ) -> Option<&'a Map<String, Value>> {
         let object = value.as_object();
         if object.is_none() {
             self.push(Issue::wrong_type(path, "object", name_of(Some(value))));
@@ -65,7 +73,12 @@ impl Findings {
         self.check_integer(path, number, range).unwrap_or(default)
     }
 
-    fn check_integer(&mut self, path: Path, number: f64, range: RangeInclusive<u32>) -> Option<u32> {
+    fn check_integer(
+        &mut self,
+        path: Path,
+        number: f64,
+        range: RangeInclusive<u32>,
+    ) -> Option<u32> {
         const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
         if number.fract() != 0.0 {
             self.push(Issue::not_an_integer(path));
@@ -104,13 +117,20 @@ impl Findings {
             self.push(Issue::wrong_type(path, "string", name_of(value)));
             return None;
         };
-        // Code points are at most bytes, so a look at the first `max + 1` of them decides without a walk over megabytes.
+        // Code points are at most bytes, so a look at the first `max + 1` of them decides without a
+        // walk over megabytes.
         let count = text.chars().take(length.end() + 1).count();
         if count < *length.start() {
-            self.push(Issue::string_length(path, Bound::TooSmall(as_limit(*length.start()))));
+            self.push(Issue::string_length(
+                path,
+                Bound::TooSmall(as_limit(*length.start())),
+            ));
             None
         } else if count > *length.end() {
-            self.push(Issue::string_length(path, Bound::TooBig(as_limit(*length.end()))));
+            self.push(Issue::string_length(
+                path,
+                Bound::TooBig(as_limit(*length.end())),
+            ));
             None
         } else {
             Some(text.clone())

@@ -1,10 +1,12 @@
 //! Validation findings in the shape of zod 4, which the official clients print as they stand.
 //!
-//! Knows the keys, their order and the messages; which rule applies to which field is the business of the requests.
+//! Knows the keys, their order and the messages; which rule applies to which field is the business
+//! of the requests.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// Where in the body a finding is: the keys from the outermost object inwards, empty for the body itself.
+/// Where in the body a finding is: the keys from the outermost object inwards, empty for the body
+/// itself.
 pub(crate) type Path = &'static [&'static str];
 
 /// The largest integer that JavaScript counts exactly, `Number.MAX_SAFE_INTEGER`.
@@ -23,7 +25,10 @@ pub struct Issue {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Finding {
     /// Another JSON type was expected, or the field is missing (`undefined`).
-    WrongType { expected: &'static str, received: &'static str },
+    WrongType {
+        expected: &'static str,
+        received: &'static str,
+    },
     /// A number with a fraction where an integer was expected.
     NotAnInteger,
     /// An integer that JavaScript cannot count exactly.
@@ -45,31 +50,52 @@ pub(crate) enum Bound {
 
 impl Issue {
     pub(crate) fn wrong_type(path: Path, expected: &'static str, received: &'static str) -> Self {
-        Self { path, finding: Finding::WrongType { expected, received } }
+        Self {
+            path,
+            finding: Finding::WrongType { expected, received },
+        }
     }
 
     pub(crate) fn not_an_integer(path: Path) -> Self {
-        Self { path, finding: Finding::NotAnInteger }
+        Self {
+            path,
+            finding: Finding::NotAnInteger,
+        }
     }
 
     pub(crate) fn unsafe_positive(path: Path) -> Self {
-        Self { path, finding: Finding::Unsafe(Bound::TooBig(MAX_SAFE_INTEGER)) }
+        Self {
+            path,
+            finding: Finding::Unsafe(Bound::TooBig(MAX_SAFE_INTEGER)),
+        }
     }
 
     pub(crate) fn unsafe_negative(path: Path) -> Self {
-        Self { path, finding: Finding::Unsafe(Bound::TooSmall(-MAX_SAFE_INTEGER)) }
+        Self {
+            path,
+            finding: Finding::Unsafe(Bound::TooSmall(-MAX_SAFE_INTEGER)),
+        }
     }
 
     pub(crate) fn number_range(path: Path, bound: Bound) -> Self {
-        Self { path, finding: Finding::NumberRange(bound) }
+        Self {
+            path,
+            finding: Finding::NumberRange(bound),
+        }
     }
 
     pub(crate) fn string_length(path: Path, bound: Bound) -> Self {
-        Self { path, finding: Finding::StringLength(bound) }
+        Self {
+            path,
+            finding: Finding::StringLength(bound),
+        }
     }
 
     pub(crate) fn not_an_option(path: Path, options: &'static [&'static str]) -> Self {
-        Self { path, finding: Finding::NotAnOption(options) }
+        Self {
+            path,
+            finding: Finding::NotAnOption(options),
+        }
     }
 
     /// The sentence that clients show, without the field's name.
@@ -79,11 +105,20 @@ impl Issue {
                 format!("Invalid input: expected {expected}, received {received}")
             }
             Finding::NotAnInteger => "Invalid input: expected int, received number".to_owned(),
-            // zod leaves `inclusive` out here, so its message has no `=` although the limit itself is allowed.
-            Finding::Unsafe(Bound::TooBig(limit)) => format!("Too big: expected int to be <{limit}"),
-            Finding::Unsafe(Bound::TooSmall(limit)) => format!("Too small: expected int to be >{limit}"),
-            Finding::NumberRange(Bound::TooBig(limit)) => format!("Too big: expected number to be <={limit}"),
-            Finding::NumberRange(Bound::TooSmall(limit)) => format!("Too small: expected number to be >={limit}"),
+            // zod leaves `inclusive` out here, so its message has no `=` although the limit itself
+            // is allowed.
+            Finding::Unsafe(Bound::TooBig(limit)) => {
+                format!("Too big: expected int to be <{limit}")
+            }
+            Finding::Unsafe(Bound::TooSmall(limit)) => {
+                format!("Too small: expected int to be >{limit}")
+            }
+            Finding::NumberRange(Bound::TooBig(limit)) => {
+                format!("Too big: expected number to be <={limit}")
+            }
+            Finding::NumberRange(Bound::TooSmall(limit)) => {
+                format!("Too small: expected number to be >={limit}")
+            }
             Finding::StringLength(Bound::TooBig(limit)) => {
                 format!("Too big: expected string to have <={limit} characters")
             }
@@ -91,7 +126,10 @@ impl Issue {
                 format!("Too small: expected string to have >={limit} characters")
             }
             Finding::NotAnOption(options) => {
-                let quoted: Vec<String> = options.iter().map(|option| format!("\"{option}\"")).collect();
+                let quoted: Vec<String> = options
+                    .iter()
+                    .map(|option| format!("\"{option}\""))
+                    .collect();
                 format!("Invalid option: expected one of {}", quoted.join("|"))
             }
         }

@@ -1,12 +1,13 @@
 //! The wire: what a request may say, what an answer looks like, and the words of every refusal.
 //!
-//! - [`CreateRequest`], [`ExecuteRequest`], [`ListRequest`] are read by hand from a JSON value or query pairs. Reading
-//!   collects *every* [`Issue`], in schema order, because clients show the whole list.
+//! - [`CreateRequest`], [`ExecuteRequest`], [`ListRequest`] are read by hand from a JSON value or
+//!   query pairs. Reading collects *every* [`Issue`], in schema order, because clients show the
+//!   whole list.
 //! - The response structs serialise with their keys in the order that the reference server uses.
 //! - [`ErrorBody`] holds the wording of the error table.
 //!
-//! This crate must not know HTTP status codes, addresses, clocks, files or processes: it does no I/O, and points in time
-//! reach it as strings that are already formatted.
+//! This crate must not know HTTP status codes, addresses, clocks, files or processes: it does no
+//! I/O, and points in time reach it as strings that are already formatted.
 
 mod create;
 mod error_body;
@@ -27,12 +28,12 @@ pub use issue::Issue;
 pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};
 pub use operate::{
-    DiskPressure, EndedResponse, EndedSession, LiveResponse, MemoryPressure, NotReady, OperatorExecution,
-    OperatorSession, OperatorState, Pressure, ReadyResponse, Scope,
+    DiskPressure, EndedResponse, EndedSession, LiveResponse, MemoryPressure, NotReady,
+    OperatorExecution, OperatorSession, OperatorState, Pressure, ReadyResponse, Scope,
 };
 pub use response::{
-    CreateResponse, DeleteResponse, ExecuteResponse, HealthResponse, ListResponse, ProfileDeletedResponse, ProfileItem,
-    ProfilesResponse, SessionListItem, StatusResponse, True,
+    CreateResponse, DeleteResponse, ExecuteResponse, HealthResponse, ListResponse,
+    ProfileDeletedResponse, ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
 };
 pub use session::{DestroyedReason, SessionStatus};
 pub use warning::{NotSaved, ProfileWarning};

@@ -21,12 +21,24 @@ impl fmt::Display for Limit {
     /// What it did, as the rest of a sentence, with the setting that allows more.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MemoryMb(most) => write!(f, "used more than {most} MiB of memory (HEARTH_SESSION_MEMORY_MB)"),
-            Self::Processes(most) => write!(f, "had more than {most} processes (HEARTH_SESSION_PROCESSES)"),
-            Self::DiskMb(most) => write!(f, "used more than {most} MiB of disk space (HEARTH_SESSION_DISK_MB)"),
+            Self::MemoryMb(most) => write!(
+                f,
+                "used more than {most} MiB of memory (HEARTH_SESSION_MEMORY_MB)"
+            ),
+            Self::Processes(most) => write!(
+                f,
+                "had more than {most} processes (HEARTH_SESSION_PROCESSES)"
+            ),
+            Self::DiskMb(most) => write!(
+                f,
+                "used more than {most} MiB of disk space (HEARTH_SESSION_DISK_MB)"
+            ),
             Self::Files(most) => write!(f, "had more than {most} files (HEARTH_SESSION_FILES)"),
             Self::FreeDiskMb(least) => {
-                write!(f, "used the most of a disk with less than {least} MiB left (HEARTH_MIN_FREE_DISK_MB)")
+                write!(
+                    f,
+                    "used the most of a disk with less than {least} MiB left (HEARTH_MIN_FREE_DISK_MB)"
+                )
             }
         }
     }
@@ -57,13 +69,24 @@ mod tests {
     fn every_sentence_names_the_limit_and_its_setting() {
         for (limit, number, setting) in [
             (Limit::MemoryMb(11), "11 MiB", "HEARTH_SESSION_MEMORY_MB"),
-            (Limit::Processes(12), "12 processes", "HEARTH_SESSION_PROCESSES"),
+            (
+                Limit::Processes(12),
+                "12 processes",
+                "HEARTH_SESSION_PROCESSES",
+            ),
             (Limit::DiskMb(13), "13 MiB", "HEARTH_SESSION_DISK_MB"),
             (Limit::Files(14), "14 files", "HEARTH_SESSION_FILES"),
             (Limit::FreeDiskMb(15), "15 MiB", "HEARTH_MIN_FREE_DISK_MB"),
         ] {
-            for sentence in [limit.sentence(), limit.session_error(), limit.execution_error()] {
-                assert!(sentence.contains(number) && sentence.contains(setting), "{sentence}");
+            for sentence in [
+                limit.sentence(),
+                limit.session_error(),
+                limit.execution_error(),
+            ] {
+                assert!(
+                    sentence.contains(number) && sentence.contains(setting),
+                    "{sentence}"
+                );
             }
         }
     }

@@ -19,10 +19,12 @@ pub struct ListRequest {
 }
 
 impl ListRequest {
-    /// Reads the decoded pairs of a query. Other names than `status` are ignored; `status` given twice is as wrong as
-    /// any word that is no status.
+    /// Reads the decoded pairs of a query. Other names than `status` are ignored; `status` given
+    /// twice is as wrong as any word that is no status.
     pub fn parse<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Vec<Issue>> {
-        let mut values = pairs.filter(|(name, _)| *name == "status").map(|(_, value)| value);
+        let mut values = pairs
+            .filter(|(name, _)| *name == "status")
+            .map(|(_, value)| value);
         let status = match (values.next(), values.next()) {
             (None, _) => None,
             (Some("active"), None) => Some(StatusFilter::Active),

@@ -45,11 +45,18 @@ impl NotReady {
             NotReady::DiskFull { free_mb, least_mb } => {
                 format!("The disk is full: {free_mb} MiB are free, and {least_mb} MiB have to be.")
             }
-            NotReady::MemoryLow { available_mb, least_mb } => {
-                format!("Memory is short: {available_mb} MiB are available, and {least_mb} MiB have to be.")
+            NotReady::MemoryLow {
+                available_mb,
+                least_mb,
+            } => {
+                format!(
+                    "Memory is short: {available_mb} MiB are available, and {least_mb} MiB have to be."
+                )
             }
             NotReady::NoBrowser { seconds } => {
-                format!("A browser could not be started {seconds} s ago, and none was since; the log says why.")
+                format!(
+                    "A browser could not be started {seconds} s ago, and none was since; the log says why."
+                )
             }
         }
     }
@@ -67,7 +74,10 @@ pub struct ReadyResponse {
 impl ReadyResponse {
     /// Ready when there is no reason not to be.
     pub fn new(reasons: &[NotReady]) -> ReadyResponse {
-        ReadyResponse { ready: reasons.is_empty(), reasons: reasons.iter().map(NotReady::sentence).collect() }
+        ReadyResponse {
+            ready: reasons.is_empty(),
+            reasons: reasons.iter().map(NotReady::sentence).collect(),
+        }
     }
 }
 

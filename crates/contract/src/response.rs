@@ -1,7 +1,7 @@
 //! The bodies of answers, keys in the order of the reference server.
 //!
-//! Times are ISO 8601 in UTC with milliseconds and `Z`, formatted by whoever has a clock. Strings are never null: clients
-//! refuse a whole list over one null, so what does not exist is `""`.
+//! Times are ISO 8601 in UTC with milliseconds and `Z`, formatted by whoever has a clock. Strings
+//! are never null: clients refuse a whole list over one null, so what does not exist is `""`.
 
 use serde::{Serialize, Serializer};
 
@@ -20,7 +20,10 @@ impl Serialize for True {
 /// A session was created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the keys of the wire; their meaning is in the API reference")]
+#[expect(
+    missing_docs,
+    reason = "the keys of the wire; their meaning is in the API reference"
+)]
 pub struct CreateResponse {
     pub success: True,
     pub id: String,
@@ -36,7 +39,10 @@ pub struct CreateResponse {
 /// One session of a [`ListResponse`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the keys of the wire; their meaning is in the API reference")]
+#[expect(
+    missing_docs,
+    reason = "the keys of the wire; their meaning is in the API reference"
+)]
 pub struct SessionListItem {
     pub id: String,
     pub status: SessionStatus,
@@ -50,7 +56,10 @@ pub struct SessionListItem {
 
 /// The caller's sessions, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the keys of the wire; their meaning is in the API reference")]
+#[expect(
+    missing_docs,
+    reason = "the keys of the wire; their meaning is in the API reference"
+)]
 pub struct ListResponse {
     pub success: True,
     pub sessions: Vec<SessionListItem>,
@@ -59,7 +68,10 @@ pub struct ListResponse {
 /// One session, active or destroyed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the keys of the wire; their meaning is in the API reference")]
+#[expect(
+    missing_docs,
+    reason = "the keys of the wire; their meaning is in the API reference"
+)]
 pub struct StatusResponse {
     pub success: True,
     pub id: String,
@@ -92,17 +104,27 @@ pub struct DeleteResponse {
 }
 
 impl DeleteResponse {
-    /// `session_duration_ms` is the lifetime in milliseconds; the same figure at every call for one session. `warning` says what
-    /// was lost with it that should not have been.
+    /// `session_duration_ms` is the lifetime in milliseconds; the same figure at every call for one
+    /// session. `warning` says what was lost with it that should not have been.
     pub fn new(session_duration_ms: u64, warning: Option<String>) -> Self {
-        Self { success: True, status: "stopped", session_duration_ms, credits_billed: 0, cleanup_queued: true, warning }
+        Self {
+            success: True,
+            status: "stopped",
+            session_duration_ms,
+            credits_billed: 0,
+            cleanup_queued: true,
+            warning,
+        }
     }
 }
 
 /// One profile of a [`ProfilesResponse`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the keys of the wire; their meaning is in the API reference")]
+#[expect(
+    missing_docs,
+    reason = "the keys of the wire; their meaning is in the API reference"
+)]
 pub struct ProfileItem {
     pub name: String,
     pub size_bytes: u64,
@@ -112,7 +134,10 @@ pub struct ProfileItem {
 
 /// The caller's profiles, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the keys of the wire; their meaning is in the API reference")]
+#[expect(
+    missing_docs,
+    reason = "the keys of the wire; their meaning is in the API reference"
+)]
 pub struct ProfilesResponse {
     pub success: True,
     pub profiles: Vec<ProfileItem>,
@@ -136,11 +161,17 @@ pub struct HealthResponse {
 impl HealthResponse {
     /// `version` is the server's own, `isolation` the level at which sessions are kept apart.
     pub fn new(version: &'static str, isolation: &'static str) -> Self {
-        Self { success: True, status: "ok", version, isolation }
+        Self {
+            success: True,
+            status: "ok",
+            version,
+            isolation,
+        }
     }
 }
 
-/// Code was started, and this is what came of it. A program that failed is a request that succeeded.
+/// Code was started, and this is what came of it. A program that failed is a request that
+/// succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecuteResponse {
@@ -156,7 +187,10 @@ pub struct ExecuteResponse {
     error: Option<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
 fn is_false(value: &bool) -> bool {
     !*value
 }
@@ -174,8 +208,9 @@ impl ExecuteResponse {
 
     /// Puts an answer together from what an execution left behind.
     ///
-    /// `value` is the last expression's, if it has one; `killed` says that the deadline ended the code. `error` is the
-    /// reason for the failure where one is known, and is ignored when the code did not fail.
+    /// `value` is the last expression's, if it has one; `killed` says that the deadline ended the
+    /// code. `error` is the reason for the failure where one is known, and is ignored when the code
+    /// did not fail.
     pub fn from_parts(
         stdout: String,
         stderr: String,
@@ -185,25 +220,42 @@ impl ExecuteResponse {
         truncated: bool,
         error: Option<String>,
     ) -> Self {
-        let result = value.unwrap_or_else(|| stdout.strip_suffix('\n').unwrap_or(&stdout).to_owned());
+        let result =
+            value.unwrap_or_else(|| stdout.strip_suffix('\n').unwrap_or(&stdout).to_owned());
         let failed = exit_code != 0 || killed;
         let error = failed.then(|| error.unwrap_or_else(|| fallback_error(&stderr)));
-        Self { success: True, stdout, result, stderr, exit_code, killed, truncated, error }
+        Self {
+            success: True,
+            stdout,
+            result,
+            stderr,
+            exit_code,
+            killed,
+            truncated,
+            error,
+        }
     }
 
     /// The `error` of an execution that its own timeout ended.
     pub fn timeout_error(timeout_seconds: u32) -> String {
-        let unit = if timeout_seconds == 1 { "second" } else { "seconds" };
+        let unit = if timeout_seconds == 1 {
+            "second"
+        } else {
+            "seconds"
+        };
         format!("Execution was killed: it reached its timeout of {timeout_seconds} {unit}")
     }
 
     /// The same when the timeout passed while the interpreter was still getting ready.
     pub fn early_timeout_error(timeout_seconds: u32) -> String {
         let sentence = Self::timeout_error(timeout_seconds);
-        format!("{sentence} before the code had begun (the interpreter was still connecting to the browser)")
+        format!(
+            "{sentence} before the code had begun (the interpreter was still connecting to the browser)"
+        )
     }
 
-    /// The `error` of an execution whose process disappeared, or broke its connection to the server.
+    /// The `error` of an execution whose process disappeared, or broke its connection to the
+    /// server.
     pub fn lost_error() -> String {
         "The process that ran the code was lost".to_owned()
     }
@@ -224,9 +276,23 @@ mod tests {
         serde_json::to_string(response).expect("responses are plain data")
     }
 
-    fn parts(stdout: &str, stderr: &str, value: Option<&str>, exit_code: i32, error: Option<&str>) -> ExecuteResponse {
+    fn parts(
+        stdout: &str,
+        stderr: &str,
+        value: Option<&str>,
+        exit_code: i32,
+        error: Option<&str>,
+    ) -> ExecuteResponse {
         let (value, error) = (value.map(str::to_owned), error.map(str::to_owned));
-        ExecuteResponse::from_parts(stdout.into(), stderr.into(), value, exit_code, false, false, error)
+        ExecuteResponse::from_parts(
+            stdout.into(),
+            stderr.into(),
+            value,
+            exit_code,
+            false,
+            false,
+            error,
+        )
     }
 
     #[test]
@@ -245,28 +311,60 @@ mod tests {
 
     #[test]
     fn without_a_value_the_result_is_stdout_less_its_last_newline() {
-        let cases = [("a\nb\n", "a\nb"), ("a\n\n", "a\n"), ("a", "a"), ("", ""), ("\n", "")];
+        let cases = [
+            ("a\nb\n", "a\nb"),
+            ("a\n\n", "a\n"),
+            ("a", "a"),
+            ("", ""),
+            ("\n", ""),
+        ];
         for (stdout, result) in cases {
-            assert_eq!(parts(stdout, "", None, 0, None).result, result, "of {stdout:?}");
+            assert_eq!(
+                parts(stdout, "", None, 0, None).result,
+                result,
+                "of {stdout:?}"
+            );
         }
     }
 
     #[test]
     fn the_error_of_a_failure_is_the_given_one_else_stderr_else_a_fixed_text() {
-        assert_eq!(parts("", "trace\n", None, 1, Some("Error: x")).error.as_deref(), Some("Error: x"));
-        assert_eq!(parts("", " trace\n", None, 1, None).error.as_deref(), Some("trace"));
-        assert_eq!(parts("", " \n", None, 7, None).error.as_deref(), Some("Execution failed"));
+        assert_eq!(
+            parts("", "trace\n", None, 1, Some("Error: x"))
+                .error
+                .as_deref(),
+            Some("Error: x")
+        );
+        assert_eq!(
+            parts("", " trace\n", None, 1, None).error.as_deref(),
+            Some("trace")
+        );
+        assert_eq!(
+            parts("", " \n", None, 7, None).error.as_deref(),
+            Some("Execution failed")
+        );
     }
 
     #[test]
     fn code_that_did_not_fail_has_no_error_whatever_it_wrote() {
-        assert_eq!(parts("", "a warning\n", None, 0, Some("ignored")).error, None);
+        assert_eq!(
+            parts("", "a warning\n", None, 0, Some("ignored")).error,
+            None
+        );
     }
 
     #[test]
     fn a_killed_and_truncated_execution_says_both() {
         let error = ExecuteResponse::timeout_error(1);
-        let response = ExecuteResponse::from_parts(String::new(), String::new(), None, 137, true, true, Some(error));
+        let response = ExecuteResponse::from_parts(
+            String::new(),
+            String::new(),
+            None,
+            137,
+            true,
+            true,
+            Some(error),
+        );
         assert_eq!(
             text(&response),
             r#"{"success":true,"stdout":"","result":"","stderr":"","exitCode":137,"killed":true,"truncated":true,"error":"Execution was killed: it reached its timeout of 1 second"}"#
@@ -302,7 +400,10 @@ mod tests {
         response.status = SessionStatus::Destroyed;
         response.session_duration_ms = Some(5);
         response.destroyed_reason = Some(DestroyedReason::BrowserCrashed);
-        assert!(text(&response).ends_with(r#""sessionDurationMs":5,"destroyedReason":"browser_crashed"}"#));
+        assert!(
+            text(&response)
+                .ends_with(r#""sessionDurationMs":5,"destroyedReason":"browser_crashed"}"#)
+        );
     }
 
     #[test]
@@ -318,7 +419,10 @@ mod tests {
             last_activity: "l".into(),
         };
         assert_eq!(
-            text(&ListResponse { success: True, sessions: vec![item] }),
+            text(&ListResponse {
+                success: True,
+                sessions: vec![item]
+            }),
             r#"{"success":true,"sessions":[{"id":"i","status":"destroyed","cdpUrl":"","liveViewUrl":"","interactiveLiveViewUrl":"","streamWebView":true,"createdAt":"c","lastActivity":"l"}]}"#
         );
     }

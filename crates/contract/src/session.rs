@@ -65,7 +65,9 @@ impl DestroyedReason {
             Self::Deleted => "The session was deleted while the code was running",
             Self::Ttl => "The session reached its ttl while the code was running",
             Self::Idle => "The session was idle for its activityTtl and has ended",
-            Self::BrowserCrashed => "The session's browser ended unexpectedly while the code was running",
+            Self::BrowserCrashed => {
+                "The session's browser ended unexpectedly while the code was running"
+            }
             Self::Limit => "The session went past a limit while the code was running",
             Self::ServerStopped => "The server was stopped while the code was running",
             Self::ServerLost => "The server that owned the session is gone",

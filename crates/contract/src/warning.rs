@@ -13,7 +13,8 @@ pub enum ProfileWarning {
     NotSaved {
         /// Why.
         reason: NotSaved,
-        /// Whether its cookies were written down while it ran. Those are kept; everything else is as it was before.
+        /// Whether its cookies were written down while it ran. Those are kept; everything else is
+        /// as it was before.
         has_cookies: bool,
     },
 }
@@ -45,7 +46,9 @@ impl fmt::Display for NotSaved {
                     "it has grown larger than {most_mb} MiB, which a session may take of the disk (HEARTH_SESSION_DISK_MB)"
                 )
             }
-            NotSaved::BrowserKilled => f.write_str("the browser did not close and had to be killed"),
+            NotSaved::BrowserKilled => {
+                f.write_str("the browser did not close and had to be killed")
+            }
             NotSaved::BrowserCrashed => f.write_str("the browser ended unexpectedly"),
             NotSaved::Limit => f.write_str("the session was ended because it went past a limit"),
             NotSaved::Because(reason) => f.write_str(reason),

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use hearth_contract::{CreateRequest, ErrorBody, ExecuteRequest, Issue, Language, ListRequest, StatusFilter};
+use hearth_contract::{
+    CreateRequest, ErrorBody, ExecuteRequest, Issue, Language, ListRequest, StatusFilter,
+};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -16,7 +18,11 @@ fn answer(endpoint: &str, input: &Value) -> Option<String> {
         "create" => CreateRequest::parse(input).err(),
         "execute" => ExecuteRequest::parse(input).err(),
         "list" => {
-            let pairs = input.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+            let pairs = input
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
             ListRequest::parse(pairs).err()
         }
         other => panic!("unknown endpoint {other}"),
@@ -32,7 +38,12 @@ fn expand(value: Value) -> Value {
                 let count = usize::try_from(repeat[1].as_u64().unwrap()).unwrap();
                 return Value::String(repeat[0].as_str().unwrap().repeat(count));
             }
-            Value::Object(fields.into_iter().map(|(name, value)| (name, expand(value))).collect())
+            Value::Object(
+                fields
+                    .into_iter()
+                    .map(|(name, value)| (name, expand(value)))
+                    .collect(),
+            )
         }
         Value::Array(items) => Value::Array(items.into_iter().map(expand).collect()),
         other => other,
@@ -47,14 +58,25 @@ fn issues_of<T: std::fmt::Debug>(result: Result<T, Vec<Issue>>) -> Value {
 fn every_recorded_request_is_answered_byte_for_byte() {
     // Raw values keep the order of the keys, which a parsed response would lose.
     let lines: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(FIXTURE).unwrap();
-    assert!(lines.len() >= 57, "the fixture has lost lines: {}", lines.len());
+    assert!(
+        lines.len() >= 57,
+        "the fixture has lost lines: {}",
+        lines.len()
+    );
     for line in lines {
         let endpoint: String = serde_json::from_str(line["endpoint"].get()).unwrap();
         let input = expand(serde_json::from_str(line["input"].get()).unwrap());
         let valid: bool = serde_json::from_str(line["valid"].get()).unwrap();
-        let expected = line.get("response").map(|response| response.get().to_owned());
+        let expected = line
+            .get("response")
+            .map(|response| response.get().to_owned());
         assert_eq!(valid, expected.is_none(), "{endpoint} {}", line["input"]);
-        assert_eq!(answer(&endpoint, &input), expected, "{endpoint} {}", line["input"]);
+        assert_eq!(
+            answer(&endpoint, &input),
+            expected,
+            "{endpoint} {}",
+            line["input"]
+        );
     }
 }
 
@@ -77,26 +99,52 @@ fn every_field_of_a_create_request_is_taken_over() {
         "profile": {"name": "shop", "saveChanges": false},
     });
     let request = CreateRequest::parse(&body).unwrap();
-    assert_eq!((request.ttl_seconds, request.activity_ttl_seconds), (31, 11));
-    assert_eq!((request.stream_web_view, request.record_session), (false, false));
+    assert_eq!(
+        (request.ttl_seconds, request.activity_ttl_seconds),
+        (31, 11)
+    );
+    assert_eq!(
+        (request.stream_web_view, request.record_session),
+        (false, false)
+    );
     let profile = request.profile.unwrap();
-    assert_eq!((profile.name.as_str(), profile.save_changes), ("shop", false));
+    assert_eq!(
+        (profile.name.as_str(), profile.save_changes),
+        ("shop", false)
+    );
 }
 
 #[test]
 fn a_profile_saves_its_changes_unless_told_not_to() {
-    assert!(CreateRequest::parse(&json!({"profile": {"name": "shop"}})).unwrap().profile.unwrap().save_changes);
+    assert!(
+        CreateRequest::parse(&json!({"profile": {"name": "shop"}}))
+            .unwrap()
+            .profile
+            .unwrap()
+            .save_changes
+    );
 }
 
 #[test]
 fn a_whole_number_with_a_decimal_point_is_an_integer() {
-    let request = CreateRequest::parse(&serde_json::from_str(r#"{"ttl":60.0,"activityTtl":1.2e2}"#).unwrap()).unwrap();
-    assert_eq!((request.ttl_seconds, request.activity_ttl_seconds), (60, 120));
+    let request =
+        CreateRequest::parse(&serde_json::from_str(r#"{"ttl":60.0,"activityTtl":1.2e2}"#).unwrap())
+            .unwrap();
+    assert_eq!(
+        (request.ttl_seconds, request.activity_ttl_seconds),
+        (60, 120)
+    );
 }
 
 #[test]
 fn a_number_out_of_range_with_a_fraction_is_only_told_about_the_fraction() {
-    assert_eq!(issues_of(CreateRequest::parse(&json!({"ttl": 5000.5}))).as_array().unwrap().len(), 1);
+    assert_eq!(
+        issues_of(CreateRequest::parse(&json!({"ttl": 5000.5})))
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -116,7 +164,12 @@ fn an_integer_below_the_safe_range_is_two_findings() {
 #[test]
 fn the_largest_safe_integer_is_merely_too_big() {
     assert_eq!(
-        issues_of(CreateRequest::parse(&json!({"ttl": 9_007_199_254_740_991_i64}))).as_array().unwrap().len(),
+        issues_of(CreateRequest::parse(
+            &json!({"ttl": 9_007_199_254_740_991_i64})
+        ))
+        .as_array()
+        .unwrap()
+        .len(),
         1
     );
 }
@@ -124,7 +177,10 @@ fn the_largest_safe_integer_is_merely_too_big() {
 #[test]
 fn a_request_to_run_code_has_the_documented_defaults() {
     let request = ExecuteRequest::parse(&json!({"code": "1"})).unwrap();
-    assert_eq!((request.language, request.timeout_seconds), (Language::Node, 30));
+    assert_eq!(
+        (request.language, request.timeout_seconds),
+        (Language::Node, 30)
+    );
 }
 
 #[test]
@@ -139,8 +195,18 @@ fn every_language_is_read_by_its_word() {
 #[test]
 fn characters_are_code_points_and_not_bytes_or_utf_16_units() {
     let longest = "🔥".repeat(100_000);
-    assert_eq!(ExecuteRequest::parse(&json!({"code": longest})).unwrap().code, longest);
-    assert_eq!(issues_of(ExecuteRequest::parse(&json!({"code": format!("{longest}x")})))[0]["code"], json!("too_big"));
+    assert_eq!(
+        ExecuteRequest::parse(&json!({"code": longest}))
+            .unwrap()
+            .code,
+        longest
+    );
+    assert_eq!(
+        issues_of(ExecuteRequest::parse(
+            &json!({"code": format!("{longest}x")})
+        ))[0]["code"],
+        json!("too_big")
+    );
 }
 
 #[test]
@@ -152,6 +218,8 @@ fn a_status_filter_is_read_among_other_parameters() {
 
 #[test]
 fn a_repeated_status_filter_is_refused() {
-    let issues = issues_of(ListRequest::parse([("status", "active"), ("status", "active")].into_iter()));
+    let issues = issues_of(ListRequest::parse(
+        [("status", "active"), ("status", "active")].into_iter(),
+    ));
     assert_eq!(issues[0]["code"], json!("invalid_value"));
 }

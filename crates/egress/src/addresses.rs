@@ -1,7 +1,10 @@
-//! Which addresses sessions may not reach, and what each of them is called. Pure: tables, and nothing else.
+//! Which addresses sessions may not reach, and what each of them is called. Pure: tables, and
+//! nothing else.
 //!
-//! The tables follow the registries of special-purpose addresses (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
-//! <https://www.iana.org/assignments/iana-ipv6-special-registry>). Of IPv6 only what is handed out as global unicast is open.
+//! The tables follow the registries of special-purpose addresses
+//! (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
+//! <https://www.iana.org/assignments/iana-ipv6-special-registry>). Of IPv6 only what is handed out
+//! as global unicast is open.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +17,11 @@ struct Range {
 
 const fn v4(first: [u8; 4], prefix: u8, called: &'static str) -> Range {
     let [a, b, c, d] = first;
-    Range { first: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix, called }
+    Range {
+        first: IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
+        prefix,
+        called,
+    }
 }
 
 const fn v6(first: [u16; 8], prefix: u8, called: &'static str) -> Range {
@@ -24,7 +31,11 @@ const fn v6(first: [u16; 8], prefix: u8, called: &'static str) -> Range {
         bits = bits << 16 | first[group] as u128;
         group += 1;
     }
-    Range { first: IpAddr::V6(Ipv6Addr::from_bits(bits)), prefix, called }
+    Range {
+        first: IpAddr::V6(Ipv6Addr::from_bits(bits)),
+        prefix,
+        called,
+    }
 }
 
 /// What the server's machine is called.
@@ -35,10 +46,11 @@ const MULTICAST: &str = "a multicast address";
 const RESERVED: &str = "a reserved address";
 const A_METADATA_SERVICE: &str = "a metadata service";
 
-/// Where clouds and container platforms answer questions about a machine, credentials among the answers.
+/// Where clouds and container platforms answer questions about a machine, credentials among the
+/// answers.
 const METADATA: &[Range] = &[
-    // AWS, GCP, Azure, DigitalOcean, Oracle, OpenStack; 169.254.170.2 and .23 hand out the roles of containers. Nothing
-    // else that a session could want is link-local, so the whole range counts.
+    // AWS, GCP, Azure, DigitalOcean, Oracle, OpenStack; 169.254.170.2 and .23 hand out the roles of
+    // containers. Nothing else that a session could want is link-local, so the whole range counts.
     v4([169, 254, 0, 0], 16, ""),
     // Alibaba.
     v4([100, 100, 100, 200], 32, ""),
@@ -101,7 +113,9 @@ pub(crate) fn is_within(address: IpAddr, first: IpAddr, prefix: u8) -> bool {
         address.checked_shr(ignored).unwrap_or(0) == first.checked_shr(ignored).unwrap_or(0)
     };
     match (address, first) {
-        (IpAddr::V4(address), IpAddr::V4(first)) => same(address.to_bits().into(), first.to_bits().into(), 32),
+        (IpAddr::V4(address), IpAddr::V4(first)) => {
+            same(address.to_bits().into(), first.to_bits().into(), 32)
+        }
         (IpAddr::V6(address), IpAddr::V6(first)) => same(address.to_bits(), first.to_bits(), 128),
         _ => false,
     }
@@ -127,7 +141,8 @@ fn unwrapped(address: Ipv6Addr) -> Option<Ipv4Addr> {
 /// Whether the address is one where machines are told about themselves, however it is wrapped.
 pub(crate) fn is_metadata(address: IpAddr) -> bool {
     let within = |address| METADATA.iter().any(|range| range.contains(address));
-    within(address) || matches!(address, IpAddr::V6(v6) if unwrapped(v6).is_some_and(|inner| within(IpAddr::V4(inner))))
+    within(address)
+        || matches!(address, IpAddr::V6(v6) if unwrapped(v6).is_some_and(|inner| within(IpAddr::V4(inner))))
 }
 
 /// What the address is, if sessions may not reach it.
@@ -135,19 +150,29 @@ pub(crate) fn refused(address: IpAddr) -> Option<&'static str> {
     if is_metadata(address) {
         return Some(A_METADATA_SERVICE);
     }
-    let called = |table: &[Range]| table.iter().find(|range| range.contains(address)).map(|range| range.called);
+    let called = |table: &[Range]| {
+        table
+            .iter()
+            .find(|range| range.contains(address))
+            .map(|range| range.called)
+    };
     match address {
         IpAddr::V4(_) => called(REFUSED_V4),
         IpAddr::V6(v6) => match unwrapped(v6) {
             Some(inner) => refused(IpAddr::V4(inner)),
-            None => called(REFUSED_V6).or_else(|| (!GLOBAL_V6.contains(address)).then_some(RESERVED)),
+            None => {
+                called(REFUSED_V6).or_else(|| (!GLOBAL_V6.contains(address)).then_some(RESERVED))
+            }
         },
     }
 }
 
 /// Everything that [`refused`] says.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    let tables = REFUSED_V4.iter().chain(REFUSED_V6).map(|range| range.called);
+    let tables = REFUSED_V4
+        .iter()
+        .chain(REFUSED_V6)
+        .map(|range| range.called);
     tables.chain([RESERVED, A_METADATA_SERVICE])
 }
 

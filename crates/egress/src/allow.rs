@@ -48,8 +48,13 @@ impl FromStr for AllowList {
 
     /// Reads comma-separated entries; empty ones are skipped.
     fn from_str(text: &str) -> Result<AllowList, BadEntry> {
-        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        Ok(AllowList(entries.map(parse_entry).collect::<Result<_, _>>()?))
+        let entries = text
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty());
+        Ok(AllowList(
+            entries.map(parse_entry).collect::<Result<_, _>>()?,
+        ))
     }
 }
 
@@ -57,11 +62,20 @@ fn parse_entry(text: &str) -> Result<Entry, BadEntry> {
     let bad = || BadEntry::Form(text.to_owned());
     let (host, port_text) = text.rsplit_once(':').ok_or_else(bad)?;
     // The reader of requests judges the port, too.
-    let as_authority = |host: &str| Authority::parse(&format!("{host}:{port_text}"), None).map_err(|_| bad());
-    let port = if port_text == "*" { None } else { Some(as_authority("any")?.port) };
-    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let as_authority =
+        |host: &str| Authority::parse(&format!("{host}:{port_text}"), None).map_err(|_| bad());
+    let port = if port_text == "*" {
+        None
+    } else {
+        Some(as_authority("any")?.port)
+    };
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
     let Some((network, prefix)) = bracketed.unwrap_or(host).split_once('/') else {
-        let host = Authority::parse(&format!("{host}:1"), None).map_err(|_| bad())?.host;
+        let host = Authority::parse(&format!("{host}:1"), None)
+            .map_err(|_| bad())?
+            .host;
         let hosts = match host {
             Host::Name(name) => Hosts::Name(name),
             Host::Address(address) => Hosts::Network(address, width_of(address)),
@@ -70,15 +84,25 @@ fn parse_entry(text: &str) -> Result<Entry, BadEntry> {
     };
     let address: IpAddr = network.parse().map_err(|_| bad())?;
     let is_plain = prefix.bytes().all(|byte| byte.is_ascii_digit());
-    let prefix: u8 = prefix.parse().ok().filter(|prefix| is_plain && *prefix <= width_of(address)).ok_or_else(bad)?;
+    let prefix: u8 = prefix
+        .parse()
+        .ok()
+        .filter(|prefix| is_plain && *prefix <= width_of(address))
+        .ok_or_else(bad)?;
     if address.is_ipv6() != bracketed.is_some() {
         return Err(bad());
     }
     let first = masked(address, prefix);
     if first != address {
-        return Err(BadEntry::Network { entry: text.to_owned(), network: format!("{first}/{prefix}") });
+        return Err(BadEntry::Network {
+            entry: text.to_owned(),
+            network: format!("{first}/{prefix}"),
+        });
     }
-    Ok(Entry { hosts: Hosts::Network(address, prefix), port })
+    Ok(Entry {
+        hosts: Hosts::Network(address, prefix),
+        port,
+    })
 }
 
 fn width_of(address: IpAddr) -> u8 {
@@ -112,7 +136,9 @@ impl AllowList {
     /// Whether an entry names this host as it was asked for, with this port.
     pub(crate) fn names(&self, target: &Authority) -> bool {
         match &target.host {
-            Host::Name(name) => self.with_port(target.port).any(|hosts| matches!(hosts, Hosts::Name(n) if n == name)),
+            Host::Name(name) => self
+                .with_port(target.port)
+                .any(|hosts| matches!(hosts, Hosts::Name(n) if n == name)),
             Host::Address(address) => self.contains(*address, target.port),
         }
     }
@@ -125,7 +151,10 @@ impl AllowList {
     }
 
     fn with_port(&self, port: u16) -> impl Iterator<Item = &Hosts> {
-        self.0.iter().filter(move |entry| entry.port.is_none_or(|allowed| allowed == port)).map(|entry| &entry.hosts)
+        self.0
+            .iter()
+            .filter(move |entry| entry.port.is_none_or(|allowed| allowed == port))
+            .map(|entry| &entry.hosts)
     }
 }
 
@@ -134,7 +163,8 @@ mod tests {
     use super::*;
 
     fn list(text: &str) -> AllowList {
-        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+        text.parse()
+            .unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     fn names(list: &AllowList, target: &str) -> bool {
@@ -143,7 +173,9 @@ mod tests {
 
     #[test]
     fn entries_open_what_they_name_and_nothing_beside() {
-        let list = list("127.0.0.1:3000, api.internal:443,10.0.0.0/8:*,[::1]:3000,[fd00::/8]:443,,localhost:*");
+        let list = list(
+            "127.0.0.1:3000, api.internal:443,10.0.0.0/8:*,[::1]:3000,[fd00::/8]:443,,localhost:*",
+        );
         for target in [
             "127.0.0.1:3000",
             "[::ffff:127.0.0.1]:3000",
@@ -209,9 +241,14 @@ mod tests {
             "127.1:80",
             "a:80-90",
         ] {
-            assert!(matches!(text.parse::<AllowList>(), Err(BadEntry::Form(_))), "{text}");
+            assert!(
+                matches!(text.parse::<AllowList>(), Err(BadEntry::Form(_))),
+                "{text}"
+            );
         }
-        let error = "10.1.2.3/8:443".parse::<AllowList>().expect_err("no network");
+        let error = "10.1.2.3/8:443"
+            .parse::<AllowList>()
+            .expect_err("no network");
         assert!(error.to_string().contains("10.0.0.0/8"), "{error}");
         assert!("[fd00::1/8]:443".parse::<AllowList>().is_err());
     }

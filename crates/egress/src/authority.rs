@@ -1,5 +1,5 @@
-//! The host and the port that a request names, by a strict grammar: what two readers could understand differently is
-//! refused. Pure.
+//! The host and the port that a request names, by a strict grammar: what two readers could
+//! understand differently is refused. Pure.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -76,7 +76,9 @@ impl Authority {
             };
             (Host::Address(parse_v6(inside)?), port)
         } else {
-            let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+            let (host, port) = text
+                .split_once(':')
+                .map_or((text, None), |(host, port)| (host, Some(port)));
             (Host::parse(host)?, port)
         };
         let port = match port {
@@ -97,7 +99,8 @@ impl Host {
         if text.len() > MAX_NAME_BYTES {
             return Err(BadAuthority::TooLong);
         }
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' || byte == b'.';
+        let is_plain =
+            |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' || byte == b'.';
         if !text.bytes().all(is_plain) {
             return Err(BadAuthority::Name);
         }
@@ -107,11 +110,13 @@ impl Host {
         if text.split('.').any(|label| label.len() > MAX_LABEL_BYTES) {
             return Err(BadAuthority::TooLong);
         }
-        // The reading that browsers have (https://url.spec.whatwg.org/#host-parsing): it knows all the old ways to write
-        // an address as a number, and which `xn--` are names.
+        // The reading that browsers have (https://url.spec.whatwg.org/#host-parsing): it knows all
+        // the old ways to write an address as a number, and which `xn--` are names.
         match url::Host::parse(text) {
             // Rust reads only four decimal numbers without leading zeros.
-            Ok(url::Host::Ipv4(address)) if text.parse() == Ok(address) => Ok(Host::Address(IpAddr::V4(address))),
+            Ok(url::Host::Ipv4(address)) if text.parse() == Ok(address) => {
+                Ok(Host::Address(IpAddr::V4(address)))
+            }
             Ok(url::Host::Ipv4(_)) => Err(BadAuthority::Address),
             Ok(url::Host::Domain(name)) if name.eq_ignore_ascii_case(text) => Ok(Host::Name(name)),
             // A last part that looks like a number makes the whole an address, though it is none.
@@ -123,21 +128,31 @@ impl Host {
 
 fn ends_in_a_number(text: &str) -> bool {
     let last = text.rsplit('.').next().unwrap_or_default();
-    last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") || last.starts_with("0X")
+    last.bytes().all(|byte| byte.is_ascii_digit())
+        || last.starts_with("0x")
+        || last.starts_with("0X")
 }
 
-/// What stands between brackets. A zone is not read: it would name an interface of the server's machine.
+/// What stands between brackets. A zone is not read: it would name an interface of the server's
+/// machine.
 fn parse_v6(text: &str) -> Result<IpAddr, BadAuthority> {
     let address: Ipv6Addr = text.parse().map_err(|_| BadAuthority::Address)?;
     // RFC 5952, or what browsers make of a wrapped IPv4 address, which they write in hexadecimal.
-    let is_canonical =
-        address.to_string() == text || url::Host::<&str>::Ipv6(address).to_string() == format!("[{text}]");
-    if is_canonical { Ok(IpAddr::V6(address).to_canonical()) } else { Err(BadAuthority::Address) }
+    let is_canonical = address.to_string() == text
+        || url::Host::<&str>::Ipv6(address).to_string() == format!("[{text}]");
+    if is_canonical {
+        Ok(IpAddr::V6(address).to_canonical())
+    } else {
+        Err(BadAuthority::Address)
+    }
 }
 
 fn parse_port(text: &str) -> Result<u16, BadAuthority> {
     let is_canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-    text.parse().ok().filter(|_| is_canonical).ok_or(BadAuthority::Port)
+    text.parse()
+        .ok()
+        .filter(|_| is_canonical)
+        .ok_or(BadAuthority::Port)
 }
 
 #[cfg(test)]
@@ -172,15 +187,35 @@ mod tests {
 
     #[test]
     fn a_port_is_needed_where_none_is_usual() {
-        assert_eq!(Authority::parse("example.com", None), Err(BadAuthority::Port));
+        assert_eq!(
+            Authority::parse("example.com", None),
+            Err(BadAuthority::Port)
+        );
         assert_eq!(Authority::parse("[::1]", None), Err(BadAuthority::Port));
     }
 
     #[test]
     fn ports_are_plain_numbers() {
-        for port in ["", "0", "00080", "080", "65536", "99999999999", "-1", "+80", "8o", " 80", "80 ", "80:80", "http"]
-        {
-            assert_eq!(read(&format!("example.com:{port}")), Err(BadAuthority::Port), "{port}");
+        for port in [
+            "",
+            "0",
+            "00080",
+            "080",
+            "65536",
+            "99999999999",
+            "-1",
+            "+80",
+            "8o",
+            " 80",
+            "80 ",
+            "80:80",
+            "http",
+        ] {
+            assert_eq!(
+                read(&format!("example.com:{port}")),
+                Err(BadAuthority::Port),
+                "{port}"
+            );
             assert!(read(&format!("[::1]:{port}")).is_err(), "{port}");
         }
     }
@@ -225,7 +260,10 @@ mod tests {
             "[v1.x]",
         ] {
             let read = read(text);
-            assert!(matches!(read, Err(BadAuthority::Address | BadAuthority::Port)), "{text}: {read:?}");
+            assert!(
+                matches!(read, Err(BadAuthority::Address | BadAuthority::Port)),
+                "{text}: {read:?}"
+            );
         }
     }
 
@@ -261,7 +299,13 @@ mod tests {
         for text in ["", ".", ":80"] {
             assert_eq!(read(text), Err(BadAuthority::NoHost), "{text:?}");
         }
-        for text in ["user@example.com", "user:pass@example.com:80", "@example.com", "a@127.0.0.1", "[::1]@b"] {
+        for text in [
+            "user@example.com",
+            "user:pass@example.com:80",
+            "@example.com",
+            "a@127.0.0.1",
+            "[::1]@b",
+        ] {
             assert_eq!(read(text), Err(BadAuthority::UserInfo), "{text:?}");
         }
     }
@@ -269,7 +313,11 @@ mod tests {
     #[test]
     fn names_have_the_lengths_of_names() {
         let long = |labels: usize, last: usize| {
-            format!("{}{}", format!("{}.", "a".repeat(63)).repeat(labels), "a".repeat(last))
+            format!(
+                "{}{}",
+                format!("{}.", "a".repeat(63)).repeat(labels),
+                "a".repeat(last)
+            )
         };
         assert!(read(&long(3, 61)).is_ok());
         assert_eq!(read(&long(3, 62)), Err(BadAuthority::TooLong));
@@ -280,20 +328,30 @@ mod tests {
     /// What was read and is shown is read as the same: no second reading can differ.
     #[test]
     fn what_is_shown_is_read_again() {
-        let parts =
-            ["a", "0x", "1", "127", "xn--", "-", "_", ".", "..", ":", "[", "]", "::", "%", "@", "ffff", "\u{e9}", "0"];
+        let parts = [
+            "a", "0x", "1", "127", "xn--", "-", "_", ".", "..", ":", "[", "]", "::", "%", "@",
+            "ffff", "\u{e9}", "0",
+        ];
         let mut seed = 7_u64;
         let mut next = || {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(seed >> 33).expect("it is small")
         };
         let mut read_count = 0;
         for _ in 0..200_000 {
-            let text: String = (0..=(next() % 6)).map(|_| parts[next() % parts.len()]).collect();
+            let text: String = (0..=(next() % 6))
+                .map(|_| parts[next() % parts.len()])
+                .collect();
             if let Ok(authority) = Authority::parse(&text, Some(80)) {
                 read_count += 1;
                 let shown = authority.to_string();
-                assert_eq!(Authority::parse(&shown, None), Ok(authority), "{text:?} became {shown:?}");
+                assert_eq!(
+                    Authority::parse(&shown, None),
+                    Ok(authority),
+                    "{text:?} became {shown:?}"
+                );
             }
         }
         assert!(read_count > 1000, "{read_count}");

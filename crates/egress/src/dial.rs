@@ -1,4 +1,5 @@
-//! From what a request names to a connection: resolved once, judged, and connected to exactly what was judged.
+//! From what a request names to a connection: resolved once, judged, and connected to exactly what
+//! was judged.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -43,17 +44,23 @@ pub(crate) struct Outside {
 }
 
 impl Side {
-    /// Connects for a plain request: to its destination, or to the proxy beyond ours, which takes the request whole.
+    /// Connects for a plain request: to its destination, or to the proxy beyond ours, which takes
+    /// the request whole.
     pub(crate) async fn reach(&self, target: &Authority) -> Result<Outside, Refusal> {
         self.bounded(target, self.connect(target)).await
     }
 
     /// Connects for a CONNECT: what comes back carries bytes to the destination.
-    pub(crate) async fn reach_through(self: &Arc<Side>, target: &Authority) -> Result<Outside, Refusal> {
+    pub(crate) async fn reach_through(
+        self: &Arc<Side>,
+        target: &Authority,
+    ) -> Result<Outside, Refusal> {
         let connecting = async {
             let outside = self.connect(target).await?;
             match &self.policy().upstream {
-                Some(upstream) if outside.way == Way::Upstream => self.ask_upstream(outside, upstream, target).await,
+                Some(upstream) if outside.way == Way::Upstream => {
+                    self.ask_upstream(outside, upstream, target).await
+                }
                 _ => Ok(outside),
             }
         };
@@ -65,9 +72,14 @@ impl Side {
         target: &Authority,
         connecting: impl Future<Output = Result<Outside, Reason>>,
     ) -> Result<Outside, Refusal> {
-        let connected = timeout(CONNECT_BOUND, connecting).await.unwrap_or(Err(Reason::TooSlow));
+        let connected = timeout(CONNECT_BOUND, connecting)
+            .await
+            .unwrap_or(Err(Reason::TooSlow));
         connected.map_err(|reason| {
-            let refusal = Refusal { target: target.clone(), reason };
+            let refusal = Refusal {
+                target: target.clone(),
+                reason,
+            };
             self.note(&refusal);
             refusal
         })
@@ -77,7 +89,8 @@ impl Side {
         let way = self.policy().plan_way(target)?;
         let judge = |addresses: &[IpAddr]| {
             let is_own = |socket| self.own_ports().contain(socket);
-            self.policy().judge_addresses(target, addresses, is_own, is_of_this_machine)
+            self.policy()
+                .judge_addresses(target, addresses, is_own, is_of_this_machine)
         };
         let addresses = match (way, &target.host, &self.policy().upstream) {
             (_, Host::Address(address), upstream) => {
@@ -90,8 +103,14 @@ impl Side {
             (Way::Upstream, Host::Name(_), Some(upstream)) => self.addresses_of(upstream).await?,
             (_, Host::Name(name), _) => judge(&self.resolve(name).await?)?,
         };
-        let stream = connect_any(&addresses).await.map_err(|_| Reason::Unreachable)?;
-        Ok(Outside { stream, early: Bytes::new(), way })
+        let stream = connect_any(&addresses)
+            .await
+            .map_err(|_| Reason::Unreachable)?;
+        Ok(Outside {
+            stream,
+            early: Bytes::new(),
+            way,
+        })
     }
 
     /// Where the proxy beyond ours is. The settings name it, so it is not judged.
@@ -100,12 +119,19 @@ impl Side {
             Ok(address) => vec![address],
             Err(_) => self.resolve(&upstream.host).await?,
         };
-        Ok(addresses.into_iter().map(|address| SocketAddr::new(address, upstream.port)).collect())
+        Ok(addresses
+            .into_iter()
+            .map(|address| SocketAddr::new(address, upstream.port))
+            .collect())
     }
 
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Reason> {
-        // The look-up goes on when nobody waits for it any more, so it is the look-up that keeps the place.
-        let place = Arc::clone(self.lookups()).acquire_owned().await.map_err(|_| Reason::Unresolved)?;
+        // The look-up goes on when nobody waits for it any more, so it is the look-up that keeps
+        // the place.
+        let place = Arc::clone(self.lookups())
+            .acquire_owned()
+            .await
+            .map_err(|_| Reason::Unresolved)?;
         let (resolver, name) = (Arc::clone(self.resolver()), name.to_owned());
         let looking = spawn_blocking(move || {
             let _place = place;
@@ -117,30 +143,53 @@ impl Side {
         }
     }
 
-    async fn ask_upstream(&self, outside: Outside, upstream: &Upstream, target: &Authority) -> Result<Outside, Reason> {
+    async fn ask_upstream(
+        &self,
+        outside: Outside,
+        upstream: &Upstream,
+        target: &Authority,
+    ) -> Result<Outside, Reason> {
         let authority = target.to_string();
         let mut request = Request::builder()
             .method(Method::CONNECT)
             .uri(&authority)
             .body(Empty::<Bytes>::new())
             .map_err(|_| Reason::Broken)?;
-        request.headers_mut().insert(HOST, HeaderValue::try_from(authority).map_err(|_| Reason::Broken)?);
+        request.headers_mut().insert(
+            HOST,
+            HeaderValue::try_from(authority).map_err(|_| Reason::Broken)?,
+        );
         if let Some(authorization) = &upstream.authorization {
-            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
+            request
+                .headers_mut()
+                .insert(PROXY_AUTHORIZATION, authorization.clone());
         }
         let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(outside.stream)).await.map_err(|_| Reason::Broken)?;
+            hyper::client::conn::http1::handshake(TokioIo::new(outside.stream))
+                .await
+                .map_err(|_| Reason::Broken)?;
         self.spawn(async move {
             // Whoever waits for the answer hears of its end.
             let _ = connection.with_upgrades().await;
         });
-        let response = sender.send_request(request).await.map_err(|_| Reason::Broken)?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|_| Reason::Broken)?;
         if !response.status().is_success() {
             return Err(Reason::Upstream);
         }
-        let upgraded = hyper::upgrade::on(response).await.map_err(|_| Reason::Broken)?;
-        let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| Reason::Broken)?;
-        Ok(Outside { stream: parts.io.into_inner(), early: parts.read_buf, way: outside.way })
+        let upgraded = hyper::upgrade::on(response)
+            .await
+            .map_err(|_| Reason::Broken)?;
+        let parts = upgraded
+            .downcast::<TokioIo<TcpStream>>()
+            .map_err(|_| Reason::Broken)?;
+        Ok(Outside {
+            stream: parts.io.into_inner(),
+            early: parts.read_buf,
+            way: outside.way,
+        })
     }
 }
 

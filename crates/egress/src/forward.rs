@@ -1,5 +1,5 @@
-//! Plain requests, in absolute form: each is read whole, decided about, and written anew on a connection of its own, so
-//! that no two readers can disagree about where one ends.
+//! Plain requests, in absolute form: each is read whole, decided about, and written anew on a
+//! connection of its own, so that no two readers can disagree about where one ends.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -30,7 +30,10 @@ const MAX_HEAD_BYTES: usize = 256 * 1024;
 const MAX_FIELDS: usize = 256;
 
 /// Carries one request and its answer.
-pub(crate) async fn carry(connection: &Connection, mut request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn carry(
+    connection: &Connection,
+    mut request: Request<Incoming>,
+) -> Response<Body> {
     let as_page = answer::reads_pages(request.headers());
     let target = match target_of(request.uri()) {
         Ok(target) => target,
@@ -41,7 +44,10 @@ pub(crate) async fn carry(connection: &Connection, mut request: Request<Incoming
         Err(refusal) => return answer::refused(&refusal, as_page),
     };
     let broken = || {
-        let refusal = Refusal { target: target.clone(), reason: Reason::Broken };
+        let refusal = Refusal {
+            target: target.clone(),
+            reason: Reason::Broken,
+        };
         connection.side.note(&refusal);
         answer::refused(&refusal, as_page)
     };
@@ -51,21 +57,34 @@ pub(crate) async fn carry(connection: &Connection, mut request: Request<Incoming
         return broken();
     }
     let mut builder = http1::Builder::new();
-    builder.preserve_header_case(true).max_header_size(MAX_HEAD_BYTES).max_headers(MAX_FIELDS);
-    let Ok((mut sender, outgoing)) = builder.handshake(TokioIo::new(stream)).await else { return broken() };
+    builder
+        .preserve_header_case(true)
+        .max_header_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_FIELDS);
+    let Ok((mut sender, outgoing)) = builder.handshake(TokioIo::new(stream)).await else {
+        return broken();
+    };
     let answered = if wants_socket {
         drive(connection, outgoing.with_upgrades());
         sender.send_request(request).await.ok()
     } else {
         answered(connection, sender, outgoing, request).await
     };
-    let Some(mut response) = answered else { return broken() };
+    let Some(mut response) = answered else {
+        return broken();
+    };
     match (response.status(), upgrade) {
-        (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) if headers::is_web_socket(response.headers()) => {
+        (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade))
+            if headers::is_web_socket(response.headers()) =>
+        {
             let granted = hyper::upgrade::on(&mut response);
             headers::strip(response.headers_mut());
             headers::set_web_socket(response.headers_mut());
-            let Some(outside) = granted.await.ok().and_then(|granted| tunnel::outside_of(granted, way)) else {
+            let Some(outside) = granted
+                .await
+                .ok()
+                .and_then(|granted| tunnel::outside_of(granted, way))
+            else {
                 return broken();
             };
             tunnel::carry(connection, upgrade, outside);
@@ -73,7 +92,10 @@ pub(crate) async fn carry(connection: &Connection, mut request: Request<Incoming
         // Nobody has asked for another protocol.
         (StatusCode::SWITCHING_PROTOCOLS, _) => return broken(),
         (status, _) if answer::is_for_a_proxy(status) => {
-            let refusal = Refusal { target, reason: Reason::Upstream };
+            let refusal = Refusal {
+                target,
+                reason: Reason::Upstream,
+            };
             connection.side.note(&refusal);
             return answer::refused(&refusal, as_page);
         }
@@ -118,12 +140,17 @@ async fn answered(
 /// What the request names; only plain HTTP is carried in this form.
 fn target_of(uri: &Uri) -> Result<Authority, String> {
     let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-        return Err("This is a proxy: it takes requests for whole addresses, and CONNECT".to_owned());
+        return Err(
+            "This is a proxy: it takes requests for whole addresses, and CONNECT".to_owned(),
+        );
     };
     if *scheme != Scheme::HTTP {
-        return Err("Only http:// is carried in this form; everything else goes by CONNECT".to_owned());
+        return Err(
+            "Only http:// is carried in this form; everything else goes by CONNECT".to_owned(),
+        );
     }
-    Authority::parse(authority.as_str(), Some(80)).map_err(|why| format!("The request is refused: {why}"))
+    Authority::parse(authority.as_str(), Some(80))
+        .map_err(|why| format!("The request is refused: {why}"))
 }
 
 /// Makes of a request to us one to whoever is next. None if it cannot be.
@@ -134,13 +161,24 @@ fn prepare(
     way: Way,
     wants_socket: bool,
 ) -> Option<()> {
-    let host = if target.port == 80 { target.host.to_string() } else { target.to_string() };
-    let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let host = if target.port == 80 {
+        target.host.to_string()
+    } else {
+        target.to_string()
+    };
+    let path = request
+        .uri()
+        .path_and_query()
+        .cloned()
+        .unwrap_or_else(|| PathAndQuery::from_static("/"));
     *request.uri_mut() = match way {
         Way::Direct => Uri::from(path),
-        Way::Upstream => {
-            Uri::builder().scheme(Scheme::HTTP).authority(host.as_str()).path_and_query(path).build().ok()?
-        }
+        Way::Upstream => Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(host.as_str())
+            .path_and_query(path)
+            .build()
+            .ok()?,
     };
     *request.version_mut() = Version::HTTP_11;
     let fields = request.headers_mut();
@@ -150,7 +188,12 @@ fn prepare(
     if wants_socket {
         headers::set_web_socket(fields);
     }
-    let upstream = connection.side.policy().upstream.as_ref().filter(|_| way == Way::Upstream);
+    let upstream = connection
+        .side
+        .policy()
+        .upstream
+        .as_ref()
+        .filter(|_| way == Way::Upstream);
     if let Some(authorization) = upstream.and_then(|upstream| upstream.authorization.clone()) {
         fields.insert(PROXY_AUTHORIZATION, authorization);
     }

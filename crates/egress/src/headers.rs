@@ -1,7 +1,10 @@
-//! Fields of a head that are between two neighbours only, and are not carried on (RFC 9110, 7.6.1). Pure.
+//! Fields of a head that are between two neighbours only, and are not carried on (RFC 9110, 7.6.1).
+//! Pure.
 
 use hyper::HeaderMap;
-use hyper::header::{CONNECTION, EXPECT, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use hyper::header::{
+    CONNECTION, EXPECT, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -25,7 +28,9 @@ static BETWEEN_NEIGHBOURS: [HeaderName; 10] = [
 
 /// Takes away what is not carried on, and what `Connection` names besides.
 pub(crate) fn strip(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = words(headers, &CONNECTION).filter_map(|word| word.parse().ok()).collect();
+    let named: Vec<HeaderName> = words(headers, &CONNECTION)
+        .filter_map(|word| word.parse().ok())
+        .collect();
     for name in named.iter().chain(&BETWEEN_NEIGHBOURS) {
         headers.remove(name);
     }
@@ -33,7 +38,9 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
 
 /// Whether the head asks for a WebSocket, or grants one.
 pub(crate) fn is_web_socket(headers: &HeaderMap) -> bool {
-    let has = |name: &HeaderName, wanted: &str| words(headers, name).any(|word| word.eq_ignore_ascii_case(wanted));
+    let has = |name: &HeaderName, wanted: &str| {
+        words(headers, name).any(|word| word.eq_ignore_ascii_case(wanted))
+    };
     let is_alone = words(headers, &UPGRADE).count() == 1;
     has(&CONNECTION, "upgrade") && has(&UPGRADE, "websocket") && is_alone
 }
@@ -45,8 +52,14 @@ pub(crate) fn set_web_socket(headers: &mut HeaderMap) {
 }
 
 fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).filter(|word| !word.is_empty())
+    let values = headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -55,7 +68,10 @@ mod tests {
 
     fn headers(lines: &[(&str, &str)]) -> HeaderMap {
         let parse = |(name, value): &(&str, &str)| {
-            (name.parse::<HeaderName>().expect("a name"), value.parse::<HeaderValue>().expect("a value"))
+            (
+                name.parse::<HeaderName>().expect("a name"),
+                value.parse::<HeaderValue>().expect("a value"),
+            )
         };
         lines.iter().map(parse).collect()
     }
@@ -78,18 +94,28 @@ mod tests {
             ("authorization", "Bearer x"),
         ]);
         strip(&mut stripped);
-        assert_eq!(stripped, headers(&[("accept", "*/*"), ("authorization", "Bearer x")]));
+        assert_eq!(
+            stripped,
+            headers(&[("accept", "*/*"), ("authorization", "Bearer x")])
+        );
     }
 
     #[test]
     fn of_all_upgrades_only_web_sockets_are_known() {
-        assert!(is_web_socket(&headers(&[("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")])));
+        assert!(is_web_socket(&headers(&[
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "WebSocket")
+        ])));
         for lines in [
             vec![("upgrade", "websocket")],
             vec![("connection", "upgrade")],
             vec![("connection", "upgrade"), ("upgrade", "h2c")],
             vec![("connection", "upgrade"), ("upgrade", "websocket, h2c")],
-            vec![("connection", "upgrade"), ("upgrade", "websocket"), ("upgrade", "h2c")],
+            vec![
+                ("connection", "upgrade"),
+                ("upgrade", "websocket"),
+                ("upgrade", "h2c"),
+            ],
         ] {
             assert!(!is_web_socket(&headers(&lines)), "{lines:?}");
         }

@@ -1,4 +1,5 @@
-//! Answers that are long: once their head is known, hyper is taken off both connections, and the body goes the short way.
+//! Answers that are long: once their head is known, hyper is taken off both connections, and the
+//! body goes the short way.
 
 use std::io::Write;
 
@@ -28,15 +29,21 @@ pub(crate) struct Large {
     length: u64,
 }
 
-/// Whether the answer to a request may be handed over: nothing of the request is left to be read, and whoever has sent it
-/// knows that a connection ends.
+/// Whether the answer to a request may be handed over: nothing of the request is left to be read,
+/// and whoever has sent it knows that a connection ends.
 pub(crate) fn may_be_answered_so(request: &Request<Incoming>) -> bool {
-    request.method() == hyper::Method::GET && request.version() == Version::HTTP_11 && request.is_end_stream()
+    request.method() == hyper::Method::GET
+        && request.version() == Version::HTTP_11
+        && request.is_end_stream()
 }
 
 /// Whether it is long, with a length that is told.
 pub(crate) fn is_long(response: &Response<Incoming>) -> bool {
-    answer::is_whole(response.status()) && response.size_hint().exact().is_some_and(|length| length >= LONG_BYTES)
+    answer::is_whole(response.status())
+        && response
+            .size_hint()
+            .exact()
+            .is_some_and(|length| length >= LONG_BYTES)
 }
 
 /// Takes an answer off the connection on which its head has come.
@@ -46,7 +53,8 @@ pub(crate) fn take(
 ) -> Option<Large> {
     let (mut head, mut body) = response.into_parts();
     let length = body.size_hint().exact()?;
-    // What has been read so far is in two places: first what was taken for the body, then what was not looked at.
+    // What has been read so far is in two places: first what was taken for the body, then what was
+    // not looked at.
     let mut early = BytesMut::new();
     while let Some(Some(frame)) = body.frame().now_or_never() {
         early.extend_from_slice(frame.ok()?.data_ref()?);
@@ -56,8 +64,10 @@ pub(crate) fn take(
     let length_told = u64::try_from(early.len()).ok()?.min(length);
     early.truncate(usize::try_from(length_told).ok()?);
     headers::strip(&mut head.headers);
-    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    head.headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(length));
+    head.headers
+        .insert(CONNECTION, HeaderValue::from_static("close"));
     let mut text = Vec::new();
     let reason = head.status.canonical_reason().unwrap_or_default();
     write!(text, "HTTP/1.1 {} {reason}\r\n", head.status.as_u16()).ok()?;
@@ -68,14 +78,25 @@ pub(crate) fn take(
         text.extend_from_slice(b"\r\n");
     }
     text.extend_from_slice(b"\r\n");
-    let outside = End { stream: parts.io.into_inner(), early: Bytes::from(early) };
-    Some(Large { head: text, outside, length })
+    let outside = End {
+        stream: parts.io.into_inner(),
+        early: Bytes::from(early),
+    };
+    Some(Large {
+        head: text,
+        outside,
+        length,
+    })
 }
 
 impl Large {
     /// Writes it to the program, whose connection ends with it.
     pub(crate) async fn send(self, inside: &Metered, long: &Semaphore) -> std::io::Result<()> {
-        let Large { head, outside, length } = self;
+        let Large {
+            head,
+            outside,
+            length,
+        } = self;
         let went_down = |bytes| inside.meter.went_down(bytes);
         for bytes in [&head[..], &outside.early] {
             write_all(&inside.stream, bytes).await?;

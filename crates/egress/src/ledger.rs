@@ -1,5 +1,5 @@
-//! What a session was refused lately: for the log, which must not be flooded, and for whoever has to explain a page that
-//! did not load.
+//! What a session was refused lately: for the log, which must not be flooded, and for whoever has
+//! to explain a page that did not load.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -36,7 +36,12 @@ struct Pages {
 
 impl Ledger {
     pub(crate) fn new() -> Ledger {
-        Ledger(Mutex::new(Pages { latest: VecDeque::new(), window_from: Instant::now(), logged: 0, unlogged: 0 }))
+        Ledger(Mutex::new(Pages {
+            latest: VecDeque::new(),
+            window_from: Instant::now(),
+            logged: 0,
+            unlogged: 0,
+        }))
     }
 
     /// Notes a refusal. Gives back how many went unlogged before it, if it is to be logged itself.
@@ -63,10 +68,18 @@ impl Ledger {
     pub(crate) fn explain(&self, target: Option<&Authority>) -> Option<String> {
         let pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let newest_within = |bound, is_it: &dyn Fn(&Refusal) -> bool| {
-            let recent = pages.latest.iter().rev().take_while(|(at, _)| at.elapsed() < bound);
-            recent.map(|(_, refusal)| refusal).find(|refusal| is_it(refusal)).map(Refusal::in_a_line)
+            let recent = pages
+                .latest
+                .iter()
+                .rev()
+                .take_while(|(at, _)| at.elapsed() < bound);
+            recent
+                .map(|(_, refusal)| refusal)
+                .find(|refusal| is_it(refusal))
+                .map(Refusal::in_a_line)
         };
-        let of_target = target.and_then(|target| newest_within(EXPLAINS, &|refusal| refusal.target == *target));
+        let of_target =
+            target.and_then(|target| newest_within(EXPLAINS, &|refusal| refusal.target == *target));
         of_target.or_else(|| newest_within(EXPLAINS_OTHERS, &|_| true))
     }
 }
@@ -82,7 +95,12 @@ impl Refusals {
     }
 
     pub(crate) fn count(&self, rule: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(rule).or_default() += 1;
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(rule)
+            .or_default() += 1;
     }
 
     pub(crate) fn read(&self) -> Vec<(&'static str, u64)> {
@@ -97,7 +115,10 @@ mod tests {
     use crate::refusal::Reason;
 
     fn refusal(target: &str) -> Refusal {
-        Refusal { target: Authority::parse(target, None).expect("an authority"), reason: Reason::Off }
+        Refusal {
+            target: Authority::parse(target, None).expect("an authority"),
+            reason: Reason::Off,
+        }
     }
 
     #[test]
@@ -106,7 +127,11 @@ mod tests {
         assert_eq!(ledger.explain(None), None);
         ledger.note(&refusal("a.example:443"));
         ledger.note(&refusal("b.example:443"));
-        let explain = |target: &str| ledger.explain(Some(&refusal(target).target)).expect("an explanation");
+        let explain = |target: &str| {
+            ledger
+                .explain(Some(&refusal(target).target))
+                .expect("an explanation")
+        };
         assert!(explain("a.example:443").starts_with("a.example:443"));
         assert!(explain("c.example:443").starts_with("b.example:443"));
     }
@@ -114,7 +139,13 @@ mod tests {
     #[test]
     fn neither_memory_nor_log_is_flooded() {
         let ledger = Ledger::new();
-        let logged = (0..1000).filter(|n| ledger.note(&refusal(&format!("a{n}.example:443"))).is_some()).count();
+        let logged = (0..1000)
+            .filter(|n| {
+                ledger
+                    .note(&refusal(&format!("a{n}.example:443")))
+                    .is_some()
+            })
+            .count();
         assert_eq!(logged, LOGGED_PER_WINDOW as usize);
         assert_eq!(ledger.0.lock().expect("fine").latest.len(), KEPT);
     }

@@ -1,10 +1,11 @@
-//! The way out: a filtering forward proxy for every session, in the server's own process. Browsers and code reach other
-//! machines through it or, where the kernel enforces that, not at all.
+//! The way out: a filtering forward proxy for every session, in the server's own process. Browsers
+//! and code reach other machines through it or, where the kernel enforces that, not at all.
 //!
-//! A tour: `authority` reads what a request names, `policy` decides about it with the tables of `addresses` and the
-//! list of `allow`, `refusal` has the words. Those are pure. `dial` resolves once and connects to exactly what was
-//! judged. `proxy` listens, `forward` carries plain requests, `tunnel` what CONNECT asks for, `large` and `relay` help
-//! with what is long; `answer` is what clients are told when nothing is carried.
+//! A tour: `authority` reads what a request names, `policy` decides about it with the tables of
+//! `addresses` and the list of `allow`, `refusal` has the words. Those are pure. `dial` resolves
+//! once and connects to exactly what was judged. `proxy` listens, `forward` carries plain requests,
+//! `tunnel` what CONNECT asks for, `large` and `relay` help with what is long; `answer` is what
+//! clients are told when nothing is carried.
 //!
 //! It must not know: sessions, browsers, and who enforces that nobody goes around it.
 

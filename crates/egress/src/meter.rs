@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep_until};
 /// A connection on which nothing moved for so long ends, at the latest after twice that.
 const IDLE_BOUND: Duration = Duration::from_mins(10);
 
-/// Bytes that a session has sent and got through its proxy, or all sessions have, heads of messages included.
+/// Bytes that a session has sent and got through its proxy, or all sessions have, heads of messages
+/// included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// From programs.
@@ -35,7 +36,10 @@ pub(crate) struct Totals {
 impl Totals {
     /// Of a session. Everything counts for `all`, too.
     pub(crate) fn within(all: &Arc<Totals>) -> Arc<Totals> {
-        Arc::new(Totals { all: Some(Arc::clone(all)), ..Totals::default() })
+        Arc::new(Totals {
+            all: Some(Arc::clone(all)),
+            ..Totals::default()
+        })
     }
 
     fn add(&self, up_bytes: u64, down_bytes: u64) {
@@ -47,7 +51,10 @@ impl Totals {
     }
 
     pub(crate) fn read(&self) -> Traffic {
-        Traffic { up_bytes: self.up.load(Ordering::Relaxed), down_bytes: self.down.load(Ordering::Relaxed) }
+        Traffic {
+            up_bytes: self.up.load(Ordering::Relaxed),
+            down_bytes: self.down.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -60,7 +67,10 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(totals: Arc<Totals>) -> Arc<Meter> {
-        Arc::new(Meter { totals, moved: AtomicU64::new(0) })
+        Arc::new(Meter {
+            totals,
+            moved: AtomicU64::new(0),
+        })
     }
 
     pub(crate) fn went_up(&self, bytes: usize) {
@@ -108,7 +118,11 @@ impl AsyncRead for Metered {
 }
 
 impl AsyncWrite for Metered {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.note(polled)
     }

@@ -1,4 +1,5 @@
-//! The ports on which this server itself listens: nobody in a session reaches those, whatever the settings say.
+//! The ports on which this server itself listens: nobody in a session reaches those, whatever the
+//! settings say.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -12,21 +13,32 @@ pub(crate) struct OwnPorts(RwLock<BTreeSet<u16>>);
 
 impl OwnPorts {
     pub(crate) fn add(&self, port: u16) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(port);
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(port);
     }
 
     pub(crate) fn remove(&self, port: u16) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&port);
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&port);
     }
 
     /// Whether this server listens there: one of its ports, on any address of this machine.
     pub(crate) fn contain(&self, socket: SocketAddr) -> bool {
-        let is_port = self.0.read().unwrap_or_else(PoisonError::into_inner).contains(&socket.port());
+        let is_port = self
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&socket.port());
         is_port && is_of_this_machine(socket.ip())
     }
 }
 
-/// Whether a connection to the address stays on this machine. The interfaces are asked each time: they come and go.
+/// Whether a connection to the address stays on this machine. The interfaces are asked each time:
+/// they come and go.
 pub(crate) fn is_of_this_machine(address: IpAddr) -> bool {
     let address = address.to_canonical();
     if address.is_loopback() || address.is_unspecified() {
@@ -37,12 +49,16 @@ pub(crate) fn is_of_this_machine(address: IpAddr) -> bool {
         return true;
     }
     // Without an answer it is taken for ours: refusing is the safe mistake.
-    let Ok(interfaces) = getifaddrs() else { return true };
-    interfaces.filter_map(|interface| interface.address).any(|own| {
-        let v4 = own.as_sockaddr_in().map(|own| IpAddr::V4(own.ip()));
-        let v6 = own.as_sockaddr_in6().map(|own| IpAddr::V6(own.ip()));
-        v4.or(v6) == Some(address)
-    })
+    let Ok(interfaces) = getifaddrs() else {
+        return true;
+    };
+    interfaces
+        .filter_map(|interface| interface.address)
+        .any(|own| {
+            let v4 = own.as_sockaddr_in().map(|own| IpAddr::V4(own.ip()));
+            let v6 = own.as_sockaddr_in6().map(|own| IpAddr::V6(own.ip()));
+            v4.or(v6) == Some(address)
+        })
 }
 
 #[cfg(test)]
@@ -53,13 +69,21 @@ mod tests {
     fn an_own_port_is_own_on_every_address_of_the_machine_and_nowhere_else() {
         let own = OwnPorts::default();
         own.add(3010);
-        for socket in
-            ["127.0.0.1:3010", "127.200.0.1:3010", "0.0.0.0:3010", "[::1]:3010", "[::]:3010", "[::ffff:127.0.0.1]:3010"]
-        {
+        for socket in [
+            "127.0.0.1:3010",
+            "127.200.0.1:3010",
+            "0.0.0.0:3010",
+            "[::1]:3010",
+            "[::]:3010",
+            "[::ffff:127.0.0.1]:3010",
+        ] {
             assert!(own.contain(socket.parse().expect("an address")), "{socket}");
         }
         for socket in ["127.0.0.1:3011", "93.184.216.34:3010"] {
-            assert!(!own.contain(socket.parse().expect("an address")), "{socket}");
+            assert!(
+                !own.contain(socket.parse().expect("an address")),
+                "{socket}"
+            );
         }
         own.remove(3010);
         assert!(!own.contain("127.0.0.1:3010".parse().expect("an address")));
@@ -69,10 +93,15 @@ mod tests {
     fn addresses_of_interfaces_are_own() {
         let own = OwnPorts::default();
         own.add(3010);
-        let addresses = getifaddrs().expect("interfaces").filter_map(|interface| interface.address);
+        let addresses = getifaddrs()
+            .expect("interfaces")
+            .filter_map(|interface| interface.address);
         let mut count = 0;
         for address in addresses.filter_map(|address| Some(address.as_sockaddr_in()?.ip())) {
-            assert!(own.contain(SocketAddr::new(IpAddr::V4(address), 3010)), "{address}");
+            assert!(
+                own.contain(SocketAddr::new(IpAddr::V4(address), 3010)),
+                "{address}"
+            );
             count += 1;
         }
         assert!(count > 0, "at least loopback is there");

@@ -1,5 +1,5 @@
-//! Who may be reached: the decision that every request and every CONNECT gets anew. Pure; what names mean and which
-//! addresses are this machine's comes in as arguments.
+//! Who may be reached: the decision that every request and every CONNECT gets anew. Pure; what
+//! names mean and which addresses are this machine's comes in as arguments.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -63,10 +63,11 @@ const LOCAL_NAMES: &[&str] = &["localhost", "local", "internal"];
 /// Ports below 1024 on which there are web sites.
 const WEB_PORTS: &[u16] = &[80, 443];
 
-/// Ports from 1024 on that browsers refuse (<https://fetch.spec.whatwg.org/#port-blocking>), since services on them can be
-/// talked into something by a request.
+/// Ports from 1024 on that browsers refuse (<https://fetch.spec.whatwg.org/#port-blocking>), since
+/// services on them can be talked into something by a request.
 const BAD_PORTS: &[u16] = &[
-    1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+    1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669,
+    6679, 6697, 10080,
 ];
 
 impl Policy {
@@ -88,9 +89,10 @@ impl Policy {
         Ok(Way::Upstream)
     }
 
-    /// Judges the addresses of a destination, every one of them: a name with one good and one bad address is bad. Gives
-    /// them back as what to connect to. `is_own` tells whether this server listens there, `is_here` whether an address is one
-    /// of this machine's: a public one leads past every wall in front of it.
+    /// Judges the addresses of a destination, every one of them: a name with one good and one bad
+    /// address is bad. Gives them back as what to connect to. `is_own` tells whether this server
+    /// listens there, `is_here` whether an address is one of this machine's: a public one leads
+    /// past every wall in front of it.
     pub(crate) fn judge_addresses(
         &self,
         target: &Authority,
@@ -107,11 +109,17 @@ impl Policy {
             let is_listed = self.allow.names(target) || self.allow.contains(address, target.port);
             if is_metadata(address) {
                 let is_open = self.allow_metadata && (is_listed || self.mode == Mode::Open);
-                return if is_open { Ok(socket) } else { Err(Reason::Metadata { is_listed }) };
+                return if is_open {
+                    Ok(socket)
+                } else {
+                    Err(Reason::Metadata { is_listed })
+                };
             }
             if self.mode == Mode::Filtered && !is_listed {
                 let here = || is_here(address).then_some(OWN_MACHINE);
-                refused(address).or_else(here).map_or(Ok(()), |called| Err(Reason::Address(called)))?;
+                refused(address)
+                    .or_else(here)
+                    .map_or(Ok(()), |called| Err(Reason::Address(called)))?;
                 judge_port(target.port)?;
             }
             Ok(socket)
@@ -121,9 +129,15 @@ impl Policy {
 }
 
 fn judge_name(host: &Host) -> Result<(), Reason> {
-    let Host::Name(name) = host else { return Ok(()) };
+    let Host::Name(name) = host else {
+        return Ok(());
+    };
     let last = name.rsplit('.').next().unwrap_or_default();
-    if LOCAL_NAMES.contains(&last) { Err(Reason::LocalName) } else { Ok(()) }
+    if LOCAL_NAMES.contains(&last) {
+        Err(Reason::LocalName)
+    } else {
+        Ok(())
+    }
 }
 
 fn judge_port(port: u16) -> Result<(), Reason> {
@@ -140,20 +154,28 @@ mod tests {
     use super::*;
 
     fn policy(mode: Mode, allow: &str) -> Policy {
-        Policy { mode, allow: allow.parse().expect("a list"), ..Policy::default() }
+        Policy {
+            mode,
+            allow: allow.parse().expect("a list"),
+            ..Policy::default()
+        }
     }
 
     fn target(text: &str) -> Authority {
         Authority::parse(text, None).expect("an authority")
     }
 
-    /// The whole decision, with names resolved by a table; port 3010 is the server's own on this machine.
+    /// The whole decision, with names resolved by a table; port 3010 is the server's own on this
+    /// machine.
     fn decide(policy: &Policy, text: &str, addresses: &[&str]) -> Result<Vec<SocketAddr>, Reason> {
         let target = target(text);
         assert_eq!(policy.plan_way(&target)?, Way::Direct);
         let addresses: Vec<IpAddr> = match target.host {
             Host::Address(address) => vec![address],
-            Host::Name(_) => addresses.iter().map(|address| address.parse().expect("an address")).collect(),
+            Host::Name(_) => addresses
+                .iter()
+                .map(|address| address.parse().expect("an address"))
+                .collect(),
         };
         let is_own = |socket: SocketAddr| socket.ip().is_loopback() && socket.port() == 3010;
         let is_here = |address: IpAddr| address == IpAddr::from([93, 184, 216, 99]);
@@ -181,22 +203,45 @@ mod tests {
             ("[64:ff9b::7f00:1]:8080", vec![]),
         ] {
             let decided = decide(&policy, text, &addresses);
-            assert!(matches!(decided, Err(Reason::Address(_))), "{text} {addresses:?}: {decided:?}");
+            assert!(
+                matches!(decided, Err(Reason::Address(_))),
+                "{text} {addresses:?}: {decided:?}"
+            );
         }
     }
 
     #[test]
     fn names_of_the_own_network_are_refused_unless_the_list_names_them() {
         let filtered = policy(Mode::Filtered, "");
-        for name in
-            ["localhost", "a.localhost", "printer.local", "db.internal", "metadata.google.internal", "a.b.internal"]
-        {
-            assert_eq!(decide(&filtered, &format!("{name}:443"), &["93.184.216.34"]), Err(Reason::LocalName), "{name}");
+        for name in [
+            "localhost",
+            "a.localhost",
+            "printer.local",
+            "db.internal",
+            "metadata.google.internal",
+            "a.b.internal",
+        ] {
+            assert_eq!(
+                decide(&filtered, &format!("{name}:443"), &["93.184.216.34"]),
+                Err(Reason::LocalName),
+                "{name}"
+            );
             let listed = policy(Mode::Filtered, &format!("{name}:443"));
-            assert!(decide(&listed, &format!("{name}:443"), &["10.0.0.1"]).is_ok(), "{name}");
+            assert!(
+                decide(&listed, &format!("{name}:443"), &["10.0.0.1"]).is_ok(),
+                "{name}"
+            );
         }
-        for name in ["notlocalhost", "local.example", "internal.example", "localhost.example"] {
-            assert!(decide(&filtered, &format!("{name}:443"), &["93.184.216.34"]).is_ok(), "{name}");
+        for name in [
+            "notlocalhost",
+            "local.example",
+            "internal.example",
+            "localhost.example",
+        ] {
+            assert!(
+                decide(&filtered, &format!("{name}:443"), &["93.184.216.34"]).is_ok(),
+                "{name}"
+            );
         }
     }
 
@@ -204,11 +249,19 @@ mod tests {
     fn ports_are_those_of_the_web_and_of_users() {
         let filtered = policy(Mode::Filtered, "");
         for port in [80, 443, 1024, 3000, 8080, 8443, 65535] {
-            assert!(decide(&filtered, &format!("8.8.8.8:{port}"), &[]).is_ok(), "{port}");
+            assert!(
+                decide(&filtered, &format!("8.8.8.8:{port}"), &[]).is_ok(),
+                "{port}"
+            );
         }
-        for port in [1, 21, 22, 23, 25, 53, 110, 143, 389, 445, 465, 587, 993, 1023, 2049, 6000, 6667, 10080] {
+        for port in [
+            1, 21, 22, 23, 25, 53, 110, 143, 389, 445, 465, 587, 993, 1023, 2049, 6000, 6667, 10080,
+        ] {
             let decided = decide(&filtered, &format!("8.8.8.8:{port}"), &[]);
-            assert!(matches!(decided, Err(Reason::Port | Reason::BadPort)), "{port}: {decided:?}");
+            assert!(
+                matches!(decided, Err(Reason::Port | Reason::BadPort)),
+                "{port}: {decided:?}"
+            );
         }
         assert!(decide(&policy(Mode::Filtered, "8.8.8.8:22"), "8.8.8.8:22", &[]).is_ok());
         assert!(decide(&policy(Mode::Open, ""), "8.8.8.8:25", &[]).is_ok());
@@ -220,13 +273,23 @@ mod tests {
         assert!(decide(&listed, "db.example:443", &["10.0.0.1"]).is_ok());
         assert!(decide(&listed, "db.example:443", &["10.0.0.1", "192.168.0.1"]).is_err());
         assert!(decide(&listed, "db.example:8443", &["10.0.0.1"]).is_err());
-        assert!(decide(&policy(Mode::Filtered, "10.0.0.0/8:*"), "db.example:22", &["10.0.0.1"]).is_ok());
+        assert!(
+            decide(
+                &policy(Mode::Filtered, "10.0.0.0/8:*"),
+                "db.example:22",
+                &["10.0.0.1"]
+            )
+            .is_ok()
+        );
     }
 
     #[test]
     fn metadata_services_need_the_second_switch() {
         let metadata = |mode, allow: &str, allow_metadata| {
-            let policy = Policy { allow_metadata, ..policy(mode, allow) };
+            let policy = Policy {
+                allow_metadata,
+                ..policy(mode, allow)
+            };
             decide(&policy, "169.254.169.254:80", &[]).is_ok()
         };
         assert!(!metadata(Mode::Filtered, "", false));
@@ -248,7 +311,10 @@ mod tests {
         for policy in [
             policy(Mode::Filtered, "127.0.0.0/8:*,localhost:*"),
             policy(Mode::Open, "127.0.0.1:3010"),
-            Policy { allow_metadata: true, ..policy(Mode::Open, "") },
+            Policy {
+                allow_metadata: true,
+                ..policy(Mode::Open, "")
+            },
         ] {
             for (text, addresses) in [
                 ("127.0.0.1:3010", vec![]),
@@ -257,7 +323,11 @@ mod tests {
                 ("localhost:3010", vec!["127.0.0.1"]),
                 ("a.example:3010", vec!["93.184.216.34", "127.0.0.1"]),
             ] {
-                assert_eq!(decide(&policy, text, &addresses), Err(Reason::OwnPort), "{text}");
+                assert_eq!(
+                    decide(&policy, text, &addresses),
+                    Err(Reason::OwnPort),
+                    "{text}"
+                );
             }
             assert!(decide(&policy, "127.0.0.1:3011", &[]).is_ok());
         }
@@ -281,7 +351,10 @@ mod tests {
     #[test]
     fn with_a_proxy_beyond_only_the_list_goes_direct() {
         let upstream = Some("http://proxy.corp.example:3128".parse().expect("a proxy"));
-        let policy = Policy { upstream, ..policy(Mode::Filtered, "10.0.0.1:443,db.internal:443") };
+        let policy = Policy {
+            upstream,
+            ..policy(Mode::Filtered, "10.0.0.1:443,db.internal:443")
+        };
         for (text, way) in [
             ("a.example:443", Ok(Way::Upstream)),
             ("8.8.8.8:443", Ok(Way::Upstream)),

@@ -30,11 +30,12 @@ use crate::relay::MAX_LONG_BUFFERS;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::{forward, tunnel};
 
-/// How many connections the programs of a session may have at once; more wait for their turn. Each takes two descriptors of
-/// the server's. A browser has 32 for pages and some for web sockets.
+/// How many connections the programs of a session may have at once; more wait for their turn. Each
+/// takes two descriptors of the server's. A browser has 32 for pages and some for web sockets.
 const MAX_CONNECTIONS: usize = 128;
 
-/// How many names of a session are looked up at once; each takes a thread for as long as the system waits.
+/// How many names of a session are looked up at once; each takes a thread for as long as the system
+/// waits.
 const MAX_LOOKUPS: usize = 16;
 
 /// How long a program may take to send a head, from the connection or the answer before it.
@@ -68,7 +69,13 @@ impl Egress {
     /// A way out that asks `resolver` for the addresses of names.
     pub fn with_resolver(policy: Policy, resolver: Arc<dyn Resolve>) -> Egress {
         let (own_ports, totals, refusals) = (OwnPorts::default(), Arc::default(), Refusals::new());
-        Egress(Arc::new(Shared { policy, own_ports, resolver, totals, refusals }))
+        Egress(Arc::new(Shared {
+            policy,
+            own_ports,
+            resolver,
+            totals,
+            refusals,
+        }))
     }
 
     /// What all sessions have sent and got so far.
@@ -86,7 +93,8 @@ impl Egress {
         self.0.own_ports.add(port);
     }
 
-    /// Opens the proxy of a session, whose tasks are all in `tracker`. `session` is what logs call it.
+    /// Opens the proxy of a session, whose tasks are all in `tracker`. `session` is what logs call
+    /// it.
     pub async fn open(&self, session: &str, tracker: &TaskTracker) -> io::Result<Proxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
@@ -104,7 +112,11 @@ impl Egress {
             long_buffers: Semaphore::new(MAX_LONG_BUFFERS),
         });
         tracker.spawn(accept(listener, Arc::clone(&side)));
-        Ok(Proxy { side, port, _stop: stop.drop_guard() })
+        Ok(Proxy {
+            side,
+            port,
+            _stop: stop.drop_guard(),
+        })
     }
 }
 
@@ -143,11 +155,16 @@ impl Proxy {
 pub struct Explainer(Arc<Side>);
 
 impl Explainer {
-    /// Why the page at `url` was not reached lately, if the proxy has had to do with it: one line without a full stop.
+    /// Why the page at `url` was not reached lately, if the proxy has had to do with it: one line
+    /// without a full stop.
     pub fn explain(&self, url: Option<&str>) -> Option<String> {
         let url = url.and_then(|url| url::Url::parse(url).ok());
         let target = url.and_then(|url| {
-            Authority::parse(&format!("{}:{}", url.host_str()?, url.port_or_known_default()?), None).ok()
+            Authority::parse(
+                &format!("{}:{}", url.host_str()?, url.port_or_known_default()?),
+                None,
+            )
+            .ok()
         });
         self.0.ledger.explain(target.as_ref())
     }
@@ -203,7 +220,9 @@ impl Side {
         if refusal.reason.is_rule() {
             self.shared.refusals.count(refusal.reason.word());
         }
-        let Some(unlogged) = self.ledger.note(refusal) else { return };
+        let Some(unlogged) = self.ledger.note(refusal) else {
+            return;
+        };
         let (session, target, reason) = (&self.session, &refusal.target, refusal.reason.word());
         if refusal.reason.is_rule() {
             tracing::info!(%session, %target, reason, unlogged, "the way out refuses");
@@ -270,7 +289,10 @@ async fn accept_all(listener: TcpListener, side: &Arc<Side>) {
 async fn serve(stream: TcpStream, connection: Connection, mut handed: mpsc::Receiver<Large>) {
     let _ = stream.set_nodelay(true);
     let (side, meter) = (Arc::clone(&connection.side), Arc::clone(&connection.meter));
-    let io = TokioIo::new(Metered { stream, meter: Arc::clone(&meter) });
+    let io = TokioIo::new(Metered {
+        stream,
+        meter: Arc::clone(&meter),
+    });
     let service = service_fn(move |request| {
         let connection = connection.clone();
         async move { Ok::<_, Infallible>(answer(&connection, request).await) }
@@ -290,7 +312,9 @@ async fn serve(stream: TcpStream, connection: Connection, mut handed: mpsc::Rece
             large = handed.recv() => large,
         };
         if let (Some(large), Some(parts)) = (large, served.into_parts()) {
-            let _ = large.send(&parts.io.into_inner(), side.long_buffers()).await;
+            let _ = large
+                .send(&parts.io.into_inner(), side.long_buffers())
+                .await;
         }
     };
     tokio::select! {

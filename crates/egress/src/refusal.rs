@@ -68,13 +68,27 @@ impl Reason {
     /// The word of every rule.
     pub(crate) fn rules() -> impl Iterator<Item = &'static str> {
         let metadata = Reason::Metadata { is_listed: false };
-        let own = [Reason::Off, Reason::LocalName, Reason::Port, metadata, Reason::OwnPort].map(Reason::word);
+        let own = [
+            Reason::Off,
+            Reason::LocalName,
+            Reason::Port,
+            metadata,
+            Reason::OwnPort,
+        ]
+        .map(Reason::word);
         own.into_iter().chain(addresses::names())
     }
 
     /// Whether it is a rule that keeps it from being reached, and not the network.
     pub(crate) fn is_rule(self) -> bool {
-        !matches!(self, Reason::Unresolved | Reason::Unreachable | Reason::TooSlow | Reason::Broken | Reason::Upstream)
+        !matches!(
+            self,
+            Reason::Unresolved
+                | Reason::Unreachable
+                | Reason::TooSlow
+                | Reason::Broken
+                | Reason::Upstream
+        )
     }
 }
 
@@ -83,24 +97,45 @@ impl Refusal {
     pub(crate) fn why(&self) -> String {
         let target = &self.target;
         let port = target.port;
-        // The address behind a name is not told: it would draw a map of the network for whoever asks.
-        let is = if matches!(target.host, Host::Name(_)) { "leads to" } else { "is" };
+        // The address behind a name is not told: it would draw a map of the network for whoever
+        // asks.
+        let is = if matches!(target.host, Host::Name(_)) {
+            "leads to"
+        } else {
+            "is"
+        };
         match self.reason {
-            Reason::Off => format!("{target} was refused: HEARTH_EGRESS=off lets nothing out of sessions"),
-            Reason::LocalName => {
-                format!("{target} was refused: the name belongs to the server's own machine or network")
+            Reason::Off => {
+                format!("{target} was refused: HEARTH_EGRESS=off lets nothing out of sessions")
             }
-            Reason::Port => format!("{target} was refused: port {port} is not one of the web or of a user's service"),
-            Reason::BadPort => format!("{target} was refused: port {port} belongs to a service that is not of the web"),
+            Reason::LocalName => {
+                format!(
+                    "{target} was refused: the name belongs to the server's own machine or network"
+                )
+            }
+            Reason::Port => format!(
+                "{target} was refused: port {port} is not one of the web or of a user's service"
+            ),
+            Reason::BadPort => format!(
+                "{target} was refused: port {port} belongs to a service that is not of the web"
+            ),
             Reason::Address(called) => format!("{target} was refused: it {is} {called}"),
-            Reason::Metadata { .. } => format!("{target} was refused: it {is} a metadata service of a cloud"),
-            Reason::OwnPort => format!("{target} was refused: it {is} the server that runs this session"),
+            Reason::Metadata { .. } => {
+                format!("{target} was refused: it {is} a metadata service of a cloud")
+            }
+            Reason::OwnPort => {
+                format!("{target} was refused: it {is} the server that runs this session")
+            }
             Reason::Unresolved => format!("{target} was not reached: the name has no address"),
             Reason::Unreachable => format!("{target} was not reached: nobody answers there"),
             Reason::TooSlow => format!("{target} was not reached: nobody answered in time"),
-            Reason::Broken => format!("{target} was reached, and the connection ended without an answer"),
+            Reason::Broken => {
+                format!("{target} was reached, and the connection ended without an answer")
+            }
             Reason::Upstream => {
-                format!("{target} was not reached: the proxy of HEARTH_EGRESS_PROXY does not let it through")
+                format!(
+                    "{target} was not reached: the proxy of HEARTH_EGRESS_PROXY does not let it through"
+                )
             }
         }
     }
@@ -130,7 +165,11 @@ impl Refusal {
         let mut text = format!("{}.\n", self.why());
         if let Some(remedy) = self.remedy() {
             // Writing to a string does not fail.
-            let _ = writeln!(text, "To allow it, start the server with {remedy}{}", self.list_hint());
+            let _ = writeln!(
+                text,
+                "To allow it, start the server with {remedy}{}",
+                self.list_hint()
+            );
         } else if self.reason == Reason::OwnPort {
             text.push_str("No setting allows that.\n");
         }
@@ -139,10 +178,17 @@ impl Refusal {
 
     /// All of it for a person, as a page. Names have passed a grammar that knows no markup.
     pub(crate) fn as_page(&self) -> String {
-        let title = if self.reason.is_rule() { "Refused by Hearth" } else { "Not reached" };
+        let title = if self.reason.is_rule() {
+            "Refused by Hearth"
+        } else {
+            "Not reached"
+        };
         let remedy = match self.remedy() {
             Some(remedy) => {
-                format!("<p>To allow it, start the server with <code>{remedy}</code>{}</p>", self.list_hint())
+                format!(
+                    "<p>To allow it, start the server with <code>{remedy}</code>{}</p>",
+                    self.list_hint()
+                )
             }
             None if self.reason == Reason::OwnPort => "<p>No setting allows that.</p>".to_owned(),
             None => String::new(),
@@ -157,8 +203,14 @@ impl Refusal {
     }
 
     fn list_hint(&self) -> &'static str {
-        let is_entry = self.remedy().is_some_and(|remedy| remedy.starts_with(&format!("{ALLOW}=")));
-        if is_entry { " (entries are separated by commas)." } else { "." }
+        let is_entry = self
+            .remedy()
+            .is_some_and(|remedy| remedy.starts_with(&format!("{ALLOW}=")));
+        if is_entry {
+            " (entries are separated by commas)."
+        } else {
+            "."
+        }
     }
 }
 
@@ -167,22 +219,45 @@ mod tests {
     use super::*;
 
     fn refusal(target: &str, reason: Reason) -> Refusal {
-        Refusal { target: Authority::parse(target, None).expect("an authority"), reason }
+        Refusal {
+            target: Authority::parse(target, None).expect("an authority"),
+            reason,
+        }
     }
 
     #[test]
     fn a_refusal_names_the_very_setting_that_allows_it() {
         for (target, reason, remedy) in [
-            ("127.0.0.1:3000", Reason::Address("x"), Some("HEARTH_EGRESS_ALLOW=127.0.0.1:3000")),
-            ("[::1]:3000", Reason::Address("x"), Some("HEARTH_EGRESS_ALLOW=[::1]:3000")),
-            ("localhost:80", Reason::LocalName, Some("HEARTH_EGRESS_ALLOW=localhost:80")),
-            ("a.example:22", Reason::Port, Some("HEARTH_EGRESS_ALLOW=a.example:22")),
+            (
+                "127.0.0.1:3000",
+                Reason::Address("x"),
+                Some("HEARTH_EGRESS_ALLOW=127.0.0.1:3000"),
+            ),
+            (
+                "[::1]:3000",
+                Reason::Address("x"),
+                Some("HEARTH_EGRESS_ALLOW=[::1]:3000"),
+            ),
+            (
+                "localhost:80",
+                Reason::LocalName,
+                Some("HEARTH_EGRESS_ALLOW=localhost:80"),
+            ),
+            (
+                "a.example:22",
+                Reason::Port,
+                Some("HEARTH_EGRESS_ALLOW=a.example:22"),
+            ),
             (
                 "169.254.169.254:80",
                 Reason::Metadata { is_listed: false },
                 Some("HEARTH_EGRESS_ALLOW=169.254.169.254:80 HEARTH_EGRESS_ALLOW_METADATA=true"),
             ),
-            ("169.254.169.254:80", Reason::Metadata { is_listed: true }, Some("HEARTH_EGRESS_ALLOW_METADATA=true")),
+            (
+                "169.254.169.254:80",
+                Reason::Metadata { is_listed: true },
+                Some("HEARTH_EGRESS_ALLOW_METADATA=true"),
+            ),
             ("127.0.0.1:3010", Reason::OwnPort, None),
             ("a.example:443", Reason::Unresolved, None),
         ] {
@@ -199,9 +274,15 @@ mod tests {
     fn the_entry_that_is_named_is_one() {
         for target in ["127.0.0.1:3000", "[::1]:3000", "localhost:80"] {
             let refusal = refusal(target, Reason::LocalName);
-            let entry =
-                refusal.remedy().and_then(|remedy| remedy.strip_prefix("HEARTH_EGRESS_ALLOW=").map(str::to_owned));
-            let list: crate::AllowList = entry.expect("an entry").parse().expect("one that can be read");
+            let entry = refusal.remedy().and_then(|remedy| {
+                remedy
+                    .strip_prefix("HEARTH_EGRESS_ALLOW=")
+                    .map(str::to_owned)
+            });
+            let list: crate::AllowList = entry
+                .expect("an entry")
+                .parse()
+                .expect("one that can be read");
             assert!(list.names(&refusal.target), "{target}");
         }
     }
@@ -209,6 +290,9 @@ mod tests {
     #[test]
     fn the_address_behind_a_name_is_not_told() {
         let refusal = refusal("db.example:443", Reason::Address("a private network"));
-        assert_eq!(refusal.why(), "db.example:443 was refused: it leads to a private network");
+        assert_eq!(
+            refusal.why(),
+            "db.example:443 was refused: it leads to a private network"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Bytes between two sockets, both ways.
 //!
-//! What is long goes through a large buffer. That costs less than having the kernel move it by `splice(2)`, which hands on
-//! single pages: the program that reads them pays for those.
+//! What is long goes through a large buffer. That costs less than having the kernel move it by
+//! `splice(2)`, which hands on single pages: the program that reads them pays for those.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -37,9 +37,14 @@ pub(crate) struct End {
     pub(crate) early: Bytes,
 }
 
-/// Carries bytes until both ends have closed, or one breaks off. What comes from `inside` goes up. `long` has a permit for
-/// each of the large buffers.
-pub(crate) async fn relay(inside: &End, outside: &End, meter: &Meter, long: &Semaphore) -> io::Result<()> {
+/// Carries bytes until both ends have closed, or one breaks off. What comes from `inside` goes up.
+/// `long` has a permit for each of the large buffers.
+pub(crate) async fn relay(
+    inside: &End,
+    outside: &End,
+    meter: &Meter,
+    long: &Semaphore,
+) -> io::Result<()> {
     let up = carry(inside, outside, long, |bytes| meter.went_up(bytes));
     let down = carry(outside, inside, long, |bytes| meter.went_down(bytes));
     tokio::try_join!(up, down)?;
@@ -74,7 +79,11 @@ pub(crate) async fn copy(
         if in_a_row > LONG_BYTES && permit.is_none() {
             permit = long.try_acquire().ok();
         }
-        let size = if permit.is_some() { LONG_BUFFER_BYTES } else { BUFFER_BYTES };
+        let size = if permit.is_some() {
+            LONG_BUFFER_BYTES
+        } else {
+            BUFFER_BYTES
+        };
         if buffer.len() != size {
             buffer = vec![0; size];
         }

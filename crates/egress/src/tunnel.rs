@@ -19,7 +19,10 @@ use crate::relay::{End, relay};
 /// Answers a CONNECT, and carries bytes from then on.
 pub(crate) async fn open(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
     // A whole URL names more than a host, and so does not name one.
-    let authority = request.uri().authority().filter(|authority| *request.uri() == authority.as_str());
+    let authority = request
+        .uri()
+        .authority()
+        .filter(|authority| *request.uri() == authority.as_str());
     let named = authority.map(|authority| Authority::parse(authority.as_str(), None));
     let target = match named {
         Some(Ok(target)) => target,
@@ -43,11 +46,22 @@ pub(crate) fn carry(connection: &Connection, upgrade: OnUpgrade, outside: Outsid
     side.spawn(async move {
         let carrying = async {
             let inside = taken_back(upgrade.await.ok()?)?;
-            let outside = End { stream: outside.stream, early: outside.early };
-            relay(&inside, &outside, &connection.meter, connection.side.long_buffers()).await.ok()
+            let outside = End {
+                stream: outside.stream,
+                early: outside.early,
+            };
+            relay(
+                &inside,
+                &outside,
+                &connection.meter,
+                connection.side.long_buffers(),
+            )
+            .await
+            .ok()
         };
         tokio::select! {
-            // Either end may break off at any time; the other one is told by the end of its connection.
+            // Either end may break off at any time; the other one is told by the end of its
+            // connection.
             _ = carrying => {}
             () = connection.side.stopped() => {}
             () = connection.meter.idle() => {}
@@ -58,11 +72,18 @@ pub(crate) fn carry(connection: &Connection, upgrade: OnUpgrade, outside: Outsid
 /// The program's own connection, with what was read of it beyond the request.
 fn taken_back(upgraded: Upgraded) -> Option<End> {
     let parts = upgraded.downcast::<TokioIo<Metered>>().ok()?;
-    Some(End { stream: parts.io.into_inner().stream, early: parts.read_buf })
+    Some(End {
+        stream: parts.io.into_inner().stream,
+        early: parts.read_buf,
+    })
 }
 
 /// What a proxy beyond ours, or a server that has granted a WebSocket, leaves of its connection.
 pub(crate) fn outside_of(upgraded: Upgraded, way: Way) -> Option<Outside> {
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some(Outside { stream: parts.io.into_inner(), early: parts.read_buf, way })
+    Some(Outside {
+        stream: parts.io.into_inner(),
+        early: parts.read_buf,
+        way,
+    })
 }

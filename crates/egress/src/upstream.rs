@@ -21,7 +21,10 @@ pub struct Upstream {
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Upstream")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }
 
@@ -44,28 +47,45 @@ impl FromStr for Upstream {
 
     fn from_str(text: &str) -> Result<Upstream, BadUpstream> {
         let url = url::Url::parse(text).map_err(|_| BadUpstream)?;
-        let is_plain = url.scheme() == "http" && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let is_plain = url.scheme() == "http"
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none();
         if !is_plain {
             return Err(BadUpstream);
         }
-        let port = url.port_or_known_default().filter(|port| *port != 0).ok_or(BadUpstream)?;
+        let port = url
+            .port_or_known_default()
+            .filter(|port| *port != 0)
+            .ok_or(BadUpstream)?;
         let authority = format!("{}:{port}", url.host_str().ok_or(BadUpstream)?);
         // Brackets belong to an address in an URL, not in a look-up.
-        let host = match Authority::parse(&authority, None).map_err(|_| BadUpstream)?.host {
+        let host = match Authority::parse(&authority, None)
+            .map_err(|_| BadUpstream)?
+            .host
+        {
             Host::Name(name) => name,
             Host::Address(address) => address.to_string(),
         };
         let authorization = match (url.username(), url.password()) {
             ("", None) => None,
-            (user, password) => Some(basic(&decoded(user)?, &decoded(password.unwrap_or_default())?)?),
+            (user, password) => Some(basic(
+                &decoded(user)?,
+                &decoded(password.unwrap_or_default())?,
+            )?),
         };
-        Ok(Upstream { host, port, authorization })
+        Ok(Upstream {
+            host,
+            port,
+            authorization,
+        })
     }
 }
 
 fn basic(user: &str, password: &str) -> Result<HeaderValue, BadUpstream> {
     let credentials = STANDARD.encode(format!("{user}:{password}"));
-    let mut value = HeaderValue::try_from(format!("Basic {credentials}")).map_err(|_| BadUpstream)?;
+    let mut value =
+        HeaderValue::try_from(format!("Basic {credentials}")).map_err(|_| BadUpstream)?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -76,7 +96,10 @@ fn decoded(text: &str) -> Result<String, BadUpstream> {
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
         if *first == b'%' {
-            let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok()).ok_or(BadUpstream)?;
+            let digits = after
+                .get(..2)
+                .and_then(|digits| std::str::from_utf8(digits).ok())
+                .ok_or(BadUpstream)?;
             bytes.push(u8::from_str_radix(digits, 16).map_err(|_| BadUpstream)?);
             rest = &after[2..];
         } else {
@@ -92,16 +115,22 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Upstream {
-        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+        text.parse()
+            .unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     #[test]
     fn a_proxy_is_an_address_and_perhaps_a_password() {
         let plain = read("http://proxy.example:3128");
-        assert_eq!((plain.host.as_str(), plain.port, plain.authorization), ("proxy.example", 3128, None));
+        assert_eq!(
+            (plain.host.as_str(), plain.port, plain.authorization),
+            ("proxy.example", 3128, None)
+        );
         assert_eq!(read("http://proxy.example/").port, 80);
         assert_eq!(read("http://[::1]:8080").host, "::1");
-        let known = read("http://user:p%40ss:word@proxy.example:3128").authorization.expect("a header");
+        let known = read("http://user:p%40ss:word@proxy.example:3128")
+            .authorization
+            .expect("a header");
         // user:p@ss:word
         assert_eq!(known, "Basic dXNlcjpwQHNzOndvcmQ=");
     }
@@ -109,7 +138,10 @@ mod tests {
     #[test]
     fn passwords_are_not_shown() {
         let shown = format!("{:?}", read("http://user:secret@proxy.example:3128"));
-        assert!(!shown.contains("secret") && !shown.contains("dXNlcjpzZWNyZXQ="), "{shown}");
+        assert!(
+            !shown.contains("secret") && !shown.contains("dXNlcjpzZWNyZXQ="),
+            "{shown}"
+        );
     }
 
     #[test]

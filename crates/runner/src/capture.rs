@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt::Write;
 
-/// The first and the last half of `limit_bytes` of what is pushed; the middle is counted and dropped.
+/// The first and the last half of `limit_bytes` of what is pushed; the middle is counted and
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct Capture {
     limit_bytes: usize,
@@ -14,7 +15,12 @@ pub(crate) struct Capture {
 
 impl Capture {
     pub fn new(limit_bytes: usize) -> Capture {
-        Capture { limit_bytes, head: Vec::new(), tail: VecDeque::new(), dropped_bytes: 0 }
+        Capture {
+            limit_bytes,
+            head: Vec::new(),
+            tail: VecDeque::new(),
+            dropped_bytes: 0,
+        }
     }
 
     pub fn push(&mut self, bytes: &[u8]) {
@@ -50,7 +56,8 @@ impl Capture {
 }
 
 fn into_text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 fn is_continuation(byte: u8) -> bool {
@@ -79,20 +86,32 @@ mod tests {
 
     #[test]
     fn what_fits_is_kept_as_it_is() {
-        assert_eq!(capture(10, &["abcd", "efg", "hij"]), ("abcdefghij".into(), 0));
+        assert_eq!(
+            capture(10, &["abcd", "efg", "hij"]),
+            ("abcdefghij".into(), 0)
+        );
         assert_eq!(capture(10, &[]), (String::new(), 0));
     }
 
     #[test]
     fn the_middle_of_what_does_not_fit_is_dropped() {
-        assert_eq!(capture(10, &["abcdef", "ghijk"]), ("abcde\n… [1 bytes dropped] …\nghijk".into(), 1));
-        assert_eq!(capture(4, &["a", "b", "c", "d", "e", "f"]), ("ab\n… [2 bytes dropped] …\nef".into(), 2));
+        assert_eq!(
+            capture(10, &["abcdef", "ghijk"]),
+            ("abcde\n… [1 bytes dropped] …\nghijk".into(), 1)
+        );
+        assert_eq!(
+            capture(4, &["a", "b", "c", "d", "e", "f"]),
+            ("ab\n… [2 bytes dropped] …\nef".into(), 2)
+        );
     }
 
     #[test]
     fn characters_are_not_cut_in_two() {
         // Two bytes each, an odd border on both sides.
-        assert_eq!(capture(6, &["ääääää"]), ("ä\n… [8 bytes dropped] …\nä".into(), 8));
+        assert_eq!(
+            capture(6, &["ääääää"]),
+            ("ä\n… [8 bytes dropped] …\nä".into(), 8)
+        );
     }
 
     #[test]

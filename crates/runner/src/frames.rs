@@ -1,7 +1,9 @@
-//! The language between a kernel and us: a big-endian `u32` with the length, then that many bytes of JSON.
+//! The language between a kernel and us: a big-endian `u32` with the length, then that many bytes
+//! of JSON.
 //!
-//! It travels over descriptors of its own. User code shares the kernel's process and can write to them as
-//! well, so whatever comes in is hostile: lengths are bounded, and what makes no sense ends the kernel.
+//! It travels over descriptors of its own. User code shares the kernel's process and can write to
+//! them as well, so whatever comes in is hostile: lengths are bounded, and what makes no sense ends
+//! the kernel.
 
 use bytes::{Buf, BytesMut};
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,12 @@ pub(crate) enum Request<'a> {
     /// Where the browser is; sent once, first.
     Attach { endpoint: &'a str },
     /// Run this.
-    Run { id: u64, code: &'a str, target: Option<&'a str>, limit: usize },
+    Run {
+        id: u64,
+        code: &'a str,
+        target: Option<&'a str>,
+        limit: usize,
+    },
 }
 
 impl Request<'_> {
@@ -38,7 +45,12 @@ pub(crate) enum Reply {
     /// The cell begins.
     Started { id: u64 },
     /// The cell ended.
-    Done { id: u64, value: Option<String>, error: Option<String>, truncated: bool },
+    Done {
+        id: u64,
+        value: Option<String>,
+        error: Option<String>,
+        truncated: bool,
+    },
     /// The cell was not started.
     Failed { id: u64, message: String },
 }
@@ -64,7 +76,11 @@ pub(crate) struct ReplyReader {
 
 impl ReplyReader {
     pub fn new(pipe: pipe::Receiver) -> ReplyReader {
-        ReplyReader { pipe, buffer: BytesMut::with_capacity(4096), limit_bytes: 64 * 1024 }
+        ReplyReader {
+            pipe,
+            buffer: BytesMut::with_capacity(4096),
+            limit_bytes: 64 * 1024,
+        }
     }
 
     /// The next reply. Cancel safe: what was read stays in the buffer.
@@ -95,7 +111,9 @@ fn take_reply(buffer: &mut BytesMut, limit_bytes: usize) -> Result<Option<Reply>
     }
     buffer.advance(4);
     let message = buffer.split_to(length);
-    serde_json::from_slice(&message).map(Some).map_err(|_| FrameError::Malformed)
+    serde_json::from_slice(&message)
+        .map(Some)
+        .map_err(|_| FrameError::Malformed)
 }
 
 #[cfg(test)]
@@ -109,27 +127,52 @@ mod tests {
 
     #[test]
     fn replies_are_read_whole_however_they_arrive() {
-        let bytes = [frame(r#"{"op":"ready"}"#), frame(r#"{"op":"failed","id":3,"message":"no"}"#)].concat();
+        let bytes = [
+            frame(r#"{"op":"ready"}"#),
+            frame(r#"{"op":"failed","id":3,"message":"no"}"#),
+        ]
+        .concat();
         let mut buffer = BytesMut::new();
         let mut replies = Vec::new();
         for byte in bytes {
             buffer.extend_from_slice(&[byte]);
             replies.extend(take_reply(&mut buffer, 1000).expect("well formed"));
         }
-        assert_eq!(replies, [Reply::Ready, Reply::Failed { id: 3, message: "no".into() }]);
+        assert_eq!(
+            replies,
+            [
+                Reply::Ready,
+                Reply::Failed {
+                    id: 3,
+                    message: "no".into()
+                }
+            ]
+        );
     }
 
     #[test]
     fn a_length_beyond_the_limit_and_nonsense_are_refused() {
         let mut long = BytesMut::from(&[0xff, 0xff, 0xff, 0xff][..]);
-        assert!(matches!(take_reply(&mut long, 1000), Err(FrameError::TooLong(_))));
+        assert!(matches!(
+            take_reply(&mut long, 1000),
+            Err(FrameError::TooLong(_))
+        ));
         let mut nonsense = BytesMut::from(&frame(r#"{"op":"dance"}"#)[..]);
-        assert!(matches!(take_reply(&mut nonsense, 1000), Err(FrameError::Malformed)));
+        assert!(matches!(
+            take_reply(&mut nonsense, 1000),
+            Err(FrameError::Malformed)
+        ));
     }
 
     #[test]
     fn a_run_request_has_its_length_in_front() {
-        let frame = Request::Run { id: 1, code: "1", target: None, limit: 5 }.encode();
+        let frame = Request::Run {
+            id: 1,
+            code: "1",
+            target: None,
+            limit: 5,
+        }
+        .encode();
         let json = r#"{"op":"run","id":1,"code":"1","target":null,"limit":5}"#;
         assert_eq!(frame, self::frame(json));
     }

@@ -58,13 +58,40 @@ struct Job {
 }
 
 impl Kernel {
-    /// Starts the process; a task in `tracker` owns it from then on. It comes up while this returns already.
-    pub async fn start(launcher: &Launcher, tracker: &TaskTracker, kernel: KernelProgram) -> Result<Kernel, RunError> {
+    /// Starts the process; a task in `tracker` owns it from then on. It comes up while this returns
+    /// already.
+    pub async fn start(
+        launcher: &Launcher,
+        tracker: &TaskTracker,
+        kernel: KernelProgram,
+    ) -> Result<Kernel, RunError> {
         let (output, ends) = Output::new().map_err(RunError::Pipe)?;
-        let (requests, requests_end, replies, replies_end) = control_pipes().map_err(RunError::Pipe)?;
-        let fds = vec![(1, ends.stdout), (2, ends.stderr), (3, requests_end), (4, replies_end)];
-        let KernelProgram { language, program, args, env, cwd, endpoint } = kernel;
-        let tree = launcher.start(Program { program, args, env, cwd, fds, deadline: None }).await?;
+        let (requests, requests_end, replies, replies_end) =
+            control_pipes().map_err(RunError::Pipe)?;
+        let fds = vec![
+            (1, ends.stdout),
+            (2, ends.stderr),
+            (3, requests_end),
+            (4, replies_end),
+        ];
+        let KernelProgram {
+            language,
+            program,
+            args,
+            env,
+            cwd,
+            endpoint,
+        } = kernel;
+        let tree = launcher
+            .start(Program {
+                program,
+                args,
+                env,
+                cwd,
+                fds,
+                deadline: None,
+            })
+            .await?;
         let (jobs, queue) = mpsc::channel(1);
         let gone = CancellationToken::new();
         let owner = Owner {
@@ -79,7 +106,11 @@ impl Kernel {
             ready: false,
         };
         tracker.spawn(owner.run(endpoint));
-        Ok(Kernel { language, jobs, gone })
+        Ok(Kernel {
+            language,
+            jobs,
+            gone,
+        })
     }
 
     /// Whether runs can still be handed over.
@@ -87,12 +118,18 @@ impl Kernel {
         !self.jobs.is_closed()
     }
 
-    /// Runs code. After an [`Outcome`] that says [`Ended::Cell`] the kernel lives on, after every other one it
-    /// is gone. Dropping the future kills the kernel.
+    /// Runs code. After an [`Outcome`] that says [`Ended::Cell`] the kernel lives on, after every
+    /// other one it is gone. Dropping the future kills the kernel.
     pub async fn run(&self, run: Run) -> Result<Outcome, RunError> {
         let (reply, outcome) = oneshot::channel();
-        let lost = || RunError::KernelLost { language: self.language, stderr: String::new() };
-        self.jobs.send(Job { run, reply }).await.map_err(|_| lost())?;
+        let lost = || RunError::KernelLost {
+            language: self.language,
+            stderr: String::new(),
+        };
+        self.jobs
+            .send(Job { run, reply })
+            .await
+            .map_err(|_| lost())?;
         outcome.await.map_err(|_| lost())?
     }
 
@@ -123,7 +160,8 @@ struct Owner {
     /// From the [`Kernel`]; its end is the kernel's.
     queue: mpsc::Receiver<Job>,
     gone: CancellationToken,
-    /// Runs are numbered from 1; code sees the number in stack traces. A reply counts only with its run's.
+    /// Runs are numbered from 1; code sees the number in stack traces. A reply counts only with its
+    /// run's.
     next_id: u64,
     /// It has come up. One that ends before has run nothing.
     ready: bool,
@@ -137,11 +175,17 @@ enum After {
 
 /// How the wait for a run's end came out.
 enum Finish {
-    Cell { value: Option<String>, error: Option<String>, truncated: bool },
+    Cell {
+        value: Option<String>,
+        error: Option<String>,
+        truncated: bool,
+    },
     NotStarted(String),
     Exited(Exit),
     Broken(FrameError),
-    Deadline { started: bool },
+    Deadline {
+        started: bool,
+    },
     Interrupted(crate::outcome::Interruption),
     CallerGone,
 }
@@ -149,7 +193,10 @@ enum Finish {
 impl Owner {
     async fn run(mut self, endpoint: String) {
         self.output.begin(START_STDERR_BYTES);
-        let attach = Request::Attach { endpoint: &endpoint }.encode();
+        let attach = Request::Attach {
+            endpoint: &endpoint,
+        }
+        .encode();
         if self.requests.write_all(&attach).await.is_ok() {
             while let Some(job) = self.idle().await {
                 if let After::Ends = self.execute(job).await {
@@ -164,8 +211,8 @@ impl Owner {
         self.gone.cancel();
     }
 
-    /// Waits for the next run, and drops what is printed meanwhile. None: the kernel is no longer wanted, or
-    /// is no more.
+    /// Waits for the next run, and drops what is printed meanwhile. None: the kernel is no longer
+    /// wanted, or is no more.
     async fn idle(&mut self) -> Option<Job> {
         loop {
             tokio::select! {
@@ -183,12 +230,16 @@ impl Owner {
         }
     }
 
-    /// A kernel that ended by itself: whoever hands over a run right now is told that it was not started.
+    /// A kernel that ended by itself: whoever hands over a run right now is told that it was not
+    /// started.
     async fn last_job(&mut self) -> Option<Job> {
         self.queue.close();
         if let Some(job) = self.queue.recv().await {
             let (_, stderr, _) = self.output.finish();
-            let _ = job.reply.send(Err(RunError::KernelLost { language: self.language, stderr }));
+            let _ = job.reply.send(Err(RunError::KernelLost {
+                language: self.language,
+                stderr,
+            }));
         }
         None
     }
@@ -198,10 +249,15 @@ impl Owner {
         let id = self.next_id;
         self.next_id += 1;
         self.output.begin(job.run.max_output_bytes);
-        self.replies.limit_bytes = (job.run.max_output_bytes * REPLY_BYTES_PER_OUTPUT_BYTE).max(1024 * 1024);
+        self.replies.limit_bytes =
+            (job.run.max_output_bytes * REPLY_BYTES_PER_OUTPUT_BYTE).max(1024 * 1024);
         let finish = self.wait_for_finish(id, &mut job).await;
         let (ended, kernel_cut) = match finish {
-            Finish::Cell { value, error, truncated } => (Ended::Cell { value, error }, truncated),
+            Finish::Cell {
+                value,
+                error,
+                truncated,
+            } => (Ended::Cell { value, error }, truncated),
             Finish::NotStarted(message) => {
                 let _ = job.reply.send(Err(RunError::Unable(message)));
                 return After::LivesOn;
@@ -209,7 +265,10 @@ impl Owner {
             Finish::CallerGone => return After::Ends,
             Finish::Exited(_) if !self.ready && self.tree.killed_because().is_none() => {
                 let (_, stderr, _) = self.output.finish();
-                let _ = job.reply.send(Err(RunError::KernelLost { language: self.language, stderr }));
+                let _ = job.reply.send(Err(RunError::KernelLost {
+                    language: self.language,
+                    stderr,
+                }));
                 return After::Ends;
             }
             Finish::Deadline { started } => (Ended::Deadline { started }, false),
@@ -227,17 +286,34 @@ impl Owner {
         }
         let (stdout, stderr, dropped_bytes) = self.output.finish();
         let truncated = dropped_bytes > 0 || kernel_cut;
-        let outcome = Outcome { stdout, stderr, ended, truncated, dropped_bytes, duration: started.elapsed() };
+        let outcome = Outcome {
+            stdout,
+            stderr,
+            ended,
+            truncated,
+            dropped_bytes,
+            duration: started.elapsed(),
+        };
         // A caller that is gone by now loses nothing but the answer.
         let _ = job.reply.send(Ok(outcome));
-        if lives_on { After::LivesOn } else { After::Ends }
+        if lives_on {
+            After::LivesOn
+        } else {
+            After::Ends
+        }
     }
 
     /// The one loop that decides how a run ends.
     async fn wait_for_finish(&mut self, id: u64, job: &mut Job) -> Finish {
         let Job { run, reply } = job;
         let target = run.target.as_deref();
-        let frame = Request::Run { id, code: &run.source, target, limit: run.max_output_bytes }.encode();
+        let frame = Request::Run {
+            id,
+            code: &run.source,
+            target,
+            limit: run.max_output_bytes,
+        }
+        .encode();
         let mut unsent = &frame[..];
         let mut begun = false;
         loop {
@@ -249,7 +325,8 @@ impl Owner {
                     Ok(Reply::Started { id: of }) if of == id => begun = true,
                     Ok(Reply::Failed { id: of, message }) if of == id => return Finish::NotStarted(message),
                     Ok(reply) => self.ready |= reply == Reply::Ready,
-                    // The end of the process says more than the end of its pipe, which code can close.
+                    // The end of the process says more than the end of its pipe, which code can
+                    // close.
                     Err(FrameError::Closed) => return self.closed(run, reply).await,
                     Err(error) => return Finish::Broken(error),
                 },
@@ -266,9 +343,13 @@ impl Owner {
         }
     }
 
-    /// The control channel is closed: either the process is ending, or code closed the descriptor and runs
-    /// on, and then its deadline ends it.
-    async fn closed(&mut self, run: &mut Run, reply: &mut oneshot::Sender<Result<Outcome, RunError>>) -> Finish {
+    /// The control channel is closed: either the process is ending, or code closed the descriptor
+    /// and runs on, and then its deadline ends it.
+    async fn closed(
+        &mut self,
+        run: &mut Run,
+        reply: &mut oneshot::Sender<Result<Outcome, RunError>>,
+    ) -> Finish {
         loop {
             tokio::select! {
                 exit = self.tree.exited() => return Finish::Exited(exit),

@@ -16,7 +16,8 @@ pub struct Run {
     pub deadline: Instant,
     /// Kept of each of stdout, stderr and the value, in bytes.
     pub max_output_bytes: usize,
-    /// The CDP target of the session's current tab; a kernel binds `page` to it when what it had is closed.
+    /// The CDP target of the session's current tab; a kernel binds `page` to it when what it had is
+    /// closed.
     pub target: Option<String>,
     /// Ends the run early once it holds something. The session holds the other end.
     pub interruption: watch::Receiver<Option<Interruption>>,
@@ -63,7 +64,8 @@ pub struct Outcome {
     pub ended: Ended,
     /// Something was dropped from stdout, stderr or the value.
     pub truncated: bool,
-    /// How much of stdout and stderr was dropped, in bytes. What kernels drop of a value is not counted.
+    /// How much of stdout and stderr was dropped, in bytes. What kernels drop of a value is not
+    /// counted.
     pub dropped_bytes: usize,
     /// From the hand-over of the source to the end.
     pub duration: Duration,
@@ -86,12 +88,17 @@ pub enum RunError {
         /// The last of what it wrote to stderr.
         stderr: String,
     },
-    /// What the code needs is not there, for instance a browser connection of the kernel; one sentence.
+    /// What the code needs is not there, for instance a browser connection of the kernel; one
+    /// sentence.
     #[error("{0}")]
     Unable(String),
 }
 
 fn tail(stderr: &str) -> String {
     let stderr = stderr.trim();
-    if stderr.is_empty() { String::new() } else { format!(": {stderr}") }
+    if stderr.is_empty() {
+        String::new()
+    } else {
+        format!(": {stderr}")
+    }
 }

@@ -13,8 +13,8 @@ use crate::capture::Capture;
 /// Bytes of one read: what a pipe holds by default (`pipe(7)`).
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// How much is read without waiting after the end: more than a pipe can hold, so everything that was written
-/// before the end is there, and a program that goes on writing cannot hold us.
+/// How much is read without waiting after the end: more than a pipe can hold, so everything that
+/// was written before the end is there, and a program that goes on writing cannot hold us.
 const DRAIN_BYTES: usize = 1024 * 1024 + CHUNK_BYTES;
 
 /// Our ends of a program's stdout and stderr.
@@ -40,7 +40,13 @@ impl Output {
     pub fn new() -> io::Result<(Output, OutputEnds)> {
         let (stdout, stdout_end) = Stream::new()?;
         let (stderr, stderr_end) = Stream::new()?;
-        Ok((Output { stdout, stderr }, OutputEnds { stdout: stdout_end, stderr: stderr_end }))
+        Ok((
+            Output { stdout, stderr },
+            OutputEnds {
+                stdout: stdout_end,
+                stderr: stderr_end,
+            },
+        ))
     }
 
     /// Starts to keep `limit_bytes` of each stream; what is in the pipes by now is dropped.
@@ -52,7 +58,8 @@ impl Output {
         }
     }
 
-    /// Reads once from whichever stream has something. Never returns when both are at their end. Cancel safe.
+    /// Reads once from whichever stream has something. Never returns when both are at their end.
+    /// Cancel safe.
     pub async fn read(&mut self) {
         let Output { stdout, stderr } = self;
         tokio::select! {
@@ -62,7 +69,8 @@ impl Output {
         }
     }
 
-    /// Takes what is in the pipes now and ends the capture: stdout, stderr, and how many bytes are missing.
+    /// Takes what is in the pipes now and ends the capture: stdout, stderr, and how many bytes are
+    /// missing.
     pub fn finish(&mut self) -> (String, String, usize) {
         let (stdout, stdout_dropped) = self.stdout.finish();
         let (stderr, stderr_dropped) = self.stderr.finish();
@@ -74,7 +82,12 @@ impl Stream {
     fn new() -> io::Result<(Stream, OwnedFd)> {
         let (reader, writer) = io::pipe()?;
         let pipe = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
-        let stream = Stream { pipe, buffer: vec![0; CHUNK_BYTES], open: true, capture: Capture::new(0) };
+        let stream = Stream {
+            pipe,
+            buffer: vec![0; CHUNK_BYTES],
+            open: true,
+            capture: Capture::new(0),
+        };
         Ok((stream, OwnedFd::from(writer)))
     }
 
@@ -85,8 +98,9 @@ impl Stream {
         }
     }
 
-    /// Takes what is in the pipe at this moment. The system is asked directly: the runtime's own idea of what
-    /// can be read lags behind, and what was written just before the end would be lost.
+    /// Takes what is in the pipe at this moment. The system is asked directly: the runtime's own
+    /// idea of what can be read lags behind, and what was written just before the end would be
+    /// lost.
     fn drain(&mut self) {
         let mut left = DRAIN_BYTES;
         while left > 0 {

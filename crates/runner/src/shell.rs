@@ -12,19 +12,24 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::outcome::{Ended, Interruption, Outcome, Run, RunError};
 use crate::output::Output;
 
-/// How much longer than the deadline the shim waits before it kills on its own: it is there for a server that
-/// hangs, and must not be the first.
+/// How much longer than the deadline the shim waits before it kills on its own: it is there for a
+/// server that hangs, and must not be the first.
 const SHIM_MARGIN: Duration = Duration::from_millis(500);
 
-/// How long the end of a killed tree is waited for; the answer has to leave within a second of the deadline.
+/// How long the end of a killed tree is waited for; the answer has to leave within a second of the
+/// deadline.
 pub(crate) const KILL_BOUND: Duration = Duration::from_millis(700);
 
 /// Where the source comes in.
 const SOURCE_FD: i32 = 3;
 
-/// A shell's arguments can be read by everybody on the machine (`proc_pid_cmdline(5)`), so the source is none of them. Bash
-/// reads it and closes the descriptor before it begins; lines, `$0` and messages are as with `bash -c SOURCE`.
-const START: [&str; 2] = ["-c", r#"IFS= read -rd "" -u 3; exec 3<&-; eval "unset REPLY; $REPLY""#];
+/// A shell's arguments can be read by everybody on the machine (`proc_pid_cmdline(5)`), so the
+/// source is none of them. Bash reads it and closes the descriptor before it begins; lines, `$0`
+/// and messages are as with `bash -c SOURCE`.
+const START: [&str; 2] = [
+    "-c",
+    r#"IFS= read -rd "" -u 3; exec 3<&-; eval "unset REPLY; $REPLY""#,
+];
 
 /// What a shell is started with.
 #[derive(Clone, Debug)]
@@ -37,9 +42,13 @@ pub struct ShellProgram {
     pub cwd: PathBuf,
 }
 
-/// Runs `run.source` in a bash of its own. Whatever the shell started ends with it. Dropping the future kills
-/// everything.
-pub async fn run_shell(launcher: &Launcher, shell: ShellProgram, mut run: Run) -> Result<Outcome, RunError> {
+/// Runs `run.source` in a bash of its own. Whatever the shell started ends with it. Dropping the
+/// future kills everything.
+pub async fn run_shell(
+    launcher: &Launcher,
+    shell: ShellProgram,
+    mut run: Run,
+) -> Result<Outcome, RunError> {
     let started = Instant::now();
     let (mut output, ends) = Output::new().map_err(RunError::Pipe)?;
     output.begin(run.max_output_bytes);
@@ -48,13 +57,27 @@ pub async fn run_shell(launcher: &Launcher, shell: ShellProgram, mut run: Run) -
     let args = START.map(str::to_owned).to_vec();
     let left = run.deadline.saturating_duration_since(started);
     let deadline = Some(left + SHIM_MARGIN);
-    let program = Program { program: shell.program, args, env: shell.env, cwd: shell.cwd, fds, deadline };
+    let program = Program {
+        program: shell.program,
+        args,
+        env: shell.env,
+        cwd: shell.cwd,
+        fds,
+        deadline,
+    };
     let tree = launcher.start(program).await?;
     let ended = watch(&tree, &mut output, &mut run).await;
     settle(&tree, &mut output).await;
     let (stdout, stderr, dropped_bytes) = output.finish();
     let truncated = dropped_bytes > 0;
-    Ok(Outcome { stdout, stderr, ended, truncated, dropped_bytes, duration: started.elapsed() })
+    Ok(Outcome {
+        stdout,
+        stderr,
+        ended,
+        truncated,
+        dropped_bytes,
+        duration: started.elapsed(),
+    })
 }
 
 /// The one loop that decides how a shell ends.
@@ -78,9 +101,10 @@ async fn watch(tree: &Tree, output: &mut Output, run: &mut Run) -> Ended {
 /// How a run ended whose process has: by itself, or because its tree was killed for a reason.
 pub(crate) fn judge_exit(tree: &Tree, exit: Exit) -> Ended {
     match (exit, tree.killed_because()) {
-        (Exit::Signal(_) | Exit::Lost, Some(reason)) => {
-            Ended::Interrupted(Interruption { reason: reason.to_owned(), exit_code: Exit::Lost.shell_code() })
-        }
+        (Exit::Signal(_) | Exit::Lost, Some(reason)) => Ended::Interrupted(Interruption {
+            reason: reason.to_owned(),
+            exit_code: Exit::Lost.shell_code(),
+        }),
         // It was quicker.
         (exit, _) => Ended::Exited(exit),
     }
@@ -100,8 +124,14 @@ pub(crate) async fn settle(tree: &Tree, output: &mut Output) -> Option<Exit> {
 }
 
 /// Waits for a reason to end early. Cancel safe.
-pub(crate) async fn interrupted(interruption: &mut tokio::sync::watch::Receiver<Option<Interruption>>) -> Interruption {
-    match interruption.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
+pub(crate) async fn interrupted(
+    interruption: &mut tokio::sync::watch::Receiver<Option<Interruption>>,
+) -> Interruption {
+    match interruption
+        .wait_for(Option::is_some)
+        .await
+        .map(|reason| reason.clone())
+    {
         Ok(Some(reason)) => reason,
         // Whoever could interrupt is gone: it will not happen.
         Ok(None) | Err(_) => std::future::pending().await,

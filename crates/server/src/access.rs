@@ -12,9 +12,16 @@ use uuid::Uuid;
 use crate::clock;
 use crate::state::AppState;
 
-/// What is asked every few seconds by machines and by the operator's page, and is logged for those who want to know.
-const ASKED_OFTEN: [&str; 6] =
-    ["/health", "/livez", "/readyz", "/metrics", "/operator/state", "/operator/sessions/{id}/picture"];
+/// What is asked every few seconds by machines and by the operator's page, and is logged for those
+/// who want to know.
+const ASKED_OFTEN: [&str; 6] = [
+    "/health",
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/operator/state",
+    "/operator/sessions/{id}/picture",
+];
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -28,15 +35,29 @@ const NO_ROUTE: &str = "none";
 pub(crate) const SESSION: &str = "session";
 
 pub(crate) async fn note(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, MatchedPath::as_str);
+    let id = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or(NO_ROUTE, MatchedPath::as_str);
     let (method, path) = (word_of(request.method()), request.uri().path());
     // The path alone: a query can hold a token.
     let span = tracing::info_span!("request", id, method, path, session = field::Empty);
     if let Some(session) = path.split('/').find_map(|part| Uuid::parse_str(part).ok()) {
         span.record(SESSION, field::display(session));
     }
-    let mut line = Line { state, span, method, route: route.to_owned(), began: Instant::now(), status: None };
+    let mut line = Line {
+        state,
+        span,
+        method,
+        route: route.to_owned(),
+        began: Instant::now(),
+        status: None,
+    };
     let response = next.run(request).instrument(line.span.clone()).await;
     line.status = Some(response.status());
     response
@@ -44,15 +65,26 @@ pub(crate) async fn note(State(state): State<AppState>, request: Request, next: 
 
 /// Methods are the caller's to make up, of any length.
 fn word_of(method: &Method) -> &'static str {
-    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
-    known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+    let known = [
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT",
+    ];
+    known
+        .into_iter()
+        .find(|known| *known == method.as_str())
+        .unwrap_or("other")
 }
 
-/// Takes an id off a request that is no good for a log: empty, long, or other than printable ASCII. It gets one of ours then.
+/// Takes an id off a request that is no good for a log: empty, long, or other than printable ASCII.
+/// It gets one of ours then.
 pub(crate) async fn keep_good_ids(mut request: Request) -> Request {
-    let is_good =
-        |id: &HeaderValue| (1..=MAX_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
-    if request.headers().get(REQUEST_ID).is_some_and(|id| !is_good(id)) {
+    let is_good = |id: &HeaderValue| {
+        (1..=MAX_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    if request
+        .headers()
+        .get(REQUEST_ID)
+        .is_some_and(|id| !is_good(id))
+    {
         request.headers_mut().remove(REQUEST_ID);
     }
     request
@@ -73,11 +105,17 @@ impl Drop for Line {
         let duration_ms = clock::milliseconds(self.began.elapsed());
         let _entered = self.span.enter();
         let Some(status) = self.status else {
-            self.state.registry().metrics().requested(self.method, &self.route, "none");
+            self.state
+                .registry()
+                .metrics()
+                .requested(self.method, &self.route, "none");
             tracing::info!(duration_ms, "a request was given up by its caller");
             return;
         };
-        self.state.registry().metrics().requested(self.method, &self.route, status.as_str());
+        self.state
+            .registry()
+            .metrics()
+            .requested(self.method, &self.route, status.as_str());
         let status = status.as_u16();
         if ASKED_OFTEN.contains(&self.route.as_str()) {
             tracing::debug!(status, duration_ms, "a request was answered");

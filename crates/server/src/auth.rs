@@ -38,16 +38,24 @@ impl Keys {
     pub fn parse(text: &str) -> Result<Keys, String> {
         let mut keys = Vec::new();
         let mut seen = HashSet::new();
-        for (index, entry) in text.split(',').map(str::trim).enumerate().filter(|(_, entry)| !entry.is_empty()) {
+        for (index, entry) in text
+            .split(',')
+            .map(str::trim)
+            .enumerate()
+            .filter(|(_, entry)| !entry.is_empty())
+        {
             let position = index + 1;
-            let (name, key) =
-                entry.split_once(':').map_or((None, entry), |(name, key)| (Some(name.trim()), key.trim()));
+            let (name, key) = entry
+                .split_once(':')
+                .map_or((None, entry), |(name, key)| (Some(name.trim()), key.trim()));
             if key.is_empty() || name == Some("") {
                 return Err(format!("entry {position} is neither `key` nor `name:key`"));
             }
             // It has to fit into a header as it is. The text itself is a secret and is not shown.
             if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(format!("the key of entry {position} has characters other than printable ASCII"));
+                return Err(format!(
+                    "the key of entry {position} has characters other than printable ASCII"
+                ));
             }
             let digest = digest(key);
             if !seen.insert(digest) {
@@ -59,7 +67,10 @@ impl Keys {
         if keys.is_empty() && !text.trim().is_empty() {
             return Err("there is no key in it".to_owned());
         }
-        Ok(Keys { teams: keys, operator: None })
+        Ok(Keys {
+            teams: keys,
+            operator: None,
+        })
     }
 
     /// The same with a key for whoever runs the server.
@@ -69,12 +80,19 @@ impl Keys {
             return Err("it has characters other than printable ASCII");
         }
         if self.is_empty() {
-            return Err("it is for a server with HEARTH_API_KEYS; without them everybody is its operator");
+            return Err(
+                "it is for a server with HEARTH_API_KEYS; without them everybody is its operator",
+            );
         }
         if self.teams.iter().any(|(known, _)| *known == digest) {
-            return Err("it is one of HEARTH_API_KEYS, too; an operator's key has to be another one");
+            return Err(
+                "it is one of HEARTH_API_KEYS, too; an operator's key has to be another one",
+            );
         }
-        Ok(Keys { operator: Some(digest), ..self })
+        Ok(Keys {
+            operator: Some(digest),
+            ..self
+        })
     }
 
     /// No keys: no authentication.
@@ -88,15 +106,19 @@ impl Keys {
             return Ok(Onlooker::Operator);
         }
         let token = bearer(headers)?;
-        let is_operator = self.operator.is_some_and(|known| bool::from(known.ct_eq(&digest(token))));
+        let is_operator = self
+            .operator
+            .is_some_and(|known| bool::from(known.ct_eq(&digest(token))));
         let team = self.team(token);
         if is_operator {
             return Ok(Onlooker::Operator);
         }
-        team.map(Onlooker::Team).ok_or(ApiError::Unauthorized(ErrorBody::invalid_token()))
+        team.map(Onlooker::Team)
+            .ok_or(ApiError::Unauthorized(ErrorBody::invalid_token()))
     }
 
-    /// Whether somebody may read what says nothing of any team. A team may where there is no key for an operator.
+    /// Whether somebody may read what says nothing of any team. A team may where there is no key
+    /// for an operator.
     pub fn admits_to_figures(&self, onlooker: &Onlooker) -> bool {
         *onlooker == Onlooker::Operator || self.operator.is_none()
     }
@@ -106,10 +128,12 @@ impl Keys {
         if self.is_empty() {
             return Ok(Team::from(""));
         }
-        self.team(bearer(headers)?).ok_or(ApiError::Unauthorized(ErrorBody::invalid_token()))
+        self.team(bearer(headers)?)
+            .ok_or(ApiError::Unauthorized(ErrorBody::invalid_token()))
     }
 
-    /// Looks at every key, and compares digests in constant time, so that the time taken tells nothing.
+    /// Looks at every key, and compares digests in constant time, so that the time taken tells
+    /// nothing.
     fn team(&self, token: &str) -> Option<Team> {
         let presented = digest(token);
         let mut found = None;
@@ -125,14 +149,23 @@ impl Keys {
 
 /// The token of an `Authorization` header.
 fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
-    let header = headers.get(AUTHORIZATION).ok_or(ApiError::Unauthorized(ErrorBody::unauthorized()))?;
-    let header = header.to_str().map_err(|_| ApiError::Unauthorized(ErrorBody::invalid_token()))?.trim();
+    let header = headers
+        .get(AUTHORIZATION)
+        .ok_or(ApiError::Unauthorized(ErrorBody::unauthorized()))?;
+    let header = header
+        .to_str()
+        .map_err(|_| ApiError::Unauthorized(ErrorBody::invalid_token()))?
+        .trim();
     let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(ApiError::Unauthorized(ErrorBody::unauthorized()));
     }
     let token = token.trim();
-    if token.is_empty() { Err(ApiError::Unauthorized(ErrorBody::token_missing())) } else { Ok(token) }
+    if token.is_empty() {
+        Err(ApiError::Unauthorized(ErrorBody::token_missing()))
+    } else {
+        Ok(token)
+    }
 }
 
 /// What people call a team.
@@ -154,10 +187,12 @@ fn anonymous_team(digest: &[u8; 32]) -> String {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// A random secret that opens one session's browser.
@@ -191,17 +226,23 @@ impl Token {
 /// Whether one of these digests is that of the presented token. Compares in constant time.
 pub(crate) fn is_digest_of(digests: &[String], presented: &str) -> bool {
     let presented = hex(&digest(presented));
-    let equal = digests.iter().map(|known| known.as_bytes().ct_eq(presented.as_bytes()));
+    let equal = digests
+        .iter()
+        .map(|known| known.as_bytes().ct_eq(presented.as_bytes()));
     equal.fold(Choice::from(0), |any, one| any | one).into()
 }
 
-/// Whether a `Host` header names this machine itself: `localhost` or a loopback address, with any port.
+/// Whether a `Host` header names this machine itself: `localhost` or a loopback address, with any
+/// port.
 pub(crate) fn is_loopback_host(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
     };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || name
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -210,18 +251,35 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_are_loopback_hosts() {
-        for host in ["localhost", "LOCALHOST:3010", "127.0.0.1", "127.8.9.1:80", "[::1]:3010", "[::1]"] {
+        for host in [
+            "localhost",
+            "LOCALHOST:3010",
+            "127.0.0.1",
+            "127.8.9.1:80",
+            "[::1]:3010",
+            "[::1]",
+        ] {
             assert!(is_loopback_host(host), "{host}");
         }
-        for host in
-            ["", "example.com", "localhost.example.com:3010", "127.0.0.1.nip.io", "10.0.0.1", "[::2]", "[", "::1"]
-        {
+        for host in [
+            "",
+            "example.com",
+            "localhost.example.com:3010",
+            "127.0.0.1.nip.io",
+            "10.0.0.1",
+            "[::2]",
+            "[",
+            "::1",
+        ] {
             assert!(!is_loopback_host(host), "{host}");
         }
     }
 
     fn team_of(keys: &str, token: &str) -> Option<String> {
-        Keys::parse(keys).expect("good keys").team(token).map(|team| team.to_string())
+        Keys::parse(keys)
+            .expect("good keys")
+            .team(token)
+            .map(|team| team.to_string())
     }
 
     #[test]
@@ -236,25 +294,47 @@ mod tests {
 
     #[test]
     fn an_operator_sees_everybody_and_a_team_itself() {
-        let with = |key: &str| HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {key}").parse().expect("one"))]);
+        let with = |key: &str| {
+            HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {key}").parse().expect("one"))])
+        };
         let keys = Keys::parse("a:one,two").expect("good keys");
         assert!(keys.admits_to_figures(&keys.onlooker(&with("one")).expect("a team's")));
         let keys = keys.with_operator("boss").expect("a good key");
-        assert_eq!(keys.onlooker(&with("boss")).expect("known"), Onlooker::Operator);
+        assert_eq!(
+            keys.onlooker(&with("boss")).expect("known"),
+            Onlooker::Operator
+        );
         let team = keys.onlooker(&with("one")).expect("known");
         assert_eq!(team, Onlooker::Team("name:a".into()));
         assert!(!keys.admits_to_figures(&team) && keys.admits_to_figures(&Onlooker::Operator));
-        assert!(keys.onlooker(&with("nobody")).is_err() && keys.onlooker(&HeaderMap::new()).is_err());
+        assert!(
+            keys.onlooker(&with("nobody")).is_err() && keys.onlooker(&HeaderMap::new()).is_err()
+        );
         assert!(keys.authenticate(&with("boss")).is_err());
-        assert_eq!(Keys::default().onlooker(&HeaderMap::new()).expect("no keys"), Onlooker::Operator);
+        assert_eq!(
+            Keys::default()
+                .onlooker(&HeaderMap::new())
+                .expect("no keys"),
+            Onlooker::Operator
+        );
         for (keys, key) in [("", "boss"), ("one", "one"), ("one", "b ss")] {
-            assert!(Keys::parse(keys).expect("good keys").with_operator(key).is_err(), "{key}");
+            assert!(
+                Keys::parse(keys)
+                    .expect("good keys")
+                    .with_operator(key)
+                    .is_err(),
+                "{key}"
+            );
         }
     }
 
     #[test]
     fn teams_have_names_for_people() {
-        let names = [("name:shop", "shop"), ("key:0123456789ab", "key 01234567"), ("", "everybody")];
+        let names = [
+            ("name:shop", "shop"),
+            ("key:0123456789ab", "key 01234567"),
+            ("", "everybody"),
+        ];
         for (team, name) in names {
             assert_eq!(team_name(&team.into()), name);
         }
@@ -262,7 +342,15 @@ mod tests {
 
     #[test]
     fn bad_lists_are_refused_without_showing_the_key() {
-        for text in [":x", "a:", ",", "sec ret", "one,one", "a:one,b:one", "schlüssel"] {
+        for text in [
+            ":x",
+            "a:",
+            ",",
+            "sec ret",
+            "one,one",
+            "a:one,b:one",
+            "schlüssel",
+        ] {
             let error = Keys::parse(text).expect_err(text);
             assert!(!error.contains("one") && !error.contains("sec"), "{error}");
         }

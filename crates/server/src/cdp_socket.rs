@@ -1,8 +1,8 @@
 //! The bridge between a WebSocket and a client of the CDP broker.
 //!
-//! A client that is gone without a word (a laptop that sleeps, a cable that is pulled) may have paused pages, so it is
-//! asked for a sign of life and dropped when it gives none. One that does not read is dropped by the kernel: see
-//! `TcpUserTimeout` in `lifecycle`.
+//! A client that is gone without a word (a laptop that sleeps, a cable that is pulled) may have
+//! paused pages, so it is asked for a sign of life and dropped when it gives none. One that does
+//! not read is dropped by the kernel: see `TcpUserTimeout` in `lifecycle`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,17 +15,19 @@ use hearth_browser::{Client, ClientSender, MAX_REQUEST_BYTES, Outgoing};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::task::TaskTracker;
 
-/// A little more than the broker takes of one message, so that it is the broker who refuses, with a reason that
-/// the client can read.
+/// A little more than the broker takes of one message, so that it is the broker who refuses, with a
+/// reason that the client can read.
 const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_BYTES + (1 << 20);
 
-/// How often a client is pinged. Every WebSocket library answers by itself; one that has sent nothing at all
-/// between two pings is gone.
+/// How often a client is pinged. Every WebSocket library answers by itself; one that has sent
+/// nothing at all between two pings is gone.
 const PING_EVERY: Duration = Duration::from_secs(15);
 
 /// Answers the upgrade and carries messages until either side leaves. The task is one of `tracker`.
 pub(crate) fn accept(upgrade: WebSocketUpgrade, client: Client, tracker: TaskTracker) -> Response {
-    let upgrade = upgrade.max_message_size(MAX_MESSAGE_BYTES).max_frame_size(MAX_MESSAGE_BYTES);
+    let upgrade = upgrade
+        .max_message_size(MAX_MESSAGE_BYTES)
+        .max_frame_size(MAX_MESSAGE_BYTES);
     upgrade.on_upgrade(async move |socket| {
         tracker.track_future(carry(socket, client)).await;
     })
@@ -34,7 +36,9 @@ pub(crate) fn accept(upgrade: WebSocketUpgrade, client: Client, tracker: TaskTra
 async fn carry(socket: WebSocket, client: Client) {
     let (sink, stream) = socket.split();
     let (sender, receiver) = client.split();
-    let outgoing = unfold(receiver, async |mut receiver| Some((receiver.next().await, receiver)));
+    let outgoing = unfold(receiver, async |mut receiver| {
+        Some((receiver.next().await, receiver))
+    });
     let heard = AtomicBool::new(false);
     tokio::select! {
         () = to_browser(stream, sender, &heard) => {}
@@ -67,7 +71,11 @@ async fn to_browser<E>(
 }
 
 /// Returns when the broker has said goodbye, or the client gives no sign of life.
-async fn to_client(mut sink: impl Sink<Message> + Unpin, outgoing: impl Stream<Item = Outgoing>, heard: &AtomicBool) {
+async fn to_client(
+    mut sink: impl Sink<Message> + Unpin,
+    outgoing: impl Stream<Item = Outgoing>,
+    heard: &AtomicBool,
+) {
     let mut outgoing = std::pin::pin!(outgoing.fuse());
     let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     // Counted from when a ping has left, and not from when it should have.
@@ -115,15 +123,25 @@ mod tests {
             std::future::ready(Ok::<_, ()>(()))
         });
         let sink = std::pin::pin!(sink);
-        let given_up = tokio::time::timeout(bound, to_client(sink, futures_util::stream::pending(), &heard)).await;
+        let given_up = tokio::time::timeout(
+            bound,
+            to_client(sink, futures_util::stream::pending(), &heard),
+        )
+        .await;
         given_up.ok().map(|()| began.elapsed())
     }
 
     /// Rule S11.
     #[tokio::test(start_paused = true)]
     async fn a_client_that_answers_no_ping_is_dropped() {
-        assert_eq!(give_up_after(Duration::from_hours(1), |_| false).await, Some(PING_EVERY * 2));
-        assert_eq!(give_up_after(Duration::from_hours(1), |pings| pings < 10).await, Some(PING_EVERY * 11));
+        assert_eq!(
+            give_up_after(Duration::from_hours(1), |_| false).await,
+            Some(PING_EVERY * 2)
+        );
+        assert_eq!(
+            give_up_after(Duration::from_hours(1), |pings| pings < 10).await,
+            Some(PING_EVERY * 11)
+        );
     }
 
     /// Rule S11.

@@ -5,7 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 /// Now.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that asks for the wall time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that asks for the wall time"
+)]
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }

@@ -1,4 +1,5 @@
-//! Every setting: a flag and a `HEARTH_*` variable each, read and checked once, here and nowhere else.
+//! Every setting: a flag and a `HEARTH_*` variable each, read and checked once, here and nowhere
+//! else.
 //!
 //! The doc comments of [`Settings`] are the text of `hearth serve --help`.
 
@@ -40,34 +41,49 @@ use crate::memory::{memory_bytes, plan_max_sessions};
 use crate::sessions::Limits;
 use crate::store::Retention;
 
-/// The longest data directory in bytes: a socket path has 108 (`unix(7)`), and Chromium wants 62 of them below it.
+/// The longest data directory in bytes: a socket path has 108 (`unix(7)`), and Chromium wants 62 of
+/// them below it.
 const MAX_DATA_DIR_BYTES: usize = 45;
 
-/// Where Debian puts the two browsers. The programs in `/usr/bin` are scripts that add flags and a process.
+/// Where Debian puts the two browsers. The programs in `/usr/bin` are scripts that add flags and a
+/// process.
 const SHELL_PATH: &str = "/usr/lib/chromium/chromium-headless-shell";
 const CHROMIUM_PATH: &str = "/usr/lib/chromium/chromium";
 
 /// The settings as they come from the command line and the environment.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "The server")]
-#[expect(clippy::doc_markdown, reason = "the comments are the text of --help, which shows no markup")]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the comments are the text of --help, which shows no markup"
+)]
 pub(crate) struct Settings {
     /// Address and port to listen on; beyond loopback only with keys
-    #[arg(long, env = "HEARTH_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:3010")]
+    #[arg(
+        long,
+        env = "HEARTH_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:3010"
+    )]
     listen: String,
 
-    /// Origin under which clients reach the server, such as https://hearth.example; the links in answers start
-    /// with it [default: the Host header of the request]
+    /// Origin under which clients reach the server, such as https://hearth.example; the links in
+    /// answers start with it [default: the Host header of the request]
     #[arg(long, env = "HEARTH_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
 
-    /// Who may show the live view in a frame, as sources of a Content-Security-Policy: `*`, `'none'`, `'self'`, or origins such
-    /// as https://app.example, separated by spaces
-    #[arg(long, env = "HEARTH_FRAME_ANCESTORS", value_name = "SOURCES", default_value = "*")]
+    /// Who may show the live view in a frame, as sources of a Content-Security-Policy: `*`,
+    /// `'none'`, `'self'`, or origins such as https://app.example, separated by spaces
+    #[arg(
+        long,
+        env = "HEARTH_FRAME_ANCESTORS",
+        value_name = "SOURCES",
+        default_value = "*"
+    )]
     frame_ancestors: String,
 
-    /// Where sessions keep their files, a path of at most 45 bytes, for Chromium's sockets are below it [default: hearth in the
-    /// user's data folder; for root /var/lib/hearth]
+    /// Where sessions keep their files, a path of at most 45 bytes, for Chromium's sockets are
+    /// below it [default: hearth in the user's data folder; for root /var/lib/hearth]
     #[arg(long, env = "HEARTH_DATA_DIR", value_name = "PATH")]
     data_dir: Option<String>,
 
@@ -75,8 +91,14 @@ pub(crate) struct Settings {
     #[arg(long, env = "HEARTH_RUNTIME_DIR", value_name = "PATH")]
     runtime_dir: Option<String>,
 
-    /// The browser: `shell` (chromium-headless-shell), `chromium`, or the path of either; `make setup` installs what is named
-    #[arg(long, env = "HEARTH_BROWSER", value_name = "BROWSER", default_value = "shell")]
+    /// The browser: `shell` (chromium-headless-shell), `chromium`, or the path of either; `make
+    /// setup` installs what is named
+    #[arg(
+        long,
+        env = "HEARTH_BROWSER",
+        value_name = "BROWSER",
+        default_value = "shell"
+    )]
     browser: String,
 
     /// User agent of the browsers [default: the browser's own, without "Headless"]
@@ -84,21 +106,38 @@ pub(crate) struct Settings {
     user_agent: Option<String>,
 
     /// Size of pages in CSS pixels
-    #[arg(long, env = "HEARTH_VIEWPORT", value_name = "WIDTHxHEIGHT", default_value = "1280x720")]
+    #[arg(
+        long,
+        env = "HEARTH_VIEWPORT",
+        value_name = "WIDTHxHEIGHT",
+        default_value = "1280x720"
+    )]
     viewport: String,
 
-    /// How many sessions there may be at once [default: by memory, one for every 512 MiB after the first GiB]
+    /// How many sessions there may be at once [default: by memory, one for every 512 MiB after the
+    /// first GiB]
     #[arg(long, env = "HEARTH_MAX_SESSIONS", value_name = "NUMBER")]
     max_sessions: Option<String>,
 
-    /// How much of each of stdout, stderr and the result of an execution is kept, in bytes; of more the middle is dropped, and
-    /// `truncated` is set
-    #[arg(long, env = "HEARTH_MAX_OUTPUT_BYTES", value_name = "BYTES", default_value = "10485760")]
+    /// How much of each of stdout, stderr and the result of an execution is kept, in bytes; of more
+    /// the middle is dropped, and `truncated` is set
+    #[arg(
+        long,
+        env = "HEARTH_MAX_OUTPUT_BYTES",
+        value_name = "BYTES",
+        default_value = "10485760"
+    )]
     max_output_bytes: String,
 
-    /// How long code may go on once the server is told to stop (SIGTERM, SIGINT), in seconds; new sessions and new executions
-    /// get a 503 meanwhile, a second signal stops at once, and so does 0
-    #[arg(long, env = "HEARTH_STOP_GRACE_SECONDS", value_name = "SECONDS", default_value = "5")]
+    /// How long code may go on once the server is told to stop (SIGTERM, SIGINT), in seconds; new
+    /// sessions and new executions get a 503 meanwhile, a second signal stops at once, and so does
+    /// 0
+    #[arg(
+        long,
+        env = "HEARTH_STOP_GRACE_SECONDS",
+        value_name = "SECONDS",
+        default_value = "5"
+    )]
     stop_grace_seconds: String,
 
     #[command(flatten)]
@@ -123,7 +162,8 @@ pub(crate) struct Settings {
     log: LogSettings,
 }
 
-/// A setting that cannot be used, or a part of the set-up that is missing: one sentence that says what to do.
+/// A setting that cannot be used, or a part of the set-up that is missing: one sentence that says
+/// what to do.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(crate) struct ConfigError(pub String);
@@ -204,20 +244,38 @@ impl Judged {
             uids: judge_uids(&settings.isolation),
             listen,
             keys,
-            public_url: given(settings.public_url.as_ref()).map(parse_public_url).transpose(),
+            public_url: given(settings.public_url.as_ref())
+                .map(parse_public_url)
+                .transpose(),
             frame_ancestors: parse_frame_ancestors(or_default(&settings.frame_ancestors, "*")),
             data_dir: parse_data_dir(given(settings.data_dir.as_ref())),
             runtime_dir: find_runtime_dir(given(settings.runtime_dir.as_ref())),
             browser: parse_browser(browser),
             browser_package: packaged_browser(browser).map(|(_, package)| package),
-            user_agent: given(settings.user_agent.as_ref()).map(parse_user_agent).transpose(),
+            user_agent: given(settings.user_agent.as_ref())
+                .map(parse_user_agent)
+                .transpose(),
             viewport: parse_viewport(or_default(&settings.viewport, "1280x720")),
-            max_sessions: max_sessions.map(|text| parse_number("HEARTH_MAX_SESSIONS", text, 1, 10_000)).transpose(),
-            max_output_bytes: parse_number("HEARTH_MAX_OUTPUT_BYTES", max_output_bytes, 1024, 256 << 20),
+            max_sessions: max_sessions
+                .map(|text| parse_number("HEARTH_MAX_SESSIONS", text, 1, 10_000))
+                .transpose(),
+            max_output_bytes: parse_number(
+                "HEARTH_MAX_OUTPUT_BYTES",
+                max_output_bytes,
+                1024,
+                256 << 20,
+            ),
             egress: parse_mode(or_default(&settings.egress.egress, "filtered")),
-            egress_allow: parse_allow(given(settings.egress.egress_allow.as_ref()).unwrap_or_default()),
-            egress_allow_metadata: parse_allow_metadata(or_default(&settings.egress.egress_allow_metadata, "false")),
-            egress_proxy: given(settings.egress.egress_proxy.as_ref()).map(parse_upstream).transpose(),
+            egress_allow: parse_allow(
+                given(settings.egress.egress_allow.as_ref()).unwrap_or_default(),
+            ),
+            egress_allow_metadata: parse_allow_metadata(or_default(
+                &settings.egress.egress_allow_metadata,
+                "false",
+            )),
+            egress_proxy: given(settings.egress.egress_proxy.as_ref())
+                .map(parse_upstream)
+                .transpose(),
             limits: parse_limits(&settings.limits),
             retention: parse_retention(&settings.retention),
             checkpoint_every: parse_checkpoint(&settings.profiles),
@@ -241,7 +299,9 @@ impl Config {
             browser: judged.browser?,
             user_agent: judged.user_agent?,
             viewport: judged.viewport?,
-            max_sessions: judged.max_sessions?.unwrap_or_else(|| plan_max_sessions(memory_bytes())),
+            max_sessions: judged
+                .max_sessions?
+                .unwrap_or_else(|| plan_max_sessions(memory_bytes())),
             max_output_bytes: judged.max_output_bytes?,
             isolation: judged.isolation?,
             uids: judged.uids?,
@@ -263,7 +323,9 @@ impl Config {
 
 /// An empty variable counts as not set: compose files cannot leave one out.
 fn given(value: Option<&String>) -> Option<&str> {
-    value.map(|text| text.trim()).filter(|text| !text.is_empty())
+    value
+        .map(|text| text.trim())
+        .filter(|text| !text.is_empty())
 }
 
 fn or_default<'a>(value: &'a str, default: &'a str) -> &'a str {
@@ -293,7 +355,10 @@ fn parse_data_dir(given: Option<&str>) -> Result<PathBuf, ConfigError> {
         )));
     }
     if path.to_str().is_none() {
-        return Err(ConfigError(format!("HEARTH_DATA_DIR: {} is not UTF-8", path.display())));
+        return Err(ConfigError(format!(
+            "HEARTH_DATA_DIR: {} is not UTF-8",
+            path.display()
+        )));
     }
     Ok(path)
 }
@@ -303,13 +368,21 @@ fn default_data_dir() -> PathBuf {
     if nix::unistd::geteuid().is_root() {
         return PathBuf::from("/var/lib/hearth");
     }
-    let folder = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     folder("XDG_DATA_HOME")
         .or_else(|| folder("HOME").map(|home| home.join(".local/share")))
-        .map_or_else(|| PathBuf::from("/var/lib/hearth"), |data| data.join("hearth"))
+        .map_or_else(
+            || PathBuf::from("/var/lib/hearth"),
+            |data| data.join("hearth"),
+        )
 }
 
-/// The folder with the kernels: as given, or `runtime` below the working directory or above the executable.
+/// The folder with the kernels: as given, or `runtime` below the working directory or above the
+/// executable.
 fn find_runtime_dir(given: Option<&str>) -> Result<PathBuf, ConfigError> {
     let is_runtime = |path: &Path| path.join("node/kernel.mjs").is_file();
     if let Some(path) = given {
@@ -317,13 +390,19 @@ fn find_runtime_dir(given: Option<&str>) -> Result<PathBuf, ConfigError> {
         return if is_runtime(&path) {
             Ok(path)
         } else {
-            Err(ConfigError(format!("HEARTH_RUNTIME_DIR: there is no node/kernel.mjs in {}", path.display())))
+            Err(ConfigError(format!(
+                "HEARTH_RUNTIME_DIR: there is no node/kernel.mjs in {}",
+                path.display()
+            )))
         };
     }
     let working = std::env::current_dir().ok();
     let executable = std::env::current_exe().and_then(fs::canonicalize).ok();
     let starts = working.iter().chain(executable.iter());
-    let found = starts.flat_map(|start| start.ancestors()).map(|folder| folder.join("runtime")).find(|p| is_runtime(p));
+    let found = starts
+        .flat_map(|start| start.ancestors())
+        .map(|folder| folder.join("runtime"))
+        .find(|p| is_runtime(p));
     found.ok_or_else(|| {
         ConfigError(
             "HEARTH_RUNTIME_DIR: the runtime folder is neither above the working directory nor above the executable: name it"
@@ -344,7 +423,10 @@ fn packaged_browser(text: &str) -> Option<(&'static str, &'static str)> {
 fn parse_browser(text: &str) -> Result<PathBuf, ConfigError> {
     let (path, package) = match (packaged_browser(text), text) {
         (Some((path, package)), _) => (PathBuf::from(path), Some(package)),
-        (None, path) if path.contains('/') => (std::path::absolute(path).map_err(bad("HEARTH_BROWSER"))?, None),
+        (None, path) if path.contains('/') => (
+            std::path::absolute(path).map_err(bad("HEARTH_BROWSER"))?,
+            None,
+        ),
         (None, other) => {
             return Err(ConfigError(format!(
                 "HEARTH_BROWSER: {other:?} is neither shell nor chromium nor the path of a browser"
@@ -357,7 +439,10 @@ fn parse_browser(text: &str) -> Result<PathBuf, ConfigError> {
             "HEARTH_BROWSER: {} is missing: run `make setup`, or `apt-get install {package}` as root",
             path.display()
         ))),
-        (false, None) => Err(ConfigError(format!("HEARTH_BROWSER: there is no file {}", path.display()))),
+        (false, None) => Err(ConfigError(format!(
+            "HEARTH_BROWSER: there is no file {}",
+            path.display()
+        ))),
     }
 }
 
@@ -366,14 +451,20 @@ fn parse_user_agent(text: &str) -> Result<String, ConfigError> {
     if printable && text.len() <= 1000 {
         Ok(text.to_owned())
     } else {
-        Err(ConfigError("HEARTH_USER_AGENT: it must be at most 1000 printable ASCII characters".to_owned()))
+        Err(ConfigError(
+            "HEARTH_USER_AGENT: it must be at most 1000 printable ASCII characters".to_owned(),
+        ))
     }
 }
 
 fn parse_viewport(text: &str) -> Result<Viewport, ConfigError> {
-    let sizes = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    let sizes = text
+        .split_once('x')
+        .and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
     match sizes {
-        Some((width, height)) if (100..=7680).contains(&width) && (100..=7680).contains(&height) => {
+        Some((width, height))
+            if (100..=7680).contains(&width) && (100..=7680).contains(&height) =>
+        {
             Ok(Viewport { width, height })
         }
         _ => Err(ConfigError(format!(
@@ -383,8 +474,15 @@ fn parse_viewport(text: &str) -> Result<Viewport, ConfigError> {
 }
 
 fn parse_number(name: &str, text: &str, least: usize, most: usize) -> Result<usize, ConfigError> {
-    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-    number.ok_or_else(|| ConfigError(format!("{name}: {text:?} is no whole number from {least} to {most}")))
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| {
+        ConfigError(format!(
+            "{name}: {text:?} is no whole number from {least} to {most}"
+        ))
+    })
 }
 
 /// Whether the user wants no colours in a terminal (<https://no-color.org>).
@@ -394,15 +492,20 @@ pub(crate) fn wants_no_colour() -> bool {
 
 /// The name of a `HEARTH_*` variable whose value is no text, if there is one.
 pub(crate) fn variable_that_is_no_text() -> Option<String> {
-    let mut variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-    variables.find(|(name, value)| name.starts_with("HEARTH_") && value.to_str().is_none()).map(|(name, _)| name)
+    let mut variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    variables
+        .find(|(name, value)| name.starts_with("HEARTH_") && value.to_str().is_none())
+        .map(|(name, _)| name)
 }
 
 /// `HEARTH_*` variables that no setting has: most often a misspelt one.
 fn unknown_variables() -> Vec<String> {
     let command = Settings::augment_args(clap::Command::new("serve"));
-    let known: BTreeSet<String> =
-        command.get_arguments().filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned)).collect();
+    let known: BTreeSet<String> = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned))
+        .collect();
     let mut unknown: Vec<String> = std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
         .filter(|name| name.starts_with("HEARTH_") && !known.contains(name))
@@ -417,7 +520,13 @@ mod tests {
 
     #[test]
     fn sizes_have_bounds() {
-        assert_eq!(parse_viewport("800x600").expect("fine"), Viewport { width: 800, height: 600 });
+        assert_eq!(
+            parse_viewport("800x600").expect("fine"),
+            Viewport {
+                width: 800,
+                height: 600
+            }
+        );
         for text in ["800", "800x", "0x600", "800x99999", "-1x600", "800X600"] {
             assert!(parse_viewport(text).is_err(), "{text}");
         }

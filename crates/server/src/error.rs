@@ -1,7 +1,7 @@
 //! The one place where a refusal becomes a status code.
 //!
-//! Official clients repeat a POST after some 5xx, 408 and 409, so none of those may be answered once user code
-//! may have started: the errors here about executions all mean that it has not.
+//! Official clients repeat a POST after some 5xx, 408 and 409, so none of those may be answered
+//! once user code may have started: the errors here about executions all mean that it has not.
 
 use axum::Json;
 use axum::http::header::RETRY_AFTER;
@@ -12,8 +12,8 @@ use jiff::Timestamp;
 
 use crate::clock;
 
-/// After how many seconds a caller may try again when the server is full or stopping. Sessions come and go
-/// at the rate at which people work.
+/// After how many seconds a caller may try again when the server is full or stopping. Sessions come
+/// and go at the rate at which people work.
 const FULL_RETRY_SECONDS: u32 = 5;
 
 /// The same for a busy session: an execution most often takes less.
@@ -70,8 +70,8 @@ pub(crate) enum ApiError {
     BrowserUnreachable(String),
     /// The session's browser ended unexpectedly, and somebody wants to connect to it.
     BrowserCrashed,
-    /// The code could not be started, and was not. The reason may hold what user code wrote, so it is for the
-    /// caller alone.
+    /// The code could not be started, and was not. The reason may hold what user code wrote, so it
+    /// is for the caller alone.
     ExecutionUnavailable(String),
     /// The server is stopping.
     Stopping,
@@ -93,7 +93,8 @@ impl ApiError {
         self.parts().0
     }
 
-    /// Whether no session was made for want of room, which may be there again soon, or because it was not to be.
+    /// Whether no session was made for want of room, which may be there again soon, or because it
+    /// was not to be.
     pub fn is_want_of_room(&self) -> bool {
         matches!(
             self,
@@ -108,66 +109,139 @@ impl ApiError {
     fn parts(self) -> (StatusCode, ErrorBody, Option<u32>) {
         match self {
             ApiError::InvalidJson => (StatusCode::BAD_REQUEST, ErrorBody::invalid_json(), None),
-            ApiError::Validation(issues) => (StatusCode::BAD_REQUEST, ErrorBody::validation(issues), None),
+            ApiError::Validation(issues) => {
+                (StatusCode::BAD_REQUEST, ErrorBody::validation(issues), None)
+            }
             ApiError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrorBody::too_large(), None),
-            ApiError::IncompleteBody => (StatusCode::BAD_REQUEST, ErrorBody::incomplete_body(), None),
+            ApiError::IncompleteBody => {
+                (StatusCode::BAD_REQUEST, ErrorBody::incomplete_body(), None)
+            }
             ApiError::Unauthorized(body) => (StatusCode::UNAUTHORIZED, body, None),
             ApiError::ForeignHost => (StatusCode::FORBIDDEN, ErrorBody::foreign_host(), None),
             ApiError::SessionNotFound => (StatusCode::NOT_FOUND, ErrorBody::not_found(), None),
             ApiError::Forbidden => (StatusCode::FORBIDDEN, ErrorBody::forbidden(), None),
-            ApiError::TargetNotFound(target) => (StatusCode::NOT_FOUND, ErrorBody::target_not_found(&target), None),
+            ApiError::TargetNotFound(target) => (
+                StatusCode::NOT_FOUND,
+                ErrorBody::target_not_found(&target),
+                None,
+            ),
             ApiError::SessionDestroyed => (StatusCode::GONE, ErrorBody::destroyed(), None),
-            ApiError::SessionEnded(why, at) => (StatusCode::GONE, ErrorBody::ended(&why, &clock::format(at)), None),
+            ApiError::SessionEnded(why, at) => (
+                StatusCode::GONE,
+                ErrorBody::ended(&why, &clock::format(at)),
+                None,
+            ),
             ApiError::ForeignOrigin => (StatusCode::FORBIDDEN, ErrorBody::foreign_origin(), None),
-            ApiError::LimitReached => {
-                (StatusCode::TOO_MANY_REQUESTS, ErrorBody::limit_reached(), Some(FULL_RETRY_SECONDS))
-            }
+            ApiError::LimitReached => (
+                StatusCode::TOO_MANY_REQUESTS,
+                ErrorBody::limit_reached(),
+                Some(FULL_RETRY_SECONDS),
+            ),
             ApiError::DiskFull { free_mb, least_mb } => {
                 tracing::warn!(free_mb, least_mb, "no session is created: the disk is full");
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::disk_full(free_mb, least_mb), Some(FULL_RETRY_SECONDS))
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    ErrorBody::disk_full(free_mb, least_mb),
+                    Some(FULL_RETRY_SECONDS),
+                )
             }
-            ApiError::MemoryLow { available_mb, least_mb } => {
-                tracing::warn!(available_mb, least_mb, "no session is created: memory is short");
+            ApiError::MemoryLow {
+                available_mb,
+                least_mb,
+            } => {
+                tracing::warn!(
+                    available_mb,
+                    least_mb,
+                    "no session is created: memory is short"
+                );
                 let body = ErrorBody::memory_low(available_mb, least_mb);
-                (StatusCode::SERVICE_UNAVAILABLE, body, Some(FULL_RETRY_SECONDS))
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    body,
+                    Some(FULL_RETRY_SECONDS),
+                )
             }
             ApiError::OperatorsOnly => (StatusCode::FORBIDDEN, ErrorBody::operators_only(), None),
             ApiError::StoreUnavailable(reason) => {
                 tracing::error!(reason, "no session is created: it cannot be recorded");
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::store_unavailable(&reason), Some(FULL_RETRY_SECONDS))
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    ErrorBody::store_unavailable(&reason),
+                    Some(FULL_RETRY_SECONDS),
+                )
             }
-            ApiError::SessionBusy(language) => {
-                (StatusCode::TOO_MANY_REQUESTS, ErrorBody::session_busy(language), Some(BUSY_RETRY_SECONDS))
+            ApiError::SessionBusy(language) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                ErrorBody::session_busy(language),
+                Some(BUSY_RETRY_SECONDS),
+            ),
+            ApiError::ProfileBusy(name) => (
+                StatusCode::CONFLICT,
+                ErrorBody::profile_busy(&name),
+                Some(FULL_RETRY_SECONDS),
+            ),
+            ApiError::ProfileInUse(name) => {
+                (StatusCode::CONFLICT, ErrorBody::profile_in_use(&name), None)
             }
-            ApiError::ProfileBusy(name) => {
-                (StatusCode::CONFLICT, ErrorBody::profile_busy(&name), Some(FULL_RETRY_SECONDS))
-            }
-            ApiError::ProfileInUse(name) => (StatusCode::CONFLICT, ErrorBody::profile_in_use(&name), None),
             ApiError::ProfileUnavailable(name, reason) => {
                 tracing::error!(reason, "no session is created: its profile cannot be read");
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::profile_unavailable(&name, &reason), None)
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    ErrorBody::profile_unavailable(&name, &reason),
+                    None,
+                )
             }
             ApiError::BrowserUnavailable(reason) => {
                 tracing::warn!(%reason, "a browser could not be started");
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::browser_unavailable(&reason), None)
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    ErrorBody::browser_unavailable(&reason),
+                    None,
+                )
             }
-            ApiError::BrowserUnreachable(reason) => {
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::browser_unreachable(&reason), None)
-            }
-            ApiError::BrowserCrashed => (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::browser_crashed(), None),
-            ApiError::ExecutionUnavailable(reason) => {
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::execution_unavailable(&reason), None)
-            }
-            ApiError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, ErrorBody::stopping(), Some(FULL_RETRY_SECONDS)),
+            ApiError::BrowserUnreachable(reason) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                ErrorBody::browser_unreachable(&reason),
+                None,
+            ),
+            ApiError::BrowserCrashed => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                ErrorBody::browser_crashed(),
+                None,
+            ),
+            ApiError::ExecutionUnavailable(reason) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                ErrorBody::execution_unavailable(&reason),
+                None,
+            ),
+            ApiError::Stopping => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                ErrorBody::stopping(),
+                Some(FULL_RETRY_SECONDS),
+            ),
             ApiError::UnknownPath => (StatusCode::NOT_FOUND, ErrorBody::unknown_path(), None),
-            ApiError::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, ErrorBody::wrong_method(), None),
-            ApiError::UpgradeRequired => (StatusCode::UPGRADE_REQUIRED, ErrorBody::upgrade_required(), None),
-            ApiError::LiveViewUpgradeRequired => {
-                (StatusCode::UPGRADE_REQUIRED, ErrorBody::live_view_upgrade_required(), None)
-            }
+            ApiError::WrongMethod => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                ErrorBody::wrong_method(),
+                None,
+            ),
+            ApiError::UpgradeRequired => (
+                StatusCode::UPGRADE_REQUIRED,
+                ErrorBody::upgrade_required(),
+                None,
+            ),
+            ApiError::LiveViewUpgradeRequired => (
+                StatusCode::UPGRADE_REQUIRED,
+                ErrorBody::live_view_upgrade_required(),
+                None,
+            ),
             ApiError::Internal(reason) => {
                 tracing::error!(%reason, "a request failed by a fault of the server");
-                (StatusCode::INTERNAL_SERVER_ERROR, ErrorBody::internal(), None)
+                (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    ErrorBody::internal(),
+                    None,
+                )
             }
         }
     }
@@ -178,7 +252,9 @@ impl IntoResponse for ApiError {
         let (status, body, retry_after_seconds) = self.parts();
         let mut response = (status, Json(body)).into_response();
         if let Some(seconds) = retry_after_seconds {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

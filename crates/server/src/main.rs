@@ -1,4 +1,5 @@
-//! The one binary: the server and its commands, and the shim that stands between it and every program.
+//! The one binary: the server and its commands, and the shim that stands between it and every
+//! program.
 
 use std::process::ExitCode;
 
@@ -7,8 +8,13 @@ use hearth_server::commands::Cli;
 fn main() -> ExitCode {
     // Before anything else: a shim is small because it never gets a runtime, a log or a setting.
     let mut arguments = std::env::args_os();
-    if arguments.nth(1).is_some_and(|argument| argument == hearth_confine::SHIM_ARGUMENT) {
-        let arguments: Vec<String> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
+    if arguments
+        .nth(1)
+        .is_some_and(|argument| argument == hearth_confine::SHIM_ARGUMENT)
+    {
+        let arguments: Vec<String> = arguments
+            .map(|argument| argument.to_string_lossy().into_owned())
+            .collect();
         return ExitCode::from(u8::try_from(hearth_confine::run_shim(&arguments)).unwrap_or(1));
     }
     Cli::read().map_or_else(|code| code, Cli::run)

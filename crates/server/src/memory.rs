@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a session is reckoned to need when the limit follows from the memory: a browser with a few pages and a
-/// kernel in each language.
+/// What a session is reckoned to need when the limit follows from the memory: a browser with a few
+/// pages and a kernel in each language.
 pub(crate) const SESSION_BYTES: u64 = 512 << 20;
 
 /// Left to the server and the system by that reckoning.
@@ -13,10 +13,13 @@ const RESERVED_BYTES: u64 = 1 << 30;
 /// How many sessions `memory_bytes` are room for; one at the least.
 pub(crate) fn plan_max_sessions(memory_bytes: u64) -> usize {
     let sessions = memory_bytes.saturating_sub(RESERVED_BYTES) / SESSION_BYTES;
-    usize::try_from(sessions).unwrap_or(usize::MAX).clamp(1, 1000)
+    usize::try_from(sessions)
+        .unwrap_or(usize::MAX)
+        .clamp(1, 1000)
 }
 
-/// The memory that this process may use: the machine's, or less where a cgroup says so. 0 if nothing can be told.
+/// The memory that this process may use: the machine's, or less where a cgroup says so. 0 if
+/// nothing can be told.
 pub(crate) fn memory_bytes() -> u64 {
     let machine = machine_bytes();
     group_bytes().map_or(machine, |group| group.min(machine))
@@ -27,11 +30,13 @@ pub(crate) fn machine_bytes() -> u64 {
     meminfo_bytes("MemTotal:").unwrap_or(0)
 }
 
-/// The memory that programs of this process could still get, of the machine's and of every cgroup's with a limit. None if
-/// nothing can be told.
+/// The memory that programs of this process could still get, of the machine's and of every cgroup's
+/// with a limit. None if nothing can be told.
 pub(crate) fn available_bytes() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let in_groups = plan_limit_files(&groups).into_iter().filter_map(|file| available_in(&file));
+    let in_groups = plan_limit_files(&groups)
+        .into_iter()
+        .filter_map(|file| available_in(&file));
     in_groups.chain(meminfo_bytes("MemAvailable:")).min()
 }
 
@@ -49,10 +54,16 @@ fn kib_after(text: &str, key: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// What is left below the limit that stands in a file. Files that were read and can be dropped at any time count as left, as
-/// they do in `MemAvailable`.
+/// What is left below the limit that stands in a file. Files that were read and can be dropped at
+/// any time count as left, as they do in `MemAvailable`.
 fn available_in(limit_file: &Path) -> Option<u64> {
-    let number = |name: &str| fs::read_to_string(limit_file.with_file_name(name)).ok()?.trim().parse::<u64>().ok();
+    let number = |name: &str| {
+        fs::read_to_string(limit_file.with_file_name(name))
+            .ok()?
+            .trim()
+            .parse::<u64>()
+            .ok()
+    };
     let limit = number(limit_file.file_name()?.to_str()?)?;
     let (usage, droppable) = if limit_file.ends_with("memory.max") {
         ("memory.current", "inactive_file ")
@@ -60,25 +71,34 @@ fn available_in(limit_file: &Path) -> Option<u64> {
         ("memory.usage_in_bytes", "total_inactive_file ")
     };
     let stat = fs::read_to_string(limit_file.with_file_name("memory.stat")).unwrap_or_default();
-    let dropped = stat.lines().find_map(|line| line.strip_prefix(droppable)?.trim().parse::<u64>().ok()).unwrap_or(0);
+    let dropped = stat
+        .lines()
+        .find_map(|line| line.strip_prefix(droppable)?.trim().parse::<u64>().ok())
+        .unwrap_or(0);
     Some(limit.saturating_sub(number(usage)?.saturating_sub(dropped)))
 }
 
-/// The smallest memory limit of the process's cgroups. A container sees its own as the root, a service of the system
-/// has one further down, and any of the folders between may have a limit, too.
+/// The smallest memory limit of the process's cgroups. A container sees its own as the root, a
+/// service of the system has one further down, and any of the folders between may have a limit,
+/// too.
 fn group_bytes() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let files = plan_limit_files(&groups);
-    files.iter().filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()).min()
+    files
+        .iter()
+        .filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
+        .min()
 }
 
-/// Where limits can stand, by the lines of `/proc/self/cgroup` (`cgroups(7)`): version 2 has one hierarchy, in version
-/// 1 memory has its own.
+/// Where limits can stand, by the lines of `/proc/self/cgroup` (`cgroups(7)`): version 2 has one
+/// hierarchy, in version 1 memory has its own.
 fn plan_limit_files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {
         let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
+            continue;
+        };
         let (root, file) = match controllers {
             "" => ("/sys/fs/cgroup", "memory.max"),
             "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
@@ -115,7 +135,8 @@ mod tests {
     #[test]
     fn what_is_left_of_a_group_is_its_limit_without_what_cannot_be_dropped() {
         let folder = tempfile::tempdir().expect("a folder");
-        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+        let write =
+            |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
         let limit = folder.path().join("memory.max");
         write("memory.max", "1000\n");
         assert_eq!(available_in(&limit), None);
@@ -125,7 +146,10 @@ mod tests {
         assert_eq!(available_in(&limit), Some(500));
         write("memory.max", "max\n");
         assert_eq!(available_in(&limit), None);
-        assert!(available_bytes().is_some_and(|bytes| bytes > 0) && own_bytes().is_some_and(|bytes| bytes > 0));
+        assert!(
+            available_bytes().is_some_and(|bytes| bytes > 0)
+                && own_bytes().is_some_and(|bytes| bytes > 0)
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What is counted, as Prometheus reads it. Names, meanings and what to be woken for are in docs/OPERATIONS.md.
+//! What is counted, as Prometheus reads it. Names, meanings and what to be woken for are in
+//! docs/OPERATIONS.md.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -20,8 +21,9 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 const CREATE_SECONDS: [f64; 11] = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 30.0];
 
 /// The same of code: from a warm kernel's millisecond to the longest timeout.
-const EXECUTE_SECONDS: [f64; 15] =
-    [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 30.0, 120.0, 300.0];
+const EXECUTE_SECONDS: [f64; 15] = [
+    0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 30.0, 120.0, 300.0,
+];
 
 const LANGUAGES: [Language; 3] = [Language::Node, Language::Python, Language::Bash];
 
@@ -114,7 +116,12 @@ pub(crate) enum Kill {
     CallerGone,
 }
 
-const KILLS: [Kill; 4] = [Kill::Deadline, Kill::Limit, Kill::SessionEnd, Kill::CallerGone];
+const KILLS: [Kill; 4] = [
+    Kill::Deadline,
+    Kill::Limit,
+    Kill::SessionEnd,
+    Kill::CallerGone,
+];
 
 impl Kill {
     fn word(self) -> &'static str {
@@ -217,45 +224,137 @@ impl Metrics {
     fn register(&mut self, isolation: &'static str) {
         let all = &mut self.registry;
         let build = Family::<Two, Level>::default();
-        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION")), ("isolation", isolation)]).set(1);
-        all.register("build_info", "The server's version and isolation level, always 1", build);
-        all.register("ready", "1 when new sessions would be made, as at /readyz", self.ready.clone());
+        build
+            .get_or_create(&[
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("isolation", isolation),
+            ])
+            .set(1);
+        all.register(
+            "build_info",
+            "The server's version and isolation level, always 1",
+            build,
+        );
+        all.register(
+            "ready",
+            "1 when new sessions would be made, as at /readyz",
+            self.ready.clone(),
+        );
         all.register("sessions", "Sessions, by state", self.sessions.clone());
-        all.register("sessions_max", "How many there may be", self.max_sessions.clone());
-        all.register("sessions_ended", "Sessions that have ended, by reason", self.ended.clone());
+        all.register(
+            "sessions_max",
+            "How many there may be",
+            self.max_sessions.clone(),
+        );
+        all.register(
+            "sessions_ended",
+            "Sessions that have ended, by reason",
+            self.ended.clone(),
+        );
         let seconds = Unit::Seconds;
-        all.register_with_unit("session_create", "Making a session, by outcome", seconds.clone(), self.create.clone());
+        all.register_with_unit(
+            "session_create",
+            "Making a session, by outcome",
+            seconds.clone(),
+            self.create.clone(),
+        );
         let execute = self.execute.clone();
-        all.register_with_unit("execute", "Running code from its request to its answer", seconds.clone(), execute);
+        all.register_with_unit(
+            "execute",
+            "Running code from its request to its answer",
+            seconds.clone(),
+            execute,
+        );
         let wait = self.wait.clone();
-        all.register_with_unit("execute_wait", "Of that, until the code's turn came", seconds, wait);
-        all.register("executions", "Executions that run or wait for their turn", self.executions.clone());
-        all.register("kills", "Executions that were killed, by reason", self.kills.clone());
-        all.register("browser_crashes", "Browsers that ended by themselves", self.browser_crashes.clone());
-        all.register("output_bytes", "What code has printed, kept or dropped", self.output.clone());
-        all.register("egress_bytes", "What sessions have sent and got", self.egress_bytes.clone());
-        all.register("egress_refusals", "What the way out has refused, by rule", self.egress_refusals.clone());
-        all.register("profile_saves", "Profiles that were to be saved, by outcome", self.profile_saves.clone());
-        all.register("http_requests", "Requests, by method, route and status", self.requests.clone());
+        all.register_with_unit(
+            "execute_wait",
+            "Of that, until the code's turn came",
+            seconds,
+            wait,
+        );
+        all.register(
+            "executions",
+            "Executions that run or wait for their turn",
+            self.executions.clone(),
+        );
+        all.register(
+            "kills",
+            "Executions that were killed, by reason",
+            self.kills.clone(),
+        );
+        all.register(
+            "browser_crashes",
+            "Browsers that ended by themselves",
+            self.browser_crashes.clone(),
+        );
+        all.register(
+            "output_bytes",
+            "What code has printed, kept or dropped",
+            self.output.clone(),
+        );
+        all.register(
+            "egress_bytes",
+            "What sessions have sent and got",
+            self.egress_bytes.clone(),
+        );
+        all.register(
+            "egress_refusals",
+            "What the way out has refused, by rule",
+            self.egress_refusals.clone(),
+        );
+        all.register(
+            "profile_saves",
+            "Profiles that were to be saved, by outcome",
+            self.profile_saves.clone(),
+        );
+        all.register(
+            "http_requests",
+            "Requests, by method, route and status",
+            self.requests.clone(),
+        );
         let leaked = self.leaked_processes.clone();
-        all.register("leaked_processes", "Processes that outlived their sessions; must be 0", leaked);
-        all.register("memory_bytes", "Memory of all sessions and of the server, and what is left", self.memory.clone());
-        all.register("disk_free_bytes", "What is free of the disk with the data folder", self.free_disk.clone());
+        all.register(
+            "leaked_processes",
+            "Processes that outlived their sessions; must be 0",
+            leaked,
+        );
+        all.register(
+            "memory_bytes",
+            "Memory of all sessions and of the server, and what is left",
+            self.memory.clone(),
+        );
+        all.register(
+            "disk_free_bytes",
+            "What is free of the disk with the data folder",
+            self.free_disk.clone(),
+        );
     }
 
     /// What was never counted is there as 0, or a rate would miss the first one.
     fn begin_at_nothing(&self) {
-        for creation in [Creation::Made, Creation::Refused, Creation::Failed, Creation::Abandoned] {
+        for creation in [
+            Creation::Made,
+            Creation::Refused,
+            Creation::Failed,
+            Creation::Abandoned,
+        ] {
             drop(self.create.get_or_create(&[("outcome", creation.word())]));
         }
         for language in LANGUAGES.map(Language::as_str) {
             drop(self.wait.get_or_create(&[("language", language)]));
             for execution in EXECUTIONS {
-                drop(self.execute.get_or_create(&[("language", language), ("outcome", execution.word())]));
+                drop(
+                    self.execute
+                        .get_or_create(&[("language", language), ("outcome", execution.word())]),
+                );
             }
         }
         let counts = [
-            (&self.ended, "reason", REASONS.map(DestroyedReason::as_str).to_vec()),
+            (
+                &self.ended,
+                "reason",
+                REASONS.map(DestroyedReason::as_str).to_vec(),
+            ),
             (&self.kills, "reason", KILLS.map(Kill::word).to_vec()),
             (&self.output, "kind", vec!["kept", "dropped"]),
             (&self.profile_saves, "outcome", vec!["saved", "failed"]),
@@ -268,24 +367,35 @@ impl Metrics {
     }
 
     pub fn session_created(&self, creation: Creation, took: Duration) {
-        self.create.get_or_create(&[("outcome", creation.word())]).observe(took.as_secs_f64());
+        self.create
+            .get_or_create(&[("outcome", creation.word())])
+            .observe(took.as_secs_f64());
     }
 
     pub fn session_ended(&self, reason: DestroyedReason) {
-        self.ended.get_or_create(&[("reason", reason.as_str())]).inc();
+        self.ended
+            .get_or_create(&[("reason", reason.as_str())])
+            .inc();
         if reason == DestroyedReason::BrowserCrashed {
             self.browser_crashes.inc();
         }
     }
 
     pub fn executed(&self, language: Language, execution: Execution, took: Duration) {
-        let labels = [("language", language.as_str()), ("outcome", execution.word())];
-        self.execute.get_or_create(&labels).observe(took.as_secs_f64());
+        let labels = [
+            ("language", language.as_str()),
+            ("outcome", execution.word()),
+        ];
+        self.execute
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
     }
 
     /// An execution's turn has come.
     pub fn waited(&self, language: Language, took: Duration) {
-        self.wait.get_or_create(&[("language", language.as_str())]).observe(took.as_secs_f64());
+        self.wait
+            .get_or_create(&[("language", language.as_str())])
+            .observe(took.as_secs_f64());
     }
 
     pub fn killed(&self, kill: Kill) {
@@ -293,31 +403,50 @@ impl Metrics {
     }
 
     pub fn printed(&self, kept_bytes: usize, dropped_bytes: usize) {
-        self.output.get_or_create(&[("kind", "kept")]).inc_by(kept_bytes as u64);
-        self.output.get_or_create(&[("kind", "dropped")]).inc_by(dropped_bytes as u64);
+        self.output
+            .get_or_create(&[("kind", "kept")])
+            .inc_by(kept_bytes as u64);
+        self.output
+            .get_or_create(&[("kind", "dropped")])
+            .inc_by(dropped_bytes as u64);
     }
 
     pub fn profile_was_to_be_saved(&self, is_saved: bool) {
-        self.profile_saves.get_or_create(&[("outcome", if is_saved { "saved" } else { "failed" })]).inc();
+        self.profile_saves
+            .get_or_create(&[("outcome", if is_saved { "saved" } else { "failed" })])
+            .inc();
     }
 
     /// What callers choose is no label: `method` and `route` are of a fixed set.
     pub fn requested(&self, method: &str, route: &str, status: &str) {
-        let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_owned())];
+        let labels = [
+            ("method", method.to_owned()),
+            ("route", route.to_owned()),
+            ("status", status.to_owned()),
+        ];
         self.requests.get_or_create(&labels).inc();
     }
 
     /// All of them as text.
     pub fn render(&self, reading: &Reading) -> String {
         self.ready.set(i64::from(reading.ready));
-        for (state, count) in [("creating", reading.creating), ("active", reading.active), ("ending", reading.ending)] {
-            self.sessions.get_or_create(&[("state", state)]).set(level(count as u64));
+        for (state, count) in [
+            ("creating", reading.creating),
+            ("active", reading.active),
+            ("ending", reading.ending),
+        ] {
+            self.sessions
+                .get_or_create(&[("state", state)])
+                .set(level(count as u64));
         }
         self.max_sessions.set(level(reading.max_sessions as u64));
         for (state, count) in [("running", reading.running), ("waiting", reading.waiting)] {
-            self.executions.get_or_create(&[("state", state)]).set(level(count as u64));
+            self.executions
+                .get_or_create(&[("state", state)])
+                .set(level(count as u64));
         }
-        self.leaked_processes.set(level(reading.leaked_processes as u64));
+        self.leaked_processes
+            .set(level(reading.leaked_processes as u64));
         let memory = [
             ("sessions", Some(reading.sessions_memory_bytes)),
             ("server", reading.server_memory_bytes),
@@ -331,11 +460,20 @@ impl Metrics {
         if let Some(bytes) = reading.free_disk_bytes {
             self.free_disk.set(level(bytes));
         }
-        for (direction, bytes) in [("up", reading.traffic.up_bytes), ("down", reading.traffic.down_bytes)] {
-            raise(&self.egress_bytes.get_or_create(&[("direction", direction)]), bytes);
+        for (direction, bytes) in [
+            ("up", reading.traffic.up_bytes),
+            ("down", reading.traffic.down_bytes),
+        ] {
+            raise(
+                &self.egress_bytes.get_or_create(&[("direction", direction)]),
+                bytes,
+            );
         }
         for (rule, count) in &reading.refusals {
-            raise(&self.egress_refusals.get_or_create(&[("rule", *rule)]), *count);
+            raise(
+                &self.egress_refusals.get_or_create(&[("rule", *rule)]),
+                *count,
+            );
         }
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -346,7 +484,9 @@ impl Metrics {
 
 /// Brings a counter to what somebody else has counted.
 fn raise(counter: &Count, to: u64) {
-    counter.inner().fetch_max(to, std::sync::atomic::Ordering::Relaxed);
+    counter
+        .inner()
+        .fetch_max(to, std::sync::atomic::Ordering::Relaxed);
 }
 
 fn level(number: u64) -> i64 {
@@ -361,9 +501,19 @@ mod tests {
     fn what_is_counted_and_read_is_rendered_and_what_was_not_is_0() {
         let metrics = Metrics::new("default");
         metrics.session_ended(DestroyedReason::Idle);
-        metrics.executed(Language::Python, Execution::TimedOut, Duration::from_secs(2));
+        metrics.executed(
+            Language::Python,
+            Execution::TimedOut,
+            Duration::from_secs(2),
+        );
         let refusals = vec![("metadata", 3)];
-        let reading = Reading { ready: true, active: 2, free_disk_bytes: Some(7), refusals, ..Reading::default() };
+        let reading = Reading {
+            ready: true,
+            active: 2,
+            free_disk_bytes: Some(7),
+            refusals,
+            ..Reading::default()
+        };
         let text = metrics.render(&reading);
         for line in [
             "hearth_ready 1",
@@ -378,7 +528,10 @@ mod tests {
             "hearth_disk_free_bytes 7",
             "# EOF",
         ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is not in\n{text}"
+            );
         }
     }
 }

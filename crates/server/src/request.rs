@@ -19,13 +19,15 @@ use crate::state::AppState;
 /// The largest body that is read.
 const MAX_BODY_BYTES: usize = 10_000_000;
 
-/// A client that is still sending does not read. Up to this much more is thrown away, so that it gets its answer.
+/// A client that is still sending does not read. Up to this much more is thrown away, so that it
+/// gets its answer.
 const MAX_DISCARDED_BYTES: usize = 64_000_000;
 
 /// How long a body may take.
 const BODY_BOUND: Duration = Duration::from_secs(30);
 
-/// The id of a session as a path names it, whatever that is. One that is no text is as unknown as one that is no UUID.
+/// The id of a session as a path names it, whatever that is. One that is no text is as unknown as
+/// one that is no UUID.
 pub(crate) struct SessionId(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for SessionId {
@@ -47,7 +49,9 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Caller, ApiError> {
-        Ok(Caller { team: state.keys().authenticate(&parts.headers)? })
+        Ok(Caller {
+            team: state.keys().authenticate(&parts.headers)?,
+        })
     }
 }
 
@@ -67,17 +71,25 @@ impl FromRequest<AppState> for ApiRequest {
         let bytes = read_body(&parts.headers, body).await?;
         let body = parse_body(&parts, &bytes)?;
         let team = state.keys().authenticate(&parts.headers)?;
-        Ok(ApiRequest { team, headers: parts.headers, body })
+        Ok(ApiRequest {
+            team,
+            headers: parts.headers,
+            body,
+        })
     }
 }
 
 /// The token in a query. Ours need no decoding.
 pub(crate) fn token_in(query: &str) -> Option<&str> {
-    query.split('&').find_map(|pair| pair.strip_prefix("token="))
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("token="))
 }
 
 async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, ApiError> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > MAX_BODY_BYTES) {
         let waits_for_leave = headers.contains_key(EXPECT);
         // Either it has not begun to send, or it would send more than we care to throw away.
@@ -89,9 +101,13 @@ async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, ApiEr
     let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(MAX_BODY_BYTES));
     let mut received = 0;
     loop {
-        let frame = timeout_at(deadline, body.frame()).await.map_err(|_| ApiError::IncompleteBody)?;
+        let frame = timeout_at(deadline, body.frame())
+            .await
+            .map_err(|_| ApiError::IncompleteBody)?;
         let Some(frame) = frame else { break };
-        let Ok(data) = frame.map_err(|_| ApiError::IncompleteBody)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| ApiError::IncompleteBody)?.into_data() else {
+            continue;
+        };
         received += data.len();
         if received <= MAX_BODY_BYTES {
             bytes.extend_from_slice(&data);
@@ -102,7 +118,11 @@ async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, ApiEr
             break;
         }
     }
-    if received > MAX_BODY_BYTES { Err(ApiError::TooLarge) } else { Ok(bytes) }
+    if received > MAX_BODY_BYTES {
+        Err(ApiError::TooLarge)
+    } else {
+        Ok(bytes)
+    }
 }
 
 fn parse_body(parts: &Parts, bytes: &[u8]) -> Result<Value, ApiError> {
@@ -117,7 +137,10 @@ fn parse_body(parts: &Parts, bytes: &[u8]) -> Result<Value, ApiError> {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let kind = text.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/json")
 }

@@ -14,8 +14,8 @@ use crate::access;
 use crate::auth::is_loopback_host;
 use crate::error::ApiError;
 use crate::handlers::{
-    cdp, create_session, delete_session, execute, health, list_sessions, live, metrics, openapi, operator, probes,
-    profiles, show_session,
+    cdp, create_session, delete_session, execute, health, list_sessions, live, metrics, openapi,
+    operator, probes, profiles, show_session,
 };
 use crate::state::AppState;
 
@@ -29,7 +29,10 @@ pub(crate) fn public(state: AppState) -> Router {
         .route("/operator/page/{part}", get(operator::page::part))
         .route("/operator/state", get(operator::state::show))
         .route("/operator/sessions/{id}", delete(operator::session::end))
-        .route("/operator/sessions/{id}/picture", get(operator::session::picture))
+        .route(
+            "/operator/sessions/{id}/picture",
+            get(operator::session::picture),
+        )
         .route("/health", get(health::health))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz))
@@ -69,7 +72,9 @@ pub(crate) fn public(state: AppState) -> Router {
         .fallback(async || ApiError::UnknownPath)
         .method_not_allowed_fallback(async || ApiError::WrongMethod)
         .layer(from_fn_with_state(state.clone(), refuse_foreign_hosts))
-        .layer(CatchPanicLayer::custom(|_| ApiError::Internal("a handler panicked".to_owned()).into_response()))
+        .layer(CatchPanicLayer::custom(|_| {
+            ApiError::Internal("a handler panicked".to_owned()).into_response()
+        }))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(from_fn_with_state(state.clone(), access::note))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
@@ -77,20 +82,42 @@ pub(crate) fn public(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// What kernels and the agent-browser daemon connect to: browsers only, on a loopback listener of its own.
+/// What kernels and the agent-browser daemon connect to: browsers only, on a loopback listener of
+/// its own.
 pub(crate) fn internal(state: AppState) -> Router {
-    Router::new().route("/cdp/{id}", get(cdp::open::internal)).with_state(state)
+    Router::new()
+        .route("/cdp/{id}", get(cdp::open::internal))
+        .with_state(state)
 }
 
-/// Without keys every web page that a user opens could call us, under a name that it points at loopback (DNS rebinding) or under our
-/// own. The `Host` header tells the one, the `Origin` header the other: browsers add it to all that changes something.
-async fn refuse_foreign_hosts(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let named = request.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
-    let hosts: Vec<&str> = named.chain(request.uri().authority().map(Authority::as_str)).collect();
+/// Without keys every web page that a user opens could call us, under a name that it points at
+/// loopback (DNS rebinding) or under our own. The `Host` header tells the one, the `Origin` header
+/// the other: browsers add it to all that changes something.
+async fn refuse_foreign_hosts(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let named = request
+        .headers()
+        .get_all(HOST)
+        .iter()
+        .map(|host| host.to_str().unwrap_or_default());
+    let hosts: Vec<&str> = named
+        .chain(request.uri().authority().map(Authority::as_str))
+        .collect();
     let is_look = request.method().is_safe();
-    let mut origins = request.headers().get_all(ORIGIN).iter().map(|origin| origin.to_str().unwrap_or_default());
-    let from_here =
-        is_look || origins.all(|origin| origin.split_once("://").is_some_and(|(_, host)| is_loopback_host(host)));
+    let mut origins = request
+        .headers()
+        .get_all(ORIGIN)
+        .iter()
+        .map(|origin| origin.to_str().unwrap_or_default());
+    let from_here = is_look
+        || origins.all(|origin| {
+            origin
+                .split_once("://")
+                .is_some_and(|(_, host)| is_loopback_host(host))
+        });
     let local = !hosts.is_empty() && hosts.into_iter().all(is_loopback_host) && from_here;
     if state.keys().is_empty() && !local {
         return ApiError::ForeignHost.into_response();

@@ -40,9 +40,10 @@ impl Runtime {
         let runtime = Runtime::at(folder);
         match runtime.missing().first() {
             None => Ok(runtime),
-            Some(missing) => {
-                Err(ConfigError(format!("{} is missing: run `make setup` in the repository", missing.display())))
-            }
+            Some(missing) => Err(ConfigError(format!(
+                "{} is missing: run `make setup` in the repository",
+                missing.display()
+            ))),
         }
     }
 
@@ -63,19 +64,30 @@ impl Runtime {
             agent_browser_command: folder.join("agent-browser/bin/agent-browser"),
             turndown: installed.join("turndown/turndown.js"),
             bash: PathBuf::from("/bin/bash"),
-            path: vec![folder.join("agent-browser/bin"), installed.join("bin"), installed.join("venv/bin")],
+            path: vec![
+                folder.join("agent-browser/bin"),
+                installed.join("bin"),
+                installed.join("venv/bin"),
+            ],
         }
     }
 
-    /// Where interpreters live that are neither the system's nor in the folder: a virtual environment's python may be a
-    /// link to one in somebody's home.
+    /// Where interpreters live that are neither the system's nor in the folder: a virtual
+    /// environment's python may be a link to one in somebody's home.
     pub fn interpreters(&self) -> Vec<PathBuf> {
         let elsewhere = |program: &PathBuf| {
             let program = program.canonicalize().ok()?;
             let is_known = program.starts_with("/usr") || program.starts_with(&self.folder);
-            if is_known { None } else { Some(program.parent()?.parent()?.to_owned()) }
+            if is_known {
+                None
+            } else {
+                Some(program.parent()?.parent()?.to_owned())
+            }
         };
-        [&self.python, &self.node].into_iter().filter_map(elsewhere).collect()
+        [&self.python, &self.node]
+            .into_iter()
+            .filter_map(elsewhere)
+            .collect()
     }
 
     /// The parts that are not there.
@@ -94,6 +106,10 @@ impl Runtime {
             &self.turndown,
             &self.bash,
         ];
-        parts.into_iter().map(PathBuf::as_path).filter(|part| !part.exists()).collect()
+        parts
+            .into_iter()
+            .map(PathBuf::as_path)
+            .filter(|part| !part.exists())
+            .collect()
     }
 }

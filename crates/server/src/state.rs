@@ -49,7 +49,15 @@ impl AppState {
         registry: Arc<Registry>,
     ) -> AppState {
         let started_at = clock::now();
-        AppState(Arc::new(Shared { keys, public_url, local_host, page_policy, isolation, started_at, registry }))
+        AppState(Arc::new(Shared {
+            keys,
+            public_url,
+            local_host,
+            page_policy,
+            isolation,
+            started_at,
+            registry,
+        }))
     }
 
     pub fn keys(&self) -> &Keys {
@@ -82,10 +90,15 @@ impl AppState {
     pub fn find(&self, id: &str, team: &Team) -> Result<Known, ApiError> {
         let id = Uuid::parse_str(id).map_err(|_| ApiError::SessionNotFound)?;
         let known = self.registry().find(id).ok_or(ApiError::SessionNotFound)?;
-        if known.team() == team { Ok(known) } else { Err(ApiError::Forbidden) }
+        if known.team() == team {
+            Ok(known)
+        } else {
+            Err(ApiError::Forbidden)
+        }
     }
 
-    /// Where the browser of a session can be reached from the caller's machine; empty for an ended one.
+    /// Where the browser of a session can be reached from the caller's machine; empty for an ended
+    /// one.
     pub fn cdp_url_of(&self, known: &Known, headers: &HeaderMap) -> String {
         match known {
             Known::Own(session) => self.cdp_url(session, headers),
@@ -101,12 +114,17 @@ impl AppState {
         }
     }
 
-    /// Where the browser of `session` can be reached from the caller's machine; empty for an ended session.
+    /// Where the browser of `session` can be reached from the caller's machine; empty for an ended
+    /// session.
     pub fn cdp_url(&self, session: &Session, headers: &HeaderMap) -> String {
         if session.status() == SessionStatus::Destroyed {
             return String::new();
         }
-        format!("{}?token={}", self.cdp_base(session, headers), session.token().as_str())
+        format!(
+            "{}?token={}",
+            self.cdp_base(session, headers),
+            session.token().as_str()
+        )
     }
 
     /// The same without its token.
@@ -117,11 +135,15 @@ impl AppState {
         format!("ws{rest}/cdp/{}", session.id())
     }
 
-    /// Where people can watch `session`, and where they can steer it. Empty for an ended session, and for one that was made
-    /// without a live view.
+    /// Where people can watch `session`, and where they can steer it. Empty for an ended session,
+    /// and for one that was made without a live view.
     pub fn live_view_urls(&self, session: &Session, headers: &HeaderMap) -> LiveViewUrls {
-        let tokens = session.live_tokens().filter(|_| session.status() == SessionStatus::Active);
-        let Some(tokens) = tokens else { return LiveViewUrls::default() };
+        let tokens = session
+            .live_tokens()
+            .filter(|_| session.status() == SessionStatus::Active);
+        let Some(tokens) = tokens else {
+            return LiveViewUrls::default();
+        };
         let base = format!("{}/live/{}", self.own_origin(headers), session.id());
         LiveViewUrls {
             watch: format!("{base}?token={}", tokens.watch.as_str()),
@@ -129,28 +151,46 @@ impl AppState {
         }
     }
 
-    /// Whether a request comes from a page of ours, or from no page at all: browsers say whose page connects.
+    /// Whether a request comes from a page of ours, or from no page at all: browsers say whose page
+    /// connects.
     pub fn is_own_origin(&self, headers: &HeaderMap) -> bool {
         let mut origins = headers.get_all(ORIGIN).iter();
-        let Some(origin) = origins.next() else { return true };
-        let Some(origin) = origin.to_str().ok().filter(|_| origins.next().is_none()) else { return false };
-        if self.0.public_url.as_deref().is_some_and(|url| url.eq_ignore_ascii_case(origin)) {
+        let Some(origin) = origins.next() else {
+            return true;
+        };
+        let Some(origin) = origin.to_str().ok().filter(|_| origins.next().is_none()) else {
+            return false;
+        };
+        if self
+            .0
+            .public_url
+            .as_deref()
+            .is_some_and(|url| url.eq_ignore_ascii_case(origin))
+        {
             return true;
         }
         // A proxy in front may have taken TLS off, so the scheme is not compared.
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        let authority = origin.parse::<Uri>().ok().and_then(|uri| uri.into_parts().authority);
-        host.zip(authority).is_some_and(|(host, authority)| host.eq_ignore_ascii_case(authority.as_str()))
+        let authority = origin
+            .parse::<Uri>()
+            .ok()
+            .and_then(|uri| uri.into_parts().authority);
+        host.zip(authority)
+            .is_some_and(|(host, authority)| host.eq_ignore_ascii_case(authority.as_str()))
     }
 
     fn own_origin(&self, headers: &HeaderMap) -> String {
-        self.0.public_url.clone().unwrap_or_else(|| self.origin_of(headers))
+        self.0
+            .public_url
+            .clone()
+            .unwrap_or_else(|| self.origin_of(headers))
     }
 
     fn origin_of(&self, headers: &HeaderMap) -> String {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let host = text(HOST.as_str()).unwrap_or(&self.0.local_host);
-        let secure = text("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        let secure =
+            text("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
         format!("{}://{host}", if secure { "https" } else { "http" })
     }
 }

@@ -106,26 +106,42 @@ pub const GROUPS: &[Group] = &[
                 "echo 'one=1; two=2' >jar; ab cookies set --curl jar --domain 127.0.0.1; ab cookies get | sort | tr '\\n' ' '; ab cookies clear >/dev/null",
                 "one=1 two=2",
             ),
-            works("cookies clear", "ab cookies set a b; ab cookies clear; ab eval document.cookie", "\"\""),
+            works(
+                "cookies clear",
+                "ab cookies set a b; ab cookies clear; ab eval document.cookie",
+                "\"\"",
+            ),
             works(
                 "storage local set, get",
                 "ab storage local set k v; ab eval 'localStorage.k'; ab storage local get k",
                 "k: v",
             ),
-            works("storage local", "ab storage local clear; ab storage local set k v; ab storage local", "k: v"),
+            works(
+                "storage local",
+                "ab storage local clear; ab storage local set k v; ab storage local",
+                "k: v",
+            ),
             works(
                 "storage local clear",
                 "ab storage local set k v; ab storage local clear; ab eval localStorage.length",
                 "0",
             ),
-            works("storage session", "ab storage session set k w; ab eval sessionStorage.k", "\"w\""),
+            works(
+                "storage session",
+                "ab storage session set k w; ab eval sessionStorage.k",
+                "\"w\"",
+            ),
         ],
     },
     Group {
         title: "Tabs, windows, frames, dialogs",
         cases: &[
             works("tab list", "ab tab list | grep -c '^→.*/workshop'", "1"),
-            works("tab new [url]", "ab tab new $S/title/two; ab get title; ab tab close >/dev/null", "two"),
+            works(
+                "tab new [url]",
+                "ab tab new $S/title/two; ab get title; ab tab close >/dev/null",
+                "two",
+            ),
             works(
                 "tab new --label <name> [url]",
                 "ab tab new --label mill $S/title/m; ab tab list | grep -c ' mill '; ab tab close mill >/dev/null",
@@ -136,17 +152,41 @@ pub const GROUPS: &[Group] = &[
                 "ab tab new --label left $S/title/l; ab tab new $S/title/r; ab tab left; ab get title; ab tab close left >/dev/null; ab tab close >/dev/null",
                 "l",
             ),
-            works("tab close", "ab tab new $S/title/two; ab tab close; ab get title", "Workshop"),
-            works("window new", "ab window new; ab get url; ab tab close >/dev/null", "about:blank"),
+            works(
+                "tab close",
+                "ab tab new $S/title/two; ab tab close; ab get title",
+                "Workshop",
+            ),
+            works(
+                "window new",
+                "ab window new; ab get url; ab tab close >/dev/null",
+                "about:blank",
+            ),
             works(
                 "frame <sel>",
                 "ab frame '#inner'; ab get text '#within'; ab frame main >/dev/null",
                 "Within the frame",
             ),
-            works("frame main", "ab frame '#inner'; ab frame main; ab get text h1", "Workshop"),
-            works("dialog status", "ask; ab dialog status | grep -o Who; ab dialog dismiss >/dev/null", "Who"),
-            works("dialog accept [text]", "ask; ab dialog accept Ada; said", "Ada"),
-            works("dialog dismiss", "ask; ab dialog dismiss; ab eval 'said.textContent === \"\"'", "true"),
+            works(
+                "frame main",
+                "ab frame '#inner'; ab frame main; ab get text h1",
+                "Workshop",
+            ),
+            works(
+                "dialog status",
+                "ask; ab dialog status | grep -o Who; ab dialog dismiss >/dev/null",
+                "Who",
+            ),
+            works(
+                "dialog accept [text]",
+                "ask; ab dialog accept Ada; said",
+                "Ada",
+            ),
+            works(
+                "dialog dismiss",
+                "ask; ab dialog dismiss; ab eval 'said.textContent === \"\"'",
+                "true",
+            ),
         ],
     },
     Group {
@@ -157,8 +197,16 @@ pub const GROUPS: &[Group] = &[
                 "ab cookies set grain rye; ab state save st.json; ab cookies clear; ab state load st.json; ab cookies get; ab cookies clear >/dev/null",
                 "grain=rye",
             ),
-            works("state show <file>", "ab state save $PWD/st.json; ab state show $PWD/st.json | grep -c .", "1"),
-            works("state list", "ab state list | head -1 | grep -o 'Saved states'", "Saved states"),
+            works(
+                "state show <file>",
+                "ab state save $PWD/st.json; ab state show $PWD/st.json | grep -c .",
+                "1",
+            ),
+            works(
+                "state list",
+                "ab state list | head -1 | grep -o 'Saved states'",
+                "Saved states",
+            ),
             works(
                 "state clear, clean",
                 "ab state clear --all; ab state clean --older-than 1 | grep -o Cleaned",

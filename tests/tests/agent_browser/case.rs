@@ -22,29 +22,65 @@ pub struct Case {
 /// What becomes of the command here.
 #[derive(Debug)]
 pub enum Trial {
-    /// The script runs on a fresh `/workshop` page and its last line is this: the command's effect, not its own word.
-    Works { script: &'static str, last_line: &'static str },
-    /// The same on a page that was given the permissions which a headless browser denies, as a bare agent-browser
-    /// finds it too.
-    WorksWhenPermitted { script: &'static str, last_line: &'static str },
+    /// The script runs on a fresh `/workshop` page and its last line is this: the command's effect,
+    /// not its own word.
+    Works {
+        script: &'static str,
+        last_line: &'static str,
+    },
+    /// The same on a page that was given the permissions which a headless browser denies, as a bare
+    /// agent-browser finds it too.
+    WorksWhenPermitted {
+        script: &'static str,
+        last_line: &'static str,
+    },
     /// It runs and fails, for the reason given; the last line says what is seen.
-    Fails { script: &'static str, last_line: &'static str, reason: &'static str },
+    Fails {
+        script: &'static str,
+        last_line: &'static str,
+        reason: &'static str,
+    },
     /// It is for a browser, a service or a machine that is not this session's. Not run.
     Elsewhere { reason: &'static str },
 }
 
 pub const fn works(command: &'static str, script: &'static str, last_line: &'static str) -> Case {
-    Case { command, trial: Trial::Works { script, last_line } }
+    Case {
+        command,
+        trial: Trial::Works { script, last_line },
+    }
 }
 
-pub const fn works_when_permitted(command: &'static str, script: &'static str, last_line: &'static str) -> Case {
-    Case { command, trial: Trial::WorksWhenPermitted { script, last_line } }
+pub const fn works_when_permitted(
+    command: &'static str,
+    script: &'static str,
+    last_line: &'static str,
+) -> Case {
+    Case {
+        command,
+        trial: Trial::WorksWhenPermitted { script, last_line },
+    }
 }
 
-pub const fn fails(command: &'static str, script: &'static str, last_line: &'static str, reason: &'static str) -> Case {
-    Case { command, trial: Trial::Fails { script, last_line, reason } }
+pub const fn fails(
+    command: &'static str,
+    script: &'static str,
+    last_line: &'static str,
+    reason: &'static str,
+) -> Case {
+    Case {
+        command,
+        trial: Trial::Fails {
+            script,
+            last_line,
+            reason,
+        },
+    }
 }
 
 pub const fn elsewhere(command: &'static str, reason: &'static str) -> Case {
-    Case { command, trial: Trial::Elsewhere { reason } }
+    Case {
+        command,
+        trial: Trial::Elsewhere { reason },
+    }
 }

@@ -1,4 +1,5 @@
-//! Every command of agent-browser's help, tried on a session; the table of results in `docs/conformance.md`.
+//! Every command of agent-browser's help, tried on a session; the table of results in
+//! `docs/conformance.md`.
 
 use std::fmt::Write;
 
@@ -22,26 +23,42 @@ agent-browser open $S/workshop >/dev/null || exit 90
 async fn last_line(session: &Session, site: &Site, script: &str) -> String {
     let code = format!("S={}\n{PRELUDE}\n{script}", site.url(""));
     let execution = session.bash(&code).await;
-    let line = execution.stdout.lines().map(str::trim).rfind(|line| !line.is_empty());
+    let line = execution
+        .stdout
+        .lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty());
     line.map_or_else(|| format!("nothing: {execution:?}"), ToOwned::to_owned)
 }
 
 /// What is wrong with a case, if anything is.
 async fn judge(plain: &Session, permitted: &Session, site: &Site, case: &Case) -> Option<String> {
     let (session, script, expected) = match &case.trial {
-        Trial::Works { script, last_line } | Trial::Fails { script, last_line, .. } => (plain, script, last_line),
+        Trial::Works { script, last_line }
+        | Trial::Fails {
+            script, last_line, ..
+        } => (plain, script, last_line),
         Trial::WorksWhenPermitted { script, last_line } => (permitted, script, last_line),
         Trial::Elsewhere { .. } => return None,
     };
     let seen = last_line(session, site, script).await;
-    (seen != *expected).then(|| format!("{}\n    expected {expected}\n    seen     {seen}", case.command))
+    (seen != *expected).then(|| {
+        format!(
+            "{}\n    expected {expected}\n    seen     {seen}",
+            case.command
+        )
+    })
 }
 
 /// Tries the groups one after the other, on sessions of their own.
 async fn judge_all(server: &TestServer, site: &Site, groups: &[Group]) -> Vec<String> {
     let (plain, permitted) = (server.session().await, server.session().await);
     let needs_permission = |case: &Case| matches!(case.trial, Trial::WorksWhenPermitted { .. });
-    if groups.iter().flat_map(|group| group.cases).any(needs_permission) {
+    if groups
+        .iter()
+        .flat_map(|group| group.cases)
+        .any(needs_permission)
+    {
         let grant = "await context.grantPermissions(['geolocation', 'clipboard-read', 'clipboard-write']); 0";
         permitted.node(grant).await.ok();
     }
@@ -55,7 +72,8 @@ async fn judge_all(server: &TestServer, site: &Site, groups: &[Group]) -> Vec<St
 fn describe(groups: &[Group]) -> String {
     let mut text = String::new();
     for Group { title, cases } in groups {
-        write!(text, "\n### {title}\n\n| command | result |\n|---|---|\n").expect("a string takes it");
+        write!(text, "\n### {title}\n\n| command | result |\n|---|---|\n")
+            .expect("a string takes it");
         for case in *cases {
             let result = match &case.trial {
                 Trial::Works { .. } => "works".to_owned(),
@@ -81,11 +99,22 @@ async fn every_command_of_agent_browsers_help_does_what_the_document_says() {
         judge_all(&server, &site, tool::GROUPS),
     );
     let wrong = [page, browser, tool].concat();
-    assert!(wrong.is_empty(), "{} commands do something else:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} commands do something else:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     server.stop().await;
 
-    let tables = [page::GROUPS, browser::GROUPS, tool::GROUPS].map(describe).concat();
+    let tables = [page::GROUPS, browser::GROUPS, tool::GROUPS]
+        .map(describe)
+        .concat();
     let introduction = "Version 0.41.2 through `language: \"bash\"`. Every command that works was judged by its effect \
         on a page, not by its own word. Relative paths of files are those of the session's working folder.\n";
-    assert_section("docs/conformance.md", "agent-browser", &format!("{introduction}{tables}"));
+    assert_section(
+        "docs/conformance.md",
+        "agent-browser",
+        &format!("{introduction}{tables}"),
+    );
 }

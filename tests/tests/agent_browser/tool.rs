@@ -45,17 +45,37 @@ pub const GROUPS: &[Group] = &[
                 "record start, stop, restart",
                 "it needs `ffmpeg` on the machine's `PATH`, which the runtime does not bring",
             ),
-            works("console", "ab console --clear; ab eval 'console.log(\"ground\")'; ab console", "[log] ground"),
-            works("console --clear", "ab eval 'console.log(1)'; ab console --clear; ab console | grep -c log", "0"),
+            works(
+                "console",
+                "ab console --clear; ab eval 'console.log(\"ground\")'; ab console",
+                "[log] ground",
+            ),
+            works(
+                "console --clear",
+                "ab eval 'console.log(1)'; ab console --clear; ab console | grep -c log",
+                "0",
+            ),
             works(
                 "errors",
                 "ab errors --clear; ab eval 'setTimeout(() => { throw new Error(\"jam\"); })'; ab wait 20; ab --json errors | grep -o 'Error: jam' | head -1",
                 "Error: jam",
             ),
-            works("errors --clear", "ab errors --clear; ab errors | grep -c Error", "0"),
+            works(
+                "errors --clear",
+                "ab errors --clear; ab errors | grep -c Error",
+                "0",
+            ),
             works("highlight <sel>", "ab highlight '#sheet'", "✓ Done"),
-            works("inspect", "ab inspect | grep -o 'Opened DevTools'", "Opened DevTools"),
-            works_when_permitted("clipboard write, read", "ab clipboard write hello; ab clipboard read", "hello"),
+            works(
+                "inspect",
+                "ab inspect | grep -o 'Opened DevTools'",
+                "Opened DevTools",
+            ),
+            works_when_permitted(
+                "clipboard write, read",
+                "ab clipboard write hello; ab clipboard read",
+                "hello",
+            ),
             works_when_permitted(
                 "clipboard copy, paste",
                 "ab fill '#name' again; ab press Control+a; ab clipboard copy; ab press End; ab clipboard paste; ab get value '#name'",
@@ -71,7 +91,11 @@ pub const GROUPS: &[Group] = &[
                 "ab stream disable; ab stream enable; ab stream status | grep -o 'Streaming enabled'",
                 "Streaming enabled",
             ),
-            works("webmcp list", "ab webmcp list", "No WebMCP tools registered on the current page"),
+            works(
+                "webmcp list",
+                "ab webmcp list",
+                "No WebMCP tools registered on the current page",
+            ),
             elsewhere(
                 "webmcp invoke, result, cancel",
                 "they need tools that a page registers through a feature which agent-browser switches on in browsers that it starts itself",
@@ -87,7 +111,11 @@ pub const GROUPS: &[Group] = &[
                 "(no renders captured)",
             ),
             works("vitals [url]", "ab vitals | grep -o '^ttfb'", "ttfb"),
-            works("a11y [url]", "ab a11y | grep -o 'axe-core: [0-9]*'", "axe-core: 4"),
+            works(
+                "a11y [url]",
+                "ab a11y | grep -o 'axe-core: [0-9]*'",
+                "axe-core: 4",
+            ),
             works(
                 "pushstate <url>",
                 "ab eval 'window.mark = 1'; ab pushstate /pushed; ab eval 'window.mark + location.pathname'",
@@ -115,13 +143,21 @@ pub const GROUPS: &[Group] = &[
                 "✗ CDP error (Page.removeScriptToEvaluateOnNewDocument): Script not found",
                 "only `addinitscript` would tell an id",
             ),
-            works("batch \"cmd\" ...", "ab batch 'fill #name Ada' 'get value #name' | tail -1", "Ada"),
+            works(
+                "batch \"cmd\" ...",
+                "ab batch 'fill #name Ada' 'get value #name' | tail -1",
+                "Ada",
+            ),
             works(
                 "batch from stdin",
                 "echo '[[\"get\",\"title\"],[\"get\",\"text\",\"h1\"]]' | ab batch --json | grep -o Workshop | grep -c .",
                 "2",
             ),
-            works("batch --bail", "ab batch --bail 'get nonsense' 'click #press' 2>/dev/null; said", "nothing"),
+            works(
+                "batch --bail",
+                "ab batch --bail 'get nonsense' 'click #press' 2>/dev/null; said",
+                "nothing",
+            ),
         ],
     },
     Group {
@@ -137,9 +173,17 @@ pub const GROUPS: &[Group] = &[
                 "echo pw | ab auth save mill --url $S/workshop --username ada --password-stdin; ab auth login mill --username-selector '#name' --password-selector '#secret' --submit-selector '#away'; ab wait --text away >/dev/null; ab get title; ab auth delete mill >/dev/null",
                 "away",
             ),
-            works("plugin list, show <name>", "ab plugin list", "No plugins configured"),
+            works(
+                "plugin list, show <name>",
+                "ab plugin list",
+                "No plugins configured",
+            ),
             elsewhere("plugin add, run", "plugins are programs from npm or GitHub"),
-            works("confirm <id>, deny <id>", "ab confirm none 2>&1; ab deny none 2>&1", "✗ No pending confirmation"),
+            works(
+                "confirm <id>, deny <id>",
+                "ab confirm none 2>&1; ab deny none 2>&1",
+                "✗ No pending confirmation",
+            ),
         ],
     },
     Group {
@@ -147,7 +191,11 @@ pub const GROUPS: &[Group] = &[
         cases: &[
             works("session", "ab session", "s"),
             works("session list", "ab session list | grep -c '→ s'", "1"),
-            works("session info", "ab session info | grep -o 'Daemon: running'", "Daemon: running"),
+            works(
+                "session info",
+                "ab session info | grep -o 'Daemon: running'",
+                "Daemon: running",
+            ),
             works("session id", "ab session id | grep -cE '^[0-9a-f]+$'", "1"),
             fails(
                 "--session <name>",
@@ -155,25 +203,53 @@ pub const GROUPS: &[Group] = &[
                 "Daemon process exited",
                 ONE_DAEMON,
             ),
-            works("--json", "ab --json get title | grep -o '\"title\":\"Workshop\"'", "\"title\":\"Workshop\""),
-            works("--max-output <chars>", "ab --max-output 4 get text h1 | head -1", "Work"),
+            works(
+                "--json",
+                "ab --json get title | grep -o '\"title\":\"Workshop\"'",
+                "\"title\":\"Workshop\"",
+            ),
+            works(
+                "--max-output <chars>",
+                "ab --max-output 4 get text h1 | head -1",
+                "Work",
+            ),
             works(
                 "--content-boundaries",
                 "ab --content-boundaries get text h1 | grep -c AGENT_BROWSER_PAGE_CONTENT",
                 "2",
             ),
-            works("--pin-tab, --no-pin-tab", "ab --pin-tab get title; ab --no-pin-tab get title", "Workshop"),
+            works(
+                "--pin-tab, --no-pin-tab",
+                "ab --pin-tab get title; ab --no-pin-tab get title",
+                "Workshop",
+            ),
             works("--version", "ab --version", "agent-browser 0.41.2"),
-            works("<command> --help", "ab click --help | head -1", "agent-browser click - Click an element"),
+            works(
+                "<command> --help",
+                "ab click --help | head -1",
+                "agent-browser click - Click an element",
+            ),
         ],
     },
     Group {
         title: "Skills, MCP, chat, dashboard, setup",
         cases: &[
             works("skills list", "ab skills list | grep -o '^ *core'", "core"),
-            works("skills get <name>", "ab skills get core | sed -n 2p", "name: core"),
-            works("skills get core --ref <ref>", "ab skills get core --ref commands | head -1", "# Command Reference"),
-            works("skills path [name]", "test -f \"$(ab skills path core)/SKILL.md\" && echo there", "there"),
+            works(
+                "skills get <name>",
+                "ab skills get core | sed -n 2p",
+                "name: core",
+            ),
+            works(
+                "skills get core --ref <ref>",
+                "ab skills get core --ref commands | head -1",
+                "# Command Reference",
+            ),
+            works(
+                "skills path [name]",
+                "test -f \"$(ab skills path core)/SKILL.md\" && echo there",
+                "there",
+            ),
             works(
                 "mcp call <tool>",
                 "ab mcp call agent_browser_get_title | grep -o '\"text\":\"Workshop\"'",
@@ -189,13 +265,23 @@ pub const GROUPS: &[Group] = &[
                 "ab doctor --offline --quick | grep -o 'CLI version 0.41.2'",
                 "CLI version 0.41.2",
             ),
-            works("profiles", "ab profiles 2>&1", "No Chrome user data directory found"),
-            elsewhere("chat", "it needs a key of a model service (`AI_GATEWAY_API_KEY`)"),
+            works(
+                "profiles",
+                "ab profiles 2>&1",
+                "No Chrome user data directory found",
+            ),
+            elsewhere(
+                "chat",
+                "it needs a key of a model service (`AI_GATEWAY_API_KEY`)",
+            ),
             elsewhere(
                 "dashboard start, stop",
                 "a web server on the machine for its user, which would end with the call that started it",
             ),
-            elsewhere("install, upgrade", "they fetch a browser or a newer tool; here both are pinned"),
+            elsewhere(
+                "install, upgrade",
+                "they fetch a browser or a newer tool; here both are pinned",
+            ),
             elsewhere("device, tap, swipe, -p ios", "for the iOS simulator"),
             elsewhere("-p <provider>", "a browser of another service"),
             elsewhere(
@@ -208,7 +294,11 @@ pub const GROUPS: &[Group] = &[
         title: "Added here",
         cases: &[
             works("scrape", "ab scrape | head -1", "# Workshop"),
-            works("scrape --json", "ab scrape --json | grep -o '\"title\":\"Workshop\"'", "\"title\":\"Workshop\""),
+            works(
+                "scrape --json",
+                "ab scrape --json | grep -o '\"title\":\"Workshop\"'",
+                "\"title\":\"Workshop\"",
+            ),
             fails(
                 "--session <name> scrape",
                 "ab --session two scrape 2>&1 | grep -o 'Daemon process exited' | head -1",

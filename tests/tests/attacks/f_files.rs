@@ -1,4 +1,5 @@
-//! S6, S10 and S11: what code leaves behind, files that are none of its own, and traps for the server.
+//! S6, S10 and S11: what code leaves behind, files that are none of its own, and traps for the
+//! server.
 
 use crate::row::{Row, contained, needs_users, never};
 
@@ -29,7 +30,13 @@ pub const ROWS: &[Row] = &[
     needs_users(
         "S10",
         "changes mode, times, owner and attributes of the server's files",
-        &["change_mode", "change_times", "change_owner", "change_attributes", "change_mode_of_folder"],
+        &[
+            "change_mode",
+            "change_times",
+            "change_owner",
+            "change_attributes",
+            "change_mode_of_folder",
+        ],
         SAME_USER,
     ),
 ];

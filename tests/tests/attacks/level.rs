@@ -5,11 +5,13 @@ use hearth_tests::{ServerBuilder, TestServer};
 /// One column of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// `none` with an open way out, where the attacks have to work: otherwise they would say nothing of the other columns.
+    /// `none` with an open way out, where the attacks have to work: otherwise they would say
+    /// nothing of the other columns.
     None,
     /// `default` of a server that is started as root, and gives every session users of its own.
     Root,
-    /// `default` of a server that is started as a user without rights, whose code runs as that user.
+    /// `default` of a server that is started as a user without rights, whose code runs as that
+    /// user.
     Plain,
 }
 
@@ -29,13 +31,18 @@ impl Level {
     pub fn server(self) -> ServerBuilder {
         let builder = TestServer::builder();
         match self {
-            // The way out is filtered at every level unless that is switched off; without a level nobody has to use it.
+            // The way out is filtered at every level unless that is switched off; without a level
+            // nobody has to use it.
             Self::None => {
-                let open = builder.setting("HEARTH_ISOLATION", "none").setting("HEARTH_EGRESS", "open");
+                let open = builder
+                    .setting("HEARTH_ISOLATION", "none")
+                    .setting("HEARTH_EGRESS", "open");
                 open.setting("HEARTH_EGRESS_ALLOW_METADATA", "true")
             }
             Self::Root => builder.setting("HEARTH_ISOLATION", "default"),
-            Self::Plain => builder.setting("HEARTH_ISOLATION", "default").as_plain_user(),
+            Self::Plain => builder
+                .setting("HEARTH_ISOLATION", "default")
+                .as_plain_user(),
         }
     }
 }

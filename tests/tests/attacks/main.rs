@@ -1,5 +1,6 @@
-//! The attacks that the isolation levels are there for: what code of a session, and pages in its browser, try to reach, and
-//! what becomes of it. Each is tried at `none` too, where it has to work. docs/SECURITY.md has the matrix.
+//! The attacks that the isolation levels are there for: what code of a session, and pages in its
+//! browser, try to reach, and what becomes of it. Each is tried at `none` too, where it has to
+//! work. docs/SECURITY.md has the matrix.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -45,7 +46,11 @@ async fn attack(test: &str, level: Level, play: Play, rows: &[Row]) {
     let stage = Stage::set(level, matches!(play, Play::TakenOver)).await;
     let mut verdicts = play::out(play, &stage).await;
     stage.hear(&mut verdicts);
-    assert_eq!(stage.leaks(), Vec::<String>::new(), "the server has logged secrets");
+    assert_eq!(
+        stage.leaks(),
+        Vec::<String>::new(),
+        "the server has logged secrets"
+    );
     stage.strike().await;
     assert_as_expected(level, rows, &verdicts);
 }

@@ -1,4 +1,5 @@
-//! The matrix of docs/SECURITY.md: every row with what becomes of it at each level, and what other tests prove.
+//! The matrix of docs/SECURITY.md: every row with what becomes of it at each level, and what other
+//! tests prove.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -27,7 +28,10 @@ const CITED: &[Cited] = &[
     cited(
         "S1",
         "no program has the server's environment",
-        &["no_process_gets_to_see_the_servers_environment", "code_sees_none_of_the_servers_variables"],
+        &[
+            "no_process_gets_to_see_the_servers_environment",
+            "code_sees_none_of_the_servers_variables",
+        ],
     ),
     cited(
         "S13",
@@ -45,7 +49,11 @@ const CITED: &[Cited] = &[
             "a_thousand_calls_of_agent_browser_in_two_sessions_see_their_own_page",
         ],
     ),
-    cited("R1", "a thousand mixed executions leave nothing", &["a_thousand_mixed_executions_leave_nothing"]),
+    cited(
+        "R1",
+        "a thousand mixed executions leave nothing",
+        &["a_thousand_mixed_executions_leave_nothing"],
+    ),
     cited(
         "R3, R4",
         "processes and threads have a limit",
@@ -87,7 +95,10 @@ const CITED: &[Cited] = &[
     cited(
         "O3",
         "bytes that are no text are replaced, and no cut falls into a character",
-        &["bytes_that_are_no_text_are_replaced", "a_cut_never_falls_into_a_character"],
+        &[
+            "bytes_that_are_no_text_are_replaced",
+            "a_cut_never_falls_into_a_character",
+        ],
     ),
     cited(
         "O4 to O9, O14",
@@ -107,7 +118,11 @@ const CITED: &[Cited] = &[
             "a_run_that_ends_at_its_deadline_has_one_outcome",
         ],
     ),
-    cited("O13", "code is counted in code points", &["code_is_counted_in_code_points"]),
+    cited(
+        "O13",
+        "code is counted in code points",
+        &["code_is_counted_in_code_points"],
+    ),
     cited(
         "B1",
         "a browser that dies fails the execution and ends the session",
@@ -126,7 +141,11 @@ const CITED: &[Cited] = &[
             "tabs_that_a_page_opens_beyond_the_limit_are_closed",
         ],
     ),
-    cited("B7", "a download has a limit", &["a_download_without_an_end_is_cancelled_and_its_client_is_told"]),
+    cited(
+        "B7",
+        "a download has a limit",
+        &["a_download_without_an_end_is_cancelled_and_its_client_is_told"],
+    ),
     cited(
         "B9, B10",
         "every range of addresses that is nobody's business is refused, however it is written",
@@ -139,7 +158,10 @@ const CITED: &[Cited] = &[
     cited(
         "B13",
         "a client cannot end or crash the browser for others",
-        &["a_client_that_closes_the_browser_only_leaves", "a_client_cannot_crash_the_browser"],
+        &[
+            "a_client_that_closes_the_browser_only_leaves",
+            "a_client_cannot_crash_the_browser",
+        ],
     ),
     cited(
         "H1",
@@ -149,7 +171,11 @@ const CITED: &[Cited] = &[
             "the_url_of_a_deleted_session_is_refused_and_its_sockets_are_closed",
         ],
     ),
-    cited("H2", "a page of another origin cannot open a live view", &["a_page_of_another_origin_cannot_open_it"]),
+    cited(
+        "H2",
+        "a page of another origin cannot open a live view",
+        &["a_page_of_another_origin_cannot_open_it"],
+    ),
     cited(
         "H3",
         "without keys only loopback's names are served, so no name leads a browser here",
@@ -170,8 +196,16 @@ const CITED: &[Cited] = &[
             "schemathesis_finds_nothing_that_is_not_as_the_file_says",
         ],
     ),
-    cited("H11", "an id is nothing but an id", &["unknown_sessions_are_not_found_whatever_their_id_looks_like"]),
-    cited("H12", "sessions have a limit", &["sessions_that_are_created_at_once_do_not_pass_the_limit"]),
+    cited(
+        "H11",
+        "an id is nothing but an id",
+        &["unknown_sessions_are_not_found_whatever_their_id_looks_like"],
+    ),
+    cited(
+        "H12",
+        "sessions have a limit",
+        &["sessions_that_are_created_at_once_do_not_pass_the_limit"],
+    ),
     cited(
         "H13",
         "deleting, hanging up and stopping while code runs leave nothing",
@@ -181,7 +215,11 @@ const CITED: &[Cited] = &[
             "sigterm_while_sessions_are_being_created_leaves_nothing",
         ],
     ),
-    cited("H14", "a page's title is text in the live view", &["a_title_that_is_markup_is_shown_as_text"]),
+    cited(
+        "H14",
+        "a page's title is text in the live view",
+        &["a_title_that_is_markup_is_shown_as_text"],
+    ),
     cited(
         "C2",
         "a killed server leaves no process, also when all of them are stopped",
@@ -218,7 +256,10 @@ fn number_of(note: &'static str, notes: &mut Vec<&'static str>) -> usize {
 
 fn table() -> String {
     let mut notes = Vec::new();
-    let mut table = format!("| | attack | {} |\n|---|---|---|---|---|\n", Level::ALL.map(Level::title).join(" | "));
+    let mut table = format!(
+        "| | attack | {} |\n|---|---|---|---|---|\n",
+        Level::ALL.map(Level::title).join(" | ")
+    );
     for row in rows() {
         let cells = Level::ALL.map(|level| match row.at(level) {
             Expected::Reached => "works".to_owned(),
@@ -226,7 +267,14 @@ fn table() -> String {
             Expected::Open(note) => format!("**open** ({})", number_of(note, &mut notes)),
             Expected::NotTried(note) => format!("not tried ({})", number_of(note, &mut notes)),
         });
-        writeln!(table, "| {} | {} | {} |", row.id, row.attack, cells.join(" | ")).unwrap();
+        writeln!(
+            table,
+            "| {} | {} | {} |",
+            row.id,
+            row.attack,
+            cells.join(" | ")
+        )
+        .unwrap();
     }
     for (index, note) in notes.iter().enumerate() {
         let lead = if index == 0 { "\n" } else { "" };
@@ -246,17 +294,29 @@ fn cited_table() -> String {
 
 /// The names of all functions below a folder.
 fn functions(folder: &Path, found: &mut BTreeSet<String>) {
-    for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+    for path in fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+    {
         if path.is_dir() {
             functions(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let names = text.split("fn ").skip(1).filter_map(|rest| rest.split(['(', '<']).next());
+            let names = text
+                .split("fn ")
+                .skip(1)
+                .filter_map(|rest| rest.split(['(', '<']).next());
             found.extend(names.map(str::to_owned));
             // Tests that a macro makes.
             let made = text.lines().filter_map(|line| line.trim().split_once(": "));
             found.extend(made.map(|(name, _)| name.to_owned()));
-            found.extend(text.lines().filter_map(|line| line.trim().strip_suffix(':')).map(str::to_owned));
+            found.extend(
+                text.lines()
+                    .filter_map(|line| line.trim().strip_suffix(':'))
+                    .map(str::to_owned),
+            );
         }
     }
 }
@@ -275,5 +335,8 @@ fn every_test_that_the_matrix_cites_is_there() {
     }
     let cited = CITED.iter().flat_map(|cited| cited.tests);
     let missing: Vec<_> = cited.filter(|test| !known.contains(**test)).collect();
-    assert!(missing.is_empty(), "docs/SECURITY.md cites tests that are not there: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "docs/SECURITY.md cites tests that are not there: {missing:?}"
+    );
 }

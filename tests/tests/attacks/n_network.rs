@@ -21,7 +21,11 @@ pub const ROWS: &[Row] = &[
     contained(
         "B10",
         "lets others in: listens on every address, without binding one, and beside the server on its own port",
-        &["listen_everywhere", "listen_without_binding", "listen_beside_server"],
+        &[
+            "listen_everywhere",
+            "listen_without_binding",
+            "listen_beside_server",
+        ],
     ),
     contained(
         "B10",
@@ -31,9 +35,19 @@ pub const ROWS: &[Row] = &[
     contained(
         "S4",
         "gets round a filter of connections: TCP Fast Open in three ways, MPTCP, SCTP",
-        &["?tcp_fast_open", "?tcp_fast_open_message", "?tcp_fast_open_by_option", "?mptcp", "?sctp"],
+        &[
+            "?tcp_fast_open",
+            "?tcp_fast_open_message",
+            "?tcp_fast_open_by_option",
+            "?mptcp",
+            "?sctp",
+        ],
     ),
-    contained("B11", "sends datagrams, and asks name servers itself", &["udp", "udp_v6", "name_server"]),
+    contained(
+        "B11",
+        "sends datagrams, and asks name servers itself",
+        &["udp", "udp_v6", "name_server"],
+    ),
     contained(
         "R11",
         "opens raw, packet, ping and virtual machine sockets",
@@ -42,7 +56,13 @@ pub const ROWS: &[Row] = &[
     contained(
         "B10",
         "asks for loopback, private and metadata addresses over HTTP, and is redirected to one",
-        &["http_loopback", "http_localhost", "http_metadata", "http_private", "http_redirected"],
+        &[
+            "http_loopback",
+            "http_localhost",
+            "http_metadata",
+            "http_private",
+            "http_redirected",
+        ],
     ),
     contained(
         "B10",
@@ -75,17 +95,39 @@ pub const ROWS: &[Row] = &[
             "tunnel_wide",
         ],
     ),
-    never("S7", "reaches the server's own port through the proxy", &["http_server", "tunnel_to_server"]),
-    contained("S4", "uses another session's way out", &["proxy_of_neighbour"]),
+    never(
+        "S7",
+        "reaches the server's own port through the proxy",
+        &["http_server", "tunnel_to_server"],
+    ),
+    contained(
+        "S4",
+        "uses another session's way out",
+        &["proxy_of_neighbour"],
+    ),
     contained(
         "S9",
         "speaks to a socket in the file system that everybody may use, as docker.sock or a session bus is",
-        &["unix_stream", "unix_dgram", "unix_dgram_message", "unix_raw", "unix_by_a_planted_link"],
+        &[
+            "unix_stream",
+            "unix_dgram",
+            "unix_dgram_message",
+            "unix_raw",
+            "unix_by_a_planted_link",
+        ],
     ),
-    contained("S9", "speaks to a socket that has no file", &["unix_abstract"]),
+    contained(
+        "S9",
+        "speaks to a socket that has no file",
+        &["unix_abstract"],
+    ),
     contained(
         "S9",
         "connects one end of a pair of sockets to somebody else",
-        &["unix_pair_connected_again", "unix_pair_sent_elsewhere", "unix_raw_pair_connected_again"],
+        &[
+            "unix_pair_connected_again",
+            "unix_pair_sent_elsewhere",
+            "unix_raw_pair_connected_again",
+        ],
     ),
 ];

@@ -1,4 +1,5 @@
-//! What honest code does every day has to go on working while attacks do not, and what does not is said in docs/SECURITY.md.
+//! What honest code does every day has to go on working while attacks do not, and what does not is
+//! said in docs/SECURITY.md.
 
 use std::fmt::Write;
 
@@ -17,18 +18,37 @@ struct Habit {
     outcome: Result<&'static str, &'static str>,
 }
 
-const fn works(what: &'static str, language: &'static str, code: &'static str, last_line: &'static str) -> Habit {
-    Habit { what, language, code, outcome: Ok(last_line) }
+const fn works(
+    what: &'static str,
+    language: &'static str,
+    code: &'static str,
+    last_line: &'static str,
+) -> Habit {
+    Habit {
+        what,
+        language,
+        code,
+        outcome: Ok(last_line),
+    }
 }
 
-const fn cannot(what: &'static str, language: &'static str, code: &'static str, why: &'static str) -> Habit {
-    Habit { what, language, code, outcome: Err(why) }
+const fn cannot(
+    what: &'static str,
+    language: &'static str,
+    code: &'static str,
+    why: &'static str,
+) -> Habit {
+    Habit {
+        what,
+        language,
+        code,
+        outcome: Err(why),
+    }
 }
 
 const OWN_SERVERS: &str =
     "nothing can be listened on: whoever connects from outside would be a network beside the proxy";
-const OWN_SOCKETS: &str =
-    "a socket in the file system could be anybody's, and Linux before 7.1 cannot tell; pipes and pairs work";
+const OWN_SOCKETS: &str = "a socket in the file system could be anybody's, and Linux before 7.1 cannot tell; pipes and pairs work";
 
 const OWN_PACKAGE: &str = r"python3 - <<'E'
 import zipfile
@@ -90,14 +110,24 @@ const HABITS: &[Habit] = &[
         "import tempfile\nwith tempfile.NamedTemporaryFile('w+') as file:\n    file.write('kept'); file.seek(0); print(file.read())",
         "kept",
     ),
-    works("python: memory maps", "python", "import mmap\nprint(len(mmap.mmap(-1, 8192)))", "8192"),
+    works(
+        "python: memory maps",
+        "python",
+        "import mmap\nprint(len(mmap.mmap(-1, 8192)))",
+        "8192",
+    ),
     works(
         "python: a virtual environment",
         "bash",
         "python3 -m venv --without-pip own && own/bin/python -c 'import sys; print(sys.prefix != sys.base_prefix)'",
         "True",
     ),
-    works("python: a package of one's own, by pip", "bash", OWN_PACKAGE, "6"),
+    works(
+        "python: a package of one's own, by pip",
+        "bash",
+        OWN_PACKAGE,
+        "6",
+    ),
     works(
         "python: a site that is permitted",
         "python",
@@ -140,21 +170,36 @@ const HABITS: &[Habit] = &[
         "node -e \"fetch('SITE/data.json').then((it) => it.text()).then(console.log)\"",
         "{\"from\":\"site\"}",
     ),
-    works("bash: curl of a site that is permitted", "bash", "curl -sS SITE/data.json", "{\"from\":\"site\"}"),
+    works(
+        "bash: curl of a site that is permitted",
+        "bash",
+        "curl -sS SITE/data.json",
+        "{\"from\":\"site\"}",
+    ),
     works(
         "bash: jobs, pipes, substitutions, here documents",
         "bash",
         "mkfifo own.pipe; echo through > own.pipe & cat own.pipe; diff <(echo a) <(echo a) && cat <<< same; wait; coproc cat; echo coprocess >&${COPROC[1]}; read line <&${COPROC[0]}; echo $line",
         "coprocess",
     ),
-    works("bash: ps, and timeout", "bash", "timeout 5 ps -o comm= -p $$; true", "bash"),
+    works(
+        "bash: ps, and timeout",
+        "bash",
+        "timeout 5 ps -o comm= -p $$; true",
+        "bash",
+    ),
     works(
         "bash: archives",
         "bash",
         "mkdir in; echo packed > in/file; tar czf own.tar.gz in; rm -r in; tar xzf own.tar.gz; cat in/file",
         "packed",
     ),
-    works("bash: sort with files of its own", "bash", "seq 200000 | sort -rn -S 1M | tail -1", "1"),
+    works(
+        "bash: sort with files of its own",
+        "bash",
+        "seq 200000 | sort -rn -S 1M | tail -1",
+        "1",
+    ),
     works(
         "git: a repository of one's own",
         "bash",
@@ -239,7 +284,12 @@ const HABITS: &[Habit] = &[
         "getent hosts example.com >/dev/null && echo served",
         "names are resolved by the proxy, and by nobody else",
     ),
-    cannot("ping", "bash", "ping -c1 -W1 127.0.0.1 >/dev/null && echo served", "raw sockets are closed to all"),
+    cannot(
+        "ping",
+        "bash",
+        "ping -c1 -W1 127.0.0.1 >/dev/null && echo served",
+        "raw sockets are closed to all",
+    ),
     cannot(
         "sudo, su and other programs that give rights",
         "bash",
@@ -270,14 +320,24 @@ pub async fn all_is_as_usual(level: Level) {
     let site = Site::start().await;
     let origin = site.url("");
     let permitted = origin.trim_start_matches("http://").to_owned();
-    let server = level.server().setting("HEARTH_EGRESS_ALLOW", &permitted).start().await;
+    let server = level
+        .server()
+        .setting("HEARTH_EGRESS_ALLOW", &permitted)
+        .start()
+        .await;
     let session = server.session().await;
     let mut wrong = Vec::new();
     for habit in HABITS {
         wrong.extend(objection(&session, habit, &origin).await);
     }
     server.stop().await;
-    assert!(wrong.is_empty(), "{} things went otherwise at {}\n{}", wrong.len(), level.title(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} things went otherwise at {}\n{}",
+        wrong.len(),
+        level.title(),
+        wrong.join("\n")
+    );
 }
 
 fn table() -> String {

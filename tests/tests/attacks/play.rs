@@ -30,7 +30,11 @@ pub enum Play {
 }
 
 fn verdict(is_reached: bool, reached: &str, blocked: &str) -> String {
-    if is_reached { format!("reached: {reached}") } else { format!("blocked: {blocked}") }
+    if is_reached {
+        format!("reached: {reached}")
+    } else {
+        format!("blocked: {blocked}")
+    }
 }
 
 pub async fn out(play: Play, stage: &Stage) -> Verdicts {
@@ -47,7 +51,11 @@ pub async fn out(play: Play, stage: &Stage) -> Verdicts {
 /// Runs a script from each language; an attack that works in one has worked.
 async fn try_all_languages(stage: &Stage, script: &str) -> Verdicts {
     // Without a level all languages are the same to the kernel.
-    let languages: &[&str] = if stage.level == Level::None { &["bash"] } else { &["bash", "python", "node"] };
+    let languages: &[&str] = if stage.level == Level::None {
+        &["bash"]
+    } else {
+        &["bash", "python", "node"]
+    };
     let parameters = stage.parameters();
     let mut verdicts = Verdicts::new();
     for language in languages {
@@ -61,14 +69,26 @@ async fn try_all_languages(stage: &Stage, script: &str) -> Verdicts {
     }
     if script == s_secrets::SCRIPT {
         let leaks = stage.leaks();
-        verdicts.insert("log".to_owned(), verdict(!leaks.is_empty(), &leaks.join(" "), "nothing secret is logged"));
+        verdicts.insert(
+            "log".to_owned(),
+            verdict(
+                !leaks.is_empty(),
+                &leaks.join(" "),
+                "nothing secret is logged",
+            ),
+        );
     }
     verdicts
 }
 
 /// Tries the scripts of code, and keeps what the rows for browsers speak of.
 async fn take_over(stage: &Stage) -> Verdicts {
-    let scripts = [s_secrets::SCRIPT, n_network::SCRIPT, r_resources::PROCESSES, f_files::SCRIPT];
+    let scripts = [
+        s_secrets::SCRIPT,
+        n_network::SCRIPT,
+        r_resources::PROCESSES,
+        f_files::SCRIPT,
+    ];
     let mut verdicts = script::run_in_browser(stage, &scripts, &stage.parameters()).await;
     verdicts.retain(|name, _| b_browser::TAKEN_OVER_ROWS.iter().any(|row| row.has(name)));
     verdicts
@@ -81,12 +101,16 @@ async fn leave_and_come_back(stage: &Stage) -> Verdicts {
     let next = stage.client().session().await;
     let mut found = script::run(&next, "bash", f_files::COME_BACK, &parameters).await;
     for (name, verdict) in &mut found {
-        *verdict = format!("{verdict} (it was left: {})", left.get(name).map_or("no", String::as_str));
+        *verdict = format!(
+            "{verdict} (it was left: {})",
+            left.get(name).map_or("no", String::as_str)
+        );
     }
     found
 }
 
-/// Makes the server replace the session's agent-browser daemon: a shell that was cut off takes it along.
+/// Makes the server replace the session's agent-browser daemon: a shell that was cut off takes it
+/// along.
 async fn have_daemon_replaced(stage: &Stage) {
     stage.own.run_for("bash", "sleep 100", 1).await.killed_at(1);
     stage.own.bash("true").await;
@@ -110,20 +134,28 @@ threading.Thread(target=race, daemon=True).start()"
     );
     stage.own.python(&race).await;
     let start = Instant::now();
-    while fs::read_to_string(&victim).unwrap() == before && start.elapsed() < Duration::from_secs(12) {
+    while fs::read_to_string(&victim).unwrap() == before
+        && start.elapsed() < Duration::from_secs(12)
+    {
         have_daemon_replaced(stage).await;
     }
     let is_written = fs::read_to_string(&victim).unwrap() != before;
-    verdicts.insert("daemons_file_is_a_link".into(), verdict(is_written, "the server wrote through it", "it did not"));
+    verdicts.insert(
+        "daemons_file_is_a_link".into(),
+        verdict(is_written, "the server wrote through it", "it did not"),
+    );
     stage.own.python("import sys; sys.exit(0)").await;
 
     // The daemon's folder is a link.
     let replace = format!("mv {own}/a {own}/old; ln -s {outside}/shared {own}/a; ls -l {own}");
     let said = stage.own.bash(&replace).await.stdout;
     have_daemon_replaced(stage).await;
-    let is_written =
-        stage.outside.path().join("shared/s.config").exists() || !stage.outside.path().join("shared/link").exists();
-    verdicts.insert("daemons_folder_is_a_link".into(), verdict(is_written, "the server worked in it", said.trim()));
+    let is_written = stage.outside.path().join("shared/s.config").exists()
+        || !stage.outside.path().join("shared/link").exists();
+    verdicts.insert(
+        "daemons_folder_is_a_link".into(),
+        verdict(is_written, "the server worked in it", said.trim()),
+    );
 
     // And now everything that makes removing hard.
     let canaries = || {
@@ -142,16 +174,31 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
     let start = Instant::now();
     stage.own.delete().await;
     let is_late = start.elapsed() > Duration::from_secs(15);
-    verdicts.insert("removing_hangs".into(), verdict(is_late, "it took too long", &format!("{:?}", start.elapsed())));
+    verdicts.insert(
+        "removing_hangs".into(),
+        verdict(
+            is_late,
+            "it took too long",
+            &format!("{:?}", start.elapsed()),
+        ),
+    );
     eventually(Duration::from_secs(5), "the folder is removed", || {
         let is_there = stage.own_folder.exists();
-        std::future::ready(if is_there { Err(stage.own_folder.display().to_string()) } else { Ok(()) })
+        std::future::ready(if is_there {
+            Err(stage.own_folder.display().to_string())
+        } else {
+            Ok(())
+        })
     })
     .await;
     let is_harmed = canaries() != canaries_before;
     verdicts.insert(
         "removing_follows_links".into(),
-        verdict(is_harmed, "files outside are gone", "nothing outside is gone"),
+        verdict(
+            is_harmed,
+            "files outside are gone",
+            "nothing outside is gone",
+        ),
     );
     verdicts
 }
@@ -159,7 +206,9 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
 /// Not without a level: there it would be the end of the test.
 async fn kill_everybody(stage: &Stage) -> Verdicts {
     let server = stage.server.pid();
-    let running = stage.neighbour.bash("for i in 1 2 3 4 5 6; do sleep 0.5; done; echo still here");
+    let running = stage
+        .neighbour
+        .bash("for i in 1 2 3 4 5 6; do sleep 0.5; done; echo still here");
     let killing = async {
         for language in ["bash", "python", "node"] {
             let code = match language {
@@ -171,9 +220,14 @@ async fn kill_everybody(stage: &Stage) -> Verdicts {
         }
     };
     let (run, ()) = tokio::join!(running, killing);
-    let lives = nix::sys::signal::kill(Pid::from_raw(server), None).is_ok() && stage.server.pid() == server;
+    let lives =
+        nix::sys::signal::kill(Pid::from_raw(server), None).is_ok() && stage.server.pid() == server;
     let neighbour = stage.neighbour.python("kept").await;
     let is_well = lives && run.stdout == "still here\n" && neighbour.result == "1";
-    let why = format!("the server lives: {lives}, the other session: {run:?}, its kernel: {neighbour:?}");
-    Verdicts::from([("kill_everybody".to_owned(), verdict(!is_well, &why, "only its own"))])
+    let why =
+        format!("the server lives: {lives}, the other session: {run:?}, its kernel: {neighbour:?}");
+    Verdicts::from([(
+        "kill_everybody".to_owned(),
+        verdict(!is_well, &why, "only its own"),
+    )])
 }

@@ -45,7 +45,11 @@ pub const PROCESS_ROWS: &[Row] = &[
     contained(
         "R2",
         "raises its own limits and priority, and what keeps it last when memory runs out",
-        &["?raise_own_limits", "raise_own_priority", "?lower_own_badness"],
+        &[
+            "?raise_own_limits",
+            "raise_own_priority",
+            "?lower_own_badness",
+        ],
     ),
     contained(
         "R11",
@@ -64,7 +68,12 @@ pub const PROCESS_ROWS: &[Row] = &[
     contained(
         "R11",
         "becomes root or the user of another session, holds capabilities, gains rights by set-uid programs",
-        &["become_root", "become_neighbour", "gain_by_setuid_program", "capabilities"],
+        &[
+            "become_root",
+            "become_neighbour",
+            "gain_by_setuid_program",
+            "capabilities",
+        ],
     ),
 ];
 
@@ -72,7 +81,11 @@ pub const KILL_ROWS: &[Row] = &[Row {
     id: "R1",
     attack: "kills everything that it may, with `kill -9 -1`",
     probes: &["kill_everybody"],
-    expected: [Expected::NotTried("it would be the end of the test"), Expected::Blocked, Expected::Blocked],
+    expected: [
+        Expected::NotTried("it would be the end of the test"),
+        Expected::Blocked,
+        Expected::Blocked,
+    ],
 }];
 
 pub const SYSTEM_CALL_ROWS: &[Row] = &[
@@ -81,7 +94,11 @@ pub const SYSTEM_CALL_ROWS: &[Row] = &[
         "pushes bytes into a terminal, or opens the machine's consoles",
         &["push_into_terminal", "?linux_console"],
     ),
-    never("R9", "opens a terminal that it was started from", &["controlling_terminal"]),
+    never(
+        "R9",
+        "opens a terminal that it was started from",
+        &["controlling_terminal"],
+    ),
     contained(
         "R10",
         "makes System V objects and message queues, which no kill ends",

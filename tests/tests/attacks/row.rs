@@ -25,24 +25,40 @@ use Expected::{Blocked, NotTried, Open, Reached};
 /// One row.
 #[derive(Debug)]
 pub struct Row {
-    /// The number in the list of threats: `S` secrets, `R` resources, `O` output, `B` browser, `H` HTTP.
+    /// The number in the list of threats: `S` secrets, `R` resources, `O` output, `B` browser, `H`
+    /// HTTP.
     pub id: &'static str,
     /// What is tried.
     pub attack: &'static str,
-    /// The names of the probes in the script. One with a `?` before it is for what not every machine has.
+    /// The names of the probes in the script. One with a `?` before it is for what not every
+    /// machine has.
     pub probes: &'static [&'static str],
     /// In the order of [`Level::ALL`].
     pub expected: [Expected; 3],
 }
 
 /// A row whose attacks work without a level and not with one.
-pub const fn contained(id: &'static str, attack: &'static str, probes: &'static [&'static str]) -> Row {
-    Row { id, attack, probes, expected: [Reached, Blocked, Blocked] }
+pub const fn contained(
+    id: &'static str,
+    attack: &'static str,
+    probes: &'static [&'static str],
+) -> Row {
+    Row {
+        id,
+        attack,
+        probes,
+        expected: [Reached, Blocked, Blocked],
+    }
 }
 
 /// A row whose attacks work at no level: what stops them is no part of one.
 pub const fn never(id: &'static str, attack: &'static str, probes: &'static [&'static str]) -> Row {
-    Row { id, attack, probes, expected: [Blocked, Blocked, Blocked] }
+    Row {
+        id,
+        attack,
+        probes,
+        expected: [Blocked, Blocked, Blocked],
+    }
 }
 
 /// A row that separate users are needed for.
@@ -52,12 +68,27 @@ pub const fn needs_users(
     probes: &'static [&'static str],
     why: &'static str,
 ) -> Row {
-    Row { id, attack, probes, expected: [Reached, Blocked, Open(why)] }
+    Row {
+        id,
+        attack,
+        probes,
+        expected: [Reached, Blocked, Open(why)],
+    }
 }
 
 /// A row that stands open at every level.
-pub const fn open(id: &'static str, attack: &'static str, probes: &'static [&'static str], why: &'static str) -> Row {
-    Row { id, attack, probes, expected: [Reached, Open(why), Open(why)] }
+pub const fn open(
+    id: &'static str,
+    attack: &'static str,
+    probes: &'static [&'static str],
+    why: &'static str,
+) -> Row {
+    Row {
+        id,
+        attack,
+        probes,
+        expected: [Reached, Open(why), Open(why)],
+    }
 }
 
 impl Row {
@@ -93,39 +124,68 @@ impl Row {
                 Open(_) | NotTried(_) => true,
             };
             if !is_right {
-                wrong.push(format!("{} {name}: {verdict} (expected: {expected:?})", self.id));
+                wrong.push(format!(
+                    "{} {name}: {verdict} (expected: {expected:?})",
+                    self.id
+                ));
             }
         }
         if matches!(expected, Open(_)) && reached == 0 {
-            wrong.push(format!("{} is closed, and the matrix says that it is open", self.id));
+            wrong.push(format!(
+                "{} is closed, and the matrix says that it is open",
+                self.id
+            ));
         }
         wrong
     }
 }
 
 fn name_of(probe: &'static str) -> (&'static str, bool) {
-    probe.strip_prefix('?').map_or((probe, true), |name| (name, false))
+    probe
+        .strip_prefix('?')
+        .map_or((probe, true), |name| (name, false))
 }
 
 /// Asserts that every verdict belongs to a row and is what the row expects; names all that are not.
 #[track_caller]
 pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &Verdicts) {
-    let mut wrong: Vec<String> = rows.iter().flat_map(|row| row.judge(level, verdicts)).collect();
-    let known: BTreeSet<&str> = rows.iter().flat_map(|row| row.probes).map(|probe| name_of(probe).0).collect();
-    let strange = verdicts.keys().filter(|name| !known.contains(name.as_str()));
+    let mut wrong: Vec<String> = rows
+        .iter()
+        .flat_map(|row| row.judge(level, verdicts))
+        .collect();
+    let known: BTreeSet<&str> = rows
+        .iter()
+        .flat_map(|row| row.probes)
+        .map(|probe| name_of(probe).0)
+        .collect();
+    let strange = verdicts
+        .keys()
+        .filter(|name| !known.contains(name.as_str()));
     wrong.extend(strange.map(|name| format!("{name}: in no row")));
-    let all: Vec<String> = verdicts.iter().map(|(name, verdict)| format!("- {name}: {}", verdict.trim())).collect();
+    let all: Vec<String> = verdicts
+        .iter()
+        .map(|(name, verdict)| format!("- {name}: {}", verdict.trim()))
+        .collect();
     eprintln!("{}", all.join("\n"));
     let count = wrong.len();
-    assert!(wrong.is_empty(), "{count} attacks went otherwise at {}\n  {}", level.title(), wrong.join("\n  "));
+    assert!(
+        wrong.is_empty(),
+        "{count} attacks went otherwise at {}\n  {}",
+        level.title(),
+        wrong.join("\n  ")
+    );
 }
 
 /// The judgement is worth what it notices.
 #[test]
 fn a_verdict_that_is_not_expected_is_noticed() {
     let row = contained("S0", "", &["one", "?two"]);
-    let said =
-        |one: &str, two: &str| Verdicts::from([("one".to_owned(), one.to_owned()), ("two".to_owned(), two.to_owned())]);
+    let said = |one: &str, two: &str| {
+        Verdicts::from([
+            ("one".to_owned(), one.to_owned()),
+            ("two".to_owned(), two.to_owned()),
+        ])
+    };
     let count = |level, one, two| row.judge(level, &said(one, two)).len();
     assert_eq!(count(Level::None, "reached: x", "blocked: x"), 0);
     assert_eq!(count(Level::None, "blocked: x", "reached: x"), 1);
@@ -133,5 +193,9 @@ fn a_verdict_that_is_not_expected_is_noticed() {
     assert_eq!(count(Level::Root, "blocked: x", "reached: x"), 1);
     assert_eq!(count(Level::Root, "mistaken: x", ""), 2);
     let open = open("S0", "", &["one", "?two"], "why");
-    assert_eq!(open.judge(Level::Plain, &said("blocked: x", "blocked: x")).len(), 1);
+    assert_eq!(
+        open.judge(Level::Plain, &said("blocked: x", "blocked: x"))
+            .len(),
+        1
+    );
 }

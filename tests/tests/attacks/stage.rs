@@ -50,27 +50,45 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Sets it, with a browser that can be told to attack (`tests/fixtures/attacks/browser.py`) or with the usual one.
+    /// Sets it, with a browser that can be told to attack (`tests/fixtures/attacks/browser.py`) or
+    /// with the usual one.
     pub async fn set(level: Level, has_own_browser: bool) -> Self {
         let outside = furnish_outside();
         let mut stranger = Stranger::default();
         let there = stranger.on_tcp("0.0.0.0:0", None).await;
         let loopback = SocketAddr::from(([127, 0, 0, 1], there.port()));
-        stranger.on_tcp(&format!("[::1]:{}", there.port()), None).await;
-        stranger.on_udp(SocketAddr::from(([0, 0, 0, 0], there.port()))).await;
-        stranger.on_tcp(&format!("{METADATA_ADDRESS}:80"), None).await;
-        stranger.on_tcp(&format!("{PRIVATE_ADDRESS}:80"), None).await;
-        stranger.on_udp(SocketAddr::from(([127, 0, 0, 1], 53))).await;
+        stranger
+            .on_tcp(&format!("[::1]:{}", there.port()), None)
+            .await;
+        stranger
+            .on_udp(SocketAddr::from(([0, 0, 0, 0], there.port())))
+            .await;
+        stranger
+            .on_tcp(&format!("{METADATA_ADDRESS}:80"), None)
+            .await;
+        stranger
+            .on_tcp(&format!("{PRIVATE_ADDRESS}:80"), None)
+            .await;
+        stranger
+            .on_udp(SocketAddr::from(([127, 0, 0, 1], 53)))
+            .await;
         stranger.on_unix(&outside.path().join("stream.sock"));
         stranger.on_unix_datagrams(&outside.path().join("dgram.sock"));
         stranger.on_abstract(ABSTRACT);
         let permitted = stranger.on_tcp("127.0.0.1:0", Some(loopback)).await;
 
-        let builder = level.server().setting("HEARTH_API_KEYS", KEY).setting("AWS_SECRET_ACCESS_KEY", FOREIGN_SECRET);
+        let builder = level
+            .server()
+            .setting("HEARTH_API_KEYS", KEY)
+            .setting("AWS_SECRET_ACCESS_KEY", FOREIGN_SECRET);
         let builder = builder.setting("HEARTH_LOG", "debug");
         let builder = builder.setting("HEARTH_EGRESS_ALLOW", &permitted.to_string());
         let data_dir = new_folder("hd-");
-        let builder = if has_own_browser { builder.setting("HEARTH_BROWSER", &own_browser(&outside)) } else { builder };
+        let builder = if has_own_browser {
+            builder.setting("HEARTH_BROWSER", &own_browser(&outside))
+        } else {
+            builder
+        };
         let server = builder.data_dir(data_dir.path()).start().await;
         if level == Level::Plain {
             for path in [outside.path().join("tree"), outside.path().join("own.txt")] {
@@ -79,7 +97,11 @@ impl Stage {
         }
         let client = server.with_key(KEY);
         // It leaves a profile.
-        client.session_with(&json!({"profile": {"name": "logins"}})).await.delete().await;
+        client
+            .session_with(&json!({"profile": {"name": "logins"}}))
+            .await
+            .delete()
+            .await;
         let (neighbour, neighbour_folder) = settle(&server, client.session().await);
         let inhabit = format!(
             "umask 000; echo {NEIGHBOURS_SECRET} > secret.txt; agent-browser get url; chmod 644 secret.txt
@@ -88,7 +110,11 @@ impl Stage {
         neighbour.bash(&inhabit).await;
         neighbour.python("kept = 1").await.ok();
         let (own, own_folder) = settle(&server, client.session().await);
-        let cdp = own.bash("agent-browser get url >/dev/null; echo $CDP_URL").await.ok().result;
+        let cdp = own
+            .bash("agent-browser get url >/dev/null; echo $CDP_URL")
+            .await
+            .ok()
+            .result;
         let port = there.port();
         Self {
             level,
@@ -111,25 +137,50 @@ impl Stage {
         self.server.processes();
         let mut found = process::belonging(-1, &folder.to_string_lossy());
         found.retain(|process| !process.is_shim());
-        found.sort_by_key(|process| (process.command.contains("--type="), process.is_browser(), process.pid));
+        found.sort_by_key(|process| {
+            (
+                process.command.contains("--type="),
+                process.is_browser(),
+                process.pid,
+            )
+        });
         found
     }
 
     /// What the scripts are told of this place.
     pub fn parameters(&self) -> Value {
-        let pids = |processes: Vec<Process>| processes.into_iter().map(|process| process.pid).collect::<Vec<_>>();
+        let pids = |processes: Vec<Process>| {
+            processes
+                .into_iter()
+                .map(|process| process.pid)
+                .collect::<Vec<_>>()
+        };
         let server_port = port_of(self.server.origin()).unwrap();
-        let own_browsers = self.processes_of(&self.own_folder).into_iter().filter(Process::is_browser).collect();
-        let shims = self.server.processes().into_iter().filter(Process::is_shim).collect();
+        let own_browsers = self
+            .processes_of(&self.own_folder)
+            .into_iter()
+            .filter(Process::is_browser)
+            .collect();
+        let shims = self
+            .server
+            .processes()
+            .into_iter()
+            .filter(Process::is_shim)
+            .collect();
         let neighbours = self.processes_of(&self.neighbour_folder);
         let servers = self.server.own_pids();
-        let maps = servers.iter().chain(neighbours.iter().map(|process| &process.pid)).filter_map(|pid| {
-            let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
-            let start = u64::from_str_radix(maps.split('-').next()?, 16).ok()?;
-            Some((pid.to_string(), json!(start)))
-        });
+        let maps = servers
+            .iter()
+            .chain(neighbours.iter().map(|process| &process.pid))
+            .filter_map(|pid| {
+                let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+                let start = u64::from_str_radix(maps.split('-').next()?, 16).ok()?;
+                Some((pid.to_string(), json!(start)))
+            });
         let canaries = [KEY, FOREIGN_SECRET].map(|secret| secret.chars().rev().collect::<String>());
-        let mut writable = ["work", "tmp", "a"].map(|part| self.own_folder.join(part)).to_vec();
+        let mut writable = ["work", "tmp", "a"]
+            .map(|part| self.own_folder.join(part))
+            .to_vec();
         writable.push("/tmp".into());
         let given_ports = [port_of(&self.cdp), self.proxy_port(&self.own_folder)];
         json!({
@@ -157,7 +208,8 @@ impl Stage {
             "private_address": PRIVATE_ADDRESS,
             "ports": if self.level == Level::None { [self.port, self.port] } else { [1, 65535] },
             "given_ports": given_ports,
-            // Without a level everything opens, and there is no need to open all of this machine to see it.
+            // Without a level everything opens, and there is no need to open all of this machine to
+            // see it.
             "walk_root": if self.level == Level::None { self.outside.path() } else { Path::new("/") },
             "readable": self.readable(),
             "writable": writable,
@@ -168,14 +220,20 @@ impl Stage {
 
     /// The port of the proxy that the programs of a session are told of, if they are.
     fn proxy_port(&self, folder: &Path) -> Option<u16> {
-        let environments = self.processes_of(folder).into_iter().filter_map(|process| process.environment());
+        let environments = self
+            .processes_of(folder)
+            .into_iter()
+            .filter_map(|process| process.environment());
         let mut variables = environments.flatten();
         variables.find_map(|variable| port_of(variable.strip_prefix("http_proxy=")?))
     }
 
-    /// What code is meant to read: the system's programs, the few settings that they need, and its own.
+    /// What code is meant to read: the system's programs, the few settings that they need, and its
+    /// own.
     fn readable(&self) -> Vec<PathBuf> {
-        let system = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/tmp"];
+        let system = [
+            "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/tmp",
+        ];
         let settings = "alternatives ca-certificates ca-certificates.conf chromium fonts gai.conf gitconfig group host.conf \
                         hosts inputrc ld.so.cache ld.so.conf ld.so.conf.d localtime mime.types nsswitch.conf os-release \
                         passwd protocols resolv.conf services ssl timezone wgetrc";
@@ -183,14 +241,22 @@ impl Stage {
         let own = ["work", "tmp", "a"].map(|part| self.own_folder.join(part));
         let paths = system.iter().map(PathBuf::from);
         let paths = paths.chain(settings.split(' ').map(|name| Path::new("/etc").join(name)));
-        let paths = paths.chain(devices.iter().map(|name| Path::new("/dev").join(name))).chain(own);
-        paths.chain([self.runtime(), "/sys/devices/system/cpu".into()]).collect()
+        let paths = paths
+            .chain(devices.iter().map(|name| Path::new("/dev").join(name)))
+            .chain(own);
+        paths
+            .chain([self.runtime(), "/sys/devices/system/cpu".into()])
+            .collect()
     }
 
     /// The runtime as the server has it.
     fn runtime(&self) -> PathBuf {
-        let environment = Process::find(self.server.pid()).and_then(|server| server.environment()).unwrap_or_default();
-        let given = environment.iter().find_map(|variable| variable.strip_prefix("HEARTH_RUNTIME_DIR="));
+        let environment = Process::find(self.server.pid())
+            .and_then(|server| server.environment())
+            .unwrap_or_default();
+        let given = environment
+            .iter()
+            .find_map(|variable| variable.strip_prefix("HEARTH_RUNTIME_DIR="));
         given.map_or_else(|| repository().join("runtime"), PathBuf::from)
     }
 
@@ -198,22 +264,33 @@ impl Stage {
     pub fn hear(&self, verdicts: &mut Verdicts) {
         for (name, verdict) in verdicts {
             if !verdict.starts_with("reached") && self.has_heard(name) {
-                *verdict = format!("reached: the stranger has heard it, and the code was told: {verdict}");
+                *verdict =
+                    format!("reached: the stranger has heard it, and the code was told: {verdict}");
             }
         }
     }
 
     fn has_heard(&self, name: &str) -> bool {
         let (path, line) = (format!(" /{name} "), format!("{name}\r\n"));
-        self.stranger.has_heard(|message| message == name || message.contains(&path) || message.contains(&line))
+        self.stranger.has_heard(|message| {
+            message == name || message.contains(&path) || message.contains(&line)
+        })
     }
 
-    /// The secrets that the server's log has in it, which is to have none. It logs as much as it can without being asked
-    /// to log what it carries.
+    /// The secrets that the server's log has in it, which is to have none. It logs as much as it
+    /// can without being asked to log what it carries.
     pub fn leaks(&self) -> Vec<String> {
-        let tokens = [&self.own, &self.neighbour].map(|session| token_of(session.cdp_url()).to_owned());
+        let tokens =
+            [&self.own, &self.neighbour].map(|session| token_of(session.cdp_url()).to_owned());
         let log = self.server.output();
-        let secrets = [KEY, FOREIGN_SECRET, NEIGHBOURS_SECRET, hearth_tests::ANSWER, "PARAMETERS", token_of(&self.cdp)];
+        let secrets = [
+            KEY,
+            FOREIGN_SECRET,
+            NEIGHBOURS_SECRET,
+            hearth_tests::ANSWER,
+            "PARAMETERS",
+            token_of(&self.cdp),
+        ];
         let secrets = secrets.into_iter().map(str::to_owned).chain(tokens);
         secrets.filter(|secret| log.contains(secret)).collect()
     }
@@ -240,23 +317,39 @@ fn port_of(address: &str) -> Option<u16> {
 
 /// What makes an address a secret.
 fn token_of(address: &str) -> &str {
-    address.split_once("token=").map(|(_, token)| token).filter(|token| token.len() > 16).expect("it has a token")
+    address
+        .split_once("token=")
+        .map(|(_, token)| token)
+        .filter(|token| token.len() > 16)
+        .expect("it has a token")
 }
 
 /// Finds the folder of the session that was created last.
 fn settle(server: &TestServer, session: Session) -> (Session, PathBuf) {
-    let mut folders: Vec<_> = server.session_folders().into_iter().filter(|folder| folder.is_dir()).collect();
-    folders.sort_by_key(|folder| fs::metadata(folder).and_then(|metadata| metadata.modified()).ok());
+    let mut folders: Vec<_> = server
+        .session_folders()
+        .into_iter()
+        .filter(|folder| folder.is_dir())
+        .collect();
+    folders.sort_by_key(|folder| {
+        fs::metadata(folder)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    });
     // Of two that are there the older one is already known.
     let folder = folders.pop().expect("a session has a folder");
     (session, folder)
 }
 
 fn new_folder(prefix: &str) -> TempDir {
-    tempfile::Builder::new().prefix(prefix).tempdir_in("/var/tmp").expect("everybody may make folders there")
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .tempdir_in("/var/tmp")
+        .expect("everybody may make folders there")
 }
 
-/// Puts the browser that can be told to attack where every browser may read, and gives its path back.
+/// Puts the browser that can be told to attack where every browser may read, and gives its path
+/// back.
 fn own_browser(outside: &TempDir) -> String {
     let folder = outside.path().join("bin");
     fs::create_dir(&folder).unwrap();
@@ -268,11 +361,14 @@ fn own_browser(outside: &TempDir) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// A folder with files that everybody may read, that everybody may write, and that only their owner may.
+/// A folder with files that everybody may read, that everybody may write, and that only their owner
+/// may.
 fn furnish_outside() -> TempDir {
     let outside = new_folder("ho-");
     let at = |name: &str| outside.path().join(name);
-    let mode = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let mode = |path: &Path, mode: u32| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+    };
     mode(outside.path(), 0o777);
     let write = |name: &str, bits: u32| {
         fs::write(at(name), "HEARTH-CANARY-FILE\n").unwrap();
@@ -302,7 +398,9 @@ fn give_all(path: &Path) {
 
 /// What a folder holds, which is one thing.
 fn only_entry(folder: &Path) -> PathBuf {
-    let mut entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let mut entries = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path());
     let entry = entries.next().expect("an entry");
     assert_eq!(entries.next(), None);
     entry

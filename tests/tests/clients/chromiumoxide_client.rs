@@ -1,11 +1,12 @@
-//! chromiumoxide, whole, as a foreign client of a session. It is a library: its steps are taken in this process.
+//! chromiumoxide, whole, as a foreign client of a session. It is a library: its steps are taken in
+//! this process.
 
 use std::error::Error;
 use std::time::Duration;
 
 use chromiumoxide::cdp::browser_protocol::browser::{
-    DownloadProgressState, EventDownloadProgress, EventDownloadWillBegin, SetDownloadBehaviorBehavior,
-    SetDownloadBehaviorParams,
+    DownloadProgressState, EventDownloadProgress, EventDownloadWillBegin,
+    SetDownloadBehaviorBehavior, SetDownloadBehaviorParams,
 };
 use chromiumoxide::cdp::browser_protocol::dom::SetFileInputFilesParams;
 use chromiumoxide::cdp::browser_protocol::fetch::{
@@ -19,7 +20,9 @@ use chromiumoxide::cdp::browser_protocol::page::{
 use chromiumoxide::cdp::browser_protocol::target::{
     CreateBrowserContextParams, CreateTargetParams, EventTargetInfoChanged,
 };
-use chromiumoxide::cdp::browser_protocol::tracing::{EndParams, EventTracingComplete, StartParams, StartTransferMode};
+use chromiumoxide::cdp::browser_protocol::tracing::{
+    EndParams, EventTracingComplete, StartParams, StartTransferMode,
+};
 use chromiumoxide::page::ScreenshotParams;
 use chromiumoxide::{Browser, Page};
 use futures_util::StreamExt;
@@ -47,10 +50,18 @@ struct Visit<'a> {
     folder: &'a str,
 }
 
-/// Takes all steps, on a cdpUrl, with the address of the tests' site and a folder of the session that holds files.
+/// Takes all steps, on a cdpUrl, with the address of the tests' site and a folder of the session
+/// that holds files.
 pub async fn walk([cdp_url, site, folder]: [&str; 3]) -> Walk {
     let (browser, driving) = open(cdp_url).await;
-    let mut visit = Visit { browser, driving, page: None, cdp_url, site, folder };
+    let mut visit = Visit {
+        browser,
+        driving,
+        page: None,
+        cdp_url,
+        site,
+        folder,
+    };
     let mut steps = Vec::new();
     for step in STEPS {
         let outcome = match why_not(step) {
@@ -59,13 +70,19 @@ pub async fn walk([cdp_url, site, folder]: [&str; 3]) -> Walk {
         };
         steps.push((step.to_owned(), outcome));
     }
-    Walk { title: Client::Chromiumoxide.title().to_owned(), version: version(), steps }
+    Walk {
+        title: Client::Chromiumoxide.title().to_owned(),
+        version: version(),
+        steps,
+    }
 }
 
 /// As the lock file has it.
 fn version() -> String {
     let lock = std::fs::read_to_string(hearth_tests::repository().join("Cargo.lock")).unwrap();
-    let (_, rest) = lock.split_once("name = \"chromiumoxide\"\nversion = \"").unwrap();
+    let (_, rest) = lock
+        .split_once("name = \"chromiumoxide\"\nversion = \"")
+        .unwrap();
     rest.split('"').next().unwrap().to_owned()
 }
 
@@ -130,7 +147,10 @@ impl Visit<'_> {
     async fn assert_first_page_is_there(&mut self) -> Step {
         let targets = self.browser.fetch_targets().await?;
         let first = format!("{}/title/first", self.site);
-        assert!(targets.iter().any(|target| target.url == first), "the session's page is not among {targets:?}");
+        assert!(
+            targets.iter().any(|target| target.url == first),
+            "the session's page is not among {targets:?}"
+        );
         Ok(())
     }
 
@@ -155,31 +175,46 @@ impl Visit<'_> {
 
     async fn fill(&self) -> Step {
         let page = self.goto("/form").await?;
-        page.find_element("#name").await?.click().await?.type_str("I am oxide").await?;
+        page.find_element("#name")
+            .await?
+            .click()
+            .await?
+            .type_str("I am oxide")
+            .await?;
         self.press("button").await?;
         assert_eq!(self.evaluate("out.textContent").await?, "I am oxide");
         Ok(())
     }
 
     async fn screenshot(&self) -> Step {
-        let png = self.page().screenshot(ScreenshotParams::builder().build()).await?;
+        let png = self
+            .page()
+            .screenshot(ScreenshotParams::builder().build())
+            .await?;
         assert_eq!(&png[1..4], b"PNG");
         // Width and height, as its header has them.
-        assert_eq!(png[16..24], [1280_u32.to_be_bytes(), 720_u32.to_be_bytes()].concat());
+        assert_eq!(
+            png[16..24],
+            [1280_u32.to_be_bytes(), 720_u32.to_be_bytes()].concat()
+        );
         Ok(())
     }
 
     async fn route(&self) -> Step {
         let page = self.page();
-        let pattern = RequestPattern::builder().url_pattern("*/title/original").build();
-        page.execute(EnableParams::builder().pattern(pattern).build()).await?;
+        let pattern = RequestPattern::builder()
+            .url_pattern("*/title/original")
+            .build();
+        page.execute(EnableParams::builder().pattern(pattern).build())
+            .await?;
         let mut paused = page.event_listener::<EventRequestPaused>().await?;
         let replacing = async {
             let request = paused.next().await.ok_or("the connection has ended")?;
             // <title>replaced</title>
             let body = "PHRpdGxlPnJlcGxhY2VkPC90aXRsZT4=".to_owned();
             let answer = FulfillRequestParams::builder().request_id(request.request_id.clone());
-            page.execute(answer.response_code(200).body(body).build()?).await?;
+            page.execute(answer.response_code(200).body(body).build()?)
+                .await?;
             Ok(())
         };
         tokio::try_join!(replacing, self.goto("/title/original"))?;
@@ -190,20 +225,33 @@ impl Visit<'_> {
 
     async fn popup(&self) -> Step {
         self.goto("/popup").await?;
-        let mut changes = self.browser.event_listener::<EventTargetInfoChanged>().await?;
+        let mut changes = self
+            .browser
+            .event_listener::<EventTargetInfoChanged>()
+            .await?;
         self.press("a").await?;
         let popup = loop {
             let change = changes.next().await.ok_or("the connection has ended")?;
             let target = &change.target_info;
-            if target.opener_id.as_ref() == Some(self.page().target_id()) && target.url.ends_with("/title/popped") {
+            if target.opener_id.as_ref() == Some(self.page().target_id())
+                && target.url.ends_with("/title/popped")
+            {
                 break target.target_id.clone();
             }
         };
         // It tells nobody when it has made a page of the new target.
         let is_titled = async || {
-            let popup = self.browser.get_page(popup.clone()).await.map_err(|error| error.to_string())?;
+            let popup = self
+                .browser
+                .get_page(popup.clone())
+                .await
+                .map_err(|error| error.to_string())?;
             let title = popup.get_title().await.map_err(|error| error.to_string())?;
-            if title.as_deref() == Some("popped") { Ok(()) } else { Err(format!("its title is {title:?}")) }
+            if title.as_deref() == Some("popped") {
+                Ok(())
+            } else {
+                Err(format!("its title is {title:?}"))
+            }
         };
         eventually(PAGE_TIMEOUT, "the popup is a page", is_titled).await;
         let popup = self.browser.get_page(popup.clone()).await?;
@@ -213,10 +261,19 @@ impl Visit<'_> {
 
     async fn download(&self) -> Step {
         let here = std::env::temp_dir().to_string_lossy().into_owned();
-        let behavior = SetDownloadBehaviorParams::builder().behavior(SetDownloadBehaviorBehavior::Allow);
-        self.browser.execute(behavior.download_path(here).events_enabled(true).build()?).await?;
-        let mut begun = self.browser.event_listener::<EventDownloadWillBegin>().await?;
-        let mut progress = self.browser.event_listener::<EventDownloadProgress>().await?;
+        let behavior =
+            SetDownloadBehaviorParams::builder().behavior(SetDownloadBehaviorBehavior::Allow);
+        self.browser
+            .execute(behavior.download_path(here).events_enabled(true).build()?)
+            .await?;
+        let mut begun = self
+            .browser
+            .event_listener::<EventDownloadWillBegin>()
+            .await?;
+        let mut progress = self
+            .browser
+            .event_listener::<EventDownloadProgress>()
+            .await?;
         self.goto(&format!("/downloads/{NAME}")).await?;
         self.press("a").await?;
         let mine = loop {
@@ -246,7 +303,10 @@ impl Visit<'_> {
         let page = self.goto("/upload").await?;
         let input = page.find_element("#file").await?;
         let file = format!("{}/upload.bin", self.folder);
-        let files = SetFileInputFilesParams::builder().file(file).backend_node_id(input.backend_node_id).build()?;
+        let files = SetFileInputFilesParams::builder()
+            .file(file)
+            .backend_node_id(input.backend_node_id)
+            .build()?;
         let giving = async { page.execute(files).await.map_err(Box::from) };
         let (read, _) = tokio::try_join!(self.read_by_the_page(), giving)?;
         assert_eq!(read, "upload.bin: 40000000 bytes");
@@ -255,10 +315,13 @@ impl Visit<'_> {
 
     async fn dialog(&self) -> Step {
         let page = self.goto("/dialog").await?;
-        let mut opening = page.event_listener::<EventJavascriptDialogOpening>().await?;
+        let mut opening = page
+            .event_listener::<EventJavascriptDialogOpening>()
+            .await?;
         let answering = async {
             let dialog = opening.next().await.ok_or("the connection has ended")?;
-            page.execute(HandleJavaScriptDialogParams::new(true)).await?;
+            page.execute(HandleJavaScriptDialogParams::new(true))
+                .await?;
             Ok(dialog.message.clone())
         };
         let (message, ()) = tokio::try_join!(answering, self.press("button"))?;
@@ -269,13 +332,22 @@ impl Visit<'_> {
 
     async fn file_chooser(&self) -> Step {
         let page = self.goto("/upload").await?;
-        page.execute(SetInterceptFileChooserDialogParams::new(true)).await?;
+        page.execute(SetInterceptFileChooserDialogParams::new(true))
+            .await?;
         let mut opened = page.event_listener::<EventFileChooserOpened>().await?;
         let choosing = async {
             let chooser = opened.next().await.ok_or("the connection has ended")?;
-            let input = chooser.backend_node_id.ok_or("the chooser belongs to no input")?;
+            let input = chooser
+                .backend_node_id
+                .ok_or("the chooser belongs to no input")?;
             let file = format!("{}/note.txt", self.folder);
-            page.execute(SetFileInputFilesParams::builder().file(file).backend_node_id(input).build()?).await?;
+            page.execute(
+                SetFileInputFilesParams::builder()
+                    .file(file)
+                    .backend_node_id(input)
+                    .build()?,
+            )
+            .await?;
             Ok(())
         };
         let (read, ..) = tokio::try_join!(self.read_by_the_page(), choosing, self.press("#file"))?;
@@ -284,37 +356,62 @@ impl Visit<'_> {
     }
 
     async fn new_context(&self) -> Step {
-        self.evaluate(&format!("document.cookie = '{NAME}=outside'")).await?;
-        let context = self.browser.create_browser_context(CreateBrowserContextParams::default()).await?;
-        let target = CreateTargetParams::builder().url("about:blank").browser_context_id(context).build()?;
+        self.evaluate(&format!("document.cookie = '{NAME}=outside'"))
+            .await?;
+        let context = self
+            .browser
+            .create_browser_context(CreateBrowserContextParams::default())
+            .await?;
+        let target = CreateTargetParams::builder()
+            .url("about:blank")
+            .browser_context_id(context)
+            .build()?;
         let other = self.browser.new_page(target).await?;
         other.goto(format!("{}/title/other", self.site)).await?;
-        assert_eq!(other.evaluate("document.cookie").await?.into_value::<String>()?, "");
+        assert_eq!(
+            other
+                .evaluate("document.cookie")
+                .await?
+                .into_value::<String>()?,
+            ""
+        );
         other.evaluate("document.cookie = 'inside=1'").await?;
         assert!(!self.evaluate("document.cookie").await?.contains("inside"));
         Ok(())
     }
 
     async fn tracing(&self) -> Step {
-        let start = StartParams::builder().transfer_mode(StartTransferMode::ReturnAsStream).build();
+        let start = StartParams::builder()
+            .transfer_mode(StartTransferMode::ReturnAsStream)
+            .build();
         // Chromium refuses a second trace. Whoever has this answer may go on, until it is dropped.
         let _turn = reqwest::get(format!("{}/turn", self.site)).await?;
         self.browser.execute(start).await?;
         self.goto("/title/traced").await?;
-        let mut complete = self.browser.event_listener::<EventTracingComplete>().await?;
+        let mut complete = self
+            .browser
+            .event_listener::<EventTracingComplete>()
+            .await?;
         self.browser.execute(EndParams::default()).await?;
         let complete = complete.next().await.ok_or("the connection has ended")?;
         let stream = complete.stream.clone().ok_or("the trace has no stream")?;
         let mut trace = String::new();
         loop {
-            let part = self.browser.execute(ReadParams::new(stream.clone())).await?;
+            let part = self
+                .browser
+                .execute(ReadParams::new(stream.clone()))
+                .await?;
             trace += &part.data;
             if part.eof {
                 break;
             }
         }
         // Titles and sources in it may hold lone surrogates, which this parser of JSON refuses.
-        assert!(trace.starts_with("{\"traceEvents\":[") && trace.contains("\"ph\":"), "{} bytes", trace.len());
+        assert!(
+            trace.starts_with("{\"traceEvents\":[") && trace.contains("\"ph\":"),
+            "{} bytes",
+            trace.len()
+        );
         Ok(())
     }
 

@@ -1,5 +1,5 @@
-//! Clients of other people on a session's `cdpUrl`: each alone, six at once on one browser, and a thousand that come
-//! and go. What they could do is the first table of docs/conformance.md.
+//! Clients of other people on a session's `cdpUrl`: each alone, six at once on one browser, and a
+//! thousand that come and go. What they could do is the first table of docs/conformance.md.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -63,19 +63,34 @@ async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
     let stage = Stage::set().await;
     let daemons = || {
         let mut of_client = process::belonging(-1, stage.session.cdp_url());
-        of_client
-            .retain(|process| process.environment().is_some_and(|all| all.contains(&"AGENT_BROWSER_DAEMON=1".into())));
+        of_client.retain(|process| {
+            process
+                .environment()
+                .is_some_and(|all| all.contains(&"AGENT_BROWSER_DAEMON=1".into()))
+        });
         of_client
     };
-    let started = eventually(Duration::from_secs(20), "the client's daemon runs", || async {
-        if daemons().is_empty() { Err("none yet".to_owned()) } else { Ok(()) }
-    });
+    let started = eventually(
+        Duration::from_secs(20),
+        "the client's daemon runs",
+        || async {
+            if daemons().is_empty() {
+                Err("none yet".to_owned())
+            } else {
+                Ok(())
+            }
+        },
+    );
     tokio::select! {
         walk = stage.walk(Client::AgentBrowser) => assert_all_good(&[walk], &STEPS),
         () = started => {}
     }
     eventually(Duration::from_secs(5), "the daemon is gone", || async {
-        if daemons().is_empty() { Ok(()) } else { Err(process::describe(&daemons())) }
+        if daemons().is_empty() {
+            Ok(())
+        } else {
+            Err(process::describe(&daemons()))
+        }
     })
     .await;
     stage.strike().await;

@@ -1,4 +1,5 @@
-//! A session with a page and files in it, for clients to walk over, and what must be there when they have left.
+//! A session with a page and files in it, for clients to walk over, and what must be there when
+//! they have left.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -15,9 +16,10 @@ use tempfile::TempDir;
 use super::walk::Client;
 use super::{chromiumoxide_client, program};
 
-/// A browser in which a frame of another site is a target of its own, as it is in full Chromium. The shell, left to
-/// itself, keeps both in one process.
-const SITE_PER_PROCESS: &str = "#!/bin/sh\nexec /usr/lib/chromium/chromium-headless-shell --site-per-process \"$@\"\n";
+/// A browser in which a frame of another site is a target of its own, as it is in full Chromium.
+/// The shell, left to itself, keeps both in one process.
+const SITE_PER_PROCESS: &str =
+    "#!/bin/sh\nexec /usr/lib/chromium/chromium-headless-shell --site-per-process \"$@\"\n";
 
 /// A server with one session.
 pub struct Stage {
@@ -33,11 +35,17 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts a server and a session whose first page is `/title/first`, with `upload.bin` and `note.txt` in its folder.
+    /// Starts a server and a session whose first page is `/title/first`, with `upload.bin` and
+    /// `note.txt` in its folder.
     pub async fn set() -> Self {
         let programs = tempfile::tempdir().unwrap();
         let browser = programs.path().join("chromium-headless-shell");
-        let mut script = OpenOptions::new().write(true).create_new(true).mode(0o755).open(&browser).unwrap();
+        let mut script = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o755)
+            .open(&browser)
+            .unwrap();
         script.write_all(SITE_PER_PROCESS.as_bytes()).unwrap();
         drop(script);
         let server = TestServer::builder()
@@ -48,11 +56,27 @@ impl Stage {
             .await;
         let site = Site::start().await;
         let session = server.session().await;
-        session.bash("head -c 40000000 /dev/zero > upload.bin; printf hello > note.txt").await.ok();
-        session.node(&format!("await page.goto('{}'); 0", site.url("/title/first"))).await.ok();
+        session
+            .bash("head -c 40000000 /dev/zero > upload.bin; printf hello > note.txt")
+            .await
+            .ok();
+        session
+            .node(&format!(
+                "await page.goto('{}'); 0",
+                site.url("/title/first")
+            ))
+            .await
+            .ok();
         let [folder] = server.session_folders().try_into().unwrap();
         let before = inventory(&session).await;
-        Self { _programs: programs, server, site, session, folder, before }
+        Self {
+            _programs: programs,
+            server,
+            site,
+            session,
+            folder,
+            before,
+        }
     }
 
     /// Has a client take all its steps.
@@ -65,25 +89,46 @@ impl Stage {
         }
     }
 
-    /// Asserts that what a client has downloaded lies in the session's folder, under whatever name, whole.
+    /// Asserts that what a client has downloaded lies in the session's folder, under whatever name,
+    /// whole.
     #[track_caller]
     pub fn assert_saved(&self, client: Client) {
         let folder = self.folder.join("b/downloads");
         let content = attachment(client.name());
-        let files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        let is_saved = files.iter().any(|file| std::fs::read(file).is_ok_and(|bytes| bytes == content.as_bytes()));
-        assert!(is_saved, "the download of {} is not among {files:?}", client.title());
+        let files: Vec<PathBuf> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        let is_saved = files
+            .iter()
+            .any(|file| std::fs::read(file).is_ok_and(|bytes| bytes == content.as_bytes()));
+        assert!(
+            is_saved,
+            "the download of {} is not among {files:?}",
+            client.title()
+        );
     }
 
-    /// Asserts that there are the same targets and contexts as before anyone came, and that code still runs on the
-    /// session's page.
+    /// Asserts that there are the same targets and contexts as before anyone came, and that code
+    /// still runs on the session's page.
     pub async fn assert_left_as_it_was(&self) {
-        eventually(Duration::from_secs(5), "the clients leave nothing behind", || async {
-            let now = inventory(&self.session).await;
-            if now == self.before { Ok(()) } else { Err(format!("before {}\nnow {now}", self.before)) }
-        })
+        eventually(
+            Duration::from_secs(5),
+            "the clients leave nothing behind",
+            || async {
+                let now = inventory(&self.session).await;
+                if now == self.before {
+                    Ok(())
+                } else {
+                    Err(format!("before {}\nnow {now}", self.before))
+                }
+            },
+        )
         .await;
-        assert_eq!(self.session.node("await page.title()").await.ok().result, "first");
+        assert_eq!(
+            self.session.node("await page.title()").await.ok().result,
+            "first"
+        );
     }
 
     /// Ends the server.
@@ -100,7 +145,12 @@ pub async fn inventory(session: &Session) -> Value {
         .as_array()
         .unwrap()
         .iter()
-        .map(|target| format!("{} {} {}", target["targetId"], target["type"], target["url"]))
+        .map(|target| {
+            format!(
+                "{} {} {}",
+                target["targetId"], target["type"], target["url"]
+            )
+        })
         .collect();
     targets.sort();
     let contexts = client.call("Target.getBrowserContexts", json!({})).await;

@@ -70,7 +70,8 @@ impl Client {
 pub fn read(client: Client, output: &str) -> Walk {
     let mut walk = Walk::new(client.title(), "");
     for line in output.lines() {
-        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let line: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
         if line.get("step").is_none() {
             walk.version = text("version");

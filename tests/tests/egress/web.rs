@@ -1,5 +1,5 @@
-//! A web server of the test's own, on loopback: files to fetch, redirects, a WebSocket that answers, and a note of who asked
-//! for what. With another job it is a proxy.
+//! A web server of the test's own, on loopback: files to fetch, redirects, a WebSocket that
+//! answers, and a note of who asked for what. With another job it is a proxy.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,8 @@ pub struct Web {
 }
 
 impl Web {
-    /// Serves `pages`, each at the first line of a request that begins like its name; everything else is `ok`.
+    /// Serves `pages`, each at the first line of a request that begins like its name; everything
+    /// else is `ok`.
     pub async fn with(pages: Vec<(&'static str, Page)>) -> Web {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -33,7 +34,11 @@ impl Web {
                 connections.spawn(serve(stream, Arc::clone(&pages), Arc::clone(&notes)));
             }
         });
-        Web { address, asked, _accepting: accepting }
+        Web {
+            address,
+            asked,
+            _accepting: accepting,
+        }
     }
 
     pub async fn start() -> Web {
@@ -50,24 +55,43 @@ impl Web {
     }
 }
 
-async fn serve(mut stream: TcpStream, pages: Arc<Vec<(&'static str, Page)>>, notes: Arc<Mutex<Vec<String>>>) {
+async fn serve(
+    mut stream: TcpStream,
+    pages: Arc<Vec<(&'static str, Page)>>,
+    notes: Arc<Mutex<Vec<String>>>,
+) {
     let mut head = [0; 4096];
     let count = stream.peek(&mut head).await.unwrap_or(0);
-    let first = String::from_utf8_lossy(&head[..count]).lines().next().unwrap_or_default().to_owned();
+    let first = String::from_utf8_lossy(&head[..count])
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     notes.lock().expect("no panic").push(first.clone());
     if first.contains("/socket") {
         // A client that goes away half-way is no concern of a test.
-        let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
+        let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else {
+            return;
+        };
         while let Some(Ok(Message::Text(text))) = socket.next().await {
             let _ = socket.send(Message::text(format!("heard {text}"))).await;
         }
         return;
     }
     let _ = stream.read(&mut head).await;
-    let page = pages.iter().find(|(name, _)| first.starts_with(name)).map(|(_, page)| page);
-    let usual = ("HTTP/1.1 200 OK\r\nContent-Type: text/html".to_owned(), b"<title>ok</title>ok".to_vec());
+    let page = pages
+        .iter()
+        .find(|(name, _)| first.starts_with(name))
+        .map(|(_, page)| page);
+    let usual = (
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html".to_owned(),
+        b"<title>ok</title>ok".to_vec(),
+    );
     let (head, body) = page.unwrap_or(&usual);
-    let head = format!("{head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let head = format!(
+        "{head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
     let _ = stream.write_all(head.as_bytes()).await;
     let _ = stream.write_all(body).await;
     let _ = stream.shutdown().await;
@@ -80,5 +104,8 @@ pub fn redirect(to: &str) -> Page {
 
 /// A file.
 pub fn file(bytes: Vec<u8>) -> Page {
-    ("HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream".to_owned(), bytes)
+    (
+        "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream".to_owned(),
+        bytes,
+    )
 }

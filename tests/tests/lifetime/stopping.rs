@@ -29,37 +29,67 @@ async fn sigterm_ends_running_code_with_an_answer_and_leaves_nothing() {
         stopping,
     );
     for execution in [node, python, bash] {
-        assert_eq!((execution.exit_code, execution.killed), (137, false), "{execution:?}");
+        assert_eq!(
+            (execution.exit_code, execution.killed),
+            (137, false),
+            "{execution:?}"
+        );
         assert_eq!(execution.stdout, "begun\n");
-        assert!(execution.error().contains("server"), "{}", execution.error());
+        assert!(
+            execution.error().contains("server"),
+            "{}",
+            execution.error()
+        );
     }
     server.ended_by_itself().await;
 }
 
 #[tokio::test]
-async fn code_that_ends_in_time_is_answered_as_ever_while_the_server_stops_and_nothing_new_begins() {
+async fn code_that_ends_in_time_is_answered_as_ever_while_the_server_stops_and_nothing_new_begins()
+{
     let (folder, site) = (new_data_dir(), Site::start().await);
-    let builder = TestServer::builder().data_dir(folder.path()).setting("HEARTH_STOP_GRACE_SECONDS", "60");
+    let builder = TestServer::builder()
+        .data_dir(folder.path())
+        .setting("HEARTH_STOP_GRACE_SECONDS", "60");
     let mut server = builder.start().await;
     let (idle, busy) = (server.session().await, server.session().await);
     // It goes on until the test has seen what happens meanwhile.
-    let code = format!("{}; curl -s {}; echo done", site.bash_signal("begun"), site.url("/held/go-on"));
+    let code = format!(
+        "{}; curl -s {}; echo done",
+        site.bash_signal("begun"),
+        site.url("/held/go-on")
+    );
     let meanwhile = async {
         site.signalled("begun").await;
         server.processes();
         server.signal(Signal::SIGTERM);
         eventually(Duration::from_secs(10), "the server stops", async || {
             let status = idle.status().await;
-            if status["destroyedReason"] == "server_stopped" { Ok(()) } else { Err(status.to_string()) }
+            if status["destroyedReason"] == "server_stopped" {
+                Ok(())
+            } else {
+                Err(status.to_string())
+            }
         })
         .await;
-        for refused in [server.create(&json!({})).await, busy.execute(&json!({"code": "1"})).await] {
+        for refused in [
+            server.create(&json!({})).await,
+            busy.execute(&json!({"code": "1"})).await,
+        ] {
             refused.assert_error(503, "The server is stopping.");
             refused.assert_retry_after();
         }
         assert_eq!(busy.status().await["status"], "active");
-        assert_eq!(server.send(server.request_outside(Method::GET, "/health")).await.status, 200);
-        reqwest::get(site.url("/signal/go-on")).await.expect("the site is up");
+        assert_eq!(
+            server
+                .send(server.request_outside(Method::GET, "/health"))
+                .await
+                .status,
+            200
+        );
+        reqwest::get(site.url("/signal/go-on"))
+            .await
+            .expect("the site is up");
     };
     let (execution, ()) = tokio::join!(busy.bash(&code), meanwhile);
     assert!(execution.ok().stdout.ends_with("done\n"));
@@ -77,15 +107,27 @@ async fn a_second_sigterm_does_not_wait_for_code() {
         server.processes();
         server.signal(Signal::SIGTERM);
         // One that comes with the first is the same wish.
-        eventually(Duration::from_secs(20), "a second signal is heard", async || {
-            server.signal(Signal::SIGTERM);
-            if server.output().contains("second signal") { Ok(()) } else { Err(String::new()) }
-        })
+        eventually(
+            Duration::from_secs(20),
+            "a second signal is heard",
+            async || {
+                server.signal(Signal::SIGTERM);
+                if server.output().contains("second signal") {
+                    Ok(())
+                } else {
+                    Err(String::new())
+                }
+            },
+        )
         .await;
     };
     tokio::join!(session.execute_unanswered("bash", &code), stopping);
     eventually(Duration::from_secs(5), "the server ends", async || {
-        if Process::find(server.pid()).is_none() { Ok(()) } else { Err("it runs".to_owned()) }
+        if Process::find(server.pid()).is_none() {
+            Ok(())
+        } else {
+            Err("it runs".to_owned())
+        }
     })
     .await;
     server.kill_hard().await;
@@ -95,12 +137,18 @@ async fn a_second_sigterm_does_not_wait_for_code() {
 #[tokio::test]
 async fn sigterm_while_sessions_are_being_created_leaves_nothing() {
     let mut server = TestServer::start().await;
-    let creating = futures_util::future::join_all((0..4).map(|_| Exchange::of(server.request(Method::POST, ""))));
+    let creating = futures_util::future::join_all(
+        (0..4).map(|_| Exchange::of(server.request(Method::POST, ""))),
+    );
     let stopping = async {
         eventually(Duration::from_secs(5), "a browser starts", || {
             let processes = server.processes();
             let starts = processes.iter().any(Process::is_browser);
-            std::future::ready(if starts { Ok(()) } else { Err(process::describe(&processes)) })
+            std::future::ready(if starts {
+                Ok(())
+            } else {
+                Err(process::describe(&processes))
+            })
         })
         .await;
         server.signal(Signal::SIGTERM);

@@ -36,12 +36,19 @@ async fn bomb(language: &str, code: &str, limit: &str, setting: &str) {
 
 #[tokio::test]
 async fn one_large_file_ends_the_session() {
-    bomb("bash", &format!("head -c 300M /dev/zero > large{STAY}"), LIMIT, SETTING).await;
+    bomb(
+        "bash",
+        &format!("head -c 300M /dev/zero > large{STAY}"),
+        LIMIT,
+        SETTING,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn many_small_files_end_the_session() {
-    let code = format!("mkdir -p a/b; for number in {{1..6000}}; do echo x > a/b/$number; done{STAY}");
+    let code =
+        format!("mkdir -p a/b; for number in {{1..6000}}; do echo x > a/b/$number; done{STAY}");
     bomb("bash", &code, FILES_LIMIT, FILES_SETTING).await;
 }
 
@@ -57,7 +64,9 @@ time.sleep(20)";
 
 #[tokio::test]
 async fn files_in_a_folder_that_nobody_may_open_end_the_session() {
-    let code = format!("mkdir closed; cd closed; chmod 300 .; head -c 300M /dev/zero > large; chmod 000 .{STAY}");
+    let code = format!(
+        "mkdir closed; cd closed; chmod 300 .; head -c 300M /dev/zero > large; chmod 000 .{STAY}"
+    );
     bomb("bash", &code, LIMIT, SETTING).await;
 }
 
@@ -116,8 +125,14 @@ fn free_mib(folder: &Path) -> u64 {
 
 /// A folder on a disk that nobody else fills meanwhile: the machine's files in memory.
 fn folder_in_memory() -> tempfile::TempDir {
-    let folder = tempfile::Builder::new().prefix("ht-").tempdir_in("/dev/shm").expect("/dev/shm is writable");
-    assert_ne!(folder.path().metadata().expect("it is there").dev(), Path::new("/").metadata().expect("a root").dev());
+    let folder = tempfile::Builder::new()
+        .prefix("ht-")
+        .tempdir_in("/dev/shm")
+        .expect("/dev/shm is writable");
+    assert_ne!(
+        folder.path().metadata().expect("it is there").dev(),
+        Path::new("/").metadata().expect("a root").dev()
+    );
     folder
 }
 
@@ -131,13 +146,24 @@ async fn the_session_that_takes_the_most_ends_when_the_disk_is_full() {
     let (small, large) = (server.session().await, server.session().await);
     small.bash("head -c 20M /dev/zero > small").await.ok();
     let execution = large.bash("head -c 500M /dev/zero > large; sleep 20").await;
-    assert_ended_by(&execution, &format!("less than {least} MiB left"), "HEARTH_MIN_FREE_DISK_MB");
+    assert_ended_by(
+        &execution,
+        &format!("less than {least} MiB left"),
+        "HEARTH_MIN_FREE_DISK_MB",
+    );
     large.assert_destroyed("limit").await;
-    assert_eq!(small.bash("cat small | wc -c").await.ok().result, (20 << 20).to_string());
+    assert_eq!(
+        small.bash("cat small | wc -c").await.ok().result,
+        (20 << 20).to_string()
+    );
     // The space comes back, and with it the room for another session.
     eventually(Duration::from_secs(5), "the space is back", || async {
         let free_mib = free_mib(folder.path());
-        if free_mib > least { Ok(()) } else { Err(format!("{free_mib} MiB are free")) }
+        if free_mib > least {
+            Ok(())
+        } else {
+            Err(format!("{free_mib} MiB are free"))
+        }
     })
     .await;
     server.session().await;
@@ -146,10 +172,19 @@ async fn the_session_that_takes_the_most_ends_when_the_disk_is_full() {
 
 #[tokio::test]
 async fn no_session_is_created_on_a_full_disk() {
-    let server = TestServer::builder().setting("HEARTH_MIN_FREE_DISK_MB", "1048576").start().await;
+    let server = TestServer::builder()
+        .setting("HEARTH_MIN_FREE_DISK_MB", "1048576")
+        .start()
+        .await;
     let refused = server.create(&json!({})).await;
     assert_eq!(refused.status, 503);
-    assert!(refused.error().contains("1048576 MiB are kept free (HEARTH_MIN_FREE_DISK_MB)"), "{}", refused.text);
+    assert!(
+        refused
+            .error()
+            .contains("1048576 MiB are kept free (HEARTH_MIN_FREE_DISK_MB)"),
+        "{}",
+        refused.text
+    );
     refused.assert_retry_after();
     assert_eq!(server.session_folders(), Vec::<std::path::PathBuf>::new());
     server.stop().await;

@@ -23,10 +23,26 @@ async fn a_download_without_an_end_is_cancelled_and_its_client_is_told() {
     let (stage, site) = stage().await;
     let code = format!("await ({FETCH})(page, '{}')", site.url("/endless"));
     let execution = stage.run("node", &code).await.ok();
-    assert_eq!(execution.json(), serde_json::json!(["endless.bin", "canceled"]));
+    assert_eq!(
+        execution.json(),
+        serde_json::json!(["endless.bin", "canceled"])
+    );
     let said = stage.server.output();
-    assert!(said.contains("a download is too large and is cancelled"), "{said}");
-    assert_eq!(stage.guilty.bash("du -sm .. | cut -f1").await.ok().json().as_u64().map(|mb| mb < 30), Some(true));
+    assert!(
+        said.contains("a download is too large and is cancelled"),
+        "{said}"
+    );
+    assert_eq!(
+        stage
+            .guilty
+            .bash("du -sm .. | cut -f1")
+            .await
+            .ok()
+            .json()
+            .as_u64()
+            .map(|mb| mb < 30),
+        Some(true)
+    );
     stage.stop().await;
 }
 
@@ -38,7 +54,10 @@ async fn so_is_one_in_another_context() {
         "const other = await browser.newContext(); const told = await ({FETCH})(await other.newPage(), '{address}'); told"
     );
     let execution = stage.run("node", &code).await.ok();
-    assert_eq!(execution.json(), serde_json::json!(["endless.bin", "canceled"]));
+    assert_eq!(
+        execution.json(),
+        serde_json::json!(["endless.bin", "canceled"])
+    );
     stage.stop().await;
 }
 
@@ -48,10 +67,18 @@ async fn one_that_a_frame_or_nobody_waits_for_is_cancelled_too() {
     let address = site.url("/endless");
     let code = format!("await page.setContent('<iframe src=\"{address}\"></iframe>'); 1");
     stage.run("node", &code).await.ok();
-    hearth_tests::eventually(std::time::Duration::from_secs(10), "it is cancelled", || async {
-        let said = stage.server.output();
-        if said.contains("a download is too large and is cancelled") { Ok(()) } else { Err(said) }
-    })
+    hearth_tests::eventually(
+        std::time::Duration::from_secs(10),
+        "it is cancelled",
+        || async {
+            let said = stage.server.output();
+            if said.contains("a download is too large and is cancelled") {
+                Ok(())
+            } else {
+                Err(said)
+            }
+        },
+    )
     .await;
     stage.stop().await;
 }

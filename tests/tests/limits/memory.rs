@@ -81,7 +81,10 @@ for part in range(8):
     pids.append(pid)
 [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]";
     let execution = stage.run("python", code).await.ok();
-    assert_eq!(execution.json(), serde_json::json!([0, 0, 0, 0, 0, 0, 0, 0]));
+    assert_eq!(
+        execution.json(),
+        serde_json::json!([0, 0, 0, 0, 0, 0, 0, 0])
+    );
     stage.stop().await;
 }
 
@@ -105,15 +108,36 @@ async fn memory_beyond_the_limit_in_a_page_ends_the_session() {
 #[tokio::test]
 async fn a_kernel_that_grows_between_calls_ends_alone() {
     let stage = stage().await;
-    stage.guilty.node("globalThis.held = []; globalThis.word = 'old'; 1").await.ok();
-    let code = "setInterval(() => { if (held.length < 40) held.push(Buffer.alloc(32 << 20, 1)); }, 20); 1";
+    stage
+        .guilty
+        .node("globalThis.held = []; globalThis.word = 'old'; 1")
+        .await
+        .ok();
+    let code =
+        "setInterval(() => { if (held.length < 40) held.push(Buffer.alloc(32 << 20, 1)); }, 20); 1";
     stage.run("node", code).await.ok();
-    hearth_tests::eventually(std::time::Duration::from_secs(10), "the kernel is gone", || async {
-        let said = stage.server.output();
-        if said.contains("a limit is passed") { Ok(()) } else { Err(said) }
-    })
+    hearth_tests::eventually(
+        std::time::Duration::from_secs(10),
+        "the kernel is gone",
+        || async {
+            let said = stage.server.output();
+            if said.contains("a limit is passed") {
+                Ok(())
+            } else {
+                Err(said)
+            }
+        },
+    )
     .await;
-    assert_eq!(stage.guilty.node("typeof globalThis.word").await.ok().result, "undefined");
+    assert_eq!(
+        stage
+            .guilty
+            .node("typeof globalThis.word")
+            .await
+            .ok()
+            .result,
+        "undefined"
+    );
     stage.stop().await;
 }
 

@@ -1,4 +1,5 @@
-//! Bombs of processes and threads. They stop by themselves at a few thousand, in case that nothing else stops them.
+//! Bombs of processes and threads. They stop by themselves at a few thousand, in case that nothing
+//! else stops them.
 
 use hearth_tests::TestServer;
 
@@ -14,7 +15,8 @@ async fn bomb(language: &str, code: &str) {
     stage.stop().await;
 }
 
-/// A user has so many on their way at once (`unix(7)`), and as a plain user all sessions are one user.
+/// A user has so many on their way at once (`unix(7)`), and as a plain user all sessions are one
+/// user.
 #[tokio::test]
 async fn descriptors_that_are_never_taken_keep_nobody_elses_browser_and_shell_from_working() {
     let server = TestServer::builder().as_plain_user().start().await;
@@ -34,7 +36,10 @@ sent > 4000";
     assert_eq!(guilty.python(taking).await.ok().result, "true");
     let page = "const tab = await context.newPage(); await tab.setContent('<title>well</title>'); await tab.title()";
     assert_eq!(neighbour.node(page).await.ok().result, "well");
-    assert_eq!(neighbour.bash("agent-browser get title").await.ok().result, "well");
+    assert_eq!(
+        neighbour.bash("agent-browser get title").await.ok().result,
+        "well"
+    );
     server.session().await.node("await page.title()").await.ok();
     server.stop().await;
 }

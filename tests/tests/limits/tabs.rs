@@ -18,9 +18,18 @@ async fn a_client_is_refused_a_tab_beyond_the_limit_and_goes_on() {
         await context.newPage();
         [context.pages().length, error, together.map(it => it.status)]";
     let told = stage.run("node", code).await.ok().json();
-    assert_eq!((&told[0], &told[2]), (&serde_json::json!(4), &serde_json::json!(["rejected", "rejected", "rejected"])));
+    assert_eq!(
+        (&told[0], &told[2]),
+        (
+            &serde_json::json!(4),
+            &serde_json::json!(["rejected", "rejected", "rejected"])
+        )
+    );
     let error = told[1].as_str().unwrap_or_default();
-    assert!(error.contains("a session may have 4 tabs (HEARTH_MAX_TABS): close some"), "{error}");
+    assert!(
+        error.contains("a session may have 4 tabs (HEARTH_MAX_TABS): close some"),
+        "{error}"
+    );
     stage.stop().await;
 }
 
@@ -50,7 +59,15 @@ async fn tabs_of_other_contexts_count_and_the_first_context_can_always_have_one(
         await page.close(); 1";
     stage.run("node", code).await.ok();
     // Three are open, and a fourth is opened for whoever comes.
-    assert_eq!(stage.guilty.python("await page.evaluate('1 + 1')").await.ok().result, "2");
+    assert_eq!(
+        stage
+            .guilty
+            .python("await page.evaluate('1 + 1')")
+            .await
+            .ok()
+            .result,
+        "2"
+    );
     let error = stage.guilty.node("await context.newPage()").await.failed(1);
     assert!(error.error().contains("HEARTH_MAX_TABS"), "{error:?}");
     stage.stop().await;

@@ -18,15 +18,28 @@ async fn the_portrait_is_taken_of_somebody_who_types_into_a_search_field() {
     scene.code(&format!("await context.route('https://books.example/**', (route) => route.fulfill({{ contentType: 'text/html; charset=utf-8', body: {shelf} }}))")).await;
     scene.code("const shelf = await context.newPage(); await shelf.goto('https://books.example/evening-shelf')").await;
     scene.open_as(&scene.interactive_link(), WINDOW).await;
-    scene.act("await viewer.says('title', 'Lantern Books'); await viewer.click(200, 190)").await;
+    scene
+        .act("await viewer.says('title', 'Lantern Books'); await viewer.click(200, 190)")
+        .await;
     scene.act("await page.keyboard.type('tides')").await;
-    scene.code("await shelf.waitForFunction(() => search.value === 'tides'); page = shelf").await;
+    scene
+        .code("await shelf.waitForFunction(() => search.value === 'tides'); page = shelf")
+        .await;
     // What changes after the last letter is seen after it.
-    scene.page("void (document.querySelector('button').style.background = 'rgb(180, 80, 30)')").await;
+    scene
+        .page("void (document.querySelector('button').style.background = 'rgb(180, 80, 30)')")
+        .await;
     let button =
         scene.page("(({ x, y }) => [x + 6, y + 6])(document.querySelector('button').getBoundingClientRect())").await;
-    scene.act(&format!("await viewer.shows({}, {}, [180, 80, 30])", button[0], button[1])).await;
-    scene.act("await page.screenshot({ path: 'live-view.png' })").await;
+    scene
+        .act(&format!(
+            "await viewer.shows({}, {}, [180, 80, 30])",
+            button[0], button[1]
+        ))
+        .await;
+    scene
+        .act("await page.screenshot({ path: 'live-view.png' })")
+        .await;
     let taken = scene.viewers_file("live-view.png").await;
     let bytes = std::fs::metadata(&taken).unwrap().len();
     assert!(bytes <= MAX_BYTES, "{bytes} bytes");

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 const VIEWER: &str = include_str!("../../fixtures/viewer.js");
 
 /// A phone, for [`Scene::open_as`].
-pub const PHONE: &str =
-    "{ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }";
+pub const PHONE: &str = "{ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }";
 
-/// A session that is looked at, and the viewer's browser: a session of another server, since no session reaches its own.
+/// A session that is looked at, and the viewer's browser: a session of another server, since no
+/// session reaches its own.
 pub struct Scene {
     pub server: TestServer,
     viewers_server: TestServer,
@@ -34,8 +34,16 @@ impl Scene {
         let viewer = viewers_server.session().await;
         viewer.node(&format!("{VIEWER}; 0")).await.ok();
         let session = server.session_with(body).await;
-        let scene = Self { server, viewers_server, site, session, viewer };
-        scene.code(&format!("await page.goto('{}')", scene.site.url("/desk"))).await;
+        let scene = Self {
+            server,
+            viewers_server,
+            site,
+            session,
+            viewer,
+        };
+        scene
+            .code(&format!("await page.goto('{}')", scene.site.url("/desk")))
+            .await;
         scene
     }
 
@@ -54,11 +62,17 @@ impl Scene {
     }
 
     pub fn link(&self) -> String {
-        self.session.created["liveViewUrl"].as_str().unwrap().to_owned()
+        self.session.created["liveViewUrl"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     pub fn interactive_link(&self) -> String {
-        self.session.created["interactiveLiveViewUrl"].as_str().unwrap().to_owned()
+        self.session.created["interactiveLiveViewUrl"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// The viewer opens a link.
@@ -68,7 +82,8 @@ impl Scene {
 
     /// The same, with a window of its own that has these options of Playwright's.
     pub async fn open_as(&self, link: &str, options: &str) {
-        self.act(&format!("await viewer.open('{link}', {options})")).await;
+        self.act(&format!("await viewer.open('{link}', {options})"))
+            .await;
     }
 
     /// The viewer does something.
@@ -88,7 +103,11 @@ impl Scene {
 
     /// What the viewer's window says to an expression.
     pub async fn see(&self, expression: &str) -> Value {
-        self.viewer.node(&format!("JSON.stringify({expression})")).await.ok().json()
+        self.viewer
+            .node(&format!("JSON.stringify({expression})"))
+            .await
+            .ok()
+            .json()
     }
 
     /// Runs node code in the session that is looked at.
@@ -98,16 +117,25 @@ impl Scene {
 
     /// What the page that is looked at says to an expression.
     pub async fn page(&self, expression: &str) -> Value {
-        let code = format!("JSON.stringify(await page.evaluate({}) ?? null)", json!(expression));
+        let code = format!(
+            "JSON.stringify(await page.evaluate({}) ?? null)",
+            json!(expression)
+        );
         self.session.node(&code).await.ok().json()
     }
 
     /// Waits until an expression is true in the page that is looked at.
     pub async fn page_until(&self, expression: &str) {
         let expression = json!(expression);
-        let code = format!("await page.waitForFunction({expression}, null, {{ timeout: 15000 }}); 0");
+        let code =
+            format!("await page.waitForFunction({expression}, null, {{ timeout: 15000 }}); 0");
         let execution = self.session.node(&code).await;
-        assert_eq!(execution.exit_code, 0, "{expression} did not come true: {}", self.page("seen").await);
+        assert_eq!(
+            execution.exit_code,
+            0,
+            "{expression} did not come true: {}",
+            self.page("seen").await
+        );
     }
 
     pub async fn strike(self) {

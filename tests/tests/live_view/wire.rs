@@ -24,7 +24,11 @@ impl Wire {
         let is_whole = watch::Sender::new(true);
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(listener, server, is_whole.subscribe()));
-        Self { address, is_whole, _accepting: accepting }
+        Self {
+            address,
+            is_whole,
+            _accepting: accepting,
+        }
     }
 
     /// The same link, through the wire.

@@ -1,4 +1,5 @@
-//! What a test asks of a client, and what came of it, in the words of the wire whatever the client calls it.
+//! What a test asks of a client, and what came of it, in the words of the wire whatever the client
+//! calls it.
 
 use serde_json::{Value, json};
 
@@ -56,7 +57,8 @@ pub enum Answer {
 impl Answer {
     /// Reads what a program of tests/official has printed.
     pub fn read(line: &str) -> Self {
-        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        let line: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         match (line.get("returned"), line.get("raised")) {
             (Some(value), None) => Self::Returned(in_camel_case(value)),
             (None, Some(error)) => Self::Raised(error.clone()),
@@ -67,7 +69,10 @@ impl Answer {
 
 fn in_camel_case(value: &Value) -> Value {
     match value {
-        Value::Object(entries) => entries.iter().map(|(key, value)| (camel_case(key), in_camel_case(value))).collect(),
+        Value::Object(entries) => entries
+            .iter()
+            .map(|(key, value)| (camel_case(key), in_camel_case(value)))
+            .collect(),
         Value::Array(items) => items.iter().map(in_camel_case).collect(),
         other => other.clone(),
     }
@@ -76,5 +81,7 @@ fn in_camel_case(value: &Value) -> Value {
 fn camel_case(key: &str) -> String {
     let mut words = key.split('_');
     let first = words.next().unwrap_or_default().to_owned();
-    words.fold(first, |key, word| key + &word[..1].to_uppercase() + &word[1..])
+    words.fold(first, |key, word| {
+        key + &word[..1].to_uppercase() + &word[1..]
+    })
 }

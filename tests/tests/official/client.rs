@@ -25,7 +25,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 5] = [Kind::JavaScript, Kind::Python, Kind::PythonAsync, Kind::CommandLine, Kind::Curl];
+    pub const ALL: [Kind; 5] = [
+        Kind::JavaScript,
+        Kind::Python,
+        Kind::PythonAsync,
+        Kind::CommandLine,
+        Kind::Curl,
+    ];
 
     /// As the table's header has it: the package's name.
     pub fn title(self) -> &'static str {
@@ -87,7 +93,8 @@ impl<'a> Client<'a> {
                 let ran = client.cli(None, &["--version"]).await;
                 ran.stdout.trim().clone_into(&mut client.version);
             }
-            // Debian's own, of whatever version: nothing is pinned, and the document should not change with it.
+            // Debian's own, of whatever version: nothing is pinned, and the document should not
+            // change with it.
             Kind::Curl => {}
         }
         client
@@ -96,12 +103,25 @@ impl<'a> Client<'a> {
     async fn start(&mut self, interpreter: String, arguments: &[&str]) {
         let mut command = self.place.command(interpreter);
         self.elsewhere.listen_to(&mut command);
-        command.arg(programs().join(arguments[0])).args(&arguments[1..]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        command
+            .arg(programs().join(arguments[0]))
+            .args(&arguments[1..]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut program = Program { input: child.stdin.take().unwrap(), output, child };
+        let mut program = Program {
+            input: child.stdin.take().unwrap(),
+            output,
+            child,
+        };
         let first: Value = serde_json::from_str(&program.line().await).unwrap();
-        first["version"].as_str().unwrap().clone_into(&mut self.version);
+        first["version"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut self.version);
         self.program = Some(program);
     }
 
@@ -113,7 +133,11 @@ impl<'a> Client<'a> {
             _ if matches!(call, Call::Status(_)) => Answer::NotOffered("it has no such method"),
             _ => {
                 let program = self.program.as_mut().unwrap();
-                program.input.write_all(call.line(key).as_bytes()).await.unwrap();
+                program
+                    .input
+                    .write_all(call.line(key).as_bytes())
+                    .await
+                    .unwrap();
                 Answer::read(&program.line().await)
             }
         }
@@ -121,10 +145,19 @@ impl<'a> Client<'a> {
 
     /// Ends the client and asserts that nothing of it runs.
     pub async fn leave(mut self) -> Place {
-        if let Some(Program { mut child, input, .. }) = self.program.take() {
+        if let Some(Program {
+            mut child, input, ..
+        }) = self.program.take()
+        {
             drop(input);
-            let ended = tokio::time::timeout(DEADLINE, child.wait()).await.expect("a program ends with its input");
-            assert!(ended.as_ref().is_ok_and(std::process::ExitStatus::success), "{}: {ended:?}", self.kind.title());
+            let ended = tokio::time::timeout(DEADLINE, child.wait())
+                .await
+                .expect("a program ends with its input");
+            assert!(
+                ended.as_ref().is_ok_and(std::process::ExitStatus::success),
+                "{}: {ended:?}",
+                self.kind.title()
+            );
         }
         self.place.assert_nothing_runs().await;
         self.place
@@ -149,12 +182,18 @@ impl<'a> Client<'a> {
             command.args(["-H", &format!("Authorization: Bearer {key}")]);
         }
         if let Some(body) = body {
-            command.args(["-H", "Content-Type: application/json", "-d", &body.to_string()]);
+            command.args([
+                "-H",
+                "Content-Type: application/json",
+                "-d",
+                &body.to_string(),
+            ]);
         }
         let ran = run(command).await;
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
         let (text, status) = ran.stdout.rsplit_once('\n').unwrap();
-        let mut body: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let mut body: Value =
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
         if status == "200" {
             return Answer::Returned(body);
         }
@@ -189,7 +228,9 @@ impl<'a> Client<'a> {
     pub fn cli_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.place.command(node());
         self.elsewhere.listen_to(&mut command);
-        command.arg(programs().join("node_modules/firecrawl-cli/dist/index.js")).args(arguments);
+        command
+            .arg(programs().join("node_modules/firecrawl-cli/dist/index.js"))
+            .args(arguments);
         command
     }
 }
@@ -197,7 +238,9 @@ impl<'a> Client<'a> {
 impl Program {
     async fn line(&mut self) -> String {
         let line = tokio::time::timeout(DEADLINE, self.output.next_line()).await;
-        line.expect("the program answers").unwrap().expect("the program runs on")
+        line.expect("the program answers")
+            .unwrap()
+            .expect("the program runs on")
     }
 }
 
@@ -212,25 +255,44 @@ pub struct Ran {
 /// Runs a command to its end.
 pub async fn run(mut command: Command) -> Ran {
     let output = tokio::time::timeout(DEADLINE, command.output()).await;
-    let Output { status, stdout, stderr } = output.unwrap_or_else(|_| panic!("it hangs: {command:?}")).unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output
+        .unwrap_or_else(|_| panic!("it hangs: {command:?}"))
+        .unwrap();
     Ran {
         stdout: String::from_utf8(stdout).unwrap(),
         stderr: String::from_utf8(stderr).unwrap(),
-        code: status.code().unwrap_or_else(|| panic!("{status}: {command:?}")),
+        code: status
+            .code()
+            .unwrap_or_else(|| panic!("{status}: {command:?}")),
     }
 }
 
 fn programs() -> std::path::PathBuf {
     let programs = repository().join("tests/official");
-    assert!(programs.join("node_modules").exists(), "the clients are not installed: run scripts/setup-tests");
+    assert!(
+        programs.join("node_modules").exists(),
+        "the clients are not installed: run scripts/setup-tests"
+    );
     programs
 }
 
 /// The SDK's `engines` ask for Node 22, which the machine may not have: the wheel has a newer one.
 fn node() -> String {
-    repository().join("runtime/.installed/bin/node").to_str().unwrap().to_owned()
+    repository()
+        .join("runtime/.installed/bin/node")
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 fn python() -> String {
-    repository().join("tests/.venv/bin/python").to_str().unwrap().to_owned()
+    repository()
+        .join("tests/.venv/bin/python")
+        .to_str()
+        .unwrap()
+        .to_owned()
 }

@@ -1,4 +1,5 @@
-//! Whether a client calls anybody but the server: what it sends elsewhere comes here, where nobody passes it on.
+//! Whether a client calls anybody but the server: what it sends elsewhere comes here, where nobody
+//! passes it on.
 
 use std::sync::{Arc, Mutex};
 
@@ -23,15 +24,25 @@ impl Elsewhere {
         let asked = Arc::default();
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(listener, Arc::clone(&asked)));
-        Self { address, asked, _accepting: accepting }
+        Self {
+            address,
+            asked,
+            _accepting: accepting,
+        }
     }
 
-    /// Sends what a program asks of other hosts here, in every way in which the clients let themselves be told.
+    /// Sends what a program asks of other hosts here, in every way in which the clients let
+    /// themselves be told.
     pub fn listen_to(&self, command: &mut Command) {
         for name in ["http_proxy", "https_proxy", "all_proxy"] {
-            command.env(name, &self.address).env(name.to_uppercase(), &self.address);
+            command
+                .env(name, &self.address)
+                .env(name.to_uppercase(), &self.address);
         }
-        command.env("no_proxy", "127.0.0.1").env("NO_PROXY", "127.0.0.1").env("NODE_USE_ENV_PROXY", "1");
+        command
+            .env("no_proxy", "127.0.0.1")
+            .env("NO_PROXY", "127.0.0.1")
+            .env("NODE_USE_ENV_PROXY", "1");
     }
 
     /// The first line of every request so far.

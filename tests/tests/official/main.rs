@@ -1,6 +1,6 @@
-//! Firecrawl's own clients, unmodified, on a real server: every call that they offer for sessions, and every refusal as
-//! they show it; the command line in all its forms; the requests of the API reference. What came of it are the tables
-//! of docs/conformance.md.
+//! Firecrawl's own clients, unmodified, on a real server: every call that they offer for sessions,
+//! and every refusal as they show it; the command line in all its forms; the requests of the API
+//! reference. What came of it are the tables of docs/conformance.md.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -27,7 +27,8 @@ use hearth_tests::{Place, Site, TestServer};
 use serde_json::json;
 use visit::Visit;
 
-/// A server that lets in each client with a key of its own team, and one stranger; and one that lets everybody in.
+/// A server that lets in each client with a key of its own team, and one stranger; and one that
+/// lets everybody in.
 struct Servers {
     keyed: TestServer,
     open: TestServer,
@@ -38,7 +39,10 @@ const STRANGER: &str = "stranger-key";
 
 impl Servers {
     async fn start() -> Self {
-        let keys: Vec<String> = Kind::ALL.iter().map(|kind| format!("{0}:{0}-key", kind.name())).collect();
+        let keys: Vec<String> = Kind::ALL
+            .iter()
+            .map(|kind| format!("{0}:{0}-key", kind.name()))
+            .collect();
         let keys = format!("{},stranger:{STRANGER}", keys.join(","));
         let keyed = TestServer::builder()
             .setting("HEARTH_API_KEYS", &keys)
@@ -60,7 +64,11 @@ fn files(folder: &Path) -> Vec<String> {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let name = entry.file_name().into_string().unwrap();
         if entry.file_type().unwrap().is_dir() {
-            found.extend(files(&entry.path()).iter().map(|file| format!("{name}/{file}")));
+            found.extend(
+                files(&entry.path())
+                    .iter()
+                    .map(|file| format!("{name}/{file}")),
+            );
         } else {
             found.push(name);
         }
@@ -74,7 +82,14 @@ async fn every_official_client_gets_what_it_expects_and_it_is_documented() {
     let (servers, elsewhere) = tokio::join!(Servers::start(), Elsewhere::listen());
     let stranger = servers.keyed.with_key(STRANGER).session().await;
     let walks = join_all(Kind::ALL.map(async |kind| {
-        let mut visit = Visit::begin(kind, &servers.keyed, &servers.open, stranger.id(), &elsewhere).await;
+        let mut visit = Visit::begin(
+            kind,
+            &servers.keyed,
+            &servers.open,
+            stranger.id(),
+            &elsewhere,
+        )
+        .await;
         let walk = visit.walk().await;
         (walk, visit.end().await)
     }))
@@ -82,28 +97,57 @@ async fn every_official_client_gets_what_it_expects_and_it_is_documented() {
     let (walks, places): (Vec<_>, Vec<Place>) = walks.into_iter().unzip();
     assert_all_good(&walks, &steps::STEPS);
     for (kind, place) in Kind::ALL.iter().zip(&places) {
-        // The command line keeps the session that was launched last, which was not the one that was closed.
-        let kept: &[&str] = if *kind == Kind::CommandLine { &[cli::SESSION] } else { &[] };
-        assert_eq!(files(place.path()), kept, "what {} leaves in its home", kind.title());
+        // The command line keeps the session that was launched last, which was not the one that was
+        // closed.
+        let kept: &[&str] = if *kind == Kind::CommandLine {
+            &[cli::SESSION]
+        } else {
+            &[]
+        };
+        assert_eq!(
+            files(place.path()),
+            kept,
+            "what {} leaves in its home",
+            kind.title()
+        );
     }
-    assert_eq!(elsewhere.heard(), Vec::<String>::new(), "a client calls somebody else");
-    assert_eq!(stranger.node("1 + 1").await.ok().result, "2", "nobody has harmed the stranger's session");
+    assert_eq!(
+        elsewhere.heard(),
+        Vec::<String>::new(),
+        "a client calls somebody else"
+    );
+    assert_eq!(
+        stranger.node("1 + 1").await.ok().result,
+        "2",
+        "nobody has harmed the stranger's session"
+    );
     servers.stop().await;
     assert_section("docs/conformance.md", "official", &table(&walks));
 }
 
 #[tokio::test]
 async fn the_command_line_works_in_every_form_and_it_is_documented() {
-    let (servers, elsewhere, site) = tokio::join!(Servers::start(), Elsewhere::listen(), Site::start());
+    let (servers, elsewhere, site) =
+        tokio::join!(Servers::start(), Elsewhere::listen(), Site::start());
     let (keyed, open) = tokio::join!(
-        cli::walk("with a key", &servers.keyed, Some("command-line-key"), &site, &elsewhere),
+        cli::walk(
+            "with a key",
+            &servers.keyed,
+            Some("command-line-key"),
+            &site,
+            &elsewhere
+        ),
         cli::walk("without a key", &servers.open, None, &site, &elsewhere),
     );
     let (walks, files): (Vec<_>, Vec<_>) = [keyed, open].into_iter().unzip();
     assert_all_good(&walks, &cli::FORMS.map(|(form, _)| form));
     let expected = [".config/firecrawl-cli/credentials.json", "printed.txt"];
     assert_eq!(files, [expected, expected], "what it leaves in its home");
-    assert_eq!(elsewhere.heard(), Vec::<String>::new(), "the command line calls somebody else");
+    assert_eq!(
+        elsewhere.heard(),
+        Vec::<String>::new(),
+        "the command line calls somebody else"
+    );
     servers.stop().await;
     assert_section("docs/conformance.md", "official-cli", &table(&walks));
 }
@@ -111,7 +155,10 @@ async fn the_command_line_works_in_every_form_and_it_is_documented() {
 #[tokio::test]
 async fn the_requests_of_the_api_reference_work_and_it_is_documented() {
     let (servers, site) = tokio::join!(Servers::start(), Site::start());
-    let walks = join_all(hearth_tests::PREFIXES.map(|prefix| quickstart::walk(prefix, &servers.keyed, &site))).await;
+    let walks = join_all(
+        hearth_tests::PREFIXES.map(|prefix| quickstart::walk(prefix, &servers.keyed, &site)),
+    )
+    .await;
     assert_all_good(&walks, &quickstart::REQUESTS);
     servers.stop().await;
     assert_section("docs/conformance.md", "official-quickstart", &table(&walks));
@@ -134,7 +181,11 @@ async fn a_client_that_calls_somebody_else_is_heard() {
         let mut client = Client::at("https://api.firecrawl.dev", kind, &elsewhere).await;
         client.call(Some("fc-key"), &Call::List(json!({}))).await;
         let heard = elsewhere.heard();
-        assert!(heard.iter().any(|line| line.contains("api.firecrawl.dev")), "{}: {heard:?}", kind.title());
+        assert!(
+            heard.iter().any(|line| line.contains("api.firecrawl.dev")),
+            "{}: {heard:?}",
+            kind.title()
+        );
         client.leave().await;
     }))
     .await;

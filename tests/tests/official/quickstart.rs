@@ -60,10 +60,17 @@ struct Reader<'a> {
 
 /// Takes all steps under one prefix.
 pub async fn walk(prefix: &'static str, server: &TestServer, site: &Site) -> Walk {
-    let mut reader = Reader { prefix, origin: server.origin(), site, place: Place::default(), id: String::new() };
+    let mut reader = Reader {
+        prefix,
+        origin: server.origin(),
+        site,
+        place: Place::default(),
+        id: String::new(),
+    };
     let mut walk = Walk::new(&format!("`{prefix}`"), "");
     for request in REQUESTS {
-        walk.steps.push((request.to_owned(), Outcome::of(reader.take(request)).await));
+        walk.steps
+            .push((request.to_owned(), Outcome::of(reader.take(request)).await));
     }
     reader.place.assert_nothing_runs().await;
     walk
@@ -79,7 +86,10 @@ impl Reader<'_> {
             }
             "execute, the example in python" => {
                 let execution = self.runs(EXECUTE).await;
-                assert_eq!((&execution["success"], &execution["result"]), (&json!(true), &json!("Example")));
+                assert_eq!(
+                    (&execution["success"], &execution["result"]),
+                    (&json!(true), &json!("Example"))
+                );
             }
             "execute, the example of an error" => {
                 let wait = "await page.goto(\\\"https://example.com\\\", timeout=500)";
@@ -87,25 +97,48 @@ impl Reader<'_> {
                 let request = request.replace("https://example.com", &self.site.url("/hang"));
                 let execution = self.runs(&request).await;
                 let error = "TimeoutError: Page.goto: Timeout 500ms exceeded.";
-                assert_eq!((&execution["success"], &execution["error"]), (&json!(true), &json!(error)), "{execution}");
+                assert_eq!(
+                    (&execution["success"], &execution["error"]),
+                    (&json!(true), &json!(error)),
+                    "{execution}"
+                );
             }
             "execute, the template" => {
-                let execution = self.runs(&TEMPLATE.replace("<string>", "await page.title()")).await;
+                let execution = self
+                    .runs(&TEMPLATE.replace("<string>", "await page.title()"))
+                    .await;
                 assert_eq!(execution["success"], true, "{execution}");
             }
             "execute, `agent-browser` in bash" => {
                 let code = "agent-browser open https://example.com && agent-browser get title";
-                let execution = self.runs(&TEMPLATE.replace("<string>", code).replace("\"node\"", "\"bash\"")).await;
-                assert!(execution["stdout"].as_str().unwrap().ends_with("Example\n"), "{execution}");
+                let execution = self
+                    .runs(
+                        &TEMPLATE
+                            .replace("<string>", code)
+                            .replace("\"node\"", "\"bash\""),
+                    )
+                    .await;
+                assert!(
+                    execution["stdout"].as_str().unwrap().ends_with("Example\n"),
+                    "{execution}"
+                );
             }
             "list" => {
                 let listed = self.runs(LIST).await;
-                let mut ids = listed["sessions"].as_array().unwrap().iter().map(|session| &session["id"]);
+                let mut ids = listed["sessions"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|session| &session["id"]);
                 assert!(ids.any(|id| *id == json!(self.id)), "{listed}");
             }
             _ => {
                 let deleted = self.runs(DELETE).await;
-                assert_eq!((&deleted["success"], &deleted["status"]), (&json!(true), &json!("stopped")), "{deleted}");
+                assert_eq!(
+                    (&deleted["success"], &deleted["status"]),
+                    (&json!(true), &json!("stopped")),
+                    "{deleted}"
+                );
             }
         }
         Outcome::Good(String::new())

@@ -1,7 +1,7 @@
 //! What README.md says under "Point your client at it", run as it stands there.
 //!
-//! A fenced block with the word `tried` behind its language is run; the `text` block below it is all that it prints,
-//! where `…` stands for anything within a line.
+//! A fenced block with the word `tried` behind its language is run; the `text` block below it is
+//! all that it prints, where `…` stands for anything within a line.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -27,7 +27,10 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
     for snippet in &snippets {
         let place = furnished();
         let (file, interpreter) = match snippet.language.as_str() {
-            "js" => ("snippet.mjs", repository().join("runtime/.installed/bin/node")),
+            "js" => (
+                "snippet.mjs",
+                repository().join("runtime/.installed/bin/node"),
+            ),
             "python" => ("snippet.py", repository().join("tests/.venv/bin/python")),
             "sh" => ("snippet.sh", PathBuf::from("/bin/sh")),
             other => panic!("nobody runs {other}"),
@@ -35,8 +38,17 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
         fs::write(place.path().join(file), &snippet.code).unwrap();
         let mut command = place.command("sh");
         command
-            .args(["-c", "exec 2>&1; \"$@\"", "sh", interpreter.to_str().unwrap(), file])
-            .env("PATH", format!("{}/bin:/usr/bin:/bin", place.path().display()))
+            .args([
+                "-c",
+                "exec 2>&1; \"$@\"",
+                "sh",
+                interpreter.to_str().unwrap(),
+                file,
+            ])
+            .env(
+                "PATH",
+                format!("{}/bin:/usr/bin:/bin", place.path().display()),
+            )
             .env("AGENT_BROWSER_SOCKET_DIR", place.path())
             .env("FIRECRAWL_API_URL", server.origin())
             .stdin(Stdio::null());
@@ -45,7 +57,11 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
         }
         let ran = run(command).await;
         assert_eq!(ran.code, 0, "{snippet:#?}\n{}", ran.stdout);
-        assert!(is_like(&ran.stdout, &snippet.output), "{snippet:#?}\nprints\n{}", ran.stdout);
+        assert!(
+            is_like(&ran.stdout, &snippet.output),
+            "{snippet:#?}\nprints\n{}",
+            ran.stdout
+        );
         place.assert_nothing_runs().await;
     }
 }
@@ -60,10 +76,22 @@ fn furnished() -> Place {
     let official = repository().join("tests/official/node_modules");
     let installed = repository().join("runtime/.installed");
     symlink(official.join("firecrawl"), modules.join("firecrawl")).unwrap();
-    symlink(installed.join("playwright-core"), modules.join("playwright-core")).unwrap();
-    symlink(official.join("firecrawl-cli/dist/index.js"), programs.join("firecrawl")).unwrap();
+    symlink(
+        installed.join("playwright-core"),
+        modules.join("playwright-core"),
+    )
+    .unwrap();
+    symlink(
+        official.join("firecrawl-cli/dist/index.js"),
+        programs.join("firecrawl"),
+    )
+    .unwrap();
     symlink(installed.join("bin/node"), programs.join("node")).unwrap();
-    symlink(installed.join("bin/agent-browser"), programs.join("agent-browser")).unwrap();
+    symlink(
+        installed.join("bin/agent-browser"),
+        programs.join("agent-browser"),
+    )
+    .unwrap();
     place
 }
 
@@ -72,25 +100,41 @@ fn snippets(document: &str) -> Vec<Snippet> {
     let mut fences = document.split("\n```").skip(1).step_by(2);
     while let Some(block) = fences.next() {
         let (kind, text) = block.split_once('\n').unwrap();
-        let Some(language) = kind.strip_suffix(" tried") else { continue };
+        let Some(language) = kind.strip_suffix(" tried") else {
+            continue;
+        };
         let output = fences.next().and_then(|block| block.strip_prefix("text\n"));
         let output = output.unwrap_or_else(|| panic!("no output below {text}"));
-        found.push(Snippet { language: language.to_owned(), code: format!("{text}\n"), output: output.to_owned() });
+        found.push(Snippet {
+            language: language.to_owned(),
+            code: format!("{text}\n"),
+            output: output.to_owned(),
+        });
     }
     found
 }
 
 /// Whether these are the expected lines.
 fn is_like(printed: &str, expected: &str) -> bool {
-    let (printed, expected): (Vec<&str>, Vec<&str>) =
-        (printed.trim().lines().collect(), expected.trim().lines().collect());
-    printed.len() == expected.len() && printed.iter().zip(expected).all(|(line, expected)| is_line_like(line, expected))
+    let (printed, expected): (Vec<&str>, Vec<&str>) = (
+        printed.trim().lines().collect(),
+        expected.trim().lines().collect(),
+    );
+    printed.len() == expected.len()
+        && printed
+            .iter()
+            .zip(expected)
+            .all(|(line, expected)| is_line_like(line, expected))
 }
 
 fn is_line_like(line: &str, expected: &str) -> bool {
     let (line, expected) = (line.trim_end(), expected.trim_end());
-    let Some((start, rest)) = expected.split_once('…') else { return line == expected };
-    let Some(line) = line.strip_prefix(start) else { return false };
+    let Some((start, rest)) = expected.split_once('…') else {
+        return line == expected;
+    };
+    let Some(line) = line.strip_prefix(start) else {
+        return false;
+    };
     let end = rest.rsplit('…').next().unwrap_or_default();
     line.ends_with(end) && rest.split('…').all(|part| line.contains(part))
 }

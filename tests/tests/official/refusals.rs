@@ -6,10 +6,16 @@ use serde_json::{Value, json};
 use super::call::{Answer, Call};
 use super::client::Kind;
 
-/// Asserts that a client shows a refusal with this status and body, and gives a remark on how it does if that is not
-/// plain.
+/// Asserts that a client shows a refusal with this status and body, and gives a remark on how it
+/// does if that is not plain.
 #[track_caller]
-pub fn assert_refused(kind: Kind, call: &Call<'_>, answer: Answer, status: u16, body: &Value) -> Outcome {
+pub fn assert_refused(
+    kind: Kind,
+    call: &Call<'_>,
+    answer: Answer,
+    status: u16,
+    body: &Value,
+) -> Outcome {
     let error = body["error"].as_str().unwrap();
     let note = match (kind, answer) {
         (_, Answer::NotOffered(why)) => return Outcome::NotOffered(why.to_owned()),
@@ -19,7 +25,10 @@ pub fn assert_refused(kind: Kind, call: &Call<'_>, answer: Answer, status: u16, 
                 assert_eq!(raised[key], *value, "{raised}");
             }
             if let Some(details) = body.get("details") {
-                assert_eq!((&raised["code"], &raised["details"]), (&body["code"], details));
+                assert_eq!(
+                    (&raised["code"], &raised["details"]),
+                    (&body["code"], details)
+                );
             }
             ""
         }
@@ -44,7 +53,10 @@ pub fn assert_refused(kind: Kind, call: &Call<'_>, answer: Answer, status: u16, 
                     ),
                     "it says of each of these that the session has expired or been destroyed",
                 ),
-                (_, 400) => (format!("Error: {error}\n"), "it shows the error and none of its details"),
+                (_, 400) => (
+                    format!("Error: {error}\n"),
+                    "it shows the error and none of its details",
+                ),
                 _ => (format!("Error: {error}\n"), ""),
             };
             assert_eq!(raised, json!({"message": message, "status": 1}));
@@ -66,21 +78,36 @@ fn assert_raised_in_python(call: &Call<'_>, raised: &Value, status: u16, body: &
     let (name, failed) = match status {
         400 => ("BadRequestError", "Bad Request: Failed to "),
         401 => ("UnauthorizedError", "Unauthorized: Failed to "),
-        403 => ("WebsiteNotSupportedError", "Website Not Supported: Failed to "),
+        403 => (
+            "WebsiteNotSupportedError",
+            "Website Not Supported: Failed to ",
+        ),
         _ => ("FirecrawlError", "Unexpected error during "),
     };
     let action = call.action();
-    let status = if name == "FirecrawlError" { format!(": Status code {status}") } else { String::new() };
-    let start = format!("{failed}{action}{status}. {} - ", body["error"].as_str().unwrap());
+    let status = if name == "FirecrawlError" {
+        format!(": Status code {status}")
+    } else {
+        String::new()
+    };
+    let start = format!(
+        "{failed}{action}{status}. {} - ",
+        body["error"].as_str().unwrap()
+    );
     let message = raised["message"].as_str().unwrap();
     assert_eq!(raised["name"], name, "{raised}");
-    let details = message.strip_prefix(&start).unwrap_or_else(|| panic!("{message:?} begins otherwise than {start:?}"));
+    let details = message
+        .strip_prefix(&start)
+        .unwrap_or_else(|| panic!("{message:?} begins otherwise than {start:?}"));
     let Some(issues) = body.get("details") else {
         assert_eq!(details, "No additional error details provided.");
         return;
     };
     for issue in issues.as_array().unwrap() {
         let sentence = issue["message"].as_str().unwrap();
-        assert!(details.contains(sentence), "{sentence:?} is not in {details:?}");
+        assert!(
+            details.contains(sentence),
+            "{sentence:?} is not in {details:?}"
+        );
     }
 }

@@ -80,20 +80,34 @@ impl Visit<'_> {
     }
 
     async fn create(&mut self) -> Outcome {
-        let Answer::Returned(created) = self.call(&Call::Create(json!({}))).await else { panic!("not created") };
+        let Answer::Returned(created) = self.call(&Call::Create(json!({}))).await else {
+            panic!("not created")
+        };
         self.session = created;
-        assert_created(self.kind(), &self.session, &self.status_of(&self.id()).await, 600);
+        assert_created(
+            self.kind(),
+            &self.session,
+            &self.status_of(&self.id()).await,
+            600,
+        );
         good()
     }
 
     async fn create_with_every_option(&mut self) -> Outcome {
         let profile = json!({"name": self.kind().name(), "saveChanges": false});
-        let body = json!({"ttl": 60, "activityTtl": 30, "streamWebView": false, "profile": profile});
-        let Answer::Returned(created) = self.call(&Call::Create(body)).await else { panic!("not created") };
+        let body =
+            json!({"ttl": 60, "activityTtl": 30, "streamWebView": false, "profile": profile});
+        let Answer::Returned(created) = self.call(&Call::Create(body)).await else {
+            panic!("not created")
+        };
         let status = self.status_of(created["id"].as_str().unwrap()).await;
         assert_created(self.kind(), &created, &status, 60);
         let listed = self.api.list("?status=active").await.ok();
-        let listed = listed["sessions"].as_array().unwrap().iter().find(|session| session["id"] == created["id"]);
+        let listed = listed["sessions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|session| session["id"] == created["id"]);
         let is_cast = &listed.unwrap()["streamWebView"];
         self.api.delete(created["id"].as_str().unwrap()).await.ok();
         if self.kind() == Kind::CommandLine {
@@ -104,7 +118,10 @@ impl Visit<'_> {
             );
         }
         assert_eq!(*is_cast, json!(false));
-        assert_eq!((&created["liveViewUrl"], &created["interactiveLiveViewUrl"]), (&json!(""), &json!("")));
+        assert_eq!(
+            (&created["liveViewUrl"], &created["interactiveLiveViewUrl"]),
+            (&json!(""), &json!(""))
+        );
         good()
     }
 
@@ -131,13 +148,19 @@ impl Visit<'_> {
             "an exception in python" => ("python", "print('before'); {}['x']"),
             _ => unreachable!("{step}"),
         };
-        let execution = self.executed(json!({"language": language, "code": code})).await;
+        let execution = self
+            .executed(json!({"language": language, "code": code}))
+            .await;
         let [stdout, result, stderr] = match step {
             "node: a value" => ["", "{\"answer\":42}", ""],
             "python: printed output" => ["six\n42\n", "six\n42", ""],
             "bash: printed output" => ["out\n", "out", "err\n"],
             _ => {
-                let error = if language == "node" { NODE_ERROR } else { "KeyError: 'x'" };
+                let error = if language == "node" {
+                    NODE_ERROR
+                } else {
+                    "KeyError: 'x'"
+                };
                 return self.assert_failed(&execution, error);
             }
         };
@@ -166,15 +189,24 @@ impl Visit<'_> {
         for (key, value) in expected.as_object().unwrap() {
             assert_eq!(execution[key], *value, "{key} in {execution}");
         }
-        assert!(execution["stderr"].as_str().unwrap().contains(error), "{execution}");
+        assert!(
+            execution["stderr"].as_str().unwrap().contains(error),
+            "{execution}"
+        );
         good()
     }
 
     async fn no_language(&mut self) -> Outcome {
         let (code, note) = match self.kind() {
-            Kind::Curl => ("['no', 'de'].join('')", "it is node, which is the server's own default"),
+            Kind::Curl => (
+                "['no', 'de'].join('')",
+                "it is node, which is the server's own default",
+            ),
             Kind::CommandLine => ("get url", "it is bash with `agent-browser` put in front"),
-            _ => ("echo $((6 * 7))", "it is bash, which the client asks for by itself"),
+            _ => (
+                "echo $((6 * 7))",
+                "it is bash, which the client asks for by itself",
+            ),
         };
         let result = self.value(json!({"code": code})).await;
         match self.kind() {
@@ -192,23 +224,37 @@ impl Visit<'_> {
 
     async fn variable(&mut self) -> Outcome {
         for (language, assign) in [("node", "const kept = 40"), ("python", "kept = 40")] {
-            self.executed(json!({"language": language, "code": assign})).await;
-            assert_eq!(self.value(json!({"language": language, "code": "kept + 2"})).await, "42");
+            self.executed(json!({"language": language, "code": assign}))
+                .await;
+            assert_eq!(
+                self.value(json!({"language": language, "code": "kept + 2"}))
+                    .await,
+                "42"
+            );
         }
         good()
     }
 
     async fn exit_codes(&mut self) -> Outcome {
         let mut note = "";
-        for (language, code) in [("node", "process.exit(7)"), ("python", "import sys; sys.exit(7)"), ("bash", "exit 7")]
-        {
-            let execution = self.executed(json!({"language": language, "code": code})).await;
+        for (language, code) in [
+            ("node", "process.exit(7)"),
+            ("python", "import sys; sys.exit(7)"),
+            ("bash", "exit 7"),
+        ] {
+            let execution = self
+                .executed(json!({"language": language, "code": code}))
+                .await;
             assert!(execution["error"].is_string(), "{execution}");
             if self.kind() == Kind::CommandLine {
                 note = "it shows an error, and no exit code: its own stays 0";
                 continue;
             }
-            assert_eq!((&execution["exitCode"], &execution["killed"]), (&json!(7), &json!(false)), "{execution}");
+            assert_eq!(
+                (&execution["exitCode"], &execution["killed"]),
+                (&json!(7), &json!(false)),
+                "{execution}"
+            );
         }
         Outcome::Good(note.to_owned())
     }
@@ -216,34 +262,58 @@ impl Visit<'_> {
     async fn killed(&mut self) -> Outcome {
         let began = Instant::now();
         let code = "echo before; sleep 60";
-        let execution = match self.execute(json!({"language": "bash", "code": code, "timeout": 1})).await {
+        let execution = match self
+            .execute(json!({"language": "bash", "code": code, "timeout": 1}))
+            .await
+        {
             Answer::Returned(execution) => execution,
             Answer::NotOffered(why) => return Outcome::NotOffered(why.to_owned()),
             Answer::Raised(error) => panic!("{error}"),
         };
         // The JavaScript SDK hangs up five seconds after the timeout.
         let elapsed = began.elapsed();
-        assert!(elapsed >= Duration::from_secs(1) && elapsed < Duration::from_secs(5), "{elapsed:?}");
+        assert!(
+            elapsed >= Duration::from_secs(1) && elapsed < Duration::from_secs(5),
+            "{elapsed:?}"
+        );
         let (exit, killed) = (&execution["exitCode"], &execution["killed"]);
         assert_eq!(
             (exit, killed, &execution["stdout"]),
             (&json!(137), &json!(true), &json!("before\n")),
             "{execution}"
         );
-        assert!(execution["error"].as_str().unwrap().contains('1'), "{execution}");
-        assert_eq!(self.value(json!({"language": "node", "code": "page.url()"})).await, "about:blank");
+        assert!(
+            execution["error"].as_str().unwrap().contains('1'),
+            "{execution}"
+        );
+        assert_eq!(
+            self.value(json!({"language": "node", "code": "page.url()"}))
+                .await,
+            "about:blank"
+        );
         good()
     }
 
     async fn truncated(&mut self) -> Outcome {
         let code = "printf begin; head -c 100000 /dev/zero | tr '\\0' x; printf end";
-        let execution = self.executed(json!({"language": "bash", "code": code})).await;
+        let execution = self
+            .executed(json!({"language": "bash", "code": code}))
+            .await;
         let printed = value_in(&execution);
-        assert!(printed.starts_with("begin") && printed.ends_with("end") && printed.len() < 21_000, "{execution}");
+        assert!(
+            printed.starts_with("begin") && printed.ends_with("end") && printed.len() < 21_000,
+            "{execution}"
+        );
         if self.kind() == Kind::CommandLine {
-            return Outcome::Good("it prints what was kept and the marker in the middle".to_owned());
+            return Outcome::Good(
+                "it prints what was kept and the marker in the middle".to_owned(),
+            );
         }
-        assert_eq!((&execution["truncated"], &execution["exitCode"]), (&json!(true), &json!(0)), "{execution}");
+        assert_eq!(
+            (&execution["truncated"], &execution["exitCode"]),
+            (&json!(true), &json!(0)),
+            "{execution}"
+        );
         good()
     }
 
@@ -252,18 +322,39 @@ impl Visit<'_> {
             Some(status) => (json!({"status": status}), format!("?status={status}")),
             None => (json!({}), String::new()),
         };
-        let Answer::Returned(listed) = self.call(&Call::List(query)).await else { panic!("not listed") };
+        let Answer::Returned(listed) = self.call(&Call::List(query)).await else {
+            panic!("not listed")
+        };
         let all = self.api.list(&text).await.ok();
         let is_short = self.kind() == Kind::CommandLine;
-        assert_eq!(listed, if is_short { super::cli::in_short(&all) } else { all });
-        let seen: Vec<&str> = listed["sessions"].as_array().unwrap().iter().map(status_in).collect();
+        assert_eq!(
+            listed,
+            if is_short {
+                super::cli::in_short(&all)
+            } else {
+                all
+            }
+        );
+        let seen: Vec<&str> = listed["sessions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(status_in)
+            .collect();
         let expected: &[&str] = match status {
             None => &["destroyed", "active"],
             Some("active") => &["active"],
             Some(_) => &["destroyed"],
         };
         assert_eq!(seen, expected, "{listed}");
-        Outcome::Good(if is_short { "it shows ids, states and times" } else { "" }.to_owned())
+        Outcome::Good(
+            if is_short {
+                "it shows ids, states and times"
+            } else {
+                ""
+            }
+            .to_owned(),
+        )
     }
 
     async fn status(&mut self) -> Outcome {
@@ -278,13 +369,17 @@ impl Visit<'_> {
 
     async fn delete(&mut self) -> Outcome {
         let id = self.id();
-        let Answer::Returned(deleted) = self.call(&Call::Delete(&id)).await else { panic!("not deleted") };
+        let Answer::Returned(deleted) = self.call(&Call::Delete(&id)).await else {
+            panic!("not deleted")
+        };
         let status = self.status_of(&id).await;
         assert_eq!(status["status"], "destroyed", "{status}");
         self.deleted = deleted;
         if self.kind() == Kind::CommandLine {
             assert_eq!(self.deleted, json!({"closed": id}));
-            return Outcome::Good("it says that the session is closed and shows no figures".to_owned());
+            return Outcome::Good(
+                "it says that the session is closed and shows no figures".to_owned(),
+            );
         }
         let mut expected = json!({
             "success": true, "status": "stopped", "sessionDurationMs": status["sessionDurationMs"], "creditsBilled": 0,
@@ -332,23 +427,35 @@ impl Visit<'_> {
             _ => (None, "Unauthorized"),
         };
         let answer = self.client.call(key, &call).await;
-        assert_refused(self.kind(), &call, answer, 401, &json!({"success": false, "error": error}))
+        assert_refused(
+            self.kind(),
+            &call,
+            answer,
+            401,
+            &json!({"success": false, "error": error}),
+        )
     }
 
-    /// The expected body is what the server answers to the same request without a client between; that it is right is
-    /// for the tests of the validation.
+    /// The expected body is what the server answers to the same request without a client between;
+    /// that it is right is for the tests of the validation.
     async fn bad_parameter(&mut self, step: &str, id: &str) -> Outcome {
         let profile = json!({"name": "", "saveChanges": false});
         let call = match step {
             "ttl of 5 s" => Call::Create(json!({"ttl": 5})),
-            "activityTtl and profile out of range" => Call::Create(json!({"activityTtl": 3601, "profile": profile})),
+            "activityTtl and profile out of range" => {
+                Call::Create(json!({"activityTtl": 3601, "profile": profile}))
+            }
             "ttl that is no number" => Call::Create(json!({"ttl": "long"})),
             "streamWebView that is no boolean" => Call::Create(json!({"streamWebView": "yes"})),
             "empty code" => Call::Execute(id, json!({"language": "bash", "code": ""})),
             "code that is no string" => Call::Execute(id, json!({"language": "bash", "code": 42})),
             "unknown language" => Call::Execute(id, json!({"language": "ruby", "code": "1"})),
-            "timeout of 0 s" => Call::Execute(id, json!({"language": "bash", "code": "1", "timeout": 0})),
-            "timeout that is no number" => Call::Execute(id, json!({"language": "bash", "code": "1", "timeout": "1"})),
+            "timeout of 0 s" => {
+                Call::Execute(id, json!({"language": "bash", "code": "1", "timeout": 0}))
+            }
+            "timeout that is no number" => {
+                Call::Execute(id, json!({"language": "bash", "code": "1", "timeout": "1"}))
+            }
             "unknown status in a list" => Call::List(json!({"status": "stopped"})),
             _ => unreachable!("{step}"),
         };
@@ -361,25 +468,43 @@ impl Visit<'_> {
         let answer = self.call(&call).await;
         if let (Kind::CommandLine, Call::List(_)) = (self.kind(), &call) {
             let message = "Error: Invalid status \"stopped\". Use \"active\" or \"destroyed\".\n";
-            assert_eq!(answer, Answer::Raised(json!({"message": message, "status": 1})));
+            assert_eq!(
+                answer,
+                Answer::Raised(json!({"message": message, "status": 1}))
+            );
             return Outcome::Good("refused by the client itself".to_owned());
         }
         assert_refused(self.kind(), &call, answer, 400, &reply.body)
     }
 
     async fn without_keys(&mut self) -> Outcome {
-        let Answer::Returned(created) = self.open.call(None, &Call::Create(json!({}))).await else { panic!("refused") };
+        let Answer::Returned(created) = self.open.call(None, &Call::Create(json!({}))).await else {
+            panic!("refused")
+        };
         let id = created["id"].as_str().unwrap();
         let run = Call::Execute(id, json!({"language": "node", "code": "6 * 7"}));
-        let Answer::Returned(execution) = self.open.call(None, &run).await else { panic!("refused") };
+        let Answer::Returned(execution) = self.open.call(None, &run).await else {
+            panic!("refused")
+        };
         assert_eq!(value_in(&execution), "42");
-        let listed = self.open.call(None, &Call::List(json!({"status": "active"}))).await;
-        let Answer::Returned(listed) = listed else { panic!("refused") };
+        let listed = self
+            .open
+            .call(None, &Call::List(json!({"status": "active"})))
+            .await;
+        let Answer::Returned(listed) = listed else {
+            panic!("refused")
+        };
         assert!(
-            listed["sessions"].as_array().unwrap().iter().any(|session| session["id"] == created["id"]),
+            listed["sessions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|session| session["id"] == created["id"]),
             "{listed}"
         );
-        let Answer::Returned(_) = self.open.call(None, &Call::Delete(id)).await else { panic!("refused") };
+        let Answer::Returned(_) = self.open.call(None, &Call::Delete(id)).await else {
+            panic!("refused")
+        };
         good()
     }
 
@@ -390,29 +515,47 @@ impl Visit<'_> {
 }
 
 fn value_in(execution: &Value) -> String {
-    let value = execution.get("result").or(execution.get("printed")).and_then(Value::as_str);
-    value.unwrap_or_else(|| panic!("no result in {execution}")).to_owned()
+    let value = execution
+        .get("result")
+        .or(execution.get("printed"))
+        .and_then(Value::as_str);
+    value
+        .unwrap_or_else(|| panic!("no result in {execution}"))
+        .to_owned()
 }
 
 fn status_in(session: &Value) -> &str {
     session["status"].as_str().unwrap()
 }
 
-/// Asserts that the answer to `create` has what the server says of the session, and that it expires after `ttl`.
+/// Asserts that the answer to `create` has what the server says of the session, and that it expires
+/// after `ttl`.
 #[track_caller]
 fn assert_created(kind: Kind, created: &Value, status: &Value, ttl_seconds: i64) {
     let mut expected = json!({"success": true});
-    for key in ["id", "cdpUrl", "liveViewUrl", "interactiveLiveViewUrl", "expiresAt"] {
+    for key in [
+        "id",
+        "cdpUrl",
+        "liveViewUrl",
+        "interactiveLiveViewUrl",
+        "expiresAt",
+    ] {
         assert!(status[key].is_string(), "{key} in {status}");
         expected[key] = status[key].clone();
     }
     if kind == Kind::CommandLine {
         let shown = expected.as_object_mut().unwrap();
-        shown.retain(|key, value| !["success", "expiresAt"].contains(&key.as_str()) && *value != json!(""));
+        shown.retain(|key, value| {
+            !["success", "expiresAt"].contains(&key.as_str()) && *value != json!("")
+        });
     }
     assert_eq!(*created, expected);
     assert_eq!(status["status"], "active", "{status}");
-    let [created_at, expires_at] =
-        ["createdAt", "expiresAt"].map(|key| -> jiff::Timestamp { status[key].as_str().unwrap().parse().unwrap() });
-    assert_eq!(expires_at.duration_since(created_at).as_secs(), ttl_seconds, "{status}");
+    let [created_at, expires_at] = ["createdAt", "expiresAt"]
+        .map(|key| -> jiff::Timestamp { status[key].as_str().unwrap().parse().unwrap() });
+    assert_eq!(
+        expires_at.duration_since(created_at).as_secs(),
+        ttl_seconds,
+        "{status}"
+    );
 }

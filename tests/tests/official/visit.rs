@@ -51,7 +51,8 @@ impl<'a> Visit<'a> {
     pub async fn walk(&mut self) -> Walk {
         let mut walk = Walk::new(self.client.kind.title(), &self.client.version);
         for step in STEPS {
-            walk.steps.push((step.to_owned(), Outcome::of(self.take(step)).await));
+            walk.steps
+                .push((step.to_owned(), Outcome::of(self.take(step)).await));
         }
         walk
     }
@@ -68,7 +69,10 @@ impl<'a> Visit<'a> {
 
     /// The id of the client's session.
     pub fn id(&self) -> String {
-        self.session["id"].as_str().expect("the first step has created a session").to_owned()
+        self.session["id"]
+            .as_str()
+            .expect("the first step has created a session")
+            .to_owned()
     }
 
     /// Makes a call with the client's key.

@@ -1,7 +1,9 @@
-//! schemathesis against a live server: it makes requests up from the file alone, good ones and bad ones, follows links
-//! from one operation to the next, and holds every answer against the file. tests/schemathesis has its settings.
+//! schemathesis against a live server: it makes requests up from the file alone, good ones and bad
+//! ones, follows links from one operation to the next, and holds every answer against the file.
+//! tests/schemathesis has its settings.
 //!
-//! `make test` has it do the same every time; `make fuzz` lets it loose with another seed for as long as one likes.
+//! `make test` has it do the same every time; `make fuzz` lets it loose with another seed for as
+//! long as one likes.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -17,13 +19,19 @@ const OTHER_KEY: &str = "other-key";
 const DEADLINE: Duration = Duration::from_secs(150);
 
 async fn server() -> TestServer {
-    let builder = TestServer::builder().setting("HEARTH_API_KEYS", &format!("fuzz:{KEY},other:{OTHER_KEY}"));
+    let builder =
+        TestServer::builder().setting("HEARTH_API_KEYS", &format!("fuzz:{KEY},other:{OTHER_KEY}"));
     // The hooks keep fewer alive. It is the shrinking of a finding that may come near.
     builder.setting("HEARTH_MAX_SESSIONS", "6").start().await
 }
 
 /// Runs schemathesis on a file to its end, for `seconds` if a number is given.
-async fn examine(server: &TestServer, file: &str, seconds: Option<u64>, arguments: &[&str]) -> Output {
+async fn examine(
+    server: &TestServer,
+    file: &str,
+    seconds: Option<u64>,
+    arguments: &[&str],
+) -> Output {
     let own = tempfile::tempdir().expect("there is room for a folder");
     std::fs::write(own.path().join("openapi.json"), file).expect("it can be written");
     let tests = repository().join("tests");
@@ -41,7 +49,11 @@ async fn examine(server: &TestServer, file: &str, seconds: Option<u64>, argument
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("COLUMNS", "120")
         .env("FUZZ_HOOKS", tests.join("schemathesis/hooks.py"))
-        .envs([("FUZZ_URL", server.origin()), ("FUZZ_KEY", KEY), ("FUZZ_OTHER_KEY", OTHER_KEY)])
+        .envs([
+            ("FUZZ_URL", server.origin()),
+            ("FUZZ_KEY", KEY),
+            ("FUZZ_OTHER_KEY", OTHER_KEY),
+        ])
         .stdin(Stdio::null())
         .kill_on_drop(true);
     match seconds {
@@ -50,26 +62,40 @@ async fn examine(server: &TestServer, file: &str, seconds: Option<u64>, argument
     };
     let deadline = DEADLINE + Duration::from_secs(seconds.unwrap_or(0));
     let ended = tokio::time::timeout(deadline, command.output()).await;
-    ended.expect("schemathesis ends").expect("`make setup-tests` makes the venv")
+    ended
+        .expect("schemathesis ends")
+        .expect("`make setup-tests` makes the venv")
 }
 
 fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 #[tokio::test]
 async fn schemathesis_finds_nothing_that_is_not_as_the_file_says() {
     let server = server().await;
-    let seconds = std::env::var("FUZZ_SECONDS").ok().map(|seconds| seconds.parse().expect("FUZZ_SECONDS is a number"));
+    let seconds = std::env::var("FUZZ_SECONDS")
+        .ok()
+        .map(|seconds| seconds.parse().expect("FUZZ_SECONDS is a number"));
     let output = examine(&server, TEXT, seconds, &[]).await;
     let said = text(&output);
     assert!(output.status.success(), "{said}");
     // Requests that are all refused would find nothing either.
     let log = server.output();
     let count = |what: &str| log.lines().filter(|line| line.contains(what)).count();
-    assert!(count("a session begins") >= 30 && count("a session has ended") >= 30, "{said}{log}");
+    assert!(
+        count("a session begins") >= 30 && count("a session has ended") >= 30,
+        "{said}{log}"
+    );
     for language in ["node", "python", "bash"] {
-        assert!(count(&format!("language=\"{language}\"")) >= 3, "little {language} ran\n{said}{log}");
+        assert!(
+            count(&format!("language=\"{language}\"")) >= 3,
+            "little {language} ran\n{said}{log}"
+        );
     }
     eprintln!("{said}");
     server.stop().await;
@@ -81,10 +107,18 @@ async fn schemathesis_finds_a_rule_that_the_file_does_not_tell_as_it_is() {
     let server = server().await;
     let wrong = TEXT.replacen("\"maximum\": 3600", "\"maximum\": 3601", 1);
     assert_ne!(wrong, TEXT);
-    let only = ["--phases", "coverage", "--include-operation-id", "createSession"];
+    let only = [
+        "--phases",
+        "coverage",
+        "--include-operation-id",
+        "createSession",
+    ];
     let output = examine(&server, &wrong, None, &only).await;
     let said = text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("Too big: expected number to be <=3600"), "{said}");
+    assert!(
+        said.contains("Too big: expected number to be <=3600"),
+        "{said}"
+    );
     server.stop().await;
 }

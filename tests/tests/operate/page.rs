@@ -1,4 +1,5 @@
-//! The operator's page in a real browser: a session of another server, since no session reaches its own.
+//! The operator's page in a real browser: a session of another server, since no session reaches its
+//! own.
 
 use hearth_tests::{Session, Site, TestServer, repository};
 use serde_json::{Value, json};
@@ -21,7 +22,11 @@ impl Operator {
     async fn before(server: &TestServer, options: &str) -> Self {
         let own = TestServer::start().await;
         let browser = own.session().await;
-        let operator = Self { server: own, browser, origin: server.origin().to_owned() };
+        let operator = Self {
+            server: own,
+            browser,
+            origin: server.origin().to_owned(),
+        };
         operator.open(options).await;
         operator
     }
@@ -54,23 +59,52 @@ impl Operator {
 async fn the_page_shows_a_session_with_its_picture_and_ends_it_when_it_is_told_twice() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
-    session.node(&format!("await page.goto('{}'); await page.title()", site.url("/title/Evening"))).await.ok();
+    session
+        .node(&format!(
+            "await page.goto('{}'); await page.title()",
+            site.url("/title/Evening")
+        ))
+        .await
+        .ok();
     session.bash("exit 3").await;
     let operator = Operator::before(&server, DESK).await;
-    operator.act("await desk.getByText('Evening', { exact: true }).waitFor()").await;
+    operator
+        .act("await desk.getByText('Evening', { exact: true }).waitFor()")
+        .await;
     operator.act("await desk.waitForFunction(() => document.querySelector('#sessions img')?.naturalWidth > 100)").await;
-    let seen = operator.see("[await desk.locator('main').innerText()]").await;
+    let seen = operator
+        .see("[await desk.locator('main').innerText()]")
+        .await;
     let seen = seen[0].as_str().expect("text");
-    for word in ["1 of ", "exit 0", "exit 3", "bash", "/title/Evening", "Leaked processes", "Live view"] {
+    for word in [
+        "1 of ",
+        "exit 0",
+        "exit 3",
+        "bash",
+        "/title/Evening",
+        "Leaked processes",
+        "Live view",
+    ] {
         assert!(seen.contains(word), "{word} is not on the page:\n{seen}");
     }
     // A look is no use: the page has seen none of it.
-    assert_eq!(session.node("await page.evaluate(() => devicePixelRatio)").await.ok().json(), json!(1));
-    operator.act("var end = desk.getByRole('button', { name: /^End/ }); await end.click()").await;
+    assert_eq!(
+        session
+            .node("await page.evaluate(() => devicePixelRatio)")
+            .await
+            .ok()
+            .json(),
+        json!(1)
+    );
+    operator
+        .act("var end = desk.getByRole('button', { name: /^End/ }); await end.click()")
+        .await;
     assert_eq!(session.status().await["status"], "active");
     // A double click is one press.
     operator.act("while (await end.count() && (await end.textContent()).startsWith('End?')) await end.click()").await;
-    operator.act("await desk.getByText('No session is open').waitFor()").await;
+    operator
+        .act("await desk.getByText('No session is open').waitFor()")
+        .await;
     session.assert_destroyed("deleted").await;
     operator.leave().await;
     server.stop().await;
@@ -82,11 +116,19 @@ async fn on_a_phone_nothing_is_cut_off() {
     let long = "evening-shelf-".repeat(100);
     for _ in 0..2 {
         let session = server.session().await;
-        session.node(&format!("await page.goto('{}')", site.url(&format!("/title/{long}")))).await.ok();
+        session
+            .node(&format!(
+                "await page.goto('{}')",
+                site.url(&format!("/title/{long}"))
+            ))
+            .await
+            .ok();
     }
     let operator = Operator::before(&server, PHONE).await;
     operator.act("await desk.waitForFunction(() => document.querySelectorAll('#sessions img').length === 2)").await;
-    let widths = operator.see("await desk.evaluate(() => [document.documentElement.scrollWidth, innerWidth])").await;
+    let widths = operator
+        .see("await desk.evaluate(() => [document.documentElement.scrollWidth, innerWidth])")
+        .await;
     assert_eq!(widths, json!([360, 360]));
     operator.leave().await;
     server.stop().await;
@@ -95,38 +137,73 @@ async fn on_a_phone_nothing_is_cut_off() {
 #[tokio::test]
 async fn a_team_sees_itself_and_an_operator_everybody() {
     let keys = "shop:key-of-shop,lab:key-of-lab";
-    let builder = TestServer::builder().setting("HEARTH_API_KEYS", keys).setting("HEARTH_OPERATOR_KEY", "key-of-boss");
+    let builder = TestServer::builder()
+        .setting("HEARTH_API_KEYS", keys)
+        .setting("HEARTH_OPERATOR_KEY", "key-of-boss");
     let (server, site) = (builder.start().await, Site::start().await);
     let sessions = [
         ("shop", server.with_key("key-of-shop").session().await),
         ("lab", server.with_key("key-of-lab").session().await),
     ];
     for (team, session) in &sessions {
-        session.node(&format!("await page.goto('{}')", site.url(&format!("/title/Page-of-{team}")))).await.ok();
+        session
+            .node(&format!(
+                "await page.goto('{}')",
+                site.url(&format!("/title/Page-of-{team}"))
+            ))
+            .await
+            .ok();
     }
     let operator = Operator::before(&server, DESK).await;
-    let enter = |key: &str| format!("await desk.getByLabel(/key/i).fill('{key}'); await desk.keyboard.press('Enter')");
+    let enter = |key: &str| {
+        format!("await desk.getByLabel(/key/i).fill('{key}'); await desk.keyboard.press('Enter')")
+    };
     operator.act(&enter("key-of-nobody")).await;
     operator.act("await desk.waitForFunction(() => document.querySelector('#refusal').textContent.length > 0)").await;
     // The browser complains of the 401 by itself.
-    operator.act("complaints = complaints.filter((complaint) => !complaint.includes('401'))").await;
+    operator
+        .act("complaints = complaints.filter((complaint) => !complaint.includes('401'))")
+        .await;
     operator.act(&enter("key-of-shop")).await;
-    operator.act("await desk.getByText('Page-of-shop', { exact: true }).waitFor()").await;
-    assert_eq!(operator.see("await desk.getByText('Page-of-lab', { exact: true }).count()").await, json!(0));
-    operator.act("await desk.getByRole('button', { name: 'Forget the key' }).click()").await;
+    operator
+        .act("await desk.getByText('Page-of-shop', { exact: true }).waitFor()")
+        .await;
+    assert_eq!(
+        operator
+            .see("await desk.getByText('Page-of-lab', { exact: true }).count()")
+            .await,
+        json!(0)
+    );
+    operator
+        .act("await desk.getByRole('button', { name: 'Forget the key' }).click()")
+        .await;
     operator.act(&enter("key-of-boss")).await;
-    operator.act("await desk.getByText('Page-of-lab', { exact: true }).waitFor()").await;
-    assert_eq!(operator.see("await desk.getByText('Page-of-shop', { exact: true }).count()").await, json!(1));
-    operator.act("complaints = complaints.filter((complaint) => !complaint.includes('401'))").await;
+    operator
+        .act("await desk.getByText('Page-of-lab', { exact: true }).waitFor()")
+        .await;
+    assert_eq!(
+        operator
+            .see("await desk.getByText('Page-of-shop', { exact: true }).count()")
+            .await,
+        json!(1)
+    );
+    operator
+        .act("complaints = complaints.filter((complaint) => !complaint.includes('401'))")
+        .await;
     operator.leave().await;
     // The same without a page.
     let shop = server.with_key("key-of-shop");
     let ask = async |method: &str, path: &str| {
         let method = method.parse().expect("a method");
         let path = format!("/operator/sessions/{}{path}", sessions[1].1.id());
-        hearth_tests::Exchange::of(shop.request_outside(method, &path)).await.status
+        hearth_tests::Exchange::of(shop.request_outside(method, &path))
+            .await
+            .status
     };
-    assert_eq!((ask("GET", "/picture").await, ask("DELETE", "").await), (403, 403));
+    assert_eq!(
+        (ask("GET", "/picture").await, ask("DELETE", "").await),
+        (403, 403)
+    );
     assert_eq!(sessions[1].1.status().await["status"], "active");
     server.stop().await;
 }
@@ -142,14 +219,33 @@ async fn a_session_without_a_live_view_shows_no_picture_and_a_page_that_hangs_ho
     ))
     .await
     .ok();
-    let ask =
-        async |path: String| hearth_tests::Exchange::of(server.request_outside(reqwest::Method::GET, &path)).await;
-    assert_eq!(ask(format!("/operator/sessions/{}/picture", hidden.id())).await.status, 204);
-    assert!([200, 204].contains(&ask(format!("/operator/sessions/{}/picture", hung.id())).await.status));
-    let state = ask("/operator/state".to_owned()).await.json();
-    assert_eq!(state["sessions"][0]["url"], json!(site.url("/title/Hung")), "{state}");
+    let ask = async |path: String| {
+        hearth_tests::Exchange::of(server.request_outside(reqwest::Method::GET, &path)).await
+    };
     assert_eq!(
-        (&state["sessions"][1]["hasPicture"], &state["sessions"][1]["liveViewUrl"]),
+        ask(format!("/operator/sessions/{}/picture", hidden.id()))
+            .await
+            .status,
+        204
+    );
+    assert!(
+        [200, 204].contains(
+            &ask(format!("/operator/sessions/{}/picture", hung.id()))
+                .await
+                .status
+        )
+    );
+    let state = ask("/operator/state".to_owned()).await.json();
+    assert_eq!(
+        state["sessions"][0]["url"],
+        json!(site.url("/title/Hung")),
+        "{state}"
+    );
+    assert_eq!(
+        (
+            &state["sessions"][1]["hasPicture"],
+            &state["sessions"][1]["liveViewUrl"]
+        ),
         (&json!(false), &json!(""))
     );
     server.stop().await;
@@ -159,29 +255,63 @@ async fn a_session_without_a_live_view_shows_no_picture_and_a_page_that_hangs_ho
 #[tokio::test]
 #[ignore = "writes docs/operator-page.png"]
 async fn the_portrait_is_taken_of_a_quiet_evening() {
-    let (server, site) =
-        (TestServer::builder().setting("HEARTH_MAX_SESSIONS", "40").start().await, Site::start().await);
-    let sessions = [server.session().await, server.session().await, server.session().await];
+    let (server, site) = (
+        TestServer::builder()
+            .setting("HEARTH_MAX_SESSIONS", "40")
+            .start()
+            .await,
+        Site::start().await,
+    );
+    let sessions = [
+        server.session().await,
+        server.session().await,
+        server.session().await,
+    ];
     let shelf = json!(include_str!("../../fixtures/shelf.html"));
     // An address that reads well, and is the same every time.
     sessions[0].node(&format!("await context.route('https://books.example/**', (route) => route.fulfill({{ contentType: 'text/html; charset=utf-8', body: {shelf} }})); await page.goto('https://books.example/evening-shelf')")).await.ok();
     sessions[1].python("await page.set_content('<title>Prices</title><body style=\"font: 40px sans-serif; background: #dfe8d8\"><h1>Prices</h1><p>12 of 80 pages read')").await;
     sessions[1].bash("sleep 0.2; exit 1").await;
-    sessions[2].node(&format!("await page.goto('{}')", site.url("/title/Lanterns"))).await.ok();
+    sessions[2]
+        .node(&format!(
+            "await page.goto('{}')",
+            site.url("/title/Lanterns")
+        ))
+        .await
+        .ok();
     let busy = sessions[2].clone();
-    let (code, over) =
-        (format!("{}; curl -s {}", site.bash_signal("begun"), site.url("/held/go-on")), site.url("/signal/go-on"));
+    let (code, over) = (
+        format!(
+            "{}; curl -s {}",
+            site.bash_signal("begun"),
+            site.url("/held/go-on")
+        ),
+        site.url("/signal/go-on"),
+    );
     let picture = async {
         site.signalled("begun").await;
-        let operator =
-            Operator::before(&server, "{ viewport: { width: 1280, height: 440 }, colorScheme: 'light' }").await;
+        let operator = Operator::before(
+            &server,
+            "{ viewport: { width: 1280, height: 440 }, colorScheme: 'light' }",
+        )
+        .await;
         operator.act("await desk.waitForFunction(() => [...document.querySelectorAll('#sessions img')].filter((img) => img.naturalWidth > 100).length === 3)").await;
-        operator.act("await desk.getByText('running now').waitFor()").await;
-        operator.act("await desk.screenshot({ path: 'operator-page.png' })").await;
-        let folder = operator.server.session_folders().into_iter().next().expect("one session");
+        operator
+            .act("await desk.getByText('running now').waitFor()")
+            .await;
+        operator
+            .act("await desk.screenshot({ path: 'operator-page.png' })")
+            .await;
+        let folder = operator
+            .server
+            .session_folders()
+            .into_iter()
+            .next()
+            .expect("one session");
         let taken = folder.join("work/operator-page.png");
         assert!(std::fs::metadata(&taken).expect("it was taken").len() <= MAX_BYTES);
-        std::fs::copy(taken, repository().join("docs/operator-page.png")).expect("it can be copied");
+        std::fs::copy(taken, repository().join("docs/operator-page.png"))
+            .expect("it can be copied");
         operator.leave().await;
         reqwest::get(over).await.expect("the site is up");
     };

@@ -26,7 +26,8 @@ enum Fault {
     Full = 3,
 }
 
-/// What a server is started with so that its changes of files can be made to fail; see `tests/faults/faults.c`.
+/// What a server is started with so that its changes of files can be made to fail; see
+/// `tests/faults/faults.c`.
 struct Faults {
     folder: TempDir,
     orders: File,
@@ -35,17 +36,33 @@ struct Faults {
 impl Faults {
     fn new() -> Faults {
         let folder = tempfile::tempdir().expect("a folder");
-        let orders = File::options().write(true).read(true).create_new(true).open(folder.path().join("orders"));
+        let orders = File::options()
+            .write(true)
+            .read(true)
+            .create_new(true)
+            .open(folder.path().join("orders"));
         let orders = orders.expect("a file");
         orders.write_all_at(&[0; 12], 0).expect("written");
-        let (library, source) = (folder.path().join("faults.so"), repository().join("tests/faults/faults.c"));
-        let built =
-            Command::new("cc").args(["-O1", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl").status();
-        assert!(built.expect("a C compiler, which Rust links with").success());
+        let (library, source) = (
+            folder.path().join("faults.so"),
+            repository().join("tests/faults/faults.c"),
+        );
+        let built = Command::new("cc")
+            .args(["-O1", "-shared", "-fPIC", "-o"])
+            .arg(&library)
+            .arg(source)
+            .arg("-ldl")
+            .status();
+        assert!(
+            built
+                .expect("a C compiler, which Rust links with")
+                .success()
+        );
         Faults { folder, orders }
     }
 
-    /// At the level at which the server itself writes what is in a profile. Files count that are `below`.
+    /// At the level at which the server itself writes what is in a profile. Files count that are
+    /// `below`.
     fn server(&self, data_dir: &Path, below: &Path) -> ServerBuilder {
         let path = |path: PathBuf| path.to_str().expect("UTF-8").to_owned();
         TestServer::builder()
@@ -82,8 +99,16 @@ fn assert_cookies_are_whole(server: &TestServer) {
         return;
     }
     let check = "import sqlite3, sys; print(sqlite3.connect(f'file:{sys.argv[1]}?immutable=1', uri=True).execute('PRAGMA integrity_check').fetchone()[0])";
-    let output = Command::new("python3").args(["-c", check]).arg(cookies).output().expect("python runs");
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "ok", "{output:?}");
+    let output = Command::new("python3")
+        .args(["-c", check])
+        .arg(cookies)
+        .output()
+        .expect("python runs");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).trim(),
+        "ok",
+        "{output:?}"
+    );
 }
 
 /// What is saved under `p`, which is one of the two, and only that.
@@ -93,16 +118,29 @@ async fn one_of(server: &TestServer, site: &Site, old: &str, new: &str) -> Strin
     let found = kept(&reader, site).await;
     assert_cookies_are_whole(server);
     reader.delete().await;
-    let left: Vec<_> = files(server).into_iter().filter(|(name, _)| name.len() != 64).collect();
+    let left: Vec<_> = files(server)
+        .into_iter()
+        .filter(|(name, _)| name.len() != 64)
+        .collect();
     assert_eq!(left, [], "beside the profile");
-    assert!(found == all(old) || found == all(new), "{found} is neither {old} nor {new}");
-    if found == all(new) { new.to_owned() } else { old.to_owned() }
+    assert!(
+        found == all(old) || found == all(new),
+        "{found} is neither {old} nor {new}"
+    );
+    if found == all(new) {
+        new.to_owned()
+    } else {
+        old.to_owned()
+    }
 }
 
 #[tokio::test]
 async fn a_commit_of_which_any_change_fails_leaves_the_old_or_the_new() {
     let (faults, folder, site) = (Faults::new(), new_data_dir(), Site::start().await);
-    let server = faults.server(folder.path(), &folder.path().join("profiles")).start().await;
+    let server = faults
+        .server(folder.path(), &folder.path().join("profiles"))
+        .start()
+        .await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "first").await;
     session.delete().await;
@@ -160,9 +198,16 @@ async fn a_crash_at_any_change_of_a_commit_leaves_the_old_or_the_new() {
         server.assert_nothing_runs(BOUND).await;
         let server = faults.server(folder.path(), folder.path()).start().await;
         there = one_of(&server, &site, &there, &new).await;
-        let listed = server.send(server.request(Method::GET, "/profiles")).await.ok();
+        let listed = server
+            .send(server.request(Method::GET, "/profiles"))
+            .await
+            .ok();
         let sizes: Vec<_> = files(&server).into_iter().map(|(_, bytes)| bytes).collect();
-        assert_eq!(listed["profiles"].as_array().map(Vec::len), Some(1), "{listed}");
+        assert_eq!(
+            listed["profiles"].as_array().map(Vec::len),
+            Some(1),
+            "{listed}"
+        );
         assert_eq!(json!([listed["profiles"][0]["sizeBytes"]]), json!(sizes));
         server.stop().await;
     }
@@ -182,10 +227,21 @@ async fn on_a_full_disk_the_old_profile_stays_and_the_answer_says_so() {
     let answer = session.delete().await;
     faults.stop();
     let warning = answer["warning"].as_str().unwrap_or_default();
-    assert!(warning.contains("the server's disk is full") && warning.contains("as it was before"), "{answer}");
-    assert!(server.output().contains("the server's disk is full"), "it is in the log");
+    assert!(
+        warning.contains("the server's disk is full") && warning.contains("as it was before"),
+        "{answer}"
+    );
+    assert!(
+        server.output().contains("the server's disk is full"),
+        "it is in the log"
+    );
     assert_eq!(saved(&server, &site, "p").await, all("old"));
-    assert_eq!(fs::read_dir(folder.path().join("profiles")).expect("read").count(), 1);
+    assert_eq!(
+        fs::read_dir(folder.path().join("profiles"))
+            .expect("read")
+            .count(),
+        1
+    );
     // It is saved again when there is room.
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "newer").await;

@@ -23,7 +23,9 @@ fn session_folder(server: &TestServer) -> PathBuf {
 }
 
 fn is_warned_of_damage(created: &Value) -> bool {
-    created["warning"].as_str().is_some_and(|warning| warning.contains("damaged") && warning.contains("set aside"))
+    created["warning"]
+        .as_str()
+        .is_some_and(|warning| warning.contains("damaged") && warning.contains("set aside"))
 }
 
 #[tokio::test]
@@ -49,16 +51,26 @@ async fn a_damaged_profile_is_set_aside_and_a_fresh_one_starts() {
         }
         fs::write(&file, &bytes).expect("written");
         let reader = server.session_with(&reading("p")).await;
-        assert!(is_warned_of_damage(&reader.created), "{place}: {}", reader.created);
+        assert!(
+            is_warned_of_damage(&reader.created),
+            "{place}: {}",
+            reader.created
+        );
         assert_eq!(kept(&reader, &site).await, nothing());
         let aside = file.with_added_extension("damaged");
-        assert_eq!((fs::read(&aside).expect("set aside"), file.exists()), (bytes, false));
+        assert_eq!(
+            (fs::read(&aside).expect("set aside"), file.exists()),
+            (bytes, false)
+        );
         // It is as if there had been none.
         assert_eq!(saved(&server, &site, "p").await, nothing());
         reader.delete().await;
         fs::remove_file(aside).expect("removed");
     }
-    assert!(server.output().contains("The profile is damaged"), "it is in the log");
+    assert!(
+        server.output().contains("The profile is damaged"),
+        "it is in the log"
+    );
     server.stop().await;
 }
 
@@ -69,7 +81,9 @@ async fn a_profile_that_no_browser_starts_with_is_set_aside() {
     keep(&session, &site, "x").await;
     // A folder where Chromium wants a file.
     let place = session_folder(&server).join("b/user-data/Local State");
-    fs::create_dir(&place).and_then(|()| fs::write(place.join("x"), "x")).expect("made");
+    fs::create_dir(&place)
+        .and_then(|()| fs::write(place.join("x"), "x"))
+        .expect("made");
     // So that the session's own user can remove it.
     fs::set_permissions(&place, fs::Permissions::from_mode(0o777)).expect("opened");
     let answer = session.delete().await;
@@ -86,7 +100,10 @@ async fn a_profile_that_no_browser_starts_with_is_set_aside() {
 #[tokio::test]
 async fn a_profile_that_grew_too_large_is_as_it_was_before() {
     let site = Site::start().await;
-    let server = TestServer::builder().setting("HEARTH_SESSION_DISK_MB", "64").start().await;
+    let server = TestServer::builder()
+        .setting("HEARTH_SESSION_DISK_MB", "64")
+        .start()
+        .await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "old").await;
     session.delete().await;
@@ -94,10 +111,15 @@ async fn a_profile_that_grew_too_large_is_as_it_was_before() {
     keep(&session, &site, "new").await;
     // It takes no space, so nobody else minds.
     let holes = session_folder(&server).join("b/user-data/Default/holes");
-    fs::File::create(holes).and_then(|file| file.set_len(1 << 40)).expect("made");
+    fs::File::create(holes)
+        .and_then(|file| file.set_len(1 << 40))
+        .expect("made");
     let answer = session.delete().await;
     let warning = answer["warning"].as_str().unwrap_or_default();
-    assert!(warning.contains("64 MiB") && warning.contains("HEARTH_SESSION_DISK_MB"), "{answer}");
+    assert!(
+        warning.contains("64 MiB") && warning.contains("HEARTH_SESSION_DISK_MB"),
+        "{answer}"
+    );
     // Asked again it says the same.
     assert_eq!(session.delete().await, answer);
     assert_eq!(saved(&server, &site, "p").await, all("old"));
@@ -115,10 +137,17 @@ async fn a_profile_that_is_larger_than_a_session_may_be_is_refused_and_stays() {
     fs::write(zeros, vec![0; 40 << 20]).expect("written");
     session.delete().await;
     server.stop().await;
-    let server = TestServer::builder().data_dir(folder.path()).setting("HEARTH_SESSION_DISK_MB", "32").start().await;
+    let server = TestServer::builder()
+        .data_dir(folder.path())
+        .setting("HEARTH_SESSION_DISK_MB", "32")
+        .start()
+        .await;
     let refusal = server.create(&reading("p")).await;
     assert_eq!(refusal.status, 503, "{refusal:?}");
-    assert!(refusal.error().contains("\"p\"") && refusal.error().contains("larger than 32 MiB"), "{refusal:?}");
+    assert!(
+        refusal.error().contains("\"p\"") && refusal.error().contains("larger than 32 MiB"),
+        "{refusal:?}"
+    );
     server.stop().await;
     let server = TestServer::builder().data_dir(folder.path()).start().await;
     assert_eq!(saved(&server, &site, "p").await, all("x"));
@@ -133,7 +162,11 @@ async fn a_profile_that_is_gone_is_told_and_what_stands_in_its_place_holds_nobod
     fs::remove_file(&file).expect("removed");
     let session = server.session_with(&reading("p")).await;
     let warning = session.created["warning"].as_str().unwrap_or_default();
-    assert!(warning.contains("not on the server any more"), "{}", session.created);
+    assert!(
+        warning.contains("not on the server any more"),
+        "{}",
+        session.created
+    );
     session.delete().await;
     nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("made");
     let answer = server.create(&reading("p")).await;
@@ -147,17 +180,25 @@ async fn what_a_browser_has_left_of_links_and_locks_keeps_nobody_out() {
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
     let user_data = session_folder(&server).join("b/user-data");
-    for (link, target) in
-        [("SingletonLock", "another-host-4711"), ("SingletonSocket", "/tmp/none"), ("Default/secret", "/etc/shadow")]
-    {
+    for (link, target) in [
+        ("SingletonLock", "another-host-4711"),
+        ("SingletonSocket", "/tmp/none"),
+        ("Default/secret", "/etc/shadow"),
+    ] {
         std::os::unix::fs::symlink(target, user_data.join(link)).expect("linked");
     }
     session.delete().await;
     let session = server.session_with(&saving("p")).await;
-    assert_eq!((session.created.get("warning"), kept(&session, &site).await), (None, all("x")));
+    assert_eq!(
+        (session.created.get("warning"), kept(&session, &site).await),
+        (None, all("x"))
+    );
     let user_data = session_folder(&server).join("b/user-data");
     for link in ["SingletonLock", "SingletonSocket", "Default/secret"] {
-        assert!(fs::symlink_metadata(user_data.join(link)).is_err(), "{link}");
+        assert!(
+            fs::symlink_metadata(user_data.join(link)).is_err(),
+            "{link}"
+        );
     }
     assert_eq!(json!(files(&server).len()), json!(1));
     server.stop().await;

@@ -19,7 +19,11 @@ fn ending(name: &str, clock: &str, seconds: u64) -> Value {
 async fn ended(session: &Session, reason: &str) -> Value {
     eventually(Duration::from_secs(45), "the session ends", async || {
         let status = session.status().await;
-        if status["status"] == "destroyed" { Ok(()) } else { Err(status.to_string()) }
+        if status["status"] == "destroyed" {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
     })
     .await;
     session.assert_destroyed(reason).await;
@@ -31,7 +35,9 @@ async fn ended(session: &Session, reason: &str) -> Value {
 async fn a_session_saves_when_its_time_has_come() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let by_ttl = server.session_with(&ending("by-ttl", "ttl", 30)).await;
-    let by_idling = server.session_with(&ending("by-idling", "activityTtl", 10)).await;
+    let by_idling = server
+        .session_with(&ending("by-idling", "activityTtl", 10))
+        .await;
     keep(&by_ttl, &site, "t").await;
     keep(&by_idling, &site, "i").await;
     ended(&by_idling, "idle").await;
@@ -67,7 +73,10 @@ async fn a_page_that_would_not_be_left_keeps_nothing_from_being_saved() {
         .node("await page.evaluate(() => { onbeforeunload = () => 'stay' }); await page.mouse.click(5, 5); 1")
         .await
         .ok();
-    session.node("page.evaluate(() => { for (;;); }).catch(() => {}); 1").await.ok();
+    session
+        .node("page.evaluate(() => { for (;;); }).catch(() => {}); 1")
+        .await
+        .ok();
     let answer = session.delete().await;
     assert_eq!(answer.get("warning"), None, "{answer}");
     assert_eq!(saved(&server, &site, "p").await, all("x"));
@@ -77,20 +86,33 @@ async fn a_page_that_would_not_be_left_keeps_nothing_from_being_saved() {
 #[tokio::test]
 async fn a_browser_that_crashed_leaves_its_cookies_and_nothing_half_written() {
     let site = Site::start().await;
-    let server = TestServer::builder().setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "1").start().await;
+    let server = TestServer::builder()
+        .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "1")
+        .start()
+        .await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "old").await;
     session.delete().await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "new").await;
     wait_for_checkpoint(&server, "new").await;
-    let browser = server.processes().into_iter().find(Process::is_browser).expect("a browser");
+    let browser = server
+        .processes()
+        .into_iter()
+        .find(Process::is_browser)
+        .expect("a browser");
     browser.signal(Signal::SIGKILL);
     let answer = ended(&session, "browser_crashed").await;
     let warning = answer["warning"].as_str().unwrap_or_default();
-    assert!(warning.contains("ended unexpectedly") && warning.contains("but for cookies"), "{answer}");
+    assert!(
+        warning.contains("ended unexpectedly") && warning.contains("but for cookies"),
+        "{answer}"
+    );
     // Files are as they were saved; the login is the newest.
-    assert_eq!(saved(&server, &site, "p").await, json!(["old", "new", "new"]));
+    assert_eq!(
+        saved(&server, &site, "p").await,
+        json!(["old", "new", "new"])
+    );
     let session = server.session_with(&saving("p")).await;
     assert_eq!(kept(&session, &site).await, json!(["old", "new", "new"]));
     keep(&session, &site, "newest").await;
@@ -102,17 +124,30 @@ async fn a_browser_that_crashed_leaves_its_cookies_and_nothing_half_written() {
 #[tokio::test]
 async fn a_browser_that_does_not_close_is_killed_and_what_is_kept_is_told() {
     let site = Site::start().await;
-    let server = TestServer::builder().setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "1").start().await;
+    let server = TestServer::builder()
+        .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "1")
+        .start()
+        .await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
     wait_for_checkpoint(&server, "x").await;
-    let browser = server.processes().into_iter().find(Process::is_browser).expect("a browser");
+    let browser = server
+        .processes()
+        .into_iter()
+        .find(Process::is_browser)
+        .expect("a browser");
     browser.signal(Signal::SIGSTOP);
     let answer = session.delete().await;
     let warning = answer["warning"].as_str().unwrap_or_default();
-    assert!(warning.contains("not saved") && warning.contains("but for cookies"), "{answer}");
+    assert!(
+        warning.contains("not saved") && warning.contains("but for cookies"),
+        "{answer}"
+    );
     // It is listed, since there is a login in it.
-    let listed = server.send(server.request(reqwest::Method::GET, "/profiles")).await.ok();
+    let listed = server
+        .send(server.request(reqwest::Method::GET, "/profiles"))
+        .await
+        .ok();
     assert_eq!(listed["profiles"][0]["name"], "p", "{listed}");
     assert_eq!(saved(&server, &site, "p").await, json!([null, "x", "x"]));
     server.stop().await;
@@ -121,8 +156,12 @@ async fn a_browser_that_does_not_close_is_killed_and_what_is_kept_is_told() {
 #[tokio::test]
 async fn a_server_that_crashed_keeps_nobody_out_and_loses_no_login() {
     let (folder, site) = (new_data_dir(), Site::start().await);
-    let start =
-        || TestServer::builder().data_dir(folder.path()).setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "1").start();
+    let start = || {
+        TestServer::builder()
+            .data_dir(folder.path())
+            .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "1")
+            .start()
+    };
     let mut server = start().await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
@@ -130,9 +169,15 @@ async fn a_server_that_crashed_keeps_nobody_out_and_loses_no_login() {
     server.kill_hard().await;
     server.assert_nothing_runs(BOUND).await;
     let server = start().await;
-    let listed = server.send(server.request(reqwest::Method::GET, "/profiles")).await.ok();
+    let listed = server
+        .send(server.request(reqwest::Method::GET, "/profiles"))
+        .await
+        .ok();
     assert_eq!(
-        (&listed["profiles"][0]["name"], &listed["profiles"][0]["inUse"]),
+        (
+            &listed["profiles"][0]["name"],
+            &listed["profiles"][0]["inUse"]
+        ),
         (&json!("p"), &json!(false)),
         "{listed}"
     );
@@ -147,12 +192,21 @@ async fn a_server_that_crashed_keeps_nobody_out_and_loses_no_login() {
 async fn wait_for_checkpoint(server: &TestServer, value: &str) {
     let value = format!("\"value\":\"{value}\"");
     eventually(BOUND, "a checkpoint is written", async || {
-        let names = crate::stage::files(server).into_iter().map(|(name, _)| name);
-        let checkpoint = names.into_iter().find(|name| name.ends_with(".checkpoint")).ok_or("there is none")?;
-        let bytes =
-            std::fs::read(server.data_dir().join("profiles").join(checkpoint)).map_err(|error| error.to_string())?;
+        let names = crate::stage::files(server)
+            .into_iter()
+            .map(|(name, _)| name);
+        let checkpoint = names
+            .into_iter()
+            .find(|name| name.ends_with(".checkpoint"))
+            .ok_or("there is none")?;
+        let bytes = std::fs::read(server.data_dir().join("profiles").join(checkpoint))
+            .map_err(|error| error.to_string())?;
         let there = String::from_utf8_lossy(&bytes).matches(&value).count();
-        if there == 2 { Ok(()) } else { Err(format!("{there} of the cookies are there")) }
+        if there == 2 {
+            Ok(())
+        } else {
+            Err(format!("{there} of the cookies are there"))
+        }
     })
     .await;
 }
@@ -160,8 +214,12 @@ async fn wait_for_checkpoint(server: &TestServer, value: &str) {
 #[tokio::test]
 async fn without_checkpoints_a_crash_loses_what_was_not_saved() {
     let (folder, site) = (new_data_dir(), Site::start().await);
-    let start =
-        || TestServer::builder().data_dir(folder.path()).setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "0").start();
+    let start = || {
+        TestServer::builder()
+            .data_dir(folder.path())
+            .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "0")
+            .start()
+    };
     let mut server = start().await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;

@@ -14,17 +14,25 @@ use stage::{all, keep, kept, nothing, on_page, reading, saved, saving};
 #[tokio::test]
 async fn the_published_check_of_persistence_works_as_it_is_written() {
     let (server, site) = (TestServer::start().await, Site::start().await);
-    let first = server.session_with(&json!({"profile": {"name": "shop", "saveChanges": true}})).await;
+    let first = server
+        .session_with(&json!({"profile": {"name": "shop", "saveChanges": true}}))
+        .await;
     let url = site.url("/title/shop");
     let code = format!(
         "await page.goto('{url}'); await page.evaluate(() => {{ localStorage.setItem('cart', '3 apples'); document.cookie = 'login=ada' }}); 'written'"
     );
     assert_eq!(first.node(&code).await.ok().result, "written");
     first.delete().await;
-    let second = server.session_with(&json!({"profile": {"name": "shop", "saveChanges": false}})).await;
-    let code =
-        format!("await page.goto('{url}'); await page.evaluate(() => [localStorage.getItem('cart'), document.cookie])");
-    assert_eq!(second.node(&code).await.ok().json(), json!(["3 apples", "login=ada"]));
+    let second = server
+        .session_with(&json!({"profile": {"name": "shop", "saveChanges": false}}))
+        .await;
+    let code = format!(
+        "await page.goto('{url}'); await page.evaluate(() => [localStorage.getItem('cart'), document.cookie])"
+    );
+    assert_eq!(
+        second.node(&code).await.ok().json(),
+        json!(["3 apples", "login=ada"])
+    );
     second.delete().await;
     server.stop().await;
 }
@@ -75,7 +83,15 @@ async fn everything_that_a_page_keeps_is_there_in_the_next_session() {
         const file = await (await (await directory.getFileHandle('f')).getFile()).text();
         return [stored, cached, file, await (await fetch('/from-worker')).text()]";
     let found = on_page(&session, &site, get).await.ok().json();
-    assert_eq!(found, json!(["in the database", "in the cache", "in the file", "the worker"]));
+    assert_eq!(
+        found,
+        json!([
+            "in the database",
+            "in the cache",
+            "in the file",
+            "the worker"
+        ])
+    );
     let get = "const [it] = (await context.cookies()).filter((one) => one.name === 'hidden'); delete it.expires; it";
     let hidden = session.node(get).await.ok().json();
     let expected = json!({"name": "hidden", "value": "h", "domain": "elsewhere.example", "path": "/p", "httpOnly": true, "secure": true, "sameSite": "Strict"});

@@ -14,7 +14,8 @@ async fn list(api: &Api) -> Value {
 }
 
 async fn forget(api: &Api, name: &str) -> Reply {
-    api.send(api.request(Method::DELETE, &format!("/profiles/{name}"))).await
+    api.send(api.request(Method::DELETE, &format!("/profiles/{name}")))
+        .await
 }
 
 #[tokio::test]
@@ -31,7 +32,10 @@ async fn one_session_saves_and_any_number_read_what_was_saved_last() {
         assert!(refusal.error().contains(word), "{refusal:?}");
     }
     refusal.assert_retry_after();
-    let readers = [server.session_with(&reading("p")).await, server.session_with(&reading("p")).await];
+    let readers = [
+        server.session_with(&reading("p")).await,
+        server.session_with(&reading("p")).await,
+    ];
     for reader in &readers {
         assert_eq!(kept(reader, &site).await, all("first"));
     }
@@ -45,7 +49,10 @@ async fn one_session_saves_and_any_number_read_what_was_saved_last() {
 
 #[tokio::test]
 async fn of_many_who_want_to_save_at_once_one_may() {
-    let server = TestServer::builder().setting("HEARTH_MAX_SESSIONS", "30").start().await;
+    let server = TestServer::builder()
+        .setting("HEARTH_MAX_SESSIONS", "30")
+        .start()
+        .await;
     let mut creating = tokio::task::JoinSet::new();
     for _ in 0..20 {
         let api = server.patiently();
@@ -61,7 +68,10 @@ async fn of_many_who_want_to_save_at_once_one_may() {
 
 #[tokio::test]
 async fn a_session_that_could_not_be_made_keeps_no_profile() {
-    let server = TestServer::builder().setting("HEARTH_MAX_SESSIONS", "1").start().await;
+    let server = TestServer::builder()
+        .setting("HEARTH_MAX_SESSIONS", "1")
+        .start()
+        .await;
     let first = server.session().await;
     assert_eq!(server.create(&saving("p")).await.status, 429);
     first.delete().await;
@@ -71,7 +81,10 @@ async fn a_session_that_could_not_be_made_keeps_no_profile() {
 
 #[tokio::test]
 async fn each_team_has_its_own() {
-    let server = TestServer::builder().setting("HEARTH_API_KEYS", "one:key-1,two:key-2,key-3").start().await;
+    let server = TestServer::builder()
+        .setting("HEARTH_API_KEYS", "one:key-1,two:key-2,key-3")
+        .start()
+        .await;
     let site = Site::start().await;
     let teams = ["key-1", "key-2", "key-3"].map(|key| server.with_key(key));
     for (team, value) in teams.iter().zip(["a", "b", "c"]) {
@@ -87,7 +100,13 @@ async fn each_team_has_its_own() {
     assert_eq!(forget(&teams[0], "p").await.status, 200);
     assert_eq!(list(&teams[0]).await, json!([]));
     assert_eq!(list(&teams[1]).await.as_array().map(Vec::len), Some(1));
-    assert_eq!(server.send(server.request(Method::GET, "/profiles")).await.status, 401);
+    assert_eq!(
+        server
+            .send(server.request(Method::GET, "/profiles"))
+            .await
+            .status,
+        401
+    );
     assert_eq!(forget(&server, "p").await.status, 401);
     server.stop().await;
 }
@@ -102,10 +121,23 @@ async fn a_list_says_what_each_takes_and_who_has_it() {
     let saver = server.session_with(&saving("b")).await;
     let reader = server.session_with(&reading("a")).await;
     let profiles = list(&server).await;
-    let shown: Vec<_> = profiles.as_array().expect("a list").iter().map(|one| (&one["name"], &one["inUse"])).collect();
-    assert_eq!(shown, [(&json!("a"), &json!(false)), (&json!("b"), &json!(true))]);
+    let shown: Vec<_> = profiles
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| (&one["name"], &one["inUse"]))
+        .collect();
+    assert_eq!(
+        shown,
+        [(&json!("a"), &json!(false)), (&json!("b"), &json!(true))]
+    );
     let sizes: u64 = files(&server).iter().map(|(_, bytes)| bytes).sum();
-    let told: u64 = profiles.as_array().expect("a list").iter().filter_map(|one| one["sizeBytes"].as_u64()).sum();
+    let told: u64 = profiles
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|one| one["sizeBytes"].as_u64())
+        .sum();
     assert_eq!(told, sizes);
     assert_eq!(list(&server.under("/v2/browser")).await, profiles);
     saver.delete().await;
@@ -120,7 +152,10 @@ async fn a_forgotten_profile_is_gone_for_new_sessions_and_stays_with_those_that_
     keep(&saver, &site, "x").await;
     let refusal = forget(&server, "p").await;
     assert_eq!(refusal.status, 409, "{refusal:?}");
-    assert!(refusal.error().contains("\"p\"") && refusal.error().contains("Delete that session"), "{refusal:?}");
+    assert!(
+        refusal.error().contains("\"p\"") && refusal.error().contains("Delete that session"),
+        "{refusal:?}"
+    );
     saver.delete().await;
     let reader = server.session_with(&reading("p")).await;
     for _ in 0..2 {

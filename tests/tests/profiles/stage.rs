@@ -16,7 +16,11 @@ pub fn reading(name: &str) -> Value {
 /// Opens the site's page in the session and runs `script` in it.
 pub async fn on_page(session: &Session, site: &Site, script: &str) -> Execution {
     let url = site.url("/title/kept");
-    session.node(&format!("await page.goto('{url}'); await page.evaluate(async () => {{ {script} }})")).await
+    session
+        .node(&format!(
+            "await page.goto('{url}'); await page.evaluate(async () => {{ {script} }})"
+        ))
+        .await
 }
 
 /// Puts `value` where a page keeps things: local storage and cookies of both kinds.
@@ -29,10 +33,10 @@ pub async fn keep(session: &Session, site: &Site, value: &str) {
 
 /// What is in these three places.
 pub async fn kept(session: &Session, site: &Site) -> Value {
-    let cookie =
-        "(name) => document.cookie.split('; ').find((one) => one.startsWith(name + '='))?.split('=')[1] ?? null";
-    let script =
-        format!("const cookie = {cookie}; return [localStorage.kept ?? null, cookie('session'), cookie('lasting')]");
+    let cookie = "(name) => document.cookie.split('; ').find((one) => one.startsWith(name + '='))?.split('=')[1] ?? null";
+    let script = format!(
+        "const cookie = {cookie}; return [localStorage.kept ?? null, cookie('session'), cookie('lasting')]"
+    );
     on_page(session, site, &script).await.ok().json()
 }
 
@@ -54,13 +58,20 @@ pub fn nothing() -> Value {
     json!([null, null, null])
 }
 
-/// The files of profiles, by name and length. What is in them is nobody's business but the server's.
+/// The files of profiles, by name and length. What is in them is nobody's business but the
+/// server's.
 pub fn files(server: &TestServer) -> Vec<(String, u64)> {
-    let entries = std::fs::read_dir(server.data_dir().join("profiles")).expect("a folder of profiles");
+    let entries =
+        std::fs::read_dir(server.data_dir().join("profiles")).expect("a folder of profiles");
     let about = |entry: std::fs::DirEntry| {
-        (entry.file_name().into_string().expect("ASCII"), entry.metadata().expect("about it").len())
+        (
+            entry.file_name().into_string().expect("ASCII"),
+            entry.metadata().expect("about it").len(),
+        )
     };
-    let mut files: Vec<_> = entries.map(|entry| about(entry.expect("an entry"))).collect();
+    let mut files: Vec<_> = entries
+        .map(|entry| about(entry.expect("an entry")))
+        .collect();
     files.sort();
     files
 }

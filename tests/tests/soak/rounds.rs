@@ -17,19 +17,38 @@ async fn mixed(session: &Session, number: usize) {
     let language = LANGUAGES[number % 3];
     match number % 50 {
         0 | 20 => {
-            let code = if language == "bash" { "sleep 100 & sleep 101" } else { "while (true) {}" };
-            let code = if language == "python" { "while True: pass" } else { code };
+            let code = if language == "bash" {
+                "sleep 100 & sleep 101"
+            } else {
+                "while (true) {}"
+            };
+            let code = if language == "python" {
+                "while True: pass"
+            } else {
+                code
+            };
             session.run_for(language, code, 1).await.killed_at(1);
         }
         10 | 30 => {
-            session.bash("(setsid sh -c 'sleep 1234 & exec sleep 1235' &); exit 0").await.ok();
+            session
+                .bash("(setsid sh -c 'sleep 1234 & exec sleep 1235' &); exit 0")
+                .await
+                .ok();
         }
         40 => {
             session.bash("kill -SEGV $$").await.failed(139);
         }
         45 => {
-            let code = if language == "python" { "import os; os.abort()" } else { "process.abort()" };
-            let code = if language == "bash" { "kill -ABRT $$" } else { code };
+            let code = if language == "python" {
+                "import os; os.abort()"
+            } else {
+                "process.abort()"
+            };
+            let code = if language == "bash" {
+                "kill -ABRT $$"
+            } else {
+                code
+            };
             session.run(language, code).await.failed(134);
         }
         _ => {
@@ -38,7 +57,10 @@ async fn mixed(session: &Session, number: usize) {
                 "python" => format!("print({number})"),
                 _ => format!("console.log({number})"),
             };
-            assert_eq!(session.run(language, &code).await.ok().stdout.trim(), number.to_string());
+            assert_eq!(
+                session.run(language, &code).await.ok().stdout.trim(),
+                number.to_string()
+            );
         }
     }
 }
@@ -51,7 +73,9 @@ fn descriptors(server: &TestServer) -> usize {
 
 fn memory_kib(server: &TestServer) -> u64 {
     let own = server.own_pids().into_iter().filter_map(Process::find);
-    own.filter_map(|process| process.memory()).map(|memory| memory.private_kib).sum()
+    own.filter_map(|process| process.memory())
+        .map(|memory| memory.private_kib)
+        .sum()
 }
 
 /// Runs `count` executions on four sessions that are then deleted.
@@ -80,18 +104,41 @@ async fn a_thousand_mixed_executions_leave_nothing() {
             left.retain(|process| !own.contains(&process.pid));
             let folders = server.session_folders();
             let is_quiet = left.is_empty() && folders.is_empty();
-            std::future::ready(if is_quiet { Ok(()) } else { Err(format!("{}{folders:?}", process::describe(&left))) })
+            std::future::ready(if is_quiet {
+                Ok(())
+            } else {
+                Err(format!("{}{folders:?}", process::describe(&left)))
+            })
         })
         .await;
     };
     settled("nothing runs after the first hundred").await;
-    let before = (descriptors(&server), server.listening_sockets().len(), memory_kib(&server));
+    let before = (
+        descriptors(&server),
+        server.listening_sockets().len(),
+        memory_kib(&server),
+    );
     hundreds(&server, 1000).await;
     settled("nothing runs after a thousand more").await;
-    let after = (descriptors(&server), server.listening_sockets().len(), memory_kib(&server));
-    eprintln!("descriptors, listening sockets, KiB: {before:?}, after a thousand executions {after:?}");
-    assert_eq!((after.0, after.1), (before.0, before.1), "descriptors and listening sockets are given back");
-    assert!(after.2 < before.2 * 5 / 4 + 4096, "memory has grown from {} to {} KiB", before.2, after.2);
+    let after = (
+        descriptors(&server),
+        server.listening_sockets().len(),
+        memory_kib(&server),
+    );
+    eprintln!(
+        "descriptors, listening sockets, KiB: {before:?}, after a thousand executions {after:?}"
+    );
+    assert_eq!(
+        (after.0, after.1),
+        (before.0, before.1),
+        "descriptors and listening sockets are given back"
+    );
+    assert!(
+        after.2 < before.2 * 5 / 4 + 4096,
+        "memory has grown from {} to {} KiB",
+        before.2,
+        after.2
+    );
     server.stop().await;
 }
 
@@ -101,14 +148,25 @@ async fn ten_thousand_children_leave_no_zombie() {
     let server = TestServer::start().await;
     let session = server.session().await;
     // Nobody waits for them: their parent is gone, and the shim is next.
-    let code = "for i in $(seq 100); do (for j in $(seq 100); do /bin/true & done); done; echo done";
-    let zombies = || server.processes().into_iter().filter(|process| process.state == 'Z').collect::<Vec<_>>();
+    let code =
+        "for i in $(seq 100); do (for j in $(seq 100); do /bin/true & done); done; echo done";
+    let zombies = || {
+        server
+            .processes()
+            .into_iter()
+            .filter(|process| process.state == 'Z')
+            .collect::<Vec<_>>()
+    };
     let run = session.run_for("bash", code, 200);
     let execution = run.await.ok();
     assert_eq!(execution.stdout, "done\n");
     eventually(Duration::from_secs(2), "every child is waited for", || {
         let left = zombies();
-        std::future::ready(if left.is_empty() { Ok(()) } else { Err(process::describe(&left)) })
+        std::future::ready(if left.is_empty() {
+            Ok(())
+        } else {
+            Err(process::describe(&left))
+        })
     })
     .await;
     server.stop().await;
@@ -155,17 +213,31 @@ async fn short_life(round: usize) {
     });
     let killing = async {
         eventually(Duration::from_secs(20), "all of it runs", || {
-            let commands: Vec<String> = server.processes().into_iter().map(|process| process.command).collect();
+            let commands: Vec<String> = server
+                .processes()
+                .into_iter()
+                .map(|process| process.command)
+                .collect();
             // 1001 may be stopped before it has that name.
-            let count = |n: u32| commands.iter().filter(|command| **command == format!("sleep {n}")).count();
+            let count = |n: u32| {
+                commands
+                    .iter()
+                    .filter(|command| **command == format!("sleep {n}"))
+                    .count()
+            };
             let is_running = (1002..=1005).all(|n| count(n) >= 2);
-            std::future::ready(if is_running { Ok(()) } else { Err(commands.join("\n")) })
+            std::future::ready(if is_running {
+                Ok(())
+            } else {
+                Err(commands.join("\n"))
+            })
         })
         .await;
         let own = server.own_pids();
         for process in server.processes() {
             // Every other round the shims are stopped, too.
-            let is_spared = own.contains(&process.pid) || (process.is_shim() && round.is_multiple_of(2));
+            let is_spared =
+                own.contains(&process.pid) || (process.is_shim() && round.is_multiple_of(2));
             if !is_spared && process.pid % 2 == 0 {
                 process.signal(Signal::SIGSTOP);
             }

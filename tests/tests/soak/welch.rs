@@ -1,6 +1,7 @@
 //! Welch's t: whether two sets of measurements are of the same thing.
 
-/// The part of the measurements that is looked at: the slowest tell of the machine and not of what is measured.
+/// The part of the measurements that is looked at: the slowest tell of the machine and not of what
+/// is measured.
 const KEPT: f64 = 0.9;
 
 /// How far apart the means of two sets are, in units of what chance would make of it.
@@ -27,7 +28,8 @@ fn describe(times: &[f64]) -> (f64, f64) {
     (mean, variance / count)
 }
 
-/// A test of times is worth what it notices: a difference of a hundredth of the noise, given enough of it.
+/// A test of times is worth what it notices: a difference of a hundredth of the noise, given enough
+/// of it.
 #[test]
 fn a_small_difference_is_noticed_and_none_is_not() {
     // Noise that is the same every time.

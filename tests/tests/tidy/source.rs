@@ -1,4 +1,5 @@
-//! What the rules look at: the repository's own files, and Rust code with everything blanked that is not code.
+//! What the rules look at: the repository's own files, and Rust code with everything blanked that
+//! is not code.
 //!
 //! Knows no rule.
 
@@ -15,7 +16,8 @@ pub struct File {
 }
 
 impl File {
-    /// The code of a Rust file, with comments, literals and test code blanked; lines stay where they are.
+    /// The code of a Rust file, with comments, literals and test code blanked; lines stay where
+    /// they are.
     pub fn code(&self) -> String {
         if self.path.contains("/tests/") || self.path.ends_with("/tests.rs") {
             return String::new();
@@ -28,30 +30,55 @@ impl File {
     }
 
     pub fn has_extension(&self, extensions: &[&str]) -> bool {
-        let extension = Path::new(&self.path).extension().and_then(|extension| extension.to_str());
+        let extension = Path::new(&self.path)
+            .extension()
+            .and_then(|extension| extension.to_str());
         extension.is_some_and(|extension| extensions.contains(&extension))
     }
 }
 
 /// The files that git tracks or would track, so that a new file is judged before it is added.
 pub fn files() -> Vec<File> {
-    // Without the setting git refuses a checkout that belongs to another user, as in most containers.
+    // Without the setting git refuses a checkout that belongs to another user, as in most
+    // containers.
     let output = Command::new("git")
-        .args(["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .args([
+            "-c",
+            "safe.directory=*",
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
         .current_dir(repository())
         .output()
         .expect("git is needed to tell the repository's files from others");
-    assert!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "git ls-files: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let root = repository();
     let paths = String::from_utf8(output.stdout).expect("paths are UTF-8");
     let mut files: Vec<File> = paths
         .split_terminator('\0')
         // A file that is deleted but not yet committed is still listed; a binary one has no text.
-        .filter_map(|path| Some(File { path: path.to_owned(), text: std::fs::read_to_string(root.join(path)).ok()? }))
+        .filter_map(|path| {
+            Some(File {
+                path: path.to_owned(),
+                text: std::fs::read_to_string(root.join(path)).ok()?,
+            })
+        })
         .collect();
     files.sort_by(|one, other| one.path.cmp(&other.path));
     files.dedup_by(|one, other| one.path == other.path);
-    assert!(files.iter().any(|file| file.path == "crates/server/src/main.rs"), "git ls-files lists the sources");
+    assert!(
+        files
+            .iter()
+            .any(|file| file.path == "crates/server/src/main.rs"),
+        "git ls-files lists the sources"
+    );
     files
 }
 
@@ -74,9 +101,15 @@ fn is_word(character: char) -> bool {
 pub fn words(code: &str, word: &str) -> Vec<usize> {
     let whole = |offset: &usize| {
         !code[..*offset].chars().next_back().is_some_and(is_word)
-            && !code[offset + word.len()..].chars().next().is_some_and(is_word)
+            && !code[offset + word.len()..]
+                .chars()
+                .next()
+                .is_some_and(is_word)
     };
-    code.match_indices(word).map(|(offset, _)| offset).filter(whole).collect()
+    code.match_indices(word)
+        .map(|(offset, _)| offset)
+        .filter(whole)
+        .collect()
 }
 
 /// Where a path is named, written out (`std::env::var`) or in braces (`use std::{env, fs}`).
@@ -87,7 +120,11 @@ pub fn mentions(code: &str, path: &str) -> Vec<usize> {
         for (offset, _) in code.match_indices(&opening) {
             let start = offset + opening.len() - 1;
             let end = closing_brace(code, start);
-            found.extend(words(&code[start..end], last).into_iter().map(|inside| start + inside));
+            found.extend(
+                words(&code[start..end], last)
+                    .into_iter()
+                    .map(|inside| start + inside),
+            );
         }
     }
     found.sort_unstable();
@@ -110,7 +147,11 @@ fn closing_brace(code: &str, start: usize) -> usize {
 
 /// Replaces everything but line ends with spaces.
 fn blank(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend(bytes.iter().map(|byte| if *byte == b'\n' { b'\n' } else { b' ' }));
+    out.extend(
+        bytes
+            .iter()
+            .map(|byte| if *byte == b'\n' { b'\n' } else { b' ' }),
+    );
 }
 
 /// Blanks comments and the insides of string and character literals.
@@ -122,7 +163,9 @@ pub fn without_prose(text: &str) -> String {
         let rest = &bytes[at..];
         let after_word = at > 0 && is_word(char::from(bytes[at - 1]));
         let length = if rest.starts_with(b"//") {
-            rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len())
+            rest.iter()
+                .position(|byte| *byte == b'\n')
+                .unwrap_or(rest.len())
         } else if rest.starts_with(b"/*") {
             block_comment(rest)
         } else if rest[0] == b'"' {
@@ -179,20 +222,29 @@ fn raw_string(rest: &[u8]) -> Option<usize> {
         [b'b' | b'c', b'r', ..] => 1,
         _ => return None,
     };
-    let hashes = rest[prefix + 1..].iter().take_while(|byte| **byte == b'#').count();
+    let hashes = rest[prefix + 1..]
+        .iter()
+        .take_while(|byte| **byte == b'#')
+        .count();
     let open = prefix + 1 + hashes;
     if rest.get(open) != Some(&b'"') {
         return None;
     }
     let close = format!("\"{}", "#".repeat(hashes));
-    let inside = rest[open + 1..].windows(close.len()).position(|window| window == close.as_bytes())?;
+    let inside = rest[open + 1..]
+        .windows(close.len())
+        .position(|window| window == close.as_bytes())?;
     Some(open + 1 + inside + close.len())
 }
 
 /// A character literal, or one byte of a lifetime.
 fn character(rest: &[u8]) -> usize {
     if rest.get(1) == Some(&b'\\') {
-        return rest.iter().skip(3).position(|byte| *byte == b'\'').map_or(rest.len(), |at| at + 4);
+        return rest
+            .iter()
+            .skip(3)
+            .position(|byte| *byte == b'\'')
+            .map_or(rest.len(), |at| at + 4);
     }
     let text = String::from_utf8_lossy(&rest[1..rest.len().min(6)]);
     match text.chars().next() {

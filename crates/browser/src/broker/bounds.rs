@@ -1,4 +1,5 @@
-//! How many tabs there may be, and how large a download may become. Tables only, under the broker's lock.
+//! How many tabs there may be, and how large a download may become. Tables only, under the broker's
+//! lock.
 
 use std::collections::HashSet;
 
@@ -34,13 +35,17 @@ pub(crate) struct Progress {
 pub(crate) struct Oversized(HashSet<String>);
 
 impl Oversized {
-    /// Whether a download is to be cancelled now: it is larger than it may be, or is going to be, and goes on.
+    /// Whether a download is to be cancelled now: it is larger than it may be, or is going to be,
+    /// and goes on.
     pub(crate) fn judge(&mut self, progress: &Progress, bounds: &Bounds) -> bool {
         if progress.state != "inProgress" {
             self.0.remove(&progress.guid);
             return false;
         }
-        #[expect(clippy::cast_precision_loss, reason = "a limit that is a byte off is as good")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a limit that is a byte off is as good"
+        )]
         let most = bounds.max_download_bytes as f64;
         let is_large = progress.received > most || progress.total > most;
         if self.0.len() >= MAX_REMEMBERED {
@@ -55,10 +60,18 @@ impl Oversized {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { max_tabs: 1, max_download_bytes: 100 };
+    const BOUNDS: Bounds = Bounds {
+        max_tabs: 1,
+        max_download_bytes: 100,
+    };
 
     fn progress(received: f64, total: f64, state: &str) -> Progress {
-        Progress { guid: "G".to_owned(), total, received, state: state.to_owned() }
+        Progress {
+            guid: "G".to_owned(),
+            total,
+            received,
+            state: state.to_owned(),
+        }
     }
 
     #[test]

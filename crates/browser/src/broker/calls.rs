@@ -50,18 +50,32 @@ impl Broker {
     pub(crate) fn take_call(&self, client: ClientId, outbox: &Outbox, text: &str) {
         let call = match ClientCall::parse(text) {
             Ok(call) => call,
-            Err(bad) => return self.tell(client, outbox, envelope::failure(bad.id, bad.code, bad.message, None)),
+            Err(bad) => {
+                return self.tell(
+                    client,
+                    outbox,
+                    envelope::failure(bad.id, bad.code, bad.message, None),
+                );
+            }
         };
         let session = call.session.as_deref();
         let refuse = |code, reason: &str, session| {
-            self.tell(client, outbox, envelope::failure(Some(call.id), code, reason, session));
+            self.tell(
+                client,
+                outbox,
+                envelope::failure(Some(call.id), code, reason, session),
+            );
         };
         let params = call.params.map(|params| Cow::Borrowed(params.get()));
         let (params, watch) = match policy::rule_for(&call.method) {
             Rule::Pass => (params, Watch::Nothing),
             Rule::Watch(watch) => (params, watch),
             Rule::Refuse(reason) => {
-                return refuse(REFUSED, &format!("{} is not available: {reason}", call.method), session);
+                return refuse(
+                    REFUSED,
+                    &format!("{} is not available: {reason}", call.method),
+                    session,
+                );
             }
             Rule::Judge(what, watch) => {
                 let side = self.lock().routes.side_of(client);
@@ -71,22 +85,41 @@ impl Broker {
                 }
             }
             Rule::CloseClient => {
-                if let Err(NoRoute::NoSession) = self.lock().routes.route_call(client, session, true) {
+                if let Err(NoRoute::NoSession) =
+                    self.lock().routes.route_call(client, session, true)
+                {
                     return refuse(NO_SESSION, NO_SESSION_MESSAGE, None);
                 }
-                self.tell(client, outbox, envelope::reply(call.id, Answer::Result(None), session));
+                self.tell(
+                    client,
+                    outbox,
+                    envelope::reply(call.id, Answer::Result(None), session),
+                );
                 return self.end_client(client, 1000, "closed by the client");
             }
         };
-        let Admitted { id, on, page, first } = match self.admit_call(client, &call, params.as_deref(), watch) {
+        let Admitted {
+            id,
+            on,
+            page,
+            first,
+        } = match self.admit_call(client, &call, params.as_deref(), watch) {
             Ok(admitted) => admitted,
             Err(NotAdmitted::ClientGone) => return,
             Err(NotAdmitted::NoSession) => return refuse(NO_SESSION, NO_SESSION_MESSAGE, None),
             Err(NotAdmitted::Crashed) => return refuse(NO_SESSION, "Target crashed", session),
-            Err(NotAdmitted::TooMany) => return refuse(REFUSED, "too many calls wait for their replies", session),
-            Err(NotAdmitted::TooManyTabs) => return refuse(REFUSED, &self.too_many_tabs(), session),
+            Err(NotAdmitted::TooMany) => {
+                return refuse(REFUSED, "too many calls wait for their replies", session);
+            }
+            Err(NotAdmitted::TooManyTabs) => {
+                return refuse(REFUSED, &self.too_many_tabs(), session);
+            }
             Err(NotAdmitted::NotYours) => {
-                return refuse(REFUSED, "another client's connection is not a target", session);
+                return refuse(
+                    REFUSED,
+                    "another client's connection is not a target",
+                    session,
+                );
             }
         };
         if let (Watch::Navigate, Some(page)) = (watch, &page) {
@@ -95,7 +128,12 @@ impl Broker {
         }
         if let Some((id, wish)) = first {
             // Whatever becomes of it becomes of the call itself.
-            let _ = self.writer.push(envelope::frame(id, &wish.method, Some(&wish.params), Some(&wish.on)));
+            let _ = self.writer.push(envelope::frame(
+                id,
+                &wish.method,
+                Some(&wish.params),
+                Some(&wish.on),
+            ));
         }
         let frame = envelope::frame(id, &call.method, params.as_deref(), Some(&on));
         let frame = match watch {
@@ -119,8 +157,8 @@ impl Broker {
         }
     }
 
-    /// Everything about a call that needs the tables, under one lock: where it runs, what it says about tabs,
-    /// and that its reply is awaited.
+    /// Everything about a call that needs the tables, under one lock: where it runs, what it says
+    /// about tabs, and that its reply is awaited.
     fn admit_call(
         &self,
         client: ClientId,
@@ -129,7 +167,9 @@ impl Broker {
         watch: Watch,
     ) -> Result<Admitted, NotAdmitted> {
         let subject = match watch {
-            Watch::ActivateTarget | Watch::Attach | Watch::CloseTarget => text_in(params, "targetId"),
+            Watch::ActivateTarget | Watch::Attach | Watch::CloseTarget => {
+                text_in(params, "targetId")
+            }
             Watch::DisposeContext | Watch::Downloads => text_in(params, "browserContextId"),
             // Only of those pages is more to be told than the browser knows.
             Watch::Navigate => text_in(params, "url").filter(|url| url.starts_with("https://")),
@@ -137,7 +177,9 @@ impl Broker {
         };
         let outlives_crash = policy::works_on_a_crashed_target(&call.method);
         let mut state = self.lock();
-        let route = state.routes.route_call(client, call.session.as_deref(), outlives_crash)?;
+        let route = state
+            .routes
+            .route_call(client, call.session.as_deref(), outlives_crash)?;
         let mut revives = false;
         match (watch, &subject) {
             (Watch::Attach, Some(browser)) if state.routes.is_others_browser(client, browser) => {
@@ -147,7 +189,9 @@ impl Broker {
                 return Err(NotAdmitted::TooManyTabs);
             }
             (Watch::ActivateTarget, Some(tab)) => self.touch_tab(&mut state, tab),
-            (Watch::BringToFront, _) => self.touch_tab(&mut state, route.page.as_ref().unwrap_or(&route.target)),
+            (Watch::BringToFront, _) => {
+                self.touch_tab(&mut state, route.page.as_ref().unwrap_or(&route.target))
+            }
             (Watch::Navigate, _) => {
                 revives = state.routes.unmark_crashed(&route.target);
                 self.touch_tab(&mut state, &route.target);
@@ -164,7 +208,11 @@ impl Broker {
             }
             _ => {}
         }
-        let first = if policy::drives_a_page(&call.method) { state.note_drive(client, &route) } else { None };
+        let first = if policy::drives_a_page(&call.method) {
+            state.note_drive(client, &route)
+        } else {
+            None
+        };
         let first = first.map(|wish| (state.routes.add_pending(Pending::Nobody), wish));
         let in_flight = ClientCallInFlight {
             client,
@@ -176,14 +224,22 @@ impl Broker {
             outlives_crash,
             revives,
         };
-        Ok(Admitted { id: state.routes.add_call(in_flight), on: route.on, page: route.page, first })
+        Ok(Admitted {
+            id: state.routes.add_call(in_flight),
+            on: route.on,
+            page: route.page,
+            first,
+        })
     }
 }
 
 impl Broker {
     /// Why no tab is opened.
     pub(crate) fn too_many_tabs(&self) -> String {
-        format!("a session may have {} tabs (HEARTH_MAX_TABS): close some", self.bounds.max_tabs)
+        format!(
+            "a session may have {} tabs (HEARTH_MAX_TABS): close some",
+            self.bounds.max_tabs
+        )
     }
 }
 
@@ -192,10 +248,18 @@ impl State {
         self.tabs.all().count() + self.routes.awaited(Watch::CreateTarget)
     }
 
-    /// A client says where downloads go: in the context that it names, or in that of the page it says it to.
+    /// A client says where downloads go: in the context that it names, or in that of the page it
+    /// says it to.
     fn note_wish(&mut self, named: Option<&str>, route: &CallRoute, wish: Wish) {
-        let of_page = || route.page.as_ref().and_then(|page| self.tabs.context_of(page));
-        let context = named.or_else(of_page).filter(|context| !self.tabs.is_default(context));
+        let of_page = || {
+            route
+                .page
+                .as_ref()
+                .and_then(|page| self.tabs.context_of(page))
+        };
+        let context = named
+            .or_else(of_page)
+            .filter(|context| !self.tabs.is_default(context));
         self.downloads.wished(context.map(str::to_owned), wish);
     }
 
@@ -205,14 +269,25 @@ impl State {
             return Some(frame);
         }
         let ended = self.routes.subtree(ended);
-        let listened_to = self.routes.pages_heard(|_, session| ended.contains(session));
-        self.dialogs.put_off_frame(client, |session| ended.contains(session), |page| listened_to.contains(page), frame)
+        let listened_to = self
+            .routes
+            .pages_heard(|_, session| ended.contains(session));
+        self.dialogs.put_off_frame(
+            client,
+            |session| ended.contains(session),
+            |page| listened_to.contains(page),
+            frame,
+        )
     }
 
-    /// A client does something to a page. Gives back what it wishes about downloads if something else is in force.
+    /// A client does something to a page. Gives back what it wishes about downloads if something
+    /// else is in force.
     fn note_drive(&mut self, client: ClientId, route: &CallRoute) -> Option<Wish> {
         self.routes.note_drive(&route.on);
         let context = self.tabs.context_of(route.page.as_ref()?);
-        self.downloads.driven(context.filter(|context| !self.tabs.is_default(context)), client)
+        self.downloads.driven(
+            context.filter(|context| !self.tabs.is_default(context)),
+            client,
+        )
     }
 }

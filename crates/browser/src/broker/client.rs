@@ -1,4 +1,5 @@
-//! One client's end of the broker: what it sends goes straight on, what is for it waits in its own queue.
+//! One client's end of the broker: what it sends goes straight on, what is for it waits in its own
+//! queue.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,12 +9,12 @@ use tokio::sync::Notify;
 
 use super::Broker;
 
-/// The largest message that a client may send, in bytes. Chromium stops reading for good at 100 MB; Playwright
-/// sends files of up to 50 MiB as base64 (70 MB).
+/// The largest message that a client may send, in bytes. Chromium stops reading for good at 100 MB;
+/// Playwright sends files of up to 50 MiB as base64 (70 MB).
 pub const MAX_REQUEST_BYTES: usize = 80 * 1024 * 1024;
 
-/// What may wait for a client that reads slowly, judged before a message is added: a single large result is
-/// not slowness.
+/// What may wait for a client that reads slowly, judged before a message is added: a single large
+/// result is not slowness.
 const MAX_WAITING_BYTES: usize = 48 * 1024 * 1024;
 
 /// What a queued message costs beside its text, so that millions of tiny ones are bounded too.
@@ -36,7 +37,8 @@ pub struct Closed;
 pub enum Outgoing {
     /// One text message.
     Message(String),
-    /// The end, as a WebSocket close code and a reason of 123 bytes at the most. Nothing comes after it.
+    /// The end, as a WebSocket close code and a reason of 123 bytes at the most. Nothing comes
+    /// after it.
     Close {
         /// 1000, 1001, 1009, 1011 or 1013.
         code: u16,
@@ -68,7 +70,12 @@ pub struct ClientReceiver {
 impl Client {
     pub(crate) fn new(broker: Arc<Broker>, id: ClientId, outbox: Arc<Outbox>) -> Client {
         let membership = Arc::new(Membership { broker, id, outbox });
-        Client { sender: ClientSender { membership: Arc::clone(&membership) }, receiver: ClientReceiver { membership } }
+        Client {
+            sender: ClientSender {
+                membership: Arc::clone(&membership),
+            },
+            receiver: ClientReceiver { membership },
+        }
     }
 
     /// Both halves, for two tasks or for the two arms of one.
@@ -78,15 +85,16 @@ impl Client {
 }
 
 impl ClientSender {
-    /// Waits until the browser has taken most of what waits for it. To be awaited before [`send`](ClientSender::send): several
-    /// large messages at once are no reason to end anybody. Cancel safe.
+    /// Waits until the browser has taken most of what waits for it. To be awaited before
+    /// [`send`](ClientSender::send): several large messages at once are no reason to end anybody.
+    /// Cancel safe.
     pub async fn room(&self) {
         self.membership.broker.writer().room().await;
     }
 
-    /// Takes one message of the client and never waits. Whatever is wrong with it is answered through the
-    /// other half, as Chromium would; one larger than [`MAX_REQUEST_BYTES`] ends the client there (1009).
-    /// Once that half has a close to tell, nothing more is taken.
+    /// Takes one message of the client and never waits. Whatever is wrong with it is answered
+    /// through the other half, as Chromium would; one larger than [`MAX_REQUEST_BYTES`] ends the
+    /// client there (1009). Once that half has a close to tell, nothing more is taken.
     pub fn send(&self, text: impl AsRef<str>) -> Result<(), Closed> {
         self.membership.broker.note_use();
         self.send_quietly(text)
@@ -109,7 +117,8 @@ impl ClientSender {
 }
 
 impl ClientReceiver {
-    /// Waits for the next thing to tell the client. Cancel safe. After a close it gives the same close again.
+    /// Waits for the next thing to tell the client. Cancel safe. After a close it gives the same
+    /// close again.
     pub async fn next(&mut self) -> Outgoing {
         let outbox = &self.membership.outbox;
         loop {
@@ -150,7 +159,9 @@ impl Membership {
 
 impl std::fmt::Debug for Membership {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Membership").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Membership")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -171,7 +182,8 @@ struct Waiting {
     close: Option<(u16, String)>,
 }
 
-/// The client reads so slowly that its queue is full. It has been told so, and its queue is empty now.
+/// The client reads so slowly that its queue is full. It has been told so, and its queue is empty
+/// now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooSlow;
 
@@ -184,7 +196,10 @@ impl Outbox {
                 return Ok(());
             }
             if waiting.bytes > MAX_WAITING_BYTES {
-                *waiting = Waiting { close: Some((1013, "client reads too slowly".to_owned())), ..Waiting::default() };
+                *waiting = Waiting {
+                    close: Some((1013, "client reads too slowly".to_owned())),
+                    ..Waiting::default()
+                };
                 drop(waiting);
                 self.news.notify_one();
                 return Err(TooSlow);
@@ -198,7 +213,9 @@ impl Outbox {
 
     /// Ends the queue after what is in it. The first reason stays.
     pub(crate) fn close(&self, code: u16, reason: &str) {
-        self.lock().close.get_or_insert_with(|| (code, cut(reason).to_owned()));
+        self.lock()
+            .close
+            .get_or_insert_with(|| (code, cut(reason).to_owned()));
         self.news.notify_one();
     }
 
@@ -212,7 +229,10 @@ impl Outbox {
             waiting.bytes -= message.len() + MESSAGE_OVERHEAD_BYTES;
             return Some(Outgoing::Message(message));
         }
-        waiting.close.clone().map(|(code, reason)| Outgoing::Close { code, reason })
+        waiting
+            .close
+            .clone()
+            .map(|(code, reason)| Outgoing::Close { code, reason })
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -229,7 +249,10 @@ mod tests {
     use super::*;
 
     fn close(code: u16, reason: &str) -> Outgoing {
-        Outgoing::Close { code, reason: reason.to_owned() }
+        Outgoing::Close {
+            code,
+            reason: reason.to_owned(),
+        }
     }
 
     #[test]
@@ -248,7 +271,9 @@ mod tests {
     #[test]
     fn one_large_message_is_not_slowness() {
         let outbox = Outbox::default();
-        outbox.push("x".repeat(MAX_WAITING_BYTES + 1)).expect("an empty queue takes anything");
+        outbox
+            .push("x".repeat(MAX_WAITING_BYTES + 1))
+            .expect("an empty queue takes anything");
         assert_eq!(outbox.push("y".to_owned()), Err(TooSlow));
     }
 
@@ -256,7 +281,9 @@ mod tests {
     #[test]
     fn a_client_that_is_too_slow_loses_its_queue_and_is_told() {
         let outbox = Outbox::default();
-        outbox.push("x".repeat(MAX_WAITING_BYTES + 1)).expect("an empty queue takes anything");
+        outbox
+            .push("x".repeat(MAX_WAITING_BYTES + 1))
+            .expect("an empty queue takes anything");
         outbox.push("y".to_owned()).expect_err("full");
         assert_eq!(outbox.take(), Some(close(1013, "client reads too slowly")));
     }

@@ -1,10 +1,11 @@
-//! Who is told of a page's dialog (`alert`, `confirm`, `prompt`, `beforeunload`). Chromium tells every client that
-//! listens to the page, and the first one to answer answers for all; a Playwright that only looks on answers at
-//! once, with a dismissal. So one client is told, the one that last drove the page, and the broker dismisses the
-//! dialog when that client goes.
+//! Who is told of a page's dialog (`alert`, `confirm`, `prompt`, `beforeunload`). Chromium tells
+//! every client that listens to the page, and the first one to answer answers for all; a Playwright
+//! that only looks on answers at once, with a dismissal. So one client is told, the one that last
+//! drove the page, and the broker dismisses the dialog when that client goes.
 //!
-//! A client that stops listening answers for all too: Chromium takes that for a dismissal. So what would make one
-//! that only looks on stop is put off until the dialog is over. Tables only, under the broker's lock.
+//! A client that stops listening answers for all too: Chromium takes that for a dismissal. So what
+//! would make one that only looks on stop is put off until the dialog is over. Tables only, under
+//! the broker's lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -54,8 +55,9 @@ pub(crate) struct Consequences {
 }
 
 impl Dialogs {
-    /// The browser announces a dialog of `page` on a session of `client`; it does so once for each session that
-    /// listens. `driver` is asked once a dialog. Tells whether the client is to hear of it.
+    /// The browser announces a dialog of `page` on a session of `client`; it does so once for each
+    /// session that listens. `driver` is asked once a dialog. Tells whether the client is to hear
+    /// of it.
     pub(crate) fn opens(
         &mut self,
         page: &Arc<str>,
@@ -63,12 +65,27 @@ impl Dialogs {
         client: ClientId,
         driver: impl FnOnce() -> Option<ClientId>,
     ) -> bool {
-        let known = self.open.get(page).is_some_and(|dialog| !dialog.has_announced(session));
+        let known = self
+            .open
+            .get(page)
+            .is_some_and(|dialog| !dialog.has_announced(session));
         if !known {
             // A second dialog comes only after the first, whether we saw its end or not.
             let told = driver().unwrap_or(client);
-            let put_off = self.open.remove(page).map(|earlier| earlier.put_off).unwrap_or_default();
-            self.open.insert(Arc::clone(page), Dialog { told, announced: Vec::new(), put_off, is_dismissed: false });
+            let put_off = self
+                .open
+                .remove(page)
+                .map(|earlier| earlier.put_off)
+                .unwrap_or_default();
+            self.open.insert(
+                Arc::clone(page),
+                Dialog {
+                    told,
+                    announced: Vec::new(),
+                    put_off,
+                    is_dismissed: false,
+                },
+            );
         }
         self.open.get_mut(page).is_some_and(|dialog| {
             dialog.announced.push((Arc::clone(session), client));
@@ -76,21 +93,36 @@ impl Dialogs {
         })
     }
 
-    /// The browser announces the end of a dialog. Tells whether the client is to hear of it, and what was put off.
-    pub(crate) fn closes(&mut self, page: &str, session: &str, client: ClientId) -> (bool, Vec<PutOff>) {
-        let Some(dialog) = self.open.get_mut(page) else { return (true, Vec::new()) };
+    /// The browser announces the end of a dialog. Tells whether the client is to hear of it, and
+    /// what was put off.
+    pub(crate) fn closes(
+        &mut self,
+        page: &str,
+        session: &str,
+        client: ClientId,
+    ) -> (bool, Vec<PutOff>) {
+        let Some(dialog) = self.open.get_mut(page) else {
+            return (true, Vec::new());
+        };
         let is_told = dialog.told == client;
         let waited = std::mem::take(&mut dialog.put_off);
-        dialog.announced.retain(|(announced, _)| &**announced != session);
+        dialog
+            .announced
+            .retain(|(announced, _)| &**announced != session);
         if dialog.announced.is_empty() {
             self.open.remove(page);
         }
         (is_told, self.due(waited))
     }
 
-    /// Puts a departure off if the client looks on at a dialog: if it listens to the page, whether the browser has come to
-    /// announce the dialog to it or not. To be asked before [`left_by`](Dialogs::left_by).
-    pub(crate) fn put_off_departure(&mut self, departure: &Departure, listens_to: impl Fn(&str) -> bool) -> bool {
+    /// Puts a departure off if the client looks on at a dialog: if it listens to the page, whether
+    /// the browser has come to announce the dialog to it or not. To be asked before
+    /// [`left_by`](Dialogs::left_by).
+    pub(crate) fn put_off_departure(
+        &mut self,
+        departure: &Departure,
+        listens_to: impl Fn(&str) -> bool,
+    ) -> bool {
         let mut is_put_off = false;
         for (page, dialog) in &mut self.open {
             if dialog.is_looked_on_by(departure.client, |_| true, || listens_to(page)) {
@@ -101,8 +133,9 @@ impl Dialogs {
         is_put_off
     }
 
-    /// Puts a frame off that would end some sessions of a client, or their listening, if it looks on at a dialog with one of
-    /// them; otherwise gives it back. `listens_to` tells the pages that they listen to.
+    /// Puts a frame off that would end some sessions of a client, or their listening, if it looks
+    /// on at a dialog with one of them; otherwise gives it back. `listens_to` tells the pages that
+    /// they listen to.
     pub(crate) fn put_off_frame(
         &mut self,
         client: ClientId,
@@ -110,8 +143,14 @@ impl Dialogs {
         listens_to: impl Fn(&str) -> bool,
         frame: Vec<u8>,
     ) -> Option<Vec<u8>> {
-        let looked_on = |page: &str, dialog: &Dialog| dialog.is_looked_on_by(client, &ends, || listens_to(page));
-        match self.open.iter_mut().find(|(page, dialog)| looked_on(page, dialog)) {
+        let looked_on = |page: &str, dialog: &Dialog| {
+            dialog.is_looked_on_by(client, &ends, || listens_to(page))
+        };
+        match self
+            .open
+            .iter_mut()
+            .find(|(page, dialog)| looked_on(page, dialog))
+        {
             Some((_, dialog)) => {
                 dialog.put_off.push(PutOff::Frame(frame));
                 None
@@ -123,16 +162,27 @@ impl Dialogs {
     /// A session on which the dialog of a page can be answered, if one is open.
     pub(crate) fn answerable_on(&self, page: &str) -> Option<Arc<str>> {
         let dialog = self.open.get(page)?;
-        let told = dialog.announced.iter().find(|(_, client)| *client == dialog.told);
-        told.or(dialog.announced.first()).map(|(session, _)| Arc::clone(session))
+        let told = dialog
+            .announced
+            .iter()
+            .find(|(_, client)| *client == dialog.told);
+        told.or(dialog.announced.first())
+            .map(|(session, _)| Arc::clone(session))
     }
 
-    /// A session for each dialog that this client was told of and is now dismissed there, since it leaves.
+    /// A session for each dialog that this client was told of and is now dismissed there, since it
+    /// leaves.
     pub(crate) fn dismiss_of(&mut self, client: ClientId) -> Vec<Arc<str>> {
-        let told = self.open.values_mut().filter(|dialog| dialog.told == client);
+        let told = self
+            .open
+            .values_mut()
+            .filter(|dialog| dialog.told == client);
         let dismiss = |dialog: &mut Dialog| {
-            let own =
-                dialog.announced.iter().find(|(_, heard)| *heard == client).map(|(session, _)| Arc::clone(session));
+            let own = dialog
+                .announced
+                .iter()
+                .find(|(_, heard)| *heard == client)
+                .map(|(session, _)| Arc::clone(session));
             dialog.is_dismissed |= own.is_some();
             own
         };
@@ -143,17 +193,29 @@ impl Dialogs {
         self.open.is_empty()
     }
 
-    /// A client is gone, or one of its sessions. A dialog that nobody else listens to is dismissed by the browser
-    /// itself.
-    pub(crate) fn left_by(&mut self, client: ClientId, has_left: impl Fn(&str) -> bool) -> Consequences {
+    /// A client is gone, or one of its sessions. A dialog that nobody else listens to is dismissed
+    /// by the browser itself.
+    pub(crate) fn left_by(
+        &mut self,
+        client: ClientId,
+        has_left: impl Fn(&str) -> bool,
+    ) -> Consequences {
         let (mut dismiss_on, mut waited) = (Vec::new(), Vec::new());
         self.open.retain(|_, dialog| {
             dialog.announced.retain(|(session, _)| !has_left(session));
             if dialog.told == client
                 && !dialog.is_dismissed
-                && dialog.announced.iter().all(|(_, announced)| *announced != client)
+                && dialog
+                    .announced
+                    .iter()
+                    .all(|(_, announced)| *announced != client)
             {
-                dismiss_on.extend(dialog.announced.first().map(|(session, _)| Arc::clone(session)));
+                dismiss_on.extend(
+                    dialog
+                        .announced
+                        .first()
+                        .map(|(session, _)| Arc::clone(session)),
+                );
             }
             if dialog.announced.is_empty() {
                 waited.append(&mut dialog.put_off);
@@ -161,24 +223,46 @@ impl Dialogs {
             // Its end is still to be announced to those who never heard of it.
             !dialog.announced.is_empty()
         });
-        Consequences { dismiss_on, due: self.due(waited) }
+        Consequences {
+            dismiss_on,
+            due: self.due(waited),
+        }
     }
 
     /// Of what has waited, all that waits for no other dialog.
     fn due(&self, waited: Vec<PutOff>) -> Vec<PutOff> {
-        let waits_still = |put_off: &PutOff| self.open.values().any(|dialog| dialog.put_off.contains(put_off));
-        waited.into_iter().filter(|put_off| !waits_still(put_off)).collect()
+        let waits_still = |put_off: &PutOff| {
+            self.open
+                .values()
+                .any(|dialog| dialog.put_off.contains(put_off))
+        };
+        waited
+            .into_iter()
+            .filter(|put_off| !waits_still(put_off))
+            .collect()
     }
 }
 
 impl Dialog {
     fn has_announced(&self, session: &str) -> bool {
-        self.announced.iter().any(|(announced, _)| &**announced == session)
+        self.announced
+            .iter()
+            .any(|(announced, _)| &**announced == session)
     }
 
-    /// Whether somebody else is to answer, and the client has heard of it on one of these sessions, or is about to.
-    fn is_looked_on_by(&self, client: ClientId, on: impl Fn(&str) -> bool, listens: impl Fn() -> bool) -> bool {
-        let has_heard = || self.announced.iter().any(|(session, heard)| *heard == client && on(session));
+    /// Whether somebody else is to answer, and the client has heard of it on one of these sessions,
+    /// or is about to.
+    fn is_looked_on_by(
+        &self,
+        client: ClientId,
+        on: impl Fn(&str) -> bool,
+        listens: impl Fn() -> bool,
+    ) -> bool {
+        let has_heard = || {
+            self.announced
+                .iter()
+                .any(|(session, heard)| *heard == client && on(session))
+        };
         self.told != client && (has_heard() || listens())
     }
 }
@@ -202,7 +286,10 @@ mod tests {
     }
 
     fn departure(client: ClientId) -> Departure {
-        Departure { client, root: "root".into() }
+        Departure {
+            client,
+            root: "root".into(),
+        }
     }
 
     #[test]
@@ -230,10 +317,22 @@ mod tests {
     #[test]
     fn a_dialog_whose_client_has_left_is_dismissed_on_another_session() {
         let (mut dialogs, page, idlers, _) = two();
-        assert!(!dialogs.put_off_departure(&departure(DRIVER), |_| true), "it was told");
+        assert!(
+            !dialogs.put_off_departure(&departure(DRIVER), |_| true),
+            "it was told"
+        );
         let left = dialogs.left_by(DRIVER, |session| session == "driver's");
-        assert_eq!(left, Consequences { dismiss_on: vec![Arc::clone(&idlers)], due: vec![] });
-        assert!(!dialogs.closes(&page, &idlers, IDLER).0, "it never heard of it");
+        assert_eq!(
+            left,
+            Consequences {
+                dismiss_on: vec![Arc::clone(&idlers)],
+                due: vec![]
+            }
+        );
+        assert!(
+            !dialogs.closes(&page, &idlers, IDLER).0,
+            "it never heard of it"
+        );
         assert!(dialogs.open.is_empty());
     }
 
@@ -241,7 +340,10 @@ mod tests {
     fn the_departure_of_one_that_looks_on_waits_for_the_end_of_the_dialog() {
         let (mut dialogs, page, _, drivers) = two();
         assert!(dialogs.put_off_departure(&departure(IDLER), |_| true));
-        assert_eq!(dialogs.left_by(IDLER, |session| session == "idler's"), Consequences::default());
+        assert_eq!(
+            dialogs.left_by(IDLER, |session| session == "idler's"),
+            Consequences::default()
+        );
         let due = vec![PutOff::Departure(departure(IDLER))];
         assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, due));
     }
@@ -250,7 +352,9 @@ mod tests {
     fn one_that_listens_looks_on_before_the_dialog_is_announced_to_it() {
         let (mut dialogs, (page, _, drivers)) = (Dialogs::default(), names());
         assert!(dialogs.opens(&page, &drivers, DRIVER, || Some(DRIVER)));
-        assert!(!dialogs.put_off_departure(&departure(IDLER), |listened_to| listened_to == "another"));
+        assert!(
+            !dialogs.put_off_departure(&departure(IDLER), |listened_to| listened_to == "another")
+        );
         assert!(dialogs.put_off_departure(&departure(IDLER), |listened_to| listened_to == &*page));
         let due = vec![PutOff::Departure(departure(IDLER))];
         assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, due));
@@ -275,7 +379,13 @@ mod tests {
         assert!(dialogs.put_off_departure(&departure(IDLER), |_| true));
         dialogs.left_by(IDLER, |session| session == "idler's");
         let left = dialogs.left_by(DRIVER, |session| session == "driver's");
-        assert_eq!(left, Consequences { dismiss_on: vec![], due: vec![PutOff::Departure(departure(IDLER))] });
+        assert_eq!(
+            left,
+            Consequences {
+                dismiss_on: vec![],
+                due: vec![PutOff::Departure(departure(IDLER))]
+            }
+        );
         assert!(dialogs.is_empty());
     }
 
@@ -283,10 +393,22 @@ mod tests {
     fn a_frame_waits_only_if_it_ends_the_listening_to_a_page_with_a_dialog() {
         let (mut dialogs, page, idlers, _) = two();
         let frame = || vec![1];
-        assert_eq!(dialogs.put_off_frame(DRIVER, |_| true, |_| true, frame()), Some(frame()));
-        assert_eq!(dialogs.put_off_frame(IDLER, |on| on == "another", |_| false, frame()), Some(frame()));
-        assert_eq!(dialogs.put_off_frame(IDLER, |on| on == "idler's", |_| false, frame()), None);
-        assert_eq!(dialogs.put_off_frame(IDLER, |_| false, |page| page == "page", frame()), None);
+        assert_eq!(
+            dialogs.put_off_frame(DRIVER, |_| true, |_| true, frame()),
+            Some(frame())
+        );
+        assert_eq!(
+            dialogs.put_off_frame(IDLER, |on| on == "another", |_| false, frame()),
+            Some(frame())
+        );
+        assert_eq!(
+            dialogs.put_off_frame(IDLER, |on| on == "idler's", |_| false, frame()),
+            None
+        );
+        assert_eq!(
+            dialogs.put_off_frame(IDLER, |_| false, |page| page == "page", frame()),
+            None
+        );
         assert_eq!(
             dialogs.closes(&page, &idlers, IDLER),
             (false, vec![PutOff::Frame(frame()), PutOff::Frame(frame())])
@@ -297,7 +419,10 @@ mod tests {
     fn a_dialog_that_only_its_client_listened_to_is_left_to_the_browser() {
         let (mut dialogs, (page, _, drivers)) = (Dialogs::default(), names());
         assert!(dialogs.opens(&page, &drivers, DRIVER, || Some(DRIVER)));
-        assert_eq!(dialogs.left_by(DRIVER, |session| session == "driver's"), Consequences::default());
+        assert_eq!(
+            dialogs.left_by(DRIVER, |session| session == "driver's"),
+            Consequences::default()
+        );
         assert!(dialogs.open.is_empty());
     }
 }

@@ -1,7 +1,8 @@
-//! Whose wish about downloads is in force. A browser context has one download folder: the last client that names
-//! one sets it for all, and Chromium goes back to its own default when that client leaves. So every client's wish
-//! is kept, and follows the client that drives: it is said again before a call of a client whose wish is not in
-//! force, and when the client whose wish is in force leaves. Tables only, under the broker's lock.
+//! Whose wish about downloads is in force. A browser context has one download folder: the last
+//! client that names one sets it for all, and Chromium goes back to its own default when that
+//! client leaves. So every client's wish is kept, and follows the client that drives: it is said
+//! again before a call of a client whose wish is not in force, and when the client whose wish is in
+//! force leaves. Tables only, under the broker's lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -57,7 +58,8 @@ impl Downloads {
         }
     }
 
-    /// A client is about to drive a page of `context`. Gives back its wish if another one's is in force.
+    /// A client is about to drive a page of `context`. Gives back its wish if another one's is in
+    /// force.
     pub(crate) fn driven(&mut self, context: Option<&str>, client: ClientId) -> Option<Wish> {
         // Nearly always: nobody disagrees with anybody.
         if self.by_context.values().all(|wishes| wishes.all.len() < 2) {
@@ -67,7 +69,11 @@ impl Downloads {
         if wishes.in_force == Some(client) {
             return None;
         }
-        let wish = wishes.all.iter().find(|wish| wish.client == client)?.clone();
+        let wish = wishes
+            .all
+            .iter()
+            .find(|wish| wish.client == client)?
+            .clone();
         wishes.in_force = Some(client);
         Some(wish)
     }
@@ -80,7 +86,10 @@ impl Downloads {
             wishes.all.retain(|wish| wish.client != client);
             if wishes.all.len() < before {
                 // Whether another one's was in force or not: the browser goes back to its default.
-                let in_force = wishes.all.iter().find(|wish| Some(wish.client) == wishes.in_force);
+                let in_force = wishes
+                    .all
+                    .iter()
+                    .find(|wish| Some(wish.client) == wishes.in_force);
                 let next = in_force.or(wishes.all.last());
                 wishes.in_force = next.map(|wish| wish.client);
                 match next {
@@ -109,7 +118,12 @@ mod tests {
 
     fn wish(client: ClientId) -> Wish {
         let params = format!("{{\"downloadPath\":\"/{}\"}}", client.0);
-        Wish { client, method: "Browser.setDownloadBehavior".to_owned(), params, on: "root".into() }
+        Wish {
+            client,
+            method: "Browser.setDownloadBehavior".to_owned(),
+            params,
+            on: "root".into(),
+        }
     }
 
     fn both() -> Downloads {

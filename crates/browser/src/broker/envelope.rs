@@ -1,6 +1,6 @@
-//! The outside of a CDP message: id, method, session, and the params or result as raw JSON that nobody here
-//! looks into. Strict on the way in; on the way out every message is written anew, so that not one byte of a
-//! client's envelope reaches the browser. Pure.
+//! The outside of a CDP message: id, method, session, and the params or result as raw JSON that
+//! nobody here looks into. Strict on the way in; on the way out every message is written anew, so
+//! that not one byte of a client's envelope reaches the browser. Pure.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,8 @@ pub(crate) const REFUSED: i32 = -32000;
 /// Chromium's code for a session that is not there.
 pub(crate) const NO_SESSION: i32 = -32001;
 
-/// Chromium's parser gives up at 300 levels, and then answers without an id. Two levels are the envelope's.
+/// Chromium's parser gives up at 300 levels, and then answers without an id. Two levels are the
+/// envelope's.
 const MAX_DEPTH: usize = 290;
 
 /// A call from a client.
@@ -57,12 +58,16 @@ struct RawCall<'a> {
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> ClientCall<'a> {
-    /// Parses one WebSocket message. Serde refuses duplicate members, raw control characters in strings
-    /// (NUL, which would end the frame, is one of them) and anything after the object.
+    /// Parses one WebSocket message. Serde refuses duplicate members, raw control characters in
+    /// strings (NUL, which would end the frame, is one of them) and anything after the object.
     pub(crate) fn parse(text: &'a str) -> Result<ClientCall<'a>, BadCall> {
         if !text.trim_ascii_start().starts_with('{') {
             // Serde would take an array for a struct.
-            return Err(BadCall { id: None, code: PARSE_ERROR, message: "Message must be a JSON object" });
+            return Err(BadCall {
+                id: None,
+                code: PARSE_ERROR,
+                message: "Message must be a JSON object",
+            });
         }
         let raw: RawCall<'a> = serde_json::from_str(text).map_err(|error| {
             let (code, message) = if error.is_data() {
@@ -70,11 +75,20 @@ impl<'a> ClientCall<'a> {
             } else {
                 (PARSE_ERROR, "Message must be valid JSON")
             };
-            BadCall { id: None, code, message }
+            BadCall {
+                id: None,
+                code,
+                message,
+            }
         })?;
         let id = raw.id.and_then(|id| id.get().parse().ok());
-        let invalid = |message| BadCall { id, code: INVALID_REQUEST, message };
-        let read = |raw: &'a RawValue| serde_json::from_str::<Text<'a>>(raw.get()).map(|text| text.0);
+        let invalid = |message| BadCall {
+            id,
+            code: INVALID_REQUEST,
+            message,
+        };
+        let read =
+            |raw: &'a RawValue| serde_json::from_str::<Text<'a>>(raw.get()).map(|text| text.0);
         let id = id.ok_or_else(|| invalid("Message must have integer 'id' property"))?;
         let method = raw
             .method
@@ -86,13 +100,21 @@ impl<'a> ClientCall<'a> {
             .transpose()
             .map_err(|_| invalid("Message may have string 'sessionId' property"))?
             .filter(|session| !session.is_empty());
-        if raw.params.is_some_and(|params| !params.get().starts_with('{')) {
+        if raw
+            .params
+            .is_some_and(|params| !params.get().starts_with('{'))
+        {
             return Err(invalid("Message may have object 'params' property"));
         }
         if raw.params.is_some_and(|params| is_too_deep(params.get())) {
             return Err(invalid("Message is nested too deeply"));
         }
-        Ok(ClientCall { id, method, session, params: raw.params })
+        Ok(ClientCall {
+            id,
+            method,
+            session,
+            params: raw.params,
+        })
     }
 }
 
@@ -100,7 +122,12 @@ impl<'a> ClientCall<'a> {
 fn is_too_deep(json: &str) -> bool {
     let bytes = json.as_bytes();
     // Most messages are answered by this, which the compiler turns into a few wide instructions.
-    if bytes.iter().filter(|&&byte| byte == b'{' || byte == b'[').count() <= MAX_DEPTH {
+    if bytes
+        .iter()
+        .filter(|&&byte| byte == b'{' || byte == b'[')
+        .count()
+        <= MAX_DEPTH
+    {
         return false;
     }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
@@ -217,8 +244,12 @@ pub(crate) fn failure(id: Option<i64>, code: i32, message: &str, session: Option
         code: i32,
         message: &'a str,
     }
-    serde_json::to_string(&Failure { id, error: Reason { code, message }, session })
-        .expect("numbers and strings are always JSON")
+    serde_json::to_string(&Failure {
+        id,
+        error: Reason { code, message },
+        session,
+    })
+    .expect("numbers and strings are always JSON")
 }
 
 /// An event of a client's root session: told without a session, as the client knows of none.
@@ -242,7 +273,10 @@ fn push_session(out: &mut String, session: Option<&str>) {
 
 /// Method names and session ids hardly ever need escaping.
 fn push_string(out: &mut String, text: &str) {
-    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-' || byte == b'_') {
+    if text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-' || byte == b'_')
+    {
         out.push('"');
         out.push_str(text);
         out.push('"');
@@ -262,9 +296,14 @@ mod tests {
 
     #[test]
     fn a_call_is_read_whole() {
-        let call =
-            ClientCall::parse(r#" {"id":-9999,"method":"A.b","params":{"x":[1]},"sessionId":"S"} "#).expect("a call");
-        assert_eq!((call.id, &*call.method, call.session.as_deref()), (-9999, "A.b", Some("S")));
+        let call = ClientCall::parse(
+            r#" {"id":-9999,"method":"A.b","params":{"x":[1]},"sessionId":"S"} "#,
+        )
+        .expect("a call");
+        assert_eq!(
+            (call.id, &*call.method, call.session.as_deref()),
+            (-9999, "A.b", Some("S"))
+        );
         assert_eq!(call.params.map(RawValue::get), Some(r#"{"x":[1]}"#));
     }
 
@@ -288,7 +327,14 @@ mod tests {
 
     #[test]
     fn what_is_no_json_object_is_a_parse_error() {
-        for text in ["", "x", "[1,\"Browser.close\",\"S\",{}]", "{\"id\":1", "{\"id\":1} x", "\u{0}{}"] {
+        for text in [
+            "",
+            "x",
+            "[1,\"Browser.close\",\"S\",{}]",
+            "{\"id\":1",
+            "{\"id\":1} x",
+            "\u{0}{}",
+        ] {
             assert_eq!(refusal(text), (None, PARSE_ERROR), "{text}");
         }
     }
@@ -322,15 +368,28 @@ mod tests {
     #[test]
     fn ids_are_integers() {
         for id in ["\"1\"", "1.5", "1e3", "null", "{}", "99999999999999999999"] {
-            assert_eq!(refusal(&format!(r#"{{"id":{id},"method":"A.b"}}"#)), (None, INVALID_REQUEST), "{id}");
+            assert_eq!(
+                refusal(&format!(r#"{{"id":{id},"method":"A.b"}}"#)),
+                (None, INVALID_REQUEST),
+                "{id}"
+            );
         }
         assert_eq!(refusal(r#"{"method":"A.b"}"#), (None, INVALID_REQUEST));
     }
 
     #[test]
     fn other_members_have_their_types_and_the_id_is_told_back() {
-        for rest in [r#""method":5"#, r#""x":1"#, r#""method":"A.b","sessionId":5"#, r#""method":"A.b","params":[]"#] {
-            assert_eq!(refusal(&format!(r#"{{"id":7,{rest}}}"#)), (Some(7), INVALID_REQUEST), "{rest}");
+        for rest in [
+            r#""method":5"#,
+            r#""x":1"#,
+            r#""method":"A.b","sessionId":5"#,
+            r#""method":"A.b","params":[]"#,
+        ] {
+            assert_eq!(
+                refusal(&format!(r#"{{"id":7,{rest}}}"#)),
+                (Some(7), INVALID_REQUEST),
+                "{rest}"
+            );
         }
     }
 
@@ -343,7 +402,10 @@ mod tests {
         };
         assert!(ClientCall::parse(&nested(MAX_DEPTH - 1)).is_ok());
         assert_eq!(refusal(&nested(MAX_DEPTH)), (Some(7), INVALID_REQUEST));
-        let wide = format!(r#"{{"id":7,"method":"A.b","params":{{"x":[{}[]]}}}}"#, "[],".repeat(1000));
+        let wide = format!(
+            r#"{{"id":7,"method":"A.b","params":{{"x":[{}[]]}}}}"#,
+            "[],".repeat(1000)
+        );
         assert!(ClientCall::parse(&wide).is_ok());
     }
 
@@ -351,21 +413,38 @@ mod tests {
     #[test]
     fn a_frame_holds_the_four_members_and_one_nul_at_its_end() {
         let frame = frame(5, "A.b\"\n", Some(r#"{"x":1}"#), Some("S"));
-        assert_eq!(frame, b"{\"id\":5,\"method\":\"A.b\\\"\\n\",\"params\":{\"x\":1},\"sessionId\":\"S\"}\0");
-        assert_eq!(super::frame(5, "A.b", None, None), b"{\"id\":5,\"method\":\"A.b\"}\0");
+        assert_eq!(
+            frame,
+            b"{\"id\":5,\"method\":\"A.b\\\"\\n\",\"params\":{\"x\":1},\"sessionId\":\"S\"}\0"
+        );
+        assert_eq!(
+            super::frame(5, "A.b", None, None),
+            b"{\"id\":5,\"method\":\"A.b\"}\0"
+        );
     }
 
     #[test]
     fn a_reply_carries_the_clients_own_id_and_session() {
-        let message = BrowserMessage::parse(r#"{"id":5,"result":{"a":"\u0000"},"sessionId":"X"}"#).expect("a reply");
-        assert_eq!(reply(-1, message.answer(), Some("S")), r#"{"id":-1,"result":{"a":"\u0000"},"sessionId":"S"}"#);
-        let message = BrowserMessage::parse(r#"{"id":5,"error":{"code":-32001,"message":"m"}}"#).expect("a reply");
-        assert_eq!(reply(3, message.answer(), None), r#"{"id":3,"error":{"code":-32001,"message":"m"}}"#);
+        let message = BrowserMessage::parse(r#"{"id":5,"result":{"a":"\u0000"},"sessionId":"X"}"#)
+            .expect("a reply");
+        assert_eq!(
+            reply(-1, message.answer(), Some("S")),
+            r#"{"id":-1,"result":{"a":"\u0000"},"sessionId":"S"}"#
+        );
+        let message = BrowserMessage::parse(r#"{"id":5,"error":{"code":-32001,"message":"m"}}"#)
+            .expect("a reply");
+        assert_eq!(
+            reply(3, message.answer(), None),
+            r#"{"id":3,"error":{"code":-32001,"message":"m"}}"#
+        );
     }
 
     #[test]
     fn a_failure_without_an_id_has_none() {
-        assert_eq!(failure(None, PARSE_ERROR, "m", None), r#"{"error":{"code":-32700,"message":"m"}}"#);
+        assert_eq!(
+            failure(None, PARSE_ERROR, "m", None),
+            r#"{"error":{"code":-32700,"message":"m"}}"#
+        );
         assert_eq!(
             failure(Some(1), NO_SESSION, "m", Some("S")),
             r#"{"id":1,"error":{"code":-32001,"message":"m"},"sessionId":"S"}"#

@@ -1,5 +1,5 @@
-//! What the browser says by itself: on to the client that it is for, and into the tables where it tells about
-//! sessions, tabs and crashes.
+//! What the browser says by itself: on to the client that it is for, and into the tables where it
+//! tells about sessions, tabs and crashes.
 
 use std::borrow::Cow;
 
@@ -52,22 +52,38 @@ struct NamesTarget<'a> {
     target: Cow<'a, str>,
 }
 
-/// An event's params as far as they are needed; a browser that means something else by them is not understood.
+/// An event's params as far as they are needed; a browser that means something else by them is not
+/// understood.
 fn read<'a, T: Deserialize<'a>>(message: &BrowserMessage<'a>) -> Option<T> {
     serde_json::from_str(message.params?.get()).ok()
 }
 
 impl Broker {
     pub(super) fn take_event(&self, method: &str, message: &BrowserMessage<'_>, frame: &str) {
-        let Some(session) = message.session.as_deref() else { return self.take_own_event(method, message) };
+        let Some(session) = message.session.as_deref() else {
+            return self.take_own_event(method, message);
+        };
         let mut state = self.lock();
         // Events of sessions that were dropped still come for a while.
-        let Some(route) = state.routes.route_event(session) else { return };
+        let Some(route) = state.routes.route_event(session) else {
+            return;
+        };
         let (mut unanswered, mut consequences) = (Vec::new(), Consequences::default());
         match method {
             "Target.attachedToTarget" => {
-                if let Some(Attached { session: child, target }) = read(message) {
-                    state.routes.add_session(session, &child, Opened { target: &target.id, kind: &target.kind });
+                if let Some(Attached {
+                    session: child,
+                    target,
+                }) = read(message)
+                {
+                    state.routes.add_session(
+                        session,
+                        &child,
+                        Opened {
+                            target: &target.id,
+                            kind: &target.kind,
+                        },
+                    );
                 }
             }
             "Target.detachedFromTarget" => {
@@ -78,7 +94,9 @@ impl Broker {
             }
             "Target.targetCreated" | "Target.targetInfoChanged" => {
                 if let Some(AboutTarget { target }) = read(message)
-                    && !state.routes.is_shown(route.client, &target.id, &target.kind)
+                    && !state
+                        .routes
+                        .is_shown(route.client, &target.id, &target.kind)
                 {
                     return;
                 }
@@ -94,12 +112,20 @@ impl Broker {
                 let (is_to_hear, due) = state.arbitrate_dialog(method, &route);
                 if !is_to_hear {
                     drop(state);
-                    return self.settle_dialogs(None, Consequences { due, ..Consequences::default() });
+                    return self.settle_dialogs(
+                        None,
+                        Consequences {
+                            due,
+                            ..Consequences::default()
+                        },
+                    );
                 }
                 consequences.due = due;
             }
             // Each of these comes from a living renderer.
-            "Inspector.targetReloadedAfterCrash" | "Page.frameNavigated" | "Runtime.executionContextCreated" => {
+            "Inspector.targetReloadedAfterCrash"
+            | "Page.frameNavigated"
+            | "Runtime.executionContextCreated" => {
                 if let Some(target) = state.routes.target_of(session)
                     && state.routes.unmark_crashed(&target)
                 {
@@ -111,16 +137,22 @@ impl Broker {
         drop(state);
         self.settle_dialogs(None, consequences);
         // A navigation fails by whichever comes first: this event, or the reply to the call.
-        let explained = (method == "Network.loadingFailed" && frame.contains(r#""type":"Document""#))
-            .then(|| self.explain.as_ref()?.extend(frame, None))
-            .flatten();
+        let explained = (method == "Network.loadingFailed"
+            && frame.contains(r#""type":"Document""#))
+        .then(|| self.explain.as_ref()?.extend(frame, None))
+        .flatten();
         let frame = explained.as_deref().unwrap_or(frame);
-        let text = if route.is_root { envelope::root_event(method, message.params) } else { frame.to_owned() };
+        let text = if route.is_root {
+            envelope::root_event(method, message.params)
+        } else {
+            frame.to_owned()
+        };
         self.tell(route.client, &route.outbox, text);
         self.fail(unanswered, NO_SESSION_MESSAGE);
     }
 
-    /// Events of the pipe's own root session: it discovers targets, and the clients' root sessions are below it.
+    /// Events of the pipe's own root session: it discovers targets, and the clients' root sessions
+    /// are below it.
     fn take_own_event(&self, method: &str, message: &BrowserMessage<'_>) {
         let mut state = self.lock();
         match method {
@@ -190,7 +222,11 @@ impl Broker {
                 let client = root.and_then(|root| state.routes.client_of_root(&root));
                 drop(state);
                 if let Some((client, is_browser)) = client {
-                    let why = if is_browser { "the browser has ended this connection" } else { "the tab was closed" };
+                    let why = if is_browser {
+                        "the browser has ended this connection"
+                    } else {
+                        "the tab was closed"
+                    };
                     self.end_client(client, 1001, why);
                 }
             }
@@ -200,21 +236,32 @@ impl Broker {
 }
 
 impl Broker {
-    /// Whether a tab that has just been opened, by a page for instance, is to be closed again. The default context keeps
-    /// one that clients find when they come.
+    /// Whether a tab that has just been opened, by a page for instance, is to be closed again. The
+    /// default context keeps one that clients find when they come.
     fn is_tab_too_many(&self, state: &State, context: Option<&str>) -> bool {
-        let is_needed = context.is_none_or(|context| state.tabs.is_default(context)) && !state.has_default_tab();
+        let is_needed = context.is_none_or(|context| state.tabs.is_default(context))
+            && !state.has_default_tab();
         state.tabs.all().count() >= self.bounds.max_tabs && !is_needed
     }
 }
 
 impl State {
-    /// Whether the client of an event about a dialog is to hear of it, and what need not wait any longer.
+    /// Whether the client of an event about a dialog is to hear of it, and what need not wait any
+    /// longer.
     fn arbitrate_dialog(&mut self, method: &str, route: &EventRoute) -> (bool, Vec<PutOff>) {
-        let Some(page) = &route.page else { return (true, Vec::new()) };
-        let State { routes, dialogs, .. } = self;
+        let Some(page) = &route.page else {
+            return (true, Vec::new());
+        };
+        let State {
+            routes, dialogs, ..
+        } = self;
         if method == "Page.javascriptDialogOpening" {
-            (dialogs.opens(page, &route.session, route.client, || routes.driver_of(page)), Vec::new())
+            (
+                dialogs.opens(page, &route.session, route.client, || {
+                    routes.driver_of(page)
+                }),
+                Vec::new(),
+            )
         } else {
             dialogs.closes(page, &route.session, route.client)
         }

@@ -1,5 +1,6 @@
-//! Which files a client may have the browser read and write by naming them. Paths and addresses only, no file is
-//! touched: what a path leads to in the end (links, a page that opens another file) is for the kernel to judge.
+//! Which files a client may have the browser read and write by naming them. Paths and addresses
+//! only, no file is touched: what a path leads to in the end (links, a page that opens another
+//! file) is for the kernel to judge.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -15,7 +16,13 @@ pub enum Side {
 }
 
 /// Schemes of the browser's own pages, from where it can be crashed, quit and configured.
-const INNER_SCHEMES: [&str; 5] = ["chrome", "chrome-untrusted", "chrome-error", "devtools", "chrome-extension"];
+const INNER_SCHEMES: [&str; 5] = [
+    "chrome",
+    "chrome-untrusted",
+    "chrome-error",
+    "devtools",
+    "chrome-extension",
+];
 
 /// The folders of one session, as far as clients may name them.
 #[derive(Debug)]
@@ -27,33 +34,46 @@ pub(crate) struct Grounds {
 }
 
 impl Grounds {
-    /// Whether a client may name a file or folder. Relative paths are nobody's: they would mean the browser's.
+    /// Whether a client may name a file or folder. Relative paths are nobody's: they would mean the
+    /// browser's.
     pub(crate) fn contain(&self, path: &str, side: Side) -> bool {
         let path = Path::new(path);
-        let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+        let plain = path
+            .components()
+            .all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
         let shared = side == Side::Inside && path.starts_with("/tmp");
         path.is_absolute() && plain && (shared || path.starts_with(&self.session))
     }
 
     /// The folder that a client's downloads go to: the one that it names, if it may.
     pub(crate) fn plan_downloads(&self, named: &str, side: Side) -> String {
-        if self.contain(named, side) { named.to_owned() } else { self.downloads.to_string_lossy().into_owned() }
+        if self.contain(named, side) {
+            named.to_owned()
+        } else {
+            self.downloads.to_string_lossy().into_owned()
+        }
     }
 
     /// Judges an address that a client wants a page of, or the reason of a refusal.
     pub(crate) fn judge_address(&self, address: &str, side: Side) -> Result<(), &'static str> {
         // One that cannot be parsed is for the browser to refuse.
-        let Ok(url) = Url::parse(address) else { return Ok(()) };
+        let Ok(url) = Url::parse(address) else {
+            return Ok(());
+        };
         match url.scheme() {
             "view-source" => self.judge_address(url.path(), side),
             "file" => {
                 let path = url.to_file_path().ok();
                 match path.as_deref().and_then(Path::to_str) {
                     Some(path) if self.contain(path, side) => Ok(()),
-                    _ => Err("of this machine's files, only those in the session's folder can be opened"),
+                    _ => Err(
+                        "of this machine's files, only those in the session's folder can be opened",
+                    ),
                 }
             }
-            scheme if INNER_SCHEMES.contains(&scheme) => Err("the browser's own pages are not available"),
+            scheme if INNER_SCHEMES.contains(&scheme) => {
+                Err("the browser's own pages are not available")
+            }
             _ => Ok(()),
         }
     }
@@ -64,7 +84,10 @@ mod tests {
     use super::*;
 
     fn grounds() -> Grounds {
-        Grounds { session: "/data/s/1".into(), downloads: "/data/s/1/b/downloads".into() }
+        Grounds {
+            session: "/data/s/1".into(),
+            downloads: "/data/s/1/b/downloads".into(),
+        }
     }
 
     #[test]
@@ -81,7 +104,11 @@ mod tests {
             ("", false, false),
         ] {
             let contain = |side| grounds().contain(path, side);
-            assert_eq!((contain(Side::Inside), contain(Side::Outside)), (inside, outside), "{path}");
+            assert_eq!(
+                (contain(Side::Inside), contain(Side::Outside)),
+                (inside, outside),
+                "{path}"
+            );
         }
     }
 
@@ -107,7 +134,11 @@ mod tests {
             "no address",
             "",
         ] {
-            assert_eq!(grounds().judge_address(address, Side::Inside), Ok(()), "{address}");
+            assert_eq!(
+                grounds().judge_address(address, Side::Inside),
+                Ok(()),
+                "{address}"
+            );
         }
     }
 
@@ -130,7 +161,10 @@ mod tests {
             "devtools://devtools/bundled/inspector.html",
             "chrome-untrusted://x",
         ] {
-            assert!(grounds().judge_address(address, Side::Inside).is_err(), "{address:?}");
+            assert!(
+                grounds().judge_address(address, Side::Inside).is_err(),
+                "{address:?}"
+            );
         }
     }
 }

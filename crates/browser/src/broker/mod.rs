@@ -1,14 +1,15 @@
-//! The broker: many clients on one browser. Each has a browser-level session of its own, which it takes for
-//! its connection's root; below it live the sessions that it opened. Ids and sessions are kept apart in
-//! `routes`, messages are taken apart and written anew in `envelope`, and `client` is a client's end. `calls` takes
-//! what clients say, `replies` and `events` what the browser says. `policy` says what a client may not do, `grounds`
-//! which files it may name; `dialogs` and `downloads` settle what several clients want of one page.
+//! The broker: many clients on one browser. Each has a browser-level session of its own, which it
+//! takes for its connection's root; below it live the sessions that it opened. Ids and sessions are
+//! kept apart in `routes`, messages are taken apart and written anew in `envelope`, and `client` is
+//! a client's end. `calls` takes what clients say, `replies` and `events` what the browser says.
+//! `policy` says what a client may not do, `grounds` which files it may name; `dialogs` and
+//! `downloads` settle what several clients want of one page.
 //!
 //! The rules that all this follows are in `docs/broker.md`; tests cite them by their numbers.
 //!
-//! One task reads from the browser and calls [`Broker::take_frame`], so everything a client gets is in the
-//! browser's own order. Calls go from the client's task straight into the pipe. The tables are under one lock,
-//! which is never held while a message is built, nor across an await.
+//! One task reads from the browser and calls [`Broker::take_frame`], so everything a client gets is
+//! in the browser's own order. Calls go from the client's task straight into the pipe. The tables
+//! are under one lock, which is never held while a message is built, nor across an await.
 //!
 //! It must not know: how a browser is started or ended, and what carries a client's messages.
 
@@ -96,18 +97,26 @@ struct State {
 impl State {
     /// Whether a tab that works is left in the context that every client finds.
     fn has_default_tab(&self) -> bool {
-        self.tabs.default_context_has_one(|target| self.routes.has_crashed(target))
+        self.tabs
+            .default_context_has_one(|target| self.routes.has_crashed(target))
     }
 
     /// A client has left, or some of its sessions have.
     fn judge_dialogs_left_by(&mut self, client: ClientId) -> Consequences {
-        let State { routes, dialogs, .. } = self;
+        let State {
+            routes, dialogs, ..
+        } = self;
         dialogs.left_by(client, |session| routes.has_left(session))
     }
 }
 
 impl Broker {
-    pub(crate) fn new(writer: PipeWriter, grounds: Grounds, bounds: Bounds, explain: Option<Explain>) -> Broker {
+    pub(crate) fn new(
+        writer: PipeWriter,
+        grounds: Grounds,
+        bounds: Bounds,
+        explain: Option<Explain>,
+    ) -> Broker {
         Broker {
             writer,
             grounds,
@@ -136,7 +145,12 @@ impl Broker {
     /// The tabs of all contexts that have not crashed.
     pub(crate) fn open_tabs(&self) -> Vec<String> {
         let state = self.lock();
-        state.tabs.all().filter(|target| !state.routes.has_crashed(target)).map(str::to_owned).collect()
+        state
+            .tabs
+            .all()
+            .filter(|target| !state.routes.has_crashed(target))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Changes of what some tab shows.
@@ -189,12 +203,17 @@ impl Broker {
         }
     }
 
-    /// Attaches a session of our own to a tab while it still answers: one that comes later does not reach a page
-    /// whose script never ends. Nothing is enabled on it, so it costs nothing.
+    /// Attaches a session of our own to a tab while it still answers: one that comes later does not
+    /// reach a page whose script never ends. Nothing is enabled on it, so it costs nothing.
     fn keep_session_on(&self, target: &str) {
         let params = serde_json::json!({ "targetId": target, "flatten": true }).to_string();
         // A browser that takes nothing more is about to end.
-        let _ = self.send_own("Target.attachToTarget", &params, None, Pending::Tab(target.to_owned()));
+        let _ = self.send_own(
+            "Target.attachToTarget",
+            &params,
+            None,
+            Pending::Tab(target.to_owned()),
+        );
     }
 
     pub(crate) fn default_context_has_a_tab(&self) -> bool {
@@ -232,11 +251,14 @@ impl Broker {
             }
             state.routes.add_pending(pending)
         };
-        self.writer.push(envelope::frame(id, method, Some(params), session)).inspect_err(|_| self.give_up(id))?;
+        self.writer
+            .push(envelope::frame(id, method, Some(params), session))
+            .inspect_err(|_| self.give_up(id))?;
         Ok(id)
     }
 
-    /// Whether somebody waits for the browser, which has said nothing since the last time this was asked.
+    /// Whether somebody waits for the browser, which has said nothing since the last time this was
+    /// asked.
     pub(crate) fn owes_an_answer(&self) -> bool {
         let spoke = self.spoke.swap(false, Ordering::Relaxed);
         !spoke && self.lock().routes.is_waited_for()
@@ -247,14 +269,16 @@ impl Broker {
         self.lock().routes.take_pending(id);
     }
 
-    /// Asks for a root session for a new client; it comes through the channel, or the browser's error.
+    /// Asks for a root session for a new client; it comes through the channel, or the browser's
+    /// error.
     pub(crate) fn request_client(&self, newcomer: Newcomer) -> Result<AttachReply, NotTaken> {
         let (sender, receiver) = oneshot::channel();
         let (method, params) = match &newcomer.root {
             Root::Browser => ("Target.attachToBrowserTarget", "{}".to_owned()),
-            Root::Target(target) => {
-                ("Target.attachToTarget", serde_json::json!({ "targetId": target, "flatten": true }).to_string())
-            }
+            Root::Target(target) => (
+                "Target.attachToTarget",
+                serde_json::json!({ "targetId": target, "flatten": true }).to_string(),
+            ),
         };
         self.send_own(method, &params, None, Pending::Attach(newcomer, sender))?;
         Ok(receiver)
@@ -273,27 +297,43 @@ impl Broker {
         self.writer.close();
     }
 
-    /// Ends a client: its queue gets a close, its sessions and calls are dropped, and what it made in the
-    /// browser goes. Does nothing for one that is gone already.
+    /// Ends a client: its queue gets a close, its sessions and calls are dropped, and what it made
+    /// in the browser goes. Does nothing for one that is gone already.
     pub(crate) fn end_client(&self, client: ClientId, code: u16, reason: &str) {
         let (outbox, contexts, departure, consequences) = {
             let mut state = self.lock();
-            // Chromium 156 aborts when a session leaves a page that shows a dialog and waits for another document.
+            // Chromium 156 aborts when a session leaves a page that shows a dialog and waits for
+            // another document.
             for session in state.dialogs.dismiss_of(client) {
                 let id = state.routes.add_pending(Pending::Nobody);
                 // One that takes nothing more is about to end.
-                let _ = self.writer.push(envelope::frame(id, DISMISS.0, Some(DISMISS.1), Some(&session)));
+                let _ = self.writer.push(envelope::frame(
+                    id,
+                    DISMISS.0,
+                    Some(DISMISS.1),
+                    Some(&session),
+                ));
             }
             let listened_to = state.routes.pages_heard(|listener, _| listener == client);
-            let Some((outbox, Leftovers { root, contexts })) = state.routes.remove_client(client) else { return };
+            let Some((outbox, Leftovers { root, contexts })) = state.routes.remove_client(client)
+            else {
+                return;
+            };
             for context in &contexts {
                 state.tabs.context_disposed(context);
                 state.downloads.forget_context(context);
             }
             self.publish_tab(&state);
             let departure = Departure { client, root };
-            let departs_later = state.dialogs.put_off_departure(&departure, |page| listened_to.contains(page));
-            (outbox, contexts, (!departs_later).then_some(departure), state.judge_dialogs_left_by(client))
+            let departs_later = state
+                .dialogs
+                .put_off_departure(&departure, |page| listened_to.contains(page));
+            (
+                outbox,
+                contexts,
+                (!departs_later).then_some(departure),
+                state.judge_dialogs_left_by(client),
+            )
         };
         outbox.close(code, reason);
         for context in &contexts {
@@ -310,27 +350,30 @@ impl Broker {
         // The browser has just forgotten what the client wished, and now uses its own default.
         for restored in restored {
             match restored {
-                Restored::Wish(wish) => self.tell_browser(&wish.method, &wish.params, Some(&wish.on)),
+                Restored::Wish(wish) => {
+                    self.tell_browser(&wish.method, &wish.params, Some(&wish.on))
+                }
                 Restored::Own => self.save_downloads(),
             }
         }
     }
 
-    /// Says something to the browser whose answer nobody needs. One that takes nothing more is about to end.
+    /// Says something to the browser whose answer nobody needs. One that takes nothing more is
+    /// about to end.
     fn tell_browser(&self, method: &str, params: &str, session: Option<&str>) {
         let _ = self.send_own(method, params, session, Pending::Nobody);
     }
 
-    /// Has the default context's downloads saved into the session's folder, under their own names, and all contexts'
-    /// reported.
+    /// Has the default context's downloads saved into the session's folder, under their own names,
+    /// and all contexts' reported.
     pub(crate) fn save_downloads(&self) {
-        let params =
-            serde_json::json!({ "behavior": "allow", "downloadPath": &self.grounds.downloads, "eventsEnabled": true });
+        let params = serde_json::json!({ "behavior": "allow", "downloadPath": &self.grounds.downloads, "eventsEnabled": true });
         self.tell_browser("Browser.setDownloadBehavior", &params.to_string(), None);
     }
 
-    /// Closes tabs that are too many: the one that shows something now, or all. One that shows nothing yet may be paused by
-    /// a client, and Chromium 156 never lets its opener go on when it is closed then.
+    /// Closes tabs that are too many: the one that shows something now, or all. One that shows
+    /// nothing yet may be paused by a client, and Chromium 156 never lets its opener go on when it
+    /// is closed then.
     fn close_excess(&self, state: &mut State, shown: Option<(&str, &str)>) {
         let due: Vec<String> = match shown {
             Some((_, "")) => return,
@@ -342,7 +385,12 @@ impl Broker {
             let id = state.routes.add_pending(Pending::Nobody);
             let params = serde_json::json!({ "targetId": target }).to_string();
             // A browser that takes nothing more is about to end.
-            let _ = self.writer.push(envelope::frame(id, "Target.closeTarget", Some(&params), None));
+            let _ = self.writer.push(envelope::frame(
+                id,
+                "Target.closeTarget",
+                Some(&params),
+                None,
+            ));
         }
     }
 
@@ -353,7 +401,9 @@ impl Broker {
 
     /// Cancels a download. Chromium wants to know its context, and tells only its frame.
     fn cancel_download(&self, guid: &str, contexts: &[String]) {
-        let named = contexts.iter().map(|context| serde_json::json!({ "guid": guid, "browserContextId": context }));
+        let named = contexts
+            .iter()
+            .map(|context| serde_json::json!({ "guid": guid, "browserContextId": context }));
         for params in named.chain([serde_json::json!({ "guid": guid })]) {
             self.tell_browser("Browser.cancelDownload", &params.to_string(), None);
         }
@@ -367,7 +417,8 @@ impl Broker {
         }
     }
 
-    /// Dismisses dialogs that nobody is left to answer, and does what had to wait for the end of one.
+    /// Dismisses dialogs that nobody is left to answer, and does what had to wait for the end of
+    /// one.
     fn settle_dialogs(&self, first: Option<PutOff>, consequences: Consequences) {
         for session in &consequences.dismiss_on {
             self.tell_browser(DISMISS.0, DISMISS.1, Some(session));
@@ -396,7 +447,9 @@ impl Broker {
         self.spoke.store(true, Ordering::Relaxed);
         let message = match BrowserMessage::parse(frame) {
             Ok(message) => message,
-            Err(error) => return tracing::warn!(%error, bytes = frame.len(), "chromium sent no CDP message"),
+            Err(error) => {
+                return tracing::warn!(%error, bytes = frame.len(), "chromium sent no CDP message");
+            }
         };
         match (message.id, message.method.as_deref()) {
             (Some(id), _) => self.take_reply(id, &message),
@@ -408,8 +461,18 @@ impl Broker {
 
     /// Answers calls that the browser will not.
     fn fail(&self, unanswered: Vec<Unanswered>, why: &str) {
-        for Unanswered { id, session, outbox, client } in unanswered {
-            self.tell(client, &outbox, envelope::failure(Some(id), NO_SESSION, why, session.as_deref()));
+        for Unanswered {
+            id,
+            session,
+            outbox,
+            client,
+        } in unanswered
+        {
+            self.tell(
+                client,
+                &outbox,
+                envelope::failure(Some(id), NO_SESSION, why, session.as_deref()),
+            );
         }
     }
 
@@ -426,7 +489,9 @@ impl Broker {
     }
 
     fn publish_tab(&self, state: &State) {
-        let now = state.tabs.current(|target| state.routes.has_crashed(target));
+        let now = state
+            .tabs
+            .current(|target| state.routes.has_crashed(target));
         self.current_tab.send_if_modified(|current| {
             let changed = current.as_deref() != now;
             if changed {

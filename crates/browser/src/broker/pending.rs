@@ -56,7 +56,8 @@ pub(crate) struct ClientCallInFlight {
     /// Whether the client named the session; one that did not gets a reply without it.
     pub(crate) named: bool,
     pub(crate) watch: Watch,
-    /// What [`Watch::DisposeContext`] disposes of, or [`Watch::CloseTarget`] closes: an id. Of [`Watch::Navigate`] the URL.
+    /// What [`Watch::DisposeContext`] disposes of, or [`Watch::CloseTarget`] closes: an id. Of
+    /// [`Watch::Navigate`] the URL.
     pub(crate) subject: Option<String>,
     /// The browser answers it even when the target crashes.
     pub(crate) outlives_crash: bool,

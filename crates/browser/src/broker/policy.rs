@@ -1,5 +1,5 @@
-//! What happens to a client's call, judged by its method's name alone and on every session alike: a page's
-//! session takes browser-level methods too. Pure, one table.
+//! What happens to a client's call, judged by its method's name alone and on every session alike: a
+//! page's session takes browser-level methods too. Pure, one table.
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -15,8 +15,8 @@ pub(crate) enum Rule {
     Refuse(&'static str),
     /// Ends this client, not the browser.
     CloseClient,
-    /// Goes on when its params are harmless, and then written anew from what was judged, for it is not known
-    /// which of two equal members Chromium would take.
+    /// Goes on when its params are harmless, and then written anew from what was judged, for it is
+    /// not known which of two equal members Chromium would take.
     Judge(Judge, Watch),
     /// Goes on, and its reply matters to us.
     Watch(Watch),
@@ -73,17 +73,25 @@ pub(crate) enum Watch {
 pub(crate) fn rule_for(method: &str) -> Rule {
     match method {
         "Browser.close" => Rule::CloseClient,
-        "Browser.crash" | "Browser.crashGpuProcess" => Rule::Refuse("the browser is not crashed on request"),
-        "Browser.executeBrowserCommand" => Rule::Refuse("commands of the browser's own interface are not available"),
+        "Browser.crash" | "Browser.crashGpuProcess" => {
+            Rule::Refuse("the browser is not crashed on request")
+        }
+        "Browser.executeBrowserCommand" => {
+            Rule::Refuse("commands of the browser's own interface are not available")
+        }
         "Target.setRemoteLocations" => Rule::Refuse("targets elsewhere are not looked for"),
         // It would hand the whole protocol to the page itself.
         "Target.exposeDevToolsProtocol" => Rule::Refuse("the protocol is not exposed to pages"),
         // The inner message would pass unjudged.
-        "Target.sendMessageToTarget" => Rule::Refuse("use flat sessions (attachToTarget with flatten: true)"),
+        "Target.sendMessageToTarget" => {
+            Rule::Refuse("use flat sessions (attachToTarget with flatten: true)")
+        }
         "Target.attachToTarget" => Rule::Judge(Judge::AttachToTarget, Watch::Attach),
         "Target.attachToBrowserTarget" => Rule::Watch(Watch::Attach),
         "Target.setAutoAttach" => Rule::Judge(Judge::SetAutoAttach, Watch::Nothing),
-        "Target.createBrowserContext" => Rule::Judge(Judge::CreateBrowserContext, Watch::CreateContext),
+        "Target.createBrowserContext" => {
+            Rule::Judge(Judge::CreateBrowserContext, Watch::CreateContext)
+        }
         "Target.detachFromTarget" => Rule::Watch(Watch::EndSession),
         "Target.disposeBrowserContext" => Rule::Watch(Watch::DisposeContext),
         "Target.closeTarget" => Rule::Watch(Watch::CloseTarget),
@@ -116,8 +124,8 @@ fn domain_of(method: &str) -> &str {
     method.split_once('.').map_or(method, |(domain, _)| domain)
 }
 
-/// Whether a call does something to its page, in contrast to looking at it: what happens there next (a dialog, a
-/// download) is most likely its doing.
+/// Whether a call does something to its page, in contrast to looking at it: what happens there next
+/// (a dialog, a download) is most likely its doing.
 pub(crate) fn drives_a_page(method: &str) -> bool {
     match method {
         "Page.navigate"
@@ -131,11 +139,12 @@ pub(crate) fn drives_a_page(method: &str) -> bool {
     }
 }
 
-/// Whether the browser process answers a method itself, so that it works on a tab whose renderer has crashed.
-/// Anything else would wait there until somebody navigates the tab.
+/// Whether the browser process answers a method itself, so that it works on a tab whose renderer
+/// has crashed. Anything else would wait there until somebody navigates the tab.
 pub(crate) fn works_on_a_crashed_target(method: &str) -> bool {
     match domain_of(method) {
-        "Browser" | "Fetch" | "IO" | "Security" | "Storage" | "SystemInfo" | "Target" | "Tracing" => true,
+        "Browser" | "Fetch" | "IO" | "Security" | "Storage" | "SystemInfo" | "Target"
+        | "Tracing" => true,
         "Page" => matches!(
             method,
             "Page.bringToFront"
@@ -159,8 +168,8 @@ pub(crate) fn works_on_a_crashed_target(method: &str) -> bool {
     }
 }
 
-/// Judges params of a client on that side. Gives them back written anew, and changed where that mends them, or the
-/// reason of a refusal.
+/// Judges params of a client on that side. Gives them back written anew, and changed where that
+/// mends them, or the reason of a refusal.
 pub(crate) fn judge(
     what: Judge,
     params: Option<&RawValue>,
@@ -181,7 +190,11 @@ pub(crate) fn judge(
             return Err("only flat sessions are available: setAutoAttach needs flatten: true");
         }
         Judge::CreateBrowserContext => {
-            for name in ["proxyServer", "proxyBypassList", "originsWithUniversalNetworkAccess"] {
+            for name in [
+                "proxyServer",
+                "proxyBypassList",
+                "originsWithUniversalNetworkAccess",
+            ] {
                 if params.get(name).is_some() {
                     return Err("contexts cannot have network settings of their own \
                                 (proxyServer, proxyBypassList, originsWithUniversalNetworkAccess)");
@@ -206,7 +219,11 @@ pub(crate) fn judge(
 }
 
 fn judge_files(files: Option<&Value>, grounds: &Grounds, side: Side) -> Result<(), &'static str> {
-    let mut files = files.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let mut files = files
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     if files.all(|file| grounds.contain(file, side)) {
         Ok(())
     } else {
@@ -230,7 +247,10 @@ mod tests {
     use super::*;
 
     fn judge(what: Judge, params: Option<&RawValue>) -> Result<String, &'static str> {
-        let grounds = Grounds { session: "/s/1".into(), downloads: "/s/1/b/downloads".into() };
+        let grounds = Grounds {
+            session: "/s/1".into(),
+            downloads: "/s/1/b/downloads".into(),
+        };
         super::judge(what, params, &grounds, Side::Outside)
     }
 
@@ -240,7 +260,14 @@ mod tests {
 
     #[test]
     fn ordinary_methods_pass() {
-        for method in ["Runtime.evaluate", "Target.getTargets", "Browser.getVersion", "noDot", "", "PWAx.y"] {
+        for method in [
+            "Runtime.evaluate",
+            "Target.getTargets",
+            "Browser.getVersion",
+            "noDot",
+            "",
+            "PWAx.y",
+        ] {
             assert_eq!(rule_for(method), Rule::Pass, "{method}");
         }
     }
@@ -268,9 +295,18 @@ mod tests {
         for (what, params) in [
             (Judge::AttachToTarget, r#"{"targetId":"T"}"#),
             (Judge::AttachToTarget, r#"{"targetId":"T","flatten":false}"#),
-            (Judge::AttachToTarget, r#"{"targetId":"T","flatten":true,"flatten":false}"#),
-            (Judge::AttachToTarget, r#"{"targetId":"T","flatten":"true"}"#),
-            (Judge::SetAutoAttach, r#"{"autoAttach":true,"waitForDebuggerOnStart":false,"flatten":false}"#),
+            (
+                Judge::AttachToTarget,
+                r#"{"targetId":"T","flatten":true,"flatten":false}"#,
+            ),
+            (
+                Judge::AttachToTarget,
+                r#"{"targetId":"T","flatten":"true"}"#,
+            ),
+            (
+                Judge::SetAutoAttach,
+                r#"{"autoAttach":true,"waitForDebuggerOnStart":false,"flatten":false}"#,
+            ),
         ] {
             assert!(judge(what, Some(&raw(params))).is_err(), "{params}");
         }
@@ -299,10 +335,22 @@ mod tests {
             r#"{"proxyBypassList":"<-loopback>"}"#,
             r#"{"originsWithUniversalNetworkAccess":["https://a.example"]}"#,
         ] {
-            assert!(judge(Judge::CreateBrowserContext, Some(&raw(params))).is_err(), "{params}");
+            assert!(
+                judge(Judge::CreateBrowserContext, Some(&raw(params))).is_err(),
+                "{params}"
+            );
         }
-        assert!(judge(Judge::CreateBrowserContext, Some(&raw(r#"{"disposeOnDetach":true}"#))).is_ok());
-        assert_eq!(judge(Judge::CreateBrowserContext, None).as_deref(), Ok("{}"));
+        assert!(
+            judge(
+                Judge::CreateBrowserContext,
+                Some(&raw(r#"{"disposeOnDetach":true}"#))
+            )
+            .is_ok()
+        );
+        assert_eq!(
+            judge(Judge::CreateBrowserContext, None).as_deref(),
+            Ok("{}")
+        );
     }
 
     #[test]
@@ -319,14 +367,20 @@ mod tests {
             (Judge::Address, r#"{"url":"file:///etc/hostname"}"#),
             (Judge::Address, r#"{"url":"chrome://crash"}"#),
             (Judge::Files, r#"{"files":["/s/1/work/x","/etc/hostname"]}"#),
-            (Judge::DraggedFiles, r#"{"type":"drop","data":{"items":[],"files":["/etc/hostname"]}}"#),
+            (
+                Judge::DraggedFiles,
+                r#"{"type":"drop","data":{"items":[],"files":["/etc/hostname"]}}"#,
+            ),
         ] {
             assert!(judge(what, Some(&raw(params))).is_err(), "{params}");
         }
         for (what, params) in [
             (Judge::Address, r#"{"url":"https://example.com/"}"#),
             (Judge::Files, r#"{"files":["/s/1/work/x"]}"#),
-            (Judge::DraggedFiles, r#"{"type":"drop","data":{"items":[]}}"#),
+            (
+                Judge::DraggedFiles,
+                r#"{"type":"drop","data":{"items":[]}}"#,
+            ),
         ] {
             assert!(judge(what, Some(&raw(params))).is_ok(), "{params}");
         }
@@ -334,17 +388,31 @@ mod tests {
 
     #[test]
     fn downloads_are_sent_to_the_sessions_folder_whatever_is_asked_for() {
-        let params = raw(r#"{"behavior":"allow","downloadPath":"/s/1/work","downloadPath":"/etc"}"#);
+        let params =
+            raw(r#"{"behavior":"allow","downloadPath":"/s/1/work","downloadPath":"/etc"}"#);
         let written = judge(Judge::DownloadPath, Some(&params)).expect("mended");
-        assert_eq!(written, r#"{"behavior":"allow","downloadPath":"/s/1/b/downloads"}"#);
+        assert_eq!(
+            written,
+            r#"{"behavior":"allow","downloadPath":"/s/1/b/downloads"}"#
+        );
     }
 
     #[test]
     fn looking_is_not_driving() {
-        for method in ["Input.dispatchMouseEvent", "Page.navigate", "Runtime.evaluate", "Input.insertText"] {
+        for method in [
+            "Input.dispatchMouseEvent",
+            "Page.navigate",
+            "Runtime.evaluate",
+            "Input.insertText",
+        ] {
             assert!(drives_a_page(method), "{method}");
         }
-        for method in ["Page.enable", "Browser.getVersion", "Runtime.enable", "Page.captureScreenshot"] {
+        for method in [
+            "Page.enable",
+            "Browser.getVersion",
+            "Runtime.enable",
+            "Page.captureScreenshot",
+        ] {
             assert!(!drives_a_page(method), "{method}");
         }
     }

@@ -1,5 +1,5 @@
-//! What the browser answers: back to whoever asked, and into the tables where it tells about sessions, contexts,
-//! tabs and crashes.
+//! What the browser answers: back to whoever asked, and into the tables where it tells about
+//! sessions, contexts, tabs and crashes.
 
 use std::sync::Arc;
 
@@ -26,7 +26,9 @@ impl Broker {
                 let attached = own_reply(message).map(|result| {
                     let session = string_in(Some(&result), "sessionId").unwrap_or_default();
                     let outbox = Arc::new(Outbox::default());
-                    let id = state.routes.add_client(&session, newcomer, Arc::clone(&outbox));
+                    let id = state
+                        .routes
+                        .add_client(&session, newcomer, Arc::clone(&outbox));
                     Client::new(Arc::clone(self), id, outbox)
                 });
                 drop(state);
@@ -51,8 +53,14 @@ impl Broker {
                 if let Some(outbox) = outbox {
                     let session = call.named.then_some(&*call.on);
                     let explained = self.explained(&call, message);
-                    let answer = explained.as_deref().map_or(message.answer(), |result| Answer::Result(Some(result)));
-                    self.tell(call.client, &outbox, envelope::reply(call.id, answer, session));
+                    let answer = explained
+                        .as_deref()
+                        .map_or(message.answer(), |result| Answer::Result(Some(result)));
+                    self.tell(
+                        call.client,
+                        &outbox,
+                        envelope::reply(call.id, answer, session),
+                    );
                 }
                 self.fail(unanswered, "Target crashed");
             }
@@ -60,8 +68,15 @@ impl Broker {
     }
 
     /// The reply to a navigation that the proxy has refused, with its reason.
-    fn explained(&self, call: &ClientCallInFlight, message: &BrowserMessage<'_>) -> Option<Box<RawValue>> {
-        let explain = self.explain.as_ref().filter(|_| call.watch == Watch::Navigate)?;
+    fn explained(
+        &self,
+        call: &ClientCallInFlight,
+        message: &BrowserMessage<'_>,
+    ) -> Option<Box<RawValue>> {
+        let explain = self
+            .explain
+            .as_ref()
+            .filter(|_| call.watch == Watch::Navigate)?;
         let extended = explain.extend(message.result?.get(), call.subject.as_deref())?;
         RawValue::from_string(extended).ok()
     }
@@ -74,10 +89,13 @@ impl Broker {
         message: &BrowserMessage<'_>,
     ) -> Vec<Unanswered> {
         match call.watch {
-            // The event that announces the session has come before; this is for a browser that sends none.
+            // The event that announces the session has come before; this is for a browser that
+            // sends none.
             Watch::Attach => {
                 if let Some(session) = string_in(message.result, "sessionId") {
-                    state.routes.add_session(&call.on, &session, Opened::default());
+                    state
+                        .routes
+                        .add_session(&call.on, &session, Opened::default());
                 }
             }
             Watch::CreateContext => {
@@ -93,7 +111,8 @@ impl Broker {
                     self.publish_tab(state);
                 }
             }
-            // The event comes later. Who hears this reply and asks for a tab must not be given the closed one.
+            // The event comes later. Who hears this reply and asks for a tab must not be given the
+            // closed one.
             Watch::CloseTarget => {
                 if let (Some(tab), None) = (&call.subject, message.error) {
                     state.tabs.closed(tab);
@@ -106,8 +125,11 @@ impl Broker {
                 }
             }
             Watch::Navigate => {
-                let Some(target) = state.routes.target_of(&call.on) else { return Vec::new() };
-                let loaded = message.error.is_none() && string_in(message.result, "errorText").is_none();
+                let Some(target) = state.routes.target_of(&call.on) else {
+                    return Vec::new();
+                };
+                let loaded =
+                    message.error.is_none() && string_in(message.result, "errorText").is_none();
                 if loaded {
                     // The crash may have been announced after the call was sent.
                     state.routes.unmark_crashed(&target);
@@ -127,7 +149,11 @@ impl Broker {
             Watch::Screenshot => {
                 self.screenshots.send_replace(());
             }
-            Watch::Nothing | Watch::ActivateTarget | Watch::BringToFront | Watch::EndSession | Watch::HearPage(_) => {}
+            Watch::Nothing
+            | Watch::ActivateTarget
+            | Watch::BringToFront
+            | Watch::EndSession
+            | Watch::HearPage(_) => {}
         }
         Vec::new()
     }

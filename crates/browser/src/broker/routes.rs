@@ -1,5 +1,6 @@
-//! Who asked what, and whose session is whose. Tables only: nothing here sends anything, and everything here
-//! is under the broker's one lock, so that a session that goes away takes its calls in flight along.
+//! Who asked what, and whose session is whose. Tables only: nothing here sends anything, and
+//! everything here is under the broker's one lock, so that a session that goes away takes its calls
+//! in flight along.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use super::grounds::Side;
 use super::pending::{ClientCallInFlight, Newcomer, Pending, Root, Unanswered};
 use super::policy::Watch;
 
-/// How many calls of one client may wait for their replies. Real clients have a few hundred at the most.
+/// How many calls of one client may wait for their replies. Real clients have a few hundred at the
+/// most.
 const MAX_IN_FLIGHT: usize = 20_000;
 
 /// A session in the browser that belongs to a client.
@@ -99,8 +101,8 @@ pub(crate) struct Routes {
     pendings: HashMap<i32, Pending>,
     sessions: HashMap<Arc<str>, Session>,
     clients: HashMap<ClientId, ClientEntry>,
-    /// Browser-level sessions that the browser has announced and whose reply is still to come, with their
-    /// targets.
+    /// Browser-level sessions that the browser has announced and whose reply is still to come, with
+    /// their targets.
     announced: HashMap<String, Arc<str>>,
     /// The targets of browser-level sessions, whoever has them.
     browser_targets: HashSet<String>,
@@ -138,8 +140,11 @@ impl Routes {
 
     /// Whether the reply to such a call on a page is still to come.
     pub(crate) fn awaits(&self, watch: Watch, page: &str) -> bool {
-        let on_page =
-            |session: &str| self.sessions.get(session).is_some_and(|session| session.page.as_deref() == Some(page));
+        let on_page = |session: &str| {
+            self.sessions
+                .get(session)
+                .is_some_and(|session| session.page.as_deref() == Some(page))
+        };
         self.pendings
             .values()
             .any(|pending| matches!(pending, Pending::Client(call) if call.watch == watch && on_page(&call.on)))
@@ -157,14 +162,21 @@ impl Routes {
             return Err(NoRoute::TooMany);
         }
         let named = session.unwrap_or(&entry.root);
-        let (id, session) = self.sessions.get_key_value(named).ok_or(NoRoute::NoSession)?;
+        let (id, session) = self
+            .sessions
+            .get_key_value(named)
+            .ok_or(NoRoute::NoSession)?;
         if session.client != client {
             return Err(NoRoute::NoSession);
         }
         if !works_when_crashed && self.crashed.contains(&*session.target) {
             return Err(NoRoute::Crashed);
         }
-        Ok(CallRoute { on: Arc::clone(id), target: Arc::clone(&session.target), page: session.page.clone() })
+        Ok(CallRoute {
+            on: Arc::clone(id),
+            target: Arc::clone(&session.target),
+            page: session.page.clone(),
+        })
     }
 
     /// Remembers a client's call.
@@ -176,21 +188,47 @@ impl Routes {
     }
 
     /// A new client with its root session.
-    pub(crate) fn add_client(&mut self, root: &str, newcomer: Newcomer, outbox: Arc<Outbox>) -> ClientId {
+    pub(crate) fn add_client(
+        &mut self,
+        root: &str,
+        newcomer: Newcomer,
+        outbox: Arc<Outbox>,
+    ) -> ClientId {
         self.last_client += 1;
         let client = ClientId(self.last_client);
         let root: Arc<str> = root.into();
         let (target, page, is_browser) = match newcomer.root {
-            Root::Browser => (self.announced.remove(&*root).unwrap_or_else(|| "".into()), None, true),
+            Root::Browser => (
+                self.announced.remove(&*root).unwrap_or_else(|| "".into()),
+                None,
+                true,
+            ),
             Root::Target(target) => {
                 let target: Arc<str> = target.into();
                 (Arc::clone(&target), Some(target), false)
             }
         };
-        let session = Session { client, parent: None, target, page, is_browser, hears_page: false, drove: 0 };
+        let session = Session {
+            client,
+            parent: None,
+            target,
+            page,
+            is_browser,
+            hears_page: false,
+            drove: 0,
+        };
         self.sessions.insert(Arc::clone(&root), session);
         let side = newcomer.side;
-        self.clients.insert(client, ClientEntry { root, outbox, side, contexts: HashSet::new(), in_flight: 0 });
+        self.clients.insert(
+            client,
+            ClientEntry {
+                root,
+                outbox,
+                side,
+                contexts: HashSet::new(),
+                in_flight: 0,
+            },
+        );
         client
     }
 
@@ -201,27 +239,48 @@ impl Routes {
 
     /// A session that the browser opened below `parent`. Unknown parents have left already.
     pub(crate) fn add_session(&mut self, parent: &str, session: &str, opened: Opened<'_>) {
-        let Some((parent, above)) = self.sessions.get_key_value(parent) else { return };
+        let Some((parent, above)) = self.sessions.get_key_value(parent) else {
+            return;
+        };
         if self.sessions.contains_key(session) {
             return;
         }
-        let (client, parent, target) = (above.client, Some(Arc::clone(parent)), Arc::<str>::from(opened.target));
+        let (client, parent, target) = (
+            above.client,
+            Some(Arc::clone(parent)),
+            Arc::<str>::from(opened.target),
+        );
         // Frames of other sites and workers are parts of the page that they are attached from.
-        let page = if opened.kind == "page" { Some(Arc::clone(&target)) } else { above.page.clone() };
+        let page = if opened.kind == "page" {
+            Some(Arc::clone(&target))
+        } else {
+            above.page.clone()
+        };
         let is_browser = opened.kind == "browser";
-        let opened = Session { client, parent, target, page, is_browser, hears_page: false, drove: 0 };
+        let opened = Session {
+            client,
+            parent,
+            target,
+            page,
+            is_browser,
+            hears_page: false,
+            drove: 0,
+        };
         self.sessions.insert(session.into(), opened);
     }
 
     /// How many calls of a kind wait for their replies.
     pub(crate) fn awaited(&self, watch: Watch) -> usize {
-        let is_it = |pending: &&Pending| matches!(pending, Pending::Client(call) if call.watch == watch);
+        let is_it =
+            |pending: &&Pending| matches!(pending, Pending::Client(call) if call.watch == watch);
         self.pendings.values().filter(is_it).count()
     }
 
     /// What a client's paths mean.
     pub(crate) fn side_of(&self, client: ClientId) -> Side {
-        self.clients.get(&client).map_or(Side::Outside, |client| client.side)
+        self.clients
+            .get(&client)
+            .map_or(Side::Outside, |client| client.side)
     }
 
     /// A client does something to the page of a session.
@@ -239,24 +298,35 @@ impl Routes {
         }
     }
 
-    /// Of the clients that hear the events of a page, the one that last drove it. For a page that nobody has driven
-    /// yet (a popup): the one that last drove any.
+    /// Of the clients that hear the events of a page, the one that last drove it. For a page that
+    /// nobody has driven yet (a popup): the one that last drove any.
     pub(crate) fn driver_of(&self, page: &str) -> Option<ClientId> {
         let on_page = |session: &&Session| session.page.as_deref() == Some(page);
         let hears = |client| {
-            self.sessions.values().filter(on_page).any(|session| session.client == client && session.hears_page)
+            self.sessions
+                .values()
+                .filter(on_page)
+                .any(|session| session.client == client && session.hears_page)
         };
         let latest = |sessions: &mut dyn Iterator<Item = &Session>| {
             let drivers = sessions.filter(|session| session.drove > 0 && hears(session.client));
-            drivers.max_by_key(|session| session.drove).map(|session| session.client)
+            drivers
+                .max_by_key(|session| session.drove)
+                .map(|session| session.client)
         };
-        latest(&mut self.sessions.values().filter(on_page)).or_else(|| latest(&mut self.sessions.values()))
+        latest(&mut self.sessions.values().filter(on_page))
+            .or_else(|| latest(&mut self.sessions.values()))
     }
 
     /// The pages whose events some sessions get, named by their clients and ids.
     pub(crate) fn pages_heard(&self, on: impl Fn(ClientId, &str) -> bool) -> HashSet<Arc<str>> {
-        let hearing = self.sessions.iter().filter(|(id, session)| session.hears_page && on(session.client, id));
-        hearing.filter_map(|(_, session)| session.page.clone()).collect()
+        let hearing = self
+            .sessions
+            .iter()
+            .filter(|(id, session)| session.hears_page && on(session.client, id));
+        hearing
+            .filter_map(|(_, session)| session.page.clone())
+            .collect()
     }
 
     /// Whether a session is not there, or not any more.
@@ -276,11 +346,14 @@ impl Routes {
         })
     }
 
-    /// A session below one of the same client has ended: it and everything below it is dropped, and the calls
-    /// that ran there are given back, for they will get no reply.
+    /// A session below one of the same client has ended: it and everything below it is dropped, and
+    /// the calls that ran there are given back, for they will get no reply.
     pub(crate) fn drop_session(&mut self, told_on: &str, session: &str) -> Vec<Unanswered> {
         let owner = |session: &str| self.sessions.get(session).map(|session| session.client);
-        let is_child = self.sessions.get(session).is_some_and(|session| session.parent.is_some());
+        let is_child = self
+            .sessions
+            .get(session)
+            .is_some_and(|session| session.parent.is_some());
         if !is_child || owner(told_on) != owner(session) {
             return Vec::new();
         }
@@ -291,7 +364,10 @@ impl Routes {
 
     /// The client whose root session this is, and whether the root is the browser as a whole.
     pub(crate) fn client_of_root(&self, session: &str) -> Option<(ClientId, bool)> {
-        let session = self.sessions.get(session).filter(|session| session.parent.is_none())?;
+        let session = self
+            .sessions
+            .get(session)
+            .filter(|session| session.parent.is_none())?;
         Some((session.client, session.is_browser))
     }
 
@@ -309,23 +385,36 @@ impl Routes {
             }
             _ => true,
         });
-        Some((entry.outbox, Leftovers { root: entry.root, contexts: entry.contexts.into_iter().collect() }))
+        Some((
+            entry.outbox,
+            Leftovers {
+                root: entry.root,
+                contexts: entry.contexts.into_iter().collect(),
+            },
+        ))
     }
 
-    /// Everything ends: the clients' queues are given back, and whoever waits for an own reply hears it by the
-    /// end of its channel.
+    /// Everything ends: the clients' queues are given back, and whoever waits for an own reply
+    /// hears it by the end of its channel.
     pub(crate) fn clear(&mut self) -> Vec<Arc<Outbox>> {
         self.sessions.clear();
         self.pendings.clear();
-        self.clients.drain().map(|(_, client)| client.outbox).collect()
+        self.clients
+            .drain()
+            .map(|(_, client)| client.outbox)
+            .collect()
     }
 
     pub(crate) fn outbox(&self, client: ClientId) -> Option<Arc<Outbox>> {
-        self.clients.get(&client).map(|client| Arc::clone(&client.outbox))
+        self.clients
+            .get(&client)
+            .map(|client| Arc::clone(&client.outbox))
     }
 
     pub(crate) fn target_of(&self, session: &str) -> Option<Arc<str>> {
-        self.sessions.get(session).map(|session| Arc::clone(&session.target))
+        self.sessions
+            .get(session)
+            .map(|session| Arc::clone(&session.target))
     }
 
     /// The client of a context goes on to own it. False when the client has left.
@@ -343,8 +432,8 @@ impl Routes {
         }
     }
 
-    /// A target has been announced to a client. Tells whether it is to hear of it: each client's connection is a target
-    /// too, which others would take for the browser.
+    /// A target has been announced to a client. Tells whether it is to hear of it: each client's
+    /// connection is a target too, which others would take for the browser.
     pub(crate) fn is_shown(&mut self, client: ClientId, target: &str, kind: &str) -> bool {
         if kind == "browser" && !self.browser_targets.contains(target) {
             self.browser_targets.insert(target.to_owned());
@@ -353,7 +442,9 @@ impl Routes {
             return true;
         }
         let mut sessions = self.sessions.values();
-        sessions.any(|session| session.is_browser && session.client == client && &*session.target == target)
+        sessions.any(|session| {
+            session.is_browser && session.client == client && &*session.target == target
+        })
     }
 
     /// A target is gone.
@@ -363,12 +454,13 @@ impl Routes {
 
     /// Whether a target is the browser-level one of another client.
     pub(crate) fn is_others_browser(&self, client: ClientId, target: &str) -> bool {
-        self.sessions
-            .values()
-            .any(|session| session.is_browser && session.client != client && &*session.target == target)
+        self.sessions.values().any(|session| {
+            session.is_browser && session.client != client && &*session.target == target
+        })
     }
 
-    /// A target's renderer has crashed. Those of its calls in flight that only it could answer are given back.
+    /// A target's renderer has crashed. Those of its calls in flight that only it could answer are
+    /// given back.
     pub(crate) fn mark_crashed(&mut self, target: &str) -> Vec<Unanswered> {
         self.crashed.insert(target.to_owned());
         let on: HashSet<Arc<str>> = self
@@ -395,7 +487,11 @@ impl Routes {
         loop {
             let before = found.len();
             for (id, session) in &self.sessions {
-                if session.parent.as_ref().is_some_and(|parent| found.contains(parent)) {
+                if session
+                    .parent
+                    .as_ref()
+                    .is_some_and(|parent| found.contains(parent))
+                {
                     found.insert(Arc::clone(id));
                 }
             }
@@ -416,13 +512,20 @@ impl Routes {
         ids.sort_unstable();
         let mut unanswered = Vec::with_capacity(ids.len());
         for id in ids {
-            let Some(Pending::Client(call)) = self.take_pending(id) else { continue };
+            let Some(Pending::Client(call)) = self.take_pending(id) else {
+                continue;
+            };
             if call.watch == Watch::CreateContext {
                 self.pendings.insert(id, Pending::UnwantedContext);
             }
             if let Some(outbox) = self.outbox(call.client) {
                 let session = call.named.then_some(call.on);
-                unanswered.push(Unanswered { id: call.id, session, outbox, client: call.client });
+                unanswered.push(Unanswered {
+                    id: call.id,
+                    session,
+                    outbox,
+                    client: call.client,
+                });
             }
         }
         unanswered
@@ -439,7 +542,9 @@ mod tests {
         let mut routes = Routes::default();
         assert_eq!(routes.add_pending(Pending::Nobody), 1);
         routes.last_id = i32::MAX - 1;
-        let ids: Vec<i32> = std::iter::repeat_with(|| routes.add_pending(Pending::Nobody)).take(3).collect();
+        let ids: Vec<i32> = std::iter::repeat_with(|| routes.add_pending(Pending::Nobody))
+            .take(3)
+            .collect();
         assert_eq!(ids, [i32::MAX, 2, 3]);
     }
 }

@@ -8,17 +8,22 @@ use url::Url;
 /// Schemes that stand before an address without `//`.
 const BARE_SCHEMES: [&str; 5] = ["about", "blob", "data", "javascript", "view-source"];
 
-/// The address that was meant: with `https` in front, or `http` where nobody has a certificate (addresses of machines,
-/// `localhost`, names without a dot). The error is a sentence for people.
+/// The address that was meant: with `https` in front, or `http` where nobody has a certificate
+/// (addresses of machines, `localhost`, names without a dot). The error is a sentence for people.
 pub(super) fn complete(typed: &str) -> Result<String, String> {
     let typed = typed.trim();
     let no_address = || format!("\u{201c}{}\u{201d} is no address", shorten(typed));
     if typed.is_empty() {
         return Err("There is no address".to_owned());
     }
-    let scheme = typed.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
-    if typed.contains("://") || scheme.is_some_and(|scheme| BARE_SCHEMES.contains(&scheme.as_str())) {
-        return Url::parse(typed).map(|_| typed.to_owned()).map_err(|_| no_address());
+    let scheme = typed
+        .split_once(':')
+        .map(|(scheme, _)| scheme.to_ascii_lowercase());
+    if typed.contains("://") || scheme.is_some_and(|scheme| BARE_SCHEMES.contains(&scheme.as_str()))
+    {
+        return Url::parse(typed)
+            .map(|_| typed.to_owned())
+            .map_err(|_| no_address());
     }
     let authority = typed.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.contains(char::is_whitespace) || authority.is_empty() {
@@ -31,10 +36,15 @@ pub(super) fn complete(typed: &str) -> Result<String, String> {
 
 fn is_local(authority: &str) -> bool {
     if let Some(rest) = authority.strip_prefix('[') {
-        return rest.split(']').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+        return rest
+            .split(']')
+            .next()
+            .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
     }
     let host = authority.split(':').next().unwrap_or_default();
-    !host.contains('.') || host.to_ascii_lowercase().ends_with(".localhost") || host.parse::<Ipv4Addr>().is_ok()
+    !host.contains('.')
+        || host.to_ascii_lowercase().ends_with(".localhost")
+        || host.parse::<Ipv4Addr>().is_ok()
 }
 
 /// For a sentence.
@@ -51,8 +61,13 @@ mod tests {
 
     #[test]
     fn what_is_whole_stays_as_it_is() {
-        for typed in ["https://example.com/a b", "http://x", "about:blank", "data:text/html,<b>x", "file:///etc/passwd"]
-        {
+        for typed in [
+            "https://example.com/a b",
+            "http://x",
+            "about:blank",
+            "data:text/html,<b>x",
+            "file:///etc/passwd",
+        ] {
             assert_eq!(complete(typed).as_deref(), Ok(typed));
         }
     }
@@ -75,7 +90,16 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_said_to_be_none() {
-        for typed in ["", "two words", "/path", "http://", "exa mple.com/x", "[::1", "a:b:c", "x:99999"] {
+        for typed in [
+            "",
+            "two words",
+            "/path",
+            "http://",
+            "exa mple.com/x",
+            "[::1",
+            "a:b:c",
+            "x:99999",
+        ] {
             assert!(complete(typed).is_err(), "{typed}: {:?}", complete(typed));
         }
     }

@@ -36,8 +36,15 @@ impl Held {
 
     /// What lets go of all of it.
     pub fn release(self) -> Vec<Input> {
-        let keys = self.keys.into_values().map(|key| Input::Key(key.released()));
-        let mouse = self.mouse.into_iter().flat_map(Mouse::released).map(Input::Mouse);
+        let keys = self
+            .keys
+            .into_values()
+            .map(|key| Input::Key(key.released()));
+        let mouse = self
+            .mouse
+            .into_iter()
+            .flat_map(Mouse::released)
+            .map(Input::Mouse);
         let touch = self.touches.then(|| Input::Touch(Touch::cancelled()));
         keys.chain(mouse).chain(touch).collect()
     }
@@ -55,8 +62,7 @@ mod tests {
     }
 
     fn mouse(kind: &str, button: &str, buttons: u8) -> Input {
-        let mouse =
-            json!({"kind": kind, "x": 3, "y": 4, "button": button, "buttons": buttons, "clicks": 1, "modifiers": 0});
+        let mouse = json!({"kind": kind, "x": 3, "y": 4, "button": button, "buttons": buttons, "clicks": 1, "modifiers": 0});
         Input::Mouse(serde_json::from_value(mouse).expect("a mouse"))
     }
 
@@ -76,7 +82,10 @@ mod tests {
             Input::Touch(touch) => serde_json::to_value(touch.into_params()),
             other => panic!("{other:?} is not held"),
         };
-        held.release().into_iter().map(|input| params(input).expect("params")).collect()
+        held.release()
+            .into_iter()
+            .map(|input| params(input).expect("params"))
+            .collect()
     }
 
     #[test]
@@ -104,11 +113,24 @@ mod tests {
             touch("start", &points),
         ];
         let released = let_go(&inputs);
-        let types: Vec<_> = released.iter().map(|params| params["type"].as_str().expect("a type")).collect();
-        assert_eq!(types, ["keyUp", "mouseReleased", "mouseReleased", "touchCancel"]);
-        assert_eq!((&released[1]["button"], &released[1]["buttons"]), (&json!("left"), &json!(2)));
+        let types: Vec<_> = released
+            .iter()
+            .map(|params| params["type"].as_str().expect("a type"))
+            .collect();
         assert_eq!(
-            (&released[2]["button"], &released[2]["buttons"], &released[2]["x"]),
+            types,
+            ["keyUp", "mouseReleased", "mouseReleased", "touchCancel"]
+        );
+        assert_eq!(
+            (&released[1]["button"], &released[1]["buttons"]),
+            (&json!("left"), &json!(2))
+        );
+        assert_eq!(
+            (
+                &released[2]["button"],
+                &released[2]["buttons"],
+                &released[2]["x"]
+            ),
             (&json!("right"), &json!(0), &json!(3.0))
         );
     }

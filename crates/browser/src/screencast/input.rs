@@ -1,10 +1,10 @@
-//! What hands do, in the protocol's words. Coordinates are CSS pixels of the page's viewport, modifiers the protocol's bits:
-//! Alt 1, Ctrl 2, Meta 4, Shift 8.
+//! What hands do, in the protocol's words. Coordinates are CSS pixels of the page's viewport,
+//! modifiers the protocol's bits: Alt 1, Ctrl 2, Meta 4, Shift 8.
 
 use chromiumoxide_cdp::cdp::browser_protocol::input::{
     DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams, DispatchMouseEventType,
-    DispatchTouchEventParams, DispatchTouchEventReturns, DispatchTouchEventType, ImeSetCompositionParams,
-    InsertTextParams, MouseButton, TouchPoint,
+    DispatchTouchEventParams, DispatchTouchEventReturns, DispatchTouchEventType,
+    ImeSetCompositionParams, InsertTextParams, MouseButton, TouchPoint,
 };
 use chromiumoxide_types::{Command, Method, MethodId};
 use serde::{Deserialize, Serialize};
@@ -82,10 +82,18 @@ impl Mouse {
     /// One release for each button that is down.
     pub(super) fn released(self) -> Vec<Mouse> {
         let mut buttons = self.buttons;
-        let held = BUTTONS.into_iter().filter(|(bit, _)| self.buttons & bit != 0);
+        let held = BUTTONS
+            .into_iter()
+            .filter(|(bit, _)| self.buttons & bit != 0);
         let release = |(bit, button): (u8, MouseButton)| {
             buttons &= !bit;
-            Mouse { kind: MouseKind::Up, button, buttons, clicks: 1, ..self.clone() }
+            Mouse {
+                kind: MouseKind::Up,
+                button,
+                buttons,
+                clicks: 1,
+                ..self.clone()
+            }
         };
         held.map(release).collect()
     }
@@ -159,11 +167,20 @@ impl Key {
 
     /// Where it is on the keyboard; keys of a phone are nowhere, and known by what they mean.
     pub(super) fn place(&self) -> &str {
-        if self.code.is_empty() { &self.meaning } else { &self.code }
+        if self.code.is_empty() {
+            &self.meaning
+        } else {
+            &self.code
+        }
     }
 
     pub(super) fn released(self) -> Key {
-        Key { kind: KeyKind::Up, repeat: false, modifiers: 0, ..self }
+        Key {
+            kind: KeyKind::Up,
+            repeat: false,
+            modifiers: 0,
+            ..self
+        }
     }
 
     /// What the key types, if it types anything.
@@ -195,7 +212,11 @@ impl Key {
             auto_repeat: Some(self.repeat),
             is_keypad: Some(self.location == keypad),
             // The protocol has only left and right; a keypad is the flag above.
-            location: Some(if self.location < keypad { self.location.into() } else { 0 }),
+            location: Some(if self.location < keypad {
+                self.location.into()
+            } else {
+                0
+            }),
             ..DispatchKeyEventParams::new(kind)
         }
     }
@@ -226,8 +247,8 @@ struct Finger {
     y: f64,
 }
 
-/// What Chromium is told of fingers. The generated type leaves an empty list out, and without one Chromium refuses the
-/// event that the last finger leaves with.
+/// What Chromium is told of fingers. The generated type leaves an empty list out, and without one
+/// Chromium refuses the event that the last finger leaves with.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TouchParams {
@@ -253,7 +274,11 @@ impl Touch {
 
     /// All fingers are gone, and did nothing.
     pub(super) fn cancelled() -> Touch {
-        Touch { kind: TouchKind::Cancel, points: Vec::new(), modifiers: 0 }
+        Touch {
+            kind: TouchKind::Cancel,
+            points: Vec::new(),
+            modifiers: 0,
+        }
     }
 
     pub(super) fn into_params(self) -> TouchParams {
@@ -263,9 +288,16 @@ impl Touch {
             TouchKind::End => DispatchTouchEventType::TouchEnd,
             TouchKind::Cancel => DispatchTouchEventType::TouchCancel,
         };
-        let point = |finger: Finger| TouchPoint { id: Some(finger.id.into()), ..TouchPoint::new(finger.x, finger.y) };
+        let point = |finger: Finger| TouchPoint {
+            id: Some(finger.id.into()),
+            ..TouchPoint::new(finger.x, finger.y)
+        };
         let touch_points = self.points.into_iter().map(point).collect();
-        TouchParams { r#type: kind, touch_points, modifiers: self.modifiers }
+        TouchParams {
+            r#type: kind,
+            touch_points,
+            modifiers: self.modifiers,
+        }
     }
 }
 
@@ -289,7 +321,10 @@ mod tests {
         let mut whole = json!({
             "kind": "down", "key": "a", "code": "KeyA", "keyCode": 65, "location": 0, "repeat": false, "modifiers": 0
         });
-        let (whole_members, event) = (whole.as_object_mut().expect("an object"), event.as_object().expect("an object"));
+        let (whole_members, event) = (
+            whole.as_object_mut().expect("an object"),
+            event.as_object().expect("an object"),
+        );
         whole_members.extend(event.clone());
         let key: Key = serde_json::from_value(whole).expect("a key");
         serde_json::to_value(key.into_params()).expect("params")
@@ -298,15 +333,26 @@ mod tests {
     #[test]
     fn a_key_of_one_character_types_itself() {
         let params = key(&json!({"key": "ß", "modifiers": 8}));
-        assert_eq!((&params["type"], &params["text"]), (&json!("keyDown"), &json!("ß")));
+        assert_eq!(
+            (&params["type"], &params["text"]),
+            (&json!("keyDown"), &json!("ß"))
+        );
         assert_eq!(key(&json!({"key": "Enter"}))["text"], "\r");
     }
 
     #[test]
     fn shortcuts_and_named_keys_type_nothing() {
-        for event in [json!({"modifiers": 2}), json!({"key": "Backspace"}), json!({"key": ""})] {
+        for event in [
+            json!({"modifiers": 2}),
+            json!({"key": "Backspace"}),
+            json!({"key": ""}),
+        ] {
             let params = key(&event);
-            assert_eq!((&params["type"], &params["text"]), (&json!("rawKeyDown"), &Value::Null), "{event}");
+            assert_eq!(
+                (&params["type"], &params["text"]),
+                (&json!("rawKeyDown"), &Value::Null),
+                "{event}"
+            );
         }
         assert_eq!(key(&json!({"kind": "up"}))["type"], "keyUp");
     }
@@ -314,7 +360,10 @@ mod tests {
     #[test]
     fn a_key_of_the_keypad_is_marked_as_one() {
         let params = key(&json!({"key": "1", "code": "Numpad1", "location": 3}));
-        assert_eq!((&params["isKeypad"], &params["location"]), (&json!(true), &json!(0)));
+        assert_eq!(
+            (&params["isKeypad"], &params["location"]),
+            (&json!(true), &json!(0))
+        );
     }
 
     #[test]
@@ -322,7 +371,10 @@ mod tests {
         let touch = json!({"kind": "end", "points": [], "modifiers": 0});
         let touch: Touch = serde_json::from_value(touch).expect("a touch");
         let params = serde_json::to_value(touch.into_params()).expect("params");
-        assert_eq!(params, json!({"type": "touchEnd", "touchPoints": [], "modifiers": 0}));
+        assert_eq!(
+            params,
+            json!({"type": "touchEnd", "touchPoints": [], "modifiers": 0})
+        );
     }
 
     #[test]

@@ -1,12 +1,19 @@
-//! What the broker tells a screencast, as far as it is needed. Borrowed: a frame is some hundred kilobytes of text.
+//! What the broker tells a screencast, as far as it is needed. Borrowed: a frame is some hundred
+//! kilobytes of text.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// A message of the broker.
 pub(super) enum Incoming<'a> {
-    Reply { id: i64, answer: Result<&'a RawValue, String> },
-    Event { method: &'a str, params: &'a RawValue },
+    Reply {
+        id: i64,
+        answer: Result<&'a RawValue, String>,
+    },
+    Event {
+        method: &'a str,
+        params: &'a RawValue,
+    },
 }
 
 #[derive(Deserialize)]
@@ -31,11 +38,27 @@ impl<'a> Incoming<'a> {
     pub(super) fn parse(text: &'a str) -> Option<Incoming<'a>> {
         let raw: Raw<'a> = serde_json::from_str(text).ok()?;
         match raw {
-            Raw { id: Some(id), error: Some(refusal), .. } => {
-                Some(Incoming::Reply { id, answer: Err(refusal.message) })
-            }
-            Raw { id: Some(id), result: Some(result), .. } => Some(Incoming::Reply { id, answer: Ok(result) }),
-            Raw { method: Some(method), params: Some(params), .. } => Some(Incoming::Event { method, params }),
+            Raw {
+                id: Some(id),
+                error: Some(refusal),
+                ..
+            } => Some(Incoming::Reply {
+                id,
+                answer: Err(refusal.message),
+            }),
+            Raw {
+                id: Some(id),
+                result: Some(result),
+                ..
+            } => Some(Incoming::Reply {
+                id,
+                answer: Ok(result),
+            }),
+            Raw {
+                method: Some(method),
+                params: Some(params),
+                ..
+            } => Some(Incoming::Event { method, params }),
             _ => None,
         }
     }
@@ -61,7 +84,11 @@ pub(super) struct Metadata {
 
 impl Metadata {
     /// In whole CSS pixels, at least one.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to what fits"
+    )]
     pub(super) fn size(&self) -> (u16, u16) {
         let whole = |length: f64| length.round().clamp(1.0, f64::from(u16::MAX)) as u16;
         (whole(self.device_width), whole(self.device_height))
@@ -81,17 +108,33 @@ mod tests {
     #[test]
     fn replies_refusals_and_events_are_told_apart() {
         let reply = Incoming::parse(r#"{"id":1,"result":{"a":1}}"#);
-        assert!(matches!(reply, Some(Incoming::Reply { id: 1, answer: Ok(result) }) if result.get() == r#"{"a":1}"#));
+        assert!(
+            matches!(reply, Some(Incoming::Reply { id: 1, answer: Ok(result) }) if result.get() == r#"{"a":1}"#)
+        );
         let refusal = Incoming::parse(r#"{"id":2,"error":{"code":-32000,"message":"no"}}"#);
-        assert!(matches!(refusal, Some(Incoming::Reply { id: 2, answer: Err(why) }) if why == "no"));
+        assert!(
+            matches!(refusal, Some(Incoming::Reply { id: 2, answer: Err(why) }) if why == "no")
+        );
         let event = Incoming::parse(r#"{"method":"Page.x","params":{}}"#);
-        assert!(matches!(event, Some(Incoming::Event { method: "Page.x", .. })));
+        assert!(matches!(
+            event,
+            Some(Incoming::Event {
+                method: "Page.x",
+                ..
+            })
+        ));
         assert!(Incoming::parse("{}").is_none());
     }
 
     #[test]
     fn a_frame_without_a_size_that_makes_sense_has_one_pixel() {
-        let size = |width, height| Metadata { device_width: width, device_height: height }.size();
+        let size = |width, height| {
+            Metadata {
+                device_width: width,
+                device_height: height,
+            }
+            .size()
+        };
         assert_eq!(size(1280.0, 719.6), (1280, 720));
         assert_eq!(size(0.0, f64::NAN.max(-5.0)), (1, 1));
         assert_eq!(size(1e9, 1.0), (u16::MAX, 1));

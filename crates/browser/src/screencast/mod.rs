@@ -1,11 +1,13 @@
-//! What one tab shows, picture after picture, and the hands on it: mouse, keyboard, touch, navigation.
+//! What one tab shows, picture after picture, and the hands on it: mouse, keyboard, touch,
+//! navigation.
 //!
-//! A screencast is a client of the broker on its tab alone, so it is told of dialogs, refused addresses and kept apart
-//! like every other client. Chromium sends a new picture only after earlier ones were acknowledged (three wait at the most),
-//! which is what keeps it from casting for nobody. The first picture comes at once, the next ones when the page changes.
+//! A screencast is a client of the broker on its tab alone, so it is told of dialogs, refused
+//! addresses and kept apart like every other client. Chromium sends a new picture only after
+//! earlier ones were acknowledged (three wait at the most), which is what keeps it from casting for
+//! nobody. The first picture comes at once, the next ones when the page changes.
 //!
-//! The page's events are listened to only once somebody has steered: a page that nobody but an onlooker listens to keeps
-//! its dialogs to itself, and Chromium answers them.
+//! The page's events are listened to only once somebody has steered: a page that nobody but an
+//! onlooker listens to keeps its dialogs to itself, and Chromium answers them.
 //!
 //! It must not know: who looks on, and how many.
 
@@ -23,9 +25,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chromiumoxide_cdp::cdp::browser_protocol::page::{
-    DialogType, EnableParams, EventJavascriptDialogOpening, GetNavigationHistoryParams, GetNavigationHistoryReturns,
-    HandleJavaScriptDialogParams, NavigateParams, NavigateReturns, NavigateToHistoryEntryParams, ReloadParams,
-    ScreencastFrameAckParams, StartScreencastFormat, StartScreencastParams, StopScreencastParams,
+    DialogType, EnableParams, EventJavascriptDialogOpening, GetNavigationHistoryParams,
+    GetNavigationHistoryReturns, HandleJavaScriptDialogParams, NavigateParams, NavigateReturns,
+    NavigateToHistoryEntryParams, ReloadParams, ScreencastFrameAckParams, StartScreencastFormat,
+    StartScreencastParams, StopScreencastParams,
 };
 use chromiumoxide_types::Command;
 use serde_json::value::RawValue;
@@ -41,17 +44,22 @@ use crate::browser::Browser;
 use crate::flags::Viewport;
 use crate::own::BrowserError;
 
-/// JPEG quality of 100. At 70 text of 14 pixels is clean, and a page of it takes some 90 kB at 1280x720.
+/// JPEG quality of 100. At 70 text of 14 pixels is clean, and a page of it takes some 90 kB at
+/// 1280x720.
 const QUALITY: i64 = 70;
 
-/// Every picture counts: with more than 1 Chromium leaves out the one that a page comes to rest at, too.
+/// Every picture counts: with more than 1 Chromium leaves out the one that a page comes to rest at,
+/// too.
 const EVERY_NTH: i64 = 1;
 
 /// So many frames Chromium sends without an acknowledgement.
 pub const MAX_UNACKNOWLEDGED: usize = 3;
 
 /// The largest picture in pixels. A larger page is scaled down to it.
-const MAX: Viewport = Viewport { width: 1920, height: 1200 };
+const MAX: Viewport = Viewport {
+    width: 1920,
+    height: 1200,
+};
 
 /// How long one picture may take: the first of a cast comes at once.
 const GLANCE_BOUND: Duration = Duration::from_secs(2);
@@ -129,13 +137,15 @@ pub enum Shown {
 }
 
 impl Browser {
-    /// Casts a tab. One that has crashed shows nothing, and can be reloaded. [`BrowserError::Refused`] when it is gone.
+    /// Casts a tab. One that has crashed shows nothing, and can be reloaded.
+    /// [`BrowserError::Refused`] when it is gone.
     pub async fn cast(&self, tab: &str) -> Result<Screencast, BrowserError> {
         self.cast_within(tab, MAX).await
     }
 
-    /// One picture of a tab as it is now, a JPEG of at most that size; none when it shows nothing, or does not within two
-    /// seconds. No use of the browser, and nothing that a page would notice, as it does of a screenshot that is scaled.
+    /// One picture of a tab as it is now, a JPEG of at most that size; none when it shows nothing,
+    /// or does not within two seconds. No use of the browser, and nothing that a page would notice,
+    /// as it does of a screenshot that is scaled.
     pub async fn glance(&self, tab: &str, most: Viewport) -> Result<Option<Bytes>, BrowserError> {
         let mut cast = self.cast_within(tab, most).await?;
         let first = async {
@@ -154,8 +164,16 @@ impl Browser {
         let (sender, receiver) = self.attach_to(tab, Side::Outside).await?.split();
         let pace = Pace::new(Arc::clone(self.broker()), tab.to_owned());
         let awaited = HashMap::new();
-        let mut cast =
-            Screencast { sender, receiver, last_id: 0, awaited, listens: false, is_blind: false, most, pace };
+        let mut cast = Screencast {
+            sender,
+            receiver,
+            last_id: 0,
+            awaited,
+            listens: false,
+            is_blind: false,
+            most,
+            pace,
+        };
         cast.start();
         Ok(cast)
     }
@@ -198,21 +216,24 @@ impl Screencast {
         self.awaited.insert(id, Awaited::Start);
     }
 
-    /// Has Chromium send the picture of now. While [`MAX_UNACKNOWLEDGED`] frames wait it throws every new one away, the last
-    /// one of a page that comes to rest among them (measured on Chromium 156). Frames from before need no acknowledgement.
+    /// Has Chromium send the picture of now. While [`MAX_UNACKNOWLEDGED`] frames wait it throws
+    /// every new one away, the last one of a page that comes to rest among them (measured on
+    /// Chromium 156). Frames from before need no acknowledgement.
     pub fn refresh(&mut self) {
         self.pace.forget();
         self.call_quietly(&StopScreencastParams {});
         self.start();
     }
 
-    /// Whether Chromium sends no pictures until [`refresh`](Screencast::refresh): the tab had crashed when it was asked.
+    /// Whether Chromium sends no pictures until [`refresh`](Screencast::refresh): the tab had
+    /// crashed when it was asked.
     pub fn is_blind(&self) -> bool {
         self.is_blind
     }
 
-    /// Lets Chromium send one frame more, at a pace of 30 frames a second. While a client takes a screenshot of the tab this
-    /// waits for its end, half a second at the most: those who look on do not hold up those who work.
+    /// Lets Chromium send one frame more, at a pace of 30 frames a second. While a client takes a
+    /// screenshot of the tab this waits for its end, half a second at the most: those who look on
+    /// do not hold up those who work.
     pub fn acknowledge(&mut self, ticket: FrameTicket) {
         self.pace.add(ticket);
     }
@@ -222,19 +243,20 @@ impl Screencast {
         self.pace.waiting()
     }
 
-    /// Since when Chromium could have sent another frame, as far as acknowledgements go. None while some wait for their time.
+    /// Since when Chromium could have sent another frame, as far as acknowledgements go. None while
+    /// some wait for their time.
     pub fn has_been_free_since(&self) -> Option<Instant> {
         self.pace.is_free_since()
     }
 
-    /// Waits until the browser has taken most of what waits for it. To be awaited before [`input`](Screencast::input). Cancel
-    /// safe.
+    /// Waits until the browser has taken most of what waits for it. To be awaited before
+    /// [`input`](Screencast::input). Cancel safe.
     pub async fn room(&self) {
         self.sender.room().await;
     }
 
-    /// Does what somebody's hands did, and counts as a use of the browser. What cannot be done is told by
-    /// [`Shown::Refused`].
+    /// Does what somebody's hands did, and counts as a use of the browser. What cannot be done is
+    /// told by [`Shown::Refused`].
     pub fn input(&mut self, input: Input) -> Result<(), String> {
         if !self.listens {
             self.listens = true;
@@ -256,16 +278,20 @@ impl Screencast {
                 self.awaited.insert(id, Awaited::Opened(url));
                 id
             }
-            Input::AnswerDialog { accept, text } => {
-                self.call(&HandleJavaScriptDialogParams { accept, prompt_text: text.filter(|_| accept) })
-            }
+            Input::AnswerDialog { accept, text } => self.call(&HandleJavaScriptDialogParams {
+                accept,
+                prompt_text: text.filter(|_| accept),
+            }),
         };
         Ok(())
     }
 
     /// Dismisses a dialog that nobody is there to answer, which is nobody's use of the browser.
     pub fn dismiss_dialog(&mut self) {
-        self.call_quietly(&HandleJavaScriptDialogParams { accept: false, prompt_text: None });
+        self.call_quietly(&HandleJavaScriptDialogParams {
+            accept: false,
+            prompt_text: None,
+        });
     }
 
     fn ask_history(&mut self, offset: i64) -> i64 {
@@ -282,20 +308,27 @@ impl Screencast {
             }
             (Awaited::History(_), Err(_)) => None,
             (Awaited::History(offset), Ok(result)) => {
-                let history: GetNavigationHistoryReturns = serde_json::from_str(result.get()).ok()?;
+                let history: GetNavigationHistoryReturns =
+                    serde_json::from_str(result.get()).ok()?;
                 let wanted = usize::try_from(history.current_index + offset).ok();
                 // There may be nothing in that direction.
                 let entry = wanted.and_then(|index| history.entries.get(index))?;
                 self.call(&NavigateToHistoryEntryParams::new(entry.id));
                 None
             }
-            (Awaited::Opened(url), Err(why)) => {
-                Some(Shown::Refused(format!("{} was not opened: {why}", address::shorten(&url))))
-            }
+            (Awaited::Opened(url), Err(why)) => Some(Shown::Refused(format!(
+                "{} was not opened: {why}",
+                address::shorten(&url)
+            ))),
             (Awaited::Opened(url), Ok(result)) => {
                 let opened: NavigateReturns = serde_json::from_str(result.get()).ok()?;
-                let error = opened.error_text.filter(|_| opened.is_download != Some(true))?;
-                Some(Shown::Refused(format!("{} could not be opened: {error}", address::shorten(&url))))
+                let error = opened
+                    .error_text
+                    .filter(|_| opened.is_download != Some(true))?;
+                Some(Shown::Refused(format!(
+                    "{} could not be opened: {error}",
+                    address::shorten(&url)
+                )))
             }
         }
     }
@@ -327,7 +360,12 @@ fn take_event(method: &str, params: &RawValue) -> Option<Shown> {
             let frame: FrameEvent<'_> = serde_json::from_str(params.get()).ok()?;
             let jpeg = STANDARD.decode(frame.data).ok()?;
             let (width, height) = frame.metadata.size();
-            Some(Shown::Frame(Frame { jpeg: jpeg.into(), width, height, ticket: FrameTicket(frame.ticket) }))
+            Some(Shown::Frame(Frame {
+                jpeg: jpeg.into(),
+                width,
+                height,
+                ticket: FrameTicket(frame.ticket),
+            }))
         }
         "Page.screencastVisibilityChanged" => {
             let visibility: Visibility = serde_json::from_str(params.get()).ok()?;
@@ -342,7 +380,11 @@ fn take_event(method: &str, params: &RawValue) -> Option<Shown> {
                 DialogType::Beforeunload => "beforeunload",
             };
             let default = opening.default_prompt.unwrap_or_default();
-            Some(Shown::Dialog(Some(Dialog { kind, message: opening.message, default })))
+            Some(Shown::Dialog(Some(Dialog {
+                kind,
+                message: opening.message,
+                default,
+            })))
         }
         "Page.javascriptDialogClosed" => Some(Shown::Dialog(None)),
         _ => None,

@@ -1,6 +1,6 @@
-//! When acknowledgements leave, which is what has Chromium send the next frame: not too often, and not while a client takes
-//! a screenshot. A frame and a screenshot are drawn and encoded by the same processor, and the one that somebody waits for
-//! comes first.
+//! When acknowledgements leave, which is what has Chromium send the next frame: not too often, and
+//! not while a client takes a screenshot. A frame and a screenshot are drawn and encoded by the
+//! same processor, and the one that somebody waits for comes first.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -32,14 +32,22 @@ pub(super) struct Pace {
 
 impl std::fmt::Debug for Pace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pace").field("waiting", &self.waiting).finish_non_exhaustive()
+        f.debug_struct("Pace")
+            .field("waiting", &self.waiting)
+            .finish_non_exhaustive()
     }
 }
 
 impl Pace {
     pub(super) fn new(broker: Arc<Broker>, tab: String) -> Pace {
         let done = broker.screenshots();
-        Pace { broker, tab, waiting: VecDeque::new(), last: Instant::now(), done }
+        Pace {
+            broker,
+            tab,
+            waiting: VecDeque::new(),
+            last: Instant::now(),
+            done,
+        }
     }
 
     pub(super) fn add(&mut self, ticket: FrameTicket) {
@@ -63,7 +71,9 @@ impl Pace {
     /// The next one whose time has come. Cancel safe.
     pub(super) async fn next(&mut self) -> FrameTicket {
         loop {
-            let Some(&(ticket, since)) = self.waiting.front() else { return std::future::pending().await };
+            let Some(&(ticket, since)) = self.waiting.front() else {
+                return std::future::pending().await;
+            };
             let now = Instant::now();
             let mut due = self.last + PAUSE;
             self.done.mark_unchanged();

@@ -10,15 +10,24 @@ use crate::scene::{Connection, Ground};
 /// A client with a session on the first tab that hears its events.
 async fn on_the_tab(browser: &Browser) -> (Connection, String) {
     let mut client = Connection::to(browser).await;
-    let session = client.session_on(&browser.current_tab().expect("a tab")).await;
+    let session = client
+        .session_on(&browser.current_tab().expect("a tab"))
+        .await;
     client.call(Some(&session), "Page.enable", json!({})).await;
     (client, session)
 }
 
 /// Has the page ask something, and goes on without its answer.
 async fn ask(client: &mut Connection, session: &str) {
-    client.evaluate(session, "setTimeout(() => { window.answer = confirm('really?') }); 0").await;
-    client.first(|event| event["method"] == "Page.javascriptDialogOpening").await;
+    client
+        .evaluate(
+            session,
+            "setTimeout(() => { window.answer = confirm('really?') }); 0",
+        )
+        .await;
+    client
+        .first(|event| event["method"] == "Page.javascriptDialogOpening")
+        .await;
 }
 
 /// Rule M14.
@@ -29,14 +38,29 @@ async fn a_client_that_looks_on_is_not_asked() {
     let (mut idler, idlers) = on_the_tab(&browser).await;
     let (mut driver, drivers) = on_the_tab(&browser).await;
     ask(&mut driver, &drivers).await;
-    driver.call(Some(&drivers), "Page.handleJavaScriptDialog", json!({"accept": true})).await;
+    driver
+        .call(
+            Some(&drivers),
+            "Page.handleJavaScriptDialog",
+            json!({"accept": true}),
+        )
+        .await;
     assert_eq!(driver.evaluate(&drivers, "answer").await, json!(true));
     assert!(driver.has_heard("Page.javascriptDialogClosed"));
     assert_eq!(idler.evaluate(&idlers, "answer").await, json!(true));
-    assert!(!idler.has_heard("Page.javascriptDialogOpening") && !idler.has_heard("Page.javascriptDialogClosed"));
+    assert!(
+        !idler.has_heard("Page.javascriptDialogOpening")
+            && !idler.has_heard("Page.javascriptDialogClosed")
+    );
     // Now the other one drives.
     ask(&mut idler, &idlers).await;
-    idler.call(Some(&idlers), "Page.handleJavaScriptDialog", json!({"accept": true})).await;
+    idler
+        .call(
+            Some(&idlers),
+            "Page.handleJavaScriptDialog",
+            json!({"accept": true}),
+        )
+        .await;
     browser.close().await;
 }
 
@@ -62,26 +86,38 @@ async fn a_dialog_goes_with_the_client_that_was_asked() {
 
 async fn wish(client: &mut Connection, folder: &Path) {
     let params = json!({"behavior": "allow", "downloadPath": folder, "eventsEnabled": true});
-    client.call(None, "Browser.setDownloadBehavior", params).await;
+    client
+        .call(None, "Browser.setDownloadBehavior", params)
+        .await;
 }
 
 /// Downloads `name` and waits until it is there.
 async fn download(client: &mut Connection, session: &str, name: &str) {
-    let code =
-        format!("const a = document.createElement('a'); a.download = '{name}.txt'; a.href = 'data:,{name}'; a.click()");
+    let code = format!(
+        "const a = document.createElement('a'); a.download = '{name}.txt'; a.href = 'data:,{name}'; a.click()"
+    );
     client.evaluate(session, &format!("{{ {code} }}")).await;
-    let is = |event: &Value, what: &str| event["method"].as_str().is_some_and(|method| method.ends_with(what));
+    let is = |event: &Value, what: &str| {
+        event["method"]
+            .as_str()
+            .is_some_and(|method| method.ends_with(what))
+    };
     let file = format!("{name}.txt");
-    let began = |event: &Value| is(event, "downloadWillBegin") && event["params"]["suggestedFilename"] == file;
+    let began = |event: &Value| {
+        is(event, "downloadWillBegin") && event["params"]["suggestedFilename"] == file
+    };
     let guid = client.first(began).await["params"]["guid"].take();
     let done = |event: &Value| {
-        is(event, "downloadProgress") && event["params"]["guid"] == guid && event["params"]["state"] == "completed"
+        is(event, "downloadProgress")
+            && event["params"]["guid"] == guid
+            && event["params"]["state"] == "completed"
     };
     client.first(done).await;
 }
 
 fn content(folder: &Path, name: &str) -> String {
-    std::fs::read_to_string(folder.join(format!("{name}.txt"))).unwrap_or_else(|error| format!("{name}: {error}"))
+    std::fs::read_to_string(folder.join(format!("{name}.txt")))
+        .unwrap_or_else(|error| format!("{name}: {error}"))
 }
 
 /// Rule M11.
@@ -118,7 +154,9 @@ async fn a_download_folder_outside_of_the_session_is_not_written_to() {
     wish(&mut client, elsewhere.path()).await;
     download(&mut client, &session, "a").await;
     let params = json!({"behavior": "allow", "downloadPath": elsewhere.path()});
-    client.call(Some(&session), "Page.setDownloadBehavior", params).await;
+    client
+        .call(Some(&session), "Page.setDownloadBehavior", params)
+        .await;
     download(&mut client, &session, "b").await;
     for name in ["a", "b"] {
         assert_eq!(content(&ground.folder().join("downloads"), name), name);

@@ -15,8 +15,14 @@ async fn a_browser_that_stopped_answering_is_killed() {
     kill(pid_of(&browser), Signal::SIGSTOP).expect("it runs");
     client.send(None, "Browser.getVersion", &serde_json::json!({}));
     let refused = browser.attach(Side::Outside).await;
-    assert!(matches!(refused, Err(BrowserError::TimedOut { .. })), "{refused:?}");
-    assert_eq!(client.close().await, (1011, "browser crashed (it stopped answering)".to_owned()));
+    assert!(
+        matches!(refused, Err(BrowserError::TimedOut { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(
+        client.close().await,
+        (1011, "browser crashed (it stopped answering)".to_owned())
+    );
     assert_eq!(browser.died().await, DeathReason::Silent);
     browser.kill().await;
     ground.assert_nothing_is_left().await;

@@ -42,10 +42,15 @@ async fn serve_once(answer: &'static str) -> (String, impl Future<Output = Strin
 #[tokio::test]
 async fn an_executable_tells_its_version() {
     let ground = Ground::new();
-    let version = probe(&ground.launcher, SHELL.as_ref()).await.expect("a version");
+    let version = probe(&ground.launcher, SHELL.as_ref())
+        .await
+        .expect("a version");
     assert!(version.number().split('.').count() == 4, "{version:?}");
     let other = probe(&ground.launcher, "/bin/true".as_ref()).await;
-    assert!(matches!(other, Err(ProbeError::NoVersion { .. })), "{other:?}");
+    assert!(
+        matches!(other, Err(ProbeError::NoVersion { .. })),
+        "{other:?}"
+    );
     ground.assert_nothing_is_left().await;
 }
 
@@ -55,13 +60,22 @@ async fn every_page_has_the_viewports_size() {
     let browser = ground.browser().await;
     let first = browser.current_tab().expect("a first tab");
     let mut client = Connection::to(&browser).await;
-    let second = client.call(None, "Target.createTarget", json!({"url": "about:blank"})).await;
-    let context = client.call(None, "Target.createBrowserContext", json!({})).await;
+    let second = client
+        .call(None, "Target.createTarget", json!({"url": "about:blank"}))
+        .await;
+    let context = client
+        .call(None, "Target.createBrowserContext", json!({}))
+        .await;
     let params = json!({"url": "about:blank", "browserContextId": context["browserContextId"]});
     let third = client.call(None, "Target.createTarget", params).await;
     for target in [&json!(first), &second["targetId"], &third["targetId"]] {
-        let session = client.session_on(target.as_str().expect("a target id")).await;
-        assert_eq!(client.evaluate(&session, PAGE_SIZE).await, json!([1100, 620]));
+        let session = client
+            .session_on(target.as_str().expect("a target id"))
+            .await;
+        assert_eq!(
+            client.evaluate(&session, PAGE_SIZE).await,
+            json!([1100, 620])
+        );
     }
     browser.close().await;
 }
@@ -72,16 +86,24 @@ async fn neither_pages_nor_servers_are_told_that_it_is_headless() {
     let browser = ground.browser().await;
     let (url, serving) = serve_once("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     let mut client = Connection::to(&browser).await;
-    let session = client.session_on(&browser.current_tab().expect("a tab")).await;
+    let session = client
+        .session_on(&browser.current_tab().expect("a tab"))
+        .await;
     let ((), request) = tokio::join!(client.navigate(&session, &url), serving);
     assert!(request.contains(USER_AGENT), "{request}");
     assert!(!request.contains("Headless"), "{request}");
     assert!(request.contains("Accept-Language: en-US,en"), "{request}");
     let told = client
-        .evaluate(&session, "JSON.stringify([navigator.userAgent, navigator.userAgentData, navigator.appVersion])")
+        .evaluate(
+            &session,
+            "JSON.stringify([navigator.userAgent, navigator.userAgentData, navigator.appVersion])",
+        )
         .await;
     let told = told.as_str().expect("text");
-    assert!(told.contains(USER_AGENT) && !told.contains("Headless"), "{told}");
+    assert!(
+        told.contains(USER_AGENT) && !told.contains("Headless"),
+        "{told}"
+    );
     browser.close().await;
 }
 
@@ -94,12 +116,17 @@ async fn downloads_go_to_the_sessions_folder() {
     )
     .await;
     let mut client = Connection::to(&browser).await;
-    let session = client.session_on(&browser.current_tab().expect("a tab")).await;
+    let session = client
+        .session_on(&browser.current_tab().expect("a tab"))
+        .await;
     client.call(Some(&session), "Page.enable", json!({})).await;
     client.send(Some(&session), "Page.navigate", &json!({"url": url}));
-    let done = |event: &Value| event["method"] == "Page.downloadProgress" && event["params"]["state"] == "completed";
+    let done = |event: &Value| {
+        event["method"] == "Page.downloadProgress" && event["params"]["state"] == "completed"
+    };
     let (_, _) = tokio::join!(client.first(done), serving);
-    let saved = std::fs::read_to_string(ground.folder().join("downloads/it.txt")).expect("the download");
+    let saved =
+        std::fs::read_to_string(ground.folder().join("downloads/it.txt")).expect("the download");
     assert_eq!(saved, "file");
     browser.close().await;
 }
@@ -113,7 +140,10 @@ async fn closing_leaves_nothing() {
     browser.close().await;
     assert_eq!(browser.died().await, DeathReason::Closed);
     assert_eq!(client.close().await.0, 1001);
-    assert!(kill(pid_of(&browser), None).is_err(), "the process is still there");
+    assert!(
+        kill(pid_of(&browser), None).is_err(),
+        "the process is still there"
+    );
     ground.assert_nothing_is_left().await;
 }
 
@@ -133,16 +163,23 @@ async fn a_killed_browser_is_noticed_at_once_with_calls_in_flight() {
     let ground = Ground::new();
     let browser = ground.browser().await;
     let mut client = Connection::to(&browser).await;
-    let session = client.session_on(&browser.current_tab().expect("a tab")).await;
+    let session = client
+        .session_on(&browser.current_tab().expect("a tab"))
+        .await;
     for _ in 0..50 {
         let forever = json!({"expression": "new Promise(() => {})", "awaitPromise": true});
         client.send(Some(&session), "Runtime.evaluate", &forever);
     }
     kill(pid_of(&browser), Signal::SIGKILL).expect("killed");
-    let told = tokio::time::timeout(Duration::from_secs(1), client.close()).await.expect("told within a second");
+    let told = tokio::time::timeout(Duration::from_secs(1), client.close())
+        .await
+        .expect("told within a second");
     assert_eq!(told, (1011, "browser crashed (signal 9)".to_owned()));
     assert_eq!(browser.died().await, DeathReason::Exited(Exit::Signal(9)));
-    assert!(matches!(browser.attach(Side::Outside).await, Err(BrowserError::Gone)));
+    assert!(matches!(
+        browser.attach(Side::Outside).await,
+        Err(BrowserError::Gone)
+    ));
     ground.assert_nothing_is_left().await;
 }
 
@@ -152,16 +189,30 @@ async fn a_crashed_page_answers_what_is_in_flight_and_comes_back_when_navigated(
     let ground = Ground::new();
     let browser = ground.browser().await;
     let mut client = Connection::to(&browser).await;
-    let session = client.session_on(&browser.current_tab().expect("a tab")).await;
+    let session = client
+        .session_on(&browser.current_tab().expect("a tab"))
+        .await;
     client.call(Some(&session), "Page.enable", json!({})).await;
     let forever = json!({"expression": "new Promise(() => {})", "awaitPromise": true});
     let waiting = client.send(Some(&session), "Runtime.evaluate", &forever);
     client.send(Some(&session), "Page.crash", &json!({}));
     assert_eq!(client.reply(waiting).await["error"]["code"], -32001);
-    let late = client.send(Some(&session), "Runtime.evaluate", &json!({"expression": "1"}));
+    let late = client.send(
+        Some(&session),
+        "Runtime.evaluate",
+        &json!({"expression": "1"}),
+    );
     assert_eq!(client.reply(late).await["error"]["code"], -32001);
-    client.call(Some(&session), "Page.navigate", json!({"url": "data:text/html,<title>back</title>"})).await;
-    client.first(|event| event["method"] == "Page.loadEventFired").await;
+    client
+        .call(
+            Some(&session),
+            "Page.navigate",
+            json!({"url": "data:text/html,<title>back</title>"}),
+        )
+        .await;
+    client
+        .first(|event| event["method"] == "Page.loadEventFired")
+        .await;
     assert_eq!(client.evaluate(&session, "document.title").await, "back");
     browser.close().await;
 }
@@ -172,13 +223,19 @@ async fn calls_in_flight_on_a_tab_that_is_closed_are_answered() {
     let ground = Ground::new();
     let browser = ground.browser().await;
     let mut client = Connection::to(&browser).await;
-    let tab = client.call(None, "Target.createTarget", json!({"url": "about:blank"})).await;
+    let tab = client
+        .call(None, "Target.createTarget", json!({"url": "about:blank"}))
+        .await;
     let tab = tab["targetId"].as_str().expect("a target id");
     let session = client.session_on(tab).await;
     let forever = json!({"expression": "new Promise(() => {})", "awaitPromise": true});
     let waiting = client.send(Some(&session), "Runtime.evaluate", &forever);
     client.send(None, "Target.closeTarget", &json!({"targetId": tab}));
-    let late = client.send(Some(&session), "Runtime.evaluate", &json!({"expression": "1"}));
+    let late = client.send(
+        Some(&session),
+        "Runtime.evaluate",
+        &json!({"expression": "1"}),
+    );
     for id in [waiting, late] {
         assert_eq!(client.reply(id).await["error"]["code"], -32001);
     }
@@ -194,7 +251,8 @@ async fn closing_the_browser_ends_one_client_and_the_next_one_finds_a_page() {
     let mut two = Connection::to(&browser).await;
     let tab = browser.current_tab().expect("a tab");
     let session = one.session_on(&tab).await;
-    one.call(None, "Target.closeTarget", json!({"targetId": tab})).await;
+    one.call(None, "Target.closeTarget", json!({"targetId": tab}))
+        .await;
     one.send(Some(&session), "Browser.close", &json!({}));
     assert_eq!(one.close().await.0, 1000);
     two.call(None, "Browser.getVersion", json!({})).await;
@@ -202,7 +260,10 @@ async fn closing_the_browser_ends_one_client_and_the_next_one_finds_a_page() {
     let targets = three.call(None, "Target.getTargets", json!({})).await;
     let opened = browser.current_tab().expect("a tab was opened");
     let open = targets["targetInfos"].as_array().expect("targets");
-    assert!(open.iter().any(|target| target["targetId"] == opened), "{targets}");
+    assert!(
+        open.iter().any(|target| target["targetId"] == opened),
+        "{targets}"
+    );
     browser.close().await;
 }
 
@@ -213,15 +274,21 @@ async fn the_current_tab_is_the_one_last_opened_activated_or_navigated() {
     let browser = ground.browser().await;
     let first = browser.current_tab().expect("a tab");
     let mut client = Connection::to(&browser).await;
-    let second = client.call(None, "Target.createTarget", json!({"url": "about:blank"})).await;
+    let second = client
+        .call(None, "Target.createTarget", json!({"url": "about:blank"}))
+        .await;
     let second = second["targetId"].as_str().expect("a target id").to_owned();
     assert_eq!(browser.current_tab(), Some(second.clone()));
     let session = client.session_on(&first).await;
     client.navigate(&session, "data:text/html,x").await;
     assert_eq!(browser.current_tab(), Some(first.clone()));
-    client.call(None, "Target.activateTarget", json!({"targetId": second})).await;
+    client
+        .call(None, "Target.activateTarget", json!({"targetId": second}))
+        .await;
     assert_eq!(browser.current_tab(), Some(second.clone()));
-    client.call(None, "Target.closeTarget", json!({"targetId": second})).await;
+    client
+        .call(None, "Target.closeTarget", json!({"targetId": second}))
+        .await;
     assert_eq!(browser.ensure_tab().await.expect("a tab"), first);
     browser.close().await;
 }
@@ -232,7 +299,9 @@ async fn results_of_60_mb_and_requests_of_40_mb_pass() {
     let ground = Ground::new();
     let browser = ground.browser().await;
     let mut client = Connection::to(&browser).await;
-    let session = client.session_on(&browser.current_tab().expect("a tab")).await;
+    let session = client
+        .session_on(&browser.current_tab().expect("a tab"))
+        .await;
     let result = client.evaluate(&session, "'x'.repeat(60e6)").await;
     assert_eq!(result.as_str().map(str::len), Some(60_000_000));
     let request = format!("'{}'.length", "y".repeat(40_000_000));
@@ -247,15 +316,23 @@ async fn a_client_that_reads_too_slowly_is_ended_and_others_are_not() {
     let browser = ground.browser().await;
     let mut slow = Connection::to(&browser).await;
     let mut other = Connection::to(&browser).await;
-    let session = slow.session_on(&browser.current_tab().expect("a tab")).await;
+    let session = slow
+        .session_on(&browser.current_tab().expect("a tab"))
+        .await;
     for _ in 0..100 {
         let large = json!({"expression": "'x'.repeat(1e6)", "returnByValue": true});
         slow.send(Some(&session), "Runtime.evaluate", &large);
     }
-    // The other one's calls come after, on the same page, so its reply says that all of those were produced.
-    let session = other.session_on(&browser.current_tab().expect("a tab")).await;
+    // The other one's calls come after, on the same page, so its reply says that all of those were
+    // produced.
+    let session = other
+        .session_on(&browser.current_tab().expect("a tab"))
+        .await;
     assert_eq!(other.evaluate(&session, "1 + 1").await, 2);
-    assert_eq!(slow.close().await, (1013, "client reads too slowly".to_owned()));
+    assert_eq!(
+        slow.close().await,
+        (1013, "client reads too slowly".to_owned())
+    );
     browser.close().await;
 }
 
@@ -264,7 +341,16 @@ async fn a_program_that_dies_at_its_start_is_quoted_and_leaves_nothing() {
     let ground = Ground::new();
     // A shell takes none of Chromium's flags.
     let error = ground.launch("/bin/sh").await.expect_err("no browser");
-    assert!(matches!(error, LaunchError::Died { reason: DeathReason::Exited(Exit::Code(2)), .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            LaunchError::Died {
+                reason: DeathReason::Exited(Exit::Code(2)),
+                ..
+            }
+        ),
+        "{error:?}"
+    );
     assert!(error.to_string().contains("Illegal option"), "{error}");
     ground.assert_nothing_is_left().await;
 }
@@ -272,7 +358,10 @@ async fn a_program_that_dies_at_its_start_is_quoted_and_leaves_nothing() {
 #[tokio::test]
 async fn a_program_that_is_not_there_is_named() {
     let ground = Ground::new();
-    let error = ground.launch("/nowhere/chromium").await.expect_err("no browser");
+    let error = ground
+        .launch("/nowhere/chromium")
+        .await
+        .expect_err("no browser");
     assert!(matches!(error, LaunchError::Start(_)), "{error:?}");
     assert!(error.to_string().contains("/nowhere/chromium"), "{error}");
     ground.assert_nothing_is_left().await;

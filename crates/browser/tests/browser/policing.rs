@@ -11,14 +11,25 @@ async fn no_session_reaches_beyond_its_client() {
     let browser = ground.browser().await;
     let mut stays = Connection::to(&browser).await;
     let mut client = Connection::to(&browser).await;
-    let page = client.session_on(&browser.current_tab().expect("a tab")).await;
+    let page = client
+        .session_on(&browser.current_tab().expect("a tab"))
+        .await;
     for session in [None, Some(page.as_str())] {
         for (method, params) in [
             ("Browser.crash", json!({})),
             ("Browser.crashGpuProcess", json!({})),
-            ("Browser.executeBrowserCommand", json!({"commandId": "openTabSearch"})),
-            ("Target.setRemoteLocations", json!({"locations": [{"host": "127.0.0.1", "port": 9}]})),
-            ("Target.exposeDevToolsProtocol", json!({"targetId": browser.current_tab()})),
+            (
+                "Browser.executeBrowserCommand",
+                json!({"commandId": "openTabSearch"}),
+            ),
+            (
+                "Target.setRemoteLocations",
+                json!({"locations": [{"host": "127.0.0.1", "port": 9}]}),
+            ),
+            (
+                "Target.exposeDevToolsProtocol",
+                json!({"targetId": browser.current_tab()}),
+            ),
             ("Extensions.loadUnpacked", json!({"path": "/tmp"})),
             ("PWA.getOsAppState", json!({"manifestId": "x"})),
             ("Tethering.bind", json!({"port": 9999})),
@@ -42,11 +53,15 @@ async fn nothing_is_tunnelled_past_the_broker() {
     let tab = browser.current_tab().expect("a tab");
     let page = client.session_on(&tab).await;
     for session in [None, Some(page.as_str())] {
-        client.refused(session, "Target.attachToTarget", json!({"targetId": tab})).await;
+        client
+            .refused(session, "Target.attachToTarget", json!({"targetId": tab}))
+            .await;
         let auto = json!({"autoAttach": true, "waitForDebuggerOnStart": false, "flatten": false});
         client.refused(session, "Target.setAutoAttach", auto).await;
         let inner = json!({"sessionId": page, "message": r#"{"id":1,"method":"Browser.close"}"#});
-        client.refused(session, "Target.sendMessageToTarget", inner).await;
+        client
+            .refused(session, "Target.sendMessageToTarget", inner)
+            .await;
     }
     assert_eq!(client.evaluate(&page, "1 + 1").await, json!(2));
     browser.close().await;
@@ -57,27 +72,58 @@ async fn nothing_is_tunnelled_past_the_broker() {
 async fn files_of_the_machine_are_neither_shown_nor_uploaded() {
     let ground = Ground::new();
     let browser = ground.browser().await;
-    std::fs::write(ground.folder().join("own.html"), "<title>own</title><input type=file>").expect("written");
+    std::fs::write(
+        ground.folder().join("own.html"),
+        "<title>own</title><input type=file>",
+    )
+    .expect("written");
     let own = ground.folder().join("own.html");
     let mut client = Connection::to(&browser).await;
-    let page = client.session_on(&browser.current_tab().expect("a tab")).await;
-    for address in
-        ["file:///etc/hostname", "view-source:file:///etc/hostname", "chrome://version", "FILE:/etc/hostname"]
-    {
-        client.refused(Some(&page), "Page.navigate", json!({"url": address})).await;
-        client.refused(None, "Target.createTarget", json!({"url": address})).await;
+    let page = client
+        .session_on(&browser.current_tab().expect("a tab"))
+        .await;
+    for address in [
+        "file:///etc/hostname",
+        "view-source:file:///etc/hostname",
+        "chrome://version",
+        "FILE:/etc/hostname",
+    ] {
+        client
+            .refused(Some(&page), "Page.navigate", json!({"url": address}))
+            .await;
+        client
+            .refused(None, "Target.createTarget", json!({"url": address}))
+            .await;
     }
-    client.navigate(&page, &format!("file://{}", own.display())).await;
+    client
+        .navigate(&page, &format!("file://{}", own.display()))
+        .await;
     assert_eq!(client.evaluate(&page, "document.title").await, json!("own"));
-    let input =
-        client.call(Some(&page), "Runtime.evaluate", json!({"expression": "document.querySelector('input')"})).await;
+    let input = client
+        .call(
+            Some(&page),
+            "Runtime.evaluate",
+            json!({"expression": "document.querySelector('input')"}),
+        )
+        .await;
     let files = |path: &str| json!({"files": [path], "objectId": input["result"]["objectId"]});
-    client.refused(Some(&page), "DOM.setFileInputFiles", files("/etc/hostname")).await;
+    client
+        .refused(Some(&page), "DOM.setFileInputFiles", files("/etc/hostname"))
+        .await;
     let climbing = format!("{}/../../etc/hostname", ground.folder().display());
-    client.refused(Some(&page), "DOM.setFileInputFiles", files(&climbing)).await;
+    client
+        .refused(Some(&page), "DOM.setFileInputFiles", files(&climbing))
+        .await;
     let path = own.to_string_lossy();
-    client.call(Some(&page), "DOM.setFileInputFiles", files(&path)).await;
-    assert_eq!(client.evaluate(&page, "document.querySelector('input').files[0].name").await, json!("own.html"));
+    client
+        .call(Some(&page), "DOM.setFileInputFiles", files(&path))
+        .await;
+    assert_eq!(
+        client
+            .evaluate(&page, "document.querySelector('input').files[0].name")
+            .await,
+        json!("own.html")
+    );
     browser.close().await;
 }
 
@@ -87,17 +133,32 @@ async fn an_intercepted_request_cannot_become_a_file() {
     let ground = Ground::new();
     let browser = ground.browser().await;
     let mut client = Connection::to(&browser).await;
-    let page = client.session_on(&browser.current_tab().expect("a tab")).await;
+    let page = client
+        .session_on(&browser.current_tab().expect("a tab"))
+        .await;
     client.call(Some(&page), "Fetch.enable", json!({})).await;
-    client.send(Some(&page), "Page.navigate", &json!({"url": "http://127.0.0.1:9/"}));
-    let paused = client.first(|event| event["method"] == "Fetch.requestPaused").await;
+    client.send(
+        Some(&page),
+        "Page.navigate",
+        &json!({"url": "http://127.0.0.1:9/"}),
+    );
+    let paused = client
+        .first(|event| event["method"] == "Fetch.requestPaused")
+        .await;
     let go_on = json!({"requestId": paused["params"]["requestId"], "url": "file:///etc/hostname"});
     let id = client.send(Some(&page), "Fetch.continueRequest", &go_on);
     client.reply(id).await;
     client.call(Some(&page), "Fetch.disable", json!({})).await;
     let hostname = std::fs::read_to_string("/etc/hostname").expect("there");
-    let text = client.evaluate(&page, "document.documentElement.innerText").await;
-    assert!(!text.as_str().is_some_and(|text| text.contains(hostname.trim())), "{text}");
+    let text = client
+        .evaluate(&page, "document.documentElement.innerText")
+        .await;
+    assert!(
+        !text
+            .as_str()
+            .is_some_and(|text| text.contains(hostname.trim())),
+        "{text}"
+    );
     browser.close().await;
 }
 
@@ -106,11 +167,19 @@ async fn an_intercepted_request_cannot_become_a_file() {
 async fn another_clients_connection_is_no_target() {
     let ground = Ground::new();
     let browser = ground.browser().await;
-    let (mut one, mut two) = (Connection::to(&browser).await, Connection::to(&browser).await);
+    let (mut one, mut two) = (
+        Connection::to(&browser).await,
+        Connection::to(&browser).await,
+    );
     let info = two.call(None, "Target.getTargetInfo", json!({})).await;
     let target = info["targetInfo"]["targetId"].clone();
     assert!(target.is_string(), "{info}");
-    one.refused(None, "Target.attachToTarget", json!({"targetId": target, "flatten": true})).await;
+    one.refused(
+        None,
+        "Target.attachToTarget",
+        json!({"targetId": target, "flatten": true}),
+    )
+    .await;
     browser.close().await;
 }
 
@@ -123,7 +192,9 @@ async fn what_a_client_made_goes_with_it() {
     let (targets, contexts) = (targets_in(&mut stays).await, contexts_in(&mut stays).await);
     for says_goodbye in [true, false] {
         let mut leaves = Connection::to(&browser).await;
-        let context = leaves.call(None, "Target.createBrowserContext", json!({})).await;
+        let context = leaves
+            .call(None, "Target.createBrowserContext", json!({}))
+            .await;
         let params = json!({"url": "about:blank", "browserContextId": context["browserContextId"]});
         leaves.call(None, "Target.createTarget", params).await;
         if says_goodbye {
@@ -143,5 +214,8 @@ async fn targets_in(client: &mut Connection) -> Vec<Value> {
 }
 
 async fn contexts_in(client: &mut Connection) -> Value {
-    client.call(None, "Target.getBrowserContexts", json!({})).await["browserContextIds"].take()
+    client
+        .call(None, "Target.getBrowserContexts", json!({}))
+        .await["browserContextIds"]
+        .take()
 }

@@ -27,7 +27,10 @@ fn jar(cookies: Value) -> CookieJar {
 async fn told(browser: &Browser) -> Vec<Value> {
     let mut client = Connection::to(browser).await;
     let mut told = client.call(None, "Storage.getCookies", json!({})).await;
-    let mut cookies = told["cookies"].as_array_mut().map(std::mem::take).expect("cookies");
+    let mut cookies = told["cookies"]
+        .as_array_mut()
+        .map(std::mem::take)
+        .expect("cookies");
     for cookie in &mut cookies {
         // Chromium shortens what is too far away, from the moment on in which it is set.
         cookie["expires"] = json!(cookie["expires"].as_f64().map(|seconds| seconds > 0.0));
@@ -45,13 +48,19 @@ async fn cookies_of_every_kind_are_the_same_in_another_browser() {
     assert_eq!(there.len(), 6, "{there:?}");
     let second = other.browser().await;
     second.add_cookies(&jar(json!([{"name": "old", "value": "", "domain": "x.example", "path": "/", "secure": false, "httpOnly": false}]))).await.expect("set");
-    second.replace_cookies(&browser.cookies().await.expect("cookies")).await.expect("set");
+    second
+        .replace_cookies(&browser.cookies().await.expect("cookies"))
+        .await
+        .expect("set");
     assert_eq!(told(&second).await, there);
     let of_the_session = browser.cookies().await.expect("cookies").of_the_session();
     assert_eq!(of_the_session.len(), 5);
     second.replace_cookies(&of_the_session).await.expect("set");
     assert_eq!(told(&second).await.len(), 5);
-    assert!(browser.close().await && second.close().await, "they end by themselves");
+    assert!(
+        browser.close().await && second.close().await,
+        "they end by themselves"
+    );
     ground.assert_nothing_is_left().await;
     other.assert_nothing_is_left().await;
 }

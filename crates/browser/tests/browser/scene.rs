@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hearth_browser::{
-    Bounds, Browser, Client, ClientReceiver, ClientSender, LaunchError, LaunchSpec, Outgoing, Side, Viewport,
+    Bounds, Browser, Client, ClientReceiver, ClientSender, LaunchError, LaunchSpec, Outgoing, Side,
+    Viewport,
 };
 use hearth_confine::Launcher;
 use serde_json::{Value, json};
@@ -26,7 +27,11 @@ impl Ground {
     pub fn new() -> Ground {
         let tracker = TaskTracker::new();
         let folder = tempfile::tempdir().expect("a folder");
-        Ground { launcher: Launcher::new(shim(), tracker.clone()), tracker, folder }
+        Ground {
+            launcher: Launcher::new(shim(), tracker.clone()),
+            tracker,
+            folder,
+        }
     }
 
     pub fn folder(&self) -> &Path {
@@ -39,11 +44,17 @@ impl Ground {
             executable: executable.into(),
             folder: self.folder().to_owned(),
             session_folder: self.folder().to_owned(),
-            viewport: Viewport { width: 1100, height: 620 },
+            viewport: Viewport {
+                width: 1100,
+                height: 620,
+            },
             user_agent: USER_AGENT.to_owned(),
             proxy_port: None,
             explain: None,
-            bounds: Bounds { max_tabs: 100, max_download_bytes: 1 << 30 },
+            bounds: Bounds {
+                max_tabs: 100,
+                max_download_bytes: 1 << 30,
+            },
         };
         Browser::launch(&self.launcher, &self.tracker, spec).await
     }
@@ -55,15 +66,25 @@ impl Ground {
     /// Every task of every browser and every tree has ended. A shim ends after its whole tree has.
     pub async fn assert_nothing_is_left(&self) {
         self.tracker.close();
-        tokio::time::timeout(PATIENCE, self.tracker.wait()).await.expect("something is left");
+        tokio::time::timeout(PATIENCE, self.tracker.wait())
+            .await
+            .expect("something is left");
     }
 }
 
 /// The built server is its own shim. Cargo builds it beside the tests, but not for them.
 fn shim() -> PathBuf {
     let test = std::env::current_exe().expect("this test's path");
-    let shim = test.ancestors().nth(2).expect("the target folder").join("hearth");
-    assert!(shim.exists(), "{} is missing: run cargo build --release first", shim.display());
+    let shim = test
+        .ancestors()
+        .nth(2)
+        .expect("the target folder")
+        .join("hearth");
+    assert!(
+        shim.exists(),
+        "{} is missing: run cargo build --release first",
+        shim.display()
+    );
     shim
 }
 
@@ -83,7 +104,12 @@ impl Connection {
 
     fn over(client: Client) -> Connection {
         let (sender, receiver) = client.split();
-        Connection { sender, receiver, last_id: 0, kept: Vec::new() }
+        Connection {
+            sender,
+            receiver,
+            last_id: 0,
+            kept: Vec::new(),
+        }
     }
 
     pub fn send(&mut self, session: Option<&str>, method: &str, params: &Value) -> i64 {
@@ -97,7 +123,9 @@ impl Connection {
     }
 
     pub async fn next(&mut self) -> Outgoing {
-        tokio::time::timeout(PATIENCE, self.receiver.next()).await.expect("nothing came for the client")
+        tokio::time::timeout(PATIENCE, self.receiver.next())
+            .await
+            .expect("nothing came for the client")
     }
 
     async fn message(&mut self) -> Value {
@@ -151,13 +179,19 @@ impl Connection {
         let id = self.send(session, method, &params);
         let reply = self.reply(id).await;
         assert_eq!(reply["error"]["code"], -32000, "{method}: {reply}");
-        reply["error"]["message"].as_str().expect("a reason").to_owned()
+        reply["error"]["message"]
+            .as_str()
+            .expect("a reason")
+            .to_owned()
     }
 
     pub async fn session_on(&mut self, target: &str) -> String {
         let params = json!({"targetId": target, "flatten": true});
         let attached = self.call(None, "Target.attachToTarget", params).await;
-        attached["sessionId"].as_str().expect("a session").to_owned()
+        attached["sessionId"]
+            .as_str()
+            .expect("a session")
+            .to_owned()
     }
 
     pub async fn evaluate(&mut self, session: &str, expression: &str) -> Value {
@@ -169,7 +203,9 @@ impl Connection {
     pub async fn navigate(&mut self, session: &str, url: &str) {
         self.call(Some(session), "Page.enable", json!({})).await;
         self.kept.clear();
-        self.call(Some(session), "Page.navigate", json!({"url": url})).await;
-        self.first(|event| event["method"] == "Page.loadEventFired").await;
+        self.call(Some(session), "Page.navigate", json!({"url": url}))
+            .await;
+        self.first(|event| event["method"] == "Page.loadEventFired")
+            .await;
     }
 }

@@ -3,7 +3,10 @@
 use super::*;
 
 fn judged(text: &str) -> Option<&'static str> {
-    refused(text.parse().unwrap_or_else(|_| panic!("{text} is an address")))
+    refused(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{text} is an address")),
+    )
 }
 
 /// The first and the last address of every range, and their neighbours outside.
@@ -200,8 +203,19 @@ fn metadata_services_are_known_however_they_are_wrapped() {
         assert!(is_metadata(address), "{address}");
         assert_eq!(refused(address), Some("a metadata service"), "{address}");
     }
-    for address in ["127.0.0.1", "10.0.0.1", "8.8.8.8", "100.100.100.199", "fd00::1", "fe80::1", "::1"] {
-        assert!(!is_metadata(address.parse().expect("an address")), "{address}");
+    for address in [
+        "127.0.0.1",
+        "10.0.0.1",
+        "8.8.8.8",
+        "100.100.100.199",
+        "fd00::1",
+        "fe80::1",
+        "::1",
+    ] {
+        assert!(
+            !is_metadata(address.parse().expect("an address")),
+            "{address}"
+        );
     }
 }
 

@@ -1,5 +1,5 @@
-//! A proxy, a program in front of it that says exactly the bytes it is told to, and a server behind it that remembers
-//! exactly the bytes it got.
+//! A proxy, a program in front of it that says exactly the bytes it is told to, and a server behind
+//! it that remembers exactly the bytes it got.
 
 use std::collections::VecDeque;
 use std::io;
@@ -29,18 +29,34 @@ impl Scene {
 
     /// A filtered way out with this list.
     pub async fn allowing(list: &str) -> Scene {
-        Scene::set(Policy { allow: list.parse().expect("a list"), ..Policy::default() }).await
+        Scene::set(Policy {
+            allow: list.parse().expect("a list"),
+            ..Policy::default()
+        })
+        .await
     }
 
     pub async fn over(egress: Egress) -> Scene {
         let tracker = TaskTracker::new();
-        let proxy = egress.open("test", &tracker).await.expect("loopback has a port");
-        Scene { egress, proxy, tracker }
+        let proxy = egress
+            .open("test", &tracker)
+            .await
+            .expect("loopback has a port");
+        Scene {
+            egress,
+            proxy,
+            tracker,
+        }
     }
 
     pub async fn program(&self) -> Program {
-        let stream = TcpStream::connect(("127.0.0.1", self.proxy.port())).await.expect("the proxy listens");
-        Program { stream, kept: Vec::new() }
+        let stream = TcpStream::connect(("127.0.0.1", self.proxy.port()))
+            .await
+            .expect("the proxy listens");
+        Program {
+            stream,
+            kept: Vec::new(),
+        }
     }
 
     /// Sends a request on a connection of its own and gives back the whole answer.
@@ -53,7 +69,10 @@ impl Scene {
     /// Asks for a page.
     pub async fn get(&self, url: &str) -> String {
         let host = url.split('/').nth(2).expect("a host");
-        self.ask(&format!("GET {url} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await
+        self.ask(&format!(
+            "GET {url} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        ))
+        .await
     }
 }
 
@@ -66,7 +85,10 @@ pub struct Program {
 
 impl Program {
     pub async fn say(&mut self, text: &str) {
-        self.stream.write_all(text.as_bytes()).await.expect("the proxy reads");
+        self.stream
+            .write_all(text.as_bytes())
+            .await
+            .expect("the proxy reads");
     }
 
     /// Reads until these bytes have come.
@@ -79,10 +101,16 @@ impl Program {
                     return String::from_utf8_lossy(&heard).into_owned();
                 }
                 let count = self.stream.read_buf(&mut self.kept).await.unwrap_or(0);
-                assert!(count > 0, "{text:?} never came: {:?}", String::from_utf8_lossy(&self.kept));
+                assert!(
+                    count > 0,
+                    "{text:?} never came: {:?}",
+                    String::from_utf8_lossy(&self.kept)
+                );
             }
         };
-        tokio::time::timeout(PATIENCE, reading).await.expect("the proxy answers")
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .expect("the proxy answers")
     }
 
     /// One answer with its body, or whatever came before the connection was closed.
@@ -98,7 +126,9 @@ impl Program {
                 }
             }
         };
-        let answer = tokio::time::timeout(PATIENCE, reading).await.expect("the proxy answers");
+        let answer = tokio::time::timeout(PATIENCE, reading)
+            .await
+            .expect("the proxy answers");
         String::from_utf8_lossy(&answer).into_owned()
     }
 
@@ -107,20 +137,29 @@ impl Program {
         let mut rest = std::mem::take(&mut self.kept);
         let reading = self.stream.read_to_end(&mut rest);
         // A reset is an end, too.
-        let _ = tokio::time::timeout(PATIENCE, reading).await.expect("the connection ends");
+        let _ = tokio::time::timeout(PATIENCE, reading)
+            .await
+            .expect("the connection ends");
         String::from_utf8_lossy(&rest).into_owned()
     }
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
 }
 
 /// The length of the answer that `bytes` begin with, if it tells its length and is there.
 fn whole_answer(bytes: &[u8]) -> Option<usize> {
     let head = find(bytes, b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok())?;
+    let length = text.lines().find_map(|line| {
+        line.strip_prefix("content-length:")?
+            .trim()
+            .parse::<usize>()
+            .ok()
+    })?;
     (bytes.len() >= head + length).then_some(head + length)
 }
 
@@ -138,7 +177,9 @@ impl Origin {
     }
 
     pub async fn at(address: &str, answer: &str) -> Origin {
-        let listener = TcpListener::bind(address).await.expect("loopback has a port");
+        let listener = TcpListener::bind(address)
+            .await
+            .expect("loopback has a port");
         let address = listener.local_addr().expect("an address");
         let got: Arc<Mutex<Vec<String>>> = Arc::default();
         let mut accepting = tokio::task::JoinSet::new();
@@ -152,7 +193,11 @@ impl Origin {
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });
-        Origin { address, got, _accepting: accepting }
+        Origin {
+            address,
+            got,
+            _accepting: accepting,
+        }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -172,8 +217,12 @@ async fn read_request(stream: &mut TcpStream) -> String {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let head = head.to_ascii_lowercase();
-            let length =
-                head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+            let length = head.lines().find_map(|line| {
+                line.strip_prefix("content-length:")?
+                    .trim()
+                    .parse::<usize>()
+                    .ok()
+            });
             let is_whole = match length {
                 Some(length) => body.len() >= length,
                 None if head.contains("transfer-encoding: chunked") => body.ends_with("0\r\n\r\n"),
@@ -195,8 +244,16 @@ pub struct Script(Mutex<VecDeque<Vec<IpAddr>>>, AtomicUsize);
 
 impl Script {
     pub fn of(answers: &[&[&str]]) -> Arc<Script> {
-        let parse = |answer: &&[&str]| answer.iter().map(|address| address.parse().expect("an address")).collect();
-        Arc::new(Script(Mutex::new(answers.iter().map(parse).collect()), AtomicUsize::default()))
+        let parse = |answer: &&[&str]| {
+            answer
+                .iter()
+                .map(|address| address.parse().expect("an address"))
+                .collect()
+        };
+        Arc::new(Script(
+            Mutex::new(answers.iter().map(parse).collect()),
+            AtomicUsize::default(),
+        ))
     }
 
     pub fn asked(&self) -> usize {
@@ -208,7 +265,11 @@ impl Resolve for Script {
     fn addresses(&self, _: &str) -> io::Result<Vec<IpAddr>> {
         self.1.fetch_add(1, Ordering::SeqCst);
         let mut answers = self.0.lock().expect("no panic");
-        let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
+        let answer = if answers.len() > 1 {
+            answers.pop_front()
+        } else {
+            answers.front().cloned()
+        };
         answer.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 }

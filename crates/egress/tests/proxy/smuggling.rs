@@ -1,4 +1,5 @@
-//! Requests that two readers could take apart differently: refused, or written anew so that nobody can.
+//! Requests that two readers could take apart differently: refused, or written anew so that nobody
+//! can.
 
 use crate::HELLO;
 use crate::scene::{Origin, Scene};
@@ -45,12 +46,16 @@ async fn a_request_that_can_be_read_in_two_ways_is_refused() {
     ] {
         let text = request.replace(ORIGIN, &origin.address.to_string());
         let answer = scene.ask(&text).await;
-        assert!(answer.starts_with("HTTP/1.1 400"), "{request:?}: {answer:?}");
+        assert!(
+            answer.starts_with("HTTP/1.1 400"),
+            "{request:?}: {answer:?}"
+        );
     }
     assert_eq!(origin.got(), Vec::<String>::new());
 }
 
-/// What the reader mends (one length said twice, a length beside chunks) arrives mended, and nothing follows it.
+/// What the reader mends (one length said twice, a length beside chunks) arrives mended, and
+/// nothing follows it.
 #[tokio::test]
 async fn a_request_arrives_with_one_length_and_alone() {
     for request in [
@@ -63,16 +68,33 @@ async fn a_request_arrives_with_one_length_and_alone() {
         let origin = Origin::saying(HELLO).await;
         let scene = Scene::allowing(&origin.address.to_string()).await;
         let mut program = scene.program().await;
-        program.say(&request.replace(ORIGIN, &origin.address.to_string())).await;
+        program
+            .say(&request.replace(ORIGIN, &origin.address.to_string()))
+            .await;
         program.stream.set_zero_linger().expect("set");
         let answer = program.answer().await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{request:?}: {answer:?}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200"),
+            "{request:?}: {answer:?}"
+        );
         let got = origin.got();
         assert_eq!(got.len(), 1, "{request:?}: {got:?}");
-        let head = got[0].split("\r\n\r\n").next().expect("a head").to_ascii_lowercase();
-        let lengths = head.matches("content-length:").count() + head.matches("transfer-encoding:").count();
-        assert_eq!((lengths, head.matches("host:").count()), (1, 1), "{request:?}: {got:?}");
-        assert!(got[0].contains("hello") && !got[0].contains("smuggled"), "{got:?}");
+        let head = got[0]
+            .split("\r\n\r\n")
+            .next()
+            .expect("a head")
+            .to_ascii_lowercase();
+        let lengths =
+            head.matches("content-length:").count() + head.matches("transfer-encoding:").count();
+        assert_eq!(
+            (lengths, head.matches("host:").count()),
+            (1, 1),
+            "{request:?}: {got:?}"
+        );
+        assert!(
+            got[0].contains("hello") && !got[0].contains("smuggled"),
+            "{got:?}"
+        );
     }
 }
 
@@ -80,12 +102,25 @@ async fn a_request_arrives_with_one_length_and_alone() {
 async fn heads_have_a_bound() {
     let origin = Origin::saying(HELLO).await;
     let scene = Scene::allowing(&origin.address.to_string()).await;
-    let long = format!("GET {} HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", origin.url("/"), "a".repeat(100_000));
+    let long = format!(
+        "GET {} HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+        origin.url("/"),
+        "a".repeat(100_000)
+    );
     assert!(scene.ask(&long).await.starts_with("HTTP/1.1 431"));
-    let many = format!("GET {} HTTP/1.1\r\nHost: x\r\n{}\r\n", origin.url("/"), "X: 1\r\n".repeat(5000));
+    let many = format!(
+        "GET {} HTTP/1.1\r\nHost: x\r\n{}\r\n",
+        origin.url("/"),
+        "X: 1\r\n".repeat(5000)
+    );
     assert!(scene.ask(&many).await.starts_with("HTTP/1.1 431"));
     assert_eq!(origin.got(), Vec::<String>::new());
     let endless = Origin::saying(&format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(1 << 20))).await;
     let scene = Scene::allowing(&endless.address.to_string()).await;
-    assert!(scene.get(&endless.url("/")).await.starts_with("HTTP/1.1 502"));
+    assert!(
+        scene
+            .get(&endless.url("/"))
+            .await
+            .starts_with("HTTP/1.1 502")
+    );
 }

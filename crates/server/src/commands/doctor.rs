@@ -1,12 +1,12 @@
-//! `hearth doctor`: looks at everything that `hearth serve` would use, with the same settings, and says of each thing
-//! that it is fine or what mends it.
+//! `hearth doctor`: looks at everything that `hearth serve` would use, with the same settings, and
+//! says of each thing that it is fine or what mends it.
 //!
-//! Unlike the server it does not stop at the first thing that is wrong. It leaves nothing behind, changes nothing,
-//! and keeps away from the sessions of a server that runs.
+//! Unlike the server it does not stop at the first thing that is wrong. It leaves nothing behind,
+//! changes nothing, and keeps away from the sessions of a server that runs.
 //!
-//! A tour: `finding` is a line of the report. `trial` is the folder and the launcher with which things are tried, `ask`
-//! runs a small program there. The other modules look at one part each, and judge what they have seen with pure
-//! functions (`judge_…`), which is what their tests are about.
+//! A tour: `finding` is a line of the report. `trial` is the folder and the launcher with which
+//! things are tried, `ask` runs a small program there. The other modules look at one part each, and
+//! judge what they have seen with pure functions (`judge_…`), which is what their tests are about.
 
 mod address;
 mod ask;
@@ -43,7 +43,8 @@ use crate::isolation::{self, Level};
 use crate::memory::{memory_bytes, plan_max_sessions};
 use crate::runtime::Runtime;
 
-/// How long one check may take. The longest, a browser on a cold disk, gives up by itself after 25 s.
+/// How long one check may take. The longest, a browser on a cold disk, gives up by itself after 25
+/// s.
 const CHECK_BOUND: Duration = Duration::from_secs(30);
 
 /// How long looking at a folder may take, which hangs when its disk is a network that is gone.
@@ -70,7 +71,10 @@ pub(super) fn run(options: &Options) -> ExitCode {
 }
 
 fn diagnose(options: &Options) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
     let code = runtime.block_on(examine(options));
     // A look at a disk that does not answer must not keep us.
     runtime.shutdown_background();
@@ -81,10 +85,14 @@ async fn examine(options: &Options) -> anyhow::Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     let settings = options.settings.clone();
-    let judged = look(move || Judged::of(&settings)).await.context("the folders of the settings do not answer")?;
+    let judged = look(move || Judged::of(&settings))
+        .await
+        .context("the folders of the settings do not answer")?;
     let judged = Arc::new(judged);
     let beginning = Arc::clone(&judged);
-    let trial = look(move || Trial::begin(&beginning)).await.context("the data folder does not answer")?;
+    let trial = look(move || Trial::begin(&beginning))
+        .await
+        .context("the data folder does not answer")?;
     let trial = trial.context("neither in the data folder nor in /tmp a folder can be made")?;
     let mut report = Report::new(options.json);
     let stopped = tokio::select! {
@@ -97,11 +105,17 @@ async fn examine(options: &Options) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(code));
     }
     report.close();
-    Ok(ExitCode::from(if is_healthy(&report.findings) { 0 } else { EXIT_CONFIG }))
+    Ok(ExitCode::from(if is_healthy(&report.findings) {
+        0
+    } else {
+        EXIT_CONFIG
+    }))
 }
 
 /// Runs what blocks, for a bounded time.
-async fn look<T: Send + 'static>(blocking: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+async fn look<T: Send + 'static>(
+    blocking: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<T> {
     let looking = timeout(FILES_BOUND, spawn_blocking(blocking));
     Ok(looking.await.context("no answer within 10 s")??)
 }
@@ -109,8 +123,13 @@ async fn look<T: Send + 'static>(blocking: impl FnOnce() -> T + Send + 'static) 
 /// All checks, in the order of the report: from what everything rests on to what is only nice.
 async fn check_all(judged: &Arc<Judged>, trial: &Trial, report: &mut Report) {
     let is_root = geteuid().is_root();
-    let started =
-        ask::ask(&trial.enclosure.code, &trial.enclosure.folder.work(), Path::new("/bin/bash"), &["-c", ":"]).await;
+    let started = ask::ask(
+        &trial.enclosure.code,
+        &trial.enclosure.folder.work(),
+        Path::new("/bin/bash"),
+        &["-c", ":"],
+    )
+    .await;
     report.add(limits::system(is_root, started.is_ok()));
     for finding in settings::settings(judged) {
         report.add(finding);
@@ -120,14 +139,18 @@ async fn check_all(judged: &Arc<Judged>, trial: &Trial, report: &mut Report) {
 
     let browser = chromium::browser(judged, trial, is_root, own_sandbox.unwrap_or(!is_root));
     let too_slow = || Finding::failure("browser", "it was neither there nor refused within 30 s");
-    let browser = timeout(CHECK_BOUND, browser).await.unwrap_or_else(|_| too_slow());
+    let browser = timeout(CHECK_BOUND, browser)
+        .await
+        .unwrap_or_else(|_| too_slow());
     let sandbox = chromium::judge_sandbox(&browser, chromium::Namespaces::read(), is_root);
     report.add(browser);
     // Where it was tried out, it has been told.
     if own_sandbox.is_none() {
         report.add(sandbox);
     }
-    report.add(limits::judge_shared_memory(hearth_browser::shared_memory_bytes()));
+    report.add(limits::judge_shared_memory(
+        hearth_browser::shared_memory_bytes(),
+    ));
     report.add(fonts::fonts(trial, is_root).await);
 
     match &judged.runtime_dir {
@@ -152,18 +175,33 @@ async fn check_all(judged: &Arc<Judged>, trial: &Trial, report: &mut Report) {
     }
     if let Ok(listen) = judged.listen {
         let finding = look(move || address::address(listen, is_served)).await;
-        report.add(finding.unwrap_or_else(|error| Finding::failure("address", format!("{listen}: {error:#}"))));
+        report.add(
+            finding.unwrap_or_else(|error| {
+                Finding::failure("address", format!("{listen}: {error:#}"))
+            }),
+        );
     }
 }
 
-/// Whether the layers hold between a session's code and the machine, tried out as the server does at its start. Tells whether
-/// Chromium can make its own sandbox, if that was tried.
-async fn check_isolation(judged: &Judged, trial: &Trial, is_root: bool, report: &mut Report) -> Option<bool> {
+/// Whether the layers hold between a session's code and the machine, tried out as the server does
+/// at its start. Tells whether Chromium can make its own sandbox, if that was tried.
+async fn check_isolation(
+    judged: &Judged,
+    trial: &Trial,
+    is_root: bool,
+    report: &mut Report,
+) -> Option<bool> {
     if trial.isolation.level == Level::None {
         if let Err(error) = &judged.isolation {
-            report.add(Finding::failure("isolation", error.to_string()).mended_by("set: HEARTH_ISOLATION=auto"));
+            report.add(
+                Finding::failure("isolation", error.to_string())
+                    .mended_by("set: HEARTH_ISOLATION=auto"),
+            );
         } else {
-            report.add(Finding::note("isolation", "none: code may do whatever the server's user may"));
+            report.add(Finding::note(
+                "isolation",
+                "none: code may do whatever the server's user may",
+            ));
         }
         report.add(check_private_tmp(trial, is_root).await);
         return None;
@@ -175,11 +213,18 @@ async fn check_isolation(judged: &Judged, trial: &Trial, is_root: bool, report: 
     }
     match isolation::probe(&trial.isolation, &runtime, &trial.enclosure).await {
         Ok(findings) => {
-            findings.rows.iter().map(Finding::of_layer).for_each(|finding| report.add(finding));
+            findings
+                .rows
+                .iter()
+                .map(Finding::of_layer)
+                .for_each(|finding| report.add(finding));
             Some(findings.sandbox)
         }
         Err(error) => {
-            report.add(Finding::failure("isolation", format!("it cannot be tried out: {error}")));
+            report.add(Finding::failure(
+                "isolation",
+                format!("it cannot be tried out: {error}"),
+            ));
             None
         }
     }
@@ -191,24 +236,41 @@ async fn check_data_folder(judged: &Arc<Judged>, trial: &Trial, report: &mut Rep
         Ok(data_dir) => data_dir.clone(),
         Err(error) => {
             report.add(
-                Finding::failure("data folder", error.to_string())
-                    .mended_by("set: HEARTH_DATA_DIR=$HOME/.hearth, or another path of at most 45 bytes"),
+                Finding::failure("data folder", error.to_string()).mended_by(
+                    "set: HEARTH_DATA_DIR=$HOME/.hearth, or another path of at most 45 bytes",
+                ),
             );
             return false;
         }
     };
-    let refused = trial.refused.as_ref().map(|error| (error.kind(), error.to_string()));
-    let kept_free_mb = judged.limits.as_ref().map_or(0, |limits| limits.min_free_disk_mb);
+    let refused = trial
+        .refused
+        .as_ref()
+        .map(|error| (error.kind(), error.to_string()));
+    let kept_free_mb = judged
+        .limits
+        .as_ref()
+        .map_or(0, |limits| limits.min_free_disk_mb);
     let looking = look(move || {
         let refused = refused.map(|(kind, text)| std::io::Error::new(kind, text));
-        (folders::data_folder(&data_dir, refused.as_ref(), kept_free_mb), folders::is_served(&data_dir))
+        (
+            folders::data_folder(&data_dir, refused.as_ref(), kept_free_mb),
+            folders::is_served(&data_dir),
+        )
     });
     let (finding, is_served) = looking.await.unwrap_or_else(|error| {
-        (Finding::failure("data folder", format!("{error:#}")).mended_by("run: df   (and see which disk hangs)"), false)
+        (
+            Finding::failure("data folder", format!("{error:#}"))
+                .mended_by("run: df   (and see which disk hangs)"),
+            false,
+        )
     });
     report.add(finding);
     if !is_served && let Ok(data_dir) = &judged.data_dir {
-        store::store(data_dir).await.into_iter().for_each(|finding| report.add(finding));
+        store::store(data_dir)
+            .await
+            .into_iter()
+            .for_each(|finding| report.add(finding));
     }
     is_served
 }
@@ -218,8 +280,13 @@ async fn check_private_tmp(trial: &Trial, is_root: bool) -> Finding {
     const MARK: &str = ".hearth-doctor";
     let marked = std::fs::write(trial.enclosure.folder.tmp().join(MARK), "").is_ok();
     let test = format!("test -e /tmp/{MARK}");
-    let asked =
-        ask::ask(&trial.enclosure.code, &trial.enclosure.folder.work(), Path::new("/bin/bash"), &["-c", &test]).await;
+    let asked = ask::ask(
+        &trial.enclosure.code,
+        &trial.enclosure.folder.work(),
+        Path::new("/bin/bash"),
+        &["-c", &test],
+    )
+    .await;
     let is_private = marked && asked.is_ok_and(|answer| answer.exit.shell_code() == 0);
     folders::judge_private_tmp(is_private, is_root)
 }
@@ -234,7 +301,11 @@ struct Report {
 impl Report {
     fn new(is_json: bool) -> Report {
         let is_coloured = std::io::stdout().is_terminal() && !wants_no_colour();
-        Report { findings: Vec::new(), is_json, is_coloured }
+        Report {
+            findings: Vec::new(),
+            is_json,
+            is_coloured,
+        }
     }
 
     fn add(&mut self, finding: Finding) {
@@ -247,7 +318,10 @@ impl Report {
     fn close(&self) {
         if self.is_json {
             let findings: Vec<_> = self.findings.iter().map(Finding::to_json).collect();
-            tell(&format!("{:#}\n", serde_json::json!({ "ok": is_healthy(&self.findings), "findings": findings })));
+            tell(&format!(
+                "{:#}\n",
+                serde_json::json!({ "ok": is_healthy(&self.findings), "findings": findings })
+            ));
         } else {
             tell(&format!("\n{}\n", summarise(&self.findings)));
         }

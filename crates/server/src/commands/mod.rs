@@ -34,8 +34,8 @@ enum Command {
 }
 
 impl Cli {
-    /// Reads the command line, or says what is wrong with it and gives the exit code for that: 2 for a word that
-    /// is not understood, 78 for a setting.
+    /// Reads the command line, or says what is wrong with it and gives the exit code for that: 2
+    /// for a word that is not understood, 78 for a setting.
     pub fn read() -> Result<Cli, ExitCode> {
         let error = match Cli::try_parse() {
             Ok(cli) => return Ok(cli),
@@ -52,8 +52,8 @@ impl Cli {
         Err(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)))
     }
 
-    /// Runs the command to its end. Exit codes: 0 after an orderly stop, 78 for a setting or a part of the
-    /// set-up that must be mended first (`EX_CONFIG`, `sysexits.h`), 1 for everything else.
+    /// Runs the command to its end. Exit codes: 0 after an orderly stop, 78 for a setting or a part
+    /// of the set-up that must be mended first (`EX_CONFIG`, `sysexits.h`), 1 for everything else.
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Serve(settings) => serve::run(&settings),

@@ -30,15 +30,22 @@ fn serve(settings: &Settings) -> anyhow::Result<u8> {
     let config = Config::from_settings(settings)?;
     telemetry::init(&config.log)?;
     for name in &config.unknown_variables {
-        tracing::warn!(name, "a variable is set that is no setting of Hearth; `hearth serve --help` lists them");
+        tracing::warn!(
+            name,
+            "a variable is set that is no setting of Hearth; `hearth serve --help` lists them"
+        );
     }
     let ready = match lifecycle::prepare(config)? {
         Role::Server(ready) => ready,
         Role::Over(code) => return Ok(u8::try_from(code).unwrap_or(1)),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
     let outcome = runtime.block_on(lifecycle::serve(*ready));
-    // A thread that is stuck in a call to the system, on a disk that does not answer, keeps the process no longer than this.
+    // A thread that is stuck in a call to the system, on a disk that does not answer, keeps the
+    // process no longer than this.
     runtime.shutdown_timeout(THREADS_BOUND);
     outcome.map(|()| 0)
 }

@@ -1,4 +1,5 @@
-//! `hearth settings`: every setting as a table in Markdown, which is what docs/CONFIGURATION.md has.
+//! `hearth settings`: every setting as a table in Markdown, which is what docs/CONFIGURATION.md
+//! has.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -8,7 +9,9 @@ use crate::config::{Described, describe};
 
 pub(super) fn run() -> ExitCode {
     // A reader that goes away has read enough.
-    let _ = std::io::stdout().lock().write_all(render(&describe()).as_bytes());
+    let _ = std::io::stdout()
+        .lock()
+        .write_all(render(&describe()).as_bytes());
     ExitCode::SUCCESS
 }
 
@@ -26,9 +29,20 @@ fn render(settings: &[Described]) -> String {
             );
             heading = Some(&setting.heading);
         }
-        let Described { variable, flag, value, default, help, .. } = setting;
+        let Described {
+            variable,
+            flag,
+            value,
+            default,
+            help,
+            ..
+        } = setting;
         let default = default.as_deref().unwrap_or("none");
-        let _ = writeln!(text, "| `{variable}`<br>`--{flag} {value}` | {default} | {}. |", help.replace('|', "\\|"));
+        let _ = writeln!(
+            text,
+            "| `{variable}`<br>`--{flag} {value}` | {default} | {}. |",
+            help.replace('|', "\\|")
+        );
     }
     text
 }

@@ -23,12 +23,18 @@ pub(crate) struct Described {
 
 /// All of them, in the order of `hearth serve --help`.
 pub(crate) fn describe() -> Vec<Described> {
-    Settings::augment_args(Command::new("serve")).get_arguments().filter_map(describe_one).collect()
+    Settings::augment_args(Command::new("serve"))
+        .get_arguments()
+        .filter_map(describe_one)
+        .collect()
 }
 
 fn describe_one(setting: &Arg) -> Option<Described> {
     let words = setting.get_value_names().unwrap_or_default();
-    let default = setting.get_default_values().first().map(|value| format!("`{}`", value.to_string_lossy()));
+    let default = setting
+        .get_default_values()
+        .first()
+        .map(|value| format!("`{}`", value.to_string_lossy()));
     let help = setting.get_help()?.to_string();
     // One that is no value is told in words.
     let (help, in_words) = match help.split_once(" [default: ") {
@@ -51,11 +57,20 @@ mod tests {
 
     #[test]
     fn every_setting_is_described() {
-        let all = Settings::augment_args(Command::new("serve")).get_arguments().count();
+        let all = Settings::augment_args(Command::new("serve"))
+            .get_arguments()
+            .count();
         let described = describe();
         assert_eq!(described.len(), all);
-        assert!(described.iter().all(|setting| setting.help.len() > 10 && !setting.help.ends_with('.')));
+        assert!(
+            described
+                .iter()
+                .all(|setting| setting.help.len() > 10 && !setting.help.ends_with('.'))
+        );
         let listen = &described[0];
-        assert_eq!((&*listen.variable, listen.default.as_deref()), ("HEARTH_LISTEN", Some("`127.0.0.1:3010`")));
+        assert_eq!(
+            (&*listen.variable, listen.default.as_deref()),
+            ("HEARTH_LISTEN", Some("`127.0.0.1:3010`"))
+        );
     }
 }

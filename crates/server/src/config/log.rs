@@ -9,15 +9,28 @@ use super::{ConfigError, or_default};
 /// The settings as they come from the command line and the environment.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Log")]
-#[expect(clippy::doc_markdown, reason = "the comments are the text of --help, which shows no markup")]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the comments are the text of --help, which shows no markup"
+)]
 pub(super) struct LogSettings {
-    /// What is logged: error, warn, info, debug, trace, or a filter such as hearth_browser=debug. trace shows what pages and clients send,
-    /// cookies too
-    #[arg(long, env = "HEARTH_LOG", value_name = "FILTER", default_value = "info")]
+    /// What is logged: error, warn, info, debug, trace, or a filter such as hearth_browser=debug.
+    /// trace shows what pages and clients send, cookies too
+    #[arg(
+        long,
+        env = "HEARTH_LOG",
+        value_name = "FILTER",
+        default_value = "info"
+    )]
     log: String,
 
     /// How logs are written: text or json
-    #[arg(long, env = "HEARTH_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        env = "HEARTH_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     log_format: String,
 }
 
@@ -39,12 +52,17 @@ pub(super) fn parse_log(settings: &LogSettings) -> Result<LogConfig, ConfigError
     let json = match or_default(&settings.log_format, "text") {
         "text" => false,
         "json" => true,
-        other => return Err(ConfigError(format!("HEARTH_LOG_FORMAT: {other:?} is neither text nor json"))),
+        other => {
+            return Err(ConfigError(format!(
+                "HEARTH_LOG_FORMAT: {other:?} is neither text nor json"
+            )));
+        }
     };
     Ok(LogConfig { filter, json })
 }
 
-/// Stricter than the library, which takes every word for the name of a module, a misspelt level too.
+/// Stricter than the library, which takes every word for the name of a module, a misspelt level
+/// too.
 fn is_log_filter(filter: &str) -> bool {
     let is_level = |text: &str| text.parse::<LevelFilter>().is_ok() && !text.is_empty();
     let is_directive = |text: &str| match text.rsplit_once('=') {
@@ -60,10 +78,22 @@ mod tests {
 
     #[test]
     fn a_log_filter_that_means_nothing_is_refused() {
-        for filter in ["info", "OFF", "warn,hearth_browser=debug", "hearth_server::router=trace"] {
+        for filter in [
+            "info",
+            "OFF",
+            "warn,hearth_browser=debug",
+            "hearth_server::router=trace",
+        ] {
             assert!(is_log_filter(filter), "{filter}");
         }
-        for filter in ["inof", "", "hearth=", "=debug", "info,", "hearth_browser=loud"] {
+        for filter in [
+            "inof",
+            "",
+            "hearth=",
+            "=debug",
+            "info,",
+            "hearth_browser=loud",
+        ] {
             assert!(!is_log_filter(filter), "{filter}");
         }
     }

@@ -1,4 +1,5 @@
-//! Where the server listens, under which origin it is reached, and which pages may show what it serves.
+//! Where the server listens, under which origin it is reached, and which pages may show what it
+//! serves.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -6,18 +7,32 @@ use super::ConfigError;
 use crate::auth::Keys;
 
 pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
-    let error = || ConfigError(format!("HEARTH_LISTEN: {text:?} is no address with a port, such as 127.0.0.1:3010"));
+    let error = || {
+        ConfigError(format!(
+            "HEARTH_LISTEN: {text:?} is no address with a port, such as 127.0.0.1:3010"
+        ))
+    };
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
-    // A name is good if it is the machine's own; what it means is not asked of a network for longer than it takes.
-    let name = text.rsplit_once(':').map(|(name, _)| name).filter(|name| *name == "localhost").ok_or_else(error)?;
+    // A name is good if it is the machine's own; what it means is not asked of a network for longer
+    // than it takes.
+    let name = text
+        .rsplit_once(':')
+        .map(|(name, _)| name)
+        .filter(|name| *name == "localhost")
+        .ok_or_else(error)?;
     let mut addresses = text.to_socket_addrs().map_err(|_| error())?;
-    addresses.find(|address| address.is_ipv4() || name != "localhost").ok_or_else(error)
+    addresses
+        .find(|address| address.is_ipv4() || name != "localhost")
+        .ok_or_else(error)
 }
 
 /// Without keys whoever reaches the server is let in; that is for this machine alone.
-pub(super) fn refuse_keyless(listen: SocketAddr, keys: &Result<Keys, ConfigError>) -> Result<SocketAddr, ConfigError> {
+pub(super) fn refuse_keyless(
+    listen: SocketAddr,
+    keys: &Result<Keys, ConfigError>,
+) -> Result<SocketAddr, ConfigError> {
     if listen.ip().is_loopback() || !keys.as_ref().is_ok_and(Keys::is_empty) {
         return Ok(listen);
     }
@@ -33,36 +48,58 @@ pub(super) fn parse_public_url(text: &str) -> Result<String, ConfigError> {
         ))
     };
     let uri: axum::http::Uri = text.parse().map_err(|_| error("is no URL"))?;
-    let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme));
+    let scheme = uri
+        .scheme_str()
+        .filter(|scheme| ["http", "https"].contains(scheme));
     let scheme = scheme.ok_or_else(|| error("does not start with http:// or https://"))?;
-    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
+    let authority = uri
+        .authority()
+        .filter(|authority| !authority.as_str().contains('@'));
     let authority = authority.ok_or_else(|| error("has no plain host"))?;
-    let port = authority.as_str().rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+    let port = authority
+        .as_str()
+        .rsplit_once(':')
+        .map(|(_, port)| port)
+        .filter(|port| !port.ends_with(']'));
     if port.is_some_and(|port| port.parse::<u16>().is_err()) {
         return Err(error("has a port that does not exist"));
     }
-    // The official Python client drops a path from its base URL, so one here could not work for everybody.
-    if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
-        return Err(error("has a path or a query, and Hearth is served at the root of an origin"));
+    // The official Python client drops a path from its base URL, so one here could not work for
+    // everybody.
+    if uri
+        .path_and_query()
+        .is_some_and(|rest| rest.as_str() != "/")
+    {
+        return Err(error(
+            "has a path or a query, and Hearth is served at the root of an origin",
+        ));
     }
     Ok(format!("{scheme}://{authority}"))
 }
 
-/// Sources as the header takes them. What is no source would be ignored by browsers, and with it the whole list.
+/// Sources as the header takes them. What is no source would be ignored by browsers, and with it
+/// the whole list.
 pub(super) fn parse_frame_ancestors(text: &str) -> Result<String, ConfigError> {
     let sources: Vec<&str> = text.split_ascii_whitespace().collect();
     let is_source = |source: &str| {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/*[]".contains(&byte);
-        ["'self'", "'none'"].contains(&source) || (!source.is_empty() && source.bytes().all(is_plain))
+        ["'self'", "'none'"].contains(&source)
+            || (!source.is_empty() && source.bytes().all(is_plain))
     };
     let is_unquoted = |source: &&&str| ["self", "none"].contains(*source);
-    if let Some(bad) = sources.iter().find(|source| !is_source(source)).or(sources.iter().find(is_unquoted)) {
+    if let Some(bad) = sources
+        .iter()
+        .find(|source| !is_source(source))
+        .or(sources.iter().find(is_unquoted))
+    {
         return Err(ConfigError(format!(
             "HEARTH_FRAME_ANCESTORS: {bad:?} is no source; sources are *, 'none', 'self' (with their quotes) and origins such as https://app.example, separated by spaces"
         )));
     }
     if sources.len() > 1 && sources.contains(&"'none'") {
-        return Err(ConfigError("HEARTH_FRAME_ANCESTORS: 'none' stands alone or not at all".to_owned()));
+        return Err(ConfigError(
+            "HEARTH_FRAME_ANCESTORS: 'none' stands alone or not at all".to_owned(),
+        ));
     }
     Ok(sources.join(" "))
 }
@@ -73,8 +110,14 @@ mod tests {
 
     #[test]
     fn a_public_url_is_an_origin() {
-        assert_eq!(parse_public_url("https://h.example/").expect("fine"), "https://h.example");
-        assert_eq!(parse_public_url("http://10.0.0.5:3010").expect("fine"), "http://10.0.0.5:3010");
+        assert_eq!(
+            parse_public_url("https://h.example/").expect("fine"),
+            "https://h.example"
+        );
+        assert_eq!(
+            parse_public_url("http://10.0.0.5:3010").expect("fine"),
+            "http://10.0.0.5:3010"
+        );
         for text in [
             "h.example",
             "ftp://h.example",
@@ -89,7 +132,12 @@ mod tests {
 
     #[test]
     fn frames_are_allowed_to_sources_and_to_nothing_else() {
-        for text in ["*", "'none'", "'self' https://app.example", "https://*.app.example:8443 http://127.0.0.1:*"] {
+        for text in [
+            "*",
+            "'none'",
+            "'self' https://app.example",
+            "https://*.app.example:8443 http://127.0.0.1:*",
+        ] {
             assert_eq!(parse_frame_ancestors(text).expect("fine"), text);
         }
         for text in [

@@ -15,8 +15,14 @@ pub(crate) async fn delete_session(
     SessionId(id): SessionId,
 ) -> Result<Json<DeleteResponse>, ApiError> {
     let (duration_ms, warning) = match state.find(&id, &caller.team)? {
-        Known::Own(session) => (session.end(DestroyedReason::Deleted).await.duration_ms, session.end_warning()),
+        Known::Own(session) => (
+            session.end(DestroyedReason::Deleted).await.duration_ms,
+            session.end_warning(),
+        ),
         Known::Past(record) => (record.ending.map_or(0, |ending| ending.duration_ms), None),
     };
-    Ok(Json(DeleteResponse::new(duration_ms, warning.as_ref().map(ProfileWarning::sentence))))
+    Ok(Json(DeleteResponse::new(
+        duration_ms,
+        warning.as_ref().map(ProfileWarning::sentence),
+    )))
 }

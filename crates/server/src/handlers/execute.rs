@@ -18,9 +18,15 @@ pub(crate) async fn execute(
     request: ApiRequest,
 ) -> Result<Json<ExecuteResponse>, ApiError> {
     let execute = ExecuteRequest::parse(&request.body).map_err(ApiError::Validation)?;
-    let Known::Own(session) = state.find(&id, &request.team)? else { return Err(ApiError::SessionDestroyed) };
+    let Known::Own(session) = state.find(&id, &request.team)? else {
+        return Err(ApiError::SessionDestroyed);
+    };
     if session.ending().is_none() && state.registry().is_stopping() {
-        state.registry().metrics().executed(execute.language, Execution::NotStarted, Duration::ZERO);
+        state.registry().metrics().executed(
+            execute.language,
+            Execution::NotStarted,
+            Duration::ZERO,
+        );
         return Err(ApiError::Stopping);
     }
     Ok(Json(session.execute(execute).await?))

@@ -7,5 +7,8 @@ use hearth_contract::HealthResponse;
 use crate::state::AppState;
 
 pub(crate) async fn health(State(state): State<AppState>) -> Json<HealthResponse> {
-    Json(HealthResponse::new(env!("CARGO_PKG_VERSION"), state.isolation().as_str()))
+    Json(HealthResponse::new(
+        env!("CARGO_PKG_VERSION"),
+        state.isolation().as_str(),
+    ))
 }

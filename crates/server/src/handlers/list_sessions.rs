@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
-use hearth_contract::{ListRequest, ListResponse, SessionListItem, SessionStatus, StatusFilter, True};
+use hearth_contract::{
+    ListRequest, ListResponse, SessionListItem, SessionStatus, StatusFilter, True,
+};
 
 use crate::clock;
 use crate::error::ApiError;
@@ -16,7 +18,9 @@ pub(crate) async fn list_sessions(
     headers: HeaderMap,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json<ListResponse>, ApiError> {
-    let pairs = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let pairs = query
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     let list = ListRequest::parse(pairs).map_err(ApiError::Validation)?;
     let wanted = list.status.map(|filter| match filter {
         StatusFilter::Active => SessionStatus::Active,
@@ -28,7 +32,11 @@ pub(crate) async fn list_sessions(
         let session = known.record();
         SessionListItem {
             id: session.id.to_string(),
-            status: if session.ending.is_some() { SessionStatus::Destroyed } else { SessionStatus::Active },
+            status: if session.ending.is_some() {
+                SessionStatus::Destroyed
+            } else {
+                SessionStatus::Active
+            },
             cdp_url: state.cdp_url_of(known, &headers),
             live_view_url: live_view.watch,
             interactive_live_view_url: live_view.steer,
@@ -37,6 +45,11 @@ pub(crate) async fn list_sessions(
             last_activity: clock::format(session.last_activity),
         }
     });
-    let sessions = items.filter(|item| wanted.is_none_or(|wanted| wanted == item.status)).collect();
-    Ok(Json(ListResponse { success: True, sessions }))
+    let sessions = items
+        .filter(|item| wanted.is_none_or(|wanted| wanted == item.status))
+        .collect();
+    Ok(Json(ListResponse {
+        success: True,
+        sessions,
+    }))
 }

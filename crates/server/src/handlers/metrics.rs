@@ -1,4 +1,5 @@
-//! `GET /metrics`: what Prometheus collects. With keys, for the operator's; any key where there is none of an operator.
+//! `GET /metrics`: what Prometheus collects. With keys, for the operator's; any key where there is
+//! none of an operator.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -9,7 +10,10 @@ use crate::error::ApiError;
 use crate::metrics;
 use crate::state::AppState;
 
-pub(crate) async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(crate) async fn metrics(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let onlooker = state.keys().onlooker(&headers)?;
     if !state.keys().admits_to_figures(&onlooker) {
         return Err(ApiError::OperatorsOnly);

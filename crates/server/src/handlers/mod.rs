@@ -1,4 +1,5 @@
-//! One endpoint a file, or two of one thing. A handler reads a request, asks `sessions`, and shapes the answer; it decides nothing.
+//! One endpoint a file, or two of one thing. A handler reads a request, asks `sessions`, and shapes
+//! the answer; it decides nothing.
 
 pub(crate) mod cdp;
 pub(crate) mod create_session;

@@ -1,4 +1,5 @@
-//! `GET /openapi.json`: the description of every route, as it stands in the repository. No key needed.
+//! `GET /openapi.json`: the description of every route, as it stands in the repository. No key
+//! needed.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;

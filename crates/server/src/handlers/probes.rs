@@ -15,6 +15,10 @@ pub(crate) async fn livez() -> Json<LiveResponse> {
 pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<ReadyResponse>) {
     let answer = ReadyResponse::new(&state.registry().not_ready());
     // The same status as that of the session that is not made.
-    let status = if answer.ready { StatusCode::OK } else { ApiError::Stopping.status() };
+    let status = if answer.ready {
+        StatusCode::OK
+    } else {
+        ApiError::Stopping.status()
+    };
     (status, Json(answer))
 }

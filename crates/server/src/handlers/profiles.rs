@@ -1,4 +1,5 @@
-//! `GET /v2/browser/profiles` and `DELETE /v2/browser/profiles/{name}`: what sessions have left for the next ones.
+//! `GET /v2/browser/profiles` and `DELETE /v2/browser/profiles/{name}`: what sessions have left for
+//! the next ones.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -10,9 +11,15 @@ use crate::profiles::ProfileId;
 use crate::request::Caller;
 use crate::state::AppState;
 
-pub(crate) async fn list(State(state): State<AppState>, caller: Caller) -> Result<Json<ProfilesResponse>, ApiError> {
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Json<ProfilesResponse>, ApiError> {
     let profiles = state.profiles().list(&caller.team).await?;
-    Ok(Json(ProfilesResponse { success: True, profiles }))
+    Ok(Json(ProfilesResponse {
+        success: True,
+        profiles,
+    }))
 }
 
 /// Doing it again answers the same, and so does a name that no profile has.
@@ -23,7 +30,10 @@ pub(crate) async fn delete(
 ) -> Result<Json<ProfileDeletedResponse>, ApiError> {
     // What is no text is no profile's name.
     if let Ok(Path(name)) = name {
-        state.profiles().delete(ProfileId::new(caller.team, name)).await?;
+        state
+            .profiles()
+            .delete(ProfileId::new(caller.team, name))
+            .await?;
     }
     Ok(Json(ProfileDeletedResponse::default()))
 }

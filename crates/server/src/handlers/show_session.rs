@@ -23,7 +23,11 @@ pub(crate) async fn show_session(
     Ok(Json(StatusResponse {
         success: True,
         id: session.id.to_string(),
-        status: if ending.is_some() { SessionStatus::Destroyed } else { SessionStatus::Active },
+        status: if ending.is_some() {
+            SessionStatus::Destroyed
+        } else {
+            SessionStatus::Active
+        },
         cdp_url: state.cdp_url_of(&known, &headers),
         live_view_url: live_view.watch,
         interactive_live_view_url: live_view.steer,

@@ -1,8 +1,9 @@
 //! How much of the machine a session's programs are kept from.
 //!
-//! `plan` says what each kind of program may do, as pure functions. `slots` gives every session user ids of its own. `probes`
-//! tries at every start what the plan is to prevent, through the same launcher as sessions, and `report` prints what came
-//! out of it. What puts a plan in force is in the crate `confine`.
+//! `plan` says what each kind of program may do, as pure functions. `slots` gives every session
+//! user ids of its own. `probes` tries at every start what the plan is to prevent, through the same
+//! launcher as sessions, and `report` prints what came out of it. What puts a plan in force is in
+//! the crate `confine`.
 
 mod plan;
 mod privilege;
@@ -31,7 +32,8 @@ use crate::sessions::Limits;
 pub(crate) enum Level {
     /// None: whatever the server's user may do, code may do.
     None,
-    /// Everything that needs no namespaces: user ids where the process may switch, Landlock, seccomp, limits.
+    /// Everything that needs no namespaces: user ids where the process may switch, Landlock,
+    /// seccomp, limits.
     Default,
 }
 
@@ -74,17 +76,28 @@ enum Changer {
 impl Isolation {
     /// For a process that may not switch, or does not want to.
     pub fn new(level: Level, limits: Limits, interpreters: Vec<PathBuf>) -> Isolation {
-        Isolation { level, changer: Changer::Nobody, limits, interpreters }
+        Isolation {
+            level,
+            changer: Changer::Nobody,
+            limits,
+            interpreters,
+        }
     }
 
     /// The same with the spawner at hand.
     pub fn with_spawner(self, spawner: Spawner) -> Isolation {
-        Isolation { changer: Changer::Spawner(spawner), ..self }
+        Isolation {
+            changer: Changer::Spawner(spawner),
+            ..self
+        }
     }
 
     /// The same for a process that is root and switches by itself.
     pub fn with_ids(self, ids: UserIds) -> Isolation {
-        Isolation { changer: Changer::Ourselves(ids), ..self }
+        Isolation {
+            changer: Changer::Ourselves(ids),
+            ..self
+        }
     }
 
     /// Whether programs get user ids of their own.

@@ -7,7 +7,9 @@ use hearth_confine::{Access, Confinement, Door, Grant, Syscalls, UnixSockets};
 use crate::sessions::Limits;
 
 /// The system's programs and libraries.
-const SYSTEM: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+const SYSTEM: [&str; 7] = [
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
+];
 
 /// Of the system's settings, those that programs look up and that say nothing about anybody.
 const SETTINGS: [&str; 34] = [
@@ -47,7 +49,13 @@ const SETTINGS: [&str; 34] = [
     "/etc/wgetrc",
 ];
 
-const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+const DEVICES: [&str; 5] = [
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+];
 
 /// How many threads a browser may have: some hundred with many tabs.
 const BROWSER_PROCESSES: u64 = 4096;
@@ -91,12 +99,24 @@ pub(crate) struct Ports {
 }
 
 /// Code of strangers: kernels, and shells without the door.
-pub(crate) fn plan_code(places: &Places, ports: &Ports, limits: Limits, has_own_uid: bool) -> Confinement {
+pub(crate) fn plan_code(
+    places: &Places,
+    ports: &Ports,
+    limits: Limits,
+    has_own_uid: bool,
+) -> Confinement {
     let mut files = common();
-    files.extend(places.interpreters.iter().map(|folder| grant(folder, Access::Execute)));
+    files.extend(
+        places
+            .interpreters
+            .iter()
+            .map(|folder| grant(folder, Access::Execute)),
+    );
     files.push(grant(&places.runtime, Access::Execute));
     files.push(grant("/proc", Access::Read));
-    files.extend([&places.work, &places.agent, &places.downloads].map(|folder| grant(folder, Access::Own)));
+    files.extend(
+        [&places.work, &places.agent, &places.downloads].map(|folder| grant(folder, Access::Own)),
+    );
     Confinement {
         files,
         connect_ports: ports.egress.iter().copied().chain([ports.cdp]).collect(),
@@ -105,10 +125,11 @@ pub(crate) fn plan_code(places: &Places, ports: &Ports, limits: Limits, has_own_
         limits: hearth_confine::Limits {
             open_files: Some(limits.open_files),
             file_bytes: Some(limits.disk_mb << 20),
-            // Node ends at its start when it may not reserve more than a small session has. Memory is watched.
+            // Node ends at its start when it may not reserve more than a small session has. Memory
+            // is watched.
             data_bytes: None,
-            // Counted over everything of a user id, so only where the session has one of its own. It is there for what is
-            // quicker than the watch, which says what it does.
+            // Counted over everything of a user id, so only where the session has one of its own.
+            // It is there for what is quicker than the watch, which says what it does.
             processes: has_own_uid.then_some(8 * limits.processes + 1024),
             niceness: CODE_NICENESS,
         },
@@ -116,42 +137,86 @@ pub(crate) fn plan_code(places: &Places, ports: &Ports, limits: Limits, has_own_
 }
 
 /// A shell: code that also reaches the agent-browser daemon.
-pub(crate) fn plan_shell(places: &Places, ports: &Ports, limits: Limits, has_own_uid: bool) -> Confinement {
-    let door = Door { program: places.agent_program.clone(), socket: places.agent_socket.clone() };
-    Confinement { unix_sockets: UnixSockets::Door(door), ..plan_code(places, ports, limits, has_own_uid) }
+pub(crate) fn plan_shell(
+    places: &Places,
+    ports: &Ports,
+    limits: Limits,
+    has_own_uid: bool,
+) -> Confinement {
+    let door = Door {
+        program: places.agent_program.clone(),
+        socket: places.agent_socket.clone(),
+    };
+    Confinement {
+        unix_sockets: UnixSockets::Door(door),
+        ..plan_code(places, ports, limits, has_own_uid)
+    }
 }
 
-/// The agent-browser daemon. It listens on a Unix socket and is told what to do by code, so it may execute nothing else.
-pub(crate) fn plan_agent(places: &Places, ports: &Ports, limits: Limits, has_own_uid: bool) -> Confinement {
+/// The agent-browser daemon. It listens on a Unix socket and is told what to do by code, so it may
+/// execute nothing else.
+pub(crate) fn plan_agent(
+    places: &Places,
+    ports: &Ports,
+    limits: Limits,
+    has_own_uid: bool,
+) -> Confinement {
     let mut confinement = plan_code(places, ports, limits, has_own_uid);
     for grant in &mut confinement.files {
         if grant.access == Access::Execute {
             grant.access = Access::Read;
         }
     }
-    confinement.files.push(grant(&places.agent_program, Access::Execute));
-    Confinement { unix_sockets: UnixSockets::Allowed, ..confinement }
+    confinement
+        .files
+        .push(grant(&places.agent_program, Access::Execute));
+    Confinement {
+        unix_sockets: UnixSockets::Allowed,
+        ..confinement
+    }
 }
 
 /// The browser. It reaches the way out and nothing else; its commands come through a pipe.
-pub(crate) fn plan_browser(places: &Places, ports: &Ports, limits: Limits, has_own_uid: bool) -> Confinement {
+pub(crate) fn plan_browser(
+    places: &Places,
+    ports: &Ports,
+    limits: Limits,
+    has_own_uid: bool,
+) -> Confinement {
     // Full Chromium tells a second one of its profile by such a socket, and does not start without.
-    let name = places.browser_program.file_name().unwrap_or_default().to_string_lossy();
+    let name = places
+        .browser_program
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
     let is_shell = name.contains("headless");
     let mut files = common();
-    files.extend(places.browser_program.parent().map(|folder| grant(folder, Access::Execute)));
+    files.extend(
+        places
+            .browser_program
+            .parent()
+            .map(|folder| grant(folder, Access::Execute)),
+    );
     // Its own sandbox is set up by writing to files there.
-    files.push(Grant { path: "/proc".into(), access: Access::Use });
+    files.push(Grant {
+        path: "/proc".into(),
+        access: Access::Use,
+    });
     files.push(grant("/proc", Access::Read));
     files.extend([&places.browser, &places.work].map(|folder| grant(folder, Access::Own)));
     Confinement {
         files,
         connect_ports: ports.egress.clone(),
         syscalls: Syscalls::Browser,
-        unix_sockets: if is_shell { UnixSockets::Refused } else { UnixSockets::Allowed },
+        unix_sockets: if is_shell {
+            UnixSockets::Refused
+        } else {
+            UnixSockets::Allowed
+        },
         limits: hearth_confine::Limits {
-            // More than code: how many descriptors of one user may be on their way between processes is held against the limit of
-            // whoever sends one more, and a browser ends when it cannot.
+            // More than code: how many descriptors of one user may be on their way between
+            // processes is held against the limit of whoever sends one more, and a browser ends
+            // when it cannot.
             open_files: Some(limits.open_files.saturating_mul(BROWSERS_FILES)),
             // A full disk is survived, a file that is too long is not (SIGXFSZ ends the browser).
             file_bytes: None,
@@ -163,7 +228,10 @@ pub(crate) fn plan_browser(places: &Places, ports: &Ports, limits: Limits, has_o
 }
 
 fn common() -> Vec<Grant> {
-    let mut files: Vec<Grant> = SYSTEM.iter().map(|path| grant(path, Access::Execute)).collect();
+    let mut files: Vec<Grant> = SYSTEM
+        .iter()
+        .map(|path| grant(path, Access::Execute))
+        .collect();
     files.extend(SETTINGS.iter().map(|path| grant(path, Access::Read)));
     files.extend(DEVICES.iter().map(|path| grant(path, Access::Use)));
     files.push(grant("/sys/devices/system/cpu", Access::Read));
@@ -171,14 +239,20 @@ fn common() -> Vec<Grant> {
 }
 
 fn grant(path: impl AsRef<Path>, access: Access) -> Grant {
-    Grant { path: path.as_ref().to_owned(), access }
+    Grant {
+        path: path.as_ref().to_owned(),
+        access,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { processes: 100, ..crate::sessions::NO_LIMITS };
+    const LIMITS: Limits = Limits {
+        processes: 100,
+        ..crate::sessions::NO_LIMITS
+    };
 
     fn places() -> Places {
         let path = |text: &str| PathBuf::from(text);
@@ -196,11 +270,19 @@ mod tests {
     }
 
     fn ports() -> Ports {
-        Ports { cdp: 1000, egress: vec![2000] }
+        Ports {
+            cdp: 1000,
+            egress: vec![2000],
+        }
     }
 
     fn access(confinement: &Confinement, path: &str) -> Vec<Access> {
-        confinement.files.iter().filter(|grant| grant.path == Path::new(path)).map(|grant| grant.access).collect()
+        confinement
+            .files
+            .iter()
+            .filter(|grant| grant.path == Path::new(path))
+            .map(|grant| grant.access)
+            .collect()
     }
 
     #[test]
@@ -208,8 +290,19 @@ mod tests {
         let (places, ports) = (places(), ports());
         for plan in [plan_code, plan_shell, plan_agent, plan_browser] {
             let confinement = plan(&places, &ports, LIMITS, true);
-            for path in ["/", "/etc", "/run", "/var", "/home", "/root", "/dev", "/sys", "/data", "/data/s", "/data/s/1"]
-            {
+            for path in [
+                "/",
+                "/etc",
+                "/run",
+                "/var",
+                "/home",
+                "/root",
+                "/dev",
+                "/sys",
+                "/data",
+                "/data/s",
+                "/data/s/1",
+            ] {
                 assert_eq!(access(&confinement, path), [], "{path}");
             }
         }
@@ -220,22 +313,45 @@ mod tests {
         let code = plan_code(&places(), &ports(), LIMITS, true);
         assert_eq!(access(&code, "/data/s/1/b"), []);
         assert_eq!(code.connect_ports, [2000, 1000]);
-        assert_eq!(plan_browser(&places(), &ports(), LIMITS, true).connect_ports, [2000]);
+        assert_eq!(
+            plan_browser(&places(), &ports(), LIMITS, true).connect_ports,
+            [2000]
+        );
     }
 
     #[test]
     fn only_what_is_no_code_makes_unix_sockets() {
         let shell = plan_shell(&places(), &ports(), LIMITS, true);
         assert!(matches!(shell.unix_sockets, UnixSockets::Door(_)));
-        assert_eq!(plan_code(&places(), &ports(), LIMITS, true).unix_sockets, UnixSockets::Refused);
+        assert_eq!(
+            plan_code(&places(), &ports(), LIMITS, true).unix_sockets,
+            UnixSockets::Refused
+        );
         let agent = plan_agent(&places(), &ports(), LIMITS, true);
-        let executable: Vec<_> = agent.files.iter().filter(|grant| grant.access == Access::Execute).collect();
-        assert_eq!(executable, [&grant("/opt/runtime/agent-browser", Access::Execute)]);
+        let executable: Vec<_> = agent
+            .files
+            .iter()
+            .filter(|grant| grant.access == Access::Execute)
+            .collect();
+        assert_eq!(
+            executable,
+            [&grant("/opt/runtime/agent-browser", Access::Execute)]
+        );
     }
 
     #[test]
     fn processes_are_counted_only_where_the_user_id_is_the_sessions_own() {
-        assert_eq!(plan_code(&places(), &ports(), LIMITS, true).limits.processes, Some(1824));
-        assert_eq!(plan_code(&places(), &ports(), LIMITS, false).limits.processes, None);
+        assert_eq!(
+            plan_code(&places(), &ports(), LIMITS, true)
+                .limits
+                .processes,
+            Some(1824)
+        );
+        assert_eq!(
+            plan_code(&places(), &ports(), LIMITS, false)
+                .limits
+                .processes,
+            None
+        );
     }
 }

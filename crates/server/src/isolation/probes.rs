@@ -1,5 +1,6 @@
-//! Tries, through the launchers of a session, what sessions must not be able to do. What is said to be in force was seen to
-//! be in force: kernels, containers and filters differ, and a version number is no lock.
+//! Tries, through the launchers of a session, what sessions must not be able to do. What is said to
+//! be in force was seen to be in force: kernels, containers and filters differ, and a version
+//! number is no lock.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -53,8 +54,7 @@ struct Layer {
     is_needed: bool,
 }
 
-const KERNEL: &str =
-    "mend: Linux 6.12 or later with `landlock` in /sys/kernel/security/lsm, or start as root for user ids per session";
+const KERNEL: &str = "mend: Linux 6.12 or later with `landlock` in /sys/kernel/security/lsm, or start as root for user ids per session";
 
 /// In the order of the table.
 const LAYERS: [Layer; 9] = [
@@ -124,14 +124,26 @@ const LAYERS: [Layer; 9] = [
 ];
 
 /// Tries everything. An error means that it could not even be tried.
-pub(crate) async fn probe(isolation: &Isolation, runtime: &Runtime, enclosure: &Enclosure) -> io::Result<Findings> {
+pub(crate) async fn probe(
+    isolation: &Isolation,
+    runtime: &Runtime,
+    enclosure: &Enclosure,
+) -> io::Result<Findings> {
     if isolation.level == Level::None {
-        return Ok(Findings { rows: Vec::new(), sandbox: !geteuid().is_root() });
+        return Ok(Findings {
+            rows: Vec::new(),
+            sandbox: !geteuid().is_root(),
+        });
     }
     let bait = Bait::lay(enclosure).await?;
     let (attempts, sandbox, has_own_tmp) = tokio::join!(
         attempts(runtime, enclosure, &bait),
-        succeeds(&enclosure.browser, enclosure, "/usr/bin/unshare", &["-Upn", "-r", "--fork", "/bin/true"]),
+        succeeds(
+            &enclosure.browser,
+            enclosure,
+            "/usr/bin/unshare",
+            &["-Upn", "-r", "--fork", "/bin/true"]
+        ),
         has_own_tmp(enclosure),
     );
     drop(bait);
@@ -146,7 +158,8 @@ pub(crate) async fn probe(isolation: &Isolation, runtime: &Runtime, enclosure: &
     Ok(Findings { rows, sandbox })
 }
 
-/// What the attempts are about: things of the server's that code must not reach. Gone when it is dropped.
+/// What the attempts are about: things of the server's that code must not reach. Gone when it is
+/// dropped.
 struct Bait {
     folder: PathBuf,
     file: PathBuf,
@@ -171,7 +184,14 @@ impl Bait {
         let unix = UnixListener::bind(&socket)?;
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o666))?;
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        Ok(Bait { folder, file, socket, port: tcp.local_addr()?.port(), _tcp: tcp, _unix: unix })
+        Ok(Bait {
+            folder,
+            file,
+            socket,
+            port: tcp.local_addr()?.port(),
+            _tcp: tcp,
+            _unix: unix,
+        })
     }
 }
 
@@ -194,23 +214,35 @@ async fn attempts(runtime: &Runtime, enclosure: &Enclosure, bait: &Bait) -> io::
     });
     let script = runtime.isolation_probe.to_string_lossy().into_owned();
     let args = ["-I", &script, &given.to_string()].map(str::to_owned);
-    let (exit, stdout, stderr) = run(&enclosure.code, enclosure, &runtime.python, args.to_vec()).await?;
+    let (exit, stdout, stderr) =
+        run(&enclosure.code, enclosure, &runtime.python, args.to_vec()).await?;
     serde_json::from_str(&stdout).map_err(|_| {
         let last = stderr.lines().last().unwrap_or("it said nothing");
-        io::Error::other(format!("{} under confinement: {last} (exit {})", runtime.python.display(), exit.shell_code()))
+        io::Error::other(format!(
+            "{} under confinement: {last} (exit {})",
+            runtime.python.display(),
+            exit.shell_code()
+        ))
     })
 }
 
 /// Whether what a session has in its own `/tmp` is what its programs see there.
 async fn has_own_tmp(enclosure: &Enclosure) -> bool {
-    let Ok(shared) = fs::metadata("/tmp") else { return false };
+    let Ok(shared) = fs::metadata("/tmp") else {
+        return false;
+    };
     let shared = format!("{}:{}", shared.dev(), shared.ino());
     let args = ["-c", "%d:%i", "/tmp"].map(str::to_owned).to_vec();
     let seen = run(&enclosure.code, enclosure, Path::new("/usr/bin/stat"), args).await;
     seen.is_ok_and(|(exit, stdout, _)| exit == Exit::Code(0) && stdout.trim() != shared)
 }
 
-async fn succeeds(launcher: &Launcher, enclosure: &Enclosure, program: &str, args: &[&str]) -> bool {
+async fn succeeds(
+    launcher: &Launcher,
+    enclosure: &Enclosure,
+    program: &str,
+    args: &[&str],
+) -> bool {
     let args = args.iter().map(|&arg| arg.to_owned()).collect();
     let outcome = run(launcher, enclosure, Path::new(program), args).await;
     outcome.is_ok_and(|(exit, _, _)| exit == Exit::Code(0))
@@ -230,7 +262,10 @@ async fn run(
         args,
         env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
         cwd: enclosure.folder.work(),
-        fds: vec![(1, OwnedFd::from(stdout_theirs)), (2, OwnedFd::from(stderr_theirs))],
+        fds: vec![
+            (1, OwnedFd::from(stdout_theirs)),
+            (2, OwnedFd::from(stderr_theirs)),
+        ],
         deadline: Some(BOUND),
     };
     let mut stdout = Receiver::from_owned_fd(OwnedFd::from(stdout))?;
@@ -238,34 +273,59 @@ async fn run(
     let running = async {
         let tree = launcher.start(program).await.map_err(io::Error::other)?;
         let (mut out, mut err) = (String::new(), String::new());
-        let (_, _) = tokio::try_join!(stdout.read_to_string(&mut out), stderr.read_to_string(&mut err))?;
+        let (_, _) = tokio::try_join!(
+            stdout.read_to_string(&mut out),
+            stderr.read_to_string(&mut err)
+        )?;
         Ok((tree.gone().await, out, err))
     };
-    timeout(BOUND, running).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    timeout(BOUND, running)
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 fn judge(layer: &Layer, attempts: &Attempts) -> Row {
-    let reached = layer.attempts.iter().find_map(|&name| match attempts.get(name) {
-        Some(None) => None,
-        Some(Some(what)) => Some(what.clone()),
-        None => Some(format!("{name} was not tried")),
-    });
+    let reached = layer
+        .attempts
+        .iter()
+        .find_map(|&name| match attempts.get(name) {
+            Some(None) => None,
+            Some(Some(what)) => Some(what.clone()),
+            None => Some(format!("{name} was not tried")),
+        });
     match reached {
-        None => Row { state: State::On, name: layer.name, text: layer.meaning.to_owned(), mend: None },
+        None => Row {
+            state: State::On,
+            name: layer.name,
+            text: layer.meaning.to_owned(),
+            mend: None,
+        },
         Some(what) => {
-            let state = if layer.is_needed { State::Failed } else { State::Off };
-            Row { state, name: layer.name, text: what, mend: Some(layer.mend) }
+            let state = if layer.is_needed {
+                State::Failed
+            } else {
+                State::Off
+            };
+            Row {
+                state,
+                name: layer.name,
+                text: what,
+                mend: Some(layer.mend),
+            }
         }
     }
 }
 
 /// The bait may lie where code cannot find it; other files of the same user do not.
 fn admit_metadata(rows: &mut [Row]) {
-    let layers = LAYERS.iter().filter(|layer| layer.attempts.contains(&"metadata"));
+    let layers = LAYERS
+        .iter()
+        .filter(|layer| layer.attempts.contains(&"metadata"));
     for layer in layers {
         for row in rows.iter_mut().filter(|row| row.name == layer.name) {
             row.state = State::Off;
-            "modes and times of the user's files can be changed by whoever knows their names".clone_into(&mut row.text);
+            "modes and times of the user's files can be changed by whoever knows their names"
+                .clone_into(&mut row.text);
             row.mend = Some(layer.mend);
         }
     }
@@ -275,13 +335,22 @@ fn own_ids(isolation: &Isolation) -> Row {
     let name = "user ids";
     match isolation.user_ids() {
         Some(ids) => {
-            let text = format!("two for every session, of {ids} (HEARTH_UIDS); the server is {}", ids.server());
-            Row { state: State::On, name, text, mend: None }
+            let text = format!(
+                "two for every session, of {ids} (HEARTH_UIDS); the server is {}",
+                ids.server()
+            );
+            Row {
+                state: State::On,
+                name,
+                text,
+                mend: None,
+            }
         }
         None => Row {
             state: State::Off,
             name,
-            text: "all sessions share the server's: Landlock and seccomp alone keep them apart".to_owned(),
+            text: "all sessions share the server's: Landlock and seccomp alone keep them apart"
+                .to_owned(),
             mend: Some("mend: start as root, which the server then gives up"),
         },
     }
@@ -290,20 +359,33 @@ fn own_ids(isolation: &Isolation) -> Row {
 fn own_tmp(has_own: bool) -> Row {
     let name = "/tmp, /dev/shm";
     if has_own {
-        return Row { state: State::On, name, text: "a session has its own".to_owned(), mend: None };
+        return Row {
+            state: State::On,
+            name,
+            text: "a session has its own".to_owned(),
+            mend: None,
+        };
     }
     Row {
         state: State::Off,
         name,
-        text: "shared: names cannot be listed, and files are open to whom their modes say".to_owned(),
-        mend: Some("mend: allow mounting (root with CAP_SYS_ADMIN, or user namespaces for plain users)"),
+        text: "shared: names cannot be listed, and files are open to whom their modes say"
+            .to_owned(),
+        mend: Some(
+            "mend: allow mounting (root with CAP_SYS_ADMIN, or user namespaces for plain users)",
+        ),
     }
 }
 
 fn own_sandbox(has_own: bool) -> Row {
     let name = "browser sandbox";
     if has_own {
-        return Row { state: State::On, name, text: "Chromium's own, inside these layers".to_owned(), mend: None };
+        return Row {
+            state: State::On,
+            name,
+            text: "Chromium's own, inside these layers".to_owned(),
+            mend: None,
+        };
     }
     Row {
         state: State::Off,
@@ -322,7 +404,12 @@ mod tests {
         let attempts: Attempts = LAYERS
             .iter()
             .flat_map(|layer| layer.attempts)
-            .map(|&name| (name.to_owned(), matches!(name, "tcp" | "metadata").then(|| "reached".to_owned())))
+            .map(|&name| {
+                (
+                    name.to_owned(),
+                    matches!(name, "tcp" | "metadata").then(|| "reached".to_owned()),
+                )
+            })
             .collect();
         for layer in &LAYERS {
             let expected = match layer.name {

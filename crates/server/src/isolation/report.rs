@@ -38,8 +38,12 @@ pub(crate) struct Row {
 
 /// What stands above the table.
 pub(crate) fn headline(level: Level) -> String {
-    let kernel = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
-    format!("isolation: {level} (Linux {}), tried out just now:", kernel.unwrap_or_default())
+    let kernel =
+        nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
+    format!(
+        "isolation: {level} (Linux {}), tried out just now:",
+        kernel.unwrap_or_default()
+    )
 }
 
 /// The table, a line for every row and one for every mend.
@@ -48,7 +52,13 @@ pub(crate) fn render(head: &str, rows: &[Row]) -> String {
     let mut text = format!("{head}\n");
     for row in rows {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {:4}  {:width$}  {}", row.state.word(), row.name, row.text);
+        let _ = writeln!(
+            text,
+            "  {:4}  {:width$}  {}",
+            row.state.word(),
+            row.name,
+            row.text
+        );
         if let Some(mend) = row.mend {
             let _ = writeln!(text, "  {:4}  {:width$}  {mend}", "", "");
         }
@@ -62,9 +72,18 @@ mod tests {
 
     #[test]
     fn a_layer_is_a_line_and_what_mends_it_another() {
-        let row = |state, name, mend| Row { state, name, text: "why".to_owned(), mend };
-        let rows = [row(State::On, "files", None), row(State::Off, "own ids", Some("start as root"))];
-        let expected = "head\n  on    files    why\n  off   own ids  why\n                 start as root\n";
+        let row = |state, name, mend| Row {
+            state,
+            name,
+            text: "why".to_owned(),
+            mend,
+        };
+        let rows = [
+            row(State::On, "files", None),
+            row(State::Off, "own ids", Some("start as root")),
+        ];
+        let expected =
+            "head\n  on    files    why\n  off   own ids  why\n                 start as root\n";
         assert_eq!(render("head", &rows), expected);
     }
 }

@@ -1,4 +1,5 @@
-//! Which user ids are taken. A session has a slot from before its first process to after its last file.
+//! Which user ids are taken. A session has a slot from before its first process to after its last
+//! file.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,29 +26,49 @@ pub(crate) struct Slot {
 }
 
 impl Slots {
-    /// `count` slots, the first of which to give is `start`. Two servers on one machine start at different ones.
+    /// `count` slots, the first of which to give is `start`. Two servers on one machine start at
+    /// different ones.
     pub fn new(count: u16, start: u16) -> Slots {
         let next = if count == 0 { 0 } else { start % count };
-        Slots { count, state: Arc::new(Mutex::new(State { taken: BTreeSet::new(), next })) }
+        Slots {
+            count,
+            state: Arc::new(Mutex::new(State {
+                taken: BTreeSet::new(),
+                next,
+            })),
+        }
     }
 
     /// Those that somebody has.
     pub fn taken(&self) -> BTreeSet<u16> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).taken.clone()
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .taken
+            .clone()
     }
 
     /// Whether somebody has it.
     pub fn is_taken(&self, number: u16) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).taken.contains(&number)
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .taken
+            .contains(&number)
     }
 
     /// One that nobody has; none when all are taken.
     pub fn take(&self) -> Option<Slot> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = (state.next..self.count).chain(0..state.next).find(|number| !state.taken.contains(number))?;
+        let number = (state.next..self.count)
+            .chain(0..state.next)
+            .find(|number| !state.taken.contains(number))?;
         state.taken.insert(number);
         state.next = (number + 1) % self.count;
-        Some(Slot { number, state: Arc::clone(&self.state) })
+        Some(Slot {
+            number,
+            state: Arc::clone(&self.state),
+        })
     }
 }
 
@@ -59,7 +80,11 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).taken.remove(&self.number);
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .taken
+            .remove(&self.number);
     }
 }
 

@@ -1,8 +1,9 @@
 //! Who looks on, and how far each has come with drawing. Pure tables.
 //!
-//! Chromium sends the next picture when an earlier one is acknowledged, and one is acknowledged when every viewer has
-//! drawn it, or a later one: so the slowest sets the pace. One that takes longer than [`PATIENCE`] for a picture is not
-//! waited for until it is quicker again; it skips what it misses.
+//! Chromium sends the next picture when an earlier one is acknowledged, and one is acknowledged
+//! when every viewer has drawn it, or a later one: so the slowest sets the pace. One that takes
+//! longer than [`PATIENCE`] for a picture is not waited for until it is quicker again; it skips
+//! what it misses.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,13 +14,15 @@ use tokio::time::Instant;
 
 use super::Right;
 
-/// How long the others wait for a viewer's drawing: four pictures in a second are the least that it can slow them to.
+/// How long the others wait for a viewer's drawing: four pictures in a second are the least that it
+/// can slow them to.
 pub(super) const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How many may look on at once: each of them takes pictures, a few hundred kilobytes a second.
 pub(super) const MAX_VIEWERS: usize = 32;
 
-/// How many pictures may be on their way to a viewer: one that it draws, and one that travels meanwhile.
+/// How many pictures may be on their way to a viewer: one that it draws, and one that travels
+/// meanwhile.
 const MAX_UNDRAWN: usize = 2;
 
 /// A viewer, for as long as the session lives.
@@ -49,15 +52,21 @@ pub(super) struct Audience {
 }
 
 impl Audience {
-    /// Tells the viewer's id, and whether the cast has to be started for it. None: there are as many as may be.
+    /// Tells the viewer's id, and whether the cast has to be started for it. None: there are as
+    /// many as may be.
     pub(super) fn enter(&mut self, right: Right) -> Option<(ViewerId, bool)> {
         if self.viewers.len() >= MAX_VIEWERS {
             return None;
         }
         self.last_id += 1;
         let id = ViewerId(self.last_id);
-        let viewer =
-            Viewer { right, undrawn: VecDeque::new(), drawn: 0, is_slow: false, ready: Arc::new(Notify::new()) };
+        let viewer = Viewer {
+            right,
+            undrawn: VecDeque::new(),
+            drawn: 0,
+            is_slow: false,
+            ready: Arc::new(Notify::new()),
+        };
         self.viewers.insert(id, viewer);
         Some((id, !std::mem::replace(&mut self.is_cast_for, true)))
     }
@@ -81,7 +90,9 @@ impl Audience {
 
     /// Whether anybody could answer a dialog.
     pub(super) fn can_steer(&self) -> bool {
-        self.viewers.values().any(|viewer| viewer.right == Right::Steer)
+        self.viewers
+            .values()
+            .any(|viewer| viewer.right == Right::Steer)
     }
 
     /// Whether a viewer is ready for another picture; if not, what to wait for.
@@ -101,8 +112,12 @@ impl Audience {
 
     /// A viewer says that it has drawn a picture. False when that cannot be.
     pub(super) fn has_drawn(&mut self, id: ViewerId, number: u32, now: Instant) -> bool {
-        let Some(viewer) = self.viewers.get_mut(&id) else { return false };
-        let Some(at) = viewer.undrawn.iter().position(|&(sent, _)| sent == number) else { return false };
+        let Some(viewer) = self.viewers.get_mut(&id) else {
+            return false;
+        };
+        let Some(at) = viewer.undrawn.iter().position(|&(sent, _)| sent == number) else {
+            return false;
+        };
         let (_, sent) = viewer.undrawn[at];
         viewer.undrawn.drain(..=at);
         viewer.drawn = number;
@@ -111,17 +126,21 @@ impl Audience {
         true
     }
 
-    /// Whether everybody has drawn a picture, or one that came after it. `shown` is when it came: who is behind after that
-    /// long is not waited for.
+    /// Whether everybody has drawn a picture, or one that came after it. `shown` is when it came:
+    /// who is behind after that long is not waited for.
     pub(super) fn is_through_with(&mut self, number: u32, shown: Instant, now: Instant) -> bool {
         let patience_is_over = now.duration_since(shown) >= PATIENCE;
-        let behind = self.viewers.values_mut().filter(|viewer| viewer.drawn < number && !viewer.is_slow);
+        let behind = self
+            .viewers
+            .values_mut()
+            .filter(|viewer| viewer.drawn < number && !viewer.is_slow);
         let mut waited_for = 0;
         for viewer in behind {
             viewer.is_slow |= patience_is_over;
             waited_for += usize::from(!viewer.is_slow);
         }
-        // Nobody who is quick is left to wait for; but when all are slow, the quickest of them sets the pace.
+        // Nobody who is quick is left to wait for; but when all are slow, the quickest of them sets
+        // the pace.
         waited_for == 0
             && (self.viewers.values().any(|viewer| !viewer.is_slow)
                 || self.viewers.values().any(|viewer| viewer.drawn >= number))
@@ -139,7 +158,10 @@ mod tests {
 
     impl Hall {
         fn new() -> Hall {
-            Hall { audience: Audience::default(), start: Instant::now() }
+            Hall {
+                audience: Audience::default(),
+                start: Instant::now(),
+            }
         }
 
         fn enter(&mut self) -> ViewerId {
@@ -240,6 +262,9 @@ mod tests {
         assert!(!audience.can_steer() && !audience.has_gone());
         audience.leave(one);
         assert!(audience.has_gone());
-        assert!(audience.enter(Right::Watch).expect("there is room").1, "and is started again");
+        assert!(
+            audience.enter(Right::Watch).expect("there is room").1,
+            "and is started again"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The task that casts: it follows the current tab, hands its pictures to the viewers, and does what they ask for.
+//! The task that casts: it follows the current tab, hands its pictures to the viewers, and does
+//! what they ask for.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,7 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
-use hearth_browser::{BrowserError, FrameTicket, Input, MAX_UNACKNOWLEDGED, Screencast, Shown, Tab, TabChanges};
+use hearth_browser::{
+    BrowserError, FrameTicket, Input, MAX_UNACKNOWLEDGED, Screencast, Shown, Tab, TabChanges,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -14,8 +17,8 @@ use super::audience::PATIENCE;
 use super::message::{self, Command};
 use super::{LiveView, Picture};
 
-/// How often the tabs are asked for their titles, since Chromium does not tell of a title that a page changes later. It
-/// takes the browser 0.2 ms.
+/// How often the tabs are asked for their titles, since Chromium does not tell of a title that a
+/// page changes later. It takes the browser 0.2 ms.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A page that has shown nothing new for so long has come to rest.
@@ -95,19 +98,35 @@ impl Caster {
     async fn take(&mut self, shown: Shown) {
         match shown {
             Shown::Frame(frame) => {
-                let number = self.live_view.pictures.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+                let number = self
+                    .live_view
+                    .pictures
+                    .fetch_add(1, Ordering::Relaxed)
+                    .wrapping_add(1);
                 let ticket = frame.ticket;
                 self.last_frame = Instant::now();
-                self.unacknowledged.push_back(Unacknowledged { number, ticket, shown: self.last_frame });
-                // Acknowledgements that wait for their time count, and so may a frame that is being encoded.
-                let paced = self.cast.as_ref().map_or(0, |(_, cast)| cast.waiting_acknowledgements());
+                self.unacknowledged.push_back(Unacknowledged {
+                    number,
+                    ticket,
+                    shown: self.last_frame,
+                });
+                // Acknowledgements that wait for their time count, and so may a frame that is being
+                // encoded.
+                let paced = self
+                    .cast
+                    .as_ref()
+                    .map_or(0, |(_, cast)| cast.waiting_acknowledgements());
                 self.may_have_missed |= self.unacknowledged.len() + paced + 1 >= MAX_UNACKNOWLEDGED;
                 let message = message::picture(number, &frame);
-                self.live_view.picture.send_replace(Some(Picture { number, message }));
+                self.live_view
+                    .picture
+                    .send_replace(Some(Picture { number, message }));
             }
             Shown::Dialog(dialog) => {
                 self.has_dialog = dialog.is_some();
-                self.live_view.dialog.send_replace(message::dialog(dialog.as_ref()));
+                self.live_view
+                    .dialog
+                    .send_replace(message::dialog(dialog.as_ref()));
                 self.dismiss_what_nobody_answers();
             }
             Shown::Refused(why) => self.remark(&why),
@@ -133,7 +152,8 @@ impl Caster {
         let current = tabs.into_iter().find(|tab| tab.is_current);
         if current.as_ref().map(|tab| &tab.id) == self.cast.as_ref().map(|(tab, _)| tab) {
             if let (Some(tab), Some((_, cast))) = (current, &mut self.cast) {
-                let has_come_back = std::mem::replace(&mut self.has_crashed, tab.has_crashed) || cast.is_blind();
+                let has_come_back =
+                    std::mem::replace(&mut self.has_crashed, tab.has_crashed) || cast.is_blind();
                 if has_come_back && !tab.has_crashed {
                     cast.refresh();
                 }
@@ -141,7 +161,12 @@ impl Caster {
             return;
         }
         self.cast_nothing();
-        let Some(Tab { id, has_crashed, .. }) = current else { return };
+        let Some(Tab {
+            id, has_crashed, ..
+        }) = current
+        else {
+            return;
+        };
         self.has_crashed = has_crashed;
         match self.live_view.browser.cast(&id).await {
             Ok(cast) => self.cast = Some((id, cast)),
@@ -176,7 +201,9 @@ impl Caster {
     }
 
     async fn input(&mut self, input: Input) {
-        let Some((_, cast)) = &mut self.cast else { return self.remark("No tab is open") };
+        let Some((_, cast)) = &mut self.cast else {
+            return self.remark("No tab is open");
+        };
         cast.room().await;
         if let Err(why) = cast.input(input) {
             self.remark(&why);
@@ -198,13 +225,18 @@ impl Caster {
         }
     }
 
-    /// Lets Chromium send more, for frames that the viewers are through with, and sees to it that the last picture is the one
-    /// that the page rests at. Tells when there may be more to do, if nothing else happens before.
+    /// Lets Chromium send more, for frames that the viewers are through with, and sees to it that
+    /// the last picture is the one that the page rests at. Tells when there may be more to do, if
+    /// nothing else happens before.
     fn acknowledge(&mut self) -> Option<Instant> {
         let (_, cast) = self.cast.as_mut()?;
         let now = Instant::now();
         while let Some(frame) = self.unacknowledged.front() {
-            if !self.live_view.audience().is_through_with(frame.number, frame.shown, now) {
+            if !self
+                .live_view
+                .audience()
+                .is_through_with(frame.number, frame.shown, now)
+            {
                 return Some(frame.shown + PATIENCE).filter(|end| *end > now);
             }
             cast.acknowledge(frame.ticket);
@@ -213,7 +245,10 @@ impl Caster {
         if !self.may_have_missed {
             return None;
         }
-        let rests = cast.has_been_free_since().map_or(now, |free| free.max(self.last_frame)) + REST;
+        let rests = cast
+            .has_been_free_since()
+            .map_or(now, |free| free.max(self.last_frame))
+            + REST;
         if now >= rests {
             self.may_have_missed = false;
             cast.refresh();

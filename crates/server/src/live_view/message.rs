@@ -1,5 +1,6 @@
-//! What a viewer's page and the server say to each other. The other side of it is in `page/`: `connection.js`, and whoever calls its
-//! `send`. They come from one executable, so nobody else has to be able to read it.
+//! What a viewer's page and the server say to each other. The other side of it is in `page/`:
+//! `connection.js`, and whoever calls its `send`. They come from one executable, so nobody else has
+//! to be able to read it.
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -140,14 +141,26 @@ mod tests {
             r#"{"type":"dialog","accept":true,"text":"x"}"#,
             r#"{"type":"dialog","accept":false}"#,
         ] {
-            assert!(matches!(read(message), Some(Heard::Command(_))), "{message}");
+            assert!(
+                matches!(read(message), Some(Heard::Command(_))),
+                "{message}"
+            );
         }
-        assert!(matches!(read(r#"{"type":"drawn","frame":7}"#), Some(Heard::Drawn(7))));
+        assert!(matches!(
+            read(r#"{"type":"drawn","frame":7}"#),
+            Some(Heard::Drawn(7))
+        ));
     }
 
     #[test]
     fn what_is_no_message_is_not_understood() {
-        for message in ["", "{}", "[]", r#"{"type":"evaluate","code":"1"}"#, r#"{"type":"drawn","frame":-1}"#] {
+        for message in [
+            "",
+            "{}",
+            "[]",
+            r#"{"type":"evaluate","code":"1"}"#,
+            r#"{"type":"drawn","frame":-1}"#,
+        ] {
             assert!(read(message).is_none(), "{message}");
         }
     }

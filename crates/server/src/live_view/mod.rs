@@ -1,9 +1,10 @@
 //! The live view: people who watch a session's current tab, and some who steer it.
 //!
-//! One task a session casts (`cast`), as long as anybody watches, and every viewer has a task (`viewer`) that carries its
-//! socket. Between them stands [`LiveView`]: the newest picture, the tabs, the dialog and what viewers ask for. Pictures
-//! are not queued: a viewer that is ready takes the newest one. `audience` knows who has drawn what, and so when Chromium may
-//! send the next one. `message` is what both sides say, and `page` what the browser of a viewer runs.
+//! One task a session casts (`cast`), as long as anybody watches, and every viewer has a task
+//! (`viewer`) that carries its socket. Between them stands [`LiveView`]: the newest picture, the
+//! tabs, the dialog and what viewers ask for. Pictures are not queued: a viewer that is ready takes
+//! the newest one. `audience` knows who has drawn what, and so when Chromium may send the next one.
+//! `message` is what both sides say, and `page` what the browser of a viewer runs.
 //!
 //! It must not know: routes, keys, and whether a link is good.
 
@@ -96,7 +97,10 @@ impl LiveView {
         }
         // A dialog is answered by somebody, or by nobody.
         self.stirred.notify_one();
-        Some(Seat { live_view: Arc::clone(self), id })
+        Some(Seat {
+            live_view: Arc::clone(self),
+            id,
+        })
     }
 
     /// Nothing of what was seen is true for whoever comes next.

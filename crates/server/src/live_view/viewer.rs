@@ -21,7 +21,8 @@ use super::{LiveView, Picture, Right, Seat};
 /// The largest message of a viewer: what somebody pastes.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
-/// How often a viewer is asked for a sign of life; one that has given none between two times is gone.
+/// How often a viewer is asked for a sign of life; one that has given none between two times is
+/// gone.
 const PING_EVERY: Duration = Duration::from_secs(15);
 
 /// How long a viewer may take for the last message.
@@ -42,8 +43,8 @@ pub(crate) struct Farewell {
     pub at: String,
 }
 
-/// Answers the upgrade, and shows the live view until the viewer leaves or the session has `ended`. The tasks are
-/// `tracker`'s.
+/// Answers the upgrade, and shows the live view until the viewer leaves or the session has `ended`.
+/// The tasks are `tracker`'s.
 pub(crate) fn accept(
     upgrade: WebSocketUpgrade,
     live_view: Arc<LiveView>,
@@ -51,11 +52,15 @@ pub(crate) fn accept(
     ended: impl Future<Output = Farewell> + Send + 'static,
     tracker: TaskTracker,
 ) -> Response {
-    let upgrade = upgrade.max_message_size(MAX_MESSAGE_BYTES).max_frame_size(MAX_MESSAGE_BYTES);
-    upgrade.on_upgrade(async move |mut socket| match live_view.enter(right, &tracker) {
-        Some(seat) => tracker.track_future(show(socket, seat, right, ended)).await,
-        None => close(&mut socket, NOT_ALLOWED, FULL_HOUSE).await,
-    })
+    let upgrade = upgrade
+        .max_message_size(MAX_MESSAGE_BYTES)
+        .max_frame_size(MAX_MESSAGE_BYTES);
+    upgrade.on_upgrade(
+        async move |mut socket| match live_view.enter(right, &tracker) {
+            Some(seat) => tracker.track_future(show(socket, seat, right, ended)).await,
+            None => close(&mut socket, NOT_ALLOWED, FULL_HOUSE).await,
+        },
+    )
 }
 
 async fn show(socket: WebSocket, seat: Seat, right: Right, ended: impl Future<Output = Farewell>) {
@@ -110,17 +115,30 @@ async fn hear<E>(
         };
         let is_allowed = match message::read(text) {
             Some(Heard::Drawn(number)) => {
-                let has_drawn = live_view.audience().has_drawn(seat.id, number, Instant::now());
+                let has_drawn = live_view
+                    .audience()
+                    .has_drawn(seat.id, number, Instant::now());
                 live_view.stirred.notify_one();
-                if has_drawn { Ok(()) } else { Err("that picture was not sent, or is drawn already") }
+                if has_drawn {
+                    Ok(())
+                } else {
+                    Err("that picture was not sent, or is drawn already")
+                }
             }
-            Some(Heard::Command(_)) if right == Right::Watch => Err("this link only lets you watch"),
-            // When too much waits, the socket is not read, and the viewer's own network holds it back.
+            Some(Heard::Command(_)) if right == Right::Watch => {
+                Err("this link only lets you watch")
+            }
+            // When too much waits, the socket is not read, and the viewer's own network holds it
+            // back.
             Some(Heard::Command(command)) => {
                 if let Command::Input(input) = &command {
                     held.note(input);
                 }
-                live_view.commands.send(command).await.map_err(|_| "the browser is gone")
+                live_view
+                    .commands
+                    .send(command)
+                    .await
+                    .map_err(|_| "the browser is gone")
             }
             None => Err("that is no message of a live view"),
         };
@@ -152,7 +170,11 @@ async fn speak(
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pinged = false;
     let mut ended = std::pin::pin!(ended);
-    if sink.send(Message::Text(message::hello(right))).await.is_err() {
+    if sink
+        .send(Message::Text(message::hello(right)))
+        .await
+        .is_err()
+    {
         return;
     }
     loop {
@@ -189,7 +211,10 @@ async fn speak(
 }
 
 async fn close(sink: &mut (impl Sink<Message> + Unpin), code: u16, reason: &'static str) {
-    let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+    let frame = CloseFrame {
+        code,
+        reason: Utf8Bytes::from_static(reason),
+    };
     // It may have left before.
     let _ = sink.send(Message::Close(Some(frame))).await;
 }

@@ -11,13 +11,15 @@ use super::{CHECKPOINT, DAMAGED, ProfileId};
 use crate::auth::Team;
 use crate::store::ProfileRecord;
 
-/// Removes drafts, and gives back the profiles that are there: those that were saved, and those of which a crash has left a
-/// checkpoint alone. Blocks.
+/// Removes drafts, and gives back the profiles that are there: those that were saved, and those of
+/// which a crash has left a checkpoint alone. Blocks.
 pub(super) fn look(folder: &Path) -> io::Result<Vec<ProfileRecord>> {
     let mut found: Vec<ProfileRecord> = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let kind = path.extension().map(|extension| extension.to_string_lossy().into_owned());
+        let kind = path
+            .extension()
+            .map(|extension| extension.to_string_lossy().into_owned());
         match kind.as_deref() {
             Some(DRAFT) => remove(&path)?,
             Some(DAMAGED) => {}
@@ -37,5 +39,11 @@ fn read(path: &Path) -> Option<ProfileRecord> {
         return None;
     }
     let saved_at = Timestamp::from_millisecond(head.saved_at_ms).ok()?;
-    Some(ProfileRecord { id, team, name, size_bytes: file.metadata().ok()?.len(), saved_at })
+    Some(ProfileRecord {
+        id,
+        team,
+        name,
+        size_bytes: file.metadata().ok()?.len(),
+        saved_at,
+    })
 }

@@ -1,7 +1,9 @@
-//! A profile's file: whose it is and its cookies, with a checksum, then the packed folder, which has its own.
+//! A profile's file: whose it is and its cookies, with a checksum, then the packed folder, which
+//! has its own.
 //!
-//! Sixteen bytes that say what it is, four with the length of the head (little-endian), its SHA-256, the head as JSON, and
-//! from there on what `hearth_confine::Launcher::pack` writes. A checkpoint is the same without a folder.
+//! Sixteen bytes that say what it is, four with the length of the head (little-endian), its
+//! SHA-256, the head as JSON, and from there on what `hearth_confine::Launcher::pack` writes. A
+//! checkpoint is the same without a folder.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -23,8 +25,8 @@ const MAX_HEAD_BYTES: u32 = 64 * 1024 * 1024;
 pub(super) struct Head {
     pub team: String,
     pub name: String,
-    /// A number that no other save of any profile has. A checkpoint has that of the save that it continues; none when there was
-    /// none.
+    /// A number that no other save of any profile has. A checkpoint has that of the save that it
+    /// continues; none when there was none.
     pub version: String,
     pub saved_at_ms: i64,
     /// In a saved profile those that the folder does not hold; in a checkpoint all.
@@ -32,14 +34,16 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Reads it, and leaves `file` where the folder begins. [`ErrorKind::InvalidData`] when it is not what was written.
+    /// Reads it, and leaves `file` where the folder begins. [`ErrorKind::InvalidData`] when it is
+    /// not what was written.
     pub fn read(file: &mut File) -> io::Result<Head> {
         let damaged = |_| io::Error::from(ErrorKind::InvalidData);
         let mut start = [0; 16 + 4 + 32];
-        file.read_exact(&mut start).map_err(|error| match error.kind() {
-            ErrorKind::UnexpectedEof => ErrorKind::InvalidData.into(),
-            _ => error,
-        })?;
+        file.read_exact(&mut start)
+            .map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => ErrorKind::InvalidData.into(),
+                _ => error,
+            })?;
         let (magic, rest) = start.split_at(16);
         let (length, checksum) = rest.split_at(4);
         let length = u32::from_le_bytes(length.try_into().map_err(damaged)?);
@@ -56,14 +60,23 @@ impl Head {
 
     fn write(&self, file: &mut File) -> io::Result<()> {
         let json = serde_json::to_vec(self)?;
-        let length = u32::try_from(json.len()).ok().filter(|length| *length <= MAX_HEAD_BYTES);
+        let length = u32::try_from(json.len())
+            .ok()
+            .filter(|length| *length <= MAX_HEAD_BYTES);
         let length = length.ok_or_else(|| io::Error::other("there are too many cookies"))?;
-        let start = [MAGIC.as_slice(), &length.to_le_bytes(), &Sha256::digest(&json), &json].concat();
+        let start = [
+            MAGIC.as_slice(),
+            &length.to_le_bytes(),
+            &Sha256::digest(&json),
+            &json,
+        ]
+        .concat();
         file.write_all(&start)
     }
 }
 
-/// A file that is being written beside the one that it is to replace. Unless it is put into place it goes again.
+/// A file that is being written beside the one that it is to replace. Unless it is put into place
+/// it goes again.
 #[derive(Debug)]
 pub(super) struct Draft {
     place: PathBuf,
@@ -82,8 +95,17 @@ pub(super) const DRAFT: &str = "new";
 impl Draft {
     /// Begins one for `place`. Each place has one writer at a time.
     pub fn begin(place: &Path, head: &Head) -> io::Result<Draft> {
-        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(draft_of(place))?;
-        let mut draft = Draft { place: place.to_owned(), file, is_done: false };
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(draft_of(place))?;
+        let mut draft = Draft {
+            place: place.to_owned(),
+            file,
+            is_done: false,
+        };
         head.write(&mut draft.file)?;
         Ok(draft)
     }
@@ -93,7 +115,8 @@ impl Draft {
         self.file.try_clone()
     }
 
-    /// Puts it into its place, at once and for good, and tells its length. Until then what was there is as it was.
+    /// Puts it into its place, at once and for good, and tells its length. Until then what was
+    /// there is as it was.
     pub fn put_into_place(mut self) -> io::Result<u64> {
         self.file.sync_all()?;
         let bytes = self.file.metadata()?.len();
@@ -147,7 +170,9 @@ mod tests {
 
     fn file(bytes: &[u8]) -> File {
         let mut file = tempfile::tempfile().expect("a file");
-        file.write_all(bytes).and_then(|()| file.seek(SeekFrom::Start(0))).expect("written");
+        file.write_all(bytes)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .expect("written");
         file
     }
 
@@ -156,7 +181,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let place = folder.path().join("x");
         let draft = Draft::begin(&place, &head()).expect("begun");
-        draft.rest().and_then(|mut rest| rest.write_all(b"the rest")).expect("written");
+        draft
+            .rest()
+            .and_then(|mut rest| rest.write_all(b"the rest"))
+            .expect("written");
         assert!(!place.exists());
         let bytes = draft.put_into_place().expect("there");
         let mut file = File::open(&place).expect("opened");
@@ -180,7 +208,10 @@ mod tests {
         let mut written = tempfile::tempfile().expect("a file");
         head().write(&mut written).expect("written");
         let mut bytes = Vec::new();
-        written.seek(SeekFrom::Start(0)).and_then(|_| written.read_to_end(&mut bytes)).expect("read");
+        written
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| written.read_to_end(&mut bytes))
+            .expect("read");
         for place in 0..bytes.len() {
             let mut other = bytes.clone();
             other[place] ^= 1;

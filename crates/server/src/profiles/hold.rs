@@ -25,7 +25,8 @@ pub(crate) struct CheckedOut {
     pub are_all: bool,
     /// Something was unpacked.
     pub has_files: bool,
-    /// What was saved is not what was written, and set aside, so that what was unpacked of it is to go; or it is not there.
+    /// What was saved is not what was written, and set aside, so that what was unpacked of it is to
+    /// go; or it is not there.
     pub warning: Option<ProfileWarning>,
 }
 
@@ -52,7 +53,16 @@ struct State {
 impl Hold {
     pub(super) fn new(profiles: Arc<Profiles>, profile: ProfileId, lease: Option<Lease>) -> Hold {
         let saves = lease.is_some();
-        Hold { profiles, profile, state: Mutex::new(State { version: String::new(), cookies: None, lease }), saves }
+        Hold {
+            profiles,
+            profile,
+            state: Mutex::new(State {
+                version: String::new(),
+                cookies: None,
+                lease,
+            }),
+            saves,
+        }
     }
 
     /// The profile's name.
@@ -65,8 +75,8 @@ impl Hold {
         self.saves
     }
 
-    /// Hands what was saved last to `unpack`, if there is anything, and gives back what is not in it. An error leaves
-    /// everything as it is.
+    /// Hands what was saved last to `unpack`, if there is anything, and gives back what is not in
+    /// it. An error leaves everything as it is.
     pub async fn check_out<F>(&self, unpack: impl FnOnce(File) -> F) -> io::Result<CheckedOut>
     where
         F: Future<Output = io::Result<()>>,
@@ -75,7 +85,9 @@ impl Hold {
         let profile = self.profile.clone();
         let place = self.place();
         let opened = blocking(move || {
-            let Some(mut file) = open_if_there(&place)? else { return Ok(None) };
+            let Some(mut file) = open_if_there(&place)? else {
+                return Ok(None);
+            };
             let head = Head::read(&mut file).and_then(|head| own(head, &profile));
             Ok(Some((file, head)))
         });
@@ -104,17 +116,33 @@ impl Hold {
             (state.version, cookies) = (head.version, head.cookies);
         }
         Ok(match self.checkpoint_of(&state.version).await {
-            Some(cookies) => CheckedOut { cookies, are_all: true, has_files, ..CheckedOut::default() },
-            None => CheckedOut { cookies, has_files, warning, ..CheckedOut::default() },
+            Some(cookies) => CheckedOut {
+                cookies,
+                are_all: true,
+                has_files,
+                ..CheckedOut::default()
+            },
+            None => CheckedOut {
+                cookies,
+                has_files,
+                warning,
+                ..CheckedOut::default()
+            },
         })
     }
 
     /// Whether the profile is known to the store although it is not there; told once.
     async fn is_missed(&self) -> bool {
-        let known = self.profiles.store.profiles(&self.profile.team).await.unwrap_or_default();
+        let known = self
+            .profiles
+            .store
+            .profiles(&self.profile.team)
+            .await
+            .unwrap_or_default();
         let is_known = known.iter().any(|known| known.id == self.profile.id);
         let is_missed = is_known && !self.place().with_added_extension(CHECKPOINT).exists();
-        if is_missed && let Err(error) = self.profiles.store.forget_profile(&self.profile.id).await {
+        if is_missed && let Err(error) = self.profiles.store.forget_profile(&self.profile.id).await
+        {
             tracing::warn!(%error, "a profile that is not there is still listed");
         }
         is_missed
@@ -131,10 +159,14 @@ impl Hold {
         if let Err(error) = self.profiles.store.forget_profile(&self.profile.id).await {
             tracing::warn!(%error, "a profile that was set aside is still listed");
         }
-        Ok(CheckedOut { warning: Some(ProfileWarning::Damaged), ..CheckedOut::default() })
+        Ok(CheckedOut {
+            warning: Some(ProfileWarning::Damaged),
+            ..CheckedOut::default()
+        })
     }
 
-    /// Sets aside what was saved last: it was read as it was written, but no browser starts with it.
+    /// Sets aside what was saved last: it was read as it was written, but no browser starts with
+    /// it.
     pub async fn refuse(&self) -> io::Result<()> {
         let place = self.place();
         let file = blocking(move || open_if_there(&place)).await?;
@@ -145,18 +177,28 @@ impl Hold {
         }
     }
 
-    /// The cookies that a session which did not come to its clean end has left. Those of one that lives are its own.
+    /// The cookies that a session which did not come to its clean end has left. Those of one that
+    /// lives are its own.
     async fn checkpoint_of(&self, version: &str) -> Option<CookieJar> {
         if !self.saves && self.profiles.is_leased(&self.profile.id) {
             return None;
         }
-        let (profile, place) = (self.profile.clone(), self.place().with_added_extension(CHECKPOINT));
+        let (profile, place) = (
+            self.profile.clone(),
+            self.place().with_added_extension(CHECKPOINT),
+        );
         let read = blocking(move || {
-            let Some(mut file) = open_if_there(&place)? else { return Ok(None) };
-            Head::read(&mut file).and_then(|head| own(head, &profile)).map(Some)
+            let Some(mut file) = open_if_there(&place)? else {
+                return Ok(None);
+            };
+            Head::read(&mut file)
+                .and_then(|head| own(head, &profile))
+                .map(Some)
         });
         match read.await {
-            Ok(head) => head.filter(|head| head.version == version).map(|head| head.cookies),
+            Ok(head) => head
+                .filter(|head| head.version == version)
+                .map(|head| head.cookies),
             Err(error) => {
                 tracing::warn!(profile = self.profile.id, %error, "a checkpoint of a profile cannot be read and is left out");
                 None
@@ -164,8 +206,8 @@ impl Hold {
         }
     }
 
-    /// Writes down the browser's cookies, all of them, unless they are those of the last time. Does nothing for a session that
-    /// does not save, or has done so.
+    /// Writes down the browser's cookies, all of them, unless they are those of the last time. Does
+    /// nothing for a session that does not save, or has done so.
     pub async fn checkpoint(&self, cookies: CookieJar, now: Timestamp) -> io::Result<()> {
         let mut state = self.state.lock().await;
         if state.lease.is_none() || state.cookies.as_ref() == Some(&cookies) {
@@ -182,9 +224,14 @@ impl Hold {
         Ok(())
     }
 
-    /// Puts what `pack` writes in the place of what was saved before, with the cookies that it does not hold. When this fails
-    /// everything is as it was.
-    pub async fn commit<F>(&self, cookies: CookieJar, now: Timestamp, pack: impl FnOnce(File) -> F) -> io::Result<()>
+    /// Puts what `pack` writes in the place of what was saved before, with the cookies that it does
+    /// not hold. When this fails everything is as it was.
+    pub async fn commit<F>(
+        &self,
+        cookies: CookieJar,
+        now: Timestamp,
+        pack: impl FnOnce(File) -> F,
+    ) -> io::Result<()>
     where
         F: Future<Output = io::Result<()>>,
     {
@@ -202,9 +249,15 @@ impl Hold {
         })
         .await?;
         pack(rest).await?;
-        let (profiles, checkpoint) = (Arc::clone(&self.profiles), self.place().with_added_extension(CHECKPOINT));
+        let (profiles, checkpoint) = (
+            Arc::clone(&self.profiles),
+            self.place().with_added_extension(CHECKPOINT),
+        );
         let size_bytes = blocking(move || {
-            let _moving = profiles.moving.lock().unwrap_or_else(PoisonError::into_inner);
+            let _moving = profiles
+                .moving
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let bytes = draft.put_into_place()?;
             // It is void by now: it continues another version.
             if let Err(error) = remove(&checkpoint) {
@@ -215,13 +268,23 @@ impl Hold {
         .await?;
         (state.version, state.cookies) = (version, None);
         self.record(size_bytes, now).await;
-        tracing::info!(profile = self.profile.id, bytes = size_bytes, "a profile is saved");
+        tracing::info!(
+            profile = self.profile.id,
+            bytes = size_bytes,
+            "a profile is saved"
+        );
         Ok(())
     }
 
     async fn record(&self, size_bytes: u64, now: Timestamp) {
         let ProfileId { team, name, id } = self.profile.clone();
-        let record = ProfileRecord { id, team, name, size_bytes, saved_at: now };
+        let record = ProfileRecord {
+            id,
+            team,
+            name,
+            size_bytes,
+            saved_at: now,
+        };
         if let Err(error) = self.profiles.store.record_profile(&record).await {
             tracing::warn!(profile = record.id, %error, "a profile was saved and is not listed as such before the next start");
         }
@@ -239,15 +302,29 @@ impl Hold {
     fn head(&self, version: String, cookies: CookieJar, now: Timestamp) -> Head {
         let ProfileId { team, name, .. } = &self.profile;
         let (team, name) = (team.to_string(), name.clone());
-        Head { team, name, version, saved_at_ms: now.as_millisecond(), cookies }
+        Head {
+            team,
+            name,
+            version,
+            saved_at_ms: now.as_millisecond(),
+            cookies,
+        }
     }
 }
 
 /// The head, if it is that of `profile`.
 fn own(head: Head, profile: &ProfileId) -> io::Result<Head> {
-    if head.team == *profile.team && head.name == profile.name { Ok(head) } else { Err(ErrorKind::InvalidData.into()) }
+    if head.team == *profile.team && head.name == profile.name {
+        Ok(head)
+    } else {
+        Err(ErrorKind::InvalidData.into())
+    }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
 }

@@ -1,16 +1,18 @@
-//! What stays of a browser from one session to the next: one file a profile, in a folder of the data directory.
+//! What stays of a browser from one session to the next: one file a profile, in a folder of the
+//! data directory.
 //!
-//! A session *checks out* a profile: it gets a copy of what was saved last, and a [`Hold`] on the profile. At its clean end the
-//! holder that saves *commits*: the browser's folder is packed beside the file, and put in its place when it is whole. Whoever
-//! copies the version before keeps what it has opened. There is one saver a profile at a time; that is known in memory alone,
-//! so a server that crashed keeps nobody out.
+//! A session *checks out* a profile: it gets a copy of what was saved last, and a [`Hold`] on the
+//! profile. At its clean end the holder that saves *commits*: the browser's folder is packed beside
+//! the file, and put in its place when it is whole. Whoever copies the version before keeps what it
+//! has opened. There is one saver a profile at a time; that is known in memory alone, so a server
+//! that crashed keeps nobody out.
 //!
-//! Between the two the saver's cookies are written down now and then, beside the file, as a *checkpoint*. A crash so loses
-//! minutes and not the login. A commit makes it void.
+//! Between the two the saver's cookies are written down now and then, beside the file, as a
+//! *checkpoint*. A crash so loses minutes and not the login. A commit makes it void.
 //!
-//! What is in a profile is packed and unpacked under the session's user id (`hearth_confine`); nobody here looks into it. Names
-//! never touch a path: files are called by the SHA-256 of team and name. The store knows the profiles for lists; where it
-//! differs the files are right (`correct`).
+//! What is in a profile is packed and unpacked under the session's user id (`hearth_confine`);
+//! nobody here looks into it. Names never touch a path: files are called by the SHA-256 of team and
+//! name. The store knows the profiles for lists; where it differs the files are right (`correct`).
 
 mod correct;
 mod file;
@@ -85,28 +87,45 @@ struct Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.profiles.leased.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.profiles
+            .leased
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.id);
     }
 }
 
 impl Profiles {
-    /// Opens the folder, or makes it. What a crash has left half-written goes, and the store is told which profiles there are.
+    /// Opens the folder, or makes it. What a crash has left half-written goes, and the store is
+    /// told which profiles there are.
     pub async fn open(folder: PathBuf, store: Store) -> Result<Arc<Profiles>, OpenError> {
         let looked = folder.clone();
         let found = spawn_blocking(move || {
-            DirBuilder::new().recursive(true).mode(0o700).create(&looked)?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&looked)?;
             fs::set_permissions(&looked, Permissions::from_mode(0o700))?;
             correct::look(&looked)
         });
         let found = found.await.map_err(io::Error::other)??;
         store.correct_profiles(&found).await?;
-        Ok(Arc::new(Profiles { folder, store, leased: Mutex::default(), moving: Mutex::default() }))
+        Ok(Arc::new(Profiles {
+            folder,
+            store,
+            leased: Mutex::default(),
+            moving: Mutex::default(),
+        }))
     }
 
-    /// A session's hold on a profile, which may not be there yet. None when the session is to save to it and somebody else
-    /// already does.
+    /// A session's hold on a profile, which may not be there yet. None when the session is to save
+    /// to it and somebody else already does.
     pub fn hold(self: &Arc<Self>, profile: ProfileId, saves: bool) -> Option<Hold> {
-        let lease = if saves { Some(self.lease(&profile.id)?) } else { None };
+        let lease = if saves {
+            Some(self.lease(&profile.id)?)
+        } else {
+            None
+        };
         Some(Hold::new(Arc::clone(self), profile, lease))
     }
 
@@ -120,8 +139,11 @@ impl Profiles {
             let place = folder.join(&record.id);
             place.exists() || place.with_added_extension(CHECKPOINT).exists()
         };
-        let looking = spawn_blocking(move || records.into_iter().filter(is_there).collect::<Vec<_>>());
-        let mut records = looking.await.map_err(|error| ApiError::Internal(error.to_string()))?;
+        let looking =
+            spawn_blocking(move || records.into_iter().filter(is_there).collect::<Vec<_>>());
+        let mut records = looking
+            .await
+            .map_err(|error| ApiError::Internal(error.to_string()))?;
         records.sort_by(|one, other| one.name.cmp(&other.name));
         let leased = self.leased.lock().unwrap_or_else(PoisonError::into_inner);
         let items = records.into_iter().map(|record| ProfileItem {
@@ -135,18 +157,27 @@ impl Profiles {
 
     /// Forgets a profile; one that is not there is fine. Sessions that have a copy of it keep that.
     pub async fn delete(self: &Arc<Self>, profile: ProfileId) -> Result<(), ApiError> {
-        let Some(lease) = self.lease(&profile.id) else { return Err(ApiError::ProfileInUse(profile.name)) };
+        let Some(lease) = self.lease(&profile.id) else {
+            return Err(ApiError::ProfileInUse(profile.name));
+        };
         let profiles = Arc::clone(self);
         let removing = spawn_blocking(move || {
             let place = profiles.place(&lease.id);
-            for file in [place.with_added_extension(CHECKPOINT), place.with_added_extension(DAMAGED), place.clone()] {
+            for file in [
+                place.with_added_extension(CHECKPOINT),
+                place.with_added_extension(DAMAGED),
+                place.clone(),
+            ] {
                 file::remove(&file)?;
             }
             file::sync_folder_of(&place)?;
             Ok(lease)
         });
-        let removed: io::Result<Lease> = removing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        let lease = removed.map_err(|error| ApiError::Internal(format!("a profile cannot be removed: {error}")))?;
+        let removed: io::Result<Lease> = removing
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)));
+        let lease = removed
+            .map_err(|error| ApiError::Internal(format!("a profile cannot be removed: {error}")))?;
         if let Err(error) = self.store.forget_profile(&lease.id).await {
             // It is gone all the same.
             tracing::warn!(profile = lease.id, %error, "a profile that was deleted is still in the store");
@@ -155,19 +186,30 @@ impl Profiles {
     }
 
     fn lease(self: &Arc<Self>, id: &str) -> Option<Lease> {
-        let is_free = self.leased.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
-        is_free.then(|| Lease { profiles: Arc::clone(self), id: id.to_owned() })
+        let is_free = self
+            .leased
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.to_owned());
+        is_free.then(|| Lease {
+            profiles: Arc::clone(self),
+            id: id.to_owned(),
+        })
     }
 
     fn is_leased(&self, id: &str) -> bool {
-        self.leased.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+        self.leased
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(id)
     }
 
     fn place(&self, id: &str) -> PathBuf {
         self.folder.join(id)
     }
 
-    /// Puts a file aside that is not what was written, unless another one has taken its place meanwhile. Blocks.
+    /// Puts a file aside that is not what was written, unless another one has taken its place
+    /// meanwhile. Blocks.
     fn set_aside(&self, id: &str, damaged: &File) -> io::Result<()> {
         let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
         let place = self.place(id);
@@ -192,7 +234,11 @@ pub(crate) enum OpenError {
 /// A file that may not be there.
 fn open_if_there(place: &Path) -> io::Result<Option<File>> {
     // Whatever else has been put there keeps nobody waiting.
-    match File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(place) {
+    match File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(place)
+    {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         opened => opened.map(Some),
     }

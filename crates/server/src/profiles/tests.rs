@@ -23,7 +23,9 @@ impl Ground {
 
     async fn open(folder: &Path) -> Arc<Profiles> {
         let (store, _writer) = Store::open(folder).await.expect("opened");
-        Profiles::open(profiles_folder(folder), store).await.expect("opened")
+        Profiles::open(profiles_folder(folder), store)
+            .await
+            .expect("opened")
     }
 
     fn hold(&self, saves: bool) -> Hold {
@@ -32,8 +34,15 @@ impl Ground {
 
     fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(profiles_folder(self.folder.path())).expect("read");
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("ASCII")).collect();
+        let mut names: Vec<String> = entries
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .into_string()
+                    .expect("ASCII")
+            })
+            .collect();
         names.sort();
         names
     }
@@ -51,7 +60,9 @@ fn jar(names: &[&str]) -> CookieJar {
 async fn commit(hold: &Hold, cookies: &[&str], content: &str) {
     let content = content.to_owned();
     let pack = async |mut file: File| file.write_all(content.as_bytes());
-    hold.commit(jar(cookies), Timestamp::UNIX_EPOCH, pack).await.expect("saved");
+    hold.commit(jar(cookies), Timestamp::UNIX_EPOCH, pack)
+        .await
+        .expect("saved");
 }
 
 /// What a session would start with.
@@ -67,13 +78,24 @@ async fn what_was_saved_is_checked_out_and_the_last_save_stands() {
     let ground = Ground::new().await;
     for (number, content) in ["one", "two"].iter().enumerate() {
         let hold = ground.hold(true);
-        assert!(ground.profiles.hold(profile("p"), true).is_none(), "it is held");
-        assert!(ground.profiles.hold(profile("q"), true).is_some(), "another one is not");
+        assert!(
+            ground.profiles.hold(profile("p"), true).is_none(),
+            "it is held"
+        );
+        assert!(
+            ground.profiles.hold(profile("q"), true).is_some(),
+            "another one is not"
+        );
         commit(&hold, &["a", "b"][..=number], content).await;
     }
     let (content, found) = checked_out(&ground.hold(false)).await;
     assert_eq!(
-        (content.as_str(), found.cookies, found.are_all, found.has_files),
+        (
+            content.as_str(),
+            found.cookies,
+            found.are_all,
+            found.has_files
+        ),
         ("two", jar(&["a", "b"]), false, true)
     );
     assert_eq!(ground.files().len(), 1);
@@ -87,25 +109,39 @@ async fn a_checkpoint_is_void_once_its_session_has_saved_and_for_others_while_it
     drop(saver);
     let saver = ground.hold(true);
     checked_out(&saver).await;
-    saver.checkpoint(jar(&["later"]), Timestamp::UNIX_EPOCH).await.expect("written");
-    assert_eq!(checked_out(&ground.hold(false)).await.1.cookies, jar(&["saved"]));
+    saver
+        .checkpoint(jar(&["later"]), Timestamp::UNIX_EPOCH)
+        .await
+        .expect("written");
+    assert_eq!(
+        checked_out(&ground.hold(false)).await.1.cookies,
+        jar(&["saved"])
+    );
     // Its server is lost.
     drop(saver);
     for saves in [false, true] {
         let found = checked_out(&ground.hold(saves)).await.1;
         assert_eq!((found.cookies, found.are_all), (jar(&["later"]), true));
     }
-    let checkpoint = profiles_folder(ground.folder.path()).join(profile("p").id).with_added_extension(CHECKPOINT);
+    let checkpoint = profiles_folder(ground.folder.path())
+        .join(profile("p").id)
+        .with_added_extension(CHECKPOINT);
     let old = fs::read(&checkpoint).expect("there");
     let saver = ground.hold(true);
     checked_out(&saver).await;
     commit(&saver, &["saved again"], "y").await;
     assert!(!checkpoint.exists());
     saver.release().await;
-    saver.checkpoint(jar(&["too late"]), Timestamp::UNIX_EPOCH).await.expect("nothing to do");
+    saver
+        .checkpoint(jar(&["too late"]), Timestamp::UNIX_EPOCH)
+        .await
+        .expect("nothing to do");
     // A crash between the two leaves it, and it is still void.
     fs::write(&checkpoint, old).expect("written");
-    assert_eq!(checked_out(&ground.hold(false)).await.1.cookies, jar(&["saved again"]));
+    assert_eq!(
+        checked_out(&ground.hold(false)).await.1.cookies,
+        jar(&["saved again"])
+    );
 }
 
 #[tokio::test]
@@ -119,12 +155,25 @@ async fn a_damaged_file_is_set_aside_and_one_that_replaced_it_is_not() {
         commit(&saver, &[], "new").await;
         Err(ErrorKind::InvalidData.into())
     };
-    assert_eq!(reader.check_out(unpack).await.expect("read").warning, Some(ProfileWarning::Damaged));
+    assert_eq!(
+        reader.check_out(unpack).await.expect("read").warning,
+        Some(ProfileWarning::Damaged)
+    );
     assert_eq!(checked_out(&reader).await.0, "new");
     let damaged = async |_: File| Err(ErrorKind::InvalidData.into());
-    assert_eq!(reader.check_out(damaged).await.expect("read").warning, Some(ProfileWarning::Damaged));
+    assert_eq!(
+        reader.check_out(damaged).await.expect("read").warning,
+        Some(ProfileWarning::Damaged)
+    );
     assert_eq!(ground.files(), [format!("{}.damaged", profile("p").id)]);
-    assert_eq!(ground.profiles.list(&Team::from("name:shop")).await.expect("listed"), []);
+    assert_eq!(
+        ground
+            .profiles
+            .list(&Team::from("name:shop"))
+            .await
+            .expect("listed"),
+        []
+    );
 }
 
 #[tokio::test]
@@ -142,24 +191,53 @@ async fn the_files_say_which_profiles_there_are() {
     let ground = Ground::new().await;
     let hold = ground.profiles.hold(profile("saved"), true).expect("free");
     commit(&hold, &[], "x").await;
-    let hold = ground.profiles.hold(profile("only a checkpoint"), true).expect("free");
-    hold.checkpoint(jar(&["a"]), Timestamp::UNIX_EPOCH).await.expect("written");
-    let hold = ground.profiles.hold(profile("removed by hand"), true).expect("free");
+    let hold = ground
+        .profiles
+        .hold(profile("only a checkpoint"), true)
+        .expect("free");
+    hold.checkpoint(jar(&["a"]), Timestamp::UNIX_EPOCH)
+        .await
+        .expect("written");
+    let hold = ground
+        .profiles
+        .hold(profile("removed by hand"), true)
+        .expect("free");
     commit(&hold, &[], "x").await;
     let folder = profiles_folder(ground.folder.path());
     fs::remove_file(folder.join(profile("removed by hand").id)).expect("removed");
     // What a crash may leave, and what nobody of ours has put there.
-    fs::write(folder.join(profile("saved").id).with_added_extension("new"), "half").expect("written");
+    fs::write(
+        folder.join(profile("saved").id).with_added_extension("new"),
+        "half",
+    )
+    .expect("written");
     fs::write(folder.join("README"), "hello").expect("written");
-    fs::copy(folder.join(profile("saved").id), folder.join(profile("another").id)).expect("copied");
+    fs::copy(
+        folder.join(profile("saved").id),
+        folder.join(profile("another").id),
+    )
+    .expect("copied");
     // Nothing else can be made of that, and it is told.
-    let missing = ground.profiles.hold(profile("removed by hand"), false).expect("free");
-    assert_eq!(checked_out(&missing).await.1.warning, Some(ProfileWarning::Missing));
+    let missing = ground
+        .profiles
+        .hold(profile("removed by hand"), false)
+        .expect("free");
+    assert_eq!(
+        checked_out(&missing).await.1.warning,
+        Some(ProfileWarning::Missing)
+    );
     assert_eq!(checked_out(&missing).await.1.warning, None);
     let profiles = Ground::open(ground.folder.path()).await;
-    let listed = profiles.list(&Team::from("name:shop")).await.expect("listed");
+    let listed = profiles
+        .list(&Team::from("name:shop"))
+        .await
+        .expect("listed");
     let names: Vec<&str> = listed.iter().map(|item| item.name.as_str()).collect();
     assert_eq!(names, ["only a checkpoint", "saved"]);
-    let is_draft = |name: &String| Path::new(name).extension().is_some_and(|extension| extension == "new");
+    let is_draft = |name: &String| {
+        Path::new(name)
+            .extension()
+            .is_some_and(|extension| extension == "new")
+    };
     assert!(!ground.files().iter().any(is_draft));
 }

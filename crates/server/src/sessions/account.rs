@@ -20,7 +20,13 @@ pub(super) struct Account {
 impl Account {
     pub fn open(metrics: &Arc<Metrics>, language: Language) -> Account {
         let (metrics, opened) = (Arc::clone(metrics), Instant::now());
-        Account { metrics, language, opened, has_begun: false, is_closed: false }
+        Account {
+            metrics,
+            language,
+            opened,
+            has_begun: false,
+            is_closed: false,
+        }
     }
 
     /// Its turn has come. Those to whom it does not come have waited, too.
@@ -42,7 +48,8 @@ impl Account {
         if execution == Execution::Busy {
             self.metrics.waited(self.language, self.opened.elapsed());
         }
-        self.metrics.executed(self.language, execution, self.opened.elapsed());
+        self.metrics
+            .executed(self.language, execution, self.opened.elapsed());
     }
 }
 
@@ -56,6 +63,7 @@ impl Drop for Account {
         } else {
             self.metrics.waited(self.language, self.opened.elapsed());
         }
-        self.metrics.executed(self.language, Execution::Abandoned, self.opened.elapsed());
+        self.metrics
+            .executed(self.language, Execution::Abandoned, self.opened.elapsed());
     }
 }

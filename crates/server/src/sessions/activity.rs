@@ -33,7 +33,10 @@ impl Use {
 
     /// In which languages.
     pub fn languages(&self) -> impl Iterator<Item = Language> {
-        LANGUAGES.into_iter().zip(self.runs).filter_map(|(language, runs)| runs.then_some(language))
+        LANGUAGES
+            .into_iter()
+            .zip(self.runs)
+            .filter_map(|(language, runs)| runs.then_some(language))
     }
 
     fn set(&mut self, language: Language, runs: bool) {
@@ -48,14 +51,23 @@ impl Use {
 impl Activity {
     pub fn new(created_at: Timestamp) -> Activity {
         let (idle_since, runs) = (Instant::now(), [false; LANGUAGES.len()]);
-        let (sender, _) = watch::channel(Use { executions: 0, idle_since, last_activity: created_at, runs });
+        let (sender, _) = watch::channel(Use {
+            executions: 0,
+            idle_since,
+            last_activity: created_at,
+            runs,
+        });
         Activity(sender)
     }
 
     /// Stops the idle clock until the guard is dropped.
     pub fn begin(&self, language: Language) -> ActivityGuard<'_> {
         self.0.send_modify(|state| state.executions += 1);
-        ActivityGuard { activity: self, language, has_started: false }
+        ActivityGuard {
+            activity: self,
+            language,
+            has_started: false,
+        }
     }
 
     pub fn last_activity(&self) -> Timestamp {

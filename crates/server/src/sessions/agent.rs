@@ -1,11 +1,12 @@
 //! The agent-browser daemon of a session.
 //!
-//! The CLI that user code calls in bash talks to a daemon that holds the connection to the browser and the
-//! `@e1` references. Left to itself the CLI starts one that belongs to nobody and outlives everything; we
-//! start it below a shim of its own, so that it lives as long as the session and no longer.
+//! The CLI that user code calls in bash talks to a daemon that holds the connection to the browser
+//! and the `@e1` references. Left to itself the CLI starts one that belongs to nobody and outlives
+//! everything; we start it below a shim of its own, so that it lives as long as the session and no
+//! longer.
 //!
-//! The daemon is serial: a command that was cut off keeps it busy. So after a shell that did not end by itself
-//! it is replaced.
+//! The daemon is serial: a command that was cut off keeps it busy. So after a shell that did not
+//! end by itself it is replaced.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,8 @@ pub(super) struct Agent {
     daemon: Mutex<Option<Tree>>,
 }
 
-/// Holds the daemon for a shell. Unless the shell is said to have ended by itself, the daemon goes with it.
+/// Holds the daemon for a shell. Unless the shell is said to have ended by itself, the daemon goes
+/// with it.
 pub(super) struct AgentUse<'a> {
     agent: &'a Agent,
     daemon: Option<Tree>,
@@ -60,16 +62,28 @@ pub(super) struct AgentUse<'a> {
 
 impl Agent {
     pub fn new(folder: PathBuf) -> Agent {
-        Agent { folder, daemon: Mutex::new(None) }
+        Agent {
+            folder,
+            daemon: Mutex::new(None),
+        }
     }
 
-    /// The daemon that is there, if it lives and listens. After `agent-browser close` it lives on for a moment, and the next
-    /// command would start one of its own, which may not.
+    /// The daemon that is there, if it lives and listens. After `agent-browser close` it lives on
+    /// for a moment, and the next command would start one of its own, which may not.
     pub async fn take_running(&self) -> Option<AgentUse<'_>> {
-        let known = self.daemon.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let known = self
+            .daemon
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let daemon = known.filter(Tree::is_running)?;
-        UnixStream::connect(self.folder.join(Programs::agent_socket())).await.ok()?;
-        Some(AgentUse { agent: self, daemon: Some(daemon) })
+        UnixStream::connect(self.folder.join(Programs::agent_socket()))
+            .await
+            .ok()?;
+        Some(AgentUse {
+            agent: self,
+            daemon: Some(daemon),
+        })
     }
 
     /// A new daemon, which listens and starts on the tab `target`.
@@ -79,8 +93,14 @@ impl Agent {
         programs: &Programs,
         target: &str,
     ) -> Result<AgentUse<'_>, AgentError> {
-        // What the one before has left goes: a socket without a listener would make the CLI start its own.
-        launcher.refill(self.folder.clone(), Programs::plan_agent_files(target).into()).await?;
+        // What the one before has left goes: a socket without a listener would make the CLI start
+        // its own.
+        launcher
+            .refill(
+                self.folder.clone(),
+                Programs::plan_agent_files(target).into(),
+            )
+            .await?;
         let changes = FolderChanges::watch(&self.folder)?;
         let daemon = launcher.start(programs.plan_agent()).await?;
         let socket = self.folder.join(Programs::agent_socket());
@@ -92,24 +112,36 @@ impl Agent {
             ready = timeout(LISTEN_BOUND, making_ready) => ready.unwrap_or(Err(AgentError::Silent))?,
             _ = daemon.exited() => return Err(AgentError::Ended),
         }
-        Ok(AgentUse { agent: self, daemon: Some(daemon) })
+        Ok(AgentUse {
+            agent: self,
+            daemon: Some(daemon),
+        })
     }
 
     /// Kills the daemon; the session's trackers see to the rest.
     pub fn kill(&self) {
-        drop(self.daemon.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(
+            self.daemon
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
     }
 }
 
 impl AgentUse<'_> {
     /// The shell ended by itself: the daemon is not in the middle of anything.
     pub fn finished(mut self) {
-        *self.agent.daemon.lock().unwrap_or_else(PoisonError::into_inner) = self.daemon.take();
+        *self
+            .agent
+            .daemon
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = self.daemon.take();
     }
 }
 
-/// Tells when something changes in a folder (`inotify(7)`), through the runtime's safe reader for whatever can
-/// be polled.
+/// Tells when something changes in a folder (`inotify(7)`), through the runtime's safe reader for
+/// whatever can be polled.
 struct FolderChanges(pipe::Receiver);
 
 impl FolderChanges {
@@ -117,11 +149,13 @@ impl FolderChanges {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         let flags = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_OPEN;
         inotify.add_watch(folder, flags)?;
-        Ok(FolderChanges(pipe::Receiver::from_owned_fd_unchecked(inotify.into())?))
+        Ok(FolderChanges(pipe::Receiver::from_owned_fd_unchecked(
+            inotify.into(),
+        )?))
     }
 
-    /// Tries `socket` at every change. The one that makes the socket can come before the daemon listens on it;
-    /// the last one is that the daemon opens its tab file, and by then it does.
+    /// Tries `socket` at every change. The one that makes the socket can come before the daemon
+    /// listens on it; the last one is that the daemon opens its tab file, and by then it does.
     async fn until_listening(mut self, socket: &Path) -> io::Result<UnixStream> {
         let mut changes = vec![0; 4096];
         loop {
@@ -134,13 +168,23 @@ impl FolderChanges {
     }
 }
 
-/// Has the daemon close the port that it shows its browser at, to everybody on this machine who connects: it takes no key.
-/// Started without that port the daemon would keep no log of requests; having had it once is enough.
+/// Has the daemon close the port that it shows its browser at, to everybody on this machine who
+/// connects: it takes no key. Started without that port the daemon would keep no log of requests;
+/// having had it once is enough.
 async fn close_port(mut daemon: UnixStream) -> Result<(), AgentError> {
-    daemon.write_all(b"{\"id\":\"1\",\"action\":\"stream_disable\"}\n").await?;
+    daemon
+        .write_all(b"{\"id\":\"1\",\"action\":\"stream_disable\"}\n")
+        .await?;
     let mut line = String::new();
     // Code can put a socket of its own there, and say what it likes.
-    BufReader::new(daemon).take(MAX_ANSWER_BYTES).read_line(&mut line).await?;
+    BufReader::new(daemon)
+        .take(MAX_ANSWER_BYTES)
+        .read_line(&mut line)
+        .await?;
     let answer: Value = serde_json::from_str(&line).unwrap_or_default();
-    if answer["success"] == true { Ok(()) } else { Err(AgentError::Open(line)) }
+    if answer["success"] == true {
+        Ok(())
+    } else {
+        Err(AgentError::Open(line))
+    }
 }

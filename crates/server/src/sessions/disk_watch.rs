@@ -1,8 +1,8 @@
-//! Holds sessions against their limits of disk space and files, and the disk against its own: a session that takes too
-//! much ends.
+//! Holds sessions against their limits of disk space and files, and the disk against its own: a
+//! session that takes too much ends.
 //!
-//! What is asked often is the disk as a whole, which costs nothing. Only when more of it is used than before are the
-//! sessions measured, file by file.
+//! What is asked often is the disk as a whole, which costs nothing. Only when more of it is used
+//! than before are the sessions measured, file by file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,8 @@ use super::session::Session;
 /// How often the disk is asked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The longest time without measuring: on some disks the figures say little, and others may give back what a session takes.
+/// The longest time without measuring: on some disks the figures say little, and others may give
+/// back what a session takes.
 const MEASURE_AFTER: Duration = Duration::from_secs(30);
 
 /// Growth of the whole disk that makes measuring due at once.
@@ -36,7 +37,8 @@ const REST: u32 = 10;
 /// A session that takes less is not ended for a full disk: that would help nobody.
 const WORTH_BYTES: u64 = 64 << 20;
 
-/// How long the space of a session that was ended for a full disk may take to come back, before another one has to go.
+/// How long the space of a session that was ended for a full disk may take to come back, before
+/// another one has to go.
 const SPACE_BACK: Duration = Duration::from_secs(3);
 
 /// A disk as a whole.
@@ -98,7 +100,8 @@ impl Measured {
     fn is_due(&self, now: Instant, disk: &Disk, limits: &Limits) -> bool {
         let has_grown = disk.used_bytes >= self.disk.used_bytes + GROWTH_BYTES
             || disk.used_files >= self.disk.used_files + GROWTH_FILES;
-        now >= self.rest_until && (has_grown || disk.is_full(limits) || now - self.at >= MEASURE_AFTER)
+        now >= self.rest_until
+            && (has_grown || disk.is_full(limits) || now - self.at >= MEASURE_AFTER)
     }
 }
 
@@ -125,22 +128,35 @@ pub(crate) async fn watch_disk(registry: Arc<Registry>, stop: CancellationToken)
             continue;
         }
         // Read once for all: it says whose open files are whose.
-        let Ok(snapshot) = spawn_blocking(Snapshot::take).await else { continue };
+        let Ok(snapshot) = spawn_blocking(Snapshot::take).await else {
+            continue;
+        };
         let ended_one = judge_all(sessions, &Arc::new(snapshot), limits, &disk).await;
-        let rest = if ended_one { SPACE_BACK } else { at.elapsed() * REST };
-        last = Some(Measured { at, disk, rest_until: Instant::now() + rest });
+        let rest = if ended_one {
+            SPACE_BACK
+        } else {
+            at.elapsed() * REST
+        };
+        last = Some(Measured {
+            at,
+            disk,
+            rest_until: Instant::now() + rest,
+        });
     }
 }
 
-/// Ends sessions that are past a limit of their own and, when the disk is full and that frees nothing, the largest.
-/// Tells whether it had to be that one.
+/// Ends sessions that are past a limit of their own and, when the disk is full and that frees
+/// nothing, the largest. Tells whether it had to be that one.
 async fn judge_all(
     sessions: Vec<(Arc<Session>, Arc<Live>)>,
     snapshot: &Arc<Snapshot>,
     limits: &Limits,
     disk: &Disk,
 ) -> bool {
-    let most = DiskUsage { bytes: limits.disk_mb << 20, files: limits.files };
+    let most = DiskUsage {
+        bytes: limits.disk_mb << 20,
+        files: limits.files,
+    };
     let mut largest: Option<(u64, Arc<Session>)> = None;
     let mut is_space_coming = false;
     for (session, live) in sessions {
@@ -148,15 +164,24 @@ async fn judge_all(
         if let Some(limit) = plan_end(usage, limits) {
             end(&session, limit, usage);
             is_space_coming = true;
-        } else if largest.as_ref().is_none_or(|(bytes, _)| *bytes < usage.bytes) {
+        } else if largest
+            .as_ref()
+            .is_none_or(|(bytes, _)| *bytes < usage.bytes)
+        {
             largest = Some((usage.bytes, session));
         }
     }
     if is_space_coming || !disk.is_full(limits) {
         return is_space_coming && disk.is_full(limits);
     }
-    let Some((bytes, session)) = largest.filter(|(bytes, _)| *bytes >= WORTH_BYTES) else { return false };
-    end(&session, Limit::FreeDiskMb(limits.min_free_disk_mb), DiskUsage { bytes, files: 0 });
+    let Some((bytes, session)) = largest.filter(|(bytes, _)| *bytes >= WORTH_BYTES) else {
+        return false;
+    };
+    end(
+        &session,
+        Limit::FreeDiskMb(limits.min_free_disk_mb),
+        DiskUsage { bytes, files: 0 },
+    );
     true
 }
 
@@ -180,10 +205,20 @@ mod tests {
     use super::super::limits::tests::LIMITS;
     use super::*;
 
-    const LIMIT: Limits = Limits { disk_mb: 10, files: 100, min_free_disk_mb: 50, ..LIMITS };
+    const LIMIT: Limits = Limits {
+        disk_mb: 10,
+        files: 100,
+        min_free_disk_mb: 50,
+        ..LIMITS
+    };
 
     fn disk(used_mb: u64, used_files: u64, free_mb: u64) -> Disk {
-        Disk { used_bytes: used_mb << 20, used_files, free_bytes: free_mb << 20, total_bytes: 0 }
+        Disk {
+            used_bytes: used_mb << 20,
+            used_files,
+            free_bytes: free_mb << 20,
+            total_bytes: 0,
+        }
     }
 
     #[test]
@@ -197,7 +232,11 @@ mod tests {
     #[test]
     fn sessions_are_measured_when_the_disk_has_filled_or_time_has_passed() {
         let at = Instant::now();
-        let last = Measured { at, disk: disk(1000, 5000, 100), rest_until: at };
+        let last = Measured {
+            at,
+            disk: disk(1000, 5000, 100),
+            rest_until: at,
+        };
         let due = |after_ms, now| last.is_due(at + Duration::from_millis(after_ms), &now, &LIMIT);
         assert!(!due(500, disk(1007, 5999, 100)));
         assert!(due(500, disk(1008, 5000, 100)));
@@ -209,7 +248,11 @@ mod tests {
     #[test]
     fn measuring_that_took_long_is_put_off() {
         let at = Instant::now();
-        let last = Measured { at, disk: disk(0, 0, 100), rest_until: at + Duration::from_secs(2) };
+        let last = Measured {
+            at,
+            disk: disk(0, 0, 100),
+            rest_until: at + Duration::from_secs(2),
+        };
         assert!(!last.is_due(at + Duration::from_secs(1), &disk(100, 0, 0), &LIMIT));
         assert!(last.is_due(at + Duration::from_secs(2), &disk(100, 0, 0), &LIMIT));
     }
@@ -217,7 +260,11 @@ mod tests {
     #[test]
     fn what_was_given_back_hides_no_growth() {
         let at = Instant::now();
-        let mut last = Measured { at, disk: disk(1000, 5000, 100), rest_until: at };
+        let mut last = Measured {
+            at,
+            disk: disk(1000, 5000, 100),
+            rest_until: at,
+        };
         last.note_shrinking(&disk(900, 6000, 100));
         assert_eq!(last.disk, disk(900, 5000, 100));
     }

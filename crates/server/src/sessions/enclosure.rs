@@ -1,5 +1,5 @@
-//! Where a session lives: its folder, its user ids, and what starts its programs. It is there before the first process and
-//! goes after the last.
+//! Where a session lives: its folder, its user ids, and what starts its programs. It is there
+//! before the first process and goes after the last.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,9 @@ use tokio_util::task::TaskTracker;
 
 use super::folder::Folder;
 use super::programs::Programs;
-use crate::isolation::{Isolation, Level, Places, Ports, Slot, plan_agent, plan_browser, plan_code, plan_shell};
+use crate::isolation::{
+    Isolation, Level, Places, Ports, Slot, plan_agent, plan_browser, plan_code, plan_shell,
+};
 use crate::runtime::Runtime;
 
 /// What all enclosures are made of.
@@ -41,7 +43,8 @@ pub(crate) struct Enclosure {
 }
 
 impl Enclosure {
-    /// Makes the folder below `parent` and everything around it. Blocks. Nothing is left when it fails.
+    /// Makes the folder below `parent` and everything around it. Blocks. Nothing is left when it
+    /// fails.
     pub fn create(
         parent: &Path,
         name: &str,
@@ -53,11 +56,29 @@ impl Enclosure {
         Enclosure::around(folder.clone(), site, slot, tasks).inspect_err(|_| folder.remove())
     }
 
-    fn around(folder: Folder, site: Site<'_>, slot: Option<Slot>, tasks: &TaskTracker) -> io::Result<Enclosure> {
-        let Site { isolation, browser, runtime, ports } = site;
-        let needed = [folder.root(), &runtime.folder, browser.parent().unwrap_or(browser)];
+    fn around(
+        folder: Folder,
+        site: Site<'_>,
+        slot: Option<Slot>,
+        tasks: &TaskTracker,
+    ) -> io::Result<Enclosure> {
+        let Site {
+            isolation,
+            browser,
+            runtime,
+            ports,
+        } = site;
+        let needed = [
+            folder.root(),
+            &runtime.folder,
+            browser.parent().unwrap_or(browser),
+        ];
         let private_tmp = PrivateTmp::prepare(folder.tmp(), &needed)?;
-        let private_tmp = if slot.is_some() { private_tmp.for_other_users() } else { private_tmp };
+        let private_tmp = if slot.is_some() {
+            private_tmp.for_other_users()
+        } else {
+            private_tmp
+        };
         let launcher = isolation.launcher(tasks).with_private_tmp(private_tmp);
         let slot_number = slot.as_ref().map(Slot::number);
         if let Some(slot) = slot_number {
@@ -78,7 +99,9 @@ impl Enclosure {
         let for_code = launcher.under(identity(Member::Code));
         let for_browser = launcher.under(identity(Member::Browser));
         let confined = |launcher: &Launcher, plan: fn(&Places, &Ports, _, bool) -> _| {
-            isolation.confined(launcher, || plan(&places, &ports, isolation.limits, slot_number.is_some()))
+            isolation.confined(launcher, || {
+                plan(&places, &ports, isolation.limits, slot_number.is_some())
+            })
         };
         debug_assert!(isolation.level == Level::Default || slot_number.is_none());
         Ok(Enclosure {
@@ -91,29 +114,49 @@ impl Enclosure {
         })
     }
 
-    /// What the session's files take, up to a little more than `most`. `snapshot` says which processes hold some open.
+    /// What the session's files take, up to a little more than `most`. `snapshot` says which
+    /// processes hold some open.
     pub async fn measure(&self, most: DiskUsage, snapshot: &Arc<Snapshot>) -> DiskUsage {
         let folder = &self.folder;
         if self.code.user_ids().is_none() {
-            return self.code.measure(vec![folder.root().to_owned()], most, Arc::clone(snapshot)).await;
+            return self
+                .code
+                .measure(vec![folder.root().to_owned()], most, Arc::clone(snapshot))
+                .await;
         }
         // Each of the two sees what is its own.
         let codes = vec![folder.work(), folder.agent(), folder.tmp()];
         let (codes, browsers) = tokio::join!(
             self.code.measure(codes, most, Arc::clone(snapshot)),
-            self.browser.measure(vec![folder.browser()], most, Arc::clone(snapshot)),
+            self.browser
+                .measure(vec![folder.browser()], most, Arc::clone(snapshot)),
         );
-        DiskUsage { bytes: codes.bytes + browsers.bytes, files: codes.files + browsers.files }
+        DiskUsage {
+            bytes: codes.bytes + browsers.bytes,
+            files: codes.files + browsers.files,
+        }
     }
 
     /// Removes everything. To be called when nothing of the session runs any more.
     pub async fn remove(&self) {
         self.shell.close_reserve().await;
-        // What belongs to the session's users is removed by them, and what they cannot remove shows below.
+        // What belongs to the session's users is removed by them, and what they cannot remove shows
+        // below.
         if self.code.user_ids().is_some() {
             let folder = &self.folder;
-            let _ = self.code.empty(vec![folder.work(), folder.agent(), folder.tmp(), folder.downloads()]).await;
-            let _ = self.browser.empty(vec![folder.browser(), folder.work(), folder.tmp()]).await;
+            let _ = self
+                .code
+                .empty(vec![
+                    folder.work(),
+                    folder.agent(),
+                    folder.tmp(),
+                    folder.downloads(),
+                ])
+                .await;
+            let _ = self
+                .browser
+                .empty(vec![folder.browser(), folder.work(), folder.tmp()])
+                .await;
         }
         let folder = self.folder.clone();
         // The only way to fail is a panic, which has been told by then.
@@ -121,14 +164,20 @@ impl Enclosure {
     }
 }
 
-/// Gives the parts of a session's folder to its users. What is in the folder as a whole stays the server's, so that no part can
-/// be replaced.
+/// Gives the parts of a session's folder to its users. What is in the folder as a whole stays the
+/// server's, so that no part can be replaced.
 fn share_out(launcher: &Launcher, folder: &Folder, slot: u16) -> io::Result<()> {
-    let set = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+    let set =
+        |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
     set(folder.root(), 0o750)?;
     // Looked through by the server, behind a door that only the session passes.
     set(&folder.browser(), 0o711)?;
-    for shared in [folder.downloads(), folder.work(), folder.packages(), folder.agent()] {
+    for shared in [
+        folder.downloads(),
+        folder.work(),
+        folder.packages(),
+        folder.agent(),
+    ] {
         set(&shared, 0o2770)?;
     }
     let give = |member, parts: &[PathBuf]| {

@@ -18,8 +18,8 @@ use crate::error::ApiError;
 use crate::metrics::{Execution as Counted, Kill};
 use crate::store::ExecutionRecord;
 
-/// How often code is handed to a kernel that turns out to have ended: once to the one that waited, once to a
-/// fresh one. The code has not started in either case.
+/// How often code is handed to a kernel that turns out to have ended: once to the one that waited,
+/// once to a fresh one. The code has not started in either case.
 const ATTEMPTS: usize = 2;
 
 /// One request and its limits.
@@ -74,7 +74,12 @@ impl Session {
         activity.started();
         account.begun();
         let target = current_tab(&live, deadline).await?;
-        let execution = Execution { request: &request, deadline, max_output_bytes: live.max_output_bytes, target };
+        let execution = Execution {
+            request: &request,
+            deadline,
+            max_output_bytes: live.max_output_bytes,
+            target,
+        };
         let outcome = match request.language {
             Language::Bash => execution.run_in_shell(&live).await,
             Language::Node | Language::Python => execution.run_in_kernel(&live, turn).await,
@@ -88,7 +93,10 @@ impl Session {
         if let Some(kill) = kill {
             account.killed(kill);
         }
-        account.printed(outcome.stdout.len() + outcome.stderr.len(), outcome.dropped_bytes);
+        account.printed(
+            outcome.stdout.len() + outcome.stderr.len(),
+            outcome.dropped_bytes,
+        );
         let duration = outcome.duration;
         let response = plan_response(outcome, request.timeout_seconds, live.browser_is_dead());
         tracing::info!(
@@ -126,7 +134,9 @@ async fn current_tab(live: &Live, deadline: Instant) -> Result<String, ApiError>
         Ok(Ok(target)) => Ok(target),
         Ok(Err(_)) if live.browser_is_dead() => Err(ApiError::SessionDestroyed),
         Ok(Err(error)) => Err(ApiError::ExecutionUnavailable(error.to_string())),
-        Err(_) => Err(ApiError::ExecutionUnavailable("the browser does not answer".to_owned())),
+        Err(_) => Err(ApiError::ExecutionUnavailable(
+            "the browser does not answer".to_owned(),
+        )),
     }
 }
 
@@ -137,13 +147,19 @@ impl Execution<'_> {
             deadline: self.deadline,
             max_output_bytes: self.max_output_bytes,
             // Getting ready may have closed the tab that was the current one before.
-            target: live.browser.current_tab().or_else(|| Some(self.target.clone())),
+            target: live
+                .browser
+                .current_tab()
+                .or_else(|| Some(self.target.clone())),
             interruption: live.interruption.subscribe(),
         }
     }
 
     /// What comes before the code counts against its timeout, too.
-    async fn in_time<T>(&self, preparation: impl Future<Output = Result<T, RunError>>) -> Result<T, NotRun> {
+    async fn in_time<T>(
+        &self,
+        preparation: impl Future<Output = Result<T, RunError>>,
+    ) -> Result<T, NotRun> {
         match timeout_at(self.deadline, preparation).await {
             Ok(prepared) => Ok(prepared?),
             Err(_) => Err(NotRun::TooLate),
@@ -152,32 +168,52 @@ impl Execution<'_> {
 
     async fn run_in_shell(&self, live: &Live) -> Result<Outcome, NotRun> {
         let agent = self.in_time(async { Ok(self.agent(live).await) }).await?;
-        let outcome = run_shell(&live.enclosure.shell, live.programs.plan_shell(), self.run(live)).await?;
+        let outcome = run_shell(
+            &live.enclosure.shell,
+            live.programs.plan_shell(),
+            self.run(live),
+        )
+        .await?;
         if let (Ended::Exited(_), Some(agent)) = (&outcome.ended, agent) {
             agent.finished();
         }
         Ok(outcome)
     }
 
-    /// The daemon behind the agent-browser command. Bash works without it, for instance to make room on a full
-    /// disk; the command then starts a daemon of its own that ends with the shell.
+    /// The daemon behind the agent-browser command. Bash works without it, for instance to make
+    /// room on a full disk; the command then starts a daemon of its own that ends with the shell.
     async fn agent<'a>(&self, live: &'a Live) -> Option<AgentUse<'a>> {
         if let Some(agent) = live.agent.take_running().await {
             return Some(agent);
         }
         live.browser.wake_silent_tabs().await;
-        let target = live.browser.current_tab().unwrap_or_else(|| self.target.clone());
-        let started = live.agent.start(&live.enclosure.agent, &live.programs, &target).await;
-        started.inspect_err(|error| tracing::warn!(%error, "a shell has no agent-browser daemon")).ok()
+        let target = live
+            .browser
+            .current_tab()
+            .unwrap_or_else(|| self.target.clone());
+        let started = live
+            .agent
+            .start(&live.enclosure.agent, &live.programs, &target)
+            .await;
+        started
+            .inspect_err(|error| tracing::warn!(%error, "a shell has no agent-browser daemon"))
+            .ok()
     }
 
-    async fn run_in_kernel(&self, live: &Arc<Live>, turn: OwnedSemaphorePermit) -> Result<Outcome, NotRun> {
+    async fn run_in_kernel(
+        &self,
+        live: &Arc<Live>,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<Outcome, NotRun> {
         let place = live.places.of(self.request.language);
         let mut attempt = 1;
         loop {
             let kernel = match place.take_kernel() {
                 Some(kernel) => kernel,
-                None => self.in_time(start_kernel(live, self.request.language)).await?,
+                None => {
+                    self.in_time(start_kernel(live, self.request.language))
+                        .await?
+                }
             };
             match kernel.run(self.run(live)).await {
                 Err(RunError::KernelLost { .. }) if attempt < ATTEMPTS => attempt += 1,
@@ -201,7 +237,9 @@ fn judge_outcome(ended: &Ended, has_session_ended: bool) -> (Counted, Option<Kil
         Ended::Exited(exit) if exit.shell_code() == 0 => (Counted::Succeeded, None),
         Ended::Cell { error: Some(_), .. } | Ended::Exited(_) => (Counted::Failed, None),
         Ended::Deadline { .. } => (Counted::TimedOut, Some(Kill::Deadline)),
-        Ended::Interrupted(_) if has_session_ended => (Counted::Interrupted, Some(Kill::SessionEnd)),
+        Ended::Interrupted(_) if has_session_ended => {
+            (Counted::Interrupted, Some(Kill::SessionEnd))
+        }
         Ended::Interrupted(_) => (Counted::Interrupted, Some(Kill::Limit)),
     }
 }
@@ -222,12 +260,15 @@ async fn start_kernel(live: &Live, language: Language) -> Result<Kernel, RunErro
     live.browser.wake_silent_tabs().await;
     match live.programs.plan_kernel(language) {
         Some(program) => Kernel::start(&live.enclosure.code, &live.tasks, program).await,
-        None => Err(RunError::Unable(format!("{} has no kernel", language.as_str()))),
+        None => Err(RunError::Unable(format!(
+            "{} has no kernel",
+            language.as_str()
+        ))),
     }
 }
 
-/// Starts the next kernel while the answer is on its way. The turn is kept until it is there, so that the end
-/// of the session waits for it too.
+/// Starts the next kernel while the answer is on its way. The turn is kept until it is there, so
+/// that the end of the session waits for it too.
 fn replace_kernel(live: &Arc<Live>, language: Language, turn: OwnedSemaphorePermit) {
     let owner = Arc::clone(live);
     live.tasks.spawn(async move {
@@ -244,23 +285,52 @@ fn replace_kernel(live: &Arc<Live>, language: Language, turn: OwnedSemaphorePerm
 fn plan_response(outcome: Outcome, timeout_seconds: u32, browser_dead: bool) -> ExecuteResponse {
     let (value, exit_code, error, killed) = match outcome.ended {
         Ended::Cell { value, error: None } => (value, 0, None, false),
-        Ended::Cell { value, error: Some(error) } => {
+        Ended::Cell {
+            value,
+            error: Some(error),
+        } => {
             // What Playwright says about a lost connection does not say why.
             let error = if browser_dead {
-                format!("{}: {error}", DestroyedReason::BrowserCrashed.execution_error())
+                format!(
+                    "{}: {error}",
+                    DestroyedReason::BrowserCrashed.execution_error()
+                )
             } else {
                 error
             };
             (value, 1, Some(error), false)
         }
-        Ended::Exited(Exit::Lost) => (None, Exit::Lost.shell_code(), Some(ExecuteResponse::lost_error()), false),
+        Ended::Exited(Exit::Lost) => (
+            None,
+            Exit::Lost.shell_code(),
+            Some(ExecuteResponse::lost_error()),
+            false,
+        ),
         Ended::Exited(exit) => (None, exit.shell_code(), None, false),
-        Ended::Deadline { started: true } => (None, 137, Some(ExecuteResponse::timeout_error(timeout_seconds)), true),
-        Ended::Deadline { started: false } => {
-            (None, 137, Some(ExecuteResponse::early_timeout_error(timeout_seconds)), true)
-        }
-        Ended::Interrupted(interruption) => (None, interruption.exit_code, Some(interruption.reason), false),
+        Ended::Deadline { started: true } => (
+            None,
+            137,
+            Some(ExecuteResponse::timeout_error(timeout_seconds)),
+            true,
+        ),
+        Ended::Deadline { started: false } => (
+            None,
+            137,
+            Some(ExecuteResponse::early_timeout_error(timeout_seconds)),
+            true,
+        ),
+        Ended::Interrupted(interruption) => (
+            None,
+            interruption.exit_code,
+            Some(interruption.reason),
+            false,
+        ),
     };
-    let Outcome { stdout, stderr, truncated, .. } = outcome;
+    let Outcome {
+        stdout,
+        stderr,
+        truncated,
+        ..
+    } = outcome;
     ExecuteResponse::from_parts(stdout, stderr, value, exit_code, killed, truncated, error)
 }

@@ -12,7 +12,8 @@ use super::session::Session;
 use crate::clock;
 use crate::profiles::Hold;
 
-/// Owns a session from its creation until nothing is left of it. It may have been ended before this runs.
+/// Owns a session from its creation until nothing is left of it. It may have been ended before this
+/// runs.
 pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
     let mut progress = session.progress.subscribe();
     let why = tokio::select! {
@@ -31,16 +32,26 @@ pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
             None => return,
         },
     };
-    session.live.lock().unwrap_or_else(PoisonError::into_inner).take();
+    session
+        .live
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
     let began = Instant::now();
     let warning = live.end(session.id(), ending).await;
     if !live.tasks.is_empty() {
         session.books.leftovers.add(live.tasks.clone());
     }
     if live.profile.as_ref().is_some_and(Hold::saves) {
-        session.books.metrics.profile_was_to_be_saved(warning.is_none());
+        session
+            .books
+            .metrics
+            .profile_was_to_be_saved(warning.is_none());
     }
-    let Traffic { up_bytes, down_bytes } = live.traffic();
+    let Traffic {
+        up_bytes,
+        down_bytes,
+    } = live.traffic();
     tracing::info!(
         session = %session.id(),
         reason = ending.reason.as_str(),
@@ -61,8 +72,8 @@ pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
     });
 }
 
-/// Returns once nothing has used the session for its activity TTL: no execution and no CDP command. Open
-/// sockets do not count.
+/// Returns once nothing has used the session for its activity TTL: no execution and no CDP command.
+/// Open sockets do not count.
 async fn idle(session: &Session, browser: &Browser) {
     let mut activity = session.activity.watch();
     loop {
@@ -72,7 +83,9 @@ async fn idle(session: &Session, browser: &Browser) {
             let _ = activity.changed().await;
             continue;
         }
-        let last = now.idle_since.max(Instant::from_std(browser.last_command()));
+        let last = now
+            .idle_since
+            .max(Instant::from_std(browser.last_command()));
         let due = last + session.activity_ttl;
         if Instant::now() >= due {
             return;

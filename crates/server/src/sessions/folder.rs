@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use hearth_confine::remove_tree;
 
-/// The folder of all sessions below the data directory. Names are short because sockets below them must fit
-/// into 108 bytes.
+/// The folder of all sessions below the data directory. Names are short because sockets below them
+/// must fit into 108 bytes.
 pub(crate) fn sessions_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("s")
 }
@@ -22,12 +22,18 @@ pub(crate) struct Folder {
 impl Folder {
     /// Makes the folder and what belongs into it, all of it mode 0700.
     pub fn create(sessions: &Path, name: &str) -> io::Result<Folder> {
-        let folder = Folder { root: sessions.join(name) };
+        let folder = Folder {
+            root: sessions.join(name),
+        };
         let mut builder = DirBuilder::new();
         builder.mode(0o700);
         builder.create(&folder.root)?;
         builder.recursive(true);
-        let parts = [vec![folder.browser(), folder.work()], folder.browsers_parts(), folder.codes_parts()];
+        let parts = [
+            vec![folder.browser(), folder.work()],
+            folder.browsers_parts(),
+            folder.codes_parts(),
+        ];
         for part in parts.concat() {
             if let Err(error) = builder.create(part) {
                 folder.remove();
@@ -39,7 +45,9 @@ impl Folder {
 
     /// The folder that somebody has left there.
     pub fn at(root: &Path) -> Folder {
-        Folder { root: root.to_owned() }
+        Folder {
+            root: root.to_owned(),
+        }
     }
 
     /// For Chromium.
@@ -54,7 +62,11 @@ impl Folder {
 
     /// What in Chromium's folder is Chromium's.
     pub fn browsers_parts(&self) -> Vec<PathBuf> {
-        vec![self.browser().join("user-data"), self.downloads(), self.browser().join("tmp")]
+        vec![
+            self.browser().join("user-data"),
+            self.downloads(),
+            self.browser().join("tmp"),
+        ]
     }
 
     /// What is the code's.
@@ -67,7 +79,8 @@ impl Folder {
         self.root.join("work")
     }
 
-    /// Where `pip install` puts packages. It exists from the start, or a running python would not look there.
+    /// Where `pip install` puts packages. It exists from the start, or a running python would not
+    /// look there.
     pub fn packages(&self) -> PathBuf {
         self.work().join(".python")
     }
@@ -102,5 +115,8 @@ impl Folder {
 /// Removes the leftovers of an earlier life of the server: every session below `sessions`. Blocks.
 pub(crate) fn sweep(sessions: &Path) -> io::Result<()> {
     remove_tree(sessions)?;
-    DirBuilder::new().recursive(true).mode(0o700).create(sessions)
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(sessions)
 }

@@ -9,7 +9,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::ApiError;
 
-/// One place a language: a permit for the one execution that may run, and the kernel that waits for it.
+/// One place a language: a permit for the one execution that may run, and the kernel that waits for
+/// it.
 #[derive(Debug)]
 pub(super) struct Places([Place; 3]);
 
@@ -23,7 +24,10 @@ pub(super) struct Place {
 
 impl Places {
     pub fn new() -> Places {
-        let place = || Place { turn: Arc::new(Semaphore::new(1)), kernel: Mutex::new(None) };
+        let place = || Place {
+            turn: Arc::new(Semaphore::new(1)),
+            kernel: Mutex::new(None),
+        };
         Places([place(), place(), place()])
     }
 
@@ -69,7 +73,11 @@ impl Place {
 
     /// The kernel that waits here, if it lives.
     pub fn take_kernel(&self) -> Option<Kernel> {
-        self.kernel.lock().unwrap_or_else(PoisonError::into_inner).take().filter(Kernel::is_alive)
+        self.kernel
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .filter(Kernel::is_alive)
     }
 
     pub fn put_kernel(&self, kernel: Kernel) {

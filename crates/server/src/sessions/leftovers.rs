@@ -1,4 +1,5 @@
-//! What did not go away with its session, although everything was done for it. There should never be any.
+//! What did not go away with its session, although everything was done for it. There should never
+//! be any.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,7 +11,10 @@ pub(super) struct Leftovers(Mutex<Vec<TaskTracker>>);
 
 impl Leftovers {
     pub fn add(&self, tasks: TaskTracker) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(tasks);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(tasks);
     }
 
     /// How many there are now. Each is a supervisor with all that is below it.

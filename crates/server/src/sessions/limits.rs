@@ -1,5 +1,5 @@
-//! How much a session may take. The numbers only; `watch` and `disk_watch` hold sessions against them, the browser and
-//! `confine` what is theirs.
+//! How much a session may take. The numbers only; `watch` and `disk_watch` hold sessions against
+//! them, the browser and `confine` what is theirs.
 
 use hearth_browser::Bounds;
 
@@ -42,7 +42,10 @@ pub(crate) const DEFAULT_LIMITS: Limits = Limits {
 impl Limits {
     /// What the browser itself sees to.
     pub fn of_browser(&self) -> Bounds {
-        Bounds { max_tabs: self.max_tabs, max_download_bytes: self.max_download_mb << 20 }
+        Bounds {
+            max_tabs: self.max_tabs,
+            max_download_bytes: self.max_download_mb << 20,
+        }
     }
 }
 

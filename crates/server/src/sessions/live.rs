@@ -22,7 +22,8 @@ use super::session::Ending;
 use crate::live_view::LiveView;
 use crate::profiles::Hold;
 
-/// How long running executions may take to notice that the session has ended; killing them takes milliseconds.
+/// How long running executions may take to notice that the session has ended; killing them takes
+/// milliseconds.
 const EXECUTIONS_BOUND: Duration = Duration::from_secs(2);
 
 /// How long the processes may take to be gone after they were killed.
@@ -97,11 +98,15 @@ impl Live {
         self.browser.died().now_or_never().is_some()
     }
 
-    /// Ends everything: executions first, since each of them is owed an answer, then the processes, then the
-    /// files. What could not be saved of a profile is told.
+    /// Ends everything: executions first, since each of them is owed an answer, then the processes,
+    /// then the files. What could not be saved of a profile is told.
     pub async fn end(&self, id: Uuid, ending: Ending) -> Option<ProfileWarning> {
-        self.interruption.send_replace(Some(plan_interruption(ending)));
-        if timeout(EXECUTIONS_BOUND, self.places.close()).await.is_err() {
+        self.interruption
+            .send_replace(Some(plan_interruption(ending)));
+        if timeout(EXECUTIONS_BOUND, self.places.close())
+            .await
+            .is_err()
+        {
             tracing::warn!(session = %id, "an execution outlasts its session");
         }
         self.places.kill_kernels();
@@ -121,7 +126,9 @@ impl Live {
         }
         let mut warning = None;
         if let (Some(profile), Some(closed)) = (profile, closed) {
-            warning = profile::commit(profile, closed, &self.enclosure, self.max_profile_mb).await.err();
+            warning = profile::commit(profile, closed, &self.enclosure, self.max_profile_mb)
+                .await
+                .err();
         }
         if let Some(warning) = &warning {
             tracing::warn!(session = %id, warning = warning.sentence(), "a session has lost something of its profile");
@@ -135,9 +142,16 @@ impl Live {
     }
 }
 
-/// What an execution that is cut off by its session's end tells its caller. A dead browser is the code's
-/// failure, as if it had noticed by itself; everything else is a kill.
+/// What an execution that is cut off by its session's end tells its caller. A dead browser is the
+/// code's failure, as if it had noticed by itself; everything else is a kill.
 fn plan_interruption(ending: Ending) -> Interruption {
-    let exit_code = if ending.reason == DestroyedReason::BrowserCrashed { 1 } else { 137 };
-    Interruption { reason: ending.execution_error(), exit_code }
+    let exit_code = if ending.reason == DestroyedReason::BrowserCrashed {
+        1
+    } else {
+        137
+    };
+    Interruption {
+        reason: ending.execution_error(),
+        exit_code,
+    }
 }

@@ -14,7 +14,8 @@ use crate::memory;
 use crate::metrics::Reading;
 use crate::store::SessionRecord;
 
-/// For so long a browser that could not be started is a reason not to be ready. After it somebody should try again.
+/// For so long a browser that could not be started is a reason not to be ready. After it somebody
+/// should try again.
 const REMEMBERED: Duration = Duration::from_mins(1);
 
 /// Between two looks at the process table.
@@ -29,14 +30,28 @@ impl Registry {
         }
         let limits = self.limits();
         if let Some(disk) = Disk::of(self.folder()).filter(|disk| disk.is_full(limits)) {
-            reasons.push(NotReady::DiskFull { free_mb: disk.free_mb(), least_mb: limits.min_free_disk_mb });
+            reasons.push(NotReady::DiskFull {
+                free_mb: disk.free_mb(),
+                least_mb: limits.min_free_disk_mb,
+            });
         }
         if let Some(available_mb) = self.too_little_memory_mb() {
-            reasons.push(NotReady::MemoryLow { available_mb, least_mb: limits.min_free_memory_mb });
+            reasons.push(NotReady::MemoryLow {
+                available_mb,
+                least_mb: limits.min_free_memory_mb,
+            });
         }
-        let failed = *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ago) = failed.map(|at| at.elapsed()).filter(|ago| *ago < REMEMBERED) {
-            reasons.push(NotReady::NoBrowser { seconds: ago.as_secs() });
+        let failed = *self
+            .last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(ago) = failed
+            .map(|at| at.elapsed())
+            .filter(|ago| *ago < REMEMBERED)
+        {
+            reasons.push(NotReady::NoBrowser {
+                seconds: ago.as_secs(),
+            });
         }
         reasons
     }
@@ -44,13 +59,18 @@ impl Registry {
     /// What is available, if that is less than has to be.
     pub(super) fn too_little_memory_mb(&self) -> Option<u64> {
         let least_mb = self.limits().min_free_memory_mb;
-        memory::available_bytes().map(|bytes| bytes >> 20).filter(|available_mb| *available_mb < least_mb)
+        memory::available_bytes()
+            .map(|bytes| bytes >> 20)
+            .filter(|available_mb| *available_mb < least_mb)
     }
 
     /// The sessions that live, newest first.
     pub fn active(&self) -> Vec<Arc<Session>> {
         let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
-        let mut active: Vec<_> = own(&sessions).filter(|session| session.ending().is_none()).cloned().collect();
+        let mut active: Vec<_> = own(&sessions)
+            .filter(|session| session.ending().is_none())
+            .cloned()
+            .collect();
         active.reverse();
         active
     }
@@ -59,7 +79,9 @@ impl Registry {
     pub fn ended(&self, count: usize, is_wanted: impl Fn(&Known) -> bool) -> Vec<SessionRecord> {
         let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
         let wanted = sessions.values().filter(|known| is_wanted(known));
-        let mut ended: Vec<_> = wanted.filter_map(|known| Some((known.ending()?.at, known))).collect();
+        let mut ended: Vec<_> = wanted
+            .filter_map(|known| Some((known.ending()?.at, known)))
+            .collect();
         ended.sort_unstable_by_key(|(at, _)| std::cmp::Reverse(*at));
         ended.truncate(count);
         ended.into_iter().map(|(_, known)| known.record()).collect()
@@ -92,7 +114,10 @@ impl Registry {
             reading.waiting += used.executions - used.running();
             reading.sessions_memory_bytes += session.memory_bytes();
         }
-        let taken = self.spec.max_sessions.saturating_sub(self.places.available_permits());
+        let taken = self
+            .spec
+            .max_sessions
+            .saturating_sub(self.places.available_permits());
         reading.creating = taken.saturating_sub(reading.active);
         reading
     }
@@ -101,12 +126,16 @@ impl Registry {
     async fn strays(&self) -> usize {
         let mut strays = self.look_for_strays().await;
         if !strays.is_empty() {
-            // The table is not read at one moment, and others who begin and end processes may have the same ids.
+            // The table is not read at one moment, and others who begin and end processes may have
+            // the same ids.
             sleep_until(Instant::now() + SECOND_LOOK).await;
             let again = self.look_for_strays().await;
             strays.retain(|pid| again.contains(pid));
         }
-        let mut told = self.told_strays.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self
+            .told_strays
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if strays.iter().any(|pid| !told.contains(pid)) {
             tracing::error!(pids = ?strays, "processes of ended sessions run on");
         }
@@ -115,12 +144,16 @@ impl Registry {
     }
 
     async fn look_for_strays(&self) -> Vec<u32> {
-        let Some(ids) = self.spec.isolation.user_ids() else { return Vec::new() };
+        let Some(ids) = self.spec.isolation.user_ids() else {
+            return Vec::new();
+        };
         let before = self.slots.taken();
         let slots = self.slots.clone();
         // The parent of a server with ids to give is what starts shims.
         let top = std::os::unix::process::parent_id();
         let is_taken = move |slot| before.contains(&slot) || slots.is_taken(slot);
-        spawn_blocking(move || hearth_confine::strays(ids, top, is_taken)).await.unwrap_or_default()
+        spawn_blocking(move || hearth_confine::strays(ids, top, is_taken))
+            .await
+            .unwrap_or_default()
     }
 }

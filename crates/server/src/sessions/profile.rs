@@ -1,12 +1,14 @@
-//! A session and its profile: checked out before the browser starts, written down now and then while it runs, and committed
-//! at the session's clean end.
+//! A session and its profile: checked out before the browser starts, written down now and then
+//! while it runs, and committed at the session's clean end.
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_browser::{Browser, BrowserError, CookieJar, LaunchSpec, PROFILE_FOLDER, left_out_of_profiles};
+use hearth_browser::{
+    Browser, BrowserError, CookieJar, LaunchSpec, PROFILE_FOLDER, left_out_of_profiles,
+};
 use hearth_contract::{NotSaved, ProfileWarning};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
@@ -24,8 +26,9 @@ fn place(enclosure: &Enclosure) -> PathBuf {
     enclosure.folder.browser().join(PROFILE_FOLDER)
 }
 
-/// Launches the session's browser, with what its profile holds if it has one. A profile that is damaged is set aside; the
-/// browser is a fresh one then, and the second thing says so. Nothing runs when it fails.
+/// Launches the session's browser, with what its profile holds if it has one. A profile that is
+/// damaged is set aside; the browser is a fresh one then, and the second thing says so. Nothing
+/// runs when it fails.
 pub(super) async fn launch(
     hold: Option<&Hold>,
     enclosure: &Enclosure,
@@ -34,7 +37,8 @@ pub(super) async fn launch(
     most_mb: u64,
 ) -> Result<(Browser, Option<ProfileWarning>), ApiError> {
     let start = || Browser::launch(&enclosure.browser, tasks, spec.clone());
-    let unavailable = |error: &dyn std::fmt::Display| ApiError::BrowserUnavailable(error.to_string());
+    let unavailable =
+        |error: &dyn std::fmt::Display| ApiError::BrowserUnavailable(error.to_string());
     let Some(hold) = hold else {
         return Ok((start().await.map_err(|error| unavailable(&error))?, None));
     };
@@ -45,20 +49,36 @@ pub(super) async fn launch(
         };
         ApiError::ProfileUnavailable(hold.name().to_owned(), reason)
     };
-    let empty = async || enclosure.browser.empty(vec![place(enclosure)]).await.map_err(unreadable);
-    let unpack = |file| enclosure.browser.unpack(file, place(enclosure), most_mb << 20);
+    let empty = async || {
+        enclosure
+            .browser
+            .empty(vec![place(enclosure)])
+            .await
+            .map_err(unreadable)
+    };
+    let unpack = |file| {
+        enclosure
+            .browser
+            .unpack(file, place(enclosure), most_mb << 20)
+    };
     let mut checked_out = hold.check_out(unpack).await.map_err(unreadable)?;
     if checked_out.warning == Some(ProfileWarning::Damaged) {
         empty().await?;
     }
     let browser = match start().await {
         Ok(browser) => browser,
-        // It was read as it was written. Whether it is to blame shows by a browser that starts without it.
+        // It was read as it was written. Whether it is to blame shows by a browser that starts
+        // without it.
         Err(error) if checked_out.has_files => {
             empty().await?;
-            let Ok(browser) = start().await else { return Err(unavailable(&error)) };
+            let Ok(browser) = start().await else {
+                return Err(unavailable(&error));
+            };
             hold.refuse().await.map_err(unreadable)?;
-            checked_out = CheckedOut { warning: Some(ProfileWarning::Damaged), ..CheckedOut::default() };
+            checked_out = CheckedOut {
+                warning: Some(ProfileWarning::Damaged),
+                ..CheckedOut::default()
+            };
             browser
         }
         Err(error) => return Err(unavailable(&error)),
@@ -78,7 +98,8 @@ async fn restore_cookies(browser: &Browser, checked_out: &CheckedOut) -> Result<
     }
 }
 
-/// Ends a browser so that everything is in its folder, and gives back the cookies that are not. Otherwise why that cannot be.
+/// Ends a browser so that everything is in its folder, and gives back the cookies that are not.
+/// Otherwise why that cannot be.
 pub(super) async fn close(browser: &Browser) -> Result<CookieJar, NotSaved> {
     let cookies = match browser.cookies().await {
         Ok(cookies) => cookies.of_the_session(),
@@ -87,7 +108,11 @@ pub(super) async fn close(browser: &Browser) -> Result<CookieJar, NotSaved> {
             return Err(NotSaved::Because(error.to_string()));
         }
     };
-    if browser.close().await { Ok(cookies) } else { Err(NotSaved::BrowserKilled) }
+    if browser.close().await {
+        Ok(cookies)
+    } else {
+        Err(NotSaved::BrowserKilled)
+    }
 }
 
 /// Saves what a closed browser has left. To be called when nothing of the session runs any more.
@@ -101,7 +126,14 @@ pub(super) async fn commit(
         Ok(cookies) => cookies,
         Err(reason) => return Err(not_saved(hold, reason).await),
     };
-    let pack = |file| enclosure.browser.pack(place(enclosure), left_out_of_profiles(), most_mb << 20, file);
+    let pack = |file| {
+        enclosure.browser.pack(
+            place(enclosure),
+            left_out_of_profiles(),
+            most_mb << 20,
+            file,
+        )
+    };
     let saved = hold.commit(cookies, clock::now(), pack).await;
     let Err(error) = saved else { return Ok(()) };
     let reason = match error.kind() {
@@ -114,12 +146,17 @@ pub(super) async fn commit(
 
 /// What is told of a session whose changes are lost.
 async fn not_saved(hold: &Hold, reason: NotSaved) -> ProfileWarning {
-    ProfileWarning::NotSaved { reason, has_cookies: hold.has_checkpoint().await }
+    ProfileWarning::NotSaved {
+        reason,
+        has_cookies: hold.has_checkpoint().await,
+    }
 }
 
 /// Writes the cookies of a session's browser down, again and again until the session ends.
 pub(super) async fn keep_checkpoints(session: Arc<Session>, live: Arc<Live>, every: Duration) {
-    let Some(hold) = live.profile.as_ref().filter(|hold| hold.saves()) else { return };
+    let Some(hold) = live.profile.as_ref().filter(|hold| hold.saves()) else {
+        return;
+    };
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first one is at once, and there is nothing yet.
@@ -137,7 +174,9 @@ pub(super) async fn keep_checkpoints(session: Arc<Session>, live: Arc<Live>, eve
 
 async fn checkpoint(hold: &Hold, browser: &Browser) -> Result<(), String> {
     let cookies = browser.cookies().await.map_err(|error| error.to_string())?;
-    hold.checkpoint(cookies, clock::now()).await.map_err(|error| error.to_string())
+    hold.checkpoint(cookies, clock::now())
+        .await
+        .map_err(|error| error.to_string())
 }
 
 fn log_failure(session: Uuid, error: &str) {

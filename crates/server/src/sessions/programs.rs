@@ -14,11 +14,12 @@ use crate::runtime::Runtime;
 /// Where programs of the system are found, after the runtime's own.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// The name of the agent-browser session; there is one daemon a session of ours, in a socket folder of its own.
+/// The name of the agent-browser session; there is one daemon a session of ours, in a socket folder
+/// of its own.
 const AGENT_SESSION: &str = "s";
 
-/// What the CLI compares a running daemon with. It replaces one that was started with other options, or whose
-/// options it does not know; these are the defaults of the pinned version.
+/// What the CLI compares a running daemon with. It replaces one that was started with other
+/// options, or whose options it does not know; these are the defaults of the pinned version.
 const AGENT_OPTIONS: &str = r#"{"action_policy":null,"confirm_actions":null,"debug":false,"default_timeout":null,"idle_timeout":null,"no_auto_dialog":false}"#;
 
 /// How programs reach other machines.
@@ -26,7 +27,8 @@ const AGENT_OPTIONS: &str = r#"{"action_policy":null,"confirm_actions":null,"deb
 pub(super) struct WayOut {
     /// The session's proxy, on 127.0.0.1.
     pub proxy_port: u16,
-    /// What the proxy never reaches and programs need: the listener for their browser, as `host:port`.
+    /// What the proxy never reaches and programs need: the listener for their browser, as
+    /// `host:port`.
     pub direct: String,
 }
 
@@ -55,7 +57,10 @@ impl Programs {
     }
 
     fn environment(&self) -> Vec<(String, String)> {
-        let mut path = vec![format!("{}/bin", self.packages), format!("{}/.local/bin", self.work)];
+        let mut path = vec![
+            format!("{}/bin", self.packages),
+            format!("{}/.local/bin", self.work),
+        ];
         path.extend(self.runtime.path.iter().map(|folder| text(folder)));
         path.push(SYSTEM_PATH.to_owned());
         let path = path.join(":");
@@ -73,7 +78,8 @@ impl Programs {
             // What a killed program printed is in its answer only if it did not sit in a buffer.
             ("PYTHONUNBUFFERED", "1"),
             ("PIP_TARGET", &self.packages),
-            // Without it pip leaves a package in that folder as it is when another version is asked for.
+            // Without it pip leaves a package in that folder as it is when another version is asked
+            // for.
             ("PIP_UPGRADE", "1"),
             ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
             ("PIP_ROOT_USER_ACTION", "ignore"),
@@ -86,7 +92,8 @@ impl Programs {
             ("https_proxy", &proxy),
             ("all_proxy", &proxy),
             ("no_proxy", direct),
-            // Node's fetch, http and https heed the variables only when told to; agents of their own only by our script.
+            // Node's fetch, http and https heed the variables only when told to; agents of their
+            // own only by our script.
             ("NODE_USE_ENV_PROXY", "1"),
             ("NODE_OPTIONS", &node_options),
         ]
@@ -111,14 +118,33 @@ impl Programs {
     pub fn plan_kernel(&self, language: Language) -> Option<KernelProgram> {
         let (program, args) = match language {
             Language::Node => {
-                let args =
-                    [&self.runtime.node_kernel, &self.runtime.playwright_core, &self.runtime.acorn].map(|p| text(p));
+                let args = [
+                    &self.runtime.node_kernel,
+                    &self.runtime.playwright_core,
+                    &self.runtime.acorn,
+                ]
+                .map(|p| text(p));
                 let [kernel, playwright, acorn] = args;
-                (&self.runtime.node, vec![kernel, "--playwright".into(), playwright, "--acorn".into(), acorn])
+                (
+                    &self.runtime.node,
+                    vec![
+                        kernel,
+                        "--playwright".into(),
+                        playwright,
+                        "--acorn".into(),
+                        acorn,
+                    ],
+                )
             }
             Language::Python => {
-                // Isolated: what a session installs or writes must not stand in for the kernel's own modules.
-                let args = vec!["-I".into(), "-X".into(), "utf8".into(), text(&self.runtime.python_kernel)];
+                // Isolated: what a session installs or writes must not stand in for the kernel's
+                // own modules.
+                let args = vec![
+                    "-I".into(),
+                    "-X".into(),
+                    "utf8".into(),
+                    text(&self.runtime.python_kernel),
+                ];
                 (&self.runtime.python, args)
             }
             Language::Bash => return None,
@@ -155,8 +181,8 @@ impl Programs {
         }
     }
 
-    /// Files that the daemon and its CLI expect next to the socket: what the daemon was started with, and the
-    /// tab to start on.
+    /// Files that the daemon and its CLI expect next to the socket: what the daemon was started
+    /// with, and the tab to start on.
     pub fn plan_agent_files(target: &str) -> [(String, String); 2] {
         let tab = serde_json::json!({ "targetId": target, "url": "", "pinned": false });
         [

@@ -28,7 +28,13 @@ impl Recent {
 
     /// Newest first.
     pub fn latest(&self) -> Vec<ExecutionRecord> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).latest.iter().cloned().collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .latest
+            .iter()
+            .cloned()
+            .collect()
     }
 
     pub fn count(&self) -> u64 {

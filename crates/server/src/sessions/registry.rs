@@ -75,7 +75,11 @@ pub(crate) struct Books {
 
 impl Books {
     pub fn new(store: Store, metrics: Arc<Metrics>) -> Books {
-        Books { store, metrics, leftovers: Arc::default() }
+        Books {
+            store,
+            metrics,
+            leftovers: Arc::default(),
+        }
     }
 }
 
@@ -149,7 +153,11 @@ impl Registry {
         Registry {
             spec: Arc::new(spec),
             slots,
-            sessions: RwLock::new(past.into_iter().map(|past| (past.id, Known::Past(Arc::new(past)))).collect()),
+            sessions: RwLock::new(
+                past.into_iter()
+                    .map(|past| (past.id, Known::Past(Arc::new(past))))
+                    .collect(),
+            ),
             books,
             last_failure: Mutex::new(None),
             told_strays: Mutex::default(),
@@ -183,23 +191,42 @@ impl Registry {
     /// The sessions that live, with what they own.
     pub(super) fn living(&self) -> Vec<(Arc<Session>, Arc<Live>)> {
         let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
-        own(&sessions).filter_map(|session| Some((Arc::clone(session), session.live().ok()?))).collect()
+        own(&sessions)
+            .filter_map(|session| Some((Arc::clone(session), session.live().ok()?)))
+            .collect()
     }
 
     /// The session of that id, active or ended.
     pub fn find(&self, id: Uuid) -> Option<Known> {
-        self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.sessions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
     }
 
     /// The sessions of a team, newest first.
     pub fn list(&self, team: &Team) -> Vec<Known> {
         let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
-        sessions.values().rev().filter(|known| known.team() == team).cloned().collect()
+        sessions
+            .values()
+            .rev()
+            .filter(|known| known.team() == team)
+            .cloned()
+            .collect()
     }
 
     /// Makes a session. A caller that goes away meanwhile leaves none behind.
-    pub async fn create(self: &Arc<Self>, team: Team, request: CreateRequest) -> Result<Arc<Session>, ApiError> {
-        let mut noted = CreationNote { metrics: self.metrics(), began: Instant::now(), creation: Creation::Abandoned };
+    pub async fn create(
+        self: &Arc<Self>,
+        team: Team,
+        request: CreateRequest,
+    ) -> Result<Arc<Session>, ApiError> {
+        let mut noted = CreationNote {
+            metrics: self.metrics(),
+            began: Instant::now(),
+            creation: Creation::Abandoned,
+        };
         let made = self.create_if_there_is_room(team, request).await;
         noted.creation = match &made {
             Ok(_) => Creation::Made,
@@ -218,12 +245,20 @@ impl Registry {
             return Err(ApiError::Stopping);
         }
         if let Some(disk) = Disk::of(self.folder()).filter(|disk| disk.is_full(self.limits())) {
-            return Err(ApiError::DiskFull { free_mb: disk.free_mb(), least_mb: self.limits().min_free_disk_mb });
+            return Err(ApiError::DiskFull {
+                free_mb: disk.free_mb(),
+                least_mb: self.limits().min_free_disk_mb,
+            });
         }
         if let Some(available_mb) = self.too_little_memory_mb() {
-            return Err(ApiError::MemoryLow { available_mb, least_mb: self.limits().min_free_memory_mb });
+            return Err(ApiError::MemoryLow {
+                available_mb,
+                least_mb: self.limits().min_free_memory_mb,
+            });
         }
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ApiError::LimitReached)?;
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| ApiError::LimitReached)?;
         let (answer, answered) = oneshot::channel();
         let registry = Arc::clone(self);
         let launching = async move {
@@ -234,7 +269,11 @@ impl Registry {
             }
         };
         self.tracker.spawn(launching.in_current_span());
-        answered.await.unwrap_or_else(|_| Err(ApiError::Internal("the creation of a session was lost".to_owned())))
+        answered.await.unwrap_or_else(|_| {
+            Err(ApiError::Internal(
+                "the creation of a session was lost".to_owned(),
+            ))
+        })
     }
 
     async fn launch(
@@ -254,7 +293,9 @@ impl Registry {
             .egress
             .open(&id.to_string(), &tasks)
             .await
-            .map_err(|error| ApiError::BrowserUnavailable(format!("the session's proxy cannot listen: {error}")))?;
+            .map_err(|error| {
+                ApiError::BrowserUnavailable(format!("the session's proxy cannot listen: {error}"))
+            })?;
         let enclosure = match self.enclose(id, &tasks, proxy.port()).await {
             Ok(enclosure) => enclosure,
             Err(error) => {
@@ -278,33 +319,62 @@ impl Registry {
             bounds: self.spec.limits.of_browser(),
         };
         let most_mb = self.spec.limits.disk_mb;
-        let (browser, warning) = match profile::launch(hold.as_ref(), &enclosure, &tasks, launch, most_mb).await {
-            Ok(launched) => launched,
-            Err(error) => {
-                proxy.end();
-                tasks.close();
-                tasks.wait().await;
-                enclosure.remove().await;
-                return Err(error);
-            }
-        };
+        let (browser, warning) =
+            match profile::launch(hold.as_ref(), &enclosure, &tasks, launch, most_mb).await {
+                Ok(launched) => launched,
+                Err(error) => {
+                    proxy.end();
+                    tasks.close();
+                    tasks.wait().await;
+                    enclosure.remove().await;
+                    return Err(error);
+                }
+            };
         if let Some(warning) = &warning {
             tracing::warn!(session = %id, warning = warning.sentence(), "a session has lost something of its profile");
         }
         let internal = format!("127.0.0.1:{}", self.spec.internal_port);
-        let endpoint = format!("ws://{internal}/cdp/{id}?token={}", tokens.internal.as_str());
-        let way_out = WayOut { proxy_port: proxy.port(), direct: internal };
-        let programs = Programs::new(self.spec.runtime.clone(), &enclosure.folder, endpoint, way_out);
-        let limits = LiveLimits { max_output_bytes: self.spec.max_output_bytes, max_profile_mb: most_mb };
-        let live = Arc::new(Live::new(browser, programs, enclosure, proxy, tasks, hold, limits));
-        let session = Session::new(id, team, request, tokens, place, Arc::clone(&live), self.books.clone());
+        let endpoint = format!(
+            "ws://{internal}/cdp/{id}?token={}",
+            tokens.internal.as_str()
+        );
+        let way_out = WayOut {
+            proxy_port: proxy.port(),
+            direct: internal,
+        };
+        let programs = Programs::new(
+            self.spec.runtime.clone(),
+            &enclosure.folder,
+            endpoint,
+            way_out,
+        );
+        let limits = LiveLimits {
+            max_output_bytes: self.spec.max_output_bytes,
+            max_profile_mb: most_mb,
+        };
+        let live = Arc::new(Live::new(
+            browser, programs, enclosure, proxy, tasks, hold, limits,
+        ));
+        let session = Session::new(
+            id,
+            team,
+            request,
+            tokens,
+            place,
+            Arc::clone(&live),
+            self.books.clone(),
+        );
         let session = Arc::new(session.with_warning(warning));
         let recorded = self.books.store.begin_session(&session.record()).await;
         if recorded.is_ok() {
             self.insert(&session);
         }
         if let Some(every) = self.spec.checkpoint_every {
-            self.tracker.spawn(profile::keep_checkpoints(Arc::clone(&session), Arc::clone(&live), every));
+            self.tracker.spawn(profile::keep_checkpoints(
+                Arc::clone(&session),
+                Arc::clone(&live),
+                every,
+            ));
         }
         self.tracker.spawn(expiry::own(Arc::clone(&session), live));
         if let Err(error) = recorded {
@@ -321,7 +391,10 @@ impl Registry {
 
     /// Remembers whether browsers come up.
     fn note_launch(&self, made: &Result<Arc<Session>, ApiError>) {
-        let mut last_failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last_failure = self
+            .last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match made {
             Ok(_) => *last_failure = None,
             Err(ApiError::BrowserUnavailable(_)) => *last_failure = Some(Instant::now()),
@@ -331,15 +404,24 @@ impl Registry {
 
     /// The profile that the session is to have.
     fn hold(&self, team: &Team, request: &CreateRequest) -> Result<Option<Hold>, ApiError> {
-        let Some(profile) = &request.profile else { return Ok(None) };
+        let Some(profile) = &request.profile else {
+            return Ok(None);
+        };
         let id = ProfileId::new(Team::clone(team), profile.name.clone());
         let hold = self.spec.profiles.hold(id, profile.save_changes);
-        hold.map(Some).ok_or_else(|| ApiError::ProfileBusy(profile.name.clone()))
+        hold.map(Some)
+            .ok_or_else(|| ApiError::ProfileBusy(profile.name.clone()))
     }
 
-    async fn enclose(&self, id: Uuid, tasks: &TaskTracker, proxy_port: u16) -> Result<Enclosure, ApiError> {
+    async fn enclose(
+        &self,
+        id: Uuid,
+        tasks: &TaskTracker,
+        proxy_port: u16,
+    ) -> Result<Enclosure, ApiError> {
         let slot = match self.spec.isolation.user_ids() {
-            // There are as many as there may be sessions; ended ones may not have given theirs back yet.
+            // There are as many as there may be sessions; ended ones may not have given theirs back
+            // yet.
             Some(_) => Some(self.slots.take().ok_or(ApiError::LimitReached)?),
             None => None,
         };
@@ -350,18 +432,29 @@ impl Registry {
                 isolation: &spec.isolation,
                 browser: &spec.browser,
                 runtime: &spec.runtime,
-                ports: Ports { cdp: spec.internal_port, egress: vec![proxy_port] },
+                ports: Ports {
+                    cdp: spec.internal_port,
+                    egress: vec![proxy_port],
+                },
             };
             Enclosure::create(&spec.sessions_folder, &folder_name(id), site, slot, &tasks)
         });
-        making.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
-            let sessions = self.spec.sessions_folder.display();
-            ApiError::BrowserUnavailable(format!("no folder can be made in {sessions}: {error}"))
-        })
+        making
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+            .map_err(|error| {
+                let sessions = self.spec.sessions_folder.display();
+                ApiError::BrowserUnavailable(format!(
+                    "no folder can be made in {sessions}: {error}"
+                ))
+            })
     }
 
     fn insert(&self, session: &Arc<Session>) {
-        let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self
+            .sessions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         forget_old(&mut sessions, clock::now() - self.spec.keep_ended);
         sessions.insert(session.id(), Known::Own(Arc::clone(session)));
     }
@@ -371,13 +464,16 @@ impl Registry {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Ends every session and lets no new one in, and no new execution. Code that runs may go on for `grace`. Returns when nothing
-    /// is left of them.
+    /// Ends every session and lets no new one in, and no new execution. Code that runs may go on
+    /// for `grace`. Returns when nothing is left of them.
     pub async fn stop(&self, grace: Duration) {
         self.stopping.store(true, Ordering::SeqCst);
         let sessions: Vec<_> = {
             let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
-            own(&sessions).filter(|session| session.ending().is_none()).cloned().collect()
+            own(&sessions)
+                .filter(|session| session.ending().is_none())
+                .cloned()
+                .collect()
         };
         let until = Instant::now() + grace;
         let ends = sessions.iter().map(async |session| {
@@ -398,7 +494,8 @@ struct CreationNote<'a> {
 
 impl Drop for CreationNote<'_> {
     fn drop(&mut self) {
-        self.metrics.session_created(self.creation, self.began.elapsed());
+        self.metrics
+            .session_created(self.creation, self.began.elapsed());
     }
 }
 
@@ -413,7 +510,9 @@ pub(super) fn own(sessions: &BTreeMap<Uuid, Known>) -> impl Iterator<Item = &Arc
 /// Forgets ended sessions that are too old, or too many.
 fn forget_old(sessions: &mut BTreeMap<Uuid, Known>, oldest: Timestamp) {
     sessions.retain(|_, known| !known.is_ended_before(oldest));
-    let ended = sessions.iter().filter(|(_, known)| known.is_ended_before(Timestamp::MAX));
+    let ended = sessions
+        .iter()
+        .filter(|(_, known)| known.is_ended_before(Timestamp::MAX));
     let ended: Vec<Uuid> = ended.map(|(id, _)| *id).collect();
     let excess = ended.len().saturating_sub(ENDED_KEPT_COUNT);
     for id in &ended[..excess] {

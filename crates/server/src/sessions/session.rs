@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_browser::{Browser, BrowserError, Client, Identity, Side, Target, Viewport};
-use hearth_contract::{CreateRequest, DestroyedReason, Language, Limit, ProfileWarning, SessionStatus};
+use hearth_contract::{
+    CreateRequest, DestroyedReason, Language, Limit, ProfileWarning, SessionStatus,
+};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, timeout};
@@ -41,12 +43,16 @@ pub(crate) struct Ending {
 impl Ending {
     /// Why it ended, for people.
     pub fn sentence(self) -> String {
-        self.limit.map_or_else(|| self.reason.sentence().to_owned(), Limit::sentence)
+        self.limit
+            .map_or_else(|| self.reason.sentence().to_owned(), Limit::sentence)
     }
 
     /// Why code that was running did not finish.
     pub(super) fn execution_error(self) -> String {
-        self.limit.map_or_else(|| self.reason.execution_error().to_owned(), Limit::session_error)
+        self.limit.map_or_else(
+            || self.reason.execution_error().to_owned(),
+            Limit::session_error,
+        )
     }
 }
 
@@ -101,9 +107,18 @@ pub(super) struct Tokens {
 
 impl Tokens {
     pub fn new(with_live_view: bool) -> Result<Tokens, getrandom::Error> {
-        let live = || Ok(LiveTokens { watch: Token::new()?, steer: Token::new()? });
+        let live = || {
+            Ok(LiveTokens {
+                watch: Token::new()?,
+                steer: Token::new()?,
+            })
+        };
         let live = if with_live_view { Some(live()?) } else { None };
-        Ok(Tokens { public: Token::new()?, internal: Token::new()?, live })
+        Ok(Tokens {
+            public: Token::new()?,
+            internal: Token::new()?,
+            live,
+        })
     }
 }
 
@@ -187,7 +202,10 @@ impl Session {
     /// What a live view's token allows.
     pub fn right_of(&self, presented: &str) -> Option<Right> {
         let tokens = self.live_tokens()?;
-        match (tokens.steer.matches(presented), tokens.watch.matches(presented)) {
+        match (
+            tokens.steer.matches(presented),
+            tokens.watch.matches(presented),
+        ) {
             (true, _) => Some(Right::Steer),
             (false, true) => Some(Right::Watch),
             (false, false) => None,
@@ -225,7 +243,8 @@ impl Session {
         self.activity.watch().borrow().languages().collect()
     }
 
-    /// What it had at the last look, in bytes; what several of its processes share counts for each. 0 before the first look.
+    /// What it had at the last look, in bytes; what several of its processes share counts for each.
+    /// 0 before the first look.
     pub fn memory_bytes(&self) -> u64 {
         self.memory_bytes.load(Ordering::Relaxed)
     }
@@ -238,11 +257,13 @@ impl Session {
     pub async fn current_page(&self) -> Option<(String, String)> {
         let browser = self.browser().ok()?;
         let tabs = timeout(LOOK_BOUND, browser.tabs()).await.ok()?.ok()?;
-        tabs.into_iter().find(|tab| tab.is_current).map(|tab| (tab.url, tab.title))
+        tabs.into_iter()
+            .find(|tab| tab.is_current)
+            .map(|tab| (tab.url, tab.title))
     }
 
-    /// A picture of its current tab, a JPEG of at most that size. None when there is nothing to see, and for a session that
-    /// was made without a live view.
+    /// A picture of its current tab, a JPEG of at most that size. None when there is nothing to
+    /// see, and for a session that was made without a live view.
     pub async fn glance(&self, most: Viewport) -> Option<Bytes> {
         self.live_tokens()?;
         let browser = self.browser().ok()?;
@@ -258,7 +279,10 @@ impl Session {
             created_at: self.created_at,
             expires_at: self.expires_at(),
             last_activity: self.activity.last_activity(),
-            links: self.live_tokens.as_ref().map(|links| [links.watch.digest(), links.steer.digest()]),
+            links: self
+                .live_tokens
+                .as_ref()
+                .map(|links| [links.watch.digest(), links.steer.digest()]),
             ending: self.ending(),
         }
     }
@@ -274,7 +298,11 @@ impl Session {
     }
 
     pub fn status(&self) -> SessionStatus {
-        if self.ending().is_some() { SessionStatus::Destroyed } else { SessionStatus::Active }
+        if self.ending().is_some() {
+            SessionStatus::Destroyed
+        } else {
+            SessionStatus::Active
+        }
     }
 
     /// What the session owns, unless it has ended.
@@ -287,7 +315,11 @@ impl Session {
     }
 
     /// A new client of the session's browser, or of one target in it.
-    pub async fn attach_client(&self, target: Option<&str>, side: Side) -> Result<Client, ApiError> {
+    pub async fn attach_client(
+        &self,
+        target: Option<&str>,
+        side: Side,
+    ) -> Result<Client, ApiError> {
         let browser = self.browser()?;
         let attached = match target {
             None => browser.attach(side).await,
@@ -295,9 +327,13 @@ impl Session {
         };
         match (target, attached) {
             (_, Ok(client)) => Ok(client),
-            (Some(target), Err(BrowserError::Refused { .. })) => Err(ApiError::TargetNotFound(target.to_owned())),
+            (Some(target), Err(BrowserError::Refused { .. })) => {
+                Err(ApiError::TargetNotFound(target.to_owned()))
+            }
             // Clients hear of a crash before the session's owner does.
-            (_, Err(BrowserError::Gone)) if browser.died().await.is_crash() => Err(ApiError::BrowserCrashed),
+            (_, Err(BrowserError::Gone)) if browser.died().await.is_crash() => {
+                Err(ApiError::BrowserCrashed)
+            }
             (_, Err(error)) => Err(ApiError::BrowserUnreachable(error.to_string())),
         }
     }
@@ -317,7 +353,10 @@ impl Session {
     /// For clients of the browser, who are to know that it crashed.
     fn browser(&self) -> Result<Browser, ApiError> {
         match self.ending() {
-            Some(Ending { reason: DestroyedReason::BrowserCrashed, .. }) => Err(ApiError::BrowserCrashed),
+            Some(Ending {
+                reason: DestroyedReason::BrowserCrashed,
+                ..
+            }) => Err(ApiError::BrowserCrashed),
             _ => Ok(self.live()?.browser.clone()),
         }
     }
@@ -325,7 +364,11 @@ impl Session {
     /// Waits until no code runs in it. Cancel safe.
     pub(super) async fn finished(&self) {
         // The session holds the sender.
-        let _ = self.activity.watch().wait_for(|activity| activity.executions == 0).await;
+        let _ = self
+            .activity
+            .watch()
+            .wait_for(|activity| activity.executions == 0)
+            .await;
     }
 
     /// Waits until it has ended, and tells how. Cancel safe.
@@ -340,12 +383,15 @@ impl Session {
         }
     }
 
-    /// Ends the session, for the given reason if it has not ended yet, and waits until nothing of it is left
-    /// (at most 10 s, the clean-up goes on after that).
+    /// Ends the session, for the given reason if it has not ended yet, and waits until nothing of
+    /// it is left (at most 10 s, the clean-up goes on after that).
     pub async fn end(&self, reason: DestroyedReason) -> Ending {
         let ending = self.begin_end(reason);
         let mut progress = self.progress.subscribe();
-        if timeout(END_BOUND, progress.wait_for(|progress| progress.cleaned)).await.is_err() {
+        if timeout(END_BOUND, progress.wait_for(|progress| progress.cleaned))
+            .await
+            .is_err()
+        {
             tracing::warn!(session = %self.id, "the clean-up of a session takes long");
         }
         ending
@@ -363,7 +409,12 @@ impl Session {
 
     fn begin_end_for(&self, reason: DestroyedReason, limit: Option<Limit>) -> Ending {
         let duration_ms = clock::milliseconds(self.created.elapsed());
-        let mut ending = Ending { reason, limit, at: clock::now(), duration_ms };
+        let mut ending = Ending {
+            reason,
+            limit,
+            at: clock::now(),
+            duration_ms,
+        };
         let first = self.progress.send_if_modified(|progress| {
             if let Some(earlier) = progress.ending {
                 ending = earlier;
@@ -375,7 +426,10 @@ impl Session {
         if first {
             tracing::debug!(session = %self.id, reason = ending.reason.as_str(), "a session is to end");
             self.books.metrics.session_ended(ending.reason);
-            self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+            self.place
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
         }
         ending
     }

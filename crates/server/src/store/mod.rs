@@ -1,12 +1,12 @@
-//! What outlives the server: which sessions there were and how each ended, which executions, and which profiles there are. A file
-//! of SQLite in the data folder.
+//! What outlives the server: which sessions there were and how each ended, which executions, and
+//! which profiles there are. A file of SQLite in the data folder.
 //!
-//! Living sessions are known in memory alone, and answers never wait for a read. A session is written down before its creation
-//! is answered and after its end; executions are written behind their answers. What code was run, and what came of it, is
-//! never written.
+//! Living sessions are known in memory alone, and answers never wait for a read. A session is
+//! written down before its creation is answered and after its end; executions are written behind
+//! their answers. What code was run, and what came of it, is never written.
 //!
-//! All SQL is in `statements`, and reads the same to PostgreSQL; `schema` is the shape of the tables. It must not know what
-//! a session owns.
+//! All SQL is in `statements`, and reads the same to PostgreSQL; `schema` is the shape of the
+//! tables. It must not know what a session owns.
 
 mod rows;
 mod schema;
@@ -38,8 +38,8 @@ const BUSY_BOUND: Duration = Duration::from_secs(5);
 /// How long the answer to a creation waits for being written down, whatever else is being written.
 const BEGIN_BOUND: Duration = Duration::from_secs(6);
 
-/// Executions that wait to be written. Writing takes a fraction of a millisecond; beyond that many a slow disk is told of
-/// in the log, and what comes is left out.
+/// Executions that wait to be written. Writing takes a fraction of a millisecond; beyond that many
+/// a slow disk is told of in the log, and what comes is left out.
 const WAITING_EXECUTIONS: usize = 4096;
 
 /// So many are written in one transaction.
@@ -103,33 +103,59 @@ impl Store {
     pub async fn open(folder: &Path) -> Result<(Store, Writer), StoreError> {
         let path = folder.join(FILE);
         // SQLite gives the two beside it the same mode.
-        let mode = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-        mode.map_err(|error| StoreError::Open { path: path.clone(), source: sqlx::Error::Io(error) })?;
+        let mode = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path);
+        mode.map_err(|error| StoreError::Open {
+            path: path.clone(),
+            source: sqlx::Error::Io(error),
+        })?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .journal_mode(SqliteJournalMode::Wal)
-            // What is committed outlives this process whatever ends it; after a power failure the last moments may be missing.
+            // What is committed outlives this process whatever ends it; after a power failure the
+            // last moments may be missing.
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_BOUND)
             .disable_statement_logging();
         // Each connection is a thread, and a file of SQLite has one writer at a time anyway.
-        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options)
+            .await;
         let pool = pool.map_err(|source| StoreError::Open { path, source })?;
         schema::bring_up_to_date(&pool).await?;
         let (sender, executions) = mpsc::channel(WAITING_EXECUTIONS);
-        Ok((Store { pool: pool.clone(), executions: sender }, Writer { pool, executions }))
+        Ok((
+            Store {
+                pool: pool.clone(),
+                executions: sender,
+            },
+            Writer { pool, executions },
+        ))
     }
 
-    /// Whether the file in `folder` can be opened; one that is not there can. Changes nothing. Not to be asked while a server has it.
+    /// Whether the file in `folder` can be opened; one that is not there can. Changes nothing. Not
+    /// to be asked while a server has it.
     pub async fn look(folder: &Path) -> Result<(), StoreError> {
         let path = folder.join(FILE);
         if !path.exists() {
             return Ok(());
         }
-        let options = SqliteConnectOptions::new().filename(&path).read_only(true).immutable(true);
-        let opened = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .read_only(true)
+            .immutable(true);
+        let opened = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options)
+            .await;
         let pool = opened.map_err(|source| StoreError::Open { path, source })?;
-        let last = sqlx::query_scalar::<_, Option<i64>>(statements::LAST_STEP).fetch_one(&pool).await;
+        let last = sqlx::query_scalar::<_, Option<i64>>(statements::LAST_STEP)
+            .fetch_one(&pool)
+            .await;
         let last = match last {
             // Both SQLite and PostgreSQL name the table that is not there.
             Err(sqlx::Error::Database(error)) if error.message().contains("_sqlx_migrations") => 0,
@@ -139,7 +165,10 @@ impl Store {
         if usize::try_from(last).is_ok_and(|last| last <= schema::LAST) {
             Ok(())
         } else {
-            Err(StoreError::Newer { theirs: last, ours: schema::LAST })
+            Err(StoreError::Newer {
+                theirs: last,
+                ours: schema::LAST,
+            })
         }
     }
 
@@ -156,27 +185,48 @@ impl Store {
         Ok(())
     }
 
-    /// Ends the sessions of an earlier server that was lost, as of `now`. Tells how many there were.
+    /// Ends the sessions of an earlier server that was lost, as of `now`. Tells how many there
+    /// were.
     pub async fn end_lost_sessions(&self, now: Timestamp) -> Result<u64, StoreError> {
-        Ok(rows::end_lost(now).execute(&self.pool).await?.rows_affected())
+        Ok(rows::end_lost(now)
+            .execute(&self.pool)
+            .await?
+            .rows_affected())
     }
 
-    /// The sessions that ended after `since`, newest first, `most` of them at the most. Rows that make no sense are left out.
-    pub async fn ended_sessions(&self, since: Timestamp, most: usize) -> Result<Vec<SessionRecord>, StoreError> {
+    /// The sessions that ended after `since`, newest first, `most` of them at the most. Rows that
+    /// make no sense are left out.
+    pub async fn ended_sessions(
+        &self,
+        since: Timestamp,
+        most: usize,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
         let rows = sqlx::query(statements::ENDED_SESSIONS)
             .bind(since.as_millisecond())
             .bind(i64::try_from(most).unwrap_or(i64::MAX))
             .fetch_all(&self.pool)
             .await?;
-        Ok(rows.iter().filter_map(|row| SessionRecord::read(row).ok().flatten()).collect())
+        Ok(rows
+            .iter()
+            .filter_map(|row| SessionRecord::read(row).ok().flatten())
+            .collect())
     }
 
     /// Forgets sessions and executions that ended at these times or earlier.
-    pub async fn forget(&self, sessions: Timestamp, executions: Timestamp) -> Result<(), StoreError> {
+    pub async fn forget(
+        &self,
+        sessions: Timestamp,
+        executions: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
-        for (statement, until) in [(statements::FORGET_SESSIONS, sessions), (statements::FORGET_EXECUTIONS, executions)]
-        {
-            sqlx::query(statement).bind(until.as_millisecond()).execute(&mut *transaction).await?;
+        for (statement, until) in [
+            (statements::FORGET_SESSIONS, sessions),
+            (statements::FORGET_EXECUTIONS, executions),
+        ] {
+            sqlx::query(statement)
+                .bind(until.as_millisecond())
+                .execute(&mut *transaction)
+                .await?;
         }
         Ok(transaction.commit().await?)
     }
@@ -189,23 +239,37 @@ impl Store {
 
     /// Forgets a profile.
     pub async fn forget_profile(&self, id: &str) -> Result<(), StoreError> {
-        sqlx::query(statements::FORGET_PROFILE).bind(id).execute(&self.pool).await?;
+        sqlx::query(statements::FORGET_PROFILE)
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 
     /// The profiles of a team, in no order. Rows that make no sense are left out.
     pub async fn profiles(&self, team: &str) -> Result<Vec<ProfileRecord>, StoreError> {
-        let rows = sqlx::query(statements::PROFILES_OF_TEAM).bind(team).fetch_all(&self.pool).await?;
-        Ok(rows.iter().filter_map(|row| ProfileRecord::read(row).ok().flatten()).collect())
+        let rows = sqlx::query(statements::PROFILES_OF_TEAM)
+            .bind(team)
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| ProfileRecord::read(row).ok().flatten())
+            .collect())
     }
 
     /// Makes `found` all that is known of profiles.
     pub async fn correct_profiles(&self, found: &[ProfileRecord]) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let known: Vec<String> = sqlx::query_scalar(statements::ALL_PROFILES).fetch_all(&mut *transaction).await?;
+        let known: Vec<String> = sqlx::query_scalar(statements::ALL_PROFILES)
+            .fetch_all(&mut *transaction)
+            .await?;
         let found_ids: HashSet<&str> = found.iter().map(|profile| profile.id.as_str()).collect();
         for id in known.iter().filter(|id| !found_ids.contains(id.as_str())) {
-            sqlx::query(statements::FORGET_PROFILE).bind(id).execute(&mut *transaction).await?;
+            sqlx::query(statements::FORGET_PROFILE)
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
         }
         for profile in found {
             profile.record().execute(&mut *transaction).await?;
@@ -249,7 +313,10 @@ impl Writer {
     async fn write(&self, batch: &[ExecutionRecord]) -> Result<(), StoreError> {
         let mut transaction: Transaction<'_, Sqlite> = self.pool.begin().await?;
         for execution in batch {
-            execution.record(Uuid::now_v7()).execute(&mut *transaction).await?;
+            execution
+                .record(Uuid::now_v7())
+                .execute(&mut *transaction)
+                .await?;
         }
         Ok(transaction.commit().await?)
     }

@@ -21,7 +21,8 @@ pub(crate) struct SessionRecord {
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
     pub last_activity: Timestamp,
-    /// Digests of the tokens in the live view's links, first of the one that only shows; none without a live view.
+    /// Digests of the tokens in the live view's links, first of the one that only shows; none
+    /// without a live view.
     pub links: Option<[String; 2]>,
     /// None as long as it lives.
     pub ending: Option<Ending>,
@@ -65,7 +66,11 @@ impl SessionRecord {
     }
 
     pub(super) fn end(&self) -> Statement<'_> {
-        let (name, value) = self.ending.and_then(|ending| ending.limit).map(limit_to_row).unzip();
+        let (name, value) = self
+            .ending
+            .and_then(|ending| ending.limit)
+            .map(limit_to_row)
+            .unzip();
         sqlx::query(statements::END_SESSION)
             .bind(self.id.to_string())
             .bind(self.last_activity.as_millisecond())
@@ -79,19 +84,29 @@ impl SessionRecord {
     /// None for what we would not have written.
     pub(super) fn read(row: &SqliteRow) -> Result<Option<SessionRecord>, sqlx::Error> {
         let (id, team): (String, String) = (row.try_get("id")?, row.try_get("team")?);
-        let time = |column: &str| Ok::<_, sqlx::Error>(Timestamp::from_millisecond(row.try_get(column)?).ok());
-        let links: (Option<String>, Option<String>) = (row.try_get("watch_digest")?, row.try_get("steer_digest")?);
+        let time = |column: &str| {
+            Ok::<_, sqlx::Error>(Timestamp::from_millisecond(row.try_get(column)?).ok())
+        };
+        let links: (Option<String>, Option<String>) =
+            (row.try_get("watch_digest")?, row.try_get("steer_digest")?);
         let reason: Option<String> = row.try_get("destroyed_reason")?;
         let duration_ms: Option<i64> = row.try_get("duration_ms")?;
-        let limit: (Option<String>, Option<i64>) = (row.try_get("limit_name")?, row.try_get("limit_value")?);
+        let limit: (Option<String>, Option<i64>) =
+            (row.try_get("limit_name")?, row.try_get("limit_value")?);
         let ended_at: Option<i64> = row.try_get("destroyed_at_ms")?;
-        let (created_at, expires_at, last_activity) =
-            (time("created_at_ms")?, time("expires_at_ms")?, time("last_activity_ms")?);
+        let (created_at, expires_at, last_activity) = (
+            time("created_at_ms")?,
+            time("expires_at_ms")?,
+            time("last_activity_ms")?,
+        );
         let assemble = || {
             let ending = match reason {
                 Some(reason) => Some(Ending {
                     reason: DestroyedReason::parse(&reason)?,
-                    limit: limit.0.zip(limit.1).and_then(|(name, value)| limit_from_row(&name, value)),
+                    limit: limit
+                        .0
+                        .zip(limit.1)
+                        .and_then(|(name, value)| limit_from_row(&name, value)),
                     at: Timestamp::from_millisecond(ended_at?).ok()?,
                     duration_ms: u64::try_from(duration_ms?).ok()?,
                 }),
@@ -112,7 +127,9 @@ impl SessionRecord {
 }
 
 pub(super) fn end_lost(now: Timestamp) -> Statement<'static> {
-    sqlx::query(statements::END_LOST_SESSIONS).bind(DestroyedReason::ServerLost.as_str()).bind(now.as_millisecond())
+    sqlx::query(statements::END_LOST_SESSIONS)
+        .bind(DestroyedReason::ServerLost.as_str())
+        .bind(now.as_millisecond())
 }
 
 impl ExecutionRecord {
@@ -189,8 +206,13 @@ mod tests {
 
     #[test]
     fn limits_come_back_as_they_were() {
-        for limit in [Limit::MemoryMb(1), Limit::Processes(2), Limit::DiskMb(3), Limit::Files(4), Limit::FreeDiskMb(5)]
-        {
+        for limit in [
+            Limit::MemoryMb(1),
+            Limit::Processes(2),
+            Limit::DiskMb(3),
+            Limit::Files(4),
+            Limit::FreeDiskMb(5),
+        ] {
             let (name, value) = limit_to_row(limit);
             assert_eq!(limit_from_row(name, value), Some(limit));
         }

@@ -1,5 +1,5 @@
-//! Every statement, in SQL that SQLite and PostgreSQL read alike: numbered parameters, no function of either, times as
-//! parameters.
+//! Every statement, in SQL that SQLite and PostgreSQL read alike: numbered parameters, no function
+//! of either, times as parameters.
 
 pub(super) const BEGIN_SESSION: &str = "
     INSERT INTO sessions
@@ -13,7 +13,8 @@ pub(super) const END_SESSION: &str = "
         limit_name = $6, limit_value = $7
     WHERE id = $1 AND destroyed_reason IS NULL";
 
-/// Nobody knows when a server was lost; no session outlives its time, so that is the latest that it can have ended.
+/// Nobody knows when a server was lost; no session outlives its time, so that is the latest that it
+/// can have ended.
 pub(super) const END_LOST_SESSIONS: &str = "
     UPDATE sessions
     SET destroyed_reason = $1, destroyed_at_ms = $2,

@@ -22,9 +22,23 @@ fn session(second: i64) -> SessionRecord {
     }
 }
 
-fn ended(session: &SessionRecord, reason: DestroyedReason, limit: Option<Limit>, at: Timestamp) -> SessionRecord {
-    let ending = Ending { reason, limit, at, duration_ms: 1234 };
-    SessionRecord { last_activity: at, ending: Some(ending), ..session.clone() }
+fn ended(
+    session: &SessionRecord,
+    reason: DestroyedReason,
+    limit: Option<Limit>,
+    at: Timestamp,
+) -> SessionRecord {
+    let ending = Ending {
+        reason,
+        limit,
+        at,
+        duration_ms: 1234,
+    };
+    SessionRecord {
+        last_activity: at,
+        ending: Some(ending),
+        ..session.clone()
+    }
 }
 
 async fn open(folder: &Path) -> Store {
@@ -40,7 +54,10 @@ async fn count(store: &Store, table: &'static str) -> i64 {
         "sessions" => "SELECT COUNT(*) FROM sessions",
         _ => "SELECT COUNT(*) FROM executions",
     };
-    sqlx::query_scalar(statement).fetch_one(&store.pool).await.expect("counted")
+    sqlx::query_scalar(statement)
+        .fetch_one(&store.pool)
+        .await
+        .expect("counted")
 }
 
 #[tokio::test]
@@ -48,11 +65,22 @@ async fn what_was_written_is_there_after_it_was_opened_again() {
     let folder = folder();
     Store::look(folder.path()).await.expect("nothing is there");
     let store = open(folder.path()).await;
-    let (first, second) = (session(0), SessionRecord { links: None, ..session(1) });
+    let (first, second) = (
+        session(0),
+        SessionRecord {
+            links: None,
+            ..session(1)
+        },
+    );
     for session in [&first, &second] {
         store.begin_session(session).await.expect("written");
     }
-    let first = ended(&first, DestroyedReason::Limit, Some(Limit::DiskMb(7)), at(5));
+    let first = ended(
+        &first,
+        DestroyedReason::Limit,
+        Some(Limit::DiskMb(7)),
+        at(5),
+    );
     let second = ended(&second, DestroyedReason::Deleted, None, at(6));
     for session in [&first, &second] {
         store.end_session(session).await.expect("written");
@@ -60,7 +88,10 @@ async fn what_was_written_is_there_after_it_was_opened_again() {
     store.close().await;
     Store::look(folder.path()).await.expect("it can be opened");
     let store = open(folder.path()).await;
-    assert_eq!(store.ended_sessions(at(0), 10).await.expect("read"), [second, first]);
+    assert_eq!(
+        store.ended_sessions(at(0), 10).await.expect("read"),
+        [second, first]
+    );
 }
 
 #[tokio::test]
@@ -71,9 +102,15 @@ async fn the_first_end_stands() {
     store.begin_session(&begun).await.expect("written");
     let first = ended(&begun, DestroyedReason::Ttl, None, at(3));
     store.end_session(&first).await.expect("written");
-    store.end_session(&ended(&begun, DestroyedReason::Deleted, None, at(9))).await.expect("nothing to do");
+    store
+        .end_session(&ended(&begun, DestroyedReason::Deleted, None, at(9)))
+        .await
+        .expect("nothing to do");
     assert_eq!(store.end_lost_sessions(at(20)).await.expect("looked"), 0);
-    assert_eq!(store.ended_sessions(at(0), 10).await.expect("read"), [first]);
+    assert_eq!(
+        store.ended_sessions(at(0), 10).await.expect("read"),
+        [first]
+    );
 }
 
 #[tokio::test]
@@ -86,9 +123,18 @@ async fn sessions_of_a_lost_server_ended_with_it_and_at_their_ttl_at_the_latest(
     }
     assert_eq!(store.end_lost_sessions(at(650)).await.expect("ended"), 2);
     let found = store.ended_sessions(at(0), 10).await.expect("read");
-    let durations: Vec<_> =
-        found.iter().filter_map(|session| session.ending).map(|ending| (ending.reason, ending.duration_ms)).collect();
-    assert_eq!(durations, [(DestroyedReason::ServerLost, 550_000), (DestroyedReason::ServerLost, 600_000)]);
+    let durations: Vec<_> = found
+        .iter()
+        .filter_map(|session| session.ending)
+        .map(|ending| (ending.reason, ending.duration_ms))
+        .collect();
+    assert_eq!(
+        durations,
+        [
+            (DestroyedReason::ServerLost, 550_000),
+            (DestroyedReason::ServerLost, 600_000)
+        ]
+    );
 }
 
 #[tokio::test]
@@ -119,10 +165,19 @@ async fn what_is_old_is_forgotten_and_what_lives_is_not() {
     for session in [&old, &new, &living] {
         store.begin_session(session).await.expect("written");
     }
-    store.end_session(&ended(&old, DestroyedReason::Idle, None, at(10))).await.expect("written");
-    store.end_session(&ended(&new, DestroyedReason::Idle, None, at(11))).await.expect("written");
+    store
+        .end_session(&ended(&old, DestroyedReason::Idle, None, at(10)))
+        .await
+        .expect("written");
+    store
+        .end_session(&ended(&new, DestroyedReason::Idle, None, at(11)))
+        .await
+        .expect("written");
     store.forget(at(10), at(10)).await.expect("forgotten");
-    assert_eq!(store.ended_sessions(at(0), 10).await.expect("read").len(), 1);
+    assert_eq!(
+        store.ended_sessions(at(0), 10).await.expect("read").len(),
+        1
+    );
     assert_eq!(count(&store, "sessions").await, 2);
 }
 
@@ -135,7 +190,13 @@ async fn a_store_of_a_newer_hearth_is_left_alone() {
         .await
         .expect("written");
     store.close().await;
-    assert!(matches!(Store::look(folder.path()).await, Err(StoreError::Newer { theirs: 99, ours: 2 })));
+    assert!(matches!(
+        Store::look(folder.path()).await,
+        Err(StoreError::Newer {
+            theirs: 99,
+            ours: 2
+        })
+    ));
     let error = Store::open(folder.path()).await.expect_err("refused");
     assert_eq!(
         error.to_string(),
@@ -146,11 +207,20 @@ async fn a_store_of_a_newer_hearth_is_left_alone() {
 #[tokio::test]
 async fn a_file_that_is_none_of_ours_is_one_clear_error() {
     let folder = folder();
-    std::fs::write(folder.path().join(FILE), "no database at all, and long enough to be looked at as one")
-        .expect("written");
+    std::fs::write(
+        folder.path().join(FILE),
+        "no database at all, and long enough to be looked at as one",
+    )
+    .expect("written");
     assert!(Store::look(folder.path()).await.is_err());
-    let error = Store::open(folder.path()).await.expect_err("refused").to_string();
-    assert!(error.contains("hearth.db") && error.contains("not a database"), "{error}");
+    let error = Store::open(folder.path())
+        .await
+        .expect_err("refused")
+        .to_string();
+    assert!(
+        error.contains("hearth.db") && error.contains("not a database"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -160,31 +230,67 @@ async fn only_so_many_are_given() {
     for second in 0..5 {
         let begun = session(second);
         store.begin_session(&begun).await.expect("written");
-        store.end_session(&ended(&begun, DestroyedReason::Idle, None, at(second + 1))).await.expect("written");
+        store
+            .end_session(&ended(&begun, DestroyedReason::Idle, None, at(second + 1)))
+            .await
+            .expect("written");
     }
     let newest = store.ended_sessions(at(0), 2).await.expect("read");
-    assert_eq!(newest.iter().map(|session| session.created_at).collect::<Vec<_>>(), [at(4), at(3)]);
+    assert_eq!(
+        newest
+            .iter()
+            .map(|session| session.created_at)
+            .collect::<Vec<_>>(),
+        [at(4), at(3)]
+    );
 }
 
 fn profile(id: &str, name: &str, size_bytes: u64) -> ProfileRecord {
-    ProfileRecord { id: id.into(), team: Team::from("name:shop"), name: name.into(), size_bytes, saved_at: at(7) }
+    ProfileRecord {
+        id: id.into(),
+        team: Team::from("name:shop"),
+        name: name.into(),
+        size_bytes,
+        saved_at: at(7),
+    }
 }
 
 #[tokio::test]
 async fn profiles_have_any_name_and_the_last_word_on_one_stands() {
     let folder = folder();
     let store = open(folder.path()).await;
-    let names = ["a", "A", "a/../b", "\0", "a\0b", "日本 \u{1f36a}", "'; DROP TABLE profiles; --", " "];
+    let names = [
+        "a",
+        "A",
+        "a/../b",
+        "\0",
+        "a\0b",
+        "日本 \u{1f36a}",
+        "'; DROP TABLE profiles; --",
+        " ",
+    ];
     for (number, name) in names.iter().enumerate() {
-        store.record_profile(&profile(&number.to_string(), name, 1)).await.expect("written");
-        store.record_profile(&profile(&number.to_string(), name, 2)).await.expect("written");
+        store
+            .record_profile(&profile(&number.to_string(), name, 1))
+            .await
+            .expect("written");
+        store
+            .record_profile(&profile(&number.to_string(), name, 2))
+            .await
+            .expect("written");
     }
-    let other = ProfileRecord { team: Team::from("name:other"), ..profile("other", "a", 3) };
+    let other = ProfileRecord {
+        team: Team::from("name:other"),
+        ..profile("other", "a", 3)
+    };
     store.record_profile(&other).await.expect("written");
     let mut found = store.profiles("name:shop").await.expect("read");
     found.sort_by_key(|profile| profile.id.clone());
-    let expected: Vec<_> =
-        names.iter().enumerate().map(|(number, name)| profile(&number.to_string(), name, 2)).collect();
+    let expected: Vec<_> = names
+        .iter()
+        .enumerate()
+        .map(|(number, name)| profile(&number.to_string(), name, 2))
+        .collect();
     assert_eq!(found, expected);
     store.forget_profile("other").await.expect("forgotten");
     assert_eq!(store.profiles("name:other").await.expect("read"), []);
@@ -195,7 +301,10 @@ async fn what_is_found_of_profiles_replaces_what_was_known() {
     let folder = folder();
     let store = open(folder.path()).await;
     for (id, size) in [("gone", 1), ("kept", 1)] {
-        store.record_profile(&profile(id, id, size)).await.expect("written");
+        store
+            .record_profile(&profile(id, id, size))
+            .await
+            .expect("written");
     }
     let found = [profile("kept", "kept", 5), profile("new", "new", 1)];
     store.correct_profiles(&found).await.expect("written");

@@ -1,4 +1,5 @@
-//! The same work without Hearth: scripts, a bare bash, and the bare agent-browser CLI with a daemon of its own.
+//! The same work without Hearth: scripts, a bare bash, and the bare agent-browser CLI with a daemon
+//! of its own.
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
@@ -62,7 +63,9 @@ pub enum Script {
 impl Apart {
     /// Makes the home.
     pub fn new() -> Self {
-        Self { home: tempfile::tempdir().expect("a folder can be made") }
+        Self {
+            home: tempfile::tempdir().expect("a folder can be made"),
+        }
     }
 
     /// `bash -c :`, its output captured.
@@ -73,8 +76,14 @@ impl Apart {
     /// A script that launches a browser of its own.
     pub fn launch(&self, script: Script, executable: &str) -> Duration {
         match script {
-            Script::Node => self.script(&installed("bin/node"), &["-e", NODE_LAUNCH, &playwright(), executable]),
-            Script::Python => self.script(&installed("venv/bin/python"), &["-c", PYTHON_LAUNCH, executable]),
+            Script::Node => self.script(
+                &installed("bin/node"),
+                &["-e", NODE_LAUNCH, &playwright(), executable],
+            ),
+            Script::Python => self.script(
+                &installed("venv/bin/python"),
+                &["-c", PYTHON_LAUNCH, executable],
+            ),
         }
     }
 
@@ -82,8 +91,13 @@ impl Apart {
     pub fn connect(&self, script: Script, session: &Session) -> Duration {
         let url = session.cdp_url();
         match script {
-            Script::Node => self.script(&installed("bin/node"), &["-e", NODE_CONNECT, &playwright(), url]),
-            Script::Python => self.script(&installed("venv/bin/python"), &["-c", PYTHON_CONNECT, url]),
+            Script::Node => self.script(
+                &installed("bin/node"),
+                &["-e", NODE_CONNECT, &playwright(), url],
+            ),
+            Script::Python => {
+                self.script(&installed("venv/bin/python"), &["-c", PYTHON_CONNECT, url])
+            }
         }
     }
 
@@ -102,17 +116,34 @@ impl Apart {
         took
     }
 
-    fn run(&self, program: impl AsRef<OsStr>, arguments: &[&str], environment: &[(&str, &str)]) -> (String, Duration) {
+    fn run(
+        &self,
+        program: impl AsRef<OsStr>,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> (String, Duration) {
         let mut command = Command::new(program);
-        command.args(arguments).env_clear().current_dir(self.home.path()).stdin(Stdio::null());
-        command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LANG", "C.UTF-8");
-        command.env("HOME", self.home.path()).env("TMPDIR", self.home.path());
+        command
+            .args(arguments)
+            .env_clear()
+            .current_dir(self.home.path())
+            .stdin(Stdio::null());
+        command
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("LANG", "C.UTF-8");
+        command
+            .env("HOME", self.home.path())
+            .env("TMPDIR", self.home.path());
         // Ctrl-C is for the bench, which ends when the program has.
         command.envs(environment.iter().copied()).process_group(0);
         let start = Instant::now();
         let output = command.output().expect("the program can be started");
         let took = start.elapsed();
-        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         (String::from_utf8_lossy(&output.stdout).into_owned(), took)
     }
 }
@@ -137,8 +168,15 @@ pub struct BareAgent {
 impl BareAgent {
     /// Runs a first command, which starts the daemon.
     pub fn connect(session: &Session) -> Self {
-        let folder = tempfile::Builder::new().prefix("ab-").tempdir_in("/tmp").expect("/tmp is writable");
-        let agent = Self { apart: Apart::new(), url: session.cdp_url().to_owned(), folder };
+        let folder = tempfile::Builder::new()
+            .prefix("ab-")
+            .tempdir_in("/tmp")
+            .expect("/tmp is writable");
+        let agent = Self {
+            apart: Apart::new(),
+            url: session.cdp_url().to_owned(),
+            folder,
+        };
         agent.title();
         agent
     }
@@ -151,19 +189,33 @@ impl BareAgent {
             ("AGENT_BROWSER_SESSION", "bench"),
             ("AGENT_BROWSER_SOCKET_DIR", &folder),
         ];
-        self.apart.run(installed("bin/agent-browser"), &["get", "title"], &environment).1
+        self.apart
+            .run(
+                installed("bin/agent-browser"),
+                &["get", "title"],
+                &environment,
+            )
+            .1
     }
 
     /// Ends the daemon, which would outlive everything.
     pub async fn end(self) {
         let folder = self.folder.path().to_string_lossy().into_owned();
-        eventually(Duration::from_secs(10), "the bench's own daemon ends", || async {
-            let left = process::belonging(-1, &folder);
-            for process in &left {
-                process.signal(Signal::SIGKILL);
-            }
-            if left.is_empty() { Ok(()) } else { Err(process::describe(&left)) }
-        })
+        eventually(
+            Duration::from_secs(10),
+            "the bench's own daemon ends",
+            || async {
+                let left = process::belonging(-1, &folder);
+                for process in &left {
+                    process.signal(Signal::SIGKILL);
+                }
+                if left.is_empty() {
+                    Ok(())
+                } else {
+                    Err(process::describe(&left))
+                }
+            },
+        )
         .await;
     }
 }

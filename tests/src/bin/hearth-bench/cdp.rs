@@ -1,4 +1,5 @@
-//! A client of the browser's protocol that is the same on a pipe and on a WebSocket, and what one command takes on each.
+//! A client of the browser's protocol that is the same on a pipe and on a WebSocket, and what one
+//! command takes on each.
 
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
@@ -28,23 +29,40 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum Way {
-    Pipes { commands: pipe::Sender, answers: BufReader<pipe::Receiver> },
+    Pipes {
+        commands: pipe::Sender,
+        answers: BufReader<pipe::Receiver>,
+    },
     Socket(Box<WebSocketStream<MaybeTlsStream<TcpStream>>>),
 }
 
 impl Connection {
     /// Over the pipes of `--remote-debugging-pipe`.
     pub fn over_pipes(commands: PipeWriter, answers: PipeReader) -> Self {
-        let commands = pipe::Sender::from_owned_fd(OwnedFd::from(commands)).expect("a pipe is a pipe");
-        let answers = pipe::Receiver::from_owned_fd(OwnedFd::from(answers)).expect("a pipe is a pipe");
-        Self { way: Way::Pipes { commands, answers: BufReader::new(answers) }, last_id: 0 }
+        let commands =
+            pipe::Sender::from_owned_fd(OwnedFd::from(commands)).expect("a pipe is a pipe");
+        let answers =
+            pipe::Receiver::from_owned_fd(OwnedFd::from(answers)).expect("a pipe is a pipe");
+        Self {
+            way: Way::Pipes {
+                commands,
+                answers: BufReader::new(answers),
+            },
+            last_id: 0,
+        }
     }
 
     /// Over a WebSocket, without Nagle's algorithm.
     pub async fn over_socket(url: &str) -> Self {
         let connecting = tokio::time::timeout(DEADLINE, connect_async_with_config(url, None, true));
-        let (socket, _) = connecting.await.expect("the upgrade is answered").expect("the upgrade is accepted");
-        Self { way: Way::Socket(Box::new(socket)), last_id: 0 }
+        let (socket, _) = connecting
+            .await
+            .expect("the upgrade is answered")
+            .expect("the upgrade is accepted");
+        Self {
+            way: Way::Socket(Box::new(socket)),
+            last_id: 0,
+        }
     }
 
     /// Sends a command, to the browser or to one of its sessions, and gives back its id.
@@ -58,9 +76,15 @@ impl Connection {
         match &mut self.way {
             Way::Pipes { commands, .. } => {
                 text.push('\0');
-                commands.write_all(text.as_bytes()).await.expect("the browser reads");
+                commands
+                    .write_all(text.as_bytes())
+                    .await
+                    .expect("the browser reads");
             }
-            Way::Socket(socket) => socket.send(Message::text(text)).await.expect("the connection is up"),
+            Way::Socket(socket) => socket
+                .send(Message::text(text))
+                .await
+                .expect("the connection is up"),
         }
         self.last_id
     }
@@ -69,12 +93,19 @@ impl Connection {
         let text = match &mut self.way {
             Way::Pipes { answers, .. } => {
                 let mut bytes = Vec::new();
-                answers.read_until(0, &mut bytes).await.expect("the browser writes");
+                answers
+                    .read_until(0, &mut bytes)
+                    .await
+                    .expect("the browser writes");
                 bytes.pop();
                 bytes
             }
             Way::Socket(socket) => loop {
-                let message = socket.next().await.expect("the connection is up").expect("messages are whole");
+                let message = socket
+                    .next()
+                    .await
+                    .expect("the connection is up")
+                    .expect("messages are whole");
                 if let Message::Text(text) = message {
                     break text.as_bytes().to_vec();
                 }
@@ -105,17 +136,27 @@ impl Connection {
                 }
             }
         };
-        tokio::time::timeout(DEADLINE, calling).await.unwrap_or_else(|_| panic!("{method} was not answered"))
+        tokio::time::timeout(DEADLINE, calling)
+            .await
+            .unwrap_or_else(|_| panic!("{method} was not answered"))
     }
 
     /// Attaches to the first page.
     async fn attach(&mut self) -> String {
         let targets = self.call(None, "Target.getTargets", json!({})).await;
-        let targets = targets["targetInfos"].as_array().expect("a list of targets");
-        let page = targets.iter().find(|target| target["type"] == "page").expect("there is a page");
+        let targets = targets["targetInfos"]
+            .as_array()
+            .expect("a list of targets");
+        let page = targets
+            .iter()
+            .find(|target| target["type"] == "page")
+            .expect("there is a page");
         let params = json!({"targetId": page["targetId"], "flatten": true});
         let session = self.call(None, "Target.attachToTarget", params).await;
-        session["sessionId"].as_str().expect("a session has an id").to_owned()
+        session["sessionId"]
+            .as_str()
+            .expect("a session has an id")
+            .to_owned()
     }
 }
 
@@ -128,20 +169,35 @@ struct Contender {
 }
 
 impl Contender {
-    async fn new(mut connection: Connection, evaluate: &'static str, version: &'static str) -> Self {
+    async fn new(
+        mut connection: Connection,
+        evaluate: &'static str,
+        version: &'static str,
+    ) -> Self {
         let page = connection.attach().await;
-        Self { connection, page, evaluate, version }
+        Self {
+            connection,
+            page,
+            evaluate,
+            version,
+        }
     }
 
     async fn run(&mut self, figures: &mut Figures) {
         let start = Instant::now();
         let params = json!({"expression": "1"});
-        let value = self.connection.call(Some(&self.page), "Runtime.evaluate", params).await;
+        let value = self
+            .connection
+            .call(Some(&self.page), "Runtime.evaluate", params)
+            .await;
         figures.add(self.evaluate, start.elapsed());
         assert_eq!(value["result"]["value"], json!(1));
 
         let start = Instant::now();
-        let value = self.connection.call(None, "Browser.getVersion", json!({})).await;
+        let value = self
+            .connection
+            .call(None, "Browser.getVersion", json!({}))
+            .await;
         figures.add(self.version, start.elapsed());
         assert!(value["product"].is_string(), "{value}");
     }
@@ -160,7 +216,11 @@ pub async fn measure(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
     ];
     let mut warm_up = Figures::default();
     for round in 0..Group::Cdp.warm_up_rounds() + rounds * Group::Cdp.rounds_each() {
-        let figures = if round < Group::Cdp.warm_up_rounds() { &mut warm_up } else { &mut *figures };
+        let figures = if round < Group::Cdp.warm_up_rounds() {
+            &mut warm_up
+        } else {
+            &mut *figures
+        };
         for contender in &mut contenders {
             contender.run(figures).await;
         }

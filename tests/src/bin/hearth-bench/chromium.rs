@@ -1,4 +1,5 @@
-//! A raw browser: Chromium with the flags, the environment and the folders of a session's own, and nothing around it.
+//! A raw browser: Chromium with the flags, the environment and the folders of a session's own, and
+//! nothing around it.
 
 use std::io::PipeReader;
 use std::path::Path;
@@ -31,15 +32,26 @@ pub struct Recipe {
 impl Recipe {
     /// Reads it from a running browser.
     pub fn of(browser: &Process) -> Self {
-        let arguments = std::fs::read(format!("/proc/{}/cmdline", browser.pid)).expect("the session's browser runs");
-        let arguments = arguments.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned());
+        let arguments = std::fs::read(format!("/proc/{}/cmdline", browser.pid))
+            .expect("the session's browser runs");
+        let arguments = arguments
+            .split(|byte| *byte == 0)
+            .map(|part| String::from_utf8_lossy(part).into_owned());
         let mut arguments: Vec<String> = arguments.collect();
         // The last one ends with a NUL too.
         arguments.pop();
         let environment = browser.environment().expect("the session's browser runs");
-        let folder = environment.iter().find_map(|variable| variable.strip_prefix("HOME="));
-        let folder = folder.expect("a session's browser has its folder for a home").to_owned();
-        Self { arguments, environment, folder }
+        let folder = environment
+            .iter()
+            .find_map(|variable| variable.strip_prefix("HOME="));
+        let folder = folder
+            .expect("a session's browser has its folder for a home")
+            .to_owned();
+        Self {
+            arguments,
+            environment,
+            folder,
+        }
     }
 
     /// The executable.
@@ -48,7 +60,10 @@ impl Recipe {
     }
 
     fn placed(&self, words: &[String], folder: &Path) -> Vec<String> {
-        words.iter().map(|word| word.replace(&self.folder, &folder.to_string_lossy())).collect()
+        words
+            .iter()
+            .map(|word| word.replace(&self.folder, &folder.to_string_lossy()))
+            .collect()
     }
 }
 
@@ -69,7 +84,8 @@ impl RawChromium {
         let (commands, ours_to_write) = std::io::pipe().expect("pipes are to be had");
         let (ours_to_read, answers) = std::io::pipe().expect("pipes are to be had");
         let (held, errors) = std::io::pipe().expect("pipes are to be had");
-        // No safe call puts a descriptor at 3. This shell becomes the browser, and is up in less than a millisecond.
+        // No safe call puts a descriptor at 3. This shell becomes the browser, and is up in less
+        // than a millisecond.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 0</dev/null 1>&0"]);
         command.args(recipe.placed(&recipe.arguments, folder.path()));
@@ -79,11 +95,16 @@ impl RawChromium {
         let raw = Self::own(child, folder, (None, Some(held)));
         let mut connection = Connection::over_pipes(ours_to_write, ours_to_read);
         let waiting = async {
-            connection.send(None, "Target.setDiscoverTargets", json!({"discover": true})).await;
-            let is_page = |event: &serde_json::Value| event["params"]["targetInfo"]["type"] == "page";
+            connection
+                .send(None, "Target.setDiscoverTargets", json!({"discover": true}))
+                .await;
+            let is_page =
+                |event: &serde_json::Value| event["params"]["targetInfo"]["type"] == "page";
             connection.event("Target.targetCreated", is_page).await
         };
-        tokio::time::timeout(START_DEADLINE, waiting).await.expect("a raw browser has a page");
+        tokio::time::timeout(START_DEADLINE, waiting)
+            .await
+            .expect("a raw browser has a page");
         (raw, connection)
     }
 
@@ -96,26 +117,38 @@ impl RawChromium {
             "--remote-debugging-pipe" => "--remote-debugging-port=0",
             argument => argument,
         }));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = Self::spawn(&mut command, recipe, folder.path());
         let mut errors = BufReader::new(child.stderr.take().expect("it is a pipe"));
         let waiting = async {
             let mut line = String::new();
             loop {
                 line.clear();
-                let count = errors.read_line(&mut line).await.expect("a raw browser writes text");
+                let count = errors
+                    .read_line(&mut line)
+                    .await
+                    .expect("a raw browser writes text");
                 assert!(count > 0, "the raw browser ended at its start");
                 if let Some((_, url)) = line.split_once("listening on ") {
                     return url.trim().to_owned();
                 }
             }
         };
-        let url = tokio::time::timeout(START_DEADLINE, waiting).await.expect("a raw browser says where it listens");
-        (Self::own(child, folder, (Some(errors), None)), Connection::over_socket(&url).await)
+        let url = tokio::time::timeout(START_DEADLINE, waiting)
+            .await
+            .expect("a raw browser says where it listens");
+        (
+            Self::own(child, folder, (Some(errors), None)),
+            Connection::over_socket(&url).await,
+        )
     }
 
     fn spawn(command: &mut Command, recipe: &Recipe, folder: &Path) -> Child {
-        // A session's browser is no root, so it has its sandbox, which root's would not: it costs 35 ms to the first page.
+        // A session's browser is no root, so it has its sandbox, which root's would not: it costs
+        // 35 ms to the first page.
         let is_root = nix::unistd::geteuid().is_root();
         for name in ["user-data", "downloads", "tmp"] {
             std::fs::create_dir(folder.join(name)).expect("a new folder can be written");
@@ -132,12 +165,29 @@ impl RawChromium {
                 command.env(name, value);
             }
         }
-        command.current_dir(folder).process_group(0).kill_on_drop(true).spawn().expect("a raw browser can be started")
+        command
+            .current_dir(folder)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("a raw browser can be started")
     }
 
-    fn own(child: Child, folder: TempDir, outputs: (Option<BufReader<ChildStderr>>, Option<PipeReader>)) -> Self {
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).expect("it was just started");
-        Self { child, group: Pid::from_raw(pid), folder, _outputs: outputs }
+    fn own(
+        child: Child,
+        folder: TempDir,
+        outputs: (Option<BufReader<ChildStderr>>, Option<PipeReader>),
+    ) -> Self {
+        let pid = child
+            .id()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .expect("it was just started");
+        Self {
+            child,
+            group: Pid::from_raw(pid),
+            folder,
+            _outputs: outputs,
+        }
     }
 
     /// Kills it and waits until nothing of it is left.

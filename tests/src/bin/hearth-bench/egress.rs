@@ -32,7 +32,9 @@ struct Origin {
 impl Origin {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
         let content = Arc::new(vec![b'x'; LARGE_BYTES]);
         let serving = std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -41,7 +43,10 @@ impl Origin {
                 }
             }
         });
-        Self { address, serving: Some(serving) }
+        Self {
+            address,
+            serving: Some(serving),
+        }
     }
 }
 
@@ -65,28 +70,54 @@ fn serve(mut stream: &TcpStream, content: &[u8]) -> bool {
             break;
         }
     }
-    let length = if first.contains("/large") { LARGE_BYTES } else { SMALL_BYTES };
+    let length = if first.contains("/large") {
+        LARGE_BYTES
+    } else {
+        SMALL_BYTES
+    };
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
     // A program that goes away half-way says so itself.
-    drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&content[..length])));
+    drop(
+        stream
+            .write_all(head.as_bytes())
+            .and_then(|()| stream.write_all(&content[..length])),
+    );
     !first.contains("/end")
 }
 
 /// Measures the group [`Group::Egress`].
 pub async fn measure(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
     let session = stage.session().await;
-    let (proxy, _) = stage.execute(&session, "bash", "echo ${HTTP_PROXY#http://}").await;
+    let (proxy, _) = stage
+        .execute(&session, "bash", "echo ${HTTP_PROXY#http://}")
+        .await;
     let (origin, apart) = (Origin::start(), Apart::new());
     let rounds = rounds * Group::Egress.rounds_each();
     let files = [
-        ("/large", LARGE_BYTES, rounds, ["large-direct", "large-plain", "large-tunnel"]),
-        ("/small", SMALL_BYTES, rounds * SMALL_EACH, ["small-direct", "small-plain", "small-tunnel"]),
+        (
+            "/large",
+            LARGE_BYTES,
+            rounds,
+            ["large-direct", "large-plain", "large-tunnel"],
+        ),
+        (
+            "/small",
+            SMALL_BYTES,
+            rounds * SMALL_EACH,
+            ["small-direct", "small-plain", "small-tunnel"],
+        ),
     ];
     for (path, bytes, rounds, keys) in files {
         let warm_up = Group::Egress.warm_up_rounds();
-        let words = [origin.address.to_string(), proxy.clone(), (warm_up + rounds).to_string(), path.to_owned()];
+        let words = [
+            origin.address.to_string(),
+            proxy.clone(),
+            (warm_up + rounds).to_string(),
+            path.to_owned(),
+        ];
         let times = apart.fetch(FETCH, &words, bytes);
-        let times: BTreeMap<String, Vec<f64>> = serde_json::from_str(&times).expect("lists of numbers");
+        let times: BTreeMap<String, Vec<f64>> =
+            serde_json::from_str(&times).expect("lists of numbers");
         for (key, way) in keys.into_iter().zip(["direct", "plain", "tunnel"]) {
             for milliseconds in &times[way][warm_up..] {
                 figures.add_value(key, *milliseconds);

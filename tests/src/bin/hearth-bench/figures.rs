@@ -61,7 +61,10 @@ impl Figures {
             Target::Above(other, extra) => self.summary(other)?.median + extra,
             Target::Times(other, factor) => self.summary(other)?.median * factor,
         };
-        Some(Judgement { limit, is_met: median <= limit })
+        Some(Judgement {
+            limit,
+            is_met: median <= limit,
+        })
     }
 }
 
@@ -79,12 +82,46 @@ mod tests {
 
     #[test]
     fn the_median_is_in_the_middle_and_the_95th_percentile_is_a_sample() {
-        let summary = |values: &[u32]| of("create", values.iter().copied()).summary("create").expect("measured");
-        assert_eq!(summary(&[7]), Summary { median: 7.0, p95: 7.0, count: 1 });
-        assert_eq!(summary(&[9, 1, 5]), Summary { median: 5.0, p95: 9.0, count: 3 });
-        assert_eq!(summary(&[4, 1, 2, 9]), Summary { median: 3.0, p95: 9.0, count: 4 });
-        let hundred = of("create", (1..=100).rev()).summary("create").expect("measured");
-        assert_eq!(hundred, Summary { median: 50.5, p95: 95.0, count: 100 });
+        let summary = |values: &[u32]| {
+            of("create", values.iter().copied())
+                .summary("create")
+                .expect("measured")
+        };
+        assert_eq!(
+            summary(&[7]),
+            Summary {
+                median: 7.0,
+                p95: 7.0,
+                count: 1
+            }
+        );
+        assert_eq!(
+            summary(&[9, 1, 5]),
+            Summary {
+                median: 5.0,
+                p95: 9.0,
+                count: 3
+            }
+        );
+        assert_eq!(
+            summary(&[4, 1, 2, 9]),
+            Summary {
+                median: 3.0,
+                p95: 9.0,
+                count: 4
+            }
+        );
+        let hundred = of("create", (1..=100).rev())
+            .summary("create")
+            .expect("measured");
+        assert_eq!(
+            hundred,
+            Summary {
+                median: 50.5,
+                p95: 95.0,
+                count: 100
+            }
+        );
         assert_eq!(Figures::default().summary("create"), None);
     }
 
@@ -94,9 +131,21 @@ mod tests {
         let mut figures = of("create", [160, 150, 900]);
         assert_eq!(figures.judge(row), None);
         figures.add_value("chromium-start", 100.0);
-        assert_eq!(figures.judge(row), Some(Judgement { limit: 160.0, is_met: true }));
+        assert_eq!(
+            figures.judge(row),
+            Some(Judgement {
+                limit: 160.0,
+                is_met: true
+            })
+        );
         figures.add_value("create", 161.0);
         figures.add_value("create", 170.0);
-        assert_eq!(figures.judge(row), Some(Judgement { limit: 160.0, is_met: false }));
+        assert_eq!(
+            figures.judge(row),
+            Some(Judgement {
+                limit: 160.0,
+                is_met: false
+            })
+        );
     }
 }

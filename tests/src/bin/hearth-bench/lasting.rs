@@ -1,4 +1,5 @@
-//! What outlives sessions: what a profile adds to their creation and their end, and the store to an execution.
+//! What outlives sessions: what a profile adds to their creation and their end, and the store to an
+//! execution.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -11,7 +12,8 @@ use crate::figures::Figures;
 use crate::rows::Group;
 use crate::stage::Stage;
 
-/// Twenty values of a million bytes each that nothing can be made of, so that compressing them is in vain.
+/// Twenty values of a million bytes each that nothing can be made of, so that compressing them is
+/// in vain.
 const FILL: &str = "
     const database = await new Promise((done) => {
         const opening = indexedDB.open('d', 1);
@@ -52,7 +54,9 @@ impl Holder {
             .expect("python runs");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("it is piped");
-        BufReader::new(stdout.by_ref()).read_line(&mut line).expect("it says something");
+        BufReader::new(stdout.by_ref())
+            .read_line(&mut line)
+            .expect("it says something");
         assert_eq!(line, "held\n");
         Self(child)
     }
@@ -73,13 +77,23 @@ async fn profiles(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
     let site = Site::start().await;
     let with = json!({"profile": {"name": "twenty"}});
     let session = stage.server.session_with(&with).await;
-    let fill = format!("await page.goto('{}'); await page.evaluate(async () => {{ {FILL} }})", site.url("/title/full"));
+    let fill = format!(
+        "await page.goto('{}'); await page.evaluate(async () => {{ {FILL} }})",
+        site.url("/title/full")
+    );
     assert_eq!(session.node(&fill).await.ok().result, "filled");
     session.delete().await;
-    let listed = stage.server.send(stage.server.request(reqwest::Method::GET, "/profiles")).await.ok();
+    let listed = stage
+        .server
+        .send(stage.server.request(reqwest::Method::GET, "/profiles"))
+        .await
+        .ok();
     let bytes = listed["profiles"][0]["sizeBytes"].as_u64().unwrap_or(0);
     assert!((20_000_000..22_000_000).contains(&bytes), "{listed}");
-    let mut turns = [(json!({}), "create-plain", "delete-plain"), (with, "create-profile", "delete-profile")];
+    let mut turns = [
+        (json!({}), "create-plain", "delete-plain"),
+        (with, "create-profile", "delete-profile"),
+    ];
     for round in 0..Group::Lasting.warm_up_rounds() + rounds {
         for (body, create, delete) in &turns {
             let (session, created) = created(stage, body).await;
@@ -107,7 +121,10 @@ async fn store(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
     stage.execute(&one, "node", "1").await;
     without.execute(&other, "node", "1").await;
     let holder = Holder::of(&held);
-    let mut turns = [(stage, &one, "execute-stored"), (&without, &other, "execute-held")];
+    let mut turns = [
+        (stage, &one, "execute-stored"),
+        (&without, &other, "execute-held"),
+    ];
     for round in 0..20 + rounds * 15 {
         for (stage, session, key) in &turns {
             let took = stage.execute(session, "node", "1").await.1;

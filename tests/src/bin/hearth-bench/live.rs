@@ -1,4 +1,5 @@
-//! The live view: how many pictures a viewer gets, what a cast costs the work beside it, and from a key to its pixel.
+//! The live view: how many pictures a viewer gets, what a cast costs the work beside it, and from a
+//! key to its pixel.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -29,7 +30,8 @@ let presses = 0;
 onkeydown = () => { document.body.style.background = ++presses % 2 ? 'black' : 'white'; };
 </script>`); 1";
 
-/// In the viewer's own browser: opens the link in `LINK`, and has the page time a key from its event to a changed pixel.
+/// In the viewer's own browser: opens the link in `LINK`, and has the page time a key from its
+/// event to a changed pixel.
 const VIEWER: &str = "\
 await page.goto(LINK);
 await page.waitForFunction(() => document.body.dataset.state === 'live' && document.getElementById('picture').width > 1);
@@ -69,7 +71,11 @@ pub async fn measure(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
     stage.execute(&session, "node", ANIMATION).await;
     let mut warm_up = Figures::default();
     for round in 0..Group::Live.warm_up_rounds() + rounds {
-        let figures = if round < Group::Live.warm_up_rounds() { &mut warm_up } else { &mut *figures };
+        let figures = if round < Group::Live.warm_up_rounds() {
+            &mut warm_up
+        } else {
+            &mut *figures
+        };
         let mut kinds = ["screenshot-alone", "screenshot-cast"];
         if round % 2 == 1 {
             kinds.reverse();
@@ -83,7 +89,12 @@ pub async fn measure(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
     keys(stage, rounds, figures).await;
 }
 
-async fn screenshots(stage: &Stage<'_>, session: &Session, kind: &'static str, figures: &mut Figures) {
+async fn screenshots(
+    stage: &Stage<'_>,
+    session: &Session,
+    kind: &'static str,
+    figures: &mut Figures,
+) {
     let shooting = async {
         let (times, _) = stage.execute(session, "node", SCREENSHOTS).await;
         serde_json::from_str::<Vec<f64>>(&times).expect("a list of numbers")
@@ -112,11 +123,22 @@ async fn screenshots(stage: &Stage<'_>, session: &Session, kind: &'static str, f
 async fn keys(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
     // No session reaches the server that runs it.
     let server = TestServer::start().await;
-    let viewers = Stage { server: &server, recipe: stage.recipe.clone() };
+    let viewers = Stage {
+        server: &server,
+        recipe: stage.recipe.clone(),
+    };
     let (watched, own) = (stage.session().await, viewers.session().await);
     stage.execute(&watched, "node", BLINKING).await;
-    let link = watched.created["interactiveLiveViewUrl"].as_str().expect("a link is a string");
-    viewers.execute(&own, "node", &VIEWER.replace("LINK", &json!(link).to_string())).await;
+    let link = watched.created["interactiveLiveViewUrl"]
+        .as_str()
+        .expect("a link is a string");
+    viewers
+        .execute(
+            &own,
+            "node",
+            &VIEWER.replace("LINK", &json!(link).to_string()),
+        )
+        .await;
     for round in 0..Group::Live.warm_up_rounds() + rounds {
         let (times, _) = viewers.execute(&own, "node", KEYS).await;
         if round < Group::Live.warm_up_rounds() {
@@ -144,5 +166,7 @@ async fn count(session: &Session) -> f64 {
 }
 
 fn link(session: &Session) -> &str {
-    session.created["liveViewUrl"].as_str().expect("a link is a string")
+    session.created["liveViewUrl"]
+        .as_str()
+        .expect("a link is a string")
 }

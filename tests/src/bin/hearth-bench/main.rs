@@ -1,9 +1,10 @@
-//! `make bench`: what the design promises, measured on a real server, and beside each figure what the same work costs
-//! without Hearth.
+//! `make bench`: what the design promises, measured on a real server, and beside each figure what
+//! the same work costs without Hearth.
 //!
-//! Whatever is compared is measured in turns in one run, round by round, so that a machine that is busy for a while is
-//! busy for both. Nothing here judges a time: a row says whether its target is met, and the run succeeds all the same.
-//! The bench must not know the server's crates, like every test.
+//! Whatever is compared is measured in turns in one run, round by round, so that a machine that is
+//! busy for a while is busy for both. Nothing here judges a time: a row says whether its target is
+//! met, and the run succeeds all the same. The bench must not know the server's crates, like every
+//! test.
 
 mod apart;
 mod cdp;
@@ -88,8 +89,12 @@ impl Options {
 async fn main() -> ExitCode {
     let options = Options::parse();
     let machine = Machine::read();
-    let server = TestServer::builder().setting("HEARTH_MAX_SESSIONS", "16").start().await;
-    // The server and the browsers are in sessions of their own, so a terminal's Ctrl-C does not reach them.
+    let server = TestServer::builder()
+        .setting("HEARTH_MAX_SESSIONS", "16")
+        .start()
+        .await;
+    // The server and the browsers are in sessions of their own, so a terminal's Ctrl-C does not
+    // reach them.
     let figures = tokio::select! {
         figures = measure(&server, &options) => Some(figures),
         signal = stop_wanted() => {
@@ -98,12 +103,19 @@ async fn main() -> ExitCode {
         }
     };
     server.stop().await;
-    let Some(figures) = figures else { return ExitCode::FAILURE };
+    let Some(figures) = figures else {
+        return ExitCode::FAILURE;
+    };
     let report = report::write(&options.groups(), &figures, &machine, &options.command());
     println!("{report}");
     if options.is_whole() {
         hearth_tests::document::write_section(DOCUMENT, "figures", &report);
-        println!("written to {}", hearth_tests::repository().join(Path::new(DOCUMENT)).display());
+        println!(
+            "written to {}",
+            hearth_tests::repository()
+                .join(Path::new(DOCUMENT))
+                .display()
+        );
     }
     ExitCode::SUCCESS
 }

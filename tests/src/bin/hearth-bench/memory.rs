@@ -20,7 +20,11 @@ pub async fn measure(stage: &Stage<'_>, figures: &mut Figures) {
     add_trees(stage, ["shim-one", "browser-one", "kernel-one"], figures);
     fill(stage, &mut sessions, MANY).await;
     figures.add_value("server-eight", server_mib(stage));
-    add_trees(stage, ["shim-eight", "browser-eight", "kernel-eight"], figures);
+    add_trees(
+        stage,
+        ["shim-eight", "browser-eight", "kernel-eight"],
+        figures,
+    );
     empty(sessions).await;
 }
 
@@ -49,18 +53,34 @@ async fn empty(sessions: Vec<Session>) {
 fn server_mib(stage: &Stage<'_>) -> f64 {
     // Both halves of it, where there are two.
     let halves = BTreeSet::from([stage.server.pid(), stage.server.serving_pid()]);
-    halves.into_iter().map(|pid| proportional_mib(&Process::find(pid).expect("the server runs"))).sum()
+    halves
+        .into_iter()
+        .map(|pid| proportional_mib(&Process::find(pid).expect("the server runs")))
+        .sum()
 }
 
-/// Adds a sample for each shim, each browser and each kernel; the latter with all the processes below their shim.
-fn add_trees(stage: &Stage<'_>, [shims, browsers, kernels]: [&'static str; 3], figures: &mut Figures) {
-    for shim in stage.server.processes().iter().filter(|process| process.is_shim()) {
+/// Adds a sample for each shim, each browser and each kernel; the latter with all the processes
+/// below their shim.
+fn add_trees(
+    stage: &Stage<'_>,
+    [shims, browsers, kernels]: [&'static str; 3],
+    figures: &mut Figures,
+) {
+    for shim in stage
+        .server
+        .processes()
+        .iter()
+        .filter(|process| process.is_shim())
+    {
         figures.add_value(shims, proportional_mib(shim));
         let below = process::tree(shim.pid);
         let whole = below.iter().map(proportional_mib).sum();
         if below.iter().any(Process::is_browser) {
             figures.add_value(browsers, whole);
-        } else if below.iter().any(|process| process.command.contains("kernel.mjs")) {
+        } else if below
+            .iter()
+            .any(|process| process.command.contains("kernel.mjs"))
+        {
             figures.add_value(kernels, whole);
         }
     }

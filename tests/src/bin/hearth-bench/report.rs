@@ -6,7 +6,8 @@ use crate::figures::{Figures, Summary};
 use crate::machine::Machine;
 use crate::rows::{Group, ROWS, Row, Target};
 
-/// Writes the facts, the command, and a table for each group. Panics for a row that was not measured.
+/// Writes the facts, the command, and a table for each group. Panics for a row that was not
+/// measured.
 pub fn write(groups: &[Group], figures: &Figures, machine: &Machine, command: &str) -> String {
     let mut text = String::from("| | |\n|---|---|\n");
     for (name, fact) in &machine.facts {
@@ -27,32 +28,71 @@ fn line(text: &mut String, line: &str) {
 /// How many targets there are, and which are not met.
 fn targets(groups: &[Group], figures: &Figures) -> String {
     let judged = ROWS.iter().filter(|row| groups.contains(&row.group));
-    let judged: Vec<(&Row, bool)> = judged.filter_map(|row| Some((row, figures.judge(row)?.is_met))).collect();
-    let missed: Vec<&str> = judged.iter().filter(|(_, is_met)| !is_met).map(|(row, _)| row.label).collect();
+    let judged: Vec<(&Row, bool)> = judged
+        .filter_map(|row| Some((row, figures.judge(row)?.is_met)))
+        .collect();
+    let missed: Vec<&str> = judged
+        .iter()
+        .filter(|(_, is_met)| !is_met)
+        .map(|(row, _)| row.label)
+        .collect();
     let met = judged.len() - missed.len();
     match missed.as_slice() {
         [] => format!("Targets met: {met} of {}.", judged.len()),
-        missed => format!("Targets met: {met} of {}. Not met: {}.", judged.len(), missed.join("; ")),
+        missed => format!(
+            "Targets met: {met} of {}. Not met: {}.",
+            judged.len(),
+            missed.join("; ")
+        ),
     }
 }
 
 fn table(text: &mut String, group: Group, figures: &Figures) {
-    line(text, &format!("\n### {}\n\n{}", group.heading(), group.method()));
+    line(
+        text,
+        &format!("\n### {}\n\n{}", group.heading(), group.method()),
+    );
     if group.warm_up_rounds() > 0 {
-        line(text, &format!("Not counted: the first {} round(s).", group.warm_up_rounds()));
+        line(
+            text,
+            &format!(
+                "Not counted: the first {} round(s).",
+                group.warm_up_rounds()
+            ),
+        );
     }
-    line(text, &format!("\n| {} | p50 | p95 | n | target | met |\n|---|--:|--:|--:|---|---|", group.unit()));
+    line(
+        text,
+        &format!(
+            "\n| {} | p50 | p95 | n | target | met |\n|---|--:|--:|--:|---|---|",
+            group.unit()
+        ),
+    );
     for row in ROWS.iter().filter(|row| row.group == group) {
-        let Summary { median, p95, count } =
-            figures.summary(row.key).unwrap_or_else(|| panic!("nothing was measured for {}", row.key));
-        let label = if row.is_beside { format!("*{}*", row.label) } else { row.label.to_owned() };
+        let Summary { median, p95, count } = figures
+            .summary(row.key)
+            .unwrap_or_else(|| panic!("nothing was measured for {}", row.key));
+        let label = if row.is_beside {
+            format!("*{}*", row.label)
+        } else {
+            row.label.to_owned()
+        };
         let (target, met) = judgement(row, figures);
-        line(text, &format!("| {label} | {} | {} | {count} | {target} | {met} |", shown(median), shown(p95)));
+        line(
+            text,
+            &format!(
+                "| {label} | {} | {} | {count} | {target} | {met} |",
+                shown(median),
+                shown(p95)
+            ),
+        );
     }
 }
 
 fn judgement(row: &Row, figures: &Figures) -> (String, &'static str) {
-    let Some(judgement) = figures.judge(row) else { return (String::new(), "") };
+    let Some(judgement) = figures.judge(row) else {
+        return (String::new(), "");
+    };
     let limit = shown(judgement.limit);
     let target = match row.target {
         Some(Target::Above(other, extra)) => {
@@ -85,12 +125,31 @@ mod tests {
     fn a_missed_target_is_named_above_the_table() {
         let mut figures = Figures::default();
         for row in ROWS.iter().filter(|row| row.group == Group::Cdp) {
-            figures.add_value(row.key, if row.key == "version-broker" { 1.25 } else { 0.2 });
+            figures.add_value(
+                row.key,
+                if row.key == "version-broker" {
+                    1.25
+                } else {
+                    0.2
+                },
+            );
         }
-        let machine = Machine { facts: vec![("machine", "a small one".to_owned())] };
+        let machine = Machine {
+            facts: vec![("machine", "a small one".to_owned())],
+        };
         let report = write(&[Group::Cdp], &figures, &machine, "make bench");
-        assert!(report.contains("Targets met: 1 of 2. Not met: `Browser.getVersion`, through `cdpUrl`."), "{report}");
-        assert!(report.contains("through `cdpUrl` | 1.25 | 1.25 | 1 | ≤ 0.50 (+0.3 on: the same"), "{report}");
-        assert!(report.contains("| **no** |") && report.contains("| a small one |"), "{report}");
+        assert!(
+            report
+                .contains("Targets met: 1 of 2. Not met: `Browser.getVersion`, through `cdpUrl`."),
+            "{report}"
+        );
+        assert!(
+            report.contains("through `cdpUrl` | 1.25 | 1.25 | 1 | ≤ 0.50 (+0.3 on: the same"),
+            "{report}"
+        );
+        assert!(
+            report.contains("| **no** |") && report.contains("| a small one |"),
+            "{report}"
+        );
     }
 }

@@ -24,7 +24,8 @@ pub enum Group {
 }
 
 impl Group {
-    /// All of them, in the order in which they are measured: memory is first, while the server is fresh.
+    /// All of them, in the order in which they are measured: memory is first, while the server is
+    /// fresh.
     pub const ALL: &[Group] = &[
         Group::Memory,
         Group::Starts,
@@ -167,15 +168,33 @@ pub struct Row {
 }
 
 const fn row(group: Group, key: &'static str, label: &'static str) -> Row {
-    Row { key, group, label, target: None, is_beside: false }
+    Row {
+        key,
+        group,
+        label,
+        target: None,
+        is_beside: false,
+    }
 }
 
 const fn to_reach(group: Group, key: &'static str, label: &'static str, target: Target) -> Row {
-    Row { key, group, label, target: Some(target), is_beside: false }
+    Row {
+        key,
+        group,
+        label,
+        target: Some(target),
+        is_beside: false,
+    }
 }
 
 const fn beside(group: Group, key: &'static str, label: &'static str) -> Row {
-    Row { key, group, label, target: None, is_beside: true }
+    Row {
+        key,
+        group,
+        label,
+        target: None,
+        is_beside: true,
+    }
 }
 
 const MEMORY: Group = Group::Memory;
@@ -189,20 +208,75 @@ const LIVE: Group = Group::Live;
 
 /// All rows, in the order of the report.
 pub const ROWS: &[Row] = &[
-    to_reach(STARTS, "create", "create", Target::Above("chromium-start", 60.0)),
-    beside(STARTS, "chromium-start", "raw browser start, to its first page"),
-    row(STARTS, "first-node", "first execute, node `await page.title()`"),
-    beside(STARTS, "script-node", "cold Playwright script in node: launch, new page, title, close"),
-    beside(STARTS, "connect-node", "cold Playwright script in node: connect to `cdpUrl`, title, close"),
-    row(STARTS, "first-python", "first execute, python `await page.title()`"),
-    beside(STARTS, "script-python", "cold Playwright script in python: launch, new page, title, close"),
-    beside(STARTS, "connect-python", "cold Playwright script in python: connect to `cdpUrl`, title, close"),
-    row(STARTS, "first-bash", "first execute, bash `:` (starts the agent-browser daemon too)"),
+    to_reach(
+        STARTS,
+        "create",
+        "create",
+        Target::Above("chromium-start", 60.0),
+    ),
+    beside(
+        STARTS,
+        "chromium-start",
+        "raw browser start, to its first page",
+    ),
+    row(
+        STARTS,
+        "first-node",
+        "first execute, node `await page.title()`",
+    ),
+    beside(
+        STARTS,
+        "script-node",
+        "cold Playwright script in node: launch, new page, title, close",
+    ),
+    beside(
+        STARTS,
+        "connect-node",
+        "cold Playwright script in node: connect to `cdpUrl`, title, close",
+    ),
+    row(
+        STARTS,
+        "first-python",
+        "first execute, python `await page.title()`",
+    ),
+    beside(
+        STARTS,
+        "script-python",
+        "cold Playwright script in python: launch, new page, title, close",
+    ),
+    beside(
+        STARTS,
+        "connect-python",
+        "cold Playwright script in python: connect to `cdpUrl`, title, close",
+    ),
+    row(
+        STARTS,
+        "first-bash",
+        "first execute, bash `:` (starts the agent-browser daemon too)",
+    ),
     row(STARTS, "delete", "delete, after an execute"),
-    to_reach(WARM, "title-node", "node `await page.title()`", Target::AtMost(3.0)),
-    row(WARM, "title-inside-node", "of that, `page.title()` itself, timed in the kernel"),
-    to_reach(WARM, "title-python", "python `await page.title()`", Target::AtMost(3.5)),
-    row(WARM, "title-inside-python", "of that, `page.title()` itself, timed in the kernel"),
+    to_reach(
+        WARM,
+        "title-node",
+        "node `await page.title()`",
+        Target::AtMost(3.0),
+    ),
+    row(
+        WARM,
+        "title-inside-node",
+        "of that, `page.title()` itself, timed in the kernel",
+    ),
+    to_reach(
+        WARM,
+        "title-python",
+        "python `await page.title()`",
+        Target::AtMost(3.5),
+    ),
+    row(
+        WARM,
+        "title-inside-python",
+        "of that, `page.title()` itself, timed in the kernel",
+    ),
     row(WARM, "one-node", "node `1`"),
     row(WARM, "one-python", "python `1`"),
     to_reach(WARM, "colon", "bash `:`", Target::AtMost(6.0)),
@@ -212,11 +286,24 @@ pub const ROWS: &[Row] = &[
         "the same, with all layers of the isolation level `default`",
         Target::Above("colon-none", 1.5),
     ),
-    beside(WARM, "colon-none", "the same of a server without layers (`HEARTH_ISOLATION=none`)"),
+    beside(
+        WARM,
+        "colon-none",
+        "the same of a server without layers (`HEARTH_ISOLATION=none`)",
+    ),
     beside(WARM, "one-node-none", "node `1` of a server without layers"),
     beside(WARM, "bare-bash", "`bash -c :`, started by the bench"),
-    to_reach(WARM, "agent", "bash `agent-browser get title`", Target::Above("bare-agent", 6.0)),
-    beside(WARM, "bare-agent", "`agent-browser get title`, started by the bench, with a daemon of its own"),
+    to_reach(
+        WARM,
+        "agent",
+        "bash `agent-browser get title`",
+        Target::Above("bare-agent", 6.0),
+    ),
+    beside(
+        WARM,
+        "bare-agent",
+        "`agent-browser get title`, started by the bench, with a daemon of its own",
+    ),
     beside(WARM, "health", "trivial HTTP round trip (`GET /health`)"),
     row(KILL, "kill-node", "node `1 + 1`"),
     row(KILL, "kill-python", "python `1 + 1`"),
@@ -226,23 +313,79 @@ pub const ROWS: &[Row] = &[
         "`Runtime.evaluate` of `1`, through `cdpUrl`",
         Target::Above("evaluate-port", 0.3),
     ),
-    beside(CDP, "evaluate-port", "the same, WebSocket to a raw browser's port"),
+    beside(
+        CDP,
+        "evaluate-port",
+        "the same, WebSocket to a raw browser's port",
+    ),
     beside(CDP, "evaluate-pipe", "the same, on a raw browser's pipe"),
-    to_reach(CDP, "version-broker", "`Browser.getVersion`, through `cdpUrl`", Target::Above("version-port", 0.3)),
-    beside(CDP, "version-port", "the same, WebSocket to a raw browser's port"),
+    to_reach(
+        CDP,
+        "version-broker",
+        "`Browser.getVersion`, through `cdpUrl`",
+        Target::Above("version-port", 0.3),
+    ),
+    beside(
+        CDP,
+        "version-port",
+        "the same, WebSocket to a raw browser's port",
+    ),
     beside(CDP, "version-pipe", "the same, on a raw browser's pipe"),
-    to_reach(EGRESS, "large-plain", "50 MB, plain HTTP through the proxy", Target::Times("large-direct", 1.18)),
-    to_reach(EGRESS, "large-tunnel", "50 MB, through a tunnel of the proxy", Target::Times("large-direct", 1.18)),
+    to_reach(
+        EGRESS,
+        "large-plain",
+        "50 MB, plain HTTP through the proxy",
+        Target::Times("large-direct", 1.18),
+    ),
+    to_reach(
+        EGRESS,
+        "large-tunnel",
+        "50 MB, through a tunnel of the proxy",
+        Target::Times("large-direct", 1.18),
+    ),
     beside(EGRESS, "large-direct", "50 MB from the server of the file"),
-    to_reach(EGRESS, "small-plain", "5 bytes, plain HTTP through the proxy", Target::Above("small-direct", 2.0)),
-    to_reach(EGRESS, "small-tunnel", "5 bytes, through a tunnel of the proxy", Target::Above("small-direct", 2.0)),
-    beside(EGRESS, "small-direct", "5 bytes from the server of the file"),
-    to_reach(LASTING, "create-profile", "create, with a profile of 20 MB", Target::Above("create-plain", 150.0)),
+    to_reach(
+        EGRESS,
+        "small-plain",
+        "5 bytes, plain HTTP through the proxy",
+        Target::Above("small-direct", 2.0),
+    ),
+    to_reach(
+        EGRESS,
+        "small-tunnel",
+        "5 bytes, through a tunnel of the proxy",
+        Target::Above("small-direct", 2.0),
+    ),
+    beside(
+        EGRESS,
+        "small-direct",
+        "5 bytes from the server of the file",
+    ),
+    to_reach(
+        LASTING,
+        "create-profile",
+        "create, with a profile of 20 MB",
+        Target::Above("create-plain", 150.0),
+    ),
     beside(LASTING, "create-plain", "create, without one"),
-    to_reach(LASTING, "delete-profile", "delete, which saves that profile", Target::Above("delete-plain", 300.0)),
+    to_reach(
+        LASTING,
+        "delete-profile",
+        "delete, which saves that profile",
+        Target::Above("delete-plain", 300.0),
+    ),
     beside(LASTING, "delete-plain", "delete, without one"),
-    to_reach(LASTING, "execute-stored", "node `1`", Target::Above("execute-held", 0.2)),
-    beside(LASTING, "execute-held", "node `1` of a server that writes nothing down"),
+    to_reach(
+        LASTING,
+        "execute-stored",
+        "node `1`",
+        Target::Above("execute-held", 0.2),
+    ),
+    beside(
+        LASTING,
+        "execute-held",
+        "node `1` of a server that writes nothing down",
+    ),
     to_reach(
         LIVE,
         "frame",
@@ -256,15 +399,43 @@ pub const ROWS: &[Row] = &[
         Target::Times("screenshot-alone", 1.12),
     ),
     beside(LIVE, "screenshot-alone", "the same, while nobody watches"),
-    to_reach(LIVE, "key", "from a viewer's key to the changed pixel", Target::AtMost(120.0)),
+    to_reach(
+        LIVE,
+        "key",
+        "from a viewer's key to the changed pixel",
+        Target::AtMost(120.0),
+    ),
     row(MEMORY, "server-none", "server, no session"),
     row(MEMORY, "server-one", "server, 1 session"),
-    to_reach(MEMORY, "server-eight", "server, 8 sessions", Target::AtMost(40.0)),
-    to_reach(MEMORY, "server-end", "server, 8 sessions, after all the other rows", Target::AtMost(40.0)),
+    to_reach(
+        MEMORY,
+        "server-eight",
+        "server, 8 sessions",
+        Target::AtMost(40.0),
+    ),
+    to_reach(
+        MEMORY,
+        "server-end",
+        "server, 8 sessions, after all the other rows",
+        Target::AtMost(40.0),
+    ),
     to_reach(MEMORY, "shim-one", "a shim, 1 session", Target::AtMost(1.0)),
-    to_reach(MEMORY, "shim-eight", "a shim, 8 sessions", Target::AtMost(1.0)),
-    row(MEMORY, "browser-one", "a session's browser, all its processes, 1 session"),
-    row(MEMORY, "browser-eight", "a session's browser, all its processes, 8 sessions"),
+    to_reach(
+        MEMORY,
+        "shim-eight",
+        "a shim, 8 sessions",
+        Target::AtMost(1.0),
+    ),
+    row(
+        MEMORY,
+        "browser-one",
+        "a session's browser, all its processes, 1 session",
+    ),
+    row(
+        MEMORY,
+        "browser-eight",
+        "a session's browser, all its processes, 8 sessions",
+    ),
     row(MEMORY, "kernel-one", "a node kernel, 1 session"),
     row(MEMORY, "kernel-eight", "a node kernel, 8 sessions"),
 ];

@@ -32,7 +32,11 @@ pub async fn starts(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
     let mut warm_up = Figures::default();
     let apart = Apart::new();
     for round in 0..Group::Starts.warm_up_rounds() + rounds {
-        let figures = if round < Group::Starts.warm_up_rounds() { &mut warm_up } else { &mut *figures };
+        let figures = if round < Group::Starts.warm_up_rounds() {
+            &mut warm_up
+        } else {
+            &mut *figures
+        };
         for language in ["node", "python", "bash"] {
             one_session(stage, &apart, language, round % 2 == 0, figures).await;
         }
@@ -40,15 +44,29 @@ pub async fn starts(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
 }
 
 /// From create to delete; which of two that are compared comes first, changes from round to round.
-async fn one_session(stage: &Stage<'_>, apart: &Apart, language: &str, raw_first: bool, figures: &mut Figures) {
+async fn one_session(
+    stage: &Stage<'_>,
+    apart: &Apart,
+    language: &str,
+    raw_first: bool,
+    figures: &mut Figures,
+) {
     if raw_first {
         raw_start(stage, figures).await;
     }
     let (session, took) = stage.create().await;
     figures.add("create", took);
     let (first, code, script) = match language {
-        "node" => ("first-node", TITLE, Some((Script::Node, "script-node", "connect-node"))),
-        "python" => ("first-python", TITLE, Some((Script::Python, "script-python", "connect-python"))),
+        "node" => (
+            "first-node",
+            TITLE,
+            Some((Script::Node, "script-node", "connect-node")),
+        ),
+        "python" => (
+            "first-python",
+            TITLE,
+            Some((Script::Python, "script-python", "connect-python")),
+        ),
         _ => ("first-bash", ":", None),
     };
     let (_, took) = stage.execute(&session, language, code).await;
@@ -88,10 +106,19 @@ const WARM_STEPS: &[&str] = &[
 /// Measures the group [`Group::Warm`].
 pub async fn warm(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
     let session = stage.session().await;
-    stage.execute(&session, "node", "await page.goto('data:text/html,<title>Warm</title>'); 1").await;
+    stage
+        .execute(
+            &session,
+            "node",
+            "await page.goto('data:text/html,<title>Warm</title>'); 1",
+        )
+        .await;
     let apart = Apart::new();
     let bare = BareAgent::connect(&session);
-    let unconfined = TestServer::builder().setting("HEARTH_ISOLATION", "none").start().await;
+    let unconfined = TestServer::builder()
+        .setting("HEARTH_ISOLATION", "none")
+        .start()
+        .await;
     let without_layers = Stage::set(&unconfined).await;
     let other = without_layers.session().await;
     without_layers.execute(&other, "node", "1").await;
@@ -112,9 +139,10 @@ pub async fn warm(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
         }
         steps.reverse();
     }
-    for (language, code, key) in
-        [("node", NODE_INSIDE, "title-inside-node"), ("python", PYTHON_INSIDE, "title-inside-python")]
-    {
+    for (language, code, key) in [
+        ("node", NODE_INSIDE, "title-inside-node"),
+        ("python", PYTHON_INSIDE, "title-inside-python"),
+    ] {
         for _ in 0..rounds {
             let (times, _) = stage.execute(&session, language, code).await;
             let times: Vec<f64> = serde_json::from_str(&times).expect("a list of numbers");
@@ -129,7 +157,13 @@ pub async fn warm(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
     session.delete().await;
 }
 
-async fn warm_step(stage: &Stage<'_>, session: &Session, apart: &Apart, bare: &BareAgent, step: &str) -> Duration {
+async fn warm_step(
+    stage: &Stage<'_>,
+    session: &Session,
+    apart: &Apart,
+    bare: &BareAgent,
+    step: &str,
+) -> Duration {
     let (language, code, expected) = match step {
         "health" => return stage.health().await,
         "bare-bash" => return apart.bash(),
@@ -150,9 +184,10 @@ async fn warm_step(stage: &Stage<'_>, session: &Session, apart: &Apart, bare: &B
 pub async fn after_a_kill(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
     let session = stage.session().await;
     for _ in 0..rounds {
-        for (key, language, endless) in
-            [("kill-node", "node", "while (true) {}"), ("kill-python", "python", "while True: pass")]
-        {
+        for (key, language, endless) in [
+            ("kill-node", "node", "while (true) {}"),
+            ("kill-python", "python", "while True: pass"),
+        ] {
             stage.execute(&session, language, "1").await;
             let (killed, _) = stage.execute_for(&session, language, endless, 1).await;
             assert_eq!(killed["killed"], serde_json::json!(true), "{killed}");

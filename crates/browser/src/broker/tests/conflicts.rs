@@ -37,7 +37,10 @@ async fn a_dialog_is_for_the_client_that_last_drove_the_page() {
     scene.pass(&one, "SA", "Input.dispatchMouseEvent", &json!({}));
     dialog_opens(&scene, &["SB", "SA"]);
     dialog_closes(&scene, &["SB", "SA"]);
-    for method in ["Page.javascriptDialogOpening", "Page.javascriptDialogClosed"] {
+    for method in [
+        "Page.javascriptDialogOpening",
+        "Page.javascriptDialogClosed",
+    ] {
         assert_eq!(one.message().await["method"], method);
     }
     // The other one hears of what comes after, and of nothing before it.
@@ -49,14 +52,22 @@ async fn a_dialog_is_for_the_client_that_last_drove_the_page() {
 #[tokio::test]
 async fn a_dialog_of_a_popup_is_for_the_client_that_last_drove_any_page() {
     let (mut scene, mut one, mut two) = two_on_a_page().await;
-    scene.pass(&two, "SB", "Runtime.evaluate", &json!({"expression": "open()"}));
+    scene.pass(
+        &two,
+        "SB",
+        "Runtime.evaluate",
+        &json!({"expression": "open()"}),
+    );
     scene.tab_opens("P", "default");
     for (client, root, session) in [(&mut one, "A", "PA"), (&mut two, "B", "PB")] {
         scene.child(client, root, session, "P").await;
         scene.pass(client, session, "Page.enable", &json!({}));
     }
     dialog_opens(&scene, &["PA", "PB"]);
-    assert_eq!(two.message().await["method"], "Page.javascriptDialogOpening");
+    assert_eq!(
+        two.message().await["method"],
+        "Page.javascriptDialogOpening"
+    );
     scene.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "PA"}));
     assert_eq!(one.message().await["method"], "Page.after");
 }
@@ -71,7 +82,10 @@ async fn what_is_done_in_a_frame_is_done_to_its_page() {
     scene.pass(&two, "SB", "Runtime.evaluate", &json!({"expression": "1"}));
     scene.pass(&one, "FA", "Runtime.callFunctionOn", &json!({}));
     dialog_opens(&scene, &["SB", "SA"]);
-    assert_eq!(one.message().await["method"], "Page.javascriptDialogOpening");
+    assert_eq!(
+        one.message().await["method"],
+        "Page.javascriptDialogOpening"
+    );
     scene.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
     assert_eq!(two.message().await["method"], "Page.after");
 }
@@ -82,22 +96,43 @@ async fn a_client_that_hears_no_page_events_is_not_waited_for() {
     let (mut scene, mut one, two) = two_on_a_page().await;
     scene.pass(&one, "SA", "Runtime.evaluate", &json!({"expression": "1"}));
     scene.pass(&two, "SB", "Page.disable", &json!({}));
-    scene.pass(&two, "SB", "Runtime.evaluate", &json!({"expression": "alert()"}));
+    scene.pass(
+        &two,
+        "SB",
+        "Runtime.evaluate",
+        &json!({"expression": "alert()"}),
+    );
     dialog_opens(&scene, &["SA"]);
-    assert_eq!(one.message().await["method"], "Page.javascriptDialogOpening");
+    assert_eq!(
+        one.message().await["method"],
+        "Page.javascriptDialogOpening"
+    );
 }
 
 /// Rule M14.
 #[tokio::test]
 async fn a_dialog_whose_client_leaves_is_dismissed() {
     let (mut scene, one, mut two) = two_on_a_page().await;
-    scene.pass(&one, "SA", "Runtime.evaluate", &json!({"expression": "alert()"}));
+    scene.pass(
+        &one,
+        "SA",
+        "Runtime.evaluate",
+        &json!({"expression": "alert()"}),
+    );
     dialog_opens(&scene, &["SA", "SB"]);
     drop(one);
     let dismissal = scene.command();
     assert_eq!(
-        (&dismissal["method"], &dismissal["params"], &dismissal["sessionId"]),
-        (&json!("Page.handleJavaScriptDialog"), &json!({"accept": false}), &json!("SA")),
+        (
+            &dismissal["method"],
+            &dismissal["params"],
+            &dismissal["sessionId"]
+        ),
+        (
+            &json!("Page.handleJavaScriptDialog"),
+            &json!({"accept": false}),
+            &json!("SA")
+        ),
         "before its own session goes, on which Chromium would otherwise dismiss it"
     );
     dialog_closes(&scene, &["SB"]);
@@ -109,7 +144,12 @@ async fn a_dialog_whose_client_leaves_is_dismissed() {
 #[tokio::test]
 async fn a_dialog_whose_session_its_client_gives_up_is_dismissed() {
     let (mut scene, mut one, _two) = two_on_a_page().await;
-    scene.pass(&one, "SA", "Runtime.evaluate", &json!({"expression": "alert()"}));
+    scene.pass(
+        &one,
+        "SA",
+        "Runtime.evaluate",
+        &json!({"expression": "alert()"}),
+    );
     dialog_opens(&scene, &["SA", "SB"]);
     one.message().await;
     scene
@@ -126,7 +166,11 @@ fn wish(path: &str) -> Value {
 async fn a_download_folder_elsewhere_becomes_the_sessions_own() {
     let mut scene = Scene::new().await;
     let one = scene.client("A").await;
-    for (asked, given) in [("/s/1/work/x", "/s/1/work/x"), ("/etc", DOWNLOADS), ("/tmp/artifacts", DOWNLOADS)] {
+    for (asked, given) in [
+        ("/s/1/work/x", "/s/1/work/x"),
+        ("/etc", DOWNLOADS),
+        ("/tmp/artifacts", DOWNLOADS),
+    ] {
         one.send(&json!({"id": 1, "method": "Browser.setDownloadBehavior", "params": wish(asked)}));
         assert_eq!(scene.command()["params"], wish(given));
     }
@@ -142,14 +186,18 @@ async fn downloads_go_where_the_client_that_drives_wants_them() {
     scene.pass(&two, "SB", "Input.dispatchMouseEvent", &json!({}));
     one.send(&json!({"id": 9, "method": "Input.dispatchMouseEvent", "sessionId": "SA"}));
     let said_again = scene.command();
-    assert_eq!((&said_again["params"], &said_again["sessionId"]), (&wish("/s/1/a"), &json!("A")));
+    assert_eq!(
+        (&said_again["params"], &said_again["sessionId"]),
+        (&wish("/s/1/a"), &json!("A"))
+    );
     assert_eq!(scene.command()["method"], "Input.dispatchMouseEvent");
     scene.pass(&one, "SA", "Input.dispatchMouseEvent", &json!({}));
 }
 
 /// Rule M11.
 #[tokio::test]
-async fn when_a_client_leaves_the_wish_before_its_own_is_in_force_again_and_then_the_sessions_folder() {
+async fn when_a_client_leaves_the_wish_before_its_own_is_in_force_again_and_then_the_sessions_folder()
+ {
     let (mut scene, one, two) = two_on_a_page().await;
     for (client, root, path) in [(&one, "A", "/s/1/a"), (&two, "B", "/s/1/b")] {
         scene.pass(client, root, "Browser.setDownloadBehavior", &wish(path));
@@ -157,7 +205,10 @@ async fn when_a_client_leaves_the_wish_before_its_own_is_in_force_again_and_then
     drop(two);
     assert_eq!(scene.command()["method"], "Target.detachFromTarget");
     let said_again = scene.command();
-    assert_eq!((&said_again["params"], &said_again["sessionId"]), (&wish("/s/1/a"), &json!("A")));
+    assert_eq!(
+        (&said_again["params"], &said_again["sessionId"]),
+        (&wish("/s/1/a"), &json!("A"))
+    );
     drop(one);
     assert_eq!(scene.command()["method"], "Target.detachFromTarget");
     let ours = scene.command();
@@ -185,18 +236,40 @@ async fn a_context_of_its_own_keeps_its_own_folder() {
 #[tokio::test]
 async fn a_client_that_looks_on_and_leaves_dismisses_nothing() {
     let (mut scene, mut one, two) = two_on_a_page().await;
-    scene.pass(&one, "SA", "Runtime.evaluate", &json!({"expression": "confirm()"}));
+    scene.pass(
+        &one,
+        "SA",
+        "Runtime.evaluate",
+        &json!({"expression": "confirm()"}),
+    );
     dialog_opens(&scene, &["SA", "SB"]);
     one.message().await;
     two.send(&json!({"id": 7, "method": "Page.disable", "sessionId": "SB"}));
     two.send(&json!({"id": 8, "method": "Target.detachFromTarget", "params": {"sessionId": "SB"}}));
     drop(two);
     // Nothing of all that comes before this.
-    scene.pass(&one, "SA", "Page.handleJavaScriptDialog", &json!({"accept": true}));
+    scene.pass(
+        &one,
+        "SA",
+        "Page.handleJavaScriptDialog",
+        &json!({"accept": true}),
+    );
     dialog_closes(&scene, &["SA"]);
     let put_off = [scene.command(), scene.command(), scene.command()];
-    let methods = put_off.each_ref().map(|command| command["method"].as_str().expect("a method"));
-    assert_eq!(methods, ["Page.disable", "Target.detachFromTarget", "Target.detachFromTarget"]);
-    assert_eq!((&put_off[0]["sessionId"], &put_off[1]["params"]["sessionId"]), (&json!("SB"), &json!("SB")));
+    let methods = put_off
+        .each_ref()
+        .map(|command| command["method"].as_str().expect("a method"));
+    assert_eq!(
+        methods,
+        [
+            "Page.disable",
+            "Target.detachFromTarget",
+            "Target.detachFromTarget"
+        ]
+    );
+    assert_eq!(
+        (&put_off[0]["sessionId"], &put_off[1]["params"]["sessionId"]),
+        (&json!("SB"), &json!("SB"))
+    );
     assert_eq!(put_off[2]["params"]["sessionId"], "B");
 }

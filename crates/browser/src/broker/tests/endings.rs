@@ -12,7 +12,8 @@ async fn calls_to_a_crashed_target_are_answered_until_it_is_navigated() {
     one.send(&evaluate);
     scene.command();
     scene.browser_says(&json!({"method": "Target.targetCrashed", "params": {"targetId": "T1"}}));
-    let crashed = json!({"id": 1, "error": {"code": -32001, "message": "Target crashed"}, "sessionId": "S1"});
+    let crashed =
+        json!({"id": 1, "error": {"code": -32001, "message": "Target crashed"}, "sessionId": "S1"});
     assert_eq!(one.message().await, crashed);
     one.send(&evaluate);
     assert_eq!(one.message().await, crashed);
@@ -31,7 +32,9 @@ async fn a_crash_that_is_announced_late_does_not_hit_the_navigation_after_it() {
     one.send(&json!({"id": 1, "method": "Page.navigate", "params": {"url": "about:blank"}, "sessionId": "S1"}));
     let navigate = scene.command();
     scene.browser_says(&json!({"method": "Target.targetCrashed", "params": {"targetId": "T1"}}));
-    scene.browser_says(&json!({"id": navigate["id"], "result": {"frameId": "F"}, "sessionId": "S1"}));
+    scene.browser_says(
+        &json!({"id": navigate["id"], "result": {"frameId": "F"}, "sessionId": "S1"}),
+    );
     assert_eq!(one.message().await["result"]["frameId"], "F");
     one.send(&json!({"id": 2, "method": "Runtime.evaluate", "sessionId": "S1"}));
     assert_eq!(scene.command()["method"], "Runtime.evaluate");
@@ -44,7 +47,9 @@ async fn a_navigation_that_loads_nothing_leaves_a_crashed_target_crashed() {
     let mut one = scene.client("R1").await;
     scene.child(&mut one, "R1", "S1", "T1").await;
     scene.browser_says(&json!({"method": "Target.targetCrashed", "params": {"targetId": "T1"}}));
-    one.send(&json!({"id": 2, "method": "Page.navigate", "params": {"url": "x"}, "sessionId": "S1"}));
+    one.send(
+        &json!({"id": 2, "method": "Page.navigate", "params": {"url": "x"}, "sessionId": "S1"}),
+    );
     let navigate = scene.command();
     one.send(&json!({"id": 3, "method": "Runtime.evaluate", "sessionId": "S1"}));
     scene.command();
@@ -58,7 +63,9 @@ async fn a_navigation_that_loads_nothing_leaves_a_crashed_target_crashed() {
 async fn a_client_whose_root_the_browser_ends_is_told() {
     let mut scene = Scene::new().await;
     let mut one = scene.client("R1").await;
-    scene.browser_says(&json!({"method": "Target.detachedFromTarget", "params": {"sessionId": "R1"}}));
+    scene.browser_says(
+        &json!({"method": "Target.detachedFromTarget", "params": {"sessionId": "R1"}}),
+    );
     assert_eq!(one.close().await.0, 1001);
 }
 
@@ -69,7 +76,10 @@ async fn when_the_browser_is_gone_everyone_is_told_and_nobody_waits() {
     let mut one = scene.client("R1").await;
     let coming = scene.broker.request_client(browser_client()).expect("sent");
     scene.broker.shut_down(1011, "browser crashed (signal 9)");
-    assert_eq!(one.close().await, (1011, "browser crashed (signal 9)".to_owned()));
+    assert_eq!(
+        one.close().await,
+        (1011, "browser crashed (signal 9)".to_owned())
+    );
     assert!(coming.await.is_err());
     assert!(scene.broker.request_client(browser_client()).is_err());
 }
@@ -90,7 +100,9 @@ async fn a_browser_that_owes_an_answer_and_says_nothing_is_given_up() {
     let mut scene = Scene::new().await;
     let one = scene.client("R").await;
     one.send(&json!({"id": 1, "method": "Runtime.evaluate"}));
-    tokio::time::timeout(Duration::from_mins(1), scene.broker.watch_over()).await.expect("given up");
+    tokio::time::timeout(Duration::from_mins(1), scene.broker.watch_over())
+        .await
+        .expect("given up");
 }
 
 /// Rule P2.
@@ -116,8 +128,10 @@ async fn a_browser_that_answers_the_question_is_well_however_long_a_call_takes()
             tokio::task::yield_now().await;
             let question = scene.command();
             assert_eq!(question["method"], "Browser.getVersion");
-            scene.browser_says(&json!({"id": question["id"], "result": {"protocolVersion": "1", "product": "p",
-                "revision": "r", "userAgent": "u", "jsVersion": "j"}}));
+            scene.browser_says(
+                &json!({"id": question["id"], "result": {"protocolVersion": "1", "product": "p",
+                "revision": "r", "userAgent": "u", "jsVersion": "j"}}),
+            );
             // The answer itself is a word: the next look asks nothing.
             tokio::time::advance(Duration::from_secs(5)).await;
         }

@@ -1,4 +1,5 @@
-//! The broker between real queues and a real pipe; the browser's side of the conversation is written out.
+//! The broker between real queues and a real pipe; the browser's side of the conversation is
+//! written out.
 
 mod conflicts;
 mod endings;
@@ -18,14 +19,23 @@ use crate::broker::grounds::Side;
 
 const DOWNLOADS: &str = "/s/1/b/downloads";
 
-const BOUNDS: Bounds = Bounds { max_tabs: 5, max_download_bytes: 1000 };
+const BOUNDS: Bounds = Bounds {
+    max_tabs: 5,
+    max_download_bytes: 1000,
+};
 
 fn grounds() -> Grounds {
-    Grounds { session: "/s/1".into(), downloads: DOWNLOADS.into() }
+    Grounds {
+        session: "/s/1".into(),
+        downloads: DOWNLOADS.into(),
+    }
 }
 
 fn browser_client() -> Newcomer {
-    Newcomer { root: Root::Browser, side: Side::Outside }
+    Newcomer {
+        root: Root::Browser,
+        side: Side::Outside,
+    }
 }
 
 /// A broker, and the browser's ends of it.
@@ -44,7 +54,15 @@ impl Scene {
         let (browser, ours) = std::io::pipe().expect("a pipe");
         let sender = Sender::from_owned_fd(OwnedFd::from(ours)).expect("a writing end");
         sender.writable().await.expect("the pipe is open");
-        Scene { broker: Arc::new(Broker::new(PipeWriter::new(sender), grounds(), BOUNDS, None)), browser }
+        Scene {
+            broker: Arc::new(Broker::new(
+                PipeWriter::new(sender),
+                grounds(),
+                BOUNDS,
+                None,
+            )),
+            browser,
+        }
     }
 
     /// The next command that the browser gets.
@@ -79,25 +97,47 @@ impl Scene {
 
     /// A client whose root session `root` is on one page.
     async fn page_client(&mut self, root: &str, target: &str) -> Connection {
-        let newcomer = Newcomer { root: Root::Target(target.to_owned()), side: Side::Outside };
+        let newcomer = Newcomer {
+            root: Root::Target(target.to_owned()),
+            side: Side::Outside,
+        };
         let client = self.broker.request_client(newcomer).expect("sent");
         let command = self.command();
-        assert_eq!(command["params"], json!({"targetId": target, "flatten": true}));
+        assert_eq!(
+            command["params"],
+            json!({"targetId": target, "flatten": true})
+        );
         self.browser_says(&json!({"id": command["id"], "result": {"sessionId": root}}));
         let (sender, receiver) = client.await.expect("answered").expect("attached").split();
         Connection { sender, receiver }
     }
 
     /// The client calls a method on a session, and the browser gets it as it is.
-    fn pass(&mut self, connection: &Connection, session: &str, method: &str, params: &Value) -> Value {
-        connection.send(&json!({"id": 1, "method": method, "params": params, "sessionId": session}));
+    fn pass(
+        &mut self,
+        connection: &Connection,
+        session: &str,
+        method: &str,
+        params: &Value,
+    ) -> Value {
+        connection
+            .send(&json!({"id": 1, "method": method, "params": params, "sessionId": session}));
         let command = self.command();
-        assert_eq!((&command["method"], &command["sessionId"]), (&json!(method), &json!(session)));
+        assert_eq!(
+            (&command["method"], &command["sessionId"]),
+            (&json!(method), &json!(session))
+        );
         command
     }
 
     /// The browser opens a session for `target` below `parent`.
-    async fn child(&mut self, connection: &mut Connection, parent: &str, session: &str, target: &str) {
+    async fn child(
+        &mut self,
+        connection: &mut Connection,
+        parent: &str,
+        session: &str,
+        target: &str,
+    ) {
         self.browser_says(&json!({"method": "Target.attachedToTarget", "sessionId": parent, "params": {
             "sessionId": session, "targetInfo": {"targetId": target, "type": "page"}, "waitingForDebugger": false}}));
         assert_eq!(connection.message().await["params"]["sessionId"], session);
@@ -105,14 +145,18 @@ impl Scene {
 
     /// A tab opens, and the broker attaches a session of its own to it.
     fn tab_opens(&mut self, target: &str, context: &str) {
-        self.browser_says(&json!({"method": "Target.targetCreated", "params": {"targetInfo": {
-            "targetId": target, "type": "page", "browserContextId": context}}}));
+        self.browser_says(
+            &json!({"method": "Target.targetCreated", "params": {"targetInfo": {
+            "targetId": target, "type": "page", "browserContextId": context}}}),
+        );
         let attach = self.command();
         assert_eq!(
             (&attach["method"], &attach["params"]["targetId"]),
             (&json!("Target.attachToTarget"), &json!(target))
         );
-        self.browser_says(&json!({"id": attach["id"], "result": {"sessionId": format!("own-{target}")}}));
+        self.browser_says(
+            &json!({"id": attach["id"], "result": {"sessionId": format!("own-{target}")}}),
+        );
     }
 
     fn current_tab(&self) -> Option<String> {
@@ -122,11 +166,15 @@ impl Scene {
 
 impl Connection {
     fn send(&self, message: &Value) {
-        self.sender.send(message.to_string()).expect("the client is there");
+        self.sender
+            .send(message.to_string())
+            .expect("the client is there");
     }
 
     async fn next(&mut self) -> Outgoing {
-        tokio::time::timeout(Duration::from_secs(5), self.receiver.next()).await.expect("something for the client")
+        tokio::time::timeout(Duration::from_secs(5), self.receiver.next())
+            .await
+            .expect("something for the client")
     }
 
     async fn message(&mut self) -> Value {

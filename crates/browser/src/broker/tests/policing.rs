@@ -9,8 +9,13 @@ async fn closing_the_browser_on_any_session_ends_that_client_only() {
     let mut one = scene.client("R1").await;
     let mut two = scene.client("R2").await;
     scene.child(&mut one, "R1", "S1", "T1").await;
-    one.sender.send(r#"{"id":3,"method":"Browser\u002eclose","sessionId":"S1"}"#).expect("taken");
-    assert_eq!(one.message().await, json!({"id": 3, "result": {}, "sessionId": "S1"}));
+    one.sender
+        .send(r#"{"id":3,"method":"Browser\u002eclose","sessionId":"S1"}"#)
+        .expect("taken");
+    assert_eq!(
+        one.message().await,
+        json!({"id": 3, "result": {}, "sessionId": "S1"})
+    );
     assert_eq!(one.close().await.0, 1000);
     let detach = scene.command();
     assert_eq!(detach["method"], "Target.detachFromTarget");
@@ -31,8 +36,12 @@ async fn contexts_go_with_the_client_that_made_them_the_half_made_one_too() {
         one.send(&json!({"id": id, "method": "Target.createBrowserContext"}));
     }
     let (kept, disposed, late) = (scene.command(), scene.command(), scene.command());
-    scene.browser_says(&json!({"id": kept["id"], "result": {"browserContextId": "C1"}, "sessionId": "R1"}));
-    scene.browser_says(&json!({"id": disposed["id"], "result": {"browserContextId": "C2"}, "sessionId": "R1"}));
+    scene.browser_says(
+        &json!({"id": kept["id"], "result": {"browserContextId": "C1"}, "sessionId": "R1"}),
+    );
+    scene.browser_says(
+        &json!({"id": disposed["id"], "result": {"browserContextId": "C2"}, "sessionId": "R1"}),
+    );
     one.message().await;
     one.message().await;
     one.send(&json!({"id": 4, "method": "Target.disposeBrowserContext", "params": {"browserContextId": "C2"}}));
@@ -42,7 +51,9 @@ async fn contexts_go_with_the_client_that_made_them_the_half_made_one_too() {
     let (dispose, detach) = (scene.command(), scene.command());
     assert_eq!(dispose["params"], json!({"browserContextId": "C1"}));
     assert_eq!(detach["method"], "Target.detachFromTarget");
-    scene.browser_says(&json!({"id": late["id"], "result": {"browserContextId": "C3"}, "sessionId": "R1"}));
+    scene.browser_says(
+        &json!({"id": late["id"], "result": {"browserContextId": "C3"}, "sessionId": "R1"}),
+    );
     assert_eq!(scene.command()["params"], json!({"browserContextId": "C3"}));
 }
 
@@ -55,11 +66,18 @@ async fn refused_methods_do_not_reach_the_browser() {
     for (method, params) in [
         ("Browser.crash", json!({})),
         ("Target.attachToTarget", json!({"targetId": "T1"})),
-        ("Target.createBrowserContext", json!({"proxyServer": "direct://"})),
+        (
+            "Target.createBrowserContext",
+            json!({"proxyServer": "direct://"}),
+        ),
     ] {
         one.send(&json!({"id": 1, "method": method, "params": params, "sessionId": "S1"}));
         let answer = one.message().await;
-        assert_eq!((&answer["error"]["code"], &answer["sessionId"]), (&json!(-32000), &json!("S1")), "{method}");
+        assert_eq!(
+            (&answer["error"]["code"], &answer["sessionId"]),
+            (&json!(-32000), &json!("S1")),
+            "{method}"
+        );
     }
     one.send(&json!({"id": 2, "method": "A.after"}));
     assert_eq!(scene.command()["method"], "A.after");
@@ -83,7 +101,9 @@ async fn another_clients_browser_session_is_no_target() {
 async fn a_message_that_would_stop_chromium_ends_the_client() {
     let mut scene = Scene::new().await;
     let mut one = scene.client("R1").await;
-    one.sender.send(" ".repeat(client::MAX_REQUEST_BYTES + 1)).expect("taken");
+    one.sender
+        .send(" ".repeat(client::MAX_REQUEST_BYTES + 1))
+        .expect("taken");
     assert_eq!(one.close().await.0, 1009);
 }
 
@@ -94,24 +114,51 @@ async fn a_client_is_not_told_of_other_clients_connections() {
     let mut one = scene.client("R1").await;
     let _two = scene.client("R2").await;
     for (method, target) in [
-        ("Target.targetCreated", json!({"targetId": "browser of R2", "type": "browser"})),
-        ("Target.targetInfoChanged", json!({"targetId": "browser of R2", "type": "browser"})),
-        ("Target.targetCreated", json!({"targetId": "browser of R1", "type": "browser"})),
-        ("Target.targetCreated", json!({"targetId": "T", "type": "page"})),
+        (
+            "Target.targetCreated",
+            json!({"targetId": "browser of R2", "type": "browser"}),
+        ),
+        (
+            "Target.targetInfoChanged",
+            json!({"targetId": "browser of R2", "type": "browser"}),
+        ),
+        (
+            "Target.targetCreated",
+            json!({"targetId": "browser of R1", "type": "browser"}),
+        ),
+        (
+            "Target.targetCreated",
+            json!({"targetId": "T", "type": "page"}),
+        ),
     ] {
-        scene.browser_says(&json!({"method": method, "params": {"targetInfo": target}, "sessionId": "R1"}));
+        scene.browser_says(
+            &json!({"method": method, "params": {"targetInfo": target}, "sessionId": "R1"}),
+        );
     }
     for target in ["browser of R2", "browser of R1", "T"] {
         let params = json!({"targetId": target});
-        scene.browser_says(&json!({"method": "Target.targetDestroyed", "params": params, "sessionId": "R1"}));
+        scene.browser_says(
+            &json!({"method": "Target.targetDestroyed", "params": params, "sessionId": "R1"}),
+        );
     }
     let mut heard = Vec::new();
     for _ in 0..4 {
         let params = one.message().await["params"].take();
-        heard.push([&params["targetInfo"]["targetId"], &params["targetId"]].map(|id| id.as_str().map(str::to_owned)));
+        heard.push(
+            [&params["targetInfo"]["targetId"], &params["targetId"]]
+                .map(|id| id.as_str().map(str::to_owned)),
+        );
     }
     let (own, page) = (Some("browser of R1".to_owned()), Some("T".to_owned()));
-    assert_eq!(heard, [[own.clone(), None], [page.clone(), None], [None, own], [None, page]]);
+    assert_eq!(
+        heard,
+        [
+            [own.clone(), None],
+            [page.clone(), None],
+            [None, own],
+            [None, page]
+        ]
+    );
 }
 
 /// Rules M3, M4: on a page's session, where Chromium itself would take it.
@@ -121,20 +168,38 @@ async fn sessions_that_are_not_flat_are_refused_everywhere() {
     let mut one = scene.client("R").await;
     scene.child(&mut one, "R", "S", "T").await;
     for (method, params) in [
-        ("Target.sendMessageToTarget", json!({"sessionId": "x", "message": "{\"id\":1,\"method\":\"Browser.close\"}"})),
-        ("Target.attachToTarget", json!({"targetId": "T", "flatten": false})),
-        ("Target.setAutoAttach", json!({"autoAttach": true, "waitForDebuggerOnStart": true, "flatten": false})),
-        ("Target.setAutoAttach", json!({"autoAttach": true, "waitForDebuggerOnStart": true})),
+        (
+            "Target.sendMessageToTarget",
+            json!({"sessionId": "x", "message": "{\"id\":1,\"method\":\"Browser.close\"}"}),
+        ),
+        (
+            "Target.attachToTarget",
+            json!({"targetId": "T", "flatten": false}),
+        ),
+        (
+            "Target.setAutoAttach",
+            json!({"autoAttach": true, "waitForDebuggerOnStart": true, "flatten": false}),
+        ),
+        (
+            "Target.setAutoAttach",
+            json!({"autoAttach": true, "waitForDebuggerOnStart": true}),
+        ),
     ] {
         for session in [None, Some("S")] {
             one.send(&json!({"id": 1, "method": method, "params": params, "sessionId": session}));
             let answer = one.message().await;
-            assert_eq!(answer["error"]["code"], -32000, "{method} {params} on {session:?}");
+            assert_eq!(
+                answer["error"]["code"], -32000,
+                "{method} {params} on {session:?}"
+            );
         }
     }
     let filter = json!([{"type": "tab"}, {}]);
     let auto = json!({"autoAttach": true, "filter": filter, "flatten": true, "waitForDebuggerOnStart": true});
-    assert_eq!(scene.pass(&one, "S", "Target.setAutoAttach", &auto)["params"], auto);
+    assert_eq!(
+        scene.pass(&one, "S", "Target.setAutoAttach", &auto)["params"],
+        auto
+    );
 }
 
 /// Rules M7, M8, M9, M10, M13.
@@ -155,8 +220,13 @@ async fn ordinary_methods_reach_the_browser_as_they_are() {
         "Fetch.enable",
         "Runtime.evaluate",
     ] {
-        let params = json!({"targetId": "T", "x": [1, {"y": null}], "big": 9_007_199_254_740_993_u64});
-        assert_eq!(scene.pass(&one, "R", method, &params)["params"], params, "{method}");
+        let params =
+            json!({"targetId": "T", "x": [1, {"y": null}], "big": 9_007_199_254_740_993_u64});
+        assert_eq!(
+            scene.pass(&one, "R", method, &params)["params"],
+            params,
+            "{method}"
+        );
     }
 }
 
@@ -167,17 +237,33 @@ async fn files_elsewhere_are_not_to_be_named() {
     let mut one = scene.client("R").await;
     scene.child(&mut one, "R", "S", "T").await;
     for (method, params) in [
-        ("DOM.setFileInputFiles", json!({"files": ["/etc/hostname"], "nodeId": 1})),
-        ("Input.dispatchDragEvent", json!({"type": "drop", "data": {"items": [], "files": ["/etc/hostname"]}})),
+        (
+            "DOM.setFileInputFiles",
+            json!({"files": ["/etc/hostname"], "nodeId": 1}),
+        ),
+        (
+            "Input.dispatchDragEvent",
+            json!({"type": "drop", "data": {"items": [], "files": ["/etc/hostname"]}}),
+        ),
         ("Page.navigate", json!({"url": "file:///etc/hostname"})),
-        ("Target.createTarget", json!({"url": "file:///etc/hostname"})),
+        (
+            "Target.createTarget",
+            json!({"url": "file:///etc/hostname"}),
+        ),
         ("Page.navigate", json!({"url": "chrome://crash"})),
     ] {
         one.send(&json!({"id": 1, "method": method, "params": params, "sessionId": "S"}));
-        assert_eq!(one.message().await["error"]["code"], -32000, "{method} {params}");
+        assert_eq!(
+            one.message().await["error"]["code"],
+            -32000,
+            "{method} {params}"
+        );
     }
     let own = json!({"files": ["/s/1/work/x"], "nodeId": 1});
-    assert_eq!(scene.pass(&one, "S", "DOM.setFileInputFiles", &own)["params"], own);
+    assert_eq!(
+        scene.pass(&one, "S", "DOM.setFileInputFiles", &own)["params"],
+        own
+    );
 }
 
 /// Rule P4: two members of one name are judged and sent as one.
@@ -187,5 +273,8 @@ async fn what_was_judged_is_what_the_browser_gets() {
     let one = scene.client("R").await;
     let call = r#"{"id":1,"method":"Target.attachToTarget","params":{"targetId":"T","flatten":false,"flatten":true}}"#;
     one.sender.send(call).expect("taken");
-    assert_eq!(scene.command()["params"], json!({"targetId": "T", "flatten": true}));
+    assert_eq!(
+        scene.command()["params"],
+        json!({"targetId": "T", "flatten": true})
+    );
 }

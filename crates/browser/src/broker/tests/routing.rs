@@ -11,12 +11,21 @@ async fn two_clients_may_use_the_same_id_and_get_their_own_replies() {
     one.send(&json!({"id": 7, "method": "A.one"}));
     two.send(&json!({"id": 7, "method": "A.two"}));
     let (first, second) = (scene.command(), scene.command());
-    assert_eq!((&first["sessionId"], &second["sessionId"]), (&json!("R1"), &json!("R2")));
+    assert_eq!(
+        (&first["sessionId"], &second["sessionId"]),
+        (&json!("R1"), &json!("R2"))
+    );
     assert_ne!(first["id"], second["id"]);
     scene.browser_says(&json!({"id": second["id"], "result": {"for": "two"}, "sessionId": "R2"}));
     scene.browser_says(&json!({"id": first["id"], "result": {"for": "one"}, "sessionId": "R1"}));
-    assert_eq!(one.message().await, json!({"id": 7, "result": {"for": "one"}}));
-    assert_eq!(two.message().await, json!({"id": 7, "result": {"for": "two"}}));
+    assert_eq!(
+        one.message().await,
+        json!({"id": 7, "result": {"for": "one"}})
+    );
+    assert_eq!(
+        two.message().await,
+        json!({"id": 7, "result": {"for": "two"}})
+    );
 }
 
 /// Rules I2, S3.
@@ -29,7 +38,8 @@ async fn a_reply_on_a_named_session_names_it_also_when_the_browser_does_not() {
     let command = scene.command();
     assert_eq!(command["sessionId"], "S1");
     scene.browser_says(&json!({"id": command["id"], "error": {"code": -32001, "message": "m"}}));
-    let expected = json!({"id": -9999, "error": {"code": -32001, "message": "m"}, "sessionId": "S1"});
+    let expected =
+        json!({"id": -9999, "error": {"code": -32001, "message": "m"}, "sessionId": "S1"});
     assert_eq!(one.message().await, expected);
 }
 
@@ -43,8 +53,14 @@ async fn events_go_to_the_owner_of_their_session_and_roots_are_not_named() {
     scene.browser_says(&json!({"method": "A.onRoot", "params": {"x": 1}, "sessionId": "R1"}));
     scene.browser_says(&json!({"method": "A.onChild", "params": {"x": 2}, "sessionId": "S2"}));
     scene.browser_says(&json!({"method": "A.nobody", "params": {}, "sessionId": "S3"}));
-    assert_eq!(one.message().await, json!({"method": "A.onRoot", "params": {"x": 1}}));
-    assert_eq!(two.message().await, json!({"method": "A.onChild", "params": {"x": 2}, "sessionId": "S2"}));
+    assert_eq!(
+        one.message().await,
+        json!({"method": "A.onRoot", "params": {"x": 1}})
+    );
+    assert_eq!(
+        two.message().await,
+        json!({"method": "A.onChild", "params": {"x": 2}, "sessionId": "S2"})
+    );
 }
 
 /// Rule S2.
@@ -57,7 +73,11 @@ async fn another_clients_session_is_not_there() {
     for session in ["S2", "R2", "unknown"] {
         one.send(&json!({"id": 1, "method": "A.b", "sessionId": session}));
         let answer = one.message().await;
-        assert_eq!(answer, json!({"id": 1, "error": {"code": -32001, "message": NO_SESSION_MESSAGE}}), "{session}");
+        assert_eq!(
+            answer,
+            json!({"id": 1, "error": {"code": -32001, "message": NO_SESSION_MESSAGE}}),
+            "{session}"
+        );
         one.send(&json!({"id": 2, "method": "Browser.close", "sessionId": session}));
         assert_eq!(one.message().await["error"]["code"], -32001, "{session}");
     }
@@ -132,7 +152,8 @@ async fn a_session_is_known_from_its_reply_where_no_event_announced_it() {
     let mut one = scene.client("R").await;
     one.send(&json!({"id": 1, "method": "Target.attachToBrowserTarget"}));
     let attach = scene.command();
-    scene.browser_says(&json!({"id": attach["id"], "result": {"sessionId": "S"}, "sessionId": "R"}));
+    scene
+        .browser_says(&json!({"id": attach["id"], "result": {"sessionId": "S"}, "sessionId": "R"}));
     one.message().await;
     scene.pass(&one, "S", "A.b", &json!({}));
 }
@@ -148,8 +169,13 @@ async fn the_root_of_a_client_on_one_target_is_that_target() {
     scene.browser_says(&json!({"id": enable["id"], "result": {}, "sessionId": "R"}));
     assert_eq!(one.message().await, json!({"id": 5, "result": {}}));
     scene.browser_says(&json!({"method": "Page.x", "params": {}, "sessionId": "R"}));
-    assert_eq!(one.message().await, json!({"method": "Page.x", "params": {}}));
-    scene.browser_says(&json!({"method": "Target.detachedFromTarget", "params": {"sessionId": "R"}}));
+    assert_eq!(
+        one.message().await,
+        json!({"method": "Page.x", "params": {}})
+    );
+    scene.browser_says(
+        &json!({"method": "Target.detachedFromTarget", "params": {"sessionId": "R"}}),
+    );
     assert_eq!(one.close().await, (1001, "the tab was closed".to_owned()));
 }
 
@@ -157,7 +183,10 @@ async fn the_root_of_a_client_on_one_target_is_that_target() {
 #[tokio::test]
 async fn a_target_that_is_not_there_is_the_browsers_to_refuse() {
     let mut scene = Scene::new().await;
-    let newcomer = Newcomer { root: Root::Target("T".to_owned()), side: Side::Outside };
+    let newcomer = Newcomer {
+        root: Root::Target("T".to_owned()),
+        side: Side::Outside,
+    };
     let client = scene.broker.request_client(newcomer).expect("sent");
     let command = scene.command();
     let error = json!({"code": -32602, "message": "No target with given id found"});

@@ -14,7 +14,9 @@ async fn the_current_tab_follows_what_is_opened_activated_navigated_and_closed()
     one.send(&json!({"id": 1, "method": "Target.activateTarget", "params": {"targetId": "T1"}}));
     assert_eq!(scene.current_tab().as_deref(), Some("T1"));
     scene.child(&mut one, "R1", "S2", "T2").await;
-    one.send(&json!({"id": 2, "method": "Page.navigate", "params": {"url": "x"}, "sessionId": "S2"}));
+    one.send(
+        &json!({"id": 2, "method": "Page.navigate", "params": {"url": "x"}, "sessionId": "S2"}),
+    );
     assert_eq!(scene.current_tab().as_deref(), Some("T2"));
     scene.browser_says(&json!({"method": "Target.targetDestroyed", "params": {"targetId": "T2"}}));
     assert_eq!(scene.current_tab().as_deref(), Some("T1"));
@@ -46,7 +48,9 @@ async fn the_tabs_of_a_clients_contexts_are_closed_when_it_leaves() {
     scene.tab_opens("T1", "default");
     one.send(&json!({"id": 1, "method": "Target.createBrowserContext"}));
     let create = scene.command();
-    scene.browser_says(&json!({"id": create["id"], "result": {"browserContextId": "C1"}, "sessionId": "R1"}));
+    scene.browser_says(
+        &json!({"id": create["id"], "result": {"browserContextId": "C1"}, "sessionId": "R1"}),
+    );
     one.message().await;
     scene.tab_opens("T2", "C1");
     drop(one.sender);
@@ -85,7 +89,10 @@ async fn a_tab_beyond_the_limit_is_refused_those_that_are_coming_counted() {
     let error = one.message().await;
     assert_eq!(error["id"], 2);
     let said = error["error"]["message"].as_str().unwrap_or_default();
-    assert!(said.contains("may have 5 tabs (HEARTH_MAX_TABS)"), "{error}");
+    assert!(
+        said.contains("may have 5 tabs (HEARTH_MAX_TABS)"),
+        "{error}"
+    );
     // The other one is on its way.
     assert_eq!(scene.command()["method"], "Target.createTarget");
 }
@@ -105,7 +112,10 @@ async fn a_tab_that_a_page_opens_beyond_the_limit_is_closed_once_it_shows_someth
     scene.browser_says(&about("targetInfoChanged", "T6", ""));
     scene.browser_says(&about("targetCreated", "T7", "http://x/"));
     let close = scene.command();
-    assert_eq!((&close["method"], &close["params"]), (&json!("Target.closeTarget"), &json!({"targetId": "T7"})));
+    assert_eq!(
+        (&close["method"], &close["params"]),
+        (&json!("Target.closeTarget"), &json!({"targetId": "T7"}))
+    );
     scene.browser_says(&about("targetInfoChanged", "T6", "about:blank"));
     assert_eq!(scene.command()["params"], json!({"targetId": "T6"}));
     assert_eq!(scene.current_tab().as_deref(), Some("T5"));
@@ -144,7 +154,10 @@ async fn a_download_beyond_the_limit_is_cancelled_in_whatever_context_it_is() {
     let mut contexts = Vec::new();
     for _ in 0..3 {
         let cancel = scene.command();
-        assert_eq!((&cancel["method"], &cancel["params"]["guid"]), (&json!("Browser.cancelDownload"), &json!("G")));
+        assert_eq!(
+            (&cancel["method"], &cancel["params"]["guid"]),
+            (&json!("Browser.cancelDownload"), &json!("G"))
+        );
         contexts.push(cancel["params"]["browserContextId"].clone());
     }
     assert_eq!(contexts, [json!("default"), json!("other"), json!(null)]);

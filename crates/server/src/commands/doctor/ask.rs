@@ -39,26 +39,50 @@ pub(super) enum AskError {
 impl Answer {
     /// What went wrong, in a line: a shell and a loader say it last, an interpreter too.
     pub fn complaint(&self) -> String {
-        let last = |text: &str| text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned);
+        let last = |text: &str| {
+            text.lines()
+                .map(str::trim)
+                .rfind(|line| !line.is_empty())
+                .map(str::to_owned)
+        };
         let said = last(&self.stderr).or_else(|| last(&self.stdout));
-        said.unwrap_or_else(|| format!("it ended with exit code {} and said nothing", self.exit.shell_code()))
+        said.unwrap_or_else(|| {
+            format!(
+                "it ended with exit code {} and said nothing",
+                self.exit.shell_code()
+            )
+        })
     }
 }
 
-/// Runs `program` in the folder `home` with an environment like that of a session, and returns when nothing of it is
-/// left.
-pub(super) async fn ask(launcher: &Launcher, home: &Path, program: &Path, args: &[&str]) -> Result<Answer, AskError> {
+/// Runs `program` in the folder `home` with an environment like that of a session, and returns when
+/// nothing of it is left.
+pub(super) async fn ask(
+    launcher: &Launcher,
+    home: &Path,
+    program: &Path,
+    args: &[&str],
+) -> Result<Answer, AskError> {
     let (stdout, stdout_theirs) = io::pipe()?;
     let (stderr, stderr_theirs) = io::pipe()?;
     let folder = home.to_string_lossy().into_owned();
-    let environment =
-        [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", &folder), ("TMPDIR", &folder), ("LANG", "C.UTF-8")];
+    let environment = [
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ("HOME", &folder),
+        ("TMPDIR", &folder),
+        ("LANG", "C.UTF-8"),
+    ];
     let program = Program {
         program: program.to_owned(),
         args: args.iter().map(|&argument| argument.to_owned()).collect(),
-        env: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        env: environment
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
         cwd: PathBuf::from(home),
-        fds: vec![(1, OwnedFd::from(stdout_theirs)), (2, OwnedFd::from(stderr_theirs))],
+        fds: vec![
+            (1, OwnedFd::from(stdout_theirs)),
+            (2, OwnedFd::from(stderr_theirs)),
+        ],
         deadline: Some(ANSWER_BOUND),
     };
     let asking = async {
@@ -66,9 +90,15 @@ pub(super) async fn ask(launcher: &Launcher, home: &Path, program: &Path, args: 
         // Both at once, or a program that fills one pipe would wait for ever.
         let (stdout, stderr) = tokio::try_join!(read(stdout), read(stderr))?;
         // Not killed: its exit code counts. The shim kills what it leaves behind.
-        Ok(Answer { stdout, stderr, exit: tree.gone().await })
+        Ok(Answer {
+            stdout,
+            stderr,
+            exit: tree.gone().await,
+        })
     };
-    timeout(ANSWER_BOUND, asking).await.unwrap_or(Err(AskError::TooSlow))
+    timeout(ANSWER_BOUND, asking)
+        .await
+        .unwrap_or(Err(AskError::TooSlow))
 }
 
 async fn read(pipe: PipeReader) -> io::Result<String> {
@@ -91,6 +121,9 @@ mod tests {
         };
         assert_eq!(answer("out\n", "first\nlast\n\n").complaint(), "last");
         assert_eq!(answer("out\n", "").complaint(), "out");
-        assert_eq!(answer("", "").complaint(), "it ended with exit code 127 and said nothing");
+        assert_eq!(
+            answer("", "").complaint(),
+            "it ended with exit code 127 and said nothing"
+        );
     }
 }

@@ -14,12 +14,15 @@ const CHECK: &str = "way out";
 /// How long the proxy of the settings may take to accept a connection.
 const UPSTREAM_BOUND: Duration = Duration::from_secs(5);
 
-/// Looks at the settings, and knocks at the proxy that they name. Nothing when one of them cannot be used, which has a
-/// finding of its own.
+/// Looks at the settings, and knocks at the proxy that they name. Nothing when one of them cannot
+/// be used, which has a finding of its own.
 pub(super) async fn egress(judged: &Judged) -> Option<Finding> {
-    let (Ok(mode), Ok(allow), Ok(metadata), Ok(upstream)) =
-        (&judged.egress, &judged.egress_allow, &judged.egress_allow_metadata, &judged.egress_proxy)
-    else {
+    let (Ok(mode), Ok(allow), Ok(metadata), Ok(upstream)) = (
+        &judged.egress,
+        &judged.egress_allow,
+        &judged.egress_allow_metadata,
+        &judged.egress_proxy,
+    ) else {
         return None;
     };
     let knocked = match upstream {
@@ -46,13 +49,20 @@ fn judge_egress(
     upstream: Option<(String, Result<(), String>)>,
 ) -> Finding {
     if let Some((address, Err(error))) = &upstream {
-        return Finding::failure(CHECK, format!("the proxy at {address} does not answer: {error}"))
-            .mended_by("set: HEARTH_EGRESS_PROXY to a proxy that does, or leave it out");
+        return Finding::failure(
+            CHECK,
+            format!("the proxy at {address} does not answer: {error}"),
+        )
+        .mended_by("set: HEARTH_EGRESS_PROXY to a proxy that does, or leave it out");
     }
-    let through = upstream.map(|(address, _)| format!(", through the proxy at {address}")).unwrap_or_default();
+    let through = upstream
+        .map(|(address, _)| format!(", through the proxy at {address}"))
+        .unwrap_or_default();
     let listed = match (mode, allow.len()) {
         (Mode::Off | Mode::Open, _) | (Mode::Filtered, 0) => String::new(),
-        (Mode::Filtered, count) => format!(", and what {count} entries of HEARTH_EGRESS_ALLOW open"),
+        (Mode::Filtered, count) => {
+            format!(", and what {count} entries of HEARTH_EGRESS_ALLOW open")
+        }
     };
     let safer = "set: HEARTH_EGRESS=filtered, with single destinations in HEARTH_EGRESS_ALLOW";
     match mode {
@@ -80,17 +90,34 @@ mod tests {
     use super::*;
     use crate::commands::doctor::finding::Verdict;
 
-    fn judged(mode: Mode, allow: &str, metadata: bool, upstream: Option<Result<(), String>>) -> Finding {
+    fn judged(
+        mode: Mode,
+        allow: &str,
+        metadata: bool,
+        upstream: Option<Result<(), String>>,
+    ) -> Finding {
         let upstream = upstream.map(|answer| ("proxy.example:3128".to_owned(), answer));
         judge_egress(mode, &allow.parse().expect("a list"), metadata, upstream)
     }
 
     #[test]
     fn the_usual_way_out_is_fine() {
-        assert_eq!(judged(Mode::Filtered, "", false, None).verdict, Verdict::Fine);
-        let listed = judged(Mode::Filtered, "10.0.0.1:443,a.internal:80", false, Some(Ok(())));
+        assert_eq!(
+            judged(Mode::Filtered, "", false, None).verdict,
+            Verdict::Fine
+        );
+        let listed = judged(
+            Mode::Filtered,
+            "10.0.0.1:443,a.internal:80",
+            false,
+            Some(Ok(())),
+        );
         assert_eq!(listed.verdict, Verdict::Fine);
-        assert!(listed.text.contains("2 entries") && listed.text.contains("proxy.example:3128"), "{}", listed.text);
+        assert!(
+            listed.text.contains("2 entries") && listed.text.contains("proxy.example:3128"),
+            "{}",
+            listed.text
+        );
     }
 
     #[test]
@@ -110,6 +137,10 @@ mod tests {
     fn a_proxy_that_does_not_answer_is_a_failure() {
         let finding = judged(Mode::Filtered, "", false, Some(Err("refused".to_owned())));
         assert_eq!(finding.verdict, Verdict::Failure);
-        assert!(finding.text.contains("proxy.example:3128") && finding.text.contains("refused"), "{}", finding.text);
+        assert!(
+            finding.text.contains("proxy.example:3128") && finding.text.contains("refused"),
+            "{}",
+            finding.text
+        );
     }
 }

@@ -53,7 +53,12 @@ pub(super) struct Finding {
 
 impl Finding {
     pub fn fine(check: &'static str, text: impl Into<String>) -> Finding {
-        Finding { check, verdict: Verdict::Fine, text: text.into(), mends: Vec::new() }
+        Finding {
+            check,
+            verdict: Verdict::Fine,
+            text: text.into(),
+            mends: Vec::new(),
+        }
     }
 
     /// What was found out about a layer between sessions and the machine.
@@ -64,15 +69,26 @@ impl Finding {
             State::Failed => Verdict::Failure,
         };
         let mends = row.mend.iter().map(|&mend| mend.to_owned()).collect();
-        Finding { check: row.name, verdict, text: row.text.clone(), mends }
+        Finding {
+            check: row.name,
+            verdict,
+            text: row.text.clone(),
+            mends,
+        }
     }
 
     pub fn note(check: &'static str, text: impl Into<String>) -> Finding {
-        Finding { verdict: Verdict::Note, ..Finding::fine(check, text) }
+        Finding {
+            verdict: Verdict::Note,
+            ..Finding::fine(check, text)
+        }
     }
 
     pub fn failure(check: &'static str, text: impl Into<String>) -> Finding {
-        Finding { verdict: Verdict::Failure, ..Finding::fine(check, text) }
+        Finding {
+            verdict: Verdict::Failure,
+            ..Finding::fine(check, text)
+        }
     }
 
     pub fn mended_by(mut self, mend: impl Into<String>) -> Finding {
@@ -83,7 +99,11 @@ impl Finding {
     /// For a person: one line, and one more for each mend, below the text.
     pub fn render(&self, coloured: bool) -> String {
         let word = format!("{:<4}", self.verdict.word());
-        let word = if coloured { format!("\x1b[{}m{word}\x1b[0m", self.verdict.colour()) } else { word };
+        let word = if coloured {
+            format!("\x1b[{}m{word}\x1b[0m", self.verdict.colour())
+        } else {
+            word
+        };
         let mut lines = format!("{word}  {:<14} {}\n", self.check, printable(&self.text));
         for mend in &self.mends {
             let _ = writeln!(lines, "{:TEXT_COLUMN$}{}", "", printable(mend));
@@ -103,25 +123,40 @@ impl Finding {
 
 /// What programs say of themselves ends up in a terminal: no line ends and no escape sequences.
 fn printable(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect::<String>().trim_end().to_owned()
+    text.chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
 }
 
 /// Whether nothing fails.
 pub(super) fn is_healthy(findings: &[Finding]) -> bool {
-    findings.iter().all(|finding| finding.verdict != Verdict::Failure)
+    findings
+        .iter()
+        .all(|finding| finding.verdict != Verdict::Failure)
 }
 
 /// The last line of the report.
 pub(super) fn summarise(findings: &[Finding]) -> String {
-    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
-    let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    let count = |verdict| {
+        findings
+            .iter()
+            .filter(|finding| finding.verdict == verdict)
+            .count()
+    };
+    let plural =
+        |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     let notes = match count(Verdict::Note) {
         0 => String::new(),
         notes => format!(" ({})", plural(notes, "note")),
     };
     match count(Verdict::Failure) {
         0 => format!("Hearth can serve here{notes}."),
-        failures => format!("{} to mend before Hearth can serve as it is set{notes}.", plural(failures, "thing")),
+        failures => format!(
+            "{} to mend before Hearth can serve as it is set{notes}.",
+            plural(failures, "thing")
+        ),
     }
 }
 
@@ -138,7 +173,10 @@ mod tests {
 
     #[test]
     fn colour_is_around_the_verdict_alone() {
-        assert_eq!(Finding::fine("bash", "5.2").render(true), "\x1b[32mok  \x1b[0m  bash           5.2\n");
+        assert_eq!(
+            Finding::fine("bash", "5.2").render(true),
+            "\x1b[32mok  \x1b[0m  bash           5.2\n"
+        );
     }
 
     #[test]
@@ -154,6 +192,9 @@ mod tests {
         assert_eq!(summarise(&findings), "Hearth can serve here (1 note).");
         findings.push(Finding::failure("node", ""));
         assert!(!is_healthy(&findings));
-        assert_eq!(summarise(&findings), "1 thing to mend before Hearth can serve as it is set (1 note).");
+        assert_eq!(
+            summarise(&findings),
+            "1 thing to mend before Hearth can serve as it is set (1 note)."
+        );
     }
 }

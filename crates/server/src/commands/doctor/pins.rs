@@ -12,8 +12,8 @@ pub(super) struct Installed {
     pub acorn: Option<String>,
 }
 
-/// Compares with the two files. No finding without the files, as in an image that holds what was installed alone, or
-/// when there is nothing to compare.
+/// Compares with the two files. No finding without the files, as in an image that holds what was
+/// installed alone, or when there is nothing to compare.
 pub(super) fn judge_pins(
     pins: Option<String>,
     requirements: Option<String>,
@@ -22,27 +22,44 @@ pub(super) fn judge_pins(
 ) -> Option<Finding> {
     let (pins, requirements) = (pins?, requirements?);
     let rows = [
-        ("playwright", value_of(&requirements, "playwright=="), &installed.playwright),
-        ("agent-browser", value_of(&pins, "AGENT_BROWSER_VERSION="), &installed.agent_browser),
+        (
+            "playwright",
+            value_of(&requirements, "playwright=="),
+            &installed.playwright,
+        ),
+        (
+            "agent-browser",
+            value_of(&pins, "AGENT_BROWSER_VERSION="),
+            &installed.agent_browser,
+        ),
         ("acorn", value_of(&pins, "ACORN_VERSION="), &installed.acorn),
     ];
-    let compared: Vec<_> =
-        rows.iter().filter_map(|(name, pin, found)| Some((*name, pin.as_deref()?, found.as_deref()?))).collect();
+    let compared: Vec<_> = rows
+        .iter()
+        .filter_map(|(name, pin, found)| Some((*name, pin.as_deref()?, found.as_deref()?)))
+        .collect();
     if compared.is_empty() {
         return None;
     }
     let others = compared.iter().filter(|(_, pin, found)| pin != found);
-    let others: Vec<String> = others.map(|(name, pin, found)| format!("{name} is {found} and not {pin}")).collect();
+    let others: Vec<String> = others
+        .map(|(name, pin, found)| format!("{name} is {found} and not {pin}"))
+        .collect();
     if others.is_empty() {
         let names: Vec<&str> = compared.iter().map(|(name, ..)| *name).collect();
-        return Some(Finding::fine(CHECK, format!("{} are the pinned versions", names.join(", "))));
+        return Some(Finding::fine(
+            CHECK,
+            format!("{} are the pinned versions", names.join(", ")),
+        ));
     }
     Some(Finding::failure(CHECK, others.join("; ")).mended_by(setup))
 }
 
 /// What stands behind `key` at the start of a line, to the next blank.
 fn value_of(text: &str, key: &str) -> Option<String> {
-    let rest = text.lines().find_map(|line| line.trim().strip_prefix(key))?;
+    let rest = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(key))?;
     let value = rest.split_whitespace().next()?;
     Some(value.trim_matches(['\'', '"']).to_owned())
 }
@@ -61,7 +78,12 @@ mod tests {
             agent_browser: Some("0.41.2".to_owned()),
             acorn: Some(acorn.to_owned()),
         };
-        judge_pins(Some(PINS.to_owned()), Some(REQUIREMENTS.to_owned()), &installed, "run: make setup")
+        judge_pins(
+            Some(PINS.to_owned()),
+            Some(REQUIREMENTS.to_owned()),
+            &installed,
+            "run: make setup",
+        )
     }
 
     #[test]
@@ -78,6 +100,9 @@ mod tests {
 
     #[test]
     fn without_the_files_nothing_is_compared() {
-        assert_eq!(judge_pins(None, Some(String::new()), &Installed::default(), ""), None);
+        assert_eq!(
+            judge_pins(None, Some(String::new()), &Installed::default(), ""),
+            None
+        );
     }
 }

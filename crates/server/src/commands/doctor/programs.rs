@@ -1,4 +1,5 @@
-//! What user code runs on: that every interpreter starts, loads what it needs, and has the pinned version.
+//! What user code runs on: that every interpreter starts, loads what it needs, and has the pinned
+//! version.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -46,7 +47,12 @@ pub(super) async fn programs(runtime: &Runtime, trial: &Trial) -> Vec<Finding> {
     let mut node_core = None;
     if is_there(&runtime.node) {
         let parts = [&runtime.playwright_core, &runtime.acorn].map(|path| path.to_string_lossy());
-        let said = words(trial, &runtime.node, &["-e", NODE_WORDS, &parts[0], &parts[1]]).await;
+        let said = words(
+            trial,
+            &runtime.node,
+            &["-e", NODE_WORDS, &parts[0], &parts[1]],
+        )
+        .await;
         findings.push(judge_version("node", &said, "node", &setup));
         // Of one that does not start, nothing more is said.
         if said.is_ok() && is_there(&runtime.acorn) {
@@ -56,10 +62,19 @@ pub(super) async fn programs(runtime: &Runtime, trial: &Trial) -> Vec<Finding> {
         node_core = Some(said);
     }
     if is_there(&runtime.python) {
-        let said = words(trial, &runtime.python, &["-I", "-X", "utf8", "-c", PYTHON_WORDS]).await;
-        findings.push(judge_python(judge_version("python", &said, "python", &setup), &said));
+        let said = words(
+            trial,
+            &runtime.python,
+            &["-I", "-X", "utf8", "-c", PYTHON_WORDS],
+        )
+        .await;
+        findings.push(judge_python(
+            judge_version("python", &said, "python", &setup),
+            &said,
+        ));
         installed.playwright = version_in(&said, "playwright");
-        let core = node_core.filter(|core| core.is_ok() && said.is_ok() && is_there(&runtime.playwright_core));
+        let core = node_core
+            .filter(|core| core.is_ok() && said.is_ok() && is_there(&runtime.playwright_core));
         if let Some(core) = core {
             findings.push(judge_playwright(&core, &said, &setup));
         }
@@ -73,7 +88,12 @@ pub(super) async fn programs(runtime: &Runtime, trial: &Trial) -> Vec<Finding> {
         findings.push(bash(runtime, trial).await);
     }
     let pins = |name| fs::read_to_string(runtime.folder.join(name)).ok();
-    findings.extend(judge_pins(pins("pins"), pins("requirements.txt"), &installed, &setup));
+    findings.extend(judge_pins(
+        pins("pins"),
+        pins("requirements.txt"),
+        &installed,
+        &setup,
+    ));
     findings
 }
 
@@ -96,10 +116,18 @@ fn plan_setup(runtime: &Path, exists: impl Fn(&Path) -> bool) -> String {
 
 fn judge_parts(runtime: &Runtime, missing: &[&Path], setup: &str) -> Finding {
     let folder = runtime.folder.display();
-    let [first, others @ ..] = missing else { return Finding::fine("runtime", format!("complete in {folder}")) };
-    let more = if others.is_empty() { String::new() } else { format!(", and so are {} other parts", others.len()) };
-    let finding = Finding::failure("runtime", format!("{} is missing{more}", first.display())).mended_by(setup);
-    // The link is there, and leads where this user may not go: most often python in somebody's home.
+    let [first, others @ ..] = missing else {
+        return Finding::fine("runtime", format!("complete in {folder}"));
+    };
+    let more = if others.is_empty() {
+        String::new()
+    } else {
+        format!(", and so are {} other parts", others.len())
+    };
+    let finding = Finding::failure("runtime", format!("{} is missing{more}", first.display()))
+        .mended_by(setup);
+    // The link is there, and leads where this user may not go: most often python in somebody's
+    // home.
     match fs::metadata(first) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => finding.mended_by(format!(
             "run: namei -l {}   (this user may not look behind one of those links)",
@@ -111,19 +139,38 @@ fn judge_parts(runtime: &Runtime, missing: &[&Path], setup: &str) -> Finding {
 
 /// The words of an interpreter: an object, or the reason why there is none.
 async fn words(trial: &Trial, program: &Path, args: &[&str]) -> Result<Value, String> {
-    let answer = ask(&trial.enclosure.code, &trial.enclosure.folder.work(), program, args)
-        .await
-        .map_err(|error| error.to_string())?;
-    let said = answer.stdout.lines().last().and_then(|line| serde_json::from_str(line).ok());
-    said.filter(Value::is_object).ok_or_else(|| answer.complaint())
+    let answer = ask(
+        &trial.enclosure.code,
+        &trial.enclosure.folder.work(),
+        program,
+        args,
+    )
+    .await
+    .map_err(|error| error.to_string())?;
+    let said = answer
+        .stdout
+        .lines()
+        .last()
+        .and_then(|line| serde_json::from_str(line).ok());
+    said.filter(Value::is_object)
+        .ok_or_else(|| answer.complaint())
 }
 
 /// The last word on the first line, which is the version in many a program.
 async fn last_word(trial: &Trial, program: &Path, args: &[&str]) -> Result<String, String> {
-    let answer = ask(&trial.enclosure.code, &trial.enclosure.folder.work(), program, args)
-        .await
-        .map_err(|error| error.to_string())?;
-    let word = answer.stdout.lines().next().and_then(|line| line.split_whitespace().last());
+    let answer = ask(
+        &trial.enclosure.code,
+        &trial.enclosure.folder.work(),
+        program,
+        args,
+    )
+    .await
+    .map_err(|error| error.to_string())?;
+    let word = answer
+        .stdout
+        .lines()
+        .next()
+        .and_then(|line| line.split_whitespace().last());
     let word = word.filter(|_| answer.exit.shell_code() == 0);
     word.map(str::to_owned).ok_or_else(|| answer.complaint())
 }
@@ -133,12 +180,19 @@ fn version_in(said: &Result<Value, String>, name: &str) -> Option<String> {
 }
 
 /// The finding about one of the things that an interpreter has spoken of.
-fn judge_version(check: &'static str, said: &Result<Value, String>, name: &str, setup: &str) -> Finding {
+fn judge_version(
+    check: &'static str,
+    said: &Result<Value, String>,
+    name: &str,
+    setup: &str,
+) -> Finding {
     let version = match said {
-        Ok(said) => said[name]
-            .as_str()
-            .map(str::to_owned)
-            .ok_or_else(|| said[format!("{name}Error")].as_str().unwrap_or("it does not say its version").to_owned()),
+        Ok(said) => said[name].as_str().map(str::to_owned).ok_or_else(|| {
+            said[format!("{name}Error")]
+                .as_str()
+                .unwrap_or("it does not say its version")
+                .to_owned()
+        }),
         Err(why) => Err(why.clone()),
     };
     judge_said(check, version, setup)
@@ -161,7 +215,9 @@ fn judge_said(check: &'static str, version: Result<String, String>, setup: &str)
 }
 
 fn judge_python(finding: Finding, said: &Result<Value, String>) -> Finding {
-    let Some(version) = version_in(said, "python") else { return finding };
+    let Some(version) = version_in(said, "python") else {
+        return finding;
+    };
     match major_minor(&version) {
         Some(version) if version >= MIN_PYTHON => finding,
         _ => Finding::failure(
@@ -173,20 +229,33 @@ fn judge_python(finding: Finding, said: &Result<Value, String>) -> Finding {
 }
 
 /// One wheel serves both languages. Its own number may be ahead of its core's in the last place.
-fn judge_playwright(node: &Result<Value, String>, python: &Result<Value, String>, setup: &str) -> Finding {
+fn judge_playwright(
+    node: &Result<Value, String>,
+    python: &Result<Value, String>,
+    setup: &str,
+) -> Finding {
     let check = "playwright";
     for (said, language) in [(node, "node"), (python, "python")] {
         let finding = judge_version(check, said, check, setup);
         if finding.verdict != Verdict::Fine {
-            return Finding { text: format!("in {language} it {}", finding.text), ..finding };
+            return Finding {
+                text: format!("in {language} it {}", finding.text),
+                ..finding
+            };
         }
     }
-    let (core, wheel) = (version_in(node, check).unwrap_or_default(), version_in(python, check).unwrap_or_default());
+    let (core, wheel) = (
+        version_in(node, check).unwrap_or_default(),
+        version_in(python, check).unwrap_or_default(),
+    );
     if major_minor(&core) == major_minor(&wheel) {
         return Finding::fine(check, format!("{wheel} in python, its core {core} in node"));
     }
-    Finding::failure(check, format!("node has {core} and python {wheel}: they do not come from one wheel"))
-        .mended_by(setup)
+    Finding::failure(
+        check,
+        format!("node has {core} and python {wheel}: they do not come from one wheel"),
+    )
+    .mended_by(setup)
 }
 
 fn major_minor(version: &str) -> Option<(u32, u32)> {
@@ -210,7 +279,8 @@ mod tests {
     fn set_up_is_named_with_its_folder_where_there_is_one() {
         let runtime = Path::new("/srv/hearth/runtime");
         assert_eq!(
-            plan_setup(runtime, |path| path == Path::new("/srv/hearth/scripts/setup")),
+            plan_setup(runtime, |path| path
+                == Path::new("/srv/hearth/scripts/setup")),
             "run: make -C /srv/hearth setup"
         );
         assert!(plan_setup(runtime, |_| false).contains("HEARTH_RUNTIME_DIR"));
@@ -218,7 +288,13 @@ mod tests {
 
     #[test]
     fn an_old_python_is_refused() {
-        let judge = |version| judge_python(Finding::fine("python", version), &Ok(versions("python", version))).verdict;
+        let judge = |version| {
+            judge_python(
+                Finding::fine("python", version),
+                &Ok(versions("python", version)),
+            )
+            .verdict
+        };
         assert_eq!(judge("3.11.2"), Verdict::Fine);
         assert_eq!(judge("3.9.18"), Verdict::Failure);
     }
@@ -226,7 +302,11 @@ mod tests {
     #[test]
     fn both_languages_have_the_same_playwright() {
         let judge = |core, wheel| {
-            judge_playwright(&Ok(versions("playwright", core)), &Ok(versions("playwright", wheel)), SETUP)
+            judge_playwright(
+                &Ok(versions("playwright", core)),
+                &Ok(versions("playwright", wheel)),
+                SETUP,
+            )
         };
         assert_eq!(judge("1.65.1", "1.65.2").verdict, Verdict::Fine);
         assert_eq!(judge("1.64.0", "1.65.2").verdict, Verdict::Failure);
@@ -236,13 +316,19 @@ mod tests {
     fn what_does_not_load_is_told_in_its_own_words() {
         let node = Ok(json!({"node": "26.1.0", "playwrightError": "Cannot find module"}));
         let finding = judge_playwright(&node, &Ok(versions("playwright", "1.65.2")), SETUP);
-        assert_eq!(finding.text, "in node it does not start or load: Cannot find module");
+        assert_eq!(
+            finding.text,
+            "in node it does not start or load: Cannot find module"
+        );
         assert_eq!(finding.mends, [SETUP]);
     }
 
     #[test]
     fn a_node_without_its_library_is_mended_by_the_package() {
         let why = "libatomic.so.1: cannot open shared object file".to_owned();
-        assert_eq!(judge_said("node", Err(why), SETUP).mends[0], "run: sudo apt-get install -y libatomic1");
+        assert_eq!(
+            judge_said("node", Err(why), SETUP).mends[0],
+            "run: sudo apt-get install -y libatomic1"
+        );
     }
 }

@@ -5,8 +5,8 @@ use crate::config::{ConfigError, Judged};
 
 const CHECK: &str = "settings";
 
-/// One failure for each setting that cannot be used, one note for the unknown ones, or one line that all is well.
-/// The data folder, the runtime and the browser have findings of their own.
+/// One failure for each setting that cannot be used, one note for the unknown ones, or one line
+/// that all is well. The data folder, the runtime and the browser have findings of their own.
 pub(super) fn settings(judged: &Judged) -> Vec<Finding> {
     let errors = [
         judged.listen.as_ref().err(),
@@ -27,12 +27,20 @@ pub(super) fn settings(judged: &Judged) -> Vec<Finding> {
         judged.log.as_ref().err(),
     ];
     let limits = judged.limits.as_ref().err().into_iter().flatten();
-    let mut findings: Vec<Finding> = errors.into_iter().flatten().chain(limits).map(judge_bad).collect();
+    let mut findings: Vec<Finding> = errors
+        .into_iter()
+        .flatten()
+        .chain(limits)
+        .map(judge_bad)
+        .collect();
     if !judged.unknown_variables.is_empty() {
         let names = judged.unknown_variables.join(", ");
         findings.push(
-            Finding::note(CHECK, format!("no setting of Hearth has this name: {names}"))
-                .mended_by("run: hearth serve --help   (lists all settings)"),
+            Finding::note(
+                CHECK,
+                format!("no setting of Hearth has this name: {names}"),
+            )
+            .mended_by("run: hearth serve --help   (lists all settings)"),
         );
     }
     if findings.is_empty() {
@@ -50,6 +58,7 @@ fn judge_bad(error: &ConfigError) -> Finding {
             "run: ls -l \"${name}\"   (the file has to be there, and the server's user has to be able to read it)"
         ));
     }
-    Finding::failure(CHECK, text)
-        .mended_by(format!("run: unset {name}   (or leave out its flag; hearth serve --help says what it takes)"))
+    Finding::failure(CHECK, text).mended_by(format!(
+        "run: unset {name}   (or leave out its flag; hearth serve --help says what it takes)"
+    ))
 }

@@ -7,7 +7,8 @@ use crate::store::{FILE, Store, StoreError};
 
 const CHECK: &str = "store";
 
-/// What keeps a server from using the store in `data_dir`, if anything does. Not to be asked while a server runs there.
+/// What keeps a server from using the store in `data_dir`, if anything does. Not to be asked while
+/// a server runs there.
 pub(super) async fn store(data_dir: &Path) -> Option<Finding> {
     let error = Store::look(data_dir).await.err()?;
     let path = data_dir.join(FILE);

@@ -1,7 +1,8 @@
-//! Where the checks try things out: a folder like a session's, and a launcher like a session's. Both go when the
-//! doctor does.
+//! Where the checks try things out: a folder like a session's, and a launcher like a session's.
+//! Both go when the doctor does.
 //!
-//! The folder is beside those of the sessions and not among them, since a server that starts sweeps those away.
+//! The folder is beside those of the sessions and not among them, since a server that starts sweeps
+//! those away.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -22,8 +23,8 @@ use crate::isolation::{Isolation, Level, Ports, Slots};
 use crate::runtime::Runtime;
 use crate::sessions::{DEFAULT_LIMITS, Enclosure, Folder, Site, folder_name};
 
-/// The folder of all trials below the data directory: a letter, as that of the sessions, so that what is below it has
-/// paths of the same length.
+/// The folder of all trials below the data directory: a letter, as that of the sessions, so that
+/// what is below it has paths of the same length.
 const TRIALS: &str = "d";
 
 /// Where a trial takes place when the data directory cannot be used.
@@ -35,7 +36,8 @@ const PROCESSES_BOUND: Duration = Duration::from_secs(5);
 /// Where things are tried out. To be ended with [`Trial::end`].
 #[derive(Debug)]
 pub(super) struct Trial {
-    /// As sessions have it: with user ids and a `/tmp` of its own where that is possible, and confined.
+    /// As sessions have it: with user ids and a `/tmp` of its own where that is possible, and
+    /// confined.
     pub enclosure: Enclosure,
     pub isolation: Isolation,
     /// The owners of everything that was started.
@@ -59,7 +61,15 @@ impl Trial {
             let (trials, alone) = make_within(data_dir, &isolation, &mut made)?;
             Ok((enclose(judged, &isolation, &trials, &name, &tasks)?, alone))
         });
-        let fallback = || enclose(judged, &isolation, Path::new(FALLBACK), &format!("hearth-doctor-{name}"), &tasks);
+        let fallback = || {
+            enclose(
+                judged,
+                &isolation,
+                Path::new(FALLBACK),
+                &format!("hearth-doctor-{name}"),
+                &tasks,
+            )
+        };
         let (enclosure, alone, refused) = match within {
             Ok(Ok((enclosure, alone))) => (enclosure, alone, None),
             // A setting that is wrong has a finding of its own.
@@ -69,7 +79,14 @@ impl Trial {
                 (fallback()?, None, Some(error))
             }
         };
-        Ok(Trial { enclosure, isolation, tasks, refused, made, _alone: alone })
+        Ok(Trial {
+            enclosure,
+            isolation,
+            tasks,
+            refused,
+            made,
+            _alone: alone,
+        })
     }
 
     /// Waits until nothing runs any more of what was started and killed, and removes the folder.
@@ -85,11 +102,21 @@ impl Trial {
     }
 }
 
-/// As the server would have it, but for the spawner: whoever asks for a diagnosis has what rights there are.
+/// As the server would have it, but for the spawner: whoever asks for a diagnosis has what rights
+/// there are.
 fn plan_isolation(judged: &Judged) -> Isolation {
-    let level = judged.isolation.as_ref().map_or(Level::None, |level| *level);
-    let limits = judged.limits.as_ref().map_or(DEFAULT_LIMITS, |limits| *limits);
-    let interpreters = judged.runtime_dir.as_ref().map(|folder| Runtime::at(folder).interpreters());
+    let level = judged
+        .isolation
+        .as_ref()
+        .map_or(Level::None, |level| *level);
+    let limits = judged
+        .limits
+        .as_ref()
+        .map_or(DEFAULT_LIMITS, |limits| *limits);
+    let interpreters = judged
+        .runtime_dir
+        .as_ref()
+        .map(|folder| Runtime::at(folder).interpreters());
     let isolation = Isolation::new(level, limits, interpreters.unwrap_or_default());
     match &judged.uids {
         Ok(ids) if level == Level::Default && geteuid().is_root() => isolation.with_ids(*ids),
@@ -105,12 +132,23 @@ fn enclose(
     tasks: &TaskTracker,
 ) -> io::Result<Enclosure> {
     // What is missing has a finding of its own.
-    let browser = judged.browser.as_deref().unwrap_or(Path::new("/usr/bin/false"));
+    let browser = judged
+        .browser
+        .as_deref()
+        .unwrap_or(Path::new("/usr/bin/false"));
     let runtime = Runtime::at(judged.runtime_dir.as_deref().unwrap_or(Path::new("/usr")));
     // A server gives its slots out from a random one on; this is the last.
     let slots = isolation.user_ids().map(UserIds::slots);
     let slot = slots.and_then(|count| Slots::new(count, count.saturating_sub(1)).take());
-    let site = Site { isolation, browser, runtime: &runtime, ports: Ports { cdp: 0, egress: Vec::new() } };
+    let site = Site {
+        isolation,
+        browser,
+        runtime: &runtime,
+        ports: Ports {
+            cdp: 0,
+            egress: Vec::new(),
+        },
+    };
     Enclosure::create(parent, name, site, slot, tasks)
 }
 
@@ -120,12 +158,24 @@ fn make_within(
     made: &mut Vec<PathBuf>,
 ) -> io::Result<(PathBuf, Option<Flock<File>>)> {
     let trials = data_dir.join(TRIALS);
-    made.extend(data_dir.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned));
+    made.extend(
+        data_dir
+            .ancestors()
+            .take_while(|folder| !folder.exists())
+            .map(Path::to_owned),
+    );
     made.reverse();
     made.push(trials.clone());
     // Where sessions have users of their own, these have to come through.
-    let rights = if isolation.user_ids().is_some() { 0o711 } else { 0o700 };
-    DirBuilder::new().recursive(true).mode(rights).create(&trials)?;
+    let rights = if isolation.user_ids().is_some() {
+        0o711
+    } else {
+        0o700
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(rights)
+        .create(&trials)?;
     // A doctor that was killed leaves its folder; the next one that is alone removes it.
     let alone = Flock::lock(File::open(&trials)?, FlockArg::LockExclusiveNonblock).ok();
     if alone.is_some() {

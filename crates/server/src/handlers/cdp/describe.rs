@@ -1,5 +1,5 @@
-//! `GET /cdp/{id}/json/version` and `/json/list`: what a browser on a debugging port tells of itself, for clients
-//! that are given an `http` address. Field names are Chromium's.
+//! `GET /cdp/{id}/json/version` and `/json/list`: what a browser on a debugging port tells of
+//! itself, for clients that are given an `http` address. Field names are Chromium's.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,10 +18,19 @@ pub(crate) async fn version(
     SessionId(id): SessionId,
     address: Address,
 ) -> Result<Response, ApiError> {
-    describe(&state, &*address.admit(&state, &id, Session::token)?, &address).await
+    describe(
+        &state,
+        &*address.admit(&state, &id, Session::token)?,
+        &address,
+    )
+    .await
 }
 
-pub(super) async fn describe(state: &AppState, session: &Session, address: &Address) -> Result<Response, ApiError> {
+pub(super) async fn describe(
+    state: &AppState,
+    session: &Session,
+    address: &Address,
+) -> Result<Response, ApiError> {
     let identity = session.identity().await?;
     let body = json!({
         "Browser": identity.product,

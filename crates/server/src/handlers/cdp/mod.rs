@@ -1,5 +1,5 @@
-//! `cdpUrl`, as a WebSocket and as the base of Chromium's own HTTP endpoints. The token of the session is the only
-//! key: in the query, or as a bearer token for clients that keep no query.
+//! `cdpUrl`, as a WebSocket and as the base of Chromium's own HTTP endpoints. The token of the
+//! session is the only key: in the query, or as a bearer token for clients that keep no query.
 
 pub(crate) mod describe;
 pub(crate) mod open;
@@ -35,41 +35,66 @@ impl<S: Sync> FromRequestParts<S> for Address {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Address, Infallible> {
-        Ok(Address::new(parts.uri.query().unwrap_or_default(), parts.headers.clone()))
+        Ok(Address::new(
+            parts.uri.query().unwrap_or_default(),
+            parts.headers.clone(),
+        ))
     }
 }
 
 impl Address {
     fn new(query: &str, headers: HeaderMap) -> Address {
-        let appended = query.strip_suffix('/').unwrap_or(query).strip_suffix(APPENDED);
-        Address { query: appended.unwrap_or(query).to_owned(), asks_for_version: appended.is_some(), headers }
+        let appended = query
+            .strip_suffix('/')
+            .unwrap_or(query)
+            .strip_suffix(APPENDED);
+        Address {
+            query: appended.unwrap_or(query).to_owned(),
+            asks_for_version: appended.is_some(),
+            headers,
+        }
     }
 
     fn token(&self) -> Option<&str> {
-        let bearer = || self.headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ");
+        let bearer = || {
+            self.headers
+                .get(AUTHORIZATION)?
+                .to_str()
+                .ok()?
+                .strip_prefix("Bearer ")
+        };
         token_in(&self.query).or_else(bearer).map(str::trim)
     }
 
-    /// The session that a request may reach. An unknown session and a wrong token look the same: the address is a
-    /// secret as a whole.
+    /// The session that a request may reach. An unknown session and a wrong token look the same:
+    /// the address is a secret as a whole.
     fn admit(
         &self,
         state: &AppState,
         id: &str,
         expected: impl Fn(&Session) -> &Token,
     ) -> Result<Arc<Session>, ApiError> {
-        let presented = self.token().ok_or_else(|| ApiError::Unauthorized(ErrorBody::token_missing()))?;
-        match Uuid::parse_str(id).ok().and_then(|id| state.registry().find(id)) {
+        let presented = self
+            .token()
+            .ok_or_else(|| ApiError::Unauthorized(ErrorBody::token_missing()))?;
+        match Uuid::parse_str(id)
+            .ok()
+            .and_then(|id| state.registry().find(id))
+        {
             Some(Known::Own(session)) if expected(&session).matches(presented) => Ok(session),
             _ => Err(ApiError::Unauthorized(ErrorBody::invalid_token())),
         }
     }
 
-    /// A WebSocket address below the session's, with the query of the request: whatever let this client in lets it in
-    /// there.
+    /// A WebSocket address below the session's, with the query of the request: whatever let this
+    /// client in lets it in there.
     fn of_socket(&self, state: &AppState, session: &Session, path: &str) -> String {
         let base = state.cdp_base(session, &self.headers);
-        if self.query.is_empty() { format!("{base}{path}") } else { format!("{base}{path}?{}", self.query) }
+        if self.query.is_empty() {
+            format!("{base}{path}")
+        } else {
+            format!("{base}{path}?{}", self.query)
+        }
     }
 }
 
@@ -90,13 +115,20 @@ mod tests {
         assert_eq!(read("a=1&token=abc&b=2"), (Some("abc".to_owned()), false));
         assert_eq!(read("atoken=abc"), (None, false));
         assert_eq!(read(""), (None, false));
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))]);
+        let headers =
+            HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer abc"))]);
         assert_eq!(Address::new("a=1", headers).token(), Some("abc"));
     }
 
     #[test]
     fn what_a_client_appends_is_no_part_of_the_token() {
-        assert_eq!(read("token=abc/json/version"), (Some("abc".to_owned()), true));
-        assert_eq!(read("token=abc/json/version/"), (Some("abc".to_owned()), true));
+        assert_eq!(
+            read("token=abc/json/version"),
+            (Some("abc".to_owned()), true)
+        );
+        assert_eq!(
+            read("token=abc/json/version/"),
+            (Some("abc".to_owned()), true)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! `GET /cdp/{id}`: the WebSocket to a session's browser, and `/devtools/page/{target}` below it: to one target.
+//! `GET /cdp/{id}`: the WebSocket to a session's browser, and `/devtools/page/{target}` below it:
+//! to one target.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::ws::WebSocketUpgrade;
@@ -62,7 +63,8 @@ async fn open(
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| ApiError::UpgradeRequired)?;
-    // Before the 101: a client that is refused now knows at once, one that is closed after it hangs.
+    // Before the 101: a client that is refused now knows at once, one that is closed after it
+    // hangs.
     let client = session.attach_client(target, side).await?;
     let tracker = state.registry().tracker().clone();
     Ok(cdp_socket::accept(upgrade, client, tracker))

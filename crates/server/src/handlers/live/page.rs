@@ -13,14 +13,22 @@ use crate::pages::{self, NO_SNIFFING};
 use crate::request::SessionId;
 use crate::state::AppState;
 
-/// The same page for everybody. The status is for programs; the page finds out by itself and says it in words.
-pub(crate) async fn show(State(state): State<AppState>, SessionId(id): SessionId, uri: Uri) -> Response {
+/// The same page for everybody. The status is for programs; the page finds out by itself and says
+/// it in words.
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    SessionId(id): SessionId,
+    uri: Uri,
+) -> Response {
     let status = match admit(&state, &id, &uri) {
         Ok(_) => StatusCode::OK,
         Err(error) => error.status(),
     };
     let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        ),
         (CONTENT_SECURITY_POLICY, state.page_policy().clone()),
         // The address is a secret.
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),

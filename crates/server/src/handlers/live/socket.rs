@@ -28,7 +28,17 @@ pub(crate) async fn open(
     let live_view = session.live_view()?;
     let ended = async move {
         let ending = session.ended().await;
-        Farewell { reason: ending.reason, sentence: ending.sentence(), at: clock::format(ending.at) }
+        Farewell {
+            reason: ending.reason,
+            sentence: ending.sentence(),
+            at: clock::format(ending.at),
+        }
     };
-    Ok(live_view::accept(upgrade, live_view, right, ended, state.registry().tracker().clone()))
+    Ok(live_view::accept(
+        upgrade,
+        live_view,
+        right,
+        ended,
+        state.registry().tracker().clone(),
+    ))
 }

@@ -1,4 +1,5 @@
-//! The operator's page, and what it asks for. An operator's key opens all of it; a team's key what is the team's.
+//! The operator's page, and what it asks for. An operator's key opens all of it; a team's key what
+//! is the team's.
 
 pub(crate) mod page;
 pub(crate) mod session;

@@ -14,10 +14,16 @@ use crate::request::SessionId;
 use crate::state::AppState;
 
 /// The largest picture, in pixels.
-const SMALL: Viewport = Viewport { width: 480, height: 480 };
+const SMALL: Viewport = Viewport {
+    width: 480,
+    height: 480,
+};
 
 /// No page of others may show it (Fetch Standard, Cross-Origin-Resource-Policy).
-const ONLY_OURS: (HeaderName, &str) = (HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+const ONLY_OURS: (HeaderName, &str) = (
+    HeaderName::from_static("cross-origin-resource-policy"),
+    "same-origin",
+);
 
 /// A small JPEG of what the session's current tab shows; 204 when that is nothing.
 pub(crate) async fn picture(
@@ -31,7 +37,11 @@ pub(crate) async fn picture(
     }
     Ok(match session.glance(SMALL).await {
         Some(jpeg) => {
-            let headers = [(CONTENT_TYPE, "image/jpeg"), (CACHE_CONTROL, "no-store"), ONLY_OURS];
+            let headers = [
+                (CONTENT_TYPE, "image/jpeg"),
+                (CACHE_CONTROL, "no-store"),
+                ONLY_OURS,
+            ];
             (headers, jpeg).into_response()
         }
         None => StatusCode::NO_CONTENT.into_response(),

@@ -7,8 +7,8 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
 use futures_util::future::join_all;
 use hearth_contract::{
-    DiskPressure, EndedSession, Language, MemoryPressure, OperatorExecution, OperatorSession, OperatorState, Pressure,
-    ReadyResponse, Scope,
+    DiskPressure, EndedSession, Language, MemoryPressure, OperatorExecution, OperatorSession,
+    OperatorState, Pressure, ReadyResponse, Scope,
 };
 
 use super::may_see;
@@ -24,12 +24,20 @@ use crate::store::{ExecutionRecord, SessionRecord};
 /// How many ended sessions are shown.
 const ENDED: usize = 10;
 
-pub(crate) async fn show(State(state): State<AppState>, headers: HeaderMap) -> Result<impl IntoResponse, ApiError> {
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, ApiError> {
     let onlooker = state.keys().onlooker(&headers)?;
     let registry = state.registry();
     let mut sessions = registry.active();
     sessions.retain(|session| may_see(&onlooker, session.team()));
-    let sessions = join_all(sessions.iter().map(|session| describe(&state, session, &headers))).await;
+    let sessions = join_all(
+        sessions
+            .iter()
+            .map(|session| describe(&state, session, &headers)),
+    )
+    .await;
     let ended = registry.ended(ENDED, |known| may_see(&onlooker, known.team()));
     let reading = registry.read().await;
     let ReadyResponse { ready, reasons } = ReadyResponse::new(&registry.not_ready());
@@ -40,7 +48,11 @@ pub(crate) async fn show(State(state): State<AppState>, headers: HeaderMap) -> R
         now: clock::format(clock::now()),
         ready,
         reasons,
-        scope: if onlooker == Onlooker::Operator { Scope::All } else { Scope::Team },
+        scope: if onlooker == Onlooker::Operator {
+            Scope::All
+        } else {
+            Scope::Team
+        },
         leaked_processes: reading.leaked_processes,
         pressure: weigh(&reading, registry.limits()),
         sessions,
@@ -87,8 +99,16 @@ async fn describe(state: &AppState, session: &Session, headers: &HeaderMap) -> O
         live_view_url: state.live_view_urls(session, headers).watch,
         profile: session.profile().map(str::to_owned),
         memory_bytes: (memory_bytes > 0).then_some(memory_bytes),
-        executions: session.latest_executions().iter().map(describe_execution).collect(),
-        running: session.running().into_iter().map(Language::as_str).collect(),
+        executions: session
+            .latest_executions()
+            .iter()
+            .map(describe_execution)
+            .collect(),
+        running: session
+            .running()
+            .into_iter()
+            .map(Language::as_str)
+            .collect(),
     }
 }
 
