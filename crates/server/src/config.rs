@@ -35,10 +35,10 @@ use self::log::{LogSettings, parse_log};
 use self::origins::{parse_frame_ancestors, parse_listen, parse_public_url, refuse_keyless};
 use self::profiles::{ProfileSettings, parse_checkpoint};
 use self::retention::{RetentionSettings, parse_retention};
-use crate::auth::Keys;
-use crate::isolation::Level;
-use crate::memory::{memory_bytes, plan_max_sessions};
-use crate::sessions::Limits;
+use crate::capacity::{memory_bytes, plan_max_sessions};
+use crate::http::auth::Keys;
+use crate::limits::Limits;
+use crate::sandbox::Level;
 use crate::store::Retention;
 
 /// The longest data directory in bytes: a socket path has 108 (`unix(7)`), and Chromium wants 62 of

@@ -9,26 +9,19 @@
 //!
 //! The library exists so that `main` stays a handful of lines; [`commands::Cli`] is its face.
 
-mod access;
-mod auth;
-mod cdp_socket;
+mod capacity;
 mod clock;
 pub mod commands;
 mod config;
-mod error;
-mod handlers;
-mod isolation;
+mod http;
 mod lifecycle;
+mod limits;
 mod live_view;
-mod memory;
 mod metrics;
 mod operator;
-mod pages;
 mod profiles;
-mod request;
-mod router;
-mod runtime;
+mod sandbox;
 mod sessions;
-mod state;
 mod store;
 mod telemetry;
+mod toolchain;

@@ -11,7 +11,7 @@ const UNKNOWN_ID: &str = "01920000-0000-7000-8000-000000000000";
 /// The paths of the public router as its source lists them, without those that only end in another
 /// slash.
 fn routes() -> BTreeSet<String> {
-    let source = std::fs::read_to_string(repository().join("crates/server/src/router.rs"))
+    let source = std::fs::read_to_string(repository().join("crates/server/src/http/router.rs"))
         .expect("it is there");
     let (public, _) = source
         .split_once("pub(crate) fn internal")

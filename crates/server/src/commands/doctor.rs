@@ -38,10 +38,10 @@ use tokio::time::timeout;
 use self::finding::{Finding, is_healthy, summarise};
 use self::trial::Trial;
 use super::EXIT_CONFIG;
+use crate::capacity::{memory_bytes, plan_max_sessions};
 use crate::config::{Judged, Settings, wants_no_colour};
-use crate::isolation::{self, Level};
-use crate::memory::{memory_bytes, plan_max_sessions};
-use crate::runtime::Runtime;
+use crate::sandbox::{self, Level};
+use crate::toolchain::Runtime;
 
 /// How long one check may take. The longest, a browser on a cold disk, gives up by itself after 25
 /// s.
@@ -211,7 +211,7 @@ async fn check_isolation(
         // It is tried out with the runtime's python; what is missing has a finding of its own.
         return None;
     }
-    match isolation::probe(&trial.isolation, &runtime, &trial.enclosure).await {
+    match sandbox::probe(&trial.isolation, &runtime, &trial.enclosure).await {
         Ok(findings) => {
             findings
                 .rows

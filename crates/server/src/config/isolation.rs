@@ -7,7 +7,7 @@ use clap::Args;
 use hearth_confine::UserIds;
 
 use super::{ConfigError, or_default};
-use crate::isolation::Level;
+use crate::sandbox::Level;
 
 /// Ids that no system gives out by itself: systemd's tables leave 60706 to 61183 free
 /// (`UIDS-GIDS.md` of systemd), below its own for services.

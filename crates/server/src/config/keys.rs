@@ -6,7 +6,7 @@ use std::io::Read;
 use clap::Args;
 
 use super::{ConfigError, bad, given};
-use crate::auth::Keys;
+use crate::http::auth::Keys;
 
 /// The settings as they come from the command line and the environment.
 #[derive(Clone, Debug, Args)]

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{ConfigError, or_default, parse_number};
-use crate::sessions::Limits;
+use crate::limits::Limits;
 
 /// The settings as they come from the command line and the environment.
 #[derive(Clone, Debug, Args)]

@@ -4,7 +4,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use super::ConfigError;
-use crate::auth::Keys;
+use crate::http::auth::Keys;
 
 pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
     let error = || {

@@ -11,36 +11,36 @@ use serde_json::{Value, json};
 use super::{Farewell, Right};
 
 /// The first message: what the link allows.
-pub(super) fn hello(right: Right) -> Utf8Bytes {
+pub(crate) fn hello(right: Right) -> Utf8Bytes {
     text(&json!({ "type": "hello", "interactive": right == Right::Steer }))
 }
 
 /// All open tabs.
-pub(super) fn tabs(tabs: &[Tab]) -> Utf8Bytes {
+pub(crate) fn tabs(tabs: &[Tab]) -> Utf8Bytes {
     let tab = |tab: &Tab| json!({ "id": tab.id, "title": tab.title, "url": tab.url, "current": tab.is_current, "crashed": tab.has_crashed });
     let tabs: Vec<Value> = tabs.iter().map(tab).collect();
     text(&json!({ "type": "tabs", "tabs": tabs }))
 }
 
 /// What the page asks, if it asks anything.
-pub(super) fn dialog(dialog: Option<&Dialog>) -> Utf8Bytes {
+pub(crate) fn dialog(dialog: Option<&Dialog>) -> Utf8Bytes {
     let dialog =
         dialog.map(|dialog| json!({ "kind": dialog.kind, "message": dialog.message, "default": dialog.default }));
     text(&json!({ "type": "dialog", "dialog": dialog }))
 }
 
 /// Something that was asked for could not be done.
-pub(super) fn notice(sentence: &str) -> Utf8Bytes {
+pub(crate) fn notice(sentence: &str) -> Utf8Bytes {
     text(&json!({ "type": "notice", "text": sentence }))
 }
 
 /// The last message.
-pub(super) fn ended(how: &Farewell) -> Utf8Bytes {
+pub(crate) fn ended(how: &Farewell) -> Utf8Bytes {
     text(&json!({ "type": "ended", "reason": how.reason, "at": how.at, "text": how.sentence }))
 }
 
 /// A frame: number, width and height, then the JPEG.
-pub(super) fn picture(number: u32, frame: &Frame) -> Bytes {
+pub(crate) fn picture(number: u32, frame: &Frame) -> Bytes {
     let mut message = BytesMut::with_capacity(8 + frame.jpeg.len());
     message.put_u32(number);
     message.put_u16(frame.width);
@@ -76,7 +76,7 @@ enum Said {
 
 /// What a message of a viewer means.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(crate) enum Heard {
     /// It has drawn this picture.
     Drawn(u32),
     /// It wants something done.
@@ -85,7 +85,7 @@ pub(super) enum Heard {
 
 /// Something that is to be done in the browser.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// To the current tab.
     Input(Input),
     /// To make this tab the current one.
@@ -97,7 +97,7 @@ pub(super) enum Command {
 }
 
 /// Reads a message of a viewer. None for what is not understood.
-pub(super) fn read(message: &str) -> Option<Heard> {
+pub(crate) fn read(message: &str) -> Option<Heard> {
     let input = match serde_json::from_str(message).ok()? {
         Said::Drawn { frame } => return Some(Heard::Drawn(frame)),
         Said::Tab { id } => return Some(Heard::Command(Command::Activate(id))),

@@ -8,11 +8,10 @@
 //!
 //! It must not know: routes, keys, and whether a link is good.
 
-mod audience;
-mod cast;
-mod message;
+pub(crate) mod message;
 pub(crate) mod page;
-mod viewer;
+mod screencast;
+mod viewers;
 
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,12 +19,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use hearth_browser::Browser;
+use hearth_contract::DestroyedReason;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
-use self::audience::{Audience, ViewerId};
 use self::message::Command;
-pub(crate) use self::viewer::{Farewell, accept};
+use self::viewers::{Audience, ViewerId};
 
 /// What may wait for the browser of what viewers ask for; they wait when it is full.
 const MAX_COMMANDS: usize = 64;
@@ -42,34 +41,43 @@ pub(crate) enum Right {
     Steer,
 }
 
+/// How and when a session ended, as viewers are told.
+pub(crate) struct Farewell {
+    pub reason: DestroyedReason,
+    /// The same, for people.
+    pub sentence: String,
+    /// ISO 8601.
+    pub at: String,
+}
+
 /// A picture as it goes to viewers: its number, its size, and the JPEG.
 #[derive(Clone, Debug)]
-struct Picture {
-    number: u32,
-    message: Bytes,
+pub(crate) struct Picture {
+    pub number: u32,
+    pub message: Bytes,
 }
 
 /// The live view of one session. Held by the session, the task that casts, and every viewer.
 #[derive(Debug)]
 pub(crate) struct LiveView {
-    browser: Browser,
+    pub browser: Browser,
     /// Who looks on.
-    audience: Mutex<Audience>,
+    pub audience: Mutex<Audience>,
     /// Rung for the task that casts: the audience has changed, or has drawn something.
-    stirred: Notify,
+    pub stirred: Notify,
     /// How many pictures there were.
-    pictures: AtomicU32,
+    pub pictures: AtomicU32,
     /// The newest picture, as long as somebody looks on.
-    picture: watch::Sender<Option<Picture>>,
+    pub picture: watch::Sender<Option<Picture>>,
     /// The message about tabs that is true now; empty as long as nothing is known.
-    tabs: watch::Sender<Utf8Bytes>,
+    pub tabs: watch::Sender<Utf8Bytes>,
     /// The message about the dialog that is true now; empty as long as there was none.
-    dialog: watch::Sender<Utf8Bytes>,
+    pub dialog: watch::Sender<Utf8Bytes>,
     /// Messages in passing.
-    notices: broadcast::Sender<Utf8Bytes>,
-    commands: mpsc::Sender<Command>,
+    pub notices: broadcast::Sender<Utf8Bytes>,
+    pub commands: mpsc::Sender<Command>,
     /// Held by the task that casts, of which there is one at the most.
-    asked: tokio::sync::Mutex<mpsc::Receiver<Command>>,
+    pub asked: tokio::sync::Mutex<mpsc::Receiver<Command>>,
 }
 
 impl LiveView {
@@ -90,10 +98,10 @@ impl LiveView {
     }
 
     /// Lets a viewer in, if there is room. The first one starts the cast, as a task of `tracker`.
-    fn enter(self: &Arc<Self>, right: Right, tracker: &TaskTracker) -> Option<Seat> {
+    pub fn enter(self: &Arc<Self>, right: Right, tracker: &TaskTracker) -> Option<Seat> {
         let (id, is_first) = self.audience().enter(right)?;
         if is_first {
-            tracker.spawn(cast::run(Arc::clone(self)));
+            tracker.spawn(screencast::run(Arc::clone(self)));
         }
         // A dialog is answered by somebody, or by nobody.
         self.stirred.notify_one();
@@ -110,15 +118,15 @@ impl LiveView {
         self.dialog.send_replace(Utf8Bytes::default());
     }
 
-    fn audience(&self) -> MutexGuard<'_, Audience> {
+    pub fn audience(&self) -> MutexGuard<'_, Audience> {
         self.audience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A viewer's place. Dropping it is leaving.
-struct Seat {
-    live_view: Arc<LiveView>,
-    id: ViewerId,
+pub(crate) struct Seat {
+    pub live_view: Arc<LiveView>,
+    pub id: ViewerId,
 }
 
 impl Drop for Seat {

@@ -1,6 +1,6 @@
 //! What the browser of a viewer runs: one page and its parts.
 
-use crate::pages::Part;
+use crate::http::assets::Part;
 
 /// The page. The same for everybody: its scripts find out what the link allows.
 pub(crate) const HTML: &str = include_str!("page/view.html");

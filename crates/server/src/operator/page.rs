@@ -1,6 +1,6 @@
 //! One page and its parts.
 
-use crate::pages::Part;
+use crate::http::assets::Part;
 
 /// The page. The same for everybody: it asks for the key by itself.
 pub(crate) const HTML: &str = include_str!("page/page.html");

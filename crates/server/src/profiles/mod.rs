@@ -14,9 +14,9 @@
 //! nobody here looks into it. Names never touch a path: files are called by the SHA-256 of team and
 //! name. The store knows the profiles for lists; where it differs the files are right (`correct`).
 
-mod correct;
 mod file;
-mod hold;
+mod lease;
+mod reconcile;
 
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, Permissions};
@@ -29,10 +29,10 @@ use hearth_contract::ProfileItem;
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-pub(crate) use self::hold::{CheckedOut, Hold};
-use crate::auth::{Team, hex};
+pub(crate) use self::lease::{CheckedOut, Hold};
 use crate::clock;
-use crate::error::ApiError;
+use crate::http::auth::{Team, hex};
+use crate::http::error::ApiError;
 use crate::store::{ProfileRecord, Store, StoreError};
 
 /// The folder of all profiles below the data directory.
@@ -106,7 +106,7 @@ impl Profiles {
                 .mode(0o700)
                 .create(&looked)?;
             fs::set_permissions(&looked, Permissions::from_mode(0o700))?;
-            correct::look(&looked)
+            reconcile::look(&looked)
         });
         let found = found.await.map_err(io::Error::other)??;
         store.correct_profiles(&found).await?;

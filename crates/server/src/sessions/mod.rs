@@ -9,32 +9,22 @@
 //! `limits` says how much a session may take; `watch` ends what takes more memory or processes,
 //! `disk_watch` what takes more of the disk.
 
-mod account;
 mod activity;
 mod agent;
-mod disk_watch;
-mod enclosure;
-mod execution;
-mod expiry;
-mod folder;
-mod kernels;
-mod leftovers;
+mod execute;
+mod execution_metrics;
+mod kernel_slots;
 mod limits;
-mod live;
+mod orphans;
 mod overview;
 mod profile;
-mod programs;
 mod recent;
 mod registry;
+mod resources;
 mod session;
-mod watch;
+mod supervisor;
 
-pub(crate) use disk_watch::watch_disk;
-pub(crate) use enclosure::{Enclosure, Site};
-pub(crate) use folder::{Folder, sessions_folder, sweep};
-#[cfg(test)]
-pub(crate) use limits::tests::LIMITS as NO_LIMITS;
-pub(crate) use limits::{DEFAULT_LIMITS, Limits};
+pub(crate) use limits::disk::watch_disk;
+pub(crate) use limits::memory::watch;
 pub(crate) use registry::{Books, ENDED_KEPT_COUNT, Known, Registry, RegistrySpec, folder_name};
 pub(crate) use session::{Ending, Session};
-pub(crate) use watch::watch;

@@ -7,10 +7,10 @@ use hearth_contract::NotReady;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
-use super::disk_watch::Disk;
+use super::limits::disk::Disk;
 use super::registry::{Known, Registry, own};
 use super::session::Session;
-use crate::memory;
+use crate::capacity;
 use crate::metrics::Reading;
 use crate::store::SessionRecord;
 
@@ -59,7 +59,7 @@ impl Registry {
     /// What is available, if that is less than has to be.
     pub(super) fn too_little_memory_mb(&self) -> Option<u64> {
         let least_mb = self.limits().min_free_memory_mb;
-        memory::available_bytes()
+        capacity::available_bytes()
             .map(|bytes| bytes >> 20)
             .filter(|available_mb| *available_mb < least_mb)
     }
@@ -93,8 +93,8 @@ impl Registry {
         let mut reading = Reading {
             ready: self.not_ready().is_empty(),
             max_sessions: self.spec.max_sessions,
-            server_memory_bytes: memory::own_bytes(),
-            available_memory_bytes: memory::available_bytes(),
+            server_memory_bytes: capacity::own_bytes(),
+            available_memory_bytes: capacity::available_bytes(),
             free_disk_bytes: disk.map(Disk::free_bytes),
             total_disk_bytes: disk.map(Disk::total_bytes),
             traffic: self.spec.egress.traffic(),

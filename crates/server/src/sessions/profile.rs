@@ -14,12 +14,12 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::enclosure::Enclosure;
-use super::live::Live;
+use super::resources::Live;
 use super::session::Session;
 use crate::clock;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 use crate::profiles::{CheckedOut, Hold};
+use crate::sandbox::Enclosure;
 
 /// Where in a session its profile lies.
 fn place(enclosure: &Enclosure) -> PathBuf {

@@ -18,23 +18,23 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::disk_watch::Disk;
-use super::enclosure::{Enclosure, Site};
-use super::expiry;
-use super::leftovers::Leftovers;
-use super::limits::Limits;
-use super::live::{Live, LiveLimits};
+use super::limits::disk::Disk;
+use super::orphans::Leftovers;
 use super::profile;
-use super::programs::{Programs, WayOut};
+use super::resources::{Live, LiveLimits};
 use super::session::{Ending, Session, Tokens};
-use crate::auth::Team;
+use super::supervisor;
 use crate::clock;
-use crate::error::ApiError;
-use crate::isolation::{Isolation, Ports, Slots};
+use crate::http::auth::Team;
+use crate::http::error::ApiError;
+use crate::limits::Limits;
 use crate::metrics::{Creation, Metrics};
 use crate::profiles::{Hold, ProfileId, Profiles};
-use crate::runtime::Runtime;
+use crate::sandbox::programs::{Programs, WayOut};
+use crate::sandbox::{Enclosure, Site};
+use crate::sandbox::{Isolation, Ports, Slots};
 use crate::store::{SessionRecord, Store};
+use crate::toolchain::Runtime;
 
 /// How many ended sessions stay known at the most; a record takes less than a kilobyte.
 pub(crate) const ENDED_KEPT_COUNT: usize = 10_000;
@@ -376,7 +376,8 @@ impl Registry {
                 every,
             ));
         }
-        self.tracker.spawn(expiry::own(Arc::clone(&session), live));
+        self.tracker
+            .spawn(supervisor::own(Arc::clone(&session), live));
         if let Err(error) = recorded {
             session.end(DestroyedReason::Deleted).await;
             return Err(ApiError::StoreUnavailable(error.to_string()));

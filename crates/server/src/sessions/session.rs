@@ -15,12 +15,12 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::activity::Activity;
-use super::live::Live;
 use super::recent::Recent;
 use super::registry::Books;
-use crate::auth::{Team, Token};
+use super::resources::Live;
 use crate::clock;
-use crate::error::ApiError;
+use crate::http::auth::{Team, Token};
+use crate::http::error::ApiError;
 use crate::live_view::{LiveView, Right};
 use crate::store::{ExecutionRecord, SessionRecord};
 

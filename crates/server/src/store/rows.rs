@@ -10,7 +10,7 @@ use sqlx::{Row, Sqlite};
 use uuid::Uuid;
 
 use super::statements;
-use crate::auth::Team;
+use crate::http::auth::Team;
 use crate::sessions::Ending;
 
 /// What stays known of a session.

@@ -3,7 +3,7 @@
 use hearth_contract::{DestroyedReason, Language, Limit};
 
 use super::*;
-use crate::auth::Team;
+use crate::http::auth::Team;
 use crate::sessions::Ending;
 
 fn at(second: i64) -> Timestamp {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::isolation::{Row, State};
+use crate::sandbox::{Row, State};
 
 /// Columns before the text of a finding: verdict, blanks, the name of the check, blanks.
 const TEXT_COLUMN: usize = 21;

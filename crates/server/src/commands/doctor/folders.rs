@@ -12,7 +12,7 @@ use nix::unistd::{AccessFlags, access};
 use super::finding::Finding;
 use super::limits::gigabytes;
 use crate::lifecycle::LOCK;
-use crate::sessions::sessions_folder;
+use crate::sandbox::sessions_folder;
 
 const CHECK: &str = "data folder";
 

@@ -6,7 +6,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::utsname::uname;
 
 use super::finding::Finding;
-use crate::memory::{machine_bytes, memory_bytes, plan_max_sessions};
+use crate::capacity::{machine_bytes, memory_bytes, plan_max_sessions};
 
 /// The shim needs `close_range(2)`.
 const MIN_KERNEL: (u32, u32) = (5, 9);

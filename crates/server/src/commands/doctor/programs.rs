@@ -11,7 +11,7 @@ use super::ask::ask;
 use super::finding::{Finding, Verdict};
 use super::pins::{Installed, judge_pins};
 use super::trial::Trial;
-use crate::runtime::Runtime;
+use crate::toolchain::Runtime;
 
 /// The python kernel's oldest.
 const MIN_PYTHON: (u32, u32) = (3, 11);

@@ -19,9 +19,11 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::config::Judged;
-use crate::isolation::{Isolation, Level, Ports, Slots};
-use crate::runtime::Runtime;
-use crate::sessions::{DEFAULT_LIMITS, Enclosure, Folder, Site, folder_name};
+use crate::limits::DEFAULT_LIMITS;
+use crate::sandbox::{Enclosure, Folder, Site};
+use crate::sandbox::{Isolation, Level, Ports, Slots};
+use crate::sessions::folder_name;
+use crate::toolchain::Runtime;
 
 /// The folder of all trials below the data directory: a letter, as that of the sessions, so that
 /// what is below it has paths of the same length.

@@ -1,0 +1,28 @@
+//! `DELETE /v2/browser/{id}`: ends a session. Doing it again answers the same.
+
+use axum::Json;
+use axum::extract::State;
+use hearth_contract::{DeleteResponse, DestroyedReason, ProfileWarning};
+
+use crate::http::error::ApiError;
+use crate::http::extract::{Caller, SessionId};
+use crate::http::state::AppState;
+use crate::sessions::Known;
+
+pub(crate) async fn delete_session(
+    State(state): State<AppState>,
+    caller: Caller,
+    SessionId(id): SessionId,
+) -> Result<Json<DeleteResponse>, ApiError> {
+    let (duration_ms, warning) = match state.find(&id, &caller.team)? {
+        Known::Own(session) => (
+            session.end(DestroyedReason::Deleted).await.duration_ms,
+            session.end_warning(),
+        ),
+        Known::Past(record) => (record.ending.map_or(0, |ending| ending.duration_ms), None),
+    };
+    Ok(Json(DeleteResponse::new(
+        duration_ms,
+        warning.as_ref().map(ProfileWarning::sentence),
+    )))
+}

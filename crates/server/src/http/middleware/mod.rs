@@ -1,0 +1,3 @@
+//! Layers around every route.
+
+pub(crate) mod request_log;

@@ -1,0 +1,49 @@
+//! What is there when the server starts: the files say it, whatever the store knows.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::file::{DRAFT, Head, remove};
+use super::{CHECKPOINT, DAMAGED, ProfileId};
+use crate::http::auth::Team;
+use crate::store::ProfileRecord;
+
+/// Removes drafts, and gives back the profiles that are there: those that were saved, and those of
+/// which a crash has left a checkpoint alone. Blocks.
+pub(super) fn look(folder: &Path) -> io::Result<Vec<ProfileRecord>> {
+    let mut found: Vec<ProfileRecord> = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let kind = path
+            .extension()
+            .map(|extension| extension.to_string_lossy().into_owned());
+        match kind.as_deref() {
+            Some(DRAFT) => remove(&path)?,
+            Some(DAMAGED) => {}
+            Some(CHECKPOINT) if path.with_extension("").exists() => {}
+            _ => found.extend(read(&path)),
+        }
+    }
+    Ok(found)
+}
+
+/// None for what we would not have written; whoever checks it out is told.
+fn read(path: &Path) -> Option<ProfileRecord> {
+    let mut file = File::open(path).ok()?;
+    let head = Head::read(&mut file).ok()?;
+    let ProfileId { team, name, id } = ProfileId::new(Team::from(head.team), head.name);
+    if path.file_stem()?.to_str()? != id {
+        return None;
+    }
+    let saved_at = Timestamp::from_millisecond(head.saved_at_ms).ok()?;
+    Some(ProfileRecord {
+        id,
+        team,
+        name,
+        size_bytes: file.metadata().ok()?.len(),
+        saved_at,
+    })
+}
