@@ -15,7 +15,6 @@ pub mod commands;
 mod config;
 mod http;
 mod lifecycle;
-mod limits;
 mod live_view;
 mod metrics;
 mod operator;

@@ -5,9 +5,9 @@ use std::io::IsTerminal;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::LogConfig;
+use crate::config::LogSettings;
 
-pub(crate) fn init(config: &LogConfig) -> anyhow::Result<()> {
+pub(crate) fn init(config: &LogSettings) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
         .parse(&config.filter)
         .context("HEARTH_LOG")?;
@@ -18,7 +18,7 @@ pub(crate) fn init(config: &LogConfig) -> anyhow::Result<()> {
         .with_writer(std::io::stderr);
     // A reader of the log that has gone away, or a full disk, must not take the server with it.
     let builder = builder.log_internal_errors(false);
-    let started = if config.json {
+    let started = if config.is_json() {
         builder.json().try_init()
     } else {
         builder.try_init()

@@ -40,10 +40,13 @@ impl Runtime {
         let runtime = Runtime::at(folder);
         match runtime.missing().first() {
             None => Ok(runtime),
-            Some(missing) => Err(ConfigError(format!(
-                "{} is missing: run `make setup` in the repository",
-                missing.display()
-            ))),
+            Some(missing) => Err(ConfigError::new(
+                "HEARTH_RUNTIME_DIR",
+                format!(
+                    "{} is missing: run `make setup` in the repository",
+                    missing.display()
+                ),
+            )),
         }
     }
 

@@ -39,7 +39,7 @@ use self::finding::{Finding, is_healthy, summarise};
 use self::trial::Trial;
 use super::EXIT_CONFIG;
 use crate::capacity::{memory_bytes, plan_max_sessions};
-use crate::config::{Judged, Settings, wants_no_colour};
+use crate::config::{Config, ConfigError, wants_no_color};
 use crate::sandbox::{self, Level};
 use crate::toolchain::Runtime;
 
@@ -53,15 +53,53 @@ const FILES_BOUND: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    settings: Settings,
+    config: Config,
 
-    /// Print one JSON object in place of lines
+    /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(options: &Options) -> ExitCode {
-    match diagnose(options) {
+/// A configuration to check, and the settings that are wrong. Those have their default in it.
+#[derive(Debug)]
+struct Subject {
+    config: Config,
+    errors: Vec<ConfigError>,
+}
+
+impl Subject {
+    /// Adds the errors that parsing alone does not find. Blocks.
+    fn new(config: Config, mut errors: Vec<ConfigError>) -> Subject {
+        let is_bad = |name: &str| errors.iter().any(|error| error.variable == name);
+        let mut more = Vec::new();
+        match config.keys() {
+            Ok(keys) if !is_bad("HEARTH_LISTEN") => more.extend(config.check_listen(&keys).err()),
+            keys => more.extend(keys.err()),
+        }
+        if !is_bad("HEARTH_LISTEN") && !is_bad("HEARTH_ISOLATION") {
+            more.extend(config.isolation.check_listen(config.listen).err());
+        }
+        more.extend(config.isolation.uids().err());
+        errors.extend(more);
+        Subject { config, errors }
+    }
+
+    /// Returns the error about a setting, if it cannot be used.
+    fn error(&self, variable: &str) -> Option<&ConfigError> {
+        self.errors.iter().find(|error| error.variable == variable)
+    }
+
+    /// Returns the isolation level, which is none if the setting cannot be used.
+    fn level(&self) -> Level {
+        match self.error("HEARTH_ISOLATION") {
+            Some(_) => Level::None,
+            None => self.config.isolation.level,
+        }
+    }
+}
+
+pub(super) fn run(options: Options, errors: Vec<ConfigError>) -> ExitCode {
+    match diagnose(options, errors) {
         Ok(code) => code,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "hearth: {error:#}");
@@ -70,33 +108,33 @@ pub(super) fn run(options: &Options) -> ExitCode {
     }
 }
 
-fn diagnose(options: &Options) -> anyhow::Result<ExitCode> {
+fn diagnose(options: Options, errors: Vec<ConfigError>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start")?;
-    let code = runtime.block_on(examine(options));
+    let code = runtime.block_on(examine(options, errors));
     // A look at a disk that does not answer must not keep us.
     runtime.shutdown_background();
     code
 }
 
-async fn examine(options: &Options) -> anyhow::Result<ExitCode> {
+async fn examine(options: Options, errors: Vec<ConfigError>) -> anyhow::Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
-    let settings = options.settings.clone();
-    let judged = look(move || Judged::of(&settings))
+    let Options { config, json } = options;
+    let subject = look(move || Subject::new(config, errors))
         .await
-        .context("the folders of the settings do not answer")?;
-    let judged = Arc::new(judged);
-    let beginning = Arc::clone(&judged);
+        .context("cannot read the files that the settings name")?;
+    let subject = Arc::new(subject);
+    let beginning = Arc::clone(&subject);
     let trial = look(move || Trial::begin(&beginning))
         .await
         .context("the data folder does not answer")?;
     let trial = trial.context("neither in the data folder nor in /tmp a folder can be made")?;
-    let mut report = Report::new(options.json);
+    let mut report = Report::new(json);
     let stopped = tokio::select! {
-        () = check_all(&judged, &trial, &mut report) => None,
+        () = check_all(&subject, &trial, &mut report) => None,
         _ = interrupt.recv() => Some(130),
         _ = terminate.recv() => Some(143),
     };
@@ -121,7 +159,7 @@ async fn look<T: Send + 'static>(
 }
 
 /// All checks, in the order of the report: from what everything rests on to what is only nice.
-async fn check_all(judged: &Arc<Judged>, trial: &Trial, report: &mut Report) {
+async fn check_all(subject: &Arc<Subject>, trial: &Trial, report: &mut Report) {
     let is_root = geteuid().is_root();
     let started = ask::ask(
         &trial.enclosure.code,
@@ -131,13 +169,13 @@ async fn check_all(judged: &Arc<Judged>, trial: &Trial, report: &mut Report) {
     )
     .await;
     report.add(limits::system(is_root, started.is_ok()));
-    for finding in settings::settings(judged) {
+    for finding in settings::settings(subject) {
         report.add(finding);
     }
-    let is_served = check_data_folder(judged, trial, report).await;
-    let own_sandbox = check_isolation(judged, trial, is_root, report).await;
+    let is_served = check_data_folder(subject, trial, report).await;
+    let own_sandbox = check_isolation(subject, trial, is_root, report).await;
 
-    let browser = chromium::browser(judged, trial, is_root, own_sandbox.unwrap_or(!is_root));
+    let browser = chromium::browser(subject, trial, is_root, own_sandbox.unwrap_or(!is_root));
     let too_slow = || Finding::failure("browser", "it was neither there nor refused within 30 s");
     let browser = timeout(CHECK_BOUND, browser)
         .await
@@ -153,9 +191,9 @@ async fn check_all(judged: &Arc<Judged>, trial: &Trial, report: &mut Report) {
     ));
     report.add(fonts::fonts(trial, is_root).await);
 
-    match &judged.runtime_dir {
-        Ok(folder) => {
-            for finding in programs::programs(&Runtime::at(folder), trial).await {
+    match subject.config.runtime_dir() {
+        Ok(dir) => {
+            for finding in programs::programs(&Runtime::at(&dir), trial).await {
                 report.add(finding);
             }
         }
@@ -165,15 +203,17 @@ async fn check_all(judged: &Arc<Judged>, trial: &Trial, report: &mut Report) {
             )),
     }
 
-    if let Ok(chosen) = judged.max_sessions {
+    if subject.error("HEARTH_MAX_SESSIONS").is_none() {
+        let chosen = subject.config.max_sessions;
         report.add(limits::memory(chosen));
         let sessions = chosen.unwrap_or_else(|| plan_max_sessions(memory_bytes()));
         report.add(limits::open_files(sessions, chosen.is_some()));
     }
-    if let Some(finding) = egress::egress(judged).await {
+    if let Some(finding) = egress::egress(subject).await {
         report.add(finding);
     }
-    if let Ok(listen) = judged.listen {
+    if subject.error("HEARTH_LISTEN").is_none() {
+        let listen = subject.config.listen;
         let finding = look(move || address::address(listen, is_served)).await;
         report.add(
             finding.unwrap_or_else(|error| {
@@ -186,13 +226,13 @@ async fn check_all(judged: &Arc<Judged>, trial: &Trial, report: &mut Report) {
 /// Whether the layers hold between a session's code and the machine, tried out as the server does
 /// at its start. Tells whether Chromium can make its own sandbox, if that was tried.
 async fn check_isolation(
-    judged: &Judged,
+    subject: &Subject,
     trial: &Trial,
     is_root: bool,
     report: &mut Report,
 ) -> Option<bool> {
     if trial.isolation.level == Level::None {
-        if let Err(error) = &judged.isolation {
+        if let Some(error) = subject.error("HEARTH_ISOLATION") {
             report.add(
                 Finding::failure("isolation", error.to_string())
                     .mended_by("set: HEARTH_ISOLATION=auto"),
@@ -206,7 +246,7 @@ async fn check_isolation(
         report.add(check_private_tmp(trial, is_root).await);
         return None;
     }
-    let runtime = Runtime::at(judged.runtime_dir.as_deref().ok()?);
+    let runtime = Runtime::at(&subject.config.runtime_dir().ok()?);
     if !runtime.missing().is_empty() {
         // It is tried out with the runtime's python; what is missing has a finding of its own.
         return None;
@@ -231,10 +271,10 @@ async fn check_isolation(
 }
 
 /// Whether a server uses the data folder.
-async fn check_data_folder(judged: &Arc<Judged>, trial: &Trial, report: &mut Report) -> bool {
-    let data_dir = match &judged.data_dir {
-        Ok(data_dir) => data_dir.clone(),
-        Err(error) => {
+async fn check_data_folder(subject: &Arc<Subject>, trial: &Trial, report: &mut Report) -> bool {
+    let data_dir = match subject.error("HEARTH_DATA_DIR") {
+        None => subject.config.data_dir.clone(),
+        Some(error) => {
             report.add(
                 Finding::failure("data folder", error.to_string()).mended_by(
                     "set: HEARTH_DATA_DIR=$HOME/.hearth, or another path of at most 45 bytes",
@@ -247,10 +287,7 @@ async fn check_data_folder(judged: &Arc<Judged>, trial: &Trial, report: &mut Rep
         .refused
         .as_ref()
         .map(|error| (error.kind(), error.to_string()));
-    let kept_free_mb = judged
-        .limits
-        .as_ref()
-        .map_or(0, |limits| limits.min_free_disk_mb);
+    let kept_free_mb = subject.config.limits.min_free_disk_mb;
     let looking = look(move || {
         let refused = refused.map(|(kind, text)| std::io::Error::new(kind, text));
         (
@@ -266,8 +303,8 @@ async fn check_data_folder(judged: &Arc<Judged>, trial: &Trial, report: &mut Rep
         )
     });
     report.add(finding);
-    if !is_served && let Ok(data_dir) = &judged.data_dir {
-        store::store(data_dir)
+    if !is_served {
+        store::store(&subject.config.data_dir)
             .await
             .into_iter()
             .for_each(|finding| report.add(finding));
@@ -300,7 +337,7 @@ struct Report {
 
 impl Report {
     fn new(is_json: bool) -> Report {
-        let is_coloured = std::io::stdout().is_terminal() && !wants_no_colour();
+        let is_coloured = std::io::stdout().is_terminal() && !wants_no_color();
         Report {
             findings: Vec::new(),
             is_json,

@@ -7,58 +7,72 @@ mod settings;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Settings, variable_that_is_no_text};
+use crate::config::{Config, ConfigError, ParseError, arguments, parse, parse_leniently};
 
 /// `EX_CONFIG` of `sysexits.h`.
 const EXIT_CONFIG: u8 = 78;
 
-/// A private Interact endpoint: browser sessions, and code that runs next to them.
+/// A self-hosted server for Firecrawl's Interact API: isolated browser sessions that run code.
 #[derive(Debug, Parser)]
 #[command(name = "hearth", version, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Settings that `doctor` reports, because they cannot be used.
+    #[arg(skip)]
+    errors: Vec<ConfigError>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the API until SIGTERM or SIGINT
-    Serve(Box<Settings>),
-    /// Look at everything that serving needs, and say what mends what is wrong
+    Serve(Box<Config>),
+    /// Check the environment and suggest fixes
     Doctor(Box<doctor::Options>),
-    /// Print every setting as a table in Markdown
+    /// Print every setting as a Markdown table
     Settings,
 }
 
 impl Cli {
-    /// Reads the command line, or says what is wrong with it and gives the exit code for that: 2
-    /// for a word that is not understood, 78 for a setting.
+    /// Reads the command line and the environment. Prints an error and returns an exit code if they
+    /// cannot be used: 78 for a setting, 2 for anything else.
     pub fn read() -> Result<Cli, ExitCode> {
-        let error = match Cli::try_parse() {
-            Ok(cli) => return Ok(cli),
-            Err(error) => error,
+        let arguments = arguments();
+        let parsed = if arguments.get(1).is_some_and(|name| name == "doctor") {
+            parse_leniently(Cli::command(), &arguments)
+        } else {
+            parse(Cli::command(), &arguments).map(|matches| (matches, Vec::new()))
         };
-        if error.kind() == ErrorKind::InvalidUtf8
-            && let Some(name) = variable_that_is_no_text()
-        {
-            let _ = writeln!(std::io::stderr(), "hearth: {name}: the value is not UTF-8");
-            return Err(ExitCode::from(EXIT_CONFIG));
-        }
-        // Help and version come this way, too.
-        let _ = error.print();
-        Err(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)))
+        let read = parsed.and_then(|(matches, errors)| {
+            let cli = Cli::from_arg_matches(&matches)
+                .map_err(|error| ParseError::Usage(Box::new(error)))?;
+            Ok(Cli { errors, ..cli })
+        });
+        read.map_err(|error| match error {
+            ParseError::Setting(error) => {
+                let _ = writeln!(std::io::stderr(), "hearth: {error}");
+                ExitCode::from(EXIT_CONFIG)
+            }
+            ParseError::Usage(error) => print_usage(&error),
+        })
     }
 
     /// Runs the command to its end. Exit codes: 0 after an orderly stop, 78 for a setting or a part
-    /// of the set-up that must be mended first (`EX_CONFIG`, `sysexits.h`), 1 for everything else.
+    /// of the installation that has to be fixed first (`EX_CONFIG`, `sysexits.h`), 1 for everything
+    /// else.
     pub fn run(self) -> ExitCode {
         match self.command {
-            Command::Serve(settings) => serve::run(&settings),
-            Command::Doctor(options) => doctor::run(&options),
+            Command::Serve(config) => serve::run(*config),
+            Command::Doctor(options) => doctor::run(*options, self.errors),
             Command::Settings => settings::run(),
         }
     }
+}
+
+/// Prints help, the version or an error about the arguments.
+fn print_usage(error: &Error) -> ExitCode {
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }

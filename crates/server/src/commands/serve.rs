@@ -7,15 +7,15 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::EXIT_CONFIG;
-use crate::config::{Config, ConfigError, Settings};
+use crate::config::{Config, ConfigError, deprecated_variables, unknown_variables};
 use crate::lifecycle::{self, Role};
 use crate::telemetry;
 
 /// How long threads may take to end when everything else has.
 const THREADS_BOUND: Duration = Duration::from_secs(1);
 
-pub(super) fn run(settings: &Settings) -> ExitCode {
-    match serve(settings) {
+pub(super) fn run(config: Config) -> ExitCode {
+    match serve(config) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             // Nobody may be there to read it.
@@ -26,18 +26,21 @@ pub(super) fn run(settings: &Settings) -> ExitCode {
     }
 }
 
-fn serve(settings: &Settings) -> anyhow::Result<u8> {
-    let config = Config::from_settings(settings)?;
+fn serve(config: Config) -> anyhow::Result<u8> {
+    config.check()?;
     telemetry::init(&config.log)?;
-    for name in &config.unknown_variables {
+    for name in unknown_variables() {
         tracing::warn!(
             name,
-            "a variable is set that is no setting of Hearth; `hearth serve --help` lists them"
+            "unknown setting ignored; `hearth serve --help` lists all settings"
         );
+    }
+    for (new, old) in deprecated_variables() {
+        tracing::warn!(name = old, "deprecated setting used; its new name is {new}");
     }
     let ready = match lifecycle::prepare(config)? {
         Role::Server(ready) => ready,
-        Role::Over(code) => return Ok(u8::try_from(code).unwrap_or(1)),
+        Role::Finished(code) => return Ok(u8::try_from(code).unwrap_or(1)),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -1,5 +1,5 @@
-//! `hearth settings`: every setting as a table in Markdown, which is what docs/CONFIGURATION.md
-//! has.
+//! `hearth settings`: prints every setting as a Markdown table, the content of
+//! docs/CONFIGURATION.md.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use crate::config::{Described, describe};
 
 pub(super) fn run() -> ExitCode {
-    // A reader that goes away has read enough.
+    // A closed pipe means that the reader has seen enough.
     let _ = std::io::stdout()
         .lock()
         .write_all(render(&describe()).as_bytes());
@@ -21,10 +21,10 @@ fn render(settings: &[Described]) -> String {
     for setting in settings {
         if heading != Some(&setting.heading) {
             let gap = if heading.is_some() { "\n" } else { "" };
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = write!(
                 text,
-                "{gap}## {}\n\n| variable and flag | default | what it is |\n|---|---|---|\n",
+                "{gap}## {}\n\n| Setting | Default | Accepted | Description |\n|---|---|---|---|\n",
                 setting.heading
             );
             heading = Some(&setting.heading);
@@ -34,13 +34,15 @@ fn render(settings: &[Described]) -> String {
             flag,
             value,
             default,
+            accepted,
             help,
             ..
         } = setting;
         let default = default.as_deref().unwrap_or("none");
+        let accepted = accepted.as_deref().unwrap_or_default();
         let _ = writeln!(
             text,
-            "| `{variable}`<br>`--{flag} {value}` | {default} | {}. |",
+            "| `{variable}`<br>`--{flag} {value}` | {default} | {accepted} | {}. |",
             help.replace('|', "\\|")
         );
     }

@@ -1,29 +1,31 @@
-//! The settings in words, from what clap knows of them: for documents.
+//! Descriptions of the settings for documents, from what clap knows about them.
 
 use clap::builder::Str;
 use clap::{Arg, Args, Command};
 
-use super::Settings;
+use super::Config;
+use super::number::bounds_of;
 
-/// One setting, for people.
+/// One setting, as docs/CONFIGURATION.md shows it.
 #[derive(Debug)]
 pub(crate) struct Described {
-    /// What it is about.
     pub heading: String,
     pub variable: String,
     /// Without its dashes.
     pub flag: String,
-    /// A word for its value.
+    /// A placeholder for the value.
     pub value: String,
-    /// In Markdown. None: nothing.
+    /// In Markdown; none if the setting has no default.
     pub default: Option<String>,
+    /// The bounds of a number or the possible values; none if the help text describes them.
+    pub accepted: Option<String>,
     /// A sentence without its full stop.
     pub help: String,
 }
 
-/// All of them, in the order of `hearth serve --help`.
+/// Returns all settings in the order of `hearth serve --help`.
 pub(crate) fn describe() -> Vec<Described> {
-    Settings::augment_args(Command::new("serve"))
+    Config::augment_args(Command::new("serve"))
         .get_arguments()
         .filter_map(describe_one)
         .collect()
@@ -36,7 +38,7 @@ fn describe_one(setting: &Arg) -> Option<Described> {
         .first()
         .map(|value| format!("`{}`", value.to_string_lossy()));
     let help = setting.get_help()?.to_string();
-    // One that is no value is told in words.
+    // A default that depends on the machine is described in the help text.
     let (help, in_words) = match help.split_once(" [default: ") {
         Some((help, words)) => (help.to_owned(), words.strip_suffix(']').map(str::to_owned)),
         None => (help, None),
@@ -46,9 +48,28 @@ fn describe_one(setting: &Arg) -> Option<Described> {
         variable: setting.get_env()?.to_str()?.to_owned(),
         flag: setting.get_long()?.to_owned(),
         value: words.iter().map(Str::as_str).collect::<Vec<_>>().join(" "),
-        default: default.or(in_words),
+        default: in_words.or(default),
+        accepted: accepted(setting),
         help,
     })
+}
+
+fn accepted(setting: &Arg) -> Option<String> {
+    let values = setting.get_possible_values();
+    let names: Vec<_> = values
+        .iter()
+        .map(|value| format!("`{}`", value.get_name()))
+        .collect();
+    bounds_of(setting).or_else(|| (!names.is_empty()).then(|| names.join(", ")))
+}
+
+/// Adds the bounds of a number to the text of `--help`.
+pub(super) fn with_bounds(argument: Arg) -> Arg {
+    let (Some(bounds), Some(help)) = (bounds_of(&argument), argument.get_help()) else {
+        return argument;
+    };
+    let help = format!("{help} [{bounds}]");
+    argument.help(help).hide_possible_values(true)
 }
 
 #[cfg(test)]
@@ -57,7 +78,7 @@ mod tests {
 
     #[test]
     fn every_setting_is_described() {
-        let all = Settings::augment_args(Command::new("serve"))
+        let all = Config::augment_args(Command::new("serve"))
             .get_arguments()
             .count();
         let described = describe();
@@ -71,6 +92,25 @@ mod tests {
         assert_eq!(
             (&*listen.variable, listen.default.as_deref()),
             ("HEARTH_LISTEN", Some("`127.0.0.1:3010`"))
+        );
+    }
+
+    #[test]
+    fn numbers_are_described_with_their_bounds() {
+        let described = describe();
+        let tabs = described
+            .iter()
+            .find(|setting| setting.variable == "HEARTH_MAX_TABS");
+        assert_eq!(
+            tabs.and_then(|setting| setting.accepted.as_deref()),
+            Some("1 to 10000")
+        );
+        let isolation = described
+            .iter()
+            .find(|setting| setting.variable == "HEARTH_ISOLATION");
+        assert_eq!(
+            isolation.and_then(|setting| setting.accepted.as_deref()),
+            Some("`auto`, `default`, `none`")
         );
     }
 }

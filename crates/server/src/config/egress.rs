@@ -1,76 +1,59 @@
-//! The way out of sessions.
+//! Settings of egress: what sessions may reach.
 
-use clap::Args;
-use hearth_egress::{AllowList, Mode, Upstream};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Args};
+use hearth_egress::{AllowList, Mode, Policy, Upstream};
 
-use super::{ConfigError, bad};
+use super::parse_trimmed;
 
-/// The settings as they come from the command line and the environment.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "The way out")]
+#[command(next_help_heading = "Egress")]
 #[expect(
     clippy::doc_markdown,
     reason = "the comments are the text of --help, which shows no markup"
 )]
-pub(super) struct EgressSettings {
-    /// What sessions reach: filtered (public addresses, and what HEARTH_EGRESS_ALLOW opens), off
-    /// (nothing), or open (everything but metadata services and this server)
-    #[arg(
-        long,
-        env = "HEARTH_EGRESS",
-        value_name = "MODE",
-        default_value = "filtered"
-    )]
-    pub egress: String,
+pub(crate) struct EgressSettings {
+    /// Destinations that sessions may reach: filtered (public addresses and those of
+    /// HEARTH_EGRESS_ALLOW), off (none), or open (all except cloud metadata services and this
+    /// server)
+    #[arg(long = "egress", env = "HEARTH_EGRESS", value_name = "MODE", default_value = "filtered",
+          value_parser = modes())]
+    pub mode: Mode,
 
-    /// What sessions reach besides, comma-separated host:port or network:port, such as
-    /// 127.0.0.1:3000, [::1]:3000, api.internal:443 or 10.0.0.0/8:*; * is every port
-    #[arg(long, env = "HEARTH_EGRESS_ALLOW", value_name = "LIST")]
-    pub egress_allow: Option<String>,
+    /// Further destinations that sessions may reach, as a comma-separated list of host:port or
+    /// network:port, such as 127.0.0.1:3000, [::1]:3000, api.internal:443 or 10.0.0.0/8:*; * means
+    /// every port
+    #[arg(long = "egress-allow", env = "HEARTH_EGRESS_ALLOW", value_name = "LIST",
+          value_parser = parse_trimmed::<AllowList>)]
+    allow: Option<AllowList>,
 
-    /// Whether HEARTH_EGRESS_ALLOW and HEARTH_EGRESS=open open metadata services of clouds, too:
-    /// true or false. They hand out the machine's credentials
-    #[arg(
-        long,
-        env = "HEARTH_EGRESS_ALLOW_METADATA",
-        value_name = "BOOLEAN",
-        default_value = "false"
-    )]
-    pub egress_allow_metadata: String,
+    /// Whether HEARTH_EGRESS_ALLOW and HEARTH_EGRESS=open also cover the metadata services of
+    /// clouds, which hand out the credentials of the machine
+    #[arg(long = "egress-allow-metadata", env = "HEARTH_EGRESS_ALLOW_METADATA",
+          value_name = "BOOLEAN", default_value = "false", action = ArgAction::Set)]
+    allow_metadata: bool,
 
-    /// An HTTP proxy through which sessions reach what HEARTH_EGRESS_ALLOW does not name, such as
-    /// http://user:password@proxy.example:3128; it finds the addresses of names then, and has to
-    /// refuse what is inside
-    #[arg(
-        long,
-        env = "HEARTH_EGRESS_PROXY",
-        value_name = "URL",
-        hide_env_values = true
-    )]
-    pub egress_proxy: Option<String>,
+    /// HTTP proxy for all destinations that HEARTH_EGRESS_ALLOW does not name, such as
+    /// http://user:password@proxy.example:3128. That proxy resolves hostnames and has to block
+    /// internal addresses
+    #[arg(long = "egress-proxy", env = "HEARTH_EGRESS_PROXY", value_name = "URL",
+          hide_env_values = true, value_parser = parse_trimmed::<Upstream>)]
+    pub upstream: Option<Upstream>,
 }
 
-pub(super) fn parse_mode(text: &str) -> Result<Mode, ConfigError> {
-    text.parse().map_err(|()| {
-        ConfigError(format!(
-            "HEARTH_EGRESS: {text:?} is neither filtered nor off nor open"
-        ))
-    })
+impl EgressSettings {
+    /// Returns the policy of every session's proxy.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            mode: self.mode,
+            allow: self.allow.clone().unwrap_or_default(),
+            allow_metadata: self.allow_metadata,
+            upstream: self.upstream.clone(),
+        }
+    }
 }
 
-pub(super) fn parse_allow(text: &str) -> Result<AllowList, ConfigError> {
-    text.parse().map_err(bad("HEARTH_EGRESS_ALLOW"))
-}
-
-pub(super) fn parse_allow_metadata(text: &str) -> Result<bool, ConfigError> {
-    let error = |_| {
-        ConfigError(format!(
-            "HEARTH_EGRESS_ALLOW_METADATA: {text:?} is neither true nor false"
-        ))
-    };
-    text.parse().map_err(error)
-}
-
-pub(super) fn parse_upstream(text: &str) -> Result<Upstream, ConfigError> {
-    text.parse().map_err(bad("HEARTH_EGRESS_PROXY"))
+fn modes() -> impl TypedValueParser<Value = Mode> {
+    PossibleValuesParser::new(["filtered", "off", "open"])
+        .map(|mode| mode.parse().unwrap_or(Mode::Filtered))
 }

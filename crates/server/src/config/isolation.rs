@@ -1,106 +1,149 @@
-//! How sessions are kept apart, and from the machine.
+//! Settings of isolation: the sandbox of sessions and the user ids that they run under.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Args};
 use hearth_confine::UserIds;
 
-use super::{ConfigError, or_default};
-use crate::sandbox::Level;
+use super::ConfigError;
 
-/// Ids that no system gives out by itself: systemd's tables leave 60706 to 61183 free
-/// (`UIDS-GIDS.md` of systemd), below its own for services.
+/// Ids that no system assigns automatically: systemd's tables leave 60706 to 61183 free
+/// (`UIDS-GIDS.md` of systemd), just below the range for its dynamic services.
 const DEFAULT_UIDS: &str = "60706-61183";
 
-/// The machine's accounts.
+/// The accounts of the machine (`passwd(5)`).
 const ACCOUNTS: &str = "/etc/passwd";
 
-/// The settings as they come from the command line and the environment.
+/// The flag that allows remote clients to run unsandboxed code.
+const ALLOW_REMOTE: &str = "HEARTH_DANGEROUSLY_ALLOW_REMOTE_UNSANDBOXED";
+
+/// The name of [`ALLOW_REMOTE`] in version 0.1, which still works.
+pub(super) const ALLOW_REMOTE_ALIAS: &str = "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE";
+
+/// An isolation level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IsolationLevel {
+    /// No sandbox: code may do what the server's user may do.
+    None,
+    /// Every protection that needs no namespaces: user ids where the process may switch, Landlock,
+    /// seccomp and limits.
+    Default,
+}
+
+impl IsolationLevel {
+    /// Returns the level's name in the setting.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IsolationLevel::None => "none",
+            IsolationLevel::Default => "default",
+        }
+    }
+}
+
+impl fmt::Display for IsolationLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Isolation")]
 #[expect(
     clippy::doc_markdown,
     reason = "the comments are the text of --help, which shows no markup"
 )]
-pub(super) struct IsolationSettings {
-    /// How code is confined: `auto` (the best level that holds here; the server does not start
-    /// without one), `default` (user ids per session as root, Landlock, seccomp, limits), `none`
-    /// (not at all: for code that you trust)
-    #[arg(
-        long,
-        env = "HEARTH_ISOLATION",
-        value_name = "LEVEL",
-        default_value = "auto"
-    )]
-    isolation: String,
+pub(crate) struct IsolationSettings {
+    /// Isolation level: `default` (user ids per session when started as root, Landlock, seccomp,
+    /// limits), `none` (no sandbox: for code that you trust), or `auto` (the strongest level that
+    /// holds here, never `none`). The server does not start if the level does not hold
+    #[arg(long = "isolation", env = "HEARTH_ISOLATION", value_name = "LEVEL",
+          default_value = "auto", value_parser = levels())]
+    pub level: IsolationLevel,
 
-    /// User ids for the server (the first) and its sessions (two each), when it is started as root;
-    /// servers beside each other should have ranges of their own
-    #[arg(long, env = "HEARTH_UIDS", value_name = "FIRST-LAST", default_value = DEFAULT_UIDS)]
-    uids: String,
+    /// Range of user ids for a server that is started as root: the first for the server, and two
+    /// for each session. Servers on one machine need separate ranges
+    #[arg(long, env = "HEARTH_UIDS", value_name = "FIRST-LAST", default_value = DEFAULT_UIDS,
+          value_parser = parse_uids)]
+    uids: Uids,
 
-    /// With HEARTH_ISOLATION=none: whether to listen beyond loopback all the same, true or false
-    #[arg(
-        long,
-        env = "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE",
-        value_name = "SWITCH",
-        default_value = "false"
-    )]
-    let_other_machines_run_unconfined_code: String,
+    /// Whether to listen beyond loopback with HEARTH_ISOLATION=none
+    #[arg(long, alias = "let-other-machines-run-unconfined-code", env = ALLOW_REMOTE,
+          value_name = "BOOLEAN", default_value = "false", action = ArgAction::Set)]
+    dangerously_allow_remote_unsandboxed: bool,
 }
 
-/// The level, if it may be had where the server listens.
-pub(super) fn judge_isolation(
-    settings: &IsolationSettings,
-    listen: Option<&SocketAddr>,
-) -> Result<Level, ConfigError> {
-    let level = parse_level(or_default(&settings.isolation, "auto"))?;
-    let switch = or_default(&settings.let_other_machines_run_unconfined_code, "false");
-    let is_accepted = parse_switch("HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE", switch)?;
-    // An address that is wrong is told by itself.
-    listen.map_or(Ok(()), |&listen| {
-        refuse_unconfined(listen, level, is_accepted)
-    })?;
-    Ok(level)
+/// A range of user ids that has the right shape; accounts of the machine may be in it.
+#[derive(Clone, Debug)]
+struct Uids {
+    range: RangeInclusive<u32>,
+    ids: UserIds,
 }
 
-pub(super) fn judge_uids(settings: &IsolationSettings) -> Result<UserIds, ConfigError> {
-    parse_uids(or_default(&settings.uids, DEFAULT_UIDS))
-}
+impl IsolationSettings {
+    /// Returns an error if unsandboxed code could be run from other machines.
+    pub(crate) fn check_listen(&self, listen: SocketAddr) -> Result<(), ConfigError> {
+        let is_safe = self.level == IsolationLevel::Default || listen.ip().is_loopback();
+        if is_safe || self.dangerously_allow_remote_unsandboxed {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "HEARTH_ISOLATION",
+            format!(
+                "level none gives code every right of the server's user, and {listen} can be reached from other machines: use level auto, listen on 127.0.0.1, or set {ALLOW_REMOTE}=true"
+            ),
+        ))
+    }
 
-/// `auto` is the best level that is there, which is one: it never means none.
-fn parse_level(text: &str) -> Result<Level, ConfigError> {
-    match text {
-        "auto" | "default" => Ok(Level::Default),
-        "none" => Ok(Level::None),
-        other => Err(ConfigError(format!(
-            "HEARTH_ISOLATION: {other:?} is neither auto nor default nor none"
-        ))),
+    /// Returns the user ids for the server and its sessions, or an error if an account has one of
+    /// them.
+    pub fn uids(&self) -> Result<UserIds, ConfigError> {
+        // A machine without the file has no accounts.
+        let accounts = std::fs::read_to_string(ACCOUNTS).unwrap_or_default();
+        let Uids { range, ids } = &self.uids;
+        match find_account(&accounts, range) {
+            Some(name) => Err(ConfigError::new(
+                "HEARTH_UIDS",
+                format!(
+                    "{}-{} includes the id of the account {name}: choose unused ids, such as {DEFAULT_UIDS}",
+                    range.start(),
+                    range.end()
+                ),
+            )),
+            None => Ok(*ids),
+        }
     }
 }
 
-fn parse_uids(text: &str) -> Result<UserIds, ConfigError> {
+/// Returns a parser for levels. `auto` is the strongest level that exists, which is `default`.
+fn levels() -> impl TypedValueParser<Value = IsolationLevel> {
+    PossibleValuesParser::new(["auto", "default", "none"]).map(|level| match level.as_str() {
+        "none" => IsolationLevel::None,
+        _ => IsolationLevel::Default,
+    })
+}
+
+fn parse_uids(text: &str) -> Result<Uids, String> {
     let ends = text
+        .trim()
         .split_once('-')
         .and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
-    let ids = ends.and_then(|(first, last)| UserIds::new(first, last)).ok_or_else(|| {
-        ConfigError(format!(
-            "HEARTH_UIDS: {text:?} is no range of user ids without root and 65534 that holds three at the least, such as {DEFAULT_UIDS}"
-        ))
-    })?;
-    // A machine without the file has no accounts.
-    let accounts = std::fs::read_to_string(ACCOUNTS).unwrap_or_default();
-    match ends.and_then(|(first, last)| find_account(&accounts, first..=last)) {
-        Some(name) => Err(ConfigError(format!(
-            "HEARTH_UIDS: {text} has the id of the account {name}: choose ids that nobody has, such as {DEFAULT_UIDS}"
-        ))),
-        None => Ok(ids),
-    }
+    let uids = ends.and_then(|(first, last)| {
+        let ids = UserIds::new(first, last)?;
+        let range = first..=last;
+        Some(Uids { range, ids })
+    });
+    uids.ok_or_else(|| {
+        format!(
+            "{text:?} is not a range of at least three user ids without 0 and 65534, such as {DEFAULT_UIDS}"
+        )
+    })
 }
 
-/// The first account with one of these ids (`passwd(5)`).
-fn find_account(accounts: &str, ids: RangeInclusive<u32>) -> Option<&str> {
+/// Returns the first account that has one of these ids.
+fn find_account<'a>(accounts: &'a str, ids: &RangeInclusive<u32>) -> Option<&'a str> {
     let accounts = accounts
         .lines()
         .map(|line| line.split(':').collect::<Vec<_>>());
@@ -113,58 +156,36 @@ fn find_account(accounts: &str, ids: RangeInclusive<u32>) -> Option<&str> {
     taken.next()?.first().copied()
 }
 
-fn parse_switch(name: &str, text: &str) -> Result<bool, ConfigError> {
-    match text {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        other => Err(ConfigError(format!(
-            "{name}: {other:?} is neither true nor false"
-        ))),
-    }
-}
-
-/// Without layers whoever reaches the server may do what its user may; that is for this machine
-/// alone.
-fn refuse_unconfined(
-    listen: SocketAddr,
-    level: Level,
-    is_accepted: bool,
-) -> Result<(), ConfigError> {
-    if level == Level::Default || listen.ip().is_loopback() || is_accepted {
-        return Ok(());
-    }
-    Err(ConfigError(format!(
-        "HEARTH_ISOLATION: with none, code may do whatever the server's user may, and {listen} can be reached from other machines: leave it at auto, listen on 127.0.0.1, or set HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE=true"
-    )))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn auto_never_means_none() {
-        assert_eq!(parse_level("auto").expect("a level"), Level::Default);
-        assert!(parse_level("strict").is_err());
+    fn settings(level: IsolationLevel, allow_remote: bool) -> IsolationSettings {
+        IsolationSettings {
+            level,
+            uids: parse_uids(DEFAULT_UIDS).expect("valid"),
+            dangerously_allow_remote_unsandboxed: allow_remote,
+        }
     }
 
     #[test]
-    fn unconfined_code_is_for_this_machine_unless_somebody_says_so_in_full() {
+    fn unsandboxed_code_is_for_loopback_unless_explicitly_allowed() {
+        use IsolationLevel::{Default, None};
         let (here, everywhere) = (
             SocketAddr::from(([127, 0, 0, 1], 1)),
             SocketAddr::from(([0, 0, 0, 0], 1)),
         );
-        assert!(refuse_unconfined(here, Level::None, false).is_ok());
-        assert!(refuse_unconfined(everywhere, Level::Default, false).is_ok());
-        assert!(refuse_unconfined(everywhere, Level::None, true).is_ok());
-        assert!(refuse_unconfined(everywhere, Level::None, false).is_err());
+        assert!(settings(None, false).check_listen(here).is_ok());
+        assert!(settings(Default, false).check_listen(everywhere).is_ok());
+        assert!(settings(None, true).check_listen(everywhere).is_ok());
+        assert!(settings(None, false).check_listen(everywhere).is_err());
     }
 
     #[test]
-    fn ids_of_accounts_are_somebodys() {
+    fn ids_of_accounts_are_found() {
         let accounts = "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33::/:/x\nbroken";
-        assert_eq!(find_account(accounts, 30..=40), Some("www-data"));
-        assert_eq!(find_account(accounts, 34..=40), None);
+        assert_eq!(find_account(accounts, &(30..=40)), Some("www-data"));
+        assert_eq!(find_account(accounts, &(34..=40)), None);
     }
 
     #[test]

@@ -1,20 +1,23 @@
-//! Who may call: the settings about keys.
+//! Settings of API keys.
 
 use std::fs::File;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{ConfigError, bad, given};
+use super::{ConfigError, parse_trimmed};
 use crate::http::auth::Keys;
 
-/// The settings as they come from the command line and the environment.
-#[derive(Clone, Debug, Args)]
+/// Enough for more than ten thousand keys.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+#[derive(Clone, Default, Args)]
 #[command(next_help_heading = "Keys")]
-pub(super) struct KeySettings {
-    /// Keys of callers, comma-separated `key` or `name:key`; keys of one name are one team and
-    /// share their sessions. Without keys everybody is let in, so only loopback is listened on and
-    /// only loopback `Host` headers are answered
+pub(crate) struct KeySettings {
+    /// API keys, as a comma-separated list of `key` or `name:key`. Keys with the same name are one
+    /// team and share its sessions. Without keys every caller is allowed, so the server listens on
+    /// loopback only and answers only requests with a loopback `Host` header
     #[arg(
         long,
         env = "HEARTH_API_KEYS",
@@ -23,14 +26,15 @@ pub(super) struct KeySettings {
     )]
     api_keys: Option<String>,
 
-    /// The same in a file, on one line or several, such as a secret that is mounted into a
-    /// container; only one of the two can be set
-    #[arg(long, env = "HEARTH_API_KEYS_FILE", value_name = "PATH")]
-    api_keys_file: Option<String>,
+    /// File with the API keys, on one line or several, such as a secret that is mounted into a
+    /// container. Excludes HEARTH_API_KEYS
+    #[arg(long, env = "HEARTH_API_KEYS_FILE", value_name = "PATH",
+          value_parser = parse_trimmed::<PathBuf>)]
+    api_keys_file: Option<PathBuf>,
 
-    /// Key of whoever runs the server: with it the page at `/` shows the sessions of every team,
-    /// and `/metrics` is for it alone. It opens nothing of the API. None: `/metrics` takes any key,
-    /// and the page shows each key its own team
+    /// Key of the operator: it opens the page at `/` with the sessions of all teams, and `/metrics`;
+    /// it does not open the API. Without it any API key opens `/metrics`, and the page shows each
+    /// key the sessions of its team
     #[arg(
         long,
         env = "HEARTH_OPERATOR_KEY",
@@ -39,103 +43,112 @@ pub(super) struct KeySettings {
     )]
     operator_key: Option<String>,
 
-    /// The same in a file
-    #[arg(long, env = "HEARTH_OPERATOR_KEY_FILE", value_name = "PATH")]
-    operator_key_file: Option<String>,
+    /// File with the operator's key. Excludes HEARTH_OPERATOR_KEY
+    #[arg(long, env = "HEARTH_OPERATOR_KEY_FILE", value_name = "PATH",
+          value_parser = parse_trimmed::<PathBuf>)]
+    operator_key_file: Option<PathBuf>,
 }
 
-/// More than ten thousand keys take.
-const MAX_FILE_BYTES: u64 = 1 << 20;
-
-pub(super) fn parse_keys(settings: &KeySettings) -> Result<Keys, ConfigError> {
-    let keys = parse_api_keys(settings)?;
-    match (
-        given(settings.operator_key.as_ref()),
-        given(settings.operator_key_file.as_ref()),
-    ) {
-        (None, None) => Ok(keys),
-        (Some(key), None) => keys.with_operator(key).map_err(bad("HEARTH_OPERATOR_KEY")),
-        (None, Some(path)) => {
-            let bad = bad("HEARTH_OPERATOR_KEY_FILE");
-            let text = read_file(path).map_err(&bad)?;
-            match text.trim() {
-                "" => Err(bad(format!("there is no key in {path}"))),
-                key => keys
-                    .with_operator(key)
-                    .map_err(|error| bad(format!("{path}: {error}"))),
-            }
-        }
-        (Some(_), Some(_)) => Err(bad("HEARTH_OPERATOR_KEY_FILE")(
-            "HEARTH_OPERATOR_KEY is set as well; one of the two says who runs the server"
-                .to_owned(),
-        )),
+impl std::fmt::Debug for KeySettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeySettings { .. }")
     }
 }
 
-fn read_file(path: &str) -> Result<String, String> {
+impl KeySettings {
+    /// Reads the files and returns all keys.
+    pub fn read(&self) -> Result<Keys, ConfigError> {
+        let keys = self.read_api_keys()?;
+        match (trimmed(self.operator_key.as_ref()), &self.operator_key_file) {
+            (None, None) => Ok(keys),
+            (Some(key), None) => keys
+                .with_operator(key)
+                .map_err(|error| ConfigError::new("HEARTH_OPERATOR_KEY", error)),
+            (None, Some(path)) => {
+                let bad = |error| ConfigError::new("HEARTH_OPERATOR_KEY_FILE", error);
+                let text = read_file(path).map_err(bad)?;
+                match text.trim() {
+                    "" => Err(bad(format!("there is no key in {}", path.display()))),
+                    key => keys
+                        .with_operator(key)
+                        .map_err(|error| bad(format!("{}: {error}", path.display()))),
+                }
+            }
+            (Some(_), Some(_)) => Err(ConfigError::new(
+                "HEARTH_OPERATOR_KEY_FILE",
+                "HEARTH_OPERATOR_KEY is set as well: unset one of them",
+            )),
+        }
+    }
+
+    fn read_api_keys(&self) -> Result<Keys, ConfigError> {
+        let keys = trimmed(self.api_keys.as_ref());
+        let Some(path) = &self.api_keys_file else {
+            return Keys::parse(keys.unwrap_or_default())
+                .map_err(|error| ConfigError::new("HEARTH_API_KEYS", error));
+        };
+        let bad = |error| ConfigError::new("HEARTH_API_KEYS_FILE", error);
+        if keys.is_some() {
+            return Err(bad(
+                "HEARTH_API_KEYS is set as well: unset one of them".to_owned()
+            ));
+        }
+        let text = read_file(path).map_err(bad)?;
+        match Keys::parse(&text.lines().collect::<Vec<_>>().join(",")) {
+            // A file that is empty by mistake must not let everybody in.
+            Ok(keys) if keys.is_empty() => {
+                Err(bad(format!("there is no key in {}", path.display())))
+            }
+            parsed => parsed.map_err(|error| bad(format!("{}: {error}", path.display()))),
+        }
+    }
+}
+
+fn trimmed(value: Option<&String>) -> Option<&str> {
+    value
+        .map(|text| text.trim())
+        .filter(|text| !text.is_empty())
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let read =
         File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text));
     read.map(|_| text)
-        .map_err(|error| format!("{path} cannot be read: {error}"))
-}
-
-fn parse_api_keys(settings: &KeySettings) -> Result<Keys, ConfigError> {
-    let keys = given(settings.api_keys.as_ref());
-    let Some(path) = given(settings.api_keys_file.as_ref()) else {
-        return Keys::parse(keys.unwrap_or_default()).map_err(bad("HEARTH_API_KEYS"));
-    };
-    let bad = bad("HEARTH_API_KEYS_FILE");
-    if keys.is_some() {
-        return Err(bad(
-            "HEARTH_API_KEYS is set as well; one of the two says who may call".to_owned(),
-        ));
-    }
-    let text = read_file(path).map_err(&bad)?;
-    match Keys::parse(&text.lines().collect::<Vec<_>>().join(",")) {
-        // A file that is empty by mistake must not let everybody in.
-        Ok(keys) if keys.is_empty() => Err(bad(format!("there is no key in {path}"))),
-        parsed => parsed.map_err(|error| bad(format!("{path}: {error}"))),
-    }
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NOTHING: KeySettings = KeySettings {
-        api_keys: None,
-        api_keys_file: None,
-        operator_key: None,
-        operator_key_file: None,
-    };
-
     #[test]
-    fn an_operators_key_is_given_once_and_is_nobody_elses() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("key");
+    fn an_operator_key_is_given_once_and_is_not_an_api_key() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("key");
         std::fs::write(&path, "boss\n").expect("written");
-        let file = path.to_str().map(str::to_owned);
+        let file = Some(path);
         let some = |text: &str| Some(text.to_owned());
         let keys = KeySettings {
             api_keys: some("one"),
-            ..NOTHING
+            ..KeySettings::default()
         };
         assert!(
-            parse_keys(&KeySettings {
+            KeySettings {
                 operator_key_file: file.clone(),
                 ..keys.clone()
-            })
+            }
+            .read()
             .is_ok()
         );
-        let refused = [
+        let denied = [
             KeySettings {
                 operator_key: some("one"),
                 ..keys.clone()
             },
             KeySettings {
                 operator_key: some("boss"),
-                ..NOTHING
+                ..KeySettings::default()
             },
             KeySettings {
                 operator_key: some("boss"),
@@ -143,30 +156,31 @@ mod tests {
                 ..keys.clone()
             },
             KeySettings {
-                operator_key_file: some("/dev/null"),
+                operator_key_file: Some("/dev/null".into()),
                 ..keys.clone()
             },
             KeySettings {
-                operator_key_file: some("/nowhere"),
+                operator_key_file: Some("/nowhere".into()),
                 ..keys
             },
         ];
-        for settings in refused {
-            let error = parse_keys(&settings).expect_err("refused").to_string();
+        for settings in denied {
+            let error = settings.read().expect_err("denied").to_string();
             assert!(error.starts_with("HEARTH_OPERATOR_KEY"), "{error}");
         }
     }
 
-    fn judged(text: &str, keys: Option<&str>) -> Result<bool, String> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("keys");
+    fn read(text: &str, keys: Option<&str>) -> Result<bool, String> {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("keys");
         std::fs::write(&path, text).expect("written");
-        let api_keys_file = path.to_str().map(str::to_owned);
-        let parsed = parse_keys(&KeySettings {
+        let api_keys_file = Some(path);
+        let parsed = KeySettings {
             api_keys: keys.map(str::to_owned),
             api_keys_file,
-            ..NOTHING
-        });
+            ..KeySettings::default()
+        }
+        .read();
         parsed
             .map(|keys| !keys.is_empty())
             .map_err(|error| error.to_string())
@@ -175,28 +189,28 @@ mod tests {
     #[test]
     fn a_file_holds_keys_on_one_line_or_several() {
         for text in ["one", "one\n", "one,two:2\r\n", "a:1\n\nb:2\n"] {
-            assert_eq!(judged(text, None), Ok(true), "{text:?}");
+            assert_eq!(read(text, None), Ok(true), "{text:?}");
         }
     }
 
     #[test]
     fn a_file_without_keys_lets_nobody_in() {
         for text in ["", "\n", " , \n"] {
-            let error = judged(text, None).expect_err("refused");
+            let error = read(text, None).expect_err("denied");
             assert!(
                 error.starts_with("HEARTH_API_KEYS_FILE: ") && error.contains("no key"),
                 "{error}"
             );
         }
-        let error = judged("key", Some("other")).expect_err("refused");
+        let error = read("key", Some("other")).expect_err("denied");
         assert!(error.contains("HEARTH_API_KEYS is set as well"), "{error}");
         let missing = KeySettings {
-            api_keys_file: Some("/nowhere/keys".to_owned()),
-            ..NOTHING
+            api_keys_file: Some("/nowhere/keys".into()),
+            ..KeySettings::default()
         };
-        let error = parse_keys(&missing).expect_err("refused").to_string();
+        let error = missing.read().expect_err("denied").to_string();
         assert!(
-            error.starts_with("HEARTH_API_KEYS_FILE: /nowhere/keys cannot be read"),
+            error.starts_with("HEARTH_API_KEYS_FILE: cannot read /nowhere/keys"),
             "{error}"
         );
     }

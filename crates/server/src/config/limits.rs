@@ -1,175 +1,93 @@
-//! How much a session may take: the settings about limits.
+//! Limits on what a session may use. The watchers of `sessions/limits`, the browser and the sandbox
+//! enforce them.
 
 use clap::Args;
+use hearth_browser::Bounds;
 
-use super::{ConfigError, or_default, parse_number};
-use crate::limits::Limits;
+use super::number::{number, size};
 
-/// The settings as they come from the command line and the environment.
-#[derive(Clone, Debug, Args)]
+/// The largest amount that is counted in MiB: one tebibyte.
+const MAX_MB: u64 = 1 << 20;
+
+/// The limits of each session, and of the memory and disk that all sessions share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Limits")]
-pub(super) struct LimitSettings {
-    /// Memory of a session, its browser and its code together, in MiB; of more, what takes the most
-    /// ends: a piece of code alone, or with its browser the session
-    #[arg(
-        long,
-        env = "HEARTH_SESSION_MEMORY_MB",
-        value_name = "MIB",
-        default_value = "2048"
-    )]
-    session_memory_mb: String,
+pub(crate) struct Limits {
+    /// Memory of a session (browser and code together), in MiB. Above the limit, the code that uses
+    /// the most ends; if that is not enough, the session ends
+    #[arg(long = "session-memory-mb", env = "HEARTH_SESSION_MEMORY_MB", value_name = "MIB",
+          default_value = "2048", value_parser = number(256..=MAX_MB))]
+    pub memory_mb: u64,
 
-    /// Processes of a session; each thread of its code counts as one, those of its browser do not
-    #[arg(
-        long,
-        env = "HEARTH_SESSION_PROCESSES",
-        value_name = "NUMBER",
-        default_value = "512"
-    )]
-    session_processes: String,
+    /// Processes of a session. Each thread of its code counts as one; those of its browser do not
+    /// count
+    #[arg(long = "session-processes", env = "HEARTH_SESSION_PROCESSES", value_name = "NUMBER",
+          default_value = "512", value_parser = number(64..=1 << 20))]
+    pub processes: u64,
 
-    /// Open files of each program of a session; its browser may have four times as many
-    #[arg(
-        long,
-        env = "HEARTH_SESSION_OPEN_FILES",
-        value_name = "NUMBER",
-        default_value = "4096"
-    )]
-    session_open_files: String,
+    /// Open files of each program of a session. Its browser may open four times as many
+    #[arg(long = "session-open-files", env = "HEARTH_SESSION_OPEN_FILES", value_name = "NUMBER",
+          default_value = "4096", value_parser = number(256..=1 << 20))]
+    pub open_files: u64,
 
-    /// Disk space of a session's files, downloads and browser profile, in MiB; a session that uses
+    /// Disk space of a session (files, downloads and browser profile), in MiB. A session that uses
     /// more ends
-    #[arg(
-        long,
-        env = "HEARTH_SESSION_DISK_MB",
-        value_name = "MIB",
-        default_value = "2048"
-    )]
-    session_disk_mb: String,
+    #[arg(long = "session-disk-mb", env = "HEARTH_SESSION_DISK_MB", value_name = "MIB",
+          default_value = "2048", value_parser = number(32..=MAX_MB))]
+    pub disk_mb: u64,
 
-    /// Files and folders of a session; one that has more ends
-    #[arg(
-        long,
-        env = "HEARTH_SESSION_FILES",
-        value_name = "NUMBER",
-        default_value = "100000"
-    )]
-    session_files: String,
+    /// Files and directories of a session. A session that has more ends
+    #[arg(long = "session-files", env = "HEARTH_SESSION_FILES", value_name = "NUMBER",
+          default_value = "100000", value_parser = number(1000..=100_000_000))]
+    pub files: u64,
 
-    /// What must stay free of the data folder's disk, in MiB: with less no session is created, and
-    /// the one that uses the most ends; 0 turns it off
-    #[arg(
-        long,
-        env = "HEARTH_MIN_FREE_DISK_MB",
-        value_name = "MIB",
-        default_value = "512"
-    )]
-    min_free_disk_mb: String,
+    /// Free space to keep on the disk of the data directory, in MiB. Below it no session is created,
+    /// and the session that uses the most disk ends. 0 turns the check off
+    #[arg(long, env = "HEARTH_MIN_FREE_DISK_MB", value_name = "MIB",
+          default_value = "512", value_parser = number(0..=MAX_MB))]
+    pub min_free_disk_mb: u64,
 
-    /// What must stay available of the memory, of the machine's or of the container's, in MiB: with
-    /// less no session is created; 0 turns it off
-    #[arg(
-        long,
-        env = "HEARTH_MIN_FREE_MEMORY_MB",
-        value_name = "MIB",
-        default_value = "256"
-    )]
-    min_free_memory_mb: String,
+    /// Available memory to keep, of the machine or of the container, in MiB. Below it no session is
+    /// created. 0 turns the check off
+    #[arg(long, env = "HEARTH_MIN_FREE_MEMORY_MB", value_name = "MIB",
+          default_value = "256", value_parser = number(0..=MAX_MB))]
+    pub min_free_memory_mb: u64,
 
-    /// Size of a download, in MiB; one that becomes larger is cancelled
-    #[arg(
-        long,
-        env = "HEARTH_MAX_DOWNLOAD_MB",
-        value_name = "MIB",
-        default_value = "512"
-    )]
-    max_download_mb: String,
+    /// Size of a download, in MiB. A larger download is cancelled
+    #[arg(long, env = "HEARTH_MAX_DOWNLOAD_MB", value_name = "MIB",
+          default_value = "512", value_parser = number(1..=MAX_MB))]
+    pub max_download_mb: u64,
 
     /// Open tabs of a session
-    #[arg(
-        long,
-        env = "HEARTH_MAX_TABS",
-        value_name = "NUMBER",
-        default_value = "100"
-    )]
-    max_tabs: String,
+    #[arg(long, env = "HEARTH_MAX_TABS", value_name = "NUMBER",
+          default_value = "100", value_parser = size(1..=10_000))]
+    pub max_tabs: usize,
 }
 
-/// The most of anything that is counted in MiB: a tebibyte.
-const MOST_MB: usize = 1 << 20;
-
-/// All of them, or everything that is wrong.
-pub(super) fn parse_limits(settings: &LimitSettings) -> Result<Limits, Vec<ConfigError>> {
-    let mut errors = Vec::new();
-    let mut number = |name: &str, value: &str, default: &str, least: usize, most: usize| {
-        parse_number(name, or_default(value, default), least, most).unwrap_or_else(|error| {
-            errors.push(error);
-            least
-        })
-    };
-    let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let limits = Limits {
-        memory_mb: wide(number(
-            "HEARTH_SESSION_MEMORY_MB",
-            &settings.session_memory_mb,
-            "2048",
-            256,
-            MOST_MB,
-        )),
-        processes: wide(number(
-            "HEARTH_SESSION_PROCESSES",
-            &settings.session_processes,
-            "512",
-            64,
-            1 << 20,
-        )),
-        open_files: wide(number(
-            "HEARTH_SESSION_OPEN_FILES",
-            &settings.session_open_files,
-            "4096",
-            256,
-            1 << 20,
-        )),
-        disk_mb: wide(number(
-            "HEARTH_SESSION_DISK_MB",
-            &settings.session_disk_mb,
-            "2048",
-            32,
-            MOST_MB,
-        )),
-        files: wide(number(
-            "HEARTH_SESSION_FILES",
-            &settings.session_files,
-            "100000",
-            1000,
-            100_000_000,
-        )),
-        min_free_disk_mb: wide(number(
-            "HEARTH_MIN_FREE_DISK_MB",
-            &settings.min_free_disk_mb,
-            "512",
-            0,
-            MOST_MB,
-        )),
-        min_free_memory_mb: wide(number(
-            "HEARTH_MIN_FREE_MEMORY_MB",
-            &settings.min_free_memory_mb,
-            "256",
-            0,
-            MOST_MB,
-        )),
-        max_download_mb: wide(number(
-            "HEARTH_MAX_DOWNLOAD_MB",
-            &settings.max_download_mb,
-            "512",
-            1,
-            MOST_MB,
-        )),
-        max_tabs: number("HEARTH_MAX_TABS", &settings.max_tabs, "100", 1, 10_000),
-    };
-    if errors.is_empty() {
-        Ok(limits)
-    } else {
-        Err(errors)
+impl Limits {
+    /// Returns the limits that the browser enforces.
+    pub fn of_browser(&self) -> Bounds {
+        Bounds {
+            max_tabs: self.max_tabs,
+            max_download_bytes: self.max_download_mb << 20,
+        }
     }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::Limits;
+
+    /// Limits that allow nothing; a test raises the ones that it is about.
+    pub(crate) const LIMITS: Limits = Limits {
+        memory_mb: 0,
+        processes: 0,
+        open_files: 0,
+        disk_mb: 0,
+        files: 0,
+        min_free_disk_mb: 0,
+        min_free_memory_mb: 0,
+        max_download_mb: 0,
+        max_tabs: 0,
+    };
 }

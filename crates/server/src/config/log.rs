@@ -1,68 +1,48 @@
-//! What is logged, and how: the settings about it.
+//! Settings of the log.
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{ConfigError, or_default};
-
-/// The settings as they come from the command line and the environment.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Log")]
 #[expect(
     clippy::doc_markdown,
     reason = "the comments are the text of --help, which shows no markup"
 )]
-pub(super) struct LogSettings {
-    /// What is logged: error, warn, info, debug, trace, or a filter such as hearth_browser=debug.
-    /// trace shows what pages and clients send, cookies too
-    #[arg(
-        long,
-        env = "HEARTH_LOG",
-        value_name = "FILTER",
-        default_value = "info"
-    )]
-    log: String,
-
-    /// How logs are written: text or json
-    #[arg(
-        long,
-        env = "HEARTH_LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
-    log_format: String,
-}
-
-/// How to log.
-#[derive(Debug)]
-pub(crate) struct LogConfig {
-    /// A filter in the language of `tracing-subscriber`.
+pub(crate) struct LogSettings {
+    /// Level of the log (error, warn, info, debug, trace, off), or a filter such as
+    /// info,hearth_browser=debug. trace shows what pages and clients send, cookies too
+    #[arg(long = "log", env = "HEARTH_LOG", value_name = "FILTER", default_value = "info",
+          value_parser = parse_filter)]
     pub filter: String,
-    pub json: bool,
+
+    /// Format of log lines
+    #[arg(long = "log-format", env = "HEARTH_LOG_FORMAT", value_name = "FORMAT",
+          default_value = "text", value_parser = PossibleValuesParser::new(["text", "json"]))]
+    format: String,
 }
 
-pub(super) fn parse_log(settings: &LogSettings) -> Result<LogConfig, ConfigError> {
-    let filter = or_default(&settings.log, "info").to_owned();
-    if !is_log_filter(&filter) {
-        return Err(ConfigError(format!(
-            "HEARTH_LOG: {filter:?} is neither error, warn, info, debug, trace or off nor a filter such as info,hearth_browser=debug"
-        )));
+impl LogSettings {
+    /// Returns true if each log line is a JSON object.
+    pub fn is_json(&self) -> bool {
+        self.format == "json"
     }
-    let json = match or_default(&settings.log_format, "text") {
-        "text" => false,
-        "json" => true,
-        other => {
-            return Err(ConfigError(format!(
-                "HEARTH_LOG_FORMAT: {other:?} is neither text nor json"
-            )));
-        }
-    };
-    Ok(LogConfig { filter, json })
 }
 
-/// Stricter than the library, which takes every word for the name of a module, a misspelt level
-/// too.
+fn parse_filter(text: &str) -> Result<String, String> {
+    let filter = text.trim();
+    if is_log_filter(filter) {
+        return Ok(filter.to_owned());
+    }
+    Err(format!(
+        "{filter:?} is neither a level (error, warn, info, debug, trace, off) nor a filter such as info,hearth_browser=debug"
+    ))
+}
+
+/// Returns true if every part of a filter names a level. `EnvFilter` is more lenient: it takes any
+/// word for the name of a module, including a misspelt level.
 fn is_log_filter(filter: &str) -> bool {
     let is_level = |text: &str| text.parse::<LevelFilter>().is_ok() && !text.is_empty();
     let is_directive = |text: &str| match text.rsplit_once('=') {
@@ -77,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_filter_that_means_nothing_is_refused() {
+    fn a_log_filter_without_a_meaning_is_rejected() {
         for filter in [
             "info",
             "OFF",

@@ -3,15 +3,11 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use super::ConfigError;
-use crate::http::auth::Keys;
+use url::Url;
 
-pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
-    let error = || {
-        ConfigError(format!(
-            "HEARTH_LISTEN: {text:?} is no address with a port, such as 127.0.0.1:3010"
-        ))
-    };
+pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let text = text.trim();
+    let error = || format!("{text:?} is not an address with a port, such as 127.0.0.1:3010");
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
@@ -28,58 +24,34 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
         .ok_or_else(error)
 }
 
-/// Without keys whoever reaches the server is let in; that is for this machine alone.
-pub(super) fn refuse_keyless(
-    listen: SocketAddr,
-    keys: &Result<Keys, ConfigError>,
-) -> Result<SocketAddr, ConfigError> {
-    if listen.ip().is_loopback() || !keys.as_ref().is_ok_and(Keys::is_empty) {
-        return Ok(listen);
-    }
-    Err(ConfigError(format!(
-        "HEARTH_LISTEN: {listen} can be reached from other machines, and there are no keys: set HEARTH_API_KEYS, or listen on 127.0.0.1"
-    )))
-}
-
-pub(super) fn parse_public_url(text: &str) -> Result<String, ConfigError> {
+/// Returns the origin (`scheme://host[:port]`) of a URL that has nothing else.
+pub(super) fn parse_public_url(text: &str) -> Result<String, String> {
+    let text = text.trim();
     let error = |why| {
-        ConfigError(format!(
-            "HEARTH_PUBLIC_URL: {text:?} {why}; it is an origin such as https://hearth.example or http://10.0.0.5:3010"
-        ))
+        format!(
+            "{text:?} {why}; it must be an origin such as https://hearth.example or http://10.0.0.5:3010"
+        )
     };
-    let uri: axum::http::Uri = text.parse().map_err(|_| error("is no URL"))?;
-    let scheme = uri
-        .scheme_str()
-        .filter(|scheme| ["http", "https"].contains(scheme));
-    let scheme = scheme.ok_or_else(|| error("does not start with http:// or https://"))?;
-    let authority = uri
-        .authority()
-        .filter(|authority| !authority.as_str().contains('@'));
-    let authority = authority.ok_or_else(|| error("has no plain host"))?;
-    let port = authority
-        .as_str()
-        .rsplit_once(':')
-        .map(|(_, port)| port)
-        .filter(|port| !port.ends_with(']'));
-    if port.is_some_and(|port| port.parse::<u16>().is_err()) {
-        return Err(error("has a port that does not exist"));
+    let url = Url::parse(text).map_err(|_| error("is not a URL"))?;
+    if !["http", "https"].contains(&url.scheme()) {
+        return Err(error("does not start with http:// or https://"));
     }
-    // The official Python client drops a path from its base URL, so one here could not work for
-    // everybody.
-    if uri
-        .path_and_query()
-        .is_some_and(|rest| rest.as_str() != "/")
-    {
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(error("contains credentials"));
+    }
+    // The official Python client drops a path from its base URL, so a path here could not work for
+    // every client.
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return Err(error(
             "has a path or a query, and Hearth is served at the root of an origin",
         ));
     }
-    Ok(format!("{scheme}://{authority}"))
+    Ok(url.origin().ascii_serialization())
 }
 
 /// Sources as the header takes them. What is no source would be ignored by browsers, and with it
 /// the whole list.
-pub(super) fn parse_frame_ancestors(text: &str) -> Result<String, ConfigError> {
+pub(super) fn parse_frame_ancestors(text: &str) -> Result<String, String> {
     let sources: Vec<&str> = text.split_ascii_whitespace().collect();
     let is_source = |source: &str| {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/*[]".contains(&byte);
@@ -92,14 +64,12 @@ pub(super) fn parse_frame_ancestors(text: &str) -> Result<String, ConfigError> {
         .find(|source| !is_source(source))
         .or(sources.iter().find(is_unquoted))
     {
-        return Err(ConfigError(format!(
-            "HEARTH_FRAME_ANCESTORS: {bad:?} is no source; sources are *, 'none', 'self' (with their quotes) and origins such as https://app.example, separated by spaces"
-        )));
+        return Err(format!(
+            "{bad:?} is not a source; sources are *, 'none', 'self' (with their quotes) and origins such as https://app.example, separated by spaces"
+        ));
     }
     if sources.len() > 1 && sources.contains(&"'none'") {
-        return Err(ConfigError(
-            "HEARTH_FRAME_ANCESTORS: 'none' stands alone or not at all".to_owned(),
-        ));
+        return Err("'none' cannot be combined with other sources".to_owned());
     }
     Ok(sources.join(" "))
 }

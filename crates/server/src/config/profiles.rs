@@ -1,33 +1,27 @@
-//! How much of a login a crash may cost: the setting about it.
+//! Settings of profiles.
 
 use std::time::Duration;
 
 use clap::Args;
 
-use super::{ConfigError, or_default, parse_number, seconds};
-
-/// The setting as it comes from the command line and the environment.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Profiles")]
-pub(super) struct ProfileSettings {
-    /// How often the cookies of a session that saves to a profile are written down, in seconds, so
-    /// that a crash does not lose a login; 0: only at its end
-    #[arg(
-        long,
-        env = "HEARTH_PROFILE_CHECKPOINT_SECONDS",
-        value_name = "SECONDS",
-        default_value = "60"
-    )]
-    profile_checkpoint_seconds: String,
-}
+use super::number::seconds;
 
 /// Longer than any session lives.
-const MOST_SECONDS: usize = 3600;
+const MAX_SECONDS: u64 = 3600;
 
-pub(super) fn parse_checkpoint(
-    settings: &ProfileSettings,
-) -> Result<Option<Duration>, ConfigError> {
-    let value = or_default(&settings.profile_checkpoint_seconds, "60");
-    let number = parse_number("HEARTH_PROFILE_CHECKPOINT_SECONDS", value, 0, MOST_SECONDS)?;
-    Ok((number > 0).then(|| seconds(number)))
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Profiles")]
+pub(crate) struct ProfileSettings {
+    /// Seconds between two checkpoints of the cookies of a session that saves to a profile, so that
+    /// a crash does not lose a login. 0 saves cookies only when the session ends
+    #[arg(long, env = "HEARTH_PROFILE_CHECKPOINT_SECONDS", value_name = "SECONDS",
+          default_value = "60", value_parser = seconds(0..=MAX_SECONDS))]
+    profile_checkpoint_seconds: Duration,
+}
+
+impl ProfileSettings {
+    /// Returns the time between two checkpoints, or none if there are no checkpoints.
+    pub fn checkpoint_every(&self) -> Option<Duration> {
+        Some(self.profile_checkpoint_seconds).filter(|every| !every.is_zero())
+    }
 }

@@ -8,5 +8,6 @@ pub(crate) mod extract;
 pub(crate) mod handlers;
 pub(crate) mod middleware;
 pub(crate) mod router;
+pub(crate) mod serve;
 pub(crate) mod state;
 pub(crate) mod ws;

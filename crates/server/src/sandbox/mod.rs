@@ -14,7 +14,6 @@ mod report;
 mod session;
 mod uid_pool;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,34 +28,11 @@ pub(crate) use report::{Row, State, headline, render};
 pub(crate) use session::{Enclosure, Site};
 pub(crate) use uid_pool::{Slot, Slots};
 
-use crate::lifecycle::SHIM;
-use crate::limits::Limits;
+pub(crate) use crate::config::IsolationLevel as Level;
+use crate::config::Limits;
 
-/// Which layers there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
-    /// None: whatever the server's user may do, code may do.
-    None,
-    /// Everything that needs no namespaces: user ids where the process may switch, Landlock,
-    /// seccomp, limits.
-    Default,
-}
-
-impl Level {
-    /// As in the setting.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Level::None => "none",
-            Level::Default => "default",
-        }
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+/// The server's executable, which is also the shim; the path works after the file was replaced.
+const SHIM: &str = "/proc/self/exe";
 
 /// What is the same for all sessions.
 #[derive(Clone, Debug)]

@@ -53,10 +53,13 @@ pub(crate) fn check_reach(name: &str, path: &Path) -> Result<(), ConfigError> {
         .find(|folder| fs::metadata(folder).is_ok_and(|metadata| metadata.mode() & 0o001 == 0));
     match closed {
         None => Ok(()),
-        Some(folder) => Err(ConfigError(format!(
-            "{name}: sessions run under users of their own, and {} does not let them through to {}: run `chmod o+x {0}`, choose another place, or set HEARTH_ISOLATION=none if you trust all code",
-            folder.display(),
-            real.display(),
-        ))),
+        Some(folder) => Err(ConfigError::new(
+            name,
+            format!(
+                "sessions run under users of their own, and {} does not let them through to {}: run `chmod o+x {0}`, choose another place, or set HEARTH_ISOLATION=none if you trust all code",
+                folder.display(),
+                real.display(),
+            ),
+        )),
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hearth_confine::{Access, Confinement, Door, Grant, Syscalls, UnixSockets};
 
-use crate::limits::Limits;
+use crate::config::Limits;
 
 /// The system's programs and libraries.
 const SYSTEM: [&str; 7] = [
@@ -251,7 +251,7 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         processes: 100,
-        ..crate::limits::tests::LIMITS
+        ..crate::config::NO_LIMITS
     };
 
     fn places() -> Places {

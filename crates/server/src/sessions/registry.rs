@@ -25,9 +25,9 @@ use super::resources::{Live, LiveLimits};
 use super::session::{Ending, Session, Tokens};
 use super::supervisor;
 use crate::clock;
+use crate::config::Limits;
 use crate::http::auth::Team;
 use crate::http::error::ApiError;
-use crate::limits::Limits;
 use crate::metrics::{Creation, Metrics};
 use crate::profiles::{Hold, ProfileId, Profiles};
 use crate::sandbox::programs::{Programs, WayOut};
@@ -165,6 +165,11 @@ impl Registry {
             tracker,
             stopping: AtomicBool::new(false),
         }
+    }
+
+    /// Returns the number of sessions that may exist at once.
+    pub fn max_sessions(&self) -> usize {
+        self.spec.max_sessions
     }
 
     pub fn tracker(&self) -> &TaskTracker {

@@ -18,7 +18,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
 use thiserror::Error;
@@ -72,15 +72,6 @@ pub(crate) enum StoreError {
     /// A statement failed.
     #[error("{0}")]
     Statement(#[from] sqlx::Error),
-}
-
-/// How long what is over stays known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Retention {
-    /// Ended sessions.
-    pub sessions: SignedDuration,
-    /// Executions.
-    pub executions: SignedDuration,
 }
 
 /// The store. Cheap to clone.

@@ -4,55 +4,46 @@
 use std::fs;
 use std::path::Path;
 
-use hearth_browser::{Bounds, Browser, LaunchSpec, Viewport, probe};
+use hearth_browser::{Bounds, Browser, LaunchSpec, probe};
 use tokio::time::Instant;
 
+use super::Subject;
 use super::finding::{Finding, Verdict};
 use super::trial::Trial;
-use crate::config::Judged;
 
 const CHECK: &str = "browser";
 
 /// What is told of a Chromium that gives up because it may not make its sandbox.
 const NO_SANDBOX: &str = "it cannot make its sandbox";
 
-/// Launches the browser with the settings, to its first page, and ends it.
+/// Starts the browser with the settings, waits for its first page, and ends it.
 pub(super) async fn browser(
-    judged: &Judged,
+    subject: &Subject,
     trial: &Trial,
     is_root: bool,
     sandbox: bool,
 ) -> Finding {
-    let executable = match &judged.browser {
+    let program = &subject.config.browser;
+    let found = match subject.error("HEARTH_BROWSER") {
+        Some(error) => Err(error.to_string()),
+        None => program.find().map_err(|error| error.to_string()),
+    };
+    let executable = match found {
         Ok(executable) => executable,
-        Err(error) => {
-            return mend(
-                Finding::failure(CHECK, error.to_string()),
-                judged.browser_package,
-                is_root,
-            );
-        }
+        Err(error) => return mend(Finding::failure(CHECK, error), program.package, is_root),
     };
     let version = match probe(&trial.enclosure.browser, executable).await {
         Ok(version) => version,
         Err(error) => {
-            return judge_failure(
-                executable,
-                &error.to_string(),
-                judged.browser_package,
-                is_root,
-            );
+            return judge_failure(executable, &error.to_string(), program.package, is_root);
         }
     };
-    let user_agent = judged.user_agent.as_ref().ok().cloned().flatten();
+    let user_agent = subject.config.user_agent.clone();
     let launch = LaunchSpec {
-        executable: executable.clone(),
+        executable: executable.to_owned(),
         folder: trial.enclosure.folder.browser(),
         session_folder: trial.enclosure.folder.root().to_owned(),
-        viewport: judged
-            .viewport
-            .as_ref()
-            .map_or_else(|_| Viewport::default(), |viewport| *viewport),
+        viewport: subject.config.viewport,
         proxy_port: None,
         explain: None,
         user_agent: user_agent.unwrap_or_else(|| version.default_user_agent()),
@@ -76,12 +67,7 @@ pub(super) async fn browser(
                 ),
             )
         }
-        Err(error) => judge_failure(
-            executable,
-            &error.to_string(),
-            judged.browser_package,
-            is_root,
-        ),
+        Err(error) => judge_failure(executable, &error.to_string(), program.package, is_root),
     }
 }
 

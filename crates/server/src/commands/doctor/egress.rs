@@ -6,30 +6,35 @@ use hearth_egress::{AllowList, Mode, Upstream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::Subject;
 use super::finding::Finding;
-use crate::config::Judged;
 
 const CHECK: &str = "way out";
 
 /// How long the proxy of the settings may take to accept a connection.
 const UPSTREAM_BOUND: Duration = Duration::from_secs(5);
 
-/// Looks at the settings, and knocks at the proxy that they name. Nothing when one of them cannot
-/// be used, which has a finding of its own.
-pub(super) async fn egress(judged: &Judged) -> Option<Finding> {
-    let (Ok(mode), Ok(allow), Ok(metadata), Ok(upstream)) = (
-        &judged.egress,
-        &judged.egress_allow,
-        &judged.egress_allow_metadata,
-        &judged.egress_proxy,
-    ) else {
+/// Checks the settings, and connects to the upstream proxy that they name. Returns nothing if one of
+/// them cannot be used, which the check of the settings reports.
+pub(super) async fn egress(subject: &Subject) -> Option<Finding> {
+    if subject
+        .errors
+        .iter()
+        .any(|error| error.variable.starts_with("HEARTH_EGRESS"))
+    {
         return None;
-    };
-    let knocked = match upstream {
-        Some(upstream) if *mode != Mode::Off => Some(knock(upstream).await),
+    }
+    let policy = subject.config.egress.policy();
+    let knocked = match &policy.upstream {
+        Some(upstream) if policy.mode != Mode::Off => Some(knock(upstream).await),
         _ => None,
     };
-    Some(judge_egress(*mode, allow, *metadata, knocked))
+    Some(judge_egress(
+        policy.mode,
+        &policy.allow,
+        policy.allow_metadata,
+        knocked,
+    ))
 }
 
 /// The address of the proxy, and why nobody answers there if nobody does.

@@ -1,64 +1,56 @@
-//! The settings that nothing else in the report speaks of.
+//! Settings that no other check reports.
 
+use super::Subject;
 use super::finding::Finding;
-use crate::config::{ConfigError, Judged};
+use crate::config::{ConfigError, describe, unknown_variables};
 
 const CHECK: &str = "settings";
 
-/// One failure for each setting that cannot be used, one note for the unknown ones, or one line
-/// that all is well. The data folder, the runtime and the browser have findings of their own.
-pub(super) fn settings(judged: &Judged) -> Vec<Finding> {
-    let errors = [
-        judged.listen.as_ref().err(),
-        judged.keys.as_ref().err(),
-        judged.public_url.as_ref().err(),
-        judged.frame_ancestors.as_ref().err(),
-        judged.user_agent.as_ref().err(),
-        judged.viewport.as_ref().err(),
-        judged.max_sessions.as_ref().err(),
-        judged.max_output_bytes.as_ref().err(),
-        judged.retention.as_ref().err(),
-        judged.checkpoint_every.as_ref().err(),
-        judged.egress.as_ref().err(),
-        judged.egress_allow.as_ref().err(),
-        judged.egress_allow_metadata.as_ref().err(),
-        judged.egress_proxy.as_ref().err(),
-        judged.stop_grace.as_ref().err(),
-        judged.log.as_ref().err(),
-    ];
-    let limits = judged.limits.as_ref().err().into_iter().flatten();
-    let mut findings: Vec<Finding> = errors
-        .into_iter()
-        .flatten()
-        .chain(limits)
-        .map(judge_bad)
+/// Settings that have checks of their own.
+const CHECKED_ELSEWHERE: [&str; 4] = [
+    "HEARTH_BROWSER",
+    "HEARTH_DATA_DIR",
+    "HEARTH_ISOLATION",
+    "HEARTH_RUNTIME_DIR",
+];
+
+/// Reports each setting that cannot be used and the unknown variables, or that all is well.
+pub(super) fn settings(subject: &Subject) -> Vec<Finding> {
+    let described = describe();
+    let position = |error: &&ConfigError| {
+        described
+            .iter()
+            .position(|setting| setting.variable == error.variable)
+    };
+    let mut errors: Vec<&ConfigError> = subject
+        .errors
+        .iter()
+        .filter(|error| !CHECKED_ELSEWHERE.contains(&error.variable.as_str()))
         .collect();
-    if !judged.unknown_variables.is_empty() {
-        let names = judged.unknown_variables.join(", ");
+    errors.sort_by_key(position);
+    let mut findings: Vec<Finding> = errors.into_iter().map(finding_of).collect();
+    let unknown = unknown_variables();
+    if !unknown.is_empty() {
+        let names = unknown.join(", ");
         findings.push(
-            Finding::note(
-                CHECK,
-                format!("no setting of Hearth has this name: {names}"),
-            )
-            .mended_by("run: hearth serve --help   (lists all settings)"),
+            Finding::note(CHECK, format!("unknown variables are ignored: {names}"))
+                .mended_by("run: hearth serve --help   (lists all settings)"),
         );
     }
     if findings.is_empty() {
-        findings.push(Finding::fine(CHECK, "all of them can be used"));
+        findings.push(Finding::fine(CHECK, "all can be used"));
     }
     findings
 }
 
-/// Every such error begins with the name of its setting.
-fn judge_bad(error: &ConfigError) -> Finding {
-    let text = error.to_string();
-    let name = text.split(':').next().unwrap_or_default().to_owned();
+fn finding_of(error: &ConfigError) -> Finding {
+    let (name, text) = (&error.variable, error.to_string());
     if name.ends_with("_FILE") {
         return Finding::failure(CHECK, text).mended_by(format!(
-            "run: ls -l \"${name}\"   (the file has to be there, and the server's user has to be able to read it)"
+            "run: ls -l \"${name}\"   (the file has to exist and to be readable by the server's user)"
         ));
     }
     Finding::failure(CHECK, text).mended_by(format!(
-        "run: unset {name}   (or leave out its flag; hearth serve --help says what it takes)"
+        "run: unset {name}   (or leave out its flag; hearth serve --help describes its values)"
     ))
 }

@@ -18,8 +18,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::config::Judged;
-use crate::limits::DEFAULT_LIMITS;
+use super::Subject;
 use crate::sandbox::{Enclosure, Folder, Site};
 use crate::sandbox::{Isolation, Level, Ports, Slots};
 use crate::sessions::folder_name;
@@ -54,18 +53,20 @@ pub(super) struct Trial {
 
 impl Trial {
     /// Makes the folder, below the data directory if that can be used. Blocks.
-    pub fn begin(judged: &Judged) -> io::Result<Trial> {
+    pub fn begin(subject: &Subject) -> io::Result<Trial> {
         let tasks = TaskTracker::new();
         let name = folder_name(Uuid::now_v7());
-        let isolation = plan_isolation(judged);
+        let isolation = plan_isolation(subject);
         let mut made = Vec::new();
-        let within = judged.data_dir.as_ref().map(|data_dir| {
-            let (trials, alone) = make_within(data_dir, &isolation, &mut made)?;
-            Ok((enclose(judged, &isolation, &trials, &name, &tasks)?, alone))
+        // A data directory that cannot be used has a finding of its own.
+        let usable = subject.error("HEARTH_DATA_DIR").is_none();
+        let within = usable.then(|| {
+            let (trials, alone) = make_within(&subject.config.data_dir, &isolation, &mut made)?;
+            Ok((enclose(subject, &isolation, &trials, &name, &tasks)?, alone))
         });
         let fallback = || {
             enclose(
-                judged,
+                subject,
                 &isolation,
                 Path::new(FALLBACK),
                 &format!("hearth-doctor-{name}"),
@@ -73,10 +74,9 @@ impl Trial {
             )
         };
         let (enclosure, alone, refused) = match within {
-            Ok(Ok((enclosure, alone))) => (enclosure, alone, None),
-            // A setting that is wrong has a finding of its own.
-            Err(_) => (fallback()?, None, None),
-            Ok(Err(error)) => {
+            Some(Ok((enclosure, alone))) => (enclosure, alone, None),
+            None => (fallback()?, None, None),
+            Some(Err(error)) => {
                 remove_made(&mut made);
                 (fallback()?, None, Some(error))
             }
@@ -106,39 +106,30 @@ impl Trial {
 
 /// As the server would have it, but for the spawner: whoever asks for a diagnosis has what rights
 /// there are.
-fn plan_isolation(judged: &Judged) -> Isolation {
-    let level = judged
-        .isolation
-        .as_ref()
-        .map_or(Level::None, |level| *level);
-    let limits = judged
-        .limits
-        .as_ref()
-        .map_or(DEFAULT_LIMITS, |limits| *limits);
-    let interpreters = judged
-        .runtime_dir
-        .as_ref()
-        .map(|folder| Runtime::at(folder).interpreters());
-    let isolation = Isolation::new(level, limits, interpreters.unwrap_or_default());
-    match &judged.uids {
-        Ok(ids) if level == Level::Default && geteuid().is_root() => isolation.with_ids(*ids),
+fn plan_isolation(subject: &Subject) -> Isolation {
+    let config = &subject.config;
+    let level = subject.level();
+    let runtime = config.runtime_dir();
+    let interpreters = runtime.map(|dir| Runtime::at(&dir).interpreters());
+    let isolation = Isolation::new(level, config.limits, interpreters.unwrap_or_default());
+    match config.isolation.uids() {
+        Ok(ids) if level == Level::Default && geteuid().is_root() => isolation.with_ids(ids),
         _ => isolation,
     }
 }
 
 fn enclose(
-    judged: &Judged,
+    subject: &Subject,
     isolation: &Isolation,
     parent: &Path,
     name: &str,
     tasks: &TaskTracker,
 ) -> io::Result<Enclosure> {
-    // What is missing has a finding of its own.
-    let browser = judged
-        .browser
-        .as_deref()
-        .unwrap_or(Path::new("/usr/bin/false"));
-    let runtime = Runtime::at(judged.runtime_dir.as_deref().unwrap_or(Path::new("/usr")));
+    // Missing parts have findings of their own.
+    let browser = &subject.config.browser;
+    let browser = browser.find().unwrap_or(Path::new("/usr/bin/false"));
+    let runtime = subject.config.runtime_dir();
+    let runtime = Runtime::at(runtime.as_deref().unwrap_or(Path::new("/usr")));
     // A server gives its slots out from a random one on; this is the last.
     let slots = isolation.user_ids().map(UserIds::slots);
     let slot = slots.and_then(|count| Slots::new(count, count.saturating_sub(1)).take());

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::registry::Registry;
 use super::super::resources::Live;
 use super::super::session::Session;
-use crate::limits::Limits;
+use crate::config::Limits;
 
 /// How often the disk is asked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -203,7 +203,7 @@ fn end(session: &Session, limit: Limit, usage: DiskUsage) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::tests::LIMITS;
+    use crate::config::NO_LIMITS as LIMITS;
 
     const LIMIT: Limits = Limits {
         disk_mb: 10,

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::registry::Registry;
 use super::super::resources::Live;
 use super::super::session::Session;
-use crate::limits::Limits;
+use crate::config::Limits;
 
 /// How often the machine's pulse is felt.
 const PULSE_EVERY: Duration = Duration::from_millis(250);
@@ -251,7 +251,7 @@ async fn count_shared_once(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::tests::LIMITS;
+    use crate::config::NO_LIMITS as LIMITS;
 
     const LIMIT: Limits = Limits {
         memory_mb: 100,

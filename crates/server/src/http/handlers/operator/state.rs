@@ -14,10 +14,10 @@ use hearth_contract::{
 use super::may_see;
 use crate::capacity;
 use crate::clock;
+use crate::config::Limits;
 use crate::http::auth::{Onlooker, team_name};
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
-use crate::limits::Limits;
 use crate::metrics::Reading;
 use crate::sessions::Session;
 use crate::store::{ExecutionRecord, SessionRecord};

@@ -1,0 +1,90 @@
+//! Whole numbers within bounds. The bounds that are given here are also those of `--help` and
+//! docs/CONFIGURATION.md.
+
+use std::ffi::OsStr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Command, Error};
+
+/// A value parser for a whole number within bounds, which it converts to `T`.
+#[derive(Clone)]
+pub(crate) struct Number<T> {
+    bounds: RangeInclusive<u64>,
+    convert: fn(u64) -> T,
+}
+
+/// Returns a parser for a count.
+pub(super) fn number(bounds: RangeInclusive<u64>) -> Number<u64> {
+    Number {
+        bounds,
+        convert: |number| number,
+    }
+}
+
+/// Returns a parser for the size of something in memory.
+pub(super) fn size(bounds: RangeInclusive<u64>) -> Number<usize> {
+    Number {
+        bounds,
+        convert: |number| usize::try_from(number).unwrap_or(usize::MAX),
+    }
+}
+
+/// Returns a parser for a number of seconds.
+pub(super) fn seconds(bounds: RangeInclusive<u64>) -> Number<Duration> {
+    Number {
+        bounds,
+        convert: Duration::from_secs,
+    }
+}
+
+impl<T> Number<T> {
+    fn parse(&self, text: &str) -> Result<T, String> {
+        let number = text.trim().parse().ok();
+        number
+            .filter(|number| self.bounds.contains(number))
+            .map(self.convert)
+            .ok_or_else(|| {
+                let (min, max) = (self.bounds.start(), self.bounds.end());
+                format!("{text:?} is not a whole number from {min} to {max}")
+            })
+    }
+
+    /// Returns a parser with the same bounds and another result.
+    pub(super) fn map_to<U>(self, convert: fn(u64) -> U) -> Number<U> {
+        Number {
+            bounds: self.bounds,
+            convert,
+        }
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Number<T> {
+    type Value = T;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<T, Error> {
+        let number = self.clone();
+        // clap turns the message of a closure into an error that names the argument.
+        (move |text: &str| number.parse(text)).parse_ref(command, argument, value)
+    }
+
+    /// Describes the bounds in one hidden value: clap has no other way to ask a parser for them.
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let bounds = format!("{} to {}", self.bounds.start(), self.bounds.end());
+        let value = PossibleValue::new(bounds).hide(true);
+        Some(Box::new(std::iter::once(value)))
+    }
+}
+
+/// Returns the bounds of a setting that takes a [`Number`], such as `1 to 300`.
+pub(super) fn bounds_of(argument: &Arg) -> Option<String> {
+    let mut values = argument.get_possible_values().into_iter();
+    let only = values.next().filter(PossibleValue::is_hide_set)?;
+    Some(only.get_name().to_owned())
+}

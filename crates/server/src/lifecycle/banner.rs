@@ -1,0 +1,41 @@
+//! Text on stdout.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// Prints that the server is ready, with commands to try.
+pub(super) fn announce(address: SocketAddr, keyless: bool, max_sessions: usize) {
+    let version = env!("CARGO_PKG_VERSION");
+    let key = if keyless {
+        ""
+    } else {
+        " -H \"Authorization: Bearer $API_KEY\""
+    };
+    let hint = if keyless {
+        ""
+    } else {
+        ", with one of your keys in $API_KEY"
+    };
+    let host = if address.ip().is_unspecified() {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
+    } else {
+        address
+    };
+    let text = format!(
+        r#"Hearth {version} is ready at http://{host} (up to {max_sessions} sessions). Try it{hint}:
+
+  ID=$(curl -s{key} -X POST http://{host}/v2/interact | sed 's/.*"id":"\([^"]*\)".*/\1/')
+  curl -s{key} http://{host}/v2/interact/$ID/execute -H 'Content-Type: application/json' \
+    -d '{{"code": "await page.goto(\"data:text/html,<title>Hello</title>\"); await page.title()"}}'
+  curl -s{key} -X DELETE http://{host}/v2/interact/$ID
+
+"#
+    );
+    print(&text);
+}
+
+pub(super) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // A closed stdout is no reason to stop.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,134 @@
+//! Steps that need a single-threaded process, and as root its rights.
+
+use std::fs::{DirBuilder, File};
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use anyhow::Context;
+use hearth_confine::{Split, SplitFromInit, raise_open_files, split, split_from_init};
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::prctl;
+use nix::unistd::{Pid, geteuid, getpid};
+
+use crate::config::{Config, ConfigError, IsolationLevel};
+use crate::profiles::profiles_folder;
+use crate::sandbox::{Isolation, check_reach, give_files, prepare_folders, sessions_folder, sweep};
+use crate::store::FILE;
+use crate::toolchain::Runtime;
+
+/// The file in the data directory that a server holds locked.
+pub(crate) const LOCK: &str = "lock";
+
+/// A server that is ready to start threads. It has no rights of root left.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub config: Config,
+    pub isolation: Isolation,
+    pub runtime: Runtime,
+    pub listener: std::net::TcpListener,
+    /// Locked until the server ends.
+    pub lock: Flock<File>,
+}
+
+/// The half of the process that returns from [`prepare`].
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// The half that serves.
+    Server(Box<Prepared>),
+    /// The privileged half, after the server has ended with this exit code.
+    Finished(i32),
+}
+
+/// Locks the data directory, removes what an earlier server left in it, binds the listener and gives
+/// up the rights of root. As root, and as the first process of a container, it splits the process.
+pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
+    if let Err(error) = raise_open_files() {
+        tracing::warn!(%error, "limit of open files not raised");
+    }
+    // The server's user may not be able to resolve this path later.
+    let runtime_dir = config.runtime_dir()?;
+    let runtime_dir = runtime_dir.canonicalize().unwrap_or(runtime_dir);
+    let runtime = Runtime::find(&runtime_dir)?;
+    let level = config.isolation.level;
+    if level == IsolationLevel::Default {
+        // No process of the same user can read this memory or attach a debugger.
+        prctl::set_dumpable(false).context("cannot protect the memory of the server")?;
+    }
+    let lock = lock_data_dir(&config.data_dir)?;
+    let sessions = sessions_folder(&config.data_dir);
+    sweep(&sessions).map_err(|error| {
+        let dir = sessions.display();
+        bad_data_dir(format!("cannot remove the remains in {dir}: {error}"))
+    })?;
+    let listener =
+        bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
+    let mut isolation = Isolation::new(level, config.limits, runtime.interpreters());
+    if level == IsolationLevel::Default && geteuid().is_root() {
+        give_data_dir(&config, &sessions)?;
+        match split(config.isolation.uids()?).context("cannot give up the rights of root")? {
+            Split::Over(code) => return Ok(Role::Finished(code)),
+            Split::Server(spawner) => isolation = isolation.with_spawner(spawner),
+        }
+    } else if getpid() == Pid::from_raw(1)
+        && let SplitFromInit::Over(code) =
+            split_from_init().context("cannot reap as the first process")?
+    {
+        return Ok(Role::Finished(code));
+    }
+    Ok(Role::Server(Box::new(Prepared {
+        config,
+        isolation,
+        runtime,
+        listener,
+        lock,
+    })))
+}
+
+/// Gives the data directory to the user that the server becomes.
+fn give_data_dir(config: &Config, sessions: &Path) -> anyhow::Result<()> {
+    check_reach("HEARTH_DATA_DIR", &config.data_dir)?;
+    let uids = config.isolation.uids()?;
+    let profiles = profiles_folder(&config.data_dir);
+    let dirs = [config.data_dir.as_path(), sessions, profiles.as_path()];
+    prepare_folders(&dirs, uids).context("cannot give the data directory to the server's user")?;
+    give_files(&config.data_dir, FILE, uids)
+        .context("cannot give the store to the server's user")?;
+    give_files(&profiles, "", uids).context("cannot give the profiles to the server's user")
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Locks the data directory, because two servers on one would remove each other's sessions.
+fn lock_data_dir(dir: &Path) -> Result<Flock<File>, ConfigError> {
+    let bad =
+        |error: std::io::Error| bad_data_dir(format!("{} cannot be used: {error}", dir.display()));
+    if let Some(parent) = dir.parent() {
+        // The users of sessions pass through it.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(parent)
+            .map_err(bad)?;
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(bad)?;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join(LOCK))
+        .map_err(bad)?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|_| bad_data_dir(format!("another hearth server uses {}", dir.display())))
+}
+
+pub(super) fn bad_data_dir(reason: String) -> ConfigError {
+    ConfigError::new("HEARTH_DATA_DIR", reason)
+}

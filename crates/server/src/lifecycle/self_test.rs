@@ -1,0 +1,80 @@
+//! The self-test: programs are started as in a session, and attack the sandbox.
+
+use std::io::ErrorKind;
+
+use tokio_util::task::TaskTracker;
+
+use super::banner::print;
+use super::prepare::bad_data_dir;
+use crate::config::{Config, ConfigError, IsolationLevel};
+use crate::sandbox::{self, Enclosure, Site, Slots, sessions_folder};
+
+/// The name of the directory of the self-test among those of sessions.
+const DIR: &str = "trial";
+
+/// Results of a self-test that passed.
+#[derive(Debug)]
+pub(super) struct SelfTest {
+    /// The user agent of browsers.
+    pub user_agent: String,
+    /// Whether Chromium can use its own sandbox.
+    pub browser_sandbox: bool,
+}
+
+/// Asks the browser for its version and checks the sandbox. Prints which protections hold, and
+/// returns an error with the fix if a required one does not.
+pub(super) async fn run_self_test(
+    config: &Config,
+    site: Site<'_>,
+    slots: &Slots,
+) -> anyhow::Result<SelfTest> {
+    let tasks = TaskTracker::new();
+    let (isolation, runtime) = (site.isolation, site.runtime);
+    let slot = isolation.user_ids().and_then(|_| slots.take());
+    let sessions = sessions_folder(&config.data_dir);
+    let enclosure = Enclosure::create(&sessions, DIR, site, slot, &tasks).map_err(|error| {
+        let dir = sessions.display();
+        bad_data_dir(format!("cannot create a directory in {dir}: {error}"))
+    })?;
+    let (version, findings) = tokio::join!(
+        hearth_browser::probe(&enclosure.browser, &config.browser.path),
+        sandbox::probe(isolation, runtime, &enclosure),
+    );
+    tasks.close();
+    tasks.wait().await;
+    enclosure.remove().await;
+    let findings = findings.map_err(|error| match error.kind() {
+        ErrorKind::StorageFull => bad_data_dir(format!(
+            "the disk of {} is full: free some space, or choose another directory",
+            config.data_dir.display()
+        )),
+        _ => bad_isolation(format!("cannot run the self-test: {error}")),
+    })?;
+    let level = isolation.level;
+    if level == IsolationLevel::Default {
+        print(&sandbox::render(&sandbox::headline(level), &findings.rows));
+    }
+    if !findings.hold() {
+        return Err(bad_isolation(format!(
+            "level {level} does not hold on this machine: apply the fixes in the table, or set HEARTH_ISOLATION=none if you trust all code that you run"
+        ))
+        .into());
+    }
+    let version = version.map_err(|error| {
+        let path = config.browser.path.display();
+        ConfigError::new("HEARTH_BROWSER", format!("cannot use {path}: {error}"))
+    })?;
+    tracing::info!(browser = version.number(), isolation = %level, "self-test passed");
+    let user_agent = config
+        .user_agent
+        .clone()
+        .unwrap_or_else(|| version.default_user_agent());
+    Ok(SelfTest {
+        user_agent,
+        browser_sandbox: findings.sandbox,
+    })
+}
+
+fn bad_isolation(reason: String) -> ConfigError {
+    ConfigError::new("HEARTH_ISOLATION", reason)
+}

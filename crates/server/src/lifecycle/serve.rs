@@ -1,0 +1,315 @@
+//! The running server: services, listeners, and the orderly stop.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use hearth_confine::UserIds;
+use hearth_contract::DestroyedReason;
+use hearth_egress::Egress;
+use tokio::net::TcpListener;
+use tokio::time::{interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::banner::announce;
+use super::prepare::{Prepared, bad_data_dir};
+use super::self_test::run_self_test;
+use super::signals::Signals;
+use crate::clock;
+use crate::config::{Config, ConfigError, IsolationLevel, Retention};
+use crate::http::router;
+use crate::http::serve::{listen, page_policy};
+use crate::http::state::AppState;
+use crate::metrics::Metrics;
+use crate::profiles::{Profiles, profiles_folder};
+use crate::sandbox::{Isolation, Ports, Site, Slots, sessions_folder};
+use crate::sessions::{Books, ENDED_KEPT_COUNT, Registry, RegistrySpec, watch, watch_disk};
+use crate::store::{FILE, SessionRecord, Store, StoreError};
+use crate::toolchain::Runtime;
+
+/// How long open requests may take to be answered after the sessions have ended.
+const RESPONSES_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long an orderly stop may take after its grace period. What is left then ends because its
+/// shims see their lifelines close.
+const STOP_TIMEOUT: Duration = Duration::from_secs(14);
+
+/// Signals that arrive within this time count as one: a signal to a process and to its group arrives
+/// twice.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
+
+/// How often old records are removed.
+const RETENTION_INTERVAL: Duration = Duration::from_hours(1);
+
+/// Listeners of the server.
+struct Listeners {
+    /// For clients.
+    public: TcpListener,
+    /// For the programs of sessions, on loopback.
+    internal: TcpListener,
+}
+
+/// What sessions run in.
+struct Sandbox {
+    isolation: Isolation,
+    runtime: Runtime,
+}
+
+/// Sessions of earlier servers.
+struct Past {
+    sessions: Vec<SessionRecord>,
+    /// How many of them an earlier server left open.
+    lost: u64,
+}
+
+/// Everything that ends together when the server stops.
+struct Tasks {
+    tracker: TaskTracker,
+    /// Tells the tasks of `tracker` to end.
+    stop: CancellationToken,
+    /// The tasks that answer requests.
+    servers: TaskTracker,
+}
+
+/// Serves until a signal arrives, and returns when nothing is left.
+pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
+    let Prepared {
+        config,
+        isolation,
+        runtime,
+        listener,
+        lock: _lock,
+    } = prepared;
+    let mut signals = Signals::listen()?;
+    let internal = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .context("cannot listen on loopback")?;
+    let listeners = Listeners {
+        public: TcpListener::from_std(listener)?,
+        internal,
+    };
+    let tasks = Tasks {
+        tracker: TaskTracker::new(),
+        stop: CancellationToken::new(),
+        servers: TaskTracker::new(),
+    };
+    let (store, past) = open_store(&config, &tasks).await?;
+    let sandbox = Sandbox { isolation, runtime };
+    let registry = build_registry(&config, sandbox, &listeners, &tasks, &store, past).await?;
+    let state = AppState::new(
+        config.keys()?,
+        config.public_url.clone(),
+        listeners.public.local_addr()?.to_string(),
+        page_policy(&config.frame_ancestors)?,
+        config.isolation.level,
+        Arc::clone(&registry),
+    );
+    start(&config, listeners, state, &registry, &tasks, &store)?;
+
+    signals.next().await;
+    stop(config.stop_grace, &registry, &tasks, &store, &mut signals).await;
+    Ok(())
+}
+
+/// Opens the store, and records the end of the sessions that an earlier server left open. Returns
+/// the ended sessions, and how many of them were left open.
+async fn open_store(config: &Config, tasks: &Tasks) -> anyhow::Result<(Store, Past)> {
+    let dir = &config.data_dir;
+    let bad = |error| store_error(dir, &error);
+    let (store, writer) = Store::open(dir).await.map_err(bad)?;
+    tasks.tracker.spawn(writer.run(tasks.stop.clone()));
+    let now = clock::now();
+    let lost = store.end_lost_sessions(now).await.map_err(bad)?;
+    if lost > 0 {
+        tracing::warn!(lost, "sessions of an earlier server ended");
+    }
+    let oldest = now - config.retention.sessions;
+    let sessions = store
+        .ended_sessions(oldest, ENDED_KEPT_COUNT)
+        .await
+        .map_err(bad)?;
+    Ok((store, Past { sessions, lost }))
+}
+
+fn store_error(dir: &Path, error: &StoreError) -> ConfigError {
+    let file = dir.join(FILE);
+    bad_data_dir(match error {
+        StoreError::Newer { .. } => format!("cannot use the store: {error}"),
+        error => format!(
+            "cannot use the store: {error}. If it is damaged, move {} away: profiles stay, and the records of earlier sessions are lost",
+            file.display()
+        ),
+    })
+}
+
+/// Runs the self-test, and builds the registry with everything that sessions need.
+async fn build_registry(
+    config: &Config,
+    sandbox: Sandbox,
+    listeners: &Listeners,
+    tasks: &Tasks,
+    store: &Store,
+    past: Past,
+) -> anyhow::Result<Arc<Registry>> {
+    let Sandbox { isolation, runtime } = sandbox;
+    let internal_port = listeners.internal.local_addr()?.port();
+    let user_slots = isolation.user_ids().map(UserIds::slots);
+    let slots = Slots::new(user_slots.unwrap_or(0), random_slot());
+    let site = Site {
+        isolation: &isolation,
+        browser: &config.browser.path,
+        runtime: &runtime,
+        ports: Ports {
+            cdp: internal_port,
+            egress: Vec::new(),
+        },
+    };
+    let self_test = run_self_test(config, site, &slots).await?;
+    warn_about(config, user_slots);
+    let profiles = Profiles::open(profiles_folder(&config.data_dir), store.clone())
+        .await
+        .map_err(|error| bad_data_dir(format!("cannot use the profiles: {error}")))?;
+    let egress = Egress::new(config.egress.policy());
+    for own in [listeners.public.local_addr()?.port(), internal_port] {
+        egress.add_own_port(own);
+    }
+    let spec = RegistrySpec {
+        sessions_folder: sessions_folder(&config.data_dir),
+        browser: config.browser.path.clone(),
+        user_agent: self_test.user_agent,
+        sandbox: self_test.browser_sandbox,
+        viewport: config.viewport,
+        runtime,
+        isolation,
+        internal_port,
+        egress,
+        max_sessions: max_sessions(config, user_slots),
+        max_output_bytes: config.max_output_bytes,
+        limits: config.limits,
+        keep_ended: config.retention.sessions,
+        profiles,
+        checkpoint_every: config.profiles.checkpoint_every(),
+    };
+    let books = Books::new(
+        store.clone(),
+        Arc::new(Metrics::new(config.isolation.level.as_str())),
+    );
+    for _ in 0..past.lost {
+        books.metrics.session_ended(DestroyedReason::ServerLost);
+    }
+    let tracker = tasks.tracker.clone();
+    let registry = Registry::new(spec, slots, tracker, books, past.sessions);
+    Ok(Arc::new(registry))
+}
+
+/// Starts the tasks of the server, listens and announces it.
+fn start(
+    config: &Config,
+    listeners: Listeners,
+    state: AppState,
+    registry: &Arc<Registry>,
+    tasks: &Tasks,
+    store: &Store,
+) -> anyhow::Result<()> {
+    let Tasks {
+        tracker,
+        stop,
+        servers,
+    } = tasks;
+    let address = listeners.public.local_addr()?;
+    let keyless = state.keys().is_empty();
+    tracker.spawn(run_retention(store.clone(), config.retention, stop.clone()));
+    tracker.spawn(watch(Arc::clone(registry), stop.clone()));
+    tracker.spawn(watch_disk(Arc::clone(registry), stop.clone()));
+    servers.spawn(listen(
+        listeners.public,
+        router::public(state.clone()),
+        stop.clone(),
+    ));
+    servers.spawn(listen(
+        listeners.internal,
+        router::internal(state),
+        stop.clone(),
+    ));
+    announce(address, keyless, registry.max_sessions());
+    Ok(())
+}
+
+/// Ends running code after the grace period, then sessions, then tasks. A second signal skips the
+/// rest.
+async fn stop(
+    grace: Duration,
+    registry: &Registry,
+    tasks: &Tasks,
+    store: &Store,
+    signals: &mut Signals,
+) {
+    tracing::info!(grace_seconds = grace.as_secs(), "stop requested");
+    let orderly = async {
+        registry.stop(grace).await;
+        tasks.stop.cancel();
+        tasks.servers.close();
+        // The servers close keep-alive connections without a request, and finish open responses.
+        let _ = timeout(RESPONSES_TIMEOUT, tasks.servers.wait()).await;
+        tasks.tracker.close();
+        tasks.tracker.wait().await;
+        store.close().await;
+    };
+    tokio::select! {
+        outcome = timeout(grace + STOP_TIMEOUT, orderly) => {
+            if outcome.is_ok() {
+                tracing::info!("server stopped");
+            } else {
+                tracing::error!("server stopped before everything ended");
+            }
+        }
+        // What is left ends with this process: every shim sees its lifeline close.
+        () = signals.next_after(SAME_SIGNAL) => {
+            tracing::warn!("server stopped at once by a second signal");
+        }
+    }
+}
+
+fn warn_about(config: &Config, user_slots: Option<u16>) {
+    if config.isolation.level == IsolationLevel::None {
+        tracing::warn!(
+            "sandbox disabled (HEARTH_ISOLATION=none): session code has every right of the server's user"
+        );
+    }
+    if user_slots.is_some_and(|slots| usize::from(slots) < config.max_sessions()) {
+        tracing::warn!(
+            sessions = user_slots,
+            "session limit lowered: HEARTH_UIDS has user ids for fewer sessions than HEARTH_MAX_SESSIONS"
+        );
+    }
+}
+
+/// Returns the number of concurrent sessions; each needs its user ids where sessions have them.
+fn max_sessions(config: &Config, user_slots: Option<u16>) -> usize {
+    let wanted = config.max_sessions();
+    user_slots.map_or(wanted, |slots| wanted.min(slots.into()))
+}
+
+/// Returns where to begin with user ids, so that two servers with one range rarely use the same.
+fn random_slot() -> u16 {
+    getrandom::u32().map_or(0, |number| (number & 0xffff) as u16)
+}
+
+/// Removes old records every hour until `stop`.
+async fn run_retention(store: Store, retention: Retention, stop: CancellationToken) {
+    let mut hours = interval(RETENTION_INTERVAL);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = hours.tick() => {}
+        }
+        let now = clock::now();
+        let pruned = store.forget(now - retention.sessions, now - retention.executions);
+        if let Err(error) = pruned.await {
+            tracing::warn!(%error, "retention prune failed");
+        }
+    }
+}
