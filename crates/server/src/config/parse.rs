@@ -92,7 +92,7 @@ fn prepare(command: Command) -> Command {
         let old = RENAMED.iter().find(|(new, _)| name == *new);
         let argument = match old {
             Some((_, old)) if is_empty(&name) && !is_empty(OsStr::new(old)) => argument.env(*old),
-            _ if is_empty(&name) => argument.env(None::<&str>),
+            _ if is_empty(&name) && std::env::var_os(&name).is_some() => argument.env(None::<&str>),
             _ => argument,
         };
         with_bounds(argument)
@@ -109,9 +109,11 @@ fn argument_of(command: &Command, error: &Error) -> Option<Arg> {
     let Some(ContextValue::String(named)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
+    // Such as `--max-tabs <NUMBER>`.
+    let flag = named.strip_prefix("--")?.split_whitespace().next()?;
     let mut arguments = command.get_subcommands().flat_map(Command::get_arguments);
     arguments
-        .find(|argument| argument.to_string() == *named)
+        .find(|argument| argument.get_long() == Some(flag))
         .cloned()
 }
 
@@ -121,7 +123,13 @@ fn setting_error(command: &Command, error: &Error) -> Option<ConfigError> {
         return not_utf8().map(|name| ConfigError::new(name, "the value is not UTF-8"));
     }
     let argument = argument_of(command, error)?;
-    let variable = argument.get_env()?.to_string_lossy().into_owned();
+    let variable = match argument.get_env() {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => format!(
+            "HEARTH_{}",
+            argument.get_long()?.to_uppercase().replace('-', "_")
+        ),
+    };
     let reason = match error.kind() {
         ErrorKind::ValueValidation => error.source()?.to_string(),
         ErrorKind::InvalidValue => {

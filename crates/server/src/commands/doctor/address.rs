@@ -1,4 +1,4 @@
-//! Whether the address to listen on can be had.
+//! Checks that the server could listen on its address.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
@@ -7,14 +7,15 @@ use super::finding::Finding;
 
 const CHECK: &str = "address";
 
-/// How many ports above a taken one are tried for the advice.
+/// Number of ports above a taken one to try for the suggested fix.
 const NEIGHBOURS: u16 = 20;
 
-/// Listens for a moment. `is_served` is whether a server uses the same data folder.
+/// Binds the address and releases it. `is_served` tells whether a server uses the same data
+/// directory.
 pub(super) fn address(listen: SocketAddr, is_served: bool) -> Finding {
     let tried = TcpListener::bind(listen).map(drop);
     let free = || free_neighbour(listen);
-    judge_address(listen, tried, is_served, free)
+    evaluate_address(listen, tried, is_served, free)
 }
 
 fn free_neighbour(listen: SocketAddr) -> Option<SocketAddr> {
@@ -24,7 +25,7 @@ fn free_neighbour(listen: SocketAddr) -> Option<SocketAddr> {
         .find(|address| TcpListener::bind(address).is_ok())
 }
 
-fn judge_address(
+fn evaluate_address(
     listen: SocketAddr,
     tried: io::Result<()>,
     is_served: bool,
@@ -36,42 +37,42 @@ fn judge_address(
         } else {
             format!("{listen} is free")
         };
-        return Finding::fine(CHECK, free);
+        return Finding::ok(CHECK, free);
     };
     match error.kind() {
-        ErrorKind::AddrInUse if is_served => Finding::fine(
+        ErrorKind::AddrInUse if is_served => Finding::ok(
             CHECK,
-            format!("{listen} is in use, by the server on this data folder as it seems"),
+            format!("{listen} is in use, apparently by the server on this data directory"),
         ),
         ErrorKind::AddrInUse => {
             let finding = Finding::failure(CHECK, format!("{listen} is in use by another program"));
             let finding = match free_neighbour() {
                 Some(free) => {
-                    finding.mended_by(format!("set: HEARTH_LISTEN={free}   (which is free)"))
+                    finding.fixed_by(format!("set: HEARTH_LISTEN={free}   (a free port)"))
                 }
                 None => finding,
             };
-            finding.mended_by(format!(
-                "run: ss -ltnp 'sport = :{}'   (to see by which)",
+            finding.fixed_by(format!(
+                "run: ss -ltnp 'sport = :{}'   (shows which program)",
                 listen.port()
             ))
         }
         ErrorKind::PermissionDenied => Finding::failure(
             CHECK,
-            format!("{listen}: this user may not listen on ports that low"),
+            format!("{listen}: this user may not listen on privileged ports"),
         )
-        .mended_by("set: HEARTH_LISTEN to a port from 1024 on, with a proxy in front of it")
-        .mended_by(format!(
+        .fixed_by("set: HEARTH_LISTEN to a port from 1024 on, behind a proxy")
+        .fixed_by(format!(
             "run: sudo sysctl -w net.ipv4.ip_unprivileged_port_start={}",
             listen.port()
         )),
         ErrorKind::AddrNotAvailable => Finding::failure(
             CHECK,
-            format!("{} is no address of this machine", listen.ip()),
+            format!("{} is not an address of this machine", listen.ip()),
         )
-        .mended_by("run: ip -brief address   (to see which are, for HEARTH_LISTEN)"),
-        _ => Finding::failure(CHECK, format!("{listen} cannot be listened on: {error}"))
-            .mended_by("set: HEARTH_LISTEN=127.0.0.1:3010"),
+        .fixed_by("run: ip -brief address   (lists the addresses that HEARTH_LISTEN can use)"),
+        _ => Finding::failure(CHECK, format!("cannot listen on {listen}: {error}"))
+            .fixed_by("set: HEARTH_LISTEN=127.0.0.1:3010"),
     }
 }
 
@@ -80,37 +81,37 @@ mod tests {
     use super::super::finding::Verdict;
     use super::*;
 
-    fn judge(kind: ErrorKind, is_served: bool) -> Finding {
+    fn evaluate(kind: ErrorKind, is_served: bool) -> Finding {
         let listen = SocketAddr::from(([127, 0, 0, 1], 80));
         let free = SocketAddr::from(([127, 0, 0, 1], 81));
-        judge_address(listen, Err(kind.into()), is_served, || Some(free))
+        evaluate_address(listen, Err(kind.into()), is_served, || Some(free))
     }
 
     #[test]
     fn a_port_of_another_program_fails_with_a_free_one() {
-        let finding = judge(ErrorKind::AddrInUse, false);
+        let finding = evaluate(ErrorKind::AddrInUse, false);
         assert_eq!(finding.verdict, Verdict::Failure);
         assert!(
-            finding.mends[0].starts_with("set: HEARTH_LISTEN=127.0.0.1:81"),
+            finding.fixes[0].starts_with("set: HEARTH_LISTEN=127.0.0.1:81"),
             "{finding:?}"
         );
     }
 
     #[test]
-    fn the_port_of_our_own_server_is_fine() {
-        assert_eq!(judge(ErrorKind::AddrInUse, true).verdict, Verdict::Fine);
+    fn the_port_of_the_server_on_this_data_dir_is_ok() {
+        assert_eq!(evaluate(ErrorKind::AddrInUse, true).verdict, Verdict::Ok);
     }
 
     #[test]
-    fn every_other_reason_fails_and_has_a_mend() {
+    fn every_other_error_fails_with_a_fix() {
         for kind in [
             ErrorKind::PermissionDenied,
             ErrorKind::AddrNotAvailable,
             ErrorKind::Other,
         ] {
-            let finding = judge(kind, true);
+            let finding = evaluate(kind, true);
             assert_eq!(finding.verdict, Verdict::Failure, "{kind}");
-            assert!(!finding.mends.is_empty(), "{kind}");
+            assert!(!finding.fixes.is_empty(), "{kind}");
         }
     }
 }

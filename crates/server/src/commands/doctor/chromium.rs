@@ -1,5 +1,4 @@
-//! The browser: that it is there, starts as it does for a session, and whether it has its own
-//! sandbox.
+//! Checks that the browser starts as it does for a session, and whether its own sandbox works.
 
 use std::fs;
 use std::path::Path;
@@ -9,17 +8,17 @@ use tokio::time::Instant;
 
 use super::Subject;
 use super::finding::{Finding, Verdict};
-use super::trial::Trial;
+use super::fixture::Fixture;
 
 const CHECK: &str = "browser";
 
-/// What is told of a Chromium that gives up because it may not make its sandbox.
-const NO_SANDBOX: &str = "it cannot make its sandbox";
+/// The message about a Chromium that ends because it cannot create its sandbox.
+const NO_SANDBOX: &str = "it cannot create its sandbox";
 
 /// Starts the browser with the settings, waits for its first page, and ends it.
 pub(super) async fn browser(
     subject: &Subject,
-    trial: &Trial,
+    fixture: &Fixture,
     is_root: bool,
     sandbox: bool,
 ) -> Finding {
@@ -30,19 +29,19 @@ pub(super) async fn browser(
     };
     let executable = match found {
         Ok(executable) => executable,
-        Err(error) => return mend(Finding::failure(CHECK, error), program.package, is_root),
+        Err(error) => return fix(Finding::failure(CHECK, error), program.package, is_root),
     };
-    let version = match probe(&trial.enclosure.browser, executable).await {
+    let version = match probe(&fixture.enclosure.browser, executable).await {
         Ok(version) => version,
         Err(error) => {
-            return judge_failure(executable, &error.to_string(), program.package, is_root);
+            return evaluate_failure(executable, &error.to_string(), program.package, is_root);
         }
     };
     let user_agent = subject.config.user_agent.clone();
     let launch = LaunchSpec {
         executable: executable.to_owned(),
-        folder: trial.enclosure.folder.browser(),
-        session_folder: trial.enclosure.folder.root().to_owned(),
+        folder: fixture.enclosure.folder.browser(),
+        session_folder: fixture.enclosure.folder.root().to_owned(),
         viewport: subject.config.viewport,
         proxy_port: None,
         explain: None,
@@ -54,12 +53,12 @@ pub(super) async fn browser(
         },
     };
     let began = Instant::now();
-    match Browser::launch(&trial.enclosure.browser, &trial.tasks, launch).await {
+    match Browser::launch(&fixture.enclosure.browser, &fixture.tasks, launch).await {
         Ok(browser) => {
             let took_ms = began.elapsed().as_millis();
             browser.kill().await;
             let name = executable.file_name().unwrap_or_default().to_string_lossy();
-            Finding::fine(
+            Finding::ok(
                 CHECK,
                 format!(
                     "Chromium {} ({name}), first page after {took_ms} ms",
@@ -67,11 +66,11 @@ pub(super) async fn browser(
                 ),
             )
         }
-        Err(error) => judge_failure(executable, &error.to_string(), program.package, is_root),
+        Err(error) => evaluate_failure(executable, &error.to_string(), program.package, is_root),
     }
 }
 
-/// Whether what a Chromium said on its way down is about its sandbox.
+/// Returns true if the last output of a Chromium is about its sandbox.
 fn is_about_sandbox(said: &str) -> bool {
     [
         "No usable sandbox",
@@ -83,12 +82,17 @@ fn is_about_sandbox(said: &str) -> bool {
     .any(|words| said.contains(words))
 }
 
-fn judge_failure(executable: &Path, error: &str, package: Option<&str>, is_root: bool) -> Finding {
+fn evaluate_failure(
+    executable: &Path,
+    error: &str,
+    package: Option<&str>,
+    is_root: bool,
+) -> Finding {
     let path = executable.display();
     if is_about_sandbox(error) {
-        // It says so in many words, and with advice for a desktop.
+        // The output itself is long, and its advice is for desktops.
         return Finding::failure(CHECK, format!("{path} does not start: {NO_SANDBOX}"))
-            .mended_by("see: the next line");
+            .fixed_by("see: the next line");
     }
     let is_named = error.contains(&*executable.to_string_lossy());
     let about = if is_named {
@@ -98,51 +102,51 @@ fn judge_failure(executable: &Path, error: &str, package: Option<&str>, is_root:
     };
     let finding = Finding::failure(CHECK, about);
     if error.contains("shared libraries") {
-        let finding = finding.mended_by(format!(
-            "run: ldd {path} | grep 'not found'   (to see all that is missing)"
+        let finding = finding.fixed_by(format!(
+            "run: ldd {path} | grep 'not found'   (lists all missing libraries)"
         ));
         return if package.is_some() {
-            mend(finding, package, is_root)
+            fix(finding, package, is_root)
         } else {
             finding
         };
     }
     if error.contains("Permission denied") {
-        return finding.mended_by(format!(
-            "run: ls -l {path}; findmnt -T {path}   (it must be executable, and its disk not noexec)"
+        return finding.fixed_by(format!(
+            "run: ls -l {path}; findmnt -T {path}   (the file must be executable, on a disk without noexec)"
         ));
     }
-    mend(finding, package, is_root)
+    fix(finding, package, is_root)
 }
 
-fn mend(finding: Finding, package: Option<&str>, is_root: bool) -> Finding {
+fn fix(finding: Finding, package: Option<&str>, is_root: bool) -> Finding {
     match package {
         Some(package) => finding
-            .mended_by(format!(
+            .fixed_by(format!(
                 "run: {}apt-get install -y --no-install-recommends {package}",
                 sudo(is_root)
             ))
-            .mended_by("set: HEARTH_BROWSER to the path of a Chromium, where there is no apt-get"),
-        None => finding.mended_by(
-            "set: HEARTH_BROWSER to shell, to chromium, or to the path of a Chromium (no script)",
+            .fixed_by("set: HEARTH_BROWSER to the path of a Chromium, on systems without apt-get"),
+        None => finding.fixed_by(
+            "set: HEARTH_BROWSER to shell, chromium, or the path of a Chromium executable (not of a script)",
         ),
     }
 }
 
-/// In front of a command that only root may run.
+/// Returns the prefix of a command that only root may run.
 pub(super) fn sudo(is_root: bool) -> &'static str {
     if is_root { "" } else { "sudo " }
 }
 
-/// What decides over user namespaces, which Chromium's own sandbox is made of; none where the
-/// kernel has no such switch.
+/// Kernel settings that control user namespaces, which Chromium's own sandbox needs. None where the
+/// kernel lacks the setting.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Namespaces {
     /// `user.max_user_namespaces` (`namespaces(7)`).
-    most: Option<u64>,
-    /// `kernel.unprivileged_userns_clone`, Debian's own.
+    max_namespaces: Option<u64>,
+    /// `kernel.unprivileged_userns_clone`, specific to Debian.
     unprivileged: Option<u64>,
-    /// `kernel.apparmor_restrict_unprivileged_userns`, Ubuntu's since 23.10.
+    /// `kernel.apparmor_restrict_unprivileged_userns`, specific to Ubuntu since 23.10.
     restricted: Option<u64>,
 }
 
@@ -150,16 +154,19 @@ impl Namespaces {
     pub fn read() -> Namespaces {
         let read = |path: &str| fs::read_to_string(path).ok()?.trim().parse().ok();
         Namespaces {
-            most: read("/proc/sys/user/max_user_namespaces"),
+            max_namespaces: read("/proc/sys/user/max_user_namespaces"),
             unprivileged: read("/proc/sys/kernel/unprivileged_userns_clone"),
             restricted: read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
         }
     }
 
-    /// The settings that have to change before a plain user may make one.
+    /// Returns the assignments that let unprivileged users create user namespaces.
     fn blocking(self) -> Vec<&'static str> {
         [
-            (self.most == Some(0), "user.max_user_namespaces=10000"),
+            (
+                self.max_namespaces == Some(0),
+                "user.max_user_namespaces=10000",
+            ),
             (
                 self.unprivileged == Some(0),
                 "kernel.unprivileged_userns_clone=1",
@@ -175,39 +182,43 @@ impl Namespaces {
     }
 }
 
-/// Whether sessions have Chromium's own sandbox, by what came of starting it.
-pub(super) fn judge_sandbox(browser: &Finding, namespaces: Namespaces, is_root: bool) -> Finding {
+/// Evaluates from the start of the browser whether Chromium's own sandbox works.
+pub(super) fn evaluate_sandbox(
+    browser: &Finding,
+    namespaces: Namespaces,
+    is_root: bool,
+) -> Finding {
     let check = "sandbox";
     let blocking = namespaces.blocking();
     let switches = blocking
         .iter()
         .map(|setting| format!("run: {}sysctl -w {setting}", sudo(is_root)));
     if is_root {
-        let note = Finding::note(check, "as root Chromium runs without its own sandbox").mended_by(
-            "run: useradd --create-home hearth   (and start hearth as that user, such as with `su - hearth`)",
+        let note = Finding::note(check, "Chromium runs without its own sandbox as root").fixed_by(
+            "run: useradd --create-home hearth   (and start hearth as that user, for example with `su - hearth`)",
         );
-        return switches.fold(note, Finding::mended_by);
+        return switches.fold(note, Finding::fixed_by);
     }
-    if browser.verdict == Verdict::Fine {
-        return Finding::fine(
+    if browser.verdict == Verdict::Ok {
+        return Finding::ok(
             check,
-            "Chromium's own is on (user namespaces work, or its setuid helper does)",
+            "Chromium's own sandbox works (through user namespaces or the setuid helper)",
         );
     }
     if !blocking.is_empty() {
         let failure = Finding::failure(
             check,
-            "the system lets plain users make no user namespaces, which Chromium needs",
+            "unprivileged users cannot create user namespaces, which Chromium needs",
         );
         return switches
-            .fold(failure, Finding::mended_by)
-            .mended_by("keep: in a file below /etc/sysctl.d");
+            .fold(failure, Finding::fixed_by)
+            .fixed_by("keep: the setting in a file in /etc/sysctl.d");
     }
     if browser.text.contains(NO_SANDBOX) {
-        return Finding::failure(check, "Chromium cannot make its user namespaces: something around it forbids them")
-            .mended_by("run: docker run --security-opt seccomp=PROFILE …   (Docker's default with clone, clone3, unshare, setns and chroot allowed)");
+        return Finding::failure(check, "Chromium cannot create user namespaces: the container or the system forbids them")
+            .fixed_by("run: docker run --security-opt seccomp=PROFILE …   (Docker's default with clone, clone3, unshare, setns and chroot allowed)");
     }
-    Finding::note(check, "cannot be told before the browser starts")
+    Finding::note(check, "unknown until the browser starts")
 }
 
 #[cfg(test)]
@@ -215,77 +226,77 @@ mod tests {
     use super::*;
 
     const OPEN: Namespaces = Namespaces {
-        most: Some(1000),
+        max_namespaces: Some(1000),
         unprivileged: Some(1),
         restricted: None,
     };
 
     #[test]
-    fn a_missing_browser_is_mended_by_its_package() {
-        let finding = mend(Finding::failure(CHECK, ""), Some("chromium"), false);
+    fn a_missing_browser_is_fixed_by_its_package() {
+        let finding = fix(Finding::failure(CHECK, ""), Some("chromium"), false);
         assert_eq!(
-            finding.mends[0],
+            finding.fixes[0],
             "run: sudo apt-get install -y --no-install-recommends chromium"
         );
     }
 
     #[test]
-    fn a_missing_library_is_looked_up() {
+    fn a_missing_library_names_the_command_that_lists_it() {
         let error = "error while loading shared libraries: libnss3.so";
-        let finding = judge_failure(Path::new("/opt/c"), error, None, true);
+        let finding = evaluate_failure(Path::new("/opt/c"), error, None, true);
         assert_eq!(
-            finding.mends,
-            ["run: ldd /opt/c | grep 'not found'   (to see all that is missing)"]
+            finding.fixes,
+            ["run: ldd /opt/c | grep 'not found'   (lists all missing libraries)"]
         );
     }
 
     #[test]
     fn root_has_no_sandbox_and_that_is_a_note() {
-        let finding = judge_sandbox(&Finding::fine(CHECK, ""), OPEN, true);
-        assert_eq!((finding.verdict, finding.mends.len()), (Verdict::Note, 1));
+        let finding = evaluate_sandbox(&Finding::ok(CHECK, ""), OPEN, true);
+        assert_eq!((finding.verdict, finding.fixes.len()), (Verdict::Note, 1));
     }
 
     #[test]
     fn a_plain_user_whose_browser_starts_has_its_sandbox() {
         assert_eq!(
-            judge_sandbox(&Finding::fine(CHECK, ""), OPEN, false).verdict,
-            Verdict::Fine
+            evaluate_sandbox(&Finding::ok(CHECK, ""), OPEN, false).verdict,
+            Verdict::Ok
         );
     }
 
     #[test]
-    fn switches_that_block_are_named_with_the_value_that_unblocks() {
-        let failed = judge_failure(
+    fn blocking_kernel_settings_are_named_with_the_value_to_set() {
+        let failed = evaluate_failure(
             Path::new("/opt/c"),
             "its last words: No usable sandbox! If",
             None,
             false,
         );
         let blocked = Namespaces {
-            most: Some(0),
+            max_namespaces: Some(0),
             unprivileged: Some(0),
             restricted: Some(1),
         };
-        let finding = judge_sandbox(&failed, blocked, false);
+        let finding = evaluate_sandbox(&failed, blocked, false);
         assert_eq!(finding.verdict, Verdict::Failure);
         assert_eq!(
-            finding.mends[0],
+            finding.fixes[0],
             "run: sudo sysctl -w user.max_user_namespaces=10000"
         );
-        assert_eq!(finding.mends.len(), 4);
+        assert_eq!(finding.fixes.len(), 4);
     }
 
     #[test]
-    fn without_a_switch_to_blame_it_is_the_container() {
-        let failed = judge_failure(
+    fn without_a_blocking_kernel_setting_the_container_is_named() {
+        let failed = evaluate_failure(
             Path::new("/opt/c"),
             "its last words: No usable sandbox! If",
             None,
             false,
         );
-        let finding = judge_sandbox(&failed, OPEN, false);
-        assert!(finding.mends[0].contains("seccomp"), "{finding:?}");
-        let other = judge_sandbox(&Finding::failure(CHECK, "is missing"), OPEN, false);
+        let finding = evaluate_sandbox(&failed, OPEN, false);
+        assert!(finding.fixes[0].contains("seccomp"), "{finding:?}");
+        let other = evaluate_sandbox(&Finding::failure(CHECK, "is missing"), OPEN, false);
         assert_eq!(other.verdict, Verdict::Note);
     }
 }

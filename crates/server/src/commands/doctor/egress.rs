@@ -1,4 +1,4 @@
-//! What sessions reach.
+//! Checks the egress settings.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio::time::timeout;
 use super::Subject;
 use super::finding::Finding;
 
-const CHECK: &str = "way out";
+const CHECK: &str = "egress";
 
-/// How long the proxy of the settings may take to accept a connection.
-const UPSTREAM_BOUND: Duration = Duration::from_secs(5);
+/// Time limit for a connection to the upstream proxy.
+const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Checks the settings, and connects to the upstream proxy that they name. Returns nothing if one of
 /// them cannot be used, which the check of the settings reports.
@@ -25,29 +25,29 @@ pub(super) async fn egress(subject: &Subject) -> Option<Finding> {
         return None;
     }
     let policy = subject.config.egress.policy();
-    let knocked = match &policy.upstream {
-        Some(upstream) if policy.mode != Mode::Off => Some(knock(upstream).await),
+    let connected = match &policy.upstream {
+        Some(upstream) if policy.mode != Mode::Off => Some(connect(upstream).await),
         _ => None,
     };
-    Some(judge_egress(
+    Some(evaluate_egress(
         policy.mode,
         &policy.allow,
         policy.allow_metadata,
-        knocked,
+        connected,
     ))
 }
 
-/// The address of the proxy, and why nobody answers there if nobody does.
-async fn knock(upstream: &Upstream) -> (String, Result<(), String>) {
+/// Connects to the upstream proxy. Returns its address and the outcome.
+async fn connect(upstream: &Upstream) -> (String, Result<(), String>) {
     let (host, port) = upstream.address();
-    let answer = match timeout(UPSTREAM_BOUND, TcpStream::connect((host, port))).await {
+    let answer = match timeout(UPSTREAM_TIMEOUT, TcpStream::connect((host, port))).await {
         Ok(connected) => connected.map(drop).map_err(|error| error.to_string()),
         Err(_) => Err("no answer within 5 s".to_owned()),
     };
     (format!("{host}:{port}"), answer)
 }
 
-fn judge_egress(
+fn evaluate_egress(
     mode: Mode,
     allow: &AllowList,
     metadata: bool,
@@ -56,9 +56,9 @@ fn judge_egress(
     if let Some((address, Err(error))) = &upstream {
         return Finding::failure(
             CHECK,
-            format!("the proxy at {address} does not answer: {error}"),
+            format!("cannot connect to the proxy at {address}: {error}"),
         )
-        .mended_by("set: HEARTH_EGRESS_PROXY to a proxy that does, or leave it out");
+        .fixed_by("set: HEARTH_EGRESS_PROXY to a reachable proxy, or leave it out");
     }
     let through = upstream
         .map(|(address, _)| format!(", through the proxy at {address}"))
@@ -72,21 +72,21 @@ fn judge_egress(
     let safer = "set: HEARTH_EGRESS=filtered, with single destinations in HEARTH_EGRESS_ALLOW";
     match mode {
         Mode::Off => {
-            Finding::note(CHECK, "sessions reach nothing (HEARTH_EGRESS=off)").mended_by("set: HEARTH_EGRESS=filtered")
+            Finding::note(CHECK, "sessions reach nothing (HEARTH_EGRESS=off)").fixed_by("set: HEARTH_EGRESS=filtered")
         }
         Mode::Open if metadata => {
             Finding::note(CHECK, format!("sessions reach every address{through}, metadata services too"))
-                .mended_by(safer)
+                .fixed_by(safer)
         }
         Mode::Open => Finding::note(CHECK, format!("sessions reach every address but metadata services{through}"))
-            .mended_by(safer),
+            .fixed_by(safer),
         Mode::Filtered if metadata && !allow.is_empty() => {
             Finding::note(CHECK, format!("sessions reach public addresses{through}{listed}, metadata services too"))
-                .mended_by(
+                .fixed_by(
                     "set: HEARTH_EGRESS_ALLOW_METADATA=false, unless sessions are to have the machine's credentials",
                 )
         }
-        Mode::Filtered => Finding::fine(CHECK, format!("sessions reach public addresses{through}{listed}")),
+        Mode::Filtered => Finding::ok(CHECK, format!("sessions reach public addresses{through}{listed}")),
     }
 }
 
@@ -95,29 +95,29 @@ mod tests {
     use super::*;
     use crate::commands::doctor::finding::Verdict;
 
-    fn judged(
+    fn evaluated(
         mode: Mode,
         allow: &str,
         metadata: bool,
         upstream: Option<Result<(), String>>,
     ) -> Finding {
         let upstream = upstream.map(|answer| ("proxy.example:3128".to_owned(), answer));
-        judge_egress(mode, &allow.parse().expect("a list"), metadata, upstream)
+        evaluate_egress(mode, &allow.parse().expect("a list"), metadata, upstream)
     }
 
     #[test]
-    fn the_usual_way_out_is_fine() {
+    fn the_default_mode_is_ok() {
         assert_eq!(
-            judged(Mode::Filtered, "", false, None).verdict,
-            Verdict::Fine
+            evaluated(Mode::Filtered, "", false, None).verdict,
+            Verdict::Ok
         );
-        let listed = judged(
+        let listed = evaluated(
             Mode::Filtered,
             "10.0.0.1:443,a.internal:80",
             false,
             Some(Ok(())),
         );
-        assert_eq!(listed.verdict, Verdict::Fine);
+        assert_eq!(listed.verdict, Verdict::Ok);
         assert!(
             listed.text.contains("2 entries") && listed.text.contains("proxy.example:3128"),
             "{}",
@@ -126,21 +126,21 @@ mod tests {
     }
 
     #[test]
-    fn a_way_out_that_is_wide_or_shut_is_a_note() {
+    fn open_and_off_are_notes() {
         for finding in [
-            judged(Mode::Open, "", false, None),
-            judged(Mode::Open, "", true, None),
-            judged(Mode::Off, "", false, None),
-            judged(Mode::Filtered, "169.254.169.254:80", true, None),
+            evaluated(Mode::Open, "", false, None),
+            evaluated(Mode::Open, "", true, None),
+            evaluated(Mode::Off, "", false, None),
+            evaluated(Mode::Filtered, "169.254.169.254:80", true, None),
         ] {
             assert_eq!(finding.verdict, Verdict::Note, "{}", finding.text);
-            assert!(!finding.mends.is_empty(), "{}", finding.text);
+            assert!(!finding.fixes.is_empty(), "{}", finding.text);
         }
     }
 
     #[test]
-    fn a_proxy_that_does_not_answer_is_a_failure() {
-        let finding = judged(Mode::Filtered, "", false, Some(Err("refused".to_owned())));
+    fn an_unreachable_proxy_is_a_failure() {
+        let finding = evaluated(Mode::Filtered, "", false, Some(Err("refused".to_owned())));
         assert_eq!(finding.verdict, Verdict::Failure);
         assert!(
             finding.text.contains("proxy.example:3128") && finding.text.contains("refused"),

@@ -1,4 +1,4 @@
-//! What a check has found, and how it is told. Pure.
+//! Lines of the report. Pure.
 
 use std::fmt::Write;
 
@@ -6,33 +6,33 @@ use serde_json::{Value, json};
 
 use crate::sandbox::{Row, State};
 
-/// Columns before the text of a finding: verdict, blanks, the name of the check, blanks.
+/// Columns before the text of a finding: verdict, spaces, name of the check, spaces.
 const TEXT_COLUMN: usize = 21;
 
-/// What comes of a finding.
+/// A verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// As it should be.
-    Fine,
-    /// It works, and somebody may want to know.
+    /// As required.
+    Ok,
+    /// Works, with a limitation.
     Note,
-    /// `hearth serve` does not work like this, or not as its settings promise.
+    /// `hearth serve` does not start, or does not keep what its settings promise.
     Failure,
 }
 
 impl Verdict {
     fn word(self) -> &'static str {
         match self {
-            Verdict::Fine => "ok",
+            Verdict::Ok => "ok",
             Verdict::Note => "note",
             Verdict::Failure => "FAIL",
         }
     }
 
-    /// The terminal's code for its colour: green, yellow, red (ECMA-48).
-    fn colour(self) -> u8 {
+    /// Returns the terminal code of the verdict's color: green, yellow, red (ECMA-48).
+    fn color(self) -> u8 {
         match self {
-            Verdict::Fine => 32,
+            Verdict::Ok => 32,
             Verdict::Note => 33,
             Verdict::Failure => 31,
         }
@@ -42,71 +42,71 @@ impl Verdict {
 /// One line of the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// What was looked at; fits into the column.
+    /// The name of the check, at most 14 characters.
     pub check: &'static str,
     pub verdict: Verdict,
-    /// One line; what it quotes may hold anything.
+    /// One line. Quoted output of programs may contain any character.
     pub text: String,
-    /// What mends it, such as `run: make setup`; a line each.
-    pub mends: Vec<String>,
+    /// Fixes such as `run: make setup`, one per line.
+    pub fixes: Vec<String>,
 }
 
 impl Finding {
-    pub fn fine(check: &'static str, text: impl Into<String>) -> Finding {
+    pub fn ok(check: &'static str, text: impl Into<String>) -> Finding {
         Finding {
             check,
-            verdict: Verdict::Fine,
+            verdict: Verdict::Ok,
             text: text.into(),
-            mends: Vec::new(),
+            fixes: Vec::new(),
         }
     }
 
-    /// What was found out about a layer between sessions and the machine.
+    /// Converts a result of the sandbox self-test.
     pub fn of_layer(row: &Row) -> Finding {
         let verdict = match row.state {
-            State::On => Verdict::Fine,
+            State::On => Verdict::Ok,
             State::Off => Verdict::Note,
             State::Failed => Verdict::Failure,
         };
-        let mends = row.mend.iter().map(|&mend| mend.to_owned()).collect();
+        let fixes = row.mend.iter().map(|&fix| fix.to_owned()).collect();
         Finding {
             check: row.name,
             verdict,
             text: row.text.clone(),
-            mends,
+            fixes,
         }
     }
 
     pub fn note(check: &'static str, text: impl Into<String>) -> Finding {
         Finding {
             verdict: Verdict::Note,
-            ..Finding::fine(check, text)
+            ..Finding::ok(check, text)
         }
     }
 
     pub fn failure(check: &'static str, text: impl Into<String>) -> Finding {
         Finding {
             verdict: Verdict::Failure,
-            ..Finding::fine(check, text)
+            ..Finding::ok(check, text)
         }
     }
 
-    pub fn mended_by(mut self, mend: impl Into<String>) -> Finding {
-        self.mends.push(mend.into());
+    pub fn fixed_by(mut self, fix: impl Into<String>) -> Finding {
+        self.fixes.push(fix.into());
         self
     }
 
-    /// For a person: one line, and one more for each mend, below the text.
-    pub fn render(&self, coloured: bool) -> String {
+    /// Renders the finding as text: one line, and one more for each fix below the text.
+    pub fn render(&self, colored: bool) -> String {
         let word = format!("{:<4}", self.verdict.word());
-        let word = if coloured {
-            format!("\x1b[{}m{word}\x1b[0m", self.verdict.colour())
+        let word = if colored {
+            format!("\x1b[{}m{word}\x1b[0m", self.verdict.color())
         } else {
             word
         };
         let mut lines = format!("{word}  {:<14} {}\n", self.check, printable(&self.text));
-        for mend in &self.mends {
-            let _ = writeln!(lines, "{:TEXT_COLUMN$}{}", "", printable(mend));
+        for fix in &self.fixes {
+            let _ = writeln!(lines, "{:TEXT_COLUMN$}{}", "", printable(fix));
         }
         lines
     }
@@ -116,12 +116,12 @@ impl Finding {
             "check": self.check,
             "verdict": self.verdict.word().to_lowercase(),
             "text": self.text,
-            "mends": self.mends,
+            "fixes": self.fixes,
         })
     }
 }
 
-/// What programs say of themselves ends up in a terminal: no line ends and no escape sequences.
+/// Removes line ends and escape sequences from the output of programs, which goes to a terminal.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|letter| if letter.is_control() { ' ' } else { letter })
@@ -130,14 +130,14 @@ fn printable(text: &str) -> String {
         .to_owned()
 }
 
-/// Whether nothing fails.
+/// Returns true if no check failed.
 pub(super) fn is_healthy(findings: &[Finding]) -> bool {
     findings
         .iter()
         .all(|finding| finding.verdict != Verdict::Failure)
 }
 
-/// The last line of the report.
+/// Returns the last line of the report.
 pub(super) fn summarise(findings: &[Finding]) -> String {
     let count = |verdict| {
         findings
@@ -152,11 +152,8 @@ pub(super) fn summarise(findings: &[Finding]) -> String {
         notes => format!(" ({})", plural(notes, "note")),
     };
     match count(Verdict::Failure) {
-        0 => format!("Hearth can serve here{notes}."),
-        failures => format!(
-            "{} to mend before Hearth can serve as it is set{notes}.",
-            plural(failures, "thing")
-        ),
+        0 => format!("All checks passed{notes}."),
+        failures => format!("{} failed{notes}.", plural(failures, "check")),
     }
 }
 
@@ -165,36 +162,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_and_mends_stand_below_each_other() {
-        let finding = Finding::failure("agent-browser", "is missing").mended_by("run: make setup");
+    fn fixes_are_aligned_with_the_text() {
+        let finding = Finding::failure("agent-browser", "is missing").fixed_by("run: make setup");
         let expected = "FAIL  agent-browser  is missing\n                     run: make setup\n";
         assert_eq!(finding.render(false), expected);
     }
 
     #[test]
-    fn colour_is_around_the_verdict_alone() {
+    fn only_the_verdict_is_colored() {
         assert_eq!(
-            Finding::fine("bash", "5.2").render(true),
+            Finding::ok("bash", "5.2").render(true),
             "\x1b[32mok  \x1b[0m  bash           5.2\n"
         );
     }
 
     #[test]
-    fn what_a_program_said_cannot_write_over_the_terminal() {
+    fn quoted_output_cannot_control_the_terminal() {
         let line = Finding::failure("node", "said \x1b[2Jtwo\nlines\n").render(false);
         assert_eq!(line, "FAIL  node           said  [2Jtwo lines\n");
     }
 
     #[test]
-    fn notes_do_not_make_it_fail() {
-        let mut findings = vec![Finding::fine("bash", ""), Finding::note("fonts", "")];
+    fn notes_are_not_failures() {
+        let mut findings = vec![Finding::ok("bash", ""), Finding::note("fonts", "")];
         assert!(is_healthy(&findings));
-        assert_eq!(summarise(&findings), "Hearth can serve here (1 note).");
+        assert_eq!(summarise(&findings), "All checks passed (1 note).");
         findings.push(Finding::failure("node", ""));
         assert!(!is_healthy(&findings));
-        assert_eq!(
-            summarise(&findings),
-            "1 thing to mend before Hearth can serve as it is set (1 note)."
-        );
+        assert_eq!(summarise(&findings), "1 check failed (1 note).");
     }
 }

@@ -1,43 +1,42 @@
-//! Whether pages find letters to draw.
+//! Checks that pages find fonts.
 
 use std::fs;
 use std::path::Path;
 
-use super::ask::ask;
 use super::chromium::sudo;
 use super::finding::Finding;
-use super::trial::Trial;
+use super::fixture::Fixture;
+use super::probe::run_probe;
 
 const CHECK: &str = "fonts";
 
-/// Lists what fontconfig finds, which is where Chromium looks, too.
+/// Lists the fonts of fontconfig, which Chromium uses too.
 const FC_LIST: &str = "/usr/bin/fc-list";
 
-/// Where Debian has the fonts that the set-up installs, in a folder of its own.
+/// Debian's directory of TrueType fonts, with one directory per package.
 const TRUETYPE: &str = "/usr/share/fonts/truetype";
 
-/// What was found of the scripts that pages are written in.
+/// Scripts for which fonts were found.
 #[derive(Clone, Copy, Debug)]
 enum Fonts {
-    /// fontconfig was asked.
+    /// From fontconfig.
     Known { any: bool, cjk: bool, emoji: bool },
-    /// There is no fc-list; only the set-up's own font was looked for.
+    /// Without fc-list, from the file of the font that the set-up installs.
     Guessed { is_set_up: bool },
 }
 
-pub(super) async fn fonts(trial: &Trial, is_root: bool) -> Finding {
-    judge_fonts(look(trial).await, is_root)
+pub(super) async fn fonts(fixture: &Fixture, is_root: bool) -> Finding {
+    evaluate_fonts(bounded(fixture).await, is_root)
 }
 
-async fn look(trial: &Trial) -> Fonts {
-    // Patterns of fontconfig: everything, Chinese and Japanese and Korean, emoji by their own
-    // language tag.
+async fn bounded(fixture: &Fixture) -> Fonts {
+    // Patterns of fontconfig: any font, Chinese, Japanese, Korean, and emoji by their language tag.
     let patterns = [":", ":lang=zh-cn", ":lang=ja", ":lang=ko", ":lang=und-zsye"];
     let mut found = [false; 5];
     for (pattern, found) in patterns.iter().zip(&mut found) {
-        let answer = ask(
-            &trial.enclosure.code,
-            &trial.enclosure.folder.work(),
+        let answer = run_probe(
+            &fixture.enclosure.code,
+            &fixture.enclosure.folder.work(),
             Path::new(FC_LIST),
             &[pattern, "family"],
         )
@@ -62,27 +61,26 @@ async fn look(trial: &Trial) -> Fonts {
 }
 
 fn is_liberation_there() -> bool {
-    let folders = fs::read_dir(TRUETYPE).into_iter().flatten().flatten();
-    folders
-        .map(|folder| folder.path().join("LiberationSans-Regular.ttf"))
+    let dirs = fs::read_dir(TRUETYPE).into_iter().flatten().flatten();
+    dirs.map(|dir| dir.path().join("LiberationSans-Regular.ttf"))
         .any(|font| font.exists())
 }
 
-fn judge_fonts(fonts: Fonts, is_root: bool) -> Finding {
+fn evaluate_fonts(fonts: Fonts, is_root: bool) -> Finding {
     let install = |packages: &str| format!("run: {}apt-get install -y {packages}", sudo(is_root));
     match fonts {
         Fonts::Known { any: false, .. } | Fonts::Guessed { is_set_up: false } => {
-            Finding::failure(CHECK, "there are none: screenshots and PDFs have no text")
-                .mended_by(install("fonts-liberation"))
+            Finding::failure(CHECK, "no fonts: screenshots and PDFs have no text")
+                .fixed_by(install("fonts-liberation"))
         }
-        Fonts::Guessed { is_set_up: true } => Finding::fine(
+        Fonts::Guessed { is_set_up: true } => Finding::ok(
             CHECK,
             "the set-up's are there; others cannot be told without fc-list (package fontconfig)",
         ),
         Fonts::Known { cjk, emoji, .. } => {
             let missing = match (cjk, emoji) {
                 (true, true) => {
-                    return Finding::fine(CHECK, "Latin, Chinese, Japanese, Korean and emoji");
+                    return Finding::ok(CHECK, "Latin, Chinese, Japanese, Korean and emoji");
                 }
                 (false, true) => ("Chinese, Japanese or Korean", "fonts-noto-cjk"),
                 (true, false) => ("emoji", "fonts-noto-color-emoji"),
@@ -94,9 +92,9 @@ fn judge_fonts(fonts: Fonts, is_root: bool) -> Finding {
             let (scripts, packages) = missing;
             Finding::note(
                 CHECK,
-                format!("none for {scripts}: pages show boxes in their place"),
+                format!("no fonts for {scripts}: pages show boxes instead"),
             )
-            .mended_by(install(packages))
+            .fixed_by(install(packages))
         }
     }
 }
@@ -107,9 +105,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_named_with_its_package() {
-        let judge = |cjk, emoji| {
-            judge_fonts(
+    fn missing_fonts_are_named_with_their_package() {
+        let evaluate = |cjk, emoji| {
+            evaluate_fonts(
                 Fonts::Known {
                     any: true,
                     cjk,
@@ -118,17 +116,17 @@ mod tests {
                 true,
             )
         };
-        assert_eq!(judge(true, true).verdict, Verdict::Fine);
+        assert_eq!(evaluate(true, true).verdict, Verdict::Ok);
         assert_eq!(
-            judge(false, true).mends,
+            evaluate(false, true).fixes,
             ["run: apt-get install -y fonts-noto-cjk"]
         );
         assert_eq!(
-            judge(true, false).mends,
+            evaluate(true, false).fixes,
             ["run: apt-get install -y fonts-noto-color-emoji"]
         );
         assert_eq!(
-            judge(false, false).mends,
+            evaluate(false, false).fixes,
             ["run: apt-get install -y fonts-noto-cjk fonts-noto-color-emoji"]
         );
     }
@@ -144,7 +142,7 @@ mod tests {
             },
         ] {
             assert_eq!(
-                judge_fonts(fonts, false).verdict,
+                evaluate_fonts(fonts, false).verdict,
                 Verdict::Failure,
                 "{fonts:?}"
             );

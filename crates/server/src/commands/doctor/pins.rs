@@ -1,10 +1,10 @@
-//! Whether what is installed is what `runtime/pins` and `runtime/requirements.txt` name. Pure.
+//! Compares installed versions with `runtime/pins` and `runtime/requirements.txt`. Pure.
 
 use super::finding::Finding;
 
 const CHECK: &str = "pins";
 
-/// The versions that were found; none for what could not say its own.
+/// Installed versions; none for programs that did not report theirs.
 #[derive(Debug, Default)]
 pub(super) struct Installed {
     pub playwright: Option<String>,
@@ -12,9 +12,9 @@ pub(super) struct Installed {
     pub acorn: Option<String>,
 }
 
-/// Compares with the two files. No finding without the files, as in an image that holds what was
-/// installed alone, or when there is nothing to compare.
-pub(super) fn judge_pins(
+/// Compares installed versions with the two files. Returns nothing if the files do not exist, as in
+/// the image, or if there is nothing to compare.
+pub(super) fn evaluate_pins(
     pins: Option<String>,
     requirements: Option<String>,
     installed: &Installed,
@@ -43,19 +43,19 @@ pub(super) fn judge_pins(
     }
     let others = compared.iter().filter(|(_, pin, found)| pin != found);
     let others: Vec<String> = others
-        .map(|(name, pin, found)| format!("{name} is {found} and not {pin}"))
+        .map(|(name, pin, found)| format!("{name} is {found} instead of {pin}"))
         .collect();
     if others.is_empty() {
         let names: Vec<&str> = compared.iter().map(|(name, ..)| *name).collect();
-        return Some(Finding::fine(
+        return Some(Finding::ok(
             CHECK,
             format!("{} are the pinned versions", names.join(", ")),
         ));
     }
-    Some(Finding::failure(CHECK, others.join("; ")).mended_by(setup))
+    Some(Finding::failure(CHECK, others.join("; ")).fixed_by(setup))
 }
 
-/// What stands behind `key` at the start of a line, to the next blank.
+/// Returns the word after `key` at the start of a line.
 fn value_of(text: &str, key: &str) -> Option<String> {
     let rest = text
         .lines()
@@ -72,13 +72,13 @@ mod tests {
     const PINS: &str = "# why\nAGENT_BROWSER_VERSION=0.41.2\nACORN_VERSION='8.19.0'\n";
     const REQUIREMENTS: &str = "playwright==1.65.2 \\\n    --hash=sha256:00\ngreenlet==3.5.6 \\\n";
 
-    fn judge(acorn: &str) -> Option<Finding> {
+    fn evaluate(acorn: &str) -> Option<Finding> {
         let installed = Installed {
             playwright: Some("1.65.2".to_owned()),
             agent_browser: Some("0.41.2".to_owned()),
             acorn: Some(acorn.to_owned()),
         };
-        judge_pins(
+        evaluate_pins(
             Some(PINS.to_owned()),
             Some(REQUIREMENTS.to_owned()),
             &installed,
@@ -87,21 +87,21 @@ mod tests {
     }
 
     #[test]
-    fn pinned_versions_are_fine() {
-        assert_eq!(judge("8.19.0").expect("a finding").verdict, Verdict::Fine);
+    fn pinned_versions_are_ok() {
+        assert_eq!(evaluate("8.19.0").expect("a finding").verdict, Verdict::Ok);
     }
 
     #[test]
     fn another_version_fails_with_both_numbers() {
-        let finding = judge("8.18.0").expect("a finding");
+        let finding = evaluate("8.18.0").expect("a finding");
         assert_eq!(finding.verdict, Verdict::Failure);
-        assert_eq!(finding.text, "acorn is 8.18.0 and not 8.19.0");
+        assert_eq!(finding.text, "acorn is 8.18.0 instead of 8.19.0");
     }
 
     #[test]
     fn without_the_files_nothing_is_compared() {
         assert_eq!(
-            judge_pins(None, Some(String::new()), &Installed::default(), ""),
+            evaluate_pins(None, Some(String::new()), &Installed::default(), ""),
             None
         );
     }

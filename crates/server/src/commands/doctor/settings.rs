@@ -34,11 +34,11 @@ pub(super) fn settings(subject: &Subject) -> Vec<Finding> {
         let names = unknown.join(", ");
         findings.push(
             Finding::note(CHECK, format!("unknown variables are ignored: {names}"))
-                .mended_by("run: hearth serve --help   (lists all settings)"),
+                .fixed_by("run: hearth serve --help   (lists all settings)"),
         );
     }
     if findings.is_empty() {
-        findings.push(Finding::fine(CHECK, "all can be used"));
+        findings.push(Finding::ok(CHECK, "all can be used"));
     }
     findings
 }
@@ -46,11 +46,11 @@ pub(super) fn settings(subject: &Subject) -> Vec<Finding> {
 fn finding_of(error: &ConfigError) -> Finding {
     let (name, text) = (&error.variable, error.to_string());
     if name.ends_with("_FILE") {
-        return Finding::failure(CHECK, text).mended_by(format!(
+        return Finding::failure(CHECK, text).fixed_by(format!(
             "run: ls -l \"${name}\"   (the file has to exist and to be readable by the server's user)"
         ));
     }
-    Finding::failure(CHECK, text).mended_by(format!(
+    Finding::failure(CHECK, text).fixed_by(format!(
         "run: unset {name}   (or leave out its flag; hearth serve --help describes its values)"
     ))
 }

@@ -1,4 +1,4 @@
-//! The store: whether a server could go on with what is in the data folder.
+//! Checks that a server could use the store in the data directory.
 
 use std::path::Path;
 
@@ -7,16 +7,16 @@ use crate::store::{FILE, Store, StoreError};
 
 const CHECK: &str = "store";
 
-/// What keeps a server from using the store in `data_dir`, if anything does. Not to be asked while
-/// a server runs there.
+/// Returns a failure if a server could not use the store in `data_dir`. Must not be called while a
+/// server uses it.
 pub(super) async fn store(data_dir: &Path) -> Option<Finding> {
     let error = Store::look(data_dir).await.err()?;
     let path = data_dir.join(FILE);
-    let finding = Finding::failure(CHECK, format!("{} cannot be used: {error}", path.display()));
+    let finding = Finding::failure(CHECK, format!("cannot use {}: {error}", path.display()));
     Some(match error {
         StoreError::Newer { .. } => finding,
-        _ => finding.mended_by(format!(
-            "run: mv {0} {0}.old   (profiles stay; what is known of earlier sessions goes)",
+        _ => finding.fixed_by(format!(
+            "run: mv {0} {0}.old   (profiles stay; records of earlier sessions are lost)",
             path.display()
         )),
     })

@@ -1,8 +1,6 @@
-//! Where the checks try things out: a folder like a session's, and a launcher like a session's.
-//! Both go when the doctor does.
+//! The directory and launchers that checks run programs with, like those of a session.
 //!
-//! The folder is beside those of the sessions and not among them, since a server that starts sweeps
-//! those away.
+//! The directory is not among those of sessions, because a server that starts removes them.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -24,36 +22,35 @@ use crate::sandbox::{Isolation, Level, Ports, Slots};
 use crate::sessions::folder_name;
 use crate::toolchain::Runtime;
 
-/// The folder of all trials below the data directory: a letter, as that of the sessions, so that
-/// what is below it has paths of the same length.
-const TRIALS: &str = "d";
+/// The parent of all fixtures in the data directory. It is one letter, like that of sessions, so that
+/// paths below it have the same length.
+const FIXTURES_DIR: &str = "d";
 
-/// Where a trial takes place when the data directory cannot be used.
+/// The parent of the fixture if the data directory cannot be used.
 const FALLBACK: &str = "/tmp";
 
-/// How long what was killed may take to be gone.
-const PROCESSES_BOUND: Duration = Duration::from_secs(5);
+/// Time limit for killed processes to end.
+const PROCESSES_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where things are tried out. To be ended with [`Trial::end`].
+/// A sandbox for the checks. [`Fixture::remove`] removes it.
 #[derive(Debug)]
-pub(super) struct Trial {
-    /// As sessions have it: with user ids and a `/tmp` of its own where that is possible, and
-    /// confined.
+pub(super) struct Fixture {
+    /// The sandbox of a session, with its user ids and private `/tmp` where that is possible.
     pub enclosure: Enclosure,
     pub isolation: Isolation,
-    /// The owners of everything that was started.
+    /// The tasks that own the started programs.
     pub tasks: TaskTracker,
-    /// Why the data directory is not used.
-    pub refused: Option<io::Error>,
-    /// Folders that were not there before, outermost first, and that of all trials.
+    /// The error of using the data directory, if there was one.
+    pub unusable: Option<io::Error>,
+    /// Directories that did not exist before, outermost first, and the parent of all fixtures.
     made: Vec<PathBuf>,
-    /// Held when no other doctor tries anything in the same place.
+    /// Locked if no other doctor uses the same parent.
     _alone: Option<Flock<File>>,
 }
 
-impl Trial {
-    /// Makes the folder, below the data directory if that can be used. Blocks.
-    pub fn begin(subject: &Subject) -> io::Result<Trial> {
+impl Fixture {
+    /// Creates the fixture, in the data directory if that is usable. Blocks.
+    pub fn create(subject: &Subject) -> io::Result<Fixture> {
         let tasks = TaskTracker::new();
         let name = folder_name(Uuid::now_v7());
         let isolation = plan_isolation(subject);
@@ -61,8 +58,11 @@ impl Trial {
         // A data directory that cannot be used has a finding of its own.
         let usable = subject.error("HEARTH_DATA_DIR").is_none();
         let within = usable.then(|| {
-            let (trials, alone) = make_within(&subject.config.data_dir, &isolation, &mut made)?;
-            Ok((enclose(subject, &isolation, &trials, &name, &tasks)?, alone))
+            let (fixtures, alone) = make_within(&subject.config.data_dir, &isolation, &mut made)?;
+            Ok((
+                enclose(subject, &isolation, &fixtures, &name, &tasks)?,
+                alone,
+            ))
         });
         let fallback = || {
             enclose(
@@ -73,7 +73,7 @@ impl Trial {
                 &tasks,
             )
         };
-        let (enclosure, alone, refused) = match within {
+        let (enclosure, alone, unusable) = match within {
             Some(Ok((enclosure, alone))) => (enclosure, alone, None),
             None => (fallback()?, None, None),
             Some(Err(error)) => {
@@ -81,31 +81,31 @@ impl Trial {
                 (fallback()?, None, Some(error))
             }
         };
-        Ok(Trial {
+        Ok(Fixture {
             enclosure,
             isolation,
             tasks,
-            refused,
+            unusable,
             made,
             _alone: alone,
         })
     }
 
-    /// Waits until nothing runs any more of what was started and killed, and removes the folder.
-    pub async fn end(mut self) {
+    /// Waits until all started programs have ended, and removes the directory.
+    pub async fn remove(mut self) {
         self.tasks.close();
-        // What does not go away in time ends with this process.
-        let _ = timeout(PROCESSES_BOUND, self.tasks.wait()).await;
+        // What does not end in time ends with this process.
+        let _ = timeout(PROCESSES_TIMEOUT, self.tasks.wait()).await;
         let removing = async {
             self.enclosure.remove().await;
             spawn_blocking(move || remove_made(&mut self.made)).await
         };
-        let _ = timeout(PROCESSES_BOUND, removing).await;
+        let _ = timeout(PROCESSES_TIMEOUT, removing).await;
     }
 }
 
-/// As the server would have it, but for the spawner: whoever asks for a diagnosis has what rights
-/// there are.
+/// Returns the isolation that the server would use, without the spawner: the doctor keeps the rights
+/// of its user.
 fn plan_isolation(subject: &Subject) -> Isolation {
     let config = &subject.config;
     let level = subject.level();
@@ -130,7 +130,7 @@ fn enclose(
     let browser = browser.find().unwrap_or(Path::new("/usr/bin/false"));
     let runtime = subject.config.runtime_dir();
     let runtime = Runtime::at(runtime.as_deref().unwrap_or(Path::new("/usr")));
-    // A server gives its slots out from a random one on; this is the last.
+    // A server assigns user ids from a random one on; this takes the last.
     let slots = isolation.user_ids().map(UserIds::slots);
     let slot = slots.and_then(|count| Slots::new(count, count.saturating_sub(1)).take());
     let site = Site {
@@ -150,38 +150,38 @@ fn make_within(
     isolation: &Isolation,
     made: &mut Vec<PathBuf>,
 ) -> io::Result<(PathBuf, Option<Flock<File>>)> {
-    let trials = data_dir.join(TRIALS);
+    let fixtures = data_dir.join(FIXTURES_DIR);
     made.extend(
         data_dir
             .ancestors()
-            .take_while(|folder| !folder.exists())
+            .take_while(|dir| !dir.exists())
             .map(Path::to_owned),
     );
     made.reverse();
-    made.push(trials.clone());
-    // Where sessions have users of their own, these have to come through.
-    let rights = if isolation.user_ids().is_some() {
+    made.push(fixtures.clone());
+    // Users of sessions have to pass through it.
+    let mode = if isolation.user_ids().is_some() {
         0o711
     } else {
         0o700
     };
     DirBuilder::new()
         .recursive(true)
-        .mode(rights)
-        .create(&trials)?;
-    // A doctor that was killed leaves its folder; the next one that is alone removes it.
-    let alone = Flock::lock(File::open(&trials)?, FlockArg::LockExclusiveNonblock).ok();
+        .mode(mode)
+        .create(&fixtures)?;
+    // Removes what a killed doctor left.
+    let alone = Flock::lock(File::open(&fixtures)?, FlockArg::LockExclusiveNonblock).ok();
     if alone.is_some() {
-        for entry in fs::read_dir(&trials)? {
+        for entry in fs::read_dir(&fixtures)? {
             Folder::at(&entry?.path()).remove();
         }
     }
-    Ok((trials, alone))
+    Ok((fixtures, alone))
 }
 
-/// Removes what is empty; another doctor or a server may have put something there.
+/// Removes the directories that are empty; another doctor or a server may use them.
 fn remove_made(made: &mut Vec<PathBuf>) {
-    while let Some(folder) = made.pop() {
-        let _ = fs::remove_dir(folder);
+    while let Some(dir) = made.pop() {
+        let _ = fs::remove_dir(dir);
     }
 }

@@ -1,26 +1,26 @@
-//! `hearth doctor`: looks at everything that `hearth serve` would use, with the same settings, and
-//! says of each thing that it is fine or what mends it.
+//! `hearth doctor`: checks everything that `hearth serve` uses, with the same settings, and suggests
+//! fixes.
 //!
-//! Unlike the server it does not stop at the first thing that is wrong. It leaves nothing behind,
-//! changes nothing, and keeps away from the sessions of a server that runs.
+//! Unlike the server it does not stop at the first failure. It changes nothing, leaves nothing
+//! behind, and does not touch the sessions of a running server.
 //!
-//! A tour: `finding` is a line of the report. `trial` is the folder and the launcher with which
-//! things are tried, `ask` runs a small program there. The other modules look at one part each, and
-//! judge what they have seen with pure functions (`judge_…`), which is what their tests are about.
+//! `finding` is a line of the report, `fixture` the sandbox that checks use, and `probe` runs a
+//! program there. Each other module checks one part and evaluates the facts in a pure function
+//! (`evaluate_…`).
 
 mod address;
-mod ask;
 mod chromium;
+mod data_dir;
 mod egress;
 mod finding;
-mod folders;
+mod fixture;
 mod fonts;
 mod limits;
 mod pins;
+mod probe;
 mod programs;
 mod settings;
 mod store;
-mod trial;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -36,19 +36,18 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use self::finding::{Finding, is_healthy, summarise};
-use self::trial::Trial;
+use self::fixture::Fixture;
 use super::EXIT_CONFIG;
 use crate::capacity::{memory_bytes, plan_max_sessions};
 use crate::config::{Config, ConfigError, wants_no_color};
 use crate::sandbox::{self, Level};
 use crate::toolchain::Runtime;
 
-/// How long one check may take. The longest, a browser on a cold disk, gives up by itself after 25
-/// s.
-const CHECK_BOUND: Duration = Duration::from_secs(30);
+/// Time limit of one check. The longest one, a browser on a cold disk, times out after 25 s.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long looking at a folder may take, which hangs when its disk is a network that is gone.
-const FILES_BOUND: Duration = Duration::from_secs(10);
+/// Time limit of file operations, which hang on a network disk that is gone.
+const FILES_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -114,7 +113,7 @@ fn diagnose(options: Options, errors: Vec<ConfigError>) -> anyhow::Result<ExitCo
         .build()
         .context("cannot start")?;
     let code = runtime.block_on(examine(options, errors));
-    // A look at a disk that does not answer must not keep us.
+    // A disk that does not respond must not delay the end.
     runtime.shutdown_background();
     code
 }
@@ -123,22 +122,22 @@ async fn examine(options: Options, errors: Vec<ConfigError>) -> anyhow::Result<E
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     let Options { config, json } = options;
-    let subject = look(move || Subject::new(config, errors))
+    let subject = bounded(move || Subject::new(config, errors))
         .await
         .context("cannot read the files that the settings name")?;
     let subject = Arc::new(subject);
     let beginning = Arc::clone(&subject);
-    let trial = look(move || Trial::begin(&beginning))
+    let fixture = bounded(move || Fixture::create(&beginning))
         .await
-        .context("the data folder does not answer")?;
-    let trial = trial.context("neither in the data folder nor in /tmp a folder can be made")?;
+        .context("the data directory does not respond")?;
+    let fixture = fixture.context("cannot create a directory in the data directory or in /tmp")?;
     let mut report = Report::new(json);
     let stopped = tokio::select! {
-        () = check_all(&subject, &trial, &mut report) => None,
+        () = check_all(&subject, &fixture, &mut report) => None,
         _ = interrupt.recv() => Some(130),
         _ = terminate.recv() => Some(143),
     };
-    trial.end().await;
+    fixture.remove().await;
     if let Some(code) = stopped {
         return Ok(ExitCode::from(code));
     }
@@ -150,20 +149,20 @@ async fn examine(options: Options, errors: Vec<ConfigError>) -> anyhow::Result<E
     }))
 }
 
-/// Runs what blocks, for a bounded time.
-async fn look<T: Send + 'static>(
+/// Runs a blocking function with a time limit.
+async fn bounded<T: Send + 'static>(
     blocking: impl FnOnce() -> T + Send + 'static,
 ) -> anyhow::Result<T> {
-    let looking = timeout(FILES_BOUND, spawn_blocking(blocking));
-    Ok(looking.await.context("no answer within 10 s")??)
+    let bounded_check = timeout(FILES_TIMEOUT, spawn_blocking(blocking));
+    Ok(bounded_check.await.context("no response within 10 s")??)
 }
 
-/// All checks, in the order of the report: from what everything rests on to what is only nice.
-async fn check_all(subject: &Arc<Subject>, trial: &Trial, report: &mut Report) {
+/// Runs all checks in the order of the report: requirements first, optional parts last.
+async fn check_all(subject: &Arc<Subject>, fixture: &Fixture, report: &mut Report) {
     let is_root = geteuid().is_root();
-    let started = ask::ask(
-        &trial.enclosure.code,
-        &trial.enclosure.folder.work(),
+    let started = probe::run_probe(
+        &fixture.enclosure.code,
+        &fixture.enclosure.folder.work(),
         Path::new("/bin/bash"),
         &["-c", ":"],
     )
@@ -172,34 +171,34 @@ async fn check_all(subject: &Arc<Subject>, trial: &Trial, report: &mut Report) {
     for finding in settings::settings(subject) {
         report.add(finding);
     }
-    let is_served = check_data_folder(subject, trial, report).await;
-    let own_sandbox = check_isolation(subject, trial, is_root, report).await;
+    let is_served = check_data_dir(subject, fixture, report).await;
+    let own_sandbox = check_isolation(subject, fixture, is_root, report).await;
 
-    let browser = chromium::browser(subject, trial, is_root, own_sandbox.unwrap_or(!is_root));
-    let too_slow = || Finding::failure("browser", "it was neither there nor refused within 30 s");
-    let browser = timeout(CHECK_BOUND, browser)
+    let browser = chromium::browser(subject, fixture, is_root, own_sandbox.unwrap_or(!is_root));
+    let too_slow = || Finding::failure("browser", "it neither started nor failed within 30 s");
+    let browser = timeout(CHECK_TIMEOUT, browser)
         .await
         .unwrap_or_else(|_| too_slow());
-    let sandbox = chromium::judge_sandbox(&browser, chromium::Namespaces::read(), is_root);
+    let sandbox = chromium::evaluate_sandbox(&browser, chromium::Namespaces::read(), is_root);
     report.add(browser);
-    // Where it was tried out, it has been told.
+    // The check of the isolation level reports it otherwise.
     if own_sandbox.is_none() {
         report.add(sandbox);
     }
-    report.add(limits::judge_shared_memory(
+    report.add(limits::evaluate_shared_memory(
         hearth_browser::shared_memory_bytes(),
     ));
-    report.add(fonts::fonts(trial, is_root).await);
+    report.add(fonts::fonts(fixture, is_root).await);
 
     match subject.config.runtime_dir() {
         Ok(dir) => {
-            for finding in programs::programs(&Runtime::at(&dir), trial).await {
+            for finding in programs::programs(&Runtime::at(&dir), fixture).await {
                 report.add(finding);
             }
         }
         Err(error) => report
-            .add(Finding::failure("runtime", error.to_string()).mended_by(
-                "set: HEARTH_RUNTIME_DIR to the folder runtime of a checkout in which `make setup` was run",
+            .add(Finding::failure("runtime", error.to_string()).fixed_by(
+                "set: HEARTH_RUNTIME_DIR to the runtime directory of a checkout in which `make setup` ran",
             )),
     }
 
@@ -214,7 +213,7 @@ async fn check_all(subject: &Arc<Subject>, trial: &Trial, report: &mut Report) {
     }
     if subject.error("HEARTH_LISTEN").is_none() {
         let listen = subject.config.listen;
-        let finding = look(move || address::address(listen, is_served)).await;
+        let finding = bounded(move || address::address(listen, is_served)).await;
         report.add(
             finding.unwrap_or_else(|error| {
                 Finding::failure("address", format!("{listen}: {error:#}"))
@@ -223,35 +222,35 @@ async fn check_all(subject: &Arc<Subject>, trial: &Trial, report: &mut Report) {
     }
 }
 
-/// Whether the layers hold between a session's code and the machine, tried out as the server does
-/// at its start. Tells whether Chromium can make its own sandbox, if that was tried.
+/// Runs the self-test of the sandbox. Returns whether Chromium can create its own sandbox, if that
+/// was tested.
 async fn check_isolation(
     subject: &Subject,
-    trial: &Trial,
+    fixture: &Fixture,
     is_root: bool,
     report: &mut Report,
 ) -> Option<bool> {
-    if trial.isolation.level == Level::None {
+    if fixture.isolation.level == Level::None {
         if let Some(error) = subject.error("HEARTH_ISOLATION") {
             report.add(
                 Finding::failure("isolation", error.to_string())
-                    .mended_by("set: HEARTH_ISOLATION=auto"),
+                    .fixed_by("set: HEARTH_ISOLATION=auto"),
             );
         } else {
             report.add(Finding::note(
                 "isolation",
-                "none: code may do whatever the server's user may",
+                "none: session code has every right of the server's user",
             ));
         }
-        report.add(check_private_tmp(trial, is_root).await);
+        report.add(check_private_tmp(fixture, is_root).await);
         return None;
     }
     let runtime = Runtime::at(&subject.config.runtime_dir().ok()?);
     if !runtime.missing().is_empty() {
-        // It is tried out with the runtime's python; what is missing has a finding of its own.
+        // The self-test needs the runtime's python; missing parts have findings.
         return None;
     }
-    match sandbox::probe(&trial.isolation, &runtime, &trial.enclosure).await {
+    match sandbox::probe(&fixture.isolation, &runtime, &fixture.enclosure).await {
         Ok(findings) => {
             findings
                 .rows
@@ -263,42 +262,42 @@ async fn check_isolation(
         Err(error) => {
             report.add(Finding::failure(
                 "isolation",
-                format!("it cannot be tried out: {error}"),
+                format!("cannot run the self-test: {error}"),
             ));
             None
         }
     }
 }
 
-/// Whether a server uses the data folder.
-async fn check_data_folder(subject: &Arc<Subject>, trial: &Trial, report: &mut Report) -> bool {
+/// Checks the data directory and the store. Returns true if a server uses them.
+async fn check_data_dir(subject: &Arc<Subject>, fixture: &Fixture, report: &mut Report) -> bool {
     let data_dir = match subject.error("HEARTH_DATA_DIR") {
         None => subject.config.data_dir.clone(),
         Some(error) => {
             report.add(
-                Finding::failure("data folder", error.to_string()).mended_by(
+                Finding::failure("data directory", error.to_string()).fixed_by(
                     "set: HEARTH_DATA_DIR=$HOME/.hearth, or another path of at most 45 bytes",
                 ),
             );
             return false;
         }
     };
-    let refused = trial
-        .refused
+    let unusable = fixture
+        .unusable
         .as_ref()
         .map(|error| (error.kind(), error.to_string()));
     let kept_free_mb = subject.config.limits.min_free_disk_mb;
-    let looking = look(move || {
-        let refused = refused.map(|(kind, text)| std::io::Error::new(kind, text));
+    let bounded_check = bounded(move || {
+        let unusable = unusable.map(|(kind, text)| std::io::Error::new(kind, text));
         (
-            folders::data_folder(&data_dir, refused.as_ref(), kept_free_mb),
-            folders::is_served(&data_dir),
+            data_dir::data_dir(&data_dir, unusable.as_ref(), kept_free_mb),
+            data_dir::is_served(&data_dir),
         )
     });
-    let (finding, is_served) = looking.await.unwrap_or_else(|error| {
+    let (finding, is_served) = bounded_check.await.unwrap_or_else(|error| {
         (
-            Finding::failure("data folder", format!("{error:#}"))
-                .mended_by("run: df   (and see which disk hangs)"),
+            Finding::failure("data directory", format!("{error:#}"))
+                .fixed_by("run: df   (shows which disk hangs)"),
             false,
         )
     });
@@ -312,42 +311,42 @@ async fn check_data_folder(subject: &Arc<Subject>, trial: &Trial, report: &mut R
     is_served
 }
 
-/// Asks a program of a session whether `/tmp` is the session's.
-async fn check_private_tmp(trial: &Trial, is_root: bool) -> Finding {
+/// Runs a program in the sandbox to see whether `/tmp` is private.
+async fn check_private_tmp(fixture: &Fixture, is_root: bool) -> Finding {
     const MARK: &str = ".hearth-doctor";
-    let marked = std::fs::write(trial.enclosure.folder.tmp().join(MARK), "").is_ok();
+    let marked = std::fs::write(fixture.enclosure.folder.tmp().join(MARK), "").is_ok();
     let test = format!("test -e /tmp/{MARK}");
-    let asked = ask::ask(
-        &trial.enclosure.code,
-        &trial.enclosure.folder.work(),
+    let asked = probe::run_probe(
+        &fixture.enclosure.code,
+        &fixture.enclosure.folder.work(),
         Path::new("/bin/bash"),
         &["-c", &test],
     )
     .await;
     let is_private = marked && asked.is_ok_and(|answer| answer.exit.shell_code() == 0);
-    folders::judge_private_tmp(is_private, is_root)
+    data_dir::evaluate_private_tmp(is_private, is_root)
 }
 
 /// What was found so far, and told: a line as soon as it is known, or all of it at the end.
 struct Report {
     findings: Vec<Finding>,
     is_json: bool,
-    is_coloured: bool,
+    is_colored: bool,
 }
 
 impl Report {
     fn new(is_json: bool) -> Report {
-        let is_coloured = std::io::stdout().is_terminal() && !wants_no_color();
+        let is_colored = std::io::stdout().is_terminal() && !wants_no_color();
         Report {
             findings: Vec::new(),
             is_json,
-            is_coloured,
+            is_colored,
         }
     }
 
     fn add(&mut self, finding: Finding) {
         if !self.is_json {
-            tell(&finding.render(self.is_coloured));
+            print(&finding.render(self.is_colored));
         }
         self.findings.push(finding);
     }
@@ -355,18 +354,18 @@ impl Report {
     fn close(&self) {
         if self.is_json {
             let findings: Vec<_> = self.findings.iter().map(Finding::to_json).collect();
-            tell(&format!(
+            print(&format!(
                 "{:#}\n",
                 serde_json::json!({ "ok": is_healthy(&self.findings), "findings": findings })
             ));
         } else {
-            tell(&format!("\n{}\n", summarise(&self.findings)));
+            print(&format!("\n{}\n", summarise(&self.findings)));
         }
     }
 }
 
-/// Nobody may be there to read it.
-fn tell(text: &str) {
+/// Prints text; a closed pipe is not an error.
+fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -1,4 +1,4 @@
-//! Running a small program to hear what it says, below a shim as everything else.
+//! Runs a small program below a shim and returns its output.
 
 use std::io::{self, PipeReader};
 use std::os::fd::OwnedFd;
@@ -11,34 +11,34 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::timeout;
 
-/// How long a program may take to answer; loading Playwright from a cold disk takes seconds.
-const ANSWER_BOUND: Duration = Duration::from_secs(20);
+/// Time limit of a program. Loading Playwright from a cold disk takes seconds.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How much of each stream is kept.
+/// Bytes of each stream that are kept.
 const MAX_STREAM_BYTES: u64 = 64 << 10;
 
-/// What a program said.
+/// Output of a program.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ProbeOutput {
     pub stdout: String,
     pub stderr: String,
     pub exit: Exit,
 }
 
-/// Why it said nothing.
+/// A reason why there is no output.
 #[derive(Debug, Error)]
-pub(super) enum AskError {
+pub(super) enum ProbeError {
     #[error("{0}")]
     Start(#[from] StartError),
-    #[error("it cannot be read: {0}")]
+    #[error("cannot read its output: {0}")]
     Pipe(#[from] io::Error),
-    #[error("it did not answer within 20 s")]
+    #[error("it did not end within 20 s")]
     TooSlow,
 }
 
-impl Answer {
-    /// What went wrong, in a line: a shell and a loader say it last, an interpreter too.
-    pub fn complaint(&self) -> String {
+impl ProbeOutput {
+    /// Returns the last line of the output, where shells, loaders and interpreters print errors.
+    pub fn error_line(&self) -> String {
         let last = |text: &str| {
             text.lines()
                 .map(str::trim)
@@ -48,28 +48,28 @@ impl Answer {
         let said = last(&self.stderr).or_else(|| last(&self.stdout));
         said.unwrap_or_else(|| {
             format!(
-                "it ended with exit code {} and said nothing",
+                "it ended with exit code {} and no output",
                 self.exit.shell_code()
             )
         })
     }
 }
 
-/// Runs `program` in the folder `home` with an environment like that of a session, and returns when
-/// nothing of it is left.
-pub(super) async fn ask(
+/// Runs `program` in the directory `home` with an environment like that of a session. Returns when
+/// all its processes have ended.
+pub(super) async fn run_probe(
     launcher: &Launcher,
     home: &Path,
     program: &Path,
     args: &[&str],
-) -> Result<Answer, AskError> {
+) -> Result<ProbeOutput, ProbeError> {
     let (stdout, stdout_theirs) = io::pipe()?;
     let (stderr, stderr_theirs) = io::pipe()?;
-    let folder = home.to_string_lossy().into_owned();
+    let dir = home.to_string_lossy().into_owned();
     let environment = [
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),
-        ("HOME", &folder),
-        ("TMPDIR", &folder),
+        ("HOME", &dir),
+        ("TMPDIR", &dir),
         ("LANG", "C.UTF-8"),
     ];
     let program = Program {
@@ -83,22 +83,22 @@ pub(super) async fn ask(
             (1, OwnedFd::from(stdout_theirs)),
             (2, OwnedFd::from(stderr_theirs)),
         ],
-        deadline: Some(ANSWER_BOUND),
+        deadline: Some(PROBE_TIMEOUT),
     };
-    let asking = async {
+    let running = async {
         let tree = launcher.start(program).await?;
-        // Both at once, or a program that fills one pipe would wait for ever.
+        // Reads both pipes at the same time, because a program that fills one would wait forever.
         let (stdout, stderr) = tokio::try_join!(read(stdout), read(stderr))?;
-        // Not killed: its exit code counts. The shim kills what it leaves behind.
-        Ok(Answer {
+        // The shim kills what the program leaves behind.
+        Ok(ProbeOutput {
             stdout,
             stderr,
             exit: tree.gone().await,
         })
     };
-    timeout(ANSWER_BOUND, asking)
+    timeout(PROBE_TIMEOUT, running)
         .await
-        .unwrap_or(Err(AskError::TooSlow))
+        .unwrap_or(Err(ProbeError::TooSlow))
 }
 
 async fn read(pipe: PipeReader) -> io::Result<String> {
@@ -113,17 +113,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_complaint_is_the_last_line_that_says_something() {
-        let answer = |stdout: &str, stderr: &str| Answer {
+    fn the_error_line_is_the_last_one_with_text() {
+        let answer = |stdout: &str, stderr: &str| ProbeOutput {
             stdout: stdout.to_owned(),
             stderr: stderr.to_owned(),
             exit: Exit::Code(127),
         };
-        assert_eq!(answer("out\n", "first\nlast\n\n").complaint(), "last");
-        assert_eq!(answer("out\n", "").complaint(), "out");
+        assert_eq!(answer("out\n", "first\nlast\n\n").error_line(), "last");
+        assert_eq!(answer("out\n", "").error_line(), "out");
         assert_eq!(
-            answer("", "").complaint(),
-            "it ended with exit code 127 and said nothing"
+            answer("", "").error_line(),
+            "it ended with exit code 127 and no output"
         );
     }
 }
