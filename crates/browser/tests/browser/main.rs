@@ -5,6 +5,7 @@ mod hung;
 mod policing;
 mod profile;
 mod scene;
+mod start;
 
 use std::time::Duration;
 

@@ -1,0 +1,110 @@
+//! Browsers that die at start.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hearth_browser::LaunchError;
+use tempfile::TempDir;
+
+use crate::scene::{Ground, SHELL};
+
+/// An executable that counts its starts and then runs a script, which starts the browser.
+struct Wrapper {
+    dir: TempDir,
+}
+
+impl Wrapper {
+    /// Creates a wrapper. In `script`, `$dir` is a directory of the wrapper, and `$starts` the
+    /// number of this start.
+    fn new(script: &str) -> Wrapper {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let wrapper = Wrapper { dir };
+        let text = format!(
+            "#!/bin/sh\ndir='{}'\necho start >>\"$dir/starts\"\nstarts=$(wc -l <\"$dir/starts\")\n{script}\n",
+            wrapper.dir.path().display()
+        );
+        let path = wrapper.executable();
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("it is ours");
+        wrapper
+    }
+
+    /// Returns the path. Its last part tells Hearth which flags the browser takes.
+    fn executable(&self) -> PathBuf {
+        self.dir.path().join("chromium-headless-shell")
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn starts(&self) -> usize {
+        let starts = fs::read_to_string(self.path().join("starts")).unwrap_or_default();
+        starts.lines().count()
+    }
+}
+
+/// Compiles `tests/faults/slow_getenv.c`.
+fn build_slow_getenv(library: &Path) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/faults/slow_getenv.c");
+    let built = Command::new("cc")
+        .args(["-O1", "-shared", "-fPIC", "-o"])
+        .args([library, &source])
+        .status();
+    assert!(
+        built
+            .expect("a C compiler, which Rust links with")
+            .success()
+    );
+}
+
+#[tokio::test]
+async fn a_slow_thread_of_the_browser_does_not_read_a_freed_environment() {
+    // Without the variables that the browser's environment holds for this, two of three starts die.
+    const STARTS: usize = 8;
+    let wrapper = Wrapper::new(&format!(
+        "LD_PRELOAD=\"$dir/slow_getenv.so\" exec {SHELL} \"$@\""
+    ));
+    build_slow_getenv(&wrapper.path().join("slow_getenv.so"));
+    for _ in 0..STARTS {
+        let ground = Ground::new();
+        let executable = wrapper.executable();
+        let browser = ground.launch(executable.to_str().expect("UTF-8")).await;
+        browser.expect("launched").close().await;
+        ground.assert_nothing_is_left().await;
+    }
+    assert_eq!(wrapper.starts(), STARTS, "a browser died at start");
+}
+
+#[tokio::test]
+async fn a_browser_that_dies_at_start_is_started_once_more() {
+    let wrapper = Wrapper::new(&format!(
+        "[ $starts -gt 1 ] || kill -SEGV $$\nexec {SHELL} \"$@\""
+    ));
+    let ground = Ground::new();
+    let executable = wrapper.executable();
+    let browser = ground
+        .launch(executable.to_str().expect("UTF-8"))
+        .await
+        .expect("launched");
+    assert!(browser.current_tab().is_some());
+    browser.close().await;
+    ground.assert_nothing_is_left().await;
+    assert_eq!(wrapper.starts(), 2);
+}
+
+#[tokio::test]
+async fn a_browser_that_dies_at_every_start_is_one_error() {
+    let wrapper = Wrapper::new("echo 'no luck' >&2\nkill -SEGV $$");
+    let ground = Ground::new();
+    let executable = wrapper.executable();
+    let error = ground.launch(executable.to_str().expect("UTF-8")).await;
+    let Err(LaunchError::Died { last_words, .. }) = error else {
+        panic!("{error:?}");
+    };
+    assert!(last_words.contains("no luck"), "{last_words}");
+    ground.assert_nothing_is_left().await;
+    assert_eq!(wrapper.starts(), 2);
+}
