@@ -16,7 +16,7 @@ mod field;
 mod issue;
 mod limit;
 mod list;
-mod operate;
+mod operator;
 mod response;
 mod session;
 mod warning;
@@ -27,7 +27,7 @@ pub use execute::{ExecuteRequest, Language};
 pub use issue::Issue;
 pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};
-pub use operate::{
+pub use operator::{
     DiskPressure, EndedResponse, EndedSession, LiveResponse, MemoryPressure, NotReady,
     OperatorExecution, OperatorSession, OperatorState, Pressure, ReadyResponse, Scope,
 };

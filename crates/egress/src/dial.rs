@@ -18,11 +18,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::authority::{Authority, Host};
+use crate::denied::{Reason, Refusal};
 use crate::headers::PROXY_AUTHORIZATION;
-use crate::own::is_of_this_machine;
 use crate::policy::Way;
 use crate::proxy::Side;
-use crate::refusal::{Reason, Refusal};
+use crate::self_ports::is_of_this_machine;
 use crate::upstream::Upstream;
 
 /// How long it may take from a name to a connection.

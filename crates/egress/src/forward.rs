@@ -13,14 +13,14 @@ use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::answer::{self, Body};
 use crate::authority::Authority;
+use crate::denied::{Reason, Refusal};
 use crate::dial::Outside;
 use crate::headers::{self, PROXY_AUTHORIZATION};
-use crate::large;
 use crate::policy::Way;
 use crate::proxy::Connection;
-use crate::refusal::{Reason, Refusal};
+use crate::response::{self, Body};
+use crate::splice;
 use crate::tunnel;
 
 /// The longest head of an answer, in bytes: what browsers take.
@@ -34,14 +34,14 @@ pub(crate) async fn carry(
     connection: &Connection,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
-    let as_page = answer::reads_pages(request.headers());
+    let as_page = response::reads_pages(request.headers());
     let target = match target_of(request.uri()) {
         Ok(target) => target,
-        Err(why) => return answer::bad(&why),
+        Err(why) => return response::bad(&why),
     };
     let Outside { stream, way, .. } = match connection.side.reach(&target).await {
         Ok(outside) => outside,
-        Err(refusal) => return answer::refused(&refusal, as_page),
+        Err(refusal) => return response::refused(&refusal, as_page),
     };
     let broken = || {
         let refusal = Refusal {
@@ -49,7 +49,7 @@ pub(crate) async fn carry(
             reason: Reason::Broken,
         };
         connection.side.note(&refusal);
-        answer::refused(&refusal, as_page)
+        response::refused(&refusal, as_page)
     };
     let wants_socket = headers::is_web_socket(request.headers());
     let upgrade = wants_socket.then(|| hyper::upgrade::on(&mut request));
@@ -91,13 +91,13 @@ pub(crate) async fn carry(
         }
         // Nobody has asked for another protocol.
         (StatusCode::SWITCHING_PROTOCOLS, _) => return broken(),
-        (status, _) if answer::is_for_a_proxy(status) => {
+        (status, _) if response::is_for_a_proxy(status) => {
             let refusal = Refusal {
                 target,
                 reason: Reason::Upstream,
             };
             connection.side.note(&refusal);
-            return answer::refused(&refusal, as_page);
+            return response::refused(&refusal, as_page);
         }
         _ => headers::strip(response.headers_mut()),
     }
@@ -122,7 +122,7 @@ async fn answered(
     mut outgoing: http1::Connection<TokioIo<TcpStream>, Incoming>,
     request: Request<Incoming>,
 ) -> Option<Response<Incoming>> {
-    let may_be_long = large::may_be_answered_so(&request);
+    let may_be_long = splice::may_be_answered_so(&request);
     let mut answering = pin!(sender.send_request(request));
     let response = tokio::select! {
         biased;
@@ -130,8 +130,10 @@ async fn answered(
         // A short answer has been read to its end already.
         _ = &mut outgoing => return answering.await.ok(),
     };
-    if may_be_long && large::is_long(&response) {
-        return connection.hand_over(large::take(response, outgoing)?).await;
+    if may_be_long && splice::is_long(&response) {
+        return connection
+            .hand_over(splice::take(response, outgoing)?)
+            .await;
     }
     drive(connection, outgoing);
     Some(response)

@@ -11,20 +11,20 @@
 
 mod addresses;
 mod allow;
-mod answer;
 mod authority;
+mod denials;
+mod denied;
 mod dial;
 mod forward;
 mod headers;
-mod large;
-mod ledger;
 mod meter;
-mod own;
 mod policy;
 mod proxy;
-mod refusal;
 mod relay;
 mod resolve;
+mod response;
+mod self_ports;
+mod splice;
 mod tunnel;
 mod upstream;
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::addresses::{OWN_MACHINE, is_metadata, refused};
 use crate::allow::AllowList;
 use crate::authority::{Authority, Host};
-use crate::refusal::Reason;
+use crate::denied::Reason;
 use crate::upstream::Upstream;
 
 /// How much goes out.

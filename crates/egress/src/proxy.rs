@@ -18,16 +18,16 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::answer::Body;
 use crate::authority::Authority;
-use crate::large::Large;
-use crate::ledger::{Ledger, Refusals};
+use crate::denials::{Ledger, Refusals};
+use crate::denied::Refusal;
 use crate::meter::{Meter, Metered, Totals, Traffic};
-use crate::own::OwnPorts;
 use crate::policy::Policy;
-use crate::refusal::Refusal;
 use crate::relay::MAX_LONG_BUFFERS;
 use crate::resolve::{Resolve, SystemResolver};
+use crate::response::Body;
+use crate::self_ports::OwnPorts;
+use crate::splice::Large;
 use crate::{forward, tunnel};
 
 /// How many connections the programs of a session may have at once; more wait for their turn. Each

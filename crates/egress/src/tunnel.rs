@@ -8,13 +8,13 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::answer::{self, Body};
 use crate::authority::Authority;
 use crate::dial::Outside;
 use crate::meter::Metered;
 use crate::policy::Way;
 use crate::proxy::Connection;
 use crate::relay::{End, relay};
+use crate::response::{self, Body};
 
 /// Answers a CONNECT, and carries bytes from then on.
 pub(crate) async fn open(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
@@ -26,15 +26,15 @@ pub(crate) async fn open(connection: &Connection, request: Request<Incoming>) ->
     let named = authority.map(|authority| Authority::parse(authority.as_str(), None));
     let target = match named {
         Some(Ok(target)) => target,
-        Some(Err(why)) => return answer::bad(&format!("CONNECT is refused: {why}")),
-        None => return answer::bad("CONNECT is refused: it names no host"),
+        Some(Err(why)) => return response::bad(&format!("CONNECT is refused: {why}")),
+        None => return response::bad("CONNECT is refused: it names no host"),
     };
     let side = Arc::clone(&connection.side);
     match side.reach_through(&target).await {
-        Err(refusal) => answer::refused_tunnel(&refusal),
+        Err(refusal) => response::refused_tunnel(&refusal),
         Ok(outside) => {
             carry(connection, hyper::upgrade::on(request), outside);
-            answer::connected()
+            response::connected()
         }
     }
 }

@@ -1,14 +1,14 @@
 //! The proxy over real sockets: what it carries, what it refuses, and how it ends. Two addresses of
 //! loopback stand for a good and a bad one.
 
-mod scene;
+mod fixture;
 mod smuggling;
 mod upstream;
 
 use std::time::Duration;
 
+use fixture::{Origin, Scene, Script};
 use hearth_egress::{Egress, Mode, Policy};
-use scene::{Origin, Scene, Script};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 

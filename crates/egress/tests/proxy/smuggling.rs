@@ -2,7 +2,7 @@
 //! can.
 
 use crate::HELLO;
-use crate::scene::{Origin, Scene};
+use crate::fixture::{Origin, Scene};
 
 /// What stands in for the origin's address in a request below.
 const ORIGIN: &str = "ORIGIN";

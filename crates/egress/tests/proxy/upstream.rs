@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::HELLO;
-use crate::scene::{Origin, Scene, Script};
+use crate::fixture::{Origin, Scene, Script};
 
 fn beyond(proxy: &str, allow: &str) -> Policy {
     let upstream = Some(

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::authority::Authority;
-use crate::refusal::{Reason, Refusal};
+use crate::denied::{Reason, Refusal};
 
 /// How many are remembered.
 const KEPT: usize = 32;
@@ -112,7 +112,7 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::refusal::Reason;
+    use crate::denied::Reason;
 
     fn refusal(target: &str) -> Refusal {
         Refusal {

@@ -8,7 +8,7 @@ use hyper::ext::ReasonPhrase;
 use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
 
-use crate::refusal::{Reason, Refusal};
+use crate::denied::{Reason, Refusal};
 
 /// Carried bytes, or words of our own.
 pub(crate) type Body = Either<Incoming, Full<Bytes>>;

@@ -14,10 +14,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use crate::answer;
 use crate::headers;
 use crate::meter::Metered;
 use crate::relay::{End, copy, write_all};
+use crate::response;
 
 /// What is shorter is not worth the connection, which ends with it.
 const LONG_BYTES: u64 = 1024 * 1024;
@@ -39,7 +39,7 @@ pub(crate) fn may_be_answered_so(request: &Request<Incoming>) -> bool {
 
 /// Whether it is long, with a length that is told.
 pub(crate) fn is_long(response: &Response<Incoming>) -> bool {
-    answer::is_whole(response.status())
+    response::is_whole(response.status())
         && response
             .size_hint()
             .exact()
