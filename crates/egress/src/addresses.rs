@@ -3,28 +3,28 @@
 //!
 //! The tables follow the registries of special-purpose addresses
 //! (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
-//! <https://www.iana.org/assignments/iana-ipv6-special-registry>). Of IPv6 only what is handed out
+//! <https://www.iana.org/assignments/iana-ipv6-special-registry>). Of IPv6 only what is spliced out
 //! as global unicast is open.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A range of addresses, and what a refusal calls it.
+/// A range of addresses, and what a denied calls it.
 struct Range {
     first: IpAddr,
     prefix: u8,
-    called: &'static str,
+    kind: &'static str,
 }
 
-const fn v4(first: [u8; 4], prefix: u8, called: &'static str) -> Range {
+const fn v4(first: [u8; 4], prefix: u8, kind: &'static str) -> Range {
     let [a, b, c, d] = first;
     Range {
         first: IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
         prefix,
-        called,
+        kind,
     }
 }
 
-const fn v6(first: [u16; 8], prefix: u8, called: &'static str) -> Range {
+const fn v6(first: [u16; 8], prefix: u8, kind: &'static str) -> Range {
     let mut bits = 0;
     let mut group = 0;
     while group < first.len() {
@@ -34,7 +34,7 @@ const fn v6(first: [u16; 8], prefix: u8, called: &'static str) -> Range {
     Range {
         first: IpAddr::V6(Ipv6Addr::from_bits(bits)),
         prefix,
-        called,
+        kind,
     }
 }
 
@@ -66,7 +66,7 @@ const METADATA: &[Range] = &[
     v6([0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128, ""),
 ];
 
-const REFUSED_V4: &[Range] = &[
+const BLOCKED_V4: &[Range] = &[
     v4([0, 0, 0, 0], 8, OWN_MACHINE),
     v4([10, 0, 0, 0], 8, PRIVATE),
     v4([100, 64, 0, 0], 10, "a carrier's internal network"),
@@ -84,7 +84,7 @@ const REFUSED_V4: &[Range] = &[
     v4([240, 0, 0, 0], 4, RESERVED),
 ];
 
-const REFUSED_V6: &[Range] = &[
+const BLOCKED_V6: &[Range] = &[
     v6([0, 0, 0, 0, 0, 0, 0, 0], 127, OWN_MACHINE),
     v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7, PRIVATE),
     v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10, PRIVATE),
@@ -97,7 +97,7 @@ const REFUSED_V6: &[Range] = &[
     v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20, RESERVED),
 ];
 
-/// What is handed out as global unicast.
+/// What is spliced out as global unicast.
 const GLOBAL_V6: Range = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3, "");
 
 /// NAT64's well-known prefix: the last four bytes are an IPv4 address.
@@ -146,33 +146,30 @@ pub(crate) fn is_metadata(address: IpAddr) -> bool {
 }
 
 /// What the address is, if sessions may not reach it.
-pub(crate) fn refused(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn blocked_kind(address: IpAddr) -> Option<&'static str> {
     if is_metadata(address) {
         return Some(A_METADATA_SERVICE);
     }
-    let called = |table: &[Range]| {
+    let kind_in = |table: &[Range]| {
         table
             .iter()
             .find(|range| range.contains(address))
-            .map(|range| range.called)
+            .map(|range| range.kind)
     };
     match address {
-        IpAddr::V4(_) => called(REFUSED_V4),
+        IpAddr::V4(_) => kind_in(BLOCKED_V4),
         IpAddr::V6(v6) => match unwrapped(v6) {
-            Some(inner) => refused(IpAddr::V4(inner)),
+            Some(inner) => blocked_kind(IpAddr::V4(inner)),
             None => {
-                called(REFUSED_V6).or_else(|| (!GLOBAL_V6.contains(address)).then_some(RESERVED))
+                kind_in(BLOCKED_V6).or_else(|| (!GLOBAL_V6.contains(address)).then_some(RESERVED))
             }
         },
     }
 }
 
 /// Everything that [`refused`] says.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    let tables = REFUSED_V4
-        .iter()
-        .chain(REFUSED_V6)
-        .map(|range| range.called);
+pub(crate) fn blocked_kinds() -> impl Iterator<Item = &'static str> {
+    let tables = BLOCKED_V4.iter().chain(BLOCKED_V6).map(|range| range.kind);
     tables.chain([RESERVED, A_METADATA_SERVICE])
 }
 

@@ -27,7 +27,7 @@ enum Hosts {
 
 /// An entry that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum BadEntry {
+pub enum ParseAllowListError {
     /// It has not the form of one.
     #[error(
         "{0:?} is neither host:port nor network:port, such as 127.0.0.1:3000, api.internal:443, 10.0.0.0/8:*, [::1]:3000 or [fd00::/8]:443"
@@ -44,10 +44,10 @@ pub enum BadEntry {
 }
 
 impl FromStr for AllowList {
-    type Err = BadEntry;
+    type Err = ParseAllowListError;
 
     /// Reads comma-separated entries; empty ones are skipped.
-    fn from_str(text: &str) -> Result<AllowList, BadEntry> {
+    fn from_str(text: &str) -> Result<AllowList, ParseAllowListError> {
         let entries = text
             .split(',')
             .map(str::trim)
@@ -58,8 +58,8 @@ impl FromStr for AllowList {
     }
 }
 
-fn parse_entry(text: &str) -> Result<Entry, BadEntry> {
-    let bad = || BadEntry::Form(text.to_owned());
+fn parse_entry(text: &str) -> Result<Entry, ParseAllowListError> {
+    let bad = || ParseAllowListError::Form(text.to_owned());
     let (host, port_text) = text.rsplit_once(':').ok_or_else(bad)?;
     // The reader of requests judges the port, too.
     let as_authority =
@@ -94,7 +94,7 @@ fn parse_entry(text: &str) -> Result<Entry, BadEntry> {
     }
     let first = masked(address, prefix);
     if first != address {
-        return Err(BadEntry::Network {
+        return Err(ParseAllowListError::Network {
             entry: text.to_owned(),
             network: format!("{first}/{prefix}"),
         });
@@ -242,7 +242,7 @@ mod tests {
             "a:80-90",
         ] {
             assert!(
-                matches!(text.parse::<AllowList>(), Err(BadEntry::Form(_))),
+                matches!(text.parse::<AllowList>(), Err(ParseAllowListError::Form(_))),
                 "{text}"
             );
         }

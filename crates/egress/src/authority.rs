@@ -30,7 +30,7 @@ pub(crate) struct Authority {
 
 /// Why a text is no authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(crate) enum BadAuthority {
+pub(crate) enum ParseAuthorityError {
     #[error("it has a user name")]
     UserInfo,
     #[error("its port is missing or is none")]
@@ -63,15 +63,18 @@ impl fmt::Display for Authority {
 
 impl Authority {
     /// Reads `host:port`, or `host` alone where there is a default.
-    pub(crate) fn parse(text: &str, default_port: Option<u16>) -> Result<Authority, BadAuthority> {
+    pub(crate) fn parse(
+        text: &str,
+        default_port: Option<u16>,
+    ) -> Result<Authority, ParseAuthorityError> {
         if text.contains('@') {
-            return Err(BadAuthority::UserInfo);
+            return Err(ParseAuthorityError::UserInfo);
         }
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-            let (inside, after) = rest.split_once(']').ok_or(BadAuthority::Address)?;
+            let (inside, after) = rest.split_once(']').ok_or(ParseAuthorityError::Address)?;
             let port = match after.strip_prefix(':') {
                 None if after.is_empty() => None,
-                None => return Err(BadAuthority::Port),
+                None => return Err(ParseAuthorityError::Port),
                 port => port,
             };
             (Host::Address(parse_v6(inside)?), port)
@@ -83,7 +86,7 @@ impl Authority {
         };
         let port = match port {
             Some(port) => parse_port(port)?,
-            None => default_port.ok_or(BadAuthority::Port)?,
+            None => default_port.ok_or(ParseAuthorityError::Port)?,
         };
         Ok(Authority { host, port })
     }
@@ -91,24 +94,24 @@ impl Authority {
 
 impl Host {
     /// Reads a name or an IPv4 address.
-    pub(crate) fn parse(text: &str) -> Result<Host, BadAuthority> {
+    pub(crate) fn parse(text: &str) -> Result<Host, ParseAuthorityError> {
         let text = text.strip_suffix('.').unwrap_or(text);
         if text.is_empty() {
-            return Err(BadAuthority::NoHost);
+            return Err(ParseAuthorityError::NoHost);
         }
         if text.len() > MAX_NAME_BYTES {
-            return Err(BadAuthority::TooLong);
+            return Err(ParseAuthorityError::TooLong);
         }
         let is_plain =
             |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' || byte == b'.';
         if !text.bytes().all(is_plain) {
-            return Err(BadAuthority::Name);
+            return Err(ParseAuthorityError::Name);
         }
         if text.split('.').any(str::is_empty) {
-            return Err(BadAuthority::Name);
+            return Err(ParseAuthorityError::Name);
         }
         if text.split('.').any(|label| label.len() > MAX_LABEL_BYTES) {
-            return Err(BadAuthority::TooLong);
+            return Err(ParseAuthorityError::TooLong);
         }
         // The reading that browsers have (https://url.spec.whatwg.org/#host-parsing): it knows all
         // the old ways to write an address as a number, and which `xn--` are names.
@@ -117,11 +120,11 @@ impl Host {
             Ok(url::Host::Ipv4(address)) if text.parse() == Ok(address) => {
                 Ok(Host::Address(IpAddr::V4(address)))
             }
-            Ok(url::Host::Ipv4(_)) => Err(BadAuthority::Address),
+            Ok(url::Host::Ipv4(_)) => Err(ParseAuthorityError::Address),
             Ok(url::Host::Domain(name)) if name.eq_ignore_ascii_case(text) => Ok(Host::Name(name)),
             // A last part that looks like a number makes the whole an address, though it is none.
-            Err(_) if ends_in_a_number(text) => Err(BadAuthority::Address),
-            _ => Err(BadAuthority::Name),
+            Err(_) if ends_in_a_number(text) => Err(ParseAuthorityError::Address),
+            _ => Err(ParseAuthorityError::Name),
         }
     }
 }
@@ -135,31 +138,31 @@ fn ends_in_a_number(text: &str) -> bool {
 
 /// What stands between brackets. A zone is not read: it would name an interface of the server's
 /// machine.
-fn parse_v6(text: &str) -> Result<IpAddr, BadAuthority> {
-    let address: Ipv6Addr = text.parse().map_err(|_| BadAuthority::Address)?;
+fn parse_v6(text: &str) -> Result<IpAddr, ParseAuthorityError> {
+    let address: Ipv6Addr = text.parse().map_err(|_| ParseAuthorityError::Address)?;
     // RFC 5952, or what browsers make of a wrapped IPv4 address, which they write in hexadecimal.
     let is_canonical = address.to_string() == text
         || url::Host::<&str>::Ipv6(address).to_string() == format!("[{text}]");
     if is_canonical {
         Ok(IpAddr::V6(address).to_canonical())
     } else {
-        Err(BadAuthority::Address)
+        Err(ParseAuthorityError::Address)
     }
 }
 
-fn parse_port(text: &str) -> Result<u16, BadAuthority> {
+fn parse_port(text: &str) -> Result<u16, ParseAuthorityError> {
     let is_canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     text.parse()
         .ok()
         .filter(|_| is_canonical)
-        .ok_or(BadAuthority::Port)
+        .ok_or(ParseAuthorityError::Port)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<String, BadAuthority> {
+    fn read(text: &str) -> Result<String, ParseAuthorityError> {
         Authority::parse(text, Some(80)).map(|authority| authority.to_string())
     }
 
@@ -189,9 +192,12 @@ mod tests {
     fn a_port_is_needed_where_none_is_usual() {
         assert_eq!(
             Authority::parse("example.com", None),
-            Err(BadAuthority::Port)
+            Err(ParseAuthorityError::Port)
         );
-        assert_eq!(Authority::parse("[::1]", None), Err(BadAuthority::Port));
+        assert_eq!(
+            Authority::parse("[::1]", None),
+            Err(ParseAuthorityError::Port)
+        );
     }
 
     #[test]
@@ -213,7 +219,7 @@ mod tests {
         ] {
             assert_eq!(
                 read(&format!("example.com:{port}")),
-                Err(BadAuthority::Port),
+                Err(ParseAuthorityError::Port),
                 "{port}"
             );
             assert!(read(&format!("[::1]:{port}")).is_err(), "{port}");
@@ -261,7 +267,10 @@ mod tests {
         ] {
             let read = read(text);
             assert!(
-                matches!(read, Err(BadAuthority::Address | BadAuthority::Port)),
+                matches!(
+                    read,
+                    Err(ParseAuthorityError::Address | ParseAuthorityError::Port)
+                ),
                 "{text}: {read:?}"
             );
         }
@@ -294,10 +303,10 @@ mod tests {
             "xn--a.example",
             "]",
         ] {
-            assert_eq!(read(text), Err(BadAuthority::Name), "{text:?}");
+            assert_eq!(read(text), Err(ParseAuthorityError::Name), "{text:?}");
         }
         for text in ["", ".", ":80"] {
-            assert_eq!(read(text), Err(BadAuthority::NoHost), "{text:?}");
+            assert_eq!(read(text), Err(ParseAuthorityError::NoHost), "{text:?}");
         }
         for text in [
             "user@example.com",
@@ -306,7 +315,7 @@ mod tests {
             "a@127.0.0.1",
             "[::1]@b",
         ] {
-            assert_eq!(read(text), Err(BadAuthority::UserInfo), "{text:?}");
+            assert_eq!(read(text), Err(ParseAuthorityError::UserInfo), "{text:?}");
         }
     }
 
@@ -320,9 +329,9 @@ mod tests {
             )
         };
         assert!(read(&long(3, 61)).is_ok());
-        assert_eq!(read(&long(3, 62)), Err(BadAuthority::TooLong));
+        assert_eq!(read(&long(3, 62)), Err(ParseAuthorityError::TooLong));
         assert!(read(&format!("{}.", long(3, 61))).is_ok());
-        assert_eq!(read(&"a".repeat(64)), Err(BadAuthority::TooLong));
+        assert_eq!(read(&"a".repeat(64)), Err(ParseAuthorityError::TooLong));
     }
 
     /// What was read and is shown is read as the same: no second reading can differ.

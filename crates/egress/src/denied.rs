@@ -27,13 +27,13 @@ pub(crate) enum Reason {
     /// A metadata service; whether an entry of the list names it already.
     Metadata { is_listed: bool },
     /// A port of this server, on this machine.
-    OwnPort,
+    SelfPort,
     /// The name has no address.
     Unresolved,
     /// Nobody answers there.
     Unreachable,
     /// Nobody answered in time.
-    TooSlow,
+    TimedOut,
     /// The connection broke before the answer.
     Broken,
     /// The proxy beyond ours does not let us through.
@@ -42,41 +42,41 @@ pub(crate) enum Reason {
 
 /// What was wanted, and why it is not to be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct Denied {
     pub(crate) target: Authority,
     pub(crate) reason: Reason,
 }
 
 impl Reason {
     /// A word for logs.
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Reason::Off => "off",
             Reason::LocalName => "local name",
             Reason::Port | Reason::BadPort => "port",
-            Reason::Address(called) => called,
+            Reason::Address(kind) => kind,
             Reason::Metadata { .. } => "metadata",
-            Reason::OwnPort => "own port",
+            Reason::SelfPort => "own port",
             Reason::Unresolved => "unresolved",
             Reason::Unreachable => "unreachable",
-            Reason::TooSlow => "too slow",
+            Reason::TimedOut => "too slow",
             Reason::Broken => "broken",
             Reason::Upstream => "upstream",
         }
     }
 
     /// The word of every rule.
-    pub(crate) fn rules() -> impl Iterator<Item = &'static str> {
+    pub(crate) fn rule_labels() -> impl Iterator<Item = &'static str> {
         let metadata = Reason::Metadata { is_listed: false };
         let own = [
             Reason::Off,
             Reason::LocalName,
             Reason::Port,
             metadata,
-            Reason::OwnPort,
+            Reason::SelfPort,
         ]
-        .map(Reason::word);
-        own.into_iter().chain(addresses::names())
+        .map(Reason::label);
+        own.into_iter().chain(addresses::blocked_kinds())
     }
 
     /// Whether it is a rule that keeps it from being reached, and not the network.
@@ -85,16 +85,16 @@ impl Reason {
             self,
             Reason::Unresolved
                 | Reason::Unreachable
-                | Reason::TooSlow
+                | Reason::TimedOut
                 | Reason::Broken
                 | Reason::Upstream
         )
     }
 }
 
-impl Refusal {
+impl Denied {
     /// One sentence without its full stop: what was refused, and why.
-    pub(crate) fn why(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let target = &self.target;
         let port = target.port;
         // The address behind a name is not told: it would draw a map of the network for whoever
@@ -119,16 +119,16 @@ impl Refusal {
             Reason::BadPort => format!(
                 "{target} was refused: port {port} belongs to a service that is not of the web"
             ),
-            Reason::Address(called) => format!("{target} was refused: it {is} {called}"),
+            Reason::Address(kind) => format!("{target} was refused: it {is} {kind}"),
             Reason::Metadata { .. } => {
                 format!("{target} was refused: it {is} a metadata service of a cloud")
             }
-            Reason::OwnPort => {
+            Reason::SelfPort => {
                 format!("{target} was refused: it {is} the server that runs this session")
             }
             Reason::Unresolved => format!("{target} was not reached: the name has no address"),
             Reason::Unreachable => format!("{target} was not reached: nobody answers there"),
-            Reason::TooSlow => format!("{target} was not reached: nobody answered in time"),
+            Reason::TimedOut => format!("{target} was not reached: nobody answered in time"),
             Reason::Broken => {
                 format!("{target} was reached, and the connection ended without an answer")
             }
@@ -141,7 +141,7 @@ impl Refusal {
     }
 
     /// The settings that would allow it, if any would.
-    pub(crate) fn remedy(&self) -> Option<String> {
+    pub(crate) fn fix(&self) -> Option<String> {
         let entry = format!("{ALLOW}={}", self.target);
         match self.reason {
             Reason::Off => Some("HEARTH_EGRESS=filtered".to_owned()),
@@ -153,59 +153,59 @@ impl Refusal {
     }
 
     /// All of it in one line of plain text, without its full stop.
-    pub(crate) fn in_a_line(&self) -> String {
-        match self.remedy() {
-            Some(remedy) => format!("{}; {remedy} allows it", self.why()),
-            None => self.why(),
+    pub(crate) fn to_line(&self) -> String {
+        match self.fix() {
+            Some(fix) => format!("{}; {fix} allows it", self.summary()),
+            None => self.summary(),
         }
     }
 
     /// All of it for a person, as text.
-    pub(crate) fn as_text(&self) -> String {
-        let mut text = format!("{}.\n", self.why());
-        if let Some(remedy) = self.remedy() {
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = format!("{}.\n", self.summary());
+        if let Some(fix) = self.fix() {
             // Writing to a string does not fail.
             let _ = writeln!(
                 text,
-                "To allow it, start the server with {remedy}{}",
+                "To allow it, start the server with {fix}{}",
                 self.list_hint()
             );
-        } else if self.reason == Reason::OwnPort {
+        } else if self.reason == Reason::SelfPort {
             text.push_str("No setting allows that.\n");
         }
         text
     }
 
     /// All of it for a person, as a page. Names have passed a grammar that knows no markup.
-    pub(crate) fn as_page(&self) -> String {
+    pub(crate) fn to_page(&self) -> String {
         let title = if self.reason.is_rule() {
             "Refused by Hearth"
         } else {
             "Not reached"
         };
-        let remedy = match self.remedy() {
-            Some(remedy) => {
+        let fix = match self.fix() {
+            Some(fix) => {
                 format!(
-                    "<p>To allow it, start the server with <code>{remedy}</code>{}</p>",
+                    "<p>To allow it, start the server with <code>{fix}</code>{}</p>",
                     self.list_hint()
                 )
             }
-            None if self.reason == Reason::OwnPort => "<p>No setting allows that.</p>".to_owned(),
+            None if self.reason == Reason::SelfPort => "<p>No setting allows that.</p>".to_owned(),
             None => String::new(),
         };
         format!(
             "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>\
              <style>body{{font:16px/1.5 sans-serif;margin:4em auto;max-width:40em;padding:0 1em}}\
              code{{background:#eee;padding:.1em .3em;overflow-wrap:anywhere}}</style>\
-             <h1>{title}</h1><p>{}.</p>{remedy}",
-            self.why()
+             <h1>{title}</h1><p>{}.</p>{fix}",
+            self.summary()
         )
     }
 
     fn list_hint(&self) -> &'static str {
         let is_entry = self
-            .remedy()
-            .is_some_and(|remedy| remedy.starts_with(&format!("{ALLOW}=")));
+            .fix()
+            .is_some_and(|fix| fix.starts_with(&format!("{ALLOW}=")));
         if is_entry {
             " (entries are separated by commas)."
         } else {
@@ -218,8 +218,8 @@ impl Refusal {
 mod tests {
     use super::*;
 
-    fn refusal(target: &str, reason: Reason) -> Refusal {
-        Refusal {
+    fn denied(target: &str, reason: Reason) -> Denied {
+        Denied {
             target: Authority::parse(target, None).expect("an authority"),
             reason,
         }
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_very_setting_that_allows_it() {
-        for (target, reason, remedy) in [
+        for (target, reason, fix) in [
             (
                 "127.0.0.1:3000",
                 Reason::Address("x"),
@@ -258,14 +258,14 @@ mod tests {
                 Reason::Metadata { is_listed: true },
                 Some("HEARTH_EGRESS_ALLOW_METADATA=true"),
             ),
-            ("127.0.0.1:3010", Reason::OwnPort, None),
+            ("127.0.0.1:3010", Reason::SelfPort, None),
             ("a.example:443", Reason::Unresolved, None),
         ] {
-            let refusal = refusal(target, reason);
-            assert_eq!(refusal.remedy().as_deref(), remedy);
-            for text in [refusal.as_text(), refusal.as_page(), refusal.in_a_line()] {
+            let denied = denied(target, reason);
+            assert_eq!(denied.fix().as_deref(), fix);
+            for text in [denied.to_text(), denied.to_page(), denied.to_line()] {
                 assert!(text.contains(target), "{text}");
-                assert!(remedy.is_none_or(|remedy| text.contains(remedy)), "{text}");
+                assert!(fix.is_none_or(|fix| text.contains(fix)), "{text}");
             }
         }
     }
@@ -273,25 +273,23 @@ mod tests {
     #[test]
     fn the_entry_that_is_named_is_one() {
         for target in ["127.0.0.1:3000", "[::1]:3000", "localhost:80"] {
-            let refusal = refusal(target, Reason::LocalName);
-            let entry = refusal.remedy().and_then(|remedy| {
-                remedy
-                    .strip_prefix("HEARTH_EGRESS_ALLOW=")
-                    .map(str::to_owned)
-            });
+            let denied = denied(target, Reason::LocalName);
+            let entry = denied
+                .fix()
+                .and_then(|fix| fix.strip_prefix("HEARTH_EGRESS_ALLOW=").map(str::to_owned));
             let list: crate::AllowList = entry
                 .expect("an entry")
                 .parse()
                 .expect("one that can be read");
-            assert!(list.names(&refusal.target), "{target}");
+            assert!(list.names(&denied.target), "{target}");
         }
     }
 
     #[test]
     fn the_address_behind_a_name_is_not_told() {
-        let refusal = refusal("db.example:443", Reason::Address("a private network"));
+        let denied = denied("db.example:443", Reason::Address("a private network"));
         assert_eq!(
-            refusal.why(),
+            denied.summary(),
             "db.example:443 was refused: it leads to a private network"
         );
     }

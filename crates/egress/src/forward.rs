@@ -14,10 +14,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::authority::Authority;
-use crate::denied::{Reason, Refusal};
-use crate::dial::Outside;
+use crate::denied::{Denied, Reason};
+use crate::dial::OutboundConnection;
 use crate::headers::{self, PROXY_AUTHORIZATION};
-use crate::policy::Way;
+use crate::policy::Route;
 use crate::proxy::Connection;
 use crate::response::{self, Body};
 use crate::splice;
@@ -34,26 +34,26 @@ pub(crate) async fn carry(
     connection: &Connection,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
-    let as_page = response::reads_pages(request.headers());
+    let as_html = response::accepts_html(request.headers());
     let target = match target_of(request.uri()) {
         Ok(target) => target,
-        Err(why) => return response::bad(&why),
+        Err(why) => return response::bad_request(&why),
     };
-    let Outside { stream, way, .. } = match connection.side.reach(&target).await {
+    let OutboundConnection { stream, way, .. } = match connection.state.dial(&target).await {
         Ok(outside) => outside,
-        Err(refusal) => return response::refused(&refusal, as_page),
+        Err(denied) => return response::denied(&denied, as_html),
     };
     let broken = || {
-        let refusal = Refusal {
+        let denied = Denied {
             target: target.clone(),
             reason: Reason::Broken,
         };
-        connection.side.note(&refusal);
-        response::refused(&refusal, as_page)
+        connection.state.note(&denied);
+        response::denied(&denied, as_html)
     };
-    let wants_socket = headers::is_web_socket(request.headers());
-    let upgrade = wants_socket.then(|| hyper::upgrade::on(&mut request));
-    if prepare(connection, &mut request, &target, way, wants_socket).is_none() {
+    let wants_websocket = headers::is_websocket_upgrade(request.headers());
+    let upgrade = wants_websocket.then(|| hyper::upgrade::on(&mut request));
+    if prepare(connection, &mut request, &target, way, wants_websocket).is_none() {
         return broken();
     }
     let mut builder = http1::Builder::new();
@@ -64,7 +64,7 @@ pub(crate) async fn carry(
     let Ok((mut sender, outgoing)) = builder.handshake(TokioIo::new(stream)).await else {
         return broken();
     };
-    let answered = if wants_socket {
+    let answered = if wants_websocket {
         drive(connection, outgoing.with_upgrades());
         sender.send_request(request).await.ok()
     } else {
@@ -75,15 +75,15 @@ pub(crate) async fn carry(
     };
     match (response.status(), upgrade) {
         (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade))
-            if headers::is_web_socket(response.headers()) =>
+            if headers::is_websocket_upgrade(response.headers()) =>
         {
             let granted = hyper::upgrade::on(&mut response);
             headers::strip(response.headers_mut());
-            headers::set_web_socket(response.headers_mut());
+            headers::set_websocket_upgrade(response.headers_mut());
             let Some(outside) = granted
                 .await
                 .ok()
-                .and_then(|granted| tunnel::outside_of(granted, way))
+                .and_then(|granted| tunnel::outbound_connection(granted, way))
             else {
                 return broken();
             };
@@ -91,13 +91,13 @@ pub(crate) async fn carry(
         }
         // Nobody has asked for another protocol.
         (StatusCode::SWITCHING_PROTOCOLS, _) => return broken(),
-        (status, _) if response::is_for_a_proxy(status) => {
-            let refusal = Refusal {
+        (status, _) if response::is_proxy_auth_required(status) => {
+            let denied = Denied {
                 target,
                 reason: Reason::Upstream,
             };
-            connection.side.note(&refusal);
-            return response::refused(&refusal, as_page);
+            connection.state.note(&denied);
+            return response::denied(&denied, as_html);
         }
         _ => headers::strip(response.headers_mut()),
     }
@@ -106,23 +106,23 @@ pub(crate) async fn carry(
 
 /// Has a connection go on by itself. Its end is seen where the answer is read.
 fn drive(connection: &Connection, outgoing: impl Future + Send + 'static) {
-    let side = Arc::clone(&connection.side);
-    connection.side.spawn(async move {
+    let state = Arc::clone(&connection.state);
+    connection.state.spawn(async move {
         tokio::select! {
             _ = outgoing => {}
-            () = side.stopped() => {}
+            () = state.stopped() => {}
         }
     });
 }
 
-/// The answer to a request, if one comes. A long one is handed over, and this never comes back.
+/// The answer to a request, if one comes. A long one is spliced over, and this never comes back.
 async fn answered(
     connection: &Connection,
     mut sender: http1::SendRequest<Incoming>,
     mut outgoing: http1::Connection<TokioIo<TcpStream>, Incoming>,
     request: Request<Incoming>,
 ) -> Option<Response<Incoming>> {
-    let may_be_long = splice::may_be_answered_so(&request);
+    let is_spliceable = splice::is_spliceable_request(&request);
     let mut answering = pin!(sender.send_request(request));
     let response = tokio::select! {
         biased;
@@ -130,10 +130,8 @@ async fn answered(
         // A short answer has been read to its end already.
         _ = &mut outgoing => return answering.await.ok(),
     };
-    if may_be_long && splice::is_long(&response) {
-        return connection
-            .hand_over(splice::take(response, outgoing)?)
-            .await;
+    if is_spliceable && splice::is_spliceable_response(&response) {
+        return connection.splice(splice::take(response, outgoing)?).await;
     }
     drive(connection, outgoing);
     Some(response)
@@ -160,8 +158,8 @@ fn prepare(
     connection: &Connection,
     request: &mut Request<Incoming>,
     target: &Authority,
-    way: Way,
-    wants_socket: bool,
+    way: Route,
+    wants_websocket: bool,
 ) -> Option<()> {
     let host = if target.port == 80 {
         target.host.to_string()
@@ -174,8 +172,8 @@ fn prepare(
         .cloned()
         .unwrap_or_else(|| PathAndQuery::from_static("/"));
     *request.uri_mut() = match way {
-        Way::Direct => Uri::from(path),
-        Way::Upstream => Uri::builder()
+        Route::Direct => Uri::from(path),
+        Route::Upstream => Uri::builder()
             .scheme(Scheme::HTTP)
             .authority(host.as_str())
             .path_and_query(path)
@@ -187,15 +185,15 @@ fn prepare(
     headers::strip(fields);
     // Whatever the program has put there: this is where the request goes.
     fields.insert(HOST, HeaderValue::try_from(host).ok()?);
-    if wants_socket {
-        headers::set_web_socket(fields);
+    if wants_websocket {
+        headers::set_websocket_upgrade(fields);
     }
     let upstream = connection
-        .side
+        .state
         .policy()
         .upstream
         .as_ref()
-        .filter(|_| way == Way::Upstream);
+        .filter(|_| way == Route::Upstream);
     if let Some(authorization) = upstream.and_then(|upstream| upstream.authorization.clone()) {
         fields.insert(PROXY_AUTHORIZATION, authorization);
     }

@@ -12,7 +12,7 @@ const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authentica
 pub(crate) const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
 
 /// What always ends here. How long a body is, is told anew by whoever writes it on.
-static BETWEEN_NEIGHBOURS: [HeaderName; 10] = [
+static HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,
     // Answered here, when the body is asked for.
     EXPECT,
@@ -28,30 +28,30 @@ static BETWEEN_NEIGHBOURS: [HeaderName; 10] = [
 
 /// Takes away what is not carried on, and what `Connection` names besides.
 pub(crate) fn strip(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = words(headers, &CONNECTION)
-        .filter_map(|word| word.parse().ok())
+    let named: Vec<HeaderName> = tokens(headers, &CONNECTION)
+        .filter_map(|token| token.parse().ok())
         .collect();
-    for name in named.iter().chain(&BETWEEN_NEIGHBOURS) {
+    for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
 }
 
 /// Whether the head asks for a WebSocket, or grants one.
-pub(crate) fn is_web_socket(headers: &HeaderMap) -> bool {
+pub(crate) fn is_websocket_upgrade(headers: &HeaderMap) -> bool {
     let has = |name: &HeaderName, wanted: &str| {
-        words(headers, name).any(|word| word.eq_ignore_ascii_case(wanted))
+        tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
     };
-    let is_alone = words(headers, &UPGRADE).count() == 1;
+    let is_alone = tokens(headers, &UPGRADE).count() == 1;
     has(&CONNECTION, "upgrade") && has(&UPGRADE, "websocket") && is_alone
 }
 
 /// Asks for a WebSocket, or grants one, from here on.
-pub(crate) fn set_web_socket(headers: &mut HeaderMap) {
+pub(crate) fn set_websocket_upgrade(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let values = headers
         .get_all(name)
         .into_iter()
@@ -59,7 +59,7 @@ fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = 
     values
         .flat_map(|value| value.split(','))
         .map(str::trim)
-        .filter(|word| !word.is_empty())
+        .filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn of_all_upgrades_only_web_sockets_are_known() {
-        assert!(is_web_socket(&headers(&[
+        assert!(is_websocket_upgrade(&headers(&[
             ("connection", "keep-alive, Upgrade"),
             ("upgrade", "WebSocket")
         ])));
@@ -117,7 +117,7 @@ mod tests {
                 ("upgrade", "h2c"),
             ],
         ] {
-            assert!(!is_web_socket(&headers(&lines)), "{lines:?}");
+            assert!(!is_websocket_upgrade(&headers(&lines)), "{lines:?}");
         }
     }
 }

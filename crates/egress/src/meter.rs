@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 /// A connection on which nothing moved for so long ends, at the latest after twice that.
-const IDLE_BOUND: Duration = Duration::from_mins(10);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Bytes that a session has sent and got through its proxy, or all sessions have, heads of messages
 /// included.
@@ -35,7 +35,7 @@ pub(crate) struct Totals {
 
 impl Totals {
     /// Of a session. Everything counts for `all`, too.
-    pub(crate) fn within(all: &Arc<Totals>) -> Arc<Totals> {
+    pub(crate) fn child_of(all: &Arc<Totals>) -> Arc<Totals> {
         Arc::new(Totals {
             all: Some(Arc::clone(all)),
             ..Totals::default()
@@ -73,12 +73,12 @@ impl Meter {
         })
     }
 
-    pub(crate) fn went_up(&self, bytes: usize) {
+    pub(crate) fn add_up(&self, bytes: usize) {
         self.totals.add(bytes as u64, 0);
         self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn went_down(&self, bytes: usize) {
+    pub(crate) fn add_down(&self, bytes: usize) {
         self.totals.add(0, bytes as u64);
         self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -87,7 +87,7 @@ impl Meter {
     pub(crate) async fn idle(&self) {
         let mut seen = self.moved.load(Ordering::Relaxed);
         loop {
-            sleep_until(Instant::now() + IDLE_BOUND).await;
+            sleep_until(Instant::now() + IDLE_TIMEOUT).await;
             let moved = self.moved.load(Ordering::Relaxed);
             if moved == seen {
                 return;
@@ -112,7 +112,7 @@ impl AsyncRead for Metered {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.meter.went_up(buffer.filled().len() - before);
+        self.meter.add_up(buffer.filled().len() - before);
         polled
     }
 }
@@ -152,7 +152,7 @@ impl AsyncWrite for Metered {
 impl Metered {
     fn note(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(bytes)) = polled {
-            self.meter.went_down(bytes);
+            self.meter.add_down(bytes);
         }
         polled
     }

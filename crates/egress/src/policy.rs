@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use crate::addresses::{OWN_MACHINE, is_metadata, refused};
+use crate::addresses::{OWN_MACHINE, blocked_kind, is_metadata};
 use crate::allow::AllowList;
 use crate::authority::{Authority, Host};
 use crate::denied::Reason;
@@ -50,8 +50,8 @@ pub struct Policy {
 
 /// Which way a request takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// To the destination itself, once its addresses have been judged.
+pub(crate) enum Route {
+    /// To the destination itself, once its addresses have been checked.
     Direct,
     /// To the proxy beyond ours, which finds the addresses.
     Upstream,
@@ -71,40 +71,40 @@ const BAD_PORTS: &[u16] = &[
 ];
 
 impl Policy {
-    /// Judges what can be judged before a name is resolved, and says which way it goes.
-    pub(crate) fn plan_way(&self, target: &Authority) -> Result<Way, Reason> {
+    /// Judges what can be checked before a name is resolved, and says which way it goes.
+    pub(crate) fn plan_route(&self, target: &Authority) -> Result<Route, Reason> {
         if self.mode == Mode::Off {
             return Err(Reason::Off);
         }
         let is_listed = self.allow.names(target);
         if self.mode == Mode::Filtered && !is_listed {
-            judge_name(&target.host)?;
+            check_name(&target.host)?;
         }
         if self.upstream.is_none() || is_listed {
-            return Ok(Way::Direct);
+            return Ok(Route::Direct);
         }
         if self.mode == Mode::Filtered {
-            judge_port(target.port)?;
+            check_port(target.port)?;
         }
-        Ok(Way::Upstream)
+        Ok(Route::Upstream)
     }
 
     /// Judges the addresses of a destination, every one of them: a name with one good and one bad
     /// address is bad. Gives them back as what to connect to. `is_own` tells whether this server
     /// listens there, `is_here` whether an address is one of this machine's: a public one leads
     /// past every wall in front of it.
-    pub(crate) fn judge_addresses(
+    pub(crate) fn check_addresses(
         &self,
         target: &Authority,
         addresses: &[IpAddr],
         is_own: impl Fn(SocketAddr) -> bool,
         is_here: impl Fn(IpAddr) -> bool,
     ) -> Result<Vec<SocketAddr>, Reason> {
-        let judge = |address: &IpAddr| {
+        let check = |address: &IpAddr| {
             let address = address.to_canonical();
             let socket = SocketAddr::new(address, target.port);
             if is_own(socket) {
-                return Err(Reason::OwnPort);
+                return Err(Reason::SelfPort);
             }
             let is_listed = self.allow.names(target) || self.allow.contains(address, target.port);
             if is_metadata(address) {
@@ -117,18 +117,18 @@ impl Policy {
             }
             if self.mode == Mode::Filtered && !is_listed {
                 let here = || is_here(address).then_some(OWN_MACHINE);
-                refused(address)
+                blocked_kind(address)
                     .or_else(here)
-                    .map_or(Ok(()), |called| Err(Reason::Address(called)))?;
-                judge_port(target.port)?;
+                    .map_or(Ok(()), |kind| Err(Reason::Address(kind)))?;
+                check_port(target.port)?;
             }
             Ok(socket)
         };
-        addresses.iter().map(judge).collect()
+        addresses.iter().map(check).collect()
     }
 }
 
-fn judge_name(host: &Host) -> Result<(), Reason> {
+fn check_name(host: &Host) -> Result<(), Reason> {
     let Host::Name(name) = host else {
         return Ok(());
     };
@@ -140,7 +140,7 @@ fn judge_name(host: &Host) -> Result<(), Reason> {
     }
 }
 
-fn judge_port(port: u16) -> Result<(), Reason> {
+fn check_port(port: u16) -> Result<(), Reason> {
     match port {
         _ if WEB_PORTS.contains(&port) => Ok(()),
         0..1024 => Err(Reason::Port),
@@ -169,7 +169,7 @@ mod tests {
     /// machine.
     fn decide(policy: &Policy, text: &str, addresses: &[&str]) -> Result<Vec<SocketAddr>, Reason> {
         let target = target(text);
-        assert_eq!(policy.plan_way(&target)?, Way::Direct);
+        assert_eq!(policy.plan_route(&target)?, Route::Direct);
         let addresses: Vec<IpAddr> = match target.host {
             Host::Address(address) => vec![address],
             Host::Name(_) => addresses
@@ -179,7 +179,7 @@ mod tests {
         };
         let is_own = |socket: SocketAddr| socket.ip().is_loopback() && socket.port() == 3010;
         let is_here = |address: IpAddr| address == IpAddr::from([93, 184, 216, 99]);
-        policy.judge_addresses(&target, &addresses, is_own, is_here)
+        policy.check_addresses(&target, &addresses, is_own, is_here)
     }
 
     #[test]
@@ -325,7 +325,7 @@ mod tests {
             ] {
                 assert_eq!(
                     decide(&policy, text, &addresses),
-                    Err(Reason::OwnPort),
+                    Err(Reason::SelfPort),
                     "{text}"
                 );
             }
@@ -356,14 +356,14 @@ mod tests {
             ..policy(Mode::Filtered, "10.0.0.1:443,db.internal:443")
         };
         for (text, way) in [
-            ("a.example:443", Ok(Way::Upstream)),
-            ("8.8.8.8:443", Ok(Way::Upstream)),
-            ("10.0.0.1:443", Ok(Way::Direct)),
-            ("db.internal:443", Ok(Way::Direct)),
+            ("a.example:443", Ok(Route::Upstream)),
+            ("8.8.8.8:443", Ok(Route::Upstream)),
+            ("10.0.0.1:443", Ok(Route::Direct)),
+            ("db.internal:443", Ok(Route::Direct)),
             ("localhost:443", Err(Reason::LocalName)),
             ("a.example:25", Err(Reason::Port)),
         ] {
-            assert_eq!(policy.plan_way(&target(text)), way, "{text}");
+            assert_eq!(policy.plan_route(&target(text)), way, "{text}");
         }
     }
 }

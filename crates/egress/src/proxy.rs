@@ -19,15 +19,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::authority::Authority;
-use crate::denials::{Ledger, Refusals};
-use crate::denied::Refusal;
+use crate::denials::{DenialCounters, RecentDenials};
+use crate::denied::Denied;
 use crate::meter::{Meter, Metered, Totals, Traffic};
 use crate::policy::Policy;
-use crate::relay::MAX_LONG_BUFFERS;
+use crate::relay::MAX_LARGE_BUFFERS;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::response::Body;
-use crate::self_ports::OwnPorts;
-use crate::splice::Large;
+use crate::self_ports::SelfPorts;
+use crate::splice::SplicedResponse;
 use crate::{forward, tunnel};
 
 /// How many connections the programs of a session may have at once; more wait for their turn. Each
@@ -39,7 +39,7 @@ const MAX_CONNECTIONS: usize = 128;
 const MAX_LOOKUPS: usize = 16;
 
 /// How long a program may take to send a head, from the connection or the answer before it.
-const HEAD_BOUND: Duration = Duration::from_mins(1);
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The longest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -54,10 +54,10 @@ pub struct Egress(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     policy: Policy,
-    own_ports: OwnPorts,
+    self_ports: SelfPorts,
     resolver: Arc<dyn Resolve>,
     totals: Arc<Totals>,
-    refusals: Refusals,
+    denials: DenialCounters,
 }
 
 impl Egress {
@@ -68,13 +68,14 @@ impl Egress {
 
     /// A way out that asks `resolver` for the addresses of names.
     pub fn with_resolver(policy: Policy, resolver: Arc<dyn Resolve>) -> Egress {
-        let (own_ports, totals, refusals) = (OwnPorts::default(), Arc::default(), Refusals::new());
+        let (self_ports, totals, denials) =
+            (SelfPorts::default(), Arc::default(), DenialCounters::new());
         Egress(Arc::new(Shared {
             policy,
-            own_ports,
+            self_ports,
             resolver,
             totals,
-            refusals,
+            denials,
         }))
     }
 
@@ -84,13 +85,13 @@ impl Egress {
     }
 
     /// What rules have refused so far, by a few words for the rule.
-    pub fn refusals(&self) -> Vec<(&'static str, u64)> {
-        self.0.refusals.read()
+    pub fn denials(&self) -> Vec<(&'static str, u64)> {
+        self.0.denials.read()
     }
 
     /// Names a port of this server, which nobody reaches from then on.
-    pub fn add_own_port(&self, port: u16) {
-        self.0.own_ports.add(port);
+    pub fn add_self_port(&self, port: u16) {
+        self.0.self_ports.add(port);
     }
 
     /// Opens the proxy of a session, whose tasks are all in `tracker`. `session` is what logs call
@@ -98,22 +99,22 @@ impl Egress {
     pub async fn open(&self, session: &str, tracker: &TaskTracker) -> io::Result<Proxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
-        self.0.own_ports.add(port);
+        self.0.self_ports.add(port);
         let stop = CancellationToken::new();
-        let side = Arc::new(Side {
+        let state = Arc::new(ProxyState {
             shared: Arc::clone(&self.0),
             session: session.to_owned(),
             tracker: tracker.clone(),
             stop: stop.clone(),
-            totals: Totals::within(&self.0.totals),
-            ledger: Ledger::new(),
+            totals: Totals::child_of(&self.0.totals),
+            recent: RecentDenials::new(),
             lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-            long_buffers: Semaphore::new(MAX_LONG_BUFFERS),
+            connection_slots: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            large_buffers: Semaphore::new(MAX_LARGE_BUFFERS),
         });
-        tracker.spawn(accept(listener, Arc::clone(&side)));
+        tracker.spawn(accept(listener, Arc::clone(&state)));
         Ok(Proxy {
-            side,
+            state,
             port,
             _stop: stop.drop_guard(),
         })
@@ -123,7 +124,7 @@ impl Egress {
 /// The proxy of one session. Dropping it ends it, with every connection.
 #[derive(Debug)]
 pub struct Proxy {
-    side: Arc<Side>,
+    state: Arc<ProxyState>,
     port: u16,
     _stop: DropGuard,
 }
@@ -136,23 +137,23 @@ impl Proxy {
 
     /// What it has carried so far.
     pub fn traffic(&self) -> Traffic {
-        self.side.totals.read()
+        self.state.totals.read()
     }
 
     /// What knows why pages did not load; it outlives the proxy.
     pub fn explainer(&self) -> Explainer {
-        Explainer(Arc::clone(&self.side))
+        Explainer(Arc::clone(&self.state))
     }
 
     /// Ends it, with every connection; the tracker is empty soon after.
     pub fn end(&self) {
-        self.side.stop.cancel();
+        self.state.stop.cancel();
     }
 }
 
 /// Explains why a page did not load.
 #[derive(Clone, Debug)]
-pub struct Explainer(Arc<Side>);
+pub struct Explainer(Arc<ProxyState>);
 
 impl Explainer {
     /// Why the page at `url` was not reached lately, if the proxy has had to do with it: one line
@@ -166,32 +167,32 @@ impl Explainer {
             )
             .ok()
         });
-        self.0.ledger.explain(target.as_ref())
+        self.0.recent.explain(target.as_ref())
     }
 }
 
 /// What the connections of a session have in common.
 #[derive(Debug)]
-pub(crate) struct Side {
+pub(crate) struct ProxyState {
     shared: Arc<Shared>,
     session: String,
     /// Of the session: every task of the proxy is in it.
     tracker: TaskTracker,
     stop: CancellationToken,
     totals: Arc<Totals>,
-    ledger: Ledger,
+    recent: RecentDenials,
     lookups: Arc<Semaphore>,
-    places: Arc<Semaphore>,
-    long_buffers: Semaphore,
+    connection_slots: Arc<Semaphore>,
+    large_buffers: Semaphore,
 }
 
-impl Side {
+impl ProxyState {
     pub(crate) fn policy(&self) -> &Policy {
         &self.shared.policy
     }
 
-    pub(crate) fn own_ports(&self) -> &OwnPorts {
-        &self.shared.own_ports
+    pub(crate) fn self_ports(&self) -> &SelfPorts {
+        &self.shared.self_ports
     }
 
     pub(crate) fn resolver(&self) -> &Arc<dyn Resolve> {
@@ -202,8 +203,8 @@ impl Side {
         &self.lookups
     }
 
-    pub(crate) fn long_buffers(&self) -> &Semaphore {
-        &self.long_buffers
+    pub(crate) fn large_buffers(&self) -> &Semaphore {
+        &self.large_buffers
     }
 
     /// Waits until the session wants its proxy no more.
@@ -216,15 +217,15 @@ impl Side {
     }
 
     /// Remembers what was not reached, and logs what a rule refused: no path, no query.
-    pub(crate) fn note(&self, refusal: &Refusal) {
-        if refusal.reason.is_rule() {
-            self.shared.refusals.count(refusal.reason.word());
+    pub(crate) fn note(&self, denied: &Denied) {
+        if denied.reason.is_rule() {
+            self.shared.denials.count(denied.reason.label());
         }
-        let Some(unlogged) = self.ledger.note(refusal) else {
+        let Some(unlogged) = self.recent.note(denied) else {
             return;
         };
-        let (session, target, reason) = (&self.session, &refusal.target, refusal.reason.word());
-        if refusal.reason.is_rule() {
+        let (session, target, reason) = (&self.session, &denied.target, denied.reason.label());
+        if denied.reason.is_rule() {
             tracing::info!(%session, %target, reason, unlogged, "the way out refuses");
         } else {
             tracing::debug!(%session, %target, reason, unlogged, "the way out reaches nobody");
@@ -235,60 +236,64 @@ impl Side {
 /// One connection of a program.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
-    pub(crate) side: Arc<Side>,
+    pub(crate) state: Arc<ProxyState>,
     pub(crate) meter: Arc<Meter>,
     /// Among those that the session may have; kept by a tunnel, too.
     #[expect(dead_code, reason = "it is given back when the last clone is dropped")]
-    pub(crate) place: Arc<OwnedSemaphorePermit>,
+    pub(crate) slot: Arc<OwnedSemaphorePermit>,
     /// To whoever holds the connection itself.
-    hand_over: mpsc::Sender<Large>,
+    splice: mpsc::Sender<SplicedResponse>,
 }
 
 impl Connection {
     /// Leaves an answer to the kernel. Whoever calls this is dropped before it comes back.
-    pub(crate) async fn hand_over<T>(&self, large: Large) -> Option<T> {
+    pub(crate) async fn splice<T>(&self, large: SplicedResponse) -> Option<T> {
         // Nobody receives it when the connection has ended.
-        let _ = self.hand_over.send(large).await;
+        let _ = self.splice.send(large).await;
         pending().await
     }
 }
 
-async fn accept(listener: TcpListener, side: Arc<Side>) {
+async fn accept(listener: TcpListener, state: Arc<ProxyState>) {
     let port = listener.local_addr().map(|address| address.port());
     tokio::select! {
-        () = accept_all(listener, &side) => {}
-        () = side.stopped() => {}
+        () = accept_all(listener, &state) => {}
+        () = state.stopped() => {}
     }
     if let Ok(port) = port {
-        side.own_ports().remove(port);
+        state.self_ports().remove(port);
     }
 }
 
-async fn accept_all(listener: TcpListener, side: &Arc<Side>) {
+async fn accept_all(listener: TcpListener, state: &Arc<ProxyState>) {
     // The semaphore is never closed.
-    while let Ok(place) = Arc::clone(&side.places).acquire_owned().await {
+    while let Ok(slot) = Arc::clone(&state.connection_slots).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (hand_over, handed) = mpsc::channel(1);
+                let (splice, spliced) = mpsc::channel(1);
                 let connection = Connection {
-                    side: Arc::clone(side),
-                    meter: Meter::new(Arc::clone(&side.totals)),
-                    place: Arc::new(place),
-                    hand_over,
+                    state: Arc::clone(state),
+                    meter: Meter::new(Arc::clone(&state.totals)),
+                    slot: Arc::new(slot),
+                    splice,
                 };
-                side.spawn(serve(stream, connection, handed));
+                state.spawn(serve(stream, connection, spliced));
             }
             Err(error) => {
                 tracing::warn!(%error, "a proxy cannot accept");
-                let _ = timeout(ACCEPT_PAUSE, side.stopped()).await;
+                let _ = timeout(ACCEPT_PAUSE, state.stopped()).await;
             }
         }
     }
 }
 
-async fn serve(stream: TcpStream, connection: Connection, mut handed: mpsc::Receiver<Large>) {
+async fn serve(
+    stream: TcpStream,
+    connection: Connection,
+    mut spliced: mpsc::Receiver<SplicedResponse>,
+) {
     let _ = stream.set_nodelay(true);
-    let (side, meter) = (Arc::clone(&connection.side), Arc::clone(&connection.meter));
+    let (state, meter) = (Arc::clone(&connection.state), Arc::clone(&connection.meter));
     let io = TokioIo::new(Metered {
         stream,
         meter: Arc::clone(&meter),
@@ -300,7 +305,7 @@ async fn serve(stream: TcpStream, connection: Connection, mut handed: mpsc::Rece
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_BOUND)
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_header_size(MAX_HEAD_BYTES)
         .preserve_header_case(true)
         .auto_date_header(false);
@@ -309,17 +314,17 @@ async fn serve(stream: TcpStream, connection: Connection, mut handed: mpsc::Rece
         let large = tokio::select! {
             // A program may break off at any time, and has been answered if it has sent nonsense.
             _ = &mut served => return,
-            large = handed.recv() => large,
+            large = spliced.recv() => large,
         };
         if let (Some(large), Some(parts)) = (large, served.into_parts()) {
             let _ = large
-                .send(&parts.io.into_inner(), side.long_buffers())
+                .send(&parts.io.into_inner(), state.large_buffers())
                 .await;
         }
     };
     tokio::select! {
         () = serving => {}
-        () = side.stopped() => {}
+        () = state.stopped() => {}
         () = meter.idle() => {}
     }
 }

@@ -1,7 +1,7 @@
 //! Bytes between two sockets, both ways.
 //!
 //! What is long goes through a large buffer. That costs less than having the kernel move it by
-//! `splice(2)`, which hands on single pages: the program that reads them pays for those.
+//! `splice(2)`, which hands on single log: the program that reads them pays for those.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -19,19 +19,19 @@ use crate::meter::Meter;
 const BUFFER_BYTES: usize = 32 * 1024;
 
 /// How much is read at once of what is long.
-const LONG_BUFFER_BYTES: usize = 1024 * 1024;
+const LARGE_BUFFER_BYTES: usize = 1024 * 1024;
 
 /// How many of the large buffers a session may have.
-pub(crate) const MAX_LONG_BUFFERS: usize = 16;
+pub(crate) const MAX_LARGE_BUFFERS: usize = 16;
 
 /// What is long: more than this without a pause.
-const LONG_BYTES: u64 = 256 * 1024;
+const LONG_TRANSFER_BYTES: u64 = 256 * 1024;
 
 /// A connection on which nothing comes for so long gives its buffer back.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// One end of a relay.
-pub(crate) struct End {
+pub(crate) struct Endpoint {
     pub(crate) stream: TcpStream,
     /// Was read from it already.
     pub(crate) early: Bytes,
@@ -40,19 +40,24 @@ pub(crate) struct End {
 /// Carries bytes until both ends have closed, or one breaks off. What comes from `inside` goes up.
 /// `long` has a permit for each of the large buffers.
 pub(crate) async fn relay(
-    inside: &End,
-    outside: &End,
+    inside: &Endpoint,
+    outside: &Endpoint,
     meter: &Meter,
     long: &Semaphore,
 ) -> io::Result<()> {
-    let up = carry(inside, outside, long, |bytes| meter.went_up(bytes));
-    let down = carry(outside, inside, long, |bytes| meter.went_down(bytes));
+    let up = carry(inside, outside, long, |bytes| meter.add_up(bytes));
+    let down = carry(outside, inside, long, |bytes| meter.add_down(bytes));
     tokio::try_join!(up, down)?;
     Ok(())
 }
 
 /// One direction, up to its end, which is told on.
-async fn carry(from: &End, to: &End, long: &Semaphore, note: impl Fn(usize)) -> io::Result<()> {
+async fn carry(
+    from: &Endpoint,
+    to: &Endpoint,
+    long: &Semaphore,
+    note: impl Fn(usize),
+) -> io::Result<()> {
     write_all(&to.stream, &from.early).await?;
     note(from.early.len());
     copy(&from.stream, &to.stream, u64::MAX, long, note).await?;
@@ -76,11 +81,11 @@ pub(crate) async fn copy(
             (buffer, permit, in_a_row) = (Vec::new(), None, 0);
             from.readable().await?;
         }
-        if in_a_row > LONG_BYTES && permit.is_none() {
+        if in_a_row > LONG_TRANSFER_BYTES && permit.is_none() {
             permit = long.try_acquire().ok();
         }
         let size = if permit.is_some() {
-            LONG_BUFFER_BYTES
+            LARGE_BUFFER_BYTES
         } else {
             BUFFER_BYTES
         };

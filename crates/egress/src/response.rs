@@ -1,4 +1,4 @@
-//! What a program is told when its request is not carried on: the only place of the proxy with
+//! What a program is told when its request is not carried on: the only slot of the proxy with
 //! status codes.
 
 use bytes::Bytes;
@@ -8,13 +8,13 @@ use hyper::ext::ReasonPhrase;
 use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
 
-use crate::denied::{Reason, Refusal};
+use crate::denied::{Denied, Reason};
 
 /// Carried bytes, or words of our own.
 pub(crate) type Body = Either<Incoming, Full<Bytes>>;
 
-/// Whether whoever sent these headers reads pages.
-pub(crate) fn reads_pages(headers: &HeaderMap) -> bool {
+/// Whether whoever sent these headers reads log.
+pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
     headers
         .get_all(ACCEPT)
         .iter()
@@ -22,28 +22,28 @@ pub(crate) fn reads_pages(headers: &HeaderMap) -> bool {
 }
 
 /// The answer to a request for something that is refused or not there.
-pub(crate) fn refused(refusal: &Refusal, as_page: bool) -> Response<Body> {
-    let (text, kind) = if as_page {
-        (refusal.as_page(), "text/html; charset=utf-8")
+pub(crate) fn denied(denied: &Denied, as_html: bool) -> Response<Body> {
+    let (text, kind) = if as_html {
+        (denied.to_page(), "text/html; charset=utf-8")
     } else {
-        (refusal.as_text(), "text/plain; charset=utf-8")
+        (denied.to_text(), "text/plain; charset=utf-8")
     };
-    told(status_of(refusal.reason), text, kind)
+    build(status_of(denied.reason), text, kind)
 }
 
 /// The answer to a CONNECT. Most programs show nothing of it but the first line, so that has the
 /// reason.
-pub(crate) fn refused_tunnel(refusal: &Refusal) -> Response<Body> {
-    let mut response = refused(refusal, false);
-    if let Ok(phrase) = ReasonPhrase::try_from(refusal.in_a_line()) {
+pub(crate) fn denied_tunnel(denied: &Denied) -> Response<Body> {
+    let mut response = self::denied(denied, false);
+    if let Ok(phrase) = ReasonPhrase::try_from(denied.to_line()) {
         response.extensions_mut().insert(phrase);
     }
     response
 }
 
 /// The answer to what cannot be understood.
-pub(crate) fn bad(why: &str) -> Response<Body> {
-    told(
+pub(crate) fn bad_request(why: &str) -> Response<Body> {
+    build(
         StatusCode::BAD_REQUEST,
         format!("{why}.\n"),
         "text/plain; charset=utf-8",
@@ -51,13 +51,13 @@ pub(crate) fn bad(why: &str) -> Response<Body> {
 }
 
 /// Whether a status says that the body is there as it was asked for.
-pub(crate) fn is_whole(status: StatusCode) -> bool {
+pub(crate) fn is_complete(status: StatusCode) -> bool {
     [StatusCode::OK, StatusCode::PARTIAL_CONTENT].contains(&status)
 }
 
 /// Whether a status is about us and not about the program: a proxy beyond ours wants another
 /// password.
-pub(crate) fn is_for_a_proxy(status: StatusCode) -> bool {
+pub(crate) fn is_proxy_auth_required(status: StatusCode) -> bool {
     status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
 }
 
@@ -68,13 +68,13 @@ pub(crate) fn connected() -> Response<Body> {
 
 fn status_of(reason: Reason) -> StatusCode {
     match reason {
-        Reason::TooSlow => StatusCode::GATEWAY_TIMEOUT,
+        Reason::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         reason if reason.is_rule() => StatusCode::FORBIDDEN,
         _ => StatusCode::BAD_GATEWAY,
     }
 }
 
-fn told(status: StatusCode, text: String, kind: &'static str) -> Response<Body> {
+fn build(status: StatusCode, text: String, kind: &'static str) -> Response<Body> {
     let mut response = Response::new(Either::Right(Full::from(text)));
     *response.status_mut() = status;
     response

@@ -9,9 +9,9 @@ use nix::ifaddrs::getifaddrs;
 
 /// Ports of this server. Held by the way out, read at every decision.
 #[derive(Debug, Default)]
-pub(crate) struct OwnPorts(RwLock<BTreeSet<u16>>);
+pub(crate) struct SelfPorts(RwLock<BTreeSet<u16>>);
 
-impl OwnPorts {
+impl SelfPorts {
     pub(crate) fn add(&self, port: u16) {
         self.0
             .write()
@@ -27,19 +27,19 @@ impl OwnPorts {
     }
 
     /// Whether this server listens there: one of its ports, on any address of this machine.
-    pub(crate) fn contain(&self, socket: SocketAddr) -> bool {
+    pub(crate) fn contains(&self, socket: SocketAddr) -> bool {
         let is_port = self
             .0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .contains(&socket.port());
-        is_port && is_of_this_machine(socket.ip())
+        is_port && is_local_address(socket.ip())
     }
 }
 
 /// Whether a connection to the address stays on this machine. The interfaces are asked each time:
 /// they come and go.
-pub(crate) fn is_of_this_machine(address: IpAddr) -> bool {
+pub(crate) fn is_local_address(address: IpAddr) -> bool {
     let address = address.to_canonical();
     if address.is_loopback() || address.is_unspecified() {
         return true;
@@ -67,8 +67,8 @@ mod tests {
 
     #[test]
     fn an_own_port_is_own_on_every_address_of_the_machine_and_nowhere_else() {
-        let own = OwnPorts::default();
-        own.add(3010);
+        let ports = SelfPorts::default();
+        ports.add(3010);
         for socket in [
             "127.0.0.1:3010",
             "127.200.0.1:3010",
@@ -77,29 +77,32 @@ mod tests {
             "[::]:3010",
             "[::ffff:127.0.0.1]:3010",
         ] {
-            assert!(own.contain(socket.parse().expect("an address")), "{socket}");
-        }
-        for socket in ["127.0.0.1:3011", "93.184.216.34:3010"] {
             assert!(
-                !own.contain(socket.parse().expect("an address")),
+                ports.contains(socket.parse().expect("an address")),
                 "{socket}"
             );
         }
-        own.remove(3010);
-        assert!(!own.contain("127.0.0.1:3010".parse().expect("an address")));
+        for socket in ["127.0.0.1:3011", "93.184.216.34:3010"] {
+            assert!(
+                !ports.contains(socket.parse().expect("an address")),
+                "{socket}"
+            );
+        }
+        ports.remove(3010);
+        assert!(!ports.contains("127.0.0.1:3010".parse().expect("an address")));
     }
 
     #[test]
     fn addresses_of_interfaces_are_own() {
-        let own = OwnPorts::default();
-        own.add(3010);
+        let ports = SelfPorts::default();
+        ports.add(3010);
         let addresses = getifaddrs()
             .expect("interfaces")
             .filter_map(|interface| interface.address);
         let mut count = 0;
         for address in addresses.filter_map(|address| Some(address.as_sockaddr_in()?.ip())) {
             assert!(
-                own.contain(SocketAddr::new(IpAddr::V4(address), 3010)),
+                ports.contains(SocketAddr::new(IpAddr::V4(address), 3010)),
                 "{address}"
             );
             count += 1;

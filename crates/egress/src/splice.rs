@@ -16,44 +16,44 @@ use tokio::sync::Semaphore;
 
 use crate::headers;
 use crate::meter::Metered;
-use crate::relay::{End, copy, write_all};
+use crate::relay::{Endpoint, copy, write_all};
 use crate::response;
 
 /// What is shorter is not worth the connection, which ends with it.
-const LONG_BYTES: u64 = 1024 * 1024;
+const LONG_TRANSFER_BYTES: u64 = 1024 * 1024;
 
 /// An answer whose head is known.
-pub(crate) struct Large {
+pub(crate) struct SplicedResponse {
     head: Vec<u8>,
-    outside: End,
+    outside: Endpoint,
     length: u64,
 }
 
-/// Whether the answer to a request may be handed over: nothing of the request is left to be read,
+/// Whether the answer to a request may be spliced over: nothing of the request is left to be read,
 /// and whoever has sent it knows that a connection ends.
-pub(crate) fn may_be_answered_so(request: &Request<Incoming>) -> bool {
+pub(crate) fn is_spliceable_request(request: &Request<Incoming>) -> bool {
     request.method() == hyper::Method::GET
         && request.version() == Version::HTTP_11
         && request.is_end_stream()
 }
 
 /// Whether it is long, with a length that is told.
-pub(crate) fn is_long(response: &Response<Incoming>) -> bool {
-    response::is_whole(response.status())
+pub(crate) fn is_spliceable_response(response: &Response<Incoming>) -> bool {
+    response::is_complete(response.status())
         && response
             .size_hint()
             .exact()
-            .is_some_and(|length| length >= LONG_BYTES)
+            .is_some_and(|length| length >= LONG_TRANSFER_BYTES)
 }
 
 /// Takes an answer off the connection on which its head has come.
 pub(crate) fn take(
     response: Response<Incoming>,
     outgoing: http1::Connection<TokioIo<TcpStream>, Incoming>,
-) -> Option<Large> {
+) -> Option<SplicedResponse> {
     let (mut head, mut body) = response.into_parts();
     let length = body.size_hint().exact()?;
-    // What has been read so far is in two places: first what was taken for the body, then what was
+    // What has been read so far is in two connection_slots: first what was taken for the body, then what was
     // not looked at.
     let mut early = BytesMut::new();
     while let Some(Some(frame)) = body.frame().now_or_never() {
@@ -78,31 +78,31 @@ pub(crate) fn take(
         text.extend_from_slice(b"\r\n");
     }
     text.extend_from_slice(b"\r\n");
-    let outside = End {
+    let outside = Endpoint {
         stream: parts.io.into_inner(),
         early: Bytes::from(early),
     };
-    Some(Large {
+    Some(SplicedResponse {
         head: text,
         outside,
         length,
     })
 }
 
-impl Large {
+impl SplicedResponse {
     /// Writes it to the program, whose connection ends with it.
     pub(crate) async fn send(self, inside: &Metered, long: &Semaphore) -> std::io::Result<()> {
-        let Large {
+        let SplicedResponse {
             head,
             outside,
             length,
         } = self;
-        let went_down = |bytes| inside.meter.went_down(bytes);
+        let add_down = |bytes| inside.meter.add_down(bytes);
         for bytes in [&head[..], &outside.early] {
             write_all(&inside.stream, bytes).await?;
-            went_down(bytes.len());
+            add_down(bytes.len());
         }
         let left = length - outside.early.len() as u64;
-        copy(&outside.stream, &inside.stream, left, long, went_down).await
+        copy(&outside.stream, &inside.stream, left, long, add_down).await
     }
 }

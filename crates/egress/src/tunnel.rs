@@ -9,11 +9,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::authority::Authority;
-use crate::dial::Outside;
+use crate::dial::OutboundConnection;
 use crate::meter::Metered;
-use crate::policy::Way;
+use crate::policy::Route;
 use crate::proxy::Connection;
-use crate::relay::{End, relay};
+use crate::relay::{Endpoint, relay};
 use crate::response::{self, Body};
 
 /// Answers a CONNECT, and carries bytes from then on.
@@ -26,12 +26,12 @@ pub(crate) async fn open(connection: &Connection, request: Request<Incoming>) ->
     let named = authority.map(|authority| Authority::parse(authority.as_str(), None));
     let target = match named {
         Some(Ok(target)) => target,
-        Some(Err(why)) => return response::bad(&format!("CONNECT is refused: {why}")),
-        None => return response::bad("CONNECT is refused: it names no host"),
+        Some(Err(why)) => return response::bad_request(&format!("CONNECT is refused: {why}")),
+        None => return response::bad_request("CONNECT is refused: it names no host"),
     };
-    let side = Arc::clone(&connection.side);
-    match side.reach_through(&target).await {
-        Err(refusal) => response::refused_tunnel(&refusal),
+    let state = Arc::clone(&connection.state);
+    match state.dial_tunnel(&target).await {
+        Err(denied) => response::denied_tunnel(&denied),
         Ok(outside) => {
             carry(connection, hyper::upgrade::on(request), outside);
             response::connected()
@@ -40,13 +40,13 @@ pub(crate) async fn open(connection: &Connection, request: Request<Incoming>) ->
 }
 
 /// Carries bytes between a program, once it has its answer, and the outside.
-pub(crate) fn carry(connection: &Connection, upgrade: OnUpgrade, outside: Outside) {
+pub(crate) fn carry(connection: &Connection, upgrade: OnUpgrade, outside: OutboundConnection) {
     let connection = connection.clone();
-    let side = Arc::clone(&connection.side);
-    side.spawn(async move {
+    let state = Arc::clone(&connection.state);
+    state.spawn(async move {
         let carrying = async {
-            let inside = taken_back(upgrade.await.ok()?)?;
-            let outside = End {
+            let inside = client_endpoint(upgrade.await.ok()?)?;
+            let outside = Endpoint {
                 stream: outside.stream,
                 early: outside.early,
             };
@@ -54,7 +54,7 @@ pub(crate) fn carry(connection: &Connection, upgrade: OnUpgrade, outside: Outsid
                 &inside,
                 &outside,
                 &connection.meter,
-                connection.side.long_buffers(),
+                connection.state.large_buffers(),
             )
             .await
             .ok()
@@ -63,25 +63,25 @@ pub(crate) fn carry(connection: &Connection, upgrade: OnUpgrade, outside: Outsid
             // Either end may break off at any time; the other one is told by the end of its
             // connection.
             _ = carrying => {}
-            () = connection.side.stopped() => {}
+            () = connection.state.stopped() => {}
             () = connection.meter.idle() => {}
         }
     });
 }
 
 /// The program's own connection, with what was read of it beyond the request.
-fn taken_back(upgraded: Upgraded) -> Option<End> {
+fn client_endpoint(upgraded: Upgraded) -> Option<Endpoint> {
     let parts = upgraded.downcast::<TokioIo<Metered>>().ok()?;
-    Some(End {
+    Some(Endpoint {
         stream: parts.io.into_inner().stream,
         early: parts.read_buf,
     })
 }
 
 /// What a proxy beyond ours, or a server that has granted a WebSocket, leaves of its connection.
-pub(crate) fn outside_of(upgraded: Upgraded, way: Way) -> Option<Outside> {
+pub(crate) fn outbound_connection(upgraded: Upgraded, way: Route) -> Option<OutboundConnection> {
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some(Outside {
+    Some(OutboundConnection {
         stream: parts.io.into_inner(),
         early: parts.read_buf,
         way,

@@ -33,7 +33,7 @@ impl fmt::Debug for Upstream {
 #[error(
     "it is no address of an HTTP proxy, such as http://proxy.example:3128 or http://user:password@proxy.example:3128"
 )]
-pub struct BadUpstream;
+pub struct ParseUpstreamError;
 
 impl Upstream {
     /// Its host and its port, without the password.
@@ -43,25 +43,25 @@ impl Upstream {
 }
 
 impl FromStr for Upstream {
-    type Err = BadUpstream;
+    type Err = ParseUpstreamError;
 
-    fn from_str(text: &str) -> Result<Upstream, BadUpstream> {
-        let url = url::Url::parse(text).map_err(|_| BadUpstream)?;
+    fn from_str(text: &str) -> Result<Upstream, ParseUpstreamError> {
+        let url = url::Url::parse(text).map_err(|_| ParseUpstreamError)?;
         let is_plain = url.scheme() == "http"
             && url.path() == "/"
             && url.query().is_none()
             && url.fragment().is_none();
         if !is_plain {
-            return Err(BadUpstream);
+            return Err(ParseUpstreamError);
         }
         let port = url
             .port_or_known_default()
             .filter(|port| *port != 0)
-            .ok_or(BadUpstream)?;
-        let authority = format!("{}:{port}", url.host_str().ok_or(BadUpstream)?);
+            .ok_or(ParseUpstreamError)?;
+        let authority = format!("{}:{port}", url.host_str().ok_or(ParseUpstreamError)?);
         // Brackets belong to an address in an URL, not in a look-up.
         let host = match Authority::parse(&authority, None)
-            .map_err(|_| BadUpstream)?
+            .map_err(|_| ParseUpstreamError)?
             .host
         {
             Host::Name(name) => name,
@@ -82,16 +82,16 @@ impl FromStr for Upstream {
     }
 }
 
-fn basic(user: &str, password: &str) -> Result<HeaderValue, BadUpstream> {
+fn basic(user: &str, password: &str) -> Result<HeaderValue, ParseUpstreamError> {
     let credentials = STANDARD.encode(format!("{user}:{password}"));
     let mut value =
-        HeaderValue::try_from(format!("Basic {credentials}")).map_err(|_| BadUpstream)?;
+        HeaderValue::try_from(format!("Basic {credentials}")).map_err(|_| ParseUpstreamError)?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 /// Undoes the escapes of an URL.
-fn decoded(text: &str) -> Result<String, BadUpstream> {
+fn decoded(text: &str) -> Result<String, ParseUpstreamError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
@@ -99,15 +99,15 @@ fn decoded(text: &str) -> Result<String, BadUpstream> {
             let digits = after
                 .get(..2)
                 .and_then(|digits| std::str::from_utf8(digits).ok())
-                .ok_or(BadUpstream)?;
-            bytes.push(u8::from_str_radix(digits, 16).map_err(|_| BadUpstream)?);
+                .ok_or(ParseUpstreamError)?;
+            bytes.push(u8::from_str_radix(digits, 16).map_err(|_| ParseUpstreamError)?);
             rest = &after[2..];
         } else {
             bytes.push(*first);
             rest = after;
         }
     }
-    String::from_utf8(bytes).map_err(|_| BadUpstream)
+    String::from_utf8(bytes).map_err(|_| ParseUpstreamError)
 }
 
 #[cfg(test)]
@@ -157,7 +157,11 @@ mod tests {
             "http://",
             "http://user:%zz@proxy.example:3128",
         ] {
-            assert_eq!(text.parse::<Upstream>().err(), Some(BadUpstream), "{text}");
+            assert_eq!(
+                text.parse::<Upstream>().err(),
+                Some(ParseUpstreamError),
+                "{text}"
+            );
         }
     }
 }

@@ -223,12 +223,12 @@ async fn read_request(stream: &mut TcpStream) -> String {
                     .parse::<usize>()
                     .ok()
             });
-            let is_whole = match length {
+            let is_complete = match length {
                 Some(length) => body.len() >= length,
                 None if head.contains("transfer-encoding: chunked") => body.ends_with("0\r\n\r\n"),
                 None => true,
             };
-            if is_whole {
+            if is_complete {
                 return text;
             }
         }

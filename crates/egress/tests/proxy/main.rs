@@ -317,7 +317,7 @@ async fn a_long_answer_arrives_whole_and_alone_and_a_broken_one_broken() {
         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Own: 1\r\nKeep-Alive: 5\r\n\r\n",
         body.len()
     );
-    for (sent, is_whole) in [
+    for (sent, is_complete) in [
         (format!("{head}{body}AND MORE"), true),
         (format!("{head}{}", &body[..2_000_000]), false),
     ] {
@@ -341,7 +341,7 @@ async fn a_long_answer_arrives_whole_and_alone_and_a_broken_one_broken() {
         );
         assert_eq!(
             (got == body, got == &body[..2_000_000]),
-            (is_whole, !is_whole),
+            (is_complete, !is_complete),
             "{} bytes",
             got.len()
         );
@@ -364,7 +364,7 @@ async fn nobody_reaches_the_server_itself_whatever_is_allowed() {
         },
     ] {
         let scene = Scene::set(policy).await;
-        scene.egress.add_own_port(server.address.port());
+        scene.egress.add_self_port(server.address.port());
         let neighbour = scene
             .egress
             .open("neighbour", &scene.tracker)
