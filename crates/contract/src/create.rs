@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::field::Findings;
+use crate::field::IssueCollector;
 use crate::issue::Issue;
 
 /// A request for a new session, validated and with its defaults filled in.
@@ -33,36 +33,32 @@ impl CreateRequest {
     /// Reads a body. A missing body is `{}` here: the caller of this function decides what counts
     /// as missing.
     pub fn parse(body: &Value) -> Result<Self, Vec<Issue>> {
-        let mut findings = Findings::default();
-        let Some(fields) = findings.object(&[], body) else {
-            return findings.into_err();
+        let mut issues = IssueCollector::default();
+        let Some(fields) = issues.object(&[], body) else {
+            return issues.into_err();
         };
         let request = Self {
-            ttl_seconds: findings.integer(&["ttl"], fields.get("ttl"), 30..=3600, 600),
-            activity_ttl_seconds: findings.integer(
+            ttl_seconds: issues.integer(&["ttl"], fields.get("ttl"), 30..=3600, 600),
+            activity_ttl_seconds: issues.integer(
                 &["activityTtl"],
                 fields.get("activityTtl"),
                 10..=3600,
                 300,
             ),
-            stream_web_view: findings.boolean(
-                &["streamWebView"],
-                fields.get("streamWebView"),
-                true,
-            ),
-            record_session: findings.boolean(&["recordSession"], fields.get("recordSession"), true),
-            profile: Profile::parse(&mut findings, fields.get("profile")),
+            stream_web_view: issues.boolean(&["streamWebView"], fields.get("streamWebView"), true),
+            record_session: issues.boolean(&["recordSession"], fields.get("recordSession"), true),
+            profile: Profile::parse(&mut issues, fields.get("profile")),
         };
-        findings.into_result(request)
+        issues.into_result(request)
     }
 }
 
 impl Profile {
-    fn parse(findings: &mut Findings, value: Option<&Value>) -> Option<Self> {
-        let fields = findings.object(&["profile"], value?)?;
-        let name = findings.string(&["profile", "name"], fields.get("name"), 1..=128);
+    fn parse(issues: &mut IssueCollector, value: Option<&Value>) -> Option<Self> {
+        let fields = issues.object(&["profile"], value?)?;
+        let name = issues.string(&["profile", "name"], fields.get("name"), 1..=128);
         let save_changes =
-            findings.boolean(&["profile", "saveChanges"], fields.get("saveChanges"), true);
+            issues.boolean(&["profile", "saveChanges"], fields.get("saveChanges"), true);
         Some(Self {
             name: name?,
             save_changes,

@@ -102,23 +102,23 @@ impl ErrorBody {
     }
 
     /// Too little of the server's disk is free for another session.
-    pub fn disk_full(free_mb: u64, least_mb: u64) -> Self {
+    pub fn disk_full(free_mb: u64, min_mb: u64) -> Self {
         Self::new(format!(
-            "No session was created: the server's disk has {free_mb} MiB left, and {least_mb} MiB are kept free \
+            "No session was created: the server's disk has {free_mb} MiB left, and {min_mb} MiB are kept free \
              (HEARTH_MIN_FREE_DISK_MB). Delete sessions, or make room on the disk of the data folder."
         ))
     }
 
     /// Too little of the server's memory is available for another session.
-    pub fn memory_low(available_mb: u64, least_mb: u64) -> Self {
+    pub fn memory_low(available_mb: u64, min_mb: u64) -> Self {
         Self::new(format!(
-            "No session was created: the server has {available_mb} MiB of memory left, and {least_mb} MiB are kept \
+            "No session was created: the server has {available_mb} MiB of memory left, and {min_mb} MiB are kept \
              available (HEARTH_MIN_FREE_MEMORY_MB). Delete sessions, or give it more memory."
         ))
     }
 
     /// A key of the API where one of an operator is asked for.
-    pub fn operators_only() -> Self {
+    pub fn operator_key_required() -> Self {
         Self::new("This is for the server's operator: it takes the key of HEARTH_OPERATOR_KEY.")
     }
 

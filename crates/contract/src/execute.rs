@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::field::Findings;
+use crate::field::IssueCollector;
 use crate::issue::Issue;
 
 /// What the source of an execution is written in.
@@ -19,7 +19,7 @@ pub enum Language {
 }
 
 impl Language {
-    const WORDS: &'static [&'static str] = &["python", "node", "bash"];
+    const WIRE_NAMES: &'static [&'static str] = &["python", "node", "bash"];
 
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -30,7 +30,7 @@ impl Language {
         }
     }
 
-    fn from_word(word: &str) -> Option<Self> {
+    fn from_wire(word: &str) -> Option<Self> {
         [Self::Python, Self::Node, Self::Bash]
             .into_iter()
             .find(|language| language.as_str() == word)
@@ -58,16 +58,16 @@ impl ExecuteRequest {
     /// Reads a body. A missing body is `{}` here: the caller of this function decides what counts
     /// as missing.
     pub fn parse(body: &Value) -> Result<Self, Vec<Issue>> {
-        let mut findings = Findings::default();
-        let Some(fields) = findings.object(&[], body) else {
-            return findings.into_err();
+        let mut issues = IssueCollector::default();
+        let Some(fields) = issues.object(&[], body) else {
+            return issues.into_err();
         };
-        let code = findings.string(&["code"], fields.get("code"), 1..=100_000);
-        let language = parse_language(&mut findings, fields.get("language"));
-        let timeout_seconds = findings.integer(&["timeout"], fields.get("timeout"), 1..=300, 30);
-        findings.unused_string(&["origin"], fields.get("origin"));
-        // Without code there is a finding, so the empty source never gets out.
-        findings.into_result(Self {
+        let code = issues.string(&["code"], fields.get("code"), 1..=100_000);
+        let language = parse_language(&mut issues, fields.get("language"));
+        let timeout_seconds = issues.integer(&["timeout"], fields.get("timeout"), 1..=300, 30);
+        issues.check_string(&["origin"], fields.get("origin"));
+        // Without code there is an issue, so the empty source never gets out.
+        issues.into_result(Self {
             code: code.unwrap_or_default(),
             language,
             timeout_seconds,
@@ -75,15 +75,15 @@ impl ExecuteRequest {
     }
 }
 
-fn parse_language(findings: &mut Findings, value: Option<&Value>) -> Language {
+fn parse_language(issues: &mut IssueCollector, value: Option<&Value>) -> Language {
     let Some(value) = value else {
         return Language::Node;
     };
     value
         .as_str()
-        .and_then(Language::from_word)
+        .and_then(Language::from_wire)
         .unwrap_or_else(|| {
-            findings.push(Issue::not_an_option(&["language"], Language::WORDS));
+            issues.push(Issue::not_an_option(&["language"], Language::WIRE_NAMES));
             Language::Node
         })
 }

@@ -1,4 +1,4 @@
-//! Reading one field after the other out of a JSON object, with the findings on the side.
+//! Reading one field after the other out of a JSON object, with the issues on the side.
 //!
 //! Nothing is coerced: `"60"` is no number and `null` is not the same as a missing field. Numbers
 //! are JavaScript's, so `60.0` is an integer and `1e21` is one that cannot be counted exactly.
@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 
 use crate::issue::{Bound, Issue, Path};
 
-/// Collects the findings of one request while its fields are read in schema order.
+/// Collects the issues of one request while its fields are read in schema order.
 #[derive(Debug, Default)]
-pub(crate) struct Findings(Vec<Issue>);
+pub(crate) struct IssueCollector(Vec<Issue>);
 
-impl Findings {
+impl IssueCollector {
     pub(crate) fn push(&mut self, issue: Issue) {
         self.0.push(issue);
     }
@@ -40,7 +40,7 @@ impl Findings {
     ) -> Option<&'a Map<String, Value>> {
         let object = value.as_object();
         if object.is_none() {
-            self.push(Issue::wrong_type(path, "object", name_of(Some(value))));
+            self.push(Issue::wrong_type(path, "object", type_name(Some(value))));
         }
         object
     }
@@ -51,7 +51,7 @@ impl Findings {
             None => default,
             Some(Value::Bool(given)) => *given,
             Some(_) => {
-                self.push(Issue::wrong_type(path, "boolean", name_of(value)));
+                self.push(Issue::wrong_type(path, "boolean", type_name(value)));
                 default
             }
         }
@@ -67,7 +67,7 @@ impl Findings {
     ) -> u32 {
         let Some(value) = value else { return default };
         let Some(number) = value.as_f64() else {
-            self.push(Issue::wrong_type(path, "number", name_of(Some(value))));
+            self.push(Issue::wrong_type(path, "number", type_name(Some(value))));
             return default;
         };
         self.check_integer(path, number, range).unwrap_or(default)
@@ -114,7 +114,7 @@ impl Findings {
         length: RangeInclusive<usize>,
     ) -> Option<String> {
         let Some(Value::String(text)) = value else {
-            self.push(Issue::wrong_type(path, "string", name_of(value)));
+            self.push(Issue::wrong_type(path, "string", type_name(value)));
             return None;
         };
         // Code points are at most bytes, so a look at the first `max + 1` of them decides without a
@@ -123,13 +123,13 @@ impl Findings {
         if count < *length.start() {
             self.push(Issue::string_length(
                 path,
-                Bound::TooSmall(as_limit(*length.start())),
+                Bound::TooSmall(to_i64(*length.start())),
             ));
             None
         } else if count > *length.end() {
             self.push(Issue::string_length(
                 path,
-                Bound::TooBig(as_limit(*length.end())),
+                Bound::TooBig(to_i64(*length.end())),
             ));
             None
         } else {
@@ -138,19 +138,19 @@ impl Findings {
     }
 
     /// A string field of any length that is checked and not used.
-    pub(crate) fn unused_string(&mut self, path: Path, value: Option<&Value>) {
+    pub(crate) fn check_string(&mut self, path: Path, value: Option<&Value>) {
         if value.is_some_and(|value| !value.is_string()) {
-            self.push(Issue::wrong_type(path, "string", name_of(value)));
+            self.push(Issue::wrong_type(path, "string", type_name(value)));
         }
     }
 }
 
-fn as_limit(length: usize) -> i64 {
+fn to_i64(length: usize) -> i64 {
     i64::try_from(length).expect("length limits are small constants")
 }
 
 /// What zod calls the type of a value; a missing one is `undefined`.
-fn name_of(value: Option<&Value>) -> &'static str {
+fn type_name(value: Option<&Value>) -> &'static str {
     match value {
         None => "undefined",
         Some(Value::Null) => "null",

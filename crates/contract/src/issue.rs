@@ -1,4 +1,4 @@
-//! Validation findings in the shape of zod 4, which the official clients print as they stand.
+//! Validation issues in the shape of zod 4, which the official clients print as they stand.
 //!
 //! Knows the keys, their order and the messages; which rule applies to which field is the business
 //! of the requests.
@@ -18,12 +18,12 @@ const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issue {
     path: Path,
-    finding: Finding,
+    kind: IssueKind,
 }
 
-/// The kinds of findings; each has its own keys on the wire.
+/// The kinds of issues; each has its own keys on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Finding {
+enum IssueKind {
     /// Another JSON type was expected, or the field is missing (`undefined`).
     WrongType {
         expected: &'static str,
@@ -52,80 +52,80 @@ impl Issue {
     pub(crate) fn wrong_type(path: Path, expected: &'static str, received: &'static str) -> Self {
         Self {
             path,
-            finding: Finding::WrongType { expected, received },
+            kind: IssueKind::WrongType { expected, received },
         }
     }
 
     pub(crate) fn not_an_integer(path: Path) -> Self {
         Self {
             path,
-            finding: Finding::NotAnInteger,
+            kind: IssueKind::NotAnInteger,
         }
     }
 
     pub(crate) fn unsafe_positive(path: Path) -> Self {
         Self {
             path,
-            finding: Finding::Unsafe(Bound::TooBig(MAX_SAFE_INTEGER)),
+            kind: IssueKind::Unsafe(Bound::TooBig(MAX_SAFE_INTEGER)),
         }
     }
 
     pub(crate) fn unsafe_negative(path: Path) -> Self {
         Self {
             path,
-            finding: Finding::Unsafe(Bound::TooSmall(-MAX_SAFE_INTEGER)),
+            kind: IssueKind::Unsafe(Bound::TooSmall(-MAX_SAFE_INTEGER)),
         }
     }
 
     pub(crate) fn number_range(path: Path, bound: Bound) -> Self {
         Self {
             path,
-            finding: Finding::NumberRange(bound),
+            kind: IssueKind::NumberRange(bound),
         }
     }
 
     pub(crate) fn string_length(path: Path, bound: Bound) -> Self {
         Self {
             path,
-            finding: Finding::StringLength(bound),
+            kind: IssueKind::StringLength(bound),
         }
     }
 
     pub(crate) fn not_an_option(path: Path, options: &'static [&'static str]) -> Self {
         Self {
             path,
-            finding: Finding::NotAnOption(options),
+            kind: IssueKind::NotAnOption(options),
         }
     }
 
     /// The sentence that clients show, without the field's name.
     pub fn message(&self) -> String {
-        match &self.finding {
-            Finding::WrongType { expected, received } => {
+        match &self.kind {
+            IssueKind::WrongType { expected, received } => {
                 format!("Invalid input: expected {expected}, received {received}")
             }
-            Finding::NotAnInteger => "Invalid input: expected int, received number".to_owned(),
+            IssueKind::NotAnInteger => "Invalid input: expected int, received number".to_owned(),
             // zod leaves `inclusive` out here, so its message has no `=` although the limit itself
             // is allowed.
-            Finding::Unsafe(Bound::TooBig(limit)) => {
+            IssueKind::Unsafe(Bound::TooBig(limit)) => {
                 format!("Too big: expected int to be <{limit}")
             }
-            Finding::Unsafe(Bound::TooSmall(limit)) => {
+            IssueKind::Unsafe(Bound::TooSmall(limit)) => {
                 format!("Too small: expected int to be >{limit}")
             }
-            Finding::NumberRange(Bound::TooBig(limit)) => {
+            IssueKind::NumberRange(Bound::TooBig(limit)) => {
                 format!("Too big: expected number to be <={limit}")
             }
-            Finding::NumberRange(Bound::TooSmall(limit)) => {
+            IssueKind::NumberRange(Bound::TooSmall(limit)) => {
                 format!("Too small: expected number to be >={limit}")
             }
-            Finding::StringLength(Bound::TooBig(limit)) => {
+            IssueKind::StringLength(Bound::TooBig(limit)) => {
                 format!("Too big: expected string to have <={limit} characters")
             }
-            Finding::StringLength(Bound::TooSmall(limit)) => {
+            IssueKind::StringLength(Bound::TooSmall(limit)) => {
                 format!("Too small: expected string to have >={limit} characters")
             }
-            Finding::NotAnOption(options) => {
+            IssueKind::NotAnOption(options) => {
                 let quoted: Vec<String> = options
                     .iter()
                     .map(|option| format!("\"{option}\""))
@@ -156,25 +156,25 @@ impl Bound {
 impl Serialize for Issue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        match &self.finding {
-            Finding::WrongType { expected, .. } => {
+        match &self.kind {
+            IssueKind::WrongType { expected, .. } => {
                 map.serialize_entry("expected", expected)?;
                 map.serialize_entry("code", "invalid_type")?;
             }
-            Finding::NotAnInteger => {
+            IssueKind::NotAnInteger => {
                 map.serialize_entry("expected", "int")?;
                 map.serialize_entry("format", "safeint")?;
                 map.serialize_entry("code", "invalid_type")?;
             }
-            Finding::Unsafe(bound) => {
+            IssueKind::Unsafe(bound) => {
                 map.serialize_entry("code", bound.code())?;
                 bound.write(&mut map)?;
                 map.serialize_entry("note", "Integers must be within the safe integer range.")?;
                 map.serialize_entry("origin", "int")?;
             }
-            Finding::NumberRange(bound) => write_range(&mut map, "number", *bound)?,
-            Finding::StringLength(bound) => write_range(&mut map, "string", *bound)?,
-            Finding::NotAnOption(options) => {
+            IssueKind::NumberRange(bound) => write_range(&mut map, "number", *bound)?,
+            IssueKind::StringLength(bound) => write_range(&mut map, "string", *bound)?,
+            IssueKind::NotAnOption(options) => {
                 map.serialize_entry("code", "invalid_value")?;
                 map.serialize_entry("values", options)?;
             }

@@ -28,8 +28,8 @@ pub use issue::Issue;
 pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};
 pub use operator::{
-    DiskPressure, EndedResponse, EndedSession, LiveResponse, MemoryPressure, NotReady,
-    OperatorExecution, OperatorSession, OperatorState, Pressure, ReadyResponse, Scope,
+    DiskPressure, EndedResponse, EndedSession, LivenessResponse, MemoryPressure, NotReady,
+    OperatorExecution, OperatorSession, OperatorState, Pressure, ReadinessResponse, Scope,
 };
 pub use response::{
     CreateResponse, DeleteResponse, ExecuteResponse, HealthResponse, ListResponse,

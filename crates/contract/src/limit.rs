@@ -21,23 +21,23 @@ impl fmt::Display for Limit {
     /// What it did, as the rest of a sentence, with the setting that allows more.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MemoryMb(most) => write!(
+            Self::MemoryMb(max) => write!(
                 f,
-                "used more than {most} MiB of memory (HEARTH_SESSION_MEMORY_MB)"
+                "used more than {max} MiB of memory (HEARTH_SESSION_MEMORY_MB)"
             ),
-            Self::Processes(most) => write!(
+            Self::Processes(max) => write!(
                 f,
-                "had more than {most} processes (HEARTH_SESSION_PROCESSES)"
+                "had more than {max} processes (HEARTH_SESSION_PROCESSES)"
             ),
-            Self::DiskMb(most) => write!(
+            Self::DiskMb(max) => write!(
                 f,
-                "used more than {most} MiB of disk space (HEARTH_SESSION_DISK_MB)"
+                "used more than {max} MiB of disk space (HEARTH_SESSION_DISK_MB)"
             ),
-            Self::Files(most) => write!(f, "had more than {most} files (HEARTH_SESSION_FILES)"),
-            Self::FreeDiskMb(least) => {
+            Self::Files(max) => write!(f, "had more than {max} files (HEARTH_SESSION_FILES)"),
+            Self::FreeDiskMb(min) => {
                 write!(
                     f,
-                    "used the most of a disk with less than {least} MiB left (HEARTH_MIN_FREE_DISK_MB)"
+                    "used the most of a disk with less than {min} MiB left (HEARTH_MIN_FREE_DISK_MB)"
                 )
             }
         }

@@ -6,7 +6,7 @@ use crate::response::True;
 
 /// The answer of `GET /livez`.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct LiveResponse {
+pub struct LivenessResponse {
     /// It answers.
     pub live: True,
 }
@@ -21,14 +21,14 @@ pub enum NotReady {
         /// What is left.
         free_mb: u64,
         /// What has to be.
-        least_mb: u64,
+        min_mb: u64,
     },
     /// Too little memory is left, in MiB.
     MemoryLow {
         /// What programs could still get.
         available_mb: u64,
         /// What has to be.
-        least_mb: u64,
+        min_mb: u64,
     },
     /// The last browser that was wanted did not come up.
     NoBrowser {
@@ -42,15 +42,15 @@ impl NotReady {
     pub fn sentence(&self) -> String {
         match self {
             NotReady::Stopping => "The server is stopping.".to_owned(),
-            NotReady::DiskFull { free_mb, least_mb } => {
-                format!("The disk is full: {free_mb} MiB are free, and {least_mb} MiB have to be.")
+            NotReady::DiskFull { free_mb, min_mb } => {
+                format!("The disk is full: {free_mb} MiB are free, and {min_mb} MiB have to be.")
             }
             NotReady::MemoryLow {
                 available_mb,
-                least_mb,
+                min_mb,
             } => {
                 format!(
-                    "Memory is short: {available_mb} MiB are available, and {least_mb} MiB have to be."
+                    "Memory is short: {available_mb} MiB are available, and {min_mb} MiB have to be."
                 )
             }
             NotReady::NoBrowser { seconds } => {
@@ -64,17 +64,17 @@ impl NotReady {
 
 /// The answer of `GET /readyz`: 200 when ready, else 503.
 #[derive(Clone, Debug, Serialize)]
-pub struct ReadyResponse {
+pub struct ReadinessResponse {
     /// New sessions would be made, as far as can be told.
     pub ready: bool,
     /// A sentence for each thing that is wrong.
     pub reasons: Vec<String>,
 }
 
-impl ReadyResponse {
+impl ReadinessResponse {
     /// Ready when there is no reason not to be.
-    pub fn new(reasons: &[NotReady]) -> ReadyResponse {
-        ReadyResponse {
+    pub fn new(reasons: &[NotReady]) -> ReadinessResponse {
+        ReadinessResponse {
             ready: reasons.is_empty(),
             reasons: reasons.iter().map(NotReady::sentence).collect(),
         }
@@ -93,7 +93,7 @@ pub struct OperatorState {
     pub started_at: String,
     /// The server's clock.
     pub now: String,
-    /// As in [`ReadyResponse`].
+    /// As in [`ReadinessResponse`].
     pub ready: bool,
     /// The same.
     pub reasons: Vec<String>,
@@ -148,7 +148,8 @@ pub struct MemoryPressure {
     /// What there is.
     pub total_bytes: Option<u64>,
     /// With less no session is made.
-    pub least_bytes: u64,
+    #[serde(rename = "leastBytes")]
+    pub min_bytes: u64,
     /// What sessions had at the last look.
     pub sessions_bytes: u64,
 }
@@ -162,7 +163,8 @@ pub struct DiskPressure {
     /// What there is of it.
     pub total_bytes: Option<u64>,
     /// With less no session is made.
-    pub least_bytes: u64,
+    #[serde(rename = "leastBytes")]
+    pub min_bytes: u64,
 }
 
 /// A session that lives.
@@ -184,7 +186,8 @@ pub struct OperatorSession {
     /// Its title.
     pub title: Option<String>,
     /// Whether there is a picture to ask for. Not of a session that was made without a live view.
-    pub has_picture: bool,
+    #[serde(rename = "hasPicture")]
+    pub has_thumbnail: bool,
     /// Where it can be watched; empty when it was made without a live view.
     pub live_view_url: String,
     /// The profile that it has.

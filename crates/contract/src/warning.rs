@@ -33,17 +33,17 @@ pub enum NotSaved {
     /// The session went past a limit.
     Limit,
     /// For this reason.
-    Because(String),
+    Other(String),
 }
 
 impl fmt::Display for NotSaved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NotSaved::DiskFull => f.write_str("the server's disk is full"),
-            NotSaved::TooLarge(most_mb) => {
+            NotSaved::TooLarge(max_mb) => {
                 write!(
                     f,
-                    "it has grown larger than {most_mb} MiB, which a session may take of the disk (HEARTH_SESSION_DISK_MB)"
+                    "it has grown larger than {max_mb} MiB, which a session may take of the disk (HEARTH_SESSION_DISK_MB)"
                 )
             }
             NotSaved::BrowserKilled => {
@@ -51,7 +51,7 @@ impl fmt::Display for NotSaved {
             }
             NotSaved::BrowserCrashed => f.write_str("the browser ended unexpectedly"),
             NotSaved::Limit => f.write_str("the session was ended because it went past a limit"),
-            NotSaved::Because(reason) => f.write_str(reason),
+            NotSaved::Other(reason) => f.write_str(reason),
         }
     }
 }

@@ -39,23 +39,23 @@ impl Capture {
     pub fn finish(mut self) -> (String, usize) {
         if self.dropped_bytes == 0 {
             self.head.extend(self.tail);
-            return (into_text(self.head), 0);
+            return (to_string_lossy(self.head), 0);
         }
-        let whole_head = whole_characters(&self.head);
+        let whole_head = complete_utf8_len(&self.head);
         let mut dropped = self.dropped_bytes + self.head.len() - whole_head;
         self.head.truncate(whole_head);
         while self.tail.front().is_some_and(|&byte| is_continuation(byte)) && self.tail.len() > 1 {
             self.tail.pop_front();
             dropped += 1;
         }
-        let mut text = into_text(self.head);
+        let mut text = to_string_lossy(self.head);
         let _ = write!(text, "\n… [{dropped} bytes dropped] …\n");
-        text.push_str(&into_text(self.tail.into()));
+        text.push_str(&to_string_lossy(self.tail.into()));
         (text, dropped)
     }
 }
 
-fn into_text(bytes: Vec<u8>) -> String {
+fn to_string_lossy(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
@@ -65,7 +65,7 @@ fn is_continuation(byte: u8) -> bool {
 }
 
 /// How many of `bytes` there are without a last character that was cut in two.
-fn whole_characters(bytes: &[u8]) -> usize {
+fn complete_utf8_len(bytes: &[u8]) -> usize {
     match std::str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),
         _ => bytes.len(),

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::frames::{FrameError, Reply, ReplyReader, Request};
 use crate::outcome::{Ended, Outcome, Run, RunError};
 use crate::output::Output;
-use crate::shell::{interrupted, judge_exit, settle};
+use crate::shell::{evaluate_exit, wait_for_interruption, wait_until_gone};
 
 /// What of a kernel's stderr is kept outside of runs, for the message when it does not come up.
 const START_STDERR_BYTES: usize = 4096;
@@ -44,9 +44,9 @@ pub struct KernelProgram {
 #[derive(Debug)]
 pub struct Kernel {
     language: &'static str,
-    /// To the kernel's [`Owner`], which takes one run at a time.
+    /// To the kernel's [`KernelTask`], which takes one run at a time.
     jobs: mpsc::Sender<Job>,
-    /// Cancelled by the owner when nothing of the kernel is left.
+    /// Cancelled by the task when nothing of the kernel is left.
     gone: CancellationToken,
 }
 
@@ -94,7 +94,7 @@ impl Kernel {
             .await?;
         let (jobs, queue) = mpsc::channel(1);
         let gone = CancellationToken::new();
-        let owner = Owner {
+        let task = KernelTask {
             language,
             tree,
             requests,
@@ -105,7 +105,7 @@ impl Kernel {
             next_id: 1,
             ready: false,
         };
-        tracker.spawn(owner.run(endpoint));
+        tracker.spawn(task.run(endpoint));
         Ok(Kernel {
             language,
             jobs,
@@ -151,7 +151,7 @@ fn control_pipes() -> io::Result<ControlPipes> {
 }
 
 /// The one task that owns a kernel: its process, its pipes, its runs.
-struct Owner {
+struct KernelTask {
     language: &'static str,
     tree: Tree,
     requests: pipe::Sender,
@@ -190,7 +190,7 @@ enum Finish {
     CallerGone,
 }
 
-impl Owner {
+impl KernelTask {
     async fn run(mut self, endpoint: String) {
         self.output.begin(START_STDERR_BYTES);
         let attach = Request::Attach {
@@ -273,16 +273,16 @@ impl Owner {
             }
             Finish::Deadline { started } => (Ended::Deadline { started }, false),
             Finish::Interrupted(reason) => (Ended::Interrupted(reason), false),
-            Finish::Exited(exit) => (judge_exit(&self.tree, exit), false),
+            Finish::Exited(exit) => (evaluate_exit(&self.tree, exit), false),
             Finish::Broken(error) => {
                 tracing::warn!(language = self.language, %error, "a kernel is ended");
-                (judge_exit(&self.tree, Exit::Lost), false)
+                (evaluate_exit(&self.tree, Exit::Lost), false)
             }
         };
         let lives_on = matches!(ended, Ended::Cell { .. });
         if !lives_on {
             self.tree.kill();
-            settle(&self.tree, &mut self.output).await;
+            wait_until_gone(&self.tree, &mut self.output).await;
         }
         let (stdout, stderr, dropped_bytes) = self.output.finish();
         let truncated = dropped_bytes > 0 || kernel_cut;
@@ -315,14 +315,14 @@ impl Owner {
         }
         .encode();
         let mut unsent = &frame[..];
-        let mut begun = false;
+        let mut started = false;
         loop {
             tokio::select! {
                 answer = self.replies.next() => match answer {
                     Ok(Reply::Done { id: of, value, error, truncated }) if of == id => {
                         return Finish::Cell { value, error, truncated };
                     }
-                    Ok(Reply::Started { id: of }) if of == id => begun = true,
+                    Ok(Reply::Started { id: of }) if of == id => started = true,
                     Ok(Reply::Failed { id: of, message }) if of == id => return Finish::NotStarted(message),
                     Ok(reply) => self.ready |= reply == Reply::Ready,
                     // The end of the process says more than the end of its pipe, which code can
@@ -332,8 +332,8 @@ impl Owner {
                 },
                 exit = self.tree.exited() => return Finish::Exited(exit),
                 () = self.output.read() => {}
-                () = sleep_until(run.deadline) => return Finish::Deadline { started: begun },
-                reason = interrupted(&mut run.interruption) => return Finish::Interrupted(reason),
+                () = sleep_until(run.deadline) => return Finish::Deadline { started },
+                reason = wait_for_interruption(&mut run.interruption) => return Finish::Interrupted(reason),
                 () = reply.closed() => return Finish::CallerGone,
                 written = self.requests.write(unsent), if !unsent.is_empty() => match written {
                     Ok(length) => unsent = &unsent[length..],
@@ -355,7 +355,7 @@ impl Owner {
                 exit = self.tree.exited() => return Finish::Exited(exit),
                 () = self.output.read() => {}
                 () = sleep_until(run.deadline) => return Finish::Deadline { started: true },
-                reason = interrupted(&mut run.interruption) => return Finish::Interrupted(reason),
+                reason = wait_for_interruption(&mut run.interruption) => return Finish::Interrupted(reason),
                 () = reply.closed() => return Finish::CallerGone,
             }
         }

@@ -14,11 +14,11 @@ use crate::output::Output;
 
 /// How much longer than the deadline the shim waits before it kills on its own: it is there for a
 /// server that hangs, and must not be the first.
-const SHIM_MARGIN: Duration = Duration::from_millis(500);
+const SHIM_GRACE: Duration = Duration::from_millis(500);
 
 /// How long the end of a killed tree is waited for; the answer has to leave within a second of the
 /// deadline.
-pub(crate) const KILL_BOUND: Duration = Duration::from_millis(700);
+pub(crate) const KILL_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// Where the source comes in.
 const SOURCE_FD: i32 = 3;
@@ -26,7 +26,7 @@ const SOURCE_FD: i32 = 3;
 /// A shell's arguments can be read by everybody on the machine (`proc_pid_cmdline(5)`), so the
 /// source is none of them. Bash reads it and closes the descriptor before it begins; lines, `$0`
 /// and messages are as with `bash -c SOURCE`.
-const START: [&str; 2] = [
+const SHELL_ARGS: [&str; 2] = [
     "-c",
     r#"IFS= read -rd "" -u 3; exec 3<&-; eval "unset REPLY; $REPLY""#,
 ];
@@ -52,11 +52,11 @@ pub async fn run_shell(
     let started = Instant::now();
     let (mut output, ends) = Output::new().map_err(RunError::Pipe)?;
     output.begin(run.max_output_bytes);
-    let source = in_memory(&run.source).map_err(RunError::Pipe)?;
+    let source = write_to_memfd(&run.source).map_err(RunError::Pipe)?;
     let fds = vec![(1, ends.stdout), (2, ends.stderr), (SOURCE_FD, source)];
-    let args = START.map(str::to_owned).to_vec();
+    let args = SHELL_ARGS.map(str::to_owned).to_vec();
     let left = run.deadline.saturating_duration_since(started);
-    let deadline = Some(left + SHIM_MARGIN);
+    let deadline = Some(left + SHIM_GRACE);
     let program = Program {
         program: shell.program,
         args,
@@ -67,7 +67,7 @@ pub async fn run_shell(
     };
     let tree = launcher.start(program).await?;
     let ended = watch(&tree, &mut output, &mut run).await;
-    settle(&tree, &mut output).await;
+    wait_until_gone(&tree, &mut output).await;
     let (stdout, stderr, dropped_bytes) = output.finish();
     let truncated = dropped_bytes > 0;
     Ok(Outcome {
@@ -84,13 +84,13 @@ pub async fn run_shell(
 async fn watch(tree: &Tree, output: &mut Output, run: &mut Run) -> Ended {
     loop {
         tokio::select! {
-            exit = tree.exited() => return judge_exit(tree, exit),
+            exit = tree.exited() => return evaluate_exit(tree, exit),
             () = output.read() => {}
             () = sleep_until(run.deadline) => {
                 tree.kill();
                 return Ended::Deadline { started: true };
             }
-            interruption = interrupted(&mut run.interruption) => {
+            interruption = wait_for_interruption(&mut run.interruption) => {
                 tree.kill();
                 return Ended::Interrupted(interruption);
             }
@@ -99,7 +99,7 @@ async fn watch(tree: &Tree, output: &mut Output, run: &mut Run) -> Ended {
 }
 
 /// How a run ended whose process has: by itself, or because its tree was killed for a reason.
-pub(crate) fn judge_exit(tree: &Tree, exit: Exit) -> Ended {
+pub(crate) fn evaluate_exit(tree: &Tree, exit: Exit) -> Ended {
     match (exit, tree.killed_because()) {
         (Exit::Signal(_) | Exit::Lost, Some(reason)) => Ended::Interrupted(Interruption {
             reason: reason.to_owned(),
@@ -111,7 +111,7 @@ pub(crate) fn judge_exit(tree: &Tree, exit: Exit) -> Ended {
 }
 
 /// Waits until nothing of the tree is left, reading on meanwhile.
-pub(crate) async fn settle(tree: &Tree, output: &mut Output) -> Option<Exit> {
+pub(crate) async fn wait_until_gone(tree: &Tree, output: &mut Output) -> Option<Exit> {
     let gone = async {
         loop {
             tokio::select! {
@@ -120,11 +120,11 @@ pub(crate) async fn settle(tree: &Tree, output: &mut Output) -> Option<Exit> {
             }
         }
     };
-    timeout(KILL_BOUND, gone).await.ok()
+    timeout(KILL_TIMEOUT, gone).await.ok()
 }
 
 /// Waits for a reason to end early. Cancel safe.
-pub(crate) async fn interrupted(
+pub(crate) async fn wait_for_interruption(
     interruption: &mut tokio::sync::watch::Receiver<Option<Interruption>>,
 ) -> Interruption {
     match interruption
@@ -139,7 +139,7 @@ pub(crate) async fn interrupted(
 }
 
 /// Without zero bytes, which bash leaves out of scripts too.
-fn in_memory(source: &str) -> io::Result<OwnedFd> {
+fn write_to_memfd(source: &str) -> io::Result<OwnedFd> {
     let mut file = std::fs::File::from(memfd_create(c"source", MFdFlags::MFD_CLOEXEC)?);
     file.write_all(source.replace('\0', "").as_bytes())?;
     file.rewind()?;
