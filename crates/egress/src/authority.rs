@@ -1,23 +1,24 @@
-//! The host and the port that a request names, by a strict grammar: what two readers could
-//! understand differently is refused. Pure.
+//! Parses the host and port of a request with a strict grammar. Pure.
+//!
+//! The grammar rejects every text that two parsers could interpret differently.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use thiserror::Error;
 
-/// The longest name of the DNS, in its written form without a last dot (RFC 1035, 2.3.4).
+/// Maximum length of a DNS name in text form, without a trailing dot (RFC 1035, section 2.3.4).
 const MAX_NAME_BYTES: usize = 253;
 
-/// The longest part of one.
+/// Maximum length of a DNS label.
 const MAX_LABEL_BYTES: usize = 63;
 
-/// What a request wants to reach.
+/// The host of a request's target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Host {
-    /// In lower case, without a last dot.
+    /// A name in lower case, without a trailing dot.
     Name(String),
-    /// Never an IPv4-mapped one: that is the IPv4 address.
+    /// An address. IPv4-mapped addresses are converted to IPv4.
     Address(IpAddr),
 }
 
@@ -28,20 +29,20 @@ pub(crate) struct Authority {
     pub(crate) port: u16,
 }
 
-/// Why a text is no authority.
+/// An error from parsing an [`Authority`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum ParseAuthorityError {
-    #[error("it has a user name")]
+    #[error("user names are not allowed")]
     UserInfo,
-    #[error("its port is missing or is none")]
+    #[error("the port is missing or invalid")]
     Port,
-    #[error("it names no host")]
+    #[error("the host is missing")]
     NoHost,
-    #[error("its name has a character or a part that names do not have")]
+    #[error("the host name has an invalid character or label")]
     Name,
-    #[error("its name is too long")]
+    #[error("the host name is too long")]
     TooLong,
-    #[error("its address is not written in the usual form")]
+    #[error("the address is not in canonical form")]
     Address,
 }
 
@@ -62,7 +63,7 @@ impl fmt::Display for Authority {
 }
 
 impl Authority {
-    /// Reads `host:port`, or `host` alone where there is a default.
+    /// Parses `host:port`, or `host` alone if there is a default port.
     pub(crate) fn parse(
         text: &str,
         default_port: Option<u16>,
@@ -93,7 +94,7 @@ impl Authority {
 }
 
 impl Host {
-    /// Reads a name or an IPv4 address.
+    /// Parses a name or an IPv4 address.
     pub(crate) fn parse(text: &str) -> Result<Host, ParseAuthorityError> {
         let text = text.strip_suffix('.').unwrap_or(text);
         if text.is_empty() {
@@ -113,16 +114,16 @@ impl Host {
         if text.split('.').any(|label| label.len() > MAX_LABEL_BYTES) {
             return Err(ParseAuthorityError::TooLong);
         }
-        // The reading that browsers have (https://url.spec.whatwg.org/#host-parsing): it knows all
-        // the old ways to write an address as a number, and which `xn--` are names.
+        // Parses like browsers (https://url.spec.whatwg.org/#host-parsing), which covers all the
+        // old notations of an address as a number and validates `xn--` labels.
         match url::Host::parse(text) {
-            // Rust reads only four decimal numbers without leading zeros.
+            // Rust parses only four decimal numbers without leading zeros.
             Ok(url::Host::Ipv4(address)) if text.parse() == Ok(address) => {
                 Ok(Host::Address(IpAddr::V4(address)))
             }
             Ok(url::Host::Ipv4(_)) => Err(ParseAuthorityError::Address),
             Ok(url::Host::Domain(name)) if name.eq_ignore_ascii_case(text) => Ok(Host::Name(name)),
-            // A last part that looks like a number makes the whole an address, though it is none.
+            // A last label that looks like a number makes the whole an invalid address.
             Err(_) if ends_in_a_number(text) => Err(ParseAuthorityError::Address),
             _ => Err(ParseAuthorityError::Name),
         }
@@ -136,11 +137,11 @@ fn ends_in_a_number(text: &str) -> bool {
         || last.starts_with("0X")
 }
 
-/// What stands between brackets. A zone is not read: it would name an interface of the server's
+/// Parses the text between brackets. Rejects zones, because they name an interface of the server's
 /// machine.
 fn parse_v6(text: &str) -> Result<IpAddr, ParseAuthorityError> {
     let address: Ipv6Addr = text.parse().map_err(|_| ParseAuthorityError::Address)?;
-    // RFC 5952, or what browsers make of a wrapped IPv4 address, which they write in hexadecimal.
+    // Accepts RFC 5952 and the hexadecimal notation that browsers use for embedded IPv4 addresses.
     let is_canonical = address.to_string() == text
         || url::Host::<&str>::Ipv6(address).to_string() == format!("[{text}]");
     if is_canonical {
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_ports_are_read() {
+    fn hosts_and_ports_are_parsed() {
         for (text, shown) in [
             ("example.com", "example.com:80"),
             ("example.com:8080", "example.com:8080"),
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_needed_where_none_is_usual() {
+    fn a_port_is_required_without_a_default() {
         assert_eq!(
             Authority::parse("example.com", None),
             Err(ParseAuthorityError::Port)
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_in_their_usual_form_only() {
+    fn addresses_are_parsed_in_canonical_form_only() {
         for text in [
             "127.1",
             "127.0.1",
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn names_have_the_characters_of_names() {
+    fn names_with_invalid_characters_are_rejected() {
         for text in [
             "exa mple.com",
             "exa\tmple.com",
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn names_have_the_lengths_of_names() {
+    fn names_that_are_too_long_are_rejected() {
         let long = |labels: usize, last: usize| {
             format!(
                 "{}{}",
@@ -334,9 +335,9 @@ mod tests {
         assert_eq!(read(&"a".repeat(64)), Err(ParseAuthorityError::TooLong));
     }
 
-    /// What was read and is shown is read as the same: no second reading can differ.
+    /// Checks that displaying and parsing an authority again gives the same authority.
     #[test]
-    fn what_is_shown_is_read_again() {
+    fn displayed_authorities_parse_to_the_same() {
         let parts = [
             "a", "0x", "1", "127", "xn--", "-", "_", ".", "..", ":", "[", "]", "::", "%", "@",
             "ffff", "\u{e9}", "0",

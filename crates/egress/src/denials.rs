@@ -1,5 +1,5 @@
-//! What a session was refused lately: for the log, which must not be flooded, and for whoever has
-//! to explain a page that did not load.
+//! Records denied and failed requests: rate limits their log events, counts them, and explains
+//! pages that did not load.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -8,21 +8,23 @@ use std::time::{Duration, Instant};
 use crate::authority::Authority;
 use crate::denied::{Denied, Reason};
 
-/// How many are remembered.
+/// Number of denials that a session remembers.
 const MAX_REMEMBERED: usize = 32;
 
-/// How long one explains a page whose address was refused.
+/// Time during which a denial explains a page with the same target.
 const TARGET_MATCH_WINDOW: Duration = Duration::from_secs(30);
 
-/// How long one explains a page that was sent on to another address, which nobody can name.
+/// Time during which a denial explains any other page, because that page may have been redirected
+/// to the denied target.
 const REDIRECT_MATCH_WINDOW: Duration = Duration::from_secs(2);
 
-/// So many denials are logged in a window; the first one after it tells how many were not.
+/// Maximum number of denials that are logged per [`LOG_WINDOW`]. The next log event tells how many
+/// were omitted.
 const MAX_LOGGED_PER_WINDOW: u32 = 20;
 
 const LOG_WINDOW: Duration = Duration::from_secs(10);
 
-/// The denials of one session. Written by its connections, read by its browser.
+/// The recent denials of one session. Its connections write them and its browser reads them.
 #[derive(Debug)]
 pub(crate) struct RecentDenials(Mutex<DenialLog>);
 
@@ -44,8 +46,8 @@ impl RecentDenials {
         }))
     }
 
-    /// Notes a denied. Gives back how many went unlogged before it, if it is to be logged itself.
-    pub(crate) fn note(&self, denied: &Denied) -> Option<u64> {
+    /// Records a denial. If it should be logged, returns how many denials before it were not.
+    pub(crate) fn record(&self, denied: &Denied) -> Option<u64> {
         let now = Instant::now();
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if log.latest.len() == MAX_REMEMBERED {
@@ -64,40 +66,40 @@ impl RecentDenials {
         Some(std::mem::take(&mut log.unlogged))
     }
 
-    /// Why a page did not load that was asked for at `target`, or that was sent on from there.
+    /// Returns why a page at `target`, or a page that it redirected to, did not load.
     pub(crate) fn explain(&self, target: Option<&Authority>) -> Option<String> {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest_within = |bound, is_it: &dyn Fn(&Denied) -> bool| {
+        let newest_within = |window, matches: &dyn Fn(&Denied) -> bool| {
             let recent = log
                 .latest
                 .iter()
                 .rev()
-                .take_while(|(at, _)| at.elapsed() < bound);
+                .take_while(|(at, _)| at.elapsed() < window);
             recent
                 .map(|(_, denied)| denied)
-                .find(|denied| is_it(denied))
+                .find(|denied| matches(denied))
                 .map(Denied::to_line)
         };
-        let of_target = target.and_then(|target| {
+        let same_target = target.and_then(|target| {
             newest_within(TARGET_MATCH_WINDOW, &|denied| denied.target == *target)
         });
-        of_target.or_else(|| newest_within(REDIRECT_MATCH_WINDOW, &|_| true))
+        same_target.or_else(|| newest_within(REDIRECT_MATCH_WINDOW, &|_| true))
     }
 }
 
-/// How often all sessions were refused something, by the rule.
+/// The number of denials of all sessions, by rule.
 #[derive(Debug)]
 pub(crate) struct DenialCounters(Mutex<BTreeMap<&'static str, u64>>);
 
 impl DenialCounters {
-    /// Every rule at 0.
+    /// Creates a counter at 0 for every rule.
     pub(crate) fn new() -> DenialCounters {
         DenialCounters(Mutex::new(
             Reason::rule_labels().map(|rule| (rule, 0)).collect(),
         ))
     }
 
-    pub(crate) fn count(&self, rule: &'static str) {
+    pub(crate) fn increment(&self, rule: &'static str) {
         *self
             .0
             .lock()
@@ -117,7 +119,7 @@ mod tests {
     use super::*;
     use crate::denied::Reason;
 
-    fn denied(target: &str) -> Denied {
+    fn denial(target: &str) -> Denied {
         Denied {
             target: Authority::parse(target, None).expect("an authority"),
             reason: Reason::Off,
@@ -125,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_found_by_what_was_asked_for_and_else_the_latest_is() {
+    fn a_denial_is_found_by_target_or_else_the_latest_is_used() {
         let recent = RecentDenials::new();
         assert_eq!(recent.explain(None), None);
-        recent.note(&denied("a.example:443"));
-        recent.note(&denied("b.example:443"));
+        recent.record(&denial("a.example:443"));
+        recent.record(&denial("b.example:443"));
         let explain = |target: &str| {
             recent
-                .explain(Some(&denied(target).target))
+                .explain(Some(&denial(target).target))
                 .expect("an explanation")
         };
         assert!(explain("a.example:443").starts_with("a.example:443"));
@@ -140,10 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn neither_memory_nor_log_is_flooded() {
+    fn memory_and_log_are_not_flooded() {
         let recent = RecentDenials::new();
         let logged = (0..1000)
-            .filter(|n| recent.note(&denied(&format!("a{n}.example:443"))).is_some())
+            .filter(|n| {
+                recent
+                    .record(&denial(&format!("a{n}.example:443")))
+                    .is_some()
+            })
             .count();
         assert_eq!(logged, MAX_LOGGED_PER_WINDOW as usize);
         assert_eq!(recent.0.lock().expect("fine").latest.len(), MAX_REMEMBERED);

@@ -1,46 +1,46 @@
-//! Why something was not reached, in words for whoever wanted it: a page, a program, a log. Pure.
+//! Explains denied and failed requests in pages, plain text and log labels. Pure.
 
 use std::fmt::Write;
 
 use crate::addresses;
 use crate::authority::{Authority, Host};
 
-/// The setting that opens single destinations.
+/// The setting that allows single targets.
 const ALLOW: &str = "HEARTH_EGRESS_ALLOW";
 
-/// The switch for metadata services.
+/// The setting that allows metadata services.
 const ALLOW_METADATA: &str = "HEARTH_EGRESS_ALLOW_METADATA=true";
 
-/// Why a destination is refused, or could not be reached.
+/// The reason why a target was denied or could not be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// Nothing goes out.
+    /// Egress is off.
     Off,
-    /// A name that means something on the server's machine or in its network only.
+    /// The name has a meaning only on the server's machine or in its network.
     LocalName,
-    /// A port that neither the web nor a user's own service has.
+    /// The port is below 1024 and not a web port.
     Port,
-    /// A port on which browsers speak to nobody.
+    /// The port is one that browsers block.
     BadPort,
-    /// An address of that kind.
+    /// The address is of a blocked kind.
     Address(&'static str),
-    /// A metadata service; whether an entry of the list names it already.
+    /// The target is a metadata service. `is_listed` tells whether the allow list contains it.
     Metadata { is_listed: bool },
-    /// A port of this server, on this machine.
+    /// The target is a port of this server on this machine.
     SelfPort,
-    /// The name has no address.
+    /// The name does not resolve.
     Unresolved,
-    /// Nobody answers there.
+    /// The connection failed.
     Unreachable,
-    /// Nobody answered in time.
+    /// Connecting took too long.
     TimedOut,
-    /// The connection broke before the answer.
+    /// The connection ended before the response.
     Broken,
-    /// The proxy beyond ours does not let us through.
+    /// The upstream proxy rejected the request.
     Upstream,
 }
 
-/// What was wanted, and why it is not to be had.
+/// A target and the reason why it was denied or could not be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Denied {
     pub(crate) target: Authority,
@@ -48,7 +48,8 @@ pub(crate) struct Denied {
 }
 
 impl Reason {
-    /// A word for logs.
+    /// Returns the label for logs and metrics. Labels are stable, because dashboards depend on
+    /// them.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Reason::Off => "off",
@@ -65,10 +66,10 @@ impl Reason {
         }
     }
 
-    /// The word of every rule.
+    /// Returns the labels of all rules.
     pub(crate) fn rule_labels() -> impl Iterator<Item = &'static str> {
         let metadata = Reason::Metadata { is_listed: false };
-        let own = [
+        let fixed = [
             Reason::Off,
             Reason::LocalName,
             Reason::Port,
@@ -76,10 +77,10 @@ impl Reason {
             Reason::SelfPort,
         ]
         .map(Reason::label);
-        own.into_iter().chain(addresses::blocked_kinds())
+        fixed.into_iter().chain(addresses::blocked_kinds())
     }
 
-    /// Whether it is a rule that keeps it from being reached, and not the network.
+    /// Returns whether a rule denied the target. Otherwise the network failed.
     pub(crate) fn is_rule(self) -> bool {
         !matches!(
             self,
@@ -93,54 +94,53 @@ impl Reason {
 }
 
 impl Denied {
-    /// One sentence without its full stop: what was refused, and why.
+    /// Returns what was denied and why, as one sentence without a full stop.
     pub(crate) fn summary(&self) -> String {
         let target = &self.target;
         let port = target.port;
-        // The address behind a name is not told: it would draw a map of the network for whoever
-        // asks.
-        let is = if matches!(target.host, Host::Name(_)) {
-            "leads to"
-        } else {
-            "is"
-        };
+        // Omits the address behind a name, because it would reveal the layout of the network.
+        let is_name = matches!(target.host, Host::Name(_));
+        let is = if is_name { "resolves to" } else { "is" };
         match self.reason {
             Reason::Off => {
-                format!("{target} was refused: HEARTH_EGRESS=off lets nothing out of sessions")
+                format!("{target} was denied: HEARTH_EGRESS=off blocks all network access")
             }
             Reason::LocalName => {
                 format!(
-                    "{target} was refused: the name belongs to the server's own machine or network"
+                    "{target} was denied: the name belongs to the server's own machine or network"
                 )
             }
-            Reason::Port => format!(
-                "{target} was refused: port {port} is not one of the web or of a user's service"
-            ),
-            Reason::BadPort => format!(
-                "{target} was refused: port {port} belongs to a service that is not of the web"
-            ),
-            Reason::Address(kind) => format!("{target} was refused: it {is} {kind}"),
+            Reason::Port => {
+                format!("{target} was denied: port {port} is below 1024 and is not a web port")
+            }
+            Reason::BadPort => format!("{target} was denied: browsers block port {port}"),
+            Reason::Address(kind) if !is_name && kind.ends_with("network") => {
+                format!("{target} was denied: it is in {kind}")
+            }
+            Reason::Address(kind) => format!("{target} was denied: it {is} {kind}"),
             Reason::Metadata { .. } => {
-                format!("{target} was refused: it {is} a metadata service of a cloud")
+                format!("{target} was denied: it {is} a cloud metadata service")
             }
             Reason::SelfPort => {
-                format!("{target} was refused: it {is} the server that runs this session")
+                format!("{target} was denied: it {is} a port of this Hearth server")
             }
-            Reason::Unresolved => format!("{target} was not reached: the name has no address"),
-            Reason::Unreachable => format!("{target} was not reached: nobody answers there"),
-            Reason::TimedOut => format!("{target} was not reached: nobody answered in time"),
+            Reason::Unresolved => {
+                format!("{target} could not be reached: the name does not resolve")
+            }
+            Reason::Unreachable => format!("{target} could not be reached: the connection failed"),
+            Reason::TimedOut => format!("{target} could not be reached: connecting timed out"),
             Reason::Broken => {
-                format!("{target} was reached, and the connection ended without an answer")
+                format!("{target} was reached, but the connection ended without a valid response")
             }
             Reason::Upstream => {
                 format!(
-                    "{target} was not reached: the proxy of HEARTH_EGRESS_PROXY does not let it through"
+                    "{target} could not be reached: the proxy in HEARTH_EGRESS_PROXY rejected the request"
                 )
             }
         }
     }
 
-    /// The settings that would allow it, if any would.
+    /// Returns the settings that would allow the target, if any would.
     pub(crate) fn fix(&self) -> Option<String> {
         let entry = format!("{ALLOW}={}", self.target);
         match self.reason {
@@ -152,36 +152,37 @@ impl Denied {
         }
     }
 
-    /// All of it in one line of plain text, without its full stop.
+    /// Returns the summary and the fix as one line of plain text without a full stop.
     pub(crate) fn to_line(&self) -> String {
         match self.fix() {
-            Some(fix) => format!("{}; {fix} allows it", self.summary()),
+            Some(fix) => format!("{}; set {fix} to allow it", self.summary()),
             None => self.summary(),
         }
     }
 
-    /// All of it for a person, as text.
+    /// Returns the summary and the fix as plain text.
     pub(crate) fn to_text(&self) -> String {
         let mut text = format!("{}.\n", self.summary());
         if let Some(fix) = self.fix() {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
                 "To allow it, start the server with {fix}{}",
                 self.list_hint()
             );
         } else if self.reason == Reason::SelfPort {
-            text.push_str("No setting allows that.\n");
+            text.push_str("No setting allows this.\n");
         }
         text
     }
 
-    /// All of it for a person, as a page. Names have passed a grammar that knows no markup.
+    /// Returns the summary and the fix as an HTML page. Targets need no escaping, because their
+    /// grammar allows no markup.
     pub(crate) fn to_page(&self) -> String {
         let title = if self.reason.is_rule() {
-            "Refused by Hearth"
+            "Denied by Hearth"
         } else {
-            "Not reached"
+            "Could not connect"
         };
         let fix = match self.fix() {
             Some(fix) => {
@@ -190,7 +191,7 @@ impl Denied {
                     self.list_hint()
                 )
             }
-            None if self.reason == Reason::SelfPort => "<p>No setting allows that.</p>".to_owned(),
+            None if self.reason == Reason::SelfPort => "<p>No setting allows this.</p>".to_owned(),
             None => String::new(),
         };
         format!(
@@ -207,7 +208,7 @@ impl Denied {
             .fix()
             .is_some_and(|fix| fix.starts_with(&format!("{ALLOW}=")));
         if is_entry {
-            " (entries are separated by commas)."
+            " (separate entries with commas)."
         } else {
             "."
         }
@@ -218,7 +219,7 @@ impl Denied {
 mod tests {
     use super::*;
 
-    fn denied(target: &str, reason: Reason) -> Denied {
+    fn denial(target: &str, reason: Reason) -> Denied {
         Denied {
             target: Authority::parse(target, None).expect("an authority"),
             reason,
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_very_setting_that_allows_it() {
+    fn a_denial_names_the_setting_that_allows_it() {
         for (target, reason, fix) in [
             (
                 "127.0.0.1:3000",
@@ -261,7 +262,7 @@ mod tests {
             ("127.0.0.1:3010", Reason::SelfPort, None),
             ("a.example:443", Reason::Unresolved, None),
         ] {
-            let denied = denied(target, reason);
+            let denied = denial(target, reason);
             assert_eq!(denied.fix().as_deref(), fix);
             for text in [denied.to_text(), denied.to_page(), denied.to_line()] {
                 assert!(text.contains(target), "{text}");
@@ -271,26 +272,23 @@ mod tests {
     }
 
     #[test]
-    fn the_entry_that_is_named_is_one() {
+    fn the_named_entry_is_valid() {
         for target in ["127.0.0.1:3000", "[::1]:3000", "localhost:80"] {
-            let denied = denied(target, Reason::LocalName);
+            let denied = denial(target, Reason::LocalName);
             let entry = denied
                 .fix()
                 .and_then(|fix| fix.strip_prefix("HEARTH_EGRESS_ALLOW=").map(str::to_owned));
-            let list: crate::AllowList = entry
-                .expect("an entry")
-                .parse()
-                .expect("one that can be read");
+            let list: crate::AllowList = entry.expect("an entry").parse().expect("a valid entry");
             assert!(list.names(&denied.target), "{target}");
         }
     }
 
     #[test]
-    fn the_address_behind_a_name_is_not_told() {
-        let denied = denied("db.example:443", Reason::Address("a private network"));
+    fn the_address_behind_a_name_is_omitted() {
+        let denied = denial("db.example:443", Reason::Address("a private network"));
         assert_eq!(
             denied.summary(),
-            "db.example:443 was refused: it leads to a private network"
+            "db.example:443 was denied: it resolves to a private network"
         );
     }
 }

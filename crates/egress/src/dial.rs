@@ -1,5 +1,7 @@
-//! From what a request names to a connection: resolved once, checked, and connected to exactly what
-//! was checked.
+//! Opens outbound connections.
+//!
+//! A name is resolved once. The policy checks all its addresses, and the connection goes to exactly
+//! the addresses that were checked.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -18,51 +20,51 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::authority::{Authority, Host};
+use crate::connection::ProxyState;
 use crate::denied::{Denied, Reason};
 use crate::headers::PROXY_AUTHORIZATION;
 use crate::policy::Route;
-use crate::proxy::ProxyState;
 use crate::self_ports::is_local_address;
 use crate::upstream::Upstream;
 
-/// How long it may take from a name to a connection.
+/// Time limit for name resolution and connecting together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an address is tried alone before the next one is tried beside it (RFC 8305, 5).
+/// Delay before the next address is tried in parallel (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// How many addresses of a name are tried; all of them are checked.
+/// Maximum number of addresses of a name that are tried. All of them are checked.
 const MAX_ATTEMPTS: usize = 8;
 
-/// A connection to the outside.
+/// A connection to the target or to the upstream proxy.
 #[derive(Debug)]
 pub(crate) struct OutboundConnection {
     pub(crate) stream: TcpStream,
-    /// What came with the answer of a proxy beyond ours.
-    pub(crate) early: Bytes,
-    pub(crate) way: Route,
+    /// Bytes that arrived together with the response head of the upstream proxy.
+    pub(crate) buffered: Bytes,
+    pub(crate) route: Route,
 }
 
 impl ProxyState {
-    /// Connects for a plain request: to its destination, or to the proxy beyond ours, which takes
-    /// the request whole.
+    /// Connects for a plain HTTP request: to the target, or to the upstream proxy, which takes the
+    /// request in absolute form.
     pub(crate) async fn dial(&self, target: &Authority) -> Result<OutboundConnection, Denied> {
         self.with_timeout(target, self.connect(target)).await
     }
 
-    /// Connects for a CONNECT: what comes back carries bytes to the destination.
+    /// Connects for a CONNECT request. The returned connection carries bytes to the target.
     pub(crate) async fn dial_tunnel(
         self: &Arc<ProxyState>,
         target: &Authority,
     ) -> Result<OutboundConnection, Denied> {
         let connecting = async {
-            let outside = self.connect(target).await?;
+            let outbound = self.connect(target).await?;
             match &self.policy().upstream {
-                Some(upstream) if outside.way == Route::Upstream => {
-                    self.connect_through_upstream(outside, upstream, target)
+                Some(upstream) if outbound.route == Route::Upstream => {
+                    self.connect_through_upstream(outbound, upstream, target)
                         .await
                 }
-                _ => Ok(outside),
+                _ => Ok(outbound),
             }
         };
         self.with_timeout(target, connecting).await
@@ -76,27 +78,20 @@ impl ProxyState {
         let connected = timeout(CONNECT_TIMEOUT, connecting)
             .await
             .unwrap_or(Err(Reason::TimedOut));
-        connected.map_err(|reason| {
-            let denied = Denied {
-                target: target.clone(),
-                reason,
-            };
-            self.note(&denied);
-            denied
-        })
+        connected.map_err(|reason| self.deny(target, reason))
     }
 
     async fn connect(&self, target: &Authority) -> Result<OutboundConnection, Reason> {
-        let way = self.policy().plan_route(target)?;
+        let route = self.policy().plan_route(target)?;
         let check = |addresses: &[IpAddr]| {
-            let is_own = |socket| self.self_ports().contains(socket);
+            let is_self = |socket| self.self_ports().contains(socket);
             self.policy()
-                .check_addresses(target, addresses, is_own, is_local_address)
+                .check_addresses(target, addresses, is_self, is_local_address)
         };
-        let addresses = match (way, &target.host, &self.policy().upstream) {
+        let addresses = match (route, &target.host, &self.policy().upstream) {
             (_, Host::Address(address), upstream) => {
                 let checked = check(&[*address])?;
-                match (way, upstream) {
+                match (route, upstream) {
                     (Route::Upstream, Some(upstream)) => self.addresses_of(upstream).await?,
                     _ => checked,
                 }
@@ -109,12 +104,13 @@ impl ProxyState {
             .map_err(|_| Reason::Unreachable)?;
         Ok(OutboundConnection {
             stream,
-            early: Bytes::new(),
-            way,
+            buffered: Bytes::new(),
+            route,
         })
     }
 
-    /// Where the proxy beyond ours is. The settings name it, so it is not checked.
+    /// Returns the addresses of the upstream proxy. They are not checked, because the server's
+    /// settings name it.
     async fn addresses_of(&self, upstream: &Upstream) -> Result<Vec<SocketAddr>, Reason> {
         let addresses = match upstream.host.parse() {
             Ok(address) => vec![address],
@@ -127,18 +123,17 @@ impl ProxyState {
     }
 
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Reason> {
-        // The look-up goes on when nobody waits for it any more, so it is the look-up that keeps
-        // the slot.
+        // The lookup holds the slot itself, because it continues when the caller stops waiting.
         let slot = Arc::clone(self.lookups())
             .acquire_owned()
             .await
             .map_err(|_| Reason::Unresolved)?;
         let (resolver, name) = (Arc::clone(self.resolver()), name.to_owned());
-        let looking = spawn_blocking(move || {
+        let lookup = spawn_blocking(move || {
             let _place = slot;
             resolver.addresses(&name)
         });
-        match looking.await {
+        match lookup.await {
             Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
             _ => Err(Reason::Unresolved),
         }
@@ -146,7 +141,7 @@ impl ProxyState {
 
     async fn connect_through_upstream(
         &self,
-        outside: OutboundConnection,
+        outbound: OutboundConnection,
         upstream: &Upstream,
         target: &Authority,
     ) -> Result<OutboundConnection, Reason> {
@@ -166,11 +161,11 @@ impl ProxyState {
                 .insert(PROXY_AUTHORIZATION, authorization.clone());
         }
         let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(outside.stream))
+            hyper::client::conn::http1::handshake(TokioIo::new(outbound.stream))
                 .await
                 .map_err(|_| Reason::Broken)?;
         self.spawn(async move {
-            // Whoever waits for the answer hears of its end.
+            // The code that waits for the response notices when the connection ends.
             let _ = connection.with_upgrades().await;
         });
         let response = sender
@@ -188,13 +183,13 @@ impl ProxyState {
             .map_err(|_| Reason::Broken)?;
         Ok(OutboundConnection {
             stream: parts.io.into_inner(),
-            early: parts.read_buf,
-            way: outside.way,
+            buffered: parts.read_buf,
+            route: outbound.route,
         })
     }
 }
 
-/// Connects to the first of these that answers.
+/// Connects to the first address that accepts.
 async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut others = addresses.iter().take(MAX_ATTEMPTS);
     let mut attempts = FuturesUnordered::new();
@@ -208,7 +203,7 @@ async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
         match timeout(ATTEMPT_DELAY, attempts.next()).await {
             Ok(Some(Ok(stream))) => return Ok(stream),
             Ok(Some(Err(error))) => failure = error,
-            // None of them has answered yet.
+            // No attempt has finished yet.
             Ok(None) | Err(_) => {}
         }
     }
@@ -217,9 +212,9 @@ async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     if stream.peer_addr()? != address {
-        return Err(io::Error::other("connected to something else"));
+        return Err(io::Error::other("connected to a different address"));
     }
-    // What is carried is small as often as not, and must not wait for more (Nagle's algorithm).
+    // Disables Nagle's algorithm: many writes are small and must not wait for more data.
     stream.set_nodelay(true)?;
     Ok(stream)
 }

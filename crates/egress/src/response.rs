@@ -1,5 +1,4 @@
-//! What a program is told when its request is not carried on: the only slot of the proxy with
-//! status codes.
+//! Builds the proxy's own responses. No other module of the proxy chooses status codes.
 
 use bytes::Bytes;
 use http_body_util::{Either, Full};
@@ -10,10 +9,10 @@ use hyper::{HeaderMap, Response, StatusCode};
 
 use crate::denied::{Denied, Reason};
 
-/// Carried bytes, or words of our own.
+/// A forwarded body, or a text of the proxy.
 pub(crate) type Body = Either<Incoming, Full<Bytes>>;
 
-/// Whether whoever sent these headers reads log.
+/// Returns whether the client accepts HTML.
 pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
     headers
         .get_all(ACCEPT)
@@ -21,7 +20,7 @@ pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
         .any(|value| value.as_bytes().windows(9).any(|part| part == b"text/html"))
 }
 
-/// The answer to a request for something that is refused or not there.
+/// Builds the response to a request that was denied or failed.
 pub(crate) fn denied(denied: &Denied, as_html: bool) -> Response<Body> {
     let (text, kind) = if as_html {
         (denied.to_page(), "text/html; charset=utf-8")
@@ -31,8 +30,8 @@ pub(crate) fn denied(denied: &Denied, as_html: bool) -> Response<Body> {
     build(status_of(denied.reason), text, kind)
 }
 
-/// The answer to a CONNECT. Most programs show nothing of it but the first line, so that has the
-/// reason.
+/// Builds the response to a CONNECT request that was denied or failed. Most programs show only its
+/// first line, so the reason phrase contains the explanation.
 pub(crate) fn denied_tunnel(denied: &Denied) -> Response<Body> {
     let mut response = self::denied(denied, false);
     if let Ok(phrase) = ReasonPhrase::try_from(denied.to_line()) {
@@ -41,27 +40,26 @@ pub(crate) fn denied_tunnel(denied: &Denied) -> Response<Body> {
     response
 }
 
-/// The answer to what cannot be understood.
-pub(crate) fn bad_request(why: &str) -> Response<Body> {
+/// Builds the response to an invalid request.
+pub(crate) fn bad_request(reason: &str) -> Response<Body> {
     build(
         StatusCode::BAD_REQUEST,
-        format!("{why}.\n"),
+        format!("{reason}.\n"),
         "text/plain; charset=utf-8",
     )
 }
 
-/// Whether a status says that the body is there as it was asked for.
-pub(crate) fn is_complete(status: StatusCode) -> bool {
+/// Returns whether the status announces the body that the client requested.
+pub(crate) fn has_requested_body(status: StatusCode) -> bool {
     [StatusCode::OK, StatusCode::PARTIAL_CONTENT].contains(&status)
 }
 
-/// Whether a status is about us and not about the program: a proxy beyond ours wants another
-/// password.
+/// Returns whether the upstream proxy rejected the credentials of this proxy.
 pub(crate) fn is_proxy_auth_required(status: StatusCode) -> bool {
     status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
 }
 
-/// The answer after which bytes are carried as they are.
+/// Builds the response that opens a tunnel.
 pub(crate) fn connected() -> Response<Body> {
     Response::new(Either::Right(Full::default()))
 }

@@ -1,5 +1,5 @@
-//! The ports on which this server itself listens: nobody in a session reaches those, whatever the
-//! settings say.
+//! The ports on which this server listens. Sessions cannot connect to them, whatever the settings
+//! allow.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock};
 
 use nix::ifaddrs::getifaddrs;
 
-/// Ports of this server. Held by the way out, read at every decision.
+/// The ports of this server. The policy reads them for every decision.
 #[derive(Debug, Default)]
 pub(crate) struct SelfPorts(RwLock<BTreeSet<u16>>);
 
@@ -26,7 +26,8 @@ impl SelfPorts {
             .remove(&port);
     }
 
-    /// Whether this server listens there: one of its ports, on any address of this machine.
+    /// Returns whether this server listens on `socket`: one of its ports, on any address of this
+    /// machine.
     pub(crate) fn contains(&self, socket: SocketAddr) -> bool {
         let is_port = self
             .0
@@ -37,18 +38,18 @@ impl SelfPorts {
     }
 }
 
-/// Whether a connection to the address stays on this machine. The interfaces are asked each time:
-/// they come and go.
+/// Returns whether a connection to the address stays on this machine. Queries the interfaces each
+/// time, because they change.
 pub(crate) fn is_local_address(address: IpAddr) -> bool {
     let address = address.to_canonical();
     if address.is_loopback() || address.is_unspecified() {
         return true;
     }
-    // All of 0.0.0.0/8 is treated as this machine by some systems.
+    // Some systems treat all of 0.0.0.0/8 as this machine.
     if matches!(address, IpAddr::V4(v4) if v4.octets()[0] == 0) {
         return true;
     }
-    // Without an answer it is taken for ours: refusing is the safe mistake.
+    // Without the list of interfaces, assumes a local address: a wrong denial is the safe mistake.
     let Ok(interfaces) = getifaddrs() else {
         return true;
     };
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_own_port_is_own_on_every_address_of_the_machine_and_nowhere_else() {
+    fn a_self_port_matches_every_address_of_the_machine_and_no_other() {
         let ports = SelfPorts::default();
         ports.add(3010);
         for socket in [
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_interfaces_are_own() {
+    fn addresses_of_interfaces_are_local() {
         let ports = SelfPorts::default();
         ports.add(3010);
         let addresses = getifaddrs()
@@ -107,6 +108,6 @@ mod tests {
             );
             count += 1;
         }
-        assert!(count > 0, "at least loopback is there");
+        assert!(count > 0, "at least loopback exists");
     }
 }

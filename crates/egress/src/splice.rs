@@ -1,5 +1,8 @@
-//! Answers that are long: once their head is known, hyper is taken off both connections, and the
-//! body goes the short way.
+//! Splices long responses.
+//!
+//! Once the head of a long response has arrived, both sockets are taken back from hyper, and the
+//! body is copied directly from one socket to the other. The copy runs in user space; see `relay`
+//! for why it does not use `splice(2)`.
 
 use std::io::Write;
 
@@ -19,50 +22,51 @@ use crate::meter::Metered;
 use crate::relay::{Endpoint, copy, write_all};
 use crate::response;
 
-/// What is shorter is not worth the connection, which ends with it.
+/// Minimum length of a spliced response. Shorter ones are not worth the client's connection, which
+/// ends after a spliced response.
 const LONG_TRANSFER_BYTES: u64 = 1024 * 1024;
 
-/// An answer whose head is known.
+/// A response whose head is complete and whose body is still arriving.
 pub(crate) struct SplicedResponse {
     head: Vec<u8>,
-    outside: Endpoint,
+    server: Endpoint,
     length: u64,
 }
 
-/// Whether the answer to a request may be spliced over: nothing of the request is left to be read,
-/// and whoever has sent it knows that a connection ends.
+/// Returns whether the response to a request may be spliced: the request has been read completely,
+/// and its client understands that the connection ends afterwards.
 pub(crate) fn is_spliceable_request(request: &Request<Incoming>) -> bool {
     request.method() == hyper::Method::GET
         && request.version() == Version::HTTP_11
         && request.is_end_stream()
 }
 
-/// Whether it is long, with a length that is told.
+/// Returns whether a response is complete, declares its length, and is long.
 pub(crate) fn is_spliceable_response(response: &Response<Incoming>) -> bool {
-    response::is_complete(response.status())
+    response::has_requested_body(response.status())
         && response
             .size_hint()
             .exact()
             .is_some_and(|length| length >= LONG_TRANSFER_BYTES)
 }
 
-/// Takes an answer off the connection on which its head has come.
+/// Takes a response and its socket back from hyper.
 pub(crate) fn take(
     response: Response<Incoming>,
     outgoing: http1::Connection<TokioIo<TcpStream>, Incoming>,
 ) -> Option<SplicedResponse> {
     let (mut head, mut body) = response.into_parts();
     let length = body.size_hint().exact()?;
-    // What has been read so far is in two connection_slots: first what was taken for the body, then what was
-    // not looked at.
-    let mut early = BytesMut::new();
+    // The bytes read so far are in two places: first the part already parsed as the body, then the
+    // unparsed rest.
+    let mut buffered = BytesMut::new();
     while let Some(Some(frame)) = body.frame().now_or_never() {
-        early.extend_from_slice(frame.ok()?.data_ref()?);
+        buffered.extend_from_slice(frame.ok()?.data_ref()?);
     }
     let parts = outgoing.into_parts();
-    early.extend_from_slice(&parts.read_buf);
-    let length_told = u64::try_from(early.len()).ok()?.min(length);
-    early.truncate(usize::try_from(length_told).ok()?);
+    buffered.extend_from_slice(&parts.read_buf);
+    let buffered_length = u64::try_from(buffered.len()).ok()?.min(length);
+    buffered.truncate(usize::try_from(buffered_length).ok()?);
     headers::strip(&mut head.headers);
     head.headers
         .insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -78,31 +82,42 @@ pub(crate) fn take(
         text.extend_from_slice(b"\r\n");
     }
     text.extend_from_slice(b"\r\n");
-    let outside = Endpoint {
+    let server = Endpoint {
         stream: parts.io.into_inner(),
-        early: Bytes::from(early),
+        buffered: Bytes::from(buffered),
     };
     Some(SplicedResponse {
         head: text,
-        outside,
+        server,
         length,
     })
 }
 
 impl SplicedResponse {
-    /// Writes it to the program, whose connection ends with it.
-    pub(crate) async fn send(self, inside: &Metered, long: &Semaphore) -> std::io::Result<()> {
+    /// Writes the response to the client, whose connection ends with it.
+    pub(crate) async fn send(
+        self,
+        client: &Metered,
+        large_buffers: &Semaphore,
+    ) -> std::io::Result<()> {
         let SplicedResponse {
             head,
-            outside,
+            server,
             length,
         } = self;
-        let add_down = |bytes| inside.meter.add_down(bytes);
-        for bytes in [&head[..], &outside.early] {
-            write_all(&inside.stream, bytes).await?;
+        let add_down = |bytes| client.meter.add_down(bytes);
+        for bytes in [&head[..], &server.buffered] {
+            write_all(&client.stream, bytes).await?;
             add_down(bytes.len());
         }
-        let left = length - outside.early.len() as u64;
-        copy(&outside.stream, &inside.stream, left, long, add_down).await
+        let left = length - server.buffered.len() as u64;
+        copy(
+            &server.stream,
+            &client.stream,
+            left,
+            large_buffers,
+            add_down,
+        )
+        .await
     }
 }

@@ -1,4 +1,4 @@
-//! Every edge of every range, and every way to wrap one address into another.
+//! Covers every edge of every range and every way to embed one address in another.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn checked(text: &str) -> Option<&'static str> {
     )
 }
 
-/// The first and the last address of every range, and their neighbours outside.
+/// Covers the first and the last address of every range.
 #[test]
 fn every_range_of_ipv4_is_refused_from_its_first_to_its_last_address() {
     for (first, last) in [
@@ -140,7 +140,7 @@ fn of_ipv6_only_global_unicast_is_open() {
     }
 }
 
-/// An address is checked as what it wraps, in every way of wrapping and of writing it.
+/// Checks embedded addresses in every embedding and every notation.
 #[test]
 fn a_wrapped_address_is_judged_as_what_is_inside() {
     let inner = [
