@@ -11,7 +11,7 @@ fn checked(text: &str) -> Option<&'static str> {
 
 /// Covers the first and the last address of every range.
 #[test]
-fn every_range_of_ipv4_is_refused_from_its_first_to_its_last_address() {
+fn every_range_of_ipv4_is_blocked_from_its_first_to_its_last_address() {
     for (first, last) in [
         ("0.0.0.0", "0.255.255.255"),
         ("10.0.0.0", "10.255.255.255"),
@@ -142,7 +142,7 @@ fn of_ipv6_only_global_unicast_is_open() {
 
 /// Checks embedded addresses in every embedding and every notation.
 #[test]
-fn a_wrapped_address_is_judged_as_what_is_inside() {
+fn an_embedded_address_is_checked_like_the_inner_address() {
     let inner = [
         ("127.0.0.1", false),
         ("127.1.2.3", false),
