@@ -1,22 +1,22 @@
-//! The body of a request for a new session.
+//! The body of a request that creates a session.
 
 use serde_json::Value;
 
 use crate::field::IssueCollector;
 use crate::issue::Issue;
 
-/// A request for a new session, validated and with its defaults filled in.
+/// A validated request for a new session, with defaults applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateRequest {
-    /// Seconds from creation to expiry, 30..=3600; 600 unless given.
+    /// Seconds from creation to expiry, 30..=3600. Defaults to 600.
     pub ttl_seconds: u32,
-    /// Idle seconds to expiry, 10..=3600; 300 unless given.
+    /// Idle seconds until the session ends, 10..=3600. Defaults to 300.
     pub activity_ttl_seconds: u32,
-    /// Whether the session may be watched live; yes unless given.
+    /// Enables the live view. Defaults to true.
     pub stream_web_view: bool,
-    /// Whether the session may be recorded; yes unless given.
+    /// Permits recording of the session. Defaults to true.
     pub record_session: bool,
-    /// The profile that the session starts from.
+    /// The profile from which the session starts.
     pub profile: Option<Profile>,
 }
 
@@ -25,13 +25,12 @@ pub struct CreateRequest {
 pub struct Profile {
     /// 1..=128 characters (Unicode code points).
     pub name: String,
-    /// Whether the session's changes go back into the profile; yes unless given.
+    /// Saves the session's changes to the profile. Defaults to true.
     pub save_changes: bool,
 }
 
 impl CreateRequest {
-    /// Reads a body. A missing body is `{}` here: the caller of this function decides what counts
-    /// as missing.
+    /// Parses a body. The caller passes `{}` for a missing body.
     pub fn parse(body: &Value) -> Result<Self, Vec<Issue>> {
         let mut issues = IssueCollector::default();
         let Some(fields) = issues.object(&[], body) else {

@@ -1,47 +1,46 @@
-//! Validation issues in the shape of zod 4, which the official clients print as they stand.
+//! Validation issues in the format of zod 4, which the official clients print unchanged.
 //!
-//! Knows the keys, their order and the messages; which rule applies to which field is the business
-//! of the requests.
+//! This module defines the keys, their order and the messages. The requests define which rule
+//! applies to which field.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// Where in the body a finding is: the keys from the outermost object inwards, empty for the body
-/// itself.
+/// The location of an issue: the keys from the outermost object inwards. Empty for the body itself.
 pub(crate) type Path = &'static [&'static str];
 
-/// The largest integer that JavaScript counts exactly, `Number.MAX_SAFE_INTEGER`.
+/// The largest integer that JavaScript represents exactly, `Number.MAX_SAFE_INTEGER`.
 const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
 
-/// One thing that is wrong with a request.
+/// A validation error of a request.
 ///
-/// Serialises to the keys of a zod 4 issue, in zod's order.
+/// Serializes to the keys of a zod 4 issue, in zod's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issue {
     path: Path,
     kind: IssueKind,
 }
 
-/// The kinds of issues; each has its own keys on the wire.
+/// The kind of an issue, which determines its keys on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum IssueKind {
-    /// Another JSON type was expected, or the field is missing (`undefined`).
+    /// The JSON type is wrong, or the field is missing (`undefined`).
     WrongType {
         expected: &'static str,
         received: &'static str,
     },
-    /// A number with a fraction where an integer was expected.
+    /// The number has a fraction, but an integer is required.
     NotAnInteger,
-    /// An integer that JavaScript cannot count exactly.
+    /// The integer is outside the range that JavaScript represents exactly.
     Unsafe(Bound),
-    /// A number out of its range.
+    /// The number is out of range.
     NumberRange(Bound),
-    /// A string with too few or too many characters.
+    /// The string has too few or too many characters.
     StringLength(Bound),
-    /// None of the allowed words.
+    /// The value is not one of the allowed options.
     NotAnOption(&'static [&'static str]),
 }
 
-/// Which end of a range was passed. Limits are inclusive.
+/// The limit that was violated. Limits are inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bound {
     TooSmall(i64),
@@ -98,15 +97,14 @@ impl Issue {
         }
     }
 
-    /// The sentence that clients show, without the field's name.
+    /// Returns the message that clients show, without the field name.
     pub fn message(&self) -> String {
         match &self.kind {
             IssueKind::WrongType { expected, received } => {
                 format!("Invalid input: expected {expected}, received {received}")
             }
             IssueKind::NotAnInteger => "Invalid input: expected int, received number".to_owned(),
-            // zod leaves `inclusive` out here, so its message has no `=` although the limit itself
-            // is allowed.
+            // zod omits `inclusive` here, so its message has no `=` although the limit is allowed.
             IssueKind::Unsafe(Bound::TooBig(limit)) => {
                 format!("Too big: expected int to be <{limit}")
             }

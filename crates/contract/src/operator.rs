@@ -1,78 +1,78 @@
-//! What the server tells the people who run it: whether it is ready, and what goes on.
+//! Responses for operators: liveness, readiness and the state of the server.
 
 use serde::Serialize;
 
 use crate::response::True;
 
-/// The answer of `GET /livez`.
+/// The response of `GET /livez`.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct LivenessResponse {
-    /// It answers.
+    /// Always true, because only a live server responds.
     pub live: True,
 }
 
-/// Why no new session would be made.
+/// The reason why the server cannot create sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotReady {
-    /// The server was told to stop.
+    /// The server is stopping.
     Stopping,
-    /// Too little of the disk is left, in MiB.
+    /// The disk has too little free space.
     DiskFull {
-        /// What is left.
+        /// Free space in MiB.
         free_mb: u64,
-        /// What has to be.
+        /// Required minimum in MiB.
         min_mb: u64,
     },
-    /// Too little memory is left, in MiB.
+    /// Too little memory is available.
     MemoryLow {
-        /// What programs could still get.
+        /// Available memory in MiB.
         available_mb: u64,
-        /// What has to be.
+        /// Required minimum in MiB.
         min_mb: u64,
     },
-    /// The last browser that was wanted did not come up.
+    /// The last browser could not be started.
     NoBrowser {
-        /// So many seconds ago.
+        /// Seconds since the failure.
         seconds: u64,
     },
 }
 
 impl NotReady {
-    /// One sentence for people.
+    /// Returns the reason as a sentence.
     pub fn sentence(&self) -> String {
         match self {
             NotReady::Stopping => "The server is stopping.".to_owned(),
             NotReady::DiskFull { free_mb, min_mb } => {
-                format!("The disk is full: {free_mb} MiB are free, and {min_mb} MiB have to be.")
+                format!("The disk is full: {free_mb} MiB are free, the minimum is {min_mb} MiB.")
             }
             NotReady::MemoryLow {
                 available_mb,
                 min_mb,
             } => {
                 format!(
-                    "Memory is short: {available_mb} MiB are available, and {min_mb} MiB have to be."
+                    "Memory is low: {available_mb} MiB are available, the minimum is {min_mb} MiB."
                 )
             }
             NotReady::NoBrowser { seconds } => {
                 format!(
-                    "A browser could not be started {seconds} s ago, and none was since; the log says why."
+                    "The last browser start failed {seconds} s ago. See the log for the reason."
                 )
             }
         }
     }
 }
 
-/// The answer of `GET /readyz`: 200 when ready, else 503.
+/// The response of `GET /readyz`: 200 when ready, else 503.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReadinessResponse {
-    /// New sessions would be made, as far as can be told.
+    /// Set if the server can probably create sessions.
     pub ready: bool,
-    /// A sentence for each thing that is wrong.
+    /// One sentence for each problem.
     pub reasons: Vec<String>,
 }
 
 impl ReadinessResponse {
-    /// Ready when there is no reason not to be.
+    /// Creates a response that is ready if there are no reasons.
     pub fn new(reasons: &[NotReady]) -> ReadinessResponse {
         ReadinessResponse {
             ready: reasons.is_empty(),
@@ -81,55 +81,55 @@ impl ReadinessResponse {
     }
 }
 
-/// The answer of `GET /operator/state`.
+/// The response of `GET /operator/state`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperatorState {
-    /// Of the server.
+    /// The version of the server.
     pub version: &'static str,
-    /// The level.
+    /// The isolation level.
     pub isolation: &'static str,
-    /// When the server started.
+    /// The start time of the server.
     pub started_at: String,
-    /// The server's clock.
+    /// The current time of the server.
     pub now: String,
-    /// As in [`ReadinessResponse`].
+    /// Readiness, as in [`ReadinessResponse`].
     pub ready: bool,
-    /// The same.
+    /// Problems, as in [`ReadinessResponse`].
     pub reasons: Vec<String>,
-    /// Whose sessions are told of.
+    /// The owners whose sessions are included.
     pub scope: Scope,
-    /// How much is left.
+    /// The resources of the server.
     pub pressure: Pressure,
     /// Processes that outlived their sessions. Must be 0.
     pub leaked_processes: usize,
-    /// The ones that live, newest first.
+    /// Active sessions, newest first.
     pub sessions: Vec<OperatorSession>,
-    /// The last ten that ended, newest first.
+    /// The last ten sessions that ended, newest first.
     pub ended: Vec<EndedSession>,
 }
 
-/// The answer of `DELETE /operator/sessions/{id}`.
+/// The response of `DELETE /operator/sessions/{id}`.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct EndedResponse {
-    /// Nothing of it is left, or soon will be.
+    /// The session has ended. Its cleanup may still be running.
     pub success: True,
 }
 
-/// Whose sessions somebody may see.
+/// The owners whose sessions a caller may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Everybody's.
+    /// All teams.
     All,
-    /// The caller's team's.
+    /// The caller's team.
     Team,
 }
 
-/// How much is left, of the whole server.
+/// The resources of the whole server.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names are self-explanatory")]
 pub struct Pressure {
     pub sessions: usize,
     pub max_sessions: usize,
@@ -143,14 +143,14 @@ pub struct Pressure {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MemoryPressure {
-    /// What programs could still get.
+    /// Memory that programs can still allocate.
     pub available_bytes: Option<u64>,
-    /// What there is.
+    /// Total memory.
     pub total_bytes: Option<u64>,
-    /// With less no session is made.
+    /// The minimum for creating a session.
     #[serde(rename = "leastBytes")]
     pub min_bytes: u64,
-    /// What sessions had at the last look.
+    /// Memory of all sessions in the last sample.
     pub sessions_bytes: u64,
 }
 
@@ -158,52 +158,52 @@ pub struct MemoryPressure {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DiskPressure {
-    /// What is free of the disk with the data folder.
+    /// Free space on the disk of the data directory.
     pub free_bytes: Option<u64>,
-    /// What there is of it.
+    /// Size of that disk.
     pub total_bytes: Option<u64>,
-    /// With less no session is made.
+    /// The minimum for creating a session.
     #[serde(rename = "leastBytes")]
     pub min_bytes: u64,
 }
 
-/// A session that lives.
+/// An active session.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperatorSession {
-    /// Its id.
+    /// The session id.
     pub id: String,
-    /// Whose it is, in words.
+    /// The display name of the team.
     pub team: String,
-    /// When it began.
+    /// The creation time.
     pub created_at: String,
-    /// When it ends at the latest.
+    /// The latest time at which the session ends.
     pub expires_at: String,
-    /// When code last started.
+    /// The time at which code last started.
     pub last_activity: String,
-    /// Where the current tab is; none when the browser does not say in time.
+    /// The URL of the current tab, or `None` if the browser does not respond in time.
     pub url: Option<String>,
-    /// Its title.
+    /// The title of the current tab.
     pub title: Option<String>,
-    /// Whether there is a picture to ask for. Not of a session that was made without a live view.
+    /// Set if a thumbnail is available, which requires a live view.
     #[serde(rename = "hasPicture")]
     pub has_thumbnail: bool,
-    /// Where it can be watched; empty when it was made without a live view.
+    /// The live view URL. Empty if the session has no live view.
     pub live_view_url: String,
-    /// The profile that it has.
+    /// The name of the profile.
     pub profile: Option<String>,
-    /// What it had at the last look.
+    /// Memory in the last sample.
     pub memory_bytes: Option<u64>,
-    /// The last five, newest first.
+    /// The last five executions, newest first.
     pub executions: Vec<OperatorExecution>,
-    /// The languages in which code runs now.
+    /// The languages of the running executions.
     pub running: Vec<&'static str>,
 }
 
-/// Code that has run.
+/// A finished execution.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "as in the answer to its caller")]
+#[expect(missing_docs, reason = "same as in the response to the caller")]
 pub struct OperatorExecution {
     pub language: &'static str,
     pub ended_at: String,
@@ -216,14 +216,14 @@ pub struct OperatorExecution {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndedSession {
-    /// Its id.
+    /// The session id.
     pub id: String,
-    /// Whose it was, in words.
+    /// The display name of the team.
     pub team: String,
-    /// A word.
+    /// The name of the reason on the wire.
     pub reason: &'static str,
-    /// When.
+    /// The time at which it ended.
     pub ended_at: String,
-    /// How long it lived.
+    /// The lifetime in milliseconds.
     pub duration_ms: u64,
 }
