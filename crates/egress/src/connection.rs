@@ -23,7 +23,7 @@ use crate::splice::SplicedResponse;
 /// Maximum number of concurrent connections of a session; further connections wait.
 ///
 /// Each connection uses two of the server's file descriptors. A browser opens up to 32 connections
-/// for pages, plus some for WebSockets.
+/// for pages, plus some WebSocket connections.
 const MAX_CONNECTIONS: usize = 128;
 
 /// Maximum number of concurrent name lookups of a session.

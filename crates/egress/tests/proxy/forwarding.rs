@@ -1,4 +1,4 @@
-//! Tests plain requests, WebSockets and long responses.
+//! Tests plain requests, `WebSocket` connections and long responses.
 
 use hearth_egress::{Egress, Policy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
