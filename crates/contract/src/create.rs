@@ -1,22 +1,22 @@
-//! The body of a request for a new session.
+//! The body of a request that creates a session.
 
 use serde_json::Value;
 
-use crate::field::Findings;
+use crate::field::IssueCollector;
 use crate::issue::Issue;
 
-/// A request for a new session, validated and with its defaults filled in.
+/// A validated request for a new session, with defaults applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateRequest {
-    /// Seconds from creation to expiry, 30..=3600; 600 unless given.
+    /// Seconds from creation to expiry, 30..=3600. Defaults to 600.
     pub ttl_seconds: u32,
-    /// Idle seconds to expiry, 10..=3600; 300 unless given.
+    /// Idle seconds until the session ends, 10..=3600. Defaults to 300.
     pub activity_ttl_seconds: u32,
-    /// Whether the session may be watched live; yes unless given.
+    /// Enables the live view. Defaults to true.
     pub stream_web_view: bool,
-    /// Whether the session may be recorded; yes unless given.
+    /// Permits recording of the session. Defaults to true.
     pub record_session: bool,
-    /// The profile that the session starts from.
+    /// The profile from which the session starts.
     pub profile: Option<Profile>,
 }
 
@@ -25,44 +25,39 @@ pub struct CreateRequest {
 pub struct Profile {
     /// 1..=128 characters (Unicode code points).
     pub name: String,
-    /// Whether the session's changes go back into the profile; yes unless given.
+    /// Saves the session's changes to the profile. Defaults to true.
     pub save_changes: bool,
 }
 
 impl CreateRequest {
-    /// Reads a body. A missing body is `{}` here: the caller of this function decides what counts
-    /// as missing.
+    /// Parses a body. The caller passes `{}` for a missing body.
     pub fn parse(body: &Value) -> Result<Self, Vec<Issue>> {
-        let mut findings = Findings::default();
-        let Some(fields) = findings.object(&[], body) else {
-            return findings.into_err();
+        let mut issues = IssueCollector::default();
+        let Some(fields) = issues.object(&[], body) else {
+            return issues.into_err();
         };
         let request = Self {
-            ttl_seconds: findings.integer(&["ttl"], fields.get("ttl"), 30..=3600, 600),
-            activity_ttl_seconds: findings.integer(
+            ttl_seconds: issues.integer(&["ttl"], fields.get("ttl"), 30..=3600, 600),
+            activity_ttl_seconds: issues.integer(
                 &["activityTtl"],
                 fields.get("activityTtl"),
                 10..=3600,
                 300,
             ),
-            stream_web_view: findings.boolean(
-                &["streamWebView"],
-                fields.get("streamWebView"),
-                true,
-            ),
-            record_session: findings.boolean(&["recordSession"], fields.get("recordSession"), true),
-            profile: Profile::parse(&mut findings, fields.get("profile")),
+            stream_web_view: issues.boolean(&["streamWebView"], fields.get("streamWebView"), true),
+            record_session: issues.boolean(&["recordSession"], fields.get("recordSession"), true),
+            profile: Profile::parse(&mut issues, fields.get("profile")),
         };
-        findings.into_result(request)
+        issues.into_result(request)
     }
 }
 
 impl Profile {
-    fn parse(findings: &mut Findings, value: Option<&Value>) -> Option<Self> {
-        let fields = findings.object(&["profile"], value?)?;
-        let name = findings.string(&["profile", "name"], fields.get("name"), 1..=128);
+    fn parse(issues: &mut IssueCollector, value: Option<&Value>) -> Option<Self> {
+        let fields = issues.object(&["profile"], value?)?;
+        let name = issues.string(&["profile", "name"], fields.get("name"), 1..=128);
         let save_changes =
-            findings.boolean(&["profile", "saveChanges"], fields.get("saveChanges"), true);
+            issues.boolean(&["profile", "saveChanges"], fields.get("saveChanges"), true);
         Some(Self {
             name: name?,
             save_changes,

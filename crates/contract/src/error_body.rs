@@ -1,14 +1,14 @@
-//! The words of every refusal. Which status code goes with which is the server's business.
+//! The text of every error. The server chooses the status codes.
 //!
-//! The texts of authentication, session and validation errors are those of the reference server,
-//! since clients match on them; the others are our own.
+//! Errors of authentication, sessions and validation have the texts of the reference server,
+//! because clients match on them. The other texts are specific to Hearth.
 
 use serde::Serialize;
 
 use crate::execute::Language;
 use crate::issue::Issue;
 
-/// The body of an answer that is no success.
+/// The body of an error response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErrorBody {
     /// Always `false`.
@@ -30,123 +30,124 @@ impl ErrorBody {
         }
     }
 
-    /// The sentence of the `error` key.
+    /// Returns the value of the `error` key.
     pub fn error(&self) -> &str {
         &self.error
     }
 
-    /// There is no `Authorization` header, or not one of the `Bearer` kind.
+    /// Reports that the `Authorization` header is missing or has a scheme other than `Bearer`.
     pub fn unauthorized() -> Self {
         Self::new("Unauthorized")
     }
 
-    /// The header says `Bearer` and nothing after it, or a WebSocket address has no token.
+    /// Reports that the header has no token after `Bearer`, or a WebSocket address has no token.
     pub fn token_missing() -> Self {
         Self::new("Unauthorized: Token missing")
     }
 
-    /// The key or token is not one of ours.
+    /// Reports that the key or token is unknown.
     pub fn invalid_token() -> Self {
         Self::new("Unauthorized: Invalid token")
     }
 
-    /// Without keys only loopback names are served, so that no web page can reach the server by
-    /// re-binding its own name.
+    /// Reports that a server without keys got a host name other than loopback. It serves only
+    /// loopback names, so that a web page cannot reach it by DNS rebinding.
     pub fn foreign_host() -> Self {
         Self::new(
-            "This server has no API keys and therefore answers only to loopback names such as 127.0.0.1 or localhost. \
+            "This server has no API keys, so it accepts only loopback host names such as 127.0.0.1 or localhost. \
              Set HEARTH_API_KEYS to serve other names.",
         )
     }
 
-    /// No session of that id was ever seen, or it ended too long ago.
+    /// Reports that the session never existed, or it ended too long ago.
     pub fn not_found() -> Self {
         Self::new("Browser session not found.")
     }
 
-    /// The session belongs to another team.
+    /// Reports that the session belongs to another team.
     pub fn forbidden() -> Self {
         Self::new("Forbidden.")
     }
 
-    /// A client asked for a tab, frame or worker that is not there.
+    /// Reports that a client requested a tab, frame or worker that does not exist.
     pub fn target_not_found(target: &str) -> Self {
         Self::new(format!(
-            "There is no target {target} in this session's browser; /json/list names those that are."
+            "Target {target} not found in this session's browser. See /json/list for the available targets."
         ))
     }
 
-    /// Code was to run in a session that has ended.
+    /// Reports that a request needs a session that has ended.
     pub fn destroyed() -> Self {
         Self::new("Browser session has been destroyed.")
     }
 
-    /// Somebody opens the live view of a session that has ended. `at` is an ISO 8601 time,
-    /// `sentence` says why.
+    /// Reports that the live view of a session that has ended was opened. `at` is an ISO 8601 time,
+    /// `sentence` the reason.
     pub fn ended(sentence: &str, at: &str) -> Self {
         Self::new(format!("The session has ended ({at}). {sentence}"))
     }
 
-    /// A live view's socket is for the live view's own page: a browser says that another page opens
-    /// it.
+    /// Reports that a browser opened the live view's socket from another page. The socket is only
+    /// for the live view's own page.
     pub fn foreign_origin() -> Self {
         Self::new(
-            "The live view answers only to its own page. If this is its own page, behind a proxy that changes the Host \
-             header, set HEARTH_PUBLIC_URL to the origin that browsers see.",
+            "The live view accepts only its own page. If a reverse proxy changes the Host header, set HEARTH_PUBLIC_URL \
+             to the origin that browsers use.",
         )
     }
 
-    /// As many sessions are active as the server allows.
+    /// Reports that the maximum number of sessions is active.
     pub fn limit_reached() -> Self {
         Self::new("You have reached the maximum number of active browser sessions.")
     }
 
-    /// Too little of the server's disk is free for another session.
-    pub fn disk_full(free_mb: u64, least_mb: u64) -> Self {
+    /// Reports that the server has too little free disk space for another session.
+    pub fn disk_full(free_mb: u64, min_mb: u64) -> Self {
         Self::new(format!(
-            "No session was created: the server's disk has {free_mb} MiB left, and {least_mb} MiB are kept free \
-             (HEARTH_MIN_FREE_DISK_MB). Delete sessions, or make room on the disk of the data folder."
+            "Cannot create a session: the server's disk has {free_mb} MiB free, the minimum is {min_mb} MiB \
+             (HEARTH_MIN_FREE_DISK_MB). Delete sessions or free space on the disk of the data directory."
         ))
     }
 
-    /// Too little of the server's memory is available for another session.
-    pub fn memory_low(available_mb: u64, least_mb: u64) -> Self {
+    /// Reports that the server has too little available memory for another session.
+    pub fn memory_low(available_mb: u64, min_mb: u64) -> Self {
         Self::new(format!(
-            "No session was created: the server has {available_mb} MiB of memory left, and {least_mb} MiB are kept \
-             available (HEARTH_MIN_FREE_MEMORY_MB). Delete sessions, or give it more memory."
+            "Cannot create a session: the server has {available_mb} MiB of memory available, the minimum is {min_mb} MiB \
+             (HEARTH_MIN_FREE_MEMORY_MB). Delete sessions or add memory."
         ))
     }
 
-    /// A key of the API where one of an operator is asked for.
-    pub fn operators_only() -> Self {
-        Self::new("This is for the server's operator: it takes the key of HEARTH_OPERATOR_KEY.")
+    /// Reports that an API key was used, but the route needs the operator key.
+    pub fn operator_key_required() -> Self {
+        Self::new("Operator key required.")
     }
 
-    /// Another execution of the language ran for as long as this one was ready to wait; nothing was
-    /// run.
+    /// Reports that another execution in the same language ran until the timeout of this one. No
+    /// code was run.
     pub fn session_busy(language: Language) -> Self {
         Self::new(format!(
             "The session was busy with another {language} execution until the timeout passed. Nothing was run; try again."
         ))
     }
 
-    /// The session cannot be written down, so nothing would be known of it after a restart.
+    /// Reports that the session cannot be recorded in the store, so it would be unknown after a
+    /// restart.
     pub fn store_unavailable(reason: &str) -> Self {
         Self::new(format!(
-            "The session was not created, because it cannot be recorded: {reason}."
+            "Cannot record the session: {reason}. The session was not created."
         ))
     }
 
-    /// Another session saves to the profile, or it is just being forgotten.
+    /// Reports that another session saves to the profile, or the profile is being deleted.
     pub fn profile_busy(name: &str) -> Self {
         Self::new(format!(
-            "The profile {} is being saved by another session. Set saveChanges to false to start from what it holds now, or \
-             try again when that session has ended.",
+            "Another session saves to the profile {}. Set saveChanges to false to start from its current state, or try \
+             again after that session has ended.",
             quoted(name)
         ))
     }
 
-    /// A session saves to the profile that is to be forgotten.
+    /// Reports that the profile cannot be deleted because a session saves to it.
     pub fn profile_in_use(name: &str) -> Self {
         Self::new(format!(
             "The profile {} cannot be deleted while a session saves to it. Delete that session first.",
@@ -154,44 +155,44 @@ impl ErrorBody {
         ))
     }
 
-    /// What a profile holds cannot be read, or not be put where the session's browser looks for it.
+    /// Reports that the profile cannot be read, or cannot be unpacked for the session's browser.
     pub fn profile_unavailable(name: &str, reason: &str) -> Self {
         Self::new(format!(
-            "The session was not created, because the profile {} cannot be read: {reason}.",
+            "Cannot read the profile {}: {reason}. The session was not created.",
             quoted(name)
         ))
     }
 
-    /// No browser could be started. `reason` says why and what to do about it.
+    /// Reports that the browser could not be started. `reason` contains the cause and the fix.
     pub fn browser_unavailable(reason: &str) -> Self {
         Self::new(format!("The browser could not be started: {reason}"))
     }
 
-    /// The session's browser takes no client. `reason` says why.
+    /// Reports that the session's browser does not accept clients. `reason` contains the cause.
     pub fn browser_unreachable(reason: &str) -> Self {
         Self::new(format!("The browser cannot be reached: {reason}"))
     }
 
-    /// The session's browser is gone; nobody asked it to end.
+    /// Reports that the session's browser crashed.
     pub fn browser_crashed() -> Self {
         Self::new(
-            "The browser of this session ended unexpectedly, and the session with it. Create a new session.",
+            "The browser of this session ended unexpectedly, so the session ended. Create a new session.",
         )
     }
 
-    /// The code could not be started, and was not. `reason` says why.
+    /// Reports that the code was not started. `reason` contains the cause.
     pub fn execution_unavailable(reason: &str) -> Self {
         Self::new(format!(
             "The code could not be started and was not run: {reason}"
         ))
     }
 
-    /// The server is on its way out and takes nothing new.
+    /// Reports that the server is stopping and accepts no new work.
     pub fn stopping() -> Self {
         Self::new("The server is stopping.")
     }
 
-    /// The body is no JSON, or a bare scalar.
+    /// Reports that the body is malformed JSON or a bare scalar.
     pub fn invalid_json() -> Self {
         Self {
             code: Some("BAD_REQUEST_INVALID_JSON"),
@@ -199,7 +200,7 @@ impl ErrorBody {
         }
     }
 
-    /// The body or query breaks the rules that `issues` name.
+    /// Reports that the body or query has the given issues.
     pub fn validation(issues: Vec<Issue>) -> Self {
         Self {
             code: Some("BAD_REQUEST"),
@@ -208,47 +209,48 @@ impl ErrorBody {
         }
     }
 
-    /// The body is over the limit.
+    /// Reports that the body exceeds the size limit.
     pub fn too_large() -> Self {
         Self::new("Request body is too large")
     }
 
-    /// The body stopped half-way, or did not arrive in time.
+    /// Reports that the body was incomplete or did not arrive in time.
     pub fn incomplete_body() -> Self {
         Self::new("The request body did not arrive completely")
     }
 
-    /// Nothing is served under the path.
+    /// Reports that the path does not exist.
     pub fn unknown_path() -> Self {
         Self::new("Not Found")
     }
 
-    /// The path is served, but not with that method.
+    /// Reports that the path exists, but not with this method.
     pub fn wrong_method() -> Self {
         Self::new("Method Not Allowed")
     }
 
-    /// The path is a WebSocket's and the request is no upgrade.
+    /// Reports that the path is a WebSocket, but the request does not ask for an upgrade.
     pub fn upgrade_required() -> Self {
         Self::new(
             "This address is a WebSocket: connect to it with an upgrade request, or append /json/version to its path",
         )
     }
 
-    /// The path is the WebSocket of a live view and the request is no upgrade.
+    /// Reports that the path is the WebSocket of a live view, but the request does not ask for an
+    /// upgrade.
     pub fn live_view_upgrade_required() -> Self {
         Self::new(
             "This address is the WebSocket of a live view; open the link without /socket in a browser",
         )
     }
 
-    /// A fault of the server itself; the log says more.
+    /// Reports an internal error. The log has details.
     pub fn internal() -> Self {
         Self::new("Internal server error")
     }
 }
 
-/// A name that somebody chose, so that it can be told from the sentence around it and cannot break
+/// Quotes and escapes a user-supplied name, so that it cannot be confused with the message or break
 /// a line.
 fn quoted(name: &str) -> String {
     format!("{name:?}")
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_json_has_a_code_of_its_own() {
+    fn malformed_json_has_its_own_code() {
         assert_eq!(
             text(&ErrorBody::invalid_json()),
             r#"{"success":false,"code":"BAD_REQUEST_INVALID_JSON","error":"Bad request, malformed JSON"}"#
@@ -297,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_session_names_the_language_that_was_waited_for() {
+    fn a_busy_session_names_the_language() {
         assert!(
             ErrorBody::session_busy(Language::Python)
                 .error()

@@ -1,27 +1,27 @@
-//! The body of a request to run code in a session.
+//! The body of a request that runs code in a session.
 
 use std::fmt;
 
 use serde_json::Value;
 
-use crate::field::Findings;
+use crate::field::IssueCollector;
 use crate::issue::Issue;
 
-/// What the source of an execution is written in.
+/// The language of an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Language {
     /// `python`: the session's long-lived python kernel.
     Python,
-    /// `node`: the session's long-lived node kernel; the default.
+    /// `node`: the session's long-lived node kernel. The default.
     Node,
     /// `bash`: a fresh shell.
     Bash,
 }
 
 impl Language {
-    const WORDS: &'static [&'static str] = &["python", "node", "bash"];
+    const WIRE_NAMES: &'static [&'static str] = &["python", "node", "bash"];
 
-    /// The word on the wire.
+    /// Returns the name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Python => "python",
@@ -30,10 +30,10 @@ impl Language {
         }
     }
 
-    fn from_word(word: &str) -> Option<Self> {
+    fn from_wire(name: &str) -> Option<Self> {
         [Self::Python, Self::Node, Self::Bash]
             .into_iter()
-            .find(|language| language.as_str() == word)
+            .find(|language| language.as_str() == name)
     }
 }
 
@@ -43,31 +43,30 @@ impl fmt::Display for Language {
     }
 }
 
-/// A request to run code, validated and with its defaults filled in.
+/// A validated request to run code, with defaults applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecuteRequest {
     /// The source, 1..=100000 characters (Unicode code points).
     pub code: String,
-    /// What the source is written in; node unless given.
+    /// The language of the source. Defaults to node.
     pub language: Language,
-    /// Seconds to the deadline, waiting for a busy session included, 1..=300; 30 unless given.
+    /// Seconds until the deadline, 1..=300, including the wait for a busy session. Defaults to 30.
     pub timeout_seconds: u32,
 }
 
 impl ExecuteRequest {
-    /// Reads a body. A missing body is `{}` here: the caller of this function decides what counts
-    /// as missing.
+    /// Parses a body. The caller passes `{}` for a missing body.
     pub fn parse(body: &Value) -> Result<Self, Vec<Issue>> {
-        let mut findings = Findings::default();
-        let Some(fields) = findings.object(&[], body) else {
-            return findings.into_err();
+        let mut issues = IssueCollector::default();
+        let Some(fields) = issues.object(&[], body) else {
+            return issues.into_err();
         };
-        let code = findings.string(&["code"], fields.get("code"), 1..=100_000);
-        let language = parse_language(&mut findings, fields.get("language"));
-        let timeout_seconds = findings.integer(&["timeout"], fields.get("timeout"), 1..=300, 30);
-        findings.unused_string(&["origin"], fields.get("origin"));
-        // Without code there is a finding, so the empty source never gets out.
-        findings.into_result(Self {
+        let code = issues.string(&["code"], fields.get("code"), 1..=100_000);
+        let language = parse_language(&mut issues, fields.get("language"));
+        let timeout_seconds = issues.integer(&["timeout"], fields.get("timeout"), 1..=300, 30);
+        issues.check_string(&["origin"], fields.get("origin"));
+        // Missing code is an issue, so this function never returns an empty source.
+        issues.into_result(Self {
             code: code.unwrap_or_default(),
             language,
             timeout_seconds,
@@ -75,15 +74,15 @@ impl ExecuteRequest {
     }
 }
 
-fn parse_language(findings: &mut Findings, value: Option<&Value>) -> Language {
+fn parse_language(issues: &mut IssueCollector, value: Option<&Value>) -> Language {
     let Some(value) = value else {
         return Language::Node;
     };
     value
         .as_str()
-        .and_then(Language::from_word)
+        .and_then(Language::from_wire)
         .unwrap_or_else(|| {
-            findings.push(Issue::not_an_option(&["language"], Language::WORDS));
+            issues.push(Issue::not_an_option(&["language"], Language::WIRE_NAMES));
             Language::Node
         })
 }

@@ -1,7 +1,7 @@
-//! Reading one field after the other out of a JSON object, with the findings on the side.
+//! Parses the fields of a JSON object and collects issues.
 //!
-//! Nothing is coerced: `"60"` is no number and `null` is not the same as a missing field. Numbers
-//! are JavaScript's, so `60.0` is an integer and `1e21` is one that cannot be counted exactly.
+//! Values are not coerced: `"60"` is not a number, and `null` differs from a missing field. Numbers
+//! follow JavaScript, so `60.0` is an integer and `1e21` is an integer outside the safe range.
 
 use std::ops::RangeInclusive;
 
@@ -9,16 +9,16 @@ use serde_json::{Map, Value};
 
 use crate::issue::{Bound, Issue, Path};
 
-/// Collects the findings of one request while its fields are read in schema order.
+/// A collector of the issues of one request, whose fields are parsed in schema order.
 #[derive(Debug, Default)]
-pub(crate) struct Findings(Vec<Issue>);
+pub(crate) struct IssueCollector(Vec<Issue>);
 
-impl Findings {
+impl IssueCollector {
     pub(crate) fn push(&mut self, issue: Issue) {
         self.0.push(issue);
     }
 
-    /// `request` if nothing was found, else everything that was.
+    /// Returns `request` if there are no issues, else all issues.
     pub(crate) fn into_result<T>(self, request: T) -> Result<T, Vec<Issue>> {
         if self.0.is_empty() {
             Ok(request)
@@ -27,12 +27,12 @@ impl Findings {
         }
     }
 
-    /// Everything that was found, for a request that cannot be read any further.
+    /// Returns all issues, for a request that cannot be parsed any further.
     pub(crate) fn into_err<T>(self) -> Result<T, Vec<Issue>> {
         Err(self.0)
     }
 
-    /// The object behind `value`; any other type is a finding at `path`.
+    /// Returns the object in `value`. Any other type is an issue at `path`.
     pub(crate) fn object<'a>(
         &mut self,
         path: Path,
@@ -40,24 +40,24 @@ impl Findings {
     ) -> Option<&'a Map<String, Value>> {
         let object = value.as_object();
         if object.is_none() {
-            self.push(Issue::wrong_type(path, "object", name_of(Some(value))));
+            self.push(Issue::wrong_type(path, "object", type_name(Some(value))));
         }
         object
     }
 
-    /// A boolean field, `default` where it is missing.
+    /// Parses a boolean field. Returns `default` if it is missing.
     pub(crate) fn boolean(&mut self, path: Path, value: Option<&Value>, default: bool) -> bool {
         match value {
             None => default,
             Some(Value::Bool(given)) => *given,
             Some(_) => {
-                self.push(Issue::wrong_type(path, "boolean", name_of(value)));
+                self.push(Issue::wrong_type(path, "boolean", type_name(value)));
                 default
             }
         }
     }
 
-    /// An integer field within `range`, `default` where it is missing. The unit is the field's own.
+    /// Parses an integer field within `range`. Returns `default` if it is missing.
     pub(crate) fn integer(
         &mut self,
         path: Path,
@@ -67,7 +67,7 @@ impl Findings {
     ) -> u32 {
         let Some(value) = value else { return default };
         let Some(number) = value.as_f64() else {
-            self.push(Issue::wrong_type(path, "number", name_of(Some(value))));
+            self.push(Issue::wrong_type(path, "number", type_name(Some(value))));
             return default;
         };
         self.check_integer(path, number, range).unwrap_or(default)
@@ -106,7 +106,7 @@ impl Findings {
         }
     }
 
-    /// A string field that must be there, with a length in Unicode code points.
+    /// Parses a required string field, whose length is in Unicode code points.
     pub(crate) fn string(
         &mut self,
         path: Path,
@@ -114,22 +114,21 @@ impl Findings {
         length: RangeInclusive<usize>,
     ) -> Option<String> {
         let Some(Value::String(text)) = value else {
-            self.push(Issue::wrong_type(path, "string", name_of(value)));
+            self.push(Issue::wrong_type(path, "string", type_name(value)));
             return None;
         };
-        // Code points are at most bytes, so a look at the first `max + 1` of them decides without a
-        // walk over megabytes.
+        // Counting stops after `max + 1` code points, which avoids iterating over megabytes.
         let count = text.chars().take(length.end() + 1).count();
         if count < *length.start() {
             self.push(Issue::string_length(
                 path,
-                Bound::TooSmall(as_limit(*length.start())),
+                Bound::TooSmall(to_i64(*length.start())),
             ));
             None
         } else if count > *length.end() {
             self.push(Issue::string_length(
                 path,
-                Bound::TooBig(as_limit(*length.end())),
+                Bound::TooBig(to_i64(*length.end())),
             ));
             None
         } else {
@@ -137,20 +136,20 @@ impl Findings {
         }
     }
 
-    /// A string field of any length that is checked and not used.
-    pub(crate) fn unused_string(&mut self, path: Path, value: Option<&Value>) {
+    /// Checks the type of an optional string field that is not used.
+    pub(crate) fn check_string(&mut self, path: Path, value: Option<&Value>) {
         if value.is_some_and(|value| !value.is_string()) {
-            self.push(Issue::wrong_type(path, "string", name_of(value)));
+            self.push(Issue::wrong_type(path, "string", type_name(value)));
         }
     }
 }
 
-fn as_limit(length: usize) -> i64 {
+fn to_i64(length: usize) -> i64 {
     i64::try_from(length).expect("length limits are small constants")
 }
 
-/// What zod calls the type of a value; a missing one is `undefined`.
-fn name_of(value: Option<&Value>) -> &'static str {
+/// Returns the name that zod uses for the type of a value. A missing value is `undefined`.
+fn type_name(value: Option<&Value>) -> &'static str {
     match value {
         None => "undefined",
         Some(Value::Null) => "null",

@@ -1,47 +1,46 @@
-//! Validation findings in the shape of zod 4, which the official clients print as they stand.
+//! Validation issues in the format of zod 4, which the official clients print unchanged.
 //!
-//! Knows the keys, their order and the messages; which rule applies to which field is the business
-//! of the requests.
+//! This module defines the keys, their order and the messages. The requests define which rule
+//! applies to which field.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// Where in the body a finding is: the keys from the outermost object inwards, empty for the body
-/// itself.
+/// The location of an issue: the keys from the outermost object inwards. Empty for the body itself.
 pub(crate) type Path = &'static [&'static str];
 
-/// The largest integer that JavaScript counts exactly, `Number.MAX_SAFE_INTEGER`.
+/// The largest integer that JavaScript represents exactly, `Number.MAX_SAFE_INTEGER`.
 const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
 
-/// One thing that is wrong with a request.
+/// A validation error of a request.
 ///
-/// Serialises to the keys of a zod 4 issue, in zod's order.
+/// Serializes to the keys of a zod 4 issue, in zod's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issue {
     path: Path,
-    finding: Finding,
+    kind: IssueKind,
 }
 
-/// The kinds of findings; each has its own keys on the wire.
+/// The kind of an issue, which determines its keys on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Finding {
-    /// Another JSON type was expected, or the field is missing (`undefined`).
+enum IssueKind {
+    /// The JSON type is wrong, or the field is missing (`undefined`).
     WrongType {
         expected: &'static str,
         received: &'static str,
     },
-    /// A number with a fraction where an integer was expected.
+    /// The number has a fraction, but an integer is required.
     NotAnInteger,
-    /// An integer that JavaScript cannot count exactly.
+    /// The integer is outside the range that JavaScript represents exactly.
     Unsafe(Bound),
-    /// A number out of its range.
+    /// The number is out of range.
     NumberRange(Bound),
-    /// A string with too few or too many characters.
+    /// The string has too few or too many characters.
     StringLength(Bound),
-    /// None of the allowed words.
+    /// The value is not one of the allowed options.
     NotAnOption(&'static [&'static str]),
 }
 
-/// Which end of a range was passed. Limits are inclusive.
+/// The limit that was violated. Limits are inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bound {
     TooSmall(i64),
@@ -52,80 +51,79 @@ impl Issue {
     pub(crate) fn wrong_type(path: Path, expected: &'static str, received: &'static str) -> Self {
         Self {
             path,
-            finding: Finding::WrongType { expected, received },
+            kind: IssueKind::WrongType { expected, received },
         }
     }
 
     pub(crate) fn not_an_integer(path: Path) -> Self {
         Self {
             path,
-            finding: Finding::NotAnInteger,
+            kind: IssueKind::NotAnInteger,
         }
     }
 
     pub(crate) fn unsafe_positive(path: Path) -> Self {
         Self {
             path,
-            finding: Finding::Unsafe(Bound::TooBig(MAX_SAFE_INTEGER)),
+            kind: IssueKind::Unsafe(Bound::TooBig(MAX_SAFE_INTEGER)),
         }
     }
 
     pub(crate) fn unsafe_negative(path: Path) -> Self {
         Self {
             path,
-            finding: Finding::Unsafe(Bound::TooSmall(-MAX_SAFE_INTEGER)),
+            kind: IssueKind::Unsafe(Bound::TooSmall(-MAX_SAFE_INTEGER)),
         }
     }
 
     pub(crate) fn number_range(path: Path, bound: Bound) -> Self {
         Self {
             path,
-            finding: Finding::NumberRange(bound),
+            kind: IssueKind::NumberRange(bound),
         }
     }
 
     pub(crate) fn string_length(path: Path, bound: Bound) -> Self {
         Self {
             path,
-            finding: Finding::StringLength(bound),
+            kind: IssueKind::StringLength(bound),
         }
     }
 
     pub(crate) fn not_an_option(path: Path, options: &'static [&'static str]) -> Self {
         Self {
             path,
-            finding: Finding::NotAnOption(options),
+            kind: IssueKind::NotAnOption(options),
         }
     }
 
-    /// The sentence that clients show, without the field's name.
+    /// Returns the message that clients show, without the field name.
     pub fn message(&self) -> String {
-        match &self.finding {
-            Finding::WrongType { expected, received } => {
+        match &self.kind {
+            IssueKind::WrongType { expected, received } => {
                 format!("Invalid input: expected {expected}, received {received}")
             }
-            Finding::NotAnInteger => "Invalid input: expected int, received number".to_owned(),
-            // zod leaves `inclusive` out here, so its message has no `=` although the limit itself
-            // is allowed.
-            Finding::Unsafe(Bound::TooBig(limit)) => {
+            IssueKind::NotAnInteger => "Invalid input: expected int, received number".to_owned(),
+            // zod omits `inclusive` here, so its message has no `=` although the limit is allowed.
+            IssueKind::Unsafe(Bound::TooBig(limit)) => {
                 format!("Too big: expected int to be <{limit}")
             }
-            Finding::Unsafe(Bound::TooSmall(limit)) => {
+            IssueKind::Unsafe(Bound::TooSmall(limit)) => {
                 format!("Too small: expected int to be >{limit}")
             }
-            Finding::NumberRange(Bound::TooBig(limit)) => {
+            IssueKind::NumberRange(Bound::TooBig(limit)) => {
                 format!("Too big: expected number to be <={limit}")
             }
-            Finding::NumberRange(Bound::TooSmall(limit)) => {
+            IssueKind::NumberRange(Bound::TooSmall(limit)) => {
                 format!("Too small: expected number to be >={limit}")
             }
-            Finding::StringLength(Bound::TooBig(limit)) => {
+            IssueKind::StringLength(Bound::TooBig(limit)) => {
                 format!("Too big: expected string to have <={limit} characters")
             }
-            Finding::StringLength(Bound::TooSmall(limit)) => {
+            IssueKind::StringLength(Bound::TooSmall(limit)) => {
                 format!("Too small: expected string to have >={limit} characters")
             }
-            Finding::NotAnOption(options) => {
+            IssueKind::NotAnOption(options) => {
                 let quoted: Vec<String> = options
                     .iter()
                     .map(|option| format!("\"{option}\""))
@@ -156,25 +154,25 @@ impl Bound {
 impl Serialize for Issue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        match &self.finding {
-            Finding::WrongType { expected, .. } => {
+        match &self.kind {
+            IssueKind::WrongType { expected, .. } => {
                 map.serialize_entry("expected", expected)?;
                 map.serialize_entry("code", "invalid_type")?;
             }
-            Finding::NotAnInteger => {
+            IssueKind::NotAnInteger => {
                 map.serialize_entry("expected", "int")?;
                 map.serialize_entry("format", "safeint")?;
                 map.serialize_entry("code", "invalid_type")?;
             }
-            Finding::Unsafe(bound) => {
+            IssueKind::Unsafe(bound) => {
                 map.serialize_entry("code", bound.code())?;
                 bound.write(&mut map)?;
                 map.serialize_entry("note", "Integers must be within the safe integer range.")?;
                 map.serialize_entry("origin", "int")?;
             }
-            Finding::NumberRange(bound) => write_range(&mut map, "number", *bound)?,
-            Finding::StringLength(bound) => write_range(&mut map, "string", *bound)?,
-            Finding::NotAnOption(options) => {
+            IssueKind::NumberRange(bound) => write_range(&mut map, "number", *bound)?,
+            IssueKind::StringLength(bound) => write_range(&mut map, "string", *bound)?,
+            IssueKind::NotAnOption(options) => {
                 map.serialize_entry("code", "invalid_value")?;
                 map.serialize_entry("values", options)?;
             }

@@ -1,13 +1,15 @@
-//! The wire: what a request may say, what an answer looks like, and the words of every refusal.
+//! The wire format: request bodies, response bodies and error messages.
 //!
-//! - [`CreateRequest`], [`ExecuteRequest`], [`ListRequest`] are read by hand from a JSON value or
-//!   query pairs. Reading collects *every* [`Issue`], in schema order, because clients show the
-//!   whole list.
-//! - The response structs serialise with their keys in the order that the reference server uses.
-//! - [`ErrorBody`] holds the wording of the error table.
+//! - [`CreateRequest`], [`ExecuteRequest`] and [`ListRequest`] are parsed by hand from a JSON value
+//!   or from query pairs. Parsing collects *every* [`Issue`] in schema order, because clients show
+//!   the complete list.
+//! - The response structs serialize their keys in the order of the reference server.
+//! - [`ErrorBody`] contains the text of every error.
 //!
-//! This crate must not know HTTP status codes, addresses, clocks, files or processes: it does no
-//! I/O, and points in time reach it as strings that are already formatted.
+//! This crate does no I/O. It must not know HTTP status codes, addresses, clocks, files or
+//! processes. Times arrive as formatted strings.
+
+#![forbid(unsafe_code)]
 
 mod create;
 mod error_body;
@@ -16,7 +18,7 @@ mod field;
 mod issue;
 mod limit;
 mod list;
-mod operate;
+mod operator;
 mod response;
 mod session;
 mod warning;
@@ -27,12 +29,12 @@ pub use execute::{ExecuteRequest, Language};
 pub use issue::Issue;
 pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};
-pub use operate::{
-    DiskPressure, EndedResponse, EndedSession, LiveResponse, MemoryPressure, NotReady,
-    OperatorExecution, OperatorSession, OperatorState, Pressure, ReadyResponse, Scope,
+pub use operator::{
+    DiskPressure, EndedResponse, EndedSession, LivenessResponse, MemoryPressure, NotReady,
+    OperatorExecution, OperatorSession, OperatorState, Pressure, ReadinessResponse, Scope,
 };
 pub use response::{
-    CreateResponse, DeleteResponse, ExecuteResponse, HealthResponse, ListResponse,
+    CreateResponse, DeleteResponse, ExecuteResponse, ExecutionParts, HealthResponse, ListResponse,
     ProfileDeletedResponse, ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
 };
 pub use session::{DestroyedReason, SessionStatus};

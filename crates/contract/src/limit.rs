@@ -1,43 +1,43 @@
-//! The words for what goes past a limit.
+//! The messages for exceeded limits.
 
 use std::fmt;
 
-/// A limit that a session has gone past, with what it allows.
+/// A limit that a session exceeded, with its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// Of memory, in MiB.
+    /// Memory in MiB.
     MemoryMb(u64),
-    /// Of processes; code's threads count too.
+    /// Number of processes. Threads of the code count, too.
     Processes(u64),
-    /// Of the disk space that its files take, in MiB.
+    /// Disk space of the session's files, in MiB.
     DiskMb(u64),
-    /// Of the number of its files and folders.
+    /// Number of files and directories.
     Files(u64),
-    /// Of the disk space that must stay free for everybody, in MiB.
+    /// Disk space that must stay free for all sessions, in MiB.
     FreeDiskMb(u64),
 }
 
 impl fmt::Display for Limit {
-    /// What it did, as the rest of a sentence, with the setting that allows more.
+    /// Formats the violation as a predicate, including the setting that raises the limit.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MemoryMb(most) => write!(
+            Self::MemoryMb(max) => write!(
                 f,
-                "used more than {most} MiB of memory (HEARTH_SESSION_MEMORY_MB)"
+                "used more than {max} MiB of memory (HEARTH_SESSION_MEMORY_MB)"
             ),
-            Self::Processes(most) => write!(
+            Self::Processes(max) => write!(
                 f,
-                "had more than {most} processes (HEARTH_SESSION_PROCESSES)"
+                "had more than {max} processes (HEARTH_SESSION_PROCESSES)"
             ),
-            Self::DiskMb(most) => write!(
+            Self::DiskMb(max) => write!(
                 f,
-                "used more than {most} MiB of disk space (HEARTH_SESSION_DISK_MB)"
+                "used more than {max} MiB of disk space (HEARTH_SESSION_DISK_MB)"
             ),
-            Self::Files(most) => write!(f, "had more than {most} files (HEARTH_SESSION_FILES)"),
-            Self::FreeDiskMb(least) => {
+            Self::Files(max) => write!(f, "had more than {max} files (HEARTH_SESSION_FILES)"),
+            Self::FreeDiskMb(min) => {
                 write!(
                     f,
-                    "used the most of a disk with less than {least} MiB left (HEARTH_MIN_FREE_DISK_MB)"
+                    "used the most space on a disk with less than {min} MiB free (HEARTH_MIN_FREE_DISK_MB)"
                 )
             }
         }
@@ -45,19 +45,19 @@ impl fmt::Display for Limit {
 }
 
 impl Limit {
-    /// The `error` of an execution that is ended so that its session can go on.
+    /// Returns the `error` of an execution that was killed so that its session could continue.
     pub fn execution_error(self) -> String {
-        format!("Execution was ended: the session {self}, and this code the most of it")
+        format!("Execution was killed: the session {self}, and this code had the largest share")
     }
 
-    /// The `error` of an execution that was cut off by the end of its session.
+    /// Returns the `error` of an execution that was interrupted by the end of its session.
     pub fn session_error(self) -> String {
-        format!("The session was ended while the code was running: it {self}")
+        format!("The session ended while the code was running because it {self}")
     }
 
-    /// What ended a session, for people.
+    /// Returns the reason why the session ended.
     pub fn sentence(self) -> String {
-        format!("The session was ended: it {self}.")
+        format!("The session ended because it {self}.")
     }
 }
 

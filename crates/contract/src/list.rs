@@ -1,26 +1,26 @@
-//! The query of a request for the caller's sessions.
+//! The query of a request that lists the caller's sessions.
 
 use crate::issue::Issue;
 
-/// Which sessions a list is limited to.
+/// A filter for the sessions in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusFilter {
-    /// `active`: sessions that code can run in.
+    /// `active`: sessions that can run code.
     Active,
     /// `destroyed`: sessions that have ended.
     Destroyed,
 }
 
-/// A request for the caller's sessions.
+/// A validated request that lists the caller's sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListRequest {
-    /// The filter; all sessions without one.
+    /// The filter. `None` lists all sessions.
     pub status: Option<StatusFilter>,
 }
 
 impl ListRequest {
-    /// Reads the decoded pairs of a query. Other names than `status` are ignored; `status` given
-    /// twice is as wrong as any word that is no status.
+    /// Parses the decoded pairs of a query. Ignores names other than `status`. A repeated `status`
+    /// is as invalid as an unknown one.
     pub fn parse<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Vec<Issue>> {
         let mut values = pairs
             .filter(|(name, _)| *name == "status")
@@ -29,7 +29,7 @@ impl ListRequest {
             (None, _) => None,
             (Some("active"), None) => Some(StatusFilter::Active),
             (Some("destroyed"), None) => Some(StatusFilter::Destroyed),
-            // The reference server checks the value by itself, so its path is empty.
+            // The reference server validates the value alone, so its path is empty.
             _ => return Err(vec![Issue::not_an_option(&[], &["active", "destroyed"])]),
         };
         Ok(Self { status })

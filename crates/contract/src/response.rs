@@ -1,13 +1,13 @@
-//! The bodies of answers, keys in the order of the reference server.
+//! Response bodies, with keys in the order of the reference server.
 //!
-//! Times are ISO 8601 in UTC with milliseconds and `Z`, formatted by whoever has a clock. Strings
-//! are never null: clients refuse a whole list over one null, so what does not exist is `""`.
+//! Times are ISO 8601 in UTC with milliseconds and `Z`; the server formats them. Strings are never
+//! null, because clients reject a complete list that contains one null. A missing value is `""`.
 
 use serde::{Serialize, Serializer};
 
 use crate::session::{DestroyedReason, SessionStatus};
 
-/// Serialises as `true`: a success that cannot be denied by mistake.
+/// A value that always serializes as `true`, so that a success cannot be reported as a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct True;
 
@@ -17,7 +17,7 @@ impl Serialize for True {
     }
 }
 
-/// A session was created.
+/// The response to creating a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(
@@ -31,7 +31,7 @@ pub struct CreateResponse {
     pub live_view_url: String,
     pub interactive_live_view_url: String,
     pub expires_at: String,
-    /// Something that its caller should know, and that kept nothing from working.
+    /// A warning about a problem that did not prevent the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }
@@ -54,7 +54,7 @@ pub struct SessionListItem {
     pub last_activity: String,
 }
 
-/// The caller's sessions, newest first.
+/// The list of the caller's sessions, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[expect(
     missing_docs,
@@ -65,7 +65,7 @@ pub struct ListResponse {
     pub sessions: Vec<SessionListItem>,
 }
 
-/// One session, active or destroyed.
+/// The status of one session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(
@@ -82,15 +82,15 @@ pub struct StatusResponse {
     pub created_at: String,
     pub last_activity: String,
     pub expires_at: String,
-    /// How long the session lived, in milliseconds; only once it is destroyed.
+    /// The lifetime in milliseconds. Present only after the session has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_duration_ms: Option<u64>,
-    /// What ended it; only once it is destroyed.
+    /// The reason for the end. Present only after the session has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destroyed_reason: Option<DestroyedReason>,
 }
 
-/// A session is destroyed, by this request or earlier.
+/// The response to deleting a session that this or an earlier request ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteResponse {
@@ -104,8 +104,8 @@ pub struct DeleteResponse {
 }
 
 impl DeleteResponse {
-    /// `session_duration_ms` is the lifetime in milliseconds; the same figure at every call for one
-    /// session. `warning` says what was lost with it that should not have been.
+    /// Creates a response. `session_duration_ms` is the lifetime in milliseconds, which is the same
+    /// in every response for one session. `warning` tells which data was lost.
     pub fn new(session_duration_ms: u64, warning: Option<String>) -> Self {
         Self {
             success: True,
@@ -132,7 +132,7 @@ pub struct ProfileItem {
     pub in_use: bool,
 }
 
-/// The caller's profiles, by name.
+/// The list of the caller's profiles, sorted by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[expect(
     missing_docs,
@@ -143,13 +143,13 @@ pub struct ProfilesResponse {
     pub profiles: Vec<ProfileItem>,
 }
 
-/// A profile is not there any more.
+/// The response to deleting a profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ProfileDeletedResponse {
     success: True,
 }
 
-/// The server answers.
+/// The response of the health check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HealthResponse {
     success: True,
@@ -159,7 +159,7 @@ pub struct HealthResponse {
 }
 
 impl HealthResponse {
-    /// `version` is the server's own, `isolation` the level at which sessions are kept apart.
+    /// Creates a response with the version of the server and the isolation level of sessions.
     pub fn new(version: &'static str, isolation: &'static str) -> Self {
         Self {
             success: True,
@@ -170,8 +170,7 @@ impl HealthResponse {
     }
 }
 
-/// Code was started, and this is what came of it. A program that failed is a request that
-/// succeeded.
+/// The result of an execution that was started. The request succeeds even if the code failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecuteResponse {
@@ -195,31 +194,50 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
+/// The results of an execution, from which an [`ExecuteResponse`] is built.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecutionParts {
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// The value of the last expression, if it has one.
+    pub value: Option<String>,
+    /// The exit code, which is 137 if the code was killed.
+    pub exit_code: i32,
+    /// Set if the code was killed at its deadline.
+    pub killed: bool,
+    /// Set if output or value were truncated.
+    pub truncated: bool,
+    /// The reason for the failure, if it is known. Ignored if the code did not fail.
+    pub error: Option<String>,
+}
+
 impl ExecuteResponse {
-    /// The code's exit code; 137 when it was killed.
+    /// Returns the exit code, which is 137 if the code was killed.
     pub fn exit_code(&self) -> i32 {
         self.exit_code
     }
 
-    /// Whether it was ended at its timeout.
+    /// Returns whether the code was killed at its timeout.
     pub fn is_killed(&self) -> bool {
         self.killed
     }
 
-    /// Puts an answer together from what an execution left behind.
+    /// Builds a response from the results of an execution.
     ///
-    /// `value` is the last expression's, if it has one; `killed` says that the deadline ended the
-    /// code. `error` is the reason for the failure where one is known, and is ignored when the code
-    /// did not fail.
-    pub fn from_parts(
-        stdout: String,
-        stderr: String,
-        value: Option<String>,
-        exit_code: i32,
-        killed: bool,
-        truncated: bool,
-        error: Option<String>,
-    ) -> Self {
+    /// The `result` is the value, or stdout without its last newline if there is no value. A
+    /// failure without a known error reports stderr or a fixed text.
+    pub fn from_parts(parts: ExecutionParts) -> Self {
+        let ExecutionParts {
+            stdout,
+            stderr,
+            value,
+            exit_code,
+            killed,
+            truncated,
+            error,
+        } = parts;
         let result =
             value.unwrap_or_else(|| stdout.strip_suffix('\n').unwrap_or(&stdout).to_owned());
         let failed = exit_code != 0 || killed;
@@ -236,7 +254,7 @@ impl ExecuteResponse {
         }
     }
 
-    /// The `error` of an execution that its own timeout ended.
+    /// Returns the `error` of an execution that was killed at its timeout.
     pub fn timeout_error(timeout_seconds: u32) -> String {
         let unit = if timeout_seconds == 1 {
             "second"
@@ -246,7 +264,7 @@ impl ExecuteResponse {
         format!("Execution was killed: it reached its timeout of {timeout_seconds} {unit}")
     }
 
-    /// The same when the timeout passed while the interpreter was still getting ready.
+    /// Returns the `error` of an execution whose timeout passed before the interpreter was ready.
     pub fn early_timeout_error(timeout_seconds: u32) -> String {
         let sentence = Self::timeout_error(timeout_seconds);
         format!(
@@ -254,7 +272,7 @@ impl ExecuteResponse {
         )
     }
 
-    /// The `error` of an execution whose process disappeared, or broke its connection to the
+    /// Returns the `error` of an execution whose process disappeared or broke its connection to the
     /// server.
     pub fn lost_error() -> String {
         "The process that ran the code was lost".to_owned()
@@ -284,15 +302,15 @@ mod tests {
         error: Option<&str>,
     ) -> ExecuteResponse {
         let (value, error) = (value.map(str::to_owned), error.map(str::to_owned));
-        ExecuteResponse::from_parts(
-            stdout.into(),
-            stderr.into(),
+        ExecuteResponse::from_parts(ExecutionParts {
+            stdout: stdout.into(),
+            stderr: stderr.into(),
             value,
             exit_code,
-            false,
-            false,
+            killed: false,
+            truncated: false,
             error,
-        )
+        })
     }
 
     #[test]
@@ -310,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_value_the_result_is_stdout_less_its_last_newline() {
+    fn without_a_value_the_result_is_stdout_without_its_last_newline() {
         let cases = [
             ("a\nb\n", "a\nb"),
             ("a\n\n", "a\n"),
@@ -354,17 +372,15 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_and_truncated_execution_says_both() {
+    fn a_killed_and_truncated_execution_reports_both() {
         let error = ExecuteResponse::timeout_error(1);
-        let response = ExecuteResponse::from_parts(
-            String::new(),
-            String::new(),
-            None,
-            137,
-            true,
-            true,
-            Some(error),
-        );
+        let response = ExecuteResponse::from_parts(ExecutionParts {
+            exit_code: 137,
+            killed: true,
+            truncated: true,
+            error: Some(error),
+            ..ExecutionParts::default()
+        });
         assert_eq!(
             text(&response),
             r#"{"success":true,"stdout":"","result":"","stderr":"","exitCode":137,"killed":true,"truncated":true,"error":"Execution was killed: it reached its timeout of 1 second"}"#
@@ -372,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_session_is_answered_in_the_reference_order() {
+    fn a_delete_response_has_the_reference_order() {
         assert_eq!(
             text(&DeleteResponse::new(1234, None)),
             r#"{"success":true,"status":"stopped","sessionDurationMs":1234,"creditsBilled":0,"cleanupQueued":true}"#

@@ -1,38 +1,38 @@
-//! The words for a session's state.
+//! The states of a session and the reasons for its end.
 
 use serde::{Serialize, Serializer};
 
-/// Whether code can still run in a session.
+/// The status of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionStatus {
-    /// It can.
+    /// The session can run code.
     Active,
-    /// It has ended, whatever ended it.
+    /// The session has ended.
     Destroyed,
 }
 
-/// What ended a session.
+/// The reason why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DestroyedReason {
-    /// A caller deleted it.
+    /// A caller deleted the session.
     Deleted,
-    /// It lived for its TTL.
+    /// The session reached its TTL.
     Ttl,
-    /// Nothing happened in it for its activity TTL.
+    /// The session was idle for its activity TTL.
     Idle,
-    /// Its browser ended by itself.
+    /// The browser crashed.
     BrowserCrashed,
-    /// It went past one of its limits.
+    /// The session exceeded a limit.
     Limit,
     /// The server was stopped.
     ServerStopped,
-    /// The server that owned it was gone.
+    /// The server that owned the session is gone.
     ServerLost,
 }
 
 impl DestroyedReason {
-    /// The word on the wire.
+    /// Returns the name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Deleted => "deleted",
@@ -45,8 +45,8 @@ impl DestroyedReason {
         }
     }
 
-    /// The reason of that word; none for a word that is none of ours.
-    pub fn parse(word: &str) -> Option<Self> {
+    /// Returns the reason with this name on the wire.
+    pub fn parse(name: &str) -> Option<Self> {
         let all = [
             Self::Deleted,
             Self::Ttl,
@@ -56,10 +56,10 @@ impl DestroyedReason {
             Self::ServerStopped,
             Self::ServerLost,
         ];
-        all.into_iter().find(|reason| reason.as_str() == word)
+        all.into_iter().find(|reason| reason.as_str() == name)
     }
 
-    /// Why the code that was running in the session did not finish: the `error` of its execution.
+    /// Returns the `error` of an execution that was running when the session ended.
     pub const fn execution_error(self) -> &'static str {
         match self {
             Self::Deleted => "The session was deleted while the code was running",
@@ -68,7 +68,7 @@ impl DestroyedReason {
             Self::BrowserCrashed => {
                 "The session's browser ended unexpectedly while the code was running"
             }
-            Self::Limit => "The session went past a limit while the code was running",
+            Self::Limit => "The session exceeded a limit while the code was running",
             Self::ServerStopped => "The server was stopped while the code was running",
             Self::ServerLost => "The server that owned the session is gone",
         }
@@ -76,14 +76,14 @@ impl DestroyedReason {
 }
 
 impl DestroyedReason {
-    /// What ended the session, for people.
+    /// Returns the reason as a sentence.
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Deleted => "The session was deleted.",
             Self::Ttl => "The session reached its ttl.",
             Self::Idle => "The session was idle for its activityTtl.",
             Self::BrowserCrashed => "The session's browser ended unexpectedly.",
-            Self::Limit => "The session went past a limit.",
+            Self::Limit => "The session exceeded a limit.",
             Self::ServerStopped => "The server was stopped.",
             Self::ServerLost => "The server that owned the session is gone.",
         }

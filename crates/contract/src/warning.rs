@@ -1,78 +1,78 @@
-//! What a caller should know of a profile although their request has succeeded.
+//! Warnings about a profile in successful responses.
 
 use std::fmt;
 
-/// What became of a profile.
+/// A warning about a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProfileWarning {
-    /// It was not as it had been written. The session starts from an empty one.
+    /// The profile is damaged. The session starts with an empty profile.
     Damaged,
-    /// It is known to have been saved, and is not there. The session starts from an empty one.
+    /// The profile was saved but its file is missing. The session starts with an empty profile.
     Missing,
-    /// The session's changes are lost.
+    /// The session's changes were not saved.
     NotSaved {
-        /// Why.
+        /// The reason.
         reason: NotSaved,
-        /// Whether its cookies were written down while it ran. Those are kept; everything else is
-        /// as it was before.
+        /// Set if cookies were saved while the session ran. They are kept, and the rest of the
+        /// profile is unchanged.
         has_cookies: bool,
     },
 }
 
-/// Why a session's changes are not in its profile.
+/// The reason why a session's changes were not saved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotSaved {
     /// The server's disk is full.
     DiskFull,
-    /// There is more than that many MiB of it.
+    /// The profile exceeds this size in MiB.
     TooLarge(u64),
-    /// The browser had to be killed, and may not have written all that it held.
+    /// The browser had to be killed and may not have written all its data.
     BrowserKilled,
-    /// The browser ended by itself, and may not have written all that it held.
+    /// The browser crashed and may not have written all its data.
     BrowserCrashed,
-    /// The session went past a limit.
+    /// The session exceeded a limit.
     Limit,
-    /// For this reason.
-    Because(String),
+    /// Another reason.
+    Other(String),
 }
 
 impl fmt::Display for NotSaved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NotSaved::DiskFull => f.write_str("the server's disk is full"),
-            NotSaved::TooLarge(most_mb) => {
+            NotSaved::TooLarge(max_mb) => {
                 write!(
                     f,
-                    "it has grown larger than {most_mb} MiB, which a session may take of the disk (HEARTH_SESSION_DISK_MB)"
+                    "it exceeds the disk limit of a session, {max_mb} MiB (HEARTH_SESSION_DISK_MB)"
                 )
             }
             NotSaved::BrowserKilled => {
                 f.write_str("the browser did not close and had to be killed")
             }
             NotSaved::BrowserCrashed => f.write_str("the browser ended unexpectedly"),
-            NotSaved::Limit => f.write_str("the session was ended because it went past a limit"),
-            NotSaved::Because(reason) => f.write_str(reason),
+            NotSaved::Limit => f.write_str("the session exceeded a limit"),
+            NotSaved::Other(reason) => f.write_str(reason),
         }
     }
 }
 
 impl ProfileWarning {
-    /// The same, for the caller.
+    /// Returns the warning as a sentence for the caller.
     pub fn sentence(&self) -> String {
         match self {
             ProfileWarning::Damaged => {
-                "The profile is damaged. It was set aside on the server, and the session starts from an empty one."
+                "The profile is damaged. The server kept the damaged file, and the session starts with an empty profile."
                     .to_owned()
             }
             ProfileWarning::Missing => {
-                "The profile was saved before, but is not on the server any more. The session starts from an empty one."
+                "The profile was saved earlier but is missing on the server. The session starts with an empty profile."
                     .to_owned()
             }
             ProfileWarning::NotSaved { reason, has_cookies } => {
                 let kept =
-                    if *has_cookies { ", but for cookies that were written down while the session ran" } else { "" };
+                    if *has_cookies { ", except for cookies that were saved while the session ran" } else { "" };
                 format!(
-                    "The changes of this session were not saved to its profile: {reason}. The profile is as it was before{kept}."
+                    "The changes of this session were not saved to its profile: {reason}. The profile is unchanged{kept}."
                 )
             }
         }

@@ -1,4 +1,4 @@
-//! The recorded request and response pairs, and the corners that they leave open.
+//! Tests the recorded request and response pairs, and the cases that they do not cover.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 const FIXTURE: &str = include_str!("../../../tests/fixtures/validation.json");
 
-/// The body that a refused request is answered with, or nothing for an accepted one.
-fn answer(endpoint: &str, input: &Value) -> Option<String> {
+/// Returns the error body for an invalid request, or `None` for a valid one.
+fn error_body(endpoint: &str, input: &Value) -> Option<String> {
     let issues = match endpoint {
         "create" => CreateRequest::parse(input).err(),
         "execute" => ExecuteRequest::parse(input).err(),
@@ -56,11 +56,11 @@ fn issues_of<T: std::fmt::Debug>(result: Result<T, Vec<Issue>>) -> Value {
 
 #[test]
 fn every_recorded_request_is_answered_byte_for_byte() {
-    // Raw values keep the order of the keys, which a parsed response would lose.
+    // Raw values preserve the order of the keys, which parsed values would lose.
     let lines: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(FIXTURE).unwrap();
     assert!(
         lines.len() >= 57,
-        "the fixture has lost lines: {}",
+        "lines are missing from the fixture: {}",
         lines.len()
     );
     for line in lines {
@@ -72,7 +72,7 @@ fn every_recorded_request_is_answered_byte_for_byte() {
             .map(|response| response.get().to_owned());
         assert_eq!(valid, expected.is_none(), "{endpoint} {}", line["input"]);
         assert_eq!(
-            answer(&endpoint, &input),
+            error_body(&endpoint, &input),
             expected,
             "{endpoint} {}",
             line["input"]
@@ -93,7 +93,7 @@ fn an_empty_body_creates_a_session_with_the_documented_defaults() {
 }
 
 #[test]
-fn every_field_of_a_create_request_is_taken_over() {
+fn every_field_of_a_create_request_is_used() {
     let body = json!({
         "ttl": 31, "activityTtl": 11, "streamWebView": false, "recordSession": false,
         "profile": {"name": "shop", "saveChanges": false},
@@ -115,7 +115,7 @@ fn every_field_of_a_create_request_is_taken_over() {
 }
 
 #[test]
-fn a_profile_saves_its_changes_unless_told_not_to() {
+fn a_profile_saves_its_changes_by_default() {
     assert!(
         CreateRequest::parse(&json!({"profile": {"name": "shop"}}))
             .unwrap()
@@ -137,7 +137,7 @@ fn a_whole_number_with_a_decimal_point_is_an_integer() {
 }
 
 #[test]
-fn a_number_out_of_range_with_a_fraction_is_only_told_about_the_fraction() {
+fn a_fraction_out_of_range_is_only_reported_as_a_fraction() {
     assert_eq!(
         issues_of(CreateRequest::parse(&json!({"ttl": 5000.5})))
             .as_array()
@@ -148,7 +148,7 @@ fn a_number_out_of_range_with_a_fraction_is_only_told_about_the_fraction() {
 }
 
 #[test]
-fn an_integer_below_the_safe_range_is_two_findings() {
+fn an_integer_below_the_safe_range_gives_two_issues() {
     let body: Value = serde_json::from_str(r#"{"ttl":-1e21}"#).unwrap();
     assert_eq!(
         serde_json::to_string(&CreateRequest::parse(&body).unwrap_err()).unwrap(),
@@ -184,7 +184,7 @@ fn a_request_to_run_code_has_the_documented_defaults() {
 }
 
 #[test]
-fn every_language_is_read_by_its_word() {
+fn every_language_is_parsed_by_its_name() {
     for language in [Language::Python, Language::Node, Language::Bash] {
         let body = json!({"code": "1", "language": language.as_str(), "timeout": 7});
         let request = ExecuteRequest::parse(&body).unwrap();
@@ -210,14 +210,14 @@ fn characters_are_code_points_and_not_bytes_or_utf_16_units() {
 }
 
 #[test]
-fn a_status_filter_is_read_among_other_parameters() {
+fn a_status_filter_is_parsed_among_other_parameters() {
     let request = ListRequest::parse([("page", "2"), ("status", "destroyed")].into_iter()).unwrap();
     assert_eq!(request.status, Some(StatusFilter::Destroyed));
     assert_eq!(ListRequest::parse(std::iter::empty()).unwrap().status, None);
 }
 
 #[test]
-fn a_repeated_status_filter_is_refused() {
+fn a_repeated_status_filter_is_rejected() {
     let issues = issues_of(ListRequest::parse(
         [("status", "active"), ("status", "active")].into_iter(),
     ));

@@ -1,30 +1,29 @@
-//! Which addresses sessions may not reach, and what each of them is called. Pure: tables, and
-//! nothing else.
+//! Tables of the addresses that are blocked for sessions. Pure.
 //!
 //! The tables follow the registries of special-purpose addresses
 //! (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
-//! <https://www.iana.org/assignments/iana-ipv6-special-registry>). Of IPv6 only what is handed out
-//! as global unicast is open.
+//! <https://www.iana.org/assignments/iana-ipv6-special-registry>). For IPv6, only addresses that
+//! are assigned as global unicast are allowed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A range of addresses, and what a refusal calls it.
+/// A range of addresses and the phrase for it in denials.
 struct Range {
     first: IpAddr,
     prefix: u8,
-    called: &'static str,
+    kind: &'static str,
 }
 
-const fn v4(first: [u8; 4], prefix: u8, called: &'static str) -> Range {
+const fn v4(first: [u8; 4], prefix: u8, kind: &'static str) -> Range {
     let [a, b, c, d] = first;
     Range {
         first: IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
         prefix,
-        called,
+        kind,
     }
 }
 
-const fn v6(first: [u16; 8], prefix: u8, called: &'static str) -> Range {
+const fn v6(first: [u16; 8], prefix: u8, kind: &'static str) -> Range {
     let mut bits = 0;
     let mut group = 0;
     while group < first.len() {
@@ -34,11 +33,11 @@ const fn v6(first: [u16; 8], prefix: u8, called: &'static str) -> Range {
     Range {
         first: IpAddr::V6(Ipv6Addr::from_bits(bits)),
         prefix,
-        called,
+        kind,
     }
 }
 
-/// What the server's machine is called.
+/// The phrase for an address of the machine that runs the server.
 pub(crate) const OWN_MACHINE: &str = "the server's own machine";
 const PRIVATE: &str = "a private network";
 const LINK_LOCAL: &str = "a link-local address";
@@ -46,19 +45,18 @@ const MULTICAST: &str = "a multicast address";
 const RESERVED: &str = "a reserved address";
 const A_METADATA_SERVICE: &str = "a metadata service";
 
-/// Where clouds and container platforms answer questions about a machine, credentials among the
-/// answers.
+/// Metadata services of clouds and container platforms, which also return credentials.
 const METADATA: &[Range] = &[
-    // AWS, GCP, Azure, DigitalOcean, Oracle, OpenStack; 169.254.170.2 and .23 hand out the roles of
-    // containers. Nothing else that a session could want is link-local, so the whole range counts.
+    // AWS, GCP, Azure, DigitalOcean, Oracle, OpenStack; 169.254.170.2 and .23 return the roles of
+    // containers. No other link-local address is useful to a session, so the whole range counts.
     v4([169, 254, 0, 0], 16, ""),
     // Alibaba.
     v4([100, 100, 100, 200], 32, ""),
-    // Oracle's older one.
+    // Oracle, older address.
     v4([192, 0, 0, 192], 32, ""),
-    // Azure's agent endpoint: a public address that every machine there can reach.
+    // Azure agent endpoint: a public address that every Azure machine can reach.
     v4([168, 63, 129, 16], 32, ""),
-    // AWS over IPv6: metadata, DNS, time, roles of pods.
+    // AWS over IPv6: metadata, DNS, time, pod roles.
     v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0], 32, ""),
     // GCP over IPv6.
     v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0], 32, ""),
@@ -66,7 +64,7 @@ const METADATA: &[Range] = &[
     v6([0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128, ""),
 ];
 
-const REFUSED_V4: &[Range] = &[
+const BLOCKED_V4: &[Range] = &[
     v4([0, 0, 0, 0], 8, OWN_MACHINE),
     v4([10, 0, 0, 0], 8, PRIVATE),
     v4([100, 64, 0, 0], 10, "a carrier's internal network"),
@@ -84,7 +82,7 @@ const REFUSED_V4: &[Range] = &[
     v4([240, 0, 0, 0], 4, RESERVED),
 ];
 
-const REFUSED_V6: &[Range] = &[
+const BLOCKED_V6: &[Range] = &[
     v6([0, 0, 0, 0, 0, 0, 0, 0], 127, OWN_MACHINE),
     v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7, PRIVATE),
     v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10, PRIVATE),
@@ -97,16 +95,16 @@ const REFUSED_V6: &[Range] = &[
     v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20, RESERVED),
 ];
 
-/// What is handed out as global unicast.
+/// The range that is assigned as global unicast.
 const GLOBAL_V6: Range = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3, "");
 
-/// NAT64's well-known prefix: the last four bytes are an IPv4 address.
+/// The well-known NAT64 prefix. The last four bytes are an IPv4 address.
 const NAT64: Range = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96, "");
 
-/// The deprecated IPv4-compatible form: the last four bytes are an IPv4 address, too.
+/// The deprecated IPv4-compatible form. The last four bytes are an IPv4 address.
 const COMPATIBLE: Range = v6([0, 0, 0, 0, 0, 0, 0, 0], 96, "");
 
-/// Whether `address` begins with the first `prefix` bits of `first`.
+/// Returns whether `address` begins with the first `prefix` bits of `first`.
 pub(crate) fn is_within(address: IpAddr, first: IpAddr, prefix: u8) -> bool {
     let same = |address: u128, first: u128, width: u32| {
         let ignored = width.saturating_sub(u32::from(prefix));
@@ -127,7 +125,7 @@ impl Range {
     }
 }
 
-/// The IPv4 address that an IPv6 address only wraps; packets to it arrive there.
+/// Returns the IPv4 address that an IPv6 address embeds. Packets to the IPv6 address arrive there.
 fn unwrapped(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let whole = IpAddr::V6(address);
     let is_compatible = COMPATIBLE.contains(whole) && address.to_bits() > 1;
@@ -138,41 +136,38 @@ fn unwrapped(address: Ipv6Addr) -> Option<Ipv4Addr> {
     address.to_ipv4_mapped()
 }
 
-/// Whether the address is one where machines are told about themselves, however it is wrapped.
+/// Returns whether the address belongs to a metadata service, directly or embedded in IPv6.
 pub(crate) fn is_metadata(address: IpAddr) -> bool {
     let within = |address| METADATA.iter().any(|range| range.contains(address));
     within(address)
         || matches!(address, IpAddr::V6(v6) if unwrapped(v6).is_some_and(|inner| within(IpAddr::V4(inner))))
 }
 
-/// What the address is, if sessions may not reach it.
-pub(crate) fn refused(address: IpAddr) -> Option<&'static str> {
+/// Returns the phrase for a blocked address, or `None` if the address is allowed.
+pub(crate) fn blocked_kind(address: IpAddr) -> Option<&'static str> {
     if is_metadata(address) {
         return Some(A_METADATA_SERVICE);
     }
-    let called = |table: &[Range]| {
+    let kind_in = |table: &[Range]| {
         table
             .iter()
             .find(|range| range.contains(address))
-            .map(|range| range.called)
+            .map(|range| range.kind)
     };
     match address {
-        IpAddr::V4(_) => called(REFUSED_V4),
+        IpAddr::V4(_) => kind_in(BLOCKED_V4),
         IpAddr::V6(v6) => match unwrapped(v6) {
-            Some(inner) => refused(IpAddr::V4(inner)),
+            Some(inner) => blocked_kind(IpAddr::V4(inner)),
             None => {
-                called(REFUSED_V6).or_else(|| (!GLOBAL_V6.contains(address)).then_some(RESERVED))
+                kind_in(BLOCKED_V6).or_else(|| (!GLOBAL_V6.contains(address)).then_some(RESERVED))
             }
         },
     }
 }
 
-/// Everything that [`refused`] says.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    let tables = REFUSED_V4
-        .iter()
-        .chain(REFUSED_V6)
-        .map(|range| range.called);
+/// Returns every phrase that [`blocked_kind`] can return.
+pub(crate) fn blocked_kinds() -> impl Iterator<Item = &'static str> {
+    let tables = BLOCKED_V4.iter().chain(BLOCKED_V6).map(|range| range.kind);
     tables.chain([RESERVED, A_METADATA_SERVICE])
 }
 

@@ -1,4 +1,4 @@
-//! What the settings open beyond the rules: `host:port` and `cidr:port`. Pure.
+//! Parses and matches the allow list, whose entries are `host:port` or `cidr:port`. Pure.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -8,14 +8,14 @@ use thiserror::Error;
 use crate::addresses::is_within;
 use crate::authority::{Authority, Host};
 
-/// A list of hosts and networks, each with a port or with all of them.
+/// A list of hosts and networks, each with one port or all ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowList(Vec<Entry>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     hosts: Hosts,
-    /// None: every port.
+    /// The port, or `None` for every port.
     port: Option<u16>,
 }
 
@@ -25,29 +25,31 @@ enum Hosts {
     Network(IpAddr, u8),
 }
 
-/// An entry that cannot be used.
+/// An error from parsing an [`AllowList`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum BadEntry {
-    /// It has not the form of one.
+pub enum ParseAllowListError {
+    /// The entry is malformed.
     #[error(
-        "{0:?} is neither host:port nor network:port, such as 127.0.0.1:3000, api.internal:443, 10.0.0.0/8:*, [::1]:3000 or [fd00::/8]:443"
+        "cannot parse {0:?}: expected host:port or network:port, such as 127.0.0.1:3000, api.internal:443, 10.0.0.0/8:*, [::1]:3000 or [fd00::/8]:443"
     )]
     Form(String),
-    /// Bits are set that the length of the prefix leaves out.
-    #[error("{entry:?} is no network: the network of that length is {network}")]
+    /// The address has bits set beyond the prefix length.
+    #[error(
+        "cannot parse {entry:?}: the address has bits set beyond the prefix; did you mean {network}?"
+    )]
     Network {
-        /// As it was given.
+        /// The entry as given.
         entry: String,
-        /// What was meant, most likely.
+        /// The network that was probably meant.
         network: String,
     },
 }
 
 impl FromStr for AllowList {
-    type Err = BadEntry;
+    type Err = ParseAllowListError;
 
-    /// Reads comma-separated entries; empty ones are skipped.
-    fn from_str(text: &str) -> Result<AllowList, BadEntry> {
+    /// Parses comma-separated entries and skips empty ones.
+    fn from_str(text: &str) -> Result<AllowList, ParseAllowListError> {
         let entries = text
             .split(',')
             .map(str::trim)
@@ -58,10 +60,10 @@ impl FromStr for AllowList {
     }
 }
 
-fn parse_entry(text: &str) -> Result<Entry, BadEntry> {
-    let bad = || BadEntry::Form(text.to_owned());
+fn parse_entry(text: &str) -> Result<Entry, ParseAllowListError> {
+    let bad = || ParseAllowListError::Form(text.to_owned());
     let (host, port_text) = text.rsplit_once(':').ok_or_else(bad)?;
-    // The reader of requests judges the port, too.
+    // Uses the parser of requests, so that both accept the same ports.
     let as_authority =
         |host: &str| Authority::parse(&format!("{host}:{port_text}"), None).map_err(|_| bad());
     let port = if port_text == "*" {
@@ -94,7 +96,7 @@ fn parse_entry(text: &str) -> Result<Entry, BadEntry> {
     }
     let first = masked(address, prefix);
     if first != address {
-        return Err(BadEntry::Network {
+        return Err(ParseAllowListError::Network {
             entry: text.to_owned(),
             network: format!("{first}/{prefix}"),
         });
@@ -123,17 +125,17 @@ fn masked(address: IpAddr, prefix: u8) -> IpAddr {
 }
 
 impl AllowList {
-    /// How many entries it has.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether it opens nothing.
+    /// Returns whether the list has no entries.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether an entry names this host as it was asked for, with this port.
+    /// Returns whether an entry matches the target as the request names it.
     pub(crate) fn names(&self, target: &Authority) -> bool {
         match &target.host {
             Host::Name(name) => self
@@ -143,7 +145,7 @@ impl AllowList {
         }
     }
 
-    /// Whether an entry has this address, with this port.
+    /// Returns whether an entry contains this address and port.
     pub(crate) fn contains(&self, address: IpAddr, port: u16) -> bool {
         let address = address.to_canonical();
         let has = |hosts: &Hosts| matches!(hosts, Hosts::Network(first, prefix) if is_within(address, *first, *prefix));
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_open_what_they_name_and_nothing_beside() {
+    fn entries_match_what_they_name_and_nothing_else() {
         let list = list(
             "127.0.0.1:3000, api.internal:443,10.0.0.0/8:*,[::1]:3000,[fd00::/8]:443,,localhost:*",
         );
@@ -204,21 +206,21 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_opens_nothing() {
+    fn an_empty_list_matches_nothing() {
         for text in ["", " ", ",", " , "] {
             assert_eq!(list(text), AllowList::default());
         }
     }
 
     #[test]
-    fn a_whole_family_can_be_opened() {
+    fn a_whole_address_family_can_be_listed() {
         assert!(names(&list("0.0.0.0/0:*"), "10.0.0.1:1"));
         assert!(!names(&list("0.0.0.0/0:*"), "[::1]:1"));
         assert!(names(&list("[::/0]:443"), "[::1]:443"));
     }
 
     #[test]
-    fn what_is_no_entry_is_told() {
+    fn malformed_entries_are_rejected() {
         for text in [
             "localhost",
             "127.0.0.1",
@@ -242,13 +244,13 @@ mod tests {
             "a:80-90",
         ] {
             assert!(
-                matches!(text.parse::<AllowList>(), Err(BadEntry::Form(_))),
+                matches!(text.parse::<AllowList>(), Err(ParseAllowListError::Form(_))),
                 "{text}"
             );
         }
         let error = "10.1.2.3/8:443"
             .parse::<AllowList>()
-            .expect_err("no network");
+            .expect_err("host bits are set");
         assert!(error.to_string().contains("10.0.0.0/8"), "{error}");
         assert!("[fd00::1/8]:443".parse::<AllowList>().is_err());
     }

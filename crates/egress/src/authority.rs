@@ -1,23 +1,24 @@
-//! The host and the port that a request names, by a strict grammar: what two readers could
-//! understand differently is refused. Pure.
+//! Parses the host and port of a request with a strict grammar. Pure.
+//!
+//! The grammar rejects every text that two parsers could interpret differently.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use thiserror::Error;
 
-/// The longest name of the DNS, in its written form without a last dot (RFC 1035, 2.3.4).
+/// Maximum length of a DNS name in text form, without a trailing dot (RFC 1035, section 2.3.4).
 const MAX_NAME_BYTES: usize = 253;
 
-/// The longest part of one.
+/// Maximum length of a DNS label.
 const MAX_LABEL_BYTES: usize = 63;
 
-/// What a request wants to reach.
+/// The host of a request's target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Host {
-    /// In lower case, without a last dot.
+    /// A name in lower case, without a trailing dot.
     Name(String),
-    /// Never an IPv4-mapped one: that is the IPv4 address.
+    /// An address. IPv4-mapped addresses are converted to IPv4.
     Address(IpAddr),
 }
 
@@ -28,20 +29,20 @@ pub(crate) struct Authority {
     pub(crate) port: u16,
 }
 
-/// Why a text is no authority.
+/// An error from parsing an [`Authority`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(crate) enum BadAuthority {
-    #[error("it has a user name")]
+pub(crate) enum ParseAuthorityError {
+    #[error("user names are not allowed")]
     UserInfo,
-    #[error("its port is missing or is none")]
+    #[error("the port is missing or invalid")]
     Port,
-    #[error("it names no host")]
+    #[error("the host is missing")]
     NoHost,
-    #[error("its name has a character or a part that names do not have")]
+    #[error("the host name has an invalid character or label")]
     Name,
-    #[error("its name is too long")]
+    #[error("the host name is too long")]
     TooLong,
-    #[error("its address is not written in the usual form")]
+    #[error("the address is not in canonical form")]
     Address,
 }
 
@@ -62,16 +63,19 @@ impl fmt::Display for Authority {
 }
 
 impl Authority {
-    /// Reads `host:port`, or `host` alone where there is a default.
-    pub(crate) fn parse(text: &str, default_port: Option<u16>) -> Result<Authority, BadAuthority> {
+    /// Parses `host:port`, or `host` alone if there is a default port.
+    pub(crate) fn parse(
+        text: &str,
+        default_port: Option<u16>,
+    ) -> Result<Authority, ParseAuthorityError> {
         if text.contains('@') {
-            return Err(BadAuthority::UserInfo);
+            return Err(ParseAuthorityError::UserInfo);
         }
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-            let (inside, after) = rest.split_once(']').ok_or(BadAuthority::Address)?;
+            let (inside, after) = rest.split_once(']').ok_or(ParseAuthorityError::Address)?;
             let port = match after.strip_prefix(':') {
                 None if after.is_empty() => None,
-                None => return Err(BadAuthority::Port),
+                None => return Err(ParseAuthorityError::Port),
                 port => port,
             };
             (Host::Address(parse_v6(inside)?), port)
@@ -83,45 +87,45 @@ impl Authority {
         };
         let port = match port {
             Some(port) => parse_port(port)?,
-            None => default_port.ok_or(BadAuthority::Port)?,
+            None => default_port.ok_or(ParseAuthorityError::Port)?,
         };
         Ok(Authority { host, port })
     }
 }
 
 impl Host {
-    /// Reads a name or an IPv4 address.
-    pub(crate) fn parse(text: &str) -> Result<Host, BadAuthority> {
+    /// Parses a name or an IPv4 address.
+    pub(crate) fn parse(text: &str) -> Result<Host, ParseAuthorityError> {
         let text = text.strip_suffix('.').unwrap_or(text);
         if text.is_empty() {
-            return Err(BadAuthority::NoHost);
+            return Err(ParseAuthorityError::NoHost);
         }
         if text.len() > MAX_NAME_BYTES {
-            return Err(BadAuthority::TooLong);
+            return Err(ParseAuthorityError::TooLong);
         }
         let is_plain =
             |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' || byte == b'.';
         if !text.bytes().all(is_plain) {
-            return Err(BadAuthority::Name);
+            return Err(ParseAuthorityError::Name);
         }
         if text.split('.').any(str::is_empty) {
-            return Err(BadAuthority::Name);
+            return Err(ParseAuthorityError::Name);
         }
         if text.split('.').any(|label| label.len() > MAX_LABEL_BYTES) {
-            return Err(BadAuthority::TooLong);
+            return Err(ParseAuthorityError::TooLong);
         }
-        // The reading that browsers have (https://url.spec.whatwg.org/#host-parsing): it knows all
-        // the old ways to write an address as a number, and which `xn--` are names.
+        // Parses like browsers (https://url.spec.whatwg.org/#host-parsing), which covers all the
+        // old notations of an address as a number and validates `xn--` labels.
         match url::Host::parse(text) {
-            // Rust reads only four decimal numbers without leading zeros.
+            // Rust parses only four decimal numbers without leading zeros.
             Ok(url::Host::Ipv4(address)) if text.parse() == Ok(address) => {
                 Ok(Host::Address(IpAddr::V4(address)))
             }
-            Ok(url::Host::Ipv4(_)) => Err(BadAuthority::Address),
+            Ok(url::Host::Ipv4(_)) => Err(ParseAuthorityError::Address),
             Ok(url::Host::Domain(name)) if name.eq_ignore_ascii_case(text) => Ok(Host::Name(name)),
-            // A last part that looks like a number makes the whole an address, though it is none.
-            Err(_) if ends_in_a_number(text) => Err(BadAuthority::Address),
-            _ => Err(BadAuthority::Name),
+            // A last label that looks like a number makes the whole an invalid address.
+            Err(_) if ends_in_a_number(text) => Err(ParseAuthorityError::Address),
+            _ => Err(ParseAuthorityError::Name),
         }
     }
 }
@@ -133,38 +137,38 @@ fn ends_in_a_number(text: &str) -> bool {
         || last.starts_with("0X")
 }
 
-/// What stands between brackets. A zone is not read: it would name an interface of the server's
+/// Parses the text between brackets. Rejects zones, because they name an interface of the server's
 /// machine.
-fn parse_v6(text: &str) -> Result<IpAddr, BadAuthority> {
-    let address: Ipv6Addr = text.parse().map_err(|_| BadAuthority::Address)?;
-    // RFC 5952, or what browsers make of a wrapped IPv4 address, which they write in hexadecimal.
+fn parse_v6(text: &str) -> Result<IpAddr, ParseAuthorityError> {
+    let address: Ipv6Addr = text.parse().map_err(|_| ParseAuthorityError::Address)?;
+    // Accepts RFC 5952 and the hexadecimal notation that browsers use for embedded IPv4 addresses.
     let is_canonical = address.to_string() == text
         || url::Host::<&str>::Ipv6(address).to_string() == format!("[{text}]");
     if is_canonical {
         Ok(IpAddr::V6(address).to_canonical())
     } else {
-        Err(BadAuthority::Address)
+        Err(ParseAuthorityError::Address)
     }
 }
 
-fn parse_port(text: &str) -> Result<u16, BadAuthority> {
+fn parse_port(text: &str) -> Result<u16, ParseAuthorityError> {
     let is_canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     text.parse()
         .ok()
         .filter(|_| is_canonical)
-        .ok_or(BadAuthority::Port)
+        .ok_or(ParseAuthorityError::Port)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<String, BadAuthority> {
+    fn read(text: &str) -> Result<String, ParseAuthorityError> {
         Authority::parse(text, Some(80)).map(|authority| authority.to_string())
     }
 
     #[test]
-    fn hosts_and_ports_are_read() {
+    fn hosts_and_ports_are_parsed() {
         for (text, shown) in [
             ("example.com", "example.com:80"),
             ("example.com:8080", "example.com:8080"),
@@ -186,12 +190,15 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_needed_where_none_is_usual() {
+    fn a_port_is_required_without_a_default() {
         assert_eq!(
             Authority::parse("example.com", None),
-            Err(BadAuthority::Port)
+            Err(ParseAuthorityError::Port)
         );
-        assert_eq!(Authority::parse("[::1]", None), Err(BadAuthority::Port));
+        assert_eq!(
+            Authority::parse("[::1]", None),
+            Err(ParseAuthorityError::Port)
+        );
     }
 
     #[test]
@@ -213,7 +220,7 @@ mod tests {
         ] {
             assert_eq!(
                 read(&format!("example.com:{port}")),
-                Err(BadAuthority::Port),
+                Err(ParseAuthorityError::Port),
                 "{port}"
             );
             assert!(read(&format!("[::1]:{port}")).is_err(), "{port}");
@@ -221,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_in_their_usual_form_only() {
+    fn addresses_are_parsed_in_canonical_form_only() {
         for text in [
             "127.1",
             "127.0.1",
@@ -261,14 +268,17 @@ mod tests {
         ] {
             let read = read(text);
             assert!(
-                matches!(read, Err(BadAuthority::Address | BadAuthority::Port)),
+                matches!(
+                    read,
+                    Err(ParseAuthorityError::Address | ParseAuthorityError::Port)
+                ),
                 "{text}: {read:?}"
             );
         }
     }
 
     #[test]
-    fn names_have_the_characters_of_names() {
+    fn names_with_invalid_characters_are_rejected() {
         for text in [
             "exa mple.com",
             "exa\tmple.com",
@@ -294,10 +304,10 @@ mod tests {
             "xn--a.example",
             "]",
         ] {
-            assert_eq!(read(text), Err(BadAuthority::Name), "{text:?}");
+            assert_eq!(read(text), Err(ParseAuthorityError::Name), "{text:?}");
         }
         for text in ["", ".", ":80"] {
-            assert_eq!(read(text), Err(BadAuthority::NoHost), "{text:?}");
+            assert_eq!(read(text), Err(ParseAuthorityError::NoHost), "{text:?}");
         }
         for text in [
             "user@example.com",
@@ -306,12 +316,12 @@ mod tests {
             "a@127.0.0.1",
             "[::1]@b",
         ] {
-            assert_eq!(read(text), Err(BadAuthority::UserInfo), "{text:?}");
+            assert_eq!(read(text), Err(ParseAuthorityError::UserInfo), "{text:?}");
         }
     }
 
     #[test]
-    fn names_have_the_lengths_of_names() {
+    fn names_that_are_too_long_are_rejected() {
         let long = |labels: usize, last: usize| {
             format!(
                 "{}{}",
@@ -320,14 +330,14 @@ mod tests {
             )
         };
         assert!(read(&long(3, 61)).is_ok());
-        assert_eq!(read(&long(3, 62)), Err(BadAuthority::TooLong));
+        assert_eq!(read(&long(3, 62)), Err(ParseAuthorityError::TooLong));
         assert!(read(&format!("{}.", long(3, 61))).is_ok());
-        assert_eq!(read(&"a".repeat(64)), Err(BadAuthority::TooLong));
+        assert_eq!(read(&"a".repeat(64)), Err(ParseAuthorityError::TooLong));
     }
 
-    /// What was read and is shown is read as the same: no second reading can differ.
+    /// Checks that displaying and parsing an authority again gives the same authority.
     #[test]
-    fn what_is_shown_is_read_again() {
+    fn displayed_authorities_parse_to_the_same() {
         let parts = [
             "a", "0x", "1", "127", "xn--", "-", "_", ".", "..", ":", "[", "]", "::", "%", "@",
             "ffff", "\u{e9}", "0",

@@ -1,5 +1,7 @@
-//! From what a request names to a connection: resolved once, judged, and connected to exactly what
-//! was judged.
+//! Opens outbound connections.
+//!
+//! A name is resolved once. The policy checks all its addresses, and the connection goes to exactly
+//! the addresses that were checked.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -18,102 +20,97 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::authority::{Authority, Host};
+use crate::connection::ProxyState;
+use crate::denied::{Denied, Reason};
 use crate::headers::PROXY_AUTHORIZATION;
-use crate::own::is_of_this_machine;
-use crate::policy::Way;
-use crate::proxy::Side;
-use crate::refusal::{Reason, Refusal};
+use crate::policy::Route;
+use crate::self_ports::is_local_address;
 use crate::upstream::Upstream;
 
-/// How long it may take from a name to a connection.
-const CONNECT_BOUND: Duration = Duration::from_secs(10);
+/// Time limit for name resolution and connecting together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an address is tried alone before the next one is tried beside it (RFC 8305, 5).
-const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+/// Delay before the next address is tried in parallel (RFC 8305, section 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// How many addresses of a name are tried; all of them are judged.
-const MAX_TRIED: usize = 8;
+/// Maximum number of addresses of a name that are tried. All of them are checked.
+const MAX_ATTEMPTS: usize = 8;
 
-/// A connection to the outside.
+/// A connection to the target or to the upstream proxy.
 #[derive(Debug)]
-pub(crate) struct Outside {
+pub(crate) struct OutboundConnection {
     pub(crate) stream: TcpStream,
-    /// What came with the answer of a proxy beyond ours.
-    pub(crate) early: Bytes,
-    pub(crate) way: Way,
+    /// Bytes that arrived together with the response head of the upstream proxy.
+    pub(crate) buffered: Bytes,
+    pub(crate) route: Route,
 }
 
-impl Side {
-    /// Connects for a plain request: to its destination, or to the proxy beyond ours, which takes
-    /// the request whole.
-    pub(crate) async fn reach(&self, target: &Authority) -> Result<Outside, Refusal> {
-        self.bounded(target, self.connect(target)).await
+impl ProxyState {
+    /// Connects for a plain HTTP request: to the target, or to the upstream proxy, which takes the
+    /// request in absolute form.
+    pub(crate) async fn dial(&self, target: &Authority) -> Result<OutboundConnection, Denied> {
+        self.with_timeout(target, self.connect(target)).await
     }
 
-    /// Connects for a CONNECT: what comes back carries bytes to the destination.
-    pub(crate) async fn reach_through(
-        self: &Arc<Side>,
+    /// Connects for a CONNECT request. The returned connection carries bytes to the target.
+    pub(crate) async fn dial_tunnel(
+        self: &Arc<ProxyState>,
         target: &Authority,
-    ) -> Result<Outside, Refusal> {
+    ) -> Result<OutboundConnection, Denied> {
         let connecting = async {
-            let outside = self.connect(target).await?;
+            let outbound = self.connect(target).await?;
             match &self.policy().upstream {
-                Some(upstream) if outside.way == Way::Upstream => {
-                    self.ask_upstream(outside, upstream, target).await
+                Some(upstream) if outbound.route == Route::Upstream => {
+                    self.connect_through_upstream(outbound, upstream, target)
+                        .await
                 }
-                _ => Ok(outside),
+                _ => Ok(outbound),
             }
         };
-        self.bounded(target, connecting).await
+        self.with_timeout(target, connecting).await
     }
 
-    async fn bounded(
+    async fn with_timeout(
         &self,
         target: &Authority,
-        connecting: impl Future<Output = Result<Outside, Reason>>,
-    ) -> Result<Outside, Refusal> {
-        let connected = timeout(CONNECT_BOUND, connecting)
+        connecting: impl Future<Output = Result<OutboundConnection, Reason>>,
+    ) -> Result<OutboundConnection, Denied> {
+        let connected = timeout(CONNECT_TIMEOUT, connecting)
             .await
-            .unwrap_or(Err(Reason::TooSlow));
-        connected.map_err(|reason| {
-            let refusal = Refusal {
-                target: target.clone(),
-                reason,
-            };
-            self.note(&refusal);
-            refusal
-        })
+            .unwrap_or(Err(Reason::TimedOut));
+        connected.map_err(|reason| self.deny(target, reason))
     }
 
-    async fn connect(&self, target: &Authority) -> Result<Outside, Reason> {
-        let way = self.policy().plan_way(target)?;
-        let judge = |addresses: &[IpAddr]| {
-            let is_own = |socket| self.own_ports().contain(socket);
+    async fn connect(&self, target: &Authority) -> Result<OutboundConnection, Reason> {
+        let route = self.policy().plan_route(target)?;
+        let check = |addresses: &[IpAddr]| {
+            let is_self = |socket| self.self_ports().contains(socket);
             self.policy()
-                .judge_addresses(target, addresses, is_own, is_of_this_machine)
+                .check_addresses(target, addresses, is_self, is_local_address)
         };
-        let addresses = match (way, &target.host, &self.policy().upstream) {
+        let addresses = match (route, &target.host, &self.policy().upstream) {
             (_, Host::Address(address), upstream) => {
-                let judged = judge(&[*address])?;
-                match (way, upstream) {
-                    (Way::Upstream, Some(upstream)) => self.addresses_of(upstream).await?,
-                    _ => judged,
+                let checked = check(&[*address])?;
+                match (route, upstream) {
+                    (Route::Upstream, Some(upstream)) => self.addresses_of(upstream).await?,
+                    _ => checked,
                 }
             }
-            (Way::Upstream, Host::Name(_), Some(upstream)) => self.addresses_of(upstream).await?,
-            (_, Host::Name(name), _) => judge(&self.resolve(name).await?)?,
+            (Route::Upstream, Host::Name(_), Some(upstream)) => self.addresses_of(upstream).await?,
+            (_, Host::Name(name), _) => check(&self.resolve(name).await?)?,
         };
         let stream = connect_any(&addresses)
             .await
             .map_err(|_| Reason::Unreachable)?;
-        Ok(Outside {
+        Ok(OutboundConnection {
             stream,
-            early: Bytes::new(),
-            way,
+            buffered: Bytes::new(),
+            route,
         })
     }
 
-    /// Where the proxy beyond ours is. The settings name it, so it is not judged.
+    /// Returns the addresses of the upstream proxy. They are not checked, because the server's
+    /// settings name it.
     async fn addresses_of(&self, upstream: &Upstream) -> Result<Vec<SocketAddr>, Reason> {
         let addresses = match upstream.host.parse() {
             Ok(address) => vec![address],
@@ -126,29 +123,28 @@ impl Side {
     }
 
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Reason> {
-        // The look-up goes on when nobody waits for it any more, so it is the look-up that keeps
-        // the place.
-        let place = Arc::clone(self.lookups())
+        // The lookup holds the slot itself, because it continues when the caller stops waiting.
+        let slot = Arc::clone(self.lookups())
             .acquire_owned()
             .await
             .map_err(|_| Reason::Unresolved)?;
         let (resolver, name) = (Arc::clone(self.resolver()), name.to_owned());
-        let looking = spawn_blocking(move || {
-            let _place = place;
+        let lookup = spawn_blocking(move || {
+            let _place = slot;
             resolver.addresses(&name)
         });
-        match looking.await {
+        match lookup.await {
             Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
             _ => Err(Reason::Unresolved),
         }
     }
 
-    async fn ask_upstream(
+    async fn connect_through_upstream(
         &self,
-        outside: Outside,
+        outbound: OutboundConnection,
         upstream: &Upstream,
         target: &Authority,
-    ) -> Result<Outside, Reason> {
+    ) -> Result<OutboundConnection, Reason> {
         let authority = target.to_string();
         let mut request = Request::builder()
             .method(Method::CONNECT)
@@ -165,11 +161,11 @@ impl Side {
                 .insert(PROXY_AUTHORIZATION, authorization.clone());
         }
         let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(outside.stream))
+            hyper::client::conn::http1::handshake(TokioIo::new(outbound.stream))
                 .await
                 .map_err(|_| Reason::Broken)?;
         self.spawn(async move {
-            // Whoever waits for the answer hears of its end.
+            // The code that waits for the response notices when the connection ends.
             let _ = connection.with_upgrades().await;
         });
         let response = sender
@@ -185,17 +181,17 @@ impl Side {
         let parts = upgraded
             .downcast::<TokioIo<TcpStream>>()
             .map_err(|_| Reason::Broken)?;
-        Ok(Outside {
+        Ok(OutboundConnection {
             stream: parts.io.into_inner(),
-            early: parts.read_buf,
-            way: outside.way,
+            buffered: parts.read_buf,
+            route: outbound.route,
         })
     }
 }
 
-/// Connects to the first of these that answers.
+/// Connects to the first address that accepts.
 async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
-    let mut others = addresses.iter().take(MAX_TRIED);
+    let mut others = addresses.iter().take(MAX_ATTEMPTS);
     let mut attempts = FuturesUnordered::new();
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     loop {
@@ -204,10 +200,10 @@ async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
             None if attempts.is_empty() => return Err(failure),
             None => {}
         }
-        match timeout(NEXT_ADDRESS, attempts.next()).await {
+        match timeout(ATTEMPT_DELAY, attempts.next()).await {
             Ok(Some(Ok(stream))) => return Ok(stream),
             Ok(Some(Err(error))) => failure = error,
-            // None of them has answered yet.
+            // No attempt has finished yet.
             Ok(None) | Err(_) => {}
         }
     }
@@ -216,9 +212,9 @@ async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     if stream.peer_addr()? != address {
-        return Err(io::Error::other("connected to something else"));
+        return Err(io::Error::other("connected to a different address"));
     }
-    // What is carried is small as often as not, and must not wait for more (Nagle's algorithm).
+    // Disables Nagle's algorithm: many writes are small and must not wait for more data.
     stream.set_nodelay(true)?;
     Ok(stream)
 }

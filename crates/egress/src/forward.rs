@@ -1,5 +1,7 @@
-//! Plain requests, in absolute form: each is read whole, decided about, and written anew on a
-//! connection of its own, so that no two readers can disagree about where one ends.
+//! Forwards plain HTTP requests, which clients send to a proxy in absolute form.
+//!
+//! The proxy parses each request completely, checks it, and writes a new request on a separate
+//! connection. No two parsers can therefore disagree about where a request ends.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,157 +11,165 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::{PathAndQuery, Scheme};
+use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::answer::{self, Body};
 use crate::authority::Authority;
-use crate::dial::Outside;
+use crate::connection::Connection;
+use crate::denied::{Denied, Reason};
+use crate::dial::OutboundConnection;
 use crate::headers::{self, PROXY_AUTHORIZATION};
-use crate::large;
-use crate::policy::Way;
-use crate::proxy::Connection;
-use crate::refusal::{Reason, Refusal};
+use crate::policy::Route;
+use crate::response::{self, Body};
+use crate::splice;
 use crate::tunnel;
 
-/// The longest head of an answer, in bytes: what browsers take.
+/// Maximum size of a response head, in bytes. Browsers accept the same size.
 const MAX_HEAD_BYTES: usize = 256 * 1024;
 
-/// More fields than any site sends.
+/// Maximum number of response header fields, more than any site sends.
 const MAX_FIELDS: usize = 256;
 
-/// Carries one request and its answer.
-pub(crate) async fn carry(
+/// Forwards one request and returns its response.
+pub(crate) async fn forward(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
+    let as_html = response::accepts_html(request.headers());
+    let target = match parse_target(request.uri()) {
+        Ok(target) => target,
+        Err(reason) => return response::bad_request(&reason),
+    };
+    exchange(connection, request, &target)
+        .await
+        .unwrap_or_else(|denied| response::denied(&denied, as_html))
+}
+
+/// Connects to the target and exchanges the request for a response.
+async fn exchange(
+    connection: &Connection,
+    request: Request<Incoming>,
+    target: &Authority,
+) -> Result<Response<Body>, Denied> {
+    let outbound = connection.state.dial(target).await?;
+    send(connection, request, target, outbound)
+        .await
+        .map_err(|reason| connection.state.deny(target, reason))
+}
+
+/// Sends the request on a new connection and prepares the response for the client.
+async fn send(
     connection: &Connection,
     mut request: Request<Incoming>,
-) -> Response<Body> {
-    let as_page = answer::reads_pages(request.headers());
-    let target = match target_of(request.uri()) {
-        Ok(target) => target,
-        Err(why) => return answer::bad(&why),
-    };
-    let Outside { stream, way, .. } = match connection.side.reach(&target).await {
-        Ok(outside) => outside,
-        Err(refusal) => return answer::refused(&refusal, as_page),
-    };
-    let broken = || {
-        let refusal = Refusal {
-            target: target.clone(),
-            reason: Reason::Broken,
-        };
-        connection.side.note(&refusal);
-        answer::refused(&refusal, as_page)
-    };
-    let wants_socket = headers::is_web_socket(request.headers());
-    let upgrade = wants_socket.then(|| hyper::upgrade::on(&mut request));
-    if prepare(connection, &mut request, &target, way, wants_socket).is_none() {
-        return broken();
-    }
-    let mut builder = http1::Builder::new();
-    builder
+    target: &Authority,
+    outbound: OutboundConnection,
+) -> Result<Response<Body>, Reason> {
+    let OutboundConnection { stream, route, .. } = outbound;
+    let wants_websocket = headers::is_websocket_upgrade(request.headers());
+    let upgrade = wants_websocket.then(|| hyper::upgrade::on(&mut request));
+    rewrite(connection, &mut request, target, route, wants_websocket).ok_or(Reason::Broken)?;
+    let (mut sender, outgoing) = http1::Builder::new()
         .preserve_header_case(true)
         .max_header_size(MAX_HEAD_BYTES)
-        .max_headers(MAX_FIELDS);
-    let Ok((mut sender, outgoing)) = builder.handshake(TokioIo::new(stream)).await else {
-        return broken();
-    };
-    let answered = if wants_socket {
+        .max_headers(MAX_FIELDS)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|_| Reason::Broken)?;
+    let response = if wants_websocket {
         drive(connection, outgoing.with_upgrades());
         sender.send_request(request).await.ok()
     } else {
-        answered(connection, sender, outgoing, request).await
+        receive(connection, sender, outgoing, request).await
     };
-    let Some(mut response) = answered else {
-        return broken();
-    };
-    match (response.status(), upgrade) {
-        (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade))
-            if headers::is_web_socket(response.headers()) =>
-        {
-            let granted = hyper::upgrade::on(&mut response);
-            headers::strip(response.headers_mut());
-            headers::set_web_socket(response.headers_mut());
-            let Some(outside) = granted
+    let mut response = response.ok_or(Reason::Broken)?;
+    match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => {
+            // Only a client that asked for a WebSocket may get another protocol.
+            let upgrade = upgrade.ok_or(Reason::Broken)?;
+            open_websocket(connection, upgrade, &mut response, route)
                 .await
-                .ok()
-                .and_then(|granted| tunnel::outside_of(granted, way))
-            else {
-                return broken();
-            };
-            tunnel::carry(connection, upgrade, outside);
+                .ok_or(Reason::Broken)?;
         }
-        // Nobody has asked for another protocol.
-        (StatusCode::SWITCHING_PROTOCOLS, _) => return broken(),
-        (status, _) if answer::is_for_a_proxy(status) => {
-            let refusal = Refusal {
-                target,
-                reason: Reason::Upstream,
-            };
-            connection.side.note(&refusal);
-            return answer::refused(&refusal, as_page);
-        }
+        status if response::is_proxy_auth_required(status) => return Err(Reason::Upstream),
         _ => headers::strip(response.headers_mut()),
     }
-    response.map(Either::Left)
+    Ok(response.map(Either::Left))
 }
 
-/// Has a connection go on by itself. Its end is seen where the answer is read.
+/// Starts to relay a WebSocket that the server accepted. Returns `None` if it did not.
+async fn open_websocket(
+    connection: &Connection,
+    upgrade: OnUpgrade,
+    response: &mut Response<Incoming>,
+    route: Route,
+) -> Option<()> {
+    if !headers::is_websocket_upgrade(response.headers()) {
+        return None;
+    }
+    let upgraded = hyper::upgrade::on(&mut *response);
+    headers::strip(response.headers_mut());
+    headers::set_websocket_upgrade(response.headers_mut());
+    let outbound = tunnel::outbound_connection(upgraded.await.ok()?, route)?;
+    tunnel::relay_bytes(connection, upgrade, outbound);
+    Some(())
+}
+
+/// Spawns the task that drives an outbound connection. The code that reads the response notices
+/// when the connection ends.
 fn drive(connection: &Connection, outgoing: impl Future + Send + 'static) {
-    let side = Arc::clone(&connection.side);
-    connection.side.spawn(async move {
+    let state = Arc::clone(&connection.state);
+    connection.state.spawn(async move {
         tokio::select! {
             _ = outgoing => {}
-            () = side.stopped() => {}
+            () = state.stopped() => {}
         }
     });
 }
 
-/// The answer to a request, if one comes. A long one is handed over, and this never comes back.
-async fn answered(
+/// Sends the request and returns the response, if one arrives. Never returns for a long response,
+/// because `splice` takes that over.
+async fn receive(
     connection: &Connection,
     mut sender: http1::SendRequest<Incoming>,
     mut outgoing: http1::Connection<TokioIo<TcpStream>, Incoming>,
     request: Request<Incoming>,
 ) -> Option<Response<Incoming>> {
-    let may_be_long = large::may_be_answered_so(&request);
-    let mut answering = pin!(sender.send_request(request));
+    let is_spliceable = splice::is_spliceable_request(&request);
+    let mut receiving = pin!(sender.send_request(request));
     let response = tokio::select! {
         biased;
-        response = &mut answering => response.ok()?,
-        // A short answer has been read to its end already.
-        _ = &mut outgoing => return answering.await.ok(),
+        response = &mut receiving => response.ok()?,
+        // hyper has already read a short response to its end.
+        _ = &mut outgoing => return receiving.await.ok(),
     };
-    if may_be_long && large::is_long(&response) {
-        return connection.hand_over(large::take(response, outgoing)?).await;
+    if is_spliceable && splice::is_spliceable_response(&response) {
+        return connection.splice(splice::take(response, outgoing)?).await;
     }
     drive(connection, outgoing);
     Some(response)
 }
 
-/// What the request names; only plain HTTP is carried in this form.
-fn target_of(uri: &Uri) -> Result<Authority, String> {
+/// Returns the target of a request in absolute form. Only `http://` is forwarded in this form.
+fn parse_target(uri: &Uri) -> Result<Authority, String> {
     let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-        return Err(
-            "This is a proxy: it takes requests for whole addresses, and CONNECT".to_owned(),
-        );
+        return Err("This is a proxy: send an absolute URL or a CONNECT request".to_owned());
     };
     if *scheme != Scheme::HTTP {
         return Err(
-            "Only http:// is carried in this form; everything else goes by CONNECT".to_owned(),
+            "The proxy forwards only http:// URLs in this form; use CONNECT for everything else"
+                .to_owned(),
         );
     }
     Authority::parse(authority.as_str(), Some(80))
-        .map_err(|why| format!("The request is refused: {why}"))
+        .map_err(|error| format!("Invalid request target: {error}"))
 }
 
-/// Makes of a request to us one to whoever is next. None if it cannot be.
-fn prepare(
+/// Rewrites a request to the proxy into one to the next hop. Returns `None` if a value is invalid.
+fn rewrite(
     connection: &Connection,
     request: &mut Request<Incoming>,
     target: &Authority,
-    way: Way,
-    wants_socket: bool,
+    route: Route,
+    wants_websocket: bool,
 ) -> Option<()> {
     let host = if target.port == 80 {
         target.host.to_string()
@@ -171,9 +181,9 @@ fn prepare(
         .path_and_query()
         .cloned()
         .unwrap_or_else(|| PathAndQuery::from_static("/"));
-    *request.uri_mut() = match way {
-        Way::Direct => Uri::from(path),
-        Way::Upstream => Uri::builder()
+    *request.uri_mut() = match route {
+        Route::Direct => Uri::from(path),
+        Route::Upstream => Uri::builder()
             .scheme(Scheme::HTTP)
             .authority(host.as_str())
             .path_and_query(path)
@@ -183,17 +193,17 @@ fn prepare(
     *request.version_mut() = Version::HTTP_11;
     let fields = request.headers_mut();
     headers::strip(fields);
-    // Whatever the program has put there: this is where the request goes.
+    // Overwrites the client's value: the request goes to the target that was checked.
     fields.insert(HOST, HeaderValue::try_from(host).ok()?);
-    if wants_socket {
-        headers::set_web_socket(fields);
+    if wants_websocket {
+        headers::set_websocket_upgrade(fields);
     }
     let upstream = connection
-        .side
+        .state
         .policy()
         .upstream
         .as_ref()
-        .filter(|_| way == Way::Upstream);
+        .filter(|_| route == Route::Upstream);
     if let Some(authorization) = upstream.and_then(|upstream| upstream.authorization.clone()) {
         fields.insert(PROXY_AUTHORIZATION, authorization);
     }

@@ -1,5 +1,4 @@
-//! Fields of a head that are between two neighbours only, and are not carried on (RFC 9110, 7.6.1).
-//! Pure.
+//! Hop-by-hop header fields, which a proxy must not forward (RFC 9110, section 7.6.1). Pure.
 
 use hyper::HeaderMap;
 use hyper::header::{
@@ -11,10 +10,10 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authenticate");
 pub(crate) const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
 
-/// What always ends here. How long a body is, is told anew by whoever writes it on.
-static BETWEEN_NEIGHBOURS: [HeaderName; 10] = [
+/// Fields that are always removed. hyper writes the body length again for the next hop.
+static HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,
-    // Answered here, when the body is asked for.
+    // The proxy answers it when it reads the body.
     EXPECT,
     KEEP_ALIVE,
     PROXY_AUTHENTICATE,
@@ -26,32 +25,32 @@ static BETWEEN_NEIGHBOURS: [HeaderName; 10] = [
     UPGRADE,
 ];
 
-/// Takes away what is not carried on, and what `Connection` names besides.
+/// Removes hop-by-hop fields, including those that `Connection` names.
 pub(crate) fn strip(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = words(headers, &CONNECTION)
-        .filter_map(|word| word.parse().ok())
+    let named: Vec<HeaderName> = tokens(headers, &CONNECTION)
+        .filter_map(|token| token.parse().ok())
         .collect();
-    for name in named.iter().chain(&BETWEEN_NEIGHBOURS) {
+    for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
 }
 
-/// Whether the head asks for a WebSocket, or grants one.
-pub(crate) fn is_web_socket(headers: &HeaderMap) -> bool {
+/// Returns whether the head requests or accepts a WebSocket.
+pub(crate) fn is_websocket_upgrade(headers: &HeaderMap) -> bool {
     let has = |name: &HeaderName, wanted: &str| {
-        words(headers, name).any(|word| word.eq_ignore_ascii_case(wanted))
+        tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
     };
-    let is_alone = words(headers, &UPGRADE).count() == 1;
+    let is_alone = tokens(headers, &UPGRADE).count() == 1;
     has(&CONNECTION, "upgrade") && has(&UPGRADE, "websocket") && is_alone
 }
 
-/// Asks for a WebSocket, or grants one, from here on.
-pub(crate) fn set_web_socket(headers: &mut HeaderMap) {
+/// Adds the fields that request or accept a WebSocket.
+pub(crate) fn set_websocket_upgrade(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let values = headers
         .get_all(name)
         .into_iter()
@@ -59,7 +58,7 @@ fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = 
     values
         .flat_map(|value| value.split(','))
         .map(str::trim)
-        .filter(|word| !word.is_empty())
+        .filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]
@@ -77,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_between_neighbours_ends_here() {
+    fn hop_by_hop_fields_are_removed() {
         let mut stripped = headers(&[
             ("connection", "close, X-Private"),
             ("connection", "x-other"),
@@ -101,8 +100,8 @@ mod tests {
     }
 
     #[test]
-    fn of_all_upgrades_only_web_sockets_are_known() {
-        assert!(is_web_socket(&headers(&[
+    fn only_websocket_upgrades_are_recognized() {
+        assert!(is_websocket_upgrade(&headers(&[
             ("connection", "keep-alive, Upgrade"),
             ("upgrade", "WebSocket")
         ])));
@@ -117,7 +116,7 @@ mod tests {
                 ("upgrade", "h2c"),
             ],
         ] {
-            assert!(!is_web_socket(&headers(&lines)), "{lines:?}");
+            assert!(!is_websocket_upgrade(&headers(&lines)), "{lines:?}");
         }
     }
 }

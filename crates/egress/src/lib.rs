@@ -1,36 +1,45 @@
-//! The way out: a filtering forward proxy for every session, in the server's own process. Browsers
-//! and code reach other machines through it or, where the kernel enforces that, not at all.
+//! A filtering forward proxy for each session, inside the server's process.
 //!
-//! A tour: `authority` reads what a request names, `policy` decides about it with the tables of
-//! `addresses` and the list of `allow`, `refusal` has the words. Those are pure. `dial` resolves
-//! once and connects to exactly what was judged. `proxy` listens, `forward` carries plain requests,
-//! `tunnel` what CONNECT asks for, `large` and `relay` help with what is long; `answer` is what
-//! clients are told when nothing is carried.
+//! The browser and the code of a session reach other machines only through this proxy where the
+//! kernel enforces it. `client` means either of them in this crate.
 //!
-//! It must not know: sessions, browsers, and who enforces that nobody goes around it.
+//! A tour of the modules:
+//! - Pure: `authority` parses the target of a request. `policy` decides about it with the tables of
+//!   `addresses` and the list of `allow`. `denied` explains the decision, `headers` removes
+//!   hop-by-hop fields and `upstream` parses the upstream proxy.
+//! - State: `connection` holds the state of the server, of a session's proxy and of a connection.
+//!   `denials` and `meter` count.
+//! - I/O: `proxy` accepts connections. `forward` handles plain requests and `tunnel` handles
+//!   CONNECT. `dial` resolves a name once and connects to exactly the addresses that were checked.
+//!   `relay` and `splice` copy bytes. `response` builds the proxy's own responses.
+//!
+//! This crate must not know sessions or browsers, nor how the kernel enforces the use of the proxy.
+
+#![forbid(unsafe_code)]
 
 mod addresses;
 mod allow;
-mod answer;
 mod authority;
+mod connection;
+mod denials;
+mod denied;
 mod dial;
 mod forward;
 mod headers;
-mod large;
-mod ledger;
 mod meter;
-mod own;
 mod policy;
 mod proxy;
-mod refusal;
 mod relay;
 mod resolve;
+mod response;
+mod self_ports;
+mod splice;
 mod tunnel;
 mod upstream;
 
-pub use self::allow::{AllowList, BadEntry};
+pub use self::allow::{AllowList, ParseAllowListError};
 pub use self::meter::Traffic;
 pub use self::policy::{Mode, Policy};
-pub use self::proxy::{Egress, Explainer, Proxy};
+pub use self::proxy::{DenialExplainer, Egress, Proxy};
 pub use self::resolve::Resolve;
-pub use self::upstream::{BadUpstream, Upstream};
+pub use self::upstream::{ParseUpstreamError, Upstream};

@@ -1,4 +1,4 @@
-//! How many bytes went which way, and when nothing goes any more.
+//! Counts bytes in both directions and detects idle connections.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,31 +11,31 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
-/// A connection on which nothing moved for so long ends, at the latest after twice that.
-const IDLE_BOUND: Duration = Duration::from_mins(10);
+/// Time without data after which a connection ends. It ends after twice this time at the latest.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Bytes that a session has sent and got through its proxy, or all sessions have, heads of messages
-/// included.
+/// Bytes that one session or all sessions sent and received through the proxy, including message
+/// heads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// From programs.
+    /// Bytes that clients sent.
     pub up_bytes: u64,
-    /// To them.
+    /// Bytes that clients received.
     pub down_bytes: u64,
 }
 
-/// What all connections of a session have moved, or those of all sessions. Held by each of them.
+/// Byte counters of one session or of all sessions. Every connection shares them.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     up: AtomicU64,
     down: AtomicU64,
-    /// Of all sessions.
+    /// The counters of all sessions, which also count these bytes.
     all: Option<Arc<Totals>>,
 }
 
 impl Totals {
-    /// Of a session. Everything counts for `all`, too.
-    pub(crate) fn within(all: &Arc<Totals>) -> Arc<Totals> {
+    /// Creates the counters of one session. `all` counts the same bytes.
+    pub(crate) fn child_of(all: &Arc<Totals>) -> Arc<Totals> {
         Arc::new(Totals {
             all: Some(Arc::clone(all)),
             ..Totals::default()
@@ -58,7 +58,7 @@ impl Totals {
     }
 }
 
-/// What one connection has moved.
+/// The byte counter of one connection.
 #[derive(Debug)]
 pub(crate) struct Meter {
     totals: Arc<Totals>,
@@ -73,21 +73,21 @@ impl Meter {
         })
     }
 
-    pub(crate) fn went_up(&self, bytes: usize) {
+    pub(crate) fn add_up(&self, bytes: usize) {
         self.totals.add(bytes as u64, 0);
         self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn went_down(&self, bytes: usize) {
+    pub(crate) fn add_down(&self, bytes: usize) {
         self.totals.add(0, bytes as u64);
         self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Waits until nothing has moved for a while.
+    /// Waits until no data has moved for [`IDLE_TIMEOUT`].
     pub(crate) async fn idle(&self) {
         let mut seen = self.moved.load(Ordering::Relaxed);
         loop {
-            sleep_until(Instant::now() + IDLE_BOUND).await;
+            sleep_until(Instant::now() + IDLE_TIMEOUT).await;
             let moved = self.moved.load(Ordering::Relaxed);
             if moved == seen {
                 return;
@@ -97,7 +97,7 @@ impl Meter {
     }
 }
 
-/// A program's connection whose bytes are counted.
+/// A client's socket that counts its bytes.
 #[derive(Debug)]
 pub(crate) struct Metered {
     pub(crate) stream: TcpStream,
@@ -112,7 +112,7 @@ impl AsyncRead for Metered {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.meter.went_up(buffer.filled().len() - before);
+        self.meter.add_up(buffer.filled().len() - before);
         polled
     }
 }
@@ -124,7 +124,7 @@ impl AsyncWrite for Metered {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note(polled)
+        self.count(polled)
     }
 
     fn poll_write_vectored(
@@ -133,7 +133,7 @@ impl AsyncWrite for Metered {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.note(polled)
+        self.count(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -150,9 +150,9 @@ impl AsyncWrite for Metered {
 }
 
 impl Metered {
-    fn note(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn count(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(bytes)) = polled {
-            self.meter.went_down(bytes);
+            self.meter.add_down(bytes);
         }
         polled
     }

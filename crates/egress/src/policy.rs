@@ -1,24 +1,25 @@
-//! Who may be reached: the decision that every request and every CONNECT gets anew. Pure; what
-//! names mean and which addresses are this machine's comes in as arguments.
+//! Decides which targets sessions may connect to. Every request and every CONNECT is checked.
+//!
+//! Pure: the caller resolves names and knows the addresses of this machine.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use crate::addresses::{OWN_MACHINE, is_metadata, refused};
+use crate::addresses::{OWN_MACHINE, blocked_kind, is_metadata};
 use crate::allow::AllowList;
 use crate::authority::{Authority, Host};
-use crate::refusal::Reason;
+use crate::denied::Reason;
 use crate::upstream::Upstream;
 
-/// How much goes out.
+/// The network access of sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// What is public, and what the list opens.
+    /// Allows public addresses and the entries of the allow list.
     #[default]
     Filtered,
-    /// Nothing.
+    /// Allows nothing.
     Off,
-    /// Everything but metadata services and the server's own ports.
+    /// Allows everything except metadata services and the ports of this server.
     Open,
 }
 
@@ -35,76 +36,78 @@ impl FromStr for Mode {
     }
 }
 
-/// The settings of the way out, for all sessions.
+/// The egress settings of all sessions.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// How much goes out.
+    /// The network access.
     pub mode: Mode,
-    /// What is open beyond the rules.
+    /// Targets that are allowed despite the rules.
     pub allow: AllowList,
-    /// Whether metadata services can be opened at all.
+    /// Permits access to metadata services that `mode` or `allow` opens.
     pub allow_metadata: bool,
-    /// Where everything goes that the list does not open.
+    /// The proxy for all targets that are not on the allow list.
     pub upstream: Option<Upstream>,
 }
 
-/// Which way a request takes.
+/// The route of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// To the destination itself, once its addresses have been judged.
+pub(crate) enum Route {
+    /// Directly to the target, after its addresses were checked.
     Direct,
-    /// To the proxy beyond ours, which finds the addresses.
+    /// Through the upstream proxy, which resolves the target.
     Upstream,
 }
 
-/// Names that mean this machine, or one of its network, whatever a resolver says.
+/// Top-level names that mean this machine or its network, whatever a resolver returns.
 const LOCAL_NAMES: &[&str] = &["localhost", "local", "internal"];
 
-/// Ports below 1024 on which there are web sites.
+/// The allowed ports below 1024.
 const WEB_PORTS: &[u16] = &[80, 443];
 
-/// Ports from 1024 on that browsers refuse (<https://fetch.spec.whatwg.org/#port-blocking>), since
-/// services on them can be talked into something by a request.
+/// Ports from 1024 that browsers block (<https://fetch.spec.whatwg.org/#port-blocking>), because
+/// services on them may act on the content of an HTTP request.
 const BAD_PORTS: &[u16] = &[
     1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669,
     6679, 6697, 10080,
 ];
 
 impl Policy {
-    /// Judges what can be judged before a name is resolved, and says which way it goes.
-    pub(crate) fn plan_way(&self, target: &Authority) -> Result<Way, Reason> {
+    /// Checks the parts of a target that need no name resolution, and returns its route.
+    pub(crate) fn plan_route(&self, target: &Authority) -> Result<Route, Reason> {
         if self.mode == Mode::Off {
             return Err(Reason::Off);
         }
         let is_listed = self.allow.names(target);
         if self.mode == Mode::Filtered && !is_listed {
-            judge_name(&target.host)?;
+            check_name(&target.host)?;
         }
         if self.upstream.is_none() || is_listed {
-            return Ok(Way::Direct);
+            return Ok(Route::Direct);
         }
         if self.mode == Mode::Filtered {
-            judge_port(target.port)?;
+            check_port(target.port)?;
         }
-        Ok(Way::Upstream)
+        Ok(Route::Upstream)
     }
 
-    /// Judges the addresses of a destination, every one of them: a name with one good and one bad
-    /// address is bad. Gives them back as what to connect to. `is_own` tells whether this server
-    /// listens there, `is_here` whether an address is one of this machine's: a public one leads
-    /// past every wall in front of it.
-    pub(crate) fn judge_addresses(
+    /// Checks every address of a target and returns the socket addresses to connect to. One blocked
+    /// address blocks the whole name.
+    ///
+    /// `is_self` returns whether this server listens on a socket address. `is_local` returns
+    /// whether an address belongs to this machine. Even its public addresses are blocked, because a
+    /// connection to them bypasses every firewall in front of the machine.
+    pub(crate) fn check_addresses(
         &self,
         target: &Authority,
         addresses: &[IpAddr],
-        is_own: impl Fn(SocketAddr) -> bool,
-        is_here: impl Fn(IpAddr) -> bool,
+        is_self: impl Fn(SocketAddr) -> bool,
+        is_local: impl Fn(IpAddr) -> bool,
     ) -> Result<Vec<SocketAddr>, Reason> {
-        let judge = |address: &IpAddr| {
+        let check = |address: &IpAddr| {
             let address = address.to_canonical();
             let socket = SocketAddr::new(address, target.port);
-            if is_own(socket) {
-                return Err(Reason::OwnPort);
+            if is_self(socket) {
+                return Err(Reason::SelfPort);
             }
             let is_listed = self.allow.names(target) || self.allow.contains(address, target.port);
             if is_metadata(address) {
@@ -116,19 +119,19 @@ impl Policy {
                 };
             }
             if self.mode == Mode::Filtered && !is_listed {
-                let here = || is_here(address).then_some(OWN_MACHINE);
-                refused(address)
-                    .or_else(here)
-                    .map_or(Ok(()), |called| Err(Reason::Address(called)))?;
-                judge_port(target.port)?;
+                let local = || is_local(address).then_some(OWN_MACHINE);
+                blocked_kind(address)
+                    .or_else(local)
+                    .map_or(Ok(()), |kind| Err(Reason::Address(kind)))?;
+                check_port(target.port)?;
             }
             Ok(socket)
         };
-        addresses.iter().map(judge).collect()
+        addresses.iter().map(check).collect()
     }
 }
 
-fn judge_name(host: &Host) -> Result<(), Reason> {
+fn check_name(host: &Host) -> Result<(), Reason> {
     let Host::Name(name) = host else {
         return Ok(());
     };
@@ -140,7 +143,7 @@ fn judge_name(host: &Host) -> Result<(), Reason> {
     }
 }
 
-fn judge_port(port: u16) -> Result<(), Reason> {
+fn check_port(port: u16) -> Result<(), Reason> {
     match port {
         _ if WEB_PORTS.contains(&port) => Ok(()),
         0..1024 => Err(Reason::Port),
@@ -165,11 +168,11 @@ mod tests {
         Authority::parse(text, None).expect("an authority")
     }
 
-    /// The whole decision, with names resolved by a table; port 3010 is the server's own on this
-    /// machine.
+    /// Makes the whole decision with the given addresses for names. The server listens on port 3010
+    /// of this machine.
     fn decide(policy: &Policy, text: &str, addresses: &[&str]) -> Result<Vec<SocketAddr>, Reason> {
         let target = target(text);
-        assert_eq!(policy.plan_way(&target)?, Way::Direct);
+        assert_eq!(policy.plan_route(&target)?, Route::Direct);
         let addresses: Vec<IpAddr> = match target.host {
             Host::Address(address) => vec![address],
             Host::Name(_) => addresses
@@ -177,13 +180,13 @@ mod tests {
                 .map(|address| address.parse().expect("an address"))
                 .collect(),
         };
-        let is_own = |socket: SocketAddr| socket.ip().is_loopback() && socket.port() == 3010;
-        let is_here = |address: IpAddr| address == IpAddr::from([93, 184, 216, 99]);
-        policy.judge_addresses(&target, &addresses, is_own, is_here)
+        let is_self = |socket: SocketAddr| socket.ip().is_loopback() && socket.port() == 3010;
+        let is_local = |address: IpAddr| address == IpAddr::from([93, 184, 216, 99]);
+        policy.check_addresses(&target, &addresses, is_self, is_local)
     }
 
     #[test]
-    fn public_addresses_are_reached_and_others_are_not() {
+    fn public_addresses_are_allowed_and_others_are_not() {
         let policy = policy(Mode::Filtered, "");
         assert_eq!(
             decide(&policy, "a.example:443", &["93.184.216.34"]),
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_own_network_are_refused_unless_the_list_names_them() {
+    fn local_names_are_denied_unless_the_list_names_them() {
         let filtered = policy(Mode::Filtered, "");
         for name in [
             "localhost",
@@ -246,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_those_of_the_web_and_of_users() {
+    fn web_ports_and_user_ports_are_allowed() {
         let filtered = policy(Mode::Filtered, "");
         for port in [80, 443, 1024, 3000, 8080, 8443, 65535] {
             assert!(
@@ -307,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_own_ports_are_never_reached() {
+    fn the_servers_ports_are_never_allowed() {
         for policy in [
             policy(Mode::Filtered, "127.0.0.0/8:*,localhost:*"),
             policy(Mode::Open, "127.0.0.1:3010"),
@@ -325,7 +328,7 @@ mod tests {
             ] {
                 assert_eq!(
                     decide(&policy, text, &addresses),
-                    Err(Reason::OwnPort),
+                    Err(Reason::SelfPort),
                     "{text}"
                 );
             }
@@ -334,13 +337,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_out_when_it_is_off() {
+    fn nothing_is_allowed_when_egress_is_off() {
         let off = policy(Mode::Off, "8.8.8.8:443");
         assert_eq!(decide(&off, "8.8.8.8:443", &[]), Err(Reason::Off));
     }
 
     #[test]
-    fn open_is_everything_else() {
+    fn open_mode_allows_everything_else() {
         let open = policy(Mode::Open, "");
         for text in ["10.0.0.1:22", "127.0.0.1:1", "[fd00::1]:443"] {
             assert!(decide(&open, text, &[]).is_ok(), "{text}");
@@ -349,21 +352,21 @@ mod tests {
     }
 
     #[test]
-    fn with_a_proxy_beyond_only_the_list_goes_direct() {
+    fn with_an_upstream_proxy_only_listed_targets_are_direct() {
         let upstream = Some("http://proxy.corp.example:3128".parse().expect("a proxy"));
         let policy = Policy {
             upstream,
             ..policy(Mode::Filtered, "10.0.0.1:443,db.internal:443")
         };
         for (text, way) in [
-            ("a.example:443", Ok(Way::Upstream)),
-            ("8.8.8.8:443", Ok(Way::Upstream)),
-            ("10.0.0.1:443", Ok(Way::Direct)),
-            ("db.internal:443", Ok(Way::Direct)),
+            ("a.example:443", Ok(Route::Upstream)),
+            ("8.8.8.8:443", Ok(Route::Upstream)),
+            ("10.0.0.1:443", Ok(Route::Direct)),
+            ("db.internal:443", Ok(Route::Direct)),
             ("localhost:443", Err(Reason::LocalName)),
             ("a.example:25", Err(Reason::Port)),
         ] {
-            assert_eq!(policy.plan_way(&target(text)), way, "{text}");
+            assert_eq!(policy.plan_route(&target(text)), way, "{text}");
         }
     }
 }

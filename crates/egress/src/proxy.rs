@@ -1,7 +1,6 @@
-//! The way out of all sessions, and the proxy of one: its listener, its connections, its end.
+//! The proxy of one session: its listener, its accept loop and its shutdown.
 
 use std::convert::Infallible;
-use std::future::pending;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -13,150 +12,114 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::answer::Body;
 use crate::authority::Authority;
-use crate::large::Large;
-use crate::ledger::{Ledger, Refusals};
-use crate::meter::{Meter, Metered, Totals, Traffic};
-use crate::own::OwnPorts;
+use crate::connection::{Connection, ProxyState, Shared};
+use crate::meter::{Metered, Traffic};
 use crate::policy::Policy;
-use crate::refusal::Refusal;
-use crate::relay::MAX_LONG_BUFFERS;
 use crate::resolve::{Resolve, SystemResolver};
+use crate::response::Body;
+use crate::splice::SplicedResponse;
 use crate::{forward, tunnel};
 
-/// How many connections the programs of a session may have at once; more wait for their turn. Each
-/// takes two descriptors of the server's. A browser has 32 for pages and some for web sockets.
-const MAX_CONNECTIONS: usize = 128;
+/// Time limit for a client to send a request head, measured from the start of the connection or
+/// from the end of the previous response.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How many names of a session are looked up at once; each takes a thread for as long as the system
-/// waits.
-const MAX_LOOKUPS: usize = 16;
-
-/// How long a program may take to send a head, from the connection or the answer before it.
-const HEAD_BOUND: Duration = Duration::from_mins(1);
-
-/// The longest head of a request, in bytes.
+/// Maximum size of a request head, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// After a failed accept, which is most often a want of descriptors.
+/// Pause after a failed `accept`, which usually fails because file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// The way out: what all sessions have in common. Cheap to clone.
+/// Egress for all sessions: the policy, the resolver and the counters. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Egress(Arc<Shared>);
 
-#[derive(Debug)]
-struct Shared {
-    policy: Policy,
-    own_ports: OwnPorts,
-    resolver: Arc<dyn Resolve>,
-    totals: Arc<Totals>,
-    refusals: Refusals,
-}
-
 impl Egress {
-    /// A way out with the machine's own resolver.
+    /// Creates egress that uses the system resolver.
     pub fn new(policy: Policy) -> Egress {
         Egress::with_resolver(policy, Arc::new(SystemResolver))
     }
 
-    /// A way out that asks `resolver` for the addresses of names.
+    /// Creates egress that resolves names with `resolver`.
     pub fn with_resolver(policy: Policy, resolver: Arc<dyn Resolve>) -> Egress {
-        let (own_ports, totals, refusals) = (OwnPorts::default(), Arc::default(), Refusals::new());
-        Egress(Arc::new(Shared {
-            policy,
-            own_ports,
-            resolver,
-            totals,
-            refusals,
-        }))
+        Egress(Arc::new(Shared::new(policy, resolver)))
     }
 
-    /// What all sessions have sent and got so far.
+    /// Returns the bytes that all sessions have sent and received so far.
     pub fn traffic(&self) -> Traffic {
         self.0.totals.read()
     }
 
-    /// What rules have refused so far, by a few words for the rule.
-    pub fn refusals(&self) -> Vec<(&'static str, u64)> {
-        self.0.refusals.read()
+    /// Returns the number of denied requests for each rule, named by the rule's label.
+    pub fn denials(&self) -> Vec<(&'static str, u64)> {
+        self.0.denials.read()
     }
 
-    /// Names a port of this server, which nobody reaches from then on.
-    pub fn add_own_port(&self, port: u16) {
-        self.0.own_ports.add(port);
+    /// Adds a port of this server. Sessions cannot connect to it, whatever the policy allows.
+    pub fn add_self_port(&self, port: u16) {
+        self.0.self_ports.add(port);
     }
 
-    /// Opens the proxy of a session, whose tasks are all in `tracker`. `session` is what logs call
-    /// it.
+    /// Opens a proxy for one session and spawns its tasks on `tracker`. Log events name the session
+    /// as `session`.
     pub async fn open(&self, session: &str, tracker: &TaskTracker) -> io::Result<Proxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
-        self.0.own_ports.add(port);
+        self.0.self_ports.add(port);
         let stop = CancellationToken::new();
-        let side = Arc::new(Side {
-            shared: Arc::clone(&self.0),
-            session: session.to_owned(),
-            tracker: tracker.clone(),
-            stop: stop.clone(),
-            totals: Totals::within(&self.0.totals),
-            ledger: Ledger::new(),
-            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-            long_buffers: Semaphore::new(MAX_LONG_BUFFERS),
-        });
-        tracker.spawn(accept(listener, Arc::clone(&side)));
+        let state = Arc::new(ProxyState::new(&self.0, session, tracker, stop.clone()));
+        tracker.spawn(accept_until_stopped(listener, Arc::clone(&state)));
         Ok(Proxy {
-            side,
+            state,
             port,
             _stop: stop.drop_guard(),
         })
     }
 }
 
-/// The proxy of one session. Dropping it ends it, with every connection.
+/// The proxy of one session. Dropping it closes the listener and every connection.
 #[derive(Debug)]
 pub struct Proxy {
-    side: Arc<Side>,
+    state: Arc<ProxyState>,
     port: u16,
     _stop: DropGuard,
 }
 
 impl Proxy {
-    /// The port on 127.0.0.1.
+    /// Returns the port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What it has carried so far.
+    /// Returns the bytes that the session has sent and received so far.
     pub fn traffic(&self) -> Traffic {
-        self.side.totals.read()
+        self.state.traffic()
     }
 
-    /// What knows why pages did not load; it outlives the proxy.
-    pub fn explainer(&self) -> Explainer {
-        Explainer(Arc::clone(&self.side))
+    /// Returns a handle that explains failed page loads. It outlives the proxy.
+    pub fn explainer(&self) -> DenialExplainer {
+        DenialExplainer(Arc::clone(&self.state))
     }
 
-    /// Ends it, with every connection; the tracker is empty soon after.
+    /// Closes the listener and every connection. The tracker is empty soon after.
     pub fn end(&self) {
-        self.side.stop.cancel();
+        self.state.stop();
     }
 }
 
-/// Explains why a page did not load.
+/// A handle that explains why a page did not load.
 #[derive(Clone, Debug)]
-pub struct Explainer(Arc<Side>);
+pub struct DenialExplainer(Arc<ProxyState>);
 
-impl Explainer {
-    /// Why the page at `url` was not reached lately, if the proxy has had to do with it: one line
-    /// without a full stop.
+impl DenialExplainer {
+    /// Returns the reason for the latest failure to load `url`, as one line without a full stop, if
+    /// the proxy denied or failed such a request recently.
     pub fn explain(&self, url: Option<&str>) -> Option<String> {
         let url = url.and_then(|url| url::Url::parse(url).ok());
         let target = url.and_then(|url| {
@@ -166,168 +129,85 @@ impl Explainer {
             )
             .ok()
         });
-        self.0.ledger.explain(target.as_ref())
+        self.0.recent_denials().explain(target.as_ref())
     }
 }
 
-/// What the connections of a session have in common.
-#[derive(Debug)]
-pub(crate) struct Side {
-    shared: Arc<Shared>,
-    session: String,
-    /// Of the session: every task of the proxy is in it.
-    tracker: TaskTracker,
-    stop: CancellationToken,
-    totals: Arc<Totals>,
-    ledger: Ledger,
-    lookups: Arc<Semaphore>,
-    places: Arc<Semaphore>,
-    long_buffers: Semaphore,
-}
-
-impl Side {
-    pub(crate) fn policy(&self) -> &Policy {
-        &self.shared.policy
-    }
-
-    pub(crate) fn own_ports(&self) -> &OwnPorts {
-        &self.shared.own_ports
-    }
-
-    pub(crate) fn resolver(&self) -> &Arc<dyn Resolve> {
-        &self.shared.resolver
-    }
-
-    pub(crate) fn lookups(&self) -> &Arc<Semaphore> {
-        &self.lookups
-    }
-
-    pub(crate) fn long_buffers(&self) -> &Semaphore {
-        &self.long_buffers
-    }
-
-    /// Waits until the session wants its proxy no more.
-    pub(crate) async fn stopped(&self) {
-        self.stop.cancelled().await;
-    }
-
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tracker.spawn(task);
-    }
-
-    /// Remembers what was not reached, and logs what a rule refused: no path, no query.
-    pub(crate) fn note(&self, refusal: &Refusal) {
-        if refusal.reason.is_rule() {
-            self.shared.refusals.count(refusal.reason.word());
-        }
-        let Some(unlogged) = self.ledger.note(refusal) else {
-            return;
-        };
-        let (session, target, reason) = (&self.session, &refusal.target, refusal.reason.word());
-        if refusal.reason.is_rule() {
-            tracing::info!(%session, %target, reason, unlogged, "the way out refuses");
-        } else {
-            tracing::debug!(%session, %target, reason, unlogged, "the way out reaches nobody");
-        }
-    }
-}
-
-/// One connection of a program.
-#[derive(Clone, Debug)]
-pub(crate) struct Connection {
-    pub(crate) side: Arc<Side>,
-    pub(crate) meter: Arc<Meter>,
-    /// Among those that the session may have; kept by a tunnel, too.
-    #[expect(dead_code, reason = "it is given back when the last clone is dropped")]
-    pub(crate) place: Arc<OwnedSemaphorePermit>,
-    /// To whoever holds the connection itself.
-    hand_over: mpsc::Sender<Large>,
-}
-
-impl Connection {
-    /// Leaves an answer to the kernel. Whoever calls this is dropped before it comes back.
-    pub(crate) async fn hand_over<T>(&self, large: Large) -> Option<T> {
-        // Nobody receives it when the connection has ended.
-        let _ = self.hand_over.send(large).await;
-        pending().await
-    }
-}
-
-async fn accept(listener: TcpListener, side: Arc<Side>) {
+async fn accept_until_stopped(listener: TcpListener, state: Arc<ProxyState>) {
     let port = listener.local_addr().map(|address| address.port());
     tokio::select! {
-        () = accept_all(listener, &side) => {}
-        () = side.stopped() => {}
+        () = accept(listener, &state) => {}
+        () = state.stopped() => {}
     }
     if let Ok(port) = port {
-        side.own_ports().remove(port);
+        state.self_ports().remove(port);
     }
 }
 
-async fn accept_all(listener: TcpListener, side: &Arc<Side>) {
-    // The semaphore is never closed.
-    while let Ok(place) = Arc::clone(&side.places).acquire_owned().await {
+async fn accept(listener: TcpListener, state: &Arc<ProxyState>) {
+    // Acquiring never fails because the semaphore is never closed.
+    while let Ok(slot) = Arc::clone(state.connection_slots()).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (hand_over, handed) = mpsc::channel(1);
-                let connection = Connection {
-                    side: Arc::clone(side),
-                    meter: Meter::new(Arc::clone(&side.totals)),
-                    place: Arc::new(place),
-                    hand_over,
-                };
-                side.spawn(serve(stream, connection, handed));
+                let (connection, spliced) = Connection::new(state, slot);
+                state.spawn(serve(stream, connection, spliced));
             }
             Err(error) => {
-                tracing::warn!(%error, "a proxy cannot accept");
-                let _ = timeout(ACCEPT_PAUSE, side.stopped()).await;
+                tracing::warn!(%error, "egress accept failed");
+                let _ = timeout(ACCEPT_PAUSE, state.stopped()).await;
             }
         }
     }
 }
 
-async fn serve(stream: TcpStream, connection: Connection, mut handed: mpsc::Receiver<Large>) {
+/// Serves one client connection until it closes, goes idle or the proxy stops.
+async fn serve(
+    stream: TcpStream,
+    connection: Connection,
+    mut spliced: mpsc::Receiver<SplicedResponse>,
+) {
     let _ = stream.set_nodelay(true);
-    let (side, meter) = (Arc::clone(&connection.side), Arc::clone(&connection.meter));
+    let (state, meter) = (Arc::clone(&connection.state), Arc::clone(&connection.meter));
     let io = TokioIo::new(Metered {
         stream,
         meter: Arc::clone(&meter),
     });
     let service = service_fn(move |request| {
         let connection = connection.clone();
-        async move { Ok::<_, Infallible>(answer(&connection, request).await) }
+        async move { Ok::<_, Infallible>(handle(&connection, request).await) }
     });
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_BOUND)
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_header_size(MAX_HEAD_BYTES)
         .preserve_header_case(true)
         .auto_date_header(false);
     let serving = async {
         let mut served = builder.serve_connection(io, service).with_upgrades();
-        let large = tokio::select! {
-            // A program may break off at any time, and has been answered if it has sent nonsense.
+        let response = tokio::select! {
+            // Errors are not interesting: clients disconnect at any time, and hyper has already
+            // answered malformed requests.
             _ = &mut served => return,
-            large = handed.recv() => large,
+            response = spliced.recv() => response,
         };
-        if let (Some(large), Some(parts)) = (large, served.into_parts()) {
-            let _ = large
-                .send(&parts.io.into_inner(), side.long_buffers())
+        if let (Some(response), Some(parts)) = (response, served.into_parts()) {
+            let _ = response
+                .send(&parts.io.into_inner(), state.large_buffers())
                 .await;
         }
     };
     tokio::select! {
         () = serving => {}
-        () = side.stopped() => {}
+        () = state.stopped() => {}
         () = meter.idle() => {}
     }
 }
 
-async fn answer(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
+async fn handle(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
     if request.method() == Method::CONNECT {
         tunnel::open(connection, request).await
     } else {
-        forward::carry(connection, request).await
+        forward::forward(connection, request).await
     }
 }

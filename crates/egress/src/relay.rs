@@ -1,7 +1,7 @@
-//! Bytes between two sockets, both ways.
+//! Relays bytes between two sockets in both directions.
 //!
-//! What is long goes through a large buffer. That costs less than having the kernel move it by
-//! `splice(2)`, which hands on single pages: the program that reads them pays for those.
+//! Long transfers use a large buffer. That is cheaper than `splice(2)`, which moves single pages
+//! and so makes the receiving program's reads more expensive.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -15,72 +15,77 @@ use tokio::time::timeout;
 
 use crate::meter::Meter;
 
-/// How much is read at once.
+/// Size of the normal read buffer.
 const BUFFER_BYTES: usize = 32 * 1024;
 
-/// How much is read at once of what is long.
-const LONG_BUFFER_BYTES: usize = 1024 * 1024;
+/// Size of the read buffer for long transfers.
+const LARGE_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// How many of the large buffers a session may have.
-pub(crate) const MAX_LONG_BUFFERS: usize = 16;
+/// Maximum number of large buffers of a session.
+pub(crate) const MAX_LARGE_BUFFERS: usize = 16;
 
-/// What is long: more than this without a pause.
-const LONG_BYTES: u64 = 256 * 1024;
+/// Number of bytes without a pause after which a transfer counts as long.
+const LONG_TRANSFER_BYTES: u64 = 256 * 1024;
 
-/// A connection on which nothing comes for so long gives its buffer back.
+/// Time without data after which a connection releases its buffer.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// One end of a relay.
-pub(crate) struct End {
+/// One side of a relay.
+pub(crate) struct Endpoint {
     pub(crate) stream: TcpStream,
-    /// Was read from it already.
-    pub(crate) early: Bytes,
+    /// Bytes that were already read from the stream.
+    pub(crate) buffered: Bytes,
 }
 
-/// Carries bytes until both ends have closed, or one breaks off. What comes from `inside` goes up.
-/// `long` has a permit for each of the large buffers.
+/// Relays bytes until both sides have closed or one side fails. Bytes from `client` count as
+/// upload. `large_buffers` has one permit for each large buffer.
 pub(crate) async fn relay(
-    inside: &End,
-    outside: &End,
+    client: &Endpoint,
+    server: &Endpoint,
     meter: &Meter,
-    long: &Semaphore,
+    large_buffers: &Semaphore,
 ) -> io::Result<()> {
-    let up = carry(inside, outside, long, |bytes| meter.went_up(bytes));
-    let down = carry(outside, inside, long, |bytes| meter.went_down(bytes));
+    let up = relay_one_way(client, server, large_buffers, |bytes| meter.add_up(bytes));
+    let down = relay_one_way(server, client, large_buffers, |bytes| meter.add_down(bytes));
     tokio::try_join!(up, down)?;
     Ok(())
 }
 
-/// One direction, up to its end, which is told on.
-async fn carry(from: &End, to: &End, long: &Semaphore, note: impl Fn(usize)) -> io::Result<()> {
-    write_all(&to.stream, &from.early).await?;
-    note(from.early.len());
-    copy(&from.stream, &to.stream, u64::MAX, long, note).await?;
-    // Whoever is gone already needs no telling.
+/// Relays one direction until its end, then shuts down the write side of `to`.
+async fn relay_one_way(
+    from: &Endpoint,
+    to: &Endpoint,
+    large_buffers: &Semaphore,
+    count: impl Fn(usize),
+) -> io::Result<()> {
+    write_all(&to.stream, &from.buffered).await?;
+    count(from.buffered.len());
+    copy(&from.stream, &to.stream, u64::MAX, large_buffers, count).await?;
+    // Fails if the other side has already disconnected.
     let _ = shutdown(to.stream.as_raw_fd(), Shutdown::Write);
     Ok(())
 }
 
-/// Copies `most` bytes, or what there is until the end.
+/// Copies up to `max_bytes` bytes, or until the end of the stream.
 pub(crate) async fn copy(
     from: &TcpStream,
     to: &TcpStream,
-    most: u64,
-    long: &Semaphore,
-    note: impl Fn(usize),
+    max_bytes: u64,
+    large_buffers: &Semaphore,
+    count: impl Fn(usize),
 ) -> io::Result<()> {
     let (mut buffer, mut permit) = (Vec::new(), None);
-    let (mut left, mut in_a_row) = (most, 0_u64);
+    let (mut left, mut without_pause) = (max_bytes, 0_u64);
     while left > 0 {
         if timeout(PAUSE, from.readable()).await.is_err() {
-            (buffer, permit, in_a_row) = (Vec::new(), None, 0);
+            (buffer, permit, without_pause) = (Vec::new(), None, 0);
             from.readable().await?;
         }
-        if in_a_row > LONG_BYTES && permit.is_none() {
-            permit = long.try_acquire().ok();
+        if without_pause > LONG_TRANSFER_BYTES && permit.is_none() {
+            permit = large_buffers.try_acquire().ok();
         }
         let size = if permit.is_some() {
-            LONG_BUFFER_BYTES
+            LARGE_BUFFER_BYTES
         } else {
             BUFFER_BYTES
         };
@@ -90,11 +95,11 @@ pub(crate) async fn copy(
         let wanted = usize::try_from(left).map_or(size, |left| left.min(size));
         match from.try_read(&mut buffer[..wanted]) {
             Ok(0) => break,
-            Ok(count) => {
-                write_all(to, &buffer[..count]).await?;
-                note(count);
-                left -= count as u64;
-                in_a_row += count as u64;
+            Ok(length) => {
+                write_all(to, &buffer[..length]).await?;
+                count(length);
+                left -= length as u64;
+                without_pause += length as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
@@ -103,7 +108,7 @@ pub(crate) async fn copy(
     Ok(())
 }
 
-/// Writes all of it.
+/// Writes all `bytes`.
 pub(crate) async fn write_all(to: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         to.writable().await?;

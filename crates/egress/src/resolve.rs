@@ -1,16 +1,16 @@
-//! From names to addresses.
+//! Resolves names to addresses.
 
 use std::fmt::Debug;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 
-/// What knows the addresses of names.
+/// A resolver of host names.
 pub trait Resolve: Debug + Send + Sync {
-    /// All addresses of a name. May block for as long as the system lets it.
+    /// Returns all addresses of a name. May block as long as the system resolver does.
     fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 
-/// The machine's own resolver, with its files and its servers.
+/// The system resolver, with its hosts file and its name servers.
 #[derive(Debug)]
 pub(crate) struct SystemResolver;
 
@@ -24,7 +24,7 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// Names that never leave the machine (RFC 6761, 6.3).
+/// Returns whether a name always means loopback (RFC 6761, section 6.3).
 fn is_loopback_name(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }

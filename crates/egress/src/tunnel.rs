@@ -1,4 +1,4 @@
-//! CONNECT, and whatever else becomes plain bytes both ways.
+//! Handles CONNECT, and relays bytes once a connection is no longer HTTP.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::answer::{self, Body};
 use crate::authority::Authority;
-use crate::dial::Outside;
+use crate::connection::Connection;
+use crate::dial::OutboundConnection;
 use crate::meter::Metered;
-use crate::policy::Way;
-use crate::proxy::Connection;
-use crate::relay::{End, relay};
+use crate::policy::Route;
+use crate::relay::{Endpoint, relay};
+use crate::response::{self, Body};
 
-/// Answers a CONNECT, and carries bytes from then on.
+/// Responds to a CONNECT request and starts to relay bytes.
 pub(crate) async fn open(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
-    // A whole URL names more than a host, and so does not name one.
+    // Accepts only `host:port`, not a complete URL.
     let authority = request
         .uri()
         .authority()
@@ -26,64 +26,71 @@ pub(crate) async fn open(connection: &Connection, request: Request<Incoming>) ->
     let named = authority.map(|authority| Authority::parse(authority.as_str(), None));
     let target = match named {
         Some(Ok(target)) => target,
-        Some(Err(why)) => return answer::bad(&format!("CONNECT is refused: {why}")),
-        None => return answer::bad("CONNECT is refused: it names no host"),
+        Some(Err(error)) => {
+            return response::bad_request(&format!("Invalid CONNECT target: {error}"));
+        }
+        None => return response::bad_request("Invalid CONNECT target: the host is missing"),
     };
-    let side = Arc::clone(&connection.side);
-    match side.reach_through(&target).await {
-        Err(refusal) => answer::refused_tunnel(&refusal),
-        Ok(outside) => {
-            carry(connection, hyper::upgrade::on(request), outside);
-            answer::connected()
+    let state = Arc::clone(&connection.state);
+    match state.dial_tunnel(&target).await {
+        Err(denied) => response::denied_tunnel(&denied),
+        Ok(outbound) => {
+            relay_bytes(connection, hyper::upgrade::on(request), outbound);
+            response::connected()
         }
     }
 }
 
-/// Carries bytes between a program, once it has its answer, and the outside.
-pub(crate) fn carry(connection: &Connection, upgrade: OnUpgrade, outside: Outside) {
+/// Spawns a task that relays bytes between the client, once it has its response, and the outbound
+/// connection.
+pub(crate) fn relay_bytes(
+    connection: &Connection,
+    upgrade: OnUpgrade,
+    outbound: OutboundConnection,
+) {
     let connection = connection.clone();
-    let side = Arc::clone(&connection.side);
-    side.spawn(async move {
-        let carrying = async {
-            let inside = taken_back(upgrade.await.ok()?)?;
-            let outside = End {
-                stream: outside.stream,
-                early: outside.early,
+    let state = Arc::clone(&connection.state);
+    state.spawn(async move {
+        let relaying = async {
+            let client = client_endpoint(upgrade.await.ok()?)?;
+            let server = Endpoint {
+                stream: outbound.stream,
+                buffered: outbound.buffered,
             };
             relay(
-                &inside,
-                &outside,
+                &client,
+                &server,
                 &connection.meter,
-                connection.side.long_buffers(),
+                connection.state.large_buffers(),
             )
             .await
             .ok()
         };
         tokio::select! {
-            // Either end may break off at any time; the other one is told by the end of its
-            // connection.
-            _ = carrying => {}
-            () = connection.side.stopped() => {}
+            // Either side may disconnect at any time. The other side then sees its connection
+            // close.
+            _ = relaying => {}
+            () = connection.state.stopped() => {}
             () = connection.meter.idle() => {}
         }
     });
 }
 
-/// The program's own connection, with what was read of it beyond the request.
-fn taken_back(upgraded: Upgraded) -> Option<End> {
+/// Returns the client's socket and the bytes that were read beyond the request.
+fn client_endpoint(upgraded: Upgraded) -> Option<Endpoint> {
     let parts = upgraded.downcast::<TokioIo<Metered>>().ok()?;
-    Some(End {
+    Some(Endpoint {
         stream: parts.io.into_inner().stream,
-        early: parts.read_buf,
+        buffered: parts.read_buf,
     })
 }
 
-/// What a proxy beyond ours, or a server that has granted a WebSocket, leaves of its connection.
-pub(crate) fn outside_of(upgraded: Upgraded, way: Way) -> Option<Outside> {
+/// Returns the socket and the buffered bytes of a server that accepted a WebSocket.
+pub(crate) fn outbound_connection(upgraded: Upgraded, route: Route) -> Option<OutboundConnection> {
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some(Outside {
+    Some(OutboundConnection {
         stream: parts.io.into_inner(),
-        early: parts.read_buf,
-        way,
+        buffered: parts.read_buf,
+        route,
     })
 }

@@ -1,4 +1,4 @@
-//! The proxy beyond ours, for networks that let nothing else out. Pure.
+//! Parses the address of the upstream proxy, for networks that allow only a proxy. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,12 +10,12 @@ use thiserror::Error;
 
 use crate::authority::{Authority, Host};
 
-/// Where a proxy is, and who we are to it.
+/// The address of an upstream proxy and the credentials for it.
 #[derive(Clone)]
 pub struct Upstream {
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// `Proxy-Authorization`, marked as sensitive.
+    /// The value of `Proxy-Authorization`, marked as sensitive.
     pub(crate) authorization: Option<HeaderValue>,
 }
 
@@ -28,40 +28,40 @@ impl fmt::Debug for Upstream {
     }
 }
 
-/// A text that names no proxy. It does not repeat the text, which may have a password.
+/// An error from parsing an [`Upstream`]. It omits the text, which may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
-    "it is no address of an HTTP proxy, such as http://proxy.example:3128 or http://user:password@proxy.example:3128"
+    "expected the URL of an HTTP proxy, such as http://proxy.example:3128 or http://user:password@proxy.example:3128"
 )]
-pub struct BadUpstream;
+pub struct ParseUpstreamError;
 
 impl Upstream {
-    /// Its host and its port, without the password.
+    /// Returns the host and the port, without the credentials.
     pub fn address(&self) -> (&str, u16) {
         (&self.host, self.port)
     }
 }
 
 impl FromStr for Upstream {
-    type Err = BadUpstream;
+    type Err = ParseUpstreamError;
 
-    fn from_str(text: &str) -> Result<Upstream, BadUpstream> {
-        let url = url::Url::parse(text).map_err(|_| BadUpstream)?;
+    fn from_str(text: &str) -> Result<Upstream, ParseUpstreamError> {
+        let url = url::Url::parse(text).map_err(|_| ParseUpstreamError)?;
         let is_plain = url.scheme() == "http"
             && url.path() == "/"
             && url.query().is_none()
             && url.fragment().is_none();
         if !is_plain {
-            return Err(BadUpstream);
+            return Err(ParseUpstreamError);
         }
         let port = url
             .port_or_known_default()
             .filter(|port| *port != 0)
-            .ok_or(BadUpstream)?;
-        let authority = format!("{}:{port}", url.host_str().ok_or(BadUpstream)?);
-        // Brackets belong to an address in an URL, not in a look-up.
+            .ok_or(ParseUpstreamError)?;
+        let authority = format!("{}:{port}", url.host_str().ok_or(ParseUpstreamError)?);
+        // Removes the brackets of an IPv6 address, which only a URL has.
         let host = match Authority::parse(&authority, None)
-            .map_err(|_| BadUpstream)?
+            .map_err(|_| ParseUpstreamError)?
             .host
         {
             Host::Name(name) => name,
@@ -70,8 +70,8 @@ impl FromStr for Upstream {
         let authorization = match (url.username(), url.password()) {
             ("", None) => None,
             (user, password) => Some(basic(
-                &decoded(user)?,
-                &decoded(password.unwrap_or_default())?,
+                &percent_decode(user)?,
+                &percent_decode(password.unwrap_or_default())?,
             )?),
         };
         Ok(Upstream {
@@ -82,16 +82,16 @@ impl FromStr for Upstream {
     }
 }
 
-fn basic(user: &str, password: &str) -> Result<HeaderValue, BadUpstream> {
+fn basic(user: &str, password: &str) -> Result<HeaderValue, ParseUpstreamError> {
     let credentials = STANDARD.encode(format!("{user}:{password}"));
     let mut value =
-        HeaderValue::try_from(format!("Basic {credentials}")).map_err(|_| BadUpstream)?;
+        HeaderValue::try_from(format!("Basic {credentials}")).map_err(|_| ParseUpstreamError)?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// Undoes the escapes of an URL.
-fn decoded(text: &str) -> Result<String, BadUpstream> {
+/// Decodes percent-encoded text.
+fn percent_decode(text: &str) -> Result<String, ParseUpstreamError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
@@ -99,15 +99,15 @@ fn decoded(text: &str) -> Result<String, BadUpstream> {
             let digits = after
                 .get(..2)
                 .and_then(|digits| std::str::from_utf8(digits).ok())
-                .ok_or(BadUpstream)?;
-            bytes.push(u8::from_str_radix(digits, 16).map_err(|_| BadUpstream)?);
+                .ok_or(ParseUpstreamError)?;
+            bytes.push(u8::from_str_radix(digits, 16).map_err(|_| ParseUpstreamError)?);
             rest = &after[2..];
         } else {
             bytes.push(*first);
             rest = after;
         }
     }
-    String::from_utf8(bytes).map_err(|_| BadUpstream)
+    String::from_utf8(bytes).map_err(|_| ParseUpstreamError)
 }
 
 #[cfg(test)]
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_an_address_and_perhaps_a_password() {
+    fn a_proxy_has_an_address_and_optional_credentials() {
         let plain = read("http://proxy.example:3128");
         assert_eq!(
             (plain.host.as_str(), plain.port, plain.authorization),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn other_things_are_no_proxies() {
+    fn other_texts_are_rejected() {
         for text in [
             "",
             "proxy.example:3128",
@@ -157,7 +157,11 @@ mod tests {
             "http://",
             "http://user:%zz@proxy.example:3128",
         ] {
-            assert_eq!(text.parse::<Upstream>().err(), Some(BadUpstream), "{text}");
+            assert_eq!(
+                text.parse::<Upstream>().err(),
+                Some(ParseUpstreamError),
+                "{text}"
+            );
         }
     }
 }

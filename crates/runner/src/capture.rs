@@ -1,10 +1,10 @@
-//! Keeping the head and the tail of a stream within a bound.
+//! Keeps the head and the tail of a stream within a limit.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
 
-/// The first and the last half of `limit_bytes` of what is pushed; the middle is counted and
-/// dropped.
+/// A buffer that keeps the first and the last half of `limit_bytes`, and counts the dropped bytes
+/// in between.
 #[derive(Debug)]
 pub(crate) struct Capture {
     limit_bytes: usize,
@@ -35,27 +35,27 @@ impl Capture {
         self.dropped_bytes += over;
     }
 
-    /// The text, and how many bytes are missing from it.
+    /// Returns the text and the number of bytes that are missing from it.
     pub fn finish(mut self) -> (String, usize) {
         if self.dropped_bytes == 0 {
             self.head.extend(self.tail);
-            return (into_text(self.head), 0);
+            return (to_string_lossy(self.head), 0);
         }
-        let whole_head = whole_characters(&self.head);
+        let whole_head = complete_utf8_len(&self.head);
         let mut dropped = self.dropped_bytes + self.head.len() - whole_head;
         self.head.truncate(whole_head);
         while self.tail.front().is_some_and(|&byte| is_continuation(byte)) && self.tail.len() > 1 {
             self.tail.pop_front();
             dropped += 1;
         }
-        let mut text = into_text(self.head);
+        let mut text = to_string_lossy(self.head);
         let _ = write!(text, "\n… [{dropped} bytes dropped] …\n");
-        text.push_str(&into_text(self.tail.into()));
+        text.push_str(&to_string_lossy(self.tail.into()));
         (text, dropped)
     }
 }
 
-fn into_text(bytes: Vec<u8>) -> String {
+fn to_string_lossy(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
@@ -64,8 +64,8 @@ fn is_continuation(byte: u8) -> bool {
     byte & 0b1100_0000 == 0b1000_0000
 }
 
-/// How many of `bytes` there are without a last character that was cut in two.
-fn whole_characters(bytes: &[u8]) -> usize {
+/// Returns the length of `bytes` without an incomplete last character.
+fn complete_utf8_len(bytes: &[u8]) -> usize {
     match std::str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),
         _ => bytes.len(),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_kept_as_it_is() {
+    fn text_within_the_limit_is_unchanged() {
         assert_eq!(
             capture(10, &["abcd", "efg", "hij"]),
             ("abcdefghij".into(), 0)
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_of_what_does_not_fit_is_dropped() {
+    fn the_middle_of_a_long_text_is_dropped() {
         assert_eq!(
             capture(10, &["abcdef", "ghijk"]),
             ("abcde\n… [1 bytes dropped] …\nghijk".into(), 1)
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn characters_are_not_cut_in_two() {
-        // Two bytes each, an odd border on both sides.
+        // Each character has two bytes, and both cuts fall inside a character.
         assert_eq!(
             capture(6, &["ääääää"]),
             ("ä\n… [8 bytes dropped] …\nä".into(), 8)

@@ -1,9 +1,9 @@
-//! The language between a kernel and us: a big-endian `u32` with the length, then that many bytes
-//! of JSON.
+//! The protocol between a kernel and the server: a big-endian `u32` with the length, followed by
+//! that many bytes of JSON.
 //!
-//! It travels over descriptors of its own. User code shares the kernel's process and can write to
-//! them as well, so whatever comes in is hostile: lengths are bounded, and what makes no sense ends
-//! the kernel.
+//! It uses separate descriptors. User code shares the kernel's process and can write to them, so
+//! every message from a kernel is untrusted: lengths are limited, and a malformed message ends the
+//! kernel.
 
 use bytes::{Buf, BytesMut};
 use serde::{Deserialize, Serialize};
@@ -11,13 +11,13 @@ use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
-/// To a kernel.
+/// A message to a kernel.
 #[derive(Debug, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub(crate) enum Request<'a> {
-    /// Where the browser is; sent once, first.
+    /// The address of the browser. Sent once, as the first message.
     Attach { endpoint: &'a str },
-    /// Run this.
+    /// Code to run.
     Run {
         id: u64,
         code: &'a str,
@@ -30,19 +30,19 @@ impl Request<'_> {
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = vec![0; 4];
         serde_json::to_writer(&mut frame, self).expect("plain data is always JSON");
-        let length = u32::try_from(frame.len() - 4).expect("code is bounded far below 4 GiB");
+        let length = u32::try_from(frame.len() - 4).expect("code is limited far below 4 GiB");
         frame[..4].copy_from_slice(&length.to_be_bytes());
         frame
     }
 }
 
-/// From a kernel.
+/// A message from a kernel.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub(crate) enum Reply {
-    /// It is up.
+    /// The kernel is ready.
     Ready,
-    /// The cell begins.
+    /// The cell started.
     Started { id: u64 },
     /// The cell ended.
     Done {
@@ -55,22 +55,22 @@ pub(crate) enum Reply {
     Failed { id: u64, message: String },
 }
 
-/// Why nothing more can be read from a kernel.
+/// An error after which no message can be read from a kernel.
 #[derive(Debug, Error)]
 pub(crate) enum FrameError {
     #[error("the kernel closed its control channel")]
     Closed,
     #[error("the kernel sent a message that is too long ({0} bytes)")]
     TooLong(usize),
-    #[error("the kernel sent a message that makes no sense")]
+    #[error("the kernel sent a malformed message")]
     Malformed,
 }
 
-/// Reads replies.
+/// A reader of replies.
 pub(crate) struct ReplyReader {
     pipe: pipe::Receiver,
     buffer: BytesMut,
-    /// The longest message that is accepted.
+    /// Maximum length of a message.
     pub limit_bytes: usize,
 }
 
@@ -83,7 +83,7 @@ impl ReplyReader {
         }
     }
 
-    /// The next reply. Cancel safe: what was read stays in the buffer.
+    /// Returns the next reply. Cancel safe, because the buffer keeps partial messages.
     pub async fn next(&mut self) -> Result<Reply, FrameError> {
         loop {
             if let Some(reply) = take_reply(&mut self.buffer, self.limit_bytes)? {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_are_read_whole_however_they_arrive() {
+    fn replies_are_complete_however_their_bytes_arrive() {
         let bytes = [
             frame(r#"{"op":"ready"}"#),
             frame(r#"{"op":"failed","id":3,"message":"no"}"#),
@@ -151,21 +151,21 @@ mod tests {
     }
 
     #[test]
-    fn a_length_beyond_the_limit_and_nonsense_are_refused() {
+    fn long_and_malformed_messages_are_rejected() {
         let mut long = BytesMut::from(&[0xff, 0xff, 0xff, 0xff][..]);
         assert!(matches!(
             take_reply(&mut long, 1000),
             Err(FrameError::TooLong(_))
         ));
-        let mut nonsense = BytesMut::from(&frame(r#"{"op":"dance"}"#)[..]);
+        let mut malformed = BytesMut::from(&frame(r#"{"op":"dance"}"#)[..]);
         assert!(matches!(
-            take_reply(&mut nonsense, 1000),
+            take_reply(&mut malformed, 1000),
             Err(FrameError::Malformed)
         ));
     }
 
     #[test]
-    fn a_run_request_has_its_length_in_front() {
+    fn a_run_request_starts_with_its_length() {
         let frame = Request::Run {
             id: 1,
             code: "1",

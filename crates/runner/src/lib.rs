@@ -1,20 +1,23 @@
-//! Run one piece of code to its outcome.
+//! Runs one piece of code to its outcome.
 //!
-//! There are two ways to run code. A [`Kernel`] is a long-lived node or python process that a
-//! session's calls share: variables stay, and a call is a message instead of a process start. A
-//! [`run_shell`] call is one fresh bash. Both end in the same type, an [`Outcome`], and are ended
-//! by the same three things: the code itself, its deadline, and an [`Interruption`] from outside.
+//! There are two ways to run code. A [`Kernel`] is a long-lived node or python process that the
+//! calls of a session share: variables persist, and a call is a message instead of a process start.
+//! [`run_shell`] starts a fresh bash. Both return an [`Outcome`]. Three things end a run: the code,
+//! its deadline, and an [`Interruption`] by the session.
 //!
-//! `capture` keeps what a program prints within bounds, `output` reads it from the pipes, `frames`
-//! is the language between a kernel and us, spoken over descriptors of its own so that nothing
-//! which code prints can be mistaken for it.
+//! - `kernel` is the handle and `kernel_task` the task that owns the process.
+//! - `frames` is the protocol between kernel and server. It uses separate descriptors, so that
+//!   output of the code cannot be mistaken for a message.
+//! - `output` reads the output pipes and `capture` limits how much of it is kept.
 //!
-//! This crate must not know sessions, HTTP, or what a browser is; programs are started by
-//! `hearth-confine`.
+//! This crate must not know sessions, HTTP or browsers. `hearth-confine` starts the programs.
+
+#![forbid(unsafe_code)]
 
 mod capture;
 mod frames;
 mod kernel;
+mod kernel_task;
 mod outcome;
 mod output;
 mod shell;

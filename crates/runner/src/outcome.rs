@@ -1,4 +1,4 @@
-//! What to run and what came of it.
+//! The types for a run and its outcome.
 
 use std::time::Duration;
 
@@ -7,89 +7,89 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// One piece of code to run.
+/// A piece of code to run and its limits.
 #[derive(Debug)]
 pub struct Run {
-    /// The code, in the language of the kernel or shell that gets it.
+    /// The code, in the language of the kernel or shell that runs it.
     pub source: String,
-    /// When everything that the code started is killed.
+    /// The time at which the code and every process that it started are killed.
     pub deadline: Instant,
-    /// Kept of each of stdout, stderr and the value, in bytes.
+    /// Maximum size of each of stdout, stderr and the value, in bytes.
     pub max_output_bytes: usize,
-    /// The CDP target of the session's current tab; a kernel binds `page` to it when what it had is
-    /// closed.
+    /// The CDP target of the session's current tab. A kernel binds `page` to it if its previous
+    /// page is closed.
     pub target: Option<String>,
-    /// Ends the run early once it holds something. The session holds the other end.
+    /// Interrupts the run when it holds a value. The session owns the sender.
     pub interruption: watch::Receiver<Option<Interruption>>,
 }
 
-/// Why a run is ended from outside.
+/// The reason why the session interrupts a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interruption {
-    /// The sentence for the user.
+    /// A sentence for the user.
     pub reason: String,
-    /// The exit code that the run gets.
+    /// The exit code of the run.
     pub exit_code: i32,
 }
 
-/// How a run came to its end.
+/// The way in which a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// A kernel's cell ended; the process lives on.
+    /// A kernel's cell ended and the process is still alive.
     Cell {
         /// The value of the last expression, if it has one.
         value: Option<String>,
-        /// `Name: message` of what it threw.
+        /// `Name: message` of the exception, if the code threw one.
         error: Option<String>,
     },
-    /// The process ended by itself.
+    /// The process exited.
     Exited(Exit),
-    /// The deadline passed and everything was killed.
+    /// The deadline passed and all processes were killed.
     Deadline {
-        /// The code had begun. A kernel that is still getting ready has not begun it.
+        /// Set if the code had started. It has not if the kernel was still getting ready.
         started: bool,
     },
-    /// It was ended from outside.
+    /// The session interrupted the run.
     Interrupted(Interruption),
 }
 
-/// Everything that is known about a run that was started.
+/// The outcome of a run that was started.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Standard output, invalid UTF-8 replaced, the middle dropped where it was too long.
+    /// Standard output. Invalid UTF-8 is replaced, and the middle of long output is dropped.
     pub stdout: String,
-    /// Standard error, likewise.
+    /// Standard error, treated like standard output.
     pub stderr: String,
-    /// How it ended.
+    /// The way in which the run ended.
     pub ended: Ended,
-    /// Something was dropped from stdout, stderr or the value.
+    /// Set if part of stdout, stderr or the value was dropped.
     pub truncated: bool,
-    /// How much of stdout and stderr was dropped, in bytes. What kernels drop of a value is not
-    /// counted.
+    /// Number of bytes that were dropped from stdout and stderr. Excludes bytes that the kernel
+    /// dropped from the value.
     pub dropped_bytes: usize,
-    /// From the hand-over of the source to the end.
+    /// The time from the start of the run to its end.
     pub duration: Duration,
 }
 
-/// Why code could not be run. It was **not** started, so it is safe to try again.
+/// An error that prevented a run. The code was **not** started, so a retry is safe.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The process could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// A pipe could not be made.
-    #[error("cannot make a pipe: {0}")]
+    /// A pipe could not be created.
+    #[error("cannot create a pipe: {0}")]
     Pipe(#[source] std::io::Error),
-    /// The kernel ended before it took the source.
-    #[error("the {language} kernel ended before it could run the code{}", tail(.stderr))]
+    /// The kernel exited before it accepted the source.
+    #[error("the {language} kernel exited before it could run the code{}", tail(.stderr))]
     KernelLost {
         /// `node` or `python`.
         language: &'static str,
-        /// The last of what it wrote to stderr.
+        /// The last part of its stderr.
         stderr: String,
     },
-    /// What the code needs is not there, for instance a browser connection of the kernel; one
-    /// sentence.
+    /// A requirement of the code is missing, for example the kernel's browser connection. Contains
+    /// one sentence.
     #[error("{0}")]
     Unable(String),
 }

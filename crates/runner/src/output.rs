@@ -1,4 +1,4 @@
-//! The two output pipes of a program.
+//! Reads the two output pipes of a program.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,14 +10,16 @@ use tokio::net::unix::pipe;
 
 use crate::capture::Capture;
 
-/// Bytes of one read: what a pipe holds by default (`pipe(7)`).
+/// Bytes per read, which is the default capacity of a pipe (`pipe(7)`).
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// How much is read without waiting after the end: more than a pipe can hold, so everything that
-/// was written before the end is there, and a program that goes on writing cannot hold us.
+/// Maximum number of bytes that are read without waiting after the end.
+///
+/// It exceeds the capacity of a pipe, so all output from before the end is read. A program that
+/// keeps writing cannot delay the server.
 const DRAIN_BYTES: usize = 1024 * 1024 + CHUNK_BYTES;
 
-/// Our ends of a program's stdout and stderr.
+/// The server's ends of a program's stdout and stderr.
 pub(crate) struct Output {
     stdout: Stream,
     stderr: Stream,
@@ -30,7 +32,7 @@ struct Stream {
     capture: Capture,
 }
 
-/// The program's ends.
+/// The program's ends of its stdout and stderr.
 pub(crate) struct OutputEnds {
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
@@ -49,7 +51,8 @@ impl Output {
         ))
     }
 
-    /// Starts to keep `limit_bytes` of each stream; what is in the pipes by now is dropped.
+    /// Starts to capture up to `limit_bytes` of each stream. Drops the current content of the
+    /// pipes.
     pub fn begin(&mut self, limit_bytes: usize) {
         for stream in [&mut self.stdout, &mut self.stderr] {
             stream.capture = Capture::new(0);
@@ -58,8 +61,8 @@ impl Output {
         }
     }
 
-    /// Reads once from whichever stream has something. Never returns when both are at their end.
-    /// Cancel safe.
+    /// Reads once from a stream that has data. Never returns if both streams have ended. Cancel
+    /// safe.
     pub async fn read(&mut self) {
         let Output { stdout, stderr } = self;
         tokio::select! {
@@ -69,8 +72,8 @@ impl Output {
         }
     }
 
-    /// Takes what is in the pipes now and ends the capture: stdout, stderr, and how many bytes are
-    /// missing.
+    /// Reads the current content of the pipes and ends the capture. Returns stdout, stderr, and the
+    /// number of dropped bytes.
     pub fn finish(&mut self) -> (String, String, usize) {
         let (stdout, stdout_dropped) = self.stdout.finish();
         let (stderr, stderr_dropped) = self.stderr.finish();
@@ -98,9 +101,8 @@ impl Stream {
         }
     }
 
-    /// Takes what is in the pipe at this moment. The system is asked directly: the runtime's own
-    /// idea of what can be read lags behind, and what was written just before the end would be
-    /// lost.
+    /// Reads the current content of the pipe with `read(2)`, bypassing tokio. Its readiness state
+    /// may lag behind, and output written just before the end would be lost.
     fn drain(&mut self) {
         let mut left = DRAIN_BYTES;
         while left > 0 {

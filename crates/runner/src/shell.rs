@@ -1,4 +1,4 @@
-//! One fresh bash for one run.
+//! Runs code in a fresh bash.
 
 use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
@@ -12,38 +12,39 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::outcome::{Ended, Interruption, Outcome, Run, RunError};
 use crate::output::Output;
 
-/// How much longer than the deadline the shim waits before it kills on its own: it is there for a
-/// server that hangs, and must not be the first.
-const SHIM_MARGIN: Duration = Duration::from_millis(500);
+/// Time after the deadline at which the shim kills the shell. The shim acts only if the server
+/// hangs, so it must not act before the server.
+const SHIM_GRACE: Duration = Duration::from_millis(500);
 
-/// How long the end of a killed tree is waited for; the answer has to leave within a second of the
-/// deadline.
-pub(crate) const KILL_BOUND: Duration = Duration::from_millis(700);
+/// Time limit for a killed tree to end. The response must leave within one second of the deadline.
+pub(crate) const KILL_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// Where the source comes in.
+/// The descriptor from which bash reads the source.
 const SOURCE_FD: i32 = 3;
 
-/// A shell's arguments can be read by everybody on the machine (`proc_pid_cmdline(5)`), so the
-/// source is none of them. Bash reads it and closes the descriptor before it begins; lines, `$0`
-/// and messages are as with `bash -c SOURCE`.
-const START: [&str; 2] = [
+/// The arguments of bash.
+///
+/// They omit the source, because every user of the machine can read them (`proc_pid_cmdline(5)`).
+/// Bash reads the source from a descriptor and closes it before the code starts. Line numbers, `$0`
+/// and messages are the same as with `bash -c SOURCE`.
+const SHELL_ARGS: [&str; 2] = [
     "-c",
     r#"IFS= read -rd "" -u 3; exec 3<&-; eval "unset REPLY; $REPLY""#,
 ];
 
-/// What a shell is started with.
+/// The program and the environment of a shell.
 #[derive(Clone, Debug)]
 pub struct ShellProgram {
     /// The bash executable.
     pub program: PathBuf,
-    /// The whole environment.
+    /// The complete environment.
     pub env: Vec<(String, String)>,
     /// The working directory.
     pub cwd: PathBuf,
 }
 
-/// Runs `run.source` in a bash of its own. Whatever the shell started ends with it. Dropping the
-/// future kills everything.
+/// Runs `run.source` in a fresh bash. Every process that the shell started ends with it. Dropping
+/// the future kills them all.
 pub async fn run_shell(
     launcher: &Launcher,
     shell: ShellProgram,
@@ -52,11 +53,11 @@ pub async fn run_shell(
     let started = Instant::now();
     let (mut output, ends) = Output::new().map_err(RunError::Pipe)?;
     output.begin(run.max_output_bytes);
-    let source = in_memory(&run.source).map_err(RunError::Pipe)?;
+    let source = write_to_memfd(&run.source).map_err(RunError::Pipe)?;
     let fds = vec![(1, ends.stdout), (2, ends.stderr), (SOURCE_FD, source)];
-    let args = START.map(str::to_owned).to_vec();
+    let args = SHELL_ARGS.map(str::to_owned).to_vec();
     let left = run.deadline.saturating_duration_since(started);
-    let deadline = Some(left + SHIM_MARGIN);
+    let deadline = Some(left + SHIM_GRACE);
     let program = Program {
         program: shell.program,
         args,
@@ -66,8 +67,8 @@ pub async fn run_shell(
         deadline,
     };
     let tree = launcher.start(program).await?;
-    let ended = watch(&tree, &mut output, &mut run).await;
-    settle(&tree, &mut output).await;
+    let ended = wait_for_end(&tree, &mut output, &mut run).await;
+    wait_until_gone(&tree, &mut output).await;
     let (stdout, stderr, dropped_bytes) = output.finish();
     let truncated = dropped_bytes > 0;
     Ok(Outcome {
@@ -80,17 +81,17 @@ pub async fn run_shell(
     })
 }
 
-/// The one loop that decides how a shell ends.
-async fn watch(tree: &Tree, output: &mut Output, run: &mut Run) -> Ended {
+/// Waits until the shell ends. No other code decides how a shell ends.
+async fn wait_for_end(tree: &Tree, output: &mut Output, run: &mut Run) -> Ended {
     loop {
         tokio::select! {
-            exit = tree.exited() => return judge_exit(tree, exit),
+            exit = tree.exited() => return evaluate_exit(tree, exit),
             () = output.read() => {}
             () = sleep_until(run.deadline) => {
                 tree.kill();
                 return Ended::Deadline { started: true };
             }
-            interruption = interrupted(&mut run.interruption) => {
+            interruption = wait_for_interruption(&mut run.interruption) => {
                 tree.kill();
                 return Ended::Interrupted(interruption);
             }
@@ -98,20 +99,20 @@ async fn watch(tree: &Tree, output: &mut Output, run: &mut Run) -> Ended {
     }
 }
 
-/// How a run ended whose process has: by itself, or because its tree was killed for a reason.
-pub(crate) fn judge_exit(tree: &Tree, exit: Exit) -> Ended {
+/// Returns how a run ended whose process has exited: normally, or because its tree was killed.
+pub(crate) fn evaluate_exit(tree: &Tree, exit: Exit) -> Ended {
     match (exit, tree.killed_because()) {
         (Exit::Signal(_) | Exit::Lost, Some(reason)) => Ended::Interrupted(Interruption {
             reason: reason.to_owned(),
             exit_code: Exit::Lost.shell_code(),
         }),
-        // It was quicker.
+        // The process exited before it could be killed.
         (exit, _) => Ended::Exited(exit),
     }
 }
 
-/// Waits until nothing of the tree is left, reading on meanwhile.
-pub(crate) async fn settle(tree: &Tree, output: &mut Output) -> Option<Exit> {
+/// Waits until no process of the tree is left. Reads output in the meantime.
+pub(crate) async fn wait_until_gone(tree: &Tree, output: &mut Output) -> Option<Exit> {
     let gone = async {
         loop {
             tokio::select! {
@@ -120,11 +121,11 @@ pub(crate) async fn settle(tree: &Tree, output: &mut Output) -> Option<Exit> {
             }
         }
     };
-    timeout(KILL_BOUND, gone).await.ok()
+    timeout(KILL_TIMEOUT, gone).await.ok()
 }
 
-/// Waits for a reason to end early. Cancel safe.
-pub(crate) async fn interrupted(
+/// Waits for an interruption. Cancel safe.
+pub(crate) async fn wait_for_interruption(
     interruption: &mut tokio::sync::watch::Receiver<Option<Interruption>>,
 ) -> Interruption {
     match interruption
@@ -133,13 +134,13 @@ pub(crate) async fn interrupted(
         .map(|reason| reason.clone())
     {
         Ok(Some(reason)) => reason,
-        // Whoever could interrupt is gone: it will not happen.
+        // The sender was dropped, so no interruption can arrive.
         Ok(None) | Err(_) => std::future::pending().await,
     }
 }
 
-/// Without zero bytes, which bash leaves out of scripts too.
-fn in_memory(source: &str) -> io::Result<OwnedFd> {
+/// Writes the source to a memory file without zero bytes, which bash also removes from scripts.
+fn write_to_memfd(source: &str) -> io::Result<OwnedFd> {
     let mut file = std::fs::File::from(memfd_create(c"source", MFdFlags::MFD_CLOEXEC)?);
     file.write_all(source.replace('\0', "").as_bytes())?;
     file.rewind()?;

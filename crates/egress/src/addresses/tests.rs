@@ -1,17 +1,17 @@
-//! Every edge of every range, and every way to wrap one address into another.
+//! Covers every edge of every range and every way to embed one address in another.
 
 use super::*;
 
-fn judged(text: &str) -> Option<&'static str> {
-    refused(
+fn checked(text: &str) -> Option<&'static str> {
+    blocked_kind(
         text.parse()
             .unwrap_or_else(|_| panic!("{text} is an address")),
     )
 }
 
-/// The first and the last address of every range, and their neighbours outside.
+/// Covers the first and the last address of every range.
 #[test]
-fn every_range_of_ipv4_is_refused_from_its_first_to_its_last_address() {
+fn every_range_of_ipv4_is_blocked_from_its_first_to_its_last_address() {
     for (first, last) in [
         ("0.0.0.0", "0.255.255.255"),
         ("10.0.0.0", "10.255.255.255"),
@@ -30,8 +30,8 @@ fn every_range_of_ipv4_is_refused_from_its_first_to_its_last_address() {
         ("240.0.0.0", "255.255.255.255"),
         ("168.63.129.16", "168.63.129.16"),
     ] {
-        assert!(judged(first).is_some(), "{first}");
-        assert!(judged(last).is_some(), "{last}");
+        assert!(checked(first).is_some(), "{first}");
+        assert!(checked(last).is_some(), "{last}");
     }
 }
 
@@ -70,7 +70,7 @@ fn what_lies_between_the_ranges_of_ipv4_is_open() {
         "203.0.114.0",
         "223.255.255.255",
     ] {
-        assert_eq!(judged(address), None, "{address}");
+        assert_eq!(checked(address), None, "{address}");
     }
 }
 
@@ -120,7 +120,7 @@ fn of_ipv6_only_global_unicast_is_open() {
         "ff05::2",
         "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
     ] {
-        assert!(judged(address).is_some(), "{address}");
+        assert!(checked(address).is_some(), "{address}");
     }
     for address in [
         "2000::1",
@@ -136,13 +136,13 @@ fn of_ipv6_only_global_unicast_is_open() {
         "3ffe::1",
         "3fff:1000::1",
     ] {
-        assert_eq!(judged(address), None, "{address}");
+        assert_eq!(checked(address), None, "{address}");
     }
 }
 
-/// An address is judged as what it wraps, in every way of wrapping and of writing it.
+/// Checks embedded addresses in every embedding and every notation.
 #[test]
-fn a_wrapped_address_is_judged_as_what_is_inside() {
+fn an_embedded_address_is_checked_like_the_inner_address() {
     let inner = [
         ("127.0.0.1", false),
         ("127.1.2.3", false),
@@ -173,7 +173,7 @@ fn a_wrapped_address_is_judged_as_what_is_inside() {
             format!("64:ff9b::{high:x}:{low:x}"),
         ] {
             // `::0.0.0.0` is the unspecified address itself.
-            assert_eq!(judged(&wrapped).is_none(), is_open, "{wrapped}");
+            assert_eq!(checked(&wrapped).is_none(), is_open, "{wrapped}");
         }
     }
 }
@@ -201,7 +201,11 @@ fn metadata_services_are_known_however_they_are_wrapped() {
     ] {
         let address = address.parse().expect("an address");
         assert!(is_metadata(address), "{address}");
-        assert_eq!(refused(address), Some("a metadata service"), "{address}");
+        assert_eq!(
+            blocked_kind(address),
+            Some("a metadata service"),
+            "{address}"
+        );
     }
     for address in [
         "127.0.0.1",

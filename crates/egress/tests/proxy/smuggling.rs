@@ -1,16 +1,16 @@
-//! Requests that two readers could take apart differently: refused, or written anew so that nobody
-//! can.
+//! Tests request smuggling: requests that two parsers could split differently are rejected or
+//! rewritten.
 
 use crate::HELLO;
-use crate::scene::{Origin, Scene};
+use crate::harness::{Harness, Origin};
 
-/// What stands in for the origin's address in a request below.
+/// The placeholder for the origin's address in the requests below.
 const ORIGIN: &str = "ORIGIN";
 
 #[tokio::test]
-async fn a_request_that_can_be_read_in_two_ways_is_refused() {
-    let origin = Origin::saying(HELLO).await;
-    let scene = Scene::allowing(&origin.address.to_string()).await;
+async fn an_ambiguous_request_is_rejected() {
+    let origin = Origin::responding(HELLO).await;
+    let harness = Harness::allowing(&origin.address.to_string()).await;
     for request in [
         "POST http://ORIGIN/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
         "POST http://ORIGIN/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5, 6\r\n\r\nhello!",
@@ -45,17 +45,17 @@ async fn a_request_that_can_be_read_in_two_ways_is_refused() {
         "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\r\n\r\n",
     ] {
         let text = request.replace(ORIGIN, &origin.address.to_string());
-        let answer = scene.ask(&text).await;
+        let response = harness.request(&text).await;
         assert!(
-            answer.starts_with("HTTP/1.1 400"),
-            "{request:?}: {answer:?}"
+            response.starts_with("HTTP/1.1 400"),
+            "{request:?}: {response:?}"
         );
     }
-    assert_eq!(origin.got(), Vec::<String>::new());
+    assert_eq!(origin.requests(), Vec::<String>::new());
 }
 
-/// What the reader mends (one length said twice, a length beside chunks) arrives mended, and
-/// nothing follows it.
+/// Requests that the parser can repair (a repeated length, a length beside chunks) arrive repaired,
+/// and nothing follows them.
 #[tokio::test]
 async fn a_request_arrives_with_one_length_and_alone() {
     for request in [
@@ -65,19 +65,19 @@ async fn a_request_arrives_with_one_length_and_alone() {
         "POST http://ORIGIN/ HTTP/1.1\r\nHost: x\r\nConnection: content-length\r\nContent-Length: 5\r\n\r\nhello",
         "POST http://ORIGIN/ HTTP/1.1\r\nHost: x\r\nConnection: transfer-encoding, host\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     ] {
-        let origin = Origin::saying(HELLO).await;
-        let scene = Scene::allowing(&origin.address.to_string()).await;
-        let mut program = scene.program().await;
-        program
-            .say(&request.replace(ORIGIN, &origin.address.to_string()))
+        let origin = Origin::responding(HELLO).await;
+        let harness = Harness::allowing(&origin.address.to_string()).await;
+        let mut client = harness.client().await;
+        client
+            .send(&request.replace(ORIGIN, &origin.address.to_string()))
             .await;
-        program.stream.set_zero_linger().expect("set");
-        let answer = program.answer().await;
+        client.stream.set_zero_linger().expect("set");
+        let response = client.response().await;
         assert!(
-            answer.starts_with("HTTP/1.1 200"),
-            "{request:?}: {answer:?}"
+            response.starts_with("HTTP/1.1 200"),
+            "{request:?}: {response:?}"
         );
-        let got = origin.got();
+        let got = origin.requests();
         assert_eq!(got.len(), 1, "{request:?}: {got:?}");
         let head = got[0]
             .split("\r\n\r\n")
@@ -99,26 +99,27 @@ async fn a_request_arrives_with_one_length_and_alone() {
 }
 
 #[tokio::test]
-async fn heads_have_a_bound() {
-    let origin = Origin::saying(HELLO).await;
-    let scene = Scene::allowing(&origin.address.to_string()).await;
+async fn heads_are_limited() {
+    let origin = Origin::responding(HELLO).await;
+    let harness = Harness::allowing(&origin.address.to_string()).await;
     let long = format!(
         "GET {} HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
         origin.url("/"),
         "a".repeat(100_000)
     );
-    assert!(scene.ask(&long).await.starts_with("HTTP/1.1 431"));
+    assert!(harness.request(&long).await.starts_with("HTTP/1.1 431"));
     let many = format!(
         "GET {} HTTP/1.1\r\nHost: x\r\n{}\r\n",
         origin.url("/"),
         "X: 1\r\n".repeat(5000)
     );
-    assert!(scene.ask(&many).await.starts_with("HTTP/1.1 431"));
-    assert_eq!(origin.got(), Vec::<String>::new());
-    let endless = Origin::saying(&format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(1 << 20))).await;
-    let scene = Scene::allowing(&endless.address.to_string()).await;
+    assert!(harness.request(&many).await.starts_with("HTTP/1.1 431"));
+    assert_eq!(origin.requests(), Vec::<String>::new());
+    let endless =
+        Origin::responding(&format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(1 << 20))).await;
+    let harness = Harness::allowing(&endless.address.to_string()).await;
     assert!(
-        scene
+        harness
             .get(&endless.url("/"))
             .await
             .starts_with("HTTP/1.1 502")

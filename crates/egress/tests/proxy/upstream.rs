@@ -1,13 +1,13 @@
-//! A proxy beyond ours.
+//! Tests the upstream proxy.
 
 use hearth_egress::{Egress, Policy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::HELLO;
-use crate::scene::{Origin, Scene, Script};
+use crate::harness::{Harness, Origin, ScriptedResolver};
 
-fn beyond(proxy: &str, allow: &str) -> Policy {
+fn policy_with_upstream(proxy: &str, allow: &str) -> Policy {
     let upstream = Some(
         format!("http://user:pass@{proxy}")
             .parse()
@@ -21,16 +21,16 @@ fn beyond(proxy: &str, allow: &str) -> Policy {
 }
 
 #[tokio::test]
-async fn plain_requests_go_whole_to_the_proxy_beyond_with_its_password() {
-    let proxy = Origin::saying(HELLO).await;
-    let listed = Origin::saying(HELLO).await;
-    let policy = beyond(&proxy.address.to_string(), &listed.address.to_string());
-    // Names are not resolved here.
-    let resolver = Script::of(&[]);
-    let scene = Scene::over(Egress::with_resolver(policy, resolver.clone())).await;
+async fn plain_requests_go_to_the_upstream_proxy_with_its_credentials() {
+    let proxy = Origin::responding(HELLO).await;
+    let listed = Origin::responding(HELLO).await;
+    let policy = policy_with_upstream(&proxy.address.to_string(), &listed.address.to_string());
+    // The server does not resolve names itself.
+    let resolver = ScriptedResolver::of(&[]);
+    let harness = Harness::with_egress(Egress::with_resolver(policy, resolver.clone())).await;
     let request = "GET http://a.example:8080/path?query HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic b3duCg==\r\n\r\n";
-    assert!(scene.ask(request).await.starts_with("HTTP/1.1 200"));
-    let got = proxy.got().remove(0);
+    assert!(harness.request(request).await.starts_with("HTTP/1.1 200"));
+    let got = proxy.requests().remove(0);
     assert!(
         got.starts_with("GET http://a.example:8080/path?query HTTP/1.1\r\n"),
         "{got}"
@@ -44,7 +44,7 @@ async fn plain_requests_go_whole_to_the_proxy_beyond_with_its_password() {
             .contains("host: a.example:8080\r\n"),
         "{got}"
     );
-    assert_eq!(resolver.asked(), 0);
+    assert_eq!(resolver.lookups(), 0);
 
     for url in [
         "http://127.0.0.1:9/",
@@ -53,31 +53,32 @@ async fn plain_requests_go_whole_to_the_proxy_beyond_with_its_password() {
         "http://a.internal/",
         "http://a.example:25/",
     ] {
-        assert!(scene.get(url).await.starts_with("HTTP/1.1 403"), "{url}");
+        assert!(harness.get(url).await.starts_with("HTTP/1.1 403"), "{url}");
     }
-    assert_eq!(proxy.got().len(), 1);
+    assert_eq!(proxy.requests().len(), 1);
 
     assert!(
-        scene
+        harness
             .get(&listed.url("/direct"))
             .await
             .starts_with("HTTP/1.1 200")
     );
     assert!(
-        listed.got()[0].starts_with("GET /direct HTTP/1.1") && !listed.got()[0].contains("Basic"),
+        listed.requests()[0].starts_with("GET /direct HTTP/1.1")
+            && !listed.requests()[0].contains("Basic"),
         "{:?}",
-        listed.got()
+        listed.requests()
     );
 }
 
 #[tokio::test]
-async fn tunnels_go_through_the_proxy_beyond() {
+async fn tunnels_go_through_the_upstream_proxy() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
-    let scene = Scene::set(beyond(&address, "")).await;
-    let mut program = scene.program().await;
-    program
-        .say("CONNECT a.example:443 HTTP/1.1\r\nHost: x\r\n\r\n")
+    let harness = Harness::start(policy_with_upstream(&address, "")).await;
+    let mut client = harness.client().await;
+    client
+        .send("CONNECT a.example:443 HTTP/1.1\r\nHost: x\r\n\r\n")
         .await;
     let (mut proxy, _) = listener.accept().await.expect("connected");
     let mut head = Vec::new();
@@ -90,31 +91,31 @@ async fn tunnels_go_through_the_proxy_beyond() {
             && head.contains("Basic dXNlcjpwYXNz"),
         "{head}"
     );
-    // The first bytes come with the answer.
+    // The first bytes arrive together with the response.
     proxy
         .write_all(b"HTTP/1.1 200 Connection established\r\n\r\nearly")
         .await
         .expect("sent");
-    program.hears("HTTP/1.1 200 OK\r\n\r\nearly").await;
-    program.say("ping").await;
+    client.read_until("HTTP/1.1 200 OK\r\n\r\nearly").await;
+    client.send("ping").await;
     let mut ping = [0; 4];
     proxy.read_exact(&mut ping).await.expect("bytes");
     assert_eq!(&ping, b"ping");
 }
 
 #[tokio::test]
-async fn a_proxy_beyond_that_refuses_is_not_taken_for_the_site() {
+async fn a_response_from_the_upstream_proxy_itself_is_not_passed_on() {
     let denied = "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n";
-    let proxy = Origin::saying(denied).await;
-    let scene = Scene::set(beyond(&proxy.address.to_string(), "")).await;
-    let tunnel = scene
-        .ask("CONNECT a.example:443 HTTP/1.1\r\nHost: x\r\n\r\n")
+    let proxy = Origin::responding(denied).await;
+    let harness = Harness::start(policy_with_upstream(&proxy.address.to_string(), "")).await;
+    let tunnel = harness
+        .request("CONNECT a.example:443 HTTP/1.1\r\nHost: x\r\n\r\n")
         .await;
-    for answer in [scene.get("http://a.example/").await, tunnel] {
+    for response in [harness.get("http://a.example/").await, tunnel] {
         assert!(
-            answer.starts_with("HTTP/1.1 502") && answer.contains("HEARTH_EGRESS_PROXY"),
-            "{answer}"
+            response.starts_with("HTTP/1.1 502") && response.contains("HEARTH_EGRESS_PROXY"),
+            "{response}"
         );
-        assert!(!answer.contains("Authenticate"), "{answer}");
+        assert!(!response.contains("Authenticate"), "{response}");
     }
 }

@@ -1,5 +1,5 @@
-//! A proxy, a program in front of it that says exactly the bytes it is told to, and a server behind
-//! it that remembers exactly the bytes it got.
+//! A proxy, a client that sends given bytes to it, and an origin server that records the bytes it
+//! receives.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,131 +13,132 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
-/// Longer than every bound of the proxy, so that a test that waits for one does not hang for ever.
-const PATIENCE: Duration = Duration::from_hours(1);
+/// Time limit of a wait. It exceeds every time limit of the proxy, so that tests can wait for
+/// those.
+const TEST_TIMEOUT: Duration = Duration::from_hours(1);
 
-pub struct Scene {
+pub struct Harness {
     pub egress: Egress,
     pub proxy: Proxy,
     pub tracker: TaskTracker,
 }
 
-impl Scene {
-    pub async fn set(policy: Policy) -> Scene {
-        Scene::over(Egress::new(policy)).await
+impl Harness {
+    pub async fn start(policy: Policy) -> Harness {
+        Harness::with_egress(Egress::new(policy)).await
     }
 
-    /// A filtered way out with this list.
-    pub async fn allowing(list: &str) -> Scene {
-        Scene::set(Policy {
+    /// Starts a proxy in filtered mode with this allow list.
+    pub async fn allowing(list: &str) -> Harness {
+        Harness::start(Policy {
             allow: list.parse().expect("a list"),
             ..Policy::default()
         })
         .await
     }
 
-    pub async fn over(egress: Egress) -> Scene {
+    pub async fn with_egress(egress: Egress) -> Harness {
         let tracker = TaskTracker::new();
         let proxy = egress
             .open("test", &tracker)
             .await
             .expect("loopback has a port");
-        Scene {
+        Harness {
             egress,
             proxy,
             tracker,
         }
     }
 
-    pub async fn program(&self) -> Program {
+    pub async fn client(&self) -> Client {
         let stream = TcpStream::connect(("127.0.0.1", self.proxy.port()))
             .await
             .expect("the proxy listens");
-        Program {
+        Client {
             stream,
-            kept: Vec::new(),
+            buffered: Vec::new(),
         }
     }
 
-    /// Sends a request on a connection of its own and gives back the whole answer.
-    pub async fn ask(&self, request: &str) -> String {
-        let mut program = self.program().await;
-        program.say(request).await;
-        program.answer().await
+    /// Sends a request on a new connection and returns the complete response.
+    pub async fn request(&self, request: &str) -> String {
+        let mut client = self.client().await;
+        client.send(request).await;
+        client.response().await
     }
 
-    /// Asks for a page.
+    /// Requests a URL with GET.
     pub async fn get(&self, url: &str) -> String {
         let host = url.split('/').nth(2).expect("a host");
-        self.ask(&format!(
+        self.request(&format!(
             "GET {url} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         ))
         .await
     }
 }
 
-/// A program's connection to the proxy.
-pub struct Program {
+/// A client's connection to the proxy.
+pub struct Client {
     pub stream: TcpStream,
-    /// Read beyond the last answer.
-    kept: Vec<u8>,
+    /// Bytes that were read beyond the last response.
+    buffered: Vec<u8>,
 }
 
-impl Program {
-    pub async fn say(&mut self, text: &str) {
+impl Client {
+    pub async fn send(&mut self, text: &str) {
         self.stream
             .write_all(text.as_bytes())
             .await
             .expect("the proxy reads");
     }
 
-    /// Reads until these bytes have come.
-    pub async fn hears(&mut self, text: &str) -> String {
+    /// Reads until `text` arrives, and returns everything up to its end.
+    pub async fn read_until(&mut self, text: &str) -> String {
         let reading = async {
             loop {
-                if let Some(at) = find(&self.kept, text.as_bytes()) {
-                    let rest = self.kept.split_off(at + text.len());
-                    let heard = std::mem::replace(&mut self.kept, rest);
-                    return String::from_utf8_lossy(&heard).into_owned();
+                if let Some(at) = find(&self.buffered, text.as_bytes()) {
+                    let rest = self.buffered.split_off(at + text.len());
+                    let read = std::mem::replace(&mut self.buffered, rest);
+                    return String::from_utf8_lossy(&read).into_owned();
                 }
-                let count = self.stream.read_buf(&mut self.kept).await.unwrap_or(0);
+                let count = self.stream.read_buf(&mut self.buffered).await.unwrap_or(0);
                 assert!(
                     count > 0,
                     "{text:?} never came: {:?}",
-                    String::from_utf8_lossy(&self.kept)
+                    String::from_utf8_lossy(&self.buffered)
                 );
             }
         };
-        tokio::time::timeout(PATIENCE, reading)
+        tokio::time::timeout(TEST_TIMEOUT, reading)
             .await
-            .expect("the proxy answers")
+            .expect("the proxy responses")
     }
 
-    /// One answer with its body, or whatever came before the connection was closed.
-    pub async fn answer(&mut self) -> String {
+    /// Reads one response with its body, or the bytes that arrived before the connection closed.
+    pub async fn response(&mut self) -> String {
         let reading = async {
             loop {
-                if let Some(length) = whole_answer(&self.kept) {
-                    let rest = self.kept.split_off(length);
-                    return std::mem::replace(&mut self.kept, rest);
+                if let Some(length) = response_length(&self.buffered) {
+                    let rest = self.buffered.split_off(length);
+                    return std::mem::replace(&mut self.buffered, rest);
                 }
-                if self.stream.read_buf(&mut self.kept).await.unwrap_or(0) == 0 {
-                    return std::mem::take(&mut self.kept);
+                if self.stream.read_buf(&mut self.buffered).await.unwrap_or(0) == 0 {
+                    return std::mem::take(&mut self.buffered);
                 }
             }
         };
-        let answer = tokio::time::timeout(PATIENCE, reading)
+        let response = tokio::time::timeout(TEST_TIMEOUT, reading)
             .await
-            .expect("the proxy answers");
-        String::from_utf8_lossy(&answer).into_owned()
+            .expect("the proxy responses");
+        String::from_utf8_lossy(&response).into_owned()
     }
 
-    /// Everything up to the end of the connection.
-    pub async fn rest(mut self) -> String {
-        let mut rest = std::mem::take(&mut self.kept);
+    /// Reads until the end of the connection.
+    pub async fn read_to_end(mut self) -> String {
+        let mut rest = std::mem::take(&mut self.buffered);
         let reading = self.stream.read_to_end(&mut rest);
-        // A reset is an end, too.
-        let _ = tokio::time::timeout(PATIENCE, reading)
+        // A connection reset counts as the end.
+        let _ = tokio::time::timeout(TEST_TIMEOUT, reading)
             .await
             .expect("the connection ends");
         String::from_utf8_lossy(&rest).into_owned()
@@ -150,8 +151,9 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
         .position(|window| window == wanted)
 }
 
-/// The length of the answer that `bytes` begin with, if it tells its length and is there.
-fn whole_answer(bytes: &[u8]) -> Option<usize> {
+/// Returns the length of the response at the start of `bytes`, if it declares its length and is
+/// complete.
+fn response_length(bytes: &[u8]) -> Option<usize> {
     let head = find(bytes, b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
     let length = text.lines().find_map(|line| {
@@ -163,7 +165,7 @@ fn whole_answer(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= head + length).then_some(head + length)
 }
 
-/// A server that answers every connection once, and remembers what it got.
+/// a server that answers every connection once, and remembers what it got.
 pub struct Origin {
     pub address: SocketAddr,
     got: Arc<Mutex<Vec<String>>>,
@@ -171,26 +173,26 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// On 127.0.0.1, saying `answer` as soon as a head has come and the body after it.
-    pub async fn saying(answer: &str) -> Origin {
-        Origin::at("127.0.0.1:0", answer).await
+    /// Starts a server on 127.0.0.1 that sends `answer` after it has read a complete request.
+    pub async fn responding(response: &str) -> Origin {
+        Origin::at("127.0.0.1:0", response).await
     }
 
-    pub async fn at(address: &str, answer: &str) -> Origin {
+    pub async fn at(address: &str, response: &str) -> Origin {
         let listener = TcpListener::bind(address)
             .await
             .expect("loopback has a port");
         let address = listener.local_addr().expect("an address");
         let got: Arc<Mutex<Vec<String>>> = Arc::default();
         let mut accepting = tokio::task::JoinSet::new();
-        let (kept, answer) = (Arc::clone(&got), answer.to_owned());
+        let (kept, response) = (Arc::clone(&got), response.to_owned());
         accepting.spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.expect("accepted");
                 let request = read_request(&mut stream).await;
                 kept.lock().expect("no panic").push(request);
-                // Whoever has gone away needs no answer.
-                let _ = stream.write_all(answer.as_bytes()).await;
+                // Writing fails if the client has disconnected.
+                let _ = stream.write_all(response.as_bytes()).await;
             }
         });
         Origin {
@@ -204,13 +206,13 @@ impl Origin {
         format!("http://{}{path}", self.address)
     }
 
-    /// The requests so far, one for each connection, bodies included.
-    pub fn got(&self) -> Vec<String> {
+    /// Returns the requests so far with their bodies, one for each connection.
+    pub fn requests(&self) -> Vec<String> {
         self.got.lock().expect("no panic").clone()
     }
 }
 
-/// A head and, as it says, a body: by length, or chunked up to the last chunk.
+/// Reads a head and its body, which is delimited by a length or by the last chunk.
 async fn read_request(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     loop {
@@ -223,12 +225,12 @@ async fn read_request(stream: &mut TcpStream) -> String {
                     .parse::<usize>()
                     .ok()
             });
-            let is_whole = match length {
+            let is_complete = match length {
                 Some(length) => body.len() >= length,
                 None if head.contains("transfer-encoding: chunked") => body.ends_with("0\r\n\r\n"),
                 None => true,
             };
-            if is_whole {
+            if is_complete {
                 return text;
             }
         }
@@ -238,38 +240,38 @@ async fn read_request(stream: &mut TcpStream) -> String {
     }
 }
 
-/// A resolver whose answers are written beforehand; the last one stays.
+/// A resolver that returns scripted responses in order and repeats the last one.
 #[derive(Debug)]
-pub struct Script(Mutex<VecDeque<Vec<IpAddr>>>, AtomicUsize);
+pub struct ScriptedResolver(Mutex<VecDeque<Vec<IpAddr>>>, AtomicUsize);
 
-impl Script {
-    pub fn of(answers: &[&[&str]]) -> Arc<Script> {
-        let parse = |answer: &&[&str]| {
-            answer
+impl ScriptedResolver {
+    pub fn of(responses: &[&[&str]]) -> Arc<ScriptedResolver> {
+        let parse = |response: &&[&str]| {
+            response
                 .iter()
                 .map(|address| address.parse().expect("an address"))
                 .collect()
         };
-        Arc::new(Script(
-            Mutex::new(answers.iter().map(parse).collect()),
+        Arc::new(ScriptedResolver(
+            Mutex::new(responses.iter().map(parse).collect()),
             AtomicUsize::default(),
         ))
     }
 
-    pub fn asked(&self) -> usize {
+    pub fn lookups(&self) -> usize {
         self.1.load(Ordering::SeqCst)
     }
 }
 
-impl Resolve for Script {
+impl Resolve for ScriptedResolver {
     fn addresses(&self, _: &str) -> io::Result<Vec<IpAddr>> {
         self.1.fetch_add(1, Ordering::SeqCst);
-        let mut answers = self.0.lock().expect("no panic");
-        let answer = if answers.len() > 1 {
-            answers.pop_front()
+        let mut responses = self.0.lock().expect("no panic");
+        let response = if responses.len() > 1 {
+            responses.pop_front()
         } else {
-            answers.front().cloned()
+            responses.front().cloned()
         };
-        answer.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        response.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 }

@@ -1,5 +1,5 @@
-//! The ports on which this server itself listens: nobody in a session reaches those, whatever the
-//! settings say.
+//! The ports on which this server listens. Sessions cannot connect to them, whatever the settings
+//! allow.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -7,11 +7,11 @@ use std::sync::{PoisonError, RwLock};
 
 use nix::ifaddrs::getifaddrs;
 
-/// Ports of this server. Held by the way out, read at every decision.
+/// The ports of this server. The policy reads them for every decision.
 #[derive(Debug, Default)]
-pub(crate) struct OwnPorts(RwLock<BTreeSet<u16>>);
+pub(crate) struct SelfPorts(RwLock<BTreeSet<u16>>);
 
-impl OwnPorts {
+impl SelfPorts {
     pub(crate) fn add(&self, port: u16) {
         self.0
             .write()
@@ -26,29 +26,30 @@ impl OwnPorts {
             .remove(&port);
     }
 
-    /// Whether this server listens there: one of its ports, on any address of this machine.
-    pub(crate) fn contain(&self, socket: SocketAddr) -> bool {
+    /// Returns whether this server listens on `socket`: one of its ports, on any address of this
+    /// machine.
+    pub(crate) fn contains(&self, socket: SocketAddr) -> bool {
         let is_port = self
             .0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .contains(&socket.port());
-        is_port && is_of_this_machine(socket.ip())
+        is_port && is_local_address(socket.ip())
     }
 }
 
-/// Whether a connection to the address stays on this machine. The interfaces are asked each time:
-/// they come and go.
-pub(crate) fn is_of_this_machine(address: IpAddr) -> bool {
+/// Returns whether a connection to the address stays on this machine. Queries the interfaces each
+/// time, because they change.
+pub(crate) fn is_local_address(address: IpAddr) -> bool {
     let address = address.to_canonical();
     if address.is_loopback() || address.is_unspecified() {
         return true;
     }
-    // All of 0.0.0.0/8 is treated as this machine by some systems.
+    // Some systems treat all of 0.0.0.0/8 as this machine.
     if matches!(address, IpAddr::V4(v4) if v4.octets()[0] == 0) {
         return true;
     }
-    // Without an answer it is taken for ours: refusing is the safe mistake.
+    // Without the list of interfaces, assumes a local address: a wrong denial is the safe mistake.
     let Ok(interfaces) = getifaddrs() else {
         return true;
     };
@@ -66,9 +67,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_own_port_is_own_on_every_address_of_the_machine_and_nowhere_else() {
-        let own = OwnPorts::default();
-        own.add(3010);
+    fn a_self_port_matches_every_address_of_the_machine_and_no_other() {
+        let ports = SelfPorts::default();
+        ports.add(3010);
         for socket in [
             "127.0.0.1:3010",
             "127.200.0.1:3010",
@@ -77,33 +78,36 @@ mod tests {
             "[::]:3010",
             "[::ffff:127.0.0.1]:3010",
         ] {
-            assert!(own.contain(socket.parse().expect("an address")), "{socket}");
-        }
-        for socket in ["127.0.0.1:3011", "93.184.216.34:3010"] {
             assert!(
-                !own.contain(socket.parse().expect("an address")),
+                ports.contains(socket.parse().expect("an address")),
                 "{socket}"
             );
         }
-        own.remove(3010);
-        assert!(!own.contain("127.0.0.1:3010".parse().expect("an address")));
+        for socket in ["127.0.0.1:3011", "93.184.216.34:3010"] {
+            assert!(
+                !ports.contains(socket.parse().expect("an address")),
+                "{socket}"
+            );
+        }
+        ports.remove(3010);
+        assert!(!ports.contains("127.0.0.1:3010".parse().expect("an address")));
     }
 
     #[test]
-    fn addresses_of_interfaces_are_own() {
-        let own = OwnPorts::default();
-        own.add(3010);
+    fn addresses_of_interfaces_are_local() {
+        let ports = SelfPorts::default();
+        ports.add(3010);
         let addresses = getifaddrs()
             .expect("interfaces")
             .filter_map(|interface| interface.address);
         let mut count = 0;
         for address in addresses.filter_map(|address| Some(address.as_sockaddr_in()?.ip())) {
             assert!(
-                own.contain(SocketAddr::new(IpAddr::V4(address), 3010)),
+                ports.contains(SocketAddr::new(IpAddr::V4(address), 3010)),
                 "{address}"
             );
             count += 1;
         }
-        assert!(count > 0, "at least loopback is there");
+        assert!(count > 0, "at least loopback exists");
     }
 }

@@ -1,0 +1,229 @@
+//! Responses for operators: liveness, readiness and the state of the server.
+
+use serde::Serialize;
+
+use crate::response::True;
+
+/// The response of `GET /livez`.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct LivenessResponse {
+    /// Always true, because only a live server responds.
+    pub live: True,
+}
+
+/// The reason why the server cannot create sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotReady {
+    /// The server is stopping.
+    Stopping,
+    /// The disk has too little free space.
+    DiskFull {
+        /// Free space in MiB.
+        free_mb: u64,
+        /// Required minimum in MiB.
+        min_mb: u64,
+    },
+    /// Too little memory is available.
+    MemoryLow {
+        /// Available memory in MiB.
+        available_mb: u64,
+        /// Required minimum in MiB.
+        min_mb: u64,
+    },
+    /// The last browser could not be started.
+    NoBrowser {
+        /// Seconds since the failure.
+        seconds: u64,
+    },
+}
+
+impl NotReady {
+    /// Returns the reason as a sentence.
+    pub fn sentence(&self) -> String {
+        match self {
+            NotReady::Stopping => "The server is stopping.".to_owned(),
+            NotReady::DiskFull { free_mb, min_mb } => {
+                format!("The disk is full: {free_mb} MiB are free, the minimum is {min_mb} MiB.")
+            }
+            NotReady::MemoryLow {
+                available_mb,
+                min_mb,
+            } => {
+                format!(
+                    "Memory is low: {available_mb} MiB are available, the minimum is {min_mb} MiB."
+                )
+            }
+            NotReady::NoBrowser { seconds } => {
+                format!(
+                    "The last browser start failed {seconds} s ago. See the log for the reason."
+                )
+            }
+        }
+    }
+}
+
+/// The response of `GET /readyz`: 200 when ready, else 503.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReadinessResponse {
+    /// Set if the server can probably create sessions.
+    pub ready: bool,
+    /// One sentence for each problem.
+    pub reasons: Vec<String>,
+}
+
+impl ReadinessResponse {
+    /// Creates a response that is ready if there are no reasons.
+    pub fn new(reasons: &[NotReady]) -> ReadinessResponse {
+        ReadinessResponse {
+            ready: reasons.is_empty(),
+            reasons: reasons.iter().map(NotReady::sentence).collect(),
+        }
+    }
+}
+
+/// The response of `GET /operator/state`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperatorState {
+    /// The version of the server.
+    pub version: &'static str,
+    /// The isolation level.
+    pub isolation: &'static str,
+    /// The start time of the server.
+    pub started_at: String,
+    /// The current time of the server.
+    pub now: String,
+    /// Readiness, as in [`ReadinessResponse`].
+    pub ready: bool,
+    /// Problems, as in [`ReadinessResponse`].
+    pub reasons: Vec<String>,
+    /// The owners whose sessions are included.
+    pub scope: Scope,
+    /// The resources of the server.
+    pub pressure: Pressure,
+    /// Processes that outlived their sessions. Must be 0.
+    pub leaked_processes: usize,
+    /// Active sessions, newest first.
+    pub sessions: Vec<OperatorSession>,
+    /// The last ten sessions that ended, newest first.
+    pub ended: Vec<EndedSession>,
+}
+
+/// The response of `DELETE /operator/sessions/{id}`.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct EndedResponse {
+    /// The session has ended. Its cleanup may still be running.
+    pub success: True,
+}
+
+/// The owners whose sessions a caller may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// All teams.
+    All,
+    /// The caller's team.
+    Team,
+}
+
+/// The resources of the whole server.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are self-explanatory")]
+pub struct Pressure {
+    pub sessions: usize,
+    pub max_sessions: usize,
+    pub executions_running: usize,
+    pub executions_waiting: usize,
+    pub memory: MemoryPressure,
+    pub disk: DiskPressure,
+}
+
+/// Memory in bytes.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryPressure {
+    /// Memory that programs can still allocate.
+    pub available_bytes: Option<u64>,
+    /// Total memory.
+    pub total_bytes: Option<u64>,
+    /// The minimum for creating a session.
+    #[serde(rename = "leastBytes")]
+    pub min_bytes: u64,
+    /// Memory of all sessions in the last sample.
+    pub sessions_bytes: u64,
+}
+
+/// Disk space in bytes.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiskPressure {
+    /// Free space on the disk of the data directory.
+    pub free_bytes: Option<u64>,
+    /// Size of that disk.
+    pub total_bytes: Option<u64>,
+    /// The minimum for creating a session.
+    #[serde(rename = "leastBytes")]
+    pub min_bytes: u64,
+}
+
+/// An active session.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperatorSession {
+    /// The session id.
+    pub id: String,
+    /// The display name of the team.
+    pub team: String,
+    /// The creation time.
+    pub created_at: String,
+    /// The latest time at which the session ends.
+    pub expires_at: String,
+    /// The time at which code last started.
+    pub last_activity: String,
+    /// The URL of the current tab, or `None` if the browser does not respond in time.
+    pub url: Option<String>,
+    /// The title of the current tab.
+    pub title: Option<String>,
+    /// Set if a thumbnail is available, which requires a live view.
+    #[serde(rename = "hasPicture")]
+    pub has_thumbnail: bool,
+    /// The live view URL. Empty if the session has no live view.
+    pub live_view_url: String,
+    /// The name of the profile.
+    pub profile: Option<String>,
+    /// Memory in the last sample.
+    pub memory_bytes: Option<u64>,
+    /// The last five executions, newest first.
+    pub executions: Vec<OperatorExecution>,
+    /// The languages of the running executions.
+    pub running: Vec<&'static str>,
+}
+
+/// A finished execution.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "same as in the response to the caller")]
+pub struct OperatorExecution {
+    pub language: &'static str,
+    pub ended_at: String,
+    pub duration_ms: u64,
+    pub exit_code: i32,
+    pub killed: bool,
+}
+
+/// A session that has ended.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndedSession {
+    /// The session id.
+    pub id: String,
+    /// The display name of the team.
+    pub team: String,
+    /// The name of the reason on the wire.
+    pub reason: &'static str,
+    /// The time at which it ended.
+    pub ended_at: String,
+    /// The lifetime in milliseconds.
+    pub duration_ms: u64,
+}

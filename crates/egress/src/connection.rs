@@ -1,0 +1,201 @@
+//! Connection state: everything that outlives a single request.
+//!
+//! [`Shared`] exists once per server, [`ProxyState`] once per session and [`Connection`] once per
+//! client connection. The accept loop that creates connections is in `proxy`.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::authority::Authority;
+use crate::denials::{DenialCounters, RecentDenials};
+use crate::denied::{Denied, Reason};
+use crate::meter::{Meter, Totals, Traffic};
+use crate::policy::Policy;
+use crate::relay::MAX_LARGE_BUFFERS;
+use crate::resolve::Resolve;
+use crate::self_ports::SelfPorts;
+use crate::splice::SplicedResponse;
+
+/// Maximum number of concurrent connections of a session; further connections wait.
+///
+/// Each connection uses two of the server's file descriptors. A browser opens up to 32 connections
+/// for pages, plus some WebSocket connections.
+const MAX_CONNECTIONS: usize = 128;
+
+/// Maximum number of concurrent name lookups of a session.
+///
+/// Each lookup blocks a thread until the system resolver returns.
+const MAX_LOOKUPS: usize = 16;
+
+/// State that all sessions share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) policy: Policy,
+    pub(crate) self_ports: SelfPorts,
+    pub(crate) resolver: Arc<dyn Resolve>,
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) denials: DenialCounters,
+}
+
+impl Shared {
+    pub(crate) fn new(policy: Policy, resolver: Arc<dyn Resolve>) -> Shared {
+        Shared {
+            policy,
+            self_ports: SelfPorts::default(),
+            resolver,
+            totals: Arc::default(),
+            denials: DenialCounters::new(),
+        }
+    }
+}
+
+/// State that all connections of one session's proxy share.
+#[derive(Debug)]
+pub(crate) struct ProxyState {
+    shared: Arc<Shared>,
+    session: String,
+    /// Tracks every task of the proxy. Belongs to the session.
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    totals: Arc<Totals>,
+    recent: RecentDenials,
+    lookups: Arc<Semaphore>,
+    connection_slots: Arc<Semaphore>,
+    large_buffers: Semaphore,
+}
+
+impl ProxyState {
+    /// Creates the state of one session's proxy, which runs until `stop` is cancelled.
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        session: &str,
+        tracker: &TaskTracker,
+        stop: CancellationToken,
+    ) -> ProxyState {
+        ProxyState {
+            shared: Arc::clone(shared),
+            session: session.to_owned(),
+            tracker: tracker.clone(),
+            stop,
+            totals: Totals::child_of(&shared.totals),
+            recent: RecentDenials::new(),
+            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
+            connection_slots: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            large_buffers: Semaphore::new(MAX_LARGE_BUFFERS),
+        }
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.shared.policy
+    }
+
+    pub(crate) fn self_ports(&self) -> &SelfPorts {
+        &self.shared.self_ports
+    }
+
+    pub(crate) fn resolver(&self) -> &Arc<dyn Resolve> {
+        &self.shared.resolver
+    }
+
+    pub(crate) fn lookups(&self) -> &Arc<Semaphore> {
+        &self.lookups
+    }
+
+    pub(crate) fn connection_slots(&self) -> &Arc<Semaphore> {
+        &self.connection_slots
+    }
+
+    pub(crate) fn large_buffers(&self) -> &Semaphore {
+        &self.large_buffers
+    }
+
+    pub(crate) fn recent_denials(&self) -> &RecentDenials {
+        &self.recent
+    }
+
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.totals.read()
+    }
+
+    /// Cancels every task of the proxy.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until the proxy is stopped.
+    pub(crate) async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(task);
+    }
+
+    /// Creates and records the denial of a request to `target`.
+    pub(crate) fn deny(&self, target: &Authority, reason: Reason) -> Denied {
+        let denied = Denied {
+            target: target.clone(),
+            reason,
+        };
+        self.record(&denied);
+        denied
+    }
+
+    /// Records and logs a failed request. The log contains neither path nor query.
+    fn record(&self, denied: &Denied) {
+        if denied.reason.is_rule() {
+            self.shared.denials.increment(denied.reason.label());
+        }
+        let Some(unlogged) = self.recent.record(denied) else {
+            return;
+        };
+        let (session, target, reason) = (&self.session, &denied.target, denied.reason.label());
+        if denied.reason.is_rule() {
+            tracing::info!(%session, %target, reason, unlogged, "egress denied");
+        } else {
+            tracing::debug!(%session, %target, reason, unlogged, "egress failed");
+        }
+    }
+}
+
+/// One connection of a client, which is the browser or a program in the session.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection {
+    pub(crate) state: Arc<ProxyState>,
+    pub(crate) meter: Arc<Meter>,
+    /// One of the session's connection slots. A tunnel keeps it, too.
+    #[expect(dead_code, reason = "released when the last clone is dropped")]
+    slot: Arc<OwnedSemaphorePermit>,
+    /// Sends to the task that owns the client's socket.
+    spliced: mpsc::Sender<SplicedResponse>,
+}
+
+impl Connection {
+    /// Creates a connection and the receiver for the response that it may splice.
+    pub(crate) fn new(
+        state: &Arc<ProxyState>,
+        slot: OwnedSemaphorePermit,
+    ) -> (Connection, mpsc::Receiver<SplicedResponse>) {
+        let (spliced, receiver) = mpsc::channel(1);
+        let connection = Connection {
+            state: Arc::clone(state),
+            meter: Meter::new(Arc::clone(&state.totals)),
+            slot: Arc::new(slot),
+            spliced,
+        };
+        (connection, receiver)
+    }
+
+    /// Passes a response to the task that owns the client's socket.
+    ///
+    /// Never returns: that task drops the calling future together with the HTTP connection.
+    pub(crate) async fn splice<T>(&self, response: SplicedResponse) -> Option<T> {
+        // Sending fails if the connection has already ended.
+        let _ = self.spliced.send(response).await;
+        pending().await
+    }
+}

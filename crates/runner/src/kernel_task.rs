@@ -1,0 +1,259 @@
+//! The task that owns a kernel: its process, its pipes and its runs.
+
+use hearth_confine::{Exit, Tree};
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::frames::{FrameError, Reply, ReplyReader, Request};
+use crate::outcome::{Ended, Outcome, Run, RunError};
+use crate::output::Output;
+use crate::shell::{evaluate_exit, wait_for_interruption, wait_until_gone};
+
+/// Bytes of stderr that are kept between runs, for the error of a kernel that does not get ready.
+const START_STDERR_BYTES: usize = 4096;
+
+/// Maximum size of a reply per byte of the output limit. JSON can expand a byte to six bytes
+/// (`\u0000`), and a reply has an error message in addition to the value.
+const REPLY_BYTES_PER_OUTPUT_BYTE: usize = 12;
+
+/// The minimum of the reply limit, in bytes.
+const MIN_REPLY_LIMIT_BYTES: usize = 1024 * 1024;
+
+type ReplySender = oneshot::Sender<Result<Outcome, RunError>>;
+
+/// A run and the channel for its outcome.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub run: Run,
+    /// Closed when the caller drops its future, which cancels the run.
+    pub reply: ReplySender,
+}
+
+/// The state of the task.
+pub(crate) struct KernelTask {
+    pub language: &'static str,
+    pub tree: Tree,
+    pub requests: pipe::Sender,
+    pub replies: ReplyReader,
+    pub output: Output,
+    /// Receives runs from the `Kernel`. The kernel ends when this channel closes.
+    pub queue: mpsc::Receiver<Job>,
+    pub gone: CancellationToken,
+    /// The number of the next run. Numbers start at 1 and appear in stack traces. A reply counts
+    /// only for the run with its number.
+    pub next_id: u64,
+    /// Set when the kernel is ready. A kernel that exits earlier has not run any code.
+    pub ready: bool,
+}
+
+/// The state of a kernel after a run.
+enum After {
+    Alive,
+    Gone,
+}
+
+/// The end of a run that was started.
+struct RunEnd {
+    ended: Ended,
+    /// Set when the kernel truncated the value.
+    value_truncated: bool,
+}
+
+/// The reason why a run has no outcome.
+enum NoOutcome {
+    /// The kernel rejected the code with this message and accepts the next run.
+    Rejected(String),
+    /// The kernel exited before it was ready.
+    KernelLost,
+    /// The caller dropped its future.
+    CallerGone,
+}
+
+impl From<Ended> for RunEnd {
+    fn from(ended: Ended) -> RunEnd {
+        RunEnd {
+            ended,
+            value_truncated: false,
+        }
+    }
+}
+
+impl KernelTask {
+    /// Runs jobs until the kernel ends, then kills every process that is left.
+    pub async fn run(mut self, endpoint: String) {
+        self.output.begin(START_STDERR_BYTES);
+        let attach = Request::Attach {
+            endpoint: &endpoint,
+        }
+        .encode();
+        if self.requests.write_all(&attach).await.is_ok() {
+            while let Some(job) = self.next_job().await {
+                if let After::Gone = self.execute(job).await {
+                    break;
+                }
+            }
+        }
+        // Drops queued jobs, which tells their callers that the code was not started.
+        self.queue.close();
+        self.tree.kill();
+        self.tree.gone().await;
+        self.gone.cancel();
+    }
+
+    /// Waits for the next run and discards output in the meantime. Returns `None` when the kernel
+    /// was dropped or has exited.
+    async fn next_job(&mut self) -> Option<Job> {
+        loop {
+            tokio::select! {
+                job = self.queue.recv() => return job,
+                () = self.output.read() => {}
+                reply = self.replies.next() => match reply {
+                    Ok(reply) => self.ready |= reply == Reply::Ready,
+                    Err(error) => {
+                        tracing::debug!(language = self.language, %error, "idle kernel ended");
+                        return self.reject_last_job().await;
+                    }
+                },
+                _ = self.tree.exited() => return self.reject_last_job().await,
+            }
+        }
+    }
+
+    /// Reports to the caller of a run that arrived after the kernel exited that it was not started.
+    async fn reject_last_job(&mut self) -> Option<Job> {
+        self.queue.close();
+        if let Some(job) = self.queue.recv().await {
+            let _ = job.reply.send(Err(self.lost_error()));
+        }
+        None
+    }
+
+    fn lost_error(&mut self) -> RunError {
+        let (_, stderr, _) = self.output.finish();
+        RunError::KernelLost {
+            language: self.language,
+            stderr,
+        }
+    }
+
+    async fn execute(&mut self, mut job: Job) -> After {
+        let started = Instant::now();
+        let id = self.next_id;
+        self.next_id += 1;
+        self.output.begin(job.run.max_output_bytes);
+        self.replies.limit_bytes =
+            (job.run.max_output_bytes * REPLY_BYTES_PER_OUTPUT_BYTE).max(MIN_REPLY_LIMIT_BYTES);
+        let RunEnd {
+            ended,
+            value_truncated,
+        } = match self.wait_for_end(id, &mut job).await {
+            Ok(end) => end,
+            Err(NoOutcome::Rejected(message)) => {
+                let _ = job.reply.send(Err(RunError::Unable(message)));
+                return After::Alive;
+            }
+            Err(NoOutcome::KernelLost) => {
+                let _ = job.reply.send(Err(self.lost_error()));
+                return After::Gone;
+            }
+            Err(NoOutcome::CallerGone) => return After::Gone,
+        };
+        let is_alive = matches!(ended, Ended::Cell { .. });
+        if !is_alive {
+            self.tree.kill();
+            wait_until_gone(&self.tree, &mut self.output).await;
+        }
+        let (stdout, stderr, dropped_bytes) = self.output.finish();
+        let outcome = Outcome {
+            stdout,
+            stderr,
+            ended,
+            truncated: dropped_bytes > 0 || value_truncated,
+            dropped_bytes,
+            duration: started.elapsed(),
+        };
+        // Sending fails if the caller is gone. The run has ended all the same.
+        let _ = job.reply.send(Ok(outcome));
+        if is_alive { After::Alive } else { After::Gone }
+    }
+
+    /// Sends the code and waits until the run ends. No other code decides how a run ends.
+    async fn wait_for_end(&mut self, id: u64, job: &mut Job) -> Result<RunEnd, NoOutcome> {
+        let Job { run, reply } = job;
+        let frame = Request::Run {
+            id,
+            code: &run.source,
+            target: run.target.as_deref(),
+            limit: run.max_output_bytes,
+        }
+        .encode();
+        let mut unsent = &frame[..];
+        let mut started = false;
+        loop {
+            tokio::select! {
+                next = self.replies.next() => match next {
+                    Ok(Reply::Done { id: of, value, error, truncated }) if of == id => {
+                        return Ok(RunEnd { ended: Ended::Cell { value, error }, value_truncated: truncated });
+                    }
+                    Ok(Reply::Started { id: of }) if of == id => started = true,
+                    Ok(Reply::Failed { id: of, message }) if of == id => {
+                        return Err(NoOutcome::Rejected(message));
+                    }
+                    Ok(reply) => self.ready |= reply == Reply::Ready,
+                    // Code can close the pipe, so only the end of the process ends the run.
+                    Err(FrameError::Closed) => return self.wait_for_exit(run, reply).await,
+                    Err(error) => {
+                        tracing::warn!(language = self.language, %error, "kernel killed");
+                        return Ok(evaluate_exit(&self.tree, Exit::Lost).into());
+                    }
+                },
+                exit = self.tree.exited() => return self.exited(exit),
+                () = self.output.read() => {}
+                () = sleep_until(run.deadline) => return Ok(Ended::Deadline { started }.into()),
+                reason = wait_for_interruption(&mut run.interruption) => {
+                    return Ok(Ended::Interrupted(reason).into());
+                }
+                () = reply.closed() => return Err(NoOutcome::CallerGone),
+                written = self.requests.write(unsent), if !unsent.is_empty() => match written {
+                    Ok(length) => unsent = &unsent[length..],
+                    Err(_) => unsent = &[],
+                },
+            }
+        }
+    }
+
+    /// Waits for the end of a run whose control channel is closed.
+    ///
+    /// Either the process is exiting, or code closed the descriptor and continues until the
+    /// deadline.
+    async fn wait_for_exit(
+        &mut self,
+        run: &mut Run,
+        reply: &mut ReplySender,
+    ) -> Result<RunEnd, NoOutcome> {
+        loop {
+            tokio::select! {
+                exit = self.tree.exited() => return self.exited(exit),
+                () = self.output.read() => {}
+                () = sleep_until(run.deadline) => {
+                    return Ok(Ended::Deadline { started: true }.into());
+                }
+                reason = wait_for_interruption(&mut run.interruption) => {
+                    return Ok(Ended::Interrupted(reason).into());
+                }
+                () = reply.closed() => return Err(NoOutcome::CallerGone),
+            }
+        }
+    }
+
+    /// Evaluates the exit of the process during a run.
+    fn exited(&self, exit: Exit) -> Result<RunEnd, NoOutcome> {
+        if !self.ready && self.tree.killed_because().is_none() {
+            return Err(NoOutcome::KernelLost);
+        }
+        Ok(evaluate_exit(&self.tree, exit).into())
+    }
+}
