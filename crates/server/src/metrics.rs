@@ -152,7 +152,7 @@ pub(crate) struct Reading {
     pub total_disk_bytes: Option<u64>,
     pub traffic: Traffic,
     /// What the way out has refused, by the rule.
-    pub refusals: Vec<(&'static str, u64)>,
+    pub denials: Vec<(&'static str, u64)>,
 }
 
 /// One label and its value.
@@ -469,7 +469,7 @@ impl Metrics {
                 bytes,
             );
         }
-        for (rule, count) in &reading.refusals {
+        for (rule, count) in &reading.denials {
             raise(
                 &self.egress_refusals.get_or_create(&[("rule", *rule)]),
                 *count,
@@ -506,12 +506,12 @@ mod tests {
             Execution::TimedOut,
             Duration::from_secs(2),
         );
-        let refusals = vec![("metadata", 3)];
+        let denials = vec![("metadata", 3)];
         let reading = Reading {
             ready: true,
             active: 2,
             free_disk_bytes: Some(7),
-            refusals,
+            denials,
             ..Reading::default()
         };
         let text = metrics.render(&reading);

@@ -91,7 +91,7 @@ async fn every_way_to_ask_for_a_page_goes_through_the_proxy() {
     let asked = web.asked();
     for way in WAYS {
         let (exit_code, shown) = ask(&session, way, &web.url("/")).await;
-        let is_told = shown.contains("was refused");
+        let is_told = shown.contains("was denied");
         assert!(
             (exit_code != 0 || is_told) && !shown.contains("<title>ok"),
             "{way:?}: {exit_code} {shown}"
@@ -116,7 +116,7 @@ async fn a_refused_page_says_in_the_page_why_and_how_to_allow_it() {
     assert_eq!(shown[0], json!(403));
     let text = shown[1].as_str().expect("text");
     assert!(
-        text.contains("Refused by Hearth") && text.contains("the server's own machine"),
+        text.contains("Denied by Hearth") && text.contains("the server's own machine"),
         "{text}"
     );
     assert!(text.contains(&setting), "{text}");
@@ -158,7 +158,7 @@ async fn a_refused_https_page_says_why_in_the_error_of_every_client() {
         let execution = session.run(language, &code).await.failed(1);
         let error = execution.error();
         assert!(
-            error.contains("10.0.0.1:443 was refused: it is a private network"),
+            error.contains("10.0.0.1:443 was denied: it is in a private network"),
             "{language} {code}: {error}"
         );
         assert!(
@@ -173,7 +173,7 @@ async fn a_refused_https_page_says_why_in_the_error_of_every_client() {
     assert!(
         execution
             .error()
-            .contains("nowhere.invalid:443 was not reached: the name has no address"),
+            .contains("nowhere.invalid:443 could not be reached: the name does not resolve"),
         "{execution:?}"
     );
     server.stop().await;
@@ -199,7 +199,7 @@ async fn a_redirect_is_decided_about_anew() {
         .await
         .ok()
         .stdout;
-    assert!(followed.contains("was refused"), "{followed}");
+    assert!(followed.contains("was denied"), "{followed}");
     assert_eq!(inner.asked(), Vec::<String>::new());
     server.stop().await;
 }
@@ -249,16 +249,16 @@ async fn nobody_reaches_the_server_that_runs_the_session() {
             let shown = session.node(&goto).await;
             let shown = format!("{}{:?}", shown.result, shown.error);
             assert!(
-                shown.contains("the server that runs this session") || shown.contains("ERR_"),
+                shown.contains("a port of this Hearth server") || shown.contains("ERR_"),
                 "{url}: {shown}"
             );
             let shown = session.bash(&format!("curl -s '{url}'")).await.ok().stdout;
-            assert!(shown.contains("No setting allows that"), "{url}: {shown}");
+            assert!(shown.contains("No setting allows this"), "{url}: {shown}");
         }
         let ports = "for name in $NO_PROXY ${HTTP_PROXY#http://}; do curl -s --noproxy '' http://$name/; done";
         let shown = session.bash(ports).await.ok().stdout;
         assert_eq!(
-            shown.matches("No setting allows that").count(),
+            shown.matches("No setting allows this").count(),
             2,
             "{shown}"
         );
@@ -280,7 +280,7 @@ async fn nothing_goes_out_when_it_is_off_and_everything_but_metadata_when_it_is_
         .ok()
         .stdout;
     assert!(
-        shown.contains("HEARTH_EGRESS=off lets nothing out"),
+        shown.contains("HEARTH_EGRESS=off blocks all network access"),
         "{shown}"
     );
     assert_eq!(web.asked(), Vec::<String>::new());
@@ -393,7 +393,7 @@ async fn a_proxy_ends_with_its_session_and_the_log_tells_what_it_carried_and_ref
     let output = server.output();
     let refusals: Vec<&str> = output
         .lines()
-        .filter(|line| line.contains("the way out refuses"))
+        .filter(|line| line.contains("egress denied"))
         .collect();
     assert_eq!(refusals.len(), 1, "{output}");
     assert!(

@@ -148,7 +148,7 @@ async fn the_session_that_takes_the_most_ends_when_the_disk_is_full() {
     let execution = large.bash("head -c 500M /dev/zero > large; sleep 20").await;
     assert_ended_by(
         &execution,
-        &format!("less than {least} MiB left"),
+        &format!("less than {least} MiB free"),
         "HEARTH_MIN_FREE_DISK_MB",
     );
     large.assert_destroyed("limit").await;
@@ -181,7 +181,7 @@ async fn no_session_is_created_on_a_full_disk() {
     assert!(
         refused
             .error()
-            .contains("1048576 MiB are kept free (HEARTH_MIN_FREE_DISK_MB)"),
+            .contains("the minimum is 1048576 MiB (HEARTH_MIN_FREE_DISK_MB)"),
         "{}",
         refused.text
     );

@@ -59,7 +59,7 @@ async fn a_want_of_memory_is_a_reason_not_to_be_ready_and_no_session_is_created_
         .await;
     let reason = only_reason(&ready(&server).await);
     assert!(
-        reason.starts_with("Memory is short: ") && reason.contains("1048576 MiB"),
+        reason.starts_with("Memory is low: ") && reason.contains("1048576 MiB"),
         "{reason}"
     );
     let refused = server.create(&json!({})).await;

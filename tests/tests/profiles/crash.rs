@@ -228,7 +228,8 @@ async fn on_a_full_disk_the_old_profile_stays_and_the_answer_says_so() {
     faults.stop();
     let warning = answer["warning"].as_str().unwrap_or_default();
     assert!(
-        warning.contains("the server's disk is full") && warning.contains("as it was before"),
+        warning.contains("the server's disk is full")
+            && warning.contains("The profile is unchanged"),
         "{answer}"
     );
     assert!(

@@ -232,7 +232,10 @@ fn only_the_clock_reads_wall_time() {
 #[test]
 fn only_the_error_table_chooses_status_codes() {
     // A proxy speaks to programs in sessions, whose requests are not the API's.
-    let tables = ["crates/server/src/http/error.rs", "crates/egress/src/answer.rs"];
+    let tables = [
+        "crates/server/src/http/error.rs",
+        "crates/egress/src/answer.rs",
+    ];
     let mut found = Vec::new();
     for file in product_files().filter(|file| !tables.contains(&file.path.as_str())) {
         let code = file.code();

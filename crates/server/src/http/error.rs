@@ -49,9 +49,9 @@ pub(crate) enum ApiError {
     /// There are as many sessions as may be.
     LimitReached,
     /// Too little is left of the disk for another session.
-    DiskFull { free_mb: u64, least_mb: u64 },
+    DiskFull { free_mb: u64, min_mb: u64 },
     /// Too little memory is left for another session.
-    MemoryLow { available_mb: u64, least_mb: u64 },
+    MemoryLow { available_mb: u64, min_mb: u64 },
     /// A team's key, where one of an operator is asked for.
     OperatorsOnly,
     /// Another execution of the language outlasted the timeout.
@@ -137,31 +137,35 @@ impl ApiError {
                 ErrorBody::limit_reached(),
                 Some(FULL_RETRY_SECONDS),
             ),
-            ApiError::DiskFull { free_mb, least_mb } => {
-                tracing::warn!(free_mb, least_mb, "no session is created: the disk is full");
+            ApiError::DiskFull { free_mb, min_mb } => {
+                tracing::warn!(free_mb, min_mb, "no session is created: the disk is full");
                 (
                     StatusCode::SERVICE_UNAVAILABLE,
-                    ErrorBody::disk_full(free_mb, least_mb),
+                    ErrorBody::disk_full(free_mb, min_mb),
                     Some(FULL_RETRY_SECONDS),
                 )
             }
             ApiError::MemoryLow {
                 available_mb,
-                least_mb,
+                min_mb,
             } => {
                 tracing::warn!(
                     available_mb,
-                    least_mb,
+                    min_mb,
                     "no session is created: memory is short"
                 );
-                let body = ErrorBody::memory_low(available_mb, least_mb);
+                let body = ErrorBody::memory_low(available_mb, min_mb);
                 (
                     StatusCode::SERVICE_UNAVAILABLE,
                     body,
                     Some(FULL_RETRY_SECONDS),
                 )
             }
-            ApiError::OperatorsOnly => (StatusCode::FORBIDDEN, ErrorBody::operators_only(), None),
+            ApiError::OperatorsOnly => (
+                StatusCode::FORBIDDEN,
+                ErrorBody::operator_key_required(),
+                None,
+            ),
             ApiError::StoreUnavailable(reason) => {
                 tracing::error!(reason, "no session is created: it cannot be recorded");
                 (

@@ -174,7 +174,7 @@ async fn build_registry(
         .map_err(|error| bad_data_dir(format!("cannot use the profiles: {error}")))?;
     let egress = Egress::new(config.egress.policy());
     for own in [listeners.public.local_addr()?.port(), internal_port] {
-        egress.add_own_port(own);
+        egress.add_self_port(own);
     }
     let spec = RegistrySpec {
         sessions_folder: sessions_folder(&config.data_dir),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_confine::Exit;
-use hearth_contract::{DestroyedReason, ExecuteRequest, ExecuteResponse, Language};
+use hearth_contract::{DestroyedReason, ExecuteRequest, ExecuteResponse, ExecutionParts, Language};
 use hearth_runner::{Ended, Kernel, Outcome, Run, RunError, run_shell};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
@@ -332,5 +332,13 @@ fn plan_response(outcome: Outcome, timeout_seconds: u32, browser_dead: bool) -> 
         truncated,
         ..
     } = outcome;
-    ExecuteResponse::from_parts(stdout, stderr, value, exit_code, killed, truncated, error)
+    ExecuteResponse::from_parts(ExecutionParts {
+        stdout,
+        stderr,
+        value,
+        exit_code,
+        killed,
+        truncated,
+        error,
+    })
 }

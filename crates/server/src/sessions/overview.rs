@@ -32,13 +32,13 @@ impl Registry {
         if let Some(disk) = Disk::of(self.folder()).filter(|disk| disk.is_full(limits)) {
             reasons.push(NotReady::DiskFull {
                 free_mb: disk.free_mb(),
-                least_mb: limits.min_free_disk_mb,
+                min_mb: limits.min_free_disk_mb,
             });
         }
         if let Some(available_mb) = self.too_little_memory_mb() {
             reasons.push(NotReady::MemoryLow {
                 available_mb,
-                least_mb: limits.min_free_memory_mb,
+                min_mb: limits.min_free_memory_mb,
             });
         }
         let failed = *self
@@ -58,10 +58,10 @@ impl Registry {
 
     /// What is available, if that is less than has to be.
     pub(super) fn too_little_memory_mb(&self) -> Option<u64> {
-        let least_mb = self.limits().min_free_memory_mb;
+        let min_mb = self.limits().min_free_memory_mb;
         capacity::available_bytes()
             .map(|bytes| bytes >> 20)
-            .filter(|available_mb| *available_mb < least_mb)
+            .filter(|available_mb| *available_mb < min_mb)
     }
 
     /// The sessions that live, newest first.
@@ -98,7 +98,7 @@ impl Registry {
             free_disk_bytes: disk.map(Disk::free_bytes),
             total_disk_bytes: disk.map(Disk::total_bytes),
             traffic: self.spec.egress.traffic(),
-            refusals: self.spec.egress.refusals(),
+            denials: self.spec.egress.denials(),
             leaked_processes: self.books.leftovers.count() + self.strays().await,
             ..Reading::default()
         };

@@ -105,7 +105,7 @@ pub(super) async fn close(browser: &Browser) -> Result<CookieJar, NotSaved> {
         Ok(cookies) => cookies.of_the_session(),
         Err(error) => {
             browser.kill().await;
-            return Err(NotSaved::Because(error.to_string()));
+            return Err(NotSaved::Other(error.to_string()));
         }
     };
     if browser.close().await {
@@ -139,7 +139,7 @@ pub(super) async fn commit(
     let reason = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => NotSaved::DiskFull,
         ErrorKind::FileTooLarge => NotSaved::TooLarge(most_mb),
-        _ => NotSaved::Because(error.to_string()),
+        _ => NotSaved::Other(error.to_string()),
     };
     Err(not_saved(hold, reason).await)
 }

@@ -252,13 +252,13 @@ impl Registry {
         if let Some(disk) = Disk::of(self.folder()).filter(|disk| disk.is_full(self.limits())) {
             return Err(ApiError::DiskFull {
                 free_mb: disk.free_mb(),
-                least_mb: self.limits().min_free_disk_mb,
+                min_mb: self.limits().min_free_disk_mb,
             });
         }
         if let Some(available_mb) = self.too_little_memory_mb() {
             return Err(ApiError::MemoryLow {
                 available_mb,
-                least_mb: self.limits().min_free_memory_mb,
+                min_mb: self.limits().min_free_memory_mb,
             });
         }
         let place = Arc::clone(&self.places)

@@ -3,17 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hearth_contract::{LiveResponse, ReadyResponse};
+use hearth_contract::{LivenessResponse, ReadinessResponse};
 
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
 
-pub(crate) async fn livez() -> Json<LiveResponse> {
-    Json(LiveResponse::default())
+pub(crate) async fn livez() -> Json<LivenessResponse> {
+    Json(LivenessResponse::default())
 }
 
-pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<ReadyResponse>) {
-    let answer = ReadyResponse::new(&state.registry().not_ready());
+pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<ReadinessResponse>) {
+    let answer = ReadinessResponse::new(&state.registry().not_ready());
     // The same status as that of the session that is not made.
     let status = if answer.ready {
         StatusCode::OK

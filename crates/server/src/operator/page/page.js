@@ -24,7 +24,7 @@ const REASONS = {
   ttl: 'its time was up',
   idle: 'idle for too long',
   browser_crashed: 'browser crashed',
-  limit: 'went past a limit',
+  limit: 'exceeded a limit',
   server_stopped: 'server was stopped',
   server_lost: 'server was lost',
 };

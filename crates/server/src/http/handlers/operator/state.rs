@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use futures_util::future::join_all;
 use hearth_contract::{
     DiskPressure, EndedSession, Language, MemoryPressure, OperatorExecution, OperatorSession,
-    OperatorState, Pressure, ReadyResponse, Scope,
+    OperatorState, Pressure, ReadinessResponse, Scope,
 };
 
 use super::may_see;
@@ -41,7 +41,7 @@ pub(crate) async fn show(
     .await;
     let ended = registry.ended(ENDED, |known| may_see(&onlooker, known.team()));
     let reading = registry.read().await;
-    let ReadyResponse { ready, reasons } = ReadyResponse::new(&registry.not_ready());
+    let ReadinessResponse { ready, reasons } = ReadinessResponse::new(&registry.not_ready());
     let answer = Json(OperatorState {
         version: env!("CARGO_PKG_VERSION"),
         isolation: state.isolation().as_str(),
@@ -73,13 +73,13 @@ fn weigh(reading: &Reading, limits: &Limits) -> Pressure {
         memory: MemoryPressure {
             available_bytes: reading.available_memory_bytes,
             total_bytes: (total > 0).then_some(total),
-            least_bytes: limits.min_free_memory_mb << 20,
+            min_bytes: limits.min_free_memory_mb << 20,
             sessions_bytes: reading.sessions_memory_bytes,
         },
         disk: DiskPressure {
             free_bytes: reading.free_disk_bytes,
             total_bytes: reading.total_disk_bytes,
-            least_bytes: limits.min_free_disk_mb << 20,
+            min_bytes: limits.min_free_disk_mb << 20,
         },
     }
 }
@@ -96,7 +96,7 @@ async fn describe(state: &AppState, session: &Session, headers: &HeaderMap) -> O
         last_activity: clock::format(record.last_activity),
         url,
         title,
-        has_picture: session.live_tokens().is_some(),
+        has_thumbnail: session.live_tokens().is_some(),
         live_view_url: state.live_view_urls(session, headers).watch,
         profile: session.profile().map(str::to_owned),
         memory_bytes: (memory_bytes > 0).then_some(memory_bytes),
