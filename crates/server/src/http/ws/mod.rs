@@ -1,4 +1,5 @@
-//! WebSocket endpoints: one file per protocol.
+//! WebSockets, one file per protocol.
 
 pub(crate) mod cdp;
+mod heartbeat;
 pub(crate) mod live_view;
