@@ -1,4 +1,4 @@
-//! `GET /livez` and `GET /readyz`, for whoever restarts servers and sends them work. No key needed.
+//! `GET /livez` and `GET /readyz`: probes for orchestrators and load balancers. Require no key.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,12 +13,12 @@ pub(crate) async fn livez() -> Json<LiveResponse> {
 }
 
 pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<ReadyResponse>) {
-    let answer = ReadyResponse::new(&state.registry().not_ready());
-    // The same status as that of the session that is not made.
-    let status = if answer.ready {
+    let response = ReadyResponse::new(&state.registry().not_ready());
+    // A request to create a session would get the same status.
+    let status = if response.ready {
         StatusCode::OK
     } else {
         ApiError::Stopping.status()
     };
-    (status, Json(answer))
+    (status, Json(response))
 }

@@ -2,7 +2,7 @@
 //!
 //! A client that disappears without closing its connection may have paused pages, so silent clients
 //! are pinged and dropped. A client that does not read is dropped by the kernel: see
-//! `TCP_USER_TIMEOUT_MS` in `http::server`.
+//! `TCP_USER_TIMEOUT_MS` in `http::serve`.
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;

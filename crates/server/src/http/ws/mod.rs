@@ -1,4 +1,4 @@
-//! WebSockets, one file per protocol.
+//! WebSocket protocols, one file each.
 
 pub(crate) mod cdp;
 mod heartbeat;
