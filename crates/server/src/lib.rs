@@ -1,18 +1,22 @@
-//! The server: everything with an address or a clock.
+//! The Hearth server.
 //!
-//! A tour, in the order in which a request meets it: `router` is the flat list of routes, `request`
-//! reads bodies and keys in the order that clients expect, `handlers` has one endpoint a file,
-//! `sessions` is where sessions live and end, and `error` turns every refusal into a status code.
-//! Around that: `config` (every setting, checked once), `memory` (how many sessions fit),
-//! `lifecycle` (start and stop), `clock` (the only wall time), `telemetry` (logs), `access` (a line
-//! of them for every request), `metrics` (what is counted), `operator` (the page at `/`).
+//! A request passes these modules in this order: `http` routes, authenticates and parses it,
+//! `sessions` runs it, `sandbox` decides how a session's processes are isolated, and `http::error`
+//! maps errors to status codes. `profiles` keeps browser state between sessions, `store` keeps
+//! records across restarts, and `live_view` shows a session's current tab to people.
 //!
-//! The library exists so that `main` stays a handful of lines; [`commands::Cli`] is its face.
+//! `commands` is the command line, `config` parses and checks all settings, and `lifecycle` starts
+//! and stops the server. `capacity` decides how many sessions fit, `metrics` counts, `telemetry`
+//! logs, and `clock` is the only source of wall time.
+//!
+//! The library exists so that `main` is only a few lines. [`commands::Cli`] is its public API.
 
+mod api_keys;
 mod capacity;
 mod clock;
 pub mod commands;
 mod config;
+mod embedded;
 mod http;
 mod lifecycle;
 mod live_view;
@@ -22,5 +26,7 @@ mod profiles;
 mod sandbox;
 mod sessions;
 mod store;
+mod team;
 mod telemetry;
+mod token;
 mod toolchain;

@@ -1,60 +1,73 @@
-//! What pages for browsers consist of, in the executable. The pages themselves are in
-//! `live_view/page` and `operator/page`.
+//! Responses for web pages and the files they load.
 
+use anyhow::Context;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use crate::embedded::Page;
 use crate::http::error::ApiError;
 
-/// Browsers are not to guess.
-pub(crate) const NO_SNIFFING: (HeaderName, HeaderValue) =
+/// Stops browsers from guessing a content type.
+const NOSNIFF: (HeaderName, HeaderValue) =
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
-/// A script, or a style.
-#[derive(Debug)]
-pub(crate) struct Part {
-    name: &'static str,
-    content_type: &'static str,
-    text: &'static str,
+/// Responds with a page's HTML.
+pub(crate) fn html(
+    page: &'static Page,
+    status: StatusCode,
+    content_security_policy: HeaderValue,
+    cache_control: &'static str,
+) -> Response {
+    let headers = [
+        (
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        ),
+        (CONTENT_SECURITY_POLICY, content_security_policy),
+        // A page's URL can contain a secret.
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (CACHE_CONTROL, HeaderValue::from_static(cache_control)),
+        NOSNIFF,
+    ];
+    (status, headers, page.html).into_response()
 }
 
-impl Part {
-    pub const fn script(name: &'static str, text: &'static str) -> Part {
-        Part {
-            name,
-            content_type: "text/javascript; charset=utf-8",
-            text,
-        }
-    }
-
-    pub const fn style(name: &'static str, text: &'static str) -> Part {
-        Part {
-            name,
-            content_type: "text/css; charset=utf-8",
-            text,
-        }
-    }
-}
-
-/// The part that a path names, if there is one.
-pub(crate) fn serve(
-    parts: &'static [Part],
+/// Responds with the asset that the path names.
+pub(crate) fn asset(
+    page: &'static Page,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
-    let part = name
+    let asset = name
         .ok()
-        .and_then(|Path(name)| parts.iter().find(|part| part.name == name));
-    let Part {
-        content_type, text, ..
-    } = part.ok_or(ApiError::UnknownPath)?;
+        .and_then(|Path(name)| page.assets.iter().find(|asset| asset.name == name))
+        .ok_or(ApiError::UnknownPath)?;
     let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static(content_type)),
-        // A newer server may have another one.
+        (CONTENT_TYPE, HeaderValue::from_static(asset.content_type)),
+        // The next version of the server can have another asset of this name.
         (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        NO_SNIFFING,
+        NOSNIFF,
     ];
-    Ok((headers, *text).into_response())
+    Ok((headers, asset.text).into_response())
+}
+
+/// The operator page's `Content-Security-Policy`. No other page may show it in a frame, because it
+/// has a button that ends sessions.
+pub(crate) const OPERATOR_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+/// Returns the live view page's `Content-Security-Policy`. It allows the page to load its own
+/// files, and the given sources to show the page in a frame.
+pub(crate) fn live_view_policy(frame_ancestors: &str) -> anyhow::Result<HeaderValue> {
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors {frame_ancestors}"
+    );
+    HeaderValue::try_from(policy).context("cannot use HEARTH_FRAME_ANCESTORS in a header")
 }

@@ -1,4 +1,4 @@
-//! Reading requests in the order that clients expect: the body first, then the key.
+//! Extractors. A request's body is checked before its key, in the order that clients expect.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -12,22 +12,23 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::time::{Duration, Instant, timeout_at};
 
-use crate::http::auth::Team;
+use crate::api_keys::Principal;
+use crate::http::auth;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
+use crate::team::Team;
 
-/// The largest body that is read.
+/// The maximum size of a request body.
 const MAX_BODY_BYTES: usize = 10_000_000;
 
-/// A client that is still sending does not read. Up to this much more is thrown away, so that it
-/// gets its answer.
+/// How many bytes beyond the maximum are read and discarded. Most clients do not read a response
+/// while they still send, so without this they would not see the error.
 const MAX_DISCARDED_BYTES: usize = 64_000_000;
 
-/// How long a body may take.
-const BODY_BOUND: Duration = Duration::from_secs(30);
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The id of a session as a path names it, whatever that is. One that is no text is as unknown as
-/// one that is no UUID.
+/// The `{id}` path segment, unvalidated. Text that is not a UUID yields 404.
 pub(crate) struct SessionId(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for SessionId {
@@ -40,26 +41,35 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionId {
     }
 }
 
-/// An authenticated caller.
-pub(crate) struct Caller {
-    pub team: Team,
-}
+/// The team that the request's API key belongs to.
+pub(crate) struct AuthenticatedTeam(pub Team);
 
-impl FromRequestParts<AppState> for Caller {
+impl FromRequestParts<AppState> for AuthenticatedTeam {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Caller, ApiError> {
-        Ok(Caller {
-            team: state.keys().authenticate(&parts.headers)?,
-        })
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &AppState,
+    ) -> Result<AuthenticatedTeam, ApiError> {
+        auth::authenticate(state.keys(), &parts.headers).map(AuthenticatedTeam)
     }
 }
 
-/// An authenticated caller and the JSON that they sent.
+impl FromRequestParts<AppState> for Principal {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &AppState,
+    ) -> Result<Principal, ApiError> {
+        auth::identify(state.keys(), &parts.headers)
+    }
+}
+
+/// An authenticated request with a JSON body.
 pub(crate) struct ApiRequest {
     pub team: Team,
-    pub headers: HeaderMap,
-    /// `{}` when there was no body, or one that is no JSON.
+    /// `{}` when the body is empty or its content type is not JSON.
     pub body: Value,
 }
 
@@ -70,16 +80,12 @@ impl FromRequest<AppState> for ApiRequest {
         let (parts, body) = request.into_parts();
         let bytes = read_body(&parts.headers, body).await?;
         let body = parse_body(&parts, &bytes)?;
-        let team = state.keys().authenticate(&parts.headers)?;
-        Ok(ApiRequest {
-            team,
-            headers: parts.headers,
-            body,
-        })
+        let team = auth::authenticate(state.keys(), &parts.headers)?;
+        Ok(ApiRequest { team, body })
     }
 }
 
-/// The token in a query. Ours need no decoding.
+/// Returns the `token` parameter of a query. Tokens need no percent-decoding.
 pub(crate) fn token_in(query: &str) -> Option<&str> {
     query
         .split('&')
@@ -91,13 +97,13 @@ async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, ApiEr
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > MAX_BODY_BYTES) {
-        let waits_for_leave = headers.contains_key(EXPECT);
-        // Either it has not begun to send, or it would send more than we care to throw away.
-        if waits_for_leave || announced > Some(MAX_BODY_BYTES + MAX_DISCARDED_BYTES) {
+        let waits_for_continue = headers.contains_key(EXPECT);
+        // The client has not started to send, or would send more than is discarded.
+        if waits_for_continue || announced > Some(MAX_BODY_BYTES + MAX_DISCARDED_BYTES) {
             return Err(ApiError::TooLarge);
         }
     }
-    let deadline = Instant::now() + BODY_BOUND;
+    let deadline = Instant::now() + BODY_TIMEOUT;
     let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(MAX_BODY_BYTES));
     let mut received = 0;
     loop {
@@ -126,9 +132,9 @@ async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, ApiEr
 }
 
 fn parse_body(parts: &Parts, bytes: &[u8]) -> Result<Value, ApiError> {
-    let nothing = || Value::Object(serde_json::Map::new());
+    let empty = || Value::Object(serde_json::Map::new());
     if parts.method == Method::GET || bytes.is_empty() || !is_json(&parts.headers) {
-        return Ok(nothing());
+        return Ok(empty());
     }
     match serde_json::from_slice(bytes) {
         Ok(value @ (Value::Object(_) | Value::Array(_))) => Ok(value),
@@ -141,6 +147,6 @@ fn is_json(headers: &HeaderMap) -> bool {
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let kind = text.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json")
+    let media_type = text.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/json")
 }

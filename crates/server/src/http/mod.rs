@@ -1,12 +1,18 @@
-//! The HTTP surface: routes, authentication, request parsing, handlers, WebSockets and the error
-//! table. No other module names axum.
+//! The HTTP API: routes, authentication, request parsing, handlers, WebSocket protocols and the
+//! mapping of errors to status codes. No other module uses axum.
+//!
+//! A request passes `router`, `middleware`, `extract` and one of the `handlers`. Handlers use
+//! `state` to reach the rest of the server, `links` to build URLs, and `error` for everything that
+//! goes wrong. WebSocket handlers pass their connection on to `ws`.
 
 pub(crate) mod assets;
 pub(crate) mod auth;
 pub(crate) mod error;
 pub(crate) mod extract;
 pub(crate) mod handlers;
+pub(crate) mod links;
 pub(crate) mod middleware;
+pub(crate) mod origin;
 pub(crate) mod router;
 pub(crate) mod serve;
 pub(crate) mod state;

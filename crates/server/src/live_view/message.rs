@@ -1,46 +1,77 @@
-//! What a viewer's page and the server say to each other. The other side of it is in `page/`:
-//! `connection.js`, and whoever calls its `send`. They come from one executable, so nobody else has
-//! to be able to read it.
+//! The messages between a viewer's page and the server.
+//!
+//! The page's side is in `page/`: `connection.js` and the callers of its `send`. Both sides are
+//! compiled into one executable, so the protocol needs no versions.
 
-use axum::extract::ws::Utf8Bytes;
 use bytes::{BufMut, Bytes, BytesMut};
 use hearth_browser::{Dialog, Frame, Input, Key, Mouse, Tab, Touch, Wheel};
+use hearth_contract::DestroyedReason;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Farewell, Right};
+use super::access::ViewerAccess;
 
-/// The first message: what the link allows.
-pub(crate) fn hello(right: Right) -> Utf8Bytes {
-    text(&json!({ "type": "hello", "interactive": right == Right::Steer }))
+/// A text message for viewers. Cloning it does not copy the text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Text(Bytes);
+
+impl Text {
+    fn of(message: &Value) -> Text {
+        Text(message.to_string().into())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the text as UTF-8 without copying it.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
 }
 
-/// All open tabs.
-pub(crate) fn tabs(tabs: &[Tab]) -> Utf8Bytes {
+/// How and when a session ended, for its viewers.
+pub(crate) struct SessionEnded {
+    pub reason: DestroyedReason,
+    /// The reason in words.
+    pub sentence: String,
+    /// The time in ISO 8601.
+    pub at: String,
+}
+
+/// Encodes the first message: what the link allows.
+pub(crate) fn hello(access: ViewerAccess) -> Text {
+    Text::of(&json!({ "type": "hello", "interactive": access == ViewerAccess::Control }))
+}
+
+/// Encodes the list of open tabs.
+pub(super) fn tabs(tabs: &[Tab]) -> Text {
     let tab = |tab: &Tab| json!({ "id": tab.id, "title": tab.title, "url": tab.url, "current": tab.is_current, "crashed": tab.has_crashed });
     let tabs: Vec<Value> = tabs.iter().map(tab).collect();
-    text(&json!({ "type": "tabs", "tabs": tabs }))
+    Text::of(&json!({ "type": "tabs", "tabs": tabs }))
 }
 
-/// What the page asks, if it asks anything.
-pub(crate) fn dialog(dialog: Option<&Dialog>) -> Utf8Bytes {
+/// Encodes the page's open dialog, if there is one.
+pub(super) fn dialog(dialog: Option<&Dialog>) -> Text {
     let dialog =
         dialog.map(|dialog| json!({ "kind": dialog.kind, "message": dialog.message, "default": dialog.default }));
-    text(&json!({ "type": "dialog", "dialog": dialog }))
+    Text::of(&json!({ "type": "dialog", "dialog": dialog }))
 }
 
-/// Something that was asked for could not be done.
-pub(crate) fn notice(sentence: &str) -> Utf8Bytes {
-    text(&json!({ "type": "notice", "text": sentence }))
+/// Encodes a notice, such as why a command failed.
+pub(super) fn notice(sentence: &str) -> Text {
+    Text::of(&json!({ "type": "notice", "text": sentence }))
 }
 
-/// The last message.
-pub(crate) fn ended(how: &Farewell) -> Utf8Bytes {
-    text(&json!({ "type": "ended", "reason": how.reason, "at": how.at, "text": how.sentence }))
+/// Encodes the last message.
+pub(crate) fn session_ended(ended: &SessionEnded) -> Text {
+    Text::of(
+        &json!({ "type": "ended", "reason": ended.reason, "at": ended.at, "text": ended.sentence }),
+    )
 }
 
-/// A frame: number, width and height, then the JPEG.
-pub(crate) fn picture(number: u32, frame: &Frame) -> Bytes {
+/// Encodes a frame: its number, width and height, then the JPEG.
+pub(super) fn frame(number: u32, frame: &Frame) -> Bytes {
     let mut message = BytesMut::with_capacity(8 + frame.jpeg.len());
     message.put_u32(number);
     message.put_u16(frame.width);
@@ -49,14 +80,10 @@ pub(crate) fn picture(number: u32, frame: &Frame) -> Bytes {
     message.freeze()
 }
 
-fn text(message: &Value) -> Utf8Bytes {
-    message.to_string().into()
-}
-
-/// What a viewer says.
+/// The wire format of a viewer's message.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Said {
+enum WireMessage {
     Drawn { frame: u32 },
     Mouse(Mouse),
     Wheel(Wheel),
@@ -74,48 +101,48 @@ enum Said {
     NewTab,
 }
 
-/// What a message of a viewer means.
+/// A message from a viewer.
 #[derive(Debug)]
-pub(crate) enum Heard {
-    /// It has drawn this picture.
+pub(super) enum ClientMessage {
+    /// The viewer has drawn the frame with this number.
     Drawn(u32),
-    /// It wants something done.
+    /// A command for the browser.
     Command(Command),
 }
 
-/// Something that is to be done in the browser.
+/// A command for the browser.
 #[derive(Debug)]
-pub(crate) enum Command {
-    /// To the current tab.
+pub(super) enum Command {
+    /// Sends input to the current tab.
     Input(Input),
-    /// To make this tab the current one.
-    Activate(String),
-    /// To close this tab.
-    Close(String),
-    /// To open a tab.
-    Open,
+    /// Makes a tab the current one.
+    ActivateTab(String),
+    /// Closes a tab.
+    CloseTab(String),
+    /// Opens a tab.
+    OpenTab,
 }
 
-/// Reads a message of a viewer. None for what is not understood.
-pub(crate) fn read(message: &str) -> Option<Heard> {
+/// Parses a message from a viewer. Returns `None` if it is malformed.
+pub(super) fn parse(message: &str) -> Option<ClientMessage> {
     let input = match serde_json::from_str(message).ok()? {
-        Said::Drawn { frame } => return Some(Heard::Drawn(frame)),
-        Said::Tab { id } => return Some(Heard::Command(Command::Activate(id))),
-        Said::CloseTab { id } => return Some(Heard::Command(Command::Close(id))),
-        Said::NewTab => return Some(Heard::Command(Command::Open)),
-        Said::Mouse(mouse) => Input::Mouse(mouse),
-        Said::Wheel(wheel) => Input::Wheel(wheel),
-        Said::Key(key) => Input::Key(key),
-        Said::Touch(touch) => Input::Touch(touch),
-        Said::Compose { text } => Input::Compose(text),
-        Said::Text { text } => Input::Text(text),
-        Said::Back => Input::Back,
-        Said::Forward => Input::Forward,
-        Said::Reload => Input::Reload,
-        Said::Open { url } => Input::Open(url),
-        Said::Dialog { accept, text } => Input::AnswerDialog { accept, text },
+        WireMessage::Drawn { frame } => return Some(ClientMessage::Drawn(frame)),
+        WireMessage::Tab { id } => return Some(ClientMessage::Command(Command::ActivateTab(id))),
+        WireMessage::CloseTab { id } => return Some(ClientMessage::Command(Command::CloseTab(id))),
+        WireMessage::NewTab => return Some(ClientMessage::Command(Command::OpenTab)),
+        WireMessage::Mouse(mouse) => Input::Mouse(mouse),
+        WireMessage::Wheel(wheel) => Input::Wheel(wheel),
+        WireMessage::Key(key) => Input::Key(key),
+        WireMessage::Touch(touch) => Input::Touch(touch),
+        WireMessage::Compose { text } => Input::Compose(text),
+        WireMessage::Text { text } => Input::Text(text),
+        WireMessage::Back => Input::Back,
+        WireMessage::Forward => Input::Forward,
+        WireMessage::Reload => Input::Reload,
+        WireMessage::Open { url } => Input::Open(url),
+        WireMessage::Dialog { accept, text } => Input::AnswerDialog { accept, text },
     };
-    Some(Heard::Command(Command::Input(input)))
+    Some(ClientMessage::Command(Command::Input(input)))
 }
 
 #[cfg(test)]
@@ -123,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_message_of_the_page_is_understood() {
+    fn every_message_of_the_page_is_parsed() {
         for message in [
             r#"{"type":"mouse","kind":"move","x":1.5,"y":2,"button":"none","buttons":0,"clicks":0,"modifiers":0}"#,
             r#"{"type":"wheel","x":1,"y":2,"dx":0,"dy":120,"modifiers":0}"#,
@@ -142,18 +169,18 @@ mod tests {
             r#"{"type":"dialog","accept":false}"#,
         ] {
             assert!(
-                matches!(read(message), Some(Heard::Command(_))),
+                matches!(parse(message), Some(ClientMessage::Command(_))),
                 "{message}"
             );
         }
         assert!(matches!(
-            read(r#"{"type":"drawn","frame":7}"#),
-            Some(Heard::Drawn(7))
+            parse(r#"{"type":"drawn","frame":7}"#),
+            Some(ClientMessage::Drawn(7))
         ));
     }
 
     #[test]
-    fn what_is_no_message_is_not_understood() {
+    fn malformed_messages_are_rejected() {
         for message in [
             "",
             "{}",
@@ -161,12 +188,12 @@ mod tests {
             r#"{"type":"evaluate","code":"1"}"#,
             r#"{"type":"drawn","frame":-1}"#,
         ] {
-            assert!(read(message).is_none(), "{message}");
+            assert!(parse(message).is_none(), "{message}");
         }
     }
 
     #[test]
-    fn what_pages_say_stays_a_string() {
+    fn page_titles_are_escaped() {
         let tab = Tab {
             id: "T".into(),
             title: "</script>\"<img>".into(),
@@ -174,7 +201,7 @@ mod tests {
             is_current: true,
             has_crashed: false,
         };
-        let message: Value = serde_json::from_str(&tabs(&[tab])).expect("JSON");
+        let message: Value = serde_json::from_slice(&tabs(&[tab]).into_bytes()).expect("JSON");
         assert_eq!(message["tabs"][0]["title"], "</script>\"<img>");
     }
 }

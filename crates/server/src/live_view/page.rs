@@ -1,17 +1,17 @@
-//! What the browser of a viewer runs: one page and its parts.
+//! The live view page's HTML, scripts and stylesheet.
 
-use crate::http::assets::Part;
+use crate::embedded::{Asset, Page};
 
-/// The page. The same for everybody: its scripts find out what the link allows.
-pub(crate) const HTML: &str = include_str!("page/view.html");
-
-/// What the page consists of.
-pub(crate) const PARTS: [Part; 7] = [
-    Part::style("view.css", include_str!("page/view.css")),
-    Part::script("view.js", include_str!("page/view.js")),
-    Part::script("connection.js", include_str!("page/connection.js")),
-    Part::script("keyboard.js", include_str!("page/keyboard.js")),
-    Part::script("picture.js", include_str!("page/picture.js")),
-    Part::script("pointer.js", include_str!("page/pointer.js")),
-    Part::script("tabs.js", include_str!("page/tabs.js")),
-];
+/// The live view page. All viewers get the same page; its scripts learn what the link allows.
+pub(crate) static PAGE: Page = Page {
+    html: include_str!("page/view.html"),
+    assets: &[
+        Asset::style("view.css", include_str!("page/view.css")),
+        Asset::script("view.js", include_str!("page/view.js")),
+        Asset::script("connection.js", include_str!("page/connection.js")),
+        Asset::script("keyboard.js", include_str!("page/keyboard.js")),
+        Asset::script("picture.js", include_str!("page/picture.js")),
+        Asset::script("pointer.js", include_str!("page/pointer.js")),
+        Asset::script("tabs.js", include_str!("page/tabs.js")),
+    ],
+};

@@ -1,60 +1,58 @@
-//! The task that casts: it follows the current tab, hands its pictures to the viewers, and does
-//! what they ask for.
+//! The screencast task: follows the current tab, publishes its frames, and executes the viewers'
+//! commands.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::extract::ws::Utf8Bytes;
 use hearth_browser::{
-    BrowserError, FrameTicket, Input, MAX_UNACKNOWLEDGED, Screencast, Shown, Tab, TabChanges,
+    BrowserError, Frame, FrameTicket, Input, MAX_UNACKNOWLEDGED, Screencast, Shown, Tab, TabChanges,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::message::{self, Command};
-use super::viewers::PATIENCE;
-use super::{LiveView, Picture};
+use super::message::{self, Command, Text};
+use super::shared::{EncodedFrame, Shared};
+use super::viewers::MAX_DRAW_TIME;
 
-/// How often the tabs are asked for their titles, since Chromium does not tell of a title that a
-/// page changes later. It takes the browser 0.2 ms.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often the tabs' titles are fetched, because Chromium does not report when a page changes its
+/// title later. Fetching them takes the browser 0.2 ms.
+const TAB_REFRESH_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A page that has shown nothing new for so long has come to rest.
-const REST: Duration = Duration::from_millis(100);
+/// A page that has sent no frame for this long is considered unchanged.
+const SETTLE_TIME: Duration = Duration::from_millis(100);
 
-/// A frame that viewers have not drawn yet.
+/// A frame that some viewers have not drawn yet.
 #[derive(Debug)]
 struct Unacknowledged {
     number: u32,
     ticket: FrameTicket,
-    shown: Instant,
+    received: Instant,
 }
 
-struct Caster {
-    live_view: Arc<LiveView>,
-    /// The current tab's, if there is one and it can be cast.
-    cast: Option<(String, Screencast)>,
-    /// That tab had crashed at the last look.
+struct ScreencastTask {
+    shared: Arc<Shared>,
+    /// The current tab and its screencast, if there is a tab that can be shown.
+    screencast: Option<(String, Screencast)>,
+    /// Whether the current tab had crashed at the last refresh.
     has_crashed: bool,
-    /// Oldest first, [`MAX_UNACKNOWLEDGED`] at the most.
+    /// Oldest first, at most [`MAX_UNACKNOWLEDGED`].
     unacknowledged: VecDeque<Unacknowledged>,
-    /// Chromium may have thrown frames away that came after the last one.
+    /// Chromium may have dropped frames that came after the last one.
     may_have_missed: bool,
     last_frame: Instant,
     has_dialog: bool,
 }
 
-/// Casts until nobody looks on, or the browser is gone.
-pub(super) async fn run(live_view: Arc<LiveView>) {
-    let mut asked = live_view.asked.lock().await;
-    // Wishes of viewers who have left are nobody's.
-    while asked.try_recv().is_ok() {}
-    live_view.forget();
-    let caster = Caster {
-        live_view: Arc::clone(&live_view),
-        cast: None,
+/// Runs until nobody is watching or the browser is gone.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut commands = shared.command_queue.lock().await;
+    // Discard the commands of viewers that have left.
+    while commands.try_recv().is_ok() {}
+    shared.reset();
+    let task = ScreencastTask {
+        shared: Arc::clone(&shared),
+        screencast: None,
         has_crashed: false,
         unacknowledged: VecDeque::new(),
         may_have_missed: false,
@@ -62,105 +60,101 @@ pub(super) async fn run(live_view: Arc<LiveView>) {
         has_dialog: false,
     };
     tokio::select! {
-        () = caster.run(&mut asked) => {}
-        _ = live_view.browser.died() => live_view.audience().is_left_alone(),
+        () = task.run(&mut commands) => {}
+        _ = shared.browser.died() => shared.viewers().end_screencast(),
     }
 }
 
-impl Caster {
-    async fn run(mut self, asked: &mut mpsc::Receiver<Command>) {
-        let live_view = Arc::clone(&self.live_view);
-        let mut changes: TabChanges = live_view.browser.tab_changes();
-        let mut looks = interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+impl ScreencastTask {
+    async fn run(mut self, commands: &mut mpsc::Receiver<Command>) {
+        let shared = Arc::clone(&self.shared);
+        let mut changes: TabChanges = shared.browser.tab_changes();
+        let mut refresh = interval(TAB_REFRESH_INTERVAL);
+        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let due = self.acknowledge();
+            let due = self.acknowledge_frames();
             tokio::select! {
-                shown = next(&mut self.cast) => self.take(shown).await,
-                Some(command) = asked.recv() => self.obey(command).await,
-                () = changes.next() => self.look().await,
-                _ = looks.tick() => self.look().await,
-                () = live_view.stirred.notified() => {
-                    if live_view.audience().has_gone() {
-                        // What the last one held is let go.
-                        while let Ok(command) = asked.try_recv() {
-                            self.obey(command).await;
+                event = next_event(&mut self.screencast) => self.handle_event(event).await,
+                Some(command) = commands.recv() => self.handle_command(command).await,
+                () = changes.next() => self.refresh_tabs().await,
+                _ = refresh.tick() => self.refresh_tabs().await,
+                () = shared.wakeup.notified() => {
+                    if shared.viewers().end_screencast_if_unwatched() {
+                        // Release what the last viewer held down.
+                        while let Ok(command) = commands.try_recv() {
+                            self.handle_command(command).await;
                         }
                         return;
                     }
-                    self.dismiss_what_nobody_answers();
+                    self.dismiss_unanswerable_dialog();
                 }
-                () = until(due) => {}
+                () = sleep_until_due(due) => {}
             }
         }
     }
 
-    async fn take(&mut self, shown: Shown) {
-        match shown {
-            Shown::Frame(frame) => {
-                let number = self
-                    .live_view
-                    .pictures
-                    .fetch_add(1, Ordering::Relaxed)
-                    .wrapping_add(1);
-                let ticket = frame.ticket;
-                self.last_frame = Instant::now();
-                self.unacknowledged.push_back(Unacknowledged {
-                    number,
-                    ticket,
-                    shown: self.last_frame,
-                });
-                // Acknowledgements that wait for their time count, and so may a frame that is being
-                // encoded.
-                let paced = self
-                    .cast
-                    .as_ref()
-                    .map_or(0, |(_, cast)| cast.waiting_acknowledgements());
-                self.may_have_missed |= self.unacknowledged.len() + paced + 1 >= MAX_UNACKNOWLEDGED;
-                let message = message::picture(number, &frame);
-                self.live_view
-                    .picture
-                    .send_replace(Some(Picture { number, message }));
-            }
+    async fn handle_event(&mut self, event: Shown) {
+        match event {
+            Shown::Frame(frame) => self.publish_frame(&frame),
             Shown::Dialog(dialog) => {
                 self.has_dialog = dialog.is_some();
-                self.live_view
+                self.shared
                     .dialog
                     .send_replace(message::dialog(dialog.as_ref()));
-                self.dismiss_what_nobody_answers();
+                self.dismiss_unanswerable_dialog();
             }
-            Shown::Refused(why) => self.remark(&why),
+            Shown::Refused(reason) => self.notify_viewers(&reason),
             Shown::Hidden => {
-                if let Some((tab, _)) = &self.cast
-                    && let Err(error) = self.live_view.browser.activate_tab(tab).await
+                if let Some((tab, _)) = &self.screencast
+                    && let Err(error) = self.shared.browser.activate_tab(tab).await
                 {
-                    tracing::debug!(%error, "a tab that is watched stays in the background");
+                    tracing::debug!(%error, "tab activation failed");
                 }
             }
-            Shown::Ended => self.cast_nothing(),
+            Shown::Ended => self.stop_screencast(),
         }
     }
 
-    /// Asks for the tabs, and casts the current one.
-    async fn look(&mut self) {
-        let tabs = match self.live_view.browser.tabs().await {
+    fn publish_frame(&mut self, frame: &Frame) {
+        let number = self.shared.next_frame_number();
+        self.last_frame = Instant::now();
+        self.unacknowledged.push_back(Unacknowledged {
+            number,
+            ticket: frame.ticket,
+            received: self.last_frame,
+        });
+        // Delayed acknowledgements count, and so does a frame that may be being encoded.
+        let delayed = self
+            .screencast
+            .as_ref()
+            .map_or(0, |(_, screencast)| screencast.waiting_acknowledgements());
+        self.may_have_missed |= self.unacknowledged.len() + delayed + 1 >= MAX_UNACKNOWLEDGED;
+        let message = message::frame(number, frame);
+        self.shared
+            .frame
+            .send_replace(Some(EncodedFrame { number, message }));
+    }
+
+    /// Fetches the tabs, and switches the screencast if another tab is current.
+    async fn refresh_tabs(&mut self) {
+        let tabs = match self.shared.browser.tabs().await {
             Ok(tabs) => tabs,
-            // It ends, or takes its time: the next look will tell.
-            Err(error) => return tracing::debug!(%error, "the tabs of a live view are not known"),
+            // The browser ends or is slow. The next refresh tries again.
+            Err(error) => return tracing::debug!(%error, "live view tab refresh failed"),
         };
-        tell(&self.live_view.tabs, message::tabs(&tabs));
+        publish(&self.shared.tabs, message::tabs(&tabs));
         let current = tabs.into_iter().find(|tab| tab.is_current);
-        if current.as_ref().map(|tab| &tab.id) == self.cast.as_ref().map(|(tab, _)| tab) {
-            if let (Some(tab), Some((_, cast))) = (current, &mut self.cast) {
-                let has_come_back =
-                    std::mem::replace(&mut self.has_crashed, tab.has_crashed) || cast.is_blind();
-                if has_come_back && !tab.has_crashed {
-                    cast.refresh();
+        if current.as_ref().map(|tab| &tab.id) == self.screencast.as_ref().map(|(tab, _)| tab) {
+            if let (Some(tab), Some((_, screencast))) = (current, &mut self.screencast) {
+                let was_unusable = std::mem::replace(&mut self.has_crashed, tab.has_crashed)
+                    || screencast.is_blind();
+                if was_unusable && !tab.has_crashed {
+                    screencast.refresh();
                 }
             }
             return;
         }
-        self.cast_nothing();
+        self.stop_screencast();
         let Some(Tab {
             id, has_crashed, ..
         }) = current
@@ -168,116 +162,116 @@ impl Caster {
             return;
         };
         self.has_crashed = has_crashed;
-        match self.live_view.browser.cast(&id).await {
-            Ok(cast) => self.cast = Some((id, cast)),
-            Err(error) => tracing::debug!(%error, "a tab cannot be cast"),
+        match self.shared.browser.cast(&id).await {
+            Ok(screencast) => self.screencast = Some((id, screencast)),
+            Err(error) => tracing::debug!(%error, "screencast start failed"),
         }
     }
 
-    fn cast_nothing(&mut self) {
-        self.cast = None;
+    fn stop_screencast(&mut self) {
+        self.screencast = None;
         self.unacknowledged.clear();
         self.may_have_missed = false;
         if std::mem::take(&mut self.has_dialog) {
-            tell(&self.live_view.dialog, message::dialog(None));
+            publish(&self.shared.dialog, message::dialog(None));
         }
     }
 
-    async fn obey(&mut self, command: Command) {
-        let browser = &self.live_view.browser;
+    async fn handle_command(&mut self, command: Command) {
+        let browser = &self.shared.browser;
         let done = match command {
-            Command::Input(input) => return self.input(input).await,
-            Command::Activate(tab) => browser.activate_tab(&tab).await,
-            Command::Close(tab) => browser.close_tab(&tab).await,
-            Command::Open => browser.open_tab().await.map(drop),
+            Command::Input(input) => return self.send_input(input).await,
+            Command::ActivateTab(tab) => browser.activate_tab(&tab).await,
+            Command::CloseTab(tab) => browser.close_tab(&tab).await,
+            Command::OpenTab => browser.open_tab().await.map(drop),
         };
         browser.note_use();
         match done {
-            Ok(()) => self.look().await,
-            // A tab that is gone meanwhile is what was wished for, or is seen to be gone.
+            Ok(()) => self.refresh_tabs().await,
+            // The tab has closed in the meantime, which viewers see in the tab list.
             Err(BrowserError::Refused { .. }) => {}
-            Err(error) => self.remark(&error.to_string()),
+            Err(error) => self.notify_viewers(&error.to_string()),
         }
     }
 
-    async fn input(&mut self, input: Input) {
-        let Some((_, cast)) = &mut self.cast else {
-            return self.remark("No tab is open");
+    async fn send_input(&mut self, input: Input) {
+        let Some((_, screencast)) = &mut self.screencast else {
+            return self.notify_viewers("No tab is open");
         };
-        cast.room().await;
-        if let Err(why) = cast.input(input) {
-            self.remark(&why);
+        screencast.room().await;
+        if let Err(reason) = screencast.input(input) {
+            self.notify_viewers(&reason);
         }
     }
 
-    fn remark(&self, sentence: &str) {
-        // Nobody may be there to hear it.
-        let _ = self.live_view.notices.send(message::notice(sentence));
+    fn notify_viewers(&self, sentence: &str) {
+        // Sending fails when there are no viewers.
+        let _ = self.shared.notices.send(message::notice(sentence));
     }
 
-    /// A dialog that this cast was told of stops its page until it is answered.
-    fn dismiss_what_nobody_answers(&mut self) {
+    /// Dismisses an open dialog if no viewer can answer it, because it blocks its page.
+    fn dismiss_unanswerable_dialog(&mut self) {
         if self.has_dialog
-            && !self.live_view.audience().can_steer()
-            && let Some((_, cast)) = &mut self.cast
+            && !self.shared.viewers().can_control()
+            && let Some((_, screencast)) = &mut self.screencast
         {
-            cast.dismiss_dialog();
+            screencast.dismiss_dialog();
         }
     }
 
-    /// Lets Chromium send more, for frames that the viewers are through with, and sees to it that
-    /// the last picture is the one that the page rests at. Tells when there may be more to do, if
-    /// nothing else happens before.
-    fn acknowledge(&mut self) -> Option<Instant> {
-        let (_, cast) = self.cast.as_mut()?;
+    /// Acknowledges the frames that viewers have drawn, so that Chromium sends more, and requests
+    /// the final frame of a page that has settled. Returns when to call it again if no event comes
+    /// first.
+    fn acknowledge_frames(&mut self) -> Option<Instant> {
+        let (_, screencast) = self.screencast.as_mut()?;
         let now = Instant::now();
         while let Some(frame) = self.unacknowledged.front() {
             if !self
-                .live_view
-                .audience()
-                .is_through_with(frame.number, frame.shown, now)
+                .shared
+                .viewers()
+                .all_drawn(frame.number, frame.received, now)
             {
-                return Some(frame.shown + PATIENCE).filter(|end| *end > now);
+                return Some(frame.received + MAX_DRAW_TIME).filter(|end| *end > now);
             }
-            cast.acknowledge(frame.ticket);
+            screencast.acknowledge(frame.ticket);
             self.unacknowledged.pop_front();
         }
         if !self.may_have_missed {
             return None;
         }
-        let rests = cast
+        let settled = screencast
             .has_been_free_since()
             .map_or(now, |free| free.max(self.last_frame))
-            + REST;
-        if now >= rests {
+            + SETTLE_TIME;
+        if now >= settled {
             self.may_have_missed = false;
-            cast.refresh();
+            screencast.refresh();
         }
-        Some(rests).filter(|_| self.may_have_missed)
+        Some(settled).filter(|_| self.may_have_missed)
     }
 }
 
-async fn next(cast: &mut Option<(String, Screencast)>) -> Shown {
-    match cast {
-        Some((_, cast)) => cast.next().await,
+async fn next_event(screencast: &mut Option<(String, Screencast)>) -> Shown {
+    match screencast {
+        Some((_, screencast)) => screencast.next().await,
         None => std::future::pending().await,
     }
 }
 
-async fn until(due: Option<Instant>) {
+async fn sleep_until_due(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due).await,
         None => std::future::pending().await,
     }
 }
 
-/// Viewers that have heard the same already are left alone.
-fn tell(channel: &watch::Sender<Utf8Bytes>, message: Utf8Bytes) {
-    channel.send_if_modified(|said| {
-        let is_news = *said != message;
-        if is_news {
-            *said = message;
+/// Publishes a message unless it is the same as the last one.
+fn publish(channel: &watch::Sender<Text>, message: Text) {
+    channel.send_if_modified(|current| {
+        let has_changed = *current != message;
+        if has_changed {
+            *current = message;
         }
-        is_news
+        has_changed
     });
 }

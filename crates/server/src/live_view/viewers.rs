@@ -1,9 +1,9 @@
-//! Who looks on, and how far each has come with drawing. Pure tables.
+//! Tracks the viewers and which frames each of them has drawn. Pure state, without tasks.
 //!
-//! Chromium sends the next picture when an earlier one is acknowledged, and one is acknowledged
-//! when every viewer has drawn it, or a later one: so the slowest sets the pace. One that takes
-//! longer than [`PATIENCE`] for a picture is not waited for until it is quicker again; it skips
-//! what it misses.
+//! Chromium sends the next frame when an earlier one is acknowledged, and a frame is acknowledged
+//! when every viewer has drawn it or a later one. The slowest viewer therefore sets the pace. A
+//! viewer that takes longer than [`MAX_DRAW_TIME`] for a frame is not waited for until it is fast
+//! enough again; it skips the frames it misses.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,107 +12,110 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Right;
+use super::access::ViewerAccess;
 
-/// How long the others wait for a viewer's drawing: four pictures in a second are the least that it
-/// can slow them to.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
+/// How long the other viewers wait for one viewer to draw a frame. A slow viewer can reduce the
+/// frame rate to four per second, but not further.
+pub(super) const MAX_DRAW_TIME: Duration = Duration::from_millis(250);
 
-/// How many may look on at once: each of them takes pictures, a few hundred kilobytes a second.
-pub(crate) const MAX_VIEWERS: usize = 32;
+/// The maximum number of viewers. Each of them receives a few hundred kilobytes per second.
+pub(super) const MAX_VIEWERS: usize = 32;
 
-/// How many pictures may be on their way to a viewer: one that it draws, and one that travels
-/// meanwhile.
+/// How many frames can be on the way to a viewer: one that it draws, and one in transit.
 const MAX_UNDRAWN: usize = 2;
 
-/// A viewer, for as long as the session lives.
+/// Identifies a viewer within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ViewerId(u64);
+pub(super) struct ViewerId(u64);
 
 #[derive(Debug)]
 struct Viewer {
-    right: Right,
-    /// Sent and not yet drawn, oldest first.
+    access: ViewerAccess,
+    /// Frames that were sent and not drawn yet, oldest first.
     undrawn: VecDeque<(u32, Instant)>,
-    /// The last picture that it has drawn.
+    /// The last frame that it has drawn.
     drawn: u32,
-    /// Its last picture took longer than the others wait.
+    /// Its last frame took longer than [`MAX_DRAW_TIME`].
     is_slow: bool,
-    /// Rung when it has drawn something. Its task waits there.
+    /// Wakes its task when it has drawn a frame.
     ready: Arc<Notify>,
 }
 
-/// Everybody who looks on.
+/// The viewers of one session.
 #[derive(Debug, Default)]
-pub(crate) struct Audience {
-    viewers: HashMap<ViewerId, Viewer>,
+pub(super) struct Viewers {
+    by_id: HashMap<ViewerId, Viewer>,
     last_id: u64,
-    /// The task that casts runs, or is about to.
-    is_cast_for: bool,
+    /// The screencast task is running or about to start.
+    has_screencast: bool,
 }
 
-impl Audience {
-    /// Tells the viewer's id, and whether the cast has to be started for it. None: there are as
-    /// many as may be.
-    pub(crate) fn enter(&mut self, right: Right) -> Option<(ViewerId, bool)> {
-        if self.viewers.len() >= MAX_VIEWERS {
+impl Viewers {
+    /// Adds a viewer. Returns its id and whether the screencast task must be started, or `None`
+    /// when there are [`MAX_VIEWERS`] already.
+    pub fn join(&mut self, access: ViewerAccess) -> Option<(ViewerId, bool)> {
+        if self.by_id.len() >= MAX_VIEWERS {
             return None;
         }
         self.last_id += 1;
         let id = ViewerId(self.last_id);
         let viewer = Viewer {
-            right,
+            access,
             undrawn: VecDeque::new(),
             drawn: 0,
             is_slow: false,
             ready: Arc::new(Notify::new()),
         };
-        self.viewers.insert(id, viewer);
-        Some((id, !std::mem::replace(&mut self.is_cast_for, true)))
+        self.by_id.insert(id, viewer);
+        Some((id, !std::mem::replace(&mut self.has_screencast, true)))
     }
 
-    pub(crate) fn leave(&mut self, id: ViewerId) {
-        self.viewers.remove(&id);
+    pub fn leave(&mut self, id: ViewerId) {
+        self.by_id.remove(&id);
     }
 
-    /// Asked by the task that casts: whether it is to end, since nobody is left. It has to, then.
-    pub(crate) fn has_gone(&mut self) -> bool {
-        if self.viewers.is_empty() {
-            self.is_cast_for = false;
+    /// Returns whether nobody is watching. If so, the screencast task must end, because the next
+    /// viewer starts another one.
+    pub fn end_screencast_if_unwatched(&mut self) -> bool {
+        if self.by_id.is_empty() {
+            self.has_screencast = false;
         }
-        !self.is_cast_for
+        !self.has_screencast
     }
 
-    /// The task that casts ends, whoever is there: its browser is gone.
-    pub(crate) fn is_left_alone(&mut self) {
-        self.is_cast_for = false;
+    /// Records that the screencast task ends although somebody may be watching, because its browser
+    /// is gone.
+    pub fn end_screencast(&mut self) {
+        self.has_screencast = false;
     }
 
-    /// Whether anybody could answer a dialog.
-    pub(crate) fn can_steer(&self) -> bool {
-        self.viewers
+    /// Returns whether any viewer could answer a dialog.
+    pub fn can_control(&self) -> bool {
+        self.by_id
             .values()
-            .any(|viewer| viewer.right == Right::Steer)
+            .any(|viewer| viewer.access == ViewerAccess::Control)
     }
 
-    /// Whether a viewer is ready for another picture; if not, what to wait for.
-    pub(crate) fn is_ready(&self, id: ViewerId) -> Result<(), Option<Arc<Notify>>> {
-        match self.viewers.get(&id) {
+    /// Returns whether a viewer is ready for another frame. The error has what to wait for, unless
+    /// the viewer has left.
+    pub fn is_ready(&self, id: ViewerId) -> Result<(), Option<Arc<Notify>>> {
+        match self.by_id.get(&id) {
             Some(viewer) if viewer.undrawn.len() < MAX_UNDRAWN => Ok(()),
             viewer => Err(viewer.map(|viewer| Arc::clone(&viewer.ready))),
         }
     }
 
-    /// A picture is on its way to a viewer.
-    pub(crate) fn sent(&mut self, id: ViewerId, number: u32, now: Instant) {
-        if let Some(viewer) = self.viewers.get_mut(&id) {
+    /// Records that a frame was sent to a viewer.
+    pub fn frame_sent(&mut self, id: ViewerId, number: u32, now: Instant) {
+        if let Some(viewer) = self.by_id.get_mut(&id) {
             viewer.undrawn.push_back((number, now));
         }
     }
 
-    /// A viewer says that it has drawn a picture. False when that cannot be.
-    pub(crate) fn has_drawn(&mut self, id: ViewerId, number: u32, now: Instant) -> bool {
-        let Some(viewer) = self.viewers.get_mut(&id) else {
+    /// Records that a viewer has drawn a frame. Returns false if the frame was not sent to it, or
+    /// it has drawn that frame already.
+    pub fn frame_drawn(&mut self, id: ViewerId, number: u32, now: Instant) -> bool {
+        let Some(viewer) = self.by_id.get_mut(&id) else {
             return false;
         };
         let Some(at) = viewer.undrawn.iter().position(|&(sent, _)| sent == number) else {
@@ -121,29 +124,28 @@ impl Audience {
         let (_, sent) = viewer.undrawn[at];
         viewer.undrawn.drain(..=at);
         viewer.drawn = number;
-        viewer.is_slow = now.duration_since(sent) > PATIENCE;
+        viewer.is_slow = now.duration_since(sent) > MAX_DRAW_TIME;
         viewer.ready.notify_one();
         true
     }
 
-    /// Whether everybody has drawn a picture, or one that came after it. `shown` is when it came:
-    /// who is behind after that long is not waited for.
-    pub(crate) fn is_through_with(&mut self, number: u32, shown: Instant, now: Instant) -> bool {
-        let patience_is_over = now.duration_since(shown) >= PATIENCE;
+    /// Returns whether every viewer that is waited for has drawn a frame or a later one. `received`
+    /// is when the frame came from Chromium.
+    pub fn all_drawn(&mut self, number: u32, received: Instant, now: Instant) -> bool {
+        let is_overdue = now.duration_since(received) >= MAX_DRAW_TIME;
         let behind = self
-            .viewers
+            .by_id
             .values_mut()
             .filter(|viewer| viewer.drawn < number && !viewer.is_slow);
         let mut waited_for = 0;
         for viewer in behind {
-            viewer.is_slow |= patience_is_over;
+            viewer.is_slow |= is_overdue;
             waited_for += usize::from(!viewer.is_slow);
         }
-        // Nobody who is quick is left to wait for; but when all are slow, the quickest of them sets
-        // the pace.
+        // When all viewers are slow, the fastest of them sets the pace.
         waited_for == 0
-            && (self.viewers.values().any(|viewer| !viewer.is_slow)
-                || self.viewers.values().any(|viewer| viewer.drawn >= number))
+            && (self.by_id.values().any(|viewer| !viewer.is_slow)
+                || self.by_id.values().any(|viewer| viewer.drawn >= number))
     }
 }
 
@@ -151,21 +153,22 @@ impl Audience {
 mod tests {
     use super::*;
 
-    struct Hall {
-        audience: Audience,
+    struct Fixture {
+        viewers: Viewers,
         start: Instant,
     }
 
-    impl Hall {
-        fn new() -> Hall {
-            Hall {
-                audience: Audience::default(),
+    impl Fixture {
+        fn new() -> Fixture {
+            Fixture {
+                viewers: Viewers::default(),
                 start: Instant::now(),
             }
         }
 
-        fn enter(&mut self) -> ViewerId {
-            self.audience.enter(Right::Watch).expect("there is room").0
+        fn join(&mut self) -> ViewerId {
+            let joined = self.viewers.join(ViewerAccess::Watch);
+            joined.expect("there is room").0
         }
 
         fn at(&self, ms: u64) -> Instant {
@@ -174,97 +177,97 @@ mod tests {
 
         fn send(&mut self, id: ViewerId, number: u32, ms: u64) {
             let at = self.at(ms);
-            self.audience.sent(id, number, at);
+            self.viewers.frame_sent(id, number, at);
         }
 
         fn draw(&mut self, id: ViewerId, number: u32, ms: u64) -> bool {
             let at = self.at(ms);
-            self.audience.has_drawn(id, number, at)
+            self.viewers.frame_drawn(id, number, at)
         }
 
-        /// Of a picture that was shown at 0.
-        fn is_through(&mut self, number: u32, ms: u64) -> bool {
+        /// Whether all viewers have drawn a frame that was received at 0.
+        fn all_drawn(&mut self, number: u32, ms: u64) -> bool {
             let (start, now) = (self.start, self.at(ms));
-            self.audience.is_through_with(number, start, now)
+            self.viewers.all_drawn(number, start, now)
         }
     }
 
     #[test]
     fn the_slowest_viewer_sets_the_pace() {
-        let mut hall = Hall::new();
-        let (quick, slow) = (hall.enter(), hall.enter());
-        hall.send(quick, 1, 0);
-        hall.send(slow, 1, 0);
-        assert!(hall.draw(quick, 1, 10));
-        assert!(!hall.is_through(1, 20));
-        assert!(hall.draw(slow, 1, 100));
-        assert!(hall.is_through(1, 100));
+        let mut fixture = Fixture::new();
+        let (fast, slow) = (fixture.join(), fixture.join());
+        fixture.send(fast, 1, 0);
+        fixture.send(slow, 1, 0);
+        assert!(fixture.draw(fast, 1, 10));
+        assert!(!fixture.all_drawn(1, 20));
+        assert!(fixture.draw(slow, 1, 100));
+        assert!(fixture.all_drawn(1, 100));
     }
 
     #[test]
-    fn a_viewer_that_takes_too_long_is_waited_for_again_when_it_is_quicker() {
-        let mut hall = Hall::new();
-        let (quick, slow) = (hall.enter(), hall.enter());
-        hall.send(quick, 1, 0);
-        hall.send(slow, 1, 0);
-        hall.draw(quick, 1, 10);
-        assert!(hall.is_through(1, 250), "it was waited for that long");
-        hall.send(quick, 2, 260);
-        hall.draw(quick, 2, 270);
-        assert!(hall.is_through(2, 1), "and is not waited for now");
-        hall.draw(slow, 1, 2000);
-        assert!(hall.is_through(2, 1), "it was slow again");
-        hall.send(slow, 3, 3000);
-        hall.draw(slow, 3, 3010);
-        assert!(!hall.is_through(4, 1));
+    fn a_slow_viewer_is_waited_for_again_when_it_is_fast() {
+        let mut fixture = Fixture::new();
+        let (fast, slow) = (fixture.join(), fixture.join());
+        fixture.send(fast, 1, 0);
+        fixture.send(slow, 1, 0);
+        fixture.draw(fast, 1, 10);
+        assert!(fixture.all_drawn(1, 250), "it is waited for until then");
+        fixture.send(fast, 2, 260);
+        fixture.draw(fast, 2, 270);
+        assert!(fixture.all_drawn(2, 1), "and not afterwards");
+        fixture.draw(slow, 1, 2000);
+        assert!(fixture.all_drawn(2, 1), "it is still slow");
+        fixture.send(slow, 3, 3000);
+        fixture.draw(slow, 3, 3010);
+        assert!(!fixture.all_drawn(4, 1));
     }
 
     #[test]
-    fn when_all_are_slow_the_quickest_of_them_sets_the_pace() {
-        let mut hall = Hall::new();
-        let (one, _other) = (hall.enter(), hall.enter());
-        hall.send(one, 1, 0);
-        assert!(!hall.is_through(1, 300), "nobody has drawn it");
-        hall.draw(one, 1, 5000);
-        assert!(hall.is_through(1, 5000));
+    fn when_all_viewers_are_slow_the_fastest_sets_the_pace() {
+        let mut fixture = Fixture::new();
+        let (one, _other) = (fixture.join(), fixture.join());
+        fixture.send(one, 1, 0);
+        assert!(!fixture.all_drawn(1, 300), "nobody has drawn it");
+        fixture.draw(one, 1, 5000);
+        assert!(fixture.all_drawn(1, 5000));
     }
 
     #[test]
-    fn two_pictures_are_on_their_way_and_no_more() {
-        let mut hall = Hall::new();
-        let viewer = hall.enter();
-        hall.send(viewer, 1, 0);
-        assert!(hall.audience.is_ready(viewer).is_ok());
-        hall.send(viewer, 2, 0);
-        assert!(hall.audience.is_ready(viewer).is_err());
-        assert!(hall.draw(viewer, 2, 10), "the first one was drawn over");
-        assert!(hall.audience.is_ready(viewer).is_ok());
+    fn at_most_two_frames_are_on_the_way() {
+        let mut fixture = Fixture::new();
+        let viewer = fixture.join();
+        fixture.send(viewer, 1, 0);
+        assert!(fixture.viewers.is_ready(viewer).is_ok());
+        fixture.send(viewer, 2, 0);
+        assert!(fixture.viewers.is_ready(viewer).is_err());
+        assert!(fixture.draw(viewer, 2, 10), "it skipped the first one");
+        assert!(fixture.viewers.is_ready(viewer).is_ok());
     }
 
     #[test]
-    fn a_picture_that_was_not_sent_cannot_have_been_drawn() {
-        let mut hall = Hall::new();
-        let viewer = hall.enter();
-        hall.send(viewer, 1, 0);
-        assert!(!hall.draw(viewer, 2, 1));
-        assert!(hall.draw(viewer, 1, 1));
-        assert!(!hall.draw(viewer, 1, 1), "nor drawn twice");
+    fn a_frame_that_was_not_sent_cannot_be_drawn() {
+        let mut fixture = Fixture::new();
+        let viewer = fixture.join();
+        fixture.send(viewer, 1, 0);
+        assert!(!fixture.draw(viewer, 2, 1));
+        assert!(fixture.draw(viewer, 1, 1));
+        assert!(!fixture.draw(viewer, 1, 1), "a frame is drawn once");
     }
 
     #[test]
-    fn the_cast_is_started_by_the_first_and_ends_with_the_last() {
-        let mut audience = Audience::default();
-        let (one, first) = audience.enter(Right::Watch).expect("there is room");
-        let (two, second) = audience.enter(Right::Steer).expect("there is room");
+    fn the_first_viewer_starts_the_screencast_and_the_last_ends_it() {
+        let mut viewers = Viewers::default();
+        let (one, first) = viewers.join(ViewerAccess::Watch).expect("there is room");
+        let (two, second) = viewers.join(ViewerAccess::Control).expect("there is room");
         assert!(first && !second);
-        assert!(audience.can_steer());
-        audience.leave(two);
-        assert!(!audience.can_steer() && !audience.has_gone());
-        audience.leave(one);
-        assert!(audience.has_gone());
+        assert!(viewers.can_control());
+        viewers.leave(two);
+        assert!(!viewers.can_control() && !viewers.end_screencast_if_unwatched());
+        viewers.leave(one);
+        assert!(viewers.end_screencast_if_unwatched());
         assert!(
-            audience.enter(Right::Watch).expect("there is room").1,
-            "and is started again"
+            viewers.join(ViewerAccess::Watch).expect("there is room").1,
+            "the next viewer starts it again"
         );
     }
 }

@@ -1,3 +1,3 @@
-//! What the browser of an operator runs. What it asks for is in `handlers/operator`.
+//! The operator page at `/`. Its API is in `http/handlers/operator`.
 
 pub(crate) mod page;

@@ -1,14 +1,14 @@
-//! One page and its parts.
+//! The page's HTML, scripts and stylesheet.
 
-use crate::http::assets::Part;
+use crate::embedded::{Asset, Page};
 
-/// The page. The same for everybody: it asks for the key by itself.
-pub(crate) const HTML: &str = include_str!("page/page.html");
-
-/// What the page consists of.
-pub(crate) const PARTS: [Part; 4] = [
-    Part::style("page.css", include_str!("page/page.css")),
-    Part::script("page.js", include_str!("page/page.js")),
-    Part::script("sessions.js", include_str!("page/sessions.js")),
-    Part::script("words.js", include_str!("page/words.js")),
-];
+/// The operator page. Everybody gets the same page, which asks for the key itself.
+pub(crate) static PAGE: Page = Page {
+    html: include_str!("page/page.html"),
+    assets: &[
+        Asset::style("page.css", include_str!("page/page.css")),
+        Asset::script("page.js", include_str!("page/page.js")),
+        Asset::script("sessions.js", include_str!("page/sessions.js")),
+        Asset::script("words.js", include_str!("page/words.js")),
+    ],
+};

@@ -1,20 +1,20 @@
-//! `DELETE /v2/browser/{id}`: ends a session. Doing it again answers the same.
+//! `DELETE /v2/browser/{id}`: ends a session. The request is idempotent.
 
 use axum::Json;
 use axum::extract::State;
 use hearth_contract::{DeleteResponse, DestroyedReason, ProfileWarning};
 
 use crate::http::error::ApiError;
-use crate::http::extract::{Caller, SessionId};
+use crate::http::extract::{AuthenticatedTeam, SessionId};
 use crate::http::state::AppState;
 use crate::sessions::Known;
 
 pub(crate) async fn delete_session(
     State(state): State<AppState>,
-    caller: Caller,
+    AuthenticatedTeam(team): AuthenticatedTeam,
     SessionId(id): SessionId,
 ) -> Result<Json<DeleteResponse>, ApiError> {
-    let (duration_ms, warning) = match state.find(&id, &caller.team)? {
+    let (duration_ms, warning) = match state.team_session(&id, &team)? {
         Known::Own(session) => (
             session.end(DestroyedReason::Deleted).await.duration_ms,
             session.end_warning(),

@@ -1,4 +1,4 @@
-//! `POST /v2/browser/{id}/execute`: runs code next to the session's browser.
+//! `POST /v2/browser/{id}/execute`: runs code in a session.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use hearth_contract::{ExecuteRequest, ExecuteResponse};
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiRequest, SessionId};
 use crate::http::state::AppState;
-use crate::metrics::Execution;
+use crate::metrics::ExecuteOutcome;
 use crate::sessions::Known;
 
 pub(crate) async fn execute(
@@ -18,13 +18,13 @@ pub(crate) async fn execute(
     request: ApiRequest,
 ) -> Result<Json<ExecuteResponse>, ApiError> {
     let execute = ExecuteRequest::parse(&request.body).map_err(ApiError::Validation)?;
-    let Known::Own(session) = state.find(&id, &request.team)? else {
+    let Known::Own(session) = state.team_session(&id, &request.team)? else {
         return Err(ApiError::SessionDestroyed);
     };
     if session.ending().is_none() && state.registry().is_stopping() {
-        state.registry().metrics().executed(
+        state.registry().metrics().execution_finished(
             execute.language,
-            Execution::NotStarted,
+            ExecuteOutcome::NotStarted,
             Duration::ZERO,
         );
         return Err(ApiError::Stopping);

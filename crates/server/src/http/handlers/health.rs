@@ -1,4 +1,4 @@
-//! `GET /health`: whether the server answers, and how sessions are kept apart. No key needed.
+//! `GET /health`: the server's version and isolation level. Requires no key.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,21 +1,22 @@
-//! `GET /v2/browser`: the team's sessions, newest first.
+//! `GET /v2/browser`: lists the team's sessions, newest first.
 
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::HeaderMap;
 use hearth_contract::{
     ListRequest, ListResponse, SessionListItem, SessionStatus, StatusFilter, True,
 };
 
 use crate::clock;
 use crate::http::error::ApiError;
-use crate::http::extract::Caller;
+use crate::http::extract::AuthenticatedTeam;
+use crate::http::links::Links;
 use crate::http::state::AppState;
+use crate::sessions::Known;
 
 pub(crate) async fn list_sessions(
     State(state): State<AppState>,
-    caller: Caller,
-    headers: HeaderMap,
+    AuthenticatedTeam(team): AuthenticatedTeam,
+    links: Links,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json<ListResponse>, ApiError> {
     let pairs = query
@@ -26,30 +27,33 @@ pub(crate) async fn list_sessions(
         StatusFilter::Active => SessionStatus::Active,
         StatusFilter::Destroyed => SessionStatus::Destroyed,
     });
-    let sessions = state.registry().list(&caller.team);
-    let items = sessions.iter().map(|known| {
-        let live_view = state.live_view_urls_of(known, &headers);
-        let session = known.record();
-        SessionListItem {
-            id: session.id.to_string(),
-            status: if session.ending.is_some() {
-                SessionStatus::Destroyed
-            } else {
-                SessionStatus::Active
-            },
-            cdp_url: state.cdp_url_of(known, &headers),
-            live_view_url: live_view.watch,
-            interactive_live_view_url: live_view.steer,
-            stream_web_view: session.links.is_some(),
-            created_at: clock::format(session.created_at),
-            last_activity: clock::format(session.last_activity),
-        }
-    });
-    let sessions = items
+    let sessions = state.registry().list(&team);
+    let sessions = sessions
+        .iter()
+        .map(|session| describe(session, &links))
         .filter(|item| wanted.is_none_or(|wanted| wanted == item.status))
         .collect();
     Ok(Json(ListResponse {
         success: True,
         sessions,
     }))
+}
+
+fn describe(session: &Known, links: &Links) -> SessionListItem {
+    let (cdp_url, live_view) = links.of(session);
+    let record = session.record();
+    SessionListItem {
+        id: record.id.to_string(),
+        status: if record.ending.is_some() {
+            SessionStatus::Destroyed
+        } else {
+            SessionStatus::Active
+        },
+        cdp_url,
+        live_view_url: live_view.watch,
+        interactive_live_view_url: live_view.control,
+        stream_web_view: record.links.is_some(),
+        created_at: clock::format(record.created_at),
+        last_activity: clock::format(record.last_activity),
+    }
 }

@@ -1,21 +1,20 @@
-//! `GET /metrics`: what Prometheus collects. With keys, for the operator's; any key where there is
-//! none of an operator.
+//! `GET /metrics`: the metrics in `OpenMetrics` text format. Requires the operator key; without an
+//! operator key any API key works.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
+use crate::api_keys::Principal;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
 use crate::metrics;
 
 pub(crate) async fn metrics(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    principal: Principal,
 ) -> Result<Response, ApiError> {
-    let onlooker = state.keys().onlooker(&headers)?;
-    if !state.keys().admits_to_figures(&onlooker) {
+    if !state.keys().can_read_metrics(&principal) {
         return Err(ApiError::OperatorsOnly);
     }
     let registry = state.registry();

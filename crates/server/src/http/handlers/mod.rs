@@ -1,5 +1,5 @@
-//! One endpoint a file, or two of one thing. A handler reads a request, asks `sessions`, and shapes
-//! the answer; it decides nothing.
+//! Handlers, one file per endpoint or resource. A handler reads a request, calls into `sessions` or
+//! `profiles`, and builds the response. It makes no decisions itself.
 
 pub(crate) mod cdp;
 pub(crate) mod create_session;
@@ -7,7 +7,7 @@ pub(crate) mod delete_session;
 pub(crate) mod execute;
 pub(crate) mod health;
 pub(crate) mod list_sessions;
-pub(crate) mod live;
+pub(crate) mod live_view;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 pub(crate) mod operator;

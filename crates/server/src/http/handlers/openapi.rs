@@ -1,5 +1,4 @@
-//! `GET /openapi.json`: the description of every route, as it stands in the repository. No key
-//! needed.
+//! `GET /openapi.json`: the `OpenAPI` description of every route. Requires no key.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;

@@ -1,24 +1,24 @@
-//! `GET /livez` and `GET /readyz`, for whoever restarts servers and sends them work. No key needed.
+//! `GET /livez` and `GET /readyz`: probes for orchestrators and load balancers. Require no key.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hearth_contract::{LivenessResponse, ReadinessResponse};
+use hearth_contract::{LiveResponse, ReadyResponse};
 
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
 
-pub(crate) async fn livez() -> Json<LivenessResponse> {
-    Json(LivenessResponse::default())
+pub(crate) async fn livez() -> Json<LiveResponse> {
+    Json(LiveResponse::default())
 }
 
-pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<ReadinessResponse>) {
-    let answer = ReadinessResponse::new(&state.registry().not_ready());
-    // The same status as that of the session that is not made.
-    let status = if answer.ready {
+pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<ReadyResponse>) {
+    let response = ReadyResponse::new(&state.registry().not_ready());
+    // A request to create a session would get the same status.
+    let status = if response.ready {
         StatusCode::OK
     } else {
         ApiError::Stopping.status()
     };
-    (status, Json(answer))
+    (status, Json(response))
 }

@@ -1,5 +1,5 @@
-//! `GET /v2/browser/profiles` and `DELETE /v2/browser/profiles/{name}`: what sessions have left for
-//! the next ones.
+//! `GET /v2/browser/profiles` and `DELETE /v2/browser/profiles/{name}`: lists and deletes the
+//! team's profiles.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -7,33 +7,30 @@ use axum::extract::{Path, State};
 use hearth_contract::{ProfileDeletedResponse, ProfilesResponse, True};
 
 use crate::http::error::ApiError;
-use crate::http::extract::Caller;
+use crate::http::extract::AuthenticatedTeam;
 use crate::http::state::AppState;
 use crate::profiles::ProfileId;
 
 pub(crate) async fn list(
     State(state): State<AppState>,
-    caller: Caller,
+    AuthenticatedTeam(team): AuthenticatedTeam,
 ) -> Result<Json<ProfilesResponse>, ApiError> {
-    let profiles = state.profiles().list(&caller.team).await?;
+    let profiles = state.profiles().list(&team).await?;
     Ok(Json(ProfilesResponse {
         success: True,
         profiles,
     }))
 }
 
-/// Doing it again answers the same, and so does a name that no profile has.
+/// Deletes a profile. The request is idempotent: a name without a profile also succeeds.
 pub(crate) async fn delete(
     State(state): State<AppState>,
-    caller: Caller,
+    AuthenticatedTeam(team): AuthenticatedTeam,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<ProfileDeletedResponse>, ApiError> {
-    // What is no text is no profile's name.
+    // A path that is not UTF-8 cannot name a profile.
     if let Ok(Path(name)) = name {
-        state
-            .profiles()
-            .delete(ProfileId::new(caller.team, name))
-            .await?;
+        state.profiles().delete(ProfileId::new(team, name)).await?;
     }
     Ok(Json(ProfileDeletedResponse::default()))
 }

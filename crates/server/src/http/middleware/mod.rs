@@ -1,3 +1,4 @@
-//! Layers around every route.
+//! Middleware that wraps every public route.
 
+pub(crate) mod host_guard;
 pub(crate) mod request_log;

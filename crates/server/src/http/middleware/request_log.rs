@@ -1,4 +1,4 @@
-//! One line of the log for every request, and its count.
+//! Logs and counts every request.
 
 use std::time::Instant;
 
@@ -12,9 +12,8 @@ use uuid::Uuid;
 use crate::clock;
 use crate::http::state::AppState;
 
-/// What is asked every few seconds by machines and by the operator's page, and is logged for those
-/// who want to know.
-const ASKED_OFTEN: [&str; 6] = [
+/// Routes that programs and the operator page poll every few seconds. They are logged at `debug`.
+const POLLED_ROUTES: [&str; 6] = [
     "/health",
     "/livez",
     "/readyz",
@@ -25,16 +24,21 @@ const ASKED_OFTEN: [&str; 6] = [
 
 const REQUEST_ID: &str = "x-request-id";
 
-/// The longest id of a request that a caller may choose.
+/// The maximum length of a request id that a client may choose.
 const MAX_ID_BYTES: usize = 128;
 
-/// The route of what is none.
+/// Label for requests that match no route.
 const NO_ROUTE: &str = "none";
 
-/// The name of the request's session in its span, for handlers that make one.
+/// The span field that holds the session's id. Handlers that create a session record it.
 pub(crate) const SESSION: &str = "session";
 
-pub(crate) async fn note(State(state): State<AppState>, request: Request, next: Next) -> Response {
+/// Runs a request in a span, and logs and counts it when it is finished or abandoned.
+pub(crate) async fn log_request(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
     let id = request
         .headers()
         .get(REQUEST_ID)
@@ -44,13 +48,13 @@ pub(crate) async fn note(State(state): State<AppState>, request: Request, next: 
         .extensions()
         .get::<MatchedPath>()
         .map_or(NO_ROUTE, MatchedPath::as_str);
-    let (method, path) = (word_of(request.method()), request.uri().path());
-    // The path alone: a query can hold a token.
+    let (method, path) = (method_label(request.method()), request.uri().path());
+    // The query is left out because it can contain a token.
     let span = tracing::info_span!("request", id, method, path, session = field::Empty);
     if let Some(session) = path.split('/').find_map(|part| Uuid::parse_str(part).ok()) {
         span.record(SESSION, field::display(session));
     }
-    let mut line = Line {
+    let mut log = RequestLog {
         state,
         span,
         method,
@@ -58,13 +62,13 @@ pub(crate) async fn note(State(state): State<AppState>, request: Request, next: 
         began: Instant::now(),
         status: None,
     };
-    let response = next.run(request).instrument(line.span.clone()).await;
-    line.status = Some(response.status());
+    let response = next.run(request).instrument(log.span.clone()).await;
+    log.status = Some(response.status());
     response
 }
 
-/// Methods are the caller's to make up, of any length.
-fn word_of(method: &Method) -> &'static str {
+/// Returns the method's name, or `other`: clients can send any method of any length.
+fn method_label(method: &Method) -> &'static str {
     let known = [
         "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT",
     ];
@@ -74,24 +78,25 @@ fn word_of(method: &Method) -> &'static str {
         .unwrap_or("other")
 }
 
-/// Takes an id off a request that is no good for a log: empty, long, or other than printable ASCII.
-/// It gets one of ours then.
-pub(crate) async fn keep_good_ids(mut request: Request) -> Request {
-    let is_good = |id: &HeaderValue| {
+/// Removes a request id that is empty, longer than 128 bytes, or not printable ASCII. The next
+/// layer then generates one.
+pub(crate) async fn remove_invalid_id(mut request: Request) -> Request {
+    let is_valid = |id: &HeaderValue| {
         (1..=MAX_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
     };
     if request
         .headers()
         .get(REQUEST_ID)
-        .is_some_and(|id| !is_good(id))
+        .is_some_and(|id| !is_valid(id))
     {
         request.headers_mut().remove(REQUEST_ID);
     }
     request
 }
 
-/// Written when it is dropped: a caller that goes away takes its request with it.
-struct Line {
+/// A request in progress. Dropping it writes the log line, because a client that disconnects drops
+/// its request.
+struct RequestLog {
     state: AppState,
     span: Span,
     method: &'static str,
@@ -100,29 +105,24 @@ struct Line {
     status: Option<StatusCode>,
 }
 
-impl Drop for Line {
+impl Drop for RequestLog {
     fn drop(&mut self) {
         let duration_ms = clock::milliseconds(self.began.elapsed());
         let _entered = self.span.enter();
+        let metrics = self.state.registry().metrics();
         let Some(status) = self.status else {
-            self.state
-                .registry()
-                .metrics()
-                .requested(self.method, &self.route, "none");
-            tracing::info!(duration_ms, "a request was given up by its caller");
+            metrics.request_finished(self.method, &self.route, "none");
+            tracing::info!(duration_ms, "request abandoned");
             return;
         };
-        self.state
-            .registry()
-            .metrics()
-            .requested(self.method, &self.route, status.as_str());
+        metrics.request_finished(self.method, &self.route, status.as_str());
         let status = status.as_u16();
-        if ASKED_OFTEN.contains(&self.route.as_str()) {
-            tracing::debug!(status, duration_ms, "a request was answered");
+        if POLLED_ROUTES.contains(&self.route.as_str()) {
+            tracing::debug!(status, duration_ms, "request finished");
         } else if status >= 500 {
-            tracing::warn!(status, duration_ms, "a request was answered");
+            tracing::warn!(status, duration_ms, "request finished");
         } else {
-            tracing::info!(status, duration_ms, "a request was answered");
+            tracing::info!(status, duration_ms, "request finished");
         }
     }
 }

@@ -1,86 +1,80 @@
-//! The bridge between a WebSocket and a client of the CDP broker.
+//! The WebSocket of one CDP client.
 //!
-//! A client that is gone without a word (a laptop that sleeps, a cable that is pulled) may have
-//! paused pages, so it is asked for a sign of life and dropped when it gives none. One that does
-//! not read is dropped by the kernel: see `TcpUserTimeout` in `lifecycle`.
-
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+//! A client that disappears without closing its connection may have paused pages, so silent clients
+//! are pinged and dropped. A client that does not read is dropped by the kernel: see
+//! `TCP_USER_TIMEOUT_MS` in `http::serve`.
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use futures_util::stream::unfold;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use hearth_browser::{Client, ClientSender, MAX_REQUEST_BYTES, Outgoing};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::task::TaskTracker;
 
-/// A little more than the broker takes of one message, so that it is the broker who refuses, with a
-/// reason that the client can read.
+use super::heartbeat::{Heard, Pings};
+
+/// The maximum message size. It is larger than the broker's, so that the broker rejects a message
+/// with a reason that the client can read.
 const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_BYTES + (1 << 20);
 
-/// How often a client is pinged. Every WebSocket library answers by itself; one that has sent
-/// nothing at all between two pings is gone.
-const PING_EVERY: Duration = Duration::from_secs(15);
-
-/// Answers the upgrade and carries messages until either side leaves. The task is one of `tracker`.
+/// Accepts the upgrade, and forwards messages until either side leaves. The task belongs to
+/// `tracker`.
 pub(crate) fn accept(upgrade: WebSocketUpgrade, client: Client, tracker: TaskTracker) -> Response {
     let upgrade = upgrade
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES);
     upgrade.on_upgrade(async move |socket| {
-        tracker.track_future(carry(socket, client)).await;
+        tracker.track_future(serve(socket, client)).await;
     })
 }
 
-async fn carry(socket: WebSocket, client: Client) {
+async fn serve(socket: WebSocket, client: Client) {
     let (sink, stream) = socket.split();
     let (sender, receiver) = client.split();
     let outgoing = unfold(receiver, async |mut receiver| {
         Some((receiver.next().await, receiver))
     });
-    let heard = AtomicBool::new(false);
+    let heard = Heard::default();
     tokio::select! {
-        () = to_browser(stream, sender, &heard) => {}
-        () = to_client(sink, outgoing, &heard) => {}
+        () = read_loop(stream, sender, &heard) => {}
+        () = write_loop(sink, outgoing, &heard) => {}
     }
 }
 
-/// Returns when the client has left.
-async fn to_browser<E>(
+/// Forwards the client's messages to the browser. Returns when the client has left.
+async fn read_loop<E>(
     mut stream: impl Stream<Item = Result<Message, E>> + Unpin,
     sender: ClientSender,
-    heard: &AtomicBool,
+    heard: &Heard,
 ) {
     while let Some(Ok(message)) = stream.next().await {
-        heard.store(true, Ordering::Relaxed);
-        // Until then the socket is not read, and the client's own network holds it back.
+        heard.record();
+        // The socket is not read while the broker is busy, so that TCP flow control slows the
+        // client down.
         sender.room().await;
         let sent = match &message {
             Message::Text(text) => sender.send(text.as_str()),
-            // Some clients send JSON as binary; Chromium takes it too.
+            // Some clients send JSON as binary, which Chromium also accepts.
             Message::Binary(bytes) => sender.send(String::from_utf8_lossy(bytes)),
             Message::Close(_) => return,
             Message::Ping(_) | Message::Pong(_) => continue,
         };
         if sent.is_err() {
-            // The other half says why, and ends the bridge.
+            // The write loop closes the socket with the reason.
             return std::future::pending().await;
         }
     }
 }
 
-/// Returns when the broker has said goodbye, or the client gives no sign of life.
-async fn to_client(
+/// Forwards the browser's messages to the client. Returns when the broker has closed the
+/// connection, or the client does not answer pings.
+async fn write_loop(
     mut sink: impl Sink<Message> + Unpin,
     outgoing: impl Stream<Item = Outgoing>,
-    heard: &AtomicBool,
+    heard: &Heard,
 ) {
     let mut outgoing = std::pin::pin!(outgoing.fuse());
-    let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
-    // Counted from when a ping has left, and not from when it should have.
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut pinged = false;
+    let mut pings = Pings::new(heard);
     loop {
         let message = tokio::select! {
             outgoing = outgoing.next() => match outgoing {
@@ -92,14 +86,10 @@ async fn to_client(
                     return;
                 }
             },
-            _ = pings.tick() => {
-                if !heard.swap(false, Ordering::Relaxed) && pinged {
-                    tracing::debug!("a CDP client gave no sign of life and is dropped");
-                    return;
-                }
-                pinged = true;
-                Message::Ping(Vec::new().into())
-            }
+            ping = pings.next() => match ping {
+                Some(ping) => ping,
+                None => return tracing::debug!("CDP client timed out"),
+            },
         };
         if sink.send(message).await.is_err() {
             return;
@@ -109,44 +99,51 @@ async fn to_client(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::super::heartbeat::PING_INTERVAL;
     use super::*;
 
-    /// How long it takes until a client is given up that is heard of whenever `is_heard` says so.
-    async fn give_up_after(bound: Duration, is_heard: impl Fn(u32) -> bool) -> Option<Duration> {
+    /// Returns after how long a client is dropped that answers a ping whenever `answers` says so.
+    async fn dropped_after(timeout: Duration, answers: impl Fn(u32) -> bool) -> Option<Duration> {
         let began = Instant::now();
-        let heard = AtomicBool::new(false);
+        let heard = Heard::default();
         let mut pings = 0;
         let sink = futures_util::sink::unfold((), |(), message: Message| {
             assert!(matches!(message, Message::Ping(_)), "{message:?}");
             pings += 1;
-            heard.store(is_heard(pings), Ordering::Relaxed);
+            if answers(pings) {
+                heard.record();
+            }
             std::future::ready(Ok::<_, ()>(()))
         });
         let sink = std::pin::pin!(sink);
-        let given_up = tokio::time::timeout(
-            bound,
-            to_client(sink, futures_util::stream::pending(), &heard),
+        let dropped = tokio::time::timeout(
+            timeout,
+            write_loop(sink, futures_util::stream::pending(), &heard),
         )
         .await;
-        given_up.ok().map(|()| began.elapsed())
+        dropped.ok().map(|()| began.elapsed())
     }
 
     /// Rule S11.
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_answers_no_ping_is_dropped() {
+    async fn a_client_that_does_not_answer_pings_is_dropped() {
         assert_eq!(
-            give_up_after(Duration::from_hours(1), |_| false).await,
-            Some(PING_EVERY * 2)
+            dropped_after(Duration::from_hours(1), |_| false).await,
+            Some(PING_INTERVAL * 2)
         );
         assert_eq!(
-            give_up_after(Duration::from_hours(1), |pings| pings < 10).await,
-            Some(PING_EVERY * 11)
+            dropped_after(Duration::from_hours(1), |pings| pings < 10).await,
+            Some(PING_INTERVAL * 11)
         );
     }
 
     /// Rule S11.
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_answers_pings_stays_however_silent_it_is() {
-        assert_eq!(give_up_after(Duration::from_hours(1), |_| true).await, None);
+    async fn a_silent_client_that_answers_pings_stays_connected() {
+        assert_eq!(dropped_after(Duration::from_hours(1), |_| true).await, None);
     }
 }

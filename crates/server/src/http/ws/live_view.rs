@@ -1,203 +1,176 @@
-//! One viewer's socket.
+//! The WebSocket of one live view viewer.
 
 use std::future::{Future, pending};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use hearth_browser::Held;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio::sync::watch;
+use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-use crate::live_view::message::{self, Command, Heard};
-use crate::live_view::{Farewell, LiveView, Picture, Right, Seat};
+use super::heartbeat::{Heard, Pings};
+use crate::live_view::{
+    self, LiveView, SessionEnded, Text, Update, Updates, ViewerAccess, ViewerGuard, ViewerInput,
+};
 
-/// The largest message of a viewer: what somebody pastes.
+/// The maximum size of a viewer's message, which can be pasted text.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
-/// How often a viewer is asked for a sign of life; one that has given none between two times is
-/// gone.
-const PING_EVERY: Duration = Duration::from_secs(15);
+/// How long a viewer may take to receive the last message.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a viewer may take for the last message.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// The close reason when there are too many viewers.
+const TOO_MANY_VIEWERS: &str = "this session already has 32 viewers; try again when one has left";
 
-/// Policy violation, in RFC 6455: what the viewer said is not for it to say.
-const NOT_ALLOWED: u16 = 1008;
+/// The reason to disconnect a viewer, once there is one.
+type Rejection = Option<&'static str>;
 
-/// What one viewer too many is told.
-const FULL_HOUSE: &str = "32 people look at this session already; try again when one has left";
-
-/// Answers the upgrade, and shows the live view until the viewer leaves or the session has `ended`.
-/// The tasks are `tracker`'s.
+/// Accepts the upgrade, and serves the live view until the viewer leaves or `ended` is ready. The
+/// viewer's task belongs to `tracker`.
 pub(crate) fn accept(
     upgrade: WebSocketUpgrade,
     live_view: Arc<LiveView>,
-    right: Right,
-    ended: impl Future<Output = Farewell> + Send + 'static,
+    access: ViewerAccess,
+    ended: impl Future<Output = SessionEnded> + Send + 'static,
     tracker: TaskTracker,
 ) -> Response {
     let upgrade = upgrade
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES);
     upgrade.on_upgrade(
-        async move |mut socket| match live_view.enter(right, &tracker) {
-            Some(seat) => tracker.track_future(show(socket, seat, right, ended)).await,
-            None => close(&mut socket, NOT_ALLOWED, FULL_HOUSE).await,
+        async move |mut socket| match live_view.join(access, &tracker) {
+            Some(viewer) => tracker.track_future(serve(socket, viewer, ended)).await,
+            None => close(&mut socket, close_code::POLICY, TOO_MANY_VIEWERS).await,
         },
     )
 }
 
-async fn show(socket: WebSocket, seat: Seat, right: Right, ended: impl Future<Output = Farewell>) {
+async fn serve(socket: WebSocket, viewer: ViewerGuard, ended: impl Future<Output = SessionEnded>) {
     let (sink, stream) = socket.split();
-    let heard = AtomicBool::new(false);
-    // Told to the writing half, which is the one that can close the socket with a reason.
-    let refused = watch::Sender::new(None);
+    let heard = Heard::default();
+    // The read loop passes a rejection to the write loop, which can close the socket with a reason.
+    let rejection = watch::Sender::new(None);
     let (end_seen, end) = watch::channel(false);
     let ended = async {
-        let farewell = ended.await;
+        let ended = ended.await;
         end_seen.send_replace(true);
-        farewell
+        ended
     };
-    let mut held = Held::default();
     tokio::select! {
-        () = hear(stream, &seat, right, &heard, &refused, &mut held) => {}
-        () = speak(sink, &seat, right, &heard, refused.subscribe(), ended) => {}
-        () = overstay(end) => {}
-    }
-    // Whoever lost the connection cannot let go by himself.
-    for input in held.release() {
-        // It is full when the browser does not follow, and empty when there is none.
-        let _ = seat.live_view.commands.try_send(Command::Input(input));
+        () = read_loop(stream, viewer.input(), &heard, &rejection) => {}
+        () = write_loop(sink, &viewer, &heard, rejection.subscribe(), ended) => {}
+        () = close_deadline(end) => {}
     }
 }
 
-/// Returns when a viewer has not even taken the farewell.
-async fn overstay(mut end: watch::Receiver<bool>) {
-    if end.wait_for(|ended| *ended).await.is_err() {
-        pending::<()>().await;
-    }
-    sleep_until(Instant::now() + FAREWELL).await;
-}
-
-/// Takes what the viewer says. Returns when it has left.
-async fn hear<E>(
+/// Handles the viewer's messages. Returns when the viewer has left.
+async fn read_loop<E>(
     mut stream: impl Stream<Item = Result<Message, E>> + Unpin,
-    seat: &Seat,
-    right: Right,
-    heard: &AtomicBool,
-    refused: &watch::Sender<Option<&'static str>>,
-    held: &mut Held,
+    mut input: ViewerInput<'_>,
+    heard: &Heard,
+    rejection: &watch::Sender<Rejection>,
 ) {
-    let live_view = &seat.live_view;
     while let Some(Ok(message)) = stream.next().await {
-        heard.store(true, Ordering::Relaxed);
+        heard.record();
         let text = match &message {
             Message::Text(text) => text.as_str(),
             Message::Binary(_) => "",
             Message::Close(_) => return,
             Message::Ping(_) | Message::Pong(_) => continue,
         };
-        let is_allowed = match message::read(text) {
-            Some(Heard::Drawn(number)) => {
-                let has_drawn = live_view
-                    .audience()
-                    .has_drawn(seat.id, number, Instant::now());
-                live_view.stirred.notify_one();
-                if has_drawn {
-                    Ok(())
-                } else {
-                    Err("that picture was not sent, or is drawn already")
-                }
-            }
-            Some(Heard::Command(_)) if right == Right::Watch => {
-                Err("this link only lets you watch")
-            }
-            // When too much waits, the socket is not read, and the viewer's own network holds it
-            // back.
-            Some(Heard::Command(command)) => {
-                if let Command::Input(input) = &command {
-                    held.note(input);
-                }
-                live_view
-                    .commands
-                    .send(command)
-                    .await
-                    .map_err(|_| "the browser is gone")
-            }
-            None => Err("that is no message of a live view"),
-        };
-        if let Err(why) = is_allowed {
-            refused.send_replace(Some(why));
+        if let Err(reason) = input.handle(text).await {
+            rejection.send_replace(Some(reason));
             return pending().await;
         }
     }
 }
 
-/// Says what there is to say. Returns when it has said goodbye, or the viewer is gone.
-async fn speak(
+/// Sends messages to the viewer. Returns after closing the socket, or when the viewer is gone.
+async fn write_loop(
     mut sink: impl Sink<Message> + Unpin,
-    seat: &Seat,
-    right: Right,
-    heard: &AtomicBool,
-    mut refused: watch::Receiver<Option<&'static str>>,
-    ended: impl Future<Output = Farewell>,
+    viewer: &ViewerGuard,
+    heard: &Heard,
+    mut rejection: watch::Receiver<Rejection>,
+    ended: impl Future<Output = SessionEnded>,
 ) {
-    let live_view = &seat.live_view;
-    let (mut tabs, mut dialog) = (live_view.tabs.subscribe(), live_view.dialog.subscribe());
-    let (mut picture, mut notices) = (live_view.picture.subscribe(), live_view.notices.subscribe());
-    // What is there already is news to this viewer.
-    tabs.mark_changed();
-    dialog.mark_changed();
-    picture.mark_changed();
-    let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
-    // Counted from when a ping has left, and not from when it should have.
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut pinged = false;
-    let mut ended = std::pin::pin!(ended);
-    if sink
-        .send(Message::Text(message::hello(right)))
-        .await
-        .is_err()
-    {
-        return;
-    }
+    let mut updates = viewer.updates();
+    let mut pings = Pings::new(heard);
+    let mut ended = pin!(ended);
+    let mut next = Next::Send(text(live_view::hello(viewer.access())));
     loop {
-        let message = tokio::select! {
-            biased;
-            farewell = &mut ended => {
-                let last = message::ended(&farewell);
-                if sink.send(Message::Text(last)).await.is_ok() {
-                    close(&mut sink, 1000, "the session has ended").await;
+        match next {
+            Next::Send(message) => {
+                if sink.send(message).await.is_err() {
+                    return;
+                }
+            }
+            Next::End(ended) => {
+                let last = text(live_view::session_ended(&ended));
+                if sink.send(last).await.is_ok() {
+                    close(&mut sink, close_code::NORMAL, "the session has ended").await;
                 }
                 return;
             }
-            why = refusal(&mut refused) => return close(&mut sink, NOT_ALLOWED, why).await,
-            _ = pings.tick() => {
-                if !heard.swap(false, Ordering::Relaxed) && pinged {
-                    tracing::debug!("a viewer gave no sign of life and is dropped");
-                    return;
-                }
-                pinged = true;
-                Message::Ping(Vec::new().into())
-            }
-            text = news(&mut tabs) => Message::Text(text),
-            text = news(&mut dialog) => Message::Text(text),
-            text = remark(&mut notices) => Message::Text(text),
-            picture = next_picture(seat, &mut picture) => {
-                live_view.audience().sent(seat.id, picture.number, Instant::now());
-                Message::Binary(picture.message)
-            }
-        };
-        if sink.send(message).await.is_err() {
-            return;
+            Next::Reject(reason) => return close(&mut sink, close_code::POLICY, reason).await,
+            Next::TimedOut => return tracing::debug!("viewer timed out"),
         }
+        next = next_message(ended.as_mut(), &mut rejection, &mut pings, &mut updates).await;
     }
+}
+
+/// What the write loop does next.
+enum Next {
+    Send(Message),
+    End(SessionEnded),
+    Reject(&'static str),
+    TimedOut,
+}
+
+async fn next_message(
+    ended: Pin<&mut impl Future<Output = SessionEnded>>,
+    rejection: &mut watch::Receiver<Rejection>,
+    pings: &mut Pings<'_>,
+    updates: &mut Updates<'_>,
+) -> Next {
+    tokio::select! {
+        biased;
+        ended = ended => Next::End(ended),
+        reason = rejected(rejection) => Next::Reject(reason),
+        ping = pings.next() => ping.map_or(Next::TimedOut, Next::Send),
+        update = updates.next() => Next::Send(match update {
+            Update::Text(message) => text(message),
+            Update::Frame(message) => Message::Binary(message),
+        }),
+    }
+}
+
+/// Waits until the session has ended, and then for as long as a viewer may take to receive the last
+/// message.
+async fn close_deadline(mut end: watch::Receiver<bool>) {
+    if end.wait_for(|ended| *ended).await.is_err() {
+        pending::<()>().await;
+    }
+    sleep(CLOSE_TIMEOUT).await;
+}
+
+async fn rejected(rejection: &mut watch::Receiver<Rejection>) -> &'static str {
+    match rejection
+        .wait_for(Option::is_some)
+        .await
+        .map(|reason| *reason)
+    {
+        Ok(Some(reason)) => reason,
+        _ => pending().await,
+    }
+}
+
+fn text(message: Text) -> Message {
+    // The conversion does not copy, and cannot fail because the text was a string.
+    Message::Text(Utf8Bytes::try_from(message.into_bytes()).unwrap_or_default())
 }
 
 async fn close(sink: &mut (impl Sink<Message> + Unpin), code: u16, reason: &'static str) {
@@ -205,56 +178,6 @@ async fn close(sink: &mut (impl Sink<Message> + Unpin), code: u16, reason: &'sta
         code,
         reason: Utf8Bytes::from_static(reason),
     };
-    // It may have left before.
+    // Sending fails when the peer has already left.
     let _ = sink.send(Message::Close(Some(frame))).await;
-}
-
-async fn refusal(refused: &mut watch::Receiver<Option<&'static str>>) -> &'static str {
-    match refused.wait_for(Option::is_some).await.map(|why| *why) {
-        Ok(Some(why)) => why,
-        _ => pending().await,
-    }
-}
-
-/// The next state that a channel is in. Cancel safe.
-async fn news(channel: &mut watch::Receiver<Utf8Bytes>) -> Utf8Bytes {
-    while channel.changed().await.is_ok() {
-        let state = channel.borrow_and_update().clone();
-        if !state.is_empty() {
-            return state;
-        }
-    }
-    pending().await
-}
-
-/// The next remark; some may have been missed. Cancel safe.
-async fn remark(notices: &mut broadcast::Receiver<Utf8Bytes>) -> Utf8Bytes {
-    loop {
-        match notices.recv().await {
-            Ok(text) => return text,
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return pending().await,
-        }
-    }
-}
-
-/// The newest picture, once the viewer is ready for one. Cancel safe.
-async fn next_picture(seat: &Seat, pictures: &mut watch::Receiver<Option<Picture>>) -> Picture {
-    loop {
-        let readiness = seat.live_view.audience().is_ready(seat.id);
-        match readiness {
-            Ok(()) => {}
-            Err(Some(ready)) => {
-                ready.notified().await;
-                continue;
-            }
-            Err(None) => return pending().await,
-        }
-        if pictures.changed().await.is_err() {
-            return pending().await;
-        }
-        if let Some(picture) = pictures.borrow_and_update().clone() {
-            return picture;
-        }
-    }
 }

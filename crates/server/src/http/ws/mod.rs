@@ -1,4 +1,5 @@
-//! WebSocket endpoints: one file per protocol.
+//! WebSocket protocols, one file each.
 
 pub(crate) mod cdp;
+mod heartbeat;
 pub(crate) mod live_view;

@@ -1,35 +1,33 @@
-//! `GET /cdp/{id}/json/version` and `/json/list`: what a browser on a debugging port tells of
-//! itself, for clients that are given an `http` address. Field names are Chromium's.
+//! `GET /cdp/{id}/json/version` and `/json/list`: Chromium's HTTP endpoints for clients that start
+//! from an `http` URL. Field names are Chromium's.
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::Address;
+use super::access::CdpRequest;
 use crate::http::error::ApiError;
 use crate::http::extract::SessionId;
+use crate::http::links::Links;
 use crate::http::state::AppState;
 use crate::sessions::Session;
 
-/// What the browser is, and where its WebSocket is.
+/// Describes the browser and its WebSocket URL.
 pub(crate) async fn version(
     State(state): State<AppState>,
     SessionId(id): SessionId,
-    address: Address,
+    request: CdpRequest,
+    links: Links,
 ) -> Result<Response, ApiError> {
-    describe(
-        &state,
-        &*address.admit(&state, &id, Session::token)?,
-        &address,
-    )
-    .await
+    let session = request.authorize(&state, &id, Session::token)?;
+    browser_version(&session, &request, &links).await
 }
 
-pub(super) async fn describe(
-    state: &AppState,
+pub(super) async fn browser_version(
     session: &Session,
-    address: &Address,
+    request: &CdpRequest,
+    links: &Links,
 ) -> Result<Response, ApiError> {
     let identity = session.identity().await?;
     let body = json!({
@@ -37,21 +35,23 @@ pub(super) async fn describe(
         "Protocol-Version": identity.protocol_version,
         "User-Agent": identity.user_agent,
         "V8-Version": identity.js_version,
-        // Some clients refuse an answer without it. Chromium writes its revision there.
+        // Some clients reject a response without this field. Chromium puts its revision here.
         "WebKit-Version": format!("537.36 ({})", identity.revision),
-        "webSocketDebuggerUrl": address.of_socket(state, session, ""),
+        "webSocketDebuggerUrl": request.socket_url(links, session, ""),
     });
     Ok(Json(body).into_response())
 }
 
-/// What a client may attach to, each with a WebSocket of its own.
+/// Lists the targets that a client can attach to, each with its WebSocket URL.
 pub(crate) async fn list(
     State(state): State<AppState>,
     SessionId(id): SessionId,
-    address: Address,
+    request: CdpRequest,
+    links: Links,
 ) -> Result<Response, ApiError> {
-    let session = address.admit(&state, &id, Session::token)?;
+    let session = request.authorize(&state, &id, Session::token)?;
     let targets = session.targets().await?.into_iter().map(|target| {
+        let path = format!("/devtools/page/{}", target.id);
         json!({
             "description": "",
             "devtoolsFrontendUrl": "",
@@ -59,7 +59,7 @@ pub(crate) async fn list(
             "title": target.title,
             "type": target.kind,
             "url": target.url,
-            "webSocketDebuggerUrl": address.of_socket(&state, &session, &format!("/devtools/page/{}", target.id)),
+            "webSocketDebuggerUrl": request.socket_url(&links, &session, &path),
         })
     });
     Ok(Json(Value::Array(targets.collect())).into_response())

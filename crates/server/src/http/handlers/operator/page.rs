@@ -1,34 +1,20 @@
-//! `GET /`: the page itself. It says nothing of the server, and asks for a key by itself.
+//! `GET /`: the page and its assets. The page contains nothing about this server, and asks for a
+//! key itself.
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::http::HeaderValue;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 
-use crate::http::assets::{self, NO_SNIFFING};
+use crate::http::assets::{self, OPERATOR_POLICY};
 use crate::http::error::ApiError;
-use crate::operator::page;
+use crate::operator::page::PAGE;
 
-/// It may be itself, and in nobody's frame: it has a button that ends sessions.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                      img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-pub(crate) async fn show() -> Response {
-    let headers = [
-        (
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/html; charset=utf-8"),
-        ),
-        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
-        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        NO_SNIFFING,
-    ];
-    (headers, page::HTML).into_response()
+pub(crate) async fn html() -> Response {
+    assets::html(&PAGE, StatusCode::OK, OPERATOR_POLICY, "no-cache")
 }
 
-/// `GET /operator/page/{part}`: a script of the page, or its style.
-pub(crate) async fn part(name: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
-    assets::serve(&page::PARTS, name)
+/// `GET /operator/page/{part}`: a script or stylesheet of the page.
+pub(crate) async fn asset(name: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
+    assets::asset(&PAGE, name)
 }

@@ -3,44 +3,46 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hearth_browser::Viewport;
 use hearth_contract::{DestroyedReason, EndedResponse};
 
-use super::find;
+use super::access::find_session;
+use crate::api_keys::Principal;
 use crate::http::error::ApiError;
 use crate::http::extract::SessionId;
 use crate::http::state::AppState;
 
-/// The largest picture, in pixels.
-const SMALL: Viewport = Viewport {
+/// The maximum size of a thumbnail, in pixels.
+const THUMBNAIL_SIZE: Viewport = Viewport {
     width: 480,
     height: 480,
 };
 
-/// No page of others may show it (Fetch Standard, Cross-Origin-Resource-Policy).
-const ONLY_OURS: (HeaderName, &str) = (
+/// Prevents pages of other origins from embedding the response (Fetch Standard,
+/// Cross-Origin-Resource-Policy).
+const SAME_ORIGIN: (HeaderName, &str) = (
     HeaderName::from_static("cross-origin-resource-policy"),
     "same-origin",
 );
 
-/// A small JPEG of what the session's current tab shows; 204 when that is nothing.
-pub(crate) async fn picture(
+/// Responds with a small JPEG of the session's current tab, or 204 when there is nothing to show.
+pub(crate) async fn thumbnail(
     State(state): State<AppState>,
     SessionId(id): SessionId,
-    headers: HeaderMap,
+    principal: Principal,
 ) -> Result<Response, ApiError> {
-    let session = find(&state, &id, &headers)?;
+    let session = find_session(&state, &id, &principal)?;
     if session.ending().is_some() {
         return Err(ApiError::SessionDestroyed);
     }
-    Ok(match session.glance(SMALL).await {
+    Ok(match session.glance(THUMBNAIL_SIZE).await {
         Some(jpeg) => {
             let headers = [
                 (CONTENT_TYPE, "image/jpeg"),
                 (CACHE_CONTROL, "no-store"),
-                ONLY_OURS,
+                SAME_ORIGIN,
             ];
             (headers, jpeg).into_response()
         }
@@ -48,14 +50,14 @@ pub(crate) async fn picture(
     })
 }
 
-/// As if its caller had deleted it.
+/// Ends a session with the same reason as if its client had deleted it.
 pub(crate) async fn end(
     State(state): State<AppState>,
     SessionId(id): SessionId,
-    headers: HeaderMap,
+    principal: Principal,
 ) -> Result<Json<EndedResponse>, ApiError> {
-    let session = find(&state, &id, &headers)?;
-    tracing::info!(session = %session.id(), "an operator ends a session");
+    let session = find_session(&state, &id, &principal)?;
+    tracing::info!(session = %session.id(), "operator ended session");
     session.end(DestroyedReason::Deleted).await;
     Ok(Json(EndedResponse::default()))
 }

@@ -1,4 +1,4 @@
-//! `GET /live/{id}/socket`: what the page connects to.
+//! `GET /live/{id}/socket`: the WebSocket that the page opens.
 
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
@@ -6,39 +6,40 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
-use super::admit;
+use super::access::authorize;
 use crate::clock;
 use crate::http::error::ApiError;
 use crate::http::extract::SessionId;
+use crate::http::origin::is_same_origin;
 use crate::http::state::AppState;
-use crate::http::ws::live_view;
-use crate::live_view::Farewell;
+use crate::http::ws;
+use crate::live_view::SessionEnded;
 
-pub(crate) async fn open(
+pub(crate) async fn connect(
     State(state): State<AppState>,
     SessionId(id): SessionId,
     headers: HeaderMap,
     uri: Uri,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    if !state.is_own_origin(&headers) {
+    if !is_same_origin(&headers, state.public_url()) {
         return Err(ApiError::ForeignOrigin);
     }
-    let (session, right) = admit(&state, &id, &uri)?;
+    let (session, access) = authorize(&state, &id, &uri)?;
     let upgrade = upgrade.map_err(|_| ApiError::LiveViewUpgradeRequired)?;
     let live_view = session.live_view()?;
     let ended = async move {
         let ending = session.ended().await;
-        Farewell {
+        SessionEnded {
             reason: ending.reason,
             sentence: ending.sentence(),
             at: clock::format(ending.at),
         }
     };
-    Ok(live_view::accept(
+    Ok(ws::live_view::accept(
         upgrade,
         live_view,
-        right,
+        access,
         ended,
         state.registry().tracker().clone(),
     ))

@@ -1,0 +1,202 @@
+//! API keys, and the teams and operator they stand for.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::team::{self, Team};
+use crate::token::{digest, hex};
+
+/// The configured keys. Only their digests are kept in memory.
+#[derive(Debug, Default)]
+pub(crate) struct ApiKeys {
+    teams: Vec<([u8; 32], Team)>,
+    operator: Option<[u8; 32]>,
+}
+
+/// The identity behind a request for server-wide information.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Principal {
+    /// The operator of the server. Without keys, every client is the operator.
+    Operator,
+    /// A team, which can see only its own sessions.
+    Team(Team),
+}
+
+impl Principal {
+    /// Returns whether this principal may see what belongs to a team.
+    pub fn can_see(&self, team: &Team) -> bool {
+        match self {
+            Principal::Operator => true,
+            Principal::Team(own) => own == team,
+        }
+    }
+}
+
+impl ApiKeys {
+    /// Parses a comma-separated list of `key` and `name:key`. Each key without a name is a separate
+    /// team.
+    pub fn parse(text: &str) -> Result<ApiKeys, String> {
+        let mut teams = Vec::new();
+        let mut seen = HashSet::new();
+        for (index, entry) in text
+            .split(',')
+            .map(str::trim)
+            .enumerate()
+            .filter(|(_, entry)| !entry.is_empty())
+        {
+            let position = index + 1;
+            let (name, key) = entry
+                .split_once(':')
+                .map_or((None, entry), |(name, key)| (Some(name.trim()), key.trim()));
+            if key.is_empty() || name == Some("") {
+                return Err(format!("entry {position} is neither `key` nor `name:key`"));
+            }
+            // A key must fit into a header unescaped. Errors never show the key, which is a secret.
+            if !is_printable_ascii(key) {
+                return Err(format!(
+                    "the key of entry {position} contains characters other than printable ASCII"
+                ));
+            }
+            let digest = digest(key);
+            if !seen.insert(digest) {
+                return Err(format!("the key of entry {position} is a duplicate"));
+            }
+            let team = name.map_or_else(|| team::unnamed(&hex(&digest)), team::named);
+            teams.push((digest, team));
+        }
+        if teams.is_empty() && !text.trim().is_empty() {
+            return Err("the list contains no key".to_owned());
+        }
+        Ok(ApiKeys {
+            teams,
+            operator: None,
+        })
+    }
+
+    /// Adds the operator key.
+    pub fn with_operator(self, key: &str) -> Result<ApiKeys, &'static str> {
+        let digest = digest(key);
+        if !is_printable_ascii(key) {
+            return Err("the key contains characters other than printable ASCII");
+        }
+        if self.is_empty() {
+            return Err(
+                "an operator key requires HEARTH_API_KEYS; without API keys every client is an operator",
+            );
+        }
+        if self.teams.iter().any(|(known, _)| *known == digest) {
+            return Err("the key is also in HEARTH_API_KEYS; the operator key must be different");
+        }
+        Ok(ApiKeys {
+            operator: Some(digest),
+            ..self
+        })
+    }
+
+    /// Returns whether no keys are configured, which disables authentication.
+    pub fn is_empty(&self) -> bool {
+        self.teams.is_empty()
+    }
+
+    /// Returns the principal that presents this key.
+    pub fn principal_of(&self, key: &str) -> Option<Principal> {
+        let is_operator = self
+            .operator
+            .is_some_and(|known| bool::from(known.ct_eq(&digest(key))));
+        let team = self.team_of(key);
+        if is_operator {
+            return Some(Principal::Operator);
+        }
+        team.map(Principal::Team)
+    }
+
+    /// Returns whether a principal may read the metrics, which contain nothing about single teams.
+    /// Teams may read them unless there is an operator key.
+    pub fn can_read_metrics(&self, principal: &Principal) -> bool {
+        *principal == Principal::Operator || self.operator.is_none()
+    }
+
+    /// Returns the team that this key belongs to.
+    ///
+    /// Compares the digests of all keys in constant time, so that timing reveals nothing.
+    pub fn team_of(&self, key: &str) -> Option<Team> {
+        let presented = digest(key);
+        let mut found = None;
+        for (known, team) in &self.teams {
+            let equal: Choice = known.ct_eq(&presented);
+            if bool::from(equal) {
+                found = Some(Arc::clone(team));
+            }
+        }
+        found
+    }
+}
+
+fn is_printable_ascii(key: &str) -> bool {
+    key.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn team_of(keys: &str, key: &str) -> Option<String> {
+        ApiKeys::parse(keys)
+            .expect("good keys")
+            .team_of(key)
+            .map(|team| team.to_string())
+    }
+
+    #[test]
+    fn keys_with_one_name_are_one_team_and_unnamed_keys_are_separate_teams() {
+        let keys = "a:one, a:two ,b:three,four,five";
+        assert_eq!(team_of(keys, "one"), team_of(keys, "two"));
+        assert_ne!(team_of(keys, "one"), team_of(keys, "three"));
+        assert_ne!(team_of(keys, "four"), team_of(keys, "five"));
+        assert_eq!(team_of(keys, "six"), None);
+        assert_eq!(team_of(keys, "a:one"), None);
+    }
+
+    #[test]
+    fn the_operator_sees_every_team_and_a_team_only_itself() {
+        let keys = ApiKeys::parse("a:one,two").expect("good keys");
+        assert!(keys.can_read_metrics(&keys.principal_of("one").expect("known")));
+        let keys = keys.with_operator("boss").expect("a good key");
+        assert_eq!(keys.principal_of("boss"), Some(Principal::Operator));
+        let team = keys.principal_of("one").expect("known");
+        assert_eq!(team, Principal::Team("name:a".into()));
+        assert!(!keys.can_read_metrics(&team) && keys.can_read_metrics(&Principal::Operator));
+        assert!(team.can_see(&"name:a".into()) && !team.can_see(&"name:b".into()));
+        assert!(Principal::Operator.can_see(&"name:b".into()));
+        assert_eq!(keys.principal_of("nobody"), None);
+        assert_eq!(keys.team_of("boss"), None);
+        for (keys, key) in [("", "boss"), ("one", "one"), ("one", "b ss")] {
+            assert!(
+                ApiKeys::parse(keys)
+                    .expect("good keys")
+                    .with_operator(key)
+                    .is_err(),
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn bad_lists_are_rejected_without_showing_the_key() {
+        for text in [
+            ":x",
+            "a:",
+            ",",
+            "sec ret",
+            "one,one",
+            "a:one,b:one",
+            "schlüssel",
+        ] {
+            let error = ApiKeys::parse(text).expect_err(text);
+            assert!(!error.contains("one") && !error.contains("sec"), "{error}");
+        }
+        assert!(ApiKeys::parse("").expect("none").is_empty());
+    }
+}

@@ -1,0 +1,74 @@
+//! `GET /cdp/{id}` and `/cdp/{id}/devtools/page/{target}`: a WebSocket to a session's browser or to
+//! one of its targets.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use hearth_browser::Side;
+
+use super::access::CdpRequest;
+use super::describe;
+use crate::http::error::ApiError;
+use crate::http::extract::SessionId;
+use crate::http::links::Links;
+use crate::http::state::AppState;
+use crate::http::ws;
+use crate::sessions::Session;
+
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
+/// Connects an external client, which has the token of `cdpUrl`, to the browser.
+pub(crate) async fn browser(
+    State(state): State<AppState>,
+    SessionId(id): SessionId,
+    request: CdpRequest,
+    links: Links,
+    upgrade: Upgrade,
+) -> Result<Response, ApiError> {
+    let session = request.authorize(&state, &id, Session::token)?;
+    if upgrade.is_err() && request.asks_for_version {
+        return describe::browser_version(&session, &request, &links).await;
+    }
+    connect(&state, &session, None, Side::Outside, upgrade).await
+}
+
+/// Connects an external client to one target, by its id in `/json/list`.
+pub(crate) async fn target(
+    State(state): State<AppState>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    request: CdpRequest,
+    upgrade: Upgrade,
+) -> Result<Response, ApiError> {
+    // A path that is not UTF-8 names no session.
+    let (id, target) = path.map(|Path(names)| names).unwrap_or_default();
+    let session = request.authorize(&state, &id, Session::token)?;
+    connect(&state, &session, Some(&target), Side::Outside, upgrade).await
+}
+
+/// Connects a kernel or daemon of the session, which has the internal token, to the browser.
+pub(crate) async fn internal(
+    State(state): State<AppState>,
+    SessionId(id): SessionId,
+    request: CdpRequest,
+    upgrade: Upgrade,
+) -> Result<Response, ApiError> {
+    let session = request.authorize(&state, &id, Session::internal_token)?;
+    connect(&state, &session, None, Side::Inside, upgrade).await
+}
+
+async fn connect(
+    state: &AppState,
+    session: &Session,
+    target: Option<&str>,
+    side: Side,
+    upgrade: Upgrade,
+) -> Result<Response, ApiError> {
+    let upgrade = upgrade.map_err(|_| ApiError::UpgradeRequired)?;
+    // Attach before the 101 response: clients report an HTTP error at once, but some hang when the
+    // WebSocket closes right after the upgrade.
+    let client = session.attach_client(target, side).await?;
+    let tracker = state.registry().tracker().clone();
+    Ok(ws::cdp::accept(upgrade, client, tracker))
+}

@@ -1,0 +1,21 @@
+//! Authorizes the operator page's requests about one session.
+
+use std::sync::Arc;
+
+use crate::api_keys::Principal;
+use crate::http::error::ApiError;
+use crate::http::state::AppState;
+use crate::sessions::{Known, Session};
+
+/// Finds a session of this server process that the principal can see.
+pub(super) fn find_session(
+    state: &AppState,
+    id: &str,
+    principal: &Principal,
+) -> Result<Arc<Session>, ApiError> {
+    match state.session(id)? {
+        session if !principal.can_see(session.team()) => Err(ApiError::Forbidden),
+        Known::Own(session) => Ok(session),
+        Known::Past(_) => Err(ApiError::SessionDestroyed),
+    }
+}

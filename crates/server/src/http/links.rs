@@ -1,0 +1,94 @@
+//! The URLs of a session that clients get.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
+use axum::http::request::Parts;
+use hearth_contract::SessionStatus;
+
+use crate::http::state::AppState;
+use crate::sessions::{Known, Session};
+
+/// Builds URLs that the client of one request can reach.
+#[derive(Debug)]
+pub(crate) struct Links {
+    origin: String,
+}
+
+/// The two links of a session's live view. Both are empty when there is none.
+#[derive(Debug, Default)]
+pub(crate) struct LiveViewUrls {
+    /// Only shows the session.
+    pub watch: String,
+    /// Also accepts input.
+    pub control: String,
+}
+
+impl FromRequestParts<AppState> for Links {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Links, Infallible> {
+        let origin = match state.public_url() {
+            Some(url) => url.to_owned(),
+            None => requested_origin(&parts.headers, state.local_host()),
+        };
+        Ok(Links { origin })
+    }
+}
+
+/// Returns the origin that a request was sent to. A reverse proxy that terminates TLS says so in
+/// `X-Forwarded-Proto`.
+fn requested_origin(headers: &HeaderMap, local_host: &str) -> String {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text(HOST.as_str()).unwrap_or(local_host);
+    let secure =
+        text("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    format!("{}://{host}", if secure { "https" } else { "http" })
+}
+
+impl Links {
+    /// Returns the CDP URL with its token. It is empty for an ended session.
+    pub fn cdp_url(&self, session: &Session) -> String {
+        if session.status() == SessionStatus::Destroyed {
+            return String::new();
+        }
+        format!(
+            "{}?token={}",
+            self.cdp_base(session),
+            session.token().as_str()
+        )
+    }
+
+    /// Returns the CDP URL without a token.
+    pub fn cdp_base(&self, session: &Session) -> String {
+        // `http` becomes `ws`, and `https` becomes `wss`.
+        let rest = self.origin.strip_prefix("http").unwrap_or(&self.origin);
+        format!("ws{rest}/cdp/{}", session.id())
+    }
+
+    /// Returns the live view links. They are empty for an ended session and for a session without a
+    /// live view.
+    pub fn live_view(&self, session: &Session) -> LiveViewUrls {
+        let tokens = session
+            .live_tokens()
+            .filter(|_| session.status() == SessionStatus::Active);
+        let Some(tokens) = tokens else {
+            return LiveViewUrls::default();
+        };
+        let base = format!("{}/live/{}", self.origin, session.id());
+        LiveViewUrls {
+            watch: format!("{base}?token={}", tokens.watch.as_str()),
+            control: format!("{base}?token={}", tokens.steer.as_str()),
+        }
+    }
+
+    /// Returns the CDP URL and the live view links of a session that may have ended.
+    pub fn of(&self, session: &Known) -> (String, LiveViewUrls) {
+        match session {
+            Known::Own(session) => (self.cdp_url(session), self.live_view(session)),
+            Known::Past(_) => Default::default(),
+        }
+    }
+}

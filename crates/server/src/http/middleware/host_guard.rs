@@ -1,0 +1,55 @@
+//! Rejects requests from other sites when the server has no API keys.
+
+use axum::extract::{Request, State};
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::uri::Authority;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::http::error::ApiError;
+use crate::http::origin::is_loopback_host;
+use crate::http::state::AppState;
+
+/// Answers 403 when the server has no API keys and a request does not come from this machine.
+///
+/// Without API keys, any web page could otherwise reach this server through DNS rebinding, which
+/// the `Host` header reveals, or cross-site requests, which the `Origin` header reveals.
+pub(crate) async fn reject_foreign_hosts(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if state.keys().is_empty() && !(has_loopback_host(&request) && has_allowed_origin(&request)) {
+        return ApiError::ForeignHost.into_response();
+    }
+    next.run(request).await
+}
+
+/// Returns whether every host in the headers and the URI is a loopback host, and there is one.
+fn has_loopback_host(request: &Request) -> bool {
+    let headers = request
+        .headers()
+        .get_all(HOST)
+        .iter()
+        .map(|host| host.to_str().unwrap_or_default());
+    let mut hosts = headers
+        .chain(request.uri().authority().map(Authority::as_str))
+        .peekable();
+    hosts.peek().is_some() && hosts.all(is_loopback_host)
+}
+
+/// Returns whether a request changes nothing, or comes from a page of this machine or from no page.
+/// Browsers send `Origin` with every request that can change something.
+fn has_allowed_origin(request: &Request) -> bool {
+    let mut origins = request
+        .headers()
+        .get_all(ORIGIN)
+        .iter()
+        .map(|origin| origin.to_str().unwrap_or_default());
+    request.method().is_safe()
+        || origins.all(|origin| {
+            origin
+                .split_once("://")
+                .is_some_and(|(_, host)| is_loopback_host(host))
+        })
+}

@@ -1,0 +1,58 @@
+//! Detects peers that disappeared without closing their connection, such as a suspended laptop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::ws::Message;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+/// How often a peer is pinged. WebSocket libraries and browsers answer pings automatically, so a
+/// peer that sends nothing between two pings is gone.
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Remembers whether a peer sent anything since the last ping.
+#[derive(Debug, Default)]
+pub(super) struct Heard(AtomicBool);
+
+impl Heard {
+    /// Records that the peer sent a message.
+    pub fn record(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// The pings for one peer.
+#[derive(Debug)]
+pub(super) struct Pings<'a> {
+    heard: &'a Heard,
+    interval: Interval,
+    has_pinged: bool,
+}
+
+impl Pings<'_> {
+    pub fn new(heard: &Heard) -> Pings<'_> {
+        let mut interval = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
+        // A late ping gives the peer the whole interval to answer.
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Pings {
+            heard,
+            interval,
+            has_pinged: false,
+        }
+    }
+
+    /// Waits until the next ping is due. Returns `None` if the peer did not answer the last one.
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Message> {
+        self.interval.tick().await;
+        if !self.heard.take() && self.has_pinged {
+            return None;
+        }
+        self.has_pinged = true;
+        Some(Message::Ping(Vec::new().into()))
+    }
+}

@@ -1,0 +1,443 @@
+//! Prometheus metrics. docs/OPERATIONS.md lists them, with useful alerts.
+
+mod gauges;
+mod outcomes;
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
+
+use hearth_contract::{DestroyedReason, Language};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+pub(crate) use self::gauges::Gauges;
+pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason};
+
+/// The content type of the text that [`Metrics::render`] returns.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Histogram buckets for creating a session, in seconds.
+const CREATE_SECONDS: [f64; 11] = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 30.0];
+
+/// Histogram buckets for executing code, in seconds: from a warm kernel's two milliseconds to the
+/// maximum timeout.
+const EXECUTE_SECONDS: [f64; 15] = [
+    0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 30.0, 120.0, 300.0,
+];
+
+const LANGUAGES: [Language; 3] = [Language::Node, Language::Python, Language::Bash];
+
+const REASONS: [DestroyedReason; 7] = [
+    DestroyedReason::Deleted,
+    DestroyedReason::Ttl,
+    DestroyedReason::Idle,
+    DestroyedReason::BrowserCrashed,
+    DestroyedReason::Limit,
+    DestroyedReason::ServerStopped,
+    DestroyedReason::ServerLost,
+];
+
+/// One label with its value.
+type OneLabel = [(&'static str, &'static str); 1];
+type TwoLabels = [(&'static str, &'static str); 2];
+type Count = Counter<u64, AtomicU64>;
+type IntGauge = Gauge<i64, AtomicI64>;
+
+/// All metrics of the server.
+pub(crate) struct Metrics {
+    registry: Registry,
+    ready: IntGauge,
+    sessions: Family<OneLabel, IntGauge>,
+    max_sessions: IntGauge,
+    ended: Family<OneLabel, Count>,
+    create: Family<OneLabel, Histogram>,
+    execute: Family<TwoLabels, Histogram>,
+    wait: Family<OneLabel, Histogram>,
+    executions: Family<OneLabel, IntGauge>,
+    kills: Family<OneLabel, Count>,
+    browser_crashes: Count,
+    output: Family<OneLabel, Count>,
+    egress_bytes: Family<OneLabel, Count>,
+    egress_denials: Family<OneLabel, Count>,
+    profile_saves: Family<OneLabel, Count>,
+    requests: Family<[(&'static str, String); 3], Count>,
+    leaked_processes: IntGauge,
+    memory: Family<OneLabel, IntGauge>,
+    free_disk: IntGauge,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// Creates all metrics at zero.
+    pub fn new(isolation: &'static str) -> Metrics {
+        let create = || Histogram::new(CREATE_SECONDS);
+        let execute = || Histogram::new(EXECUTE_SECONDS);
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("hearth"),
+            ready: IntGauge::default(),
+            sessions: Family::default(),
+            max_sessions: IntGauge::default(),
+            ended: Family::default(),
+            create: Family::new_with_constructor(create),
+            execute: Family::new_with_constructor(execute),
+            wait: Family::new_with_constructor(execute),
+            executions: Family::default(),
+            kills: Family::default(),
+            browser_crashes: Count::default(),
+            output: Family::default(),
+            egress_bytes: Family::default(),
+            egress_denials: Family::default(),
+            profile_saves: Family::default(),
+            requests: Family::default(),
+            leaked_processes: IntGauge::default(),
+            memory: Family::default(),
+            free_disk: IntGauge::default(),
+        };
+        metrics.register(isolation);
+        metrics.initialize();
+        metrics
+    }
+
+    fn register(&mut self, isolation: &'static str) {
+        self.register_sessions(isolation);
+        self.register_executions();
+        self.register_host();
+    }
+
+    fn register_sessions(&mut self, isolation: &'static str) {
+        let all = &mut self.registry;
+        let build = Family::<TwoLabels, IntGauge>::default();
+        build
+            .get_or_create(&[
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("isolation", isolation),
+            ])
+            .set(1);
+        all.register(
+            "build_info",
+            "The server's version and isolation level; always 1",
+            build,
+        );
+        all.register(
+            "ready",
+            "1 when the server accepts new sessions, as at /readyz",
+            self.ready.clone(),
+        );
+        all.register("sessions", "Sessions, by state", self.sessions.clone());
+        all.register(
+            "sessions_max",
+            "The maximum number of sessions",
+            self.max_sessions.clone(),
+        );
+        all.register(
+            "sessions_ended",
+            "Ended sessions, by reason",
+            self.ended.clone(),
+        );
+        all.register_with_unit(
+            "session_create",
+            "Time to create a session, by outcome",
+            Unit::Seconds,
+            self.create.clone(),
+        );
+    }
+
+    fn register_executions(&mut self) {
+        let all = &mut self.registry;
+        all.register_with_unit(
+            "execute",
+            "Time to execute code, from request to response",
+            Unit::Seconds,
+            self.execute.clone(),
+        );
+        all.register_with_unit(
+            "execute_wait",
+            "Time that executions waited for their turn",
+            Unit::Seconds,
+            self.wait.clone(),
+        );
+        all.register(
+            "executions",
+            "Executions that are running or waiting for their turn",
+            self.executions.clone(),
+        );
+        all.register("kills", "Killed executions, by reason", self.kills.clone());
+        all.register(
+            "browser_crashes",
+            "Browsers that ended unexpectedly",
+            self.browser_crashes.clone(),
+        );
+        all.register(
+            "output_bytes",
+            "Output of executed code, kept or dropped",
+            self.output.clone(),
+        );
+    }
+
+    fn register_host(&mut self) {
+        let all = &mut self.registry;
+        all.register(
+            "egress_bytes",
+            "Bytes that sessions sent and received",
+            self.egress_bytes.clone(),
+        );
+        all.register(
+            "egress_refusals",
+            "Denied egress connections, by rule",
+            self.egress_denials.clone(),
+        );
+        all.register(
+            "profile_saves",
+            "Attempts to save a profile, by outcome",
+            self.profile_saves.clone(),
+        );
+        all.register(
+            "http_requests",
+            "HTTP requests, by method, route and status",
+            self.requests.clone(),
+        );
+        all.register(
+            "leaked_processes",
+            "Processes that outlived their sessions; must be 0",
+            self.leaked_processes.clone(),
+        );
+        all.register(
+            "memory_bytes",
+            "Memory of all sessions and of the server, and available memory",
+            self.memory.clone(),
+        );
+        all.register(
+            "disk_free_bytes",
+            "Free space on the disk with the data directory",
+            self.free_disk.clone(),
+        );
+    }
+
+    /// Creates every known label combination at 0, so that rates include the first event.
+    fn initialize(&self) {
+        for outcome in CreateOutcome::ALL {
+            drop(self.create.get_or_create(&[("outcome", outcome.label())]));
+        }
+        for language in LANGUAGES.map(Language::as_str) {
+            drop(self.wait.get_or_create(&[("language", language)]));
+            for outcome in ExecuteOutcome::ALL {
+                drop(
+                    self.execute
+                        .get_or_create(&[("language", language), ("outcome", outcome.label())]),
+                );
+            }
+        }
+        let counts = [
+            (
+                &self.ended,
+                "reason",
+                REASONS.map(DestroyedReason::as_str).to_vec(),
+            ),
+            (
+                &self.kills,
+                "reason",
+                KillReason::ALL.map(KillReason::label).to_vec(),
+            ),
+            (&self.output, "kind", vec!["kept", "dropped"]),
+            (&self.profile_saves, "outcome", vec!["saved", "failed"]),
+        ];
+        for (family, label, values) in counts {
+            for value in values {
+                drop(family.get_or_create(&[(label, value)]));
+            }
+        }
+    }
+
+    pub fn session_created(&self, outcome: CreateOutcome, duration: Duration) {
+        self.create
+            .get_or_create(&[("outcome", outcome.label())])
+            .observe(duration.as_secs_f64());
+    }
+
+    pub fn session_ended(&self, reason: DestroyedReason) {
+        self.ended
+            .get_or_create(&[("reason", reason.as_str())])
+            .inc();
+        if reason == DestroyedReason::BrowserCrashed {
+            self.browser_crashes.inc();
+        }
+    }
+
+    pub fn execution_finished(
+        &self,
+        language: Language,
+        outcome: ExecuteOutcome,
+        duration: Duration,
+    ) {
+        let labels = [
+            ("language", language.as_str()),
+            ("outcome", outcome.label()),
+        ];
+        self.execute
+            .get_or_create(&labels)
+            .observe(duration.as_secs_f64());
+    }
+
+    /// Records how long an execution waited for its turn.
+    pub fn execution_waited(&self, language: Language, duration: Duration) {
+        self.wait
+            .get_or_create(&[("language", language.as_str())])
+            .observe(duration.as_secs_f64());
+    }
+
+    pub fn execution_killed(&self, reason: KillReason) {
+        self.kills
+            .get_or_create(&[("reason", reason.label())])
+            .inc();
+    }
+
+    /// Records how much an execution printed.
+    pub fn output_captured(&self, kept_bytes: usize, dropped_bytes: usize) {
+        self.output
+            .get_or_create(&[("kind", "kept")])
+            .inc_by(kept_bytes as u64);
+        self.output
+            .get_or_create(&[("kind", "dropped")])
+            .inc_by(dropped_bytes as u64);
+    }
+
+    pub fn profile_save_finished(&self, is_saved: bool) {
+        self.profile_saves
+            .get_or_create(&[("outcome", if is_saved { "saved" } else { "failed" })])
+            .inc();
+    }
+
+    /// Counts a request. `method` and `route` must come from a fixed set, because every distinct
+    /// value creates a time series.
+    pub fn request_finished(&self, method: &str, route: &str, status: &str) {
+        let labels = [
+            ("method", method.to_owned()),
+            ("route", route.to_owned()),
+            ("status", status.to_owned()),
+        ];
+        self.requests.get_or_create(&labels).inc();
+    }
+
+    /// Renders all metrics in `OpenMetrics` text format.
+    pub fn render(&self, gauges: &Gauges) -> String {
+        self.set_gauges(gauges);
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    fn set_gauges(&self, gauges: &Gauges) {
+        self.ready.set(i64::from(gauges.ready));
+        for (state, count) in [
+            ("creating", gauges.creating),
+            ("active", gauges.active),
+            ("ending", gauges.ending),
+        ] {
+            self.sessions
+                .get_or_create(&[("state", state)])
+                .set(saturate(count as u64));
+        }
+        self.max_sessions.set(saturate(gauges.max_sessions as u64));
+        for (state, count) in [("running", gauges.running), ("waiting", gauges.waiting)] {
+            self.executions
+                .get_or_create(&[("state", state)])
+                .set(saturate(count as u64));
+        }
+        self.leaked_processes
+            .set(saturate(gauges.leaked_processes as u64));
+        let memory = [
+            ("sessions", Some(gauges.sessions_memory_bytes)),
+            ("server", gauges.server_memory_bytes),
+            ("available", gauges.available_memory_bytes),
+        ];
+        for (of, bytes) in memory {
+            if let Some(bytes) = bytes {
+                self.memory
+                    .get_or_create(&[("of", of)])
+                    .set(saturate(bytes));
+            }
+        }
+        if let Some(bytes) = gauges.free_disk_bytes {
+            self.free_disk.set(saturate(bytes));
+        }
+        for (direction, bytes) in [
+            ("up", gauges.traffic.up_bytes),
+            ("down", gauges.traffic.down_bytes),
+        ] {
+            raise(
+                &self.egress_bytes.get_or_create(&[("direction", direction)]),
+                bytes,
+            );
+        }
+        for (rule, count) in &gauges.egress_denials {
+            raise(
+                &self.egress_denials.get_or_create(&[("rule", *rule)]),
+                *count,
+            );
+        }
+    }
+}
+
+/// Raises a counter to a total that is counted elsewhere.
+fn raise(counter: &Count, total: u64) {
+    counter
+        .inner()
+        .fetch_max(total, std::sync::atomic::Ordering::Relaxed);
+}
+
+fn saturate(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_and_gauges_are_rendered_and_default_to_0() {
+        let metrics = Metrics::new("default");
+        metrics.session_ended(DestroyedReason::Idle);
+        metrics.execution_finished(
+            Language::Python,
+            ExecuteOutcome::TimedOut,
+            Duration::from_secs(2),
+        );
+        let gauges = Gauges {
+            ready: true,
+            active: 2,
+            free_disk_bytes: Some(7),
+            egress_denials: vec![("metadata", 3)],
+            ..Gauges::default()
+        };
+        let text = metrics.render(&gauges);
+        for line in [
+            "hearth_ready 1",
+            "hearth_sessions{state=\"active\"} 2",
+            "hearth_sessions_ended_total{reason=\"idle\"} 1",
+            "hearth_sessions_ended_total{reason=\"browser_crashed\"} 0",
+            "hearth_execute_seconds_count{language=\"python\",outcome=\"timed_out\"} 1",
+            "hearth_execute_seconds_bucket{le=\"1.0\",language=\"python\",outcome=\"timed_out\"} 0",
+            "hearth_kills_total{reason=\"deadline\"} 0",
+            "hearth_egress_refusals_total{rule=\"metadata\"} 3",
+            "hearth_leaked_processes 0",
+            "hearth_disk_free_bytes 7",
+            "# EOF",
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is not in\n{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The outcomes that metrics distinguish, and their label values.
+
+/// The outcome of a request to create a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CreateOutcome {
+    Made,
+    /// The server is full, stopping or short of disk or memory, or the profile is in use.
+    Refused,
+    Failed,
+    /// The client disconnected.
+    Abandoned,
+}
+
+impl CreateOutcome {
+    pub(super) const ALL: [CreateOutcome; 4] = [
+        CreateOutcome::Made,
+        CreateOutcome::Refused,
+        CreateOutcome::Failed,
+        CreateOutcome::Abandoned,
+    ];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            CreateOutcome::Made => "made",
+            CreateOutcome::Refused => "refused",
+            CreateOutcome::Failed => "failed",
+            CreateOutcome::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// The outcome of a request to execute code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExecuteOutcome {
+    /// The exit code was 0.
+    Succeeded,
+    /// The exit code was not 0.
+    Failed,
+    TimedOut,
+    /// The session ended, or the code exceeded a limit.
+    Interrupted,
+    /// The client disconnected.
+    Abandoned,
+    /// Another execution outlasted the timeout.
+    Busy,
+    /// The code could not be started.
+    NotStarted,
+    /// The session had already ended.
+    Gone,
+}
+
+impl ExecuteOutcome {
+    pub(super) const ALL: [ExecuteOutcome; 8] = [
+        ExecuteOutcome::Succeeded,
+        ExecuteOutcome::Failed,
+        ExecuteOutcome::TimedOut,
+        ExecuteOutcome::Interrupted,
+        ExecuteOutcome::Abandoned,
+        ExecuteOutcome::Busy,
+        ExecuteOutcome::NotStarted,
+        ExecuteOutcome::Gone,
+    ];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            ExecuteOutcome::Succeeded => "succeeded",
+            ExecuteOutcome::Failed => "failed",
+            ExecuteOutcome::TimedOut => "timed_out",
+            ExecuteOutcome::Interrupted => "interrupted",
+            ExecuteOutcome::Abandoned => "abandoned",
+            ExecuteOutcome::Busy => "busy",
+            ExecuteOutcome::NotStarted => "not_started",
+            ExecuteOutcome::Gone => "gone",
+        }
+    }
+}
+
+/// Why an execution was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KillReason {
+    Deadline,
+    /// The session exceeded a limit.
+    Limit,
+    SessionEnd,
+    CallerGone,
+}
+
+impl KillReason {
+    pub(super) const ALL: [KillReason; 4] = [
+        KillReason::Deadline,
+        KillReason::Limit,
+        KillReason::SessionEnd,
+        KillReason::CallerGone,
+    ];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            KillReason::Deadline => "deadline",
+            KillReason::Limit => "limit",
+            KillReason::SessionEnd => "session_end",
+            KillReason::CallerGone => "caller_gone",
+        }
+    }
+}
