@@ -92,7 +92,7 @@ async fn a_picture_that_was_not_sent_cannot_be_drawn() {
     let (code, reason) = viewer.closed().await.expect("a reason is given");
     assert_eq!(
         (code, reason.as_str()),
-        (1008, "that picture was not sent, or is drawn already")
+        (1008, "this picture was not sent, or was already drawn")
     );
     server.stop().await;
 }
@@ -111,7 +111,7 @@ async fn what_is_no_message_ends_the_connection() {
         let (code, reason) = viewer.closed().await.expect("a reason is given");
         assert_eq!(
             (code, reason.as_str()),
-            (1008, "that is no message of a live view"),
+            (1008, "not a live view message"),
             "{message}"
         );
     }

@@ -24,7 +24,7 @@ async fn one_viewer_too_many_is_told_so_and_the_others_look_on() {
         .expect("it is told why");
     assert_eq!(code, 1008);
     assert!(
-        reason.contains("32 people look at this session already"),
+        reason.contains("this session already has 32 viewers"),
         "{reason}"
     );
     drop(viewers.pop());

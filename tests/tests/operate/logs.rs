@@ -35,7 +35,7 @@ async fn every_request_and_every_end_of_a_session_is_one_line_with_its_ids() {
         Duration::from_secs(5),
         "every request has a line",
         || async {
-            let lines = lines(&server, "a request was answered");
+            let lines = lines(&server, "request finished");
             let seen: Value = lines
                 .iter()
                 .map(|line| json!([line["span"]["method"], line["fields"]["status"]]))
@@ -48,7 +48,7 @@ async fn every_request_and_every_end_of_a_session_is_one_line_with_its_ids() {
         },
     )
     .await;
-    let answered = lines(&server, "a request was answered");
+    let answered = lines(&server, "request finished");
     for line in [&answered[0], &answered[1], &answered[3]] {
         assert_eq!(line["span"]["session"], session.id(), "{line}");
         assert!(line["fields"]["duration_ms"].is_u64(), "{line}");

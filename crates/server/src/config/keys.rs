@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{ConfigError, parse_trimmed};
-use crate::http::auth::Keys;
+use crate::api_keys::ApiKeys;
 
 /// Enough for more than ten thousand keys.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -57,7 +57,7 @@ impl std::fmt::Debug for KeySettings {
 
 impl KeySettings {
     /// Reads the files and returns all keys.
-    pub fn read(&self) -> Result<Keys, ConfigError> {
+    pub fn read(&self) -> Result<ApiKeys, ConfigError> {
         let keys = self.read_api_keys()?;
         match (trimmed(self.operator_key.as_ref()), &self.operator_key_file) {
             (None, None) => Ok(keys),
@@ -81,10 +81,10 @@ impl KeySettings {
         }
     }
 
-    fn read_api_keys(&self) -> Result<Keys, ConfigError> {
+    fn read_api_keys(&self) -> Result<ApiKeys, ConfigError> {
         let keys = trimmed(self.api_keys.as_ref());
         let Some(path) = &self.api_keys_file else {
-            return Keys::parse(keys.unwrap_or_default())
+            return ApiKeys::parse(keys.unwrap_or_default())
                 .map_err(|error| ConfigError::new("HEARTH_API_KEYS", error));
         };
         let bad = |error| ConfigError::new("HEARTH_API_KEYS_FILE", error);
@@ -94,7 +94,7 @@ impl KeySettings {
             ));
         }
         let text = read_file(path).map_err(bad)?;
-        match Keys::parse(&text.lines().collect::<Vec<_>>().join(",")) {
+        match ApiKeys::parse(&text.lines().collect::<Vec<_>>().join(",")) {
             // A file that is empty by mistake must not let everybody in.
             Ok(keys) if keys.is_empty() => {
                 Err(bad(format!("there is no key in {}", path.display())))

@@ -44,8 +44,8 @@ pub(crate) use self::paths::BrowserProgram;
 use self::paths::{default_data_dir, find_runtime_dir, parse_browser, parse_data_dir};
 use self::profiles::ProfileSettings;
 pub(crate) use self::retention::Retention;
+use crate::api_keys::ApiKeys;
 use crate::capacity::{memory_bytes, plan_max_sessions};
-use crate::http::auth::Keys;
 
 /// The settings of the server.
 #[derive(Clone, Debug, Args)]
@@ -167,12 +167,12 @@ impl Config {
     }
 
     /// Reads and returns the API keys.
-    pub fn keys(&self) -> Result<Keys, ConfigError> {
+    pub fn keys(&self) -> Result<ApiKeys, ConfigError> {
         self.keys.read()
     }
 
     /// Returns an error if callers without a key could reach the server from other machines.
-    pub fn check_listen(&self, keys: &Keys) -> Result<(), ConfigError> {
+    pub fn check_listen(&self, keys: &ApiKeys) -> Result<(), ConfigError> {
         if self.listen.ip().is_loopback() || !keys.is_empty() {
             return Ok(());
         }

@@ -20,8 +20,9 @@ use super::self_test::run_self_test;
 use super::signals::Signals;
 use crate::clock;
 use crate::config::{Config, ConfigError, IsolationLevel, Retention};
+use crate::http::assets::live_view_policy;
 use crate::http::router;
-use crate::http::serve::{listen, page_policy};
+use crate::http::serve::listen;
 use crate::http::state::AppState;
 use crate::metrics::Metrics;
 use crate::profiles::{Profiles, profiles_folder};
@@ -103,7 +104,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         config.keys()?,
         config.public_url.clone(),
         listeners.public.local_addr()?.to_string(),
-        page_policy(&config.frame_ancestors)?,
+        live_view_policy(&config.frame_ancestors)?,
         config.isolation.level,
         Arc::clone(&registry),
     );

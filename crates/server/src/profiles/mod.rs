@@ -31,9 +31,10 @@ use tokio::task::spawn_blocking;
 
 pub(crate) use self::lease::{CheckedOut, Hold};
 use crate::clock;
-use crate::http::auth::{Team, hex};
 use crate::http::error::ApiError;
 use crate::store::{ProfileRecord, Store, StoreError};
+use crate::team::Team;
+use crate::token::hex;
 
 /// The folder of all profiles below the data directory.
 pub(crate) fn profiles_folder(data_dir: &Path) -> PathBuf {

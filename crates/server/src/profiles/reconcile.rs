@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::file::{DRAFT, Head, remove};
 use super::{CHECKPOINT, DAMAGED, ProfileId};
-use crate::http::auth::Team;
 use crate::store::ProfileRecord;
+use crate::team::Team;
 
 /// Removes drafts, and gives back the profiles that are there: those that were saved, and those of
 /// which a crash has left a checkpoint alone. Blocks.

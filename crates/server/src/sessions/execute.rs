@@ -15,7 +15,7 @@ use super::resources::Live;
 use super::session::Session;
 use crate::clock;
 use crate::http::error::ApiError;
-use crate::metrics::{Execution as Counted, Kill};
+use crate::metrics::{ExecuteOutcome, KillReason};
 use crate::store::ExecutionRecord;
 
 /// How often code is handed to a kernel that turns out to have ended: once to the one that waited,
@@ -52,9 +52,9 @@ impl Session {
         let answered = self.run(request, &mut account).await;
         account.close(match &answered {
             Ok((_, execution)) => *execution,
-            Err(ApiError::SessionBusy(_)) => Counted::Busy,
-            Err(ApiError::SessionDestroyed) => Counted::Gone,
-            Err(_) => Counted::NotStarted,
+            Err(ApiError::SessionBusy(_)) => ExecuteOutcome::Busy,
+            Err(ApiError::SessionDestroyed) => ExecuteOutcome::Gone,
+            Err(_) => ExecuteOutcome::NotStarted,
         });
         answered.map(|(response, _)| response)
     }
@@ -63,7 +63,7 @@ impl Session {
         &self,
         request: ExecuteRequest,
         account: &mut Account,
-    ) -> Result<(ExecuteResponse, Counted), ApiError> {
+    ) -> Result<(ExecuteResponse, ExecuteOutcome), ApiError> {
         let live = self.live()?;
         let deadline = Instant::now() + Duration::from_secs(request.timeout_seconds.into());
         let mut activity = self.activity.begin(request.language);
@@ -231,16 +231,16 @@ impl Execution<'_> {
 }
 
 /// What an outcome counts as, and why it was killed if it was.
-fn judge_outcome(ended: &Ended, has_session_ended: bool) -> (Counted, Option<Kill>) {
+fn judge_outcome(ended: &Ended, has_session_ended: bool) -> (ExecuteOutcome, Option<KillReason>) {
     match ended {
-        Ended::Cell { error: None, .. } => (Counted::Succeeded, None),
-        Ended::Exited(exit) if exit.shell_code() == 0 => (Counted::Succeeded, None),
-        Ended::Cell { error: Some(_), .. } | Ended::Exited(_) => (Counted::Failed, None),
-        Ended::Deadline { .. } => (Counted::TimedOut, Some(Kill::Deadline)),
+        Ended::Cell { error: None, .. } => (ExecuteOutcome::Succeeded, None),
+        Ended::Exited(exit) if exit.shell_code() == 0 => (ExecuteOutcome::Succeeded, None),
+        Ended::Cell { error: Some(_), .. } | Ended::Exited(_) => (ExecuteOutcome::Failed, None),
+        Ended::Deadline { .. } => (ExecuteOutcome::TimedOut, Some(KillReason::Deadline)),
         Ended::Interrupted(_) if has_session_ended => {
-            (Counted::Interrupted, Some(Kill::SessionEnd))
+            (ExecuteOutcome::Interrupted, Some(KillReason::SessionEnd))
         }
-        Ended::Interrupted(_) => (Counted::Interrupted, Some(Kill::Limit)),
+        Ended::Interrupted(_) => (ExecuteOutcome::Interrupted, Some(KillReason::Limit)),
     }
 }
 

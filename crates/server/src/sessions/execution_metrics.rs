@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use hearth_contract::Language;
 
-use crate::metrics::{Execution, Kill, Metrics};
+use crate::metrics::{ExecuteOutcome, KillReason, Metrics};
 
 /// Open from the request to its answer. One that is dropped open was abandoned by its caller.
 #[derive(Debug)]
@@ -32,24 +32,26 @@ impl Account {
     /// Its turn has come. Those to whom it does not come have waited, too.
     pub fn begun(&mut self) {
         self.has_begun = true;
-        self.metrics.waited(self.language, self.opened.elapsed());
+        self.metrics
+            .execution_waited(self.language, self.opened.elapsed());
     }
 
     pub fn printed(&self, kept_bytes: usize, dropped_bytes: usize) {
-        self.metrics.printed(kept_bytes, dropped_bytes);
+        self.metrics.output_captured(kept_bytes, dropped_bytes);
     }
 
-    pub fn killed(&self, kill: Kill) {
-        self.metrics.killed(kill);
+    pub fn killed(&self, kill: KillReason) {
+        self.metrics.execution_killed(kill);
     }
 
-    pub fn close(mut self, execution: Execution) {
+    pub fn close(mut self, execution: ExecuteOutcome) {
         self.is_closed = true;
-        if execution == Execution::Busy {
-            self.metrics.waited(self.language, self.opened.elapsed());
+        if execution == ExecuteOutcome::Busy {
+            self.metrics
+                .execution_waited(self.language, self.opened.elapsed());
         }
         self.metrics
-            .executed(self.language, execution, self.opened.elapsed());
+            .execution_finished(self.language, execution, self.opened.elapsed());
     }
 }
 
@@ -59,11 +61,15 @@ impl Drop for Account {
             return;
         }
         if self.has_begun {
-            self.metrics.killed(Kill::CallerGone);
+            self.metrics.execution_killed(KillReason::CallerGone);
         } else {
-            self.metrics.waited(self.language, self.opened.elapsed());
+            self.metrics
+                .execution_waited(self.language, self.opened.elapsed());
         }
-        self.metrics
-            .executed(self.language, Execution::Abandoned, self.opened.elapsed());
+        self.metrics.execution_finished(
+            self.language,
+            ExecuteOutcome::Abandoned,
+            self.opened.elapsed(),
+        );
     }
 }

@@ -11,7 +11,7 @@ use super::limits::disk::Disk;
 use super::registry::{Known, Registry, own};
 use super::session::Session;
 use crate::capacity;
-use crate::metrics::Reading;
+use crate::metrics::Gauges;
 use crate::store::SessionRecord;
 
 /// For so long a browser that could not be started is a reason not to be ready. After it somebody
@@ -88,9 +88,9 @@ impl Registry {
     }
 
     /// The figures of now.
-    pub async fn read(&self) -> Reading {
+    pub async fn read(&self) -> Gauges {
         let disk = Disk::of(self.folder());
-        let mut reading = Reading {
+        let mut reading = Gauges {
             ready: self.not_ready().is_empty(),
             max_sessions: self.spec.max_sessions,
             server_memory_bytes: capacity::own_bytes(),
@@ -98,9 +98,9 @@ impl Registry {
             free_disk_bytes: disk.map(Disk::free_bytes),
             total_disk_bytes: disk.map(Disk::total_bytes),
             traffic: self.spec.egress.traffic(),
-            denials: self.spec.egress.denials(),
+            egress_denials: self.spec.egress.denials(),
             leaked_processes: self.books.leftovers.count() + self.strays().await,
-            ..Reading::default()
+            ..Gauges::default()
         };
         let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
         for session in own(&sessions) {

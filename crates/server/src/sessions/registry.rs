@@ -26,14 +26,14 @@ use super::session::{Ending, Session, Tokens};
 use super::supervisor;
 use crate::clock;
 use crate::config::Limits;
-use crate::http::auth::Team;
 use crate::http::error::ApiError;
-use crate::metrics::{Creation, Metrics};
+use crate::metrics::{CreateOutcome, Metrics};
 use crate::profiles::{Hold, ProfileId, Profiles};
 use crate::sandbox::programs::{Programs, WayOut};
 use crate::sandbox::{Enclosure, Site};
 use crate::sandbox::{Isolation, Ports, Slots};
 use crate::store::{SessionRecord, Store};
+use crate::team::Team;
 use crate::toolchain::Runtime;
 
 /// How many ended sessions stay known at the most; a record takes less than a kilobyte.
@@ -230,13 +230,13 @@ impl Registry {
         let mut noted = CreationNote {
             metrics: self.metrics(),
             began: Instant::now(),
-            creation: Creation::Abandoned,
+            creation: CreateOutcome::Abandoned,
         };
         let made = self.create_if_there_is_room(team, request).await;
         noted.creation = match &made {
-            Ok(_) => Creation::Made,
-            Err(error) if error.is_want_of_room() => Creation::Refused,
-            Err(_) => Creation::Failed,
+            Ok(_) => CreateOutcome::Made,
+            Err(error) if error.is_want_of_room() => CreateOutcome::Refused,
+            Err(_) => CreateOutcome::Failed,
         };
         made
     }
@@ -495,7 +495,7 @@ impl Registry {
 struct CreationNote<'a> {
     metrics: &'a Metrics,
     began: Instant,
-    creation: Creation,
+    creation: CreateOutcome,
 }
 
 impl Drop for CreationNote<'_> {

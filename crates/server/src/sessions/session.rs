@@ -19,10 +19,11 @@ use super::recent::Recent;
 use super::registry::Books;
 use super::resources::Live;
 use crate::clock;
-use crate::http::auth::{Team, Token};
 use crate::http::error::ApiError;
-use crate::live_view::{LiveView, Right};
+use crate::live_view::{LiveView, ViewerAccess};
 use crate::store::{ExecutionRecord, SessionRecord};
+use crate::team::Team;
+use crate::token::Token;
 
 /// How long the answer to a delete waits for the clean-up, which goes on regardless.
 const END_BOUND: Duration = Duration::from_secs(10);
@@ -200,14 +201,14 @@ impl Session {
     }
 
     /// What a live view's token allows.
-    pub fn right_of(&self, presented: &str) -> Option<Right> {
+    pub fn right_of(&self, presented: &str) -> Option<ViewerAccess> {
         let tokens = self.live_tokens()?;
         match (
             tokens.steer.matches(presented),
             tokens.watch.matches(presented),
         ) {
-            (true, _) => Some(Right::Steer),
-            (false, true) => Some(Right::Watch),
+            (true, _) => Some(ViewerAccess::Control),
+            (false, true) => Some(ViewerAccess::Watch),
             (false, false) => None,
         }
     }

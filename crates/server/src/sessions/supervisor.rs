@@ -46,7 +46,7 @@ pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
         session
             .books
             .metrics
-            .profile_was_to_be_saved(warning.is_none());
+            .profile_save_finished(warning.is_none());
     }
     let Traffic {
         up_bytes,

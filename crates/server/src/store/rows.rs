@@ -10,8 +10,8 @@ use sqlx::{Row, Sqlite};
 use uuid::Uuid;
 
 use super::statements;
-use crate::http::auth::Team;
 use crate::sessions::Ending;
+use crate::team::Team;
 
 /// What stays known of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]

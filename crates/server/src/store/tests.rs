@@ -3,8 +3,8 @@
 use hearth_contract::{DestroyedReason, Language, Limit};
 
 use super::*;
-use crate::http::auth::Team;
 use crate::sessions::Ending;
+use crate::team::Team;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + second).expect("in range")

@@ -3,17 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hearth_contract::{LiveResponse, ReadyResponse};
+use hearth_contract::{LivenessResponse, ReadinessResponse};
 
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
 
-pub(crate) async fn livez() -> Json<LiveResponse> {
-    Json(LiveResponse::default())
+pub(crate) async fn livez() -> Json<LivenessResponse> {
+    Json(LivenessResponse::default())
 }
 
-pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<ReadyResponse>) {
-    let response = ReadyResponse::new(&state.registry().not_ready());
+pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<ReadinessResponse>) {
+    let response = ReadinessResponse::new(&state.registry().not_ready());
     // A request to create a session would get the same status.
     let status = if response.ready {
         StatusCode::OK

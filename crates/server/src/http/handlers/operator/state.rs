@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use futures_util::future::join_all;
 use hearth_contract::{
     DiskPressure, EndedSession, Language, MemoryPressure, OperatorExecution, OperatorSession,
-    OperatorState, Pressure, ReadyResponse, Scope,
+    OperatorState, Pressure, ReadinessResponse, Scope,
 };
 
 use crate::api_keys::Principal;
@@ -36,7 +36,7 @@ pub(crate) async fn state(
     let sessions = join_all(sessions.iter().map(|session| describe(session, &links))).await;
     let ended = registry.ended(MAX_ENDED, |known| principal.can_see(known.team()));
     let gauges = registry.read().await;
-    let ReadyResponse { ready, reasons } = ReadyResponse::new(&registry.not_ready());
+    let ReadinessResponse { ready, reasons } = ReadinessResponse::new(&registry.not_ready());
     let body = Json(OperatorState {
         version: env!("CARGO_PKG_VERSION"),
         isolation: state.isolation().as_str(),
@@ -68,13 +68,13 @@ fn pressure(gauges: &Gauges, limits: &Limits) -> Pressure {
         memory: MemoryPressure {
             available_bytes: gauges.available_memory_bytes,
             total_bytes: (total > 0).then_some(total),
-            least_bytes: limits.min_free_memory_mb << 20,
+            min_bytes: limits.min_free_memory_mb << 20,
             sessions_bytes: gauges.sessions_memory_bytes,
         },
         disk: DiskPressure {
             free_bytes: gauges.free_disk_bytes,
             total_bytes: gauges.total_disk_bytes,
-            least_bytes: limits.min_free_disk_mb << 20,
+            min_bytes: limits.min_free_disk_mb << 20,
         },
     }
 }
@@ -91,7 +91,7 @@ async fn describe(session: &Session, links: &Links) -> OperatorSession {
         last_activity: clock::format(record.last_activity),
         url,
         title,
-        has_picture: session.live_tokens().is_some(),
+        has_thumbnail: session.live_tokens().is_some(),
         live_view_url: links.live_view(session).watch,
         profile: session.profile().map(str::to_owned),
         memory_bytes: (memory_bytes > 0).then_some(memory_bytes),
