@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{pack, unpack};
-use crate::disk::{DiskUsage, OpenFile, measure, open_files, open_memory_files};
-use crate::remove::remove_tree;
-use crate::usage::shared_once;
+use crate::files::archive::{pack, unpack};
+use crate::files::disk::{DiskUsage, OpenFile, measure, open_files, open_memory_files};
+use crate::files::remove::remove_tree;
+use crate::proc::usage::shared_once;
 
 /// What is to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -16,8 +16,8 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::task::spawn_blocking;
 
-use crate::identity::{Identity, UserIds};
-use crate::spawner::{self, Spawner};
+use crate::policy::user::{Identity, UserIds};
+use crate::supervisor::spawner::{self, Spawner};
 
 /// Who makes shims.
 #[derive(Clone, Debug)]

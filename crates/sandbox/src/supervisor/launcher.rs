@@ -15,20 +15,20 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::chores::{Answer, Chore, Report};
-use crate::confinement::Confinement;
-use crate::disk::DiskUsage;
-use crate::identity::{Identity, UserIds};
-use crate::living::{Living, LivingTree};
-use crate::open_files;
-use crate::private_tmp::PrivateTmp;
-use crate::program::Program;
-use crate::protocol::{Event, OWN_FDS_FROM, Order, Place, Run};
-use crate::reserve::Reserve;
-use crate::spawner::Spawner;
-use crate::starter::{NewShim, Starter};
-use crate::tree::{Tree, next_event};
-use crate::usage::Snapshot;
+use crate::files::disk::DiskUsage;
+use crate::files::task::{Answer, Chore, Report};
+use crate::policy::private_tmp::PrivateTmp;
+use crate::policy::sandbox_policy::Confinement;
+use crate::policy::user::{Identity, UserIds};
+use crate::proc::usage::Snapshot;
+use crate::supervisor::open_files;
+use crate::supervisor::process_table::{Living, LivingTree};
+use crate::supervisor::process_tree::{Tree, next_event};
+use crate::supervisor::program::Program;
+use crate::supervisor::protocol::{Event, OWN_FDS_FROM, Order, Place, Run};
+use crate::supervisor::shim_source::{NewShim, Starter};
+use crate::supervisor::spawner::Spawner;
+use crate::supervisor::warm_shim::Reserve;
 
 /// How long a shim may take from its start to the word that the program runs.
 const START_BOUND: Duration = Duration::from_secs(10);

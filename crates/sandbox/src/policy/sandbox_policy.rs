@@ -14,10 +14,10 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use serde::{Deserialize, Serialize};
 
-use crate::door::Door;
-use crate::files;
+use crate::policy::landlock as files;
+use crate::policy::notify::Door;
+use crate::policy::seccomp::{self as syscalls, Program};
 use crate::sys;
-use crate::syscalls::{self, Program};
 
 /// What a program, and everything that it starts, may do.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use hearth_confine::{Exit, Launcher, Program, StartError, Tree};
+use hearth_sandbox::{Exit, Launcher, Program, StartError, Tree};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio_util::task::TaskTracker;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::confinement::Ids;
+use crate::policy::sandbox_policy::Ids;
 
 /// The ids that a server may give out: its own first, then two for every slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

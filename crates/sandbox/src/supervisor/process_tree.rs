@@ -13,10 +13,10 @@ use tokio::process::Child;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::living::{Living, Vitals};
-use crate::program::Exit;
-use crate::protocol::{EVENT_BYTES, Event, KILL};
-use crate::starter::NewShim;
+use crate::supervisor::process_table::{Living, Vitals};
+use crate::supervisor::program::Exit;
+use crate::supervisor::protocol::{EVENT_BYTES, Event, KILL};
+use crate::supervisor::shim_source::NewShim;
 
 /// How often a killed tree's shim is woken and asked again: hostile code of the same user can stop
 /// it.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
-use crate::usage::{Snapshot, Usage};
+use crate::proc::usage::{Snapshot, Usage};
 
 /// What is known of a tree beside its end. Held by the tree, by its owner task, and for a moment by
 /// who measures it.

@@ -14,8 +14,8 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch, sock_filter,
 };
 
-use crate::confinement::{Syscalls, UnixSockets};
-use crate::door::IPV4_ADDRESS_BYTES;
+use crate::policy::notify::IPV4_ADDRESS_BYTES;
+use crate::policy::sandbox_policy::{Syscalls, UnixSockets};
 
 /// A filter as the kernel takes it.
 pub(crate) type Program = BpfProgram;

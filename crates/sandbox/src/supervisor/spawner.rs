@@ -33,9 +33,9 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fchown};
 
-use crate::confinement::{Ids, become_user, make_as_said};
-use crate::identity::{Identity, Member, UserIds};
-use crate::shim::{SHIM_ARGUMENT, receive_with_fds};
+use crate::policy::sandbox_policy::{Ids, become_user, make_as_said};
+use crate::policy::user::{Identity, Member, UserIds};
+use crate::supervisor::shim::{SHIM_ARGUMENT, receive_with_fds};
 use crate::sys;
 
 /// Bytes of a message.

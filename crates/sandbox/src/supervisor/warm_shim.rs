@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::starter::NewShim;
+use crate::supervisor::shim_source::NewShim;
 
 /// How long one may take to end, which takes it a millisecond.
 const END_BOUND: Duration = Duration::from_secs(5);

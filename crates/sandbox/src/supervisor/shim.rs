@@ -27,12 +27,13 @@ use nix::unistd::{Gid, Pid, Uid, fchown, getpid, setgroups};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use serde::de::DeserializeOwned;
 
-use crate::chores::{Answer, Chore};
-use crate::confinement::{Ids, Prepared, UnixSockets, become_user, share_with_group};
-use crate::door::DoorKeeper;
-use crate::kill::{Reaped, kill_descendants, reap};
-use crate::protocol::{Event, OWN_FDS_FROM, Order, Place, Run};
-use crate::{open_files, sys};
+use crate::files::task::{Answer, Chore};
+use crate::policy::notify::DoorKeeper;
+use crate::policy::sandbox_policy::{Ids, Prepared, UnixSockets, become_user, share_with_group};
+use crate::supervisor::kill::{Reaped, kill_descendants, reap};
+use crate::supervisor::open_files;
+use crate::supervisor::protocol::{Event, OWN_FDS_FROM, Order, Place, Run};
+use crate::sys;
 
 /// The hidden first argument that makes the executable a shim.
 pub const SHIM_ARGUMENT: &str = "__shim";

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fs;
 
-use crate::identity::UserIds;
+use crate::policy::user::UserIds;
 
 /// What the name of everything of ours in the process table begins with, shims and spawners; a
 /// session's own process that calls itself so has a session's id.

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::folders::{Identity, entries, identity, open, open_above, open_below};
+use crate::files::dirs::{Identity, entries, identity, open, open_above, open_below};
 
 /// How often a folder is emptied into which something is still being put.
 const ROUNDS: usize = 8;

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::program::Exit;
+use crate::supervisor::program::Exit;
 
 /// Rounds of looking for processes that were started while the others were being stopped. A fork
 /// bomb is beaten in a handful; the bound keeps a broken `/proc` from holding us.

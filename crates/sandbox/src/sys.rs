@@ -17,8 +17,8 @@ use std::process::Command;
 use nix::libc;
 use nix::unistd::{ForkResult, fork};
 
-use crate::door::Answer;
-use crate::syscalls::Program;
+use crate::policy::notify::Answer;
+use crate::policy::seccomp::Program;
 
 /// Closes every descriptor from `first` on. What a server inherited from whoever started it without
 /// `O_CLOEXEC` would otherwise reach user code.

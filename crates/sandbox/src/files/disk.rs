@@ -18,7 +18,7 @@ use nix::sys::stat::{FileStat, SFlag, fstat, fstatat};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use serde::{Deserialize, Serialize};
 
-use crate::folders::{Identity, entries, identity, is_kind, open, open_above, open_below};
+use crate::files::dirs::{Identity, entries, identity, is_kind, open, open_above, open_below};
 
 /// How many open files of one tree are looked at; what hides behind more of them is found by its
 /// end.

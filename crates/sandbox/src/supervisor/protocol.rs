@@ -11,10 +11,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::chores::Chore;
-use crate::confinement::Confinement;
-use crate::private_tmp::PrivateTmp;
-use crate::program::Exit;
+use crate::files::task::Chore;
+use crate::policy::private_tmp::PrivateTmp;
+use crate::policy::sandbox_policy::Confinement;
+use crate::supervisor::program::Exit;
 
 /// Kill the tree.
 pub(crate) const KILL: u8 = b'K';
@@ -28,7 +28,7 @@ pub(crate) enum Order {
     /// Get ready to start a program and to watch over it. A [`Run`] follows, and is answered with
     /// events.
     Prepare(Box<Place>),
-    /// Do something and end. Answered with a [`Report`](crate::chores::Report) as JSON.
+    /// Do something and end. Answered with a [`Report`](crate::files::task::Report) as JSON.
     Chore(Chore),
 }
 

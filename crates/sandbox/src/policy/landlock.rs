@@ -12,7 +12,7 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope,
 };
 
-use crate::confinement::{Access, Grant};
+use crate::policy::sandbox_policy::{Access, Grant};
 
 /// The newest version whose rights we name; what an older kernel lacks is left out, and shows in
 /// the probes.

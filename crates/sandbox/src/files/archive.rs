@@ -16,7 +16,7 @@ use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 
-use crate::folders::{entries, is_kind, open, open_below};
+use crate::files::dirs::{entries, is_kind, open, open_below};
 
 /// The fastest of the usual ones: a session's end waits for it.
 const LEVEL: i32 = 1;

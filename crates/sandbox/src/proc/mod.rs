@@ -1,0 +1,4 @@
+//! Reads the process table.
+
+pub(crate) mod orphans;
+pub(crate) mod usage;
