@@ -17,7 +17,7 @@ use std::process::Command;
 use nix::libc;
 use nix::unistd::{ForkResult, fork};
 
-use crate::policy::notify::Answer;
+use crate::policy::notify::NotifyResponse;
 use crate::policy::seccomp::Program;
 
 /// Closes every descriptor from `first` on. What a server inherited from whoever started it without
@@ -55,7 +55,7 @@ pub(crate) fn take_received_fd(fd: RawFd) -> io::Result<OwnedFd> {
 pub(crate) fn prepare_child(
     command: &mut Command,
     moves: Vec<(RawFd, RawFd)>,
-    mut confine: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
+    mut enter_sandbox: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
 ) {
     let enter = move || {
         // SAFETY: only async-signal-safe system calls on plain integers; every source descriptor is
@@ -84,7 +84,7 @@ pub(crate) fn prepare_child(
                 }
             }
         }
-        confine()
+        enter_sandbox()
     };
     // SAFETY: the closure keeps to what may be done between fork and exec, see above.
     unsafe { command.pre_exec(enter) };
@@ -103,7 +103,7 @@ pub(crate) fn die_with_parent() -> io::Result<()> {
 }
 
 /// Lets others go first by that much (`nice(2)`).
-pub(crate) fn be_nice(niceness: i32) -> io::Result<()> {
+pub(crate) fn set_niceness(niceness: i32) -> io::Result<()> {
     // SAFETY: takes plain integers.
     let outcome = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) };
     if outcome == 0 {
@@ -114,14 +114,14 @@ pub(crate) fn be_nice(niceness: i32) -> io::Result<()> {
 }
 
 /// Splits this process in two, which must have one thread.
-pub(crate) fn split() -> io::Result<ForkResult> {
+pub(crate) fn fork_process() -> io::Result<ForkResult> {
     // SAFETY: with one thread nobody holds a lock, so the child may do everything.
     Ok(unsafe { fork() }?)
 }
 
 /// Puts a filter in force that asks, and gives back what the questions come out of
 /// (`seccomp_unotify(2)`). Nothing can take it off again.
-pub(crate) fn install_asking_filter(filter: &Program) -> io::Result<OwnedFd> {
+pub(crate) fn install_notify_filter(filter: &Program) -> io::Result<OwnedFd> {
     let length = u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let program = libc::sock_fprog {
         len: length,
@@ -145,30 +145,30 @@ pub(crate) fn install_asking_filter(filter: &Program) -> io::Result<OwnedFd> {
 
 /// A system call that waits for an answer.
 #[derive(Debug)]
-pub(crate) struct Question {
+pub(crate) struct Notification {
     pub id: u64,
     pub pid: u32,
     pub call: i64,
     pub arguments: [u64; 6],
 }
 
-/// Takes the next question. An error when its asker is gone.
-pub(crate) fn receive_question(listener: BorrowedFd<'_>) -> io::Result<Question> {
+/// Takes the next notification. An error when its asker is gone.
+pub(crate) fn receive_notification(listener: BorrowedFd<'_>) -> io::Result<Notification> {
     // SAFETY: a structure of plain integers; the kernel wants it zeroed.
-    let mut question: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    let mut notification: libc::seccomp_notif = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel fills in a structure of the size that the request names.
     let outcome = unsafe {
         libc::ioctl(
             listener.as_raw_fd(),
             libc::SECCOMP_IOCTL_NOTIF_RECV,
-            &raw mut question,
+            &raw mut notification,
         )
     };
     if outcome != 0 {
         return Err(io::Error::last_os_error());
     }
-    let libc::seccomp_notif { id, pid, data, .. } = question;
-    Ok(Question {
+    let libc::seccomp_notif { id, pid, data, .. } = notification;
+    Ok(Notification {
         id,
         pid,
         call: data.nr.into(),
@@ -176,14 +176,18 @@ pub(crate) fn receive_question(listener: BorrowedFd<'_>) -> io::Result<Question>
     })
 }
 
-/// Answers a question. An error when its asker is gone.
-pub(crate) fn send_answer(listener: BorrowedFd<'_>, id: u64, answer: Answer) -> io::Result<()> {
+/// Answers a notification. An error when its asker is gone.
+pub(crate) fn send_response(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    answer: NotifyResponse,
+) -> io::Result<()> {
     let low = |flag: libc::c_ulong| u32::try_from(flag).unwrap_or(0);
     let (error, flags) = match answer {
-        Answer::Refuse(errno) => (-(errno as i32), 0),
-        Answer::Pretend => (0, 0),
-        Answer::Continue => (0, low(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE)),
-        Answer::Socket(socket, goes_at_exec) => {
+        NotifyResponse::Deny(errno) => (-(errno as i32), 0),
+        NotifyResponse::ReturnZero => (0, 0),
+        NotifyResponse::Continue => (0, low(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE)),
+        NotifyResponse::Socket(socket, goes_at_exec) => {
             let addition = libc::seccomp_notif_addfd {
                 id,
                 // The call returns the number of the new descriptor.

@@ -7,12 +7,12 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use hearth_sandbox::{Exit, Launcher, Program, StartError, Tree};
+use hearth_sandbox::{Exit, Launcher, ProcessTree, Program, StartError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio_util::task::TaskTracker;
 
-const BOUND: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn launcher() -> Launcher {
     launcher_with(TaskTracker::new())
@@ -46,7 +46,7 @@ fn bash(script: &str) -> Program {
 }
 
 /// Starts `script` and returns with its tree and what it writes, read to the end of its output.
-async fn start(script: &str) -> (Tree, tokio::task::JoinHandle<String>) {
+async fn start(script: &str) -> (ProcessTree, tokio::task::JoinHandle<String>) {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     let mut program = bash(script);
     program.fds.push((1, OwnedFd::from(writer)));
@@ -104,8 +104,8 @@ fn descendants(root: u32) -> usize {
     below.len() - 1
 }
 
-async fn gone(tree: &Tree) -> Exit {
-    tokio::time::timeout(BOUND, tree.gone())
+async fn gone(tree: &ProcessTree) -> Exit {
+    tokio::time::timeout(TIMEOUT, tree.gone())
         .await
         .expect("the tree ends")
 }
@@ -190,12 +190,12 @@ async fn a_fork_bomb_is_beaten() {
     let program = tree.program_pid();
     let started = Instant::now();
     while descendants(program) < 200 {
-        assert!(started.elapsed() < BOUND, "the bomb does not grow");
+        assert!(started.elapsed() < TIMEOUT, "the bomb does not grow");
         tokio::task::yield_now().await;
     }
     tree.kill();
     gone(&tree).await;
-    tokio::time::timeout(BOUND, output)
+    tokio::time::timeout(TIMEOUT, output)
         .await
         .expect("nobody holds the pipe any more")
         .expect("read");
@@ -225,7 +225,7 @@ async fn a_killed_shim_takes_the_program_with_it() {
     let shim = Pid::from_raw(i32::try_from(tree.shim_pid()).expect("a pid"));
     kill(shim, Signal::SIGKILL).expect("it is ours");
     assert_eq!(gone(&tree).await, Exit::Lost);
-    tokio::time::timeout(BOUND, output)
+    tokio::time::timeout(TIMEOUT, output)
         .await
         .expect("the pipe closes with the program")
         .expect("read");
@@ -241,7 +241,7 @@ async fn a_dropped_tree_is_killed() {
     let pid = tree.program_pid();
     drop(tree);
     tracker.close();
-    tokio::time::timeout(BOUND, tracker.wait())
+    tokio::time::timeout(TIMEOUT, tracker.wait())
         .await
         .expect("its owner sees it to its end");
     assert!(!lives(pid));
@@ -282,7 +282,7 @@ async fn ready_shim(launcher: &Launcher) -> u32 {
     let tree = launcher.start(bash(":")).await.expect("bash starts");
     assert_eq!(gone(&tree).await, Exit::Code(0));
     let me = std::process::id();
-    let deadline = Instant::now() + BOUND;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         // The process table tells of no change.
         let own = children(me);
@@ -291,7 +291,7 @@ async fn ready_shim(launcher: &Launcher) -> u32 {
         }
         assert!(
             Instant::now() < deadline,
-            "there is no shim in reserve: {own:?}"
+            "there is no shim in warm_shim: {own:?}"
         );
         tokio::task::yield_now().await;
     }
@@ -299,7 +299,7 @@ async fn ready_shim(launcher: &Launcher) -> u32 {
 
 /// Waits until a process is none any more.
 fn ended(pid: u32) {
-    let deadline = Instant::now() + BOUND;
+    let deadline = Instant::now() + TIMEOUT;
     while lives(pid) {
         assert!(Instant::now() < deadline, "it is still there");
         std::thread::yield_now();
@@ -309,12 +309,12 @@ fn ended(pid: u32) {
 #[tokio::test]
 async fn a_shim_in_reserve_starts_the_next_program_and_ends_when_it_is_told() {
     let tracker = TaskTracker::new();
-    let launcher = launcher_with(tracker.clone()).with_reserve();
+    let launcher = launcher_with(tracker.clone()).with_warm_shim();
     let ready = ready_shim(&launcher).await;
     let tree = launcher.start(bash("exit 3")).await.expect("bash starts");
     assert_eq!(tree.shim_pid(), ready);
     assert_eq!(gone(&tree).await, Exit::Code(3));
-    launcher.close_reserve().await;
+    launcher.close_warm_shim().await;
     assert_eq!(descendants(std::process::id()), 0);
     // Programs start as they do without one.
     let tree = launcher.start(bash(":")).await.expect("bash starts");
@@ -327,7 +327,7 @@ async fn a_shim_in_reserve_starts_the_next_program_and_ends_when_it_is_told() {
 /// A program starts in time although the shim in reserve got this signal, which programs of the
 /// same user may send.
 async fn starts_after(signal: Signal) {
-    let launcher = launcher().with_reserve();
+    let launcher = launcher().with_warm_shim();
     let ready = ready_shim(&launcher).await;
     kill(
         Pid::from_raw(i32::try_from(ready).expect("a small number")),
@@ -341,11 +341,11 @@ async fn starts_after(signal: Signal) {
     let tree = launcher.start(bash("exit 4")).await.expect("bash starts");
     assert_eq!(gone(&tree).await, Exit::Code(4));
     assert!(
-        start.elapsed() < BOUND / 2,
+        start.elapsed() < TIMEOUT / 2,
         "{signal} held it up for {:?}",
         start.elapsed()
     );
-    launcher.close_reserve().await;
+    launcher.close_warm_shim().await;
     assert_eq!(descendants(std::process::id()), 0);
 }
 
@@ -361,7 +361,7 @@ async fn a_stopped_shim_in_reserve_keeps_no_program_from_starting() {
 
 #[tokio::test]
 async fn a_dropped_launcher_leaves_no_shim_in_reserve() {
-    let launcher = launcher().with_reserve();
+    let launcher = launcher().with_warm_shim();
     let ready = ready_shim(&launcher).await;
     drop(launcher);
     ended(ready);

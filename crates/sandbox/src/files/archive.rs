@@ -27,40 +27,35 @@ const MAX_DEPTH: usize = 64;
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Writes what is in `folder` to `to`, without what is at the places `leave_out` in it. An error
-/// when the files are larger than `most_bytes` together. Blocks.
-pub(crate) fn pack(
-    folder: &Path,
-    leave_out: &[PathBuf],
-    most_bytes: u64,
-    to: File,
-) -> io::Result<()> {
+/// when the files are larger than `max_bytes` together. Blocks.
+pub(crate) fn pack(dir: &Path, leave_out: &[PathBuf], max_bytes: u64, to: File) -> io::Result<()> {
     let mut encoder = zstd::Encoder::new(BufWriter::with_capacity(BUFFER_BYTES, to), LEVEL)?;
     encoder.include_checksum(true)?;
     let mut packer = Packer {
         archive: tar::Builder::new(encoder),
         leave_out,
-        most_bytes,
+        max_bytes,
         packed_bytes: 0,
     };
-    packer.pack(&open(folder)?, &mut PathBuf::new(), 0)?;
+    packer.pack(&open(dir)?, &mut PathBuf::new(), 0)?;
     packer.archive.into_inner()?.finish()?.into_inner()?.flush()
 }
 
 struct Packer<'a, W: Write> {
     archive: tar::Builder<W>,
     leave_out: &'a [PathBuf],
-    most_bytes: u64,
+    max_bytes: u64,
     packed_bytes: u64,
 }
 
 impl<W: Write> Packer<'_, W> {
-    fn pack(&mut self, folder: &OwnedFd, place: &mut PathBuf, depth: usize) -> io::Result<()> {
+    fn pack(&mut self, dir: &OwnedFd, place: &mut PathBuf, depth: usize) -> io::Result<()> {
         if depth > MAX_DEPTH {
             return Err(libc_error(libc::ELOOP));
         }
-        for name in entries(folder)? {
+        for name in entries(dir)? {
             let name = name?;
-            let stat = fstatat(folder, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+            let stat = fstatat(dir, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
             place.push(OsStr::from_bytes(name.to_bytes()));
             if !self.leave_out.contains(place) {
                 if is_kind(&stat, SFlag::S_IFDIR) {
@@ -69,9 +64,9 @@ impl<W: Write> Packer<'_, W> {
                         &place,
                         io::empty(),
                     )?;
-                    self.pack(&open_below(folder, &name)?, place, depth + 1)?;
+                    self.pack(&open_below(dir, &name)?, place, depth + 1)?;
                 } else if is_kind(&stat, SFlag::S_IFREG) {
-                    self.pack_file(folder, &name, place, &stat)?;
+                    self.pack_file(dir, &name, place, &stat)?;
                 }
             }
             place.pop();
@@ -81,18 +76,18 @@ impl<W: Write> Packer<'_, W> {
 
     fn pack_file(
         &mut self,
-        folder: &OwnedFd,
+        dir: &OwnedFd,
         name: &CStr,
         place: &Path,
         stat: &FileStat,
     ) -> io::Result<()> {
         let bytes = u64::try_from(stat.st_size).unwrap_or(0);
         self.packed_bytes = self.packed_bytes.saturating_add(bytes);
-        if self.packed_bytes > self.most_bytes {
+        if self.packed_bytes > self.max_bytes {
             return Err(libc_error(libc::EFBIG));
         }
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = File::from(openat(folder, name, flags, Mode::empty())?);
+        let file = File::from(openat(dir, name, flags, Mode::empty())?);
         // As long as was said, whatever becomes of it meanwhile.
         let content = file.take(bytes).chain(io::repeat(0)).take(bytes);
         self.archive.append_data(
@@ -113,13 +108,13 @@ fn header(kind: tar::EntryType, mode: u32, bytes: u64, stat: &FileStat) -> tar::
 }
 
 /// Puts what [`pack`] wrote into `folder`. [`io::ErrorKind::InvalidData`] when it is not as it was
-/// written, another error when the files are larger than `most_bytes` together; some of it is there
+/// written, another error when the files are larger than `max_bytes` together; some of it is there
 /// by then. Blocks.
-pub(crate) fn unpack(from: File, folder: &Path, most_bytes: u64) -> io::Result<()> {
+pub(crate) fn unpack(from: File, dir: &Path, max_bytes: u64) -> io::Result<()> {
     use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
     let again = from.try_clone()?;
     let start = (&from).stream_position()?;
-    let Err(error) = unpack_from(from, folder, most_bytes) else {
+    let Err(error) = unpack_from(from, dir, max_bytes) else {
         return Ok(());
     };
     if !is_whole(again, start) {
@@ -145,11 +140,11 @@ fn is_whole(mut file: File, start: u64) -> bool {
     checked.is_ok()
 }
 
-fn unpack_from(from: File, folder: &Path, most_bytes: u64) -> io::Result<()> {
+fn unpack_from(from: File, dir: &Path, max_bytes: u64) -> io::Result<()> {
     let decoder =
         zstd::Decoder::with_buffer(BufReader::with_capacity(BUFFER_BYTES, from))?.single_frame();
     let mut archive = tar::Archive::new(decoder);
-    let mut left_bytes = most_bytes;
+    let mut left_bytes = max_bytes;
     for entry in archive.entries()? {
         let mut entry = entry?;
         left_bytes = left_bytes
@@ -157,7 +152,7 @@ fn unpack_from(from: File, folder: &Path, most_bytes: u64) -> io::Result<()> {
             .ok_or_else(|| libc_error(libc::EFBIG))?;
         let is_plain =
             entry.header().entry_type().is_dir() || entry.header().entry_type().is_file();
-        if !is_plain || !entry.unpack_in(folder)? {
+        if !is_plain || !entry.unpack_in(dir)? {
             return Err(io::Error::other("it holds what was never put there"));
         }
     }
@@ -200,47 +195,42 @@ mod tests {
 
     const ANY: u64 = u64::MAX;
 
-    fn folder() -> TempDir {
-        tempdir().expect("a folder")
+    fn dir() -> TempDir {
+        tempdir().expect("a dir")
     }
 
     fn filled() -> TempDir {
-        let folder = folder();
-        let deep = folder
+        let dir = dir();
+        let deep = dir
             .path()
             .join("Default/IndexedDB")
             .join("x".repeat(150))
             .join("y".repeat(150));
         fs::create_dir_all(&deep).expect("made");
         fs::write(deep.join("z"), vec![7; 300_000]).expect("written");
-        fs::write(folder.path().join("Default/empty"), "").expect("written");
-        fs::create_dir_all(folder.path().join("Default/Cache/below")).expect("made");
-        fs::write(folder.path().join("Default/Cache/below/c"), "c").expect("written");
-        folder
+        fs::write(dir.path().join("Default/empty"), "").expect("written");
+        fs::create_dir_all(dir.path().join("Default/Cache/below")).expect("made");
+        fs::write(dir.path().join("Default/Cache/below/c"), "c").expect("written");
+        dir
     }
 
-    fn packed(folder: &Path, leave_out: &[PathBuf], most_bytes: u64) -> io::Result<File> {
+    fn packed(dir: &Path, leave_out: &[PathBuf], max_bytes: u64) -> io::Result<File> {
         let mut file = tempfile().expect("a file");
-        pack(
-            folder,
-            leave_out,
-            most_bytes,
-            file.try_clone().expect("cloned"),
-        )?;
+        pack(dir, leave_out, max_bytes, file.try_clone().expect("cloned"))?;
         file.seek(SeekFrom::Start(0)).expect("rewound");
         Ok(file)
     }
 
-    /// Every place below a folder, with the length of files.
-    fn listing(folder: &Path) -> Vec<(PathBuf, Option<u64>)> {
+    /// Every place below a dir, with the length of files.
+    fn listing(dir: &Path) -> Vec<(PathBuf, Option<u64>)> {
         let mut found = Vec::new();
-        let mut waiting = vec![folder.to_owned()];
+        let mut waiting = vec![dir.to_owned()];
         while let Some(here) = waiting.pop() {
             for entry in fs::read_dir(here).expect("read") {
                 let entry = entry.expect("an entry");
                 let about = entry.metadata().expect("about it");
                 found.push((
-                    entry.path().strip_prefix(folder).expect("below").to_owned(),
+                    entry.path().strip_prefix(dir).expect("below").to_owned(),
                     about.is_file().then_some(about.len()),
                 ));
                 if about.is_dir() {
@@ -254,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_folder_comes_back_without_what_is_left_out() {
-        let (from, to) = (filled(), folder());
+        let (from, to) = (filled(), dir());
         let archive = packed(from.path(), &["Default/Cache".into()], ANY).expect("packed");
         unpack(archive, to.path(), ANY).expect("unpacked");
         fs::remove_dir_all(from.path().join("Default/Cache")).expect("removed");
@@ -263,7 +253,7 @@ mod tests {
 
     #[test]
     fn links_and_closed_folders_lead_nowhere_else() {
-        let (from, to, outside) = (folder(), folder(), folder());
+        let (from, to, outside) = (dir(), dir(), dir());
         fs::write(outside.path().join("secret"), "secret").expect("written");
         symlink(outside.path(), from.path().join("folder")).expect("linked");
         symlink(outside.path().join("secret"), from.path().join("file")).expect("linked");
@@ -289,14 +279,14 @@ mod tests {
 
     #[test]
     fn what_is_larger_than_allowed_is_not_packed_even_when_it_takes_no_space_and_not_unpacked() {
-        let from = folder();
+        let from = dir();
         File::create(from.path().join("holes"))
             .and_then(|file| file.set_len(1 << 40))
             .expect("made");
         let error = packed(from.path(), &[], 1 << 30).expect_err("refused");
         assert_eq!(error.raw_os_error(), Some(libc::EFBIG));
         let archive = packed(filled().path(), &[], ANY).expect("packed");
-        let error = unpack(archive, folder().path(), 300_000).expect_err("refused");
+        let error = unpack(archive, dir().path(), 300_000).expect_err("refused");
         assert_eq!(error.raw_os_error(), Some(libc::EFBIG));
     }
 
@@ -312,7 +302,7 @@ mod tests {
             file.write_all(bytes)
                 .and_then(|()| file.seek(SeekFrom::Start(0)))
                 .expect("written");
-            unpack(file, folder().path(), ANY)
+            unpack(file, dir().path(), ANY)
         };
         unpacks(&bytes).expect("as it was");
         for place in 0..bytes.len() {
@@ -342,7 +332,7 @@ mod tests {
             ("holes".to_owned(), 5000, libc::EFBIG),
         ] {
             let stat = fstatat(
-                open(folder().path()).expect("a folder"),
+                open(dir().path()).expect("a folder"),
                 c".",
                 AtFlags::empty(),
             )
@@ -361,7 +351,7 @@ mod tests {
                 file.write_all(bytes)
                     .and_then(|()| file.seek(SeekFrom::Start(0)))
                     .expect("written");
-                unpack(file, folder().path(), 4000).expect_err("refused")
+                unpack(file, dir().path(), 4000).expect_err("refused")
             };
             assert_eq!(unpacks(&bytes).raw_os_error(), Some(mistaken));
             *bytes.last_mut().expect("a checksum") ^= 0x55;
@@ -378,7 +368,7 @@ mod tests {
         let error = pack(filled().path(), &[], ANY, full).expect_err("refused");
         assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
         let from = packed(filled().path(), &[], ANY).expect("packed");
-        let missing = folder().path().join("gone");
+        let missing = dir().path().join("gone");
         assert_eq!(
             unpack(from, &missing, ANY).expect_err("refused").kind(),
             io::ErrorKind::NotFound

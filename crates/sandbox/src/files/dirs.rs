@@ -15,22 +15,22 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::unistd::geteuid;
 
 /// Disk and number of a file.
-pub(crate) type Identity = (u64, u64);
+pub(crate) type FileId = (u64, u64);
 
 const FLAGS: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
-pub(crate) fn open(folder: &Path) -> io::Result<OwnedFd> {
-    Ok(openat(AT_FDCWD, folder, FLAGS, Mode::empty())?)
+pub(crate) fn open(dir: &Path) -> io::Result<OwnedFd> {
+    Ok(openat(AT_FDCWD, dir, FLAGS, Mode::empty())?)
 }
 
-/// A folder in a folder; one that its owner has closed to itself is opened, when that is us.
-pub(crate) fn open_below(folder: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
+/// A folder in a dir; one that its owner has closed to itself is opened, when that is us.
+pub(crate) fn open_below(dir: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
     // Found first, so that nothing else can be meant by what follows.
     let found = openat(
-        folder,
+        dir,
         name,
         OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
         Mode::empty(),
@@ -48,19 +48,19 @@ pub(crate) fn open_below(folder: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
     Ok(openat(&found, ".", FLAGS, Mode::empty())?)
 }
 
-/// The folder above a folder, if it is still the one that we came from.
-pub(crate) fn open_above(folder: &OwnedFd, from: Identity) -> io::Result<OwnedFd> {
-    let above = openat(folder, "..", FLAGS, Mode::empty())?;
-    if identity(&fstat(&above)?) == from {
+/// The folder above a dir, if it is still the one that we came from.
+pub(crate) fn open_above(dir: &OwnedFd, from: FileId) -> io::Result<OwnedFd> {
+    let above = openat(dir, "..", FLAGS, Mode::empty())?;
+    if file_id(&fstat(&above)?) == from {
         Ok(above)
     } else {
         Err(Errno::ESTALE.into())
     }
 }
 
-/// The names in a folder.
-pub(crate) fn entries(folder: &OwnedFd) -> io::Result<impl Iterator<Item = io::Result<CString>>> {
-    let entries: OwningIter = Dir::openat(folder, ".", FLAGS, Mode::empty())?.into_iter();
+/// The names in a dir.
+pub(crate) fn entries(dir: &OwnedFd) -> io::Result<impl Iterator<Item = io::Result<CString>>> {
+    let entries: OwningIter = Dir::openat(dir, ".", FLAGS, Mode::empty())?.into_iter();
     let names = entries.map(|entry| Ok(entry?.file_name().to_owned()));
     Ok(names.filter(|name| {
         !name
@@ -69,7 +69,7 @@ pub(crate) fn entries(folder: &OwnedFd) -> io::Result<impl Iterator<Item = io::R
     }))
 }
 
-pub(crate) fn identity(stat: &FileStat) -> Identity {
+pub(crate) fn file_id(stat: &FileStat) -> FileId {
     (stat.st_dev, stat.st_ino)
 }
 

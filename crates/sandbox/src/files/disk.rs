@@ -1,4 +1,4 @@
-//! How much a session's files take of a disk: those in its folders, and those that are deleted but
+//! How much a session's files take of a disk: those in its dirs, and those that are deleted but
 //! still open.
 //!
 //! What lies there was made by code that may not want to be measured, and that goes on meanwhile.
@@ -18,7 +18,7 @@ use nix::sys::stat::{FileStat, SFlag, fstat, fstatat};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use serde::{Deserialize, Serialize};
 
-use crate::files::dirs::{Identity, entries, identity, is_kind, open, open_above, open_below};
+use crate::files::dirs::{FileId, entries, file_id, is_kind, open, open_above, open_below};
 
 /// How many open files of one tree are looked at; what hides behind more of them is found by its
 /// end.
@@ -26,7 +26,7 @@ const MAX_OPEN_FILES: usize = 20_000;
 
 /// How often folders are walked anew when one changed its place while we were in it. Code can do
 /// that for ever.
-const ATTEMPTS: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// What files take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,21 +38,19 @@ pub struct DiskUsage {
     pub files: u64,
 }
 
-/// Measures everything below `folders`, and what `held` are of their disks without a name. Stops
+/// Measures everything below `folders`, and what `open_files` are of their disks without a name. Stops
 /// when that is more than `most` in either way, so what it gives back is at the most one file more.
 /// Folders that their owner has closed to itself are opened, when that is us. Blocks: 3 µs a file.
-pub(crate) fn measure(folders: &[PathBuf], held: &[OpenFile], most: DiskUsage) -> DiskUsage {
+pub(crate) fn measure(dirs: &[PathBuf], open_files: &[OpenFile], max: DiskUsage) -> DiskUsage {
     let mut usage = DiskUsage::default();
     let mut disks: HashSet<u64> = HashSet::new();
-    for _ in 0..ATTEMPTS {
-        let mut walk = Walk {
+    for _ in 0..MAX_ATTEMPTS {
+        let mut walk = DirWalk {
             usage: DiskUsage::default(),
-            most,
+            max,
             linked: HashSet::new(),
         };
-        let walked = folders
-            .iter()
-            .filter_map(|folder| walk.measure(folder).transpose());
+        let walked = dirs.iter().filter_map(|dir| walk.measure(dir).transpose());
         let walked: Vec<io::Result<u64>> = walked.collect();
         usage = DiskUsage {
             bytes: usage.bytes.max(walk.usage.bytes),
@@ -63,7 +61,7 @@ pub(crate) fn measure(folders: &[PathBuf], held: &[OpenFile], most: DiskUsage) -
             break;
         }
     }
-    for file in held
+    for file in open_files
         .iter()
         .filter(|file| file.is_nameless && disks.contains(&file.disk))
     {
@@ -73,7 +71,7 @@ pub(crate) fn measure(folders: &[PathBuf], held: &[OpenFile], most: DiskUsage) -
 }
 
 /// Memory of files in memory (memfd, `/dev/shm`) that `pids` hold open, mapped or not. Blocks.
-pub(crate) fn open_memory_files(pids: &[i32]) -> u64 {
+pub(crate) fn memory_file_bytes(pids: &[i32]) -> u64 {
     open_files(pids)
         .iter()
         .filter(|file| file.is_memory)
@@ -82,48 +80,48 @@ pub(crate) fn open_memory_files(pids: &[i32]) -> u64 {
 }
 
 /// A folder that is being walked, while we are further down.
-struct Above {
+struct Ancestor {
     /// Disk and number, to know it again.
-    identity: Identity,
-    /// Names of folders in it that were not walked yet.
-    left: Vec<CString>,
+    file_id: FileId,
+    /// Names of dirs in it that were not walked yet.
+    remaining: Vec<CString>,
 }
 
-struct Walk {
+struct DirWalk {
     usage: DiskUsage,
-    most: DiskUsage,
+    max: DiskUsage,
     /// Files with several names that were seen: disk and number.
-    linked: HashSet<Identity>,
+    linked: HashSet<FileId>,
 }
 
-impl Walk {
+impl DirWalk {
     fn is_over(&self) -> bool {
-        self.usage.bytes > self.most.bytes || self.usage.files > self.most.files
+        self.usage.bytes > self.max.bytes || self.usage.files > self.max.files
     }
 
-    /// Walks one folder, and tells which disk it is on; None when there is no such folder. An error
+    /// Walks one dir, and tells which disk it is on; None when there is no such dir. An error
     /// means that it changed its shape meanwhile. One descriptor at a time is open, however deep it
     /// goes.
-    fn measure(&mut self, folder: &Path) -> io::Result<Option<u64>> {
-        let Ok(mut here) = open(folder) else {
+    fn measure(&mut self, dir: &Path) -> io::Result<Option<u64>> {
+        let Ok(mut here) = open(dir) else {
             return Ok(None);
         };
         let disk = fstat(&here)?.st_dev;
-        let mut above: Vec<Above> = Vec::new();
-        let mut left = self.read(&here)?;
+        let mut ancestors: Vec<Ancestor> = Vec::new();
+        let mut remaining = self.read(&here)?;
         while !self.is_over() {
-            if let Some(name) = left.pop() {
+            if let Some(name) = remaining.pop() {
                 let Ok(below) = open_below(&here, &name) else {
                     continue;
                 };
-                above.push(Above {
-                    identity: identity(&fstat(&here)?),
-                    left,
+                ancestors.push(Ancestor {
+                    file_id: file_id(&fstat(&here)?),
+                    remaining,
                 });
                 here = below;
-                left = self.read(&here)?;
-            } else if let Some(parent) = above.pop() {
-                (here, left) = (open_above(&here, parent.identity)?, parent.left);
+                remaining = self.read(&here)?;
+            } else if let Some(parent) = ancestors.pop() {
+                (here, remaining) = (open_above(&here, parent.file_id)?, parent.remaining);
             } else {
                 break;
             }
@@ -131,28 +129,28 @@ impl Walk {
         Ok(Some(disk))
     }
 
-    /// Counts what is in a folder, and gives back the names of the folders in it.
-    fn read(&mut self, folder: &OwnedFd) -> io::Result<Vec<CString>> {
-        let mut folders = Vec::new();
-        for name in entries(folder)? {
+    /// Counts what is in a dir, and gives back the names of the dirs in it.
+    fn read(&mut self, dir: &OwnedFd) -> io::Result<Vec<CString>> {
+        let mut dirs = Vec::new();
+        for name in entries(dir)? {
             let name = name?;
             // Gone meanwhile.
-            let Ok(stat) = fstatat(folder, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else {
+            let Ok(stat) = fstatat(dir, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else {
                 continue;
             };
             self.usage.files += 1;
-            let is_folder = is_kind(&stat, SFlag::S_IFDIR);
-            if is_folder {
-                folders.push(name);
+            let is_dir = is_kind(&stat, SFlag::S_IFDIR);
+            if is_dir {
+                dirs.push(name);
             }
-            if is_folder || stat.st_nlink < 2 || self.linked.insert(identity(&stat)) {
+            if is_dir || stat.st_nlink < 2 || self.linked.insert(file_id(&stat)) {
                 self.usage.bytes += bytes(&stat);
             }
             if self.is_over() {
                 break;
             }
         }
-        Ok(folders)
+        Ok(dirs)
     }
 }
 
@@ -236,12 +234,12 @@ mod tests {
         files: u64::MAX,
     };
 
-    fn measure_one(folder: &Path, most: DiskUsage) -> DiskUsage {
-        measure(&[folder.to_owned()], &[], most)
+    fn measure_one(dir: &Path, max: DiskUsage) -> DiskUsage {
+        measure(&[dir.to_owned()], &[], max)
     }
 
-    fn folder() -> tempfile::TempDir {
-        tempfile::tempdir().expect("a folder")
+    fn dir() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a dir")
     }
 
     fn write(path: &Path, bytes: usize) {
@@ -250,90 +248,90 @@ mod tests {
 
     #[test]
     fn files_of_all_folders_are_counted_by_their_blocks() {
-        let folder = folder();
-        fs::create_dir_all(folder.path().join("a/b")).expect("made");
-        write(&folder.path().join("a/b/x"), 1 << 20);
-        write(&folder.path().join("y"), 1 << 20);
-        let usage = measure_one(folder.path(), ANY);
+        let dir = dir();
+        fs::create_dir_all(dir.path().join("a/b")).expect("made");
+        write(&dir.path().join("a/b/x"), 1 << 20);
+        write(&dir.path().join("y"), 1 << 20);
+        let usage = measure_one(dir.path(), ANY);
         assert_eq!(usage.files, 4);
         assert!((2 << 20..3 << 20).contains(&usage.bytes), "{usage:?}");
     }
 
     #[test]
     fn holes_take_nothing_and_a_second_name_takes_no_space() {
-        let folder = folder();
-        fs::File::create(folder.path().join("sparse"))
+        let dir = dir();
+        fs::File::create(dir.path().join("sparse"))
             .and_then(|file| file.set_len(1 << 40))
             .expect("made");
-        write(&folder.path().join("one"), 1 << 20);
-        fs::hard_link(folder.path().join("one"), folder.path().join("two")).expect("linked");
-        let usage = measure_one(folder.path(), ANY);
+        write(&dir.path().join("one"), 1 << 20);
+        fs::hard_link(dir.path().join("one"), dir.path().join("two")).expect("linked");
+        let usage = measure_one(dir.path(), ANY);
         assert_eq!(usage.files, 3);
         assert!(usage.bytes < 2 << 20, "{usage:?}");
     }
 
     #[test]
     fn links_lead_nowhere() {
-        let (folder, other) = (folder(), folder());
+        let (dir, other) = (dir(), dir());
         write(&other.path().join("x"), 1 << 20);
-        symlink(other.path(), folder.path().join("out")).expect("linked");
-        symlink("loop", folder.path().join("loop")).expect("linked");
-        let usage = measure_one(folder.path(), ANY);
+        symlink(other.path(), dir.path().join("out")).expect("linked");
+        symlink("loop", dir.path().join("loop")).expect("linked");
+        let usage = measure_one(dir.path(), ANY);
         assert_eq!(usage.files, 2);
         assert!(usage.bytes < 1 << 20, "{usage:?}");
         assert_eq!(
-            measure_one(&folder.path().join("out"), ANY),
+            measure_one(&dir.path().join("out"), ANY),
             DiskUsage::default()
         );
     }
 
     #[test]
     fn it_stops_at_the_first_file_too_many() {
-        let folder = folder();
+        let dir = dir();
         for number in 0..20 {
-            write(&folder.path().join(number.to_string()), 4096);
+            write(&dir.path().join(number.to_string()), 4096);
         }
         assert_eq!(
-            measure_one(folder.path(), DiskUsage { files: 5, ..ANY }).files,
+            measure_one(dir.path(), DiskUsage { files: 5, ..ANY }).files,
             6
         );
-        assert!(measure_one(folder.path(), DiskUsage { bytes: 1, ..ANY }).files <= 2);
+        assert!(measure_one(dir.path(), DiskUsage { bytes: 1, ..ANY }).files <= 2);
     }
 
     #[test]
     fn folders_may_be_deeper_than_any_path_is_long() {
-        let folder = folder();
-        let mut here = open(folder.path()).expect("opened");
+        let dir = dir();
+        let mut here = open(dir.path()).expect("opened");
         for _ in 0..3000 {
             mkdirat(&here, "deep", Mode::S_IRWXU).expect("made");
             here = open_below(&here, c"deep").expect("opened");
         }
-        assert_eq!(measure_one(folder.path(), ANY).files, 3000);
+        assert_eq!(measure_one(dir.path(), ANY).files, 3000);
     }
 
     #[test]
     fn a_closed_folder_is_opened_and_a_missing_one_is_empty() {
-        let folder = folder();
-        fs::create_dir_all(folder.path().join("closed/below")).expect("made");
-        fs::set_permissions(folder.path().join("closed"), Permissions::from_mode(0o000))
+        let dir = dir();
+        fs::create_dir_all(dir.path().join("closed/below")).expect("made");
+        fs::set_permissions(dir.path().join("closed"), Permissions::from_mode(0o000))
             .expect("closed");
-        assert_eq!(measure_one(folder.path(), ANY).files, 2);
+        assert_eq!(measure_one(dir.path(), ANY).files, 2);
         assert_eq!(
-            measure_one(&folder.path().join("missing"), ANY),
+            measure_one(&dir.path().join("missing"), ANY),
             DiskUsage::default()
         );
     }
 
     #[test]
     fn a_deleted_file_counts_as_long_as_it_is_open() {
-        let folder = folder();
+        let dir = dir();
         let me = [i32::try_from(std::process::id()).expect("a small number")];
-        let mut file = fs::File::create(folder.path().join("gone")).expect("made");
+        let mut file = fs::File::create(dir.path().join("gone")).expect("made");
         file.write_all(&vec![7; 1 << 20]).expect("written");
-        fs::remove_file(folder.path().join("gone")).expect("removed");
-        let folders = [folder.path().to_owned()];
-        assert!(measure(&folders, &open_files(&me), ANY).bytes >= 1 << 20);
+        fs::remove_file(dir.path().join("gone")).expect("removed");
+        let dirs = [dir.path().to_owned()];
+        assert!(measure(&dirs, &open_files(&me), ANY).bytes >= 1 << 20);
         drop(file);
-        assert!(measure(&folders, &open_files(&me), ANY).bytes < 1 << 20);
+        assert!(measure(&dirs, &open_files(&me), ANY).bytes < 1 << 20);
     }
 }

@@ -11,24 +11,24 @@ use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::files::dirs::{Identity, entries, identity, open, open_above, open_below};
+use crate::files::dirs::{FileId, entries, file_id, open, open_above, open_below};
 
 /// How often a folder is emptied into which something is still being put.
-const ROUNDS: usize = 8;
+const MAX_ROUNDS: usize = 8;
 
 /// A folder that is being emptied, while we are further down.
-struct Above {
-    identity: Identity,
+struct Ancestor {
+    file_id: FileId,
     /// The name in it of the folder that we went down into.
     through: CString,
-    /// Names of other folders in it.
-    left: Vec<CString>,
+    /// Names of other dirs in it.
+    remaining: Vec<CString>,
 }
 
 /// Removes `folder` and everything in it; one that is not there is fine. What cannot be removed is
-/// left, and so are the folders above it; the error is that of the first. Blocks.
-pub fn remove_tree(folder: &Path) -> io::Result<()> {
-    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
+/// remaining, and so are the folders above it; the error is that of the first. Blocks.
+pub fn remove_tree(dir: &Path) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let name = CString::new(name.as_bytes())?;
@@ -37,7 +37,7 @@ pub fn remove_tree(folder: &Path) -> io::Result<()> {
         parent => parent?,
     };
     let mut outcome = Ok(());
-    for _ in 0..ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         outcome = match unlinkat(&parent, name.as_c_str(), UnlinkatFlags::RemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => return Ok(()),
             Err(Errno::ENOTEMPTY | Errno::EEXIST) => empty(open_below(&parent, &name)?),
@@ -48,28 +48,28 @@ pub fn remove_tree(folder: &Path) -> io::Result<()> {
 }
 
 /// Goes through everything below a folder once.
-fn empty(folder: OwnedFd) -> io::Result<()> {
+fn empty(dir: OwnedFd) -> io::Result<()> {
     let mut first_error = Ok(());
-    let mut above: Vec<Above> = Vec::new();
-    let mut here = folder;
-    let mut left = unlink_files(&here, &mut first_error)?;
+    let mut ancestors: Vec<Ancestor> = Vec::new();
+    let mut here = dir;
+    let mut remaining = unlink_files(&here, &mut first_error)?;
     loop {
-        if let Some(name) = left.pop() {
+        if let Some(name) = remaining.pop() {
             match open_below(&here, &name) {
                 Ok(below) => {
-                    above.push(Above {
-                        identity: identity(&fstat(&here)?),
+                    ancestors.push(Ancestor {
+                        file_id: file_id(&fstat(&here)?),
                         through: name,
-                        left,
+                        remaining,
                     });
                     here = below;
-                    left = unlink_files(&here, &mut first_error)?;
+                    remaining = unlink_files(&here, &mut first_error)?;
                 }
                 Err(error) => first_error = first_error.and(Err(error)),
             }
-        } else if let Some(parent) = above.pop() {
-            here = open_above(&here, parent.identity)?;
-            left = parent.left;
+        } else if let Some(parent) = ancestors.pop() {
+            here = open_above(&here, parent.file_id)?;
+            remaining = parent.remaining;
             if let Err(error) = unlinkat(&here, parent.through.as_c_str(), UnlinkatFlags::RemoveDir)
             {
                 first_error = first_error.and(Err(error.into()));
@@ -80,23 +80,22 @@ fn empty(folder: OwnedFd) -> io::Result<()> {
     }
 }
 
-/// Removes what is no folder, or an empty one; gives back the names of the others.
-fn unlink_files(folder: &OwnedFd, first_error: &mut io::Result<()>) -> io::Result<Vec<CString>> {
-    let mut folders = Vec::new();
-    for name in entries(folder)? {
+/// Removes what is no dir, or an empty one; gives back the names of the others.
+fn unlink_files(dir: &OwnedFd, first_error: &mut io::Result<()>) -> io::Result<Vec<CString>> {
+    let mut dirs = Vec::new();
+    for name in entries(dir)? {
         let name = name?;
-        match unlinkat(folder, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
+        match unlinkat(dir, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
-            Err(Errno::EISDIR) => match unlinkat(folder, name.as_c_str(), UnlinkatFlags::RemoveDir)
-            {
+            Err(Errno::EISDIR) => match unlinkat(dir, name.as_c_str(), UnlinkatFlags::RemoveDir) {
                 Ok(()) | Err(Errno::ENOENT) => {}
-                Err(_) => folders.push(name),
+                Err(_) => dirs.push(name),
             },
             Err(error) if first_error.is_ok() => *first_error = Err(error.into()),
             Err(_) => {}
         }
     }
-    Ok(folders)
+    Ok(dirs)
 }
 
 #[cfg(test)]
@@ -110,40 +109,40 @@ mod tests {
 
     #[test]
     fn everything_goes_and_nothing_that_a_link_leads_to() {
-        let outside = tempfile::tempdir().expect("a folder");
+        let outside = tempfile::tempdir().expect("a dir");
         fs::write(outside.path().join("kept"), "x").expect("written");
-        let root = tempfile::tempdir().expect("a folder");
-        let folder = root.path().join("s");
-        fs::create_dir_all(folder.join("a/b/c")).expect("made");
-        fs::create_dir_all(folder.join("a/d")).expect("made");
-        symlink(outside.path(), folder.join("a/link")).expect("linked");
+        let root = tempfile::tempdir().expect("a dir");
+        let dir = root.path().join("s");
+        fs::create_dir_all(dir.join("a/b/c")).expect("made");
+        fs::create_dir_all(dir.join("a/d")).expect("made");
+        symlink(outside.path(), dir.join("a/link")).expect("linked");
         for number in 0..100 {
-            fs::write(folder.join(format!("a/b/{number}")), "x").expect("written");
+            fs::write(dir.join(format!("a/b/{number}")), "x").expect("written");
         }
-        fs::set_permissions(folder.join("a/b"), Permissions::from_mode(0o000)).expect("closed");
-        remove_tree(&folder).expect("removed");
-        assert!(!folder.exists() && outside.path().join("kept").exists());
-        remove_tree(&folder).expect("there is none");
-        remove_tree(&folder.join("neither")).expect("there is none");
+        fs::set_permissions(dir.join("a/b"), Permissions::from_mode(0o000)).expect("closed");
+        remove_tree(&dir).expect("removed");
+        assert!(!dir.exists() && outside.path().join("kept").exists());
+        remove_tree(&dir).expect("there is none");
+        remove_tree(&dir.join("neither")).expect("there is none");
     }
 
     #[test]
     fn folders_may_be_deeper_than_descriptors_and_paths_reach() {
-        let root = tempfile::tempdir().expect("a folder");
-        let folder = root.path().join("s");
-        fs::create_dir(&folder).expect("made");
-        let mut here = open(&folder).expect("opened");
+        let root = tempfile::tempdir().expect("a dir");
+        let dir = root.path().join("s");
+        fs::create_dir(&dir).expect("made");
+        let mut here = open(&dir).expect("opened");
         for _ in 0..5000 {
             mkdirat(&here, "deep", Mode::S_IRWXU).expect("made");
             here = open_below(&here, c"deep").expect("opened");
         }
-        remove_tree(&folder).expect("removed");
-        assert!(!folder.exists());
+        remove_tree(&dir).expect("removed");
+        assert!(!dir.exists());
     }
 
     #[test]
     fn a_file_in_the_place_of_the_folder_is_an_error() {
-        let root = tempfile::tempdir().expect("a folder");
+        let root = tempfile::tempdir().expect("a dir");
         fs::write(root.path().join("s"), "x").expect("written");
         assert!(remove_tree(&root.path().join("s")).is_err());
     }

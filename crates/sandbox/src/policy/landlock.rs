@@ -58,14 +58,14 @@ fn rights(grant: &Grant) -> BitFlags<AccessFs> {
     let all = match grant.access {
         Access::Read => AccessFs::ReadFile | AccessFs::ReadDir,
         Access::Execute => AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute,
-        Access::Use => {
+        Access::ReadWrite => {
             AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev
         }
-        Access::Visit => {
+        Access::ReadWriteUnlisted => {
             AccessFs::from_all(KNOWN)
                 & !(AccessFs::ReadDir | AccessFs::Execute | AccessFs::IoctlDev)
         }
-        Access::Own => AccessFs::from_all(KNOWN) & !AccessFs::IoctlDev,
+        Access::Full => AccessFs::from_all(KNOWN) & !AccessFs::IoctlDev,
     };
     // A rule about a file may hold only what can be done with files.
     if grant.path.is_dir() {

@@ -27,7 +27,7 @@ use crate::sys;
 
 /// The one Unix socket that a program can reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Door {
+pub struct UnixSocketBroker {
     /// The executable that may use it.
     pub program: PathBuf,
     /// The socket. Not followed if it is a link.
@@ -45,11 +45,11 @@ const NAME_BYTES: usize = 15;
 
 /// What the shim answers a question with.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum NotifyResponse {
     /// The call fails.
-    Refuse(Errno),
+    Deny(Errno),
     /// The call returns 0 and has done nothing.
-    Pretend,
+    ReturnZero,
     /// The kernel goes on with the call.
     Continue,
     /// The call returns a socket that is connected. The second is whether it goes at the next
@@ -57,41 +57,41 @@ pub(crate) enum Answer {
     Socket(OwnedFd, bool),
 }
 
-/// Answers for a door.
-pub(crate) struct DoorKeeper {
+/// Answers for a broker.
+pub(crate) struct NotifyHandler {
     listener: OwnedFd,
-    door: Door,
+    broker: UnixSocketBroker,
 }
 
-impl DoorKeeper {
-    pub fn new(listener: OwnedFd, door: &Door) -> DoorKeeper {
-        DoorKeeper {
+impl NotifyHandler {
+    pub fn new(listener: OwnedFd, broker: &UnixSocketBroker) -> NotifyHandler {
+        NotifyHandler {
             listener,
-            door: door.clone(),
+            broker: broker.clone(),
         }
     }
 
-    /// Readable when there is a question.
+    /// Readable when there is a notification.
     pub fn listener(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()
     }
 
-    /// Answers one question. An asker may be gone by then, which is nobody's fault.
+    /// Answers one notification. An asker may be gone by then, which is nobody's fault.
     pub fn answer(&self) {
-        let Ok(question) = sys::receive_question(self.listener()) else {
+        let Ok(notification) = sys::receive_notification(self.listener()) else {
             return;
         };
-        let answer = if self.is_for(question.pid) {
-            self.serve(&question)
+        let answer = if self.is_for(notification.pid) {
+            self.serve(&notification)
         } else {
-            refuse(&question)
+            refuse(&notification)
         };
-        let _ = sys::send_answer(self.listener(), question.id, answer);
+        let _ = sys::send_response(self.listener(), notification.id, answer);
     }
 
     fn is_for(&self, pid: u32) -> bool {
         let name = self
-            .door
+            .broker
             .program
             .file_name()
             .unwrap_or_default()
@@ -101,25 +101,26 @@ impl DoorKeeper {
             .is_ok_and(|comm| comm.strip_suffix(b"\n") == Some(name))
     }
 
-    fn serve(&self, question: &sys::Question) -> Answer {
-        if question.call != libc::SYS_socket {
-            return Answer::Pretend;
+    fn serve(&self, notification: &sys::Notification) -> NotifyResponse {
+        if notification.call != libc::SYS_socket {
+            return NotifyResponse::ReturnZero;
         }
-        let kind = question.arguments[1];
+        let kind = notification.arguments[1];
         let has = |flag: i32| kind & u64::from(flag.unsigned_abs()) != 0;
-        match connect_to(&self.door.socket, has(libc::SOCK_NONBLOCK)) {
-            Ok(socket) => Answer::Socket(socket, has(libc::SOCK_CLOEXEC)),
-            Err(error) => Answer::Refuse(error),
+        match connect_to(&self.broker.socket, has(libc::SOCK_NONBLOCK)) {
+            Ok(socket) => NotifyResponse::Socket(socket, has(libc::SOCK_CLOEXEC)),
+            Err(error) => NotifyResponse::Deny(error),
         }
     }
 }
 
-fn refuse(question: &sys::Question) -> Answer {
-    let is_ipv6 = question.call == libc::SYS_connect && question.arguments[2] == IPV6_ADDRESS_BYTES;
+fn refuse(notification: &sys::Notification) -> NotifyResponse {
+    let is_ipv6 =
+        notification.call == libc::SYS_connect && notification.arguments[2] == IPV6_ADDRESS_BYTES;
     if is_ipv6 {
-        Answer::Continue
+        NotifyResponse::Continue
     } else {
-        Answer::Refuse(Errno::EACCES)
+        NotifyResponse::Deny(Errno::EACCES)
     }
 }
 
@@ -159,17 +160,17 @@ mod tests {
 
     #[test]
     fn a_socket_is_reached_and_a_link_to_one_is_not() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("s.sock");
+        let dir = tempfile::tempdir().expect("a dir");
+        let path = dir.path().join("s.sock");
         let listener = UnixListener::bind(&path).expect("bound");
-        let link = folder.path().join("link.sock");
+        let link = dir.path().join("link.sock");
         std::os::unix::fs::symlink(&path, &link).expect("linked");
         let connection = connect_to(&path, false).expect("connected");
         assert!(listener.accept().is_ok());
         drop(connection);
         assert_eq!(connect_to(&link, false).err(), Some(Errno::ENOTSOCK));
         assert_eq!(
-            connect_to(&folder.path().join("none"), false).err(),
+            connect_to(&dir.path().join("none"), false).err(),
             Some(Errno::ENOENT)
         );
     }

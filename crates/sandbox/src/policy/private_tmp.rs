@@ -30,7 +30,7 @@ const SHARED_MEMORY_OPTIONS: &str = "mode=1777,size=512m,nr_inodes=65536";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PrivateTmp {
     /// What is behind `/tmp`.
-    folder: PathBuf,
+    dir: PathBuf,
     /// Folders below the machine's `/tmp` that stay where they are.
     kept: Vec<PathBuf>,
     /// The same below the machine's `/dev/shm`.
@@ -44,9 +44,9 @@ pub struct PrivateTmp {
 impl PrivateTmp {
     /// Prepares `folder`, which exists, to be a `/tmp`. Of `needed`, whatever lies below the
     /// machine's `/tmp` will be seen at its place by programs too; all of them exist.
-    pub fn prepare(folder: PathBuf, needed: &[&Path]) -> io::Result<PrivateTmp> {
+    pub fn prepare(dir: PathBuf, needed: &[&Path]) -> io::Result<PrivateTmp> {
         // As /tmp is everywhere: open to all, and nobody removes what is another's.
-        fs::set_permissions(&folder, Permissions::from_mode(0o1777))?;
+        fs::set_permissions(&dir, Permissions::from_mode(0o1777))?;
         let mut kept = Vec::new();
         let mut kept_in_memory = Vec::new();
         let mut elsewhere = Vec::new();
@@ -61,14 +61,14 @@ impl PrivateTmp {
                 DirBuilder::new()
                     .recursive(true)
                     .mode(0o755)
-                    .create(folder.join(below))?;
+                    .create(dir.join(below))?;
                 kept.push(path);
             } else {
                 elsewhere.push(path);
             }
         }
         Ok(PrivateTmp {
-            folder,
+            dir,
             kept,
             kept_in_memory,
             elsewhere,
@@ -121,7 +121,7 @@ impl PrivateTmp {
             .iter()
             .map(|path| open_path(path))
             .collect::<io::Result<_>>()?;
-        mount(Some(&self.folder), TMP, nothing, MsFlags::MS_BIND, nothing)?;
+        mount(Some(&self.dir), TMP, nothing, MsFlags::MS_BIND, nothing)?;
         for (file, path) in kept.iter().zip(&self.kept) {
             let source = format!("/proc/self/fd/{}", file.as_raw_fd());
             mount(
@@ -179,7 +179,7 @@ fn own_user_namespace() -> io::Result<()> {
 /// see one with nothing in it but the way. Does nothing where the way is open.
 fn lead_to(path: &Path) -> io::Result<()> {
     let is_closed =
-        |folder: &&Path| fs::metadata(folder).is_ok_and(|metadata| metadata.mode() & 0o001 == 0);
+        |dir: &&Path| fs::metadata(dir).is_ok_and(|metadata| metadata.mode() & 0o001 == 0);
     let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
     above.reverse();
     let Some(closed) = above

@@ -15,13 +15,13 @@ use nix::sys::stat::{Mode, umask};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::landlock as files;
-use crate::policy::notify::Door;
+use crate::policy::notify::UnixSocketBroker;
 use crate::policy::seccomp::{self as syscalls, Program};
 use crate::sys;
 
 /// What a program, and everything that it starts, may do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Confinement {
+pub struct SandboxPolicy {
     /// Of the machine's files, these and no others. What is not there is left out.
     pub files: Vec<Grant>,
     /// The TCP ports that may be connected to, on any address: Landlock knows ports only.
@@ -34,7 +34,7 @@ pub struct Confinement {
     pub limits: Limits,
 }
 
-/// One file or folder, everything below it included, and what may be done there.
+/// One file or dir, everything below it included, and what may be done there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// Which one.
@@ -51,12 +51,12 @@ pub enum Access {
     /// Read, list and execute.
     Execute,
     /// Read and write files that are there, as devices are.
-    Use,
+    ReadWrite,
     /// Make, read, write and remove files by their names, but not list them: for folders that
     /// strangers share.
-    Visit,
+    ReadWriteUnlisted,
     /// Everything.
-    Own,
+    Full,
 }
 
 /// Which system calls are refused.
@@ -75,11 +75,11 @@ pub enum Syscalls {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnixSockets {
     /// None can be made, and nothing can be listened on.
-    Refused,
+    Denied,
     /// All but datagrams, also to listen on.
     Allowed,
     /// None can be made, except by one program: what it gets is connected to one place already.
-    Door(Door),
+    Brokered(UnixSocketBroker),
 }
 
 /// What a program may use up (`getrlimit(2)`). None is no limit of ours.
@@ -100,7 +100,7 @@ pub struct Limits {
 
 /// Folders that every program may use, which a [`PrivateTmp`](crate::PrivateTmp) makes a session's
 /// own.
-const EVERYBODYS: [&str; 2] = ["/tmp", "/dev/shm"];
+const SHARED_DIRS: [&str; 2] = ["/tmp", "/dev/shm"];
 
 /// A user and a group id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,46 +109,46 @@ pub(crate) struct Ids {
     pub gid: u32,
 }
 
-/// A confinement that is ready to be put in force by the child: everything that can fail with a
+/// A policy that is ready to be put in force by the child: everything that can fail with a
 /// reason has been done.
-pub(crate) struct Prepared {
+pub(crate) struct PreparedPolicy {
     ruleset: Option<landlock::RulesetCreated>,
     filters: Vec<Program>,
-    /// The filter that asks the shim, if there is a door.
-    asking: Option<Program>,
+    /// The filter that asks the shim, if there is a broker.
+    notify: Option<Program>,
     limits: Limits,
 }
 
-impl Prepared {
+impl PreparedPolicy {
     /// To be called in the shim, when the program's view of the file system is the final one;
     /// `is_private` tells whether the folders for everybody in it are the session's own.
-    pub fn new(confinement: &Confinement, is_private: bool) -> io::Result<Prepared> {
+    pub fn new(policy: &SandboxPolicy, is_private: bool) -> io::Result<PreparedPolicy> {
         // Among strangers only a file's own name and permissions protect it.
         let access = if is_private {
-            Access::Own
+            Access::Full
         } else {
-            Access::Visit
+            Access::ReadWriteUnlisted
         };
-        let everybodys = EVERYBODYS.map(|path| Grant {
+        let shared_dirs = SHARED_DIRS.map(|path| Grant {
             path: path.into(),
             access,
         });
-        let asking =
-            matches!(confinement.unix_sockets, UnixSockets::Door(_)).then(syscalls::asking_filter);
-        Ok(Prepared {
+        let notify =
+            matches!(policy.unix_sockets, UnixSockets::Brokered(_)).then(syscalls::notify_filter);
+        Ok(PreparedPolicy {
             ruleset: Some(files::ruleset(
-                confinement.files.iter().chain(&everybodys),
-                &confinement.connect_ports,
-                confinement.unix_sockets == UnixSockets::Allowed,
+                policy.files.iter().chain(&shared_dirs),
+                &policy.connect_ports,
+                policy.unix_sockets == UnixSockets::Allowed,
             )?),
-            filters: syscalls::filters(confinement.syscalls, &confinement.unix_sockets)?,
-            asking,
-            limits: confinement.limits,
+            filters: syscalls::filters(policy.syscalls, &policy.unix_sockets)?,
+            notify,
+            limits: policy.limits,
         })
     }
 
     /// Puts everything in force in the calling process, which has one thread and is about to call
-    /// `exec`. Gives back what the shim is asked by, if there is a door.
+    /// `exec`. Gives back what the shim is asked by, if there is a broker.
     pub fn enter(&mut self) -> io::Result<Option<std::os::fd::OwnedFd>> {
         let ruleset = self.ruleset.take().ok_or(Errno::EINVAL)?;
         let status = ruleset.restrict_self().map_err(|_| Errno::EPERM)?;
@@ -156,9 +156,9 @@ impl Prepared {
             return Err(Errno::ENOSYS.into());
         }
         let listener = self
-            .asking
+            .notify
             .take()
-            .map(|filter| sys::install_asking_filter(&filter))
+            .map(|filter| sys::install_notify_filter(&filter))
             .transpose()?;
         for filter in &self.filters {
             seccompiler::apply_filter(filter).map_err(|_| Errno::EPERM)?;
@@ -181,7 +181,7 @@ impl Prepared {
         for (resource, limit) in limits {
             set_limit(resource, limit)?;
         }
-        sys::be_nice(self.limits.niceness)
+        sys::set_niceness(self.limits.niceness)
     }
 
     /// The same of open files. It comes after descriptors were handed over: how many of a user may
@@ -200,7 +200,7 @@ fn set_limit(resource: Resource, limit: Option<u64>) -> io::Result<()> {
 }
 
 /// Becomes another user, for good, who is in no other groups than `groups`.
-pub(crate) fn become_user(ids: Ids, groups: &[u32]) -> io::Result<()> {
+pub(crate) fn drop_privileges(ids: Ids, groups: &[u32]) -> io::Result<()> {
     use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
     let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
     let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
@@ -211,11 +211,6 @@ pub(crate) fn become_user(ids: Ids, groups: &[u32]) -> io::Result<()> {
 }
 
 /// What a session's programs make is for each other, and for nobody else.
-pub(crate) fn share_with_group() {
-    umask(Mode::from_bits_truncate(0o007));
-}
-
-/// What a server makes has the mode that it says: some of it is on the way to what is a session's.
-pub(crate) fn make_as_said() {
-    umask(Mode::from_bits_truncate(0o022));
+pub(crate) fn set_umask(mask: u32) {
+    umask(Mode::from_bits_truncate(mask));
 }

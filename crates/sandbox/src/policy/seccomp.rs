@@ -53,7 +53,7 @@ const NAMESPACES: [i32; 8] = [
 
 /// Refused to everybody with EPERM: other processes' memory and descriptors, mounts, keys, the
 /// kernel's own programs and modules, the clock, the machine.
-const NEVER: &[i64] = &[
+const ALWAYS_DENIED: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -110,11 +110,11 @@ const NEVER: &[i64] = &[
 ];
 
 /// Refused to code as well: a browser builds its sandbox with them.
-const NOT_FOR_CODE: &[i64] = &[libc::SYS_unshare, libc::SYS_chroot];
+const DENIED_TO_CODE: &[i64] = &[libc::SYS_unshare, libc::SYS_chroot];
 
 /// As if this kernel had not got them. `clone3` hides its flags behind a pointer, and the C library
 /// falls back to `clone`; System V's and POSIX's shared things outlive whoever made them.
-const UNKNOWN: &[i64] = &[
+const UNIMPLEMENTED: &[i64] = &[
     libc::SYS_clone3,
     libc::SYS_shmget,
     libc::SYS_msgget,
@@ -124,16 +124,16 @@ const UNKNOWN: &[i64] = &[
 
 /// The filters of a program, in the order in which they are put in force.
 pub(crate) fn filters(which: Syscalls, unix_sockets: &UnixSockets) -> io::Result<Vec<Program>> {
-    let mut unknown = UNKNOWN.to_vec();
+    let mut unimplemented = UNIMPLEMENTED.to_vec();
     if which == Syscalls::Browser {
         // Its zygote makes namespaces, which are allowed to it; there is nothing to hide.
-        unknown.retain(|&call| call != libc::SYS_clone3);
+        unimplemented.retain(|&call| call != libc::SYS_clone3);
     }
     Ok(vec![
-        compile(all(&unknown), libc::ENOSYS)?,
-        compile(fast_open()?, libc::EOPNOTSUPP)?,
-        compile(sockets(unix_sockets)?, libc::EACCES)?,
-        compile(forbidden(which)?, libc::EPERM)?,
+        compile(all(&unimplemented), libc::ENOSYS)?,
+        compile(fast_open_rules()?, libc::EOPNOTSUPP)?,
+        compile(socket_rules(unix_sockets)?, libc::EACCES)?,
+        compile(denied_calls(which)?, libc::EPERM)?,
         #[cfg(target_arch = "x86_64")]
         x32_filter(),
     ])
@@ -143,8 +143,8 @@ fn all(calls: &[i64]) -> Rules {
     calls.iter().map(|&call| (call, Vec::new())).collect()
 }
 
-fn forbidden(which: Syscalls) -> io::Result<Rules> {
-    let mut rules = all(NEVER);
+fn denied_calls(which: Syscalls) -> io::Result<Rules> {
+    let mut rules = all(ALWAYS_DENIED);
     let tty = |request: u64| rule(&[(1, SeccompCmpOp::Eq, request)]);
     // Both write into a terminal as if somebody typed it.
     rules.insert(
@@ -152,7 +152,7 @@ fn forbidden(which: Syscalls) -> io::Result<Rules> {
         vec![tty(libc::TIOCSTI)?, tty(libc::TIOCLINUX)?],
     );
     if which == Syscalls::Code {
-        rules.extend(all(NOT_FOR_CODE));
+        rules.extend(all(DENIED_TO_CODE));
         let flags = NAMESPACES.map(|flag| u64::from(flag.unsigned_abs()));
         let namespaces = flags
             .iter()
@@ -189,16 +189,16 @@ fn forbidden(which: Syscalls) -> io::Result<Rules> {
         (libc::SYS_setpriority, PRIO_PROCESS),
         (libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS),
     ] {
-        let mut refused = vec![rule(&[(0, SeccompCmpOp::Ne, process)])?];
+        let mut denied = vec![rule(&[(0, SeccompCmpOp::Ne, process)])?];
         if which == Syscalls::Code {
-            refused.push(rule(&[(1, SeccompCmpOp::Ne, 0)])?);
+            denied.push(rule(&[(1, SeccompCmpOp::Ne, 0)])?);
         }
-        rules.insert(call, refused);
+        rules.insert(call, denied);
     }
     Ok(rules)
 }
 
-fn fast_open() -> io::Result<Rules> {
+fn fast_open_rules() -> io::Result<Rules> {
     let flagged = |argument| {
         Ok::<_, io::Error>(vec![rule(&[(
             argument,
@@ -215,7 +215,7 @@ fn fast_open() -> io::Result<Rules> {
 
 /// Of sockets, TCP streams that connect and what asks the kernel about interfaces (`rtnetlink(7)`)
 /// remain.
-fn sockets(unix_sockets: &UnixSockets) -> io::Result<Rules> {
+fn socket_rules(unix_sockets: &UnixSockets) -> io::Result<Rules> {
     use SeccompCmpOp::{Eq, Ge, Gt, Le, MaskedEq, Ne};
     let number = |constant: i32| u64::from(constant.unsigned_abs());
     let (unix, inet, inet6) = (
@@ -225,7 +225,7 @@ fn sockets(unix_sockets: &UnixSockets) -> io::Result<Rules> {
     );
     let netlink = number(libc::AF_NETLINK);
     let (datagram, raw) = (number(libc::SOCK_DGRAM), number(libc::SOCK_RAW));
-    let mut refused = vec![
+    let mut denied = vec![
         rule(&[(0, Eq, 0)])?,
         rule(&[(0, Gt, inet), (0, Le, inet6 - 1)])?,
         rule(&[(0, Gt, inet6), (0, Le, netlink - 1)])?,
@@ -235,26 +235,26 @@ fn sockets(unix_sockets: &UnixSockets) -> io::Result<Rules> {
     for family in [inet, inet6] {
         // Types are 1 to 5, 6 and 10; the stream is 1.
         for kind in [0, datagram, 3, 4, 5, 6, 10] {
-            refused.push(rule(&[(0, Eq, family), (1, MaskedEq(TYPE_MASK), kind)])?);
+            denied.push(rule(&[(0, Eq, family), (1, MaskedEq(TYPE_MASK), kind)])?);
         }
         // Multipath TCP and SCTP are streams, too, and Landlock knows neither.
-        refused.push(rule(&[
+        denied.push(rule(&[
             (0, Eq, family),
             (2, Ne, 0),
             (2, Ne, number(libc::IPPROTO_TCP)),
         ])?);
     }
     match unix_sockets {
-        UnixSockets::Refused => refused.push(rule(&[(0, Eq, unix)])?),
+        UnixSockets::Denied => denied.push(rule(&[(0, Eq, unix)])?),
         // Streams are asked about.
-        UnixSockets::Door(_) => {
+        UnixSockets::Brokered(_) => {
             for kind in [datagram, number(libc::SOCK_SEQPACKET), raw] {
-                refused.push(rule(&[(0, Eq, unix), (1, MaskedEq(TYPE_MASK), kind)])?);
+                denied.push(rule(&[(0, Eq, unix), (1, MaskedEq(TYPE_MASK), kind)])?);
             }
         }
         UnixSockets::Allowed => {
             for kind in [datagram, raw] {
-                refused.push(rule(&[(0, Eq, unix), (1, MaskedEq(TYPE_MASK), kind)])?);
+                denied.push(rule(&[(0, Eq, unix), (1, MaskedEq(TYPE_MASK), kind)])?);
             }
         }
     }
@@ -264,7 +264,7 @@ fn sockets(unix_sockets: &UnixSockets) -> io::Result<Rules> {
     for kind in [datagram, raw] {
         pair.push(rule(&[(1, MaskedEq(TYPE_MASK), kind)])?);
     }
-    let mut rules = Rules::from([(libc::SYS_socket, refused), (libc::SYS_socketpair, pair)]);
+    let mut rules = Rules::from([(libc::SYS_socket, denied), (libc::SYS_socketpair, pair)]);
     if *unix_sockets != UnixSockets::Allowed {
         // It binds a port by itself, which Landlock does not see.
         rules.insert(libc::SYS_listen, Vec::new());
@@ -319,7 +319,7 @@ const fn jump_if_equal(value: u32, jt: u8, jf: u8) -> sock_filter {
     } // BPF_JMP | BPF_JEQ | BPF_K
 }
 
-const fn answer(action: u32) -> sock_filter {
+const fn ret(action: u32) -> sock_filter {
     sock_filter {
         code: 0x06,
         jt: 0,
@@ -341,14 +341,14 @@ fn x32_filter() -> Program {
     vec![
         load(NUMBER),
         if_set,
-        answer(libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
-        answer(libc::SECCOMP_RET_ALLOW),
+        ret(libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
+        ret(libc::SECCOMP_RET_ALLOW),
     ]
 }
 
-/// The filter of a door: Unix sockets, and connecting with an address that is none of IPv4, are
+/// The filter of a broker: Unix sockets, and connecting with an address that is none of IPv4, are
 /// asked about. The library above has no such action.
-pub(crate) fn asking_filter() -> Program {
+pub(crate) fn notify_filter() -> Program {
     let call = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
     vec![
         load(NUMBER),
@@ -358,7 +358,7 @@ pub(crate) fn asking_filter() -> Program {
         jump_if_equal(call(libc::SYS_connect), 0, 3),
         load(ARGUMENT_2),
         jump_if_equal(IPV4_ADDRESS_BYTES, 1, 0),
-        answer(libc::SECCOMP_RET_USER_NOTIF),
-        answer(libc::SECCOMP_RET_ALLOW),
+        ret(libc::SECCOMP_RET_USER_NOTIF),
+        ret(libc::SECCOMP_RET_ALLOW),
     ]
 }

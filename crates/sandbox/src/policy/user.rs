@@ -9,7 +9,7 @@ use crate::policy::sandbox_policy::Ids;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserIds {
     first: u32,
-    slots: u16,
+    max_sessions: u16,
 }
 
 impl UserIds {
@@ -24,13 +24,13 @@ impl UserIds {
         let slots = last.checked_sub(first)? / 2;
         (slots > 0).then_some(UserIds {
             first,
-            slots: u16::try_from(slots).unwrap_or(u16::MAX),
+            max_sessions: u16::try_from(slots).unwrap_or(u16::MAX),
         })
     }
 
     /// How many sessions there are ids for.
-    pub fn slots(self) -> u16 {
-        self.slots
+    pub fn max_sessions(self) -> u16 {
+        self.max_sessions
     }
 
     /// The server's own, as user and as group.
@@ -38,13 +38,13 @@ impl UserIds {
         self.first
     }
 
-    /// The groups of all sessions, which the server is in: it looks after their folders.
+    /// The groups of all sessions, which the server is in: it looks after their dirs.
     pub(crate) fn groups(self) -> Vec<u32> {
-        (0..self.slots)
-            .filter_map(|slot| {
-                self.ids(Identity {
-                    slot,
-                    member: Member::Code,
+        (0..self.max_sessions)
+            .filter_map(|index| {
+                self.ids(SandboxUser {
+                    index,
+                    role: UserRole::Code,
                 })
             })
             .map(|ids| ids.gid)
@@ -52,23 +52,23 @@ impl UserIds {
     }
 
     /// Whose id it is, if it is a session's.
-    pub(crate) fn slot_of(self, uid: u32) -> Option<u16> {
-        let slot = u16::try_from(uid.checked_sub(self.first + 1)? / 2).ok()?;
-        (slot < self.slots).then_some(slot)
+    pub(crate) fn index_of(self, uid: u32) -> Option<u16> {
+        let index = u16::try_from(uid.checked_sub(self.first + 1)? / 2).ok()?;
+        (index < self.max_sessions).then_some(index)
     }
 
     /// None for a slot that there is not.
-    pub(crate) fn ids(self, identity: Identity) -> Option<Ids> {
-        let Identity { slot, member } = identity;
-        if slot >= self.slots {
+    pub(crate) fn ids(self, user: SandboxUser) -> Option<Ids> {
+        let SandboxUser { index, role } = user;
+        if index >= self.max_sessions {
             return None;
         }
-        let browser = self.first + 1 + 2 * u32::from(slot);
+        let browser = self.first + 1 + 2 * u32::from(index);
         let code = browser + 1;
-        let uid = match member {
-            Member::Server => self.first,
-            Member::Browser => browser,
-            Member::Code => code,
+        let uid = match role {
+            UserRole::Server => self.first,
+            UserRole::Browser => browser,
+            UserRole::Code => code,
         };
         Some(Ids { uid, gid: code })
     }
@@ -80,14 +80,14 @@ impl fmt::Display for UserIds {
             f,
             "{}-{}",
             self.first,
-            self.first + 2 * u32::from(self.slots)
+            self.first + 2 * u32::from(self.max_sessions)
         )
     }
 }
 
 /// Whose ids in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Member {
+pub enum UserRole {
     /// The server's user with the session's group: for folders that both members pass through. No
     /// program runs so.
     Server,
@@ -99,36 +99,36 @@ pub enum Member {
 
 /// Under which ids something of a session runs, or whose a folder is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct SandboxUser {
     /// Which session's.
-    pub slot: u16,
+    pub index: u16,
     /// Whose of it.
-    pub member: Member,
+    pub role: UserRole,
 }
 
-impl Identity {
+impl SandboxUser {
     pub(crate) const BYTES: usize = 3;
 
-    pub(crate) fn encode(self) -> [u8; Identity::BYTES] {
-        let [low, high] = self.slot.to_ne_bytes();
-        let member = match self.member {
-            Member::Server => b'S',
-            Member::Browser => b'B',
-            Member::Code => b'C',
+    pub(crate) fn encode(self) -> [u8; SandboxUser::BYTES] {
+        let [low, high] = self.index.to_ne_bytes();
+        let role = match self.role {
+            UserRole::Server => b'S',
+            UserRole::Browser => b'B',
+            UserRole::Code => b'C',
         };
-        [member, low, high]
+        [role, low, high]
     }
 
-    pub(crate) fn decode([member, low, high]: [u8; Identity::BYTES]) -> Option<Identity> {
-        let member = match member {
-            b'S' => Member::Server,
-            b'B' => Member::Browser,
-            b'C' => Member::Code,
+    pub(crate) fn decode([role, low, high]: [u8; SandboxUser::BYTES]) -> Option<SandboxUser> {
+        let role = match role {
+            b'S' => UserRole::Server,
+            b'B' => UserRole::Browser,
+            b'C' => UserRole::Code,
             _ => return None,
         };
-        Some(Identity {
-            slot: u16::from_ne_bytes([low, high]),
-            member,
+        Some(SandboxUser {
+            index: u16::from_ne_bytes([low, high]),
+            role,
         })
     }
 }
@@ -140,38 +140,38 @@ mod tests {
     #[test]
     fn every_slot_has_ids_of_its_own() {
         let ids = UserIds::new(1000, 1006).expect("room for three");
-        assert_eq!(ids.slots(), 3);
-        let of = |slot, member| ids.ids(Identity { slot, member });
+        assert_eq!(ids.max_sessions(), 3);
+        let of = |index, role| ids.ids(SandboxUser { index, role });
         assert_eq!(
-            of(0, Member::Browser),
+            of(0, UserRole::Browser),
             Some(Ids {
                 uid: 1001,
                 gid: 1002
             })
         );
         assert_eq!(
-            of(0, Member::Code),
+            of(0, UserRole::Code),
             Some(Ids {
                 uid: 1002,
                 gid: 1002
             })
         );
         assert_eq!(
-            of(2, Member::Code),
+            of(2, UserRole::Code),
             Some(Ids {
                 uid: 1006,
                 gid: 1006
             })
         );
         assert_eq!(
-            of(2, Member::Server),
+            of(2, UserRole::Server),
             Some(Ids {
                 uid: 1000,
                 gid: 1006
             })
         );
-        assert_eq!(of(3, Member::Code), None);
-        let slots = (999..1009).map(|uid| ids.slot_of(uid)).collect::<Vec<_>>();
+        assert_eq!(of(3, UserRole::Code), None);
+        let slots = (999..1009).map(|uid| ids.index_of(uid)).collect::<Vec<_>>();
         assert_eq!(
             slots,
             [
@@ -201,7 +201,7 @@ mod tests {
             (10, u32::MAX),
         ] {
             assert_eq!(
-                UserIds::new(first, last).map(UserIds::slots),
+                UserIds::new(first, last).map(UserIds::max_sessions),
                 None,
                 "{first}-{last}"
             );
@@ -210,10 +210,10 @@ mod tests {
 
     #[test]
     fn an_identity_survives_the_wire() {
-        for member in [Member::Server, Member::Browser, Member::Code] {
-            let identity = Identity { slot: 513, member };
-            assert_eq!(Identity::decode(identity.encode()), Some(identity));
+        for role in [UserRole::Server, UserRole::Browser, UserRole::Code] {
+            let user = SandboxUser { index: 513, role };
+            assert_eq!(SandboxUser::decode(user.encode()), Some(user));
         }
-        assert_eq!(Identity::decode(*b"?xx"), None);
+        assert_eq!(SandboxUser::decode(*b"?xx"), None);
     }
 }

@@ -10,7 +10,7 @@ use crate::policy::user::UserIds;
 
 /// What the name of everything of ours in the process table begins with, shims and spawners; a
 /// session's own process that calls itself so has a session's id.
-const OURS: &str = "hearth";
+const OWN_NAME_PREFIX: &str = "hearth";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Process {
@@ -19,11 +19,11 @@ struct Process {
     name: String,
 }
 
-/// The processes that have an id of a slot for which `is_taken` says no, and do not belong to
+/// The processes that have an id of a slot for which `is_leased` says no, and do not belong to
 /// another server with the same ids. `top` is the process that starts shims. To be called with
 /// slots that were taken before or after: reading the process table takes a moment (15 µs a
 /// process). Blocks.
-pub fn strays(ids: UserIds, top: u32, is_taken: impl Fn(u16) -> bool) -> Vec<u32> {
+pub fn find_orphans(ids: UserIds, top: u32, is_leased: impl Fn(u16) -> bool) -> Vec<u32> {
     let mut table = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry
@@ -41,26 +41,29 @@ pub fn strays(ids: UserIds, top: u32, is_taken: impl Fn(u16) -> bool) -> Vec<u32
             table.insert(pid, process);
         }
     }
-    find(&table, ids, top.cast_signed(), is_taken)
+    find_in(&table, ids, top.cast_signed(), is_leased)
 }
 
-fn find(
+fn find_in(
     table: &HashMap<i32, Process>,
     ids: UserIds,
     top: i32,
-    is_taken: impl Fn(u16) -> bool,
+    is_leased: impl Fn(u16) -> bool,
 ) -> Vec<u32> {
-    let is_free = |process: &Process| ids.slot_of(process.uid).is_some_and(|slot| !is_taken(slot));
-    let strays = table
+    let is_free = |process: &Process| {
+        ids.index_of(process.uid)
+            .is_some_and(|index| !is_leased(index))
+    };
+    let orphans = table
         .iter()
-        .filter(|(pid, process)| is_free(process) && is_ours(table, ids, **pid, top));
-    let mut strays: Vec<u32> = strays.map(|(pid, _)| pid.unsigned_abs()).collect();
-    strays.sort_unstable();
-    strays
+        .filter(|(pid, process)| is_free(process) && belongs_to_us(table, ids, **pid, top));
+    let mut orphans: Vec<u32> = orphans.map(|(pid, _)| pid.unsigned_abs()).collect();
+    orphans.sort_unstable();
+    orphans
 }
 
 /// Whether a process is below us, or below nobody who starts sessions.
-fn is_ours(table: &HashMap<i32, Process>, ids: UserIds, pid: i32, top: i32) -> bool {
+fn belongs_to_us(table: &HashMap<i32, Process>, ids: UserIds, pid: i32, top: i32) -> bool {
     let mut is_anothers = false;
     let mut next = Some(pid);
     // A table that was read while it changed may have a circle in it.
@@ -72,7 +75,8 @@ fn is_ours(table: &HashMap<i32, Process>, ids: UserIds, pid: i32, top: i32) -> b
         let Some(process) = table.get(&pid) else {
             break;
         };
-        is_anothers |= process.name.starts_with(OURS) && ids.slot_of(process.uid).is_none();
+        is_anothers |=
+            process.name.starts_with(OWN_NAME_PREFIX) && ids.index_of(process.uid).is_none();
         next = Some(process.parent);
     }
     !is_anothers
@@ -134,9 +138,9 @@ mod tests {
             // Of nobody.
             (50, 1, 1005, "bash"),
         ]);
-        assert_eq!(find(&table, ids, 10, |_| true), [0; 0]);
-        assert_eq!(find(&table, ids, 10, |slot| slot == 0), [31, 32]);
-        assert_eq!(find(&table, ids, 10, |slot| slot == 1), [21]);
+        assert_eq!(find_in(&table, ids, 10, |_| true), [0; 0]);
+        assert_eq!(find_in(&table, ids, 10, |index| index == 0), [31, 32]);
+        assert_eq!(find_in(&table, ids, 10, |index| index == 1), [21]);
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Snapshot {
                 continue;
             };
             // One that ends meanwhile takes nothing any more.
-            if let Some(process) = look(pid, &mut text) {
+            if let Some(process) = read_process(pid, &mut text) {
                 children.entry(process.parent).or_default().push(process);
             }
         }
@@ -104,11 +104,11 @@ impl Snapshot {
 /// What some processes take when everything that they share counts once (`Pss` of
 /// `/proc/PID/smaps_rollup`). Those that we may not look into count as in [`Usage`]. It walks page
 /// tables: some milliseconds for a gigabyte. Blocks.
-pub fn shared_once(pids: &[i32]) -> u64 {
+pub fn proportional_memory_bytes(pids: &[i32]) -> u64 {
     let mut text = Vec::with_capacity(4096);
     let mut total = 0;
     for pid in pids {
-        let Some(process) = look(*pid, &mut text) else {
+        let Some(process) = read_process(*pid, &mut text) else {
             continue;
         };
         let rollup = read(&format!("/proc/{pid}/smaps_rollup"), &mut text);
@@ -121,7 +121,7 @@ pub fn shared_once(pids: &[i32]) -> u64 {
 
 /// Reads what a process takes. One whose first thread has ended while others go on looks like a
 /// zombie that takes nothing; what it takes is told by each of the others.
-fn look(pid: i32, text: &mut Vec<u8>) -> Option<Process> {
+fn read_process(pid: i32, text: &mut Vec<u8>) -> Option<Process> {
     let process = parse(pid, &read(&format!("/proc/{pid}/status"), text)?)?;
     if process.memory_bytes > 0 || process.threads < 2 {
         return Some(process);
@@ -149,7 +149,7 @@ fn read<'a>(path: &str, bytes: &'a mut Vec<u8>) -> Option<Cow<'a, str>> {
 /// A few figures of the whole machine that cost next to nothing to read (20 µs): what makes a
 /// [`Snapshot`] worth taking shows in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pulse {
+pub struct SystemSample {
     /// Memory that programs could still get (`MemAvailable`).
     pub available_bytes: u64,
     /// Memory of shared mappings and of files in memory, mapped or not (`Shmem`).
@@ -158,15 +158,15 @@ pub struct Pulse {
     pub threads: u64,
 }
 
-impl Pulse {
+impl SystemSample {
     /// Reads them (`proc_meminfo(5)`, `proc_loadavg(5)`); what cannot be read is 0.
-    pub fn take() -> Pulse {
+    pub fn take() -> SystemSample {
         let mut text = Vec::with_capacity(4096);
         let meminfo = read("/proc/meminfo", &mut text).unwrap_or_default();
         let (available_bytes, shared_bytes) =
-            (line(&meminfo, "MemAvailable"), line(&meminfo, "Shmem"));
+            (field(&meminfo, "MemAvailable"), field(&meminfo, "Shmem"));
         let threads = parse_threads(&read("/proc/loadavg", &mut text).unwrap_or_default());
-        Pulse {
+        SystemSample {
             available_bytes,
             shared_bytes,
             threads: threads.unwrap_or_default(),
@@ -174,7 +174,7 @@ impl Pulse {
     }
 }
 
-fn line(text: &str, key: &str) -> u64 {
+fn field(text: &str, key: &str) -> u64 {
     let mut lines = text.lines().filter_map(|line| line.split_once(':'));
     lines
         .find(|(name, _)| *name == key)
@@ -311,12 +311,15 @@ mod tests {
     #[test]
     fn the_machines_figures_are_found() {
         assert_eq!(
-            line("MemTotal:  9 kB\nMemAvailable:    4 kB\n", "MemAvailable"),
+            field("MemTotal:  9 kB\nMemAvailable:    4 kB\n", "MemAvailable"),
             4096
         );
         assert_eq!(parse_threads("0.20 0.18 0.12 1/80 11206\n"), Some(80));
-        let pulse = Pulse::take();
-        assert!(pulse.available_bytes > 0 && pulse.threads > 0, "{pulse:?}");
+        let sample = SystemSample::take();
+        assert!(
+            sample.available_bytes > 0 && sample.threads > 0,
+            "{sample:?}"
+        );
     }
 
     #[test]
@@ -325,6 +328,6 @@ mod tests {
         let parent = i32::try_from(std::os::unix::process::parent_id()).expect("a small number");
         let snapshot = Snapshot::take();
         assert!(snapshot.pids_below(parent).contains(&me));
-        assert!(shared_once(&[me]) > 4096);
+        assert!(proportional_memory_bytes(&[me]) > 4096);
     }
 }

@@ -13,7 +13,7 @@ static GIVEN: OnceLock<u64> = OnceLock::new();
 
 /// Raises this process's own limit as far as the system lets it. Programs that are started
 /// afterwards get the limit that was there before. To be called once, early.
-pub fn raise_open_files() -> io::Result<()> {
+pub fn raise_open_file_limit() -> io::Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     // A second call finds the limit raised; what was given is what the first one found.

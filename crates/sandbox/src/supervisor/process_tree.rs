@@ -13,14 +13,14 @@ use tokio::process::Child;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::supervisor::process_table::{Living, Vitals};
+use crate::supervisor::process_table::{ProcessTable, TreeState};
 use crate::supervisor::program::Exit;
 use crate::supervisor::protocol::{EVENT_BYTES, Event, KILL};
-use crate::supervisor::shim_source::NewShim;
+use crate::supervisor::shim_source::IdleShim;
 
 /// How often a killed tree's shim is woken and asked again: hostile code of the same user can stop
 /// it.
-const KILL_AGAIN: Duration = Duration::from_millis(100);
+const KILL_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The shim writes an event with one call and the kernel hands it over whole, so a caller that is
 /// cancelled loses none.
@@ -41,47 +41,47 @@ struct State {
 
 /// A running program and everything that it starts. Dropping it kills all of it.
 #[derive(Debug)]
-pub struct Tree {
+pub struct ProcessTree {
     shim_pid: i32,
     program_pid: i32,
     /// Written by the tree's [`Owner`].
     state: watch::Receiver<State>,
     /// Shared with the tree's [`Owner`].
-    vitals: Arc<Vitals>,
+    tree_state: Arc<TreeState>,
 }
 
-impl Tree {
+impl ProcessTree {
     /// A program that `shim` has started, known to `living`. `tracker` gets the task that owns the
     /// shim.
     pub(crate) fn new(
-        shim: NewShim,
+        shim: IdleShim,
         program_pid: i32,
-        living: &Living,
+        processes: &ProcessTable,
         tracker: &TaskTracker,
-    ) -> Tree {
-        let NewShim {
+    ) -> ProcessTree {
+        let IdleShim {
             stream,
             child,
             pid: shim_pid,
         } = shim;
         let (events, control) = stream.into_split();
         let (state, watcher) = watch::channel(State::default());
-        let vitals = Vitals::new(shim_pid, program_pid);
-        living.add(&vitals);
+        let tree_state = TreeState::new(shim_pid, program_pid);
+        processes.add(&tree_state);
         let owner = Owner {
             events,
             control,
             child,
             shim_pid,
             state,
-            vitals: Arc::clone(&vitals),
+            tree_state: Arc::clone(&tree_state),
         };
         tracker.spawn(owner.run());
-        Tree {
+        ProcessTree {
             shim_pid,
             program_pid,
             state: watcher,
-            vitals,
+            tree_state,
         }
     }
 
@@ -101,14 +101,14 @@ impl Tree {
     }
 
     /// Kills the whole tree with SIGKILL; stopped, daemonised and forking processes too. Returns at
-    /// once and may be called again; [`gone`](Tree::gone) tells when nothing is left.
+    /// once and may be called again; [`gone`](ProcessTree::gone) tells when nothing is left.
     pub fn kill(&self) {
-        self.vitals.kill_wanted.notify_one();
+        self.tree_state.kill_wanted.notify_one();
     }
 
-    /// Why all of it was killed, when somebody said so: [`LivingTree::kill_because`].
-    pub fn killed_because(&self) -> Option<&str> {
-        self.vitals.because.get().map(String::as_str)
+    /// Why all of it was killed, when somebody said so: [`TreeHandle::kill_with_reason`].
+    pub fn kill_reason(&self) -> Option<&str> {
+        self.tree_state.kill_reason.get().map(String::as_str)
     }
 
     /// Waits until the program itself has ended. What it started is then being killed. Cancel safe.
@@ -130,7 +130,7 @@ impl Tree {
     }
 }
 
-impl Drop for Tree {
+impl Drop for ProcessTree {
     fn drop(&mut self) {
         self.kill();
     }
@@ -143,16 +143,16 @@ struct Owner {
     /// None for a shim that the spawner has started, and reaps.
     child: Option<Child>,
     shim_pid: i32,
-    /// Read by every waiter of the [`Tree`].
+    /// Read by every waiter of the [`ProcessTree`].
     state: watch::Sender<State>,
-    /// Shared with the [`Tree`].
-    vitals: Arc<Vitals>,
+    /// Shared with the [`ProcessTree`].
+    tree_state: Arc<TreeState>,
 }
 
 impl Owner {
     async fn run(mut self) {
         let mut killing = false;
-        let mut again = tokio::time::interval(KILL_AGAIN);
+        let mut again = tokio::time::interval(KILL_RETRY_INTERVAL);
         loop {
             tokio::select! {
                 event = next_event(&mut self.events) => match event {
@@ -162,14 +162,14 @@ impl Owner {
                     Ok(Event::Started(_) | Event::NotStarted(_)) => {}
                     Err(_) => break,
                 },
-                () = self.vitals.kill_wanted.notified() => {
+                () = self.tree_state.kill_wanted.notified() => {
                     killing = true;
                     again.reset_immediately();
                 }
                 _ = again.tick(), if killing => self.ask_to_kill(),
             }
         }
-        self.vitals.gone.store(true, Ordering::Release);
+        self.tree_state.gone.store(true, Ordering::Release);
         // The shim closes its socket only by exiting.
         if let Some(mut child) = self.child.take() {
             let exit = child.wait().await;

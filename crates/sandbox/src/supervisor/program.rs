@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct Program {
     /// The executable; an absolute path, no search happens.
     pub program: PathBuf,
-    /// Arguments after the program's own name. Linux takes 128 KiB each at the most.
+    /// Arguments after the program's own name. Linux takes 128 KiB each at the max.
     pub args: Vec<String>,
     /// The whole environment. Nothing of the server's own is added.
     pub env: Vec<(String, String)>,

@@ -1,7 +1,7 @@
 //! What server and shim say to each other over the control socket (the shim's descriptor 0).
 //!
 //! Server to shim: messages of four bytes with a length in native byte order, then so much JSON.
-//! First an [`Order`]; when that says where a program will be, a [`Run`] says which one, at once or
+//! First an [`ShimCommand`]; when that says where a program will be, a [`ExecRequest`] says which one, at once or
 //! much later (the program's descriptors travel with its length as `SCM_RIGHTS`). After that single
 //! bytes: [`KILL`]. The end of the stream means that the server is gone, or needs the shim no more,
 //! and counts as [`KILL`].
@@ -11,9 +11,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::task::Chore;
+use crate::files::task::FileTask;
 use crate::policy::private_tmp::PrivateTmp;
-use crate::policy::sandbox_policy::Confinement;
+use crate::policy::sandbox_policy::SandboxPolicy;
 use crate::supervisor::program::Exit;
 
 /// Kill the tree.
@@ -24,26 +24,26 @@ pub(crate) const OWN_FDS_FROM: i32 = 16;
 
 /// The order that a shim gets.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Order {
-    /// Get ready to start a program and to watch over it. A [`Run`] follows, and is answered with
+pub(crate) enum ShimCommand {
+    /// Get ready to start a program and to watch over it. A [`ExecRequest`] follows, and is answered with
     /// events.
-    Prepare(Box<Place>),
-    /// Do something and end. Answered with a [`Report`](crate::files::task::Report) as JSON.
-    Chore(Chore),
+    Prepare(Box<ExecEnvironment>),
+    /// Do something and end. Answered with a [`TaskReport`](crate::files::task::TaskReport) as JSON.
+    FileTask(FileTask),
 }
 
 /// Where a program will be.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct ExecEnvironment {
     pub private_tmp: Option<PrivateTmp>,
     /// The program's limit of open files; None leaves the shim's own.
     pub open_files: Option<u64>,
-    pub confinement: Option<Confinement>,
+    pub policy: Option<SandboxPolicy>,
 }
 
 /// What to start.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Run {
+pub(crate) struct ExecRequest {
     pub program: String,
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,

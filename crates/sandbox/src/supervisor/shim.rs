@@ -27,19 +27,19 @@ use nix::unistd::{Gid, Pid, Uid, fchown, getpid, setgroups};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use serde::de::DeserializeOwned;
 
-use crate::files::task::{Answer, Chore};
-use crate::policy::notify::DoorKeeper;
-use crate::policy::sandbox_policy::{Ids, Prepared, UnixSockets, become_user, share_with_group};
+use crate::files::task::{FileTask, TaskReply};
+use crate::policy::notify::NotifyHandler;
+use crate::policy::sandbox_policy::{Ids, PreparedPolicy, UnixSockets, drop_privileges, set_umask};
 use crate::supervisor::kill::{Reaped, kill_descendants, reap};
 use crate::supervisor::open_files;
-use crate::supervisor::protocol::{Event, OWN_FDS_FROM, Order, Place, Run};
+use crate::supervisor::protocol::{Event, ExecEnvironment, ExecRequest, OWN_FDS_FROM, ShimCommand};
 use crate::sys;
 
 /// The hidden first argument that makes the executable a shim.
 pub const SHIM_ARGUMENT: &str = "__shim";
 
 /// How long a killed tree is waited for before it is looked at again.
-const KILL_ROUND: Duration = Duration::from_millis(20);
+const KILL_ROUND_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Runs the shim on descriptor 0 until nothing of its tree is left, and returns the exit code for
 /// the process. To be called from `main` before anything else when the first argument is
@@ -54,9 +54,9 @@ pub fn run_shim(arguments: &[String]) -> i32 {
         },
         _ => return 1,
     };
-    match Shim::take_order(ids) {
-        Ok((shim, Order::Prepare(place), _)) => shim.run(&place),
-        Ok((shim, Order::Chore(chore), file)) => shim.do_chore(&chore, file),
+    match Shim::receive_command(ids) {
+        Ok((shim, ShimCommand::Prepare(environment), _)) => shim.run(&environment),
+        Ok((shim, ShimCommand::FileTask(task), file)) => shim.run_file_task(&task, file),
         // Nobody to tell: the server sees the control socket close and reports the program as not
         // started.
         Err(_) => 1,
@@ -71,11 +71,11 @@ struct Shim {
     /// touch it.
     ids: Option<Ids>,
     /// Answers the program's questions, if it may ask any.
-    door: Option<DoorKeeper>,
+    broker: Option<NotifyHandler>,
 }
 
 impl Shim {
-    fn take_order(ids: Option<Ids>) -> io::Result<(Shim, Order, Option<File>)> {
+    fn receive_command(ids: Option<Ids>) -> io::Result<(Shim, ShimCommand, Option<File>)> {
         sys::close_fds_from(3)?;
         occupy_program_fds()?;
         let all = SigSet::all();
@@ -94,7 +94,7 @@ impl Shim {
             control,
             signals,
             ids,
-            door: None,
+            broker: None,
         };
         let (order, mut files) = shim.receive()?;
         Ok((shim, order, files.pop().map(File::from)))
@@ -112,40 +112,40 @@ impl Shim {
         Ok((serde_json::from_slice(&message)?, fds))
     }
 
-    fn do_chore(mut self, chore: &Chore, file: Option<File>) -> i32 {
-        share_with_group();
-        let look = chore.look();
+    fn run_file_task(mut self, task: &FileTask, file: Option<File>) -> i32 {
+        set_umask(0o007);
+        let sample = task.sample_proc();
         let report = self
             .ids
-            .map_or(Ok(()), |ids| become_user(ids, &[]))
-            .and_then(|()| chore.perform(&look, file));
+            .map_or(Ok(()), |ids| drop_privileges(ids, &[]))
+            .and_then(|()| task.perform(&sample, file));
         // A server that is gone needs no report.
-        let _ = self.control.write_all(&Answer::of(report).encode());
+        let _ = self.control.write_all(&TaskReply::of(report).encode());
         0
     }
 
-    fn run(mut self, place: &Place) -> i32 {
-        let placed = enter(place);
+    fn run(mut self, environment: &ExecEnvironment) -> i32 {
+        let placed = enter(environment);
         // Not needed any more, or the server is gone.
-        let Ok((run, fds)) = self.receive::<Run>() else {
+        let Ok((run, fds)) = self.receive::<ExecRequest>() else {
             return 0;
         };
         let deadline = run
             .deadline_ms
             .map(|ms| Instant::now() + Duration::from_millis(ms));
-        let program = match placed.and_then(|prepared| start(&run, fds, prepared, place, self.ids))
-        {
-            Ok((pid, door)) => {
-                self.door = door;
-                pid
-            }
-            Err(error) => {
-                self.tell(Event::NotStarted(error.raw_os_error().unwrap_or(0)));
-                return 0;
-            }
-        };
+        let program =
+            match placed.and_then(|prepared| start(&run, fds, prepared, environment, self.ids)) {
+                Ok((pid, broker)) => {
+                    self.broker = broker;
+                    pid
+                }
+                Err(error) => {
+                    self.tell(Event::NotStarted(error.raw_os_error().unwrap_or(0)));
+                    return 0;
+                }
+            };
         self.tell(Event::Started(program.as_raw()));
-        keep_right_to_kill();
+        drop_capabilities_except_kill();
         self.watch(program, deadline);
         self.end_tree(program);
         0
@@ -159,13 +159,13 @@ impl Shim {
             if left == Some(Duration::ZERO) {
                 return;
             }
-            let (control_ready, signal_ready, door_ready) = self.wait_for_events(left);
+            let (control_ready, signal_ready, notify_ready) = self.wait_for_events(left);
             // Either a request to kill or the end of the server: nothing else is ever sent.
             if control_ready {
                 return;
             }
-            if door_ready && let Some(door) = &self.door {
-                door.answer();
+            if notify_ready && let Some(broker) = &self.broker {
+                broker.answer();
             }
             if signal_ready {
                 let mut program_ended = false;
@@ -197,17 +197,17 @@ impl Shim {
             }
             kill_descendants(me);
             let mut signals = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-            let _ = poll(&mut signals, poll_timeout(Some(KILL_ROUND)));
+            let _ = poll(&mut signals, poll_timeout(Some(KILL_ROUND_INTERVAL)));
             self.drain_signals();
         }
     }
 
     /// Whether the server, a child and the door have something to say.
-    fn wait_for_events(&self, at_most: Option<Duration>) -> (bool, bool, bool) {
+    fn wait_for_events(&self, timeout: Option<Duration>) -> (bool, bool, bool) {
         let on = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let mut events = vec![on(self.control.as_fd()), on(self.signals.as_fd())];
-        events.extend(self.door.as_ref().map(|door| on(door.listener())));
-        if poll(&mut events, poll_timeout(at_most)).is_err() {
+        events.extend(self.broker.as_ref().map(|broker| on(broker.listener())));
+        if poll(&mut events, poll_timeout(timeout)).is_err() {
             return (false, false, false);
         }
         let ready = |event: &PollFd| event.revents().is_some_and(|flags| !flags.is_empty());
@@ -234,8 +234,8 @@ impl Shim {
     }
 }
 
-fn poll_timeout(at_most: Option<Duration>) -> PollTimeout {
-    match at_most {
+fn poll_timeout(timeout: Option<Duration>) -> PollTimeout {
+    match timeout {
         // Rounded up, or the last fraction of a millisecond would be spent spinning.
         Some(left) => {
             PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
@@ -246,7 +246,7 @@ fn poll_timeout(at_most: Option<Duration>) -> PollTimeout {
 
 /// Of root's rights only the one to end what other users run is needed from now on
 /// (`capabilities(7)`).
-fn keep_right_to_kill() {
+fn drop_capabilities_except_kill() {
     let Ok(CapabilitySets { permitted, .. }) = capabilities(None) else {
         return;
     };
@@ -261,28 +261,28 @@ fn keep_right_to_kill() {
 }
 
 /// Does everything that can be done before it is known what to start.
-fn enter(place: &Place) -> io::Result<Option<Prepared>> {
-    if let Some(files) = place.open_files {
+fn enter(environment: &ExecEnvironment) -> io::Result<Option<PreparedPolicy>> {
+    if let Some(files) = environment.open_files {
         open_files::limit(files)?;
     }
     let mut is_private = false;
-    if let Some(private_tmp) = &place.private_tmp {
+    if let Some(private_tmp) = &environment.private_tmp {
         is_private = private_tmp.enter()?;
     }
-    place
-        .confinement
+    environment
+        .policy
         .as_ref()
-        .map(|confinement| Prepared::new(confinement, is_private))
+        .map(|policy| PreparedPolicy::new(policy, is_private))
         .transpose()
 }
 
 fn start(
-    order: &Run,
+    order: &ExecRequest,
     fds: Vec<OwnedFd>,
-    mut prepared: Option<Prepared>,
-    place: &Place,
+    mut prepared: Option<PreparedPolicy>,
+    environment: &ExecEnvironment,
     ids: Option<Ids>,
-) -> io::Result<(Pid, Option<DoorKeeper>)> {
+) -> io::Result<(Pid, Option<NotifyHandler>)> {
     if fds.len() != order.fd_numbers.len() {
         return Err(io::Error::from_raw_os_error(nix::libc::EBADF));
     }
@@ -300,7 +300,7 @@ fn start(
     let mut kept = Vec::new();
     if let Some(ids) = ids {
         for fd in &fds {
-            give_pipe(fd, ids)?;
+            chown_pipe(fd, ids)?;
         }
     }
     for (fd, &number) in fds.into_iter().zip(&order.fd_numbers) {
@@ -320,8 +320,8 @@ fn start(
             prepared.limit()?;
         }
         if let Some(ids) = ids {
-            become_user(ids, &[])?;
-            share_with_group();
+            drop_privileges(ids, &[])?;
+            set_umask(0o007);
             sys::die_with_parent()?;
         }
         if let Some(prepared) = &mut prepared {
@@ -334,20 +334,20 @@ fn start(
         Ok(())
     });
     let child = command.spawn()?;
-    let door = match place
-        .confinement
+    let broker = match environment
+        .policy
         .as_ref()
-        .map(|confinement| &confinement.unix_sockets)
+        .map(|policy| &policy.unix_sockets)
     {
-        Some(UnixSockets::Door(door)) => Some(DoorKeeper::new(take_over(&ours)?, door)),
+        Some(UnixSockets::Brokered(broker)) => Some(NotifyHandler::new(take_over(&ours)?, broker)),
         _ => None,
     };
     let pid = i32::try_from(child.id()).map_err(|_| io::ErrorKind::InvalidData)?;
-    Ok((Pid::from_raw(pid), door))
+    Ok((Pid::from_raw(pid), broker))
 }
 
 /// A pipe can be opened anew by its name, as in `> /dev/stderr`, by whoever it belongs to.
-fn give_pipe(fd: &OwnedFd, ids: Ids) -> io::Result<()> {
+fn chown_pipe(fd: &OwnedFd, ids: Ids) -> io::Result<()> {
     if SFlag::from_bits_truncate(fstat(fd)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO {
         fchown(
             fd,

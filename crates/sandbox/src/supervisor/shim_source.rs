@@ -16,14 +16,14 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::task::spawn_blocking;
 
-use crate::policy::user::{Identity, UserIds};
+use crate::policy::user::{SandboxUser, UserIds};
 use crate::supervisor::spawner::{self, Spawner};
 
 /// Who makes shims.
 #[derive(Clone, Debug)]
-pub(crate) enum Starter {
+pub(crate) enum ShimSource {
     /// This process. `ids` is there when it is root.
-    Own {
+    Local {
         shim: Arc<Path>,
         ids: Option<UserIds>,
     },
@@ -31,59 +31,57 @@ pub(crate) enum Starter {
     Spawner(Spawner),
 }
 
-impl Starter {
+impl ShimSource {
     pub(crate) fn user_ids(&self) -> Option<UserIds> {
         match self {
-            Starter::Own { ids, .. } => *ids,
-            Starter::Spawner(spawner) => Some(spawner.ids()),
+            ShimSource::Local { ids, .. } => *ids,
+            ShimSource::Spawner(spawner) => Some(spawner.ids()),
         }
     }
 
-    pub(crate) fn give(&self, identity: Identity, folders: &[File]) -> io::Result<()> {
+    pub(crate) fn chown_dirs(&self, user: SandboxUser, dirs: &[File]) -> io::Result<()> {
         match self {
-            Starter::Own { ids: None, .. } => Ok(()),
-            Starter::Own { ids: Some(ids), .. } => {
-                let ids = ids.ids(identity).ok_or(io::ErrorKind::InvalidInput)?;
-                folders
-                    .iter()
-                    .try_for_each(|folder| spawner::give_to(ids, folder))
+            ShimSource::Local { ids: None, .. } => Ok(()),
+            ShimSource::Local { ids: Some(ids), .. } => {
+                let ids = ids.ids(user).ok_or(io::ErrorKind::InvalidInput)?;
+                dirs.iter().try_for_each(|dir| spawner::chown_dir(ids, dir))
             }
-            Starter::Spawner(spawner) => spawner.give(identity, folders),
+            ShimSource::Spawner(spawner) => spawner.chown_dirs(user, dirs),
         }
     }
 
-    pub(crate) async fn start(&self, identity: Option<Identity>) -> io::Result<NewShim> {
+    pub(crate) async fn start(&self, user: Option<SandboxUser>) -> io::Result<IdleShim> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         // When the start fails half-way, dropping the socket is what ends the shim, and its parent
         // reaps it.
         let stream = UnixStream::from_std(ours)?;
         let theirs = OwnedFd::from(theirs);
-        match (self, identity) {
-            (Starter::Own { shim, ids }, identity) => {
-                let ids = identity.and_then(|identity| ids.as_ref()?.ids(identity));
+        match (self, user) {
+            (ShimSource::Local { shim, ids }, user) => {
+                let ids = user.and_then(|user| ids.as_ref()?.ids(user));
                 let child = Command::from(spawner::shim_command(shim, ids, theirs)).spawn()?;
                 let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-                Ok(NewShim {
+                Ok(IdleShim {
                     stream,
                     child: Some(child),
                     pid: pid.ok_or(io::ErrorKind::NotFound)?,
                 })
             }
-            (Starter::Spawner(spawner), Some(identity)) => {
+            (ShimSource::Spawner(spawner), Some(user)) => {
                 let spawner = spawner.clone();
-                let pid = spawn_blocking(move || spawner.spawn(identity, &theirs))
+                let pid = spawn_blocking(move || spawner.spawn(user, &theirs))
                     .await
                     .map_err(io::Error::other)??;
-                Ok(NewShim {
+                Ok(IdleShim {
                     stream,
                     child: None,
                     pid,
                 })
             }
-            (Starter::Spawner(_), None) => Err(io::Error::new(
+            (ShimSource::Spawner(_), None) => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "no identity was chosen",
+                "no user was chosen",
             )),
         }
     }
@@ -91,14 +89,14 @@ impl Starter {
 
 /// A shim that watches over nothing yet. It ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct NewShim {
+pub(crate) struct IdleShim {
     pub stream: UnixStream,
     /// None for a shim that the spawner has started, and reaps.
     pub child: Option<Child>,
     pub pid: i32,
 }
 
-impl NewShim {
+impl IdleShim {
     /// Sends a message of the protocol, and descriptors with it.
     pub(crate) async fn send(&mut self, message: &impl Serialize, fds: &[RawFd]) -> io::Result<()> {
         let message = serde_json::to_vec(message)?;
@@ -111,7 +109,7 @@ impl NewShim {
         } else {
             &rights[..]
         };
-        // Four bytes into a socket that holds one message at the most: this cannot block.
+        // Four bytes into a socket that holds one message at the max: this cannot block.
         sendmsg::<()>(
             self.stream.as_raw_fd(),
             &[IoSlice::new(&length)],
@@ -124,7 +122,7 @@ impl NewShim {
 
     /// Whether it is there, and goes on if somebody has stopped it. Programs of the same user may
     /// send it any signal.
-    pub(crate) fn is_there(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         // It says nothing before it is told something, so this is either nothing or the end. The
         // kernel is asked, since the runtime knows of an end only when it has looked.
         let is_silent =

@@ -1,14 +1,14 @@
 //! The part of a server that may change user ids, and nothing else.
 //!
 //! A server that is started as root splits in two before it has a second thread. What was started
-//! stays root and becomes the *spawner*: it makes shims under the ids of sessions, gives folders
+//! stays root and becomes the *spawner*: it makes shims under the ids of sessions, gives dirs
 //! away to them, passes signals on and reaps. It reads no request, listens on no port, and
 //! understands two messages of fixed size. The other half, which does all the rest, drops to a user
 //! of its own; a hole in it is a hole in a process that may do nothing.
 //!
 //! ```text
-//! spawn  'S' identity            + the control socket of the shim   → the shim's process id, or minus an errno
-//! give   'G' identity            + up to 16 folders                 → 0, or minus an errno
+//! spawn  'S' user            + the control socket of the shim   → the shim's process id, or minus an errno
+//! give   'G' user            + up to 16 folders                 → 0, or minus an errno
 //! ```
 //!
 //! Folders are given as descriptors, and only those that belong to the server are given away, so no
@@ -33,22 +33,22 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fchown};
 
-use crate::policy::sandbox_policy::{Ids, become_user, make_as_said};
-use crate::policy::user::{Identity, Member, UserIds};
+use crate::policy::sandbox_policy::{Ids, drop_privileges, set_umask};
+use crate::policy::user::{SandboxUser, UserIds, UserRole};
 use crate::supervisor::shim::{SHIM_ARGUMENT, receive_with_fds};
 use crate::sys;
 
 /// Bytes of a message.
-const REQUEST_BYTES: usize = 1 + Identity::BYTES;
+const REQUEST_BYTES: usize = 1 + SandboxUser::BYTES;
 
 /// Our own executable, also after its file was replaced.
 const EXECUTABLE: &str = "/proc/self/exe";
 
 /// How long shims may take to end after the server has; killing takes milliseconds.
-const LAST_BOUND: Duration = Duration::from_secs(10);
+const SHIM_EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is passed on to the server.
-const PASSED_ON: [Signal; 5] = [
+const FORWARDED_SIGNALS: [Signal; 5] = [
     Signal::SIGTERM,
     Signal::SIGINT,
     Signal::SIGHUP,
@@ -58,39 +58,39 @@ const PASSED_ON: [Signal; 5] = [
 
 /// What came out of the split.
 #[derive(Debug)]
-pub enum Split {
+pub enum PrivilegedFork {
     /// This is the server, under its own user id, with what it reaches the spawner by.
     Server(Spawner),
     /// This was the spawner, and everything is over. The exit code is the server's.
-    Over(i32),
+    Exited(i32),
 }
 
 /// Splits this process, which is root and has one thread: see the module. Returns in the server at
 /// once, and in the spawner when the server and everything that it started are gone.
-pub fn split(ids: UserIds) -> io::Result<Split> {
+pub fn fork_privileged(ids: UserIds) -> io::Result<PrivilegedFork> {
     let (ours, theirs) = UnixStream::pair()?;
-    match sys::split()? {
+    match sys::fork_process()? {
         ForkResult::Child => {
             drop(ours);
-            become_user(
+            drop_privileges(
                 Ids {
                     uid: ids.server(),
                     gid: ids.server(),
                 },
                 &ids.groups(),
             )?;
-            make_as_said();
+            set_umask(0o022);
             sys::die_with_parent()?;
             prctl::set_dumpable(false)?;
-            Ok(Split::Server(Spawner {
+            Ok(PrivilegedFork::Server(Spawner {
                 stream: Arc::new(Mutex::new(theirs)),
                 ids,
             }))
         }
         ForkResult::Parent { child } => {
             drop(theirs);
-            Ok(Split::Over(
-                Keeper {
+            Ok(PrivilegedFork::Exited(
+                Monitor {
                     asked: Some((ours, ids)),
                     server: child,
                 }
@@ -102,25 +102,25 @@ pub fn split(ids: UserIds) -> io::Result<Split> {
 
 /// What came out of a split whose other half starts nothing.
 #[derive(Debug)]
-pub enum SplitFromInit {
+pub enum InitFork {
     /// This is the server.
     Server,
     /// This was the other half, and everything is over. The exit code is the server's.
-    Over(i32),
+    Exited(i32),
 }
 
 /// Splits this process, which is the first one of its container and has one thread. Every process
 /// whose parent ends becomes the first one's child: the half that stays passes signals on and
 /// reaps, as `init` does. Returns in the server at once, and in that half when the server and
 /// everything that it started are gone.
-pub fn split_from_init() -> io::Result<SplitFromInit> {
-    match sys::split()? {
+pub fn fork_init() -> io::Result<InitFork> {
+    match sys::fork_process()? {
         ForkResult::Child => {
             sys::die_with_parent()?;
-            Ok(SplitFromInit::Server)
+            Ok(InitFork::Server)
         }
-        ForkResult::Parent { child } => Ok(SplitFromInit::Over(
-            Keeper {
+        ForkResult::Parent { child } => Ok(InitFork::Exited(
+            Monitor {
                 asked: None,
                 server: child,
             }
@@ -143,18 +143,18 @@ impl Spawner {
     }
 
     /// Starts a shim with that control socket. Takes a millisecond; blocks.
-    pub(crate) fn spawn(&self, identity: Identity, control: &OwnedFd) -> io::Result<i32> {
-        self.ask(b'S', identity, &[control.as_raw_fd()])
+    pub(crate) fn spawn(&self, user: SandboxUser, control: &OwnedFd) -> io::Result<i32> {
+        self.ask(b'S', user, &[control.as_raw_fd()])
     }
 
     /// Makes folders of the server somebody else's; blocks.
-    pub(crate) fn give(&self, identity: Identity, folders: &[File]) -> io::Result<()> {
-        let folders: Vec<RawFd> = folders.iter().map(AsRawFd::as_raw_fd).collect();
-        self.ask(b'G', identity, &folders).map(drop)
+    pub(crate) fn chown_dirs(&self, user: SandboxUser, dirs: &[File]) -> io::Result<()> {
+        let dirs: Vec<RawFd> = dirs.iter().map(AsRawFd::as_raw_fd).collect();
+        self.ask(b'G', user, &dirs).map(drop)
     }
 
-    fn ask(&self, what: u8, identity: Identity, fds: &[RawFd]) -> io::Result<i32> {
-        let [a, b, c] = identity.encode();
+    fn ask(&self, what: u8, user: SandboxUser, fds: &[RawFd]) -> io::Result<i32> {
+        let [a, b, c] = user.encode();
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         let request = [what, a, b, c];
         let rights = [ControlMessage::ScmRights(fds)];
@@ -177,14 +177,14 @@ impl Spawner {
 }
 
 /// The half that is not the server.
-struct Keeper {
+struct Monitor {
     /// Where the server asks for shims, and whose ids they may have; none where it starts them
     /// itself.
     asked: Option<(UnixStream, UserIds)>,
     server: Pid,
 }
 
-impl Keeper {
+impl Monitor {
     fn run(mut self) -> io::Result<i32> {
         let all = SigSet::all();
         all.thread_block()?;
@@ -209,7 +209,7 @@ impl Keeper {
                 .get(1)
                 .and_then(PollFd::revents)
                 .is_some_and(|flags| !flags.is_empty());
-            self.pass_on(&signals);
+            self.forward_signals(&signals);
             if let Some(code) = self.reap() {
                 break code;
             }
@@ -223,16 +223,16 @@ impl Keeper {
                 }
             }
         };
-        self.outlive_shims(&signals);
+        self.wait_for_shims(&signals);
         Ok(code)
     }
 
-    fn pass_on(&self, signals: &SignalFd) {
+    fn forward_signals(&self, signals: &SignalFd) {
         while let Ok(Some(signal)) = signals.read_signal() {
             let signal = i32::try_from(signal.ssi_signo)
                 .ok()
                 .and_then(|number| Signal::try_from(number).ok());
-            if let Some(signal) = signal.filter(|signal| PASSED_ON.contains(signal)) {
+            if let Some(signal) = signal.filter(|signal| FORWARDED_SIGNALS.contains(signal)) {
                 let _ = kill(self.server, signal);
             }
         }
@@ -254,8 +254,8 @@ impl Keeper {
     }
 
     /// Their lifelines have closed with the server; they end by themselves.
-    fn outlive_shims(&self, signals: &SignalFd) {
-        let deadline = Instant::now() + LAST_BOUND;
+    fn wait_for_shims(&self, signals: &SignalFd) {
+        let deadline = Instant::now() + SHIM_EXIT_TIMEOUT;
         loop {
             // A signal about the last one may come before this looks; then there is nobody left to
             // wait for.
@@ -281,12 +281,12 @@ impl Keeper {
         let Some((stream, all)) = &mut self.asked else {
             return Ok(());
         };
-        let (what, identity, fds) = receive(stream)?;
-        let identity = Identity::decode(identity).ok_or(io::ErrorKind::InvalidData)?;
-        let ids = all.ids(identity).ok_or(io::ErrorKind::InvalidData)?;
+        let (what, user, fds) = receive(stream)?;
+        let user = SandboxUser::decode(user).ok_or(io::ErrorKind::InvalidData)?;
+        let ids = all.ids(user).ok_or(io::ErrorKind::InvalidData)?;
         let outcome = match what {
-            b'S' if identity.member != Member::Server => start_shim(ids, fds),
-            b'G' => give(ids, *all, &fds).map(|()| 0),
+            b'S' if user.role != UserRole::Server => start_shim(ids, fds),
+            b'G' => chown_dirs(ids, *all, &fds).map(|()| 0),
             _ => return Err(io::ErrorKind::InvalidData.into()),
         };
         let answer =
@@ -295,7 +295,7 @@ impl Keeper {
     }
 }
 
-fn receive(stream: &UnixStream) -> io::Result<(u8, [u8; Identity::BYTES], Vec<OwnedFd>)> {
+fn receive(stream: &UnixStream) -> io::Result<(u8, [u8; SandboxUser::BYTES], Vec<OwnedFd>)> {
     let mut request = [0; REQUEST_BYTES];
     let (bytes, fds) = receive_with_fds(stream, &mut request)?;
     if bytes != REQUEST_BYTES {
@@ -329,21 +329,21 @@ pub(crate) fn shim_command(executable: &Path, ids: Option<Ids>, control: OwnedFd
 }
 
 /// Only what is a folder and the server's.
-fn give(to: Ids, ids: UserIds, folders: &[OwnedFd]) -> io::Result<()> {
-    for folder in folders {
-        let file = File::from(folder.try_clone()?);
+fn chown_dirs(to: Ids, ids: UserIds, dirs: &[OwnedFd]) -> io::Result<()> {
+    for dir in dirs {
+        let file = File::from(dir.try_clone()?);
         let metadata = file.metadata()?;
         if !metadata.is_dir() || metadata.uid() != ids.server() {
             return Err(io::Error::from_raw_os_error(nix::libc::EPERM));
         }
-        give_to(to, &file)?;
+        chown_dir(to, &file)?;
     }
     Ok(())
 }
 
-pub(crate) fn give_to(to: Ids, folder: &File) -> io::Result<()> {
+pub(crate) fn chown_dir(to: Ids, dir: &File) -> io::Result<()> {
     Ok(fchown(
-        folder,
+        dir,
         Some(Uid::from_raw(to.uid)),
         Some(Gid::from_raw(to.gid)),
     )?)

@@ -1,4 +1,4 @@
-//! A shim in reserve: up, in its place and ready to start a program, so that nobody waits for that.
+//! A shim in warm_shim: up, in its place and ready to start a program, so that nobody waits for that.
 //! It takes what an idle shim takes, under a MiB.
 
 use std::io;
@@ -7,34 +7,34 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::supervisor::shim_source::NewShim;
+use crate::supervisor::shim_source::IdleShim;
 
 /// How long one may take to end, which takes it a millisecond.
-const END_BOUND: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Holds one shim at the most. Dropping it ends that one.
+/// Holds one shim at the max. Dropping it ends that one.
 #[derive(Debug)]
-pub(crate) struct Reserve(Mutex<State>);
+pub(crate) struct WarmShim(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    shim: Option<NewShim>,
+    shim: Option<IdleShim>,
     /// For good.
     is_closed: bool,
 }
 
-impl Reserve {
-    pub(crate) fn new() -> Reserve {
-        Reserve(Mutex::default())
+impl WarmShim {
+    pub(crate) fn new() -> WarmShim {
+        WarmShim(Mutex::default())
     }
 
     /// The one that is there, or is just coming.
-    pub(crate) async fn take(&self) -> Option<NewShim> {
-        self.0.lock().await.shim.take().filter(NewShim::is_there)
+    pub(crate) async fn take(&self) -> Option<IdleShim> {
+        self.0.lock().await.shim.take().filter(IdleShim::is_alive)
     }
 
     /// Puts one there that `prepare` gives, unless there is one.
-    pub(crate) async fn fill(&self, prepare: impl Future<Output = io::Result<NewShim>>) {
+    pub(crate) async fn fill(&self, prepare: impl Future<Output = io::Result<IdleShim>>) {
         let mut state = self.0.lock().await;
         if state.is_closed || state.shim.is_some() {
             return;
@@ -54,7 +54,7 @@ impl Reserve {
             state.shim.take()
         };
         if let Some(shim) = shim
-            && !matches!(timeout(END_BOUND, shim.end()).await, Ok(Ok(())))
+            && !matches!(timeout(STOP_TIMEOUT, shim.end()).await, Ok(Ok(())))
         {
             tracing::warn!("a supervisor process in reserve did not end in time");
         }
