@@ -1,12 +1,12 @@
-//! The one module with `unsafe` code: what happens between `fork` and `exec`, and what no safe
-//! wrapper offers.
+//! The only module with `unsafe` code: the steps between `fork` and `exec`, and system calls
+//! without a safe wrapper.
 //!
-//! Everything called between fork and exec is async-signal-safe: plain system calls, no allocation,
-//! no lock.
+//! The unsafe code between `fork` and `exec` is async-signal-safe: it makes plain system calls,
+//! allocates nothing and takes no lock.
 
 #![expect(
     unsafe_code,
-    reason = "this is the reviewed place for it; see each SAFETY comment"
+    reason = "this module is reviewed for it; see each SAFETY comment"
 )]
 
 use std::io;
@@ -14,14 +14,13 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::{ForkResult, fork};
+use seccompiler::BpfProgram;
 
-use crate::policy::notify::NotifyResponse;
-use crate::policy::seccomp::Program;
-
-/// Closes every descriptor from `first` on. What a server inherited from whoever started it without
-/// `O_CLOEXEC` would otherwise reach user code.
+/// Closes every descriptor from `first` on. Descriptors without `O_CLOEXEC` that the server
+/// inherited would otherwise reach session code.
 pub(crate) fn close_fds_from(first: RawFd) -> io::Result<()> {
     let first = u32::try_from(first).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: called at the very start of the shim, before any object owns a descriptor from
@@ -34,32 +33,33 @@ pub(crate) fn close_fds_from(first: RawFd) -> io::Result<()> {
     }
 }
 
-/// Takes ownership of a descriptor that the kernel has just made for us (`SCM_RIGHTS`).
+/// Takes ownership of a descriptor that the kernel has just created for this process, for example
+/// from `SCM_RIGHTS`.
 pub(crate) fn take_received_fd(fd: RawFd) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    // SAFETY: the caller got the number out of a control message, so it is open and nobody else
-    // owns it.
+    // SAFETY: the kernel has just returned this number to the caller, so the descriptor is open and
+    // has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Prepares `command` to become a session leader with default signal handlers, the descriptors in
-/// `moves` (from, to) at their places, and a death of its own when the shim dies.
+/// Prepares `command` to become a session leader with default signal handlers and the descriptors
+/// in `moves` (from, to), and to die with the shim.
 ///
-/// The shim has one thread, so the parent-death signal cannot fire early (it is tied to the
-/// *thread* that forked, `prctl(2)`). No source of a move may be the target of another one.
+/// The parent-death signal depends on the *thread* that forked (`prctl(2)`). The shim has one
+/// thread, so the signal cannot fire early. The source of a move must not be the target of another.
 ///
-/// `confine` runs last. The shim has one thread, so that nobody else holds a lock when it forks: it
-/// may allocate.
+/// `enter_sandbox` runs last. It may allocate: the shim has one thread, so no other thread can hold
+/// a lock during the fork.
 pub(crate) fn prepare_child(
     command: &mut Command,
     moves: Vec<(RawFd, RawFd)>,
     mut enter_sandbox: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
 ) {
     let enter = move || {
-        // SAFETY: only async-signal-safe system calls on plain integers; every source descriptor is
-        // open, as the shim keeps its owner until after the spawn.
+        // SAFETY: these are async-signal-safe system calls on plain integers. Every source
+        // descriptor is open, because the shim keeps its owner until after the spawn.
         unsafe {
             if libc::setsid() == -1 {
                 return Err(io::Error::last_os_error());
@@ -67,12 +67,12 @@ pub(crate) fn prepare_child(
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
                 return Err(io::Error::last_os_error());
             }
-            // An ignored signal stays ignored across exec: a server started by nohup would pass
-            // that on.
+            // Ignored signals stay ignored across exec. A server that was started by nohup would
+            // pass them on.
             for signal in 1..=31 {
                 libc::signal(signal, libc::SIG_DFL);
             }
-            // The shim blocks every signal, and a mask stays across exec too.
+            // The signal mask also stays across exec, and the shim blocks every signal.
             let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
             libc::sigemptyset(none.as_mut_ptr());
             if libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()) == -1 {
@@ -86,14 +86,14 @@ pub(crate) fn prepare_child(
         }
         enter_sandbox()
     };
-    // SAFETY: the closure keeps to what may be done between fork and exec, see above.
+    // SAFETY: the closure does only what is allowed between fork and exec, as explained above.
     unsafe { command.pre_exec(enter) };
 }
 
-/// Has the kernel kill this process when its parent ends. Changing the user id takes that back, so
-/// it comes after.
+/// Makes the kernel kill this process when its parent ends. Call this after changing the user id,
+/// which resets the setting.
 pub(crate) fn die_with_parent() -> io::Result<()> {
-    // SAFETY: takes plain integers.
+    // SAFETY: the call takes plain integers.
     let outcome = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     if outcome == 0 {
         Ok(())
@@ -102,9 +102,9 @@ pub(crate) fn die_with_parent() -> io::Result<()> {
     }
 }
 
-/// Lets others go first by that much (`nice(2)`).
+/// Sets the scheduling priority of this process (`nice(2)`).
 pub(crate) fn set_niceness(niceness: i32) -> io::Result<()> {
-    // SAFETY: takes plain integers.
+    // SAFETY: the call takes plain integers.
     let outcome = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) };
     if outcome == 0 {
         Ok(())
@@ -113,22 +113,22 @@ pub(crate) fn set_niceness(niceness: i32) -> io::Result<()> {
     }
 }
 
-/// Splits this process in two, which must have one thread.
+/// Forks this process, which must have one thread.
 pub(crate) fn fork_process() -> io::Result<ForkResult> {
-    // SAFETY: with one thread nobody holds a lock, so the child may do everything.
+    // SAFETY: the process has one thread, so no lock is held and the child may run any code.
     Ok(unsafe { fork() }?)
 }
 
-/// Puts a filter in force that asks, and gives back what the questions come out of
-/// (`seccomp_unotify(2)`). Nothing can take it off again.
-pub(crate) fn install_notify_filter(filter: &Program) -> io::Result<OwnedFd> {
+/// Installs a filter that sends notifications, and returns the listener that receives them
+/// (`seccomp_unotify(2)`). The filter cannot be removed.
+pub(crate) fn install_notify_filter(filter: &BpfProgram) -> io::Result<OwnedFd> {
     let length = u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let program = libc::sock_fprog {
         len: length,
         filter: filter.as_ptr().cast_mut().cast(),
     };
-    // SAFETY: `program` points to `len` instructions, which have the kernel's layout
-    // (`#[repr(C)]`), for the whole call.
+    // SAFETY: during the call `program` points to `len` instructions, which have the kernel's
+    // layout (`#[repr(C)]`).
     let fd = unsafe {
         libc::syscall(
             libc::SYS_seccomp,
@@ -143,7 +143,7 @@ pub(crate) fn install_notify_filter(filter: &Program) -> io::Result<OwnedFd> {
     }
 }
 
-/// A system call that waits for an answer.
+/// A system call that waits for a response.
 #[derive(Debug)]
 pub(crate) struct Notification {
     pub id: u64,
@@ -152,11 +152,11 @@ pub(crate) struct Notification {
     pub arguments: [u64; 6],
 }
 
-/// Takes the next notification. An error when its asker is gone.
+/// Receives the next notification. Fails if the calling process is gone.
 pub(crate) fn receive_notification(listener: BorrowedFd<'_>) -> io::Result<Notification> {
-    // SAFETY: a structure of plain integers; the kernel wants it zeroed.
+    // SAFETY: the structure consists of integers, and the kernel requires zeros.
     let mut notification: libc::seccomp_notif = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel fills in a structure of the size that the request names.
+    // SAFETY: the kernel writes a structure of the size that the request encodes.
     let outcome = unsafe {
         libc::ioctl(
             listener.as_raw_fd(),
@@ -176,31 +176,50 @@ pub(crate) fn receive_notification(listener: BorrowedFd<'_>) -> io::Result<Notif
     })
 }
 
-/// Answers a notification. An error when its asker is gone.
+/// A response to a [`Notification`].
+#[derive(Debug)]
+pub(crate) enum NotifyResponse {
+    /// The call fails with this error.
+    Deny(Errno),
+    /// The call returns 0 without effect.
+    ReturnZero,
+    /// The kernel executes the call.
+    Continue,
+    /// The call returns a duplicate of this socket.
+    Socket {
+        socket: OwnedFd,
+        close_on_exec: bool,
+    },
+}
+
+/// Responds to a notification. Fails if the calling process is gone.
 pub(crate) fn send_response(
     listener: BorrowedFd<'_>,
     id: u64,
-    answer: NotifyResponse,
+    response: NotifyResponse,
 ) -> io::Result<()> {
     let low = |flag: libc::c_ulong| u32::try_from(flag).unwrap_or(0);
-    let (error, flags) = match answer {
+    let (error, flags) = match response {
         NotifyResponse::Deny(errno) => (-(errno as i32), 0),
         NotifyResponse::ReturnZero => (0, 0),
         NotifyResponse::Continue => (0, low(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE)),
-        NotifyResponse::Socket(socket, goes_at_exec) => {
+        NotifyResponse::Socket {
+            socket,
+            close_on_exec,
+        } => {
             let addition = libc::seccomp_notif_addfd {
                 id,
-                // The call returns the number of the new descriptor.
+                // Adds the descriptor and returns its number from the call in one step.
                 flags: low(libc::SECCOMP_ADDFD_FLAG_SEND),
                 srcfd: socket.as_raw_fd().unsigned_abs(),
                 newfd: 0,
-                newfd_flags: if goes_at_exec {
+                newfd_flags: if close_on_exec {
                     libc::O_CLOEXEC.unsigned_abs()
                 } else {
                     0
                 },
             };
-            // SAFETY: the kernel reads a structure of the size that the request names.
+            // SAFETY: the kernel reads a structure of the size that the request encodes.
             let outcome = unsafe {
                 libc::ioctl(
                     listener.as_raw_fd(),
@@ -221,7 +240,7 @@ pub(crate) fn send_response(
         error,
         flags,
     };
-    // SAFETY: the kernel reads a structure of the size that the request names.
+    // SAFETY: the kernel reads a structure of the size that the request encodes.
     let outcome = unsafe {
         libc::ioctl(
             listener.as_raw_fd(),

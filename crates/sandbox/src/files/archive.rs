@@ -1,8 +1,8 @@
-//! A folder as one stream of bytes, and back: tar, compressed with zstd, whose checksum at the end
-//! tells whether all of it is as it was written.
+//! Packs a directory into an archive and unpacks it: tar, compressed with zstd. The zstd checksum
+//! at the end detects damage.
 //!
-//! Only plain files and folders are taken, with their contents and nothing else that a file can
-//! have; what else a program has left there (links, sockets, pipes) is not packed.
+//! Archives contain only regular files and directories, with their contents but without owners,
+//! modes and extended attributes. Links, sockets and pipes are skipped.
 
 use std::error::Error;
 use std::ffi::{CStr, OsStr};
@@ -18,16 +18,17 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 
 use crate::files::dirs::{entries, is_kind, open, open_below};
 
-/// The fastest of the usual ones: a session's end waits for it.
+/// The compression level. It is the fastest standard level, because the end of a session waits for
+/// it.
 const LEVEL: i32 = 1;
 
-/// How deep folders may be within each other. Nothing that is packed here needs more than a dozen.
+/// Maximum depth of directories. Browser profiles need about a dozen levels.
 const MAX_DEPTH: usize = 64;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// Writes what is in `folder` to `to`, without what is at the places `leave_out` in it. An error
-/// when the files are larger than `max_bytes` together. Blocks.
+/// Writes the files of `dir` to `to`, without the relative paths in `leave_out`. Fails with `EFBIG`
+/// if the files are larger than `max_bytes` together. Blocks.
 pub(crate) fn pack(dir: &Path, leave_out: &[PathBuf], max_bytes: u64, to: File) -> io::Result<()> {
     let mut encoder = zstd::Encoder::new(BufWriter::with_capacity(BUFFER_BYTES, to), LEVEL)?;
     encoder.include_checksum(true)?;
@@ -49,27 +50,27 @@ struct Packer<'a, W: Write> {
 }
 
 impl<W: Write> Packer<'_, W> {
-    fn pack(&mut self, dir: &OwnedFd, place: &mut PathBuf, depth: usize) -> io::Result<()> {
+    fn pack(&mut self, dir: &OwnedFd, path: &mut PathBuf, depth: usize) -> io::Result<()> {
         if depth > MAX_DEPTH {
             return Err(libc_error(libc::ELOOP));
         }
         for name in entries(dir)? {
             let name = name?;
             let stat = fstatat(dir, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
-            place.push(OsStr::from_bytes(name.to_bytes()));
-            if !self.leave_out.contains(place) {
+            path.push(OsStr::from_bytes(name.to_bytes()));
+            if !self.leave_out.contains(path) {
                 if is_kind(&stat, SFlag::S_IFDIR) {
                     self.archive.append_data(
                         &mut header(tar::EntryType::Directory, 0o700, 0, &stat),
-                        &place,
+                        &path,
                         io::empty(),
                     )?;
-                    self.pack(&open_below(dir, &name)?, place, depth + 1)?;
+                    self.pack(&open_below(dir, &name)?, path, depth + 1)?;
                 } else if is_kind(&stat, SFlag::S_IFREG) {
-                    self.pack_file(dir, &name, place, &stat)?;
+                    self.pack_file(dir, &name, path, &stat)?;
                 }
             }
-            place.pop();
+            path.pop();
         }
         Ok(())
     }
@@ -78,7 +79,7 @@ impl<W: Write> Packer<'_, W> {
         &mut self,
         dir: &OwnedFd,
         name: &CStr,
-        place: &Path,
+        path: &Path,
         stat: &FileStat,
     ) -> io::Result<()> {
         let bytes = u64::try_from(stat.st_size).unwrap_or(0);
@@ -88,11 +89,11 @@ impl<W: Write> Packer<'_, W> {
         }
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = File::from(openat(dir, name, flags, Mode::empty())?);
-        // As long as was said, whatever becomes of it meanwhile.
+        // Writes exactly the announced size, even if the file changes meanwhile.
         let content = file.take(bytes).chain(io::repeat(0)).take(bytes);
         self.archive.append_data(
             &mut header(tar::EntryType::Regular, 0o600, bytes, stat),
-            place,
+            path,
             content,
         )
     }
@@ -107,9 +108,10 @@ fn header(kind: tar::EntryType, mode: u32, bytes: u64, stat: &FileStat) -> tar::
     header
 }
 
-/// Puts what [`pack`] wrote into `folder`. [`io::ErrorKind::InvalidData`] when it is not as it was
-/// written, another error when the files are larger than `max_bytes` together; some of it is there
-/// by then. Blocks.
+/// Unpacks into `dir` what [`pack`] wrote.
+///
+/// Fails with [`io::ErrorKind::InvalidData`] if the archive is damaged, and with `EFBIG` if the
+/// files are larger than `max_bytes` together. Some of the files may exist after a failure. Blocks.
 pub(crate) fn unpack(from: File, dir: &Path, max_bytes: u64) -> io::Result<()> {
     use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
     let again = from.try_clone()?;
@@ -129,8 +131,8 @@ pub(crate) fn unpack(from: File, dir: &Path, max_bytes: u64) -> io::Result<()> {
     })
 }
 
-/// Whether what is in a file from `start` on is as it was written. What is damaged can look like
-/// anything until its end: a name that is too long, a file that is too large.
+/// Returns true if the checksum of the archive at `start` is correct. Damage can cause any other
+/// error before the end, such as a name that is too long or a file that is too large.
 fn is_whole(mut file: File, start: u64) -> bool {
     let checked = file.seek(SeekFrom::Start(start)).and_then(|_| {
         let mut decoder = zstd::Decoder::with_buffer(BufReader::with_capacity(BUFFER_BYTES, file))?
@@ -144,25 +146,25 @@ fn unpack_from(from: File, dir: &Path, max_bytes: u64) -> io::Result<()> {
     let decoder =
         zstd::Decoder::with_buffer(BufReader::with_capacity(BUFFER_BYTES, from))?.single_frame();
     let mut archive = tar::Archive::new(decoder);
-    let mut left_bytes = max_bytes;
+    let mut remaining_bytes = max_bytes;
     for entry in archive.entries()? {
         let mut entry = entry?;
-        left_bytes = left_bytes
+        remaining_bytes = remaining_bytes
             .checked_sub(entry.size())
             .ok_or_else(|| libc_error(libc::EFBIG))?;
         let is_plain =
             entry.header().entry_type().is_dir() || entry.header().entry_type().is_file();
         if !is_plain || !entry.unpack_in(dir)? {
-            return Err(io::Error::other("it holds what was never put there"));
+            return Err(io::Error::other("unexpected entry in the archive"));
         }
     }
-    // The checksum is at the end.
+    // Reads to the end, where the checksum is.
     io::copy(&mut archive.into_inner(), &mut io::sink())?;
     Ok(())
 }
 
-/// The system's reason for an error, also when it is wrapped in others. None when the system had
-/// nothing to do with it.
+/// Returns the `errno` of an error, including a wrapped one. Returns None if it did not come from
+/// the system.
 fn errno_of(error: &io::Error) -> Option<i32> {
     let mut reason: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = reason {
@@ -221,7 +223,7 @@ mod tests {
         Ok(file)
     }
 
-    /// Every place below a dir, with the length of files.
+    /// Returns every path below a directory, with the sizes of files.
     fn listing(dir: &Path) -> Vec<(PathBuf, Option<u64>)> {
         let mut found = Vec::new();
         let mut waiting = vec![dir.to_owned()];
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_comes_back_without_what_is_left_out() {
+    fn a_directory_round_trips_without_left_out_paths() {
         let (from, to) = (filled(), dir());
         let archive = packed(from.path(), &["Default/Cache".into()], ANY).expect("packed");
         unpack(archive, to.path(), ANY).expect("unpacked");
@@ -252,10 +254,10 @@ mod tests {
     }
 
     #[test]
-    fn links_and_closed_folders_lead_nowhere_else() {
+    fn links_are_skipped_and_closed_directories_are_opened() {
         let (from, to, outside) = (dir(), dir(), dir());
         fs::write(outside.path().join("secret"), "secret").expect("written");
-        symlink(outside.path(), from.path().join("folder")).expect("linked");
+        symlink(outside.path(), from.path().join("dir")).expect("linked");
         symlink(outside.path().join("secret"), from.path().join("file")).expect("linked");
         nix::unistd::mkfifo(&from.path().join("pipe"), Mode::S_IRWXU).expect("made");
         fs::create_dir(from.path().join("closed")).expect("made");
@@ -278,20 +280,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_allowed_is_not_packed_even_when_it_takes_no_space_and_not_unpacked() {
+    fn files_above_the_maximum_are_neither_packed_nor_unpacked_even_if_sparse() {
         let from = dir();
         File::create(from.path().join("holes"))
             .and_then(|file| file.set_len(1 << 40))
             .expect("made");
-        let error = packed(from.path(), &[], 1 << 30).expect_err("refused");
+        let error = packed(from.path(), &[], 1 << 30).expect_err("too large");
         assert_eq!(error.raw_os_error(), Some(libc::EFBIG));
         let archive = packed(filled().path(), &[], ANY).expect("packed");
-        let error = unpack(archive, dir().path(), 300_000).expect_err("refused");
+        let error = unpack(archive, dir().path(), 300_000).expect_err("too large");
         assert_eq!(error.raw_os_error(), Some(libc::EFBIG));
     }
 
     #[test]
-    fn a_byte_that_is_not_as_it_was_or_missing_is_noticed() {
+    fn every_changed_or_missing_byte_is_detected() {
         let from = filled();
         let mut bytes = Vec::new();
         packed(from.path(), &[], ANY)
@@ -304,39 +306,35 @@ mod tests {
                 .expect("written");
             unpack(file, dir().path(), ANY)
         };
-        unpacks(&bytes).expect("as it was");
-        for place in 0..bytes.len() {
+        unpacks(&bytes).expect("undamaged");
+        for offset in 0..bytes.len() {
             let mut other = bytes.clone();
-            other[place] ^= 0x55;
-            let error = unpacks(&other).expect_err("noticed");
+            other[offset] ^= 0x55;
+            let error = unpacks(&other).expect_err("detected");
             assert_eq!(
                 error.kind(),
                 io::ErrorKind::InvalidData,
-                "byte {place}: {error}"
+                "byte {offset}: {error}"
             );
-            let error = unpacks(&bytes[..place]).expect_err("noticed");
+            let error = unpacks(&bytes[..offset]).expect_err("detected");
             assert_eq!(
                 error.kind(),
                 io::ErrorKind::InvalidData,
-                "cut at {place}: {error}"
+                "cut at {offset}: {error}"
             );
         }
     }
 
     #[test]
-    fn what_is_damaged_and_looks_like_something_else_is_damaged_all_the_same() {
-        // A name that no file system takes, and a size that is too large: both as damage may make
-        // them up.
-        for (name, size, mistaken) in [
+    fn damage_is_reported_as_damage_even_if_it_causes_another_error() {
+        // A name that no file system accepts, and a size above the limit. Damage may produce
+        // either.
+        for (name, size, misleading) in [
             ("n".repeat(300), 0, libc::ENAMETOOLONG),
             ("holes".to_owned(), 5000, libc::EFBIG),
         ] {
-            let stat = fstatat(
-                open(dir().path()).expect("a folder"),
-                c".",
-                AtFlags::empty(),
-            )
-            .expect("about it");
+            let stat = fstatat(open(dir().path()).expect("a dir"), c".", AtFlags::empty())
+                .expect("about it");
             let encoded = || {
                 let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL)?;
                 encoder.include_checksum(true)?;
@@ -351,26 +349,26 @@ mod tests {
                 file.write_all(bytes)
                     .and_then(|()| file.seek(SeekFrom::Start(0)))
                     .expect("written");
-                unpack(file, dir().path(), 4000).expect_err("refused")
+                unpack(file, dir().path(), 4000).expect_err("too large")
             };
-            assert_eq!(unpacks(&bytes).raw_os_error(), Some(mistaken));
+            assert_eq!(unpacks(&bytes).raw_os_error(), Some(misleading));
             *bytes.last_mut().expect("a checksum") ^= 0x55;
             assert_eq!(unpacks(&bytes).kind(), io::ErrorKind::InvalidData);
         }
     }
 
     #[test]
-    fn a_full_disk_is_no_damage() {
+    fn a_full_disk_is_not_damage() {
         let full = File::options()
             .write(true)
             .open("/dev/full")
             .expect("opened");
-        let error = pack(filled().path(), &[], ANY, full).expect_err("refused");
+        let error = pack(filled().path(), &[], ANY, full).expect_err("disk full");
         assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
         let from = packed(filled().path(), &[], ANY).expect("packed");
         let missing = dir().path().join("gone");
         assert_eq!(
-            unpack(from, &missing, ANY).expect_err("refused").kind(),
+            unpack(from, &missing, ANY).expect_err("missing").kind(),
             io::ErrorKind::NotFound
         );
     }

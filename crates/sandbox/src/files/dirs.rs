@@ -1,5 +1,7 @@
-//! Going through folders that hostile code has made, one step at a time: no link is followed, no
-//! path is put together, and the way up is the way that was taken down.
+//! Steps through directory trees that hostile code has created.
+//!
+//! Each step opens one directory relative to another. No step follows a symbolic link or joins
+//! paths, and stepping up verifies that the parent is the directory that the walk came from.
 
 use std::ffi::{CStr, CString};
 use std::fs::{self, Permissions};
@@ -14,7 +16,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::unistd::geteuid;
 
-/// Disk and number of a file.
+/// The device and inode numbers of a file.
 pub(crate) type FileId = (u64, u64);
 
 const FLAGS: OFlag = OFlag::O_RDONLY
@@ -22,13 +24,15 @@ const FLAGS: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
+/// Opens a directory. Fails for a symbolic link.
 pub(crate) fn open(dir: &Path) -> io::Result<OwnedFd> {
     Ok(openat(AT_FDCWD, dir, FLAGS, Mode::empty())?)
 }
 
-/// A folder in a dir; one that its owner has closed to itself is opened, when that is us.
+/// Opens a subdirectory. If its mode denies access to its owner, and this process is the owner,
+/// this restores the access.
 pub(crate) fn open_below(dir: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
-    // Found first, so that nothing else can be meant by what follows.
+    // Opened as a path first, so that all following steps refer to the same file.
     let found = openat(
         dir,
         name,
@@ -39,7 +43,7 @@ pub(crate) fn open_below(dir: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
     let is_closed = stat.st_mode & Mode::S_IRWXU.bits() != Mode::S_IRWXU.bits();
     if is_closed && is_kind(&stat, SFlag::S_IFDIR) && stat.st_uid == geteuid().as_raw() {
         let path = format!("/proc/self/fd/{}", found.as_raw_fd());
-        // Whether it worked shows in the next step.
+        // If this fails, so does the next step.
         let _ = fs::set_permissions(
             path,
             Permissions::from_mode((stat.st_mode & 0o7777) | 0o700),
@@ -48,7 +52,7 @@ pub(crate) fn open_below(dir: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
     Ok(openat(&found, ".", FLAGS, Mode::empty())?)
 }
 
-/// The folder above a dir, if it is still the one that we came from.
+/// Opens the parent of a directory. Fails if it is not `from`, because the directory has moved.
 pub(crate) fn open_above(dir: &OwnedFd, from: FileId) -> io::Result<OwnedFd> {
     let above = openat(dir, "..", FLAGS, Mode::empty())?;
     if file_id(&fstat(&above)?) == from {
@@ -58,7 +62,7 @@ pub(crate) fn open_above(dir: &OwnedFd, from: FileId) -> io::Result<OwnedFd> {
     }
 }
 
-/// The names in a dir.
+/// Lists the names in a directory.
 pub(crate) fn entries(dir: &OwnedFd) -> io::Result<impl Iterator<Item = io::Result<CString>>> {
     let entries: OwningIter = Dir::openat(dir, ".", FLAGS, Mode::empty())?.into_iter();
     let names = entries.map(|entry| Ok(entry?.file_name().to_owned()));

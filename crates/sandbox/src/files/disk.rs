@@ -1,9 +1,8 @@
-//! How much a session's files take of a disk: those in its dirs, and those that are deleted but
-//! still open.
+//! Measures the disk usage of a session: files in its directories, and deleted files that are still
+//! open.
 //!
-//! What lies there was made by code that may not want to be measured, and that goes on meanwhile.
-//! So no link is followed, every folder is opened from the one above it, and no more names are
-//! looked at than may be there.
+//! Session code may try to evade the measurement, and changes files meanwhile. The walk therefore
+//! follows no links, opens each directory from its parent, and stops at the limit.
 
 use std::collections::HashSet;
 use std::ffi::CString;
@@ -20,27 +19,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::dirs::{FileId, entries, file_id, is_kind, open, open_above, open_below};
 
-/// How many open files of one tree are looked at; what hides behind more of them is found by its
-/// end.
+/// Maximum number of open files to examine per session. Files beyond it are found when the session
+/// ends.
 const MAX_OPEN_FILES: usize = 20_000;
 
-/// How often folders are walked anew when one changed its place while we were in it. Code can do
-/// that for ever.
+/// Maximum number of walks if a directory moves during the walk. Code could move directories
+/// forever.
 const MAX_ATTEMPTS: usize = 3;
 
-/// What files take.
+/// Disk usage of files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskUsage {
-    /// Blocks in use, so the holes of a sparse file take nothing. A file with several names counts
-    /// once.
+    /// Allocated blocks, so holes in sparse files count as zero. A file with several hard links
+    /// counts once.
     pub bytes: u64,
-    /// Names: of files, folders and everything else.
+    /// Directory entries of all types.
     pub files: u64,
 }
 
-/// Measures everything below `folders`, and what `open_files` are of their disks without a name. Stops
-/// when that is more than `most` in either way, so what it gives back is at the most one file more.
-/// Folders that their owner has closed to itself are opened, when that is us. Blocks: 3 µs a file.
+/// Measures everything below `dirs`, and those of `open_files` that are deleted and on the same
+/// disks.
+///
+/// Stops when either value exceeds `max`, so the result is at most one file larger. Opens
+/// directories whose mode denies access to their owner, if this process is the owner. Blocks for
+/// about 3 µs per file.
 pub(crate) fn measure(dirs: &[PathBuf], open_files: &[OpenFile], max: DiskUsage) -> DiskUsage {
     let mut usage = DiskUsage::default();
     let mut disks: HashSet<u64> = HashSet::new();
@@ -63,14 +65,15 @@ pub(crate) fn measure(dirs: &[PathBuf], open_files: &[OpenFile], max: DiskUsage)
     }
     for file in open_files
         .iter()
-        .filter(|file| file.is_nameless && disks.contains(&file.disk))
+        .filter(|file| file.is_unlinked && disks.contains(&file.disk))
     {
         usage.bytes += file.bytes;
     }
     usage
 }
 
-/// Memory of files in memory (memfd, `/dev/shm`) that `pids` hold open, mapped or not. Blocks.
+/// Returns the memory of memory-backed files (memfd, `/dev/shm`) that `pids` hold open, mapped or
+/// not. Blocks.
 pub(crate) fn memory_file_bytes(pids: &[i32]) -> u64 {
     open_files(pids)
         .iter()
@@ -79,18 +82,18 @@ pub(crate) fn memory_file_bytes(pids: &[i32]) -> u64 {
         .sum()
 }
 
-/// A folder that is being walked, while we are further down.
+/// A directory above the current one of a walk.
 struct Ancestor {
-    /// Disk and number, to know it again.
+    /// Identifies it when the walk returns.
     file_id: FileId,
-    /// Names of dirs in it that were not walked yet.
+    /// The names of subdirectories still to walk.
     remaining: Vec<CString>,
 }
 
 struct DirWalk {
     usage: DiskUsage,
     max: DiskUsage,
-    /// Files with several names that were seen: disk and number.
+    /// Files with several hard links that were counted.
     linked: HashSet<FileId>,
 }
 
@@ -99,9 +102,8 @@ impl DirWalk {
         self.usage.bytes > self.max.bytes || self.usage.files > self.max.files
     }
 
-    /// Walks one dir, and tells which disk it is on; None when there is no such dir. An error
-    /// means that it changed its shape meanwhile. One descriptor at a time is open, however deep it
-    /// goes.
+    /// Walks one directory and returns its device number, or None if the directory does not exist.
+    /// Fails if a directory moved meanwhile. Keeps one descriptor open at any depth.
     fn measure(&mut self, dir: &Path) -> io::Result<Option<u64>> {
         let Ok(mut here) = open(dir) else {
             return Ok(None);
@@ -129,12 +131,12 @@ impl DirWalk {
         Ok(Some(disk))
     }
 
-    /// Counts what is in a dir, and gives back the names of the dirs in it.
+    /// Counts the entries of a directory and returns the names of its subdirectories.
     fn read(&mut self, dir: &OwnedFd) -> io::Result<Vec<CString>> {
         let mut dirs = Vec::new();
         for name in entries(dir)? {
             let name = name?;
-            // Gone meanwhile.
+            // Fails if the file was removed meanwhile.
             let Ok(stat) = fstatat(dir, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else {
                 continue;
             };
@@ -155,24 +157,24 @@ impl DirWalk {
 }
 
 fn bytes(stat: &FileStat) -> u64 {
-    // Blocks are of 512 bytes, whatever the disk's own are (`stat(3type)`).
+    // The unit is 512 bytes on every disk (`stat(3type)`).
     u64::try_from(stat.st_blocks)
         .unwrap_or(0)
         .saturating_mul(512)
 }
 
-/// A plain file that somebody holds open.
+/// A regular file that a process holds open.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     disk: u64,
     bytes: u64,
-    /// It is in no folder any more, or never was.
-    is_nameless: bool,
+    /// It has no directory entry, because it was deleted or never had one.
+    is_unlinked: bool,
     is_memory: bool,
 }
 
-/// The descriptors of a process. Its first thread has none any more when it has ended while others
-/// go on; those are asked then.
+/// Lists the descriptors of a process. If its first thread has ended while others run, that thread
+/// has no descriptors; then this lists those of another thread.
 fn descriptors_of(pid: i32) -> Vec<fs::DirEntry> {
     let list = |path: &Path| {
         fs::read_dir(path)
@@ -195,13 +197,14 @@ fn descriptors_of(pid: i32) -> Vec<fs::DirEntry> {
         .unwrap_or_default()
 }
 
-/// What `pids` hold open, each file once, as far as we may look at them.
+/// Returns the files that `pids` hold open, each once. Skips processes that this process may not
+/// inspect.
 pub(crate) fn open_files(pids: &[i32]) -> Vec<OpenFile> {
     let mut seen = HashSet::new();
     let mut found = Vec::new();
     let descriptors = pids.iter().flat_map(|pid| descriptors_of(*pid));
     for descriptor in descriptors.take(MAX_OPEN_FILES) {
-        // Through the descriptor, wherever its name leads by now.
+        // Follows the descriptor, not the name, which may refer to another file by now.
         let path = descriptor.path();
         let Ok(about) = fs::metadata(&path) else {
             continue;
@@ -212,7 +215,7 @@ pub(crate) fn open_files(pids: &[i32]) -> Vec<OpenFile> {
         found.push(OpenFile {
             disk: about.dev(),
             bytes: about.blocks().saturating_mul(512),
-            is_nameless: about.nlink() == 0,
+            is_unlinked: about.nlink() == 0,
             is_memory: statfs(&path).is_ok_and(|disk| disk.filesystem_type() == TMPFS_MAGIC),
         });
     }
@@ -247,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_all_folders_are_counted_by_their_blocks() {
+    fn files_of_all_directories_count_by_their_blocks() {
         let dir = dir();
         fs::create_dir_all(dir.path().join("a/b")).expect("made");
         write(&dir.path().join("a/b/x"), 1 << 20);
@@ -258,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_take_nothing_and_a_second_name_takes_no_space() {
+    fn holes_and_hard_links_take_no_space() {
         let dir = dir();
         fs::File::create(dir.path().join("sparse"))
             .and_then(|file| file.set_len(1 << 40))
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn links_lead_nowhere() {
+    fn links_are_not_followed() {
         let (dir, other) = (dir(), dir());
         write(&other.path().join("x"), 1 << 20);
         symlink(other.path(), dir.path().join("out")).expect("linked");
@@ -286,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stops_at_the_first_file_too_many() {
+    fn it_stops_above_the_maximum() {
         let dir = dir();
         for number in 0..20 {
             write(&dir.path().join(number.to_string()), 4096);
@@ -299,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_may_be_deeper_than_any_path_is_long() {
+    fn depth_is_not_limited_by_path_length() {
         let dir = dir();
         let mut here = open(dir.path()).expect("opened");
         for _ in 0..3000 {
@@ -310,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_folder_is_opened_and_a_missing_one_is_empty() {
+    fn a_closed_directory_is_opened_and_a_missing_one_is_empty() {
         let dir = dir();
         fs::create_dir_all(dir.path().join("closed/below")).expect("made");
         fs::set_permissions(dir.path().join("closed"), Permissions::from_mode(0o000))
@@ -323,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_file_counts_as_long_as_it_is_open() {
+    fn a_deleted_file_counts_while_it_is_open() {
         let dir = dir();
         let me = [i32::try_from(std::process::id()).expect("a small number")];
         let mut file = fs::File::create(dir.path().join("gone")).expect("made");

@@ -1,4 +1,4 @@
-//! File operations that run under a session's own user id.
+//! Works on files that session code controls.
 
 pub(crate) mod archive;
 pub(crate) mod dirs;

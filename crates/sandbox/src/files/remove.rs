@@ -1,5 +1,5 @@
-//! Removing a folder that hostile code has filled: however deep it goes, one descriptor is open at
-//! a time, and folders that their owner has closed to itself are opened.
+//! Removes directories that hostile code has filled. One descriptor is open at a time at any depth,
+//! and directories whose mode denies access to their owner are opened.
 
 use std::ffi::CString;
 use std::io;
@@ -13,20 +13,20 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::files::dirs::{FileId, entries, file_id, open, open_above, open_below};
 
-/// How often a folder is emptied into which something is still being put.
+/// Maximum number of times to empty a directory that a program is still writing to.
 const MAX_ROUNDS: usize = 8;
 
-/// A folder that is being emptied, while we are further down.
+/// A directory above the one that is being emptied.
 struct Ancestor {
     file_id: FileId,
-    /// The name in it of the folder that we went down into.
+    /// The name of the subdirectory that is being emptied.
     through: CString,
-    /// Names of other dirs in it.
+    /// The names of the remaining subdirectories.
     remaining: Vec<CString>,
 }
 
-/// Removes `folder` and everything in it; one that is not there is fine. What cannot be removed is
-/// remaining, and so are the folders above it; the error is that of the first. Blocks.
+/// Removes `dir` and everything in it. A missing `dir` is not an error. If files cannot be removed,
+/// they and their parent directories stay, and the first error is returned. Blocks.
 pub fn remove_tree(dir: &Path) -> io::Result<()> {
     let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -47,7 +47,7 @@ pub fn remove_tree(dir: &Path) -> io::Result<()> {
     outcome.and(Err(Errno::ENOTEMPTY.into()))
 }
 
-/// Goes through everything below a folder once.
+/// Removes everything below a directory in one pass.
 fn empty(dir: OwnedFd) -> io::Result<()> {
     let mut first_error = Ok(());
     let mut ancestors: Vec<Ancestor> = Vec::new();
@@ -80,7 +80,7 @@ fn empty(dir: OwnedFd) -> io::Result<()> {
     }
 }
 
-/// Removes what is no dir, or an empty one; gives back the names of the others.
+/// Removes files and empty subdirectories. Returns the names of the other subdirectories.
 fn unlink_files(dir: &OwnedFd, first_error: &mut io::Result<()>) -> io::Result<Vec<CString>> {
     let mut dirs = Vec::new();
     for name in entries(dir)? {
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_goes_and_nothing_that_a_link_leads_to() {
+    fn everything_is_removed_and_links_are_not_followed() {
         let outside = tempfile::tempdir().expect("a dir");
         fs::write(outside.path().join("kept"), "x").expect("written");
         let root = tempfile::tempdir().expect("a dir");
@@ -122,12 +122,12 @@ mod tests {
         fs::set_permissions(dir.join("a/b"), Permissions::from_mode(0o000)).expect("closed");
         remove_tree(&dir).expect("removed");
         assert!(!dir.exists() && outside.path().join("kept").exists());
-        remove_tree(&dir).expect("there is none");
-        remove_tree(&dir.join("neither")).expect("there is none");
+        remove_tree(&dir).expect("missing is fine");
+        remove_tree(&dir.join("neither")).expect("missing is fine");
     }
 
     #[test]
-    fn folders_may_be_deeper_than_descriptors_and_paths_reach() {
+    fn depth_is_not_limited_by_descriptors_or_path_length() {
         let root = tempfile::tempdir().expect("a dir");
         let dir = root.path().join("s");
         fs::create_dir(&dir).expect("made");
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_the_place_of_the_folder_is_an_error() {
+    fn a_file_instead_of_the_directory_is_an_error() {
         let root = tempfile::tempdir().expect("a dir");
         fs::write(root.path().join("s"), "x").expect("written");
         assert!(remove_tree(&root.path().join("s")).is_err());

@@ -1,6 +1,8 @@
-//! Small things that are done under a session's own user id, by a shim that starts no program: so
-//! that the server never touches what code of strangers has prepared for it. Only the process table
-//! is looked at before, with all rights: a program can close itself to others of its user.
+//! File tasks that run under a session's own user id.
+//!
+//! Session code controls what is in its directories, so the server never touches them itself. A
+//! shim that starts no program performs the task. It reads the process table first, while it still
+//! has its own rights, because a process can deny inspection to others of its user.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -14,58 +16,58 @@ use crate::files::disk::{DiskUsage, OpenFile, measure, memory_file_bytes, open_f
 use crate::files::remove::remove_tree;
 use crate::proc::usage::proportional_memory_bytes;
 
-/// What is to be done.
+/// A task to perform.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum FileTask {
-    /// Remove what is in these dirs. The folders themselves stay.
+    /// Removes the contents of directories and keeps the directories.
     EmptyDirs(Vec<PathBuf>),
-    /// Remove what is in a folder and put these files there, by name and content.
+    /// Replaces the contents of a directory with files, each a name and its content.
     RefillDir(PathBuf, Vec<(String, String)>),
-    /// Measure what these folders hold, and what these processes hold open; see [`measure`].
+    /// Measures directories, and files that processes hold open; see [`measure`].
     MeasureDirs {
         dirs: Vec<PathBuf>,
         pids: Vec<i32>,
         max: DiskUsage,
     },
-    /// Weigh these processes' files in memory; see [`memory_file_bytes`].
+    /// Measures memory-backed files of processes; see [`memory_file_bytes`].
     MemoryFiles(Vec<i32>),
-    /// Weigh these processes, what they share once; see [`proportional_memory_bytes`].
+    /// Measures processes, with shared memory counted once; see [`proportional_memory_bytes`].
     ProportionalMemory(Vec<i32>),
-    /// Write what is in a folder to the file that comes along; see [`pack`].
+    /// Packs a directory into the file that comes with the task; see [`pack`].
     PackDir {
         dir: PathBuf,
         leave_out: Vec<PathBuf>,
         max_bytes: u64,
     },
-    /// Put into a folder what was packed into the file that comes along; see [`unpack`].
+    /// Unpacks the file that comes with the task into a directory; see [`unpack`].
     UnpackDir { dir: PathBuf, max_bytes: u64 },
 }
 
-/// What the process table has told.
+/// The part of a task's input that comes from the process table.
 #[derive(Debug, Default)]
 pub(crate) struct ProcSample {
     files: Vec<OpenFile>,
     memory_bytes: u64,
 }
 
-/// What has come out of it.
+/// The result of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TaskReport {
     pub usage: DiskUsage,
     pub memory_bytes: u64,
 }
 
-/// A report, or the system's reason why there is none, as it goes over the socket.
+/// A report or an error, as the shim sends it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum TaskReply {
     Done(TaskReport),
     Failed(i32),
-    /// The system had nothing against it, but what was read is not what was once written.
+    /// The data to read is damaged ([`io::ErrorKind::InvalidData`]).
     Damaged(String),
 }
 
 impl TaskReply {
-    pub fn of(report: io::Result<TaskReport>) -> TaskReply {
+    pub fn new(report: io::Result<TaskReport>) -> TaskReply {
         match report {
             Ok(report) => TaskReply::Done(report),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -76,7 +78,7 @@ impl TaskReply {
     }
 
     pub fn encode(&self) -> Vec<u8> {
-        // Plain numbers always become JSON.
+        // Cannot fail: the reply consists of numbers and text.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
@@ -84,14 +86,14 @@ impl TaskReply {
         match serde_json::from_slice(bytes)? {
             TaskReply::Done(report) => Ok(report),
             TaskReply::Failed(errno) => Err(io::Error::from_raw_os_error(errno)),
-            TaskReply::Damaged(how) => Err(io::Error::new(io::ErrorKind::InvalidData, how)),
+            TaskReply::Damaged(message) => Err(io::Error::new(io::ErrorKind::InvalidData, message)),
         }
     }
 }
 
 impl FileTask {
-    /// What only the process table tells. To be called with all the rights that there are, and
-    /// before [`perform`](FileTask::perform). Blocks.
+    /// Reads from the process table what the task needs. Must be called before
+    /// [`perform`](FileTask::perform) and before dropping privileges. Blocks.
     pub fn sample_proc(&self) -> ProcSample {
         match self {
             FileTask::MeasureDirs { pids, .. } => ProcSample {
@@ -113,7 +115,8 @@ impl FileTask {
         }
     }
 
-    /// Does it in the calling process, with the file that it is about, if it is about one. Blocks.
+    /// Performs the task in the calling process. `file` is the archive, for tasks that use one.
+    /// Blocks.
     pub fn perform(&self, sample: &ProcSample, file: Option<File>) -> io::Result<TaskReport> {
         let file = || file.ok_or_else(|| io::Error::from_raw_os_error(nix::libc::EBADF));
         match self {
@@ -133,7 +136,7 @@ impl FileTask {
             FileTask::RefillDir(dir, files) => {
                 empty_dir(dir)?;
                 for (name, content) in files {
-                    // What is there by now was put there by somebody else, and is not written to.
+                    // Fails if a program has created the file meanwhile, instead of writing to it.
                     File::create_new(dir.join(name))?.write_all(content.as_bytes())?;
                 }
             }
@@ -148,11 +151,11 @@ impl FileTask {
     }
 }
 
-/// Removes everything in a folder that can be removed, and tells of the first thing that cannot.
+/// Removes the contents of a directory as far as possible. Returns the first error.
 fn empty_dir(dir: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            // Code can take our rights from folders of its own; the owner can give them back.
+            // Session code can deny access to its own directories; their owner can restore it.
             fs::set_permissions(dir, Permissions::from_mode(0o700))?;
             fs::read_dir(dir)?
         }
@@ -178,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_emptied_and_nothing_behind_a_link_is_touched() {
+    fn a_directory_is_emptied_and_links_are_not_followed() {
         let outside = tempfile::tempdir().expect("a dir");
         fs::write(outside.path().join("canary"), "").expect("written");
         let dir = tempfile::tempdir().expect("a dir");
@@ -194,15 +197,15 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_survives_the_wire() {
-        let failed = TaskReply::of(Err(io::Error::from_raw_os_error(13)));
+    fn replies_round_trip() {
+        let failed = TaskReply::new(Err(io::Error::from_raw_os_error(13)));
         assert_eq!(
             TaskReply::decode(&failed.encode())
-                .expect_err("refused")
+                .expect_err("an error")
                 .raw_os_error(),
             Some(13)
         );
-        assert!(TaskReply::decode(&TaskReply::of(Ok(TaskReport::default())).encode()).is_ok());
+        assert!(TaskReply::decode(&TaskReply::new(Ok(TaskReport::default())).encode()).is_ok());
         assert!(TaskReply::decode(b"").is_err());
     }
 }

@@ -1,9 +1,8 @@
-//! Landlock: which files a program reaches, which TCP ports it connects to, whom it signals
-//! (`landlock(7)`).
+//! Landlock: access to files, TCP ports and processes (`landlock(7)`).
 //!
-//! Only what is handled is refused, and everything that the kernel knows is handled. No port can be
-//! bound, but by what has to listen: a listener is reached from everywhere, past the way out, and
-//! can pose as somebody else's.
+//! Landlock denies only the operations that a ruleset handles, so the ruleset handles all that the
+//! kernel supports. Only programs that must listen can bind ports. A listener is reachable from
+//! everywhere, bypasses the egress proxy, and could impersonate another server.
 
 use std::io;
 
@@ -14,11 +13,12 @@ use landlock::{
 
 use crate::policy::sandbox_policy::{Access, Grant};
 
-/// The newest version whose rights we name; what an older kernel lacks is left out, and shows in
-/// the probes.
+/// The newest ABI version that the ruleset uses. An older kernel enforces only the rights that it
+/// supports, and the server's self-test reports the difference.
 const KNOWN: ABI = ABI::V7;
 
-/// The rules of a program. To be made where it will run: paths are looked up here.
+/// Creates the ruleset of a program. Must run in the program's mount namespace, because paths are
+/// resolved here.
 pub(crate) fn ruleset<'a>(
     grants: impl Iterator<Item = &'a Grant>,
     connect_ports: &[u16],
@@ -38,7 +38,7 @@ pub(crate) fn ruleset<'a>(
     for grant in grants {
         let file = match PathFd::new(&grant.path) {
             Ok(file) => file,
-            // A folder that this machine has not got needs no rule.
+            // A path that does not exist needs no rule.
             Err(PathFdError::OpenCall { .. }) => continue,
             Err(error) => return Err(io::Error::other(error)),
         };
@@ -67,7 +67,7 @@ fn rights(grant: &Grant) -> BitFlags<AccessFs> {
         }
         Access::Full => AccessFs::from_all(KNOWN) & !AccessFs::IoctlDev,
     };
-    // A rule about a file may hold only what can be done with files.
+    // A rule for a file must not contain rights that only apply to directories.
     if grant.path.is_dir() {
         all
     } else {

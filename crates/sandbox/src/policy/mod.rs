@@ -1,5 +1,7 @@
 //! Describes what a program may do, and enforces it.
 
+pub(crate) mod apply;
+pub(crate) mod bpf;
 pub(crate) mod landlock;
 pub(crate) mod notify;
 pub(crate) mod private_tmp;

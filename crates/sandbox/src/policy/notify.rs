@@ -1,63 +1,37 @@
-//! The one Unix socket that confined code can reach, without letting it make sockets.
+//! Connects sandboxed code to one Unix socket without allowing it to create sockets.
 //!
-//! Where a door is, making a Unix socket and connecting one are asked about (`seccomp_unotify(2)`),
-//! and the shim answers. The program that the door is for gets a socket that the shim has connected
-//! already, to the one place there is; its own call of `connect` is told that it succeeded. So
-//! nothing depends on what the asker's memory holds, which could change between a look and the
-//! call. Everybody else is refused.
+//! If a policy has a [`UnixSocketBroker`], the kernel notifies the shim when a program creates a
+//! Unix socket or connects one (`seccomp_unotify(2)`). The broker's program receives a socket that
+//! the shim has already connected, and its `connect` call returns success without effect. The
+//! decision does not depend on the caller's memory, which could change between check and use. All
+//! other programs are denied.
 //!
-//! The asker is told by its name, which anyone can take. That gives nothing away: behind the door
-//! is only what the code of a session may reach anyway. It keeps other programs, which would try a
-//! socket of their own (the C library looks for its cache daemon), from talking to a stranger.
+//! The shim recognizes the program by its process name, which any program can set. This gives
+//! nothing away, because session code may use the socket anyway. The check only keeps other
+//! programs from talking to the wrong server: the C library, for example, looks for its cache
+//! daemon.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
-use serde::{Deserialize, Serialize};
+use crate::policy::sandbox_policy::UnixSocketBroker;
+use crate::sys::{self, Notification, NotifyResponse};
 
-use crate::sys;
-
-/// The one Unix socket that a program can reach.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnixSocketBroker {
-    /// The executable that may use it.
-    pub program: PathBuf,
-    /// The socket. Not followed if it is a link.
-    pub socket: PathBuf,
-}
-
-/// The length of an IPv4 address for `connect(2)`; the calls that have it are not asked about.
-pub(crate) const IPV4_ADDRESS_BYTES: u32 = 16;
-
-/// The same of IPv6, which is for Landlock to judge.
+/// The length of an IPv6 address in `connect(2)`. Landlock checks these calls.
 const IPV6_ADDRESS_BYTES: u64 = 28;
 
-/// The kernel cuts a process's name here (`proc_pid_comm(5)`).
+/// Maximum length of a process name (`proc_pid_comm(5)`).
 const NAME_BYTES: usize = 15;
 
-/// What the shim answers a question with.
-#[derive(Debug)]
-pub(crate) enum NotifyResponse {
-    /// The call fails.
-    Deny(Errno),
-    /// The call returns 0 and has done nothing.
-    ReturnZero,
-    /// The kernel goes on with the call.
-    Continue,
-    /// The call returns a socket that is connected. The second is whether it goes at the next
-    /// `exec`.
-    Socket(OwnedFd, bool),
-}
-
-/// Answers for a broker.
+/// The responder to the notifications of a program.
 pub(crate) struct NotifyHandler {
     listener: OwnedFd,
     broker: UnixSocketBroker,
@@ -71,25 +45,25 @@ impl NotifyHandler {
         }
     }
 
-    /// Readable when there is a notification.
+    /// Returns the listener, which is readable if there is a notification.
     pub fn listener(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()
     }
 
-    /// Answers one notification. An asker may be gone by then, which is nobody's fault.
-    pub fn answer(&self) {
+    /// Handles one notification. Errors are ignored, because the calling process may have ended.
+    pub fn handle(&self) {
         let Ok(notification) = sys::receive_notification(self.listener()) else {
             return;
         };
-        let answer = if self.is_for(notification.pid) {
-            self.serve(&notification)
+        let response = if self.is_for_program(notification.pid) {
+            self.connect(&notification)
         } else {
-            refuse(&notification)
+            deny(&notification)
         };
-        let _ = sys::send_response(self.listener(), notification.id, answer);
+        let _ = sys::send_response(self.listener(), notification.id, response);
     }
 
-    fn is_for(&self, pid: u32) -> bool {
+    fn is_for_program(&self, pid: u32) -> bool {
         let name = self
             .broker
             .program
@@ -101,20 +75,23 @@ impl NotifyHandler {
             .is_ok_and(|comm| comm.strip_suffix(b"\n") == Some(name))
     }
 
-    fn serve(&self, notification: &sys::Notification) -> NotifyResponse {
+    fn connect(&self, notification: &Notification) -> NotifyResponse {
         if notification.call != libc::SYS_socket {
             return NotifyResponse::ReturnZero;
         }
         let kind = notification.arguments[1];
         let has = |flag: i32| kind & u64::from(flag.unsigned_abs()) != 0;
         match connect_to(&self.broker.socket, has(libc::SOCK_NONBLOCK)) {
-            Ok(socket) => NotifyResponse::Socket(socket, has(libc::SOCK_CLOEXEC)),
+            Ok(socket) => NotifyResponse::Socket {
+                socket,
+                close_on_exec: has(libc::SOCK_CLOEXEC),
+            },
             Err(error) => NotifyResponse::Deny(error),
         }
     }
 }
 
-fn refuse(notification: &sys::Notification) -> NotifyResponse {
+fn deny(notification: &Notification) -> NotifyResponse {
     let is_ipv6 =
         notification.call == libc::SYS_connect && notification.arguments[2] == IPV6_ADDRESS_BYTES;
     if is_ipv6 {
@@ -124,14 +101,14 @@ fn refuse(notification: &sys::Notification) -> NotifyResponse {
     }
 }
 
-/// A connection to `path`, which must be a socket and no link to one. Does not wait: a daemon that
-/// takes nobody keeps nobody else waiting.
+/// Connects to the socket at `path`, which must not be a symbolic link. Does not block, so a daemon
+/// that accepts no connections does not delay the shim.
 fn connect_to(path: &Path, nonblocking: bool) -> Result<OwnedFd, Errno> {
-    let place = open_socket(path)
+    let target = open_socket(path)
         .map_err(|error| error.raw_os_error().map_or(Errno::EACCES, Errno::from_raw))?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    let address = UnixAddr::new(format!("/proc/self/fd/{}", place.as_raw_fd()).as_str())?;
+    let address = UnixAddr::new(format!("/proc/self/fd/{}", target.as_raw_fd()).as_str())?;
     connect(socket.as_raw_fd(), &address)?;
     if !nonblocking {
         fcntl(&socket, FcntlArg::F_SETFL(OFlag::empty()))?;
@@ -159,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_is_reached_and_a_link_to_one_is_not() {
+    fn it_connects_to_a_socket_and_not_to_a_link() {
         let dir = tempfile::tempdir().expect("a dir");
         let path = dir.path().join("s.sock");
         let listener = UnixListener::bind(&path).expect("bound");

@@ -1,9 +1,9 @@
-//! A `/tmp` of a session's own, where this process may mount.
+//! A private `/tmp` and `/dev/shm` for a session, if this process can mount.
 //!
-//! It is a mount namespace with one bind mount; the folder behind it goes with the session, so what
-//! code leaves in `/tmp` goes too and no other session sees it. Where mounting is not allowed (a
-//! container without `CAP_SYS_ADMIN`, a machine without user namespaces for plain users) programs
-//! see the machine's `/tmp`.
+//! They live in a mount namespace. `/tmp` is a bind mount of a session directory, so other sessions
+//! do not see its files, and they are removed with the session. If mounts are not allowed (in a
+//! container without `CAP_SYS_ADMIN`, or without user namespaces for unprivileged users), programs
+//! use the machine's `/tmp`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -23,35 +23,36 @@ const TMP: &str = "/tmp";
 
 const SHARED_MEMORY: &str = "/dev/shm";
 
-/// Enough for a browser with many tabs; what is in there is memory.
+/// Options of the private `/dev/shm`. Its files use memory; the size suits a browser with many
+/// tabs.
 const SHARED_MEMORY_OPTIONS: &str = "mode=1777,size=512m,nr_inodes=65536";
 
-/// What a private `/tmp` is made of. Every program of a session gets the same.
+/// The mounts of a private `/tmp`. All programs of a session share them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PrivateTmp {
-    /// What is behind `/tmp`.
+    /// The directory to mount on `/tmp`.
     dir: PathBuf,
-    /// Folders below the machine's `/tmp` that stay where they are.
+    /// Directories below the machine's `/tmp` that stay visible.
     kept: Vec<PathBuf>,
-    /// The same below the machine's `/dev/shm`.
+    /// Directories below the machine's `/dev/shm` that stay visible.
     kept_in_memory: Vec<PathBuf>,
-    /// What is needed anywhere else.
+    /// Needed directories in other places.
     elsewhere: Vec<PathBuf>,
-    /// Whether programs run as other users than we do.
+    /// True if programs run as other users than this process.
     is_for_others: bool,
 }
 
 impl PrivateTmp {
-    /// Prepares `folder`, which exists, to be a `/tmp`. Of `needed`, whatever lies below the
-    /// machine's `/tmp` will be seen at its place by programs too; all of them exist.
+    /// Prepares `dir` as a private `/tmp`. Directories in `needed` that lie below the machine's
+    /// `/tmp` or `/dev/shm` stay visible to programs under the same path. All of them must exist.
     pub fn prepare(dir: PathBuf, needed: &[&Path]) -> io::Result<PrivateTmp> {
-        // As /tmp is everywhere: open to all, and nobody removes what is another's.
+        // The usual mode of /tmp: writable by all, and only owners can remove their files.
         fs::set_permissions(&dir, Permissions::from_mode(0o1777))?;
         let mut kept = Vec::new();
         let mut kept_in_memory = Vec::new();
         let mut elsewhere = Vec::new();
         for path in needed {
-            // Of what lies behind a closed door the name has to be good as it is.
+            // A path in a directory that this process cannot traverse is used unchanged.
             let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
             if path.starts_with(SHARED_MEMORY) {
                 kept_in_memory.push(path);
@@ -76,8 +77,8 @@ impl PrivateTmp {
         })
     }
 
-    /// For programs that run as other users: what they need and lies below a folder that is closed
-    /// to them gets a way that they can go.
+    /// Makes the needed directories reachable for programs that run as other users, even if a
+    /// parent directory is closed to them.
     #[must_use]
     pub fn for_other_users(self) -> PrivateTmp {
         PrivateTmp {
@@ -86,14 +87,16 @@ impl PrivateTmp {
         }
     }
 
-    /// Gives the calling process, which has one thread, and all that it starts the private `/tmp`,
-    /// and an empty `/dev/shm` that goes with the last of them. Tells whether it did: not where
-    /// mounting is not allowed. An error means that it is, and went wrong half-way.
+    /// Moves the calling process, which must have one thread, into a namespace with the private
+    /// `/tmp` and an empty `/dev/shm`, whose files end with the last process in it.
+    ///
+    /// Returns false if mounts are not allowed. An error means that they are allowed, and that one
+    /// of them failed.
     pub(crate) fn enter(&self) -> io::Result<bool> {
         match unshare(CloneFlags::CLONE_NEWNS) {
             Ok(()) => {}
             Err(Errno::EPERM) if geteuid().is_root() => return Ok(false),
-            // A plain user may mount in a user namespace of its own, where there are such.
+            // An unprivileged user can mount in a new user namespace, if the system allows those.
             Err(Errno::EPERM) => match own_user_namespace() {
                 Ok(()) => {}
                 Err(_) => return Ok(false),
@@ -102,7 +105,7 @@ impl PrivateTmp {
             Err(error) => return Err(error.into()),
         }
         let nothing = None::<&str>;
-        // Or our mount would be the whole machine's.
+        // Otherwise the mounts would propagate to the whole machine.
         match mount(
             nothing,
             "/",
@@ -111,11 +114,11 @@ impl PrivateTmp {
             nothing,
         ) {
             Ok(()) => {}
-            // The root is no mount point of its own (a chroot), or a filter forbids it.
+            // The root is not a mount point (in a chroot), or a seccomp filter denies the call.
             Err(Errno::EPERM | Errno::EINVAL | Errno::EACCES) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
-        // Found in this namespace, as bind mounts demand, and before the mount hides them.
+        // Opened in this namespace, as bind mounts require, and before the mount hides them.
         let kept: Vec<File> = self
             .kept
             .iter()
@@ -133,7 +136,7 @@ impl PrivateTmp {
             )?;
         }
         for path in self.elsewhere.iter().filter(|_| self.is_for_others) {
-            lead_to(path)?;
+            make_reachable(path)?;
         }
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         if Path::new(SHARED_MEMORY).is_dir() {
@@ -150,7 +153,7 @@ impl PrivateTmp {
                 Some(SHARED_MEMORY_OPTIONS),
             )?;
             for (file, path) in kept.iter().zip(&self.kept_in_memory) {
-                make_passage(path)?;
+                create_open_dir(path)?;
                 let source = format!("/proc/self/fd/{}", file.as_raw_fd());
                 mount(
                     Some(source.as_str()),
@@ -165,8 +168,9 @@ impl PrivateTmp {
     }
 }
 
-/// A user namespace in which the caller has its own ids and the right to mount
-/// (`user_namespaces(7)`), and a mount namespace below it. The rights end with the next `exec`.
+/// Enters a new user namespace, in which the caller keeps its ids and can mount
+/// (`user_namespaces(7)`), and a new mount namespace in it. The capabilities end with the next
+/// `exec`.
 fn own_user_namespace() -> io::Result<()> {
     let (uid, gid) = (geteuid(), getegid());
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
@@ -175,14 +179,15 @@ fn own_user_namespace() -> io::Result<()> {
     fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
 }
 
-/// Lets other users come to a folder that lies below one which is closed to them: in its place they
-/// see one with nothing in it but the way. Does nothing where the way is open.
-fn lead_to(path: &Path) -> io::Result<()> {
+/// Makes `path` reachable for other users if a parent directory is closed to them. Replaces that
+/// directory, in this namespace, with an empty one that contains only `path`. Does nothing if all
+/// parents are open.
+fn make_reachable(path: &Path) -> io::Result<()> {
     let is_closed =
         |dir: &&Path| fs::metadata(dir).is_ok_and(|metadata| metadata.mode() & 0o001 == 0);
-    let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
-    above.reverse();
-    let Some(closed) = above
+    let mut parents: Vec<&Path> = path.ancestors().skip(1).collect();
+    parents.reverse();
+    let Some(closed) = parents
         .into_iter()
         .find(is_closed)
         .filter(|_| geteuid().is_root())
@@ -197,7 +202,7 @@ fn lead_to(path: &Path) -> io::Result<()> {
         MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
         Some("mode=0755,size=64k"),
     )?;
-    make_passage(path)?;
+    create_open_dir(path)?;
     let source = format!("/proc/self/fd/{}", kept.as_raw_fd());
     mount(
         Some(source.as_str()),
@@ -209,8 +214,8 @@ fn lead_to(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a folder that everybody may pass through, whatever the mask of this process is.
-fn make_passage(path: &Path) -> io::Result<()> {
+/// Creates a directory that all users can traverse, independent of the umask.
+fn create_open_dir(path: &Path) -> io::Result<()> {
     let mask = umask(Mode::from_bits_truncate(0o022));
     let made = DirBuilder::new().recursive(true).mode(0o755).create(path);
     umask(mask);

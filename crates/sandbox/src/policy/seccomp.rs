@@ -1,9 +1,9 @@
-//! seccomp: which system calls a program is refused, and with which error (`seccomp(2)`).
+//! seccomp: the system calls that are denied, and their errors (`seccomp(2)`).
 //!
-//! These are lists of what is refused, not of what is allowed: the programs are anybody's. They
-//! close what Landlock does not see (datagrams, raw sockets, TCP Fast Open, MPTCP, Unix sockets)
-//! and take away what only attacks need. A filter has one error, so there is one filter for every
-//! error; where two refuse, the one that was put in force last speaks.
+//! These are deny lists, because sessions run arbitrary programs. They cover what Landlock does not
+//! (datagrams, raw sockets, TCP Fast Open, MPTCP, Unix sockets), and calls that only attacks need.
+//! A filter has one error, so there is one filter for each error. If two filters deny a call, the
+//! error of the last one installed applies.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,35 +11,34 @@ use std::io;
 use nix::libc;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition,
-    SeccompFilter, SeccompRule, TargetArch, sock_filter,
+    SeccompFilter, SeccompRule, TargetArch,
 };
 
-use crate::policy::notify::IPV4_ADDRESS_BYTES;
+#[cfg(target_arch = "x86_64")]
+use crate::policy::bpf;
 use crate::policy::sandbox_policy::{Syscalls, UnixSockets};
-
-/// A filter as the kernel takes it.
-pub(crate) type Program = BpfProgram;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// `send(2)`: connects and sends at once, past every rule about connecting.
+/// `send(2)`: connects and sends in one call, which bypasses rules for `connect`.
 const MSG_FASTOPEN: u64 = 0x2000_0000;
 
-/// `setpriority(2)`: one process or thread.
+/// `setpriority(2)`: selects one process or thread.
 const PRIO_PROCESS: u64 = 0;
-/// `ioprio_set(2)`: the same.
+/// `ioprio_set(2)`: selects one process or thread.
 const IOPRIO_WHO_PROCESS: u64 = 1;
 
-/// The part of a socket's type that is not a flag (`SOCK_TYPE_MASK` of the kernel).
+/// The bits of a socket's type that are not flags (`SOCK_TYPE_MASK` in the kernel).
 const TYPE_MASK: u64 = 0xf;
 
-/// Newer than the library's list, and of one number everywhere (`open_tree_attr`, Linux 6.15).
+/// `open_tree_attr` (Linux 6.15). It is newer than the list in `libc`, and its number is the same
+/// on all architectures.
 const SYS_OPEN_TREE_ATTR: i64 = 467;
 
-/// `setsockopt(2)`: puts another protocol on a TCP socket, perhaps one that Landlock does not know.
+/// `setsockopt(2)`: installs another protocol on a TCP socket, which Landlock may not cover.
 const TCP_ULP: u64 = 31;
 
-/// Every kind of namespace that `clone(2)` can make.
+/// All kinds of namespaces that `clone(2)` can create.
 const NAMESPACES: [i32; 8] = [
     libc::CLONE_NEWNS,
     libc::CLONE_NEWCGROUP,
@@ -51,8 +50,8 @@ const NAMESPACES: [i32; 8] = [
     0x80, // CLONE_NEWTIME
 ];
 
-/// Refused to everybody with EPERM: other processes' memory and descriptors, mounts, keys, the
-/// kernel's own programs and modules, the clock, the machine.
+/// Denied to all programs with EPERM: memory and descriptors of other processes, mounts, keys, BPF
+/// programs and kernel modules, the clock, and control of the machine.
 const ALWAYS_DENIED: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -109,11 +108,12 @@ const ALWAYS_DENIED: &[i64] = &[
     libc::SYS_ioperm,
 ];
 
-/// Refused to code as well: a browser builds its sandbox with them.
+/// Also denied to code. Browsers need them for their own sandbox.
 const DENIED_TO_CODE: &[i64] = &[libc::SYS_unshare, libc::SYS_chroot];
 
-/// As if this kernel had not got them. `clone3` hides its flags behind a pointer, and the C library
-/// falls back to `clone`; System V's and POSIX's shared things outlive whoever made them.
+/// Denied with ENOSYS, as if the kernel did not implement them. `clone3` passes its flags behind a
+/// pointer, which a filter cannot read, and the C library falls back to `clone`. System V and POSIX
+/// IPC objects outlive the process that created them.
 const UNIMPLEMENTED: &[i64] = &[
     libc::SYS_clone3,
     libc::SYS_shmget,
@@ -122,11 +122,11 @@ const UNIMPLEMENTED: &[i64] = &[
     libc::SYS_mq_open,
 ];
 
-/// The filters of a program, in the order in which they are put in force.
-pub(crate) fn filters(which: Syscalls, unix_sockets: &UnixSockets) -> io::Result<Vec<Program>> {
+/// Returns the filters of a program in the order of installation.
+pub(crate) fn filters(which: Syscalls, unix_sockets: &UnixSockets) -> io::Result<Vec<BpfProgram>> {
     let mut unimplemented = UNIMPLEMENTED.to_vec();
     if which == Syscalls::Browser {
-        // Its zygote makes namespaces, which are allowed to it; there is nothing to hide.
+        // Its zygote creates namespaces, which browsers may do, so the flags need no check.
         unimplemented.retain(|&call| call != libc::SYS_clone3);
     }
     Ok(vec![
@@ -135,7 +135,7 @@ pub(crate) fn filters(which: Syscalls, unix_sockets: &UnixSockets) -> io::Result
         compile(socket_rules(unix_sockets)?, libc::EACCES)?,
         compile(denied_calls(which)?, libc::EPERM)?,
         #[cfg(target_arch = "x86_64")]
-        x32_filter(),
+        bpf::x32_filter(),
     ])
 }
 
@@ -146,7 +146,7 @@ fn all(calls: &[i64]) -> Rules {
 fn denied_calls(which: Syscalls) -> io::Result<Rules> {
     let mut rules = all(ALWAYS_DENIED);
     let tty = |request: u64| rule(&[(1, SeccompCmpOp::Eq, request)]);
-    // Both write into a terminal as if somebody typed it.
+    // Both requests insert input into a terminal.
     rules.insert(
         libc::SYS_ioctl,
         vec![tty(libc::TIOCSTI)?, tty(libc::TIOCLINUX)?],
@@ -158,8 +158,8 @@ fn denied_calls(which: Syscalls) -> io::Result<Rules> {
             .iter()
             .map(|&flag| rule(&[(0, SeccompCmpOp::MaskedEq(flag), flag)]));
         rules.insert(libc::SYS_clone, namespaces.collect::<io::Result<_>>()?);
-        // One's own scheduling only: 0 is the caller. A browser has a say in that of its threads,
-        // each by its number.
+        // Code can change only its own scheduling: 0 means the caller. Browsers also change that of
+        // their threads, by thread id.
         for call in [
             libc::SYS_sched_setattr,
             libc::SYS_sched_setparam,
@@ -167,14 +167,14 @@ fn denied_calls(which: Syscalls) -> io::Result<Rules> {
         ] {
             rules.insert(call, vec![rule(&[(0, SeccompCmpOp::Ne, 0)])?]);
         }
-        // What hides from others of its user hides from whoever measures it, too.
+        // A process that is not dumpable would also hide its memory usage from the server.
         let hide = u64::from(libc::PR_SET_DUMPABLE.unsigned_abs());
         rules.insert(libc::SYS_prctl, vec![rule(&[(0, SeccompCmpOp::Eq, hide)])?]);
     }
     for call in [libc::SYS_prlimit64, libc::SYS_sched_setaffinity] {
         rules.insert(call, vec![rule(&[(0, SeccompCmpOp::Ne, 0)])?]);
     }
-    let upper = [
+    let upper_protocol = [
         (
             1,
             SeccompCmpOp::Eq,
@@ -182,9 +182,9 @@ fn denied_calls(which: Syscalls) -> io::Result<Rules> {
         ),
         (2, SeccompCmpOp::Eq, TCP_ULP),
     ];
-    rules.insert(libc::SYS_setsockopt, vec![rule(&upper)?]);
-    // Nobody's but one's own: neither by a number nor as one of all who have the same user, which
-    // needs none.
+    rules.insert(libc::SYS_setsockopt, vec![rule(&upper_protocol)?]);
+    // Programs can change only their own priority: not that of a process id, and not that of all
+    // processes of a user or group, which needs no id.
     for (call, process) in [
         (libc::SYS_setpriority, PRIO_PROCESS),
         (libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS),
@@ -213,8 +213,8 @@ fn fast_open_rules() -> io::Result<Rules> {
     ]))
 }
 
-/// Of sockets, TCP streams that connect and what asks the kernel about interfaces (`rtnetlink(7)`)
-/// remain.
+/// Returns the rules for sockets. They allow TCP client sockets, and route netlink sockets, which
+/// list network interfaces (`rtnetlink(7)`).
 fn socket_rules(unix_sockets: &UnixSockets) -> io::Result<Rules> {
     use SeccompCmpOp::{Eq, Ge, Gt, Le, MaskedEq, Ne};
     let number = |constant: i32| u64::from(constant.unsigned_abs());
@@ -233,11 +233,11 @@ fn socket_rules(unix_sockets: &UnixSockets) -> io::Result<Rules> {
         rule(&[(0, Eq, netlink), (2, Ne, number(libc::NETLINK_ROUTE))])?,
     ];
     for family in [inet, inet6] {
-        // Types are 1 to 5, 6 and 10; the stream is 1.
+        // Socket types are 1 to 6 and 10; SOCK_STREAM is 1.
         for kind in [0, datagram, 3, 4, 5, 6, 10] {
             denied.push(rule(&[(0, Eq, family), (1, MaskedEq(TYPE_MASK), kind)])?);
         }
-        // Multipath TCP and SCTP are streams, too, and Landlock knows neither.
+        // MPTCP and SCTP are streams too, and Landlock does not cover them.
         denied.push(rule(&[
             (0, Eq, family),
             (2, Ne, 0),
@@ -246,7 +246,7 @@ fn socket_rules(unix_sockets: &UnixSockets) -> io::Result<Rules> {
     }
     match unix_sockets {
         UnixSockets::Denied => denied.push(rule(&[(0, Eq, unix)])?),
-        // Streams are asked about.
+        // The notify filter handles stream sockets.
         UnixSockets::Brokered(_) => {
             for kind in [datagram, number(libc::SOCK_SEQPACKET), raw] {
                 denied.push(rule(&[(0, Eq, unix), (1, MaskedEq(TYPE_MASK), kind)])?);
@@ -258,15 +258,15 @@ fn socket_rules(unix_sockets: &UnixSockets) -> io::Result<Rules> {
             }
         }
     }
-    // One end of a pair of datagram sockets can be connected anew, to any path. Streams cannot
-    // (EISCONN). A raw Unix socket is one of datagrams, too (`unix_create` in net/unix/af_unix.c).
+    // One end of a datagram socket pair can be reconnected to any path; a stream cannot (EISCONN).
+    // A raw Unix socket is a datagram socket, too (`unix_create` in net/unix/af_unix.c).
     let mut pair = vec![rule(&[(0, Ge, inet)])?];
     for kind in [datagram, raw] {
         pair.push(rule(&[(1, MaskedEq(TYPE_MASK), kind)])?);
     }
     let mut rules = Rules::from([(libc::SYS_socket, denied), (libc::SYS_socketpair, pair)]);
     if *unix_sockets != UnixSockets::Allowed {
-        // It binds a port by itself, which Landlock does not see.
+        // `listen` on an unbound socket binds a port implicitly, which Landlock does not check.
         rules.insert(libc::SYS_listen, Vec::new());
     }
     Ok(rules)
@@ -284,81 +284,14 @@ fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> io::Result<SeccompRule> {
         .map_err(io::Error::other)
 }
 
-fn compile(rules: Rules, errno: i32) -> io::Result<Program> {
+fn compile(rules: Rules, errno: i32) -> io::Result<BpfProgram> {
     let arch = if cfg!(target_arch = "aarch64") {
         TargetArch::aarch64
     } else {
         TargetArch::x86_64
     };
-    let refuse = SeccompAction::Errno(errno.unsigned_abs());
+    let deny = SeccompAction::Errno(errno.unsigned_abs());
     let filter =
-        SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch).map_err(io::Error::other)?;
+        SeccompFilter::new(rules, SeccompAction::Allow, deny, arch).map_err(io::Error::other)?;
     BpfProgram::try_from(filter).map_err(io::Error::other)
-}
-
-// Offsets in `struct seccomp_data` (`seccomp(2)`), on a little-endian machine.
-const NUMBER: u32 = 0;
-const ARGUMENT_0: u32 = 16;
-const ARGUMENT_2: u32 = 32;
-
-const fn load(offset: u32) -> sock_filter {
-    sock_filter {
-        code: 0x20,
-        jt: 0,
-        jf: 0,
-        k: offset,
-    } // BPF_LD | BPF_W | BPF_ABS
-}
-
-const fn jump_if_equal(value: u32, jt: u8, jf: u8) -> sock_filter {
-    sock_filter {
-        code: 0x15,
-        jt,
-        jf,
-        k: value,
-    } // BPF_JMP | BPF_JEQ | BPF_K
-}
-
-const fn ret(action: u32) -> sock_filter {
-    sock_filter {
-        code: 0x06,
-        jt: 0,
-        jf: 0,
-        k: action,
-    } // BPF_RET | BPF_K
-}
-
-/// x86-64 has a second set of numbers for the same calls, with this bit; no rule above knows them.
-#[cfg(target_arch = "x86_64")]
-fn x32_filter() -> Program {
-    const X32_BIT: u32 = 0x4000_0000;
-    let if_set = sock_filter {
-        code: 0x45,
-        jt: 0,
-        jf: 1,
-        k: X32_BIT,
-    }; // BPF_JMP | BPF_JSET | BPF_K
-    vec![
-        load(NUMBER),
-        if_set,
-        ret(libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
-        ret(libc::SECCOMP_RET_ALLOW),
-    ]
-}
-
-/// The filter of a broker: Unix sockets, and connecting with an address that is none of IPv4, are
-/// asked about. The library above has no such action.
-pub(crate) fn notify_filter() -> Program {
-    let call = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
-    vec![
-        load(NUMBER),
-        jump_if_equal(call(libc::SYS_socket), 0, 2),
-        load(ARGUMENT_0),
-        jump_if_equal(libc::AF_UNIX.unsigned_abs(), 3, 4),
-        jump_if_equal(call(libc::SYS_connect), 0, 3),
-        load(ARGUMENT_2),
-        jump_if_equal(IPV4_ADDRESS_BYTES, 1, 0),
-        ret(libc::SECCOMP_RET_USER_NOTIF),
-        ret(libc::SECCOMP_RET_ALLOW),
-    ]
 }

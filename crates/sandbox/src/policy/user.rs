@@ -1,11 +1,15 @@
-//! The user ids of sessions. A session has a *slot*: one user id for its browser, one for its code,
-//! and a group that is the code's and that both are in.
+//! The user ids of sessions.
+//!
+//! A session has two user ids, one for its browser and one for its code, and one group that both
+//! belong to. The group id is the code's user id. Sessions are numbered by an index from 0.
 
 use std::fmt;
+use std::io;
 
-use crate::policy::sandbox_policy::Ids;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
-/// The ids that a server may give out: its own first, then two for every slot.
+/// The range of ids of a server: first its own, then two for each session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserIds {
     first: u32,
@@ -13,32 +17,34 @@ pub struct UserIds {
 }
 
 impl UserIds {
-    /// From the first to the last id, both included. None when there is no room for a server and
-    /// one session, when root is among them, or what the kernel takes for "nobody in particular"
-    /// (`user_namespaces(7)`, 65534 and 2³²−1).
+    /// Creates the range from `first` to `last`, inclusive.
+    ///
+    /// Returns None if the range is too small for a server and one session, or if it contains root
+    /// or an id that the kernel uses for unmapped users (65534 and 2³²−1, `user_namespaces(7)`).
     pub fn new(first: u32, last: u32) -> Option<UserIds> {
         const NOBODY: u32 = 65534;
         if first == 0 || last == u32::MAX || (first..=last).contains(&NOBODY) {
             return None;
         }
-        let slots = last.checked_sub(first)? / 2;
-        (slots > 0).then_some(UserIds {
+        let sessions = last.checked_sub(first)? / 2;
+        (sessions > 0).then_some(UserIds {
             first,
-            max_sessions: u16::try_from(slots).unwrap_or(u16::MAX),
+            max_sessions: u16::try_from(sessions).unwrap_or(u16::MAX),
         })
     }
 
-    /// How many sessions there are ids for.
+    /// Returns the number of sessions that the range has ids for.
     pub fn max_sessions(self) -> u16 {
         self.max_sessions
     }
 
-    /// The server's own, as user and as group.
+    /// Returns the server's own user and group id.
     pub fn server(self) -> u32 {
         self.first
     }
 
-    /// The groups of all sessions, which the server is in: it looks after their dirs.
+    /// Returns the groups of all sessions. The server belongs to them to manage session
+    /// directories.
     pub(crate) fn groups(self) -> Vec<u32> {
         (0..self.max_sessions)
             .filter_map(|index| {
@@ -51,13 +57,13 @@ impl UserIds {
             .collect()
     }
 
-    /// Whose id it is, if it is a session's.
+    /// Returns the index of the session that `uid` belongs to.
     pub(crate) fn index_of(self, uid: u32) -> Option<u16> {
         let index = u16::try_from(uid.checked_sub(self.first + 1)? / 2).ok()?;
         (index < self.max_sessions).then_some(index)
     }
 
-    /// None for a slot that there is not.
+    /// Returns the ids of `user`, or None if its index is out of range.
     pub(crate) fn ids(self, user: SandboxUser) -> Option<Ids> {
         let SandboxUser { index, role } = user;
         if index >= self.max_sessions {
@@ -85,11 +91,11 @@ impl fmt::Display for UserIds {
     }
 }
 
-/// Whose ids in a slot.
+/// A role within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserRole {
-    /// The server's user with the session's group: for folders that both members pass through. No
-    /// program runs so.
+    /// The server's user with the session's group. It owns directories that both users of the
+    /// session traverse. Programs never run as this user.
     Server,
     /// The browser.
     Browser,
@@ -97,12 +103,12 @@ pub enum UserRole {
     Code,
 }
 
-/// Under which ids something of a session runs, or whose a folder is.
+/// A user of a session: programs run as it and own files as it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SandboxUser {
-    /// Which session's.
+    /// The index of the session.
     pub index: u16,
-    /// Whose of it.
+    /// The role in the session.
     pub role: UserRole,
 }
 
@@ -133,13 +139,35 @@ impl SandboxUser {
     }
 }
 
+/// A user id and a group id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ids {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// Changes the user and group of this process permanently, and sets its supplementary groups.
+pub(crate) fn drop_privileges(ids: Ids, groups: &[u32]) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
+    let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+    setgroups(&groups)?;
+    setresgid(gid, gid, gid)?;
+    setresuid(uid, uid, uid)?;
+    Ok(())
+}
+
+/// Sets the mask of permissions that new files do not get (`umask(2)`).
+pub(crate) fn set_umask(mask: u32) {
+    umask(Mode::from_bits_truncate(mask));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_slot_has_ids_of_its_own() {
-        let ids = UserIds::new(1000, 1006).expect("room for three");
+    fn every_session_has_separate_ids() {
+        let ids = UserIds::new(1000, 1006).expect("three sessions fit");
         assert_eq!(ids.max_sessions(), 3);
         let of = |index, role| ids.ids(SandboxUser { index, role });
         assert_eq!(
@@ -191,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn root_and_nobody_are_given_to_no_session() {
+    fn ranges_with_root_or_nobody_are_rejected() {
         for (first, last) in [
             (0, 100),
             (65_000, 66_000),
@@ -209,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_survives_the_wire() {
+    fn users_round_trip() {
         for role in [UserRole::Server, UserRole::Browser, UserRole::Code] {
             let user = SandboxUser { index: 513, role };
             assert_eq!(SandboxUser::decode(user.encode()), Some(user));

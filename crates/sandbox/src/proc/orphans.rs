@@ -1,15 +1,15 @@
-//! Processes that nobody should have left: those that run under the ids of a slot which is free.
+//! Finds orphans: processes that run under the user ids of a session that no longer exists.
 //!
-//! A slot is given back after the last process and the last file of its session are gone, so there
-//! should never be one. This looks without the help of whoever should have ended them.
+//! The server reuses ids only after the last process and the last file of a session are gone, so
+//! there should be no orphans. This check does not rely on the code that should have ended them.
 
 use std::collections::HashMap;
 use std::fs;
 
 use crate::policy::user::UserIds;
 
-/// What the name of everything of ours in the process table begins with, shims and spawners; a
-/// session's own process that calls itself so has a session's id.
+/// Prefix of the process names of Hearth: servers, shims and spawners. A session process with such
+/// a name is recognized by its user id.
 const OWN_NAME_PREFIX: &str = "hearth";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,10 +19,12 @@ struct Process {
     name: String,
 }
 
-/// The processes that have an id of a slot for which `is_leased` says no, and do not belong to
-/// another server with the same ids. `top` is the process that starts shims. To be called with
-/// slots that were taken before or after: reading the process table takes a moment (15 µs a
-/// process). Blocks.
+/// Returns the processes whose user id belongs to a session index for which `is_leased` is false,
+/// except those of another server with the same ids.
+///
+/// `top` is the process that starts shims. Reading the process table takes time (15 µs per
+/// process), so `is_leased` must return true for every index that was leased before or after the
+/// call. Blocks.
 pub fn find_orphans(ids: UserIds, top: u32, is_leased: impl Fn(u16) -> bool) -> Vec<u32> {
     let mut table = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -33,7 +35,7 @@ pub fn find_orphans(ids: UserIds, top: u32, is_leased: impl Fn(u16) -> bool) -> 
         else {
             continue;
         };
-        // A name in it is its owner's to choose, and need not be text.
+        // Programs choose their names, which need not be valid UTF-8.
         let Ok(status) = fs::read(entry.path().join("status")) else {
             continue;
         };
@@ -62,11 +64,11 @@ fn find_in(
     orphans
 }
 
-/// Whether a process is below us, or below nobody who starts sessions.
+/// Returns true if a process is a descendant of `top`, or not of any Hearth server.
 fn belongs_to_us(table: &HashMap<i32, Process>, ids: UserIds, pid: i32, top: i32) -> bool {
-    let mut is_anothers = false;
+    let mut is_of_other_server = false;
     let mut next = Some(pid);
-    // A table that was read while it changed may have a circle in it.
+    // The table may contain a cycle, because it changed while it was read.
     for _ in 0..=table.len() {
         let Some(pid) = next else { break };
         if pid == top {
@@ -75,11 +77,11 @@ fn belongs_to_us(table: &HashMap<i32, Process>, ids: UserIds, pid: i32, top: i32
         let Some(process) = table.get(&pid) else {
             break;
         };
-        is_anothers |=
+        is_of_other_server |=
             process.name.starts_with(OWN_NAME_PREFIX) && ids.index_of(process.uid).is_none();
         next = Some(process.parent);
     }
-    !is_anothers
+    !is_of_other_server
 }
 
 fn parse(status: &str) -> Option<Process> {
@@ -88,14 +90,14 @@ fn parse(status: &str) -> Option<Process> {
         uid: u32::MAX,
         name: String::new(),
     };
-    // A newline in a name is written as two characters, so every line is the kernel's own.
+    // The kernel escapes newlines in names, so a program cannot add lines.
     for (key, value) in status.lines().filter_map(|line| line.split_once(':')) {
         match key {
             "Name" => value.trim().clone_into(&mut process.name),
             "PPid" => process.parent = value.trim().parse().ok()?,
-            // Real, effective, saved, of the file system.
+            // Real, effective, saved and file system id.
             "Uid" => process.uid = value.split_whitespace().next()?.parse().ok()?,
-            // What has ended and waits for its parent does nothing any more.
+            // A zombie does nothing; it only waits for its parent.
             "State" if value.trim_start().starts_with(['Z', 'X']) => return None,
             _ => {}
         }
@@ -119,23 +121,23 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_under_the_ids_of_a_free_slot_is_a_stray() {
-        let ids = UserIds::new(1000, 1004).expect("room for two");
+    fn processes_of_an_unleased_user_id_are_orphans() {
+        let ids = UserIds::new(1000, 1004).expect("two sessions fit");
         let table = table(&[
             (1, 0, 0, "init"),
             (10, 1, 0, "hearth-spawner"),
             (11, 10, 1000, "hearth"),
-            // Of the first slot, below a shim of ours.
+            // Of session 0, below our shim.
             (20, 10, 0, "hearth-shim"),
             (21, 20, 1002, "node"),
-            // Of the second one, and its shim has gone.
+            // Of session 1, whose shim has ended.
             (31, 1, 1004, "sleep"),
             (32, 31, 1003, "hearth-shim"),
             // Of another server with the same ids.
             (40, 1, 0, "hearth-spawner"),
             (41, 40, 0, "hearth-shim"),
             (42, 41, 1002, "node"),
-            // Of nobody.
+            // Of no session.
             (50, 1, 1005, "bash"),
         ]);
         assert_eq!(find_in(&table, ids, 10, |_| true), [0; 0]);
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zombie_is_no_stray_and_a_name_cannot_lie() {
+    fn zombies_and_forged_names_are_ignored() {
         let status =
             "Name:\tx\\nUid: 0\nState:\tS (sleeping)\nPPid:\t7\nUid:\t1002\t1002\t1002\t1002\n";
         let expected = Process {

@@ -1,25 +1,26 @@
-//! How much a tree takes of the machine, read from `/proc` (`proc_pid_status(5)`), where other
-//! users' processes can be read as well.
+//! Resource usage of process trees, read from `/proc` (`proc_pid_status(5)`), which also shows
+//! processes of other users.
 //!
-//! One look at all processes serves every tree: the children of a process are only listed by each
-//! of its threads (`/proc/PID/task/TID/children`), and a browser has a hundred of those.
+//! One snapshot of all processes serves every tree. Reading the children of one process is slower:
+//! each of its threads lists its own children (`/proc/PID/task/TID/children`), and a browser has a
+//! hundred threads.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 
-/// What a tree takes, its shim left out.
+/// The resource usage of a tree without its shim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Memory that no file backs: private, shared, swapped out, and the tables for it. What several
-    /// processes share counts for each of them.
+    /// Memory without a backing file: private, shared, swapped out, and page tables. Memory that
+    /// processes share counts once for each.
     pub memory_bytes: u64,
-    /// What of it is mapped from shared memory and files in memory.
+    /// The part of it that is mapped from shared memory and memory-backed files.
     pub shared_bytes: u64,
-    /// Processes, zombies included: they have a number too.
+    /// Processes, including zombies, which use a process id too.
     pub processes: u64,
-    /// Threads of all processes, of which each has one at least.
+    /// Threads of all processes. Each process has at least one.
     pub threads: u64,
 }
 
@@ -32,7 +33,7 @@ impl Usage {
     }
 }
 
-/// All processes of the machine at about the same moment.
+/// All processes of the machine at one moment, approximately.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     children: HashMap<i32, Vec<Process>>,
@@ -44,13 +45,13 @@ struct Process {
     parent: i32,
     memory_bytes: u64,
     shared_bytes: u64,
-    /// What of it the tables for the memory take.
+    /// The part of it that page tables take.
     table_bytes: u64,
     threads: u64,
 }
 
 impl Snapshot {
-    /// Reads the process table. Takes about 15 µs a process, and waits for nothing.
+    /// Reads the process table. Takes about 15 µs per process and does not wait.
     pub fn take() -> Snapshot {
         let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
         let mut text = Vec::with_capacity(4096);
@@ -62,7 +63,7 @@ impl Snapshot {
             else {
                 continue;
             };
-            // One that ends meanwhile takes nothing any more.
+            // None if the process has ended meanwhile.
             if let Some(process) = read_process(pid, &mut text) {
                 children.entry(process.parent).or_default().push(process);
             }
@@ -70,13 +71,14 @@ impl Snapshot {
         Snapshot { children }
     }
 
-    /// What everything below a process takes.
+    /// Returns the usage of all descendants of a process.
     pub(crate) fn below(&self, root: i32) -> Usage {
         let mut usage = Usage::default();
         self.walk(root, |process| usage.add(process));
         usage
     }
 
+    /// Returns the ids of all descendants of a process.
     pub(crate) fn pids_below(&self, root: i32) -> Vec<i32> {
         let mut pids = Vec::new();
         self.walk(root, |process| pids.push(process.pid));
@@ -85,8 +87,8 @@ impl Snapshot {
 
     fn walk(&self, root: i32, mut visit: impl FnMut(&Process)) {
         let mut queue = vec![root];
-        // A process has one parent, so nothing comes twice; one that was read while it got another
-        // parent is no child of its own either.
+        // Each process has one parent, so no process is visited twice. The counter ends the walk if
+        // the table contains a cycle, because it changed while it was read.
         let mut left = self.children.values().map(Vec::len).sum::<usize>();
         while let Some(parent) = queue.pop() {
             for process in self.children.get(&parent).into_iter().flatten() {
@@ -101,9 +103,9 @@ impl Snapshot {
     }
 }
 
-/// What some processes take when everything that they share counts once (`Pss` of
-/// `/proc/PID/smaps_rollup`). Those that we may not look into count as in [`Usage`]. It walks page
-/// tables: some milliseconds for a gigabyte. Blocks.
+/// Returns the memory of processes, with shared memory counted once (`Pss` in
+/// `/proc/PID/smaps_rollup`). Processes that this process may not inspect count as in [`Usage`].
+/// The kernel walks page tables, which takes some milliseconds per gigabyte. Blocks.
 pub fn proportional_memory_bytes(pids: &[i32]) -> u64 {
     let mut text = Vec::with_capacity(4096);
     let mut total = 0;
@@ -119,8 +121,8 @@ pub fn proportional_memory_bytes(pids: &[i32]) -> u64 {
     total
 }
 
-/// Reads what a process takes. One whose first thread has ended while others go on looks like a
-/// zombie that takes nothing; what it takes is told by each of the others.
+/// Reads the usage of a process. If its first thread has ended while others run, it looks like a
+/// zombie without memory; then this reads the usage from one of the other threads.
 fn read_process(pid: i32, text: &mut Vec<u8>) -> Option<Process> {
     let process = parse(pid, &read(&format!("/proc/{pid}/status"), text)?)?;
     if process.memory_bytes > 0 || process.threads < 2 {
@@ -139,27 +141,27 @@ fn read_process(pid: i32, text: &mut Vec<u8>) -> Option<Process> {
     Some(process)
 }
 
-/// A name in it is its owner's to choose, and need not be text.
+/// Reads a file of `/proc`. It may contain process names, which need not be valid UTF-8.
 fn read<'a>(path: &str, bytes: &'a mut Vec<u8>) -> Option<Cow<'a, str>> {
     bytes.clear();
     File::open(path).ok()?.read_to_end(bytes).ok()?;
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes))
 }
 
-/// A few figures of the whole machine that cost next to nothing to read (20 µs): what makes a
-/// [`Snapshot`] worth taking shows in them.
+/// A sample of the state of the whole machine. It is cheap (20 µs) and shows when a [`Snapshot`] is
+/// worth taking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SystemSample {
-    /// Memory that programs could still get (`MemAvailable`).
+    /// Memory available to programs (`MemAvailable`).
     pub available_bytes: u64,
-    /// Memory of shared mappings and of files in memory, mapped or not (`Shmem`).
+    /// Memory of shared mappings and memory-backed files, mapped or not (`Shmem`).
     pub shared_bytes: u64,
     /// Threads of all processes.
     pub threads: u64,
 }
 
 impl SystemSample {
-    /// Reads them (`proc_meminfo(5)`, `proc_loadavg(5)`); what cannot be read is 0.
+    /// Takes a sample (`proc_meminfo(5)`, `proc_loadavg(5)`). Values that cannot be read are 0.
     pub fn take() -> SystemSample {
         let mut text = Vec::with_capacity(4096);
         let meminfo = read("/proc/meminfo", &mut text).unwrap_or_default();
@@ -181,7 +183,7 @@ fn field(text: &str, key: &str) -> u64 {
         .map_or(0, |(_, value)| bytes(value))
 }
 
-/// The number after the slash: `0.20 0.18 0.12 1/80 11206`.
+/// Parses the number after the slash, as in `0.20 0.18 0.12 1/80 11206`.
 fn parse_threads(loadavg: &str) -> Option<u64> {
     loadavg.split('/').nth(1)?.split(' ').next()?.parse().ok()
 }
@@ -195,7 +197,7 @@ fn parse(pid: i32, status: &str) -> Option<Process> {
         table_bytes: 0,
         threads: 1,
     };
-    // A newline in a name is written as two characters, so every line is the kernel's own.
+    // The kernel escapes newlines in names, so a program cannot add lines.
     for (key, value) in status.lines().filter_map(|line| line.split_once(':')) {
         match key {
             "PPid" => process.parent = value.trim().parse().ok()?,
@@ -219,7 +221,7 @@ fn parse_rollup(rollup: &str) -> u64 {
         .sum()
 }
 
-/// `  1234 kB` as bytes.
+/// Converts a value such as `  1234 kB` to bytes.
 fn bytes(value: &str) -> u64 {
     let kib = value
         .trim()
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_without_a_file_behind_it_is_counted_and_a_name_cannot_lie() {
+    fn memory_without_a_backing_file_counts_and_forged_names_do_not() {
         let (memory_bytes, shared_bytes, table_bytes) = (125 * 1024, 20 * 1024, 4 * 1024);
         let expected = Process {
             pid: 9,
@@ -267,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_below_a_process_is_counted_and_nothing_beside_it() {
+    fn descendants_count_and_siblings_do_not() {
         let mut snapshot = Snapshot::default();
         for (pid, parent) in [(2, 1), (3, 2), (4, 3), (5, 1)] {
             snapshot
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_was_read_while_it_changed_is_walked_to_an_end() {
+    fn a_cycle_in_the_process_table_ends_the_walk() {
         let mut snapshot = Snapshot::default();
         for (pid, parent) in [(2, 3), (3, 2)] {
             snapshot
@@ -302,14 +304,14 @@ mod tests {
     }
 
     #[test]
-    fn shared_pages_count_once() {
+    fn shared_pages_count_proportionally() {
         let rollup = "00400000-7fff ---p 00000000 00:00 0  [rollup]\nRss:  900 kB\nPss:  500 kB\nPss_Anon:  300 kB\n\
                       Pss_File:  100 kB\nPss_Shmem:  50 kB\nSwapPss:  2 kB\n";
         assert_eq!(parse_rollup(rollup), 352 * 1024);
     }
 
     #[test]
-    fn the_machines_figures_are_found() {
+    fn the_system_sample_is_read() {
         assert_eq!(
             field("MemTotal:  9 kB\nMemAvailable:    4 kB\n", "MemAvailable"),
             4096
@@ -323,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_in_the_table() {
+    fn this_process_is_in_the_snapshot() {
         let me = i32::try_from(std::process::id()).expect("a small number");
         let parent = i32::try_from(std::os::unix::process::parent_id()).expect("a small number");
         let snapshot = Snapshot::take();

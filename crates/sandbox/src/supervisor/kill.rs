@@ -1,9 +1,9 @@
-//! Ending a process tree, from its subreaper.
+//! Kills a process tree from its subreaper.
 //!
-//! A subreaper gets every orphan below it as its own child (`prctl(2)`, `PR_SET_CHILD_SUBREAPER`),
-//! so a process can leave its parent, its group and its session, but not the tree. Killing one
-//! process at a time loses against one that forks; so everything is stopped first, and only then
-//! killed, until the kernel says that there are no children left.
+//! Every orphan below a subreaper becomes its child (`prctl(2)`, `PR_SET_CHILD_SUBREAPER`), so a
+//! process can leave its parent, its group and its session, but not the tree. Killing processes one
+//! at a time loses against a process that forks. Therefore this module stops everything first and
+//! kills it afterwards, until the kernel reports that no children are left.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -15,20 +15,20 @@ use nix::unistd::Pid;
 
 use crate::supervisor::program::Exit;
 
-/// Rounds of looking for processes that were started while the others were being stopped. A fork
-/// bomb is beaten in a handful; the bound keeps a broken `/proc` from holding us.
-const FREEZE_ROUNDS: usize = 64;
+/// Maximum number of rounds that look for processes which started while others were being stopped.
+/// A fork bomb takes a handful of rounds. The limit matters only if `/proc` is broken.
+const MAX_FREEZE_ROUNDS: usize = 64;
 
-/// What a look at our children found.
+/// The result of [`reap`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reaped {
-    /// There are living children.
+    /// There are running children.
     SomeLeft,
-    /// There are none, and so nothing of the tree is left.
+    /// There are no children, so the whole tree is gone.
     NoneLeft,
 }
 
-/// Collects every child that has ended, and tells `on_exit` about each.
+/// Reaps every child that has ended and calls `on_exit` for each.
 pub(crate) fn reap(mut on_exit: impl FnMut(Pid, Exit)) -> Reaped {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -41,11 +41,11 @@ pub(crate) fn reap(mut on_exit: impl FnMut(Pid, Exit)) -> Reaped {
     }
 }
 
-/// Stops and then kills everything below `root`, which itself is left alone. Returns at once; the
-/// dead are to be [reaped](reap), and the call repeated until none are left.
+/// Stops and then kills everything below `root`, but not `root`. Returns without waiting. Callers
+/// must [reap] the children and repeat the call until none are left.
 pub(crate) fn kill_descendants(root: Pid) {
     let mut stopped = HashSet::new();
-    for _ in 0..FREEZE_ROUNDS {
+    for _ in 0..MAX_FREEZE_ROUNDS {
         let fresh: Vec<Pid> = descendants(root)
             .into_iter()
             .filter(|pid| !stopped.contains(pid))
@@ -54,7 +54,7 @@ pub(crate) fn kill_descendants(root: Pid) {
             break;
         }
         for pid in fresh {
-            // It may have ended meanwhile; then there is nothing to do.
+            // Fails if the process has ended meanwhile, which is fine.
             let _ = kill(pid, Signal::SIGSTOP);
             stopped.insert(pid);
         }
@@ -64,9 +64,11 @@ pub(crate) fn kill_descendants(root: Pid) {
     }
 }
 
-/// All living processes below `root`. Zombies are left out: they can start nothing and need no
-/// signal, and counting them would make a tree with many of them look as if it grew. A process
-/// whose first thread has ended while others go on looks like one, and is none.
+/// Returns all running processes below `root`.
+///
+/// Zombies do not count: they start nothing and need no signal, and a tree with many of them would
+/// seem to grow. A process whose first thread has ended while others run looks like a zombie in the
+/// process table, but counts as running.
 fn descendants(root: Pid) -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -100,16 +102,17 @@ fn descendants(root: Pid) -> Vec<Pid> {
     found
 }
 
-/// Parent and whether nothing of it lives, from `/proc/PID/stat`. The name in brackets is the
-/// program's to choose and may hold brackets and spaces, so the fields are counted from the last
-/// bracket (`proc_pid_stat(5)`).
+/// Parses the parent, and whether the process is a zombie, from `/proc/PID/stat`.
+///
+/// Programs choose the name in brackets, and it may contain brackets and spaces. Fields therefore
+/// count from the last bracket (`proc_pid_stat(5)`).
 fn parse_stat(stat: &[u8]) -> Option<(i32, bool)> {
     let after_name = stat.iter().rposition(|&byte| byte == b')')? + 1;
     let fields = std::str::from_utf8(stat.get(after_name..)?).ok()?;
     let mut fields = fields.split_ascii_whitespace();
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
-    // The twentieth field of all.
+    // Field 20 of the file.
     let threads: u64 = fields
         .nth(15)
         .and_then(|field| field.parse().ok())

@@ -1,38 +1,39 @@
-//! How many files may be open at once (`RLIMIT_NOFILE`, `getrlimit(2)`). The server holds some for
-//! every program that it owns and takes all that it may have. Programs get what the server itself
-//! was given: some close every number up to their limit, and some cannot use numbers above 1023
-//! (`select(2)`).
+//! Limits of open files (`RLIMIT_NOFILE`, `getrlimit(2)`).
+//!
+//! The server holds descriptors for each of its programs, so it raises its own limit as far as
+//! possible. Programs get the limit that the server started with, because some close every number
+//! up to their limit, and some cannot use numbers above 1023 (`select(2)`).
 
 use std::io;
 use std::sync::OnceLock;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// What this process was given.
-static GIVEN: OnceLock<u64> = OnceLock::new();
+/// The limit that this process started with.
+static INITIAL_LIMIT: OnceLock<u64> = OnceLock::new();
 
-/// Raises this process's own limit as far as the system lets it. Programs that are started
-/// afterwards get the limit that was there before. To be called once, early.
+/// Raises the limit of this process as far as the system allows. Programs that start later get the
+/// previous limit. Call this once, early.
 pub fn raise_open_file_limit() -> io::Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
-    // A second call finds the limit raised; what was given is what the first one found.
-    GIVEN.get_or_init(|| soft);
+    // A second call would find the raised limit, so keep the value of the first.
+    INITIAL_LIMIT.get_or_init(|| soft);
     Ok(())
 }
 
-/// What programs are to get, if this process's own limit is another one.
+/// Returns the limit of programs if it differs from the limit of this process.
 pub(crate) fn for_programs() -> Option<u64> {
-    GIVEN.get().copied()
+    INITIAL_LIMIT.get().copied()
 }
 
-/// Gives this process, and what it starts, a limit.
+/// Sets the soft limit of this process and of programs that it starts.
 pub(crate) fn limit(soft: u64) -> io::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard)?)
 }
 
-/// As many as the hard limit allows.
+/// Raises the soft limit of this process to the hard limit.
 pub(crate) fn allow_all() -> io::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)

@@ -1,5 +1,7 @@
-//! The trees that live: known to whoever measures them, without being kept alive by that, and ended
-//! with a reason that whoever waits for them can read.
+//! The running process trees of a launcher.
+//!
+//! Code that measures trees finds them here and does not keep them running. It can kill a tree with
+//! a reason, which the owner of the tree can read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -8,17 +10,17 @@ use tokio::sync::Notify;
 
 use crate::proc::usage::{Snapshot, Usage};
 
-/// What is known of a tree beside its end. Held by the tree, by its owner task, and for a moment by
-/// who measures it.
+/// The shared state of a tree. The [`ProcessTree`](crate::ProcessTree), the task that owns the shim
+/// and [`TreeHandle`]s hold it.
 #[derive(Debug)]
 pub(crate) struct TreeState {
     shim_pid: i32,
     program_pid: i32,
-    /// Heard by the owner task.
-    pub(crate) kill_wanted: Notify,
-    /// Why it is killed, if that was told; the first reason stands.
+    /// The owner task waits for it.
+    pub(crate) kill_requested: Notify,
+    /// The reason for killing the tree, if there is one. The first reason wins.
     pub(crate) kill_reason: OnceLock<String>,
-    /// The shim has ended, or is about to be reaped: its number may soon be another's.
+    /// True if the shim has ended. After it is reaped, its process id may be reused.
     pub(crate) gone: AtomicBool,
 }
 
@@ -27,14 +29,14 @@ impl TreeState {
         Arc::new(TreeState {
             shim_pid,
             program_pid,
-            kill_wanted: Notify::new(),
+            kill_requested: Notify::new(),
             kill_reason: OnceLock::new(),
             gone: AtomicBool::new(false),
         })
     }
 }
 
-/// The living trees of a launcher and all its clones.
+/// The running trees of a launcher and all its clones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProcessTable(Arc<Mutex<Vec<Weak<TreeState>>>>);
 
@@ -56,21 +58,21 @@ impl ProcessTable {
     }
 }
 
-/// A tree that lived when it was asked for. Holding it does not keep the tree alive.
+/// A handle to a tree that was running when it was created. It does not keep the tree running.
 #[derive(Clone, Debug)]
 pub struct TreeHandle(Arc<TreeState>);
 
 impl TreeHandle {
-    /// The process id of the program itself.
+    /// Returns the process id of the program itself.
     pub fn program_pid(&self) -> u32 {
         self.0.program_pid.unsigned_abs()
     }
 
-    /// What it takes, as far as `snapshot` saw it; nothing once it is gone.
+    /// Returns the resource usage of the tree in `snapshot`. Returns zero if the tree is gone.
     pub fn usage(&self, snapshot: &Snapshot) -> Usage {
         let usage = snapshot.below(self.0.shim_pid);
-        // Asked for last: until then the number was the shim's, and so what was seen below it was
-        // the tree.
+        // Checked last: if the shim still exists now, its process id was valid in the snapshot, and
+        // everything below it belonged to the tree.
         if self.is_alive() {
             usage
         } else {
@@ -78,23 +80,23 @@ impl TreeHandle {
         }
     }
 
-    /// The processes below its shim, as far as `snapshot` saw them.
+    /// Returns the processes below the shim in `snapshot`. Returns none if the tree is gone.
     pub fn pids(&self, snapshot: &Snapshot) -> Vec<i32> {
         let pids = snapshot.pids_below(self.0.shim_pid);
         if self.is_alive() { pids } else { Vec::new() }
     }
 
-    /// Whether it is about to be killed for a reason already.
+    /// Returns true if the tree is already being killed for a reason.
     pub fn is_being_killed(&self) -> bool {
         self.0.kill_reason.get().is_some()
     }
 
-    /// Kills all of it and leaves the reason for
+    /// Kills the tree and stores the reason for
     /// [`ProcessTree::kill_reason`](crate::ProcessTree::kill_reason).
     pub fn kill_with_reason(&self, reason: String) {
-        // A second reason for the same end is no news.
+        // Fails if there is a reason already, which is kept.
         let _ = self.0.kill_reason.set(reason);
-        self.0.kill_wanted.notify_one();
+        self.0.kill_requested.notify_one();
     }
 
     fn is_alive(&self) -> bool {

@@ -1,4 +1,4 @@
-//! A running program, and the one task that owns what watches over it.
+//! A running program with all its descendants, and the task that owns its shim.
 
 use std::io;
 use std::sync::Arc;
@@ -18,24 +18,24 @@ use crate::supervisor::program::Exit;
 use crate::supervisor::protocol::{EVENT_BYTES, Event, KILL};
 use crate::supervisor::shim_source::IdleShim;
 
-/// How often a killed tree's shim is woken and asked again: hostile code of the same user can stop
-/// it.
+/// Interval between kill requests to a shim. Hostile code of the same user can stop the shim, so
+/// each request also resumes it.
 const KILL_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The shim writes an event with one call and the kernel hands it over whole, so a caller that is
-/// cancelled loses none.
+/// Reads the next event of a shim. Cancel safe, because the shim writes each event with one call
+/// and the kernel delivers it whole.
 pub(crate) async fn next_event(events: &mut (impl AsyncReadExt + Unpin)) -> io::Result<Event> {
     let mut bytes = [0; EVENT_BYTES];
     events.read_exact(&mut bytes).await?;
     Event::decode(bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// What is known of a tree's end.
+/// How far a tree has ended.
 #[derive(Clone, Copy, Debug, Default)]
-struct State {
-    /// How the program itself ended.
+struct EndState {
+    /// The exit of the program itself.
     exit: Option<Exit>,
-    /// Nothing of the tree is left.
+    /// True if no process of the tree is left.
     gone: bool,
 }
 
@@ -44,15 +44,15 @@ struct State {
 pub struct ProcessTree {
     shim_pid: i32,
     program_pid: i32,
-    /// Written by the tree's [`Owner`].
-    state: watch::Receiver<State>,
+    /// The [`Owner`] writes it.
+    state: watch::Receiver<EndState>,
     /// Shared with the tree's [`Owner`].
     tree_state: Arc<TreeState>,
 }
 
 impl ProcessTree {
-    /// A program that `shim` has started, known to `living`. `tracker` gets the task that owns the
-    /// shim.
+    /// Creates the owner of a program that `shim` has started, and adds it to `processes`.
+    /// `tracker` runs the task that owns the shim.
     pub(crate) fn new(
         shim: IdleShim,
         program_pid: i32,
@@ -65,7 +65,7 @@ impl ProcessTree {
             pid: shim_pid,
         } = shim;
         let (events, control) = stream.into_split();
-        let (state, watcher) = watch::channel(State::default());
+        let (state, watcher) = watch::channel(EndState::default());
         let tree_state = TreeState::new(shim_pid, program_pid);
         processes.add(&tree_state);
         let owner = Owner {
@@ -85,33 +85,33 @@ impl ProcessTree {
         }
     }
 
-    /// The process id of the program itself.
+    /// Returns the process id of the program itself.
     pub fn program_pid(&self) -> u32 {
         self.program_pid.unsigned_abs()
     }
 
-    /// The process id of the shim.
+    /// Returns the process id of the shim.
     pub fn shim_pid(&self) -> u32 {
         self.shim_pid.unsigned_abs()
     }
 
-    /// Whether the program itself still runs, as far as is known.
+    /// Returns true until the shim has reported that the program ended.
     pub fn is_running(&self) -> bool {
         self.state.borrow().exit.is_none() && self.state.has_changed().is_ok()
     }
 
-    /// Kills the whole tree with SIGKILL; stopped, daemonised and forking processes too. Returns at
-    /// once and may be called again; [`gone`](ProcessTree::gone) tells when nothing is left.
+    /// Kills the whole tree with SIGKILL, including stopped, daemonised and forking processes.
+    /// Returns at once and may be called again. [`gone`](ProcessTree::gone) waits for the end.
     pub fn kill(&self) {
-        self.tree_state.kill_wanted.notify_one();
+        self.tree_state.kill_requested.notify_one();
     }
 
-    /// Why all of it was killed, when somebody said so: [`TreeHandle::kill_with_reason`].
+    /// Returns the reason that [`TreeHandle::kill_with_reason`] gave for killing the tree.
     pub fn kill_reason(&self) -> Option<&str> {
         self.tree_state.kill_reason.get().map(String::as_str)
     }
 
-    /// Waits until the program itself has ended. What it started is then being killed. Cancel safe.
+    /// Waits until the program itself has ended. The shim then kills its descendants. Cancel safe.
     pub async fn exited(&self) -> Exit {
         let mut state = self.state.clone();
         match state.wait_for(|state| state.exit.is_some()).await {
@@ -120,7 +120,7 @@ impl ProcessTree {
         }
     }
 
-    /// Waits until nothing of the tree is left, and tells how the program ended. Cancel safe.
+    /// Waits until no process of the tree is left, and returns how the program ended. Cancel safe.
     pub async fn gone(&self) -> Exit {
         let mut state = self.state.clone();
         match state.wait_for(|state| state.gone).await {
@@ -136,15 +136,15 @@ impl Drop for ProcessTree {
     }
 }
 
-/// The one task that owns a shim: its socket, its events, its end.
+/// The task that owns a shim: it reads its events, sends kill requests and reaps it.
 struct Owner {
     events: OwnedReadHalf,
     control: OwnedWriteHalf,
-    /// None for a shim that the spawner has started, and reaps.
+    /// None if the privileged process started the shim. It reaps the shim, too.
     child: Option<Child>,
     shim_pid: i32,
-    /// Read by every waiter of the [`ProcessTree`].
-    state: watch::Sender<State>,
+    /// The waiters of the [`ProcessTree`] read it.
+    state: watch::Sender<EndState>,
     /// Shared with the [`ProcessTree`].
     tree_state: Arc<TreeState>,
 }
@@ -152,7 +152,7 @@ struct Owner {
 impl Owner {
     async fn run(mut self) {
         let mut killing = false;
-        let mut again = tokio::time::interval(KILL_RETRY_INTERVAL);
+        let mut retry = tokio::time::interval(KILL_RETRY_INTERVAL);
         loop {
             tokio::select! {
                 event = next_event(&mut self.events) => match event {
@@ -162,18 +162,18 @@ impl Owner {
                     Ok(Event::Started(_) | Event::NotStarted(_)) => {}
                     Err(_) => break,
                 },
-                () = self.tree_state.kill_wanted.notified() => {
+                () = self.tree_state.kill_requested.notified() => {
                     killing = true;
-                    again.reset_immediately();
+                    retry.reset_immediately();
                 }
-                _ = again.tick(), if killing => self.ask_to_kill(),
+                _ = retry.tick(), if killing => self.request_kill(),
             }
         }
         self.tree_state.gone.store(true, Ordering::Release);
         // The shim closes its socket only by exiting.
         if let Some(mut child) = self.child.take() {
             let exit = child.wait().await;
-            tracing::trace!(shim = self.shim_pid, ?exit, "a tree is gone");
+            tracing::trace!(shim = self.shim_pid, ?exit, "process tree ended");
         }
         self.state.send_modify(|state| {
             state.exit.get_or_insert(Exit::Lost);
@@ -181,9 +181,9 @@ impl Owner {
         });
     }
 
-    fn ask_to_kill(&self) {
-        // One of ours is not yet reaped, so the number is still the shim's; no session can stop one
-        // of the spawner's.
+    fn request_kill(&self) {
+        // We have not reaped our child, so the process id is still the shim's. Sessions cannot stop
+        // a shim of the privileged process.
         if self.child.is_some() {
             let _ = kill(Pid::from_raw(self.shim_pid), Signal::SIGCONT);
         }

@@ -1,24 +1,24 @@
-//! What to start, and how it ended.
+//! A program to start, and how it ended.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A program to be started by [`Launcher::start`](crate::Launcher::start).
+/// A program to start with [`Launcher::start`](crate::Launcher::start).
 #[derive(Debug)]
 pub struct Program {
-    /// The executable; an absolute path, no search happens.
+    /// The absolute path of the executable. `PATH` is not searched.
     pub program: PathBuf,
-    /// Arguments after the program's own name. Linux takes 128 KiB each at the max.
+    /// The arguments after the program's own name. Linux limits each to 128 KiB.
     pub args: Vec<String>,
-    /// The whole environment. Nothing of the server's own is added.
+    /// The complete environment. The program inherits no variables of the server.
     pub env: Vec<(String, String)>,
     /// The working directory.
     pub cwd: PathBuf,
-    /// Which descriptor of ours becomes which number in the program. 0, 1 and 2 are `/dev/null`
-    /// when they are not listed; every other number is closed. Numbers up to 15 can be used.
+    /// The program's descriptors: a number of up to 15, and the descriptor to put there. Numbers 0,
+    /// 1 and 2 are `/dev/null` if not listed; every other number is closed.
     pub fds: Vec<(i32, OwnedFd)>,
-    /// How long after its start the shim kills the tree by itself; none means never.
+    /// Time after the start at which the shim kills the tree. None means never.
     pub deadline: Option<Duration>,
 }
 
@@ -27,15 +27,15 @@ pub struct Program {
 pub enum Exit {
     /// It exited with this code.
     Code(i32),
-    /// It was ended by this signal.
+    /// This signal ended it.
     Signal(i32),
-    /// Its shim ended before it could tell.
+    /// Its shim ended before it reported the exit.
     Lost,
 }
 
 impl Exit {
-    /// The exit code a POSIX shell would show: a signal is 128 plus its number; a lost program
-    /// counts as killed (137).
+    /// Returns the exit code that a POSIX shell would report: 128 plus the number of a signal. A
+    /// lost program counts as killed (137).
     pub fn shell_code(self) -> i32 {
         match self {
             Exit::Code(code) => code,

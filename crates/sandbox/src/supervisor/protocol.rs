@@ -1,13 +1,13 @@
-//! What server and shim say to each other over the control socket (the shim's descriptor 0).
+//! The protocol between server and shim on the control socket, which is the shim's descriptor 0.
 //!
-//! Server to shim: messages of four bytes with a length in native byte order, then so much JSON.
-//! First an [`ShimCommand`]; when that says where a program will be, a [`ExecRequest`] says which one, at once or
-//! much later (the program's descriptors travel with its length as `SCM_RIGHTS`). After that single
-//! bytes: [`KILL`]. The end of the stream means that the server is gone, or needs the shim no more,
-//! and counts as [`KILL`].
+//! The server sends messages: a length of four bytes in native byte order, then JSON of that
+//! length. The first message is a [`ShimCommand`]. After [`ShimCommand::Prepare`], an
+//! [`ExecRequest`] names the program, immediately or much later. Its descriptors travel with the
+//! length as `SCM_RIGHTS`. After that the server sends single bytes: [`KILL`]. The end of the
+//! stream counts as [`KILL`]: the server is gone, or does not need the shim.
 //!
-//! Shim to server: events of [`EVENT_BYTES`] bytes each, a letter and a number. After the last one
-//! the shim exits, and by then nothing of the tree is left.
+//! The shim sends events of [`EVENT_BYTES`] bytes each: a letter and a number. It exits after the
+//! last one, when the whole tree is gone.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,39 +16,38 @@ use crate::policy::private_tmp::PrivateTmp;
 use crate::policy::sandbox_policy::SandboxPolicy;
 use crate::supervisor::program::Exit;
 
-/// Kill the tree.
+/// Requests to kill the tree.
 pub(crate) const KILL: u8 = b'K';
 
-/// Where descriptors of the shim's own start: 3 to 15 are the program's.
+/// The lowest number of the shim's own descriptors. Numbers 3 to 15 belong to the program.
 pub(crate) const OWN_FDS_FROM: i32 = 16;
 
-/// The order that a shim gets.
+/// The first message to a shim.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ShimCommand {
-    /// Get ready to start a program and to watch over it. A [`ExecRequest`] follows, and is answered with
-    /// events.
+    /// Prepare to start a program and supervise it. An [`ExecRequest`] follows; events answer it.
     Prepare(Box<ExecEnvironment>),
-    /// Do something and end. Answered with a [`TaskReport`](crate::files::task::TaskReport) as JSON.
+    /// Perform a file task and exit. A [`TaskReply`](crate::files::task::TaskReply) answers it.
     FileTask(FileTask),
 }
 
-/// Where a program will be.
+/// The environment that a program will run in.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ExecEnvironment {
     pub private_tmp: Option<PrivateTmp>,
-    /// The program's limit of open files; None leaves the shim's own.
+    /// The program's limit of open files. None keeps the shim's own limit.
     pub open_files: Option<u64>,
     pub policy: Option<SandboxPolicy>,
 }
 
-/// What to start.
+/// A program to start.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ExecRequest {
     pub program: String,
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,
     pub cwd: String,
-    /// The numbers of the descriptors that came with the order, in the same sequence.
+    /// The numbers of the descriptors that came with this request, in the same order.
     pub fd_numbers: Vec<i32>,
     pub deadline_ms: Option<u64>,
 }
@@ -56,14 +55,14 @@ pub(crate) struct ExecRequest {
 /// Bytes of one event.
 pub(crate) const EVENT_BYTES: usize = 5;
 
-/// What a shim tells.
+/// An event that a shim reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The program runs under this process id.
     Started(i32),
-    /// The program could not be started; an `errno`.
+    /// The program did not start; holds an `errno`.
     NotStarted(i32),
-    /// The program itself has ended. What it started may still be about to be killed.
+    /// The program itself has ended. Its descendants may still be running.
     Ended(Exit),
 }
 
@@ -80,7 +79,7 @@ impl Event {
         [letter, a, b, c, d]
     }
 
-    /// None for what no shim says.
+    /// Returns None for bytes that no shim sends.
     pub fn decode(bytes: [u8; EVENT_BYTES]) -> Option<Event> {
         let [letter, number @ ..] = bytes;
         let number = i32::from_ne_bytes(number);
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_survive_the_wire() {
+    fn events_round_trip() {
         for event in [
             Event::Started(4711),
             Event::NotStarted(2),

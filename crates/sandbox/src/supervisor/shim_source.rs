@@ -1,14 +1,14 @@
-//! Who makes shims, and what is held of one before it watches over anything.
+//! Starts shims, either as children of this process or through the [`Spawner`].
 
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
+use nix::sys::socket::{MsgFlags, recv};
 use nix::unistd::Pid;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,21 +17,24 @@ use tokio::process::{Child, Command};
 use tokio::task::spawn_blocking;
 
 use crate::policy::user::{SandboxUser, UserIds};
-use crate::supervisor::spawner::{self, Spawner};
+use crate::supervisor::fd_passing::send_with_fds;
+use crate::supervisor::shim_command::shim_command;
+use crate::supervisor::spawner::{Spawner, chown_dir};
 
-/// Who makes shims.
+/// A way to start shims.
 #[derive(Clone, Debug)]
 pub(crate) enum ShimSource {
-    /// This process. `ids` is there when it is root.
+    /// Starts shims as children of this process. `ids` is set if this process is root.
     Local {
-        shim: Arc<Path>,
+        executable: Arc<Path>,
         ids: Option<UserIds>,
     },
-    /// Another one, which may change user ids.
+    /// Asks the privileged process, which can change user ids.
     Spawner(Spawner),
 }
 
 impl ShimSource {
+    /// Returns the ids that programs can run under, or None if they run under the caller's own.
     pub(crate) fn user_ids(&self) -> Option<UserIds> {
         match self {
             ShimSource::Local { ids, .. } => *ids,
@@ -39,28 +42,29 @@ impl ShimSource {
         }
     }
 
+    /// Changes the owner of directories. Does nothing if there are no other ids. Blocks.
     pub(crate) fn chown_dirs(&self, user: SandboxUser, dirs: &[File]) -> io::Result<()> {
         match self {
             ShimSource::Local { ids: None, .. } => Ok(()),
             ShimSource::Local { ids: Some(ids), .. } => {
                 let ids = ids.ids(user).ok_or(io::ErrorKind::InvalidInput)?;
-                dirs.iter().try_for_each(|dir| spawner::chown_dir(ids, dir))
+                dirs.iter().try_for_each(|dir| chown_dir(ids, dir))
             }
             ShimSource::Spawner(spawner) => spawner.chown_dirs(user, dirs),
         }
     }
 
+    /// Starts a shim whose program will run as `user`.
     pub(crate) async fn start(&self, user: Option<SandboxUser>) -> io::Result<IdleShim> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        // When the start fails half-way, dropping the socket is what ends the shim, and its parent
-        // reaps it.
+        // If the start fails halfway, dropping this socket ends the shim, and its parent reaps it.
         let stream = UnixStream::from_std(ours)?;
         let theirs = OwnedFd::from(theirs);
         match (self, user) {
-            (ShimSource::Local { shim, ids }, user) => {
+            (ShimSource::Local { executable, ids }, user) => {
                 let ids = user.and_then(|user| ids.as_ref()?.ids(user));
-                let child = Command::from(spawner::shim_command(shim, ids, theirs)).spawn()?;
+                let child = Command::from(shim_command(executable, ids, theirs)).spawn()?;
                 let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
                 Ok(IdleShim {
                     stream,
@@ -81,17 +85,17 @@ impl ShimSource {
             }
             (ShimSource::Spawner(_), None) => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "no user was chosen",
+                "the spawner needs a sandbox user",
             )),
         }
     }
 }
 
-/// A shim that watches over nothing yet. It ends when this is dropped.
+/// A shim that supervises nothing yet. Dropping it ends the shim.
 #[derive(Debug)]
 pub(crate) struct IdleShim {
     pub stream: UnixStream,
-    /// None for a shim that the spawner has started, and reaps.
+    /// None if the privileged process started the shim. It reaps the shim, too.
     pub child: Option<Child>,
     pub pid: i32,
 }
@@ -103,39 +107,27 @@ impl IdleShim {
         let length = u32::try_from(message.len())
             .map_err(|_| io::ErrorKind::InvalidInput)?
             .to_ne_bytes();
-        let rights = [ControlMessage::ScmRights(fds)];
-        let rights = if fds.is_empty() {
-            &rights[..0]
-        } else {
-            &rights[..]
-        };
-        // Four bytes into a socket that holds one message at the max: this cannot block.
-        sendmsg::<()>(
-            self.stream.as_raw_fd(),
-            &[IoSlice::new(&length)],
-            rights,
-            MsgFlags::MSG_NOSIGNAL,
-            None,
-        )?;
+        // This cannot block: the socket holds at most one message, and these are four bytes.
+        send_with_fds(&self.stream, &length, fds)?;
         self.stream.write_all(&message).await
     }
 
-    /// Whether it is there, and goes on if somebody has stopped it. Programs of the same user may
-    /// send it any signal.
+    /// Returns true if the shim is alive, and resumes it if it was stopped. Programs of the same
+    /// user may send it any signal.
     pub(crate) fn is_alive(&self) -> bool {
-        // It says nothing before it is told something, so this is either nothing or the end. The
-        // kernel is asked, since the runtime knows of an end only when it has looked.
+        // An idle shim sends nothing, so a read finds either no data or the end of the stream. This
+        // asks the kernel, because tokio learns of the end only when it polls the socket.
         let is_silent =
             recv(self.stream.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) == Err(Errno::EAGAIN);
         if is_silent {
-            self.wake();
+            self.resume();
         }
         is_silent
     }
 
-    /// Ends it, and waits until it is gone.
+    /// Ends the shim and waits until it is gone.
     pub(crate) async fn end(mut self) -> io::Result<()> {
-        self.wake();
+        self.resume();
         self.stream.shutdown().await?;
         self.stream.read_to_end(&mut Vec::new()).await?;
         if let Some(mut child) = self.child {
@@ -144,9 +136,9 @@ impl IdleShim {
         Ok(())
     }
 
-    /// One of ours is not yet reaped, so the number is still the shim's; no session can stop one of
-    /// the spawner's.
-    fn wake(&self) {
+    /// Sends SIGCONT to a shim that is our child. We have not reaped it, so the process id is still
+    /// the shim's. Sessions cannot stop a shim of the privileged process.
+    fn resume(&self) {
         if self.child.is_some() {
             let _ = kill(Pid::from_raw(self.pid), Signal::SIGCONT);
         }

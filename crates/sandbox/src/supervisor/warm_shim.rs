@@ -1,5 +1,5 @@
-//! A shim in warm_shim: up, in its place and ready to start a program, so that nobody waits for that.
-//! It takes what an idle shim takes, under a MiB.
+//! Keeps one shim started and prepared, so that the next program starts without that delay. An idle
+//! shim takes less than 1 MiB of memory.
 
 use std::io;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use tokio::time::timeout;
 
 use crate::supervisor::shim_source::IdleShim;
 
-/// How long one may take to end, which takes it a millisecond.
+/// Time limit for a shim to end, which takes about a millisecond.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Holds one shim at the max. Dropping it ends that one.
+/// A slot for one prepared shim. Dropping it ends the shim.
 #[derive(Debug)]
 pub(crate) struct WarmShim(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     shim: Option<IdleShim>,
-    /// For good.
+    /// Never becomes false again.
     is_closed: bool,
 }
 
@@ -28,12 +28,13 @@ impl WarmShim {
         WarmShim(Mutex::default())
     }
 
-    /// The one that is there, or is just coming.
+    /// Takes the shim, if there is one and it is alive. Waits for a [`fill`](WarmShim::fill) in
+    /// progress.
     pub(crate) async fn take(&self) -> Option<IdleShim> {
         self.0.lock().await.shim.take().filter(IdleShim::is_alive)
     }
 
-    /// Puts one there that `prepare` gives, unless there is one.
+    /// Stores the shim that `prepare` returns. Does nothing if there is one or the slot is closed.
     pub(crate) async fn fill(&self, prepare: impl Future<Output = io::Result<IdleShim>>) {
         let mut state = self.0.lock().await;
         if state.is_closed || state.shim.is_some() {
@@ -41,12 +42,12 @@ impl WarmShim {
         }
         match prepare.await {
             Ok(prepared) => state.shim = Some(prepared),
-            // Whoever needs one makes one, and is told.
-            Err(error) => tracing::debug!(%error, "no supervisor process can be kept in reserve"),
+            // The next start prepares its own shim and returns the error, if there still is one.
+            Err(error) => tracing::debug!(%error, "warm shim start failed"),
         }
     }
 
-    /// Ends it, and returns when it is gone. There is none from then on.
+    /// Ends the shim, waits until it is gone, and closes the slot.
     pub(crate) async fn close(&self) {
         let shim = {
             let mut state = self.0.lock().await;
@@ -56,7 +57,7 @@ impl WarmShim {
         if let Some(shim) = shim
             && !matches!(timeout(STOP_TIMEOUT, shim.end()).await, Ok(Ok(())))
         {
-            tracing::warn!("a supervisor process in reserve did not end in time");
+            tracing::warn!("warm shim did not end in time");
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Trees of real processes that do not want to end. The shim is the built `hearth`, as in
-//! production.
+//! Process trees that resist being killed. The shim is the built `hearth`, as in production.
 
 use std::fs::File;
 use std::io::Read;
@@ -18,7 +17,7 @@ fn launcher() -> Launcher {
     launcher_with(TaskTracker::new())
 }
 
-/// Every tree that it starts has one task in `tracker`.
+/// Returns a launcher whose trees each have one task in `tracker`.
 fn launcher_with(tracker: TaskTracker) -> Launcher {
     let test = std::env::current_exe().expect("the test has a path");
     let shim = test
@@ -45,7 +44,7 @@ fn bash(script: &str) -> Program {
     }
 }
 
-/// Starts `script` and returns with its tree and what it writes, read to the end of its output.
+/// Starts `script`. Returns its tree and a task that reads its output to the end.
 async fn start(script: &str) -> (ProcessTree, tokio::task::JoinHandle<String>) {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     let mut program = bash(script);
@@ -67,7 +66,7 @@ fn lives(pid: u32) -> bool {
     stat.read_to_string(&mut text).is_ok() && !text.contains(") Z ")
 }
 
-/// All processes and their parents.
+/// Returns all processes with their parents.
 fn parents() -> Vec<(u32, u32)> {
     let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
     let stats = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
@@ -87,7 +86,7 @@ fn children(of: u32) -> Vec<u32> {
         .collect()
 }
 
-/// How many processes there are below `root`.
+/// Returns the number of processes below `root`.
 fn descendants(root: u32) -> usize {
     let parents = parents();
     let mut below = vec![root];
@@ -118,19 +117,19 @@ async fn an_exit_code_and_the_output_come_back() {
 }
 
 #[tokio::test]
-async fn a_signal_is_told_as_one() {
+async fn a_signal_is_reported() {
     let (tree, _output) = start("kill -TERM $$; sleep 100").await;
     assert_eq!(gone(&tree).await, Exit::Signal(15));
 }
 
 #[tokio::test]
-async fn a_missing_program_is_one_clear_error() {
+async fn a_missing_program_is_reported_as_one_error() {
     let mut program = bash("");
     program.program = PathBuf::from("/nonexistent/program");
     let error = launcher()
         .start(program)
         .await
-        .expect_err("there is no such program");
+        .expect_err("the program is missing");
     assert!(matches!(error, StartError::Program { .. }), "{error:?}");
     assert_eq!(
         error.to_string(),
@@ -139,7 +138,7 @@ async fn a_missing_program_is_one_clear_error() {
 }
 
 #[tokio::test]
-async fn what_a_program_leaves_behind_ends_with_it() {
+async fn descendants_end_with_the_program() {
     let script = "exec 5< <(setsid bash -c 'echo $$; exec sleep 1000'); read pid <&5; echo $pid; (setsid sleep 1001 &)";
     let (tree, output) = start(script).await;
     assert_eq!(gone(&tree).await, Exit::Code(0));
@@ -163,7 +162,7 @@ async fn stopped_and_double_forked_processes_are_killed() {
     }
 }
 
-/// Looks like a zombie in the process table, and runs.
+/// Such a process looks like a zombie in the process table, but runs.
 #[tokio::test]
 async fn a_process_whose_first_thread_has_ended_is_killed() {
     let python = "import ctypes, os, threading, time\n\
@@ -183,8 +182,8 @@ async fn a_process_whose_first_thread_has_ended_is_killed() {
 }
 
 #[tokio::test]
-async fn a_fork_bomb_is_beaten() {
-    // Eight generations of two; the last one goes on starting processes for as long as it lives.
+async fn a_fork_bomb_is_killed() {
+    // Eight generations of two processes each. The last one starts processes until it is killed.
     let script = "f() { [ $1 -gt 0 ] || while :; do sleep 0.01 & wait; done; f $(($1-1)) & f $(($1-1)) & wait; }; f 7";
     let (tree, output) = start(script).await;
     let program = tree.program_pid();
@@ -197,12 +196,12 @@ async fn a_fork_bomb_is_beaten() {
     gone(&tree).await;
     tokio::time::timeout(TIMEOUT, output)
         .await
-        .expect("nobody holds the pipe any more")
+        .expect("no process holds the pipe")
         .expect("read");
 }
 
 #[tokio::test]
-async fn the_deadline_is_kept_by_the_shim() {
+async fn the_shim_enforces_the_deadline() {
     let mut program = bash("trap '' TERM INT HUP; while :; do :; done");
     program.deadline = Some(Duration::from_millis(300));
     let tree = launcher().start(program).await.expect("bash starts");
@@ -210,10 +209,10 @@ async fn the_deadline_is_kept_by_the_shim() {
 }
 
 #[tokio::test]
-async fn a_stopped_shim_is_woken_to_kill() {
+async fn a_stopped_shim_is_resumed_to_kill() {
     let (tree, _output) = start("sleep 1000").await;
     let shim = Pid::from_raw(i32::try_from(tree.shim_pid()).expect("a pid"));
-    kill(shim, Signal::SIGSTOP).expect("it is ours");
+    kill(shim, Signal::SIGSTOP).expect("the shim is our child");
     tree.kill();
     gone(&tree).await;
     assert!(!lives(tree.program_pid()));
@@ -223,7 +222,7 @@ async fn a_stopped_shim_is_woken_to_kill() {
 async fn a_killed_shim_takes_the_program_with_it() {
     let (tree, output) = start("exec sleep 1000").await;
     let shim = Pid::from_raw(i32::try_from(tree.shim_pid()).expect("a pid"));
-    kill(shim, Signal::SIGKILL).expect("it is ours");
+    kill(shim, Signal::SIGKILL).expect("the shim is our child");
     assert_eq!(gone(&tree).await, Exit::Lost);
     tokio::time::timeout(TIMEOUT, output)
         .await
@@ -243,7 +242,7 @@ async fn a_dropped_tree_is_killed() {
     tracker.close();
     tokio::time::timeout(TIMEOUT, tracker.wait())
         .await
-        .expect("its owner sees it to its end");
+        .expect("the owner task ends");
     assert!(!lives(pid));
 }
 
@@ -258,7 +257,7 @@ async fn the_environment_is_the_given_one_for_the_program_and_empty_for_the_shim
         .filter(|line| !line.starts_with("_="))
         .collect();
     lines.sort_unstable();
-    // ls itself has 0, 1, 2 and the folder that it reads.
+    // ls has 0, 1, 2 and the directory that it reads.
     assert_eq!(lines, ["0", "4", "PATH=/usr/bin:/bin", "PWD=/", "SHLVL=1"]);
 }
 
@@ -277,37 +276,34 @@ async fn given_descriptors_arrive_at_their_numbers() {
     assert_eq!(text, "three\nfive\n");
 }
 
-/// Has one program run, and gives the shim's process id that is then ready for the next one.
+/// Runs one program, and returns the process id of the warm shim for the next one.
 async fn ready_shim(launcher: &Launcher) -> u32 {
     let tree = launcher.start(bash(":")).await.expect("bash starts");
     assert_eq!(gone(&tree).await, Exit::Code(0));
     let me = std::process::id();
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        // The process table tells of no change.
+        // Polls, because the process table sends no notifications.
         let own = children(me);
         if let [ready] = own[..] {
             return ready;
         }
-        assert!(
-            Instant::now() < deadline,
-            "there is no shim in warm_shim: {own:?}"
-        );
+        assert!(Instant::now() < deadline, "no warm shim: {own:?}");
         tokio::task::yield_now().await;
     }
 }
 
-/// Waits until a process is none any more.
+/// Waits until a process has ended.
 fn ended(pid: u32) {
     let deadline = Instant::now() + TIMEOUT;
     while lives(pid) {
-        assert!(Instant::now() < deadline, "it is still there");
+        assert!(Instant::now() < deadline, "the process still runs");
         std::thread::yield_now();
     }
 }
 
 #[tokio::test]
-async fn a_shim_in_reserve_starts_the_next_program_and_ends_when_it_is_told() {
+async fn a_warm_shim_starts_the_next_program_and_ends_on_close() {
     let tracker = TaskTracker::new();
     let launcher = launcher_with(tracker.clone()).with_warm_shim();
     let ready = ready_shim(&launcher).await;
@@ -316,7 +312,7 @@ async fn a_shim_in_reserve_starts_the_next_program_and_ends_when_it_is_told() {
     assert_eq!(gone(&tree).await, Exit::Code(3));
     launcher.close_warm_shim().await;
     assert_eq!(descendants(std::process::id()), 0);
-    // Programs start as they do without one.
+    // Programs still start without a warm shim.
     let tree = launcher.start(bash(":")).await.expect("bash starts");
     assert_eq!(gone(&tree).await, Exit::Code(0));
     tracker.close();
@@ -324,8 +320,8 @@ async fn a_shim_in_reserve_starts_the_next_program_and_ends_when_it_is_told() {
     assert_eq!(descendants(std::process::id()), 0);
 }
 
-/// A program starts in time although the shim in reserve got this signal, which programs of the
-/// same user may send.
+/// Checks that a program starts in time after the warm shim received a signal. Programs of the same
+/// user can send signals to it.
 async fn starts_after(signal: Signal) {
     let launcher = launcher().with_warm_shim();
     let ready = ready_shim(&launcher).await;
@@ -342,7 +338,7 @@ async fn starts_after(signal: Signal) {
     assert_eq!(gone(&tree).await, Exit::Code(4));
     assert!(
         start.elapsed() < TIMEOUT / 2,
-        "{signal} held it up for {:?}",
+        "{signal} delayed it by {:?}",
         start.elapsed()
     );
     launcher.close_warm_shim().await;
@@ -350,17 +346,17 @@ async fn starts_after(signal: Signal) {
 }
 
 #[tokio::test]
-async fn a_killed_shim_in_reserve_keeps_no_program_from_starting() {
+async fn a_killed_warm_shim_does_not_delay_the_next_program() {
     starts_after(Signal::SIGKILL).await;
 }
 
 #[tokio::test]
-async fn a_stopped_shim_in_reserve_keeps_no_program_from_starting() {
+async fn a_stopped_warm_shim_does_not_delay_the_next_program() {
     starts_after(Signal::SIGSTOP).await;
 }
 
 #[tokio::test]
-async fn a_dropped_launcher_leaves_no_shim_in_reserve() {
+async fn a_dropped_launcher_ends_its_warm_shim() {
     let launcher = launcher().with_warm_shim();
     let ready = ready_shim(&launcher).await;
     drop(launcher);
