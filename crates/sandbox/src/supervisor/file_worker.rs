@@ -27,21 +27,21 @@ use crate::supervisor::shim_source::ShimSource;
 /// files per second.
 const TASK_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A worker for the files of one user. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct FileWorker {
-    shim_source: ShimSource,
+/// A worker for the files of a launcher's user.
+#[derive(Clone, Copy, Debug)]
+pub struct FileWorker<'a> {
+    shim_source: &'a ShimSource,
     /// None means the caller's own user, and the tasks run in this process.
     user: Option<SandboxUser>,
-    processes: ProcessTable,
+    processes: &'a ProcessTable,
 }
 
-impl FileWorker {
+impl<'a> FileWorker<'a> {
     pub(crate) fn new(
-        shim_source: ShimSource,
+        shim_source: &'a ShimSource,
         user: Option<SandboxUser>,
-        processes: ProcessTable,
-    ) -> FileWorker {
+        processes: &'a ProcessTable,
+    ) -> FileWorker<'a> {
         FileWorker {
             shim_source,
             user,
@@ -50,14 +50,14 @@ impl FileWorker {
     }
 
     /// Removes the contents of directories and keeps the directories.
-    pub async fn empty_dirs(&self, dirs: Vec<PathBuf>) -> io::Result<()> {
+    pub async fn empty_dirs(self, dirs: Vec<PathBuf>) -> io::Result<()> {
         self.perform(FileTask::EmptyDirs(dirs), None)
             .await
             .map(drop)
     }
 
     /// Replaces the contents of a directory with `files`, each a name and its content.
-    pub async fn refill_dir(&self, dir: PathBuf, files: Vec<(String, String)>) -> io::Result<()> {
+    pub async fn refill_dir(self, dir: PathBuf, files: Vec<(String, String)>) -> io::Result<()> {
         self.perform(FileTask::RefillDir(dir, files), None)
             .await
             .map(drop)
@@ -65,14 +65,14 @@ impl FileWorker {
 
     /// Returns the memory of memory-backed files that `pids` hold open, mapped or not. Skips
     /// processes that the worker's user may not inspect.
-    pub async fn memory_file_bytes(&self, pids: Vec<i32>) -> io::Result<u64> {
+    pub async fn memory_file_bytes(self, pids: Vec<i32>) -> io::Result<u64> {
         let report = self.perform(FileTask::MemoryFiles(pids), None).await?;
         Ok(report.memory_bytes)
     }
 
     /// Returns the memory of `pids`, with shared memory counted once. Processes that the worker's
     /// user may not inspect count as in [`Usage`](crate::Usage).
-    pub async fn proportional_memory_bytes(&self, pids: Vec<i32>) -> io::Result<u64> {
+    pub async fn proportional_memory_bytes(self, pids: Vec<i32>) -> io::Result<u64> {
         let task = FileTask::ProportionalMemory(pids);
         Ok(self.perform(task, None).await?.memory_bytes)
     }
@@ -80,7 +80,7 @@ impl FileWorker {
     /// Writes the regular files of `dir` to `to` as one checksummed archive, without the relative
     /// paths `leave_out`. Fails if the files are larger than `max_bytes` together.
     pub async fn pack_dir(
-        &self,
+        self,
         dir: PathBuf,
         leave_out: Vec<PathBuf>,
         max_bytes: u64,
@@ -99,7 +99,7 @@ impl FileWorker {
     /// Fails with [`io::ErrorKind::InvalidData`] if the archive is damaged, and with
     /// [`io::ErrorKind::FileTooLarge`] if the files are larger than `max_bytes` together. Some of
     /// the files may exist after a failure.
-    pub async fn unpack_dir(&self, from: File, dir: PathBuf, max_bytes: u64) -> io::Result<()> {
+    pub async fn unpack_dir(self, from: File, dir: PathBuf, max_bytes: u64) -> io::Result<()> {
         self.perform(FileTask::UnpackDir { dir, max_bytes }, Some(from))
             .await
             .map(drop)
@@ -109,7 +109,7 @@ impl FileWorker {
     /// little above `max`. `snapshot` lists the processes of the trees. Returns zero if the
     /// measurement fails.
     pub async fn measure_dirs(
-        &self,
+        self,
         dirs: Vec<PathBuf>,
         max: DiskUsage,
         snapshot: Arc<Snapshot>,
@@ -126,7 +126,7 @@ impl FileWorker {
         }
     }
 
-    async fn perform(&self, task: FileTask, file: Option<File>) -> io::Result<TaskReport> {
+    async fn perform(self, task: FileTask, file: Option<File>) -> io::Result<TaskReport> {
         if self.user.is_none() || self.shim_source.user_ids().is_none() {
             return spawn_blocking(move || task.perform(&task.sample_proc(), file))
                 .await
@@ -137,7 +137,7 @@ impl FileWorker {
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
-    async fn perform_in_shim(&self, task: FileTask, file: Option<File>) -> io::Result<TaskReport> {
+    async fn perform_in_shim(self, task: FileTask, file: Option<File>) -> io::Result<TaskReport> {
         let mut shim = self.shim_source.start(self.user).await?;
         let fds: Vec<RawFd> = file.iter().map(File::as_raw_fd).collect();
         shim.send(&ShimCommand::FileTask(task), &fds).await?;

@@ -179,8 +179,8 @@ impl Launcher {
     }
 
     /// Returns a worker for files of the launcher's user.
-    pub fn files(&self) -> FileWorker {
-        FileWorker::new(self.shim_source.clone(), self.user, self.processes.clone())
+    pub fn files(&self) -> FileWorker<'_> {
+        FileWorker::new(&self.shim_source, self.user, &self.processes)
     }
 
     /// Returns the running trees of this launcher and its clones.
