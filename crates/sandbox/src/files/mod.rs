@@ -1,0 +1,7 @@
+//! Works on files that session code controls.
+
+pub(crate) mod archive;
+pub(crate) mod dirs;
+pub(crate) mod disk;
+pub(crate) mod remove;
+pub(crate) mod task;

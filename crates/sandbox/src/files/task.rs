@@ -1,0 +1,211 @@
+//! File tasks that run under a session's own user id.
+//!
+//! Session code controls what is in its directories, so the server never touches them itself. A
+//! shim that starts no program performs the task. It reads the process table first, while it still
+//! has its own rights, because a process can deny inspection to others of its user.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::files::archive::{pack, unpack};
+use crate::files::disk::{DiskUsage, OpenFile, measure, memory_file_bytes, open_files};
+use crate::files::remove::remove_tree;
+use crate::proc::usage::proportional_memory_bytes;
+
+/// A task to perform.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum FileTask {
+    /// Removes the contents of directories and keeps the directories.
+    EmptyDirs(Vec<PathBuf>),
+    /// Replaces the contents of a directory with files, each a name and its content.
+    RefillDir(PathBuf, Vec<(String, String)>),
+    /// Measures directories, and files that processes hold open; see [`measure`].
+    MeasureDirs {
+        dirs: Vec<PathBuf>,
+        pids: Vec<i32>,
+        max: DiskUsage,
+    },
+    /// Measures memory-backed files of processes; see [`memory_file_bytes`].
+    MemoryFiles(Vec<i32>),
+    /// Measures processes, with shared memory counted once; see [`proportional_memory_bytes`].
+    ProportionalMemory(Vec<i32>),
+    /// Packs a directory into the file that comes with the task; see [`pack`].
+    PackDir {
+        dir: PathBuf,
+        leave_out: Vec<PathBuf>,
+        max_bytes: u64,
+    },
+    /// Unpacks the file that comes with the task into a directory; see [`unpack`].
+    UnpackDir { dir: PathBuf, max_bytes: u64 },
+}
+
+/// The part of a task's input that comes from the process table.
+#[derive(Debug, Default)]
+pub(crate) struct ProcSample {
+    files: Vec<OpenFile>,
+    memory_bytes: u64,
+}
+
+/// The result of a task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TaskReport {
+    pub usage: DiskUsage,
+    pub memory_bytes: u64,
+}
+
+/// A report or an error, as the shim sends it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum TaskReply {
+    Done(TaskReport),
+    Failed(i32),
+    /// The data to read is damaged ([`io::ErrorKind::InvalidData`]).
+    Damaged(String),
+}
+
+impl TaskReply {
+    pub fn new(report: io::Result<TaskReport>) -> TaskReply {
+        match report {
+            Ok(report) => TaskReply::Done(report),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                TaskReply::Damaged(error.to_string())
+            }
+            Err(error) => TaskReply::Failed(error.raw_os_error().unwrap_or(nix::libc::EIO)),
+        }
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        // Cannot fail: the reply consists of numbers and text.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    pub fn decode(bytes: &[u8]) -> io::Result<TaskReport> {
+        match serde_json::from_slice(bytes)? {
+            TaskReply::Done(report) => Ok(report),
+            TaskReply::Failed(errno) => Err(io::Error::from_raw_os_error(errno)),
+            TaskReply::Damaged(message) => Err(io::Error::new(io::ErrorKind::InvalidData, message)),
+        }
+    }
+}
+
+impl FileTask {
+    /// Reads from the process table what the task needs. Must be called before
+    /// [`perform`](FileTask::perform) and before dropping privileges. Blocks.
+    pub fn sample_proc(&self) -> ProcSample {
+        match self {
+            FileTask::MeasureDirs { pids, .. } => ProcSample {
+                files: open_files(pids),
+                memory_bytes: 0,
+            },
+            FileTask::MemoryFiles(pids) => ProcSample {
+                files: Vec::new(),
+                memory_bytes: memory_file_bytes(pids),
+            },
+            FileTask::ProportionalMemory(pids) => ProcSample {
+                files: Vec::new(),
+                memory_bytes: proportional_memory_bytes(pids),
+            },
+            FileTask::EmptyDirs(_)
+            | FileTask::RefillDir(..)
+            | FileTask::PackDir { .. }
+            | FileTask::UnpackDir { .. } => ProcSample::default(),
+        }
+    }
+
+    /// Performs the task in the calling process. `file` is the archive, for tasks that use one.
+    /// Blocks.
+    pub fn perform(&self, sample: &ProcSample, file: Option<File>) -> io::Result<TaskReport> {
+        let file = || file.ok_or_else(|| io::Error::from_raw_os_error(nix::libc::EBADF));
+        match self {
+            FileTask::EmptyDirs(dirs) => dirs.iter().try_for_each(|dir| empty_dir(dir))?,
+            FileTask::MeasureDirs { dirs, max, .. } => {
+                return Ok(TaskReport {
+                    usage: measure(dirs, &sample.files, *max),
+                    ..TaskReport::default()
+                });
+            }
+            FileTask::MemoryFiles(_) | FileTask::ProportionalMemory(_) => {
+                return Ok(TaskReport {
+                    memory_bytes: sample.memory_bytes,
+                    ..TaskReport::default()
+                });
+            }
+            FileTask::RefillDir(dir, files) => {
+                empty_dir(dir)?;
+                for (name, content) in files {
+                    // Fails if a program has created the file meanwhile, instead of writing to it.
+                    File::create_new(dir.join(name))?.write_all(content.as_bytes())?;
+                }
+            }
+            FileTask::PackDir {
+                dir,
+                leave_out,
+                max_bytes,
+            } => pack(dir, leave_out, *max_bytes, file()?)?,
+            FileTask::UnpackDir { dir, max_bytes } => unpack(file()?, dir, *max_bytes)?,
+        }
+        Ok(TaskReport::default())
+    }
+}
+
+/// Removes the contents of a directory as far as possible. Returns the first error.
+fn empty_dir(dir: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // Session code can deny access to its own directories; their owner can restore it.
+            fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+            fs::read_dir(dir)?
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    let mut outcome = Ok(());
+    for entry in entries {
+        let entry = entry?;
+        let is_dir = entry.file_type()?.is_dir();
+        let removed = if is_dir {
+            remove_tree(&entry.path())
+        } else {
+            fs::remove_file(entry.path())
+        };
+        outcome = outcome.and(removed);
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_emptied_and_links_are_not_followed() {
+        let outside = tempfile::tempdir().expect("a dir");
+        fs::write(outside.path().join("canary"), "").expect("written");
+        let dir = tempfile::tempdir().expect("a dir");
+        let deep = dir.path().join("a/b/c");
+        fs::create_dir_all(&deep).expect("made");
+        fs::write(deep.join("x"), "").expect("written");
+        fs::set_permissions(dir.path().join("a/b"), Permissions::from_mode(0o000)).expect("closed");
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("link")).expect("linked");
+        let task = FileTask::EmptyDirs(vec![dir.path().to_owned(), dir.path().join("none")]);
+        task.perform(&task.sample_proc(), None).expect("emptied");
+        assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 0);
+        assert!(outside.path().join("canary").exists());
+    }
+
+    #[test]
+    fn replies_round_trip() {
+        let failed = TaskReply::new(Err(io::Error::from_raw_os_error(13)));
+        assert_eq!(
+            TaskReply::decode(&failed.encode())
+                .expect_err("an error")
+                .raw_os_error(),
+            Some(13)
+        );
+        assert!(TaskReply::decode(&TaskReply::new(Ok(TaskReport::default())).encode()).is_ok());
+        assert!(TaskReply::decode(b"").is_err());
+    }
+}

@@ -1,0 +1,261 @@
+//! The privileged half of a server (privilege separation, as in OpenSSH).
+//!
+//! A server that starts as root forks before it has a second thread. The parent stays root and
+//! becomes the *monitor*. It starts shims under the ids of sessions, changes the owner of session
+//! directories, forwards signals and reaps children. It parses no HTTP, listens on no port, and
+//! accepts two requests of fixed size ([`spawner`](crate::supervisor::spawner)). The child does all
+//! other work under an unprivileged user, so a vulnerability in the server does not give root
+//! access.
+//!
+//! The monitor receives directories as descriptors and follows no paths. It changes only
+//! directories that belong to the server.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid};
+
+use crate::policy::user::{Ids, UserIds, UserRole, drop_privileges, set_umask};
+use crate::supervisor::shim_command::shim_command;
+use crate::supervisor::spawner::{CHOWN, Request, SPAWN, Spawner, chown_dir};
+use crate::sys;
+
+/// The server's own executable. The link works even after an upgrade has replaced the file.
+const EXECUTABLE: &str = "/proc/self/exe";
+
+/// Time limit for shims to end after the server has. Killing a tree takes milliseconds.
+const SHIM_EXIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Signals that the monitor forwards to the server.
+const FORWARDED_SIGNALS: [Signal; 5] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+];
+
+/// The half of the process that [`fork_privileged`] returns in.
+#[derive(Debug)]
+pub enum PrivilegedFork {
+    /// The server, under its own user id, with a handle to the monitor.
+    Server(Spawner),
+    /// The monitor, after the server and all its programs have ended. Holds the server's exit code.
+    Exited(i32),
+}
+
+/// Forks this process, which must be root and have one thread, into a server and a monitor.
+///
+/// Returns in the server at once. Returns in the monitor after the server and everything that it
+/// started have ended.
+pub fn fork_privileged(ids: UserIds) -> io::Result<PrivilegedFork> {
+    let (ours, theirs) = UnixStream::pair()?;
+    match sys::fork_process()? {
+        ForkResult::Child => {
+            drop(ours);
+            let server = Ids {
+                uid: ids.server(),
+                gid: ids.server(),
+            };
+            drop_privileges(server, &ids.groups())?;
+            // The server sets the modes of its files; it prepares some of them for sessions.
+            set_umask(0o022);
+            sys::die_with_parent()?;
+            prctl::set_dumpable(false)?;
+            Ok(PrivilegedFork::Server(Spawner::new(theirs, ids)))
+        }
+        ForkResult::Parent { child } => {
+            drop(theirs);
+            let monitor = Monitor {
+                requests: Some((ours, ids)),
+                server: child,
+            };
+            Ok(PrivilegedFork::Exited(monitor.run()?))
+        }
+    }
+}
+
+/// The half of the process that [`fork_init`] returns in.
+#[derive(Debug)]
+pub enum InitFork {
+    /// The server.
+    Server,
+    /// The init process, after the server and all its programs have ended. Holds the server's exit
+    /// code.
+    Exited(i32),
+}
+
+/// Forks this process, which must be the first one of its container and have one thread.
+///
+/// Orphaned processes become children of the first process, so it must reap them. The parent
+/// forwards signals and reaps, as `init` does. Returns in the server at once. Returns in the parent
+/// after the server and everything that it started have ended.
+pub fn fork_init() -> io::Result<InitFork> {
+    match sys::fork_process()? {
+        ForkResult::Child => {
+            sys::die_with_parent()?;
+            Ok(InitFork::Server)
+        }
+        ForkResult::Parent { child } => {
+            let monitor = Monitor {
+                requests: None,
+                server: child,
+            };
+            Ok(InitFork::Exited(monitor.run()?))
+        }
+    }
+}
+
+/// The parent of the server.
+struct Monitor {
+    /// The socket that requests arrive on, and the ids that they may name. None if the server
+    /// starts its shims itself.
+    requests: Option<(UnixStream, UserIds)>,
+    server: Pid,
+}
+
+impl Monitor {
+    fn run(mut self) -> io::Result<i32> {
+        let all = SigSet::all();
+        all.thread_block()?;
+        let signals = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        let _ = prctl::set_name(if self.requests.is_some() {
+            c"hearth-spawner"
+        } else {
+            c"hearth-init"
+        });
+        prctl::set_dumpable(false)?;
+        let code = loop {
+            let Some(has_request) = self.wait_for_events(&signals) else {
+                continue;
+            };
+            self.forward_signals(&signals);
+            if let Some(code) = self.reap() {
+                break code;
+            }
+            if has_request && let Err(error) = self.handle_request() {
+                // The server has closed its end and sends no more requests. The loop ends when the
+                // server does.
+                self.requests = None;
+                // A server that sends malformed requests is compromised.
+                if error.kind() == io::ErrorKind::InvalidData {
+                    let _ = kill(self.server, Signal::SIGKILL);
+                }
+            }
+        };
+        self.wait_for_shims(&signals);
+        Ok(code)
+    }
+
+    /// Waits for a signal or a request. Returns whether there is a request, or None if the wait was
+    /// interrupted.
+    fn wait_for_events(&self, signals: &SignalFd) -> Option<bool> {
+        let mut events = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        let requests = self.requests.iter();
+        events.extend(requests.map(|(stream, _)| PollFd::new(stream.as_fd(), PollFlags::POLLIN)));
+        poll(&mut events, PollTimeout::NONE).ok()?;
+        let has_request = events
+            .get(1)
+            .and_then(PollFd::revents)
+            .is_some_and(|flags| !flags.is_empty());
+        Some(has_request)
+    }
+
+    fn forward_signals(&self, signals: &SignalFd) {
+        while let Ok(Some(signal)) = signals.read_signal() {
+            let signal = i32::try_from(signal.ssi_signo)
+                .ok()
+                .and_then(|number| Signal::try_from(number).ok());
+            if let Some(signal) = signal.filter(|signal| FORWARDED_SIGNALS.contains(signal)) {
+                let _ = kill(self.server, signal);
+            }
+        }
+    }
+
+    /// Reaps all children that have ended. Returns the exit code of the server if it is one of
+    /// them.
+    fn reap(&self) -> Option<i32> {
+        let mut code = None;
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, exit)) if pid == self.server => code = Some(exit),
+                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.server => {
+                    code = Some(128 + signal as i32)
+                }
+                Ok(WaitStatus::StillAlive) | Err(_) => return code,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Waits until all shims have ended. They end on their own, because their control sockets
+    /// closed with the server.
+    fn wait_for_shims(&self, signals: &SignalFd) {
+        let deadline = Instant::now() + SHIM_EXIT_TIMEOUT;
+        loop {
+            // The signal of the last child may arrive before this call, so look for children
+            // before waiting for a signal.
+            if waitpid(None, Some(WaitPidFlag::WNOHANG)).is_err() {
+                return;
+            }
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            if remaining.is_zero() {
+                return;
+            }
+            let mut events = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(
+                &mut events,
+                PollTimeout::try_from(remaining).unwrap_or(PollTimeout::MAX),
+            );
+            while let Ok(Some(_)) = signals.read_signal() {}
+            self.reap();
+        }
+    }
+
+    /// Handles one request. Fails if the request is malformed or the server has ended.
+    fn handle_request(&mut self) -> io::Result<()> {
+        let Some((stream, all)) = &mut self.requests else {
+            return Ok(());
+        };
+        let Request { kind, user, fds } = Request::receive(stream)?;
+        let ids = all.ids(user).ok_or(io::ErrorKind::InvalidData)?;
+        let outcome = match kind {
+            SPAWN if user.role != UserRole::Server => start_shim(ids, fds),
+            CHOWN => chown_dirs(ids, *all, &fds).map(|()| 0),
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        };
+        let response =
+            outcome.unwrap_or_else(|error| -error.raw_os_error().unwrap_or(nix::libc::EIO));
+        stream.write_all(&response.to_ne_bytes())
+    }
+}
+
+fn start_shim(ids: Ids, fds: Vec<OwnedFd>) -> io::Result<i32> {
+    let [control] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let child = shim_command(Path::new(EXECUTABLE), Some(ids), control).spawn()?;
+    i32::try_from(child.id()).map_err(io::Error::other)
+}
+
+/// Changes the owner of directories. Fails with `EPERM` for anything that is not a directory of the
+/// server.
+fn chown_dirs(to: Ids, ids: UserIds, dirs: &[OwnedFd]) -> io::Result<()> {
+    for dir in dirs {
+        let file = File::from(dir.try_clone()?);
+        let metadata = file.metadata()?;
+        if !metadata.is_dir() || metadata.uid() != ids.server() {
+            return Err(io::Error::from_raw_os_error(nix::libc::EPERM));
+        }
+        chown_dir(to, &file)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! The shim: a small process between the server and a program.
+//!
+//! It runs before any async runtime exists. It has one thread, an empty environment and one socket
+//! to the server. It blocks every signal that can be blocked, so other processes of its user cannot
+//! end it with SIGTERM. If it gets SIGKILL, the program dies too (parent-death signal).
+//!
+//! The shim stays in the server's session but has its own process group. If the server dies while
+//! the shim is stopped, the group is orphaned with a stopped member, and the kernel sends it SIGHUP
+//! and SIGCONT (`setpgid(2)`). The shim then resumes, finds the control socket closed and ends the
+//! tree.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::signal::SigSet;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{Gid, Pid, getpid, setgroups};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+use serde::de::DeserializeOwned;
+
+use crate::files::task::{FileTask, TaskReply};
+use crate::policy::notify::NotifyHandler;
+use crate::policy::user::{Ids, drop_privileges, set_umask};
+use crate::supervisor::child::{prepare_environment, start};
+use crate::supervisor::fd_passing::receive_with_fds;
+use crate::supervisor::kill::{Reaped, kill_descendants, reap};
+use crate::supervisor::protocol::{Event, ExecEnvironment, ExecRequest, OWN_FDS_FROM, ShimCommand};
+use crate::supervisor::shim_command::parse_ids;
+use crate::sys;
+
+/// Interval between two rounds of killing a tree.
+const KILL_ROUND_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Runs the shim on descriptor 0 until its tree is gone, and returns the exit code of the process.
+///
+/// `main` must call this before anything else if the first argument is
+/// [`SHIM_ARGUMENT`](crate::SHIM_ARGUMENT). `arguments` are the arguments after it: either none, or
+/// the user and group id of the program.
+pub fn run_shim(arguments: &[String]) -> i32 {
+    let Ok(ids) = parse_ids(arguments) else {
+        return 1;
+    };
+    match Shim::receive_command(ids) {
+        Ok((shim, ShimCommand::Prepare(environment), _)) => shim.run(&environment),
+        Ok((shim, ShimCommand::FileTask(task), file)) => shim.run_file_task(&task, file),
+        // The shim cannot report this. The server sees the control socket close and reports that
+        // the program did not start.
+        Err(_) => 1,
+    }
+}
+
+struct Shim {
+    control: UnixStream,
+    /// Reports children that ended. All signals are blocked.
+    signals: SignalFd,
+    /// The ids of the program. The shim keeps its own, so the program cannot signal or trace it.
+    ids: Option<Ids>,
+    /// Answers the program's notifications, if its policy has a broker.
+    handler: Option<NotifyHandler>,
+}
+
+/// The sources of events that are ready.
+#[derive(Default)]
+struct Ready {
+    control: bool,
+    signals: bool,
+    notification: bool,
+}
+
+impl Shim {
+    fn receive_command(ids: Option<Ids>) -> io::Result<(Shim, ShimCommand, Option<File>)> {
+        sys::close_fds_from(3)?;
+        reserve_program_fds()?;
+        let all = SigSet::all();
+        all.thread_block()?;
+        let signals = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        prctl::set_child_subreaper(true)?;
+        let _ = prctl::set_name(c"hearth-shim");
+        if let Some(ids) = ids {
+            // The shim joins the session's group to traverse directories that are closed to others.
+            // This is needed where root lacks CAP_DAC_OVERRIDE.
+            setgroups(&[Gid::from_raw(ids.gid)])?;
+        }
+        let stdin = io::stdin();
+        let control = UnixStream::from(stdin.as_fd().try_clone_to_owned()?);
+        let mut shim = Shim {
+            control,
+            signals,
+            ids,
+            handler: None,
+        };
+        let (command, mut files) = shim.receive()?;
+        Ok((shim, command, files.pop().map(File::from)))
+    }
+
+    /// Waits for a message. Fails if the server closes the socket.
+    fn receive<M: DeserializeOwned>(&mut self) -> io::Result<(M, Vec<OwnedFd>)> {
+        let mut length = [0; 4];
+        let (bytes, fds) = receive_with_fds(&self.control, &mut length)?;
+        if bytes != 4 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut message = vec![0; u32::from_ne_bytes(length) as usize];
+        self.control.read_exact(&mut message)?;
+        Ok((serde_json::from_slice(&message)?, fds))
+    }
+
+    fn run_file_task(mut self, task: &FileTask, file: Option<File>) -> i32 {
+        // The programs of a session share their files; nobody else may access them.
+        set_umask(0o007);
+        let sample = task.sample_proc();
+        let report = self
+            .ids
+            .map_or(Ok(()), |ids| drop_privileges(ids, &[]))
+            .and_then(|()| task.perform(&sample, file));
+        // If the server is gone, the report is not needed.
+        let _ = self.control.write_all(&TaskReply::new(report).encode());
+        0
+    }
+
+    fn run(mut self, environment: &ExecEnvironment) -> i32 {
+        let prepared = prepare_environment(environment);
+        // The server closed the socket: it does not need this shim, or it is gone.
+        let Ok((request, fds)) = self.receive::<ExecRequest>() else {
+            return 0;
+        };
+        let deadline = request
+            .deadline_ms
+            .map(|ms| Instant::now() + Duration::from_millis(ms));
+        let started =
+            prepared.and_then(|prepared| start(&request, fds, prepared, environment, self.ids));
+        let program = match started {
+            Ok((pid, handler)) => {
+                self.handler = handler;
+                pid
+            }
+            Err(error) => {
+                self.send(Event::NotStarted(error.raw_os_error().unwrap_or(0)));
+                return 0;
+            }
+        };
+        self.send(Event::Started(program.as_raw()));
+        drop_capabilities_except_kill();
+        self.supervise(program, deadline);
+        self.kill_tree(program);
+        0
+    }
+
+    /// Waits until the tree must be killed: the program has ended, the server asks for it or is
+    /// gone, or the deadline has passed.
+    fn supervise(&mut self, program: Pid, deadline: Option<Instant>) {
+        loop {
+            let remaining =
+                deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if remaining == Some(Duration::ZERO) {
+                return;
+            }
+            let ready = self.wait_for_events(remaining);
+            // The server sends nothing but a kill request, so this is that or the end of the
+            // stream.
+            if ready.control {
+                return;
+            }
+            if ready.notification
+                && let Some(handler) = &self.handler
+            {
+                handler.handle();
+            }
+            if ready.signals {
+                let mut program_ended = false;
+                self.drain_signals();
+                reap(|pid, exit| {
+                    if pid == program {
+                        program_ended = true;
+                        let _ = self.control.write_all(&Event::Ended(exit).encode());
+                    }
+                });
+                if program_ended {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Kills descendants until the kernel reports that no child is left.
+    fn kill_tree(&mut self, program: Pid) {
+        let me = getpid();
+        loop {
+            let reaped = reap(|pid, exit| {
+                if pid == program {
+                    let _ = self.control.write_all(&Event::Ended(exit).encode());
+                }
+            });
+            if reaped == Reaped::NoneLeft {
+                return;
+            }
+            kill_descendants(me);
+            let mut signals = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut signals, poll_timeout(Some(KILL_ROUND_INTERVAL)));
+            self.drain_signals();
+        }
+    }
+
+    /// Waits for the server, a child or a notification.
+    fn wait_for_events(&self, timeout: Option<Duration>) -> Ready {
+        let on = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut events = vec![on(self.control.as_fd()), on(self.signals.as_fd())];
+        events.extend(self.handler.as_ref().map(|handler| on(handler.listener())));
+        if poll(&mut events, poll_timeout(timeout)).is_err() {
+            return Ready::default();
+        }
+        let has_event = |event: &PollFd| event.revents().is_some_and(|flags| !flags.is_empty());
+        // The listener hangs up when no process with its filter is left. Only POLLIN means that
+        // there is a notification.
+        let has_data = |event: &PollFd| {
+            event
+                .revents()
+                .is_some_and(|flags| flags.contains(PollFlags::POLLIN))
+        };
+        Ready {
+            control: has_event(&events[0]),
+            signals: has_event(&events[1]),
+            notification: events.get(2).is_some_and(has_data),
+        }
+    }
+
+    fn drain_signals(&self) {
+        while let Ok(Some(_)) = self.signals.read_signal() {}
+    }
+
+    fn send(&mut self, event: Event) {
+        // `supervise` notices if the server is gone.
+        let _ = self.control.write_all(&event.encode());
+    }
+}
+
+fn poll_timeout(timeout: Option<Duration>) -> PollTimeout {
+    match timeout {
+        // Rounds up, because otherwise the last fraction of a millisecond would be a busy loop.
+        Some(timeout) => {
+            PollTimeout::try_from(timeout + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+        }
+        None => PollTimeout::NONE,
+    }
+}
+
+/// Drops every capability except `CAP_KILL` (`capabilities(7)`), which ends programs of other
+/// users.
+fn drop_capabilities_except_kill() {
+    let Ok(CapabilitySets { permitted, .. }) = capabilities(None) else {
+        return;
+    };
+    let kept = permitted & CapabilitySet::KILL;
+    let sets = CapabilitySets {
+        effective: kept,
+        permitted: kept,
+        inheritable: CapabilitySet::empty(),
+    };
+    // An error does not matter: a process without capabilities has none to drop.
+    let _ = set_capabilities(None, sets);
+}
+
+/// Opens `/dev/null` on all numbers that a program's descriptors can have, so that later ones get
+/// higher numbers. Otherwise moving a descriptor to such a number could overwrite the pipe that
+/// reports a failed `exec`.
+fn reserve_program_fds() -> io::Result<()> {
+    let mut filler = File::open("/dev/null")?;
+    while filler.as_raw_fd() < OWN_FDS_FROM {
+        let next = filler.try_clone()?;
+        // Stays open until `exec` closes it.
+        std::mem::forget(filler);
+        filler = next;
+    }
+    Ok(())
+}
