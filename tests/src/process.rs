@@ -224,7 +224,7 @@ fn socket_inodes(pid: i32) -> Vec<u64> {
 }
 
 /// Lets this process open as many files as the system gives it, for tests with many connections.
-pub fn raise_open_files() {
+pub fn raise_open_file_limit() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("every process has limits");
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
         .expect("a soft limit may be raised to the hard one");

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_confine::{Launcher, Program, StartError};
+use hearth_sandbox::{Launcher, Program, StartError};
 use thiserror::Error;
 use tokio::net::unix::pipe::Receiver;
 use tokio_util::task::TaskTracker;

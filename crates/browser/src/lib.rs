@@ -4,7 +4,7 @@
 //!
 //! - `version` asks an executable what it is; `flags` holds every flag that we start Chromium with,
 //!   each with its reason.
-//! - `launch` makes the folders, starts the program through `hearth-confine` and waits until a page
+//! - `launch` makes the folders, starts the program through `hearth-sandbox` and waits until a page
 //!   is there. `stderr` keeps the last lines that Chromium wrote, for the message when that fails.
 //! - [`Browser`] is the handle that comes out; `supervise` is the one owner of the process tree and
 //!   knows how it ended ([`DeathReason`]).

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_confine::{Exit, Tree};
+use hearth_sandbox::{Exit, ProcessTree};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -88,7 +88,7 @@ enum PipeEnd {
 /// Starts the tasks that a running browser needs: one reads, one writes, one owns the tree.
 pub(crate) fn supervise(
     tracker: &TaskTracker,
-    tree: Tree,
+    tree: ProcessTree,
     broker: Arc<Broker>,
     from_browser: pipe::Receiver,
 ) -> Supervised {
@@ -129,7 +129,7 @@ pub(crate) fn supervise(
 }
 
 async fn wait_for_end(
-    tree: &Tree,
+    tree: &ProcessTree,
     broker: &Broker,
     mut pipe_ended: mpsc::Receiver<PipeEnd>,
     kill: &CancellationToken,

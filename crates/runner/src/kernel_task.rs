@@ -1,6 +1,6 @@
 //! The task that owns a kernel: its process, its pipes and its runs.
 
-use hearth_confine::{Exit, Tree};
+use hearth_sandbox::{Exit, ProcessTree};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
@@ -35,7 +35,7 @@ pub(crate) struct Job {
 /// The state of the task.
 pub(crate) struct KernelTask {
     pub language: &'static str,
-    pub tree: Tree,
+    pub tree: ProcessTree,
     pub requests: pipe::Sender,
     pub replies: ReplyReader,
     pub output: Output,
@@ -251,7 +251,7 @@ impl KernelTask {
 
     /// Evaluates the exit of the process during a run.
     fn exited(&self, exit: Exit) -> Result<RunEnd, NoOutcome> {
-        if !self.ready && self.tree.killed_because().is_none() {
+        if !self.ready && self.tree.kill_reason().is_none() {
             return Err(NoOutcome::KernelLost);
         }
         Ok(evaluate_exit(&self.tree, exit).into())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hearth_confine::{Exit, StartError};
+use hearth_sandbox::{Exit, StartError};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::Instant;

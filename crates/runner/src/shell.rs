@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hearth_confine::{Exit, Launcher, Program, Tree};
+use hearth_sandbox::{Exit, Launcher, ProcessTree, Program};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -82,7 +82,7 @@ pub async fn run_shell(
 }
 
 /// Waits until the shell ends. No other code decides how a shell ends.
-async fn wait_for_end(tree: &Tree, output: &mut Output, run: &mut Run) -> Ended {
+async fn wait_for_end(tree: &ProcessTree, output: &mut Output, run: &mut Run) -> Ended {
     loop {
         tokio::select! {
             exit = tree.exited() => return evaluate_exit(tree, exit),
@@ -100,8 +100,8 @@ async fn wait_for_end(tree: &Tree, output: &mut Output, run: &mut Run) -> Ended 
 }
 
 /// Returns how a run ended whose process has exited: normally, or because its tree was killed.
-pub(crate) fn evaluate_exit(tree: &Tree, exit: Exit) -> Ended {
-    match (exit, tree.killed_because()) {
+pub(crate) fn evaluate_exit(tree: &ProcessTree, exit: Exit) -> Ended {
+    match (exit, tree.kill_reason()) {
         (Exit::Signal(_) | Exit::Lost, Some(reason)) => Ended::Interrupted(Interruption {
             reason: reason.to_owned(),
             exit_code: Exit::Lost.shell_code(),
@@ -112,7 +112,7 @@ pub(crate) fn evaluate_exit(tree: &Tree, exit: Exit) -> Ended {
 }
 
 /// Waits until no process of the tree is left. Reads output in the meantime.
-pub(crate) async fn wait_until_gone(tree: &Tree, output: &mut Output) -> Option<Exit> {
+pub(crate) async fn wait_until_gone(tree: &ProcessTree, output: &mut Output) -> Option<Exit> {
     let gone = async {
         loop {
             tokio::select! {

@@ -10,12 +10,12 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     if arguments
         .nth(1)
-        .is_some_and(|argument| argument == hearth_confine::SHIM_ARGUMENT)
+        .is_some_and(|argument| argument == hearth_sandbox::SHIM_ARGUMENT)
     {
         let arguments: Vec<String> = arguments
             .map(|argument| argument.to_string_lossy().into_owned())
             .collect();
-        return ExitCode::from(u8::try_from(hearth_confine::run_shim(&arguments)).unwrap_or(1));
+        return ExitCode::from(u8::try_from(hearth_sandbox::run_shim(&arguments)).unwrap_or(1));
     }
     Cli::read().map_or_else(|code| code, Cli::run)
 }

@@ -92,11 +92,11 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 fn crates_know_only_the_crates_that_the_arrows_allow() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("hearth-contract", [].as_slice()),
-        ("hearth-confine", &[]),
-        ("hearth-runner", &["hearth-confine"]),
-        ("hearth-browser", &["hearth-confine"]),
+        ("hearth-sandbox", &[]),
+        ("hearth-runner", &["hearth-sandbox"]),
+        ("hearth-browser", &["hearth-sandbox"]),
         ("hearth-egress", &[]),
-        // confine too: the server makes the one launcher and hands it down
+        // sandbox too: the server makes the one launcher and hands it down
         (
             "hearth-server",
             &[
@@ -104,7 +104,7 @@ fn crates_know_only_the_crates_that_the_arrows_allow() {
                 "hearth-runner",
                 "hearth-browser",
                 "hearth-egress",
-                "hearth-confine",
+                "hearth-sandbox",
             ],
         ),
         // black-box: the tests see what any client sees
@@ -158,7 +158,7 @@ fn heavy_libraries_stay_in_their_rooms() {
 }
 
 #[test]
-fn programs_are_started_by_confine_alone() {
+fn programs_are_started_by_sandbox_alone() {
     let starting = [
         "process::Command",
         "tokio::process",
@@ -168,8 +168,8 @@ fn programs_are_started_by_confine_alone() {
         "posix_spawn",
     ];
     let rule =
-        "programs are started only by crates/confine, or nothing could end them with their trees";
-    assert_only_in(rule, &starting, |path| path.starts_with("crates/confine/"));
+        "programs are started only by crates/sandbox, or nothing could end them with their trees";
+    assert_only_in(rule, &starting, |path| path.starts_with("crates/sandbox/"));
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn unsafe_code_stands_in_one_reviewed_module() {
     let mut found = Vec::new();
     for file in files()
         .iter()
-        .filter(|file| file.is_rust() && file.path != "crates/confine/src/sys.rs")
+        .filter(|file| file.is_rust() && file.path != "crates/sandbox/src/sys.rs")
     {
         let code = without_prose(&file.text);
         found.extend(
@@ -187,7 +187,7 @@ fn unsafe_code_stands_in_one_reviewed_module() {
         );
     }
     assert_none(
-        "unsafe stands only in crates/confine/src/sys.rs, tests included",
+        "unsafe stands only in crates/sandbox/src/sys.rs, tests included",
         &found,
     );
 }

@@ -10,7 +10,7 @@ mod start;
 use std::time::Duration;
 
 use hearth_browser::{BrowserError, DeathReason, LaunchError, ProbeError, Side, probe};
-use hearth_confine::Exit;
+use hearth_sandbox::Exit;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use scene::{Connection, Ground, SHELL, USER_AGENT};

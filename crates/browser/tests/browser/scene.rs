@@ -7,7 +7,7 @@ use hearth_browser::{
     Bounds, Browser, Client, ClientReceiver, ClientSender, LaunchError, LaunchSpec, Outgoing, Side,
     Viewport,
 };
-use hearth_confine::Launcher;
+use hearth_sandbox::Launcher;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;

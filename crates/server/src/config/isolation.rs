@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args};
-use hearth_confine::UserIds;
+use hearth_sandbox::UserIds;
 
 use super::ConfigError;
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use anyhow::Context;
-use hearth_confine::{Split, SplitFromInit, raise_open_files, split, split_from_init};
+use hearth_sandbox::{InitFork, PrivilegedFork, fork_init, fork_privileged, raise_open_file_limit};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::prctl;
 use nix::unistd::{Pid, geteuid, getpid};
@@ -43,7 +43,7 @@ pub(crate) enum Role {
 /// Locks the data directory, removes what an earlier server left in it, binds the listener and gives
 /// up the rights of root. As root, and as the first process of a container, it splits the process.
 pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
-    if let Err(error) = raise_open_files() {
+    if let Err(error) = raise_open_file_limit() {
         tracing::warn!(%error, "limit of open files not raised");
     }
     // The server's user may not be able to resolve this path later.
@@ -66,13 +66,14 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     let mut isolation = Isolation::new(level, config.limits, runtime.interpreters());
     if level == IsolationLevel::Default && geteuid().is_root() {
         give_data_dir(&config, &sessions)?;
-        match split(config.isolation.uids()?).context("cannot give up the rights of root")? {
-            Split::Over(code) => return Ok(Role::Finished(code)),
-            Split::Server(spawner) => isolation = isolation.with_spawner(spawner),
+        match fork_privileged(config.isolation.uids()?)
+            .context("cannot give up the rights of root")?
+        {
+            PrivilegedFork::Exited(code) => return Ok(Role::Finished(code)),
+            PrivilegedFork::Server(spawner) => isolation = isolation.with_spawner(spawner),
         }
     } else if getpid() == Pid::from_raw(1)
-        && let SplitFromInit::Over(code) =
-            split_from_init().context("cannot reap as the first process")?
+        && let InitFork::Exited(code) = fork_init().context("cannot reap as the first process")?
     {
         return Ok(Role::Finished(code));
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use hearth_confine::UserIds;
 use hearth_contract::DestroyedReason;
 use hearth_egress::Egress;
+use hearth_sandbox::UserIds;
 use tokio::net::TcpListener;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -157,7 +157,7 @@ async fn build_registry(
 ) -> anyhow::Result<Arc<Registry>> {
     let Sandbox { isolation, runtime } = sandbox;
     let internal_port = listeners.internal.local_addr()?.port();
-    let user_slots = isolation.user_ids().map(UserIds::slots);
+    let user_slots = isolation.user_ids().map(UserIds::max_sessions);
     let slots = Slots::new(user_slots.unwrap_or(0), random_slot());
     let site = Site {
         isolation: &isolation,

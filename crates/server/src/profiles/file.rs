@@ -2,7 +2,7 @@
 //! has its own.
 //!
 //! Sixteen bytes that say what it is, four with the length of the head (little-endian), its
-//! SHA-256, the head as JSON, and from there on what `hearth_confine::Launcher::pack` writes. A
+//! SHA-256, the head as JSON, and from there on what `hearth_sandbox::FileWorker::pack_dir` writes. A
 //! checkpoint is the same without a folder.
 
 use std::fs::{self, File};

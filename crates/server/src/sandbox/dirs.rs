@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use hearth_confine::remove_tree;
+use hearth_sandbox::remove_tree;
 
 /// The folder of all sessions below the data directory. Names are short because sockets below them
 /// must fit into 108 bytes.

@@ -3,7 +3,7 @@
 //! `plan` says what each kind of program may do, as pure functions. `slots` gives every session
 //! user ids of its own. `probes` tries at every start what the plan is to prevent, through the same
 //! launcher as sessions, and `report` prints what came out of it. What puts a plan in force is in
-//! the crate `confine`.
+//! the crate `sandbox`.
 
 pub(crate) mod dirs;
 mod ownership;
@@ -17,7 +17,7 @@ mod uid_pool;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hearth_confine::{Confinement, Launcher, Spawner, UserIds};
+use hearth_sandbox::{Launcher, SandboxPolicy, Spawner, UserIds};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use dirs::{Folder, sessions_folder, sweep};
@@ -101,10 +101,10 @@ impl Isolation {
     }
 
     /// A launcher for one kind of program; without layers it is the session's own.
-    pub fn confined(&self, launcher: &Launcher, plan: impl FnOnce() -> Confinement) -> Launcher {
+    pub fn confined(&self, launcher: &Launcher, plan: impl FnOnce() -> SandboxPolicy) -> Launcher {
         match self.level {
             Level::None => launcher.clone(),
-            Level::Default => launcher.confined(Arc::new(plan())),
+            Level::Default => launcher.with_policy(Arc::new(plan())),
         }
     }
 }

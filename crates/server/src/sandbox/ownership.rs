@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchown};
 use std::path::Path;
 
-use hearth_confine::UserIds;
+use hearth_sandbox::UserIds;
 
 use crate::config::ConfigError;
 

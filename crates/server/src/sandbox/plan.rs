@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hearth_confine::{Access, Confinement, Door, Grant, Syscalls, UnixSockets};
+use hearth_sandbox::{Access, Grant, SandboxPolicy, Syscalls, UnixSocketBroker, UnixSockets};
 
 use crate::config::Limits;
 
@@ -104,7 +104,7 @@ pub(crate) fn plan_code(
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
-) -> Confinement {
+) -> SandboxPolicy {
     let mut files = common();
     files.extend(
         places
@@ -115,14 +115,14 @@ pub(crate) fn plan_code(
     files.push(grant(&places.runtime, Access::Execute));
     files.push(grant("/proc", Access::Read));
     files.extend(
-        [&places.work, &places.agent, &places.downloads].map(|folder| grant(folder, Access::Own)),
+        [&places.work, &places.agent, &places.downloads].map(|folder| grant(folder, Access::Full)),
     );
-    Confinement {
+    SandboxPolicy {
         files,
         connect_ports: ports.egress.iter().copied().chain([ports.cdp]).collect(),
         syscalls: Syscalls::Code,
-        unix_sockets: UnixSockets::Refused,
-        limits: hearth_confine::Limits {
+        unix_sockets: UnixSockets::Denied,
+        limits: hearth_sandbox::Limits {
             open_files: Some(limits.open_files),
             file_bytes: Some(limits.disk_mb << 20),
             // Node ends at its start when it may not reserve more than a small session has. Memory
@@ -142,13 +142,13 @@ pub(crate) fn plan_shell(
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
-) -> Confinement {
-    let door = Door {
+) -> SandboxPolicy {
+    let broker = UnixSocketBroker {
         program: places.agent_program.clone(),
         socket: places.agent_socket.clone(),
     };
-    Confinement {
-        unix_sockets: UnixSockets::Door(door),
+    SandboxPolicy {
+        unix_sockets: UnixSockets::Brokered(broker),
         ..plan_code(places, ports, limits, has_own_uid)
     }
 }
@@ -160,19 +160,19 @@ pub(crate) fn plan_agent(
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
-) -> Confinement {
-    let mut confinement = plan_code(places, ports, limits, has_own_uid);
-    for grant in &mut confinement.files {
+) -> SandboxPolicy {
+    let mut policy = plan_code(places, ports, limits, has_own_uid);
+    for grant in &mut policy.files {
         if grant.access == Access::Execute {
             grant.access = Access::Read;
         }
     }
-    confinement
+    policy
         .files
         .push(grant(&places.agent_program, Access::Execute));
-    Confinement {
+    SandboxPolicy {
         unix_sockets: UnixSockets::Allowed,
-        ..confinement
+        ..policy
     }
 }
 
@@ -182,7 +182,7 @@ pub(crate) fn plan_browser(
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
-) -> Confinement {
+) -> SandboxPolicy {
     // Full Chromium tells a second one of its profile by such a socket, and does not start without.
     let name = places
         .browser_program
@@ -200,20 +200,20 @@ pub(crate) fn plan_browser(
     // Its own sandbox is set up by writing to files there.
     files.push(Grant {
         path: "/proc".into(),
-        access: Access::Use,
+        access: Access::ReadWrite,
     });
     files.push(grant("/proc", Access::Read));
-    files.extend([&places.browser, &places.work].map(|folder| grant(folder, Access::Own)));
-    Confinement {
+    files.extend([&places.browser, &places.work].map(|folder| grant(folder, Access::Full)));
+    SandboxPolicy {
         files,
         connect_ports: ports.egress.clone(),
         syscalls: Syscalls::Browser,
         unix_sockets: if is_shell {
-            UnixSockets::Refused
+            UnixSockets::Denied
         } else {
             UnixSockets::Allowed
         },
-        limits: hearth_confine::Limits {
+        limits: hearth_sandbox::Limits {
             // More than code: how many descriptors of one user may be on their way between
             // processes is held against the limit of whoever sends one more, and a browser ends
             // when it cannot.
@@ -233,7 +233,7 @@ fn common() -> Vec<Grant> {
         .map(|path| grant(path, Access::Execute))
         .collect();
     files.extend(SETTINGS.iter().map(|path| grant(path, Access::Read)));
-    files.extend(DEVICES.iter().map(|path| grant(path, Access::Use)));
+    files.extend(DEVICES.iter().map(|path| grant(path, Access::ReadWrite)));
     files.push(grant("/sys/devices/system/cpu", Access::Read));
     files
 }
@@ -276,8 +276,8 @@ mod tests {
         }
     }
 
-    fn access(confinement: &Confinement, path: &str) -> Vec<Access> {
-        confinement
+    fn access(policy: &SandboxPolicy, path: &str) -> Vec<Access> {
+        policy
             .files
             .iter()
             .filter(|grant| grant.path == Path::new(path))
@@ -289,7 +289,7 @@ mod tests {
     fn nobody_may_see_a_whole_folder_of_the_machine() {
         let (places, ports) = (places(), ports());
         for plan in [plan_code, plan_shell, plan_agent, plan_browser] {
-            let confinement = plan(&places, &ports, LIMITS, true);
+            let policy = plan(&places, &ports, LIMITS, true);
             for path in [
                 "/",
                 "/etc",
@@ -303,7 +303,7 @@ mod tests {
                 "/data/s",
                 "/data/s/1",
             ] {
-                assert_eq!(access(&confinement, path), [], "{path}");
+                assert_eq!(access(&policy, path), [], "{path}");
             }
         }
     }
@@ -322,10 +322,10 @@ mod tests {
     #[test]
     fn only_what_is_no_code_makes_unix_sockets() {
         let shell = plan_shell(&places(), &ports(), LIMITS, true);
-        assert!(matches!(shell.unix_sockets, UnixSockets::Door(_)));
+        assert!(matches!(shell.unix_sockets, UnixSockets::Brokered(_)));
         assert_eq!(
             plan_code(&places(), &ports(), LIMITS, true).unix_sockets,
-            UnixSockets::Refused
+            UnixSockets::Denied
         );
         let agent = plan_agent(&places(), &ports(), LIMITS, true);
         let executable: Vec<_> = agent

@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hearth_confine::{Exit, Launcher, Program};
+use hearth_sandbox::{Exit, Launcher, Program};
 use nix::unistd::geteuid;
 use serde_json::json;
 use tokio::io::AsyncReadExt;

@@ -4,9 +4,9 @@
 
 use std::path::Path;
 
-use hearth_confine::Program;
 use hearth_contract::Language;
 use hearth_runner::{KernelProgram, ShellProgram};
+use hearth_sandbox::Program;
 
 use super::dirs::Folder;
 use crate::toolchain::Runtime;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hearth_confine::{DiskUsage, Identity, Launcher, Member, PrivateTmp, Snapshot};
+use hearth_sandbox::{DiskUsage, Launcher, PrivateTmp, SandboxUser, Snapshot, UserRole};
 use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 
@@ -95,9 +95,9 @@ impl Enclosure {
             agent: folder.agent(),
             agent_socket: folder.agent().join(Programs::agent_socket()),
         };
-        let identity = |member| slot_number.map(|slot| Identity { slot, member });
-        let for_code = launcher.under(identity(Member::Code));
-        let for_browser = launcher.under(identity(Member::Browser));
+        let user = |role| slot_number.map(|slot| SandboxUser { index: slot, role });
+        let for_code = launcher.as_user(user(UserRole::Code));
+        let for_browser = launcher.as_user(user(UserRole::Browser));
         let confined = |launcher: &Launcher, plan: fn(&Places, &Ports, _, bool) -> _| {
             isolation.confined(launcher, || {
                 plan(&places, &ports, isolation.limits, slot_number.is_some())
@@ -107,7 +107,7 @@ impl Enclosure {
         Ok(Enclosure {
             browser: confined(&for_browser, plan_browser),
             code: confined(&for_code, plan_code),
-            shell: confined(&for_code, plan_shell).with_reserve(),
+            shell: confined(&for_code, plan_shell).with_warm_shim(),
             agent: confined(&for_code, plan_agent),
             folder,
             _slot: slot,
@@ -121,15 +121,19 @@ impl Enclosure {
         if self.code.user_ids().is_none() {
             return self
                 .code
-                .measure(vec![folder.root().to_owned()], most, Arc::clone(snapshot))
+                .files()
+                .measure_dirs(vec![folder.root().to_owned()], most, Arc::clone(snapshot))
                 .await;
         }
         // Each of the two sees what is its own.
         let codes = vec![folder.work(), folder.agent(), folder.tmp()];
         let (codes, browsers) = tokio::join!(
-            self.code.measure(codes, most, Arc::clone(snapshot)),
+            self.code
+                .files()
+                .measure_dirs(codes, most, Arc::clone(snapshot)),
             self.browser
-                .measure(vec![folder.browser()], most, Arc::clone(snapshot)),
+                .files()
+                .measure_dirs(vec![folder.browser()], most, Arc::clone(snapshot)),
         );
         DiskUsage {
             bytes: codes.bytes + browsers.bytes,
@@ -139,14 +143,15 @@ impl Enclosure {
 
     /// Removes everything. To be called when nothing of the session runs any more.
     pub async fn remove(&self) {
-        self.shell.close_reserve().await;
+        self.shell.close_warm_shim().await;
         // What belongs to the session's users is removed by them, and what they cannot remove shows
         // below.
         if self.code.user_ids().is_some() {
             let folder = &self.folder;
             let _ = self
                 .code
-                .empty(vec![
+                .files()
+                .empty_dirs(vec![
                     folder.work(),
                     folder.agent(),
                     folder.tmp(),
@@ -155,7 +160,8 @@ impl Enclosure {
                 .await;
             let _ = self
                 .browser
-                .empty(vec![folder.browser(), folder.work(), folder.tmp()])
+                .files()
+                .empty_dirs(vec![folder.browser(), folder.work(), folder.tmp()])
                 .await;
         }
         let folder = self.folder.clone();
@@ -180,13 +186,13 @@ fn share_out(launcher: &Launcher, folder: &Folder, slot: u16) -> io::Result<()> 
     ] {
         set(&shared, 0o2770)?;
     }
-    let give = |member, parts: &[PathBuf]| {
+    let give = |role, parts: &[PathBuf]| {
         let parts: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
-        launcher.give(Identity { slot, member }, &parts)
+        launcher.chown_dirs(SandboxUser { index: slot, role }, &parts)
     };
     // From the inside out: what is given away cannot be reached by us any more.
-    give(Member::Browser, &folder.browsers_parts())?;
-    give(Member::Browser, &[folder.browser()])?;
-    give(Member::Code, &folder.codes_parts())?;
-    give(Member::Server, &[folder.root().to_owned()])
+    give(UserRole::Browser, &folder.browsers_parts())?;
+    give(UserRole::Browser, &[folder.browser()])?;
+    give(UserRole::Code, &folder.codes_parts())?;
+    give(UserRole::Server, &[folder.root().to_owned()])
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use hearth_confine::{Launcher, StartError, Tree};
+use hearth_sandbox::{Launcher, ProcessTree, StartError};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde_json::Value;
 use thiserror::Error;
@@ -50,14 +50,14 @@ pub(super) enum AgentError {
 pub(super) struct Agent {
     folder: PathBuf,
     /// The daemon, unless a shell that used it was cut off.
-    daemon: Mutex<Option<Tree>>,
+    daemon: Mutex<Option<ProcessTree>>,
 }
 
 /// Holds the daemon for a shell. Unless the shell is said to have ended by itself, the daemon goes
 /// with it.
 pub(super) struct AgentUse<'a> {
     agent: &'a Agent,
-    daemon: Option<Tree>,
+    daemon: Option<ProcessTree>,
 }
 
 impl Agent {
@@ -76,7 +76,7 @@ impl Agent {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let daemon = known.filter(Tree::is_running)?;
+        let daemon = known.filter(ProcessTree::is_running)?;
         UnixStream::connect(self.folder.join(Programs::agent_socket()))
             .await
             .ok()?;
@@ -96,7 +96,8 @@ impl Agent {
         // What the one before has left goes: a socket without a listener would make the CLI start
         // its own.
         launcher
-            .refill(
+            .files()
+            .refill_dir(
                 self.folder.clone(),
                 Programs::plan_agent_files(target).into(),
             )

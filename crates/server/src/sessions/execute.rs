@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_confine::Exit;
 use hearth_contract::{DestroyedReason, ExecuteRequest, ExecuteResponse, ExecutionParts, Language};
 use hearth_runner::{Ended, Kernel, Outcome, Run, RunError, run_shell};
+use hearth_sandbox::Exit;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 

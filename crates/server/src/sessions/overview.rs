@@ -152,7 +152,7 @@ impl Registry {
         // The parent of a server with ids to give is what starts shims.
         let top = std::os::unix::process::parent_id();
         let is_taken = move |slot| before.contains(&slot) || slots.is_taken(slot);
-        spawn_blocking(move || hearth_confine::strays(ids, top, is_taken))
+        spawn_blocking(move || hearth_sandbox::find_orphans(ids, top, is_taken))
             .await
             .unwrap_or_default()
     }

@@ -52,14 +52,16 @@ pub(super) async fn launch(
     let empty = async || {
         enclosure
             .browser
-            .empty(vec![place(enclosure)])
+            .files()
+            .empty_dirs(vec![place(enclosure)])
             .await
             .map_err(unreadable)
     };
     let unpack = |file| {
         enclosure
             .browser
-            .unpack(file, place(enclosure), most_mb << 20)
+            .files()
+            .unpack_dir(file, place(enclosure), most_mb << 20)
     };
     let mut checked_out = hold.check_out(unpack).await.map_err(unreadable)?;
     if checked_out.warning == Some(ProfileWarning::Damaged) {
@@ -127,7 +129,7 @@ pub(super) async fn commit(
         Err(reason) => return Err(not_saved(hold, reason).await),
     };
     let pack = |file| {
-        enclosure.browser.pack(
+        enclosure.browser.files().pack_dir(
             place(enclosure),
             left_out_of_profiles(),
             most_mb << 20,

@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hearth_confine::UserIds;
+use hearth_sandbox::UserIds;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
 use tokio::task::spawn_blocking;
@@ -131,7 +131,7 @@ fn enclose(
     let runtime = subject.config.runtime_dir();
     let runtime = Runtime::at(runtime.as_deref().unwrap_or(Path::new("/usr")));
     // A server assigns user ids from a random one on; this takes the last.
-    let slots = isolation.user_ids().map(UserIds::slots);
+    let slots = isolation.user_ids().map(UserIds::max_sessions);
     let slot = slots.and_then(|count| Slots::new(count, count.saturating_sub(1)).take());
     let site = Site {
         isolation,

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_confine::{DiskUsage, Snapshot};
 use hearth_contract::Limit;
+use hearth_sandbox::{DiskUsage, Snapshot};
 use nix::sys::statvfs::statvfs;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval};

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_confine::{LivingTree, Pulse, Snapshot, Usage};
 use hearth_contract::Limit;
+use hearth_sandbox::{Snapshot, SystemSample, TreeHandle, Usage};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -55,19 +55,19 @@ pub(crate) async fn watch(registry: Arc<Registry>, stop: CancellationToken) {
             doubts.clear();
             continue;
         }
-        let pulse = Pulse::take();
+        let sample = SystemSample::take();
         let is_busy = sessions
             .iter()
             .any(|(session, _)| session.activity.is_busy());
         let since = Look {
             at: Instant::now(),
-            pulse,
+            sample,
         };
         if let Some(last) = last
             .as_mut()
             .filter(|last| !is_look_due(last, &since, is_busy))
         {
-            last.note_shrinking(&pulse);
+            last.note_shrinking(&sample);
             continue;
         }
         last = Some(since);
@@ -77,7 +77,7 @@ pub(crate) async fn watch(registry: Arc<Registry>, stop: CancellationToken) {
         };
         let limits = registry.limits();
         // Files in memory that nobody has mapped are looked for only where they could matter.
-        let looks_at_files = pulse.shared_bytes >= (limits.memory_mb << 20) / 4;
+        let looks_at_files = sample.shared_bytes >= (limits.memory_mb << 20) / 4;
         for (session, live) in sessions {
             judge(
                 &session,
@@ -96,22 +96,22 @@ pub(crate) async fn watch(registry: Arc<Registry>, stop: CancellationToken) {
 #[derive(Clone, Copy, Debug)]
 struct Look {
     at: Instant,
-    pulse: Pulse,
+    sample: SystemSample,
 }
 
 impl Look {
     /// What was given back is not to hide what is taken next.
-    fn note_shrinking(&mut self, now: &Pulse) {
-        self.pulse.available_bytes = self.pulse.available_bytes.max(now.available_bytes);
-        self.pulse.threads = self.pulse.threads.min(now.threads);
+    fn note_shrinking(&mut self, now: &SystemSample) {
+        self.sample.available_bytes = self.sample.available_bytes.max(now.available_bytes);
+        self.sample.threads = self.sample.threads.min(now.threads);
     }
 }
 
 fn is_look_due(last: &Look, now: &Look, is_busy: bool) -> bool {
     let longest = if is_busy { LOOK_BUSY } else { LOOK_IDLE };
     now.at - last.at >= longest
-        || now.pulse.available_bytes + GROWTH_BYTES <= last.pulse.available_bytes
-        || now.pulse.threads >= last.pulse.threads + GROWTH_THREADS
+        || now.sample.available_bytes + GROWTH_BYTES <= last.sample.available_bytes
+        || now.sample.threads >= last.sample.threads + GROWTH_THREADS
 }
 
 /// What one tree of a session weighs.
@@ -134,8 +134,8 @@ async fn judge(
     let browser = live.browser.program_pid();
     let mut trees = live.enclosure.code.trees();
     // What is condemned will be gone at the next look.
-    trees.retain(|tree| !tree.is_condemned());
-    let weigh = |tree: &LivingTree| Weight {
+    trees.retain(|tree| !tree.is_being_killed());
+    let weigh = |tree: &TreeHandle| Weight {
         usage: tree.usage(snapshot),
         unmapped_bytes: 0,
         is_browser: tree.program_pid() == browser,
@@ -176,7 +176,7 @@ async fn judge(
     if is_browser {
         session.begin_end_at(limit);
     } else {
-        tree.kill_because(limit.execution_error());
+        tree.kill_with_reason(limit.execution_error());
     }
 }
 
@@ -216,12 +216,17 @@ fn counted(weight: &Weight) -> u64 {
 /// Code can write into a file in memory and map none of it.
 async fn count_files_in_memory(
     live: &Live,
-    tree: &LivingTree,
+    tree: &TreeHandle,
     weight: &mut Weight,
     snapshot: &Snapshot,
 ) {
     let pids = tree.pids(snapshot);
-    if let Ok(Ok(bytes)) = timeout(COUNT_BOUND, live.enclosure.code.open_memory_files(pids)).await {
+    if let Ok(Ok(bytes)) = timeout(
+        COUNT_BOUND,
+        live.enclosure.code.files().memory_file_bytes(pids),
+    )
+    .await
+    {
         // What is mapped of it is counted already.
         weight.unmapped_bytes = bytes.saturating_sub(weight.usage.shared_bytes);
         weight.usage.memory_bytes += weight.unmapped_bytes;
@@ -231,7 +236,7 @@ async fn count_files_in_memory(
 /// Tells whether there was time for it.
 async fn count_shared_once(
     live: &Live,
-    tree: &LivingTree,
+    tree: &TreeHandle,
     weight: &mut Weight,
     snapshot: &Snapshot,
 ) -> bool {
@@ -241,7 +246,11 @@ async fn count_shared_once(
     } else {
         &live.enclosure.code
     };
-    let counted = timeout(COUNT_BOUND, launcher.shared_once(pids)).await;
+    let counted = timeout(
+        COUNT_BOUND,
+        launcher.files().proportional_memory_bytes(pids),
+    )
+    .await;
     if let Ok(Ok(bytes)) = counted {
         weight.usage.memory_bytes = bytes + weight.unmapped_bytes;
     }
@@ -318,7 +327,7 @@ mod tests {
         let at = Instant::now();
         let look = |after_ms, available_bytes, threads| Look {
             at: at + Duration::from_millis(after_ms),
-            pulse: Pulse {
+            sample: SystemSample {
                 available_bytes,
                 shared_bytes: 0,
                 threads,
@@ -339,17 +348,17 @@ mod tests {
 
     #[test]
     fn what_was_given_back_hides_no_growth() {
-        let pulse = |available_bytes, threads| Pulse {
+        let sample = |available_bytes, threads| SystemSample {
             available_bytes,
             shared_bytes: 0,
             threads,
         };
         let mut last = Look {
             at: Instant::now(),
-            pulse: pulse(100, 10),
+            sample: sample(100, 10),
         };
-        last.note_shrinking(&pulse(300, 5));
-        last.note_shrinking(&pulse(200, 8));
-        assert_eq!(last.pulse, pulse(300, 5));
+        last.note_shrinking(&sample(300, 5));
+        last.note_shrinking(&sample(200, 8));
+        assert_eq!(last.sample, sample(300, 5));
     }
 }
