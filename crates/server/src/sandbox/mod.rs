@@ -9,7 +9,7 @@ pub(crate) mod dirs;
 mod ownership;
 mod plan;
 mod probes;
-pub(crate) mod programs;
+pub(crate) mod commands;
 mod report;
 mod session;
 mod uid_pool;

@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 
 use super::dirs::Folder;
-use super::programs::Programs;
+use super::commands::Programs;
 use super::{
     Isolation, Level, Places, Ports, Slot, plan_agent, plan_browser, plan_code, plan_shell,
 };

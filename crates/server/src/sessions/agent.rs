@@ -22,7 +22,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
-use crate::sandbox::programs::Programs;
+use crate::sandbox::commands::Programs;
 
 /// How long the daemon may take to listen; it takes a few milliseconds.
 const LISTEN_BOUND: Duration = Duration::from_secs(5);

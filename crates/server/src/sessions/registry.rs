@@ -30,7 +30,7 @@ use crate::http::auth::Team;
 use crate::http::error::ApiError;
 use crate::metrics::{Creation, Metrics};
 use crate::profiles::{Hold, ProfileId, Profiles};
-use crate::sandbox::programs::{Programs, WayOut};
+use crate::sandbox::commands::{Programs, WayOut};
 use crate::sandbox::{Enclosure, Site};
 use crate::sandbox::{Isolation, Ports, Slots};
 use crate::store::{SessionRecord, Store};

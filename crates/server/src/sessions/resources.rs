@@ -20,7 +20,7 @@ use super::session::Ending;
 use crate::live_view::LiveView;
 use crate::profiles::Hold;
 use crate::sandbox::Enclosure;
-use crate::sandbox::programs::Programs;
+use crate::sandbox::commands::Programs;
 
 /// How long running executions may take to notice that the session has ended; killing them takes
 /// milliseconds.
