@@ -8,7 +8,7 @@ use hearth_confine::Program;
 use hearth_contract::Language;
 use hearth_runner::{KernelProgram, ShellProgram};
 
-use super::dirs::Folder;
+use super::dirs::SessionDir;
 use crate::toolchain::Runtime;
 
 /// Where programs of the system are found, after the runtime's own.
@@ -24,7 +24,7 @@ const AGENT_OPTIONS: &str = r#"{"action_policy":null,"confirm_actions":null,"deb
 
 /// How programs reach other machines.
 #[derive(Debug)]
-pub(crate) struct WayOut {
+pub(crate) struct ProxyEnv {
     /// The session's proxy, on 127.0.0.1.
     pub proxy_port: u16,
     /// What the proxy never reaches and programs need: the listener for their browser, as
@@ -34,25 +34,30 @@ pub(crate) struct WayOut {
 
 /// Everything that the programs of one session have in common.
 #[derive(Debug)]
-pub(crate) struct Programs {
+pub(crate) struct SessionCommands {
     runtime: Runtime,
     work: String,
     packages: String,
     agent: String,
     /// The browser's WebSocket address for the session's own programs, with its token.
     endpoint: String,
-    way_out: WayOut,
+    proxy_env: ProxyEnv,
 }
 
-impl Programs {
-    pub fn new(runtime: Runtime, folder: &Folder, endpoint: String, way_out: WayOut) -> Programs {
-        Programs {
+impl SessionCommands {
+    pub fn new(
+        runtime: Runtime,
+        folder: &SessionDir,
+        endpoint: String,
+        proxy_env: ProxyEnv,
+    ) -> SessionCommands {
+        SessionCommands {
             runtime,
             work: text(&folder.work()),
             packages: text(&folder.packages()),
             agent: text(&folder.agent()),
             endpoint,
-            way_out,
+            proxy_env,
         }
     }
 
@@ -64,8 +69,8 @@ impl Programs {
         path.extend(self.runtime.path.iter().map(|folder| text(folder)));
         path.push(SYSTEM_PATH.to_owned());
         let path = path.join(":");
-        let proxy = format!("http://127.0.0.1:{}", self.way_out.proxy_port);
-        let direct = &self.way_out.direct;
+        let proxy = format!("http://127.0.0.1:{}", self.proxy_env.proxy_port);
+        let direct = &self.proxy_env.direct;
         let node_options = format!("--require=\"{}\"", text(&self.runtime.node_proxy));
         [
             ("PATH", path.as_str()),

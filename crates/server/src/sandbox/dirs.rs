@@ -9,20 +9,20 @@ use hearth_confine::remove_tree;
 
 /// The folder of all sessions below the data directory. Names are short because sockets below them
 /// must fit into 108 bytes.
-pub(crate) fn sessions_folder(data_dir: &Path) -> PathBuf {
+pub(crate) fn sessions_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("s")
 }
 
 /// The files of one session.
 #[derive(Clone, Debug)]
-pub(crate) struct Folder {
+pub(crate) struct SessionDir {
     root: PathBuf,
 }
 
-impl Folder {
+impl SessionDir {
     /// Makes the folder and what belongs into it, all of it mode 0700.
-    pub fn create(sessions: &Path, name: &str) -> io::Result<Folder> {
-        let folder = Folder {
+    pub fn create(sessions: &Path, name: &str) -> io::Result<SessionDir> {
+        let folder = SessionDir {
             root: sessions.join(name),
         };
         let mut builder = DirBuilder::new();
@@ -31,8 +31,8 @@ impl Folder {
         builder.recursive(true);
         let parts = [
             vec![folder.browser(), folder.work()],
-            folder.browsers_parts(),
-            folder.codes_parts(),
+            folder.browser_dirs(),
+            folder.code_dirs(),
         ];
         for part in parts.concat() {
             if let Err(error) = builder.create(part) {
@@ -44,8 +44,8 @@ impl Folder {
     }
 
     /// The folder that somebody has left there.
-    pub fn at(root: &Path) -> Folder {
-        Folder {
+    pub fn at(root: &Path) -> SessionDir {
+        SessionDir {
             root: root.to_owned(),
         }
     }
@@ -61,7 +61,7 @@ impl Folder {
     }
 
     /// What in Chromium's folder is Chromium's.
-    pub fn browsers_parts(&self) -> Vec<PathBuf> {
+    pub fn browser_dirs(&self) -> Vec<PathBuf> {
         vec![
             self.browser().join("user-data"),
             self.downloads(),
@@ -70,7 +70,7 @@ impl Folder {
     }
 
     /// What is the code's.
-    pub fn codes_parts(&self) -> Vec<PathBuf> {
+    pub fn code_dirs(&self) -> Vec<PathBuf> {
         vec![self.packages(), self.work(), self.agent(), self.tmp()]
     }
 

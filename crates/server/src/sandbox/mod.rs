@@ -5,11 +5,11 @@
 //! launcher as sessions, and `report` prints what came out of it. What puts a plan in force is in
 //! the crate `confine`.
 
+pub(crate) mod commands;
 pub(crate) mod dirs;
 mod ownership;
 mod plan;
 mod probes;
-pub(crate) mod commands;
 mod report;
 mod session;
 mod uid_pool;
@@ -20,13 +20,13 @@ use std::sync::Arc;
 use hearth_confine::{Confinement, Launcher, Spawner, UserIds};
 use tokio_util::task::TaskTracker;
 
-pub(crate) use dirs::{Folder, sessions_folder, sweep};
-pub(crate) use ownership::{check_reach, give_files, prepare_folders};
-pub(crate) use plan::{Places, Ports, plan_agent, plan_browser, plan_code, plan_shell};
+pub(crate) use dirs::{SessionDir, sessions_dir, sweep};
+pub(crate) use ownership::{check_traversable, chown_files, prepare_dirs};
+pub(crate) use plan::{Ports, SandboxPaths, plan_agent, plan_browser, plan_code, plan_shell};
 pub(crate) use probes::probe;
 pub(crate) use report::{Row, State, headline, render};
-pub(crate) use session::{Enclosure, Site};
-pub(crate) use uid_pool::{Slot, Slots};
+pub(crate) use session::{SandboxSpec, SessionSandbox};
+pub(crate) use uid_pool::{UidLease, UidPool};
 
 pub(crate) use crate::config::IsolationLevel as Level;
 use crate::config::Limits;

@@ -15,7 +15,7 @@ use crate::config::ConfigError;
 const PASSAGE: u32 = 0o711;
 
 /// Makes folders and gives them to the server's user. Those that are there change hands.
-pub(crate) fn prepare_folders(folders: &[&Path], ids: UserIds) -> io::Result<()> {
+pub(crate) fn prepare_dirs(folders: &[&Path], ids: UserIds) -> io::Result<()> {
     for folder in folders {
         DirBuilder::new()
             .recursive(true)
@@ -29,7 +29,7 @@ pub(crate) fn prepare_folders(folders: &[&Path], ids: UserIds) -> io::Result<()>
 
 /// Makes the files in `folder` whose names begin with `name` the server's: one that ran as root
 /// itself may have left them.
-pub(crate) fn give_files(folder: &Path, name: &str, ids: UserIds) -> io::Result<()> {
+pub(crate) fn chown_files(folder: &Path, name: &str, ids: UserIds) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry
@@ -45,7 +45,7 @@ pub(crate) fn give_files(folder: &Path, name: &str, ids: UserIds) -> io::Result<
 }
 
 /// That the users of sessions can come as far as `path`: every folder above it lets others pass.
-pub(crate) fn check_reach(name: &str, path: &Path) -> Result<(), ConfigError> {
+pub(crate) fn check_traversable(name: &str, path: &Path) -> Result<(), ConfigError> {
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let closed = real
         .ancestors()

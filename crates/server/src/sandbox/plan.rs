@@ -68,7 +68,7 @@ const CODE_NICENESS: i32 = 5;
 
 /// Where a session's programs live. All of it exists.
 #[derive(Clone, Debug)]
-pub(crate) struct Places {
+pub(crate) struct SandboxPaths {
     /// The folder of the runtime.
     pub runtime: PathBuf,
     /// Further folders with interpreters.
@@ -100,22 +100,22 @@ pub(crate) struct Ports {
 
 /// Code of strangers: kernels, and shells without the door.
 pub(crate) fn plan_code(
-    places: &Places,
+    paths: &SandboxPaths,
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
 ) -> Confinement {
     let mut files = common();
     files.extend(
-        places
+        paths
             .interpreters
             .iter()
             .map(|folder| grant(folder, Access::Execute)),
     );
-    files.push(grant(&places.runtime, Access::Execute));
+    files.push(grant(&paths.runtime, Access::Execute));
     files.push(grant("/proc", Access::Read));
     files.extend(
-        [&places.work, &places.agent, &places.downloads].map(|folder| grant(folder, Access::Own)),
+        [&paths.work, &paths.agent, &paths.downloads].map(|folder| grant(folder, Access::Own)),
     );
     Confinement {
         files,
@@ -138,30 +138,30 @@ pub(crate) fn plan_code(
 
 /// A shell: code that also reaches the agent-browser daemon.
 pub(crate) fn plan_shell(
-    places: &Places,
+    paths: &SandboxPaths,
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
 ) -> Confinement {
     let door = Door {
-        program: places.agent_program.clone(),
-        socket: places.agent_socket.clone(),
+        program: paths.agent_program.clone(),
+        socket: paths.agent_socket.clone(),
     };
     Confinement {
         unix_sockets: UnixSockets::Door(door),
-        ..plan_code(places, ports, limits, has_own_uid)
+        ..plan_code(paths, ports, limits, has_own_uid)
     }
 }
 
 /// The agent-browser daemon. It listens on a Unix socket and is told what to do by code, so it may
 /// execute nothing else.
 pub(crate) fn plan_agent(
-    places: &Places,
+    paths: &SandboxPaths,
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
 ) -> Confinement {
-    let mut confinement = plan_code(places, ports, limits, has_own_uid);
+    let mut confinement = plan_code(paths, ports, limits, has_own_uid);
     for grant in &mut confinement.files {
         if grant.access == Access::Execute {
             grant.access = Access::Read;
@@ -169,7 +169,7 @@ pub(crate) fn plan_agent(
     }
     confinement
         .files
-        .push(grant(&places.agent_program, Access::Execute));
+        .push(grant(&paths.agent_program, Access::Execute));
     Confinement {
         unix_sockets: UnixSockets::Allowed,
         ..confinement
@@ -178,13 +178,13 @@ pub(crate) fn plan_agent(
 
 /// The browser. It reaches the way out and nothing else; its commands come through a pipe.
 pub(crate) fn plan_browser(
-    places: &Places,
+    paths: &SandboxPaths,
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
 ) -> Confinement {
     // Full Chromium tells a second one of its profile by such a socket, and does not start without.
-    let name = places
+    let name = paths
         .browser_program
         .file_name()
         .unwrap_or_default()
@@ -192,7 +192,7 @@ pub(crate) fn plan_browser(
     let is_shell = name.contains("headless");
     let mut files = common();
     files.extend(
-        places
+        paths
             .browser_program
             .parent()
             .map(|folder| grant(folder, Access::Execute)),
@@ -203,7 +203,7 @@ pub(crate) fn plan_browser(
         access: Access::Use,
     });
     files.push(grant("/proc", Access::Read));
-    files.extend([&places.browser, &places.work].map(|folder| grant(folder, Access::Own)));
+    files.extend([&paths.browser, &paths.work].map(|folder| grant(folder, Access::Own)));
     Confinement {
         files,
         connect_ports: ports.egress.clone(),
@@ -254,9 +254,9 @@ mod tests {
         ..crate::config::NO_LIMITS
     };
 
-    fn places() -> Places {
+    fn paths() -> SandboxPaths {
         let path = |text: &str| PathBuf::from(text);
-        Places {
+        SandboxPaths {
             runtime: path("/opt/runtime"),
             interpreters: vec![path("/opt/python")],
             browser_program: path("/usr/lib/chromium/chromium-headless-shell"),
@@ -287,9 +287,9 @@ mod tests {
 
     #[test]
     fn nobody_may_see_a_whole_folder_of_the_machine() {
-        let (places, ports) = (places(), ports());
+        let (paths, ports) = (paths(), ports());
         for plan in [plan_code, plan_shell, plan_agent, plan_browser] {
-            let confinement = plan(&places, &ports, LIMITS, true);
+            let confinement = plan(&paths, &ports, LIMITS, true);
             for path in [
                 "/",
                 "/etc",
@@ -310,24 +310,24 @@ mod tests {
 
     #[test]
     fn code_does_not_reach_the_browsers_profile_and_the_browser_reaches_no_port_but_the_way_out() {
-        let code = plan_code(&places(), &ports(), LIMITS, true);
+        let code = plan_code(&paths(), &ports(), LIMITS, true);
         assert_eq!(access(&code, "/data/s/1/b"), []);
         assert_eq!(code.connect_ports, [2000, 1000]);
         assert_eq!(
-            plan_browser(&places(), &ports(), LIMITS, true).connect_ports,
+            plan_browser(&paths(), &ports(), LIMITS, true).connect_ports,
             [2000]
         );
     }
 
     #[test]
     fn only_what_is_no_code_makes_unix_sockets() {
-        let shell = plan_shell(&places(), &ports(), LIMITS, true);
+        let shell = plan_shell(&paths(), &ports(), LIMITS, true);
         assert!(matches!(shell.unix_sockets, UnixSockets::Door(_)));
         assert_eq!(
-            plan_code(&places(), &ports(), LIMITS, true).unix_sockets,
+            plan_code(&paths(), &ports(), LIMITS, true).unix_sockets,
             UnixSockets::Refused
         );
-        let agent = plan_agent(&places(), &ports(), LIMITS, true);
+        let agent = plan_agent(&paths(), &ports(), LIMITS, true);
         let executable: Vec<_> = agent
             .files
             .iter()
@@ -342,13 +342,11 @@ mod tests {
     #[test]
     fn processes_are_counted_only_where_the_user_id_is_the_sessions_own() {
         assert_eq!(
-            plan_code(&places(), &ports(), LIMITS, true)
-                .limits
-                .processes,
+            plan_code(&paths(), &ports(), LIMITS, true).limits.processes,
             Some(1824)
         );
         assert_eq!(
-            plan_code(&places(), &ports(), LIMITS, false)
+            plan_code(&paths(), &ports(), LIMITS, false)
                 .limits
                 .processes,
             None

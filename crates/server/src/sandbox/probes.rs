@@ -19,7 +19,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time::timeout;
 
-use super::Enclosure;
+use super::SessionSandbox;
 use super::report::{Row, State};
 use super::{Isolation, Level};
 use crate::toolchain::Runtime;
@@ -127,7 +127,7 @@ const LAYERS: [Layer; 9] = [
 pub(crate) async fn probe(
     isolation: &Isolation,
     runtime: &Runtime,
-    enclosure: &Enclosure,
+    sandbox: &SessionSandbox,
 ) -> io::Result<Findings> {
     if isolation.level == Level::None {
         return Ok(Findings {
@@ -135,16 +135,16 @@ pub(crate) async fn probe(
             sandbox: !geteuid().is_root(),
         });
     }
-    let bait = Bait::lay(enclosure).await?;
+    let bait = Bait::lay(sandbox).await?;
     let (attempts, sandbox, has_own_tmp) = tokio::join!(
-        attempts(runtime, enclosure, &bait),
+        attempts(runtime, sandbox, &bait),
         succeeds(
-            &enclosure.browser,
-            enclosure,
+            &sandbox.browser,
+            sandbox,
             "/usr/bin/unshare",
             &["-Upn", "-r", "--fork", "/bin/true"]
         ),
-        has_own_tmp(enclosure),
+        has_own_tmp(sandbox),
     );
     drop(bait);
     let attempts = attempts?;
@@ -171,8 +171,8 @@ struct Bait {
 
 impl Bait {
     /// In the folder above the session's, where only the server may make anything.
-    async fn lay(enclosure: &Enclosure) -> io::Result<Bait> {
-        let parent = enclosure.folder.root().parent().unwrap_or(Path::new("/"));
+    async fn lay(sandbox: &SessionSandbox) -> io::Result<Bait> {
+        let parent = sandbox.folder.root().parent().unwrap_or(Path::new("/"));
         let folder = parent.join("bait");
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir(&folder)?;
@@ -204,7 +204,11 @@ impl Drop for Bait {
 /// For every attempt none, or what it came to.
 type Attempts = BTreeMap<String, Option<String>>;
 
-async fn attempts(runtime: &Runtime, enclosure: &Enclosure, bait: &Bait) -> io::Result<Attempts> {
+async fn attempts(
+    runtime: &Runtime,
+    sandbox: &SessionSandbox,
+    bait: &Bait,
+) -> io::Result<Attempts> {
     let given = json!({
         "pid": std::process::id(),
         "file": bait.file,
@@ -215,7 +219,7 @@ async fn attempts(runtime: &Runtime, enclosure: &Enclosure, bait: &Bait) -> io::
     let script = runtime.isolation_probe.to_string_lossy().into_owned();
     let args = ["-I", &script, &given.to_string()].map(str::to_owned);
     let (exit, stdout, stderr) =
-        run(&enclosure.code, enclosure, &runtime.python, args.to_vec()).await?;
+        run(&sandbox.code, sandbox, &runtime.python, args.to_vec()).await?;
     serde_json::from_str(&stdout).map_err(|_| {
         let last = stderr.lines().last().unwrap_or("it said nothing");
         io::Error::other(format!(
@@ -227,31 +231,31 @@ async fn attempts(runtime: &Runtime, enclosure: &Enclosure, bait: &Bait) -> io::
 }
 
 /// Whether what a session has in its own `/tmp` is what its programs see there.
-async fn has_own_tmp(enclosure: &Enclosure) -> bool {
+async fn has_own_tmp(sandbox: &SessionSandbox) -> bool {
     let Ok(shared) = fs::metadata("/tmp") else {
         return false;
     };
     let shared = format!("{}:{}", shared.dev(), shared.ino());
     let args = ["-c", "%d:%i", "/tmp"].map(str::to_owned).to_vec();
-    let seen = run(&enclosure.code, enclosure, Path::new("/usr/bin/stat"), args).await;
+    let seen = run(&sandbox.code, sandbox, Path::new("/usr/bin/stat"), args).await;
     seen.is_ok_and(|(exit, stdout, _)| exit == Exit::Code(0) && stdout.trim() != shared)
 }
 
 async fn succeeds(
     launcher: &Launcher,
-    enclosure: &Enclosure,
+    sandbox: &SessionSandbox,
     program: &str,
     args: &[&str],
 ) -> bool {
     let args = args.iter().map(|&arg| arg.to_owned()).collect();
-    let outcome = run(launcher, enclosure, Path::new(program), args).await;
+    let outcome = run(launcher, sandbox, Path::new(program), args).await;
     outcome.is_ok_and(|(exit, _, _)| exit == Exit::Code(0))
 }
 
 /// Runs a program to its end, and gives back how it ended and what it wrote.
 async fn run(
     launcher: &Launcher,
-    enclosure: &Enclosure,
+    sandbox: &SessionSandbox,
     program: &Path,
     args: Vec<String>,
 ) -> io::Result<(Exit, String, String)> {
@@ -261,7 +265,7 @@ async fn run(
         program: program.to_owned(),
         args,
         env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
-        cwd: enclosure.folder.work(),
+        cwd: sandbox.folder.work(),
         fds: vec![
             (1, OwnedFd::from(stdout_theirs)),
             (2, OwnedFd::from(stderr_theirs)),

@@ -10,16 +10,17 @@ use hearth_confine::{DiskUsage, Identity, Launcher, Member, PrivateTmp, Snapshot
 use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 
-use super::dirs::Folder;
-use super::commands::Programs;
+use super::commands::SessionCommands;
+use super::dirs::SessionDir;
 use super::{
-    Isolation, Level, Places, Ports, Slot, plan_agent, plan_browser, plan_code, plan_shell,
+    Isolation, Level, Ports, SandboxPaths, UidLease, plan_agent, plan_browser, plan_code,
+    plan_shell,
 };
 use crate::toolchain::Runtime;
 
 /// What all enclosures are made of.
 #[derive(Debug)]
-pub(crate) struct Site<'a> {
+pub(crate) struct SandboxSpec<'a> {
     pub isolation: &'a Isolation,
     pub browser: &'a Path,
     pub runtime: &'a Runtime,
@@ -28,8 +29,8 @@ pub(crate) struct Site<'a> {
 
 /// The folder of one session and the launchers of its kinds of programs.
 #[derive(Debug)]
-pub(crate) struct Enclosure {
-    pub folder: Folder,
+pub(crate) struct SessionSandbox {
+    pub folder: SessionDir,
     /// For the browser.
     pub browser: Launcher,
     /// For kernels.
@@ -39,35 +40,35 @@ pub(crate) struct Enclosure {
     /// For the agent-browser daemon.
     pub agent: Launcher,
     /// Held until nothing of the session is left.
-    _slot: Option<Slot>,
+    _slot: Option<UidLease>,
 }
 
-impl Enclosure {
+impl SessionSandbox {
     /// Makes the folder below `parent` and everything around it. Blocks. Nothing is left when it
     /// fails.
     pub fn create(
         parent: &Path,
         name: &str,
-        site: Site<'_>,
-        slot: Option<Slot>,
+        spec: SandboxSpec<'_>,
+        slot: Option<UidLease>,
         tasks: &TaskTracker,
-    ) -> io::Result<Enclosure> {
-        let folder = Folder::create(parent, name)?;
-        Enclosure::around(folder.clone(), site, slot, tasks).inspect_err(|_| folder.remove())
+    ) -> io::Result<SessionSandbox> {
+        let folder = SessionDir::create(parent, name)?;
+        SessionSandbox::around(folder.clone(), spec, slot, tasks).inspect_err(|_| folder.remove())
     }
 
     fn around(
-        folder: Folder,
-        site: Site<'_>,
-        slot: Option<Slot>,
+        folder: SessionDir,
+        spec: SandboxSpec<'_>,
+        slot: Option<UidLease>,
         tasks: &TaskTracker,
-    ) -> io::Result<Enclosure> {
-        let Site {
+    ) -> io::Result<SessionSandbox> {
+        let SandboxSpec {
             isolation,
             browser,
             runtime,
             ports,
-        } = site;
+        } = spec;
         let needed = [
             folder.root(),
             &runtime.folder,
@@ -80,11 +81,11 @@ impl Enclosure {
             private_tmp
         };
         let launcher = isolation.launcher(tasks).with_private_tmp(private_tmp);
-        let slot_number = slot.as_ref().map(Slot::number);
+        let slot_number = slot.as_ref().map(UidLease::number);
         if let Some(slot) = slot_number {
             share_out(&launcher, &folder, slot)?;
         }
-        let places = Places {
+        let paths = SandboxPaths {
             runtime: runtime.folder.clone(),
             interpreters: isolation.interpreters.clone(),
             browser_program: browser.to_owned(),
@@ -93,18 +94,18 @@ impl Enclosure {
             downloads: folder.downloads(),
             work: folder.work(),
             agent: folder.agent(),
-            agent_socket: folder.agent().join(Programs::agent_socket()),
+            agent_socket: folder.agent().join(SessionCommands::agent_socket()),
         };
         let identity = |member| slot_number.map(|slot| Identity { slot, member });
         let for_code = launcher.under(identity(Member::Code));
         let for_browser = launcher.under(identity(Member::Browser));
-        let confined = |launcher: &Launcher, plan: fn(&Places, &Ports, _, bool) -> _| {
+        let confined = |launcher: &Launcher, plan: fn(&SandboxPaths, &Ports, _, bool) -> _| {
             isolation.confined(launcher, || {
-                plan(&places, &ports, isolation.limits, slot_number.is_some())
+                plan(&paths, &ports, isolation.limits, slot_number.is_some())
             })
         };
         debug_assert!(isolation.level == Level::Default || slot_number.is_none());
-        Ok(Enclosure {
+        Ok(SessionSandbox {
             browser: confined(&for_browser, plan_browser),
             code: confined(&for_code, plan_code),
             shell: confined(&for_code, plan_shell).with_reserve(),
@@ -166,7 +167,7 @@ impl Enclosure {
 
 /// Gives the parts of a session's folder to its users. What is in the folder as a whole stays the
 /// server's, so that no part can be replaced.
-fn share_out(launcher: &Launcher, folder: &Folder, slot: u16) -> io::Result<()> {
+fn share_out(launcher: &Launcher, folder: &SessionDir, slot: u16) -> io::Result<()> {
     let set =
         |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
     set(folder.root(), 0o750)?;
@@ -185,8 +186,8 @@ fn share_out(launcher: &Launcher, folder: &Folder, slot: u16) -> io::Result<()> 
         launcher.give(Identity { slot, member }, &parts)
     };
     // From the inside out: what is given away cannot be reached by us any more.
-    give(Member::Browser, &folder.browsers_parts())?;
+    give(Member::Browser, &folder.browser_dirs())?;
     give(Member::Browser, &[folder.browser()])?;
-    give(Member::Code, &folder.codes_parts())?;
+    give(Member::Code, &folder.code_dirs())?;
     give(Member::Server, &[folder.root().to_owned()])
 }

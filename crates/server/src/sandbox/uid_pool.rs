@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The slots of a server. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Slots {
+pub(crate) struct UidPool {
     count: u16,
     state: Arc<Mutex<State>>,
 }
@@ -20,17 +20,17 @@ struct State {
 
 /// A slot that is taken; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct UidLease {
     number: u16,
     state: Arc<Mutex<State>>,
 }
 
-impl Slots {
+impl UidPool {
     /// `count` slots, the first of which to give is `start`. Two servers on one machine start at
     /// different ones.
-    pub fn new(count: u16, start: u16) -> Slots {
+    pub fn new(count: u16, start: u16) -> UidPool {
         let next = if count == 0 { 0 } else { start % count };
-        Slots {
+        UidPool {
             count,
             state: Arc::new(Mutex::new(State {
                 taken: BTreeSet::new(),
@@ -58,27 +58,27 @@ impl Slots {
     }
 
     /// One that nobody has; none when all are taken.
-    pub fn take(&self) -> Option<Slot> {
+    pub fn take(&self) -> Option<UidLease> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let number = (state.next..self.count)
             .chain(0..state.next)
             .find(|number| !state.taken.contains(number))?;
         state.taken.insert(number);
         state.next = (number + 1) % self.count;
-        Some(Slot {
+        Some(UidLease {
             number,
             state: Arc::clone(&self.state),
         })
     }
 }
 
-impl Slot {
+impl UidLease {
     pub fn number(&self) -> u16 {
         self.number
     }
 }
 
-impl Drop for Slot {
+impl Drop for UidLease {
     fn drop(&mut self) {
         self.state
             .lock()
@@ -94,13 +94,16 @@ mod tests {
 
     #[test]
     fn a_slot_is_given_to_one_at_a_time_and_comes_back_last() {
-        let slots = Slots::new(3, 4);
+        let slots = UidPool::new(3, 4);
         let first = slots.take().expect("free");
         assert_eq!(first.number(), 1);
         drop(first);
         let all: Vec<_> = (0..3).map(|_| slots.take().expect("free")).collect();
-        assert_eq!(all.iter().map(Slot::number).collect::<Vec<_>>(), [2, 0, 1]);
+        assert_eq!(
+            all.iter().map(UidLease::number).collect::<Vec<_>>(),
+            [2, 0, 1]
+        );
         assert!(slots.take().is_none());
-        assert!(Slots::new(0, 7).take().is_none());
+        assert!(UidPool::new(0, 7).take().is_none());
     }
 }

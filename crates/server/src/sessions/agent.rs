@@ -22,7 +22,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
-use crate::sandbox::commands::Programs;
+use crate::sandbox::commands::SessionCommands;
 
 /// How long the daemon may take to listen; it takes a few milliseconds.
 const LISTEN_BOUND: Duration = Duration::from_secs(5);
@@ -77,7 +77,7 @@ impl Agent {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let daemon = known.filter(Tree::is_running)?;
-        UnixStream::connect(self.folder.join(Programs::agent_socket()))
+        UnixStream::connect(self.folder.join(SessionCommands::agent_socket()))
             .await
             .ok()?;
         Some(AgentUse {
@@ -90,7 +90,7 @@ impl Agent {
     pub async fn start(
         &self,
         launcher: &Launcher,
-        programs: &Programs,
+        programs: &SessionCommands,
         target: &str,
     ) -> Result<AgentUse<'_>, AgentError> {
         // What the one before has left goes: a socket without a listener would make the CLI start
@@ -98,12 +98,12 @@ impl Agent {
         launcher
             .refill(
                 self.folder.clone(),
-                Programs::plan_agent_files(target).into(),
+                SessionCommands::plan_agent_files(target).into(),
             )
             .await?;
         let changes = FolderChanges::watch(&self.folder)?;
         let daemon = launcher.start(programs.plan_agent()).await?;
-        let socket = self.folder.join(Programs::agent_socket());
+        let socket = self.folder.join(SessionCommands::agent_socket());
         let making_ready = async {
             let connection = changes.until_listening(&socket).await?;
             close_port(connection).await

@@ -10,8 +10,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::agent::AgentUse;
-use super::execution_metrics::Account;
-use super::resources::Live;
+use super::execution_metrics::ExecutionMetricsGuard;
+use super::resources::SessionResources;
 use super::session::Session;
 use crate::clock;
 use crate::http::error::ApiError;
@@ -48,7 +48,7 @@ impl From<RunError> for NotRun {
 impl Session {
     /// Runs code to its outcome. An error means that the code was not started.
     pub async fn execute(&self, request: ExecuteRequest) -> Result<ExecuteResponse, ApiError> {
-        let mut account = Account::open(&self.books.metrics, request.language);
+        let mut account = ExecutionMetricsGuard::open(&self.services.metrics, request.language);
         let answered = self.run(request, &mut account).await;
         account.close(match &answered {
             Ok((_, execution)) => *execution,
@@ -62,34 +62,35 @@ impl Session {
     async fn run(
         &self,
         request: ExecuteRequest,
-        account: &mut Account,
+        account: &mut ExecutionMetricsGuard,
     ) -> Result<(ExecuteResponse, Counted), ApiError> {
-        let live = self.live()?;
+        let resources = self.resources()?;
         let deadline = Instant::now() + Duration::from_secs(request.timeout_seconds.into());
         let mut activity = self.activity.begin(request.language);
-        let place = live.places.of(request.language);
+        let place = resources.places.of(request.language);
         let turn = place.begin_execution(request.language, deadline).await?;
         // It may have ended during the wait.
-        self.live()?;
+        self.resources()?;
         activity.started();
         account.begun();
-        let target = current_tab(&live, deadline).await?;
+        let target = current_tab(&resources, deadline).await?;
         let execution = Execution {
             request: &request,
             deadline,
-            max_output_bytes: live.max_output_bytes,
+            max_output_bytes: resources.max_output_bytes,
             target,
         };
         let outcome = match request.language {
-            Language::Bash => execution.run_in_shell(&live).await,
-            Language::Node | Language::Python => execution.run_in_kernel(&live, turn).await,
+            Language::Bash => execution.run_in_shell(&resources).await,
+            Language::Node | Language::Python => execution.run_in_kernel(&resources, turn).await,
         };
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(NotRun::TooLate) => killed_before_it_began(),
-            Err(NotRun::Failed(error)) => return Err(self.not_started(&live, &error)),
+            Err(NotRun::Failed(error)) => return Err(self.not_started(&resources, &error)),
         };
-        let (counted, kill) = judge_outcome(&outcome.ended, live.interruption.borrow().is_some());
+        let (counted, kill) =
+            judge_outcome(&outcome.ended, resources.interruption.borrow().is_some());
         if let Some(kill) = kill {
             account.killed(kill);
         }
@@ -98,7 +99,11 @@ impl Session {
             outcome.dropped_bytes,
         );
         let duration = outcome.duration;
-        let response = plan_response(outcome, request.timeout_seconds, live.browser_is_dead());
+        let response = plan_response(
+            outcome,
+            request.timeout_seconds,
+            resources.browser_is_dead(),
+        );
         tracing::info!(
             session = %self.id(),
             language = request.language.as_str(),
@@ -116,12 +121,12 @@ impl Session {
             killed: response.is_killed(),
         };
         self.recent.note(record.clone());
-        self.books.store.record_execution(record);
+        self.services.store.record_execution(record);
         Ok((response, counted))
     }
 
-    fn not_started(&self, live: &Live, error: &RunError) -> ApiError {
-        if self.ending().is_some() || live.browser_is_dead() {
+    fn not_started(&self, resources: &SessionResources, error: &RunError) -> ApiError {
+        if self.ending().is_some() || resources.browser_is_dead() {
             return ApiError::SessionDestroyed;
         }
         ApiError::ExecutionUnavailable(error.to_string())
@@ -129,10 +134,10 @@ impl Session {
 }
 
 /// The tab to start on; a new one if the last was closed.
-async fn current_tab(live: &Live, deadline: Instant) -> Result<String, ApiError> {
-    match timeout_at(deadline, live.browser.ensure_tab()).await {
+async fn current_tab(resources: &SessionResources, deadline: Instant) -> Result<String, ApiError> {
+    match timeout_at(deadline, resources.browser.ensure_tab()).await {
         Ok(Ok(target)) => Ok(target),
-        Ok(Err(_)) if live.browser_is_dead() => Err(ApiError::SessionDestroyed),
+        Ok(Err(_)) if resources.browser_is_dead() => Err(ApiError::SessionDestroyed),
         Ok(Err(error)) => Err(ApiError::ExecutionUnavailable(error.to_string())),
         Err(_) => Err(ApiError::ExecutionUnavailable(
             "the browser does not answer".to_owned(),
@@ -141,7 +146,7 @@ async fn current_tab(live: &Live, deadline: Instant) -> Result<String, ApiError>
 }
 
 impl Execution<'_> {
-    fn run(&self, live: &Live) -> Run {
+    fn run(&self, resources: &SessionResources) -> Run {
         Run {
             source: self.request.code.clone(),
             deadline: self.deadline,
@@ -151,7 +156,7 @@ impl Execution<'_> {
                 .browser
                 .current_tab()
                 .or_else(|| Some(self.target.clone())),
-            interruption: live.interruption.subscribe(),
+            interruption: resources.interruption.subscribe(),
         }
     }
 
@@ -166,12 +171,14 @@ impl Execution<'_> {
         }
     }
 
-    async fn run_in_shell(&self, live: &Live) -> Result<Outcome, NotRun> {
-        let agent = self.in_time(async { Ok(self.agent(live).await) }).await?;
+    async fn run_in_shell(&self, resources: &SessionResources) -> Result<Outcome, NotRun> {
+        let agent = self
+            .in_time(async { Ok(self.agent(resources).await) })
+            .await?;
         let outcome = run_shell(
-            &live.enclosure.shell,
-            live.programs.plan_shell(),
-            self.run(live),
+            &resources.sandbox.shell,
+            resources.programs.plan_shell(),
+            self.run(resources),
         )
         .await?;
         if let (Ended::Exited(_), Some(agent)) = (&outcome.ended, agent) {
@@ -182,18 +189,18 @@ impl Execution<'_> {
 
     /// The daemon behind the agent-browser command. Bash works without it, for instance to make
     /// room on a full disk; the command then starts a daemon of its own that ends with the shell.
-    async fn agent<'a>(&self, live: &'a Live) -> Option<AgentUse<'a>> {
-        if let Some(agent) = live.agent.take_running().await {
+    async fn agent<'a>(&self, resources: &'a SessionResources) -> Option<AgentUse<'a>> {
+        if let Some(agent) = resources.agent.take_running().await {
             return Some(agent);
         }
-        live.browser.wake_silent_tabs().await;
+        resources.browser.wake_silent_tabs().await;
         let target = live
             .browser
             .current_tab()
             .unwrap_or_else(|| self.target.clone());
         let started = live
             .agent
-            .start(&live.enclosure.agent, &live.programs, &target)
+            .start(&resources.sandbox.agent, &resources.programs, &target)
             .await;
         started
             .inspect_err(|error| tracing::warn!(%error, "a shell has no agent-browser daemon"))
@@ -202,27 +209,27 @@ impl Execution<'_> {
 
     async fn run_in_kernel(
         &self,
-        live: &Arc<Live>,
+        resources: &Arc<SessionResources>,
         turn: OwnedSemaphorePermit,
     ) -> Result<Outcome, NotRun> {
-        let place = live.places.of(self.request.language);
+        let place = resources.places.of(self.request.language);
         let mut attempt = 1;
         loop {
             let kernel = match place.take_kernel() {
                 Some(kernel) => kernel,
                 None => {
-                    self.in_time(start_kernel(live, self.request.language))
+                    self.in_time(start_kernel(resources, self.request.language))
                         .await?
                 }
             };
-            match kernel.run(self.run(live)).await {
+            match kernel.run(self.run(resources)).await {
                 Err(RunError::KernelLost { .. }) if attempt < ATTEMPTS => attempt += 1,
                 Ok(outcome) if matches!(outcome.ended, Ended::Cell { .. }) => {
                     place.put_kernel(kernel);
                     return Ok(outcome);
                 }
                 outcome => {
-                    replace_kernel(live, self.request.language, turn);
+                    replace_kernel(resources, self.request.language, turn);
                     return Ok(outcome?);
                 }
             }
@@ -255,11 +262,14 @@ fn killed_before_it_began() -> Outcome {
     }
 }
 
-async fn start_kernel(live: &Live, language: Language) -> Result<Kernel, RunError> {
+async fn start_kernel(
+    resources: &SessionResources,
+    language: Language,
+) -> Result<Kernel, RunError> {
     // A kernel connects as soon as it is up, and a tab that does not answer would keep it waiting.
-    live.browser.wake_silent_tabs().await;
-    match live.programs.plan_kernel(language) {
-        Some(program) => Kernel::start(&live.enclosure.code, &live.tasks, program).await,
+    resources.browser.wake_silent_tabs().await;
+    match resources.programs.plan_kernel(language) {
+        Some(program) => Kernel::start(&resources.sandbox.code, &resources.tasks, program).await,
         None => Err(RunError::Unable(format!(
             "{} has no kernel",
             language.as_str()
@@ -269,9 +279,13 @@ async fn start_kernel(live: &Live, language: Language) -> Result<Kernel, RunErro
 
 /// Starts the next kernel while the answer is on its way. The turn is kept until it is there, so
 /// that the end of the session waits for it too.
-fn replace_kernel(live: &Arc<Live>, language: Language, turn: OwnedSemaphorePermit) {
-    let owner = Arc::clone(live);
-    live.tasks.spawn(async move {
+fn replace_kernel(
+    resources: &Arc<SessionResources>,
+    language: Language,
+    turn: OwnedSemaphorePermit,
+) {
+    let owner = Arc::clone(resources);
+    resources.tasks.spawn(async move {
         // An ending session wants no more.
         if owner.interruption.borrow().is_none()
             && let Ok(kernel) = start_kernel(&owner, language).await

@@ -9,7 +9,7 @@ use crate::metrics::{Execution, Kill, Metrics};
 
 /// Open from the request to its answer. One that is dropped open was abandoned by its caller.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct ExecutionMetricsGuard {
     metrics: Arc<Metrics>,
     language: Language,
     opened: Instant,
@@ -17,10 +17,10 @@ pub(super) struct Account {
     is_closed: bool,
 }
 
-impl Account {
-    pub fn open(metrics: &Arc<Metrics>, language: Language) -> Account {
+impl ExecutionMetricsGuard {
+    pub fn open(metrics: &Arc<Metrics>, language: Language) -> ExecutionMetricsGuard {
         let (metrics, opened) = (Arc::clone(metrics), Instant::now());
-        Account {
+        ExecutionMetricsGuard {
             metrics,
             language,
             opened,
@@ -53,7 +53,7 @@ impl Account {
     }
 }
 
-impl Drop for Account {
+impl Drop for ExecutionMetricsGuard {
     fn drop(&mut self) {
         if self.is_closed {
             return;

@@ -12,26 +12,26 @@ use crate::http::error::ApiError;
 /// One place a language: a permit for the one execution that may run, and the kernel that waits for
 /// it.
 #[derive(Debug)]
-pub(super) struct Places([Place; 3]);
+pub(super) struct KernelSlots([KernelSlot; 3]);
 
 /// The place of one language.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct KernelSlot {
     turn: Arc<Semaphore>,
     /// Empty while an execution has the kernel, before the first one, and always for bash.
     kernel: Mutex<Option<Kernel>>,
 }
 
-impl Places {
-    pub fn new() -> Places {
-        let place = || Place {
+impl KernelSlots {
+    pub fn new() -> KernelSlots {
+        let place = || KernelSlot {
             turn: Arc::new(Semaphore::new(1)),
             kernel: Mutex::new(None),
         };
-        Places([place(), place(), place()])
+        KernelSlots([place(), place(), place()])
     }
 
-    pub fn of(&self, language: Language) -> &Place {
+    pub fn of(&self, language: Language) -> &KernelSlot {
         let [python, node, bash] = &self.0;
         match language {
             Language::Python => python,
@@ -57,7 +57,7 @@ impl Places {
     }
 }
 
-impl Place {
+impl KernelSlot {
     /// The turn of an execution: first come, first served, until `deadline`.
     pub async fn begin_execution(
         &self,

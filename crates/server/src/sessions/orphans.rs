@@ -7,9 +7,9 @@ use tokio_util::task::TaskTracker;
 
 /// The trackers of sessions that have ended and whose processes have not.
 #[derive(Debug, Default)]
-pub(super) struct Leftovers(Mutex<Vec<TaskTracker>>);
+pub(super) struct Orphans(Mutex<Vec<TaskTracker>>);
 
-impl Leftovers {
+impl Orphans {
     pub fn add(&self, tasks: TaskTracker) {
         self.0
             .lock()
@@ -19,8 +19,8 @@ impl Leftovers {
 
     /// How many there are now. Each is a supervisor with all that is below it.
     pub fn count(&self) -> usize {
-        let mut leftovers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        leftovers.retain(|tasks| !tasks.is_empty());
-        leftovers.iter().map(TaskTracker::len).sum()
+        let mut orphans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        orphans.retain(|tasks| !tasks.is_empty());
+        orphans.iter().map(TaskTracker::len).sum()
     }
 }

@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
 use super::limits::disk::Disk;
-use super::registry::{Known, Registry, own};
+use super::registry::{Registry, SessionEntry, own};
 use super::session::Session;
 use crate::capacity;
 use crate::metrics::Reading;
@@ -76,7 +76,11 @@ impl Registry {
     }
 
     /// The last `count` that have ended and that `is_wanted` wants, newest end first.
-    pub fn ended(&self, count: usize, is_wanted: impl Fn(&Known) -> bool) -> Vec<SessionRecord> {
+    pub fn ended(
+        &self,
+        count: usize,
+        is_wanted: impl Fn(&SessionEntry) -> bool,
+    ) -> Vec<SessionRecord> {
         let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
         let wanted = sessions.values().filter(|known| is_wanted(known));
         let mut ended: Vec<_> = wanted
@@ -99,7 +103,7 @@ impl Registry {
             total_disk_bytes: disk.map(Disk::total_bytes),
             traffic: self.spec.egress.traffic(),
             refusals: self.spec.egress.refusals(),
-            leaked_processes: self.books.leftovers.count() + self.strays().await,
+            leaked_processes: self.services.orphans.count() + self.strays().await,
             ..Reading::default()
         };
         let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
@@ -147,11 +151,11 @@ impl Registry {
         let Some(ids) = self.spec.isolation.user_ids() else {
             return Vec::new();
         };
-        let before = self.slots.taken();
-        let slots = self.slots.clone();
+        let before = self.uid_pool.taken();
+        let uid_pool = self.uid_pool.clone();
         // The parent of a server with ids to give is what starts shims.
         let top = std::os::unix::process::parent_id();
-        let is_taken = move |slot| before.contains(&slot) || slots.is_taken(slot);
+        let is_taken = move |slot| before.contains(&slot) || uid_pool.is_taken(slot);
         spawn_blocking(move || hearth_confine::strays(ids, top, is_taken))
             .await
             .unwrap_or_default()

@@ -14,16 +14,16 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::resources::Live;
+use super::resources::SessionResources;
 use super::session::Session;
 use crate::clock;
 use crate::http::error::ApiError;
 use crate::profiles::{CheckedOut, Hold};
-use crate::sandbox::Enclosure;
+use crate::sandbox::SessionSandbox;
 
 /// Where in a session its profile lies.
-fn place(enclosure: &Enclosure) -> PathBuf {
-    enclosure.folder.browser().join(PROFILE_FOLDER)
+fn place(sandbox: &SessionSandbox) -> PathBuf {
+    sandbox.folder.browser().join(PROFILE_FOLDER)
 }
 
 /// Launches the session's browser, with what its profile holds if it has one. A profile that is
@@ -31,12 +31,12 @@ fn place(enclosure: &Enclosure) -> PathBuf {
 /// runs when it fails.
 pub(super) async fn launch(
     hold: Option<&Hold>,
-    enclosure: &Enclosure,
+    sandbox: &SessionSandbox,
     tasks: &TaskTracker,
     spec: LaunchSpec,
     most_mb: u64,
 ) -> Result<(Browser, Option<ProfileWarning>), ApiError> {
-    let start = || Browser::launch(&enclosure.browser, tasks, spec.clone());
+    let start = || Browser::launch(&sandbox.browser, tasks, spec.clone());
     let unavailable =
         |error: &dyn std::fmt::Display| ApiError::BrowserUnavailable(error.to_string());
     let Some(hold) = hold else {
@@ -50,17 +50,13 @@ pub(super) async fn launch(
         ApiError::ProfileUnavailable(hold.name().to_owned(), reason)
     };
     let empty = async || {
-        enclosure
+        sandbox
             .browser
-            .empty(vec![place(enclosure)])
+            .empty(vec![place(sandbox)])
             .await
             .map_err(unreadable)
     };
-    let unpack = |file| {
-        enclosure
-            .browser
-            .unpack(file, place(enclosure), most_mb << 20)
-    };
+    let unpack = |file| sandbox.browser.unpack(file, place(sandbox), most_mb << 20);
     let mut checked_out = hold.check_out(unpack).await.map_err(unreadable)?;
     if checked_out.warning == Some(ProfileWarning::Damaged) {
         empty().await?;
@@ -119,7 +115,7 @@ pub(super) async fn close(browser: &Browser) -> Result<CookieJar, NotSaved> {
 pub(super) async fn commit(
     hold: &Hold,
     closed: Result<CookieJar, NotSaved>,
-    enclosure: &Enclosure,
+    sandbox: &SessionSandbox,
     most_mb: u64,
 ) -> Result<(), ProfileWarning> {
     let cookies = match closed {
@@ -127,12 +123,9 @@ pub(super) async fn commit(
         Err(reason) => return Err(not_saved(hold, reason).await),
     };
     let pack = |file| {
-        enclosure.browser.pack(
-            place(enclosure),
-            left_out_of_profiles(),
-            most_mb << 20,
-            file,
-        )
+        sandbox
+            .browser
+            .pack(place(sandbox), left_out_of_profiles(), most_mb << 20, file)
     };
     let saved = hold.commit(cookies, clock::now(), pack).await;
     let Err(error) = saved else { return Ok(()) };
@@ -153,7 +146,11 @@ async fn not_saved(hold: &Hold, reason: NotSaved) -> ProfileWarning {
 }
 
 /// Writes the cookies of a session's browser down, again and again until the session ends.
-pub(super) async fn keep_checkpoints(session: Arc<Session>, live: Arc<Live>, every: Duration) {
+pub(super) async fn keep_checkpoints(
+    session: Arc<Session>,
+    live: Arc<SessionResources>,
+    every: Duration,
+) {
     let Some(hold) = live.profile.as_ref().filter(|hold| hold.saves()) else {
         return;
     };

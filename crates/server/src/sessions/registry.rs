@@ -19,9 +19,9 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::limits::disk::Disk;
-use super::orphans::Leftovers;
+use super::orphans::Orphans;
 use super::profile;
-use super::resources::{Live, LiveLimits};
+use super::resources::{ResourceLimits, SessionResources};
 use super::session::{Ending, Session, Tokens};
 use super::supervisor;
 use crate::clock;
@@ -30,9 +30,9 @@ use crate::http::auth::Team;
 use crate::http::error::ApiError;
 use crate::metrics::{Creation, Metrics};
 use crate::profiles::{Hold, ProfileId, Profiles};
-use crate::sandbox::commands::{Programs, WayOut};
-use crate::sandbox::{Enclosure, Site};
-use crate::sandbox::{Isolation, Ports, Slots};
+use crate::sandbox::commands::{ProxyEnv, SessionCommands};
+use crate::sandbox::{Isolation, Ports, UidPool};
+use crate::sandbox::{SandboxSpec, SessionSandbox};
 use crate::store::{SessionRecord, Store};
 use crate::toolchain::Runtime;
 
@@ -43,7 +43,7 @@ pub(crate) const ENDED_KEPT_COUNT: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct RegistrySpec {
     /// The folder of all sessions.
-    pub sessions_folder: PathBuf,
+    pub sessions_dir: PathBuf,
     pub browser: PathBuf,
     pub user_agent: String,
     pub viewport: Viewport,
@@ -67,51 +67,51 @@ pub(crate) struct RegistrySpec {
 
 /// Where things are written down.
 #[derive(Clone, Debug)]
-pub(crate) struct Books {
+pub(crate) struct Services {
     pub store: Store,
     pub metrics: Arc<Metrics>,
-    pub(super) leftovers: Arc<Leftovers>,
+    pub(super) orphans: Arc<Orphans>,
 }
 
-impl Books {
-    pub fn new(store: Store, metrics: Arc<Metrics>) -> Books {
-        Books {
+impl Services {
+    pub fn new(store: Store, metrics: Arc<Metrics>) -> Services {
+        Services {
             store,
             metrics,
-            leftovers: Arc::default(),
+            orphans: Arc::default(),
         }
     }
 }
 
 /// A session that is known.
 #[derive(Clone, Debug)]
-pub(crate) enum Known {
+pub(crate) enum SessionEntry {
     /// One of this server's life, living or ended.
     Own(Arc<Session>),
     /// One of an earlier life, ended.
     Past(Arc<SessionRecord>),
 }
 
-impl Known {
+impl SessionEntry {
     /// What is known of it whoever it belongs to.
     pub fn record(&self) -> SessionRecord {
         match self {
-            Known::Own(session) => session.record(),
-            Known::Past(record) => SessionRecord::clone(record),
+            SessionEntry::Current(session) => session.record(),
+            SessionEntry::Past(record) => SessionRecord::clone(record),
         }
     }
 
     pub fn team(&self) -> &Team {
         match self {
-            Known::Own(session) => session.team(),
-            Known::Past(record) => &record.team,
+            SessionEntry::Current(session) => session.team(),
+            SessionEntry::Past(record) => &record.team,
         }
     }
 
     pub(super) fn ending(&self) -> Option<Ending> {
         match self {
-            Known::Own(session) => session.ending(),
-            Known::Past(record) => record.ending,
+            SessionEntry::Current(session) => session.ending(),
+            SessionEntry::Past(record) => record.ending,
         }
     }
 
@@ -125,10 +125,10 @@ impl Known {
 pub(crate) struct Registry {
     pub(super) spec: Arc<RegistrySpec>,
     /// The user ids of sessions, where each has its own.
-    pub(super) slots: Slots,
+    pub(super) uid_pool: UidPool,
     /// By id, which is by age: they are UUIDs of version 7.
-    pub(super) sessions: RwLock<BTreeMap<Uuid, Known>>,
-    pub(super) books: Books,
+    pub(super) sessions: RwLock<BTreeMap<Uuid, SessionEntry>>,
+    pub(super) services: Services,
     /// When the last browser that was wanted did not come up, if none has since.
     pub(super) last_failure: Mutex<Option<Instant>>,
     /// The strays that were told of.
@@ -144,21 +144,21 @@ impl Registry {
     /// `past` are the sessions of earlier lives.
     pub fn new(
         spec: RegistrySpec,
-        slots: Slots,
+        uid_pool: UidPool,
         tracker: TaskTracker,
-        books: Books,
+        services: Services,
         past: Vec<SessionRecord>,
     ) -> Registry {
         let places = Arc::new(Semaphore::new(spec.max_sessions));
         Registry {
             spec: Arc::new(spec),
-            slots,
+            uid_pool,
             sessions: RwLock::new(
                 past.into_iter()
-                    .map(|past| (past.id, Known::Past(Arc::new(past))))
+                    .map(|past| (past.id, SessionEntry::Past(Arc::new(past))))
                     .collect(),
             ),
-            books,
+            services,
             last_failure: Mutex::new(None),
             told_strays: Mutex::default(),
             places,
@@ -177,7 +177,7 @@ impl Registry {
     }
 
     pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.books.metrics
+        &self.services.metrics
     }
 
     pub fn profiles(&self) -> &Arc<Profiles> {
@@ -190,11 +190,11 @@ impl Registry {
 
     /// The folder of all sessions.
     pub(super) fn folder(&self) -> &Path {
-        &self.spec.sessions_folder
+        &self.spec.sessions_dir
     }
 
     /// The sessions that live, with what they own.
-    pub(super) fn living(&self) -> Vec<(Arc<Session>, Arc<Live>)> {
+    pub(super) fn living(&self) -> Vec<(Arc<Session>, Arc<SessionResources>)> {
         let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
         own(&sessions)
             .filter_map(|session| Some((Arc::clone(session), session.live().ok()?)))
@@ -202,7 +202,7 @@ impl Registry {
     }
 
     /// The session of that id, active or ended.
-    pub fn find(&self, id: Uuid) -> Option<Known> {
+    pub fn find(&self, id: Uuid) -> Option<SessionEntry> {
         self.sessions
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -211,7 +211,7 @@ impl Registry {
     }
 
     /// The sessions of a team, newest first.
-    pub fn list(&self, team: &Team) -> Vec<Known> {
+    pub fn list(&self, team: &Team) -> Vec<SessionEntry> {
         let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
         sessions
             .values()
@@ -301,8 +301,8 @@ impl Registry {
             .map_err(|error| {
                 ApiError::BrowserUnavailable(format!("the session's proxy cannot listen: {error}"))
             })?;
-        let enclosure = match self.enclose(id, &tasks, proxy.port()).await {
-            Ok(enclosure) => enclosure,
+        let sandbox = match self.enclose(id, &tasks, proxy.port()).await {
+            Ok(sandbox) => sandbox,
             Err(error) => {
                 proxy.end();
                 tasks.close();
@@ -310,7 +310,7 @@ impl Registry {
                 return Err(error);
             }
         };
-        let folder = &enclosure.folder;
+        let folder = &sandbox.folder;
         let explainer = proxy.explainer();
         let launch = LaunchSpec {
             executable: self.spec.browser.clone(),
@@ -325,13 +325,13 @@ impl Registry {
         };
         let most_mb = self.spec.limits.disk_mb;
         let (browser, warning) =
-            match profile::launch(hold.as_ref(), &enclosure, &tasks, launch, most_mb).await {
+            match profile::launch(hold.as_ref(), &sandbox, &tasks, launch, most_mb).await {
                 Ok(launched) => launched,
                 Err(error) => {
                     proxy.end();
                     tasks.close();
                     tasks.wait().await;
-                    enclosure.remove().await;
+                    sandbox.remove().await;
                     return Err(error);
                 }
             };
@@ -343,22 +343,22 @@ impl Registry {
             "ws://{internal}/cdp/{id}?token={}",
             tokens.internal.as_str()
         );
-        let way_out = WayOut {
+        let proxy_env = ProxyEnv {
             proxy_port: proxy.port(),
             direct: internal,
         };
-        let programs = Programs::new(
+        let programs = SessionCommands::new(
             self.spec.runtime.clone(),
-            &enclosure.folder,
+            &sandbox.folder,
             endpoint,
-            way_out,
+            proxy_env,
         );
-        let limits = LiveLimits {
+        let limits = ResourceLimits {
             max_output_bytes: self.spec.max_output_bytes,
             max_profile_mb: most_mb,
         };
-        let live = Arc::new(Live::new(
-            browser, programs, enclosure, proxy, tasks, hold, limits,
+        let live = Arc::new(SessionResources::new(
+            browser, programs, sandbox, proxy, tasks, hold, limits,
         ));
         let session = Session::new(
             id,
@@ -367,10 +367,10 @@ impl Registry {
             tokens,
             place,
             Arc::clone(&live),
-            self.books.clone(),
+            self.services.clone(),
         );
         let session = Arc::new(session.with_warning(warning));
-        let recorded = self.books.store.begin_session(&session.record()).await;
+        let recorded = self.services.store.begin_session(&session.record()).await;
         if recorded.is_ok() {
             self.insert(&session);
         }
@@ -382,7 +382,7 @@ impl Registry {
             ));
         }
         self.tracker
-            .spawn(supervisor::own(Arc::clone(&session), live));
+            .spawn(supervisor::supervise(Arc::clone(&session), live));
         if let Err(error) = recorded {
             session.end(DestroyedReason::Deleted).await;
             return Err(ApiError::StoreUnavailable(error.to_string()));
@@ -424,17 +424,17 @@ impl Registry {
         id: Uuid,
         tasks: &TaskTracker,
         proxy_port: u16,
-    ) -> Result<Enclosure, ApiError> {
+    ) -> Result<SessionSandbox, ApiError> {
         let slot = match self.spec.isolation.user_ids() {
             // There are as many as there may be sessions; ended ones may not have given theirs back
             // yet.
-            Some(_) => Some(self.slots.take().ok_or(ApiError::LimitReached)?),
+            Some(_) => Some(self.uid_pool.take().ok_or(ApiError::LimitReached)?),
             None => None,
         };
         let spec = Arc::clone(&self.spec);
         let tasks = tasks.clone();
         let making = spawn_blocking(move || {
-            let site = Site {
+            let site = SandboxSpec {
                 isolation: &spec.isolation,
                 browser: &spec.browser,
                 runtime: &spec.runtime,
@@ -443,13 +443,19 @@ impl Registry {
                     egress: vec![proxy_port],
                 },
             };
-            Enclosure::create(&spec.sessions_folder, &folder_name(id), site, slot, &tasks)
+            SessionSandbox::create(
+                &spec.sessions_dir,
+                &session_dir_name(id),
+                site,
+                slot,
+                &tasks,
+            )
         });
         making
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)))
             .map_err(|error| {
-                let sessions = self.spec.sessions_folder.display();
+                let sessions = self.spec.sessions_dir.display();
                 ApiError::BrowserUnavailable(format!(
                     "no folder can be made in {sessions}: {error}"
                 ))
@@ -462,7 +468,7 @@ impl Registry {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         forget_old(&mut sessions, clock::now() - self.spec.keep_ended);
-        sessions.insert(session.id(), Known::Own(Arc::clone(session)));
+        sessions.insert(session.id(), SessionEntry::Current(Arc::clone(session)));
     }
 
     /// Whether nothing new is begun any more.
@@ -506,15 +512,15 @@ impl Drop for CreationNote<'_> {
 }
 
 /// The sessions of this life.
-pub(super) fn own(sessions: &BTreeMap<Uuid, Known>) -> impl Iterator<Item = &Arc<Session>> {
+pub(super) fn own(sessions: &BTreeMap<Uuid, SessionEntry>) -> impl Iterator<Item = &Arc<Session>> {
     sessions.values().filter_map(|known| match known {
-        Known::Own(session) => Some(session),
-        Known::Past(_) => None,
+        SessionEntry::Current(session) => Some(session),
+        SessionEntry::Past(_) => None,
     })
 }
 
 /// Forgets ended sessions that are too old, or too many.
-fn forget_old(sessions: &mut BTreeMap<Uuid, Known>, oldest: Timestamp) {
+fn forget_old(sessions: &mut BTreeMap<Uuid, SessionEntry>, oldest: Timestamp) {
     sessions.retain(|_, known| !known.is_ended_before(oldest));
     let ended = sessions
         .iter()
@@ -527,7 +533,7 @@ fn forget_old(sessions: &mut BTreeMap<Uuid, Known>, oldest: Timestamp) {
 }
 
 /// The last digits of an id, which are random; the first ones are the time.
-pub(crate) fn folder_name(id: Uuid) -> String {
+pub(crate) fn session_dir_name(id: Uuid) -> String {
     let digits = id.simple().to_string();
     digits[digits.len() - 8..].to_owned()
 }

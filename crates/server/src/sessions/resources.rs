@@ -14,13 +14,13 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::agent::Agent;
-use super::kernel_slots::Places;
+use super::kernel_slots::KernelSlots;
 use super::profile;
 use super::session::Ending;
 use crate::live_view::LiveView;
 use crate::profiles::Hold;
-use crate::sandbox::Enclosure;
-use crate::sandbox::commands::Programs;
+use crate::sandbox::SessionSandbox;
+use crate::sandbox::commands::SessionCommands;
 
 /// How long running executions may take to notice that the session has ended; killing them takes
 /// milliseconds.
@@ -31,7 +31,7 @@ const PROCESSES_BOUND: Duration = Duration::from_secs(5);
 
 /// How much a session may leave behind.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LiveLimits {
+pub(super) struct ResourceLimits {
     /// Of each stream of one execution.
     pub max_output_bytes: usize,
     /// Of its browser's files, for its profile, in MiB.
@@ -40,15 +40,15 @@ pub(super) struct LiveLimits {
 
 /// The belongings of a living session.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct SessionResources {
     pub browser: Browser,
     /// Viewers and what they see; it has no processes.
     pub view: Arc<LiveView>,
-    pub places: Places,
+    pub places: KernelSlots,
     pub agent: Agent,
-    pub programs: Programs,
+    pub programs: SessionCommands,
     /// Every program of the session is started by its launchers, so that `tasks` knows them all.
-    pub enclosure: Enclosure,
+    pub sandbox: SessionSandbox,
     /// The way out of the browser and of programs.
     proxy: Proxy,
     /// The owners of the session's processes. Empty means that none is left.
@@ -62,23 +62,23 @@ pub(super) struct Live {
     max_profile_mb: u64,
 }
 
-impl Live {
+impl SessionResources {
     pub fn new(
         browser: Browser,
-        programs: Programs,
-        enclosure: Enclosure,
+        programs: SessionCommands,
+        sandbox: SessionSandbox,
         proxy: Proxy,
         tasks: TaskTracker,
         profile: Option<Hold>,
-        limits: LiveLimits,
-    ) -> Live {
-        Live {
+        limits: ResourceLimits,
+    ) -> SessionResources {
+        SessionResources {
             view: Arc::new(LiveView::new(browser.clone())),
             browser,
-            places: Places::new(),
-            agent: Agent::new(enclosure.folder.agent()),
+            places: KernelSlots::new(),
+            agent: Agent::new(sandbox.folder.agent()),
             programs,
-            enclosure,
+            sandbox,
             proxy,
             tasks,
             interruption: watch::Sender::new(None),
@@ -126,14 +126,14 @@ impl Live {
         }
         let mut warning = None;
         if let (Some(profile), Some(closed)) = (profile, closed) {
-            warning = profile::commit(profile, closed, &self.enclosure, self.max_profile_mb)
+            warning = profile::commit(profile, closed, &self.sandbox, self.max_profile_mb)
                 .await
                 .err();
         }
         if let Some(warning) = &warning {
             tracing::warn!(session = %id, warning = warning.sentence(), "a session has lost something of its profile");
         }
-        self.enclosure.remove().await;
+        self.sandbox.remove().await;
         if let Some(profile) = &self.profile {
             profile.release().await;
         }

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::activity::Activity;
 use super::recent::Recent;
-use super::registry::Books;
-use super::resources::Live;
+use super::registry::Services;
+use super::resources::SessionResources;
 use crate::clock;
 use crate::http::auth::{Team, Token};
 use crate::http::error::ApiError;
@@ -76,7 +76,7 @@ pub(crate) struct Session {
     /// For the session's own kernels and daemon.
     internal_token: Token,
     /// In the links of the live view; none when it is not wanted.
-    live_tokens: Option<LiveTokens>,
+    live_view_tokens: Option<LiveViewTokens>,
     created_at: Timestamp,
     created: Instant,
     pub(super) ttl: Duration,
@@ -87,8 +87,8 @@ pub(crate) struct Session {
     /// Given back the moment the session ends.
     place: Mutex<Option<OwnedSemaphorePermit>>,
     /// Taken by the owner task at the end.
-    pub(super) live: Mutex<Option<Arc<Live>>>,
-    pub(super) books: Books,
+    pub(super) live: Mutex<Option<Arc<SessionResources>>>,
+    pub(super) services: Services,
     pub(super) recent: Recent,
     /// The name of the profile that it has.
     profile: Option<String>,
@@ -102,13 +102,13 @@ pub(crate) struct Session {
 pub(super) struct Tokens {
     pub public: Token,
     pub internal: Token,
-    pub live: Option<LiveTokens>,
+    pub live: Option<LiveViewTokens>,
 }
 
 impl Tokens {
     pub fn new(with_live_view: bool) -> Result<Tokens, getrandom::Error> {
         let live = || {
-            Ok(LiveTokens {
+            Ok(LiveViewTokens {
                 watch: Token::new()?,
                 steer: Token::new()?,
             })
@@ -124,7 +124,7 @@ impl Tokens {
 
 /// The secrets of the live view's two links.
 #[derive(Debug)]
-pub(crate) struct LiveTokens {
+pub(crate) struct LiveViewTokens {
     /// Of the one that only shows.
     pub watch: Token,
     /// Of the one that also takes input.
@@ -138,8 +138,8 @@ impl Session {
         request: &CreateRequest,
         tokens: Tokens,
         place: OwnedSemaphorePermit,
-        live: Arc<Live>,
-        books: Books,
+        live: Arc<SessionResources>,
+        services: Services,
     ) -> Session {
         let created_at = clock::now();
         Session {
@@ -147,7 +147,7 @@ impl Session {
             team,
             token: tokens.public,
             internal_token: tokens.internal,
-            live_tokens: tokens.live,
+            live_view_tokens: tokens.live,
             created_at,
             created: Instant::now(),
             ttl: Duration::from_secs(request.ttl_seconds.into()),
@@ -156,7 +156,7 @@ impl Session {
             progress: watch::Sender::new(Progress::default()),
             place: Mutex::new(Some(place)),
             live: Mutex::new(Some(live)),
-            books,
+            services,
             recent: Recent::default(),
             profile: request.profile.as_ref().map(|profile| profile.name.clone()),
             memory_bytes: AtomicU64::new(0),
@@ -195,13 +195,13 @@ impl Session {
     }
 
     /// The secrets of the live view's links, if it has any.
-    pub fn live_tokens(&self) -> Option<&LiveTokens> {
-        self.live_tokens.as_ref()
+    pub fn live_view_tokens(&self) -> Option<&LiveViewTokens> {
+        self.live_view_tokens.as_ref()
     }
 
     /// What a live view's token allows.
     pub fn right_of(&self, presented: &str) -> Option<Right> {
-        let tokens = self.live_tokens()?;
+        let tokens = self.live_view_tokens()?;
         match (
             tokens.steer.matches(presented),
             tokens.watch.matches(presented),
@@ -265,7 +265,7 @@ impl Session {
     /// A picture of its current tab, a JPEG of at most that size. None when there is nothing to
     /// see, and for a session that was made without a live view.
     pub async fn glance(&self, most: Viewport) -> Option<Bytes> {
-        self.live_tokens()?;
+        self.live_view_tokens()?;
         let browser = self.browser().ok()?;
         let tab = browser.current_tab()?;
         browser.glance(&tab, most).await.ok()?
@@ -280,7 +280,7 @@ impl Session {
             expires_at: self.expires_at(),
             last_activity: self.activity.last_activity(),
             links: self
-                .live_tokens
+                .live_view_tokens
                 .as_ref()
                 .map(|links| [links.watch.digest(), links.steer.digest()]),
             ending: self.ending(),
@@ -306,7 +306,7 @@ impl Session {
     }
 
     /// What the session owns, unless it has ended.
-    pub(super) fn live(&self) -> Result<Arc<Live>, ApiError> {
+    pub(super) fn live(&self) -> Result<Arc<SessionResources>, ApiError> {
         if self.ending().is_some() {
             return Err(ApiError::SessionDestroyed);
         }
@@ -425,7 +425,7 @@ impl Session {
         });
         if first {
             tracing::debug!(session = %self.id, reason = ending.reason.as_str(), "a session is to end");
-            self.books.metrics.session_ended(ending.reason);
+            self.services.metrics.session_ended(ending.reason);
             self.place
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

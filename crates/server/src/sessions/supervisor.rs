@@ -7,20 +7,20 @@ use hearth_contract::DestroyedReason;
 use hearth_egress::Traffic;
 use tokio::time::{Instant, sleep_until};
 
-use super::resources::Live;
+use super::resources::SessionResources;
 use super::session::Session;
 use crate::clock;
 use crate::profiles::Hold;
 
 /// Owns a session from its creation until nothing is left of it. It may have been ended before this
 /// runs.
-pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
+pub(super) async fn supervise(session: Arc<Session>, resources: Arc<SessionResources>) {
     let mut progress = session.progress.subscribe();
     let why = tokio::select! {
         _ = progress.wait_for(|progress| progress.ending.is_some()) => None,
         () = sleep_until(session.expires()) => Some(DestroyedReason::Ttl),
-        () = idle(&session, &live.browser) => Some(DestroyedReason::Idle),
-        reason = live.browser.died() => {
+        () = idle(&session, &resources.browser) => Some(DestroyedReason::Idle),
+        reason = resources.browser.died() => {
             tracing::warn!(session = %session.id(), %reason, "the browser of a session is gone");
             Some(DestroyedReason::BrowserCrashed)
         }
@@ -38,20 +38,20 @@ pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
         .unwrap_or_else(PoisonError::into_inner)
         .take();
     let began = Instant::now();
-    let warning = live.end(session.id(), ending).await;
-    if !live.tasks.is_empty() {
-        session.books.leftovers.add(live.tasks.clone());
+    let warning = resources.end(session.id(), ending).await;
+    if !resources.tasks.is_empty() {
+        session.services.orphans.add(resources.tasks.clone());
     }
-    if live.profile.as_ref().is_some_and(Hold::saves) {
+    if resources.profile.as_ref().is_some_and(Hold::saves) {
         session
-            .books
+            .services
             .metrics
             .profile_was_to_be_saved(warning.is_none());
     }
     let Traffic {
         up_bytes,
         down_bytes,
-    } = live.traffic();
+    } = resources.traffic();
     tracing::info!(
         session = %session.id(),
         reason = ending.reason.as_str(),
@@ -63,7 +63,7 @@ pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
         down_bytes,
         "a session has ended"
     );
-    if let Err(error) = session.books.store.end_session(&session.record()).await {
+    if let Err(error) = session.services.store.end_session(&session.record()).await {
         tracing::error!(session = %session.id(), %error, "the end of a session is not recorded");
     }
     session.progress.send_modify(|progress| {

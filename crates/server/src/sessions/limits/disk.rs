@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::super::registry::Registry;
-use super::super::resources::Live;
+use super::super::resources::SessionResources;
 use super::super::session::Session;
 use crate::config::Limits;
 
@@ -148,7 +148,7 @@ pub(crate) async fn watch_disk(registry: Arc<Registry>, stop: CancellationToken)
 /// Ends sessions that are past a limit of their own and, when the disk is full and that frees
 /// nothing, the largest. Tells whether it had to be that one.
 async fn judge_all(
-    sessions: Vec<(Arc<Session>, Arc<Live>)>,
+    sessions: Vec<(Arc<Session>, Arc<SessionResources>)>,
     snapshot: &Arc<Snapshot>,
     limits: &Limits,
     disk: &Disk,
@@ -159,8 +159,8 @@ async fn judge_all(
     };
     let mut largest: Option<(u64, Arc<Session>)> = None;
     let mut is_space_coming = false;
-    for (session, live) in sessions {
-        let usage = live.enclosure.measure(most, snapshot).await;
+    for (session, resources) in sessions {
+        let usage = resources.sandbox.measure(most, snapshot).await;
         if let Some(limit) = plan_end(usage, limits) {
             end(&session, limit, usage);
             is_space_coming = true;

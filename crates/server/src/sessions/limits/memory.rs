@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::super::registry::Registry;
-use super::super::resources::Live;
+use super::super::resources::SessionResources;
 use super::super::session::Session;
 use crate::config::Limits;
 
@@ -42,7 +42,7 @@ pub(crate) async fn watch(registry: Arc<Registry>, stop: CancellationToken) {
     let mut ticks = interval(PULSE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = None;
-    // Programs whose memory could not be counted in time.
+    // SessionCommands whose memory could not be counted in time.
     let mut doubts = HashSet::new();
     loop {
         tokio::select! {
@@ -78,10 +78,10 @@ pub(crate) async fn watch(registry: Arc<Registry>, stop: CancellationToken) {
         let limits = registry.limits();
         // Files in memory that nobody has mapped are looked for only where they could matter.
         let looks_at_files = pulse.shared_bytes >= (limits.memory_mb << 20) / 4;
-        for (session, live) in sessions {
+        for (session, resources) in sessions {
             judge(
                 &session,
-                &live,
+                &resources,
                 &snapshot,
                 limits,
                 looks_at_files,
@@ -116,7 +116,7 @@ fn is_look_due(last: &Look, now: &Look, is_busy: bool) -> bool {
 
 /// What one tree of a session weighs.
 #[derive(Clone, Copy, Debug)]
-struct Weight {
+struct TreeUsage {
     usage: Usage,
     /// Its files in memory, as far as they are not mapped.
     unmapped_bytes: u64,
@@ -125,36 +125,36 @@ struct Weight {
 
 async fn judge(
     session: &Session,
-    live: &Live,
+    resources: &SessionResources,
     snapshot: &Snapshot,
     limits: &Limits,
     looks_at_files: bool,
     doubts: &mut HashSet<u32>,
 ) {
-    let browser = live.browser.program_pid();
-    let mut trees = live.enclosure.code.trees();
+    let browser = resources.browser.program_pid();
+    let mut trees = resources.sandbox.code.trees();
     // What is condemned will be gone at the next look.
     trees.retain(|tree| !tree.is_condemned());
-    let weigh = |tree: &LivingTree| Weight {
+    let weigh = |tree: &LivingTree| TreeUsage {
         usage: tree.usage(snapshot),
         unmapped_bytes: 0,
         is_browser: tree.program_pid() == browser,
     };
-    let mut weights: Vec<Weight> = trees.iter().map(weigh).collect();
+    let mut weights: Vec<TreeUsage> = trees.iter().map(weigh).collect();
     if looks_at_files {
         for (tree, weight) in trees
             .iter()
             .zip(&mut weights)
             .filter(|(_, weight)| !weight.is_browser)
         {
-            count_files_in_memory(live, tree, weight, snapshot).await;
+            count_files_in_memory(resources, tree, weight, snapshot).await;
         }
     }
     session.note_memory(weights.iter().map(|weight| weight.usage.memory_bytes).sum());
     let mut verdict = plan_end(&weights, limits);
     if let Some((_, Limit::MemoryMb(_))) = verdict {
         for (tree, weight) in trees.iter().zip(&mut weights) {
-            let is_counted = count_shared_once(live, tree, weight, snapshot).await;
+            let is_counted = count_shared_once(resources, tree, weight, snapshot).await;
             if !is_counted && doubts.insert(tree.program_pid()) {
                 return;
             }
@@ -166,7 +166,7 @@ async fn judge(
     };
     let (
         tree,
-        Weight {
+        TreeUsage {
             usage, is_browser, ..
         },
     ) = (&trees[which], weights[which]);
@@ -182,8 +182,8 @@ async fn judge(
 
 /// Which tree has to end, if any, and why: the one that takes the most of what there is too much
 /// of.
-fn plan_end(weights: &[Weight], limits: &Limits) -> Option<(usize, Limit)> {
-    let judge = |most: u64, limit: Limit, taken: fn(&Weight) -> u64| {
+fn plan_end(weights: &[TreeUsage], limits: &Limits) -> Option<(usize, Limit)> {
+    let judge = |most: u64, limit: Limit, taken: fn(&TreeUsage) -> u64| {
         let sum: u64 = weights.iter().map(taken).sum();
         let largest = (0..weights.len()).max_by_key(|&which| taken(&weights[which]))?;
         (sum > most).then_some((largest, limit))
@@ -205,7 +205,7 @@ fn plan_end(weights: &[Weight], limits: &Limits) -> Option<(usize, Limit)> {
 
 /// Threads are what a bomb of code is made of. Those of a browser are its own affair: it has a
 /// hundred, and pages are held by memory.
-fn counted(weight: &Weight) -> u64 {
+fn counted(weight: &TreeUsage) -> u64 {
     if weight.is_browser {
         weight.usage.processes
     } else {
@@ -215,13 +215,15 @@ fn counted(weight: &Weight) -> u64 {
 
 /// Code can write into a file in memory and map none of it.
 async fn count_files_in_memory(
-    live: &Live,
+    resources: &SessionResources,
     tree: &LivingTree,
-    weight: &mut Weight,
+    weight: &mut TreeUsage,
     snapshot: &Snapshot,
 ) {
     let pids = tree.pids(snapshot);
-    if let Ok(Ok(bytes)) = timeout(COUNT_BOUND, live.enclosure.code.open_memory_files(pids)).await {
+    if let Ok(Ok(bytes)) =
+        timeout(COUNT_BOUND, resources.sandbox.code.open_memory_files(pids)).await
+    {
         // What is mapped of it is counted already.
         weight.unmapped_bytes = bytes.saturating_sub(weight.usage.shared_bytes);
         weight.usage.memory_bytes += weight.unmapped_bytes;
@@ -230,16 +232,16 @@ async fn count_files_in_memory(
 
 /// Tells whether there was time for it.
 async fn count_shared_once(
-    live: &Live,
+    resources: &SessionResources,
     tree: &LivingTree,
-    weight: &mut Weight,
+    weight: &mut TreeUsage,
     snapshot: &Snapshot,
 ) -> bool {
     let pids = tree.pids(snapshot);
     let launcher = if weight.is_browser {
-        &live.enclosure.browser
+        &resources.sandbox.browser
     } else {
-        &live.enclosure.code
+        &resources.sandbox.code
     };
     let counted = timeout(COUNT_BOUND, launcher.shared_once(pids)).await;
     if let Ok(Ok(bytes)) = counted {
@@ -259,8 +261,8 @@ mod tests {
         ..LIMITS
     };
 
-    fn weight(memory_mb: u64, processes: u64, threads: u64, is_browser: bool) -> Weight {
-        Weight {
+    fn weight(memory_mb: u64, processes: u64, threads: u64, is_browser: bool) -> TreeUsage {
+        TreeUsage {
             usage: Usage {
                 memory_bytes: memory_mb << 20,
                 shared_bytes: 0,
