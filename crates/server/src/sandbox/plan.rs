@@ -1,4 +1,4 @@
-//! What each kind of program may do. Pure: nothing is looked up but the names of folders.
+//! The sandbox policy of each kind of program. Pure: it reads no file.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +6,12 @@ use hearth_confine::{Access, Confinement, Door, Grant, Syscalls, UnixSockets};
 
 use crate::config::Limits;
 
-/// The system's programs and libraries.
+/// System directories with programs and libraries.
 const SYSTEM: [&str; 7] = [
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
 ];
 
-/// Of the system's settings, those that programs look up and that say nothing about anybody.
+/// System settings that programs read, and that hold no secrets or personal data.
 const SETTINGS: [&str; 34] = [
     "/etc/alternatives",
     "/etc/bash.bashrc",
@@ -57,48 +57,48 @@ const DEVICES: [&str; 5] = [
     "/dev/urandom",
 ];
 
-/// How many threads a browser may have: some hundred with many tabs.
+/// The limit of a browser's threads. A browser with many tabs has some hundred.
 const BROWSER_PROCESSES: u64 = 4096;
 
-/// How many times as many files as code a browser may have open.
-const BROWSERS_FILES: u64 = 4;
+/// A browser can open this many times as many files as code.
+const BROWSER_OPEN_FILES_FACTOR: u64 = 4;
 
-/// Code steps back for browsers and the server when the processor is busy.
+/// Code yields to browsers and the server when the processor is busy.
 const CODE_NICENESS: i32 = 5;
 
-/// Where a session's programs live. All of it exists.
+/// The paths that the policies of a session grant. All of them exist.
 #[derive(Clone, Debug)]
 pub(crate) struct SandboxPaths {
-    /// The folder of the runtime.
+    /// The toolchain's directory.
     pub runtime: PathBuf,
-    /// Further folders with interpreters.
+    /// Directories of interpreters elsewhere.
     pub interpreters: Vec<PathBuf>,
     /// The browser's executable.
     pub browser_program: PathBuf,
     /// The agent-browser daemon's executable.
     pub agent_program: PathBuf,
-    /// The browser's folder.
+    /// The browser's directory.
     pub browser: PathBuf,
-    /// Where downloads go that nobody sends elsewhere.
+    /// The default directory for downloads.
     pub downloads: PathBuf,
-    /// Where code works.
+    /// The working directory of code.
     pub work: PathBuf,
-    /// The folder of the agent-browser daemon.
+    /// The directory of the agent-browser daemon.
     pub agent: PathBuf,
     /// The daemon's socket.
     pub agent_socket: PathBuf,
 }
 
-/// The ports on loopback that programs may connect to.
+/// The loopback ports that programs can connect to.
 #[derive(Clone, Debug)]
 pub(crate) struct Ports {
-    /// Of the browser's protocol, for the session's own programs.
+    /// The CDP listener for the session's own programs.
     pub cdp: u16,
-    /// The way out.
+    /// The egress proxy.
     pub egress: Vec<u16>,
 }
 
-/// Code of strangers: kernels, and shells without the door.
+/// Returns the policy of untrusted code: kernels, and shells apart from the daemon's socket.
 pub(crate) fn plan_code(
     paths: &SandboxPaths,
     ports: &Ports,
@@ -110,13 +110,11 @@ pub(crate) fn plan_code(
         paths
             .interpreters
             .iter()
-            .map(|folder| grant(folder, Access::Execute)),
+            .map(|dir| grant(dir, Access::Execute)),
     );
     files.push(grant(&paths.runtime, Access::Execute));
     files.push(grant("/proc", Access::Read));
-    files.extend(
-        [&paths.work, &paths.agent, &paths.downloads].map(|folder| grant(folder, Access::Own)),
-    );
+    files.extend([&paths.work, &paths.agent, &paths.downloads].map(|dir| grant(dir, Access::Own)));
     Confinement {
         files,
         connect_ports: ports.egress.iter().copied().chain([ports.cdp]).collect(),
@@ -125,18 +123,18 @@ pub(crate) fn plan_code(
         limits: hearth_confine::Limits {
             open_files: Some(limits.open_files),
             file_bytes: Some(limits.disk_mb << 20),
-            // Node ends at its start when it may not reserve more than a small session has. Memory
-            // is watched.
+            // Node does not start if it cannot reserve more address space than a small session has
+            // memory. The memory watcher enforces the limit instead.
             data_bytes: None,
-            // Counted over everything of a user id, so only where the session has one of its own.
-            // It is there for what is quicker than the watch, which says what it does.
+            // The kernel counts all processes of a user id, so this needs a separate id per session.
+            // It stops fork bombs that outrun the memory watcher, which reports what it ends.
             processes: has_own_uid.then_some(8 * limits.processes + 1024),
             niceness: CODE_NICENESS,
         },
     }
 }
 
-/// A shell: code that also reaches the agent-browser daemon.
+/// Returns the policy of shells: code that can also connect to the agent-browser daemon.
 pub(crate) fn plan_shell(
     paths: &SandboxPaths,
     ports: &Ports,
@@ -153,8 +151,8 @@ pub(crate) fn plan_shell(
     }
 }
 
-/// The agent-browser daemon. It listens on a Unix socket and is told what to do by code, so it may
-/// execute nothing else.
+/// Returns the policy of the agent-browser daemon. It listens on a Unix socket and obeys untrusted
+/// code, so it cannot execute any other program.
 pub(crate) fn plan_agent(
     paths: &SandboxPaths,
     ports: &Ports,
@@ -176,14 +174,16 @@ pub(crate) fn plan_agent(
     }
 }
 
-/// The browser. It reaches the way out and nothing else; its commands come through a pipe.
+/// Returns the policy of the browser. It can connect to the egress proxy only; its commands come
+/// through a pipe.
 pub(crate) fn plan_browser(
     paths: &SandboxPaths,
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
 ) -> Confinement {
-    // Full Chromium tells a second one of its profile by such a socket, and does not start without.
+    // Full Chromium detects a second instance on its profile through a Unix socket, and does not
+    // start without one.
     let name = paths
         .browser_program
         .file_name()
@@ -195,15 +195,15 @@ pub(crate) fn plan_browser(
         paths
             .browser_program
             .parent()
-            .map(|folder| grant(folder, Access::Execute)),
+            .map(|dir| grant(dir, Access::Execute)),
     );
-    // Its own sandbox is set up by writing to files there.
+    // Chromium writes to files there to set up its own sandbox.
     files.push(Grant {
         path: "/proc".into(),
         access: Access::Use,
     });
     files.push(grant("/proc", Access::Read));
-    files.extend([&paths.browser, &paths.work].map(|folder| grant(folder, Access::Own)));
+    files.extend([&paths.browser, &paths.work].map(|dir| grant(dir, Access::Own)));
     Confinement {
         files,
         connect_ports: ports.egress.clone(),
@@ -214,11 +214,10 @@ pub(crate) fn plan_browser(
             UnixSockets::Allowed
         },
         limits: hearth_confine::Limits {
-            // More than code: how many descriptors of one user may be on their way between
-            // processes is held against the limit of whoever sends one more, and a browser ends
-            // when it cannot.
-            open_files: Some(limits.open_files.saturating_mul(BROWSERS_FILES)),
-            // A full disk is survived, a file that is too long is not (SIGXFSZ ends the browser).
+            // More than code: the kernel counts a user's descriptors in flight between processes
+            // against the sender's limit, and a browser ends when it cannot send one.
+            open_files: Some(limits.open_files.saturating_mul(BROWSER_OPEN_FILES_FACTOR)),
+            // A browser survives a full disk but not a file size limit (SIGXFSZ ends it).
             file_bytes: None,
             data_bytes: None,
             processes: has_own_uid.then_some(BROWSER_PROCESSES),
@@ -286,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_may_see_a_whole_folder_of_the_machine() {
+    fn no_policy_grants_a_whole_directory_of_the_machine() {
         let (paths, ports) = (paths(), ports());
         for plan in [plan_code, plan_shell, plan_agent, plan_browser] {
             let confinement = plan(&paths, &ports, LIMITS, true);
@@ -309,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn code_does_not_reach_the_browsers_profile_and_the_browser_reaches_no_port_but_the_way_out() {
+    fn code_cannot_read_the_profile_and_the_browser_connects_to_the_proxy_only() {
         let code = plan_code(&paths(), &ports(), LIMITS, true);
         assert_eq!(access(&code, "/data/s/1/b"), []);
         assert_eq!(code.connect_ports, [2000, 1000]);
@@ -320,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_no_code_makes_unix_sockets() {
+    fn code_cannot_create_unix_sockets() {
         let shell = plan_shell(&paths(), &ports(), LIMITS, true);
         assert!(matches!(shell.unix_sockets, UnixSockets::Door(_)));
         assert_eq!(
@@ -340,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn processes_are_counted_only_where_the_user_id_is_the_sessions_own() {
+    fn processes_are_limited_only_with_a_user_id_per_session() {
         assert_eq!(
             plan_code(&paths(), &ports(), LIMITS, true).limits.processes,
             Some(1824)
