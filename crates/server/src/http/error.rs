@@ -81,140 +81,106 @@ pub(crate) enum ApiError {
     UnknownPath,
     /// The path does not support this method.
     WrongMethod,
-    /// The path supports WebSockets only.
+    /// The path accepts only WebSocket upgrades.
     UpgradeRequired,
-    /// The path of a live view supports WebSockets only.
+    /// The path of a live view accepts only WebSocket upgrades.
     LiveViewUpgradeRequired,
     /// A bug in the server.
     Internal(String),
 }
 
 impl ApiError {
-    /// Returns the status code alone, for a response with another body.
-    pub fn status(self) -> StatusCode {
-        self.parts().0
+    /// Returns the status code.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            ApiError::InvalidJson | ApiError::Validation(_) | ApiError::IncompleteBody => {
+                StatusCode::BAD_REQUEST
+            }
+            ApiError::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            ApiError::ForeignHost
+            | ApiError::Forbidden
+            | ApiError::ForeignOrigin
+            | ApiError::OperatorsOnly => StatusCode::FORBIDDEN,
+            ApiError::SessionNotFound | ApiError::TargetNotFound(_) | ApiError::UnknownPath => {
+                StatusCode::NOT_FOUND
+            }
+            ApiError::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            ApiError::ProfileBusy(_) | ApiError::ProfileInUse(_) => StatusCode::CONFLICT,
+            ApiError::SessionDestroyed | ApiError::SessionEnded(..) => StatusCode::GONE,
+            ApiError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ApiError::UpgradeRequired | ApiError::LiveViewUpgradeRequired => {
+                StatusCode::UPGRADE_REQUIRED
+            }
+            ApiError::LimitReached | ApiError::SessionBusy(_) => StatusCode::TOO_MANY_REQUESTS,
+            ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            ApiError::DiskFull { .. }
+            | ApiError::MemoryLow { .. }
+            | ApiError::StoreUnavailable(_)
+            | ApiError::ProfileUnavailable(..)
+            | ApiError::BrowserUnavailable(_)
+            | ApiError::BrowserUnreachable(_)
+            | ApiError::BrowserCrashed
+            | ApiError::ExecutionUnavailable(_)
+            | ApiError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        }
     }
 
-    /// Returns the status code, the body and the seconds of `Retry-After`.
-    fn parts(self) -> (StatusCode, ErrorBody, Option<u32>) {
+    /// Returns the seconds of `Retry-After`, for errors that a later attempt can resolve.
+    fn retry_after(&self) -> Option<u32> {
         match self {
-            ApiError::InvalidJson => (StatusCode::BAD_REQUEST, ErrorBody::invalid_json(), None),
-            ApiError::Validation(issues) => {
-                (StatusCode::BAD_REQUEST, ErrorBody::validation(issues), None)
-            }
-            ApiError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrorBody::too_large(), None),
-            ApiError::IncompleteBody => {
-                (StatusCode::BAD_REQUEST, ErrorBody::incomplete_body(), None)
-            }
-            ApiError::Unauthorized(body) => (StatusCode::UNAUTHORIZED, body, None),
-            ApiError::ForeignHost => (StatusCode::FORBIDDEN, ErrorBody::foreign_host(), None),
-            ApiError::SessionNotFound => (StatusCode::NOT_FOUND, ErrorBody::not_found(), None),
-            ApiError::Forbidden => (StatusCode::FORBIDDEN, ErrorBody::forbidden(), None),
-            ApiError::TargetNotFound(target) => (
-                StatusCode::NOT_FOUND,
-                ErrorBody::target_not_found(&target),
-                None,
-            ),
-            ApiError::SessionDestroyed => (StatusCode::GONE, ErrorBody::destroyed(), None),
-            ApiError::SessionEnded(why, at) => (
-                StatusCode::GONE,
-                ErrorBody::ended(&why, &clock::format(at)),
-                None,
-            ),
-            ApiError::ForeignOrigin => (StatusCode::FORBIDDEN, ErrorBody::foreign_origin(), None),
-            ApiError::LimitReached => (
-                StatusCode::TOO_MANY_REQUESTS,
-                ErrorBody::limit_reached(),
-                Some(FULL_RETRY_SECONDS),
-            ),
-            ApiError::DiskFull { free_mb, min_mb } => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorBody::disk_full(free_mb, min_mb),
-                Some(FULL_RETRY_SECONDS),
-            ),
+            ApiError::LimitReached
+            | ApiError::DiskFull { .. }
+            | ApiError::MemoryLow { .. }
+            | ApiError::StoreUnavailable(_)
+            | ApiError::ProfileBusy(_)
+            | ApiError::Stopping => Some(FULL_RETRY_SECONDS),
+            ApiError::SessionBusy(_) => Some(BUSY_RETRY_SECONDS),
+            _ => None,
+        }
+    }
+
+    /// Turns the error into its body.
+    fn body(self) -> ErrorBody {
+        match self {
+            ApiError::InvalidJson => ErrorBody::invalid_json(),
+            ApiError::Validation(issues) => ErrorBody::validation(issues),
+            ApiError::TooLarge => ErrorBody::too_large(),
+            ApiError::IncompleteBody => ErrorBody::incomplete_body(),
+            ApiError::Unauthorized(body) => body,
+            ApiError::ForeignHost => ErrorBody::foreign_host(),
+            ApiError::SessionNotFound => ErrorBody::not_found(),
+            ApiError::Forbidden => ErrorBody::forbidden(),
+            ApiError::TargetNotFound(target) => ErrorBody::target_not_found(&target),
+            ApiError::SessionDestroyed => ErrorBody::destroyed(),
+            ApiError::SessionEnded(why, at) => ErrorBody::ended(&why, &clock::format(at)),
+            ApiError::ForeignOrigin => ErrorBody::foreign_origin(),
+            ApiError::LimitReached => ErrorBody::limit_reached(),
+            ApiError::DiskFull { free_mb, min_mb } => ErrorBody::disk_full(free_mb, min_mb),
             ApiError::MemoryLow {
                 available_mb,
                 min_mb,
-            } => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorBody::memory_low(available_mb, min_mb),
-                Some(FULL_RETRY_SECONDS),
-            ),
-            ApiError::OperatorsOnly => (StatusCode::FORBIDDEN, ErrorBody::operators_only(), None),
-            ApiError::StoreUnavailable(reason) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorBody::store_unavailable(&reason),
-                Some(FULL_RETRY_SECONDS),
-            ),
-            ApiError::SessionBusy(language) => (
-                StatusCode::TOO_MANY_REQUESTS,
-                ErrorBody::session_busy(language),
-                Some(BUSY_RETRY_SECONDS),
-            ),
-            ApiError::ProfileBusy(name) => (
-                StatusCode::CONFLICT,
-                ErrorBody::profile_busy(&name),
-                Some(FULL_RETRY_SECONDS),
-            ),
-            ApiError::ProfileInUse(name) => {
-                (StatusCode::CONFLICT, ErrorBody::profile_in_use(&name), None)
+            } => ErrorBody::memory_low(available_mb, min_mb),
+            ApiError::OperatorsOnly => ErrorBody::operators_only(),
+            ApiError::StoreUnavailable(reason) => ErrorBody::store_unavailable(&reason),
+            ApiError::SessionBusy(language) => ErrorBody::session_busy(language),
+            ApiError::ProfileBusy(name) => ErrorBody::profile_busy(&name),
+            ApiError::ProfileInUse(name) => ErrorBody::profile_in_use(&name),
+            ApiError::ProfileUnavailable(name, reason) => {
+                ErrorBody::profile_unavailable(&name, &reason)
             }
-            ApiError::ProfileUnavailable(name, reason) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorBody::profile_unavailable(&name, &reason),
-                None,
-            ),
-            ApiError::BrowserUnavailable(reason) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorBody::browser_unavailable(&reason),
-                None,
-            ),
-            ApiError::BrowserUnreachable(reason) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorBody::browser_unreachable(&reason),
-                None,
-            ),
-            ApiError::BrowserCrashed => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorBody::browser_crashed(),
-                None,
-            ),
-            ApiError::ExecutionUnavailable(reason) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorBody::execution_unavailable(&reason),
-                None,
-            ),
-            ApiError::Stopping => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorBody::stopping(),
-                Some(FULL_RETRY_SECONDS),
-            ),
-            ApiError::UnknownPath => (StatusCode::NOT_FOUND, ErrorBody::unknown_path(), None),
-            ApiError::WrongMethod => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                ErrorBody::wrong_method(),
-                None,
-            ),
-            ApiError::UpgradeRequired => (
-                StatusCode::UPGRADE_REQUIRED,
-                ErrorBody::upgrade_required(),
-                None,
-            ),
-            ApiError::LiveViewUpgradeRequired => (
-                StatusCode::UPGRADE_REQUIRED,
-                ErrorBody::live_view_upgrade_required(),
-                None,
-            ),
-            ApiError::Internal(_) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                ErrorBody::internal(),
-                None,
-            ),
+            ApiError::BrowserUnavailable(reason) => ErrorBody::browser_unavailable(&reason),
+            ApiError::BrowserUnreachable(reason) => ErrorBody::browser_unreachable(&reason),
+            ApiError::BrowserCrashed => ErrorBody::browser_crashed(),
+            ApiError::ExecutionUnavailable(reason) => ErrorBody::execution_unavailable(&reason),
+            ApiError::Stopping => ErrorBody::stopping(),
+            ApiError::UnknownPath => ErrorBody::unknown_path(),
+            ApiError::WrongMethod => ErrorBody::wrong_method(),
+            ApiError::UpgradeRequired => ErrorBody::upgrade_required(),
+            ApiError::LiveViewUpgradeRequired => ErrorBody::live_view_upgrade_required(),
+            ApiError::Internal(_) => ErrorBody::internal(),
         }
     }
-}
 
-impl ApiError {
     /// Logs the errors that an operator can do something about.
     fn log(&self) {
         match self {
@@ -288,8 +254,8 @@ impl From<ProfileError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         self.log();
-        let (status, body, retry_after_seconds) = self.parts();
-        let mut response = (status, Json(body)).into_response();
+        let retry_after_seconds = self.retry_after();
+        let mut response = (self.status(), Json(self.body())).into_response();
         if let Some(seconds) = retry_after_seconds {
             response
                 .headers_mut()
