@@ -1,48 +1,22 @@
-//! The isolation level, and what all sessions of a server have in common because of it.
+//! The parts of the sandbox that all sessions of a server share: the isolation level and the process
+//! that switches user ids.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use hearth_confine::{Confinement, Launcher, Spawner, UserIds};
 use tokio_util::task::TaskTracker;
 
-use crate::limits::Limits;
+use crate::config::{IsolationLevel, Limits};
 
 /// The server's own executable, which also acts as the shim. The path stays valid after the file
 /// was replaced by a newer version.
 const SHIM: &str = "/proc/self/exe";
 
-/// The setting `HEARTH_ISOLATION`, with `auto` resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
-    /// No sandbox: code can do everything that the server's user can do.
-    None,
-    /// Every layer that works without namespaces: separate user ids (where the process can switch
-    /// users), Landlock, seccomp, resource limits.
-    Default,
-}
-
-impl Level {
-    /// Returns the word that the setting uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Level::None => "none",
-            Level::Default => "default",
-        }
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// The isolation that all sessions of a server share.
 #[derive(Clone, Debug)]
 pub(crate) struct Isolation {
-    pub level: Level,
+    pub level: IsolationLevel,
     uid_switch: UidSwitch,
     pub limits: Limits,
     /// Directories of interpreters outside of the system's and the toolchain's directories.
@@ -62,7 +36,7 @@ enum UidSwitch {
 
 impl Isolation {
     /// Creates an isolation whose programs run under the server's user id.
-    pub fn new(level: Level, limits: Limits, interpreters: Vec<PathBuf>) -> Isolation {
+    pub fn new(level: IsolationLevel, limits: Limits, interpreters: Vec<PathBuf>) -> Isolation {
         Isolation {
             level,
             uid_switch: UidSwitch::Disabled,
@@ -110,8 +84,8 @@ impl Isolation {
     /// policy.
     pub fn confined(&self, launcher: &Launcher, plan: impl FnOnce() -> Confinement) -> Launcher {
         match self.level {
-            Level::None => launcher.clone(),
-            Level::Default => launcher.confined(Arc::new(plan())),
+            IsolationLevel::None => launcher.clone(),
+            IsolationLevel::Default => launcher.confined(Arc::new(plan())),
         }
     }
 }

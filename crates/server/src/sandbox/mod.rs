@@ -19,7 +19,7 @@ pub(crate) mod session;
 pub(crate) mod uid_pool;
 
 pub(crate) use dirs::{SessionDir, sessions_dir, sweep};
-pub(crate) use isolation::{Isolation, Level};
+pub(crate) use isolation::Isolation;
 pub(crate) use ownership::{check_traversable, chown_files, prepare_dirs};
 pub(crate) use plan::Ports;
 pub(crate) use probes::probe;

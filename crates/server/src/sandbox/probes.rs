@@ -20,9 +20,10 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time::timeout;
 
-use super::isolation::{Isolation, Level};
+use super::isolation::Isolation;
 use super::report::{LayerState, Row};
 use super::session::SessionSandbox;
+use crate::config::IsolationLevel;
 use crate::toolchain::Runtime;
 
 /// The limit for the self-test, which takes a tenth of a second on an idle machine.
@@ -130,7 +131,7 @@ pub(crate) async fn probe(
     runtime: &Runtime,
     sandbox: &SessionSandbox,
 ) -> io::Result<SelfTestReport> {
-    if isolation.level == Level::None {
+    if isolation.level == IsolationLevel::None {
         return Ok(SelfTestReport {
             rows: Vec::new(),
             browser_sandbox: !geteuid().is_root(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::isolation::Level;
+use crate::config::IsolationLevel;
 
 /// The result of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(crate) struct Row {
 }
 
 /// Returns the line above the table.
-pub(crate) fn headline(level: Level) -> String {
+pub(crate) fn headline(level: IsolationLevel) -> String {
     let kernel =
         nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
     format!(

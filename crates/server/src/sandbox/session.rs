@@ -12,9 +12,10 @@ use tokio_util::task::TaskTracker;
 
 use super::commands::agent_socket;
 use super::dirs::SessionDir;
-use super::isolation::{Isolation, Level};
+use super::isolation::Isolation;
 use super::plan::{Ports, SandboxPaths, plan_agent, plan_browser, plan_code, plan_shell};
 use super::uid_pool::UidLease;
+use crate::config::IsolationLevel;
 use crate::toolchain::Runtime;
 
 /// The settings of a session's sandbox.
@@ -103,7 +104,7 @@ impl SessionSandbox {
                 plan(&paths, &ports, isolation.limits, slot.is_some())
             })
         };
-        debug_assert!(isolation.level == Level::Default || slot.is_none());
+        debug_assert!(isolation.level == IsolationLevel::Default || slot.is_none());
         Ok(SessionSandbox {
             browser: confined(&for_browser, plan_browser),
             code: confined(&for_code, plan_code),

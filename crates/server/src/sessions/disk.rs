@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
 
-use crate::limits::Limits;
+use crate::config::Limits;
 
 /// The space and files of a disk at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

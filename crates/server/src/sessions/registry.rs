@@ -24,7 +24,6 @@ use crate::capacity;
 use crate::clock;
 use crate::config::Limits;
 use crate::http::auth::Team;
-use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::profiles::Profiles;
 use crate::sandbox::uid_pool::UidPool;
@@ -73,11 +72,6 @@ impl Registry {
             tracker,
             stopping: AtomicBool::new(false),
         }
-    }
-
-    /// Returns the number of sessions that may exist at once.
-    pub fn max_sessions(&self) -> usize {
-        self.spec.max_sessions
     }
 
     pub fn tracker(&self) -> &TaskTracker {

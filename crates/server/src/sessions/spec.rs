@@ -8,7 +8,7 @@ use hearth_browser::Viewport;
 use hearth_egress::Egress;
 use jiff::SignedDuration;
 
-use crate::limits::Limits;
+use crate::config::Limits;
 use crate::profiles::Profiles;
 use crate::sandbox::isolation::Isolation;
 use crate::toolchain::Runtime;

@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::Limits;
+use crate::config::Limits;
 use crate::sessions::disk::Disk;
 use crate::sessions::registry::Registry;
 use crate::sessions::resources::SessionResources;
@@ -170,13 +170,13 @@ fn end(session: &Session, limit: Limit, usage: DiskUsage) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::NO_LIMITS as LIMITS;
+    use crate::config::NO_LIMITS;
 
     const LIMIT: Limits = Limits {
         disk_mb: 10,
         files: 100,
         min_free_disk_mb: 50,
-        ..LIMITS
+        ..NO_LIMITS
     };
 
     fn disk(used_mb: u64, used_files: u64, free_mb: u64) -> Disk {

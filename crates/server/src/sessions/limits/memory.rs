@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::Limits;
+use crate::config::Limits;
 use crate::sessions::registry::Registry;
 use crate::sessions::resources::SessionResources;
 use crate::sessions::session::Session;
@@ -255,12 +255,12 @@ async fn count_shared_once(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::NO_LIMITS as LIMITS;
+    use crate::config::NO_LIMITS;
 
     const LIMIT: Limits = Limits {
         memory_mb: 100,
         processes: 50,
-        ..LIMITS
+        ..NO_LIMITS
     };
 
     fn tree(memory_mb: u64, processes: u64, threads: u64, is_browser: bool) -> TreeUsage {
