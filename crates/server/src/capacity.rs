@@ -1,16 +1,16 @@
-//! How much memory there is, and how many sessions that is room for.
+//! The memory of the machine and of its cgroups, and the number of sessions that fit into it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a session is reckoned to need when the limit follows from the memory: a browser with a few
-/// pages and a kernel in each language.
+/// The estimated memory of a session: a browser with a few pages and a kernel in each language. The
+/// default session limit follows from it.
 pub(crate) const SESSION_BYTES: u64 = 512 << 20;
 
-/// Left to the server and the system by that reckoning.
+/// The estimated memory of the server and the system.
 const RESERVED_BYTES: u64 = 1 << 30;
 
-/// How many sessions `memory_bytes` are room for; one at the least.
+/// Returns the number of sessions that fit into `memory_bytes`, at least one.
 pub(crate) fn plan_max_sessions(memory_bytes: u64) -> usize {
     let sessions = memory_bytes.saturating_sub(RESERVED_BYTES) / SESSION_BYTES;
     usize::try_from(sessions)
@@ -18,20 +18,20 @@ pub(crate) fn plan_max_sessions(memory_bytes: u64) -> usize {
         .clamp(1, 1000)
 }
 
-/// The memory that this process may use: the machine's, or less where a cgroup says so. 0 if
-/// nothing can be told.
+/// Returns the memory that this process can use: the machine's, or less if a cgroup has a limit.
+/// Returns 0 if it is unknown.
 pub(crate) fn memory_bytes() -> u64 {
     let machine = machine_bytes();
     group_bytes().map_or(machine, |group| group.min(machine))
 }
 
-/// The machine's memory.
+/// Returns the machine's memory, or 0 if it is unknown.
 pub(crate) fn machine_bytes() -> u64 {
     meminfo_bytes("MemTotal:").unwrap_or(0)
 }
 
-/// The memory that programs of this process could still get, of the machine's and of every cgroup's
-/// with a limit. None if nothing can be told.
+/// Returns the memory that is still available to programs of this process, on the machine and in
+/// every cgroup with a limit. Returns `None` if it is unknown.
 pub(crate) fn available_bytes() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let in_groups = plan_limit_files(&groups)
@@ -40,7 +40,7 @@ pub(crate) fn available_bytes() -> Option<u64> {
     in_groups.chain(meminfo_bytes("MemAvailable:")).min()
 }
 
-/// What this process itself has in memory.
+/// Returns the resident memory of this process.
 pub(crate) fn own_bytes() -> Option<u64> {
     kib_after(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
 }
@@ -54,8 +54,8 @@ fn kib_after(text: &str, key: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// What is left below the limit that stands in a file. Files that were read and can be dropped at
-/// any time count as left, as they do in `MemAvailable`.
+/// Returns the memory left below the cgroup limit in `limit_file`. Page cache that the kernel can
+/// drop counts as available, as it does in `MemAvailable`.
 fn available_in(limit_file: &Path) -> Option<u64> {
     let number = |name: &str| {
         fs::read_to_string(limit_file.with_file_name(name))
@@ -78,9 +78,8 @@ fn available_in(limit_file: &Path) -> Option<u64> {
     Some(limit.saturating_sub(number(usage)?.saturating_sub(dropped)))
 }
 
-/// The smallest memory limit of the process's cgroups. A container sees its own as the root, a
-/// service of the system has one further down, and any of the folders between may have a limit,
-/// too.
+/// Returns the smallest memory limit of the process's cgroups. A container sees its cgroup as the
+/// root, a system service has one further down, and every directory between can have a limit too.
 fn group_bytes() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let files = plan_limit_files(&groups);
@@ -90,8 +89,8 @@ fn group_bytes() -> Option<u64> {
         .min()
 }
 
-/// Where limits can stand, by the lines of `/proc/self/cgroup` (`cgroups(7)`): version 2 has one
-/// hierarchy, in version 1 memory has its own.
+/// Returns the files that can hold limits, from the lines of `/proc/self/cgroup` (`cgroups(7)`).
+/// Version 2 has one hierarchy; version 1 has a separate hierarchy for memory.
 fn plan_limit_files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {
@@ -104,8 +103,8 @@ fn plan_limit_files(groups: &str) -> Vec<PathBuf> {
             "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
             _ => continue,
         };
-        let folders = Path::new(path.trim_start_matches('/')).ancestors();
-        files.extend(folders.map(|folder| Path::new(root).join(folder).join(file)));
+        let dirs = Path::new(path.trim_start_matches('/')).ancestors();
+        files.extend(dirs.map(|dir| Path::new(root).join(dir).join(file)));
     }
     files
 }
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_may_stand_in_every_folder_above_the_process() {
+    fn every_directory_above_the_process_can_have_a_limit() {
         let files = plan_limit_files("0::/system.slice/hearth.service\n");
         let expected = [
             "/sys/fs/cgroup/system.slice/hearth.service/memory.max",
@@ -133,11 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_a_group_is_its_limit_without_what_cannot_be_dropped() {
-        let folder = tempfile::tempdir().expect("a folder");
+    fn available_memory_of_a_cgroup_is_its_limit_minus_what_cannot_be_dropped() {
+        let dir = tempfile::tempdir().expect("a directory");
         let write =
-            |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
-        let limit = folder.path().join("memory.max");
+            |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("written");
+        let limit = dir.path().join("memory.max");
         write("memory.max", "1000\n");
         assert_eq!(available_in(&limit), None);
         write("memory.current", "700\n");

@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::ConfigError;
+use thiserror::Error;
+
+/// A part of the toolchain that is missing.
+#[derive(Debug, Error)]
+#[error("cannot run code: {} is missing\n  fix: run `make setup` in the repository", .0.display())]
+pub(crate) struct MissingPart(PathBuf);
 
 /// The parts of the runtime folder.
 #[derive(Clone, Debug)]
@@ -36,17 +41,11 @@ pub(crate) struct Runtime {
 
 impl Runtime {
     /// Looks for every part below `folder`.
-    pub fn find(folder: &Path) -> Result<Runtime, ConfigError> {
+    pub fn find(folder: &Path) -> Result<Runtime, MissingPart> {
         let runtime = Runtime::at(folder);
         match runtime.missing().first() {
             None => Ok(runtime),
-            Some(missing) => Err(ConfigError::new(
-                "HEARTH_RUNTIME_DIR",
-                format!(
-                    "{} is missing: run `make setup` in the repository",
-                    missing.display()
-                ),
-            )),
+            Some(missing) => Err(MissingPart((*missing).to_owned())),
         }
     }
 

@@ -1,7 +1,7 @@
-//! The one place where a refusal becomes a status code.
+//! The status code, body and `Retry-After` of every error of the API.
 //!
-//! Official clients repeat a POST after some 5xx, 408 and 409, so none of those may be answered
-//! once user code may have started: the errors here about executions all mean that it has not.
+//! Official clients repeat a POST after some 5xx, 408 and 409. Therefore no such status is sent once
+//! user code may have started: the errors about executions here all mean that it has not.
 
 use axum::Json;
 use axum::http::header::RETRY_AFTER;
@@ -11,250 +11,251 @@ use hearth_contract::{ErrorBody, Issue, Language};
 use jiff::Timestamp;
 
 use crate::clock;
+use crate::profiles::ProfileError;
+use crate::sessions::SessionError;
 
-/// After how many seconds a caller may try again when the server is full or stopping. Sessions come
-/// and go at the rate at which people work.
+/// `Retry-After` when the server is full or stopping, in seconds. Sessions come and go at the pace of
+/// people's work.
 const FULL_RETRY_SECONDS: u32 = 5;
 
-/// The same for a busy session: an execution most often takes less.
+/// `Retry-After` of a busy session, in seconds. Most executions take less.
 const BUSY_RETRY_SECONDS: u32 = 1;
 
-/// Every way in which a request can be refused.
+/// An error of the API.
 #[derive(Debug)]
 pub(crate) enum ApiError {
-    /// The body is no JSON object or array.
+    /// The body is not a JSON object or array.
     InvalidJson,
     /// The body breaks the rules.
     Validation(Vec<Issue>),
-    /// The body is over 10 MB.
+    /// The body is larger than 10 MB.
     TooLarge,
-    /// The body did not arrive.
+    /// The body did not arrive completely.
     IncompleteBody,
-    /// No, no good, or no known key or token; the body says which.
+    /// The key or token is missing, malformed or unknown. The body says which.
     Unauthorized(ErrorBody),
-    /// No keys are configured and the `Host` is not this machine's.
+    /// No keys are configured, and the `Host` header does not name this machine.
     ForeignHost,
-    /// No such session.
+    /// There is no such session.
     SessionNotFound,
-    /// Another team's session.
+    /// The session belongs to another team.
     Forbidden,
-    /// No such target in the session's browser.
+    /// The session's browser has no such target.
     TargetNotFound(String),
     /// The session has ended.
     SessionDestroyed,
-    /// The session of a live view has ended, for the reason that the sentence tells, at that time.
+    /// The session of a live view link has ended, with the reason as a sentence, at that time.
     SessionEnded(String, Timestamp),
-    /// A page of somebody else connects to a live view.
+    /// A page of another origin connects to a live view.
     ForeignOrigin,
-    /// There are as many sessions as may be.
+    /// The session limit is reached.
     LimitReached,
-    /// Too little is left of the disk for another session.
+    /// The disk has too little free space for another session.
     DiskFull { free_mb: u64, min_mb: u64 },
-    /// Too little memory is left for another session.
+    /// Too little memory is available for another session.
     MemoryLow { available_mb: u64, min_mb: u64 },
-    /// A team's key, where one of an operator is asked for.
+    /// The endpoint needs an operator's key, and the request has a team's.
     OperatorsOnly,
-    /// Another execution of the language outlasted the timeout.
+    /// Another execution in the language outlasted the timeout.
     SessionBusy(Language),
-    /// The session cannot be written down.
+    /// The store did not record the session.
     StoreUnavailable(String),
-    /// Another session saves to the profile.
+    /// Another session saves to the profile that a new session asks for.
     ProfileBusy(String),
-    /// A session saves to the profile that is to be forgotten.
+    /// A session saves to the profile that a request deletes.
     ProfileInUse(String),
-    /// The profile of that name cannot be read, for that reason.
+    /// The profile (name, reason) cannot be read.
     ProfileUnavailable(String, String),
-    /// The browser did not come up.
+    /// The browser did not start.
     BrowserUnavailable(String),
-    /// The session's browser takes no client.
+    /// The session's browser accepts no client.
     BrowserUnreachable(String),
-    /// The session's browser ended unexpectedly, and somebody wants to connect to it.
+    /// The session's browser ended unexpectedly, so a client cannot connect to it.
     BrowserCrashed,
-    /// The code could not be started, and was not. The reason may hold what user code wrote, so it
-    /// is for the caller alone.
+    /// The code did not start. The reason can contain output of user code, so it must reach the
+    /// caller only, and never the log.
     ExecutionUnavailable(String),
     /// The server is stopping.
     Stopping,
-    /// Nothing is served there.
+    /// No route has this path.
     UnknownPath,
-    /// Not with that method.
+    /// The path does not support this method.
     WrongMethod,
-    /// Only as a WebSocket.
+    /// The path accepts only WebSocket upgrades.
     UpgradeRequired,
-    /// The same, of a live view.
+    /// The path of a live view accepts only WebSocket upgrades.
     LiveViewUpgradeRequired,
-    /// A fault of ours.
+    /// A bug in the server.
     Internal(String),
 }
 
 impl ApiError {
-    /// The status code alone, for an answer with another body.
-    pub fn status(self) -> StatusCode {
-        self.parts().0
-    }
-
-    /// Whether no session was made for want of room, which may be there again soon, or because it
-    /// was not to be.
-    pub fn is_want_of_room(&self) -> bool {
-        matches!(
-            self,
-            ApiError::Stopping
-                | ApiError::LimitReached
-                | ApiError::DiskFull { .. }
-                | ApiError::MemoryLow { .. }
-                | ApiError::ProfileBusy(_)
-        )
-    }
-
-    fn parts(self) -> (StatusCode, ErrorBody, Option<u32>) {
+    /// Returns the status code.
+    pub fn status(&self) -> StatusCode {
         match self {
-            ApiError::InvalidJson => (StatusCode::BAD_REQUEST, ErrorBody::invalid_json(), None),
-            ApiError::Validation(issues) => {
-                (StatusCode::BAD_REQUEST, ErrorBody::validation(issues), None)
+            ApiError::InvalidJson | ApiError::Validation(_) | ApiError::IncompleteBody => {
+                StatusCode::BAD_REQUEST
             }
-            ApiError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrorBody::too_large(), None),
-            ApiError::IncompleteBody => {
-                (StatusCode::BAD_REQUEST, ErrorBody::incomplete_body(), None)
+            ApiError::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            ApiError::ForeignHost
+            | ApiError::Forbidden
+            | ApiError::ForeignOrigin
+            | ApiError::OperatorsOnly => StatusCode::FORBIDDEN,
+            ApiError::SessionNotFound | ApiError::TargetNotFound(_) | ApiError::UnknownPath => {
+                StatusCode::NOT_FOUND
             }
-            ApiError::Unauthorized(body) => (StatusCode::UNAUTHORIZED, body, None),
-            ApiError::ForeignHost => (StatusCode::FORBIDDEN, ErrorBody::foreign_host(), None),
-            ApiError::SessionNotFound => (StatusCode::NOT_FOUND, ErrorBody::not_found(), None),
-            ApiError::Forbidden => (StatusCode::FORBIDDEN, ErrorBody::forbidden(), None),
-            ApiError::TargetNotFound(target) => (
-                StatusCode::NOT_FOUND,
-                ErrorBody::target_not_found(&target),
-                None,
-            ),
-            ApiError::SessionDestroyed => (StatusCode::GONE, ErrorBody::destroyed(), None),
-            ApiError::SessionEnded(why, at) => (
-                StatusCode::GONE,
-                ErrorBody::ended(&why, &clock::format(at)),
-                None,
-            ),
-            ApiError::ForeignOrigin => (StatusCode::FORBIDDEN, ErrorBody::foreign_origin(), None),
-            ApiError::LimitReached => (
-                StatusCode::TOO_MANY_REQUESTS,
-                ErrorBody::limit_reached(),
-                Some(FULL_RETRY_SECONDS),
-            ),
+            ApiError::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            ApiError::ProfileBusy(_) | ApiError::ProfileInUse(_) => StatusCode::CONFLICT,
+            ApiError::SessionDestroyed | ApiError::SessionEnded(..) => StatusCode::GONE,
+            ApiError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ApiError::UpgradeRequired | ApiError::LiveViewUpgradeRequired => {
+                StatusCode::UPGRADE_REQUIRED
+            }
+            ApiError::LimitReached | ApiError::SessionBusy(_) => StatusCode::TOO_MANY_REQUESTS,
+            ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            ApiError::DiskFull { .. }
+            | ApiError::MemoryLow { .. }
+            | ApiError::StoreUnavailable(_)
+            | ApiError::ProfileUnavailable(..)
+            | ApiError::BrowserUnavailable(_)
+            | ApiError::BrowserUnreachable(_)
+            | ApiError::BrowserCrashed
+            | ApiError::ExecutionUnavailable(_)
+            | ApiError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Returns the seconds of `Retry-After`, for errors that a later attempt can resolve.
+    fn retry_after(&self) -> Option<u32> {
+        match self {
+            ApiError::LimitReached
+            | ApiError::DiskFull { .. }
+            | ApiError::MemoryLow { .. }
+            | ApiError::StoreUnavailable(_)
+            | ApiError::ProfileBusy(_)
+            | ApiError::Stopping => Some(FULL_RETRY_SECONDS),
+            ApiError::SessionBusy(_) => Some(BUSY_RETRY_SECONDS),
+            _ => None,
+        }
+    }
+
+    /// Turns the error into its body.
+    fn body(self) -> ErrorBody {
+        match self {
+            ApiError::InvalidJson => ErrorBody::invalid_json(),
+            ApiError::Validation(issues) => ErrorBody::validation(issues),
+            ApiError::TooLarge => ErrorBody::too_large(),
+            ApiError::IncompleteBody => ErrorBody::incomplete_body(),
+            ApiError::Unauthorized(body) => body,
+            ApiError::ForeignHost => ErrorBody::foreign_host(),
+            ApiError::SessionNotFound => ErrorBody::not_found(),
+            ApiError::Forbidden => ErrorBody::forbidden(),
+            ApiError::TargetNotFound(target) => ErrorBody::target_not_found(&target),
+            ApiError::SessionDestroyed => ErrorBody::destroyed(),
+            ApiError::SessionEnded(why, at) => ErrorBody::ended(&why, &clock::format(at)),
+            ApiError::ForeignOrigin => ErrorBody::foreign_origin(),
+            ApiError::LimitReached => ErrorBody::limit_reached(),
+            ApiError::DiskFull { free_mb, min_mb } => ErrorBody::disk_full(free_mb, min_mb),
+            ApiError::MemoryLow {
+                available_mb,
+                min_mb,
+            } => ErrorBody::memory_low(available_mb, min_mb),
+            ApiError::OperatorsOnly => ErrorBody::operators_only(),
+            ApiError::StoreUnavailable(reason) => ErrorBody::store_unavailable(&reason),
+            ApiError::SessionBusy(language) => ErrorBody::session_busy(language),
+            ApiError::ProfileBusy(name) => ErrorBody::profile_busy(&name),
+            ApiError::ProfileInUse(name) => ErrorBody::profile_in_use(&name),
+            ApiError::ProfileUnavailable(name, reason) => {
+                ErrorBody::profile_unavailable(&name, &reason)
+            }
+            ApiError::BrowserUnavailable(reason) => ErrorBody::browser_unavailable(&reason),
+            ApiError::BrowserUnreachable(reason) => ErrorBody::browser_unreachable(&reason),
+            ApiError::BrowserCrashed => ErrorBody::browser_crashed(),
+            ApiError::ExecutionUnavailable(reason) => ErrorBody::execution_unavailable(&reason),
+            ApiError::Stopping => ErrorBody::stopping(),
+            ApiError::UnknownPath => ErrorBody::unknown_path(),
+            ApiError::WrongMethod => ErrorBody::wrong_method(),
+            ApiError::UpgradeRequired => ErrorBody::upgrade_required(),
+            ApiError::LiveViewUpgradeRequired => ErrorBody::live_view_upgrade_required(),
+            ApiError::Internal(_) => ErrorBody::internal(),
+        }
+    }
+
+    /// Logs the errors that an operator can do something about.
+    fn log(&self) {
+        match self {
             ApiError::DiskFull { free_mb, min_mb } => {
-                tracing::warn!(free_mb, min_mb, "no session is created: the disk is full");
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    ErrorBody::disk_full(free_mb, min_mb),
-                    Some(FULL_RETRY_SECONDS),
-                )
+                tracing::warn!(free_mb, min_mb, "session creation rejected: disk full");
             }
             ApiError::MemoryLow {
                 available_mb,
                 min_mb,
-            } => {
-                tracing::warn!(
-                    available_mb,
-                    min_mb,
-                    "no session is created: memory is short"
-                );
-                let body = ErrorBody::memory_low(available_mb, min_mb);
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    body,
-                    Some(FULL_RETRY_SECONDS),
-                )
-            }
-            ApiError::OperatorsOnly => (
-                StatusCode::FORBIDDEN,
-                ErrorBody::operator_key_required(),
-                None,
+            } => tracing::warn!(
+                available_mb,
+                min_mb,
+                "session creation rejected: memory low"
             ),
             ApiError::StoreUnavailable(reason) => {
-                tracing::error!(reason, "no session is created: it cannot be recorded");
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    ErrorBody::store_unavailable(&reason),
-                    Some(FULL_RETRY_SECONDS),
-                )
+                tracing::error!(reason, "session creation failed: not recorded");
             }
-            ApiError::SessionBusy(language) => (
-                StatusCode::TOO_MANY_REQUESTS,
-                ErrorBody::session_busy(language),
-                Some(BUSY_RETRY_SECONDS),
-            ),
-            ApiError::ProfileBusy(name) => (
-                StatusCode::CONFLICT,
-                ErrorBody::profile_busy(&name),
-                Some(FULL_RETRY_SECONDS),
-            ),
-            ApiError::ProfileInUse(name) => {
-                (StatusCode::CONFLICT, ErrorBody::profile_in_use(&name), None)
-            }
-            ApiError::ProfileUnavailable(name, reason) => {
-                tracing::error!(reason, "no session is created: its profile cannot be read");
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    ErrorBody::profile_unavailable(&name, &reason),
-                    None,
-                )
+            ApiError::ProfileUnavailable(_, reason) => {
+                tracing::error!(reason, "session creation failed: profile unreadable");
             }
             ApiError::BrowserUnavailable(reason) => {
-                tracing::warn!(%reason, "a browser could not be started");
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    ErrorBody::browser_unavailable(&reason),
-                    None,
-                )
+                tracing::warn!(%reason, "browser launch failed");
             }
-            ApiError::BrowserUnreachable(reason) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorBody::browser_unreachable(&reason),
-                None,
-            ),
-            ApiError::BrowserCrashed => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorBody::browser_crashed(),
-                None,
-            ),
-            ApiError::ExecutionUnavailable(reason) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorBody::execution_unavailable(&reason),
-                None,
-            ),
-            ApiError::Stopping => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorBody::stopping(),
-                Some(FULL_RETRY_SECONDS),
-            ),
-            ApiError::UnknownPath => (StatusCode::NOT_FOUND, ErrorBody::unknown_path(), None),
-            ApiError::WrongMethod => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                ErrorBody::wrong_method(),
-                None,
-            ),
-            ApiError::UpgradeRequired => (
-                StatusCode::UPGRADE_REQUIRED,
-                ErrorBody::upgrade_required(),
-                None,
-            ),
-            ApiError::LiveViewUpgradeRequired => (
-                StatusCode::UPGRADE_REQUIRED,
-                ErrorBody::live_view_upgrade_required(),
-                None,
-            ),
             ApiError::Internal(reason) => {
-                tracing::error!(%reason, "a request failed by a fault of the server");
-                (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    ErrorBody::internal(),
-                    None,
-                )
+                tracing::error!(%reason, "request failed: internal error");
             }
+            _ => {}
+        }
+    }
+}
+
+impl From<SessionError> for ApiError {
+    fn from(error: SessionError) -> ApiError {
+        match error {
+            SessionError::Stopping => ApiError::Stopping,
+            SessionError::AtCapacity => ApiError::LimitReached,
+            SessionError::DiskFull { free_mb, min_mb } => ApiError::DiskFull { free_mb, min_mb },
+            SessionError::MemoryLow {
+                available_mb,
+                min_mb,
+            } => ApiError::MemoryLow {
+                available_mb,
+                min_mb,
+            },
+            SessionError::ProfileBusy(name) => ApiError::ProfileBusy(name),
+            SessionError::ProfileUnreadable { name, reason } => {
+                ApiError::ProfileUnavailable(name, reason)
+            }
+            SessionError::BrowserStart(reason) => ApiError::BrowserUnavailable(reason),
+            SessionError::NotRecorded(reason) => ApiError::StoreUnavailable(reason),
+            SessionError::Ended => ApiError::SessionDestroyed,
+            SessionError::ExecutionBusy(language) => ApiError::SessionBusy(language),
+            SessionError::ExecutionNotStarted(reason) => ApiError::ExecutionUnavailable(reason),
+            SessionError::TargetNotFound(target) => ApiError::TargetNotFound(target),
+            SessionError::BrowserUnreachable(reason) => ApiError::BrowserUnreachable(reason),
+            SessionError::BrowserCrashed => ApiError::BrowserCrashed,
+            SessionError::Internal(reason) => ApiError::Internal(reason),
+        }
+    }
+}
+
+impl From<ProfileError> for ApiError {
+    fn from(error: ProfileError) -> ApiError {
+        match error {
+            ProfileError::InUse(name) => ApiError::ProfileInUse(name),
+            error => ApiError::Internal(error.to_string()),
         }
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let (status, body, retry_after_seconds) = self.parts();
-        let mut response = (status, Json(body)).into_response();
+        self.log();
+        let retry_after_seconds = self.retry_after();
+        let mut response = (self.status(), Json(self.body())).into_response();
         if let Some(seconds) = retry_after_seconds {
             response
                 .headers_mut()

@@ -10,7 +10,7 @@
 //! Between the two the saver's cookies are written down now and then, beside the file, as a
 //! *checkpoint*. A crash so loses minutes and not the login. A commit makes it void.
 //!
-//! What is in a profile is packed and unpacked under the session's user id (`hearth_sandbox`);
+//! What is in a profile is packed and unpacked under the session's user id (`hearth_confine`);
 //! nobody here looks into it. Names never touch a path: files are called by the SHA-256 of team and
 //! name. The store knows the profiles for lists; where it differs the files are right (`correct`).
 
@@ -31,10 +31,8 @@ use tokio::task::spawn_blocking;
 
 pub(crate) use self::lease::{CheckedOut, Hold};
 use crate::clock;
-use crate::http::error::ApiError;
+use crate::http::auth::{Team, hex};
 use crate::store::{ProfileRecord, Store, StoreError};
-use crate::team::Team;
-use crate::token::hex;
 
 /// The folder of all profiles below the data directory.
 pub(crate) fn profiles_folder(data_dir: &Path) -> PathBuf {
@@ -131,9 +129,8 @@ impl Profiles {
     }
 
     /// A team's profiles, by name.
-    pub async fn list(&self, team: &Team) -> Result<Vec<ProfileItem>, ApiError> {
-        let records = self.store.profiles(team).await;
-        let records = records.map_err(|error| ApiError::Internal(error.to_string()))?;
+    pub async fn list(&self, team: &Team) -> Result<Vec<ProfileItem>, ProfileError> {
+        let records = self.store.profiles(team).await?;
         let folder = self.folder.clone();
         // What is not there any more is no profile, whatever the store knows.
         let is_there = move |record: &ProfileRecord| {
@@ -142,9 +139,7 @@ impl Profiles {
         };
         let looking =
             spawn_blocking(move || records.into_iter().filter(is_there).collect::<Vec<_>>());
-        let mut records = looking
-            .await
-            .map_err(|error| ApiError::Internal(error.to_string()))?;
+        let mut records = looking.await.map_err(io::Error::other)?;
         records.sort_by(|one, other| one.name.cmp(&other.name));
         let leased = self.leased.lock().unwrap_or_else(PoisonError::into_inner);
         let items = records.into_iter().map(|record| ProfileItem {
@@ -157,9 +152,9 @@ impl Profiles {
     }
 
     /// Forgets a profile; one that is not there is fine. Sessions that have a copy of it keep that.
-    pub async fn delete(self: &Arc<Self>, profile: ProfileId) -> Result<(), ApiError> {
+    pub async fn delete(self: &Arc<Self>, profile: ProfileId) -> Result<(), ProfileError> {
         let Some(lease) = self.lease(&profile.id) else {
-            return Err(ApiError::ProfileInUse(profile.name));
+            return Err(ProfileError::InUse(profile.name));
         };
         let profiles = Arc::clone(self);
         let removing = spawn_blocking(move || {
@@ -177,8 +172,7 @@ impl Profiles {
         let removed: io::Result<Lease> = removing
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)));
-        let lease = removed
-            .map_err(|error| ApiError::Internal(format!("a profile cannot be removed: {error}")))?;
+        let lease = removed.map_err(ProfileError::NotRemoved)?;
         if let Err(error) = self.store.forget_profile(&lease.id).await {
             // It is gone all the same.
             tracing::warn!(profile = lease.id, %error, "a profile that was deleted is still in the store");
@@ -221,6 +215,20 @@ impl Profiles {
         }
         Ok(())
     }
+}
+
+/// The reason why profiles were not listed, or one was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProfileError {
+    /// A session saves to the profile of this name.
+    #[error("the profile {0} is in use")]
+    InUse(String),
+    #[error("cannot remove a profile: {0}")]
+    NotRemoved(io::Error),
+    #[error(transparent)]
+    Files(#[from] io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Why the profiles cannot be used.

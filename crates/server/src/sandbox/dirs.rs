@@ -1,67 +1,75 @@
-//! A session's folder: made private, removed whole.
+//! The directories of a session: private to it, and removed as a whole.
 
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use hearth_sandbox::remove_tree;
+use hearth_confine::remove_tree;
+use uuid::Uuid;
 
-/// The folder of all sessions below the data directory. Names are short because sockets below them
-/// must fit into 108 bytes.
-pub(crate) fn sessions_folder(data_dir: &Path) -> PathBuf {
+/// Returns the parent of all session directories. Its name is short because the paths of sockets
+/// below it must fit into 108 bytes.
+pub(crate) fn sessions_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("s")
 }
 
-/// The files of one session.
+/// Returns the name of a session's directory: the last digits of its id, which are random. The
+/// first digits are the time.
+pub(crate) fn session_dir_name(id: Uuid) -> String {
+    let digits = id.simple().to_string();
+    digits[digits.len() - 8..].to_owned()
+}
+
+/// The directory of one session, with its parts.
 #[derive(Clone, Debug)]
-pub(crate) struct Folder {
+pub(crate) struct SessionDir {
     root: PathBuf,
 }
 
-impl Folder {
-    /// Makes the folder and what belongs into it, all of it mode 0700.
-    pub fn create(sessions: &Path, name: &str) -> io::Result<Folder> {
-        let folder = Folder {
+impl SessionDir {
+    /// Creates the directory and its parts, all with mode 0700.
+    pub fn create(sessions: &Path, name: &str) -> io::Result<SessionDir> {
+        let dir = SessionDir {
             root: sessions.join(name),
         };
         let mut builder = DirBuilder::new();
         builder.mode(0o700);
-        builder.create(&folder.root)?;
+        builder.create(&dir.root)?;
         builder.recursive(true);
         let parts = [
-            vec![folder.browser(), folder.work()],
-            folder.browsers_parts(),
-            folder.codes_parts(),
+            vec![dir.browser(), dir.work()],
+            dir.browser_dirs(),
+            dir.code_dirs(),
         ];
         for part in parts.concat() {
             if let Err(error) = builder.create(part) {
-                folder.remove();
+                dir.remove();
                 return Err(error);
             }
         }
-        Ok(folder)
+        Ok(dir)
     }
 
-    /// The folder that somebody has left there.
-    pub fn at(root: &Path) -> Folder {
-        Folder {
+    /// Returns the session directory at `root`, which already exists.
+    pub fn at(root: &Path) -> SessionDir {
+        SessionDir {
             root: root.to_owned(),
         }
     }
 
-    /// For Chromium.
+    /// Chromium's directory.
     pub fn browser(&self) -> PathBuf {
         self.root.join("b")
     }
 
-    /// Where downloads go that nobody sends elsewhere.
+    /// The default directory for downloads.
     pub fn downloads(&self) -> PathBuf {
         self.browser().join("downloads")
     }
 
-    /// What in Chromium's folder is Chromium's.
-    pub fn browsers_parts(&self) -> Vec<PathBuf> {
+    /// The directories that belong to Chromium's user, below Chromium's directory.
+    pub fn browser_dirs(&self) -> Vec<PathBuf> {
         vec![
             self.browser().join("user-data"),
             self.downloads(),
@@ -69,50 +77,50 @@ impl Folder {
         ]
     }
 
-    /// What is the code's.
-    pub fn codes_parts(&self) -> Vec<PathBuf> {
+    /// The directories that belong to the user of the session's code.
+    pub fn code_dirs(&self) -> Vec<PathBuf> {
         vec![self.packages(), self.work(), self.agent(), self.tmp()]
     }
 
-    /// Where user code works: its current folder, `$HOME` and `$TMPDIR`.
+    /// The working directory of user code, which is also its `$HOME` and `$TMPDIR`.
     pub fn work(&self) -> PathBuf {
         self.root.join("work")
     }
 
-    /// Where `pip install` puts packages. It exists from the start, or a running python would not
-    /// look there.
+    /// The directory for `pip install`. It must exist from the start, because a running python
+    /// ignores import paths that did not exist when it started.
     pub fn packages(&self) -> PathBuf {
         self.work().join(".python")
     }
 
-    /// For the agent-browser daemon's socket.
+    /// The directory of the agent-browser daemon's socket.
     pub fn agent(&self) -> PathBuf {
         self.root.join("a")
     }
 
-    /// What the session sees as `/tmp`, where that is possible.
+    /// The directory that the session sees as `/tmp`, where the kernel allows it.
     pub fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
     }
 
-    /// The session's folder as a whole.
+    /// The session's directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Removes everything. To be called when nothing of the session runs any more; blocks.
+    /// Removes everything. Call it when no process of the session is left. Blocks.
     pub fn remove(&self) {
-        // Those that are another user's are empty by now, and cannot be looked into.
+        // Directories of other users are empty by now, and this process cannot read them.
         for part in [self.browser(), self.work(), self.agent()] {
             let _ = fs::remove_dir(part);
         }
         if let Err(error) = remove_tree(&self.root) {
-            tracing::error!(folder = %self.root.display(), %error, "a session's folder cannot be removed");
+            tracing::error!(dir = %self.root.display(), %error, "session directory removal failed");
         }
     }
 }
 
-/// Removes the leftovers of an earlier life of the server: every session below `sessions`. Blocks.
+/// Removes the session directories of an earlier server process. Blocks.
 pub(crate) fn sweep(sessions: &Path) -> io::Result<()> {
     remove_tree(sessions)?;
     DirBuilder::new()

@@ -1,65 +1,74 @@
-//! What has to be done while this process is still root: folders for the user that the server
+//! Preparation of directories while the process is still root, for the user that the server
 //! becomes.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use hearth_sandbox::UserIds;
+use hearth_confine::UserIds;
+use thiserror::Error;
 
-use crate::config::ConfigError;
+/// Other users can traverse such a directory but not list it. The names below it cannot be
+/// guessed, and have modes that protect them.
+const TRAVERSABLE: u32 = 0o711;
 
-/// Others may pass through, and see nothing: what is below has names that nobody can guess, and
-/// locks of its own.
-const PASSAGE: u32 = 0o711;
+/// A directory that the users of sessions cannot traverse.
+#[derive(Debug, Error)]
+#[error(
+    "cannot reach {}: sessions run under separate users, and {} does not let them through\n  \
+     fix: run `chmod o+x {}`, choose another directory, or set HEARTH_ISOLATION=none if you trust all code",
+    path.display(),
+    closed.display(),
+    closed.display()
+)]
+pub(crate) struct NotTraversable {
+    /// The path that must be reachable.
+    path: PathBuf,
+    /// The first parent of it that other users cannot traverse.
+    closed: PathBuf,
+}
 
-/// Makes folders and gives them to the server's user. Those that are there change hands.
-pub(crate) fn prepare_folders(folders: &[&Path], ids: UserIds) -> io::Result<()> {
-    for folder in folders {
+/// Creates directories, or takes over existing ones, and gives them to the server's user.
+pub(crate) fn prepare_dirs(dirs: &[&Path], ids: UserIds) -> io::Result<()> {
+    for dir in dirs {
         DirBuilder::new()
             .recursive(true)
-            .mode(PASSAGE)
-            .create(folder)?;
-        fs::set_permissions(folder, Permissions::from_mode(PASSAGE))?;
-        chown(folder, Some(ids.server()), Some(ids.server()))?;
+            .mode(TRAVERSABLE)
+            .create(dir)?;
+        fs::set_permissions(dir, Permissions::from_mode(TRAVERSABLE))?;
+        chown(dir, Some(ids.server()), Some(ids.server()))?;
     }
     Ok(())
 }
 
-/// Makes the files in `folder` whose names begin with `name` the server's: one that ran as root
-/// itself may have left them.
-pub(crate) fn give_files(folder: &Path, name: &str, ids: UserIds) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
+/// Gives the files in `dir` whose names start with `prefix` to the server's user. An earlier server
+/// that ran as root may have created them.
+pub(crate) fn chown_files(dir: &Path, prefix: &str, ids: UserIds) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry
             .file_name()
             .as_encoded_bytes()
-            .starts_with(name.as_bytes())
+            .starts_with(prefix.as_bytes())
         {
-            // Nobody but root and the server makes names there.
+            // Only root and the server create entries in `dir`, so a session cannot plant one.
             lchown(entry.path(), Some(ids.server()), Some(ids.server()))?;
         }
     }
     Ok(())
 }
 
-/// That the users of sessions can come as far as `path`: every folder above it lets others pass.
-pub(crate) fn check_reach(name: &str, path: &Path) -> Result<(), ConfigError> {
+/// Checks that the users of sessions can traverse every parent of `path`.
+pub(crate) fn check_traversable(path: &Path) -> Result<(), NotTraversable> {
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let closed = real
         .ancestors()
         .skip(1)
-        .find(|folder| fs::metadata(folder).is_ok_and(|metadata| metadata.mode() & 0o001 == 0));
+        .find(|dir| fs::metadata(dir).is_ok_and(|metadata| metadata.mode() & 0o001 == 0))
+        .map(Path::to_owned);
     match closed {
         None => Ok(()),
-        Some(folder) => Err(ConfigError::new(
-            name,
-            format!(
-                "sessions run under users of their own, and {} does not let them through to {}: run `chmod o+x {0}`, choose another place, or set HEARTH_ISOLATION=none if you trust all code",
-                folder.display(),
-                real.display(),
-            ),
-        )),
+        Some(closed) => Err(NotTraversable { path: real, closed }),
     }
 }

@@ -1,17 +1,17 @@
-//! What each kind of program may do. Pure: nothing is looked up but the names of folders.
+//! The sandbox policy of each kind of program. Pure: it reads no file.
 
 use std::path::{Path, PathBuf};
 
-use hearth_sandbox::{Access, Grant, SandboxPolicy, Syscalls, UnixSocketBroker, UnixSockets};
+use hearth_confine::{Access, Confinement, Door, Grant, Syscalls, UnixSockets};
 
 use crate::config::Limits;
 
-/// The system's programs and libraries.
+/// System directories with programs and libraries.
 const SYSTEM: [&str; 7] = [
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
 ];
 
-/// Of the system's settings, those that programs look up and that say nothing about anybody.
+/// System settings that programs read, and that hold no secrets or personal data.
 const SETTINGS: [&str; 34] = [
     "/etc/alternatives",
     "/etc/bash.bashrc",
@@ -57,134 +57,134 @@ const DEVICES: [&str; 5] = [
     "/dev/urandom",
 ];
 
-/// How many threads a browser may have: some hundred with many tabs.
+/// The limit of a browser's threads. A browser with many tabs has some hundred.
 const BROWSER_PROCESSES: u64 = 4096;
 
-/// How many times as many files as code a browser may have open.
-const BROWSERS_FILES: u64 = 4;
+/// A browser can open this many times as many files as code.
+const BROWSER_OPEN_FILES_FACTOR: u64 = 4;
 
-/// Code steps back for browsers and the server when the processor is busy.
+/// Code yields to browsers and the server when the processor is busy.
 const CODE_NICENESS: i32 = 5;
 
-/// Where a session's programs live. All of it exists.
+/// The paths that the policies of a session grant. All of them exist.
 #[derive(Clone, Debug)]
-pub(crate) struct Places {
-    /// The folder of the runtime.
+pub(crate) struct SandboxPaths {
+    /// The toolchain's directory.
     pub runtime: PathBuf,
-    /// Further folders with interpreters.
+    /// Directories of interpreters elsewhere.
     pub interpreters: Vec<PathBuf>,
     /// The browser's executable.
     pub browser_program: PathBuf,
     /// The agent-browser daemon's executable.
     pub agent_program: PathBuf,
-    /// The browser's folder.
+    /// The browser's directory.
     pub browser: PathBuf,
-    /// Where downloads go that nobody sends elsewhere.
+    /// The default directory for downloads.
     pub downloads: PathBuf,
-    /// Where code works.
+    /// The working directory of code.
     pub work: PathBuf,
-    /// The folder of the agent-browser daemon.
+    /// The directory of the agent-browser daemon.
     pub agent: PathBuf,
     /// The daemon's socket.
     pub agent_socket: PathBuf,
 }
 
-/// The ports on loopback that programs may connect to.
+/// The loopback ports that programs can connect to.
 #[derive(Clone, Debug)]
 pub(crate) struct Ports {
-    /// Of the browser's protocol, for the session's own programs.
+    /// The CDP listener for the session's own programs.
     pub cdp: u16,
-    /// The way out.
+    /// The egress proxy.
     pub egress: Vec<u16>,
 }
 
-/// Code of strangers: kernels, and shells without the door.
+/// Returns the policy of untrusted code: kernels, and shells apart from the daemon's socket.
 pub(crate) fn plan_code(
-    places: &Places,
+    paths: &SandboxPaths,
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
-) -> SandboxPolicy {
+) -> Confinement {
     let mut files = common();
     files.extend(
-        places
+        paths
             .interpreters
             .iter()
-            .map(|folder| grant(folder, Access::Execute)),
+            .map(|dir| grant(dir, Access::Execute)),
     );
-    files.push(grant(&places.runtime, Access::Execute));
+    files.push(grant(&paths.runtime, Access::Execute));
     files.push(grant("/proc", Access::Read));
-    files.extend(
-        [&places.work, &places.agent, &places.downloads].map(|folder| grant(folder, Access::Full)),
-    );
-    SandboxPolicy {
+    files.extend([&paths.work, &paths.agent, &paths.downloads].map(|dir| grant(dir, Access::Own)));
+    Confinement {
         files,
         connect_ports: ports.egress.iter().copied().chain([ports.cdp]).collect(),
         syscalls: Syscalls::Code,
-        unix_sockets: UnixSockets::Denied,
-        limits: hearth_sandbox::Limits {
+        unix_sockets: UnixSockets::Refused,
+        limits: hearth_confine::Limits {
             open_files: Some(limits.open_files),
             file_bytes: Some(limits.disk_mb << 20),
-            // Node ends at its start when it may not reserve more than a small session has. Memory
-            // is watched.
+            // Node does not start if it cannot reserve more address space than a small session has
+            // memory. The memory watcher enforces the limit instead.
             data_bytes: None,
-            // Counted over everything of a user id, so only where the session has one of its own.
-            // It is there for what is quicker than the watch, which says what it does.
+            // The kernel counts all processes of a user id, so this needs a separate id per session.
+            // It stops fork bombs that outrun the memory watcher, which reports what it ends.
             processes: has_own_uid.then_some(8 * limits.processes + 1024),
             niceness: CODE_NICENESS,
         },
     }
 }
 
-/// A shell: code that also reaches the agent-browser daemon.
+/// Returns the policy of shells: code that can also connect to the agent-browser daemon.
 pub(crate) fn plan_shell(
-    places: &Places,
+    paths: &SandboxPaths,
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
-) -> SandboxPolicy {
-    let broker = UnixSocketBroker {
-        program: places.agent_program.clone(),
-        socket: places.agent_socket.clone(),
+) -> Confinement {
+    let door = Door {
+        program: paths.agent_program.clone(),
+        socket: paths.agent_socket.clone(),
     };
-    SandboxPolicy {
-        unix_sockets: UnixSockets::Brokered(broker),
-        ..plan_code(places, ports, limits, has_own_uid)
+    Confinement {
+        unix_sockets: UnixSockets::Door(door),
+        ..plan_code(paths, ports, limits, has_own_uid)
     }
 }
 
-/// The agent-browser daemon. It listens on a Unix socket and is told what to do by code, so it may
-/// execute nothing else.
+/// Returns the policy of the agent-browser daemon. It listens on a Unix socket and obeys untrusted
+/// code, so it cannot execute any other program.
 pub(crate) fn plan_agent(
-    places: &Places,
+    paths: &SandboxPaths,
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
-) -> SandboxPolicy {
-    let mut policy = plan_code(places, ports, limits, has_own_uid);
-    for grant in &mut policy.files {
+) -> Confinement {
+    let mut confinement = plan_code(paths, ports, limits, has_own_uid);
+    for grant in &mut confinement.files {
         if grant.access == Access::Execute {
             grant.access = Access::Read;
         }
     }
-    policy
+    confinement
         .files
-        .push(grant(&places.agent_program, Access::Execute));
-    SandboxPolicy {
+        .push(grant(&paths.agent_program, Access::Execute));
+    Confinement {
         unix_sockets: UnixSockets::Allowed,
-        ..policy
+        ..confinement
     }
 }
 
-/// The browser. It reaches the way out and nothing else; its commands come through a pipe.
+/// Returns the policy of the browser. It can connect to the egress proxy only; its commands come
+/// through a pipe.
 pub(crate) fn plan_browser(
-    places: &Places,
+    paths: &SandboxPaths,
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
-) -> SandboxPolicy {
-    // Full Chromium tells a second one of its profile by such a socket, and does not start without.
-    let name = places
+) -> Confinement {
+    // Full Chromium detects a second instance on its profile through a Unix socket, and does not
+    // start without one.
+    let name = paths
         .browser_program
         .file_name()
         .unwrap_or_default()
@@ -192,33 +192,32 @@ pub(crate) fn plan_browser(
     let is_shell = name.contains("headless");
     let mut files = common();
     files.extend(
-        places
+        paths
             .browser_program
             .parent()
-            .map(|folder| grant(folder, Access::Execute)),
+            .map(|dir| grant(dir, Access::Execute)),
     );
-    // Its own sandbox is set up by writing to files there.
+    // Chromium writes to files there to set up its own sandbox.
     files.push(Grant {
         path: "/proc".into(),
-        access: Access::ReadWrite,
+        access: Access::Use,
     });
     files.push(grant("/proc", Access::Read));
-    files.extend([&places.browser, &places.work].map(|folder| grant(folder, Access::Full)));
-    SandboxPolicy {
+    files.extend([&paths.browser, &paths.work].map(|dir| grant(dir, Access::Own)));
+    Confinement {
         files,
         connect_ports: ports.egress.clone(),
         syscalls: Syscalls::Browser,
         unix_sockets: if is_shell {
-            UnixSockets::Denied
+            UnixSockets::Refused
         } else {
             UnixSockets::Allowed
         },
-        limits: hearth_sandbox::Limits {
-            // More than code: how many descriptors of one user may be on their way between
-            // processes is held against the limit of whoever sends one more, and a browser ends
-            // when it cannot.
-            open_files: Some(limits.open_files.saturating_mul(BROWSERS_FILES)),
-            // A full disk is survived, a file that is too long is not (SIGXFSZ ends the browser).
+        limits: hearth_confine::Limits {
+            // More than code: the kernel counts a user's descriptors in flight between processes
+            // against the sender's limit, and a browser ends when it cannot send one.
+            open_files: Some(limits.open_files.saturating_mul(BROWSER_OPEN_FILES_FACTOR)),
+            // A browser survives a full disk but not a file size limit (SIGXFSZ ends it).
             file_bytes: None,
             data_bytes: None,
             processes: has_own_uid.then_some(BROWSER_PROCESSES),
@@ -233,7 +232,7 @@ fn common() -> Vec<Grant> {
         .map(|path| grant(path, Access::Execute))
         .collect();
     files.extend(SETTINGS.iter().map(|path| grant(path, Access::Read)));
-    files.extend(DEVICES.iter().map(|path| grant(path, Access::ReadWrite)));
+    files.extend(DEVICES.iter().map(|path| grant(path, Access::Use)));
     files.push(grant("/sys/devices/system/cpu", Access::Read));
     files
 }
@@ -254,9 +253,9 @@ mod tests {
         ..crate::config::NO_LIMITS
     };
 
-    fn places() -> Places {
+    fn paths() -> SandboxPaths {
         let path = |text: &str| PathBuf::from(text);
-        Places {
+        SandboxPaths {
             runtime: path("/opt/runtime"),
             interpreters: vec![path("/opt/python")],
             browser_program: path("/usr/lib/chromium/chromium-headless-shell"),
@@ -276,8 +275,8 @@ mod tests {
         }
     }
 
-    fn access(policy: &SandboxPolicy, path: &str) -> Vec<Access> {
-        policy
+    fn access(confinement: &Confinement, path: &str) -> Vec<Access> {
+        confinement
             .files
             .iter()
             .filter(|grant| grant.path == Path::new(path))
@@ -286,10 +285,10 @@ mod tests {
     }
 
     #[test]
-    fn nobody_may_see_a_whole_folder_of_the_machine() {
-        let (places, ports) = (places(), ports());
+    fn no_policy_grants_a_whole_directory_of_the_machine() {
+        let (paths, ports) = (paths(), ports());
         for plan in [plan_code, plan_shell, plan_agent, plan_browser] {
-            let policy = plan(&places, &ports, LIMITS, true);
+            let confinement = plan(&paths, &ports, LIMITS, true);
             for path in [
                 "/",
                 "/etc",
@@ -303,31 +302,31 @@ mod tests {
                 "/data/s",
                 "/data/s/1",
             ] {
-                assert_eq!(access(&policy, path), [], "{path}");
+                assert_eq!(access(&confinement, path), [], "{path}");
             }
         }
     }
 
     #[test]
-    fn code_does_not_reach_the_browsers_profile_and_the_browser_reaches_no_port_but_the_way_out() {
-        let code = plan_code(&places(), &ports(), LIMITS, true);
+    fn code_cannot_read_the_profile_and_the_browser_connects_to_the_proxy_only() {
+        let code = plan_code(&paths(), &ports(), LIMITS, true);
         assert_eq!(access(&code, "/data/s/1/b"), []);
         assert_eq!(code.connect_ports, [2000, 1000]);
         assert_eq!(
-            plan_browser(&places(), &ports(), LIMITS, true).connect_ports,
+            plan_browser(&paths(), &ports(), LIMITS, true).connect_ports,
             [2000]
         );
     }
 
     #[test]
-    fn only_what_is_no_code_makes_unix_sockets() {
-        let shell = plan_shell(&places(), &ports(), LIMITS, true);
-        assert!(matches!(shell.unix_sockets, UnixSockets::Brokered(_)));
+    fn code_cannot_create_unix_sockets() {
+        let shell = plan_shell(&paths(), &ports(), LIMITS, true);
+        assert!(matches!(shell.unix_sockets, UnixSockets::Door(_)));
         assert_eq!(
-            plan_code(&places(), &ports(), LIMITS, true).unix_sockets,
-            UnixSockets::Denied
+            plan_code(&paths(), &ports(), LIMITS, true).unix_sockets,
+            UnixSockets::Refused
         );
-        let agent = plan_agent(&places(), &ports(), LIMITS, true);
+        let agent = plan_agent(&paths(), &ports(), LIMITS, true);
         let executable: Vec<_> = agent
             .files
             .iter()
@@ -340,15 +339,13 @@ mod tests {
     }
 
     #[test]
-    fn processes_are_counted_only_where_the_user_id_is_the_sessions_own() {
+    fn processes_are_limited_only_with_a_user_id_per_session() {
         assert_eq!(
-            plan_code(&places(), &ports(), LIMITS, true)
-                .limits
-                .processes,
+            plan_code(&paths(), &ports(), LIMITS, true).limits.processes,
             Some(1824)
         );
         assert_eq!(
-            plan_code(&places(), &ports(), LIMITS, false)
+            plan_code(&paths(), &ports(), LIMITS, false)
                 .limits
                 .processes,
             None

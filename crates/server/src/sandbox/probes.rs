@@ -1,6 +1,7 @@
-//! Tries, through the launchers of a session, what sessions must not be able to do. What is said to
-//! be in force was seen to be in force: kernels, containers and filters differ, and a version
-//! number is no lock.
+//! The startup self-test of the sandbox: attacks it from inside, through the launchers of a session.
+//!
+//! A layer counts as on only if the attacks on it failed. Kernels, containers and seccomp profiles
+//! differ, so a version number proves nothing.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,149 +20,153 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time::timeout;
 
-use super::Enclosure;
-use super::report::{Row, State};
-use super::{Isolation, Level};
+use super::isolation::Isolation;
+use super::report::{LayerState, Row};
+use super::session::SessionSandbox;
+use crate::config::IsolationLevel;
 use crate::toolchain::Runtime;
 
-/// How long the attempts may take; a tenth of a second on a machine at rest.
-const BOUND: Duration = Duration::from_secs(30);
+/// The limit for the self-test, which takes a tenth of a second on an idle machine.
+const SELF_TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What came out of it.
+/// The result of the self-test.
 #[derive(Debug)]
-pub(crate) struct Findings {
+pub(crate) struct SelfTestReport {
     pub rows: Vec<Row>,
-    /// Whether Chromium can make a sandbox of its own inside ours.
-    pub sandbox: bool,
+    /// True if Chromium can set up its own sandbox inside this one.
+    pub browser_sandbox: bool,
 }
 
-impl Findings {
-    /// Whether everything that the level promises holds.
-    pub fn hold(&self) -> bool {
-        self.rows.iter().all(|row| row.state != State::Failed)
+impl SelfTestReport {
+    /// Returns true if every layer held that the level requires.
+    pub fn passed(&self) -> bool {
+        self.rows.iter().all(|row| row.state != LayerState::Failed)
     }
 }
 
-/// A layer and the attempts that it stands or falls with.
+/// A layer of the sandbox and the attacks that it must stop.
 struct Layer {
     name: &'static str,
-    attempts: &'static [&'static str],
-    /// What it means when it holds.
-    meaning: &'static str,
-    /// What would bring it.
-    mend: &'static str,
-    /// When it does not hold: does the level?
-    is_needed: bool,
+    attacks: &'static [&'static str],
+    /// The effect of the layer when it holds.
+    effect: &'static str,
+    /// A step that turns the layer on.
+    fix: &'static str,
+    /// True if the level requires the layer.
+    is_required: bool,
 }
 
-const KERNEL: &str = "mend: Linux 6.12 or later with `landlock` in /sys/kernel/security/lsm, or start as root for user ids per session";
+const KERNEL_FIX: &str = "fix: Linux 6.12 or later with `landlock` in /sys/kernel/security/lsm, or start as root for user ids per session";
 
 /// In the order of the table.
 const LAYERS: [Layer; 9] = [
     Layer {
         name: "empty start",
-        attempts: &["environment", "descriptors", "locks"],
-        meaning: "no variable, descriptor or right of the server's comes along",
-        mend: "this is a fault of Hearth's: please report it",
-        is_needed: true,
+        attacks: &["environment", "descriptors", "locks"],
+        effect: "programs inherit no variable, descriptor or capability from the server",
+        fix: "this is a bug in Hearth: please report it",
+        is_required: true,
     },
     Layer {
         name: "server",
-        attempts: &["server", "signals", "limits"],
-        meaning: "its memory, settings and processes are out of reach",
-        mend: KERNEL,
-        is_needed: true,
+        attacks: &["server", "signals", "limits"],
+        effect: "its memory, settings and processes cannot be reached",
+        fix: KERNEL_FIX,
+        is_required: true,
     },
     Layer {
         name: "files",
-        attempts: &["read", "write"],
-        meaning: "the system's programs read-only, the session's folder, nothing else (Landlock)",
-        mend: "mend: Linux 6.7 or later with `landlock` in /sys/kernel/security/lsm",
-        is_needed: true,
+        attacks: &["read", "write"],
+        effect: "read-only system programs and the session's directory, nothing else (Landlock)",
+        fix: "fix: Linux 6.7 or later with `landlock` in /sys/kernel/security/lsm",
+        is_required: true,
     },
     Layer {
         name: "file metadata",
-        attempts: &["metadata"],
-        meaning: "modes and times of the server's files cannot be changed",
-        mend: "mend: start as root, which gives every session user ids of its own",
-        is_needed: false,
+        attacks: &["metadata"],
+        effect: "modes and times of the server's files cannot be changed",
+        fix: "fix: start as root, so that every session gets separate user ids",
+        is_required: false,
     },
     Layer {
         name: "TCP ports",
-        attempts: &["tcp", "fast-open", "multipath", "listen"],
-        meaning: "the way out and the browser, no other port, and none to listen on (Landlock, seccomp)",
-        mend: "mend: Linux 6.7 or later with `landlock` in /sys/kernel/security/lsm",
-        is_needed: true,
+        attacks: &["tcp", "fast-open", "multipath", "listen"],
+        effect: "connect to the egress proxy and the browser only, listen on none (Landlock, seccomp)",
+        fix: "fix: Linux 6.7 or later with `landlock` in /sys/kernel/security/lsm",
+        is_required: true,
     },
     Layer {
         name: "other sockets",
-        attempts: &["datagrams", "raw"],
-        meaning: "no UDP, no raw packets (seccomp)",
-        mend: "mend: a kernel and a container that allow seccomp filters",
-        is_needed: true,
+        attacks: &["datagrams", "raw"],
+        effect: "no UDP, no raw packets (seccomp)",
+        fix: "fix: a kernel and a container that allow seccomp filters",
+        is_required: true,
     },
     Layer {
         name: "Unix sockets",
-        attempts: &["unix"],
-        meaning: "none of the machine's can be reached (seccomp)",
-        mend: "mend: a kernel and a container that allow seccomp filters",
-        is_needed: true,
+        attacks: &["unix"],
+        effect: "no connection to sockets of the machine (seccomp)",
+        fix: "fix: a kernel and a container that allow seccomp filters",
+        is_required: true,
     },
     Layer {
         name: "kernel",
-        attempts: &["kernel"],
-        meaning: "no ptrace, namespaces, keys, bpf, perf, io_uring (seccomp)",
-        mend: "mend: a kernel and a container that allow seccomp filters",
-        is_needed: true,
+        attacks: &["kernel"],
+        effect: "no ptrace, namespaces, keys, bpf, perf, io_uring (seccomp)",
+        fix: "fix: a kernel and a container that allow seccomp filters",
+        is_required: true,
     },
     Layer {
-        name: "leftovers",
-        attempts: &["ipc"],
-        meaning: "no System V shared memory, which would outlive a session (seccomp)",
-        mend: "mend: a kernel and a container that allow seccomp filters",
-        is_needed: true,
+        name: "System V IPC",
+        attacks: &["ipc"],
+        effect: "no shared memory that would outlive a session (seccomp)",
+        fix: "fix: a kernel and a container that allow seccomp filters",
+        is_required: true,
     },
 ];
 
-/// Tries everything. An error means that it could not even be tried.
+/// Runs the self-test. Returns an error if it could not run.
 pub(crate) async fn probe(
     isolation: &Isolation,
     runtime: &Runtime,
-    enclosure: &Enclosure,
-) -> io::Result<Findings> {
-    if isolation.level == Level::None {
-        return Ok(Findings {
+    sandbox: &SessionSandbox,
+) -> io::Result<SelfTestReport> {
+    if isolation.level == IsolationLevel::None {
+        return Ok(SelfTestReport {
             rows: Vec::new(),
-            sandbox: !geteuid().is_root(),
+            browser_sandbox: !geteuid().is_root(),
         });
     }
-    let bait = Bait::lay(enclosure).await?;
-    let (attempts, sandbox, has_own_tmp) = tokio::join!(
-        attempts(runtime, enclosure, &bait),
+    let decoys = Decoys::create(sandbox).await?;
+    let (results, browser_sandbox, has_private_tmp) = tokio::join!(
+        attack(runtime, sandbox, &decoys),
         succeeds(
-            &enclosure.browser,
-            enclosure,
+            &sandbox.browser,
+            sandbox,
             "/usr/bin/unshare",
             &["-Upn", "-r", "--fork", "/bin/true"]
         ),
-        has_own_tmp(enclosure),
+        has_private_tmp(sandbox),
     );
-    drop(bait);
-    let attempts = attempts?;
-    let mut rows = vec![own_ids(isolation)];
-    rows.extend(LAYERS.iter().map(|layer| judge(layer, &attempts)));
+    drop(decoys);
+    let results = results?;
+    let mut rows = vec![user_ids_row(isolation)];
+    rows.extend(LAYERS.iter().map(|layer| evaluate_layer(layer, &results)));
     if isolation.user_ids().is_none() {
-        admit_metadata(&mut rows);
+        turn_off_metadata(&mut rows);
     }
-    rows.push(own_tmp(has_own_tmp));
-    rows.push(own_sandbox(sandbox));
-    Ok(Findings { rows, sandbox })
+    rows.push(private_tmp_row(has_private_tmp));
+    rows.push(browser_sandbox_row(browser_sandbox));
+    Ok(SelfTestReport {
+        rows,
+        browser_sandbox,
+    })
 }
 
-/// What the attempts are about: things of the server's that code must not reach. Gone when it is
-/// dropped.
-struct Bait {
-    folder: PathBuf,
+/// The targets of the attacks: files and sockets of the server that code must not reach. Dropping it
+/// removes them.
+struct Decoys {
+    dir: PathBuf,
     file: PathBuf,
     socket: PathBuf,
     port: u16,
@@ -169,23 +174,23 @@ struct Bait {
     _unix: UnixListener,
 }
 
-impl Bait {
-    /// In the folder above the session's, where only the server may make anything.
-    async fn lay(enclosure: &Enclosure) -> io::Result<Bait> {
-        let parent = enclosure.folder.root().parent().unwrap_or(Path::new("/"));
-        let folder = parent.join("bait");
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir(&folder)?;
-        // Open to everybody: what keeps code out is to be the layers alone.
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777))?;
-        let file = folder.join("file");
-        fs::write(&file, "bait")?;
-        let socket = folder.join("socket");
+impl Decoys {
+    /// Creates the targets beside the session's directory, where only the server can create entries.
+    async fn create(sandbox: &SessionSandbox) -> io::Result<Decoys> {
+        let parent = sandbox.dir.root().parent().unwrap_or(Path::new("/"));
+        let dir = parent.join("decoys");
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir(&dir)?;
+        // Everybody has access, so that only the layers keep code out.
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o777))?;
+        let file = dir.join("file");
+        fs::write(&file, "decoy")?;
+        let socket = dir.join("socket");
         let unix = UnixListener::bind(&socket)?;
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o666))?;
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        Ok(Bait {
-            folder,
+        Ok(Decoys {
+            dir,
             file,
             socket,
             port: tcp.local_addr()?.port(),
@@ -195,63 +200,69 @@ impl Bait {
     }
 }
 
-impl Drop for Bait {
+impl Drop for Decoys {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
-/// For every attempt none, or what it came to.
-type Attempts = BTreeMap<String, Option<String>>;
+/// For each attack `None` if it failed, or what it reached.
+type AttackResults = BTreeMap<String, Option<String>>;
 
-async fn attempts(runtime: &Runtime, enclosure: &Enclosure, bait: &Bait) -> io::Result<Attempts> {
-    let given = json!({
+/// Runs the attack script as code of a session.
+async fn attack(
+    runtime: &Runtime,
+    sandbox: &SessionSandbox,
+    decoys: &Decoys,
+) -> io::Result<AttackResults> {
+    let targets = json!({
         "pid": std::process::id(),
-        "file": bait.file,
-        "folder": bait.folder,
-        "socket": bait.socket,
-        "port": bait.port,
+        "file": decoys.file,
+        "folder": decoys.dir,
+        "socket": decoys.socket,
+        "port": decoys.port,
     });
     let script = runtime.isolation_probe.to_string_lossy().into_owned();
-    let args = ["-I", &script, &given.to_string()].map(str::to_owned);
+    let args = ["-I", &script, &targets.to_string()].map(str::to_owned);
     let (exit, stdout, stderr) =
-        run(&enclosure.code, enclosure, &runtime.python, args.to_vec()).await?;
+        run(&sandbox.code, sandbox, &runtime.python, args.to_vec()).await?;
     serde_json::from_str(&stdout).map_err(|_| {
-        let last = stderr.lines().last().unwrap_or("it said nothing");
+        let last = stderr.lines().last().unwrap_or("no output");
         io::Error::other(format!(
-            "{} under confinement: {last} (exit {})",
+            "{} failed in the sandbox: {last} (exit {})",
             runtime.python.display(),
             exit.shell_code()
         ))
     })
 }
 
-/// Whether what a session has in its own `/tmp` is what its programs see there.
-async fn has_own_tmp(enclosure: &Enclosure) -> bool {
+/// Returns true if the session's programs see a private `/tmp`.
+async fn has_private_tmp(sandbox: &SessionSandbox) -> bool {
     let Ok(shared) = fs::metadata("/tmp") else {
         return false;
     };
     let shared = format!("{}:{}", shared.dev(), shared.ino());
     let args = ["-c", "%d:%i", "/tmp"].map(str::to_owned).to_vec();
-    let seen = run(&enclosure.code, enclosure, Path::new("/usr/bin/stat"), args).await;
+    let seen = run(&sandbox.code, sandbox, Path::new("/usr/bin/stat"), args).await;
     seen.is_ok_and(|(exit, stdout, _)| exit == Exit::Code(0) && stdout.trim() != shared)
 }
 
+/// Returns true if `program` exits with code 0.
 async fn succeeds(
     launcher: &Launcher,
-    enclosure: &Enclosure,
+    sandbox: &SessionSandbox,
     program: &str,
     args: &[&str],
 ) -> bool {
     let args = args.iter().map(|&arg| arg.to_owned()).collect();
-    let outcome = run(launcher, enclosure, Path::new(program), args).await;
+    let outcome = run(launcher, sandbox, Path::new(program), args).await;
     outcome.is_ok_and(|(exit, _, _)| exit == Exit::Code(0))
 }
 
-/// Runs a program to its end, and gives back how it ended and what it wrote.
+/// Runs a program to its end and returns its exit, stdout and stderr.
 async fn run(
     launcher: &Launcher,
-    enclosure: &Enclosure,
+    sandbox: &SessionSandbox,
     program: &Path,
     args: Vec<String>,
 ) -> io::Result<(Exit, String, String)> {
@@ -261,12 +272,12 @@ async fn run(
         program: program.to_owned(),
         args,
         env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
-        cwd: enclosure.folder.work(),
+        cwd: sandbox.dir.work(),
         fds: vec![
             (1, OwnedFd::from(stdout_theirs)),
             (2, OwnedFd::from(stderr_theirs)),
         ],
-        deadline: Some(BOUND),
+        deadline: Some(SELF_TEST_TIMEOUT),
     };
     let mut stdout = Receiver::from_owned_fd(OwnedFd::from(stdout))?;
     let mut stderr = Receiver::from_owned_fd(OwnedFd::from(stderr))?;
@@ -279,119 +290,124 @@ async fn run(
         )?;
         Ok((tree.gone().await, out, err))
     };
-    timeout(BOUND, running)
+    timeout(SELF_TEST_TIMEOUT, running)
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
-fn judge(layer: &Layer, attempts: &Attempts) -> Row {
+/// Turns the results of a layer's attacks into its row.
+fn evaluate_layer(layer: &Layer, results: &AttackResults) -> Row {
     let reached = layer
-        .attempts
+        .attacks
         .iter()
-        .find_map(|&name| match attempts.get(name) {
+        .find_map(|&name| match results.get(name) {
             Some(None) => None,
             Some(Some(what)) => Some(what.clone()),
-            None => Some(format!("{name} was not tried")),
+            None => Some(format!("{name} was not tested")),
         });
     match reached {
         None => Row {
-            state: State::On,
+            state: LayerState::On,
             name: layer.name,
-            text: layer.meaning.to_owned(),
-            mend: None,
+            text: layer.effect.to_owned(),
+            fix: None,
         },
         Some(what) => {
-            let state = if layer.is_needed {
-                State::Failed
+            let state = if layer.is_required {
+                LayerState::Failed
             } else {
-                State::Off
+                LayerState::Off
             };
             Row {
                 state,
                 name: layer.name,
                 text: what,
-                mend: Some(layer.mend),
+                fix: Some(layer.fix),
             }
         }
     }
 }
 
-/// The bait may lie where code cannot find it; other files of the same user do not.
-fn admit_metadata(rows: &mut [Row]) {
+/// Reports the metadata layer as off for sessions that share the server's user id. The attack may
+/// have failed only because code could not find the decoy; other files of that user can be found.
+fn turn_off_metadata(rows: &mut [Row]) {
     let layers = LAYERS
         .iter()
-        .filter(|layer| layer.attempts.contains(&"metadata"));
+        .filter(|layer| layer.attacks.contains(&"metadata"));
     for layer in layers {
         for row in rows.iter_mut().filter(|row| row.name == layer.name) {
-            row.state = State::Off;
-            "modes and times of the user's files can be changed by whoever knows their names"
+            row.state = LayerState::Off;
+            "code that knows the name of a file of the server's user can change its mode and times"
                 .clone_into(&mut row.text);
-            row.mend = Some(layer.mend);
+            row.fix = Some(layer.fix);
         }
     }
 }
 
-fn own_ids(isolation: &Isolation) -> Row {
+fn user_ids_row(isolation: &Isolation) -> Row {
     let name = "user ids";
     match isolation.user_ids() {
         Some(ids) => {
             let text = format!(
-                "two for every session, of {ids} (HEARTH_UIDS); the server is {}",
+                "two per session from {ids} (HEARTH_UIDS); the server runs as {}",
                 ids.server()
             );
             Row {
-                state: State::On,
+                state: LayerState::On,
                 name,
                 text,
-                mend: None,
+                fix: None,
             }
         }
         None => Row {
-            state: State::Off,
+            state: LayerState::Off,
             name,
-            text: "all sessions share the server's: Landlock and seccomp alone keep them apart"
+            text: "all sessions run as the server's user, separated by Landlock and seccomp only"
                 .to_owned(),
-            mend: Some("mend: start as root, which the server then gives up"),
+            fix: Some("fix: start as root; the server then drops its privileges"),
         },
     }
 }
 
-fn own_tmp(has_own: bool) -> Row {
+fn private_tmp_row(is_private: bool) -> Row {
     let name = "/tmp, /dev/shm";
-    if has_own {
+    if is_private {
         return Row {
-            state: State::On,
+            state: LayerState::On,
             name,
-            text: "a session has its own".to_owned(),
-            mend: None,
+            text: "private to each session".to_owned(),
+            fix: None,
         };
     }
     Row {
-        state: State::Off,
+        state: LayerState::Off,
         name,
-        text: "shared: names cannot be listed, and files are open to whom their modes say"
+        text: "shared by all sessions: names cannot be listed, file modes control access"
             .to_owned(),
-        mend: Some(
-            "mend: allow mounting (root with CAP_SYS_ADMIN, or user namespaces for plain users)",
+        fix: Some(
+            "fix: allow mounting (root with CAP_SYS_ADMIN, or user namespaces for other users)",
         ),
     }
 }
 
-fn own_sandbox(has_own: bool) -> Row {
+fn browser_sandbox_row(is_available: bool) -> Row {
     let name = "browser sandbox";
-    if has_own {
+    if is_available {
         return Row {
-            state: State::On,
+            state: LayerState::On,
             name,
-            text: "Chromium's own, inside these layers".to_owned(),
-            mend: None,
+            text: "Chromium's sandbox, inside these layers".to_owned(),
+            fix: None,
         };
     }
     Row {
-        state: State::Off,
+        state: LayerState::Off,
         name,
-        text: "no user namespaces here: a page that breaks out of its renderer meets these layers next".to_owned(),
-        mend: Some("mend: sysctl kernel.unprivileged_userns_clone=1, or a container profile that allows them"),
+        text: "no user namespaces: only these layers stop a page that breaks out of its renderer"
+            .to_owned(),
+        fix: Some(
+            "fix: sysctl kernel.unprivileged_userns_clone=1, or a container profile that allows user namespaces",
+        ),
     }
 }
 
@@ -400,10 +416,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_needed_layer_fails_with_what_was_reached_and_another_is_off() {
-        let attempts: Attempts = LAYERS
+    fn a_required_layer_fails_with_what_was_reached_and_another_is_off() {
+        let results: AttackResults = LAYERS
             .iter()
-            .flat_map(|layer| layer.attempts)
+            .flat_map(|layer| layer.attacks)
             .map(|&name| {
                 (
                     name.to_owned(),
@@ -413,16 +429,24 @@ mod tests {
             .collect();
         for layer in &LAYERS {
             let expected = match layer.name {
-                "TCP ports" => State::Failed,
-                "file metadata" => State::Off,
-                _ => State::On,
+                "TCP ports" => LayerState::Failed,
+                "file metadata" => LayerState::Off,
+                _ => LayerState::On,
             };
-            assert_eq!(judge(layer, &attempts).state, expected, "{}", layer.name);
+            assert_eq!(
+                evaluate_layer(layer, &results).state,
+                expected,
+                "{}",
+                layer.name
+            );
         }
     }
 
     #[test]
-    fn what_was_not_tried_does_not_hold() {
-        assert_eq!(judge(&LAYERS[0], &Attempts::new()).state, State::Failed);
+    fn a_layer_whose_attacks_did_not_run_fails() {
+        assert_eq!(
+            evaluate_layer(&LAYERS[0], &AttackResults::new()).state,
+            LayerState::Failed
+        );
     }
 }

@@ -1,52 +1,52 @@
-//! What is in force, as a table for people. Pure.
+//! The report of the startup self-test, as a table for people. Pure.
 
 use std::fmt::Write;
 
-use super::Level;
+use crate::config::IsolationLevel;
 
-/// What came of a layer.
+/// The result of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// It was tried, and holds.
+pub(crate) enum LayerState {
+    /// The layer was tested and held.
     On,
-    /// It is not there, and sessions are kept apart without it.
+    /// The layer is missing, and the level does not require it.
     Off,
-    /// It is needed, and does not hold.
+    /// The level requires the layer, and the layer did not hold.
     Failed,
 }
 
-impl State {
+impl LayerState {
     fn word(self) -> &'static str {
         match self {
-            State::On => "on",
-            State::Off => "off",
-            State::Failed => "FAIL",
+            LayerState::On => "on",
+            LayerState::Off => "off",
+            LayerState::Failed => "FAIL",
         }
     }
 }
 
-/// One layer.
+/// The row of one layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
-    pub state: State,
+    pub state: LayerState,
     pub name: &'static str,
-    /// One line: what it means, or why it is not there.
+    /// One line: the effect of the layer, or the reason why it is missing.
     pub text: String,
-    /// What would bring it.
-    pub mend: Option<&'static str>,
+    /// A step that turns the layer on.
+    pub fix: Option<&'static str>,
 }
 
-/// What stands above the table.
-pub(crate) fn headline(level: Level) -> String {
+/// Returns the line above the table.
+pub(crate) fn headline(level: IsolationLevel) -> String {
     let kernel =
         nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
     format!(
-        "isolation: {level} (Linux {}), tried out just now:",
+        "isolation: {level} (Linux {}), tested at startup:",
         kernel.unwrap_or_default()
     )
 }
 
-/// The table, a line for every row and one for every mend.
+/// Returns the table, with one line per row and one per fix.
 pub(crate) fn render(head: &str, rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
     let mut text = format!("{head}\n");
@@ -59,8 +59,8 @@ pub(crate) fn render(head: &str, rows: &[Row]) -> String {
             row.name,
             row.text
         );
-        if let Some(mend) = row.mend {
-            let _ = writeln!(text, "  {:4}  {:width$}  {mend}", "", "");
+        if let Some(fix) = row.fix {
+            let _ = writeln!(text, "  {:4}  {:width$}  {fix}", "", "");
         }
     }
     text
@@ -71,16 +71,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_layer_is_a_line_and_what_mends_it_another() {
-        let row = |state, name, mend| Row {
+    fn a_layer_takes_one_line_and_its_fix_another() {
+        let row = |state, name, fix| Row {
             state,
             name,
             text: "why".to_owned(),
-            mend,
+            fix,
         };
         let rows = [
-            row(State::On, "files", None),
-            row(State::Off, "own ids", Some("start as root")),
+            row(LayerState::On, "files", None),
+            row(LayerState::Off, "own ids", Some("start as root")),
         ];
         let expected =
             "head\n  on    files    why\n  off   own ids  why\n                 start as root\n";

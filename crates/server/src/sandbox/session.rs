@@ -1,198 +1,183 @@
-//! Where a session lives: its folder, its user ids, and what starts its programs. It is there
-//! before the first process and goes after the last.
+//! The sandbox of one session: its directory, its user ids and the launchers of its programs. It
+//! exists before the first process of the session and outlives the last.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hearth_sandbox::{DiskUsage, Launcher, PrivateTmp, SandboxUser, Snapshot, UserRole};
+use hearth_confine::{DiskUsage, Identity, Launcher, Member, PrivateTmp, Snapshot};
 use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 
-use super::dirs::Folder;
-use super::programs::Programs;
-use super::{
-    Isolation, Level, Places, Ports, Slot, plan_agent, plan_browser, plan_code, plan_shell,
-};
+use super::commands::agent_socket;
+use super::dirs::SessionDir;
+use super::isolation::Isolation;
+use super::plan::{Ports, SandboxPaths, plan_agent, plan_browser, plan_code, plan_shell};
+use super::uid_pool::UidLease;
+use crate::config::IsolationLevel;
 use crate::toolchain::Runtime;
 
-/// What all enclosures are made of.
+/// The settings of a session's sandbox.
 #[derive(Debug)]
-pub(crate) struct Site<'a> {
+pub(crate) struct SandboxSpec<'a> {
     pub isolation: &'a Isolation,
     pub browser: &'a Path,
     pub runtime: &'a Runtime,
     pub ports: Ports,
 }
 
-/// The folder of one session and the launchers of its kinds of programs.
+/// The directory of one session and a launcher for each kind of program.
 #[derive(Debug)]
-pub(crate) struct Enclosure {
-    pub folder: Folder,
-    /// For the browser.
+pub(crate) struct SessionSandbox {
+    pub dir: SessionDir,
+    /// Launches the browser.
     pub browser: Launcher,
-    /// For kernels.
+    /// Launches kernels.
     pub code: Launcher,
-    /// For shells.
+    /// Launches shells.
     pub shell: Launcher,
-    /// For the agent-browser daemon.
+    /// Launches the agent-browser daemon.
     pub agent: Launcher,
     /// Held until nothing of the session is left.
-    _slot: Option<Slot>,
+    _uid_lease: Option<UidLease>,
 }
 
-impl Enclosure {
-    /// Makes the folder below `parent` and everything around it. Blocks. Nothing is left when it
-    /// fails.
+impl SessionSandbox {
+    /// Creates the directory `name` below `parent`, and the launchers. Blocks. Leaves nothing behind
+    /// on failure.
     pub fn create(
         parent: &Path,
         name: &str,
-        site: Site<'_>,
-        slot: Option<Slot>,
+        spec: SandboxSpec<'_>,
+        uid_lease: Option<UidLease>,
         tasks: &TaskTracker,
-    ) -> io::Result<Enclosure> {
-        let folder = Folder::create(parent, name)?;
-        Enclosure::around(folder.clone(), site, slot, tasks).inspect_err(|_| folder.remove())
+    ) -> io::Result<SessionSandbox> {
+        let dir = SessionDir::create(parent, name)?;
+        SessionSandbox::around(dir.clone(), spec, uid_lease, tasks).inspect_err(|_| dir.remove())
     }
 
     fn around(
-        folder: Folder,
-        site: Site<'_>,
-        slot: Option<Slot>,
+        dir: SessionDir,
+        spec: SandboxSpec<'_>,
+        uid_lease: Option<UidLease>,
         tasks: &TaskTracker,
-    ) -> io::Result<Enclosure> {
-        let Site {
+    ) -> io::Result<SessionSandbox> {
+        let SandboxSpec {
             isolation,
             browser,
             runtime,
             ports,
-        } = site;
+        } = spec;
         let needed = [
-            folder.root(),
+            dir.root(),
             &runtime.folder,
             browser.parent().unwrap_or(browser),
         ];
-        let private_tmp = PrivateTmp::prepare(folder.tmp(), &needed)?;
-        let private_tmp = if slot.is_some() {
+        let private_tmp = PrivateTmp::prepare(dir.tmp(), &needed)?;
+        let private_tmp = if uid_lease.is_some() {
             private_tmp.for_other_users()
         } else {
             private_tmp
         };
         let launcher = isolation.launcher(tasks).with_private_tmp(private_tmp);
-        let slot_number = slot.as_ref().map(Slot::number);
-        if let Some(slot) = slot_number {
-            share_out(&launcher, &folder, slot)?;
+        let slot = uid_lease.as_ref().map(UidLease::slot);
+        if let Some(slot) = slot {
+            chown_dirs(&launcher, &dir, slot)?;
         }
-        let places = Places {
+        let paths = SandboxPaths {
             runtime: runtime.folder.clone(),
             interpreters: isolation.interpreters.clone(),
             browser_program: browser.to_owned(),
             agent_program: runtime.agent_browser.clone(),
-            browser: folder.browser(),
-            downloads: folder.downloads(),
-            work: folder.work(),
-            agent: folder.agent(),
-            agent_socket: folder.agent().join(Programs::agent_socket()),
+            browser: dir.browser(),
+            downloads: dir.downloads(),
+            work: dir.work(),
+            agent: dir.agent(),
+            agent_socket: dir.agent().join(agent_socket()),
         };
-        let user = |role| slot_number.map(|slot| SandboxUser { index: slot, role });
-        let for_code = launcher.as_user(user(UserRole::Code));
-        let for_browser = launcher.as_user(user(UserRole::Browser));
-        let confined = |launcher: &Launcher, plan: fn(&Places, &Ports, _, bool) -> _| {
+        let identity = |member| slot.map(|slot| Identity { slot, member });
+        let for_code = launcher.under(identity(Member::Code));
+        let for_browser = launcher.under(identity(Member::Browser));
+        let confined = |launcher: &Launcher, plan: fn(&SandboxPaths, &Ports, _, bool) -> _| {
             isolation.confined(launcher, || {
-                plan(&places, &ports, isolation.limits, slot_number.is_some())
+                plan(&paths, &ports, isolation.limits, slot.is_some())
             })
         };
-        debug_assert!(isolation.level == Level::Default || slot_number.is_none());
-        Ok(Enclosure {
+        debug_assert!(isolation.level == IsolationLevel::Default || slot.is_none());
+        Ok(SessionSandbox {
             browser: confined(&for_browser, plan_browser),
             code: confined(&for_code, plan_code),
-            shell: confined(&for_code, plan_shell).with_warm_shim(),
+            shell: confined(&for_code, plan_shell).with_reserve(),
             agent: confined(&for_code, plan_agent),
-            folder,
-            _slot: slot,
+            dir,
+            _uid_lease: uid_lease,
         })
     }
 
-    /// What the session's files take, up to a little more than `most`. `snapshot` says which
-    /// processes hold some open.
-    pub async fn measure(&self, most: DiskUsage, snapshot: &Arc<Snapshot>) -> DiskUsage {
-        let folder = &self.folder;
+    /// Measures the session's files, and stops a little above `max`. `snapshot` says which processes
+    /// hold files open.
+    pub async fn measure(&self, max: DiskUsage, snapshot: &Arc<Snapshot>) -> DiskUsage {
+        let dir = &self.dir;
         if self.code.user_ids().is_none() {
             return self
                 .code
-                .files()
-                .measure_dirs(vec![folder.root().to_owned()], most, Arc::clone(snapshot))
+                .measure(vec![dir.root().to_owned()], max, Arc::clone(snapshot))
                 .await;
         }
-        // Each of the two sees what is its own.
-        let codes = vec![folder.work(), folder.agent(), folder.tmp()];
-        let (codes, browsers) = tokio::join!(
-            self.code
-                .files()
-                .measure_dirs(codes, most, Arc::clone(snapshot)),
+        // Each of the two users can read only its own directories.
+        let code_dirs = vec![dir.work(), dir.agent(), dir.tmp()];
+        let (code, browser) = tokio::join!(
+            self.code.measure(code_dirs, max, Arc::clone(snapshot)),
             self.browser
-                .files()
-                .measure_dirs(vec![folder.browser()], most, Arc::clone(snapshot)),
+                .measure(vec![dir.browser()], max, Arc::clone(snapshot)),
         );
         DiskUsage {
-            bytes: codes.bytes + browsers.bytes,
-            files: codes.files + browsers.files,
+            bytes: code.bytes + browser.bytes,
+            files: code.files + browser.files,
         }
     }
 
-    /// Removes everything. To be called when nothing of the session runs any more.
+    /// Removes everything. Call it when no process of the session is left.
     pub async fn remove(&self) {
-        self.shell.close_warm_shim().await;
-        // What belongs to the session's users is removed by them, and what they cannot remove shows
-        // below.
+        self.shell.close_reserve().await;
+        // The session's users remove their own files. Files that they cannot remove fail the
+        // removal below, which logs them.
         if self.code.user_ids().is_some() {
-            let folder = &self.folder;
+            let dir = &self.dir;
             let _ = self
                 .code
-                .files()
-                .empty_dirs(vec![
-                    folder.work(),
-                    folder.agent(),
-                    folder.tmp(),
-                    folder.downloads(),
-                ])
+                .empty(vec![dir.work(), dir.agent(), dir.tmp(), dir.downloads()])
                 .await;
             let _ = self
                 .browser
-                .files()
-                .empty_dirs(vec![folder.browser(), folder.work(), folder.tmp()])
+                .empty(vec![dir.browser(), dir.work(), dir.tmp()])
                 .await;
         }
-        let folder = self.folder.clone();
-        // The only way to fail is a panic, which has been told by then.
-        let _ = spawn_blocking(move || folder.remove()).await;
+        let dir = self.dir.clone();
+        // Fails only if `remove` panics, and the panic was logged then.
+        let _ = spawn_blocking(move || dir.remove()).await;
     }
 }
 
-/// Gives the parts of a session's folder to its users. What is in the folder as a whole stays the
+/// Gives the parts of a session's directory to the session's users. The directory itself stays the
 /// server's, so that no part can be replaced.
-fn share_out(launcher: &Launcher, folder: &Folder, slot: u16) -> io::Result<()> {
+fn chown_dirs(launcher: &Launcher, dir: &SessionDir, slot: u16) -> io::Result<()> {
     let set =
         |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
-    set(folder.root(), 0o750)?;
-    // Looked through by the server, behind a door that only the session passes.
-    set(&folder.browser(), 0o711)?;
-    for shared in [
-        folder.downloads(),
-        folder.work(),
-        folder.packages(),
-        folder.agent(),
-    ] {
+    set(dir.root(), 0o750)?;
+    // The server traverses it. Other users cannot, because they cannot pass its parent.
+    set(&dir.browser(), 0o711)?;
+    for shared in [dir.downloads(), dir.work(), dir.packages(), dir.agent()] {
         set(&shared, 0o2770)?;
     }
-    let give = |role, parts: &[PathBuf]| {
+    let give = |member, parts: &[PathBuf]| {
         let parts: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
-        launcher.chown_dirs(SandboxUser { index: slot, role }, &parts)
+        launcher.give(Identity { slot, member }, &parts)
     };
-    // From the inside out: what is given away cannot be reached by us any more.
-    give(UserRole::Browser, &folder.browsers_parts())?;
-    give(UserRole::Browser, &[folder.browser()])?;
-    give(UserRole::Code, &folder.codes_parts())?;
-    give(UserRole::Server, &[folder.root().to_owned()])
+    // Inner directories first, because the server cannot reach below a directory that it gave away.
+    give(Member::Browser, &dir.browser_dirs())?;
+    give(Member::Browser, &[dir.browser()])?;
+    give(Member::Code, &dir.code_dirs())?;
+    give(Member::Server, &[dir.root().to_owned()])
 }

@@ -1,90 +1,90 @@
-//! Which user ids are taken. A session has a slot from before its first process to after its last
-//! file.
+//! The pool of user ids. A session holds a lease from before its first process until after its last
+//! file is gone.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The slots of a server. Cheap to clone.
+/// The numbered user id slots of a server. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Slots {
+pub(crate) struct UidPool {
     count: u16,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug)]
 struct State {
-    taken: BTreeSet<u16>,
-    /// Where the search begins: ids come back as late as possible.
+    leased: BTreeSet<u16>,
+    /// Where the next search starts, so that returned ids are reused as late as possible.
     next: u16,
 }
 
-/// A slot that is taken; given back when it is dropped.
+/// A lease on one slot, which ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    number: u16,
+pub(crate) struct UidLease {
+    slot: u16,
     state: Arc<Mutex<State>>,
 }
 
-impl Slots {
-    /// `count` slots, the first of which to give is `start`. Two servers on one machine start at
-    /// different ones.
-    pub fn new(count: u16, start: u16) -> Slots {
+impl UidPool {
+    /// Creates a pool of `count` slots that leases `start` first. Servers on one machine start at
+    /// different slots.
+    pub fn new(count: u16, start: u16) -> UidPool {
         let next = if count == 0 { 0 } else { start % count };
-        Slots {
+        UidPool {
             count,
             state: Arc::new(Mutex::new(State {
-                taken: BTreeSet::new(),
+                leased: BTreeSet::new(),
                 next,
             })),
         }
     }
 
-    /// Those that somebody has.
-    pub fn taken(&self) -> BTreeSet<u16> {
+    /// Returns the leased slots.
+    pub fn leased(&self) -> BTreeSet<u16> {
         self.state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .taken
+            .leased
             .clone()
     }
 
-    /// Whether somebody has it.
-    pub fn is_taken(&self, number: u16) -> bool {
+    /// Returns true if `slot` is leased.
+    pub fn is_leased(&self, slot: u16) -> bool {
         self.state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .taken
-            .contains(&number)
+            .leased
+            .contains(&slot)
     }
 
-    /// One that nobody has; none when all are taken.
-    pub fn take(&self) -> Option<Slot> {
+    /// Leases a free slot, or returns `None` if all are leased.
+    pub fn lease(&self) -> Option<UidLease> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = (state.next..self.count)
+        let slot = (state.next..self.count)
             .chain(0..state.next)
-            .find(|number| !state.taken.contains(number))?;
-        state.taken.insert(number);
-        state.next = (number + 1) % self.count;
-        Some(Slot {
-            number,
+            .find(|slot| !state.leased.contains(slot))?;
+        state.leased.insert(slot);
+        state.next = (slot + 1) % self.count;
+        Some(UidLease {
+            slot,
             state: Arc::clone(&self.state),
         })
     }
 }
 
-impl Slot {
-    pub fn number(&self) -> u16 {
-        self.number
+impl UidLease {
+    pub fn slot(&self) -> u16 {
+        self.slot
     }
 }
 
-impl Drop for Slot {
+impl Drop for UidLease {
     fn drop(&mut self) {
         self.state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .taken
-            .remove(&self.number);
+            .leased
+            .remove(&self.slot);
     }
 }
 
@@ -93,14 +93,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_is_given_to_one_at_a_time_and_comes_back_last() {
-        let slots = Slots::new(3, 4);
-        let first = slots.take().expect("free");
-        assert_eq!(first.number(), 1);
+    fn a_slot_has_one_lease_at_a_time_and_is_reused_last() {
+        let pool = UidPool::new(3, 4);
+        let first = pool.lease().expect("free");
+        assert_eq!(first.slot(), 1);
         drop(first);
-        let all: Vec<_> = (0..3).map(|_| slots.take().expect("free")).collect();
-        assert_eq!(all.iter().map(Slot::number).collect::<Vec<_>>(), [2, 0, 1]);
-        assert!(slots.take().is_none());
-        assert!(Slots::new(0, 7).take().is_none());
+        let all: Vec<_> = (0..3).map(|_| pool.lease().expect("free")).collect();
+        assert_eq!(
+            all.iter().map(UidLease::slot).collect::<Vec<_>>(),
+            [2, 0, 1]
+        );
+        assert!(pool.lease().is_none());
+        assert!(UidPool::new(0, 7).lease().is_none());
     }
 }

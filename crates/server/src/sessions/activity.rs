@@ -1,4 +1,4 @@
-//! When a session was last used.
+//! The activity of a session, which decides when it counts as idle.
 
 use hearth_contract::Language;
 use jiff::Timestamp;
@@ -7,42 +7,42 @@ use tokio::time::Instant;
 
 use crate::clock;
 
-/// What keeps a session from being idle: executions that run or wait, and the end of the last one.
+/// The executions of a session, running and waiting, and the end of the last one.
 #[derive(Debug)]
-pub(super) struct Activity(watch::Sender<Use>);
+pub(super) struct Activity(watch::Sender<ActivityState>);
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Use {
-    /// Executions that run or wait to run.
+pub(super) struct ActivityState {
+    /// The number of executions that run or wait.
     pub executions: usize,
-    /// When the last one ended, or the session began.
+    /// The end of the last execution, or the creation of the session.
     pub idle_since: Instant,
-    /// When the last one started, for people.
+    /// The start of the last execution, as wall time for people.
     pub last_activity: Timestamp,
-    /// In which languages code runs: one execution each at a time.
-    runs: [bool; LANGUAGES.len()],
+    /// The languages in which code runs. Each language runs one execution at a time.
+    running: [bool; LANGUAGES.len()],
 }
 
 const LANGUAGES: [Language; 3] = [Language::Node, Language::Python, Language::Bash];
 
-impl Use {
-    /// How many executions run.
+impl ActivityState {
+    /// Returns the number of running executions.
     pub fn running(&self) -> usize {
         self.languages().count()
     }
 
-    /// In which languages.
+    /// Returns the languages in which code runs.
     pub fn languages(&self) -> impl Iterator<Item = Language> {
         LANGUAGES
             .into_iter()
-            .zip(self.runs)
-            .filter_map(|(language, runs)| runs.then_some(language))
+            .zip(self.running)
+            .filter_map(|(language, is_running)| is_running.then_some(language))
     }
 
-    fn set(&mut self, language: Language, runs: bool) {
-        for (known, slot) in LANGUAGES.into_iter().zip(&mut self.runs) {
+    fn set_running(&mut self, language: Language, is_running: bool) {
+        for (known, running) in LANGUAGES.into_iter().zip(&mut self.running) {
             if known == language {
-                *slot = runs;
+                *running = is_running;
             }
         }
     }
@@ -50,12 +50,11 @@ impl Use {
 
 impl Activity {
     pub fn new(created_at: Timestamp) -> Activity {
-        let (idle_since, runs) = (Instant::now(), [false; LANGUAGES.len()]);
-        let (sender, _) = watch::channel(Use {
+        let (sender, _) = watch::channel(ActivityState {
             executions: 0,
-            idle_since,
+            idle_since: Instant::now(),
             last_activity: created_at,
-            runs,
+            running: [false; LANGUAGES.len()],
         });
         Activity(sender)
     }
@@ -74,18 +73,18 @@ impl Activity {
         self.0.borrow().last_activity
     }
 
-    /// Whether code runs, or waits to.
+    /// Returns true if code runs or waits to run.
     pub fn is_busy(&self) -> bool {
         self.0.borrow().executions > 0
     }
 
-    /// To be told of changes.
-    pub fn watch(&self) -> watch::Receiver<Use> {
+    /// Returns a receiver of all changes.
+    pub fn watch(&self) -> watch::Receiver<ActivityState> {
         self.0.subscribe()
     }
 }
 
-/// Held by an execution from its arrival to its end.
+/// A guard that an execution holds from its arrival to its end.
 pub(super) struct ActivityGuard<'a> {
     activity: &'a Activity,
     language: Language,
@@ -93,12 +92,12 @@ pub(super) struct ActivityGuard<'a> {
 }
 
 impl ActivityGuard<'_> {
-    /// The code starts now.
-    pub fn started(&mut self) {
+    /// Records that the code starts now.
+    pub fn start(&mut self) {
         self.has_started = true;
         self.activity.0.send_modify(|state| {
             state.last_activity = clock::now();
-            state.set(self.language, true);
+            state.set_running(self.language, true);
         });
     }
 }
@@ -107,7 +106,7 @@ impl Drop for ActivityGuard<'_> {
     fn drop(&mut self) {
         self.activity.0.send_modify(|state| {
             if self.has_started {
-                state.set(self.language, false);
+                state.set_running(self.language, false);
             }
             state.executions -= 1;
             state.idle_since = Instant::now();

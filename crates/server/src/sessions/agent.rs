@@ -1,19 +1,18 @@
 //! The agent-browser daemon of a session.
 //!
-//! The CLI that user code calls in bash talks to a daemon that holds the connection to the browser
-//! and the `@e1` references. Left to itself the CLI starts one that belongs to nobody and outlives
-//! everything; we start it below a shim of its own, so that it lives as long as the session and no
-//! longer.
+//! The CLI that bash code calls talks to a daemon, which holds the connection to the browser and
+//! the `@e1` references. A daemon that the CLI starts would outlive the session, so the server
+//! starts the daemon below a separate shim and ends it with the session.
 //!
-//! The daemon is serial: a command that was cut off keeps it busy. So after a shell that did not
-//! end by itself it is replaced.
+//! The daemon runs one command at a time, and a command that was cut off keeps it busy. Therefore
+//! it is replaced after a shell that was killed.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use hearth_sandbox::{Launcher, ProcessTree, StartError};
+use hearth_confine::{Launcher, StartError, Tree};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde_json::Value;
 use thiserror::Error;
@@ -22,62 +21,65 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
-use crate::sandbox::programs::Programs;
+use crate::sandbox::commands::{SessionCommands, agent_socket};
 
-/// How long the daemon may take to listen; it takes a few milliseconds.
-const LISTEN_BOUND: Duration = Duration::from_secs(5);
+/// The limit for the daemon to listen. It takes a few milliseconds.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// More than the daemon's answer to one command takes.
-const MAX_ANSWER_BYTES: u64 = 4096;
+/// The limit of the daemon's response to a command, which is shorter.
+const MAX_RESPONSE_BYTES: u64 = 4096;
 
-/// Why there is no daemon.
+/// The reason why the daemon did not start.
 #[derive(Debug, Error)]
 pub(super) enum AgentError {
     #[error("{0}")]
     Start(#[from] StartError),
-    #[error("agent-browser's files cannot be written: {0}")]
+    #[error("cannot write the files of agent-browser: {0}")]
     Files(#[from] io::Error),
-    #[error("agent-browser's daemon ended at once")]
+    #[error("the agent-browser daemon exited at startup")]
     Ended,
-    #[error("agent-browser's daemon does not listen")]
+    #[error("the agent-browser daemon does not listen")]
     Silent,
-    #[error("agent-browser's daemon does not close its port: {0}")]
+    #[error("the agent-browser daemon does not close its port: {0}")]
     Open(String),
 }
 
-/// The daemon's place. One shell at a time uses it.
+/// The daemon of one session. One shell at a time uses it.
 #[derive(Debug)]
 pub(super) struct Agent {
-    folder: PathBuf,
-    /// The daemon, unless a shell that used it was cut off.
-    daemon: Mutex<Option<ProcessTree>>,
+    /// The directory of the daemon's socket.
+    dir: PathBuf,
+    /// The daemon. Empty while a shell uses it, and after a shell that was killed.
+    daemon: Mutex<Option<Tree>>,
 }
 
-/// Holds the daemon for a shell. Unless the shell is said to have ended by itself, the daemon goes
-/// with it.
+/// The use of the daemon by one shell. Dropping it kills the daemon, unless [`keep`] was called.
+///
+/// [`keep`]: AgentUse::keep
 pub(super) struct AgentUse<'a> {
     agent: &'a Agent,
-    daemon: Option<ProcessTree>,
+    daemon: Option<Tree>,
 }
 
 impl Agent {
-    pub fn new(folder: PathBuf) -> Agent {
+    pub fn new(dir: PathBuf) -> Agent {
         Agent {
-            folder,
+            dir,
             daemon: Mutex::new(None),
         }
     }
 
-    /// The daemon that is there, if it lives and listens. After `agent-browser close` it lives on
-    /// for a moment, and the next command would start one of its own, which may not.
+    /// Takes the daemon if it is running and listens. After `agent-browser close` the daemon runs
+    /// for another moment without listening. The next command would then start its own daemon, which
+    /// the sandbox does not allow.
     pub async fn take_running(&self) -> Option<AgentUse<'_>> {
         let known = self
             .daemon
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let daemon = known.filter(ProcessTree::is_running)?;
-        UnixStream::connect(self.folder.join(Programs::agent_socket()))
+        let daemon = known.filter(Tree::is_running)?;
+        UnixStream::connect(self.dir.join(agent_socket()))
             .await
             .ok()?;
         Some(AgentUse {
@@ -86,31 +88,30 @@ impl Agent {
         })
     }
 
-    /// A new daemon, which listens and starts on the tab `target`.
+    /// Starts a daemon on the tab `target`, and waits until it listens.
     pub async fn start(
         &self,
         launcher: &Launcher,
-        programs: &Programs,
+        commands: &SessionCommands,
         target: &str,
     ) -> Result<AgentUse<'_>, AgentError> {
-        // What the one before has left goes: a socket without a listener would make the CLI start
-        // its own.
+        // Removes the files of an earlier daemon, because a socket without a listener would make the
+        // CLI start its own daemon.
         launcher
-            .files()
-            .refill_dir(
-                self.folder.clone(),
-                Programs::plan_agent_files(target).into(),
+            .refill(
+                self.dir.clone(),
+                SessionCommands::plan_agent_files(target).into(),
             )
             .await?;
-        let changes = FolderChanges::watch(&self.folder)?;
-        let daemon = launcher.start(programs.plan_agent()).await?;
-        let socket = self.folder.join(Programs::agent_socket());
-        let making_ready = async {
+        let changes = DirChanges::watch(&self.dir)?;
+        let daemon = launcher.start(commands.plan_agent()).await?;
+        let socket = self.dir.join(agent_socket());
+        let becoming_ready = async {
             let connection = changes.until_listening(&socket).await?;
             close_port(connection).await
         };
         tokio::select! {
-            ready = timeout(LISTEN_BOUND, making_ready) => ready.unwrap_or(Err(AgentError::Silent))?,
+            ready = timeout(LISTEN_TIMEOUT, becoming_ready) => ready.unwrap_or(Err(AgentError::Silent))?,
             _ = daemon.exited() => return Err(AgentError::Ended),
         }
         Ok(AgentUse {
@@ -119,7 +120,7 @@ impl Agent {
         })
     }
 
-    /// Kills the daemon; the session's trackers see to the rest.
+    /// Kills the daemon. The session's task tracker tells when it is gone.
     pub fn kill(&self) {
         drop(
             self.daemon
@@ -131,8 +132,9 @@ impl Agent {
 }
 
 impl AgentUse<'_> {
-    /// The shell ended by itself: the daemon is not in the middle of anything.
-    pub fn finished(mut self) {
+    /// Keeps the daemon for the next shell. Call it if the shell exited, because the daemon is idle
+    /// then.
+    pub fn keep(mut self) {
         *self
             .agent
             .daemon
@@ -141,49 +143,50 @@ impl AgentUse<'_> {
     }
 }
 
-/// Tells when something changes in a folder (`inotify(7)`), through the runtime's safe reader for
-/// whatever can be polled.
-struct FolderChanges(pipe::Receiver);
+/// The changes in a directory (`inotify(7)`), read through tokio's pipe receiver, which accepts any
+/// pollable descriptor.
+struct DirChanges(pipe::Receiver);
 
-impl FolderChanges {
-    fn watch(folder: &Path) -> io::Result<FolderChanges> {
+impl DirChanges {
+    fn watch(dir: &Path) -> io::Result<DirChanges> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         let flags = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_OPEN;
-        inotify.add_watch(folder, flags)?;
-        Ok(FolderChanges(pipe::Receiver::from_owned_fd_unchecked(
+        inotify.add_watch(dir, flags)?;
+        Ok(DirChanges(pipe::Receiver::from_owned_fd_unchecked(
             inotify.into(),
         )?))
     }
 
-    /// Tries `socket` at every change. The one that makes the socket can come before the daemon
-    /// listens on it; the last one is that the daemon opens its tab file, and by then it does.
+    /// Connects to `socket`, with an attempt after every change. The change that creates the socket
+    /// can come before the daemon listens. The last change is that the daemon opens its tab file, and
+    /// it listens by then.
     async fn until_listening(mut self, socket: &Path) -> io::Result<UnixStream> {
         let mut changes = vec![0; 4096];
         loop {
             if let Ok(connection) = UnixStream::connect(socket).await {
                 return Ok(connection);
             }
-            // Which file it was does not matter.
+            // Every change leads to an attempt, so the names of files are ignored.
             let _read_bytes = self.0.read(&mut changes).await?;
         }
     }
 }
 
-/// Has the daemon close the port that it shows its browser at, to everybody on this machine who
-/// connects: it takes no key. Started without that port the daemon would keep no log of requests;
-/// having had it once is enough.
+/// Makes the daemon close the port at which it streams its browser, because anybody on the machine
+/// could connect without a key. A daemon that starts without the port keeps no log of requests;
+/// having opened it once is enough.
 async fn close_port(mut daemon: UnixStream) -> Result<(), AgentError> {
     daemon
         .write_all(b"{\"id\":\"1\",\"action\":\"stream_disable\"}\n")
         .await?;
     let mut line = String::new();
-    // Code can put a socket of its own there, and say what it likes.
+    // Code can replace the socket and send anything, so the response is limited.
     BufReader::new(daemon)
-        .take(MAX_ANSWER_BYTES)
+        .take(MAX_RESPONSE_BYTES)
         .read_line(&mut line)
         .await?;
-    let answer: Value = serde_json::from_str(&line).unwrap_or_default();
-    if answer["success"] == true {
+    let response: Value = serde_json::from_str(&line).unwrap_or_default();
+    if response["success"] == true {
         Ok(())
     } else {
         Err(AgentError::Open(line))

@@ -1,75 +1,73 @@
-//! What is counted of one request to run code, whatever becomes of it.
+//! The metrics of one execute request, recorded for every possible end of it.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use hearth_contract::Language;
 
-use crate::metrics::{ExecuteOutcome, KillReason, Metrics};
+use crate::metrics::{Execution, Kill, Metrics};
 
-/// Open from the request to its answer. One that is dropped open was abandoned by its caller.
+/// A guard that lives from the request to its response. Dropping it without [`finish`] records an
+/// execution that its caller abandoned.
+///
+/// [`finish`]: ExecutionMetricsGuard::finish
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct ExecutionMetricsGuard {
     metrics: Arc<Metrics>,
     language: Language,
-    opened: Instant,
-    has_begun: bool,
-    is_closed: bool,
+    received: Instant,
+    has_started: bool,
+    is_finished: bool,
 }
 
-impl Account {
-    pub fn open(metrics: &Arc<Metrics>, language: Language) -> Account {
-        let (metrics, opened) = (Arc::clone(metrics), Instant::now());
-        Account {
-            metrics,
+impl ExecutionMetricsGuard {
+    pub fn new(metrics: &Arc<Metrics>, language: Language) -> ExecutionMetricsGuard {
+        ExecutionMetricsGuard {
+            metrics: Arc::clone(metrics),
             language,
-            opened,
-            has_begun: false,
-            is_closed: false,
+            received: Instant::now(),
+            has_started: false,
+            is_finished: false,
         }
     }
 
-    /// Its turn has come. Those to whom it does not come have waited, too.
-    pub fn begun(&mut self) {
-        self.has_begun = true;
-        self.metrics
-            .execution_waited(self.language, self.opened.elapsed());
+    /// Records that the execution's turn has come. Executions that never get a turn record their
+    /// waiting time at their end.
+    pub fn start(&mut self) {
+        self.has_started = true;
+        self.metrics.waited(self.language, self.received.elapsed());
     }
 
-    pub fn printed(&self, kept_bytes: usize, dropped_bytes: usize) {
-        self.metrics.output_captured(kept_bytes, dropped_bytes);
+    pub fn record_output(&self, kept_bytes: usize, dropped_bytes: usize) {
+        self.metrics.printed(kept_bytes, dropped_bytes);
     }
 
-    pub fn killed(&self, kill: KillReason) {
-        self.metrics.execution_killed(kill);
+    pub fn record_kill(&self, kill: Kill) {
+        self.metrics.killed(kill);
     }
 
-    pub fn close(mut self, execution: ExecuteOutcome) {
-        self.is_closed = true;
-        if execution == ExecuteOutcome::Busy {
-            self.metrics
-                .execution_waited(self.language, self.opened.elapsed());
+    /// Records the outcome.
+    pub fn finish(mut self, outcome: Execution) {
+        self.is_finished = true;
+        if outcome == Execution::Busy {
+            self.metrics.waited(self.language, self.received.elapsed());
         }
         self.metrics
-            .execution_finished(self.language, execution, self.opened.elapsed());
+            .executed(self.language, outcome, self.received.elapsed());
     }
 }
 
-impl Drop for Account {
+impl Drop for ExecutionMetricsGuard {
     fn drop(&mut self) {
-        if self.is_closed {
+        if self.is_finished {
             return;
         }
-        if self.has_begun {
-            self.metrics.execution_killed(KillReason::CallerGone);
+        if self.has_started {
+            self.metrics.killed(Kill::CallerGone);
         } else {
-            self.metrics
-                .execution_waited(self.language, self.opened.elapsed());
+            self.metrics.waited(self.language, self.received.elapsed());
         }
-        self.metrics.execution_finished(
-            self.language,
-            ExecuteOutcome::Abandoned,
-            self.opened.elapsed(),
-        );
+        self.metrics
+            .executed(self.language, Execution::Abandoned, self.received.elapsed());
     }
 }

@@ -1,4 +1,4 @@
-//! The execution places of a session: one for each language, and the kernels in them.
+//! The kernel slots of a session. Each language has one, which runs one execution at a time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,31 +7,31 @@ use hearth_runner::Kernel;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::http::error::ApiError;
+use super::error::SessionError;
 
-/// One place a language: a permit for the one execution that may run, and the kernel that waits for
-/// it.
+/// The slots of one session.
 #[derive(Debug)]
-pub(super) struct Places([Place; 3]);
+pub(super) struct KernelSlots([KernelSlot; 3]);
 
-/// The place of one language.
+/// The slot of one language: a permit for the running execution, and the idle kernel.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct KernelSlot {
     turn: Arc<Semaphore>,
-    /// Empty while an execution has the kernel, before the first one, and always for bash.
+    /// Empty while an execution uses the kernel, before the first execution, and always for bash.
     kernel: Mutex<Option<Kernel>>,
 }
 
-impl Places {
-    pub fn new() -> Places {
-        let place = || Place {
+impl KernelSlots {
+    pub fn new() -> KernelSlots {
+        let slot = || KernelSlot {
             turn: Arc::new(Semaphore::new(1)),
             kernel: Mutex::new(None),
         };
-        Places([place(), place(), place()])
+        KernelSlots([slot(), slot(), slot()])
     }
 
-    pub fn of(&self, language: Language) -> &Place {
+    /// Returns the slot of `language`.
+    pub fn of(&self, language: Language) -> &KernelSlot {
         let [python, node, bash] = &self.0;
         match language {
             Language::Python => python,
@@ -40,38 +40,39 @@ impl Places {
         }
     }
 
-    /// Waits until no execution has a place, and lets none in any more.
+    /// Waits until no execution runs, and rejects later ones.
     pub async fn close(&self) {
-        for place in &self.0 {
-            let last = place.turn.acquire().await;
-            place.turn.close();
+        for slot in &self.0 {
+            let last = slot.turn.acquire().await;
+            slot.turn.close();
             drop(last);
         }
     }
 
-    /// Ends the kernels that wait.
+    /// Kills the idle kernels.
     pub fn kill_kernels(&self) {
-        for place in &self.0 {
-            drop(place.take_kernel());
+        for slot in &self.0 {
+            drop(slot.take_kernel());
         }
     }
 }
 
-impl Place {
-    /// The turn of an execution: first come, first served, until `deadline`.
+impl KernelSlot {
+    /// Waits until it is this execution's turn, in order of arrival, at most until `deadline`. The
+    /// turn lasts until the permit is dropped.
     pub async fn begin_execution(
         &self,
         language: Language,
         deadline: Instant,
-    ) -> Result<OwnedSemaphorePermit, ApiError> {
+    ) -> Result<OwnedSemaphorePermit, SessionError> {
         match timeout_at(deadline, Arc::clone(&self.turn).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) => Err(ApiError::SessionDestroyed),
-            Err(_) => Err(ApiError::SessionBusy(language)),
+            Ok(Err(_)) => Err(SessionError::Ended),
+            Err(_) => Err(SessionError::ExecutionBusy(language)),
         }
     }
 
-    /// The kernel that waits here, if it lives.
+    /// Takes the idle kernel, if there is one and it is alive.
     pub fn take_kernel(&self) -> Option<Kernel> {
         self.kernel
             .lock()
@@ -80,6 +81,7 @@ impl Place {
             .filter(Kernel::is_alive)
     }
 
+    /// Puts an idle kernel into the slot.
     pub fn put_kernel(&self, kernel: Kernel) {
         *self.kernel.lock().unwrap_or_else(PoisonError::into_inner) = Some(kernel);
     }

@@ -1,30 +1,53 @@
-//! Sessions: where they are known, what each owns, and how each ends.
+//! Sessions: their creation, their work and their end.
 //!
-//! `registry` maps ids to sessions and makes new ones. `session` is what stays known of one, also
-//! after its end. `live` is what it owns while it lives (browser, kernels, daemon, folder) and
-//! gives back at the end. `expiry` decides when it ends by itself. `execution` walks one execute
-//! request through it. `programs` plans what is started with which environment, `agent` keeps the
-//! agent-browser daemon, `folder` the files, `enclosure` what is around them. `overview` is what an
-//! operator asks about all of them; `recent`, `account` and `leftovers` are what is noted for that.
-//! `limits` says how much a session may take; `watch` ends what takes more memory or processes,
-//! `disk_watch` what takes more of the disk.
+//! - `registry` maps ids to entries (`entry`). `create` admits and starts new sessions, `builder`
+//!   creates the parts of one, `overview` summarises all of them.
+//! - `session` is the state of one session, which outlives its end. `info` and `tokens` are its fixed
+//!   properties, `resources` are its browser, kernels and files until the end.
+//! - `execute` walks one execute request: a turn in `kernel_slots`, the code in `run_code`, the
+//!   response in `outcome`. `agent` is the agent-browser daemon. `attach` connects CDP clients and
+//!   viewers.
+//! - `supervisor` ends a session and cleans up. `profile` and `checkpoints` save its profile.
+//! - `limits` ends what exceeds a limit, `orphans` finds processes that outlived their session.
+//!
+//! Errors are `SessionError`. This module does not know HTTP.
 
 mod activity;
 mod agent;
+mod attach;
+mod builder;
+mod checkpoints;
+mod create;
+mod disk;
+mod entry;
+mod error;
 mod execute;
 mod execution_metrics;
+mod health;
+mod info;
 mod kernel_slots;
 mod limits;
 mod orphans;
+mod outcome;
 mod overview;
 mod profile;
-mod recent;
+mod progress;
+mod recent_executions;
 mod registry;
 mod resources;
+mod run_code;
+mod services;
 mod session;
+mod spans;
+mod spec;
 mod supervisor;
+mod tokens;
+mod watchers;
 
-pub(crate) use limits::disk::watch_disk;
-pub(crate) use limits::memory::watch;
-pub(crate) use registry::{Books, ENDED_KEPT_COUNT, Known, Registry, RegistrySpec, folder_name};
-pub(crate) use session::{Ending, Session};
+pub(crate) use entry::SessionEntry;
+pub(crate) use error::SessionError;
+pub(crate) use registry::{ENDED_KEPT_COUNT, Registry};
+pub(crate) use services::Services;
+pub(crate) use session::Session;
+pub(crate) use spec::RegistrySpec;
+pub(crate) use watchers::spawn_watchers;

@@ -1,26 +1,96 @@
-//! What did not go away with its session, although everything was done for it. There should never
-//! be any.
+//! Processes that outlived their session although everything was done to end them. There should
+//! never be any.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// The trackers of sessions that have ended and whose processes have not.
-#[derive(Debug, Default)]
-pub(super) struct Leftovers(Mutex<Vec<TaskTracker>>);
+use crate::sandbox::isolation::Isolation;
+use crate::sandbox::uid_pool::UidPool;
 
-impl Leftovers {
+/// The interval of scans of the process table.
+const SCAN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The orphans of this server.
+#[derive(Debug, Default)]
+pub(super) struct Orphans {
+    /// The trackers of sessions that have ended and whose supervisor processes have not.
+    trackers: Mutex<Vec<TaskTracker>>,
+    /// The number of processes under user ids without a lease, at the last scan.
+    unleased: AtomicUsize,
+}
+
+impl Orphans {
+    /// Adds the tracker of a session whose processes did not end in time.
     pub fn add(&self, tasks: TaskTracker) {
-        self.0
+        self.trackers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(tasks);
     }
 
-    /// How many there are now. Each is a supervisor with all that is below it.
+    /// Returns the current number of orphans: supervisor processes, each with its whole process
+    /// tree, and processes under user ids without a lease.
     pub fn count(&self) -> usize {
-        let mut leftovers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        leftovers.retain(|tasks| !tasks.is_empty());
-        leftovers.iter().map(TaskTracker::len).sum()
+        let mut trackers = self.trackers.lock().unwrap_or_else(PoisonError::into_inner);
+        trackers.retain(|tasks| !tasks.is_empty());
+        let supervisors: usize = trackers.iter().map(TaskTracker::len).sum();
+        supervisors + self.unleased.load(Ordering::Relaxed)
     }
+}
+
+/// Scans for processes under user ids without a lease, until `stop`. Does nothing if sessions share
+/// the server's user id.
+pub(super) async fn watch_orphans(
+    orphans: Arc<Orphans>,
+    isolation: Isolation,
+    uid_pool: UidPool,
+    stop: CancellationToken,
+) {
+    if isolation.user_ids().is_none() {
+        return;
+    }
+    let mut ticks = interval(SCAN_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut previous, mut reported) = (Vec::new(), Vec::new());
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let found = scan(&isolation, &uid_pool).await;
+        // Reading the process table takes a while, and other programs can use the same ids, so an
+        // orphan must be there in two scans.
+        let confirmed: Vec<u32> = found
+            .iter()
+            .copied()
+            .filter(|pid| previous.contains(pid))
+            .collect();
+        if confirmed.iter().any(|pid| !reported.contains(pid)) {
+            tracing::error!(pids = ?confirmed, "orphan processes found");
+        }
+        orphans.unleased.store(confirmed.len(), Ordering::Relaxed);
+        previous = found;
+        reported = confirmed;
+    }
+}
+
+/// Returns the processes that run under user ids without a lease.
+async fn scan(isolation: &Isolation, uid_pool: &UidPool) -> Vec<u32> {
+    let Some(ids) = isolation.user_ids() else {
+        return Vec::new();
+    };
+    let leased_before = uid_pool.leased();
+    let uid_pool = uid_pool.clone();
+    // The parent of a server that switches user ids is the process that starts shims.
+    let top = std::os::unix::process::parent_id();
+    let is_leased = move |slot| leased_before.contains(&slot) || uid_pool.is_leased(slot);
+    spawn_blocking(move || hearth_confine::strays(ids, top, is_leased))
+        .await
+        .unwrap_or_default()
 }

@@ -1,175 +1,77 @@
-//! Where sessions are known by their ids, and made.
+//! The registry of all sessions. `create` adds sessions to it, `overview` summarises it.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use hearth_browser::{Explain, LaunchSpec, Viewport};
-use hearth_contract::{CreateRequest, DestroyedReason};
-use hearth_egress::Egress;
-use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::task::spawn_blocking;
+use hearth_contract::DestroyedReason;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 use uuid::Uuid;
 
-use super::limits::disk::Disk;
-use super::orphans::Leftovers;
-use super::profile;
-use super::resources::{Live, LiveLimits};
-use super::session::{Ending, Session, Tokens};
-use super::supervisor;
+use super::disk::Disk;
+use super::entry::SessionEntry;
+use super::health::LaunchHealth;
+use super::resources::SessionResources;
+use super::services::Services;
+use super::session::Session;
+use super::spec::RegistrySpec;
+use crate::capacity;
 use crate::clock;
 use crate::config::Limits;
-use crate::http::error::ApiError;
-use crate::metrics::{CreateOutcome, Metrics};
-use crate::profiles::{Hold, ProfileId, Profiles};
-use crate::sandbox::programs::{Programs, WayOut};
-use crate::sandbox::{Enclosure, Site};
-use crate::sandbox::{Isolation, Ports, Slots};
-use crate::store::{SessionRecord, Store};
-use crate::team::Team;
-use crate::toolchain::Runtime;
+use crate::http::auth::Team;
+use crate::metrics::Metrics;
+use crate::profiles::Profiles;
+use crate::sandbox::uid_pool::UidPool;
+use crate::store::SessionRecord;
 
-/// How many ended sessions stay known at the most; a record takes less than a kilobyte.
+/// The maximum number of ended sessions that are kept. A record takes less than a kilobyte.
 pub(crate) const ENDED_KEPT_COUNT: usize = 10_000;
-
-/// What new sessions are made of.
-#[derive(Debug)]
-pub(crate) struct RegistrySpec {
-    /// The folder of all sessions.
-    pub sessions_folder: PathBuf,
-    pub browser: PathBuf,
-    pub user_agent: String,
-    pub viewport: Viewport,
-    pub runtime: Runtime,
-    pub isolation: Isolation,
-    /// Whether Chromium can make its own sandbox.
-    pub sandbox: bool,
-    /// The port of the loopback listener for kernels.
-    pub internal_port: u16,
-    /// The way out of all sessions.
-    pub egress: Egress,
-    pub max_sessions: usize,
-    pub max_output_bytes: usize,
-    pub limits: Limits,
-    /// How long an ended session stays known.
-    pub keep_ended: SignedDuration,
-    pub profiles: Arc<Profiles>,
-    /// How often a session's cookies are written down for its profile; none: only at its end.
-    pub checkpoint_every: Option<Duration>,
-}
-
-/// Where things are written down.
-#[derive(Clone, Debug)]
-pub(crate) struct Books {
-    pub store: Store,
-    pub metrics: Arc<Metrics>,
-    pub(super) leftovers: Arc<Leftovers>,
-}
-
-impl Books {
-    pub fn new(store: Store, metrics: Arc<Metrics>) -> Books {
-        Books {
-            store,
-            metrics,
-            leftovers: Arc::default(),
-        }
-    }
-}
-
-/// A session that is known.
-#[derive(Clone, Debug)]
-pub(crate) enum Known {
-    /// One of this server's life, living or ended.
-    Own(Arc<Session>),
-    /// One of an earlier life, ended.
-    Past(Arc<SessionRecord>),
-}
-
-impl Known {
-    /// What is known of it whoever it belongs to.
-    pub fn record(&self) -> SessionRecord {
-        match self {
-            Known::Own(session) => session.record(),
-            Known::Past(record) => SessionRecord::clone(record),
-        }
-    }
-
-    pub fn team(&self) -> &Team {
-        match self {
-            Known::Own(session) => session.team(),
-            Known::Past(record) => &record.team,
-        }
-    }
-
-    pub(super) fn ending(&self) -> Option<Ending> {
-        match self {
-            Known::Own(session) => session.ending(),
-            Known::Past(record) => record.ending,
-        }
-    }
-
-    fn is_ended_before(&self, oldest: Timestamp) -> bool {
-        self.ending().is_some_and(|ending| ending.at <= oldest)
-    }
-}
 
 /// All sessions of this server.
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(super) spec: Arc<RegistrySpec>,
-    /// The user ids of sessions, where each has its own.
-    pub(super) slots: Slots,
-    /// By id, which is by age: they are UUIDs of version 7.
-    pub(super) sessions: RwLock<BTreeMap<Uuid, Known>>,
-    pub(super) books: Books,
-    /// When the last browser that was wanted did not come up, if none has since.
-    pub(super) last_failure: Mutex<Option<Instant>>,
-    /// The strays that were told of.
-    pub(super) told_strays: Mutex<Vec<u32>>,
-    /// A permit for every session that may live at once.
-    pub(super) places: Arc<Semaphore>,
-    /// The owners of sessions, and clients' sockets.
+    /// The user ids of sessions. It is empty if sessions share the server's user id.
+    pub(super) uid_pool: UidPool,
+    pub(super) services: Services,
+    pub(super) launch_health: LaunchHealth,
+    /// One permit for each session that can be active at once.
+    pub(super) capacity: Arc<Semaphore>,
+    /// Ordered by id, and so by age, because the ids are UUIDs of version 7.
+    sessions: RwLock<BTreeMap<Uuid, SessionEntry>>,
+    /// The supervisors of sessions, and the sockets of clients.
     tracker: TaskTracker,
     stopping: AtomicBool,
 }
 
 impl Registry {
-    /// `past` are the sessions of earlier lives.
+    /// Creates a registry with the ended sessions of earlier server processes.
     pub fn new(
         spec: RegistrySpec,
-        slots: Slots,
+        uid_pool: UidPool,
         tracker: TaskTracker,
-        books: Books,
+        services: Services,
         past: Vec<SessionRecord>,
     ) -> Registry {
-        let places = Arc::new(Semaphore::new(spec.max_sessions));
+        let capacity = Arc::new(Semaphore::new(spec.max_sessions));
+        let past = past
+            .into_iter()
+            .map(|record| (record.id, SessionEntry::Past(Arc::new(record))));
         Registry {
             spec: Arc::new(spec),
-            slots,
-            sessions: RwLock::new(
-                past.into_iter()
-                    .map(|past| (past.id, Known::Past(Arc::new(past))))
-                    .collect(),
-            ),
-            books,
-            last_failure: Mutex::new(None),
-            told_strays: Mutex::default(),
-            places,
+            uid_pool,
+            services,
+            launch_health: LaunchHealth::default(),
+            capacity,
+            sessions: RwLock::new(past.collect()),
             tracker,
             stopping: AtomicBool::new(false),
         }
-    }
-
-    /// Returns the number of sessions that may exist at once.
-    pub fn max_sessions(&self) -> usize {
-        self.spec.max_sessions
     }
 
     pub fn tracker(&self) -> &TaskTracker {
@@ -177,357 +79,124 @@ impl Registry {
     }
 
     pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.books.metrics
+        &self.services.metrics
     }
 
     pub fn profiles(&self) -> &Arc<Profiles> {
         &self.spec.profiles
     }
 
+    /// Returns the number of sessions that can be active at once.
+    pub fn max_sessions(&self) -> usize {
+        self.spec.max_sessions
+    }
+
     pub fn limits(&self) -> &Limits {
         &self.spec.limits
     }
 
-    /// The folder of all sessions.
-    pub(super) fn folder(&self) -> &Path {
-        &self.spec.sessions_folder
+    /// Returns the parent of all session directories.
+    pub(super) fn sessions_dir(&self) -> &Path {
+        &self.spec.sessions_dir
     }
 
-    /// The sessions that live, with what they own.
-    pub(super) fn living(&self) -> Vec<(Arc<Session>, Arc<Live>)> {
-        let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
-        own(&sessions)
-            .filter_map(|session| Some((Arc::clone(session), session.live().ok()?)))
+    /// Returns the disk with the session directories if it has too little free space.
+    pub(super) fn full_disk(&self) -> Option<Disk> {
+        Disk::of(self.sessions_dir()).filter(|disk| disk.is_full(self.limits()))
+    }
+
+    /// Returns the available memory if it is too little for another session.
+    pub(super) fn low_memory_mb(&self) -> Option<u64> {
+        let min_mb = self.limits().min_free_memory_mb;
+        capacity::available_bytes()
+            .map(|bytes| bytes >> 20)
+            .filter(|available_mb| *available_mb < min_mb)
+    }
+
+    /// Returns the entry of a session, active or ended.
+    pub fn find(&self, id: Uuid) -> Option<SessionEntry> {
+        self.read().get(&id).cloned()
+    }
+
+    /// Returns the sessions of a team, newest first.
+    pub fn list(&self, team: &Team) -> Vec<SessionEntry> {
+        let sessions = self.read();
+        let of_team = sessions.values().rev().filter(|entry| entry.team() == team);
+        of_team.cloned().collect()
+    }
+
+    /// Returns the active sessions, newest first.
+    pub fn active(&self) -> Vec<Arc<Session>> {
+        let sessions = self.read();
+        let mut active: Vec<_> = current(&sessions)
+            .filter(|session| session.ending().is_none())
+            .cloned()
+            .collect();
+        active.reverse();
+        active
+    }
+
+    /// Returns the active sessions with their resources, oldest first.
+    pub(super) fn active_with_resources(&self) -> Vec<(Arc<Session>, Arc<SessionResources>)> {
+        let sessions = self.read();
+        current(&sessions)
+            .filter_map(|session| Some((Arc::clone(session), session.resources().ok()?)))
             .collect()
     }
 
-    /// The session of that id, active or ended.
-    pub fn find(&self, id: Uuid) -> Option<Known> {
-        self.sessions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&id)
-            .cloned()
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Uuid, SessionEntry>> {
+        self.sessions.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The sessions of a team, newest first.
-    pub fn list(&self, team: &Team) -> Vec<Known> {
-        let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
-        sessions
-            .values()
-            .rev()
-            .filter(|known| known.team() == team)
-            .cloned()
-            .collect()
-    }
-
-    /// Makes a session. A caller that goes away meanwhile leaves none behind.
-    pub async fn create(
-        self: &Arc<Self>,
-        team: Team,
-        request: CreateRequest,
-    ) -> Result<Arc<Session>, ApiError> {
-        let mut noted = CreationNote {
-            metrics: self.metrics(),
-            began: Instant::now(),
-            creation: CreateOutcome::Abandoned,
-        };
-        let made = self.create_if_there_is_room(team, request).await;
-        noted.creation = match &made {
-            Ok(_) => CreateOutcome::Made,
-            Err(error) if error.is_want_of_room() => CreateOutcome::Refused,
-            Err(_) => CreateOutcome::Failed,
-        };
-        made
-    }
-
-    async fn create_if_there_is_room(
-        self: &Arc<Self>,
-        team: Team,
-        request: CreateRequest,
-    ) -> Result<Arc<Session>, ApiError> {
-        if self.is_stopping() {
-            return Err(ApiError::Stopping);
-        }
-        if let Some(disk) = Disk::of(self.folder()).filter(|disk| disk.is_full(self.limits())) {
-            return Err(ApiError::DiskFull {
-                free_mb: disk.free_mb(),
-                min_mb: self.limits().min_free_disk_mb,
-            });
-        }
-        if let Some(available_mb) = self.too_little_memory_mb() {
-            return Err(ApiError::MemoryLow {
-                available_mb,
-                min_mb: self.limits().min_free_memory_mb,
-            });
-        }
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| ApiError::LimitReached)?;
-        let (answer, answered) = oneshot::channel();
-        let registry = Arc::clone(self);
-        let launching = async move {
-            let made = registry.launch(team, &request, place).await;
-            registry.note_launch(&made);
-            if let Err(Ok(unwanted)) = answer.send(made) {
-                unwanted.end(DestroyedReason::Deleted).await;
-            }
-        };
-        self.tracker.spawn(launching.in_current_span());
-        answered.await.unwrap_or_else(|_| {
-            Err(ApiError::Internal(
-                "the creation of a session was lost".to_owned(),
-            ))
-        })
-    }
-
-    async fn launch(
-        &self,
-        team: Team,
-        request: &CreateRequest,
-        place: OwnedSemaphorePermit,
-    ) -> Result<Arc<Session>, ApiError> {
-        let id = Uuid::now_v7();
-        let tokens = Tokens::new(request.stream_web_view)
-            .map_err(|error| ApiError::Internal(format!("no random numbers: {error}")))?;
-        let hold = self.hold(&team, request)?;
-        let tasks = TaskTracker::new();
-        // Before the browser, which is told its port.
-        let proxy = self
-            .spec
-            .egress
-            .open(&id.to_string(), &tasks)
-            .await
-            .map_err(|error| {
-                ApiError::BrowserUnavailable(format!("the session's proxy cannot listen: {error}"))
-            })?;
-        let enclosure = match self.enclose(id, &tasks, proxy.port()).await {
-            Ok(enclosure) => enclosure,
-            Err(error) => {
-                proxy.end();
-                tasks.close();
-                tasks.wait().await;
-                return Err(error);
-            }
-        };
-        let folder = &enclosure.folder;
-        let explainer = proxy.explainer();
-        let launch = LaunchSpec {
-            executable: self.spec.browser.clone(),
-            folder: folder.browser(),
-            session_folder: folder.root().to_owned(),
-            viewport: self.spec.viewport,
-            user_agent: self.spec.user_agent.clone(),
-            sandbox: self.spec.sandbox,
-            proxy_port: Some(proxy.port()),
-            explain: Some(Explain::with(move |url| explainer.explain(url))),
-            bounds: self.spec.limits.of_browser(),
-        };
-        let most_mb = self.spec.limits.disk_mb;
-        let (browser, warning) =
-            match profile::launch(hold.as_ref(), &enclosure, &tasks, launch, most_mb).await {
-                Ok(launched) => launched,
-                Err(error) => {
-                    proxy.end();
-                    tasks.close();
-                    tasks.wait().await;
-                    enclosure.remove().await;
-                    return Err(error);
-                }
-            };
-        if let Some(warning) = &warning {
-            tracing::warn!(session = %id, warning = warning.sentence(), "a session has lost something of its profile");
-        }
-        let internal = format!("127.0.0.1:{}", self.spec.internal_port);
-        let endpoint = format!(
-            "ws://{internal}/cdp/{id}?token={}",
-            tokens.internal.as_str()
-        );
-        let way_out = WayOut {
-            proxy_port: proxy.port(),
-            direct: internal,
-        };
-        let programs = Programs::new(
-            self.spec.runtime.clone(),
-            &enclosure.folder,
-            endpoint,
-            way_out,
-        );
-        let limits = LiveLimits {
-            max_output_bytes: self.spec.max_output_bytes,
-            max_profile_mb: most_mb,
-        };
-        let live = Arc::new(Live::new(
-            browser, programs, enclosure, proxy, tasks, hold, limits,
-        ));
-        let session = Session::new(
-            id,
-            team,
-            request,
-            tokens,
-            place,
-            Arc::clone(&live),
-            self.books.clone(),
-        );
-        let session = Arc::new(session.with_warning(warning));
-        let recorded = self.books.store.begin_session(&session.record()).await;
-        if recorded.is_ok() {
-            self.insert(&session);
-        }
-        if let Some(every) = self.spec.checkpoint_every {
-            self.tracker.spawn(profile::keep_checkpoints(
-                Arc::clone(&session),
-                Arc::clone(&live),
-                every,
-            ));
-        }
-        self.tracker
-            .spawn(supervisor::own(Arc::clone(&session), live));
-        if let Err(error) = recorded {
-            session.end(DestroyedReason::Deleted).await;
-            return Err(ApiError::StoreUnavailable(error.to_string()));
-        }
-        tracing::info!(session = %id, "a session begins");
-        if self.is_stopping() {
-            session.end(DestroyedReason::ServerStopped).await;
-            return Err(ApiError::Stopping);
-        }
-        Ok(session)
-    }
-
-    /// Remembers whether browsers come up.
-    fn note_launch(&self, made: &Result<Arc<Session>, ApiError>) {
-        let mut last_failure = self
-            .last_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match made {
-            Ok(_) => *last_failure = None,
-            Err(ApiError::BrowserUnavailable(_)) => *last_failure = Some(Instant::now()),
-            Err(_) => {}
-        }
-    }
-
-    /// The profile that the session is to have.
-    fn hold(&self, team: &Team, request: &CreateRequest) -> Result<Option<Hold>, ApiError> {
-        let Some(profile) = &request.profile else {
-            return Ok(None);
-        };
-        let id = ProfileId::new(Team::clone(team), profile.name.clone());
-        let hold = self.spec.profiles.hold(id, profile.save_changes);
-        hold.map(Some)
-            .ok_or_else(|| ApiError::ProfileBusy(profile.name.clone()))
-    }
-
-    async fn enclose(
-        &self,
-        id: Uuid,
-        tasks: &TaskTracker,
-        proxy_port: u16,
-    ) -> Result<Enclosure, ApiError> {
-        let slot = match self.spec.isolation.user_ids() {
-            // There are as many as there may be sessions; ended ones may not have given theirs back
-            // yet.
-            Some(_) => Some(self.slots.take().ok_or(ApiError::LimitReached)?),
-            None => None,
-        };
-        let spec = Arc::clone(&self.spec);
-        let tasks = tasks.clone();
-        let making = spawn_blocking(move || {
-            let site = Site {
-                isolation: &spec.isolation,
-                browser: &spec.browser,
-                runtime: &spec.runtime,
-                ports: Ports {
-                    cdp: spec.internal_port,
-                    egress: vec![proxy_port],
-                },
-            };
-            Enclosure::create(&spec.sessions_folder, &folder_name(id), site, slot, &tasks)
-        });
-        making
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)))
-            .map_err(|error| {
-                let sessions = self.spec.sessions_folder.display();
-                ApiError::BrowserUnavailable(format!(
-                    "no folder can be made in {sessions}: {error}"
-                ))
-            })
-    }
-
-    fn insert(&self, session: &Arc<Session>) {
+    /// Adds a session, and removes ended sessions that are too old or too many.
+    pub(super) fn insert(&self, session: &Arc<Session>) {
         let mut sessions = self
             .sessions
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        forget_old(&mut sessions, clock::now() - self.spec.keep_ended);
-        sessions.insert(session.id(), Known::Own(Arc::clone(session)));
+        prune(&mut sessions, clock::now() - self.spec.keep_ended);
+        sessions.insert(session.id(), SessionEntry::Current(Arc::clone(session)));
     }
 
-    /// Whether nothing new is begun any more.
+    /// Returns true once the server accepts no new sessions and executions.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Ends every session and lets no new one in, and no new execution. Code that runs may go on
-    /// for `grace`. Returns when nothing is left of them.
+    /// Ends every session, and rejects new sessions and executions. Running code can go on for
+    /// `grace`. Returns when nothing of the sessions is left.
     pub async fn stop(&self, grace: Duration) {
         self.stopping.store(true, Ordering::SeqCst);
-        let sessions: Vec<_> = {
-            let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
-            own(&sessions)
-                .filter(|session| session.ending().is_none())
-                .cloned()
-                .collect()
-        };
+        let sessions = self.active();
         let until = Instant::now() + grace;
         let ends = sessions.iter().map(async |session| {
-            // Whichever comes first.
-            let _ = timeout_at(until, session.finished()).await;
+            // Waits for the code or for the end of the grace period.
+            let _ = timeout_at(until, session.executions_finished()).await;
             session.end(DestroyedReason::ServerStopped).await
         });
         futures_util::future::join_all(ends).await;
     }
 }
 
-/// Counts a creation when it is dropped, also by a caller that goes away.
-struct CreationNote<'a> {
-    metrics: &'a Metrics,
-    began: Instant,
-    creation: CreateOutcome,
-}
-
-impl Drop for CreationNote<'_> {
-    fn drop(&mut self) {
-        self.metrics
-            .session_created(self.creation, self.began.elapsed());
-    }
-}
-
-/// The sessions of this life.
-pub(super) fn own(sessions: &BTreeMap<Uuid, Known>) -> impl Iterator<Item = &Arc<Session>> {
-    sessions.values().filter_map(|known| match known {
-        Known::Own(session) => Some(session),
-        Known::Past(_) => None,
+/// Returns the sessions of this server process, active and ended, oldest first.
+pub(super) fn current(
+    sessions: &BTreeMap<Uuid, SessionEntry>,
+) -> impl Iterator<Item = &Arc<Session>> {
+    sessions.values().filter_map(|entry| match entry {
+        SessionEntry::Current(session) => Some(session),
+        SessionEntry::Past(_) => None,
     })
 }
 
-/// Forgets ended sessions that are too old, or too many.
-fn forget_old(sessions: &mut BTreeMap<Uuid, Known>, oldest: Timestamp) {
-    sessions.retain(|_, known| !known.is_ended_before(oldest));
+/// Removes sessions that ended at `oldest` or before, and the oldest ones beyond the maximum.
+fn prune(sessions: &mut BTreeMap<Uuid, SessionEntry>, oldest: Timestamp) {
+    sessions.retain(|_, entry| !entry.ended_by(oldest));
     let ended = sessions
         .iter()
-        .filter(|(_, known)| known.is_ended_before(Timestamp::MAX));
+        .filter(|(_, entry)| entry.ending().is_some());
     let ended: Vec<Uuid> = ended.map(|(id, _)| *id).collect();
     let excess = ended.len().saturating_sub(ENDED_KEPT_COUNT);
     for id in &ended[..excess] {
         sessions.remove(id);
     }
-}
-
-/// The last digits of an id, which are random; the first ones are the time.
-pub(crate) fn folder_name(id: Uuid) -> String {
-    let digits = id.simple().to_string();
-    digits[digits.len() - 8..].to_owned()
 }

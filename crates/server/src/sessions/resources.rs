@@ -1,4 +1,4 @@
-//! What a session owns while it lives, and gives back at its end.
+//! The resources of an active session, which its end releases.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,105 +11,104 @@ use hearth_runner::Interruption;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 use super::agent::Agent;
-use super::kernel_slots::Places;
+use super::kernel_slots::KernelSlots;
 use super::profile;
-use super::session::Ending;
+use crate::ending::Ending;
 use crate::live_view::LiveView;
 use crate::profiles::Hold;
-use crate::sandbox::Enclosure;
-use crate::sandbox::programs::Programs;
+use crate::sandbox::commands::SessionCommands;
+use crate::sandbox::session::SessionSandbox;
 
-/// How long running executions may take to notice that the session has ended; killing them takes
+/// The limit for running executions to notice the end of their session. Killing them takes
 /// milliseconds.
-const EXECUTIONS_BOUND: Duration = Duration::from_secs(2);
+const EXECUTIONS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the processes may take to be gone after they were killed.
-const PROCESSES_BOUND: Duration = Duration::from_secs(5);
+/// The limit for killed processes to be gone.
+const PROCESSES_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How much a session may leave behind.
+/// The limits of a session's data that leaves it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LiveLimits {
-    /// Of each stream of one execution.
+pub(super) struct OutputLimits {
+    /// The size of each output stream of an execution.
     pub max_output_bytes: usize,
-    /// Of its browser's files, for its profile, in MiB.
+    /// The size of the browser's files that a profile keeps, in MiB.
     pub max_profile_mb: u64,
 }
 
-/// The belongings of a living session.
+/// The parts of a new session's resources.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct ResourceParts {
     pub browser: Browser,
-    /// Viewers and what they see; it has no processes.
-    pub view: Arc<LiveView>,
-    pub places: Places,
-    pub agent: Agent,
-    pub programs: Programs,
-    /// Every program of the session is started by its launchers, so that `tasks` knows them all.
-    pub enclosure: Enclosure,
-    /// The way out of the browser and of programs.
-    proxy: Proxy,
-    /// The owners of the session's processes. Empty means that none is left.
+    pub commands: SessionCommands,
+    pub sandbox: SessionSandbox,
+    pub proxy: Proxy,
     pub tasks: TaskTracker,
-    /// Ends running executions. Read by each of them.
-    pub interruption: watch::Sender<Option<Interruption>>,
-    pub max_output_bytes: usize,
-    /// The profile that the browser has come with, if there is one.
     pub profile: Option<Hold>,
-    /// How much of the browser's files goes back into it at the most, in MiB.
-    max_profile_mb: u64,
+    pub limits: OutputLimits,
 }
 
-impl Live {
-    pub fn new(
-        browser: Browser,
-        programs: Programs,
-        enclosure: Enclosure,
-        proxy: Proxy,
-        tasks: TaskTracker,
-        profile: Option<Hold>,
-        limits: LiveLimits,
-    ) -> Live {
-        Live {
-            view: Arc::new(LiveView::new(browser.clone())),
-            browser,
-            places: Places::new(),
-            agent: Agent::new(enclosure.folder.agent()),
-            programs,
-            enclosure,
-            proxy,
-            tasks,
+/// The browser, kernels, files and other resources of an active session.
+#[derive(Debug)]
+pub(super) struct SessionResources {
+    pub browser: Browser,
+    /// The live view. It has no processes.
+    pub view: Arc<LiveView>,
+    pub kernel_slots: KernelSlots,
+    pub agent: Agent,
+    pub commands: SessionCommands,
+    /// Its launchers start every program of the session, so that `tasks` tracks all of them.
+    pub sandbox: SessionSandbox,
+    /// The egress proxy of the browser and of programs.
+    proxy: Proxy,
+    /// The tasks that own the session's processes. It is empty when no process is left.
+    pub tasks: TaskTracker,
+    /// Interrupts running executions, which all watch it.
+    pub interruption: watch::Sender<Option<Interruption>>,
+    /// The session's lease on its profile, if it has one.
+    pub profile: Option<Hold>,
+    pub limits: OutputLimits,
+}
+
+impl SessionResources {
+    pub fn new(parts: ResourceParts) -> SessionResources {
+        SessionResources {
+            view: Arc::new(LiveView::new(parts.browser.clone())),
+            browser: parts.browser,
+            kernel_slots: KernelSlots::new(),
+            agent: Agent::new(parts.sandbox.dir.agent()),
+            commands: parts.commands,
+            sandbox: parts.sandbox,
+            proxy: parts.proxy,
+            tasks: parts.tasks,
             interruption: watch::Sender::new(None),
-            max_output_bytes: limits.max_output_bytes,
-            profile,
-            max_profile_mb: limits.max_profile_mb,
+            profile: parts.profile,
+            limits: parts.limits,
         }
     }
 
-    /// What went through its proxy.
+    /// Returns the bytes that went through the session's proxy.
     pub fn traffic(&self) -> Traffic {
         self.proxy.traffic()
     }
 
-    /// Whether the browser is gone already.
+    /// Returns true if the browser has died.
     pub fn browser_is_dead(&self) -> bool {
         self.browser.died().now_or_never().is_some()
     }
 
-    /// Ends everything: executions first, since each of them is owed an answer, then the processes,
-    /// then the files. What could not be saved of a profile is told.
-    pub async fn end(&self, id: Uuid, ending: Ending) -> Option<ProfileWarning> {
+    /// Releases everything: interrupts executions first, because each must send a response, then
+    /// ends the processes, saves the profile and removes the files. Returns a warning if the profile
+    /// was not saved.
+    pub async fn end(&self, ending: Ending) -> Option<ProfileWarning> {
         self.interruption
             .send_replace(Some(plan_interruption(ending)));
-        if timeout(EXECUTIONS_BOUND, self.places.close())
-            .await
-            .is_err()
-        {
-            tracing::warn!(session = %id, "an execution outlasts its session");
+        let executions = timeout(EXECUTIONS_TIMEOUT, self.kernel_slots.close());
+        if executions.await.is_err() {
+            tracing::warn!("execution outlived its session");
         }
-        self.places.kill_kernels();
+        self.kernel_slots.kill_kernels();
         self.agent.kill();
         let profile = self.profile.as_ref().filter(|profile| profile.saves());
         let closed = match (profile, ending.reason) {
@@ -121,29 +120,31 @@ impl Live {
         self.browser.kill().await;
         self.proxy.end();
         self.tasks.close();
-        if timeout(PROCESSES_BOUND, self.tasks.wait()).await.is_err() {
-            tracing::error!(session = %id, "processes of an ended session do not go away");
+        if timeout(PROCESSES_TIMEOUT, self.tasks.wait()).await.is_err() {
+            tracing::error!("processes outlived their session");
         }
         let mut warning = None;
         if let (Some(profile), Some(closed)) = (profile, closed) {
-            warning = profile::commit(profile, closed, &self.enclosure, self.max_profile_mb)
+            let max_mb = self.limits.max_profile_mb;
+            warning = profile::commit(profile, closed, &self.sandbox, max_mb)
                 .await
                 .err();
         }
         if let Some(warning) = &warning {
-            tracing::warn!(session = %id, warning = warning.sentence(), "a session has lost something of its profile");
+            tracing::warn!(warning = warning.sentence(), "profile data lost");
         }
-        self.enclosure.remove().await;
+        self.sandbox.remove().await;
         if let Some(profile) = &self.profile {
             profile.release().await;
         }
-        tracing::debug!(session = %id, "nothing is left of a session");
+        tracing::debug!("session cleanup finished");
         warning
     }
 }
 
-/// What an execution that is cut off by its session's end tells its caller. A dead browser is the
-/// code's failure, as if it had noticed by itself; everything else is a kill.
+/// Returns the error and exit code of executions that the end of their session interrupts. A dead
+/// browser looks like a failure of the code, as if the code had noticed it; everything else is a
+/// kill.
 fn plan_interruption(ending: Ending) -> Interruption {
     let exit_code = if ending.reason == DestroyedReason::BrowserCrashed {
         1

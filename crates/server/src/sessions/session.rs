@@ -1,299 +1,173 @@
-//! One session: what stays known of it, also after its end.
+//! One session: its state, which the server keeps after the session's end, and its resources until
+//! then. The files `execute` and `attach` add the work that a session does for clients.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use hearth_browser::{Browser, BrowserError, Client, Identity, Side, Target, Viewport};
-use hearth_contract::{
-    CreateRequest, DestroyedReason, Language, Limit, ProfileWarning, SessionStatus,
-};
-use jiff::{SignedDuration, Timestamp};
+use hearth_contract::{DestroyedReason, Language, Limit, ProfileWarning, SessionStatus};
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, timeout};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::activity::Activity;
-use super::recent::Recent;
-use super::registry::Books;
-use super::resources::Live;
+use super::error::SessionError;
+use super::info::SessionInfo;
+use super::progress::Progress;
+use super::recent_executions::RecentExecutions;
+use super::resources::SessionResources;
+use super::services::Services;
+use super::tokens::LiveViewTokens;
 use crate::clock;
-use crate::http::error::ApiError;
-use crate::live_view::{LiveView, ViewerAccess};
+use crate::ending::Ending;
+use crate::http::auth::{Team, Token};
+use crate::live_view::Right;
 use crate::store::{ExecutionRecord, SessionRecord};
-use crate::team::Team;
-use crate::token::Token;
 
-/// How long the answer to a delete waits for the clean-up, which goes on regardless.
-const END_BOUND: Duration = Duration::from_secs(10);
-
-/// How long a look at its tabs may take.
-const LOOK_BOUND: Duration = Duration::from_millis(500);
-
-/// How and when a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ending {
-    pub reason: DestroyedReason,
-    /// The limit that it went past, when that is the reason.
-    pub limit: Option<Limit>,
-    pub at: Timestamp,
-    pub duration_ms: u64,
-}
-
-impl Ending {
-    /// Why it ended, for people.
-    pub fn sentence(self) -> String {
-        self.limit
-            .map_or_else(|| self.reason.sentence().to_owned(), Limit::sentence)
-    }
-
-    /// Why code that was running did not finish.
-    pub(super) fn execution_error(self) -> String {
-        self.limit.map_or_else(
-            || self.reason.execution_error().to_owned(),
-            Limit::session_error,
-        )
-    }
-}
-
-/// How far the end has come.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Progress {
-    pub ending: Option<Ending>,
-    /// What was lost of its profile.
-    pub warning: Option<ProfileWarning>,
-    /// Nothing of the session is left but this record.
-    pub cleaned: bool,
-}
+/// The response to a delete waits this long for the cleanup, which continues afterwards.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A session, active or ended.
 #[derive(Debug)]
 pub(crate) struct Session {
-    id: Uuid,
-    team: Team,
-    /// In `cdpUrl`.
-    token: Token,
-    /// For the session's own kernels and daemon.
-    internal_token: Token,
-    /// In the links of the live view; none when it is not wanted.
-    live_tokens: Option<LiveTokens>,
-    created_at: Timestamp,
-    created: Instant,
-    pub(super) ttl: Duration,
-    pub(super) activity_ttl: Duration,
+    info: SessionInfo,
+    pub(super) span: Span,
     pub(super) activity: Activity,
-    /// Watched by the session's owner task, which does the clean-up, and by whoever waits for that.
+    /// Watched by the supervisor, which does the cleanup, and by callers that wait for the end.
     pub(super) progress: watch::Sender<Progress>,
-    /// Given back the moment the session ends.
-    place: Mutex<Option<OwnedSemaphorePermit>>,
-    /// Taken by the owner task at the end.
-    pub(super) live: Mutex<Option<Arc<Live>>>,
-    pub(super) books: Books,
-    pub(super) recent: Recent,
-    /// The name of the profile that it has.
-    profile: Option<String>,
-    /// What it had at the last look.
+    /// Returned as soon as the session ends.
+    capacity_permit: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Taken by the supervisor at the end.
+    resources: Mutex<Option<Arc<SessionResources>>>,
+    pub(super) services: Services,
+    pub(super) recent: RecentExecutions,
+    /// Memory of the session's processes at the last sample.
     memory_bytes: AtomicU64,
-    /// What its creator should know.
+    /// A problem with the profile at creation, for the creator.
     warning: Option<ProfileWarning>,
 }
 
-/// The secrets of a session to be.
-pub(super) struct Tokens {
-    pub public: Token,
-    pub internal: Token,
-    pub live: Option<LiveTokens>,
-}
-
-impl Tokens {
-    pub fn new(with_live_view: bool) -> Result<Tokens, getrandom::Error> {
-        let live = || {
-            Ok(LiveTokens {
-                watch: Token::new()?,
-                steer: Token::new()?,
-            })
-        };
-        let live = if with_live_view { Some(live()?) } else { None };
-        Ok(Tokens {
-            public: Token::new()?,
-            internal: Token::new()?,
-            live,
-        })
-    }
-}
-
-/// The secrets of the live view's two links.
-#[derive(Debug)]
-pub(crate) struct LiveTokens {
-    /// Of the one that only shows.
-    pub watch: Token,
-    /// Of the one that also takes input.
-    pub steer: Token,
+/// The parts of a new session.
+pub(super) struct SessionParts {
+    pub info: SessionInfo,
+    pub span: Span,
+    pub capacity_permit: OwnedSemaphorePermit,
+    pub resources: Arc<SessionResources>,
+    pub services: Services,
+    pub warning: Option<ProfileWarning>,
 }
 
 impl Session {
-    pub(super) fn new(
-        id: Uuid,
-        team: Team,
-        request: &CreateRequest,
-        tokens: Tokens,
-        place: OwnedSemaphorePermit,
-        live: Arc<Live>,
-        books: Books,
-    ) -> Session {
-        let created_at = clock::now();
+    pub(super) fn new(parts: SessionParts) -> Session {
         Session {
-            id,
-            team,
-            token: tokens.public,
-            internal_token: tokens.internal,
-            live_tokens: tokens.live,
-            created_at,
-            created: Instant::now(),
-            ttl: Duration::from_secs(request.ttl_seconds.into()),
-            activity_ttl: Duration::from_secs(request.activity_ttl_seconds.into()),
-            activity: Activity::new(created_at),
+            activity: Activity::new(parts.info.created_at),
+            info: parts.info,
+            span: parts.span,
             progress: watch::Sender::new(Progress::default()),
-            place: Mutex::new(Some(place)),
-            live: Mutex::new(Some(live)),
-            books,
-            recent: Recent::default(),
-            profile: request.profile.as_ref().map(|profile| profile.name.clone()),
+            capacity_permit: Mutex::new(Some(parts.capacity_permit)),
+            resources: Mutex::new(Some(parts.resources)),
+            services: parts.services,
+            recent: RecentExecutions::default(),
             memory_bytes: AtomicU64::new(0),
-            warning: None,
+            warning: parts.warning,
         }
     }
 
-    pub(super) fn with_warning(self, warning: Option<ProfileWarning>) -> Session {
-        Session { warning, ..self }
-    }
-
-    /// What became of its profile when it was created, if its creator should know.
-    pub fn warning(&self) -> Option<&ProfileWarning> {
-        self.warning.as_ref()
-    }
-
-    /// The same of its end.
-    pub fn end_warning(&self) -> Option<ProfileWarning> {
-        self.progress.borrow().warning.clone()
-    }
-
     pub fn id(&self) -> Uuid {
-        self.id
+        self.info.id
     }
 
     pub fn team(&self) -> &Team {
-        &self.team
+        &self.info.team
     }
 
+    /// Returns the token in `cdpUrl`.
     pub fn token(&self) -> &Token {
-        &self.token
+        &self.info.tokens.public
     }
 
+    /// Returns the token for the session's own kernels and agent-browser daemon.
     pub fn internal_token(&self) -> &Token {
-        &self.internal_token
+        &self.info.tokens.internal
     }
 
-    /// The secrets of the live view's links, if it has any.
-    pub fn live_tokens(&self) -> Option<&LiveTokens> {
-        self.live_tokens.as_ref()
+    /// Returns the tokens of the live view's links, unless the session has no live view.
+    pub fn live_view_tokens(&self) -> Option<&LiveViewTokens> {
+        self.info.tokens.live_view.as_ref()
     }
 
-    /// What a live view's token allows.
-    pub fn right_of(&self, presented: &str) -> Option<ViewerAccess> {
-        let tokens = self.live_tokens()?;
+    /// Returns the access that a live view token grants.
+    pub fn live_view_access(&self, presented: &str) -> Option<Right> {
+        let tokens = self.live_view_tokens()?;
+        // Both are compared, so that the time taken does not tell which one matched.
         match (
-            tokens.steer.matches(presented),
+            tokens.control.matches(presented),
             tokens.watch.matches(presented),
         ) {
-            (true, _) => Some(ViewerAccess::Control),
-            (false, true) => Some(ViewerAccess::Watch),
+            (true, _) => Some(Right::Steer),
+            (false, true) => Some(Right::Watch),
             (false, false) => None,
         }
     }
 
-    /// What viewers look at.
-    pub fn live_view(&self) -> Result<Arc<LiveView>, ApiError> {
-        Ok(Arc::clone(&self.live()?.view))
-    }
-
-    /// Creation plus `ttl`; activity does not move it.
+    /// Returns creation plus `ttl`. Activity does not change it.
     pub fn expires_at(&self) -> Timestamp {
-        let ttl = SignedDuration::try_from(self.ttl).unwrap_or(SignedDuration::MAX);
-        self.created_at.checked_add(ttl).unwrap_or(Timestamp::MAX)
+        self.info.expires_at()
     }
 
-    /// The monotonic form of [`expires_at`](Session::expires_at).
+    /// Returns the monotonic form of [`expires_at`](Session::expires_at).
     pub(super) fn expires(&self) -> Instant {
-        self.created + self.ttl
+        self.info.created + self.info.ttl
     }
 
-    /// The name of the profile that it has.
+    pub(super) fn activity_ttl(&self) -> Duration {
+        self.info.activity_ttl
+    }
+
+    /// Returns the name of the session's profile.
     pub fn profile(&self) -> Option<&str> {
-        self.profile.as_deref()
+        self.info.profile.as_deref()
     }
 
-    /// The last of its executions, newest first.
+    /// Returns a problem with the profile at creation, for the creator.
+    pub fn warning(&self) -> Option<&ProfileWarning> {
+        self.warning.as_ref()
+    }
+
+    /// Returns a problem with saving the profile at the session's end.
+    pub fn end_warning(&self) -> Option<ProfileWarning> {
+        self.progress.borrow().warning.clone()
+    }
+
+    /// Returns the latest executions, newest first.
     pub fn latest_executions(&self) -> Vec<ExecutionRecord> {
         self.recent.latest()
     }
 
-    /// In which languages code runs now.
+    /// Returns the languages in which code runs now.
     pub fn running(&self) -> Vec<Language> {
         self.activity.watch().borrow().languages().collect()
     }
 
-    /// What it had at the last look, in bytes; what several of its processes share counts for each.
-    /// 0 before the first look.
+    /// Returns the memory of the session's processes at the last sample, or 0 before the first.
+    /// Each process counts the memory that it shares.
     pub fn memory_bytes(&self) -> u64 {
         self.memory_bytes.load(Ordering::Relaxed)
     }
 
-    pub(super) fn note_memory(&self, bytes: u64) {
+    pub(super) fn record_memory(&self, bytes: u64) {
         self.memory_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Where its current tab is, and the title there; none when the browser does not say at once.
-    pub async fn current_page(&self) -> Option<(String, String)> {
-        let browser = self.browser().ok()?;
-        let tabs = timeout(LOOK_BOUND, browser.tabs()).await.ok()?.ok()?;
-        tabs.into_iter()
-            .find(|tab| tab.is_current)
-            .map(|tab| (tab.url, tab.title))
-    }
-
-    /// A picture of its current tab, a JPEG of at most that size. None when there is nothing to
-    /// see, and for a session that was made without a live view.
-    pub async fn glance(&self, most: Viewport) -> Option<Bytes> {
-        self.live_tokens()?;
-        let browser = self.browser().ok()?;
-        let tab = browser.current_tab()?;
-        browser.glance(&tab, most).await.ok()?
-    }
-
-    /// What stays known of it, as it is now.
+    /// Returns the record that outlives the session.
     pub fn record(&self) -> SessionRecord {
-        SessionRecord {
-            id: self.id,
-            team: Team::clone(&self.team),
-            created_at: self.created_at,
-            expires_at: self.expires_at(),
-            last_activity: self.activity.last_activity(),
-            links: self
-                .live_tokens
-                .as_ref()
-                .map(|links| [links.watch.digest(), links.steer.digest()]),
-            ending: self.ending(),
-        }
+        self.info
+            .record(self.activity.last_activity(), self.ending())
     }
 
-    /// Whether nothing of it is left but this record.
-    pub(super) fn is_cleaned(&self) -> bool {
-        self.progress.borrow().cleaned
-    }
-
-    /// How it ended, if it has.
+    /// Returns how the session ended, or `None` while it is active.
     pub fn ending(&self) -> Option<Ending> {
         self.progress.borrow().ending
     }
@@ -306,65 +180,34 @@ impl Session {
         }
     }
 
-    /// What the session owns, unless it has ended.
-    pub(super) fn live(&self) -> Result<Arc<Live>, ApiError> {
+    /// Returns true once every process and file of the session is gone.
+    pub(super) fn is_cleaned(&self) -> bool {
+        self.progress.borrow().cleaned
+    }
+
+    /// Returns the session's resources, unless it has ended.
+    pub(super) fn resources(&self) -> Result<Arc<SessionResources>, SessionError> {
         if self.ending().is_some() {
-            return Err(ApiError::SessionDestroyed);
+            return Err(SessionError::Ended);
         }
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.clone().ok_or(ApiError::SessionDestroyed)
+        let resources = self
+            .resources
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        resources.clone().ok_or(SessionError::Ended)
     }
 
-    /// A new client of the session's browser, or of one target in it.
-    pub async fn attach_client(
-        &self,
-        target: Option<&str>,
-        side: Side,
-    ) -> Result<Client, ApiError> {
-        let browser = self.browser()?;
-        let attached = match target {
-            None => browser.attach(side).await,
-            Some(target) => browser.attach_to(target, side).await,
-        };
-        match (target, attached) {
-            (_, Ok(client)) => Ok(client),
-            (Some(target), Err(BrowserError::Refused { .. })) => {
-                Err(ApiError::TargetNotFound(target.to_owned()))
-            }
-            // Clients hear of a crash before the session's owner does.
-            (_, Err(BrowserError::Gone)) if browser.died().await.is_crash() => {
-                Err(ApiError::BrowserCrashed)
-            }
-            (_, Err(error)) => Err(ApiError::BrowserUnreachable(error.to_string())),
-        }
+    /// Drops the session's own reference to its resources.
+    pub(super) fn release_resources(&self) {
+        self.resources
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 
-    /// What the browser says that it is.
-    pub async fn identity(&self) -> Result<Identity, ApiError> {
-        let identity = self.browser()?.identity().await;
-        identity.map_err(|error| ApiError::BrowserUnreachable(error.to_string()))
-    }
-
-    /// What a client may attach to.
-    pub async fn targets(&self) -> Result<Vec<Target>, ApiError> {
-        let targets = self.browser()?.targets().await;
-        targets.map_err(|error| ApiError::BrowserUnreachable(error.to_string()))
-    }
-
-    /// For clients of the browser, who are to know that it crashed.
-    fn browser(&self) -> Result<Browser, ApiError> {
-        match self.ending() {
-            Some(Ending {
-                reason: DestroyedReason::BrowserCrashed,
-                ..
-            }) => Err(ApiError::BrowserCrashed),
-            _ => Ok(self.live()?.browser.clone()),
-        }
-    }
-
-    /// Waits until no code runs in it. Cancel safe.
-    pub(super) async fn finished(&self) {
-        // The session holds the sender.
+    /// Waits until no code runs in the session. Cancel safe.
+    pub(super) async fn executions_finished(&self) {
+        // Cannot fail, because the session holds the sender.
         let _ = self
             .activity
             .watch()
@@ -372,51 +215,46 @@ impl Session {
             .await;
     }
 
-    /// Waits until it has ended, and tells how. Cancel safe.
+    /// Waits until the session has ended, and returns how. Cancel safe.
     pub async fn ended(&self) -> Ending {
         let mut progress = self.progress.subscribe();
         loop {
             if let Some(ending) = progress.borrow_and_update().ending {
                 return ending;
             }
-            // The session holds the sender.
+            // Cannot fail, because the session holds the sender.
             let _ = progress.changed().await;
         }
     }
 
-    /// Ends the session, for the given reason if it has not ended yet, and waits until nothing of
-    /// it is left (at most 10 s, the clean-up goes on after that).
+    /// Ends the session with `reason`, unless it has already ended, and waits for the cleanup (at
+    /// most 10 s; the cleanup continues afterwards).
     pub async fn end(&self, reason: DestroyedReason) -> Ending {
-        let ending = self.begin_end(reason);
+        let ending = self.mark_ended(reason, None);
         let mut progress = self.progress.subscribe();
-        if timeout(END_BOUND, progress.wait_for(|progress| progress.cleaned))
-            .await
-            .is_err()
-        {
-            tracing::warn!(session = %self.id, "the clean-up of a session takes long");
+        let cleaned = progress.wait_for(|progress| progress.cleaned);
+        if timeout(CLEANUP_TIMEOUT, cleaned).await.is_err() {
+            let _span = self.span.enter();
+            tracing::warn!("session cleanup delayed");
         }
         ending
     }
 
-    /// From here on the session counts as ended, and its place is free. The first reason stands.
-    pub(super) fn begin_end(&self, reason: DestroyedReason) -> Ending {
-        self.begin_end_for(reason, None)
+    /// Marks the session as ended because it exceeded `limit`.
+    pub(super) fn mark_ended_by(&self, limit: Limit) {
+        self.mark_ended(DestroyedReason::Limit, Some(limit));
     }
 
-    /// The same, because the session went past a limit.
-    pub(super) fn begin_end_at(&self, limit: Limit) -> Ending {
-        self.begin_end_for(DestroyedReason::Limit, Some(limit))
-    }
-
-    fn begin_end_for(&self, reason: DestroyedReason, limit: Option<Limit>) -> Ending {
-        let duration_ms = clock::milliseconds(self.created.elapsed());
+    /// Marks the session as ended and returns its capacity. The supervisor does the cleanup. If the
+    /// session has already ended, the first reason stays.
+    pub(super) fn mark_ended(&self, reason: DestroyedReason, limit: Option<Limit>) -> Ending {
         let mut ending = Ending {
             reason,
             limit,
             at: clock::now(),
-            duration_ms,
+            duration_ms: clock::milliseconds(self.info.created.elapsed()),
         };
-        let first = self.progress.send_if_modified(|progress| {
+        let is_first = self.progress.send_if_modified(|progress| {
             if let Some(earlier) = progress.ending {
                 ending = earlier;
                 return false;
@@ -424,10 +262,11 @@ impl Session {
             progress.ending = Some(ending);
             true
         });
-        if first {
-            tracing::debug!(session = %self.id, reason = ending.reason.as_str(), "a session is to end");
-            self.books.metrics.session_ended(ending.reason);
-            self.place
+        if is_first {
+            let _span = self.span.enter();
+            tracing::debug!(reason = ending.reason.as_str(), "session end requested");
+            self.services.metrics.session_ended(ending.reason);
+            self.capacity_permit
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take();

@@ -1,59 +1,54 @@
-//! When a session ends by itself, and the task that sees it to its end.
+//! The supervisor of a session: the task that ends it when its time is over and cleans up after it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use hearth_browser::Browser;
 use hearth_contract::DestroyedReason;
 use hearth_egress::Traffic;
 use tokio::time::{Instant, sleep_until};
 
-use super::resources::Live;
+use super::resources::SessionResources;
 use super::session::Session;
 use crate::clock;
 use crate::profiles::Hold;
 
-/// Owns a session from its creation until nothing is left of it. It may have been ended before this
-/// runs.
-pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
+/// Supervises a session from its creation until nothing of it is left. The session may already have
+/// ended.
+pub(super) async fn supervise(session: Arc<Session>, resources: Arc<SessionResources>) {
     let mut progress = session.progress.subscribe();
-    let why = tokio::select! {
+    let reason = tokio::select! {
         _ = progress.wait_for(|progress| progress.ending.is_some()) => None,
         () = sleep_until(session.expires()) => Some(DestroyedReason::Ttl),
-        () = idle(&session, &live.browser) => Some(DestroyedReason::Idle),
-        reason = live.browser.died() => {
-            tracing::warn!(session = %session.id(), %reason, "the browser of a session is gone");
+        () = idle(&session, &resources.browser) => Some(DestroyedReason::Idle),
+        reason = resources.browser.died() => {
+            tracing::warn!(%reason, "browser died");
             Some(DestroyedReason::BrowserCrashed)
         }
     };
-    let ending = match why {
-        Some(reason) => session.begin_end(reason),
+    let ending = match reason {
+        Some(reason) => session.mark_ended(reason, None),
         None => match session.ending() {
             Some(ending) => ending,
             None => return,
         },
     };
-    session
-        .live
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
+    session.release_resources();
     let began = Instant::now();
-    let warning = live.end(session.id(), ending).await;
-    if !live.tasks.is_empty() {
-        session.books.leftovers.add(live.tasks.clone());
+    let warning = resources.end(ending).await;
+    if !resources.tasks.is_empty() {
+        session.services.orphans.add(resources.tasks.clone());
     }
-    if live.profile.as_ref().is_some_and(Hold::saves) {
+    if resources.profile.as_ref().is_some_and(Hold::saves) {
         session
-            .books
+            .services
             .metrics
             .profile_save_finished(warning.is_none());
     }
     let Traffic {
         up_bytes,
         down_bytes,
-    } = live.traffic();
+    } = resources.traffic();
     tracing::info!(
-        session = %session.id(),
         reason = ending.reason.as_str(),
         limit = ending.limit.map(tracing::field::display),
         duration_ms = ending.duration_ms,
@@ -61,10 +56,10 @@ pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
         executions = session.recent.count(),
         up_bytes,
         down_bytes,
-        "a session has ended"
+        "session ended"
     );
-    if let Err(error) = session.books.store.end_session(&session.record()).await {
-        tracing::error!(session = %session.id(), %error, "the end of a session is not recorded");
+    if let Err(error) = session.services.store.end_session(&session.record()).await {
+        tracing::error!(%error, "session end not recorded");
     }
     session.progress.send_modify(|progress| {
         progress.warning = warning;
@@ -72,21 +67,21 @@ pub(super) async fn own(session: Arc<Session>, live: Arc<Live>) {
     });
 }
 
-/// Returns once nothing has used the session for its activity TTL: no execution and no CDP command.
-/// Open sockets do not count.
+/// Returns once the session was idle for its activity TTL: no execution and no CDP command. Open
+/// sockets do not count as activity.
 async fn idle(session: &Session, browser: &Browser) {
     let mut activity = session.activity.watch();
     loop {
         let now = *activity.borrow_and_update();
         if now.executions > 0 {
-            // Its end is a change, and the session holds the sender.
+            // The end of the execution is a change, and the session holds the sender.
             let _ = activity.changed().await;
             continue;
         }
         let last = now
             .idle_since
             .max(Instant::from_std(browser.last_command()));
-        let due = last + session.activity_ttl;
+        let due = last + session.activity_ttl();
         if Instant::now() >= due {
             return;
         }

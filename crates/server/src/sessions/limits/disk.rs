@@ -1,143 +1,106 @@
-//! Holds sessions against their limits of disk space and files, and the disk against its own: a
-//! session that takes too much ends.
+//! Enforces the limits of disk space and files, and keeps space free on the disk. A session that
+//! exceeds a limit ends.
 //!
-//! What is asked often is the disk as a whole, which costs nothing. Only when more of it is used
-//! than before are the sessions measured, file by file.
+//! The usage of the disk as a whole is cheap to read, so it is read often. Sessions are measured file
+//! by file only when the disk is used more than before.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_confine::{DiskUsage, Snapshot};
 use hearth_contract::Limit;
-use hearth_sandbox::{DiskUsage, Snapshot};
-use nix::sys::statvfs::statvfs;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::super::registry::Registry;
-use super::super::resources::Live;
-use super::super::session::Session;
 use crate::config::Limits;
+use crate::sessions::disk::Disk;
+use crate::sessions::registry::Registry;
+use crate::sessions::resources::SessionResources;
+use crate::sessions::session::Session;
 
-/// How often the disk is asked.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The interval between reads of the disk.
+const READ_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The longest time without measuring: on some disks the figures say little, and others may give
-/// back what a session takes.
-const MEASURE_AFTER: Duration = Duration::from_secs(30);
+/// The longest time without measuring sessions. Some disks do not report usage well, and other
+/// programs can free what a session takes.
+const MAX_MEASURE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Growth of the whole disk that makes measuring due at once.
+/// Growth of the whole disk that triggers a measurement at once.
 const GROWTH_BYTES: u64 = 8 << 20;
 const GROWTH_FILES: u64 = 1000;
 
-/// Measuring may take this part of the time: it is put off for so many times as long as it took.
-const REST: u32 = 10;
+/// After a measurement the next one waits this many times as long as the measurement took.
+const REST_FACTOR: u32 = 10;
 
-/// A session that takes less is not ended for a full disk: that would help nobody.
-const WORTH_BYTES: u64 = 64 << 20;
+/// A session that uses less is not ended for a full disk, because that would not help.
+const MIN_FREED_BYTES: u64 = 64 << 20;
 
-/// How long the space of a session that was ended for a full disk may take to come back, before
-/// another one has to go.
-const SPACE_BACK: Duration = Duration::from_secs(3);
+/// After a session was ended for a full disk, the time for its space to come back before another
+/// one is ended.
+const RECOVERY_TIME: Duration = Duration::from_secs(3);
 
-/// A disk as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Disk {
-    used_bytes: u64,
-    used_files: u64,
-    free_bytes: u64,
-    total_bytes: u64,
-}
-
-impl Disk {
-    /// The one that a folder is on; None when it does not say.
-    pub fn of(folder: &Path) -> Option<Disk> {
-        let disk = statvfs(folder).ok()?;
-        let bytes = |blocks: u64| blocks.saturating_mul(disk.fragment_size());
-        Some(Disk {
-            used_bytes: bytes(disk.blocks().saturating_sub(disk.blocks_free())),
-            used_files: disk.files().saturating_sub(disk.files_free()),
-            free_bytes: bytes(disk.blocks_available()),
-            total_bytes: bytes(disk.blocks()),
-        })
-    }
-
-    /// Whether less is left than has to be.
-    pub fn is_full(&self, limits: &Limits) -> bool {
-        self.free_bytes < limits.min_free_disk_mb << 20
-    }
-
-    pub fn free_bytes(self) -> u64 {
-        self.free_bytes
-    }
-
-    pub fn total_bytes(self) -> u64 {
-        self.total_bytes
-    }
-
-    pub fn free_mb(&self) -> u64 {
-        self.free_bytes >> 20
-    }
-}
-
-/// When sessions were last measured, and how the disk was then.
+/// The last measurement of sessions.
 #[derive(Clone, Copy, Debug)]
-struct Measured {
+struct Measurement {
     at: Instant,
+    /// The disk at that time.
     disk: Disk,
-    /// Not before then again.
+    /// The earliest time of the next one.
     rest_until: Instant,
 }
 
-impl Measured {
-    /// What was given back is not to hide what is taken next.
-    fn note_shrinking(&mut self, now: &Disk) {
+impl Measurement {
+    /// Lowers the baseline to the current usage, so that freed space does not hide later growth.
+    fn lower_baseline(&mut self, now: &Disk) {
         self.disk.used_bytes = self.disk.used_bytes.min(now.used_bytes);
         self.disk.used_files = self.disk.used_files.min(now.used_files);
     }
 
-    fn is_due(&self, now: Instant, disk: &Disk, limits: &Limits) -> bool {
+    fn is_next_due(&self, now: Instant, disk: &Disk, limits: &Limits) -> bool {
         let has_grown = disk.used_bytes >= self.disk.used_bytes + GROWTH_BYTES
             || disk.used_files >= self.disk.used_files + GROWTH_FILES;
         now >= self.rest_until
-            && (has_grown || disk.is_full(limits) || now - self.at >= MEASURE_AFTER)
+            && (has_grown || disk.is_full(limits) || now - self.at >= MAX_MEASURE_INTERVAL)
     }
 }
 
-/// Watches until `stop`.
-pub(crate) async fn watch_disk(registry: Arc<Registry>, stop: CancellationToken) {
-    let mut looks = interval(LOOK_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// Watches the disk until `stop`.
+pub(in crate::sessions) async fn watch_disk(registry: Arc<Registry>, stop: CancellationToken) {
+    let mut ticks = interval(READ_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let limits = registry.limits();
-    let mut last: Option<Measured> = None;
+    let mut last: Option<Measurement> = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = looks.tick() => {}
+            _ = ticks.tick() => {}
         }
-        let sessions = registry.living();
+        let sessions = registry.active_with_resources();
         if sessions.is_empty() {
             last = None;
             continue;
         }
         let at = Instant::now();
-        let disk = Disk::of(registry.folder()).unwrap_or_default();
-        if let Some(last) = last.as_mut().filter(|last| !last.is_due(at, &disk, limits)) {
-            last.note_shrinking(&disk);
+        let disk = Disk::of(registry.sessions_dir()).unwrap_or_default();
+        if let Some(last) = last
+            .as_mut()
+            .filter(|last| !last.is_next_due(at, &disk, limits))
+        {
+            last.lower_baseline(&disk);
             continue;
         }
-        // Read once for all: it says whose open files are whose.
+        // Taken once for all sessions. It maps open files to processes.
         let Ok(snapshot) = spawn_blocking(Snapshot::take).await else {
             continue;
         };
-        let ended_one = judge_all(sessions, &Arc::new(snapshot), limits, &disk).await;
-        let rest = if ended_one {
-            SPACE_BACK
+        let awaits_space = enforce(sessions, &Arc::new(snapshot), limits, &disk).await;
+        let rest = if awaits_space {
+            RECOVERY_TIME
         } else {
-            at.elapsed() * REST
+            at.elapsed() * REST_FACTOR
         };
-        last = Some(Measured {
+        last = Some(Measurement {
             at,
             disk,
             rest_until: Instant::now() + rest,
@@ -145,25 +108,25 @@ pub(crate) async fn watch_disk(registry: Arc<Registry>, stop: CancellationToken)
     }
 }
 
-/// Ends sessions that are past a limit of their own and, when the disk is full and that frees
-/// nothing, the largest. Tells whether it had to be that one.
-async fn judge_all(
-    sessions: Vec<(Arc<Session>, Arc<Live>)>,
+/// Ends the sessions that exceed their own limits. If the disk is full and no session ended, ends
+/// the largest one. Returns true if the disk is full and a session ended.
+async fn enforce(
+    sessions: Vec<(Arc<Session>, Arc<SessionResources>)>,
     snapshot: &Arc<Snapshot>,
     limits: &Limits,
     disk: &Disk,
 ) -> bool {
-    let most = DiskUsage {
+    let max = DiskUsage {
         bytes: limits.disk_mb << 20,
         files: limits.files,
     };
     let mut largest: Option<(u64, Arc<Session>)> = None;
-    let mut is_space_coming = false;
-    for (session, live) in sessions {
-        let usage = live.enclosure.measure(most, snapshot).await;
-        if let Some(limit) = plan_end(usage, limits) {
+    let mut has_ended_any = false;
+    for (session, resources) in sessions {
+        let usage = resources.sandbox.measure(max, snapshot).await;
+        if let Some(limit) = exceeded_limit(usage, limits) {
             end(&session, limit, usage);
-            is_space_coming = true;
+            has_ended_any = true;
         } else if largest
             .as_ref()
             .is_none_or(|(bytes, _)| *bytes < usage.bytes)
@@ -171,10 +134,10 @@ async fn judge_all(
             largest = Some((usage.bytes, session));
         }
     }
-    if is_space_coming || !disk.is_full(limits) {
-        return is_space_coming && disk.is_full(limits);
+    if has_ended_any || !disk.is_full(limits) {
+        return has_ended_any && disk.is_full(limits);
     }
-    let Some((bytes, session)) = largest.filter(|(bytes, _)| *bytes >= WORTH_BYTES) else {
+    let Some((bytes, session)) = largest.filter(|(bytes, _)| *bytes >= MIN_FREED_BYTES) else {
         return false;
     };
     end(
@@ -185,7 +148,8 @@ async fn judge_all(
     true
 }
 
-fn plan_end(usage: DiskUsage, limits: &Limits) -> Option<Limit> {
+/// Returns the limit that a session exceeds, if any.
+fn exceeded_limit(usage: DiskUsage, limits: &Limits) -> Option<Limit> {
     if usage.bytes > limits.disk_mb << 20 {
         Some(Limit::DiskMb(limits.disk_mb))
     } else if usage.files > limits.files {
@@ -196,20 +160,23 @@ fn plan_end(usage: DiskUsage, limits: &Limits) -> Option<Limit> {
 }
 
 fn end(session: &Session, limit: Limit, usage: DiskUsage) {
-    tracing::warn!(session = %session.id(), %limit, disk_mb = usage.bytes >> 20, "a limit is passed");
-    session.begin_end_at(limit);
+    let disk_mb = usage.bytes >> 20;
+    session
+        .span
+        .in_scope(|| tracing::warn!(%limit, disk_mb, "limit exceeded"));
+    session.mark_ended_by(limit);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::NO_LIMITS as LIMITS;
+    use crate::config::NO_LIMITS;
 
     const LIMIT: Limits = Limits {
         disk_mb: 10,
         files: 100,
         min_free_disk_mb: 50,
-        ..LIMITS
+        ..NO_LIMITS
     };
 
     fn disk(used_mb: u64, used_files: u64, free_mb: u64) -> Disk {
@@ -222,22 +189,23 @@ mod tests {
     }
 
     #[test]
-    fn a_session_ends_past_its_space_or_its_number_of_files() {
-        let plan = |bytes, files| plan_end(DiskUsage { bytes, files }, &LIMIT);
-        assert_eq!(plan(10 << 20, 100), None);
-        assert_eq!(plan((10 << 20) + 1, 1), Some(Limit::DiskMb(10)));
-        assert_eq!(plan(1, 101), Some(Limit::Files(100)));
+    fn a_session_exceeds_its_space_or_its_number_of_files() {
+        let exceeded = |bytes, files| exceeded_limit(DiskUsage { bytes, files }, &LIMIT);
+        assert_eq!(exceeded(10 << 20, 100), None);
+        assert_eq!(exceeded((10 << 20) + 1, 1), Some(Limit::DiskMb(10)));
+        assert_eq!(exceeded(1, 101), Some(Limit::Files(100)));
     }
 
     #[test]
-    fn sessions_are_measured_when_the_disk_has_filled_or_time_has_passed() {
+    fn sessions_are_measured_after_growth_of_the_disk_or_after_some_time() {
         let at = Instant::now();
-        let last = Measured {
+        let last = Measurement {
             at,
             disk: disk(1000, 5000, 100),
             rest_until: at,
         };
-        let due = |after_ms, now| last.is_due(at + Duration::from_millis(after_ms), &now, &LIMIT);
+        let due =
+            |after_ms, now| last.is_next_due(at + Duration::from_millis(after_ms), &now, &LIMIT);
         assert!(!due(500, disk(1007, 5999, 100)));
         assert!(due(500, disk(1008, 5000, 100)));
         assert!(due(500, disk(1000, 6000, 100)));
@@ -246,26 +214,26 @@ mod tests {
     }
 
     #[test]
-    fn measuring_that_took_long_is_put_off() {
+    fn a_slow_measurement_delays_the_next_one() {
         let at = Instant::now();
-        let last = Measured {
+        let last = Measurement {
             at,
             disk: disk(0, 0, 100),
             rest_until: at + Duration::from_secs(2),
         };
-        assert!(!last.is_due(at + Duration::from_secs(1), &disk(100, 0, 0), &LIMIT));
-        assert!(last.is_due(at + Duration::from_secs(2), &disk(100, 0, 0), &LIMIT));
+        assert!(!last.is_next_due(at + Duration::from_secs(1), &disk(100, 0, 0), &LIMIT));
+        assert!(last.is_next_due(at + Duration::from_secs(2), &disk(100, 0, 0), &LIMIT));
     }
 
     #[test]
-    fn what_was_given_back_hides_no_growth() {
+    fn freed_space_hides_no_growth() {
         let at = Instant::now();
-        let mut last = Measured {
+        let mut last = Measurement {
             at,
             disk: disk(1000, 5000, 100),
             rest_until: at,
         };
-        last.note_shrinking(&disk(900, 6000, 100));
+        last.lower_baseline(&disk(900, 6000, 100));
         assert_eq!(last.disk, disk(900, 5000, 100));
     }
 }

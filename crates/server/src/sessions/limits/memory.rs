@@ -1,258 +1,253 @@
-//! Holds sessions against their limits of memory and processes, and ends what takes too much: a
-//! kernel or a shell alone, or a session whose browser it is.
+//! Enforces the limits of memory and processes. A kernel or a shell that exceeds a limit ends alone;
+//! a browser that exceeds a limit ends its session.
 //!
-//! One task for all sessions, since one look at the process table serves them all. It feels the
-//! machine's pulse four times a second and takes that look when memory or threads have grown, and
-//! from time to time.
+//! One task serves all sessions, because one read of the process table covers all of them. It
+//! samples the machine's memory four times a second, and reads the process table when memory or
+//! threads have grown, and after some time in any case.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_confine::{LivingTree, Pulse, Snapshot, Usage};
 use hearth_contract::Limit;
-use hearth_sandbox::{Snapshot, SystemSample, TreeHandle, Usage};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::super::registry::Registry;
-use super::super::resources::Live;
-use super::super::session::Session;
 use crate::config::Limits;
+use crate::sessions::registry::Registry;
+use crate::sessions::resources::SessionResources;
+use crate::sessions::session::Session;
 
-/// How often the machine's pulse is felt.
-const PULSE_EVERY: Duration = Duration::from_millis(250);
+/// The interval between samples of the machine.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The longest time without a look while code runs, and while none does. What grows slower than the
-/// two bounds below cannot grow far in it.
-const LOOK_BUSY: Duration = Duration::from_secs(1);
-const LOOK_IDLE: Duration = Duration::from_secs(5);
+/// The longest time between reads of the process table, while code runs and while none does. Growth
+/// that is slower than the two thresholds below cannot get far in it.
+const MAX_READ_INTERVAL_BUSY: Duration = Duration::from_secs(1);
+const MAX_READ_INTERVAL_IDLE: Duration = Duration::from_secs(5);
 
-/// Growth of the whole machine that makes a look due at once.
+/// Growth of the whole machine that triggers a read at once.
 const GROWTH_BYTES: u64 = 32 << 20;
 const GROWTH_THREADS: u64 = 32;
 
-/// How long counting shared memory once may take. A machine that is busy with a bomb is given
-/// another look's time; but a process can also hold the lock that it needs, so at the second time
-/// it counts as often as it is shared.
-const COUNT_BOUND: Duration = Duration::from_secs(1);
+/// The limit for counting shared memory once. After a first timeout the program gets another round,
+/// because a fork bomb can make the machine slow. But a process can also hold the lock that counting
+/// needs, so after a second timeout each process counts the memory that it shares.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Watches until `stop`.
-pub(crate) async fn watch(registry: Arc<Registry>, stop: CancellationToken) {
-    let mut ticks = interval(PULSE_EVERY);
+/// Watches memory and processes until `stop`.
+pub(in crate::sessions) async fn watch_memory(registry: Arc<Registry>, stop: CancellationToken) {
+    let mut ticks = interval(SAMPLE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = None;
     // Programs whose memory could not be counted in time.
-    let mut doubts = HashSet::new();
+    let mut timed_out = HashSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let sessions = registry.living();
+        let sessions = registry.active_with_resources();
         if sessions.is_empty() {
             last = None;
-            doubts.clear();
+            timed_out.clear();
             continue;
         }
-        let sample = SystemSample::take();
+        let sample = Pulse::take();
         let is_busy = sessions
             .iter()
             .any(|(session, _)| session.activity.is_busy());
-        let since = Look {
+        let now = MachineSample {
             at: Instant::now(),
             sample,
         };
         if let Some(last) = last
             .as_mut()
-            .filter(|last| !is_look_due(last, &since, is_busy))
+            .filter(|last| !is_read_due(last, &now, is_busy))
         {
-            last.note_shrinking(&sample);
+            last.lower_baseline(&sample);
             continue;
         }
-        last = Some(since);
-        // It reads a file for every process of the machine, and a fork bomb makes thousands.
+        last = Some(now);
+        // It reads a file of every process of the machine, and a fork bomb creates thousands.
         let Ok(snapshot) = spawn_blocking(Snapshot::take).await else {
             continue;
         };
         let limits = registry.limits();
-        // Files in memory that nobody has mapped are looked for only where they could matter.
-        let looks_at_files = sample.shared_bytes >= (limits.memory_mb << 20) / 4;
-        for (session, live) in sessions {
-            judge(
+        // Unmapped files in memory are counted only where they can matter.
+        let counts_files = sample.shared_bytes >= (limits.memory_mb << 20) / 4;
+        for (session, resources) in sessions {
+            enforce(
                 &session,
-                &live,
+                &resources,
                 &snapshot,
                 limits,
-                looks_at_files,
-                &mut doubts,
+                counts_files,
+                &mut timed_out,
             )
             .await;
         }
     }
 }
 
-/// When the process table was last read, and how the machine was then.
+/// The machine at the last read of the process table.
 #[derive(Clone, Copy, Debug)]
-struct Look {
+struct MachineSample {
     at: Instant,
-    sample: SystemSample,
+    sample: Pulse,
 }
 
-impl Look {
-    /// What was given back is not to hide what is taken next.
-    fn note_shrinking(&mut self, now: &SystemSample) {
+impl MachineSample {
+    /// Lowers the baseline to the current usage, so that freed memory does not hide later growth.
+    fn lower_baseline(&mut self, now: &Pulse) {
         self.sample.available_bytes = self.sample.available_bytes.max(now.available_bytes);
         self.sample.threads = self.sample.threads.min(now.threads);
     }
 }
 
-fn is_look_due(last: &Look, now: &Look, is_busy: bool) -> bool {
-    let longest = if is_busy { LOOK_BUSY } else { LOOK_IDLE };
-    now.at - last.at >= longest
+fn is_read_due(last: &MachineSample, now: &MachineSample, is_busy: bool) -> bool {
+    let max_interval = if is_busy {
+        MAX_READ_INTERVAL_BUSY
+    } else {
+        MAX_READ_INTERVAL_IDLE
+    };
+    now.at - last.at >= max_interval
         || now.sample.available_bytes + GROWTH_BYTES <= last.sample.available_bytes
         || now.sample.threads >= last.sample.threads + GROWTH_THREADS
 }
 
-/// What one tree of a session weighs.
+/// The usage of one process tree of a session.
 #[derive(Clone, Copy, Debug)]
-struct Weight {
+struct TreeUsage {
     usage: Usage,
-    /// Its files in memory, as far as they are not mapped.
+    /// The unmapped part of its files in memory.
     unmapped_bytes: u64,
     is_browser: bool,
 }
 
-async fn judge(
+/// Measures the process trees of a session, and ends the largest one if the session exceeds a limit.
+async fn enforce(
     session: &Session,
-    live: &Live,
+    resources: &SessionResources,
     snapshot: &Snapshot,
     limits: &Limits,
-    looks_at_files: bool,
-    doubts: &mut HashSet<u32>,
+    counts_files: bool,
+    timed_out: &mut HashSet<u32>,
 ) {
-    let browser = live.browser.program_pid();
-    let mut trees = live.enclosure.code.trees();
-    // What is condemned will be gone at the next look.
-    trees.retain(|tree| !tree.is_being_killed());
-    let weigh = |tree: &TreeHandle| Weight {
+    let browser = resources.browser.program_pid();
+    let mut trees = resources.sandbox.code.trees();
+    // Trees that are being killed will be gone at the next read.
+    trees.retain(|tree| !tree.is_condemned());
+    let measure = |tree: &LivingTree| TreeUsage {
         usage: tree.usage(snapshot),
         unmapped_bytes: 0,
         is_browser: tree.program_pid() == browser,
     };
-    let mut weights: Vec<Weight> = trees.iter().map(weigh).collect();
-    if looks_at_files {
-        for (tree, weight) in trees
+    let mut usages: Vec<TreeUsage> = trees.iter().map(measure).collect();
+    if counts_files {
+        let code_trees = trees
             .iter()
-            .zip(&mut weights)
-            .filter(|(_, weight)| !weight.is_browser)
-        {
-            count_files_in_memory(live, tree, weight, snapshot).await;
+            .zip(&mut usages)
+            .filter(|(_, usage)| !usage.is_browser);
+        for (tree, usage) in code_trees {
+            count_files_in_memory(resources, tree, usage, snapshot).await;
         }
     }
-    session.note_memory(weights.iter().map(|weight| weight.usage.memory_bytes).sum());
-    let mut verdict = plan_end(&weights, limits);
-    if let Some((_, Limit::MemoryMb(_))) = verdict {
-        for (tree, weight) in trees.iter().zip(&mut weights) {
-            let is_counted = count_shared_once(live, tree, weight, snapshot).await;
-            if !is_counted && doubts.insert(tree.program_pid()) {
+    session.record_memory(usages.iter().map(|tree| tree.usage.memory_bytes).sum());
+    let mut exceeded = exceeded_limit(&usages, limits);
+    if let Some((_, Limit::MemoryMb(_))) = exceeded {
+        for (tree, usage) in trees.iter().zip(&mut usages) {
+            let is_counted = count_shared_once(resources, tree, usage, snapshot).await;
+            if !is_counted && timed_out.insert(tree.program_pid()) {
                 return;
             }
         }
-        verdict = plan_end(&weights, limits);
+        exceeded = exceeded_limit(&usages, limits);
     }
-    let Some((which, limit)) = verdict else {
+    let Some((largest, limit)) = exceeded else {
         return;
     };
-    let (
-        tree,
-        Weight {
-            usage, is_browser, ..
-        },
-    ) = (&trees[which], weights[which]);
-    let (memory_mb, processes, threads) =
-        (usage.memory_bytes >> 20, usage.processes, usage.threads);
-    tracing::warn!(session = %session.id(), %limit, is_browser, memory_mb, processes, threads, "a limit is passed");
-    if is_browser {
-        session.begin_end_at(limit);
+    report(session, limit, &usages[largest]);
+    if usages[largest].is_browser {
+        session.mark_ended_by(limit);
     } else {
-        tree.kill_with_reason(limit.execution_error());
+        trees[largest].kill_because(limit.execution_error());
     }
 }
 
-/// Which tree has to end, if any, and why: the one that takes the most of what there is too much
-/// of.
-fn plan_end(weights: &[Weight], limits: &Limits) -> Option<(usize, Limit)> {
-    let judge = |most: u64, limit: Limit, taken: fn(&Weight) -> u64| {
-        let sum: u64 = weights.iter().map(taken).sum();
-        let largest = (0..weights.len()).max_by_key(|&which| taken(&weights[which]))?;
-        (sum > most).then_some((largest, limit))
+fn report(session: &Session, limit: Limit, tree: &TreeUsage) {
+    let _span = session.span.enter();
+    tracing::warn!(
+        %limit,
+        is_browser = tree.is_browser,
+        memory_mb = tree.usage.memory_bytes >> 20,
+        processes = tree.usage.processes,
+        threads = tree.usage.threads,
+        "limit exceeded"
+    );
+}
+
+/// Returns the limit that a session exceeds, and the index of the tree that uses the most of it.
+fn exceeded_limit(usages: &[TreeUsage], limits: &Limits) -> Option<(usize, Limit)> {
+    let check = |max: u64, limit: Limit, used: fn(&TreeUsage) -> u64| {
+        let sum: u64 = usages.iter().map(used).sum();
+        let largest = (0..usages.len()).max_by_key(|&index| used(&usages[index]))?;
+        (sum > max).then_some((largest, limit))
     };
-    // A bomb of processes has memory, too, but that is not what it is.
-    judge(
-        limits.processes,
-        Limit::Processes(limits.processes),
-        counted,
-    )
-    .or_else(|| {
-        judge(
-            limits.memory_mb << 20,
-            Limit::MemoryMb(limits.memory_mb),
-            |weight| weight.usage.memory_bytes,
-        )
+    // Processes come first, because a fork bomb uses much memory too.
+    let processes = Limit::Processes(limits.processes);
+    check(limits.processes, processes, counted_processes).or_else(|| {
+        let memory = Limit::MemoryMb(limits.memory_mb);
+        check(limits.memory_mb << 20, memory, |tree| {
+            tree.usage.memory_bytes
+        })
     })
 }
 
-/// Threads are what a bomb of code is made of. Those of a browser are its own affair: it has a
-/// hundred, and pages are held by memory.
-fn counted(weight: &Weight) -> u64 {
-    if weight.is_browser {
-        weight.usage.processes
+/// Returns the number of processes that count against the limit. Code can build a bomb from threads,
+/// so its threads count. A browser has a hundred threads, and pages are limited by memory.
+fn counted_processes(tree: &TreeUsage) -> u64 {
+    if tree.is_browser {
+        tree.usage.processes
     } else {
-        weight.usage.threads
+        tree.usage.threads
     }
 }
 
-/// Code can write into a file in memory and map none of it.
+/// Adds the memory of files in memory that code has written and not mapped.
 async fn count_files_in_memory(
-    live: &Live,
-    tree: &TreeHandle,
-    weight: &mut Weight,
+    resources: &SessionResources,
+    tree: &LivingTree,
+    usage: &mut TreeUsage,
     snapshot: &Snapshot,
 ) {
     let pids = tree.pids(snapshot);
-    if let Ok(Ok(bytes)) = timeout(
-        COUNT_BOUND,
-        live.enclosure.code.files().memory_file_bytes(pids),
-    )
-    .await
-    {
-        // What is mapped of it is counted already.
-        weight.unmapped_bytes = bytes.saturating_sub(weight.usage.shared_bytes);
-        weight.usage.memory_bytes += weight.unmapped_bytes;
+    let code = &resources.sandbox.code;
+    if let Ok(Ok(bytes)) = timeout(COUNT_TIMEOUT, code.open_memory_files(pids)).await {
+        // The mapped part is already counted.
+        usage.unmapped_bytes = bytes.saturating_sub(usage.usage.shared_bytes);
+        usage.usage.memory_bytes += usage.unmapped_bytes;
     }
 }
 
-/// Tells whether there was time for it.
+/// Counts memory that processes share only once. Returns false after a timeout.
 async fn count_shared_once(
-    live: &Live,
-    tree: &TreeHandle,
-    weight: &mut Weight,
+    resources: &SessionResources,
+    tree: &LivingTree,
+    usage: &mut TreeUsage,
     snapshot: &Snapshot,
 ) -> bool {
     let pids = tree.pids(snapshot);
-    let launcher = if weight.is_browser {
-        &live.enclosure.browser
+    let launcher = if usage.is_browser {
+        &resources.sandbox.browser
     } else {
-        &live.enclosure.code
+        &resources.sandbox.code
     };
-    let counted = timeout(
-        COUNT_BOUND,
-        launcher.files().proportional_memory_bytes(pids),
-    )
-    .await;
+    let counted = timeout(COUNT_TIMEOUT, launcher.shared_once(pids)).await;
     if let Ok(Ok(bytes)) = counted {
-        weight.usage.memory_bytes = bytes + weight.unmapped_bytes;
+        usage.usage.memory_bytes = bytes + usage.unmapped_bytes;
     }
     counted.is_ok()
 }
@@ -260,16 +255,16 @@ async fn count_shared_once(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::NO_LIMITS as LIMITS;
+    use crate::config::NO_LIMITS;
 
     const LIMIT: Limits = Limits {
         memory_mb: 100,
         processes: 50,
-        ..LIMITS
+        ..NO_LIMITS
     };
 
-    fn weight(memory_mb: u64, processes: u64, threads: u64, is_browser: bool) -> Weight {
-        Weight {
+    fn tree(memory_mb: u64, processes: u64, threads: u64, is_browser: bool) -> TreeUsage {
+        TreeUsage {
             usage: Usage {
                 memory_bytes: memory_mb << 20,
                 shared_bytes: 0,
@@ -282,83 +277,83 @@ mod tests {
     }
 
     #[test]
-    fn a_session_within_its_limits_is_left_alone() {
-        assert_eq!(plan_end(&[], &LIMIT), None);
+    fn a_session_within_its_limits_exceeds_none() {
+        assert_eq!(exceeded_limit(&[], &LIMIT), None);
         assert_eq!(
-            plan_end(
-                &[weight(60, 10, 500, true), weight(40, 1, 40, false)],
-                &LIMIT
-            ),
+            exceeded_limit(&[tree(60, 10, 500, true), tree(40, 1, 40, false)], &LIMIT),
             None
         );
     }
 
     #[test]
-    fn what_takes_the_most_memory_ends_whoever_passed_the_limit() {
+    fn the_tree_with_the_most_memory_ends() {
         let code_is_larger = [
-            weight(30, 10, 100, true),
-            weight(20, 1, 5, false),
-            weight(51, 1, 5, false),
+            tree(30, 10, 100, true),
+            tree(20, 1, 5, false),
+            tree(51, 1, 5, false),
         ];
         assert_eq!(
-            plan_end(&code_is_larger, &LIMIT),
+            exceeded_limit(&code_is_larger, &LIMIT),
             Some((2, Limit::MemoryMb(100)))
         );
-        let browser_is_larger = [weight(30, 1, 5, false), weight(71, 10, 100, true)];
+        let browser_is_larger = [tree(30, 1, 5, false), tree(71, 10, 100, true)];
         assert_eq!(
-            plan_end(&browser_is_larger, &LIMIT),
+            exceeded_limit(&browser_is_larger, &LIMIT),
             Some((1, Limit::MemoryMb(100)))
         );
     }
 
     #[test]
     fn the_threads_of_code_count_and_those_of_the_browser_do_not() {
-        let threads = [weight(1, 10, 500, true), weight(1, 1, 41, false)];
-        assert_eq!(plan_end(&threads, &LIMIT), Some((1, Limit::Processes(50))));
-        let processes = [weight(1, 49, 500, true), weight(1, 2, 2, false)];
+        let threads = [tree(1, 10, 500, true), tree(1, 1, 41, false)];
         assert_eq!(
-            plan_end(&processes, &LIMIT),
+            exceeded_limit(&threads, &LIMIT),
+            Some((1, Limit::Processes(50)))
+        );
+        let processes = [tree(1, 49, 500, true), tree(1, 2, 2, false)];
+        assert_eq!(
+            exceeded_limit(&processes, &LIMIT),
             Some((0, Limit::Processes(50)))
         );
     }
 
     #[test]
-    fn growth_makes_a_look_due_and_otherwise_time_does() {
+    fn growth_or_time_makes_a_read_due() {
         let at = Instant::now();
-        let look = |after_ms, available_bytes, threads| Look {
+        let sample = |after_ms, available_bytes, threads| MachineSample {
             at: at + Duration::from_millis(after_ms),
-            sample: SystemSample {
+            sample: Pulse {
                 available_bytes,
                 shared_bytes: 0,
                 threads,
             },
         };
-        let last = look(0, 1 << 30, 100);
-        assert!(!is_look_due(&last, &look(900, 1 << 30, 110), true));
-        assert!(is_look_due(&last, &look(1000, 1 << 30, 100), true));
-        assert!(!is_look_due(&last, &look(4900, 1 << 30, 100), false));
-        assert!(is_look_due(&last, &look(5000, 1 << 30, 100), false));
-        assert!(is_look_due(
+        let last = sample(0, 1 << 30, 100);
+        assert!(!is_read_due(&last, &sample(900, 1 << 30, 110), true));
+        assert!(is_read_due(&last, &sample(1000, 1 << 30, 100), true));
+        assert!(!is_read_due(&last, &sample(4900, 1 << 30, 100), false));
+        assert!(is_read_due(&last, &sample(5000, 1 << 30, 100), false));
+        assert!(is_read_due(
             &last,
-            &look(250, (1 << 30) - GROWTH_BYTES, 100),
+            &sample(250, (1 << 30) - GROWTH_BYTES, 100),
             false
         ));
-        assert!(is_look_due(&last, &look(250, 1 << 30, 132), false));
+        assert!(is_read_due(&last, &sample(250, 1 << 30, 132), false));
     }
 
     #[test]
-    fn what_was_given_back_hides_no_growth() {
-        let sample = |available_bytes, threads| SystemSample {
+    fn freed_memory_hides_no_growth() {
+        let usage = |available_bytes, threads| Pulse {
             available_bytes,
             shared_bytes: 0,
             threads,
         };
-        let mut last = Look {
+        let mut last = MachineSample {
             at: Instant::now(),
-            sample: sample(100, 10),
+            sample: usage(100, 10),
         };
-        last.note_shrinking(&sample(300, 5));
-        last.note_shrinking(&sample(200, 8));
-        assert_eq!(last.sample, sample(300, 5));
+        last.lower_baseline(&usage(300, 5));
+        last.lower_baseline(&usage(200, 8));
+        assert_eq!(last.sample, usage(300, 5));
     }
 }

@@ -1,4 +1,4 @@
-//! Watchers that end sessions which exceed a limit.
+//! The watchers that end what exceeds a limit.
 
-pub(crate) mod disk;
-pub(crate) mod memory;
+pub(super) mod disk;
+pub(super) mod memory;

@@ -1,16 +1,16 @@
-//! The last executions of a session, for whoever looks after the server.
+//! The latest executions of a session, for operators.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use crate::store::ExecutionRecord;
 
-/// How many are kept.
+/// The number of executions that are kept.
 const KEPT: usize = 5;
 
-/// The newest ones, and how many there were.
+/// The latest executions of a session, and the count of all of them.
 #[derive(Debug, Default)]
-pub(super) struct Recent(Mutex<State>);
+pub(super) struct RecentExecutions(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -18,15 +18,15 @@ struct State {
     count: u64,
 }
 
-impl Recent {
-    pub fn note(&self, record: ExecutionRecord) {
+impl RecentExecutions {
+    pub fn add(&self, record: ExecutionRecord) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.latest.push_front(record);
         state.latest.truncate(KEPT);
         state.count += 1;
     }
 
-    /// Newest first.
+    /// Returns the latest executions, newest first.
     pub fn latest(&self) -> Vec<ExecutionRecord> {
         self.0
             .lock()
@@ -37,6 +37,7 @@ impl Recent {
             .collect()
     }
 
+    /// Returns the number of all executions of the session.
     pub fn count(&self) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).count
     }

@@ -1,6 +1,7 @@
-//! What is started for a session's code, and with which environment. Pure: nothing is started here.
+//! The command lines and environments of the programs that run a session's code. Pure.
 //!
-//! An environment is built from nothing, name by name. None of the server's own variables is in it.
+//! An environment starts empty and gets its variables one by one. It contains none of the server's
+//! own variables.
 
 use std::path::Path;
 
@@ -8,51 +9,56 @@ use hearth_contract::Language;
 use hearth_runner::{KernelProgram, ShellProgram};
 use hearth_sandbox::Program;
 
-use super::dirs::Folder;
+use super::dirs::SessionDir;
 use crate::toolchain::Runtime;
 
-/// Where programs of the system are found, after the runtime's own.
+/// The directories of system programs, which come after the toolchain's in `PATH`.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// The name of the agent-browser session; there is one daemon a session of ours, in a socket folder
-/// of its own.
+/// The name of the agent-browser session. Each Hearth session has one daemon, in a separate socket
+/// directory.
 const AGENT_SESSION: &str = "s";
 
-/// What the CLI compares a running daemon with. It replaces one that was started with other
-/// options, or whose options it does not know; these are the defaults of the pinned version.
+/// The options that the CLI expects a running daemon to have: the defaults of the pinned version. The
+/// CLI replaces a daemon whose options differ or are unknown.
 const AGENT_OPTIONS: &str = r#"{"action_policy":null,"confirm_actions":null,"debug":false,"default_timeout":null,"idle_timeout":null,"no_auto_dialog":false}"#;
 
-/// How programs reach other machines.
+/// The proxy settings in the environment of programs.
 #[derive(Debug)]
-pub(crate) struct WayOut {
-    /// The session's proxy, on 127.0.0.1.
+pub(crate) struct ProxyEnv {
+    /// The port of the session's proxy, on 127.0.0.1.
     pub proxy_port: u16,
-    /// What the proxy never reaches and programs need: the listener for their browser, as
-    /// `host:port`.
+    /// The listener for the session's own CDP clients, as `host:port`. Programs need it, and the proxy
+    /// never connects to it.
     pub direct: String,
 }
 
-/// Everything that the programs of one session have in common.
+/// The commands of one session, with the environment that they share.
 #[derive(Debug)]
-pub(crate) struct Programs {
+pub(crate) struct SessionCommands {
     runtime: Runtime,
     work: String,
     packages: String,
     agent: String,
-    /// The browser's WebSocket address for the session's own programs, with its token.
+    /// The WebSocket URL of the browser for the session's own programs, with its token.
     endpoint: String,
-    way_out: WayOut,
+    proxy_env: ProxyEnv,
 }
 
-impl Programs {
-    pub fn new(runtime: Runtime, folder: &Folder, endpoint: String, way_out: WayOut) -> Programs {
-        Programs {
+impl SessionCommands {
+    pub fn new(
+        runtime: Runtime,
+        dir: &SessionDir,
+        endpoint: String,
+        proxy_env: ProxyEnv,
+    ) -> SessionCommands {
+        SessionCommands {
             runtime,
-            work: text(&folder.work()),
-            packages: text(&folder.packages()),
-            agent: text(&folder.agent()),
+            work: text(&dir.work()),
+            packages: text(&dir.packages()),
+            agent: text(&dir.agent()),
             endpoint,
-            way_out,
+            proxy_env,
         }
     }
 
@@ -61,11 +67,11 @@ impl Programs {
             format!("{}/bin", self.packages),
             format!("{}/.local/bin", self.work),
         ];
-        path.extend(self.runtime.path.iter().map(|folder| text(folder)));
+        path.extend(self.runtime.path.iter().map(|dir| text(dir)));
         path.push(SYSTEM_PATH.to_owned());
         let path = path.join(":");
-        let proxy = format!("http://127.0.0.1:{}", self.way_out.proxy_port);
-        let direct = &self.way_out.direct;
+        let proxy = format!("http://127.0.0.1:{}", self.proxy_env.proxy_port);
+        let direct = &self.proxy_env.direct;
         let node_options = format!("--require=\"{}\"", text(&self.runtime.node_proxy));
         [
             ("PATH", path.as_str()),
@@ -75,15 +81,14 @@ impl Programs {
             ("LANG", "C.UTF-8"),
             ("SHELL", "/bin/bash"),
             ("PYTHONPATH", &self.packages),
-            // What a killed program printed is in its answer only if it did not sit in a buffer.
+            // Without it the output of a killed program would be lost in a buffer.
             ("PYTHONUNBUFFERED", "1"),
             ("PIP_TARGET", &self.packages),
-            // Without it pip leaves a package in that folder as it is when another version is asked
-            // for.
+            // Without it pip keeps an installed package when another version is requested.
             ("PIP_UPGRADE", "1"),
             ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
             ("PIP_ROOT_USER_ACTION", "ignore"),
-            // Some programs look for the one spelling, some for the other.
+            // Some programs read the upper-case names, some the lower-case names.
             ("HTTP_PROXY", &proxy),
             ("HTTPS_PROXY", &proxy),
             ("ALL_PROXY", &proxy),
@@ -92,8 +97,8 @@ impl Programs {
             ("https_proxy", &proxy),
             ("all_proxy", &proxy),
             ("no_proxy", direct),
-            // Node's fetch, http and https heed the variables only when told to; agents of their
-            // own only by our script.
+            // Node's fetch, http and https read the proxy variables only with this flag. The script in
+            // NODE_OPTIONS covers custom agents.
             ("NODE_USE_ENV_PROXY", "1"),
             ("NODE_OPTIONS", &node_options),
         ]
@@ -105,7 +110,7 @@ impl Programs {
         let mut environment = self.environment();
         let agent = [
             ("AGENT_BROWSER_CDP", self.endpoint.as_str()),
-            // The name under which the reference's command line promises it to bash code.
+            // Firecrawl's CLI documents this name for bash code.
             ("CDP_URL", &self.endpoint),
             ("AGENT_BROWSER_SESSION", AGENT_SESSION),
             ("AGENT_BROWSER_SOCKET_DIR", &self.agent),
@@ -114,7 +119,7 @@ impl Programs {
         environment
     }
 
-    /// The long-lived interpreter of `language`; none for bash, which has shells.
+    /// Returns the command of the kernel of `language`, or `None` for bash, which runs in shells.
     pub fn plan_kernel(&self, language: Language) -> Option<KernelProgram> {
         let (program, args) = match language {
             Language::Node => {
@@ -137,8 +142,8 @@ impl Programs {
                 )
             }
             Language::Python => {
-                // Isolated: what a session installs or writes must not stand in for the kernel's
-                // own modules.
+                // Isolated mode (`-I`), so that files of the session cannot replace the kernel's own
+                // modules.
                 let args = vec![
                     "-I".into(),
                     "-X".into(),
@@ -159,6 +164,7 @@ impl Programs {
         })
     }
 
+    /// Returns the command of a shell.
     pub fn plan_shell(&self) -> ShellProgram {
         ShellProgram {
             program: self.runtime.bash.clone(),
@@ -167,7 +173,7 @@ impl Programs {
         }
     }
 
-    /// The agent-browser daemon: the same executable as its CLI, told by a variable.
+    /// Returns the command of the agent-browser daemon: the executable of the CLI, in daemon mode.
     pub fn plan_agent(&self) -> Program {
         let mut env = self.agent_environment();
         env.push(("AGENT_BROWSER_DAEMON".to_owned(), "1".to_owned()));
@@ -181,8 +187,8 @@ impl Programs {
         }
     }
 
-    /// Files that the daemon and its CLI expect next to the socket: what the daemon was started
-    /// with, and the tab to start on.
+    /// Returns the files that the daemon and its CLI expect next to the socket: the options of the
+    /// daemon and the tab to start on.
     pub fn plan_agent_files(target: &str) -> [(String, String); 2] {
         let tab = serde_json::json!({ "targetId": target, "url": "", "pinned": false });
         [
@@ -190,14 +196,14 @@ impl Programs {
             (format!("{AGENT_SESSION}.target"), tab.to_string()),
         ]
     }
-
-    /// The name of the daemon's socket in its folder.
-    pub fn agent_socket() -> String {
-        format!("{AGENT_SESSION}.sock")
-    }
 }
 
-/// All our paths are UTF-8: the configuration refuses others.
+/// Returns the name of the daemon's socket in its directory.
+pub(crate) fn agent_socket() -> String {
+    format!("{AGENT_SESSION}.sock")
+}
+
+/// Converts a path. All paths are UTF-8 because the settings reject others.
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }

@@ -1,0 +1,89 @@
+//! The session's browser, as CDP clients, viewers and operators use it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hearth_browser::{Browser, BrowserError, Client, Identity, Side, Target, Viewport};
+use hearth_contract::DestroyedReason;
+use tokio::time::timeout;
+
+use super::error::SessionError;
+use super::session::Session;
+use crate::ending::Ending;
+use crate::live_view::LiveView;
+
+/// The limit for reading the current page.
+const PAGE_TIMEOUT: Duration = Duration::from_millis(500);
+
+impl Session {
+    /// Attaches a new client to the session's browser, or to one target in it.
+    pub async fn attach_client(
+        &self,
+        target: Option<&str>,
+        side: Side,
+    ) -> Result<Client, SessionError> {
+        let browser = self.browser()?;
+        let attached = match target {
+            None => browser.attach(side).await,
+            Some(target) => browser.attach_to(target, side).await,
+        };
+        match (target, attached) {
+            (_, Ok(client)) => Ok(client),
+            (Some(target), Err(BrowserError::Refused { .. })) => {
+                Err(SessionError::TargetNotFound(target.to_owned()))
+            }
+            // Clients notice a crash before the session's supervisor does.
+            (_, Err(BrowserError::Gone)) if browser.died().await.is_crash() => {
+                Err(SessionError::BrowserCrashed)
+            }
+            (_, Err(error)) => Err(SessionError::BrowserUnreachable(error.to_string())),
+        }
+    }
+
+    /// Returns the browser's version information.
+    pub async fn identity(&self) -> Result<Identity, SessionError> {
+        let identity = self.browser()?.identity().await;
+        identity.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
+    }
+
+    /// Returns the targets that a client can attach to.
+    pub async fn targets(&self) -> Result<Vec<Target>, SessionError> {
+        let targets = self.browser()?.targets().await;
+        targets.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
+    }
+
+    /// Returns the session's live view.
+    pub fn live_view(&self) -> Result<Arc<LiveView>, SessionError> {
+        Ok(Arc::clone(&self.resources()?.view))
+    }
+
+    /// Returns URL and title of the current tab, or `None` if the browser does not respond in time.
+    pub async fn current_page(&self) -> Option<(String, String)> {
+        let browser = self.browser().ok()?;
+        let tabs = timeout(PAGE_TIMEOUT, browser.tabs()).await.ok()?.ok()?;
+        tabs.into_iter()
+            .find(|tab| tab.is_current)
+            .map(|tab| (tab.url, tab.title))
+    }
+
+    /// Returns a JPEG of the current tab that fits into `max`. Returns `None` if there is no picture,
+    /// and for a session without a live view.
+    pub async fn thumbnail(&self, max: Viewport) -> Option<Bytes> {
+        self.live_view_tokens()?;
+        let browser = self.browser().ok()?;
+        let tab = browser.current_tab()?;
+        browser.glance(&tab, max).await.ok()?
+    }
+
+    /// Returns the browser. Clients of a browser that crashed get an error that says so.
+    fn browser(&self) -> Result<Browser, SessionError> {
+        match self.ending() {
+            Some(Ending {
+                reason: DestroyedReason::BrowserCrashed,
+                ..
+            }) => Err(SessionError::BrowserCrashed),
+            _ => Ok(self.resources()?.browser.clone()),
+        }
+    }
+}

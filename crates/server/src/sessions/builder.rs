@@ -1,0 +1,248 @@
+//! The creation of one session, part by part.
+
+use std::io;
+use std::sync::Arc;
+
+use hearth_browser::{Browser, Explain, LaunchSpec};
+use hearth_contract::{CreateRequest, ProfileWarning};
+use hearth_egress::Proxy;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::spawn_blocking;
+use tokio_util::task::TaskTracker;
+use tracing::Span;
+use uuid::Uuid;
+
+use super::error::SessionError;
+use super::info::SessionInfo;
+use super::profile;
+use super::resources::{OutputLimits, ResourceParts, SessionResources};
+use super::services::Services;
+use super::session::{Session, SessionParts};
+use super::spec::RegistrySpec;
+use super::tokens::Tokens;
+use crate::http::auth::Team;
+use crate::profiles::{Hold, ProfileId};
+use crate::sandbox::commands::{ProxyEnv, SessionCommands};
+use crate::sandbox::dirs::session_dir_name;
+use crate::sandbox::plan::Ports;
+use crate::sandbox::session::{SandboxSpec, SessionSandbox};
+use crate::sandbox::uid_pool::UidPool;
+
+/// A request for a session, with the capacity for it.
+pub(super) struct NewSession {
+    pub id: Uuid,
+    pub team: Team,
+    pub request: CreateRequest,
+    pub capacity_permit: OwnedSemaphorePermit,
+    pub span: Span,
+}
+
+/// The parts of a session that exist so far. The builder owns them until the session is complete,
+/// and ends them if a later part fails.
+pub(super) struct SessionBuilder {
+    spec: Arc<RegistrySpec>,
+    uid_pool: UidPool,
+    services: Services,
+    /// The tasks that own the session's processes.
+    tasks: TaskTracker,
+    profile: Option<Hold>,
+    proxy: Option<Proxy>,
+    /// It holds the lease on the user ids.
+    sandbox: Option<SessionSandbox>,
+    browser: Option<Browser>,
+}
+
+impl SessionBuilder {
+    pub fn new(spec: Arc<RegistrySpec>, uid_pool: UidPool, services: Services) -> SessionBuilder {
+        SessionBuilder {
+            spec,
+            uid_pool,
+            services,
+            tasks: TaskTracker::new(),
+            profile: None,
+            proxy: None,
+            sandbox: None,
+            browser: None,
+        }
+    }
+
+    /// Creates and records the session. On failure nothing of it is left. The caller must not drop
+    /// the future, because files are removed by [`abort`](SessionBuilder::abort) only.
+    pub async fn build(
+        mut self,
+        new: NewSession,
+    ) -> Result<(Session, Arc<SessionResources>), SessionError> {
+        match self.create_parts(new).await {
+            Ok(session) => Ok(session),
+            Err(error) => {
+                self.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn create_parts(
+        &mut self,
+        new: NewSession,
+    ) -> Result<(Session, Arc<SessionResources>), SessionError> {
+        let tokens = Tokens::new(new.request.stream_web_view)
+            .map_err(|error| SessionError::Internal(format!("no random numbers: {error}")))?;
+        self.profile = self.lease_profile(&new.team, &new.request)?;
+        self.open_proxy(new.id).await?;
+        self.create_sandbox(new.id).await?;
+        let warning = self.launch_browser().await?;
+        if let Some(warning) = &warning {
+            tracing::warn!(warning = warning.sentence(), "profile data lost");
+        }
+        let info = SessionInfo::new(new.id, new.team, &new.request, tokens);
+        let record = info.record(info.created_at, None);
+        let recorded = self.services.store.begin_session(&record).await;
+        recorded.map_err(|error| SessionError::NotRecorded(error.to_string()))?;
+        let resources = Arc::new(self.take_resources(&info)?);
+        let session = Session::new(SessionParts {
+            info,
+            span: new.span,
+            capacity_permit: new.capacity_permit,
+            resources: Arc::clone(&resources),
+            services: self.services.clone(),
+            warning,
+        });
+        Ok((session, resources))
+    }
+
+    /// Leases the profile of the request, if it names one.
+    fn lease_profile(
+        &self,
+        team: &Team,
+        request: &CreateRequest,
+    ) -> Result<Option<Hold>, SessionError> {
+        let Some(profile) = &request.profile else {
+            return Ok(None);
+        };
+        let id = ProfileId::new(Team::clone(team), profile.name.clone());
+        let lease = self.spec.profiles.hold(id, profile.save_changes);
+        lease
+            .map(Some)
+            .ok_or_else(|| SessionError::ProfileBusy(profile.name.clone()))
+    }
+
+    /// Opens the session's egress proxy. It comes first because the sandbox and the browser need its
+    /// port.
+    async fn open_proxy(&mut self, id: Uuid) -> Result<(), SessionError> {
+        let opened = self.spec.egress.open(&id.to_string(), &self.tasks).await;
+        let proxy = opened.map_err(|error| {
+            SessionError::BrowserStart(format!("the session's proxy cannot listen: {error}"))
+        })?;
+        self.proxy = Some(proxy);
+        Ok(())
+    }
+
+    async fn create_sandbox(&mut self, id: Uuid) -> Result<(), SessionError> {
+        let uid_lease = match self.spec.isolation.user_ids() {
+            // The pool is as large as the session limit, but ended sessions may still hold leases.
+            Some(_) => Some(self.uid_pool.lease().ok_or(SessionError::AtCapacity)?),
+            None => None,
+        };
+        let spec = Arc::clone(&self.spec);
+        let egress = self.proxy.iter().map(Proxy::port).collect();
+        let tasks = self.tasks.clone();
+        let creating = spawn_blocking(move || {
+            let sandbox_spec = SandboxSpec {
+                isolation: &spec.isolation,
+                browser: &spec.browser,
+                runtime: &spec.runtime,
+                ports: Ports {
+                    cdp: spec.internal_port,
+                    egress,
+                },
+            };
+            let name = session_dir_name(id);
+            SessionSandbox::create(&spec.sessions_dir, &name, sandbox_spec, uid_lease, &tasks)
+        });
+        let created = creating
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)));
+        let sandbox = created.map_err(|error| {
+            let sessions = self.spec.sessions_dir.display();
+            SessionError::BrowserStart(format!("cannot create a directory in {sessions}: {error}"))
+        })?;
+        self.sandbox = Some(sandbox);
+        Ok(())
+    }
+
+    /// Launches the browser with the contents of the profile. Returns a warning if the profile is
+    /// damaged or missing.
+    async fn launch_browser(&mut self) -> Result<Option<ProfileWarning>, SessionError> {
+        let (Some(sandbox), Some(proxy)) = (&self.sandbox, &self.proxy) else {
+            return Err(incomplete());
+        };
+        let explainer = proxy.explainer();
+        let launch = LaunchSpec {
+            executable: self.spec.browser.clone(),
+            folder: sandbox.dir.browser(),
+            session_folder: sandbox.dir.root().to_owned(),
+            viewport: self.spec.viewport,
+            user_agent: self.spec.user_agent.clone(),
+            sandbox: self.spec.browser_sandbox,
+            proxy_port: Some(proxy.port()),
+            explain: Some(Explain::with(move |url| explainer.explain(url))),
+            bounds: self.spec.limits.of_browser(),
+        };
+        let max_mb = self.spec.limits.disk_mb;
+        let profile = self.profile.as_ref();
+        let (browser, warning) =
+            profile::launch(profile, sandbox, &self.tasks, launch, max_mb).await?;
+        self.browser = Some(browser);
+        Ok(warning)
+    }
+
+    /// Moves the parts into the session's resources.
+    fn take_resources(&mut self, info: &SessionInfo) -> Result<SessionResources, SessionError> {
+        let (Some(browser), Some(sandbox), Some(proxy)) =
+            (self.browser.take(), self.sandbox.take(), self.proxy.take())
+        else {
+            return Err(incomplete());
+        };
+        let listener = format!("127.0.0.1:{}", self.spec.internal_port);
+        let token = info.tokens.internal.as_str();
+        let endpoint = format!("ws://{listener}/cdp/{}?token={token}", info.id);
+        let proxy_env = ProxyEnv {
+            proxy_port: proxy.port(),
+            direct: listener,
+        };
+        let runtime = self.spec.runtime.clone();
+        Ok(SessionResources::new(ResourceParts {
+            commands: SessionCommands::new(runtime, &sandbox.dir, endpoint, proxy_env),
+            browser,
+            sandbox,
+            proxy,
+            tasks: self.tasks.clone(),
+            profile: self.profile.take(),
+            limits: OutputLimits {
+                max_output_bytes: self.spec.max_output_bytes,
+                max_profile_mb: self.spec.limits.disk_mb,
+            },
+        }))
+    }
+
+    /// Ends the parts that exist: first the processes, then the files. Dropping the rest returns the
+    /// leases on the user ids and the profile.
+    async fn abort(self) {
+        if let Some(browser) = &self.browser {
+            browser.kill().await;
+        }
+        if let Some(proxy) = &self.proxy {
+            proxy.end();
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+        if let Some(sandbox) = &self.sandbox {
+            sandbox.remove().await;
+        }
+    }
+}
+
+/// Returns the error of a part that is created too early, which would be a bug.
+fn incomplete() -> SessionError {
+    SessionError::Internal("the session is incomplete".to_owned())
+}

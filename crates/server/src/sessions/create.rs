@@ -1,0 +1,151 @@
+//! The creation of sessions: admission, metrics, and the tasks of a new session.
+
+use std::sync::Arc;
+
+use hearth_contract::{CreateRequest, DestroyedReason};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::builder::{NewSession, SessionBuilder};
+use super::checkpoints::keep_checkpoints;
+use super::error::SessionError;
+use super::registry::Registry;
+use super::resources::SessionResources;
+use super::session::Session;
+use super::spans::{session_span, session_span_in_request};
+use super::supervisor::supervise;
+use crate::http::auth::Team;
+use crate::metrics::{Creation, Metrics};
+
+impl Registry {
+    /// Creates a session. If the caller goes away meanwhile, the session ends at once.
+    pub async fn create(
+        self: &Arc<Self>,
+        team: Team,
+        request: CreateRequest,
+    ) -> Result<Arc<Session>, SessionError> {
+        let mut metrics = CreateMetricsGuard {
+            metrics: self.metrics(),
+            began: Instant::now(),
+            outcome: Creation::Abandoned,
+        };
+        let created = self.admit_and_launch(team, request).await;
+        metrics.outcome = match &created {
+            Ok(_) => Creation::Made,
+            Err(error) if error.is_rejection() => Creation::Refused,
+            Err(_) => Creation::Failed,
+        };
+        created
+    }
+
+    async fn admit_and_launch(
+        self: &Arc<Self>,
+        team: Team,
+        request: CreateRequest,
+    ) -> Result<Arc<Session>, SessionError> {
+        let capacity_permit = self.admit()?;
+        let (sender, receiver) = oneshot::channel();
+        let registry = Arc::clone(self);
+        // A task, because the creation must finish or clean up even if the caller goes away.
+        let launching = async move {
+            let launched = registry.launch(team, request, capacity_permit).await;
+            match &launched {
+                Ok(_) => registry.launch_health.record_success(),
+                Err(SessionError::BrowserStart(_)) => registry.launch_health.record_failure(),
+                Err(_) => {}
+            }
+            if let Err(Ok(unwanted)) = sender.send(launched) {
+                unwanted.end(DestroyedReason::Deleted).await;
+            }
+        };
+        self.tracker().spawn(launching.in_current_span());
+        receiver.await.unwrap_or_else(|_| {
+            Err(SessionError::Internal(
+                "the creation of a session was lost".to_owned(),
+            ))
+        })
+    }
+
+    /// Checks that the server has room for another session, and reserves its capacity.
+    fn admit(&self) -> Result<OwnedSemaphorePermit, SessionError> {
+        if self.is_stopping() {
+            return Err(SessionError::Stopping);
+        }
+        if let Some(disk) = self.full_disk() {
+            return Err(SessionError::DiskFull {
+                free_mb: disk.free_mb(),
+                min_mb: self.limits().min_free_disk_mb,
+            });
+        }
+        if let Some(available_mb) = self.low_memory_mb() {
+            return Err(SessionError::MemoryLow {
+                available_mb,
+                min_mb: self.limits().min_free_memory_mb,
+            });
+        }
+        Arc::clone(&self.capacity)
+            .try_acquire_owned()
+            .map_err(|_| SessionError::AtCapacity)
+    }
+
+    /// Builds a session, registers it and starts its tasks.
+    async fn launch(
+        &self,
+        team: Team,
+        request: CreateRequest,
+        capacity_permit: OwnedSemaphorePermit,
+    ) -> Result<Arc<Session>, SessionError> {
+        let id = Uuid::now_v7();
+        let span = session_span(id);
+        let new = NewSession {
+            id,
+            team,
+            request,
+            capacity_permit,
+            span: span.clone(),
+        };
+        let builder = SessionBuilder::new(
+            Arc::clone(&self.spec),
+            self.uid_pool.clone(),
+            self.services.clone(),
+        );
+        let (session, resources) = builder.build(new).instrument(span).await?;
+        let session = Arc::new(session);
+        self.insert(&session);
+        self.start_tasks(&session, resources);
+        session_span_in_request(id).in_scope(|| tracing::info!("session created"));
+        if self.is_stopping() {
+            session.end(DestroyedReason::ServerStopped).await;
+            return Err(SessionError::Stopping);
+        }
+        Ok(session)
+    }
+
+    /// Starts the supervisor of a session and, for a session with a profile, its checkpoints.
+    fn start_tasks(&self, session: &Arc<Session>, resources: Arc<SessionResources>) {
+        if let Some(every) = self.spec.checkpoint_every {
+            let keeping = keep_checkpoints(Arc::clone(session), Arc::clone(&resources), every);
+            self.tracker()
+                .spawn(keeping.instrument(session.span.clone()));
+        }
+        let supervising = supervise(Arc::clone(session), resources);
+        self.tracker()
+            .spawn(supervising.instrument(session.span.clone()));
+    }
+}
+
+/// Records the metrics of a creation when it is dropped, also if the caller goes away.
+struct CreateMetricsGuard<'a> {
+    metrics: &'a Metrics,
+    began: Instant,
+    outcome: Creation,
+}
+
+impl Drop for CreateMetricsGuard<'_> {
+    fn drop(&mut self) {
+        self.metrics
+            .session_created(self.outcome, self.began.elapsed());
+    }
+}

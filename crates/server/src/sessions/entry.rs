@@ -1,0 +1,48 @@
+//! An entry of the registry.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::session::Session;
+use crate::ending::Ending;
+use crate::http::auth::Team;
+use crate::store::SessionRecord;
+
+/// A session that the server knows.
+#[derive(Clone, Debug)]
+pub(crate) enum SessionEntry {
+    /// A session of this server process, active or ended.
+    Current(Arc<Session>),
+    /// An ended session of an earlier server process.
+    Past(Arc<SessionRecord>),
+}
+
+impl SessionEntry {
+    /// Returns the session's current record.
+    pub fn record(&self) -> SessionRecord {
+        match self {
+            SessionEntry::Current(session) => session.record(),
+            SessionEntry::Past(record) => SessionRecord::clone(record),
+        }
+    }
+
+    pub fn team(&self) -> &Team {
+        match self {
+            SessionEntry::Current(session) => session.team(),
+            SessionEntry::Past(record) => &record.team,
+        }
+    }
+
+    pub(super) fn ending(&self) -> Option<Ending> {
+        match self {
+            SessionEntry::Current(session) => session.ending(),
+            SessionEntry::Past(record) => record.ending,
+        }
+    }
+
+    /// Returns true if the session ended at `time` or before.
+    pub(super) fn ended_by(&self, time: Timestamp) -> bool {
+        self.ending().is_some_and(|ending| ending.at <= time)
+    }
+}

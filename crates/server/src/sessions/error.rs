@@ -1,0 +1,72 @@
+//! The errors of sessions. `http::error` maps them to status codes.
+
+use hearth_contract::Language;
+use thiserror::Error;
+
+/// The reason why a session was not created, cannot be used, or did not run code.
+///
+/// Errors about executions mean that the code has not started, so a client can safely retry.
+#[derive(Debug, Error)]
+pub(crate) enum SessionError {
+    /// The server accepts no new work.
+    #[error("the server is stopping")]
+    Stopping,
+    /// All session slots are in use.
+    #[error("the session limit is reached")]
+    AtCapacity,
+    /// The disk has too little free space for another session.
+    #[error("the disk is full: {free_mb} MiB left, {min_mb} MiB required")]
+    DiskFull { free_mb: u64, min_mb: u64 },
+    /// The machine or its cgroup has too little available memory for another session.
+    #[error("memory is low: {available_mb} MiB available, {min_mb} MiB required")]
+    MemoryLow { available_mb: u64, min_mb: u64 },
+    /// Another session saves to the profile of this name.
+    #[error("the profile {0} is in use")]
+    ProfileBusy(String),
+    /// The saved profile cannot be read.
+    #[error("cannot read the profile {name}: {reason}")]
+    ProfileUnreadable { name: String, reason: String },
+    /// The browser, or the sandbox and the proxy that it needs, did not start.
+    #[error("cannot start the browser: {0}")]
+    BrowserStart(String),
+    /// The store did not record the session.
+    #[error("cannot record the session: {0}")]
+    NotRecorded(String),
+    /// The session has ended.
+    #[error("the session has ended")]
+    Ended,
+    /// Another execution in this language outlasted the timeout.
+    #[error("another {} execution is running", .0.as_str())]
+    ExecutionBusy(Language),
+    /// The code did not start. The reason can contain output of user code, so it must reach the
+    /// caller only, and never the log.
+    #[error("cannot start the code: {0}")]
+    ExecutionNotStarted(String),
+    /// The browser has no target of this id.
+    #[error("no target {0}")]
+    TargetNotFound(String),
+    /// The browser accepts no client.
+    #[error("cannot reach the browser: {0}")]
+    BrowserUnreachable(String),
+    /// The browser ended unexpectedly.
+    #[error("the browser crashed")]
+    BrowserCrashed,
+    /// A bug in the server.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl SessionError {
+    /// Returns true if a session was not created because of a lack of capacity, which can be
+    /// temporary, or because of a shutdown. Other errors are failures.
+    pub fn is_rejection(&self) -> bool {
+        matches!(
+            self,
+            SessionError::Stopping
+                | SessionError::AtCapacity
+                | SessionError::DiskFull { .. }
+                | SessionError::MemoryLow { .. }
+                | SessionError::ProfileBusy(_)
+        )
+    }
+}

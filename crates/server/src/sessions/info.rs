@@ -1,0 +1,68 @@
+//! The properties of a session that never change.
+
+use std::time::Duration;
+
+use hearth_contract::CreateRequest;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::tokens::Tokens;
+use crate::clock;
+use crate::ending::Ending;
+use crate::http::auth::Team;
+use crate::store::SessionRecord;
+
+/// The identity, owner, secrets and lifetime of a session.
+#[derive(Debug)]
+pub(super) struct SessionInfo {
+    pub id: Uuid,
+    pub team: Team,
+    pub tokens: Tokens,
+    pub created_at: Timestamp,
+    /// The monotonic form of `created_at`.
+    pub created: Instant,
+    pub ttl: Duration,
+    pub activity_ttl: Duration,
+    /// The name of the session's profile.
+    pub profile: Option<String>,
+}
+
+impl SessionInfo {
+    /// Describes a session that is created now.
+    pub fn new(id: Uuid, team: Team, request: &CreateRequest, tokens: Tokens) -> SessionInfo {
+        SessionInfo {
+            id,
+            team,
+            tokens,
+            created_at: clock::now(),
+            created: Instant::now(),
+            ttl: Duration::from_secs(request.ttl_seconds.into()),
+            activity_ttl: Duration::from_secs(request.activity_ttl_seconds.into()),
+            profile: request.profile.as_ref().map(|profile| profile.name.clone()),
+        }
+    }
+
+    /// Returns creation plus `ttl`. Activity does not change it.
+    pub fn expires_at(&self) -> Timestamp {
+        let ttl = SignedDuration::try_from(self.ttl).unwrap_or(SignedDuration::MAX);
+        self.created_at.checked_add(ttl).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Returns the record that outlives the session.
+    pub fn record(&self, last_activity: Timestamp, ending: Option<Ending>) -> SessionRecord {
+        SessionRecord {
+            id: self.id,
+            team: Team::clone(&self.team),
+            created_at: self.created_at,
+            expires_at: self.expires_at(),
+            last_activity,
+            links: self
+                .tokens
+                .live_view
+                .as_ref()
+                .map(|links| [links.watch.digest(), links.control.digest()]),
+            ending,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The outcome of an execution, as metrics count it and as clients get it. Pure.
+
+use std::time::Duration;
+
+use hearth_confine::Exit;
+use hearth_contract::{DestroyedReason, ExecuteResponse};
+use hearth_runner::{Ended, Outcome};
+
+use crate::metrics::{Execution, Kill};
+
+/// The exit code of a process that SIGKILL ended.
+const KILLED: i32 = 137;
+
+/// Returns the metrics label of an outcome, and the reason if the code was killed.
+pub(super) fn classify(ended: &Ended, has_session_ended: bool) -> (Execution, Option<Kill>) {
+    match ended {
+        Ended::Cell { error: None, .. } => (Execution::Succeeded, None),
+        Ended::Exited(exit) if exit.shell_code() == 0 => (Execution::Succeeded, None),
+        Ended::Cell { error: Some(_), .. } | Ended::Exited(_) => (Execution::Failed, None),
+        Ended::Deadline { .. } => (Execution::TimedOut, Some(Kill::Deadline)),
+        Ended::Interrupted(_) if has_session_ended => {
+            (Execution::Interrupted, Some(Kill::SessionEnd))
+        }
+        Ended::Interrupted(_) => (Execution::Interrupted, Some(Kill::Limit)),
+    }
+}
+
+/// Returns the outcome of code whose timeout passed before it started.
+pub(super) fn timed_out_before_start() -> Outcome {
+    Outcome {
+        stdout: String::new(),
+        stderr: String::new(),
+        ended: Ended::Deadline { started: false },
+        truncated: false,
+        dropped_bytes: 0,
+        duration: Duration::ZERO,
+    }
+}
+
+/// Turns an outcome into the response.
+pub(super) fn plan_response(
+    outcome: Outcome,
+    timeout_seconds: u32,
+    is_browser_dead: bool,
+) -> ExecuteResponse {
+    let (value, exit_code, error, killed) = match outcome.ended {
+        Ended::Cell { value, error: None } => (value, 0, None, false),
+        Ended::Cell {
+            value,
+            error: Some(error),
+        } => {
+            // Playwright's error about a lost connection does not give the reason.
+            let error = if is_browser_dead {
+                format!(
+                    "{}: {error}",
+                    DestroyedReason::BrowserCrashed.execution_error()
+                )
+            } else {
+                error
+            };
+            (value, 1, Some(error), false)
+        }
+        Ended::Exited(Exit::Lost) => (
+            None,
+            Exit::Lost.shell_code(),
+            Some(ExecuteResponse::lost_error()),
+            false,
+        ),
+        Ended::Exited(exit) => (None, exit.shell_code(), None, false),
+        Ended::Deadline { started: true } => {
+            let error = ExecuteResponse::timeout_error(timeout_seconds);
+            (None, KILLED, Some(error), true)
+        }
+        Ended::Deadline { started: false } => {
+            let error = ExecuteResponse::early_timeout_error(timeout_seconds);
+            (None, KILLED, Some(error), true)
+        }
+        Ended::Interrupted(interruption) => (
+            None,
+            interruption.exit_code,
+            Some(interruption.reason),
+            false,
+        ),
+    };
+    let Outcome {
+        stdout,
+        stderr,
+        truncated,
+        ..
+    } = outcome;
+    ExecuteResponse::from_parts(stdout, stderr, value, exit_code, killed, truncated, error)
+}

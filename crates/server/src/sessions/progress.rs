@@ -1,0 +1,16 @@
+//! The progress of a session's end.
+
+use hearth_contract::ProfileWarning;
+
+use crate::ending::Ending;
+
+/// How far the end of a session has come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress {
+    /// Set when the session ends.
+    pub ending: Option<Ending>,
+    /// Data of the profile that was lost at the end.
+    pub warning: Option<ProfileWarning>,
+    /// True once every process and file of the session is gone.
+    pub cleaned: bool,
+}

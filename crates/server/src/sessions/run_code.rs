@@ -1,0 +1,171 @@
+//! The code of one execution, in a kernel (Node, Python) or a shell (bash).
+
+use std::sync::Arc;
+
+use hearth_contract::{ExecuteRequest, Language};
+use hearth_runner::{Ended, Kernel, Outcome, Run, RunError, run_shell};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, Span};
+
+use super::agent::AgentUse;
+use super::resources::SessionResources;
+
+/// The attempts to give code to a kernel that turns out to have ended: one for the idle kernel, one
+/// for a new kernel. The code has not started in either case.
+const MAX_ATTEMPTS: usize = 2;
+
+/// The code of one request, its limits, and the session that runs it.
+pub(super) struct CodeRun<'a> {
+    pub request: &'a ExecuteRequest,
+    pub deadline: Instant,
+    /// The tab that was the current one when the execution started.
+    pub target: String,
+    pub resources: &'a Arc<SessionResources>,
+    /// The span of processes that outlive the execution.
+    pub session_span: &'a Span,
+}
+
+/// The reason why there is no outcome.
+pub(super) enum NotRun {
+    /// The timeout passed before the code started.
+    TimedOut,
+    /// A process that the code needs did not start.
+    Failed(RunError),
+}
+
+impl From<RunError> for NotRun {
+    fn from(error: RunError) -> NotRun {
+        NotRun::Failed(error)
+    }
+}
+
+impl CodeRun<'_> {
+    /// Runs the code in a new shell.
+    pub async fn run_in_shell(&self) -> Result<Outcome, NotRun> {
+        let agent = self.in_time(async { Ok(self.agent().await) }).await?;
+        let shell = &self.resources.sandbox.shell;
+        let program = self.resources.commands.plan_shell();
+        let outcome = run_shell(shell, program, self.run()).await?;
+        if let (Ended::Exited(_), Some(agent)) = (&outcome.ended, agent) {
+            agent.keep();
+        }
+        Ok(outcome)
+    }
+
+    /// Returns the daemon behind the agent-browser command. Bash also works without it, for example
+    /// to make room on a full disk. The command then starts a daemon that ends with the shell.
+    async fn agent(&self) -> Option<AgentUse<'_>> {
+        let resources = self.resources;
+        if let Some(agent) = resources.agent.take_running().await {
+            return Some(agent);
+        }
+        resources.browser.wake_silent_tabs().await;
+        let target = self.current_tab();
+        let starting =
+            resources
+                .agent
+                .start(&resources.sandbox.agent, &resources.commands, &target);
+        let started = starting.instrument(self.session_span.clone()).await;
+        started
+            .inspect_err(|error| tracing::warn!(%error, "agent-browser daemon start failed"))
+            .ok()
+    }
+
+    /// Runs the code in the idle kernel of its language, or in a new one.
+    pub async fn run_in_kernel(&self, turn: OwnedSemaphorePermit) -> Result<Outcome, NotRun> {
+        let language = self.request.language;
+        let slot = self.resources.kernel_slots.of(language);
+        let mut attempt = 1;
+        loop {
+            let kernel = match slot.take_kernel() {
+                Some(kernel) => kernel,
+                None => {
+                    self.in_time(start_kernel(self.resources, language, self.session_span))
+                        .await?
+                }
+            };
+            match kernel.run(self.run()).await {
+                Err(RunError::KernelLost { .. }) if attempt < MAX_ATTEMPTS => attempt += 1,
+                Ok(outcome) if matches!(outcome.ended, Ended::Cell { .. }) => {
+                    slot.put_kernel(kernel);
+                    return Ok(outcome);
+                }
+                outcome => {
+                    replace_kernel(self.resources, language, self.session_span, turn);
+                    return Ok(outcome?);
+                }
+            }
+        }
+    }
+
+    fn run(&self) -> Run {
+        Run {
+            source: self.request.code.clone(),
+            deadline: self.deadline,
+            max_output_bytes: self.resources.limits.max_output_bytes,
+            target: Some(self.current_tab()),
+            interruption: self.resources.interruption.subscribe(),
+        }
+    }
+
+    /// Returns the current tab now. Waking silent tabs can have closed `target`.
+    fn current_tab(&self) -> String {
+        let current = self.resources.browser.current_tab();
+        current.unwrap_or_else(|| self.target.clone())
+    }
+
+    /// Waits for a preparation until the deadline. Preparations count against the timeout of the
+    /// code.
+    async fn in_time<T>(
+        &self,
+        preparation: impl Future<Output = Result<T, RunError>>,
+    ) -> Result<T, NotRun> {
+        match timeout_at(self.deadline, preparation).await {
+            Ok(prepared) => Ok(prepared?),
+            Err(_) => Err(NotRun::TimedOut),
+        }
+    }
+}
+
+async fn start_kernel(
+    resources: &SessionResources,
+    language: Language,
+    session_span: &Span,
+) -> Result<Kernel, RunError> {
+    // A new kernel connects to the browser at once, and a tab that does not respond would block it.
+    resources.browser.wake_silent_tabs().await;
+    let Some(program) = resources.commands.plan_kernel(language) else {
+        return Err(RunError::Unable(format!(
+            "{} has no kernel",
+            language.as_str()
+        )));
+    };
+    Kernel::start(&resources.sandbox.code, &resources.tasks, program)
+        .instrument(session_span.clone())
+        .await
+}
+
+/// Starts the next kernel in the background. It holds the turn until the kernel is ready, so that the
+/// end of the session also waits for it.
+fn replace_kernel(
+    resources: &Arc<SessionResources>,
+    language: Language,
+    session_span: &Span,
+    turn: OwnedSemaphorePermit,
+) {
+    let owned = Arc::clone(resources);
+    let span = session_span.clone();
+    let replacing = async move {
+        // A session that is ending needs no kernel.
+        if owned.interruption.borrow().is_none()
+            && let Ok(kernel) = start_kernel(&owned, language, &span).await
+        {
+            owned.kernel_slots.of(language).put_kernel(kernel);
+        }
+        drop(turn);
+    };
+    resources
+        .tasks
+        .spawn(replacing.instrument(session_span.clone()));
+}

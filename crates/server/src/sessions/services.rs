@@ -1,0 +1,25 @@
+//! The services that every session reports to.
+
+use std::sync::Arc;
+
+use super::orphans::Orphans;
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Services {
+    pub store: Store,
+    pub metrics: Arc<Metrics>,
+    pub(super) orphans: Arc<Orphans>,
+}
+
+impl Services {
+    pub fn new(store: Store, metrics: Arc<Metrics>) -> Services {
+        Services {
+            store,
+            metrics,
+            orphans: Arc::default(),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The secrets of a session.
+
+use crate::http::auth::Token;
+
+/// The tokens that open a session's browser and its live view.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    /// The token in `cdpUrl`.
+    pub public: Token,
+    /// The token for the session's own kernels and agent-browser daemon.
+    pub internal: Token,
+    /// The tokens in the links of the live view, unless the session was created without one.
+    pub live_view: Option<LiveViewTokens>,
+}
+
+impl Tokens {
+    /// Creates random tokens.
+    pub fn new(with_live_view: bool) -> Result<Tokens, getrandom::Error> {
+        Ok(Tokens {
+            live_view: with_live_view.then(LiveViewTokens::new).transpose()?,
+            public: Token::new()?,
+            internal: Token::new()?,
+        })
+    }
+}
+
+/// The tokens of the live view's two links.
+#[derive(Debug)]
+pub(crate) struct LiveViewTokens {
+    /// Opens the link that shows the browser.
+    pub watch: Token,
+    /// Opens the link that also accepts input.
+    pub control: Token,
+}
+
+impl LiveViewTokens {
+    fn new() -> Result<LiveViewTokens, getrandom::Error> {
+        Ok(LiveViewTokens {
+            watch: Token::new()?,
+            control: Token::new()?,
+        })
+    }
+}
