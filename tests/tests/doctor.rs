@@ -23,7 +23,7 @@ const CHECKS: [&str; 30] = [
     "other sockets",
     "Unix sockets",
     "kernel",
-    "leftovers",
+    "System V IPC",
     "/tmp, /dev/shm",
     "browser sandbox",
     "browser",

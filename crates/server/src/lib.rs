@@ -17,6 +17,7 @@ mod clock;
 pub mod commands;
 mod config;
 mod embedded;
+mod ending;
 mod http;
 mod lifecycle;
 mod live_view;

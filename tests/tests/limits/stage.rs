@@ -82,7 +82,7 @@ impl Stage {
     pub(crate) async fn assert_session_ended(&self, limit: &str) {
         self.guilty.assert_destroyed("limit").await;
         let told = |line: &str| {
-            line.contains("a session has ended")
+            line.contains("session ended")
                 && line.contains(limit)
                 && line.contains(self.guilty.id())
         };

@@ -58,16 +58,20 @@ async fn every_request_and_every_end_of_a_session_is_one_line_with_its_ids() {
         unknown.headers["x-request-id"].to_str().expect("text")
     );
     assert!(probe.headers.contains_key("x-request-id"));
-    let ended = lines(&server, "a session has ended");
+    let ended = lines(&server, "session ended");
     assert_eq!(ended.len(), 1, "{ended:?}");
     let fields = &ended[0]["fields"];
     assert_eq!(
-        (&fields["session"], &fields["reason"]),
+        (&ended[0]["span"]["id"], &fields["reason"]),
         (&json!(session.id()), &json!("deleted"))
     );
     assert_eq!(fields["executions"], 1);
-    let ran = lines(&server, "code ran");
+    let ran = lines(&server, "execution finished");
     assert_eq!((ran.len(), &ran[0]["fields"]["exit_code"]), (1, &json!(3)));
+    let spans = &ran[0]["spans"];
+    assert_eq!(spans[0]["name"], "request", "{spans}");
+    assert_eq!(spans[1], json!({ "name": "session", "id": session.id() }));
+    assert_eq!(spans[2], json!({ "name": "execution", "language": "bash" }));
     server.stop().await;
 }
 

@@ -160,7 +160,7 @@ impl ApiError {
                 available_mb,
                 min_mb,
             } => ErrorBody::memory_low(available_mb, min_mb),
-            ApiError::OperatorsOnly => ErrorBody::operators_only(),
+            ApiError::OperatorsOnly => ErrorBody::operator_key_required(),
             ApiError::StoreUnavailable(reason) => ErrorBody::store_unavailable(&reason),
             ApiError::SessionBusy(language) => ErrorBody::session_busy(language),
             ApiError::ProfileBusy(name) => ErrorBody::profile_busy(&name),

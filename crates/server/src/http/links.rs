@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use hearth_contract::SessionStatus;
 
 use crate::http::state::AppState;
-use crate::sessions::{Known, Session};
+use crate::sessions::{Session, SessionEntry};
 
 /// Builds URLs that the client of one request can reach.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Links {
     /// live view.
     pub fn live_view(&self, session: &Session) -> LiveViewUrls {
         let tokens = session
-            .live_tokens()
+            .live_view_tokens()
             .filter(|_| session.status() == SessionStatus::Active);
         let Some(tokens) = tokens else {
             return LiveViewUrls::default();
@@ -80,15 +80,15 @@ impl Links {
         let base = format!("{}/live/{}", self.origin, session.id());
         LiveViewUrls {
             watch: format!("{base}?token={}", tokens.watch.as_str()),
-            control: format!("{base}?token={}", tokens.steer.as_str()),
+            control: format!("{base}?token={}", tokens.control.as_str()),
         }
     }
 
     /// Returns the CDP URL and the live view links of a session that may have ended.
-    pub fn of(&self, session: &Known) -> (String, LiveViewUrls) {
+    pub fn of(&self, session: &SessionEntry) -> (String, LiveViewUrls) {
         match session {
-            Known::Own(session) => (self.cdp_url(session), self.live_view(session)),
-            Known::Past(_) => Default::default(),
+            SessionEntry::Current(session) => (self.cdp_url(session), self.live_view(session)),
+            SessionEntry::Past(_) => Default::default(),
         }
     }
 }

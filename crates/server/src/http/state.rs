@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::api_keys::ApiKeys;
 use crate::clock;
+use crate::config::IsolationLevel;
 use crate::http::error::ApiError;
 use crate::profiles::Profiles;
-use crate::sandbox::Level;
-use crate::sessions::{Known, Registry};
+use crate::sessions::{Registry, SessionEntry};
 use crate::team::Team;
 
 /// The state that all handlers share. Cloning it is cheap.
@@ -24,7 +24,7 @@ struct Shared {
     public_url: Option<String>,
     local_host: String,
     live_view_policy: HeaderValue,
-    isolation: Level,
+    isolation: IsolationLevel,
     started_at: Timestamp,
     registry: Arc<Registry>,
 }
@@ -36,7 +36,7 @@ impl AppState {
         public_url: Option<String>,
         local_host: String,
         live_view_policy: HeaderValue,
-        isolation: Level,
+        isolation: IsolationLevel,
         registry: Arc<Registry>,
     ) -> AppState {
         AppState(Arc::new(Shared {
@@ -69,7 +69,7 @@ impl AppState {
         &self.0.live_view_policy
     }
 
-    pub fn isolation(&self) -> Level {
+    pub fn isolation(&self) -> IsolationLevel {
         self.0.isolation
     }
 
@@ -86,7 +86,7 @@ impl AppState {
     }
 
     /// Finds the session that a path names. Text that is not a UUID names no session.
-    pub fn session(&self, id: &str) -> Result<Known, ApiError> {
+    pub fn session(&self, id: &str) -> Result<SessionEntry, ApiError> {
         Uuid::parse_str(id)
             .ok()
             .and_then(|id| self.registry().find(id))
@@ -95,7 +95,7 @@ impl AppState {
 
     /// Finds a session of the team. An unknown id is reported before a session of another team, as
     /// clients expect.
-    pub fn team_session(&self, id: &str, team: &Team) -> Result<Known, ApiError> {
+    pub fn team_session(&self, id: &str, team: &Team) -> Result<SessionEntry, ApiError> {
         let session = self.session(id)?;
         if session.team() == team {
             Ok(session)

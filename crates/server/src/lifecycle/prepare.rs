@@ -13,7 +13,9 @@ use nix::unistd::{Pid, geteuid, getpid};
 
 use crate::config::{Config, ConfigError, IsolationLevel};
 use crate::profiles::profiles_folder;
-use crate::sandbox::{Isolation, check_reach, give_files, prepare_folders, sessions_folder, sweep};
+use crate::sandbox::{
+    Isolation, check_traversable, chown_files, prepare_dirs, sessions_dir, sweep,
+};
 use crate::store::FILE;
 use crate::toolchain::Runtime;
 
@@ -49,14 +51,15 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     // The server's user may not be able to resolve this path later.
     let runtime_dir = config.runtime_dir()?;
     let runtime_dir = runtime_dir.canonicalize().unwrap_or(runtime_dir);
-    let runtime = Runtime::find(&runtime_dir)?;
+    let runtime = Runtime::find(&runtime_dir)
+        .map_err(|error| ConfigError::new("HEARTH_RUNTIME_DIR", error.to_string()))?;
     let level = config.isolation.level;
     if level == IsolationLevel::Default {
         // No process of the same user can read this memory or attach a debugger.
         prctl::set_dumpable(false).context("cannot protect the memory of the server")?;
     }
     let lock = lock_data_dir(&config.data_dir)?;
-    let sessions = sessions_folder(&config.data_dir);
+    let sessions = sessions_dir(&config.data_dir);
     sweep(&sessions).map_err(|error| {
         let dir = sessions.display();
         bad_data_dir(format!("cannot remove the remains in {dir}: {error}"))
@@ -88,14 +91,15 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
 
 /// Gives the data directory to the user that the server becomes.
 fn give_data_dir(config: &Config, sessions: &Path) -> anyhow::Result<()> {
-    check_reach("HEARTH_DATA_DIR", &config.data_dir)?;
+    check_traversable(&config.data_dir)
+        .map_err(|error| ConfigError::new("HEARTH_DATA_DIR", error.to_string()))?;
     let uids = config.isolation.uids()?;
     let profiles = profiles_folder(&config.data_dir);
     let dirs = [config.data_dir.as_path(), sessions, profiles.as_path()];
-    prepare_folders(&dirs, uids).context("cannot give the data directory to the server's user")?;
-    give_files(&config.data_dir, FILE, uids)
+    prepare_dirs(&dirs, uids).context("cannot give the data directory to the server's user")?;
+    chown_files(&config.data_dir, FILE, uids)
         .context("cannot give the store to the server's user")?;
-    give_files(&profiles, "", uids).context("cannot give the profiles to the server's user")
+    chown_files(&profiles, "", uids).context("cannot give the profiles to the server's user")
 }
 
 fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {

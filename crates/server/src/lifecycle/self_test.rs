@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 use super::banner::print;
 use super::prepare::bad_data_dir;
 use crate::config::{Config, ConfigError, IsolationLevel};
-use crate::sandbox::{self, Enclosure, Site, Slots, sessions_folder};
+use crate::sandbox::{self, SandboxSpec, SessionSandbox, UidPool, sessions_dir};
 
 /// The name of the directory of the self-test among those of sessions.
 const DIR: &str = "trial";
@@ -25,17 +25,18 @@ pub(super) struct SelfTest {
 /// returns an error with the fix if a required one does not.
 pub(super) async fn run_self_test(
     config: &Config,
-    site: Site<'_>,
-    slots: &Slots,
+    site: SandboxSpec<'_>,
+    slots: &UidPool,
 ) -> anyhow::Result<SelfTest> {
     let tasks = TaskTracker::new();
     let (isolation, runtime) = (site.isolation, site.runtime);
-    let slot = isolation.user_ids().and_then(|_| slots.take());
-    let sessions = sessions_folder(&config.data_dir);
-    let enclosure = Enclosure::create(&sessions, DIR, site, slot, &tasks).map_err(|error| {
-        let dir = sessions.display();
-        bad_data_dir(format!("cannot create a directory in {dir}: {error}"))
-    })?;
+    let slot = isolation.user_ids().and_then(|_| slots.lease());
+    let sessions = sessions_dir(&config.data_dir);
+    let enclosure =
+        SessionSandbox::create(&sessions, DIR, site, slot, &tasks).map_err(|error| {
+            let dir = sessions.display();
+            bad_data_dir(format!("cannot create a directory in {dir}: {error}"))
+        })?;
     let (version, findings) = tokio::join!(
         hearth_browser::probe(&enclosure.browser, &config.browser.path),
         sandbox::probe(isolation, runtime, &enclosure),
@@ -54,7 +55,7 @@ pub(super) async fn run_self_test(
     if level == IsolationLevel::Default {
         print(&sandbox::render(&sandbox::headline(level), &findings.rows));
     }
-    if !findings.hold() {
+    if !findings.passed() {
         return Err(bad_isolation(format!(
             "level {level} does not hold on this machine: apply the fixes in the table, or set HEARTH_ISOLATION=none if you trust all code that you run"
         ))
@@ -71,7 +72,7 @@ pub(super) async fn run_self_test(
         .unwrap_or_else(|| version.default_user_agent());
     Ok(SelfTest {
         user_agent,
-        browser_sandbox: findings.sandbox,
+        browser_sandbox: findings.browser_sandbox,
     })
 }
 

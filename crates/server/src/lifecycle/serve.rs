@@ -26,8 +26,8 @@ use crate::http::serve::listen;
 use crate::http::state::AppState;
 use crate::metrics::Metrics;
 use crate::profiles::{Profiles, profiles_folder};
-use crate::sandbox::{Isolation, Ports, Site, Slots, sessions_folder};
-use crate::sessions::{Books, ENDED_KEPT_COUNT, Registry, RegistrySpec, watch, watch_disk};
+use crate::sandbox::{Isolation, Ports, SandboxSpec, UidPool, sessions_dir};
+use crate::sessions::{ENDED_KEPT_COUNT, Registry, RegistrySpec, Services, spawn_watchers};
 use crate::store::{FILE, SessionRecord, Store, StoreError};
 use crate::toolchain::Runtime;
 
@@ -158,8 +158,8 @@ async fn build_registry(
     let Sandbox { isolation, runtime } = sandbox;
     let internal_port = listeners.internal.local_addr()?.port();
     let user_slots = isolation.user_ids().map(UserIds::max_sessions);
-    let slots = Slots::new(user_slots.unwrap_or(0), random_slot());
-    let site = Site {
+    let slots = UidPool::new(user_slots.unwrap_or(0), random_slot());
+    let site = SandboxSpec {
         isolation: &isolation,
         browser: &config.browser.path,
         runtime: &runtime,
@@ -178,10 +178,10 @@ async fn build_registry(
         egress.add_self_port(own);
     }
     let spec = RegistrySpec {
-        sessions_folder: sessions_folder(&config.data_dir),
+        sessions_dir: sessions_dir(&config.data_dir),
         browser: config.browser.path.clone(),
         user_agent: self_test.user_agent,
-        sandbox: self_test.browser_sandbox,
+        browser_sandbox: self_test.browser_sandbox,
         viewport: config.viewport,
         runtime,
         isolation,
@@ -194,7 +194,7 @@ async fn build_registry(
         profiles,
         checkpoint_every: config.profiles.checkpoint_every(),
     };
-    let books = Books::new(
+    let books = Services::new(
         store.clone(),
         Arc::new(Metrics::new(config.isolation.level.as_str())),
     );
@@ -223,8 +223,7 @@ fn start(
     let address = listeners.public.local_addr()?;
     let keyless = state.keys().is_empty();
     tracker.spawn(run_retention(store.clone(), config.retention, stop.clone()));
-    tracker.spawn(watch(Arc::clone(registry), stop.clone()));
-    tracker.spawn(watch_disk(Arc::clone(registry), stop.clone()));
+    spawn_watchers(registry, stop);
     servers.spawn(listen(
         listeners.public,
         router::public(state.clone()),

@@ -10,7 +10,7 @@
 //! Between the two the saver's cookies are written down now and then, beside the file, as a
 //! *checkpoint*. A crash so loses minutes and not the login. A commit makes it void.
 //!
-//! What is in a profile is packed and unpacked under the session's user id (`hearth_confine`);
+//! What is in a profile is packed and unpacked under the session's user id (`hearth_sandbox`);
 //! nobody here looks into it. Names never touch a path: files are called by the SHA-256 of team and
 //! name. The store knows the profiles for lists; where it differs the files are right (`correct`).
 
@@ -31,8 +31,9 @@ use tokio::task::spawn_blocking;
 
 pub(crate) use self::lease::{CheckedOut, Hold};
 use crate::clock;
-use crate::http::auth::{Team, hex};
 use crate::store::{ProfileRecord, Store, StoreError};
+use crate::team::Team;
+use crate::token::hex;
 
 /// The folder of all profiles below the data directory.
 pub(crate) fn profiles_folder(data_dir: &Path) -> PathBuf {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use hearth_confine::remove_tree;
+use hearth_sandbox::remove_tree;
 use uuid::Uuid;
 
 /// Returns the parent of all session directories. Its name is short because the paths of sockets

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hearth_confine::{Confinement, Launcher, Spawner, UserIds};
+use hearth_sandbox::{Launcher, SandboxPolicy, Spawner, UserIds};
 use tokio_util::task::TaskTracker;
 
 use crate::config::{IsolationLevel, Limits};
@@ -82,10 +82,10 @@ impl Isolation {
 
     /// Returns a launcher that applies the policy of `plan`. At the level `none` it applies no
     /// policy.
-    pub fn confined(&self, launcher: &Launcher, plan: impl FnOnce() -> Confinement) -> Launcher {
+    pub fn confined(&self, launcher: &Launcher, plan: impl FnOnce() -> SandboxPolicy) -> Launcher {
         match self.level {
             IsolationLevel::None => launcher.clone(),
-            IsolationLevel::Default => launcher.confined(Arc::new(plan())),
+            IsolationLevel::Default => launcher.with_policy(Arc::new(plan())),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! each start of the server, through the same launchers as sessions, and `report` prints which
 //! protections held. `ownership` prepares directories while the process is still root.
 //!
-//! This module does not know sessions, settings or HTTP. The crate `confine` enforces the policies.
+//! This module does not know sessions, settings or HTTP. The crate `sandbox` enforces the policies.
 
 pub(crate) mod commands;
 pub(crate) mod dirs;

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchown};
 use std::path::{Path, PathBuf};
 
-use hearth_confine::UserIds;
+use hearth_sandbox::UserIds;
 use thiserror::Error;
 
 /// Other users can traverse such a directory but not list it. The names below it cannot be

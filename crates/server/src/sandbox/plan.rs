@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hearth_confine::{Access, Confinement, Door, Grant, Syscalls, UnixSockets};
+use hearth_sandbox::{Access, Grant, SandboxPolicy, Syscalls, UnixSocketBroker, UnixSockets};
 
 use crate::config::Limits;
 
@@ -104,7 +104,7 @@ pub(crate) fn plan_code(
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
-) -> Confinement {
+) -> SandboxPolicy {
     let mut files = common();
     files.extend(
         paths
@@ -114,13 +114,13 @@ pub(crate) fn plan_code(
     );
     files.push(grant(&paths.runtime, Access::Execute));
     files.push(grant("/proc", Access::Read));
-    files.extend([&paths.work, &paths.agent, &paths.downloads].map(|dir| grant(dir, Access::Own)));
-    Confinement {
+    files.extend([&paths.work, &paths.agent, &paths.downloads].map(|dir| grant(dir, Access::Full)));
+    SandboxPolicy {
         files,
         connect_ports: ports.egress.iter().copied().chain([ports.cdp]).collect(),
         syscalls: Syscalls::Code,
-        unix_sockets: UnixSockets::Refused,
-        limits: hearth_confine::Limits {
+        unix_sockets: UnixSockets::Denied,
+        limits: hearth_sandbox::Limits {
             open_files: Some(limits.open_files),
             file_bytes: Some(limits.disk_mb << 20),
             // Node does not start if it cannot reserve more address space than a small session has
@@ -140,13 +140,13 @@ pub(crate) fn plan_shell(
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
-) -> Confinement {
-    let door = Door {
+) -> SandboxPolicy {
+    let broker = UnixSocketBroker {
         program: paths.agent_program.clone(),
         socket: paths.agent_socket.clone(),
     };
-    Confinement {
-        unix_sockets: UnixSockets::Door(door),
+    SandboxPolicy {
+        unix_sockets: UnixSockets::Brokered(broker),
         ..plan_code(paths, ports, limits, has_own_uid)
     }
 }
@@ -158,19 +158,19 @@ pub(crate) fn plan_agent(
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
-) -> Confinement {
-    let mut confinement = plan_code(paths, ports, limits, has_own_uid);
-    for grant in &mut confinement.files {
+) -> SandboxPolicy {
+    let mut policy = plan_code(paths, ports, limits, has_own_uid);
+    for grant in &mut policy.files {
         if grant.access == Access::Execute {
             grant.access = Access::Read;
         }
     }
-    confinement
+    policy
         .files
         .push(grant(&paths.agent_program, Access::Execute));
-    Confinement {
+    SandboxPolicy {
         unix_sockets: UnixSockets::Allowed,
-        ..confinement
+        ..policy
     }
 }
 
@@ -181,7 +181,7 @@ pub(crate) fn plan_browser(
     ports: &Ports,
     limits: Limits,
     has_own_uid: bool,
-) -> Confinement {
+) -> SandboxPolicy {
     // Full Chromium detects a second instance on its profile through a Unix socket, and does not
     // start without one.
     let name = paths
@@ -200,20 +200,20 @@ pub(crate) fn plan_browser(
     // Chromium writes to files there to set up its own sandbox.
     files.push(Grant {
         path: "/proc".into(),
-        access: Access::Use,
+        access: Access::ReadWrite,
     });
     files.push(grant("/proc", Access::Read));
-    files.extend([&paths.browser, &paths.work].map(|dir| grant(dir, Access::Own)));
-    Confinement {
+    files.extend([&paths.browser, &paths.work].map(|dir| grant(dir, Access::Full)));
+    SandboxPolicy {
         files,
         connect_ports: ports.egress.clone(),
         syscalls: Syscalls::Browser,
         unix_sockets: if is_shell {
-            UnixSockets::Refused
+            UnixSockets::Denied
         } else {
             UnixSockets::Allowed
         },
-        limits: hearth_confine::Limits {
+        limits: hearth_sandbox::Limits {
             // More than code: the kernel counts a user's descriptors in flight between processes
             // against the sender's limit, and a browser ends when it cannot send one.
             open_files: Some(limits.open_files.saturating_mul(BROWSER_OPEN_FILES_FACTOR)),
@@ -232,7 +232,7 @@ fn common() -> Vec<Grant> {
         .map(|path| grant(path, Access::Execute))
         .collect();
     files.extend(SETTINGS.iter().map(|path| grant(path, Access::Read)));
-    files.extend(DEVICES.iter().map(|path| grant(path, Access::Use)));
+    files.extend(DEVICES.iter().map(|path| grant(path, Access::ReadWrite)));
     files.push(grant("/sys/devices/system/cpu", Access::Read));
     files
 }
@@ -275,8 +275,8 @@ mod tests {
         }
     }
 
-    fn access(confinement: &Confinement, path: &str) -> Vec<Access> {
-        confinement
+    fn access(policy: &SandboxPolicy, path: &str) -> Vec<Access> {
+        policy
             .files
             .iter()
             .filter(|grant| grant.path == Path::new(path))
@@ -288,7 +288,7 @@ mod tests {
     fn no_policy_grants_a_whole_directory_of_the_machine() {
         let (paths, ports) = (paths(), ports());
         for plan in [plan_code, plan_shell, plan_agent, plan_browser] {
-            let confinement = plan(&paths, &ports, LIMITS, true);
+            let policy = plan(&paths, &ports, LIMITS, true);
             for path in [
                 "/",
                 "/etc",
@@ -302,7 +302,7 @@ mod tests {
                 "/data/s",
                 "/data/s/1",
             ] {
-                assert_eq!(access(&confinement, path), [], "{path}");
+                assert_eq!(access(&policy, path), [], "{path}");
             }
         }
     }
@@ -321,10 +321,10 @@ mod tests {
     #[test]
     fn code_cannot_create_unix_sockets() {
         let shell = plan_shell(&paths(), &ports(), LIMITS, true);
-        assert!(matches!(shell.unix_sockets, UnixSockets::Door(_)));
+        assert!(matches!(shell.unix_sockets, UnixSockets::Brokered(_)));
         assert_eq!(
             plan_code(&paths(), &ports(), LIMITS, true).unix_sockets,
-            UnixSockets::Refused
+            UnixSockets::Denied
         );
         let agent = plan_agent(&paths(), &ports(), LIMITS, true);
         let executable: Vec<_> = agent

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hearth_confine::{DiskUsage, Identity, Launcher, Member, PrivateTmp, Snapshot};
+use hearth_sandbox::{DiskUsage, Launcher, PrivateTmp, SandboxUser, Snapshot, UserRole};
 use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 
@@ -96,9 +96,9 @@ impl SessionSandbox {
             agent: dir.agent(),
             agent_socket: dir.agent().join(agent_socket()),
         };
-        let identity = |member| slot.map(|slot| Identity { slot, member });
-        let for_code = launcher.under(identity(Member::Code));
-        let for_browser = launcher.under(identity(Member::Browser));
+        let user = |role| slot.map(|slot| SandboxUser { index: slot, role });
+        let for_code = launcher.as_user(user(UserRole::Code));
+        let for_browser = launcher.as_user(user(UserRole::Browser));
         let confined = |launcher: &Launcher, plan: fn(&SandboxPaths, &Ports, _, bool) -> _| {
             isolation.confined(launcher, || {
                 plan(&paths, &ports, isolation.limits, slot.is_some())
@@ -108,7 +108,7 @@ impl SessionSandbox {
         Ok(SessionSandbox {
             browser: confined(&for_browser, plan_browser),
             code: confined(&for_code, plan_code),
-            shell: confined(&for_code, plan_shell).with_reserve(),
+            shell: confined(&for_code, plan_shell).with_warm_shim(),
             agent: confined(&for_code, plan_agent),
             dir,
             _uid_lease: uid_lease,
@@ -122,15 +122,19 @@ impl SessionSandbox {
         if self.code.user_ids().is_none() {
             return self
                 .code
-                .measure(vec![dir.root().to_owned()], max, Arc::clone(snapshot))
+                .files()
+                .measure_dirs(vec![dir.root().to_owned()], max, Arc::clone(snapshot))
                 .await;
         }
         // Each of the two users can read only its own directories.
         let code_dirs = vec![dir.work(), dir.agent(), dir.tmp()];
         let (code, browser) = tokio::join!(
-            self.code.measure(code_dirs, max, Arc::clone(snapshot)),
+            self.code
+                .files()
+                .measure_dirs(code_dirs, max, Arc::clone(snapshot)),
             self.browser
-                .measure(vec![dir.browser()], max, Arc::clone(snapshot)),
+                .files()
+                .measure_dirs(vec![dir.browser()], max, Arc::clone(snapshot)),
         );
         DiskUsage {
             bytes: code.bytes + browser.bytes,
@@ -140,18 +144,20 @@ impl SessionSandbox {
 
     /// Removes everything. Call it when no process of the session is left.
     pub async fn remove(&self) {
-        self.shell.close_reserve().await;
+        self.shell.close_warm_shim().await;
         // The session's users remove their own files. Files that they cannot remove fail the
         // removal below, which logs them.
         if self.code.user_ids().is_some() {
             let dir = &self.dir;
             let _ = self
                 .code
-                .empty(vec![dir.work(), dir.agent(), dir.tmp(), dir.downloads()])
+                .files()
+                .empty_dirs(vec![dir.work(), dir.agent(), dir.tmp(), dir.downloads()])
                 .await;
             let _ = self
                 .browser
-                .empty(vec![dir.browser(), dir.work(), dir.tmp()])
+                .files()
+                .empty_dirs(vec![dir.browser(), dir.work(), dir.tmp()])
                 .await;
         }
         let dir = self.dir.clone();
@@ -171,13 +177,13 @@ fn chown_dirs(launcher: &Launcher, dir: &SessionDir, slot: u16) -> io::Result<()
     for shared in [dir.downloads(), dir.work(), dir.packages(), dir.agent()] {
         set(&shared, 0o2770)?;
     }
-    let give = |member, parts: &[PathBuf]| {
+    let give = |role, parts: &[PathBuf]| {
         let parts: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
-        launcher.give(Identity { slot, member }, &parts)
+        launcher.chown_dirs(SandboxUser { index: slot, role }, &parts)
     };
     // Inner directories first, because the server cannot reach below a directory that it gave away.
-    give(Member::Browser, &dir.browser_dirs())?;
-    give(Member::Browser, &[dir.browser()])?;
-    give(Member::Code, &dir.code_dirs())?;
-    give(Member::Server, &[dir.root().to_owned()])
+    give(UserRole::Browser, &dir.browser_dirs())?;
+    give(UserRole::Browser, &[dir.browser()])?;
+    give(UserRole::Code, &dir.code_dirs())?;
+    give(UserRole::Server, &[dir.root().to_owned()])
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use hearth_confine::{Launcher, StartError, Tree};
+use hearth_sandbox::{Launcher, ProcessTree, StartError};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde_json::Value;
 use thiserror::Error;
@@ -50,7 +50,7 @@ pub(super) struct Agent {
     /// The directory of the daemon's socket.
     dir: PathBuf,
     /// The daemon. Empty while a shell uses it, and after a shell that was killed.
-    daemon: Mutex<Option<Tree>>,
+    daemon: Mutex<Option<ProcessTree>>,
 }
 
 /// The use of the daemon by one shell. Dropping it kills the daemon, unless [`keep`] was called.
@@ -58,7 +58,7 @@ pub(super) struct Agent {
 /// [`keep`]: AgentUse::keep
 pub(super) struct AgentUse<'a> {
     agent: &'a Agent,
-    daemon: Option<Tree>,
+    daemon: Option<ProcessTree>,
 }
 
 impl Agent {
@@ -78,7 +78,7 @@ impl Agent {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let daemon = known.filter(Tree::is_running)?;
+        let daemon = known.filter(ProcessTree::is_running)?;
         UnixStream::connect(self.dir.join(agent_socket()))
             .await
             .ok()?;
@@ -98,7 +98,8 @@ impl Agent {
         // Removes the files of an earlier daemon, because a socket without a listener would make the
         // CLI start its own daemon.
         launcher
-            .refill(
+            .files()
+            .refill_dir(
                 self.dir.clone(),
                 SessionCommands::plan_agent_files(target).into(),
             )

@@ -20,13 +20,13 @@ use super::services::Services;
 use super::session::{Session, SessionParts};
 use super::spec::RegistrySpec;
 use super::tokens::Tokens;
-use crate::http::auth::Team;
 use crate::profiles::{Hold, ProfileId};
 use crate::sandbox::commands::{ProxyEnv, SessionCommands};
 use crate::sandbox::dirs::session_dir_name;
 use crate::sandbox::plan::Ports;
 use crate::sandbox::session::{SandboxSpec, SessionSandbox};
 use crate::sandbox::uid_pool::UidPool;
+use crate::team::Team;
 
 /// A request for a session, with the capacity for it.
 pub(super) struct NewSession {

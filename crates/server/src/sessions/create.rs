@@ -16,8 +16,8 @@ use super::resources::SessionResources;
 use super::session::Session;
 use super::spans::{session_span, session_span_in_request};
 use super::supervisor::supervise;
-use crate::http::auth::Team;
-use crate::metrics::{Creation, Metrics};
+use crate::metrics::{CreateOutcome, Metrics};
+use crate::team::Team;
 
 impl Registry {
     /// Creates a session. If the caller goes away meanwhile, the session ends at once.
@@ -29,13 +29,13 @@ impl Registry {
         let mut metrics = CreateMetricsGuard {
             metrics: self.metrics(),
             began: Instant::now(),
-            outcome: Creation::Abandoned,
+            outcome: CreateOutcome::Abandoned,
         };
         let created = self.admit_and_launch(team, request).await;
         metrics.outcome = match &created {
-            Ok(_) => Creation::Made,
-            Err(error) if error.is_rejection() => Creation::Refused,
-            Err(_) => Creation::Failed,
+            Ok(_) => CreateOutcome::Made,
+            Err(error) if error.is_rejection() => CreateOutcome::Refused,
+            Err(_) => CreateOutcome::Failed,
         };
         created
     }
@@ -140,7 +140,7 @@ impl Registry {
 struct CreateMetricsGuard<'a> {
     metrics: &'a Metrics,
     began: Instant,
-    outcome: Creation,
+    outcome: CreateOutcome,
 }
 
 impl Drop for CreateMetricsGuard<'_> {

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::session::Session;
 use crate::ending::Ending;
-use crate::http::auth::Team;
 use crate::store::SessionRecord;
+use crate::team::Team;
 
 /// A session that the server knows.
 #[derive(Clone, Debug)]

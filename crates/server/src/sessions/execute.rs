@@ -19,7 +19,7 @@ use super::run_code::{CodeRun, NotRun};
 use super::session::Session;
 use super::spans::execution_span;
 use crate::clock;
-use crate::metrics::Execution;
+use crate::metrics::ExecuteOutcome;
 use crate::store::ExecutionRecord;
 
 impl Session {
@@ -38,9 +38,9 @@ impl Session {
         let result = self.run(&request, &mut metrics).await;
         metrics.finish(match &result {
             Ok((_, outcome)) => *outcome,
-            Err(SessionError::ExecutionBusy(_)) => Execution::Busy,
-            Err(SessionError::Ended) => Execution::Gone,
-            Err(_) => Execution::NotStarted,
+            Err(SessionError::ExecutionBusy(_)) => ExecuteOutcome::Busy,
+            Err(SessionError::Ended) => ExecuteOutcome::Gone,
+            Err(_) => ExecuteOutcome::NotStarted,
         });
         result.map(|(response, _)| response)
     }
@@ -49,7 +49,7 @@ impl Session {
         &self,
         request: &ExecuteRequest,
         metrics: &mut ExecutionMetricsGuard,
-    ) -> Result<(ExecuteResponse, Execution), SessionError> {
+    ) -> Result<(ExecuteResponse, ExecuteOutcome), SessionError> {
         let resources = self.resources()?;
         let deadline = Instant::now() + Duration::from_secs(request.timeout_seconds.into());
         let mut activity = self.activity.begin(request.language);
@@ -85,7 +85,7 @@ impl Session {
         resources: &Arc<SessionResources>,
         outcome: Outcome,
         metrics: &ExecutionMetricsGuard,
-    ) -> (ExecuteResponse, Execution) {
+    ) -> (ExecuteResponse, ExecuteOutcome) {
         let has_session_ended = resources.interruption.borrow().is_some();
         let (counted, kill) = classify(&outcome.ended, has_session_ended);
         if let Some(kill) = kill {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use hearth_contract::Language;
 
-use crate::metrics::{Execution, Kill, Metrics};
+use crate::metrics::{ExecuteOutcome, KillReason, Metrics};
 
 /// A guard that lives from the request to its response. Dropping it without [`finish`] records an
 /// execution that its caller abandoned.
@@ -35,25 +35,27 @@ impl ExecutionMetricsGuard {
     /// waiting time at their end.
     pub fn start(&mut self) {
         self.has_started = true;
-        self.metrics.waited(self.language, self.received.elapsed());
+        self.metrics
+            .execution_waited(self.language, self.received.elapsed());
     }
 
     pub fn record_output(&self, kept_bytes: usize, dropped_bytes: usize) {
-        self.metrics.printed(kept_bytes, dropped_bytes);
+        self.metrics.output_captured(kept_bytes, dropped_bytes);
     }
 
-    pub fn record_kill(&self, kill: Kill) {
-        self.metrics.killed(kill);
+    pub fn record_kill(&self, kill: KillReason) {
+        self.metrics.execution_killed(kill);
     }
 
     /// Records the outcome.
-    pub fn finish(mut self, outcome: Execution) {
+    pub fn finish(mut self, outcome: ExecuteOutcome) {
         self.is_finished = true;
-        if outcome == Execution::Busy {
-            self.metrics.waited(self.language, self.received.elapsed());
+        if outcome == ExecuteOutcome::Busy {
+            self.metrics
+                .execution_waited(self.language, self.received.elapsed());
         }
         self.metrics
-            .executed(self.language, outcome, self.received.elapsed());
+            .execution_finished(self.language, outcome, self.received.elapsed());
     }
 }
 
@@ -63,11 +65,15 @@ impl Drop for ExecutionMetricsGuard {
             return;
         }
         if self.has_started {
-            self.metrics.killed(Kill::CallerGone);
+            self.metrics.execution_killed(KillReason::CallerGone);
         } else {
-            self.metrics.waited(self.language, self.received.elapsed());
+            self.metrics
+                .execution_waited(self.language, self.received.elapsed());
         }
-        self.metrics
-            .executed(self.language, Execution::Abandoned, self.received.elapsed());
+        self.metrics.execution_finished(
+            self.language,
+            ExecuteOutcome::Abandoned,
+            self.received.elapsed(),
+        );
     }
 }

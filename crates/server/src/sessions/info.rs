@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::tokens::Tokens;
 use crate::clock;
 use crate::ending::Ending;
-use crate::http::auth::Team;
 use crate::store::SessionRecord;
+use crate::team::Team;
 
 /// The identity, owner, secrets and lifetime of a session.
 #[derive(Debug)]

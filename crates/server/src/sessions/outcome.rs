@@ -2,26 +2,29 @@
 
 use std::time::Duration;
 
-use hearth_confine::Exit;
-use hearth_contract::{DestroyedReason, ExecuteResponse};
+use hearth_contract::{DestroyedReason, ExecuteResponse, ExecutionParts};
 use hearth_runner::{Ended, Outcome};
+use hearth_sandbox::Exit;
 
-use crate::metrics::{Execution, Kill};
+use crate::metrics::{ExecuteOutcome, KillReason};
 
 /// The exit code of a process that SIGKILL ended.
 const KILLED: i32 = 137;
 
 /// Returns the metrics label of an outcome, and the reason if the code was killed.
-pub(super) fn classify(ended: &Ended, has_session_ended: bool) -> (Execution, Option<Kill>) {
+pub(super) fn classify(
+    ended: &Ended,
+    has_session_ended: bool,
+) -> (ExecuteOutcome, Option<KillReason>) {
     match ended {
-        Ended::Cell { error: None, .. } => (Execution::Succeeded, None),
-        Ended::Exited(exit) if exit.shell_code() == 0 => (Execution::Succeeded, None),
-        Ended::Cell { error: Some(_), .. } | Ended::Exited(_) => (Execution::Failed, None),
-        Ended::Deadline { .. } => (Execution::TimedOut, Some(Kill::Deadline)),
+        Ended::Cell { error: None, .. } => (ExecuteOutcome::Succeeded, None),
+        Ended::Exited(exit) if exit.shell_code() == 0 => (ExecuteOutcome::Succeeded, None),
+        Ended::Cell { error: Some(_), .. } | Ended::Exited(_) => (ExecuteOutcome::Failed, None),
+        Ended::Deadline { .. } => (ExecuteOutcome::TimedOut, Some(KillReason::Deadline)),
         Ended::Interrupted(_) if has_session_ended => {
-            (Execution::Interrupted, Some(Kill::SessionEnd))
+            (ExecuteOutcome::Interrupted, Some(KillReason::SessionEnd))
         }
-        Ended::Interrupted(_) => (Execution::Interrupted, Some(Kill::Limit)),
+        Ended::Interrupted(_) => (ExecuteOutcome::Interrupted, Some(KillReason::Limit)),
     }
 }
 
@@ -88,5 +91,13 @@ pub(super) fn plan_response(
         truncated,
         ..
     } = outcome;
-    ExecuteResponse::from_parts(stdout, stderr, value, exit_code, killed, truncated, error)
+    ExecuteResponse::from_parts(ExecutionParts {
+        stdout,
+        stderr,
+        value,
+        exit_code,
+        killed,
+        truncated,
+        error,
+    })
 }

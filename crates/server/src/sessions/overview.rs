@@ -6,7 +6,7 @@ use super::disk::Disk;
 use super::entry::SessionEntry;
 use super::registry::{Registry, current};
 use crate::capacity;
-use crate::metrics::Reading;
+use crate::metrics::Gauges;
 use crate::store::SessionRecord;
 
 impl Registry {
@@ -19,13 +19,13 @@ impl Registry {
         if let Some(disk) = self.full_disk() {
             reasons.push(NotReady::DiskFull {
                 free_mb: disk.free_mb(),
-                least_mb: self.limits().min_free_disk_mb,
+                min_mb: self.limits().min_free_disk_mb,
             });
         }
         if let Some(available_mb) = self.low_memory_mb() {
             reasons.push(NotReady::MemoryLow {
                 available_mb,
-                least_mb: self.limits().min_free_memory_mb,
+                min_mb: self.limits().min_free_memory_mb,
             });
         }
         if let Some(ago) = self.launch_health.recent_failure() {
@@ -53,9 +53,9 @@ impl Registry {
     }
 
     /// Returns the current values of the gauges.
-    pub fn read_gauges(&self) -> Reading {
+    pub fn read_gauges(&self) -> Gauges {
         let disk = Disk::of(self.sessions_dir());
-        let mut gauges = Reading {
+        let mut gauges = Gauges {
             ready: self.not_ready().is_empty(),
             max_sessions: self.max_sessions(),
             server_memory_bytes: capacity::own_bytes(),
@@ -63,9 +63,9 @@ impl Registry {
             free_disk_bytes: disk.map(|disk| disk.free_bytes),
             total_disk_bytes: disk.map(|disk| disk.total_bytes),
             traffic: self.spec.egress.traffic(),
-            refusals: self.spec.egress.refusals(),
+            egress_denials: self.spec.egress.denials(),
             leaked_processes: self.services.orphans.count(),
-            ..Reading::default()
+            ..Gauges::default()
         };
         let sessions = self.read();
         for session in current(&sessions) {

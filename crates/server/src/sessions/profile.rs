@@ -46,14 +46,16 @@ pub(super) async fn launch(
     let clear = async || {
         sandbox
             .browser
-            .empty(vec![profile_dir(sandbox)])
+            .files()
+            .empty_dirs(vec![profile_dir(sandbox)])
             .await
             .map_err(unreadable)
     };
     let unpack = |file| {
         sandbox
             .browser
-            .unpack(file, profile_dir(sandbox), max_mb << 20)
+            .files()
+            .unpack_dir(file, profile_dir(sandbox), max_mb << 20)
     };
     let mut checked_out = profile.check_out(unpack).await.map_err(unreadable)?;
     if checked_out.warning == Some(ProfileWarning::Damaged) {
@@ -103,7 +105,7 @@ pub(super) async fn close(browser: &Browser) -> Result<CookieJar, NotSaved> {
         Ok(cookies) => cookies.of_the_session(),
         Err(error) => {
             browser.kill().await;
-            return Err(NotSaved::Because(error.to_string()));
+            return Err(NotSaved::Other(error.to_string()));
         }
     };
     if browser.close().await {
@@ -125,7 +127,7 @@ pub(super) async fn commit(
         Err(reason) => return Err(not_saved(profile, reason).await),
     };
     let pack = |file| {
-        sandbox.browser.pack(
+        sandbox.browser.files().pack_dir(
             profile_dir(sandbox),
             left_out_of_profiles(),
             max_mb << 20,
@@ -137,7 +139,7 @@ pub(super) async fn commit(
     let reason = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => NotSaved::DiskFull,
         ErrorKind::FileTooLarge => NotSaved::TooLarge(max_mb),
-        _ => NotSaved::Because(error.to_string()),
+        _ => NotSaved::Other(error.to_string()),
     };
     Err(not_saved(profile, reason).await)
 }

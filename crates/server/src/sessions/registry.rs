@@ -23,11 +23,11 @@ use super::spec::RegistrySpec;
 use crate::capacity;
 use crate::clock;
 use crate::config::Limits;
-use crate::http::auth::Team;
 use crate::metrics::Metrics;
 use crate::profiles::Profiles;
 use crate::sandbox::uid_pool::UidPool;
 use crate::store::SessionRecord;
+use crate::team::Team;
 
 /// The maximum number of ended sessions that are kept. A record takes less than a kilobyte.
 pub(crate) const ENDED_KEPT_COUNT: usize = 10_000;

@@ -22,9 +22,10 @@ use super::services::Services;
 use super::tokens::LiveViewTokens;
 use crate::clock;
 use crate::ending::Ending;
-use crate::http::auth::{Team, Token};
-use crate::live_view::Right;
+use crate::live_view::ViewerAccess;
 use crate::store::{ExecutionRecord, SessionRecord};
+use crate::team::Team;
+use crate::token::Token;
 
 /// The response to a delete waits this long for the cleanup, which continues afterwards.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -99,15 +100,15 @@ impl Session {
     }
 
     /// Returns the access that a live view token grants.
-    pub fn live_view_access(&self, presented: &str) -> Option<Right> {
+    pub fn live_view_access(&self, presented: &str) -> Option<ViewerAccess> {
         let tokens = self.live_view_tokens()?;
         // Both are compared, so that the time taken does not tell which one matched.
         match (
             tokens.control.matches(presented),
             tokens.watch.matches(presented),
         ) {
-            (true, _) => Some(Right::Steer),
-            (false, true) => Some(Right::Watch),
+            (true, _) => Some(ViewerAccess::Control),
+            (false, true) => Some(ViewerAccess::Watch),
             (false, false) => None,
         }
     }

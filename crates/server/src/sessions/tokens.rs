@@ -1,6 +1,6 @@
 //! The secrets of a session.
 
-use crate::http::auth::Token;
+use crate::token::Token;
 
 /// The tokens that open a session's browser and its live view.
 #[derive(Debug)]

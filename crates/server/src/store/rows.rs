@@ -10,7 +10,7 @@ use sqlx::{Row, Sqlite};
 use uuid::Uuid;
 
 use super::statements;
-use crate::sessions::Ending;
+use crate::ending::Ending;
 use crate::team::Team;
 
 /// What stays known of a session.

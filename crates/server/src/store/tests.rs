@@ -3,7 +3,7 @@
 use hearth_contract::{DestroyedReason, Language, Limit};
 
 use super::*;
-use crate::sessions::Ending;
+use crate::ending::Ending;
 use crate::team::Team;
 
 fn at(second: i64) -> Timestamp {

@@ -40,8 +40,8 @@ pub(super) async fn browser(
     let user_agent = subject.config.user_agent.clone();
     let launch = LaunchSpec {
         executable: executable.to_owned(),
-        folder: fixture.enclosure.folder.browser(),
-        session_folder: fixture.enclosure.folder.root().to_owned(),
+        folder: fixture.enclosure.dir.browser(),
+        session_folder: fixture.enclosure.dir.root().to_owned(),
         viewport: subject.config.viewport,
         proxy_port: None,
         explain: None,

@@ -12,7 +12,7 @@ use nix::unistd::{AccessFlags, access};
 use super::finding::Finding;
 use super::limits::gigabytes;
 use crate::lifecycle::LOCK;
-use crate::sandbox::sessions_folder;
+use crate::sandbox::sessions_dir;
 
 const CHECK: &str = "data directory";
 
@@ -64,7 +64,7 @@ pub(super) fn data_dir(
                 kept_free_bytes: kept_free_mb << 20,
                 is_noexec: disk.flags().contains(FsFlags::ST_NOEXEC),
                 is_served: is_served(data_dir),
-                is_foreign: !is_ours(&data_dir.join(LOCK)) || !is_ours(&sessions_folder(data_dir)),
+                is_foreign: !is_ours(&data_dir.join(LOCK)) || !is_ours(&sessions_dir(data_dir)),
             },
         ),
         Err(error) => Finding::note(

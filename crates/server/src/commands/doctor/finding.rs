@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::sandbox::{Row, State};
+use crate::sandbox::{LayerState, Row};
 
 /// Columns before the text of a finding: verdict, spaces, name of the check, spaces.
 const TEXT_COLUMN: usize = 21;
@@ -64,11 +64,11 @@ impl Finding {
     /// Converts a result of the sandbox self-test.
     pub fn of_layer(row: &Row) -> Finding {
         let verdict = match row.state {
-            State::On => Verdict::Ok,
-            State::Off => Verdict::Note,
-            State::Failed => Verdict::Failure,
+            LayerState::On => Verdict::Ok,
+            LayerState::Off => Verdict::Note,
+            LayerState::Failed => Verdict::Failure,
         };
-        let fixes = row.mend.iter().map(|&fix| fix.to_owned()).collect();
+        let fixes = row.fix.iter().map(|&fix| fix.to_owned()).collect();
         Finding {
             check: row.name,
             verdict,

@@ -17,9 +17,10 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::Subject;
-use crate::sandbox::{Enclosure, Folder, Site};
-use crate::sandbox::{Isolation, Level, Ports, Slots};
-use crate::sessions::folder_name;
+use crate::config::IsolationLevel;
+use crate::sandbox::dirs::session_dir_name;
+use crate::sandbox::{Isolation, Ports, UidPool};
+use crate::sandbox::{SandboxSpec, SessionDir, SessionSandbox};
 use crate::toolchain::Runtime;
 
 /// The parent of all fixtures in the data directory. It is one letter, like that of sessions, so that
@@ -36,7 +37,7 @@ const PROCESSES_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Fixture {
     /// The sandbox of a session, with its user ids and private `/tmp` where that is possible.
-    pub enclosure: Enclosure,
+    pub enclosure: SessionSandbox,
     pub isolation: Isolation,
     /// The tasks that own the started programs.
     pub tasks: TaskTracker,
@@ -52,7 +53,7 @@ impl Fixture {
     /// Creates the fixture, in the data directory if that is usable. Blocks.
     pub fn create(subject: &Subject) -> io::Result<Fixture> {
         let tasks = TaskTracker::new();
-        let name = folder_name(Uuid::now_v7());
+        let name = session_dir_name(Uuid::now_v7());
         let isolation = plan_isolation(subject);
         let mut made = Vec::new();
         // A data directory that cannot be used has a finding of its own.
@@ -113,7 +114,9 @@ fn plan_isolation(subject: &Subject) -> Isolation {
     let interpreters = runtime.map(|dir| Runtime::at(&dir).interpreters());
     let isolation = Isolation::new(level, config.limits, interpreters.unwrap_or_default());
     match config.isolation.uids() {
-        Ok(ids) if level == Level::Default && geteuid().is_root() => isolation.with_ids(ids),
+        Ok(ids) if level == IsolationLevel::Default && geteuid().is_root() => {
+            isolation.with_ids(ids)
+        }
         _ => isolation,
     }
 }
@@ -124,7 +127,7 @@ fn enclose(
     parent: &Path,
     name: &str,
     tasks: &TaskTracker,
-) -> io::Result<Enclosure> {
+) -> io::Result<SessionSandbox> {
     // Missing parts have findings of their own.
     let browser = &subject.config.browser;
     let browser = browser.find().unwrap_or(Path::new("/usr/bin/false"));
@@ -132,8 +135,8 @@ fn enclose(
     let runtime = Runtime::at(runtime.as_deref().unwrap_or(Path::new("/usr")));
     // A server assigns user ids from a random one on; this takes the last.
     let slots = isolation.user_ids().map(UserIds::max_sessions);
-    let slot = slots.and_then(|count| Slots::new(count, count.saturating_sub(1)).take());
-    let site = Site {
+    let slot = slots.and_then(|count| UidPool::new(count, count.saturating_sub(1)).lease());
+    let site = SandboxSpec {
         isolation,
         browser,
         runtime: &runtime,
@@ -142,7 +145,7 @@ fn enclose(
             egress: Vec::new(),
         },
     };
-    Enclosure::create(parent, name, site, slot, tasks)
+    SessionSandbox::create(parent, name, site, slot, tasks)
 }
 
 fn make_within(
@@ -173,7 +176,7 @@ fn make_within(
     let alone = Flock::lock(File::open(&fixtures)?, FlockArg::LockExclusiveNonblock).ok();
     if alone.is_some() {
         for entry in fs::read_dir(&fixtures)? {
-            Folder::at(&entry?.path()).remove();
+            SessionDir::at(&entry?.path()).remove();
         }
     }
     Ok((fixtures, alone))

@@ -36,7 +36,7 @@ async fn bounded(fixture: &Fixture) -> Fonts {
     for (pattern, found) in patterns.iter().zip(&mut found) {
         let answer = run_probe(
             &fixture.enclosure.code,
-            &fixture.enclosure.folder.work(),
+            &fixture.enclosure.dir.work(),
             Path::new(FC_LIST),
             &[pattern, "family"],
         )

@@ -39,8 +39,9 @@ use self::finding::{Finding, is_healthy, summarise};
 use self::fixture::Fixture;
 use super::EXIT_CONFIG;
 use crate::capacity::{memory_bytes, plan_max_sessions};
+use crate::config::IsolationLevel;
 use crate::config::{Config, ConfigError, wants_no_color};
-use crate::sandbox::{self, Level};
+use crate::sandbox;
 use crate::toolchain::Runtime;
 
 /// Time limit of one check. The longest one, a browser on a cold disk, times out after 25 s.
@@ -89,9 +90,9 @@ impl Subject {
     }
 
     /// Returns the isolation level, which is none if the setting cannot be used.
-    fn level(&self) -> Level {
+    fn level(&self) -> IsolationLevel {
         match self.error("HEARTH_ISOLATION") {
-            Some(_) => Level::None,
+            Some(_) => IsolationLevel::None,
             None => self.config.isolation.level,
         }
     }
@@ -162,7 +163,7 @@ async fn check_all(subject: &Arc<Subject>, fixture: &Fixture, report: &mut Repor
     let is_root = geteuid().is_root();
     let started = probe::run_probe(
         &fixture.enclosure.code,
-        &fixture.enclosure.folder.work(),
+        &fixture.enclosure.dir.work(),
         Path::new("/bin/bash"),
         &["-c", ":"],
     )
@@ -230,7 +231,7 @@ async fn check_isolation(
     is_root: bool,
     report: &mut Report,
 ) -> Option<bool> {
-    if fixture.isolation.level == Level::None {
+    if fixture.isolation.level == IsolationLevel::None {
         if let Some(error) = subject.error("HEARTH_ISOLATION") {
             report.add(
                 Finding::failure("isolation", error.to_string())
@@ -257,7 +258,7 @@ async fn check_isolation(
                 .iter()
                 .map(Finding::of_layer)
                 .for_each(|finding| report.add(finding));
-            Some(findings.sandbox)
+            Some(findings.browser_sandbox)
         }
         Err(error) => {
             report.add(Finding::failure(
@@ -314,11 +315,11 @@ async fn check_data_dir(subject: &Arc<Subject>, fixture: &Fixture, report: &mut 
 /// Runs a program in the sandbox to see whether `/tmp` is private.
 async fn check_private_tmp(fixture: &Fixture, is_root: bool) -> Finding {
     const MARK: &str = ".hearth-doctor";
-    let marked = std::fs::write(fixture.enclosure.folder.tmp().join(MARK), "").is_ok();
+    let marked = std::fs::write(fixture.enclosure.dir.tmp().join(MARK), "").is_ok();
     let test = format!("test -e /tmp/{MARK}");
     let asked = probe::run_probe(
         &fixture.enclosure.code,
-        &fixture.enclosure.folder.work(),
+        &fixture.enclosure.dir.work(),
         Path::new("/bin/bash"),
         &["-c", &test],
     )

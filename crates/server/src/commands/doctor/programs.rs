@@ -143,7 +143,7 @@ async fn run_interpreter(
 ) -> Result<Value, String> {
     let answer = run_probe(
         &fixture.enclosure.code,
-        &fixture.enclosure.folder.work(),
+        &fixture.enclosure.dir.work(),
         program,
         args,
     )
@@ -162,7 +162,7 @@ async fn run_interpreter(
 async fn version_word(fixture: &Fixture, program: &Path, args: &[&str]) -> Result<String, String> {
     let answer = run_probe(
         &fixture.enclosure.code,
-        &fixture.enclosure.folder.work(),
+        &fixture.enclosure.dir.work(),
         program,
         args,
     )

@@ -7,7 +7,7 @@ use hearth_contract::{DeleteResponse, DestroyedReason, ProfileWarning};
 use crate::http::error::ApiError;
 use crate::http::extract::{AuthenticatedTeam, SessionId};
 use crate::http::state::AppState;
-use crate::sessions::Known;
+use crate::sessions::SessionEntry;
 
 pub(crate) async fn delete_session(
     State(state): State<AppState>,
@@ -15,11 +15,11 @@ pub(crate) async fn delete_session(
     SessionId(id): SessionId,
 ) -> Result<Json<DeleteResponse>, ApiError> {
     let (duration_ms, warning) = match state.team_session(&id, &team)? {
-        Known::Own(session) => (
+        SessionEntry::Current(session) => (
             session.end(DestroyedReason::Deleted).await.duration_ms,
             session.end_warning(),
         ),
-        Known::Past(record) => (record.ending.map_or(0, |ending| ending.duration_ms), None),
+        SessionEntry::Past(record) => (record.ending.map_or(0, |ending| ending.duration_ms), None),
     };
     Ok(Json(DeleteResponse::new(
         duration_ms,

@@ -10,7 +10,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::{ApiRequest, SessionId};
 use crate::http::state::AppState;
 use crate::metrics::ExecuteOutcome;
-use crate::sessions::Known;
+use crate::sessions::SessionEntry;
 
 pub(crate) async fn execute(
     State(state): State<AppState>,
@@ -18,7 +18,7 @@ pub(crate) async fn execute(
     request: ApiRequest,
 ) -> Result<Json<ExecuteResponse>, ApiError> {
     let execute = ExecuteRequest::parse(&request.body).map_err(ApiError::Validation)?;
-    let Known::Own(session) = state.team_session(&id, &request.team)? else {
+    let SessionEntry::Current(session) = state.team_session(&id, &request.team)? else {
         return Err(ApiError::SessionDestroyed);
     };
     if session.ending().is_none() && state.registry().is_stopping() {

@@ -11,7 +11,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::AuthenticatedTeam;
 use crate::http::links::Links;
 use crate::http::state::AppState;
-use crate::sessions::Known;
+use crate::sessions::SessionEntry;
 
 pub(crate) async fn list_sessions(
     State(state): State<AppState>,
@@ -39,7 +39,7 @@ pub(crate) async fn list_sessions(
     }))
 }
 
-fn describe(session: &Known, links: &Links) -> SessionListItem {
+fn describe(session: &SessionEntry, links: &Links) -> SessionListItem {
     let (cdp_url, live_view) = links.of(session);
     let record = session.record();
     SessionListItem {

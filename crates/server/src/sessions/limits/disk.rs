@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_confine::{DiskUsage, Snapshot};
 use hearth_contract::Limit;
+use hearth_sandbox::{DiskUsage, Snapshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_confine::{LivingTree, Pulse, Snapshot, Usage};
 use hearth_contract::Limit;
+use hearth_sandbox::{Snapshot, SystemSample, TreeHandle, Usage};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -55,7 +55,7 @@ pub(in crate::sessions) async fn watch_memory(registry: Arc<Registry>, stop: Can
             timed_out.clear();
             continue;
         }
-        let sample = Pulse::take();
+        let sample = SystemSample::take();
         let is_busy = sessions
             .iter()
             .any(|(session, _)| session.activity.is_busy());
@@ -96,12 +96,12 @@ pub(in crate::sessions) async fn watch_memory(registry: Arc<Registry>, stop: Can
 #[derive(Clone, Copy, Debug)]
 struct MachineSample {
     at: Instant,
-    sample: Pulse,
+    sample: SystemSample,
 }
 
 impl MachineSample {
     /// Lowers the baseline to the current usage, so that freed memory does not hide later growth.
-    fn lower_baseline(&mut self, now: &Pulse) {
+    fn lower_baseline(&mut self, now: &SystemSample) {
         self.sample.available_bytes = self.sample.available_bytes.max(now.available_bytes);
         self.sample.threads = self.sample.threads.min(now.threads);
     }
@@ -139,8 +139,8 @@ async fn enforce(
     let browser = resources.browser.program_pid();
     let mut trees = resources.sandbox.code.trees();
     // Trees that are being killed will be gone at the next read.
-    trees.retain(|tree| !tree.is_condemned());
-    let measure = |tree: &LivingTree| TreeUsage {
+    trees.retain(|tree| !tree.is_being_killed());
+    let measure = |tree: &TreeHandle| TreeUsage {
         usage: tree.usage(snapshot),
         unmapped_bytes: 0,
         is_browser: tree.program_pid() == browser,
@@ -173,7 +173,7 @@ async fn enforce(
     if usages[largest].is_browser {
         session.mark_ended_by(limit);
     } else {
-        trees[largest].kill_because(limit.execution_error());
+        trees[largest].kill_with_reason(limit.execution_error());
     }
 }
 
@@ -219,13 +219,13 @@ fn counted_processes(tree: &TreeUsage) -> u64 {
 /// Adds the memory of files in memory that code has written and not mapped.
 async fn count_files_in_memory(
     resources: &SessionResources,
-    tree: &LivingTree,
+    tree: &TreeHandle,
     usage: &mut TreeUsage,
     snapshot: &Snapshot,
 ) {
     let pids = tree.pids(snapshot);
     let code = &resources.sandbox.code;
-    if let Ok(Ok(bytes)) = timeout(COUNT_TIMEOUT, code.open_memory_files(pids)).await {
+    if let Ok(Ok(bytes)) = timeout(COUNT_TIMEOUT, code.files().memory_file_bytes(pids)).await {
         // The mapped part is already counted.
         usage.unmapped_bytes = bytes.saturating_sub(usage.usage.shared_bytes);
         usage.usage.memory_bytes += usage.unmapped_bytes;
@@ -235,7 +235,7 @@ async fn count_files_in_memory(
 /// Counts memory that processes share only once. Returns false after a timeout.
 async fn count_shared_once(
     resources: &SessionResources,
-    tree: &LivingTree,
+    tree: &TreeHandle,
     usage: &mut TreeUsage,
     snapshot: &Snapshot,
 ) -> bool {
@@ -245,7 +245,11 @@ async fn count_shared_once(
     } else {
         &resources.sandbox.code
     };
-    let counted = timeout(COUNT_TIMEOUT, launcher.shared_once(pids)).await;
+    let counted = timeout(
+        COUNT_TIMEOUT,
+        launcher.files().proportional_memory_bytes(pids),
+    )
+    .await;
     if let Ok(Ok(bytes)) = counted {
         usage.usage.memory_bytes = bytes + usage.unmapped_bytes;
     }
@@ -322,7 +326,7 @@ mod tests {
         let at = Instant::now();
         let sample = |after_ms, available_bytes, threads| MachineSample {
             at: at + Duration::from_millis(after_ms),
-            sample: Pulse {
+            sample: SystemSample {
                 available_bytes,
                 shared_bytes: 0,
                 threads,
@@ -343,7 +347,7 @@ mod tests {
 
     #[test]
     fn freed_memory_hides_no_growth() {
-        let usage = |available_bytes, threads| Pulse {
+        let usage = |available_bytes, threads| SystemSample {
             available_bytes,
             shared_bytes: 0,
             threads,

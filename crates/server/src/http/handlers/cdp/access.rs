@@ -13,7 +13,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::token_in;
 use crate::http::links::Links;
 use crate::http::state::AppState;
-use crate::sessions::{Known, Session};
+use crate::sessions::{Session, SessionEntry};
 use crate::token::Token;
 
 /// A path that some clients append to the whole URL, after its query, to find the WebSocket.
@@ -74,7 +74,9 @@ impl CdpRequest {
             .token()
             .ok_or_else(|| ApiError::Unauthorized(ErrorBody::token_missing()))?;
         match state.session(id) {
-            Ok(Known::Own(session)) if expected(&session).matches(presented) => Ok(session),
+            Ok(SessionEntry::Current(session)) if expected(&session).matches(presented) => {
+                Ok(session)
+            }
             _ => Err(ApiError::Unauthorized(ErrorBody::invalid_token())),
         }
     }

@@ -10,7 +10,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::token_in;
 use crate::http::state::AppState;
 use crate::live_view::ViewerAccess;
-use crate::sessions::{Known, Session};
+use crate::sessions::{Session, SessionEntry};
 use crate::store::SessionRecord;
 use crate::token::matches_digest;
 
@@ -24,11 +24,11 @@ pub(super) fn authorize(
     let token = token_in(uri.query().unwrap_or_default())
         .ok_or_else(|| ApiError::Unauthorized(ErrorBody::token_missing()))?;
     let session = match state.session(id)? {
-        Known::Own(session) => session,
-        Known::Past(record) => return Err(past_session_error(&record, token)),
+        SessionEntry::Current(session) => session,
+        SessionEntry::Past(record) => return Err(past_session_error(&record, token)),
     };
     let access = session
-        .right_of(token)
+        .live_view_access(token)
         .ok_or_else(|| ApiError::Unauthorized(ErrorBody::invalid_token()))?;
     match session.ending() {
         Some(ending) => Err(ApiError::SessionEnded(ending.sentence(), ending.at)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::api_keys::Principal;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
-use crate::sessions::{Known, Session};
+use crate::sessions::{Session, SessionEntry};
 
 /// Finds a session of this server process that the principal can see.
 pub(super) fn find_session(
@@ -15,7 +15,7 @@ pub(super) fn find_session(
 ) -> Result<Arc<Session>, ApiError> {
     match state.session(id)? {
         session if !principal.can_see(session.team()) => Err(ApiError::Forbidden),
-        Known::Own(session) => Ok(session),
-        Known::Past(_) => Err(ApiError::SessionDestroyed),
+        SessionEntry::Current(session) => Ok(session),
+        SessionEntry::Past(_) => Err(ApiError::SessionDestroyed),
     }
 }

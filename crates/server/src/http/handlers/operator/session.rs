@@ -37,7 +37,7 @@ pub(crate) async fn thumbnail(
     if session.ending().is_some() {
         return Err(ApiError::SessionDestroyed);
     }
-    Ok(match session.glance(THUMBNAIL_SIZE).await {
+    Ok(match session.thumbnail(THUMBNAIL_SIZE).await {
         Some(jpeg) => {
             let headers = [
                 (CONTENT_TYPE, "image/jpeg"),

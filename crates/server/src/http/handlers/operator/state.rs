@@ -35,7 +35,7 @@ pub(crate) async fn state(
     sessions.retain(|session| principal.can_see(session.team()));
     let sessions = join_all(sessions.iter().map(|session| describe(session, &links))).await;
     let ended = registry.ended(MAX_ENDED, |known| principal.can_see(known.team()));
-    let gauges = registry.read().await;
+    let gauges = registry.read_gauges();
     let ReadinessResponse { ready, reasons } = ReadinessResponse::new(&registry.not_ready());
     let body = Json(OperatorState {
         version: env!("CARGO_PKG_VERSION"),
@@ -91,7 +91,7 @@ async fn describe(session: &Session, links: &Links) -> OperatorSession {
         last_activity: clock::format(record.last_activity),
         url,
         title,
-        has_thumbnail: session.live_tokens().is_some(),
+        has_thumbnail: session.live_view_tokens().is_some(),
         live_view_url: links.live_view(session).watch,
         profile: session.profile().map(str::to_owned),
         memory_bytes: (memory_bytes > 0).then_some(memory_bytes),
