@@ -27,10 +27,10 @@ use chromiumoxide::page::ScreenshotParams;
 use chromiumoxide::{Browser, Page};
 use futures_util::StreamExt;
 use hearth_test_support::eventually;
-use hearth_test_support::walk::{Outcome, Walk};
+use hearth_test_support::report::{Outcome, Report};
 use tokio::task::JoinSet;
 
-use super::walk::{Client, STEPS};
+use super::client::{Client, STEPS};
 
 /// How long the client gets to see a page.
 const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -38,7 +38,7 @@ const NAME: &str = "chromiumoxide";
 
 type Step = Result<(), Box<dyn Error>>;
 
-/// A connection, the page that the steps work on, and what [`walk`] was called with.
+/// A connection, the page that the steps work on, and what [`run`] was called with.
 struct Visit<'a> {
     browser: Browser,
     /// The loop that drives the connection.
@@ -52,7 +52,7 @@ struct Visit<'a> {
 
 /// Takes all steps, on a cdpUrl, with the address of the tests' site and a folder of the session
 /// that holds files.
-pub async fn walk([cdp_url, site, folder]: [&str; 3]) -> Walk {
+pub async fn run([cdp_url, site, folder]: [&str; 3]) -> Report {
     let (browser, driving) = open(cdp_url).await;
     let mut visit = Visit {
         browser,
@@ -70,7 +70,7 @@ pub async fn walk([cdp_url, site, folder]: [&str; 3]) -> Walk {
         };
         steps.push((step.to_owned(), outcome));
     }
-    Walk {
+    Report {
         title: Client::Chromiumoxide.title().to_owned(),
         version: version(),
         steps,

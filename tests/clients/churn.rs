@@ -8,7 +8,7 @@ use hearth_test_support::process::Process;
 use hearth_test_support::{Session, TestServer, eventually};
 use serde_json::{Value, json};
 
-use super::stage::inventory;
+use super::scenario::inventory;
 
 const CLIENTS: usize = 1000;
 /// How many of them are connected at the same time.

@@ -5,29 +5,29 @@
 
 mod chromiumoxide_client;
 mod churn;
+mod client;
 mod program;
-mod stage;
-mod walk;
+mod scenario;
 
 use std::time::Duration;
 
 use chromiumoxide::Browser;
+use client::{Client, STEPS};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use hearth_test_support::document::assert_section;
-use hearth_test_support::walk::{assert_all_good, table};
+use hearth_test_support::report::{assert_all_good, table};
 use hearth_test_support::{Site, TestServer, eventually, process};
-use stage::Stage;
+use scenario::Scenario;
 use tokio::task::JoinSet;
-use walk::{Client, STEPS};
 
 /// One client on a session of its own.
 async fn alone(client: Client) {
-    let stage = Stage::set().await;
-    assert_all_good(&[stage.walk(client).await], &STEPS);
-    stage.assert_saved(client);
-    stage.assert_left_as_it_was().await;
-    stage.strike().await;
+    let scenario = Scenario::setup().await;
+    assert_all_good(&[scenario.run(client).await], &STEPS);
+    scenario.assert_saved(client);
+    scenario.assert_left_as_it_was().await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]
@@ -85,9 +85,9 @@ async fn chromiumoxide_works_as_a_foreign_client() {
 /// A test that fails drops its clients half-way.
 #[tokio::test]
 async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
-    let stage = Stage::set().await;
+    let scenario = Scenario::setup().await;
     let daemons = || {
-        let mut of_client = process::belonging(-1, stage.session.cdp_url());
+        let mut of_client = process::belonging(-1, scenario.session.cdp_url());
         of_client.retain(|process| {
             process
                 .environment()
@@ -107,7 +107,7 @@ async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
         },
     );
     tokio::select! {
-        walk = stage.walk(Client::AgentBrowser) => assert_all_good(&[walk], &STEPS),
+        report = scenario.run(Client::AgentBrowser) => assert_all_good(&[report], &STEPS),
         () = started => {}
     }
     eventually(Duration::from_secs(5), "the daemon is gone", || async {
@@ -118,18 +118,18 @@ async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
         }
     })
     .await;
-    stage.strike().await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn six_clients_at_once_do_all_they_do_alone_and_it_is_documented() {
-    let stage = Stage::set().await;
-    let walks = join_all(Client::ALL.map(|client| stage.walk(client))).await;
-    assert_all_good(&walks, &STEPS);
+    let scenario = Scenario::setup().await;
+    let reports = join_all(Client::ALL.map(|client| scenario.run(client))).await;
+    assert_all_good(&reports, &STEPS);
     for client in Client::ALL {
-        stage.assert_saved(client);
+        scenario.assert_saved(client);
     }
-    stage.assert_left_as_it_was().await;
-    stage.strike().await;
-    assert_section("docs/conformance.md", "clients", &table(&walks));
+    scenario.assert_left_as_it_was().await;
+    scenario.teardown().await;
+    assert_section("docs/conformance.md", "clients", &table(&reports));
 }

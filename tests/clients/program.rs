@@ -4,18 +4,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hearth_test_support::walk::Walk;
-use hearth_test_support::{Place, repository};
+use hearth_test_support::report::Report;
+use hearth_test_support::{ClientHome, repository};
 use tokio::process::Command;
 
-use super::walk::{self, Client};
+use super::client::{self, Client};
 
 /// Every step has a limit of its own; this one is for a program that hangs between them.
 const DEADLINE: Duration = Duration::from_secs(150);
 
 /// Runs a client's program with these arguments, to its end.
-pub async fn walk(client: Client, arguments: [&str; 3]) -> Walk {
-    let own = Place::default();
+pub async fn run(client: Client, arguments: [&str; 3]) -> Report {
+    let own = ClientHome::default();
     let running = command(client, &own)
         .args(arguments)
         .args([client.name()])
@@ -37,10 +37,10 @@ pub async fn walk(client: Client, arguments: [&str; 3]) -> Walk {
     let output = String::from_utf8(output.stdout).unwrap();
     // Seen only when the test fails: how long each step took.
     eprintln!("--- {}\n{output}", client.title());
-    walk::read(client, &output)
+    client::parse_report(client, &output)
 }
 
-fn command(client: Client, own: &Place) -> Command {
+fn command(client: Client, own: &ClientHome) -> Command {
     let installed = repository().join("runtime/.installed");
     let (interpreter, file) = match client {
         Client::PlaywrightNode => ("bin/node", "playwright.mjs"),

@@ -224,14 +224,14 @@ async fn malformed_json_is_told_before_a_missing_or_unknown_key() {
 #[tokio::test]
 async fn an_unknown_key_is_told_before_an_invalid_body() {
     let server = server_with_keys().await;
-    let stranger = server.with_key("key-x");
-    stranger
+    let unknown = server.with_key("key-x");
+    unknown
         .post_text("", "{\"ttl\":1}")
         .await
         .assert_error(401, "Unauthorized: Invalid token");
-    let execute = stranger.execute(UNKNOWN_ID, &json!({"code": ""})).await;
+    let execute = unknown.execute(UNKNOWN_ID, &json!({"code": ""})).await;
     execute.assert_error(401, "Unauthorized: Invalid token");
-    stranger
+    unknown
         .list("?status=bogus")
         .await
         .assert_error(401, "Unauthorized: Invalid token");

@@ -25,7 +25,7 @@ mod live_view;
 mod memory;
 mod official;
 mod openapi;
-mod operate;
+mod operator;
 mod profiles;
 mod recovery;
 mod restart;

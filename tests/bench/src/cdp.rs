@@ -14,9 +14,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use crate::chromium::RawChromium;
-use crate::figures::Figures;
+use crate::harness::Harness;
 use crate::rows::Group;
-use crate::stage::Stage;
+use crate::samples::Samples;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -183,14 +183,14 @@ impl Contender {
         }
     }
 
-    async fn run(&mut self, figures: &mut Figures) {
+    async fn run(&mut self, samples: &mut Samples) {
         let start = Instant::now();
         let params = json!({"expression": "1"});
         let value = self
             .connection
             .call(Some(&self.page), "Runtime.evaluate", params)
             .await;
-        figures.add(self.evaluate, start.elapsed());
+        samples.add(self.evaluate, start.elapsed());
         assert_eq!(value["result"]["value"], json!(1));
 
         let start = Instant::now();
@@ -198,31 +198,31 @@ impl Contender {
             .connection
             .call(None, "Browser.getVersion", json!({}))
             .await;
-        figures.add(self.version, start.elapsed());
+        samples.add(self.version, start.elapsed());
         assert!(value["product"].is_string(), "{value}");
     }
 }
 
 /// Measures the group [`Group::Cdp`].
-pub async fn measure(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
-    let session = stage.session().await;
-    let (on_pipe, pipe) = RawChromium::start_on_pipe(&stage.recipe).await;
-    let (on_port, port) = RawChromium::start_on_port(&stage.recipe).await;
+pub async fn measure(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+    let session = harness.session().await;
+    let (on_pipe, pipe) = RawChromium::start_on_pipe(&harness.recipe).await;
+    let (on_port, port) = RawChromium::start_on_port(&harness.recipe).await;
     let broker = Connection::over_socket(session.cdp_url()).await;
     let mut contenders = [
         Contender::new(pipe, "evaluate-pipe", "version-pipe").await,
         Contender::new(port, "evaluate-port", "version-port").await,
         Contender::new(broker, "evaluate-broker", "version-broker").await,
     ];
-    let mut warm_up = Figures::default();
+    let mut warm_up = Samples::default();
     for round in 0..Group::Cdp.warm_up_rounds() + rounds * Group::Cdp.rounds_each() {
-        let figures = if round < Group::Cdp.warm_up_rounds() {
+        let samples = if round < Group::Cdp.warm_up_rounds() {
             &mut warm_up
         } else {
-            &mut *figures
+            &mut *samples
         };
         for contender in &mut contenders {
-            contender.run(figures).await;
+            contender.run(samples).await;
         }
         contenders.reverse();
     }

@@ -6,10 +6,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crate::apart::Apart;
-use crate::figures::Figures;
+use crate::baseline::Baseline;
+use crate::harness::Harness;
 use crate::rows::Group;
-use crate::stage::Stage;
+use crate::samples::Samples;
 
 /// The program that fetches; node runs it.
 const FETCH: &str = include_str!("egress.mjs");
@@ -86,12 +86,12 @@ fn serve(mut stream: &TcpStream, content: &[u8]) -> bool {
 }
 
 /// Measures the group [`Group::Egress`].
-pub async fn measure(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
-    let session = stage.session().await;
-    let (proxy, _) = stage
+pub async fn measure(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+    let session = harness.session().await;
+    let (proxy, _) = harness
         .execute(&session, "bash", "echo ${HTTP_PROXY#http://}")
         .await;
-    let (origin, apart) = (Origin::start(), Apart::new());
+    let (origin, baseline) = (Origin::start(), Baseline::new());
     let rounds = rounds * Group::Egress.rounds_each();
     let files = [
         (
@@ -115,12 +115,12 @@ pub async fn measure(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
             (warm_up + rounds).to_string(),
             path.to_owned(),
         ];
-        let times = apart.fetch(FETCH, &words, bytes);
+        let times = baseline.fetch(FETCH, &words, bytes);
         let times: BTreeMap<String, Vec<f64>> =
             serde_json::from_str(&times).expect("lists of numbers");
         for (key, way) in keys.into_iter().zip(["direct", "plain", "tunnel"]) {
             for milliseconds in &times[way][warm_up..] {
-                figures.add_value(key, *milliseconds);
+                samples.add_value(key, *milliseconds);
             }
         }
     }

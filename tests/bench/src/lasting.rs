@@ -8,9 +8,9 @@ use std::time::Instant;
 use hearth_test_support::{Session, Site, TestServer};
 use serde_json::{Value, json};
 
-use crate::figures::Figures;
+use crate::harness::Harness;
 use crate::rows::Group;
-use crate::stage::Stage;
+use crate::samples::Samples;
 
 /// Twenty values of a million bytes each that nothing can be made of, so that compressing them is
 /// in vain.
@@ -68,24 +68,24 @@ impl Holder {
 }
 
 /// Measures the group [`Group::Lasting`].
-pub async fn measure(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
-    profiles(stage, rounds, figures).await;
-    store(stage, rounds, figures).await;
+pub async fn measure(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+    profiles(harness, rounds, samples).await;
+    store(harness, rounds, samples).await;
 }
 
-async fn profiles(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
+async fn profiles(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
     let site = Site::start().await;
     let with = json!({"profile": {"name": "twenty"}});
-    let session = stage.server.session_with(&with).await;
+    let session = harness.server.session_with(&with).await;
     let fill = format!(
         "await page.goto('{}'); await page.evaluate(async () => {{ {FILL} }})",
         site.url("/title/full")
     );
     assert_eq!(session.node(&fill).await.ok().result, "filled");
     session.delete().await;
-    let listed = stage
+    let listed = harness
         .server
-        .send(stage.server.request(reqwest::Method::GET, "/profiles"))
+        .send(harness.server.request(reqwest::Method::GET, "/profiles"))
         .await
         .ok();
     let bytes = listed["profiles"][0]["sizeBytes"].as_u64().unwrap_or(0);
@@ -96,40 +96,40 @@ async fn profiles(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
     ];
     for round in 0..Group::Lasting.warm_up_rounds() + rounds {
         for (body, create, delete) in &turns {
-            let (session, created) = created(stage, body).await;
-            let deleted = stage.delete(&session).await;
+            let (session, created) = created(harness, body).await;
+            let deleted = harness.delete(&session).await;
             if round >= Group::Lasting.warm_up_rounds() {
-                figures.add(create, created);
-                figures.add(delete, deleted);
+                samples.add(create, created);
+                samples.add(delete, deleted);
             }
         }
         turns.reverse();
     }
 }
 
-async fn created(stage: &Stage<'_>, body: &Value) -> (Session, std::time::Duration) {
+async fn created(harness: &Harness<'_>, body: &Value) -> (Session, std::time::Duration) {
     let start = Instant::now();
-    let session = stage.server.session_with(body).await;
+    let session = harness.server.session_with(body).await;
     let took = start.elapsed();
     (session, took)
 }
 
-async fn store(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
+async fn store(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
     let held = TestServer::builder().start().await;
-    let without = Stage::set(&held).await;
-    let (one, other) = (stage.session().await, without.session().await);
-    stage.execute(&one, "node", "1").await;
+    let without = Harness::setup(&held).await;
+    let (one, other) = (harness.session().await, without.session().await);
+    harness.execute(&one, "node", "1").await;
     without.execute(&other, "node", "1").await;
     let holder = Holder::of(&held);
     let mut turns = [
-        (stage, &one, "execute-stored"),
+        (harness, &one, "execute-stored"),
         (&without, &other, "execute-held"),
     ];
     for round in 0..20 + rounds * 15 {
-        for (stage, session, key) in &turns {
-            let took = stage.execute(session, "node", "1").await.1;
+        for (harness, session, key) in &turns {
+            let took = harness.execute(session, "node", "1").await.1;
             if round >= 20 {
-                figures.add(key, took);
+                samples.add(key, took);
             }
         }
         turns.reverse();

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use hearth_test_support::{Session, TestServer, Viewer};
 use serde_json::json;
 
-use crate::figures::Figures;
+use crate::harness::Harness;
 use crate::rows::Group;
-use crate::stage::Stage;
+use crate::samples::Samples;
 
 /// A page that shows something new 60 times a second: a box over text.
 const ANIMATION: &str = "\
@@ -66,37 +66,37 @@ times";
 const COUNTING: Duration = Duration::from_secs(2);
 
 /// Measures the group [`Group::Live`].
-pub async fn measure(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
-    let session = stage.session().await;
-    stage.execute(&session, "node", ANIMATION).await;
-    let mut warm_up = Figures::default();
+pub async fn measure(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+    let session = harness.session().await;
+    harness.execute(&session, "node", ANIMATION).await;
+    let mut warm_up = Samples::default();
     for round in 0..Group::Live.warm_up_rounds() + rounds {
-        let figures = if round < Group::Live.warm_up_rounds() {
+        let samples = if round < Group::Live.warm_up_rounds() {
             &mut warm_up
         } else {
-            &mut *figures
+            &mut *samples
         };
         let mut kinds = ["screenshot-alone", "screenshot-cast"];
         if round % 2 == 1 {
             kinds.reverse();
         }
         for kind in kinds {
-            screenshots(stage, &session, kind, figures).await;
+            screenshots(harness, &session, kind, samples).await;
         }
-        figures.add_value("frame", count(&session).await);
+        samples.add_value("frame", count(&session).await);
     }
     session.delete().await;
-    keys(stage, rounds, figures).await;
+    keys(harness, rounds, samples).await;
 }
 
 async fn screenshots(
-    stage: &Stage<'_>,
+    harness: &Harness<'_>,
     session: &Session,
     kind: &'static str,
-    figures: &mut Figures,
+    samples: &mut Samples,
 ) {
     let shooting = async {
-        let (times, _) = stage.execute(session, "node", SCREENSHOTS).await;
+        let (times, _) = harness.execute(session, "node", SCREENSHOTS).await;
         serde_json::from_str::<Vec<f64>>(&times).expect("a list of numbers")
     };
     let times = if kind == "screenshot-cast" {
@@ -115,20 +115,20 @@ async fn screenshots(
         shooting.await
     };
     for milliseconds in times {
-        figures.add_value(kind, milliseconds);
+        samples.add_value(kind, milliseconds);
     }
 }
 
 /// From a key in the viewer's browser, which is a session's of another server, to the pixel there.
-async fn keys(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
+async fn keys(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
     // No session reaches the server that runs it.
     let server = TestServer::start().await;
-    let viewers = Stage {
+    let viewers = Harness {
         server: &server,
-        recipe: stage.recipe.clone(),
+        recipe: harness.recipe.clone(),
     };
-    let (watched, own) = (stage.session().await, viewers.session().await);
-    stage.execute(&watched, "node", BLINKING).await;
+    let (watched, own) = (harness.session().await, viewers.session().await);
+    harness.execute(&watched, "node", BLINKING).await;
     let link = watched.created["interactiveLiveViewUrl"]
         .as_str()
         .expect("a link is a string");
@@ -145,7 +145,7 @@ async fn keys(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
             continue;
         }
         for milliseconds in serde_json::from_str::<Vec<f64>>(&times).expect("a list of numbers") {
-            figures.add_value("key", milliseconds);
+            samples.add_value("key", milliseconds);
         }
     }
     watched.delete().await;

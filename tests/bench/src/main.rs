@@ -6,11 +6,11 @@
 //! met, and the run succeeds all the same. The bench must not know the server's crates, like every
 //! test.
 
-mod apart;
+mod baseline;
 mod cdp;
 mod chromium;
 mod egress;
-mod figures;
+mod harness;
 mod lasting;
 mod live;
 mod machine;
@@ -18,7 +18,7 @@ mod memory;
 mod report;
 mod rows;
 mod runs;
-mod stage;
+mod samples;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,10 +28,10 @@ use hearth_test_support::TestServer;
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::figures::Figures;
+use crate::harness::Harness;
 use crate::machine::Machine;
 use crate::rows::Group;
-use crate::stage::Stage;
+use crate::samples::Samples;
 
 /// The document that a whole run writes.
 const DOCUMENT: &str = "docs/benchmarks.md";
@@ -95,18 +95,18 @@ async fn main() -> ExitCode {
         .await;
     // The server and the browsers are in sessions of their own, so a terminal's Ctrl-C does not
     // reach them.
-    let figures = tokio::select! {
-        figures = measure(&server, &options) => Some(figures),
+    let samples = tokio::select! {
+        samples = measure(&server, &options) => Some(samples),
         signal = stop_wanted() => {
             eprintln!("bench: stopped by {signal}");
             None
         }
     };
     server.stop().await;
-    let Some(figures) = figures else {
+    let Some(samples) = samples else {
         return ExitCode::FAILURE;
     };
-    let report = report::write(&options.groups(), &figures, &machine, &options.command());
+    let report = report::write(&options.groups(), &samples, &machine, &options.command());
     println!("{report}");
     if options.is_whole() {
         hearth_test_support::document::write_section(DOCUMENT, "figures", &report);
@@ -129,26 +129,26 @@ async fn stop_wanted() -> Signal {
     }
 }
 
-async fn measure(server: &TestServer, options: &Options) -> Figures {
-    let mut figures = Figures::default();
+async fn measure(server: &TestServer, options: &Options) -> Samples {
+    let mut samples = Samples::default();
     let rounds = options.rounds();
     let groups = options.groups();
-    let stage = Stage::set(server).await;
+    let harness = Harness::setup(server).await;
     for group in &groups {
         eprintln!("bench: {}", group.name());
         match group {
-            Group::Memory => memory::measure(&stage, &mut figures).await,
-            Group::Starts => runs::starts(&stage, rounds, &mut figures).await,
-            Group::Warm => runs::warm(&stage, rounds, &mut figures).await,
-            Group::Kill => runs::after_a_kill(&stage, rounds, &mut figures).await,
-            Group::Cdp => cdp::measure(&stage, rounds, &mut figures).await,
-            Group::Egress => egress::measure(&stage, rounds, &mut figures).await,
-            Group::Lasting => lasting::measure(&stage, rounds, &mut figures).await,
-            Group::Live => live::measure(&stage, rounds, &mut figures).await,
+            Group::Memory => memory::measure(&harness, &mut samples).await,
+            Group::Starts => runs::starts(&harness, rounds, &mut samples).await,
+            Group::Warm => runs::warm(&harness, rounds, &mut samples).await,
+            Group::Kill => runs::after_a_kill(&harness, rounds, &mut samples).await,
+            Group::Cdp => cdp::measure(&harness, rounds, &mut samples).await,
+            Group::Egress => egress::measure(&harness, rounds, &mut samples).await,
+            Group::Lasting => lasting::measure(&harness, rounds, &mut samples).await,
+            Group::Live => live::measure(&harness, rounds, &mut samples).await,
         }
     }
     if groups.contains(&Group::Memory) {
-        memory::measure_at_the_end(&stage, &mut figures).await;
+        memory::measure_at_the_end(&harness, &mut samples).await;
     }
-    figures
+    samples
 }

@@ -5,41 +5,41 @@ use std::collections::BTreeSet;
 use hearth_test_support::Session;
 use hearth_test_support::process::{self, Process};
 
-use crate::figures::Figures;
-use crate::stage::Stage;
+use crate::harness::Harness;
+use crate::samples::Samples;
 
 /// What the rows call "8 sessions".
 const MANY: usize = 8;
 
 /// Measures the group [`crate::rows::Group::Memory`] while the server is fresh.
-pub async fn measure(stage: &Stage<'_>, figures: &mut Figures) {
-    figures.add_value("server-none", server_mib(stage));
+pub async fn measure(harness: &Harness<'_>, samples: &mut Samples) {
+    samples.add_value("server-none", server_mib(harness));
     let mut sessions = Vec::new();
-    fill(stage, &mut sessions, 1).await;
-    figures.add_value("server-one", server_mib(stage));
-    add_trees(stage, ["shim-one", "browser-one", "kernel-one"], figures);
-    fill(stage, &mut sessions, MANY).await;
-    figures.add_value("server-eight", server_mib(stage));
+    fill(harness, &mut sessions, 1).await;
+    samples.add_value("server-one", server_mib(harness));
+    add_trees(harness, ["shim-one", "browser-one", "kernel-one"], samples);
+    fill(harness, &mut sessions, MANY).await;
+    samples.add_value("server-eight", server_mib(harness));
     add_trees(
-        stage,
+        harness,
         ["shim-eight", "browser-eight", "kernel-eight"],
-        figures,
+        samples,
     );
     empty(sessions).await;
 }
 
 /// The same server with as many sessions once more, when it has done everything else.
-pub async fn measure_at_the_end(stage: &Stage<'_>, figures: &mut Figures) {
+pub async fn measure_at_the_end(harness: &Harness<'_>, samples: &mut Samples) {
     let mut sessions = Vec::new();
-    fill(stage, &mut sessions, MANY).await;
-    figures.add_value("server-end", server_mib(stage));
+    fill(harness, &mut sessions, MANY).await;
+    samples.add_value("server-end", server_mib(harness));
     empty(sessions).await;
 }
 
-async fn fill(stage: &Stage<'_>, sessions: &mut Vec<Session>, count: usize) {
+async fn fill(harness: &Harness<'_>, sessions: &mut Vec<Session>, count: usize) {
     while sessions.len() < count {
-        let session = stage.session().await;
-        stage.execute(&session, "node", "1").await;
+        let session = harness.session().await;
+        harness.execute(&session, "node", "1").await;
         sessions.push(session);
     }
 }
@@ -50,9 +50,9 @@ async fn empty(sessions: Vec<Session>) {
     }
 }
 
-fn server_mib(stage: &Stage<'_>) -> f64 {
+fn server_mib(harness: &Harness<'_>) -> f64 {
     // Both halves of it, where there are two.
-    let halves = BTreeSet::from([stage.server.pid(), stage.server.serving_pid()]);
+    let halves = BTreeSet::from([harness.server.pid(), harness.server.serving_pid()]);
     halves
         .into_iter()
         .map(|pid| proportional_mib(&Process::find(pid).expect("the server runs")))
@@ -62,26 +62,26 @@ fn server_mib(stage: &Stage<'_>) -> f64 {
 /// Adds a sample for each shim, each browser and each kernel; the latter with all the processes
 /// below their shim.
 fn add_trees(
-    stage: &Stage<'_>,
+    harness: &Harness<'_>,
     [shims, browsers, kernels]: [&'static str; 3],
-    figures: &mut Figures,
+    samples: &mut Samples,
 ) {
-    for shim in stage
+    for shim in harness
         .server
         .processes()
         .iter()
         .filter(|process| process.is_shim())
     {
-        figures.add_value(shims, proportional_mib(shim));
+        samples.add_value(shims, proportional_mib(shim));
         let below = process::tree(shim.pid);
         let whole = below.iter().map(proportional_mib).sum();
         if below.iter().any(Process::is_browser) {
-            figures.add_value(browsers, whole);
+            samples.add_value(browsers, whole);
         } else if below
             .iter()
             .any(|process| process.command.contains("kernel.mjs"))
         {
-            figures.add_value(kernels, whole);
+            samples.add_value(kernels, whole);
         }
     }
 }

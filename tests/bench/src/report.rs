@@ -2,21 +2,21 @@
 
 use std::fmt::Write;
 
-use crate::figures::{Figures, Summary};
 use crate::machine::Machine;
 use crate::rows::{Group, ROWS, Row, Target};
+use crate::samples::{Samples, Summary};
 
 /// Writes the facts, the command, and a table for each group. Panics for a row that was not
 /// measured.
-pub fn write(groups: &[Group], figures: &Figures, machine: &Machine, command: &str) -> String {
+pub fn write(groups: &[Group], samples: &Samples, machine: &Machine, command: &str) -> String {
     let mut text = String::from("| | |\n|---|---|\n");
     for (name, fact) in &machine.facts {
         line(&mut text, &format!("| {name} | {fact} |"));
     }
     line(&mut text, &format!("| command | `{command}` |"));
-    line(&mut text, &format!("\n{}", targets(groups, figures)));
+    line(&mut text, &format!("\n{}", targets(groups, samples)));
     for &group in groups {
-        table(&mut text, group, figures);
+        table(&mut text, group, samples);
     }
     text.trim_end().to_owned()
 }
@@ -26,10 +26,10 @@ fn line(text: &mut String, line: &str) {
 }
 
 /// How many targets there are, and which are not met.
-fn targets(groups: &[Group], figures: &Figures) -> String {
+fn targets(groups: &[Group], samples: &Samples) -> String {
     let judged = ROWS.iter().filter(|row| groups.contains(&row.group));
     let judged: Vec<(&Row, bool)> = judged
-        .filter_map(|row| Some((row, figures.judge(row)?.is_met)))
+        .filter_map(|row| Some((row, samples.judge(row)?.is_met)))
         .collect();
     let missed: Vec<&str> = judged
         .iter()
@@ -47,7 +47,7 @@ fn targets(groups: &[Group], figures: &Figures) -> String {
     }
 }
 
-fn table(text: &mut String, group: Group, figures: &Figures) {
+fn table(text: &mut String, group: Group, samples: &Samples) {
     line(
         text,
         &format!("\n### {}\n\n{}", group.heading(), group.method()),
@@ -69,7 +69,7 @@ fn table(text: &mut String, group: Group, figures: &Figures) {
         ),
     );
     for row in ROWS.iter().filter(|row| row.group == group) {
-        let Summary { median, p95, count } = figures
+        let Summary { median, p95, count } = samples
             .summary(row.key)
             .unwrap_or_else(|| panic!("nothing was measured for {}", row.key));
         let label = if row.is_beside {
@@ -77,7 +77,7 @@ fn table(text: &mut String, group: Group, figures: &Figures) {
         } else {
             row.label.to_owned()
         };
-        let (target, met) = judgement(row, figures);
+        let (target, met) = judgement(row, samples);
         line(
             text,
             &format!(
@@ -89,8 +89,8 @@ fn table(text: &mut String, group: Group, figures: &Figures) {
     }
 }
 
-fn judgement(row: &Row, figures: &Figures) -> (String, &'static str) {
-    let Some(judgement) = figures.judge(row) else {
+fn judgement(row: &Row, samples: &Samples) -> (String, &'static str) {
+    let Some(judgement) = samples.judge(row) else {
         return (String::new(), "");
     };
     let limit = shown(judgement.limit);
@@ -123,9 +123,9 @@ mod tests {
 
     #[test]
     fn a_missed_target_is_named_above_the_table() {
-        let mut figures = Figures::default();
+        let mut samples = Samples::default();
         for row in ROWS.iter().filter(|row| row.group == Group::Cdp) {
-            figures.add_value(
+            samples.add_value(
                 row.key,
                 if row.key == "version-broker" {
                     1.25
@@ -137,7 +137,7 @@ mod tests {
         let machine = Machine {
             facts: vec![("machine", "a small one".to_owned())],
         };
-        let report = write(&[Group::Cdp], &figures, &machine, "make bench");
+        let report = write(&[Group::Cdp], &samples, &machine, "make bench");
         assert!(
             report
                 .contains("Targets met: 1 of 2. Not met: `Browser.getVersion`, through `cdpUrl`."),

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use hearth_test_support::{Session, TestServer};
 
-use crate::apart::{Apart, BareAgent, Script};
+use crate::baseline::{BareAgent, Baseline, Script};
 use crate::chromium::RawChromium;
-use crate::figures::Figures;
+use crate::harness::Harness;
 use crate::rows::Group;
-use crate::stage::Stage;
+use crate::samples::Samples;
 
 const TITLE: &str = "await page.title()";
 
@@ -28,34 +28,34 @@ for _ in range(50):
 times";
 
 /// Measures the group [`Group::Starts`].
-pub async fn starts(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
-    let mut warm_up = Figures::default();
-    let apart = Apart::new();
+pub async fn starts(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+    let mut warm_up = Samples::default();
+    let baseline = Baseline::new();
     for round in 0..Group::Starts.warm_up_rounds() + rounds {
-        let figures = if round < Group::Starts.warm_up_rounds() {
+        let samples = if round < Group::Starts.warm_up_rounds() {
             &mut warm_up
         } else {
-            &mut *figures
+            &mut *samples
         };
         for language in ["node", "python", "bash"] {
-            one_session(stage, &apart, language, round % 2 == 0, figures).await;
+            one_session(harness, &baseline, language, round % 2 == 0, samples).await;
         }
     }
 }
 
 /// From create to delete; which of two that are compared comes first, changes from round to round.
 async fn one_session(
-    stage: &Stage<'_>,
-    apart: &Apart,
+    harness: &Harness<'_>,
+    baseline: &Baseline,
     language: &str,
     raw_first: bool,
-    figures: &mut Figures,
+    samples: &mut Samples,
 ) {
     if raw_first {
-        raw_start(stage, figures).await;
+        raw_start(harness, samples).await;
     }
-    let (session, took) = stage.create().await;
-    figures.add("create", took);
+    let (session, took) = harness.create().await;
+    samples.add("create", took);
     let (first, code, script) = match language {
         "node" => (
             "first-node",
@@ -69,22 +69,22 @@ async fn one_session(
         ),
         _ => ("first-bash", ":", None),
     };
-    let (_, took) = stage.execute(&session, language, code).await;
-    figures.add(first, took);
+    let (_, took) = harness.execute(&session, language, code).await;
+    samples.add(first, took);
     if let Some((script, launch, connect)) = script {
-        figures.add(launch, apart.launch(script, stage.recipe.executable()));
-        figures.add(connect, apart.connect(script, &session));
+        samples.add(launch, baseline.launch(script, harness.recipe.executable()));
+        samples.add(connect, baseline.connect(script, &session));
     }
-    figures.add("delete", stage.delete(&session).await);
+    samples.add("delete", harness.delete(&session).await);
     if !raw_first {
-        raw_start(stage, figures).await;
+        raw_start(harness, samples).await;
     }
 }
 
-async fn raw_start(stage: &Stage<'_>, figures: &mut Figures) {
+async fn raw_start(harness: &Harness<'_>, samples: &mut Samples) {
     let start = Instant::now();
-    let (chromium, _connection) = RawChromium::start_on_pipe(&stage.recipe).await;
-    figures.add("chromium-start", start.elapsed());
+    let (chromium, _connection) = RawChromium::start_on_pipe(&harness.recipe).await;
+    samples.add("chromium-start", start.elapsed());
     chromium.end().await;
 }
 
@@ -104,22 +104,22 @@ const WARM_STEPS: &[&str] = &[
 ];
 
 /// Measures the group [`Group::Warm`].
-pub async fn warm(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
-    let session = stage.session().await;
-    stage
+pub async fn warm(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+    let session = harness.session().await;
+    harness
         .execute(
             &session,
             "node",
             "await page.goto('data:text/html,<title>Warm</title>'); 1",
         )
         .await;
-    let apart = Apart::new();
+    let baseline = Baseline::new();
     let bare = BareAgent::connect(&session);
     let unconfined = TestServer::builder()
         .setting("HEARTH_ISOLATION", "none")
         .start()
         .await;
-    let without_layers = Stage::set(&unconfined).await;
+    let without_layers = Harness::setup(&unconfined).await;
     let other = without_layers.session().await;
     without_layers.execute(&other, "node", "1").await;
     let mut steps = WARM_STEPS.to_vec();
@@ -128,12 +128,12 @@ pub async fn warm(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
             let took = match *step {
                 "one-node-none" => without_layers.execute(&other, "node", "1").await.1,
                 "colon-none" => without_layers.execute(&other, "bash", ":").await.1,
-                step => warm_step(stage, &session, &apart, &bare, step).await,
+                step => warm_step(harness, &session, &baseline, &bare, step).await,
             };
             if round >= Group::Warm.warm_up_rounds() {
-                figures.add(step, took);
+                samples.add(step, took);
                 if *step == "colon" {
-                    figures.add("colon-default", took);
+                    samples.add("colon-default", took);
                 }
             }
         }
@@ -144,10 +144,10 @@ pub async fn warm(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
         ("python", PYTHON_INSIDE, "title-inside-python"),
     ] {
         for _ in 0..rounds {
-            let (times, _) = stage.execute(&session, language, code).await;
+            let (times, _) = harness.execute(&session, language, code).await;
             let times: Vec<f64> = serde_json::from_str(&times).expect("a list of numbers");
             for milliseconds in times {
-                figures.add_value(key, milliseconds);
+                samples.add_value(key, milliseconds);
             }
         }
     }
@@ -158,15 +158,15 @@ pub async fn warm(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
 }
 
 async fn warm_step(
-    stage: &Stage<'_>,
+    harness: &Harness<'_>,
     session: &Session,
-    apart: &Apart,
+    baseline: &Baseline,
     bare: &BareAgent,
     step: &str,
 ) -> Duration {
     let (language, code, expected) = match step {
-        "health" => return stage.health().await,
-        "bare-bash" => return apart.bash(),
+        "health" => return harness.health().await,
+        "bare-bash" => return baseline.bash(),
         "bare-agent" => return bare.title(),
         "title-node" => ("node", TITLE, "Warm"),
         "title-python" => ("python", TITLE, "Warm"),
@@ -175,25 +175,25 @@ async fn warm_step(
         "colon" => ("bash", ":", ""),
         _ => ("bash", "agent-browser get title", "Warm"),
     };
-    let (result, took) = stage.execute(session, language, code).await;
+    let (result, took) = harness.execute(session, language, code).await;
     assert_eq!(result, expected, "{step}");
     took
 }
 
 /// Measures the group [`Group::Kill`].
-pub async fn after_a_kill(stage: &Stage<'_>, rounds: usize, figures: &mut Figures) {
-    let session = stage.session().await;
+pub async fn after_a_kill(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+    let session = harness.session().await;
     for _ in 0..rounds {
         for (key, language, endless) in [
             ("kill-node", "node", "while (true) {}"),
             ("kill-python", "python", "while True: pass"),
         ] {
-            stage.execute(&session, language, "1").await;
-            let (killed, _) = stage.execute_for(&session, language, endless, 1).await;
+            harness.execute(&session, language, "1").await;
+            let (killed, _) = harness.execute_for(&session, language, endless, 1).await;
             assert_eq!(killed["killed"], serde_json::json!(true), "{killed}");
-            let (result, took) = stage.execute(&session, language, "1 + 1").await;
+            let (result, took) = harness.execute(&session, language, "1 + 1").await;
             assert_eq!(result, "2");
-            figures.add(key, took);
+            samples.add(key, took);
         }
     }
     session.delete().await;

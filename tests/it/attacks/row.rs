@@ -102,7 +102,7 @@ impl Row {
     }
 
     /// What is wrong with these verdicts, as far as this row goes.
-    fn judge(&self, level: Level, verdicts: &Verdicts) -> Vec<String> {
+    fn check(&self, level: Level, verdicts: &Verdicts) -> Vec<String> {
         let expected = self.at(level);
         if matches!(expected, NotTried(_)) {
             return Vec::new();
@@ -151,7 +151,7 @@ fn name_of(probe: &'static str) -> (&'static str, bool) {
 pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &Verdicts) {
     let mut wrong: Vec<String> = rows
         .iter()
-        .flat_map(|row| row.judge(level, verdicts))
+        .flat_map(|row| row.check(level, verdicts))
         .collect();
     let known: BTreeSet<&str> = rows
         .iter()
@@ -186,7 +186,7 @@ fn a_verdict_that_is_not_expected_is_noticed() {
             ("two".to_owned(), two.to_owned()),
         ])
     };
-    let count = |level, one, two| row.judge(level, &said(one, two)).len();
+    let count = |level, one, two| row.check(level, &said(one, two)).len();
     assert_eq!(count(Level::None, "reached: x", "blocked: x"), 0);
     assert_eq!(count(Level::None, "blocked: x", "reached: x"), 1);
     assert_eq!(count(Level::Root, "blocked: x", "blocked: x"), 0);
@@ -194,7 +194,7 @@ fn a_verdict_that_is_not_expected_is_noticed() {
     assert_eq!(count(Level::Root, "mistaken: x", ""), 2);
     let open = open("S0", "", &["one", "?two"], "why");
     assert_eq!(
-        open.judge(Level::Plain, &said("blocked: x", "blocked: x"))
+        open.check(Level::Plain, &said("blocked: x", "blocked: x"))
             .len(),
         1
     );

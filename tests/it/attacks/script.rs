@@ -4,7 +4,7 @@ use hearth_test_support::Session;
 use serde_json::Value;
 
 use crate::attacks::row::Verdicts;
-use crate::attacks::stage::Stage;
+use crate::attacks::scenario::Scenario;
 
 const KIT: &str = include_str!("../../fixtures/attacks/kit.py");
 
@@ -33,20 +33,20 @@ pub async fn run_pages(session: &Session, parameters: &Value) -> Verdicts {
 
 /// Has the browser of a session that is created now try scripts, and reads what came of every
 /// probe.
-pub async fn run_in_browser(stage: &Stage, scripts: &[&str], parameters: &Value) -> Verdicts {
+pub async fn run_in_browser(scenario: &Scenario, scripts: &[&str], parameters: &Value) -> Verdicts {
     let scripts: Vec<String> = scripts
         .iter()
         .map(|script| format!("{KIT}\n{script}"))
         .collect();
     let attacks = serde_json::json!({"scripts": scripts, "parameters": parameters});
     std::fs::write(
-        stage.outside.path().join("bin/attacks.json"),
+        scenario.outside.path().join("bin/attacks.json"),
         attacks.to_string(),
     )
     .unwrap();
-    let known = stage.server.session_folders();
-    let session = stage.client().session().await;
-    let folder = stage
+    let known = scenario.server.session_folders();
+    let session = scenario.client().session().await;
+    let folder = scenario
         .server
         .session_folders()
         .into_iter()

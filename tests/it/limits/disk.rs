@@ -8,7 +8,7 @@ use hearth_test_support::{Execution, Site, TestServer, eventually};
 use nix::sys::statvfs::statvfs;
 use serde_json::json;
 
-use crate::limits::stage::{Stage, assert_ended_by};
+use crate::limits::scenario::{Scenario, assert_ended_by};
 
 const LIMIT: &str = "more than 100 MiB of disk space";
 const SETTING: &str = "HEARTH_SESSION_DISK_MB";
@@ -18,20 +18,25 @@ const FILES_SETTING: &str = "HEARTH_SESSION_FILES";
 /// Writes what is left of a bomb and stays, in case that nobody ends it.
 const STAY: &str = "; sleep 20";
 
-async fn stage() -> Stage {
-    Stage::with(&[(SETTING, "100"), (FILES_SETTING, "2000")]).await
+async fn scenario() -> Scenario {
+    Scenario::with(&[(SETTING, "100"), (FILES_SETTING, "2000")]).await
 }
 
-async fn assert_ends_the_session(stage: &Stage, execution: &Execution, limit: &str, setting: &str) {
+async fn assert_ends_the_session(
+    scenario: &Scenario,
+    execution: &Execution,
+    limit: &str,
+    setting: &str,
+) {
     assert_ended_by(execution, limit, setting);
-    stage.assert_session_ended(limit).await;
+    scenario.assert_session_ended(limit).await;
 }
 
 async fn bomb(language: &str, code: &str, limit: &str, setting: &str) {
-    let stage = stage().await;
-    let execution = stage.run(language, code).await;
-    assert_ends_the_session(&stage, &execution, limit, setting).await;
-    stage.stop().await;
+    let scenario = scenario().await;
+    let execution = scenario.run(language, code).await;
+    assert_ends_the_session(&scenario, &execution, limit, setting).await;
+    scenario.stop().await;
 }
 
 #[tokio::test]
@@ -84,7 +89,7 @@ time.sleep(20)";
 
 #[tokio::test]
 async fn what_a_page_stores_ends_the_session() {
-    let (stage, site) = (stage().await, Site::start().await);
+    let (scenario, site) = (scenario().await, Site::start().await);
     let address = site.url("/title/hoard");
     let code = format!(
         "await page.goto('{address}');
@@ -102,19 +107,19 @@ async fn what_a_page_stores_ends_the_session() {
             await new Promise(() => {{}});
         }})"
     );
-    let execution = stage.run("node", &code).await;
-    assert_ends_the_session(&stage, &execution, LIMIT, SETTING).await;
-    stage.stop().await;
+    let execution = scenario.run("node", &code).await;
+    assert_ends_the_session(&scenario, &execution, LIMIT, SETTING).await;
+    scenario.stop().await;
 }
 
 #[tokio::test]
 async fn holes_and_second_names_take_no_space() {
-    let stage = stage().await;
+    let scenario = scenario().await;
     let code = "truncate -s 10G sparse; head -c 60M /dev/zero > one; ln one two; ln one three; ln -s /usr elsewhere; \
                 head -c 10M /dev/zero > more; sleep 2; rm more; echo done";
-    assert_eq!(stage.run("bash", code).await.ok().result, "done");
-    assert_eq!(stage.guilty.status().await["status"], "active");
-    stage.stop().await;
+    assert_eq!(scenario.run("bash", code).await.ok().result, "done");
+    assert_eq!(scenario.guilty.status().await["status"], "active");
+    scenario.stop().await;
 }
 
 /// Free bytes of the disk that a folder is on, as the server counts them.

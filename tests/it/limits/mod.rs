@@ -6,6 +6,6 @@ mod disk;
 mod downloads;
 mod memory;
 mod processes;
-mod stage;
+mod scenario;
 mod tabs;
 mod viewers;

@@ -3,16 +3,18 @@
 
 use hearth_test_support::TestServer;
 
-use crate::limits::stage::Stage;
+use crate::limits::scenario::Scenario;
 
 const LIMIT: &str = "more than 200 processes";
 const SETTING: &str = "HEARTH_SESSION_PROCESSES";
 
 async fn bomb(language: &str, code: &str) {
-    let stage = Stage::with(&[(SETTING, "200")]).await;
-    let execution = stage.run(language, code).await;
-    stage.assert_goes_on_after(execution, LIMIT, SETTING).await;
-    stage.stop().await;
+    let scenario = Scenario::with(&[(SETTING, "200")]).await;
+    let execution = scenario.run(language, code).await;
+    scenario
+        .assert_goes_on_after(execution, LIMIT, SETTING)
+        .await;
+    scenario.stop().await;
 }
 
 /// A user has so many on their way at once (`unix(7)`), and as a plain user all sessions are one

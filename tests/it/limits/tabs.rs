@@ -2,22 +2,22 @@
 
 use hearth_test_support::Site;
 
-use crate::limits::stage::Stage;
+use crate::limits::scenario::Scenario;
 
-async fn stage() -> Stage {
-    Stage::with(&[("HEARTH_MAX_TABS", "4")]).await
+async fn scenario() -> Scenario {
+    Scenario::with(&[("HEARTH_MAX_TABS", "4")]).await
 }
 
 #[tokio::test]
 async fn a_client_is_refused_a_tab_beyond_the_limit_and_goes_on() {
-    let stage = stage().await;
+    let scenario = scenario().await;
     let code = "for (let tab = 2; tab <= 4; tab++) await context.newPage();
         let error = ''; await context.newPage().catch(it => { error = it.message; });
         const together = await Promise.allSettled([1, 2, 3].map(() => context.newPage()));
         await context.pages()[3].close();
         await context.newPage();
         [context.pages().length, error, together.map(it => it.status)]";
-    let told = stage.run("node", code).await.ok().json();
+    let told = scenario.run("node", code).await.ok().json();
     assert_eq!(
         (&told[0], &told[2]),
         (
@@ -30,12 +30,12 @@ async fn a_client_is_refused_a_tab_beyond_the_limit_and_goes_on() {
         error.contains("a session may have 4 tabs (HEARTH_MAX_TABS): close some"),
         "{error}"
     );
-    stage.stop().await;
+    scenario.stop().await;
 }
 
 #[tokio::test]
 async fn tabs_that_a_page_opens_beyond_the_limit_are_closed() {
-    let (stage, site) = (stage().await, Site::start().await);
+    let (scenario, site) = (scenario().await, Site::start().await);
     let code = format!(
         "await page.goto('{}');
         await page.evaluate(() => {{ for (let tab = 0; tab < 20; tab++) window.open('/title/popup' + tab); }});
@@ -43,24 +43,24 @@ async fn tabs_that_a_page_opens_beyond_the_limit_are_closed() {
         [context.pages().length, await page.title()]",
         site.url("/title/opener")
     );
-    let told = stage.run("node", &code).await.ok().json();
+    let told = scenario.run("node", &code).await.ok().json();
     assert_eq!(told, serde_json::json!([4, "opener"]));
     // Nor are they somewhere out of sight.
-    let told = stage.guilty.python("len(context.pages)").await.ok();
+    let told = scenario.guilty.python("len(context.pages)").await.ok();
     assert_eq!(told.result, "4");
-    stage.stop().await;
+    scenario.stop().await;
 }
 
 #[tokio::test]
 async fn tabs_of_other_contexts_count_and_the_first_context_can_always_have_one() {
-    let stage = stage().await;
+    let scenario = scenario().await;
     let code = "const other = await browser.newContext();
         for (let tab = 2; tab <= 4; tab++) await other.newPage();
         await page.close(); 1";
-    stage.run("node", code).await.ok();
+    scenario.run("node", code).await.ok();
     // Three are open, and a fourth is opened for whoever comes.
     assert_eq!(
-        stage
+        scenario
             .guilty
             .python("await page.evaluate('1 + 1')")
             .await
@@ -68,7 +68,11 @@ async fn tabs_of_other_contexts_count_and_the_first_context_can_always_have_one(
             .result,
         "2"
     );
-    let error = stage.guilty.node("await context.newPage()").await.failed(1);
+    let error = scenario
+        .guilty
+        .node("await context.newPage()")
+        .await
+        .failed(1);
     assert!(error.error().contains("HEARTH_MAX_TABS"), "{error:?}");
-    stage.stop().await;
+    scenario.stop().await;
 }

@@ -2,12 +2,12 @@
 
 use hearth_test_support::Viewer;
 
-use crate::limits::stage::Stage;
+use crate::limits::scenario::Scenario;
 
 #[tokio::test]
 async fn one_viewer_too_many_is_told_so_and_the_others_look_on() {
-    let stage = Stage::with(&[]).await;
-    let link = stage.guilty.created["liveViewUrl"]
+    let scenario = Scenario::with(&[]).await;
+    let link = scenario.guilty.created["liveViewUrl"]
         .as_str()
         .expect("a link is a string");
     let mut viewers = Vec::new();
@@ -28,7 +28,7 @@ async fn one_viewer_too_many_is_told_so_and_the_others_look_on() {
         "{reason}"
     );
     drop(viewers.pop());
-    stage
+    scenario
         .guilty
         .node("await page.setContent('<h1>Changed</h1>'); 1")
         .await
@@ -46,5 +46,5 @@ async fn one_viewer_too_many_is_told_so_and_the_others_look_on() {
         },
     )
     .await;
-    stage.stop().await;
+    scenario.stop().await;
 }

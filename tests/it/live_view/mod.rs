@@ -4,11 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod ending;
-mod hands;
 mod keys;
-mod places;
-mod portrait;
-mod scene;
+mod layout;
+mod pointer;
+mod scenario;
+mod screenshot;
 mod tabs;
 mod watching;
 mod wire;

@@ -3,51 +3,51 @@
 use hearth_test_support::TestServer;
 use serde_json::json;
 
-use crate::live_view::scene::Scene;
+use crate::live_view::scenario::Scenario;
 
 #[tokio::test]
 async fn what_code_changes_is_seen() {
-    let scene = Scene::watched().await;
-    scene
+    let scenario = Scenario::watched().await;
+    scenario
         .act("await viewer.shows(500, 500, [240, 240, 240])")
         .await;
-    scene
+    scenario
         .code("await page.evaluate(() => { document.body.style.background = 'rgb(200, 30, 30)' })")
         .await;
-    scene
+    scenario
         .act("await viewer.shows(500, 500, [200, 30, 30])")
         .await;
-    scene
+    scenario
         .code("await page.evaluate(() => { document.body.style.background = 'rgb(30, 30, 200)' })")
         .await;
-    scene
+    scenario
         .act("await viewer.shows(500, 500, [30, 30, 200])")
         .await;
-    scene.strike().await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn who_comes_late_sees_a_page_that_stands_still() {
-    let scene = Scene::watched().await;
-    scene
+    let scenario = Scenario::watched().await;
+    scenario
         .code("await page.evaluate(() => { document.body.style.background = 'rgb(200, 30, 30)' })")
         .await;
-    scene
+    scenario
         .act("await viewer.shows(500, 500, [200, 30, 30])")
         .await;
-    scene
+    scenario
         .act("await page.close(); page = await context.newPage()")
         .await;
-    scene.open(&scene.link()).await;
-    scene
+    scenario.open(&scenario.link()).await;
+    scenario
         .act("await viewer.shows(500, 500, [200, 30, 30])")
         .await;
-    scene.strike().await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn everybody_who_looks_sees_the_same_and_a_hidden_window_holds_nobody_up() {
-    let scene = Scene::watched().await;
+    let scenario = Scenario::watched().await;
     let hide = |hidden: bool| {
         format!(
             "await first.evaluate(() => {{
@@ -56,14 +56,14 @@ async fn everybody_who_looks_sees_the_same_and_a_hidden_window_holds_nobody_up()
             }})"
         )
     };
-    scene.act("globalThis.first = page.mainFrame()").await;
-    scene
+    scenario.act("globalThis.first = page.mainFrame()").await;
+    scenario
         .open_as(
-            &scene.interactive_link(),
+            &scenario.interactive_link(),
             "{ viewport: { width: 700, height: 500 } }",
         )
         .await;
-    scene.act(&hide(true)).await;
+    scenario.act(&hide(true)).await;
     // More than may be on their way to a viewer that does not answer.
     for colour in [
         "200, 30, 30",
@@ -72,126 +72,126 @@ async fn everybody_who_looks_sees_the_same_and_a_hidden_window_holds_nobody_up()
         "30, 30, 200",
         "200, 30, 30",
     ] {
-        scene
+        scenario
             .page(&format!(
                 "void (document.body.style.background = 'rgb({colour})')"
             ))
             .await;
-        scene
+        scenario
             .act(&format!("await viewer.shows(500, 500, [{colour}])"))
             .await;
     }
-    scene.act(&hide(false)).await;
-    scene.act("viewer.view = first; await viewer.shows(500, 500, [200, 30, 30]); await viewer.state('live')").await;
-    scene.strike().await;
+    scenario.act(&hide(false)).await;
+    scenario.act("viewer.view = first; await viewer.shows(500, 500, [200, 30, 30]); await viewer.state('live')").await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn the_bar_shows_title_address_and_that_one_only_watches() {
-    let scene = Scene::watched().await;
-    scene.act("await viewer.says('title', 'Desk')").await;
-    scene
+    let scenario = Scenario::watched().await;
+    scenario.act("await viewer.says('title', 'Desk')").await;
+    scenario
         .act("await viewer.says('watching', 'View only')")
         .await;
-    scene.act("await viewer.says('state', 'Live')").await;
-    scene
+    scenario.act("await viewer.says('state', 'Live')").await;
+    scenario
         .act(&format!(
             "await viewer.says('url', '{}')",
-            scene.site.url("/desk")
+            scenario.site.url("/desk")
         ))
         .await;
-    assert_eq!(scene.see("await page.title()").await, "Desk · Hearth");
-    scene
+    assert_eq!(scenario.see("await page.title()").await, "Desk · Hearth");
+    scenario
         .code("await page.evaluate(() => { document.title = 'Another' })")
         .await;
-    scene.act("await viewer.says('title', 'Another')").await;
-    scene
+    scenario.act("await viewer.says('title', 'Another')").await;
+    scenario
         .act(&format!(
             "await viewer.says('url', '{}')",
-            scene.site.url("/desk")
+            scenario.site.url("/desk")
         ))
         .await;
     assert_eq!(
-        scene
+        scenario
             .see("await page.locator('button:visible, input:visible').count()")
             .await,
         0
     );
-    scene.strike().await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn a_title_that_is_markup_is_shown_as_text() {
-    let scene = Scene::set().await;
+    let scenario = Scenario::setup().await;
     let title = "<img src=x onerror=window.hurt=1><script>window.hurt=1</script>";
-    scene
+    scenario
         .code(&format!(
             "await page.evaluate((title) => {{ document.title = title }}, {})",
             json!(title)
         ))
         .await;
-    scene
+    scenario
         .code(&format!(
             "const other = await context.newPage(); await other.goto('{}')",
-            scene.site.url("/desk")
+            scenario.site.url("/desk")
         ))
         .await;
-    for link in [scene.link(), scene.interactive_link()] {
-        scene.open(&link).await;
-        scene.code("await page.bringToFront()").await;
-        scene
+    for link in [scenario.link(), scenario.interactive_link()] {
+        scenario.open(&link).await;
+        scenario.code("await page.bringToFront()").await;
+        scenario
             .act(&format!("await viewer.says('title', {})", json!(title)))
             .await;
-        scene
+        scenario
             .act(&format!(
                 "await page.getByRole('tab', {{ name: {} }}).waitFor()",
                 json!(title)
             ))
             .await;
         assert_eq!(
-            scene
+            scenario
                 .see("await page.evaluate(() => [window.hurt ?? null, document.images.length])")
                 .await,
             json!([null, 0])
         );
-        scene.code("await other.bringToFront()").await;
+        scenario.code("await other.bringToFront()").await;
     }
     // So is what a page asks.
-    scene.code("await page.bringToFront()").await;
-    scene
+    scenario.code("await page.bringToFront()").await;
+    scenario
         .act(&format!("await viewer.says('title', {})", json!(title)))
         .await;
-    scene
+    scenario
         .page("void (button.onclick = () => alert('<b>bold</b>'))")
         .await;
-    scene.act("await viewer.click(120, 70)").await;
-    scene
+    scenario.act("await viewer.click(120, 70)").await;
+    scenario
         .act("await viewer.says('message', '<b>bold</b>')")
         .await;
-    scene.strike().await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn the_link_for_watching_passes_no_clicks_and_no_keys() {
-    let scene = Scene::watched().await;
-    scene.act("await viewer.click(120, 70); await viewer.click(100, 160); await page.keyboard.type('abc')").await;
-    scene
+    let scenario = Scenario::watched().await;
+    scenario.act("await viewer.click(120, 70); await viewer.click(100, 160); await page.keyboard.type('abc')").await;
+    scenario
         .act("await viewer.move(700, 100); await page.mouse.wheel(0, 300)")
         .await;
     // What somebody else does afterwards is all that happens.
-    scene.open(&scene.interactive_link()).await;
-    scene.act("await viewer.click(700, 500)").await;
-    scene.page_until("seen.length > 0").await;
+    scenario.open(&scenario.interactive_link()).await;
+    scenario.act("await viewer.click(700, 500)").await;
+    scenario.page_until("seen.length > 0").await;
     assert_eq!(
-        scene.page("[seen, text.value, long.scrollTop]").await,
+        scenario.page("[seen, text.value, long.scrollTop]").await,
         json!([["down 0 1"], "", 0])
     );
-    scene.strike().await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn a_message_made_by_hand_ends_the_connection_of_who_only_watches() {
-    let scene = Scene::watched().await;
+    let scenario = Scenario::watched().await;
     let messages = [
         json!({"type": "mouse", "kind": "down", "x": 120, "y": 70, "button": "left", "buttons": 1, "clicks": 1, "modifiers": 0}),
         json!({"type": "text", "text": "abc"}),
@@ -209,24 +209,24 @@ async fn a_message_made_by_hand_ends_the_connection_of_who_only_watches() {
             }}), {})",
             json!(message.to_string())
         );
-        assert_eq!(scene.see(&code).await, json!([1008, true]), "{message}");
+        assert_eq!(scenario.see(&code).await, json!([1008, true]), "{message}");
     }
-    let tabs = scene
+    let tabs = scenario
         .session
         .node("JSON.stringify(context.pages().map((page) => page.url()))")
         .await
         .ok()
         .json();
-    assert_eq!(tabs, json!([scene.site.url("/desk")]));
-    assert_eq!(scene.page("[seen, text.value]").await, json!([[], ""]));
+    assert_eq!(tabs, json!([scenario.site.url("/desk")]));
+    assert_eq!(scenario.page("[seen, text.value]").await, json!([[], ""]));
     // Whoever behaves stays.
     assert_eq!(
-        scene
+        scenario
             .see("await viewer.view.evaluate(() => document.body.dataset.state)")
             .await,
         "live"
     );
-    scene.strike().await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! `firecrawl browser …` in every form that it offers, as its user would type it.
 
-use hearth_test_support::walk::{Outcome, Walk};
+use hearth_test_support::report::{Outcome, Report};
 use hearth_test_support::{Api, Site, TestServer};
 use serde_json::{Value, json};
 
@@ -193,16 +193,16 @@ struct User<'a> {
 }
 
 /// Takes all forms on one server. Gives the files along that are there at the end.
-pub async fn walk(
+pub async fn run_all(
     name: &str,
     server: &TestServer,
     key: Option<&str>,
     site: &Site,
     elsewhere: &Elsewhere,
-) -> (Walk, Vec<String>) {
+) -> (Report, Vec<String>) {
     let client = Client::at(server.origin(), Kind::CommandLine, elsewhere).await;
     let api = key.map_or_else(|| (**server).clone(), |key| server.with_key(key));
-    let mut walk = Walk::new(
+    let mut report = Report::new(
         &format!("{} {}, {name}", client.kind.title(), client.version),
         "",
     );
@@ -225,9 +225,9 @@ pub async fn walk(
                 Outcome::Good(note.to_owned())
             }
         });
-        walk.steps.push((form.to_owned(), outcome.await));
+        report.steps.push((form.to_owned(), outcome.await));
     }
-    (walk, super::files(user.client.leave().await.path()))
+    (report, super::files(user.client.leave().await.path()))
 }
 
 impl User<'_> {
@@ -513,7 +513,7 @@ impl User<'_> {
             }
         }
         assert_eq!(ran.stdout, expected);
-        self.client.place.assert_nothing_runs().await;
+        self.client.home.assert_nothing_runs().await;
         let stored: Value = serde_json::from_str(&self.file(SESSION)).unwrap();
         assert_eq!(
             (&stored["id"], &stored["cdpUrl"]),
@@ -535,14 +535,14 @@ impl User<'_> {
     /// Writes down a session where the command line looks for one.
     fn remember(&self, id: &str) {
         std::fs::write(
-            self.client.place.path().join(SESSION),
+            self.client.home.path().join(SESSION),
             json!({"id": id}).to_string(),
         )
         .unwrap();
     }
 
     fn file(&self, path: &str) -> String {
-        std::fs::read_to_string(self.client.place.path().join(path)).unwrap()
+        std::fs::read_to_string(self.client.home.path().join(path)).unwrap()
     }
 
     /// The ids of the team's active sessions.

@@ -3,7 +3,7 @@
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use hearth_test_support::{Place, repository};
+use hearth_test_support::{ClientHome, repository};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -61,7 +61,7 @@ pub struct Client<'a> {
     pub kind: Kind,
     origin: String,
     elsewhere: &'a Elsewhere,
-    pub place: Place,
+    pub home: ClientHome,
     /// Of an SDK.
     program: Option<Program>,
     pub version: String,
@@ -81,7 +81,7 @@ impl<'a> Client<'a> {
             kind,
             origin: origin.to_owned(),
             elsewhere,
-            place: Place::default(),
+            home: ClientHome::default(),
             program: None,
             version: String::new(),
         };
@@ -101,7 +101,7 @@ impl<'a> Client<'a> {
     }
 
     async fn start(&mut self, interpreter: String, arguments: &[&str]) {
-        let mut command = self.place.command(interpreter);
+        let mut command = self.home.command(interpreter);
         self.elsewhere.listen_to(&mut command);
         command
             .arg(programs().join(arguments[0]))
@@ -144,7 +144,7 @@ impl<'a> Client<'a> {
     }
 
     /// Ends the client and asserts that nothing of it runs.
-    pub async fn leave(mut self) -> Place {
+    pub async fn leave(mut self) -> ClientHome {
         if let Some(Program {
             mut child, input, ..
         }) = self.program.take()
@@ -159,8 +159,8 @@ impl<'a> Client<'a> {
                 self.kind.title()
             );
         }
-        self.place.assert_nothing_runs().await;
-        self.place
+        self.home.assert_nothing_runs().await;
+        self.home
     }
 
     async fn call_curl(&self, key: Option<&str>, call: &Call<'_>) -> Answer {
@@ -175,7 +175,7 @@ impl<'a> Client<'a> {
             Call::Status(id) => ("GET", format!("{base}/{id}"), None),
             Call::Delete(id) => ("DELETE", format!("{base}/{id}"), None),
         };
-        let mut command = self.place.command("curl");
+        let mut command = self.home.command("curl");
         self.elsewhere.listen_to(&mut command);
         command.args(["-sS", "-w", "\n%{http_code}", "-X", method, &url]);
         if let Some(key) = key {
@@ -226,7 +226,7 @@ impl<'a> Client<'a> {
 
     /// The command line, told nothing of a server.
     pub fn cli_command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.place.command(node());
+        let mut command = self.home.command(node());
         self.elsewhere.listen_to(&mut command);
         command
             .arg(programs().join("node_modules/firecrawl-cli/dist/index.js"))

@@ -46,7 +46,7 @@ impl Elsewhere {
     }
 
     /// The first line of every request so far.
-    pub fn heard(&self) -> Vec<String> {
+    pub fn received(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }

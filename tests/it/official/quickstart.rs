@@ -1,7 +1,7 @@
 //! The requests that the API reference prints, with nothing replaced but addresses, ids and keys.
 
-use hearth_test_support::walk::{Outcome, Walk};
-use hearth_test_support::{Place, Site, TestServer};
+use hearth_test_support::report::{Outcome, Report};
+use hearth_test_support::{ClientHome, Site, TestServer};
 use serde_json::{Value, json};
 
 use super::client::run;
@@ -54,26 +54,27 @@ struct Reader<'a> {
     prefix: &'static str,
     origin: &'a str,
     site: &'a Site,
-    place: Place,
+    home: ClientHome,
     id: String,
 }
 
 /// Takes all steps under one prefix.
-pub async fn walk(prefix: &'static str, server: &TestServer, site: &Site) -> Walk {
+pub async fn run_all(prefix: &'static str, server: &TestServer, site: &Site) -> Report {
     let mut reader = Reader {
         prefix,
         origin: server.origin(),
         site,
-        place: Place::default(),
+        home: ClientHome::default(),
         id: String::new(),
     };
-    let mut walk = Walk::new(&format!("`{prefix}`"), "");
+    let mut report = Report::new(&format!("`{prefix}`"), "");
     for request in REQUESTS {
-        walk.steps
+        report
+            .steps
             .push((request.to_owned(), Outcome::of(reader.take(request)).await));
     }
-    reader.place.assert_nothing_runs().await;
-    walk
+    reader.home.assert_nothing_runs().await;
+    report
 }
 
 impl Reader<'_> {
@@ -154,7 +155,7 @@ impl Reader<'_> {
             .replace("{sessionId}", &self.id)
             .replace("<token>", KEY)
             .replace("https://example.com", &self.site.url("/title/Example"));
-        let mut command = self.place.command("bash");
+        let mut command = self.home.command("bash");
         command.args(["-c", &request]).env("FIRECRAWL_API_KEY", KEY);
         let ran = run(command).await;
         assert_eq!(ran.code, 0, "{request}: {ran:?}");

@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use hearth_test_support::{Place, TestServer, repository};
+use hearth_test_support::{ClientHome, TestServer, repository};
 
 use super::client::run;
 
@@ -25,7 +25,7 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
     let snippets = snippets(&fs::read_to_string(repository().join("README.md")).unwrap());
     assert_eq!(snippets.len(), 6, "one for each client: {snippets:#?}");
     for snippet in &snippets {
-        let place = furnished();
+        let home = furnished();
         let (file, interpreter) = match snippet.language.as_str() {
             "js" => (
                 "snippet.mjs",
@@ -35,8 +35,8 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
             "sh" => ("snippet.sh", PathBuf::from("/bin/sh")),
             other => panic!("nobody runs {other}"),
         };
-        fs::write(place.path().join(file), &snippet.code).unwrap();
-        let mut command = place.command("sh");
+        fs::write(home.path().join(file), &snippet.code).unwrap();
+        let mut command = home.command("sh");
         command
             .args([
                 "-c",
@@ -47,9 +47,9 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
             ])
             .env(
                 "PATH",
-                format!("{}/bin:/usr/bin:/bin", place.path().display()),
+                format!("{}/bin:/usr/bin:/bin", home.path().display()),
             )
-            .env("AGENT_BROWSER_SOCKET_DIR", place.path())
+            .env("AGENT_BROWSER_SOCKET_DIR", home.path())
             .env("FIRECRAWL_API_URL", server.origin())
             .stdin(Stdio::null());
         if let Some(key) = key {
@@ -62,14 +62,14 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
             "{snippet:#?}\nprints\n{}",
             ran.stdout
         );
-        place.assert_nothing_runs().await;
+        home.assert_nothing_runs().await;
     }
 }
 
 /// A home with the clients installed in it, as somebody's who has followed README.md.
-fn furnished() -> Place {
-    let place = Place::default();
-    let (modules, programs) = (place.path().join("node_modules"), place.path().join("bin"));
+fn furnished() -> ClientHome {
+    let home = ClientHome::default();
+    let (modules, programs) = (home.path().join("node_modules"), home.path().join("bin"));
     for folder in [&modules, &programs] {
         fs::create_dir(folder).unwrap();
     }
@@ -92,7 +92,7 @@ fn furnished() -> Place {
         programs.join("agent-browser"),
     )
     .unwrap();
-    place
+    home
 }
 
 fn snippets(document: &str) -> Vec<Snippet> {

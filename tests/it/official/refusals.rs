@@ -1,6 +1,6 @@
 //! How each client shows that the server has refused something.
 
-use hearth_test_support::walk::Outcome;
+use hearth_test_support::report::Outcome;
 use serde_json::{Value, json};
 
 use super::call::{Answer, Call};

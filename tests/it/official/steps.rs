@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hearth_test_support::walk::Outcome;
+use hearth_test_support::report::Outcome;
 use serde_json::{Value, json};
 
 use super::call::{Answer, Call};
@@ -400,17 +400,17 @@ impl Visit<'_> {
 
     /// Steps that are one refused call.
     async fn refusal(&mut self, step: &str) -> Outcome {
-        let (own, stranger) = (self.id(), self.stranger);
+        let (own, other_team) = (self.id(), self.other_team);
         let run = json!({"language": "node", "code": "1"});
         let destroyed = json!({"success": false, "error": "Browser session has been destroyed."});
         let unknown = json!({"success": false, "error": "Browser session not found."});
         let foreign = json!({"success": false, "error": "Forbidden."});
         let (call, status, body) = match step {
             "delete an unknown session" => (Call::Delete(UNKNOWN), 404, unknown),
-            "delete another team's session" => (Call::Delete(stranger), 403, foreign),
+            "delete another team's session" => (Call::Delete(other_team), 403, foreign),
             "execute on a destroyed session" => (Call::Execute(&own, run), 410, destroyed),
             "execute on an unknown session" => (Call::Execute(UNKNOWN, run), 404, unknown),
-            "execute on another team's session" => (Call::Execute(stranger, run), 403, foreign),
+            "execute on another team's session" => (Call::Execute(other_team, run), 403, foreign),
             "unknown key" | "no key" => return self.unauthorized(step).await,
             _ => return self.bad_parameter(step, &own).await,
         };

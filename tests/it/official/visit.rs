@@ -1,7 +1,7 @@
-//! One client's walk over all steps, and what it needs around it.
+//! Takes one client through all steps, with what it needs around it.
 
-use hearth_test_support::walk::{Outcome, Walk};
-use hearth_test_support::{Api, Place, TestServer};
+use hearth_test_support::report::{Outcome, Report};
+use hearth_test_support::{Api, ClientHome, TestServer};
 use serde_json::Value;
 
 use super::call::{Answer, Call};
@@ -20,7 +20,7 @@ pub struct Visit<'a> {
     /// The server as the client's team sees it without a client.
     pub api: Api,
     /// A session of somebody else.
-    pub stranger: &'a str,
+    pub other_team: &'a str,
     /// What the first step has created.
     pub session: Value,
     /// What the first `delete` answered.
@@ -32,7 +32,7 @@ impl<'a> Visit<'a> {
         kind: Kind,
         keyed: &TestServer,
         open: &TestServer,
-        stranger: &'a str,
+        other_team: &'a str,
         elsewhere: &'a Elsewhere,
     ) -> Self {
         let key = format!("{}-key", kind.name());
@@ -41,24 +41,25 @@ impl<'a> Visit<'a> {
             open: Client::at(open.origin(), kind, elsewhere).await,
             api: keyed.with_key(&key),
             key,
-            stranger,
+            other_team,
             session: Value::Null,
             deleted: Value::Null,
         }
     }
 
     /// Takes all steps.
-    pub async fn walk(&mut self) -> Walk {
-        let mut walk = Walk::new(self.client.kind.title(), &self.client.version);
+    pub async fn run(&mut self) -> Report {
+        let mut report = Report::new(self.client.kind.title(), &self.client.version);
         for step in STEPS {
-            walk.steps
+            report
+                .steps
                 .push((step.to_owned(), Outcome::of(self.take(step)).await));
         }
-        walk
+        report
     }
 
     /// Sends the client home; what it leaves there is in the folder.
-    pub async fn end(self) -> Place {
+    pub async fn end(self) -> ClientHome {
         self.open.leave().await;
         self.client.leave().await
     }

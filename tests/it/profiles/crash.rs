@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::profiles::stage::{all, files, keep, kept, reading, saved, saving};
+use crate::profiles::scenario::{all, files, keep, kept, reading, saved, saving};
 
 const BOUND: Duration = Duration::from_secs(10);
 

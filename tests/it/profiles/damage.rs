@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use hearth_test_support::{Site, TestServer, new_data_dir};
 use serde_json::{Value, json};
 
-use crate::profiles::stage::{all, files, keep, kept, nothing, reading, saved, saving};
+use crate::profiles::scenario::{all, files, keep, kept, nothing, reading, saved, saving};
 
 fn only_file(server: &TestServer) -> PathBuf {
     let files = files(server);

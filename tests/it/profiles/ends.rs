@@ -7,7 +7,7 @@ use hearth_test_support::{Session, Site, TestServer, eventually, new_data_dir};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::profiles::stage::{all, keep, kept, nothing, saved, saving};
+use crate::profiles::scenario::{all, keep, kept, nothing, saved, saving};
 
 const BOUND: Duration = Duration::from_secs(20);
 
@@ -192,7 +192,7 @@ async fn a_server_that_crashed_keeps_nobody_out_and_loses_no_login() {
 async fn wait_for_checkpoint(server: &TestServer, value: &str) {
     let value = format!("\"value\":\"{value}\"");
     eventually(BOUND, "a checkpoint is written", async || {
-        let names = crate::profiles::stage::files(server)
+        let names = crate::profiles::scenario::files(server)
             .into_iter()
             .map(|(name, _)| name);
         let checkpoint = names

@@ -4,12 +4,12 @@ mod crash;
 mod damage;
 mod ends;
 mod names;
+mod scenario;
 mod sharing;
-mod stage;
 
 use hearth_test_support::{Site, TestServer};
+use scenario::{all, keep, kept, nothing, on_page, reading, saved, saving};
 use serde_json::json;
-use stage::{all, keep, kept, nothing, on_page, reading, saved, saving};
 
 #[tokio::test]
 async fn the_published_check_of_persistence_works_as_it_is_written() {
@@ -110,11 +110,11 @@ async fn what_a_reader_changes_is_its_own() {
     let saver = server.session_with(&saving("p")).await;
     keep(&saver, &site, "first").await;
     saver.delete().await;
-    let before = stage::files(&server);
+    let before = scenario::files(&server);
     let reader = server.session_with(&reading("p")).await;
     keep(&reader, &site, "other").await;
     reader.delete().await;
-    assert_eq!(stage::files(&server), before);
+    assert_eq!(scenario::files(&server), before);
     assert_eq!(saved(&server, &site, "p").await, all("first"));
     server.stop().await;
 }
@@ -126,7 +126,7 @@ async fn a_reader_of_a_profile_that_nobody_has_saved_starts_empty_and_leaves_non
     assert_eq!(reader.created.get("warning"), None);
     keep(&reader, &site, "x").await;
     reader.delete().await;
-    assert_eq!(stage::files(&server), []);
+    assert_eq!(scenario::files(&server), []);
     server.stop().await;
 }
 
@@ -136,7 +136,7 @@ async fn caches_are_left_out() {
     let session = server.session_with(&saving("small")).await;
     keep(&session, &site, "x").await;
     session.delete().await;
-    let files = stage::files(&server);
+    let files = scenario::files(&server);
     assert!(files.len() == 1 && files[0].1 < 100_000, "{files:?}");
     server.stop().await;
 }

@@ -4,7 +4,7 @@ use hearth_test_support::{Site, TestServer};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::profiles::stage::{all, files, keep, saved, saving};
+use crate::profiles::scenario::{all, files, keep, saved, saving};
 
 /// What would lead elsewhere, end early, or be taken for another one.
 const NAMES: [&str; 14] = [

@@ -6,7 +6,7 @@ use hearth_test_support::{Api, Reply, Site, TestServer};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::profiles::stage::{all, files, keep, kept, nothing, reading, saved, saving};
+use crate::profiles::scenario::{all, files, keep, kept, nothing, reading, saved, saving};
 
 async fn list(api: &Api) -> Value {
     let mut answer = api.send(api.request(Method::GET, "/profiles")).await.ok();

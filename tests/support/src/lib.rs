@@ -9,10 +9,10 @@
 //!   to a test;
 //! - [`process`] reads `/proc`, [`cdp`] is a raw WebSocket client of a session's `cdpUrl`,
 //!   [`Viewer`] of its live view;
-//! - [`Place`] is where a client of other people is at home, and [`walk`] what it did there;
+//! - [`ClientHome`] is where a client of other people is at home, and [`report`] what it did there;
 //! - [`document`] has tests write what documents say of them;
-//! - [`seclusion`] is a machine of a test's own, [`plain_user`] a user without rights, [`Stranger`]
-//!   whom nothing of a session should reach;
+//! - [`netns`] is a machine of a test's own, [`plain_user`] a user without rights,
+//!   [`ExternalListener`] whom nothing of a session should reach;
 //! - [`eventually`] is the one place that polls.
 //!
 //! The harness must not know the server's crates: it sees what any client and any neighbour on the
@@ -25,37 +25,37 @@
 
 mod api;
 pub mod cdp;
+mod client_home;
 pub mod description;
 mod doctor;
 pub mod document;
 mod eventually;
 mod exchange;
 mod execution;
+mod external_listener;
+mod fixture_site;
+pub mod netns;
 mod output;
-mod place;
 pub mod plain_user;
 pub mod process;
 mod reply;
-pub mod seclusion;
+pub mod report;
 mod server;
 mod session;
 mod site;
-mod stranger;
 mod viewer;
-pub mod walk;
-mod workshop;
 
 pub use api::Api;
+pub use client_home::ClientHome;
 pub use doctor::{Diagnosis, Doctor, Finding};
 pub use eventually::eventually;
 pub use exchange::Exchange;
 pub use execution::Execution;
-pub use place::Place;
+pub use external_listener::{ANSWER, ExternalListener};
 pub use reply::Reply;
 pub use server::{Refusal, ServerBuilder, TestServer, binary, new_data_dir};
 pub use session::Session;
 pub use site::{GREETING, Site, attachment};
-pub use stranger::{ANSWER, Stranger};
 pub use viewer::{Picture, Viewer};
 
 /// The two names under which everything is served.

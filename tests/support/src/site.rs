@@ -19,7 +19,7 @@
 //! | `/turn` | answered when nobody else holds a turn; whoever has the answer holds it until the connection is closed |
 //! | `/signal/NAME` | tells the test; the test waits with [`Site::signalled`] |
 //!
-//! More pages are in `workshop.rs`.
+//! More pages are in `fixture_site.rs`.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
-use crate::workshop;
+use crate::fixture_site;
 
 /// What `/download` serves.
 pub const GREETING: &str = "good evening\n";
@@ -179,7 +179,7 @@ async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>, turn
         .get_ref()
         .local_addr()
         .map_or(0, |address| address.port());
-    let answer = workshop::answer(path, &request).unwrap_or_else(|| answer(path, port));
+    let answer = fixture_site::answer(path, &request).unwrap_or_else(|| answer(path, port));
     drop(stream.write_all(answer.as_bytes()).await);
     drop(stream.shutdown().await);
 }

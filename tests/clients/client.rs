@@ -1,6 +1,6 @@
 //! What a client did: its steps, in the order of the table's rows.
 
-use hearth_test_support::walk::{Outcome, Walk};
+use hearth_test_support::report::{Outcome, Report};
 use serde_json::Value;
 
 /// The rows of the table.
@@ -67,14 +67,14 @@ impl Client {
 }
 
 /// Reads what a program of tests/clients has printed.
-pub fn read(client: Client, output: &str) -> Walk {
-    let mut walk = Walk::new(client.title(), "");
+pub fn parse_report(client: Client, output: &str) -> Report {
+    let mut report = Report::new(client.title(), "");
     for line in output.lines() {
         let line: Value =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
         if line.get("step").is_none() {
-            walk.version = text("version");
+            report.version = text("version");
             continue;
         }
         let outcome = match (line["ok"].as_bool(), line["offered"].as_bool()) {
@@ -82,7 +82,7 @@ pub fn read(client: Client, output: &str) -> Walk {
             (None, Some(false)) => Outcome::NotOffered(text("note")),
             _ => Outcome::Failed(text("note")),
         };
-        walk.steps.push((text("step"), outcome));
+        report.steps.push((text("step"), outcome));
     }
-    walk
+    report
 }

@@ -1,4 +1,4 @@
-//! A session with a page and files in it, for clients to walk over, and what must be there when
+//! A session with a page and files in it, for clients to work on, and what must be there when
 //! they have left.
 
 use std::fs::OpenOptions;
@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hearth_test_support::cdp::CdpClient;
-use hearth_test_support::walk::Walk;
+use hearth_test_support::report::Report;
 use hearth_test_support::{Session, Site, TestServer, attachment, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::walk::Client;
+use super::client::Client;
 use super::{chromiumoxide_client, program};
 
 /// A browser in which a frame of another site is a target of its own, as it is in full Chromium.
@@ -22,7 +22,7 @@ const SITE_PER_PROCESS: &str =
     "#!/bin/sh\nexec /usr/lib/chromium/chromium-headless-shell --site-per-process \"$@\"\n";
 
 /// A server with one session.
-pub struct Stage {
+pub struct Scenario {
     /// Holds the browser's script.
     _programs: TempDir,
     server: TestServer,
@@ -34,10 +34,10 @@ pub struct Stage {
     before: Value,
 }
 
-impl Stage {
+impl Scenario {
     /// Starts a server and a session whose first page is `/title/first`, with `upload.bin` and
     /// `note.txt` in its folder.
-    pub async fn set() -> Self {
+    pub async fn setup() -> Self {
         let programs = tempfile::tempdir().unwrap();
         let browser = programs.path().join("chromium-headless-shell");
         let mut script = OpenOptions::new()
@@ -80,12 +80,12 @@ impl Stage {
     }
 
     /// Has a client take all its steps.
-    pub async fn walk(&self, client: Client) -> Walk {
+    pub async fn run(&self, client: Client) -> Report {
         let (site, folder) = (self.site.url(""), self.folder.join("work"));
         let arguments = [self.session.cdp_url(), &site, folder.to_str().unwrap()];
         match client {
-            Client::Chromiumoxide => chromiumoxide_client::walk(arguments).await,
-            _ => program::walk(client, arguments).await,
+            Client::Chromiumoxide => chromiumoxide_client::run(arguments).await,
+            _ => program::run(client, arguments).await,
         }
     }
 
@@ -132,7 +132,7 @@ impl Stage {
     }
 
     /// Ends the server.
-    pub async fn strike(self) {
+    pub async fn teardown(self) {
         self.server.stop().await;
     }
 }

@@ -38,7 +38,7 @@ impl Outcome {
 
 /// Everything that one client did.
 #[derive(Debug)]
-pub struct Walk {
+pub struct Report {
     /// The client's name, as the table's header has it.
     pub title: String,
     /// The client's version.
@@ -47,7 +47,7 @@ pub struct Walk {
     pub steps: Vec<(String, Outcome)>,
 }
 
-impl Walk {
+impl Report {
     /// Nothing yet.
     pub fn new(title: &str, version: &str) -> Self {
         Self {
@@ -75,39 +75,39 @@ impl Walk {
 
 /// Asserts that every client took exactly these steps and none failed; names all that did.
 #[track_caller]
-pub fn assert_all_good(walks: &[Walk], steps: &[&str]) {
-    let failures: Vec<String> = walks.iter().flat_map(Walk::failures).collect();
+pub fn assert_all_good(reports: &[Report], steps: &[&str]) {
+    let failures: Vec<String> = reports.iter().flat_map(Report::failures).collect();
     assert!(
         failures.is_empty(),
         "{} steps failed\n{}",
         failures.len(),
         failures.join("\n")
     );
-    for walk in walks {
-        let taken: Vec<&str> = walk.steps.iter().map(|(step, _)| step.as_str()).collect();
-        assert_eq!(taken, steps, "{}", walk.title);
+    for report in reports {
+        let taken: Vec<&str> = report.steps.iter().map(|(step, _)| step.as_str()).collect();
+        assert_eq!(taken, steps, "{}", report.title);
     }
 }
 
-/// Markdown: a row a step, a column a client, a footnote for what needs a word. The walks have the
-/// same steps.
-pub fn table(walks: &[Walk]) -> String {
+/// Markdown: a row a step, a column a client, a footnote for what needs a word. The reports have
+/// the same steps.
+pub fn table(reports: &[Report]) -> String {
     let mut notes = Vec::new();
-    let header: Vec<String> = walks.iter().map(Walk::header).collect();
+    let header: Vec<String> = reports.iter().map(Report::header).collect();
     let mut table = format!(
         "| step | {} |\n|---|{}\n",
         header.join(" | "),
-        "---|".repeat(walks.len())
+        "---|".repeat(reports.len())
     );
-    for (row, (step, _)) in walks
+    for (row, (step, _)) in reports
         .first()
         .into_iter()
-        .flat_map(|walk| &walk.steps)
+        .flat_map(|report| &report.steps)
         .enumerate()
     {
-        let cells: Vec<String> = walks
+        let cells: Vec<String> = reports
             .iter()
-            .map(|walk| cell(&walk.steps[row].1, &mut notes))
+            .map(|report| cell(&report.steps[row].1, &mut notes))
             .collect();
         writeln!(table, "| {step} | {} |", cells.join(" | ")).expect("a string takes everything");
     }

@@ -1,6 +1,6 @@
 //! The picture of the live view in README.md.
 
-use crate::live_view::scene::Scene;
+use crate::live_view::scenario::Scenario;
 
 /// Some pixels more than the page has: the bar and the tabs.
 const WINDOW: &str = "{ viewport: { width: 1280, height: 797 }, colorScheme: 'light' }";
@@ -8,39 +8,40 @@ const WINDOW: &str = "{ viewport: { width: 1280, height: 797 }, colorScheme: 'li
 /// What a picture in a README may weigh.
 const MAX_BYTES: u64 = 200_000;
 
-/// Run it with `scripts/test --run-ignored only -E 'test(portrait)'` after a change of the page.
+/// Run it with `scripts/test --run-ignored only -E 'test(live_view::screenshot)'` after a change of
+/// the page.
 #[tokio::test]
 #[ignore = "writes docs/live-view.png"]
 async fn the_portrait_is_taken_of_somebody_who_types_into_a_search_field() {
-    let scene = Scene::set().await;
+    let scenario = Scenario::setup().await;
     let shelf = serde_json::json!(include_str!("../../fixtures/shelf.html"));
     // An address that reads well, and is the same every time.
-    scene.code(&format!("await context.route('https://books.example/**', (route) => route.fulfill({{ contentType: 'text/html; charset=utf-8', body: {shelf} }}))")).await;
-    scene.code("const shelf = await context.newPage(); await shelf.goto('https://books.example/evening-shelf')").await;
-    scene.open_as(&scene.interactive_link(), WINDOW).await;
-    scene
+    scenario.code(&format!("await context.route('https://books.example/**', (route) => route.fulfill({{ contentType: 'text/html; charset=utf-8', body: {shelf} }}))")).await;
+    scenario.code("const shelf = await context.newPage(); await shelf.goto('https://books.example/evening-shelf')").await;
+    scenario.open_as(&scenario.interactive_link(), WINDOW).await;
+    scenario
         .act("await viewer.says('title', 'Lantern Books'); await viewer.click(200, 190)")
         .await;
-    scene.act("await page.keyboard.type('tides')").await;
-    scene
+    scenario.act("await page.keyboard.type('tides')").await;
+    scenario
         .code("await shelf.waitForFunction(() => search.value === 'tides'); page = shelf")
         .await;
     // What changes after the last letter is seen after it.
-    scene
+    scenario
         .page("void (document.querySelector('button').style.background = 'rgb(180, 80, 30)')")
         .await;
     let button =
-        scene.page("(({ x, y }) => [x + 6, y + 6])(document.querySelector('button').getBoundingClientRect())").await;
-    scene
+        scenario.page("(({ x, y }) => [x + 6, y + 6])(document.querySelector('button').getBoundingClientRect())").await;
+    scenario
         .act(&format!(
             "await viewer.shows({}, {}, [180, 80, 30])",
             button[0], button[1]
         ))
         .await;
-    scene
+    scenario
         .act("await page.screenshot({ path: 'live-view.png' })")
         .await;
-    let taken = scene.viewers_file("live-view.png").await;
+    let taken = scenario.viewers_file("live-view.png").await;
     let bytes = std::fs::metadata(&taken).unwrap().len();
     assert!(bytes <= MAX_BYTES, "{bytes} bytes");
     std::fs::copy(
@@ -48,5 +49,5 @@ async fn the_portrait_is_taken_of_somebody_who_types_into_a_search_field() {
         hearth_test_support::repository().join("docs/live-view.png"),
     )
     .unwrap();
-    scene.strike().await;
+    scenario.teardown().await;
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use hearth_test_support::{TestServer, document, repository};
 
-use crate::operate::figures::figures;
+use crate::operator::metrics::metrics;
 
 fn operations() -> String {
     std::fs::read_to_string(repository().join("docs/OPERATIONS.md"))
@@ -26,7 +26,7 @@ fn every_setting_is_documented() {
 #[tokio::test]
 async fn every_figure_is_documented_and_no_other() {
     let server = TestServer::start().await;
-    let seen = figures(&server).await;
+    let seen = metrics(&server).await;
     server.stop().await;
     let ends = ["_bucket", "_count", "_sum"];
     let family = |name: &str| {

@@ -2,7 +2,7 @@
 //! about them.
 
 mod documents;
-mod figures;
 mod logs;
+mod metrics;
 mod page;
 mod probes;

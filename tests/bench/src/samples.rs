@@ -7,7 +7,7 @@ use crate::rows::{Row, Target};
 
 /// Every sample of a run, by the key of its row, in milliseconds or MiB.
 #[derive(Debug, Default)]
-pub struct Figures {
+pub struct Samples {
     samples: BTreeMap<&'static str, Vec<f64>>,
 }
 
@@ -31,7 +31,7 @@ pub struct Judgement {
     pub is_met: bool,
 }
 
-impl Figures {
+impl Samples {
     /// Adds a time to the row `key`.
     pub fn add(&mut self, key: &'static str, time: Duration) {
         self.add_value(key, time.as_secs_f64() * 1000.0);
@@ -72,12 +72,12 @@ impl Figures {
 mod tests {
     use super::*;
 
-    fn of(key: &'static str, values: impl IntoIterator<Item = u32>) -> Figures {
-        let mut figures = Figures::default();
+    fn of(key: &'static str, values: impl IntoIterator<Item = u32>) -> Samples {
+        let mut samples = Samples::default();
         for value in values {
-            figures.add_value(key, f64::from(value));
+            samples.add_value(key, f64::from(value));
         }
-        figures
+        samples
     }
 
     #[test]
@@ -122,26 +122,26 @@ mod tests {
                 count: 100
             }
         );
-        assert_eq!(Figures::default().summary("create"), None);
+        assert_eq!(Samples::default().summary("create"), None);
     }
 
     #[test]
     fn a_target_may_stand_on_another_rows_median() {
         let row = Row::find("create").expect("a row");
-        let mut figures = of("create", [160, 150, 900]);
-        assert_eq!(figures.judge(row), None);
-        figures.add_value("chromium-start", 100.0);
+        let mut samples = of("create", [160, 150, 900]);
+        assert_eq!(samples.judge(row), None);
+        samples.add_value("chromium-start", 100.0);
         assert_eq!(
-            figures.judge(row),
+            samples.judge(row),
             Some(Judgement {
                 limit: 160.0,
                 is_met: true
             })
         );
-        figures.add_value("create", 161.0);
-        figures.add_value("create", 170.0);
+        samples.add_value("create", 161.0);
+        samples.add_value("create", 170.0);
         assert_eq!(
-            figures.judge(row),
+            samples.judge(row),
             Some(Judgement {
                 limit: 160.0,
                 is_met: false

@@ -1,13 +1,13 @@
-//! Where the attacks are tried: a server with secrets, two sessions, and a stranger on the machine.
+//! Where the attacks are tried: a server with secrets, two sessions, and a listener of another program on the machine.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use hearth_test_support::netns::{METADATA_ADDRESS, PRIVATE_ADDRESS};
 use hearth_test_support::process::{self, Process};
-use hearth_test_support::seclusion::{METADATA_ADDRESS, PRIVATE_ADDRESS};
-use hearth_test_support::{Session, Stranger, TestServer, plain_user, repository};
+use hearth_test_support::{ExternalListener, Session, TestServer, plain_user, repository};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -21,14 +21,14 @@ const FOREIGN_SECRET: &str = "HEARTH-CANARY-FOREIGN";
 /// What the other session keeps in a file.
 const NEIGHBOURS_SECRET: &str = "HEARTH-CANARY-NEIGHBOUR";
 
-/// The name of the stranger that is in no folder.
-const ABSTRACT: &str = "hearth-test-stranger";
+/// The name of the listener that is in no folder.
+const ABSTRACT: &str = "hearth-test-listener";
 
 /// The name of what a session leaves to be found.
 const TRACE: &str = "hearth-trace";
 
 /// Everything that an attack may be after.
-pub struct Stage {
+pub struct Scenario {
     pub level: Level,
     pub server: TestServer,
     /// Whose code attacks.
@@ -40,8 +40,8 @@ pub struct Stage {
     pub outside: TempDir,
     /// Not below `/tmp`: what is hidden there is hidden without a level, too.
     _data_dir: TempDir,
-    pub stranger: Stranger,
-    /// Where the stranger listens for TCP, and for UDP too.
+    pub listener: ExternalListener,
+    /// Where the listener listens for TCP, and for UDP too.
     pub port: u16,
     /// Where pages and code may go by the settings.
     pub permitted: SocketAddr,
@@ -49,33 +49,33 @@ pub struct Stage {
     pub cdp: String,
 }
 
-impl Stage {
+impl Scenario {
     /// Sets it, with a browser that can be told to attack (`tests/fixtures/attacks/browser.py`) or
     /// with the usual one.
-    pub async fn set(level: Level, has_own_browser: bool) -> Self {
+    pub async fn setup(level: Level, has_own_browser: bool) -> Self {
         let outside = furnish_outside();
-        let mut stranger = Stranger::default();
-        let there = stranger.on_tcp("0.0.0.0:0", None).await;
+        let mut listener = ExternalListener::default();
+        let there = listener.on_tcp("0.0.0.0:0", None).await;
         let loopback = SocketAddr::from(([127, 0, 0, 1], there.port()));
-        stranger
+        listener
             .on_tcp(&format!("[::1]:{}", there.port()), None)
             .await;
-        stranger
+        listener
             .on_udp(SocketAddr::from(([0, 0, 0, 0], there.port())))
             .await;
-        stranger
+        listener
             .on_tcp(&format!("{METADATA_ADDRESS}:80"), None)
             .await;
-        stranger
+        listener
             .on_tcp(&format!("{PRIVATE_ADDRESS}:80"), None)
             .await;
-        stranger
+        listener
             .on_udp(SocketAddr::from(([127, 0, 0, 1], 53)))
             .await;
-        stranger.on_unix(&outside.path().join("stream.sock"));
-        stranger.on_unix_datagrams(&outside.path().join("dgram.sock"));
-        stranger.on_abstract(ABSTRACT);
-        let permitted = stranger.on_tcp("127.0.0.1:0", Some(loopback)).await;
+        listener.on_unix(&outside.path().join("stream.sock"));
+        listener.on_unix_datagrams(&outside.path().join("dgram.sock"));
+        listener.on_abstract(ABSTRACT);
+        let permitted = listener.on_tcp("127.0.0.1:0", Some(loopback)).await;
 
         let builder = level
             .server()
@@ -125,7 +125,7 @@ impl Stage {
             neighbour_folder,
             outside,
             _data_dir: data_dir,
-            stranger,
+            listener,
             port,
             permitted,
             cdp,
@@ -260,19 +260,19 @@ impl Stage {
         given.map_or_else(|| repository().join("runtime"), PathBuf::from)
     }
 
-    /// Counts what the stranger was told as reached, whatever the teller made of it.
-    pub fn hear(&self, verdicts: &mut Verdicts) {
+    /// Counts what the listener was told as reached, whatever the teller made of it.
+    pub fn record(&self, verdicts: &mut Verdicts) {
         for (name, verdict) in verdicts {
-            if !verdict.starts_with("reached") && self.has_heard(name) {
+            if !verdict.starts_with("reached") && self.has_received(name) {
                 *verdict =
-                    format!("reached: the stranger has heard it, and the code was told: {verdict}");
+                    format!("reached: the listener received it, and the code was told: {verdict}");
             }
         }
     }
 
-    fn has_heard(&self, name: &str) -> bool {
+    fn has_received(&self, name: &str) -> bool {
         let (path, line) = (format!(" /{name} "), format!("{name}\r\n"));
-        self.stranger.has_heard(|message| {
+        self.listener.has_received(|message| {
             message == name || message.contains(&path) || message.contains(&line)
         })
     }
@@ -301,7 +301,7 @@ impl Stage {
     }
 
     /// Ends everything, and removes what code may have left where all programs leave things.
-    pub async fn strike(self) {
+    pub async fn teardown(self) {
         self.server.stop().await;
         for name in ["neighbour", TRACE] {
             // Where the session had a /tmp of its own it is not there.

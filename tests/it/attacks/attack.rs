@@ -8,13 +8,13 @@ use nix::unistd::Pid;
 
 use crate::attacks::level::Level;
 use crate::attacks::row::Verdicts;
+use crate::attacks::scenario::Scenario;
 use crate::attacks::script;
-use crate::attacks::stage::Stage;
 use crate::attacks::{browser, files, network, resources, secrets};
 
 /// One way to try attacks.
 #[derive(Debug, Clone, Copy)]
-pub enum Play {
+pub enum Attack {
     /// A script, from code of every language.
     Script(&'static str),
     /// From pages, and through the browser.
@@ -37,29 +37,29 @@ fn verdict(is_reached: bool, reached: &str, blocked: &str) -> String {
     }
 }
 
-pub async fn out(play: Play, stage: &Stage) -> Verdicts {
-    match play {
-        Play::Script(script) => try_all_languages(stage, script).await,
-        Play::Pages => script::run_pages(&stage.own, &stage.parameters()).await,
-        Play::TakenOver => take_over(stage).await,
-        Play::Leftovers => leave_and_come_back(stage).await,
-        Play::Traps => set_traps(stage).await,
-        Play::KillEverybody => kill_everybody(stage).await,
+pub async fn run(attack: Attack, scenario: &Scenario) -> Verdicts {
+    match attack {
+        Attack::Script(script) => try_all_languages(scenario, script).await,
+        Attack::Pages => script::run_pages(&scenario.own, &scenario.parameters()).await,
+        Attack::TakenOver => take_over(scenario).await,
+        Attack::Leftovers => leave_and_come_back(scenario).await,
+        Attack::Traps => set_traps(scenario).await,
+        Attack::KillEverybody => kill_everybody(scenario).await,
     }
 }
 
 /// Runs a script from each language; an attack that works in one has worked.
-async fn try_all_languages(stage: &Stage, script: &str) -> Verdicts {
+async fn try_all_languages(scenario: &Scenario, script: &str) -> Verdicts {
     // Without a level all languages are the same to the kernel.
-    let languages: &[&str] = if stage.level == Level::None {
+    let languages: &[&str] = if scenario.level == Level::None {
         &["bash"]
     } else {
         &["bash", "python", "node"]
     };
-    let parameters = stage.parameters();
+    let parameters = scenario.parameters();
     let mut verdicts = Verdicts::new();
     for language in languages {
-        for (name, verdict) in script::run(&stage.own, language, script, &parameters).await {
+        for (name, verdict) in script::run(&scenario.own, language, script, &parameters).await {
             let verdict = format!("{verdict} (in {language})");
             let known = verdicts.entry(name).or_insert_with(|| verdict.clone());
             if known.starts_with("blocked: ") {
@@ -68,7 +68,7 @@ async fn try_all_languages(stage: &Stage, script: &str) -> Verdicts {
         }
     }
     if script == secrets::SCRIPT {
-        let leaks = stage.leaks();
+        let leaks = scenario.leaks();
         verdicts.insert(
             "log".to_owned(),
             verdict(
@@ -82,23 +82,23 @@ async fn try_all_languages(stage: &Stage, script: &str) -> Verdicts {
 }
 
 /// Tries the scripts of code, and keeps what the rows for browsers speak of.
-async fn take_over(stage: &Stage) -> Verdicts {
+async fn take_over(scenario: &Scenario) -> Verdicts {
     let scripts = [
         secrets::SCRIPT,
         network::SCRIPT,
         resources::PROCESSES,
         files::SCRIPT,
     ];
-    let mut verdicts = script::run_in_browser(stage, &scripts, &stage.parameters()).await;
+    let mut verdicts = script::run_in_browser(scenario, &scripts, &scenario.parameters()).await;
     verdicts.retain(|name, _| browser::TAKEN_OVER_ROWS.iter().any(|row| row.has(name)));
     verdicts
 }
 
-async fn leave_and_come_back(stage: &Stage) -> Verdicts {
-    let parameters = stage.parameters();
-    let left = script::run(&stage.own, "bash", files::LEAVE, &parameters).await;
-    stage.own.delete().await;
-    let next = stage.client().session().await;
+async fn leave_and_come_back(scenario: &Scenario) -> Verdicts {
+    let parameters = scenario.parameters();
+    let left = script::run(&scenario.own, "bash", files::LEAVE, &parameters).await;
+    scenario.own.delete().await;
+    let next = scenario.client().session().await;
     let mut found = script::run(&next, "bash", files::COME_BACK, &parameters).await;
     for (name, verdict) in &mut found {
         *verdict = format!(
@@ -111,15 +111,22 @@ async fn leave_and_come_back(stage: &Stage) -> Verdicts {
 
 /// Makes the server replace the session's agent-browser daemon: a shell that was cut off takes it
 /// along.
-async fn have_daemon_replaced(stage: &Stage) {
-    stage.own.run_for("bash", "sleep 100", 1).await.killed_at(1);
-    stage.own.bash("true").await;
+async fn have_daemon_replaced(scenario: &Scenario) {
+    scenario
+        .own
+        .run_for("bash", "sleep 100", 1)
+        .await
+        .killed_at(1);
+    scenario.own.bash("true").await;
 }
 
-async fn set_traps(stage: &Stage) -> Verdicts {
+async fn set_traps(scenario: &Scenario) -> Verdicts {
     let mut verdicts = Verdicts::new();
-    let (own, outside) = (stage.own_folder.display(), stage.outside.path().display());
-    let victim = stage.outside.path().join("own.txt");
+    let (own, outside) = (
+        scenario.own_folder.display(),
+        scenario.outside.path().display(),
+    );
+    let victim = scenario.outside.path().join("own.txt");
     let before = fs::read_to_string(&victim).unwrap();
 
     // A file of the daemon's that is a link, whenever the server looks.
@@ -132,26 +139,26 @@ def race(until=time.monotonic() + 25):
             except OSError: pass
 threading.Thread(target=race, daemon=True).start()"
     );
-    stage.own.python(&race).await;
+    scenario.own.python(&race).await;
     let start = Instant::now();
     while fs::read_to_string(&victim).unwrap() == before
         && start.elapsed() < Duration::from_secs(12)
     {
-        have_daemon_replaced(stage).await;
+        have_daemon_replaced(scenario).await;
     }
     let is_written = fs::read_to_string(&victim).unwrap() != before;
     verdicts.insert(
         "daemons_file_is_a_link".into(),
         verdict(is_written, "the server wrote through it", "it did not"),
     );
-    stage.own.python("import sys; sys.exit(0)").await;
+    scenario.own.python("import sys; sys.exit(0)").await;
 
     // The daemon's folder is a link.
     let replace = format!("mv {own}/a {own}/old; ln -s {outside}/shared {own}/a; ls -l {own}");
-    let said = stage.own.bash(&replace).await.stdout;
-    have_daemon_replaced(stage).await;
-    let is_written = stage.outside.path().join("shared/s.config").exists()
-        || !stage.outside.path().join("shared/link").exists();
+    let said = scenario.own.bash(&replace).await.stdout;
+    have_daemon_replaced(scenario).await;
+    let is_written = scenario.outside.path().join("shared/s.config").exists()
+        || !scenario.outside.path().join("shared/link").exists();
     verdicts.insert(
         "daemons_folder_is_a_link".into(),
         verdict(is_written, "the server worked in it", said.trim()),
@@ -160,7 +167,7 @@ threading.Thread(target=race, daemon=True).start()"
     // And now everything that makes removing hard.
     let canaries = || {
         let names = ["mode", "times", "owner", "attributes"];
-        names.map(|name| fs::read_to_string(stage.outside.path().join("tree").join(name)).ok())
+        names.map(|name| fs::read_to_string(scenario.outside.path().join("tree").join(name)).ok())
     };
     let canaries_before = canaries();
     let plant = format!(
@@ -170,9 +177,9 @@ threading.Thread(target=race, daemon=True).start()"
 for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
          mv .python old; ln -s {outside}/tree .python; cat fifo & echo planted"
     );
-    stage.own.bash(&plant).await;
+    scenario.own.bash(&plant).await;
     let start = Instant::now();
-    stage.own.delete().await;
+    scenario.own.delete().await;
     let is_late = start.elapsed() > Duration::from_secs(15);
     verdicts.insert(
         "removing_hangs".into(),
@@ -183,9 +190,9 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
         ),
     );
     eventually(Duration::from_secs(5), "the folder is removed", || {
-        let is_there = stage.own_folder.exists();
+        let is_there = scenario.own_folder.exists();
         std::future::ready(if is_there {
-            Err(stage.own_folder.display().to_string())
+            Err(scenario.own_folder.display().to_string())
         } else {
             Ok(())
         })
@@ -204,9 +211,9 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
 }
 
 /// Not without a level: there it would be the end of the test.
-async fn kill_everybody(stage: &Stage) -> Verdicts {
-    let server = stage.server.pid();
-    let running = stage
+async fn kill_everybody(scenario: &Scenario) -> Verdicts {
+    let server = scenario.server.pid();
+    let running = scenario
         .neighbour
         .bash("for i in 1 2 3 4 5 6; do sleep 0.5; done; echo still here");
     let killing = async {
@@ -216,13 +223,13 @@ async fn kill_everybody(stage: &Stage) -> Verdicts {
                 "python" => "import os\nos.getuid() and os.kill(-1, 9)",
                 _ => "process.getuid() && process.kill(-1, 'SIGKILL')",
             };
-            stage.own.run_for(language, code, 5).await;
+            scenario.own.run_for(language, code, 5).await;
         }
     };
     let (run, ()) = tokio::join!(running, killing);
-    let lives =
-        nix::sys::signal::kill(Pid::from_raw(server), None).is_ok() && stage.server.pid() == server;
-    let neighbour = stage.neighbour.python("kept").await;
+    let lives = nix::sys::signal::kill(Pid::from_raw(server), None).is_ok()
+        && scenario.server.pid() == server;
+    let neighbour = scenario.neighbour.python("kept").await;
     let is_well = lives && run.stdout == "still here\n" && neighbour.result == "1";
     let why =
         format!("the server lives: {lives}, the other session: {run:?}, its kernel: {neighbour:?}");

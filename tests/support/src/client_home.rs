@@ -15,15 +15,15 @@ use crate::process::{self, Process};
 /// A client's own folder: its working folder, its `HOME` and its `TMPDIR`. What runs in it ends
 /// with it, also when a test fails and drops its clients half-way.
 #[derive(Debug)]
-pub struct Place(TempDir);
+pub struct ClientHome(TempDir);
 
-impl Default for Place {
+impl Default for ClientHome {
     fn default() -> Self {
         Self(tempfile::tempdir().expect("the machine has a folder for temporary files"))
     }
 }
 
-impl Place {
+impl ClientHome {
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.0.path()
@@ -73,7 +73,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ClientHome {
     fn drop(&mut self) {
         self.end_programs();
     }

@@ -11,16 +11,16 @@ use crate::chromium::Recipe;
 
 /// The server under measurement and what is known of it.
 #[derive(Debug)]
-pub struct Stage<'a> {
+pub struct Harness<'a> {
     /// It runs for the whole of a run.
     pub server: &'a TestServer,
     /// How it starts browsers.
     pub recipe: Recipe,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> Harness<'a> {
     /// Creates a session and looks at its browser, and ends it again.
-    pub async fn set(server: &'a TestServer) -> Self {
+    pub async fn setup(server: &'a TestServer) -> Self {
         let session = server.session().await;
         let processes = server.processes();
         let browser = processes

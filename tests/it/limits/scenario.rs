@@ -14,15 +14,15 @@ const STEPS: &str = "let steps = 0; const from = Date.now(); \
                      while (Date.now() - from < 2000) { await new Promise(next => setTimeout(next, 20)); steps++; } \
                      await page.evaluate(n => n > 10 ? word : 'slow', steps)";
 
-pub(crate) struct Stage {
+pub(crate) struct Scenario {
     pub(crate) server: TestServer,
     /// The session that takes too much.
     pub(crate) guilty: Session,
     neighbour: Session,
 }
 
-impl Stage {
-    pub(crate) async fn with(settings: &[(&str, &str)]) -> Stage {
+impl Scenario {
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Scenario {
         let builder = settings
             .iter()
             .fold(TestServer::builder(), |builder, (name, value)| {
@@ -36,7 +36,7 @@ impl Stage {
             )
             .await
             .ok();
-        Stage {
+        Scenario {
             server,
             guilty,
             neighbour,

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
 use tokio::task::JoinSet;
 
-/// What a stranger answers to everything that looks like HTTP.
+/// What a listener answers to everything that looks like HTTP.
 pub const ANSWER: &str = "HEARTH-CANARY-SERVICE";
 
 /// How much of one message is remembered, in bytes.
@@ -20,15 +20,15 @@ const MESSAGE_BYTES: usize = 4096;
 
 /// The listeners; they close when it is dropped.
 #[derive(Debug, Default)]
-pub struct Stranger {
-    heard: Arc<Mutex<Vec<String>>>,
+pub struct ExternalListener {
+    received: Arc<Mutex<Vec<String>>>,
     listening: JoinSet<()>,
 }
 
-impl Stranger {
-    /// Whether anything of the kind was said.
-    pub fn has_heard(&self, is_it: impl Fn(&str) -> bool) -> bool {
-        self.heard
+impl ExternalListener {
+    /// Returns whether a message matches.
+    pub fn has_received(&self, is_it: impl Fn(&str) -> bool) -> bool {
+        self.received
             .lock()
             .expect("nobody panics while holding it")
             .iter()
@@ -44,14 +44,14 @@ impl Stranger {
         let bound = listener
             .local_addr()
             .expect("a bound socket has an address");
-        let heard = Arc::clone(&self.heard);
+        let received = Arc::clone(&self.received);
         self.listening.spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 tokio::select! {
                     accepted = listener.accept() => {
                         if let Ok((stream, _)) = accepted {
-                            connections.spawn(converse(stream, Arc::clone(&heard), elsewhere));
+                            connections.spawn(converse(stream, Arc::clone(&received), elsewhere));
                         }
                     }
                     Some(_) = connections.join_next() => {}
@@ -67,11 +67,11 @@ impl Stranger {
             .await
             .unwrap_or_else(|error| panic!("{address}: {error}"));
         let bound = socket.local_addr().expect("a bound socket has an address");
-        let heard = Arc::clone(&self.heard);
+        let received = Arc::clone(&self.received);
         self.listening.spawn(async move {
             let mut buffer = [0; MESSAGE_BYTES];
             while let Ok(count) = socket.recv(&mut buffer).await {
-                remember(&heard, &buffer[..count]);
+                remember(&received, &buffer[..count]);
             }
         });
         bound
@@ -98,21 +98,21 @@ impl Stranger {
     pub fn on_unix_datagrams(&mut self, path: &Path) {
         let socket = UnixDatagram::bind(path).expect("a socket can be made");
         open_to_all(path);
-        let heard = Arc::clone(&self.heard);
+        let received = Arc::clone(&self.received);
         self.listening.spawn(async move {
             let mut buffer = [0; MESSAGE_BYTES];
             while let Ok(count) = socket.recv(&mut buffer).await {
-                remember(&heard, &buffer[..count]);
+                remember(&received, &buffer[..count]);
             }
         });
     }
 
     fn accept_unix(&mut self, listener: UnixListener) {
-        let heard = Arc::clone(&self.heard);
+        let received = Arc::clone(&self.received);
         self.listening.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(converse(stream, Arc::clone(&heard), None));
+                connections.spawn(converse(stream, Arc::clone(&received), None));
             }
         });
     }
@@ -122,8 +122,8 @@ fn open_to_all(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).expect("it is ours");
 }
 
-fn remember(heard: &Mutex<Vec<String>>, bytes: &[u8]) {
-    heard
+fn remember(received: &Mutex<Vec<String>>, bytes: &[u8]) {
+    received
         .lock()
         .expect("nobody panics while holding it")
         .push(String::from_utf8_lossy(bytes).into_owned());
@@ -131,7 +131,7 @@ fn remember(heard: &Mutex<Vec<String>>, bytes: &[u8]) {
 
 async fn converse(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    heard: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<String>>>,
     elsewhere: Option<SocketAddr>,
 ) {
     let mut message = Vec::new();
@@ -142,7 +142,7 @@ async fn converse(
             _ => break,
         }
     }
-    remember(&heard, &message);
+    remember(&received, &message);
     let request = String::from_utf8_lossy(&message).into_owned();
     let path = request.split(' ').nth(1).unwrap_or_default();
     let answer = match (path.strip_prefix("/to/"), elsewhere) {

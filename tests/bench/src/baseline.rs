@@ -47,7 +47,7 @@ with sync_playwright() as playwright:
 
 /// Runs programs as a user would, with the pinned runtime and a home of their own.
 #[derive(Debug)]
-pub struct Apart {
+pub struct Baseline {
     home: TempDir,
 }
 
@@ -60,7 +60,7 @@ pub enum Script {
     Python,
 }
 
-impl Apart {
+impl Baseline {
     /// Makes the home.
     pub fn new() -> Self {
         Self {
@@ -160,7 +160,7 @@ fn playwright() -> String {
 /// The agent-browser CLI as a user has it who has connected it to a session's browser.
 #[derive(Debug)]
 pub struct BareAgent {
-    apart: Apart,
+    baseline: Baseline,
     url: String,
     folder: TempDir,
 }
@@ -173,7 +173,7 @@ impl BareAgent {
             .tempdir_in("/tmp")
             .expect("/tmp is writable");
         let agent = Self {
-            apart: Apart::new(),
+            baseline: Baseline::new(),
             url: session.cdp_url().to_owned(),
             folder,
         };
@@ -189,7 +189,7 @@ impl BareAgent {
             ("AGENT_BROWSER_SESSION", "bench"),
             ("AGENT_BROWSER_SOCKET_DIR", &folder),
         ];
-        self.apart
+        self.baseline
             .run(
                 installed("bin/agent-browser"),
                 &["get", "title"],

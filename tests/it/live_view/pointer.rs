@@ -2,67 +2,67 @@
 
 use serde_json::json;
 
-use crate::live_view::scene::{PHONE, Scene};
+use crate::live_view::scenario::{PHONE, Scenario};
 
 #[tokio::test]
 async fn a_click_presses_the_button_under_it_and_the_viewer_sees_what_comes_of_it() {
-    let scene = Scene::steered().await;
-    scene.act("await viewer.click(120, 70)").await;
-    scene.page_until("seen.includes('pressed')").await;
-    scene
+    let scenario = Scenario::steered().await;
+    scenario.act("await viewer.click(120, 70)").await;
+    scenario.page_until("seen.includes('pressed')").await;
+    scenario
         .act("await viewer.shows(500, 500, [30, 120, 60])")
         .await;
-    scene.strike().await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn a_click_lands_where_it_is_seen_whatever_the_size_of_the_window() {
-    let scene = Scene::steered().await;
+    let scenario = Scenario::steered().await;
     for (width, height) in [(1280, 800), (640, 900), (900, 300), (320, 240)] {
-        scene
+        scenario
             .act(&format!(
                 "await page.setViewportSize({{ width: {width}, height: {height} }})"
             ))
             .await;
-        scene.page("seen.length = 0").await;
-        scene.act("await viewer.click(120, 70)").await;
-        scene.page_until("seen.includes('pressed')").await;
+        scenario.page("seen.length = 0").await;
+        scenario.act("await viewer.click(120, 70)").await;
+        scenario.page_until("seen.includes('pressed')").await;
     }
-    scene.strike().await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn every_button_of_the_mouse_arrives_and_clicks_are_counted() {
-    let scene = Scene::steered().await;
-    scene
+    let scenario = Scenario::steered().await;
+    scenario
         .act("await viewer.click(700, 500, { button: 'right' })")
         .await;
-    scene.page_until("seen.includes('menu')").await;
-    scene
+    scenario.page_until("seen.includes('menu')").await;
+    scenario
         .act("await viewer.click(700, 500, { button: 'middle' })")
         .await;
-    scene
+    scenario
         .act("await viewer.click(750, 550, { clickCount: 2 })")
         .await;
-    scene.page_until("seen.includes('double')").await;
+    scenario.page_until("seen.includes('double')").await;
     let expected = json!([
         "down 2 1", "menu", "down 1 1", "down 0 1", "down 0 2", "double"
     ]);
-    assert_eq!(scene.page("seen").await, expected);
-    scene.strike().await;
+    assert_eq!(scenario.page("seen").await, expected);
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn the_buttons_for_back_and_forward_turn_the_sessions_pages_and_not_the_viewers() {
-    let scene = Scene::steered().await;
-    scene
+    let scenario = Scenario::steered().await;
+    scenario
         .code(&format!(
             "await page.goto('{}')",
-            scene.site.url("/title/next")
+            scenario.site.url("/title/next")
         ))
         .await;
-    scene.act("await viewer.says('title', 'next')").await;
-    scene
+    scenario.act("await viewer.says('title', 'next')").await;
+    scenario
         .act("globalThis.cdp = await context.newCDPSession(page); globalThis.url = page.url()")
         .await;
     for (button, bit, title) in [("back", 8, "Desk"), ("forward", 16, "next")] {
@@ -71,52 +71,52 @@ async fn the_buttons_for_back_and_forward_turn_the_sessions_pages_and_not_the_vi
             await cdp.send('Input.dispatchMouseEvent', {{ type: 'mousePressed', buttons: {bit}, ...press }});
             await cdp.send('Input.dispatchMouseEvent', {{ type: 'mouseReleased', buttons: 0, ...press }})"
         );
-        scene.act(&press).await;
-        scene
+        scenario.act(&press).await;
+        scenario
             .act(&format!("await viewer.says('title', '{title}')"))
             .await;
-        assert_eq!(scene.see("page.url() === url").await, true);
+        assert_eq!(scenario.see("page.url() === url").await, true);
     }
-    scene.strike().await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn a_slider_is_dragged_also_when_the_mouse_leaves_the_picture() {
-    let scene = Scene::steered().await;
-    scene
+    let scenario = Scenario::steered().await;
+    scenario
         .act("await viewer.move(46, 240); await page.mouse.down(); await viewer.move(240, 240)")
         .await;
-    scene
+    scenario
         .page_until("slider.value > 40 && slider.value < 60")
         .await;
-    scene
+    scenario
         .act("await page.mouse.move(1279, 2); await page.mouse.up()")
         .await;
-    scene.page_until("slider.value === '100'").await;
+    scenario.page_until("slider.value === '100'").await;
     // The release was seen too: the slider stays where it is.
-    scene
+    scenario
         .act("await viewer.move(46, 240); await viewer.click(700, 500)")
         .await;
-    scene.page_until("seen.includes('down 0 1')").await;
-    assert_eq!(scene.page("slider.value").await, "100");
-    scene.strike().await;
+    scenario.page_until("seen.includes('down 0 1')").await;
+    assert_eq!(scenario.page("slider.value").await, "100");
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn the_wheel_scrolls_what_is_under_the_mouse() {
-    let scene = Scene::steered().await;
-    scene
+    let scenario = Scenario::steered().await;
+    scenario
         .act("await viewer.move(700, 100); await page.mouse.wheel(0, 400)")
         .await;
-    scene.page_until("long.scrollTop === 400").await;
-    scene.act("await page.mouse.wheel(0, -150)").await;
-    scene.page_until("long.scrollTop === 250").await;
-    scene.strike().await;
+    scenario.page_until("long.scrollTop === 400").await;
+    scenario.act("await page.mouse.wheel(0, -150)").await;
+    scenario.page_until("long.scrollTop === 250").await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn a_wheel_that_counts_lines_or_pages_scrolls_by_them() {
-    let scene = Scene::steered().await;
+    let scenario = Scenario::steered().await;
     let turn = |mode: u8, by: u8| {
         format!(
             "await viewer.view.evaluate(([clientX, clientY]) => {{
@@ -125,32 +125,32 @@ async fn a_wheel_that_counts_lines_or_pages_scrolls_by_them() {
             }}, await viewer.at(700, 100))"
         )
     };
-    scene.act(&turn(1, 3)).await;
-    scene.page_until("long.scrollTop === 60").await;
-    scene.act(&turn(2, 1)).await;
-    scene.page_until("long.scrollTop === 780").await;
-    scene.strike().await;
+    scenario.act(&turn(1, 3)).await;
+    scenario.page_until("long.scrollTop === 60").await;
+    scenario.act(&turn(2, 1)).await;
+    scenario.page_until("long.scrollTop === 780").await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn a_tap_on_a_phone_is_a_touch_and_a_click() {
-    let scene = Scene::set().await;
-    scene.open_as(&scene.interactive_link(), PHONE).await;
-    scene.act("await viewer.tap(700, 500)").await;
-    scene.page_until("seen.length >= 3").await;
+    let scenario = Scenario::setup().await;
+    scenario.open_as(&scenario.interactive_link(), PHONE).await;
+    scenario.act("await viewer.tap(700, 500)").await;
+    scenario.page_until("seen.length >= 3").await;
     assert_eq!(
-        scene.page("seen").await,
+        scenario.page("seen").await,
         json!(["touchstart 1", "touchend 0", "down 0 1"])
     );
-    scene.act("await viewer.tap(120, 70)").await;
-    scene.page_until("seen.includes('pressed')").await;
-    scene.strike().await;
+    scenario.act("await viewer.tap(120, 70)").await;
+    scenario.page_until("seen.includes('pressed')").await;
+    scenario.teardown().await;
 }
 
 #[tokio::test]
 async fn two_fingers_arrive_as_two_and_a_finger_that_moves_scrolls() {
-    let scene = Scene::set().await;
-    scene.open_as(&scene.interactive_link(), PHONE).await;
+    let scenario = Scenario::setup().await;
+    scenario.open_as(&scenario.interactive_link(), PHONE).await;
     let touch = |kind: &str, points: &[(u32, u32)]| {
         let points = points
             .iter()
@@ -162,25 +162,25 @@ async fn two_fingers_arrive_as_two_and_a_finger_that_moves_scrolls() {
             await cdp.send('Input.dispatchTouchEvent', {{ type: '{kind}', touchPoints }})"
         )
     };
-    scene
+    scenario
         .act("globalThis.cdp = await page.context().newCDPSession(page)")
         .await;
-    scene
+    scenario
         .act(&touch("touchStart", &[(700, 450), (800, 550)]))
         .await;
-    scene.page_until("seen.includes('touchstart 2')").await;
-    scene
+    scenario.page_until("seen.includes('touchstart 2')").await;
+    scenario
         .act(&touch("touchMove", &[(690, 440), (820, 570)]))
         .await;
-    scene.page_until("seen.includes('touchmove 2')").await;
-    scene.act(&touch("touchEnd", &[])).await;
-    scene.page_until("seen.includes('touchend 0')").await;
+    scenario.page_until("seen.includes('touchmove 2')").await;
+    scenario.act(&touch("touchEnd", &[])).await;
+    scenario.page_until("seen.includes('touchend 0')").await;
 
-    scene.act(&touch("touchStart", &[(700, 300)])).await;
+    scenario.act(&touch("touchStart", &[(700, 300)])).await;
     for y in [260, 220, 180, 140, 100] {
-        scene.act(&touch("touchMove", &[(700, y)])).await;
+        scenario.act(&touch("touchMove", &[(700, y)])).await;
     }
-    scene.act(&touch("touchEnd", &[])).await;
-    scene.page_until("long.scrollTop > 50").await;
-    scene.strike().await;
+    scenario.act(&touch("touchEnd", &[])).await;
+    scenario.page_until("long.scrollTop > 50").await;
+    scenario.teardown().await;
 }

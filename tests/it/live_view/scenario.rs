@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 /// What the viewer can do, in the words of its kernel.
 const VIEWER: &str = include_str!("../../fixtures/viewer.js");
 
-/// A phone, for [`Scene::open_as`].
+/// A phone, for [`Scenario::open_as`].
 pub const PHONE: &str = "{ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }";
 
 /// A session that is looked at, and the viewer's browser: a session of another server, since no
 /// session reaches its own.
-pub struct Scene {
+pub struct Scenario {
     pub server: TestServer,
     viewers_server: TestServer,
     pub site: Site,
@@ -22,43 +22,46 @@ pub struct Scene {
     viewer: Session,
 }
 
-impl Scene {
-    pub async fn set() -> Self {
-        Self::set_with(&json!({})).await
+impl Scenario {
+    pub async fn setup() -> Self {
+        Self::setup_with(&json!({})).await
     }
 
     /// The same, where the session that is looked at was created with this body.
-    pub async fn set_with(body: &Value) -> Self {
+    pub async fn setup_with(body: &Value) -> Self {
         let (server, site) = (TestServer::start().await, Site::start().await);
         let viewers_server = TestServer::start().await;
         let viewer = viewers_server.session().await;
         viewer.node(&format!("{VIEWER}; 0")).await.ok();
         let session = server.session_with(body).await;
-        let scene = Self {
+        let scenario = Self {
             server,
             viewers_server,
             site,
             session,
             viewer,
         };
-        scene
-            .code(&format!("await page.goto('{}')", scene.site.url("/desk")))
+        scenario
+            .code(&format!(
+                "await page.goto('{}')",
+                scenario.site.url("/desk")
+            ))
             .await;
-        scene
+        scenario
     }
 
     /// Somebody has opened the interactive link, and steers.
     pub async fn steered() -> Self {
-        let scene = Self::set().await;
-        scene.open(&scene.interactive_link()).await;
-        scene
+        let scenario = Self::setup().await;
+        scenario.open(&scenario.interactive_link()).await;
+        scenario
     }
 
     /// Somebody has opened the other link, and only watches.
     pub async fn watched() -> Self {
-        let scene = Self::set().await;
-        scene.open(&scene.link()).await;
-        scene
+        let scenario = Self::setup().await;
+        scenario.open(&scenario.link()).await;
+        scenario
     }
 
     pub fn link(&self) -> String {
@@ -138,7 +141,7 @@ impl Scene {
         );
     }
 
-    pub async fn strike(self) {
+    pub async fn teardown(self) {
         self.server.stop().await;
         self.viewers_server.stop().await;
     }

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::json;
 
 /// Every figure by its name with its labels.
-pub async fn figures(api: &Api) -> BTreeMap<String, f64> {
+pub async fn metrics(api: &Api) -> BTreeMap<String, f64> {
     let answer = Exchange::of(api.request_outside(Method::GET, "/metrics")).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert!(answer.text.ends_with("# EOF\n"), "{}", answer.text);
@@ -23,7 +23,7 @@ pub async fn figures(api: &Api) -> BTreeMap<String, f64> {
 #[tokio::test]
 async fn what_happens_is_counted() {
     let (server, site) = (TestServer::start().await, Site::start().await);
-    let before = figures(&server).await;
+    let before = metrics(&server).await;
     assert_eq!(before["hearth_ready"], 1.0);
     assert_eq!(before["hearth_sessions{state=\"active\"}"], 0.0);
     let session = server.session().await;
@@ -42,7 +42,7 @@ async fn what_happens_is_counted() {
         ))
         .await
         .ok();
-    let now = figures(&server).await;
+    let now = metrics(&server).await;
     for (name, count) in [
         ("hearth_sessions{state=\"active\"}", 1.0),
         ("hearth_sessions{state=\"creating\"}", 0.0),
@@ -90,7 +90,7 @@ async fn what_happens_is_counted() {
         now["hearth_memory_bytes{of=\"available\"}"] > 0.0 && now["hearth_disk_free_bytes"] > 0.0
     );
     session.delete().await;
-    let after = figures(&server).await;
+    let after = metrics(&server).await;
     assert_eq!(
         after["hearth_sessions{state=\"active\"}"] + after["hearth_sessions{state=\"ending\"}"],
         0.0
@@ -121,7 +121,7 @@ async fn code_that_runs_and_waits_is_told_and_so_is_what_its_caller_gives_up() {
                 .send(),
         );
         loop {
-            let now = figures(&server).await;
+            let now = metrics(&server).await;
             let state = |state: &str| now[&format!("hearth_executions{{state=\"{state}\"}}")];
             if (state("running"), state("waiting")) == (1.0, 1.0) {
                 break;
@@ -133,7 +133,7 @@ async fn code_that_runs_and_waits_is_told_and_so_is_what_its_caller_gives_up() {
         }
         waiting.abort();
         loop {
-            let now = figures(&server).await;
+            let now = metrics(&server).await;
             if now["hearth_execute_seconds_count{language=\"bash\",outcome=\"abandoned\"}"] == 1.0 {
                 // Its turn had not come, so there was nothing to kill.
                 assert_eq!(now["hearth_kills_total{reason=\"caller_gone\"}"], 0.0);
@@ -191,7 +191,7 @@ async fn what_callers_make_up_is_no_label_and_every_rule_begins_at_0() {
             404
         );
     }
-    let now = figures(&server).await;
+    let now = metrics(&server).await;
     assert_eq!(
         now["hearth_http_requests_total{method=\"other\",route=\"/v2/interact\",status=\"405\"}"],
         20.0
@@ -235,7 +235,7 @@ async fn those_whose_turn_never_came_have_waited_too() {
             .expect("the site is up");
     };
     tokio::join!(session.run("bash", &code), others).0.ok();
-    let now = figures(&server).await;
+    let now = metrics(&server).await;
     assert_eq!(
         now["hearth_execute_wait_seconds_count{language=\"bash\"}"],
         2.0
