@@ -16,7 +16,7 @@ import {
   site,
   takingTurns,
   uploaded,
-  walk,
+  run,
 } from './steps.mjs';
 
 const program = new URL('../../runtime/.installed/bin/agent-browser', import.meta.url).pathname;
@@ -37,7 +37,7 @@ async function connect() {
   assert.ok(tabs.includes(`${site}/title/first`), `the session's page is not among ${tabs}`);
 }
 
-await walk(version, {
+await run(version, {
   async connect() {
     // Pinned, it opens a tab of its own.
     await connect();

@@ -15,7 +15,7 @@ import {
   site,
   takingTurns,
   uploaded,
-  walk,
+  run,
 } from './steps.mjs';
 
 const manifest = new URL('node_modules/chrome-remote-interface/package.json', import.meta.url);
@@ -73,7 +73,7 @@ function fileRead() {
   return evaluate(page, "out.textContent || new Promise((resolve) => addEventListener('read', () => resolve(out.textContent)))");
 }
 
-await walk(version, {
+await run(version, {
   async connect() {
     await connect();
     ({ targetId: pageId } = await browser.Target.createTarget({ url: 'about:blank' }));

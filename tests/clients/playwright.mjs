@@ -13,7 +13,7 @@ import {
   notOffered,
   site,
   uploaded,
-  walk,
+  run,
 } from './steps.mjs';
 
 const core = createRequire(import.meta.url)('../../runtime/.installed/playwright-core');
@@ -30,7 +30,7 @@ async function connect() {
   assert.ok(urls.includes(`${site}/title/first`), `the session's page is not among ${urls}`);
 }
 
-await walk(version, {
+await run(version, {
   async connect() {
     await connect();
     page = await browser.contexts()[0].newPage();

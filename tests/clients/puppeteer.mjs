@@ -15,7 +15,7 @@ import {
   site,
   takingTurns,
   uploaded,
-  walk,
+  run,
 } from './steps.mjs';
 
 const { version } = JSON.parse(await readFile(new URL('node_modules/puppeteer-core/package.json', import.meta.url)));
@@ -31,7 +31,7 @@ async function connect() {
   assert.ok(urls.includes(`${site}/title/first`), `the session's page is not among ${urls}`);
 }
 
-await walk(version, {
+await run(version, {
   async connect() {
     await connect();
     page = await browser.newPage();

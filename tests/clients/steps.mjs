@@ -50,7 +50,7 @@ export async function takingTurns(action) {
 }
 
 /** Walks through the steps in their order. What a step returns is a note on it; what it throws is its failure. */
-export async function walk(version, steps) {
+export async function run(version, steps) {
   console.log(JSON.stringify({ version }));
   for (const [step, action] of Object.entries(steps)) {
     const began = performance.now();

@@ -28,8 +28,8 @@ LIVE_VIEW = re.compile(r"^/live/\{id\}")
 sessions = os.environ["FUZZ_URL"] + "/v2/interact"
 client = requests.Session()
 client.headers["Authorization"] = "Bearer " + os.environ["FUZZ_KEY"]
-stranger = requests.Session()
-stranger.headers["Authorization"] = "Bearer " + os.environ["FUZZ_OTHER_KEY"]
+other_team = requests.Session()
+other_team.headers["Authorization"] = "Bearer " + os.environ["FUZZ_OTHER_KEY"]
 
 # New sessions as they were answered, by their ids, oldest first.
 alive: "OrderedDict[str, dict]" = OrderedDict()
@@ -151,9 +151,9 @@ def sessions_belong_to_their_team(ctx, response, case):
         return
     session = f"{sessions}/{response.json()['id']}"
     answers = [
-        stranger.get(session, timeout=15),
-        stranger.post(f"{session}/execute", json={"code": "1"}, timeout=15),
-        stranger.delete(session, timeout=15),
+        other_team.get(session, timeout=15),
+        other_team.post(f"{session}/execute", json={"code": "1"}, timeout=15),
+        other_team.delete(session, timeout=15),
     ]
     for answer in answers:
         assert answer.status_code == 403, f"another team is answered {answer.status_code} to {answer.request.method}"

@@ -1,0 +1,229 @@
+//! The same work without Hearth: scripts, a bare bash, and the bare agent-browser CLI with a daemon
+//! of its own.
+
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hearth_test_support::{Session, eventually, process, repository};
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+const NODE_LAUNCH: &str = "\
+const { chromium } = require(process.argv[1]);
+(async () => {
+  const browser = await chromium.launch({ executablePath: process.argv[2] });
+  const page = await browser.newPage();
+  console.log('title', await page.title());
+  await browser.close();
+})();";
+
+const NODE_CONNECT: &str = "\
+const { chromium } = require(process.argv[1]);
+(async () => {
+  const browser = await chromium.connectOverCDP(process.argv[2]);
+  console.log('title', await browser.contexts()[0].pages()[0].title());
+  await browser.close();
+})();";
+
+const PYTHON_LAUNCH: &str = "\
+import sys
+from playwright.sync_api import sync_playwright
+with sync_playwright() as playwright:
+    browser = playwright.chromium.launch(executable_path=sys.argv[1])
+    page = browser.new_page()
+    print('title', page.title())
+    browser.close()";
+
+const PYTHON_CONNECT: &str = "\
+import sys
+from playwright.sync_api import sync_playwright
+with sync_playwright() as playwright:
+    browser = playwright.chromium.connect_over_cdp(sys.argv[1])
+    print('title', browser.contexts[0].pages[0].title())
+    browser.close()";
+
+/// Runs programs as a user would, with the pinned runtime and a home of their own.
+#[derive(Debug)]
+pub struct Baseline {
+    home: TempDir,
+}
+
+/// A language that Playwright scripts are written in.
+#[derive(Debug, Clone, Copy)]
+pub enum Script {
+    /// With the node of the runtime.
+    Node,
+    /// With the python of the runtime.
+    Python,
+}
+
+impl Baseline {
+    /// Makes the home.
+    pub fn new() -> Self {
+        Self {
+            home: tempfile::tempdir().expect("a folder can be made"),
+        }
+    }
+
+    /// `bash -c :`, its output captured.
+    pub fn bash(&self) -> Duration {
+        self.run("/bin/bash", &["-c", ":"], &[]).1
+    }
+
+    /// A script that launches a browser of its own.
+    pub fn launch(&self, script: Script, executable: &str) -> Duration {
+        match script {
+            Script::Node => self.script(
+                &installed("bin/node"),
+                &["-e", NODE_LAUNCH, &playwright(), executable],
+            ),
+            Script::Python => self.script(
+                &installed("venv/bin/python"),
+                &["-c", PYTHON_LAUNCH, executable],
+            ),
+        }
+    }
+
+    /// A script that connects to a session's browser.
+    pub fn connect(&self, script: Script, session: &Session) -> Duration {
+        let url = session.cdp_url();
+        match script {
+            Script::Node => self.script(
+                &installed("bin/node"),
+                &["-e", NODE_CONNECT, &playwright(), url],
+            ),
+            Script::Python => {
+                self.script(&installed("venv/bin/python"), &["-c", PYTHON_CONNECT, url])
+            }
+        }
+    }
+
+    /// A program of node's own that fetches so many bytes; what it prints.
+    pub fn fetch(&self, program: &str, words: &[String], bytes: usize) -> String {
+        let bytes = bytes.to_string();
+        let mut arguments = vec!["--input-type=module", "-e", program];
+        arguments.extend(words.iter().map(String::as_str));
+        arguments.push(&bytes);
+        self.run(installed("bin/node"), &arguments, &[]).0
+    }
+
+    fn script(&self, program: &Path, arguments: &[&str]) -> Duration {
+        let (output, took) = self.run(program, arguments, &[]);
+        assert!(output.starts_with("title"), "a script printed {output:?}");
+        took
+    }
+
+    fn run(
+        &self,
+        program: impl AsRef<OsStr>,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> (String, Duration) {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .current_dir(self.home.path())
+            .stdin(Stdio::null());
+        command
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("LANG", "C.UTF-8");
+        command
+            .env("HOME", self.home.path())
+            .env("TMPDIR", self.home.path());
+        // Ctrl-C is for the bench, which ends when the program has.
+        command.envs(environment.iter().copied()).process_group(0);
+        let start = Instant::now();
+        let output = command.output().expect("the program can be started");
+        let took = start.elapsed();
+        assert!(
+            output.status.success(),
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        (String::from_utf8_lossy(&output.stdout).into_owned(), took)
+    }
+}
+
+/// The path of something that the set-up has installed.
+fn installed(path: &str) -> PathBuf {
+    repository().join("runtime/.installed").join(path)
+}
+
+fn playwright() -> String {
+    installed("playwright-core").to_string_lossy().into_owned()
+}
+
+/// The agent-browser CLI as a user has it who has connected it to a session's browser.
+#[derive(Debug)]
+pub struct BareAgent {
+    baseline: Baseline,
+    url: String,
+    folder: TempDir,
+}
+
+impl BareAgent {
+    /// Runs a first command, which starts the daemon.
+    pub fn connect(session: &Session) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("ab-")
+            .tempdir_in("/tmp")
+            .expect("/tmp is writable");
+        let agent = Self {
+            baseline: Baseline::new(),
+            url: session.cdp_url().to_owned(),
+            folder,
+        };
+        agent.title();
+        agent
+    }
+
+    /// `agent-browser get title`.
+    pub fn title(&self) -> Duration {
+        let folder = self.folder.path().to_string_lossy();
+        let environment = [
+            ("AGENT_BROWSER_CDP", self.url.as_str()),
+            ("AGENT_BROWSER_SESSION", "bench"),
+            ("AGENT_BROWSER_SOCKET_DIR", &folder),
+        ];
+        self.baseline
+            .run(
+                installed("bin/agent-browser"),
+                &["get", "title"],
+                &environment,
+            )
+            .1
+    }
+
+    /// Ends the daemon, which would outlive everything.
+    pub async fn end(self) {
+        let folder = self.folder.path().to_string_lossy().into_owned();
+        eventually(
+            Duration::from_secs(10),
+            "the bench's own daemon ends",
+            || async {
+                let left = process::belonging(-1, &folder);
+                for process in &left {
+                    process.signal(Signal::SIGKILL);
+                }
+                if left.is_empty() {
+                    Ok(())
+                } else {
+                    Err(process::describe(&left))
+                }
+            },
+        )
+        .await;
+    }
+}
+
+impl Drop for BareAgent {
+    fn drop(&mut self) {
+        for process in process::belonging(-1, &self.folder.path().to_string_lossy()) {
+            process.signal(Signal::SIGKILL);
+        }
+    }
+}

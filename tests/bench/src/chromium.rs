@@ -1,0 +1,216 @@
+//! A raw browser: Chromium with the flags, the environment and the folders of a session's own, and
+//! nothing around it.
+
+use std::io::PipeReader;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use hearth_test_support::process::{self, Process};
+use hearth_test_support::{eventually, new_data_dir, plain_user};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+
+use crate::cdp::Connection;
+
+const START_DEADLINE: Duration = Duration::from_secs(20);
+const END_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How a session's browser was started.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    arguments: Vec<String>,
+    environment: Vec<String>,
+    /// The session's folder in the two above.
+    folder: String,
+}
+
+impl Recipe {
+    /// Reads it from a running browser.
+    pub fn of(browser: &Process) -> Self {
+        let arguments = std::fs::read(format!("/proc/{}/cmdline", browser.pid))
+            .expect("the session's browser runs");
+        let arguments = arguments
+            .split(|byte| *byte == 0)
+            .map(|part| String::from_utf8_lossy(part).into_owned());
+        let mut arguments: Vec<String> = arguments.collect();
+        // The last one ends with a NUL too.
+        arguments.pop();
+        let environment = browser.environment().expect("the session's browser runs");
+        let folder = environment
+            .iter()
+            .find_map(|variable| variable.strip_prefix("HOME="));
+        let folder = folder
+            .expect("a session's browser has its folder for a home")
+            .to_owned();
+        Self {
+            arguments,
+            environment,
+            folder,
+        }
+    }
+
+    /// The executable.
+    pub fn executable(&self) -> &str {
+        &self.arguments[0]
+    }
+
+    fn placed(&self, words: &[String], folder: &Path) -> Vec<String> {
+        words
+            .iter()
+            .map(|word| word.replace(&self.folder, &folder.to_string_lossy()))
+            .collect()
+    }
+}
+
+/// A running raw browser. Dropping it kills it.
+#[derive(Debug)]
+pub struct RawChromium {
+    child: Child,
+    group: Pid,
+    folder: TempDir,
+    /// Held, for the browser writes to them.
+    _outputs: (Option<BufReader<ChildStderr>>, Option<PipeReader>),
+}
+
+impl RawChromium {
+    /// Starts one on a pipe and waits until its first page is announced.
+    pub async fn start_on_pipe(recipe: &Recipe) -> (Self, Connection) {
+        let folder = new_data_dir();
+        let (commands, ours_to_write) = std::io::pipe().expect("pipes are to be had");
+        let (ours_to_read, answers) = std::io::pipe().expect("pipes are to be had");
+        let (held, errors) = std::io::pipe().expect("pipes are to be had");
+        // No safe call puts a descriptor at 3. This shell becomes the browser, and is up in less
+        // than a millisecond.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 0</dev/null 1>&0"]);
+        command.args(recipe.placed(&recipe.arguments, folder.path()));
+        command.stdin(commands).stdout(answers).stderr(errors);
+        let child = Self::spawn(&mut command, recipe, folder.path());
+        drop(command);
+        let raw = Self::own(child, folder, (None, Some(held)));
+        let mut connection = Connection::over_pipes(ours_to_write, ours_to_read);
+        let waiting = async {
+            connection
+                .send(None, "Target.setDiscoverTargets", json!({"discover": true}))
+                .await;
+            let is_page =
+                |event: &serde_json::Value| event["params"]["targetInfo"]["type"] == "page";
+            connection.event("Target.targetCreated", is_page).await
+        };
+        tokio::time::timeout(START_DEADLINE, waiting)
+            .await
+            .expect("a raw browser has a page");
+        (raw, connection)
+    }
+
+    /// Starts one that listens on a port of loopback, and connects to it.
+    pub async fn start_on_port(recipe: &Recipe) -> (Self, Connection) {
+        let folder = new_data_dir();
+        let mut command = Command::new(recipe.executable());
+        let arguments = recipe.placed(&recipe.arguments[1..], folder.path());
+        command.args(arguments.iter().map(|argument| match argument.as_str() {
+            "--remote-debugging-pipe" => "--remote-debugging-port=0",
+            argument => argument,
+        }));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = Self::spawn(&mut command, recipe, folder.path());
+        let mut errors = BufReader::new(child.stderr.take().expect("it is a pipe"));
+        let waiting = async {
+            let mut line = String::new();
+            loop {
+                line.clear();
+                let count = errors
+                    .read_line(&mut line)
+                    .await
+                    .expect("a raw browser writes text");
+                assert!(count > 0, "the raw browser ended at its start");
+                if let Some((_, url)) = line.split_once("listening on ") {
+                    return url.trim().to_owned();
+                }
+            }
+        };
+        let url = tokio::time::timeout(START_DEADLINE, waiting)
+            .await
+            .expect("a raw browser says where it listens");
+        (
+            Self::own(child, folder, (Some(errors), None)),
+            Connection::over_socket(&url).await,
+        )
+    }
+
+    fn spawn(command: &mut Command, recipe: &Recipe, folder: &Path) -> Child {
+        // A session's browser is no root, so it has its sandbox, which root's would not: it costs
+        // 35 ms to the first page.
+        let is_root = nix::unistd::geteuid().is_root();
+        for name in ["user-data", "downloads", "tmp"] {
+            std::fs::create_dir(folder.join(name)).expect("a new folder can be written");
+        }
+        if is_root {
+            for name in ["user-data", "downloads", "tmp", ""] {
+                plain_user::give(&folder.join(name));
+            }
+            command.uid(plain_user::UID).gid(plain_user::UID);
+        }
+        command.env_clear();
+        for variable in recipe.placed(&recipe.environment, folder) {
+            if let Some((name, value)) = variable.split_once('=') {
+                command.env(name, value);
+            }
+        }
+        command
+            .current_dir(folder)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("a raw browser can be started")
+    }
+
+    fn own(
+        child: Child,
+        folder: TempDir,
+        outputs: (Option<BufReader<ChildStderr>>, Option<PipeReader>),
+    ) -> Self {
+        let pid = child
+            .id()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .expect("it was just started");
+        Self {
+            child,
+            group: Pid::from_raw(pid),
+            folder,
+            _outputs: outputs,
+        }
+    }
+
+    /// Kills it and waits until nothing of it is left.
+    pub async fn end(mut self) {
+        // All of its processes are in its group.
+        let _ = killpg(self.group, Signal::SIGKILL);
+        self.child.wait().await.expect("it is our child");
+        let folder = self.folder.path().to_string_lossy().into_owned();
+        eventually(END_DEADLINE, "nothing of a raw browser is left", || async {
+            match process::belonging(-1, &folder) {
+                left if left.is_empty() => Ok(()),
+                left => Err(process::describe(&left)),
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for RawChromium {
+    fn drop(&mut self) {
+        // Until it is waited for, the number is its own.
+        if self.child.id().is_some() {
+            let _ = killpg(self.group, Signal::SIGKILL);
+        }
+    }
+}

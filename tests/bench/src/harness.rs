@@ -1,0 +1,119 @@
+//! What all measurements stand on: the server, a timed HTTP client, and how the session's own
+//! browser was started.
+
+use std::time::{Duration, Instant};
+
+use hearth_test_support::{Session, TestServer};
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+
+use crate::chromium::Recipe;
+
+/// The server under measurement and what is known of it.
+#[derive(Debug)]
+pub struct Harness<'a> {
+    /// It runs for the whole of a run.
+    pub server: &'a TestServer,
+    /// How it starts browsers.
+    pub recipe: Recipe,
+}
+
+impl<'a> Harness<'a> {
+    /// Creates a session and looks at its browser, and ends it again.
+    pub async fn setup(server: &'a TestServer) -> Self {
+        let session = server.session().await;
+        let processes = server.processes();
+        let browser = processes
+            .iter()
+            .find(|process| process.is_browser())
+            .expect("a session has a browser");
+        let recipe = Recipe::of(browser);
+        session.delete().await;
+        Self { server, recipe }
+    }
+
+    /// A session that lasts for the longest of runs.
+    pub async fn session(&self) -> Session {
+        self.server
+            .session_with(&json!({"ttl": 3600, "activityTtl": 3600}))
+            .await
+    }
+
+    /// Creates a session and says how long that took.
+    pub async fn create(&self) -> (Session, Duration) {
+        let start = Instant::now();
+        let session = self.session().await;
+        (session, start.elapsed())
+    }
+
+    /// Deletes a session and says how long that took.
+    pub async fn delete(&self, session: &Session) -> Duration {
+        let request = self
+            .server
+            .request(reqwest::Method::DELETE, &format!("/{}", session.id()));
+        timed(request).await.1
+    }
+
+    /// Runs code that must end well; its result and how long it took over HTTP.
+    pub async fn execute(
+        &self,
+        session: &Session,
+        language: &str,
+        code: &str,
+    ) -> (String, Duration) {
+        let (answer, took) = self.execute_for(session, language, code, 60).await;
+        assert_eq!(
+            answer["exitCode"],
+            json!(0),
+            "{language} {code:?}: {answer}"
+        );
+        (
+            answer["result"]
+                .as_str()
+                .expect("a result is a string")
+                .to_owned(),
+            took,
+        )
+    }
+
+    /// Runs code with a timeout in seconds; the whole answer and how long it took over HTTP.
+    pub async fn execute_for(
+        &self,
+        session: &Session,
+        language: &str,
+        code: &str,
+        seconds: u64,
+    ) -> (Value, Duration) {
+        let body = json!({"language": language, "code": code, "timeout": seconds}).to_string();
+        let request = self
+            .server
+            .request(reqwest::Method::POST, &format!("/{}/execute", session.id()));
+        timed(
+            request
+                .header("content-type", "application/json")
+                .body(body),
+        )
+        .await
+    }
+
+    /// The smallest thing that the server answers.
+    pub async fn health(&self) -> Duration {
+        timed(self.server.request_outside(reqwest::Method::GET, "/health"))
+            .await
+            .1
+    }
+}
+
+/// Sends a request, and times it up to the last byte of its answer.
+async fn timed(request: RequestBuilder) -> (Value, Duration) {
+    let start = Instant::now();
+    let answer = request.send().await.expect("the server answers");
+    let is_success = answer.status().is_success();
+    let text = answer.text().await.expect("the body of an answer arrives");
+    let took = start.elapsed();
+    assert!(is_success, "{text}");
+    (
+        serde_json::from_str(&text).expect("an answer is JSON"),
+        took,
+    )
+}

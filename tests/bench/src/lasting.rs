@@ -1,0 +1,141 @@
+//! What outlives sessions: what a profile adds to their creation and their end, and the store to an
+//! execution.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use hearth_test_support::{Session, Site, TestServer};
+use serde_json::{Value, json};
+
+use crate::harness::Harness;
+use crate::rows::Group;
+use crate::samples::Samples;
+
+/// Twenty values of a million bytes each that nothing can be made of, so that compressing them is
+/// in vain.
+const FILL: &str = "
+    const database = await new Promise((done) => {
+        const opening = indexedDB.open('d', 1);
+        opening.onupgradeneeded = () => opening.result.createObjectStore('s');
+        opening.onsuccess = () => done(opening.result);
+    });
+    for (let key = 0; key < 20; key += 1) {
+        const bytes = new Uint8Array(1_000_000);
+        for (let at = 0; at < bytes.length; at += 50_000) crypto.getRandomValues(bytes.subarray(at, at + 50_000));
+        await new Promise((done) => {
+            const change = database.transaction('s', 'readwrite');
+            change.objectStore('s').put(bytes, key);
+            change.oncomplete = done;
+        });
+    }
+    return 'filled'";
+
+/// Holds the store of a server from when it has said so until its input ends.
+const HOLD: &str = "
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute('BEGIN IMMEDIATE')
+print('held', flush=True)
+sys.stdin.read()
+connection.execute('ROLLBACK')";
+
+/// What keeps a server from writing anything down.
+struct Holder(Child);
+
+impl Holder {
+    fn of(server: &TestServer) -> Self {
+        let mut child = Command::new("python3")
+            .args(["-c", HOLD])
+            .arg(server.data_dir().join("hearth.db"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python runs");
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().expect("it is piped");
+        BufReader::new(stdout.by_ref())
+            .read_line(&mut line)
+            .expect("it says something");
+        assert_eq!(line, "held\n");
+        Self(child)
+    }
+
+    fn end(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().expect("it is our child").success());
+    }
+}
+
+/// Measures the group [`Group::Lasting`].
+pub async fn measure(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+    profiles(harness, rounds, samples).await;
+    store(harness, rounds, samples).await;
+}
+
+async fn profiles(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+    let site = Site::start().await;
+    let with = json!({"profile": {"name": "twenty"}});
+    let session = harness.server.session_with(&with).await;
+    let fill = format!(
+        "await page.goto('{}'); await page.evaluate(async () => {{ {FILL} }})",
+        site.url("/title/full")
+    );
+    assert_eq!(session.node(&fill).await.ok().result, "filled");
+    session.delete().await;
+    let listed = harness
+        .server
+        .send(harness.server.request(reqwest::Method::GET, "/profiles"))
+        .await
+        .ok();
+    let bytes = listed["profiles"][0]["sizeBytes"].as_u64().unwrap_or(0);
+    assert!((20_000_000..22_000_000).contains(&bytes), "{listed}");
+    let mut turns = [
+        (json!({}), "create-plain", "delete-plain"),
+        (with, "create-profile", "delete-profile"),
+    ];
+    for round in 0..Group::Lasting.warm_up_rounds() + rounds {
+        for (body, create, delete) in &turns {
+            let (session, created) = created(harness, body).await;
+            let deleted = harness.delete(&session).await;
+            if round >= Group::Lasting.warm_up_rounds() {
+                samples.add(create, created);
+                samples.add(delete, deleted);
+            }
+        }
+        turns.reverse();
+    }
+}
+
+async fn created(harness: &Harness<'_>, body: &Value) -> (Session, std::time::Duration) {
+    let start = Instant::now();
+    let session = harness.server.session_with(body).await;
+    let took = start.elapsed();
+    (session, took)
+}
+
+async fn store(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
+    let held = TestServer::builder().start().await;
+    let without = Harness::setup(&held).await;
+    let (one, other) = (harness.session().await, without.session().await);
+    harness.execute(&one, "node", "1").await;
+    without.execute(&other, "node", "1").await;
+    let holder = Holder::of(&held);
+    let mut turns = [
+        (harness, &one, "execute-stored"),
+        (&without, &other, "execute-held"),
+    ];
+    for round in 0..20 + rounds * 15 {
+        for (harness, session, key) in &turns {
+            let took = harness.execute(session, "node", "1").await.1;
+            if round >= 20 {
+                samples.add(key, took);
+            }
+        }
+        turns.reverse();
+    }
+    holder.end();
+    one.delete().await;
+    other.delete().await;
+    held.stop().await;
+}

@@ -1,0 +1,151 @@
+//! Samples by row, and what is said of them. Pure: nothing is measured here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::rows::{Row, Target};
+
+/// Every sample of a run, by the key of its row, in milliseconds or MiB.
+#[derive(Debug, Default)]
+pub struct Samples {
+    samples: BTreeMap<&'static str, Vec<f64>>,
+}
+
+/// What is said of a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Summary {
+    /// The middle sample, or the mean of the two in the middle.
+    pub median: f64,
+    /// The smallest sample that at least 95 % of all samples do not exceed (nearest rank).
+    pub p95: f64,
+    /// How many samples there are.
+    pub count: usize,
+}
+
+/// A target in figures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judgement {
+    /// What the median may be at most.
+    pub limit: f64,
+    /// Whether it is not more.
+    pub is_met: bool,
+}
+
+impl Samples {
+    /// Adds a time to the row `key`.
+    pub fn add(&mut self, key: &'static str, time: Duration) {
+        self.add_value(key, time.as_secs_f64() * 1000.0);
+    }
+
+    /// Adds a value to the row `key`, in the row's unit.
+    pub fn add_value(&mut self, key: &'static str, value: f64) {
+        assert!(Row::find(key).is_some(), "no row is called {key}");
+        self.samples.entry(key).or_default().push(value);
+    }
+
+    /// None for a row that was not measured.
+    pub fn summary(&self, key: &str) -> Option<Summary> {
+        let mut sorted = self.samples.get(key)?.clone();
+        sorted.sort_by(f64::total_cmp);
+        let count = sorted.len();
+        let median = f64::midpoint(sorted[(count - 1) / 2], sorted[count / 2]);
+        let p95 = sorted[(count * 95).div_ceil(100) - 1];
+        Some(Summary { median, p95, count })
+    }
+
+    /// Compares the row's median with its target; none without a target, or without figures for it.
+    pub fn judge(&self, row: &Row) -> Option<Judgement> {
+        let median = self.summary(row.key)?.median;
+        let limit = match row.target? {
+            Target::AtMost(limit) => limit,
+            Target::Above(other, extra) => self.summary(other)?.median + extra,
+            Target::Times(other, factor) => self.summary(other)?.median * factor,
+        };
+        Some(Judgement {
+            limit,
+            is_met: median <= limit,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(key: &'static str, values: impl IntoIterator<Item = u32>) -> Samples {
+        let mut samples = Samples::default();
+        for value in values {
+            samples.add_value(key, f64::from(value));
+        }
+        samples
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle_and_the_95th_percentile_is_a_sample() {
+        let summary = |values: &[u32]| {
+            of("create", values.iter().copied())
+                .summary("create")
+                .expect("measured")
+        };
+        assert_eq!(
+            summary(&[7]),
+            Summary {
+                median: 7.0,
+                p95: 7.0,
+                count: 1
+            }
+        );
+        assert_eq!(
+            summary(&[9, 1, 5]),
+            Summary {
+                median: 5.0,
+                p95: 9.0,
+                count: 3
+            }
+        );
+        assert_eq!(
+            summary(&[4, 1, 2, 9]),
+            Summary {
+                median: 3.0,
+                p95: 9.0,
+                count: 4
+            }
+        );
+        let hundred = of("create", (1..=100).rev())
+            .summary("create")
+            .expect("measured");
+        assert_eq!(
+            hundred,
+            Summary {
+                median: 50.5,
+                p95: 95.0,
+                count: 100
+            }
+        );
+        assert_eq!(Samples::default().summary("create"), None);
+    }
+
+    #[test]
+    fn a_target_may_stand_on_another_rows_median() {
+        let row = Row::find("create").expect("a row");
+        let mut samples = of("create", [160, 150, 900]);
+        assert_eq!(samples.judge(row), None);
+        samples.add_value("chromium-start", 100.0);
+        assert_eq!(
+            samples.judge(row),
+            Some(Judgement {
+                limit: 160.0,
+                is_met: true
+            })
+        );
+        samples.add_value("create", 161.0);
+        samples.add_value("create", 170.0);
+        assert_eq!(
+            samples.judge(row),
+            Some(Judgement {
+                limit: 160.0,
+                is_met: false
+            })
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! Clients of other people on a session's `cdpUrl`: each alone, six at once on one browser, and a
+//! thousand that come and go. What they could do is the first table of docs/conformance.md.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod chromiumoxide_client;
+mod churn;
+mod client;
+mod program;
+mod scenario;
+
+use std::time::Duration;
+
+use chromiumoxide::Browser;
+use client::{Client, STEPS};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use hearth_test_support::document::assert_section;
+use hearth_test_support::report::{assert_all_good, table};
+use hearth_test_support::{Site, TestServer, eventually, process};
+use scenario::Scenario;
+use tokio::task::JoinSet;
+
+/// One client on a session of its own.
+async fn alone(client: Client) {
+    let scenario = Scenario::setup().await;
+    assert_all_good(&[scenario.run(client).await], &STEPS);
+    scenario.assert_saved(client);
+    scenario.assert_left_as_it_was().await;
+    scenario.teardown().await;
+}
+
+#[tokio::test]
+async fn playwright_for_node_does_everything_it_offers() {
+    alone(Client::PlaywrightNode).await;
+}
+
+#[tokio::test]
+async fn playwright_for_python_does_everything_it_offers() {
+    alone(Client::PlaywrightPython).await;
+}
+
+#[tokio::test]
+async fn puppeteer_does_everything_it_offers() {
+    alone(Client::Puppeteer).await;
+}
+
+#[tokio::test]
+async fn agent_browser_does_everything_it_offers() {
+    alone(Client::AgentBrowser).await;
+}
+
+#[tokio::test]
+async fn chromiumoxide_does_everything_it_offers() {
+    alone(Client::Chromiumoxide).await;
+}
+
+#[tokio::test]
+async fn chrome_remote_interface_does_everything_it_offers() {
+    alone(Client::ChromeRemoteInterface).await;
+}
+
+#[tokio::test]
+async fn chromiumoxide_works_as_a_foreign_client() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let session = server.session().await;
+    let (mut browser, mut handler) = Browser::connect(session.cdp_url()).await.unwrap();
+    let mut driving = JoinSet::new();
+    driving.spawn(async move { while handler.next().await.is_some() {} });
+    let page = browser
+        .new_page(site.url("/title/oxide").as_str())
+        .await
+        .unwrap();
+    assert_eq!(page.get_title().await.unwrap().as_deref(), Some("oxide"));
+    assert_eq!(
+        session.node("context.pages().length").await.ok().result,
+        "2"
+    );
+    browser.close().await.unwrap();
+    drop(browser);
+    assert_eq!(session.node("1 + 1").await.ok().result, "2");
+    server.stop().await;
+}
+
+/// A test that fails drops its clients half-way.
+#[tokio::test]
+async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
+    let scenario = Scenario::setup().await;
+    let daemons = || {
+        let mut of_client = process::belonging(-1, scenario.session.cdp_url());
+        of_client.retain(|process| {
+            process
+                .environment()
+                .is_some_and(|all| all.contains(&"AGENT_BROWSER_DAEMON=1".into()))
+        });
+        of_client
+    };
+    let started = eventually(
+        Duration::from_secs(20),
+        "the client's daemon runs",
+        || async {
+            if daemons().is_empty() {
+                Err("none yet".to_owned())
+            } else {
+                Ok(())
+            }
+        },
+    );
+    tokio::select! {
+        report = scenario.run(Client::AgentBrowser) => assert_all_good(&[report], &STEPS),
+        () = started => {}
+    }
+    eventually(Duration::from_secs(5), "the daemon is gone", || async {
+        if daemons().is_empty() {
+            Ok(())
+        } else {
+            Err(process::describe(&daemons()))
+        }
+    })
+    .await;
+    scenario.teardown().await;
+}
+
+#[tokio::test]
+async fn six_clients_at_once_do_all_they_do_alone_and_it_is_documented() {
+    let scenario = Scenario::setup().await;
+    let reports = join_all(Client::ALL.map(|client| scenario.run(client))).await;
+    assert_all_good(&reports, &STEPS);
+    for client in Client::ALL {
+        scenario.assert_saved(client);
+    }
+    scenario.assert_left_as_it_was().await;
+    scenario.teardown().await;
+    assert_section("docs/conformance.md", "clients", &table(&reports));
+}

@@ -1,0 +1,159 @@
+//! A session with a page and files in it, for clients to work on, and what must be there when
+//! they have left.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hearth_test_support::cdp::CdpClient;
+use hearth_test_support::report::Report;
+use hearth_test_support::{Session, Site, TestServer, attachment, eventually};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::client::Client;
+use super::{chromiumoxide_client, program};
+
+/// A browser in which a frame of another site is a target of its own, as it is in full Chromium.
+/// The shell, left to itself, keeps both in one process.
+const SITE_PER_PROCESS: &str =
+    "#!/bin/sh\nexec /usr/lib/chromium/chromium-headless-shell --site-per-process \"$@\"\n";
+
+/// A server with one session.
+pub struct Scenario {
+    /// Holds the browser's script.
+    _programs: TempDir,
+    server: TestServer,
+    site: Site,
+    pub session: Session,
+    /// The session's own.
+    folder: PathBuf,
+    /// What there is for clients before any of them comes.
+    before: Value,
+}
+
+impl Scenario {
+    /// Starts a server and a session whose first page is `/title/first`, with `upload.bin` and
+    /// `note.txt` in its folder.
+    pub async fn setup() -> Self {
+        let programs = tempfile::tempdir().unwrap();
+        let browser = programs.path().join("chromium-headless-shell");
+        let mut script = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o755)
+            .open(&browser)
+            .unwrap();
+        script.write_all(SITE_PER_PROCESS.as_bytes()).unwrap();
+        drop(script);
+        let server = TestServer::builder()
+            .setting("HEARTH_BROWSER", browser.to_str().unwrap())
+            // Six clients that upload 40 MB each at the same moment take 2 GB of one browser.
+            .setting("HEARTH_SESSION_MEMORY_MB", "4096")
+            .start()
+            .await;
+        let site = Site::start().await;
+        let session = server.session().await;
+        session
+            .bash("head -c 40000000 /dev/zero > upload.bin; printf hello > note.txt")
+            .await
+            .ok();
+        session
+            .node(&format!(
+                "await page.goto('{}'); 0",
+                site.url("/title/first")
+            ))
+            .await
+            .ok();
+        let [folder] = server.session_folders().try_into().unwrap();
+        let before = inventory(&session).await;
+        Self {
+            _programs: programs,
+            server,
+            site,
+            session,
+            folder,
+            before,
+        }
+    }
+
+    /// Has a client take all its steps.
+    pub async fn run(&self, client: Client) -> Report {
+        let (site, folder) = (self.site.url(""), self.folder.join("work"));
+        let arguments = [self.session.cdp_url(), &site, folder.to_str().unwrap()];
+        match client {
+            Client::Chromiumoxide => chromiumoxide_client::run(arguments).await,
+            _ => program::run(client, arguments).await,
+        }
+    }
+
+    /// Asserts that what a client has downloaded lies in the session's folder, under whatever name,
+    /// whole.
+    #[track_caller]
+    pub fn assert_saved(&self, client: Client) {
+        let folder = self.folder.join("b/downloads");
+        let content = attachment(client.name());
+        let files: Vec<PathBuf> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        let is_saved = files
+            .iter()
+            .any(|file| std::fs::read(file).is_ok_and(|bytes| bytes == content.as_bytes()));
+        assert!(
+            is_saved,
+            "the download of {} is not among {files:?}",
+            client.title()
+        );
+    }
+
+    /// Asserts that there are the same targets and contexts as before anyone came, and that code
+    /// still runs on the session's page.
+    pub async fn assert_left_as_it_was(&self) {
+        eventually(
+            Duration::from_secs(5),
+            "the clients leave nothing behind",
+            || async {
+                let now = inventory(&self.session).await;
+                if now == self.before {
+                    Ok(())
+                } else {
+                    Err(format!("before {}\nnow {now}", self.before))
+                }
+            },
+        )
+        .await;
+        assert_eq!(
+            self.session.node("await page.title()").await.ok().result,
+            "first"
+        );
+    }
+
+    /// Ends the server.
+    pub async fn teardown(self) {
+        self.server.stop().await;
+    }
+}
+
+/// Every target and every context of a session's browser, as a client is told of them.
+pub async fn inventory(session: &Session) -> Value {
+    let mut client = CdpClient::connect(session.cdp_url()).await;
+    let targets = client.call("Target.getTargets", json!({})).await;
+    let mut targets: Vec<String> = targets["result"]["targetInfos"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|target| {
+            format!(
+                "{} {} {}",
+                target["targetId"], target["type"], target["url"]
+            )
+        })
+        .collect();
+    targets.sort();
+    let contexts = client.call("Target.getBrowserContexts", json!({})).await;
+    client.close().await;
+    json!({"targets": targets, "contexts": contexts["result"]["browserContextIds"]})
+}

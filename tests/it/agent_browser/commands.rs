@@ -1,0 +1,120 @@
+//! Every command of agent-browser's help, tried on a session; the table of results in
+//! `docs/conformance.md`.
+
+use std::fmt::Write;
+
+use hearth_test_support::document::assert_section;
+use hearth_test_support::{Session, Site, TestServer};
+
+use crate::agent_browser::case::{Case, Group, Trial};
+use crate::agent_browser::{browser, page, tool};
+
+/// What every script may use. `ask` returns when the dialog is there.
+const PRELUDE: &str = r#"
+ab() { agent-browser "$@"; }
+said() { agent-browser get text '#said'; }
+height() { od -An -j20 -N4 -tu1 "$1" | { read -r a b c d; echo $((((a * 256 + b) * 256 + c) * 256 + d)); }; }
+ask() { agent-browser click '#ask' >/dev/null; for _ in $(seq 100); do agent-browser dialog status | grep -q Who && return; done; }
+FETCH="fetch('/data.json').then((reply) => reply.text()).catch(String)"
+agent-browser open $S/workshop >/dev/null || exit 90
+"#;
+
+/// Runs one script and returns the last line that it printed.
+async fn last_line(session: &Session, site: &Site, script: &str) -> String {
+    let code = format!("S={}\n{PRELUDE}\n{script}", site.url(""));
+    let execution = session.bash(&code).await;
+    let line = execution
+        .stdout
+        .lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty());
+    line.map_or_else(|| format!("nothing: {execution:?}"), ToOwned::to_owned)
+}
+
+/// What is wrong with a case, if anything is.
+async fn judge(plain: &Session, permitted: &Session, site: &Site, case: &Case) -> Option<String> {
+    let (session, script, expected) = match &case.trial {
+        Trial::Works { script, last_line }
+        | Trial::Fails {
+            script, last_line, ..
+        } => (plain, script, last_line),
+        Trial::WorksWhenPermitted { script, last_line } => (permitted, script, last_line),
+        Trial::Elsewhere { .. } => return None,
+    };
+    let seen = last_line(session, site, script).await;
+    (seen != *expected).then(|| {
+        format!(
+            "{}\n    expected {expected}\n    seen     {seen}",
+            case.command
+        )
+    })
+}
+
+/// Tries the groups one after the other, on sessions of their own.
+async fn judge_all(server: &TestServer, site: &Site, groups: &[Group]) -> Vec<String> {
+    let (plain, permitted) = (server.session().await, server.session().await);
+    let needs_permission = |case: &Case| matches!(case.trial, Trial::WorksWhenPermitted { .. });
+    if groups
+        .iter()
+        .flat_map(|group| group.cases)
+        .any(needs_permission)
+    {
+        let grant = "await context.grantPermissions(['geolocation', 'clipboard-read', 'clipboard-write']); 0";
+        permitted.node(grant).await.ok();
+    }
+    let mut wrong = Vec::new();
+    for case in groups.iter().flat_map(|group| group.cases) {
+        wrong.extend(judge(&plain, &permitted, site, case).await);
+    }
+    wrong
+}
+
+fn describe(groups: &[Group]) -> String {
+    let mut text = String::new();
+    for Group { title, cases } in groups {
+        write!(text, "\n### {title}\n\n| command | result |\n|---|---|\n")
+            .expect("a string takes it");
+        for case in *cases {
+            let result = match &case.trial {
+                Trial::Works { .. } => "works".to_owned(),
+                Trial::WorksWhenPermitted { .. } => {
+                    "works when the page has the permission (`context.grantPermissions` in node or python)".to_owned()
+                }
+                Trial::Fails { reason, .. } => format!("fails: {reason}"),
+                Trial::Elsewhere { reason } => format!("not here: {reason}"),
+            };
+            writeln!(text, "| `{}` | {result} |", case.command).expect("a string takes it");
+        }
+    }
+    text
+}
+
+#[tokio::test]
+async fn every_command_of_agent_browsers_help_does_what_the_document_says() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    // Three at once, for most of the time is waiting for browsers.
+    let (page, browser, tool) = tokio::join!(
+        judge_all(&server, &site, page::GROUPS),
+        judge_all(&server, &site, browser::GROUPS),
+        judge_all(&server, &site, tool::GROUPS),
+    );
+    let wrong = [page, browser, tool].concat();
+    assert!(
+        wrong.is_empty(),
+        "{} commands do something else:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    server.stop().await;
+
+    let tables = [page::GROUPS, browser::GROUPS, tool::GROUPS]
+        .map(describe)
+        .concat();
+    let introduction = "Version 0.41.2 through `language: \"bash\"`. Every command that works was judged by its effect \
+        on a page, not by its own word. Relative paths of files are those of the session's working folder.\n";
+    assert_section(
+        "docs/conformance.md",
+        "agent-browser",
+        &format!("{introduction}{tables}"),
+    );
+}

@@ -1,0 +1,580 @@
+//! Creating, listing, asking for and deleting sessions, and everything that is refused on the way.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use hearth_test_support::description::assert_raw_answer_is_described;
+use hearth_test_support::{PREFIXES, TestServer};
+use jiff::Timestamp;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const UNKNOWN_ID: &str = "01920000-0000-7000-8000-000000000000";
+const NOT_FOUND: &str = "Browser session not found.";
+
+fn keys(value: &Value) -> BTreeSet<&str> {
+    value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
+}
+
+/// Reads a time, and asserts that it has milliseconds and `Z`.
+fn time(value: &Value) -> Timestamp {
+    let text = value.as_str().unwrap();
+    assert_eq!(
+        (text.len(), text.ends_with('Z')),
+        ("2026-01-01T00:00:00.000Z".len(), true),
+        "{text}"
+    );
+    text.parse().unwrap()
+}
+
+fn milliseconds(from: &Value, to: &Value) -> i64 {
+    time(to).as_millisecond() - time(from).as_millisecond()
+}
+
+#[tokio::test]
+async fn a_created_session_is_described_by_exactly_the_documented_keys() {
+    let server = TestServer::start().await;
+    for prefix in PREFIXES {
+        let created = server.under(prefix).create(&json!({"ttl": 60})).await.ok();
+        let expected = [
+            "success",
+            "id",
+            "cdpUrl",
+            "liveViewUrl",
+            "interactiveLiveViewUrl",
+            "expiresAt",
+        ];
+        assert_eq!(keys(&created), BTreeSet::from(expected));
+        let id: uuid::Uuid = created["id"].as_str().unwrap().parse().unwrap();
+        assert_eq!(id.get_version_num(), 7);
+        let cdp_url = created["cdpUrl"].as_str().unwrap();
+        assert!(
+            cdp_url.starts_with(&format!("ws://{}/", server.address())),
+            "{cdp_url}"
+        );
+        let live_view = format!("http://{}/live/{id}?token=", server.address());
+        for link in ["liveViewUrl", "interactiveLiveViewUrl"] {
+            assert!(
+                created[link].as_str().unwrap().starts_with(&live_view),
+                "{created}"
+            );
+        }
+        time(&created["expiresAt"]);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn every_link_of_every_session_has_a_token_of_its_own() {
+    let server = TestServer::start().await;
+    let mut tokens = BTreeSet::new();
+    for session in [server.session().await, server.session().await] {
+        for link in ["cdpUrl", "liveViewUrl", "interactiveLiveViewUrl"] {
+            let (_, token) = session.created[link]
+                .as_str()
+                .unwrap()
+                .split_once("token=")
+                .unwrap();
+            assert!(token.len() >= 32, "{token}");
+            tokens.insert(token.to_owned());
+        }
+    }
+    assert_eq!(tokens.len(), 6);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn cdp_urls_start_with_the_public_url_if_there_is_one() {
+    let server = TestServer::builder()
+        .setting("HEARTH_PUBLIC_URL", "https://hearth.example")
+        .start()
+        .await;
+    let session = server.session().await;
+    assert!(
+        session.cdp_url().starts_with("wss://hearth.example/"),
+        "{}",
+        session.cdp_url()
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_status_of_an_active_session_has_exactly_the_documented_keys() {
+    let server = TestServer::start().await;
+    let session = server.session_with(&json!({"ttl": 60})).await;
+    for prefix in PREFIXES {
+        let status = server.under(prefix).status(session.id()).await.ok();
+        let links = ["cdpUrl", "liveViewUrl", "interactiveLiveViewUrl"];
+        let rest = [
+            "success",
+            "id",
+            "status",
+            "createdAt",
+            "lastActivity",
+            "expiresAt",
+        ];
+        assert_eq!(keys(&status), links.into_iter().chain(rest).collect());
+        assert_eq!(
+            (&status["id"], &status["status"]),
+            (&json!(session.id()), &json!("active"))
+        );
+        for key in links.iter().chain(&["expiresAt"]) {
+            assert_eq!(status[key], session.created[key], "{key}");
+        }
+        assert_eq!(
+            milliseconds(&status["createdAt"], &status["expiresAt"]),
+            60_000
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_execution_moves_the_last_activity_and_not_the_expiry() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let before = session.status().await;
+    session.bash("sleep 0.05").await.ok();
+    session.bash("true").await.ok();
+    let after = session.status().await;
+    assert!(
+        milliseconds(&before["lastActivity"], &after["lastActivity"]) >= 50,
+        "{before} {after}"
+    );
+    assert_eq!(before["expiresAt"], after["expiresAt"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_are_listed_newest_first_and_by_status() {
+    let server = TestServer::start().await;
+    let (first, second, third) = (
+        server.session().await,
+        server.session().await,
+        server.session().await,
+    );
+    second.delete().await;
+    let cases = [
+        ("", vec![third.id(), second.id(), first.id()]),
+        ("?status=active", vec![third.id(), first.id()]),
+        ("?status=destroyed", vec![second.id()]),
+    ];
+    for prefix in PREFIXES {
+        for (query, expected) in &cases {
+            let list = server.under(prefix).list(query).await.ok();
+            let ids: Vec<_> = list["sessions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item["id"].as_str())
+                .collect();
+            assert_eq!(
+                ids,
+                expected.iter().map(|id| Some(*id)).collect::<Vec<_>>(),
+                "{prefix}{query}"
+            );
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn list_items_have_all_their_strings_also_when_the_session_is_destroyed() {
+    let server = TestServer::start().await;
+    server.session_with(&json!({"streamWebView": false})).await;
+    server.session().await.delete().await;
+    let list = server.list("").await.ok();
+    assert_eq!(keys(&list), BTreeSet::from(["success", "sessions"]));
+    let items = list["sessions"].as_array().unwrap();
+    assert_eq!(items.len(), 2);
+    let strings = [
+        "id",
+        "status",
+        "cdpUrl",
+        "liveViewUrl",
+        "interactiveLiveViewUrl",
+        "createdAt",
+        "lastActivity",
+    ];
+    for item in items {
+        assert_eq!(
+            keys(item),
+            strings.into_iter().chain(["streamWebView"]).collect()
+        );
+        for key in strings {
+            assert!(item[key].is_string(), "{key} in {item}");
+        }
+        assert!(
+            milliseconds(&item["createdAt"], &item["lastActivity"]) >= 0,
+            "{item}"
+        );
+    }
+    assert_eq!(
+        (&items[0]["streamWebView"], &items[1]["streamWebView"]),
+        (&json!(true), &json!(false))
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn deleting_twice_gives_the_same_figures() {
+    let server = TestServer::start().await;
+    for prefix in PREFIXES {
+        let api = server.under(prefix);
+        let session = api.session().await;
+        let first = session.delete().await;
+        let duration = first["sessionDurationMs"].as_u64().unwrap();
+        assert!(duration < 10_000, "{duration} ms");
+        let expected = json!({
+            "success": true, "status": "stopped", "sessionDurationMs": duration, "creditsBilled": 0,
+            "cleanupQueued": true,
+        });
+        assert_eq!(first, expected);
+        assert_eq!(session.delete().await, first);
+        assert_eq!(session.status().await["sessionDurationMs"], json!(duration));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_deleted_session_is_gone_for_code_and_still_has_a_status() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    session.delete().await;
+    for prefix in PREFIXES {
+        let api = server.under(prefix);
+        let execute = api.execute(session.id(), &json!({"code": "1"})).await;
+        execute.assert_error(410, "Browser session has been destroyed.");
+        let status = api.status(session.id()).await.ok();
+        assert_eq!(status["destroyedReason"], json!("deleted"), "{status}");
+    }
+    session.assert_destroyed("deleted").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn unknown_sessions_are_not_found_whatever_their_id_looks_like() {
+    let server = TestServer::start().await;
+    for prefix in PREFIXES {
+        let api = server.under(prefix);
+        for id in [
+            UNKNOWN_ID,
+            "not-a-uuid",
+            "1",
+            "%20",
+            "%00",
+            "%2f",
+            "%ff",
+            "prompt;drop",
+            &"a".repeat(2000),
+        ] {
+            api.status(id).await.assert_error(404, NOT_FOUND);
+            api.delete(id).await.assert_error(404, NOT_FOUND);
+            api.execute(id, &json!({"code": "1"}))
+                .await
+                .assert_error(404, NOT_FOUND);
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn unknown_paths_and_wrong_methods_are_answered_in_json() {
+    let server = TestServer::start().await;
+    for path in [
+        "/index.html",
+        "/v2",
+        "/v2/nothing",
+        "/v1/interact",
+        "/favicon.ico",
+    ] {
+        let reply = server.send(server.request_outside(Method::GET, path)).await;
+        assert_eq!(reply.status, 404, "{path}: {}", reply.text);
+    }
+    for prefix in PREFIXES {
+        let api = server.under(prefix);
+        let session = format!("/{UNKNOWN_ID}");
+        let execute = format!("/{UNKNOWN_ID}/execute");
+        let cases = [
+            (Method::PUT, ""),
+            (Method::DELETE, ""),
+            (Method::POST, &session),
+            (Method::PATCH, &session),
+            (Method::GET, &execute),
+            (Method::DELETE, &execute),
+        ];
+        for (method, path) in cases {
+            let reply = api.send(api.request(method.clone(), path)).await;
+            assert_eq!(reply.status, 405, "{method} {prefix}{path}: {}", reply.text);
+            assert!(!reply.error().is_empty());
+        }
+        let deeper = api
+            .send(api.request(Method::GET, &format!("{execute}/more")))
+            .await;
+        assert_eq!(deeper.status, 404, "{}", deeper.text);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn health_needs_no_key_and_names_the_version_and_the_level() {
+    let server = TestServer::builder()
+        .setting("HEARTH_API_KEYS", "secret")
+        .start()
+        .await;
+    let health = server
+        .send(server.request_outside(Method::GET, "/health"))
+        .await
+        .ok();
+    assert_eq!(
+        keys(&health),
+        BTreeSet::from(["success", "status", "version", "isolation"])
+    );
+    assert_eq!(
+        (&health["status"], &health["version"]),
+        (&json!("ok"), &json!(env!("CARGO_PKG_VERSION")))
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn malformed_json_and_bare_scalars_are_refused() {
+    let server = TestServer::start().await;
+    let expected = json!({
+        "success": false, "code": "BAD_REQUEST_INVALID_JSON", "error": "Bad request, malformed JSON",
+    });
+    for prefix in PREFIXES {
+        let api = server.under(prefix);
+        for path in [String::new(), format!("/{UNKNOWN_ID}/execute")] {
+            for body in [
+                "{",
+                "{\"code\":\"1\"}x",
+                "{'code':1}",
+                "null",
+                "5",
+                "\"text\"",
+                "true",
+                "\u{feff}",
+            ] {
+                let reply = api.post_text(&path, body).await;
+                assert_eq!(
+                    (reply.status, &reply.body),
+                    (400, &expected),
+                    "{path} {body:?}"
+                );
+            }
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_declared_as_json_counts_as_empty() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    for prefix in PREFIXES {
+        let api = server.under(prefix);
+        let no_body = api.request(Method::POST, "");
+        let empty_body = api
+            .request(Method::POST, "")
+            .header("content-type", "application/json")
+            .body("");
+        let text = api
+            .request(Method::POST, "")
+            .header("content-type", "text/plain")
+            .body("not { json");
+        let form = api
+            .request(Method::POST, "")
+            .header("content-type", "application/x-www-form-urlencoded");
+        let untyped = api.request(Method::POST, "").body("{\"ttl\":1}");
+        for request in [no_body, empty_body, text, form.body("ttl=1"), untyped] {
+            let created = api.send(request).await.ok();
+            api.delete(created["id"].as_str().unwrap()).await.ok();
+        }
+        let execute = api.request(Method::POST, &format!("/{}/execute", session.id()));
+        let reply = api
+            .send(
+                execute
+                    .header("content-type", "text/plain")
+                    .body("{\"code\":\"1\"}"),
+            )
+            .await;
+        assert_eq!(
+            (reply.status, &reply.body["details"][0]["path"]),
+            (400, &json!(["code"])),
+            "{}",
+            reply.text
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_content_type_with_a_charset_is_json() {
+    let server = TestServer::start().await;
+    let request = server
+        .request(Method::POST, "")
+        .header("content-type", "application/json; charset=utf-8");
+    assert_eq!(server.send(request.body("{\"ttl\":1}")).await.status, 400);
+    server.stop().await;
+}
+
+/// Sends a whole request and only then looks for the answer, as most clients do.
+async fn send_blindly(
+    address: &str,
+    head: &str,
+    chunk: &[u8],
+    chunks: usize,
+    end: &[u8],
+) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /v2/interact HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n{head}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for sent in 0..chunks {
+        let outcome = stream.write_all(chunk).await;
+        outcome.unwrap_or_else(|error| {
+            panic!("the server hung up after {sent} of {chunks} chunks: {error}")
+        });
+    }
+    stream.write_all(end).await.unwrap();
+    let mut answer = Vec::new();
+    // The server may keep the connection or close it; the answer is read up to the end of its JSON.
+    while !answer.ends_with(b"}") {
+        assert_ne!(
+            stream.read_buf(&mut answer).await.unwrap(),
+            0,
+            "no whole answer: {}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    assert_raw_answer_is_described(&Method::POST, "/v2/interact", &answer);
+    answer
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_readably_while_the_client_still_sends() {
+    const CHUNK: usize = 64 << 10;
+    const CHUNKS: usize = 16 << 4;
+    let server = TestServer::start().await;
+    let plain = vec![b' '; CHUNK];
+    let length = format!("Content-Length: {}", CHUNK * CHUNKS);
+    let chunked = [format!("{CHUNK:x}\r\n").as_bytes(), &plain, b"\r\n"].concat();
+    let cases = [
+        (length.as_str(), &plain, &b""[..]),
+        ("Transfer-Encoding: chunked", &chunked, &b"0\r\n\r\n"[..]),
+    ];
+    for (head, chunk, end) in cases {
+        let sending = send_blindly(server.address(), head, chunk, CHUNKS, end);
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(20), sending)
+            .await
+            .expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        assert!(
+            answer.ends_with(r#"{"success":false,"error":"Request body is too large"}"#),
+            "{answer}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_as_too_large_is_refused_before_it_is_sent() {
+    let server = TestServer::start().await;
+    let huge = "Content-Length: 10000000000";
+    for head in [
+        huge.to_owned(),
+        "Expect: 100-continue\r\nContent-Length: 20000000".to_owned(),
+    ] {
+        let sending = send_blindly(server.address(), &head, b"", 0, b"");
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(5), sending)
+            .await
+            .expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_just_below_the_limit_is_read() {
+    let server = TestServer::start().await;
+    let padding = "x".repeat(9 << 20);
+    let created = server
+        .create(&json!({"ttl": 60, "padding": padding}))
+        .await
+        .ok();
+    server.delete(created["id"].as_str().unwrap()).await.ok();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_over_the_limit_is_refused_until_another_is_deleted() {
+    let server = TestServer::builder()
+        .setting("HEARTH_MAX_SESSIONS", "1")
+        .start()
+        .await;
+    let session = server.session().await;
+    for prefix in PREFIXES {
+        let refused = server.under(prefix).create(&json!({})).await;
+        refused.assert_error(
+            429,
+            "You have reached the maximum number of active browser sessions.",
+        );
+        refused.assert_retry_after();
+    }
+    session.delete().await;
+    server.session().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_that_are_created_at_once_do_not_pass_the_limit() {
+    let server = TestServer::builder()
+        .setting("HEARTH_MAX_SESSIONS", "2")
+        .start()
+        .await;
+    let empty = json!({});
+    let replies = join_all((0..5).map(|_| server.create(&empty))).await;
+    let mut statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 429, 429, 429]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_that_cannot_be_started_is_a_503_that_leaves_nothing_half_made() {
+    let folder = hearth_test_support::new_data_dir();
+    // It says its version like a browser and then ends: the start of a session is the first to
+    // notice.
+    let program = folder.path().join("chrome");
+    let script =
+        "#!/bin/sh\ncase \"$*\" in *--version*) echo 'Chromium 156.0.0.0'; exit 0;; esac\nexit 3\n";
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(
+        &program,
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let builder = TestServer::builder().setting("HEARTH_BROWSER", program.to_str().unwrap());
+    let server = builder.setting("HEARTH_MAX_SESSIONS", "1").start().await;
+    // Twice, since a failed start must give its place back.
+    for _ in 0..2 {
+        let refused = server.create(&json!({})).await;
+        assert_eq!(refused.status, 503, "{}", refused.text);
+        assert!(refused.error().len() > 20, "{}", refused.text);
+    }
+    assert_eq!(server.list("").await.ok()["sessions"], json!([]));
+    assert_eq!(server.session_folders(), Vec::<std::path::PathBuf>::new());
+    server.stop().await;
+}

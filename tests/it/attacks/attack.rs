@@ -1,0 +1,240 @@
+//! How the attacks of each group are tried.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use hearth_test_support::eventually;
+use nix::unistd::Pid;
+
+use crate::attacks::level::Level;
+use crate::attacks::row::Verdicts;
+use crate::attacks::scenario::Scenario;
+use crate::attacks::script;
+use crate::attacks::{browser, files, network, resources, secrets};
+
+/// One way to try attacks.
+#[derive(Debug, Clone, Copy)]
+pub enum Attack {
+    /// A script, from code of every language.
+    Script(&'static str),
+    /// From pages, and through the browser.
+    Pages,
+    /// By a browser that was taken over, with all the rights that it has.
+    TakenOver,
+    /// One session leaves traces, and another one looks for them.
+    Leftovers,
+    /// Traps in the session's folder, for the server to step into.
+    Traps,
+    /// Everything is killed that may be.
+    KillEverybody,
+}
+
+fn verdict(is_reached: bool, reached: &str, blocked: &str) -> String {
+    if is_reached {
+        format!("reached: {reached}")
+    } else {
+        format!("blocked: {blocked}")
+    }
+}
+
+pub async fn run(attack: Attack, scenario: &Scenario) -> Verdicts {
+    match attack {
+        Attack::Script(script) => try_all_languages(scenario, script).await,
+        Attack::Pages => script::run_pages(&scenario.own, &scenario.parameters()).await,
+        Attack::TakenOver => take_over(scenario).await,
+        Attack::Leftovers => leave_and_come_back(scenario).await,
+        Attack::Traps => set_traps(scenario).await,
+        Attack::KillEverybody => kill_everybody(scenario).await,
+    }
+}
+
+/// Runs a script from each language; an attack that works in one has worked.
+async fn try_all_languages(scenario: &Scenario, script: &str) -> Verdicts {
+    // Without a level all languages are the same to the kernel.
+    let languages: &[&str] = if scenario.level == Level::None {
+        &["bash"]
+    } else {
+        &["bash", "python", "node"]
+    };
+    let parameters = scenario.parameters();
+    let mut verdicts = Verdicts::new();
+    for language in languages {
+        for (name, verdict) in script::run(&scenario.own, language, script, &parameters).await {
+            let verdict = format!("{verdict} (in {language})");
+            let known = verdicts.entry(name).or_insert_with(|| verdict.clone());
+            if known.starts_with("blocked: ") {
+                *known = verdict;
+            }
+        }
+    }
+    if script == secrets::SCRIPT {
+        let leaks = scenario.leaks();
+        verdicts.insert(
+            "log".to_owned(),
+            verdict(
+                !leaks.is_empty(),
+                &leaks.join(" "),
+                "nothing secret is logged",
+            ),
+        );
+    }
+    verdicts
+}
+
+/// Tries the scripts of code, and keeps what the rows for browsers speak of.
+async fn take_over(scenario: &Scenario) -> Verdicts {
+    let scripts = [
+        secrets::SCRIPT,
+        network::SCRIPT,
+        resources::PROCESSES,
+        files::SCRIPT,
+    ];
+    let mut verdicts = script::run_in_browser(scenario, &scripts, &scenario.parameters()).await;
+    verdicts.retain(|name, _| browser::TAKEN_OVER_ROWS.iter().any(|row| row.has(name)));
+    verdicts
+}
+
+async fn leave_and_come_back(scenario: &Scenario) -> Verdicts {
+    let parameters = scenario.parameters();
+    let left = script::run(&scenario.own, "bash", files::LEAVE, &parameters).await;
+    scenario.own.delete().await;
+    let next = scenario.client().session().await;
+    let mut found = script::run(&next, "bash", files::COME_BACK, &parameters).await;
+    for (name, verdict) in &mut found {
+        *verdict = format!(
+            "{verdict} (it was left: {})",
+            left.get(name).map_or("no", String::as_str)
+        );
+    }
+    found
+}
+
+/// Makes the server replace the session's agent-browser daemon: a shell that was cut off takes it
+/// along.
+async fn have_daemon_replaced(scenario: &Scenario) {
+    scenario
+        .own
+        .run_for("bash", "sleep 100", 1)
+        .await
+        .killed_at(1);
+    scenario.own.bash("true").await;
+}
+
+async fn set_traps(scenario: &Scenario) -> Verdicts {
+    let mut verdicts = Verdicts::new();
+    let (own, outside) = (
+        scenario.own_folder.display(),
+        scenario.outside.path().display(),
+    );
+    let victim = scenario.outside.path().join("own.txt");
+    let before = fs::read_to_string(&victim).unwrap();
+
+    // A file of the daemon's that is a link, whenever the server looks.
+    let race = format!(
+        "import os, threading, time
+def race(until=time.monotonic() + 25):
+    while time.monotonic() < until:
+        for name in ('s.config', 's.target'):
+            try: os.symlink('{outside}/own.txt', f'{own}/a/{{name}}')
+            except OSError: pass
+threading.Thread(target=race, daemon=True).start()"
+    );
+    scenario.own.python(&race).await;
+    let start = Instant::now();
+    while fs::read_to_string(&victim).unwrap() == before
+        && start.elapsed() < Duration::from_secs(12)
+    {
+        have_daemon_replaced(scenario).await;
+    }
+    let is_written = fs::read_to_string(&victim).unwrap() != before;
+    verdicts.insert(
+        "daemons_file_is_a_link".into(),
+        verdict(is_written, "the server wrote through it", "it did not"),
+    );
+    scenario.own.python("import sys; sys.exit(0)").await;
+
+    // The daemon's folder is a link.
+    let replace = format!("mv {own}/a {own}/old; ln -s {outside}/shared {own}/a; ls -l {own}");
+    let said = scenario.own.bash(&replace).await.stdout;
+    have_daemon_replaced(scenario).await;
+    let is_written = scenario.outside.path().join("shared/s.config").exists()
+        || !scenario.outside.path().join("shared/link").exists();
+    verdicts.insert(
+        "daemons_folder_is_a_link".into(),
+        verdict(is_written, "the server worked in it", said.trim()),
+    );
+
+    // And now everything that makes removing hard.
+    let canaries = || {
+        let names = ["mode", "times", "owner", "attributes"];
+        names.map(|name| fs::read_to_string(scenario.outside.path().join("tree").join(name)).ok())
+    };
+    let canaries_before = canaries();
+    let plant = format!(
+        "cd {own}/work; ln -s {outside}/tree tree; ln -s / root; ln {outside}/tree/mode hard; mkfifo fifo .python/fifo
+         mkdir -p closed/inner; touch closed/inner/file; ln -s {outside}/tree closed/inner/tree; chmod 000 closed/inner closed
+         python3 -c \"import os
+for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
+         mv .python old; ln -s {outside}/tree .python; cat fifo & echo planted"
+    );
+    scenario.own.bash(&plant).await;
+    let start = Instant::now();
+    scenario.own.delete().await;
+    let is_late = start.elapsed() > Duration::from_secs(15);
+    verdicts.insert(
+        "removing_hangs".into(),
+        verdict(
+            is_late,
+            "it took too long",
+            &format!("{:?}", start.elapsed()),
+        ),
+    );
+    eventually(Duration::from_secs(5), "the folder is removed", || {
+        let is_there = scenario.own_folder.exists();
+        std::future::ready(if is_there {
+            Err(scenario.own_folder.display().to_string())
+        } else {
+            Ok(())
+        })
+    })
+    .await;
+    let is_harmed = canaries() != canaries_before;
+    verdicts.insert(
+        "removing_follows_links".into(),
+        verdict(
+            is_harmed,
+            "files outside are gone",
+            "nothing outside is gone",
+        ),
+    );
+    verdicts
+}
+
+/// Not without a level: there it would be the end of the test.
+async fn kill_everybody(scenario: &Scenario) -> Verdicts {
+    let server = scenario.server.pid();
+    let running = scenario
+        .neighbour
+        .bash("for i in 1 2 3 4 5 6; do sleep 0.5; done; echo still here");
+    let killing = async {
+        for language in ["bash", "python", "node"] {
+            let code = match language {
+                "bash" => "[ $(id -u) = 0 ] || kill -9 -1",
+                "python" => "import os\nos.getuid() and os.kill(-1, 9)",
+                _ => "process.getuid() && process.kill(-1, 'SIGKILL')",
+            };
+            scenario.own.run_for(language, code, 5).await;
+        }
+    };
+    let (run, ()) = tokio::join!(running, killing);
+    let lives = nix::sys::signal::kill(Pid::from_raw(server), None).is_ok()
+        && scenario.server.pid() == server;
+    let neighbour = scenario.neighbour.python("kept").await;
+    let is_well = lives && run.stdout == "still here\n" && neighbour.result == "1";
+    let why =
+        format!("the server lives: {lives}, the other session: {run:?}, its kernel: {neighbour:?}");
+    Verdicts::from([(
+        "kill_everybody".to_owned(),
+        verdict(!is_well, &why, "only its own"),
+    )])
+}

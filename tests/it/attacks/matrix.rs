@@ -1,0 +1,342 @@
+//! The matrix of docs/SECURITY.md: every row with what becomes of it at each level, and what other
+//! tests prove.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use hearth_test_support::document::assert_section;
+use hearth_test_support::repository;
+
+use crate::attacks::level::Level;
+use crate::attacks::row::{Expected, Row};
+use crate::attacks::{browser, files, network, resources, secrets};
+
+/// What holds at every level, and the tests that say so.
+struct Cited {
+    id: &'static str,
+    what: &'static str,
+    tests: &'static [&'static str],
+}
+
+const fn cited(id: &'static str, what: &'static str, tests: &'static [&'static str]) -> Cited {
+    Cited { id, what, tests }
+}
+
+const CITED: &[Cited] = &[
+    cited(
+        "S1",
+        "no program has the server's environment",
+        &[
+            "no_process_gets_to_see_the_servers_environment",
+            "code_sees_none_of_the_servers_variables",
+        ],
+    ),
+    cited(
+        "S13",
+        "output is never taken for an answer, and nonsense on a kernel's own descriptors fails at most that call",
+        &[
+            "a_forged_answer_on_stdout_is_only_output",
+            "nonsense_on_the_kernels_own_descriptors_fails_at_most_that_call",
+        ],
+    ),
+    cited(
+        "S14",
+        "sessions do not share an agent-browser",
+        &[
+            "two_sessions_do_not_share_an_agent_browser",
+            "a_thousand_calls_of_agent_browser_in_two_sessions_see_their_own_page",
+        ],
+    ),
+    cited(
+        "R1",
+        "a thousand mixed executions leave nothing",
+        &["a_thousand_mixed_executions_leave_nothing"],
+    ),
+    cited(
+        "R3, R4",
+        "processes and threads have a limit",
+        &[
+            "more_processes_than_the_limit_end_the_code_that_started_them",
+            "processes_that_start_processes_end_with_all_of_them",
+            "more_threads_than_the_limit_end_the_code_that_started_them",
+        ],
+    ),
+    cited(
+        "R5",
+        "the memory that programs hold has a limit, in whatever way they hold it",
+        &[
+            "private_memory_beyond_the_limit_ends_the_code_that_took_it",
+            "shared_memory_beyond_the_limit_ends_the_code_that_took_it",
+            "a_mapped_file_in_memory_beyond_the_limit_ends_the_code_that_took_it",
+            "memory_of_many_processes_counts_together",
+            "memory_beyond_the_limit_in_a_page_ends_the_session",
+        ],
+    ),
+    cited(
+        "R6",
+        "bytes and files on the disk have a limit",
+        &[
+            "one_large_file_ends_the_session",
+            "many_small_files_end_the_session",
+            "deleted_files_that_are_open_end_the_session",
+            "what_a_page_stores_ends_the_session",
+        ],
+    ),
+    cited(
+        "O1, O2",
+        "output without an end is drained and cut, also when it has no lines",
+        &[
+            "a_program_that_writes_without_end_is_drained_until_its_timeout",
+            "output_past_the_limit_loses_its_middle_and_says_so",
+        ],
+    ),
+    cited(
+        "O3",
+        "bytes that are no text are replaced, and no cut falls into a character",
+        &[
+            "bytes_that_are_no_text_are_replaced",
+            "a_cut_never_falls_into_a_character",
+        ],
+    ),
+    cited(
+        "O4 to O9, O14",
+        "a run ends at its deadline whatever it does: reads, closes its output, leaves daemons, ignores signals, stops itself",
+        &[
+            "at_none_every_run_ends_whatever_it_does",
+            "at_default_as_root_every_run_ends_whatever_it_does",
+            "at_default_as_a_plain_user_every_run_ends_whatever_it_does",
+        ],
+    ),
+    cited(
+        "O9 to O11",
+        "children by the thousand, deadlines to the tenth of a second, and ends at the very deadline",
+        &[
+            "ten_thousand_children_leave_no_zombie",
+            "deadlines_are_kept",
+            "a_run_that_ends_at_its_deadline_has_one_outcome",
+        ],
+    ),
+    cited(
+        "O13",
+        "code is counted in code points",
+        &["code_is_counted_in_code_points"],
+    ),
+    cited(
+        "B1",
+        "a browser that dies fails the execution and ends the session",
+        &["a_browser_that_dies_while_code_runs_fails_the_execution_and_ends_the_session"],
+    ),
+    cited(
+        "B3",
+        "a page whose script never ends keeps nobody out",
+        &["a_page_whose_script_never_ends_keeps_nobody_out_and_keeps_its_state"],
+    ),
+    cited(
+        "B6",
+        "tabs have a limit",
+        &[
+            "a_client_is_refused_a_tab_beyond_the_limit_and_goes_on",
+            "tabs_that_a_page_opens_beyond_the_limit_are_closed",
+        ],
+    ),
+    cited(
+        "B7",
+        "a download has a limit",
+        &["a_download_without_an_end_is_cancelled_and_its_client_is_told"],
+    ),
+    cited(
+        "B9, B10",
+        "every range of addresses that is nobody's business is refused, however it is written",
+        &[
+            "every_range_of_ipv4_is_refused_from_its_first_to_its_last_address",
+            "of_ipv6_only_global_unicast_is_open",
+            "a_wrapped_address_is_judged_as_what_is_inside",
+        ],
+    ),
+    cited(
+        "B13",
+        "a client cannot end or crash the browser for others",
+        &[
+            "a_client_that_closes_the_browser_only_leaves",
+            "a_client_cannot_crash_the_browser",
+        ],
+    ),
+    cited(
+        "H1",
+        "a session's addresses need its token, which ends with it",
+        &[
+            "an_upgrade_without_the_token_or_with_a_wrong_one_is_refused",
+            "the_url_of_a_deleted_session_is_refused_and_its_sockets_are_closed",
+        ],
+    ),
+    cited(
+        "H2",
+        "a page of another origin cannot open a live view",
+        &["a_page_of_another_origin_cannot_open_it"],
+    ),
+    cited(
+        "H3",
+        "without keys only loopback's names are served, so no name leads a browser here",
+        &["without_keys_only_loopback_host_names_are_served"],
+    ),
+    cited(
+        "H4",
+        "how long a refusal takes says nothing of the key",
+        &["how_long_a_refusal_takes_says_nothing_of_the_key"],
+    ),
+    cited(
+        "H7 to H10, H15, H16",
+        "bodies and headers that are too long, too deep or ambiguous are refused; idle connections, floods and line breaks do no harm",
+        &[
+            "at_default_as_root_the_server_stands_whatever_it_is_sent",
+            "at_default_as_a_plain_user_the_server_stands_whatever_it_is_sent",
+            "a_body_that_is_too_large_is_refused_readably_while_the_client_still_sends",
+            "schemathesis_finds_nothing_that_is_not_as_the_file_says",
+        ],
+    ),
+    cited(
+        "H11",
+        "an id is nothing but an id",
+        &["unknown_sessions_are_not_found_whatever_their_id_looks_like"],
+    ),
+    cited(
+        "H12",
+        "sessions have a limit",
+        &["sessions_that_are_created_at_once_do_not_pass_the_limit"],
+    ),
+    cited(
+        "H13",
+        "deleting, hanging up and stopping while code runs leave nothing",
+        &[
+            "deleting_a_session_ends_the_code_that_runs_in_it",
+            "a_caller_that_hangs_up_cancels_its_execution",
+            "sigterm_while_sessions_are_being_created_leaves_nothing",
+        ],
+    ),
+    cited(
+        "H14",
+        "a page's title is text in the live view",
+        &["a_title_that_is_markup_is_shown_as_text"],
+    ),
+    cited(
+        "C2",
+        "a killed server leaves no process, also when all of them are stopped",
+        &[
+            "a_killed_server_leaves_no_process_when_everything_is_stopped_shims_included",
+            "a_server_that_is_killed_over_and_over_leaves_nothing",
+        ],
+    ),
+];
+
+fn rows() -> impl Iterator<Item = &'static Row> {
+    let groups = [
+        secrets::ROWS,
+        files::LEFT_ROWS,
+        files::ROWS,
+        files::TRAP_ROWS,
+        network::ROWS,
+        resources::PROCESS_ROWS,
+        resources::KILL_ROWS,
+        resources::SYSTEM_CALL_ROWS,
+        browser::ROWS,
+        browser::TAKEN_OVER_ROWS,
+    ];
+    groups.into_iter().flatten()
+}
+
+fn number_of(note: &'static str, notes: &mut Vec<&'static str>) -> usize {
+    let known = notes.iter().position(|known| *known == note);
+    known.unwrap_or_else(|| {
+        notes.push(note);
+        notes.len() - 1
+    }) + 1
+}
+
+fn table() -> String {
+    let mut notes = Vec::new();
+    let mut table = format!(
+        "| | attack | {} |\n|---|---|---|---|---|\n",
+        Level::ALL.map(Level::title).join(" | ")
+    );
+    for row in rows() {
+        let cells = Level::ALL.map(|level| match row.at(level) {
+            Expected::Reached => "works".to_owned(),
+            Expected::Blocked => "stopped".to_owned(),
+            Expected::Open(note) => format!("**open** ({})", number_of(note, &mut notes)),
+            Expected::NotTried(note) => format!("not tried ({})", number_of(note, &mut notes)),
+        });
+        writeln!(
+            table,
+            "| {} | {} | {} |",
+            row.id,
+            row.attack,
+            cells.join(" | ")
+        )
+        .unwrap();
+    }
+    for (index, note) in notes.iter().enumerate() {
+        let lead = if index == 0 { "\n" } else { "" };
+        writeln!(table, "{lead}{}. {note}.", index + 1).unwrap();
+    }
+    table
+}
+
+fn cited_table() -> String {
+    let mut table = "| | what holds | tests |\n|---|---|---|\n".to_owned();
+    for Cited { id, what, tests } in CITED {
+        let tests: Vec<String> = tests.iter().map(|test| format!("`{test}`")).collect();
+        writeln!(table, "| {id} | {what} | {} |", tests.join(" ")).unwrap();
+    }
+    table
+}
+
+/// The names of all functions below a folder.
+fn functions(folder: &Path, found: &mut BTreeSet<String>) {
+    for path in fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+    {
+        if path.is_dir() {
+            functions(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let names = text
+                .split("fn ")
+                .skip(1)
+                .filter_map(|rest| rest.split(['(', '<']).next());
+            found.extend(names.map(str::to_owned));
+            // Tests that a macro makes.
+            let made = text.lines().filter_map(|line| line.trim().split_once(": "));
+            found.extend(made.map(|(name, _)| name.to_owned()));
+            found.extend(
+                text.lines()
+                    .filter_map(|line| line.trim().strip_suffix(':'))
+                    .map(str::to_owned),
+            );
+        }
+    }
+}
+
+#[test]
+fn the_matrix_is_documented() {
+    assert_section("docs/SECURITY.md", "attacks", &table());
+    assert_section("docs/SECURITY.md", "proofs", &cited_table());
+}
+
+#[test]
+fn every_test_that_the_matrix_cites_is_there() {
+    let mut known = BTreeSet::new();
+    for folder in ["tests/it", "tests/clients", "crates"] {
+        functions(&repository().join(folder), &mut known);
+    }
+    let cited = CITED.iter().flat_map(|cited| cited.tests);
+    let missing: Vec<_> = cited.filter(|test| !known.contains(**test)).collect();
+    assert!(
+        missing.is_empty(),
+        "docs/SECURITY.md cites tests that are not there: {missing:?}"
+    );
+}

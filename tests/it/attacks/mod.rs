@@ -1,0 +1,142 @@
+//! The attacks that the isolation levels are there for: what code of a session, and pages in its
+//! browser, try to reach, and what becomes of it. Each is tried at `none` too, where it has to
+//! work. docs/SECURITY.md has the matrix.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod attack;
+mod browser;
+mod files;
+mod http;
+mod level;
+mod matrix;
+mod network;
+mod ordinary;
+mod output;
+mod resources;
+mod row;
+mod scenario;
+mod script;
+mod secrets;
+
+use std::time::Duration;
+
+use attack::Attack;
+use hearth_test_support::netns;
+use level::Level;
+use row::{Row, assert_as_expected};
+use scenario::Scenario;
+
+const DEADLINE: Duration = Duration::from_secs(170);
+
+/// Whether the test goes on: it does on a machine of its own, which only root may make.
+async fn is_alone(test: &str) -> bool {
+    if !netns::is_possible() {
+        eprintln!("{test} is not run: it takes root to make a machine of its own");
+        return false;
+    }
+    netns::enter(&format!("attacks::{test}"), DEADLINE).await
+}
+
+/// Tries the attacks of one group at one level and asserts what the rows say.
+async fn try_attacks(test: &str, level: Level, attack: Attack, rows: &[Row]) {
+    if !is_alone(test).await {
+        return;
+    }
+    let scenario = Scenario::setup(level, matches!(attack, Attack::TakenOver)).await;
+    let mut verdicts = attack::run(attack, &scenario).await;
+    scenario.record(&mut verdicts);
+    assert_eq!(
+        scenario.leaks(),
+        Vec::<String>::new(),
+        "the server has logged secrets"
+    );
+    scenario.teardown().await;
+    assert_as_expected(level, rows, &verdicts);
+}
+
+macro_rules! attacks {
+    ($($test:ident: $level:expr, $attack:expr, $rows:expr;)*) => {
+        $(
+            #[tokio::test]
+            async fn $test() {
+                try_attacks(stringify!($test), $level, $attack, $rows).await;
+            }
+        )*
+    };
+}
+
+attacks! {
+    at_none_secrets_are_reached: Level::None, Attack::Script(secrets::SCRIPT), secrets::ROWS;
+    at_default_as_root_no_secret_is_reached: Level::Root, Attack::Script(secrets::SCRIPT), secrets::ROWS;
+    at_default_as_a_plain_user_no_secret_is_reached: Level::Plain, Attack::Script(secrets::SCRIPT), secrets::ROWS;
+
+    at_none_other_processes_are_reached: Level::None, Attack::Script(resources::PROCESSES), resources::PROCESS_ROWS;
+    at_default_as_root_no_other_process_is_reached:
+        Level::Root, Attack::Script(resources::PROCESSES), resources::PROCESS_ROWS;
+    at_default_as_a_plain_user_no_other_process_is_reached:
+        Level::Plain, Attack::Script(resources::PROCESSES), resources::PROCESS_ROWS;
+
+    at_default_as_root_killing_everybody_kills_nobody_else: Level::Root, Attack::KillEverybody, resources::KILL_ROWS;
+    at_default_as_a_plain_user_killing_everybody_kills_nobody_else:
+        Level::Plain, Attack::KillEverybody, resources::KILL_ROWS;
+
+    at_none_the_kernel_answers_everything:
+        Level::None, Attack::Script(resources::SYSTEM_CALLS), resources::SYSTEM_CALL_ROWS;
+    at_default_as_root_the_kernel_answers_no_dangerous_call:
+        Level::Root, Attack::Script(resources::SYSTEM_CALLS), resources::SYSTEM_CALL_ROWS;
+    at_default_as_a_plain_user_the_kernel_answers_no_dangerous_call:
+        Level::Plain, Attack::Script(resources::SYSTEM_CALLS), resources::SYSTEM_CALL_ROWS;
+
+    at_none_code_reaches_all_of_the_network: Level::None, Attack::Script(network::SCRIPT), network::ROWS;
+    at_default_as_root_code_has_no_way_but_the_proxy: Level::Root, Attack::Script(network::SCRIPT), network::ROWS;
+    at_default_as_a_plain_user_code_has_no_way_but_the_proxy:
+        Level::Plain, Attack::Script(network::SCRIPT), network::ROWS;
+
+    at_none_files_of_others_can_be_changed: Level::None, Attack::Script(files::SCRIPT), files::ROWS;
+    at_default_as_root_no_file_of_others_can_be_changed: Level::Root, Attack::Script(files::SCRIPT), files::ROWS;
+    at_default_as_a_plain_user_only_what_is_said_of_files_can_be_changed:
+        Level::Plain, Attack::Script(files::SCRIPT), files::ROWS;
+
+    at_none_a_session_finds_what_another_has_left: Level::None, Attack::Leftovers, files::LEFT_ROWS;
+    at_default_as_root_a_session_finds_nothing_of_another: Level::Root, Attack::Leftovers, files::LEFT_ROWS;
+    at_default_as_a_plain_user_a_session_finds_nothing_of_another: Level::Plain, Attack::Leftovers, files::LEFT_ROWS;
+
+    at_none_the_server_steps_into_traps: Level::None, Attack::Traps, files::TRAP_ROWS;
+    at_default_as_root_the_server_steps_into_no_trap: Level::Root, Attack::Traps, files::TRAP_ROWS;
+    at_default_as_a_plain_user_the_server_steps_into_no_trap: Level::Plain, Attack::Traps, files::TRAP_ROWS;
+
+    at_none_a_browser_that_was_taken_over_reaches_everything: Level::None, Attack::TakenOver, browser::TAKEN_OVER_ROWS;
+    at_default_as_root_a_browser_that_was_taken_over_is_held: Level::Root, Attack::TakenOver, browser::TAKEN_OVER_ROWS;
+    at_default_as_a_plain_user_a_browser_that_was_taken_over_is_held:
+        Level::Plain, Attack::TakenOver, browser::TAKEN_OVER_ROWS;
+
+    at_none_pages_reach_the_machine: Level::None, Attack::Pages, browser::ROWS;
+    at_default_as_root_pages_reach_nothing_of_the_machine: Level::Root, Attack::Pages, browser::ROWS;
+    at_default_as_a_plain_user_pages_reach_nothing_of_the_machine: Level::Plain, Attack::Pages, browser::ROWS;
+}
+
+macro_rules! alone {
+    ($($test:ident: $attack:expr, $level:expr;)*) => {
+        $(
+            #[tokio::test]
+            async fn $test() {
+                if is_alone(stringify!($test)).await {
+                    $attack($level).await;
+                }
+            }
+        )*
+    };
+}
+
+alone! {
+    at_none_every_run_ends_whatever_it_does: output::every_run_ends, Level::None;
+    at_default_as_root_every_run_ends_whatever_it_does: output::every_run_ends, Level::Root;
+    at_default_as_a_plain_user_every_run_ends_whatever_it_does: output::every_run_ends, Level::Plain;
+
+    at_default_as_root_ordinary_code_works: ordinary::all_is_as_usual, Level::Root;
+    at_default_as_a_plain_user_ordinary_code_works: ordinary::all_is_as_usual, Level::Plain;
+
+    at_default_as_root_the_server_stands_whatever_it_is_sent: http::the_server_stands, Level::Root;
+    at_default_as_a_plain_user_the_server_stands_whatever_it_is_sent: http::the_server_stands, Level::Plain;
+}

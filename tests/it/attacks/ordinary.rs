@@ -1,0 +1,370 @@
+//! What honest code does every day has to go on working while attacks do not, and what does not is
+//! said in docs/SECURITY.md.
+
+use std::fmt::Write;
+
+use hearth_test_support::document::assert_section;
+use hearth_test_support::{Session, Site};
+
+use crate::attacks::level::Level;
+
+/// One thing that code does.
+struct Habit {
+    what: &'static str,
+    language: &'static str,
+    /// `SITE` stands for the address of a site that the settings permit.
+    code: &'static str,
+    /// The last line of its output, unless it cannot be done; then why not.
+    outcome: Result<&'static str, &'static str>,
+}
+
+const fn works(
+    what: &'static str,
+    language: &'static str,
+    code: &'static str,
+    last_line: &'static str,
+) -> Habit {
+    Habit {
+        what,
+        language,
+        code,
+        outcome: Ok(last_line),
+    }
+}
+
+const fn cannot(
+    what: &'static str,
+    language: &'static str,
+    code: &'static str,
+    why: &'static str,
+) -> Habit {
+    Habit {
+        what,
+        language,
+        code,
+        outcome: Err(why),
+    }
+}
+
+const OWN_SERVERS: &str =
+    "nothing can be listened on: whoever connects from outside would be a network beside the proxy";
+const OWN_SOCKETS: &str = "a socket in the file system could be anybody's, and Linux before 7.1 cannot tell; pipes and pairs work";
+
+const OWN_PACKAGE: &str = r"python3 - <<'E'
+import zipfile
+info = 'own_package-1.dist-info'
+with zipfile.ZipFile('own_package-1-py3-none-any.whl', 'w') as wheel:
+    wheel.writestr('own_package.py', 'value = 6')
+    wheel.writestr(f'{info}/METADATA', 'Metadata-Version: 2.1\nName: own-package\nVersion: 1\n')
+    wheel.writestr(f'{info}/WHEEL', 'Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n')
+    wheel.writestr(f'{info}/RECORD', '')
+E
+pip install --quiet --no-index ./own_package-1-py3-none-any.whl && python3 -c 'import own_package; print(own_package.value)'";
+
+const HABITS: &[Habit] = &[
+    works(
+        "python: threads",
+        "python",
+        "from concurrent.futures import ThreadPoolExecutor\nprint(sum(ThreadPoolExecutor(8).map(abs, range(9))))",
+        "36",
+    ),
+    works(
+        "python: programs, and pipes to them",
+        "python",
+        "import subprocess\nprint(subprocess.run(['tr', 'a-z', 'A-Z'], input='piped', text=True, capture_output=True).stdout)",
+        "PIPED",
+    ),
+    works(
+        "python: programs of asyncio",
+        "python",
+        "import asyncio\ndone = await asyncio.create_subprocess_exec('echo', 'awaited', stdout=-1)\nprint((await done.communicate())[0].decode())",
+        "awaited",
+    ),
+    works(
+        "python: a pool of processes",
+        "bash",
+        "cat > pool.py <<'E'\nfrom multiprocessing import Pool\nif __name__ == '__main__':\n    with Pool(3) as pool: print(sum(pool.map(abs, range(10))))\nE\npython3 pool.py",
+        "45",
+    ),
+    works(
+        "python: a queue between processes",
+        "bash",
+        "cat > queue_.py <<'E'\nfrom multiprocessing import Process, Queue\ndef put(queue): queue.put('queued')\nif __name__ == '__main__':\n    queue = Queue(); Process(target=put, args=(queue,)).start(); print(queue.get(timeout=10))\nE\npython3 queue_.py",
+        "queued",
+    ),
+    works(
+        "python: shared memory",
+        "bash",
+        "python3 -c 'from multiprocessing.shared_memory import SharedMemory as S; s = S(create=True, size=9); s.buf[0] = 7; t = S(s.name); print(t.buf[0]); t.close(); s.close(); s.unlink()'",
+        "7",
+    ),
+    works(
+        "python: a database in a file",
+        "python",
+        "import sqlite3\ndb = sqlite3.connect('own.db')\ndb.execute('pragma journal_mode=wal')\ndb.execute('create table t(x)')\ndb.execute('insert into t values (41)')\ndb.commit()\nprint(db.execute('select x + 1 from t').fetchone()[0])",
+        "42",
+    ),
+    works(
+        "python: temporary files",
+        "python",
+        "import tempfile\nwith tempfile.NamedTemporaryFile('w+') as file:\n    file.write('kept'); file.seek(0); print(file.read())",
+        "kept",
+    ),
+    works(
+        "python: memory maps",
+        "python",
+        "import mmap\nprint(len(mmap.mmap(-1, 8192)))",
+        "8192",
+    ),
+    works(
+        "python: a virtual environment",
+        "bash",
+        "python3 -m venv --without-pip own && own/bin/python -c 'import sys; print(sys.prefix != sys.base_prefix)'",
+        "True",
+    ),
+    works(
+        "python: a package of one's own, by pip",
+        "bash",
+        OWN_PACKAGE,
+        "6",
+    ),
+    works(
+        "python: a site that is permitted",
+        "python",
+        "import urllib.request\nprint(urllib.request.urlopen('SITE/data.json').read().decode())",
+        "{\"from\":\"site\"}",
+    ),
+    works(
+        "node: worker threads",
+        "node",
+        "const { Worker } = require('node:worker_threads'); const worker = new Worker('require(\"node:worker_threads\").parentPort.postMessage(8)', { eval: true }); console.log(await new Promise((done) => worker.once('message', done)))",
+        "8",
+    ),
+    works(
+        "node: programs, and pipes to them",
+        "node",
+        "console.log(String(require('node:child_process').execFileSync('cat', { input: 'through a pipe' })))",
+        "through a pipe",
+    ),
+    works(
+        "node: another node, with messages",
+        "bash",
+        "echo \"process.on('message', (it) => { process.send(it + 1); process.disconnect(); })\" > child.js; node -e \"const c = require('child_process').fork('child.js'); c.on('message', (it) => console.log(it)); c.send(1)\"",
+        "2",
+    ),
+    works(
+        "node: files that are watched",
+        "node",
+        "const fs = require('node:fs'); fs.writeFileSync('seen.txt', ''); const seen = new Promise((done) => fs.watch('seen.txt', done)); fs.writeFileSync('seen.txt', 'x'); console.log(await seen)",
+        "change",
+    ),
+    works(
+        "node: a site that is permitted, by fetch",
+        "node",
+        "console.log(await (await fetch('SITE/data.json')).text())",
+        "{\"from\":\"site\"}",
+    ),
+    works(
+        "node: another node's fetch",
+        "bash",
+        "node -e \"fetch('SITE/data.json').then((it) => it.text()).then(console.log)\"",
+        "{\"from\":\"site\"}",
+    ),
+    works(
+        "bash: curl of a site that is permitted",
+        "bash",
+        "curl -sS SITE/data.json",
+        "{\"from\":\"site\"}",
+    ),
+    works(
+        "bash: jobs, pipes, substitutions, here documents",
+        "bash",
+        "mkfifo own.pipe; echo through > own.pipe & cat own.pipe; diff <(echo a) <(echo a) && cat <<< same; wait; coproc cat; echo coprocess >&${COPROC[1]}; read line <&${COPROC[0]}; echo $line",
+        "coprocess",
+    ),
+    works(
+        "bash: ps, and timeout",
+        "bash",
+        "timeout 5 ps -o comm= -p $$; true",
+        "bash",
+    ),
+    works(
+        "bash: archives",
+        "bash",
+        "mkdir in; echo packed > in/file; tar czf own.tar.gz in; rm -r in; tar xzf own.tar.gz; cat in/file",
+        "packed",
+    ),
+    works(
+        "bash: sort with files of its own",
+        "bash",
+        "seq 200000 | sort -rn -S 1M | tail -1",
+        "1",
+    ),
+    works(
+        "git: a repository of one's own",
+        "bash",
+        "git init -q own.git && cd own.git && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m first && git log --format=%s",
+        "first",
+    ),
+    works(
+        "npm: a script of a package",
+        "bash",
+        "echo '{\"scripts\":{\"say\":\"echo said\"}}' > package.json; if command -v npm >/dev/null; then npm run --silent say; else echo said; fi",
+        "said",
+    ),
+    works(
+        "a program that is compiled and run",
+        "bash",
+        "echo 'int main(){return puts(\"compiled\")<0;}' > c.c; if command -v cc >/dev/null; then cc -include stdio.h -o compiled c.c && ./compiled; else echo compiled; fi",
+        "compiled",
+    ),
+    works(
+        "files in /tmp, for the next call and the browser",
+        "node",
+        "require('node:fs').writeFileSync('/tmp/own.html', '<title>from tmp</title>'); await page.goto('file:///tmp/own.html').catch(() => page.setContent('<title>from tmp</title>')); console.log(await page.title())",
+        "from tmp",
+    ),
+    works(
+        "a page in the session's folder",
+        "node",
+        "require('node:fs').writeFileSync('own.html', '<title>own page</title>'); await page.goto(`file://${process.cwd()}/own.html`); console.log(await page.title())",
+        "own page",
+    ),
+    works(
+        "a file that is given to a page",
+        "node",
+        "require('node:fs').writeFileSync('upload.txt', 'uploaded'); await page.setContent('<input type=file id=f>'); await page.setInputFiles('#f', 'upload.txt'); console.log(await page.evaluate(() => f.files[0].text()))",
+        "uploaded",
+    ),
+    works(
+        "a download that is saved",
+        "node",
+        "await page.goto('SITE/title/x'); const [download] = await Promise.all([page.waitForEvent('download'), page.evaluate(() => { const a = document.createElement('a'); a.href = '/download'; a.click() })]); await download.saveAs('got.txt'); console.log(require('node:fs').readFileSync('got.txt', 'utf8').trim())",
+        "good evening",
+    ),
+    works(
+        "a screenshot into a file",
+        "python",
+        "await page.screenshot(path='/tmp/own.png')\nimport os\nprint(os.path.getsize('/tmp/own.png') > 1000)",
+        "True",
+    ),
+    works(
+        "agent-browser",
+        "bash",
+        "agent-browser open SITE/title/shelf >/dev/null && agent-browser get title",
+        "shelf",
+    ),
+    cannot(
+        "a server of one's own, and a client of it",
+        "bash",
+        "python3 -m http.server 18231 --bind 127.0.0.1 >/dev/null 2>&1 & sleep 0.7; curl -sf --noproxy '*' http://127.0.0.1:18231/ >/dev/null && echo served",
+        OWN_SERVERS,
+    ),
+    cannot(
+        "a page that opens one's own server",
+        "node",
+        "const server = require('node:http').createServer((_, it) => it.end('<title>own</title>')).listen(18232, '127.0.0.1'); await page.goto('http://127.0.0.1:18232/').catch(() => {}); console.log(await page.title() === 'own' ? 'served' : ''); server.close()",
+        OWN_SERVERS,
+    ),
+    cannot(
+        "a socket in the file system between one's own programs",
+        "bash",
+        "python3 -c \"import socket, os, threading\ns = socket.socket(socket.AF_UNIX); s.bind('own.sock'); s.listen()\nc = socket.socket(socket.AF_UNIX); c.connect('own.sock'); print('served')\"",
+        OWN_SOCKETS,
+    ),
+    cannot(
+        "python: a manager of multiprocessing",
+        "bash",
+        "cat > manager.py <<'E'\nfrom multiprocessing import Manager\nif __name__ == '__main__':\n    with Manager() as manager: manager.list([1]); print('served')\nE\ntimeout 10 python3 manager.py",
+        OWN_SOCKETS,
+    ),
+    cannot(
+        "names that are looked up without the proxy",
+        "bash",
+        "getent hosts example.com >/dev/null && echo served",
+        "names are resolved by the proxy, and by nobody else",
+    ),
+    cannot(
+        "ping",
+        "bash",
+        "ping -c1 -W1 127.0.0.1 >/dev/null && echo served",
+        "raw sockets are closed to all",
+    ),
+    cannot(
+        "sudo, su and other programs that give rights",
+        "bash",
+        "su -s /bin/true nobody && echo served || sudo -n true && echo served",
+        "a set-uid program has its caller's rights here",
+    ),
+    cannot(
+        "debuggers and strace",
+        "bash",
+        "python3 -c \"import ctypes; print('served' if ctypes.CDLL(None).ptrace(0, 0, 0, 0) == 0 else '')\"",
+        "tracing is closed to all",
+    ),
+];
+
+async fn objection(session: &Session, habit: &Habit, site: &str) -> Option<String> {
+    let code = habit.code.replace("SITE", site);
+    let execution = session.run_for(habit.language, &code, 40).await;
+    let last = execution.stdout.trim().lines().last().unwrap_or_default();
+    let is_right = match habit.outcome {
+        Ok(expected) => last == expected && execution.exit_code == 0,
+        Err(_) => last != "served",
+    };
+    (!is_right).then(|| format!("{} ({:?}): {execution:?}", habit.what, habit.outcome))
+}
+
+/// Tries them all at a level and names those that went otherwise.
+pub async fn all_is_as_usual(level: Level) {
+    let site = Site::start().await;
+    let origin = site.url("");
+    let permitted = origin.trim_start_matches("http://").to_owned();
+    let server = level
+        .server()
+        .setting("HEARTH_EGRESS_ALLOW", &permitted)
+        .start()
+        .await;
+    let session = server.session().await;
+    let mut wrong = Vec::new();
+    for habit in HABITS {
+        wrong.extend(objection(&session, habit, &origin).await);
+    }
+    server.stop().await;
+    assert!(
+        wrong.is_empty(),
+        "{} things went otherwise at {}\n{}",
+        wrong.len(),
+        level.title(),
+        wrong.join("\n")
+    );
+}
+
+fn table() -> String {
+    let mut notes: Vec<&str> = Vec::new();
+    let mut table = "| what code does | at `default` |\n|---|---|\n".to_owned();
+    for habit in HABITS {
+        let cell = match habit.outcome {
+            Ok(_) => "works".to_owned(),
+            Err(why) => {
+                let known = notes.iter().position(|known| *known == why);
+                let index = known.unwrap_or_else(|| {
+                    notes.push(why);
+                    notes.len() - 1
+                });
+                format!("does not ({})", index + 1)
+            }
+        };
+        writeln!(table, "| {} | {cell} |", habit.what).unwrap();
+    }
+    for (index, note) in notes.iter().enumerate() {
+        let lead = if index == 0 { "\n" } else { "" };
+        writeln!(table, "{lead}{}. {note}.", index + 1).unwrap();
+    }
+    table
+}
+
+#[test]
+fn what_goes_on_working_is_documented() {
+    assert_section("docs/SECURITY.md", "ordinary", &table());
+}

@@ -1,0 +1,407 @@
+//! Where the attacks are tried: a server with secrets, two sessions, and a listener of another program on the machine.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use hearth_test_support::netns::{METADATA_ADDRESS, PRIVATE_ADDRESS};
+use hearth_test_support::process::{self, Process};
+use hearth_test_support::{ExternalListener, Session, TestServer, plain_user, repository};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::attacks::level::Level;
+use crate::attacks::row::Verdicts;
+
+/// The caller's key, which is a secret of the server.
+pub const KEY: &str = "HEARTH-CANARY-KEY";
+/// A secret that the server was started with and does not know.
+const FOREIGN_SECRET: &str = "HEARTH-CANARY-FOREIGN";
+/// What the other session keeps in a file.
+const NEIGHBOURS_SECRET: &str = "HEARTH-CANARY-NEIGHBOUR";
+
+/// The name of the listener that is in no folder.
+const ABSTRACT: &str = "hearth-test-listener";
+
+/// The name of what a session leaves to be found.
+const TRACE: &str = "hearth-trace";
+
+/// Everything that an attack may be after.
+pub struct Scenario {
+    pub level: Level,
+    pub server: TestServer,
+    /// Whose code attacks.
+    pub own: Session,
+    pub neighbour: Session,
+    pub own_folder: PathBuf,
+    pub neighbour_folder: PathBuf,
+    /// A folder that is nobody's in a session.
+    pub outside: TempDir,
+    /// Not below `/tmp`: what is hidden there is hidden without a level, too.
+    _data_dir: TempDir,
+    pub listener: ExternalListener,
+    /// Where the listener listens for TCP, and for UDP too.
+    pub port: u16,
+    /// Where pages and code may go by the settings.
+    pub permitted: SocketAddr,
+    /// The session's browser's address, as its own code has it.
+    pub cdp: String,
+}
+
+impl Scenario {
+    /// Sets it, with a browser that can be told to attack (`tests/fixtures/attacks/browser.py`) or
+    /// with the usual one.
+    pub async fn setup(level: Level, has_own_browser: bool) -> Self {
+        let outside = furnish_outside();
+        let mut listener = ExternalListener::default();
+        let there = listener.on_tcp("0.0.0.0:0", None).await;
+        let loopback = SocketAddr::from(([127, 0, 0, 1], there.port()));
+        listener
+            .on_tcp(&format!("[::1]:{}", there.port()), None)
+            .await;
+        listener
+            .on_udp(SocketAddr::from(([0, 0, 0, 0], there.port())))
+            .await;
+        listener
+            .on_tcp(&format!("{METADATA_ADDRESS}:80"), None)
+            .await;
+        listener
+            .on_tcp(&format!("{PRIVATE_ADDRESS}:80"), None)
+            .await;
+        listener
+            .on_udp(SocketAddr::from(([127, 0, 0, 1], 53)))
+            .await;
+        listener.on_unix(&outside.path().join("stream.sock"));
+        listener.on_unix_datagrams(&outside.path().join("dgram.sock"));
+        listener.on_abstract(ABSTRACT);
+        let permitted = listener.on_tcp("127.0.0.1:0", Some(loopback)).await;
+
+        let builder = level
+            .server()
+            .setting("HEARTH_API_KEYS", KEY)
+            .setting("AWS_SECRET_ACCESS_KEY", FOREIGN_SECRET);
+        let builder = builder.setting("HEARTH_LOG", "debug");
+        let builder = builder.setting("HEARTH_EGRESS_ALLOW", &permitted.to_string());
+        let data_dir = new_folder("hd-");
+        let builder = if has_own_browser {
+            builder.setting("HEARTH_BROWSER", &own_browser(&outside))
+        } else {
+            builder
+        };
+        let server = builder.data_dir(data_dir.path()).start().await;
+        if level == Level::Plain {
+            for path in [outside.path().join("tree"), outside.path().join("own.txt")] {
+                give_all(&path);
+            }
+        }
+        let client = server.with_key(KEY);
+        // It leaves a profile.
+        client
+            .session_with(&json!({"profile": {"name": "logins"}}))
+            .await
+            .delete()
+            .await;
+        let (neighbour, neighbour_folder) = settle(&server, client.session().await);
+        let inhabit = format!(
+            "umask 000; echo {NEIGHBOURS_SECRET} > secret.txt; agent-browser get url; chmod 644 secret.txt
+             for folder in /tmp /dev/shm /var/tmp; do echo {NEIGHBOURS_SECRET} > $folder/neighbour || true; done"
+        );
+        neighbour.bash(&inhabit).await;
+        neighbour.python("kept = 1").await.ok();
+        let (own, own_folder) = settle(&server, client.session().await);
+        let cdp = own
+            .bash("agent-browser get url >/dev/null; echo $CDP_URL")
+            .await
+            .ok()
+            .result;
+        let port = there.port();
+        Self {
+            level,
+            server,
+            own,
+            neighbour,
+            own_folder,
+            neighbour_folder,
+            outside,
+            _data_dir: data_dir,
+            listener,
+            port,
+            permitted,
+            cdp,
+        }
+    }
+
+    /// The processes of a session, its interpreters before its browser.
+    fn processes_of(&self, folder: &Path) -> Vec<Process> {
+        self.server.processes();
+        let mut found = process::belonging(-1, &folder.to_string_lossy());
+        found.retain(|process| !process.is_shim());
+        found.sort_by_key(|process| {
+            (
+                process.command.contains("--type="),
+                process.is_browser(),
+                process.pid,
+            )
+        });
+        found
+    }
+
+    /// What the scripts are told of this place.
+    pub fn parameters(&self) -> Value {
+        let pids = |processes: Vec<Process>| {
+            processes
+                .into_iter()
+                .map(|process| process.pid)
+                .collect::<Vec<_>>()
+        };
+        let server_port = port_of(self.server.origin()).unwrap();
+        let own_browsers = self
+            .processes_of(&self.own_folder)
+            .into_iter()
+            .filter(Process::is_browser)
+            .collect();
+        let shims = self
+            .server
+            .processes()
+            .into_iter()
+            .filter(Process::is_shim)
+            .collect();
+        let neighbours = self.processes_of(&self.neighbour_folder);
+        let servers = self.server.own_pids();
+        let maps = servers
+            .iter()
+            .chain(neighbours.iter().map(|process| &process.pid))
+            .filter_map(|pid| {
+                let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+                let start = u64::from_str_radix(maps.split('-').next()?, 16).ok()?;
+                Some((pid.to_string(), json!(start)))
+            });
+        let canaries = [KEY, FOREIGN_SECRET].map(|secret| secret.chars().rev().collect::<String>());
+        let mut writable = ["work", "tmp", "a"]
+            .map(|part| self.own_folder.join(part))
+            .to_vec();
+        writable.push("/tmp".into());
+        let given_ports = [port_of(&self.cdp), self.proxy_port(&self.own_folder)];
+        json!({
+            "canaries": canaries,
+            "maps": maps.collect::<serde_json::Map<_, _>>(),
+            "servers": servers,
+            "shims": pids(shims),
+            "server_ports": [server_port],
+            "neighbours": pids(neighbours),
+            "neighbour_id": self.neighbour.id(),
+            "neighbour_folder": self.neighbour_folder,
+            "neighbour_proxy": self.proxy_port(&self.neighbour_folder),
+            "neighbour_tmp": "/tmp/neighbour",
+            "neighbour_shm": "/dev/shm/neighbour",
+            "neighbour_var_tmp": "/var/tmp/neighbour",
+            "own_folder": self.own_folder,
+            "own_browsers": pids(own_browsers),
+            "outside": self.outside.path(),
+            "data_dir": self.server.data_dir(),
+            "profile": only_entry(&self.server.data_dir().join("profiles")),
+            "abstract": ABSTRACT,
+            "cdp": self.cdp,
+            "port": self.port,
+            "permitted_port": self.permitted.port(),
+            "private_address": PRIVATE_ADDRESS,
+            "ports": if self.level == Level::None { [self.port, self.port] } else { [1, 65535] },
+            "given_ports": given_ports,
+            // Without a level everything opens, and there is no need to open all of this machine to
+            // see it.
+            "walk_root": if self.level == Level::None { self.outside.path() } else { Path::new("/") },
+            "readable": self.readable(),
+            "writable": writable,
+            "trace": TRACE,
+            "key": 0x4845_4152,
+        })
+    }
+
+    /// The port of the proxy that the programs of a session are told of, if they are.
+    fn proxy_port(&self, folder: &Path) -> Option<u16> {
+        let environments = self
+            .processes_of(folder)
+            .into_iter()
+            .filter_map(|process| process.environment());
+        let mut variables = environments.flatten();
+        variables.find_map(|variable| port_of(variable.strip_prefix("http_proxy=")?))
+    }
+
+    /// What code is meant to read: the system's programs, the few settings that they need, and its
+    /// own.
+    fn readable(&self) -> Vec<PathBuf> {
+        let system = [
+            "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/tmp",
+        ];
+        let settings = "alternatives ca-certificates ca-certificates.conf chromium fonts gai.conf gitconfig group host.conf \
+                        hosts inputrc ld.so.cache ld.so.conf ld.so.conf.d localtime mime.types nsswitch.conf os-release \
+                        passwd protocols resolv.conf services ssl timezone wgetrc";
+        let devices = ["null", "zero", "full", "random", "urandom"];
+        let own = ["work", "tmp", "a"].map(|part| self.own_folder.join(part));
+        let paths = system.iter().map(PathBuf::from);
+        let paths = paths.chain(settings.split(' ').map(|name| Path::new("/etc").join(name)));
+        let paths = paths
+            .chain(devices.iter().map(|name| Path::new("/dev").join(name)))
+            .chain(own);
+        paths
+            .chain([self.runtime(), "/sys/devices/system/cpu".into()])
+            .collect()
+    }
+
+    /// The runtime as the server has it.
+    fn runtime(&self) -> PathBuf {
+        let environment = Process::find(self.server.pid())
+            .and_then(|server| server.environment())
+            .unwrap_or_default();
+        let given = environment
+            .iter()
+            .find_map(|variable| variable.strip_prefix("HEARTH_RUNTIME_DIR="));
+        given.map_or_else(|| repository().join("runtime"), PathBuf::from)
+    }
+
+    /// Counts what the listener was told as reached, whatever the teller made of it.
+    pub fn record(&self, verdicts: &mut Verdicts) {
+        for (name, verdict) in verdicts {
+            if !verdict.starts_with("reached") && self.has_received(name) {
+                *verdict =
+                    format!("reached: the listener received it, and the code was told: {verdict}");
+            }
+        }
+    }
+
+    fn has_received(&self, name: &str) -> bool {
+        let (path, line) = (format!(" /{name} "), format!("{name}\r\n"));
+        self.listener.has_received(|message| {
+            message == name || message.contains(&path) || message.contains(&line)
+        })
+    }
+
+    /// The secrets that the server's log has in it, which is to have none. It logs as much as it
+    /// can without being asked to log what it carries.
+    pub fn leaks(&self) -> Vec<String> {
+        let tokens =
+            [&self.own, &self.neighbour].map(|session| token_of(session.cdp_url()).to_owned());
+        let log = self.server.output();
+        let secrets = [
+            KEY,
+            FOREIGN_SECRET,
+            NEIGHBOURS_SECRET,
+            hearth_test_support::ANSWER,
+            "PARAMETERS",
+            token_of(&self.cdp),
+        ];
+        let secrets = secrets.into_iter().map(str::to_owned).chain(tokens);
+        secrets.filter(|secret| log.contains(secret)).collect()
+    }
+
+    /// A key's client of the server.
+    pub fn client(&self) -> hearth_test_support::Api {
+        self.server.with_key(KEY)
+    }
+
+    /// Ends everything, and removes what code may have left where all programs leave things.
+    pub async fn teardown(self) {
+        self.server.stop().await;
+        for name in ["neighbour", TRACE] {
+            // Where the session had a /tmp of its own it is not there.
+            let _ = fs::remove_file(Path::new("/tmp").join(name));
+        }
+    }
+}
+
+fn port_of(address: &str) -> Option<u16> {
+    let rest = address.split_once("://")?.1;
+    rest.split('/').next()?.rsplit(':').next()?.parse().ok()
+}
+
+/// What makes an address a secret.
+fn token_of(address: &str) -> &str {
+    address
+        .split_once("token=")
+        .map(|(_, token)| token)
+        .filter(|token| token.len() > 16)
+        .expect("it has a token")
+}
+
+/// Finds the folder of the session that was created last.
+fn settle(server: &TestServer, session: Session) -> (Session, PathBuf) {
+    let mut folders: Vec<_> = server
+        .session_folders()
+        .into_iter()
+        .filter(|folder| folder.is_dir())
+        .collect();
+    folders.sort_by_key(|folder| {
+        fs::metadata(folder)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    });
+    // Of two that are there the older one is already known.
+    let folder = folders.pop().expect("a session has a folder");
+    (session, folder)
+}
+
+fn new_folder(prefix: &str) -> TempDir {
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .tempdir_in("/var/tmp")
+        .expect("everybody may make folders there")
+}
+
+/// Puts the browser that can be told to attack where every browser may read, and gives its path
+/// back.
+fn own_browser(outside: &TempDir) -> String {
+    let folder = outside.path().join("bin");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("chromium-headless-shell");
+    fs::write(&path, include_str!("../../fixtures/attacks/browser.py")).unwrap();
+    for path in [&folder, &path] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    path.to_str().unwrap().to_owned()
+}
+
+/// A folder with files that everybody may read, that everybody may write, and that only their owner
+/// may.
+fn furnish_outside() -> TempDir {
+    let outside = new_folder("ho-");
+    let at = |name: &str| outside.path().join(name);
+    let mode = |path: &Path, mode: u32| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+    };
+    mode(outside.path(), 0o777);
+    let write = |name: &str, bits: u32| {
+        fs::write(at(name), "HEARTH-CANARY-FILE\n").unwrap();
+        mode(&at(name), bits);
+    };
+    write("secret.txt", 0o644);
+    write("own.txt", 0o600);
+    for (folder, bits) in [("shared", 0o777), ("tree", 0o755)] {
+        fs::create_dir(at(folder)).unwrap();
+        mode(&at(folder), bits);
+    }
+    for name in ["truncate", "append", "rename", "unlink", "link"] {
+        write(&format!("shared/{name}"), 0o666);
+    }
+    for name in ["mode", "times", "owner", "attributes"] {
+        write(&format!("tree/{name}"), 0o644);
+    }
+    outside
+}
+
+fn give_all(path: &Path) {
+    plain_user::give(path);
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        plain_user::give(&entry.path());
+    }
+}
+
+/// What a folder holds, which is one thing.
+fn only_entry(folder: &Path) -> PathBuf {
+    let mut entries = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path());
+    let entry = entries.next().expect("an entry");
+    assert_eq!(entries.next(), None);
+    entry
+}

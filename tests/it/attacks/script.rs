@@ -1,0 +1,104 @@
+//! Scripts of attacks, run by the execute endpoint as code of a session.
+
+use hearth_test_support::Session;
+use serde_json::Value;
+
+use crate::attacks::row::Verdicts;
+use crate::attacks::scenario::Scenario;
+
+const KIT: &str = include_str!("../../fixtures/attacks/kit.py");
+
+/// Seconds that a script gets; most of them need two.
+const TIMEOUT_SECONDS: u64 = 120;
+
+/// The lines that end what a shell hands to python, and that no script has in it.
+const END: &str = "END OF THE ATTACKS";
+
+/// A text as a literal that means the same in JSON, python and JavaScript.
+fn literal(text: &str) -> String {
+    serde_json::to_string(text).expect("text is JSON")
+}
+
+const PAGES: &str = include_str!("../../fixtures/attacks/pages.mjs");
+
+/// Runs the attacks that begin in the browser, and reads what came of every probe.
+pub async fn run_pages(session: &Session, parameters: &Value) -> Verdicts {
+    let code = format!(
+        "const parameters = JSON.parse({});\n{PAGES}",
+        literal(&parameters.to_string())
+    );
+    let execution = session.run_for("node", &code, TIMEOUT_SECONDS).await.ok();
+    serde_json::from_str(&execution.result).unwrap_or_else(|error| panic!("{error}: {execution:?}"))
+}
+
+/// Has the browser of a session that is created now try scripts, and reads what came of every
+/// probe.
+pub async fn run_in_browser(scenario: &Scenario, scripts: &[&str], parameters: &Value) -> Verdicts {
+    let scripts: Vec<String> = scripts
+        .iter()
+        .map(|script| format!("{KIT}\n{script}"))
+        .collect();
+    let attacks = serde_json::json!({"scripts": scripts, "parameters": parameters});
+    std::fs::write(
+        scenario.outside.path().join("bin/attacks.json"),
+        attacks.to_string(),
+    )
+    .unwrap();
+    let known = scenario.server.session_folders();
+    let session = scenario.client().session().await;
+    let folder = scenario
+        .server
+        .session_folders()
+        .into_iter()
+        .find(|folder| !known.contains(folder))
+        .unwrap();
+    let said = std::fs::read_to_string(folder.join("b/attacks.txt")).unwrap();
+    session.delete().await;
+    let lines = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("ATTACKS "));
+    lines
+        .flat_map(|line| serde_json::from_str::<Verdicts>(line).expect("the kit writes JSON"))
+        .collect()
+}
+
+/// A whole python program.
+fn program(script: &str, parameters: &Value) -> String {
+    format!(
+        "import json\nPARAMETERS = json.loads({})\n{KIT}\n{script}",
+        literal(&parameters.to_string())
+    )
+}
+
+/// Code of `language` that runs a python program as a process of its own, and prints what it
+/// prints.
+fn started_by(language: &str, program: &str) -> String {
+    match language {
+        "bash" => format!("python3 - <<'{END}'\n{program}\n{END}\n"),
+        "python" => format!(
+            "import subprocess\n\
+             done = subprocess.run(['python3', '-c', {}], capture_output=True, text=True, stdin=subprocess.DEVNULL)\n\
+             print(done.stdout, done.stderr)",
+            literal(program)
+        ),
+        _ => format!(
+            "const options = {{stdio: ['ignore', 'pipe', 'pipe']}};\n\
+             const done = require('node:child_process').spawnSync('python3', ['-c', {}], options);\n\
+             console.log(String(done.stdout), String(done.stderr))",
+            literal(program)
+        ),
+    }
+}
+
+/// Runs a script from code of `language`, and reads what came of every probe.
+pub async fn run(session: &Session, language: &str, script: &str, parameters: &Value) -> Verdicts {
+    let code = started_by(language, &program(script, parameters));
+    let execution = session.run_for(language, &code, TIMEOUT_SECONDS).await;
+    let line = execution
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("ATTACKS "));
+    let line =
+        line.unwrap_or_else(|| panic!("the script did not end in {language}: {execution:?}"));
+    serde_json::from_str(line).expect("the kit writes JSON")
+}

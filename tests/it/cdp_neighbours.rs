@@ -1,0 +1,120 @@
+//! What clients of one session notice of each other: less than Chromium would have them.
+
+use hearth_test_support::TestServer;
+use hearth_test_support::cdp::CdpClient;
+use serde_json::json;
+
+/// Puppeteer's `browser.target()` is the first target of this kind that it is told of.
+#[tokio::test]
+async fn a_client_is_told_of_its_own_connection_and_of_nobody_elses() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(CdpClient::connect(session.cdp_url()).await);
+    }
+    for client in &mut clients {
+        let own = client.call("Target.getTargetInfo", json!({})).await;
+        let params = json!({"discover": true, "filter": [{"type": "browser"}]});
+        let (_, events) = client
+            .call_with_events("Target.setDiscoverTargets", params)
+            .await;
+        let told: Vec<_> = events
+            .iter()
+            .map(|event| &event["params"]["targetInfo"]["targetId"])
+            .collect();
+        assert_eq!(
+            told,
+            [&own["result"]["targetInfo"]["targetId"]],
+            "{events:?}"
+        );
+    }
+    // Nor of one that comes later, or leaves.
+    let late = CdpClient::connect(session.cdp_url()).await;
+    late.close().await;
+    let (_, events) = clients[0]
+        .call_with_events("Browser.getVersion", json!({}))
+        .await;
+    assert_eq!(events, Vec::<serde_json::Value>::new());
+    server.stop().await;
+}
+
+/// Chromium dismisses a page's dialog when any session that listens to the page ends.
+#[tokio::test]
+async fn a_client_that_leaves_does_not_answer_anothers_dialog() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let targets = CdpClient::connect(session.cdp_url())
+        .await
+        .call("Target.getTargets", json!({}))
+        .await;
+    let page = targets["result"]["targetInfos"][0]["targetId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (base, query) = session.cdp_url().split_once('?').unwrap();
+    let url = format!("{base}/devtools/page/{page}?{query}");
+    let (mut drives, mut leaves) = (
+        CdpClient::connect(&url).await,
+        CdpClient::connect(&url).await,
+    );
+    for client in [&mut drives, &mut leaves] {
+        client.call("Page.enable", json!({})).await;
+    }
+    drives
+        .send_text(
+            &json!({"id": 100, "method": "Runtime.evaluate", "params": {"expression": "confirm('?')"}}).to_string(),
+        )
+        .await;
+    drives.event("Page.javascriptDialogOpening").await;
+    leaves.close().await;
+    // On the same page, after the browser has let the other one go.
+    let mut late = CdpClient::connect(&url).await;
+    late.call("Page.getNavigationHistory", json!({})).await;
+    let accepted = drives
+        .call("Page.handleJavaScriptDialog", json!({"accept": true}))
+        .await;
+    assert_eq!(accepted["result"], json!({}), "{accepted}");
+    server.stop().await;
+}
+
+/// Chromium 156 aborts when a session leaves a page that shows a dialog and waits for another
+/// document.
+#[tokio::test]
+async fn a_client_that_reloads_a_page_with_a_dialog_and_leaves_takes_nothing_along() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let mut client = CdpClient::connect(session.cdp_url()).await;
+    let targets = client.call("Target.getTargets", json!({})).await;
+    let page = targets["result"]["targetInfos"][0]["targetId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (base, query) = session.cdp_url().split_once('?').unwrap();
+    for method in ["Page.reload", "Runtime.evaluate"] {
+        let mut leaves = CdpClient::connect(&format!("{base}/devtools/page/{page}?{query}")).await;
+        leaves.call("Page.enable", json!({})).await;
+        // The second time the page itself goes somewhere else, and asks.
+        let asks = json!({"id": 100, "method": "Runtime.evaluate",
+            "params": {"expression": if method == "Page.reload" { "alert(1)" } else { "location.reload(); alert(1)" }}});
+        leaves.send_text(&asks.to_string()).await;
+        leaves.event("Page.javascriptDialogOpening").await;
+        leaves
+            .send_text(
+                &json!({"id": 101, "method": method, "params": {"expression": "1"}}).to_string(),
+            )
+            .await;
+        leaves.close().await;
+        client.call("Target.getTargets", json!({})).await;
+    }
+    assert_eq!(
+        session
+            .node("await page.evaluate(() => 6 * 7)")
+            .await
+            .ok()
+            .result,
+        "42"
+    );
+    assert_eq!(session.status().await["status"], "active");
+    server.stop().await;
+}

@@ -1,0 +1,486 @@
+//! `hearth doctor`: every check reports, what fails is named with what mends it, and nothing is
+//! left or disturbed.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+
+use hearth_test_support::{Doctor, Finding, TestServer, new_data_dir};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+/// What a report speaks of when nothing keeps it from looking.
+const CHECKS: [&str; 30] = [
+    "system",
+    "settings",
+    "data folder",
+    "user ids",
+    "empty start",
+    "server",
+    "files",
+    "file metadata",
+    "TCP ports",
+    "other sockets",
+    "Unix sockets",
+    "kernel",
+    "System V IPC",
+    "/tmp, /dev/shm",
+    "browser sandbox",
+    "browser",
+    "shared memory",
+    "fonts",
+    "runtime",
+    "node",
+    "acorn",
+    "python",
+    "playwright",
+    "agent-browser",
+    "bash",
+    "pins",
+    "memory",
+    "open files",
+    "way out",
+    "address",
+];
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).expect("it is there").next().is_none()
+}
+
+#[track_caller]
+fn assert_mended_by(finding: &Finding, words: &str) {
+    assert!(
+        finding.mends.iter().any(|mend| mend.contains(words)),
+        "{words} does not mend it: {finding:#?}"
+    );
+}
+
+#[tokio::test]
+async fn on_a_machine_that_is_set_up_every_line_is_ok_or_a_note() {
+    let folder = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(folder.path()).run().await;
+    assert_eq!(
+        (diagnosis.code, diagnosis.stderr.as_str()),
+        (Some(0), ""),
+        "{}",
+        diagnosis.stdout
+    );
+    assert_eq!(diagnosis.failures(), []);
+    let checks: Vec<String> = diagnosis
+        .findings()
+        .into_iter()
+        .map(|finding| finding.check)
+        .collect();
+    assert_eq!(checks, CHECKS);
+    let last = diagnosis.stdout.lines().last().unwrap_or_default();
+    assert!(last.starts_with("Hearth can serve here"), "{last}");
+    let browser = diagnosis.finding("browser").text;
+    assert!(
+        browser.contains("Chromium") && browser.contains("first page after"),
+        "{browser}"
+    );
+}
+
+#[tokio::test]
+async fn what_sessions_reach_is_told_and_a_proxy_that_is_not_there_fails() {
+    let folder = new_data_dir();
+    let doctor = || Doctor::with_data_dir(folder.path());
+    let usual = doctor().run().await.finding("way out");
+    assert_eq!(
+        (usual.verdict.as_str(), usual.text.as_str()),
+        ("ok", "sessions reach public addresses")
+    );
+    let open = doctor()
+        .setting("HEARTH_EGRESS", "open")
+        .run()
+        .await
+        .finding("way out");
+    assert_eq!(open.verdict, "note");
+    let proxy = TcpListener::bind("127.0.0.1:0")
+        .expect("a port")
+        .local_addr()
+        .expect("an address");
+    let url = format!("http://user:secret@{proxy}");
+    let diagnosis = doctor().setting("HEARTH_EGRESS_PROXY", &url).run().await;
+    assert_eq!(diagnosis.code, Some(78));
+    let finding = diagnosis.finding("way out");
+    assert!(
+        finding.text.contains(&proxy.to_string()) && !diagnosis.stdout.contains("secret"),
+        "{}",
+        diagnosis.stdout
+    );
+    let misspelt = doctor()
+        .setting("HEARTH_EGRESS_ALLOW", "localhost")
+        .run()
+        .await;
+    assert_mended_by(&misspelt.finding("settings"), "unset HEARTH_EGRESS_ALLOW");
+}
+
+#[tokio::test]
+async fn a_report_into_a_file_has_no_colours() {
+    let folder = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(folder.path())
+        .setting("HEARTH_BROWSER", "/nowhere/chromium")
+        .run()
+        .await;
+    assert!(!diagnosis.stdout.contains('\x1b'), "{}", diagnosis.stdout);
+}
+
+#[tokio::test]
+async fn a_browser_that_is_missing_fails_and_the_rest_is_still_looked_at() {
+    let folder = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(folder.path())
+        .setting("HEARTH_BROWSER", "/nowhere/chromium")
+        .run()
+        .await;
+    assert_eq!(diagnosis.code, Some(78), "{}", diagnosis.stdout);
+    let failures: Vec<String> = diagnosis
+        .failures()
+        .into_iter()
+        .map(|finding| finding.check)
+        .collect();
+    assert_eq!(failures, ["browser"]);
+    assert_mended_by(&diagnosis.finding("browser"), "HEARTH_BROWSER");
+    assert_eq!(diagnosis.finding("python").verdict, "ok");
+}
+
+#[tokio::test]
+async fn a_browser_of_the_distribution_that_is_missing_is_mended_with_apt_get() {
+    // A machine has one of the two, rarely both.
+    let known = [
+        ("chromium", "/usr/lib/chromium/chromium", "chromium"),
+        (
+            "shell",
+            "/usr/lib/chromium/chromium-headless-shell",
+            "chromium-headless-shell",
+        ),
+    ];
+    for (word, path, package) in known {
+        let folder = new_data_dir();
+        let diagnosis = Doctor::with_data_dir(folder.path())
+            .setting("HEARTH_BROWSER", word)
+            .run()
+            .await;
+        let browser = diagnosis.finding("browser");
+        if Path::new(path).exists() {
+            assert_eq!(
+                (browser.verdict.as_str(), diagnosis.code),
+                ("ok", Some(0)),
+                "{}",
+                diagnosis.stdout
+            );
+        } else {
+            assert_eq!(
+                (browser.verdict.as_str(), diagnosis.code),
+                ("FAIL", Some(78)),
+                "{}",
+                diagnosis.stdout
+            );
+            assert_mended_by(
+                &browser,
+                &format!("apt-get install -y --no-install-recommends {package}"),
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_browser_is_told_with_its_own_words() {
+    let folder = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(folder.path())
+        .setting("HEARTH_BROWSER", "/bin/bash")
+        .run()
+        .await;
+    assert_eq!(diagnosis.code, Some(78), "{}", diagnosis.stdout);
+    let browser = diagnosis.finding("browser");
+    assert!(browser.text.contains("GNU bash"), "{browser:?}");
+}
+
+#[tokio::test]
+async fn a_data_folder_that_cannot_be_written_fails_and_the_browser_is_tried_elsewhere() {
+    let diagnosis = Doctor::with_data_dir(Path::new("/proc/nowhere/hearth"))
+        .run()
+        .await;
+    assert_eq!(diagnosis.code, Some(78), "{}", diagnosis.stdout);
+    assert_mended_by(&diagnosis.finding("data folder"), "HEARTH_DATA_DIR");
+    assert_eq!(
+        diagnosis.finding("browser").verdict,
+        "ok",
+        "{}",
+        diagnosis.stdout
+    );
+}
+
+#[tokio::test]
+async fn a_data_folder_with_too_long_a_path_fails_with_the_length_that_is_possible() {
+    let folder = new_data_dir();
+    let long = folder
+        .path()
+        .join("a-name-that-takes-all-the-room-of-sockets");
+    let diagnosis = Doctor::with_data_dir(&long).run().await;
+    let finding = diagnosis.finding("data folder");
+    assert_eq!(
+        (diagnosis.code, finding.verdict.as_str()),
+        (Some(78), "FAIL"),
+        "{}",
+        diagnosis.stdout
+    );
+    assert!(
+        finding.text.contains("45") && is_empty(folder.path()),
+        "{finding:?}"
+    );
+}
+
+#[tokio::test]
+async fn every_setting_that_is_wrong_is_a_line_of_its_own() {
+    let folder = new_data_dir();
+    let doctor = Doctor::with_data_dir(folder.path()).setting("HEARTH_VIEWPORT", "wide");
+    let diagnosis = doctor
+        .setting("HEARTH_MAX_SESSIONS", "many")
+        .argument("--log=inof")
+        .run()
+        .await;
+    assert_eq!(diagnosis.code, Some(78), "{}", diagnosis.stdout);
+    let failures = diagnosis.failures();
+    assert_eq!(failures.len(), 3, "{failures:#?}");
+    for (finding, name) in
+        failures
+            .iter()
+            .zip(["HEARTH_VIEWPORT", "HEARTH_MAX_SESSIONS", "HEARTH_LOG"])
+    {
+        assert!(
+            finding.check == "settings" && finding.text.starts_with(name),
+            "{finding:?}"
+        );
+        assert_mended_by(finding, name);
+    }
+    assert_eq!(
+        diagnosis.finding("browser").verdict,
+        "ok",
+        "{}",
+        diagnosis.stdout
+    );
+}
+
+#[tokio::test]
+async fn keys_are_not_printed() {
+    let folder = new_data_dir();
+    let doctor =
+        Doctor::with_data_dir(folder.path()).setting("HEARTH_API_KEYS", "a:sesame-1,b:sesame-1");
+    let diagnosis = doctor.run().await;
+    assert_eq!(
+        diagnosis.finding("settings").verdict,
+        "FAIL",
+        "{}",
+        diagnosis.stdout
+    );
+    assert!(!diagnosis.stdout.contains("sesame"), "{}", diagnosis.stdout);
+}
+
+#[tokio::test]
+async fn an_unknown_variable_is_a_note() {
+    let folder = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(folder.path())
+        .setting("HEARTH_MAX_SESSION", "3")
+        .run()
+        .await;
+    let finding = diagnosis.finding("settings");
+    assert_eq!(
+        (diagnosis.code, finding.verdict.as_str()),
+        (Some(0), "note"),
+        "{}",
+        diagnosis.stdout
+    );
+    assert!(finding.text.contains("HEARTH_MAX_SESSION"), "{finding:?}");
+}
+
+#[tokio::test]
+async fn a_runtime_that_is_not_installed_is_one_failure_that_set_up_mends() {
+    let folder = new_data_dir();
+    let runtime = folder.path().join("runtime");
+    fs::create_dir_all(runtime.join("node")).expect("a folder");
+    fs::write(runtime.join("node/kernel.mjs"), "").expect("a file");
+    let doctor = Doctor::with_data_dir(&folder.path().join("data"));
+    let diagnosis = doctor
+        .setting("HEARTH_RUNTIME_DIR", &runtime.to_string_lossy())
+        .run()
+        .await;
+    assert_eq!(diagnosis.code, Some(78), "{}", diagnosis.stdout);
+    let failures = diagnosis.failures();
+    assert_eq!(failures.len(), 1, "{failures:#?}");
+    assert!(
+        failures[0].check == "runtime" && failures[0].text.contains(".installed/bin/node"),
+        "{failures:?}"
+    );
+    assert_mended_by(&failures[0], "make setup");
+}
+
+#[tokio::test]
+async fn an_interpreter_that_does_not_start_is_told_with_what_it_said() {
+    let folder = new_data_dir();
+    let (runtime, installed) = (
+        folder.path().join("runtime"),
+        hearth_test_support::repository().join("runtime"),
+    );
+    fs::create_dir_all(runtime.join(".installed/bin")).expect("a folder");
+    for part in [
+        "node",
+        "python",
+        ".installed/venv",
+        ".installed/acorn",
+        ".installed/playwright-core",
+    ] {
+        std::os::unix::fs::symlink(installed.join(part), runtime.join(part)).expect("a link");
+    }
+    let agent = installed.join(".installed/bin/agent-browser");
+    std::os::unix::fs::symlink(agent, runtime.join(".installed/bin/agent-browser"))
+        .expect("a link");
+    let node = runtime.join(".installed/bin/node");
+    fs::write(
+        &node,
+        "#!/bin/sh\necho 'libatomic.so.1: cannot open shared object file' >&2\nexit 127\n",
+    )
+    .expect("a file");
+    fs::set_permissions(&node, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("it is ours");
+    let doctor = Doctor::with_data_dir(&folder.path().join("data"));
+    let diagnosis = doctor
+        .setting("HEARTH_RUNTIME_DIR", &runtime.to_string_lossy())
+        .run()
+        .await;
+    let finding = diagnosis.finding("node");
+    assert_eq!(
+        (diagnosis.code, finding.verdict.as_str()),
+        (Some(78), "FAIL"),
+        "{}",
+        diagnosis.stdout
+    );
+    assert!(finding.text.contains("libatomic.so.1"), "{finding:?}");
+    assert_mended_by(&finding, "apt-get install -y libatomic1");
+    assert_eq!(diagnosis.finding("bash").verdict, "ok");
+}
+
+#[tokio::test]
+async fn few_open_files_fail_when_more_sessions_are_promised() {
+    let folder = new_data_dir();
+    let doctor = Doctor::with_data_dir(folder.path()).open_files(1024, 2048);
+    let diagnosis = doctor.setting("HEARTH_MAX_SESSIONS", "100").run().await;
+    let finding = diagnosis.finding("open files");
+    assert_eq!(
+        (diagnosis.code, finding.verdict.as_str()),
+        (Some(78), "FAIL"),
+        "{}",
+        diagnosis.stdout
+    );
+    assert_mended_by(&finding, "--nofile=1024:8192");
+}
+
+#[tokio::test]
+async fn more_sessions_than_there_is_memory_for_are_a_note() {
+    let folder = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(folder.path())
+        .setting("HEARTH_MAX_SESSIONS", "10000")
+        .run()
+        .await;
+    let finding = diagnosis.finding("memory");
+    assert_eq!(finding.verdict, "note", "{}", diagnosis.stdout);
+    assert_mended_by(&finding, "HEARTH_MAX_SESSIONS=");
+}
+
+#[tokio::test]
+async fn an_address_that_another_program_has_fails_with_one_that_is_free() {
+    let folder = new_data_dir();
+    let other = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+    let taken = other.local_addr().expect("it is bound").to_string();
+    let diagnosis = Doctor::with_data_dir(folder.path())
+        .setting("HEARTH_LISTEN", &taken)
+        .run()
+        .await;
+    let finding = diagnosis.finding("address");
+    assert_eq!(
+        (diagnosis.code, finding.verdict.as_str()),
+        (Some(78), "FAIL"),
+        "{}",
+        diagnosis.stdout
+    );
+    assert_mended_by(&finding, "HEARTH_LISTEN=127.0.0.1:");
+}
+
+#[tokio::test]
+async fn it_leaves_the_disk_as_it_was() {
+    let folder = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(&folder.path().join("deep/data"))
+        .run()
+        .await;
+    assert_eq!(diagnosis.code, Some(0), "{}", diagnosis.stdout);
+    assert!(is_empty(folder.path()), "{:?}", fs::read_dir(folder.path()));
+}
+
+#[tokio::test]
+async fn interrupted_it_leaves_the_disk_as_it_was() {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let folder = new_data_dir();
+        let data = folder.path().join("data");
+        let diagnosis = Doctor::with_data_dir(&data).interrupted_by(signal).await;
+        assert_eq!(diagnosis.code, Some(code), "{}", diagnosis.stdout);
+        assert!(is_empty(folder.path()), "{:?}", fs::read_dir(folder.path()));
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_one_left_goes_with_the_next() {
+    let folder = new_data_dir();
+    let data = folder.path().join("data");
+    let killed = Doctor::with_data_dir(&data)
+        .interrupted_by(Signal::SIGKILL)
+        .await;
+    assert!(killed.code.is_none() && data.exists(), "{killed:?}");
+    Doctor::with_data_dir(&data).run().await;
+    assert!(is_empty(&data), "{:?}", fs::read_dir(&data));
+}
+
+#[tokio::test]
+async fn beside_a_server_it_is_well_and_the_sessions_live_on() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    session.node("const kept = 41").await.ok();
+    let folders = server.session_folders();
+    let doctor =
+        Doctor::with_data_dir(server.data_dir()).setting("HEARTH_LISTEN", server.address());
+    let diagnosis = doctor.run().await;
+    assert_eq!(diagnosis.code, Some(0), "{}", diagnosis.stdout);
+    let data_folder = diagnosis.finding("data folder");
+    assert!(
+        data_folder.verdict == "note" && data_folder.text.contains("a server runs here"),
+        "{data_folder:?}"
+    );
+    assert_eq!(diagnosis.finding("address").verdict, "ok");
+    assert_eq!(session.node("kept + 1").await.ok().result, "42");
+    assert_eq!(server.session_folders(), folders);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn json_says_the_same() {
+    let folder = new_data_dir();
+    let doctor = Doctor::with_data_dir(folder.path())
+        .setting("HEARTH_VIEWPORT", "wide")
+        .argument("--json");
+    let diagnosis = doctor.run().await;
+    assert_eq!(diagnosis.code, Some(78), "{}", diagnosis.stdout);
+    let report: Value = serde_json::from_str(&diagnosis.stdout).expect("one object");
+    assert_eq!(report["ok"], false);
+    let findings = report["findings"].as_array().expect("a list");
+    let checks: Vec<&str> = findings
+        .iter()
+        .filter_map(|finding| finding["check"].as_str())
+        .collect();
+    assert_eq!(checks, CHECKS);
+    assert_eq!(
+        (
+            &findings[1]["verdict"],
+            findings[1]["mends"].as_array().map(Vec::len)
+        ),
+        (&"fail".into(), Some(1))
+    );
+}

@@ -1,0 +1,547 @@
+//! How sessions and the server end, and that nothing is left whoever ends them.
+
+mod stopping;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use hearth_test_support::cdp::CdpClient;
+use hearth_test_support::process::{self, Process};
+use hearth_test_support::{Session, Site, TestServer, eventually, new_data_dir};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
+use reqwest::Method;
+use serde_json::json;
+
+/// Code that says `name` to the site and then goes on for ever, without a child of its own.
+fn endless(site: &Site, language: &str, name: &str) -> String {
+    let signal = site.signal_in(language, name);
+    match language {
+        "node" => format!("console.log('begun'); {signal} await new Promise(() => {{}})"),
+        "python" => format!("import asyncio\nprint('begun')\n{signal}\nawait asyncio.sleep(1000)"),
+        _ => format!("echo begun; {signal}; sleep 1000"),
+    }
+}
+
+/// A bash line that leaves a stopped and a running process behind that are nobody's children.
+const DOUBLE_FORK: &str = "(setsid sh -c 'sleep 1001 & kill -STOP $!; sleep 1002 & exit' &) ";
+
+/// Everything that a session can have at once: two kernels, the agent-browser daemon, processes
+/// without a parent.
+async fn busy_session(server: &TestServer) -> Session {
+    let session = server.session().await;
+    session.node("let kept = 1").await.ok();
+    session.python("kept = 1").await.ok();
+    session
+        .bash(&format!("agent-browser get url; {DOUBLE_FORK}"))
+        .await
+        .ok();
+    session
+        .node("require('node:child_process').spawn('sleep', ['1003'], {detached: true}).pid")
+        .await
+        .ok();
+    session
+}
+
+/// A session's life ends at its ttl, also while code runs.
+async fn ends_at_its_ttl(server: &TestServer) {
+    let start = Instant::now();
+    let session = server
+        .session_with(&json!({"ttl": 30, "activityTtl": 3600}))
+        .await;
+    let execution = session.run_for("bash", "echo begun; sleep 100", 60).await;
+    let elapsed = start.elapsed();
+    assert!(
+        (29..33).contains(&elapsed.as_secs()),
+        "expired after {elapsed:?}"
+    );
+    assert_eq!(
+        (
+            execution.exit_code,
+            execution.killed,
+            execution.stdout.as_str()
+        ),
+        (137, false, "begun\n")
+    );
+    assert!(execution.error().contains("ttl"), "{}", execution.error());
+    session.assert_destroyed("ttl").await;
+}
+
+/// An open socket is no activity.
+async fn ends_when_nothing_happens(server: &TestServer) {
+    let session = server.session_with(&json!({"activityTtl": 10})).await;
+    let start = Instant::now();
+    CdpClient::connect(session.cdp_url())
+        .await
+        .closed(Duration::from_secs(20))
+        .await;
+    let elapsed = start.elapsed();
+    assert!(
+        (9..13).contains(&elapsed.as_secs()),
+        "idle after {elapsed:?}"
+    );
+    session.assert_destroyed("idle").await;
+}
+
+/// An execution stops the idle clock, which starts anew at its end.
+async fn does_not_end_while_code_runs(server: &TestServer) {
+    let session = server.session_with(&json!({"activityTtl": 10})).await;
+    let client = CdpClient::connect(session.cdp_url()).await;
+    session.bash("sleep 11").await.ok();
+    let end = Instant::now();
+    assert_eq!(session.status().await["status"], json!("active"));
+    client.closed(Duration::from_secs(20)).await;
+    let elapsed = end.elapsed();
+    assert!(
+        (9..13).contains(&elapsed.as_secs()),
+        "idle {elapsed:?} after the execution"
+    );
+}
+
+/// CDP commands are activity.
+async fn does_not_end_while_it_is_driven(server: &TestServer) {
+    let session = server.session_with(&json!({"activityTtl": 10})).await;
+    let mut client = CdpClient::connect(session.cdp_url()).await;
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(15) {
+        ticks.tick().await;
+        let version = client.call("Browser.getVersion", json!({})).await;
+        assert!(version["result"]["product"].is_string(), "{version}");
+    }
+    assert_eq!(session.status().await["status"], json!("active"));
+}
+
+#[tokio::test]
+async fn sessions_end_at_their_ttl_or_when_idle_and_not_before() {
+    let server = TestServer::start().await;
+    tokio::join!(
+        ends_at_its_ttl(&server),
+        ends_when_nothing_happens(&server),
+        does_not_end_while_code_runs(&server),
+        does_not_end_while_it_is_driven(&server),
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn deleting_a_session_ends_the_code_that_runs_in_it() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    for language in ["node", "python", "bash"] {
+        let session = server.session().await;
+        let code = endless(&site, language, language);
+        let deleting = async {
+            site.signalled(language).await;
+            session.delete().await;
+        };
+        let (execution, ()) = tokio::join!(session.run(language, &code), deleting);
+        assert_eq!(
+            (execution.exit_code, execution.killed),
+            (137, false),
+            "{language}: {execution:?}"
+        );
+        assert_eq!(execution.stdout, "begun\n", "{language}");
+        assert!(
+            execution.error().contains("delete"),
+            "{language}: {}",
+            execution.error()
+        );
+    }
+    server.stop().await;
+}
+
+/// Kills the server while a session is busy and a shell runs, with the chosen processes stopped.
+async fn killed_server_leaves_nothing(is_stopped_before: impl Fn(&Process) -> bool) {
+    let (mut server, site) = (TestServer::start().await, Site::start().await);
+    let session = busy_session(&server).await;
+    let path = format!("/{}/execute", session.id());
+    let code = format!("{DOUBLE_FORK}; {}", endless(&site, "bash", "running"));
+    let body = json!({"language": "bash", "code": code});
+    let mut running = std::pin::pin!(server.request(Method::POST, &path).json(&body).send());
+    tokio::select! {
+        answer = &mut running => panic!("the code ended: {answer:?}"),
+        () = site.signalled("running") => {}
+    }
+    let processes = server.processes();
+    let shims = processes.iter().filter(|process| process.is_shim()).count();
+    assert!(
+        shims >= 5,
+        "not everything has a shim:\n{}",
+        process::describe(&processes)
+    );
+    let mut stopped: Vec<Process> = processes.into_iter().filter(is_stopped_before).collect();
+    for process in &stopped {
+        process.signal(Signal::SIGSTOP);
+    }
+    // One that has yet to take the signal would only be stopped after the server's death.
+    eventually(Duration::from_secs(5), "all of them are stopped", || {
+        let running: Vec<&Process> = stopped
+            .iter_mut()
+            .filter_map(|process| (process.refresh() && process.state != 'T').then_some(&*process))
+            .collect();
+        std::future::ready(if running.is_empty() {
+            Ok(())
+        } else {
+            Err(process::describe(running))
+        })
+    })
+    .await;
+    server.kill_hard().await;
+    assert!(running.await.is_err(), "a killed server cannot answer");
+    server.assert_nothing_runs(Duration::from_secs(2)).await;
+}
+
+#[tokio::test]
+async fn a_killed_server_leaves_no_process() {
+    killed_server_leaves_nothing(|_| false).await;
+}
+
+#[tokio::test]
+async fn a_killed_server_leaves_no_process_when_everything_but_the_shims_is_stopped() {
+    killed_server_leaves_nothing(|process| !process.is_shim()).await;
+}
+
+#[tokio::test]
+async fn a_killed_server_leaves_no_process_when_everything_is_stopped_shims_included() {
+    killed_server_leaves_nothing(|_| true).await;
+}
+
+#[tokio::test]
+async fn a_killed_server_leaves_no_process_when_only_its_shims_are_stopped() {
+    killed_server_leaves_nothing(Process::is_shim).await;
+}
+
+#[tokio::test]
+async fn the_next_server_clears_the_folders_of_a_killed_one() {
+    let folder = new_data_dir();
+    let mut killed = TestServer::builder().data_dir(folder.path()).start().await;
+    killed.session().await;
+    assert_eq!(killed.session_folders().len(), 1);
+    killed.kill_hard().await;
+    killed.assert_nothing_runs(Duration::from_secs(2)).await;
+    let next = TestServer::builder().data_dir(folder.path()).start().await;
+    assert_eq!(next.session_folders(), Vec::<PathBuf>::new());
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn a_deleted_session_leaves_no_process_no_folder_and_no_port() {
+    let server = TestServer::start().await;
+    // The first session brings everything into being that belongs to the server itself.
+    busy_session(&server).await.delete().await;
+    let settled = || async {
+        match (server.processes(), server.session_folders()) {
+            (processes, folders) if processes.is_empty() && folders.is_empty() => Ok(()),
+            (processes, folders) => Err(format!("{}\n{folders:?}", process::describe(&processes))),
+        }
+    };
+    eventually(Duration::from_secs(5), "the first session is gone", settled).await;
+    let ports = server.listening_sockets();
+    let open_files = || {
+        std::fs::read_dir(format!("/proc/{}/fd", server.serving_pid()))
+            .unwrap()
+            .count()
+    };
+    let open_before = open_files();
+
+    let session = busy_session(&server).await;
+    assert!(
+        server.processes().len() > 8,
+        "{}",
+        process::describe(&server.processes())
+    );
+    assert_eq!(server.session_folders().len(), 1);
+    session.delete().await;
+
+    eventually(
+        Duration::from_secs(5),
+        "nothing of the session is left",
+        settled,
+    )
+    .await;
+    eventually(Duration::from_secs(5), "its ports are closed", || async {
+        let now = server.listening_sockets();
+        if now == ports {
+            Ok(())
+        } else {
+            Err(format!("{now:?} instead of {ports:?}"))
+        }
+    })
+    .await;
+    eventually(Duration::from_secs(5), "its files are closed", || async {
+        let now = open_files();
+        if now <= open_before + 1 {
+            Ok(())
+        } else {
+            Err(format!("{now} open files instead of {open_before}"))
+        }
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_process_gets_to_see_the_servers_environment() {
+    let builder = TestServer::builder()
+        .setting("HEARTH_API_KEYS", "team:MARKER-key")
+        .setting("MARKER_SECRET", "hush");
+    let builder = builder
+        .setting("HOME", "/MARKER-home")
+        .setting("LANG", "MARKER-lang");
+    let server = builder
+        .setting("PATH", "/usr/local/bin:/usr/bin:/bin:/MARKER-path")
+        .start()
+        .await;
+    let site = Site::start().await;
+    let api = server.with_key("MARKER-key");
+    let session = api.session().await;
+    session.node("0").await.ok();
+    session.python("0").await.ok();
+    session.bash("agent-browser get url").await.ok();
+    let code = endless(&site, "bash", "running");
+    let looking = async {
+        site.signalled("running").await;
+        let read = assert_unmarked(&server.processes());
+        session.delete().await;
+        read
+    };
+    let (_, read) = tokio::join!(session.run("bash", &code), looking);
+    assert!(read >= 10, "only {read} environments could be read");
+    server.stop().await;
+}
+
+/// Asserts that no environment holds a marker, and that those of shims are empty; how many could be
+/// read.
+fn assert_unmarked(processes: &[Process]) -> usize {
+    let shims = processes.iter().filter(|process| process.is_shim()).count();
+    assert!(
+        shims >= 5,
+        "not everything has a shim:\n{}",
+        process::describe(processes)
+    );
+    let mut read = 0;
+    for process in processes {
+        let Some(environment) = process.environment() else {
+            continue;
+        };
+        let text = environment.join("\n");
+        assert!(
+            !text.contains("MARKER") && !text.contains("HEARTH_"),
+            "{} has\n{text}",
+            process.command
+        );
+        assert!(
+            !process.is_shim() || environment.is_empty(),
+            "a shim has\n{text}"
+        );
+        read += 1;
+    }
+    read
+}
+
+/// A shim that watches over something. Those that wait for a program to start have yet to become
+/// what it is to be.
+#[tokio::test]
+async fn shims_that_watch_have_of_roots_rights_the_one_to_kill() {
+    const KILL: u64 = 1 << 5;
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    session.node("0").await.ok();
+    session.bash("agent-browser get url").await.ok();
+    let processes = server.processes();
+    let has_child = |shim: &Process| processes.iter().any(|process| process.parent == shim.pid);
+    let shims: Vec<&Process> = processes
+        .iter()
+        .filter(|process| process.is_shim() && has_child(process))
+        .collect();
+    assert!(
+        shims.len() >= 3,
+        "not everything has a shim:\n{}",
+        process::describe(&processes)
+    );
+    for shim in shims {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", shim.pid)).expect("it runs");
+        for set in ["CapInh:", "CapPrm:", "CapEff:"] {
+            let rights = status
+                .lines()
+                .find_map(|line| line.strip_prefix(set))
+                .expect("all processes have it");
+            let rights = u64::from_str_radix(rights.trim(), 16).expect("a number");
+            assert_eq!(rights & !KILL, 0, "{set} {rights:x} of\n{status}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn code_sees_none_of_the_servers_variables() {
+    let builder = TestServer::builder()
+        .setting("HEARTH_API_KEYS", "MARKER-key")
+        .setting("MARKER_SECRET", "hush");
+    let server = builder.start().await;
+    let session = server.with_key("MARKER-key").session().await;
+    let outputs = [
+        session
+            .node("JSON.stringify(process.env)")
+            .await
+            .ok()
+            .result,
+        session
+            .python("import os; str(dict(os.environ))")
+            .await
+            .ok()
+            .result,
+        session
+            .bash("env; tr '\\0' '\\n' </proc/self/environ")
+            .await
+            .ok()
+            .result,
+    ];
+    for output in outputs {
+        assert!(output.contains("PATH"), "{output}");
+        assert!(
+            !output.contains("MARKER") && !output.contains("HEARTH_"),
+            "{output}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_that_dies_while_code_runs_fails_the_execution_and_ends_the_session() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let busy = [
+        (
+            "node",
+            format!(
+                "console.log('begun'); {} while (true) {{}}",
+                site.node_signal("busy-node")
+            ),
+        ),
+        (
+            "python",
+            format!(
+                "print('begun')\n{}\nwhile True: pass",
+                site.python_signal("busy-python")
+            ),
+        ),
+        (
+            "bash",
+            format!("echo begun; {}; sleep 100", site.bash_signal("busy-bash")),
+        ),
+        ("node", endless(&site, "node", "idle-node")),
+        ("python", endless(&site, "python", "idle-python")),
+    ];
+    let names = [
+        "busy-node",
+        "busy-python",
+        "busy-bash",
+        "idle-node",
+        "idle-python",
+    ];
+    for ((language, code), name) in busy.iter().zip(names) {
+        let session = server.session().await;
+        let killing = async {
+            site.signalled(name).await;
+            let processes = server.processes();
+            let mut browsers: Vec<&Process> = processes
+                .iter()
+                .filter(|process| process.is_browser())
+                .collect();
+            // A child that it has just made still has its command line.
+            let pids: Vec<i32> = browsers.iter().map(|process| process.pid).collect();
+            browsers.retain(|process| !pids.contains(&process.parent));
+            assert_eq!(browsers.len(), 1, "{}", process::describe(&processes));
+            browsers[0].signal(Signal::SIGKILL);
+            Instant::now()
+        };
+        let (execution, killed) = tokio::join!(session.run(language, code), killing);
+        let elapsed = killed.elapsed();
+        assert!(
+            elapsed < Duration::from_secs(2),
+            "{name}: answered {elapsed:?} after the browser's death"
+        );
+        let execution = execution.failed(1);
+        assert_eq!(execution.stdout, "begun\n", "{name}");
+        assert!(
+            execution.error().to_lowercase().contains("browser"),
+            "{name}: {}",
+            execution.error()
+        );
+        session.assert_destroyed("browser_crashed").await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_place() {
+    let server = TestServer::builder()
+        .setting("HEARTH_MAX_SESSIONS", "1")
+        .start()
+        .await;
+    let session = server.session().await;
+    let client = CdpClient::connect(session.cdp_url()).await;
+    let processes = server.processes();
+    processes
+        .iter()
+        .filter(|process| process.is_browser())
+        .for_each(|process| process.signal(Signal::SIGKILL));
+    client.closed(Duration::from_secs(2)).await;
+    eventually(
+        Duration::from_secs(2),
+        "nothing of the session is left",
+        || async {
+            match server.processes() {
+                left if left.is_empty() => Ok(()),
+                left => Err(process::describe(&left)),
+            }
+        },
+    )
+    .await;
+    // The process table is ahead of the server by the moment that the news takes.
+    eventually(
+        Duration::from_secs(2),
+        "the session counts as ended",
+        || async {
+            let status = session.status().await;
+            if status["status"] == "destroyed" {
+                Ok(())
+            } else {
+                Err(status.to_string())
+            }
+        },
+    )
+    .await;
+    session.assert_destroyed("browser_crashed").await;
+    server.session().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_server_may_open_all_the_files_that_the_system_allows_and_code_as_many_as_the_setting_says()
+ {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let given = 1024.min(hard - 1);
+    // The server inherits it from this test.
+    setrlimit(Resource::RLIMIT_NOFILE, given, hard).expect("a lower limit is always allowed");
+    let server = TestServer::builder()
+        .setting("HEARTH_SESSION_OPEN_FILES", "777")
+        .start()
+        .await;
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the hard limit is as it was");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.serving_pid())).unwrap();
+    let files: Vec<&str> = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    assert_eq!(files[3..5], [hard.to_string(), hard.to_string()]);
+    let session = server.session().await;
+    assert_eq!(
+        session.bash("ulimit -Sn; ulimit -Hn").await.ok().result,
+        "777\n777"
+    );
+    server.stop().await;
+}

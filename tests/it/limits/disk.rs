@@ -1,0 +1,196 @@
+//! Ways to fill the disk, and what does not fill it.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use hearth_test_support::{Execution, Site, TestServer, eventually};
+use nix::sys::statvfs::statvfs;
+use serde_json::json;
+
+use crate::limits::scenario::{Scenario, assert_ended_by};
+
+const LIMIT: &str = "more than 100 MiB of disk space";
+const SETTING: &str = "HEARTH_SESSION_DISK_MB";
+const FILES_LIMIT: &str = "more than 2000 files";
+const FILES_SETTING: &str = "HEARTH_SESSION_FILES";
+
+/// Writes what is left of a bomb and stays, in case that nobody ends it.
+const STAY: &str = "; sleep 20";
+
+async fn scenario() -> Scenario {
+    Scenario::with(&[(SETTING, "100"), (FILES_SETTING, "2000")]).await
+}
+
+async fn assert_ends_the_session(
+    scenario: &Scenario,
+    execution: &Execution,
+    limit: &str,
+    setting: &str,
+) {
+    assert_ended_by(execution, limit, setting);
+    scenario.assert_session_ended(limit).await;
+}
+
+async fn bomb(language: &str, code: &str, limit: &str, setting: &str) {
+    let scenario = scenario().await;
+    let execution = scenario.run(language, code).await;
+    assert_ends_the_session(&scenario, &execution, limit, setting).await;
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn one_large_file_ends_the_session() {
+    bomb(
+        "bash",
+        &format!("head -c 300M /dev/zero > large{STAY}"),
+        LIMIT,
+        SETTING,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn many_small_files_end_the_session() {
+    let code =
+        format!("mkdir -p a/b; for number in {{1..6000}}; do echo x > a/b/$number; done{STAY}");
+    bomb("bash", &code, FILES_LIMIT, FILES_SETTING).await;
+}
+
+#[tokio::test]
+async fn folders_within_folders_end_the_session_however_deep() {
+    let code = "import os, time
+for depth in range(6000):
+    os.mkdir('deep')
+    os.chdir('deep')
+time.sleep(20)";
+    bomb("python", code, FILES_LIMIT, FILES_SETTING).await;
+}
+
+#[tokio::test]
+async fn files_in_a_folder_that_nobody_may_open_end_the_session() {
+    let code = format!(
+        "mkdir closed; cd closed; chmod 300 .; head -c 300M /dev/zero > large; chmod 000 .{STAY}"
+    );
+    bomb("bash", &code, LIMIT, SETTING).await;
+}
+
+#[tokio::test]
+async fn deleted_files_that_are_open_end_the_session() {
+    let code = "import os, time
+held = []
+for part in range(30):
+    held.append(open('part', 'wb', buffering=0))
+    os.remove('part')
+    held[-1].write(bytes(10 << 20))
+time.sleep(20)";
+    bomb("python", code, LIMIT, SETTING).await;
+}
+
+#[tokio::test]
+async fn what_a_page_stores_ends_the_session() {
+    let (scenario, site) = (scenario().await, Site::start().await);
+    let address = site.url("/title/hoard");
+    let code = format!(
+        "await page.goto('{address}');
+        await page.evaluate(async () => {{
+            const done = request => new Promise((resolve, reject) => {{ request.onsuccess = resolve; request.onerror = reject; }});
+            const opening = indexedDB.open('hoard');
+            opening.onupgradeneeded = () => opening.result.createObjectStore('parts');
+            await done(opening);
+            for (let part = 0; part < 60; part++) {{
+                const bytes = new Uint8Array(5 << 20);
+                for (let at = 0; at < bytes.length; at += 65536) crypto.getRandomValues(bytes.subarray(at, at + 65536));
+                const store = opening.result.transaction('parts', 'readwrite').objectStore('parts');
+                await done(store.put(bytes, part));
+            }}
+            await new Promise(() => {{}});
+        }})"
+    );
+    let execution = scenario.run("node", &code).await;
+    assert_ends_the_session(&scenario, &execution, LIMIT, SETTING).await;
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn holes_and_second_names_take_no_space() {
+    let scenario = scenario().await;
+    let code = "truncate -s 10G sparse; head -c 60M /dev/zero > one; ln one two; ln one three; ln -s /usr elsewhere; \
+                head -c 10M /dev/zero > more; sleep 2; rm more; echo done";
+    assert_eq!(scenario.run("bash", code).await.ok().result, "done");
+    assert_eq!(scenario.guilty.status().await["status"], "active");
+    scenario.stop().await;
+}
+
+/// Free bytes of the disk that a folder is on, as the server counts them.
+fn free_mib(folder: &Path) -> u64 {
+    let disk = statvfs(folder).expect("it is on a disk");
+    (disk.blocks_available() * disk.fragment_size()) >> 20
+}
+
+/// A folder on a disk that nobody else fills meanwhile: the machine's files in memory.
+fn folder_in_memory() -> tempfile::TempDir {
+    let folder = tempfile::Builder::new()
+        .prefix("ht-")
+        .tempdir_in("/dev/shm")
+        .expect("/dev/shm is writable");
+    assert_ne!(
+        folder.path().metadata().expect("it is there").dev(),
+        Path::new("/").metadata().expect("a root").dev()
+    );
+    folder
+}
+
+#[tokio::test]
+async fn the_session_that_takes_the_most_ends_when_the_disk_is_full() {
+    let folder = folder_in_memory();
+    let least = free_mib(folder.path()) - 300;
+    let builder = TestServer::builder().data_dir(folder.path());
+    let builder = builder.setting("HEARTH_MIN_FREE_DISK_MB", &least.to_string());
+    let server = builder.start().await;
+    let (small, large) = (server.session().await, server.session().await);
+    small.bash("head -c 20M /dev/zero > small").await.ok();
+    let execution = large.bash("head -c 500M /dev/zero > large; sleep 20").await;
+    assert_ended_by(
+        &execution,
+        &format!("less than {least} MiB free"),
+        "HEARTH_MIN_FREE_DISK_MB",
+    );
+    large.assert_destroyed("limit").await;
+    assert_eq!(
+        small.bash("cat small | wc -c").await.ok().result,
+        (20 << 20).to_string()
+    );
+    // The space comes back, and with it the room for another session.
+    eventually(Duration::from_secs(5), "the space is back", || async {
+        let free_mib = free_mib(folder.path());
+        if free_mib > least {
+            Ok(())
+        } else {
+            Err(format!("{free_mib} MiB are free"))
+        }
+    })
+    .await;
+    server.session().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_session_is_created_on_a_full_disk() {
+    let server = TestServer::builder()
+        .setting("HEARTH_MIN_FREE_DISK_MB", "1048576")
+        .start()
+        .await;
+    let refused = server.create(&json!({})).await;
+    assert_eq!(refused.status, 503);
+    assert!(
+        refused
+            .error()
+            .contains("the minimum is 1048576 MiB (HEARTH_MIN_FREE_DISK_MB)"),
+        "{}",
+        refused.text
+    );
+    refused.assert_retry_after();
+    assert_eq!(server.session_folders(), Vec::<std::path::PathBuf>::new());
+    server.stop().await;
+}

@@ -1,0 +1,97 @@
+//! Downloads that are too large.
+
+use hearth_test_support::{Site, attachment};
+
+use crate::limits::scenario::Scenario;
+
+const SETTING: &str = "HEARTH_MAX_DOWNLOAD_MB";
+
+/// What of a page's download a client is told, with what is left of it in the session's folder.
+const FETCH: &str = "async (page, address) => {
+    const coming = page.waitForEvent('download');
+    await page.goto(address).catch(() => {});
+    const download = await coming;
+    return [download.suggestedFilename(), await download.failure()];
+}";
+
+async fn scenario() -> (Scenario, Site) {
+    (Scenario::with(&[(SETTING, "8")]).await, Site::start().await)
+}
+
+#[tokio::test]
+async fn a_download_without_an_end_is_cancelled_and_its_client_is_told() {
+    let (scenario, site) = scenario().await;
+    let code = format!("await ({FETCH})(page, '{}')", site.url("/endless"));
+    let execution = scenario.run("node", &code).await.ok();
+    assert_eq!(
+        execution.json(),
+        serde_json::json!(["endless.bin", "canceled"])
+    );
+    let said = scenario.server.output();
+    assert!(
+        said.contains("a download is too large and is cancelled"),
+        "{said}"
+    );
+    assert_eq!(
+        scenario
+            .guilty
+            .bash("du -sm .. | cut -f1")
+            .await
+            .ok()
+            .json()
+            .as_u64()
+            .map(|mb| mb < 30),
+        Some(true)
+    );
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn so_is_one_in_another_context() {
+    let (scenario, site) = scenario().await;
+    let address = site.url("/endless");
+    let code = format!(
+        "const other = await browser.newContext(); const told = await ({FETCH})(await other.newPage(), '{address}'); told"
+    );
+    let execution = scenario.run("node", &code).await.ok();
+    assert_eq!(
+        execution.json(),
+        serde_json::json!(["endless.bin", "canceled"])
+    );
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_a_frame_or_nobody_waits_for_is_cancelled_too() {
+    let (scenario, site) = scenario().await;
+    let address = site.url("/endless");
+    let code = format!("await page.setContent('<iframe src=\"{address}\"></iframe>'); 1");
+    scenario.run("node", &code).await.ok();
+    hearth_test_support::eventually(
+        std::time::Duration::from_secs(10),
+        "it is cancelled",
+        || async {
+            let said = scenario.server.output();
+            if said.contains("a download is too large and is cancelled") {
+                Ok(())
+            } else {
+                Err(said)
+            }
+        },
+    )
+    .await;
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn a_smaller_one_arrives_whole() {
+    let (scenario, site) = scenario().await;
+    let address = site.url("/download/small");
+    let code = format!(
+        "const coming = page.waitForEvent('download'); await page.goto('{address}').catch(() => {{}}); \
+         const download = await coming; (await require('fs').promises.readFile(await download.path())).length"
+    );
+    let execution = scenario.run("node", &code).await.ok();
+    assert_eq!(execution.result, attachment("small").len().to_string());
+    scenario.stop().await;
+}

@@ -1,0 +1,163 @@
+//! Bombs of memory: every way to hold some that is nobody's file.
+
+use crate::limits::scenario::{Scenario, assert_ended_by};
+
+const LIMIT: &str = "more than 400 MiB of memory";
+const SETTING: &str = "HEARTH_SESSION_MEMORY_MB";
+
+/// In python: takes what `{}` gives, a MiB at a time, up to 1.2 GB, and then stays.
+const FILL: &str = "
+import time
+for at in range(0, len(memory), 4096):
+    memory[at] = 1
+time.sleep(20)";
+
+async fn scenario() -> Scenario {
+    Scenario::with(&[(SETTING, "400")]).await
+}
+
+async fn bomb(taking: &str) {
+    let scenario = scenario().await;
+    let execution = scenario.run("python", &format!("{taking}{FILL}")).await;
+    scenario
+        .assert_goes_on_after(execution, LIMIT, SETTING)
+        .await;
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn private_memory_beyond_the_limit_ends_the_code_that_took_it() {
+    bomb("memory = bytearray(1200 << 20)").await;
+}
+
+#[tokio::test]
+async fn shared_memory_beyond_the_limit_ends_the_code_that_took_it() {
+    bomb("import mmap; memory = mmap.mmap(-1, 1200 << 20)").await;
+}
+
+#[tokio::test]
+async fn a_mapped_file_in_memory_beyond_the_limit_ends_the_code_that_took_it() {
+    let taking = "import mmap, os; fd = os.memfd_create('x'); os.ftruncate(fd, 1200 << 20); memory = mmap.mmap(fd, 0)";
+    bomb(taking).await;
+}
+
+#[tokio::test]
+async fn memory_of_many_processes_counts_together() {
+    let scenario = scenario().await;
+    let code = "pids=(); for part in 1 2 3 4 5 6 7 8; do python3 -c 'import time; b = bytearray(100 << 20); b[::4096] = \
+                b\"x\" * (len(b) // 4096); time.sleep(20)' & done; wait";
+    let execution = scenario.run("bash", code).await;
+    scenario
+        .assert_goes_on_after(execution, LIMIT, SETTING)
+        .await;
+    scenario.stop().await;
+}
+
+/// It looks like a zombie, which takes nothing.
+#[tokio::test]
+async fn memory_of_a_program_whose_first_thread_has_ended_counts() {
+    let scenario = scenario().await;
+    let code = "python3 -c \"import ctypes, os, threading, time
+def fill():
+    memory = bytearray(1200 << 20)
+    memory[::4096] = b'x' * (len(memory) // 4096)
+    time.sleep(20)
+threading.Thread(target=fill).start()
+ctypes.CDLL(None).syscall(ctypes.c_long(60 if os.uname().machine == 'x86_64' else 93), 0)\"; echo over";
+    let execution = scenario.run("bash", code).await;
+    scenario
+        .assert_goes_on_after(execution, LIMIT, SETTING)
+        .await;
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn what_forked_processes_share_counts_once() {
+    let scenario = scenario().await;
+    let code = "
+import os, time
+memory = bytearray(150 << 20)
+memory[::4096] = b'x' * (len(memory) // 4096)
+pids = []
+for part in range(8):
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(3)
+        os._exit(0)
+    pids.append(pid)
+[os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]";
+    let execution = scenario.run("python", code).await.ok();
+    assert_eq!(
+        execution.json(),
+        serde_json::json!([0, 0, 0, 0, 0, 0, 0, 0])
+    );
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn memory_beyond_the_limit_in_a_page_ends_the_session() {
+    let scenario = scenario().await;
+    let code = "await page.evaluate(async () => {
+        window.held = [];
+        for (let part = 0; part < 40; part++) {
+            window.held.push(new Uint8Array(32 << 20).fill(1));
+            await new Promise(next => setTimeout(next, 10));
+        }
+        await new Promise(() => {});
+    })";
+    let execution = scenario.run("node", code).await;
+    assert_ended_by(&execution, LIMIT, SETTING);
+    scenario.assert_session_ended(LIMIT).await;
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn a_kernel_that_grows_between_calls_ends_alone() {
+    let scenario = scenario().await;
+    scenario
+        .guilty
+        .node("globalThis.held = []; globalThis.word = 'old'; 1")
+        .await
+        .ok();
+    let code =
+        "setInterval(() => { if (held.length < 40) held.push(Buffer.alloc(32 << 20, 1)); }, 20); 1";
+    scenario.run("node", code).await.ok();
+    hearth_test_support::eventually(
+        std::time::Duration::from_secs(10),
+        "the kernel is gone",
+        || async {
+            let said = scenario.server.output();
+            if said.contains("a limit is passed") {
+                Ok(())
+            } else {
+                Err(said)
+            }
+        },
+    )
+    .await;
+    assert_eq!(
+        scenario
+            .guilty
+            .node("typeof globalThis.word")
+            .await
+            .ok()
+            .result,
+        "undefined"
+    );
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn files_in_memory_count_although_nobody_maps_them() {
+    let scenario = scenario().await;
+    let code = "import os, time
+fd = os.memfd_create('x')
+for part in range(120):
+    os.write(fd, bytes(10 << 20))
+time.sleep(20)";
+    let execution = scenario.run("python", code).await;
+    scenario
+        .assert_goes_on_after(execution, LIMIT, SETTING)
+        .await;
+    scenario.stop().await;
+}

@@ -1,0 +1,141 @@
+//! A server with small limits, a session that goes past one, and a neighbour that must not notice.
+
+use hearth_test_support::process::Process;
+use hearth_test_support::{Execution, Session, TestServer};
+use tokio::task::JoinHandle;
+
+/// What the server itself may hold in memory at the end. It begins with a few MiB, and none of what
+/// sessions take is its own.
+const MAX_SERVER_KIB: u64 = 64 * 1024;
+
+/// What the neighbour runs meanwhile: two seconds of small steps, with a variable that only its own
+/// kernel has.
+const STEPS: &str = "let steps = 0; const from = Date.now(); \
+                     while (Date.now() - from < 2000) { await new Promise(next => setTimeout(next, 20)); steps++; } \
+                     await page.evaluate(n => n > 10 ? word : 'slow', steps)";
+
+pub(crate) struct Scenario {
+    pub(crate) server: TestServer,
+    /// The session that takes too much.
+    pub(crate) guilty: Session,
+    neighbour: Session,
+}
+
+impl Scenario {
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Scenario {
+        let builder = settings
+            .iter()
+            .fold(TestServer::builder(), |builder, (name, value)| {
+                builder.setting(name, value)
+            });
+        let server = builder.start().await;
+        let (guilty, neighbour) = (server.session().await, server.session().await);
+        neighbour
+            .node(
+                "const word = 'unharmed'; await page.evaluate(() => { window.word = 'unharmed' })",
+            )
+            .await
+            .ok();
+        Scenario {
+            server,
+            guilty,
+            neighbour,
+        }
+    }
+
+    /// Runs code in the guilty session while the neighbour works, and asserts that the neighbour
+    /// does not notice.
+    pub(crate) async fn run(&self, language: &str, code: &str) -> Execution {
+        let neighbour = self.neighbour();
+        let execution = self.guilty.run(language, code).await;
+        assert_eq!(
+            neighbour.await.expect("it does not panic").ok().result,
+            "unharmed"
+        );
+        execution
+    }
+
+    /// The neighbour's work.
+    pub(crate) fn neighbour(&self) -> JoinHandle<Execution> {
+        let neighbour = self.neighbour.clone();
+        tokio::spawn(async move { neighbour.node(STEPS).await })
+    }
+
+    /// Asserts that code was ended for a limit, and that its session goes on.
+    pub(crate) async fn assert_goes_on_after(
+        &self,
+        execution: Execution,
+        limit: &str,
+        setting: &str,
+    ) {
+        assert_ended_by(&execution, limit, setting);
+        assert_eq!(self.guilty.status().await["status"], "active");
+        let again = self
+            .guilty
+            .run("python", "await page.evaluate('6 * 7')")
+            .await
+            .ok();
+        assert_eq!(again.result, "42");
+    }
+
+    /// Asserts that the guilty session has ended for a limit, and nothing of it is left.
+    pub(crate) async fn assert_session_ended(&self, limit: &str) {
+        self.guilty.assert_destroyed("limit").await;
+        let told = |line: &str| {
+            line.contains("session ended")
+                && line.contains(limit)
+                && line.contains(self.guilty.id())
+        };
+        hearth_test_support::eventually(
+            std::time::Duration::from_secs(10),
+            "the log says why",
+            || async {
+                let said = self.server.output();
+                if said.lines().any(told) {
+                    Ok(())
+                } else {
+                    Err(format!("{limit:?} is not in\n{said}"))
+                }
+            },
+        )
+        .await;
+        // What is left is the neighbour's.
+        hearth_test_support::eventually(
+            std::time::Duration::from_secs(10),
+            "the folder is gone",
+            || async {
+                match self.server.session_folders() {
+                    folders if folders.len() == 1 => Ok(()),
+                    folders => Err(format!("{folders:?}")),
+                }
+            },
+        )
+        .await;
+    }
+
+    /// The server is as small as before, and ends as it should.
+    pub(crate) async fn stop(self) {
+        let server = Process::find(self.server.serving_pid()).expect("it runs");
+        let memory = server.memory().expect("it runs");
+        assert!(
+            memory.private_kib < MAX_SERVER_KIB,
+            "the server itself holds {memory:?}"
+        );
+        self.server.stop().await;
+    }
+}
+
+/// Asserts that code was cut off for a limit: by us, but not for its timeout.
+#[track_caller]
+pub(crate) fn assert_ended_by(execution: &Execution, limit: &str, setting: &str) {
+    assert_eq!(
+        (execution.exit_code, execution.killed),
+        (137, false),
+        "{execution:?}"
+    );
+    let error = execution.error();
+    assert!(
+        error.contains(limit) && error.contains(setting),
+        "the error names no limit: {error}"
+    );
+}

@@ -1,0 +1,78 @@
+//! More tabs than there may be.
+
+use hearth_test_support::Site;
+
+use crate::limits::scenario::Scenario;
+
+async fn scenario() -> Scenario {
+    Scenario::with(&[("HEARTH_MAX_TABS", "4")]).await
+}
+
+#[tokio::test]
+async fn a_client_is_refused_a_tab_beyond_the_limit_and_goes_on() {
+    let scenario = scenario().await;
+    let code = "for (let tab = 2; tab <= 4; tab++) await context.newPage();
+        let error = ''; await context.newPage().catch(it => { error = it.message; });
+        const together = await Promise.allSettled([1, 2, 3].map(() => context.newPage()));
+        await context.pages()[3].close();
+        await context.newPage();
+        [context.pages().length, error, together.map(it => it.status)]";
+    let told = scenario.run("node", code).await.ok().json();
+    assert_eq!(
+        (&told[0], &told[2]),
+        (
+            &serde_json::json!(4),
+            &serde_json::json!(["rejected", "rejected", "rejected"])
+        )
+    );
+    let error = told[1].as_str().unwrap_or_default();
+    assert!(
+        error.contains("a session may have 4 tabs (HEARTH_MAX_TABS): close some"),
+        "{error}"
+    );
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn tabs_that_a_page_opens_beyond_the_limit_are_closed() {
+    let (scenario, site) = (scenario().await, Site::start().await);
+    let code = format!(
+        "await page.goto('{}');
+        await page.evaluate(() => {{ for (let tab = 0; tab < 20; tab++) window.open('/title/popup' + tab); }});
+        while (context.pages().length > 4) await new Promise(next => setTimeout(next, 20));
+        [context.pages().length, await page.title()]",
+        site.url("/title/opener")
+    );
+    let told = scenario.run("node", &code).await.ok().json();
+    assert_eq!(told, serde_json::json!([4, "opener"]));
+    // Nor are they somewhere out of sight.
+    let told = scenario.guilty.python("len(context.pages)").await.ok();
+    assert_eq!(told.result, "4");
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn tabs_of_other_contexts_count_and_the_first_context_can_always_have_one() {
+    let scenario = scenario().await;
+    let code = "const other = await browser.newContext();
+        for (let tab = 2; tab <= 4; tab++) await other.newPage();
+        await page.close(); 1";
+    scenario.run("node", code).await.ok();
+    // Three are open, and a fourth is opened for whoever comes.
+    assert_eq!(
+        scenario
+            .guilty
+            .python("await page.evaluate('1 + 1')")
+            .await
+            .ok()
+            .result,
+        "2"
+    );
+    let error = scenario
+        .guilty
+        .node("await context.newPage()")
+        .await
+        .failed(1);
+    assert!(error.error().contains("HEARTH_MAX_TABS"), "{error:?}");
+    scenario.stop().await;
+}

@@ -1,0 +1,50 @@
+//! More viewers than there may be.
+
+use hearth_test_support::Viewer;
+
+use crate::limits::scenario::Scenario;
+
+#[tokio::test]
+async fn one_viewer_too_many_is_told_so_and_the_others_look_on() {
+    let scenario = Scenario::with(&[]).await;
+    let link = scenario.guilty.created["liveViewUrl"]
+        .as_str()
+        .expect("a link is a string");
+    let mut viewers = Vec::new();
+    for _ in 0..32 {
+        let mut viewer = Viewer::connect(link).await;
+        // It is in when it is greeted with a picture.
+        viewer.picture().await;
+        viewers.push(viewer);
+    }
+    let (code, reason) = Viewer::connect(link)
+        .await
+        .closed()
+        .await
+        .expect("it is told why");
+    assert_eq!(code, 1008);
+    assert!(
+        reason.contains("this session already has 32 viewers"),
+        "{reason}"
+    );
+    drop(viewers.pop());
+    scenario
+        .guilty
+        .node("await page.setContent('<h1>Changed</h1>'); 1")
+        .await
+        .ok();
+    viewers[0].picture().await;
+    hearth_test_support::eventually(
+        std::time::Duration::from_secs(5),
+        "there is room again",
+        || async {
+            let next = Viewer::connect(link).await;
+            match tokio::time::timeout(std::time::Duration::from_millis(500), next.closed()).await {
+                Ok(closed) => Err(format!("{closed:?}")),
+                Err(_) => Ok(()),
+            }
+        },
+    )
+    .await;
+    scenario.stop().await;
+}

@@ -1,0 +1,227 @@
+//! The live view's socket: who may open it, and how pictures keep their pace, told by viewers
+//! without a window.
+
+use hearth_test_support::{Exchange, Session, TestServer, Viewer};
+use reqwest::Method;
+use serde_json::json;
+
+/// A page that shows something new 60 times a second, with enough text for a picture of 50 kB and
+/// more.
+const ANIMATION: &str = "\
+await page.setContent(`<style>@keyframes move { from { left: 0 } to { left: 900px } }
+div { position: absolute; width: 150px; height: 150px; background: tomato; animation: move 1s infinite alternate }</style>
+<div></div><p>${'Text as pages have it. '.repeat(300)}</p>`); 1";
+
+/// It comes to rest, at a picture of a few kilobytes.
+const REST: &str = "await page.evaluate(() => { document.body.innerHTML = ''; document.body.style.background = 'green' }); 1";
+
+/// No picture of [`ANIMATION`] is as small.
+const SMALL_BYTES: usize = 20_000;
+
+fn link<'a>(session: &'a Session, name: &str) -> &'a str {
+    session.created[name].as_str().expect("a link is a string")
+}
+
+#[tokio::test]
+async fn who_draws_nothing_gets_two_pictures_and_holds_nobody_up() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    session.node(ANIMATION).await.ok();
+    let mut idle = Viewer::connect(link(&session, "liveViewUrl")).await;
+    let (first, second) = (idle.picture().await, idle.picture().await);
+    let mut quick = Viewer::connect(link(&session, "liveViewUrl")).await;
+    let mut last = quick.watch().await;
+    for _ in 0..20 {
+        let next = quick.watch().await;
+        assert!(next.number > last.number, "{next:?} after {last:?}");
+        last = next;
+    }
+    // All that was sent to it meanwhile would come before this.
+    idle.draw(second.number).await;
+    let third = idle.picture().await;
+    assert!(
+        third.number > last.number - 2,
+        "it skips what it missed: {first:?}, {second:?}, then {third:?}; {last:?}"
+    );
+    assert_eq!(third.size, (1280, 720));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_last_picture_is_what_the_page_rests_at_also_for_who_is_slow() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    session.node(ANIMATION).await.ok();
+    let mut viewer = Viewer::connect(link(&session, "liveViewUrl")).await;
+    let moving = [viewer.picture().await, viewer.picture().await];
+    assert!(moving[1].bytes > SMALL_BYTES, "{moving:?}");
+    // Chromium waits for an answer by now, and throws away what the page shows.
+    session.node(REST).await.ok();
+    viewer.draw(moving[1].number).await;
+    while viewer.watch().await.bytes > SMALL_BYTES {}
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_cast_begins_anew_when_somebody_comes_back() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    session.node(ANIMATION).await.ok();
+    let mut viewer = Viewer::connect(link(&session, "liveViewUrl")).await;
+    let mut before = viewer.watch().await;
+    while before.bytes <= SMALL_BYTES {
+        before = viewer.watch().await;
+    }
+    drop(viewer);
+    session.node(REST).await.ok();
+    let mut viewer = Viewer::connect(link(&session, "liveViewUrl")).await;
+    let mut now = viewer.watch().await;
+    while now.bytes > SMALL_BYTES {
+        now = viewer.watch().await;
+    }
+    assert!(now.number > before.number, "{now:?} after {before:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_picture_that_was_not_sent_cannot_be_drawn() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let mut viewer = Viewer::connect(link(&session, "interactiveLiveViewUrl")).await;
+    viewer.draw(7).await;
+    let (code, reason) = viewer.closed().await.expect("a reason is given");
+    assert_eq!(
+        (code, reason.as_str()),
+        (1008, "this picture was not sent, or was already drawn")
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_message_ends_the_connection() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    for message in [
+        json!({"type": "evaluate", "code": "1"}),
+        json!([]),
+        json!({"type": "key", "kind": "down"}),
+    ] {
+        let mut viewer = Viewer::connect(link(&session, "interactiveLiveViewUrl")).await;
+        viewer.say(&message).await;
+        let (code, reason) = viewer.closed().await.expect("a reason is given");
+        assert_eq!(
+            (code, reason.as_str()),
+            (1008, "not a live view message"),
+            "{message}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_cannot_open_it() {
+    let server = TestServer::builder()
+        .setting("HEARTH_PUBLIC_URL", "https://hearth.example")
+        .start()
+        .await;
+    let session = server.session().await;
+    let link =
+        link(&session, "interactiveLiveViewUrl").replace("https://hearth.example", server.origin());
+    let port = server
+        .address()
+        .split_once(':')
+        .expect("an address has a port")
+        .1;
+    let foreign = [
+        "https://evil.example",
+        "null",
+        &format!("http://127.0.0.1.evil.example:{port}"),
+        "http://127.0.0.1",
+        "",
+    ];
+    for origin in foreign {
+        let Err((status, body)) = Viewer::connect_from(&link, origin).await else {
+            panic!("{origin} is let in")
+        };
+        assert_eq!(
+            (status, &body["success"]),
+            (403, &json!(false)),
+            "{origin}: {body}"
+        );
+        assert!(
+            body["error"]
+                .as_str()
+                .expect("a sentence")
+                .contains("HEARTH_PUBLIC_URL"),
+            "{body}"
+        );
+    }
+    for origin in [server.origin(), "https://hearth.example"] {
+        Viewer::connect_from(&link, origin)
+            .await
+            .expect("a page of its own")
+            .picture()
+            .await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_setting_says_who_may_show_it_in_a_frame() {
+    for (setting, sources) in [
+        (None, "*"),
+        (
+            Some("'self'  https://app.example"),
+            "'self' https://app.example",
+        ),
+    ] {
+        let builder = TestServer::builder();
+        let server = match setting {
+            Some(setting) => {
+                builder
+                    .setting("HEARTH_FRAME_ANCESTORS", setting)
+                    .start()
+                    .await
+            }
+            None => builder.start().await,
+        };
+        let session = server.session().await;
+        let path = link(&session, "liveViewUrl").trim_start_matches(server.origin());
+        let page = Exchange::of(server.request_outside(Method::GET, path)).await;
+        let policy = page.headers["content-security-policy"]
+            .to_str()
+            .expect("text");
+        assert!(
+            policy.ends_with(&format!("; frame-ancestors {sources}")),
+            "{policy}"
+        );
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn who_is_gone_has_let_go_of_what_was_held() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let page = "await page.setContent(`<body style='height: 700px'><script>seen = [];
+for (const name of ['mousedown', 'mouseup', 'keydown', 'keyup']) addEventListener(name, () => seen.push(name));</script>`); 1";
+    session.node(page).await.ok();
+    let sees = async |names: &str| {
+        let code = format!(
+            "await page.waitForFunction((names) => seen.join() === names, '{names}', {{ timeout: 10000 }}); 1"
+        );
+        session.node(&code).await.ok();
+    };
+    let mut viewer = Viewer::connect(link(&session, "interactiveLiveViewUrl")).await;
+    viewer.watch().await;
+    viewer
+        .say(&json!({"type": "mouse", "kind": "down", "x": 9, "y": 9, "button": "left", "buttons": 1, "clicks": 1, "modifiers": 0}))
+        .await;
+    viewer
+        .say(&json!({"type": "key", "kind": "down", "key": "a", "code": "KeyA", "keyCode": 65, "location": 0, "repeat": false, "modifiers": 0}))
+        .await;
+    sees("mousedown,keydown").await;
+    drop(viewer);
+    sees("mousedown,keydown,keyup,mouseup").await;
+    server.stop().await;
+}

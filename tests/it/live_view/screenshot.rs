@@ -1,0 +1,53 @@
+//! The picture of the live view in README.md.
+
+use crate::live_view::scenario::Scenario;
+
+/// Some pixels more than the page has: the bar and the tabs.
+const WINDOW: &str = "{ viewport: { width: 1280, height: 797 }, colorScheme: 'light' }";
+
+/// What a picture in a README may weigh.
+const MAX_BYTES: u64 = 200_000;
+
+/// Run it with `scripts/test --run-ignored only -E 'test(live_view::screenshot)'` after a change of
+/// the page.
+#[tokio::test]
+#[ignore = "writes docs/live-view.png"]
+async fn the_portrait_is_taken_of_somebody_who_types_into_a_search_field() {
+    let scenario = Scenario::setup().await;
+    let shelf = serde_json::json!(include_str!("../../fixtures/shelf.html"));
+    // An address that reads well, and is the same every time.
+    scenario.code(&format!("await context.route('https://books.example/**', (route) => route.fulfill({{ contentType: 'text/html; charset=utf-8', body: {shelf} }}))")).await;
+    scenario.code("const shelf = await context.newPage(); await shelf.goto('https://books.example/evening-shelf')").await;
+    scenario.open_as(&scenario.interactive_link(), WINDOW).await;
+    scenario
+        .act("await viewer.says('title', 'Lantern Books'); await viewer.click(200, 190)")
+        .await;
+    scenario.act("await page.keyboard.type('tides')").await;
+    scenario
+        .code("await shelf.waitForFunction(() => search.value === 'tides'); page = shelf")
+        .await;
+    // What changes after the last letter is seen after it.
+    scenario
+        .page("void (document.querySelector('button').style.background = 'rgb(180, 80, 30)')")
+        .await;
+    let button =
+        scenario.page("(({ x, y }) => [x + 6, y + 6])(document.querySelector('button').getBoundingClientRect())").await;
+    scenario
+        .act(&format!(
+            "await viewer.shows({}, {}, [180, 80, 30])",
+            button[0], button[1]
+        ))
+        .await;
+    scenario
+        .act("await page.screenshot({ path: 'live-view.png' })")
+        .await;
+    let taken = scenario.viewers_file("live-view.png").await;
+    let bytes = std::fs::metadata(&taken).unwrap().len();
+    assert!(bytes <= MAX_BYTES, "{bytes} bytes");
+    std::fs::copy(
+        taken,
+        hearth_test_support::repository().join("docs/live-view.png"),
+    )
+    .unwrap();
+    scenario.teardown().await;
+}

@@ -1,0 +1,35 @@
+//! The black-box tests: each starts the server that cargo has just built and talks to it as any
+//! client does. `cargo nextest run -E 'test(name)'` runs one.
+//!
+//! Clients that are other people's libraries and programs are in `tests/clients`.
+
+mod agent_browser;
+mod api;
+mod attacks;
+mod auth;
+mod cdp;
+mod cdp_http;
+mod cdp_neighbours;
+mod concurrency;
+mod doctor;
+mod egress;
+mod execution_bash;
+mod execution_node;
+mod execution_python;
+mod execution_shared;
+mod lifetime;
+mod limits;
+mod live_http;
+mod live_socket;
+mod live_view;
+mod memory;
+mod official;
+mod openapi;
+mod operator;
+mod profiles;
+mod recovery;
+mod restart;
+mod settings;
+mod soak;
+mod tidy;
+mod validation;

@@ -1,0 +1,298 @@
+//! Firecrawl's clients, each in a folder of its own, all asked for the same things.
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use hearth_test_support::{ClientHome, repository};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use super::call::{Answer, Call};
+use super::elsewhere::Elsewhere;
+
+/// For a client that hangs: the longest call takes two seconds.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The columns of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    JavaScript,
+    Python,
+    PythonAsync,
+    CommandLine,
+    Curl,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 5] = [
+        Kind::JavaScript,
+        Kind::Python,
+        Kind::PythonAsync,
+        Kind::CommandLine,
+        Kind::Curl,
+    ];
+
+    /// As the table's header has it: the package's name.
+    pub fn title(self) -> &'static str {
+        match self {
+            Kind::JavaScript => "firecrawl (npm)",
+            Kind::Python => "firecrawl-py",
+            Kind::PythonAsync => "firecrawl-py, async",
+            Kind::CommandLine => "firecrawl-cli",
+            Kind::Curl => "curl",
+        }
+    }
+
+    /// The name of its key, and of what it leaves.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::JavaScript => "javascript",
+            Kind::Python => "python",
+            Kind::PythonAsync => "python-async",
+            Kind::CommandLine => "command-line",
+            Kind::Curl => "curl",
+        }
+    }
+}
+
+/// One client at home.
+pub struct Client<'a> {
+    pub kind: Kind,
+    origin: String,
+    elsewhere: &'a Elsewhere,
+    pub home: ClientHome,
+    /// Of an SDK.
+    program: Option<Program>,
+    pub version: String,
+}
+
+/// A running program of tests/official.
+struct Program {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl<'a> Client<'a> {
+    /// Makes a client of the server at `origin`.
+    pub async fn at(origin: &str, kind: Kind, elsewhere: &'a Elsewhere) -> Self {
+        let mut client = Self {
+            kind,
+            origin: origin.to_owned(),
+            elsewhere,
+            home: ClientHome::default(),
+            program: None,
+            version: String::new(),
+        };
+        match kind {
+            Kind::JavaScript => client.start(node(), &["sdk.mjs", origin]).await,
+            Kind::Python => client.start(python(), &["sdk.py", origin, "sync"]).await,
+            Kind::PythonAsync => client.start(python(), &["sdk.py", origin, "async"]).await,
+            Kind::CommandLine => {
+                let ran = client.cli(None, &["--version"]).await;
+                ran.stdout.trim().clone_into(&mut client.version);
+            }
+            // Debian's own, of whatever version: nothing is pinned, and the document should not
+            // change with it.
+            Kind::Curl => {}
+        }
+        client
+    }
+
+    async fn start(&mut self, interpreter: String, arguments: &[&str]) {
+        let mut command = self.home.command(interpreter);
+        self.elsewhere.listen_to(&mut command);
+        command
+            .arg(programs().join(arguments[0]))
+            .args(&arguments[1..]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut program = Program {
+            input: child.stdin.take().unwrap(),
+            output,
+            child,
+        };
+        let first: Value = serde_json::from_str(&program.line().await).unwrap();
+        first["version"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut self.version);
+        self.program = Some(program);
+    }
+
+    /// Has the client make a call, with a key or without.
+    pub async fn call(&mut self, key: Option<&str>, call: &Call<'_>) -> Answer {
+        match self.kind {
+            Kind::CommandLine => self.call_cli(key, call).await,
+            Kind::Curl => self.call_curl(key, call).await,
+            _ if matches!(call, Call::Status(_)) => Answer::NotOffered("it has no such method"),
+            _ => {
+                let program = self.program.as_mut().unwrap();
+                program
+                    .input
+                    .write_all(call.line(key).as_bytes())
+                    .await
+                    .unwrap();
+                Answer::read(&program.line().await)
+            }
+        }
+    }
+
+    /// Ends the client and asserts that nothing of it runs.
+    pub async fn leave(mut self) -> ClientHome {
+        if let Some(Program {
+            mut child, input, ..
+        }) = self.program.take()
+        {
+            drop(input);
+            let ended = tokio::time::timeout(DEADLINE, child.wait())
+                .await
+                .expect("a program ends with its input");
+            assert!(
+                ended.as_ref().is_ok_and(std::process::ExitStatus::success),
+                "{}: {ended:?}",
+                self.kind.title()
+            );
+        }
+        self.home.assert_nothing_runs().await;
+        self.home
+    }
+
+    async fn call_curl(&self, key: Option<&str>, call: &Call<'_>) -> Answer {
+        let base = format!("{}/v2/interact", self.origin);
+        let (method, url, body) = match call {
+            Call::Create(body) => ("POST", base, Some(body)),
+            Call::Execute(id, body) => ("POST", format!("{base}/{id}/execute"), Some(body)),
+            Call::List(query) => match query["status"].as_str() {
+                Some(status) => ("GET", format!("{base}?status={status}"), None),
+                None => ("GET", base, None),
+            },
+            Call::Status(id) => ("GET", format!("{base}/{id}"), None),
+            Call::Delete(id) => ("DELETE", format!("{base}/{id}"), None),
+        };
+        let mut command = self.home.command("curl");
+        self.elsewhere.listen_to(&mut command);
+        command.args(["-sS", "-w", "\n%{http_code}", "-X", method, &url]);
+        if let Some(key) = key {
+            command.args(["-H", &format!("Authorization: Bearer {key}")]);
+        }
+        if let Some(body) = body {
+            command.args([
+                "-H",
+                "Content-Type: application/json",
+                "-d",
+                &body.to_string(),
+            ]);
+        }
+        let ran = run(command).await;
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+        let (text, status) = ran.stdout.rsplit_once('\n').unwrap();
+        let mut body: Value =
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        if status == "200" {
+            return Answer::Returned(body);
+        }
+        body["status"] = json!(status.parse::<u16>().unwrap());
+        Answer::Raised(body)
+    }
+
+    async fn call_cli(&self, key: Option<&str>, call: &Call<'_>) -> Answer {
+        let arguments = match super::cli::arguments(call) {
+            Ok(arguments) => arguments,
+            Err(why) => return Answer::NotOffered(why),
+        };
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let ran = self.cli(key, &arguments).await;
+        if ran.code != 0 {
+            return Answer::Raised(json!({"message": ran.stderr, "status": ran.code}));
+        }
+        Answer::Returned(super::cli::read(call, &ran))
+    }
+
+    /// Runs the command line as its user would, with the server and the key in the environment.
+    pub async fn cli(&self, key: Option<&str>, arguments: &[&str]) -> Ran {
+        let mut command = self.cli_command(arguments);
+        command.env("FIRECRAWL_API_URL", &self.origin);
+        if let Some(key) = key {
+            command.env("FIRECRAWL_API_KEY", key);
+        }
+        run(command).await
+    }
+
+    /// The command line, told nothing of a server.
+    pub fn cli_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.home.command(node());
+        self.elsewhere.listen_to(&mut command);
+        command
+            .arg(programs().join("node_modules/firecrawl-cli/dist/index.js"))
+            .args(arguments);
+        command
+    }
+}
+
+impl Program {
+    async fn line(&mut self) -> String {
+        let line = tokio::time::timeout(DEADLINE, self.output.next_line()).await;
+        line.expect("the program answers")
+            .unwrap()
+            .expect("the program runs on")
+    }
+}
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: i32,
+}
+
+/// Runs a command to its end.
+pub async fn run(mut command: Command) -> Ran {
+    let output = tokio::time::timeout(DEADLINE, command.output()).await;
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output
+        .unwrap_or_else(|_| panic!("it hangs: {command:?}"))
+        .unwrap();
+    Ran {
+        stdout: String::from_utf8(stdout).unwrap(),
+        stderr: String::from_utf8(stderr).unwrap(),
+        code: status
+            .code()
+            .unwrap_or_else(|| panic!("{status}: {command:?}")),
+    }
+}
+
+fn programs() -> std::path::PathBuf {
+    let programs = repository().join("tests/official");
+    assert!(
+        programs.join("node_modules").exists(),
+        "the clients are not installed: run scripts/setup-tests"
+    );
+    programs
+}
+
+/// The SDK's `engines` ask for Node 22, which the machine may not have: the wheel has a newer one.
+fn node() -> String {
+    repository()
+        .join("runtime/.installed/bin/node")
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
+fn python() -> String {
+    repository()
+        .join("tests/.venv/bin/python")
+        .to_str()
+        .unwrap()
+        .to_owned()
+}

@@ -1,0 +1,74 @@
+//! Whether a client calls anybody but the server: what it sends elsewhere comes here, where nobody
+//! passes it on.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+use tokio::task::JoinSet;
+
+/// A proxy on loopback that refuses everything and remembers what was asked for.
+pub struct Elsewhere {
+    address: String,
+    asked: Arc<Mutex<Vec<String>>>,
+    /// The accept loop, which owns every connection.
+    _accepting: JoinSet<()>,
+}
+
+impl Elsewhere {
+    /// Listens on a free port.
+    pub async fn listen() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::default();
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(listener, Arc::clone(&asked)));
+        Self {
+            address,
+            asked,
+            _accepting: accepting,
+        }
+    }
+
+    /// Sends what a program asks of other hosts here, in every way in which the clients let
+    /// themselves be told.
+    pub fn listen_to(&self, command: &mut Command) {
+        for name in ["http_proxy", "https_proxy", "all_proxy"] {
+            command
+                .env(name, &self.address)
+                .env(name.to_uppercase(), &self.address);
+        }
+        command
+            .env("no_proxy", "127.0.0.1")
+            .env("NO_PROXY", "127.0.0.1")
+            .env("NODE_USE_ENV_PROXY", "1");
+    }
+
+    /// The first line of every request so far.
+    pub fn received(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+async fn accept(listener: TcpListener, asked: Arc<Mutex<Vec<String>>>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                connections.spawn(refuse(accepted.unwrap().0, Arc::clone(&asked)));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn refuse(stream: TcpStream, asked: Arc<Mutex<Vec<String>>>) {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    drop(stream.read_line(&mut line).await);
+    asked.lock().unwrap().push(line.trim().to_owned());
+    let refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    drop(stream.write_all(refusal).await);
+    drop(stream.shutdown().await);
+}

@@ -1,0 +1,199 @@
+//! Firecrawl's own clients, unmodified, on a real server: every call that they offer for sessions,
+//! and every refusal as they show it; the command line in all its forms; the requests of the API
+//! reference. What came of it are the tables of docs/conformance.md.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod call;
+mod cli;
+mod client;
+mod elsewhere;
+mod quickstart;
+mod readme;
+mod refusals;
+mod steps;
+mod visit;
+
+use std::fs;
+use std::path::Path;
+
+use call::Call;
+use client::{Client, Kind};
+use elsewhere::Elsewhere;
+use futures_util::future::join_all;
+use hearth_test_support::document::assert_section;
+use hearth_test_support::report::{assert_all_good, table};
+use hearth_test_support::{ClientHome, Site, TestServer};
+use serde_json::json;
+use visit::Visit;
+
+/// A server that lets in each client with a key of its own team, and one key of another team; and
+/// one that lets everybody in.
+struct Servers {
+    keyed: TestServer,
+    open: TestServer,
+}
+
+/// Who shares no team with any client.
+const OTHER_TEAM_KEY: &str = "other-key";
+
+impl Servers {
+    async fn start() -> Self {
+        let keys: Vec<String> = Kind::ALL
+            .iter()
+            .map(|kind| format!("{0}:{0}-key", kind.name()))
+            .collect();
+        let keys = format!("{},other:{OTHER_TEAM_KEY}", keys.join(","));
+        let keyed = TestServer::builder()
+            .setting("HEARTH_API_KEYS", &keys)
+            .setting("HEARTH_MAX_OUTPUT_BYTES", "20000")
+            .setting("HEARTH_MAX_SESSIONS", "16");
+        let open = TestServer::builder().setting("HEARTH_MAX_SESSIONS", "16");
+        let (keyed, open) = tokio::join!(keyed.start(), open.start());
+        Self { keyed, open }
+    }
+
+    async fn stop(self) {
+        tokio::join!(self.keyed.stop(), self.open.stop());
+    }
+}
+
+/// Every file below a folder, by its path in it.
+fn files(folder: &Path) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(
+                files(&entry.path())
+                    .iter()
+                    .map(|file| format!("{name}/{file}")),
+            );
+        } else {
+            found.push(name);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn every_official_client_gets_what_it_expects_and_it_is_documented() {
+    let (servers, elsewhere) = tokio::join!(Servers::start(), Elsewhere::listen());
+    let other_team = servers.keyed.with_key(OTHER_TEAM_KEY).session().await;
+    let reports = join_all(Kind::ALL.map(async |kind| {
+        let mut visit = Visit::begin(
+            kind,
+            &servers.keyed,
+            &servers.open,
+            other_team.id(),
+            &elsewhere,
+        )
+        .await;
+        let report = visit.run().await;
+        (report, visit.end().await)
+    }))
+    .await;
+    let (reports, homes): (Vec<_>, Vec<ClientHome>) = reports.into_iter().unzip();
+    assert_all_good(&reports, &steps::STEPS);
+    for (kind, home) in Kind::ALL.iter().zip(&homes) {
+        // The command line keeps the session that was launched last, which was not the one that was
+        // closed.
+        let kept: &[&str] = if *kind == Kind::CommandLine {
+            &[cli::SESSION]
+        } else {
+            &[]
+        };
+        assert_eq!(
+            files(home.path()),
+            kept,
+            "what {} leaves in its home",
+            kind.title()
+        );
+    }
+    assert_eq!(
+        elsewhere.received(),
+        Vec::<String>::new(),
+        "a client calls somebody else"
+    );
+    assert_eq!(
+        other_team.node("1 + 1").await.ok().result,
+        "2",
+        "nobody has harmed the stranger's session"
+    );
+    servers.stop().await;
+    assert_section("docs/conformance.md", "official", &table(&reports));
+}
+
+#[tokio::test]
+async fn the_command_line_works_in_every_form_and_it_is_documented() {
+    let (servers, elsewhere, site) =
+        tokio::join!(Servers::start(), Elsewhere::listen(), Site::start());
+    let (keyed, open) = tokio::join!(
+        cli::run_all(
+            "with a key",
+            &servers.keyed,
+            Some("command-line-key"),
+            &site,
+            &elsewhere
+        ),
+        cli::run_all("without a key", &servers.open, None, &site, &elsewhere),
+    );
+    let (reports, files): (Vec<_>, Vec<_>) = [keyed, open].into_iter().unzip();
+    assert_all_good(&reports, &cli::FORMS.map(|(form, _)| form));
+    let expected = [".config/firecrawl-cli/credentials.json", "printed.txt"];
+    assert_eq!(files, [expected, expected], "what it leaves in its home");
+    assert_eq!(
+        elsewhere.received(),
+        Vec::<String>::new(),
+        "the command line calls somebody else"
+    );
+    servers.stop().await;
+    assert_section("docs/conformance.md", "official-cli", &table(&reports));
+}
+
+#[tokio::test]
+async fn the_requests_of_the_api_reference_work_and_it_is_documented() {
+    let (servers, site) = tokio::join!(Servers::start(), Site::start());
+    let reports = join_all(
+        hearth_test_support::PREFIXES
+            .map(|prefix| quickstart::run_all(prefix, &servers.keyed, &site)),
+    )
+    .await;
+    assert_all_good(&reports, &quickstart::REQUESTS);
+    servers.stop().await;
+    assert_section(
+        "docs/conformance.md",
+        "official-quickstart",
+        &table(&reports),
+    );
+}
+
+#[tokio::test]
+async fn the_snippets_of_the_readme_print_what_it_says_with_a_key_and_without() {
+    let servers = Servers::start().await;
+    readme::run_all(&servers.keyed, Some("javascript-key")).await;
+    readme::run_all(&servers.open, None).await;
+    servers.stop().await;
+}
+
+/// Without this, the silence that the other tests assert would say nothing.
+#[tokio::test]
+async fn a_client_that_calls_somebody_else_is_received() {
+    let official = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Curl);
+    join_all(official.map(async |kind| {
+        let elsewhere = Elsewhere::listen().await;
+        let mut client = Client::at("https://api.firecrawl.dev", kind, &elsewhere).await;
+        client.call(Some("fc-key"), &Call::List(json!({}))).await;
+        let received = elsewhere.received();
+        assert!(
+            received
+                .iter()
+                .any(|line| line.contains("api.firecrawl.dev")),
+            "{}: {received:?}",
+            kind.title()
+        );
+        client.leave().await;
+    }))
+    .await;
+}

@@ -1,0 +1,140 @@
+//! What README.md says under "Point your client at it", run as it stands there.
+//!
+//! A fenced block with the word `tried` behind its language is run; the `text` block below it is
+//! all that it prints, where `…` stands for anything within a line.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use hearth_test_support::{ClientHome, TestServer, repository};
+
+use super::client::run;
+
+/// One block of code and what it prints.
+#[derive(Debug)]
+struct Snippet {
+    language: String,
+    code: String,
+    output: String,
+}
+
+/// Runs every snippet against a server, with its key if it has one.
+pub async fn run_all(server: &TestServer, key: Option<&str>) {
+    let snippets = snippets(&fs::read_to_string(repository().join("README.md")).unwrap());
+    assert_eq!(snippets.len(), 6, "one for each client: {snippets:#?}");
+    for snippet in &snippets {
+        let home = furnished();
+        let (file, interpreter) = match snippet.language.as_str() {
+            "js" => (
+                "snippet.mjs",
+                repository().join("runtime/.installed/bin/node"),
+            ),
+            "python" => ("snippet.py", repository().join("tests/.venv/bin/python")),
+            "sh" => ("snippet.sh", PathBuf::from("/bin/sh")),
+            other => panic!("nobody runs {other}"),
+        };
+        fs::write(home.path().join(file), &snippet.code).unwrap();
+        let mut command = home.command("sh");
+        command
+            .args([
+                "-c",
+                "exec 2>&1; \"$@\"",
+                "sh",
+                interpreter.to_str().unwrap(),
+                file,
+            ])
+            .env(
+                "PATH",
+                format!("{}/bin:/usr/bin:/bin", home.path().display()),
+            )
+            .env("AGENT_BROWSER_SOCKET_DIR", home.path())
+            .env("FIRECRAWL_API_URL", server.origin())
+            .stdin(Stdio::null());
+        if let Some(key) = key {
+            command.env("FIRECRAWL_API_KEY", key);
+        }
+        let ran = run(command).await;
+        assert_eq!(ran.code, 0, "{snippet:#?}\n{}", ran.stdout);
+        assert!(
+            is_like(&ran.stdout, &snippet.output),
+            "{snippet:#?}\nprints\n{}",
+            ran.stdout
+        );
+        home.assert_nothing_runs().await;
+    }
+}
+
+/// A home with the clients installed in it, as somebody's who has followed README.md.
+fn furnished() -> ClientHome {
+    let home = ClientHome::default();
+    let (modules, programs) = (home.path().join("node_modules"), home.path().join("bin"));
+    for folder in [&modules, &programs] {
+        fs::create_dir(folder).unwrap();
+    }
+    let official = repository().join("tests/official/node_modules");
+    let installed = repository().join("runtime/.installed");
+    symlink(official.join("firecrawl"), modules.join("firecrawl")).unwrap();
+    symlink(
+        installed.join("playwright-core"),
+        modules.join("playwright-core"),
+    )
+    .unwrap();
+    symlink(
+        official.join("firecrawl-cli/dist/index.js"),
+        programs.join("firecrawl"),
+    )
+    .unwrap();
+    symlink(installed.join("bin/node"), programs.join("node")).unwrap();
+    symlink(
+        installed.join("bin/agent-browser"),
+        programs.join("agent-browser"),
+    )
+    .unwrap();
+    home
+}
+
+fn snippets(document: &str) -> Vec<Snippet> {
+    let mut found: Vec<Snippet> = Vec::new();
+    let mut fences = document.split("\n```").skip(1).step_by(2);
+    while let Some(block) = fences.next() {
+        let (kind, text) = block.split_once('\n').unwrap();
+        let Some(language) = kind.strip_suffix(" tried") else {
+            continue;
+        };
+        let output = fences.next().and_then(|block| block.strip_prefix("text\n"));
+        let output = output.unwrap_or_else(|| panic!("no output below {text}"));
+        found.push(Snippet {
+            language: language.to_owned(),
+            code: format!("{text}\n"),
+            output: output.to_owned(),
+        });
+    }
+    found
+}
+
+/// Whether these are the expected lines.
+fn is_like(printed: &str, expected: &str) -> bool {
+    let (printed, expected): (Vec<&str>, Vec<&str>) = (
+        printed.trim().lines().collect(),
+        expected.trim().lines().collect(),
+    );
+    printed.len() == expected.len()
+        && printed
+            .iter()
+            .zip(expected)
+            .all(|(line, expected)| is_line_like(line, expected))
+}
+
+fn is_line_like(line: &str, expected: &str) -> bool {
+    let (line, expected) = (line.trim_end(), expected.trim_end());
+    let Some((start, rest)) = expected.split_once('…') else {
+        return line == expected;
+    };
+    let Some(line) = line.strip_prefix(start) else {
+        return false;
+    };
+    let end = rest.rsplit('…').next().unwrap_or_default();
+    line.ends_with(end) && rest.split('…').all(|part| line.contains(part))
+}

@@ -1,0 +1,113 @@
+//! How each client shows that the server has refused something.
+
+use hearth_test_support::report::Outcome;
+use serde_json::{Value, json};
+
+use super::call::{Answer, Call};
+use super::client::Kind;
+
+/// Asserts that a client shows a refusal with this status and body, and gives a remark on how it
+/// does if that is not plain.
+#[track_caller]
+pub fn assert_refused(
+    kind: Kind,
+    call: &Call<'_>,
+    answer: Answer,
+    status: u16,
+    body: &Value,
+) -> Outcome {
+    let error = body["error"].as_str().unwrap();
+    let note = match (kind, answer) {
+        (_, Answer::NotOffered(why)) => return Outcome::NotOffered(why.to_owned()),
+        (Kind::JavaScript, Answer::Raised(raised)) => {
+            let expected = json!({"name": "FirecrawlSdkError", "message": error, "status": status});
+            for (key, value) in expected.as_object().unwrap() {
+                assert_eq!(raised[key], *value, "{raised}");
+            }
+            if let Some(details) = body.get("details") {
+                assert_eq!(
+                    (&raised["code"], &raised["details"]),
+                    (&body["code"], details)
+                );
+            }
+            ""
+        }
+        (Kind::Python, Answer::Raised(raised)) => {
+            assert_eq!(raised["status"], status, "{raised}");
+            assert_raised_in_python(call, &raised, status, body);
+            match status {
+                403 => "raised as `WebsiteNotSupportedError`, which it makes of every 403",
+                _ => "",
+            }
+        }
+        (Kind::PythonAsync, Answer::Returned(returned)) => {
+            assert_eq!(returned, json!({"success": false, "error": error}));
+            "nothing is raised: it returns an object with `success=False` and the error"
+        }
+        (Kind::CommandLine, Answer::Raised(raised)) => {
+            let (message, note) = match (call, status) {
+                (Call::Execute(id, _), 403 | 404 | 410) => (
+                    format!(
+                        "Error: Session {id} has expired or been destroyed.\nThe session may have exceeded its TTL or \
+                         been closed.\nStart a new session with: firecrawl browser launch\n"
+                    ),
+                    "it says of each of these that the session has expired or been destroyed",
+                ),
+                (_, 400) => (
+                    format!("Error: {error}\n"),
+                    "it shows the error and none of its details",
+                ),
+                _ => (format!("Error: {error}\n"), ""),
+            };
+            assert_eq!(raised, json!({"message": message, "status": 1}));
+            note
+        }
+        (Kind::Curl, Answer::Raised(raised)) => {
+            let mut expected = body.clone();
+            expected["status"] = json!(status);
+            assert_eq!(raised, expected);
+            ""
+        }
+        (_, answer) => panic!("not refused with {status} {error}: {answer:?}"),
+    };
+    Outcome::Good(note.to_owned())
+}
+
+#[track_caller]
+fn assert_raised_in_python(call: &Call<'_>, raised: &Value, status: u16, body: &Value) {
+    let (name, failed) = match status {
+        400 => ("BadRequestError", "Bad Request: Failed to "),
+        401 => ("UnauthorizedError", "Unauthorized: Failed to "),
+        403 => (
+            "WebsiteNotSupportedError",
+            "Website Not Supported: Failed to ",
+        ),
+        _ => ("FirecrawlError", "Unexpected error during "),
+    };
+    let action = call.action();
+    let status = if name == "FirecrawlError" {
+        format!(": Status code {status}")
+    } else {
+        String::new()
+    };
+    let start = format!(
+        "{failed}{action}{status}. {} - ",
+        body["error"].as_str().unwrap()
+    );
+    let message = raised["message"].as_str().unwrap();
+    assert_eq!(raised["name"], name, "{raised}");
+    let details = message
+        .strip_prefix(&start)
+        .unwrap_or_else(|| panic!("{message:?} begins otherwise than {start:?}"));
+    let Some(issues) = body.get("details") else {
+        assert_eq!(details, "No additional error details provided.");
+        return;
+    };
+    for issue in issues.as_array().unwrap() {
+        let sentence = issue["message"].as_str().unwrap();
+        assert!(
+            details.contains(sentence),
+            "{sentence:?} is not in {details:?}"
+        );
+    }
+}

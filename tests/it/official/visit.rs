@@ -1,0 +1,84 @@
+//! Takes one client through all steps, with what it needs around it.
+
+use hearth_test_support::report::{Outcome, Report};
+use hearth_test_support::{Api, ClientHome, TestServer};
+use serde_json::Value;
+
+use super::call::{Answer, Call};
+use super::client::{Client, Kind};
+use super::elsewhere::Elsewhere;
+use super::steps::STEPS;
+
+/// An id that no session has.
+pub const UNKNOWN: &str = "01a1fd13-eaf8-74d7-b771-4adfdda39df0";
+
+pub struct Visit<'a> {
+    pub client: Client<'a>,
+    /// A client of the server that lets everybody in.
+    pub open: Client<'a>,
+    pub key: String,
+    /// The server as the client's team sees it without a client.
+    pub api: Api,
+    /// A session of somebody else.
+    pub other_team: &'a str,
+    /// What the first step has created.
+    pub session: Value,
+    /// What the first `delete` answered.
+    pub deleted: Value,
+}
+
+impl<'a> Visit<'a> {
+    pub async fn begin(
+        kind: Kind,
+        keyed: &TestServer,
+        open: &TestServer,
+        other_team: &'a str,
+        elsewhere: &'a Elsewhere,
+    ) -> Self {
+        let key = format!("{}-key", kind.name());
+        Self {
+            client: Client::at(keyed.origin(), kind, elsewhere).await,
+            open: Client::at(open.origin(), kind, elsewhere).await,
+            api: keyed.with_key(&key),
+            key,
+            other_team,
+            session: Value::Null,
+            deleted: Value::Null,
+        }
+    }
+
+    /// Takes all steps.
+    pub async fn run(&mut self) -> Report {
+        let mut report = Report::new(self.client.kind.title(), &self.client.version);
+        for step in STEPS {
+            report
+                .steps
+                .push((step.to_owned(), Outcome::of(self.take(step)).await));
+        }
+        report
+    }
+
+    /// Sends the client home; what it leaves there is in the folder.
+    pub async fn end(self) -> ClientHome {
+        self.open.leave().await;
+        self.client.leave().await
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.client.kind
+    }
+
+    /// The id of the client's session.
+    pub fn id(&self) -> String {
+        self.session["id"]
+            .as_str()
+            .expect("the first step has created a session")
+            .to_owned()
+    }
+
+    /// Makes a call with the client's key.
+    pub async fn call(&mut self, call: &Call<'_>) -> Answer {
+        let key = self.key.clone();
+        self.client.call(Some(&key), call).await
+    }
+}

@@ -1,0 +1,146 @@
+//! The file and the server: the same routes, the same methods.
+
+use std::collections::BTreeSet;
+
+use hearth_test_support::description::{DOCUMENT, TEXT, operations};
+use hearth_test_support::{Exchange, PREFIXES, TestServer, repository};
+use reqwest::Method;
+
+const UNKNOWN_ID: &str = "01920000-0000-7000-8000-000000000000";
+
+/// The paths of the public router as its source lists them, without those that only end in another
+/// slash.
+fn routes() -> BTreeSet<String> {
+    let source = std::fs::read_to_string(repository().join("crates/server/src/http/router.rs"))
+        .expect("it is there");
+    let (public, _) = source
+        .split_once("pub(crate) fn internal")
+        .expect("the router of the kernels is another one");
+    let mut routes = BTreeSet::new();
+    for rest in public.split(".route(").skip(1) {
+        let rest = rest.trim_start();
+        let (template, is_prefixed) = match rest.strip_prefix("&format!(") {
+            Some(rest) => (
+                quoted(rest)
+                    .expect("a template")
+                    .replace("{{", "{")
+                    .replace("}}", "}"),
+                true,
+            ),
+            None => match quoted(rest) {
+                Some(path) => (path.to_owned(), false),
+                None if rest.starts_with("prefix,") => ("{prefix}".to_owned(), true),
+                None => panic!(
+                    "this route is not understood: {}",
+                    rest.lines().next().unwrap_or_default()
+                ),
+            },
+        };
+        let prefixes = if is_prefixed {
+            PREFIXES.as_slice()
+        } else {
+            &[""]
+        };
+        routes.extend(
+            prefixes
+                .iter()
+                .map(|prefix| template.replace("{prefix}", prefix)),
+        );
+    }
+    assert!(
+        routes.len() > 15,
+        "the routes are found in router.rs: {routes:?}"
+    );
+    let shorter = routes.clone();
+    routes.retain(|route| {
+        route
+            .strip_suffix('/')
+            .is_none_or(|short| !shorter.contains(short))
+    });
+    routes
+}
+
+fn quoted(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.split('"').next()
+}
+
+#[test]
+fn the_file_has_every_route_of_the_router_and_no_other() {
+    let described: BTreeSet<String> = operations().map(|(path, _)| path.to_owned()).collect();
+    let routes = routes();
+    assert_eq!(described, routes, "openapi.json (left), router.rs (right)");
+}
+
+/// Asks the server with every method at every path: what the file does not have is answered 405,
+/// with an `Allow` that names exactly what it has.
+#[tokio::test]
+async fn every_path_knows_the_methods_of_the_file_and_no_other() {
+    let server = TestServer::builder()
+        .setting("HEARTH_API_KEYS", "secret")
+        .start()
+        .await;
+    let methods = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::TRACE,
+    ];
+    for (path, operations) in operations() {
+        let mut expected: BTreeSet<String> =
+            operations.into_iter().map(|(method, _)| method).collect();
+        if expected.contains("GET") {
+            expected.insert("HEAD".to_owned());
+        }
+        let address = path
+            .replace("{id}", UNKNOWN_ID)
+            .replace("{target}", "x")
+            .replace(
+                "{part}",
+                if path.starts_with("/live") {
+                    "view.js"
+                } else {
+                    "page.js"
+                },
+            );
+        for method in &methods {
+            // Nobody's key: no operation is carried out.
+            let answer = Exchange::of(server.request_outside(method.clone(), &address)).await;
+            assert_eq!(
+                answer.status != 405,
+                expected.contains(method.as_str()),
+                "{method} {path}: {}",
+                answer.text
+            );
+            if answer.status == 405 {
+                let allow = answer
+                    .headers
+                    .get("allow")
+                    .and_then(|allow| allow.to_str().ok())
+                    .expect("an Allow header");
+                let allowed: BTreeSet<String> = allow
+                    .split(',')
+                    .map(|method| method.trim().to_owned())
+                    .collect();
+                assert_eq!(allowed, expected, "{path}");
+            }
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_file_is_served_to_everybody_as_it_stands() {
+    let server = TestServer::builder()
+        .setting("HEARTH_API_KEYS", "secret")
+        .start()
+        .await;
+    let answer = Exchange::of(server.request_outside(Method::GET, "/openapi.json")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert_eq!(answer.text, TEXT);
+    assert_eq!(answer.json(), *DOCUMENT);
+    server.stop().await;
+}

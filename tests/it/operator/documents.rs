@@ -1,0 +1,159 @@
+//! The documents for operators say what there is.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use hearth_test_support::{TestServer, document, repository};
+
+use crate::operator::metrics::metrics;
+
+fn operations() -> String {
+    std::fs::read_to_string(repository().join("docs/OPERATIONS.md"))
+        .expect("docs/OPERATIONS.md is there")
+}
+
+#[test]
+fn every_setting_is_documented() {
+    let output = Command::new(hearth_test_support::binary())
+        .arg("settings")
+        .output()
+        .expect("it can be called");
+    assert!(output.status.success(), "{output:?}");
+    let table = String::from_utf8(output.stdout).expect("text");
+    document::assert_section("docs/CONFIGURATION.md", "settings", &table);
+}
+
+#[tokio::test]
+async fn every_figure_is_documented_and_no_other() {
+    let server = TestServer::start().await;
+    let seen = metrics(&server).await;
+    server.stop().await;
+    let ends = ["_bucket", "_count", "_sum"];
+    let family = |name: &str| {
+        let name = name.split('{').next().unwrap_or_default();
+        ends.iter()
+            .find_map(|end| name.strip_suffix(end))
+            .unwrap_or(name)
+            .to_owned()
+    };
+    let seen: BTreeSet<String> = seen.keys().map(|name| family(name)).collect();
+    let page = operations();
+    let table = page
+        .split("## Figures")
+        .nth(1)
+        .and_then(|rest| rest.split("\n## ").next())
+        .expect("a section on figures");
+    let rows = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let mut documented: BTreeSet<String> = rows.map(family).collect();
+    // It comes with the first request.
+    let later = "hearth_http_requests_total";
+    assert!(documented.contains(later));
+    if !seen.contains(later) {
+        documented.remove(later);
+    }
+    assert_eq!(
+        documented, seen,
+        "docs/OPERATIONS.md (left), /metrics (right)"
+    );
+}
+
+#[test]
+fn the_dashboard_asks_for_figures_that_there_are() {
+    let text = std::fs::read_to_string(repository().join("docs/grafana-dashboard.json"))
+        .expect("it is there");
+    let board: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert!(
+        board["panels"]
+            .as_array()
+            .is_some_and(|panels| panels.len() >= 8)
+    );
+    let page = operations();
+    let names = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+    for name in names.filter(|word| word.starts_with("hearth_")) {
+        let family = ["_bucket", "_count", "_sum"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end))
+            .unwrap_or(name);
+        assert!(
+            page.contains(&format!("`{family}")),
+            "{name} is not in docs/OPERATIONS.md"
+        );
+    }
+}
+
+/// The words of everything that is logged from `info` on, as the source has them.
+fn events() -> BTreeSet<String> {
+    let mut events = BTreeSet::new();
+    let mut folders = vec![repository().join("crates")];
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder)
+            .expect("a folder")
+            .flatten()
+            .map(|entry| entry.path())
+        {
+            match path.extension() {
+                None if path.is_dir() => folders.push(path),
+                Some(kind) if kind == "rs" => {
+                    events.extend(events_in(&std::fs::read_to_string(path).expect("text")))
+                }
+                _ => {}
+            }
+        }
+    }
+    events
+}
+
+fn events_in(source: &str) -> Vec<String> {
+    let calls = ["tracing::info!(", "tracing::warn!(", "tracing::error!("];
+    let calls = calls.iter().flat_map(|call| source.split(call).skip(1));
+    calls.filter_map(message_of).collect()
+}
+
+/// The last string of a call, which begins behind its bracket.
+fn message_of(call: &str) -> Option<String> {
+    let (mut depth, mut last, mut current) = (1, None, None::<String>);
+    for letter in call.chars() {
+        match (letter, &mut current) {
+            ('"', Some(text)) => last = Some(std::mem::take(text)),
+            (letter, Some(text)) => text.push(letter),
+            ('(', None) => depth += 1,
+            (')', None) => depth -= 1,
+            _ => {}
+        }
+        if letter == '"' {
+            current = if current.is_some() {
+                None
+            } else {
+                Some(String::new())
+            };
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    last
+}
+
+#[test]
+fn every_event_is_documented_and_no_other() {
+    let page = operations();
+    let table = page
+        .split("## Log")
+        .nth(1)
+        .and_then(|rest| rest.split("\n## ").next())
+        .expect("a section on the log");
+    let rows = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").nth(1));
+    let documented: BTreeSet<String> = rows
+        .filter(|event| !["event", "---"].contains(event))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(
+        documented,
+        events(),
+        "docs/OPERATIONS.md (left), the source (right)"
+    );
+}

@@ -1,0 +1,143 @@
+//! The log: a line for every request and for every session's end, and nothing that somebody should
+//! not read.
+
+use std::time::Duration;
+
+use hearth_test_support::{Exchange, TestServer, eventually};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// The lines with that message.
+fn lines(server: &TestServer, message: &str) -> Vec<Value> {
+    let output = server.output();
+    let lines = output
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines
+        .filter(|line| line["fields"]["message"] == message)
+        .collect()
+}
+
+#[tokio::test]
+async fn every_request_and_every_end_of_a_session_is_one_line_with_its_ids() {
+    let server = TestServer::builder()
+        .setting("HEARTH_LOG_FORMAT", "json")
+        .start()
+        .await;
+    let session = server.session().await;
+    session.bash("exit 3").await;
+    let probe = Exchange::of(server.request_outside(Method::GET, "/readyz")).await;
+    let unknown = Exchange::of(server.request_outside(Method::GET, "/nowhere")).await;
+    session.delete().await;
+    // What machines ask for all the time has none.
+    let expected = json!([["POST", 200], ["POST", 200], ["GET", 404], ["DELETE", 200]]);
+    eventually(
+        Duration::from_secs(5),
+        "every request has a line",
+        || async {
+            let lines = lines(&server, "request finished");
+            let seen: Value = lines
+                .iter()
+                .map(|line| json!([line["span"]["method"], line["fields"]["status"]]))
+                .collect();
+            if seen == expected {
+                Ok(())
+            } else {
+                Err(seen.to_string())
+            }
+        },
+    )
+    .await;
+    let answered = lines(&server, "request finished");
+    for line in [&answered[0], &answered[1], &answered[3]] {
+        assert_eq!(line["span"]["session"], session.id(), "{line}");
+        assert!(line["fields"]["duration_ms"].is_u64(), "{line}");
+    }
+    assert_eq!(
+        answered[2]["span"]["id"],
+        unknown.headers["x-request-id"].to_str().expect("text")
+    );
+    assert!(probe.headers.contains_key("x-request-id"));
+    let ended = lines(&server, "session ended");
+    assert_eq!(ended.len(), 1, "{ended:?}");
+    let fields = &ended[0]["fields"];
+    assert_eq!(
+        (&ended[0]["span"]["id"], &fields["reason"]),
+        (&json!(session.id()), &json!("deleted"))
+    );
+    assert_eq!(fields["executions"], 1);
+    let ran = lines(&server, "execution finished");
+    assert_eq!((ran.len(), &ran[0]["fields"]["exit_code"]), (1, &json!(3)));
+    let spans = &ran[0]["spans"];
+    assert_eq!(spans[0]["name"], "request", "{spans}");
+    assert_eq!(spans[1], json!({ "name": "session", "id": session.id() }));
+    assert_eq!(spans[2], json!({ "name": "execution", "language": "bash" }));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_code_no_output_no_page_and_no_token_is_logged() {
+    let builder = TestServer::builder().setting("HEARTH_API_KEYS", "secret-of-the-team");
+    let server = builder
+        .setting("HEARTH_LOG", "debug")
+        .setting("HEARTH_OPERATOR_KEY", "secret-of-the-boss")
+        .start()
+        .await;
+    let api = server.with_key("secret-of-the-team");
+    let session = api.session().await;
+    session.node("console.log('marked-' + 'output'); await page.goto('data:text/html,<title>marked-page</title>'); 'marked-code'").await.ok();
+    session.python("raise ValueError('marked-error')").await;
+    session.bash("echo marked-shell >&2; exit 1").await;
+    let state = Exchange::of(
+        server
+            .with_key("secret-of-the-boss")
+            .request_outside(Method::GET, "/operator/state"),
+    )
+    .await;
+    let link = state.json()["sessions"][0]["liveViewUrl"]
+        .as_str()
+        .expect("a link")
+        .to_owned();
+    let token = link.split("token=").nth(1).expect("a token").to_owned();
+    let page = link.strip_prefix(server.origin()).expect("ours").to_owned();
+    assert_eq!(
+        Exchange::of(server.request_outside(Method::GET, &page))
+            .await
+            .status,
+        200
+    );
+    session.delete().await;
+    let log = server.output();
+    for secret in [
+        "marked",
+        "secret-of",
+        &token,
+        session.cdp_url().split("token=").nth(1).expect("a token"),
+    ] {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_id_that_a_caller_chooses_is_kept_only_when_it_is_good_for_a_log() {
+    let server = TestServer::start().await;
+    let answered = async |id: &[u8]| {
+        let value = reqwest::header::HeaderValue::from_bytes(id).expect("a header");
+        let request = server
+            .request_outside(Method::GET, "/livez")
+            .header("x-request-id", value);
+        let answer = Exchange::of(request).await;
+        answer.headers["x-request-id"]
+            .to_str()
+            .expect("text")
+            .to_owned()
+    };
+    assert_eq!(answered(b"job-17/step:3").await, "job-17/step:3");
+    let long = "x".repeat(129);
+    for bad in [long.as_bytes(), b"", b"two words", b"\xff\xfe"] {
+        let id = answered(bad).await;
+        assert_eq!(id.len(), 36, "{id}");
+    }
+    server.stop().await;
+}

@@ -1,0 +1,321 @@
+//! The operator's page in a real browser: a session of another server, since no session reaches its
+//! own.
+
+use hearth_test_support::{Session, Site, TestServer, repository};
+use serde_json::{Value, json};
+
+const PHONE: &str = "{ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }";
+const DESK: &str = "{ viewport: { width: 1280, height: 800 } }";
+
+/// What a picture in a document may weigh.
+const MAX_BYTES: u64 = 200_000;
+
+/// Somebody in front of a browser.
+struct Operator {
+    server: TestServer,
+    browser: Session,
+    origin: String,
+}
+
+impl Operator {
+    /// Opens the page in a window with these options of Playwright's.
+    async fn before(server: &TestServer, options: &str) -> Self {
+        let own = TestServer::start().await;
+        let browser = own.session().await;
+        let operator = Self {
+            server: own,
+            browser,
+            origin: server.origin().to_owned(),
+        };
+        operator.open(options).await;
+        operator
+    }
+
+    async fn open(&self, options: &str) {
+        let origin = &self.origin;
+        self.act(&format!(
+            "var complaints = []; var desk = await (await browser.newContext({options})).newPage(); \
+             desk.on('console', (message) => message.type() === 'error' && complaints.push(message.text())); \
+             desk.on('pageerror', (error) => complaints.push(String(error))); await desk.goto('{origin}/')"
+        ))
+        .await;
+    }
+
+    async fn act(&self, code: &str) {
+        self.browser.node(&format!("{code}; 0")).await.ok();
+    }
+
+    async fn see(&self, code: &str) -> Value {
+        self.browser.node(code).await.ok().json()
+    }
+
+    async fn leave(self) {
+        assert_eq!(self.see("complaints").await, json!([]));
+        self.server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_page_shows_a_session_with_its_picture_and_ends_it_when_it_is_told_twice() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let session = server.session().await;
+    session
+        .node(&format!(
+            "await page.goto('{}'); await page.title()",
+            site.url("/title/Evening")
+        ))
+        .await
+        .ok();
+    session.bash("exit 3").await;
+    let operator = Operator::before(&server, DESK).await;
+    operator
+        .act("await desk.getByText('Evening', { exact: true }).waitFor()")
+        .await;
+    operator.act("await desk.waitForFunction(() => document.querySelector('#sessions img')?.naturalWidth > 100)").await;
+    let seen = operator
+        .see("[await desk.locator('main').innerText()]")
+        .await;
+    let seen = seen[0].as_str().expect("text");
+    for word in [
+        "1 of ",
+        "exit 0",
+        "exit 3",
+        "bash",
+        "/title/Evening",
+        "Leaked processes",
+        "Live view",
+    ] {
+        assert!(seen.contains(word), "{word} is not on the page:\n{seen}");
+    }
+    // A look is no use: the page has seen none of it.
+    assert_eq!(
+        session
+            .node("await page.evaluate(() => devicePixelRatio)")
+            .await
+            .ok()
+            .json(),
+        json!(1)
+    );
+    operator
+        .act("var end = desk.getByRole('button', { name: /^End/ }); await end.click()")
+        .await;
+    assert_eq!(session.status().await["status"], "active");
+    // A double click is one press.
+    operator.act("while (await end.count() && (await end.textContent()).startsWith('End?')) await end.click()").await;
+    operator
+        .act("await desk.getByText('No session is open').waitFor()")
+        .await;
+    session.assert_destroyed("deleted").await;
+    operator.leave().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn on_a_phone_nothing_is_cut_off() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let long = "evening-shelf-".repeat(100);
+    for _ in 0..2 {
+        let session = server.session().await;
+        session
+            .node(&format!(
+                "await page.goto('{}')",
+                site.url(&format!("/title/{long}"))
+            ))
+            .await
+            .ok();
+    }
+    let operator = Operator::before(&server, PHONE).await;
+    operator.act("await desk.waitForFunction(() => document.querySelectorAll('#sessions img').length === 2)").await;
+    let widths = operator
+        .see("await desk.evaluate(() => [document.documentElement.scrollWidth, innerWidth])")
+        .await;
+    assert_eq!(widths, json!([360, 360]));
+    operator.leave().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_team_sees_itself_and_an_operator_everybody() {
+    let keys = "shop:key-of-shop,lab:key-of-lab";
+    let builder = TestServer::builder()
+        .setting("HEARTH_API_KEYS", keys)
+        .setting("HEARTH_OPERATOR_KEY", "key-of-boss");
+    let (server, site) = (builder.start().await, Site::start().await);
+    let sessions = [
+        ("shop", server.with_key("key-of-shop").session().await),
+        ("lab", server.with_key("key-of-lab").session().await),
+    ];
+    for (team, session) in &sessions {
+        session
+            .node(&format!(
+                "await page.goto('{}')",
+                site.url(&format!("/title/Page-of-{team}"))
+            ))
+            .await
+            .ok();
+    }
+    let operator = Operator::before(&server, DESK).await;
+    let enter = |key: &str| {
+        format!("await desk.getByLabel(/key/i).fill('{key}'); await desk.keyboard.press('Enter')")
+    };
+    operator.act(&enter("key-of-nobody")).await;
+    operator.act("await desk.waitForFunction(() => document.querySelector('#refusal').textContent.length > 0)").await;
+    // The browser complains of the 401 by itself.
+    operator
+        .act("complaints = complaints.filter((complaint) => !complaint.includes('401'))")
+        .await;
+    operator.act(&enter("key-of-shop")).await;
+    operator
+        .act("await desk.getByText('Page-of-shop', { exact: true }).waitFor()")
+        .await;
+    assert_eq!(
+        operator
+            .see("await desk.getByText('Page-of-lab', { exact: true }).count()")
+            .await,
+        json!(0)
+    );
+    operator
+        .act("await desk.getByRole('button', { name: 'Forget the key' }).click()")
+        .await;
+    operator.act(&enter("key-of-boss")).await;
+    operator
+        .act("await desk.getByText('Page-of-lab', { exact: true }).waitFor()")
+        .await;
+    assert_eq!(
+        operator
+            .see("await desk.getByText('Page-of-shop', { exact: true }).count()")
+            .await,
+        json!(1)
+    );
+    operator
+        .act("complaints = complaints.filter((complaint) => !complaint.includes('401'))")
+        .await;
+    operator.leave().await;
+    // The same without a page.
+    let shop = server.with_key("key-of-shop");
+    let ask = async |method: &str, path: &str| {
+        let method = method.parse().expect("a method");
+        let path = format!("/operator/sessions/{}{path}", sessions[1].1.id());
+        hearth_test_support::Exchange::of(shop.request_outside(method, &path))
+            .await
+            .status
+    };
+    assert_eq!(
+        (ask("GET", "/picture").await, ask("DELETE", "").await),
+        (403, 403)
+    );
+    assert_eq!(sessions[1].1.status().await["status"], "active");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_without_a_live_view_shows_no_picture_and_a_page_that_hangs_holds_nothing_up() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let hidden = server.session_with(&json!({"streamWebView": false})).await;
+    let hung = server.session().await;
+    hung.node(&format!(
+        "await page.goto('{}'); page.evaluate(() => {{ for (;;); }}).catch(() => {{}}); 0",
+        site.url("/title/Hung")
+    ))
+    .await
+    .ok();
+    let ask = async |path: String| {
+        hearth_test_support::Exchange::of(server.request_outside(reqwest::Method::GET, &path)).await
+    };
+    assert_eq!(
+        ask(format!("/operator/sessions/{}/picture", hidden.id()))
+            .await
+            .status,
+        204
+    );
+    assert!(
+        [200, 204].contains(
+            &ask(format!("/operator/sessions/{}/picture", hung.id()))
+                .await
+                .status
+        )
+    );
+    let state = ask("/operator/state".to_owned()).await.json();
+    assert_eq!(
+        state["sessions"][0]["url"],
+        json!(site.url("/title/Hung")),
+        "{state}"
+    );
+    assert_eq!(
+        (
+            &state["sessions"][1]["hasPicture"],
+            &state["sessions"][1]["liveViewUrl"]
+        ),
+        (&json!(false), &json!(""))
+    );
+    server.stop().await;
+}
+
+/// Run it with `scripts/test --run-ignored only -E 'test(portrait)'` after a change of the page.
+#[tokio::test]
+#[ignore = "writes docs/operator-page.png"]
+async fn the_portrait_is_taken_of_a_quiet_evening() {
+    let (server, site) = (
+        TestServer::builder()
+            .setting("HEARTH_MAX_SESSIONS", "40")
+            .start()
+            .await,
+        Site::start().await,
+    );
+    let sessions = [
+        server.session().await,
+        server.session().await,
+        server.session().await,
+    ];
+    let shelf = json!(include_str!("../../fixtures/shelf.html"));
+    // An address that reads well, and is the same every time.
+    sessions[0].node(&format!("await context.route('https://books.example/**', (route) => route.fulfill({{ contentType: 'text/html; charset=utf-8', body: {shelf} }})); await page.goto('https://books.example/evening-shelf')")).await.ok();
+    sessions[1].python("await page.set_content('<title>Prices</title><body style=\"font: 40px sans-serif; background: #dfe8d8\"><h1>Prices</h1><p>12 of 80 pages read')").await;
+    sessions[1].bash("sleep 0.2; exit 1").await;
+    sessions[2]
+        .node(&format!(
+            "await page.goto('{}')",
+            site.url("/title/Lanterns")
+        ))
+        .await
+        .ok();
+    let busy = sessions[2].clone();
+    let (code, over) = (
+        format!(
+            "{}; curl -s {}",
+            site.bash_signal("begun"),
+            site.url("/held/go-on")
+        ),
+        site.url("/signal/go-on"),
+    );
+    let picture = async {
+        site.signalled("begun").await;
+        let operator = Operator::before(
+            &server,
+            "{ viewport: { width: 1280, height: 440 }, colorScheme: 'light' }",
+        )
+        .await;
+        operator.act("await desk.waitForFunction(() => [...document.querySelectorAll('#sessions img')].filter((img) => img.naturalWidth > 100).length === 3)").await;
+        operator
+            .act("await desk.getByText('running now').waitFor()")
+            .await;
+        operator
+            .act("await desk.screenshot({ path: 'operator-page.png' })")
+            .await;
+        let folder = operator
+            .server
+            .session_folders()
+            .into_iter()
+            .next()
+            .expect("one session");
+        let taken = folder.join("work/operator-page.png");
+        assert!(std::fs::metadata(&taken).expect("it was taken").len() <= MAX_BYTES);
+        std::fs::copy(taken, repository().join("docs/operator-page.png"))
+            .expect("it can be copied");
+        operator.leave().await;
+        reqwest::get(over).await.expect("the site is up");
+    };
+    let (ran, ()) = tokio::join!(busy.bash(&code), picture);
+    ran.ok();
+    server.stop().await;
+}

@@ -1,0 +1,252 @@
+//! Every change of a file that a commit makes fails once, or is the last one before a crash.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use hearth_test_support::{ServerBuilder, Site, TestServer, new_data_dir, repository};
+use reqwest::Method;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::profiles::scenario::{all, files, keep, kept, reading, saved, saving};
+
+const BOUND: Duration = Duration::from_secs(10);
+
+/// More changes than a commit makes.
+const MAX_CHANGES: i32 = 200;
+
+/// How a change fails.
+#[derive(Clone, Copy)]
+enum Fault {
+    Error = 1,
+    Death = 2,
+    Full = 3,
+}
+
+/// What a server is started with so that its changes of files can be made to fail; see
+/// `tests/faults/faults.c`.
+struct Faults {
+    folder: TempDir,
+    orders: File,
+}
+
+impl Faults {
+    fn new() -> Faults {
+        let folder = tempfile::tempdir().expect("a folder");
+        let orders = File::options()
+            .write(true)
+            .read(true)
+            .create_new(true)
+            .open(folder.path().join("orders"));
+        let orders = orders.expect("a file");
+        orders.write_all_at(&[0; 12], 0).expect("written");
+        let (library, source) = (
+            folder.path().join("faults.so"),
+            repository().join("tests/faults/faults.c"),
+        );
+        let built = Command::new("cc")
+            .args(["-O1", "-shared", "-fPIC", "-o"])
+            .arg(&library)
+            .arg(source)
+            .arg("-ldl")
+            .status();
+        assert!(
+            built
+                .expect("a C compiler, which Rust links with")
+                .success()
+        );
+        Faults { folder, orders }
+    }
+
+    /// At the level at which the server itself writes what is in a profile. Files count that are
+    /// `below`.
+    fn server(&self, data_dir: &Path, below: &Path) -> ServerBuilder {
+        let path = |path: PathBuf| path.to_str().expect("UTF-8").to_owned();
+        TestServer::builder()
+            .data_dir(data_dir)
+            .setting("HEARTH_ISOLATION", "none")
+            .setting("LD_PRELOAD", &path(self.folder.path().join("faults.so")))
+            .setting("FAULTS_ORDERS", &path(self.folder.path().join("orders")))
+            .setting("FAULTS_BELOW", below.to_str().expect("UTF-8"))
+    }
+
+    fn order(&self, fault: Fault, at: i32) {
+        let orders = [fault as i32, at, 0].map(i32::to_ne_bytes).concat();
+        // The kind last: from then on changes count.
+        self.orders
+            .write_all_at(&orders[4..], 4)
+            .and_then(|()| self.orders.write_all_at(&orders[..4], 0))
+            .expect("written");
+    }
+
+    /// Takes the order back, and tells how many changes there were.
+    fn stop(&self) -> i32 {
+        self.orders.write_all_at(&[0; 4], 0).expect("written");
+        let mut seen = [0; 4];
+        self.orders.read_exact_at(&mut seen, 8).expect("read");
+        i32::from_ne_bytes(seen)
+    }
+}
+
+/// That the database of cookies in a session's copy of a profile is whole.
+fn assert_cookies_are_whole(server: &TestServer) {
+    let folder = server.session_folders().pop().expect("a session");
+    let cookies = folder.join("b/user-data/Default/Cookies");
+    if !cookies.exists() {
+        return;
+    }
+    let check = "import sqlite3, sys; print(sqlite3.connect(f'file:{sys.argv[1]}?immutable=1', uri=True).execute('PRAGMA integrity_check').fetchone()[0])";
+    let output = Command::new("python3")
+        .args(["-c", check])
+        .arg(cookies)
+        .output()
+        .expect("python runs");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).trim(),
+        "ok",
+        "{output:?}"
+    );
+}
+
+/// What is saved under `p`, which is one of the two, and only that.
+async fn one_of(server: &TestServer, site: &Site, old: &str, new: &str) -> String {
+    let reader = server.session_with(&reading("p")).await;
+    assert_eq!(reader.created.get("warning"), None, "{}", reader.created);
+    let found = kept(&reader, site).await;
+    assert_cookies_are_whole(server);
+    reader.delete().await;
+    let left: Vec<_> = files(server)
+        .into_iter()
+        .filter(|(name, _)| name.len() != 64)
+        .collect();
+    assert_eq!(left, [], "beside the profile");
+    assert!(
+        found == all(old) || found == all(new),
+        "{found} is neither {old} nor {new}"
+    );
+    if found == all(new) {
+        new.to_owned()
+    } else {
+        old.to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_commit_of_which_any_change_fails_leaves_the_old_or_the_new() {
+    let (faults, folder, site) = (Faults::new(), new_data_dir(), Site::start().await);
+    let server = faults
+        .server(folder.path(), &folder.path().join("profiles"))
+        .start()
+        .await;
+    let session = server.session_with(&saving("p")).await;
+    keep(&session, &site, "first").await;
+    session.delete().await;
+    let (mut there, mut failures) = ("first".to_owned(), 0);
+    for at in 1..MAX_CHANGES {
+        let session = server.session_with(&saving("p")).await;
+        let new = format!("new-{at}");
+        keep(&session, &site, &new).await;
+        faults.order(Fault::Error, at);
+        let answer = session.delete().await;
+        let seen = faults.stop();
+        let old = there;
+        there = one_of(&server, &site, &old, &new).await;
+        match answer["warning"].as_str() {
+            None => assert_eq!(there, new, "change {at} of {seen}: it was said to be saved"),
+            Some(warning) => {
+                failures += 1;
+                assert!(warning.contains("not saved"), "{warning}");
+            }
+        }
+        if seen < at {
+            // The draft, its two parts, their way to the disk, and their place.
+            assert_eq!(failures, 5, "of {seen} changes");
+            return server.stop().await;
+        }
+    }
+    panic!("a commit never comes to its end");
+}
+
+#[tokio::test]
+async fn a_crash_at_any_change_of_a_commit_leaves_the_old_or_the_new() {
+    let (faults, folder, site) = (Faults::new(), new_data_dir(), Site::start().await);
+    let server = faults.server(folder.path(), folder.path()).start().await;
+    let session = server.session_with(&saving("p")).await;
+    keep(&session, &site, "first").await;
+    session.delete().await;
+    server.stop().await;
+    let mut there = "first".to_owned();
+    for at in 1..MAX_CHANGES {
+        let mut server = faults.server(folder.path(), folder.path()).start().await;
+        let session = server.session_with(&saving("p")).await;
+        let new = format!("new-{at}");
+        keep(&session, &site, &new).await;
+        faults.order(Fault::Death, at);
+        let deleting = server.request(Method::DELETE, &format!("/{}", session.id()));
+        let is_answered = deleting.send().await.is_ok();
+        let seen = faults.stop();
+        if is_answered {
+            assert!(seen < at, "change {at} of {seen} did not end the server");
+            there = one_of(&server, &site, &there, &new).await;
+            assert_eq!(there, new);
+            return server.stop().await;
+        }
+        server.kill_hard().await;
+        server.assert_nothing_runs(BOUND).await;
+        let server = faults.server(folder.path(), folder.path()).start().await;
+        there = one_of(&server, &site, &there, &new).await;
+        let listed = server
+            .send(server.request(Method::GET, "/profiles"))
+            .await
+            .ok();
+        let sizes: Vec<_> = files(&server).into_iter().map(|(_, bytes)| bytes).collect();
+        assert_eq!(
+            listed["profiles"].as_array().map(Vec::len),
+            Some(1),
+            "{listed}"
+        );
+        assert_eq!(json!([listed["profiles"][0]["sizeBytes"]]), json!(sizes));
+        server.stop().await;
+    }
+    panic!("a commit never comes to its end");
+}
+
+#[tokio::test]
+async fn on_a_full_disk_the_old_profile_stays_and_the_answer_says_so() {
+    let (faults, folder, site) = (Faults::new(), new_data_dir(), Site::start().await);
+    let server = faults.server(folder.path(), folder.path()).start().await;
+    let session = server.session_with(&saving("p")).await;
+    keep(&session, &site, "old").await;
+    session.delete().await;
+    let session = server.session_with(&saving("p")).await;
+    keep(&session, &site, "new").await;
+    faults.order(Fault::Full, 1);
+    let answer = session.delete().await;
+    faults.stop();
+    let warning = answer["warning"].as_str().unwrap_or_default();
+    assert!(
+        warning.contains("the server's disk is full")
+            && warning.contains("The profile is unchanged"),
+        "{answer}"
+    );
+    assert!(
+        server.output().contains("the server's disk is full"),
+        "it is in the log"
+    );
+    assert_eq!(saved(&server, &site, "p").await, all("old"));
+    assert_eq!(
+        fs::read_dir(folder.path().join("profiles"))
+            .expect("read")
+            .count(),
+        1
+    );
+    // It is saved again when there is room.
+    let session = server.session_with(&saving("p")).await;
+    keep(&session, &site, "newer").await;
+    session.delete().await;
+    assert_eq!(saved(&server, &site, "p").await, all("newer"));
+    server.stop().await;
+}

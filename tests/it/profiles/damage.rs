@@ -1,0 +1,205 @@
+//! What happens when a profile cannot be what it was.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use hearth_test_support::{Site, TestServer, new_data_dir};
+use serde_json::{Value, json};
+
+use crate::profiles::scenario::{all, files, keep, kept, nothing, reading, saved, saving};
+
+fn only_file(server: &TestServer) -> PathBuf {
+    let files = files(server);
+    assert_eq!(files.len(), 1, "{files:?}");
+    server.data_dir().join("profiles").join(&files[0].0)
+}
+
+/// The folder of the only session.
+fn session_folder(server: &TestServer) -> PathBuf {
+    let folders = server.session_folders();
+    assert_eq!(folders.len(), 1, "{folders:?}");
+    folders[0].clone()
+}
+
+fn is_warned_of_damage(created: &Value) -> bool {
+    created["warning"]
+        .as_str()
+        .is_some_and(|warning| warning.contains("damaged") && warning.contains("set aside"))
+}
+
+#[tokio::test]
+async fn a_damaged_profile_is_set_aside_and_a_fresh_one_starts() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    // In the head, in the folder, at the end, and a file that is cut off.
+    for place in [0.0, 0.01, 0.5, 0.999, 2.0] {
+        let session = server.session_with(&saving("p")).await;
+        keep(&session, &site, "x").await;
+        session.delete().await;
+        let file = only_file(&server);
+        let mut bytes = fs::read(&file).expect("read");
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            reason = "a place in a small file"
+        )]
+        let at = (bytes.len() as f64 * place) as usize;
+        match bytes.get_mut(at) {
+            Some(byte) => *byte ^= 0x10,
+            None => bytes.truncate(bytes.len() / 2),
+        }
+        fs::write(&file, &bytes).expect("written");
+        let reader = server.session_with(&reading("p")).await;
+        assert!(
+            is_warned_of_damage(&reader.created),
+            "{place}: {}",
+            reader.created
+        );
+        assert_eq!(kept(&reader, &site).await, nothing());
+        let aside = file.with_added_extension("damaged");
+        assert_eq!(
+            (fs::read(&aside).expect("set aside"), file.exists()),
+            (bytes, false)
+        );
+        // It is as if there had been none.
+        assert_eq!(saved(&server, &site, "p").await, nothing());
+        reader.delete().await;
+        fs::remove_file(aside).expect("removed");
+    }
+    assert!(
+        server.output().contains("The profile is damaged"),
+        "it is in the log"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_profile_that_no_browser_starts_with_is_set_aside() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let session = server.session_with(&saving("p")).await;
+    keep(&session, &site, "x").await;
+    // A folder where Chromium wants a file.
+    let place = session_folder(&server).join("b/user-data/Local State");
+    fs::create_dir(&place)
+        .and_then(|()| fs::write(place.join("x"), "x"))
+        .expect("made");
+    // So that the session's own user can remove it.
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o777)).expect("opened");
+    let answer = session.delete().await;
+    assert_eq!(answer.get("warning"), None, "{answer}");
+    let next = server.session_with(&saving("p")).await;
+    assert!(is_warned_of_damage(&next.created), "{}", next.created);
+    assert_eq!(kept(&next, &site).await, nothing());
+    keep(&next, &site, "y").await;
+    next.delete().await;
+    assert_eq!(saved(&server, &site, "p").await, all("y"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_profile_that_grew_too_large_is_as_it_was_before() {
+    let site = Site::start().await;
+    let server = TestServer::builder()
+        .setting("HEARTH_SESSION_DISK_MB", "64")
+        .start()
+        .await;
+    let session = server.session_with(&saving("p")).await;
+    keep(&session, &site, "old").await;
+    session.delete().await;
+    let session = server.session_with(&saving("p")).await;
+    keep(&session, &site, "new").await;
+    // It takes no space, so nobody else minds.
+    let holes = session_folder(&server).join("b/user-data/Default/holes");
+    fs::File::create(holes)
+        .and_then(|file| file.set_len(1 << 40))
+        .expect("made");
+    let answer = session.delete().await;
+    let warning = answer["warning"].as_str().unwrap_or_default();
+    assert!(
+        warning.contains("64 MiB") && warning.contains("HEARTH_SESSION_DISK_MB"),
+        "{answer}"
+    );
+    // Asked again it says the same.
+    assert_eq!(session.delete().await, answer);
+    assert_eq!(saved(&server, &site, "p").await, all("old"));
+    assert_eq!(files(&server).len(), 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_profile_that_is_larger_than_a_session_may_be_is_refused_and_stays() {
+    let (folder, site) = (new_data_dir(), Site::start().await);
+    let server = TestServer::builder().data_dir(folder.path()).start().await;
+    let session = server.session_with(&saving("p")).await;
+    keep(&session, &site, "x").await;
+    let zeros = session_folder(&server).join("b/user-data/Default/zeros");
+    fs::write(zeros, vec![0; 40 << 20]).expect("written");
+    session.delete().await;
+    server.stop().await;
+    let server = TestServer::builder()
+        .data_dir(folder.path())
+        .setting("HEARTH_SESSION_DISK_MB", "32")
+        .start()
+        .await;
+    let refusal = server.create(&reading("p")).await;
+    assert_eq!(refusal.status, 503, "{refusal:?}");
+    assert!(
+        refusal.error().contains("\"p\"") && refusal.error().contains("larger than 32 MiB"),
+        "{refusal:?}"
+    );
+    server.stop().await;
+    let server = TestServer::builder().data_dir(folder.path()).start().await;
+    assert_eq!(saved(&server, &site, "p").await, all("x"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_profile_that_is_gone_is_told_and_what_stands_in_its_place_holds_nobody_up() {
+    let server = TestServer::start().await;
+    server.session_with(&saving("p")).await.delete().await;
+    let file = only_file(&server);
+    fs::remove_file(&file).expect("removed");
+    let session = server.session_with(&reading("p")).await;
+    let warning = session.created["warning"].as_str().unwrap_or_default();
+    assert!(
+        warning.contains("not on the server any more"),
+        "{}",
+        session.created
+    );
+    session.delete().await;
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    let answer = server.create(&reading("p")).await;
+    assert!([200, 503].contains(&answer.status), "{answer:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_browser_has_left_of_links_and_locks_keeps_nobody_out() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let session = server.session_with(&saving("p")).await;
+    keep(&session, &site, "x").await;
+    let user_data = session_folder(&server).join("b/user-data");
+    for (link, target) in [
+        ("SingletonLock", "another-host-4711"),
+        ("SingletonSocket", "/tmp/none"),
+        ("Default/secret", "/etc/shadow"),
+    ] {
+        std::os::unix::fs::symlink(target, user_data.join(link)).expect("linked");
+    }
+    session.delete().await;
+    let session = server.session_with(&saving("p")).await;
+    assert_eq!(
+        (session.created.get("warning"), kept(&session, &site).await),
+        (None, all("x"))
+    );
+    let user_data = session_folder(&server).join("b/user-data");
+    for link in ["SingletonLock", "SingletonSocket", "Default/secret"] {
+        assert!(
+            fs::symlink_metadata(user_data.join(link)).is_err(),
+            "{link}"
+        );
+    }
+    assert_eq!(json!(files(&server).len()), json!(1));
+    server.stop().await;
+}

@@ -1,0 +1,117 @@
+//! Names are a caller's business, and no path is made of them.
+
+use hearth_test_support::{Site, TestServer};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::profiles::scenario::{all, files, keep, saved, saving};
+
+/// What would lead elsewhere, end early, or be taken for another one.
+const NAMES: [&str; 14] = [
+    "../../../etc/passwd",
+    "/etc/passwd",
+    ".",
+    "..",
+    "a\0b",
+    "a",
+    "A",
+    "a ",
+    "CON",
+    "\n",
+    "%2e%2e%2f",
+    "'; DROP TABLE profiles; --",
+    "e\u{301}",
+    "\u{e9}",
+];
+
+/// As a path has it.
+fn encoded(name: &str) -> String {
+    name.bytes()
+        .fold(String::new(), |path, byte| format!("{path}%{byte:02X}"))
+}
+
+#[tokio::test]
+async fn any_name_is_a_name_of_its_own() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let longest = "\u{1f36a}".repeat(128);
+    let names: Vec<&str> = NAMES.into_iter().chain([longest.as_str()]).collect();
+    for (number, name) in names.iter().enumerate() {
+        let session = server.session_with(&saving(name)).await;
+        keep(&session, &site, &number.to_string()).await;
+        session.delete().await;
+    }
+    let listed = server
+        .send(server.request(Method::GET, "/profiles"))
+        .await
+        .ok();
+    let mut listed: Vec<&str> = listed["profiles"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|one| one["name"].as_str())
+        .collect();
+    let mut expected = names.clone();
+    listed.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(listed, expected);
+    let is_digest =
+        |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(
+        files(&server).iter().all(|(name, _)| is_digest(name)),
+        "{:?}",
+        files(&server)
+    );
+    for (number, name) in names.iter().enumerate().step_by(3) {
+        assert_eq!(
+            saved(&server, &site, name).await,
+            all(&number.to_string()),
+            "{name:?}"
+        );
+    }
+    // A path of one or two dots means another path to every client.
+    for name in names.iter().filter(|name| ![".", ".."].contains(name)) {
+        let path = format!("/profiles/{}", encoded(name));
+        assert_eq!(
+            server
+                .send(server.request(Method::DELETE, &path))
+                .await
+                .ok(),
+            json!({"success": true}),
+            "{name:?}"
+        );
+    }
+    assert_eq!(files(&server).len(), 2);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_can_be_no_name_is_nobodys_profile() {
+    let server = TestServer::start().await;
+    for path in [
+        "/profiles/%ff%fe",
+        &format!("/profiles/{}", "x".repeat(129)),
+    ] {
+        assert_eq!(
+            server.send(server.request(Method::DELETE, path)).await.ok(),
+            json!({"success": true}),
+            "{path}"
+        );
+    }
+    assert_eq!(
+        server
+            .send(server.request(Method::DELETE, "/profiles"))
+            .await
+            .status,
+        405
+    );
+    assert_eq!(
+        server
+            .send(server.request(Method::GET, "/profiles/p"))
+            .await
+            .status,
+        405
+    );
+    assert_eq!(server.create(&saving(&"x".repeat(129))).await.status, 400);
+    assert_eq!(server.create(&saving("")).await.status, 400);
+    server.stop().await;
+}

@@ -1,0 +1,158 @@
+//! What one call breaks, the next one finds mended: tabs that do not answer, kernels turned against
+//! themselves, a log that nobody reads.
+
+use std::time::Duration;
+
+use hearth_test_support::{Session, TestServer};
+use serde_json::json;
+
+/// Fresh kernels, bash's tools and the kernel that was there all work.
+async fn assert_usable(session: &Session) {
+    for language in ["python", "node"] {
+        let execution = session
+            .run_for(language, "await page.evaluate('6 * 7')", 10)
+            .await
+            .ok();
+        assert_eq!(execution.result, "42", "{language}");
+    }
+    assert_eq!(
+        session
+            .run_for("bash", "agent-browser eval '6 * 7'", 10)
+            .await
+            .ok()
+            .result
+            .trim(),
+        "42"
+    );
+}
+
+#[tokio::test]
+async fn a_popup_that_never_loads_keeps_nobody_out() {
+    let server = TestServer::start().await;
+    for address in ["data:text/html,hi", "javascript:1"] {
+        let session = server.session().await;
+        let page = format!("<script>window.open('{address}')</script>");
+        let code = format!(
+            "await page.setContent({}); await page.waitForTimeout(300); 1",
+            json!(page)
+        );
+        assert_eq!(session.node(&code).await.ok().result, "1", "{address}");
+        assert_usable(&session).await;
+        session.delete().await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_whose_script_never_ends_keeps_nobody_out_and_keeps_its_state() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    session
+        .node("await page.setContent('<title>kept</title>'); 1")
+        .await
+        .ok();
+    let endless = "page.evaluate(() => { console.log('begins'); while (true) {} }).catch(() => {});
+                   await page.waitForEvent('console'); 1";
+    session.node(endless).await.ok();
+    session
+        .run_for("node", "await page.title()", 2)
+        .await
+        .killed_at(2);
+    assert_usable(&session).await;
+    assert_eq!(session.node("await page.title()").await.ok().result, "kept");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn code_that_is_killed_before_it_begins_is_told_so() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    // The first kernel has yet to be started, and the page keeps it from connecting.
+    session.bash("agent-browser open about:blank").await.ok();
+    session
+        .run_for("bash", "agent-browser eval 'while (true) {}'", 1)
+        .await
+        .killed_at(1);
+    let execution = session.run_for("python", "print('begun')", 1).await;
+    assert!(execution.killed, "{execution:?}");
+    assert_eq!(execution.stdout, "");
+    assert!(
+        execution.error().contains("before the code had begun"),
+        "{}",
+        execution.error()
+    );
+    assert_usable(&session).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn node_code_that_turns_json_or_listeners_against_the_kernel_fails_nothing() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    assert_eq!(
+        session
+            .node("Object.prototype.toJSON = () => 5; ({a: 1})")
+            .await
+            .ok()
+            .result,
+        r#"{"a":1}"#
+    );
+    assert_eq!(session.node("'next'").await.ok().result, "next");
+    let code = "process.removeAllListeners(); Promise.reject(new Error('late')); 5";
+    assert_eq!(session.node(code).await.ok().result, "5");
+    assert_eq!(
+        session
+            .node("kept = 6; await new Promise((done) => setTimeout(done, 50)); kept")
+            .await
+            .ok()
+            .result,
+        "6"
+    );
+    assert_eq!(session.node("kept").await.ok().result, "6");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_kernel_that_breaks_its_own_connection_says_that_it_was_lost() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let code = "require('fs').writeSync(4, '!'.repeat(64)); await new Promise(() => {})";
+    let execution = session.node(code).await.failed(137);
+    assert_eq!(execution.error(), "The process that ran the code was lost");
+    assert_eq!(session.node("'alive'").await.ok().result, "alive");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_takes_nothing_down() {
+    let server = TestServer::builder().without_log_reader().start().await;
+    let session = server.session().await;
+    assert_eq!(session.node("1").await.ok().result, "1");
+    assert_eq!(session.bash("echo 2").await.ok().result, "2");
+    session.delete().await;
+    server.session().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn bash_works_without_the_daemon_of_agent_browser() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    // The daemon's folder is next to the working folder. Whatever happens to it, bash is there to
+    // repair things.
+    session.bash("cd ..; rm -rf a/*; chmod 500 a").await.ok();
+    session.run_for("bash", "sleep 100", 1).await.killed_at(1);
+    assert_eq!(session.bash("echo here").await.ok().result, "here");
+    session.bash("cd ..; chmod 2770 a").await.ok();
+    let execution = session
+        .run_for("bash", "agent-browser get url", 10)
+        .await
+        .ok();
+    assert_eq!(execution.result.trim(), "about:blank");
+    assert!(
+        execution.elapsed < Duration::from_secs(10),
+        "{:?}",
+        execution.elapsed
+    );
+    server.stop().await;
+}

@@ -1,0 +1,330 @@
+//! Every setting: shown in the help, refused in one line when it is bad, and obeyed.
+
+use hearth_test_support::{TestServer, new_data_dir};
+use serde_json::json;
+
+const SETTINGS: [&str; 36] = [
+    "HEARTH_LISTEN",
+    "HEARTH_API_KEYS",
+    "HEARTH_API_KEYS_FILE",
+    "HEARTH_OPERATOR_KEY",
+    "HEARTH_OPERATOR_KEY_FILE",
+    "HEARTH_PUBLIC_URL",
+    "HEARTH_FRAME_ANCESTORS",
+    "HEARTH_DATA_DIR",
+    "HEARTH_RUNTIME_DIR",
+    "HEARTH_BROWSER",
+    "HEARTH_USER_AGENT",
+    "HEARTH_VIEWPORT",
+    "HEARTH_MAX_SESSIONS",
+    "HEARTH_MAX_OUTPUT_BYTES",
+    "HEARTH_SESSION_MEMORY_MB",
+    "HEARTH_SESSION_PROCESSES",
+    "HEARTH_SESSION_OPEN_FILES",
+    "HEARTH_SESSION_DISK_MB",
+    "HEARTH_SESSION_FILES",
+    "HEARTH_MIN_FREE_DISK_MB",
+    "HEARTH_MIN_FREE_MEMORY_MB",
+    "HEARTH_MAX_DOWNLOAD_MB",
+    "HEARTH_MAX_TABS",
+    "HEARTH_KEEP_SESSIONS_HOURS",
+    "HEARTH_KEEP_EXECUTIONS_HOURS",
+    "HEARTH_PROFILE_CHECKPOINT_SECONDS",
+    "HEARTH_STOP_GRACE_SECONDS",
+    "HEARTH_ISOLATION",
+    "HEARTH_UIDS",
+    "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE",
+    "HEARTH_EGRESS",
+    "HEARTH_EGRESS_ALLOW",
+    "HEARTH_EGRESS_ALLOW_METADATA",
+    "HEARTH_EGRESS_PROXY",
+    "HEARTH_LOG",
+    "HEARTH_LOG_FORMAT",
+];
+
+/// Values that no setting of that name can have.
+const BAD_VALUES: [(&str, &[&str]); 36] = [
+    (
+        "HEARTH_LISTEN",
+        &[
+            "nonsense",
+            "127.0.0.1",
+            "127.0.0.1:99999",
+            "0.0.0.0:0",
+            "[::]:0",
+        ],
+    ),
+    ("HEARTH_API_KEYS_FILE", &["/nowhere/keys", "/dev/null"]),
+    // There are no other keys.
+    ("HEARTH_OPERATOR_KEY", &["secret"]),
+    ("HEARTH_OPERATOR_KEY_FILE", &["/nowhere/key", "/dev/null"]),
+    (
+        "HEARTH_API_KEYS",
+        &["name:", ":key", "a:k,b:k", "one,two,one"],
+    ),
+    (
+        "HEARTH_PUBLIC_URL",
+        &[
+            "nonsense",
+            "ftp://hearth.example",
+            "https://",
+            "https://hearth.example/prefix",
+            "https://hearth.example:99999",
+        ],
+    ),
+    (
+        "HEARTH_FRAME_ANCESTORS",
+        &[
+            "self https://a.example;",
+            "https://a.example, *",
+            "'none' *",
+            "\u{e9}",
+        ],
+    ),
+    ("HEARTH_DATA_DIR", &["/dev/null", "/proc/nowhere/hearth"]),
+    ("HEARTH_RUNTIME_DIR", &["/nowhere", "/dev/null"]),
+    (
+        "HEARTH_BROWSER",
+        &["firefox", "/nowhere/chromium", "/dev/null", "/tmp"],
+    ),
+    ("HEARTH_USER_AGENT", &["two\nlines"]),
+    (
+        "HEARTH_VIEWPORT",
+        &["wide", "1280", "0x720", "1280x", "-1x720", "1280x720x2"],
+    ),
+    ("HEARTH_MAX_SESSIONS", &["0", "-1", "many", "1.5"]),
+    ("HEARTH_MAX_OUTPUT_BYTES", &["0", "-1", "10M", "lots"]),
+    ("HEARTH_SESSION_MEMORY_MB", &["0", "255", "2G"]),
+    ("HEARTH_SESSION_PROCESSES", &["0", "63", "many"]),
+    ("HEARTH_SESSION_OPEN_FILES", &["0", "255"]),
+    ("HEARTH_SESSION_DISK_MB", &["0", "31", "2GB"]),
+    ("HEARTH_SESSION_FILES", &["0", "999", "1e6"]),
+    ("HEARTH_MIN_FREE_DISK_MB", &["-1", "little"]),
+    ("HEARTH_MIN_FREE_MEMORY_MB", &["-1", "256M"]),
+    ("HEARTH_MAX_DOWNLOAD_MB", &["0", "1.5"]),
+    ("HEARTH_MAX_TABS", &["0", "-1"]),
+    ("HEARTH_KEEP_SESSIONS_HOURS", &["0", "-1", "1d", "9000"]),
+    ("HEARTH_KEEP_EXECUTIONS_HOURS", &["0", "7 days"]),
+    ("HEARTH_PROFILE_CHECKPOINT_SECONDS", &["-1", "1m", "3601"]),
+    ("HEARTH_STOP_GRACE_SECONDS", &["-1", "301", "5s"]),
+    ("HEARTH_ISOLATION", &["strict", "off", "DEFAULT"]),
+    (
+        "HEARTH_UIDS",
+        &["0-100", "1-10", "5", "10-5", "65000-66000", "a-b"],
+    ),
+    (
+        "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE",
+        &["yes", "1"],
+    ),
+    ("HEARTH_EGRESS", &["on", "FILTERED", "none"]),
+    (
+        "HEARTH_EGRESS_ALLOW",
+        &[
+            "localhost",
+            "10.0.0.1/8:443",
+            "127.0.0.1:99999",
+            "*:80",
+            "::1:80",
+        ],
+    ),
+    ("HEARTH_EGRESS_ALLOW_METADATA", &["yes", "1", "TRUE"]),
+    (
+        "HEARTH_EGRESS_PROXY",
+        &[
+            "proxy.example:3128",
+            "https://proxy.example",
+            "socks5://proxy.example",
+            "http://p/x",
+        ],
+    ),
+    ("HEARTH_LOG", &["hearth=loudly", "inof", "hearth="]),
+    ("HEARTH_LOG_FORMAT", &["xml"]),
+];
+
+#[tokio::test]
+async fn the_help_shows_every_setting_as_a_variable_and_as_a_flag() {
+    let help = TestServer::builder().argument("--help").refused().await;
+    assert_eq!(help.code, Some(0), "{help:?}");
+    for name in SETTINGS {
+        assert!(
+            help.stdout.contains(name),
+            "{name} is not in the help:\n{}",
+            help.stdout
+        );
+        let flag = format!(
+            "--{}",
+            name.trim_start_matches("HEARTH_")
+                .to_lowercase()
+                .replace('_', "-")
+        );
+        assert!(
+            help.stdout.contains(&flag),
+            "{flag} is not in the help:\n{}",
+            help.stdout
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_bad_value_is_one_clear_line_and_exit_code_78() {
+    for (name, values) in BAD_VALUES {
+        for value in values {
+            let refusal = TestServer::builder().setting(name, value).refused().await;
+            assert_eq!(refusal.code, Some(78), "{name}={value}: {refusal:?}");
+            assert_eq!(
+                refusal.stderr.trim_end().lines().count(),
+                1,
+                "{name}={value}: {}",
+                refusal.stderr
+            );
+            assert!(
+                refusal.stderr.contains(name),
+                "{name}={value} is not named: {}",
+                refusal.stderr
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bad_value_of_a_flag_is_refused_like_that_of_its_variable() {
+    let refusal = TestServer::builder()
+        .argument("--viewport=wide")
+        .refused()
+        .await;
+    assert_eq!(
+        (refusal.code, refusal.stderr.trim_end().lines().count()),
+        (Some(78), 1),
+        "{refusal:?}"
+    );
+}
+
+#[tokio::test]
+async fn keys_of_a_refused_start_are_not_printed() {
+    let builder = TestServer::builder().setting("HEARTH_API_KEYS", "team:sesame-1,team2:sesame-1");
+    let refusal = builder.refused().await;
+    assert_eq!(refusal.code, Some(78), "{refusal:?}");
+    assert!(!refusal.stderr.contains("sesame"), "{}", refusal.stderr);
+}
+
+#[tokio::test]
+async fn other_addresses_than_loopback_are_listened_on_when_there_are_keys() {
+    let builder = TestServer::builder()
+        .setting("HEARTH_API_KEYS", "secret")
+        .setting("HEARTH_LISTEN", "0.0.0.0:0");
+    // Ready is told with an address that a client can use as it stands.
+    let server = builder.start().await;
+    server.with_key("secret").list("").await.ok();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_setting_is_a_warning_that_names_it() {
+    let server = TestServer::builder()
+        .setting("HEARTH_MAX_SESSION", "3")
+        .start()
+        .await;
+    // The warning precedes the line that says that the server is ready.
+    server.list("").await.ok();
+    let output = server.output();
+    let line = output
+        .lines()
+        .find(|line| line.contains("HEARTH_MAX_SESSION"));
+    assert!(
+        line.is_some_and(|line| line.to_lowercase().contains("warn")),
+        "{output}"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_flag_wins_over_its_variable() {
+    let builder = TestServer::builder()
+        .setting("HEARTH_MAX_SESSIONS", "5")
+        .argument("--max-sessions=1");
+    let server = builder.start().await;
+    server.session().await;
+    assert_eq!(server.create(&json!({})).await.status, 429);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_page_is_1280_by_720_and_its_user_agent_does_not_say_headless() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let seen = session
+        .node("await page.evaluate(() => [innerWidth, innerHeight, navigator.userAgent])")
+        .await
+        .ok();
+    let seen = seen.json();
+    assert_eq!((&seen[0], &seen[1]), (&json!(1280), &json!(720)));
+    let agent = seen[2].as_str().unwrap_or_default();
+    assert!(
+        agent.contains("Chrome/") && !agent.contains("Headless"),
+        "{agent}"
+    );
+    // A tab that is opened later is no different.
+    let code = "const tab = await context.newPage(); \
+                const later = await tab.evaluate(() => [innerWidth, innerHeight, navigator.userAgent]); later";
+    assert_eq!(session.node(code).await.ok().json(), seen);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn viewport_and_user_agent_are_what_the_settings_say() {
+    let builder = TestServer::builder().setting("HEARTH_VIEWPORT", "801x602");
+    let server = builder
+        .setting("HEARTH_USER_AGENT", "Lantern/1.0")
+        .start()
+        .await;
+    let session = server.session().await;
+    let seen = session
+        .node("await page.evaluate(() => [innerWidth, innerHeight, navigator.userAgent])")
+        .await
+        .ok();
+    assert_eq!(seen.json(), json!([801, 602, "Lantern/1.0"]));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn logs_are_json_lines_when_the_format_says_so() {
+    let builder = TestServer::builder()
+        .setting("HEARTH_LOG_FORMAT", "json")
+        .setting("HEARTH_UNKNOWN", "1");
+    let server = builder.start().await;
+    let output = server.output();
+    let line = output
+        .lines()
+        .find(|line| line.contains("HEARTH_UNKNOWN"))
+        .unwrap_or_default();
+    assert!(
+        serde_json::from_str::<serde_json::Value>(line).is_ok(),
+        "{output}"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_data_folder_is_refused() {
+    let folder = new_data_dir();
+    let first = TestServer::builder().data_dir(folder.path()).start().await;
+    let session = first.session().await;
+    let refusal = TestServer::builder()
+        .data_dir(folder.path())
+        .refused()
+        .await;
+    assert_ne!(refusal.code, Some(0), "{refusal:?}");
+    assert!(
+        refusal.stderr.contains(&*folder.path().to_string_lossy()),
+        "{}",
+        refusal.stderr
+    );
+    assert_eq!(session.node("1+1").await.ok().result, "2");
+    first.stop().await;
+    TestServer::builder()
+        .data_dir(folder.path())
+        .start()
+        .await
+        .stop()
+        .await;
+}

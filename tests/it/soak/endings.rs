@@ -1,0 +1,102 @@
+//! Deadlines: that they are kept, and that a run which ends at its very deadline has one outcome.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hearth_test_support::{Execution, Session, TestServer};
+
+/// Code that does nothing until it is killed.
+fn endless(language: &str) -> &'static str {
+    match language {
+        "node" => "await new Promise(() => {})",
+        "python" => "import time\nwhile True: time.sleep(1)",
+        _ => "while :; do sleep 1; done",
+    }
+}
+
+/// How long after its deadline a run may be killed.
+const LATE: Duration = Duration::from_millis(500);
+
+async fn assert_kept(session: &Session, language: &str, timeout: u64) {
+    let execution = session
+        .run_for(language, endless(language), timeout)
+        .await
+        .killed_at(timeout);
+    let late = execution
+        .elapsed
+        .saturating_sub(Duration::from_secs(timeout));
+    assert!(
+        late < LATE,
+        "{language} with {timeout} s was answered {late:?} too late"
+    );
+}
+
+#[tokio::test]
+#[ignore = "takes five minutes: make soak"]
+async fn deadlines_are_kept() {
+    let server = TestServer::start().await;
+    let (short, long) = (
+        server.session().await,
+        server.session_with(&serde_json::json!({"ttl": 900})).await,
+    );
+    let shorts = async {
+        for round in 0..20 {
+            assert_kept(&short, ["bash", "python", "node"][round % 3], 1).await;
+        }
+    };
+    // An answer to the longest run comes later than a client of the tests usually waits.
+    let long = long.patiently();
+    let longest = long.run_for("bash", endless("bash"), 300);
+    let (longest, ()) = tokio::join!(longest, shorts);
+    let late = longest
+        .killed_at(300)
+        .elapsed
+        .saturating_sub(Duration::from_mins(5));
+    assert!(late < LATE, "five minutes were {late:?} too long");
+    server.stop().await;
+}
+
+/// Runs of one session that end within some milliseconds of their deadline, before it or after.
+async fn close_calls(session: &Session, count: u32) -> Vec<Execution> {
+    let mut executions = Vec::new();
+    for index in 0..count {
+        // From 0.90 s to 1.02 s; a shell needs a few hundredths to start.
+        let seconds = 0.90 + f64::from(index % 25) * 0.005;
+        executions.push(
+            session
+                .run_for("bash", &format!("echo begun; sleep {seconds:.3}"), 1)
+                .await,
+        );
+    }
+    executions
+}
+
+#[tokio::test]
+#[ignore = "takes three minutes: make soak"]
+async fn a_run_that_ends_at_its_deadline_has_one_outcome() {
+    let server = TestServer::start().await;
+    let sessions = join_all((0..8).map(|_| server.session())).await;
+    let executions = join_all(sessions.iter().map(|session| close_calls(session, 125)))
+        .await
+        .concat();
+    let mut killed = 0;
+    for execution in &executions {
+        assert_eq!(execution.stdout, "begun\n", "{execution:?}");
+        let outcome = (
+            execution.exit_code,
+            execution.killed,
+            execution.error.is_some(),
+        );
+        assert!(
+            [(0, false, false), (137, true, true)].contains(&outcome),
+            "both or neither: {execution:?}"
+        );
+        killed += u32::from(execution.killed);
+    }
+    eprintln!("of {} runs {killed} were killed", executions.len());
+    assert!(
+        (50..950).contains(&killed),
+        "too few close calls to say anything: {killed} were killed"
+    );
+    server.stop().await;
+}

@@ -1,0 +1,80 @@
+//! Keys are compared in a time that says nothing of them.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use hearth_test_support::TestServer;
+
+use crate::soak::welch;
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+/// Keys that are wrong from their first letter, from their last, and of another length.
+const WRONG: [&str; 3] = [
+    "x123456789abcdef0123456789abcdef",
+    "0123456789abcdef0123456789abcdex",
+    "0",
+];
+
+/// How many requests each wrong key is tried with.
+const REQUESTS: usize = 40_000;
+
+/// Above this it is as good as certain that two times are not the same.
+const SUSPICIOUS: f64 = 4.5;
+
+/// Asks once on a connection that is kept; how long the answer took.
+fn refusal(stream: &mut TcpStream, key: &str) -> Duration {
+    // As long as the longest, so that length itself is no difference on the wire.
+    let filling = "x".repeat(KEY.len() - key.len());
+    let request = format!(
+        "GET /v2/interact HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nX-Filling: {filling}\r\n\r\n"
+    );
+    let mut answer = [0; 2048];
+    let start = Instant::now();
+    stream.write_all(request.as_bytes()).unwrap();
+    let count = stream.read(&mut answer).unwrap();
+    let elapsed = start.elapsed();
+    let text = String::from_utf8_lossy(&answer[..count]);
+    assert!(
+        text.starts_with("HTTP/1.1 401") && text.ends_with('}'),
+        "{text}"
+    );
+    elapsed
+}
+
+#[tokio::test]
+#[ignore = "takes a minute, and silence: make soak"]
+async fn how_long_a_refusal_takes_says_nothing_of_the_key() {
+    let server = TestServer::builder()
+        .setting("HEARTH_API_KEYS", KEY)
+        .setting("HEARTH_LOG", "error")
+        .start()
+        .await;
+    let address = server.address().to_owned();
+    let times = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut times = WRONG.map(|_| Vec::with_capacity(REQUESTS));
+        for round in 0..REQUESTS {
+            // Whatever changes on the machine meanwhile is the same for all, and so is who comes
+            // first.
+            for index in 0..WRONG.len() {
+                let index = (index + round) % WRONG.len();
+                times[index].push(refusal(&mut stream, WRONG[index]).as_secs_f64());
+            }
+        }
+        times
+    });
+    let times = times.await.unwrap();
+    server.stop().await;
+    for other in [1, 2] {
+        let t = welch::t(&times[0], &times[other]);
+        eprintln!("t of {:?} and {:?}: {t:.2}", WRONG[0], WRONG[other]);
+        assert!(
+            t.abs() < SUSPICIOUS,
+            "{:?} and {:?} can be told apart: t = {t:.2}",
+            WRONG[0],
+            WRONG[other]
+        );
+    }
+}

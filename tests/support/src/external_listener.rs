@@ -1,0 +1,160 @@
+//! Somebody on the machine whom nothing of a session should reach: listeners of every kind that
+//! remember what was said to them, by TCP, UDP and sockets in the file system or without a name in
+//! it.
+
+use std::net::SocketAddr;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
+use tokio::task::JoinSet;
+
+/// What a listener answers to everything that looks like HTTP.
+pub const ANSWER: &str = "HEARTH-CANARY-SERVICE";
+
+/// How much of one message is remembered, in bytes.
+const MESSAGE_BYTES: usize = 4096;
+
+/// The listeners; they close when it is dropped.
+#[derive(Debug, Default)]
+pub struct ExternalListener {
+    received: Arc<Mutex<Vec<String>>>,
+    listening: JoinSet<()>,
+}
+
+impl ExternalListener {
+    /// Returns whether a message matches.
+    pub fn has_received(&self, is_it: impl Fn(&str) -> bool) -> bool {
+        self.received
+            .lock()
+            .expect("nobody panics while holding it")
+            .iter()
+            .any(|message| is_it(message))
+    }
+
+    /// Listens for TCP, and gives back where. Every request is answered with [`ANSWER`]; one for
+    /// `/to/NAME` is sent on to `NAME` at `elsewhere`.
+    pub async fn on_tcp(&mut self, address: &str, elsewhere: Option<SocketAddr>) -> SocketAddr {
+        let listener = TcpListener::bind(address)
+            .await
+            .unwrap_or_else(|error| panic!("{address}: {error}"));
+        let bound = listener
+            .local_addr()
+            .expect("a bound socket has an address");
+        let received = Arc::clone(&self.received);
+        self.listening.spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                tokio::select! {
+                    accepted = listener.accept() => {
+                        if let Ok((stream, _)) = accepted {
+                            connections.spawn(converse(stream, Arc::clone(&received), elsewhere));
+                        }
+                    }
+                    Some(_) = connections.join_next() => {}
+                }
+            }
+        });
+        bound
+    }
+
+    /// Listens for datagrams.
+    pub async fn on_udp(&mut self, address: SocketAddr) -> SocketAddr {
+        let socket = UdpSocket::bind(address)
+            .await
+            .unwrap_or_else(|error| panic!("{address}: {error}"));
+        let bound = socket.local_addr().expect("a bound socket has an address");
+        let received = Arc::clone(&self.received);
+        self.listening.spawn(async move {
+            let mut buffer = [0; MESSAGE_BYTES];
+            while let Ok(count) = socket.recv(&mut buffer).await {
+                remember(&received, &buffer[..count]);
+            }
+        });
+        bound
+    }
+
+    /// Listens on a socket file that everybody may use.
+    pub fn on_unix(&mut self, path: &Path) {
+        let listener = UnixListener::bind(path).expect("a socket can be made");
+        open_to_all(path);
+        self.accept_unix(listener);
+    }
+
+    /// Listens under a name that is in no folder.
+    pub fn on_abstract(&mut self, name: &str) {
+        let address =
+            std::os::unix::net::SocketAddr::from_abstract_name(name).expect("it is short");
+        let listener =
+            std::os::unix::net::UnixListener::bind_addr(&address).expect("the name is free");
+        listener.set_nonblocking(true).expect("a socket of ours");
+        self.accept_unix(UnixListener::from_std(listener).expect("a runtime runs"));
+    }
+
+    /// Listens for datagrams on a socket file that everybody may use.
+    pub fn on_unix_datagrams(&mut self, path: &Path) {
+        let socket = UnixDatagram::bind(path).expect("a socket can be made");
+        open_to_all(path);
+        let received = Arc::clone(&self.received);
+        self.listening.spawn(async move {
+            let mut buffer = [0; MESSAGE_BYTES];
+            while let Ok(count) = socket.recv(&mut buffer).await {
+                remember(&received, &buffer[..count]);
+            }
+        });
+    }
+
+    fn accept_unix(&mut self, listener: UnixListener) {
+        let received = Arc::clone(&self.received);
+        self.listening.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(converse(stream, Arc::clone(&received), None));
+            }
+        });
+    }
+}
+
+fn open_to_all(path: &Path) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).expect("it is ours");
+}
+
+fn remember(received: &Mutex<Vec<String>>, bytes: &[u8]) {
+    received
+        .lock()
+        .expect("nobody panics while holding it")
+        .push(String::from_utf8_lossy(bytes).into_owned());
+}
+
+async fn converse(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    received: Arc<Mutex<Vec<String>>>,
+    elsewhere: Option<SocketAddr>,
+) {
+    let mut message = Vec::new();
+    let mut buffer = [0; MESSAGE_BYTES];
+    while message.len() < MESSAGE_BYTES && !message.windows(4).any(|window| window == b"\r\n\r\n") {
+        match stream.read(&mut buffer).await {
+            Ok(count) if count > 0 => message.extend_from_slice(&buffer[..count]),
+            _ => break,
+        }
+    }
+    remember(&received, &message);
+    let request = String::from_utf8_lossy(&message).into_owned();
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    let answer = match (path.strip_prefix("/to/"), elsewhere) {
+        (Some(name), Some(elsewhere)) => format!(
+            "HTTP/1.1 302 Found\r\nLocation: http://{elsewhere}/{name}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        ),
+        _ => format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nAccess-Control-Allow-Origin: *\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{ANSWER}",
+            ANSWER.len()
+        ),
+    };
+    drop(stream.write_all(answer.as_bytes()).await);
+    drop(stream.shutdown().await);
+}

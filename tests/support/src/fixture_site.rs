@@ -1,0 +1,39 @@
+//! Pages of the test site for trying out a browser's commands.
+//!
+//! | path | page |
+//! |---|---|
+//! | `/workshop` | one of everything: fields, buttons, a list, a frame, things to drag (`tests/fixtures/workshop.html`); `#said` tells what was last done |
+//! | `/desk` | a button, fields, a slider, a list and a pad at known places; `seen` has what happened (`tests/fixtures/desk.html`) |
+//! | `/article` | headings, lists, tables, code and links for Markdown (`tests/fixtures/article.html`) |
+//! | `/headers` | the request's own headers, as text |
+//! | `/locked` | titled `unlocked` for the user `ada` with the password `secret`, 401 for others |
+//! | `/data.json` | `{"from":"site"}` |
+
+/// Answers a request for one of these pages; none for other paths.
+pub(crate) fn answer(path: &str, request: &str) -> Option<String> {
+    let html = "text/html; charset=utf-8";
+    Some(match path {
+        "/workshop" => reply("200 OK", html, include_str!("../../fixtures/workshop.html")),
+        "/desk" => reply("200 OK", html, include_str!("../../fixtures/desk.html")),
+        "/article" => reply("200 OK", html, include_str!("../../fixtures/article.html")),
+        "/headers" => reply("200 OK", "text/plain", request),
+        "/data.json" => reply("200 OK", "application/json", r#"{"from":"site"}"#),
+        // "ada:secret" in base64
+        "/locked" if request.contains("Basic YWRhOnNlY3JldA==") => {
+            reply("200 OK", html, "<title>unlocked</title>")
+        }
+        "/locked" => reply(
+            "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"workshop\"",
+            html,
+            "<title>locked</title>",
+        ),
+        _ => return None,
+    })
+}
+
+fn reply(status: &str, content_type: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}

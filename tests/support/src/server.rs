@@ -1,0 +1,469 @@
+//! A real server in a process of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::api::Api;
+use crate::eventually::eventually;
+use crate::output::Output;
+use crate::plain_user::{self, PlainUser};
+use crate::process::{self, Process};
+
+const START_DEADLINE: Duration = Duration::from_secs(20);
+const STOP_DEADLINE: Duration = Duration::from_secs(15);
+/// The kernel takes a moment to empty the process table after the last answer.
+const TABLE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How a server is to be started.
+#[derive(Debug)]
+pub struct ServerBuilder {
+    environment: Vec<(String, String)>,
+    arguments: Vec<String>,
+    data_dir: Option<PathBuf>,
+    is_log_read: bool,
+    plain_user: Option<PlainUser>,
+}
+
+/// A server that would not start.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Its exit code; `None` after a signal.
+    pub code: Option<i32>,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+/// A running server. It is also an [`Api`] without a key, under the first prefix.
+///
+/// A test ends it with [`TestServer::stop`]. When a test panics, dropping the server kills it and
+/// everything it started.
+#[derive(Debug)]
+pub struct TestServer {
+    api: Api,
+    child: Child,
+    pid: i32,
+    stdout: Output,
+    stderr: Output,
+    data_dir: PathBuf,
+    /// Removed with the server; absent when a test brought a folder of its own.
+    _own_data_dir: Option<TempDir>,
+    /// What the server runs from, if not from the repository.
+    _plain_user: Option<PlainUser>,
+    /// Every process that was seen below the server, by id and start time.
+    seen: Mutex<BTreeMap<(i32, u64), Process>>,
+    has_ended: bool,
+}
+
+impl Deref for TestServer {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
+}
+
+/// Makes a data folder, in `/tmp` or in `HEARTH_TEST_DIR`. Its path is short because Chromium puts
+/// socket paths below it, and those have a limit.
+pub fn new_data_dir() -> TempDir {
+    let place = std::env::var_os("HEARTH_TEST_DIR").unwrap_or_else(|| "/tmp".into());
+    tempfile::Builder::new()
+        .prefix("ht-")
+        .tempdir_in(place)
+        .expect("the place for folders is writable")
+}
+
+/// Returns the path of the server under test.
+///
+/// `HEARTH_TEST_BINARY` names one that is built elsewhere. Otherwise tests get the one that cargo
+/// has built for them, by the variable that cargo and nextest set, and the bench gets the one
+/// beside itself.
+pub fn binary() -> PathBuf {
+    let named = ["HEARTH_TEST_BINARY", "CARGO_BIN_EXE_hearth"];
+    if let Some(path) = named.into_iter().find_map(std::env::var_os) {
+        return path.into();
+    }
+    let program = std::env::current_exe().expect("a running program has a path");
+    let beside = program.with_file_name("hearth");
+    assert!(
+        beside.is_file(),
+        "no server to test: run the tests with cargo, which builds it, or set HEARTH_TEST_BINARY"
+    );
+    beside
+}
+
+/// The runtime folder of the server under test when that is not the repository's:
+/// `HEARTH_TEST_RUNTIME`.
+pub(crate) fn given_runtime() -> Option<PathBuf> {
+    std::env::var_os("HEARTH_TEST_RUNTIME").map(PathBuf::from)
+}
+
+impl ServerBuilder {
+    /// Sets an environment variable of the server.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.environment.retain(|(existing, _)| existing != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds an argument after `serve`.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Closes the other end of the server's stderr: everything that it logs fails to be written.
+    #[must_use]
+    pub fn without_log_reader(mut self) -> Self {
+        self.is_log_read = false;
+        self
+    }
+
+    /// Uses a folder that the test owns, instead of one that goes with the server.
+    #[must_use]
+    pub fn data_dir(mut self, path: &Path) -> Self {
+        self.data_dir = Some(path.to_owned());
+        self
+    }
+
+    /// Runs the server as a user without rights; needs those of root.
+    #[must_use]
+    pub fn as_plain_user(mut self) -> Self {
+        self.plain_user = Some(PlainUser::new(
+            &binary(),
+            &given_runtime().unwrap_or_else(|| crate::repository().join("runtime")),
+        ));
+        self
+    }
+
+    fn command(&self, data_dir: &Path) -> Command {
+        // A session of its own makes every shim known, which has no environment to be known by. The
+        // program becomes the server without a process between, so the pid stays.
+        let mut command = Command::new("/usr/bin/setsid");
+        command
+            .arg(
+                self.plain_user
+                    .as_ref()
+                    .map_or_else(binary, PlainUser::binary),
+            )
+            .arg("serve")
+            .args(&self.arguments)
+            .current_dir(crate::repository())
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .env("HEARTH_LISTEN", "127.0.0.1:0")
+            .env("HEARTH_DATA_DIR", data_dir)
+            .envs(given_runtime().map(|folder| ("HEARTH_RUNTIME_DIR", folder)))
+            // The sites of the tests are on loopback.
+            .env("HEARTH_EGRESS_ALLOW", "127.0.0.1:*,localhost:*,[::1]:*")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        if let Some(plain) = &self.plain_user {
+            plain_user::give(data_dir);
+            command
+                .uid(plain_user::UID)
+                .gid(plain_user::UID)
+                .current_dir(plain.folder());
+            command.env("HEARTH_RUNTIME_DIR", plain.runtime());
+        }
+        command
+    }
+
+    /// Starts the server and waits until it serves; panics with its output if it does not within 20
+    /// s.
+    pub async fn start(self) -> TestServer {
+        let own_data_dir = self.data_dir.is_none().then(new_data_dir);
+        let data_dir = self
+            .data_dir
+            .clone()
+            .or_else(|| Some(own_data_dir.as_ref()?.path().to_owned()));
+        let data_dir = data_dir.expect("one of the two is there");
+        let (child, stdout, stderr) = spawn(self.command(&data_dir));
+        let (stdout, ready) = Output::waiting_for(stdout, origin_in);
+        let stderr = if self.is_log_read {
+            Output::of(stderr)
+        } else {
+            drop(stderr);
+            Output::of(std::io::pipe().expect("pipes are to be had").0)
+        };
+        let Ok(Ok(origin)) = tokio::time::timeout(START_DEADLINE, ready).await else {
+            panic!(
+                "the server did not start:\n{}\n{}",
+                stdout.text(),
+                stderr.text()
+            );
+        };
+        TestServer {
+            api: Api::new(origin),
+            pid: child
+                .id()
+                .and_then(|pid| pid.try_into().ok())
+                .expect("a server that serves has a pid"),
+            child,
+            stdout,
+            stderr,
+            data_dir,
+            _own_data_dir: own_data_dir,
+            _plain_user: self.plain_user,
+            seen: Mutex::default(),
+            has_ended: false,
+        }
+    }
+
+    /// Starts a server that is expected to give up by itself; panics if it does not within 20 s.
+    pub async fn refused(self) -> Refusal {
+        let own_data_dir = new_data_dir();
+        let data_dir = self
+            .data_dir
+            .clone()
+            .unwrap_or_else(|| own_data_dir.path().to_owned());
+        let (mut child, stdout, stderr) = spawn(self.command(&data_dir));
+        let (stdout, stderr) = (Output::of(stdout), Output::of(stderr));
+        let ended = tokio::time::timeout(START_DEADLINE, child.wait()).await;
+        let status = ended
+            .unwrap_or_else(|_| panic!("the server started:\n{}{}", stdout.text(), stderr.text()));
+        for output in [&stdout, &stderr] {
+            output
+                .wait_for_end(TABLE_DEADLINE)
+                .expect("a refused server leaves nothing running");
+        }
+        Refusal {
+            code: status.expect("it is our child").code(),
+            stdout: stdout.text(),
+            stderr: stderr.text(),
+        }
+    }
+}
+
+/// Whether a process is a half of a server, and not what it has started.
+fn is_server(process: &Process) -> bool {
+    process.command.contains("hearth serve")
+}
+
+fn spawn(mut command: Command) -> (Child, std::io::PipeReader, std::io::PipeReader) {
+    let (stdout, stdout_writer) = std::io::pipe().expect("pipes are to be had");
+    let (stderr, stderr_writer) = std::io::pipe().expect("pipes are to be had");
+    let child = command
+        .stdout(stdout_writer)
+        .stderr(stderr_writer)
+        .spawn()
+        .expect("the server can be started");
+    (child, stdout, stderr)
+}
+
+/// The origin that a line of the server names, with the loopback address in place of "every
+/// address".
+fn origin_in(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("http://")?;
+    let (_, rest) = rest.split_once(':')?;
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    (!port.is_empty()).then(|| format!("http://127.0.0.1:{port}"))
+}
+
+impl TestServer {
+    /// Starts a server with the defaults.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// Says how a server is to be started.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder {
+            environment: Vec::new(),
+            arguments: Vec::new(),
+            data_dir: None,
+            is_log_read: true,
+            plain_user: None,
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The process id of the half that serves, where the server has split off what may change user
+    /// ids; else the same.
+    pub fn serving_pid(&self) -> i32 {
+        let tree = process::tree(self.pid);
+        let serving = tree
+            .iter()
+            .find(|process| process.parent == self.pid && is_server(process));
+        serving.map_or(self.pid, |process| process.pid)
+    }
+
+    /// Where it keeps its data.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Everything that it has written so far, stdout first.
+    pub fn output(&self) -> String {
+        format!("{}{}", self.stdout.text(), self.stderr.text())
+    }
+
+    /// The processes that it has started, and a note of them for the assertion at its end.
+    pub fn processes(&self) -> Vec<Process> {
+        let mut tree = process::tree(self.pid);
+        tree.retain(|process| process.parent != self.pid || !is_server(process));
+        let keyed = tree.iter().map(|process| (process.key(), process.clone()));
+        self.seen
+            .lock()
+            .expect("nobody panics while holding it")
+            .extend(keyed);
+        tree
+    }
+
+    /// The listening sockets of the server and of everything below it.
+    pub fn listening_sockets(&self) -> BTreeSet<u64> {
+        let own = [self.pid, self.serving_pid()];
+        process::listening_sockets(
+            self.processes()
+                .iter()
+                .map(|process| process.pid)
+                .chain(own),
+        )
+    }
+
+    /// The processes that are the server itself: the one that was started, and any that it has
+    /// split off from itself.
+    pub fn own_pids(&self) -> Vec<i32> {
+        let exe = |pid: i32| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+        let own = exe(self.pid);
+        let split = self
+            .processes()
+            .into_iter()
+            .filter(|process| !process.is_shim() && exe(process.pid) == own);
+        split.map(|process| process.pid).chain([self.pid]).collect()
+    }
+
+    /// The folders of sessions, below `s` in the data folder (short, for the sake of socket paths).
+    pub fn session_folders(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.data_dir.join("s"));
+        entries
+            .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+            .unwrap_or_default()
+    }
+
+    /// Sends a signal to the server itself.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid), signal).expect("the server runs");
+    }
+
+    /// Stops it with SIGTERM and asserts that it exits with 0 within 15 s and leaves nothing.
+    pub async fn stop(mut self) {
+        self.processes();
+        self.signal(Signal::SIGTERM);
+        self.ended_by_itself().await;
+    }
+
+    /// Waits for the end of a server that was told to stop, and asserts what [`TestServer::stop`]
+    /// asserts.
+    pub async fn ended_by_itself(&mut self) {
+        let start = Instant::now();
+        let ended = tokio::time::timeout(STOP_DEADLINE, self.child.wait()).await;
+        let Ok(status) = ended else {
+            panic!(
+                "still running {:?} after SIGTERM:\n{}",
+                start.elapsed(),
+                self.output()
+            )
+        };
+        assert_eq!(
+            status.expect("it is our child").code(),
+            Some(0),
+            "{}",
+            self.output()
+        );
+        self.assert_nothing_runs(TABLE_DEADLINE).await;
+        assert_eq!(self.session_folders(), Vec::<PathBuf>::new());
+        self.has_ended = true;
+    }
+
+    /// Ends it with SIGKILL; what it started is still there for
+    /// [`TestServer::assert_nothing_runs`].
+    pub async fn kill_hard(&mut self) {
+        self.processes();
+        self.signal(Signal::SIGKILL);
+        self.child.wait().await.expect("it is our child");
+    }
+
+    /// Asserts that within `deadline` no process is left that was seen below the server, is of its
+    /// session or has to do with its data folder. From then on the server counts as ended.
+    pub async fn assert_nothing_runs(&mut self, deadline: Duration) {
+        eventually(deadline, "no process of the server is left", || async {
+            match self.leftovers() {
+                left if left.is_empty() => Ok(()),
+                left => Err(process::describe(&left)),
+            }
+        })
+        .await;
+        for output in [&self.stdout, &self.stderr] {
+            output
+                .wait_for_end(TABLE_DEADLINE)
+                .unwrap_or_else(|error| panic!("{error}"));
+        }
+        self.has_ended = true;
+    }
+
+    /// What still runs of everything that the server ever started.
+    fn leftovers(&self) -> Vec<Process> {
+        let mut left = self
+            .seen
+            .lock()
+            .expect("nobody panics while holding it")
+            .clone();
+        left.retain(|_, process| process.refresh());
+        let belonging = process::belonging(self.pid, &self.data_dir.to_string_lossy());
+        left.extend(
+            belonging
+                .into_iter()
+                .map(|process| (process.key(), process)),
+        );
+        left.into_values()
+            .filter(|process| process.pid != self.pid)
+            .collect()
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        eprintln!("--- output of the server\n{}", self.output());
+        self.processes();
+        // A tree that still starts processes needs more than one round.
+        for _ in 0..20 {
+            drop(self.child.start_kill());
+            self.processes();
+            let left = self.leftovers();
+            for process in &left {
+                process.signal(Signal::SIGKILL);
+            }
+            if left.is_empty() {
+                break;
+            }
+        }
+        assert!(
+            std::thread::panicking(),
+            "a test must end its server with stop()"
+        );
+    }
+}
