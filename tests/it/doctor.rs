@@ -13,7 +13,7 @@ use serde_json::Value;
 const CHECKS: [&str; 30] = [
     "system",
     "settings",
-    "data folder",
+    "data directory",
     "user ids",
     "empty start",
     "server",
@@ -39,7 +39,7 @@ const CHECKS: [&str; 30] = [
     "pins",
     "memory",
     "open files",
-    "way out",
+    "egress",
     "address",
 ];
 
@@ -48,10 +48,10 @@ fn is_empty(folder: &Path) -> bool {
 }
 
 #[track_caller]
-fn assert_mended_by(finding: &Finding, words: &str) {
+fn assert_fixed_by(finding: &Finding, words: &str) {
     assert!(
-        finding.mends.iter().any(|mend| mend.contains(words)),
-        "{words} does not mend it: {finding:#?}"
+        finding.fixes.iter().any(|fix| fix.contains(words)),
+        "{words} does not fix it: {finding:#?}"
     );
 }
 
@@ -73,7 +73,7 @@ async fn on_a_machine_that_is_set_up_every_line_is_ok_or_a_note() {
         .collect();
     assert_eq!(checks, CHECKS);
     let last = diagnosis.stdout.lines().last().unwrap_or_default();
-    assert!(last.starts_with("Hearth can serve here"), "{last}");
+    assert!(last.starts_with("All checks passed"), "{last}");
     let browser = diagnosis.finding("browser").text;
     assert!(
         browser.contains("Chromium") && browser.contains("first page after"),
@@ -85,7 +85,7 @@ async fn on_a_machine_that_is_set_up_every_line_is_ok_or_a_note() {
 async fn what_sessions_reach_is_told_and_a_proxy_that_is_not_there_fails() {
     let folder = new_data_dir();
     let doctor = || Doctor::with_data_dir(folder.path());
-    let usual = doctor().run().await.finding("way out");
+    let usual = doctor().run().await.finding("egress");
     assert_eq!(
         (usual.verdict.as_str(), usual.text.as_str()),
         ("ok", "sessions reach public addresses")
@@ -94,7 +94,7 @@ async fn what_sessions_reach_is_told_and_a_proxy_that_is_not_there_fails() {
         .setting("HEARTH_EGRESS", "open")
         .run()
         .await
-        .finding("way out");
+        .finding("egress");
     assert_eq!(open.verdict, "note");
     let proxy = TcpListener::bind("127.0.0.1:0")
         .expect("a port")
@@ -103,7 +103,7 @@ async fn what_sessions_reach_is_told_and_a_proxy_that_is_not_there_fails() {
     let url = format!("http://user:secret@{proxy}");
     let diagnosis = doctor().setting("HEARTH_EGRESS_PROXY", &url).run().await;
     assert_eq!(diagnosis.code, Some(78));
-    let finding = diagnosis.finding("way out");
+    let finding = diagnosis.finding("egress");
     assert!(
         finding.text.contains(&proxy.to_string()) && !diagnosis.stdout.contains("secret"),
         "{}",
@@ -113,7 +113,7 @@ async fn what_sessions_reach_is_told_and_a_proxy_that_is_not_there_fails() {
         .setting("HEARTH_EGRESS_ALLOW", "localhost")
         .run()
         .await;
-    assert_mended_by(&misspelt.finding("settings"), "unset HEARTH_EGRESS_ALLOW");
+    assert_fixed_by(&misspelt.finding("settings"), "unset HEARTH_EGRESS_ALLOW");
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn a_browser_that_is_missing_fails_and_the_rest_is_still_looked_at() {
         .map(|finding| finding.check)
         .collect();
     assert_eq!(failures, ["browser"]);
-    assert_mended_by(&diagnosis.finding("browser"), "HEARTH_BROWSER");
+    assert_fixed_by(&diagnosis.finding("browser"), "HEARTH_BROWSER");
     assert_eq!(diagnosis.finding("python").verdict, "ok");
 }
 
@@ -176,7 +176,7 @@ async fn a_browser_of_the_distribution_that_is_missing_is_mended_with_apt_get() 
                 "{}",
                 diagnosis.stdout
             );
-            assert_mended_by(
+            assert_fixed_by(
                 &browser,
                 &format!("apt-get install -y --no-install-recommends {package}"),
             );
@@ -202,7 +202,7 @@ async fn a_data_folder_that_cannot_be_written_fails_and_the_browser_is_tried_els
         .run()
         .await;
     assert_eq!(diagnosis.code, Some(78), "{}", diagnosis.stdout);
-    assert_mended_by(&diagnosis.finding("data folder"), "HEARTH_DATA_DIR");
+    assert_fixed_by(&diagnosis.finding("data directory"), "HEARTH_DATA_DIR");
     assert_eq!(
         diagnosis.finding("browser").verdict,
         "ok",
@@ -218,7 +218,7 @@ async fn a_data_folder_with_too_long_a_path_fails_with_the_length_that_is_possib
         .path()
         .join("a-name-that-takes-all-the-room-of-sockets");
     let diagnosis = Doctor::with_data_dir(&long).run().await;
-    let finding = diagnosis.finding("data folder");
+    let finding = diagnosis.finding("data directory");
     assert_eq!(
         (diagnosis.code, finding.verdict.as_str()),
         (Some(78), "FAIL"),
@@ -252,7 +252,7 @@ async fn every_setting_that_is_wrong_is_a_line_of_its_own() {
             finding.check == "settings" && finding.text.starts_with(name),
             "{finding:?}"
         );
-        assert_mended_by(finding, name);
+        assert_fixed_by(finding, name);
     }
     assert_eq!(
         diagnosis.finding("browser").verdict,
@@ -312,7 +312,7 @@ async fn a_runtime_that_is_not_installed_is_one_failure_that_set_up_mends() {
         failures[0].check == "runtime" && failures[0].text.contains(".installed/bin/node"),
         "{failures:?}"
     );
-    assert_mended_by(&failures[0], "make setup");
+    assert_fixed_by(&failures[0], "make setup");
 }
 
 #[tokio::test]
@@ -356,7 +356,7 @@ async fn an_interpreter_that_does_not_start_is_told_with_what_it_said() {
         diagnosis.stdout
     );
     assert!(finding.text.contains("libatomic.so.1"), "{finding:?}");
-    assert_mended_by(&finding, "apt-get install -y libatomic1");
+    assert_fixed_by(&finding, "apt-get install -y libatomic1");
     assert_eq!(diagnosis.finding("bash").verdict, "ok");
 }
 
@@ -372,7 +372,7 @@ async fn few_open_files_fail_when_more_sessions_are_promised() {
         "{}",
         diagnosis.stdout
     );
-    assert_mended_by(&finding, "--nofile=1024:8192");
+    assert_fixed_by(&finding, "--nofile=1024:8192");
 }
 
 #[tokio::test]
@@ -384,7 +384,7 @@ async fn more_sessions_than_there_is_memory_for_are_a_note() {
         .await;
     let finding = diagnosis.finding("memory");
     assert_eq!(finding.verdict, "note", "{}", diagnosis.stdout);
-    assert_mended_by(&finding, "HEARTH_MAX_SESSIONS=");
+    assert_fixed_by(&finding, "HEARTH_MAX_SESSIONS=");
 }
 
 #[tokio::test]
@@ -403,7 +403,7 @@ async fn an_address_that_another_program_has_fails_with_one_that_is_free() {
         "{}",
         diagnosis.stdout
     );
-    assert_mended_by(&finding, "HEARTH_LISTEN=127.0.0.1:");
+    assert_fixed_by(&finding, "HEARTH_LISTEN=127.0.0.1:");
 }
 
 #[tokio::test]
@@ -449,7 +449,7 @@ async fn beside_a_server_it_is_well_and_the_sessions_live_on() {
         Doctor::with_data_dir(server.data_dir()).setting("HEARTH_LISTEN", server.address());
     let diagnosis = doctor.run().await;
     assert_eq!(diagnosis.code, Some(0), "{}", diagnosis.stdout);
-    let data_folder = diagnosis.finding("data folder");
+    let data_folder = diagnosis.finding("data directory");
     assert!(
         data_folder.verdict == "note" && data_folder.text.contains("a server runs here"),
         "{data_folder:?}"
@@ -479,7 +479,7 @@ async fn json_says_the_same() {
     assert_eq!(
         (
             &findings[1]["verdict"],
-            findings[1]["mends"].as_array().map(Vec::len)
+            findings[1]["fixes"].as_array().map(Vec::len)
         ),
         (&"fail".into(), Some(1))
     );

@@ -33,7 +33,7 @@ const SETTINGS: [&str; 36] = [
     "HEARTH_STOP_GRACE_SECONDS",
     "HEARTH_ISOLATION",
     "HEARTH_UIDS",
-    "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE",
+    "HEARTH_DANGEROUSLY_ALLOW_REMOTE_UNSANDBOXED",
     "HEARTH_EGRESS",
     "HEARTH_EGRESS_ALLOW",
     "HEARTH_EGRESS_ALLOW_METADATA",
@@ -112,10 +112,7 @@ const BAD_VALUES: [(&str, &[&str]); 36] = [
         "HEARTH_UIDS",
         &["0-100", "1-10", "5", "10-5", "65000-66000", "a-b"],
     ),
-    (
-        "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE",
-        &["yes", "1"],
-    ),
+    ("HEARTH_DANGEROUSLY_ALLOW_REMOTE_UNSANDBOXED", &["yes", "1"]),
     ("HEARTH_EGRESS", &["on", "FILTERED", "none"]),
     (
         "HEARTH_EGRESS_ALLOW",

@@ -209,7 +209,7 @@ async fn a_flood_is_answered(server: &TestServer) {
 }
 
 pub async fn the_server_stands(level: Level) {
-    hearth_test_support::process::raise_open_files();
+    hearth_test_support::process::raise_open_file_limit();
     let server = level.server().setting("HEARTH_LOG", "debug").start().await;
     let session = server.session().await;
     idle_connections_keep_nobody_out(&server).await;

@@ -127,7 +127,7 @@ async fn a_kernel_that_grows_between_calls_ends_alone() {
         "the kernel is gone",
         || async {
             let said = scenario.server.output();
-            if said.contains("a limit is passed") {
+            if said.contains("limit exceeded") {
                 Ok(())
             } else {
                 Err(said)

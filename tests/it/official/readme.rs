@@ -1,4 +1,4 @@
-//! What README.md says under "Point your client at it", run as it stands there.
+//! What README.md and docs/clients.md show, run as it stands there.
 //!
 //! A fenced block with the word `tried` behind its language is run; the `text` block below it is
 //! all that it prints, where `…` stands for anything within a line.
@@ -22,7 +22,10 @@ struct Snippet {
 
 /// Runs every snippet against a server, with its key if it has one.
 pub async fn run_all(server: &TestServer, key: Option<&str>) {
-    let snippets = snippets(&fs::read_to_string(repository().join("README.md")).unwrap());
+    let snippets = ["README.md", "docs/clients.md"]
+        .into_iter()
+        .flat_map(|page| snippets(&fs::read_to_string(repository().join(page)).unwrap()))
+        .collect::<Vec<_>>();
     assert_eq!(snippets.len(), 6, "one for each client: {snippets:#?}");
     for snippet in &snippets {
         let home = furnished();

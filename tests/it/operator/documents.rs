@@ -39,10 +39,10 @@ async fn every_figure_is_documented_and_no_other() {
     let seen: BTreeSet<String> = seen.keys().map(|name| family(name)).collect();
     let page = operations();
     let table = page
-        .split("## Figures")
+        .split("## Metrics")
         .nth(1)
         .and_then(|rest| rest.split("\n## ").next())
-        .expect("a section on figures");
+        .expect("a section on metrics");
     let rows = table
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next());

@@ -113,7 +113,7 @@ fn crates_know_only_the_crates_that_the_arrows_allow() {
         // The executable: a shim, or the server.
         (
             "hearth",
-            &["hearth-confine", "hearth-server", "hearth-test-support"],
+            &["hearth-sandbox", "hearth-server", "hearth-test-support"],
         ),
         // black-box: the tests see what any client sees
         ("hearth-test-support", &[]),

@@ -47,7 +47,7 @@ pub struct Finding {
     pub verdict: String,
     pub check: String,
     pub text: String,
-    pub mends: Vec<String>,
+    pub fixes: Vec<String>,
 }
 
 impl Doctor {
@@ -185,12 +185,12 @@ impl Diagnosis {
                     verdict,
                     check,
                     text,
-                    mends: Vec::new(),
+                    fixes: Vec::new(),
                 });
             } else if line.starts_with(' ')
                 && let Some(last) = findings.last_mut()
             {
-                last.mends.push(line.trim().to_owned());
+                last.fixes.push(line.trim().to_owned());
             }
         }
         findings
