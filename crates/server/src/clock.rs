@@ -1,24 +1,24 @@
-//! The only wall time. Deadlines are monotonic and do not come from here.
+//! Wall time. Deadlines use the monotonic clock instead.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// Now.
+/// Returns the current time.
 #[expect(
     clippy::disallowed_methods,
-    reason = "this is the one place that asks for the wall time"
+    reason = "the only place that reads the wall time"
 )]
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// ISO 8601 in UTC with milliseconds and `Z`, as clients parse it.
+/// Formats a time as ISO 8601 in UTC with milliseconds and `Z`, which clients parse.
 pub(crate) fn format(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
-/// Whole milliseconds, as answers and the log have them.
+/// Returns whole milliseconds, the unit of responses and of the log.
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

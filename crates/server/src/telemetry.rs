@@ -1,4 +1,4 @@
-//! Logs, on stderr. What user code, pages, cookies and tokens say never reaches one above `trace`.
+//! The log, on stderr. User code, page content, cookies and tokens appear at level `trace` only.
 
 use std::io::IsTerminal;
 
@@ -11,12 +11,12 @@ pub(crate) fn init(config: &LogSettings) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
         .parse(&config.filter)
         .context("HEARTH_LOG")?;
-    let colours = std::io::stderr().is_terminal();
+    let is_terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(colours)
+        .with_ansi(is_terminal)
         .with_writer(std::io::stderr);
-    // A reader of the log that has gone away, or a full disk, must not take the server with it.
+    // A closed pipe or a full disk must not end the server.
     let builder = builder.log_internal_errors(false);
     let started = if config.is_json() {
         builder.json().try_init()

@@ -1,4 +1,4 @@
-//! What user code runs on: where the interpreters, the kernels and agent-browser are, checked once.
+//! Paths of the interpreters, the kernels and agent-browser, checked once at startup.
 
 use std::path::{Path, PathBuf};
 
@@ -9,77 +9,77 @@ use thiserror::Error;
 #[error("cannot run code: {} is missing\n  fix: run `make setup` in the repository", .0.display())]
 pub(crate) struct MissingPart(PathBuf);
 
-/// The parts of the runtime folder.
+/// The parts of the runtime directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Runtime {
-    /// All of it is below this.
-    pub folder: PathBuf,
-    /// The wheel's Node.
+    /// The parent of all parts.
+    pub dir: PathBuf,
+    /// Node of the Playwright wheel.
     pub node: PathBuf,
     pub node_kernel: PathBuf,
-    /// What every node of a session runs first.
+    /// A script that each Node process of a session loads first.
     pub node_proxy: PathBuf,
-    /// playwright-core of the same wheel.
+    /// playwright-core of the Playwright wheel.
     pub playwright_core: PathBuf,
     /// The parser that the node kernel rewrites `import` with.
     pub acorn: PathBuf,
-    /// The virtual environment's.
+    /// Python of the virtual environment.
     pub python: PathBuf,
     pub python_kernel: PathBuf,
-    /// What tries at the start whether sessions are confined.
+    /// The script of the sandbox self-test.
     pub isolation_probe: PathBuf,
-    /// The pinned binary: what the daemon is.
+    /// The pinned binary, which is also the daemon.
     pub agent_browser: PathBuf,
-    /// What stands in front of the binary on the `PATH` and adds `scrape`.
+    /// The wrapper on the `PATH` that adds `scrape` to the binary.
     pub agent_browser_command: PathBuf,
     /// The converter behind `scrape`.
     pub turndown: PathBuf,
     pub bash: PathBuf,
-    /// Folders with programs that bash finds, most important first.
+    /// Directories on the `PATH` of bash, highest priority first.
     pub path: Vec<PathBuf>,
 }
 
 impl Runtime {
-    /// Looks for every part below `folder`.
-    pub fn find(folder: &Path) -> Result<Runtime, MissingPart> {
-        let runtime = Runtime::at(folder);
+    /// Returns the parts below `dir`, or the first one that is missing.
+    pub fn find(dir: &Path) -> Result<Runtime, MissingPart> {
+        let runtime = Runtime::at(dir);
         match runtime.missing().first() {
             None => Ok(runtime),
             Some(missing) => Err(MissingPart((*missing).to_owned())),
         }
     }
 
-    /// Where every part is expected below `folder`.
-    pub fn at(folder: &Path) -> Runtime {
-        let installed = folder.join(".installed");
+    /// Returns the expected paths below `dir`.
+    pub fn at(dir: &Path) -> Runtime {
+        let installed = dir.join(".installed");
         Runtime {
-            folder: folder.to_owned(),
+            dir: dir.to_owned(),
             node: installed.join("bin/node"),
-            node_kernel: folder.join("node/kernel.mjs"),
-            node_proxy: folder.join("node/proxy.cjs"),
+            node_kernel: dir.join("node/kernel.mjs"),
+            node_proxy: dir.join("node/proxy.cjs"),
             playwright_core: installed.join("playwright-core"),
             acorn: installed.join("acorn/dist/acorn.mjs"),
             python: installed.join("venv/bin/python"),
-            python_kernel: folder.join("python/kernel.py"),
-            isolation_probe: folder.join("probes/isolation.py"),
+            python_kernel: dir.join("python/kernel.py"),
+            isolation_probe: dir.join("probes/isolation.py"),
             agent_browser: installed.join("bin/agent-browser"),
-            agent_browser_command: folder.join("agent-browser/bin/agent-browser"),
+            agent_browser_command: dir.join("agent-browser/bin/agent-browser"),
             turndown: installed.join("turndown/turndown.js"),
             bash: PathBuf::from("/bin/bash"),
             path: vec![
-                folder.join("agent-browser/bin"),
+                dir.join("agent-browser/bin"),
                 installed.join("bin"),
                 installed.join("venv/bin"),
             ],
         }
     }
 
-    /// Where interpreters live that are neither the system's nor in the folder: a virtual
-    /// environment's python may be a link to one in somebody's home.
+    /// Returns the directories of interpreters that are neither in `/usr` nor in the runtime directory:
+    /// the python of a virtual environment may link to one in a user's home.
     pub fn interpreters(&self) -> Vec<PathBuf> {
         let elsewhere = |program: &PathBuf| {
             let program = program.canonicalize().ok()?;
-            let is_known = program.starts_with("/usr") || program.starts_with(&self.folder);
+            let is_known = program.starts_with("/usr") || program.starts_with(&self.dir);
             if is_known {
                 None
             } else {
@@ -92,7 +92,7 @@ impl Runtime {
             .collect()
     }
 
-    /// The parts that are not there.
+    /// Returns the missing parts.
     pub fn missing(&self) -> Vec<&Path> {
         let parts = [
             &self.node,

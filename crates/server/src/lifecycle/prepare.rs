@@ -12,7 +12,7 @@ use nix::sys::prctl;
 use nix::unistd::{Pid, geteuid, getpid};
 
 use crate::config::{Config, ConfigError, IsolationLevel};
-use crate::profiles::profiles_folder;
+use crate::profiles::profiles_dir;
 use crate::sandbox::{
     Isolation, check_traversable, chown_files, prepare_dirs, sessions_dir, sweep,
 };
@@ -94,7 +94,7 @@ fn give_data_dir(config: &Config, sessions: &Path) -> anyhow::Result<()> {
     check_traversable(&config.data_dir)
         .map_err(|error| ConfigError::new("HEARTH_DATA_DIR", error.to_string()))?;
     let uids = config.isolation.uids()?;
-    let profiles = profiles_folder(&config.data_dir);
+    let profiles = profiles_dir(&config.data_dir);
     let dirs = [config.data_dir.as_path(), sessions, profiles.as_path()];
     prepare_dirs(&dirs, uids).context("cannot give the data directory to the server's user")?;
     chown_files(&config.data_dir, FILE, uids)

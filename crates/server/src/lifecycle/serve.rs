@@ -25,7 +25,7 @@ use crate::http::router;
 use crate::http::serve::listen;
 use crate::http::state::AppState;
 use crate::metrics::Metrics;
-use crate::profiles::{Profiles, profiles_folder};
+use crate::profiles::{Profiles, profiles_dir};
 use crate::sandbox::{Isolation, Ports, SandboxSpec, UidPool, sessions_dir};
 use crate::sessions::{ENDED_KEPT_COUNT, Registry, RegistrySpec, Services, spawn_watchers};
 use crate::store::{FILE, SessionRecord, Store, StoreError};
@@ -170,7 +170,7 @@ async fn build_registry(
     };
     let self_test = run_self_test(config, site, &slots).await?;
     warn_about(config, user_slots);
-    let profiles = Profiles::open(profiles_folder(&config.data_dir), store.clone())
+    let profiles = Profiles::open(profiles_dir(&config.data_dir), store.clone())
         .await
         .map_err(|error| bad_data_dir(format!("cannot use the profiles: {error}")))?;
     let egress = Egress::new(config.egress.policy());
@@ -307,7 +307,7 @@ async fn run_retention(store: Store, retention: Retention, stop: CancellationTok
             _ = hours.tick() => {}
         }
         let now = clock::now();
-        let pruned = store.forget(now - retention.sessions, now - retention.executions);
+        let pruned = store.prune(now - retention.sessions, now - retention.executions);
         if let Err(error) = pruned.await {
             tracing::warn!(%error, "retention prune failed");
         }

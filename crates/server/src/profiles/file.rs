@@ -1,9 +1,9 @@
-//! A profile's file: whose it is and its cookies, with a checksum, then the packed folder, which
-//! has its own.
+//! The file format of a profile: a head with the owner and cookies, then the packed directory of the
+//! browser. Both parts have a checksum.
 //!
-//! Sixteen bytes that say what it is, four with the length of the head (little-endian), its
-//! SHA-256, the head as JSON, and from there on what `hearth_sandbox::FileWorker::pack_dir` writes. A
-//! checkpoint is the same without a folder.
+//! The file starts with 16 magic bytes, the length of the head (four bytes, little-endian), the
+//! SHA-256 of the head, and the head as JSON. The rest is written by
+//! `hearth_sandbox::FileWorker::pack_dir`. A checkpoint has only the head.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,28 +14,29 @@ use hearth_browser::CookieJar;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Says what it is, and in which version of this form.
+/// The magic bytes, with the version of the format.
 const MAGIC: &[u8; 16] = b"hearth profile 1";
 
-/// More than all cookies that a browser keeps take.
+/// More than all cookies of a browser need.
 const MAX_HEAD_BYTES: u32 = 64 * 1024 * 1024;
 
-/// What stands before the folder.
+/// The part before the packed directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Head {
     pub team: String,
     pub name: String,
-    /// A number that no other save of any profile has. A checkpoint has that of the save that it
-    /// continues; none when there was none.
+    /// Unique to one save of one profile. A checkpoint has the version of the save that it continues,
+    /// or an empty one if there was none.
     pub version: String,
     pub saved_at_ms: i64,
-    /// In a saved profile those that the folder does not hold; in a checkpoint all.
+    /// In a saved profile, the cookies that the directory does not hold; in a checkpoint, all
+    /// cookies.
     pub cookies: CookieJar,
 }
 
 impl Head {
-    /// Reads it, and leaves `file` where the folder begins. [`ErrorKind::InvalidData`] when it is
-    /// not what was written.
+    /// Reads the head, and leaves `file` at the start of the packed directory. Fails with
+    /// [`ErrorKind::InvalidData`] if the head was changed.
     pub fn read(file: &mut File) -> io::Result<Head> {
         let damaged = |_| io::Error::from(ErrorKind::InvalidData);
         let mut start = [0; 16 + 4 + 32];
@@ -63,7 +64,7 @@ impl Head {
         let length = u32::try_from(json.len())
             .ok()
             .filter(|length| *length <= MAX_HEAD_BYTES);
-        let length = length.ok_or_else(|| io::Error::other("there are too many cookies"))?;
+        let length = length.ok_or_else(|| io::Error::other("too many cookies"))?;
         let start = [
             MAGIC.as_slice(),
             &length.to_le_bytes(),
@@ -75,34 +76,33 @@ impl Head {
     }
 }
 
-/// A file that is being written beside the one that it is to replace. Unless it is put into place
-/// it goes again.
+/// A new version of a file, written beside it. Dropping a draft that was not committed removes it.
 #[derive(Debug)]
 pub(super) struct Draft {
-    place: PathBuf,
+    path: PathBuf,
     file: File,
     is_done: bool,
 }
 
-/// What a draft of `place` is called.
-pub(super) fn draft_of(place: &Path) -> PathBuf {
-    place.with_added_extension(DRAFT)
+/// Returns the path of the draft of `path`.
+pub(super) fn draft_path(path: &Path) -> PathBuf {
+    path.with_added_extension(DRAFT)
 }
 
-/// The end of every draft's name.
+/// The extension of drafts.
 pub(super) const DRAFT: &str = "new";
 
 impl Draft {
-    /// Begins one for `place`. Each place has one writer at a time.
-    pub fn begin(place: &Path, head: &Head) -> io::Result<Draft> {
+    /// Creates a draft of `path`. Each path has one writer at a time.
+    pub fn create(path: &Path, head: &Head) -> io::Result<Draft> {
         let file = File::options()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
-            .open(draft_of(place))?;
+            .open(draft_path(path))?;
         let mut draft = Draft {
-            place: place.to_owned(),
+            path: path.to_owned(),
             file,
             is_done: false,
         };
@@ -110,20 +110,20 @@ impl Draft {
         Ok(draft)
     }
 
-    /// The file, to write behind the head.
+    /// Returns the file, positioned after the head.
     pub fn rest(&self) -> io::Result<File> {
         self.file.try_clone()
     }
 
-    /// Puts it into its place, at once and for good, and tells its length. Until then what was
-    /// there is as it was.
-    pub fn put_into_place(mut self) -> io::Result<u64> {
+    /// Replaces the file by the draft, atomically and durably, and returns its length. Until then the
+    /// old version is unchanged.
+    pub fn commit_draft(mut self) -> io::Result<u64> {
         self.file.sync_all()?;
         let bytes = self.file.metadata()?.len();
-        fs::rename(draft_of(&self.place), &self.place)?;
+        fs::rename(draft_path(&self.path), &self.path)?;
         self.is_done = true;
-        if let Err(error) = sync_folder_of(&self.place) {
-            tracing::warn!(%error, "a profile was saved, but may be as it was before after a power failure");
+        if let Err(error) = sync_parent(&self.path) {
+            tracing::warn!(%error, "profile directory sync failed");
         }
         Ok(bytes)
     }
@@ -132,20 +132,20 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if !self.is_done {
-            let _ = fs::remove_file(draft_of(&self.place));
+            let _ = fs::remove_file(draft_path(&self.path));
         }
     }
 }
 
-/// Sees to it that what was renamed or removed beside `place` stays so, also without power.
-pub(super) fn sync_folder_of(place: &Path) -> io::Result<()> {
-    let folder = place.parent().ok_or(ErrorKind::InvalidInput)?;
-    File::open(folder)?.sync_all()
+/// Makes renames and removals in the directory of `path` survive a power failure.
+pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
+    let dir = path.parent().ok_or(ErrorKind::InvalidInput)?;
+    File::open(dir)?.sync_all()
 }
 
-/// Removes a file that may not be there.
-pub(super) fn remove(place: &Path) -> io::Result<()> {
-    match fs::remove_file(place) {
+/// Removes a file, if it exists.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         outcome => outcome,
     }
@@ -177,34 +177,34 @@ mod tests {
     }
 
     #[test]
-    fn a_head_comes_back_and_leaves_the_rest_to_be_read() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let place = folder.path().join("x");
-        let draft = Draft::begin(&place, &head()).expect("begun");
+    fn a_head_is_read_back_and_leaves_the_rest_unread() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("x");
+        let draft = Draft::create(&path, &head()).expect("begun");
         draft
             .rest()
             .and_then(|mut rest| rest.write_all(b"the rest"))
             .expect("written");
-        assert!(!place.exists());
-        let bytes = draft.put_into_place().expect("there");
-        let mut file = File::open(&place).expect("opened");
+        assert!(!path.exists());
+        let bytes = draft.commit_draft().expect("there");
+        let mut file = File::open(&path).expect("opened");
         assert_eq!(file.metadata().expect("about it").len(), bytes);
         assert_eq!(Head::read(&mut file).expect("read"), head());
         let mut rest = String::new();
         file.read_to_string(&mut rest).expect("read");
         assert_eq!(rest, "the rest");
-        assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 1);
+        assert_eq!(fs::read_dir(dir.path()).expect("read").count(), 1);
     }
 
     #[test]
-    fn a_draft_that_comes_to_nothing_leaves_nothing() {
-        let folder = tempfile::tempdir().expect("a folder");
-        drop(Draft::begin(&folder.path().join("x"), &head()).expect("begun"));
-        assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 0);
+    fn a_dropped_draft_is_removed() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        drop(Draft::create(&dir.path().join("x"), &head()).expect("begun"));
+        assert_eq!(fs::read_dir(dir.path()).expect("read").count(), 0);
     }
 
     #[test]
-    fn any_other_byte_and_any_missing_one_is_noticed() {
+    fn every_changed_or_missing_byte_is_detected() {
         let mut written = tempfile::tempfile().expect("a file");
         head().write(&mut written).expect("written");
         let mut bytes = Vec::new();
@@ -212,12 +212,12 @@ mod tests {
             .seek(SeekFrom::Start(0))
             .and_then(|_| written.read_to_end(&mut bytes))
             .expect("read");
-        for place in 0..bytes.len() {
+        for path in 0..bytes.len() {
             let mut other = bytes.clone();
-            other[place] ^= 1;
-            for bytes in [&other[..], &bytes[..place]] {
+            other[path] ^= 1;
+            for bytes in [&other[..], &bytes[..path]] {
                 let error = Head::read(&mut file(bytes)).expect_err("noticed");
-                assert_eq!(error.kind(), ErrorKind::InvalidData, "{place}: {error}");
+                assert_eq!(error.kind(), ErrorKind::InvalidData, "{path}: {error}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A session's hold on a profile: checking it out, its checkpoints, and its commit.
+//! The lease of a session on a profile: checkout, checkpoints and commit.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -13,47 +13,50 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::file::{Draft, Head, remove};
-use super::{CHECKPOINT, Lease, ProfileId, Profiles, open_if_there};
+use super::{CHECKPOINT, ProfileId, Profiles, SaveLease, open_if_exists};
 use crate::store::ProfileRecord;
 
-/// What a session starts with.
+/// State that a session starts with.
 #[derive(Debug, Default)]
 pub(crate) struct CheckedOut {
-    /// Cookies that its browser is to be given.
+    /// Cookies to set in the browser.
     pub cookies: CookieJar,
-    /// Whether they are all that there are, whatever the folder holds.
-    pub are_all: bool,
-    /// Something was unpacked.
+    /// Whether the cookies replace those of the browser's directory.
+    pub replaces_all: bool,
+    /// Whether files were unpacked.
     pub has_files: bool,
-    /// What was saved is not what was written, and set aside, so that what was unpacked of it is to
-    /// go; or it is not there.
+    /// The saved profile is damaged or missing. After damage, unpacked files have to be removed.
     pub warning: Option<ProfileWarning>,
 }
 
-/// A session's hold on a profile.
+/// A lease of a session on a profile.
 #[derive(Debug)]
-pub(crate) struct Hold {
+pub(crate) struct ProfileLease {
     profiles: Arc<Profiles>,
     profile: ProfileId,
-    /// One writer at a time, since a checkpoint may be on its way when the session ends.
+    /// Locked while writing, because a checkpoint may be in progress when the session ends.
     state: Mutex<State>,
     saves: bool,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Of what was checked out; empty for nothing.
+    /// The version that was checked out; empty if there was none.
     version: String,
-    /// The last checkpoint's.
+    /// The cookies of the last checkpoint.
     cookies: Option<CookieJar>,
-    /// Gone once the profile is given up. Only a session that saves has one.
-    lease: Option<Lease>,
+    /// The right to save, until it is released. Only a session that saves has it.
+    lease: Option<SaveLease>,
 }
 
-impl Hold {
-    pub(super) fn new(profiles: Arc<Profiles>, profile: ProfileId, lease: Option<Lease>) -> Hold {
+impl ProfileLease {
+    pub(super) fn new(
+        profiles: Arc<Profiles>,
+        profile: ProfileId,
+        lease: Option<SaveLease>,
+    ) -> ProfileLease {
         let saves = lease.is_some();
-        Hold {
+        ProfileLease {
             profiles,
             profile,
             state: Mutex::new(State {
@@ -65,34 +68,34 @@ impl Hold {
         }
     }
 
-    /// The profile's name.
+    /// Returns the name of the profile.
     pub fn name(&self) -> &str {
         &self.profile.name
     }
 
-    /// Whether the session's changes are to go back.
+    /// Returns true if the session saves its changes.
     pub fn saves(&self) -> bool {
         self.saves
     }
 
-    /// Hands what was saved last to `unpack`, if there is anything, and gives back what is not in
-    /// it. An error leaves everything as it is.
-    pub async fn check_out<F>(&self, unpack: impl FnOnce(File) -> F) -> io::Result<CheckedOut>
+    /// Passes the last saved version to `unpack`, if there is one, and returns the state that is not
+    /// part of it. An error changes nothing.
+    pub async fn checkout<F>(&self, unpack: impl FnOnce(File) -> F) -> io::Result<CheckedOut>
     where
         F: Future<Output = io::Result<()>>,
     {
         let mut state = self.state.lock().await;
         let profile = self.profile.clone();
-        let place = self.place();
+        let path = self.path();
         let opened = blocking(move || {
-            let Some(mut file) = open_if_there(&place)? else {
+            let Some(mut file) = open_if_exists(&path)? else {
                 return Ok(None);
             };
-            let head = Head::read(&mut file).and_then(|head| own(head, &profile));
+            let head = Head::read(&mut file).and_then(|head| owned_by(head, &profile));
             Ok(Some((file, head)))
         });
         let opened = opened.await?;
-        let is_missing = opened.is_none() && self.is_missed().await;
+        let is_missing = opened.is_none() && self.forget_if_missing().await;
         let warning = is_missing.then_some(ProfileWarning::Missing);
         let mut saved = None;
         if let Some((file, head)) = opened {
@@ -104,8 +107,8 @@ impl Hold {
             match unpacked {
                 Ok(head) => saved = Some(head),
                 Err(error) if error.kind() == ErrorKind::InvalidData => {
-                    tracing::warn!(profile = self.profile.id, %error, "a profile is not what was written, and is set aside");
-                    return self.set_aside(aside).await;
+                    tracing::warn!(profile = self.profile.id, %error, "damaged profile moved aside");
+                    return self.move_aside(aside).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -118,7 +121,7 @@ impl Hold {
         Ok(match self.checkpoint_of(&state.version).await {
             Some(cookies) => CheckedOut {
                 cookies,
-                are_all: true,
+                replaces_all: true,
                 has_files,
                 ..CheckedOut::default()
             },
@@ -131,8 +134,9 @@ impl Hold {
         })
     }
 
-    /// Whether the profile is known to the store although it is not there; told once.
-    async fn is_missed(&self) -> bool {
+    /// Returns true if the store knows the profile but its file is missing. Removes the record, so that
+    /// only the first session gets a warning.
+    async fn forget_if_missing(&self) -> bool {
         let known = self
             .profiles
             .store
@@ -140,24 +144,25 @@ impl Hold {
             .await
             .unwrap_or_default();
         let is_known = known.iter().any(|known| known.id == self.profile.id);
-        let is_missed = is_known && !self.place().with_added_extension(CHECKPOINT).exists();
-        if is_missed && let Err(error) = self.profiles.store.forget_profile(&self.profile.id).await
+        let forget_if_missing = is_known && !self.path().with_added_extension(CHECKPOINT).exists();
+        if forget_if_missing
+            && let Err(error) = self.profiles.store.remove_profile(&self.profile.id).await
         {
-            tracing::warn!(%error, "a profile that is not there is still listed");
+            tracing::warn!(%error, "record of a missing profile not removed");
         }
-        is_missed
+        forget_if_missing
     }
 
-    /// Whether the session's cookies were written down while it ran.
+    /// Returns true if a checkpoint was written.
     pub async fn has_checkpoint(&self) -> bool {
         self.state.lock().await.cookies.is_some()
     }
 
-    async fn set_aside(&self, file: File) -> io::Result<CheckedOut> {
+    async fn move_aside(&self, file: File) -> io::Result<CheckedOut> {
         let (profiles, id) = (Arc::clone(&self.profiles), self.profile.id.clone());
-        blocking(move || profiles.set_aside(&id, &file)).await?;
-        if let Err(error) = self.profiles.store.forget_profile(&self.profile.id).await {
-            tracing::warn!(%error, "a profile that was set aside is still listed");
+        blocking(move || profiles.move_aside(&id, &file)).await?;
+        if let Err(error) = self.profiles.store.remove_profile(&self.profile.id).await {
+            tracing::warn!(%error, "record of a damaged profile not removed");
         }
         Ok(CheckedOut {
             warning: Some(ProfileWarning::Damaged),
@@ -165,34 +170,33 @@ impl Hold {
         })
     }
 
-    /// Sets aside what was saved last: it was read as it was written, but no browser starts with
-    /// it.
-    pub async fn refuse(&self) -> io::Result<()> {
-        let place = self.place();
-        let file = blocking(move || open_if_there(&place)).await?;
+    /// Moves the last saved version aside, because no browser starts with it.
+    pub async fn reject(&self) -> io::Result<()> {
+        let path = self.path();
+        let file = blocking(move || open_if_exists(&path)).await?;
         self.state.lock().await.version.clear();
         match file {
-            Some(file) => self.set_aside(file).await.map(drop),
+            Some(file) => self.move_aside(file).await.map(drop),
             None => Ok(()),
         }
     }
 
-    /// The cookies that a session which did not come to its clean end has left. Those of one that
-    /// lives are its own.
+    /// Returns the cookies of a session that did not end cleanly. A running session does not share its
+    /// cookies.
     async fn checkpoint_of(&self, version: &str) -> Option<CookieJar> {
         if !self.saves && self.profiles.is_leased(&self.profile.id) {
             return None;
         }
-        let (profile, place) = (
+        let (profile, path) = (
             self.profile.clone(),
-            self.place().with_added_extension(CHECKPOINT),
+            self.path().with_added_extension(CHECKPOINT),
         );
         let read = blocking(move || {
-            let Some(mut file) = open_if_there(&place)? else {
+            let Some(mut file) = open_if_exists(&path)? else {
                 return Ok(None);
             };
             Head::read(&mut file)
-                .and_then(|head| own(head, &profile))
+                .and_then(|head| owned_by(head, &profile))
                 .map(Some)
         });
         match read.await {
@@ -200,32 +204,32 @@ impl Hold {
                 .filter(|head| head.version == version)
                 .map(|head| head.cookies),
             Err(error) => {
-                tracing::warn!(profile = self.profile.id, %error, "a checkpoint of a profile cannot be read and is left out");
+                tracing::warn!(profile = self.profile.id, %error, "unreadable profile checkpoint ignored");
                 None
             }
         }
     }
 
-    /// Writes down the browser's cookies, all of them, unless they are those of the last time. Does
-    /// nothing for a session that does not save, or has done so.
+    /// Writes a checkpoint of all cookies of the browser, unless they are unchanged. Does nothing for a
+    /// session that does not save, or has saved already.
     pub async fn checkpoint(&self, cookies: CookieJar, now: Timestamp) -> io::Result<()> {
         let mut state = self.state.lock().await;
         if state.lease.is_none() || state.cookies.as_ref() == Some(&cookies) {
             return Ok(());
         }
         let head = self.head(state.version.clone(), cookies.clone(), now);
-        let place = self.place().with_added_extension(CHECKPOINT);
-        let size_bytes = blocking(move || Draft::begin(&place, &head)?.put_into_place()).await?;
+        let path = self.path().with_added_extension(CHECKPOINT);
+        let size_bytes = blocking(move || Draft::create(&path, &head)?.commit_draft()).await?;
         state.cookies = Some(cookies);
         if state.version.is_empty() {
-            // It is all that there is of it by now.
+            // The checkpoint is the only version of the profile.
             self.record(size_bytes, now).await;
         }
         Ok(())
     }
 
-    /// Puts what `pack` writes in the place of what was saved before, with the cookies that it does
-    /// not hold. When this fails everything is as it was.
+    /// Saves what `pack` writes, with `cookies` that the browser's directory does not hold. An error
+    /// leaves the old version unchanged.
     pub async fn commit<F>(
         &self,
         cookies: CookieJar,
@@ -241,9 +245,9 @@ impl Hold {
         }
         let version = Uuid::now_v7().to_string();
         let head = self.head(version.clone(), cookies, now);
-        let place = self.place();
+        let path = self.path();
         let (draft, rest) = blocking(move || {
-            let draft = Draft::begin(&place, &head)?;
+            let draft = Draft::create(&path, &head)?;
             let rest = draft.rest()?;
             Ok((draft, rest))
         })
@@ -251,17 +255,17 @@ impl Hold {
         pack(rest).await?;
         let (profiles, checkpoint) = (
             Arc::clone(&self.profiles),
-            self.place().with_added_extension(CHECKPOINT),
+            self.path().with_added_extension(CHECKPOINT),
         );
         let size_bytes = blocking(move || {
             let _moving = profiles
                 .moving
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            let bytes = draft.put_into_place()?;
-            // It is void by now: it continues another version.
+            let bytes = draft.commit_draft()?;
+            // The checkpoint is void, because it continues another version.
             if let Err(error) = remove(&checkpoint) {
-                tracing::warn!(%error, "a checkpoint of a profile that was saved stays behind");
+                tracing::warn!(%error, "void profile checkpoint not removed");
             }
             Ok(bytes)
         })
@@ -271,7 +275,7 @@ impl Hold {
         tracing::info!(
             profile = self.profile.id,
             bytes = size_bytes,
-            "a profile is saved"
+            "profile saved"
         );
         Ok(())
     }
@@ -286,17 +290,17 @@ impl Hold {
             saved_at: now,
         };
         if let Err(error) = self.profiles.store.record_profile(&record).await {
-            tracing::warn!(profile = record.id, %error, "a profile was saved and is not listed as such before the next start");
+            tracing::warn!(profile = record.id, %error, "profile record not written");
         }
     }
 
-    /// Lets the next session save to the profile.
+    /// Releases the right to save.
     pub async fn release(&self) {
         self.state.lock().await.lease = None;
     }
 
-    fn place(&self) -> PathBuf {
-        self.profiles.place(&self.profile.id)
+    fn path(&self) -> PathBuf {
+        self.profiles.path(&self.profile.id)
     }
 
     fn head(&self, version: String, cookies: CookieJar, now: Timestamp) -> Head {
@@ -312,8 +316,8 @@ impl Hold {
     }
 }
 
-/// The head, if it is that of `profile`.
-fn own(head: Head, profile: &ProfileId) -> io::Result<Head> {
+/// Returns the head if it belongs to `profile`.
+fn owned_by(head: Head, profile: &ProfileId) -> io::Result<Head> {
     if head.team == *profile.team && head.name == profile.name {
         Ok(head)
     } else {

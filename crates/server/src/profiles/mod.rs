@@ -1,18 +1,18 @@
-//! What stays of a browser from one session to the next: one file a profile, in a folder of the
-//! data directory.
+//! Browser profiles, which outlive sessions. Each profile is one file in the data directory.
 //!
-//! A session *checks out* a profile: it gets a copy of what was saved last, and a [`Hold`] on the
-//! profile. At its clean end the holder that saves *commits*: the browser's folder is packed beside
-//! the file, and put in its place when it is whole. Whoever copies the version before keeps what it
-//! has opened. There is one saver a profile at a time; that is known in memory alone, so a server
-//! that crashed keeps nobody out.
+//! A session *checks out* a profile: it gets a copy of the last saved version and a
+//! [`ProfileLease`]. When a session that saves ends cleanly, it *commits*: the browser's directory is
+//! packed into a draft beside the file, and the complete draft replaces the file. Sessions that read
+//! the old version at that moment keep it open. A profile has one saver at a time. That is known in
+//! memory only, so a crashed server blocks no one.
 //!
-//! Between the two the saver's cookies are written down now and then, beside the file, as a
-//! *checkpoint*. A crash so loses minutes and not the login. A commit makes it void.
+//! In between, the saver's cookies are written beside the file as a *checkpoint* from time to time,
+//! so a crash loses minutes and not the login. A commit makes the checkpoint void.
 //!
-//! What is in a profile is packed and unpacked under the session's user id (`hearth_sandbox`);
-//! nobody here looks into it. Names never touch a path: files are called by the SHA-256 of team and
-//! name. The store knows the profiles for lists; where it differs the files are right (`correct`).
+//! Profiles are packed and unpacked under the session's user id (`hearth_sandbox`), and the server
+//! never reads what a browser wrote. Names never become part of a path: a file is named after the
+//! SHA-256 of team and name. The store has a list of profiles; where the two differ, the files are
+//! right (`reconcile`).
 
 mod file;
 mod lease;
@@ -29,46 +29,46 @@ use hearth_contract::ProfileItem;
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-pub(crate) use self::lease::{CheckedOut, Hold};
+pub(crate) use self::lease::{CheckedOut, ProfileLease};
 use crate::clock;
 use crate::store::{ProfileRecord, Store, StoreError};
 use crate::team::Team;
 use crate::token::hex;
 
-/// The folder of all profiles below the data directory.
-pub(crate) fn profiles_folder(data_dir: &Path) -> PathBuf {
+/// Returns the directory of all profiles in the data directory.
+pub(crate) fn profiles_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("profiles")
 }
 
-/// The end of a checkpoint's name.
+/// The extension of checkpoints.
 const CHECKPOINT: &str = "checkpoint";
 
-/// The end of the name of a file that was set aside. The last one of a profile is kept.
+/// The extension of damaged files. The last one of each profile is kept.
 const DAMAGED: &str = "damaged";
 
-/// All profiles of this server.
+/// The profiles of this server.
 #[derive(Debug)]
 pub(crate) struct Profiles {
-    folder: PathBuf,
+    dir: PathBuf,
     store: Store,
-    /// The ids of profiles that a session saves to, or that are just being forgotten.
+    /// Ids of profiles that a session saves to, or that are being deleted.
     leased: Mutex<HashSet<String>>,
-    /// Held while a file takes another one's place, or leaves its own.
+    /// Locked while a file is replaced or moved.
     moving: Mutex<()>,
 }
 
-/// Which profile.
+/// The identity of a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProfileId {
     pub team: Team,
     pub name: String,
-    /// SHA-256 of both, in hex.
+    /// SHA-256 of team and name, in hex.
     id: String,
 }
 
 impl ProfileId {
     pub fn new(team: Team, name: String) -> ProfileId {
-        // The length keeps apart what would otherwise read the same.
+        // The length separates team and name unambiguously.
         let mut digest = Sha256::new();
         digest.update((team.len() as u64).to_le_bytes());
         digest.update(team.as_bytes());
@@ -78,14 +78,14 @@ impl ProfileId {
     }
 }
 
-/// The right to change a profile, until it is dropped.
+/// The right to change a profile. Dropping it releases the profile.
 #[derive(Debug)]
-struct Lease {
+struct SaveLease {
     profiles: Arc<Profiles>,
     id: String,
 }
 
-impl Drop for Lease {
+impl Drop for SaveLease {
     fn drop(&mut self) {
         self.profiles
             .leased
@@ -96,51 +96,51 @@ impl Drop for Lease {
 }
 
 impl Profiles {
-    /// Opens the folder, or makes it. What a crash has left half-written goes, and the store is
-    /// told which profiles there are.
-    pub async fn open(folder: PathBuf, store: Store) -> Result<Arc<Profiles>, OpenError> {
-        let looked = folder.clone();
+    /// Opens or creates the directory, removes drafts that a crash left, and updates the list of
+    /// profiles in the store.
+    pub async fn open(dir: PathBuf, store: Store) -> Result<Arc<Profiles>, OpenError> {
+        let path = dir.clone();
         let found = spawn_blocking(move || {
             DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
-                .create(&looked)?;
-            fs::set_permissions(&looked, Permissions::from_mode(0o700))?;
-            reconcile::look(&looked)
+                .create(&path)?;
+            fs::set_permissions(&path, Permissions::from_mode(0o700))?;
+            reconcile::scan(&path)
         });
         let found = found.await.map_err(io::Error::other)??;
-        store.correct_profiles(&found).await?;
+        store.replace_profiles(&found).await?;
         Ok(Arc::new(Profiles {
-            folder,
+            dir,
             store,
             leased: Mutex::default(),
             moving: Mutex::default(),
         }))
     }
 
-    /// A session's hold on a profile, which may not be there yet. None when the session is to save
-    /// to it and somebody else already does.
-    pub fn hold(self: &Arc<Self>, profile: ProfileId, saves: bool) -> Option<Hold> {
+    /// Leases a profile, which may not exist yet, to a session. Returns none if the session saves and
+    /// another session already saves to the profile.
+    pub fn lease(self: &Arc<Self>, profile: ProfileId, saves: bool) -> Option<ProfileLease> {
         let lease = if saves {
-            Some(self.lease(&profile.id)?)
+            Some(self.lease_to_save(&profile.id)?)
         } else {
             None
         };
-        Some(Hold::new(Arc::clone(self), profile, lease))
+        Some(ProfileLease::new(Arc::clone(self), profile, lease))
     }
 
-    /// A team's profiles, by name.
+    /// Returns the profiles of a team, sorted by name.
     pub async fn list(&self, team: &Team) -> Result<Vec<ProfileItem>, ProfileError> {
         let records = self.store.profiles(team).await?;
-        let folder = self.folder.clone();
-        // What is not there any more is no profile, whatever the store knows.
-        let is_there = move |record: &ProfileRecord| {
-            let place = folder.join(&record.id);
-            place.exists() || place.with_added_extension(CHECKPOINT).exists()
+        let dir = self.dir.clone();
+        // The store may list profiles whose files are gone.
+        let exists = move |record: &ProfileRecord| {
+            let path = dir.join(&record.id);
+            path.exists() || path.with_added_extension(CHECKPOINT).exists()
         };
-        let looking =
-            spawn_blocking(move || records.into_iter().filter(is_there).collect::<Vec<_>>());
-        let mut records = looking.await.map_err(io::Error::other)?;
+        let existing =
+            spawn_blocking(move || records.into_iter().filter(exists).collect::<Vec<_>>());
+        let mut records = existing.await.map_err(io::Error::other)?;
         records.sort_by(|one, other| one.name.cmp(&other.name));
         let leased = self.leased.lock().unwrap_or_else(PoisonError::into_inner);
         let items = records.into_iter().map(|record| ProfileItem {
@@ -152,42 +152,42 @@ impl Profiles {
         Ok(items.collect())
     }
 
-    /// Forgets a profile; one that is not there is fine. Sessions that have a copy of it keep that.
+    /// Deletes a profile, if it exists. Sessions that use a copy keep it.
     pub async fn delete(self: &Arc<Self>, profile: ProfileId) -> Result<(), ProfileError> {
-        let Some(lease) = self.lease(&profile.id) else {
+        let Some(lease) = self.lease_to_save(&profile.id) else {
             return Err(ProfileError::InUse(profile.name));
         };
         let profiles = Arc::clone(self);
         let removing = spawn_blocking(move || {
-            let place = profiles.place(&lease.id);
+            let path = profiles.path(&lease.id);
             for file in [
-                place.with_added_extension(CHECKPOINT),
-                place.with_added_extension(DAMAGED),
-                place.clone(),
+                path.with_added_extension(CHECKPOINT),
+                path.with_added_extension(DAMAGED),
+                path.clone(),
             ] {
                 file::remove(&file)?;
             }
-            file::sync_folder_of(&place)?;
+            file::sync_parent(&path)?;
             Ok(lease)
         });
-        let removed: io::Result<Lease> = removing
+        let removed: io::Result<SaveLease> = removing
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)));
         let lease = removed.map_err(ProfileError::NotRemoved)?;
-        if let Err(error) = self.store.forget_profile(&lease.id).await {
-            // It is gone all the same.
-            tracing::warn!(profile = lease.id, %error, "a profile that was deleted is still in the store");
+        if let Err(error) = self.store.remove_profile(&lease.id).await {
+            // The profile is deleted nonetheless.
+            tracing::warn!(profile = lease.id, %error, "record of a deleted profile not removed");
         }
         Ok(())
     }
 
-    fn lease(self: &Arc<Self>, id: &str) -> Option<Lease> {
+    fn lease_to_save(self: &Arc<Self>, id: &str) -> Option<SaveLease> {
         let is_free = self
             .leased
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(id.to_owned());
-        is_free.then(|| Lease {
+        is_free.then(|| SaveLease {
             profiles: Arc::clone(self),
             id: id.to_owned(),
         })
@@ -200,25 +200,24 @@ impl Profiles {
             .contains(id)
     }
 
-    fn place(&self, id: &str) -> PathBuf {
-        self.folder.join(id)
+    fn path(&self, id: &str) -> PathBuf {
+        self.dir.join(id)
     }
 
-    /// Puts a file aside that is not what was written, unless another one has taken its place
-    /// meanwhile. Blocks.
-    fn set_aside(&self, id: &str, damaged: &File) -> io::Result<()> {
+    /// Moves a damaged file aside, unless it was replaced in the meantime. Blocks.
+    fn move_aside(&self, id: &str, damaged: &File) -> io::Result<()> {
         let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = self.place(id);
-        let (there, ours) = (fs::metadata(&place), damaged.metadata()?);
+        let path = self.path(id);
+        let (there, ours) = (fs::metadata(&path), damaged.metadata()?);
         if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
-            fs::rename(&place, place.with_added_extension(DAMAGED))?;
-            file::sync_folder_of(&place)?;
+            fs::rename(&path, path.with_added_extension(DAMAGED))?;
+            file::sync_parent(&path)?;
         }
         Ok(())
     }
 }
 
-/// The reason why profiles were not listed, or one was not deleted.
+/// An error of listing profiles or deleting one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProfileError {
     /// A session saves to the profile of this name.
@@ -232,22 +231,22 @@ pub(crate) enum ProfileError {
     Store(#[from] StoreError),
 }
 
-/// Why the profiles cannot be used.
+/// An error of opening the profiles.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     #[error(transparent)]
-    Folder(#[from] io::Error),
+    Dir(#[from] io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A file that may not be there.
-fn open_if_there(place: &Path) -> io::Result<Option<File>> {
-    // Whatever else has been put there keeps nobody waiting.
+/// Opens a file, if it exists.
+fn open_if_exists(path: &Path) -> io::Result<Option<File>> {
+    // A FIFO in its path must not block.
     match File::options()
         .read(true)
         .custom_flags(nix::libc::O_NONBLOCK)
-        .open(place)
+        .open(path)
     {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         opened => opened.map(Some),

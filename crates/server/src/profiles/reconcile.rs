@@ -1,4 +1,4 @@
-//! What is there when the server starts: the files say it, whatever the store knows.
+//! The list of profiles at startup, read from the files.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,11 +11,11 @@ use super::{CHECKPOINT, DAMAGED, ProfileId};
 use crate::store::ProfileRecord;
 use crate::team::Team;
 
-/// Removes drafts, and gives back the profiles that are there: those that were saved, and those of
-/// which a crash has left a checkpoint alone. Blocks.
-pub(super) fn look(folder: &Path) -> io::Result<Vec<ProfileRecord>> {
+/// Removes drafts and returns the profiles that exist: the saved ones, and those of which a crash left
+/// only a checkpoint. Blocks.
+pub(super) fn scan(dir: &Path) -> io::Result<Vec<ProfileRecord>> {
     let mut found: Vec<ProfileRecord> = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         let kind = path
             .extension()
@@ -30,7 +30,7 @@ pub(super) fn look(folder: &Path) -> io::Result<Vec<ProfileRecord>> {
     Ok(found)
 }
 
-/// None for what we would not have written; whoever checks it out is told.
+/// Reads a profile. Returns none if it is damaged, which its next checkout reports.
 fn read(path: &Path) -> Option<ProfileRecord> {
     let mut file = File::open(path).ok()?;
     let head = Head::read(&mut file).ok()?;

@@ -1,4 +1,4 @@
-//! Profiles on real files, with a line of text for a browser's folder.
+//! Profiles on real files, with a line of text as the content of a browser's directory.
 
 use std::io::{Read, Write};
 
@@ -9,31 +9,31 @@ use tempfile::TempDir;
 
 use super::*;
 
-struct Ground {
-    folder: TempDir,
+struct Fixture {
+    dir: TempDir,
     profiles: Arc<Profiles>,
 }
 
-impl Ground {
-    async fn new() -> Ground {
-        let folder = tempfile::tempdir().expect("a folder");
-        let profiles = Ground::open(folder.path()).await;
-        Ground { folder, profiles }
+impl Fixture {
+    async fn new() -> Fixture {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let profiles = Fixture::open(dir.path()).await;
+        Fixture { dir, profiles }
     }
 
-    async fn open(folder: &Path) -> Arc<Profiles> {
-        let (store, _writer) = Store::open(folder).await.expect("opened");
-        Profiles::open(profiles_folder(folder), store)
+    async fn open(dir: &Path) -> Arc<Profiles> {
+        let (store, _writer) = Store::open(dir).await.expect("opened");
+        Profiles::open(profiles_dir(dir), store)
             .await
             .expect("opened")
     }
 
-    fn hold(&self, saves: bool) -> Hold {
-        self.profiles.hold(profile("p"), saves).expect("free")
+    fn lease(&self, saves: bool) -> ProfileLease {
+        self.profiles.lease(profile("p"), saves).expect("free")
     }
 
     fn files(&self) -> Vec<String> {
-        let entries = fs::read_dir(profiles_folder(self.folder.path())).expect("read");
+        let entries = fs::read_dir(profiles_dir(self.dir.path())).expect("read");
         let mut names: Vec<String> = entries
             .map(|entry| {
                 entry
@@ -57,78 +57,79 @@ fn jar(names: &[&str]) -> CookieJar {
     serde_json::from_value(names.iter().map(cookie).collect()).expect("cookies")
 }
 
-async fn commit(hold: &Hold, cookies: &[&str], content: &str) {
+async fn commit(lease: &ProfileLease, cookies: &[&str], content: &str) {
     let content = content.to_owned();
     let pack = async |mut file: File| file.write_all(content.as_bytes());
-    hold.commit(jar(cookies), Timestamp::UNIX_EPOCH, pack)
+    lease
+        .commit(jar(cookies), Timestamp::UNIX_EPOCH, pack)
         .await
         .expect("saved");
 }
 
-/// What a session would start with.
-async fn checked_out(hold: &Hold) -> (String, CheckedOut) {
+/// Checks out the profile, as a session would.
+async fn checkout_of(lease: &ProfileLease) -> (String, CheckedOut) {
     let mut content = String::new();
     let unpack = async |mut file: File| file.read_to_string(&mut content).map(drop);
-    let checked_out = hold.check_out(unpack).await.expect("read");
+    let checked_out = lease.checkout(unpack).await.expect("read");
     (content, checked_out)
 }
 
 #[tokio::test]
-async fn what_was_saved_is_checked_out_and_the_last_save_stands() {
-    let ground = Ground::new().await;
+async fn the_last_saved_version_is_checkout_of() {
+    let fixture = Fixture::new().await;
     for (number, content) in ["one", "two"].iter().enumerate() {
-        let hold = ground.hold(true);
+        let lease = fixture.lease(true);
         assert!(
-            ground.profiles.hold(profile("p"), true).is_none(),
-            "it is held"
+            fixture.profiles.lease(profile("p"), true).is_none(),
+            "it is leased"
         );
         assert!(
-            ground.profiles.hold(profile("q"), true).is_some(),
-            "another one is not"
+            fixture.profiles.lease(profile("q"), true).is_some(),
+            "another one is free"
         );
-        commit(&hold, &["a", "b"][..=number], content).await;
+        commit(&lease, &["a", "b"][..=number], content).await;
     }
-    let (content, found) = checked_out(&ground.hold(false)).await;
+    let (content, found) = checkout_of(&fixture.lease(false)).await;
     assert_eq!(
         (
             content.as_str(),
             found.cookies,
-            found.are_all,
+            found.replaces_all,
             found.has_files
         ),
         ("two", jar(&["a", "b"]), false, true)
     );
-    assert_eq!(ground.files().len(), 1);
+    assert_eq!(fixture.files().len(), 1);
 }
 
 #[tokio::test]
-async fn a_checkpoint_is_void_once_its_session_has_saved_and_for_others_while_it_lives() {
-    let ground = Ground::new().await;
-    let saver = ground.hold(true);
+async fn a_checkpoint_is_void_after_a_commit_and_private_while_its_session_runs() {
+    let fixture = Fixture::new().await;
+    let saver = fixture.lease(true);
     commit(&saver, &["saved"], "x").await;
     drop(saver);
-    let saver = ground.hold(true);
-    checked_out(&saver).await;
+    let saver = fixture.lease(true);
+    checkout_of(&saver).await;
     saver
         .checkpoint(jar(&["later"]), Timestamp::UNIX_EPOCH)
         .await
         .expect("written");
     assert_eq!(
-        checked_out(&ground.hold(false)).await.1.cookies,
+        checkout_of(&fixture.lease(false)).await.1.cookies,
         jar(&["saved"])
     );
-    // Its server is lost.
+    // The server crashes.
     drop(saver);
     for saves in [false, true] {
-        let found = checked_out(&ground.hold(saves)).await.1;
-        assert_eq!((found.cookies, found.are_all), (jar(&["later"]), true));
+        let found = checkout_of(&fixture.lease(saves)).await.1;
+        assert_eq!((found.cookies, found.replaces_all), (jar(&["later"]), true));
     }
-    let checkpoint = profiles_folder(ground.folder.path())
+    let checkpoint = profiles_dir(fixture.dir.path())
         .join(profile("p").id)
         .with_added_extension(CHECKPOINT);
     let old = fs::read(&checkpoint).expect("there");
-    let saver = ground.hold(true);
-    checked_out(&saver).await;
+    let saver = fixture.lease(true);
+    checkout_of(&saver).await;
     commit(&saver, &["saved again"], "y").await;
     assert!(!checkpoint.exists());
     saver.release().await;
@@ -136,38 +137,38 @@ async fn a_checkpoint_is_void_once_its_session_has_saved_and_for_others_while_it
         .checkpoint(jar(&["too late"]), Timestamp::UNIX_EPOCH)
         .await
         .expect("nothing to do");
-    // A crash between the two leaves it, and it is still void.
+    // A crash between commit and removal leaves the checkpoint, which stays void.
     fs::write(&checkpoint, old).expect("written");
     assert_eq!(
-        checked_out(&ground.hold(false)).await.1.cookies,
+        checkout_of(&fixture.lease(false)).await.1.cookies,
         jar(&["saved again"])
     );
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_set_aside_and_one_that_replaced_it_is_not() {
-    let ground = Ground::new().await;
-    let saver = ground.hold(true);
+async fn a_damaged_file_is_moved_aside_unless_it_was_replaced() {
+    let fixture = Fixture::new().await;
+    let saver = fixture.lease(true);
     commit(&saver, &[], "old").await;
-    let reader = ground.hold(false);
+    let reader = fixture.lease(false);
     let unpack = async |_: File| {
-        // Saved again while a reader finds damage in what was there before.
+        // The profile is saved again while a reader finds the old version damaged.
         commit(&saver, &[], "new").await;
         Err(ErrorKind::InvalidData.into())
     };
     assert_eq!(
-        reader.check_out(unpack).await.expect("read").warning,
+        reader.checkout(unpack).await.expect("read").warning,
         Some(ProfileWarning::Damaged)
     );
-    assert_eq!(checked_out(&reader).await.0, "new");
+    assert_eq!(checkout_of(&reader).await.0, "new");
     let damaged = async |_: File| Err(ErrorKind::InvalidData.into());
     assert_eq!(
-        reader.check_out(damaged).await.expect("read").warning,
+        reader.checkout(damaged).await.expect("read").warning,
         Some(ProfileWarning::Damaged)
     );
-    assert_eq!(ground.files(), [format!("{}.damaged", profile("p").id)]);
+    assert_eq!(fixture.files(), [format!("{}.damaged", profile("p").id)]);
     assert_eq!(
-        ground
+        fixture
             .profiles
             .list(&Team::from("name:shop"))
             .await
@@ -177,57 +178,61 @@ async fn a_damaged_file_is_set_aside_and_one_that_replaced_it_is_not() {
 }
 
 #[tokio::test]
-async fn a_disk_that_cannot_be_read_is_no_damage() {
-    let ground = Ground::new().await;
-    let saver = ground.hold(true);
+async fn a_read_error_is_not_damage() {
+    let fixture = Fixture::new().await;
+    let saver = fixture.lease(true);
     commit(&saver, &[], "x").await;
     let failing = async |_: File| Err(io::Error::from(ErrorKind::StorageFull));
-    assert!(saver.check_out(failing).await.is_err());
-    assert_eq!(checked_out(&saver).await.0, "x");
+    assert!(saver.checkout(failing).await.is_err());
+    assert_eq!(checkout_of(&saver).await.0, "x");
 }
 
 #[tokio::test]
-async fn the_files_say_which_profiles_there_are() {
-    let ground = Ground::new().await;
-    let hold = ground.profiles.hold(profile("saved"), true).expect("free");
-    commit(&hold, &[], "x").await;
-    let hold = ground
+async fn the_list_of_profiles_follows_the_files() {
+    let fixture = Fixture::new().await;
+    let lease = fixture
         .profiles
-        .hold(profile("only a checkpoint"), true)
+        .lease(profile("saved"), true)
         .expect("free");
-    hold.checkpoint(jar(&["a"]), Timestamp::UNIX_EPOCH)
+    commit(&lease, &[], "x").await;
+    let lease = fixture
+        .profiles
+        .lease(profile("only a checkpoint"), true)
+        .expect("free");
+    lease
+        .checkpoint(jar(&["a"]), Timestamp::UNIX_EPOCH)
         .await
         .expect("written");
-    let hold = ground
+    let lease = fixture
         .profiles
-        .hold(profile("removed by hand"), true)
+        .lease(profile("removed by hand"), true)
         .expect("free");
-    commit(&hold, &[], "x").await;
-    let folder = profiles_folder(ground.folder.path());
-    fs::remove_file(folder.join(profile("removed by hand").id)).expect("removed");
-    // What a crash may leave, and what nobody of ours has put there.
+    commit(&lease, &[], "x").await;
+    let dir = profiles_dir(fixture.dir.path());
+    fs::remove_file(dir.join(profile("removed by hand").id)).expect("removed");
+    // Remains of a crash, and files of unknown origin.
     fs::write(
-        folder.join(profile("saved").id).with_added_extension("new"),
+        dir.join(profile("saved").id).with_added_extension("new"),
         "half",
     )
     .expect("written");
-    fs::write(folder.join("README"), "hello").expect("written");
+    fs::write(dir.join("README"), "hello").expect("written");
     fs::copy(
-        folder.join(profile("saved").id),
-        folder.join(profile("another").id),
+        dir.join(profile("saved").id),
+        dir.join(profile("another").id),
     )
     .expect("copied");
-    // Nothing else can be made of that, and it is told.
-    let missing = ground
+    // The first checkout of a missing profile reports it.
+    let missing = fixture
         .profiles
-        .hold(profile("removed by hand"), false)
+        .lease(profile("removed by hand"), false)
         .expect("free");
     assert_eq!(
-        checked_out(&missing).await.1.warning,
+        checkout_of(&missing).await.1.warning,
         Some(ProfileWarning::Missing)
     );
-    assert_eq!(checked_out(&missing).await.1.warning, None);
-    let profiles = Ground::open(ground.folder.path()).await;
+    assert_eq!(checkout_of(&missing).await.1.warning, None);
+    let profiles = Fixture::open(fixture.dir.path()).await;
     let listed = profiles
         .list(&Team::from("name:shop"))
         .await
@@ -239,5 +244,5 @@ async fn the_files_say_which_profiles_there_are() {
             .extension()
             .is_some_and(|extension| extension == "new")
     };
-    assert!(!ground.files().iter().any(is_draft));
+    assert!(!fixture.files().iter().any(is_draft));
 }

@@ -20,7 +20,7 @@ use super::services::Services;
 use super::session::{Session, SessionParts};
 use super::spec::RegistrySpec;
 use super::tokens::Tokens;
-use crate::profiles::{Hold, ProfileId};
+use crate::profiles::{ProfileId, ProfileLease};
 use crate::sandbox::commands::{ProxyEnv, SessionCommands};
 use crate::sandbox::dirs::session_dir_name;
 use crate::sandbox::plan::Ports;
@@ -45,7 +45,7 @@ pub(super) struct SessionBuilder {
     services: Services,
     /// The tasks that own the session's processes.
     tasks: TaskTracker,
-    profile: Option<Hold>,
+    profile: Option<ProfileLease>,
     proxy: Option<Proxy>,
     /// It holds the lease on the user ids.
     sandbox: Option<SessionSandbox>,
@@ -115,12 +115,12 @@ impl SessionBuilder {
         &self,
         team: &Team,
         request: &CreateRequest,
-    ) -> Result<Option<Hold>, SessionError> {
+    ) -> Result<Option<ProfileLease>, SessionError> {
         let Some(profile) = &request.profile else {
             return Ok(None);
         };
         let id = ProfileId::new(Team::clone(team), profile.name.clone());
-        let lease = self.spec.profiles.hold(id, profile.save_changes);
+        let lease = self.spec.profiles.lease(id, profile.save_changes);
         lease
             .map(Some)
             .ok_or_else(|| SessionError::ProfileBusy(profile.name.clone()))

@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::resources::SessionResources;
 use super::session::Session;
 use crate::clock;
-use crate::profiles::Hold;
+use crate::profiles::ProfileLease;
 
 /// Saves a checkpoint every `every` until the session ends. Returns at once if the session does not
 /// save to a profile.
@@ -36,7 +36,7 @@ pub(super) async fn keep_checkpoints(
     }
 }
 
-async fn save_checkpoint(profile: &Hold, browser: &Browser) -> Result<(), String> {
+async fn save_checkpoint(profile: &ProfileLease, browser: &Browser) -> Result<(), String> {
     let cookies = browser.cookies().await.map_err(|error| error.to_string())?;
     profile
         .checkpoint(cookies, clock::now())

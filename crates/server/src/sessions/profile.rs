@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::error::SessionError;
 use crate::clock;
-use crate::profiles::{CheckedOut, Hold};
+use crate::profiles::{CheckedOut, ProfileLease};
 use crate::sandbox::session::SessionSandbox;
 
 /// Returns the directory of the profile in a session's sandbox.
@@ -25,7 +25,7 @@ fn profile_dir(sandbox: &SessionSandbox) -> PathBuf {
 /// damaged, it is moved away, the browser starts empty, and the warning says so. No process is left
 /// on failure.
 pub(super) async fn launch(
-    profile: Option<&Hold>,
+    profile: Option<&ProfileLease>,
     sandbox: &SessionSandbox,
     tasks: &TaskTracker,
     spec: LaunchSpec,
@@ -57,7 +57,7 @@ pub(super) async fn launch(
             .files()
             .unpack_dir(file, profile_dir(sandbox), max_mb << 20)
     };
-    let mut checked_out = profile.check_out(unpack).await.map_err(unreadable)?;
+    let mut checked_out = profile.checkout(unpack).await.map_err(unreadable)?;
     if checked_out.warning == Some(ProfileWarning::Damaged) {
         clear().await?;
     }
@@ -70,7 +70,7 @@ pub(super) async fn launch(
             let Ok(browser) = start().await else {
                 return Err(not_launched(error));
             };
-            profile.refuse().await.map_err(unreadable)?;
+            profile.reject().await.map_err(unreadable)?;
             checked_out = CheckedOut {
                 warning: Some(ProfileWarning::Damaged),
                 ..CheckedOut::default()
@@ -91,7 +91,7 @@ fn not_launched(error: impl Display) -> SessionError {
 }
 
 async fn restore_cookies(browser: &Browser, checked_out: &CheckedOut) -> Result<(), BrowserError> {
-    if checked_out.are_all {
+    if checked_out.replaces_all {
         browser.replace_cookies(&checked_out.cookies).await
     } else {
         browser.add_cookies(&checked_out.cookies).await
@@ -117,7 +117,7 @@ pub(super) async fn close(browser: &Browser) -> Result<CookieJar, NotSaved> {
 
 /// Saves the directory of a closed browser. Call it when no process of the session is left.
 pub(super) async fn commit(
-    profile: &Hold,
+    profile: &ProfileLease,
     closed: Result<CookieJar, NotSaved>,
     sandbox: &SessionSandbox,
     max_mb: u64,
@@ -145,7 +145,7 @@ pub(super) async fn commit(
 }
 
 /// Returns the warning of a session whose changes are lost.
-async fn not_saved(profile: &Hold, reason: NotSaved) -> ProfileWarning {
+async fn not_saved(profile: &ProfileLease, reason: NotSaved) -> ProfileWarning {
     ProfileWarning::NotSaved {
         reason,
         has_cookies: profile.has_checkpoint().await,

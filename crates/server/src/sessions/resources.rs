@@ -17,7 +17,7 @@ use super::kernel_slots::KernelSlots;
 use super::profile;
 use crate::ending::Ending;
 use crate::live_view::LiveView;
-use crate::profiles::Hold;
+use crate::profiles::ProfileLease;
 use crate::sandbox::commands::SessionCommands;
 use crate::sandbox::session::SessionSandbox;
 
@@ -45,7 +45,7 @@ pub(super) struct ResourceParts {
     pub sandbox: SessionSandbox,
     pub proxy: Proxy,
     pub tasks: TaskTracker,
-    pub profile: Option<Hold>,
+    pub profile: Option<ProfileLease>,
     pub limits: OutputLimits,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct SessionResources {
     /// Interrupts running executions, which all watch it.
     pub interruption: watch::Sender<Option<Interruption>>,
     /// The session's lease on its profile, if it has one.
-    pub profile: Option<Hold>,
+    pub profile: Option<ProfileLease>,
     pub limits: OutputLimits,
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use super::resources::SessionResources;
 use super::session::Session;
 use crate::clock;
-use crate::profiles::Hold;
+use crate::profiles::ProfileLease;
 
 /// Supervises a session from its creation until nothing of it is left. The session may already have
 /// ended.
@@ -38,7 +38,7 @@ pub(super) async fn supervise(session: Arc<Session>, resources: Arc<SessionResou
     if !resources.tasks.is_empty() {
         session.services.orphans.add(resources.tasks.clone());
     }
-    if resources.profile.as_ref().is_some_and(Hold::saves) {
+    if resources.profile.as_ref().is_some_and(ProfileLease::saves) {
         session
             .services
             .metrics

@@ -1,12 +1,12 @@
-//! What outlives the server: which sessions there were and how each ended, which executions, and
-//! which profiles there are. A file of SQLite in the data folder.
+//! Records that outlive the server: sessions and how they ended, executions, and profiles, in a
+//! SQLite file in the data directory.
 //!
-//! Living sessions are known in memory alone, and answers never wait for a read. A session is
-//! written down before its creation is answered and after its end; executions are written behind
-//! their answers. What code was run, and what came of it, is never written.
+//! Active sessions are in memory, and no response waits for a read. A session is recorded before the
+//! response to its creation and after its end; executions are recorded after their response. Code and
+//! its output are never recorded.
 //!
-//! All SQL is in `statements`, and reads the same to PostgreSQL; `schema` is the shape of the
-//! tables. It must not know what a session owns.
+//! `statements` has all SQL, in a form that PostgreSQL understands too, and `schema` the migrations.
+//! The store knows nothing about what a session owns.
 
 mod rows;
 mod schema;
@@ -29,52 +29,53 @@ use uuid::Uuid;
 
 pub(crate) use self::rows::{ExecutionRecord, ProfileRecord, SessionRecord};
 
-/// The file in the data folder. SQLite puts two more beside it while it is open, `-wal` and `-shm`.
+/// The file in the data directory. While it is open, SQLite keeps two more beside it, `-wal` and
+/// `-shm`.
 pub(crate) const FILE: &str = "hearth.db";
 
-/// How long a statement waits for another program that has the file, such as a backup.
+/// Time limit for another program, such as a backup, to release the file.
 const BUSY_BOUND: Duration = Duration::from_secs(5);
 
-/// How long the answer to a creation waits for being written down, whatever else is being written.
+/// Time limit for recording a new session, including the wait for other writes.
 const BEGIN_BOUND: Duration = Duration::from_secs(6);
 
-/// Executions that wait to be written. Writing takes a fraction of a millisecond; beyond that many
-/// a slow disk is told of in the log, and what comes is left out.
+/// Executions that may wait to be written. Writing one takes a fraction of a millisecond; if a slow
+/// disk fills the queue, further executions are not recorded, with a warning in the log.
 const WAITING_EXECUTIONS: usize = 4096;
 
-/// So many are written in one transaction.
+/// Executions per transaction.
 const BATCH: usize = 256;
 
-/// Why the store cannot be used.
+/// An error of the store.
 #[derive(Debug, Error)]
 pub(crate) enum StoreError {
-    /// The file is not there to be used.
-    #[error("{path} cannot be opened: {source}")]
+    /// The file cannot be opened.
+    #[error("cannot open {path}: {source}")]
     Open {
-        /// Which one.
+        /// The path of the file.
         path: PathBuf,
         /// SQLite's reason.
         source: sqlx::Error,
     },
-    /// A later Hearth has written it.
+    /// A newer version of Hearth wrote the file.
     #[error(
-        "it was written by a newer Hearth (its schema is {theirs}, this one knows {ours}): start that one, or use another HEARTH_DATA_DIR"
+        "a newer Hearth wrote it (schema {theirs}, this version supports {ours}): start that version, or use another HEARTH_DATA_DIR"
     )]
     Newer {
-        /// The step of the schema that we do not know.
+        /// The schema version of the file.
         theirs: i64,
-        /// The last one that we know.
+        /// The newest schema version that this Hearth supports.
         ours: usize,
     },
-    /// It could not be given today's shape.
-    #[error("its tables cannot be made: {0}")]
+    /// A migration failed.
+    #[error("schema migration failed: {0}")]
     Schema(sqlx::migrate::MigrateError),
     /// A statement failed.
     #[error("{0}")]
     Statement(#[from] sqlx::Error),
 }
 
-/// The store. Cheap to clone.
+/// A handle to the store, cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     pool: SqlitePool,
@@ -82,7 +83,7 @@ pub(crate) struct Store {
     executions: mpsc::Sender<ExecutionRecord>,
 }
 
-/// Writes executions down, for as long as it runs.
+/// The task that records executions.
 #[derive(Debug)]
 pub(crate) struct Writer {
     pool: SqlitePool,
@@ -90,10 +91,10 @@ pub(crate) struct Writer {
 }
 
 impl Store {
-    /// Opens the file in `folder`, or makes it, and brings it to today's shape.
-    pub async fn open(folder: &Path) -> Result<(Store, Writer), StoreError> {
-        let path = folder.join(FILE);
-        // SQLite gives the two beside it the same mode.
+    /// Opens or creates the file in `dir`, and migrates its schema.
+    pub async fn open(dir: &Path) -> Result<(Store, Writer), StoreError> {
+        let path = dir.join(FILE);
+        // SQLite gives its two other files the same mode.
         let mode = OpenOptions::new()
             .create(true)
             .append(true)
@@ -106,18 +107,18 @@ impl Store {
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .journal_mode(SqliteJournalMode::Wal)
-            // What is committed outlives this process whatever ends it; after a power failure the
-            // last moments may be missing.
+            // Commits survive the end of this process, whatever ends it. A power failure may lose the
+            // last commits.
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_BOUND)
             .disable_statement_logging();
-        // Each connection is a thread, and a file of SQLite has one writer at a time anyway.
+        // Each connection is a thread, and a SQLite file has one writer at a time.
         let pool = SqlitePoolOptions::new()
             .max_connections(1)
             .connect_with(options)
             .await;
         let pool = pool.map_err(|source| StoreError::Open { path, source })?;
-        schema::bring_up_to_date(&pool).await?;
+        schema::migrate(&pool).await?;
         let (sender, executions) = mpsc::channel(WAITING_EXECUTIONS);
         Ok((
             Store {
@@ -128,10 +129,10 @@ impl Store {
         ))
     }
 
-    /// Whether the file in `folder` can be opened; one that is not there can. Changes nothing. Not
-    /// to be asked while a server has it.
-    pub async fn look(folder: &Path) -> Result<(), StoreError> {
-        let path = folder.join(FILE);
+    /// Checks that the file in `dir` can be opened, or does not exist. Changes nothing. Must not be
+    /// called while a server uses the file.
+    pub async fn check(dir: &Path) -> Result<(), StoreError> {
+        let path = dir.join(FILE);
         if !path.exists() {
             return Ok(());
         }
@@ -144,11 +145,11 @@ impl Store {
             .connect_with(options)
             .await;
         let pool = opened.map_err(|source| StoreError::Open { path, source })?;
-        let last = sqlx::query_scalar::<_, Option<i64>>(statements::LAST_STEP)
+        let last = sqlx::query_scalar::<_, Option<i64>>(statements::LAST_MIGRATION)
             .fetch_one(&pool)
             .await;
         let last = match last {
-            // Both SQLite and PostgreSQL name the table that is not there.
+            // Both SQLite and PostgreSQL name the missing table.
             Err(sqlx::Error::Database(error)) if error.message().contains("_sqlx_migrations") => 0,
             last => last?.unwrap_or(0),
         };
@@ -163,21 +164,21 @@ impl Store {
         }
     }
 
-    /// Writes down that a session has begun.
+    /// Records a new session.
     pub async fn begin_session(&self, session: &SessionRecord) -> Result<(), StoreError> {
         let written = timeout(BEGIN_BOUND, session.begin().execute(&self.pool)).await;
         written.map_err(|_| sqlx::Error::PoolTimedOut)??;
         Ok(())
     }
 
-    /// Writes down how a session has ended, unless that is known already.
+    /// Records the end of a session, unless its end is already recorded.
     pub async fn end_session(&self, session: &SessionRecord) -> Result<(), StoreError> {
         session.end().execute(&self.pool).await?;
         Ok(())
     }
 
-    /// Ends the sessions of an earlier server that was lost, as of `now`. Tells how many there
-    /// were.
+    /// Records the end of sessions that an earlier server left open, as of `now`. Returns their
+    /// number.
     pub async fn end_lost_sessions(&self, now: Timestamp) -> Result<u64, StoreError> {
         Ok(rows::end_lost(now)
             .execute(&self.pool)
@@ -185,16 +186,15 @@ impl Store {
             .rows_affected())
     }
 
-    /// The sessions that ended after `since`, newest first, `most` of them at the most. Rows that
-    /// make no sense are left out.
+    /// Returns at most `max` sessions that ended after `since`, newest first. Skips invalid rows.
     pub async fn ended_sessions(
         &self,
         since: Timestamp,
-        most: usize,
+        max: usize,
     ) -> Result<Vec<SessionRecord>, StoreError> {
         let rows = sqlx::query(statements::ENDED_SESSIONS)
             .bind(since.as_millisecond())
-            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .bind(i64::try_from(max).unwrap_or(i64::MAX))
             .fetch_all(&self.pool)
             .await?;
         Ok(rows
@@ -203,16 +203,16 @@ impl Store {
             .collect())
     }
 
-    /// Forgets sessions and executions that ended at these times or earlier.
-    pub async fn forget(
+    /// Deletes records of sessions and executions that ended at these times or earlier.
+    pub async fn prune(
         &self,
         sessions: Timestamp,
         executions: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         for (statement, until) in [
-            (statements::FORGET_SESSIONS, sessions),
-            (statements::FORGET_EXECUTIONS, executions),
+            (statements::PRUNE_SESSIONS, sessions),
+            (statements::PRUNE_EXECUTIONS, executions),
         ] {
             sqlx::query(statement)
                 .bind(until.as_millisecond())
@@ -222,22 +222,22 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Writes down what a profile is by now.
+    /// Records the current version of a profile.
     pub async fn record_profile(&self, profile: &ProfileRecord) -> Result<(), StoreError> {
         profile.record().execute(&self.pool).await?;
         Ok(())
     }
 
-    /// Forgets a profile.
-    pub async fn forget_profile(&self, id: &str) -> Result<(), StoreError> {
-        sqlx::query(statements::FORGET_PROFILE)
+    /// Deletes the record of a profile.
+    pub async fn remove_profile(&self, id: &str) -> Result<(), StoreError> {
+        sqlx::query(statements::DELETE_PROFILE)
             .bind(id)
             .execute(&self.pool)
             .await?;
         Ok(())
     }
 
-    /// The profiles of a team, in no order. Rows that make no sense are left out.
+    /// Returns the profiles of a team, unsorted. Skips invalid rows.
     pub async fn profiles(&self, team: &str) -> Result<Vec<ProfileRecord>, StoreError> {
         let rows = sqlx::query(statements::PROFILES_OF_TEAM)
             .bind(team)
@@ -249,15 +249,15 @@ impl Store {
             .collect())
     }
 
-    /// Makes `found` all that is known of profiles.
-    pub async fn correct_profiles(&self, found: &[ProfileRecord]) -> Result<(), StoreError> {
+    /// Replaces all records of profiles by `found`.
+    pub async fn replace_profiles(&self, found: &[ProfileRecord]) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         let known: Vec<String> = sqlx::query_scalar(statements::ALL_PROFILES)
             .fetch_all(&mut *transaction)
             .await?;
         let found_ids: HashSet<&str> = found.iter().map(|profile| profile.id.as_str()).collect();
         for id in known.iter().filter(|id| !found_ids.contains(id.as_str())) {
-            sqlx::query(statements::FORGET_PROFILE)
+            sqlx::query(statements::DELETE_PROFILE)
                 .bind(id)
                 .execute(&mut *transaction)
                 .await?;
@@ -268,21 +268,21 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Has an execution written down; does not wait for it.
+    /// Queues an execution to be recorded.
     pub fn record_execution(&self, execution: ExecutionRecord) {
         if self.executions.try_send(execution).is_err() {
-            tracing::warn!("an execution is not recorded: the store is too slow");
+            tracing::warn!("execution not recorded: store too slow");
         }
     }
 
-    /// Waits for what is being written, and closes the file.
+    /// Waits for running writes, and closes the file.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 }
 
 impl Writer {
-    /// Writes what comes, until `stop`, and then what has come by then.
+    /// Records executions until `stop`, and then those that are queued.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
@@ -295,7 +295,7 @@ impl Writer {
                 return;
             }
             if let Err(error) = self.write(&batch).await {
-                tracing::warn!(%error, count, "executions are not recorded");
+                tracing::warn!(%error, count, "executions not recorded");
             }
             batch.clear();
         }

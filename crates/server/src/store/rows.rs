@@ -1,4 +1,4 @@
-//! What is written down, and how it becomes a row and comes back.
+//! Records, and their conversion to and from rows.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::statements;
 use crate::ending::Ending;
 use crate::team::Team;
 
-/// What stays known of a session.
+/// A record of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionRecord {
     pub id: Uuid,
@@ -21,14 +21,14 @@ pub(crate) struct SessionRecord {
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
     pub last_activity: Timestamp,
-    /// Digests of the tokens in the live view's links, first of the one that only shows; none
-    /// without a live view.
+    /// Digests of the tokens in the links of the live view: watch, then control. None without a live
+    /// view.
     pub links: Option<[String; 2]>,
-    /// None as long as it lives.
+    /// None while the session is active.
     pub ending: Option<Ending>,
 }
 
-/// An execution that is over.
+/// A record of a finished execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExecutionRecord {
     pub session: Uuid,
@@ -39,7 +39,7 @@ pub(crate) struct ExecutionRecord {
     pub killed: bool,
 }
 
-/// A profile that has been saved.
+/// A record of a saved profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProfileRecord {
     /// SHA-256 of team and name, in hex.
@@ -81,7 +81,7 @@ impl SessionRecord {
             .bind(value)
     }
 
-    /// None for what we would not have written.
+    /// Reads a row. Returns none if it is invalid.
     pub(super) fn read(row: &SqliteRow) -> Result<Option<SessionRecord>, sqlx::Error> {
         let (id, team): (String, String) = (row.try_get("id")?, row.try_get("team")?);
         let time = |column: &str| {
@@ -155,7 +155,7 @@ impl ProfileRecord {
             .bind(self.saved_at.as_millisecond())
     }
 
-    /// None for what we would not have written.
+    /// Reads a row. Returns none if it is invalid.
     pub(super) fn read(row: &SqliteRow) -> Result<Option<ProfileRecord>, sqlx::Error> {
         let (name, size): (String, i64) = (row.try_get("name_json")?, row.try_get("size_bytes")?);
         let (id, team): (String, String) = (row.try_get("id")?, row.try_get("team")?);
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_come_back_as_they_were() {
+    fn limits_are_read_back_unchanged() {
         for limit in [
             Limit::MemoryMb(1),
             Limit::Processes(2),

@@ -1,5 +1,4 @@
-//! The shape of the store, from its first form to today's, one file a step. A step that has been
-//! released is never changed.
+//! Migrations of the schema, one file each. A released migration is never changed.
 
 use std::borrow::Cow;
 
@@ -8,7 +7,7 @@ use sqlx::{SqlSafeStr, SqlitePool};
 
 use super::StoreError;
 
-const STEPS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 2] = [
     (
         1,
         "sessions and executions",
@@ -17,12 +16,12 @@ const STEPS: [(i64, &str, &str); 2] = [
     (2, "profiles", include_str!("schema/0002_profiles.sql")),
 ];
 
-/// The number of the last step.
-pub(super) const LAST: usize = STEPS.len();
+/// The number of the last migration.
+pub(super) const LAST: usize = MIGRATIONS.len();
 
-/// Brings the store to today's shape, and leaves one from the future alone.
-pub(super) async fn bring_up_to_date(pool: &SqlitePool) -> Result<(), StoreError> {
-    let steps = STEPS.map(|(version, description, sql)| {
+/// Applies the missing migrations. Fails without a change if the schema is newer.
+pub(super) async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
+    let steps = MIGRATIONS.map(|(version, description, sql)| {
         Migration::new(
             version,
             Cow::Borrowed(description),
@@ -36,7 +35,7 @@ pub(super) async fn bring_up_to_date(pool: &SqlitePool) -> Result<(), StoreError
         MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => {
             StoreError::Newer {
                 theirs: version,
-                ours: STEPS.len(),
+                ours: MIGRATIONS.len(),
             }
         }
         error => StoreError::Schema(error),

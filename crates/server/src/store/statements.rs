@@ -1,20 +1,20 @@
-//! Every statement, in SQL that SQLite and PostgreSQL read alike: numbered parameters, no function
-//! of either, times as parameters.
+//! All SQL, in the common subset of SQLite and PostgreSQL: numbered parameters, no functions specific
+//! to one of them, times as parameters.
 
 pub(super) const BEGIN_SESSION: &str = "
     INSERT INTO sessions
         (id, team, created_at_ms, expires_at_ms, last_activity_ms, watch_digest, steer_digest)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
-/// The first end stands.
+/// Keeps the first recorded end.
 pub(super) const END_SESSION: &str = "
     UPDATE sessions
     SET last_activity_ms = $2, destroyed_reason = $3, destroyed_at_ms = $4, duration_ms = $5,
         limit_name = $6, limit_value = $7
     WHERE id = $1 AND destroyed_reason IS NULL";
 
-/// Nobody knows when a server was lost; no session outlives its time, so that is the latest that it
-/// can have ended.
+/// The time of a crash is unknown. A session cannot have outlived its TTL, so its end is at the TTL at
+/// the latest.
 pub(super) const END_LOST_SESSIONS: &str = "
     UPDATE sessions
     SET destroyed_reason = $1, destroyed_at_ms = $2,
@@ -23,7 +23,7 @@ pub(super) const END_LOST_SESSIONS: &str = "
         duration_ms = CASE WHEN expires_at_ms < $2 THEN expires_at_ms - created_at_ms ELSE $2 - created_at_ms END
     WHERE destroyed_reason IS NULL";
 
-/// Newest first.
+/// Ordered by id, newest first.
 pub(super) const ENDED_SESSIONS: &str = "
     SELECT id, team, created_at_ms, expires_at_ms, last_activity_ms, watch_digest, steer_digest,
            destroyed_reason, destroyed_at_ms, duration_ms, limit_name, limit_value
@@ -32,25 +32,25 @@ pub(super) const ENDED_SESSIONS: &str = "
     ORDER BY id DESC
     LIMIT $2";
 
-pub(super) const FORGET_SESSIONS: &str = "DELETE FROM sessions WHERE destroyed_at_ms <= $1";
+pub(super) const PRUNE_SESSIONS: &str = "DELETE FROM sessions WHERE destroyed_at_ms <= $1";
 
 pub(super) const RECORD_EXECUTION: &str = "
     INSERT INTO executions (id, session_id, language, ended_at_ms, duration_ms, exit_code, killed)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
-pub(super) const FORGET_EXECUTIONS: &str = "DELETE FROM executions WHERE ended_at_ms <= $1";
+pub(super) const PRUNE_EXECUTIONS: &str = "DELETE FROM executions WHERE ended_at_ms <= $1";
 
 pub(super) const RECORD_PROFILE: &str = "
     INSERT INTO profiles (id, team, name_json, size_bytes, saved_at_ms)
     VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (id) DO UPDATE SET size_bytes = excluded.size_bytes, saved_at_ms = excluded.saved_at_ms";
 
-pub(super) const FORGET_PROFILE: &str = "DELETE FROM profiles WHERE id = $1";
+pub(super) const DELETE_PROFILE: &str = "DELETE FROM profiles WHERE id = $1";
 
 pub(super) const ALL_PROFILES: &str = "SELECT id FROM profiles";
 
 pub(super) const PROFILES_OF_TEAM: &str = "
     SELECT id, team, name_json, size_bytes, saved_at_ms FROM profiles WHERE team = $1";
 
-/// What sqlx writes down of the schema.
-pub(super) const LAST_STEP: &str = "SELECT MAX(version) FROM _sqlx_migrations";
+/// Read from the table in which sqlx records migrations.
+pub(super) const LAST_MIGRATION: &str = "SELECT MAX(version) FROM _sqlx_migrations";

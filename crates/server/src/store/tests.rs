@@ -41,12 +41,12 @@ fn ended(
     }
 }
 
-async fn open(folder: &Path) -> Store {
-    Store::open(folder).await.expect("it can be opened").0
+async fn open(dir: &Path) -> Store {
+    Store::open(dir).await.expect("it can be opened").0
 }
 
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary directory")
 }
 
 async fn count(store: &Store, table: &'static str) -> i64 {
@@ -62,9 +62,9 @@ async fn count(store: &Store, table: &'static str) -> i64 {
 
 #[tokio::test]
 async fn what_was_written_is_there_after_it_was_opened_again() {
-    let folder = folder();
-    Store::look(folder.path()).await.expect("nothing is there");
-    let store = open(folder.path()).await;
+    let dir = dir();
+    Store::look(dir.path()).await.expect("nothing is there");
+    let store = open(dir.path()).await;
     let (first, second) = (
         session(0),
         SessionRecord {
@@ -86,8 +86,8 @@ async fn what_was_written_is_there_after_it_was_opened_again() {
         store.end_session(session).await.expect("written");
     }
     store.close().await;
-    Store::look(folder.path()).await.expect("it can be opened");
-    let store = open(folder.path()).await;
+    Store::look(dir.path()).await.expect("it can be opened");
+    let store = open(dir.path()).await;
     assert_eq!(
         store.ended_sessions(at(0), 10).await.expect("read"),
         [second, first]
@@ -96,8 +96,8 @@ async fn what_was_written_is_there_after_it_was_opened_again() {
 
 #[tokio::test]
 async fn the_first_end_stands() {
-    let folder = folder();
-    let store = open(folder.path()).await;
+    let dir = dir();
+    let store = open(dir.path()).await;
     let begun = session(0);
     store.begin_session(&begun).await.expect("written");
     let first = ended(&begun, DestroyedReason::Ttl, None, at(3));
@@ -115,8 +115,8 @@ async fn the_first_end_stands() {
 
 #[tokio::test]
 async fn sessions_of_a_lost_server_ended_with_it_and_at_their_ttl_at_the_latest() {
-    let folder = folder();
-    let store = open(folder.path()).await;
+    let dir = dir();
+    let store = open(dir.path()).await;
     let begun = [session(0), session(100)];
     for session in &begun {
         store.begin_session(session).await.expect("written");
@@ -139,8 +139,8 @@ async fn sessions_of_a_lost_server_ended_with_it_and_at_their_ttl_at_the_latest(
 
 #[tokio::test]
 async fn executions_are_written_behind_and_all_of_them_before_it_is_closed() {
-    let folder = folder();
-    let (store, writer) = Store::open(folder.path()).await.expect("opened");
+    let dir = dir();
+    let (store, writer) = Store::open(dir.path()).await.expect("opened");
     for number in 0..1000 {
         store.record_execution(ExecutionRecord {
             session: Uuid::now_v7(),
@@ -159,8 +159,8 @@ async fn executions_are_written_behind_and_all_of_them_before_it_is_closed() {
 
 #[tokio::test]
 async fn what_is_old_is_forgotten_and_what_lives_is_not() {
-    let folder = folder();
-    let store = open(folder.path()).await;
+    let dir = dir();
+    let store = open(dir.path()).await;
     let (old, new, living) = (session(0), session(1), session(2));
     for session in [&old, &new, &living] {
         store.begin_session(session).await.expect("written");
@@ -173,7 +173,7 @@ async fn what_is_old_is_forgotten_and_what_lives_is_not() {
         .end_session(&ended(&new, DestroyedReason::Idle, None, at(11)))
         .await
         .expect("written");
-    store.forget(at(10), at(10)).await.expect("forgotten");
+    store.prune(at(10), at(10)).await.expect("forgotten");
     assert_eq!(
         store.ended_sessions(at(0), 10).await.expect("read").len(),
         1
@@ -183,21 +183,21 @@ async fn what_is_old_is_forgotten_and_what_lives_is_not() {
 
 #[tokio::test]
 async fn a_store_of_a_newer_hearth_is_left_alone() {
-    let folder = folder();
-    let store = open(folder.path()).await;
+    let dir = dir();
+    let store = open(dir.path()).await;
     sqlx::query("INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time) VALUES (99, 'later', CURRENT_TIMESTAMP, true, x'00', 0)")
         .execute(&store.pool)
         .await
         .expect("written");
     store.close().await;
     assert!(matches!(
-        Store::look(folder.path()).await,
+        Store::look(dir.path()).await,
         Err(StoreError::Newer {
             theirs: 99,
             ours: 2
         })
     ));
-    let error = Store::open(folder.path()).await.expect_err("refused");
+    let error = Store::open(dir.path()).await.expect_err("refused");
     assert_eq!(
         error.to_string(),
         "it was written by a newer Hearth (its schema is 99, this one knows 2): start that one, or use another HEARTH_DATA_DIR"
@@ -206,14 +206,14 @@ async fn a_store_of_a_newer_hearth_is_left_alone() {
 
 #[tokio::test]
 async fn a_file_that_is_none_of_ours_is_one_clear_error() {
-    let folder = folder();
+    let dir = dir();
     std::fs::write(
-        folder.path().join(FILE),
+        dir.path().join(FILE),
         "no database at all, and long enough to be looked at as one",
     )
     .expect("written");
-    assert!(Store::look(folder.path()).await.is_err());
-    let error = Store::open(folder.path())
+    assert!(Store::look(dir.path()).await.is_err());
+    let error = Store::open(dir.path())
         .await
         .expect_err("refused")
         .to_string();
@@ -225,8 +225,8 @@ async fn a_file_that_is_none_of_ours_is_one_clear_error() {
 
 #[tokio::test]
 async fn only_so_many_are_given() {
-    let folder = folder();
-    let store = open(folder.path()).await;
+    let dir = dir();
+    let store = open(dir.path()).await;
     for second in 0..5 {
         let begun = session(second);
         store.begin_session(&begun).await.expect("written");
@@ -257,8 +257,8 @@ fn profile(id: &str, name: &str, size_bytes: u64) -> ProfileRecord {
 
 #[tokio::test]
 async fn profiles_have_any_name_and_the_last_word_on_one_stands() {
-    let folder = folder();
-    let store = open(folder.path()).await;
+    let dir = dir();
+    let store = open(dir.path()).await;
     let names = [
         "a",
         "A",
@@ -292,14 +292,14 @@ async fn profiles_have_any_name_and_the_last_word_on_one_stands() {
         .map(|(number, name)| profile(&number.to_string(), name, 2))
         .collect();
     assert_eq!(found, expected);
-    store.forget_profile("other").await.expect("forgotten");
+    store.remove_profile("other").await.expect("forgotten");
     assert_eq!(store.profiles("name:other").await.expect("read"), []);
 }
 
 #[tokio::test]
 async fn what_is_found_of_profiles_replaces_what_was_known() {
-    let folder = folder();
-    let store = open(folder.path()).await;
+    let dir = dir();
+    let store = open(dir.path()).await;
     for (id, size) in [("gone", 1), ("kept", 1)] {
         store
             .record_profile(&profile(id, id, size))
@@ -307,7 +307,7 @@ async fn what_is_found_of_profiles_replaces_what_was_known() {
             .expect("written");
     }
     let found = [profile("kept", "kept", 5), profile("new", "new", 1)];
-    store.correct_profiles(&found).await.expect("written");
+    store.replace_profiles(&found).await.expect("written");
     let mut known = store.profiles("name:shop").await.expect("read");
     known.sort_by_key(|profile| profile.id.clone());
     assert_eq!(known, found);

@@ -10,7 +10,7 @@ const CHECK: &str = "store";
 /// Returns a failure if a server could not use the store in `data_dir`. Must not be called while a
 /// server uses it.
 pub(super) async fn store(data_dir: &Path) -> Option<Finding> {
-    let error = Store::look(data_dir).await.err()?;
+    let error = Store::check(data_dir).await.err()?;
     let path = data_dir.join(FILE);
     let finding = Finding::failure(CHECK, format!("cannot use {}: {error}", path.display()));
     Some(match error {
