@@ -1,5 +1,6 @@
-// What scripts/image-test tries on a running server, from outside, with Firecrawl's own client and Playwright. Arguments name the
-// trials; FIRECRAWL_API_URL and FIRECRAWL_API_KEY say where.
+// Checks a running server from outside, with Firecrawl's official client and Playwright. Used by
+// scripts/image-test. The arguments name the checks. FIRECRAWL_API_URL and FIRECRAWL_API_KEY select
+// the server.
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 
@@ -27,8 +28,8 @@ async function inSession(work, options = {}) {
 const api = (path, options = {}) =>
   fetch(origin + path, { ...options, headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...options.headers } });
 
-// Which faces the browser has drawn a text with.
-const FACES = `
+// Returns the font families with which the browser renders texts.
+const FONTS = `
 const devtools = await page.context().newCDPSession(page);
 await devtools.send('DOM.enable');
 await devtools.send('CSS.enable');
@@ -42,17 +43,17 @@ JSON.stringify([
   await faces('', 'Latin'), await faces('style="font-family: monospace"', 'Latin'), await faces('lang=ja', '漢字かな'),
   await faces('lang=zh-CN style="font-family: serif"', '汉字'), await faces('lang=ko', '한글'), await faces('', '😀'), await faces('', 'مرحبا')])`;
 
-const trials = {
-  // Every language, fonts, pictures, WebGL, and a client elsewhere.
+const checks = {
+  // All languages, fonts, screenshots, WebGL, and an external client.
   async all() {
     await inSession(async (session) => {
       assert.equal(await run(session, 'node', 'await page.goto("data:text/html,<title>Warm</title><h1>Warm</h1>"); await page.title()'), 'Warm');
       assert.equal(await run(session, 'python', 'print(await page.title())'), 'Warm');
       assert.equal(await run(session, 'bash', 'agent-browser get title && agent-browser scrape'), 'Warm\n# Warm');
       assert.equal(await run(session, 'bash', `python3 -m venv v && v/bin/python -c 'print(6 * 7)' && echo '{"a": 1}' | jq .a && ps | wc -l >/dev/null && node -p 1+1`), '42\n1\n2');
-      assert.deepEqual(JSON.parse(await run(session, 'node', FACES)), [
+      assert.deepEqual(JSON.parse(await run(session, 'node', FONTS)), [
         'Liberation Serif', 'Liberation Mono', 'Noto Sans CJK JP', 'Noto Sans CJK SC', 'Noto Sans CJK KR', 'Noto Color Emoji', 'DejaVu Sans']);
-      // Glyphs that no font has would all be the same box.
+      // Missing glyphs would all be rendered as the same box.
       const pictures = `const shot = async (text) => { await page.setContent('<p style="font-size: 60px">' + text + '</p>'); return (await page.screenshot()).toString('base64'); };
         const shots = await Promise.all([]); for (const text of ['漢', '字', '\\uf8ff', '\\uf8fe']) shots.push(await shot(text)); [shots[0] !== shots[1], shots[0] !== shots[2]].join()`;
       assert.equal(await run(session, 'node', pictures), 'true,true');
@@ -73,11 +74,11 @@ const trials = {
       const view = await fetch(session.liveViewUrl);
       assert.equal(view.status, 200);
     });
-    const refused = await fetch(`${origin}/v2/interact`, { method: 'POST' });
-    assert.equal(refused.status, 401);
+    const unauthorized = await fetch(`${origin}/v2/interact`, { method: 'POST' });
+    assert.equal(unauthorized.status, 401);
   },
 
-  // Code that leaves processes behind in every way.
+  // Code that leaves processes behind in various ways.
   async daemons() {
     await inSession(async (session) => {
       await run(session, 'bash', 'for i in 1 2 3 4 5; do (setsid nohup sleep 600 >/dev/null 2>&1 &); done; echo done');
@@ -87,14 +88,15 @@ const trials = {
     });
   },
 
-  // A profile with something in it, saved.
+  // Saves a profile with a cookie.
   async save() {
     const profile = { name: 'kept' };
     await inSession((session) => run(session, 'node',
       'await page.context().addCookies([{ name: "kept", value: "yes", domain: "example.com", path: "/", expires: 4102444800 }]); 1'), { profile });
   },
 
-  // A session whose code runs for longer than the server will, and closes its folders to others.
+  // Leaves a session with running code and with directories that others cannot read. The caller
+  // then kills the server.
   async leave() {
     const session = await firecrawl.browser({ ttl: 300 });
     await run(session, 'bash', 'mkdir -p a/b && touch a/b/c && chmod 000 a/b && mkdir -m 1777 shared && touch shared/f; echo closed');
@@ -102,13 +104,15 @@ const trials = {
     await new Promise((resolve) => setTimeout(resolve, 1000));
   },
 
+  // Checks that the saved profile is restored.
   async load() {
     const profile = { name: 'kept' };
     const cookies = await inSession((session) => run(session, 'node', 'JSON.stringify((await page.context().cookies("https://example.com")).map((cookie) => cookie.value))'), { profile });
     assert.deepEqual(JSON.parse(cookies), ['yes']);
   },
 
-  // The way to Firecrawl, and what is not Hearth's although it begins like it.
+  // Checks that the proxy forwards to Firecrawl, including paths that only begin like those of
+  // Hearth.
   async front() {
     const host = new URL(origin).host;
     for (const path of ['/v2/scrape', '/v1/crawl/1', '/', '/v2/browsers', '/health']) {
@@ -122,9 +126,9 @@ const trials = {
   },
 };
 
-for (const trial of process.argv.slice(2)) {
+for (const check of process.argv.slice(2)) {
   const began = Date.now();
-  await trials[trial]();
-  console.log(`${trial}: fine (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+  await checks[check]();
+  console.log(`${check}: passed (${((Date.now() - began) / 1000).toFixed(1)} s)`);
 }
 process.exit(0);

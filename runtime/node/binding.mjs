@@ -1,5 +1,7 @@
-// The globals browser, context and page: connected before a cell runs, and bound again when what they hold is gone.
-// Must not know frames or cells; it gets `declare` to reach the user's own const and let bindings.
+// Provides the globals `browser`, `context` and `page`: connects them before a cell runs, and
+// rebinds them when the objects behind them are gone.
+//
+// Must not know frames or cells. `declare` gives access to the user's const and let bindings.
 
 import { mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,13 +10,16 @@ import { join } from 'node:path';
 const RENEW_LIMIT_MS = 20_000;
 const LOOKUP_LIMIT_MS = 2_000;
 const APPEAR_LIMIT_MS = 1_000;
-/** Playwright's own files, downloads among them: one folder for the kernels of a session, so that a file is where each looks. */
+/**
+ * Playwright's files, such as downloads. All kernels of a session share the directory, so that each
+ * finds the files.
+ */
 const ARTIFACTS = join(tmpdir(), '.playwright');
 // User code may replace any of these.
 const { setTimeout, clearTimeout, Promise, Error } = globalThis;
 const { defineProperty } = Reflect;
 
-// Bare identifiers on purpose: they see a const or let of the user's before the property of globalThis.
+// Bare identifiers on purpose: a const or let of the user shadows the property of globalThis.
 /* global browser, context, page */
 const readers = {
   browser: () => (typeof browser === 'undefined' ? undefined : browser),
@@ -26,11 +31,11 @@ function read(name) {
   try {
     return readers[name]();
   } catch {
-    return undefined; // a declaration that threw before its value was set
+    return undefined; // The user's declaration threw before it set the value.
   }
 }
 
-/** The promise's value, or a rejection with `message` after `limit_ms`. */
+/** Resolves as `promise` does, or rejects with `message` after `limit_ms`. */
 function within(promise, limit_ms, message) {
   let timer;
   const late = new Promise((_, reject) => {
@@ -48,7 +53,7 @@ export class Binding {
   #connecting;
   #targets = new WeakMap(); // page → CDP target id
 
-  /** `declare(statement)` runs a statement among the user's bindings and tells whether it worked. */
+  /** `declare(statement)` runs a statement in the user's scope and returns whether it succeeded. */
   constructor(playwright, declare) {
     this.#chromium = playwright.chromium;
     this.#owner = Object.getPrototypeOf(this.#chromium.constructor);
@@ -56,28 +61,34 @@ export class Binding {
     showBriefly(this.#owner.prototype);
   }
 
-  /** Whether `value` is one of Playwright's own objects (its toJSON tells a type and an id only). */
+  /** Returns whether `value` is a Playwright object. Its toJSON has only a type and an id. */
   isPlaywright = (value) => value instanceof this.#owner;
 
-  /** Connects ahead of the first run. Failures show up at the run. */
+  /** Connects before the first run. Failures are reported by the run. */
   attach(endpoint) {
     this.#endpoint = endpoint;
     this.#connect().catch(() => {});
   }
 
-  /** Whether a cell may run as things are. No round trip: it is asked before every run. */
+  /**
+   * Returns whether the globals are usable. It makes no round trip because it runs before every
+   * cell.
+   */
   isFresh() {
     return this.#browser?.isConnected() === true
       && !this.#isStale(read('page')) && !this.#isStale(read('context')) && !this.#isStale(read('browser'));
   }
 
-  /** Makes the globals usable. `target` is the CDP id of the current tab, or null. Rejects with one sentence. */
+  /**
+   * Rebinds the globals. `target` is the CDP id of the current tab, or null. Rejects with one
+   * sentence.
+   */
   async renew(target) {
     const slow = `the browser did not answer within ${RENEW_LIMIT_MS / 1000} s`;
     try {
       await within(this.#renew(target), RENEW_LIMIT_MS, slow);
     } catch (error) {
-      // A connection that hangs must not be waited for again by the next run.
+      // The next run must not wait for a connection that hangs.
       this.#connecting = undefined;
       const reason = `${error?.message}`.split('\n')[0].replaceAll(this.#endpoint ?? '', '…');
       throw new Error(`no usable browser connection: ${reason}`);
@@ -87,7 +98,7 @@ export class Binding {
   async #renew(target) {
     if (this.#endpoint === undefined) throw new Error('the kernel was not told where the browser is');
     if (this.#browser?.isConnected() !== true) {
-      // An attempt under way may have begun before the browser could answer: it gets a second chance.
+      // A pending attempt may have started before the browser could answer, so try a second time.
       await (this.#connecting ? this.#connecting.catch(() => this.#connect()) : this.#connect());
     }
     await this.#rebind(target);
@@ -98,7 +109,7 @@ export class Binding {
     const options = { artifactsDir: ARTIFACTS, timeout: RENEW_LIMIT_MS };
     const attempt = this.#chromium.connectOverCDP(this.#endpoint, options).then((connected) => {
       this.#browser = connected;
-      // Known ahead, so that the first run need not ask.
+      // Looked up in advance to save the first run a round trip.
       for (const each of this.#pages()) this.#targetOf(each);
     }).finally(() => {
       if (this.#connecting === attempt) this.#connecting = undefined;
@@ -138,7 +149,8 @@ export class Binding {
   async #bind(name, value) {
     defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: true });
     if (read(name) === value) return;
-    // The user's own const or let hides the global. V8 lets the same keyword declare it again.
+    // A const or let of the user shadows the global. V8 accepts a redeclaration with the same
+    // keyword.
     const isDone = await this.#declare(`const ${name} = globalThis.${name};`);
     if (!isDone) await this.#declare(`let ${name} = globalThis.${name};`);
   }
@@ -161,7 +173,7 @@ export class Binding {
     return pages.find((each, index) => targets[index] === target && !each.isClosed());
   }
 
-  // A tab that another client has just opened may be on its way to us.
+  // Another client may have just opened the tab, so that Playwright does not know it yet.
   async #appearing(target) {
     const contexts = this.#browser.contexts();
     let listener;
@@ -201,7 +213,7 @@ async function askTarget(each) {
   return targetInfo.targetId;
 }
 
-// Left alone, inspecting a page prints 30 KB of Playwright's internals.
+// By default, inspecting a page prints 30 KB of Playwright's internals.
 function showBriefly(prototype) {
   const custom = Symbol.for('nodejs.util.inspect.custom');
   defineProperty(prototype, custom, {

@@ -1,5 +1,8 @@
-// How a thrown value is told: one line for the answer's `error`, the trace for stderr. Hides the kernel's own frames.
-// Must not know frames or Playwright's objects (only that its messages end in a "Call log:" part).
+// Formats thrown values: one line for `error` in the response, and the stack trace for stderr.
+// Hides the kernel's stack frames.
+//
+// Must not know protocol frames or Playwright's objects (except that its messages end in a "Call
+// log:" part).
 
 import { Buffer } from 'node:buffer';
 import { writeSync } from 'node:fs';
@@ -18,15 +21,18 @@ const FD_STDERR = 2;
 const EAGAIN_NAP_MS = 2;
 const EAGAIN_NAPS = 5000;
 
-const kernelFolder = new URL('.', import.meta.url).href;
+const kernelDir = new URL('.', import.meta.url).href;
 
-/** Leaves the kernel, and what started it, out of every stack. A stack that is only ours stays whole. */
+/**
+ * Removes the kernel, and the code that started it, from every stack. A stack with only kernel
+ * frames is kept.
+ */
 export function hideKernelFrames() {
   const before = Error.prepareStackTrace;
   Error.prepareStackTrace = (error, frames) => {
     const end = frames.findIndex((frame) => frame.getFileName() === 'node:inspector');
     const reach = end < 0 ? frames : frames.slice(0, end);
-    const visible = reach.filter((frame) => !frame.getFileName()?.startsWith(kernelFolder));
+    const visible = reach.filter((frame) => !frame.getFileName()?.startsWith(kernelDir));
     const chosen = end < 0 && visible.length === 0 ? frames : visible;
     return before(error, chosen);
   };
@@ -45,7 +51,8 @@ const withoutCallLog = (message) => {
   return at < 0 ? message : message.slice(0, at);
 };
 
-// A subclass that sets no name is known by its class; bundled classes carry suffixes but set their name.
+// Uses the class name of a subclass that sets no name. Bundled classes have suffixes, but set their
+// name.
 function nameOf(error) {
   const prototype = getPrototypeOf(error);
   const isNamed = hasOwn(error, 'name') || prototype === null || hasOwn(prototype, 'name');
@@ -53,7 +60,7 @@ function nameOf(error) {
   return typeof name === 'string' && name !== '' ? name : 'Error';
 }
 
-/** `Name: message` of an exception; `Uncaught …` of anything else that was thrown. */
+/** Returns `Name: message` for an error, and `Uncaught …` for any other thrown value. */
 export function errorLine(thrown) {
   try {
     if (isError(thrown)) {
@@ -61,26 +68,29 @@ export function errorLine(thrown) {
       return message === '' ? nameOf(thrown) : `${nameOf(thrown)}: ${message}`;
     }
   } catch {
-    // an error object with hostile accessors: shown like any other value
+    // The accessors of the error throw. Show it like any other value.
   }
   return `Uncaught ${stripVTControlCharacters(show(thrown))}`;
 }
 
-/** The trace for stderr, with its last newline. */
+/** Returns the stack trace for stderr, with a trailing newline. */
 export function traceOf(thrown) {
   const shown = stripVTControlCharacters(show(thrown));
   if (!isError(thrown)) return `Uncaught ${shown}\n`;
   try {
-    // Playwright's stacks begin with the bare message.
+    // Playwright's stacks start with the message, without the name.
     const message = stripVTControlCharacters(`${thrown.message}`);
     if (message !== '' && shown.startsWith(message)) return `${nameOf(thrown)}: ${shown}\n`;
   } catch {
-    // as it is, then
+    // Return it as it is.
   }
   return `${shown}\n`;
 }
 
-/** A compile error as node shows it: place, source line, caret, message. `line` and `column` count from 0. */
+/**
+ * Formats a syntax error as node does: position, source line, caret, message. `line` and `column`
+ * count from 0.
+ */
 export function syntaxTrace(message, name, code, line, column) {
   const text = code.split('\n')[line]?.replace(/\r$/, '');
   if (text === undefined || text.length > 500) return `${name}:${line + 1}:${column + 1}\n${message}\n`;
@@ -88,7 +98,10 @@ export function syntaxTrace(message, name, code, line, column) {
   return `${name}:${line + 1}\n${text}\n${indent}^\n\n${message}\n`;
 }
 
-/** Writes to fd 2 itself, whatever user code did to process.stderr. Bounded; gives up silently. */
+/**
+ * Writes to fd 2 directly, because user code may have replaced process.stderr. Gives up silently
+ * after a while.
+ */
 export function writeStderr(text) {
   let rest = from(text, 'utf8');
   let naps = 0;
@@ -97,7 +110,8 @@ export function writeStderr(text) {
       rest = rest.subarray(writeSync(FD_STDERR, rest));
       naps = 0;
     } catch (error) {
-      // A child that shares the pipe may have made it non-blocking: node has no poll(2), so look again shortly.
+      // A child process that shares the pipe may have made it non-blocking. Node has no poll(2), so
+      // retry.
       if (error.code !== 'EAGAIN' || naps >= EAGAIN_NAPS) return;
       naps += 1;
       wait(napCell, 0, 0, EAGAIN_NAP_MS);

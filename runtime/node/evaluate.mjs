@@ -1,5 +1,7 @@
-// Runs one cell in V8's REPL mode through an inspector session on this very thread, and hands back the real value.
-// Must not know frames, the browser, or how a value is shown.
+// Runs a cell in V8's REPL mode, through an inspector session on the same thread, and returns its
+// value.
+//
+// Must not know frames, the browser, or how values are formatted.
 
 import { Session } from 'node:inspector';
 
@@ -9,18 +11,25 @@ const { Promise, Error, SyntaxError, BigInt, Number } = globalThis;
 const { defineProperty, deleteProperty } = Reflect;
 const objectPrototype = Object.prototype;
 
-/** `{ thrown, value, compile }`: `compile` is `{ line, column }` (from 0) when nothing of it ran. */
+/**
+ * Runs code. Results are `{ thrown, value, compile }`; `compile` is `{ line, column }` (from 0) if
+ * the code does not compile.
+ */
 export class Evaluator {
   #session = new Session();
   #rewriter;
   #sink;
   #received;
 
-  /** `rewriter()` gives a promise of the Rewriter: it is needed rarely, so it may still be loading. */
+  /**
+   * `rewriter()` returns a promise of the Rewriter, which is rarely needed and may still be
+   * loading.
+   */
   constructor(rewriter) {
     this.#rewriter = rewriter;
     this.#session.connect();
-    // The inspector talks in remote objects; calling this function with one of them brings the real one back.
+    // The inspector returns remote objects. Calling this function with one of them yields the value
+    // itself.
     const slot = '__hearthSink';
     const receive = (value) => { this.#received = value; };
     defineProperty(globalThis, slot, { value: receive, configurable: true });
@@ -31,7 +40,7 @@ export class Evaluator {
     deleteProperty(globalThis, slot);
   }
 
-  /** Runs `code`, known as `name` in stacks. Never rejects for what user code does. */
+  /** Runs `code`, named `name` in stack traces. Never rejects because of user code. */
   async run(code, name) {
     let text = code;
     let syntaxError;
@@ -43,7 +52,7 @@ export class Evaluator {
       text = (await this.#rewriter()).returning(text);
       outcome = await this.#declaring(text, name, REDECLARATION_DEPTH);
     }
-    // V8 only sees that an import line stands in a script; acorn knows what is wrong with the cell.
+    // V8 only reports that a script contains an import. acorn knows the actual error.
     if (outcome.compile && syntaxError && /import statement|'export'|import\.meta/.test(outcome.value.message)) {
       const { message, line, column } = syntaxError;
       outcome = { thrown: true, value: new SyntaxError(message), compile: { line, column } };
@@ -51,19 +60,23 @@ export class Evaluator {
     return outcome;
   }
 
-  /** Runs a statement of the kernel's own among the user's bindings. True when it ran. */
+  /** Runs a statement of the kernel in the user's scope. Returns whether it succeeded. */
   async declare(statement) {
     return !(await this.#once(statement, 'hearth.js')).thrown;
   }
 
-  /** Forgets what the inspector keeps of a cell: remote objects and the arguments of console calls. */
+  /**
+   * Releases the objects that the inspector keeps for a cell: remote objects and the arguments of
+   * console calls.
+   */
   forget() {
     this.#received = undefined;
     this.#session.post('Runtime.releaseObjectGroup', { objectGroup: GROUP }, () => {});
     this.#session.post('Runtime.discardConsoleEntries', () => {});
   }
 
-  // V8 lets const follow const and let follow let. People mix them, so try what works; nothing has run until it compiles.
+  // V8 accepts a redeclaration only with the same keyword. Users mix keywords, so try the others.
+  // Code that does not compile has not run.
   async #declaring(text, name, depth) {
     const outcome = await this.#once(text, name);
     const taken = outcome.thrown && depth > 0 && redeclaredName(outcome);
@@ -79,7 +92,8 @@ export class Evaluator {
     return new Promise((resolve) => {
       const expression = `${text}\n//# sourceURL=${name}`;
       const options = { expression, replMode: true, awaitPromise: true, silent: true, objectGroup: GROUP };
-      // REPL mode runs a cell as an async function: what fails before post returns failed before the first statement.
+      // REPL mode runs a cell as an async function: an error before `post` returns is an error
+      // before the first statement.
       let hasStarted = false;
       this.#session.post('Runtime.evaluate', options, (error, answer) => resolve(this.#outcome(error, answer, hasStarted)));
       hasStarted = true;
@@ -87,7 +101,7 @@ export class Evaluator {
   }
 
   #outcome(error, answer, hasStarted) {
-    // The inspector's own messages are JSON, and a toJSON on this prototype would spoil every one of them.
+    // The inspector's messages are JSON: a toJSON on this prototype would break all of them.
     deleteProperty(objectPrototype, 'toJSON');
     if (error) return { thrown: true, value: new Error(error.message), compile: null };
     const details = answer.exceptionDetails;

@@ -1,5 +1,7 @@
-// Frames between the runner and this kernel: a 4-byte big-endian length, then that many bytes of UTF-8 JSON.
-// fd 3 carries the runner's frames, fd 4 ours. Must not know what a frame means.
+// Exchanges frames with the runner: a 4-byte big-endian length, then that many bytes of UTF-8 JSON.
+// The kernel reads from fd 3 and writes to fd 4.
+//
+// Must not know the meaning of a frame.
 
 import { Buffer } from 'node:buffer';
 import { fstatSync } from 'node:fs';
@@ -9,7 +11,7 @@ import process from 'node:process';
 const FD_IN = 3;
 const FD_OUT = 4;
 const HEADER_BYTES = 4;
-// The code of one run is at most 100,000 characters; anything near this is no frame of the runner's.
+// The code of one run has at most 100,000 characters, so the runner sends no frame of this size.
 const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 
 // User code runs in this process and may replace any of these later.
@@ -20,13 +22,13 @@ const reallyExit = process.reallyExit.bind(process);
 
 export const EXIT_KERNEL_BROKEN = 70;
 
-/** Ends the process without running any handler that user code may have registered. */
+/** Exits without running the handlers that user code may have registered. */
 export function exitNow(code) {
   reallyExit(code);
 }
 
-// Member by member: each is a string, a number, a boolean or null, and of those stringify asks no toJSON that user
-// code may have put on a prototype.
+// Serializes each member separately. All are strings, numbers, booleans or null, for which
+// stringify calls no toJSON that user code may have added to a prototype.
 function textOf(frame) {
   let text = '';
   for (const key of keys(frame)) text += `${text === '' ? '' : ','}"${key}":${stringify(frame[key])}`;
@@ -39,8 +41,8 @@ const identity = (fd) => {
 };
 
 /**
- * Opens the channel. `onFrame` gets each parsed frame; the end of fd 3 ends the process at once.
- * Returns `{ send, assertIntact }`.
+ * Opens the channel and returns `{ send, assertIntact }`. Calls `onFrame` with each parsed frame.
+ * The process exits at once when fd 3 is closed by the runner.
  */
 export function openChannel(onFrame) {
   const identities = [identity(FD_IN), identity(FD_OUT)];
@@ -71,15 +73,19 @@ export function openChannel(onFrame) {
       const body = from(textOf(frame), 'utf8');
       const header = allocUnsafe(HEADER_BYTES);
       header.writeUInt32BE(body.length, 0);
-      // The socket queues what the pipe does not take at once, so a runner that stops reading blocks nothing here.
+      // The socket queues bytes that do not fit into the pipe, so a runner that stops reading does
+      // not block the kernel.
       write(concat([header, body]));
     },
-    /** User code can close our descriptors; a file of its own may then have their number. Better dead than deaf. */
+    /**
+     * Exits if user code has closed the kernel's descriptors. Another file may have taken their
+     * numbers since.
+     */
     assertIntact() {
       try {
         if (identity(FD_IN) === identities[0] && identity(FD_OUT) === identities[1]) return;
       } catch {
-        // closed: the same as replaced
+        // Closed.
       }
       exitNow(EXIT_KERNEL_BROKEN);
     },

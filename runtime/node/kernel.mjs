@@ -1,6 +1,10 @@
-// The node kernel: one long-lived process per session that runs cells next to a connected Playwright.
-//   node kernel.mjs --playwright <folder of playwright-core> --acorn <acorn.mjs>
-// Frames come in on fd 3 and go out on fd 4; what user code prints goes to fds 1 and 2. The end of fd 3 is our end.
+// The node kernel: a long-lived process, one per session, that runs cells with a connected
+// Playwright.
+//
+//   node kernel.mjs --playwright <playwright-core directory> --acorn <acorn.mjs>
+//
+// It reads frames from fd 3 and writes frames to fd 4. The output of user code goes to fds 1 and 2.
+// The kernel exits when fd 3 is closed.
 
 import { createRequire } from 'node:module';
 import process from 'node:process';
@@ -28,7 +32,8 @@ const waiting = [];
 let serve = (frame) => waiting.push(frame);
 const channel = openChannel((frame) => serve(frame));
 
-// Blocking pipes: what a cell printed is in the pipe before its end is told, and before process.exit takes effect.
+// With blocking pipes, all output is in the pipe before the kernel reports the end of a cell, and
+// before process.exit.
 for (const stream of [process.stdout, process.stderr]) stream._handle?.setBlocking?.(true);
 process.argv.length = 1;
 
@@ -38,13 +43,13 @@ const binding = new Binding(playwright, (statement) => evaluator.declare(stateme
 installModules(paths.playwright);
 hideKernelFrames();
 
-// A late failure is told and survived, unless user code listens itself.
+// The kernel prints a late failure and continues, unless user code has a listener.
 const on = process.on.bind(process);
 const listeners = process.listeners.bind(process);
 const lateFailures = ['uncaughtException', 'unhandledRejection'].map((event) => [event, (reason) => {
   if (listeners(event).length === 1) writeStderr(traceOf(reason));
 }]);
-// User code can take every listener away, and the next late failure would end the process.
+// User code can remove all listeners. The next late failure would then end the process.
 function watchLateFailures() {
   for (const [event, listener] of lateFailures) if (!listeners(event).includes(listener)) on(event, listener);
 }
@@ -87,7 +92,8 @@ serve = (frame) => {
     binding.attach(frame.endpoint);
     rewriter();
   } else if (frame.op === 'run') {
-    // A fault of ours must not leave the runner waiting: it replaces a kernel that ended.
+    // Exit on an internal error. Otherwise the runner would wait; it replaces a kernel that has
+    // exited.
     run(frame).catch((error) => {
       writeStderr(traceOf(error));
       exitNow(EXIT_KERNEL_BROKEN);

@@ -1,4 +1,6 @@
-// `require`, `import()` and the module names that user code sees, all resolved from the working directory.
+// Provides `require`, `import()` and the other module globals of user code. All resolve from the
+// working directory.
+//
 // Must not know cells, frames or the browser.
 
 import { realpathSync } from 'node:fs';
@@ -7,21 +9,21 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 
-/** The rewritten source calls this global instead of `import(…)`, which V8's REPL mode does not support. */
+/** Replaces `import(…)` in rewritten source, because V8's REPL mode does not support it. */
 export const IMPORT_NAME = '__hearthImport';
-/** Stands for `import.meta` in rewritten source. */
+/** Replaces `import.meta` in rewritten source. */
 export const META_NAME = '__hearthImportMeta';
 
 /**
  * Defines require, module, exports, __filename and __dirname as globals, and the import helpers.
- * `playwrightFolder` is what `playwright` and `playwright-core` mean in require and import alike.
+ * `playwright` and `playwright-core` resolve to `playwrightDir` for both require and import.
  */
-export function installModules(playwrightFolder) {
-  const folder = process.cwd();
-  const filename = join(folder, 'execute.js');
+export function installModules(playwrightDir) {
+  const dir = process.cwd();
+  const filename = join(dir, 'execute.js');
   const url = pathToFileURL(filename).href;
-  // The loader knows modules by their real path: through a link they would be loaded a second time.
-  const playwright = realpathSync(playwrightFolder);
+  // The loader identifies modules by their real path. Through a symlink they would be loaded twice.
+  const playwright = realpathSync(playwrightDir);
   const bundled = {
     import: pathToFileURL(join(playwright, 'index.mjs')).href,
     require: pathToFileURL(join(playwright, 'index.js')).href,
@@ -33,7 +35,7 @@ export function installModules(playwrightFolder) {
           ? { url: bundled.import, format: 'module', shortCircuit: true }
           : { url: bundled.require, format: 'commonjs', shortCircuit: true };
       }
-      // import() below stands in this file but means the working directory.
+      // The import() below is in this file, but must resolve from the working directory.
       return next(specifier, context.parentURL === import.meta.url ? { ...context, parentURL: url } : context);
     },
   });
@@ -41,7 +43,7 @@ export function installModules(playwrightFolder) {
   const require = createRequire(filename);
   const module = new Module(filename);
   module.filename = filename;
-  module.paths = Module._nodeModulePaths(folder);
+  module.paths = Module._nodeModulePaths(dir);
   module.loaded = true;
   require.main = module;
 
@@ -56,9 +58,9 @@ export function installModules(playwrightFolder) {
   };
   Object.freeze(importFrom);
   const resolve = (name) => resolveFrom(require, name, url);
-  const meta = { __proto__: null, dirname: folder, filename, url, main: true, resolve };
+  const meta = { __proto__: null, dirname: dir, filename, url, main: true, resolve };
 
-  const visible = { require, module, exports: module.exports, __filename: filename, __dirname: folder };
+  const visible = { require, module, exports: module.exports, __filename: filename, __dirname: dir };
   for (const [name, value] of Object.entries(visible)) {
     Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
   }

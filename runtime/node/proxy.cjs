@@ -1,21 +1,22 @@
-// What every node of a session runs before anything else: agents made without a word about proxies use the session's, too.
-// Node heeds HTTP_PROXY in its global agents only; libraries such as Playwright (page.request) make agents of their own.
+// Preloaded by every node process of a session. Makes HTTP agents that libraries create use the
+// session's proxy too. Node applies HTTP_PROXY only to its global agents, but libraries such as
+// Playwright (page.request) create other agents.
 'use strict';
 
 const Module = require('node:module');
 
 const load = Module._load;
-const mended = new Set();
+const patched = new Set();
 
-// Not before somebody wants them: the two take longer to load than Node itself.
+// Patched when first loaded, because loading the two modules takes longer than starting Node.
 Module._load = function (name, ...rest) {
   const loaded = load.call(this, name, ...rest);
-  if (/^(node:)?https?$/.test(name) && !mended.has(loaded)) {
-    mended.add(loaded);
+  if (/^(node:)?https?$/.test(name) && !patched.has(loaded)) {
+    patched.add(loaded);
     const Plain = loaded.Agent;
     loaded.Agent = class Agent extends Plain {
       constructor(options) {
-        // A class derived from it knows its own way.
+        // A derived class configures its proxy itself.
         super(new.target === Agent ? { proxyEnv: process.env, ...options } : options);
       }
     };

@@ -1,6 +1,7 @@
-// Turns what people write at the top level of a module into what V8's REPL mode accepts: import lines, import(),
-// exports, a top-level return, a name declared again with another keyword. Line numbers never change.
-// Pure text work over acorn's positions; must not know the inspector.
+// Rewrites code that V8's REPL mode does not accept: import lines, import(), exports, a top-level
+// return, and redeclarations with another keyword. Line numbers never change.
+//
+// Edits text at positions found by acorn. Must not know the inspector.
 
 import { IMPORT_NAME, META_NAME } from './modules.mjs';
 
@@ -17,7 +18,7 @@ const { stringify } = JSON;
 const blank = (text) => text.replace(/[^\n\r\u2028\u2029]/g, ' ');
 const blanked = (code, start, end) => ({ start, end, text: blank(code.slice(start, end)) });
 
-/** `acorn` is the loaded module. */
+/** Rewrites cells. `acorn` is the loaded module. */
 export class Rewriter {
   #acorn;
 
@@ -25,7 +26,10 @@ export class Rewriter {
     this.#acorn = acorn;
   }
 
-  /** Imports and exports. `{ text }`, or `{ text, syntaxError: { message, line, column } }` when acorn cannot parse. */
+  /**
+   * Rewrites imports and exports. Returns `{ text }`, with `syntaxError: { message, line, column }`
+   * if acorn cannot parse it.
+   */
   modules(code) {
     if (!/\b(?:import|export)\b/.test(code)) return { text: code };
     try {
@@ -36,8 +40,8 @@ export class Rewriter {
   }
 
   /**
-   * A top-level return. As the last statement it becomes the cell's value and the cell's variables stay;
-   * anywhere else the cell becomes the body of a function.
+   * Rewrites a top-level return. As the last statement, it becomes the value of the cell, and the
+   * variables of the cell remain. Otherwise the whole cell becomes the body of a function.
    */
   returning(code) {
     const text = code.replace(/^#!.*/, blank);
@@ -45,12 +49,15 @@ export class Rewriter {
       const returned = lastReturn(this.#acorn.parse(text, OPTIONS));
       if (returned) return asValue(text, returned);
     } catch {
-      // V8 will say what is wrong with it
+      // V8 will report the error.
     }
     return `await (async () => {${text}\n})()`;
   }
 
-  /** Texts that declare `name` with another keyword, for a name that an earlier call declared differently. */
+  /**
+   * Returns variants of `text` that declare `name` with another keyword, because an earlier cell
+   * used a different one.
+   */
   redeclaring(text, name) {
     try {
       return alternatives(this.#acorn.parse(text, OPTIONS), text, name);
@@ -77,7 +84,7 @@ function withoutModules(program, code) {
   return apply(code, edits);
 }
 
-// The return that ends the program, if there is no other one at its level.
+// Returns the return statement that ends the program, if it is the only one at the top level.
 function lastReturn(program) {
   let returns = 0;
   walk(program, (node) => {
@@ -101,7 +108,7 @@ function alternatives(program, text, name) {
   const declarations = program.body.filter((node) => declaredNames(node).includes(name));
   if (declarations.length !== 1) return [];
   const [node] = declarations;
-  // A const that something assigns to would fail where a let did not.
+  // Code that assigns to the name would fail if it were a const.
   const keywords = ['let', 'var', 'const'].filter((keyword) => keyword !== node.kind
     && (keyword !== 'const' || !isReassigned(program, name)));
   return keywords.map((keyword) => redeclared(text, node, name, keyword));
@@ -135,7 +142,7 @@ function walk(node, visit) {
   }
 }
 
-// Where import lines run: they come first wherever they stand, but not before a hashbang or directives.
+// Returns the position for hoisted imports. They run first, but after a hashbang and directives.
 function hoistPosition(program, code) {
   const first = program.body.findIndex((node) => !node.directive);
   const node = program.body[first];
@@ -160,7 +167,7 @@ function rewriteModuleItem(node, code, edits, hoisted) {
         edits.push(blanked(code, node.start, node.declaration.start));
         break;
       }
-    // falls through: a list of names declares nothing, like a star
+    // falls through: like `export *`, a list of names declares nothing
     case 'ExportAllDeclaration':
       if (node.source) hoisted.push(`const {} = await ${IMPORT_NAME}(${stringify(node.source.value)}${optionsText(node)});`);
       edits.push(blanked(code, node.start, node.end));
@@ -176,7 +183,7 @@ function rewriteModuleItem(node, code, edits, hoisted) {
   }
 }
 
-// Declarations, all of them, so that an import line gives the cell no value.
+// Returns declarations only, so that an import line does not become the value of the cell.
 function importText(node) {
   const source = stringify(node.source.value);
   const space = node.specifiers.find((each) => each.type === 'ImportNamespaceSpecifier');
@@ -217,7 +224,8 @@ function isReassigned(program, name) {
   return found;
 }
 
-// `const a = 1, b = 2` as one declaration a name, for each may have been declared differently before.
+// Splits `const a = 1, b = 2` into one declaration per name, because earlier cells may have used
+// different keywords.
 function splitDeclarators(text, node, keywordOf) {
   return node.declarations.map((each, index) => {
     const before = node.declarations[index - 1];
@@ -235,7 +243,8 @@ function redeclared(text, node, name, keyword) {
   const opening = `;${keyword} ${name} = (`;
   const inPlace = [{ start: node.start, end: node.start, text: opening }, { start: node.end, end: node.end, text: ');' }];
   if (node.type === 'ClassDeclaration') return apply(text, inPlace);
-  // A function is there before the first statement runs, so it moves to the front if that keeps the line numbers.
+  // A function exists before the first statement runs, so it moves to the front if that keeps the
+  // line numbers.
   const at = text.startsWith('#!') ? text.indexOf('\n') + 1 : 0;
   const body = text.slice(node.start, node.end);
   if (/[\n\r]/.test(body)) return apply(text, inPlace);

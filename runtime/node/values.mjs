@@ -1,10 +1,12 @@
-// What a cell's value looks like on the wire: strings as they are, plain data as JSON, everything else as util.inspect
-// shows it. Must not know frames, cells or Playwright (the caller says which objects only look like data).
+// Formats the value of a cell for the response: strings unchanged, plain data as JSON, everything
+// else with util.inspect.
+//
+// Must not know frames, cells or Playwright (the caller says which objects are not plain data).
 
 import { Buffer } from 'node:buffer';
 import { inspect, types } from 'node:util';
 
-// Captured: user code may replace any of these.
+// User code may replace any of these.
 const { stringify } = JSON;
 const { Set, Math } = globalThis;
 const { isArray } = Array;
@@ -18,12 +20,15 @@ const { byteLength } = Buffer;
 const isEnumerable = objectPrototype.propertyIsEnumerable.call.bind(objectPrototype.propertyIsEnumerable);
 const toWellFormed = String.prototype.toWellFormed.call.bind(String.prototype.toWellFormed);
 
-/** `util.inspect` that never throws: user objects bring their own getters, proxies and inspect functions. */
+/**
+ * Calls `util.inspect` and never throws, although getters, proxies and inspect functions of user
+ * objects may.
+ */
 export function show(value) {
   try {
     return inspect(value);
   } catch {
-    // falls through: the object's own code threw
+    // Code of the object threw.
   }
   try {
     return inspect(value, { customInspect: false });
@@ -33,8 +38,8 @@ export function show(value) {
 }
 
 /**
- * The text of a cell's value, or null when it has none. `isOpaque(object)` names objects whose `toJSON` is not
- * meant for people.
+ * Returns the text of a cell's value, or null if it has none. `isOpaque(object)` returns true for
+ * objects whose `toJSON` is not readable.
  */
 export function textOf(value, isOpaque) {
   if (value === undefined) return null;
@@ -43,7 +48,7 @@ export function textOf(value, isOpaque) {
     try {
       if (isData(value, isOpaque, new Set())) return stringify(value) ?? show(value);
     } catch {
-      // a throwing getter, a proxy's trap, nesting too deep: show it instead
+      // A getter or a proxy trap threw, or the nesting is too deep. Inspect it instead.
     }
     return show(value);
   }
@@ -52,7 +57,10 @@ export function textOf(value, isOpaque) {
   return show(value);
 }
 
-/** Whether JSON says all of `value`. As in JSON itself, undefined is dropped from objects and null in arrays. */
+/**
+ * Returns whether JSON can represent `value`. As in JSON.stringify, undefined is dropped from
+ * objects and null in arrays.
+ */
 function isData(value, isOpaque, ancestors) {
   switch (typeof value) {
     case 'string':
@@ -84,7 +92,8 @@ function isDataArray(value, isOpaque, ancestors) {
   for (let index = 0; index < value.length; index += 1) {
     if (!isData(value[index], isOpaque, ancestors)) return false;
   }
-  // Names come after indexes: a last key that is no index is something JSON would lose (a match's `groups`).
+  // Names come after indexes. If the last key is a name, JSON would lose it (such as `groups` of a
+  // match).
   const last = keys(value).at(-1);
   return last === undefined || `${last >>> 0}` === last;
 }
@@ -99,8 +108,9 @@ function isDataRecord(value, isOpaque, ancestors) {
 }
 
 /**
- * Bounds `text` to `limitBytes` of UTF-8: head and tail stay, a marker stands between.
- * Lone surrogates become U+FFFD, for a frame must be valid UTF-8. Returns `{ text, truncated }`.
+ * Truncates `text` to `limitBytes` of UTF-8. Keeps its head and its tail, with a marker between
+ * them. Lone surrogates become U+FFFD because a frame must be valid UTF-8. Returns `{ text,
+ * truncated }`.
  */
 export function bound(text, limitBytes) {
   if (text === null) return { text, truncated: false };

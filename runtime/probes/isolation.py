@@ -1,8 +1,8 @@
-"""What a session's code must not be able to do, tried out at every start of the server.
+"""Attacks the sandbox from inside. The server runs this self-test at every start.
 
-Runs under the confinement of code. Takes one JSON object: the server's process id, a file and a folder that are the
-server's, a Unix socket and a port of loopback that it listens on. Prints one JSON object: for every attempt null when
-it was refused, and a few words about it when it was not. It changes nothing.
+Runs in the sandbox of session code. Takes one JSON object: the server's process id, a file and a directory of the
+server, and a Unix socket and a loopback port that it listens on. Prints one JSON object: for every attempt null if it
+was denied, otherwise a short description. It changes nothing.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ import sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 ARM = platform.machine() == "aarch64"
-# Numbers of system calls: x86-64 and arm64 share those from 424 on.
+# System call numbers on x86-64 and arm64. They are equal from 424 on.
 CALLS = {
     "ptrace": (101, 117),
     "unshare": (272, 97),
@@ -36,7 +36,7 @@ SECCOMP_MODE_FILTER = 2
 
 
 def call(name, *arguments):
-    """Makes a system call; an error of the kernel is an OSError."""
+    """Makes a system call. Raises OSError if it fails."""
     ctypes.set_errno(0)
     result = libc.syscall(CALLS[name][ARM], *arguments)
     if result < 0:
@@ -45,19 +45,19 @@ def call(name, *arguments):
     return result
 
 
-def refused_by_filter(name, *arguments):
-    """A call that the kernel looked at, and only then did not like, has not been refused."""
+def denied_by_filter(name, *arguments):
+    """Returns None if the filter denied the call. A call that fails for another reason has reached the kernel."""
     try:
         call(name, *arguments)
     except OSError as error:
         if error.errno in (errno.EPERM, errno.ENOSYS, errno.EACCES):
             return None
-        return f"{name} was looked at ({error.strerror})"
-    return f"{name} went through"
+        return f"{name} reached the kernel ({error.strerror})"
+    return f"{name} succeeded"
 
 
 def attempt(action):
-    """Runs an action that is to be refused."""
+    """Runs an action. Returns None if it was denied."""
     try:
         found = action()
     except OSError:
@@ -71,7 +71,7 @@ def status(field):
 
 
 def main(given):
-    pid, path, folder = given["pid"], given["file"], given["folder"]
+    pid, path, directory = given["pid"], given["file"], given["dir"]
     there = ("127.0.0.1", given["port"])
 
     def read(name):
@@ -79,11 +79,11 @@ def main(given):
             return f"{len(file.read(64))} bytes of {name} were read"
 
     def make():
-        name = os.path.join(folder, "made-by-code")
+        name = os.path.join(directory, "made-by-code")
         with open(name, "x"):
             pass
         os.unlink(name)
-        return f"a file was made in {folder}"
+        return f"a file was created in {directory}"
 
     def connect(*how):
         with socket.socket(*how) as it:
@@ -100,45 +100,45 @@ def main(given):
     def listen():
         with socket.socket() as it:
             it.listen()
-            return f"listens on {it.getsockname()[1]}"
+            return f"listening on {it.getsockname()[1]}"
 
     def bind():
         with socket.socket() as it:
             it.bind(("0.0.0.0", 0))
-            return f"has port {it.getsockname()[1]}"
+            return f"bound to port {it.getsockname()[1]}"
 
     def make_socket(*how):
         with socket.socket(*how):
-            return "a socket was made"
+            return "a socket was created"
 
     def reach_unix():
         with socket.socket(socket.AF_UNIX) as it:
             it.connect(given["socket"])
-            return "connected to a Unix socket of the machine"
+            return "connected to a Unix socket of the server"
 
     def reconnect():
         one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         with one, other:
-            return "a pair of datagram sockets was made"
+            return "a pair of datagram sockets was created"
 
     def kernel():
         found = [
-            refused_by_filter("ptrace", 16, pid, 0, 0),
-            refused_by_filter("unshare", CLONE_NEWUSER),
-            refused_by_filter("keyctl", 0, -3, 0),
-            refused_by_filter("add_key", b"user", b"x", b"x", 1, -3),
-            refused_by_filter("bpf", 0, 0, 0),
-            refused_by_filter("perf_event_open", 0, 0, -1, -1, 0),
-            refused_by_filter("userfaultfd", 0),
-            refused_by_filter("io_uring_setup", 0, 0),
-            refused_by_filter("process_vm_readv", pid, 0, 0, 0, 0, 0),
-            refused_by_filter("pidfd_getfd", -1, 0, 0),
+            denied_by_filter("ptrace", 16, pid, 0, 0),
+            denied_by_filter("unshare", CLONE_NEWUSER),
+            denied_by_filter("keyctl", 0, -3, 0),
+            denied_by_filter("add_key", b"user", b"x", b"x", 1, -3),
+            denied_by_filter("bpf", 0, 0, 0),
+            denied_by_filter("perf_event_open", 0, 0, -1, -1, 0),
+            denied_by_filter("userfaultfd", 0),
+            denied_by_filter("io_uring_setup", 0, 0),
+            denied_by_filter("process_vm_readv", pid, 0, 0, 0, 0, 0),
+            denied_by_filter("pidfd_getfd", -1, 0, 0),
         ]
         return "; ".join(filter(None, found)) or None
 
     def environment():
-        strange = [name for name in os.environ if name.startswith(("HEARTH", "AWS", "SECRET"))]
-        return f"{strange} came along" if strange else None
+        leaked = [name for name in os.environ if name.startswith(("HEARTH", "AWS", "SECRET"))]
+        return f"{leaked} were inherited" if leaked else None
 
     def descriptors():
         def is_open(fd):
@@ -147,14 +147,14 @@ def main(given):
             except OSError:
                 return False
 
-        # The one that the list itself is read by is closed again.
-        strange = [fd for fd in map(int, os.listdir("/proc/self/fd")) if fd > 2 and is_open(fd)]
-        return f"descriptors {strange} came along" if strange else None
+        # Skips the descriptor of the listing, which is closed again.
+        leaked = [fd for fd in map(int, os.listdir("/proc/self/fd")) if fd > 2 and is_open(fd)]
+        return f"descriptors {leaked} were inherited" if leaked else None
 
     def locks():
         if status("NoNewPrivs") != "1":
-            return "programs may gain rights"
-        return None if int(status("Seccomp")) == SECCOMP_MODE_FILTER else "no filter is in force"
+            return "programs can gain privileges"
+        return None if int(status("Seccomp")) == SECCOMP_MODE_FILTER else "no seccomp filter is active"
 
     return {
         "environment": environment(),
@@ -162,10 +162,10 @@ def main(given):
         "locks": locks(),
         "server": attempt(lambda: read(f"/proc/{pid}/environ")) or attempt(lambda: read(f"/proc/{pid}/mem")),
         "signals": attempt(lambda: os.kill(pid, 0) or "the server can be signalled"),
-        "limits": attempt(lambda: os.setpriority(os.PRIO_PROCESS, pid, 0) or "the server's priority can be set"),
-        "read": attempt(lambda: read(path)) or attempt(lambda: f"{folder} was listed: {len(os.listdir(folder))}"),
+        "limits": attempt(lambda: os.setpriority(os.PRIO_PROCESS, pid, 0) or "the server's priority can be changed"),
+        "read": attempt(lambda: read(path)) or attempt(lambda: f"{directory} was listed: {len(os.listdir(directory))}"),
         "write": attempt(make),
-        "metadata": attempt(lambda: os.utime(path) or "times of the server's files can be set"),
+        "metadata": attempt(lambda: os.utime(path) or "timestamps of the server's files can be changed"),
         "tcp": attempt(connect),
         "fast-open": attempt(fast_open),
         "listen": attempt(bind) or attempt(listen),
@@ -176,11 +176,11 @@ def main(given):
         or attempt(lambda: make_socket(socket.AF_PACKET, socket.SOCK_RAW)),
         "unix": attempt(reach_unix) or attempt(reconnect),
         "kernel": kernel(),
-        "ipc": refused_by_filter("shmget", 0x48656172, 0, 0),
+        "ipc": denied_by_filter("shmget", 0x48656172, 0, 0),
     }
 
 
 if __name__ == "__main__":
-    # What is not to be there ends with the process, whatever happens.
+    # Anything that an attempt created ends with the process, at the latest after 20 s.
     signal.alarm(20)
     json.dump(main(json.loads(sys.argv[1])), sys.stdout)

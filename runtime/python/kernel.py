@@ -1,10 +1,10 @@
-"""The python kernel's entry point: `python -I -X utf8 kernel.py`. See hearth_kernel/main.py."""
+"""Starts the python kernel: `python -I -X utf8 kernel.py`. See hearth_kernel/main.py."""
 
 import os
 import sys
 
-# Isolated mode leaves out this folder, the working directory and PYTHONPATH, so that nothing a session
-# installed or wrote can stand in for what the kernel itself imports.
+# Isolated mode ignores this directory, the working directory and PYTHONPATH, so that files of a
+# session cannot replace modules that the kernel imports.
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode, before = True, sys.dont_write_bytecode

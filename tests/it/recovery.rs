@@ -1,9 +1,11 @@
 //! What one call breaks, the next one finds mended: tabs that do not answer, kernels turned against
 //! themselves, a log that nobody reads.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use hearth_test_support::{Session, TestServer};
+use hearth_test_support::{Session, TestServer, eventually};
 use serde_json::json;
 
 /// Fresh kernels, bash's tools and the kernel that was there all work.
@@ -154,5 +156,38 @@ async fn bash_works_without_the_daemon_of_agent_browser() {
         "{:?}",
         execution.elapsed
     );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_that_dies_at_start_is_launched_once_more_and_logged() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // The browser crashes at its next start when this file exists.
+    let (browser, fault) = (dir.path().join("browser"), dir.path().join("fault"));
+    let script = format!(
+        "#!/bin/sh\nrm '{}' 2>/dev/null && kill -SEGV $$\nexec /usr/lib/chromium/chromium-headless-shell \"$@\"\n",
+        fault.display()
+    );
+    fs::write(&browser, script).expect("written");
+    fs::set_permissions(&browser, Permissions::from_mode(0o755)).expect("it is ours");
+    let server = TestServer::builder()
+        .setting("HEARTH_ISOLATION", "none")
+        .setting("HEARTH_BROWSER", &browser.to_string_lossy())
+        .start()
+        .await;
+    fs::write(&fault, "").expect("written");
+    let session = server.session().await;
+    assert!(!fault.exists(), "the browser was not started");
+    assert_usable(&session).await;
+    let event = "browser died at start, retrying reason=signal 11";
+    eventually(Duration::from_secs(5), "the retry is logged", || async {
+        let log = server.output();
+        if log.contains(event) {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    })
+    .await;
     server.stop().await;
 }

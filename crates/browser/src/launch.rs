@@ -131,6 +131,17 @@ impl Folders {
             tmp: make("tmp")?,
         })
     }
+
+    /// Removes the files of a dead browser. Its user data stay: they may be a profile, and Chromium
+    /// recovers them as after any crash.
+    async fn clear(&self, launcher: &Launcher) -> Result<(), LaunchError> {
+        let dirs = vec![self.downloads.clone(), self.tmp.clone()];
+        let cleared = launcher.files().empty_dirs(dirs).await;
+        cleared.map_err(|source| LaunchError::Folder {
+            folder: self.tmp.clone(),
+            source,
+        })
+    }
 }
 
 impl Browser {
@@ -141,21 +152,24 @@ impl Browser {
         tracker: &TaskTracker,
         spec: LaunchSpec,
     ) -> Result<Browser, LaunchError> {
-        match Browser::launch_once(launcher, tracker, spec.clone()).await {
-            Err(LaunchError::Died { reason, .. }) => {
-                tracing::warn!(%reason, "browser died at start, retrying");
-                Browser::launch_once(launcher, tracker, spec).await
+        let folders = Folders::make(&spec.folder)?;
+        match Browser::launch_once(launcher, tracker, spec.clone(), &folders).await {
+            Err(LaunchError::Died { reason, last_words }) => {
+                tracing::warn!(%reason, last_words, "browser died at start, retrying");
+                folders.clear(launcher).await?;
+                Browser::launch_once(launcher, tracker, spec, &folders).await
             }
             launched => launched,
         }
     }
 
+    /// Launches a browser. After an error none of its processes is left.
     async fn launch_once(
         launcher: &Launcher,
         tracker: &TaskTracker,
         spec: LaunchSpec,
+        folders: &Folders,
     ) -> Result<Browser, LaunchError> {
-        let folders = Folders::make(&spec.folder)?;
         let flavour = Flavour::of(&spec.executable);
         let pipes = pipe::open().map_err(LaunchError::Pipes)?;
         let (stderr_ours, stderr_theirs) = io::pipe().map_err(LaunchError::Pipes)?;
@@ -188,7 +202,7 @@ impl Browser {
         let mut drained = tracker.spawn(stderr::drain(stderr_ours, last_lines.clone()));
         let grounds = Grounds {
             session: spec.session_folder,
-            downloads: folders.downloads,
+            downloads: folders.downloads.clone(),
         };
         let broker = Arc::new(Broker::new(
             PipeWriter::new(pipes.to_browser),

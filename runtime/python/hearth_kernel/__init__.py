@@ -1,14 +1,14 @@
-"""One long-lived python process per session that runs cells next to a connected Playwright (async API).
+"""The python kernel: a long-lived process, one per session, that runs cells with a connected Playwright (async API).
 
-main      the loop, the frames' meaning, the end of the process
+main      the loop, the meaning of frames, the end of the process
 channel   frames over file descriptors 3 and 4
-streams   fds 1 and 2 as text streams that lose nothing
-cells     compiling and running source in the user's namespace
-values    a cell's value as text
-errors    a thrown exception as one line and as a trace
-driver    Playwright's own child process, started before its library is loaded
-binding   the names browser, context and page
+streams   lossless text streams for fds 1 and 2
+cells     compiles and runs source in the user's namespace
+values    formats the value of a cell
+errors    formats exceptions
+driver    starts Playwright's driver process before its library is imported
+binding   provides the names browser, context and page
 
-User code runs in this same process. What it can reasonably break must end the process, for the runner replaces
-a kernel that ended; it must never leave the runner waiting.
+User code runs in the same process. If it breaks the kernel, the process must exit, because the runner replaces
+a kernel that has exited. It must never leave the runner waiting.
 """

@@ -1,6 +1,7 @@
-"""The names browser, context and page: connected before a cell runs, and bound again when what they hold is gone.
+"""Provides the names `browser`, `context` and `page`: connects them before a cell runs, and rebinds them when the
+objects behind them are gone.
 
-Must not know frames or cells; `names` is the user's namespace.
+Must not know frames or cells. `names` is the user's namespace.
 """
 
 import asyncio
@@ -14,13 +15,13 @@ RENEW_LIMIT_SECONDS = 20
 LOOKUP_LIMIT_SECONDS = 2
 APPEAR_LIMIT_SECONDS = 1
 
-# Playwright's own files, downloads among them: one folder for the kernels of a session, so that a file is where each
-# looks.
+# Playwright's files, such as downloads. All kernels of a session share the directory, so that each
+# finds the files.
 ARTIFACTS = os.path.join(tempfile.gettempdir(), ".playwright")
 
 
 class Unusable(Exception):
-    """No browser connection could be had. The message is one sentence."""
+    """The browser cannot be reached. The message is one sentence."""
 
 
 class Binding:
@@ -36,12 +37,12 @@ class Binding:
         self._targets = weakref.WeakKeyDictionary()  # page → future of its CDP target id
 
     def attach(self, endpoint):
-        """Connects ahead of the first run. Failures show up at the run."""
+        """Connects before the first run. Failures are reported by the run."""
         self._endpoint = endpoint
         self._begin_connecting()
 
     def is_fresh(self):
-        """Whether a cell may run as things are. No round trip: it is asked before every run."""
+        """Returns whether the names are usable. It makes no round trip because it runs before every cell."""
         get = self._names.get
         return (
             self._is_connected()
@@ -51,7 +52,7 @@ class Binding:
         )
 
     async def renew(self, target):
-        """Makes the names usable. `target` is the CDP id of the current tab, or None. Raises Unusable."""
+        """Rebinds the names. `target` is the CDP id of the current tab, or None. Raises Unusable."""
         try:
             await asyncio.wait_for(self._renew(target), RENEW_LIMIT_SECONDS)
         except (asyncio.TimeoutError, TimeoutError):
@@ -72,7 +73,8 @@ class Binding:
             try:
                 await asyncio.shield(attempt or self._begin_connecting())
             except Exception:
-                # An attempt under way may have begun before the browser could answer: it gets a second chance.
+                # A pending attempt may have started before the browser could answer, so try a
+                # second time.
                 if attempt is None:
                     raise
                 await asyncio.shield(self._begin_connecting())
@@ -85,7 +87,7 @@ class Binding:
             if self._connecting is done:
                 self._connecting = None
             if not done.cancelled():
-                done.exception()  # told at the run, not by asyncio
+                done.exception()  # reported by the run, not by asyncio
 
         attempt.add_done_callback(ended)
         self._connecting = attempt
@@ -99,7 +101,7 @@ class Binding:
         chromium = self._playwright.chromium
         self._browser = await chromium.connect_over_cdp(self._endpoint, artifacts_dir=ARTIFACTS, timeout=limit_ms)
         for page in self._pages():
-            self._target_of(page)  # known ahead, so that the first run need not ask
+            self._target_of(page)  # looked up in advance to save the first run a round trip
 
     def _is_connected(self):
         browser = self._browser
@@ -107,7 +109,7 @@ class Binding:
 
     @staticmethod
     def _is_cut(wrapper):
-        # Playwright's driver ended; its objects then still call themselves connected.
+        # After Playwright's driver has exited, its objects still claim to be connected.
         return wrapper._impl_obj._connection._closed_error is not None
 
     def _is_stale(self, value):
@@ -155,7 +157,7 @@ class Binding:
         return next(found, None)
 
     async def _appearing(self, target):
-        """Waits a moment for a tab that another client has just opened: it may be on its way to us."""
+        """Waits for a tab that another client has just opened, because Playwright may not know it yet."""
         arrived = asyncio.Event()
         contexts = self._browser.contexts
 

@@ -1,6 +1,7 @@
-"""Compiles and runs a cell in the user's namespace, which is the module `__main__`.
+"""Compiles and runs cells in the user's namespace, which is the module `__main__`.
 
-Top-level await works; the value of a last expression is the cell's value. Must not know frames or the browser.
+Supports top-level await. The value of a cell is the value of its last statement if that is an expression. Must not
+know frames or the browser.
 """
 
 import __future__
@@ -12,7 +13,8 @@ import linecache
 import sys
 import types
 
-# Tracebacks and inspect.getsource need the text of cells that defined what still lives.
+# Tracebacks and inspect.getsource need the source of older cells, because their functions may still
+# be in use.
 KEPT_SOURCES = 200
 
 _FUTURES = [getattr(__future__, name).compiler_flag for name in __future__.all_feature_names]
@@ -32,7 +34,7 @@ class Cells:
         self._sources = collections.deque()
 
     async def run(self, source, name):
-        """Runs `source`, known as `name` in tracebacks, and returns its value. Raises what the cell raises."""
+        """Runs `source`, named `name` in tracebacks, and returns its value. Raises the exceptions of the cell."""
         self._remember(source, name)
         body, value = self._compiled(source, name)
         await self._evaluate(body)
@@ -46,13 +48,13 @@ class Cells:
         tree = _compile(source, name, "exec", self._flags | ast.PyCF_ONLY_AST, dont_inherit=True)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         body = _compile(tree, name, "exec", self._flags, dont_inherit=True)
-        # As in a REPL, `from __future__ import …` holds from here on.
+        # As in a REPL, `from __future__ import …` also applies to later cells.
         self._flags |= sum(flag for flag in _FUTURES if body.co_flags & flag and not self._flags & flag)
         value = last and _compile(ast.Expression(last.value), name, "eval", self._flags, dont_inherit=True)
         return body, value
 
     def _remember(self, source, name):
-        # No modification time: linecache then never looks for a file of that name.
+        # Without a modification time, linecache never looks for a file of this name.
         _cache[name] = (len(source), None, source.splitlines(keepends=True), name)
         self._sources.append(name)
         if len(self._sources) > KEPT_SOURCES:

@@ -1,6 +1,6 @@
-"""Frames between the runner and this kernel: a 4-byte big-endian length, then that many bytes of UTF-8 JSON.
+"""Exchanges frames with the runner: a 4-byte big-endian length, then that many bytes of UTF-8 JSON.
 
-The runner's frames come in on fd 3, ours go out on fd 4. Must not know what a frame means.
+The kernel reads from fd 3 and writes to fd 4. Must not know the meaning of a frame.
 """
 
 import fcntl
@@ -12,10 +12,10 @@ import threading
 
 FD_IN = 3
 FD_OUT = 4
-# Away from the low numbers, so that code that closes or reuses 3 and 4 hits nothing of ours.
+# High numbers, so that user code that closes or reuses 3 and 4 does not affect the kernel.
 FIRST_PRIVATE_FD = 200
 READ_BYTES = 1 << 16
-# The code of one run is at most 100,000 characters; anything near this is no frame of the runner's.
+# The code of one run has at most 100,000 characters, so the runner sends no frame of this size.
 MAX_FRAME_BYTES = 64 << 20
 WRITE_LIMIT_MS = 30_000
 EXIT_BROKEN = 70
@@ -31,7 +31,7 @@ def _move(fd):
     try:
         moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST_PRIVATE_FD)
     except OSError:
-        # A low RLIMIT_NOFILE: stay where we are, but out of the children.
+        # RLIMIT_NOFILE is low. Keep the number, but do not let child processes inherit it.
         os.set_inheritable(fd, False)
         moved = fd
     else:
@@ -41,7 +41,11 @@ def _move(fd):
 
 
 class Channel:
-    """`on_frame` gets each frame as a dict, on the loop's thread. The end of fd 3 ends the process at once."""
+    """The channel to the runner.
+
+    Calls `on_frame` with each frame as a dict, on the loop's thread. The process exits at once when the runner
+    closes fd 3.
+    """
 
     def __init__(self, loop, on_frame):
         self._on_frame = on_frame
@@ -50,13 +54,13 @@ class Channel:
         self._in = _move(FD_IN)
         self._out = _move(FD_OUT)
         self.listen()
-        # The loop cannot look while a cell keeps it busy; this thread sleeps in poll until the writer is gone.
+        # A cell can block the loop, so a thread waits in poll until the runner has closed its end.
         watcher = threading.Thread(target=self._watch, name="hearth-runner-gone", daemon=True)
         watcher.start()
         os.register_at_fork(after_in_child=self._leave)
 
     def listen(self):
-        """Watches for frames; also again, for user code may have taken the loop's readers away."""
+        """Watches for frames. Called again after each cell, because user code may have removed the loop's readers."""
         self._loop.add_reader(self._in, self._readable)
 
     def send(self, frame):
@@ -102,7 +106,7 @@ class Channel:
                 _exit(0)
 
     def _leave(self):
-        # A forked child must neither read the runner's frames nor keep the channel open.
+        # A forked child must not read frames or keep the channel open.
         for fd in (self._in, self._out):
             try:
                 os.close(fd)

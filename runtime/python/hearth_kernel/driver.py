@@ -1,6 +1,7 @@
-"""Playwright's driver process, started before Playwright's library is imported: the two take as long, on two cores.
+"""Starts Playwright's driver process before Playwright's library is imported.
 
-Knows two internals of the pinned wheel: how it finds its driver, and that out_of_process starts a PipeTransport.
+Both take equally long and run in parallel. Relies on two internals of the pinned wheel: how it finds its driver, and
+that out_of_process starts a PipeTransport.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ FD_STDERR = 2
 
 
 def begin():
-    """Starts the driver. Returns the future of its process; needs the running loop."""
+    """Starts the driver and returns a future of its process. The loop must be running."""
     executable, entry = compute_driver_executable()
     return asyncio.ensure_future(
         asyncio.create_subprocess_exec(
@@ -29,7 +30,7 @@ def begin():
 
 
 async def start(process=None):
-    """Starts Playwright's async API, on the driver `process` that was begun earlier or on one of its own."""
+    """Starts Playwright's async API with the driver `process` that `begin` returned, or with a new driver."""
     from playwright._impl import out_of_process
     from playwright.async_api import async_playwright
 

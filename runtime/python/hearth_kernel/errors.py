@@ -1,6 +1,6 @@
-"""How an exception is told: one line for the answer's `error`, the traceback for stderr, without the kernel's frames.
+"""Formats exceptions: one line for `error` in the response, and the traceback for stderr without the kernel's frames.
 
-Must not know frames or Playwright's classes (only that its messages end in a "Call log:" part).
+Must not know protocol frames or Playwright's classes (except that its messages end in a "Call log:" part).
 """
 
 import os
@@ -8,12 +8,12 @@ import re
 import traceback
 import warnings
 
-_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_DIR = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
 def error_line(error):
-    """`Name: message`, or the name alone."""
+    """Returns `Name: message`, or only the name if the message is empty."""
     name = type(error).__name__
     try:
         message = str(error)
@@ -24,11 +24,11 @@ def error_line(error):
 
 
 def trace_of(error):
-    """The traceback as python prints it."""
+    """Returns the traceback as python prints it."""
     try:
         whole = traceback.TracebackException(type(error), error, error.__traceback__)
         _hide(whole, set())
-        # A cell that does not compile has no frames of its own.
+        # A syntax error has no stack frames of the cell.
         lines = whole.format() if whole.stack or _has_context(whole) else whole.format_exception_only()
         return _ANSI.sub("", "".join(lines))
     except BaseException:
@@ -43,17 +43,20 @@ def _hide(part, seen):
     if part is None or id(part) in seen:
         return
     seen.add(id(part))
-    part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(_FOLDER)]
+    part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(_DIR)]
     for other in (part.__cause__, part.__context__, *(part.exceptions or ())):
         _hide(other, seen)
 
 
 def hide_kernel_lines():
-    """A forgotten await is noticed when the kernel drops the value: the warning must not name a line of ours."""
+    """Removes the kernel's lines from warnings.
+
+    One example is the warning about a forgotten await, which appears when the kernel drops the value.
+    """
     before = warnings.formatwarning
 
     def formatted(message, category, filename, lineno, line=None):
-        if filename.startswith(_FOLDER):
+        if filename.startswith(_DIR):
             return f"{category.__name__}: {message}\n"
         return before(message, category, filename, lineno, line)
 

@@ -1,9 +1,9 @@
-"""The kernel's loop: what each frame means, and how the process ends.
+"""The kernel's loop: handles frames and ends the process.
 
     runner → kernel   {"op":"attach","endpoint":…}   {"op":"run","id","code","target","limit"}
     kernel → runner   {"op":"ready"}   {"op":"started","id"}   {"op":"done","id","value","error","truncated"}   {"op":"failed","id","message"}
 
-Before `done` is sent everything that the cell printed has been written to fds 1 and 2.
+All output of a cell is written to fds 1 and 2 before `done` is sent.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class Kernel:
         self.write_error, self._flush = streams.install()
         self._waiting = []
         self._binding = None
-        # One context for all cells: what a cell sets in it (decimal's precision, say) the next one sees.
+        # All cells share one context, so that settings such as decimal's precision last.
         self._context = contextvars.copy_context()
         self._channel = channel.Channel(loop, self._on_frame)
         self._cells = None
@@ -38,9 +38,9 @@ class Kernel:
         self.leaving = None  # the SystemExit of a cell
 
     async def prepare(self):
-        """Loads Playwright and tells the runner."""
+        """Loads Playwright and reports that the kernel is ready."""
         process = driver.begin()
-        # One turn of the loop, so that the driver is on its way while the import keeps this thread busy.
+        # Yield once so that the driver starts, because the import blocks this thread.
         await asyncio.sleep(0)
         playwright = await driver.start(process)
         self._cells = Cells()
@@ -54,7 +54,8 @@ class Kernel:
 
     @staticmethod
     def _open_paths():
-        # Only now, when nothing of the kernel's own is left to import: the session's files and packages come first.
+        # The session's files and packages come first on the path. The kernel has imported all its
+        # modules by now.
         installed = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
         sys.path[:0] = ["", *installed]
         sys.argv[:] = [""]
@@ -69,14 +70,15 @@ class Kernel:
         if frame["op"] == "attach":
             self._binding.attach(frame["endpoint"])
         elif frame["op"] == "run":
-            # Made directly: a task factory of the user's is for the user's tasks.
+            # Created directly, because the user may have set a task factory.
             self._task = _Task(self._guarded(frame), loop=self._loop, context=self._context)
 
     async def _guarded(self, frame):
         try:
             await self._run(frame)
         except BaseException as error:
-            # A fault of ours must not leave the runner waiting: it replaces a kernel that ended.
+            # Exit on an internal error. Otherwise the runner would wait; it replaces a kernel that
+            # has exited.
             self.write_error(errors.trace_of(error))
             _exit(channel.EXIT_BROKEN)
 
@@ -88,9 +90,9 @@ class Kernel:
             except Unusable as error:
                 self._channel.send({"op": "failed", "id": id_, "message": values.well_formed(str(error))})
                 return
-        # pip may have put new packages into a folder that was looked at before.
+        # pip may have installed packages into a directory whose listing is cached.
         importlib.invalidate_caches()
-        # Warnings that are only noticed in this module count as new in each cell.
+        # Show warnings that are raised in this module once per cell.
         globals().pop("__warningregistry__", None)
         value = error = None
         self._channel.send({"op": "started", "id": id_})
@@ -106,7 +108,7 @@ class Kernel:
             error = errors.error_line(thrown)
         self._flush()
         if _getpid() != self._pid:
-            _exit(0)  # the cell forked and its child came here
+            _exit(0)  # a child process that the cell forked
         value, is_value_cut = values.bound(value, limit)
         error, is_error_cut = values.bound(error, limit)
         truncated = is_value_cut or is_error_cut
@@ -118,7 +120,7 @@ class Kernel:
         self._loop.stop()
 
     def report_late(self, _loop, context):
-        """What asyncio has to say about a task or callback that nobody waits for."""
+        """Prints asyncio's report about a failed task or callback that nothing awaits."""
         error = context.get("exception")
         if isinstance(error, SystemExit):
             return
@@ -128,14 +130,14 @@ class Kernel:
 
 
 def _silence(loop):
-    """Ends without asyncio's complaints about what a program that exits leaves behind."""
+    """Suppresses asyncio's warnings about unfinished tasks at exit."""
     loop.set_exception_handler(lambda _loop, _context: None)
     for task in asyncio.all_tasks(loop):
         task._log_destroy_pending = False
 
 
 def serve():
-    """Runs until fd 3 ends or user code leaves. Never returns normally."""
+    """Runs until the runner closes fd 3 or user code exits. Never returns normally."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     kernel = Kernel(loop)
@@ -151,5 +153,6 @@ def serve():
             kernel.write_error(errors.trace_of(error))
         if kernel.leaving is not None:
             _silence(loop)
-            # The interpreter does the rest: text to stderr, threads, atexit, flushing.
+            # The interpreter prints the exit message, joins threads, runs atexit handlers and
+            # flushes.
             raise SystemExit(*kernel.leaving.args)

@@ -1,4 +1,4 @@
-"""Standard output and error as text streams over fds 1 and 2, unbuffered: what a killed cell printed has arrived.
+"""Provides unbuffered text streams for stdout and stderr, so that the output of a killed cell is not lost.
 
 Must not know cells or frames.
 """
@@ -9,7 +9,7 @@ import sys
 
 
 class _WholeWrites(io.FileIO):
-    """Writes all of what it is given, also to a pipe that some child sharing it has made non-blocking."""
+    """A file whose writes are complete, even if a child process has made the shared pipe non-blocking."""
 
     def write(self, data):
         rest = memoryview(data).cast("B")
@@ -27,7 +27,7 @@ class _WholeWrites(io.FileIO):
 
 def _open(fd, name):
     raw = _WholeWrites(fd, "wb", closefd=False)
-    # Text that is no valid Unicode is still worth printing.
+    # Print text even if it is not valid Unicode.
     stream = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", newline="\n", write_through=True)
     raw.name = name
     stream.mode = "w"
@@ -35,7 +35,7 @@ def _open(fd, name):
 
 
 def install():
-    """Replaces sys.stdout and sys.stderr. Returns a function that writes text to fd 2 and one that flushes both."""
+    """Replaces sys.stdout and sys.stderr. Returns a function that writes to fd 2 and a function that flushes both."""
     sys.stdout = sys.__stdout__ = out = _open(1, "<stdout>")
     sys.stderr = sys.__stderr__ = err = _open(2, "<stderr>")
     own = _open(2, "<stderr>")
@@ -44,13 +44,13 @@ def install():
         try:
             own.write(text)
         except (OSError, ValueError):
-            pass  # fd 2 was closed: nobody to tell
+            pass  # fd 2 is closed
 
     def flush():
         for stream in (sys.stdout, sys.stderr, out, err):
             try:
                 stream.flush()
             except Exception:
-                pass  # closed, or replaced by something that cannot flush
+                pass  # closed, or replaced by an object that cannot flush
 
     return write_error, flush

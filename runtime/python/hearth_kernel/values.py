@@ -1,4 +1,4 @@
-"""What a cell's value looks like on the wire: strings as they are, plain data as JSON, everything else as its repr.
+"""Formats the value of a cell for the response: strings unchanged, plain data as JSON, everything else with repr.
 
 Must not know frames, cells or Playwright.
 """
@@ -11,7 +11,7 @@ _isfinite = math.isfinite
 
 
 def text_of(value):
-    """The text of a cell's value, or None when it has none."""
+    """Returns the text of a cell's value, or None if it has none."""
     if value is None:
         return None
     if type(value) is str:
@@ -20,12 +20,12 @@ def text_of(value):
         if _is_data(value, set()):
             return _dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (ValueError, RecursionError):
-        pass  # nested too deeply, or an integer too long for text
+        pass  # too deeply nested, or an integer that is too long for text
     return show(value)
 
 
 def show(value):
-    """`repr` that never raises and always gives a str."""
+    """Returns `repr(value)` as a str and never raises."""
     try:
         return str(repr(value))
     except BaseException as error:
@@ -33,7 +33,7 @@ def show(value):
 
 
 def _is_data(value, ancestors):
-    # Exact types: an enum, a named tuple or a defaultdict is more than JSON can say.
+    # Only exact types: JSON cannot represent an enum, a named tuple or a defaultdict.
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:
         return True
@@ -54,7 +54,7 @@ def _is_data(value, ancestors):
 
 
 def well_formed(text):
-    """Joins surrogate pairs and replaces lone surrogates, for a frame must be valid UTF-8."""
+    """Joins surrogate pairs and replaces lone surrogates, because a frame must be valid UTF-8."""
     try:
         text.encode("utf-8")
         return text
@@ -63,7 +63,10 @@ def well_formed(text):
 
 
 def bound(text, limit_bytes):
-    """Bounds `text` to `limit_bytes` of UTF-8: head and tail stay, a marker stands between. Returns (text, truncated)."""
+    """Truncates `text` to `limit_bytes` of UTF-8 and returns (text, truncated).
+
+    Keeps the head and the tail, with a marker between them.
+    """
     if text is None:
         return None, False
     text = well_formed(text)

@@ -1,12 +1,12 @@
-// The socket to the server: opens it, opens it again when it is lost, and knows when to give up.
-// It must not know what messages mean, except the two that begin and end a connection.
+// The WebSocket to the server: opens it, reconnects when it is lost, and gives up on final errors.
+// It must not know the meaning of messages, except those that start and end a connection.
 
 const FIRST_WAIT_MS = 250;
-const LONGEST_WAIT_MS = 5000;
-const OPENING_MS = 10000;
-/** A connection that lasted this long was a good one: the next loss starts with a short wait again. */
-const GOOD_MS = 5000;
-/** Answers that another try would not change. */
+const MAX_WAIT_MS = 5000;
+const OPEN_TIMEOUT_MS = 10000;
+/** After a connection of this duration, the wait before a reconnect is short again. */
+const STABLE_MS = 5000;
+/** Responses that a retry would not change. */
 const FINAL_STATUSES = [401, 403, 404, 410];
 
 export class Connection {
@@ -19,20 +19,20 @@ export class Connection {
   #isOver = false;
 
   /**
-   * `address` is the socket's over http. `on` has `state(name)`, `message(object)`, `frame(buffer, drawn)` and
-   * `over({state, text, at})`, which is called once, when nothing more will come.
+   * `address` is the http URL of the socket. `on` has `state(name)`, `message(object)`,
+   * `frame(buffer, drawn)` and `over({state, text, at})`, which is called once, at the end.
    */
   constructor(address, on) {
     this.#address = address;
     this.#on = on;
     document.addEventListener('visibilitychange', () => document.hidden || this.#hurry());
-    // What was open before the network went may be dead without a word.
+    // A connection from before the network was lost may be dead without an event.
     addEventListener('online', () => this.#isOver || this.#connect());
     this.#connect();
   }
 
   send(message) {
-    // Half a surrogate pair, as some keyboards send it in between, is no text for anybody else.
+    // Some keyboards send one half of a surrogate pair, which is not valid text.
     const whole = (_, value) => (typeof value === 'string' ? value.toWellFormed() : value);
     if (this.#greetedAt && this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message, whole));
   }
@@ -45,7 +45,7 @@ export class Connection {
     const socket = new WebSocket(this.#address.replace(/^http/, 'ws'));
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
-    const opening = setTimeout(() => socket.close(), OPENING_MS);
+    const opening = setTimeout(() => socket.close(), OPEN_TIMEOUT_MS);
     socket.onopen = () => clearTimeout(opening);
     socket.onmessage = ({ data }) => {
       if (socket === this.#socket) this.#receive(socket, data);
@@ -58,7 +58,7 @@ export class Connection {
 
   #receive(socket, data) {
     if (typeof data !== 'string') {
-      // Numbers of frames are the connection's own, so the answer must not go to a later one.
+      // Frame numbers belong to a connection, so the answer must not go to a later one.
       const drawn = (frame) => {
         if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ type: 'drawn', frame }));
       };
@@ -79,10 +79,10 @@ export class Connection {
 
   #lost(socket, { code, reason }) {
     const wasGreeted = this.#greetedAt > 0;
-    if (wasGreeted && performance.now() - this.#greetedAt > GOOD_MS) this.#failures = 0;
+    if (wasGreeted && performance.now() - this.#greetedAt > STABLE_MS) this.#failures = 0;
     this.#greetedAt = 0;
     if (code === 1008) {
-      this.#end({ state: 'refused', text: reason || 'The server has closed the connection.' });
+      this.#end({ state: 'refused', text: reason || 'The server closed the connection.' });
       return;
     }
     this.#on.state('reconnecting');
@@ -90,14 +90,18 @@ export class Connection {
     else this.#askWhy(socket);
   }
 
-  /** A browser does not tell scripts why a socket could not be opened; the same address over http does. */
+  /**
+   * Browsers hide from scripts why a socket cannot be opened. A request to the same URL returns the
+   * reason.
+   */
   async #askWhy(socket) {
     let refusal = null;
     try {
-      const answer = await fetch(this.#address, { cache: 'no-store', signal: AbortSignal.timeout(OPENING_MS) });
-      if (FINAL_STATUSES.includes(answer.status)) refusal = { status: answer.status, ...(await answer.json()) };
+      const signal = AbortSignal.timeout(OPEN_TIMEOUT_MS);
+      const response = await fetch(this.#address, { cache: 'no-store', signal });
+      if (FINAL_STATUSES.includes(response.status)) refusal = { status: response.status, ...(await response.json()) };
     } catch {
-      // Out of reach, or not the server's words: worth another try.
+      // Unreachable, or not a response of the server. Retry.
     }
     if (socket !== this.#socket || this.#isOver) return;
     if (refusal) this.#end({ state: refusal.status === 410 ? 'ended' : 'refused', text: String(refusal.error) });
@@ -105,7 +109,7 @@ export class Connection {
   }
 
   #retryLater() {
-    const wait = Math.min(FIRST_WAIT_MS * 2 ** this.#failures, LONGEST_WAIT_MS);
+    const wait = Math.min(FIRST_WAIT_MS * 2 ** this.#failures, MAX_WAIT_MS);
     this.#failures += 1;
     this.#timer = setTimeout(() => this.#connect(), wait);
   }

@@ -1,22 +1,24 @@
-// Keys, composed text and paste, caught by an unseen text field, as messages.
+// Keyboard input: turns keys, composed text and paste in an invisible text field into messages.
 
 const CONTROL = 2;
 /**
- * What the field holds between inputs. Phones report a deletion only where there is something to delete, and would
- * try to correct a word.
+ * The content of the field between inputs. Phones report a deletion only if there is text to
+ * delete, and would autocorrect a word.
  */
 const FILLER = '  ';
-/** So much text to a message: of any character, it stays below what the server reads. */
+/**
+ * The maximum text in a message. With any characters, it is below the message limit of the server.
+ */
 const PIECE_LENGTH = 100_000;
 
 const isApple = /Mac|iPhone|iPad/.test(navigator.platform);
 
-/** Keys that stay with the viewer's own browser and machine. */
-const OWN_KEYS = /^(F1[12]|Audio|Media|Browser|Launch|Brightness|PrintScreen|Power|AltGraph|Fn)/;
+/** Keys that are left to the viewer's browser and system. */
+const LOCAL_KEYS = /^(F1[12]|Audio|Media|Browser|Launch|Brightness|PrintScreen|Power|AltGraph|Fn)/;
 /** With Control (or Command): zoom, and the viewer's address bar. */
-const OWN_SHORTCUTS = ['+', '-', '=', '0', 'l'];
+const LOCAL_SHORTCUTS = ['+', '-', '=', '0', 'l'];
 
-/** What a phone's keyboard asks for without a key: key, code, key code, modifiers. */
+/** Input types that phone keyboards send without a key: key, code, key code, modifiers. */
 const KEYS_OF_INPUT = {
   deleteContentBackward: ['Backspace', 'Backspace', 8, 0],
   deleteContentForward: ['Delete', 'Delete', 46, 0],
@@ -26,14 +28,20 @@ const KEYS_OF_INPUT = {
   insertParagraph: ['Enter', 'Enter', 13, 0],
 };
 
-/** The protocol's bits. The session's browser runs on Linux: a Mac's Command does there what Control does. */
+/**
+ * Returns the modifier bits of the protocol. Command on a Mac is sent as Control, because the
+ * session's browser runs on Linux.
+ */
 export function modifiersOf(event) {
   const control = event.ctrlKey || (isApple && event.metaKey);
   const meta = event.metaKey && !isApple;
   return (event.altKey ? 1 : 0) | (control ? 2 : 0) | (meta ? 4 : 0) | (event.shiftKey ? 8 : 0);
 }
 
-/** Starts to listen. `leave()` is called for the keys that let the viewer out. Gives back what forgets held keys. */
+/**
+ * Starts listening. Calls `leave()` when the viewer presses the keys that leave the page. Returns a
+ * function that forgets held keys.
+ */
 export function listenToKeyboard(field, send, leave) {
   const sendText = (text) => {
     for (const piece of pieces(text.replace(/\r\n?/g, '\n'))) send({ type: 'text', text: piece });
@@ -44,7 +52,7 @@ export function listenToKeyboard(field, send, leave) {
 }
 
 function listenToKeys(field, send, sendText, leave) {
-  /** What was sent as pressed and not yet as released, by key. */
+  /** Pressed keys whose release was not sent yet. */
   const held = new Map();
   const release = (name, modifiers) => {
     const message = held.get(name);
@@ -61,7 +69,7 @@ function listenToKeys(field, send, sendText, leave) {
       leave();
       return;
     }
-    if (isOfComposition(event) || isOwn(event) || isPaste(event)) return;
+    if (isOfComposition(event) || isLocal(event) || isPaste(event)) return;
     event.preventDefault();
     const shortcut = navigationOf(event);
     if (shortcut) {
@@ -72,7 +80,7 @@ function listenToKeys(field, send, sendText, leave) {
       const message = keyMessage(event);
       send(message);
       held.set(nameOf(event), message);
-      // macOS tells nobody that a key was released while Command is held.
+      // macOS sends no keyup event while Command is held.
       if (isApple && event.metaKey && event.key !== 'Meta') release(nameOf(event), message.modifiers);
     }
   });
@@ -106,7 +114,7 @@ function listenToText(field, send, sendText) {
     if (key) tap(send, key);
     else if (text) sendText(text);
   });
-  // Some keyboards cannot be prevented from writing.
+  // Some keyboards write in spite of preventDefault.
   field.addEventListener('input', (event) => event.isComposing || refill());
 
   field.addEventListener('paste', (event) => {
@@ -128,12 +136,12 @@ function keyMessage(event) {
   return { ...message, key: 'Control', code: location === 2 ? 'ControlRight' : 'ControlLeft', keyCode: 17 };
 }
 
-/** One name for a key, whatever Shift makes of it meanwhile. */
+/** Returns a name of the key that does not depend on Shift. */
 function nameOf(event) {
   return event.code || event.key;
 }
 
-/** Keys of which the text field will say what they came to. */
+/** Returns whether the key is part of a composition, whose text the field will report. */
 function isOfComposition(event) {
   return event.isComposing || event.keyCode === 229 || ['Process', 'Unidentified', 'Dead'].includes(event.key);
 }
@@ -146,22 +154,28 @@ function hasCommand(event) {
   return isApple ? event.metaKey : event.ctrlKey && !event.altKey;
 }
 
-function isOwn(event) {
-  return OWN_KEYS.test(event.key) || (hasCommand(event) && OWN_SHORTCUTS.includes(event.key));
+function isLocal(event) {
+  return LOCAL_KEYS.test(event.key) || (hasCommand(event) && LOCAL_SHORTCUTS.includes(event.key));
 }
 
-/** The paste itself comes as an event of its own. */
+/** Returns whether the key pastes. The paste itself is a separate event. */
 function isPaste(event) {
   return (hasCommand(event) && event.key.toLowerCase() === 'v') || (event.shiftKey && event.key === 'Insert');
 }
 
-/** Characters that AltGr, or Option on a Mac, makes: Control and Alt of the event are no part of a shortcut. */
+/**
+ * Returns whether AltGr, or Option on a Mac, produced the character. Control and Alt are not a
+ * shortcut then.
+ */
 function isOfThirdLevel(event) {
   if (event.key.length !== 1) return false;
   return event.getModifierState('AltGraph') || (isApple && event.altKey && !event.ctrlKey && !event.metaKey);
 }
 
-/** What these keys do is done by a browser's window, which the session's browser has none of. */
+/**
+ * Returns the action of a key that a browser window would handle, because the session's browser has
+ * no window.
+ */
 function navigationOf(event) {
   const isPlain = !event.altKey && !event.shiftKey;
   if (isPlain && (event.key === 'F5' || (hasCommand(event) && event.key === 'r'))) return 'reload';
@@ -174,7 +188,7 @@ function navigationOf(event) {
 function* pieces(text) {
   for (let start = 0; start < text.length; ) {
     let end = start + PIECE_LENGTH;
-    // Not between the two halves of a character.
+    // Do not split a surrogate pair.
     if (end < text.length && text.codePointAt(end - 1) > 0xffff) end -= 1;
     yield text.slice(start, end);
     start = end;

@@ -1,4 +1,4 @@
-// Frames onto the canvas, and points on the canvas back into the page.
+// Draws frames onto the canvas, and maps points on the canvas to points in the page.
 
 const HEADER_BYTES = 8;
 
@@ -6,15 +6,18 @@ export class Picture {
   #canvas;
   #stage;
   #context;
-  /** The last frame, kept so that a resized canvas can be filled again. */
+  /** The last frame, kept to redraw a resized canvas. */
   #bitmap = null;
-  /** The size of the page's viewport in CSS pixels: the space of all input. */
+  /** The size of the page's viewport in CSS pixels. Input coordinates are relative to it. */
   #width = 0;
   #height = 0;
-  /** Frames that came and are not drawn, oldest first. The server sends no third one before it has an answer. */
+  /**
+   * Frames that are not drawn yet, oldest first. The server sends at most two unacknowledged
+   * frames.
+   */
   #waiting = [];
   #isWorking = false;
-  /** The newest frame, if it came while the window was hidden. */
+  /** The newest frame, if it arrived while the window was hidden. */
   #unseen = null;
 
   constructor(canvas, stage) {
@@ -22,7 +25,7 @@ export class Picture {
     this.#stage = stage;
     this.#context = canvas.getContext('2d', { alpha: false });
     new ResizeObserver(() => this.#fit()).observe(stage);
-    // Another zoom or screen changes the pixels of the device without changing the stage.
+    // Zooming or moving to another screen changes the device pixels, but not the stage.
     addEventListener('resize', () => this.#fit());
     document.addEventListener('visibilitychange', () => this.#reveal());
   }
@@ -31,7 +34,7 @@ export class Picture {
     return this.#height;
   }
 
-  /** Takes a frame; `drawn(number)` is called when it is on the canvas, or will not get there. */
+  /** Shows a frame. Calls `drawn(number)` when it is drawn or dropped. */
   show(buffer, drawn) {
     this.#waiting.push({ buffer, drawn });
     this.#work();
@@ -41,7 +44,7 @@ export class Picture {
     if (this.#isWorking) return;
     this.#isWorking = true;
     while (this.#waiting.length > 0) {
-      // Of what came meanwhile only the newest is worth the work, and in a hidden window not even that.
+      // Draw only the newest frame, and none while the window is hidden.
       const frames = this.#waiting.splice(0);
       const { buffer } = frames.at(-1);
       this.#unseen = document.hidden ? buffer : null;
@@ -54,7 +57,7 @@ export class Picture {
   async #paint(buffer) {
     const header = new DataView(buffer);
     const jpeg = new Blob([new Uint8Array(buffer, HEADER_BYTES)], { type: 'image/jpeg' });
-    // A picture that cannot be decoded is replaced by the next one.
+    // Skip a frame that cannot be decoded.
     const bitmap = await createImageBitmap(jpeg).catch(() => null);
     if (!bitmap) return;
     this.#bitmap?.close();
@@ -64,13 +67,13 @@ export class Picture {
     this.#fit();
   }
 
-  /** The window can be seen again: so can what came while it was hidden. */
+  /** Shows the frame that arrived while the window was hidden. */
   #reveal() {
     if (document.hidden || !this.#unseen) return;
     this.show(this.#unseen, () => {});
   }
 
-  /** Makes the canvas as large as the stage allows, in pixels of the device, and fills it. */
+  /** Resizes the canvas to fit the stage, in device pixels, and redraws it. */
   #fit() {
     if (!this.#bitmap || !this.#width || !this.#height) return;
     const { clientWidth, clientHeight } = this.#stage;
@@ -78,7 +81,7 @@ export class Picture {
     const width = Math.max(1, Math.round(this.#width * scale * devicePixelRatio));
     const height = Math.max(1, Math.round(this.#height * scale * devicePixelRatio));
     const canvas = this.#canvas;
-    // Setting a size clears the canvas, also when the size is the same.
+    // Setting the size clears the canvas, even if it does not change.
     if (canvas.width !== width || canvas.height !== height) {
       canvas.width = width;
       canvas.height = height;
@@ -89,7 +92,9 @@ export class Picture {
     this.#context.drawImage(this.#bitmap, 0, 0, width, height);
   }
 
-  /** Where in the page a point of this window is; the nearest point of the page when it is outside. */
+  /**
+   * Maps a point of this window to the page. Points outside map to the nearest point of the page.
+   */
   toPage({ clientX, clientY }) {
     const box = this.#canvas.getBoundingClientRect();
     const within = (offset, length, pages) => {

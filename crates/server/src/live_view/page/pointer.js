@@ -1,4 +1,4 @@
-// Mouse, wheel and touch on the canvas, as messages.
+// Pointer input: turns mouse, wheel and touch events on the canvas into messages.
 
 import { modifiersOf } from './keyboard.js';
 
@@ -6,10 +6,10 @@ const BUTTONS = ['left', 'middle', 'right', 'back', 'forward'];
 /** The bit of each button in `buttons`, in the order of `BUTTONS`. */
 const BITS = [1, 4, 2, 8, 16];
 const LINE_PX = 20;
-/** Whoever clicks faster and longer than this has lost count. */
+/** The maximum click count that is sent. */
 const MAX_CLICKS = 255;
 
-/** What happens more often than it can be shown is sent once for every frame of this window, in order. */
+/** Coalesces frequent events: sends one message per animation frame, in order. */
 class Pending {
   #message = null;
   #send;
@@ -18,7 +18,7 @@ class Pending {
     this.#send = send;
   }
 
-  /** Keeps a message; one of the same kind that still waits becomes `merge(old, new)`. */
+  /** Queues a message. A pending message of the same kind is replaced by `merge(old, new)`. */
   put(message, merge = (_, latest) => latest) {
     const waits = this.#message;
     if (waits && (waits.type !== message.type || waits.kind !== message.kind)) this.flush();
@@ -33,7 +33,10 @@ class Pending {
   }
 }
 
-/** Starts to listen. `focus(event)` is called for a press of the mouse. Gives back what forgets all that is held. */
+/**
+ * Starts listening. Calls `focus(event)` on a mouse press. Returns a function that forgets held
+ * buttons and touches.
+ */
 export function listenToPointers(canvas, picture, send, focus) {
   const pending = new Pending(send);
   const sendNow = (message) => {
@@ -67,7 +70,8 @@ function listenToMouse(canvas, picture, pending, sendNow, focus) {
     sendNow(message(event, 'up', index, clicks));
   };
 
-  // Mouse events, for pointer events do not count clicks. Capture directs both, so that a drag may leave the canvas.
+  // Uses mouse events because pointer events have no click count. Pointer capture applies to both,
+  // so a drag may leave the canvas.
   canvas.addEventListener('pointerdown', (event) => {
     if (event.pointerType !== 'touch') canvas.setPointerCapture(event.pointerId);
   });
@@ -83,11 +87,11 @@ function listenToMouse(canvas, picture, pending, sendNow, focus) {
     release(event, event.button, event.detail || 1);
   });
   canvas.addEventListener('mousemove', (event) => {
-    // A release that this window was not told of, such as over a dialog of the system.
+    // Detect a release without an event, for example over a system dialog.
     BITS.forEach((bit, index) => event.buttons & bit || release(event, index, 1));
     pending.put(message(event, 'move', BITS.findIndex((bit) => held & bit), 0));
   });
-  // The viewer's own browser goes back and forward with these.
+  // Otherwise the viewer's browser navigates back and forward.
   canvas.addEventListener('auxclick', (event) => event.preventDefault());
   canvas.addEventListener('dragstart', (event) => event.preventDefault());
   return () => {
@@ -112,7 +116,7 @@ function listenToWheel(canvas, picture, pending) {
 }
 
 function listenToTouch(canvas, picture, pending, sendNow) {
-  /** Fingers by the number that this window gives them; their place is the number that the page is told. */
+  /** The active touches. The index is the touch id in the page. */
   const fingers = [];
   const message = (event, kind) => ({
     type: 'touch',
@@ -125,7 +129,7 @@ function listenToTouch(canvas, picture, pending, sendNow) {
 
   canvas.addEventListener('pointerdown', (event) => {
     if (!isTouch(event)) return;
-    // No mouse events after it: the page would see everything twice.
+    // Prevents the emulated mouse events, so that the page does not get the input twice.
     event.preventDefault();
     const free = fingers.findIndex((finger) => !finger);
     fingers[free < 0 ? fingers.length : free] = { pointer: event.pointerId, at: picture.toPage(event) };
@@ -145,7 +149,7 @@ function listenToTouch(canvas, picture, pending, sendNow) {
   };
   canvas.addEventListener('pointerup', lift);
   canvas.addEventListener('pointercancel', lift);
-  // Browsers that scroll or zoom in spite of `touch-action`.
+  // Some browsers scroll or zoom in spite of `touch-action`.
   canvas.addEventListener('touchstart', (event) => event.preventDefault(), { passive: false });
   return () => fingers.splice(0);
 }

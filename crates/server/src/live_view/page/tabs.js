@@ -1,9 +1,9 @@
-// The strip of tabs: shown when there are several.
+// The tab strip. Hidden if there are fewer than two tabs.
 
 export class TabStrip {
   #strip;
   #send;
-  /** What stands in the strip, by the tab's id. */
+  /** The elements of the strip, by tab id. */
   #items = new Map();
 
   constructor(strip, send) {
@@ -12,7 +12,7 @@ export class TabStrip {
     strip.addEventListener('keydown', (event) => this.#walk(event));
   }
 
-  /** Shows these tabs. Elements are kept from list to list, and with them the viewer's focus. */
+  /** Shows these tabs. Reuses elements to keep the viewer's focus. */
   show(tabs, isInteractive) {
     const ids = new Set(tabs.map((tab) => tab.id));
     for (const [id, item] of this.#items) {
@@ -64,7 +64,7 @@ export class TabStrip {
     item.classList.toggle('current', tab.current);
   }
 
-  /** Arrow keys go from tab to tab, as they do in every strip of tabs. */
+  /** Moves the focus between tabs with the arrow keys. */
   #walk(event) {
     const choices = [...this.#strip.querySelectorAll('.choose')];
     const at = choices.indexOf(document.activeElement);
@@ -80,7 +80,7 @@ export class TabStrip {
     choices[next].focus();
   }
 
-  /** `scrollIntoView` would also scroll whatever this page is embedded in. */
+  /** Scrolls to a tab. `scrollIntoView` would also scroll a page that embeds this one. */
   #reveal(item) {
     if (!item) return;
     const { offsetLeft: left, offsetWidth: width } = item;

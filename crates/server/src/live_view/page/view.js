@@ -1,13 +1,14 @@
-// The live view of a session: what the server says becomes the bar, the tabs, the picture and what lies over it;
-// what the viewer does becomes messages. The address of the page has the link's token.
+// The live view of a session. Shows the messages of the server as the bar, the tabs, the picture
+// and the overlays, and sends the viewer's input as messages. The URL of the page contains the
+// link's token.
 //
-// - connection.js  the socket, and connecting again
-// - picture.js     frames onto the canvas
-// - tabs.js        the strip of tabs
+// - connection.js  the WebSocket, with reconnects
+// - picture.js     draws frames onto the canvas
+// - tabs.js        the tab strip
 // - pointer.js     mouse, wheel and touch
 // - keyboard.js    keys, composed text, paste
 //
-// Titles, addresses and questions come from pages: they are shown as text and never as anything else.
+// Titles, URLs and dialog messages come from untrusted pages. They are only ever shown as text.
 
 import { Connection } from './connection.js';
 import { listenToKeyboard } from './keyboard.js';
@@ -47,7 +48,7 @@ const strip = new TabStrip(element('tabs'), (message) => isInteractive && send(m
 
 let isInteractive = false;
 let ending = null;
-/** The tabs as the server last told them; `null` before it has. */
+/** The tabs in the last message of the server, or `null` before the first one. */
 let tabs = null;
 let forgetInput = () => {};
 
@@ -70,7 +71,7 @@ function receive(message) {
 }
 
 function greet(interactive) {
-  // What was held when a connection was lost has been let go by the server.
+  // The server has released all buttons and keys that were held when the connection was lost.
   forgetInput();
   if (interactive && !isInteractive) startSteering();
   isInteractive = interactive;
@@ -78,7 +79,7 @@ function greet(interactive) {
   element('watching').hidden = interactive;
 }
 
-// The state, and what lies over the picture
+// The state, and the overlay on the picture
 
 function showState(state) {
   const hadBegun = body.dataset.state !== 'connecting';
@@ -141,7 +142,7 @@ function showTabs(list) {
   element('title').textContent = title || (current ? 'Untitled' : '');
   element('title').title = title;
   element('url').textContent = current?.url ?? '';
-  // An address that is being typed is the viewer's.
+  // Do not replace an address that the viewer is typing.
   if (document.activeElement !== address) showAddress();
   for (const id of ['back', 'forward', 'reload']) element(id).disabled = !current;
   showVeil();
@@ -156,7 +157,7 @@ function showAddress() {
   address.value = url === 'about:blank' ? '' : url;
 }
 
-// Questions of the page
+// Dialogs of the page
 
 let isAsked = false;
 
@@ -171,11 +172,11 @@ function showDialog(dialog) {
     if (wasAsked && hadFocus) keys.focus({ preventScroll: true });
     return;
   }
-  // It would lie over the buttons.
+  // The notice would cover the buttons.
   showNotice('');
   const { kind, message } = dialog;
   const isLeaving = kind === 'beforeunload';
-  element('asker').textContent = isLeaving ? 'The page asks before it is left' : 'The page says';
+  element('asker').textContent = isLeaving ? 'Leave this page?' : 'The page says';
   element('message').textContent = message || (isLeaving ? 'Changes that you made may not be saved.' : '');
   element('accept').textContent = isLeaving ? 'Leave' : 'OK';
   element('dismiss').textContent = isLeaving ? 'Stay' : 'Cancel';
@@ -183,7 +184,8 @@ function showDialog(dialog) {
   element('answer').hidden = kind !== 'prompt';
   element('answer').value = dialog.default ?? '';
   element('answer').select();
-  // Whoever types into the page is asked; whoever only watches, or is busy in the bar, is not disturbed.
+  // Focus the dialog only if the viewer is typing into the page, and not while watching or using
+  // the bar.
   if (document.activeElement === keys) element(kind === 'prompt' ? 'answer' : 'accept').focus();
 }
 
@@ -191,7 +193,7 @@ function answer(accept) {
   send({ type: 'dialog', accept, text: element('answer').value });
 }
 
-// Steering, on the interactive link only
+// Control of the session, only with the interactive link
 
 function startSteering() {
   const forgetPointers = listenToPointers(canvas, picture, send, takeKeys);
@@ -205,7 +207,7 @@ function startSteering() {
   explainKeysOnce();
 }
 
-/** The field follows the mouse: there the viewer's system shows what is being composed. */
+/** Moves the field to the mouse, because the viewer's system shows composed text next to it. */
 function takeKeys({ clientX, clientY }) {
   const box = stage.getBoundingClientRect();
   keys.style.left = `${clientX - box.left}px`;
@@ -229,14 +231,14 @@ function listenToBar() {
     const url = address.value.trim();
     if (!url) return;
     send({ type: 'open', url });
-    // On a phone this would bring its keyboard up again.
+    // On a phone, focusing the field would open the keyboard again.
     if (matchMedia('(pointer: coarse)').matches) address.blur();
     else keys.focus({ preventScroll: true });
     address.value = url;
   });
 
   const keyboard = element('keyboard');
-  // The button must not take the focus that it gives, or takes away.
+  // The button toggles the focus of the field, so a press must not change it.
   keyboard.addEventListener('pointerdown', (event) => event.preventDefault());
   keyboard.addEventListener('mousedown', (event) => event.preventDefault());
   keyboard.addEventListener('click', () => {
@@ -260,7 +262,7 @@ function listenToDialog() {
   });
 }
 
-/** Whoever came by Tab has to learn how to get out; whoever came by the mouse sees the bar. */
+/** Explains once how to leave the page by keyboard, to viewers who entered it with Tab. */
 function explainKeysOnce() {
   const explain = () => {
     if (!keys.matches(':focus-visible') || stage.matches(':hover')) return;
@@ -270,7 +272,7 @@ function explainKeysOnce() {
   keys.addEventListener('focus', explain);
 }
 
-// A phone's keyboard covers a part of the window; the picture moves into the rest.
+// A phone's keyboard covers part of the window. Shrink the page to the visible part.
 window.visualViewport?.addEventListener('resize', () => {
   const { height, scale } = window.visualViewport;
   if (scale === 1) body.style.height = `${height}px`;

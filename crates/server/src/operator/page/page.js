@@ -1,32 +1,32 @@
-// The operator page: asks the server every two seconds what is going on, and shows it in place.
+// The operator page: polls the state of the server every two seconds and updates the page in place.
 //
 // - sessions.js  the cards of the sessions
-// - words.js     words for times and sizes, elements filled in place
+// - words.js     formats times and sizes, updates elements in place
 //
-// Titles, addresses and names come from strangers: they are shown as text and never as anything else.
+// Titles, URLs and names come from untrusted pages and clients. They are only ever shown as text.
 
 import { SessionCards } from './sessions.js';
 import { age, bytes, fillList, make, setText, shortId, span } from './words.js';
 
 const POLL_MS = 2000;
-const LONGEST_WAIT_MS = 10000;
-const ANSWER_MS = 10000;
+const MAX_WAIT_MS = 10000;
+const RESPONSE_TIMEOUT_MS = 10000;
 const KEY_ITEM = 'hearth-key';
-/** What a header can carry. */
+/** Characters that are valid in a header. */
 const KEY_FORM = /^[\x21-\x7e]+$/;
-/** Below this many times its floor, memory or disk is called low. */
-const NEAR = 2;
-/** The length of the disk's bar in floors: the server does not tell the size of the disk. */
-const DISK_BAR_FLOORS = 20;
+/** Memory or disk space is low if it is below this multiple of its minimum. */
+const LOW_FACTOR = 2;
+/** The length of the disk bar as a multiple of the minimum, if the size of the disk is unknown. */
+const DISK_BAR_FACTOR = 20;
 
 const REASONS = {
   deleted: 'deleted',
-  ttl: 'its time was up',
-  idle: 'idle for too long',
+  ttl: 'TTL expired',
+  idle: 'idle timeout',
   browser_crashed: 'browser crashed',
   limit: 'exceeded a limit',
-  server_stopped: 'server was stopped',
-  server_lost: 'server was lost',
+  server_stopped: 'server stopped',
+  server_lost: 'server died',
 };
 const BAD_REASONS = ['browser_crashed', 'limit', 'server_lost'];
 
@@ -43,7 +43,7 @@ let isAskingForKey = false;
 let isPolling = false;
 let pollTimer = 0;
 let failures = 0;
-/** When the server answered last, by the viewer's clock; before it has, when the page was opened. */
+/** When the server last responded, or when the page was opened, by the viewer's clock. */
 let answeredAt = new Date();
 
 document.addEventListener('visibilitychange', poll);
@@ -52,12 +52,12 @@ element('entry').addEventListener('submit', takeKey);
 element('forget').addEventListener('click', () => askForKey(''));
 poll();
 
-// Asking
+// Requests
 
 function request(path, options = {}) {
   return fetch(path, {
     cache: 'no-store',
-    signal: AbortSignal.timeout(ANSWER_MS),
+    signal: AbortSignal.timeout(RESPONSE_TIMEOUT_MS),
     ...options,
     headers: key ? { Authorization: `Bearer ${key}` } : {},
   });
@@ -75,7 +75,7 @@ async function poll() {
     return;
   }
   failures = answer.state ? 0 : failures + 1;
-  pollTimer = setTimeout(poll, Math.min(POLL_MS * 2 ** Math.max(failures - 1, 0), LONGEST_WAIT_MS));
+  pollTimer = setTimeout(poll, Math.min(POLL_MS * 2 ** Math.max(failures - 1, 0), MAX_WAIT_MS));
   if (answer.status === 401) askForKey(key ? 'The server does not accept this key.' : '');
   else if (answer.state) showState(answer.state);
   else showLoss(answer.status);
@@ -111,7 +111,7 @@ function takeKey(event) {
   const text = element('key').value.trim();
   element('key').value = '';
   if (!KEY_FORM.test(text)) {
-    setText(element('refusal'), 'A key has no spaces and only plain letters, digits and signs.');
+    setText(element('refusal'), 'A key contains only ASCII letters, digits and punctuation.');
     return;
   }
   isAskingForKey = false;
@@ -147,9 +147,9 @@ function showState(state) {
 }
 
 function showLoss(status) {
-  const why = status >= 400 ? `, and says ${status} now` : '';
+  const why = status >= 400 ? ` The response status is ${status}.` : '';
   const lasted = age(Date.now() - answeredAt);
-  const sentence = `The server has not answered since ${answeredAt.toLocaleTimeString()} (${lasted})${why}.`;
+  const sentence = `The server has not responded since ${answeredAt.toLocaleTimeString()} (${lasted}).${why}`;
   showHealth('lost', 'No answer', [sentence]);
   document.title = 'No answer · Hearth';
   cards.pause();
@@ -165,7 +165,7 @@ function showHealth(health, word, problems = []) {
 
 let announced = '';
 
-/** Numbers change with every answer: only what is new apart from them is read out. */
+/** Announces a text to screen readers, unless only its numbers have changed. */
 function announce(text) {
   const gist = text.replace(/\d+( \w+)?/g, '');
   if (gist === announced) return;
@@ -176,7 +176,7 @@ function announce(text) {
 function showAbout({ version, isolation, startedAt }, now) {
   const isOpen = isolation === 'none';
   setText(element('version'), version);
-  setText(element('isolation'), isOpen ? 'isolation none: code is not confined' : `isolation ${isolation}`);
+  setText(element('isolation'), isOpen ? 'isolation none: code is not sandboxed' : `isolation ${isolation}`);
   element('isolation').className = isOpen ? 'warning' : '';
   setText(element('uptime'), `up ${age(now - Date.parse(startedAt))}`);
 }
@@ -218,7 +218,7 @@ function sessionsMeter({ sessions, maxSessions }) {
   return {
     name: 'Sessions',
     value: `${sessions} of ${maxSessions}`,
-    note: isFull ? 'full: no new ones' : `room for ${maxSessions - sessions}`,
+    note: isFull ? 'limit reached' : `room for ${maxSessions - sessions}`,
     filled: sessions / maxSessions,
     level: isFull ? 'low' : '',
   };
@@ -236,31 +236,31 @@ function memoryMeter(memory) {
 }
 
 function diskMeter(disk) {
-  const total = disk?.totalBytes ?? disk?.leastBytes * DISK_BAR_FLOORS;
+  const total = disk?.totalBytes ?? disk?.leastBytes * DISK_BAR_FACTOR;
   return roomMeter('Disk free', disk?.freeBytes, disk?.leastBytes, total, '');
 }
 
-function roomMeter(name, free, least, total, more) {
+function roomMeter(name, free, min, total, more) {
   if (!Number.isFinite(free)) return { name, value: 'unknown' };
-  const level = free < least ? 'bad' : free < least * NEAR ? 'low' : '';
-  const floorWord = { bad: 'below the floor of', low: 'near the floor of', '': 'floor' }[level];
+  const level = free < min ? 'bad' : free < min * LOW_FACTOR ? 'low' : '';
+  const words = { bad: 'below the minimum of', low: 'near the minimum of', '': 'minimum' }[level];
   return {
     name,
     value: bytes(free),
-    note: `${floorWord} ${bytes(least)}${more}`,
+    note: `${words} ${bytes(min)}${more}`,
     filled: free / total,
-    floor: least / total,
+    floor: min / total,
     level,
   };
 }
 
 function leaksMeter(leaked) {
   const isLeaking = leaked > 0;
-  const note = isLeaking ? 'outlived their session: must be 0' : 'as it must be';
+  const note = isLeaking ? 'outlived their session: must be 0' : 'as expected';
   return { name: 'Leaked processes', value: String(leaked), note, level: isLeaking ? 'bad' : '' };
 }
 
-// Sessions, and what became of them
+// Open and ended sessions
 
 function showSessions({ sessions, scope }, now) {
   const name = scope === 'team' ? "Your team's sessions" : 'Sessions';

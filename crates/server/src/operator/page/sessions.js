@@ -1,18 +1,21 @@
-// The cards of the sessions: kept by id from state to state, each with its picture and its end button.
+// The cards of the sessions, each with a thumbnail and a button to end it. Cards are kept between
+// updates.
 
 import { age, bytes, cutInTheMiddle, fillList, make, setText, shortId, span } from './words.js';
 
-const PICTURE_EVERY_MS = 3000;
-const LOOK_EVERY_MS = 250;
-/** Browsers open six connections to a server: the state must not wait for pictures. */
-const PICTURES_AT_ONCE = 3;
-const END_ANSWER_MS = 30000;
+const PICTURE_INTERVAL_MS = 3000;
+const CHECK_INTERVAL_MS = 250;
+/**
+ * Browsers open six connections to a server. The request for the state must not wait for pictures.
+ */
+const MAX_CONCURRENT_PICTURES = 3;
+const END_TIMEOUT_MS = 30000;
 const CONFIRM_MS = 4000;
-/** Two presses as close as this were meant as one. */
+/** Two presses within this time count as one. */
 const DOUBLE_PRESS_MS = 400;
-/** So much of an address fits into three lines of a narrow card. */
-const LONGEST_URL = 72;
-const MOST_EXECUTIONS = 4;
+/** A URL of this length fits into three lines of a narrow card. */
+const MAX_URL_LENGTH = 72;
+const MAX_EXECUTIONS = 4;
 
 export class SessionCards {
   #list;
@@ -21,14 +24,17 @@ export class SessionCards {
   #isPaused = true;
   #loading = 0;
 
-  /** `on` has `request(path, options)`, `ended()` after a session was ended here, and `lostFocus()`. */
+  /**
+   * `on` has `request(path, options)`, `ended()`, called after a session was ended here, and
+   * `lostFocus()`.
+   */
   constructor(list, on) {
     this.#list = list;
     this.#on = on;
-    setInterval(() => this.#loadPictures(), LOOK_EVERY_MS);
+    setInterval(() => this.#loadPictures(), CHECK_INTERVAL_MS);
   }
 
-  /** Shows these sessions, the oldest first: so nothing moves under a finger when one is added. */
+  /** Shows these sessions, oldest first, so that a new one does not move the others. */
   show(sessions, now) {
     this.#isPaused = false;
     this.#keepOnly(new Set(sessions.map((session) => session.id)));
@@ -40,7 +46,7 @@ export class SessionCards {
     });
   }
 
-  /** What is shown stays, and no picture is asked for until the next `show`. */
+  /** Keeps the cards, and requests no pictures until the next `show`. */
   pause() {
     this.#isPaused = true;
   }
@@ -69,7 +75,7 @@ export class SessionCards {
     if (this.#isPaused || document.hidden) return;
     const due = [...this.#cards.values()].filter((card) => card.isPictureDue());
     due.sort((a, b) => a.askedAt - b.askedAt);
-    for (const card of due.slice(0, PICTURES_AT_ONCE - this.#loading)) {
+    for (const card of due.slice(0, MAX_CONCURRENT_PICTURES - this.#loading)) {
       this.#loading += 1;
       card.loadPicture().finally(() => {
         this.#loading -= 1;
@@ -80,8 +86,8 @@ export class SessionCards {
 
 class Card {
   item = make('li', 'card');
-  /** When the picture was asked for last. */
-  askedAt = -PICTURE_EVERY_MS;
+  /** When the picture was last requested. */
+  askedAt = -PICTURE_INTERVAL_MS;
   #path;
   #on;
   #isSeen = false;
@@ -123,20 +129,20 @@ class Card {
     this.#team.title = team ?? '';
     setText(this.#title, title || 'Untitled');
     this.#title.title = title ?? '';
-    setText(this.#url, cutInTheMiddle(url ?? 'No page', LONGEST_URL));
+    setText(this.#url, cutInTheMiddle(url ?? 'No page', MAX_URL_LENGTH));
     this.#url.title = url ?? '';
     const isLink = /^https?:\/\//.test(liveViewUrl);
     this.#live.hidden = !isLink;
     if (isLink && this.#live.getAttribute('href') !== liveViewUrl) this.#live.href = liveViewUrl;
     this.#hasPicture = hasPicture;
-    if (!hasPicture) this.#showNoPicture('Made without a live view');
+    if (!hasPicture) this.#showNoPicture('Created without live view');
     fillList(this.#facts, factsOf(session, now));
     fillList(this.#executions, executionsOf(session, now));
     return this;
   }
 
   isPictureDue() {
-    const isTime = performance.now() - this.askedAt >= PICTURE_EVERY_MS;
+    const isTime = performance.now() - this.askedAt >= PICTURE_INTERVAL_MS;
     return this.#isSeen && this.#hasPicture && !this.#isLoading && isTime;
   }
 
@@ -149,16 +155,16 @@ class Card {
       else if (response.status === 204) this.#showNoPicture('No picture now');
       else if (response.status === 404) this.#hasPicture = false;
     } catch {
-      // The last picture stays; whether the server can be reached is said elsewhere.
+      // Keep the last picture. The page shows elsewhere whether the server responds.
     } finally {
       this.#isLoading = false;
     }
   }
 
-  /** A picture takes the place of the last one when it can be drawn: so nothing flickers. */
+  /** Replaces the picture once the new one is decoded, to avoid flicker. */
   async #showPicture(blob) {
     const image = make('img');
-    image.alt = 'What its page looks like';
+    image.alt = 'Thumbnail of the page';
     image.src = URL.createObjectURL(blob);
     try {
       await image.decode();
@@ -172,23 +178,25 @@ class Card {
     if (this.#frame.textContent !== word) this.#frame.replaceChildren(make('p', 'quiet', word));
   }
 
-  /** Gives back what went wrong, if anything did. */
+  /** Ends the session. Returns an error message, or an empty string. */
   async #endSession() {
     try {
-      const options = { method: 'DELETE', signal: AbortSignal.timeout(END_ANSWER_MS) };
+      const options = { method: 'DELETE', signal: AbortSignal.timeout(END_TIMEOUT_MS) };
       const response = await this.#on.request(this.#path, options);
       if (response.ok || response.status === 404) return '';
       const { error } = await response.json().catch(() => ({}));
-      return `It could not be ended: ${error ?? `the server says ${response.status}`}`;
+      return `Cannot end the session: ${error ?? `status ${response.status}`}`;
     } catch {
-      return 'It could not be ended: the server does not answer';
+      return 'Cannot end the session: the server does not respond';
     } finally {
       this.#on.ended();
     }
   }
 }
 
-/** Ends on the second press. It is never disabled, so that it does not lose the focus. */
+/**
+ * A button that acts on the second press. It is never disabled, because it would lose the focus.
+ */
 class EndButton {
   button = make('button', 'end', 'End');
   #problem;
@@ -225,7 +233,7 @@ class EndButton {
     const problem = await this.#end();
     setText(this.#problem, problem);
     this.#show(problem ? '' : 'ending', problem ? 'End' : 'Ended');
-    // A session that is still listed by then can be ended again.
+    // If the session is still listed then, it can be ended again.
     if (!problem) this.#fallBackLater();
   }
 
@@ -245,7 +253,7 @@ function factsOf({ createdAt, expiresAt, lastActivity, memoryBytes, profile }, n
   const left = Date.parse(expiresAt) - now;
   const facts = [
     ['fact', `open ${age(now - Date.parse(createdAt))}`, createdAt],
-    ['fact', left > 0 ? `ends in ${age(left)}` : 'its time is up', expiresAt],
+    ['fact', left > 0 ? `ends in ${age(left)}` : 'TTL expired', expiresAt],
     ['fact', `idle ${age(now - Date.parse(lastActivity))}`, lastActivity],
   ];
   if (Number.isFinite(memoryBytes)) facts.push(['fact', bytes(memoryBytes)]);
@@ -257,7 +265,7 @@ function executionsOf({ executions, running }, now) {
   const ended = executions.toSorted((a, b) => Date.parse(b.endedAt) - Date.parse(a.endedAt));
   return [
     ...running.map((language) => [['language', language], ['going', 'running now']]),
-    ...ended.slice(0, MOST_EXECUTIONS).map(({ language, endedAt, durationMs, exitCode, killed }) => [
+    ...ended.slice(0, MAX_EXECUTIONS).map(({ language, endedAt, durationMs, exitCode, killed }) => [
       ['language', language],
       [killed || exitCode !== 0 ? 'bad' : 'fine', killed ? 'killed' : `exit ${exitCode ?? 'unknown'}`],
       ['lasted', span(durationMs)],

@@ -1,6 +1,9 @@
-// What the page is written with: words for times and sizes, and elements that are filled in place.
+// Formats times and sizes, and creates and updates elements.
 
-/** The beginning tells the time of its making, the end tells it from others of that minute. */
+/**
+ * Shortens an id. Its start encodes the creation time; its end distinguishes ids of the same
+ * minute.
+ */
 export function shortId(id) {
   return id.length > 14 ? `${id.slice(0, 8)}…${id.slice(-4)}` : id;
 }
@@ -10,7 +13,7 @@ export function bytes(count) {
   return mebibytes < 1024 ? `${Math.round(mebibytes)} MiB` : `${(mebibytes / 1024).toFixed(1)} GiB`;
 }
 
-/** For what goes on: a tenth of a second would only flicker. */
+/** Formats a duration that still grows, in whole seconds. */
 export function age(milliseconds) {
   return span(Math.max(Math.floor(milliseconds / 1000), 1) * 1000);
 }
@@ -39,17 +42,20 @@ export function make(tag, className = '', ...children) {
   return made;
 }
 
-/** Leaves what is right already alone: nobody's selection is lost and nothing is read out again. */
+/**
+ * Sets a text if it differs. Otherwise the selection would be lost and screen readers would read it
+ * again.
+ */
 export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
-/** Rows of cells as `[class, text, whole text]`, in place. */
+/** Updates a list in place. Rows consist of cells `[class, text, full text]`. */
 export function fillList(list, rows) {
   keepChildren(list, rows.length, 'li');
   rows.forEach((cells, place) => {
     const row = list.children[place];
-    // What strangers wrote must not turn the writing of its neighbours around.
+    // `bdi` keeps the text direction of untrusted text from affecting its neighbors.
     keepChildren(row, cells.length, 'bdi');
     cells.forEach(([className, text, whole = ''], index) => {
       const cell = row.children[index];
