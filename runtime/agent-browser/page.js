@@ -99,7 +99,9 @@
         for (let node = source.firstChild; node; node = node.nextSibling) {
             const { nodeType } = node;
             if (nodeType === Node.TEXT_NODE || nodeType === Node.CDATA_SECTION_NODE) {
-                parent.append(new TreeText(node.data, nodeType));
+                const text = new TreeText(node.data);
+                if (nodeType === Node.CDATA_SECTION_NODE) text.nodeType = nodeType;
+                parent.append(text);
             } else if (nodeType === Node.ELEMENT_NODE && !LEFT_OUT.has(node.localName)) {
                 copyElement(node, parent);
             }

@@ -7,8 +7,16 @@
     const NO_ATTRIBUTES = Object.freeze({ __proto__: null });
     const NO_STYLE = Object.freeze({ textAlign: '' });
     const NO_NAMES = new Set();
+    const NO_WHITESPACE = Object.freeze({ leading: '', trailing: '' });
 
-    /** The part that text and elements share. The library sets the properties that are undefined here. */
+    // Computed when first read: the library reads them after it has made its last change to the tree. Few nodes need them.
+    const namesBelow = new WeakMap();
+    const rowsOf = new WeakMap();
+
+    /**
+     * The part that text and elements share. The library sets the properties that are undefined here. A large page has
+     * many nodes and all of them stay until the end, so the size of a node determines the time for garbage collection.
+     */
     class TreeNode {
         parentNode = null;
         previousSibling = null;
@@ -16,11 +24,14 @@
         isBlock = undefined;
         isCode = undefined;
         isBlank = undefined;
-        flankingWhitespace = undefined;
+        #whitespace = NO_WHITESPACE;
 
-        constructor(nodeType, nodeName) {
-            this.nodeType = nodeType;
-            this.nodeName = nodeName;
+        get flankingWhitespace() {
+            return this.#whitespace;
+        }
+
+        set flankingWhitespace(whitespace) {
+            if (whitespace.leading || whitespace.trailing) this.#whitespace = whitespace;
         }
 
         get nextElementSibling() {
@@ -39,10 +50,8 @@
 
     /** Text, or a CDATA section. */
     class TreeText extends TreeNode {
-        firstChild = null;
-
-        constructor(data, nodeType = Node.TEXT_NODE) {
-            super(nodeType, '#text');
+        constructor(data) {
+            super();
             this.data = data;
         }
 
@@ -59,20 +68,12 @@
         firstChild = null;
         lastChild = null;
         attributes = NO_ATTRIBUTES;
-        style = NO_STYLE;
-        /** As of a form control. */
-        type = undefined;
-        checked = false;
-        /** The number of an item in an ordered list. */
-        number = undefined;
-        // Computed when first read: the library reads them after it has made its last change to the tree.
         #children = null;
         #text = null;
-        #names = null;
-        #rows = null;
 
         constructor(nodeName, text = '') {
-            super(Node.ELEMENT_NODE, nodeName);
+            super();
+            this.nodeName = nodeName;
             if (text) this.append(new TreeText(text));
         }
 
@@ -124,8 +125,12 @@
 
         get childNodes() {
             if (!this.#children) {
-                this.#children = [];
-                for (let node = this.firstChild; node; node = node.nextSibling) this.#children.push(node);
+                let count = 0;
+                for (let node = this.firstChild; node; node = node.nextSibling) count++;
+                // An array that grows would keep room for more.
+                const children = new Array(count);
+                for (let node = this.lastChild; node; node = node.previousSibling) children[--count] = node;
+                this.#children = children;
             }
             return this.#children;
         }
@@ -145,15 +150,17 @@
 
         /** The names of all elements below. */
         get names() {
-            if (!this.#names) {
+            let names = namesBelow.get(this);
+            if (!names) {
                 const elements = this.childNodes.filter((node) => node.nodeType === Node.ELEMENT_NODE);
-                this.#names = elements.length > 0 ? new Set() : NO_NAMES;
+                names = elements.length > 0 ? new Set() : NO_NAMES;
                 for (const element of elements) {
-                    this.#names.add(element.nodeName);
-                    for (const name of element.names) this.#names.add(name);
+                    names.add(element.nodeName);
+                    for (const name of element.names) names.add(name);
                 }
+                namesBelow.set(this, names);
             }
-            return this.#names;
+            return names;
         }
 
         /** The library only asks whether there are any. */
@@ -174,7 +181,8 @@
         /** The rows of a table: first those of its heads, last those of its feet. */
         get rows() {
             if (this.nodeName !== 'TABLE') return undefined;
-            if (!this.#rows) {
+            let rows = rowsOf.get(this);
+            if (!rows) {
                 const parts = { THEAD: [], TBODY: [], TFOOT: [] };
                 for (const node of this.childNodes) {
                     if (node.nodeName === 'TR') parts.TBODY.push(node);
@@ -182,9 +190,10 @@
                     if (!part) continue;
                     for (const row of node.childNodes) if (row.nodeName === 'TR') part.push(row);
                 }
-                this.#rows = [...parts.THEAD, ...parts.TBODY, ...parts.TFOOT];
+                rows = [...parts.THEAD, ...parts.TBODY, ...parts.TFOOT];
+                rowsOf.set(this, rows);
             }
-            return this.#rows;
+            return rows;
         }
 
         /** The library converts a copy, which it changes. This tree is already one. */
@@ -192,6 +201,18 @@
             return this;
         }
     }
+
+    // Shared by all nodes that have nothing else.
+    Object.assign(TreeText.prototype, { nodeType: Node.TEXT_NODE, nodeName: '#text', firstChild: null });
+    Object.assign(TreeElement.prototype, {
+        nodeType: Node.ELEMENT_NODE,
+        style: NO_STYLE,
+        /** As of a form control. */
+        type: undefined,
+        checked: false,
+        /** The number of an item in an ordered list. */
+        number: undefined,
+    });
 
     return { TreeText, TreeElement };
 })()
