@@ -9,7 +9,7 @@
     const NO_NAMES = new Set();
     const NO_WHITESPACE = Object.freeze({ leading: '', trailing: '' });
 
-    // Computed when first read: the library reads them after it has made its last change to the tree. Few nodes need them.
+    // Computed when first read, because few nodes need them. The library reads them after its last change to the tree.
     const namesBelow = new WeakMap();
     const rowsOf = new WeakMap();
 

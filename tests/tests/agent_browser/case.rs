@@ -66,7 +66,7 @@ impl Trial {
         match self {
             Trial::Works { last_line, .. }
             | Trial::WorksWhenPermitted { last_line, .. }
-            | Trial::Fails { last_line, .. } => vec![last_line],
+            | Trial::Fails { last_line, .. } => vec![*last_line],
             Trial::WorksFrom { works, .. } if chromium >= works.chromium => {
                 vec![works.last_line]
             }
