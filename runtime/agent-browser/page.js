@@ -1,99 +1,178 @@
-// Runs in the page, in a JavaScript world of its own: the page's scripts cannot see it, and what they have done to
-// built-in prototypes does not reach it. `TurndownService` and `turndownPluginGfm` come from the sources in front.
+// Runs in the page, in an isolated world: the page's scripts cannot see it, and their changes to built-in prototypes do
+// not affect it. `TurndownService`, `turndownPluginGfm` and `tree` are defined by the sources in front of it.
 //
-// Works on a copy in a document without a window, so nothing loads, no custom element wakes, and the page's own tree
-// stays as it is. Its value is the page as Markdown.
+// Reads the page's DOM once and converts a copy made of plain objects, so nothing loads, no custom element is upgraded,
+// and the page does not change. Its value is the page as Markdown.
 (() => {
-    const drop = 'script, style, noscript, template, iframe, object, embed';
+    const { TreeText, TreeElement } = tree;
+
+    /** Elements that are left out, with everything below them. */
+    const LEFT_OUT = new Set(['script', 'style', 'noscript', 'template', 'iframe', 'object', 'embed']);
+    /** The attributes that the conversion reads, by element. */
+    const ATTRIBUTES = {
+        A: ['href', 'title', 'aria-label'],
+        IMG: ['src', 'alt', 'title'],
+        OL: ['start'],
+    };
+    const CELL_ATTRIBUTES = ['align', 'colspan'];
+    const COMMON_ATTRIBUTES = ['role', 'aria-checked'];
+    const ADDRESSES = new Set(['href', 'src']);
+
     const inert = document.implementation.createHTMLDocument('');
-    const root = inert.importNode(document.body ?? document.documentElement, true);
+    const base = document.baseURI;
+    const addresses = new Map();
+    const names = new Map();
+    const tables = [];
+    const lists = [];
 
-    const each = (selector, change) => root.querySelectorAll(selector).forEach(change);
-
-    const absolute = (address) => {
+    const resolve = (address) => {
         try {
-            return new URL(address, document.baseURI).href;
+            return new URL(address, base).href;
         } catch {
             return address.trim().replace(/\s/g, '%20');
         }
     };
 
-    // A new element in the place of an old one, with its children.
-    const rename = (element, name) => {
-        const renamed = inert.createElement(name);
-        renamed.append(...element.childNodes);
-        element.replaceWith(renamed);
-        return renamed;
+    /** Returns an absolute address. Pages repeat theirs, and a URL object is expensive. */
+    const absolute = (address) => {
+        let known = addresses.get(address);
+        if (known === undefined) addresses.set(address, (known = resolve(address)));
+        return known;
     };
 
-    const removeWhatIsNotText = () => {
-        each(drop, (element) => element.remove());
-        const comments = inert.createTreeWalker(root, NodeFilter.SHOW_COMMENT);
-        const found = [];
-        while (comments.nextNode()) found.push(comments.currentNode);
-        found.forEach((comment) => comment.remove());
+    /** Returns a string that compares fast with those of the library: V8 knows only property keys by their address. */
+    const intern = (name) => {
+        let known = names.get(name);
+        if (!known) names.set(name, (known = Object.keys({ [name]: 0 })[0]));
+        return known;
     };
 
-    const completeAddresses = () => {
-        each('a[href]', (link) => link.setAttribute('href', absolute(link.getAttribute('href'))));
-        each('img[src]', (image) => {
-            image.setAttribute('src', absolute(image.getAttribute('src')));
-        });
+    const copyAttributes = (source, element, isCell) => {
+        const attributes = { __proto__: null };
+        const wanted = isCell ? CELL_ATTRIBUTES : (ATTRIBUTES[element.nodeName] ?? []);
+        for (const name of [...wanted, ...COMMON_ATTRIBUTES]) {
+            const value = source.getAttribute(name);
+            if (value !== null) attributes[name] = ADDRESSES.has(name) ? absolute(value) : value;
+        }
+        element.attributes = attributes;
+        if (source.hasAttribute('type')) {
+            element.type = source.type;
+            element.checked = source.checked;
+        }
+        if (isCell && source.hasAttribute('style')) {
+            element.style = { textAlign: inert.importNode(source).style.textAlign };
+        }
     };
 
-    const language = (pre) => {
-        const bearers = [pre.querySelector('code'), pre, pre.parentElement];
-        for (const bearer of bearers) {
+    const language = (pre, parent) => {
+        for (const element of [pre.querySelector('code'), pre, parent]) {
             const named = /(?:^|\s)(?:language-|lang-|highlight-(?:source-|text-)?|brush:\s*)([\w+#.-]+)/.exec(
-                bearer?.getAttribute('class') ?? '',
+                element?.getAttribute('class') ?? '',
             );
             if (named) return named[1];
         }
         return '';
     };
 
-    // Every `pre` becomes what the library knows as a block of code: one `code` element with nothing but text.
-    const plainCode = () => {
-        each('pre br', (line) => line.replaceWith('\n'));
-        each('pre', (pre) => {
-            const name = language(pre);
-            const code = inert.createElement('code');
-            code.textContent = pre.textContent;
-            if (name) code.className = `language-${name}`;
-            pre.replaceChildren(code);
-        });
+    /** Copies a `pre` as what the library knows as a block of code: one `code` element with nothing but text. */
+    const copyPre = (source, element) => {
+        const pre = inert.importNode(source, true);
+        pre.querySelectorAll([...LEFT_OUT].join()).forEach((part) => part.remove());
+        pre.querySelectorAll('br').forEach((line) => line.replaceWith('\n'));
+        const code = new TreeElement('CODE', pre.textContent);
+        const name = language(pre, source.parentElement);
+        if (name) code.attributes = { __proto__: null, class: `language-${name}` };
+        element.append(code);
     };
 
-    // A table around other tables, or with a single cell, is layout: its cells follow one another.
-    // Cells of the others are one line each, so what Markdown has only as blocks becomes its inline likeness;
-    // the plugin would leave the whole table as HTML.
-    const flattenTables = () => {
-        for (const table of [...root.querySelectorAll('table')].reverse()) {
-            const own = (element) => element.closest('table') === table;
-            const layout = table.querySelector('table, [data-was-table]') || table.querySelectorAll('td, th').length <= 1;
-            if (layout) {
-                const parts = [...table.querySelectorAll('caption, thead, tbody, tfoot, tr, td, th')].filter(own);
-                parts.forEach((part) => rename(part, 'div'));
-                rename(table, 'div').setAttribute('data-was-table', '');
-                continue;
+    const copyElement = (source, parent) => {
+        const element = new TreeElement(intern(source.nodeName));
+        if (source.hasAttributes()) copyAttributes(source, element, parent.nodeName === 'TR');
+        if (element.nodeName === 'TABLE') tables.push(element);
+        else if (element.nodeName === 'OL') lists.push(element);
+        parent.append(element);
+        if (element.nodeName === 'PRE') copyPre(source, element);
+        else copyChildren(source, element);
+    };
+
+    const copyChildren = (source, parent) => {
+        for (let node = source.firstChild; node; node = node.nextSibling) {
+            const { nodeType } = node;
+            if (nodeType === Node.TEXT_NODE || nodeType === Node.CDATA_SECTION_NODE) {
+                const text = new TreeText(node.data);
+                if (nodeType === Node.CDATA_SECTION_NODE) text.nodeType = nodeType;
+                parent.append(text);
+            } else if (nodeType === Node.ELEMENT_NODE && !LEFT_OUT.has(node.localName)) {
+                copyElement(node, parent);
             }
-            table.querySelectorAll('h1, h2, h3, h4, h5, h6').forEach((heading) => rename(rename(heading, 'div'), 'strong'));
-            table.querySelectorAll('ul, ol, blockquote').forEach((block) => rename(block, 'div'));
-            table.querySelectorAll('hr').forEach((line) => line.remove());
-            table.querySelectorAll('pre').forEach((pre) => {
-                const lines = pre.textContent.trimEnd().split('\n');
-                const codes = lines.map((line) => Object.assign(inert.createElement('code'), { textContent: line }));
-                pre.replaceWith(...codes.flatMap((code, index) => (index ? [inert.createElement('br'), code] : [code])));
-            });
         }
     };
 
-    // Counted once: to ask every item for its place would take the square of a list's length.
+    const copyPage = () => {
+        const body = document.body ?? document.documentElement;
+        const root = new TreeElement('BODY');
+        // In an XML document the names of HTML elements are in lower case. Those of the copy are not.
+        copyChildren(document.contentType === 'text/html' ? body : inert.importNode(body, true), root);
+        return root;
+    };
+
+    /** Dissolves a table: its cells follow one another. */
+    const dissolveTable = (table) => {
+        const parts = new Set(['CAPTION', 'THEAD', 'TBODY', 'TFOOT', 'TR', 'TD', 'TH']);
+        for (const element of table.collectElements([], 'TABLE')) {
+            if (parts.has(element.nodeName)) element.rename('DIV');
+        }
+        table.rename('DIV');
+    };
+
+    /**
+     * Replaces the blocks inside cells. Markdown has one line for each row, so a block becomes its inline likeness. The
+     * plugin would leave the whole table as HTML.
+     */
+    const flattenCells = (elements) => {
+        for (const element of elements) {
+            const name = element.nodeName;
+            if (/^H[1-6]$/.test(name)) {
+                element.rename('STRONG');
+            } else if (name === 'UL' || name === 'OL' || name === 'BLOCKQUOTE') {
+                element.rename('DIV');
+            } else if (name === 'HR') {
+                element.replaceWith();
+            } else if (name === 'PRE') {
+                const lines = element.firstChild.textContent.trimEnd().split('\n');
+                const codes = lines.map((line) => new TreeElement('CODE', line));
+                element.replaceWith(
+                    ...codes.flatMap((code, index) => (index ? [new TreeElement('BR'), code] : [code])),
+                );
+            }
+        }
+    };
+
+    /** Prepares tables for the plugin. One around other tables, or with a single cell, is layout. */
+    const flattenTables = () => {
+        const dissolved = new Set();
+        for (const table of tables.reverse()) {
+            const elements = table.collectElements();
+            const cells = elements.filter(({ nodeName }) => nodeName === 'TD' || nodeName === 'TH');
+            const isLayout = elements.some((element) => element.nodeName === 'TABLE' || dissolved.has(element));
+            if (isLayout || cells.length <= 1) {
+                dissolved.add(table);
+                dissolveTable(table);
+            } else {
+                flattenCells(elements);
+            }
+        }
+    };
+
+    /** Numbers the items once. Finding every item's position would take time in the square of a list's length. */
     const numberItems = () => {
-        each('ol', (list) => {
+        for (const list of lists) {
+            if (list.nodeName !== 'OL') continue;
             let number = Number.parseInt(list.getAttribute('start') ?? '1', 10) || 0;
-            for (const item of list.children) item.dataset.number = number++;
-        });
+            for (let item = list.firstChild; item; item = item.nextSibling) {
+                if (item.nodeType === Node.ELEMENT_NODE) item.number = number++;
+            }
+        }
     };
 
     const service = new TurndownService({
@@ -106,7 +185,7 @@
     service.addRule('listItem', {
         filter: 'li',
         replacement: (content, item) => {
-            const marker = item.dataset.number ? `${item.dataset.number}. ` : '- ';
+            const marker = item.number === undefined ? '- ' : `${item.number}. `;
             const text = content.trim().replace(/\n(?=.)/g, `\n${' '.repeat(marker.length)}`);
             return `${marker}${text}${item.nextElementSibling ? '\n' : ''}`;
         },
@@ -124,15 +203,17 @@
         },
     });
 
-    // An image inside its own address would be most of the output, and no text.
+    // An embedded image would be most of the output, and is not text.
     service.addRule('embeddedImage', {
         filter: (element) => element.nodeName === 'IMG' && /^data:/i.test(element.getAttribute('src') ?? ''),
-        replacement: (_, image) => `![${service.escape(image.alt)}](<Base64-Image-Removed>)`,
+        replacement: (_, image) => `![${service.escape(image.getAttribute('alt') ?? '')}](<Base64-Image-Removed>)`,
     });
 
-    removeWhatIsNotText();
-    completeAddresses();
-    plainCode();
+    // Most texts have nothing to escape. The library searches each of them thirteen times.
+    const { escape } = service;
+    service.escape = (text) => (/[-\\*+=#`~[\]>_\d]/.test(text) ? escape(text) : text);
+
+    const root = copyPage();
     flattenTables();
     numberItems();
     return service.turndown(root);

@@ -122,17 +122,19 @@ async function evaluateApart(endpoint, targetId, source) {
     }
 }
 
-/** What is evaluated: the library, its plugin (a CommonJS module), and the conversion, whose value it has. */
+/** Returns the source to evaluate: the library, its plugin (a CommonJS module), the tree, and the conversion. */
 async function composeSource(installed) {
-    const [library, plugin, convert] = await Promise.all([
+    const [library, plugin, tree, convert] = await Promise.all([
         readFile(`${installed}/turndown/turndown.js`, 'utf8'),
         readFile(`${installed}/turndown/turndown-plugin-gfm.cjs.js`, 'utf8'),
+        readFile(new URL('tree.js', import.meta.url), 'utf8'),
         readFile(new URL('page.js', import.meta.url), 'utf8'),
     ]);
     const page = '{ title: document.title, url: location.href, markdown }';
     return `(() => { ${library}
         const turndownPluginGfm = ((exports) => { ${plugin}
             return exports; })({});
+        const tree = ${tree.trim()};
         const markdown = ${convert.trim()};
         return ${page}; })()`;
 }

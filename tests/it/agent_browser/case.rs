@@ -19,6 +19,14 @@ pub struct Case {
     pub trial: Trial,
 }
 
+/// The last line expected from one major version of Chromium.
+#[derive(Debug)]
+pub struct Expected {
+    /// The oldest version where the command works, or the newest one where it fails.
+    pub chromium: u32,
+    pub last_line: &'static str,
+}
+
 /// What becomes of the command here.
 #[derive(Debug)]
 pub enum Trial {
@@ -34,6 +42,14 @@ pub enum Trial {
         script: &'static str,
         last_line: &'static str,
     },
+    /// Depends on the browser: works from one major version of Chromium on, fails with older ones.
+    /// Versions between the two were not tried, so either last line is accepted from them.
+    WorksFrom {
+        script: &'static str,
+        works: Expected,
+        fails: Expected,
+        reason: &'static str,
+    },
     /// It runs and fails, for the reason given; the last line says what is seen.
     Fails {
         script: &'static str,
@@ -42,6 +58,25 @@ pub enum Trial {
     },
     /// It is for a browser, a service or a machine that is not this session's. Not run.
     Elsewhere { reason: &'static str },
+}
+
+impl Trial {
+    /// The last lines that are accepted from this major version of Chromium.
+    pub fn accepted(&self, chromium: u32) -> Vec<&'static str> {
+        match self {
+            Trial::Works { last_line, .. }
+            | Trial::WorksWhenPermitted { last_line, .. }
+            | Trial::Fails { last_line, .. } => vec![*last_line],
+            Trial::WorksFrom { works, .. } if chromium >= works.chromium => {
+                vec![works.last_line]
+            }
+            Trial::WorksFrom { fails, .. } if chromium <= fails.chromium => {
+                vec![fails.last_line]
+            }
+            Trial::WorksFrom { works, fails, .. } => vec![works.last_line, fails.last_line],
+            Trial::Elsewhere { .. } => Vec::new(),
+        }
+    }
 }
 
 pub const fn works(command: &'static str, script: &'static str, last_line: &'static str) -> Case {
@@ -59,6 +94,24 @@ pub const fn works_when_permitted(
     Case {
         command,
         trial: Trial::WorksWhenPermitted { script, last_line },
+    }
+}
+
+pub const fn works_from(
+    command: &'static str,
+    script: &'static str,
+    works: Expected,
+    fails: Expected,
+    reason: &'static str,
+) -> Case {
+    Case {
+        command,
+        trial: Trial::WorksFrom {
+            script,
+            works,
+            fails,
+            reason,
+        },
     }
 }
 

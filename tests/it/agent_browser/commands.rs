@@ -32,22 +32,42 @@ async fn last_line(session: &Session, site: &Site, script: &str) -> String {
 }
 
 /// What is wrong with a case, if anything is.
-async fn judge(plain: &Session, permitted: &Session, site: &Site, case: &Case) -> Option<String> {
-    let (session, script, expected) = match &case.trial {
-        Trial::Works { script, last_line }
-        | Trial::Fails {
-            script, last_line, ..
-        } => (plain, script, last_line),
-        Trial::WorksWhenPermitted { script, last_line } => (permitted, script, last_line),
+async fn judge(
+    plain: &Session,
+    permitted: &Session,
+    site: &Site,
+    chromium: u32,
+    case: &Case,
+) -> Option<String> {
+    let (session, script) = match &case.trial {
+        Trial::Works { script, .. }
+        | Trial::WorksFrom { script, .. }
+        | Trial::Fails { script, .. } => (plain, script),
+        Trial::WorksWhenPermitted { script, .. } => (permitted, script),
         Trial::Elsewhere { .. } => return None,
     };
+    let accepted = case.trial.accepted(chromium);
     let seen = last_line(session, site, script).await;
-    (seen != *expected).then(|| {
+    (!accepted.contains(&seen.as_str())).then(|| {
         format!(
-            "{}\n    expected {expected}\n    seen     {seen}",
-            case.command
+            "{} (Chromium {chromium})\n    expected {}\n    seen     {seen}",
+            case.command,
+            accepted.join(" or ")
         )
     })
+}
+
+/// Returns the major version of the session's browser.
+async fn chromium_version(session: &Session) -> u32 {
+    let agent = session
+        .node("await page.evaluate(() => navigator.userAgent)")
+        .await
+        .ok()
+        .result;
+    agent
+        .split_once("Chrome/")
+        .and_then(|(_, version)| version.split('.').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("a user agent with Chrome's version: {agent}"))
 }
 
 /// Tries the groups one after the other, on sessions of their own.
@@ -62,9 +82,10 @@ async fn judge_all(server: &TestServer, site: &Site, groups: &[Group]) -> Vec<St
         let grant = "await context.grantPermissions(['geolocation', 'clipboard-read', 'clipboard-write']); 0";
         permitted.node(grant).await.ok();
     }
+    let chromium = chromium_version(&plain).await;
     let mut wrong = Vec::new();
     for case in groups.iter().flat_map(|group| group.cases) {
-        wrong.extend(judge(&plain, &permitted, site, case).await);
+        wrong.extend(judge(&plain, &permitted, site, chromium, case).await);
     }
     wrong
 }
@@ -80,6 +101,15 @@ fn describe(groups: &[Group]) -> String {
                 Trial::WorksWhenPermitted { .. } => {
                     "works when the page has the permission (`context.grantPermissions` in node or python)".to_owned()
                 }
+                Trial::WorksFrom {
+                    works,
+                    fails,
+                    reason,
+                    ..
+                } => format!(
+                    "works from Chromium {} on; fails up to Chromium {}: {reason}",
+                    works.chromium, fails.chromium
+                ),
                 Trial::Fails { reason, .. } => format!("fails: {reason}"),
                 Trial::Elsewhere { reason } => format!("not here: {reason}"),
             };

@@ -1,7 +1,7 @@
 //! Commands for looking into a page's workings, and those of the tool itself.
 
 use crate::agent_browser::case::{
-    Group, ONE_DAEMON, elsewhere, fails, works, works_when_permitted,
+    Expected, Group, ONE_DAEMON, elsewhere, fails, works, works_from, works_when_permitted,
 };
 
 pub const GROUPS: &[Group] = &[
@@ -93,10 +93,18 @@ pub const GROUPS: &[Group] = &[
                 "ab stream disable; ab stream enable; ab stream status | grep -o 'Streaming enabled'",
                 "Streaming enabled",
             ),
-            works(
+            works_from(
                 "webmcp list",
-                "ab webmcp list",
-                "No WebMCP tools registered on the current page",
+                "ab webmcp list 2>&1 | grep -oE \"No WebMCP tools registered on the current page|'WebMCP.enable' wasn't found\"",
+                Expected {
+                    chromium: 156,
+                    last_line: "No WebMCP tools registered on the current page",
+                },
+                Expected {
+                    chromium: 148,
+                    last_line: "'WebMCP.enable' wasn't found",
+                },
+                "the CDP method `WebMCP.enable` is missing",
             ),
             elsewhere(
                 "webmcp invoke, result, cancel",

@@ -190,7 +190,7 @@ impl Monitor {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::Exited(pid, exit)) if pid == self.server => code = Some(exit),
                 Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.server => {
-                    code = Some(128 + signal as i32)
+                    code = Some(128 + signal as i32);
                 }
                 Ok(WaitStatus::StillAlive) | Err(_) => return code,
                 Ok(_) => {}
