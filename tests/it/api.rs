@@ -263,7 +263,7 @@ async fn a_deleted_session_is_gone_for_code_and_still_has_a_status() {
 
 #[tokio::test]
 async fn unknown_sessions_are_not_found_whatever_their_id_looks_like() {
-    let server = TestServer::start().await;
+    let server = TestServer::builder().without_browser().start().await;
     for prefix in PREFIXES {
         let api = server.under(prefix);
         for id in [
@@ -289,7 +289,7 @@ async fn unknown_sessions_are_not_found_whatever_their_id_looks_like() {
 
 #[tokio::test]
 async fn unknown_paths_and_wrong_methods_are_answered_in_json() {
-    let server = TestServer::start().await;
+    let server = TestServer::builder().without_browser().start().await;
     for path in [
         "/index.html",
         "/v2",
@@ -328,6 +328,7 @@ async fn unknown_paths_and_wrong_methods_are_answered_in_json() {
 #[tokio::test]
 async fn health_needs_no_key_and_names_the_version_and_the_level() {
     let server = TestServer::builder()
+        .without_browser()
         .setting("HEARTH_API_KEYS", "secret")
         .start()
         .await;
@@ -348,7 +349,7 @@ async fn health_needs_no_key_and_names_the_version_and_the_level() {
 
 #[tokio::test]
 async fn malformed_json_and_bare_scalars_are_refused() {
-    let server = TestServer::start().await;
+    let server = TestServer::builder().without_browser().start().await;
     let expected = json!({
         "success": false, "code": "BAD_REQUEST_INVALID_JSON", "error": "Bad request, malformed JSON",
     });
@@ -420,7 +421,7 @@ async fn a_body_that_is_not_declared_as_json_counts_as_empty() {
 
 #[tokio::test]
 async fn a_content_type_with_a_charset_is_json() {
-    let server = TestServer::start().await;
+    let server = TestServer::builder().without_browser().start().await;
     let request = server
         .request(Method::POST, "")
         .header("content-type", "application/json; charset=utf-8");
@@ -467,7 +468,7 @@ async fn send_blindly(
 async fn a_body_that_is_too_large_is_refused_readably_while_the_client_still_sends() {
     const CHUNK: usize = 64 << 10;
     const CHUNKS: usize = 16 << 4;
-    let server = TestServer::start().await;
+    let server = TestServer::builder().without_browser().start().await;
     let plain = vec![b' '; CHUNK];
     let length = format!("Content-Length: {}", CHUNK * CHUNKS);
     let chunked = [format!("{CHUNK:x}\r\n").as_bytes(), &plain, b"\r\n"].concat();
@@ -491,7 +492,7 @@ async fn a_body_that_is_too_large_is_refused_readably_while_the_client_still_sen
 
 #[tokio::test]
 async fn a_body_that_is_announced_as_too_large_is_refused_before_it_is_sent() {
-    let server = TestServer::start().await;
+    let server = TestServer::builder().without_browser().start().await;
     let huge = "Content-Length: 10000000000";
     for head in [
         huge.to_owned(),
@@ -554,19 +555,7 @@ async fn sessions_that_are_created_at_once_do_not_pass_the_limit() {
 
 #[tokio::test]
 async fn a_browser_that_cannot_be_started_is_a_503_that_leaves_nothing_half_made() {
-    let folder = hearth_test_support::new_data_dir();
-    // It says its version like a browser and then ends: the start of a session is the first to
-    // notice.
-    let program = folder.path().join("chrome");
-    let script =
-        "#!/bin/sh\ncase \"$*\" in *--version*) echo 'Chromium 156.0.0.0'; exit 0;; esac\nexit 3\n";
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(
-        &program,
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )
-    .unwrap();
-    let builder = TestServer::builder().setting("HEARTH_BROWSER", program.to_str().unwrap());
+    let builder = TestServer::builder().without_browser();
     let server = builder.setting("HEARTH_MAX_SESSIONS", "1").start().await;
     // Twice, since a failed start must give its place back.
     for _ in 0..2 {

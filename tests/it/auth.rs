@@ -14,6 +14,14 @@ async fn server_with_keys() -> TestServer {
         .await
 }
 
+async fn keyed_server_without_browser() -> TestServer {
+    TestServer::builder()
+        .without_browser()
+        .setting("HEARTH_API_KEYS", KEYS)
+        .start()
+        .await
+}
+
 /// One valid request to every row of the route table, for a session that does not exist.
 async fn every_route(api: &Api) -> Vec<(String, Reply)> {
     let routes = [
@@ -55,14 +63,14 @@ async fn assert_every_route_refuses(server: &TestServer, authorization: Option<&
 
 #[tokio::test]
 async fn a_request_without_the_authorization_header_is_refused_on_every_route() {
-    let server = server_with_keys().await;
+    let server = keyed_server_without_browser().await;
     assert_every_route_refuses(&server, None, "Unauthorized").await;
     server.stop().await;
 }
 
 #[tokio::test]
 async fn a_bearer_header_without_a_token_is_refused_on_every_route() {
-    let server = server_with_keys().await;
+    let server = keyed_server_without_browser().await;
     assert_every_route_refuses(&server, Some("Bearer"), "Unauthorized: Token missing").await;
     assert_every_route_refuses(&server, Some("Bearer "), "Unauthorized: Token missing").await;
     server.stop().await;
@@ -70,7 +78,7 @@ async fn a_bearer_header_without_a_token_is_refused_on_every_route() {
 
 #[tokio::test]
 async fn an_unknown_key_is_refused_on_every_route() {
-    let server = server_with_keys().await;
+    let server = keyed_server_without_browser().await;
     // A team's name, a key with its name and a part of a key are no keys either.
     for wrong in ["key-x", "alpha", "alpha:key-a1", "key-a", "KEY-A1"] {
         assert_every_route_refuses(
@@ -140,7 +148,7 @@ async fn two_keys_without_a_name_do_not_share_their_sessions() {
 
 #[tokio::test]
 async fn without_keys_any_authorization_header_or_none_is_fine() {
-    let server = TestServer::start().await;
+    let server = TestServer::builder().without_browser().start().await;
     server.list("").await.ok();
     for header in ["Bearer", "Bearer ", "Bearer fc-anything", "Basic eDp5"] {
         server.with_authorization(header).list("").await.ok();
@@ -150,7 +158,7 @@ async fn without_keys_any_authorization_header_or_none_is_fine() {
 
 #[tokio::test]
 async fn without_keys_only_loopback_host_names_are_served() {
-    let server = TestServer::start().await;
+    let server = TestServer::builder().without_browser().start().await;
     let port = server
         .address()
         .rsplit_once(':')
@@ -196,7 +204,7 @@ async fn without_keys_only_loopback_host_names_are_served() {
 
 #[tokio::test]
 async fn with_keys_any_host_name_is_served() {
-    let server = server_with_keys().await;
+    let server = keyed_server_without_browser().await;
     let api = server.with_key("key-a1");
     let request = api
         .request(Method::GET, "")
@@ -207,7 +215,7 @@ async fn with_keys_any_host_name_is_served() {
 
 #[tokio::test]
 async fn malformed_json_is_told_before_a_missing_or_unknown_key() {
-    let server = server_with_keys().await;
+    let server = keyed_server_without_browser().await;
     for api in [(*server).clone(), server.with_key("key-x")] {
         for path in [String::new(), format!("/{UNKNOWN_ID}/execute")] {
             let reply = api.post_text(&path, "{\"code\":").await;
@@ -223,7 +231,7 @@ async fn malformed_json_is_told_before_a_missing_or_unknown_key() {
 
 #[tokio::test]
 async fn an_unknown_key_is_told_before_an_invalid_body() {
-    let server = server_with_keys().await;
+    let server = keyed_server_without_browser().await;
     let unknown = server.with_key("key-x");
     unknown
         .post_text("", "{\"ttl\":1}")

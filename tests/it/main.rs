@@ -14,6 +14,7 @@ mod concurrency;
 mod doctor;
 mod egress;
 mod execution_bash;
+mod execution_kernels;
 mod execution_node;
 mod execution_python;
 mod execution_shared;

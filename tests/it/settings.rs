@@ -207,6 +207,7 @@ async fn keys_of_a_refused_start_are_not_printed() {
 #[tokio::test]
 async fn other_addresses_than_loopback_are_listened_on_when_there_are_keys() {
     let builder = TestServer::builder()
+        .without_browser()
         .setting("HEARTH_API_KEYS", "secret")
         .setting("HEARTH_LISTEN", "0.0.0.0:0");
     // Ready is told with an address that a client can use as it stands.
@@ -218,6 +219,7 @@ async fn other_addresses_than_loopback_are_listened_on_when_there_are_keys() {
 #[tokio::test]
 async fn an_unknown_setting_is_a_warning_that_names_it() {
     let server = TestServer::builder()
+        .without_browser()
         .setting("HEARTH_MAX_SESSION", "3")
         .start()
         .await;
@@ -286,6 +288,7 @@ async fn viewport_and_user_agent_are_what_the_settings_say() {
 #[tokio::test]
 async fn logs_are_json_lines_when_the_format_says_so() {
     let builder = TestServer::builder()
+        .without_browser()
         .setting("HEARTH_LOG_FORMAT", "json")
         .setting("HEARTH_UNKNOWN", "1");
     let server = builder.start().await;

@@ -76,6 +76,7 @@ fn the_file_has_every_route_of_the_router_and_no_other() {
 #[tokio::test]
 async fn every_path_knows_the_methods_of_the_file_and_no_other() {
     let server = TestServer::builder()
+        .without_browser()
         .setting("HEARTH_API_KEYS", "secret")
         .start()
         .await;
@@ -134,6 +135,7 @@ async fn every_path_knows_the_methods_of_the_file_and_no_other() {
 #[tokio::test]
 async fn the_file_is_served_to_everybody_as_it_stands() {
     let server = TestServer::builder()
+        .without_browser()
         .setting("HEARTH_API_KEYS", "secret")
         .start()
         .await;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
@@ -23,7 +24,11 @@ const STOP_DEADLINE: Duration = Duration::from_secs(15);
 /// The kernel takes a moment to empty the process table after the last answer.
 const TABLE_DEADLINE: Duration = Duration::from_secs(1);
 
-/// How a server is to be started.
+/// A program that tells a browser's version and fails at everything else.
+const VERSION_ONLY_BROWSER: &str =
+    "#!/bin/sh\ncase \"$*\" in *--version*) echo 'Chromium 156.0.0.0'; exit 0;; esac\nexit 3\n";
+
+/// The settings of a server that is not started yet.
 #[derive(Debug)]
 pub struct ServerBuilder {
     environment: Vec<(String, String)>,
@@ -31,6 +36,8 @@ pub struct ServerBuilder {
     data_dir: Option<PathBuf>,
     is_log_read: bool,
     plain_user: Option<PlainUser>,
+    /// The directory of [`VERSION_ONLY_BROWSER`].
+    programs: Option<TempDir>,
 }
 
 /// A server that would not start.
@@ -60,6 +67,7 @@ pub struct TestServer {
     _own_data_dir: Option<TempDir>,
     /// What the server runs from, if not from the repository.
     _plain_user: Option<PlainUser>,
+    _programs: Option<TempDir>,
     /// Every process that was seen below the server, by id and start time.
     seen: Mutex<BTreeMap<(i32, u64), Process>>,
     has_ended: bool,
@@ -115,6 +123,21 @@ impl ServerBuilder {
         self.environment.retain(|(existing, _)| existing != name);
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Starts no browser: the server finds one that has a version, and every session fails. For tests
+    /// that only need HTTP.
+    #[must_use]
+    pub fn without_browser(mut self) -> Self {
+        let programs = new_data_dir();
+        let browser = programs.path().join("chromium");
+        std::fs::write(&browser, VERSION_ONLY_BROWSER).expect("a new directory is writable");
+        for path in [programs.path(), &browser] {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+                .expect("the test owns it");
+        }
+        self.programs = Some(programs);
+        self.setting("HEARTH_BROWSER", &browser.to_string_lossy())
     }
 
     /// Adds an argument after `serve`.
@@ -221,6 +244,7 @@ impl ServerBuilder {
             data_dir,
             _own_data_dir: own_data_dir,
             _plain_user: self.plain_user,
+            _programs: self.programs,
             seen: Mutex::default(),
             has_ended: false,
         }
@@ -290,6 +314,7 @@ impl TestServer {
             data_dir: None,
             is_log_read: true,
             plain_user: None,
+            programs: None,
         }
     }
 
