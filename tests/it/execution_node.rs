@@ -1,7 +1,5 @@
 //! Node code: values, exceptions, exits, and a kernel that lives as long as the session.
 
-use std::time::Duration;
-
 use hearth_test_support::{GREETING, Site, TestServer};
 use serde_json::json;
 

@@ -1,7 +1,5 @@
 //! Python code: values, exceptions, exits, and a kernel whose event loop goes on between calls.
 
-use std::time::Duration;
-
 use hearth_test_support::{Site, TestServer};
 use serde_json::json;
 

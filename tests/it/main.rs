@@ -3,6 +3,11 @@
 //!
 //! Clients that are other people's libraries and programs are in `tests/clients`.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test may read the time and spawn tasks, because it ends with its process"
+)]
+
 mod agent_browser;
 mod api;
 mod attacks;

@@ -294,7 +294,7 @@ impl Lives {
                 (false, _) => assert_eq!(reason, "server_lost"),
                 // Nobody was told.
                 (true, false) => {
-                    assert!(reason == "deleted" || reason == "server_lost", "{reason}")
+                    assert!(reason == "deleted" || reason == "server_lost", "{reason}");
                 }
             }
         }

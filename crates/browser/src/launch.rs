@@ -159,7 +159,7 @@ impl Browser {
                 folders.clear(launcher).await?;
                 Browser::launch_once(launcher, tracker, spec, &folders).await
             }
-            launched => launched,
+            outcome => outcome,
         }
     }
 
@@ -255,7 +255,7 @@ impl Browser {
             match broker.fit_page(&first, viewport).await {
                 // A page of another size is better than none.
                 Err(error @ BrowserError::Refused { .. }) => {
-                    tracing::warn!(%error, "the first page keeps its size")
+                    tracing::warn!(%error, "the first page keeps its size");
                 }
                 fitted => fitted?,
             }

@@ -367,7 +367,7 @@ fn furnish_outside() -> TempDir {
     let outside = new_folder("ho-");
     let at = |name: &str| outside.path().join(name);
     let mode = |path: &Path, mode: u32| {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     };
     mode(outside.path(), 0o777);
     let write = |name: &str, bits: u32| {

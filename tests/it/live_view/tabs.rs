@@ -244,7 +244,7 @@ async fn back_forward_reload_and_the_address_bar_work() {
             .act(&format!(
                 "await page.getByRole('button', {{ name: '{name}' }}).click()"
             ))
-            .await
+            .await;
     };
     press("Back").await;
     scenario.act("await viewer.says('title', 'Desk')").await;

@@ -312,7 +312,7 @@ impl User<'_> {
             }
             "`browser execute --bash CODE`" => {
                 self.prints(&["execute", "--bash", "echo $((6 * 7))"], "42\n")
-                    .await
+                    .await;
             }
             "`browser execute --python CODE`" => {
                 self.prints(

@@ -96,7 +96,7 @@ fn events() -> BTreeSet<String> {
             match path.extension() {
                 None if path.is_dir() => folders.push(path),
                 Some(kind) if kind == "rs" => {
-                    events.extend(events_in(&std::fs::read_to_string(path).expect("text")))
+                    events.extend(events_in(&std::fs::read_to_string(path).expect("text")));
                 }
                 _ => {}
             }

@@ -190,7 +190,7 @@ impl Broker {
             }
             (Watch::ActivateTarget, Some(tab)) => self.touch_tab(&mut state, tab),
             (Watch::BringToFront, _) => {
-                self.touch_tab(&mut state, route.page.as_ref().unwrap_or(&route.target))
+                self.touch_tab(&mut state, route.page.as_ref().unwrap_or(&route.target));
             }
             (Watch::Navigate, _) => {
                 revives = state.routes.unmark_crashed(&route.target);

@@ -351,7 +351,7 @@ impl Broker {
         for restored in restored {
             match restored {
                 Restored::Wish(wish) => {
-                    self.tell_browser(&wish.method, &wish.params, Some(&wish.on))
+                    self.tell_browser(&wish.method, &wish.params, Some(&wish.on));
                 }
                 Restored::Own => self.save_downloads(),
             }

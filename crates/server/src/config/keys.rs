@@ -14,6 +14,10 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 
 #[derive(Clone, Default, Args)]
 #[command(next_help_heading = "Keys")]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the comments are the text of --help, which shows no markup"
+)]
 pub(crate) struct KeySettings {
     /// API keys, as a comma-separated list of `key` or `name:key`. Keys with the same name are one
     /// team and share its sessions. Without keys every caller is allowed, so the server listens on

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
 
+use clap::builder::PossibleValue;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Args, Command, Error};
 
@@ -141,7 +142,7 @@ fn setting_error(command: &Command, error: &Error) -> Option<ConfigError> {
                 return None;
             }
             let allowed: Vec<_> = argument.get_possible_values();
-            let allowed: Vec<_> = allowed.iter().map(|value| value.get_name()).collect();
+            let allowed: Vec<_> = allowed.iter().map(PossibleValue::get_name).collect();
             format!("{value:?} is not one of: {}", allowed.join(", "))
         }
         _ => return None,

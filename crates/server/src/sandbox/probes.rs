@@ -218,7 +218,7 @@ async fn attack(
     let targets = json!({
         "pid": std::process::id(),
         "file": decoys.file,
-        "folder": decoys.dir,
+        "dir": decoys.dir,
         "socket": decoys.socket,
         "port": decoys.port,
     });

@@ -71,7 +71,7 @@ impl SessionSandbox {
         } = spec;
         let needed = [
             dir.root(),
-            &runtime.folder,
+            &runtime.dir,
             browser.parent().unwrap_or(browser),
         ];
         let private_tmp = PrivateTmp::prepare(dir.tmp(), &needed)?;
@@ -86,7 +86,7 @@ impl SessionSandbox {
             chown_dirs(&launcher, &dir, slot)?;
         }
         let paths = SandboxPaths {
-            runtime: runtime.folder.clone(),
+            runtime: runtime.dir.clone(),
             interpreters: isolation.interpreters.clone(),
             browser_program: browser.to_owned(),
             agent_program: runtime.agent_browser.clone(),

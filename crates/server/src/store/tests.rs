@@ -63,7 +63,7 @@ async fn count(store: &Store, table: &'static str) -> i64 {
 #[tokio::test]
 async fn what_was_written_is_there_after_it_was_opened_again() {
     let dir = dir();
-    Store::look(dir.path()).await.expect("nothing is there");
+    Store::check(dir.path()).await.expect("nothing is there");
     let store = open(dir.path()).await;
     let (first, second) = (
         session(0),
@@ -86,7 +86,7 @@ async fn what_was_written_is_there_after_it_was_opened_again() {
         store.end_session(session).await.expect("written");
     }
     store.close().await;
-    Store::look(dir.path()).await.expect("it can be opened");
+    Store::check(dir.path()).await.expect("it can be opened");
     let store = open(dir.path()).await;
     assert_eq!(
         store.ended_sessions(at(0), 10).await.expect("read"),
@@ -191,7 +191,7 @@ async fn a_store_of_a_newer_hearth_is_left_alone() {
         .expect("written");
     store.close().await;
     assert!(matches!(
-        Store::look(dir.path()).await,
+        Store::check(dir.path()).await,
         Err(StoreError::Newer {
             theirs: 99,
             ours: 2
@@ -212,7 +212,7 @@ async fn a_file_that_is_none_of_ours_is_one_clear_error() {
         "no database at all, and long enough to be looked at as one",
     )
     .expect("written");
-    assert!(Store::look(dir.path()).await.is_err());
+    assert!(Store::check(dir.path()).await.is_err());
     let error = Store::open(dir.path())
         .await
         .expect_err("refused")

@@ -143,7 +143,7 @@ pub(super) fn sudo(is_root: bool) -> &'static str {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Namespaces {
     /// `user.max_user_namespaces` (`namespaces(7)`).
-    max_namespaces: Option<u64>,
+    max_user: Option<u64>,
     /// `kernel.unprivileged_userns_clone`, specific to Debian.
     unprivileged: Option<u64>,
     /// `kernel.apparmor_restrict_unprivileged_userns`, specific to Ubuntu since 23.10.
@@ -154,7 +154,7 @@ impl Namespaces {
     pub fn read() -> Namespaces {
         let read = |path: &str| fs::read_to_string(path).ok()?.trim().parse().ok();
         Namespaces {
-            max_namespaces: read("/proc/sys/user/max_user_namespaces"),
+            max_user: read("/proc/sys/user/max_user_namespaces"),
             unprivileged: read("/proc/sys/kernel/unprivileged_userns_clone"),
             restricted: read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
         }
@@ -163,10 +163,7 @@ impl Namespaces {
     /// Returns the assignments that let unprivileged users create user namespaces.
     fn blocking(self) -> Vec<&'static str> {
         [
-            (
-                self.max_namespaces == Some(0),
-                "user.max_user_namespaces=10000",
-            ),
+            (self.max_user == Some(0), "user.max_user_namespaces=10000"),
             (
                 self.unprivileged == Some(0),
                 "kernel.unprivileged_userns_clone=1",
@@ -226,7 +223,7 @@ mod tests {
     use super::*;
 
     const OPEN: Namespaces = Namespaces {
-        max_namespaces: Some(1000),
+        max_user: Some(1000),
         unprivileged: Some(1),
         restricted: None,
     };
@@ -273,7 +270,7 @@ mod tests {
             false,
         );
         let blocked = Namespaces {
-            max_namespaces: Some(0),
+            max_user: Some(0),
             unprivileged: Some(0),
             restricted: Some(1),
         };

@@ -23,7 +23,7 @@ use crate::sandbox::{Isolation, Ports, UidPool};
 use crate::sandbox::{SandboxSpec, SessionDir, SessionSandbox};
 use crate::toolchain::Runtime;
 
-/// The parent of all fixtures in the data directory. It is one letter, like that of sessions, so that
+/// The parent of all parent in the data directory. It is one letter, like that of sessions, so that
 /// paths below it have the same length.
 const FIXTURES_DIR: &str = "d";
 
@@ -43,7 +43,7 @@ pub(super) struct Fixture {
     pub tasks: TaskTracker,
     /// The error of using the data directory, if there was one.
     pub unusable: Option<io::Error>,
-    /// Directories that did not exist before, outermost first, and the parent of all fixtures.
+    /// Directories that did not exist before, outermost first, and the parent of all parent.
     made: Vec<PathBuf>,
     /// Locked if no other doctor uses the same parent.
     _alone: Option<Flock<File>>,
@@ -59,11 +59,8 @@ impl Fixture {
         // A data directory that cannot be used has a finding of its own.
         let usable = subject.error("HEARTH_DATA_DIR").is_none();
         let within = usable.then(|| {
-            let (fixtures, alone) = make_within(&subject.config.data_dir, &isolation, &mut made)?;
-            Ok((
-                enclose(subject, &isolation, &fixtures, &name, &tasks)?,
-                alone,
-            ))
+            let (parent, alone) = make_within(&subject.config.data_dir, &isolation, &mut made)?;
+            Ok((enclose(subject, &isolation, &parent, &name, &tasks)?, alone))
         });
         let fallback = || {
             enclose(
@@ -153,7 +150,7 @@ fn make_within(
     isolation: &Isolation,
     made: &mut Vec<PathBuf>,
 ) -> io::Result<(PathBuf, Option<Flock<File>>)> {
-    let fixtures = data_dir.join(FIXTURES_DIR);
+    let parent = data_dir.join(FIXTURES_DIR);
     made.extend(
         data_dir
             .ancestors()
@@ -161,25 +158,25 @@ fn make_within(
             .map(Path::to_owned),
     );
     made.reverse();
-    made.push(fixtures.clone());
+    made.push(parent.clone());
     // Users of sessions have to pass through it.
-    let mode = if isolation.user_ids().is_some() {
+    let permissions = if isolation.user_ids().is_some() {
         0o711
     } else {
         0o700
     };
     DirBuilder::new()
         .recursive(true)
-        .mode(mode)
-        .create(&fixtures)?;
+        .mode(permissions)
+        .create(&parent)?;
     // Removes what a killed doctor left.
-    let alone = Flock::lock(File::open(&fixtures)?, FlockArg::LockExclusiveNonblock).ok();
+    let alone = Flock::lock(File::open(&parent)?, FlockArg::LockExclusiveNonblock).ok();
     if alone.is_some() {
-        for entry in fs::read_dir(&fixtures)? {
+        for entry in fs::read_dir(&parent)? {
             SessionDir::at(&entry?.path()).remove();
         }
     }
-    Ok((fixtures, alone))
+    Ok((parent, alone))
 }
 
 /// Removes the directories that are empty; another doctor or a server may use them.

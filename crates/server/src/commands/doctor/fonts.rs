@@ -43,7 +43,7 @@ async fn bounded(fixture: &Fixture) -> Fonts {
         .await;
         match answer {
             Ok(answer) if answer.exit.shell_code() == 0 => {
-                *found = !answer.stdout.trim().is_empty()
+                *found = !answer.stdout.trim().is_empty();
             }
             _ => {
                 return Fonts::Guessed {

@@ -37,7 +37,7 @@ print(json.dumps(said))";
 
 /// Returns all findings about the runtime, in the order of the report.
 pub(super) async fn programs(runtime: &Runtime, fixture: &Fixture) -> Vec<Finding> {
-    let setup = plan_setup(&runtime.folder, Path::exists);
+    let setup = plan_setup(&runtime.dir, Path::exists);
     let missing = runtime.missing();
     let mut findings = vec![evaluate_parts(runtime, &missing, &setup)];
     let exists = |part: &Path| !missing.contains(&part);
@@ -85,7 +85,7 @@ pub(super) async fn programs(runtime: &Runtime, fixture: &Fixture) -> Vec<Findin
     if exists(&runtime.bash) {
         findings.push(bash(runtime, fixture).await);
     }
-    let pins = |name| fs::read_to_string(runtime.folder.join(name)).ok();
+    let pins = |name| fs::read_to_string(runtime.dir.join(name)).ok();
     findings.extend(evaluate_pins(
         pins("pins"),
         pins("requirements.txt"),
@@ -113,7 +113,7 @@ fn plan_setup(runtime: &Path, exists: impl Fn(&Path) -> bool) -> String {
 }
 
 fn evaluate_parts(runtime: &Runtime, missing: &[&Path], setup: &str) -> Finding {
-    let dir = runtime.folder.display();
+    let dir = runtime.dir.display();
     let [first, others @ ..] = missing else {
         return Finding::ok("runtime", format!("complete in {dir}"));
     };
