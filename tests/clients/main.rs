@@ -1,5 +1,5 @@
-//! Clients of other people on a session's `cdpUrl`: each alone, six at once on one browser, and a
-//! thousand that come and go. What they could do is the first table of docs/conformance.md.
+//! Third-party clients on a session's `cdpUrl`: each alone, six at once on one browser, and a
+//! thousand that connect and disconnect. Their results are the first table of docs/conformance.md.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -21,7 +21,7 @@ use hearth_test_support::{Site, TestServer, eventually, process};
 use scenario::Scenario;
 use tokio::task::JoinSet;
 
-/// One client on a session of its own.
+/// Runs one client on a new session.
 async fn alone(client: Client) {
     let scenario = Scenario::setup().await;
     assert_all_good(&[scenario.run(client).await], &STEPS);
@@ -82,7 +82,7 @@ async fn chromiumoxide_works_as_a_foreign_client() {
     server.stop().await;
 }
 
-/// A test that fails drops its clients half-way.
+/// A failing test drops its clients half-way.
 #[tokio::test]
 async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
     let scenario = Scenario::setup().await;

@@ -1,5 +1,5 @@
-//! The same work without Hearth: scripts, a bare bash, and the bare agent-browser CLI with a daemon
-//! of its own.
+//! Baselines without Hearth: scripts, a plain bash, and the plain agent-browser CLI with its own
+//! daemon.
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
@@ -45,7 +45,7 @@ with sync_playwright() as playwright:
     print('title', browser.contexts[0].pages[0].title())
     browser.close()";
 
-/// Runs programs as a user would, with the pinned runtime and a home of their own.
+/// Runs programs as a user would, with the pinned runtime and a private home dir.
 #[derive(Debug)]
 pub struct Baseline {
     home: TempDir,
@@ -54,26 +54,26 @@ pub struct Baseline {
 /// A language that Playwright scripts are written in.
 #[derive(Debug, Clone, Copy)]
 pub enum Script {
-    /// With the node of the runtime.
+    /// Runs with the runtime's node.
     Node,
-    /// With the python of the runtime.
+    /// Runs with the runtime's python.
     Python,
 }
 
 impl Baseline {
-    /// Makes the home.
+    /// Creates the home dir.
     pub fn new() -> Self {
         Self {
             home: tempfile::tempdir().expect("a folder can be made"),
         }
     }
 
-    /// `bash -c :`, its output captured.
+    /// Runs `bash -c :` and captures its output.
     pub fn bash(&self) -> Duration {
         self.run("/bin/bash", &["-c", ":"], &[]).1
     }
 
-    /// A script that launches a browser of its own.
+    /// Runs a script that launches its own browser.
     pub fn launch(&self, script: Script, executable: &str) -> Duration {
         match script {
             Script::Node => self.script(
@@ -87,7 +87,7 @@ impl Baseline {
         }
     }
 
-    /// A script that connects to a session's browser.
+    /// Runs a script that connects to a session's browser.
     pub fn connect(&self, script: Script, session: &Session) -> Duration {
         let url = session.cdp_url();
         match script {
@@ -101,7 +101,7 @@ impl Baseline {
         }
     }
 
-    /// A program of node's own that fetches so many bytes; what it prints.
+    /// Runs a node program that fetches this many bytes, and returns its output.
     pub fn fetch(&self, program: &str, words: &[String], bytes: usize) -> String {
         let bytes = bytes.to_string();
         let mut arguments = vec!["--input-type=module", "-e", program];
@@ -134,7 +134,7 @@ impl Baseline {
         command
             .env("HOME", self.home.path())
             .env("TMPDIR", self.home.path());
-        // Ctrl-C is for the bench, which ends when the program has.
+        // Ctrl-C is for the bench, which ends when the program has ended.
         command.envs(environment.iter().copied()).process_group(0);
         let start = Instant::now();
         let output = command.output().expect("the program can be started");
@@ -148,7 +148,7 @@ impl Baseline {
     }
 }
 
-/// The path of something that the set-up has installed.
+/// Returns the path of a file that the setup script installed.
 fn installed(path: &str) -> PathBuf {
     repository().join("runtime/.installed").join(path)
 }
@@ -157,7 +157,7 @@ fn playwright() -> String {
     installed("playwright-core").to_string_lossy().into_owned()
 }
 
-/// The agent-browser CLI as a user has it who has connected it to a session's browser.
+/// An agent-browser CLI that a user has connected to a session's browser.
 #[derive(Debug)]
 pub struct BareAgent {
     baseline: Baseline,
@@ -166,7 +166,7 @@ pub struct BareAgent {
 }
 
 impl BareAgent {
-    /// Runs a first command, which starts the daemon.
+    /// Runs the first command, which starts the daemon.
     pub fn connect(session: &Session) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("ab-")
@@ -181,7 +181,7 @@ impl BareAgent {
         agent
     }
 
-    /// `agent-browser get title`.
+    /// Runs `agent-browser get title`.
     pub fn title(&self) -> Duration {
         let folder = self.folder.path().to_string_lossy();
         let environment = [
@@ -198,7 +198,7 @@ impl BareAgent {
             .1
     }
 
-    /// Ends the daemon, which would outlive everything.
+    /// Kills the daemon, which would otherwise keep running.
     pub async fn end(self) {
         let folder = self.folder.path().to_string_lossy().into_owned();
         eventually(

@@ -1,5 +1,5 @@
-//! A client of the browser's protocol that is the same on a pipe and on a WebSocket, and what one
-//! command takes on each.
+//! A CDP client with the same interface over a pipe and over a WebSocket, and the latency of one
+//! command on each.
 
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
@@ -37,7 +37,7 @@ enum Way {
 }
 
 impl Connection {
-    /// Over the pipes of `--remote-debugging-pipe`.
+    /// Connects over the pipes of `--remote-debugging-pipe`.
     pub fn over_pipes(commands: PipeWriter, answers: PipeReader) -> Self {
         let commands =
             pipe::Sender::from_owned_fd(OwnedFd::from(commands)).expect("a pipe is a pipe");
@@ -52,7 +52,7 @@ impl Connection {
         }
     }
 
-    /// Over a WebSocket, without Nagle's algorithm.
+    /// Connects over a WebSocket, without Nagle's algorithm.
     pub async fn over_socket(url: &str) -> Self {
         let connecting = tokio::time::timeout(DEADLINE, connect_async_with_config(url, None, true));
         let (socket, _) = connecting
@@ -65,7 +65,7 @@ impl Connection {
         }
     }
 
-    /// Sends a command, to the browser or to one of its sessions, and gives back its id.
+    /// Sends a command, to the browser or to one of its sessions, and returns its id.
     pub async fn send(&mut self, session: Option<&str>, method: &str, params: Value) -> u64 {
         self.last_id += 1;
         let mut command = json!({"id": self.last_id, "method": method, "params": params});
@@ -114,7 +114,7 @@ impl Connection {
         serde_json::from_slice(&text).expect("messages are JSON")
     }
 
-    /// Reads up to the first such event.
+    /// Reads until the first matching event.
     pub async fn event(&mut self, method: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let message = self.next().await;
@@ -124,7 +124,7 @@ impl Connection {
         }
     }
 
-    /// Sends a command and gives back its result; events are skipped.
+    /// Sends a command and returns its result; skips events.
     pub async fn call(&mut self, session: Option<&str>, method: &str, params: Value) -> Value {
         let calling = async {
             let id = self.send(session, method, params).await;
@@ -160,7 +160,7 @@ impl Connection {
     }
 }
 
-/// One of the ways that are compared.
+/// One of the connections that are compared.
 struct Contender {
     connection: Connection,
     page: String,

@@ -1,5 +1,5 @@
-//! A raw browser: Chromium with the flags, the environment and the folders of a session's own, and
-//! nothing around it.
+//! A raw browser: Chromium with the flags, the environment and the dirs of a session's browser, but
+//! without Hearth.
 
 use std::io::PipeReader;
 use std::path::Path;
@@ -20,12 +20,12 @@ use crate::cdp::Connection;
 const START_DEADLINE: Duration = Duration::from_secs(20);
 const END_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How a session's browser was started.
+/// The command line and environment of a session's browser.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     arguments: Vec<String>,
     environment: Vec<String>,
-    /// The session's folder in the two above.
+    /// The session's dir, which occurs in the two fields above.
     folder: String,
 }
 
@@ -38,7 +38,7 @@ impl Recipe {
             .split(|byte| *byte == 0)
             .map(|part| String::from_utf8_lossy(part).into_owned());
         let mut arguments: Vec<String> = arguments.collect();
-        // The last one ends with a NUL too.
+        // The last argument ends with a NUL too.
         arguments.pop();
         let environment = browser.environment().expect("the session's browser runs");
         let folder = environment
@@ -54,7 +54,7 @@ impl Recipe {
         }
     }
 
-    /// The executable.
+    /// Returns the executable's path.
     pub fn executable(&self) -> &str {
         &self.arguments[0]
     }
@@ -73,18 +73,18 @@ pub struct RawChromium {
     child: Child,
     group: Pid,
     folder: TempDir,
-    /// Held, for the browser writes to them.
+    /// Kept open because the browser writes to them.
     _outputs: (Option<BufReader<ChildStderr>>, Option<PipeReader>),
 }
 
 impl RawChromium {
-    /// Starts one on a pipe and waits until its first page is announced.
+    /// Starts a browser on a pipe and waits until its first page is announced.
     pub async fn start_on_pipe(recipe: &Recipe) -> (Self, Connection) {
         let folder = new_data_dir();
         let (commands, ours_to_write) = std::io::pipe().expect("pipes are to be had");
         let (ours_to_read, answers) = std::io::pipe().expect("pipes are to be had");
         let (held, errors) = std::io::pipe().expect("pipes are to be had");
-        // No safe call puts a descriptor at 3. This shell becomes the browser, and is up in less
+        // No safe call puts a descriptor at 3. This shell execs the browser, and starts in less
         // than a millisecond.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 0</dev/null 1>&0"]);
@@ -108,7 +108,7 @@ impl RawChromium {
         (raw, connection)
     }
 
-    /// Starts one that listens on a port of loopback, and connects to it.
+    /// Starts a browser that listens on a loopback port, and connects to it.
     pub async fn start_on_port(recipe: &Recipe) -> (Self, Connection) {
         let folder = new_data_dir();
         let mut command = Command::new(recipe.executable());
@@ -147,8 +147,8 @@ impl RawChromium {
     }
 
     fn spawn(command: &mut Command, recipe: &Recipe, folder: &Path) -> Child {
-        // A session's browser is no root, so it has its sandbox, which root's would not: it costs
-        // 35 ms to the first page.
+        // A session's browser does not run as root, so it uses Chromium's sandbox, which is off for
+        // root. The sandbox adds 35 ms to the first page.
         let is_root = nix::unistd::geteuid().is_root();
         for name in ["user-data", "downloads", "tmp"] {
             std::fs::create_dir(folder.join(name)).expect("a new folder can be written");
@@ -190,9 +190,9 @@ impl RawChromium {
         }
     }
 
-    /// Kills it and waits until nothing of it is left.
+    /// Kills it and waits until none of its processes remain.
     pub async fn end(mut self) {
-        // All of its processes are in its group.
+        // All its processes are in its process group.
         let _ = killpg(self.group, Signal::SIGKILL);
         self.child.wait().await.expect("it is our child");
         let folder = self.folder.path().to_string_lossy().into_owned();
@@ -208,7 +208,7 @@ impl RawChromium {
 
 impl Drop for RawChromium {
     fn drop(&mut self) {
-        // Until it is waited for, the number is its own.
+        // The pid cannot be reused until it is waited for.
         if self.child.id().is_some() {
             let _ = killpg(self.group, Signal::SIGKILL);
         }

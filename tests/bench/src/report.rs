@@ -1,4 +1,4 @@
-//! The report: Markdown for a reader and for the document. Pure.
+//! Renders the report as Markdown, for the terminal and the document. Pure.
 
 use std::fmt::Write;
 
@@ -6,8 +6,7 @@ use crate::machine::Machine;
 use crate::rows::{Group, ROWS, Row, Target};
 use crate::samples::{Samples, Summary};
 
-/// Writes the facts, the command, and a table for each group. Panics for a row that was not
-/// measured.
+/// Renders the facts, the command, and a table for each group. Panics if a row was not measured.
 pub fn write(groups: &[Group], samples: &Samples, machine: &Machine, command: &str) -> String {
     let mut text = String::from("| | |\n|---|---|\n");
     for (name, fact) in &machine.facts {
@@ -25,7 +24,7 @@ fn line(text: &mut String, line: &str) {
     writeln!(text, "{line}").expect("a string takes everything");
 }
 
-/// How many targets there are, and which are not met.
+/// Returns the number of targets and the rows that miss theirs.
 fn targets(groups: &[Group], samples: &Samples) -> String {
     let judged = ROWS.iter().filter(|row| groups.contains(&row.group));
     let judged: Vec<(&Row, bool)> = judged
@@ -108,7 +107,7 @@ fn judgement(row: &Row, samples: &Samples) -> (String, &'static str) {
     (target, if judgement.is_met { "yes" } else { "**no**" })
 }
 
-/// Three digits that count.
+/// Formats a value with three significant digits.
 fn shown(value: f64) -> String {
     match value {
         value if value < 10.0 => format!("{value:.2}"),

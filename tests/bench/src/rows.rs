@@ -1,31 +1,30 @@
-//! Every row of the report: its words, what it is to reach, and what stands beside it. Pure.
+//! Every row of the report: its label, its target, and its baseline. Pure.
 
 use clap::ValueEnum;
 
-/// Rows that are measured together, in turns.
+/// A group of rows that are measured together, in turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Group {
-    /// Memory of the server, its shims, and what runs below them.
+    /// Memory of the server, its shims, and the processes below them.
     Memory,
-    /// Sessions from their creation to their end.
+    /// Sessions from creation to deletion.
     Starts,
-    /// Executions in a session that has had one.
+    /// Executions in a session that has already run one.
     Warm,
-    /// The execution after one that was killed.
+    /// The execution after a killed one.
     Kill,
-    /// Single commands of the browser's protocol.
+    /// Single CDP commands.
     Cdp,
-    /// What goes out of sessions.
+    /// Requests from sessions to the network.
     Egress,
-    /// What outlives sessions.
+    /// Data that outlives sessions.
     Lasting,
     /// The live view.
     Live,
 }
 
 impl Group {
-    /// All of them, in the order in which they are measured: memory is first, while the server is
-    /// fresh.
+    /// All groups in the order of measurement: memory is first, while the server is fresh.
     pub const ALL: &[Group] = &[
         Group::Memory,
         Group::Starts,
@@ -37,7 +36,7 @@ impl Group {
         Group::Live,
     ];
 
-    /// Its name as an option.
+    /// Returns the group's name as an option value.
     pub fn name(self) -> &'static str {
         match self {
             Group::Memory => "memory",
@@ -51,7 +50,7 @@ impl Group {
         }
     }
 
-    /// The heading over its table.
+    /// Returns the heading of its table.
     pub fn heading(self) -> &'static str {
         match self {
             Group::Memory => "Memory",
@@ -65,7 +64,7 @@ impl Group {
         }
     }
 
-    /// What its figures are.
+    /// Returns the unit of its values.
     pub fn unit(self) -> &'static str {
         match self {
             Group::Memory => "MiB",
@@ -73,7 +72,7 @@ impl Group {
         }
     }
 
-    /// How it is measured.
+    /// Describes how it is measured.
     pub fn method(self) -> &'static str {
         match self {
             Group::Memory => {
@@ -119,7 +118,7 @@ impl Group {
         }
     }
 
-    /// Rounds that are run first and not counted.
+    /// Returns the number of warm-up rounds, which are not counted.
     pub fn warm_up_rounds(self) -> usize {
         match self {
             Group::Memory | Group::Kill => 0,
@@ -130,7 +129,7 @@ impl Group {
         }
     }
 
-    /// Rounds that are counted, for each round that was asked for.
+    /// Returns the counted rounds for each requested round.
     pub fn rounds_each(self) -> usize {
         match self {
             Group::Memory | Group::Starts | Group::Kill | Group::Lasting | Group::Live => 1,
@@ -141,29 +140,29 @@ impl Group {
     }
 }
 
-/// What a median is to be at most.
+/// An upper limit for a median.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
-    /// So much.
+    /// A fixed value.
     AtMost(f64),
-    /// So much above the median of the row with this key.
+    /// A value above the median of the row with this key.
     Above(&'static str, f64),
-    /// So many times the median of the row with this key.
+    /// A multiple of the median of the row with this key.
     Times(&'static str, f64),
 }
 
 /// One row.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    /// What the measuring code calls it.
+    /// The row's id in the measuring code.
     pub key: &'static str,
-    /// The table it stands in.
+    /// The table that contains it.
     pub group: Group,
-    /// Its words.
+    /// The row's text.
     pub label: &'static str,
-    /// What it is to reach, if anything.
+    /// The target, if there is one.
     pub target: Option<Target>,
-    /// Whether it is the same work done without Hearth.
+    /// True for baselines without Hearth.
     pub is_beside: bool,
 }
 
@@ -206,7 +205,7 @@ const EGRESS: Group = Group::Egress;
 const LASTING: Group = Group::Lasting;
 const LIVE: Group = Group::Live;
 
-/// All rows, in the order of the report.
+/// All rows in the order of the report.
 pub const ROWS: &[Row] = &[
     to_reach(
         STARTS,
@@ -441,7 +440,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 impl Row {
-    /// The row with this key.
+    /// Finds the row with this key.
     pub fn find(key: &str) -> Option<&'static Row> {
         ROWS.iter().find(|row| row.key == key)
     }

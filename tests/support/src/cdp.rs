@@ -1,4 +1,4 @@
-//! A raw WebSocket client of a session's `cdpUrl`, for what no library would send.
+//! A raw WebSocket client of a session's `cdpUrl`, for messages that no CDP library sends.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::description::Answer;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Asserts that the OpenAPI file describes how an upgrade was answered.
+/// Asserts that the OpenAPI file describes the response to an upgrade.
 fn assert_described(url: &str, answer: &Response<Option<Vec<u8>>>) {
     let url: reqwest::Url = url.parse().expect("tests connect to good addresses");
     let body = answer
@@ -52,7 +52,7 @@ impl CdpClient {
         Self { socket, last_id: 0 }
     }
 
-    /// Tries to connect and gives back the status and the body that the upgrade was refused with.
+    /// Tries to connect, and returns the status and the body of the rejected upgrade.
     pub async fn refused(url: &str) -> (u16, Value) {
         let connecting = tokio::time::timeout(DEADLINE, connect_async(url));
         match connecting.await.expect("the upgrade is answered") {
@@ -70,12 +70,12 @@ impl CdpClient {
         }
     }
 
-    /// Sends a command to the browser and gives back its whole answer; events are skipped.
+    /// Sends a command to the browser and returns the whole response; skips events.
     pub async fn call(&mut self, method: &str, params: Value) -> Value {
         self.call_with_events(method, params).await.0
     }
 
-    /// The same, and every event that came before the answer.
+    /// Sends a command and returns the response with every event that arrived before it.
     pub async fn call_with_events(&mut self, method: &str, params: Value) -> (Value, Vec<Value>) {
         self.last_id += 1;
         let id = self.last_id;
@@ -87,7 +87,7 @@ impl CdpClient {
             .unwrap_or_else(|_| panic!("{method} was not answered"))
     }
 
-    /// Waits for the next event of this name and gives back its params.
+    /// Waits for the next event with this name and returns its params.
     pub async fn event(&mut self, name: &str) -> Value {
         let waiting = async {
             loop {
@@ -102,7 +102,7 @@ impl CdpClient {
             .unwrap_or_else(|_| panic!("{name} did not happen"))
     }
 
-    /// Sends a message as it stands.
+    /// Sends a message unchanged.
     pub async fn send_text(&mut self, text: &str) {
         self.socket
             .send(Message::text(text))
@@ -135,22 +135,22 @@ impl CdpClient {
         }
     }
 
-    /// Says goodbye with a close frame and waits for the server's. Dropping a client instead cuts
-    /// it off.
+    /// Closes the connection with a close frame and waits for the server's. Dropping a client cuts
+    /// the connection instead.
     pub async fn close(mut self) {
         self.socket.close(None).await.expect("the connection is up");
         self.closed(DEADLINE).await;
     }
 
-    /// Waits until the server has closed the connection, and gives back the code and the reason of
-    /// its close frame if there was one; panics after `deadline`.
+    /// Waits until the server has closed the connection. Returns the code and the reason of its
+    /// close frame if it sent one; panics after `deadline`.
     pub async fn closed(self, deadline: Duration) -> Option<(u16, String)> {
         closed(self.socket, deadline).await
     }
 }
 
-/// Reads a socket to its end; the code and the reason of the server's close frame, if there was
-/// one.
+/// Reads a socket to its end. Returns the code and the reason of the server's close frame if it
+/// sent one.
 pub(crate) async fn closed(
     mut socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     deadline: Duration,

@@ -1,6 +1,5 @@
-//! Somebody on the machine whom nothing of a session should reach: listeners of every kind that
-//! remember what was said to them, by TCP, UDP and sockets in the file system or without a name in
-//! it.
+//! Listeners outside every session, which no session may reach. They record what they receive over
+//! TCP, UDP, Unix sockets in the file system and abstract Unix sockets.
 
 use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
@@ -12,13 +11,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
 use tokio::task::JoinSet;
 
-/// What a listener answers to everything that looks like HTTP.
+/// The response to every HTTP request.
 pub const ANSWER: &str = "HEARTH-CANARY-SERVICE";
 
-/// How much of one message is remembered, in bytes.
+/// Max bytes recorded of one message.
 const MESSAGE_BYTES: usize = 4096;
 
-/// The listeners; they close when it is dropped.
+/// A set of listeners; dropping it closes them.
 #[derive(Debug, Default)]
 pub struct ExternalListener {
     received: Arc<Mutex<Vec<String>>>,
@@ -26,7 +25,7 @@ pub struct ExternalListener {
 }
 
 impl ExternalListener {
-    /// Returns whether a message matches.
+    /// Returns true if a recorded message matches.
     pub fn has_received(&self, is_it: impl Fn(&str) -> bool) -> bool {
         self.received
             .lock()
@@ -35,8 +34,8 @@ impl ExternalListener {
             .any(|message| is_it(message))
     }
 
-    /// Listens for TCP, and gives back where. Every request is answered with [`ANSWER`]; one for
-    /// `/to/NAME` is sent on to `NAME` at `elsewhere`.
+    /// Listens on TCP and returns the bound address. Answers every request with [`ANSWER`], except
+    /// that `/to/NAME` is redirected to `NAME` at `elsewhere`.
     pub async fn on_tcp(&mut self, address: &str, elsewhere: Option<SocketAddr>) -> SocketAddr {
         let listener = TcpListener::bind(address)
             .await
@@ -61,7 +60,7 @@ impl ExternalListener {
         bound
     }
 
-    /// Listens for datagrams.
+    /// Listens for UDP datagrams.
     pub async fn on_udp(&mut self, address: SocketAddr) -> SocketAddr {
         let socket = UdpSocket::bind(address)
             .await
@@ -77,14 +76,14 @@ impl ExternalListener {
         bound
     }
 
-    /// Listens on a socket file that everybody may use.
+    /// Listens on a Unix socket that every user may open.
     pub fn on_unix(&mut self, path: &Path) {
         let listener = UnixListener::bind(path).expect("a socket can be made");
         open_to_all(path);
         self.accept_unix(listener);
     }
 
-    /// Listens under a name that is in no folder.
+    /// Listens on an abstract Unix socket.
     pub fn on_abstract(&mut self, name: &str) {
         let address =
             std::os::unix::net::SocketAddr::from_abstract_name(name).expect("it is short");
@@ -94,7 +93,7 @@ impl ExternalListener {
         self.accept_unix(UnixListener::from_std(listener).expect("a runtime runs"));
     }
 
-    /// Listens for datagrams on a socket file that everybody may use.
+    /// Listens for datagrams on a Unix socket that every user may open.
     pub fn on_unix_datagrams(&mut self, path: &Path) {
         let socket = UnixDatagram::bind(path).expect("a socket can be made");
         open_to_all(path);

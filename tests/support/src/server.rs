@@ -1,4 +1,4 @@
-//! A real server in a process of its own.
+//! Starts and stops a real server in a separate process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -20,10 +20,10 @@ use crate::process::{self, Process};
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
-/// The kernel takes a moment to empty the process table after the last answer.
+/// Time for the kernel to empty the process table after the last response.
 const TABLE_DEADLINE: Duration = Duration::from_secs(1);
 
-/// How a server is to be started.
+/// A builder for a test server.
 #[derive(Debug)]
 pub struct ServerBuilder {
     environment: Vec<(String, String)>,
@@ -33,7 +33,7 @@ pub struct ServerBuilder {
     plain_user: Option<PlainUser>,
 }
 
-/// A server that would not start.
+/// The output of a server that refused to start.
 #[derive(Debug)]
 pub struct Refusal {
     /// Its exit code; `None` after a signal.
@@ -44,10 +44,10 @@ pub struct Refusal {
     pub stderr: String,
 }
 
-/// A running server. It is also an [`Api`] without a key, under the first prefix.
+/// A running server. It derefs to an [`Api`] without a key, under the first prefix.
 ///
 /// A test ends it with [`TestServer::stop`]. When a test panics, dropping the server kills it and
-/// everything it started.
+/// every process it started.
 #[derive(Debug)]
 pub struct TestServer {
     api: Api,
@@ -56,11 +56,11 @@ pub struct TestServer {
     stdout: Output,
     stderr: Output,
     data_dir: PathBuf,
-    /// Removed with the server; absent when a test brought a folder of its own.
+    /// Removed with the server; absent when a test supplied its own dir.
     _own_data_dir: Option<TempDir>,
-    /// What the server runs from, if not from the repository.
+    /// The unprivileged copy that the server runs from, if not from the repository.
     _plain_user: Option<PlainUser>,
-    /// Every process that was seen below the server, by id and start time.
+    /// Every process seen below the server, by id and start time.
     seen: Mutex<BTreeMap<(i32, u64), Process>>,
     has_ended: bool,
 }
@@ -73,8 +73,8 @@ impl Deref for TestServer {
     }
 }
 
-/// Makes a data folder, in `/tmp` or in `HEARTH_TEST_DIR`. Its path is short because Chromium puts
-/// socket paths below it, and those have a limit.
+/// Creates a data dir in `/tmp` or in `HEARTH_TEST_DIR`. Its path is short because Chromium creates
+/// sockets below it, and socket paths have a max length.
 pub fn new_data_dir() -> TempDir {
     let place = std::env::var_os("HEARTH_TEST_DIR").unwrap_or_else(|| "/tmp".into());
     tempfile::Builder::new()
@@ -85,9 +85,9 @@ pub fn new_data_dir() -> TempDir {
 
 /// Returns the path of the server under test.
 ///
-/// `HEARTH_TEST_BINARY` names one that is built elsewhere. Otherwise tests get the one that cargo
-/// has built for them, by the variable that cargo and nextest set, and the bench gets the one
-/// beside itself.
+/// `HEARTH_TEST_BINARY` names a binary built elsewhere. Otherwise tests use the one that cargo
+/// built for them, named by the variable that cargo and nextest set, and the bench uses the one
+/// next to its own executable.
 pub fn binary() -> PathBuf {
     let named = ["HEARTH_TEST_BINARY", "CARGO_BIN_EXE_hearth"];
     if let Some(path) = named.into_iter().find_map(std::env::var_os) {
@@ -102,8 +102,8 @@ pub fn binary() -> PathBuf {
     beside
 }
 
-/// The runtime folder of the server under test when that is not the repository's:
-/// `HEARTH_TEST_RUNTIME`.
+/// Returns the runtime dir from `HEARTH_TEST_RUNTIME`, if the server should not use the
+/// repository's.
 pub(crate) fn given_runtime() -> Option<PathBuf> {
     std::env::var_os("HEARTH_TEST_RUNTIME").map(PathBuf::from)
 }
@@ -124,21 +124,21 @@ impl ServerBuilder {
         self
     }
 
-    /// Closes the other end of the server's stderr: everything that it logs fails to be written.
+    /// Closes the read end of the server's stderr, so every log write fails.
     #[must_use]
     pub fn without_log_reader(mut self) -> Self {
         self.is_log_read = false;
         self
     }
 
-    /// Uses a folder that the test owns, instead of one that goes with the server.
+    /// Uses a dir that the test owns, instead of one that is removed with the server.
     #[must_use]
     pub fn data_dir(mut self, path: &Path) -> Self {
         self.data_dir = Some(path.to_owned());
         self
     }
 
-    /// Runs the server as a user without rights; needs those of root.
+    /// Runs the server as an unprivileged user; requires root.
     #[must_use]
     pub fn as_plain_user(mut self) -> Self {
         self.plain_user = Some(PlainUser::new(
@@ -149,8 +149,8 @@ impl ServerBuilder {
     }
 
     fn command(&self, data_dir: &Path) -> Command {
-        // A session of its own makes every shim known, which has no environment to be known by. The
-        // program becomes the server without a process between, so the pid stays.
+        // A separate process session identifies every shim, because shims have no environment to
+        // search. setsid execs the server without a process between, so the pid stays the same.
         let mut command = Command::new("/usr/bin/setsid");
         command
             .arg(
@@ -169,7 +169,7 @@ impl ServerBuilder {
             .env("HEARTH_LISTEN", "127.0.0.1:0")
             .env("HEARTH_DATA_DIR", data_dir)
             .envs(given_runtime().map(|folder| ("HEARTH_RUNTIME_DIR", folder)))
-            // The sites of the tests are on loopback.
+            // The test sites listen on loopback.
             .env("HEARTH_EGRESS_ALLOW", "127.0.0.1:*,localhost:*,[::1]:*")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -185,8 +185,8 @@ impl ServerBuilder {
         command
     }
 
-    /// Starts the server and waits until it serves; panics with its output if it does not within 20
-    /// s.
+    /// Starts the server and waits until it is ready; panics with its output if that takes longer
+    /// than 20 s.
     pub async fn start(self) -> TestServer {
         let own_data_dir = self.data_dir.is_none().then(new_data_dir);
         let data_dir = self
@@ -226,7 +226,7 @@ impl ServerBuilder {
         }
     }
 
-    /// Starts a server that is expected to give up by itself; panics if it does not within 20 s.
+    /// Starts a server that is expected to exit with an error; panics if it does not within 20 s.
     pub async fn refused(self) -> Refusal {
         let own_data_dir = new_data_dir();
         let data_dir = self
@@ -251,7 +251,7 @@ impl ServerBuilder {
     }
 }
 
-/// Whether a process is a half of a server, and not what it has started.
+/// Returns true for the processes of the server itself, and false for those that it started.
 fn is_server(process: &Process) -> bool {
     process.command.contains("hearth serve")
 }
@@ -267,8 +267,7 @@ fn spawn(mut command: Command) -> (Child, std::io::PipeReader, std::io::PipeRead
     (child, stdout, stderr)
 }
 
-/// The origin that a line of the server names, with the loopback address in place of "every
-/// address".
+/// Parses the origin from a line of server output, replacing the wildcard address with loopback.
 fn origin_in(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("http://")?;
     let (_, rest) = rest.split_once(':')?;
@@ -282,7 +281,7 @@ impl TestServer {
         Self::builder().start().await
     }
 
-    /// Says how a server is to be started.
+    /// Returns a builder for a server.
     pub fn builder() -> ServerBuilder {
         ServerBuilder {
             environment: Vec::new(),
@@ -293,13 +292,13 @@ impl TestServer {
         }
     }
 
-    /// Its process id.
+    /// Returns the server's process id.
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// The process id of the half that serves, where the server has split off what may change user
-    /// ids; else the same.
+    /// Returns the pid of the process that serves requests. It differs from [`TestServer::pid`]
+    /// when the server has split off a process with the right to change user ids.
     pub fn serving_pid(&self) -> i32 {
         let tree = process::tree(self.pid);
         let serving = tree
@@ -308,17 +307,17 @@ impl TestServer {
         serving.map_or(self.pid, |process| process.pid)
     }
 
-    /// Where it keeps its data.
+    /// Returns the server's data dir.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// Everything that it has written so far, stdout first.
+    /// Returns all output so far, stdout first.
     pub fn output(&self) -> String {
         format!("{}{}", self.stdout.text(), self.stderr.text())
     }
 
-    /// The processes that it has started, and a note of them for the assertion at its end.
+    /// Lists the processes that the server started, and records them for the check at its end.
     pub fn processes(&self) -> Vec<Process> {
         let mut tree = process::tree(self.pid);
         tree.retain(|process| process.parent != self.pid || !is_server(process));
@@ -330,7 +329,7 @@ impl TestServer {
         tree
     }
 
-    /// The listening sockets of the server and of everything below it.
+    /// Returns the listening sockets of the server and of every process below it.
     pub fn listening_sockets(&self) -> BTreeSet<u64> {
         let own = [self.pid, self.serving_pid()];
         process::listening_sockets(
@@ -341,8 +340,8 @@ impl TestServer {
         )
     }
 
-    /// The processes that are the server itself: the one that was started, and any that it has
-    /// split off from itself.
+    /// Returns the pids of the server itself: the process that was started and any that it split
+    /// off.
     pub fn own_pids(&self) -> Vec<i32> {
         let exe = |pid: i32| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
         let own = exe(self.pid);
@@ -353,7 +352,8 @@ impl TestServer {
         split.map(|process| process.pid).chain([self.pid]).collect()
     }
 
-    /// The folders of sessions, below `s` in the data folder (short, for the sake of socket paths).
+    /// Lists the session dirs, below `s` in the data dir (short because of the max length of socket
+    /// paths).
     pub fn session_folders(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.data_dir.join("s"));
         entries
@@ -366,15 +366,15 @@ impl TestServer {
         kill(Pid::from_raw(self.pid), signal).expect("the server runs");
     }
 
-    /// Stops it with SIGTERM and asserts that it exits with 0 within 15 s and leaves nothing.
+    /// Stops it with SIGTERM; asserts that it exits with 0 within 15 s and leaves nothing behind.
     pub async fn stop(mut self) {
         self.processes();
         self.signal(Signal::SIGTERM);
         self.ended_by_itself().await;
     }
 
-    /// Waits for the end of a server that was told to stop, and asserts what [`TestServer::stop`]
-    /// asserts.
+    /// Waits for a server that was asked to stop, and makes the same assertions as
+    /// [`TestServer::stop`].
     pub async fn ended_by_itself(&mut self) {
         let start = Instant::now();
         let ended = tokio::time::timeout(STOP_DEADLINE, self.child.wait()).await;
@@ -396,16 +396,15 @@ impl TestServer {
         self.has_ended = true;
     }
 
-    /// Ends it with SIGKILL; what it started is still there for
-    /// [`TestServer::assert_nothing_runs`].
+    /// Kills it with SIGKILL. Its child processes remain for [`TestServer::assert_nothing_runs`].
     pub async fn kill_hard(&mut self) {
         self.processes();
         self.signal(Signal::SIGKILL);
         self.child.wait().await.expect("it is our child");
     }
 
-    /// Asserts that within `deadline` no process is left that was seen below the server, is of its
-    /// session or has to do with its data folder. From then on the server counts as ended.
+    /// Asserts that within `deadline` no process remains that was seen below the server, belongs to
+    /// its process session or mentions its data dir. Afterwards the server counts as ended.
     pub async fn assert_nothing_runs(&mut self, deadline: Duration) {
         eventually(deadline, "no process of the server is left", || async {
             match self.leftovers() {
@@ -422,7 +421,7 @@ impl TestServer {
         self.has_ended = true;
     }
 
-    /// What still runs of everything that the server ever started.
+    /// Lists the processes that the server started and that still run.
     fn leftovers(&self) -> Vec<Process> {
         let mut left = self
             .seen
@@ -449,7 +448,7 @@ impl Drop for TestServer {
         }
         eprintln!("--- output of the server\n{}", self.output());
         self.processes();
-        // A tree that still starts processes needs more than one round.
+        // A process tree that keeps forking needs more than one round.
         for _ in 0..20 {
             drop(self.child.start_kill());
             self.processes();

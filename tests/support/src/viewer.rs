@@ -1,5 +1,5 @@
-//! A viewer of a session's live view without a window: it sees numbers and sizes, and draws when a
-//! test says so.
+//! A headless client of a session's live view: it records numbers and sizes, and acknowledges a
+//! picture when a test asks.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ pub struct Viewer {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
-/// A picture that has arrived.
+/// A received picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Picture {
-    /// Counts up.
+    /// Sequence number.
     pub number: u32,
-    /// Of the page, in CSS pixels.
+    /// Page size in CSS pixels.
     pub size: (u16, u16),
-    /// Of the JPEG.
+    /// Size of the JPEG.
     pub bytes: usize,
 }
 
@@ -40,8 +40,8 @@ impl Viewer {
             .expect("the upgrade is accepted")
     }
 
-    /// The same, as a page of this origin does it. The status and the body when the upgrade is
-    /// refused.
+    /// Connects as a page of this origin does. Returns the status and the body if the upgrade is
+    /// rejected.
     pub async fn connect_from(link: &str, origin: &str) -> Result<Self, (u16, Value)> {
         Self::knock(link, Some(origin)).await
     }
@@ -99,7 +99,7 @@ impl Viewer {
             .expect("a picture comes")
     }
 
-    /// Says that a picture is drawn.
+    /// Reports that a picture was drawn.
     pub async fn draw(&mut self, number: u32) {
         self.say(&json!({"type": "drawn", "frame": number})).await;
     }
@@ -111,7 +111,7 @@ impl Viewer {
         picture
     }
 
-    /// Sends a message as it stands.
+    /// Sends a message unchanged.
     pub async fn say(&mut self, message: &Value) {
         self.socket
             .send(Message::text(message.to_string()))
@@ -119,7 +119,7 @@ impl Viewer {
             .expect("the connection holds");
     }
 
-    /// Waits until the server has closed the connection; the code and the reason that it gave.
+    /// Waits until the server has closed the connection; returns the code and the reason it sent.
     pub async fn closed(self) -> Option<(u16, String)> {
         closed(self.socket, DEADLINE).await
     }
