@@ -1,4 +1,4 @@
-//! Creating, listing, asking for and deleting sessions, and everything that is refused on the way.
+//! Creating, listing, reading and deleting sessions, and the requests that are rejected.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -25,7 +25,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Reads a time, and asserts that it has milliseconds and `Z`.
+/// Parses a time and asserts that it has milliseconds and `Z`.
 fn time(value: &Value) -> Timestamp {
     let text = value.as_str().unwrap();
     assert_eq!(
@@ -428,7 +428,7 @@ async fn a_content_type_with_a_charset_is_json() {
     server.stop().await;
 }
 
-/// Sends a whole request and only then looks for the answer, as most clients do.
+/// Sends a whole request before reading the response, as most clients do.
 async fn send_blindly(
     address: &str,
     head: &str,
@@ -449,7 +449,7 @@ async fn send_blindly(
     }
     stream.write_all(end).await.unwrap();
     let mut answer = Vec::new();
-    // The server may keep the connection or close it; the answer is read up to the end of its JSON.
+    // The server may keep the connection or close it; the response is read to the end of its JSON.
     while !answer.ends_with(b"}") {
         assert_ne!(
             stream.read_buf(&mut answer).await.unwrap(),
@@ -555,8 +555,8 @@ async fn sessions_that_are_created_at_once_do_not_pass_the_limit() {
 #[tokio::test]
 async fn a_browser_that_cannot_be_started_is_a_503_that_leaves_nothing_half_made() {
     let folder = hearth_test_support::new_data_dir();
-    // It says its version like a browser and then ends: the start of a session is the first to
-    // notice.
+    // It prints its version like a browser and then exits, so the start of a session is the first
+    // to notice.
     let program = folder.path().join("chrome");
     let script =
         "#!/bin/sh\ncase \"$*\" in *--version*) echo 'Chromium 156.0.0.0'; exit 0;; esac\nexit 3\n";
@@ -568,7 +568,7 @@ async fn a_browser_that_cannot_be_started_is_a_503_that_leaves_nothing_half_made
     .unwrap();
     let builder = TestServer::builder().setting("HEARTH_BROWSER", program.to_str().unwrap());
     let server = builder.setting("HEARTH_MAX_SESSIONS", "1").start().await;
-    // Twice, since a failed start must give its place back.
+    // Twice, because a failed start must release its session slot.
     for _ in 0..2 {
         let refused = server.create(&json!({})).await;
         assert_eq!(refused.status, 503, "{}", refused.text);

@@ -1,4 +1,4 @@
-//! Who may do what: keys, teams, the loopback rule without keys, and the order of the checks.
+//! Authorization: keys, teams, the loopback rule without keys, and the order of the checks.
 
 use hearth_test_support::{Api, Exchange, PREFIXES, Reply, TestServer};
 use reqwest::Method;
@@ -14,7 +14,7 @@ async fn server_with_keys() -> TestServer {
         .await
 }
 
-/// One valid request to every row of the route table, for a session that does not exist.
+/// Sends one valid request to every route, for a session that does not exist.
 async fn every_route(api: &Api) -> Vec<(String, Reply)> {
     let routes = [
         (Method::POST, String::new(), Some(json!({}))),
@@ -71,7 +71,7 @@ async fn a_bearer_header_without_a_token_is_refused_on_every_route() {
 #[tokio::test]
 async fn an_unknown_key_is_refused_on_every_route() {
     let server = server_with_keys().await;
-    // A team's name, a key with its name and a part of a key are no keys either.
+    // A team's name, a key with its name, and a prefix of a key are not valid keys either.
     for wrong in ["key-x", "alpha", "alpha:key-a1", "key-a", "KEY-A1"] {
         assert_every_route_refuses(
             &server,
@@ -289,7 +289,7 @@ async fn without_keys_web_pages_of_other_origins_change_nothing() {
             .await
             .status
     };
-    // Simple requests, which browsers send without asking first.
+    // Simple requests, which browsers send without a preflight.
     for origin in [
         "http://evil.example",
         "null",
@@ -305,7 +305,7 @@ async fn without_keys_web_pages_of_other_origins_change_nothing() {
         .setting("HEARTH_API_KEYS", "secret")
         .start()
         .await;
-    // Whoever has a key may use it where they like.
+    // With a key, a client may use any host and origin.
     assert_eq!(
         created(&server.with_key("secret"), "https://app.example").await,
         200

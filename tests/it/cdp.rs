@@ -1,4 +1,4 @@
-//! `cdpUrl`: who gets in, and what clients that are not ours get.
+//! `cdpUrl`: authorization, and the behaviour that third-party clients see.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -9,10 +9,10 @@ use hearth_test_support::{Session, Site, TestServer, eventually, repository};
 use serde_json::json;
 use tokio::process::Command;
 
-/// Runs a python program with the runtime's Playwright, outside of the server; its stdout.
+/// Runs a python program with the runtime's Playwright, outside the server; returns its stdout.
 async fn run_playwright(code: &str, session: &Session) -> String {
     let python = repository().join("runtime/.installed/venv/bin/python");
-    // A client that does not close its browser leaves its artifacts folder in the temporary one.
+    // A client that does not close its browser leaves its artifacts dir in the temporary one.
     let temporary = tempfile::tempdir().unwrap();
     let mut client = Command::new(python);
     client
@@ -74,7 +74,7 @@ async fn an_api_key_does_not_replace_the_token() {
         .start()
         .await;
     let session = server.with_key("secret").session().await;
-    // The token alone is enough: a client of the URL has nothing else.
+    // The token alone is enough, because a client has nothing but the URL.
     CdpClient::connect(session.cdp_url()).await;
     let path = without_token(session.cdp_url())
         .split_once(server.address())
@@ -125,7 +125,7 @@ async fn playwright_finds_the_sessions_page() {
         session.node("await page.title()").await.ok().result,
         "changed"
     );
-    // Another time, on a session that has never run code and whose first client has left.
+    // Again, in a session that has never run code and whose first client has disconnected.
     let fresh = server.session().await;
     let code = "import sys\nfrom playwright.sync_api import sync_playwright\n\
                 with sync_playwright() as p:\n    browser = p.chromium.connect_over_cdp(sys.argv[1])\n    \
@@ -249,7 +249,7 @@ async fn nonsense_is_answered_and_does_not_close_the_socket() {
     server.stop().await;
 }
 
-/// Rules Q2, C5: nothing of a client stays that asks for much and reads nothing.
+/// Rules Q2, C5: a client that requests much and reads nothing leaves nothing behind.
 #[tokio::test]
 async fn a_client_that_never_reads_is_dropped() {
     let server = TestServer::start().await;

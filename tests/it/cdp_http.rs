@@ -1,4 +1,4 @@
-//! `cdpUrl` as an `http` address: what clients that look for a browser on a debugging port ask for.
+//! `cdpUrl` as an `http` address: the endpoints that clients request from a debugging port.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use reqwest::Client;
 use serde_json::{Value, json};
 
-/// `cdpUrl` with `path` put before its query.
+/// Returns `cdpUrl` with `path` inserted before its query.
 fn below(session: &Session, path: &str) -> String {
     let (base, query) = session.cdp_url().split_once('?').expect("a token");
     format!("http{}{path}?{query}", base.trim_start_matches("ws"))
@@ -150,7 +150,7 @@ async fn a_target_of_the_list_can_be_connected_to() {
             "{list}"
         );
         assert_eq!(list[0]["url"], json!(site.url("/title/listed")));
-        // The page itself is this connection's root: no session is named.
+        // The page is the root of this connection: no session id is sent.
         let mut page = CdpClient::connect(
             list[0]["webSocketDebuggerUrl"]
                 .as_str()
@@ -275,8 +275,8 @@ async fn nothing_is_told_without_the_token() {
     server.stop().await;
 }
 
-/// Rule S1: the browser is asked before the upgrade is answered, since a client that is closed
-/// after it waits for its own timeout.
+/// Rule S1: the browser is checked before the upgrade is accepted, because a client whose
+/// connection is closed later waits for its own timeout.
 #[tokio::test]
 async fn an_upgrade_is_refused_with_a_reason_when_the_browser_is_gone() {
     let server = TestServer::start().await;

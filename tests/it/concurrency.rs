@@ -1,5 +1,5 @@
-//! Many executions at once: outputs that keep apart, one at a time per language, callers that
-//! leave.
+//! Concurrent executions: separate outputs, one at a time per language, and clients that
+//! disconnect.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use serde_json::json;
 
 const LANGUAGES: [&str; 3] = ["node", "python", "bash"];
 
-/// Code that writes `mark` to stdout, twice as long to stderr, and ends with `mark` as its value
-/// where there is one.
+/// Returns code that writes `mark` to stdout, twice as long to stderr, and ends with `mark` as its
+/// value if the language has one.
 fn marked(language: &str, mark: &str) -> String {
     match language {
         "node" => format!("console.log('{mark}'); console.error('{mark}{mark}'); '{mark}'"),
@@ -139,7 +139,7 @@ async fn waiting_counts_against_an_executions_own_timeout() {
     };
     let (first, second) = tokio::join!(session.bash(&slow), second);
     first.ok();
-    // Four seconds in all and not six.
+    // Four seconds in total and not six.
     assert_eq!(second.killed_at(4).stdout, "begun\n");
     server.stop().await;
 }
@@ -148,7 +148,7 @@ async fn waiting_counts_against_an_executions_own_timeout() {
 async fn different_languages_of_a_session_run_at_the_same_time() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    // Each can only end when the other two run: they wait for each other's file.
+    // Each can only end while the other two run, because they wait for each other's files.
     let node = "const fs = require('node:fs'); fs.writeFileSync('n', ''); \
                 while (!fs.existsSync('p') || !fs.existsSync('b')) await new Promise((done) => setTimeout(done, 10)); 'met'";
     let python = "import asyncio, os\nopen('p', 'w').close()\n\

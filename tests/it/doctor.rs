@@ -1,5 +1,5 @@
-//! `hearth doctor`: every check reports, what fails is named with what mends it, and nothing is
-//! left or disturbed.
+//! `hearth doctor`: every check reports, failures name a fix, and the doctor neither leaves nor
+//! disturbs anything.
 
 use std::fs;
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use hearth_test_support::{Doctor, Finding, TestServer, new_data_dir};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-/// What a report speaks of when nothing keeps it from looking.
+/// The checks of a report when nothing prevents them.
 const CHECKS: [&str; 30] = [
     "system",
     "settings",

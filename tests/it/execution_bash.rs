@@ -1,11 +1,11 @@
-//! Bash scripts: a fresh shell per call, agent-browser at hand, and nothing left when it ends.
+//! Bash scripts: a fresh shell per call, agent-browser on the path, and no process left at the end.
 
 use std::time::Duration;
 
 use hearth_test_support::process::{self, Process};
 use hearth_test_support::{Site, TestServer, eventually};
 
-/// Asserts that nothing below the server has `part` in its arguments.
+/// Asserts that no process below the server has `part` in its arguments.
 async fn assert_nothing_runs(server: &TestServer, part: &str) {
     eventually(
         Duration::from_secs(1),
@@ -136,7 +136,7 @@ async fn a_script_may_be_long_and_hold_any_character() {
     server.stop().await;
 }
 
-/// Everybody on a machine can read the arguments of its processes.
+/// Every user on a machine can read the arguments of its processes.
 #[tokio::test]
 async fn a_script_is_no_argument_and_runs_as_if_it_were() {
     let (server, site) = (TestServer::start().await, Site::start().await);
@@ -402,8 +402,8 @@ async fn agent_browser_starts_on_the_current_tab() {
     server.stop().await;
 }
 
-/// After `agent-browser close` it ends, and does not listen for a moment before. Here it goes on
-/// without its socket.
+/// After `agent-browser close`, the daemon ends, and stops listening a moment before. In this test
+/// it keeps running without its socket.
 #[tokio::test]
 async fn a_daemon_that_does_not_listen_any_more_is_replaced() {
     let server = TestServer::start().await;

@@ -1,5 +1,4 @@
-//! What the languages of a session have in common: one browser, one current tab, one folder, one
-//! set of bounds.
+//! What the languages of a session share: one browser, one current tab, one dir, one set of limits.
 
 use hearth_test_support::{Execution, Session, Site, TestServer};
 use serde_json::json;
@@ -145,7 +144,7 @@ async fn files_of_one_call_are_there_for_the_next_in_one_folder() {
         assert_eq!(seen, json!([folder, folder, folder]));
     }
     let mode = session.bash("stat -c %a .").await.ok().result;
-    // Nothing for others; its group is the session's own.
+    // No access for others; the group is the session's own.
     assert_eq!(mode, "2770");
     session.delete().await;
     assert!(
@@ -184,7 +183,8 @@ async fn two_sessions_have_folders_and_cookies_of_their_own() {
     server.stop().await;
 }
 
-/// A program that writes `head`, then so many letters, then `tail`, to stdout (1) or stderr (2).
+/// Returns a program that writes `head`, then this many letters, then `tail`, to stdout (1) or
+/// stderr (2).
 fn writer(language: &str, stream: u8, letters: usize) -> String {
     match (language, stream) {
         ("node", 1) => {
@@ -214,7 +214,7 @@ fn assert_middle_dropped(text: &str, limit: usize, what: &str) {
         text.ends_with("xxxtail"),
         "{what} ends, backwards, with {end}"
     );
-    // Some bytes for the marker between.
+    // Allow some bytes for the marker between them.
     assert!(
         text.len() <= limit + 200,
         "{what} is {} bytes long",
@@ -370,7 +370,7 @@ async fn a_program_that_writes_without_end_is_drained_until_its_timeout() {
     server.stop().await;
 }
 
-/// Whether this machine lets the server mount.
+/// Returns true if this machine lets the server mount.
 async fn mounts_are_possible() -> bool {
     let status = tokio::process::Command::new("/usr/bin/unshare")
         .args(["--mount", "true"])

@@ -1,5 +1,5 @@
-//! The live view's links over plain HTTP: what a program, or a browser before its scripts run, is
-//! told.
+//! The live view's links over plain HTTP, as programs, or browsers before their scripts run, see
+//! them.
 
 use hearth_test_support::{Exchange, Session, TestServer};
 use reqwest::Method;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 const UNKNOWN_ID: &str = "01920000-0000-7000-8000-000000000000";
 
-/// The two links of a session, from the path on.
+/// Returns the two links of a session, from the path on.
 fn links(session: &Session) -> [String; 2] {
     ["liveViewUrl", "interactiveLiveViewUrl"].map(|name| {
         let link = session.created[name].as_str().expect("a link");

@@ -1,21 +1,19 @@
-//! The live view's socket: who may open it, and how pictures keep their pace, told by viewers
-//! without a window.
+//! The live view's socket: authorization and the pace of pictures, tested with headless viewers.
 
 use hearth_test_support::{Exchange, Session, TestServer, Viewer};
 use reqwest::Method;
 use serde_json::json;
 
-/// A page that shows something new 60 times a second, with enough text for a picture of 50 kB and
-/// more.
+/// A page that changes 60 times a second, with enough text for pictures of 50 kB and more.
 const ANIMATION: &str = "\
 await page.setContent(`<style>@keyframes move { from { left: 0 } to { left: 900px } }
 div { position: absolute; width: 150px; height: 150px; background: tomato; animation: move 1s infinite alternate }</style>
 <div></div><p>${'Text as pages have it. '.repeat(300)}</p>`); 1";
 
-/// It comes to rest, at a picture of a few kilobytes.
+/// Stops the animation, at a picture of a few kilobytes.
 const REST: &str = "await page.evaluate(() => { document.body.innerHTML = ''; document.body.style.background = 'green' }); 1";
 
-/// No picture of [`ANIMATION`] is as small.
+/// Smaller than every picture of [`ANIMATION`].
 const SMALL_BYTES: usize = 20_000;
 
 fn link<'a>(session: &'a Session, name: &str) -> &'a str {
@@ -36,7 +34,7 @@ async fn who_draws_nothing_gets_two_pictures_and_holds_nobody_up() {
         assert!(next.number > last.number, "{next:?} after {last:?}");
         last = next;
     }
-    // All that was sent to it meanwhile would come before this.
+    // Every message that was sent to it meanwhile would arrive before this one.
     idle.draw(second.number).await;
     let third = idle.picture().await;
     assert!(
@@ -55,7 +53,7 @@ async fn the_last_picture_is_what_the_page_rests_at_also_for_who_is_slow() {
     let mut viewer = Viewer::connect(link(&session, "liveViewUrl")).await;
     let moving = [viewer.picture().await, viewer.picture().await];
     assert!(moving[1].bytes > SMALL_BYTES, "{moving:?}");
-    // Chromium waits for an answer by now, and throws away what the page shows.
+    // By now Chromium waits for an acknowledgement and drops what the page shows.
     session.node(REST).await.ok();
     viewer.draw(moving[1].number).await;
     while viewer.watch().await.bytes > SMALL_BYTES {}

@@ -1,4 +1,4 @@
-//! Memory that does not depend on who else runs. Times and sums are for `make bench`.
+//! Memory that does not depend on other processes. `make bench` measures times and totals.
 
 use hearth_test_support::TestServer;
 
@@ -15,7 +15,7 @@ async fn a_shim_has_little_memory_of_its_own() {
     assert_eq!(shims.len(), 2, "one of the browser and one of the kernel");
     for shim in shims {
         let memory = shim.memory().expect("it runs while the session does");
-        // 152 KiB, and 468 in an executable that can be loaded anywhere (docs/adr/0019).
+        // 152 KiB, and 468 in a position-independent executable (docs/adr/0019).
         assert!(memory.private_kib < 300, "{memory:?}");
     }
     server.stop().await;

@@ -1,12 +1,12 @@
-//! What one call breaks, the next one finds mended: tabs that do not answer, kernels turned against
-//! themselves, a log that nobody reads.
+//! Recovery: damage done by one call is repaired for the next one: tabs that do not respond,
+//! sabotaged kernels, a log without a reader.
 
 use std::time::Duration;
 
 use hearth_test_support::{Session, TestServer};
 use serde_json::json;
 
-/// Fresh kernels, bash's tools and the kernel that was there all work.
+/// Asserts that fresh kernels, bash's tools and the existing kernel all work.
 async fn assert_usable(session: &Session) {
     for language in ["python", "node"] {
         let execution = session
@@ -67,7 +67,7 @@ async fn a_page_whose_script_never_ends_keeps_nobody_out_and_keeps_its_state() {
 async fn code_that_is_killed_before_it_begins_is_told_so() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    // The first kernel has yet to be started, and the page keeps it from connecting.
+    // The first kernel has yet to start, and the page keeps it from connecting.
     session.bash("agent-browser open about:blank").await.ok();
     session
         .run_for("bash", "agent-browser eval 'while (true) {}'", 1)
@@ -138,8 +138,8 @@ async fn a_log_that_nobody_reads_takes_nothing_down() {
 async fn bash_works_without_the_daemon_of_agent_browser() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    // The daemon's folder is next to the working folder. Whatever happens to it, bash is there to
-    // repair things.
+    // The daemon's dir is next to the working dir. Bash must work whatever happens to it, so that
+    // users can repair it.
     session.bash("cd ..; rm -rf a/*; chmod 500 a").await.ok();
     session.run_for("bash", "sleep 100", 1).await.killed_at(1);
     assert_eq!(session.bash("echo here").await.ok().result, "here");

@@ -1,4 +1,5 @@
-//! What is known of sessions after the server that had them: however it ended.
+//! Sessions of an earlier server: what the next server knows about them, however the earlier one
+//! ended.
 
 use std::time::Duration;
 
@@ -12,15 +13,15 @@ async fn started(folder: &tempfile::TempDir) -> TestServer {
     let builder = TestServer::builder()
         .data_dir(folder.path())
         .setting("HEARTH_API_KEYS", "one:key-1,two:key-2");
-    // A checkpoint would make cookies newer than the rest.
+    // A checkpoint would make the cookies newer than the rest.
     builder
         .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "0")
         .start()
         .await
 }
 
-/// Asserts what an earlier server's session is to callers of `server`: ended for that reason, for
-/// all calls, and another team's business.
+/// Asserts the view that clients of `server` have of an earlier server's session: ended for that
+/// reason in every call, and forbidden for other teams.
 async fn assert_past(server: &TestServer, session: &Session, reason: &str) {
     let (own, other) = (server.with_key("key-1"), server.with_key("key-2"));
     let status = own.status(session.id()).await.ok();
@@ -75,7 +76,7 @@ async fn sessions_that_had_ended_before_a_restart_keep_their_reason_and_their_du
     let answer = deleted.delete().await;
     let limited = api.session_with(&json!({"streamWebView": true})).await;
     let mut first = first;
-    // Right after the answer, with nothing in between: what was answered is known.
+    // Right after the response, without a delay: an acknowledged end is stored.
     let last = limited.delete().await;
     first.kill_hard().await;
     first.assert_nothing_runs(BOUND).await;
@@ -202,8 +203,8 @@ async fn a_server_that_is_killed_a_hundred_times_knows_what_it_has_answered() {
     killed_at_any_moment(100).await;
 }
 
-/// A server that is killed at any moment of a session's life starts again and knows what it had
-/// answered, and what it had saved.
+/// Kills a server at a random moment of a session's life; the next one must know every acknowledged
+/// end and every saved profile.
 async fn killed_at_any_moment(rounds: u64) {
     let (folder, site) = (new_data_dir(), Site::start().await);
     let mut lives = Lives {
@@ -214,7 +215,7 @@ async fn killed_at_any_moment(rounds: u64) {
         let mut server = started(&folder).await;
         let api = server.with_key("key-1");
         lives.check(&api).await;
-        // From within a creation to some lives later, at a different place of them each time.
+        // From within a creation to some lives later, at a different moment of them each time.
         let _ = tokio::time::timeout(
             Duration::from_millis(60 + round * 137 % 3100),
             lives.live(&api),
@@ -228,22 +229,22 @@ async fn killed_at_any_moment(rounds: u64) {
     server.stop().await;
 }
 
-/// Sessions one after the other, each of which counts one further in its profile.
+/// A series of sessions, each of which increments a counter in its profile.
 #[derive(Default)]
 struct Lives {
     url: String,
     created: Vec<String>,
-    /// Those whose deletion was asked for, and those of them for which it was answered.
+    /// The sessions whose deletion was requested, and those whose deletion was acknowledged.
     asked: Vec<String>,
     deleted: Vec<String>,
-    /// The last number that a session was to write down, and the last one whose session was
-    /// answered to be deleted.
+    /// The last number that a session was asked to store, and the last one whose deletion was
+    /// acknowledged.
     counted: u64,
     saved: u64,
 }
 
 impl Lives {
-    /// Until the server is gone.
+    /// Runs until the server is gone.
     async fn live(&mut self, api: &Api) {
         loop {
             let body = json!({"profile": {"name": "p"}});
@@ -285,14 +286,14 @@ impl Lives {
         }
     }
 
-    /// That the next server knows all that, and nothing else.
+    /// Asserts that the next server knows exactly these sessions.
     async fn check(&self, api: &Api) {
         for id in &self.created {
             let reason = api.status(id).await.ok()["destroyedReason"].clone();
             match (self.asked.contains(id), self.deleted.contains(id)) {
                 (_, true) => assert_eq!(reason, "deleted"),
                 (false, _) => assert_eq!(reason, "server_lost"),
-                // Nobody was told.
+                // No client received a response.
                 (true, false) => {
                     assert!(reason == "deleted" || reason == "server_lost", "{reason}")
                 }

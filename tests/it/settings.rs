@@ -1,4 +1,4 @@
-//! Every setting: shown in the help, refused in one line when it is bad, and obeyed.
+//! Settings: shown in the help, rejected in one line when invalid, and applied.
 
 use hearth_test_support::{TestServer, new_data_dir};
 use serde_json::json;
@@ -42,7 +42,7 @@ const SETTINGS: [&str; 36] = [
     "HEARTH_LOG_FORMAT",
 ];
 
-/// Values that no setting of that name can have.
+/// Values that are invalid for the named setting.
 const BAD_VALUES: [(&str, &[&str]); 36] = [
     (
         "HEARTH_LISTEN",
@@ -209,7 +209,7 @@ async fn other_addresses_than_loopback_are_listened_on_when_there_are_keys() {
     let builder = TestServer::builder()
         .setting("HEARTH_API_KEYS", "secret")
         .setting("HEARTH_LISTEN", "0.0.0.0:0");
-    // Ready is told with an address that a client can use as it stands.
+    // The readiness line has an address that a client can use unchanged.
     let server = builder.start().await;
     server.with_key("secret").list("").await.ok();
     server.stop().await;
@@ -221,7 +221,7 @@ async fn an_unknown_setting_is_a_warning_that_names_it() {
         .setting("HEARTH_MAX_SESSION", "3")
         .start()
         .await;
-    // The warning precedes the line that says that the server is ready.
+    // The warning precedes the line that says the server is ready.
     server.list("").await.ok();
     let output = server.output();
     let line = output
@@ -260,7 +260,7 @@ async fn the_page_is_1280_by_720_and_its_user_agent_does_not_say_headless() {
         agent.contains("Chrome/") && !agent.contains("Headless"),
         "{agent}"
     );
-    // A tab that is opened later is no different.
+    // A tab that is opened later has the same values.
     let code = "const tab = await context.newPage(); \
                 const later = await tab.evaluate(() => [innerWidth, innerHeight, navigator.userAgent]); later";
     assert_eq!(session.node(code).await.ok().json(), seen);

@@ -1,4 +1,5 @@
-//! Every recorded request, sent to a real server, is answered byte for byte as it was recorded.
+//! Every recorded request, sent to a real server, gets a response equal to the recorded one, byte
+//! for byte.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -8,11 +9,11 @@ use hearth_test_support::{Api, PREFIXES, Reply, Session, TestServer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// One line of the fixture. Raw values keep numbers and the order of keys as they were recorded.
+/// One line of the fixture. Raw values keep numbers and the order of keys as recorded.
 struct Recorded {
     endpoint: String,
     input: String,
-    /// The body of the refusal; nothing for a request that is accepted.
+    /// The body of the error response; `None` for a request that is accepted.
     response: Option<String>,
 }
 
@@ -47,7 +48,7 @@ fn expand(input: &str) -> String {
     format!("{before}\"{}\"{after}", letter.repeat(count))
 }
 
-/// A query string of the recorded names and values.
+/// Builds a query string from the recorded names and values.
 fn query(input: &str) -> String {
     let pairs: BTreeMap<String, String> = serde_json::from_str(input).unwrap();
     let pairs: Vec<String> = pairs

@@ -109,7 +109,7 @@ async fn main() -> ExitCode {
     let report = report::write(&options.groups(), &samples, &machine, &options.command());
     println!("{report}");
     if options.is_whole() {
-        hearth_test_support::document::write_section(DOCUMENT, "figures", &report);
+        hearth_test_support::document::write_section(DOCUMENT, "results", &report);
         println!(
             "written to {}",
             hearth_test_support::repository()

@@ -54,12 +54,12 @@ impl Group {
     pub fn heading(self) -> &'static str {
         match self {
             Group::Memory => "Memory",
-            Group::Starts => "From create to delete",
+            Group::Starts => "Session lifecycle",
             Group::Warm => "Warm executions",
-            Group::Kill => "After a kill",
-            Group::Cdp => "One CDP command",
-            Group::Egress => "The way out",
-            Group::Lasting => "What outlives a session",
+            Group::Kill => "Execution after a kill",
+            Group::Cdp => "CDP latency",
+            Group::Egress => "Egress",
+            Group::Lasting => "Persistence",
             Group::Live => "Live view",
         }
     }
@@ -76,44 +76,48 @@ impl Group {
     pub fn method(self) -> &'static str {
         match self {
             Group::Memory => {
-                "PSS (`/proc/PID/smaps_rollup`): a page that several processes share counts for each in its part, so shims \
-                 become smaller with their number. Each session has run `1` in node. Samples are processes or sessions; \
-                 the server is looked at once."
+                "PSS (`/proc/PID/smaps_rollup`): a page shared by several processes counts \
+                 proportionally, so shims become smaller with their number. Each session has run `1` in node. Samples are processes or sessions; \
+                 the server is measured once."
             }
             Group::Starts => {
-                "A round takes a new session for each language: raw start, create, first execute, the scripts, delete. \
-                 The raw start has the flags, the environment and the folders of a session's own browser, through the \
-                 same kind of pipe, and is over when the page is announced; nothing supervises it. The scripts are \
-                 timed from their start to their end."
+                "A round creates a new session for each language: raw start, create, first \
+                 execute, the scripts, delete. \
+                 The raw start uses the flags, environment and directories of a session's \
+                 browser and the same kind of pipe, and ends when the page is announced; no \
+                 process supervises it. The scripts are timed from start to exit."
             }
             Group::Warm => {
-                "One session; a round runs every row once, forwards and backwards in turns, over one HTTP/1.1 connection \
-                 that is kept open."
+                "One session; a round runs every row once, in alternating order, over one \
+                 persistent HTTP/1.1 connection."
             }
             Group::Kill => {
-                "`while (true) {}` with a timeout of 1 s is killed; timed is the next request, which is sent as soon as \
-                 the answer is there and needs a new kernel."
+                "`while (true) {}` is killed at its timeout of 1 s. The measured request is the \
+                 next one, which is sent as soon as the response arrives and needs a new kernel."
             }
             Group::Cdp => {
-                "The same client everywhere; a round sends every row's command once. Two raw browsers of the same flags, one \
-                 on a pipe and one on a port of loopback, which is what the broker stands in for."
+                "All rows use the same client; a round sends every row's command once. The \
+                 baselines are two raw browsers with the same flags, one on a pipe and one on a \
+                 loopback port, which the broker replaces."
             }
             Group::Egress => {
-                "From a connection to the last byte, by a node program outside of the session, with its own http module; the server of \
-                 the files is a thread of the bench. A round fetches each file on each of the three ways, in turns; the small \
-                 one ten times as often. 1.18 times the time is 85 % of the throughput."
+                "Time from the connection to the last byte, in a node program outside the \
+                 session that uses node's http module; the file server is a thread of the bench. \
+                 A round fetches each file over each of the three paths, in turns; the small \
+                 file ten times as often. 1.18 times the time is 85 % of the throughput."
             }
             Group::Lasting => {
-                "The profile holds twenty values of a million random bytes in IndexedDB. A round creates and deletes a session without a \
-                 profile and one that saves it, in turns. An execution is written down behind its answer; the server beside it has a \
-                 store that another program holds locked, so that it writes nothing down."
+                "The profile holds twenty values of a million random bytes in IndexedDB. A round creates and deletes a session without a profile and one that saves it, \
+                 in turns. The server records an execution after its response is sent; on the \
+                 baseline server, another program holds the store's lock, so nothing is \
+                 recorded."
             }
             Group::Live => {
-                "A page of 1280x720 that shows something new 60 times a second. A round takes ten screenshots of it with a \
-                 viewer and ten without, in turns, timed in the node kernel; then a viewer counts pictures for two seconds. The viewer \
-                 is the bench, which draws nothing and says at once that it has. For keys it is a real one: another server's \
-                 browser on the same machine has the live view open, and times a key from its event to the pixel on its \
-                 canvas; the page changes its colour with every key."
+                "A page of 1280x720 changes 60 times a second. A round takes ten screenshots of it with a \
+                 viewer and ten without, in turns, timed in the node kernel; then a viewer counts pictures for two seconds. The viewer is the bench, which draws nothing and acknowledges each picture at \
+                 once. For keys, the viewer is a real browser of another server on the same \
+                 machine, which has the live view open and times a key from its event to the \
+                 pixel on its canvas; the page changes its colour with every key."
             }
         }
     }
@@ -216,7 +220,7 @@ pub const ROWS: &[Row] = &[
     beside(
         STARTS,
         "chromium-start",
-        "raw browser start, to its first page",
+        "raw browser start, until its first page",
     ),
     row(
         STARTS,
@@ -263,7 +267,7 @@ pub const ROWS: &[Row] = &[
     row(
         WARM,
         "title-inside-node",
-        "of that, `page.title()` itself, timed in the kernel",
+        "`page.title()` alone, timed in the kernel",
     ),
     to_reach(
         WARM,
@@ -274,7 +278,7 @@ pub const ROWS: &[Row] = &[
     row(
         WARM,
         "title-inside-python",
-        "of that, `page.title()` itself, timed in the kernel",
+        "`page.title()` alone, timed in the kernel",
     ),
     row(WARM, "one-node", "node `1`"),
     row(WARM, "one-python", "python `1`"),
@@ -282,15 +286,15 @@ pub const ROWS: &[Row] = &[
     to_reach(
         WARM,
         "colon-default",
-        "the same, with all layers of the isolation level `default`",
+        "bash `:`, isolation level `default`",
         Target::Above("colon-none", 1.5),
     ),
     beside(
         WARM,
         "colon-none",
-        "the same of a server without layers (`HEARTH_ISOLATION=none`)",
+        "bash `:`, isolation level `none`",
     ),
-    beside(WARM, "one-node-none", "node `1` of a server without layers"),
+    beside(WARM, "one-node-none", "node `1`, isolation level `none`"),
     beside(WARM, "bare-bash", "`bash -c :`, started by the bench"),
     to_reach(
         WARM,
@@ -301,7 +305,7 @@ pub const ROWS: &[Row] = &[
     beside(
         WARM,
         "bare-agent",
-        "`agent-browser get title`, started by the bench, with a daemon of its own",
+        "`agent-browser get title`, started by the bench, with its own daemon",
     ),
     beside(WARM, "health", "trivial HTTP round trip (`GET /health`)"),
     row(KILL, "kill-node", "node `1 + 1`"),
@@ -315,9 +319,9 @@ pub const ROWS: &[Row] = &[
     beside(
         CDP,
         "evaluate-port",
-        "the same, WebSocket to a raw browser's port",
+        "same command, WebSocket to a raw browser's port",
     ),
-    beside(CDP, "evaluate-pipe", "the same, on a raw browser's pipe"),
+    beside(CDP, "evaluate-pipe", "same command, pipe to a raw browser"),
     to_reach(
         CDP,
         "version-broker",
@@ -327,9 +331,9 @@ pub const ROWS: &[Row] = &[
     beside(
         CDP,
         "version-port",
-        "the same, WebSocket to a raw browser's port",
+        "same command, WebSocket to a raw browser's port",
     ),
-    beside(CDP, "version-pipe", "the same, on a raw browser's pipe"),
+    beside(CDP, "version-pipe", "same command, pipe to a raw browser"),
     to_reach(
         EGRESS,
         "large-plain",
@@ -342,7 +346,7 @@ pub const ROWS: &[Row] = &[
         "50 MB, through a tunnel of the proxy",
         Target::Times("large-direct", 1.18),
     ),
-    beside(EGRESS, "large-direct", "50 MB from the server of the file"),
+    beside(EGRESS, "large-direct", "50 MB, without a proxy"),
     to_reach(
         EGRESS,
         "small-plain",
@@ -358,7 +362,7 @@ pub const ROWS: &[Row] = &[
     beside(
         EGRESS,
         "small-direct",
-        "5 bytes from the server of the file",
+        "5 bytes, without a proxy",
     ),
     to_reach(
         LASTING,
@@ -366,14 +370,14 @@ pub const ROWS: &[Row] = &[
         "create, with a profile of 20 MB",
         Target::Above("create-plain", 150.0),
     ),
-    beside(LASTING, "create-plain", "create, without one"),
+    beside(LASTING, "create-plain", "create, without a profile"),
     to_reach(
         LASTING,
         "delete-profile",
-        "delete, which saves that profile",
+        "delete, saving that profile",
         Target::Above("delete-plain", 300.0),
     ),
-    beside(LASTING, "delete-plain", "delete, without one"),
+    beside(LASTING, "delete-plain", "delete, without a profile"),
     to_reach(
         LASTING,
         "execute-stored",
@@ -383,21 +387,21 @@ pub const ROWS: &[Row] = &[
     beside(
         LASTING,
         "execute-held",
-        "node `1` of a server that writes nothing down",
+        "node `1`, on a server with a blocked store",
     ),
     to_reach(
         LIVE,
         "frame",
-        "from one picture to the next, one viewer (50 are 20 pictures a second)",
+        "time between two pictures, one viewer (50 ms are 20 pictures per second)",
         Target::AtMost(50.0),
     ),
     to_reach(
         LIVE,
         "screenshot-cast",
-        "Playwright screenshot while the page is watched",
+        "Playwright screenshot, with a viewer",
         Target::Times("screenshot-alone", 1.12),
     ),
-    beside(LIVE, "screenshot-alone", "the same, while nobody watches"),
+    beside(LIVE, "screenshot-alone", "Playwright screenshot, without a viewer"),
     to_reach(
         LIVE,
         "key",
@@ -415,7 +419,7 @@ pub const ROWS: &[Row] = &[
     to_reach(
         MEMORY,
         "server-end",
-        "server, 8 sessions, after all the other rows",
+        "server, 8 sessions, after all other rows",
         Target::AtMost(40.0),
     ),
     to_reach(MEMORY, "shim-one", "a shim, 1 session", Target::AtMost(1.0)),
@@ -428,12 +432,12 @@ pub const ROWS: &[Row] = &[
     row(
         MEMORY,
         "browser-one",
-        "a session's browser, all its processes, 1 session",
+        "a session's browser, all processes, 1 session",
     ),
     row(
         MEMORY,
         "browser-eight",
-        "a session's browser, all its processes, 8 sessions",
+        "a session's browser, all processes, 8 sessions",
     ),
     row(MEMORY, "kernel-one", "a node kernel, 1 session"),
     row(MEMORY, "kernel-eight", "a node kernel, 8 sessions"),

@@ -1,4 +1,5 @@
-//! Commands for the browser around the page: settings, network, storage, tabs, frames, dialogs.
+//! agent-browser commands for the browser outside the page: settings, network, storage, tabs,
+//! frames, dialogs.
 
 use crate::agent_browser::case::{Group, elsewhere, works, works_when_permitted};
 

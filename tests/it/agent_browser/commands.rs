@@ -1,4 +1,4 @@
-//! Every command of agent-browser's help, tried on a session; the table of results in
+//! Runs every command of agent-browser's help in a session; the results are a table in
 //! `docs/conformance.md`.
 
 use std::fmt::Write;
@@ -9,7 +9,7 @@ use hearth_test_support::{Session, Site, TestServer};
 use crate::agent_browser::case::{Case, Group, Trial};
 use crate::agent_browser::{browser, page, tool};
 
-/// What every script may use. `ask` returns when the dialog is there.
+/// Shell functions for the scripts. `ask` returns once the dialog is open.
 const PRELUDE: &str = r#"
 ab() { agent-browser "$@"; }
 said() { agent-browser get text '#said'; }
@@ -31,7 +31,7 @@ async fn last_line(session: &Session, site: &Site, script: &str) -> String {
     line.map_or_else(|| format!("nothing: {execution:?}"), ToOwned::to_owned)
 }
 
-/// What is wrong with a case, if anything is.
+/// Returns a description of a case's failure, if it fails.
 async fn judge(plain: &Session, permitted: &Session, site: &Site, case: &Case) -> Option<String> {
     let (session, script, expected) = match &case.trial {
         Trial::Works { script, last_line }
@@ -50,7 +50,7 @@ async fn judge(plain: &Session, permitted: &Session, site: &Site, case: &Case) -
     })
 }
 
-/// Tries the groups one after the other, on sessions of their own.
+/// Runs the groups one after the other, in new sessions.
 async fn judge_all(server: &TestServer, site: &Site, groups: &[Group]) -> Vec<String> {
     let (plain, permitted) = (server.session().await, server.session().await);
     let needs_permission = |case: &Case| matches!(case.trial, Trial::WorksWhenPermitted { .. });
@@ -92,7 +92,7 @@ fn describe(groups: &[Group]) -> String {
 #[tokio::test]
 async fn every_command_of_agent_browsers_help_does_what_the_document_says() {
     let (server, site) = (TestServer::start().await, Site::start().await);
-    // Three at once, for most of the time is waiting for browsers.
+    // Three at once, because most of the time is spent waiting for browsers.
     let (page, browser, tool) = tokio::join!(
         judge_all(&server, &site, page::GROUPS),
         judge_all(&server, &site, browser::GROUPS),

@@ -1,4 +1,4 @@
-//! Commands for what is on a page: navigating, touching, reading, finding.
+//! agent-browser commands for the page: navigation, interaction, reading, finding elements.
 
 use crate::agent_browser::case::{Group, ONE_DAEMON, fails, works};
 

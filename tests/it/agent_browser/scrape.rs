@@ -115,7 +115,7 @@ async fn an_empty_page_prints_nothing() {
 async fn a_page_of_five_megabytes_is_converted() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    // Long lists and tables are where a conversion takes the square of their length.
+    // Long lists and tables are where a conversion could take quadratic time.
     let fill = "agent-browser eval 'document.body.innerHTML = \"<ul>\" + \"<li>item <a href=/a>x</a></li>\".repeat(60000) + \"</ul><table>\" \
                 + \"<tr><td>a</td><td>b</td></tr>\".repeat(30000) + \"</table><p>\" + \"word \".repeat(450000); document.body.innerHTML.length' \n\
                 agent-browser scrape >page.md; wc -c <page.md; grep -c '^- item' page.md; grep -c '^| a' page.md";

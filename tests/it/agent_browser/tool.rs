@@ -1,4 +1,4 @@
-//! Commands for looking into a page's workings, and those of the tool itself.
+//! agent-browser commands for debugging pages, and for agent-browser itself.
 
 use crate::agent_browser::case::{
     Group, ONE_DAEMON, elsewhere, fails, works, works_when_permitted,

@@ -1,4 +1,4 @@
-//! What stands in front of agent-browser: its own commands, and nothing lost of the others.
+//! The wrapper around agent-browser: its own commands, and unchanged behaviour of all others.
 
 use hearth_test_support::{Site, TestServer};
 

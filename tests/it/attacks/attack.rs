@@ -1,4 +1,4 @@
-//! How the attacks of each group are tried.
+//! Runs the attacks of each group.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -12,20 +12,20 @@ use crate::attacks::scenario::Scenario;
 use crate::attacks::script;
 use crate::attacks::{browser, files, network, resources, secrets};
 
-/// One way to try attacks.
+/// A method to run attacks.
 #[derive(Debug, Clone, Copy)]
 pub enum Attack {
-    /// A script, from code of every language.
+    /// Runs a script from code in every language.
     Script(&'static str),
-    /// From pages, and through the browser.
+    /// Attacks from pages and through the browser.
     Pages,
-    /// By a browser that was taken over, with all the rights that it has.
+    /// Attacks from a compromised browser, with all rights that the browser process has.
     TakenOver,
-    /// One session leaves traces, and another one looks for them.
+    /// One session leaves traces, and another one searches for them.
     Leftovers,
-    /// Traps in the session's folder, for the server to step into.
+    /// Prepares traps in the session's dir for the server.
     Traps,
-    /// Everything is killed that may be.
+    /// Sends SIGKILL to every process that the session may signal.
     KillEverybody,
 }
 
@@ -48,9 +48,9 @@ pub async fn run(attack: Attack, scenario: &Scenario) -> Verdicts {
     }
 }
 
-/// Runs a script from each language; an attack that works in one has worked.
+/// Runs a script from each language; an attack that succeeds in one language counts as successful.
 async fn try_all_languages(scenario: &Scenario, script: &str) -> Verdicts {
-    // Without a level all languages are the same to the kernel.
+    // Without isolation, all languages are the same to the kernel.
     let languages: &[&str] = if scenario.level == Level::None {
         &["bash"]
     } else {
@@ -81,7 +81,7 @@ async fn try_all_languages(scenario: &Scenario, script: &str) -> Verdicts {
     verdicts
 }
 
-/// Tries the scripts of code, and keeps what the rows for browsers speak of.
+/// Runs the scripts for code, and keeps the probes that the browser rows name.
 async fn take_over(scenario: &Scenario) -> Verdicts {
     let scripts = [
         secrets::SCRIPT,
@@ -109,8 +109,8 @@ async fn leave_and_come_back(scenario: &Scenario) -> Verdicts {
     found
 }
 
-/// Makes the server replace the session's agent-browser daemon: a shell that was cut off takes it
-/// along.
+/// Makes the server replace the session's agent-browser daemon: killing a shell at its timeout
+/// kills the daemon too.
 async fn have_daemon_replaced(scenario: &Scenario) {
     scenario
         .own
@@ -129,7 +129,7 @@ async fn set_traps(scenario: &Scenario) -> Verdicts {
     let victim = scenario.outside.path().join("own.txt");
     let before = fs::read_to_string(&victim).unwrap();
 
-    // A file of the daemon's that is a link, whenever the server looks.
+    // Replaces a file of the daemon with a link at the moment when the server checks it.
     let race = format!(
         "import os, threading, time
 def race(until=time.monotonic() + 25):
@@ -153,7 +153,7 @@ threading.Thread(target=race, daemon=True).start()"
     );
     scenario.own.python("import sys; sys.exit(0)").await;
 
-    // The daemon's folder is a link.
+    // Replaces the daemon's dir with a link.
     let replace = format!("mv {own}/a {own}/old; ln -s {outside}/shared {own}/a; ls -l {own}");
     let said = scenario.own.bash(&replace).await.stdout;
     have_daemon_replaced(scenario).await;
@@ -164,7 +164,7 @@ threading.Thread(target=race, daemon=True).start()"
         verdict(is_written, "the server worked in it", said.trim()),
     );
 
-    // And now everything that makes removing hard.
+    // Makes the dir hard to remove.
     let canaries = || {
         let names = ["mode", "times", "owner", "attributes"];
         names.map(|name| fs::read_to_string(scenario.outside.path().join("tree").join(name)).ok())
@@ -210,7 +210,7 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
     verdicts
 }
 
-/// Not without a level: there it would be the end of the test.
+/// Skipped without isolation, where it would kill the test itself.
 async fn kill_everybody(scenario: &Scenario) -> Verdicts {
     let server = scenario.server.pid();
     let running = scenario

@@ -1,4 +1,4 @@
-//! B: what pages try, and what code tries through the browser.
+//! B: attacks from pages, and from code through the browser.
 
 use crate::attacks::row::{Row, contained, needs_users, never};
 
@@ -105,7 +105,7 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// Of a browser that was taken over, outside of its own sandbox. The probes are those of code.
+/// Rows for a compromised browser, outside its own sandbox. The probes are those for code.
 pub const TAKEN_OVER_ROWS: &[Row] = &[
     contained(
         "S2",

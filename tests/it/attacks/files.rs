@@ -1,4 +1,4 @@
-//! S6, S10 and S11: what code leaves behind, files that are none of its own, and traps for the
+//! S6, S10 and S11: files that code leaves behind, files outside the session, and traps for the
 //! server.
 
 use crate::attacks::row::{Row, contained, needs_users, never};
@@ -41,7 +41,7 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// What the second of two sessions finds of the first, which has ended.
+/// Traces that the second of two sessions finds of the first one, which has ended.
 pub const LEFT_ROWS: &[Row] = &[
     contained(
         "S6",
@@ -55,7 +55,7 @@ pub const LEFT_ROWS: &[Row] = &[
     ),
 ];
 
-/// What the server does in a folder that is full of traps.
+/// The server's behaviour in a dir full of traps.
 pub const TRAP_ROWS: &[Row] = &[
     contained(
         "S11",

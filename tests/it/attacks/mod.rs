@@ -1,6 +1,5 @@
-//! The attacks that the isolation levels are there for: what code of a session, and pages in its
-//! browser, try to reach, and what becomes of it. Each is tried at `none` too, where it has to
-//! work. docs/SECURITY.md has the matrix.
+//! Attacks on the sandbox by a session's code and by pages in its browser. Each attack also runs at
+//! `none`, where it must succeed. The results are the matrix in docs/SECURITY.md.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -29,7 +28,8 @@ use scenario::Scenario;
 
 const DEADLINE: Duration = Duration::from_secs(170);
 
-/// Whether the test goes on: it does on a machine of its own, which only root may make.
+/// Returns true if the test should continue: it does inside private namespaces, which only root may
+/// create.
 async fn is_alone(test: &str) -> bool {
     if !netns::is_possible() {
         eprintln!("{test} is not run: it takes root to make a machine of its own");
@@ -38,7 +38,7 @@ async fn is_alone(test: &str) -> bool {
     netns::enter(&format!("attacks::{test}"), DEADLINE).await
 }
 
-/// Tries the attacks of one group at one level and asserts what the rows say.
+/// Runs one group of attacks at one level and checks the verdicts against the rows.
 async fn try_attacks(test: &str, level: Level, attack: Attack, rows: &[Row]) {
     if !is_alone(test).await {
         return;

@@ -1,4 +1,4 @@
-//! S4, S7, S9, B10: the network and the sockets of the machine, from running code.
+//! S4, S7, S9, B10: attacks on the machine's network and sockets from running code.
 
 use crate::attacks::row::{Row, contained, never};
 

@@ -1,5 +1,5 @@
-//! What honest code does every day has to go on working while attacks do not, and what does not is
-//! said in docs/SECURITY.md.
+//! Ordinary code that must keep working while attacks are blocked. docs/SECURITY.md lists the
+//! exceptions.
 
 use std::fmt::Write;
 
@@ -8,13 +8,13 @@ use hearth_test_support::{Session, Site};
 
 use crate::attacks::level::Level;
 
-/// One thing that code does.
+/// One operation of ordinary code.
 struct Habit {
     what: &'static str,
     language: &'static str,
-    /// `SITE` stands for the address of a site that the settings permit.
+    /// Code to run. `SITE` is replaced with the address of a permitted site.
     code: &'static str,
-    /// The last line of its output, unless it cannot be done; then why not.
+    /// The last line of its output, or the reason why the operation is impossible.
     outcome: Result<&'static str, &'static str>,
 }
 
@@ -315,7 +315,7 @@ async fn objection(session: &Session, habit: &Habit, site: &str) -> Option<Strin
     (!is_right).then(|| format!("{} ({:?}): {execution:?}", habit.what, habit.outcome))
 }
 
-/// Tries them all at a level and names those that went otherwise.
+/// Runs all operations at a level and names those with another outcome.
 pub async fn all_is_as_usual(level: Level) {
     let site = Site::start().await;
     let origin = site.url("");

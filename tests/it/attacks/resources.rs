@@ -1,4 +1,4 @@
-//! R: processes, the machine's means, and the kernel itself.
+//! R: attacks on processes, machine resources and the kernel itself.
 
 use crate::attacks::row::{Expected, Row, contained, never, open};
 

@@ -1,4 +1,4 @@
-//! S: secrets, and what one session may know of another.
+//! S: secrets, and information that one session may gain about another.
 
 use crate::attacks::row::{Row, contained, needs_users, never, open};
 

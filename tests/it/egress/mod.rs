@@ -1,5 +1,5 @@
-//! The way out of sessions: everything goes through the session's proxy, what is refused says why,
-//! and nobody reaches the server itself.
+//! Egress of sessions: all requests go through the session's proxy, denials say why, and no session
+//! reaches the server itself.
 
 mod packages;
 mod web;
@@ -8,7 +8,7 @@ use hearth_test_support::{Session, TestServer};
 use serde_json::json;
 use web::{Web, redirect};
 
-/// A server whose sessions reach what this list opens, and nothing else of loopback.
+/// Starts a server whose sessions reach the addresses in this list, and no others on loopback.
 async fn allowing(list: &str) -> TestServer {
     TestServer::builder()
         .setting("HEARTH_EGRESS_ALLOW", list)
@@ -16,7 +16,8 @@ async fn allowing(list: &str) -> TestServer {
         .await
 }
 
-/// Ways in which code asks for `URL`; each ends well and shows `ok` when it gets the page.
+/// Requests for `URL` in several languages and tools; each succeeds and prints `ok` when it gets
+/// the page.
 const WAYS: [(&str, &str); 12] = [
     (
         "node",
@@ -97,7 +98,7 @@ async fn every_way_to_ask_for_a_page_goes_through_the_proxy() {
             "{way:?}: {exit_code} {shown}"
         );
     }
-    // Nothing has gone around the proxy.
+    // No request bypassed the proxy.
     assert_eq!(web.asked(), asked);
     shut.stop().await;
 }
@@ -120,7 +121,7 @@ async fn a_refused_page_says_in_the_page_why_and_how_to_allow_it() {
         "{text}"
     );
     assert!(text.contains(&setting), "{text}");
-    // What the page says is true.
+    // The entry that the page suggests works.
     let entry = setting
         .strip_prefix("HEARTH_EGRESS_ALLOW=")
         .expect("the setting");
@@ -134,7 +135,8 @@ async fn a_refused_page_says_in_the_page_why_and_how_to_allow_it() {
     server.stop().await;
 }
 
-/// Chromium shows nothing of a refused CONNECT, so the reason is in the error of whoever navigates.
+/// Chromium shows nothing of the response to a denied CONNECT, so the reason is in the error of the
+/// client that navigates.
 #[tokio::test]
 async fn a_refused_https_page_says_why_in_the_error_of_every_client() {
     let web = Web::with(vec![("GET /away", redirect("https://10.0.0.1/"))]).await;

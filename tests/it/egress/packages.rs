@@ -1,5 +1,5 @@
-//! Package managers in bash. The packages are made here and fetched by their addresses, so no
-//! registry is needed.
+//! Package managers in bash. The packages are built here and fetched by address, so no registry is
+//! needed.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use hearth_test_support::{TestServer, repository};
 
 use crate::egress::web::{Web, file};
 
-/// Makes a wheel named on its command line, with one module in it.
+/// Builds a wheel named on its command line, with one module in it.
 const WHEEL: &str = "\
 import sys, zipfile
 info = 'hearthly-1.0.dist-info/'

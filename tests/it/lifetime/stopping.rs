@@ -1,4 +1,4 @@
-//! What happens between a signal and the server's end.
+//! The server's behaviour between a signal and its exit.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn code_that_ends_in_time_is_answered_as_ever_while_the_server_stops_and_n
         .setting("HEARTH_STOP_GRACE_SECONDS", "60");
     let mut server = builder.start().await;
     let (idle, busy) = (server.session().await, server.session().await);
-    // It goes on until the test has seen what happens meanwhile.
+    // It keeps running until the test has seen the stopping server.
     let code = format!(
         "{}; curl -s {}; echo done",
         site.bash_signal("begun"),
@@ -106,7 +106,7 @@ async fn a_second_sigterm_does_not_wait_for_code() {
         site.signalled("begun").await;
         server.processes();
         server.signal(Signal::SIGTERM);
-        // One that comes with the first is the same wish.
+        // A second signal that arrives together with the first is treated as one.
         eventually(
             Duration::from_secs(20),
             "a second signal is heard",

@@ -1,4 +1,4 @@
-//! Ways to fill the disk, and what does not fill it.
+//! Disk limits: programs that fill the disk, and files that take no space.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -15,7 +15,7 @@ const SETTING: &str = "HEARTH_SESSION_DISK_MB";
 const FILES_LIMIT: &str = "more than 2000 files";
 const FILES_SETTING: &str = "HEARTH_SESSION_FILES";
 
-/// Writes what is left of a bomb and stays, in case that nobody ends it.
+/// Keeps the process of a bomb alive, in case nothing ends it.
 const STAY: &str = "; sleep 20";
 
 async fn scenario() -> Scenario {
@@ -122,13 +122,13 @@ async fn holes_and_second_names_take_no_space() {
     scenario.stop().await;
 }
 
-/// Free bytes of the disk that a folder is on, as the server counts them.
+/// Returns the free MiB of a dir's disk, as the server counts them.
 fn free_mib(folder: &Path) -> u64 {
     let disk = statvfs(folder).expect("it is on a disk");
     (disk.blocks_available() * disk.fragment_size()) >> 20
 }
 
-/// A folder on a disk that nobody else fills meanwhile: the machine's files in memory.
+/// Creates a dir on a disk that nothing else fills meanwhile: the machine's shared memory.
 fn folder_in_memory() -> tempfile::TempDir {
     let folder = tempfile::Builder::new()
         .prefix("ht-")
@@ -161,7 +161,7 @@ async fn the_session_that_takes_the_most_ends_when_the_disk_is_full() {
         small.bash("cat small | wc -c").await.ok().result,
         (20 << 20).to_string()
     );
-    // The space comes back, and with it the room for another session.
+    // The space is freed, and another session fits.
     eventually(Duration::from_secs(5), "the space is back", || async {
         let free_mib = free_mib(folder.path());
         if free_mib > least {

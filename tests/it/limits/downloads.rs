@@ -1,4 +1,4 @@
-//! Downloads that are too large.
+//! Download size limits.
 
 use hearth_test_support::{Site, attachment};
 
@@ -6,7 +6,7 @@ use crate::limits::scenario::Scenario;
 
 const SETTING: &str = "HEARTH_MAX_DOWNLOAD_MB";
 
-/// What of a page's download a client is told, with what is left of it in the session's folder.
+/// Reports what a client sees of a page's download, and what remains of it in the session's dir.
 const FETCH: &str = "async (page, address) => {
     const coming = page.waitForEvent('download');
     await page.goto(address).catch(() => {});

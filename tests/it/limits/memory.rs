@@ -1,11 +1,12 @@
-//! Bombs of memory: every way to hold some that is nobody's file.
+//! Memory bombs: every kind of memory that is not backed by a file on disk.
 
 use crate::limits::scenario::{Scenario, assert_ended_by};
 
 const LIMIT: &str = "more than 400 MiB of memory";
 const SETTING: &str = "HEARTH_SESSION_MEMORY_MB";
 
-/// In python: takes what `{}` gives, a MiB at a time, up to 1.2 GB, and then stays.
+/// A python program: takes what `{}` allocates, a MiB at a time, up to 1.2 GB, and then stays
+/// alive.
 const FILL: &str = "
 import time
 for at in range(0, len(memory), 4096):
@@ -53,7 +54,7 @@ async fn memory_of_many_processes_counts_together() {
     scenario.stop().await;
 }
 
-/// It looks like a zombie, which takes nothing.
+/// Such a program looks like a zombie, which takes no memory.
 #[tokio::test]
 async fn memory_of_a_program_whose_first_thread_has_ended_counts() {
     let scenario = scenario().await;

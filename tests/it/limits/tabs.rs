@@ -1,4 +1,4 @@
-//! More tabs than there may be.
+//! Tab limits.
 
 use hearth_test_support::Site;
 
@@ -45,7 +45,7 @@ async fn tabs_that_a_page_opens_beyond_the_limit_are_closed() {
     );
     let told = scenario.run("node", &code).await.ok().json();
     assert_eq!(told, serde_json::json!([4, "opener"]));
-    // Nor are they somewhere out of sight.
+    // The tabs are not hidden either.
     let told = scenario.guilty.python("len(context.pages)").await.ok();
     assert_eq!(told.result, "4");
     scenario.stop().await;
@@ -58,7 +58,7 @@ async fn tabs_of_other_contexts_count_and_the_first_context_can_always_have_one(
         for (let tab = 2; tab <= 4; tab++) await other.newPage();
         await page.close(); 1";
     scenario.run("node", code).await.ok();
-    // Three are open, and a fourth is opened for whoever comes.
+    // Three are open, and a fourth is opened for each new client.
     assert_eq!(
         scenario
             .guilty

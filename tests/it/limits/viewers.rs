@@ -1,4 +1,4 @@
-//! More viewers than there may be.
+//! Viewer limits.
 
 use hearth_test_support::Viewer;
 
@@ -13,7 +13,7 @@ async fn one_viewer_too_many_is_told_so_and_the_others_look_on() {
     let mut viewers = Vec::new();
     for _ in 0..32 {
         let mut viewer = Viewer::connect(link).await;
-        // It is in when it is greeted with a picture.
+        // A viewer is connected once it receives a picture.
         viewer.picture().await;
         viewers.push(viewer);
     }

@@ -1,4 +1,4 @@
-//! Connections that are lost, and sessions that end.
+//! Lost connections, and sessions that end.
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::live_view::scenario::Scenario;
 use crate::live_view::wire::Wire;
 
-/// That the view has ended, says why and when, and still shows the last picture.
+/// Asserts that the view has ended, shows why and when, and still shows the last picture.
 async fn assert_ended(scenario: &Scenario, why: &str) {
     scenario
         .act(&format!(
@@ -135,7 +135,7 @@ async fn a_connection_that_is_cut_comes_back_by_itself_and_shows_what_happened_m
             ))
             .await;
     }
-    // And it steers as before.
+    // The viewer can control the page as before.
     scenario.act("await viewer.click(700, 500)").await;
     scenario.page_until("seen.includes('down 0 1')").await;
     scenario.teardown().await;

@@ -1,4 +1,4 @@
-//! Keys, composed text and paste, from the viewer's keyboard to the page.
+//! Keys, text composition and paste, from the viewer's keyboard to the page.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ async fn what_is_typed_is_written_and_every_key_is_an_event() {
         .await;
     scenario.act("await page.keyboard.type('x')").await;
     scenario.page_until("text.value === 'Héx'").await;
-    // The key that Playwright has no place for on a keyboard comes as text and not as an event.
+    // A key that Playwright's keyboard layout lacks arrives as text and not as an event.
     let expected = json!([
         "key H",
         "key  ",
@@ -54,7 +54,7 @@ async fn shortcuts_act_on_the_page_and_not_on_the_live_view() {
 async fn a_character_of_the_third_level_is_written_and_is_no_shortcut() {
     let scenario = Scenario::steered().await;
     scenario.act(INTO_THE_FIELD).await;
-    // How Windows tells of AltGr and Q on a German keyboard.
+    // The events that Windows sends for AltGr and Q on a German keyboard.
     let press = "await viewer.view.evaluate(() => {
         const at = { key: '@', code: 'KeyQ', keyCode: 81, ctrlKey: true, altKey: true, modifierAltGraph: true };
         const event = new KeyboardEvent('keydown', { ...at, bubbles: true, cancelable: true });
@@ -155,7 +155,7 @@ async fn a_phones_keyboard_writes_and_deletes_without_keys() {
     scenario
         .act("globalThis.cdp = await page.context().newCDPSession(page)")
         .await;
-    // How an editor is told to delete when there is no key for it.
+    // The command by which an editor is asked to delete when no key is sent.
     let unidentified = "type: 'rawKeyDown', key: 'Unidentified', windowsVirtualKeyCode: 229";
     for (command, expected) in [
         ("deleteBackward", "one tw"),
@@ -210,7 +210,7 @@ async fn a_long_text_is_pasted_whole() {
     let scenario = Scenario::steered().await;
     scenario.code("await page.evaluate(() => { text.outerHTML = '<textarea id=area style=\"left:40px;top:140px;width:400px;height:60px\"></textarea>' })").await;
     scenario.act(INTO_THE_FIELD).await;
-    // Of characters of four bytes, so that no piece may end anywhere.
+    // Uses characters of four bytes, so that a piece must not end at an arbitrary byte.
     let paste = "await viewer.view.evaluate(() => {
         const clipboardData = new DataTransfer();
         clipboardData.setData('text/plain', 'a' + '\\u{1F525}'.repeat(150000) + '\\r\\nend');

@@ -1,11 +1,11 @@
-//! Where the live view is looked at: small windows, phones, and other people's pages.
+//! The live view's layout: small windows, phones, and frames in other sites.
 
 use serde_json::json;
 
 use crate::live_view::scenario::{PHONE, Scenario};
 
-/// That nothing sticks out of the window, and that the picture is whole, as wide or as high as it
-/// can be, and not distorted.
+/// Checks that nothing overflows the window, and that the picture is complete, as large as possible
+/// and not distorted.
 const FIT: &str = "await viewer.view.evaluate(() => {
     const { scrollWidth, scrollHeight } = document.documentElement;
     const picture = document.getElementById('picture').getBoundingClientRect();

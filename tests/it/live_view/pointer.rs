@@ -1,4 +1,4 @@
-//! Mouse, wheel and touch, from the canvas to the page.
+//! Mouse, wheel and touch input, from the canvas to the page.
 
 use serde_json::json;
 
@@ -93,7 +93,7 @@ async fn a_slider_is_dragged_also_when_the_mouse_leaves_the_picture() {
         .act("await page.mouse.move(1279, 2); await page.mouse.up()")
         .await;
     scenario.page_until("slider.value === '100'").await;
-    // The release was seen too: the slider stays where it is.
+    // The page received the release too: the slider stays where it is.
     scenario
         .act("await viewer.move(46, 240); await viewer.click(700, 500)")
         .await;

@@ -1,16 +1,17 @@
-//! The bar: tabs, addresses, and what pages ask.
+//! The bar: tabs, addresses, and dialogs of pages.
 
 use serde_json::json;
 
 use crate::live_view::scenario::Scenario;
 
-/// The names of the tabs in the strip, and which one is marked.
+/// Reads the names of the tabs in the strip, and which one is marked.
 const STRIP: &str =
     "await viewer.view.evaluate(() => [...document.querySelectorAll('[role=tab]')].map(
     (tab) => tab.textContent + (tab.ariaSelected === 'true' ? '*' : '')))";
 
 impl Scenario {
-    /// The viewer is told of the crash and reloads the tab, which is seen and steered from then on.
+    /// Waits until the viewer shows the crash, and reloads the tab, which is visible and can be
+    /// controlled from then on.
     async fn reload_crashed(&self) {
         self.act("await viewer.says('what', 'This tab has crashed.')")
             .await;
@@ -191,7 +192,8 @@ async fn a_session_without_a_tab_says_so_and_a_tab_can_be_opened() {
 #[tokio::test]
 async fn a_tab_that_crashes_says_so_and_is_reloaded() {
     let scenario = Scenario::steered().await;
-    // Green until it is loaded anew: what is seen then is not the last picture of before.
+    // Green until it is reloaded, so that the next picture differs from the last one before the
+    // crash.
     scenario
         .act("await viewer.click(120, 70); await viewer.shows(500, 500, [30, 120, 60])")
         .await;
@@ -227,7 +229,7 @@ async fn a_tab_that_crashed_before_anybody_looked_is_reloaded_by_who_comes() {
 async fn back_forward_reload_and_the_address_bar_work() {
     let scenario = Scenario::steered().await;
     let url = scenario.site.url("/title/next");
-    // Without a scheme: an address of a machine gets http.
+    // Without a scheme: the address of a machine gets http.
     let typed = url.trim_start_matches("http://");
     scenario
         .act(&format!(
@@ -256,7 +258,7 @@ async fn back_forward_reload_and_the_address_bar_work() {
     scenario.act("await viewer.says('title', 'changed')").await;
     press("Reload").await;
     scenario.act("await viewer.says('title', 'next')").await;
-    // The keys for it, while the page has the keyboard.
+    // The keyboard shortcuts, while the page has the focus.
     scenario
         .act("await viewer.click(700, 500); await page.keyboard.press('Alt+ArrowLeft')")
         .await;
@@ -316,7 +318,7 @@ async fn an_address_that_cannot_be_opened_is_a_passing_notice() {
 #[tokio::test]
 async fn what_a_page_asks_is_answered_by_the_viewer() {
     let scenario = Scenario::steered().await;
-    // Whoever pressed the button is asked.
+    // The viewer who pressed the button gets the question.
     let ask = async |question: &str| {
         scenario
             .page(&format!(

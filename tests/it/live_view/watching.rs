@@ -1,4 +1,4 @@
-//! What a viewer sees, and that the link for watching is for nothing else.
+//! The view-only link: what a viewer sees, and that it accepts no input.
 
 use hearth_test_support::TestServer;
 use serde_json::json;
@@ -64,7 +64,7 @@ async fn everybody_who_looks_sees_the_same_and_a_hidden_window_holds_nobody_up()
         )
         .await;
     scenario.act(&hide(true)).await;
-    // More than may be on their way to a viewer that does not answer.
+    // More pictures than may be in flight to a viewer that does not acknowledge them.
     for colour in [
         "200, 30, 30",
         "30, 30, 200",
@@ -156,7 +156,7 @@ async fn a_title_that_is_markup_is_shown_as_text() {
         );
         scenario.code("await other.bringToFront()").await;
     }
-    // So is what a page asks.
+    // Dialogs of a page are shown too.
     scenario.code("await page.bringToFront()").await;
     scenario
         .act(&format!("await viewer.says('title', {})", json!(title)))
@@ -178,7 +178,7 @@ async fn the_link_for_watching_passes_no_clicks_and_no_keys() {
     scenario
         .act("await viewer.move(700, 100); await page.mouse.wheel(0, 300)")
         .await;
-    // What somebody else does afterwards is all that happens.
+    // The only later change is made by another viewer.
     scenario.open(&scenario.interactive_link()).await;
     scenario.act("await viewer.click(700, 500)").await;
     scenario.page_until("seen.length > 0").await;
@@ -219,7 +219,7 @@ async fn a_message_made_by_hand_ends_the_connection_of_who_only_watches() {
         .json();
     assert_eq!(tabs, json!([scenario.site.url("/desk")]));
     assert_eq!(scenario.page("[seen, text.value]").await, json!([[], ""]));
-    // Whoever behaves stays.
+    // A well-behaved viewer stays connected.
     assert_eq!(
         scenario
             .see("await viewer.view.evaluate(() => document.body.dataset.state)")

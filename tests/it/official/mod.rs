@@ -1,6 +1,6 @@
-//! Firecrawl's own clients, unmodified, on a real server: every call that they offer for sessions,
-//! and every refusal as they show it; the command line in all its forms; the requests of the API
-//! reference. What came of it are the tables of docs/conformance.md.
+//! Firecrawl's own clients, unmodified, on a real server: every session call, every error as the
+//! client shows it, the CLI in all its forms, and the requests of the API reference. The results
+//! are tables in docs/conformance.md.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -27,14 +27,14 @@ use hearth_test_support::{ClientHome, Site, TestServer};
 use serde_json::json;
 use visit::Visit;
 
-/// A server that lets in each client with a key of its own team, and one key of another team; and
-/// one that lets everybody in.
+/// Two servers: one with a key and team for each client and one key of another team, and one
+/// without keys.
 struct Servers {
     keyed: TestServer,
     open: TestServer,
 }
 
-/// Who shares no team with any client.
+/// A key of a team that has no client.
 const OTHER_TEAM_KEY: &str = "other-key";
 
 impl Servers {
@@ -58,7 +58,7 @@ impl Servers {
     }
 }
 
-/// Every file below a folder, by its path in it.
+/// Lists every file below a dir by its relative path.
 fn files(folder: &Path) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -97,8 +97,7 @@ async fn every_official_client_gets_what_it_expects_and_it_is_documented() {
     let (reports, homes): (Vec<_>, Vec<ClientHome>) = reports.into_iter().unzip();
     assert_all_good(&reports, &steps::STEPS);
     for (kind, home) in Kind::ALL.iter().zip(&homes) {
-        // The command line keeps the session that was launched last, which was not the one that was
-        // closed.
+        // The CLI stores the session that was launched last, which is not the one that was closed.
         let kept: &[&str] = if *kind == Kind::CommandLine {
             &[cli::SESSION]
         } else {
@@ -177,7 +176,8 @@ async fn the_snippets_of_the_readme_print_what_it_says_with_a_key_and_without() 
     servers.stop().await;
 }
 
-/// Without this, the silence that the other tests assert would say nothing.
+/// Proves that the check for foreign requests works; without this test the others would prove
+/// nothing.
 #[tokio::test]
 async fn a_client_that_calls_somebody_else_is_received() {
     let official = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Curl);

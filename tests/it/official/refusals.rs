@@ -1,4 +1,4 @@
-//! How each client shows that the server has refused something.
+//! Error responses of the server, as each client shows them.
 
 use hearth_test_support::report::Outcome;
 use serde_json::{Value, json};
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::call::{Answer, Call};
 use super::client::Kind;
 
-/// Asserts that a client shows a refusal with this status and body, and gives a remark on how it
-/// does if that is not plain.
+/// Asserts that a client shows an error with this status and body; returns a remark if the client
+/// shows it in another form.
 #[track_caller]
 pub fn assert_refused(
     kind: Kind,

@@ -1,4 +1,4 @@
-//! The steps that every client takes, each with exactly what must come of it.
+//! The steps of every client, each with its exact expected result.
 
 use std::time::{Duration, Instant};
 
@@ -138,7 +138,7 @@ impl Visit<'_> {
         }
     }
 
-    /// Steps that are one execution.
+    /// Runs a step that is one execution.
     async fn simple(&mut self, step: &str) -> Outcome {
         let (language, code) = match step {
             "node: a value" => ("node", "({answer: 6 * 7})"),
@@ -217,7 +217,7 @@ impl Visit<'_> {
         Outcome::Good(note.to_owned())
     }
 
-    /// The result of code, as the client shows it.
+    /// Returns the result of code, as the client shows it.
     async fn value(&mut self, body: Value) -> String {
         value_in(&self.executed(body).await)
     }
@@ -270,7 +270,7 @@ impl Visit<'_> {
             Answer::NotOffered(why) => return Outcome::NotOffered(why.to_owned()),
             Answer::Raised(error) => panic!("{error}"),
         };
-        // The JavaScript SDK hangs up five seconds after the timeout.
+        // The JavaScript SDK disconnects five seconds after the timeout.
         let elapsed = began.elapsed();
         assert!(
             elapsed >= Duration::from_secs(1) && elapsed < Duration::from_secs(5),
@@ -398,7 +398,7 @@ impl Visit<'_> {
         good()
     }
 
-    /// Steps that are one refused call.
+    /// Runs a step that is one rejected call.
     async fn refusal(&mut self, step: &str) -> Outcome {
         let (own, other_team) = (self.id(), self.other_team);
         let run = json!({"language": "node", "code": "1"});
@@ -422,7 +422,7 @@ impl Visit<'_> {
         let call = Call::Create(json!({}));
         let (key, error) = match (step, self.kind()) {
             ("unknown key", _) => (Some("nobody's"), "Unauthorized: Invalid token"),
-            // It sends `Authorization: Bearer` with nothing behind it.
+            // It sends `Authorization: Bearer` without a token.
             (_, Kind::CommandLine) => (None, "Unauthorized: Token missing"),
             _ => (None, "Unauthorized"),
         };
@@ -436,8 +436,8 @@ impl Visit<'_> {
         )
     }
 
-    /// The expected body is what the server answers to the same request without a client between;
-    /// that it is right is for the tests of the validation.
+    /// Compares with the server's response to the same request without a client. The validation
+    /// tests check that this response is correct.
     async fn bad_parameter(&mut self, step: &str, id: &str) -> Outcome {
         let profile = json!({"name": "", "saveChanges": false});
         let call = match step {
@@ -508,7 +508,7 @@ impl Visit<'_> {
         good()
     }
 
-    /// What the server says of a session, whoever asks.
+    /// Reads a session's status directly from the server.
     async fn status_of(&self, id: &str) -> Value {
         self.api.status(id).await.ok()
     }
@@ -528,8 +528,8 @@ fn status_in(session: &Value) -> &str {
     session["status"].as_str().unwrap()
 }
 
-/// Asserts that the answer to `create` has what the server says of the session, and that it expires
-/// after `ttl`.
+/// Asserts that the response to `create` matches the session's status, and that it expires after
+/// `ttl`.
 #[track_caller]
 fn assert_created(kind: Kind, created: &Value, status: &Value, ttl_seconds: i64) {
     let mut expected = json!({"success": true});

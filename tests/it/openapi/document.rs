@@ -1,4 +1,4 @@
-//! The file by itself.
+//! Checks of the OpenAPI file that need no server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -7,7 +7,7 @@ use hearth_test_support::description::{self, DOCUMENT, operations, validate};
 use hearth_test_support::repository;
 use serde_json::{Value, json};
 
-/// Calls `visit` with every object of the file and its pointer.
+/// Calls `visit` with every object of the file and its JSON pointer.
 fn walk(value: &Value, pointer: &str, visit: &mut impl FnMut(&str, &Value)) {
     let inner: Vec<(String, &Value)> = match value {
         Value::Object(fields) => fields
@@ -29,8 +29,8 @@ fn walk(value: &Value, pointer: &str, visit: &mut impl FnMut(&str, &Value)) {
     }
 }
 
-/// Judges the file by the schema that the OpenAPI Initiative publishes, which schemathesis brings
-/// along.
+/// Validates the file against the schema that the OpenAPI Initiative publishes, which schemathesis
+/// includes.
 #[test]
 fn the_file_is_valid_by_the_published_schema_of_openapi() {
     let code = "import sys, schemathesis; schemathesis.openapi.from_path(sys.argv[1]).validate()";
@@ -106,7 +106,8 @@ fn every_schema_is_one() {
         .as_object()
         .expect("schemas")
     {
-        // Compiling judges it by the meta-schema of its dialect; the outcome does not matter.
+        // Compiling a schema validates it against the meta-schema of its dialect; the outcome does
+        // not matter.
         drop(validate(schema, &Value::Null));
         assert!(
             validate(
@@ -148,7 +149,7 @@ fn every_json_answer_has_an_example() {
         .as_object()
         .expect("responses")
     {
-        // This file itself is the example of its own.
+        // The OpenAPI file is its own example.
         if let Some(media) = response["content"]
             .get("application/json")
             .filter(|_| name != "OpenApi")
@@ -217,7 +218,7 @@ fn the_parameters_of_a_path_are_those_that_it_names() {
     }
 }
 
-/// Everything that is true of an operation under one name is true under the other.
+/// An operation has the same description under both prefixes.
 #[test]
 fn both_names_are_described_alike() {
     let paths = &DOCUMENT["paths"];
@@ -247,7 +248,7 @@ fn the_version_is_the_servers() {
     );
 }
 
-/// The sections of docs/API.md by their headings, such as `GET /health`.
+/// Returns the sections of docs/API.md by their headings, such as `GET /health`.
 fn sections() -> BTreeMap<String, String> {
     let page =
         std::fs::read_to_string(repository().join("docs/API.md")).expect("docs/API.md is there");
@@ -267,7 +268,7 @@ fn sections() -> BTreeMap<String, String> {
 
 #[test]
 fn the_page_for_people_has_every_operation_and_its_statuses_and_no_other() {
-    // These are told once for all.
+    // Documented once for all operations.
     const COMMON: [&str; 4] = ["200", "401", "403", "500"];
     let mut sections = sections();
     for (path, operations) in operations().filter(|(path, _)| !path.starts_with("/v2/browser")) {

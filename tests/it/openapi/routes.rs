@@ -1,4 +1,4 @@
-//! The file and the server: the same routes, the same methods.
+//! The OpenAPI file and the server have the same routes and methods.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use reqwest::Method;
 
 const UNKNOWN_ID: &str = "01920000-0000-7000-8000-000000000000";
 
-/// The paths of the public router as its source lists them, without those that only end in another
+/// Reads the public router's paths from its source, without those that differ only in a trailing
 /// slash.
 fn routes() -> BTreeSet<String> {
     let source = std::fs::read_to_string(repository().join("crates/server/src/http/router.rs"))
@@ -71,8 +71,8 @@ fn the_file_has_every_route_of_the_router_and_no_other() {
     assert_eq!(described, routes, "openapi.json (left), router.rs (right)");
 }
 
-/// Asks the server with every method at every path: what the file does not have is answered 405,
-/// with an `Allow` that names exactly what it has.
+/// Sends every method to every path: methods that the file lacks get 405 with an `Allow` header
+/// that lists exactly the file's methods.
 #[tokio::test]
 async fn every_path_knows_the_methods_of_the_file_and_no_other() {
     let server = TestServer::builder()
@@ -106,7 +106,7 @@ async fn every_path_knows_the_methods_of_the_file_and_no_other() {
                 },
             );
         for method in &methods {
-            // Nobody's key: no operation is carried out.
+            // An unknown key, so that no operation is carried out.
             let answer = Exchange::of(server.request_outside(method.clone(), &address)).await;
             assert_eq!(
                 answer.status != 405,

@@ -1,4 +1,4 @@
-//! The documents for operators say what there is.
+//! The operators' documents cover every setting, metric and event.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -47,7 +47,7 @@ async fn every_figure_is_documented_and_no_other() {
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let mut documented: BTreeSet<String> = rows.map(family).collect();
-    // It comes with the first request.
+    // This metric appears with the first request.
     let later = "hearth_http_requests_total";
     assert!(documented.contains(later));
     if !seen.contains(later) {
@@ -83,7 +83,7 @@ fn the_dashboard_asks_for_figures_that_there_are() {
     }
 }
 
-/// The words of everything that is logged from `info` on, as the source has them.
+/// Reads the messages of all log calls at `info` and above from the source.
 fn events() -> BTreeSet<String> {
     let mut events = BTreeSet::new();
     let mut folders = vec![repository().join("crates")];
@@ -111,7 +111,7 @@ fn events_in(source: &str) -> Vec<String> {
     calls.filter_map(message_of).collect()
 }
 
-/// The last string of a call, which begins behind its bracket.
+/// Returns the last string literal of a call, starting after its opening bracket.
 fn message_of(call: &str) -> Option<String> {
     let (mut depth, mut last, mut current) = (1, None, None::<String>);
     for letter in call.chars() {

@@ -8,7 +8,7 @@ use hearth_test_support::{Api, Exchange, Site, TestServer};
 use reqwest::Method;
 use serde_json::json;
 
-/// Every figure by its name with its labels.
+/// Reads every metric, keyed by its name with labels.
 pub async fn metrics(api: &Api) -> BTreeMap<String, f64> {
     let answer = Exchange::of(api.request_outside(Method::GET, "/metrics")).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -79,7 +79,7 @@ async fn what_happens_is_counted() {
     ] {
         assert_eq!(now.get(name), Some(&count), "{name}");
     }
-    // Of eleven million bytes ten times 2²⁰ are kept.
+    // Of eleven million bytes, ten times 2²⁰ are kept.
     let dropped = now["hearth_output_bytes_total{kind=\"dropped\"}"];
     assert!(
         (11_000_000.0 - 10_485_760.0..600_000.0).contains(&dropped),
@@ -135,7 +135,7 @@ async fn code_that_runs_and_waits_is_told_and_so_is_what_its_caller_gives_up() {
         loop {
             let now = metrics(&server).await;
             if now["hearth_execute_seconds_count{language=\"bash\",outcome=\"abandoned\"}"] == 1.0 {
-                // Its turn had not come, so there was nothing to kill.
+                // The execution was still waiting, so nothing was killed.
                 assert_eq!(now["hearth_kills_total{reason=\"caller_gone\"}"], 0.0);
                 break;
             }
@@ -167,7 +167,7 @@ async fn figures_are_for_the_operator_where_there_is_one_and_else_for_every_key(
     assert_eq!(status(&server.with_key("secret")).await, 403);
     assert_eq!(status(&server.with_key("nobody")).await, 401);
     assert_eq!(status(&server.with_key("boss")).await, 200);
-    // It opens nothing of the API.
+    // The operator key does not open the API.
     assert_eq!(server.with_key("boss").list("").await.status, 401);
     server.stop().await;
 }
@@ -205,7 +205,7 @@ async fn what_callers_make_up_is_no_label_and_every_rule_begins_at_0() {
             .any(|name| name.contains("BREW") || name.contains("made-up")),
         "{now:?}"
     );
-    // A rate would miss the first one of a series that begins with it.
+    // Without a zero sample, a rate would miss the first event of a series.
     for rule in ["metadata", "own port", "a private network", "local name"] {
         assert_eq!(
             now[&format!("hearth_egress_refusals_total{{rule=\"{rule}\"}}")],

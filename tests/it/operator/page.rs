@@ -1,4 +1,4 @@
-//! The operator's page in a real browser: a session of another server, since no session reaches its
+//! The operator page in a real browser: a session of another server, because no session reaches its
 //! own.
 
 use hearth_test_support::{Session, Site, TestServer, repository};
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 const PHONE: &str = "{ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }";
 const DESK: &str = "{ viewport: { width: 1280, height: 800 } }";
 
-/// What a picture in a document may weigh.
+/// Max size of a picture in a document.
 const MAX_BYTES: u64 = 200_000;
 
-/// Somebody in front of a browser.
+/// An operator in front of a browser.
 struct Operator {
     server: TestServer,
     browser: Session,
@@ -18,7 +18,7 @@ struct Operator {
 }
 
 impl Operator {
-    /// Opens the page in a window with these options of Playwright's.
+    /// Opens the page in a window with these Playwright options.
     async fn before(server: &TestServer, options: &str) -> Self {
         let own = TestServer::start().await;
         let browser = own.session().await;
@@ -87,7 +87,7 @@ async fn the_page_shows_a_session_with_its_picture_and_ends_it_when_it_is_told_t
     ] {
         assert!(seen.contains(word), "{word} is not on the page:\n{seen}");
     }
-    // A look is no use: the page has seen none of it.
+    // Viewing is not use: the page has received no input.
     assert_eq!(
         session
             .node("await page.evaluate(() => devicePixelRatio)")
@@ -100,7 +100,7 @@ async fn the_page_shows_a_session_with_its_picture_and_ends_it_when_it_is_told_t
         .act("var end = desk.getByRole('button', { name: /^End/ }); await end.click()")
         .await;
     assert_eq!(session.status().await["status"], "active");
-    // A double click is one press.
+    // A double click counts as one press.
     operator.act("while (await end.count() && (await end.textContent()).startsWith('End?')) await end.click()").await;
     operator
         .act("await desk.getByText('No session is open').waitFor()")
@@ -160,7 +160,7 @@ async fn a_team_sees_itself_and_an_operator_everybody() {
     };
     operator.act(&enter("key-of-nobody")).await;
     operator.act("await desk.waitForFunction(() => document.querySelector('#refusal').textContent.length > 0)").await;
-    // The browser complains of the 401 by itself.
+    // The browser itself logs the 401.
     operator
         .act("complaints = complaints.filter((complaint) => !complaint.includes('401'))")
         .await;
@@ -191,7 +191,7 @@ async fn a_team_sees_itself_and_an_operator_everybody() {
         .act("complaints = complaints.filter((complaint) => !complaint.includes('401'))")
         .await;
     operator.leave().await;
-    // The same without a page.
+    // Repeats the check without a page.
     let shop = server.with_key("key-of-shop");
     let ask = async |method: &str, path: &str| {
         let method = method.parse().expect("a method");
@@ -251,7 +251,7 @@ async fn a_session_without_a_live_view_shows_no_picture_and_a_page_that_hangs_ho
     server.stop().await;
 }
 
-/// Run it with `scripts/test --run-ignored only -E 'test(portrait)'` after a change of the page.
+/// Run it with `scripts/test --run-ignored only -E 'test(portrait)'` after changing the page.
 #[tokio::test]
 #[ignore = "writes docs/operator-page.png"]
 async fn the_portrait_is_taken_of_a_quiet_evening() {
@@ -268,7 +268,7 @@ async fn the_portrait_is_taken_of_a_quiet_evening() {
         server.session().await,
     ];
     let shelf = json!(include_str!("../../fixtures/shelf.html"));
-    // An address that reads well, and is the same every time.
+    // A readable address that is the same every time.
     sessions[0].node(&format!("await context.route('https://books.example/**', (route) => route.fulfill({{ contentType: 'text/html; charset=utf-8', body: {shelf} }})); await page.goto('https://books.example/evening-shelf')")).await.ok();
     sessions[1].python("await page.set_content('<title>Prices</title><body style=\"font: 40px sans-serif; background: #dfe8d8\"><h1>Prices</h1><p>12 of 80 pages read')").await;
     sessions[1].bash("sleep 0.2; exit 1").await;

@@ -13,7 +13,7 @@ async fn ready(server: &TestServer) -> (u16, Value) {
     (answer.status, answer.json())
 }
 
-/// The one reason of a server that is not ready.
+/// Returns the only reason of a server that is not ready.
 #[track_caller]
 fn only_reason((status, answer): &(u16, Value)) -> String {
     assert_eq!(
@@ -76,7 +76,7 @@ async fn a_want_of_memory_is_a_reason_not_to_be_ready_and_no_session_is_created_
 async fn a_browser_that_does_not_start_is_a_reason_until_one_does() {
     let (folder, tools) = (new_data_dir(), new_data_dir());
     std::fs::set_permissions(&tools, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
-    // A browser that is there for as long as a file is.
+    // A browser that starts only while a file exists.
     let (browser, switch) = (tools.path().join("browser"), tools.path().join("on"));
     let script = format!(
         "#!/bin/sh\n[ -e '{}' ] || exit 1\nexec /usr/lib/chromium/chromium-headless-shell \"$@\"\n",

@@ -1,4 +1,5 @@
-//! Every change of a file that a commit makes fails once, or is the last one before a crash.
+//! Fault injection: every file change of a profile commit fails once, or is the last one before a
+//! crash.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -15,10 +16,10 @@ use crate::profiles::scenario::{all, files, keep, kept, reading, saved, saving};
 
 const BOUND: Duration = Duration::from_secs(10);
 
-/// More changes than a commit makes.
+/// An upper bound on the file changes of a commit.
 const MAX_CHANGES: i32 = 200;
 
-/// How a change fails.
+/// The way a change fails.
 #[derive(Clone, Copy)]
 enum Fault {
     Error = 1,
@@ -26,8 +27,7 @@ enum Fault {
     Full = 3,
 }
 
-/// What a server is started with so that its changes of files can be made to fail; see
-/// `tests/faults/faults.c`.
+/// Settings that make a server's file changes fail; see `tests/faults/faults.c`.
 struct Faults {
     folder: TempDir,
     orders: File,
@@ -61,8 +61,8 @@ impl Faults {
         Faults { folder, orders }
     }
 
-    /// At the level at which the server itself writes what is in a profile. Files count that are
-    /// `below`.
+    /// Builds a server at the isolation level at which the server itself writes profiles. Only
+    /// files below `below` count.
     fn server(&self, data_dir: &Path, below: &Path) -> ServerBuilder {
         let path = |path: PathBuf| path.to_str().expect("UTF-8").to_owned();
         TestServer::builder()
@@ -75,14 +75,14 @@ impl Faults {
 
     fn order(&self, fault: Fault, at: i32) {
         let orders = [fault as i32, at, 0].map(i32::to_ne_bytes).concat();
-        // The kind last: from then on changes count.
+        // The kind comes last, because changes count from then on.
         self.orders
             .write_all_at(&orders[4..], 4)
             .and_then(|()| self.orders.write_all_at(&orders[..4], 0))
             .expect("written");
     }
 
-    /// Takes the order back, and tells how many changes there were.
+    /// Disables the faults, and returns how many changes were counted.
     fn stop(&self) -> i32 {
         self.orders.write_all_at(&[0; 4], 0).expect("written");
         let mut seen = [0; 4];
@@ -91,7 +91,7 @@ impl Faults {
     }
 }
 
-/// That the database of cookies in a session's copy of a profile is whole.
+/// Asserts that the cookie database in a session's copy of a profile is intact.
 fn assert_cookies_are_whole(server: &TestServer) {
     let folder = server.session_folders().pop().expect("a session");
     let cookies = folder.join("b/user-data/Default/Cookies");
@@ -111,7 +111,7 @@ fn assert_cookies_are_whole(server: &TestServer) {
     );
 }
 
-/// What is saved under `p`, which is one of the two, and only that.
+/// Returns what is saved under `p`, and asserts that it is entirely one of the two.
 async fn one_of(server: &TestServer, site: &Site, old: &str, new: &str) -> String {
     let reader = server.session_with(&reading("p")).await;
     assert_eq!(reader.created.get("warning"), None, "{}", reader.created);
@@ -162,7 +162,7 @@ async fn a_commit_of_which_any_change_fails_leaves_the_old_or_the_new() {
             }
         }
         if seen < at {
-            // The draft, its two parts, their way to the disk, and their place.
+            // The draft, its two parts, their syncs to disk, and the rename.
             assert_eq!(failures, 5, "of {seen} changes");
             return server.stop().await;
         }
@@ -243,7 +243,7 @@ async fn on_a_full_disk_the_old_profile_stays_and_the_answer_says_so() {
             .count(),
         1
     );
-    // It is saved again when there is room.
+    // It can be saved again once there is space.
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "newer").await;
     session.delete().await;

@@ -1,4 +1,4 @@
-//! What happens when a profile cannot be what it was.
+//! Profiles that are damaged, too large or missing.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ fn only_file(server: &TestServer) -> PathBuf {
     server.data_dir().join("profiles").join(&files[0].0)
 }
 
-/// The folder of the only session.
+/// Returns the dir of the only session.
 fn session_folder(server: &TestServer) -> PathBuf {
     let folders = server.session_folders();
     assert_eq!(folders.len(), 1, "{folders:?}");
@@ -31,7 +31,7 @@ fn is_warned_of_damage(created: &Value) -> bool {
 #[tokio::test]
 async fn a_damaged_profile_is_set_aside_and_a_fresh_one_starts() {
     let (server, site) = (TestServer::start().await, Site::start().await);
-    // In the head, in the folder, at the end, and a file that is cut off.
+    // In the header, in the index, at the end, and a truncated file.
     for place in [0.0, 0.01, 0.5, 0.999, 2.0] {
         let session = server.session_with(&saving("p")).await;
         keep(&session, &site, "x").await;
@@ -62,7 +62,7 @@ async fn a_damaged_profile_is_set_aside_and_a_fresh_one_starts() {
             (fs::read(&aside).expect("set aside"), file.exists()),
             (bytes, false)
         );
-        // It is as if there had been none.
+        // The session starts as if there had been no profile.
         assert_eq!(saved(&server, &site, "p").await, nothing());
         reader.delete().await;
         fs::remove_file(aside).expect("removed");
@@ -79,7 +79,7 @@ async fn a_profile_that_no_browser_starts_with_is_set_aside() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
-    // A folder where Chromium wants a file.
+    // A dir where Chromium expects a file.
     let place = session_folder(&server).join("b/user-data/Local State");
     fs::create_dir(&place)
         .and_then(|()| fs::write(place.join("x"), "x"))
@@ -109,7 +109,7 @@ async fn a_profile_that_grew_too_large_is_as_it_was_before() {
     session.delete().await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "new").await;
-    // It takes no space, so nobody else minds.
+    // A sparse file takes no space, so it does not affect other tests.
     let holes = session_folder(&server).join("b/user-data/Default/holes");
     fs::File::create(holes)
         .and_then(|file| file.set_len(1 << 40))
@@ -120,7 +120,7 @@ async fn a_profile_that_grew_too_large_is_as_it_was_before() {
         warning.contains("64 MiB") && warning.contains("HEARTH_SESSION_DISK_MB"),
         "{answer}"
     );
-    // Asked again it says the same.
+    // A second request gets the same response.
     assert_eq!(session.delete().await, answer);
     assert_eq!(saved(&server, &site, "p").await, all("old"));
     assert_eq!(files(&server).len(), 1);

@@ -1,4 +1,4 @@
-//! How a session ends decides what is saved.
+//! The end of a session decides whether its profile is saved.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::profiles::scenario::{all, keep, kept, nothing, saved, saving};
 
 const BOUND: Duration = Duration::from_secs(20);
 
-/// A session that ends by itself.
+/// The body of a session that ends by itself.
 fn ending(name: &str, clock: &str, seconds: u64) -> Value {
     json!({"profile": {"name": name}, clock: seconds})
 }
@@ -27,7 +27,7 @@ async fn ended(session: &Session, reason: &str) -> Value {
     })
     .await;
     session.assert_destroyed(reason).await;
-    // Its profile is saved, or not, when this is answered.
+    // When this is answered, its profile has been saved, or not.
     session.delete().await
 }
 
@@ -55,7 +55,7 @@ async fn all_sessions_save_when_the_server_stops() {
         let session = server.session_with(&saving(name)).await;
         keep(&session, &site, name).await;
     }
-    // Set right before.
+    // Set just before.
     server.stop().await;
     let server = TestServer::builder().data_dir(folder.path()).start().await;
     for name in ["a", "b", "c"] {
@@ -108,7 +108,7 @@ async fn a_browser_that_crashed_leaves_its_cookies_and_nothing_half_written() {
         warning.contains("ended unexpectedly") && warning.contains("but for cookies"),
         "{answer}"
     );
-    // Files are as they were saved; the login is the newest.
+    // Files are as they were saved; the cookies are the newest.
     assert_eq!(
         saved(&server, &site, "p").await,
         json!(["old", "new", "new"])
@@ -143,7 +143,7 @@ async fn a_browser_that_does_not_close_is_killed_and_what_is_kept_is_told() {
         warning.contains("not saved") && warning.contains("but for cookies"),
         "{answer}"
     );
-    // It is listed, since there is a login in it.
+    // It is listed because it contains cookies.
     let listed = server
         .send(server.request(reqwest::Method::GET, "/profiles"))
         .await
@@ -188,7 +188,7 @@ async fn a_server_that_crashed_keeps_nobody_out_and_loses_no_login() {
     server.stop().await;
 }
 
-/// Until a checkpoint holds cookies with this value.
+/// Waits until a checkpoint contains cookies with this value.
 async fn wait_for_checkpoint(server: &TestServer, value: &str) {
     let value = format!("\"value\":\"{value}\"");
     eventually(BOUND, "a checkpoint is written", async || {

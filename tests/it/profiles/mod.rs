@@ -1,4 +1,4 @@
-//! Profiles: what a session leaves for the next one.
+//! Profiles: the browser state that a session leaves for the next one.
 
 mod crash;
 mod damage;
@@ -96,7 +96,7 @@ async fn everything_that_a_page_keeps_is_there_in_the_next_session() {
     let hidden = session.node(get).await.ok().json();
     let expected = json!({"name": "hidden", "value": "h", "domain": "elsewhere.example", "path": "/p", "httpOnly": true, "secure": true, "sameSite": "Strict"});
     assert_eq!(hidden, expected);
-    // And what is taken away is gone in the one after.
+    // Data that is deleted in one session is gone in the next.
     let take = "localStorage.clear(); document.cookie = 'session=; max-age=0'; document.cookie = 'lasting=; max-age=0'; return 1";
     on_page(&session, &site, take).await.ok();
     session.delete().await;

@@ -1,4 +1,4 @@
-//! Names are a caller's business, and no path is made of them.
+//! Profile names are free text and never become paths.
 
 use hearth_test_support::{Site, TestServer};
 use reqwest::Method;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::profiles::scenario::{all, files, keep, saved, saving};
 
-/// What would lead elsewhere, end early, or be taken for another one.
+/// Names that could lead to another path, end early, or be mistaken for another name.
 const NAMES: [&str; 14] = [
     "../../../etc/passwd",
     "/etc/passwd",
@@ -24,7 +24,7 @@ const NAMES: [&str; 14] = [
     "\u{e9}",
 ];
 
-/// As a path has it.
+/// Encodes a name for a path.
 fn encoded(name: &str) -> String {
     name.bytes()
         .fold(String::new(), |path, byte| format!("{path}%{byte:02X}"))
@@ -68,7 +68,7 @@ async fn any_name_is_a_name_of_its_own() {
             "{name:?}"
         );
     }
-    // A path of one or two dots means another path to every client.
+    // Every client resolves a path segment of one or two dots to another path.
     for name in names.iter().filter(|name| ![".", ".."].contains(name)) {
         let path = format!("/profiles/{}", encoded(name));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Who may have a profile, and when.
+//! Concurrent use of a profile by sessions and teams.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ async fn one_session_saves_and_any_number_read_what_was_saved_last() {
         assert_eq!(kept(reader, &site).await, all("first"));
     }
     saver.delete().await;
-    // They go on with what they have.
+    // They keep the state that they started with.
     assert_eq!(kept(&readers[0], &site).await, all("first"));
     let next = server.session_with(&saving("p")).await;
     assert_eq!(kept(&next, &site).await, all("second"));
