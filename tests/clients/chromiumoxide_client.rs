@@ -87,7 +87,7 @@ fn version() -> String {
 }
 
 fn why_not(step: &str) -> Option<&'static str> {
-    (step == "cross-site iframe").then_some("its pages do not reach into frames of other processes")
+    (step == "cross-site iframe").then_some("its pages cannot access frames of other processes")
 }
 
 async fn open(cdp_url: &str) -> (Browser, JoinSet<()>) {

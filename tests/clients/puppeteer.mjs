@@ -1,4 +1,4 @@
-// Puppeteer as a foreign client of a session.
+// Puppeteer as a third-party client of a session.
 
 import { strict as assert } from 'node:assert';
 import { readFile } from 'node:fs/promises';
@@ -24,9 +24,9 @@ let browser, page;
 const out = () => page.$eval('#out', (element) => element.textContent);
 
 async function connect() {
-  // Without `defaultViewport: null` it gives every page another size.
+  // Without `defaultViewport: null` it resizes every page.
   browser = await puppeteer.connect({ browserWSEndpoint: cdpUrl, defaultViewport: null });
-  // Not `pages()`: it fails on one that another client is just opening.
+  // Not `pages()`, which fails on a page that another client is just opening.
   const urls = browser.targets().map((each) => each.url());
   assert.ok(urls.includes(`${site}/title/first`), `the session's page is not among ${urls}`);
 }
@@ -76,7 +76,7 @@ await run(version, {
     assert.equal(await frame.$eval('h1', (element) => element.textContent), 'inside');
   },
   async download() {
-    // Puppeteer has no event for it; the protocol underneath has.
+    // Puppeteer has no event for it, but CDP has.
     const protocol = await browser.target().createCDPSession();
     await protocol.send('Browser.setDownloadBehavior', {
       behavior: 'allow',

@@ -215,7 +215,8 @@ pub const GROUPS: &[Group] = &[
             ),
             elsewhere(
                 "--restore, --state, --profile",
-                "they prepare a browser before it starts; a session's runs already (`state load` does the same later)",
+                "they prepare a browser before it starts, and a session's browser is already \
+                 running; use `state load`",
             ),
         ],
     },

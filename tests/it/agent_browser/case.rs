@@ -1,8 +1,9 @@
 //! A test case for one agent-browser command: the script to run and the expected result.
 
 /// The reason why a session has no second daemon at the isolation level `default`.
-pub const ONE_DAEMON: &str = "a session has one daemon, which the server starts and the next execute has again; with \
-    `HEARTH_ISOLATION=none` it works";
+pub const ONE_DAEMON: &str = "a session has one daemon, which the server starts, again if \
+                              necessary before the next execute; works with \
+                              `HEARTH_ISOLATION=none`";
 
 /// The commands under one heading of `agent-browser --help`.
 #[derive(Debug)]

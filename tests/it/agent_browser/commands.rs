@@ -81,7 +81,7 @@ fn describe(groups: &[Group]) -> String {
                     "works when the page has the permission (`context.grantPermissions` in node or python)".to_owned()
                 }
                 Trial::Fails { reason, .. } => format!("fails: {reason}"),
-                Trial::Elsewhere { reason } => format!("not here: {reason}"),
+                Trial::Elsewhere { reason } => format!("not available: {reason}"),
             };
             writeln!(text, "| `{}` | {result} |", case.command).expect("a string takes it");
         }

@@ -27,7 +27,7 @@ const fn cited(id: &'static str, what: &'static str, tests: &'static [&'static s
 const CITED: &[Cited] = &[
     cited(
         "S1",
-        "no program has the server's environment",
+        "programs do not inherit the server's environment",
         &[
             "no_process_gets_to_see_the_servers_environment",
             "code_sees_none_of_the_servers_variables",
@@ -35,7 +35,8 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "S13",
-        "output is never taken for an answer, and nonsense on a kernel's own descriptors fails at most that call",
+        "output is never mistaken for a kernel response, and garbage on a kernel's own \
+         descriptors fails at most that call",
         &[
             "a_forged_answer_on_stdout_is_only_output",
             "nonsense_on_the_kernels_own_descriptors_fails_at_most_that_call",
@@ -43,7 +44,7 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "S14",
-        "sessions do not share an agent-browser",
+        "sessions do not share an agent-browser daemon",
         &[
             "two_sessions_do_not_share_an_agent_browser",
             "a_thousand_calls_of_agent_browser_in_two_sessions_see_their_own_page",
@@ -51,7 +52,7 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "R1",
-        "a thousand mixed executions leave nothing",
+        "a thousand mixed executions leave nothing behind",
         &["a_thousand_mixed_executions_leave_nothing"],
     ),
     cited(
@@ -65,7 +66,7 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "R5",
-        "the memory that programs hold has a limit, in whatever way they hold it",
+        "memory has a limit, whatever its kind",
         &[
             "private_memory_beyond_the_limit_ends_the_code_that_took_it",
             "shared_memory_beyond_the_limit_ends_the_code_that_took_it",
@@ -76,7 +77,7 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "R6",
-        "bytes and files on the disk have a limit",
+        "disk space and the number of files have limits",
         &[
             "one_large_file_ends_the_session",
             "many_small_files_end_the_session",
@@ -86,7 +87,7 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "O1, O2",
-        "output without an end is drained and cut, also when it has no lines",
+        "endless output is drained and truncated, even without line breaks",
         &[
             "a_program_that_writes_without_end_is_drained_until_its_timeout",
             "output_past_the_limit_loses_its_middle_and_says_so",
@@ -94,7 +95,7 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "O3",
-        "bytes that are no text are replaced, and no cut falls into a character",
+        "invalid UTF-8 is replaced, and truncation never splits a character",
         &[
             "bytes_that_are_no_text_are_replaced",
             "a_cut_never_falls_into_a_character",
@@ -102,7 +103,8 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "O4 to O9, O14",
-        "a run ends at its deadline whatever it does: reads, closes its output, leaves daemons, ignores signals, stops itself",
+        "a run ends at its deadline, even if it reads, closes its output, leaves daemons, \
+         ignores signals or stops itself",
         &[
             "at_none_every_run_ends_whatever_it_does",
             "at_default_as_root_every_run_ends_whatever_it_does",
@@ -111,7 +113,8 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "O9 to O11",
-        "children by the thousand, deadlines to the tenth of a second, and ends at the very deadline",
+        "thousands of child processes, deadlines met to a tenth of a second, and runs that end \
+         exactly at the deadline",
         &[
             "ten_thousand_children_leave_no_zombie",
             "deadlines_are_kept",
@@ -120,7 +123,7 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "O13",
-        "code is counted in code points",
+        "the length of code is counted in code points",
         &["code_is_counted_in_code_points"],
     ),
     cited(
@@ -130,7 +133,7 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "B3",
-        "a page whose script never ends keeps nobody out",
+        "a page with an endless script does not block a session",
         &["a_page_whose_script_never_ends_keeps_nobody_out_and_keeps_its_state"],
     ),
     cited(
@@ -148,7 +151,7 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "B9, B10",
-        "every range of addresses that is nobody's business is refused, however it is written",
+        "every internal address range is denied in every notation",
         &[
             "every_range_of_ipv4_is_refused_from_its_first_to_its_last_address",
             "of_ipv6_only_global_unicast_is_open",
@@ -157,7 +160,7 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "B13",
-        "a client cannot end or crash the browser for others",
+        "a client cannot close or crash the browser for others",
         &[
             "a_client_that_closes_the_browser_only_leaves",
             "a_client_cannot_crash_the_browser",
@@ -165,7 +168,7 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "H1",
-        "a session's addresses need its token, which ends with it",
+        "a session's URLs require its token, which expires with the session",
         &[
             "an_upgrade_without_the_token_or_with_a_wrong_one_is_refused",
             "the_url_of_a_deleted_session_is_refused_and_its_sockets_are_closed",
@@ -178,17 +181,18 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "H3",
-        "without keys only loopback's names are served, so no name leads a browser here",
+        "without keys only loopback host names are served, which prevents DNS rebinding",
         &["without_keys_only_loopback_host_names_are_served"],
     ),
     cited(
         "H4",
-        "how long a refusal takes says nothing of the key",
+        "the time to reject a key does not depend on the key",
         &["how_long_a_refusal_takes_says_nothing_of_the_key"],
     ),
     cited(
         "H7 to H10, H15, H16",
-        "bodies and headers that are too long, too deep or ambiguous are refused; idle connections, floods and line breaks do no harm",
+        "bodies and headers that are too long, too deep or ambiguous are rejected; idle \
+         connections, floods and line breaks do no harm",
         &[
             "at_default_as_root_the_server_stands_whatever_it_is_sent",
             "at_default_as_a_plain_user_the_server_stands_whatever_it_is_sent",
@@ -198,7 +202,7 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "H11",
-        "an id is nothing but an id",
+        "a session id is never interpreted as anything else",
         &["unknown_sessions_are_not_found_whatever_their_id_looks_like"],
     ),
     cited(
@@ -208,7 +212,7 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "H13",
-        "deleting, hanging up and stopping while code runs leave nothing",
+        "deleting a session, disconnecting and stopping the server while code runs leave nothing behind",
         &[
             "deleting_a_session_ends_the_code_that_runs_in_it",
             "a_caller_that_hangs_up_cancels_its_execution",
@@ -217,12 +221,12 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "H14",
-        "a page's title is text in the live view",
+        "the live view shows a page's title as text, not markup",
         &["a_title_that_is_markup_is_shown_as_text"],
     ),
     cited(
         "C2",
-        "a killed server leaves no process, also when all of them are stopped",
+        "a killed server leaves no process, even if all of them are stopped",
         &[
             "a_killed_server_leaves_no_process_when_everything_is_stopped_shims_included",
             "a_server_that_is_killed_over_and_over_leaves_nothing",
@@ -284,7 +288,7 @@ fn table() -> String {
 }
 
 fn cited_table() -> String {
-    let mut table = "| | what holds | tests |\n|---|---|---|\n".to_owned();
+    let mut table = "| | property | tests |\n|---|---|---|\n".to_owned();
     for Cited { id, what, tests } in CITED {
         let tests: Vec<String> = tests.iter().map(|test| format!("`{test}`")).collect();
         writeln!(table, "| {id} | {what} | {} |", tests.join(" ")).unwrap();

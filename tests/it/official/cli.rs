@@ -13,17 +13,17 @@ use super::visit::UNKNOWN;
 pub const FORMS: [(&str, &str); 29] = [
     (
         "`browser launch-session`",
-        "live-view addresses are printed, and nothing opens them",
+        "live-view URLs are printed but not opened",
     ),
     ("`browser launch-session --ttl 60 --ttl-inactivity 30`", ""),
     (
         LOST,
-        "the client takes them for options of `browser` itself, and so they do nothing on any server",
+        "the client parses them as options of `browser` itself, so they have no effect on any server",
     ),
     ("`browser list`", ""),
     ("`browser list active`", ""),
     ("`browser list destroyed`", ""),
-    ("`browser list stopped`", "refused by the client itself"),
+    ("`browser list stopped`", "rejected by the client itself"),
     ("`browser execute \"open URL\"`", ""),
     ("`browser execute \"snapshot\"`", ""),
     ("`browser execute \"click @REF\"`", ""),
@@ -34,41 +34,41 @@ pub const FORMS: [(&str, &str); 29] = [
     ("`browser execute --node CODE`", ""),
     (
         "`browser execute --node --python CODE`",
-        "refused by the client itself",
+        "rejected by the client itself",
     ),
     ("`browser execute --session ID CODE`", ""),
     (
         "code that fails",
-        "the error goes to stderr, and the exit code of the command line stays 0",
+        "the error goes to stderr, and the CLI exits with 0",
     ),
     (
         "`browser \"open URL\"`",
-        "it uses the session that there is",
+        "it uses the current session",
     ),
     ("`browser --json \"get title\"`", ""),
     ("`browser -o FILE \"get title\"`", ""),
     ("`browser close`", ""),
     (
         "`browser close` without a session",
-        "refused by the client itself",
+        "rejected by the client itself",
     ),
     (
         "`browser --profile NAME --no-save-changes \"open URL\"`",
-        "without a session it launches one",
+        "without a session it launches a new one",
     ),
     (
         "`browser \"open URL\"` after the session has ended",
         "it launches another",
     ),
     ("`browser close --session ID`", ""),
-    ("`-k KEY --api-url URL` in place of variables", ""),
+    ("`-k KEY --api-url URL` instead of variables", ""),
     (
         "`login --api-url URL`, then no variables",
-        "kept in `~/.config/firecrawl-cli`",
+        "stored in `~/.config/firecrawl-cli`",
     ),
     (
         SCRAPED,
-        "this server has no scraped pages, and the client shows its 404",
+        "this server does not scrape pages; the client shows its 404",
     ),
 ];
 
@@ -76,7 +76,7 @@ const SCRAPED: &str = "`interact ID -c CODE`, `interact stop ID`";
 
 /// The reason why options shared by `browser` and its subcommands are lost.
 const LOST: &str =
-    "`--json`, `-o FILE`, `--profile NAME` or `--no-save-changes` behind a subcommand";
+    "`--json`, `-o FILE`, `--profile NAME` or `--no-save-changes` after a subcommand";
 
 /// Returns the arguments for a call, or the reason why there are none.
 pub fn arguments(call: &Call<'_>) -> Result<Vec<String>, &'static str> {
@@ -98,19 +98,19 @@ pub fn arguments(call: &Call<'_>) -> Result<Vec<String>, &'static str> {
         }
         Call::Execute(id, body) => {
             if body.get("timeout").is_some() {
-                return Err("it has no option for the timeout: the 30 s of the server hold");
+                return Err("it has no timeout option; the server's default of 30 s applies");
             }
             add(&["execute", "--session", id]);
             match body["language"].as_str() {
                 Some("ruby") => {
-                    return Err("a language is an option of its own, and there are three");
+                    return Err("each of the three languages has its own option");
                 }
                 Some(language) => add(&[&format!("--{language}")]),
                 None => {}
             }
             add(&[body["code"]
                 .as_str()
-                .ok_or("a command line is made of strings")?]);
+                .ok_or("command-line arguments are always strings")?]);
         }
         Call::List(query) => {
             add(&["list"]);
@@ -402,7 +402,7 @@ impl User<'_> {
                 )
                 .await;
             }
-            "`-k KEY --api-url URL` in place of variables" => {
+            "`-k KEY --api-url URL` instead of variables" => {
                 let key = self.key.map(|key| vec!["-k", key]).unwrap_or_default();
                 self.lists_none(
                     &[

@@ -36,13 +36,13 @@ pub fn assert_refused(
             assert_eq!(raised["status"], status, "{raised}");
             assert_raised_in_python(call, &raised, status, body);
             match status {
-                403 => "raised as `WebsiteNotSupportedError`, which it makes of every 403",
+                403 => "raised as `WebsiteNotSupportedError`, like every 403",
                 _ => "",
             }
         }
         (Kind::PythonAsync, Answer::Returned(returned)) => {
             assert_eq!(returned, json!({"success": false, "error": error}));
-            "nothing is raised: it returns an object with `success=False` and the error"
+            "it raises nothing and returns an object with `success=False` and the error"
         }
         (Kind::CommandLine, Answer::Raised(raised)) => {
             let (message, note) = match (call, status) {
@@ -51,11 +51,11 @@ pub fn assert_refused(
                         "Error: Session {id} has expired or been destroyed.\nThe session may have exceeded its TTL or \
                          been closed.\nStart a new session with: firecrawl browser launch\n"
                     ),
-                    "it says of each of these that the session has expired or been destroyed",
+                    "it reports each of these as an expired or destroyed session",
                 ),
                 (_, 400) => (
                     format!("Error: {error}\n"),
-                    "it shows the error and none of its details",
+                    "it shows the error without its details",
                 ),
                 _ => (format!("Error: {error}\n"), ""),
             };

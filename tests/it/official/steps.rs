@@ -21,15 +21,15 @@ pub const STEPS: [&str; 36] = [
     "a variable in the next call",
     "an exception in node",
     "an exception in python",
-    "an exit code of node, python, bash",
+    "exit codes of node, python and bash",
     "killed at its own timeout",
-    "output beyond the limit",
+    "output above the limit",
     "list",
     "list the active ones",
     "list the destroyed ones",
     "status",
     "delete",
-    "delete once more",
+    "delete again",
     "delete an unknown session",
     "delete another team's session",
     "execute on a destroyed session",
@@ -37,21 +37,21 @@ pub const STEPS: [&str; 36] = [
     "execute on another team's session",
     "ttl of 5 s",
     "activityTtl and profile out of range",
-    "ttl that is no number",
-    "streamWebView that is no boolean",
+    "ttl that is not a number",
+    "streamWebView that is not a boolean",
     "empty code",
-    "code that is no string",
+    "code that is not a string",
     "unknown language",
     "timeout of 0 s",
-    "timeout that is no number",
+    "timeout that is not a number",
     "unknown status in a list",
     "unknown key",
     "no key",
-    "no key, and the server asks for none",
+    "no key, on a server without keys",
 ];
 
 const NODE_ERROR: &str = "TypeError: Cannot read properties of null (reading 'x')";
-const PRINTED: &str = "it prints stdout, or else the result, and the error to stderr";
+const PRINTED: &str = "it prints stdout, or the result if stdout is empty, and the error to stderr";
 
 fn good() -> Outcome {
     Outcome::Good(String::new())
@@ -64,16 +64,16 @@ impl Visit<'_> {
             "create with every option" => self.create_with_every_option().await,
             "no language given" => self.no_language().await,
             "a variable in the next call" => self.variable().await,
-            "an exit code of node, python, bash" => self.exit_codes().await,
+            "exit codes of node, python and bash" => self.exit_codes().await,
             "killed at its own timeout" => self.killed().await,
-            "output beyond the limit" => self.truncated().await,
+            "output above the limit" => self.truncated().await,
             "list" => self.list(None).await,
             "list the active ones" => self.list(Some("active")).await,
             "list the destroyed ones" => self.list(Some("destroyed")).await,
             "status" => self.status().await,
             "delete" => self.delete().await,
-            "delete once more" => self.delete_once_more().await,
-            "no key, and the server asks for none" => self.without_keys().await,
+            "delete again" => self.delete_once_more().await,
+            "no key, on a server without keys" => self.without_keys().await,
             _ if step.starts_with("an exception") || step.contains(": ") => self.simple(step).await,
             _ => self.refusal(step).await,
         }
@@ -113,7 +113,7 @@ impl Visit<'_> {
         if self.kind() == Kind::CommandLine {
             assert_eq!(*is_cast, json!(true));
             return Outcome::Good(
-                "it has no option for `streamWebView`, and `--profile` is lost behind a subcommand: see below"
+                "it has no option for `streamWebView`, and ignores `--profile` after a subcommand: see below"
                     .to_owned(),
             );
         }
@@ -200,12 +200,12 @@ impl Visit<'_> {
         let (code, note) = match self.kind() {
             Kind::Curl => (
                 "['no', 'de'].join('')",
-                "it is node, which is the server's own default",
+                "node, which is the server's default",
             ),
-            Kind::CommandLine => ("get url", "it is bash with `agent-browser` put in front"),
+            Kind::CommandLine => ("get url", "bash with an `agent-browser` prefix"),
             _ => (
                 "echo $((6 * 7))",
-                "it is bash, which the client asks for by itself",
+                "bash, which is the client's own default",
             ),
         };
         let result = self.value(json!({"code": code})).await;
@@ -247,7 +247,7 @@ impl Visit<'_> {
                 .await;
             assert!(execution["error"].is_string(), "{execution}");
             if self.kind() == Kind::CommandLine {
-                note = "it shows an error, and no exit code: its own stays 0";
+                note = "it shows an error but no exit code; its own exit code is 0";
                 continue;
             }
             assert_eq!(
@@ -306,7 +306,7 @@ impl Visit<'_> {
         );
         if self.kind() == Kind::CommandLine {
             return Outcome::Good(
-                "it prints what was kept and the marker in the middle".to_owned(),
+                "it prints the kept output with the marker in the middle".to_owned(),
             );
         }
         assert_eq!(
@@ -349,7 +349,7 @@ impl Visit<'_> {
         assert_eq!(seen, expected, "{listed}");
         Outcome::Good(
             if is_short {
-                "it shows ids, states and times"
+                "it shows ids, statuses and times"
             } else {
                 ""
             }
@@ -378,7 +378,7 @@ impl Visit<'_> {
         if self.kind() == Kind::CommandLine {
             assert_eq!(self.deleted, json!({"closed": id}));
             return Outcome::Good(
-                "it says that the session is closed and shows no figures".to_owned(),
+                "it reports that the session is closed, without duration and credits".to_owned(),
             );
         }
         let mut expected = json!({
@@ -445,15 +445,15 @@ impl Visit<'_> {
             "activityTtl and profile out of range" => {
                 Call::Create(json!({"activityTtl": 3601, "profile": profile}))
             }
-            "ttl that is no number" => Call::Create(json!({"ttl": "long"})),
-            "streamWebView that is no boolean" => Call::Create(json!({"streamWebView": "yes"})),
+            "ttl that is not a number" => Call::Create(json!({"ttl": "long"})),
+            "streamWebView that is not a boolean" => Call::Create(json!({"streamWebView": "yes"})),
             "empty code" => Call::Execute(id, json!({"language": "bash", "code": ""})),
-            "code that is no string" => Call::Execute(id, json!({"language": "bash", "code": 42})),
+            "code that is not a string" => Call::Execute(id, json!({"language": "bash", "code": 42})),
             "unknown language" => Call::Execute(id, json!({"language": "ruby", "code": "1"})),
             "timeout of 0 s" => {
                 Call::Execute(id, json!({"language": "bash", "code": "1", "timeout": 0}))
             }
-            "timeout that is no number" => {
+            "timeout that is not a number" => {
                 Call::Execute(id, json!({"language": "bash", "code": "1", "timeout": "1"}))
             }
             "unknown status in a list" => Call::List(json!({"status": "stopped"})),
@@ -472,7 +472,7 @@ impl Visit<'_> {
                 answer,
                 Answer::Raised(json!({"message": message, "status": 1}))
             );
-            return Outcome::Good("refused by the client itself".to_owned());
+            return Outcome::Good("rejected by the client itself".to_owned());
         }
         assert_refused(self.kind(), &call, answer, 400, &reply.body)
     }
