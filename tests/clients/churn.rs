@@ -75,7 +75,7 @@ fn assert_answered(answer: &Value) {
 }
 
 #[tokio::test]
-async fn a_thousand_clients_that_come_and_go_leave_nothing() {
+async fn a_thousand_clients_that_connect_and_disconnect_leave_nothing() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let browser = server

@@ -31,37 +31,37 @@ async fn alone(client: Client) {
 }
 
 #[tokio::test]
-async fn playwright_for_node_does_everything_it_offers() {
+async fn every_step_of_playwright_for_node_works() {
     alone(Client::PlaywrightNode).await;
 }
 
 #[tokio::test]
-async fn playwright_for_python_does_everything_it_offers() {
+async fn every_step_of_playwright_for_python_works() {
     alone(Client::PlaywrightPython).await;
 }
 
 #[tokio::test]
-async fn puppeteer_does_everything_it_offers() {
+async fn every_step_of_puppeteer_works() {
     alone(Client::Puppeteer).await;
 }
 
 #[tokio::test]
-async fn agent_browser_does_everything_it_offers() {
+async fn every_step_of_agent_browser_works() {
     alone(Client::AgentBrowser).await;
 }
 
 #[tokio::test]
-async fn chromiumoxide_does_everything_it_offers() {
+async fn every_step_of_chromiumoxide_works() {
     alone(Client::Chromiumoxide).await;
 }
 
 #[tokio::test]
-async fn chrome_remote_interface_does_everything_it_offers() {
+async fn every_step_of_chrome_remote_interface_works() {
     alone(Client::ChromeRemoteInterface).await;
 }
 
 #[tokio::test]
-async fn chromiumoxide_works_as_a_foreign_client() {
+async fn chromiumoxide_works_as_a_third_party_client() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     let (mut browser, mut handler) = Browser::connect(session.cdp_url()).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
 }
 
 #[tokio::test]
-async fn six_clients_at_once_do_all_they_do_alone_and_it_is_documented() {
+async fn six_clients_at_once_work_as_documented() {
     let scenario = Scenario::setup().await;
     let reports = join_all(Client::ALL.map(|client| scenario.run(client))).await;
     assert_all_good(&reports, &STEPS);

@@ -41,7 +41,7 @@ fn milliseconds(from: &Value, to: &Value) -> i64 {
 }
 
 #[tokio::test]
-async fn a_created_session_is_described_by_exactly_the_documented_keys() {
+async fn a_created_session_has_exactly_the_documented_keys() {
     let server = TestServer::start().await;
     for prefix in PREFIXES {
         let created = server.under(prefix).create(&json!({"ttl": 60})).await.ok();
@@ -74,7 +74,7 @@ async fn a_created_session_is_described_by_exactly_the_documented_keys() {
 }
 
 #[tokio::test]
-async fn every_link_of_every_session_has_a_token_of_its_own() {
+async fn every_link_of_every_session_has_its_own_token() {
     let server = TestServer::start().await;
     let mut tokens = BTreeSet::new();
     for session in [server.session().await, server.session().await] {
@@ -139,7 +139,7 @@ async fn the_status_of_an_active_session_has_exactly_the_documented_keys() {
 }
 
 #[tokio::test]
-async fn an_execution_moves_the_last_activity_and_not_the_expiry() {
+async fn an_execution_updates_the_last_activity_but_not_the_expiry() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let before = session.status().await;
@@ -188,7 +188,7 @@ async fn sessions_are_listed_newest_first_and_by_status() {
 }
 
 #[tokio::test]
-async fn list_items_have_all_their_strings_also_when_the_session_is_destroyed() {
+async fn list_items_of_destroyed_sessions_have_all_strings_too() {
     let server = TestServer::start().await;
     server.session_with(&json!({"streamWebView": false})).await;
     server.session().await.delete().await;
@@ -226,7 +226,7 @@ async fn list_items_have_all_their_strings_also_when_the_session_is_destroyed() 
 }
 
 #[tokio::test]
-async fn deleting_twice_gives_the_same_figures() {
+async fn deleting_twice_returns_the_same_values() {
     let server = TestServer::start().await;
     for prefix in PREFIXES {
         let api = server.under(prefix);
@@ -246,7 +246,7 @@ async fn deleting_twice_gives_the_same_figures() {
 }
 
 #[tokio::test]
-async fn a_deleted_session_is_gone_for_code_and_still_has_a_status() {
+async fn a_deleted_session_rejects_code_and_still_has_a_status() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.delete().await;
@@ -347,7 +347,7 @@ async fn health_needs_no_key_and_names_the_version_and_the_level() {
 }
 
 #[tokio::test]
-async fn malformed_json_and_bare_scalars_are_refused() {
+async fn malformed_json_and_bare_scalars_are_rejected() {
     let server = TestServer::start().await;
     let expected = json!({
         "success": false, "code": "BAD_REQUEST_INVALID_JSON", "error": "Bad request, malformed JSON",
@@ -378,7 +378,7 @@ async fn malformed_json_and_bare_scalars_are_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_declared_as_json_counts_as_empty() {
+async fn a_body_without_a_json_content_type_counts_as_empty() {
     let server = TestServer::start().await;
     let session = server.session().await;
     for prefix in PREFIXES {
@@ -464,7 +464,7 @@ async fn send_blindly(
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_readably_while_the_client_still_sends() {
+async fn a_client_can_read_the_rejection_of_a_too_large_body_while_it_still_sends() {
     const CHUNK: usize = 64 << 10;
     const CHUNKS: usize = 16 << 4;
     let server = TestServer::start().await;
@@ -490,7 +490,7 @@ async fn a_body_that_is_too_large_is_refused_readably_while_the_client_still_sen
 }
 
 #[tokio::test]
-async fn a_body_that_is_announced_as_too_large_is_refused_before_it_is_sent() {
+async fn a_body_with_a_too_large_content_length_is_rejected_before_it_is_sent() {
     let server = TestServer::start().await;
     let huge = "Content-Length: 10000000000";
     for head in [
@@ -519,7 +519,7 @@ async fn a_body_just_below_the_limit_is_read() {
 }
 
 #[tokio::test]
-async fn a_session_over_the_limit_is_refused_until_another_is_deleted() {
+async fn a_session_above_the_limit_is_rejected_until_another_is_deleted() {
     let server = TestServer::builder()
         .setting("HEARTH_MAX_SESSIONS", "1")
         .start()
@@ -539,7 +539,7 @@ async fn a_session_over_the_limit_is_refused_until_another_is_deleted() {
 }
 
 #[tokio::test]
-async fn sessions_that_are_created_at_once_do_not_pass_the_limit() {
+async fn concurrent_creations_do_not_exceed_the_session_limit() {
     let server = TestServer::builder()
         .setting("HEARTH_MAX_SESSIONS", "2")
         .start()
@@ -553,7 +553,7 @@ async fn sessions_that_are_created_at_once_do_not_pass_the_limit() {
 }
 
 #[tokio::test]
-async fn a_browser_that_cannot_be_started_is_a_503_that_leaves_nothing_half_made() {
+async fn a_browser_that_fails_to_start_is_a_503_and_leaves_nothing_behind() {
     let folder = hearth_test_support::new_data_dir();
     // It prints its version like a browser and then exits, so the start of a session is the first
     // to notice.

@@ -54,14 +54,14 @@ async fn assert_every_route_refuses(server: &TestServer, authorization: Option<&
 }
 
 #[tokio::test]
-async fn a_request_without_the_authorization_header_is_refused_on_every_route() {
+async fn a_request_without_an_authorization_header_is_rejected_on_every_route() {
     let server = server_with_keys().await;
     assert_every_route_refuses(&server, None, "Unauthorized").await;
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_bearer_header_without_a_token_is_refused_on_every_route() {
+async fn a_bearer_header_without_a_token_is_rejected_on_every_route() {
     let server = server_with_keys().await;
     assert_every_route_refuses(&server, Some("Bearer"), "Unauthorized: Token missing").await;
     assert_every_route_refuses(&server, Some("Bearer "), "Unauthorized: Token missing").await;
@@ -69,7 +69,7 @@ async fn a_bearer_header_without_a_token_is_refused_on_every_route() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_refused_on_every_route() {
+async fn an_unknown_key_is_rejected_on_every_route() {
     let server = server_with_keys().await;
     // A team's name, a key with its name, and a prefix of a key are not valid keys either.
     for wrong in ["key-x", "alpha", "alpha:key-a1", "key-a", "KEY-A1"] {
@@ -84,7 +84,7 @@ async fn an_unknown_key_is_refused_on_every_route() {
 }
 
 #[tokio::test]
-async fn two_keys_of_one_name_share_their_sessions() {
+async fn two_keys_with_the_same_name_share_their_sessions() {
     let server = server_with_keys().await;
     let session = server.with_key("key-a1").session().await;
     let colleague = server.with_key("key-a2");
@@ -139,7 +139,7 @@ async fn two_keys_without_a_name_do_not_share_their_sessions() {
 }
 
 #[tokio::test]
-async fn without_keys_any_authorization_header_or_none_is_fine() {
+async fn without_keys_any_authorization_header_is_accepted() {
     let server = TestServer::start().await;
     server.list("").await.ok();
     for header in ["Bearer", "Bearer ", "Bearer fc-anything", "Basic eDp5"] {
@@ -206,7 +206,7 @@ async fn with_keys_any_host_name_is_served() {
 }
 
 #[tokio::test]
-async fn malformed_json_is_told_before_a_missing_or_unknown_key() {
+async fn malformed_json_is_reported_before_a_missing_or_unknown_key() {
     let server = server_with_keys().await;
     for api in [(*server).clone(), server.with_key("key-x")] {
         for path in [String::new(), format!("/{UNKNOWN_ID}/execute")] {
@@ -222,7 +222,7 @@ async fn malformed_json_is_told_before_a_missing_or_unknown_key() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_told_before_an_invalid_body() {
+async fn an_unknown_key_is_reported_before_an_invalid_body() {
     let server = server_with_keys().await;
     let unknown = server.with_key("key-x");
     unknown
@@ -239,7 +239,7 @@ async fn an_unknown_key_is_told_before_an_invalid_body() {
 }
 
 #[tokio::test]
-async fn an_invalid_body_is_told_before_an_unknown_or_foreign_or_destroyed_session() {
+async fn an_invalid_body_is_reported_before_an_unknown_foreign_or_destroyed_session() {
     let server = server_with_keys().await;
     let session = server.with_key("key-a1").session().await;
     let owner = server.with_key("key-a1");
@@ -265,7 +265,7 @@ async fn an_invalid_body_is_told_before_an_unknown_or_foreign_or_destroyed_sessi
 }
 
 #[tokio::test]
-async fn a_foreign_session_is_forbidden_also_when_it_is_destroyed() {
+async fn a_destroyed_session_of_another_team_is_forbidden_too() {
     let server = server_with_keys().await;
     let session = server.with_key("key-a1").session().await;
     session.delete().await;
@@ -282,7 +282,7 @@ async fn a_foreign_session_is_forbidden_also_when_it_is_destroyed() {
 }
 
 #[tokio::test]
-async fn without_keys_web_pages_of_other_origins_change_nothing() {
+async fn without_keys_pages_of_other_origins_cannot_change_anything() {
     let server = TestServer::start().await;
     let created = async |api: &Api, origin: &'static str| {
         Exchange::of(api.request(Method::POST, "").header("origin", origin))

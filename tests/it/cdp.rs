@@ -42,7 +42,7 @@ fn without_token(url: &str) -> &str {
 }
 
 #[tokio::test]
-async fn an_upgrade_without_the_token_or_with_a_wrong_one_is_refused() {
+async fn an_upgrade_without_the_right_token_is_rejected() {
     let server = TestServer::start().await;
     let (session, other) = (server.session().await, server.session().await);
     let bare = without_token(session.cdp_url());
@@ -94,7 +94,7 @@ async fn an_api_key_does_not_replace_the_token() {
 }
 
 #[tokio::test]
-async fn the_url_of_a_deleted_session_is_refused_and_its_sockets_are_closed() {
+async fn the_url_of_a_deleted_session_is_rejected_and_its_sockets_are_closed() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let client = CdpClient::connect(session.cdp_url()).await;
@@ -138,7 +138,7 @@ async fn playwright_finds_the_sessions_page() {
 
 /// Rules M1, C1.
 #[tokio::test]
-async fn a_client_that_closes_the_browser_only_leaves() {
+async fn a_client_that_closes_the_browser_only_disconnects() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     session
@@ -188,7 +188,7 @@ async fn a_client_cannot_crash_the_browser() {
 
 /// Rules I1, I2.
 #[tokio::test]
-async fn answers_go_only_to_the_client_that_asked() {
+async fn responses_go_only_to_the_client_that_sent_the_command() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let mut clients = Vec::new();
@@ -228,7 +228,7 @@ async fn answers_go_only_to_the_client_that_asked() {
 
 /// Rule I3.
 #[tokio::test]
-async fn nonsense_is_answered_and_does_not_close_the_socket() {
+async fn invalid_messages_get_errors_and_do_not_close_the_socket() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let mut client = CdpClient::connect(session.cdp_url()).await;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 /// Puppeteer's `browser.target()` is the first target of this kind that is reported to it.
 #[tokio::test]
-async fn a_client_is_told_of_its_own_connection_and_of_nobody_elses() {
+async fn a_client_sees_its_own_connection_and_no_other() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let mut clients = Vec::new();
@@ -41,7 +41,7 @@ async fn a_client_is_told_of_its_own_connection_and_of_nobody_elses() {
 
 /// Chromium dismisses a page's dialog when any CDP session that listens to the page ends.
 #[tokio::test]
-async fn a_client_that_leaves_does_not_answer_anothers_dialog() {
+async fn a_client_that_disconnects_does_not_dismiss_another_clients_dialog() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let targets = CdpClient::connect(session.cdp_url())
@@ -81,7 +81,7 @@ async fn a_client_that_leaves_does_not_answer_anothers_dialog() {
 /// Chromium 156 aborts when a CDP session detaches from a page that shows a dialog and waits for
 /// another document.
 #[tokio::test]
-async fn a_client_that_reloads_a_page_with_a_dialog_and_leaves_takes_nothing_along() {
+async fn a_client_that_reloads_a_page_with_a_dialog_and_disconnects_breaks_nothing() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let mut client = CdpClient::connect(session.cdp_url()).await;

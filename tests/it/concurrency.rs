@@ -36,7 +36,7 @@ async fn run_marked(session: &Session, number: usize) {
 }
 
 #[tokio::test]
-async fn two_hundred_mixed_executions_on_four_sessions_keep_their_outputs_apart() {
+async fn two_hundred_mixed_executions_in_four_sessions_do_not_mix_their_outputs() {
     let server = TestServer::start().await;
     let sessions = join_all((0..4).map(|_| server.session())).await;
     join_all((0..200).map(|number| run_marked(&sessions[number / 50], number))).await;
@@ -145,7 +145,7 @@ async fn waiting_counts_against_an_executions_own_timeout() {
 }
 
 #[tokio::test]
-async fn different_languages_of_a_session_run_at_the_same_time() {
+async fn different_languages_of_a_session_run_concurrently() {
     let server = TestServer::start().await;
     let session = server.session().await;
     // Each can only end while the other two run, because they wait for each other's files.
@@ -166,7 +166,7 @@ async fn different_languages_of_a_session_run_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_cancels_its_execution() {
+async fn a_client_that_disconnects_cancels_its_execution() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     for language in LANGUAGES {
@@ -211,7 +211,7 @@ async fn a_caller_that_hangs_up_cancels_its_execution() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_while_waiting_leaves_no_trace_in_the_queue() {
+async fn a_client_that_disconnects_while_waiting_leaves_the_queue() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     let slow = format!("{}; sleep 1", site.bash_signal("slow"));
@@ -240,7 +240,7 @@ async fn a_caller_that_hangs_up_while_waiting_leaves_no_trace_in_the_queue() {
 }
 
 #[tokio::test]
-async fn a_download_is_saved_whoever_uses_the_browser_before_the_site_answers() {
+async fn a_download_is_saved_even_if_another_client_uses_the_browser_first() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     session

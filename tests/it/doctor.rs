@@ -56,7 +56,7 @@ fn assert_fixed_by(finding: &Finding, words: &str) {
 }
 
 #[tokio::test]
-async fn on_a_machine_that_is_set_up_every_line_is_ok_or_a_note() {
+async fn on_a_prepared_machine_every_line_is_ok_or_a_note() {
     let folder = new_data_dir();
     let diagnosis = Doctor::with_data_dir(folder.path()).run().await;
     assert_eq!(
@@ -82,7 +82,7 @@ async fn on_a_machine_that_is_set_up_every_line_is_ok_or_a_note() {
 }
 
 #[tokio::test]
-async fn what_sessions_reach_is_told_and_a_proxy_that_is_not_there_fails() {
+async fn it_reports_the_egress_policy_and_fails_for_an_unreachable_proxy() {
     let folder = new_data_dir();
     let doctor = || Doctor::with_data_dir(folder.path());
     let usual = doctor().run().await.finding("egress");
@@ -127,7 +127,7 @@ async fn a_report_into_a_file_has_no_colours() {
 }
 
 #[tokio::test]
-async fn a_browser_that_is_missing_fails_and_the_rest_is_still_looked_at() {
+async fn a_missing_browser_fails_and_the_other_checks_still_run() {
     let folder = new_data_dir();
     let diagnosis = Doctor::with_data_dir(folder.path())
         .setting("HEARTH_BROWSER", "/nowhere/chromium")
@@ -145,7 +145,7 @@ async fn a_browser_that_is_missing_fails_and_the_rest_is_still_looked_at() {
 }
 
 #[tokio::test]
-async fn a_browser_of_the_distribution_that_is_missing_is_mended_with_apt_get() {
+async fn the_fix_for_a_missing_distribution_browser_is_apt_get() {
     // A machine has one of the two, rarely both.
     let known = [
         ("chromium", "/usr/lib/chromium/chromium", "chromium"),
@@ -185,7 +185,7 @@ async fn a_browser_of_the_distribution_that_is_missing_is_mended_with_apt_get() 
 }
 
 #[tokio::test]
-async fn a_program_that_is_no_browser_is_told_with_its_own_words() {
+async fn a_program_that_is_not_a_browser_fails_with_its_own_output() {
     let folder = new_data_dir();
     let diagnosis = Doctor::with_data_dir(folder.path())
         .setting("HEARTH_BROWSER", "/bin/bash")
@@ -197,7 +197,7 @@ async fn a_program_that_is_no_browser_is_told_with_its_own_words() {
 }
 
 #[tokio::test]
-async fn a_data_folder_that_cannot_be_written_fails_and_the_browser_is_tried_elsewhere() {
+async fn a_data_dir_that_is_not_writable_fails_and_the_browser_is_tested_elsewhere() {
     let diagnosis = Doctor::with_data_dir(Path::new("/proc/nowhere/hearth"))
         .run()
         .await;
@@ -212,7 +212,7 @@ async fn a_data_folder_that_cannot_be_written_fails_and_the_browser_is_tried_els
 }
 
 #[tokio::test]
-async fn a_data_folder_with_too_long_a_path_fails_with_the_length_that_is_possible() {
+async fn a_data_dir_with_too_long_a_path_fails_and_names_the_max_length() {
     let folder = new_data_dir();
     let long = folder
         .path()
@@ -232,7 +232,7 @@ async fn a_data_folder_with_too_long_a_path_fails_with_the_length_that_is_possib
 }
 
 #[tokio::test]
-async fn every_setting_that_is_wrong_is_a_line_of_its_own() {
+async fn every_invalid_setting_has_its_own_line() {
     let folder = new_data_dir();
     let doctor = Doctor::with_data_dir(folder.path()).setting("HEARTH_VIEWPORT", "wide");
     let diagnosis = doctor
@@ -295,7 +295,7 @@ async fn an_unknown_variable_is_a_note() {
 }
 
 #[tokio::test]
-async fn a_runtime_that_is_not_installed_is_one_failure_that_set_up_mends() {
+async fn a_missing_runtime_is_one_failure_whose_fix_is_the_setup() {
     let folder = new_data_dir();
     let runtime = folder.path().join("runtime");
     fs::create_dir_all(runtime.join("node")).expect("a folder");
@@ -316,7 +316,7 @@ async fn a_runtime_that_is_not_installed_is_one_failure_that_set_up_mends() {
 }
 
 #[tokio::test]
-async fn an_interpreter_that_does_not_start_is_told_with_what_it_said() {
+async fn an_interpreter_that_does_not_start_fails_with_its_own_output() {
     let folder = new_data_dir();
     let (runtime, installed) = (
         folder.path().join("runtime"),
@@ -361,7 +361,7 @@ async fn an_interpreter_that_does_not_start_is_told_with_what_it_said() {
 }
 
 #[tokio::test]
-async fn few_open_files_fail_when_more_sessions_are_promised() {
+async fn a_low_open_file_limit_fails_if_max_sessions_needs_more() {
     let folder = new_data_dir();
     let doctor = Doctor::with_data_dir(folder.path()).open_files(1024, 2048);
     let diagnosis = doctor.setting("HEARTH_MAX_SESSIONS", "100").run().await;
@@ -376,7 +376,7 @@ async fn few_open_files_fail_when_more_sessions_are_promised() {
 }
 
 #[tokio::test]
-async fn more_sessions_than_there_is_memory_for_are_a_note() {
+async fn more_sessions_than_the_memory_allows_are_a_note() {
     let folder = new_data_dir();
     let diagnosis = Doctor::with_data_dir(folder.path())
         .setting("HEARTH_MAX_SESSIONS", "10000")
@@ -388,7 +388,7 @@ async fn more_sessions_than_there_is_memory_for_are_a_note() {
 }
 
 #[tokio::test]
-async fn an_address_that_another_program_has_fails_with_one_that_is_free() {
+async fn an_address_in_use_fails_and_names_a_free_one() {
     let folder = new_data_dir();
     let other = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
     let taken = other.local_addr().expect("it is bound").to_string();
@@ -407,7 +407,7 @@ async fn an_address_that_another_program_has_fails_with_one_that_is_free() {
 }
 
 #[tokio::test]
-async fn it_leaves_the_disk_as_it_was() {
+async fn it_leaves_the_disk_unchanged() {
     let folder = new_data_dir();
     let diagnosis = Doctor::with_data_dir(&folder.path().join("deep/data"))
         .run()
@@ -417,7 +417,7 @@ async fn it_leaves_the_disk_as_it_was() {
 }
 
 #[tokio::test]
-async fn interrupted_it_leaves_the_disk_as_it_was() {
+async fn it_leaves_the_disk_unchanged_when_interrupted() {
     for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
         let folder = new_data_dir();
         let data = folder.path().join("data");
@@ -428,7 +428,7 @@ async fn interrupted_it_leaves_the_disk_as_it_was() {
 }
 
 #[tokio::test]
-async fn what_a_killed_one_left_goes_with_the_next() {
+async fn the_next_run_removes_what_a_killed_one_left() {
     let folder = new_data_dir();
     let data = folder.path().join("data");
     let killed = Doctor::with_data_dir(&data)
@@ -440,7 +440,7 @@ async fn what_a_killed_one_left_goes_with_the_next() {
 }
 
 #[tokio::test]
-async fn beside_a_server_it_is_well_and_the_sessions_live_on() {
+async fn it_passes_next_to_a_running_server_and_its_sessions_survive() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.node("const kept = 41").await.ok();
@@ -461,7 +461,7 @@ async fn beside_a_server_it_is_well_and_the_sessions_live_on() {
 }
 
 #[tokio::test]
-async fn json_says_the_same() {
+async fn json_has_the_same_content() {
     let folder = new_data_dir();
     let doctor = Doctor::with_data_dir(folder.path())
         .setting("HEARTH_VIEWPORT", "wide")

@@ -95,7 +95,7 @@ async fn a_fresh_kernel_starts_on_the_tab_that_was_last_opened_activated_or_navi
 }
 
 #[tokio::test]
-async fn files_of_one_call_are_there_for_the_next_in_one_folder() {
+async fn files_of_one_call_exist_in_the_next_one() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session
@@ -155,7 +155,7 @@ async fn files_of_one_call_are_there_for_the_next_in_one_folder() {
 }
 
 #[tokio::test]
-async fn two_sessions_have_folders_and_cookies_of_their_own() {
+async fn two_sessions_have_separate_dirs_and_cookies() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let (first, second) = (server.session().await, server.session().await);
     let code = format!("await page.goto('{}'); ", site.url("/title/x"));
@@ -234,7 +234,7 @@ fn assert_middle_dropped(text: &str, limit: usize, what: &str) {
 }
 
 #[tokio::test]
-async fn output_past_the_limit_loses_its_middle_and_says_so() {
+async fn output_above_the_limit_loses_its_middle_and_says_so() {
     const LIMIT: usize = 4096;
     let server = TestServer::builder()
         .setting("HEARTH_MAX_OUTPUT_BYTES", &LIMIT.to_string())
@@ -275,7 +275,7 @@ async fn output_past_the_limit_loses_its_middle_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_value_past_the_limit_loses_its_middle_and_says_so() {
+async fn a_value_above_the_limit_loses_its_middle_and_says_so() {
     const LIMIT: usize = 4096;
     let server = TestServer::builder()
         .setting("HEARTH_MAX_OUTPUT_BYTES", &LIMIT.to_string())
@@ -308,7 +308,7 @@ async fn a_value_past_the_limit_loses_its_middle_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_cut_never_falls_into_a_character() {
+async fn truncation_never_splits_a_character() {
     let server = TestServer::builder()
         .setting("HEARTH_MAX_OUTPUT_BYTES", "4096")
         .start()
@@ -355,7 +355,7 @@ async fn ten_mebibytes_of_output_are_kept_by_default() {
 }
 
 #[tokio::test]
-async fn a_program_that_writes_without_end_is_drained_until_its_timeout() {
+async fn endless_output_is_drained_until_the_timeout() {
     let server = TestServer::builder()
         .setting("HEARTH_MAX_OUTPUT_BYTES", "4096")
         .start()
@@ -422,7 +422,7 @@ async fn slash_tmp_works_in_every_language_and_in_the_browser() {
 }
 
 #[tokio::test]
-async fn slash_tmp_is_the_sessions_own_where_mounts_are_possible() {
+async fn slash_tmp_is_private_to_a_session_where_mounts_are_possible() {
     if !mounts_are_possible().await {
         return;
     }

@@ -24,7 +24,7 @@ async fn get(server: &TestServer, path: &str) -> Exchange {
 }
 
 #[tokio::test]
-async fn the_page_is_the_same_whatever_the_link_and_its_status_says_how_the_link_is() {
+async fn the_page_is_the_same_for_every_link_and_its_status_gives_the_links_state() {
     let server = TestServer::builder()
         .setting("HEARTH_API_KEYS", "secret")
         .start()
@@ -56,7 +56,7 @@ async fn the_page_is_the_same_whatever_the_link_and_its_status_says_how_the_link
 }
 
 #[tokio::test]
-async fn the_socket_says_over_plain_http_how_the_link_is() {
+async fn the_socket_gives_the_links_state_over_plain_http() {
     let server = TestServer::builder()
         .setting("HEARTH_API_KEYS", "secret")
         .start()

@@ -21,7 +21,7 @@ fn link<'a>(session: &'a Session, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn who_draws_nothing_gets_two_pictures_and_holds_nobody_up() {
+async fn a_viewer_that_draws_nothing_gets_two_pictures_and_blocks_no_other() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.node(ANIMATION).await.ok();
@@ -46,7 +46,7 @@ async fn who_draws_nothing_gets_two_pictures_and_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn the_last_picture_is_what_the_page_rests_at_also_for_who_is_slow() {
+async fn the_last_picture_shows_the_final_page_even_to_slow_viewers() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.node(ANIMATION).await.ok();
@@ -61,7 +61,7 @@ async fn the_last_picture_is_what_the_page_rests_at_also_for_who_is_slow() {
 }
 
 #[tokio::test]
-async fn the_cast_begins_anew_when_somebody_comes_back() {
+async fn the_screencast_restarts_when_a_viewer_returns() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.node(ANIMATION).await.ok();
@@ -96,7 +96,7 @@ async fn a_picture_that_was_not_sent_cannot_be_drawn() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_ends_the_connection() {
+async fn an_invalid_message_closes_the_connection() {
     let server = TestServer::start().await;
     let session = server.session().await;
     for message in [
@@ -165,7 +165,7 @@ async fn a_page_of_another_origin_cannot_open_it() {
 }
 
 #[tokio::test]
-async fn the_setting_says_who_may_show_it_in_a_frame() {
+async fn the_setting_says_which_sites_may_frame_it() {
     for (setting, sources) in [
         (None, "*"),
         (
@@ -198,7 +198,7 @@ async fn the_setting_says_who_may_show_it_in_a_frame() {
 }
 
 #[tokio::test]
-async fn who_is_gone_has_let_go_of_what_was_held() {
+async fn pressed_keys_are_released_when_a_viewer_disconnects() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let page = "await page.setContent(`<body style='height: 700px'><script>seen = [];

@@ -3,7 +3,7 @@
 use hearth_test_support::TestServer;
 
 #[tokio::test]
-async fn a_shim_has_little_memory_of_its_own() {
+async fn a_shim_has_little_private_memory() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.node("1").await.ok();

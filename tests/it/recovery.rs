@@ -27,7 +27,7 @@ async fn assert_usable(session: &Session) {
 }
 
 #[tokio::test]
-async fn a_popup_that_never_loads_keeps_nobody_out() {
+async fn a_popup_that_never_loads_blocks_no_code() {
     let server = TestServer::start().await;
     for address in ["data:text/html,hi", "javascript:1"] {
         let session = server.session().await;
@@ -44,7 +44,7 @@ async fn a_popup_that_never_loads_keeps_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_page_whose_script_never_ends_keeps_nobody_out_and_keeps_its_state() {
+async fn a_page_with_an_endless_script_blocks_no_code_and_keeps_its_state() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session
@@ -64,7 +64,7 @@ async fn a_page_whose_script_never_ends_keeps_nobody_out_and_keeps_its_state() {
 }
 
 #[tokio::test]
-async fn code_that_is_killed_before_it_begins_is_told_so() {
+async fn code_that_is_killed_before_it_starts_gets_an_error() {
     let server = TestServer::start().await;
     let session = server.session().await;
     // The first kernel has yet to start, and the page keeps it from connecting.
@@ -86,7 +86,7 @@ async fn code_that_is_killed_before_it_begins_is_told_so() {
 }
 
 #[tokio::test]
-async fn node_code_that_turns_json_or_listeners_against_the_kernel_fails_nothing() {
+async fn node_code_that_breaks_json_or_listeners_does_not_break_the_kernel() {
     let server = TestServer::start().await;
     let session = server.session().await;
     assert_eq!(
@@ -113,7 +113,7 @@ async fn node_code_that_turns_json_or_listeners_against_the_kernel_fails_nothing
 }
 
 #[tokio::test]
-async fn a_kernel_that_breaks_its_own_connection_says_that_it_was_lost() {
+async fn a_kernel_that_breaks_its_own_connection_reports_the_loss() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let code = "require('fs').writeSync(4, '!'.repeat(64)); await new Promise(() => {})";
@@ -124,7 +124,7 @@ async fn a_kernel_that_breaks_its_own_connection_says_that_it_was_lost() {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_takes_nothing_down() {
+async fn a_log_without_a_reader_breaks_nothing() {
     let server = TestServer::builder().without_log_reader().start().await;
     let session = server.session().await;
     assert_eq!(session.node("1").await.ok().result, "1");

@@ -116,7 +116,7 @@ async fn sessions_that_had_ended_before_a_restart_keep_their_reason_and_their_du
 }
 
 #[tokio::test]
-async fn the_links_of_a_live_view_say_what_became_of_it_and_other_links_are_refused() {
+async fn live_view_links_give_the_sessions_end_and_other_links_are_rejected() {
     let folder = new_data_dir();
     let mut killed = started(&folder).await;
     let session = killed.with_key("key-1").session().await;
@@ -153,7 +153,7 @@ async fn the_links_of_a_live_view_say_what_became_of_it_and_other_links_are_refu
 }
 
 #[tokio::test]
-async fn what_was_run_is_never_written_down() {
+async fn code_that_was_run_is_never_stored() {
     let folder = new_data_dir();
     let server = started(&folder).await;
     let session = server.with_key("key-1").session().await;
@@ -193,13 +193,13 @@ async fn what_was_run_is_never_written_down() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_at_any_moment_knows_what_it_has_answered() {
+async fn a_server_that_is_killed_at_any_moment_knows_what_it_acknowledged() {
     killed_at_any_moment(6).await;
 }
 
 #[tokio::test]
 #[ignore = "takes some minutes: make soak"]
-async fn a_server_that_is_killed_a_hundred_times_knows_what_it_has_answered() {
+async fn a_server_that_is_killed_a_hundred_times_knows_what_it_acknowledged() {
     killed_at_any_moment(100).await;
 }
 

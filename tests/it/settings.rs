@@ -163,7 +163,7 @@ async fn the_help_shows_every_setting_as_a_variable_and_as_a_flag() {
 }
 
 #[tokio::test]
-async fn a_bad_value_is_one_clear_line_and_exit_code_78() {
+async fn an_invalid_value_is_one_clear_line_and_exit_code_78() {
     for (name, values) in BAD_VALUES {
         for value in values {
             let refusal = TestServer::builder().setting(name, value).refused().await;
@@ -184,7 +184,7 @@ async fn a_bad_value_is_one_clear_line_and_exit_code_78() {
 }
 
 #[tokio::test]
-async fn a_bad_value_of_a_flag_is_refused_like_that_of_its_variable() {
+async fn an_invalid_flag_is_rejected_like_its_variable() {
     let refusal = TestServer::builder()
         .argument("--viewport=wide")
         .refused()
@@ -197,7 +197,7 @@ async fn a_bad_value_of_a_flag_is_refused_like_that_of_its_variable() {
 }
 
 #[tokio::test]
-async fn keys_of_a_refused_start_are_not_printed() {
+async fn keys_are_not_printed_when_the_start_fails() {
     let builder = TestServer::builder().setting("HEARTH_API_KEYS", "team:sesame-1,team2:sesame-1");
     let refusal = builder.refused().await;
     assert_eq!(refusal.code, Some(78), "{refusal:?}");
@@ -205,7 +205,7 @@ async fn keys_of_a_refused_start_are_not_printed() {
 }
 
 #[tokio::test]
-async fn other_addresses_than_loopback_are_listened_on_when_there_are_keys() {
+async fn with_keys_the_server_may_listen_on_other_addresses_than_loopback() {
     let builder = TestServer::builder()
         .setting("HEARTH_API_KEYS", "secret")
         .setting("HEARTH_LISTEN", "0.0.0.0:0");
@@ -216,7 +216,7 @@ async fn other_addresses_than_loopback_are_listened_on_when_there_are_keys() {
 }
 
 #[tokio::test]
-async fn an_unknown_setting_is_a_warning_that_names_it() {
+async fn an_unknown_setting_is_a_warning_with_its_name() {
     let server = TestServer::builder()
         .setting("HEARTH_MAX_SESSION", "3")
         .start()
@@ -235,7 +235,7 @@ async fn an_unknown_setting_is_a_warning_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_flag_wins_over_its_variable() {
+async fn a_flag_takes_precedence_over_its_variable() {
     let builder = TestServer::builder()
         .setting("HEARTH_MAX_SESSIONS", "5")
         .argument("--max-sessions=1");
@@ -268,7 +268,7 @@ async fn the_page_is_1280_by_720_and_its_user_agent_does_not_say_headless() {
 }
 
 #[tokio::test]
-async fn viewport_and_user_agent_are_what_the_settings_say() {
+async fn viewport_and_user_agent_follow_the_settings() {
     let builder = TestServer::builder().setting("HEARTH_VIEWPORT", "801x602");
     let server = builder
         .setting("HEARTH_USER_AGENT", "Lantern/1.0")
@@ -284,7 +284,7 @@ async fn viewport_and_user_agent_are_what_the_settings_say() {
 }
 
 #[tokio::test]
-async fn logs_are_json_lines_when_the_format_says_so() {
+async fn logs_are_json_lines_in_the_json_format() {
     let builder = TestServer::builder()
         .setting("HEARTH_LOG_FORMAT", "json")
         .setting("HEARTH_UNKNOWN", "1");
@@ -302,7 +302,7 @@ async fn logs_are_json_lines_when_the_format_says_so() {
 }
 
 #[tokio::test]
-async fn a_second_server_on_the_same_data_folder_is_refused() {
+async fn a_second_server_on_the_same_data_dir_is_rejected() {
     let folder = new_data_dir();
     let first = TestServer::builder().data_dir(folder.path()).start().await;
     let session = first.session().await;

@@ -92,7 +92,7 @@ async fn check(api: &Api, session: &Session, line: &Recorded) {
 }
 
 #[tokio::test]
-async fn every_recorded_request_is_answered_as_it_was_recorded() {
+async fn every_recorded_request_gets_its_recorded_response() {
     let server = TestServer::start().await;
     let session = server.session().await;
     for line in recorded() {
@@ -102,7 +102,7 @@ async fn every_recorded_request_is_answered_as_it_was_recorded() {
 }
 
 #[tokio::test]
-async fn refusals_are_the_same_under_both_prefixes() {
+async fn errors_are_the_same_under_both_prefixes() {
     let server = TestServer::start().await;
     let session = server.session().await;
     for prefix in PREFIXES {
@@ -123,7 +123,7 @@ async fn a_number_with_a_decimal_point_and_no_fraction_is_an_integer() {
 }
 
 #[tokio::test]
-async fn a_repeated_status_filter_is_refused_like_an_unknown_one() {
+async fn a_repeated_status_filter_is_rejected_like_an_unknown_one() {
     let server = TestServer::start().await;
     let repeated = server.list("?status=active&status=active").await;
     let unknown = server.list("?status=bogus").await;

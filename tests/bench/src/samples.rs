@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_in_the_middle_and_the_95th_percentile_is_a_sample() {
+    fn the_median_is_the_middle_and_the_95th_percentile_is_a_sample() {
         let summary = |values: &[u32]| {
             of("create", values.iter().copied())
                 .summary("create")
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_may_stand_on_another_rows_median() {
+    fn a_target_may_depend_on_another_rows_median() {
         let row = Row::find("create").expect("a row");
         let mut samples = of("create", [160, 150, 900]);
         assert_eq!(samples.judge(row), None);

@@ -88,7 +88,7 @@ Written by a script
 }
 
 #[tokio::test]
-async fn the_page_is_taken_as_it_stands_and_left_as_it_is() {
+async fn scrape_reads_the_current_page_and_does_not_change_it() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     scrape(&session, &site.url("/title/before")).await;
@@ -139,7 +139,7 @@ async fn a_page_of_five_megabytes_is_converted() {
 }
 
 #[tokio::test]
-async fn output_is_shortened_and_marked_as_with_other_commands() {
+async fn output_is_truncated_and_marked_as_with_other_commands() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     scrape(&session, &site.url("/title/Mill")).await;
@@ -197,7 +197,7 @@ async fn json_holds_the_markdown_and_the_pages_address() {
 }
 
 #[tokio::test]
-async fn a_page_that_does_not_answer_is_an_error_in_words() {
+async fn a_page_that_does_not_respond_is_a_readable_error() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     scrape(&session, &site.url("/title/busy")).await;

@@ -20,13 +20,13 @@ pub enum Attack {
     /// Attacks from pages and through the browser.
     Pages,
     /// Attacks from a compromised browser, with all rights that the browser process has.
-    TakenOver,
+    CompromisedBrowser,
     /// One session leaves traces, and another one searches for them.
     Leftovers,
     /// Prepares traps in the session's dir for the server.
     Traps,
     /// Sends SIGKILL to every process that the session may signal.
-    KillEverybody,
+    KillAll,
 }
 
 fn verdict(is_reached: bool, reached: &str, blocked: &str) -> String {
@@ -41,10 +41,10 @@ pub async fn run(attack: Attack, scenario: &Scenario) -> Verdicts {
     match attack {
         Attack::Script(script) => try_all_languages(scenario, script).await,
         Attack::Pages => script::run_pages(&scenario.own, &scenario.parameters()).await,
-        Attack::TakenOver => take_over(scenario).await,
+        Attack::CompromisedBrowser => take_over(scenario).await,
         Attack::Leftovers => leave_and_come_back(scenario).await,
         Attack::Traps => set_traps(scenario).await,
-        Attack::KillEverybody => kill_everybody(scenario).await,
+        Attack::KillAll => kill_all(scenario).await,
     }
 }
 
@@ -90,7 +90,7 @@ async fn take_over(scenario: &Scenario) -> Verdicts {
         files::SCRIPT,
     ];
     let mut verdicts = script::run_in_browser(scenario, &scripts, &scenario.parameters()).await;
-    verdicts.retain(|name, _| browser::TAKEN_OVER_ROWS.iter().any(|row| row.has(name)));
+    verdicts.retain(|name, _| browser::COMPROMISED_BROWSER_ROWS.iter().any(|row| row.has(name)));
     verdicts
 }
 
@@ -211,7 +211,7 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
 }
 
 /// Skipped without isolation, where it would kill the test itself.
-async fn kill_everybody(scenario: &Scenario) -> Verdicts {
+async fn kill_all(scenario: &Scenario) -> Verdicts {
     let server = scenario.server.pid();
     let running = scenario
         .neighbour
@@ -234,7 +234,7 @@ async fn kill_everybody(scenario: &Scenario) -> Verdicts {
     let why =
         format!("the server lives: {lives}, the other session: {run:?}, its kernel: {neighbour:?}");
     Verdicts::from([(
-        "kill_everybody".to_owned(),
+        "kill_all".to_owned(),
         verdict(!is_well, &why, "only its own"),
     )])
 }

@@ -106,7 +106,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Rows for a compromised browser, outside its own sandbox. The probes are those for code.
-pub const TAKEN_OVER_ROWS: &[Row] = &[
+pub const COMPROMISED_BROWSER_ROWS: &[Row] = &[
     contained(
         "S2",
         "a compromised browser reads the server's and other sessions' memory, environment and files",

@@ -40,7 +40,7 @@ fn with_body(headers: &str, body: &str) -> Vec<u8> {
 }
 
 /// H8: connections that send nothing, or a header and no more.
-async fn idle_connections_keep_nobody_out(server: &TestServer) {
+async fn idle_connections_block_no_client(server: &TestServer) {
     let mut idle = Vec::new();
     for index in 0..IDLE_CONNECTIONS {
         let mut stream = TcpStream::connect(server.address()).await.unwrap();
@@ -68,7 +68,7 @@ async fn idle_connections_keep_nobody_out(server: &TestServer) {
 }
 
 /// H9: bodies that are expensive to parse.
-async fn hostile_bodies_are_refused(server: &TestServer) {
+async fn hostile_bodies_are_rejected(server: &TestServer) {
     let deep = "[".repeat(200_000);
     let keys: Vec<String> = (0..300_000)
         .map(|index| format!("\"k{index}\":1"))
@@ -120,7 +120,7 @@ async fn hostile_bodies_are_refused(server: &TestServer) {
 }
 
 /// H7, H10: headers that are too many, too long, or contradictory.
-async fn hostile_headers_are_refused(server: &TestServer) {
+async fn hostile_headers_are_rejected(server: &TestServer) {
     let many = "X-Header: 1\r\n".repeat(10_000);
     let long = format!("X-Long: {}\r\n", "x".repeat(1 << 20));
     let body = "{\"ttl\":1}";
@@ -165,7 +165,7 @@ async fn a_second_request_is_not_smuggled(server: &TestServer) {
 }
 
 /// H15: line breaks in every value that may be logged.
-async fn no_line_of_the_log_is_forged(server: &TestServer, session: &Session) {
+async fn log_lines_cannot_be_forged(server: &TestServer, session: &Session) {
     const FORGED: &str = "2026-01-01T00:00:00Z ERROR forged";
     let path = format!("/v2/interact/x%0a{}", FORGED.replace(' ', "%20"));
     server
@@ -208,15 +208,15 @@ async fn a_flood_is_answered(server: &TestServer) {
     );
 }
 
-pub async fn the_server_stands(level: Level) {
+pub async fn survive_hostile_requests(level: Level) {
     hearth_test_support::process::raise_open_file_limit();
     let server = level.server().setting("HEARTH_LOG", "debug").start().await;
     let session = server.session().await;
-    idle_connections_keep_nobody_out(&server).await;
-    hostile_bodies_are_refused(&server).await;
-    hostile_headers_are_refused(&server).await;
+    idle_connections_block_no_client(&server).await;
+    hostile_bodies_are_rejected(&server).await;
+    hostile_headers_are_rejected(&server).await;
     a_second_request_is_not_smuggled(&server).await;
-    no_line_of_the_log_is_forged(&server, &session).await;
+    log_lines_cannot_be_forged(&server, &session).await;
     a_flood_is_answered(&server).await;
     session.node("1 + 1").await.ok();
     server.stop().await;

@@ -317,7 +317,7 @@ async fn objection(session: &Session, habit: &Habit, site: &str) -> Option<Strin
 }
 
 /// Runs all operations at a level and names those with another outcome.
-pub async fn all_is_as_usual(level: Level) {
+pub async fn ordinary_code_works(level: Level) {
     let site = Site::start().await;
     let origin = site.url("");
     let permitted = origin.trim_start_matches("http://").to_owned();
@@ -366,6 +366,6 @@ fn table() -> String {
 }
 
 #[test]
-fn what_goes_on_working_is_documented() {
+fn what_keeps_working_is_documented() {
     assert_section("docs/SECURITY.md", "ordinary", &table());
 }

@@ -81,7 +81,7 @@ pub const PROCESS_ROWS: &[Row] = &[
 pub const KILL_ROWS: &[Row] = &[Row {
     id: "R1",
     attack: "kills every process it may signal, with `kill -9 -1`",
-    probes: &["kill_everybody"],
+    probes: &["kill_all"],
     expected: [
         Expected::NotTried("it would kill the test"),
         Expected::Blocked,

@@ -178,7 +178,7 @@ pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &Verdicts) {
 
 /// Checks that the check itself detects unexpected verdicts.
 #[test]
-fn a_verdict_that_is_not_expected_is_noticed() {
+fn an_unexpected_verdict_is_detected() {
     let row = contained("S0", "", &["one", "?two"]);
     let said = |one: &str, two: &str| {
         Verdicts::from([

@@ -75,7 +75,7 @@ async fn ask(session: &Session, (language, code): (&str, &str), url: &str) -> (i
 }
 
 #[tokio::test]
-async fn every_way_to_ask_for_a_page_goes_through_the_proxy() {
+async fn every_kind_of_request_goes_through_the_proxy() {
     let web = Web::start().await;
     let server = allowing(&web.address.to_string()).await;
     let session = server.session().await;
@@ -104,7 +104,7 @@ async fn every_way_to_ask_for_a_page_goes_through_the_proxy() {
 }
 
 #[tokio::test]
-async fn a_refused_page_says_in_the_page_why_and_how_to_allow_it() {
+async fn a_denied_page_says_why_and_how_to_allow_it() {
     let web = Web::start().await;
     let server = allowing("").await;
     let session = server.session().await;
@@ -138,7 +138,7 @@ async fn a_refused_page_says_in_the_page_why_and_how_to_allow_it() {
 /// Chromium shows nothing of the response to a denied CONNECT, so the reason is in the error of the
 /// client that navigates.
 #[tokio::test]
-async fn a_refused_https_page_says_why_in_the_error_of_every_client() {
+async fn a_denied_https_page_gives_the_reason_in_the_error_of_every_client() {
     let web = Web::with(vec![("GET /away", redirect("https://10.0.0.1/"))]).await;
     let server = allowing(&web.address.to_string()).await;
     let session = server.session().await;
@@ -182,7 +182,7 @@ async fn a_refused_https_page_says_why_in_the_error_of_every_client() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_decided_about_anew() {
+async fn every_redirect_is_checked_again() {
     let inner = Web::start().await;
     let outer = Web::with(vec![("GET /away", redirect(&inner.url("/")))]).await;
     let server = allowing(&outer.address.to_string()).await;
@@ -225,7 +225,7 @@ async fn web_sockets_of_pages_and_of_code_work() {
 }
 
 #[tokio::test]
-async fn nobody_reaches_the_server_that_runs_the_session() {
+async fn no_session_reaches_its_own_server() {
     for mode in ["filtered", "open"] {
         let builder = TestServer::builder().setting("HEARTH_EGRESS", mode);
         let server = builder
@@ -269,7 +269,7 @@ async fn nobody_reaches_the_server_that_runs_the_session() {
 }
 
 #[tokio::test]
-async fn nothing_goes_out_when_it_is_off_and_everything_but_metadata_when_it_is_open() {
+async fn off_blocks_everything_and_open_allows_all_but_metadata() {
     let web = Web::start().await;
     let off = TestServer::builder()
         .setting("HEARTH_EGRESS", "off")
@@ -311,7 +311,7 @@ async fn nothing_goes_out_when_it_is_off_and_everything_but_metadata_when_it_is_
 }
 
 #[tokio::test]
-async fn a_metadata_service_is_named_and_needs_its_own_switch() {
+async fn a_metadata_service_is_named_and_needs_its_own_setting() {
     let listed = allowing("169.254.169.254:80").await;
     let session = listed.session().await;
     let shown = session
@@ -327,7 +327,7 @@ async fn a_metadata_service_is_named_and_needs_its_own_switch() {
 }
 
 #[tokio::test]
-async fn what_goes_out_can_go_through_a_proxy_beyond() {
+async fn egress_can_use_an_upstream_proxy() {
     let beyond = Web::start().await;
     let listed = Web::start().await;
     let server = TestServer::builder()
@@ -359,7 +359,7 @@ async fn what_goes_out_can_go_through_a_proxy_beyond() {
 }
 
 #[tokio::test]
-async fn a_context_cannot_have_a_proxy_of_its_own() {
+async fn a_context_cannot_have_its_own_proxy() {
     let server = TestServer::start().await;
     let session = server.session().await;
     for proxy in ["direct://", "http://127.0.0.1:9"] {
@@ -377,7 +377,7 @@ async fn a_context_cannot_have_a_proxy_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_proxy_ends_with_its_session_and_the_log_tells_what_it_carried_and_refused() {
+async fn a_proxy_ends_with_its_session_and_logs_what_it_allowed_and_denied() {
     let web = Web::start().await;
     let server = allowing(&web.address.to_string()).await;
     let before = server.listening_sockets().len();

@@ -212,7 +212,7 @@ async fn a_killed_server_leaves_no_process_when_only_its_shims_are_stopped() {
 }
 
 #[tokio::test]
-async fn the_next_server_clears_the_folders_of_a_killed_one() {
+async fn the_next_server_removes_the_dirs_of_a_killed_one() {
     let folder = new_data_dir();
     let mut killed = TestServer::builder().data_dir(folder.path()).start().await;
     killed.session().await;
@@ -225,7 +225,7 @@ async fn the_next_server_clears_the_folders_of_a_killed_one() {
 }
 
 #[tokio::test]
-async fn a_deleted_session_leaves_no_process_no_folder_and_no_port() {
+async fn a_deleted_session_leaves_no_process_no_dir_and_no_port() {
     let server = TestServer::start().await;
     // The first session creates everything that belongs to the server itself.
     busy_session(&server).await.delete().await;
@@ -341,7 +341,7 @@ fn assert_unmarked(processes: &[Process]) -> usize {
 
 /// Checks shims that supervise a process. Prewarmed shims have not dropped their rights yet.
 #[tokio::test]
-async fn shims_that_watch_have_of_roots_rights_the_one_to_kill() {
+async fn a_supervising_shim_keeps_only_the_kill_capability() {
     const KILL: u64 = 1 << 5;
     let server = TestServer::start().await;
     let session = server.session().await;
@@ -474,7 +474,7 @@ async fn a_browser_that_dies_while_code_runs_fails_the_execution_and_ends_the_se
 }
 
 #[tokio::test]
-async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_place() {
+async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_slot() {
     let server = TestServer::builder()
         .setting("HEARTH_MAX_SESSIONS", "1")
         .start()
@@ -518,7 +518,7 @@ async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_p
 }
 
 #[tokio::test]
-async fn the_server_may_open_all_the_files_that_the_system_allows_and_code_as_many_as_the_setting_says()
+async fn the_server_raises_its_open_file_limit_and_code_gets_the_configured_one()
  {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     let given = 1024.min(hard - 1);

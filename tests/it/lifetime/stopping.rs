@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::lifetime::{busy_session, endless};
 
 #[tokio::test]
-async fn sigterm_ends_running_code_with_an_answer_and_leaves_nothing() {
+async fn sigterm_ends_running_code_with_a_response_and_leaves_nothing() {
     let (mut server, site) = (TestServer::start().await, Site::start().await);
     let (first, second) = (busy_session(&server).await, server.session().await);
     let codes = ["node", "python", "bash"].map(|language| endless(&site, language, language));
@@ -45,7 +45,7 @@ async fn sigterm_ends_running_code_with_an_answer_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn code_that_ends_in_time_is_answered_as_ever_while_the_server_stops_and_nothing_new_begins()
+async fn a_stopping_server_answers_code_that_ends_in_time_and_starts_nothing_new()
 {
     let (folder, site) = (new_data_dir(), Site::start().await);
     let builder = TestServer::builder()
@@ -161,7 +161,7 @@ async fn sigterm_while_sessions_are_being_created_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_signal_that_comes_twice_is_one_wish() {
+async fn a_signal_sent_twice_at_once_counts_once() {
     let mut server = TestServer::start().await;
     busy_session(&server).await;
     server.processes();

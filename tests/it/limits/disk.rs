@@ -58,7 +58,7 @@ async fn many_small_files_end_the_session() {
 }
 
 #[tokio::test]
-async fn folders_within_folders_end_the_session_however_deep() {
+async fn deeply_nested_dirs_end_the_session() {
     let code = "import os, time
 for depth in range(6000):
     os.mkdir('deep')
@@ -68,7 +68,7 @@ time.sleep(20)";
 }
 
 #[tokio::test]
-async fn files_in_a_folder_that_nobody_may_open_end_the_session() {
+async fn files_in_an_inaccessible_dir_end_the_session() {
     let code = format!(
         "mkdir closed; cd closed; chmod 300 .; head -c 300M /dev/zero > large; chmod 000 .{STAY}"
     );
@@ -113,7 +113,7 @@ async fn what_a_page_stores_ends_the_session() {
 }
 
 #[tokio::test]
-async fn holes_and_second_names_take_no_space() {
+async fn sparse_files_and_hard_links_take_no_space() {
     let scenario = scenario().await;
     let code = "truncate -s 10G sparse; head -c 60M /dev/zero > one; ln one two; ln one three; ln -s /usr elsewhere; \
                 head -c 10M /dev/zero > more; sleep 2; rm more; echo done";
@@ -142,7 +142,7 @@ fn folder_in_memory() -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn the_session_that_takes_the_most_ends_when_the_disk_is_full() {
+async fn the_session_that_uses_most_space_ends_when_the_disk_is_full() {
     let folder = folder_in_memory();
     let least = free_mib(folder.path()) - 300;
     let builder = TestServer::builder().data_dir(folder.path());

@@ -27,17 +27,17 @@ async fn bomb(taking: &str) {
 }
 
 #[tokio::test]
-async fn private_memory_beyond_the_limit_ends_the_code_that_took_it() {
+async fn private_memory_above_the_limit_ends_the_code_that_took_it() {
     bomb("memory = bytearray(1200 << 20)").await;
 }
 
 #[tokio::test]
-async fn shared_memory_beyond_the_limit_ends_the_code_that_took_it() {
+async fn shared_memory_above_the_limit_ends_the_code_that_took_it() {
     bomb("import mmap; memory = mmap.mmap(-1, 1200 << 20)").await;
 }
 
 #[tokio::test]
-async fn a_mapped_file_in_memory_beyond_the_limit_ends_the_code_that_took_it() {
+async fn a_mapped_memory_file_above_the_limit_ends_the_code_that_took_it() {
     let taking = "import mmap, os; fd = os.memfd_create('x'); os.ftruncate(fd, 1200 << 20); memory = mmap.mmap(fd, 0)";
     bomb(taking).await;
 }
@@ -73,7 +73,7 @@ ctypes.CDLL(None).syscall(ctypes.c_long(60 if os.uname().machine == 'x86_64' els
 }
 
 #[tokio::test]
-async fn what_forked_processes_share_counts_once() {
+async fn memory_shared_by_forked_processes_counts_once() {
     let scenario = scenario().await;
     let code = "
 import os, time
@@ -96,7 +96,7 @@ for part in range(8):
 }
 
 #[tokio::test]
-async fn memory_beyond_the_limit_in_a_page_ends_the_session() {
+async fn memory_above_the_limit_in_a_page_ends_the_session() {
     let scenario = scenario().await;
     let code = "await page.evaluate(async () => {
         window.held = [];
@@ -149,7 +149,7 @@ async fn a_kernel_that_grows_between_calls_ends_alone() {
 }
 
 #[tokio::test]
-async fn files_in_memory_count_although_nobody_maps_them() {
+async fn memory_files_count_even_if_they_are_not_mapped() {
     let scenario = scenario().await;
     let code = "import os, time
 fd = os.memfd_create('x')

@@ -20,7 +20,7 @@ async fn bomb(language: &str, code: &str) {
 /// A user may have a limited number of descriptors in flight (`unix(7)`), and as an unprivileged
 /// user all sessions are one user.
 #[tokio::test]
-async fn descriptors_that_are_never_taken_keep_nobody_elses_browser_and_shell_from_working() {
+async fn unreceived_descriptors_do_not_break_another_sessions_browser_and_shell() {
     let server = TestServer::builder().as_plain_user().start().await;
     let (guilty, neighbour) = (server.session().await, server.session().await);
     let taking = "

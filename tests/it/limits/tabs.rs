@@ -9,7 +9,7 @@ async fn scenario() -> Scenario {
 }
 
 #[tokio::test]
-async fn a_client_is_refused_a_tab_beyond_the_limit_and_goes_on() {
+async fn a_client_is_refused_a_tab_above_the_limit_and_continues() {
     let scenario = scenario().await;
     let code = "for (let tab = 2; tab <= 4; tab++) await context.newPage();
         let error = ''; await context.newPage().catch(it => { error = it.message; });
@@ -34,7 +34,7 @@ async fn a_client_is_refused_a_tab_beyond_the_limit_and_goes_on() {
 }
 
 #[tokio::test]
-async fn tabs_that_a_page_opens_beyond_the_limit_are_closed() {
+async fn tabs_that_a_page_opens_above_the_limit_are_closed() {
     let (scenario, site) = (scenario().await, Site::start().await);
     let code = format!(
         "await page.goto('{}');
@@ -52,7 +52,7 @@ async fn tabs_that_a_page_opens_beyond_the_limit_are_closed() {
 }
 
 #[tokio::test]
-async fn tabs_of_other_contexts_count_and_the_first_context_can_always_have_one() {
+async fn tabs_of_other_contexts_count_but_the_first_context_may_always_have_one() {
     let scenario = scenario().await;
     let code = "const other = await browser.newContext();
         for (let tab = 2; tab <= 4; tab++) await other.newPage();

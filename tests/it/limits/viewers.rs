@@ -5,7 +5,7 @@ use hearth_test_support::Viewer;
 use crate::limits::scenario::Scenario;
 
 #[tokio::test]
-async fn one_viewer_too_many_is_told_so_and_the_others_look_on() {
+async fn one_viewer_too_many_is_rejected_and_the_others_stay() {
     let scenario = Scenario::with(&[]).await;
     let link = scenario.guilty.created["liveViewUrl"]
         .as_str()

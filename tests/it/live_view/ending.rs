@@ -40,7 +40,7 @@ async fn a_session_that_is_deleted_says_so_over_its_last_picture() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_left_idle_says_so() {
+async fn an_idle_session_says_so() {
     let scenario = Scenario::setup_with(&json!({"activityTtl": 10})).await;
     scenario.open(&scenario.link()).await;
     assert_ended(&scenario, "The session was idle for its activityTtl.").await;
@@ -65,7 +65,7 @@ async fn a_session_whose_browser_is_killed_says_so() {
 }
 
 #[tokio::test]
-async fn a_link_of_a_session_that_has_ended_says_why() {
+async fn a_link_of_an_ended_session_says_why() {
     let scenario = Scenario::setup().await;
     scenario.session.delete().await;
     for link in [scenario.link(), scenario.interactive_link()] {
@@ -82,7 +82,7 @@ async fn a_link_of_a_session_that_has_ended_says_why() {
 }
 
 #[tokio::test]
-async fn a_link_that_is_not_good_says_so_and_is_not_tried_again() {
+async fn an_invalid_link_says_so_and_is_not_retried() {
     let scenario = Scenario::setup().await;
     let (link, id) = (scenario.link(), scenario.session.id());
     let unknown = link.replace(id, "01a1fd13-eaf8-74d7-b771-4adfdda39df0");
@@ -109,7 +109,7 @@ async fn a_link_that_is_not_good_says_so_and_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_comes_back_by_itself_and_shows_what_happened_meanwhile() {
+async fn a_lost_connection_reconnects_and_shows_what_happened_meanwhile() {
     let scenario = Scenario::setup().await;
     let wire = Wire::to(scenario.server.address()).await;
     scenario
@@ -142,7 +142,7 @@ async fn a_connection_that_is_cut_comes_back_by_itself_and_shows_what_happened_m
 }
 
 #[tokio::test]
-async fn a_session_that_ends_while_the_connection_is_cut_says_so_when_it_is_mended() {
+async fn a_session_that_ends_during_a_lost_connection_says_so_after_reconnecting() {
     let scenario = Scenario::setup().await;
     let wire = Wire::to(scenario.server.address()).await;
     scenario

@@ -12,7 +12,7 @@ const MAX_BYTES: u64 = 200_000;
 /// the page.
 #[tokio::test]
 #[ignore = "writes docs/live-view.png"]
-async fn the_portrait_is_taken_of_somebody_who_types_into_a_search_field() {
+async fn the_screenshot_shows_typing_into_a_search_field() {
     let scenario = Scenario::setup().await;
     let shelf = serde_json::json!(include_str!("../../fixtures/shelf.html"));
     // A readable address that is the same every time.

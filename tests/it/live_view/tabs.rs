@@ -72,7 +72,7 @@ async fn the_view_follows_tabs_that_pages_and_code_open_and_close() {
 }
 
 #[tokio::test]
-async fn tabs_stand_in_the_order_of_their_opening_also_for_who_comes_late() {
+async fn tabs_are_in_opening_order_for_late_viewers_too() {
     let scenario = Scenario::setup().await;
     for title in ["one", "two", "three", "four"] {
         scenario
@@ -95,7 +95,7 @@ async fn tabs_stand_in_the_order_of_their_opening_also_for_who_comes_late() {
 }
 
 #[tokio::test]
-async fn a_tab_that_is_clicked_is_the_current_one_for_code_too() {
+async fn a_clicked_tab_is_the_current_tab_for_code_too() {
     let scenario = Scenario::steered().await;
     scenario
         .code(&format!(
@@ -158,7 +158,7 @@ async fn tabs_are_opened_and_closed_by_the_viewer() {
 }
 
 #[tokio::test]
-async fn a_session_without_a_tab_says_so_and_a_tab_can_be_opened() {
+async fn a_session_without_tabs_says_so_and_can_open_one() {
     let scenario = Scenario::steered().await;
     scenario.code("await page.close()").await;
     scenario
@@ -190,7 +190,7 @@ async fn a_session_without_a_tab_says_so_and_a_tab_can_be_opened() {
 }
 
 #[tokio::test]
-async fn a_tab_that_crashes_says_so_and_is_reloaded() {
+async fn a_crashed_tab_says_so_and_can_be_reloaded() {
     let scenario = Scenario::steered().await;
     // Green until it is reloaded, so that the next picture differs from the last one before the
     // crash.
@@ -207,7 +207,7 @@ async fn a_tab_that_crashes_says_so_and_is_reloaded() {
 }
 
 #[tokio::test]
-async fn a_tab_that_crashed_before_anybody_looked_is_reloaded_by_who_comes() {
+async fn a_tab_that_crashed_earlier_can_be_reloaded_by_a_new_viewer() {
     let scenario = Scenario::setup().await;
     let crash = "await new Promise(async (resolve) => {
         page.once('crash', resolve);
@@ -274,7 +274,7 @@ async fn back_forward_reload_and_the_address_bar_work() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_being_typed_is_left_alone_until_it_is_given_up() {
+async fn an_address_being_typed_is_not_replaced_until_it_is_cancelled() {
     let scenario = Scenario::steered().await;
     let (desk, other) = (
         scenario.site.url("/desk"),
@@ -299,7 +299,7 @@ async fn an_address_that_is_being_typed_is_left_alone_until_it_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_address_that_cannot_be_opened_is_a_passing_notice() {
+async fn an_address_that_cannot_be_opened_shows_a_temporary_notice() {
     let scenario = Scenario::steered().await;
     scenario.act("await page.locator('#address').fill('no address at all'); await page.keyboard.press('Enter')").await;
     scenario
@@ -316,7 +316,7 @@ async fn an_address_that_cannot_be_opened_is_a_passing_notice() {
 }
 
 #[tokio::test]
-async fn what_a_page_asks_is_answered_by_the_viewer() {
+async fn a_viewer_answers_a_pages_dialogs() {
     let scenario = Scenario::steered().await;
     // The viewer who pressed the button gets the question.
     let ask = async |question: &str| {
@@ -358,7 +358,7 @@ async fn what_a_page_asks_is_answered_by_the_viewer() {
 }
 
 #[tokio::test]
-async fn who_only_watches_sees_the_question_and_cannot_answer() {
+async fn a_view_only_viewer_sees_a_dialog_but_cannot_answer_it() {
     let scenario = Scenario::steered().await;
     scenario
         .page("void (button.onclick = () => seen.push(confirm('Shall we?')))")

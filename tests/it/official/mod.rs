@@ -78,7 +78,7 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_official_client_gets_what_it_expects_and_it_is_documented() {
+async fn every_official_client_works_as_documented() {
     let (servers, elsewhere) = tokio::join!(Servers::start(), Elsewhere::listen());
     let other_team = servers.keyed.with_key(OTHER_TEAM_KEY).session().await;
     let reports = join_all(Kind::ALL.map(async |kind| {
@@ -125,7 +125,7 @@ async fn every_official_client_gets_what_it_expects_and_it_is_documented() {
 }
 
 #[tokio::test]
-async fn the_command_line_works_in_every_form_and_it_is_documented() {
+async fn every_form_of_the_cli_works_as_documented() {
     let (servers, elsewhere, site) =
         tokio::join!(Servers::start(), Elsewhere::listen(), Site::start());
     let (keyed, open) = tokio::join!(
@@ -152,7 +152,7 @@ async fn the_command_line_works_in_every_form_and_it_is_documented() {
 }
 
 #[tokio::test]
-async fn the_requests_of_the_api_reference_work_and_it_is_documented() {
+async fn the_requests_of_the_api_reference_work_as_documented() {
     let (servers, site) = tokio::join!(Servers::start(), Site::start());
     let reports = join_all(
         hearth_test_support::PREFIXES
@@ -169,7 +169,7 @@ async fn the_requests_of_the_api_reference_work_and_it_is_documented() {
 }
 
 #[tokio::test]
-async fn the_snippets_of_the_readme_print_what_it_says_with_a_key_and_without() {
+async fn the_readme_snippets_print_their_documented_output_with_and_without_a_key() {
     let servers = Servers::start().await;
     readme::run_all(&servers.keyed, Some("javascript-key")).await;
     readme::run_all(&servers.open, None).await;
@@ -179,7 +179,7 @@ async fn the_snippets_of_the_readme_print_what_it_says_with_a_key_and_without() 
 /// Proves that the check for foreign requests works; without this test the others would prove
 /// nothing.
 #[tokio::test]
-async fn a_client_that_calls_somebody_else_is_received() {
+async fn a_request_to_another_host_is_detected() {
     let official = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Curl);
     join_all(official.map(async |kind| {
         let elsewhere = Elsewhere::listen().await;

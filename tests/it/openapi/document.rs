@@ -32,7 +32,7 @@ fn walk(value: &Value, pointer: &str, visit: &mut impl FnMut(&str, &Value)) {
 /// Validates the file against the schema that the OpenAPI Initiative publishes, which schemathesis
 /// includes.
 #[test]
-fn the_file_is_valid_by_the_published_schema_of_openapi() {
+fn the_file_conforms_to_the_published_openapi_schema() {
     let code = "import sys, schemathesis; schemathesis.openapi.from_path(sys.argv[1]).validate()";
     let python = repository().join("tests/.venv/bin/python");
     let mut command = Command::new(python);
@@ -49,7 +49,7 @@ fn the_file_is_valid_by_the_published_schema_of_openapi() {
 }
 
 #[test]
-fn every_reference_leads_somewhere_and_every_component_is_used() {
+fn every_reference_resolves_and_every_component_is_used() {
     let mut used = BTreeSet::from(
         [
             "/components/responses/UnknownPath",
@@ -101,7 +101,7 @@ fn every_reference_leads_somewhere_and_every_component_is_used() {
 }
 
 #[test]
-fn every_schema_is_one() {
+fn every_schema_is_valid() {
     for (name, schema) in DOCUMENT["components"]["schemas"]
         .as_object()
         .expect("schemas")
@@ -144,7 +144,7 @@ fn every_example_is_valid() {
 }
 
 #[test]
-fn every_json_answer_has_an_example() {
+fn every_json_response_has_an_example() {
     for (name, response) in DOCUMENT["components"]["responses"]
         .as_object()
         .expect("responses")
@@ -166,7 +166,7 @@ fn every_json_answer_has_an_example() {
 }
 
 #[test]
-fn operations_have_ids_of_their_own_and_links_lead_to_them() {
+fn operation_ids_are_unique_and_links_refer_to_them() {
     let mut ids = BTreeSet::new();
     for (path, operations) in operations() {
         for (method, operation) in operations {
@@ -203,7 +203,7 @@ fn operations_have_ids_of_their_own_and_links_lead_to_them() {
 }
 
 #[test]
-fn the_parameters_of_a_path_are_those_that_it_names() {
+fn path_parameters_match_the_path_template() {
     for path in DOCUMENT["paths"].as_object().expect("paths").keys() {
         let named: Vec<&str> = path
             .split('/')
@@ -220,7 +220,7 @@ fn the_parameters_of_a_path_are_those_that_it_names() {
 
 /// An operation has the same description under both prefixes.
 #[test]
-fn both_names_are_described_alike() {
+fn both_prefixes_have_the_same_description() {
     let paths = &DOCUMENT["paths"];
     for path in ["", "/{id}", "/{id}/execute"] {
         let mut items =
@@ -241,7 +241,7 @@ fn both_names_are_described_alike() {
 }
 
 #[test]
-fn the_version_is_the_servers() {
+fn the_version_is_the_servers_version() {
     assert_eq!(
         DOCUMENT["info"]["version"],
         json!(env!("CARGO_PKG_VERSION"))
@@ -267,7 +267,7 @@ fn sections() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_page_for_people_has_every_operation_and_its_statuses_and_no_other() {
+fn the_api_page_has_exactly_the_files_operations_and_statuses() {
     // Documented once for all operations.
     const COMMON: [&str; 4] = ["200", "401", "403", "500"];
     let mut sections = sections();

@@ -76,7 +76,7 @@ fn text(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn schemathesis_finds_nothing_that_is_not_as_the_file_says() {
+async fn schemathesis_finds_no_difference_between_server_and_file() {
     let server = server().await;
     let seconds = std::env::var("FUZZ_SECONDS")
         .ok()
@@ -103,7 +103,7 @@ async fn schemathesis_finds_nothing_that_is_not_as_the_file_says() {
 
 /// Proves that schemathesis detects errors in the file, so that the test above is meaningful.
 #[tokio::test]
-async fn schemathesis_finds_a_rule_that_the_file_does_not_tell_as_it_is() {
+async fn schemathesis_detects_a_wrong_rule_in_the_file() {
     let server = server().await;
     let wrong = TEXT.replacen("\"maximum\": 3600", "\"maximum\": 3601", 1);
     assert_ne!(wrong, TEXT);

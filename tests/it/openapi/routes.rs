@@ -65,7 +65,7 @@ fn quoted(text: &str) -> Option<&str> {
 }
 
 #[test]
-fn the_file_has_every_route_of_the_router_and_no_other() {
+fn the_file_has_exactly_the_routers_routes() {
     let described: BTreeSet<String> = operations().map(|(path, _)| path.to_owned()).collect();
     let routes = routes();
     assert_eq!(described, routes, "openapi.json (left), router.rs (right)");
@@ -74,7 +74,7 @@ fn the_file_has_every_route_of_the_router_and_no_other() {
 /// Sends every method to every path: methods that the file lacks get 405 with an `Allow` header
 /// that lists exactly the file's methods.
 #[tokio::test]
-async fn every_path_knows_the_methods_of_the_file_and_no_other() {
+async fn every_path_accepts_exactly_the_files_methods() {
     let server = TestServer::builder()
         .setting("HEARTH_API_KEYS", "secret")
         .start()
@@ -132,7 +132,7 @@ async fn every_path_knows_the_methods_of_the_file_and_no_other() {
 }
 
 #[tokio::test]
-async fn the_file_is_served_to_everybody_as_it_stands() {
+async fn the_file_is_served_unchanged_to_all_clients() {
     let server = TestServer::builder()
         .setting("HEARTH_API_KEYS", "secret")
         .start()

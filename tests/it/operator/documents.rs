@@ -24,7 +24,7 @@ fn every_setting_is_documented() {
 }
 
 #[tokio::test]
-async fn every_figure_is_documented_and_no_other() {
+async fn exactly_the_existing_metrics_are_documented() {
     let server = TestServer::start().await;
     let seen = metrics(&server).await;
     server.stop().await;
@@ -60,7 +60,7 @@ async fn every_figure_is_documented_and_no_other() {
 }
 
 #[test]
-fn the_dashboard_asks_for_figures_that_there_are() {
+fn the_dashboard_queries_only_existing_metrics() {
     let text = std::fs::read_to_string(repository().join("docs/grafana-dashboard.json"))
         .expect("it is there");
     let board: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -137,7 +137,7 @@ fn message_of(call: &str) -> Option<String> {
 }
 
 #[test]
-fn every_event_is_documented_and_no_other() {
+fn exactly_the_existing_events_are_documented() {
     let page = operations();
     let table = page
         .split("## Log")

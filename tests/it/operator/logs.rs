@@ -18,7 +18,7 @@ fn lines(server: &TestServer, message: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_request_and_every_end_of_a_session_is_one_line_with_its_ids() {
+async fn every_request_and_session_end_is_one_log_line_with_ids() {
     let server = TestServer::builder()
         .setting("HEARTH_LOG_FORMAT", "json")
         .start()
@@ -119,7 +119,7 @@ async fn no_code_no_output_no_page_and_no_token_is_logged() {
 }
 
 #[tokio::test]
-async fn an_id_that_a_caller_chooses_is_kept_only_when_it_is_good_for_a_log() {
+async fn a_clients_request_id_is_used_only_if_it_is_safe_to_log() {
     let server = TestServer::start().await;
     let answered = async |id: &[u8]| {
         let value = reqwest::header::HeaderValue::from_bytes(id).expect("a header");

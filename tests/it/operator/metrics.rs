@@ -21,7 +21,7 @@ pub async fn metrics(api: &Api) -> BTreeMap<String, f64> {
 }
 
 #[tokio::test]
-async fn what_happens_is_counted() {
+async fn events_are_counted() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let before = metrics(&server).await;
     assert_eq!(before["hearth_ready"], 1.0);
@@ -103,7 +103,7 @@ async fn what_happens_is_counted() {
 }
 
 #[tokio::test]
-async fn code_that_runs_and_waits_is_told_and_so_is_what_its_caller_gives_up() {
+async fn running_waiting_and_cancelled_executions_are_counted() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     let code = format!(
@@ -149,7 +149,7 @@ async fn code_that_runs_and_waits_is_told_and_so_is_what_its_caller_gives_up() {
 }
 
 #[tokio::test]
-async fn figures_are_for_the_operator_where_there_is_one_and_else_for_every_key() {
+async fn metrics_need_the_operator_key_if_set_and_otherwise_any_key() {
     let server = TestServer::builder()
         .setting("HEARTH_API_KEYS", "team:secret")
         .start()
@@ -173,7 +173,7 @@ async fn figures_are_for_the_operator_where_there_is_one_and_else_for_every_key(
 }
 
 #[tokio::test]
-async fn what_callers_make_up_is_no_label_and_every_rule_begins_at_0() {
+async fn client_input_is_never_a_label_and_every_rule_starts_at_0() {
     let server = TestServer::start().await;
     for number in 0..20 {
         let method = format!("BREW-{number}").parse().expect("a token");
@@ -216,7 +216,7 @@ async fn what_callers_make_up_is_no_label_and_every_rule_begins_at_0() {
 }
 
 #[tokio::test]
-async fn those_whose_turn_never_came_have_waited_too() {
+async fn executions_that_never_ran_count_as_waiting_too() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     let code = format!(

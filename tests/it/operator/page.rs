@@ -56,7 +56,7 @@ impl Operator {
 }
 
 #[tokio::test]
-async fn the_page_shows_a_session_with_its_picture_and_ends_it_when_it_is_told_twice() {
+async fn the_page_shows_a_session_with_its_picture_and_ends_it_after_confirmation() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     session
@@ -111,7 +111,7 @@ async fn the_page_shows_a_session_with_its_picture_and_ends_it_when_it_is_told_t
 }
 
 #[tokio::test]
-async fn on_a_phone_nothing_is_cut_off() {
+async fn nothing_is_cut_off_on_a_phone() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let long = "evening-shelf-".repeat(100);
     for _ in 0..2 {
@@ -135,7 +135,7 @@ async fn on_a_phone_nothing_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_team_sees_itself_and_an_operator_everybody() {
+async fn a_team_sees_its_own_sessions_and_an_operator_all() {
     let keys = "shop:key-of-shop,lab:key-of-lab";
     let builder = TestServer::builder()
         .setting("HEARTH_API_KEYS", keys)
@@ -209,7 +209,7 @@ async fn a_team_sees_itself_and_an_operator_everybody() {
 }
 
 #[tokio::test]
-async fn a_session_without_a_live_view_shows_no_picture_and_a_page_that_hangs_holds_nothing_up() {
+async fn a_session_without_a_live_view_has_no_picture_and_a_hanging_page_blocks_nothing() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let hidden = server.session_with(&json!({"streamWebView": false})).await;
     let hung = server.session().await;
@@ -251,10 +251,10 @@ async fn a_session_without_a_live_view_shows_no_picture_and_a_page_that_hangs_ho
     server.stop().await;
 }
 
-/// Run it with `scripts/test --run-ignored only -E 'test(portrait)'` after changing the page.
+/// Run it with `scripts/test --run-ignored only -E 'test(the_screenshot_shows_a_quiet_server)'` after changing the page.
 #[tokio::test]
 #[ignore = "writes docs/operator-page.png"]
-async fn the_portrait_is_taken_of_a_quiet_evening() {
+async fn the_screenshot_shows_a_quiet_server() {
     let (server, site) = (
         TestServer::builder()
             .setting("HEARTH_MAX_SESSIONS", "40")

@@ -27,7 +27,7 @@ fn only_reason((status, answer): &(u16, Value)) -> String {
 }
 
 #[tokio::test]
-async fn a_server_that_serves_is_live_and_ready_and_says_so_without_a_key() {
+async fn a_serving_server_is_live_and_ready_without_a_key() {
     let server = TestServer::builder()
         .setting("HEARTH_API_KEYS", "secret")
         .start()
@@ -52,7 +52,7 @@ async fn a_full_disk_is_a_reason_not_to_be_ready() {
 }
 
 #[tokio::test]
-async fn a_want_of_memory_is_a_reason_not_to_be_ready_and_no_session_is_created_then() {
+async fn low_memory_is_a_reason_not_to_be_ready_and_blocks_new_sessions() {
     let server = TestServer::builder()
         .setting("HEARTH_MIN_FREE_MEMORY_MB", "1048576")
         .start()
@@ -73,7 +73,7 @@ async fn a_want_of_memory_is_a_reason_not_to_be_ready_and_no_session_is_created_
 }
 
 #[tokio::test]
-async fn a_browser_that_does_not_start_is_a_reason_until_one_does() {
+async fn a_browser_that_does_not_start_is_a_reason_until_one_starts() {
     let (folder, tools) = (new_data_dir(), new_data_dir());
     std::fs::set_permissions(&tools, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
     // A browser that starts only while a file exists.
@@ -103,7 +103,7 @@ async fn a_browser_that_does_not_start_is_a_reason_until_one_does() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_is_live_and_not_ready() {
+async fn a_stopping_server_is_live_but_not_ready() {
     let site = Site::start().await;
     let mut server = TestServer::builder()
         .setting("HEARTH_STOP_GRACE_SECONDS", "60")

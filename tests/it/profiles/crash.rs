@@ -135,7 +135,7 @@ async fn one_of(server: &TestServer, site: &Site, old: &str, new: &str) -> Strin
 }
 
 #[tokio::test]
-async fn a_commit_of_which_any_change_fails_leaves_the_old_or_the_new() {
+async fn a_commit_with_any_failed_change_leaves_the_old_or_the_new_profile() {
     let (faults, folder, site) = (Faults::new(), new_data_dir(), Site::start().await);
     let server = faults
         .server(folder.path(), &folder.path().join("profiles"))
@@ -171,7 +171,7 @@ async fn a_commit_of_which_any_change_fails_leaves_the_old_or_the_new() {
 }
 
 #[tokio::test]
-async fn a_crash_at_any_change_of_a_commit_leaves_the_old_or_the_new() {
+async fn a_crash_at_any_change_of_a_commit_leaves_the_old_or_the_new_profile() {
     let (faults, folder, site) = (Faults::new(), new_data_dir(), Site::start().await);
     let server = faults.server(folder.path(), folder.path()).start().await;
     let session = server.session_with(&saving("p")).await;
@@ -215,7 +215,7 @@ async fn a_crash_at_any_change_of_a_commit_leaves_the_old_or_the_new() {
 }
 
 #[tokio::test]
-async fn on_a_full_disk_the_old_profile_stays_and_the_answer_says_so() {
+async fn on_a_full_disk_the_old_profile_stays_and_the_response_says_so() {
     let (faults, folder, site) = (Faults::new(), new_data_dir(), Site::start().await);
     let server = faults.server(folder.path(), folder.path()).start().await;
     let session = server.session_with(&saving("p")).await;

@@ -29,7 +29,7 @@ fn is_warned_of_damage(created: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn a_damaged_profile_is_set_aside_and_a_fresh_one_starts() {
+async fn a_damaged_profile_is_moved_away_and_a_fresh_one_starts() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     // In the header, in the index, at the end, and a truncated file.
     for place in [0.0, 0.01, 0.5, 0.999, 2.0] {
@@ -75,7 +75,7 @@ async fn a_damaged_profile_is_set_aside_and_a_fresh_one_starts() {
 }
 
 #[tokio::test]
-async fn a_profile_that_no_browser_starts_with_is_set_aside() {
+async fn a_profile_that_breaks_the_browser_is_moved_away() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
@@ -98,7 +98,7 @@ async fn a_profile_that_no_browser_starts_with_is_set_aside() {
 }
 
 #[tokio::test]
-async fn a_profile_that_grew_too_large_is_as_it_was_before() {
+async fn a_profile_that_grew_too_large_keeps_its_previous_version() {
     let site = Site::start().await;
     let server = TestServer::builder()
         .setting("HEARTH_SESSION_DISK_MB", "64")
@@ -128,7 +128,7 @@ async fn a_profile_that_grew_too_large_is_as_it_was_before() {
 }
 
 #[tokio::test]
-async fn a_profile_that_is_larger_than_a_session_may_be_is_refused_and_stays() {
+async fn a_profile_larger_than_the_session_limit_is_rejected_and_kept() {
     let (folder, site) = (new_data_dir(), Site::start().await);
     let server = TestServer::builder().data_dir(folder.path()).start().await;
     let session = server.session_with(&saving("p")).await;
@@ -155,7 +155,7 @@ async fn a_profile_that_is_larger_than_a_session_may_be_is_refused_and_stays() {
 }
 
 #[tokio::test]
-async fn a_profile_that_is_gone_is_told_and_what_stands_in_its_place_holds_nobody_up() {
+async fn a_lost_profile_is_reported_and_a_file_in_its_place_blocks_nothing() {
     let server = TestServer::start().await;
     server.session_with(&saving("p")).await.delete().await;
     let file = only_file(&server);
@@ -175,7 +175,7 @@ async fn a_profile_that_is_gone_is_told_and_what_stands_in_its_place_holds_nobod
 }
 
 #[tokio::test]
-async fn what_a_browser_has_left_of_links_and_locks_keeps_nobody_out() {
+async fn stale_links_and_locks_of_a_browser_block_no_session() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;

@@ -32,7 +32,7 @@ async fn ended(session: &Session, reason: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_session_saves_when_its_time_has_come() {
+async fn a_session_saves_its_profile_when_it_expires() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let by_ttl = server.session_with(&ending("by-ttl", "ttl", 30)).await;
     let by_idling = server
@@ -48,7 +48,7 @@ async fn a_session_saves_when_its_time_has_come() {
 }
 
 #[tokio::test]
-async fn all_sessions_save_when_the_server_stops() {
+async fn all_sessions_save_their_profiles_when_the_server_stops() {
     let (folder, site) = (new_data_dir(), Site::start().await);
     let server = TestServer::builder().data_dir(folder.path()).start().await;
     for name in ["a", "b", "c"] {
@@ -65,7 +65,7 @@ async fn all_sessions_save_when_the_server_stops() {
 }
 
 #[tokio::test]
-async fn a_page_that_would_not_be_left_keeps_nothing_from_being_saved() {
+async fn a_beforeunload_page_does_not_prevent_saving() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
@@ -84,7 +84,7 @@ async fn a_page_that_would_not_be_left_keeps_nothing_from_being_saved() {
 }
 
 #[tokio::test]
-async fn a_browser_that_crashed_leaves_its_cookies_and_nothing_half_written() {
+async fn a_crashed_browser_leaves_its_cookies_and_nothing_half_written() {
     let site = Site::start().await;
     let server = TestServer::builder()
         .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "1")
@@ -122,7 +122,7 @@ async fn a_browser_that_crashed_leaves_its_cookies_and_nothing_half_written() {
 }
 
 #[tokio::test]
-async fn a_browser_that_does_not_close_is_killed_and_what_is_kept_is_told() {
+async fn a_browser_that_does_not_close_is_killed_and_the_response_says_what_was_saved() {
     let site = Site::start().await;
     let server = TestServer::builder()
         .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "1")
@@ -154,7 +154,7 @@ async fn a_browser_that_does_not_close_is_killed_and_what_is_kept_is_told() {
 }
 
 #[tokio::test]
-async fn a_server_that_crashed_keeps_nobody_out_and_loses_no_login() {
+async fn a_crashed_server_blocks_no_profile_and_loses_no_login() {
     let (folder, site) = (new_data_dir(), Site::start().await);
     let start = || {
         TestServer::builder()
@@ -212,7 +212,7 @@ async fn wait_for_checkpoint(server: &TestServer, value: &str) {
 }
 
 #[tokio::test]
-async fn without_checkpoints_a_crash_loses_what_was_not_saved() {
+async fn without_checkpoints_a_crash_loses_unsaved_state() {
     let (folder, site) = (new_data_dir(), Site::start().await);
     let start = || {
         TestServer::builder()

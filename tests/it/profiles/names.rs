@@ -31,7 +31,7 @@ fn encoded(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn any_name_is_a_name_of_its_own() {
+async fn every_name_is_a_separate_profile() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let longest = "\u{1f36a}".repeat(128);
     let names: Vec<&str> = NAMES.into_iter().chain([longest.as_str()]).collect();
@@ -85,7 +85,7 @@ async fn any_name_is_a_name_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_can_be_no_name_is_nobodys_profile() {
+async fn an_impossible_name_has_no_profile() {
     let server = TestServer::start().await;
     for path in [
         "/profiles/%ff%fe",

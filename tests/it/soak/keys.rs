@@ -44,7 +44,7 @@ fn refusal(stream: &mut TcpStream, key: &str) -> Duration {
 
 #[tokio::test]
 #[ignore = "takes a minute, and silence: make soak"]
-async fn how_long_a_refusal_takes_says_nothing_of_the_key() {
+async fn the_time_of_a_rejection_does_not_depend_on_the_key() {
     let server = TestServer::builder()
         .setting("HEARTH_API_KEYS", KEY)
         .setting("HEARTH_LOG", "error")

@@ -254,7 +254,7 @@ async fn short_life(round: usize) {
 
 #[tokio::test]
 #[ignore = "takes minutes: make soak"]
-async fn a_server_that_is_killed_over_and_over_leaves_nothing() {
+async fn a_server_that_is_killed_repeatedly_leaves_nothing() {
     for round in 0..20 {
         short_life(round).await;
     }

@@ -29,7 +29,7 @@ fn describe(times: &[f64]) -> (f64, f64) {
 
 /// Checks that the test detects a small difference: a hundredth of the noise, given enough samples.
 #[test]
-fn a_small_difference_is_noticed_and_none_is_not() {
+fn a_small_difference_is_detected_and_none_is_not() {
     // Reproducible noise.
     let mut seed: u64 = 1;
     let mut noise = || {

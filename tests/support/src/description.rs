@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_described_is_accepted_under_both_names_and_with_a_slash() {
+    fn a_described_response_is_accepted_under_both_prefixes_and_with_a_slash() {
         for path in [
             "/v2/interact",
             "/v2/browser",
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_header_or_content_type_of_its_own_is_not_described() {
+    fn an_undocumented_status_header_or_content_type_is_not_described() {
         let no = |error: &str| format!(r#"{{"success":false,"error":"{error}"}}"#);
         assert_refused(
             check(&Method::POST, "/v2/interact", 201, JSON, CREATED),
@@ -537,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn issues_are_those_that_the_rules_can_find() {
+    fn issues_are_limited_to_those_the_rules_can_produce() {
         let refused = |issue: &str| {
             let body = format!(
                 r#"{{"success":false,"code":"BAD_REQUEST","error":"Bad Request","details":[{issue}]}}"#
