@@ -10,7 +10,7 @@ import {
   assertChromiumTrace,
   assertScreenshot,
   cdpUrl,
-  folder,
+  dir,
   name,
   notOffered,
   site,
@@ -92,7 +92,7 @@ await run(version, {
   },
   async 'upload of 40 MB'() {
     await agent('open', `${site}/upload`);
-    await agent('upload', '#file', `${folder}/upload.bin`);
+    await agent('upload', '#file', `${dir}/upload.bin`);
     await agent('wait', '--fn', 'out.textContent');
     assert.equal(await agent('get', 'text', '#out'), uploaded('upload.bin', UPLOAD_BYTES));
   },

@@ -10,7 +10,7 @@ import {
   assertChromiumTrace,
   assertScreenshot,
   cdpUrl,
-  folder,
+  dir,
   name,
   site,
   takingTurns,
@@ -165,7 +165,7 @@ await run(version, {
     await goto(page, `${site}/upload`);
     const read = fileRead();
     const { result } = await page.Runtime.evaluate({ expression: 'file' });
-    await page.DOM.setFileInputFiles({ files: [`${folder}/upload.bin`], objectId: result.objectId });
+    await page.DOM.setFileInputFiles({ files: [`${dir}/upload.bin`], objectId: result.objectId });
     assert.equal(await read, uploaded('upload.bin', UPLOAD_BYTES));
   },
   async dialog() {
@@ -184,7 +184,7 @@ await run(version, {
     const opened = page.Page.fileChooserOpened();
     await click('#file');
     const { backendNodeId } = await opened;
-    await page.DOM.setFileInputFiles({ files: [`${folder}/note.txt`], backendNodeId });
+    await page.DOM.setFileInputFiles({ files: [`${dir}/note.txt`], backendNodeId });
     assert.equal(await read, uploaded('note.txt', 5));
   },
   async 'new context'() {

@@ -47,11 +47,11 @@ struct Visit<'a> {
     page: Option<Page>,
     cdp_url: &'a str,
     site: &'a str,
-    folder: &'a str,
+    dir: &'a str,
 }
 
 /// Runs all steps with a cdpUrl, the test site's address and a session dir that contains files.
-pub async fn run([cdp_url, site, folder]: [&str; 3]) -> Report {
+pub async fn run([cdp_url, site, dir]: [&str; 3]) -> Report {
     let (browser, driving) = open(cdp_url).await;
     let mut visit = Visit {
         browser,
@@ -59,7 +59,7 @@ pub async fn run([cdp_url, site, folder]: [&str; 3]) -> Report {
         page: None,
         cdp_url,
         site,
-        folder,
+        dir,
     };
     let mut steps = Vec::new();
     for step in STEPS {
@@ -302,7 +302,7 @@ impl Visit<'_> {
     async fn upload(&self) -> Step {
         let page = self.goto("/upload").await?;
         let input = page.find_element("#file").await?;
-        let file = format!("{}/upload.bin", self.folder);
+        let file = format!("{}/upload.bin", self.dir);
         let files = SetFileInputFilesParams::builder()
             .file(file)
             .backend_node_id(input.backend_node_id)
@@ -340,7 +340,7 @@ impl Visit<'_> {
             let input = chooser
                 .backend_node_id
                 .ok_or("the chooser belongs to no input")?;
-            let file = format!("{}/note.txt", self.folder);
+            let file = format!("{}/note.txt", self.dir);
             page.execute(
                 SetFileInputFilesParams::builder()
                     .file(file)

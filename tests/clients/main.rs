@@ -110,7 +110,7 @@ async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
         report = scenario.run(Client::AgentBrowser) => assert_all_good(&[report], &STEPS),
         () = started => {}
     }
-    eventually(Duration::from_secs(5), "the daemon is gone", || async {
+    eventually(Duration::from_secs(5), "the daemon has ended", || async {
         if daemons().is_empty() {
             Ok(())
         } else {

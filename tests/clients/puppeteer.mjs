@@ -10,7 +10,7 @@ import {
   assertChromiumTrace,
   assertScreenshot,
   cdpUrl,
-  folder,
+  dir,
   name,
   site,
   takingTurns,
@@ -99,7 +99,7 @@ await run(version, {
   },
   async 'upload of 40 MB'() {
     await page.goto(`${site}/upload`);
-    await (await page.$('#file')).uploadFile(`${folder}/upload.bin`);
+    await (await page.$('#file')).uploadFile(`${dir}/upload.bin`);
     await page.waitForFunction('out.textContent');
     assert.equal(await out(), uploaded('upload.bin', UPLOAD_BYTES));
   },
@@ -114,7 +114,7 @@ await run(version, {
   async 'file chooser'() {
     await page.goto(`${site}/upload`);
     const [chooser] = await Promise.all([page.waitForFileChooser(), page.click('#file')]);
-    await chooser.accept([`${folder}/note.txt`]);
+    await chooser.accept([`${dir}/note.txt`]);
     await page.waitForFunction('out.textContent');
     assert.equal(await out(), uploaded('note.txt', 5));
   },

@@ -28,7 +28,7 @@ pub struct Scenario {
     site: Site,
     pub session: Session,
     /// The session's dir.
-    folder: PathBuf,
+    dir: PathBuf,
     /// Targets and contexts before any client connects.
     before: Value,
 }
@@ -67,22 +67,22 @@ impl Scenario {
             ))
             .await
             .ok();
-        let [folder] = server.session_folders().try_into().unwrap();
+        let [dir] = server.session_dirs().try_into().unwrap();
         let before = inventory(&session).await;
         Self {
             _programs: programs,
             server,
             site,
             session,
-            folder,
+            dir,
             before,
         }
     }
 
     /// Runs all steps of a client.
     pub async fn run(&self, client: Client) -> Report {
-        let (site, folder) = (self.site.url(""), self.folder.join("work"));
-        let arguments = [self.session.cdp_url(), &site, folder.to_str().unwrap()];
+        let (site, dir) = (self.site.url(""), self.dir.join("work"));
+        let arguments = [self.session.cdp_url(), &site, dir.to_str().unwrap()];
         match client {
             Client::Chromiumoxide => chromiumoxide_client::run(arguments).await,
             _ => program::run(client, arguments).await,
@@ -93,9 +93,9 @@ impl Scenario {
     /// name.
     #[track_caller]
     pub fn assert_saved(&self, client: Client) {
-        let folder = self.folder.join("b/downloads");
+        let dir = self.dir.join("b/downloads");
         let content = attachment(client.name());
-        let files: Vec<PathBuf> = std::fs::read_dir(&folder)
+        let files: Vec<PathBuf> = std::fs::read_dir(&dir)
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .collect();

@@ -6,7 +6,7 @@
 
 import { strict as assert } from 'node:assert';
 
-export const [cdpUrl, site, folder, name] = process.argv.slice(2);
+export const [cdpUrl, site, dir, name] = process.argv.slice(2);
 
 /** Sizes of `upload.bin` and of the file that `/download/NAME` serves. */
 export const UPLOAD_BYTES = 40_000_000;

@@ -444,7 +444,7 @@ async fn send_blindly(
     for sent in 0..chunks {
         let outcome = stream.write_all(chunk).await;
         outcome.unwrap_or_else(|error| {
-            panic!("the server hung up after {sent} of {chunks} chunks: {error}")
+            panic!("the server closed the connection after {sent} of {chunks} chunks: {error}")
         });
     }
     stream.write_all(end).await.unwrap();
@@ -554,10 +554,10 @@ async fn concurrent_creations_do_not_exceed_the_session_limit() {
 
 #[tokio::test]
 async fn a_browser_that_fails_to_start_is_a_503_and_leaves_nothing_behind() {
-    let folder = hearth_test_support::new_data_dir();
+    let dir = hearth_test_support::new_data_dir();
     // It prints its version like a browser and then exits, so the start of a session is the first
     // to notice.
-    let program = folder.path().join("chrome");
+    let program = dir.path().join("chrome");
     let script =
         "#!/bin/sh\ncase \"$*\" in *--version*) echo 'Chromium 156.0.0.0'; exit 0;; esac\nexit 3\n";
     std::fs::write(&program, script).unwrap();
@@ -575,6 +575,6 @@ async fn a_browser_that_fails_to_start_is_a_503_and_leaves_nothing_behind() {
         assert!(refused.error().len() > 20, "{}", refused.text);
     }
     assert_eq!(server.list("").await.ok()["sessions"], json!([]));
-    assert_eq!(server.session_folders(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(server.session_dirs(), Vec::<std::path::PathBuf>::new());
     server.stop().await;
 }

@@ -43,8 +43,8 @@ const CHECKS: [&str; 30] = [
     "address",
 ];
 
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).expect("it is there").next().is_none()
+fn is_empty(dir: &Path) -> bool {
+    fs::read_dir(dir).expect("it is there").next().is_none()
 }
 
 #[track_caller]
@@ -57,8 +57,8 @@ fn assert_fixed_by(finding: &Finding, words: &str) {
 
 #[tokio::test]
 async fn on_a_prepared_machine_every_line_is_ok_or_a_note() {
-    let folder = new_data_dir();
-    let diagnosis = Doctor::with_data_dir(folder.path()).run().await;
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(dir.path()).run().await;
     assert_eq!(
         (diagnosis.code, diagnosis.stderr.as_str()),
         (Some(0), ""),
@@ -83,8 +83,8 @@ async fn on_a_prepared_machine_every_line_is_ok_or_a_note() {
 
 #[tokio::test]
 async fn it_reports_the_egress_policy_and_fails_for_an_unreachable_proxy() {
-    let folder = new_data_dir();
-    let doctor = || Doctor::with_data_dir(folder.path());
+    let dir = new_data_dir();
+    let doctor = || Doctor::with_data_dir(dir.path());
     let usual = doctor().run().await.finding("egress");
     assert_eq!(
         (usual.verdict.as_str(), usual.text.as_str()),
@@ -118,8 +118,8 @@ async fn it_reports_the_egress_policy_and_fails_for_an_unreachable_proxy() {
 
 #[tokio::test]
 async fn a_report_into_a_file_has_no_colours() {
-    let folder = new_data_dir();
-    let diagnosis = Doctor::with_data_dir(folder.path())
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(dir.path())
         .setting("HEARTH_BROWSER", "/nowhere/chromium")
         .run()
         .await;
@@ -128,8 +128,8 @@ async fn a_report_into_a_file_has_no_colours() {
 
 #[tokio::test]
 async fn a_missing_browser_fails_and_the_other_checks_still_run() {
-    let folder = new_data_dir();
-    let diagnosis = Doctor::with_data_dir(folder.path())
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(dir.path())
         .setting("HEARTH_BROWSER", "/nowhere/chromium")
         .run()
         .await;
@@ -156,8 +156,8 @@ async fn the_fix_for_a_missing_distribution_browser_is_apt_get() {
         ),
     ];
     for (word, path, package) in known {
-        let folder = new_data_dir();
-        let diagnosis = Doctor::with_data_dir(folder.path())
+        let dir = new_data_dir();
+        let diagnosis = Doctor::with_data_dir(dir.path())
             .setting("HEARTH_BROWSER", word)
             .run()
             .await;
@@ -186,8 +186,8 @@ async fn the_fix_for_a_missing_distribution_browser_is_apt_get() {
 
 #[tokio::test]
 async fn a_program_that_is_not_a_browser_fails_with_its_own_output() {
-    let folder = new_data_dir();
-    let diagnosis = Doctor::with_data_dir(folder.path())
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(dir.path())
         .setting("HEARTH_BROWSER", "/bin/bash")
         .run()
         .await;
@@ -213,10 +213,8 @@ async fn a_data_dir_that_is_not_writable_fails_and_the_browser_is_tested_elsewhe
 
 #[tokio::test]
 async fn a_data_dir_with_too_long_a_path_fails_and_names_the_max_length() {
-    let folder = new_data_dir();
-    let long = folder
-        .path()
-        .join("a-name-that-takes-all-the-room-of-sockets");
+    let dir = new_data_dir();
+    let long = dir.path().join("a-name-that-takes-all-the-room-of-sockets");
     let diagnosis = Doctor::with_data_dir(&long).run().await;
     let finding = diagnosis.finding("data directory");
     assert_eq!(
@@ -226,15 +224,15 @@ async fn a_data_dir_with_too_long_a_path_fails_and_names_the_max_length() {
         diagnosis.stdout
     );
     assert!(
-        finding.text.contains("45") && is_empty(folder.path()),
+        finding.text.contains("45") && is_empty(dir.path()),
         "{finding:?}"
     );
 }
 
 #[tokio::test]
 async fn every_invalid_setting_has_its_own_line() {
-    let folder = new_data_dir();
-    let doctor = Doctor::with_data_dir(folder.path()).setting("HEARTH_VIEWPORT", "wide");
+    let dir = new_data_dir();
+    let doctor = Doctor::with_data_dir(dir.path()).setting("HEARTH_VIEWPORT", "wide");
     let diagnosis = doctor
         .setting("HEARTH_MAX_SESSIONS", "many")
         .argument("--log=inof")
@@ -264,9 +262,9 @@ async fn every_invalid_setting_has_its_own_line() {
 
 #[tokio::test]
 async fn keys_are_not_printed() {
-    let folder = new_data_dir();
+    let dir = new_data_dir();
     let doctor =
-        Doctor::with_data_dir(folder.path()).setting("HEARTH_API_KEYS", "a:sesame-1,b:sesame-1");
+        Doctor::with_data_dir(dir.path()).setting("HEARTH_API_KEYS", "a:sesame-1,b:sesame-1");
     let diagnosis = doctor.run().await;
     assert_eq!(
         diagnosis.finding("settings").verdict,
@@ -279,8 +277,8 @@ async fn keys_are_not_printed() {
 
 #[tokio::test]
 async fn an_unknown_variable_is_a_note() {
-    let folder = new_data_dir();
-    let diagnosis = Doctor::with_data_dir(folder.path())
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(dir.path())
         .setting("HEARTH_MAX_SESSION", "3")
         .run()
         .await;
@@ -296,11 +294,11 @@ async fn an_unknown_variable_is_a_note() {
 
 #[tokio::test]
 async fn a_missing_runtime_is_one_failure_whose_fix_is_the_setup() {
-    let folder = new_data_dir();
-    let runtime = folder.path().join("runtime");
-    fs::create_dir_all(runtime.join("node")).expect("a folder");
+    let dir = new_data_dir();
+    let runtime = dir.path().join("runtime");
+    fs::create_dir_all(runtime.join("node")).expect("a dir");
     fs::write(runtime.join("node/kernel.mjs"), "").expect("a file");
-    let doctor = Doctor::with_data_dir(&folder.path().join("data"));
+    let doctor = Doctor::with_data_dir(&dir.path().join("data"));
     let diagnosis = doctor
         .setting("HEARTH_RUNTIME_DIR", &runtime.to_string_lossy())
         .run()
@@ -317,12 +315,12 @@ async fn a_missing_runtime_is_one_failure_whose_fix_is_the_setup() {
 
 #[tokio::test]
 async fn an_interpreter_that_does_not_start_fails_with_its_own_output() {
-    let folder = new_data_dir();
+    let dir = new_data_dir();
     let (runtime, installed) = (
-        folder.path().join("runtime"),
+        dir.path().join("runtime"),
         hearth_test_support::repository().join("runtime"),
     );
-    fs::create_dir_all(runtime.join(".installed/bin")).expect("a folder");
+    fs::create_dir_all(runtime.join(".installed/bin")).expect("a dir");
     for part in [
         "node",
         "python",
@@ -342,8 +340,8 @@ async fn an_interpreter_that_does_not_start_fails_with_its_own_output() {
     )
     .expect("a file");
     fs::set_permissions(&node, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .expect("it is ours");
-    let doctor = Doctor::with_data_dir(&folder.path().join("data"));
+        .expect("it belongs to this process");
+    let doctor = Doctor::with_data_dir(&dir.path().join("data"));
     let diagnosis = doctor
         .setting("HEARTH_RUNTIME_DIR", &runtime.to_string_lossy())
         .run()
@@ -362,8 +360,8 @@ async fn an_interpreter_that_does_not_start_fails_with_its_own_output() {
 
 #[tokio::test]
 async fn a_low_open_file_limit_fails_if_max_sessions_needs_more() {
-    let folder = new_data_dir();
-    let doctor = Doctor::with_data_dir(folder.path()).open_files(1024, 2048);
+    let dir = new_data_dir();
+    let doctor = Doctor::with_data_dir(dir.path()).open_files(1024, 2048);
     let diagnosis = doctor.setting("HEARTH_MAX_SESSIONS", "100").run().await;
     let finding = diagnosis.finding("open files");
     assert_eq!(
@@ -377,8 +375,8 @@ async fn a_low_open_file_limit_fails_if_max_sessions_needs_more() {
 
 #[tokio::test]
 async fn more_sessions_than_the_memory_allows_are_a_note() {
-    let folder = new_data_dir();
-    let diagnosis = Doctor::with_data_dir(folder.path())
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(dir.path())
         .setting("HEARTH_MAX_SESSIONS", "10000")
         .run()
         .await;
@@ -389,10 +387,10 @@ async fn more_sessions_than_the_memory_allows_are_a_note() {
 
 #[tokio::test]
 async fn an_address_in_use_fails_and_names_a_free_one() {
-    let folder = new_data_dir();
-    let other = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+    let dir = new_data_dir();
+    let other = TcpListener::bind("127.0.0.1:0").expect("loopback is available");
     let taken = other.local_addr().expect("it is bound").to_string();
-    let diagnosis = Doctor::with_data_dir(folder.path())
+    let diagnosis = Doctor::with_data_dir(dir.path())
         .setting("HEARTH_LISTEN", &taken)
         .run()
         .await;
@@ -408,29 +406,29 @@ async fn an_address_in_use_fails_and_names_a_free_one() {
 
 #[tokio::test]
 async fn it_leaves_the_disk_unchanged() {
-    let folder = new_data_dir();
-    let diagnosis = Doctor::with_data_dir(&folder.path().join("deep/data"))
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(&dir.path().join("deep/data"))
         .run()
         .await;
     assert_eq!(diagnosis.code, Some(0), "{}", diagnosis.stdout);
-    assert!(is_empty(folder.path()), "{:?}", fs::read_dir(folder.path()));
+    assert!(is_empty(dir.path()), "{:?}", fs::read_dir(dir.path()));
 }
 
 #[tokio::test]
 async fn it_leaves_the_disk_unchanged_when_interrupted() {
     for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
-        let folder = new_data_dir();
-        let data = folder.path().join("data");
+        let dir = new_data_dir();
+        let data = dir.path().join("data");
         let diagnosis = Doctor::with_data_dir(&data).interrupted_by(signal).await;
         assert_eq!(diagnosis.code, Some(code), "{}", diagnosis.stdout);
-        assert!(is_empty(folder.path()), "{:?}", fs::read_dir(folder.path()));
+        assert!(is_empty(dir.path()), "{:?}", fs::read_dir(dir.path()));
     }
 }
 
 #[tokio::test]
 async fn the_next_run_removes_what_a_killed_one_left() {
-    let folder = new_data_dir();
-    let data = folder.path().join("data");
+    let dir = new_data_dir();
+    let data = dir.path().join("data");
     let killed = Doctor::with_data_dir(&data)
         .interrupted_by(Signal::SIGKILL)
         .await;
@@ -444,26 +442,26 @@ async fn it_passes_next_to_a_running_server_and_its_sessions_survive() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.node("const kept = 41").await.ok();
-    let folders = server.session_folders();
+    let dirs = server.session_dirs();
     let doctor =
         Doctor::with_data_dir(server.data_dir()).setting("HEARTH_LISTEN", server.address());
     let diagnosis = doctor.run().await;
     assert_eq!(diagnosis.code, Some(0), "{}", diagnosis.stdout);
-    let data_folder = diagnosis.finding("data directory");
+    let data_dir = diagnosis.finding("data directory");
     assert!(
-        data_folder.verdict == "note" && data_folder.text.contains("a server runs here"),
-        "{data_folder:?}"
+        data_dir.verdict == "note" && data_dir.text.contains("a server runs here"),
+        "{data_dir:?}"
     );
     assert_eq!(diagnosis.finding("address").verdict, "ok");
     assert_eq!(session.node("kept + 1").await.ok().result, "42");
-    assert_eq!(server.session_folders(), folders);
+    assert_eq!(server.session_dirs(), dirs);
     server.stop().await;
 }
 
 #[tokio::test]
 async fn json_has_the_same_content() {
-    let folder = new_data_dir();
-    let doctor = Doctor::with_data_dir(folder.path())
+    let dir = new_data_dir();
+    let doctor = Doctor::with_data_dir(dir.path())
         .setting("HEARTH_VIEWPORT", "wide")
         .argument("--json");
     let diagnosis = doctor.run().await;

@@ -124,7 +124,7 @@ async fn files_of_one_call_exist_in_the_next_one() {
         "bash"
     );
 
-    let folder = session.bash("pwd").await.ok().result;
+    let dir = session.bash("pwd").await.ok().result;
     let in_node = session
         .node("[process.cwd(), process.env.HOME, process.env.TMPDIR]")
         .await
@@ -141,16 +141,13 @@ async fn files_of_one_call_exist_in_the_next_one() {
         .ok()
         .json();
     for seen in [in_node, in_python, in_bash] {
-        assert_eq!(seen, json!([folder, folder, folder]));
+        assert_eq!(seen, json!([dir, dir, dir]));
     }
     let mode = session.bash("stat -c %a .").await.ok().result;
     // No access for others; the group is the session's own.
     assert_eq!(mode, "2770");
     session.delete().await;
-    assert!(
-        !std::path::Path::new(&folder).exists(),
-        "{folder} is still there"
-    );
+    assert!(!std::path::Path::new(&dir).exists(), "{dir} is still there");
     server.stop().await;
 }
 

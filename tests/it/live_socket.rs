@@ -139,7 +139,7 @@ async fn a_page_of_another_origin_cannot_open_it() {
     ];
     for origin in foreign {
         let Err((status, body)) = Viewer::connect_from(&link, origin).await else {
-            panic!("{origin} is let in")
+            panic!("{origin} is accepted")
         };
         assert_eq!(
             (status, &body["success"]),

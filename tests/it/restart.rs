@@ -9,9 +9,9 @@ use serde_json::json;
 
 const BOUND: Duration = Duration::from_secs(2);
 
-async fn started(folder: &tempfile::TempDir) -> TestServer {
+async fn started(dir: &tempfile::TempDir) -> TestServer {
     let builder = TestServer::builder()
-        .data_dir(folder.path())
+        .data_dir(dir.path())
         .setting("HEARTH_API_KEYS", "one:key-1,two:key-2");
     // A checkpoint would make the cookies newer than the rest.
     builder
@@ -56,21 +56,21 @@ async fn assert_past(server: &TestServer, session: &Session, reason: &str) {
 
 #[tokio::test]
 async fn a_session_of_a_killed_server_has_ended_with_it() {
-    let folder = new_data_dir();
-    let mut killed = started(&folder).await;
+    let dir = new_data_dir();
+    let mut killed = started(&dir).await;
     let session = killed.with_key("key-1").session().await;
     session.bash("echo x").await.ok();
     killed.kill_hard().await;
     killed.assert_nothing_runs(BOUND).await;
-    let next = started(&folder).await;
+    let next = started(&dir).await;
     assert_past(&next, &session, "server_lost").await;
     next.stop().await;
 }
 
 #[tokio::test]
 async fn sessions_that_had_ended_before_a_restart_keep_their_reason_and_their_duration() {
-    let folder = new_data_dir();
-    let first = started(&folder).await;
+    let dir = new_data_dir();
+    let first = started(&dir).await;
     let api = first.with_key("key-1");
     let (deleted, stopped) = (api.session().await, api.session().await);
     let answer = deleted.delete().await;
@@ -80,7 +80,7 @@ async fn sessions_that_had_ended_before_a_restart_keep_their_reason_and_their_du
     let last = limited.delete().await;
     first.kill_hard().await;
     first.assert_nothing_runs(BOUND).await;
-    let second = started(&folder).await;
+    let second = started(&dir).await;
     assert_past(&second, &deleted, "deleted").await;
     assert_past(&second, &limited, "deleted").await;
     assert_past(&second, &stopped, "server_lost").await;
@@ -90,7 +90,7 @@ async fn sessions_that_had_ended_before_a_restart_keep_their_reason_and_their_du
     }
     let late = second.with_key("key-1").session().await;
     second.stop().await;
-    let third = started(&folder).await;
+    let third = started(&dir).await;
     let api = third.with_key("key-1");
     assert_eq!(
         api.status(late.id()).await.ok()["destroyedReason"],
@@ -117,12 +117,12 @@ async fn sessions_that_had_ended_before_a_restart_keep_their_reason_and_their_du
 
 #[tokio::test]
 async fn live_view_links_give_the_sessions_end_and_other_links_are_rejected() {
-    let folder = new_data_dir();
-    let mut killed = started(&folder).await;
+    let dir = new_data_dir();
+    let mut killed = started(&dir).await;
     let session = killed.with_key("key-1").session().await;
     killed.kill_hard().await;
     killed.assert_nothing_runs(BOUND).await;
-    let next = started(&folder).await;
+    let next = started(&dir).await;
     for link in ["liveViewUrl", "interactiveLiveViewUrl"] {
         let link = session.created[link].as_str().unwrap();
         let path = &link[link.find("/live/").unwrap()..];
@@ -154,8 +154,8 @@ async fn live_view_links_give_the_sessions_end_and_other_links_are_rejected() {
 
 #[tokio::test]
 async fn code_that_was_run_is_never_stored() {
-    let folder = new_data_dir();
-    let server = started(&folder).await;
+    let dir = new_data_dir();
+    let server = started(&dir).await;
     let session = server.with_key("key-1").session().await;
     for language in ["bash", "python", "node"] {
         let code = if language == "node" {
@@ -174,7 +174,7 @@ async fn code_that_was_run_is_never_stored() {
     session.delete().await;
     server.stop().await;
     let mut files = 0;
-    for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {
+    for entry in std::fs::read_dir(dir.path()).unwrap().flatten() {
         let Ok(bytes) = std::fs::read(entry.path()) else {
             continue;
         };
@@ -206,13 +206,13 @@ async fn a_server_that_is_killed_a_hundred_times_knows_what_it_acknowledged() {
 /// Kills a server at a random moment of a session's life; the next one must know every acknowledged
 /// end and every saved profile.
 async fn killed_at_any_moment(rounds: u64) {
-    let (folder, site) = (new_data_dir(), Site::start().await);
+    let (dir, site) = (new_data_dir(), Site::start().await);
     let mut lives = Lives {
         url: site.url("/title/kept"),
         ..Lives::default()
     };
     for round in 0..rounds {
-        let mut server = started(&folder).await;
+        let mut server = started(&dir).await;
         let api = server.with_key("key-1");
         lives.check(&api).await;
         // From within a creation to some lives later, at a different moment of them each time.
@@ -224,7 +224,7 @@ async fn killed_at_any_moment(rounds: u64) {
         server.kill_hard().await;
         server.assert_nothing_runs(BOUND).await;
     }
-    let server = started(&folder).await;
+    let server = started(&dir).await;
     lives.check(&server.with_key("key-1")).await;
     server.stop().await;
 }

@@ -303,23 +303,20 @@ async fn logs_are_json_lines_in_the_json_format() {
 
 #[tokio::test]
 async fn a_second_server_on_the_same_data_dir_is_rejected() {
-    let folder = new_data_dir();
-    let first = TestServer::builder().data_dir(folder.path()).start().await;
+    let dir = new_data_dir();
+    let first = TestServer::builder().data_dir(dir.path()).start().await;
     let session = first.session().await;
-    let refusal = TestServer::builder()
-        .data_dir(folder.path())
-        .refused()
-        .await;
+    let refusal = TestServer::builder().data_dir(dir.path()).refused().await;
     assert_ne!(refusal.code, Some(0), "{refusal:?}");
     assert!(
-        refusal.stderr.contains(&*folder.path().to_string_lossy()),
+        refusal.stderr.contains(&*dir.path().to_string_lossy()),
         "{}",
         refusal.stderr
     );
     assert_eq!(session.node("1+1").await.ok().result, "2");
     first.stop().await;
     TestServer::builder()
-        .data_dir(folder.path())
+        .data_dir(dir.path())
         .start()
         .await
         .stop()

@@ -64,7 +64,7 @@ impl Baseline {
     /// Creates the home dir.
     pub fn new() -> Self {
         Self {
-            home: tempfile::tempdir().expect("a folder can be made"),
+            home: tempfile::tempdir().expect("a dir can be created"),
         }
     }
 
@@ -162,20 +162,20 @@ fn playwright() -> String {
 pub struct BareAgent {
     baseline: Baseline,
     url: String,
-    folder: TempDir,
+    dir: TempDir,
 }
 
 impl BareAgent {
     /// Runs the first command, which starts the daemon.
     pub fn connect(session: &Session) -> Self {
-        let folder = tempfile::Builder::new()
+        let dir = tempfile::Builder::new()
             .prefix("ab-")
             .tempdir_in("/tmp")
             .expect("/tmp is writable");
         let agent = Self {
             baseline: Baseline::new(),
             url: session.cdp_url().to_owned(),
-            folder,
+            dir,
         };
         agent.title();
         agent
@@ -183,11 +183,11 @@ impl BareAgent {
 
     /// Runs `agent-browser get title`.
     pub fn title(&self) -> Duration {
-        let folder = self.folder.path().to_string_lossy();
+        let dir = self.dir.path().to_string_lossy();
         let environment = [
             ("AGENT_BROWSER_CDP", self.url.as_str()),
             ("AGENT_BROWSER_SESSION", "bench"),
-            ("AGENT_BROWSER_SOCKET_DIR", &folder),
+            ("AGENT_BROWSER_SOCKET_DIR", &dir),
         ];
         self.baseline
             .run(
@@ -200,12 +200,12 @@ impl BareAgent {
 
     /// Kills the daemon, which would otherwise keep running.
     pub async fn end(self) {
-        let folder = self.folder.path().to_string_lossy().into_owned();
+        let dir = self.dir.path().to_string_lossy().into_owned();
         eventually(
             Duration::from_secs(10),
-            "the bench's own daemon ends",
+            "the bench's daemon ends",
             || async {
-                let left = process::belonging(-1, &folder);
+                let left = process::belonging(-1, &dir);
                 for process in &left {
                     process.signal(Signal::SIGKILL);
                 }
@@ -222,7 +222,7 @@ impl BareAgent {
 
 impl Drop for BareAgent {
     fn drop(&mut self) {
-        for process in process::belonging(-1, &self.folder.path().to_string_lossy()) {
+        for process in process::belonging(-1, &self.dir.path().to_string_lossy()) {
             process.signal(Signal::SIGKILL);
         }
     }

@@ -23,12 +23,12 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// A connection to a browser.
 #[derive(Debug)]
 pub struct Connection {
-    way: Way,
+    transport: Transport,
     last_id: u64,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Transport {
     Pipes {
         commands: pipe::Sender,
         answers: BufReader<pipe::Receiver>,
@@ -40,11 +40,11 @@ impl Connection {
     /// Connects over the pipes of `--remote-debugging-pipe`.
     pub fn over_pipes(commands: PipeWriter, answers: PipeReader) -> Self {
         let commands =
-            pipe::Sender::from_owned_fd(OwnedFd::from(commands)).expect("a pipe is a pipe");
-        let answers =
-            pipe::Receiver::from_owned_fd(OwnedFd::from(answers)).expect("a pipe is a pipe");
+            pipe::Sender::from_owned_fd(OwnedFd::from(commands)).expect("the descriptor is a pipe");
+        let answers = pipe::Receiver::from_owned_fd(OwnedFd::from(answers))
+            .expect("the descriptor is a pipe");
         Self {
-            way: Way::Pipes {
+            transport: Transport::Pipes {
                 commands,
                 answers: BufReader::new(answers),
             },
@@ -57,10 +57,10 @@ impl Connection {
         let connecting = tokio::time::timeout(DEADLINE, connect_async_with_config(url, None, true));
         let (socket, _) = connecting
             .await
-            .expect("the upgrade is answered")
+            .expect("the server responds to the upgrade")
             .expect("the upgrade is accepted");
         Self {
-            way: Way::Socket(Box::new(socket)),
+            transport: Transport::Socket(Box::new(socket)),
             last_id: 0,
         }
     }
@@ -73,25 +73,25 @@ impl Connection {
             command["sessionId"] = json!(session);
         }
         let mut text = command.to_string();
-        match &mut self.way {
-            Way::Pipes { commands, .. } => {
+        match &mut self.transport {
+            Transport::Pipes { commands, .. } => {
                 text.push('\0');
                 commands
                     .write_all(text.as_bytes())
                     .await
                     .expect("the browser reads");
             }
-            Way::Socket(socket) => socket
+            Transport::Socket(socket) => socket
                 .send(Message::text(text))
                 .await
-                .expect("the connection is up"),
+                .expect("the connection is open"),
         }
         self.last_id
     }
 
     async fn next(&mut self) -> Value {
-        let text = match &mut self.way {
-            Way::Pipes { answers, .. } => {
+        let text = match &mut self.transport {
+            Transport::Pipes { answers, .. } => {
                 let mut bytes = Vec::new();
                 answers
                     .read_until(0, &mut bytes)
@@ -100,12 +100,12 @@ impl Connection {
                 bytes.pop();
                 bytes
             }
-            Way::Socket(socket) => loop {
+            Transport::Socket(socket) => loop {
                 let message = socket
                     .next()
                     .await
-                    .expect("the connection is up")
-                    .expect("messages are whole");
+                    .expect("the connection is open")
+                    .expect("messages are complete");
                 if let Message::Text(text) = message {
                     break text.as_bytes().to_vec();
                 }

@@ -26,7 +26,7 @@ pub struct Recipe {
     arguments: Vec<String>,
     environment: Vec<String>,
     /// The session's dir, which occurs in the two fields above.
-    folder: String,
+    dir: String,
 }
 
 impl Recipe {
@@ -41,16 +41,16 @@ impl Recipe {
         // The last argument ends with a NUL too.
         arguments.pop();
         let environment = browser.environment().expect("the session's browser runs");
-        let folder = environment
+        let dir = environment
             .iter()
             .find_map(|variable| variable.strip_prefix("HOME="));
-        let folder = folder
-            .expect("a session's browser has its folder for a home")
+        let dir = dir
+            .expect("the home of a session's browser is its dir")
             .to_owned();
         Self {
             arguments,
             environment,
-            folder,
+            dir,
         }
     }
 
@@ -59,10 +59,10 @@ impl Recipe {
         &self.arguments[0]
     }
 
-    fn placed(&self, words: &[String], folder: &Path) -> Vec<String> {
+    fn placed(&self, words: &[String], dir: &Path) -> Vec<String> {
         words
             .iter()
-            .map(|word| word.replace(&self.folder, &folder.to_string_lossy()))
+            .map(|word| word.replace(&self.dir, &dir.to_string_lossy()))
             .collect()
     }
 }
@@ -72,7 +72,7 @@ impl Recipe {
 pub struct RawChromium {
     child: Child,
     group: Pid,
-    folder: TempDir,
+    dir: TempDir,
     /// Kept open because the browser writes to them.
     _outputs: (Option<BufReader<ChildStderr>>, Option<PipeReader>),
 }
@@ -80,19 +80,19 @@ pub struct RawChromium {
 impl RawChromium {
     /// Starts a browser on a pipe and waits until its first page is announced.
     pub async fn start_on_pipe(recipe: &Recipe) -> (Self, Connection) {
-        let folder = new_data_dir();
-        let (commands, ours_to_write) = std::io::pipe().expect("pipes are to be had");
-        let (ours_to_read, answers) = std::io::pipe().expect("pipes are to be had");
-        let (held, errors) = std::io::pipe().expect("pipes are to be had");
+        let dir = new_data_dir();
+        let (commands, ours_to_write) = std::io::pipe().expect("a pipe can be created");
+        let (ours_to_read, answers) = std::io::pipe().expect("a pipe can be created");
+        let (held, errors) = std::io::pipe().expect("a pipe can be created");
         // No safe call puts a descriptor at 3. This shell execs the browser, and starts in less
         // than a millisecond.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 0</dev/null 1>&0"]);
-        command.args(recipe.placed(&recipe.arguments, folder.path()));
+        command.args(recipe.placed(&recipe.arguments, dir.path()));
         command.stdin(commands).stdout(answers).stderr(errors);
-        let child = Self::spawn(&mut command, recipe, folder.path());
+        let child = Self::spawn(&mut command, recipe, dir.path());
         drop(command);
-        let raw = Self::own(child, folder, (None, Some(held)));
+        let raw = Self::own(child, dir, (None, Some(held)));
         let mut connection = Connection::over_pipes(ours_to_write, ours_to_read);
         let waiting = async {
             connection
@@ -110,9 +110,9 @@ impl RawChromium {
 
     /// Starts a browser that listens on a loopback port, and connects to it.
     pub async fn start_on_port(recipe: &Recipe) -> (Self, Connection) {
-        let folder = new_data_dir();
+        let dir = new_data_dir();
         let mut command = Command::new(recipe.executable());
-        let arguments = recipe.placed(&recipe.arguments[1..], folder.path());
+        let arguments = recipe.placed(&recipe.arguments[1..], dir.path());
         command.args(arguments.iter().map(|argument| match argument.as_str() {
             "--remote-debugging-pipe" => "--remote-debugging-port=0",
             argument => argument,
@@ -121,7 +121,7 @@ impl RawChromium {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        let mut child = Self::spawn(&mut command, recipe, folder.path());
+        let mut child = Self::spawn(&mut command, recipe, dir.path());
         let mut errors = BufReader::new(child.stderr.take().expect("it is a pipe"));
         let waiting = async {
             let mut line = String::new();
@@ -141,32 +141,32 @@ impl RawChromium {
             .await
             .expect("a raw browser says where it listens");
         (
-            Self::own(child, folder, (Some(errors), None)),
+            Self::own(child, dir, (Some(errors), None)),
             Connection::over_socket(&url).await,
         )
     }
 
-    fn spawn(command: &mut Command, recipe: &Recipe, folder: &Path) -> Child {
+    fn spawn(command: &mut Command, recipe: &Recipe, dir: &Path) -> Child {
         // A session's browser does not run as root, so it uses Chromium's sandbox, which is off for
         // root. The sandbox adds 35 ms to the first page.
         let is_root = nix::unistd::geteuid().is_root();
         for name in ["user-data", "downloads", "tmp"] {
-            std::fs::create_dir(folder.join(name)).expect("a new folder can be written");
+            std::fs::create_dir(dir.join(name)).expect("a new dir can be written");
         }
         if is_root {
             for name in ["user-data", "downloads", "tmp", ""] {
-                plain_user::give(&folder.join(name));
+                plain_user::give(&dir.join(name));
             }
             command.uid(plain_user::UID).gid(plain_user::UID);
         }
         command.env_clear();
-        for variable in recipe.placed(&recipe.environment, folder) {
+        for variable in recipe.placed(&recipe.environment, dir) {
             if let Some((name, value)) = variable.split_once('=') {
                 command.env(name, value);
             }
         }
         command
-            .current_dir(folder)
+            .current_dir(dir)
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -175,7 +175,7 @@ impl RawChromium {
 
     fn own(
         child: Child,
-        folder: TempDir,
+        dir: TempDir,
         outputs: (Option<BufReader<ChildStderr>>, Option<PipeReader>),
     ) -> Self {
         let pid = child
@@ -185,7 +185,7 @@ impl RawChromium {
         Self {
             child,
             group: Pid::from_raw(pid),
-            folder,
+            dir,
             _outputs: outputs,
         }
     }
@@ -194,14 +194,21 @@ impl RawChromium {
     pub async fn end(mut self) {
         // All its processes are in its process group.
         let _ = killpg(self.group, Signal::SIGKILL);
-        self.child.wait().await.expect("it is our child");
-        let folder = self.folder.path().to_string_lossy().into_owned();
-        eventually(END_DEADLINE, "nothing of a raw browser is left", || async {
-            match process::belonging(-1, &folder) {
-                left if left.is_empty() => Ok(()),
-                left => Err(process::describe(&left)),
-            }
-        })
+        self.child
+            .wait()
+            .await
+            .expect("it is a child of this process");
+        let dir = self.dir.path().to_string_lossy().into_owned();
+        eventually(
+            END_DEADLINE,
+            "no process of the raw browser is left",
+            || async {
+                match process::belonging(-1, &dir) {
+                    left if left.is_empty() => Ok(()),
+                    left => Err(process::describe(&left)),
+                }
+            },
+        )
         .await;
     }
 }

@@ -31,7 +31,7 @@ struct Origin {
 
 impl Origin {
     fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");

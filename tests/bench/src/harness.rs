@@ -109,7 +109,7 @@ async fn timed(request: RequestBuilder) -> (Value, Duration) {
     let start = Instant::now();
     let answer = request.send().await.expect("the server answers");
     let is_success = answer.status().is_success();
-    let text = answer.text().await.expect("the body of an answer arrives");
+    let text = answer.text().await.expect("the response has a body");
     let took = start.elapsed();
     assert!(is_success, "{text}");
     (

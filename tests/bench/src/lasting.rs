@@ -55,14 +55,19 @@ impl Holder {
         let stdout = child.stdout.as_mut().expect("it is piped");
         BufReader::new(stdout.by_ref())
             .read_line(&mut line)
-            .expect("it says something");
+            .expect("it prints something");
         assert_eq!(line, "held\n");
         Self(child)
     }
 
     fn end(mut self) {
         drop(self.0.stdin.take());
-        assert!(self.0.wait().expect("it is our child").success());
+        assert!(
+            self.0
+                .wait()
+                .expect("it is a child of this process")
+                .success()
+        );
     }
 }
 

@@ -127,10 +127,10 @@ fn output(program: &Path, arguments: &[&str]) -> String {
 }
 
 /// Returns a program's output on one line; empty if it cannot be started.
-fn output_in(folder: &Path, program: &Path, arguments: &[&str]) -> String {
+fn output_in(dir: &Path, program: &Path, arguments: &[&str]) -> String {
     let output = Command::new(program)
         .args(arguments)
-        .current_dir(folder)
+        .current_dir(dir)
         .output();
     output.map_or(String::new(), |output| {
         String::from_utf8_lossy(&output.stdout)

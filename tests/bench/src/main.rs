@@ -121,8 +121,8 @@ async fn main() -> ExitCode {
 }
 
 async fn stop_wanted() -> Signal {
-    let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be listened for");
-    let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened for");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("signal handlers can be installed");
+    let mut terminate = signal(SignalKind::terminate()).expect("signal handlers can be installed");
     tokio::select! {
         _ = interrupt.recv() => Signal::SIGINT,
         _ = terminate.recv() => Signal::SIGTERM,

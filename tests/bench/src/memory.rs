@@ -89,5 +89,5 @@ fn add_trees(
 /// Returns the proportional set size in MiB; 0 for a process that has just ended.
 fn proportional_mib(process: &Process) -> f64 {
     let kib = process.memory().map_or(0, |memory| memory.proportional_kib);
-    f64::from(u32::try_from(kib).expect("no process has 4 TiB")) / 1024.0
+    f64::from(u32::try_from(kib).expect("no process uses 4 TiB")) / 1024.0
 }

@@ -167,7 +167,7 @@ pub struct Row {
     /// The target, if there is one.
     pub target: Option<Target>,
     /// True for baselines without Hearth.
-    pub is_beside: bool,
+    pub is_baseline: bool,
 }
 
 const fn row(group: Group, key: &'static str, label: &'static str) -> Row {
@@ -176,27 +176,27 @@ const fn row(group: Group, key: &'static str, label: &'static str) -> Row {
         group,
         label,
         target: None,
-        is_beside: false,
+        is_baseline: false,
     }
 }
 
-const fn to_reach(group: Group, key: &'static str, label: &'static str, target: Target) -> Row {
+const fn with_target(group: Group, key: &'static str, label: &'static str, target: Target) -> Row {
     Row {
         key,
         group,
         label,
         target: Some(target),
-        is_beside: false,
+        is_baseline: false,
     }
 }
 
-const fn beside(group: Group, key: &'static str, label: &'static str) -> Row {
+const fn baseline(group: Group, key: &'static str, label: &'static str) -> Row {
     Row {
         key,
         group,
         label,
         target: None,
-        is_beside: true,
+        is_baseline: true,
     }
 }
 
@@ -211,13 +211,13 @@ const LIVE: Group = Group::Live;
 
 /// All rows in the order of the report.
 pub const ROWS: &[Row] = &[
-    to_reach(
+    with_target(
         STARTS,
         "create",
         "create",
         Target::Above("chromium-start", 60.0),
     ),
-    beside(
+    baseline(
         STARTS,
         "chromium-start",
         "raw browser start, until its first page",
@@ -227,12 +227,12 @@ pub const ROWS: &[Row] = &[
         "first-node",
         "first execute, node `await page.title()`",
     ),
-    beside(
+    baseline(
         STARTS,
         "script-node",
         "cold Playwright script in node: launch, new page, title, close",
     ),
-    beside(
+    baseline(
         STARTS,
         "connect-node",
         "cold Playwright script in node: connect to `cdpUrl`, title, close",
@@ -242,12 +242,12 @@ pub const ROWS: &[Row] = &[
         "first-python",
         "first execute, python `await page.title()`",
     ),
-    beside(
+    baseline(
         STARTS,
         "script-python",
         "cold Playwright script in python: launch, new page, title, close",
     ),
-    beside(
+    baseline(
         STARTS,
         "connect-python",
         "cold Playwright script in python: connect to `cdpUrl`, title, close",
@@ -258,7 +258,7 @@ pub const ROWS: &[Row] = &[
         "first execute, bash `:` (starts the agent-browser daemon too)",
     ),
     row(STARTS, "delete", "delete, after an execute"),
-    to_reach(
+    with_target(
         WARM,
         "title-node",
         "node `await page.title()`",
@@ -269,7 +269,7 @@ pub const ROWS: &[Row] = &[
         "title-inside-node",
         "`page.title()` alone, timed in the kernel",
     ),
-    to_reach(
+    with_target(
         WARM,
         "title-python",
         "python `await page.title()`",
@@ -282,127 +282,123 @@ pub const ROWS: &[Row] = &[
     ),
     row(WARM, "one-node", "node `1`"),
     row(WARM, "one-python", "python `1`"),
-    to_reach(WARM, "colon", "bash `:`", Target::AtMost(6.0)),
-    to_reach(
+    with_target(WARM, "colon", "bash `:`", Target::AtMost(6.0)),
+    with_target(
         WARM,
         "colon-default",
         "bash `:`, isolation level `default`",
         Target::Above("colon-none", 1.5),
     ),
-    beside(
-        WARM,
-        "colon-none",
-        "bash `:`, isolation level `none`",
-    ),
-    beside(WARM, "one-node-none", "node `1`, isolation level `none`"),
-    beside(WARM, "bare-bash", "`bash -c :`, started by the bench"),
-    to_reach(
+    baseline(WARM, "colon-none", "bash `:`, isolation level `none`"),
+    baseline(WARM, "one-node-none", "node `1`, isolation level `none`"),
+    baseline(WARM, "bare-bash", "`bash -c :`, started by the bench"),
+    with_target(
         WARM,
         "agent",
         "bash `agent-browser get title`",
         Target::Above("bare-agent", 6.0),
     ),
-    beside(
+    baseline(
         WARM,
         "bare-agent",
         "`agent-browser get title`, started by the bench, with its own daemon",
     ),
-    beside(WARM, "health", "trivial HTTP round trip (`GET /health`)"),
+    baseline(WARM, "health", "trivial HTTP round trip (`GET /health`)"),
     row(KILL, "kill-node", "node `1 + 1`"),
     row(KILL, "kill-python", "python `1 + 1`"),
-    to_reach(
+    with_target(
         CDP,
         "evaluate-broker",
         "`Runtime.evaluate` of `1`, through `cdpUrl`",
         Target::Above("evaluate-port", 0.3),
     ),
-    beside(
+    baseline(
         CDP,
         "evaluate-port",
         "same command, WebSocket to a raw browser's port",
     ),
-    beside(CDP, "evaluate-pipe", "same command, pipe to a raw browser"),
-    to_reach(
+    baseline(CDP, "evaluate-pipe", "same command, pipe to a raw browser"),
+    with_target(
         CDP,
         "version-broker",
         "`Browser.getVersion`, through `cdpUrl`",
         Target::Above("version-port", 0.3),
     ),
-    beside(
+    baseline(
         CDP,
         "version-port",
         "same command, WebSocket to a raw browser's port",
     ),
-    beside(CDP, "version-pipe", "same command, pipe to a raw browser"),
-    to_reach(
+    baseline(CDP, "version-pipe", "same command, pipe to a raw browser"),
+    with_target(
         EGRESS,
         "large-plain",
         "50 MB, plain HTTP through the proxy",
         Target::Times("large-direct", 1.18),
     ),
-    to_reach(
+    with_target(
         EGRESS,
         "large-tunnel",
         "50 MB, through a tunnel of the proxy",
         Target::Times("large-direct", 1.18),
     ),
-    beside(EGRESS, "large-direct", "50 MB, without a proxy"),
-    to_reach(
+    baseline(EGRESS, "large-direct", "50 MB, without a proxy"),
+    with_target(
         EGRESS,
         "small-plain",
         "5 bytes, plain HTTP through the proxy",
         Target::Above("small-direct", 2.0),
     ),
-    to_reach(
+    with_target(
         EGRESS,
         "small-tunnel",
         "5 bytes, through a tunnel of the proxy",
         Target::Above("small-direct", 2.0),
     ),
-    beside(
-        EGRESS,
-        "small-direct",
-        "5 bytes, without a proxy",
-    ),
-    to_reach(
+    baseline(EGRESS, "small-direct", "5 bytes, without a proxy"),
+    with_target(
         LASTING,
         "create-profile",
         "create, with a profile of 20 MB",
         Target::Above("create-plain", 150.0),
     ),
-    beside(LASTING, "create-plain", "create, without a profile"),
-    to_reach(
+    baseline(LASTING, "create-plain", "create, without a profile"),
+    with_target(
         LASTING,
         "delete-profile",
         "delete, saving that profile",
         Target::Above("delete-plain", 300.0),
     ),
-    beside(LASTING, "delete-plain", "delete, without a profile"),
-    to_reach(
+    baseline(LASTING, "delete-plain", "delete, without a profile"),
+    with_target(
         LASTING,
         "execute-stored",
         "node `1`",
         Target::Above("execute-held", 0.2),
     ),
-    beside(
+    baseline(
         LASTING,
         "execute-held",
         "node `1`, on a server with a blocked store",
     ),
-    to_reach(
+    with_target(
         LIVE,
         "frame",
         "time between two pictures, one viewer (50 ms are 20 pictures per second)",
         Target::AtMost(50.0),
     ),
-    to_reach(
+    with_target(
         LIVE,
         "screenshot-cast",
         "Playwright screenshot, with a viewer",
         Target::Times("screenshot-alone", 1.12),
     ),
-    beside(LIVE, "screenshot-alone", "Playwright screenshot, without a viewer"),
-    to_reach(
+    baseline(
+        LIVE,
+        "screenshot-alone",
+        "Playwright screenshot, without a viewer",
+    ),
+    with_target(
         LIVE,
         "key",
         "from a viewer's key to the changed pixel",
@@ -410,20 +406,20 @@ pub const ROWS: &[Row] = &[
     ),
     row(MEMORY, "server-none", "server, no session"),
     row(MEMORY, "server-one", "server, 1 session"),
-    to_reach(
+    with_target(
         MEMORY,
         "server-eight",
         "server, 8 sessions",
         Target::AtMost(40.0),
     ),
-    to_reach(
+    with_target(
         MEMORY,
         "server-end",
         "server, 8 sessions, after all other rows",
         Target::AtMost(40.0),
     ),
-    to_reach(MEMORY, "shim-one", "a shim, 1 session", Target::AtMost(1.0)),
-    to_reach(
+    with_target(MEMORY, "shim-one", "a shim, 1 session", Target::AtMost(1.0)),
+    with_target(
         MEMORY,
         "shim-eight",
         "a shim, 8 sessions",

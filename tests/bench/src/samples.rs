@@ -24,7 +24,7 @@ pub struct Summary {
 
 /// A target with its computed limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Judgement {
+pub struct Evaluation {
     /// The max median.
     pub limit: f64,
     /// True if the median does not exceed the limit.
@@ -54,14 +54,14 @@ impl Samples {
     }
 
     /// Compares a row's median with its target; `None` if it has no target or a value is missing.
-    pub fn judge(&self, row: &Row) -> Option<Judgement> {
+    pub fn evaluate(&self, row: &Row) -> Option<Evaluation> {
         let median = self.summary(row.key)?.median;
         let limit = match row.target? {
             Target::AtMost(limit) => limit,
             Target::Above(other, extra) => self.summary(other)?.median + extra,
             Target::Times(other, factor) => self.summary(other)?.median * factor,
         };
-        Some(Judgement {
+        Some(Evaluation {
             limit,
             is_met: median <= limit,
         })
@@ -129,11 +129,11 @@ mod tests {
     fn a_target_may_depend_on_another_rows_median() {
         let row = Row::find("create").expect("a row");
         let mut samples = of("create", [160, 150, 900]);
-        assert_eq!(samples.judge(row), None);
+        assert_eq!(samples.evaluate(row), None);
         samples.add_value("chromium-start", 100.0);
         assert_eq!(
-            samples.judge(row),
-            Some(Judgement {
+            samples.evaluate(row),
+            Some(Evaluation {
                 limit: 160.0,
                 is_met: true
             })
@@ -141,8 +141,8 @@ mod tests {
         samples.add_value("create", 161.0);
         samples.add_value("create", 170.0);
         assert_eq!(
-            samples.judge(row),
-            Some(Judgement {
+            samples.evaluate(row),
+            Some(Evaluation {
                 limit: 160.0,
                 is_met: false
             })

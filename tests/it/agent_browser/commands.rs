@@ -32,7 +32,7 @@ async fn last_line(session: &Session, site: &Site, script: &str) -> String {
 }
 
 /// Returns a description of a case's failure, if it fails.
-async fn judge(plain: &Session, permitted: &Session, site: &Site, case: &Case) -> Option<String> {
+async fn check(plain: &Session, permitted: &Session, site: &Site, case: &Case) -> Option<String> {
     let (session, script, expected) = match &case.trial {
         Trial::Works { script, last_line }
         | Trial::Fails {
@@ -51,7 +51,7 @@ async fn judge(plain: &Session, permitted: &Session, site: &Site, case: &Case) -
 }
 
 /// Runs the groups one after the other, in new sessions.
-async fn judge_all(server: &TestServer, site: &Site, groups: &[Group]) -> Vec<String> {
+async fn check_all(server: &TestServer, site: &Site, groups: &[Group]) -> Vec<String> {
     let (plain, permitted) = (server.session().await, server.session().await);
     let needs_permission = |case: &Case| matches!(case.trial, Trial::WorksWhenPermitted { .. });
     if groups
@@ -64,7 +64,7 @@ async fn judge_all(server: &TestServer, site: &Site, groups: &[Group]) -> Vec<St
     }
     let mut wrong = Vec::new();
     for case in groups.iter().flat_map(|group| group.cases) {
-        wrong.extend(judge(&plain, &permitted, site, case).await);
+        wrong.extend(check(&plain, &permitted, site, case).await);
     }
     wrong
 }
@@ -73,7 +73,7 @@ fn describe(groups: &[Group]) -> String {
     let mut text = String::new();
     for Group { title, cases } in groups {
         write!(text, "\n### {title}\n\n| command | result |\n|---|---|\n")
-            .expect("a string takes it");
+            .expect("writing to a string cannot fail");
         for case in *cases {
             let result = match &case.trial {
                 Trial::Works { .. } => "works".to_owned(),
@@ -83,7 +83,8 @@ fn describe(groups: &[Group]) -> String {
                 Trial::Fails { reason, .. } => format!("fails: {reason}"),
                 Trial::Elsewhere { reason } => format!("not available: {reason}"),
             };
-            writeln!(text, "| `{}` | {result} |", case.command).expect("a string takes it");
+            writeln!(text, "| `{}` | {result} |", case.command)
+                .expect("writing to a string cannot fail");
         }
     }
     text
@@ -94,9 +95,9 @@ async fn every_command_of_agent_browsers_help_works_as_documented() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     // Three at once, because most of the time is spent waiting for browsers.
     let (page, browser, tool) = tokio::join!(
-        judge_all(&server, &site, page::GROUPS),
-        judge_all(&server, &site, browser::GROUPS),
-        judge_all(&server, &site, tool::GROUPS),
+        check_all(&server, &site, page::GROUPS),
+        check_all(&server, &site, browser::GROUPS),
+        check_all(&server, &site, tool::GROUPS),
     );
     let wrong = [page, browser, tool].concat();
     assert!(
@@ -110,8 +111,9 @@ async fn every_command_of_agent_browsers_help_works_as_documented() {
     let tables = [page::GROUPS, browser::GROUPS, tool::GROUPS]
         .map(describe)
         .concat();
-    let introduction = "Version 0.41.2 through `language: \"bash\"`. Every command that works was judged by its effect \
-        on a page, not by its own word. Relative paths of files are those of the session's working folder.\n";
+    let introduction = "Version 0.41.2 through `language: \"bash\"`. Working commands were verified by their effect on a \
+                        page, not by their own output.\n\
+                        Relative file paths resolve in the session's working directory.\n";
     assert_section(
         "docs/conformance.md",
         "agent-browser",

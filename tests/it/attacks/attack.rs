@@ -90,7 +90,11 @@ async fn take_over(scenario: &Scenario) -> Verdicts {
         files::SCRIPT,
     ];
     let mut verdicts = script::run_in_browser(scenario, &scripts, &scenario.parameters()).await;
-    verdicts.retain(|name, _| browser::COMPROMISED_BROWSER_ROWS.iter().any(|row| row.has(name)));
+    verdicts.retain(|name, _| {
+        browser::COMPROMISED_BROWSER_ROWS
+            .iter()
+            .any(|row| row.has(name))
+    });
     verdicts
 }
 
@@ -123,7 +127,7 @@ async fn have_daemon_replaced(scenario: &Scenario) {
 async fn set_traps(scenario: &Scenario) -> Verdicts {
     let mut verdicts = Verdicts::new();
     let (own, outside) = (
-        scenario.own_folder.display(),
+        scenario.own_dir.display(),
         scenario.outside.path().display(),
     );
     let victim = scenario.outside.path().join("own.txt");
@@ -160,7 +164,7 @@ threading.Thread(target=race, daemon=True).start()"
     let is_written = scenario.outside.path().join("shared/s.config").exists()
         || !scenario.outside.path().join("shared/link").exists();
     verdicts.insert(
-        "daemons_folder_is_a_link".into(),
+        "daemons_dir_is_a_link".into(),
         verdict(is_written, "the server worked in it", said.trim()),
     );
 
@@ -189,10 +193,10 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
             &format!("{:?}", start.elapsed()),
         ),
     );
-    eventually(Duration::from_secs(5), "the folder is removed", || {
-        let is_there = scenario.own_folder.exists();
+    eventually(Duration::from_secs(5), "the dir is removed", || {
+        let is_there = scenario.own_dir.exists();
         std::future::ready(if is_there {
-            Err(scenario.own_folder.display().to_string())
+            Err(scenario.own_dir.display().to_string())
         } else {
             Ok(())
         })

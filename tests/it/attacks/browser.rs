@@ -9,7 +9,7 @@ pub const ROWS: &[Row] = &[
         &[
             "file_opened",
             "file_source_opened",
-            "folder_opened",
+            "dir_opened",
             "other_sessions_file_opened",
             "server_memory_opened",
         ],
@@ -28,11 +28,7 @@ pub const ROWS: &[Row] = &[
         "makes a web page frame, fetch or pop up a host file",
         &["file_framed", "file_fetched", "file_popped_up"],
     ),
-    never(
-        "B8",
-        "uploads a host file to a page",
-        &["file_uploaded"],
-    ),
+    never("B8", "uploads a host file to a page", &["file_uploaded"]),
     contained(
         "B8",
         "uploads a host file to a page through a link in its own directory",
@@ -135,13 +131,13 @@ pub const COMPROMISED_BROWSER_ROWS: &[Row] = &[
         "S8",
         "a compromised browser reads and writes host files, and searches all directories for more",
         &[
-            "data_folder",
+            "data_dir",
             "shadow",
             "outside_file",
             "outside_list",
             "kernel_settings",
             "every_file",
-            "every_folder",
+            "every_dir",
         ],
     ),
     contained(

@@ -22,13 +22,17 @@ pub const ROWS: &[Row] = &[
             "rename",
             "unlink",
             "create",
-            "make_folder",
+            "make_dir",
             "make_link",
             "hard_link_into_session",
             "make_fifo",
         ],
     ),
-    contained("S10", "creates a device node in its own directory", &["make_device"]),
+    contained(
+        "S10",
+        "creates a device node in its own directory",
+        &["make_device"],
+    ),
     needs_users(
         "S10",
         "changes mode, times, owner and attributes of the server's files",
@@ -37,7 +41,7 @@ pub const ROWS: &[Row] = &[
             "change_times",
             "change_owner",
             "change_attributes",
-            "change_mode_of_folder",
+            "change_mode_of_dir",
         ],
         SAME_USER,
     ),
@@ -62,7 +66,7 @@ pub const TRAP_ROWS: &[Row] = &[
     contained(
         "S11",
         "replaces the agent-browser daemon's files and directory with links for the server to follow",
-        &["?daemons_file_is_a_link", "daemons_folder_is_a_link"],
+        &["?daemons_file_is_a_link", "daemons_dir_is_a_link"],
     ),
     never(
         "S11",

@@ -297,8 +297,8 @@ fn cited_table() -> String {
 }
 
 /// Collects the names of all functions below a dir.
-fn functions(folder: &Path, found: &mut BTreeSet<String>) {
-    for path in fs::read_dir(folder)
+fn functions(dir: &Path, found: &mut BTreeSet<String>) {
+    for path in fs::read_dir(dir)
         .into_iter()
         .flatten()
         .flatten()
@@ -334,8 +334,8 @@ fn the_matrix_is_documented() {
 #[test]
 fn every_test_cited_in_the_matrix_exists() {
     let mut known = BTreeSet::new();
-    for folder in ["tests/it", "tests/clients", "crates"] {
-        functions(&repository().join(folder), &mut known);
+    for dir in ["tests/it", "tests/clients", "crates"] {
+        functions(&repository().join(dir), &mut known);
     }
     let cited = CITED.iter().flat_map(|cited| cited.tests);
     let missing: Vec<_> = cited.filter(|test| !known.contains(**test)).collect();

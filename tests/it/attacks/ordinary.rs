@@ -46,8 +46,7 @@ const fn cannot(
     }
 }
 
-const OWN_SERVERS: &str =
-    "code cannot listen, because incoming connections would bypass the proxy";
+const OWN_SERVERS: &str = "code cannot listen, because incoming connections would bypass the proxy";
 const OWN_SOCKETS: &str = "such a socket could belong to another process, and Linux before 7.1 \
                            cannot tell; pipes and socket pairs work";
 

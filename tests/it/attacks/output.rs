@@ -152,17 +152,21 @@ pub async fn every_run_ends(level: Level) {
         level.title(),
         wrong.join("\n")
     );
-    eventually(Duration::from_secs(3), "nothing of a run is left", || {
-        let left = process::all()
-            .into_iter()
-            .filter(|process| process.command.starts_with("sleep ") || process.state == 'Z');
-        let left: Vec<_> = left.collect();
-        std::future::ready(if left.is_empty() {
-            Ok(())
-        } else {
-            Err(process::describe(&left))
-        })
-    })
+    eventually(
+        Duration::from_secs(3),
+        "no process of the run is left",
+        || {
+            let left = process::all()
+                .into_iter()
+                .filter(|process| process.command.starts_with("sleep ") || process.state == 'Z');
+            let left: Vec<_> = left.collect();
+            std::future::ready(if left.is_empty() {
+                Ok(())
+            } else {
+                Err(process::describe(&left))
+            })
+        },
+    )
     .await;
     server.stop().await;
 }

@@ -35,8 +35,8 @@ pub struct Scenario {
     /// The attacking session.
     pub own: Session,
     pub neighbour: Session,
-    pub own_folder: PathBuf,
-    pub neighbour_folder: PathBuf,
+    pub own_dir: PathBuf,
+    pub neighbour_dir: PathBuf,
     /// A dir that belongs to no session.
     pub outside: TempDir,
     /// Not below `/tmp`, because what is hidden there is hidden without isolation too.
@@ -84,7 +84,7 @@ impl Scenario {
             .setting("AWS_SECRET_ACCESS_KEY", FOREIGN_SECRET);
         let builder = builder.setting("HEARTH_LOG", "debug");
         let builder = builder.setting("HEARTH_EGRESS_ALLOW", &permitted.to_string());
-        let data_dir = new_folder("hd-");
+        let data_dir = new_dir("hd-");
         let builder = if has_own_browser {
             builder.setting("HEARTH_BROWSER", &own_browser(&outside))
         } else {
@@ -103,14 +103,14 @@ impl Scenario {
             .await
             .delete()
             .await;
-        let (neighbour, neighbour_folder) = settle(&server, client.session().await);
+        let (neighbour, neighbour_dir) = settle(&server, client.session().await);
         let inhabit = format!(
             "umask 000; echo {NEIGHBOURS_SECRET} > secret.txt; agent-browser get url; chmod 644 secret.txt
-             for folder in /tmp /dev/shm /var/tmp; do echo {NEIGHBOURS_SECRET} > $folder/neighbour || true; done"
+             for dir in /tmp /dev/shm /var/tmp; do echo {NEIGHBOURS_SECRET} > $dir/neighbour || true; done"
         );
         neighbour.bash(&inhabit).await;
         neighbour.python("kept = 1").await.ok();
-        let (own, own_folder) = settle(&server, client.session().await);
+        let (own, own_dir) = settle(&server, client.session().await);
         let cdp = own
             .bash("agent-browser get url >/dev/null; echo $CDP_URL")
             .await
@@ -122,8 +122,8 @@ impl Scenario {
             server,
             own,
             neighbour,
-            own_folder,
-            neighbour_folder,
+            own_dir,
+            neighbour_dir,
             outside,
             _data_dir: data_dir,
             listener,
@@ -134,9 +134,9 @@ impl Scenario {
     }
 
     /// Lists the processes of a session, its interpreters before its browser.
-    fn processes_of(&self, folder: &Path) -> Vec<Process> {
+    fn processes_of(&self, dir: &Path) -> Vec<Process> {
         self.server.processes();
-        let mut found = process::belonging(-1, &folder.to_string_lossy());
+        let mut found = process::belonging(-1, &dir.to_string_lossy());
         found.retain(|process| !process.is_shim());
         found.sort_by_key(|process| {
             (
@@ -158,7 +158,7 @@ impl Scenario {
         };
         let server_port = port_of(self.server.origin()).unwrap();
         let own_browsers = self
-            .processes_of(&self.own_folder)
+            .processes_of(&self.own_dir)
             .into_iter()
             .filter(Process::is_browser)
             .collect();
@@ -168,7 +168,7 @@ impl Scenario {
             .into_iter()
             .filter(Process::is_shim)
             .collect();
-        let neighbours = self.processes_of(&self.neighbour_folder);
+        let neighbours = self.processes_of(&self.neighbour_dir);
         let servers = self.server.own_pids();
         let maps = servers
             .iter()
@@ -180,10 +180,10 @@ impl Scenario {
             });
         let canaries = [KEY, FOREIGN_SECRET].map(|secret| secret.chars().rev().collect::<String>());
         let mut writable = ["work", "tmp", "a"]
-            .map(|part| self.own_folder.join(part))
+            .map(|part| self.own_dir.join(part))
             .to_vec();
         writable.push("/tmp".into());
-        let given_ports = [port_of(&self.cdp), self.proxy_port(&self.own_folder)];
+        let given_ports = [port_of(&self.cdp), self.proxy_port(&self.own_dir)];
         json!({
             "canaries": canaries,
             "maps": maps.collect::<serde_json::Map<_, _>>(),
@@ -192,12 +192,12 @@ impl Scenario {
             "server_ports": [server_port],
             "neighbours": pids(neighbours),
             "neighbour_id": self.neighbour.id(),
-            "neighbour_folder": self.neighbour_folder,
-            "neighbour_proxy": self.proxy_port(&self.neighbour_folder),
+            "neighbour_dir": self.neighbour_dir,
+            "neighbour_proxy": self.proxy_port(&self.neighbour_dir),
             "neighbour_tmp": "/tmp/neighbour",
             "neighbour_shm": "/dev/shm/neighbour",
             "neighbour_var_tmp": "/var/tmp/neighbour",
-            "own_folder": self.own_folder,
+            "own_dir": self.own_dir,
             "own_browsers": pids(own_browsers),
             "outside": self.outside.path(),
             "data_dir": self.server.data_dir(),
@@ -219,9 +219,9 @@ impl Scenario {
     }
 
     /// Returns the port of the proxy in the environment of a session's programs, if there is one.
-    fn proxy_port(&self, folder: &Path) -> Option<u16> {
+    fn proxy_port(&self, dir: &Path) -> Option<u16> {
         let environments = self
-            .processes_of(folder)
+            .processes_of(dir)
             .into_iter()
             .filter_map(|process| process.environment());
         let mut variables = environments.flatten();
@@ -238,7 +238,7 @@ impl Scenario {
                         hosts inputrc ld.so.cache ld.so.conf ld.so.conf.d localtime mime.types nsswitch.conf os-release \
                         passwd protocols resolv.conf services ssl timezone wgetrc";
         let devices = ["null", "zero", "full", "random", "urandom"];
-        let own = ["work", "tmp", "a"].map(|part| self.own_folder.join(part));
+        let own = ["work", "tmp", "a"].map(|part| self.own_dir.join(part));
         let paths = system.iter().map(PathBuf::from);
         let paths = paths.chain(settings.split(' ').map(|name| Path::new("/etc").join(name)));
         let paths = paths
@@ -327,35 +327,35 @@ fn token_of(address: &str) -> &str {
 
 /// Finds the dir of the session that was created last.
 fn settle(server: &TestServer, session: Session) -> (Session, PathBuf) {
-    let mut folders: Vec<_> = server
-        .session_folders()
+    let mut dirs: Vec<_> = server
+        .session_dirs()
         .into_iter()
-        .filter(|folder| folder.is_dir())
+        .filter(|dir| dir.is_dir())
         .collect();
-    folders.sort_by_key(|folder| {
-        fs::metadata(folder)
+    dirs.sort_by_key(|dir| {
+        fs::metadata(dir)
             .and_then(|metadata| metadata.modified())
             .ok()
     });
     // If there are two dirs, the older one is already known.
-    let folder = folders.pop().expect("a session has a folder");
-    (session, folder)
+    let dir = dirs.pop().expect("a session has a dir");
+    (session, dir)
 }
 
-fn new_folder(prefix: &str) -> TempDir {
+fn new_dir(prefix: &str) -> TempDir {
     tempfile::Builder::new()
         .prefix(prefix)
         .tempdir_in("/var/tmp")
-        .expect("everybody may make folders there")
+        .expect("every user may create dirs there")
 }
 
 /// Installs the attacking browser where every browser may read it, and returns its path.
 fn own_browser(outside: &TempDir) -> String {
-    let folder = outside.path().join("bin");
-    fs::create_dir(&folder).unwrap();
-    let path = folder.join("chromium-headless-shell");
+    let dir = outside.path().join("bin");
+    fs::create_dir(&dir).unwrap();
+    let path = dir.join("chromium-headless-shell");
     fs::write(&path, include_str!("../../fixtures/attacks/browser.py")).unwrap();
-    for path in [&folder, &path] {
+    for path in [&dir, &path] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
     path.to_str().unwrap().to_owned()
@@ -364,7 +364,7 @@ fn own_browser(outside: &TempDir) -> String {
 /// Creates a dir with files that every user may read, that every user may write, and that only the
 /// owner may read.
 fn furnish_outside() -> TempDir {
-    let outside = new_folder("ho-");
+    let outside = new_dir("ho-");
     let at = |name: &str| outside.path().join(name);
     let mode = |path: &Path, mode: u32| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
@@ -376,9 +376,9 @@ fn furnish_outside() -> TempDir {
     };
     write("secret.txt", 0o644);
     write("own.txt", 0o600);
-    for (folder, bits) in [("shared", 0o777), ("tree", 0o755)] {
-        fs::create_dir(at(folder)).unwrap();
-        mode(&at(folder), bits);
+    for (dir, bits) in [("shared", 0o777), ("tree", 0o755)] {
+        fs::create_dir(at(dir)).unwrap();
+        mode(&at(dir), bits);
     }
     for name in ["truncate", "append", "rename", "unlink", "link"] {
         write(&format!("shared/{name}"), 0o666);
@@ -397,9 +397,9 @@ fn give_all(path: &Path) {
 }
 
 /// Returns the only entry of a dir.
-fn only_entry(folder: &Path) -> PathBuf {
-    let mut entries = fs::read_dir(folder)
-        .expect("a folder")
+fn only_entry(dir: &Path) -> PathBuf {
+    let mut entries = fs::read_dir(dir)
+        .expect("a dir")
         .map(|entry| entry.expect("an entry").path());
     let entry = entries.next().expect("an entry");
     assert_eq!(entries.next(), None);

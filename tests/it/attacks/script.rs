@@ -43,21 +43,23 @@ pub async fn run_in_browser(scenario: &Scenario, scripts: &[&str], parameters: &
         attacks.to_string(),
     )
     .unwrap();
-    let known = scenario.server.session_folders();
+    let known = scenario.server.session_dirs();
     let session = scenario.client().session().await;
-    let folder = scenario
+    let dir = scenario
         .server
-        .session_folders()
+        .session_dirs()
         .into_iter()
-        .find(|folder| !known.contains(folder))
+        .find(|dir| !known.contains(dir))
         .unwrap();
-    let said = std::fs::read_to_string(folder.join("b/attacks.txt")).unwrap();
+    let said = std::fs::read_to_string(dir.join("b/attacks.txt")).unwrap();
     session.delete().await;
     let lines = said
         .lines()
         .filter_map(|line| line.strip_prefix("ATTACKS "));
     lines
-        .flat_map(|line| serde_json::from_str::<Verdicts>(line).expect("the kit writes JSON"))
+        .flat_map(|line| {
+            serde_json::from_str::<Verdicts>(line).expect("the attack script prints JSON")
+        })
         .collect()
 }
 
@@ -98,5 +100,5 @@ pub async fn run(session: &Session, language: &str, script: &str, parameters: &V
         .find_map(|line| line.strip_prefix("ATTACKS "));
     let line =
         line.unwrap_or_else(|| panic!("the script did not end in {language}: {execution:?}"));
-    serde_json::from_str(line).expect("the kit writes JSON")
+    serde_json::from_str(line).expect("the attack script prints JSON")
 }

@@ -125,7 +125,7 @@ pub const ROWS: &[Row] = &[
         "S8",
         "reads the server's data directory, /etc/shadow and a world-readable file",
         &[
-            "data_folder",
+            "data_dir",
             "shadow",
             "outside_file",
             "outside_file_by_a_link",
@@ -135,7 +135,7 @@ pub const ROWS: &[Row] = &[
     contained(
         "S8",
         "searches all directories for a file to open and a place to write",
-        &["every_file", "every_folder"],
+        &["every_file", "every_dir"],
     ),
     contained(
         "S8",

@@ -213,14 +213,14 @@ async fn a_killed_server_leaves_no_process_when_only_its_shims_are_stopped() {
 
 #[tokio::test]
 async fn the_next_server_removes_the_dirs_of_a_killed_one() {
-    let folder = new_data_dir();
-    let mut killed = TestServer::builder().data_dir(folder.path()).start().await;
+    let dir = new_data_dir();
+    let mut killed = TestServer::builder().data_dir(dir.path()).start().await;
     killed.session().await;
-    assert_eq!(killed.session_folders().len(), 1);
+    assert_eq!(killed.session_dirs().len(), 1);
     killed.kill_hard().await;
     killed.assert_nothing_runs(Duration::from_secs(2)).await;
-    let next = TestServer::builder().data_dir(folder.path()).start().await;
-    assert_eq!(next.session_folders(), Vec::<PathBuf>::new());
+    let next = TestServer::builder().data_dir(dir.path()).start().await;
+    assert_eq!(next.session_dirs(), Vec::<PathBuf>::new());
     next.stop().await;
 }
 
@@ -230,9 +230,9 @@ async fn a_deleted_session_leaves_no_process_no_dir_and_no_port() {
     // The first session creates everything that belongs to the server itself.
     busy_session(&server).await.delete().await;
     let settled = || async {
-        match (server.processes(), server.session_folders()) {
-            (processes, folders) if processes.is_empty() && folders.is_empty() => Ok(()),
-            (processes, folders) => Err(format!("{}\n{folders:?}", process::describe(&processes))),
+        match (server.processes(), server.session_dirs()) {
+            (processes, dirs) if processes.is_empty() && dirs.is_empty() => Ok(()),
+            (processes, dirs) => Err(format!("{}\n{dirs:?}", process::describe(&processes))),
         }
     };
     eventually(Duration::from_secs(5), "the first session is gone", settled).await;
@@ -250,7 +250,7 @@ async fn a_deleted_session_leaves_no_process_no_dir_and_no_port() {
         "{}",
         process::describe(&server.processes())
     );
-    assert_eq!(server.session_folders().len(), 1);
+    assert_eq!(server.session_dirs().len(), 1);
     session.delete().await;
 
     eventually(
@@ -518,17 +518,16 @@ async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_s
 }
 
 #[tokio::test]
-async fn the_server_raises_its_open_file_limit_and_code_gets_the_configured_one()
- {
+async fn the_server_raises_its_open_file_limit_and_code_gets_the_configured_one() {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     let given = 1024.min(hard - 1);
     // The server inherits it from this test.
-    setrlimit(Resource::RLIMIT_NOFILE, given, hard).expect("a lower limit is always allowed");
+    setrlimit(Resource::RLIMIT_NOFILE, given, hard).expect("lowering a limit is always allowed");
     let server = TestServer::builder()
         .setting("HEARTH_SESSION_OPEN_FILES", "777")
         .start()
         .await;
-    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the hard limit is as it was");
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the hard limit is unchanged");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.serving_pid())).unwrap();
     let files: Vec<&str> = limits
         .lines()

@@ -45,11 +45,10 @@ async fn sigterm_ends_running_code_with_a_response_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_stopping_server_answers_code_that_ends_in_time_and_starts_nothing_new()
-{
-    let (folder, site) = (new_data_dir(), Site::start().await);
+async fn a_stopping_server_answers_code_that_ends_in_time_and_starts_nothing_new() {
+    let (dir, site) = (new_data_dir(), Site::start().await);
     let builder = TestServer::builder()
-        .data_dir(folder.path())
+        .data_dir(dir.path())
         .setting("HEARTH_STOP_GRACE_SECONDS", "60");
     let mut server = builder.start().await;
     let (idle, busy) = (server.session().await, server.session().await);
@@ -89,7 +88,7 @@ async fn a_stopping_server_answers_code_that_ends_in_time_and_starts_nothing_new
         );
         reqwest::get(site.url("/signal/go-on"))
             .await
-            .expect("the site is up");
+            .expect("the site is running");
     };
     let (execution, ()) = tokio::join!(busy.bash(&code), meanwhile);
     assert!(execution.ok().stdout.ends_with("done\n"));

@@ -123,29 +123,29 @@ async fn sparse_files_and_hard_links_take_no_space() {
 }
 
 /// Returns the free MiB of a dir's disk, as the server counts them.
-fn free_mib(folder: &Path) -> u64 {
-    let disk = statvfs(folder).expect("it is on a disk");
+fn free_mib(dir: &Path) -> u64 {
+    let disk = statvfs(dir).expect("the dir is on a disk");
     (disk.blocks_available() * disk.fragment_size()) >> 20
 }
 
 /// Creates a dir on a disk that nothing else fills meanwhile: the machine's shared memory.
-fn folder_in_memory() -> tempfile::TempDir {
-    let folder = tempfile::Builder::new()
+fn dir_in_memory() -> tempfile::TempDir {
+    let dir = tempfile::Builder::new()
         .prefix("ht-")
         .tempdir_in("/dev/shm")
         .expect("/dev/shm is writable");
     assert_ne!(
-        folder.path().metadata().expect("it is there").dev(),
+        dir.path().metadata().expect("it is there").dev(),
         Path::new("/").metadata().expect("a root").dev()
     );
-    folder
+    dir
 }
 
 #[tokio::test]
 async fn the_session_that_uses_most_space_ends_when_the_disk_is_full() {
-    let folder = folder_in_memory();
-    let least = free_mib(folder.path()) - 300;
-    let builder = TestServer::builder().data_dir(folder.path());
+    let dir = dir_in_memory();
+    let least = free_mib(dir.path()) - 300;
+    let builder = TestServer::builder().data_dir(dir.path());
     let builder = builder.setting("HEARTH_MIN_FREE_DISK_MB", &least.to_string());
     let server = builder.start().await;
     let (small, large) = (server.session().await, server.session().await);
@@ -162,14 +162,18 @@ async fn the_session_that_uses_most_space_ends_when_the_disk_is_full() {
         (20 << 20).to_string()
     );
     // The space is freed, and another session fits.
-    eventually(Duration::from_secs(5), "the space is back", || async {
-        let free_mib = free_mib(folder.path());
-        if free_mib > least {
-            Ok(())
-        } else {
-            Err(format!("{free_mib} MiB are free"))
-        }
-    })
+    eventually(
+        Duration::from_secs(5),
+        "the space is free again",
+        || async {
+            let free_mib = free_mib(dir.path());
+            if free_mib > least {
+                Ok(())
+            } else {
+                Err(format!("{free_mib} MiB are free"))
+            }
+        },
+    )
     .await;
     server.session().await;
     server.stop().await;
@@ -191,6 +195,6 @@ async fn no_session_is_created_on_a_full_disk() {
         refused.text
     );
     refused.assert_retry_after();
-    assert_eq!(server.session_folders(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(server.session_dirs(), Vec::<std::path::PathBuf>::new());
     server.stop().await;
 }

@@ -102,11 +102,11 @@ impl Scenario {
         // The remaining processes are the neighbour's.
         hearth_test_support::eventually(
             std::time::Duration::from_secs(10),
-            "the folder is gone",
+            "the dir is gone",
             || async {
-                match self.server.session_folders() {
-                    folders if folders.len() == 1 => Ok(()),
-                    folders => Err(format!("{folders:?}")),
+                match self.server.session_dirs() {
+                    dirs if dirs.len() == 1 => Ok(()),
+                    dirs => Err(format!("{dirs:?}")),
                 }
             },
         )

@@ -21,7 +21,7 @@ async fn one_viewer_too_many_is_rejected_and_the_others_stay() {
         .await
         .closed()
         .await
-        .expect("it is told why");
+        .expect("the reason is given");
     assert_eq!(code, 1008);
     assert!(
         reason.contains("this session already has 32 viewers"),

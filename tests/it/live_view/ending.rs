@@ -54,11 +54,11 @@ async fn a_session_whose_browser_is_killed_says_so() {
         .act("await viewer.shows(500, 500, [240, 240, 240])")
         .await;
     let work = scenario.session.bash("pwd").await.ok().result;
-    let folder = work.strip_suffix("/work").unwrap();
+    let dir = work.strip_suffix("/work").unwrap();
     let processes = scenario.server.processes();
     let mut browsers = processes
         .iter()
-        .filter(|process| process.is_browser() && process.command.contains(folder));
+        .filter(|process| process.is_browser() && process.command.contains(dir));
     browsers.next().unwrap().signal(Signal::SIGKILL);
     assert_ended(&scenario, "The session's browser ended unexpectedly.").await;
     scenario.teardown().await;
@@ -128,7 +128,7 @@ async fn a_lost_connection_reconnects_and_shows_what_happened_meanwhile() {
                 "void (document.body.style.background = '{background}')"
             ))
             .await;
-        wire.mend();
+        wire.restore();
         scenario
             .act(&format!(
                 "await viewer.isLive(); await viewer.shows(500, 500, {colour})"
@@ -151,7 +151,7 @@ async fn a_session_that_ends_during_a_lost_connection_says_so_after_reconnecting
     wire.cut();
     scenario.act("await viewer.state('reconnecting')").await;
     scenario.session.delete().await;
-    wire.mend();
+    wire.restore();
     scenario
         .act("await viewer.state('ended'); await viewer.says('what', 'The session was deleted')")
         .await;

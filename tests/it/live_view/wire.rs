@@ -41,7 +41,7 @@ impl Wire {
         self.is_whole.send_replace(false);
     }
 
-    pub fn mend(&self) {
+    pub fn restore(&self) {
         self.is_whole.send_replace(true);
     }
 }

@@ -41,10 +41,7 @@ pub const FORMS: [(&str, &str); 29] = [
         "code that fails",
         "the error goes to stderr, and the CLI exits with 0",
     ),
-    (
-        "`browser \"open URL\"`",
-        "it uses the current session",
-    ),
+    ("`browser \"open URL\"`", "it uses the current session"),
     ("`browser --json \"get title\"`", ""),
     ("`browser -o FILE \"get title\"`", ""),
     ("`browser close`", ""),

@@ -152,7 +152,7 @@ impl<'a> Client<'a> {
             drop(input);
             let ended = tokio::time::timeout(DEADLINE, child.wait())
                 .await
-                .expect("a program ends with its input");
+                .expect("the program exits when its input closes");
             assert!(
                 ended.as_ref().is_ok_and(std::process::ExitStatus::success),
                 "{}: {ended:?}",
@@ -240,7 +240,7 @@ impl Program {
         let line = tokio::time::timeout(DEADLINE, self.output.next_line()).await;
         line.expect("the program answers")
             .unwrap()
-            .expect("the program runs on")
+            .expect("the program keeps running")
     }
 }
 
@@ -260,7 +260,7 @@ pub async fn run(mut command: Command) -> Ran {
         stdout,
         stderr,
     } = output
-        .unwrap_or_else(|_| panic!("it hangs: {command:?}"))
+        .unwrap_or_else(|_| panic!("the command hangs: {command:?}"))
         .unwrap();
     Ran {
         stdout: String::from_utf8(stdout).unwrap(),

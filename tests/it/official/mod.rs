@@ -59,9 +59,9 @@ impl Servers {
 }
 
 /// Lists every file below a dir by its relative path.
-fn files(folder: &Path) -> Vec<String> {
+fn files(dir: &Path) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
         let name = entry.file_name().into_string().unwrap();
         if entry.file_type().unwrap().is_dir() {
             found.extend(

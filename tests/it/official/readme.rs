@@ -36,7 +36,7 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
             ),
             "python" => ("snippet.py", repository().join("tests/.venv/bin/python")),
             "sh" => ("snippet.sh", PathBuf::from("/bin/sh")),
-            other => panic!("nobody runs {other}"),
+            other => panic!("no client runs {other}"),
         };
         fs::write(home.path().join(file), &snippet.code).unwrap();
         let mut command = home.command("sh");
@@ -73,8 +73,8 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
 fn furnished() -> ClientHome {
     let home = ClientHome::default();
     let (modules, programs) = (home.path().join("node_modules"), home.path().join("bin"));
-    for folder in [&modules, &programs] {
-        fs::create_dir(folder).unwrap();
+    for dir in [&modules, &programs] {
+        fs::create_dir(dir).unwrap();
     }
     let official = repository().join("tests/official/node_modules");
     let installed = repository().join("runtime/.installed");

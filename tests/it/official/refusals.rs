@@ -68,7 +68,7 @@ pub fn assert_refused(
             assert_eq!(raised, expected);
             ""
         }
-        (_, answer) => panic!("not refused with {status} {error}: {answer:?}"),
+        (_, answer) => panic!("not rejected with {status} {error}: {answer:?}"),
     };
     Outcome::Good(note.to_owned())
 }
@@ -98,7 +98,7 @@ fn assert_raised_in_python(call: &Call<'_>, raised: &Value, status: u16, body: &
     assert_eq!(raised["name"], name, "{raised}");
     let details = message
         .strip_prefix(&start)
-        .unwrap_or_else(|| panic!("{message:?} begins otherwise than {start:?}"));
+        .unwrap_or_else(|| panic!("{message:?} does not start with {start:?}"));
     let Some(issues) = body.get("details") else {
         assert_eq!(details, "No additional error details provided.");
         return;

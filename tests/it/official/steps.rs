@@ -134,7 +134,7 @@ impl Visit<'_> {
     async fn executed(&mut self, body: Value) -> Value {
         match self.execute(body.clone()).await {
             Answer::Returned(execution) => execution,
-            other => panic!("{body} came to {other:?}"),
+            other => panic!("the result of {body} is {other:?}"),
         }
     }
 
@@ -203,10 +203,7 @@ impl Visit<'_> {
                 "node, which is the server's default",
             ),
             Kind::CommandLine => ("get url", "bash with an `agent-browser` prefix"),
-            _ => (
-                "echo $((6 * 7))",
-                "bash, which is the client's own default",
-            ),
+            _ => ("echo $((6 * 7))", "bash, which is the client's own default"),
         };
         let result = self.value(json!({"code": code})).await;
         match self.kind() {
@@ -448,7 +445,9 @@ impl Visit<'_> {
             "ttl that is not a number" => Call::Create(json!({"ttl": "long"})),
             "streamWebView that is not a boolean" => Call::Create(json!({"streamWebView": "yes"})),
             "empty code" => Call::Execute(id, json!({"language": "bash", "code": ""})),
-            "code that is not a string" => Call::Execute(id, json!({"language": "bash", "code": 42})),
+            "code that is not a string" => {
+                Call::Execute(id, json!({"language": "bash", "code": 42}))
+            }
             "unknown language" => Call::Execute(id, json!({"language": "ruby", "code": "1"})),
             "timeout of 0 s" => {
                 Call::Execute(id, json!({"language": "bash", "code": "1", "timeout": 0}))

@@ -251,7 +251,7 @@ fn the_version_is_the_servers_version() {
 /// Returns the sections of docs/API.md by their headings, such as `GET /health`.
 fn sections() -> BTreeMap<String, String> {
     let page =
-        std::fs::read_to_string(repository().join("docs/API.md")).expect("docs/API.md is there");
+        std::fs::read_to_string(repository().join("docs/API.md")).expect("docs/API.md exists");
     let mut sections = BTreeMap::new();
     for part in page.split("\n### `").skip(1) {
         let (heading, rest) = part.split_once('`').expect("a heading ends");

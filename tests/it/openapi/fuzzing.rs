@@ -32,7 +32,7 @@ async fn examine(
     seconds: Option<u64>,
     arguments: &[&str],
 ) -> Output {
-    let own = tempfile::tempdir().expect("there is room for a folder");
+    let own = tempfile::tempdir().expect("a dir can be created");
     std::fs::write(own.path().join("openapi.json"), file).expect("it can be written");
     let tests = repository().join("tests");
     let mut command = Command::new(tests.join(".venv/bin/python"));

@@ -15,7 +15,7 @@ fn routes() -> BTreeSet<String> {
         .expect("it is there");
     let (public, _) = source
         .split_once("pub(crate) fn internal")
-        .expect("the router of the kernels is another one");
+        .expect("the kernels have another router");
     let mut routes = BTreeSet::new();
     for rest in public.split(".route(").skip(1) {
         let rest = rest.trim_start();

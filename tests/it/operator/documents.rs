@@ -9,7 +9,7 @@ use crate::operator::metrics::metrics;
 
 fn operations() -> String {
     std::fs::read_to_string(repository().join("docs/OPERATIONS.md"))
-        .expect("docs/OPERATIONS.md is there")
+        .expect("docs/OPERATIONS.md exists")
 }
 
 #[test]
@@ -17,7 +17,7 @@ fn every_setting_is_documented() {
     let output = Command::new(hearth_test_support::binary())
         .arg("settings")
         .output()
-        .expect("it can be called");
+        .expect("the program can be started");
     assert!(output.status.success(), "{output:?}");
     let table = String::from_utf8(output.stdout).expect("text");
     document::assert_section("docs/CONFIGURATION.md", "settings", &table);
@@ -86,15 +86,15 @@ fn the_dashboard_queries_only_existing_metrics() {
 /// Reads the messages of all log calls at `info` and above from the source.
 fn events() -> BTreeSet<String> {
     let mut events = BTreeSet::new();
-    let mut folders = vec![repository().join("crates")];
-    while let Some(folder) = folders.pop() {
-        for path in std::fs::read_dir(folder)
-            .expect("a folder")
+    let mut dirs = vec![repository().join("crates")];
+    while let Some(dir) = dirs.pop() {
+        for path in std::fs::read_dir(dir)
+            .expect("a dir")
             .flatten()
             .map(|entry| entry.path())
         {
             match path.extension() {
-                None if path.is_dir() => folders.push(path),
+                None if path.is_dir() => dirs.push(path),
                 Some(kind) if kind == "rs" => {
                     events.extend(events_in(&std::fs::read_to_string(path).expect("text")))
                 }

@@ -142,7 +142,7 @@ async fn running_waiting_and_cancelled_executions_are_counted() {
         }
         reqwest::get(site.url("/signal/go-on"))
             .await
-            .expect("the site is up");
+            .expect("the site is running");
     };
     tokio::join!(first, others).0.ok();
     server.stop().await;
@@ -232,7 +232,7 @@ async fn executions_that_never_ran_count_as_waiting_too() {
         assert_eq!(busy.status, 429);
         reqwest::get(site.url("/signal/go-on"))
             .await
-            .expect("the site is up");
+            .expect("the site is running");
     };
     tokio::join!(session.run("bash", &code), others).0.ok();
     let now = metrics(&server).await;

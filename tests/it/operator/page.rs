@@ -302,18 +302,18 @@ async fn the_screenshot_shows_a_quiet_server() {
         operator
             .act("await desk.screenshot({ path: 'operator-page.png' })")
             .await;
-        let folder = operator
+        let dir = operator
             .server
-            .session_folders()
+            .session_dirs()
             .into_iter()
             .next()
             .expect("one session");
-        let taken = folder.join("work/operator-page.png");
+        let taken = dir.join("work/operator-page.png");
         assert!(std::fs::metadata(&taken).expect("it was taken").len() <= MAX_BYTES);
         std::fs::copy(taken, repository().join("docs/operator-page.png"))
             .expect("it can be copied");
         operator.leave().await;
-        reqwest::get(over).await.expect("the site is up");
+        reqwest::get(over).await.expect("the site is running");
     };
     let (ran, ()) = tokio::join!(busy.bash(&code), picture);
     ran.ok();

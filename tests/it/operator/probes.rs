@@ -74,19 +74,21 @@ async fn low_memory_is_a_reason_not_to_be_ready_and_blocks_new_sessions() {
 
 #[tokio::test]
 async fn a_browser_that_does_not_start_is_a_reason_until_one_starts() {
-    let (folder, tools) = (new_data_dir(), new_data_dir());
-    std::fs::set_permissions(&tools, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let (dir, tools) = (new_data_dir(), new_data_dir());
+    std::fs::set_permissions(&tools, std::fs::Permissions::from_mode(0o755))
+        .expect("it belongs to this process");
     // A browser that starts only while a file exists.
     let (browser, switch) = (tools.path().join("browser"), tools.path().join("on"));
     let script = format!(
         "#!/bin/sh\n[ -e '{}' ] || exit 1\nexec /usr/lib/chromium/chromium-headless-shell \"$@\"\n",
         switch.display()
     );
-    std::fs::write(&browser, script).expect("there is room");
-    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
-    std::fs::write(&switch, "").expect("there is room");
+    std::fs::write(&browser, script).expect("there is enough space");
+    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o755))
+        .expect("it belongs to this process");
+    std::fs::write(&switch, "").expect("there is enough space");
     let builder = TestServer::builder()
-        .data_dir(folder.path())
+        .data_dir(dir.path())
         .setting("HEARTH_ISOLATION", "none");
     let server = builder
         .setting("HEARTH_BROWSER", &browser.to_string_lossy())
@@ -96,7 +98,7 @@ async fn a_browser_that_does_not_start_is_a_reason_until_one_starts() {
     std::fs::remove_file(&switch).expect("it is there");
     assert_eq!(server.create(&json!({})).await.status, 503);
     assert!(only_reason(&ready(&server).await).starts_with("A browser could not be started "));
-    std::fs::write(&switch, "").expect("there is room");
+    std::fs::write(&switch, "").expect("there is enough space");
     server.session().await;
     assert_eq!(ready(&server).await.0, 200);
     server.stop().await;
@@ -139,7 +141,7 @@ async fn a_stopping_server_is_live_but_not_ready() {
         );
         reqwest::get(site.url("/signal/go-on"))
             .await
-            .expect("the site is up");
+            .expect("the site is running");
     };
     let (execution, ()) = tokio::join!(session.run("bash", &code), meanwhile);
     assert_eq!(execution.exit_code, 0, "{execution:?}");

@@ -29,22 +29,22 @@ enum Fault {
 
 /// Settings that make a server's file changes fail; see `tests/faults/faults.c`.
 struct Faults {
-    folder: TempDir,
+    dir: TempDir,
     orders: File,
 }
 
 impl Faults {
     fn new() -> Faults {
-        let folder = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a dir");
         let orders = File::options()
             .write(true)
             .read(true)
             .create_new(true)
-            .open(folder.path().join("orders"));
+            .open(dir.path().join("orders"));
         let orders = orders.expect("a file");
         orders.write_all_at(&[0; 12], 0).expect("written");
         let (library, source) = (
-            folder.path().join("faults.so"),
+            dir.path().join("faults.so"),
             repository().join("tests/faults/faults.c"),
         );
         let built = Command::new("cc")
@@ -58,7 +58,7 @@ impl Faults {
                 .expect("a C compiler, which Rust links with")
                 .success()
         );
-        Faults { folder, orders }
+        Faults { dir, orders }
     }
 
     /// Builds a server at the isolation level at which the server itself writes profiles. Only
@@ -68,8 +68,8 @@ impl Faults {
         TestServer::builder()
             .data_dir(data_dir)
             .setting("HEARTH_ISOLATION", "none")
-            .setting("LD_PRELOAD", &path(self.folder.path().join("faults.so")))
-            .setting("FAULTS_ORDERS", &path(self.folder.path().join("orders")))
+            .setting("LD_PRELOAD", &path(self.dir.path().join("faults.so")))
+            .setting("FAULTS_ORDERS", &path(self.dir.path().join("orders")))
             .setting("FAULTS_BELOW", below.to_str().expect("UTF-8"))
     }
 
@@ -93,8 +93,8 @@ impl Faults {
 
 /// Asserts that the cookie database in a session's copy of a profile is intact.
 fn assert_cookies_are_whole(server: &TestServer) {
-    let folder = server.session_folders().pop().expect("a session");
-    let cookies = folder.join("b/user-data/Default/Cookies");
+    let dir = server.session_dirs().pop().expect("a session");
+    let cookies = dir.join("b/user-data/Default/Cookies");
     if !cookies.exists() {
         return;
     }
@@ -136,9 +136,9 @@ async fn one_of(server: &TestServer, site: &Site, old: &str, new: &str) -> Strin
 
 #[tokio::test]
 async fn a_commit_with_any_failed_change_leaves_the_old_or_the_new_profile() {
-    let (faults, folder, site) = (Faults::new(), new_data_dir(), Site::start().await);
+    let (faults, dir, site) = (Faults::new(), new_data_dir(), Site::start().await);
     let server = faults
-        .server(folder.path(), &folder.path().join("profiles"))
+        .server(dir.path(), &dir.path().join("profiles"))
         .start()
         .await;
     let session = server.session_with(&saving("p")).await;
@@ -167,20 +167,20 @@ async fn a_commit_with_any_failed_change_leaves_the_old_or_the_new_profile() {
             return server.stop().await;
         }
     }
-    panic!("a commit never comes to its end");
+    panic!("a commit does not end");
 }
 
 #[tokio::test]
 async fn a_crash_at_any_change_of_a_commit_leaves_the_old_or_the_new_profile() {
-    let (faults, folder, site) = (Faults::new(), new_data_dir(), Site::start().await);
-    let server = faults.server(folder.path(), folder.path()).start().await;
+    let (faults, dir, site) = (Faults::new(), new_data_dir(), Site::start().await);
+    let server = faults.server(dir.path(), dir.path()).start().await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "first").await;
     session.delete().await;
     server.stop().await;
     let mut there = "first".to_owned();
     for at in 1..MAX_CHANGES {
-        let mut server = faults.server(folder.path(), folder.path()).start().await;
+        let mut server = faults.server(dir.path(), dir.path()).start().await;
         let session = server.session_with(&saving("p")).await;
         let new = format!("new-{at}");
         keep(&session, &site, &new).await;
@@ -196,7 +196,7 @@ async fn a_crash_at_any_change_of_a_commit_leaves_the_old_or_the_new_profile() {
         }
         server.kill_hard().await;
         server.assert_nothing_runs(BOUND).await;
-        let server = faults.server(folder.path(), folder.path()).start().await;
+        let server = faults.server(dir.path(), dir.path()).start().await;
         there = one_of(&server, &site, &there, &new).await;
         let listed = server
             .send(server.request(Method::GET, "/profiles"))
@@ -211,13 +211,13 @@ async fn a_crash_at_any_change_of_a_commit_leaves_the_old_or_the_new_profile() {
         assert_eq!(json!([listed["profiles"][0]["sizeBytes"]]), json!(sizes));
         server.stop().await;
     }
-    panic!("a commit never comes to its end");
+    panic!("a commit does not end");
 }
 
 #[tokio::test]
 async fn on_a_full_disk_the_old_profile_stays_and_the_response_says_so() {
-    let (faults, folder, site) = (Faults::new(), new_data_dir(), Site::start().await);
-    let server = faults.server(folder.path(), folder.path()).start().await;
+    let (faults, dir, site) = (Faults::new(), new_data_dir(), Site::start().await);
+    let server = faults.server(dir.path(), dir.path()).start().await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "old").await;
     session.delete().await;
@@ -238,7 +238,7 @@ async fn on_a_full_disk_the_old_profile_stays_and_the_response_says_so() {
     );
     assert_eq!(saved(&server, &site, "p").await, all("old"));
     assert_eq!(
-        fs::read_dir(folder.path().join("profiles"))
+        fs::read_dir(dir.path().join("profiles"))
             .expect("read")
             .count(),
         1

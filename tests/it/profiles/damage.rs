@@ -16,10 +16,10 @@ fn only_file(server: &TestServer) -> PathBuf {
 }
 
 /// Returns the dir of the only session.
-fn session_folder(server: &TestServer) -> PathBuf {
-    let folders = server.session_folders();
-    assert_eq!(folders.len(), 1, "{folders:?}");
-    folders[0].clone()
+fn session_dir(server: &TestServer) -> PathBuf {
+    let dirs = server.session_dirs();
+    assert_eq!(dirs.len(), 1, "{dirs:?}");
+    dirs[0].clone()
 }
 
 fn is_warned_of_damage(created: &Value) -> bool {
@@ -80,7 +80,7 @@ async fn a_profile_that_breaks_the_browser_is_moved_away() {
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
     // A dir where Chromium expects a file.
-    let place = session_folder(&server).join("b/user-data/Local State");
+    let place = session_dir(&server).join("b/user-data/Local State");
     fs::create_dir(&place)
         .and_then(|()| fs::write(place.join("x"), "x"))
         .expect("made");
@@ -110,7 +110,7 @@ async fn a_profile_that_grew_too_large_keeps_its_previous_version() {
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "new").await;
     // A sparse file takes no space, so it does not affect other tests.
-    let holes = session_folder(&server).join("b/user-data/Default/holes");
+    let holes = session_dir(&server).join("b/user-data/Default/holes");
     fs::File::create(holes)
         .and_then(|file| file.set_len(1 << 40))
         .expect("made");
@@ -129,16 +129,16 @@ async fn a_profile_that_grew_too_large_keeps_its_previous_version() {
 
 #[tokio::test]
 async fn a_profile_larger_than_the_session_limit_is_rejected_and_kept() {
-    let (folder, site) = (new_data_dir(), Site::start().await);
-    let server = TestServer::builder().data_dir(folder.path()).start().await;
+    let (dir, site) = (new_data_dir(), Site::start().await);
+    let server = TestServer::builder().data_dir(dir.path()).start().await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
-    let zeros = session_folder(&server).join("b/user-data/Default/zeros");
+    let zeros = session_dir(&server).join("b/user-data/Default/zeros");
     fs::write(zeros, vec![0; 40 << 20]).expect("written");
     session.delete().await;
     server.stop().await;
     let server = TestServer::builder()
-        .data_dir(folder.path())
+        .data_dir(dir.path())
         .setting("HEARTH_SESSION_DISK_MB", "32")
         .start()
         .await;
@@ -149,7 +149,7 @@ async fn a_profile_larger_than_the_session_limit_is_rejected_and_kept() {
         "{refusal:?}"
     );
     server.stop().await;
-    let server = TestServer::builder().data_dir(folder.path()).start().await;
+    let server = TestServer::builder().data_dir(dir.path()).start().await;
     assert_eq!(saved(&server, &site, "p").await, all("x"));
     server.stop().await;
 }
@@ -179,7 +179,7 @@ async fn stale_links_and_locks_of_a_browser_block_no_session() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
-    let user_data = session_folder(&server).join("b/user-data");
+    let user_data = session_dir(&server).join("b/user-data");
     for (link, target) in [
         ("SingletonLock", "another-host-4711"),
         ("SingletonSocket", "/tmp/none"),
@@ -193,7 +193,7 @@ async fn stale_links_and_locks_of_a_browser_block_no_session() {
         (session.created.get("warning"), kept(&session, &site).await),
         (None, all("x"))
     );
-    let user_data = session_folder(&server).join("b/user-data");
+    let user_data = session_dir(&server).join("b/user-data");
     for link in ["SingletonLock", "SingletonSocket", "Default/secret"] {
         assert!(
             fs::symlink_metadata(user_data.join(link)).is_err(),

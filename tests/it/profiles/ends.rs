@@ -49,15 +49,15 @@ async fn a_session_saves_its_profile_when_it_expires() {
 
 #[tokio::test]
 async fn all_sessions_save_their_profiles_when_the_server_stops() {
-    let (folder, site) = (new_data_dir(), Site::start().await);
-    let server = TestServer::builder().data_dir(folder.path()).start().await;
+    let (dir, site) = (new_data_dir(), Site::start().await);
+    let server = TestServer::builder().data_dir(dir.path()).start().await;
     for name in ["a", "b", "c"] {
         let session = server.session_with(&saving(name)).await;
         keep(&session, &site, name).await;
     }
     // Set just before.
     server.stop().await;
-    let server = TestServer::builder().data_dir(folder.path()).start().await;
+    let server = TestServer::builder().data_dir(dir.path()).start().await;
     for name in ["a", "b", "c"] {
         assert_eq!(saved(&server, &site, name).await, all(name));
     }
@@ -155,10 +155,10 @@ async fn a_browser_that_does_not_close_is_killed_and_the_response_says_what_was_
 
 #[tokio::test]
 async fn a_crashed_server_blocks_no_profile_and_loses_no_login() {
-    let (folder, site) = (new_data_dir(), Site::start().await);
+    let (dir, site) = (new_data_dir(), Site::start().await);
     let start = || {
         TestServer::builder()
-            .data_dir(folder.path())
+            .data_dir(dir.path())
             .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "1")
             .start()
     };
@@ -213,10 +213,10 @@ async fn wait_for_checkpoint(server: &TestServer, value: &str) {
 
 #[tokio::test]
 async fn without_checkpoints_a_crash_loses_unsaved_state() {
-    let (folder, site) = (new_data_dir(), Site::start().await);
+    let (dir, site) = (new_data_dir(), Site::start().await);
     let start = || {
         TestServer::builder()
-            .data_dir(folder.path())
+            .data_dir(dir.path())
             .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "0")
             .start()
     };

@@ -60,12 +60,11 @@ pub fn nothing() -> Value {
 
 /// Lists the files of profiles by name and length. Their format is private to the server.
 pub fn files(server: &TestServer) -> Vec<(String, u64)> {
-    let entries =
-        std::fs::read_dir(server.data_dir().join("profiles")).expect("a folder of profiles");
+    let entries = std::fs::read_dir(server.data_dir().join("profiles")).expect("a dir of profiles");
     let about = |entry: std::fs::DirEntry| {
         (
             entry.file_name().into_string().expect("ASCII"),
-            entry.metadata().expect("about it").len(),
+            entry.metadata().expect("a message about it").len(),
         )
     };
     let mut files: Vec<_> = entries

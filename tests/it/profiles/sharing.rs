@@ -55,7 +55,7 @@ async fn only_one_of_many_concurrent_sessions_may_save() {
         .await;
     let mut creating = tokio::task::JoinSet::new();
     for _ in 0..20 {
-        let api = server.patiently();
+        let api = server.with_long_timeout();
         creating.spawn(async move { api.create(&saving("p")).await.status });
     }
     let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();

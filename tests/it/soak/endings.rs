@@ -45,7 +45,7 @@ async fn deadlines_are_met() {
         }
     };
     // The response to the longest run takes longer than the usual client timeout.
-    let long = long.patiently();
+    let long = long.with_long_timeout();
     let longest = long.run_for("bash", endless("bash"), 300);
     let (longest, ()) = tokio::join!(longest, shorts);
     let late = longest

@@ -102,12 +102,12 @@ async fn a_thousand_mixed_executions_leave_nothing() {
             let own: BTreeSet<i32> = server.own_pids().into_iter().collect();
             let mut left = server.processes();
             left.retain(|process| !own.contains(&process.pid));
-            let folders = server.session_folders();
-            let is_quiet = left.is_empty() && folders.is_empty();
+            let dirs = server.session_dirs();
+            let is_quiet = left.is_empty() && dirs.is_empty();
             std::future::ready(if is_quiet {
                 Ok(())
             } else {
-                Err(format!("{}{folders:?}", process::describe(&left)))
+                Err(format!("{}{dirs:?}", process::describe(&left)))
             })
         })
         .await;
@@ -160,14 +160,18 @@ async fn ten_thousand_children_leave_no_zombie() {
     let run = session.run_for("bash", code, 200);
     let execution = run.await.ok();
     assert_eq!(execution.stdout, "done\n");
-    eventually(Duration::from_secs(2), "every child is waited for", || {
-        let left = zombies();
-        std::future::ready(if left.is_empty() {
-            Ok(())
-        } else {
-            Err(process::describe(&left))
-        })
-    })
+    eventually(
+        Duration::from_secs(2),
+        "every child has been reaped",
+        || {
+            let left = zombies();
+            std::future::ready(if left.is_empty() {
+                Ok(())
+            } else {
+                Err(process::describe(&left))
+            })
+        },
+    )
     .await;
     server.stop().await;
 }
@@ -212,7 +216,7 @@ async fn short_life(round: usize) {
         session.execute_unanswered(LANGUAGES[index % 3], code)
     });
     let killing = async {
-        eventually(Duration::from_secs(20), "all of it runs", || {
+        eventually(Duration::from_secs(20), "everything is running", || {
             let commands: Vec<String> = server
                 .processes()
                 .into_iter()

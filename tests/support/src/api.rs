@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 fn client(patience: Duration) -> Client {
     let client = Client::builder().timeout(patience).no_proxy().build();
-    client.expect("a client without TLS needs nothing")
+    client.expect("a client without TLS can always be built")
 }
 
 /// A client of the server, under one of its prefixes and with one `Authorization` header or none.
@@ -37,7 +37,7 @@ impl Api {
 
     /// Returns a copy of this client that waits as long as the longest execution takes.
     #[must_use]
-    pub fn patiently(&self) -> Self {
+    pub fn with_long_timeout(&self) -> Self {
         Self {
             client: client(PATIENCE * 3),
             ..self.clone()

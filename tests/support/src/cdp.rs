@@ -16,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Asserts that the OpenAPI file describes the response to an upgrade.
 fn assert_described(url: &str, answer: &Response<Option<Vec<u8>>>) {
-    let url: reqwest::Url = url.parse().expect("tests connect to good addresses");
+    let url: reqwest::Url = url.parse().expect("tests use valid URLs");
     let body = answer
         .body()
         .as_deref()
@@ -46,7 +46,7 @@ impl CdpClient {
         let connecting = tokio::time::timeout(DEADLINE, connect_async(url));
         let (socket, answer) = connecting
             .await
-            .expect("the upgrade is answered")
+            .expect("the server responds to the upgrade")
             .expect("the upgrade is accepted");
         assert_described(url, &answer);
         Self { socket, last_id: 0 }
@@ -55,17 +55,20 @@ impl CdpClient {
     /// Tries to connect, and returns the status and the body of the rejected upgrade.
     pub async fn refused(url: &str) -> (u16, Value) {
         let connecting = tokio::time::timeout(DEADLINE, connect_async(url));
-        match connecting.await.expect("the upgrade is answered") {
+        match connecting
+            .await
+            .expect("the server responds to the upgrade")
+        {
             Err(Error::Http(response)) => {
                 assert_described(url, &response);
                 let body = response.body().clone().unwrap_or_default();
                 let body = serde_json::from_slice(&body);
                 (
                     response.status().as_u16(),
-                    body.expect("a refusal has a JSON body"),
+                    body.expect("an error response has a JSON body"),
                 )
             }
-            Err(error) => panic!("the upgrade failed in another way: {error}"),
+            Err(error) => panic!("the upgrade failed with another error: {error}"),
             Ok(_) => panic!("the upgrade was accepted"),
         }
     }
@@ -107,7 +110,7 @@ impl CdpClient {
         self.socket
             .send(Message::text(text))
             .await
-            .expect("the connection is up");
+            .expect("the connection is open");
     }
 
     async fn answer_to(&mut self, id: u64) -> (Value, Vec<Value>) {
@@ -127,8 +130,8 @@ impl CdpClient {
                 .socket
                 .next()
                 .await
-                .expect("the connection is up")
-                .expect("messages are whole");
+                .expect("the connection is open")
+                .expect("messages are complete");
             if let Message::Text(text) = message {
                 return serde_json::from_str(&text).expect("messages are JSON");
             }
@@ -138,7 +141,10 @@ impl CdpClient {
     /// Closes the connection with a close frame and waits for the server's. Dropping a client cuts
     /// the connection instead.
     pub async fn close(mut self) {
-        self.socket.close(None).await.expect("the connection is up");
+        self.socket
+            .close(None)
+            .await
+            .expect("the connection is open");
         self.closed(DEADLINE).await;
     }
 

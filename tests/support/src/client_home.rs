@@ -18,7 +18,7 @@ pub struct ClientHome(TempDir);
 
 impl Default for ClientHome {
     fn default() -> Self {
-        Self(tempfile::tempdir().expect("the machine has a folder for temporary files"))
+        Self(tempfile::tempdir().expect("a temporary dir can be created"))
     }
 }
 

@@ -184,7 +184,7 @@ impl Answer<'_> {
 pub fn assert_raw_answer_is_described(method: &Method, path: &str, answer: &str) {
     let (head, body) = answer
         .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no whole answer: {answer:?}"));
+        .unwrap_or_else(|| panic!("incomplete response: {answer:?}"));
     let mut lines = head.lines();
     let status = lines
         .next()
@@ -232,7 +232,7 @@ pub fn resolved(value: &'static Value) -> &'static Value {
     let target = reference
         .strip_prefix('#')
         .and_then(|pointer| DOCUMENT.pointer(pointer));
-    target.unwrap_or_else(|| panic!("{reference} leads nowhere"))
+    target.unwrap_or_else(|| panic!("{reference} does not resolve"))
 }
 
 /// Finds the path template that a path matches. The flag is true if a trailing slash was removed.
@@ -268,7 +268,7 @@ fn best_template(path: &str) -> Option<&'static str> {
 /// Validates a value against a schema of the file.
 pub fn validate(schema: &Value, value: &Value) -> Result<(), String> {
     let validator = {
-        let mut validators = VALIDATORS.lock().expect("nobody panics while holding it");
+        let mut validators = VALIDATORS.lock().expect("the lock is not poisoned");
         let known = validators.entry(schema.to_string());
         Arc::clone(known.or_insert_with(|| Arc::new(compiled(schema))))
     };

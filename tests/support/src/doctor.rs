@@ -109,8 +109,8 @@ impl Doctor {
             .into_iter()
             .chain([binary().to_string_lossy().into_owned(), "doctor".to_owned()]);
         let mut command = Command::new("/usr/bin/setsid");
-        let (stdout, stdout_writer) = std::io::pipe().expect("pipes are to be had");
-        let (stderr, stderr_writer) = std::io::pipe().expect("pipes are to be had");
+        let (stdout, stdout_writer) = std::io::pipe().expect("a pipe can be created");
+        let (stderr, stderr_writer) = std::io::pipe().expect("a pipe can be created");
         command
             .args(words)
             .args(&self.arguments)
@@ -122,13 +122,13 @@ impl Doctor {
             )
             .env("HEARTH_LISTEN", "127.0.0.1:0")
             .env("HEARTH_DATA_DIR", &self.data_dir)
-            .envs(given_runtime().map(|folder| ("HEARTH_RUNTIME_DIR", folder)))
+            .envs(given_runtime().map(|dir| ("HEARTH_RUNTIME_DIR", dir)))
             .envs(self.environment)
             .stdin(Stdio::null())
             .stdout(stdout_writer)
             .stderr(stderr_writer)
             .kill_on_drop(true);
-        let mut child = command.spawn().expect("the doctor can be called");
+        let mut child = command.spawn().expect("the doctor can be started");
         drop(command);
         let pid: i32 = child
             .id()
@@ -143,7 +143,7 @@ impl Doctor {
             found
                 .await
                 .unwrap_or_else(|_| panic!("no such line:\n{}{}", stdout.text(), stderr.text()));
-            kill(Pid::from_raw(pid), signal).expect("it is not reaped yet");
+            kill(Pid::from_raw(pid), signal).expect("it has not been reaped");
         }
         let ended = tokio::time::timeout(DEADLINE, child.wait()).await;
         let status = ended
@@ -164,7 +164,7 @@ impl Doctor {
                 .wait_for_end(TABLE_DEADLINE)
                 .unwrap_or_else(|error| panic!("{error}"));
         }
-        let code = status.expect("it is our child").code();
+        let code = status.expect("it is a child of this process").code();
         Diagnosis {
             code,
             stdout: stdout.text(),
@@ -207,7 +207,7 @@ impl Diagnosis {
             .find(|finding| finding.check == check);
         found.unwrap_or_else(|| {
             panic!(
-                "nothing is said of {check}:\n{}{}",
+                "there is no line for {check}:\n{}{}",
                 self.stdout, self.stderr
             )
         })

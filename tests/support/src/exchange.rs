@@ -21,14 +21,11 @@ impl Exchange {
     /// Sends a request and reads the whole response; asserts that the OpenAPI file describes it.
     pub async fn of(request: RequestBuilder) -> Self {
         let (client, request) = request.build_split();
-        let request = request.expect("tests send good requests");
+        let request = request.expect("tests build valid requests");
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let response: Response = client.execute(request).await.expect("the server answers");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response
-            .text()
-            .await
-            .expect("the body of an answer arrives");
+        let text = response.text().await.expect("the response has a body");
         Answer {
             method: &method,
             path: &path,

@@ -29,7 +29,7 @@ impl ExternalListener {
     pub fn has_received(&self, is_it: impl Fn(&str) -> bool) -> bool {
         self.received
             .lock()
-            .expect("nobody panics while holding it")
+            .expect("the lock is not poisoned")
             .iter()
             .any(|message| is_it(message))
     }
@@ -50,7 +50,7 @@ impl ExternalListener {
                 tokio::select! {
                     accepted = listener.accept() => {
                         if let Ok((stream, _)) = accepted {
-                            connections.spawn(converse(stream, Arc::clone(&received), elsewhere));
+                            connections.spawn(serve_connection(stream, Arc::clone(&received), elsewhere));
                         }
                     }
                     Some(_) = connections.join_next() => {}
@@ -70,7 +70,7 @@ impl ExternalListener {
         self.listening.spawn(async move {
             let mut buffer = [0; MESSAGE_BYTES];
             while let Ok(count) = socket.recv(&mut buffer).await {
-                remember(&received, &buffer[..count]);
+                record(&received, &buffer[..count]);
             }
         });
         bound
@@ -78,7 +78,7 @@ impl ExternalListener {
 
     /// Listens on a Unix socket that every user may open.
     pub fn on_unix(&mut self, path: &Path) {
-        let listener = UnixListener::bind(path).expect("a socket can be made");
+        let listener = UnixListener::bind(path).expect("a socket can be created");
         open_to_all(path);
         self.accept_unix(listener);
     }
@@ -89,19 +89,19 @@ impl ExternalListener {
             std::os::unix::net::SocketAddr::from_abstract_name(name).expect("it is short");
         let listener =
             std::os::unix::net::UnixListener::bind_addr(&address).expect("the name is free");
-        listener.set_nonblocking(true).expect("a socket of ours");
-        self.accept_unix(UnixListener::from_std(listener).expect("a runtime runs"));
+        listener.set_nonblocking(true).expect("it is an own socket");
+        self.accept_unix(UnixListener::from_std(listener).expect("a tokio runtime is running"));
     }
 
     /// Listens for datagrams on a Unix socket that every user may open.
     pub fn on_unix_datagrams(&mut self, path: &Path) {
-        let socket = UnixDatagram::bind(path).expect("a socket can be made");
+        let socket = UnixDatagram::bind(path).expect("a socket can be created");
         open_to_all(path);
         let received = Arc::clone(&self.received);
         self.listening.spawn(async move {
             let mut buffer = [0; MESSAGE_BYTES];
             while let Ok(count) = socket.recv(&mut buffer).await {
-                remember(&received, &buffer[..count]);
+                record(&received, &buffer[..count]);
             }
         });
     }
@@ -111,24 +111,25 @@ impl ExternalListener {
         self.listening.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(converse(stream, Arc::clone(&received), None));
+                connections.spawn(serve_connection(stream, Arc::clone(&received), None));
             }
         });
     }
 }
 
 fn open_to_all(path: &Path) {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).expect("it is ours");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
+        .expect("it belongs to this process");
 }
 
-fn remember(received: &Mutex<Vec<String>>, bytes: &[u8]) {
+fn record(received: &Mutex<Vec<String>>, bytes: &[u8]) {
     received
         .lock()
-        .expect("nobody panics while holding it")
+        .expect("the lock is not poisoned")
         .push(String::from_utf8_lossy(bytes).into_owned());
 }
 
-async fn converse(
+async fn serve_connection(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     received: Arc<Mutex<Vec<String>>>,
     elsewhere: Option<SocketAddr>,
@@ -141,7 +142,7 @@ async fn converse(
             _ => break,
         }
     }
-    remember(&received, &message);
+    record(&received, &message);
     let request = String::from_utf8_lossy(&message).into_owned();
     let path = request.split(' ').nth(1).unwrap_or_default();
     let answer = match (path.strip_prefix("/to/"), elsewhere) {

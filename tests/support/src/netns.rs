@@ -70,7 +70,7 @@ pub async fn enter(name: &str, deadline: Duration) -> bool {
         .kill_on_drop(true);
     let ended = tokio::time::timeout(deadline, command.output()).await;
     let output = ended.unwrap_or_else(|_| panic!("{name} did not end within {deadline:?}"));
-    let output = output.expect("util-linux is there");
+    let output = output.expect("util-linux is installed");
     let said = [&output.stdout, &output.stderr]
         .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
         .concat();

@@ -39,7 +39,7 @@ impl Output {
 
     /// Returns the output so far.
     pub(crate) fn text(&self) -> String {
-        self.text.lock().expect("readers do not panic").clone()
+        self.text.lock().expect("the lock is not poisoned").clone()
     }
 
     /// Waits until every writer has closed the stream, which happens when the last process that
@@ -47,7 +47,7 @@ impl Output {
     pub(crate) fn wait_for_end(&self, deadline: Duration) -> Result<(), String> {
         match self.ended.recv_timeout(deadline) {
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                Err("a process still holds an output stream of the server".into())
+                Err("a process still holds an output stream open".into())
             }
             Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => Ok(()),
         }
@@ -66,7 +66,7 @@ fn read<T>(
     while matches!(reader.read_until(b'\n', &mut bytes), Ok(count) if count > 0) {
         let line = String::from_utf8_lossy(&bytes).into_owned();
         text.lock()
-            .expect("nobody panics while holding it")
+            .expect("the lock is not poisoned")
             .push_str(&line);
         if let Some(value) = found.is_some().then(|| find(&line)).flatten()
             && let Some(found) = found.take()

@@ -179,8 +179,8 @@ pub fn belonging(leader: i32, text: &str) -> Vec<Process> {
 
 fn mentions_elsewhere(pid: i32, text: &str) -> bool {
     let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    let folder = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
-    String::from_utf8_lossy(&environment).contains(text) || folder.to_string_lossy().contains(text)
+    let dir = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+    String::from_utf8_lossy(&environment).contains(text) || dir.to_string_lossy().contains(text)
 }
 
 /// Returns the inodes of the listening TCP sockets that the given processes hold.

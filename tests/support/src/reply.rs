@@ -78,7 +78,7 @@ impl Reply {
     pub fn assert_retry_after(&self) {
         let seconds = self
             .header("retry-after")
-            .unwrap_or_else(|| panic!("no Retry-After beside {}", self.text));
+            .unwrap_or_else(|| panic!("no Retry-After with {}", self.text));
         assert!(
             seconds.parse::<u32>().is_ok_and(|seconds| seconds > 0),
             "Retry-After: {seconds}"

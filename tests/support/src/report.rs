@@ -110,11 +110,12 @@ pub fn table(reports: &[Report]) -> String {
             .iter()
             .map(|report| cell(&report.steps[row].1, &mut notes))
             .collect();
-        writeln!(table, "| {step} | {} |", cells.join(" | ")).expect("a string takes everything");
+        writeln!(table, "| {step} | {} |", cells.join(" | "))
+            .expect("writing to a string cannot fail");
     }
     for (index, note) in notes.iter().enumerate() {
         let lead = if index == 0 { "\n" } else { "" };
-        writeln!(table, "{lead}{}. {note}.", index + 1).expect("a string takes everything");
+        writeln!(table, "{lead}{}. {note}.", index + 1).expect("writing to a string cannot fail");
     }
     table
 }

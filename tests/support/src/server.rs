@@ -80,7 +80,7 @@ pub fn new_data_dir() -> TempDir {
     tempfile::Builder::new()
         .prefix("ht-")
         .tempdir_in(place)
-        .expect("the place for folders is writable")
+        .expect("the parent dir is writable")
 }
 
 /// Returns the path of the server under test.
@@ -168,7 +168,7 @@ impl ServerBuilder {
             )
             .env("HEARTH_LISTEN", "127.0.0.1:0")
             .env("HEARTH_DATA_DIR", data_dir)
-            .envs(given_runtime().map(|folder| ("HEARTH_RUNTIME_DIR", folder)))
+            .envs(given_runtime().map(|dir| ("HEARTH_RUNTIME_DIR", dir)))
             // The test sites listen on loopback.
             .env("HEARTH_EGRESS_ALLOW", "127.0.0.1:*,localhost:*,[::1]:*")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -179,7 +179,7 @@ impl ServerBuilder {
             command
                 .uid(plain_user::UID)
                 .gid(plain_user::UID)
-                .current_dir(plain.folder());
+                .current_dir(plain.dir());
             command.env("HEARTH_RUNTIME_DIR", plain.runtime());
         }
         command
@@ -193,14 +193,14 @@ impl ServerBuilder {
             .data_dir
             .clone()
             .or_else(|| Some(own_data_dir.as_ref()?.path().to_owned()));
-        let data_dir = data_dir.expect("one of the two is there");
+        let data_dir = data_dir.expect("one of the two exists");
         let (child, stdout, stderr) = spawn(self.command(&data_dir));
         let (stdout, ready) = Output::waiting_for(stdout, origin_in);
         let stderr = if self.is_log_read {
             Output::of(stderr)
         } else {
             drop(stderr);
-            Output::of(std::io::pipe().expect("pipes are to be had").0)
+            Output::of(std::io::pipe().expect("a pipe can be created").0)
         };
         let Ok(Ok(origin)) = tokio::time::timeout(START_DEADLINE, ready).await else {
             panic!(
@@ -241,10 +241,10 @@ impl ServerBuilder {
         for output in [&stdout, &stderr] {
             output
                 .wait_for_end(TABLE_DEADLINE)
-                .expect("a refused server leaves nothing running");
+                .expect("a server that refused to start leaves no process running");
         }
         Refusal {
-            code: status.expect("it is our child").code(),
+            code: status.expect("it is a child of this process").code(),
             stdout: stdout.text(),
             stderr: stderr.text(),
         }
@@ -257,8 +257,8 @@ fn is_server(process: &Process) -> bool {
 }
 
 fn spawn(mut command: Command) -> (Child, std::io::PipeReader, std::io::PipeReader) {
-    let (stdout, stdout_writer) = std::io::pipe().expect("pipes are to be had");
-    let (stderr, stderr_writer) = std::io::pipe().expect("pipes are to be had");
+    let (stdout, stdout_writer) = std::io::pipe().expect("a pipe can be created");
+    let (stderr, stderr_writer) = std::io::pipe().expect("a pipe can be created");
     let child = command
         .stdout(stdout_writer)
         .stderr(stderr_writer)
@@ -324,7 +324,7 @@ impl TestServer {
         let keyed = tree.iter().map(|process| (process.key(), process.clone()));
         self.seen
             .lock()
-            .expect("nobody panics while holding it")
+            .expect("the lock is not poisoned")
             .extend(keyed);
         tree
     }
@@ -354,7 +354,7 @@ impl TestServer {
 
     /// Lists the session dirs, below `s` in the data dir (short because of the max length of socket
     /// paths).
-    pub fn session_folders(&self) -> Vec<PathBuf> {
+    pub fn session_dirs(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.data_dir.join("s"));
         entries
             .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
@@ -386,13 +386,13 @@ impl TestServer {
             )
         };
         assert_eq!(
-            status.expect("it is our child").code(),
+            status.expect("it is a child of this process").code(),
             Some(0),
             "{}",
             self.output()
         );
         self.assert_nothing_runs(TABLE_DEADLINE).await;
-        assert_eq!(self.session_folders(), Vec::<PathBuf>::new());
+        assert_eq!(self.session_dirs(), Vec::<PathBuf>::new());
         self.has_ended = true;
     }
 
@@ -400,14 +400,17 @@ impl TestServer {
     pub async fn kill_hard(&mut self) {
         self.processes();
         self.signal(Signal::SIGKILL);
-        self.child.wait().await.expect("it is our child");
+        self.child
+            .wait()
+            .await
+            .expect("it is a child of this process");
     }
 
     /// Asserts that within `deadline` no process remains that was seen below the server, belongs to
     /// its process session or mentions its data dir. Afterwards the server counts as ended.
     pub async fn assert_nothing_runs(&mut self, deadline: Duration) {
         eventually(deadline, "no process of the server is left", || async {
-            match self.leftovers() {
+            match self.remaining_processes() {
                 left if left.is_empty() => Ok(()),
                 left => Err(process::describe(&left)),
             }
@@ -422,12 +425,8 @@ impl TestServer {
     }
 
     /// Lists the processes that the server started and that still run.
-    fn leftovers(&self) -> Vec<Process> {
-        let mut left = self
-            .seen
-            .lock()
-            .expect("nobody panics while holding it")
-            .clone();
+    fn remaining_processes(&self) -> Vec<Process> {
+        let mut left = self.seen.lock().expect("the lock is not poisoned").clone();
         left.retain(|_, process| process.refresh());
         let belonging = process::belonging(self.pid, &self.data_dir.to_string_lossy());
         left.extend(
@@ -452,7 +451,7 @@ impl Drop for TestServer {
         for _ in 0..20 {
             drop(self.child.start_kill());
             self.processes();
-            let left = self.leftovers();
+            let left = self.remaining_processes();
             for process in &left {
                 process.signal(Signal::SIGKILL);
             }

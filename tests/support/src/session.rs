@@ -56,9 +56,9 @@ impl Session {
 
     /// Returns the same session with a client that waits longer than the longest execution.
     #[must_use]
-    pub fn patiently(&self) -> Self {
+    pub fn with_long_timeout(&self) -> Self {
         Self {
-            api: self.api.patiently(),
+            api: self.api.with_long_timeout(),
             created: self.created.clone(),
         }
     }

@@ -57,7 +57,7 @@ impl Site {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
-            .expect("loopback has a free port");
+            .expect("a loopback port is free");
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");
@@ -82,8 +82,8 @@ impl Site {
         let waiting = signals.wait_for(|names| names.contains(name));
         let outcome = tokio::time::timeout(Duration::from_secs(20), waiting).await;
         outcome
-            .unwrap_or_else(|_| panic!("no word from the code: {name}"))
-            .expect("the site is up");
+            .unwrap_or_else(|_| panic!("the code sent no signal {name}"))
+            .expect("the site is running");
     }
 
     /// Returns a bash line that sends a signal.
@@ -151,7 +151,7 @@ async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>, turn
         return;
     }
     if path == "/endless" {
-        return pour(stream).await;
+        return send_endless(stream).await;
     }
     if path == "/turn" {
         let _turn = turns.lock().await;
@@ -185,7 +185,7 @@ async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>, turn
 }
 
 /// Sends an endless attachment until the client disconnects.
-async fn pour(mut stream: BufReader<TcpStream>) {
+async fn send_endless(mut stream: BufReader<TcpStream>) {
     let headers = "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\
                    Content-Disposition: attachment; filename=endless.bin\r\nConnection: close\r\n\r\n";
     let mut outcome = stream.write_all(headers.as_bytes()).await;

@@ -53,22 +53,22 @@ impl Viewer {
         if let Some(origin) = origin {
             request.headers_mut().insert(
                 "origin",
-                origin.parse().expect("an origin fits into a header"),
+                origin.parse().expect("an origin is a valid header value"),
             );
         }
         match tokio::time::timeout(DEADLINE, connect_async(request))
             .await
-            .expect("the upgrade is answered")
+            .expect("the server responds to the upgrade")
         {
             Ok((socket, _)) => Ok(Self { socket }),
             Err(Error::Http(response)) => {
                 let body = response.body().clone().unwrap_or_default();
                 Err((
                     response.status().as_u16(),
-                    serde_json::from_slice(&body).expect("a refusal has a JSON body"),
+                    serde_json::from_slice(&body).expect("an error response has a JSON body"),
                 ))
             }
-            Err(error) => panic!("the upgrade failed in another way: {error}"),
+            Err(error) => panic!("the upgrade failed with another error: {error}"),
         }
     }
 
@@ -80,8 +80,8 @@ impl Viewer {
                     .socket
                     .next()
                     .await
-                    .expect("the server goes on")
-                    .expect("the connection holds");
+                    .expect("the server continues")
+                    .expect("the connection is open");
                 let Message::Binary(picture) = message else {
                     continue;
                 };
@@ -96,7 +96,7 @@ impl Viewer {
         };
         tokio::time::timeout(DEADLINE, waiting)
             .await
-            .expect("a picture comes")
+            .expect("a picture arrives")
     }
 
     /// Reports that a picture was drawn.
@@ -116,7 +116,7 @@ impl Viewer {
         self.socket
             .send(Message::text(message.to_string()))
             .await
-            .expect("the connection holds");
+            .expect("the connection is open");
     }
 
     /// Waits until the server has closed the connection; returns the code and the reason it sent.
