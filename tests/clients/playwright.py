@@ -1,6 +1,6 @@
-"""Playwright for python as a foreign client of a session.
+"""Playwright for python as a third-party client of a session.
 
-Called like the programs in JavaScript, and prints the same lines: see steps.mjs.
+Takes the same arguments and prints the same lines as the JavaScript programs: see steps.mjs.
 """
 
 import json
@@ -19,11 +19,11 @@ UPLOAD_BYTES = 40_000_000
 
 
 class NotOffered(Exception):
-    """The client has no notion of the step."""
+    """Raised for a step that the client does not offer."""
 
 
 class Client:
-    """The connection and the page that the steps work on; one method for each step, in their order."""
+    """The connection, the page, and one method for each step, in order."""
 
     def __init__(self, playwright):
         self.playwright = playwright

@@ -157,7 +157,7 @@ async fn a_page_of_another_origin_cannot_open_it() {
     for origin in [server.origin(), "https://hearth.example"] {
         Viewer::connect_from(&link, origin)
             .await
-            .expect("a page of its own")
+            .expect("a session page")
             .picture()
             .await;
     }

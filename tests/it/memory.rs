@@ -12,7 +12,11 @@ async fn a_shim_has_little_private_memory() {
         .iter()
         .filter(|process| process.is_shim())
         .collect();
-    assert_eq!(shims.len(), 2, "one of the browser and one of the kernel");
+    assert_eq!(
+        shims.len(),
+        2,
+        "one shim for the browser and one for the kernel"
+    );
     for shim in shims {
         let memory = shim.memory().expect("it runs while the session does");
         // 152 KiB, and 468 in a position-independent executable (docs/adr/0019).

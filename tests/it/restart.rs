@@ -189,7 +189,7 @@ async fn code_that_was_run_is_never_stored() {
         );
         files += usize::from(has(session.id()));
     }
-    assert_eq!(files, 1, "the session is written down in one file");
+    assert_eq!(files, 1, "one file contains the session");
 }
 
 #[tokio::test]

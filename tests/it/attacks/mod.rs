@@ -32,7 +32,7 @@ const DEADLINE: Duration = Duration::from_secs(170);
 /// create.
 async fn is_alone(test: &str) -> bool {
     if !netns::is_possible() {
-        eprintln!("{test} is not run: it takes root to make a machine of its own");
+        eprintln!("{test} is skipped: only root can create namespaces");
         return false;
     }
     netns::enter(&format!("attacks::{test}"), DEADLINE).await

@@ -255,7 +255,7 @@ async fn a_deleted_session_leaves_no_process_no_dir_and_no_port() {
 
     eventually(
         Duration::from_secs(5),
-        "nothing of the session is left",
+        "the session leaves nothing behind",
         settled,
     )
     .await;
@@ -489,7 +489,7 @@ async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_s
     client.closed(Duration::from_secs(2)).await;
     eventually(
         Duration::from_secs(2),
-        "nothing of the session is left",
+        "the session leaves nothing behind",
         || async {
             match server.processes() {
                 left if left.is_empty() => Ok(()),

@@ -119,7 +119,7 @@ impl Scenario {
         let memory = server.memory().expect("it runs");
         assert!(
             memory.private_kib < MAX_SERVER_KIB,
-            "the server itself holds {memory:?}"
+            "the server itself uses {memory:?}"
         );
         self.server.stop().await;
     }

@@ -36,7 +36,7 @@ impl Scenario {
         let execution = self.try_act(&code).await;
         assert!(
             execution.exit_code == 0,
-            "the strip has {} and not {tabs:?}",
+            "the strip shows {} instead of {tabs:?}",
             self.see(STRIP).await
         );
     }

@@ -96,7 +96,7 @@ fn every_reference_resolves_and_every_component_is_used() {
         .collect();
     assert_eq!(
         used, components,
-        "what is referred to (left) is what there is (right)"
+        "referenced components (left), defined components (right)"
     );
 }
 
@@ -283,13 +283,13 @@ fn the_api_page_has_exactly_the_files_operations_and_statuses() {
                 .keys()
             {
                 let is_told = COMMON.contains(&status.as_str()) || text.contains(status.as_str());
-                assert!(is_told, "docs/API.md: {heading} does not tell of {status}");
+                assert!(is_told, "docs/API.md: {heading} does not mention {status}");
             }
         }
     }
     assert!(
         sections.is_empty(),
-        "docs/API.md has sections of no operation: {:?}",
+        "docs/API.md has sections without an operation: {:?}",
         sections.keys()
     );
 }

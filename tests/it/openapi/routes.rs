@@ -31,7 +31,7 @@ fn routes() -> BTreeSet<String> {
                 Some(path) => (path.to_owned(), false),
                 None if rest.starts_with("prefix,") => ("{prefix}".to_owned(), true),
                 None => panic!(
-                    "this route is not understood: {}",
+                    "this route cannot be parsed: {}",
                     rest.lines().next().unwrap_or_default()
                 ),
             },

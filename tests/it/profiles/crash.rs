@@ -155,7 +155,10 @@ async fn a_commit_with_any_failed_change_leaves_the_old_or_the_new_profile() {
         let old = there;
         there = one_of(&server, &site, &old, &new).await;
         match answer["warning"].as_str() {
-            None => assert_eq!(there, new, "change {at} of {seen}: it was said to be saved"),
+            None => assert_eq!(
+                there, new,
+                "change {at} of {seen}: the response said it was saved"
+            ),
             Some(warning) => {
                 failures += 1;
                 assert!(warning.contains("not saved"), "{warning}");

@@ -59,7 +59,10 @@ async fn a_damaged_profile_is_moved_away_and_a_fresh_one_starts() {
         assert_eq!(kept(&reader, &site).await, nothing());
         let aside = file.with_added_extension("damaged");
         assert_eq!(
-            (fs::read(&aside).expect("set aside"), file.exists()),
+            (
+                fs::read(&aside).expect("the damaged file was moved away"),
+                file.exists()
+            ),
             (bytes, false)
         );
         // The session starts as if there had been no profile.

@@ -131,7 +131,7 @@ async fn a_thousand_mixed_executions_leave_nothing() {
     assert_eq!(
         (after.0, after.1),
         (before.0, before.1),
-        "descriptors and listening sockets are given back"
+        "descriptors and listening sockets are closed again"
     );
     assert!(
         after.2 < before.2 * 5 / 4 + 4096,

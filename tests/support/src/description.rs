@@ -147,7 +147,7 @@ impl Answer<'_> {
             return if self.body.is_empty() {
                 Ok(())
             } else {
-                Err("there is no body in the file".to_owned())
+                Err("the file describes no body".to_owned())
             };
         };
         let kind = self
@@ -171,7 +171,7 @@ impl Answer<'_> {
         }
         let value = if kind == "application/json" {
             serde_json::from_str(self.body)
-                .map_err(|error| format!("the body is no JSON: {error}"))?
+                .map_err(|error| format!("the body is not JSON: {error}"))?
         } else {
             json!(self.body)
         };
@@ -385,7 +385,7 @@ mod tests {
             (CREATED.replace("10:00.000Z", "10:00Z"), "/expiresAt"),
             (CREATED.replace('{', "{\"more\":1,"), "more"),
             ("[]".to_owned(), "object"),
-            ("{".to_owned(), "no JSON"),
+            ("{".to_owned(), "not JSON"),
         ];
         for (body, word) in cases {
             assert_refused(check(&Method::POST, "/v2/interact", 200, JSON, &body), word);
