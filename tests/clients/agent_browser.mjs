@@ -1,4 +1,4 @@
-// The agent-browser command line as a foreign client of a session. Its daemon holds the connection between commands.
+// The agent-browser CLI as a third-party client of a session. Its daemon keeps the connection between commands.
 
 import { strict as assert } from 'node:assert';
 import { execFile } from 'node:child_process';
@@ -10,7 +10,7 @@ import {
   assertChromiumTrace,
   assertScreenshot,
   cdpUrl,
-  folder,
+  dir,
   name,
   notOffered,
   site,
@@ -21,7 +21,7 @@ import {
 
 const program = new URL('../../runtime/.installed/bin/agent-browser', import.meta.url).pathname;
 
-/** Runs one command and gives back what it prints. Unpinned, it would follow any tab that another client opens. */
+/** Runs one command and returns its output. Unpinned, it would follow any tab that another client opens. */
 async function agent(...command) {
   const { stdout } = await promisify(execFile)(program, ['--cdp', cdpUrl, '--pin-tab', ...command]).catch((error) => {
     throw new Error(`agent-browser ${command.join(' ')}: ${error.stdout}${error.stderr}`);
@@ -32,14 +32,14 @@ async function agent(...command) {
 const version = (await promisify(execFile)(program, ['--version'])).stdout.trim().split(' ').pop();
 
 async function connect() {
-  // It attaches to every tab, and gives up when another client closes one of them meanwhile.
+  // It attaches to every tab, and fails if another client closes one of them meanwhile.
   const tabs = await agent('tab', 'list').catch(() => agent('tab', 'list'));
   assert.ok(tabs.includes(`${site}/title/first`), `the session's page is not among ${tabs}`);
 }
 
 await run(version, {
   async connect() {
-    // Pinned, it opens a tab of its own.
+    // Pinned, it opens its own tab.
     await connect();
   },
   async navigate() {
@@ -82,17 +82,17 @@ await run(version, {
     await agent('open', `${site}/frame`);
     const [, ref] = /heading "inside" .*ref=(e\d+)/.exec(await agent('snapshot'));
     assert.equal(await agent('get', 'text', `@${ref}`), 'inside');
-    return 'through the refs of `snapshot`; its `frame` does not find frames of other sites';
+    return 'through the refs of `snapshot`; its `frame` does not find cross-site frames';
   },
   async download() {
     await agent('open', `${site}/downloads/${name}`);
     const path = `${process.cwd()}/${name}.bin`;
     await assert.rejects(agent('download', 'a', path), /Downloaded file not found at expected path \(GUID: .+\)/);
-    return 'the file is in the session, where downloads go; `download` then looks for it on the machine of the client';
+    return 'the download is saved in the session; `download` then looks for it on the machine of the client';
   },
   async 'upload of 40 MB'() {
     await agent('open', `${site}/upload`);
-    await agent('upload', '#file', `${folder}/upload.bin`);
+    await agent('upload', '#file', `${dir}/upload.bin`);
     await agent('wait', '--fn', 'out.textContent');
     assert.equal(await agent('get', 'text', '#out'), uploaded('upload.bin', UPLOAD_BYTES));
   },
@@ -104,10 +104,10 @@ await run(version, {
     assert.equal(await agent('get', 'text', '#out'), 'accepted');
   },
   async 'file chooser'() {
-    notOffered('files are given to the element, with `upload`');
+    notOffered('files are set on the element, with `upload`');
   },
   async 'new context'() {
-    notOffered('it works in the context that it finds');
+    notOffered('it uses the existing context');
   },
   async tracing() {
     await takingTurns(async () => {
@@ -124,6 +124,6 @@ await run(version, {
     await agent('close');
   },
   async disconnect() {
-    notOffered('its `close` is what disconnects');
+    notOffered('its `close` disconnects');
   },
 });

@@ -1,4 +1,4 @@
-// chrome-remote-interface as a foreign client of a session: the bare protocol, which its users write out themselves.
+// chrome-remote-interface as a third-party client of a session: the raw protocol, without helpers.
 
 import { strict as assert } from 'node:assert';
 import { readFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import {
   assertChromiumTrace,
   assertScreenshot,
   cdpUrl,
-  folder,
+  dir,
   name,
   site,
   takingTurns,
@@ -21,12 +21,12 @@ import {
 const manifest = new URL('node_modules/chrome-remote-interface/package.json', import.meta.url);
 const { version } = JSON.parse(await readFile(manifest));
 
-// It asks for /json/version and the like at a host and a port. Hearth has them below the path of cdpUrl.
+// It requests /json/version and similar paths from a host and a port. Hearth serves them below the path of cdpUrl.
 const { hostname: host, port, pathname, search } = new URL(cdpUrl);
 const alterPath = (path) => (path.startsWith(pathname) ? path : `${pathname}${path}${search}`);
 const options = { host, port, alterPath, local: true };
 
-/** A connection to the browser, and one to the page that the steps work on. */
+/** A connection to the browser, and one to the page that the steps use. */
 let browser, page, pageId;
 
 async function connect() {
@@ -55,7 +55,7 @@ async function evaluate(target, expression, sessionId) {
   return result.value;
 }
 
-/** The title of a document once it is loaded. */
+/** Returns the title of a document once it is loaded. */
 function titleOf(target, sessionId) {
   const complete = "document.readyState === 'complete' || new Promise((resolve) => (onload = resolve))";
   return evaluate(target, `Promise.resolve(${complete}).then(() => document.title)`, sessionId);
@@ -68,7 +68,7 @@ async function click(selector) {
   await page.Input.dispatchMouseEvent({ type: 'mouseReleased', ...at });
 }
 
-/** Resolves with what `/upload` shows once it has read a file. */
+/** Resolves with the text that `/upload` shows once it has read a file. */
 function fileRead() {
   return evaluate(page, "out.textContent || new Promise((resolve) => addEventListener('read', () => resolve(out.textContent)))");
 }
@@ -124,7 +124,7 @@ await run(version, {
     await browser.Target.closeTarget({ targetId });
   },
   async 'cross-site iframe'() {
-    // Chromium may end a frame's session and open another one while the frame moves to its process.
+    // Chromium may close a frame's CDP session and open another one while the frame moves to its own process.
     const frames = [];
     let come = () => {};
     page.Target.attachedToTarget((frame) => {
@@ -165,7 +165,7 @@ await run(version, {
     await goto(page, `${site}/upload`);
     const read = fileRead();
     const { result } = await page.Runtime.evaluate({ expression: 'file' });
-    await page.DOM.setFileInputFiles({ files: [`${folder}/upload.bin`], objectId: result.objectId });
+    await page.DOM.setFileInputFiles({ files: [`${dir}/upload.bin`], objectId: result.objectId });
     assert.equal(await read, uploaded('upload.bin', UPLOAD_BYTES));
   },
   async dialog() {
@@ -184,7 +184,7 @@ await run(version, {
     const opened = page.Page.fileChooserOpened();
     await click('#file');
     const { backendNodeId } = await opened;
-    await page.DOM.setFileInputFiles({ files: [`${folder}/note.txt`], backendNodeId });
+    await page.DOM.setFileInputFiles({ files: [`${dir}/note.txt`], backendNodeId });
     assert.equal(await read, uploaded('note.txt', 5));
   },
   async 'new context'() {

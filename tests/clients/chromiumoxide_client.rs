@@ -1,5 +1,5 @@
-//! chromiumoxide, whole, as a foreign client of a session. It is a library: its steps are taken in
-//! this process.
+//! The chromiumoxide crate as a third-party client of a session. It is a library, so its steps run
+//! in this process.
 
 use std::error::Error;
 use std::time::Duration;
@@ -32,27 +32,26 @@ use tokio::task::JoinSet;
 
 use super::client::{Client, STEPS};
 
-/// How long the client gets to see a page.
+/// Time that the client gets to see a page.
 const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
 const NAME: &str = "chromiumoxide";
 
 type Step = Result<(), Box<dyn Error>>;
 
-/// A connection, the page that the steps work on, and what [`run`] was called with.
+/// A connection, the page that the steps use, and the arguments of [`run`].
 struct Visit<'a> {
     browser: Browser,
-    /// The loop that drives the connection.
+    /// The task that drives the connection.
     driving: JoinSet<()>,
-    /// Gone after the step that closes it.
+    /// `None` after the step that closes it.
     page: Option<Page>,
     cdp_url: &'a str,
     site: &'a str,
-    folder: &'a str,
+    dir: &'a str,
 }
 
-/// Takes all steps, on a cdpUrl, with the address of the tests' site and a folder of the session
-/// that holds files.
-pub async fn run([cdp_url, site, folder]: [&str; 3]) -> Report {
+/// Runs all steps with a cdpUrl, the test site's address and a session dir that contains files.
+pub async fn run([cdp_url, site, dir]: [&str; 3]) -> Report {
     let (browser, driving) = open(cdp_url).await;
     let mut visit = Visit {
         browser,
@@ -60,7 +59,7 @@ pub async fn run([cdp_url, site, folder]: [&str; 3]) -> Report {
         page: None,
         cdp_url,
         site,
-        folder,
+        dir,
     };
     let mut steps = Vec::new();
     for step in STEPS {
@@ -77,7 +76,7 @@ pub async fn run([cdp_url, site, folder]: [&str; 3]) -> Report {
     }
 }
 
-/// As the lock file has it.
+/// Reads the version from the lock file.
 fn version() -> String {
     let lock =
         std::fs::read_to_string(hearth_test_support::repository().join("Cargo.lock")).unwrap();
@@ -88,13 +87,13 @@ fn version() -> String {
 }
 
 fn why_not(step: &str) -> Option<&'static str> {
-    (step == "cross-site iframe").then_some("its pages do not reach into frames of other processes")
+    (step == "cross-site iframe").then_some("its pages cannot access frames of other processes")
 }
 
 async fn open(cdp_url: &str) -> (Browser, JoinSet<()>) {
     let (browser, mut handler) = Browser::connect(cdp_url).await.unwrap();
     let mut driving = JoinSet::new();
-    // Messages that this version cannot read come as errors and are no end.
+    // Messages that this version cannot parse arrive as errors and do not end the connection.
     driving.spawn(async move { while handler.next().await.is_some() {} });
     (browser, driving)
 }
@@ -193,7 +192,7 @@ impl Visit<'_> {
             .screenshot(ScreenshotParams::builder().build())
             .await?;
         assert_eq!(&png[1..4], b"PNG");
-        // Width and height, as its header has them.
+        // Width and height from the image header.
         assert_eq!(
             png[16..24],
             [1280_u32.to_be_bytes(), 720_u32.to_be_bytes()].concat()
@@ -240,7 +239,7 @@ impl Visit<'_> {
                 break target.target_id.clone();
             }
         };
-        // It tells nobody when it has made a page of the new target.
+        // The client sends no event when it has created a page object for the new target.
         let is_titled = async || {
             let popup = self
                 .browser
@@ -292,7 +291,7 @@ impl Visit<'_> {
         }
     }
 
-    /// What `/upload` shows when it has read a file.
+    /// Reads the text that `/upload` shows once it has read a file.
     async fn read_by_the_page(&self) -> Result<String, Box<dyn Error>> {
         self.evaluate(
             "out.textContent || new Promise(resolve => addEventListener('read', () => resolve(out.textContent)))",
@@ -303,7 +302,7 @@ impl Visit<'_> {
     async fn upload(&self) -> Step {
         let page = self.goto("/upload").await?;
         let input = page.find_element("#file").await?;
-        let file = format!("{}/upload.bin", self.folder);
+        let file = format!("{}/upload.bin", self.dir);
         let files = SetFileInputFilesParams::builder()
             .file(file)
             .backend_node_id(input.backend_node_id)
@@ -341,7 +340,7 @@ impl Visit<'_> {
             let input = chooser
                 .backend_node_id
                 .ok_or("the chooser belongs to no input")?;
-            let file = format!("{}/note.txt", self.folder);
+            let file = format!("{}/note.txt", self.dir);
             page.execute(
                 SetFileInputFilesParams::builder()
                     .file(file)
@@ -385,7 +384,8 @@ impl Visit<'_> {
         let start = StartParams::builder()
             .transfer_mode(StartTransferMode::ReturnAsStream)
             .build();
-        // Chromium refuses a second trace. Whoever has this answer may go on, until it is dropped.
+        // Chromium rejects a second trace. The client that holds this response has the turn until
+        // it is dropped.
         let _turn = reqwest::get(format!("{}/turn", self.site)).await?;
         self.browser.execute(start).await?;
         self.goto("/title/traced").await?;
@@ -407,7 +407,7 @@ impl Visit<'_> {
                 break;
             }
         }
-        // Titles and sources in it may hold lone surrogates, which this parser of JSON refuses.
+        // Titles and sources in it may contain lone surrogates, which this JSON parser rejects.
         assert!(
             trace.starts_with("{\"traceEvents\":[") && trace.contains("\"ph\":"),
             "{} bytes",
@@ -422,7 +422,7 @@ impl Visit<'_> {
         self.disconnect().await
     }
 
-    /// Drops the connection and makes another.
+    /// Drops the connection and opens another one.
     async fn disconnect(&mut self) -> Step {
         self.driving.shutdown().await;
         (self.browser, self.driving) = open(self.cdp_url).await;

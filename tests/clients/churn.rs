@@ -1,4 +1,5 @@
-//! A thousand clients that come and go, most of them without a goodbye: nothing of them stays.
+//! A thousand clients that connect and disconnect, most of them without a close frame, leave
+//! nothing behind.
 
 use std::time::Duration;
 
@@ -11,17 +12,17 @@ use serde_json::{Value, json};
 use super::scenario::inventory;
 
 const CLIENTS: usize = 1000;
-/// How many of them are connected at the same time.
+/// Clients connected at the same time.
 const AT_ONCE: usize = 10;
-/// Clients that come before anything is measured: allocators, caches and Chromium's own lists reach
-/// their size.
+/// Clients that connect before the measurement, so that allocators, caches and Chromium's own lists
+/// reach their size.
 const WARM_UP: usize = 200;
 
-/// What memory may grow by, in KiB. Measured: 0.1 MiB in the server and 0.8 MiB in the browser.
+/// Max memory growth in KiB. Measured: 0.1 MiB in the server and 0.8 MiB in the browser.
 const SERVER_MARGIN_KIB: u64 = 2 * 1024;
 const BROWSER_MARGIN_KIB: u64 = 10 * 1024;
 
-/// What one process holds.
+/// Resources that one process holds.
 #[derive(Debug)]
 struct Holding {
     descriptors: usize,
@@ -44,8 +45,8 @@ impl Holding {
     }
 }
 
-/// Has clients come and go: a third attach to everything and make a context with a page first, half
-/// of all are cut off.
+/// Connects and disconnects clients: a third attach to everything and create a context with a page
+/// first, half of all are cut off.
 async fn come_and_go(session: &Session, clients: usize) {
     for first in (0..clients).step_by(AT_ONCE) {
         join_all((first..first + AT_ONCE).map(|number| visit(session, number))).await;
@@ -62,7 +63,7 @@ async fn visit(session: &Session, number: usize) {
         assert_answered(&client.call("Browser.getVersion", json!({})).await);
     }
     if number.is_multiple_of(2) {
-        // The socket is closed and the server learns of it by reading nothing.
+        // The socket closes, and the server notices at its next read.
         drop(client);
     } else {
         client.close().await;
@@ -74,7 +75,7 @@ fn assert_answered(answer: &Value) {
 }
 
 #[tokio::test]
-async fn a_thousand_clients_that_come_and_go_leave_nothing() {
+async fn a_thousand_clients_that_connect_and_disconnect_leave_nothing() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let browser = server

@@ -1,4 +1,4 @@
-//! What a client did: its steps, in the order of the table's rows.
+//! The steps of a client, in the order of the table's rows.
 
 use hearth_test_support::report::{Outcome, Report};
 use serde_json::Value;
@@ -44,7 +44,7 @@ impl Client {
         Client::ChromeRemoteInterface,
     ];
 
-    /// As the table's header has it.
+    /// Returns the title in the table's header.
     pub fn title(self) -> &'static str {
         match self {
             Client::PlaywrightNode => "Playwright, node",
@@ -56,7 +56,7 @@ impl Client {
         }
     }
 
-    /// The name that it gives to what it leaves on pages and in files: one word.
+    /// Returns a one-word name, used for what the client writes to pages and files.
     pub fn name(self) -> &'static str {
         match self {
             Client::PlaywrightNode => "playwright-node",
@@ -66,7 +66,7 @@ impl Client {
     }
 }
 
-/// Reads what a program of tests/clients has printed.
+/// Parses the output of a program in tests/clients.
 pub fn parse_report(client: Client, output: &str) -> Report {
     let mut report = Report::new(client.title(), "");
     for line in output.lines() {

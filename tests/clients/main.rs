@@ -1,5 +1,5 @@
-//! Clients of other people on a session's `cdpUrl`: each alone, six at once on one browser, and a
-//! thousand that come and go. What they could do is the first table of docs/conformance.md.
+//! Third-party clients on a session's `cdpUrl`: each alone, six at once on one browser, and a
+//! thousand that connect and disconnect. Their results are the first table of docs/conformance.md.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -21,7 +21,7 @@ use hearth_test_support::{Site, TestServer, eventually, process};
 use scenario::Scenario;
 use tokio::task::JoinSet;
 
-/// One client on a session of its own.
+/// Runs one client on a new session.
 async fn alone(client: Client) {
     let scenario = Scenario::setup().await;
     assert_all_good(&[scenario.run(client).await], &STEPS);
@@ -31,37 +31,37 @@ async fn alone(client: Client) {
 }
 
 #[tokio::test]
-async fn playwright_for_node_does_everything_it_offers() {
+async fn every_step_of_playwright_for_node_works() {
     alone(Client::PlaywrightNode).await;
 }
 
 #[tokio::test]
-async fn playwright_for_python_does_everything_it_offers() {
+async fn every_step_of_playwright_for_python_works() {
     alone(Client::PlaywrightPython).await;
 }
 
 #[tokio::test]
-async fn puppeteer_does_everything_it_offers() {
+async fn every_step_of_puppeteer_works() {
     alone(Client::Puppeteer).await;
 }
 
 #[tokio::test]
-async fn agent_browser_does_everything_it_offers() {
+async fn every_step_of_agent_browser_works() {
     alone(Client::AgentBrowser).await;
 }
 
 #[tokio::test]
-async fn chromiumoxide_does_everything_it_offers() {
+async fn every_step_of_chromiumoxide_works() {
     alone(Client::Chromiumoxide).await;
 }
 
 #[tokio::test]
-async fn chrome_remote_interface_does_everything_it_offers() {
+async fn every_step_of_chrome_remote_interface_works() {
     alone(Client::ChromeRemoteInterface).await;
 }
 
 #[tokio::test]
-async fn chromiumoxide_works_as_a_foreign_client() {
+async fn chromiumoxide_works_as_a_third_party_client() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     let (mut browser, mut handler) = Browser::connect(session.cdp_url()).await.unwrap();
@@ -82,7 +82,7 @@ async fn chromiumoxide_works_as_a_foreign_client() {
     server.stop().await;
 }
 
-/// A test that fails drops its clients half-way.
+/// A failing test drops its clients half-way.
 #[tokio::test]
 async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
     let scenario = Scenario::setup().await;
@@ -110,7 +110,7 @@ async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
         report = scenario.run(Client::AgentBrowser) => assert_all_good(&[report], &STEPS),
         () = started => {}
     }
-    eventually(Duration::from_secs(5), "the daemon is gone", || async {
+    eventually(Duration::from_secs(5), "the daemon has ended", || async {
         if daemons().is_empty() {
             Ok(())
         } else {
@@ -122,7 +122,7 @@ async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
 }
 
 #[tokio::test]
-async fn six_clients_at_once_do_all_they_do_alone_and_it_is_documented() {
+async fn six_clients_at_once_work_as_documented() {
     let scenario = Scenario::setup().await;
     let reports = join_all(Client::ALL.map(|client| scenario.run(client))).await;
     assert_all_good(&reports, &STEPS);

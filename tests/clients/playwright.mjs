@@ -1,4 +1,4 @@
-// Playwright for node as a foreign client of a session.
+// Playwright for node as a third-party client of a session.
 
 import { strict as assert } from 'node:assert';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -24,7 +24,7 @@ const out = () => page.locator('#out').textContent();
 
 async function connect() {
   browser = await core.chromium.connectOverCDP(cdpUrl);
-  // Its own limit of 30 s is short for 40 MB in one message on a busy machine.
+  // The default of 30 s is too short for 40 MB in one message on a busy machine.
   browser.contexts()[0].setDefaultTimeout(STEP_TIMEOUT_MS);
   const urls = browser.contexts()[0].pages().map((each) => each.url());
   assert.ok(urls.includes(`${site}/title/first`), `the session's page is not among ${urls}`);
@@ -78,7 +78,7 @@ await run(version, {
     assert.equal(await download.failure(), null);
   },
   async 'upload of 40 MB'() {
-    // Its own file: Playwright sends the bytes along.
+    // A local file, because Playwright sends the bytes.
     await writeFile('upload.bin', Buffer.alloc(UPLOAD_BYTES, name));
     await page.goto(`${site}/upload`);
     await page.setInputFiles('#file', 'upload.bin');
@@ -124,6 +124,6 @@ await run(version, {
     await connect();
   },
   async disconnect() {
-    notOffered('its `close` is what disconnects');
+    notOffered('its `close` disconnects');
   },
 });

@@ -1,6 +1,6 @@
-"""Playwright for python as a foreign client of a session.
+"""Playwright for python as a third-party client of a session.
 
-Called like the programs in JavaScript, and prints the same lines: see steps.mjs.
+Takes the same arguments and prints the same lines as the JavaScript programs: see steps.mjs.
 """
 
 import json
@@ -10,7 +10,7 @@ import traceback
 from importlib.metadata import version
 from pathlib import Path
 
-# This file has the name of the library, which is to be found instead of it.
+# This file has the same name as the library, which must be imported instead of it.
 sys.path.remove(str(Path(__file__).parent))
 from playwright.sync_api import sync_playwright
 
@@ -19,11 +19,11 @@ UPLOAD_BYTES = 40_000_000
 
 
 class NotOffered(Exception):
-    """The client has no notion of the step."""
+    """Raised for a step that the client does not offer."""
 
 
 class Client:
-    """The connection and the page that the steps work on; one method for each step, in their order."""
+    """The connection, the page, and one method for each step, in order."""
 
     def __init__(self, playwright):
         self.playwright = playwright
@@ -34,7 +34,7 @@ class Client:
 
     def open(self):
         self.browser = self.playwright.chromium.connect_over_cdp(CDP_URL)
-        # Its own limit of 30 s is short for 40 MB in one message on a busy machine.
+        # The default of 30 s is too short for 40 MB in one message on a busy machine.
         self.browser.contexts[0].set_default_timeout(60_000)
         urls = [page.url for page in self.browser.contexts[0].pages]
         assert f"{SITE}/title/first" in urls, f"the session's page is not among {urls}"
@@ -89,7 +89,7 @@ class Client:
         assert begun.value.failure() is None, begun.value.failure()
 
     def upload_of_40_mb(self):
-        # Its own file: Playwright sends the bytes along.
+        # A local file, because Playwright sends the bytes.
         Path("upload.bin").write_bytes(b"." * UPLOAD_BYTES)
         self.page.goto(f"{SITE}/upload")
         self.page.set_input_files("#file", "upload.bin")
@@ -138,7 +138,7 @@ class Client:
         self.open()
 
     def disconnect(self):
-        raise NotOffered("its `close` is what disconnects")
+        raise NotOffered("its `close` disconnects")
 
 
 def outcome(action):

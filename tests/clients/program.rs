@@ -1,5 +1,4 @@
-//! The clients that are programs: those of tests/clients, each in a process and a folder of its
-//! own.
+//! Clients that are programs in tests/clients, each run in a separate process with a private dir.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,10 +9,10 @@ use tokio::process::Command;
 
 use super::client::{self, Client};
 
-/// Every step has a limit of its own; this one is for a program that hangs between them.
+/// Each step has its own limit; this one is for a program that hangs between steps.
 const DEADLINE: Duration = Duration::from_secs(150);
 
-/// Runs a client's program with these arguments, to its end.
+/// Runs a client's program with these arguments until it exits.
 pub async fn run(client: Client, arguments: [&str; 3]) -> Report {
     let own = ClientHome::default();
     let running = command(client, &own)
@@ -21,7 +20,7 @@ pub async fn run(client: Client, arguments: [&str; 3]) -> Report {
         .args([client.name()])
         .output();
     let output = tokio::time::timeout(DEADLINE, running).await;
-    // agent-browser's daemon is meant to outlive its commands.
+    // agent-browser's daemon outlives its commands by design.
     own.end_programs();
     own.assert_nothing_runs().await;
     let output = output
@@ -35,7 +34,7 @@ pub async fn run(client: Client, arguments: [&str; 3]) -> Report {
         output.status
     );
     let output = String::from_utf8(output.stdout).unwrap();
-    // Seen only when the test fails: how long each step took.
+    // Shows only when the test fails: the duration of each step.
     eprintln!("--- {}\n{output}", client.title());
     client::parse_report(client, &output)
 }

@@ -1,4 +1,4 @@
-// Puppeteer as a foreign client of a session.
+// Puppeteer as a third-party client of a session.
 
 import { strict as assert } from 'node:assert';
 import { readFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import {
   assertChromiumTrace,
   assertScreenshot,
   cdpUrl,
-  folder,
+  dir,
   name,
   site,
   takingTurns,
@@ -24,9 +24,9 @@ let browser, page;
 const out = () => page.$eval('#out', (element) => element.textContent);
 
 async function connect() {
-  // Without `defaultViewport: null` it gives every page another size.
+  // Without `defaultViewport: null` it resizes every page.
   browser = await puppeteer.connect({ browserWSEndpoint: cdpUrl, defaultViewport: null });
-  // Not `pages()`: it fails on one that another client is just opening.
+  // Not `pages()`, which fails on a page that another client is just opening.
   const urls = browser.targets().map((each) => each.url());
   assert.ok(urls.includes(`${site}/title/first`), `the session's page is not among ${urls}`);
 }
@@ -76,7 +76,7 @@ await run(version, {
     assert.equal(await frame.$eval('h1', (element) => element.textContent), 'inside');
   },
   async download() {
-    // Puppeteer has no event for it; the protocol underneath has.
+    // Puppeteer has no event for it, but CDP has.
     const protocol = await browser.target().createCDPSession();
     await protocol.send('Browser.setDownloadBehavior', {
       behavior: 'allow',
@@ -99,7 +99,7 @@ await run(version, {
   },
   async 'upload of 40 MB'() {
     await page.goto(`${site}/upload`);
-    await (await page.$('#file')).uploadFile(`${folder}/upload.bin`);
+    await (await page.$('#file')).uploadFile(`${dir}/upload.bin`);
     await page.waitForFunction('out.textContent');
     assert.equal(await out(), uploaded('upload.bin', UPLOAD_BYTES));
   },
@@ -114,7 +114,7 @@ await run(version, {
   async 'file chooser'() {
     await page.goto(`${site}/upload`);
     const [chooser] = await Promise.all([page.waitForFileChooser(), page.click('#file')]);
-    await chooser.accept([`${folder}/note.txt`]);
+    await chooser.accept([`${dir}/note.txt`]);
     await page.waitForFunction('out.textContent');
     assert.equal(await out(), uploaded('note.txt', 5));
   },

@@ -1,5 +1,4 @@
-//! A session with a page and files in it, for clients to work on, and what must be there when
-//! they have left.
+//! A session with a page and files for clients to use, and the checks after they have disconnected.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -16,27 +15,27 @@ use tempfile::TempDir;
 use super::client::Client;
 use super::{chromiumoxide_client, program};
 
-/// A browser in which a frame of another site is a target of its own, as it is in full Chromium.
-/// The shell, left to itself, keeps both in one process.
+/// A browser in which a cross-site frame is a separate target, as in full Chromium. By default, the
+/// headless shell keeps both in one process.
 const SITE_PER_PROCESS: &str =
     "#!/bin/sh\nexec /usr/lib/chromium/chromium-headless-shell --site-per-process \"$@\"\n";
 
 /// A server with one session.
 pub struct Scenario {
-    /// Holds the browser's script.
+    /// Keeps the browser's script.
     _programs: TempDir,
     server: TestServer,
     site: Site,
     pub session: Session,
-    /// The session's own.
-    folder: PathBuf,
-    /// What there is for clients before any of them comes.
+    /// The session's dir.
+    dir: PathBuf,
+    /// Targets and contexts before any client connects.
     before: Value,
 }
 
 impl Scenario {
     /// Starts a server and a session whose first page is `/title/first`, with `upload.bin` and
-    /// `note.txt` in its folder.
+    /// `note.txt` in its dir.
     pub async fn setup() -> Self {
         let programs = tempfile::tempdir().unwrap();
         let browser = programs.path().join("chromium-headless-shell");
@@ -50,7 +49,8 @@ impl Scenario {
         drop(script);
         let server = TestServer::builder()
             .setting("HEARTH_BROWSER", browser.to_str().unwrap())
-            // Six clients that upload 40 MB each at the same moment take 2 GB of one browser.
+            // Six clients that upload 40 MB each at the same time take 2 GB of memory in one
+            // browser.
             .setting("HEARTH_SESSION_MEMORY_MB", "4096")
             .start()
             .await;
@@ -67,35 +67,35 @@ impl Scenario {
             ))
             .await
             .ok();
-        let [folder] = server.session_folders().try_into().unwrap();
+        let [dir] = server.session_dirs().try_into().unwrap();
         let before = inventory(&session).await;
         Self {
             _programs: programs,
             server,
             site,
             session,
-            folder,
+            dir,
             before,
         }
     }
 
-    /// Has a client take all its steps.
+    /// Runs all steps of a client.
     pub async fn run(&self, client: Client) -> Report {
-        let (site, folder) = (self.site.url(""), self.folder.join("work"));
-        let arguments = [self.session.cdp_url(), &site, folder.to_str().unwrap()];
+        let (site, dir) = (self.site.url(""), self.dir.join("work"));
+        let arguments = [self.session.cdp_url(), &site, dir.to_str().unwrap()];
         match client {
             Client::Chromiumoxide => chromiumoxide_client::run(arguments).await,
             _ => program::run(client, arguments).await,
         }
     }
 
-    /// Asserts that what a client has downloaded lies in the session's folder, under whatever name,
-    /// whole.
+    /// Asserts that a complete copy of what a client downloaded is in the session's dir, under any
+    /// name.
     #[track_caller]
     pub fn assert_saved(&self, client: Client) {
-        let folder = self.folder.join("b/downloads");
+        let dir = self.dir.join("b/downloads");
         let content = attachment(client.name());
-        let files: Vec<PathBuf> = std::fs::read_dir(&folder)
+        let files: Vec<PathBuf> = std::fs::read_dir(&dir)
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .collect();
@@ -109,8 +109,8 @@ impl Scenario {
         );
     }
 
-    /// Asserts that there are the same targets and contexts as before anyone came, and that code
-    /// still runs on the session's page.
+    /// Asserts that the targets and contexts are the same as before any client connected, and that
+    /// code still runs on the session's page.
     pub async fn assert_left_as_it_was(&self) {
         eventually(
             Duration::from_secs(5),
@@ -131,13 +131,13 @@ impl Scenario {
         );
     }
 
-    /// Ends the server.
+    /// Stops the server.
     pub async fn teardown(self) {
         self.server.stop().await;
     }
 }
 
-/// Every target and every context of a session's browser, as a client is told of them.
+/// Lists every target and context of a session's browser, as a client sees them.
 pub async fn inventory(session: &Session) -> Value {
     let mut client = CdpClient::connect(session.cdp_url()).await;
     let targets = client.call("Target.getTargets", json!({})).await;

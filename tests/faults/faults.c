@@ -1,8 +1,8 @@
-/* Makes the n-th change of a file fail, for a program that is started with LD_PRELOAD: the test of what a crash leaves.
+/* Makes the n-th file change of a program fail, when loaded with LD_PRELOAD. Used to test crash safety.
  *
- * FAULTS_BELOW is the folder whose files count, but for those below its "s"; FAULTS_ORDERS a file of three 32-bit numbers that
- * the test shares with the program: how it fails (0 not at all, 1 with EIO, 2 by the program's death, 3 from then on with
- * ENOSPC), at which change, and how many there have been since the test last wrote 0.
+ * FAULTS_BELOW is the dir whose files count, except those below its "s". FAULTS_ORDERS is a file of three 32-bit numbers
+ * shared between the test and the program: the kind of failure (0 none, 1 EIO, 2 the program dies, 3 ENOSPC from then
+ * on), the change that fails, and the number of changes since the test last wrote 0.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -65,7 +65,7 @@ static int counts_fd(int fd) {
     return counts(path);
 }
 
-/* Whether this change is to fail. */
+/* Returns 1 if this change must fail. */
 static int fails(void) {
     int32_t seen = __atomic_add_fetch(&orders->seen, 1, __ATOMIC_SEQ_CST);
     int32_t at = orders->at;

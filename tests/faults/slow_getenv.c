@@ -1,7 +1,7 @@
-/* Widens a race in the start of Chromium, for a browser that is started with LD_PRELOAD.
+/* Widens a race in Chromium's start, when loaded into a browser with LD_PRELOAD.
  *
  * A pool thread looks up DBUS_* variables while the main thread adds variables. This getenv reads the address of the
- * environment, as the one of glibc does, and gives the main thread 60 ms to move it before it reads the first entry.
+ * environment, as glibc's does, and gives the main thread 60 ms to move it before it reads the first entry.
  */
 #define _GNU_SOURCE
 #include <stddef.h>

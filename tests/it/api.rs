@@ -1,4 +1,4 @@
-//! Creating, listing, asking for and deleting sessions, and everything that is refused on the way.
+//! Creating, listing, reading and deleting sessions, and the requests that are rejected.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -25,7 +25,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Reads a time, and asserts that it has milliseconds and `Z`.
+/// Parses a time and asserts that it has milliseconds and `Z`.
 fn time(value: &Value) -> Timestamp {
     let text = value.as_str().unwrap();
     assert_eq!(
@@ -41,7 +41,7 @@ fn milliseconds(from: &Value, to: &Value) -> i64 {
 }
 
 #[tokio::test]
-async fn a_created_session_is_described_by_exactly_the_documented_keys() {
+async fn a_created_session_has_exactly_the_documented_keys() {
     let server = TestServer::start().await;
     for prefix in PREFIXES {
         let created = server.under(prefix).create(&json!({"ttl": 60})).await.ok();
@@ -74,7 +74,7 @@ async fn a_created_session_is_described_by_exactly_the_documented_keys() {
 }
 
 #[tokio::test]
-async fn every_link_of_every_session_has_a_token_of_its_own() {
+async fn every_link_of_every_session_has_its_own_token() {
     let server = TestServer::start().await;
     let mut tokens = BTreeSet::new();
     for session in [server.session().await, server.session().await] {
@@ -139,7 +139,7 @@ async fn the_status_of_an_active_session_has_exactly_the_documented_keys() {
 }
 
 #[tokio::test]
-async fn an_execution_moves_the_last_activity_and_not_the_expiry() {
+async fn an_execution_updates_the_last_activity_but_not_the_expiry() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let before = session.status().await;
@@ -188,7 +188,7 @@ async fn sessions_are_listed_newest_first_and_by_status() {
 }
 
 #[tokio::test]
-async fn list_items_have_all_their_strings_also_when_the_session_is_destroyed() {
+async fn list_items_of_destroyed_sessions_have_all_strings_too() {
     let server = TestServer::start().await;
     server.session_with(&json!({"streamWebView": false})).await;
     server.session().await.delete().await;
@@ -226,7 +226,7 @@ async fn list_items_have_all_their_strings_also_when_the_session_is_destroyed() 
 }
 
 #[tokio::test]
-async fn deleting_twice_gives_the_same_figures() {
+async fn deleting_twice_returns_the_same_values() {
     let server = TestServer::start().await;
     for prefix in PREFIXES {
         let api = server.under(prefix);
@@ -246,7 +246,7 @@ async fn deleting_twice_gives_the_same_figures() {
 }
 
 #[tokio::test]
-async fn a_deleted_session_is_gone_for_code_and_still_has_a_status() {
+async fn a_deleted_session_rejects_code_and_still_has_a_status() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.delete().await;
@@ -348,7 +348,7 @@ async fn health_needs_no_key_and_names_the_version_and_the_level() {
 }
 
 #[tokio::test]
-async fn malformed_json_and_bare_scalars_are_refused() {
+async fn malformed_json_and_bare_scalars_are_rejected() {
     let server = TestServer::builder().without_browser().start().await;
     let expected = json!({
         "success": false, "code": "BAD_REQUEST_INVALID_JSON", "error": "Bad request, malformed JSON",
@@ -379,7 +379,7 @@ async fn malformed_json_and_bare_scalars_are_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_declared_as_json_counts_as_empty() {
+async fn a_body_without_a_json_content_type_counts_as_empty() {
     let server = TestServer::start().await;
     let session = server.session().await;
     for prefix in PREFIXES {
@@ -429,7 +429,7 @@ async fn a_content_type_with_a_charset_is_json() {
     server.stop().await;
 }
 
-/// Sends a whole request and only then looks for the answer, as most clients do.
+/// Sends a whole request before reading the response, as most clients do.
 async fn send_blindly(
     address: &str,
     head: &str,
@@ -445,12 +445,12 @@ async fn send_blindly(
     for sent in 0..chunks {
         let outcome = stream.write_all(chunk).await;
         outcome.unwrap_or_else(|error| {
-            panic!("the server hung up after {sent} of {chunks} chunks: {error}")
+            panic!("the server closed the connection after {sent} of {chunks} chunks: {error}")
         });
     }
     stream.write_all(end).await.unwrap();
     let mut answer = Vec::new();
-    // The server may keep the connection or close it; the answer is read up to the end of its JSON.
+    // The server may keep the connection or close it; the response is read to the end of its JSON.
     while !answer.ends_with(b"}") {
         assert_ne!(
             stream.read_buf(&mut answer).await.unwrap(),
@@ -465,7 +465,7 @@ async fn send_blindly(
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_readably_while_the_client_still_sends() {
+async fn a_client_can_read_the_rejection_of_a_too_large_body_while_it_still_sends() {
     const CHUNK: usize = 64 << 10;
     const CHUNKS: usize = 16 << 4;
     let server = TestServer::builder().without_browser().start().await;
@@ -491,7 +491,7 @@ async fn a_body_that_is_too_large_is_refused_readably_while_the_client_still_sen
 }
 
 #[tokio::test]
-async fn a_body_that_is_announced_as_too_large_is_refused_before_it_is_sent() {
+async fn a_body_with_a_too_large_content_length_is_rejected_before_it_is_sent() {
     let server = TestServer::builder().without_browser().start().await;
     let huge = "Content-Length: 10000000000";
     for head in [
@@ -520,7 +520,7 @@ async fn a_body_just_below_the_limit_is_read() {
 }
 
 #[tokio::test]
-async fn a_session_over_the_limit_is_refused_until_another_is_deleted() {
+async fn a_session_above_the_limit_is_rejected_until_another_is_deleted() {
     let server = TestServer::builder()
         .setting("HEARTH_MAX_SESSIONS", "1")
         .start()
@@ -540,7 +540,7 @@ async fn a_session_over_the_limit_is_refused_until_another_is_deleted() {
 }
 
 #[tokio::test]
-async fn sessions_that_are_created_at_once_do_not_pass_the_limit() {
+async fn concurrent_creations_do_not_exceed_the_session_limit() {
     let server = TestServer::builder()
         .setting("HEARTH_MAX_SESSIONS", "2")
         .start()
@@ -554,16 +554,18 @@ async fn sessions_that_are_created_at_once_do_not_pass_the_limit() {
 }
 
 #[tokio::test]
-async fn a_browser_that_cannot_be_started_is_a_503_that_leaves_nothing_half_made() {
+async fn a_browser_that_fails_to_start_is_a_503_and_leaves_nothing_behind() {
     let builder = TestServer::builder().without_browser();
-    let server = builder.setting("HEARTH_MAX_SESSIONS", "1").start().await;
-    // Twice, since a failed start must give its place back.
+
+    // It prints its version like a browser and then exits, so the start of a session is the first
+    // to notice.    let server = builder.setting("HEARTH_MAX_SESSIONS", "1").start().await;
+    // Twice, because a failed start must release its session slot.
     for _ in 0..2 {
         let refused = server.create(&json!({})).await;
         assert_eq!(refused.status, 503, "{}", refused.text);
         assert!(refused.error().len() > 20, "{}", refused.text);
     }
     assert_eq!(server.list("").await.ok()["sessions"], json!([]));
-    assert_eq!(server.session_folders(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(server.session_dirs(), Vec::<std::path::PathBuf>::new());
     server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Who may do what: keys, teams, the loopback rule without keys, and the order of the checks.
+//! Authorization: keys, teams, the loopback rule without keys, and the order of the checks.
 
 use hearth_test_support::{Api, Exchange, PREFIXES, Reply, TestServer};
 use reqwest::Method;
@@ -22,7 +22,7 @@ async fn keyed_server_without_browser() -> TestServer {
         .await
 }
 
-/// One valid request to every row of the route table, for a session that does not exist.
+/// Sends one valid request to every route, for a session that does not exist.
 async fn every_route(api: &Api) -> Vec<(String, Reply)> {
     let routes = [
         (Method::POST, String::new(), Some(json!({}))),
@@ -62,14 +62,14 @@ async fn assert_every_route_refuses(server: &TestServer, authorization: Option<&
 }
 
 #[tokio::test]
-async fn a_request_without_the_authorization_header_is_refused_on_every_route() {
+async fn a_request_without_an_authorization_header_is_rejected_on_every_route() {
     let server = keyed_server_without_browser().await;
     assert_every_route_refuses(&server, None, "Unauthorized").await;
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_bearer_header_without_a_token_is_refused_on_every_route() {
+async fn a_bearer_header_without_a_token_is_rejected_on_every_route() {
     let server = keyed_server_without_browser().await;
     assert_every_route_refuses(&server, Some("Bearer"), "Unauthorized: Token missing").await;
     assert_every_route_refuses(&server, Some("Bearer "), "Unauthorized: Token missing").await;
@@ -77,9 +77,9 @@ async fn a_bearer_header_without_a_token_is_refused_on_every_route() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_refused_on_every_route() {
+async fn an_unknown_key_is_rejected_on_every_route() {
     let server = keyed_server_without_browser().await;
-    // A team's name, a key with its name and a part of a key are no keys either.
+    // A team's name, a key with its name, and a prefix of a key are not valid keys either.
     for wrong in ["key-x", "alpha", "alpha:key-a1", "key-a", "KEY-A1"] {
         assert_every_route_refuses(
             &server,
@@ -92,7 +92,7 @@ async fn an_unknown_key_is_refused_on_every_route() {
 }
 
 #[tokio::test]
-async fn two_keys_of_one_name_share_their_sessions() {
+async fn two_keys_with_the_same_name_share_their_sessions() {
     let server = server_with_keys().await;
     let session = server.with_key("key-a1").session().await;
     let colleague = server.with_key("key-a2");
@@ -147,7 +147,7 @@ async fn two_keys_without_a_name_do_not_share_their_sessions() {
 }
 
 #[tokio::test]
-async fn without_keys_any_authorization_header_or_none_is_fine() {
+async fn without_keys_any_authorization_header_is_accepted() {
     let server = TestServer::builder().without_browser().start().await;
     server.list("").await.ok();
     for header in ["Bearer", "Bearer ", "Bearer fc-anything", "Basic eDp5"] {
@@ -214,7 +214,7 @@ async fn with_keys_any_host_name_is_served() {
 }
 
 #[tokio::test]
-async fn malformed_json_is_told_before_a_missing_or_unknown_key() {
+async fn malformed_json_is_reported_before_a_missing_or_unknown_key() {
     let server = keyed_server_without_browser().await;
     for api in [(*server).clone(), server.with_key("key-x")] {
         for path in [String::new(), format!("/{UNKNOWN_ID}/execute")] {
@@ -230,7 +230,7 @@ async fn malformed_json_is_told_before_a_missing_or_unknown_key() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_told_before_an_invalid_body() {
+async fn an_unknown_key_is_reported_before_an_invalid_body() {
     let server = keyed_server_without_browser().await;
     let unknown = server.with_key("key-x");
     unknown
@@ -247,7 +247,7 @@ async fn an_unknown_key_is_told_before_an_invalid_body() {
 }
 
 #[tokio::test]
-async fn an_invalid_body_is_told_before_an_unknown_or_foreign_or_destroyed_session() {
+async fn an_invalid_body_is_reported_before_an_unknown_foreign_or_destroyed_session() {
     let server = server_with_keys().await;
     let session = server.with_key("key-a1").session().await;
     let owner = server.with_key("key-a1");
@@ -273,7 +273,7 @@ async fn an_invalid_body_is_told_before_an_unknown_or_foreign_or_destroyed_sessi
 }
 
 #[tokio::test]
-async fn a_foreign_session_is_forbidden_also_when_it_is_destroyed() {
+async fn a_destroyed_session_of_another_team_is_forbidden_too() {
     let server = server_with_keys().await;
     let session = server.with_key("key-a1").session().await;
     session.delete().await;
@@ -290,14 +290,14 @@ async fn a_foreign_session_is_forbidden_also_when_it_is_destroyed() {
 }
 
 #[tokio::test]
-async fn without_keys_web_pages_of_other_origins_change_nothing() {
+async fn without_keys_pages_of_other_origins_cannot_change_anything() {
     let server = TestServer::start().await;
     let created = async |api: &Api, origin: &'static str| {
         Exchange::of(api.request(Method::POST, "").header("origin", origin))
             .await
             .status
     };
-    // Simple requests, which browsers send without asking first.
+    // Simple requests, which browsers send without a preflight.
     for origin in [
         "http://evil.example",
         "null",
@@ -313,7 +313,7 @@ async fn without_keys_web_pages_of_other_origins_change_nothing() {
         .setting("HEARTH_API_KEYS", "secret")
         .start()
         .await;
-    // Whoever has a key may use it where they like.
+    // With a key, a client may use any host and origin.
     assert_eq!(
         created(&server.with_key("secret"), "https://app.example").await,
         200

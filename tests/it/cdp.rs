@@ -1,4 +1,4 @@
-//! `cdpUrl`: who gets in, and what clients that are not ours get.
+//! `cdpUrl`: authorization, and the behaviour that third-party clients see.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -9,10 +9,10 @@ use hearth_test_support::{Session, Site, TestServer, eventually, repository};
 use serde_json::json;
 use tokio::process::Command;
 
-/// Runs a python program with the runtime's Playwright, outside of the server; its stdout.
+/// Runs a python program with the runtime's Playwright, outside the server; returns its stdout.
 async fn run_playwright(code: &str, session: &Session) -> String {
     let python = repository().join("runtime/.installed/venv/bin/python");
-    // A client that does not close its browser leaves its artifacts folder in the temporary one.
+    // A client that does not close its browser leaves its artifacts dir in the temporary one.
     let temporary = tempfile::tempdir().unwrap();
     let mut client = Command::new(python);
     client
@@ -42,7 +42,7 @@ fn without_token(url: &str) -> &str {
 }
 
 #[tokio::test]
-async fn an_upgrade_without_the_token_or_with_a_wrong_one_is_refused() {
+async fn an_upgrade_without_the_right_token_is_rejected() {
     let server = TestServer::start().await;
     let (session, other) = (server.session().await, server.session().await);
     let bare = without_token(session.cdp_url());
@@ -74,7 +74,7 @@ async fn an_api_key_does_not_replace_the_token() {
         .start()
         .await;
     let session = server.with_key("secret").session().await;
-    // The token alone is enough: a client of the URL has nothing else.
+    // The token alone is enough, because a client has nothing but the URL.
     CdpClient::connect(session.cdp_url()).await;
     let path = without_token(session.cdp_url())
         .split_once(server.address())
@@ -94,7 +94,7 @@ async fn an_api_key_does_not_replace_the_token() {
 }
 
 #[tokio::test]
-async fn the_url_of_a_deleted_session_is_refused_and_its_sockets_are_closed() {
+async fn the_url_of_a_deleted_session_is_rejected_and_its_sockets_are_closed() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let client = CdpClient::connect(session.cdp_url()).await;
@@ -125,7 +125,7 @@ async fn playwright_finds_the_sessions_page() {
         session.node("await page.title()").await.ok().result,
         "changed"
     );
-    // Another time, on a session that has never run code and whose first client has left.
+    // Again, in a session that has never run code and whose first client has disconnected.
     let fresh = server.session().await;
     let code = "import sys\nfrom playwright.sync_api import sync_playwright\n\
                 with sync_playwright() as p:\n    browser = p.chromium.connect_over_cdp(sys.argv[1])\n    \
@@ -138,7 +138,7 @@ async fn playwright_finds_the_sessions_page() {
 
 /// Rules M1, C1.
 #[tokio::test]
-async fn a_client_that_closes_the_browser_only_leaves() {
+async fn a_client_that_closes_the_browser_only_disconnects() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     session
@@ -188,7 +188,7 @@ async fn a_client_cannot_crash_the_browser() {
 
 /// Rules I1, I2.
 #[tokio::test]
-async fn answers_go_only_to_the_client_that_asked() {
+async fn responses_go_only_to_the_client_that_sent_the_command() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let mut clients = Vec::new();
@@ -228,7 +228,7 @@ async fn answers_go_only_to_the_client_that_asked() {
 
 /// Rule I3.
 #[tokio::test]
-async fn nonsense_is_answered_and_does_not_close_the_socket() {
+async fn invalid_messages_get_errors_and_do_not_close_the_socket() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let mut client = CdpClient::connect(session.cdp_url()).await;
@@ -249,7 +249,7 @@ async fn nonsense_is_answered_and_does_not_close_the_socket() {
     server.stop().await;
 }
 
-/// Rules Q2, C5: nothing of a client stays that asks for much and reads nothing.
+/// Rules Q2, C5: a client that requests much and reads nothing leaves nothing behind.
 #[tokio::test]
 async fn a_client_that_never_reads_is_dropped() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! `cdpUrl` as an `http` address: what clients that look for a browser on a debugging port ask for.
+//! `cdpUrl` as an `http` address: the endpoints that clients request from a debugging port.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use reqwest::Client;
 use serde_json::{Value, json};
 
-/// `cdpUrl` with `path` put before its query.
+/// Returns `cdpUrl` with `path` inserted before its query.
 fn below(session: &Session, path: &str) -> String {
     let (base, query) = session.cdp_url().split_once('?').expect("a token");
     format!("http{}{path}?{query}", base.trim_start_matches("ws"))
@@ -18,7 +18,7 @@ fn client() -> Client {
     Client::builder()
         .no_proxy()
         .build()
-        .expect("a client without TLS needs nothing")
+        .expect("a client without TLS can always be built")
 }
 
 async fn get(url: &str) -> (u16, Value) {
@@ -34,7 +34,7 @@ async fn good(url: &str) -> Value {
 
 /// Rules H1, H2, H3.
 #[tokio::test]
-async fn the_version_is_told_with_and_without_a_slash_and_the_query_is_kept() {
+async fn the_version_is_served_with_and_without_a_slash_and_keeps_the_query() {
     let server = TestServer::start().await;
     let session = server.session().await;
     for path in ["/json/version", "/json/version/"] {
@@ -75,7 +75,7 @@ async fn the_version_is_told_with_and_without_a_slash_and_the_query_is_kept() {
 
 /// Rule H3.
 #[tokio::test]
-async fn the_version_is_told_to_clients_that_append_their_path_to_the_query() {
+async fn the_version_is_served_to_clients_that_append_their_path_to_the_query() {
     let server = TestServer::start().await;
     let session = server.session().await;
     for appended in ["/json/version", "/json/version/"] {
@@ -87,7 +87,7 @@ async fn the_version_is_told_to_clients_that_append_their_path_to_the_query() {
 
 /// Rule H2.
 #[tokio::test]
-async fn addresses_follow_the_requests_host_and_its_proxys_scheme() {
+async fn urls_follow_the_requests_host_and_its_proxys_scheme() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let request = client().get(below(&session, "/json/version"));
@@ -107,7 +107,7 @@ async fn addresses_follow_the_requests_host_and_its_proxys_scheme() {
 
 /// Rule H2.
 #[tokio::test]
-async fn addresses_begin_with_the_public_url() {
+async fn urls_start_with_the_public_url() {
     let server = TestServer::builder()
         .setting("HEARTH_PUBLIC_URL", "https://hearth.example")
         .start()
@@ -131,7 +131,7 @@ async fn addresses_begin_with_the_public_url() {
 
 /// Rules H1, S12.
 #[tokio::test]
-async fn a_target_of_the_list_can_be_connected_to() {
+async fn a_client_can_connect_to_a_listed_target() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     session
@@ -150,7 +150,7 @@ async fn a_target_of_the_list_can_be_connected_to() {
             "{list}"
         );
         assert_eq!(list[0]["url"], json!(site.url("/title/listed")));
-        // The page itself is this connection's root: no session is named.
+        // The page is the root of this connection: no session id is sent.
         let mut page = CdpClient::connect(
             list[0]["webSocketDebuggerUrl"]
                 .as_str()
@@ -171,7 +171,7 @@ async fn a_target_of_the_list_can_be_connected_to() {
 
 /// Rules S12, C2.
 #[tokio::test]
-async fn a_connection_to_a_target_ends_with_it_and_says_why() {
+async fn a_connection_to_a_target_ends_with_it_and_gives_the_reason() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let list = good(&below(&session, "/json/list")).await;
@@ -207,7 +207,7 @@ async fn a_connection_to_a_target_ends_with_it_and_says_why() {
 
 /// Rules M1, M2, S12.
 #[tokio::test]
-async fn a_client_on_one_target_is_policed_like_any_other() {
+async fn a_client_of_one_target_has_the_same_restrictions() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let list = good(&below(&session, "/json/list")).await;
@@ -236,7 +236,7 @@ async fn a_client_on_one_target_is_policed_like_any_other() {
 
 /// Rule H1.
 #[tokio::test]
-async fn nothing_is_told_without_the_token() {
+async fn nothing_is_served_without_the_token() {
     let server = TestServer::start().await;
     let (session, other) = (server.session().await, server.session().await);
     let token = session.cdp_url().split_once("token=").expect("a token").1;
@@ -275,10 +275,10 @@ async fn nothing_is_told_without_the_token() {
     server.stop().await;
 }
 
-/// Rule S1: the browser is asked before the upgrade is answered, since a client that is closed
-/// after it waits for its own timeout.
+/// Rule S1: the browser is checked before the upgrade is accepted, because a client whose
+/// connection is closed later waits for its own timeout.
 #[tokio::test]
-async fn an_upgrade_is_refused_with_a_reason_when_the_browser_is_gone() {
+async fn an_upgrade_is_rejected_with_a_reason_when_the_browser_is_gone() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let mut client = CdpClient::connect(session.cdp_url()).await;

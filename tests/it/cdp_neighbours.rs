@@ -1,12 +1,12 @@
-//! What clients of one session notice of each other: less than Chromium would have them.
+//! Isolation between the clients of one session, which is stronger than Chromium's.
 
 use hearth_test_support::TestServer;
 use hearth_test_support::cdp::CdpClient;
 use serde_json::json;
 
-/// Puppeteer's `browser.target()` is the first target of this kind that it is told of.
+/// Puppeteer's `browser.target()` is the first target of this kind that is reported to it.
 #[tokio::test]
-async fn a_client_is_told_of_its_own_connection_and_of_nobody_elses() {
+async fn a_client_sees_its_own_connection_and_no_other() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let mut clients = Vec::new();
@@ -29,7 +29,7 @@ async fn a_client_is_told_of_its_own_connection_and_of_nobody_elses() {
             "{events:?}"
         );
     }
-    // Nor of one that comes later, or leaves.
+    // The same applies to a client that connects later, or disconnects.
     let late = CdpClient::connect(session.cdp_url()).await;
     late.close().await;
     let (_, events) = clients[0]
@@ -39,9 +39,9 @@ async fn a_client_is_told_of_its_own_connection_and_of_nobody_elses() {
     server.stop().await;
 }
 
-/// Chromium dismisses a page's dialog when any session that listens to the page ends.
+/// Chromium dismisses a page's dialog when any CDP session that listens to the page ends.
 #[tokio::test]
-async fn a_client_that_leaves_does_not_answer_anothers_dialog() {
+async fn a_client_that_disconnects_does_not_dismiss_another_clients_dialog() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let targets = CdpClient::connect(session.cdp_url())
@@ -68,7 +68,7 @@ async fn a_client_that_leaves_does_not_answer_anothers_dialog() {
         .await;
     drives.event("Page.javascriptDialogOpening").await;
     leaves.close().await;
-    // On the same page, after the browser has let the other one go.
+    // On the same page, after the browser has detached the other client.
     let mut late = CdpClient::connect(&url).await;
     late.call("Page.getNavigationHistory", json!({})).await;
     let accepted = drives
@@ -78,10 +78,10 @@ async fn a_client_that_leaves_does_not_answer_anothers_dialog() {
     server.stop().await;
 }
 
-/// Chromium 156 aborts when a session leaves a page that shows a dialog and waits for another
-/// document.
+/// Chromium 156 aborts when a CDP session detaches from a page that shows a dialog and waits for
+/// another document.
 #[tokio::test]
-async fn a_client_that_reloads_a_page_with_a_dialog_and_leaves_takes_nothing_along() {
+async fn a_client_that_reloads_a_page_with_a_dialog_and_disconnects_breaks_nothing() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let mut client = CdpClient::connect(session.cdp_url()).await;
@@ -94,7 +94,7 @@ async fn a_client_that_reloads_a_page_with_a_dialog_and_leaves_takes_nothing_alo
     for method in ["Page.reload", "Runtime.evaluate"] {
         let mut leaves = CdpClient::connect(&format!("{base}/devtools/page/{page}?{query}")).await;
         leaves.call("Page.enable", json!({})).await;
-        // The second time the page itself goes somewhere else, and asks.
+        // The second time, the page navigates by itself and asks.
         let asks = json!({"id": 100, "method": "Runtime.evaluate",
             "params": {"expression": if method == "Page.reload" { "alert(1)" } else { "location.reload(); alert(1)" }}});
         leaves.send_text(&asks.to_string()).await;

@@ -1,5 +1,5 @@
-//! Many executions at once: outputs that keep apart, one at a time per language, callers that
-//! leave.
+//! Concurrent executions: separate outputs, one at a time per language, and clients that
+//! disconnect.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use serde_json::json;
 
 const LANGUAGES: [&str; 3] = ["node", "python", "bash"];
 
-/// Code that writes `mark` to stdout, twice as long to stderr, and ends with `mark` as its value
-/// where there is one.
+/// Returns code that writes `mark` to stdout, twice as long to stderr, and ends with `mark` as its
+/// value if the language has one.
 fn marked(language: &str, mark: &str) -> String {
     match language {
         "node" => format!("console.log('{mark}'); console.error('{mark}{mark}'); '{mark}'"),
@@ -36,7 +36,7 @@ async fn run_marked(session: &Session, number: usize) {
 }
 
 #[tokio::test]
-async fn two_hundred_mixed_executions_on_four_sessions_keep_their_outputs_apart() {
+async fn two_hundred_mixed_executions_in_four_sessions_do_not_mix_their_outputs() {
     let server = TestServer::start().await;
     let sessions = join_all((0..4).map(|_| server.session())).await;
     join_all((0..200).map(|number| run_marked(&sessions[number / 50], number))).await;
@@ -139,16 +139,16 @@ async fn waiting_counts_against_an_executions_own_timeout() {
     };
     let (first, second) = tokio::join!(session.bash(&slow), second);
     first.ok();
-    // Four seconds in all and not six.
+    // Four seconds in total and not six.
     assert_eq!(second.killed_at(4).stdout, "begun\n");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn different_languages_of_a_session_run_at_the_same_time() {
+async fn different_languages_of_a_session_run_concurrently() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    // Each can only end when the other two run: they wait for each other's file.
+    // Each can only end while the other two run, because they wait for each other's files.
     let node = "const fs = require('node:fs'); fs.writeFileSync('n', ''); \
                 while (!fs.existsSync('p') || !fs.existsSync('b')) await new Promise((done) => setTimeout(done, 10)); 'met'";
     let python = "import asyncio, os\nopen('p', 'w').close()\n\
@@ -166,7 +166,7 @@ async fn different_languages_of_a_session_run_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_cancels_its_execution() {
+async fn a_client_that_disconnects_cancels_its_execution() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     for language in LANGUAGES {
@@ -211,7 +211,7 @@ async fn a_caller_that_hangs_up_cancels_its_execution() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_while_waiting_leaves_no_trace_in_the_queue() {
+async fn a_client_that_disconnects_while_waiting_leaves_the_queue() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     let slow = format!("{}; sleep 1", site.bash_signal("slow"));
@@ -240,7 +240,7 @@ async fn a_caller_that_hangs_up_while_waiting_leaves_no_trace_in_the_queue() {
 }
 
 #[tokio::test]
-async fn a_download_is_saved_whoever_uses_the_browser_before_the_site_answers() {
+async fn a_download_is_saved_even_if_another_client_uses_the_browser_first() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     session

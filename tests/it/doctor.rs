@@ -1,5 +1,5 @@
-//! `hearth doctor`: every check reports, what fails is named with what mends it, and nothing is
-//! left or disturbed.
+//! `hearth doctor`: every check reports, failures name a fix, and the doctor neither leaves nor
+//! disturbs anything.
 
 use std::fs;
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use hearth_test_support::{Doctor, Finding, TestServer, new_data_dir};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-/// What a report speaks of when nothing keeps it from looking.
+/// The checks of a report when nothing prevents them.
 const CHECKS: [&str; 30] = [
     "system",
     "settings",
@@ -43,8 +43,8 @@ const CHECKS: [&str; 30] = [
     "address",
 ];
 
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).expect("it is there").next().is_none()
+fn is_empty(dir: &Path) -> bool {
+    fs::read_dir(dir).expect("it is there").next().is_none()
 }
 
 #[track_caller]
@@ -56,9 +56,9 @@ fn assert_fixed_by(finding: &Finding, words: &str) {
 }
 
 #[tokio::test]
-async fn on_a_machine_that_is_set_up_every_line_is_ok_or_a_note() {
-    let folder = new_data_dir();
-    let diagnosis = Doctor::with_data_dir(folder.path()).run().await;
+async fn on_a_prepared_machine_every_line_is_ok_or_a_note() {
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(dir.path()).run().await;
     assert_eq!(
         (diagnosis.code, diagnosis.stderr.as_str()),
         (Some(0), ""),
@@ -82,9 +82,9 @@ async fn on_a_machine_that_is_set_up_every_line_is_ok_or_a_note() {
 }
 
 #[tokio::test]
-async fn what_sessions_reach_is_told_and_a_proxy_that_is_not_there_fails() {
-    let folder = new_data_dir();
-    let doctor = || Doctor::with_data_dir(folder.path());
+async fn it_reports_the_egress_policy_and_fails_for_an_unreachable_proxy() {
+    let dir = new_data_dir();
+    let doctor = || Doctor::with_data_dir(dir.path());
     let usual = doctor().run().await.finding("egress");
     assert_eq!(
         (usual.verdict.as_str(), usual.text.as_str()),
@@ -118,8 +118,8 @@ async fn what_sessions_reach_is_told_and_a_proxy_that_is_not_there_fails() {
 
 #[tokio::test]
 async fn a_report_into_a_file_has_no_colours() {
-    let folder = new_data_dir();
-    let diagnosis = Doctor::with_data_dir(folder.path())
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(dir.path())
         .setting("HEARTH_BROWSER", "/nowhere/chromium")
         .run()
         .await;
@@ -127,9 +127,9 @@ async fn a_report_into_a_file_has_no_colours() {
 }
 
 #[tokio::test]
-async fn a_browser_that_is_missing_fails_and_the_rest_is_still_looked_at() {
-    let folder = new_data_dir();
-    let diagnosis = Doctor::with_data_dir(folder.path())
+async fn a_missing_browser_fails_and_the_other_checks_still_run() {
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(dir.path())
         .setting("HEARTH_BROWSER", "/nowhere/chromium")
         .run()
         .await;
@@ -145,7 +145,7 @@ async fn a_browser_that_is_missing_fails_and_the_rest_is_still_looked_at() {
 }
 
 #[tokio::test]
-async fn a_browser_of_the_distribution_that_is_missing_is_mended_with_apt_get() {
+async fn the_fix_for_a_missing_distribution_browser_is_apt_get() {
     // A machine has one of the two, rarely both.
     let known = [
         ("chromium", "/usr/lib/chromium/chromium", "chromium"),
@@ -156,8 +156,8 @@ async fn a_browser_of_the_distribution_that_is_missing_is_mended_with_apt_get() 
         ),
     ];
     for (word, path, package) in known {
-        let folder = new_data_dir();
-        let diagnosis = Doctor::with_data_dir(folder.path())
+        let dir = new_data_dir();
+        let diagnosis = Doctor::with_data_dir(dir.path())
             .setting("HEARTH_BROWSER", word)
             .run()
             .await;
@@ -185,9 +185,9 @@ async fn a_browser_of_the_distribution_that_is_missing_is_mended_with_apt_get() 
 }
 
 #[tokio::test]
-async fn a_program_that_is_no_browser_is_told_with_its_own_words() {
-    let folder = new_data_dir();
-    let diagnosis = Doctor::with_data_dir(folder.path())
+async fn a_program_that_is_not_a_browser_fails_with_its_own_output() {
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(dir.path())
         .setting("HEARTH_BROWSER", "/bin/bash")
         .run()
         .await;
@@ -197,7 +197,7 @@ async fn a_program_that_is_no_browser_is_told_with_its_own_words() {
 }
 
 #[tokio::test]
-async fn a_data_folder_that_cannot_be_written_fails_and_the_browser_is_tried_elsewhere() {
+async fn a_data_dir_that_is_not_writable_fails_and_the_browser_is_tested_elsewhere() {
     let diagnosis = Doctor::with_data_dir(Path::new("/proc/nowhere/hearth"))
         .run()
         .await;
@@ -212,11 +212,9 @@ async fn a_data_folder_that_cannot_be_written_fails_and_the_browser_is_tried_els
 }
 
 #[tokio::test]
-async fn a_data_folder_with_too_long_a_path_fails_with_the_length_that_is_possible() {
-    let folder = new_data_dir();
-    let long = folder
-        .path()
-        .join("a-name-that-takes-all-the-room-of-sockets");
+async fn a_data_dir_with_too_long_a_path_fails_and_names_the_max_length() {
+    let dir = new_data_dir();
+    let long = dir.path().join("a-name-that-takes-all-the-room-of-sockets");
     let diagnosis = Doctor::with_data_dir(&long).run().await;
     let finding = diagnosis.finding("data directory");
     assert_eq!(
@@ -226,15 +224,15 @@ async fn a_data_folder_with_too_long_a_path_fails_with_the_length_that_is_possib
         diagnosis.stdout
     );
     assert!(
-        finding.text.contains("45") && is_empty(folder.path()),
+        finding.text.contains("45") && is_empty(dir.path()),
         "{finding:?}"
     );
 }
 
 #[tokio::test]
-async fn every_setting_that_is_wrong_is_a_line_of_its_own() {
-    let folder = new_data_dir();
-    let doctor = Doctor::with_data_dir(folder.path()).setting("HEARTH_VIEWPORT", "wide");
+async fn every_invalid_setting_has_its_own_line() {
+    let dir = new_data_dir();
+    let doctor = Doctor::with_data_dir(dir.path()).setting("HEARTH_VIEWPORT", "wide");
     let diagnosis = doctor
         .setting("HEARTH_MAX_SESSIONS", "many")
         .argument("--log=inof")
@@ -264,9 +262,9 @@ async fn every_setting_that_is_wrong_is_a_line_of_its_own() {
 
 #[tokio::test]
 async fn keys_are_not_printed() {
-    let folder = new_data_dir();
+    let dir = new_data_dir();
     let doctor =
-        Doctor::with_data_dir(folder.path()).setting("HEARTH_API_KEYS", "a:sesame-1,b:sesame-1");
+        Doctor::with_data_dir(dir.path()).setting("HEARTH_API_KEYS", "a:sesame-1,b:sesame-1");
     let diagnosis = doctor.run().await;
     assert_eq!(
         diagnosis.finding("settings").verdict,
@@ -279,8 +277,8 @@ async fn keys_are_not_printed() {
 
 #[tokio::test]
 async fn an_unknown_variable_is_a_note() {
-    let folder = new_data_dir();
-    let diagnosis = Doctor::with_data_dir(folder.path())
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(dir.path())
         .setting("HEARTH_MAX_SESSION", "3")
         .run()
         .await;
@@ -295,12 +293,12 @@ async fn an_unknown_variable_is_a_note() {
 }
 
 #[tokio::test]
-async fn a_runtime_that_is_not_installed_is_one_failure_that_set_up_mends() {
-    let folder = new_data_dir();
-    let runtime = folder.path().join("runtime");
-    fs::create_dir_all(runtime.join("node")).expect("a folder");
+async fn a_missing_runtime_is_one_failure_whose_fix_is_the_setup() {
+    let dir = new_data_dir();
+    let runtime = dir.path().join("runtime");
+    fs::create_dir_all(runtime.join("node")).expect("a dir");
     fs::write(runtime.join("node/kernel.mjs"), "").expect("a file");
-    let doctor = Doctor::with_data_dir(&folder.path().join("data"));
+    let doctor = Doctor::with_data_dir(&dir.path().join("data"));
     let diagnosis = doctor
         .setting("HEARTH_RUNTIME_DIR", &runtime.to_string_lossy())
         .run()
@@ -316,13 +314,13 @@ async fn a_runtime_that_is_not_installed_is_one_failure_that_set_up_mends() {
 }
 
 #[tokio::test]
-async fn an_interpreter_that_does_not_start_is_told_with_what_it_said() {
-    let folder = new_data_dir();
+async fn an_interpreter_that_does_not_start_fails_with_its_own_output() {
+    let dir = new_data_dir();
     let (runtime, installed) = (
-        folder.path().join("runtime"),
+        dir.path().join("runtime"),
         hearth_test_support::repository().join("runtime"),
     );
-    fs::create_dir_all(runtime.join(".installed/bin")).expect("a folder");
+    fs::create_dir_all(runtime.join(".installed/bin")).expect("a dir");
     for part in [
         "node",
         "python",
@@ -342,8 +340,8 @@ async fn an_interpreter_that_does_not_start_is_told_with_what_it_said() {
     )
     .expect("a file");
     fs::set_permissions(&node, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .expect("it is ours");
-    let doctor = Doctor::with_data_dir(&folder.path().join("data"));
+        .expect("it belongs to this process");
+    let doctor = Doctor::with_data_dir(&dir.path().join("data"));
     let diagnosis = doctor
         .setting("HEARTH_RUNTIME_DIR", &runtime.to_string_lossy())
         .run()
@@ -361,9 +359,9 @@ async fn an_interpreter_that_does_not_start_is_told_with_what_it_said() {
 }
 
 #[tokio::test]
-async fn few_open_files_fail_when_more_sessions_are_promised() {
-    let folder = new_data_dir();
-    let doctor = Doctor::with_data_dir(folder.path()).open_files(1024, 2048);
+async fn a_low_open_file_limit_fails_if_max_sessions_needs_more() {
+    let dir = new_data_dir();
+    let doctor = Doctor::with_data_dir(dir.path()).open_files(1024, 2048);
     let diagnosis = doctor.setting("HEARTH_MAX_SESSIONS", "100").run().await;
     let finding = diagnosis.finding("open files");
     assert_eq!(
@@ -376,9 +374,9 @@ async fn few_open_files_fail_when_more_sessions_are_promised() {
 }
 
 #[tokio::test]
-async fn more_sessions_than_there_is_memory_for_are_a_note() {
-    let folder = new_data_dir();
-    let diagnosis = Doctor::with_data_dir(folder.path())
+async fn more_sessions_than_the_memory_allows_are_a_note() {
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(dir.path())
         .setting("HEARTH_MAX_SESSIONS", "10000")
         .run()
         .await;
@@ -388,11 +386,11 @@ async fn more_sessions_than_there_is_memory_for_are_a_note() {
 }
 
 #[tokio::test]
-async fn an_address_that_another_program_has_fails_with_one_that_is_free() {
-    let folder = new_data_dir();
-    let other = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+async fn an_address_in_use_fails_and_names_a_free_one() {
+    let dir = new_data_dir();
+    let other = TcpListener::bind("127.0.0.1:0").expect("loopback is available");
     let taken = other.local_addr().expect("it is bound").to_string();
-    let diagnosis = Doctor::with_data_dir(folder.path())
+    let diagnosis = Doctor::with_data_dir(dir.path())
         .setting("HEARTH_LISTEN", &taken)
         .run()
         .await;
@@ -407,30 +405,30 @@ async fn an_address_that_another_program_has_fails_with_one_that_is_free() {
 }
 
 #[tokio::test]
-async fn it_leaves_the_disk_as_it_was() {
-    let folder = new_data_dir();
-    let diagnosis = Doctor::with_data_dir(&folder.path().join("deep/data"))
+async fn it_leaves_the_disk_unchanged() {
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(&dir.path().join("deep/data"))
         .run()
         .await;
     assert_eq!(diagnosis.code, Some(0), "{}", diagnosis.stdout);
-    assert!(is_empty(folder.path()), "{:?}", fs::read_dir(folder.path()));
+    assert!(is_empty(dir.path()), "{:?}", fs::read_dir(dir.path()));
 }
 
 #[tokio::test]
-async fn interrupted_it_leaves_the_disk_as_it_was() {
+async fn it_leaves_the_disk_unchanged_when_interrupted() {
     for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
-        let folder = new_data_dir();
-        let data = folder.path().join("data");
+        let dir = new_data_dir();
+        let data = dir.path().join("data");
         let diagnosis = Doctor::with_data_dir(&data).interrupted_by(signal).await;
         assert_eq!(diagnosis.code, Some(code), "{}", diagnosis.stdout);
-        assert!(is_empty(folder.path()), "{:?}", fs::read_dir(folder.path()));
+        assert!(is_empty(dir.path()), "{:?}", fs::read_dir(dir.path()));
     }
 }
 
 #[tokio::test]
-async fn what_a_killed_one_left_goes_with_the_next() {
-    let folder = new_data_dir();
-    let data = folder.path().join("data");
+async fn the_next_run_removes_what_a_killed_one_left() {
+    let dir = new_data_dir();
+    let data = dir.path().join("data");
     let killed = Doctor::with_data_dir(&data)
         .interrupted_by(Signal::SIGKILL)
         .await;
@@ -440,30 +438,30 @@ async fn what_a_killed_one_left_goes_with_the_next() {
 }
 
 #[tokio::test]
-async fn beside_a_server_it_is_well_and_the_sessions_live_on() {
+async fn it_passes_next_to_a_running_server_and_its_sessions_survive() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.node("const kept = 41").await.ok();
-    let folders = server.session_folders();
+    let dirs = server.session_dirs();
     let doctor =
         Doctor::with_data_dir(server.data_dir()).setting("HEARTH_LISTEN", server.address());
     let diagnosis = doctor.run().await;
     assert_eq!(diagnosis.code, Some(0), "{}", diagnosis.stdout);
-    let data_folder = diagnosis.finding("data directory");
+    let data_dir = diagnosis.finding("data directory");
     assert!(
-        data_folder.verdict == "note" && data_folder.text.contains("a server runs here"),
-        "{data_folder:?}"
+        data_dir.verdict == "note" && data_dir.text.contains("a server runs here"),
+        "{data_dir:?}"
     );
     assert_eq!(diagnosis.finding("address").verdict, "ok");
     assert_eq!(session.node("kept + 1").await.ok().result, "42");
-    assert_eq!(server.session_folders(), folders);
+    assert_eq!(server.session_dirs(), dirs);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn json_says_the_same() {
-    let folder = new_data_dir();
-    let doctor = Doctor::with_data_dir(folder.path())
+async fn json_has_the_same_content() {
+    let dir = new_data_dir();
+    let doctor = Doctor::with_data_dir(dir.path())
         .setting("HEARTH_VIEWPORT", "wide")
         .argument("--json");
     let diagnosis = doctor.run().await;

@@ -1,11 +1,11 @@
-//! Bash scripts: a fresh shell per call, agent-browser at hand, and nothing left when it ends.
+//! Bash scripts: a fresh shell per call, agent-browser on the path, and no process left at the end.
 
 use std::time::Duration;
 
 use hearth_test_support::process::{self, Process};
 use hearth_test_support::{Site, TestServer, eventually};
 
-/// Asserts that nothing below the server has `part` in its arguments.
+/// Asserts that no process below the server has `part` in its arguments.
 async fn assert_nothing_runs(server: &TestServer, part: &str) {
     eventually(
         Duration::from_secs(1),
@@ -27,7 +27,7 @@ async fn assert_nothing_runs(server: &TestServer, part: &str) {
 }
 
 #[tokio::test]
-async fn the_result_is_stdout_less_its_last_newline() {
+async fn the_result_is_stdout_without_its_last_newline() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let cases = [
@@ -117,7 +117,7 @@ async fn every_call_has_a_fresh_shell_and_no_input() {
 }
 
 #[tokio::test]
-async fn a_script_may_be_long_and_hold_any_character() {
+async fn a_script_may_be_long_and_contain_any_character() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let comment = "# äöü 🔥 \"quoted\" 'too' $(no) `no` \\\n".repeat(2500);
@@ -136,9 +136,9 @@ async fn a_script_may_be_long_and_hold_any_character() {
     server.stop().await;
 }
 
-/// Everybody on a machine can read the arguments of its processes.
+/// Every user on a machine can read the arguments of its processes.
 #[tokio::test]
-async fn a_script_is_no_argument_and_runs_as_if_it_were() {
+async fn a_script_is_not_passed_as_an_argument_but_runs_like_one() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     let code = format!(
@@ -170,7 +170,7 @@ async fn a_script_is_no_argument_and_runs_as_if_it_were() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_are_replaced() {
+async fn output_that_is_not_utf8_is_replaced() {
     let server = TestServer::start().await;
     let session = server.session().await;
     assert_eq!(
@@ -198,7 +198,7 @@ async fn the_tools_of_a_session_are_on_the_path() {
 }
 
 #[tokio::test]
-async fn a_script_past_its_timeout_is_killed_with_everything_that_it_started() {
+async fn a_script_is_killed_at_its_timeout_with_all_its_children() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let code = "echo so far; echo and here >&2\n\
@@ -224,7 +224,7 @@ async fn a_script_past_its_timeout_is_killed_with_everything_that_it_started() {
 }
 
 #[tokio::test]
-async fn a_child_that_keeps_stdout_open_does_not_hold_the_answer_and_ends_with_the_call() {
+async fn a_child_that_keeps_stdout_open_does_not_delay_the_response_and_ends_with_the_call() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let cases = [
@@ -247,7 +247,7 @@ async fn a_child_that_keeps_stdout_open_does_not_hold_the_answer_and_ends_with_t
 }
 
 #[tokio::test]
-async fn output_that_a_child_wrote_before_the_shell_ended_is_all_there() {
+async fn output_that_a_child_wrote_before_the_shell_ended_is_complete() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let execution = session.bash("seq 200000; exit 4").await.failed(4);
@@ -302,7 +302,7 @@ async fn refs_of_a_snapshot_persist_between_calls() {
 }
 
 #[tokio::test]
-async fn two_sessions_do_not_share_an_agent_browser() {
+async fn two_sessions_do_not_share_an_agent_browser_daemon() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let (first, second) = (server.session().await, server.session().await);
     first
@@ -365,7 +365,7 @@ async fn agent_browser_logs_requests_from_its_first_page_on_and_listens_on_no_po
 }
 
 #[tokio::test]
-async fn agent_browser_is_quick_again_after_a_stuck_command_was_killed() {
+async fn agent_browser_is_fast_again_after_a_stuck_command_was_killed() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     session
@@ -402,10 +402,10 @@ async fn agent_browser_starts_on_the_current_tab() {
     server.stop().await;
 }
 
-/// After `agent-browser close` it ends, and does not listen for a moment before. Here it goes on
-/// without its socket.
+/// After `agent-browser close`, the daemon ends, and stops listening a moment before. In this test
+/// it keeps running without its socket.
 #[tokio::test]
-async fn a_daemon_that_does_not_listen_any_more_is_replaced() {
+async fn a_daemon_that_no_longer_listens_is_replaced() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.bash("agent-browser get url").await.ok();

@@ -1,5 +1,4 @@
-//! What the languages of a session have in common: one browser, one current tab, one folder, one
-//! set of bounds.
+//! What the languages of a session share: one browser, one current tab, one dir, one set of limits.
 
 use hearth_test_support::{Execution, Session, Site, TestServer};
 use serde_json::json;
@@ -96,7 +95,7 @@ async fn a_fresh_kernel_starts_on_the_tab_that_was_last_opened_activated_or_navi
 }
 
 #[tokio::test]
-async fn files_of_one_call_are_there_for_the_next_in_one_folder() {
+async fn files_of_one_call_exist_in_the_next_one() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session
@@ -125,7 +124,7 @@ async fn files_of_one_call_are_there_for_the_next_in_one_folder() {
         "bash"
     );
 
-    let folder = session.bash("pwd").await.ok().result;
+    let dir = session.bash("pwd").await.ok().result;
     let in_node = session
         .node("[process.cwd(), process.env.HOME, process.env.TMPDIR]")
         .await
@@ -142,21 +141,18 @@ async fn files_of_one_call_are_there_for_the_next_in_one_folder() {
         .ok()
         .json();
     for seen in [in_node, in_python, in_bash] {
-        assert_eq!(seen, json!([folder, folder, folder]));
+        assert_eq!(seen, json!([dir, dir, dir]));
     }
     let mode = session.bash("stat -c %a .").await.ok().result;
-    // Nothing for others; its group is the session's own.
+    // No access for others; the group is the session's own.
     assert_eq!(mode, "2770");
     session.delete().await;
-    assert!(
-        !std::path::Path::new(&folder).exists(),
-        "{folder} is still there"
-    );
+    assert!(!std::path::Path::new(&dir).exists(), "{dir} is still there");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn two_sessions_have_folders_and_cookies_of_their_own() {
+async fn two_sessions_have_separate_dirs_and_cookies() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let (first, second) = (server.session().await, server.session().await);
     let code = format!("await page.goto('{}'); ", site.url("/title/x"));
@@ -184,7 +180,8 @@ async fn two_sessions_have_folders_and_cookies_of_their_own() {
     server.stop().await;
 }
 
-/// A program that writes `head`, then so many letters, then `tail`, to stdout (1) or stderr (2).
+/// Returns a program that writes `head`, then this many letters, then `tail`, to stdout (1) or
+/// stderr (2).
 fn writer(language: &str, stream: u8, letters: usize) -> String {
     match (language, stream) {
         ("node", 1) => {
@@ -214,7 +211,7 @@ fn assert_middle_dropped(text: &str, limit: usize, what: &str) {
         text.ends_with("xxxtail"),
         "{what} ends, backwards, with {end}"
     );
-    // Some bytes for the marker between.
+    // Allow some bytes for the marker between them.
     assert!(
         text.len() <= limit + 200,
         "{what} is {} bytes long",
@@ -234,7 +231,7 @@ fn assert_middle_dropped(text: &str, limit: usize, what: &str) {
 }
 
 #[tokio::test]
-async fn output_past_the_limit_loses_its_middle_and_says_so() {
+async fn output_above_the_limit_loses_its_middle_and_says_so() {
     const LIMIT: usize = 4096;
     let server = TestServer::builder()
         .setting("HEARTH_MAX_OUTPUT_BYTES", &LIMIT.to_string())
@@ -275,7 +272,7 @@ async fn output_past_the_limit_loses_its_middle_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_value_past_the_limit_loses_its_middle_and_says_so() {
+async fn a_value_above_the_limit_loses_its_middle_and_says_so() {
     const LIMIT: usize = 4096;
     let server = TestServer::builder()
         .setting("HEARTH_MAX_OUTPUT_BYTES", &LIMIT.to_string())
@@ -308,7 +305,7 @@ async fn a_value_past_the_limit_loses_its_middle_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_cut_never_falls_into_a_character() {
+async fn truncation_never_splits_a_character() {
     let server = TestServer::builder()
         .setting("HEARTH_MAX_OUTPUT_BYTES", "4096")
         .start()
@@ -355,7 +352,7 @@ async fn ten_mebibytes_of_output_are_kept_by_default() {
 }
 
 #[tokio::test]
-async fn a_program_that_writes_without_end_is_drained_until_its_timeout() {
+async fn endless_output_is_drained_until_the_timeout() {
     let server = TestServer::builder()
         .setting("HEARTH_MAX_OUTPUT_BYTES", "4096")
         .start()
@@ -370,7 +367,7 @@ async fn a_program_that_writes_without_end_is_drained_until_its_timeout() {
     server.stop().await;
 }
 
-/// Whether this machine lets the server mount.
+/// Returns true if this machine lets the server mount.
 async fn mounts_are_possible() -> bool {
     let status = tokio::process::Command::new("/usr/bin/unshare")
         .args(["--mount", "true"])
@@ -422,7 +419,7 @@ async fn slash_tmp_works_in_every_language_and_in_the_browser() {
 }
 
 #[tokio::test]
-async fn slash_tmp_is_the_sessions_own_where_mounts_are_possible() {
+async fn slash_tmp_is_private_to_a_session_where_mounts_are_possible() {
     if !mounts_are_possible().await {
         return;
     }

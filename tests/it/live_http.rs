@@ -1,5 +1,5 @@
-//! The live view's links over plain HTTP: what a program, or a browser before its scripts run, is
-//! told.
+//! The live view's links over plain HTTP, as programs, or browsers before their scripts run, see
+//! them.
 
 use hearth_test_support::{Exchange, Session, TestServer};
 use reqwest::Method;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 const UNKNOWN_ID: &str = "01920000-0000-7000-8000-000000000000";
 
-/// The two links of a session, from the path on.
+/// Returns the two links of a session, from the path on.
 fn links(session: &Session) -> [String; 2] {
     ["liveViewUrl", "interactiveLiveViewUrl"].map(|name| {
         let link = session.created[name].as_str().expect("a link");
@@ -24,7 +24,7 @@ async fn get(server: &TestServer, path: &str) -> Exchange {
 }
 
 #[tokio::test]
-async fn the_page_is_the_same_whatever_the_link_and_its_status_says_how_the_link_is() {
+async fn the_page_is_the_same_for_every_link_and_its_status_gives_the_links_state() {
     let server = TestServer::builder()
         .setting("HEARTH_API_KEYS", "secret")
         .start()
@@ -56,7 +56,7 @@ async fn the_page_is_the_same_whatever_the_link_and_its_status_says_how_the_link
 }
 
 #[tokio::test]
-async fn the_socket_says_over_plain_http_how_the_link_is() {
+async fn the_socket_gives_the_links_state_over_plain_http() {
     let server = TestServer::builder()
         .setting("HEARTH_API_KEYS", "secret")
         .start()

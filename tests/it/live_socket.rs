@@ -1,21 +1,19 @@
-//! The live view's socket: who may open it, and how pictures keep their pace, told by viewers
-//! without a window.
+//! The live view's socket: authorization and the pace of pictures, tested with headless viewers.
 
 use hearth_test_support::{Exchange, Session, TestServer, Viewer};
 use reqwest::Method;
 use serde_json::json;
 
-/// A page that shows something new 60 times a second, with enough text for a picture of 50 kB and
-/// more.
+/// A page that changes 60 times a second, with enough text for pictures of 50 kB and more.
 const ANIMATION: &str = "\
 await page.setContent(`<style>@keyframes move { from { left: 0 } to { left: 900px } }
 div { position: absolute; width: 150px; height: 150px; background: tomato; animation: move 1s infinite alternate }</style>
 <div></div><p>${'Text as pages have it. '.repeat(300)}</p>`); 1";
 
-/// It comes to rest, at a picture of a few kilobytes.
+/// Stops the animation, at a picture of a few kilobytes.
 const REST: &str = "await page.evaluate(() => { document.body.innerHTML = ''; document.body.style.background = 'green' }); 1";
 
-/// No picture of [`ANIMATION`] is as small.
+/// Smaller than every picture of [`ANIMATION`].
 const SMALL_BYTES: usize = 20_000;
 
 fn link<'a>(session: &'a Session, name: &str) -> &'a str {
@@ -23,7 +21,7 @@ fn link<'a>(session: &'a Session, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn who_draws_nothing_gets_two_pictures_and_holds_nobody_up() {
+async fn a_viewer_that_draws_nothing_gets_two_pictures_and_blocks_no_other() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.node(ANIMATION).await.ok();
@@ -36,7 +34,7 @@ async fn who_draws_nothing_gets_two_pictures_and_holds_nobody_up() {
         assert!(next.number > last.number, "{next:?} after {last:?}");
         last = next;
     }
-    // All that was sent to it meanwhile would come before this.
+    // Every message that was sent to it meanwhile would arrive before this one.
     idle.draw(second.number).await;
     let third = idle.picture().await;
     assert!(
@@ -48,14 +46,14 @@ async fn who_draws_nothing_gets_two_pictures_and_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn the_last_picture_is_what_the_page_rests_at_also_for_who_is_slow() {
+async fn the_last_picture_shows_the_final_page_even_to_slow_viewers() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.node(ANIMATION).await.ok();
     let mut viewer = Viewer::connect(link(&session, "liveViewUrl")).await;
     let moving = [viewer.picture().await, viewer.picture().await];
     assert!(moving[1].bytes > SMALL_BYTES, "{moving:?}");
-    // Chromium waits for an answer by now, and throws away what the page shows.
+    // By now Chromium waits for an acknowledgement and drops what the page shows.
     session.node(REST).await.ok();
     viewer.draw(moving[1].number).await;
     while viewer.watch().await.bytes > SMALL_BYTES {}
@@ -63,7 +61,7 @@ async fn the_last_picture_is_what_the_page_rests_at_also_for_who_is_slow() {
 }
 
 #[tokio::test]
-async fn the_cast_begins_anew_when_somebody_comes_back() {
+async fn the_screencast_restarts_when_a_viewer_returns() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.node(ANIMATION).await.ok();
@@ -98,7 +96,7 @@ async fn a_picture_that_was_not_sent_cannot_be_drawn() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_ends_the_connection() {
+async fn an_invalid_message_closes_the_connection() {
     let server = TestServer::start().await;
     let session = server.session().await;
     for message in [
@@ -141,7 +139,7 @@ async fn a_page_of_another_origin_cannot_open_it() {
     ];
     for origin in foreign {
         let Err((status, body)) = Viewer::connect_from(&link, origin).await else {
-            panic!("{origin} is let in")
+            panic!("{origin} is accepted")
         };
         assert_eq!(
             (status, &body["success"]),
@@ -159,7 +157,7 @@ async fn a_page_of_another_origin_cannot_open_it() {
     for origin in [server.origin(), "https://hearth.example"] {
         Viewer::connect_from(&link, origin)
             .await
-            .expect("a page of its own")
+            .expect("a session page")
             .picture()
             .await;
     }
@@ -167,7 +165,7 @@ async fn a_page_of_another_origin_cannot_open_it() {
 }
 
 #[tokio::test]
-async fn the_setting_says_who_may_show_it_in_a_frame() {
+async fn the_setting_says_which_sites_may_frame_it() {
     for (setting, sources) in [
         (None, "*"),
         (
@@ -200,7 +198,7 @@ async fn the_setting_says_who_may_show_it_in_a_frame() {
 }
 
 #[tokio::test]
-async fn who_is_gone_has_let_go_of_what_was_held() {
+async fn pressed_keys_are_released_when_a_viewer_disconnects() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let page = "await page.setContent(`<body style='height: 700px'><script>seen = [];

@@ -1,7 +1,7 @@
 //! The black-box tests: each starts the server that cargo has just built and talks to it as any
 //! client does. `cargo nextest run -E 'test(name)'` runs one.
 //!
-//! Clients that are other people's libraries and programs are in `tests/clients`.
+//! Tests with third-party clients are in `tests/clients`.
 
 #![expect(
     clippy::disallowed_methods,

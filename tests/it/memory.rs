@@ -1,9 +1,9 @@
-//! Memory that does not depend on who else runs. Times and sums are for `make bench`.
+//! Memory that does not depend on other processes. `make bench` measures times and totals.
 
 use hearth_test_support::TestServer;
 
 #[tokio::test]
-async fn a_shim_has_little_memory_of_its_own() {
+async fn a_shim_has_little_private_memory() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.node("1").await.ok();
@@ -12,10 +12,14 @@ async fn a_shim_has_little_memory_of_its_own() {
         .iter()
         .filter(|process| process.is_shim())
         .collect();
-    assert_eq!(shims.len(), 2, "one of the browser and one of the kernel");
+    assert_eq!(
+        shims.len(),
+        2,
+        "one shim for the browser and one for the kernel"
+    );
     for shim in shims {
         let memory = shim.memory().expect("it runs while the session does");
-        // 152 KiB, and 468 in an executable that can be loaded anywhere (docs/adr/0019).
+        // 152 KiB, and 468 in a position-independent executable (docs/adr/0019).
         assert!(memory.private_kib < 300, "{memory:?}");
     }
     server.stop().await;

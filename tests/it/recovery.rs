@@ -1,5 +1,5 @@
-//! What one call breaks, the next one finds mended: tabs that do not answer, kernels turned against
-//! themselves, a log that nobody reads.
+//! Recovery: damage done by one call is repaired for the next one: tabs that do not respond,
+//! sabotaged kernels, a log without a reader.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use hearth_test_support::{Session, TestServer, eventually};
 use serde_json::json;
 
-/// Fresh kernels, bash's tools and the kernel that was there all work.
+/// Asserts that fresh kernels, bash's tools and the existing kernel all work.
 async fn assert_usable(session: &Session) {
     for language in ["python", "node"] {
         let execution = session
@@ -29,7 +29,7 @@ async fn assert_usable(session: &Session) {
 }
 
 #[tokio::test]
-async fn a_popup_that_never_loads_keeps_nobody_out() {
+async fn a_popup_that_never_loads_blocks_no_code() {
     let server = TestServer::start().await;
     for address in ["data:text/html,hi", "javascript:1"] {
         let session = server.session().await;
@@ -46,7 +46,7 @@ async fn a_popup_that_never_loads_keeps_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_page_whose_script_never_ends_keeps_nobody_out_and_keeps_its_state() {
+async fn a_page_with_an_endless_script_blocks_no_code_and_keeps_its_state() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session
@@ -66,10 +66,10 @@ async fn a_page_whose_script_never_ends_keeps_nobody_out_and_keeps_its_state() {
 }
 
 #[tokio::test]
-async fn code_that_is_killed_before_it_begins_is_told_so() {
+async fn code_that_is_killed_before_it_starts_gets_an_error() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    // The first kernel has yet to be started, and the page keeps it from connecting.
+    // The first kernel has yet to start, and the page keeps it from connecting.
     session.bash("agent-browser open about:blank").await.ok();
     session
         .run_for("bash", "agent-browser eval 'while (true) {}'", 1)
@@ -88,7 +88,7 @@ async fn code_that_is_killed_before_it_begins_is_told_so() {
 }
 
 #[tokio::test]
-async fn node_code_that_turns_json_or_listeners_against_the_kernel_fails_nothing() {
+async fn node_code_that_breaks_json_or_listeners_does_not_break_the_kernel() {
     let server = TestServer::start().await;
     let session = server.session().await;
     assert_eq!(
@@ -115,7 +115,7 @@ async fn node_code_that_turns_json_or_listeners_against_the_kernel_fails_nothing
 }
 
 #[tokio::test]
-async fn a_kernel_that_breaks_its_own_connection_says_that_it_was_lost() {
+async fn a_kernel_that_breaks_its_own_connection_reports_the_loss() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let code = "require('fs').writeSync(4, '!'.repeat(64)); await new Promise(() => {})";
@@ -126,7 +126,7 @@ async fn a_kernel_that_breaks_its_own_connection_says_that_it_was_lost() {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_takes_nothing_down() {
+async fn a_log_without_a_reader_breaks_nothing() {
     let server = TestServer::builder().without_log_reader().start().await;
     let session = server.session().await;
     assert_eq!(session.node("1").await.ok().result, "1");
@@ -140,8 +140,8 @@ async fn a_log_that_nobody_reads_takes_nothing_down() {
 async fn bash_works_without_the_daemon_of_agent_browser() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    // The daemon's folder is next to the working folder. Whatever happens to it, bash is there to
-    // repair things.
+    // The daemon's dir is next to the working dir. Bash must work whatever happens to it, so that
+    // users can repair it.
     session.bash("cd ..; rm -rf a/*; chmod 500 a").await.ok();
     session.run_for("bash", "sleep 100", 1).await.killed_at(1);
     assert_eq!(session.bash("echo here").await.ok().result, "here");

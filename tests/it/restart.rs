@@ -1,4 +1,5 @@
-//! What is known of sessions after the server that had them: however it ended.
+//! Sessions of an earlier server: what the next server knows about them, however the earlier one
+//! ended.
 
 use std::time::Duration;
 
@@ -8,19 +9,19 @@ use serde_json::json;
 
 const BOUND: Duration = Duration::from_secs(2);
 
-async fn started(folder: &tempfile::TempDir) -> TestServer {
+async fn started(dir: &tempfile::TempDir) -> TestServer {
     let builder = TestServer::builder()
-        .data_dir(folder.path())
+        .data_dir(dir.path())
         .setting("HEARTH_API_KEYS", "one:key-1,two:key-2");
-    // A checkpoint would make cookies newer than the rest.
+    // A checkpoint would make the cookies newer than the rest.
     builder
         .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "0")
         .start()
         .await
 }
 
-/// Asserts what an earlier server's session is to callers of `server`: ended for that reason, for
-/// all calls, and another team's business.
+/// Asserts the view that clients of `server` have of an earlier server's session: ended for that
+/// reason in every call, and forbidden for other teams.
 async fn assert_past(server: &TestServer, session: &Session, reason: &str) {
     let (own, other) = (server.with_key("key-1"), server.with_key("key-2"));
     let status = own.status(session.id()).await.ok();
@@ -55,31 +56,31 @@ async fn assert_past(server: &TestServer, session: &Session, reason: &str) {
 
 #[tokio::test]
 async fn a_session_of_a_killed_server_has_ended_with_it() {
-    let folder = new_data_dir();
-    let mut killed = started(&folder).await;
+    let dir = new_data_dir();
+    let mut killed = started(&dir).await;
     let session = killed.with_key("key-1").session().await;
     session.bash("echo x").await.ok();
     killed.kill_hard().await;
     killed.assert_nothing_runs(BOUND).await;
-    let next = started(&folder).await;
+    let next = started(&dir).await;
     assert_past(&next, &session, "server_lost").await;
     next.stop().await;
 }
 
 #[tokio::test]
 async fn sessions_that_had_ended_before_a_restart_keep_their_reason_and_their_duration() {
-    let folder = new_data_dir();
-    let first = started(&folder).await;
+    let dir = new_data_dir();
+    let first = started(&dir).await;
     let api = first.with_key("key-1");
     let (deleted, stopped) = (api.session().await, api.session().await);
     let answer = deleted.delete().await;
     let limited = api.session_with(&json!({"streamWebView": true})).await;
     let mut first = first;
-    // Right after the answer, with nothing in between: what was answered is known.
+    // Right after the response, without a delay: an acknowledged end is stored.
     let last = limited.delete().await;
     first.kill_hard().await;
     first.assert_nothing_runs(BOUND).await;
-    let second = started(&folder).await;
+    let second = started(&dir).await;
     assert_past(&second, &deleted, "deleted").await;
     assert_past(&second, &limited, "deleted").await;
     assert_past(&second, &stopped, "server_lost").await;
@@ -89,7 +90,7 @@ async fn sessions_that_had_ended_before_a_restart_keep_their_reason_and_their_du
     }
     let late = second.with_key("key-1").session().await;
     second.stop().await;
-    let third = started(&folder).await;
+    let third = started(&dir).await;
     let api = third.with_key("key-1");
     assert_eq!(
         api.status(late.id()).await.ok()["destroyedReason"],
@@ -115,13 +116,13 @@ async fn sessions_that_had_ended_before_a_restart_keep_their_reason_and_their_du
 }
 
 #[tokio::test]
-async fn the_links_of_a_live_view_say_what_became_of_it_and_other_links_are_refused() {
-    let folder = new_data_dir();
-    let mut killed = started(&folder).await;
+async fn live_view_links_give_the_sessions_end_and_other_links_are_rejected() {
+    let dir = new_data_dir();
+    let mut killed = started(&dir).await;
     let session = killed.with_key("key-1").session().await;
     killed.kill_hard().await;
     killed.assert_nothing_runs(BOUND).await;
-    let next = started(&folder).await;
+    let next = started(&dir).await;
     for link in ["liveViewUrl", "interactiveLiveViewUrl"] {
         let link = session.created[link].as_str().unwrap();
         let path = &link[link.find("/live/").unwrap()..];
@@ -152,9 +153,9 @@ async fn the_links_of_a_live_view_say_what_became_of_it_and_other_links_are_refu
 }
 
 #[tokio::test]
-async fn what_was_run_is_never_written_down() {
-    let folder = new_data_dir();
-    let server = started(&folder).await;
+async fn code_that_was_run_is_never_stored() {
+    let dir = new_data_dir();
+    let server = started(&dir).await;
     let session = server.with_key("key-1").session().await;
     for language in ["bash", "python", "node"] {
         let code = if language == "node" {
@@ -173,7 +174,7 @@ async fn what_was_run_is_never_written_down() {
     session.delete().await;
     server.stop().await;
     let mut files = 0;
-    for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {
+    for entry in std::fs::read_dir(dir.path()).unwrap().flatten() {
         let Ok(bytes) = std::fs::read(entry.path()) else {
             continue;
         };
@@ -188,33 +189,33 @@ async fn what_was_run_is_never_written_down() {
         );
         files += usize::from(has(session.id()));
     }
-    assert_eq!(files, 1, "the session is written down in one file");
+    assert_eq!(files, 1, "one file contains the session");
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_at_any_moment_knows_what_it_has_answered() {
+async fn a_server_that_is_killed_at_any_moment_knows_what_it_acknowledged() {
     killed_at_any_moment(6).await;
 }
 
 #[tokio::test]
 #[ignore = "takes some minutes: make soak"]
-async fn a_server_that_is_killed_a_hundred_times_knows_what_it_has_answered() {
+async fn a_server_that_is_killed_a_hundred_times_knows_what_it_acknowledged() {
     killed_at_any_moment(100).await;
 }
 
-/// A server that is killed at any moment of a session's life starts again and knows what it had
-/// answered, and what it had saved.
+/// Kills a server at a random moment of a session's life; the next one must know every acknowledged
+/// end and every saved profile.
 async fn killed_at_any_moment(rounds: u64) {
-    let (folder, site) = (new_data_dir(), Site::start().await);
+    let (dir, site) = (new_data_dir(), Site::start().await);
     let mut lives = Lives {
         url: site.url("/title/kept"),
         ..Lives::default()
     };
     for round in 0..rounds {
-        let mut server = started(&folder).await;
+        let mut server = started(&dir).await;
         let api = server.with_key("key-1");
         lives.check(&api).await;
-        // From within a creation to some lives later, at a different place of them each time.
+        // From within a creation to some lives later, at a different moment of them each time.
         let _ = tokio::time::timeout(
             Duration::from_millis(60 + round * 137 % 3100),
             lives.live(&api),
@@ -223,27 +224,27 @@ async fn killed_at_any_moment(rounds: u64) {
         server.kill_hard().await;
         server.assert_nothing_runs(BOUND).await;
     }
-    let server = started(&folder).await;
+    let server = started(&dir).await;
     lives.check(&server.with_key("key-1")).await;
     server.stop().await;
 }
 
-/// Sessions one after the other, each of which counts one further in its profile.
+/// A series of sessions, each of which increments a counter in its profile.
 #[derive(Default)]
 struct Lives {
     url: String,
     created: Vec<String>,
-    /// Those whose deletion was asked for, and those of them for which it was answered.
+    /// The sessions whose deletion was requested, and those whose deletion was acknowledged.
     asked: Vec<String>,
     deleted: Vec<String>,
-    /// The last number that a session was to write down, and the last one whose session was
-    /// answered to be deleted.
+    /// The last number that a session was asked to store, and the last one whose deletion was
+    /// acknowledged.
     counted: u64,
     saved: u64,
 }
 
 impl Lives {
-    /// Until the server is gone.
+    /// Runs until the server is gone.
     async fn live(&mut self, api: &Api) {
         loop {
             let body = json!({"profile": {"name": "p"}});
@@ -285,14 +286,14 @@ impl Lives {
         }
     }
 
-    /// That the next server knows all that, and nothing else.
+    /// Asserts that the next server knows exactly these sessions.
     async fn check(&self, api: &Api) {
         for id in &self.created {
             let reason = api.status(id).await.ok()["destroyedReason"].clone();
             match (self.asked.contains(id), self.deleted.contains(id)) {
                 (_, true) => assert_eq!(reason, "deleted"),
                 (false, _) => assert_eq!(reason, "server_lost"),
-                // Nobody was told.
+                // No client received a response.
                 (true, false) => {
                     assert!(reason == "deleted" || reason == "server_lost", "{reason}");
                 }

@@ -1,4 +1,4 @@
-//! Every setting: shown in the help, refused in one line when it is bad, and obeyed.
+//! Settings: shown in the help, rejected in one line when invalid, and applied.
 
 use hearth_test_support::{TestServer, new_data_dir};
 use serde_json::json;
@@ -42,7 +42,7 @@ const SETTINGS: [&str; 36] = [
     "HEARTH_LOG_FORMAT",
 ];
 
-/// Values that no setting of that name can have.
+/// Values that are invalid for the named setting.
 const BAD_VALUES: [(&str, &[&str]); 36] = [
     (
         "HEARTH_LISTEN",
@@ -163,7 +163,7 @@ async fn the_help_shows_every_setting_as_a_variable_and_as_a_flag() {
 }
 
 #[tokio::test]
-async fn a_bad_value_is_one_clear_line_and_exit_code_78() {
+async fn an_invalid_value_is_one_clear_line_and_exit_code_78() {
     for (name, values) in BAD_VALUES {
         for value in values {
             let refusal = TestServer::builder().setting(name, value).refused().await;
@@ -184,7 +184,7 @@ async fn a_bad_value_is_one_clear_line_and_exit_code_78() {
 }
 
 #[tokio::test]
-async fn a_bad_value_of_a_flag_is_refused_like_that_of_its_variable() {
+async fn an_invalid_flag_is_rejected_like_its_variable() {
     let refusal = TestServer::builder()
         .argument("--viewport=wide")
         .refused()
@@ -197,7 +197,7 @@ async fn a_bad_value_of_a_flag_is_refused_like_that_of_its_variable() {
 }
 
 #[tokio::test]
-async fn keys_of_a_refused_start_are_not_printed() {
+async fn keys_are_not_printed_when_the_start_fails() {
     let builder = TestServer::builder().setting("HEARTH_API_KEYS", "team:sesame-1,team2:sesame-1");
     let refusal = builder.refused().await;
     assert_eq!(refusal.code, Some(78), "{refusal:?}");
@@ -205,25 +205,25 @@ async fn keys_of_a_refused_start_are_not_printed() {
 }
 
 #[tokio::test]
-async fn other_addresses_than_loopback_are_listened_on_when_there_are_keys() {
+async fn with_keys_the_server_may_listen_on_other_addresses_than_loopback() {
     let builder = TestServer::builder()
         .without_browser()
         .setting("HEARTH_API_KEYS", "secret")
         .setting("HEARTH_LISTEN", "0.0.0.0:0");
-    // Ready is told with an address that a client can use as it stands.
+    // The readiness line has an address that a client can use unchanged.
     let server = builder.start().await;
     server.with_key("secret").list("").await.ok();
     server.stop().await;
 }
 
 #[tokio::test]
-async fn an_unknown_setting_is_a_warning_that_names_it() {
+async fn an_unknown_setting_is_a_warning_with_its_name() {
     let server = TestServer::builder()
         .without_browser()
         .setting("HEARTH_MAX_SESSION", "3")
         .start()
         .await;
-    // The warning precedes the line that says that the server is ready.
+    // The warning precedes the line that says the server is ready.
     server.list("").await.ok();
     let output = server.output();
     let line = output
@@ -237,7 +237,7 @@ async fn an_unknown_setting_is_a_warning_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_flag_wins_over_its_variable() {
+async fn a_flag_takes_precedence_over_its_variable() {
     let builder = TestServer::builder()
         .setting("HEARTH_MAX_SESSIONS", "5")
         .argument("--max-sessions=1");
@@ -262,7 +262,7 @@ async fn the_page_is_1280_by_720_and_its_user_agent_does_not_say_headless() {
         agent.contains("Chrome/") && !agent.contains("Headless"),
         "{agent}"
     );
-    // A tab that is opened later is no different.
+    // A tab that is opened later has the same values.
     let code = "const tab = await context.newPage(); \
                 const later = await tab.evaluate(() => [innerWidth, innerHeight, navigator.userAgent]); later";
     assert_eq!(session.node(code).await.ok().json(), seen);
@@ -270,7 +270,7 @@ async fn the_page_is_1280_by_720_and_its_user_agent_does_not_say_headless() {
 }
 
 #[tokio::test]
-async fn viewport_and_user_agent_are_what_the_settings_say() {
+async fn viewport_and_user_agent_follow_the_settings() {
     let builder = TestServer::builder().setting("HEARTH_VIEWPORT", "801x602");
     let server = builder
         .setting("HEARTH_USER_AGENT", "Lantern/1.0")
@@ -286,7 +286,7 @@ async fn viewport_and_user_agent_are_what_the_settings_say() {
 }
 
 #[tokio::test]
-async fn logs_are_json_lines_when_the_format_says_so() {
+async fn logs_are_json_lines_in_the_json_format() {
     let builder = TestServer::builder()
         .without_browser()
         .setting("HEARTH_LOG_FORMAT", "json")
@@ -305,24 +305,21 @@ async fn logs_are_json_lines_when_the_format_says_so() {
 }
 
 #[tokio::test]
-async fn a_second_server_on_the_same_data_folder_is_refused() {
-    let folder = new_data_dir();
-    let first = TestServer::builder().data_dir(folder.path()).start().await;
+async fn a_second_server_on_the_same_data_dir_is_rejected() {
+    let dir = new_data_dir();
+    let first = TestServer::builder().data_dir(dir.path()).start().await;
     let session = first.session().await;
-    let refusal = TestServer::builder()
-        .data_dir(folder.path())
-        .refused()
-        .await;
+    let refusal = TestServer::builder().data_dir(dir.path()).refused().await;
     assert_ne!(refusal.code, Some(0), "{refusal:?}");
     assert!(
-        refusal.stderr.contains(&*folder.path().to_string_lossy()),
+        refusal.stderr.contains(&*dir.path().to_string_lossy()),
         "{}",
         refusal.stderr
     );
     assert_eq!(session.node("1+1").await.ok().result, "2");
     first.stop().await;
     TestServer::builder()
-        .data_dir(folder.path())
+        .data_dir(dir.path())
         .start()
         .await
         .stop()

@@ -1,4 +1,5 @@
-//! Every recorded request, sent to a real server, is answered byte for byte as it was recorded.
+//! Every recorded request, sent to a real server, gets a response equal to the recorded one, byte
+//! for byte.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -10,11 +11,11 @@ use serde_json::value::RawValue;
 
 const UNKNOWN_ID: &str = "01920000-0000-7000-8000-000000000000";
 
-/// One line of the fixture. Raw values keep numbers and the order of keys as they were recorded.
+/// One line of the fixture. Raw values keep numbers and the order of keys as recorded.
 struct Recorded {
     endpoint: String,
     input: String,
-    /// The body of the refusal; nothing for a request that is accepted.
+    /// The body of the error response; `None` for a request that is accepted.
     response: Option<String>,
 }
 
@@ -49,7 +50,7 @@ fn expand(input: &str) -> String {
     format!("{before}\"{}\"{after}", letter.repeat(count))
 }
 
-/// A query string of the recorded names and values.
+/// Builds a query string from the recorded names and values.
 fn query(input: &str) -> String {
     let pairs: BTreeMap<String, String> = serde_json::from_str(input).unwrap();
     let pairs: Vec<String> = pairs
@@ -93,7 +94,7 @@ async fn check(api: &Api, session: &str, line: &Recorded) {
 }
 
 #[tokio::test]
-async fn every_recorded_request_is_answered_as_it_was_recorded() {
+async fn every_recorded_request_gets_its_recorded_response() {
     let server = TestServer::start().await;
     let session = server.session().await;
     for line in recorded() {
@@ -103,7 +104,7 @@ async fn every_recorded_request_is_answered_as_it_was_recorded() {
 }
 
 #[tokio::test]
-async fn refusals_are_the_same_under_both_prefixes() {
+async fn errors_are_the_same_under_both_prefixes() {
     let server = TestServer::builder().without_browser().start().await;
     for prefix in PREFIXES {
         let api = server.under(prefix);
@@ -124,7 +125,7 @@ async fn a_number_with_a_decimal_point_and_no_fraction_is_an_integer() {
 }
 
 #[tokio::test]
-async fn a_repeated_status_filter_is_refused_like_an_unknown_one() {
+async fn a_repeated_status_filter_is_rejected_like_an_unknown_one() {
     let server = TestServer::builder().without_browser().start().await;
     let repeated = server.list("?status=active&status=active").await;
     let unknown = server.list("?status=bogus").await;

@@ -1,8 +1,8 @@
-// Firecrawl's SDK for JavaScript, called as a test says.
+// Runs calls of Firecrawl's JavaScript SDK for a test.
 //
-// Called with the server's origin. Prints a line of JSON with the client's version. From then on each line that it
-// reads is one call, {call, key, id, body}, `key` absent for a client without one; and each line that it prints is what
-// came of it: {returned}, or {raised} with what a program could make of the error.
+// The argument is the server's origin. The first line of output is JSON with the client's version. From then on each
+// input line is one call, {call, key, id, body}, with `key` absent for a client without one; and each output line is its
+// result: {returned}, or {raised} with the properties of the error.
 
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';

@@ -1,6 +1,6 @@
-"""Firecrawl's SDK for Python, called as a test says.
+"""Runs calls of Firecrawl's Python SDK for a test.
 
-Called with the server's origin and `sync` or `async`. Reads and prints the same lines as sdk.mjs.
+The arguments are the server's origin and `sync` or `async`. Reads and prints the same lines as sdk.mjs.
 """
 
 import asyncio

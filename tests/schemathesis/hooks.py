@@ -1,5 +1,5 @@
-"""What schemathesis has to know of Hearth beside its OpenAPI file: how to keep sessions few and code short, where the
-tokens of browsers are, and what must be true of a session that has ended. It must not make a finding disappear.
+"""Schemathesis hooks for facts about Hearth that the OpenAPI file cannot express: how to keep sessions few and code
+short, where the tokens of browsers are, and which rules apply to an ended session. They must not hide a finding.
 """
 
 import itertools
@@ -11,10 +11,10 @@ from collections import OrderedDict
 import requests
 import schemathesis
 
-# As many sessions as stay alive at once; the server under test allows a few more.
+# Max number of sessions alive at once; the server under test allows a few more.
 KEPT_SESSIONS = 3
 
-# Seconds that code may take, unless the number is one that tries the limits of the schema.
+# Timeout of code in seconds, unless the value tests the limits of the schema.
 SHORT_TIMEOUT = 2
 LIMITS = (299, 300)
 
@@ -31,18 +31,18 @@ client.headers["Authorization"] = "Bearer " + os.environ["FUZZ_KEY"]
 other_team = requests.Session()
 other_team.headers["Authorization"] = "Bearer " + os.environ["FUZZ_OTHER_KEY"]
 
-# New sessions as they were answered, by their ids, oldest first.
+# Responses to session creation by id, oldest first.
 alive: "OrderedDict[str, dict]" = OrderedDict()
-# What schemathesis.toml gives for a token, and every token that took its place.
+# The placeholder token in schemathesis.toml, and every token that replaced it.
 issued = {"the-session's-own"}
-# The ids of those that were deleted, and how long they lived.
+# The ids of deleted sessions and their durations.
 ended: "dict[str, int]" = {}
 turns = itertools.count()
 
 
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
-    """Lets a new session's browser and live view be asked for, too: OpenAPI has no words for a token within an address."""
+    """Adds links from a new session to its browser and live view, because OpenAPI cannot express a token within a URL."""
     links = raw_schema["components"]["responses"]["Created"]["links"]
     browser = ("connectToBrowser", "showBrowserVersion", "listTargets", "listTargetsShort")
     for operation in (*browser, "openLiveView", "connectToLiveView"):
@@ -50,7 +50,7 @@ def before_load_schema(context, raw_schema):
 
 
 def token_of(session, link):
-    """Nothing for a session that has no such link."""
+    """Returns the token of a link; empty if the session has no such link."""
     return session[link].partition("token=")[2]
 
 
@@ -65,7 +65,7 @@ def note_created(body):
 
 
 def newest():
-    """A session that is alive."""
+    """Returns the id of a session that is alive."""
     if not alive:
         answer = client.post(sessions, timeout=15)
         assert answer.status_code == 200, answer.text
@@ -82,8 +82,8 @@ def is_uuid(text):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Outside of the stateful phase, which brings its own, most ids become one of a session that is alive. Tokens become
-    those of the session."""
+    """Replaces most ids with that of a live session, except in the stateful phase, which has its own ids. Replaces tokens
+    with those of the session."""
     identifier = (case.path_parameters or {}).get("id")
     is_stateful = case.meta is not None and case.meta.phase.name.value == "stateful"
     if is_uuid(identifier) and identifier not in alive and not is_stateful and next(turns) % 4:
@@ -101,7 +101,7 @@ def is_number(value):
 
 @schemathesis.hook
 def map_case(context, case):
-    """Keeps executions short. Only bodies that the server would run are changed."""
+    """Keeps executions short. Changes only bodies that the server would run."""
     body = case.body
     if not EXECUTE.match(case.path) or not isinstance(body, dict) or not isinstance(body.get("code"), str):
         return case
@@ -116,7 +116,7 @@ def map_case(context, case):
 
 @schemathesis.hook
 def after_call(context, case, response):
-    """Notes sessions that come and go, and ends the oldest when there are too many."""
+    """Tracks created and deleted sessions, and deletes the oldest when there are too many."""
     method, status = case.method.upper(), response.status_code
     if method == "POST" and CREATE.match(case.path) and status == 200:
         note_created(response.json())
@@ -130,7 +130,7 @@ def after_call(context, case, response):
 
 @schemathesis.check
 def ended_sessions_stay_ended(ctx, response, case):
-    """Runs no code, has no links, and tells the same duration for ever: in place of `use_after_free`."""
+    """Checks that an ended session rejects code and reports a constant duration. Replaces `use_after_free`."""
     identifier = (case.path_parameters or {}).get("id")
     if not SESSION.match(case.path) or identifier not in ended or response.status_code in (400, 401):
         return
@@ -145,8 +145,8 @@ def ended_sessions_stay_ended(ctx, response, case):
 
 @schemathesis.check
 def sessions_belong_to_their_team(ctx, response, case):
-    """Who may not look at a session may not run code in it or end it either. `object_level_authorization` wants to log
-    in as two callers and compares nothing here, where all requests are one caller's."""
+    """Checks that another team cannot read a session, run code in it or delete it. `object_level_authorization` needs
+    two logins and compares nothing here, where all requests have the same key."""
     if case.method.upper() != "GET" or not SESSION.match(case.path) or response.status_code != 200:
         return
     session = f"{sessions}/{response.json()['id']}"

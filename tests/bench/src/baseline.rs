@@ -1,5 +1,5 @@
-//! The same work without Hearth: scripts, a bare bash, and the bare agent-browser CLI with a daemon
-//! of its own.
+//! Baselines without Hearth: scripts, a plain bash, and the plain agent-browser CLI with its own
+//! daemon.
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
@@ -45,7 +45,7 @@ with sync_playwright() as playwright:
     print('title', browser.contexts[0].pages[0].title())
     browser.close()";
 
-/// Runs programs as a user would, with the pinned runtime and a home of their own.
+/// Runs programs as a user would, with the pinned runtime and a private home dir.
 #[derive(Debug)]
 pub struct Baseline {
     home: TempDir,
@@ -54,26 +54,26 @@ pub struct Baseline {
 /// A language that Playwright scripts are written in.
 #[derive(Debug, Clone, Copy)]
 pub enum Script {
-    /// With the node of the runtime.
+    /// Runs with the runtime's node.
     Node,
-    /// With the python of the runtime.
+    /// Runs with the runtime's python.
     Python,
 }
 
 impl Baseline {
-    /// Makes the home.
+    /// Creates the home dir.
     pub fn new() -> Self {
         Self {
-            home: tempfile::tempdir().expect("a folder can be made"),
+            home: tempfile::tempdir().expect("a dir can be created"),
         }
     }
 
-    /// `bash -c :`, its output captured.
+    /// Runs `bash -c :` and captures its output.
     pub fn bash(&self) -> Duration {
         self.run("/bin/bash", &["-c", ":"], &[]).1
     }
 
-    /// A script that launches a browser of its own.
+    /// Runs a script that launches its own browser.
     pub fn launch(&self, script: Script, executable: &str) -> Duration {
         match script {
             Script::Node => self.script(
@@ -87,7 +87,7 @@ impl Baseline {
         }
     }
 
-    /// A script that connects to a session's browser.
+    /// Runs a script that connects to a session's browser.
     pub fn connect(&self, script: Script, session: &Session) -> Duration {
         let url = session.cdp_url();
         match script {
@@ -101,7 +101,7 @@ impl Baseline {
         }
     }
 
-    /// A program of node's own that fetches so many bytes; what it prints.
+    /// Runs a node program that fetches this many bytes, and returns its output.
     pub fn fetch(&self, program: &str, words: &[String], bytes: usize) -> String {
         let bytes = bytes.to_string();
         let mut arguments = vec!["--input-type=module", "-e", program];
@@ -134,7 +134,7 @@ impl Baseline {
         command
             .env("HOME", self.home.path())
             .env("TMPDIR", self.home.path());
-        // Ctrl-C is for the bench, which ends when the program has.
+        // Ctrl-C is for the bench, which ends when the program has ended.
         command.envs(environment.iter().copied()).process_group(0);
         let start = Instant::now();
         let output = command.output().expect("the program can be started");
@@ -148,7 +148,7 @@ impl Baseline {
     }
 }
 
-/// The path of something that the set-up has installed.
+/// Returns the path of a file that the setup script installed.
 fn installed(path: &str) -> PathBuf {
     repository().join("runtime/.installed").join(path)
 }
@@ -157,37 +157,37 @@ fn playwright() -> String {
     installed("playwright-core").to_string_lossy().into_owned()
 }
 
-/// The agent-browser CLI as a user has it who has connected it to a session's browser.
+/// An agent-browser CLI that a user has connected to a session's browser.
 #[derive(Debug)]
 pub struct BareAgent {
     baseline: Baseline,
     url: String,
-    folder: TempDir,
+    dir: TempDir,
 }
 
 impl BareAgent {
-    /// Runs a first command, which starts the daemon.
+    /// Runs the first command, which starts the daemon.
     pub fn connect(session: &Session) -> Self {
-        let folder = tempfile::Builder::new()
+        let dir = tempfile::Builder::new()
             .prefix("ab-")
             .tempdir_in("/tmp")
             .expect("/tmp is writable");
         let agent = Self {
             baseline: Baseline::new(),
             url: session.cdp_url().to_owned(),
-            folder,
+            dir,
         };
         agent.title();
         agent
     }
 
-    /// `agent-browser get title`.
+    /// Runs `agent-browser get title`.
     pub fn title(&self) -> Duration {
-        let folder = self.folder.path().to_string_lossy();
+        let dir = self.dir.path().to_string_lossy();
         let environment = [
             ("AGENT_BROWSER_CDP", self.url.as_str()),
             ("AGENT_BROWSER_SESSION", "bench"),
-            ("AGENT_BROWSER_SOCKET_DIR", &folder),
+            ("AGENT_BROWSER_SOCKET_DIR", &dir),
         ];
         self.baseline
             .run(
@@ -198,14 +198,14 @@ impl BareAgent {
             .1
     }
 
-    /// Ends the daemon, which would outlive everything.
+    /// Kills the daemon, which would otherwise keep running.
     pub async fn end(self) {
-        let folder = self.folder.path().to_string_lossy().into_owned();
+        let dir = self.dir.path().to_string_lossy().into_owned();
         eventually(
             Duration::from_secs(10),
-            "the bench's own daemon ends",
+            "the bench's daemon ends",
             || async {
-                let left = process::belonging(-1, &folder);
+                let left = process::belonging(-1, &dir);
                 for process in &left {
                     process.signal(Signal::SIGKILL);
                 }
@@ -222,7 +222,7 @@ impl BareAgent {
 
 impl Drop for BareAgent {
     fn drop(&mut self) {
-        for process in process::belonging(-1, &self.folder.path().to_string_lossy()) {
+        for process in process::belonging(-1, &self.dir.path().to_string_lossy()) {
             process.signal(Signal::SIGKILL);
         }
     }

@@ -1,5 +1,5 @@
-//! A client of the browser's protocol that is the same on a pipe and on a WebSocket, and what one
-//! command takes on each.
+//! A CDP client with the same interface over a pipe and over a WebSocket, and the latency of one
+//! command on each.
 
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
@@ -23,12 +23,12 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// A connection to a browser.
 #[derive(Debug)]
 pub struct Connection {
-    way: Way,
+    transport: Transport,
     last_id: u64,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Transport {
     Pipes {
         commands: pipe::Sender,
         answers: BufReader<pipe::Receiver>,
@@ -37,14 +37,14 @@ enum Way {
 }
 
 impl Connection {
-    /// Over the pipes of `--remote-debugging-pipe`.
+    /// Connects over the pipes of `--remote-debugging-pipe`.
     pub fn over_pipes(commands: PipeWriter, answers: PipeReader) -> Self {
         let commands =
-            pipe::Sender::from_owned_fd(OwnedFd::from(commands)).expect("a pipe is a pipe");
-        let answers =
-            pipe::Receiver::from_owned_fd(OwnedFd::from(answers)).expect("a pipe is a pipe");
+            pipe::Sender::from_owned_fd(OwnedFd::from(commands)).expect("the descriptor is a pipe");
+        let answers = pipe::Receiver::from_owned_fd(OwnedFd::from(answers))
+            .expect("the descriptor is a pipe");
         Self {
-            way: Way::Pipes {
+            transport: Transport::Pipes {
                 commands,
                 answers: BufReader::new(answers),
             },
@@ -52,20 +52,20 @@ impl Connection {
         }
     }
 
-    /// Over a WebSocket, without Nagle's algorithm.
+    /// Connects over a WebSocket, without Nagle's algorithm.
     pub async fn over_socket(url: &str) -> Self {
         let connecting = tokio::time::timeout(DEADLINE, connect_async_with_config(url, None, true));
         let (socket, _) = connecting
             .await
-            .expect("the upgrade is answered")
+            .expect("the server responds to the upgrade")
             .expect("the upgrade is accepted");
         Self {
-            way: Way::Socket(Box::new(socket)),
+            transport: Transport::Socket(Box::new(socket)),
             last_id: 0,
         }
     }
 
-    /// Sends a command, to the browser or to one of its sessions, and gives back its id.
+    /// Sends a command, to the browser or to one of its sessions, and returns its id.
     pub async fn send(&mut self, session: Option<&str>, method: &str, params: Value) -> u64 {
         self.last_id += 1;
         let mut command = json!({"id": self.last_id, "method": method, "params": params});
@@ -73,25 +73,25 @@ impl Connection {
             command["sessionId"] = json!(session);
         }
         let mut text = command.to_string();
-        match &mut self.way {
-            Way::Pipes { commands, .. } => {
+        match &mut self.transport {
+            Transport::Pipes { commands, .. } => {
                 text.push('\0');
                 commands
                     .write_all(text.as_bytes())
                     .await
                     .expect("the browser reads");
             }
-            Way::Socket(socket) => socket
+            Transport::Socket(socket) => socket
                 .send(Message::text(text))
                 .await
-                .expect("the connection is up"),
+                .expect("the connection is open"),
         }
         self.last_id
     }
 
     async fn next(&mut self) -> Value {
-        let text = match &mut self.way {
-            Way::Pipes { answers, .. } => {
+        let text = match &mut self.transport {
+            Transport::Pipes { answers, .. } => {
                 let mut bytes = Vec::new();
                 answers
                     .read_until(0, &mut bytes)
@@ -100,12 +100,12 @@ impl Connection {
                 bytes.pop();
                 bytes
             }
-            Way::Socket(socket) => loop {
+            Transport::Socket(socket) => loop {
                 let message = socket
                     .next()
                     .await
-                    .expect("the connection is up")
-                    .expect("messages are whole");
+                    .expect("the connection is open")
+                    .expect("messages are complete");
                 if let Message::Text(text) = message {
                     break text.as_bytes().to_vec();
                 }
@@ -114,7 +114,7 @@ impl Connection {
         serde_json::from_slice(&text).expect("messages are JSON")
     }
 
-    /// Reads up to the first such event.
+    /// Reads until the first matching event.
     pub async fn event(&mut self, method: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let message = self.next().await;
@@ -124,7 +124,7 @@ impl Connection {
         }
     }
 
-    /// Sends a command and gives back its result; events are skipped.
+    /// Sends a command and returns its result; skips events.
     pub async fn call(&mut self, session: Option<&str>, method: &str, params: Value) -> Value {
         let calling = async {
             let id = self.send(session, method, params).await;
@@ -160,7 +160,7 @@ impl Connection {
     }
 }
 
-/// One of the ways that are compared.
+/// One of the connections that are compared.
 struct Contender {
     connection: Connection,
     page: String,

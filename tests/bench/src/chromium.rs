@@ -1,5 +1,5 @@
-//! A raw browser: Chromium with the flags, the environment and the folders of a session's own, and
-//! nothing around it.
+//! A raw browser: Chromium with the flags, the environment and the dirs of a session's browser, but
+//! without Hearth.
 
 use std::io::PipeReader;
 use std::path::Path;
@@ -20,13 +20,13 @@ use crate::cdp::Connection;
 const START_DEADLINE: Duration = Duration::from_secs(20);
 const END_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How a session's browser was started.
+/// The command line and environment of a session's browser.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     arguments: Vec<String>,
     environment: Vec<String>,
-    /// The session's folder in the two above.
-    folder: String,
+    /// The session's dir, which occurs in the two fields above.
+    dir: String,
 }
 
 impl Recipe {
@@ -38,31 +38,31 @@ impl Recipe {
             .split(|byte| *byte == 0)
             .map(|part| String::from_utf8_lossy(part).into_owned());
         let mut arguments: Vec<String> = arguments.collect();
-        // The last one ends with a NUL too.
+        // The last argument ends with a NUL too.
         arguments.pop();
         let environment = browser.environment().expect("the session's browser runs");
-        let folder = environment
+        let dir = environment
             .iter()
             .find_map(|variable| variable.strip_prefix("HOME="));
-        let folder = folder
-            .expect("a session's browser has its folder for a home")
+        let dir = dir
+            .expect("the home of a session's browser is its dir")
             .to_owned();
         Self {
             arguments,
             environment,
-            folder,
+            dir,
         }
     }
 
-    /// The executable.
+    /// Returns the executable's path.
     pub fn executable(&self) -> &str {
         &self.arguments[0]
     }
 
-    fn placed(&self, words: &[String], folder: &Path) -> Vec<String> {
+    fn placed(&self, words: &[String], dir: &Path) -> Vec<String> {
         words
             .iter()
-            .map(|word| word.replace(&self.folder, &folder.to_string_lossy()))
+            .map(|word| word.replace(&self.dir, &dir.to_string_lossy()))
             .collect()
     }
 }
@@ -72,27 +72,27 @@ impl Recipe {
 pub struct RawChromium {
     child: Child,
     group: Pid,
-    folder: TempDir,
-    /// Held, for the browser writes to them.
+    dir: TempDir,
+    /// Kept open because the browser writes to them.
     _outputs: (Option<BufReader<ChildStderr>>, Option<PipeReader>),
 }
 
 impl RawChromium {
-    /// Starts one on a pipe and waits until its first page is announced.
+    /// Starts a browser on a pipe and waits until its first page is announced.
     pub async fn start_on_pipe(recipe: &Recipe) -> (Self, Connection) {
-        let folder = new_data_dir();
-        let (commands, ours_to_write) = std::io::pipe().expect("pipes are to be had");
-        let (ours_to_read, answers) = std::io::pipe().expect("pipes are to be had");
-        let (held, errors) = std::io::pipe().expect("pipes are to be had");
-        // No safe call puts a descriptor at 3. This shell becomes the browser, and is up in less
+        let dir = new_data_dir();
+        let (commands, ours_to_write) = std::io::pipe().expect("a pipe can be created");
+        let (ours_to_read, answers) = std::io::pipe().expect("a pipe can be created");
+        let (held, errors) = std::io::pipe().expect("a pipe can be created");
+        // No safe call puts a descriptor at 3. This shell execs the browser, and starts in less
         // than a millisecond.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 0</dev/null 1>&0"]);
-        command.args(recipe.placed(&recipe.arguments, folder.path()));
+        command.args(recipe.placed(&recipe.arguments, dir.path()));
         command.stdin(commands).stdout(answers).stderr(errors);
-        let child = Self::spawn(&mut command, recipe, folder.path());
+        let child = Self::spawn(&mut command, recipe, dir.path());
         drop(command);
-        let raw = Self::own(child, folder, (None, Some(held)));
+        let raw = Self::own(child, dir, (None, Some(held)));
         let mut connection = Connection::over_pipes(ours_to_write, ours_to_read);
         let waiting = async {
             connection
@@ -108,11 +108,11 @@ impl RawChromium {
         (raw, connection)
     }
 
-    /// Starts one that listens on a port of loopback, and connects to it.
+    /// Starts a browser that listens on a loopback port, and connects to it.
     pub async fn start_on_port(recipe: &Recipe) -> (Self, Connection) {
-        let folder = new_data_dir();
+        let dir = new_data_dir();
         let mut command = Command::new(recipe.executable());
-        let arguments = recipe.placed(&recipe.arguments[1..], folder.path());
+        let arguments = recipe.placed(&recipe.arguments[1..], dir.path());
         command.args(arguments.iter().map(|argument| match argument.as_str() {
             "--remote-debugging-pipe" => "--remote-debugging-port=0",
             argument => argument,
@@ -121,7 +121,7 @@ impl RawChromium {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        let mut child = Self::spawn(&mut command, recipe, folder.path());
+        let mut child = Self::spawn(&mut command, recipe, dir.path());
         let mut errors = BufReader::new(child.stderr.take().expect("it is a pipe"));
         let waiting = async {
             let mut line = String::new();
@@ -141,32 +141,32 @@ impl RawChromium {
             .await
             .expect("a raw browser says where it listens");
         (
-            Self::own(child, folder, (Some(errors), None)),
+            Self::own(child, dir, (Some(errors), None)),
             Connection::over_socket(&url).await,
         )
     }
 
-    fn spawn(command: &mut Command, recipe: &Recipe, folder: &Path) -> Child {
-        // A session's browser is no root, so it has its sandbox, which root's would not: it costs
-        // 35 ms to the first page.
+    fn spawn(command: &mut Command, recipe: &Recipe, dir: &Path) -> Child {
+        // A session's browser does not run as root, so it uses Chromium's sandbox, which is off for
+        // root. The sandbox adds 35 ms to the first page.
         let is_root = nix::unistd::geteuid().is_root();
         for name in ["user-data", "downloads", "tmp"] {
-            std::fs::create_dir(folder.join(name)).expect("a new folder can be written");
+            std::fs::create_dir(dir.join(name)).expect("a new dir can be written");
         }
         if is_root {
             for name in ["user-data", "downloads", "tmp", ""] {
-                plain_user::give(&folder.join(name));
+                plain_user::give(&dir.join(name));
             }
             command.uid(plain_user::UID).gid(plain_user::UID);
         }
         command.env_clear();
-        for variable in recipe.placed(&recipe.environment, folder) {
+        for variable in recipe.placed(&recipe.environment, dir) {
             if let Some((name, value)) = variable.split_once('=') {
                 command.env(name, value);
             }
         }
         command
-            .current_dir(folder)
+            .current_dir(dir)
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -175,7 +175,7 @@ impl RawChromium {
 
     fn own(
         child: Child,
-        folder: TempDir,
+        dir: TempDir,
         outputs: (Option<BufReader<ChildStderr>>, Option<PipeReader>),
     ) -> Self {
         let pid = child
@@ -185,30 +185,37 @@ impl RawChromium {
         Self {
             child,
             group: Pid::from_raw(pid),
-            folder,
+            dir,
             _outputs: outputs,
         }
     }
 
-    /// Kills it and waits until nothing of it is left.
+    /// Kills it and waits until none of its processes remain.
     pub async fn end(mut self) {
-        // All of its processes are in its group.
+        // All its processes are in its process group.
         let _ = killpg(self.group, Signal::SIGKILL);
-        self.child.wait().await.expect("it is our child");
-        let folder = self.folder.path().to_string_lossy().into_owned();
-        eventually(END_DEADLINE, "nothing of a raw browser is left", || async {
-            match process::belonging(-1, &folder) {
-                left if left.is_empty() => Ok(()),
-                left => Err(process::describe(&left)),
-            }
-        })
+        self.child
+            .wait()
+            .await
+            .expect("it is a child of this process");
+        let dir = self.dir.path().to_string_lossy().into_owned();
+        eventually(
+            END_DEADLINE,
+            "no process of the raw browser is left",
+            || async {
+                match process::belonging(-1, &dir) {
+                    left if left.is_empty() => Ok(()),
+                    left => Err(process::describe(&left)),
+                }
+            },
+        )
         .await;
     }
 }
 
 impl Drop for RawChromium {
     fn drop(&mut self) {
-        // Until it is waited for, the number is its own.
+        // The pid cannot be reused until it is waited for.
         if self.child.id().is_some() {
             let _ = killpg(self.group, Signal::SIGKILL);
         }

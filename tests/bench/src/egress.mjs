@@ -1,5 +1,5 @@
-// A program that fetches as programs do, with node's http: from the server itself, through a proxy, and through a tunnel of
-// the proxy, in turns. Arguments: host:port of the server and of the proxy, how often, the path, and how many bytes are there.
+// Fetches a file with node's http module: from the server itself, through a proxy, and through a tunnel of the proxy, in
+// turns. Arguments: host:port of the server and of the proxy, the number of rounds, the path, and the size in bytes.
 import { get } from 'node:http';
 import { connect } from 'node:net';
 

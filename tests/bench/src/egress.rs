@@ -1,4 +1,4 @@
-//! The way out: what a session's proxy costs a program beside the same bytes without it.
+//! Egress: the cost of a session's proxy compared with the same transfer without it.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -11,19 +11,19 @@ use crate::harness::Harness;
 use crate::rows::Group;
 use crate::samples::Samples;
 
-/// The program that fetches; node runs it.
+/// The fetching program, which node runs.
 const FETCH: &str = include_str!("egress.mjs");
 
-/// What is large.
+/// Size of the large file.
 const LARGE_BYTES: usize = 50_000_000;
 
-/// What is small.
+/// Size of the small file.
 const SMALL_BYTES: usize = 5;
 
-/// How many small ones for each large one.
+/// Small transfers per large one.
 const SMALL_EACH: usize = 10;
 
-/// A server of two files, in a thread of its own.
+/// A server of two files, in a separate thread.
 struct Origin {
     address: SocketAddr,
     serving: Option<JoinHandle<()>>,
@@ -31,7 +31,7 @@ struct Origin {
 
 impl Origin {
     fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");
@@ -59,7 +59,7 @@ impl Drop for Origin {
     }
 }
 
-/// Answers one request; false for the last one.
+/// Answers one request; returns false for the last one.
 fn serve(mut stream: &TcpStream, content: &[u8]) -> bool {
     let mut reader = BufReader::new(stream);
     let (mut first, mut line) = (String::new(), String::new());
@@ -76,7 +76,7 @@ fn serve(mut stream: &TcpStream, content: &[u8]) -> bool {
         SMALL_BYTES
     };
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-    // A program that goes away half-way says so itself.
+    // A program that disconnects half-way reports the error itself.
     drop(
         stream
             .write_all(head.as_bytes())

@@ -1,5 +1,5 @@
-//! What all measurements stand on: the server, a timed HTTP client, and how the session's own
-//! browser was started.
+//! Shared parts of all measurements: the server, a timed HTTP client, and the command line of a
+//! session's browser.
 
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 
 use crate::chromium::Recipe;
 
-/// The server under measurement and what is known of it.
+/// The server under measurement.
 #[derive(Debug)]
 pub struct Harness<'a> {
-    /// It runs for the whole of a run.
+    /// The server, which runs for the whole bench run.
     pub server: &'a TestServer,
-    /// How it starts browsers.
+    /// The command line of its browsers.
     pub recipe: Recipe,
 }
 
 impl<'a> Harness<'a> {
-    /// Creates a session and looks at its browser, and ends it again.
+    /// Creates a session, reads its browser's command line, and deletes the session.
     pub async fn setup(server: &'a TestServer) -> Self {
         let session = server.session().await;
         let processes = server.processes();
@@ -32,21 +32,21 @@ impl<'a> Harness<'a> {
         Self { server, recipe }
     }
 
-    /// A session that lasts for the longest of runs.
+    /// Creates a session that outlives the longest bench run.
     pub async fn session(&self) -> Session {
         self.server
             .session_with(&json!({"ttl": 3600, "activityTtl": 3600}))
             .await
     }
 
-    /// Creates a session and says how long that took.
+    /// Creates a session and times it.
     pub async fn create(&self) -> (Session, Duration) {
         let start = Instant::now();
         let session = self.session().await;
         (session, start.elapsed())
     }
 
-    /// Deletes a session and says how long that took.
+    /// Deletes a session and times it.
     pub async fn delete(&self, session: &Session) -> Duration {
         let request = self
             .server
@@ -54,7 +54,7 @@ impl<'a> Harness<'a> {
         timed(request).await.1
     }
 
-    /// Runs code that must end well; its result and how long it took over HTTP.
+    /// Runs code that must succeed; returns its result and the time over HTTP.
     pub async fn execute(
         &self,
         session: &Session,
@@ -76,7 +76,7 @@ impl<'a> Harness<'a> {
         )
     }
 
-    /// Runs code with a timeout in seconds; the whole answer and how long it took over HTTP.
+    /// Runs code with a timeout in seconds; returns the whole response and the time over HTTP.
     pub async fn execute_for(
         &self,
         session: &Session,
@@ -96,7 +96,7 @@ impl<'a> Harness<'a> {
         .await
     }
 
-    /// The smallest thing that the server answers.
+    /// Times the cheapest request.
     pub async fn health(&self) -> Duration {
         timed(self.server.request_outside(reqwest::Method::GET, "/health"))
             .await
@@ -104,12 +104,12 @@ impl<'a> Harness<'a> {
     }
 }
 
-/// Sends a request, and times it up to the last byte of its answer.
+/// Sends a request and times it up to the last byte of the response.
 async fn timed(request: RequestBuilder) -> (Value, Duration) {
     let start = Instant::now();
     let answer = request.send().await.expect("the server answers");
     let is_success = answer.status().is_success();
-    let text = answer.text().await.expect("the body of an answer arrives");
+    let text = answer.text().await.expect("the response has a body");
     let took = start.elapsed();
     assert!(is_success, "{text}");
     (

@@ -1,5 +1,5 @@
-//! What outlives sessions: what a profile adds to their creation and their end, and the store to an
-//! execution.
+//! Persistence: what a profile adds to the creation and deletion of sessions, and what the store
+//! adds to an execution.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -12,8 +12,7 @@ use crate::harness::Harness;
 use crate::rows::Group;
 use crate::samples::Samples;
 
-/// Twenty values of a million bytes each that nothing can be made of, so that compressing them is
-/// in vain.
+/// Twenty random values of a million bytes each, which cannot be compressed.
 const FILL: &str = "
     const database = await new Promise((done) => {
         const opening = indexedDB.open('d', 1);
@@ -31,7 +30,7 @@ const FILL: &str = "
     }
     return 'filled'";
 
-/// Holds the store of a server from when it has said so until its input ends.
+/// Locks the server's store, reports it, and keeps the lock until stdin closes.
 const HOLD: &str = "
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -40,7 +39,7 @@ print('held', flush=True)
 sys.stdin.read()
 connection.execute('ROLLBACK')";
 
-/// What keeps a server from writing anything down.
+/// A process that blocks all writes to the store.
 struct Holder(Child);
 
 impl Holder {
@@ -56,14 +55,19 @@ impl Holder {
         let stdout = child.stdout.as_mut().expect("it is piped");
         BufReader::new(stdout.by_ref())
             .read_line(&mut line)
-            .expect("it says something");
+            .expect("it prints something");
         assert_eq!(line, "held\n");
         Self(child)
     }
 
     fn end(mut self) {
         drop(self.0.stdin.take());
-        assert!(self.0.wait().expect("it is our child").success());
+        assert!(
+            self.0
+                .wait()
+                .expect("it is a child of this process")
+                .success()
+        );
     }
 }
 

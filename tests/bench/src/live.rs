@@ -1,5 +1,5 @@
-//! The live view: how many pictures a viewer gets, what a cast costs the work beside it, and from a
-//! key to its pixel.
+//! The live view: the frame rate of a viewer, what a screencast costs concurrent work, and the
+//! latency from a key to its pixel.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -11,27 +11,27 @@ use crate::harness::Harness;
 use crate::rows::Group;
 use crate::samples::Samples;
 
-/// A page that shows something new 60 times a second: a box over text.
+/// A page that changes 60 times a second: a box over text.
 const ANIMATION: &str = "\
 await page.setContent(`<style>@keyframes move { from { left: 0 } to { left: 1100px } }
 div { position: absolute; width: 150px; height: 150px; background: tomato; animation: move 1s infinite alternate }</style>
 <div></div><p>${'Text as pages have it. '.repeat(300)}</p>`); 1";
 
-/// Times 10 screenshots in the kernel and gives back the milliseconds of each.
+/// Times 10 screenshots in the kernel and returns the milliseconds of each.
 const SCREENSHOTS: &str = "\
 const times = [];
 for (let i = 0; i < 10; i++) { const start = performance.now(); await page.screenshot(); times.push(performance.now() - start); }
 times";
 
-/// A page that is another colour with every key.
+/// A page that changes its colour with every key.
 const BLINKING: &str = "\
 await page.setContent(`<body tabindex=0 style='background: white'><script>
 let presses = 0;
 onkeydown = () => { document.body.style.background = ++presses % 2 ? 'black' : 'white'; };
 </script>`); 1";
 
-/// In the viewer's own browser: opens the link in `LINK`, and has the page time a key from its
-/// event to a changed pixel.
+/// Code for the viewer's own browser: opens the link in `LINK`, and has the page time a key from
+/// its event to a changed pixel.
 const VIEWER: &str = "\
 await page.goto(LINK);
 await page.waitForFunction(() => document.body.dataset.state === 'live' && document.getElementById('picture').width > 1);
@@ -51,7 +51,7 @@ await page.evaluate(() => {
   });
 }); 1";
 
-/// Times 10 keys there.
+/// Times 10 keys in the viewer's browser.
 const KEYS: &str = "\
 const times = [];
 for (let i = 0; i < 10; i++) {
@@ -62,7 +62,7 @@ for (let i = 0; i < 10; i++) {
 }
 times";
 
-/// How long a viewer counts pictures.
+/// Time during which a viewer counts pictures.
 const COUNTING: Duration = Duration::from_secs(2);
 
 /// Measures the group [`Group::Live`].
@@ -119,9 +119,10 @@ async fn screenshots(
     }
 }
 
-/// From a key in the viewer's browser, which is a session's of another server, to the pixel there.
+/// Times a key in the viewer's browser, which is a session of another server, until the pixel
+/// changes there.
 async fn keys(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
-    // No session reaches the server that runs it.
+    // No session can reach the server that runs it.
     let server = TestServer::start().await;
     let viewers = Harness {
         server: &server,
@@ -153,7 +154,8 @@ async fn keys(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
     server.stop().await;
 }
 
-/// Milliseconds for each picture, over some time, for a viewer that draws as soon as one is there.
+/// Returns the mean milliseconds per picture, for a viewer that draws each one as soon as it
+/// arrives.
 async fn count(session: &Session) -> f64 {
     let mut viewer = Viewer::connect(link(session)).await;
     viewer.watch().await;

@@ -1,4 +1,4 @@
-//! What a figure depends on and is no row: the machine and the versions.
+//! The machine and the versions that the results depend on.
 
 use std::fs;
 use std::path::Path;
@@ -7,15 +7,15 @@ use std::process::Command;
 use hearth_test_support::process::{self, Process};
 use hearth_test_support::repository;
 
-/// What was found before anything was measured.
+/// Facts gathered before the measurements.
 #[derive(Debug)]
 pub struct Machine {
-    /// Pairs of a name and what was found.
+    /// Pairs of a name and a value.
     pub facts: Vec<(&'static str, String)>,
 }
 
 impl Machine {
-    /// Looks at the machine and asks every program for its version.
+    /// Reads facts about the machine and asks every program for its version.
     pub fn read() -> Self {
         let installed = repository().join("runtime/.installed");
         let program = |path: &str| installed.join(path);
@@ -83,7 +83,7 @@ fn hardware() -> String {
     format!("{cores} CPUs ({model}), {gib} GiB of memory")
 }
 
-/// They share pages with ours, which makes ours look smaller.
+/// Counts other Chromium processes, which share pages with ours and so make ours look smaller.
 fn other_browsers() -> String {
     process::all()
         .iter()
@@ -126,11 +126,11 @@ fn output(program: &Path, arguments: &[&str]) -> String {
     output_in(Path::new("/"), program, arguments)
 }
 
-/// What a program prints, on one line; empty if it cannot be started.
-fn output_in(folder: &Path, program: &Path, arguments: &[&str]) -> String {
+/// Returns a program's output on one line; empty if it cannot be started.
+fn output_in(dir: &Path, program: &Path, arguments: &[&str]) -> String {
     let output = Command::new(program)
         .args(arguments)
-        .current_dir(folder)
+        .current_dir(dir)
         .output();
     output.map_or(String::new(), |output| {
         String::from_utf8_lossy(&output.stdout)

@@ -1,10 +1,10 @@
-//! `make bench`: what the design promises, measured on a real server, and beside each figure what
-//! the same work costs without Hearth.
+//! `make bench`: measures the design's performance targets on a real server, next to baselines
+//! without Hearth.
 //!
-//! Whatever is compared is measured in turns in one run, round by round, so that a machine that is
-//! busy for a while is busy for both. Nothing here judges a time: a row says whether its target is
-//! met, and the run succeeds all the same. The bench must not know the server's crates, like every
-//! test.
+//! Rows that are compared are measured in turns within one run, round by round, so that a temporary
+//! load on the machine affects both. The bench does not fail because of a slow result: a row says
+//! whether its target is met, and the run succeeds either way. Like every test, the bench must not
+//! depend on the server's crates.
 
 mod baseline;
 mod cdp;
@@ -33,20 +33,20 @@ use crate::machine::Machine;
 use crate::rows::Group;
 use crate::samples::Samples;
 
-/// The document that a whole run writes.
+/// The document that a full run writes.
 const DOCUMENT: &str = "docs/benchmarks.md";
 
-/// Measures Hearth and prints the figures; a whole run writes them to docs/benchmarks.md as well.
+/// Measures Hearth and prints the results; a full run also writes them to docs/benchmarks.md.
 #[derive(Debug, Parser)]
 #[command(name = "hearth-bench")]
 struct Options {
-    /// Rounds of what takes a second; quicker rows are measured more often in proportion
+    /// Rounds of measurements that take a second; quicker ones get proportionally more rounds
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Only these groups of rows, comma-separated; nothing is written then
+    /// Run only these groups of rows, comma-separated; writes nothing
     #[arg(long, value_delimiter = ',')]
     only: Vec<Group>,
-    /// One round of everything, to see that the bench works; nothing is written
+    /// Run one round of everything, to check that the bench works; writes nothing
     #[arg(long)]
     quick: bool,
 }
@@ -65,7 +65,7 @@ impl Options {
         !self.quick && self.only.is_empty()
     }
 
-    /// The command that runs this again.
+    /// Returns the command that repeats this run.
     fn command(&self) -> String {
         let mut arguments = Vec::new();
         if self.quick {
@@ -84,7 +84,7 @@ impl Options {
     }
 }
 
-// One thread: a client with a pool of them would wake the second CPU, which the server needs.
+// One thread: a client with a thread pool would wake the second CPU, which the server needs.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let options = Options::parse();
@@ -93,8 +93,8 @@ async fn main() -> ExitCode {
         .setting("HEARTH_MAX_SESSIONS", "16")
         .start()
         .await;
-    // The server and the browsers are in sessions of their own, so a terminal's Ctrl-C does not
-    // reach them.
+    // The server and the browsers are in their own process sessions, so a terminal's Ctrl-C does
+    // not reach them.
     let samples = tokio::select! {
         samples = measure(&server, &options) => Some(samples),
         signal = stop_wanted() => {
@@ -109,7 +109,7 @@ async fn main() -> ExitCode {
     let report = report::write(&options.groups(), &samples, &machine, &options.command());
     println!("{report}");
     if options.is_whole() {
-        hearth_test_support::document::write_section(DOCUMENT, "figures", &report);
+        hearth_test_support::document::write_section(DOCUMENT, "results", &report);
         println!(
             "written to {}",
             hearth_test_support::repository()
@@ -121,8 +121,8 @@ async fn main() -> ExitCode {
 }
 
 async fn stop_wanted() -> Signal {
-    let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be listened for");
-    let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened for");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("signal handlers can be installed");
+    let mut terminate = signal(SignalKind::terminate()).expect("signal handlers can be installed");
     tokio::select! {
         _ = interrupt.recv() => Signal::SIGINT,
         _ = terminate.recv() => Signal::SIGTERM,

@@ -1,4 +1,4 @@
-//! Memory of the server and of what it starts, as the kernel counts it.
+//! Memory of the server and its child processes, as the kernel counts it.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use hearth_test_support::process::{self, Process};
 use crate::harness::Harness;
 use crate::samples::Samples;
 
-/// What the rows call "8 sessions".
+/// Number of sessions in the "8 sessions" rows.
 const MANY: usize = 8;
 
 /// Measures the group [`crate::rows::Group::Memory`] while the server is fresh.
@@ -28,7 +28,7 @@ pub async fn measure(harness: &Harness<'_>, samples: &mut Samples) {
     empty(sessions).await;
 }
 
-/// The same server with as many sessions once more, when it has done everything else.
+/// Measures the same server with as many sessions again, after all other rows.
 pub async fn measure_at_the_end(harness: &Harness<'_>, samples: &mut Samples) {
     let mut sessions = Vec::new();
     fill(harness, &mut sessions, MANY).await;
@@ -51,7 +51,7 @@ async fn empty(sessions: Vec<Session>) {
 }
 
 fn server_mib(harness: &Harness<'_>) -> f64 {
-    // Both halves of it, where there are two.
+    // Both server processes, if there are two.
     let halves = BTreeSet::from([harness.server.pid(), harness.server.serving_pid()]);
     halves
         .into_iter()
@@ -59,8 +59,8 @@ fn server_mib(harness: &Harness<'_>) -> f64 {
         .sum()
 }
 
-/// Adds a sample for each shim, each browser and each kernel; the latter with all the processes
-/// below their shim.
+/// Adds a sample for each shim, each browser and each kernel; a kernel includes all processes below
+/// its shim.
 fn add_trees(
     harness: &Harness<'_>,
     [shims, browsers, kernels]: [&'static str; 3],
@@ -86,8 +86,8 @@ fn add_trees(
     }
 }
 
-/// The proportional set size in MiB; nothing for a process that has just ended.
+/// Returns the proportional set size in MiB; 0 for a process that has just ended.
 fn proportional_mib(process: &Process) -> f64 {
     let kib = process.memory().map_or(0, |memory| memory.proportional_kib);
-    f64::from(u32::try_from(kib).expect("no process has 4 TiB")) / 1024.0
+    f64::from(u32::try_from(kib).expect("no process uses 4 TiB")) / 1024.0
 }

@@ -1,4 +1,4 @@
-//! The report: Markdown for a reader and for the document. Pure.
+//! Renders the report as Markdown, for the terminal and the document. Pure.
 
 use std::fmt::Write;
 
@@ -6,8 +6,7 @@ use crate::machine::Machine;
 use crate::rows::{Group, ROWS, Row, Target};
 use crate::samples::{Samples, Summary};
 
-/// Writes the facts, the command, and a table for each group. Panics for a row that was not
-/// measured.
+/// Renders the facts, the command, and a table for each group. Panics if a row was not measured.
 pub fn write(groups: &[Group], samples: &Samples, machine: &Machine, command: &str) -> String {
     let mut text = String::from("| | |\n|---|---|\n");
     for (name, fact) in &machine.facts {
@@ -22,26 +21,26 @@ pub fn write(groups: &[Group], samples: &Samples, machine: &Machine, command: &s
 }
 
 fn line(text: &mut String, line: &str) {
-    writeln!(text, "{line}").expect("a string takes everything");
+    writeln!(text, "{line}").expect("writing to a string cannot fail");
 }
 
-/// How many targets there are, and which are not met.
+/// Returns the number of targets and the rows that miss theirs.
 fn targets(groups: &[Group], samples: &Samples) -> String {
-    let judged = ROWS.iter().filter(|row| groups.contains(&row.group));
-    let judged: Vec<(&Row, bool)> = judged
-        .filter_map(|row| Some((row, samples.judge(row)?.is_met)))
+    let evaluated = ROWS.iter().filter(|row| groups.contains(&row.group));
+    let evaluated: Vec<(&Row, bool)> = evaluated
+        .filter_map(|row| Some((row, samples.evaluate(row)?.is_met)))
         .collect();
-    let missed: Vec<&str> = judged
+    let missed: Vec<&str> = evaluated
         .iter()
         .filter(|(_, is_met)| !is_met)
         .map(|(row, _)| row.label)
         .collect();
-    let met = judged.len() - missed.len();
+    let met = evaluated.len() - missed.len();
     match missed.as_slice() {
-        [] => format!("Targets met: {met} of {}.", judged.len()),
+        [] => format!("Targets met: {met} of {}.", evaluated.len()),
         missed => format!(
             "Targets met: {met} of {}. Not met: {}.",
-            judged.len(),
+            evaluated.len(),
             missed.join("; ")
         ),
     }
@@ -72,12 +71,12 @@ fn table(text: &mut String, group: Group, samples: &Samples) {
         let Summary { median, p95, count } = samples
             .summary(row.key)
             .unwrap_or_else(|| panic!("nothing was measured for {}", row.key));
-        let label = if row.is_beside {
+        let label = if row.is_baseline {
             format!("*{}*", row.label)
         } else {
             row.label.to_owned()
         };
-        let (target, met) = judgement(row, samples);
+        let (target, met) = evaluation(row, samples);
         line(
             text,
             &format!(
@@ -89,11 +88,11 @@ fn table(text: &mut String, group: Group, samples: &Samples) {
     }
 }
 
-fn judgement(row: &Row, samples: &Samples) -> (String, &'static str) {
-    let Some(judgement) = samples.judge(row) else {
+fn evaluation(row: &Row, samples: &Samples) -> (String, &'static str) {
+    let Some(evaluation) = samples.evaluate(row) else {
         return (String::new(), "");
     };
-    let limit = shown(judgement.limit);
+    let limit = shown(evaluation.limit);
     let target = match row.target {
         Some(Target::Above(other, extra)) => {
             let other = Row::find(other).map_or("", |other| other.label);
@@ -105,10 +104,10 @@ fn judgement(row: &Row, samples: &Samples) -> (String, &'static str) {
         }
         _ => format!("≤ {limit}"),
     };
-    (target, if judgement.is_met { "yes" } else { "**no**" })
+    (target, if evaluation.is_met { "yes" } else { "**no**" })
 }
 
-/// Three digits that count.
+/// Formats a value with three significant digits.
 fn shown(value: f64) -> String {
     match value {
         value if value < 10.0 => format!("{value:.2}"),

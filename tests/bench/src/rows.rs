@@ -1,31 +1,30 @@
-//! Every row of the report: its words, what it is to reach, and what stands beside it. Pure.
+//! Every row of the report: its label, its target, and its baseline. Pure.
 
 use clap::ValueEnum;
 
-/// Rows that are measured together, in turns.
+/// A group of rows that are measured together, in turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Group {
-    /// Memory of the server, its shims, and what runs below them.
+    /// Memory of the server, its shims, and the processes below them.
     Memory,
-    /// Sessions from their creation to their end.
+    /// Sessions from creation to deletion.
     Starts,
-    /// Executions in a session that has had one.
+    /// Executions in a session that has already run one.
     Warm,
-    /// The execution after one that was killed.
+    /// The execution after a killed one.
     Kill,
-    /// Single commands of the browser's protocol.
+    /// Single CDP commands.
     Cdp,
-    /// What goes out of sessions.
+    /// Requests from sessions to the network.
     Egress,
-    /// What outlives sessions.
+    /// Data that outlives sessions.
     Lasting,
     /// The live view.
     Live,
 }
 
 impl Group {
-    /// All of them, in the order in which they are measured: memory is first, while the server is
-    /// fresh.
+    /// All groups in the order of measurement: memory is first, while the server is fresh.
     pub const ALL: &[Group] = &[
         Group::Memory,
         Group::Starts,
@@ -37,7 +36,7 @@ impl Group {
         Group::Live,
     ];
 
-    /// Its name as an option.
+    /// Returns the group's name as an option value.
     pub fn name(self) -> &'static str {
         match self {
             Group::Memory => "memory",
@@ -51,21 +50,21 @@ impl Group {
         }
     }
 
-    /// The heading over its table.
+    /// Returns the heading of its table.
     pub fn heading(self) -> &'static str {
         match self {
             Group::Memory => "Memory",
-            Group::Starts => "From create to delete",
+            Group::Starts => "Session lifecycle",
             Group::Warm => "Warm executions",
-            Group::Kill => "After a kill",
-            Group::Cdp => "One CDP command",
-            Group::Egress => "The way out",
-            Group::Lasting => "What outlives a session",
+            Group::Kill => "Execution after a kill",
+            Group::Cdp => "CDP latency",
+            Group::Egress => "Egress",
+            Group::Lasting => "Persistence",
             Group::Live => "Live view",
         }
     }
 
-    /// What its figures are.
+    /// Returns the unit of its values.
     pub fn unit(self) -> &'static str {
         match self {
             Group::Memory => "MiB",
@@ -73,53 +72,57 @@ impl Group {
         }
     }
 
-    /// How it is measured.
+    /// Describes how it is measured.
     pub fn method(self) -> &'static str {
         match self {
             Group::Memory => {
-                "PSS (`/proc/PID/smaps_rollup`): a page that several processes share counts for each in its part, so shims \
-                 become smaller with their number. Each session has run `1` in node. Samples are processes or sessions; \
-                 the server is looked at once."
+                "PSS (`/proc/PID/smaps_rollup`): a page shared by several processes counts \
+                 proportionally, so shims become smaller with their number. Each session has run `1` in node. Samples are processes or sessions; \
+                 the server is measured once."
             }
             Group::Starts => {
-                "A round takes a new session for each language: raw start, create, first execute, the scripts, delete. \
-                 The raw start has the flags, the environment and the folders of a session's own browser, through the \
-                 same kind of pipe, and is over when the page is announced; nothing supervises it. The scripts are \
-                 timed from their start to their end."
+                "A round creates a new session for each language: raw start, create, first \
+                 execute, the scripts, delete. \
+                 The raw start uses the flags, environment and directories of a session's \
+                 browser and the same kind of pipe, and ends when the page is announced; no \
+                 process supervises it. The scripts are timed from start to exit."
             }
             Group::Warm => {
-                "One session; a round runs every row once, forwards and backwards in turns, over one HTTP/1.1 connection \
-                 that is kept open."
+                "One session; a round runs every row once, in alternating order, over one \
+                 persistent HTTP/1.1 connection."
             }
             Group::Kill => {
-                "`while (true) {}` with a timeout of 1 s is killed; timed is the next request, which is sent as soon as \
-                 the answer is there and needs a new kernel."
+                "`while (true) {}` is killed at its timeout of 1 s. The measured request is the \
+                 next one, which is sent as soon as the response arrives and needs a new kernel."
             }
             Group::Cdp => {
-                "The same client everywhere; a round sends every row's command once. Two raw browsers of the same flags, one \
-                 on a pipe and one on a port of loopback, which is what the broker stands in for."
+                "All rows use the same client; a round sends every row's command once. The \
+                 baselines are two raw browsers with the same flags, one on a pipe and one on a \
+                 loopback port, which the broker replaces."
             }
             Group::Egress => {
-                "From a connection to the last byte, by a node program outside of the session, with its own http module; the server of \
-                 the files is a thread of the bench. A round fetches each file on each of the three ways, in turns; the small \
-                 one ten times as often. 1.18 times the time is 85 % of the throughput."
+                "Time from the connection to the last byte, in a node program outside the \
+                 session that uses node's http module; the file server is a thread of the bench. \
+                 A round fetches each file over each of the three paths, in turns; the small \
+                 file ten times as often. 1.18 times the time is 85 % of the throughput."
             }
             Group::Lasting => {
-                "The profile holds twenty values of a million random bytes in IndexedDB. A round creates and deletes a session without a \
-                 profile and one that saves it, in turns. An execution is written down behind its answer; the server beside it has a \
-                 store that another program holds locked, so that it writes nothing down."
+                "The profile holds twenty values of a million random bytes in IndexedDB. A round creates and deletes a session without a profile and one that saves it, \
+                 in turns. The server records an execution after its response is sent; on the \
+                 baseline server, another program holds the store's lock, so nothing is \
+                 recorded."
             }
             Group::Live => {
-                "A page of 1280x720 that shows something new 60 times a second. A round takes ten screenshots of it with a \
-                 viewer and ten without, in turns, timed in the node kernel; then a viewer counts pictures for two seconds. The viewer \
-                 is the bench, which draws nothing and says at once that it has. For keys it is a real one: another server's \
-                 browser on the same machine has the live view open, and times a key from its event to the pixel on its \
-                 canvas; the page changes its colour with every key."
+                "A page of 1280x720 changes 60 times a second. A round takes ten screenshots of it with a \
+                 viewer and ten without, in turns, timed in the node kernel; then a viewer counts pictures for two seconds. The viewer is the bench, which draws nothing and acknowledges each picture at \
+                 once. For keys, the viewer is a real browser of another server on the same \
+                 machine, which has the live view open and times a key from its event to the \
+                 pixel on its canvas; the page changes its colour with every key."
             }
         }
     }
 
-    /// Rounds that are run first and not counted.
+    /// Returns the number of warm-up rounds, which are not counted.
     pub fn warm_up_rounds(self) -> usize {
         match self {
             Group::Memory | Group::Kill => 0,
@@ -130,7 +133,7 @@ impl Group {
         }
     }
 
-    /// Rounds that are counted, for each round that was asked for.
+    /// Returns the counted rounds for each requested round.
     pub fn rounds_each(self) -> usize {
         match self {
             Group::Memory | Group::Starts | Group::Kill | Group::Lasting | Group::Live => 1,
@@ -141,30 +144,30 @@ impl Group {
     }
 }
 
-/// What a median is to be at most.
+/// An upper limit for a median.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
-    /// So much.
+    /// A fixed value.
     AtMost(f64),
-    /// So much above the median of the row with this key.
+    /// A value above the median of the row with this key.
     Above(&'static str, f64),
-    /// So many times the median of the row with this key.
+    /// A multiple of the median of the row with this key.
     Times(&'static str, f64),
 }
 
 /// One row.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    /// What the measuring code calls it.
+    /// The row's id in the measuring code.
     pub key: &'static str,
-    /// The table it stands in.
+    /// The table that contains it.
     pub group: Group,
-    /// Its words.
+    /// The row's text.
     pub label: &'static str,
-    /// What it is to reach, if anything.
+    /// The target, if there is one.
     pub target: Option<Target>,
-    /// Whether it is the same work done without Hearth.
-    pub is_beside: bool,
+    /// True for baselines without Hearth.
+    pub is_baseline: bool,
 }
 
 const fn row(group: Group, key: &'static str, label: &'static str) -> Row {
@@ -173,27 +176,27 @@ const fn row(group: Group, key: &'static str, label: &'static str) -> Row {
         group,
         label,
         target: None,
-        is_beside: false,
+        is_baseline: false,
     }
 }
 
-const fn to_reach(group: Group, key: &'static str, label: &'static str, target: Target) -> Row {
+const fn with_target(group: Group, key: &'static str, label: &'static str, target: Target) -> Row {
     Row {
         key,
         group,
         label,
         target: Some(target),
-        is_beside: false,
+        is_baseline: false,
     }
 }
 
-const fn beside(group: Group, key: &'static str, label: &'static str) -> Row {
+const fn baseline(group: Group, key: &'static str, label: &'static str) -> Row {
     Row {
         key,
         group,
         label,
         target: None,
-        is_beside: true,
+        is_baseline: true,
     }
 }
 
@@ -206,30 +209,30 @@ const EGRESS: Group = Group::Egress;
 const LASTING: Group = Group::Lasting;
 const LIVE: Group = Group::Live;
 
-/// All rows, in the order of the report.
+/// All rows in the order of the report.
 pub const ROWS: &[Row] = &[
-    to_reach(
+    with_target(
         STARTS,
         "create",
         "create",
         Target::Above("chromium-start", 60.0),
     ),
-    beside(
+    baseline(
         STARTS,
         "chromium-start",
-        "raw browser start, to its first page",
+        "raw browser start, until its first page",
     ),
     row(
         STARTS,
         "first-node",
         "first execute, node `await page.title()`",
     ),
-    beside(
+    baseline(
         STARTS,
         "script-node",
         "cold Playwright script in node: launch, new page, title, close",
     ),
-    beside(
+    baseline(
         STARTS,
         "connect-node",
         "cold Playwright script in node: connect to `cdpUrl`, title, close",
@@ -239,12 +242,12 @@ pub const ROWS: &[Row] = &[
         "first-python",
         "first execute, python `await page.title()`",
     ),
-    beside(
+    baseline(
         STARTS,
         "script-python",
         "cold Playwright script in python: launch, new page, title, close",
     ),
-    beside(
+    baseline(
         STARTS,
         "connect-python",
         "cold Playwright script in python: connect to `cdpUrl`, title, close",
@@ -255,7 +258,7 @@ pub const ROWS: &[Row] = &[
         "first execute, bash `:` (starts the agent-browser daemon too)",
     ),
     row(STARTS, "delete", "delete, after an execute"),
-    to_reach(
+    with_target(
         WARM,
         "title-node",
         "node `await page.title()`",
@@ -264,9 +267,9 @@ pub const ROWS: &[Row] = &[
     row(
         WARM,
         "title-inside-node",
-        "of that, `page.title()` itself, timed in the kernel",
+        "`page.title()` alone, timed in the kernel",
     ),
-    to_reach(
+    with_target(
         WARM,
         "title-python",
         "python `await page.title()`",
@@ -275,131 +278,127 @@ pub const ROWS: &[Row] = &[
     row(
         WARM,
         "title-inside-python",
-        "of that, `page.title()` itself, timed in the kernel",
+        "`page.title()` alone, timed in the kernel",
     ),
     row(WARM, "one-node", "node `1`"),
     row(WARM, "one-python", "python `1`"),
-    to_reach(WARM, "colon", "bash `:`", Target::AtMost(6.0)),
-    to_reach(
+    with_target(WARM, "colon", "bash `:`", Target::AtMost(6.0)),
+    with_target(
         WARM,
         "colon-default",
-        "the same, with all layers of the isolation level `default`",
+        "bash `:`, isolation level `default`",
         Target::Above("colon-none", 1.5),
     ),
-    beside(
-        WARM,
-        "colon-none",
-        "the same of a server without layers (`HEARTH_ISOLATION=none`)",
-    ),
-    beside(WARM, "one-node-none", "node `1` of a server without layers"),
-    beside(WARM, "bare-bash", "`bash -c :`, started by the bench"),
-    to_reach(
+    baseline(WARM, "colon-none", "bash `:`, isolation level `none`"),
+    baseline(WARM, "one-node-none", "node `1`, isolation level `none`"),
+    baseline(WARM, "bare-bash", "`bash -c :`, started by the bench"),
+    with_target(
         WARM,
         "agent",
         "bash `agent-browser get title`",
         Target::Above("bare-agent", 6.0),
     ),
-    beside(
+    baseline(
         WARM,
         "bare-agent",
-        "`agent-browser get title`, started by the bench, with a daemon of its own",
+        "`agent-browser get title`, started by the bench, with its own daemon",
     ),
-    beside(WARM, "health", "trivial HTTP round trip (`GET /health`)"),
+    baseline(WARM, "health", "trivial HTTP round trip (`GET /health`)"),
     row(KILL, "kill-node", "node `1 + 1`"),
     row(KILL, "kill-python", "python `1 + 1`"),
-    to_reach(
+    with_target(
         CDP,
         "evaluate-broker",
         "`Runtime.evaluate` of `1`, through `cdpUrl`",
         Target::Above("evaluate-port", 0.3),
     ),
-    beside(
+    baseline(
         CDP,
         "evaluate-port",
-        "the same, WebSocket to a raw browser's port",
+        "same command, WebSocket to a raw browser's port",
     ),
-    beside(CDP, "evaluate-pipe", "the same, on a raw browser's pipe"),
-    to_reach(
+    baseline(CDP, "evaluate-pipe", "same command, pipe to a raw browser"),
+    with_target(
         CDP,
         "version-broker",
         "`Browser.getVersion`, through `cdpUrl`",
         Target::Above("version-port", 0.3),
     ),
-    beside(
+    baseline(
         CDP,
         "version-port",
-        "the same, WebSocket to a raw browser's port",
+        "same command, WebSocket to a raw browser's port",
     ),
-    beside(CDP, "version-pipe", "the same, on a raw browser's pipe"),
-    to_reach(
+    baseline(CDP, "version-pipe", "same command, pipe to a raw browser"),
+    with_target(
         EGRESS,
         "large-plain",
         "50 MB, plain HTTP through the proxy",
         Target::Times("large-direct", 1.18),
     ),
-    to_reach(
+    with_target(
         EGRESS,
         "large-tunnel",
         "50 MB, through a tunnel of the proxy",
         Target::Times("large-direct", 1.18),
     ),
-    beside(EGRESS, "large-direct", "50 MB from the server of the file"),
-    to_reach(
+    baseline(EGRESS, "large-direct", "50 MB, without a proxy"),
+    with_target(
         EGRESS,
         "small-plain",
         "5 bytes, plain HTTP through the proxy",
         Target::Above("small-direct", 2.0),
     ),
-    to_reach(
+    with_target(
         EGRESS,
         "small-tunnel",
         "5 bytes, through a tunnel of the proxy",
         Target::Above("small-direct", 2.0),
     ),
-    beside(
-        EGRESS,
-        "small-direct",
-        "5 bytes from the server of the file",
-    ),
-    to_reach(
+    baseline(EGRESS, "small-direct", "5 bytes, without a proxy"),
+    with_target(
         LASTING,
         "create-profile",
         "create, with a profile of 20 MB",
         Target::Above("create-plain", 150.0),
     ),
-    beside(LASTING, "create-plain", "create, without one"),
-    to_reach(
+    baseline(LASTING, "create-plain", "create, without a profile"),
+    with_target(
         LASTING,
         "delete-profile",
-        "delete, which saves that profile",
+        "delete, saving that profile",
         Target::Above("delete-plain", 300.0),
     ),
-    beside(LASTING, "delete-plain", "delete, without one"),
-    to_reach(
+    baseline(LASTING, "delete-plain", "delete, without a profile"),
+    with_target(
         LASTING,
         "execute-stored",
         "node `1`",
         Target::Above("execute-held", 0.2),
     ),
-    beside(
+    baseline(
         LASTING,
         "execute-held",
-        "node `1` of a server that writes nothing down",
+        "node `1`, on a server with a blocked store",
     ),
-    to_reach(
+    with_target(
         LIVE,
         "frame",
-        "from one picture to the next, one viewer (50 are 20 pictures a second)",
+        "time between two pictures, one viewer (50 ms are 20 pictures per second)",
         Target::AtMost(50.0),
     ),
-    to_reach(
+    with_target(
         LIVE,
         "screenshot-cast",
-        "Playwright screenshot while the page is watched",
+        "Playwright screenshot, with a viewer",
         Target::Times("screenshot-alone", 1.12),
     ),
-    beside(LIVE, "screenshot-alone", "the same, while nobody watches"),
-    to_reach(
+    baseline(
+        LIVE,
+        "screenshot-alone",
+        "Playwright screenshot, without a viewer",
+    ),
+    with_target(
         LIVE,
         "key",
         "from a viewer's key to the changed pixel",
@@ -407,20 +406,20 @@ pub const ROWS: &[Row] = &[
     ),
     row(MEMORY, "server-none", "server, no session"),
     row(MEMORY, "server-one", "server, 1 session"),
-    to_reach(
+    with_target(
         MEMORY,
         "server-eight",
         "server, 8 sessions",
         Target::AtMost(40.0),
     ),
-    to_reach(
+    with_target(
         MEMORY,
         "server-end",
-        "server, 8 sessions, after all the other rows",
+        "server, 8 sessions, after all other rows",
         Target::AtMost(40.0),
     ),
-    to_reach(MEMORY, "shim-one", "a shim, 1 session", Target::AtMost(1.0)),
-    to_reach(
+    with_target(MEMORY, "shim-one", "a shim, 1 session", Target::AtMost(1.0)),
+    with_target(
         MEMORY,
         "shim-eight",
         "a shim, 8 sessions",
@@ -429,19 +428,19 @@ pub const ROWS: &[Row] = &[
     row(
         MEMORY,
         "browser-one",
-        "a session's browser, all its processes, 1 session",
+        "a session's browser, all processes, 1 session",
     ),
     row(
         MEMORY,
         "browser-eight",
-        "a session's browser, all its processes, 8 sessions",
+        "a session's browser, all processes, 8 sessions",
     ),
     row(MEMORY, "kernel-one", "a node kernel, 1 session"),
     row(MEMORY, "kernel-eight", "a node kernel, 8 sessions"),
 ];
 
 impl Row {
-    /// The row with this key.
+    /// Finds the row with this key.
     pub fn find(key: &str) -> Option<&'static Row> {
         ROWS.iter().find(|row| row.key == key)
     }

@@ -1,4 +1,4 @@
-//! Sessions and executions over HTTP, and beside them the same work without Hearth.
+//! Sessions and executions over HTTP, next to baselines without Hearth.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::samples::Samples;
 
 const TITLE: &str = "await page.title()";
 
-/// Times 50 calls in the kernel and gives back the milliseconds of each.
+/// Times 50 calls in the kernel and returns the milliseconds of each.
 const NODE_INSIDE: &str = "\
 const times = [];
 for (let i = 0; i < 50; i++) { const start = performance.now(); await page.title(); times.push(performance.now() - start); }
@@ -43,7 +43,8 @@ pub async fn starts(harness: &Harness<'_>, rounds: usize, samples: &mut Samples)
     }
 }
 
-/// From create to delete; which of two that are compared comes first, changes from round to round.
+/// Measures one session from create to delete. The order of the compared steps alternates from
+/// round to round.
 async fn one_session(
     harness: &Harness<'_>,
     baseline: &Baseline,
@@ -88,7 +89,7 @@ async fn raw_start(harness: &Harness<'_>, samples: &mut Samples) {
     chromium.end().await;
 }
 
-/// What a round of [`warm`] consists of.
+/// The steps of one round of [`warm`].
 const WARM_STEPS: &[&str] = &[
     "health",
     "title-node",

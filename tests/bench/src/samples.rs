@@ -1,33 +1,33 @@
-//! Samples by row, and what is said of them. Pure: nothing is measured here.
+//! Samples by row, and their summaries. Pure: measures nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::rows::{Row, Target};
 
-/// Every sample of a run, by the key of its row, in milliseconds or MiB.
+/// All samples of a run by the key of their row, in milliseconds or MiB.
 #[derive(Debug, Default)]
 pub struct Samples {
     samples: BTreeMap<&'static str, Vec<f64>>,
 }
 
-/// What is said of a row.
+/// A summary of one row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
     /// The middle sample, or the mean of the two in the middle.
     pub median: f64,
     /// The smallest sample that at least 95 % of all samples do not exceed (nearest rank).
     pub p95: f64,
-    /// How many samples there are.
+    /// Number of samples.
     pub count: usize,
 }
 
-/// A target in figures.
+/// A target with its computed limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Judgement {
-    /// What the median may be at most.
+pub struct Evaluation {
+    /// The max median.
     pub limit: f64,
-    /// Whether it is not more.
+    /// True if the median does not exceed the limit.
     pub is_met: bool,
 }
 
@@ -43,7 +43,7 @@ impl Samples {
         self.samples.entry(key).or_default().push(value);
     }
 
-    /// None for a row that was not measured.
+    /// Summarizes a row; `None` if it was not measured.
     pub fn summary(&self, key: &str) -> Option<Summary> {
         let mut sorted = self.samples.get(key)?.clone();
         sorted.sort_by(f64::total_cmp);
@@ -53,15 +53,15 @@ impl Samples {
         Some(Summary { median, p95, count })
     }
 
-    /// Compares the row's median with its target; none without a target, or without figures for it.
-    pub fn judge(&self, row: &Row) -> Option<Judgement> {
+    /// Compares a row's median with its target; `None` if it has no target or a value is missing.
+    pub fn evaluate(&self, row: &Row) -> Option<Evaluation> {
         let median = self.summary(row.key)?.median;
         let limit = match row.target? {
             Target::AtMost(limit) => limit,
             Target::Above(other, extra) => self.summary(other)?.median + extra,
             Target::Times(other, factor) => self.summary(other)?.median * factor,
         };
-        Some(Judgement {
+        Some(Evaluation {
             limit,
             is_met: median <= limit,
         })
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_in_the_middle_and_the_95th_percentile_is_a_sample() {
+    fn the_median_is_the_middle_and_the_95th_percentile_is_a_sample() {
         let summary = |values: &[u32]| {
             of("create", values.iter().copied())
                 .summary("create")
@@ -126,14 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn a_target_may_stand_on_another_rows_median() {
+    fn a_target_may_depend_on_another_rows_median() {
         let row = Row::find("create").expect("a row");
         let mut samples = of("create", [160, 150, 900]);
-        assert_eq!(samples.judge(row), None);
+        assert_eq!(samples.evaluate(row), None);
         samples.add_value("chromium-start", 100.0);
         assert_eq!(
-            samples.judge(row),
-            Some(Judgement {
+            samples.evaluate(row),
+            Some(Evaluation {
                 limit: 160.0,
                 is_met: true
             })
@@ -141,8 +141,8 @@ mod tests {
         samples.add_value("create", 161.0);
         samples.add_value("create", 170.0);
         assert_eq!(
-            samples.judge(row),
-            Some(Judgement {
+            samples.evaluate(row),
+            Some(Evaluation {
                 limit: 160.0,
                 is_met: false
             })

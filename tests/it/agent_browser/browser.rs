@@ -1,4 +1,5 @@
-//! Commands for the browser around the page: settings, network, storage, tabs, frames, dialogs.
+//! agent-browser commands for the browser outside the page: settings, network, storage, tabs,
+//! frames, dialogs.
 
 use crate::agent_browser::case::{Group, elsewhere, works, works_when_permitted};
 
@@ -214,7 +215,8 @@ pub const GROUPS: &[Group] = &[
             ),
             elsewhere(
                 "--restore, --state, --profile",
-                "they prepare a browser before it starts; a session's runs already (`state load` does the same later)",
+                "they prepare a browser before it starts, and a session's browser is already \
+                 running; use `state load`",
             ),
         ],
     },

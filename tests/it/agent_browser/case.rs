@@ -1,10 +1,11 @@
-//! What a command of agent-browser is tried with, and what must come of it.
+//! A test case for one agent-browser command: the script to run and the expected result.
 
-/// Why there is no second daemon at the isolation level `default`.
-pub const ONE_DAEMON: &str = "a session has one daemon, which the server starts and the next execute has again; with \
-    `HEARTH_ISOLATION=none` it works";
+/// The reason why a session has no second daemon at the isolation level `default`.
+pub const ONE_DAEMON: &str = "a session has one daemon, which the server starts, again if \
+                              necessary before the next execute; works with \
+                              `HEARTH_ISOLATION=none`";
 
-/// Commands of one heading of `agent-browser --help`.
+/// The commands under one heading of `agent-browser --help`.
 #[derive(Debug)]
 pub struct Group {
     pub title: &'static str,
@@ -14,7 +15,7 @@ pub struct Group {
 /// One command.
 #[derive(Debug)]
 pub struct Case {
-    /// As the help writes it.
+    /// The command as the help text shows it.
     pub command: &'static str,
     pub trial: Trial,
 }
@@ -27,36 +28,36 @@ pub struct Expected {
     pub last_line: &'static str,
 }
 
-/// What becomes of the command here.
+/// The expected behavior of a command.
 #[derive(Debug)]
 pub enum Trial {
-    /// The script runs on a fresh `/workshop` page and its last line is this: the command's effect,
-    /// not its own word.
+    /// Works: the script runs on a fresh `/workshop` page and prints this last line, which shows
+    /// the command's effect and not just its output.
     Works {
         script: &'static str,
         last_line: &'static str,
     },
-    /// The same on a page that was given the permissions which a headless browser denies, as a bare
-    /// agent-browser finds it too.
+    /// Works on a page with the permissions that a headless browser denies. A standalone
+    /// agent-browser needs them too.
     WorksWhenPermitted {
         script: &'static str,
         last_line: &'static str,
     },
     /// Depends on the browser: works from one major version of Chromium on, fails with older ones.
-    /// Versions between the two were not tried, so either last line is accepted from them.
+    /// Versions between the two are untested, so either last line is accepted from them.
     WorksFrom {
         script: &'static str,
         works: Expected,
         fails: Expected,
         reason: &'static str,
     },
-    /// It runs and fails, for the reason given; the last line says what is seen.
+    /// Runs and fails for this reason; the script prints this last line.
     Fails {
         script: &'static str,
         last_line: &'static str,
         reason: &'static str,
     },
-    /// It is for a browser, a service or a machine that is not this session's. Not run.
+    /// Not run, because it needs a browser, a service or a machine outside the session.
     Elsewhere { reason: &'static str },
 }
 

@@ -1,4 +1,4 @@
-//! Every command of agent-browser's help, tried on a session; the table of results in
+//! Runs every command of agent-browser's help in a session; the results are a table in
 //! `docs/conformance.md`.
 
 use std::fmt::Write;
@@ -9,7 +9,7 @@ use hearth_test_support::{Session, Site, TestServer};
 use crate::agent_browser::case::{Case, Group, Trial};
 use crate::agent_browser::{browser, page, tool};
 
-/// What every script may use. `ask` returns when the dialog is there.
+/// Shell functions for the scripts. `ask` returns once the dialog is open.
 const PRELUDE: &str = r#"
 ab() { agent-browser "$@"; }
 said() { agent-browser get text '#said'; }
@@ -31,8 +31,8 @@ async fn last_line(session: &Session, site: &Site, script: &str) -> String {
     line.map_or_else(|| format!("nothing: {execution:?}"), ToOwned::to_owned)
 }
 
-/// What is wrong with a case, if anything is.
-async fn judge(
+/// Returns a description of a case's failure, if it fails.
+async fn check(
     plain: &Session,
     permitted: &Session,
     site: &Site,
@@ -70,8 +70,8 @@ async fn chromium_version(session: &Session) -> u32 {
         .unwrap_or_else(|| panic!("a user agent with Chrome's version: {agent}"))
 }
 
-/// Tries the groups one after the other, on sessions of their own.
-async fn judge_all(server: &TestServer, site: &Site, groups: &[Group]) -> Vec<String> {
+/// Runs the groups one after the other, in new sessions.
+async fn check_all(server: &TestServer, site: &Site, groups: &[Group]) -> Vec<String> {
     let (plain, permitted) = (server.session().await, server.session().await);
     let needs_permission = |case: &Case| matches!(case.trial, Trial::WorksWhenPermitted { .. });
     if groups
@@ -85,7 +85,7 @@ async fn judge_all(server: &TestServer, site: &Site, groups: &[Group]) -> Vec<St
     let chromium = chromium_version(&plain).await;
     let mut wrong = Vec::new();
     for case in groups.iter().flat_map(|group| group.cases) {
-        wrong.extend(judge(&plain, &permitted, site, chromium, case).await);
+        wrong.extend(check(&plain, &permitted, site, chromium, case).await);
     }
     wrong
 }
@@ -94,7 +94,7 @@ fn describe(groups: &[Group]) -> String {
     let mut text = String::new();
     for Group { title, cases } in groups {
         write!(text, "\n### {title}\n\n| command | result |\n|---|---|\n")
-            .expect("a string takes it");
+            .expect("writing to a string cannot fail");
         for case in *cases {
             let result = match &case.trial {
                 Trial::Works { .. } => "works".to_owned(),
@@ -111,22 +111,23 @@ fn describe(groups: &[Group]) -> String {
                     works.chromium, fails.chromium
                 ),
                 Trial::Fails { reason, .. } => format!("fails: {reason}"),
-                Trial::Elsewhere { reason } => format!("not here: {reason}"),
+                Trial::Elsewhere { reason } => format!("not available: {reason}"),
             };
-            writeln!(text, "| `{}` | {result} |", case.command).expect("a string takes it");
+            writeln!(text, "| `{}` | {result} |", case.command)
+                .expect("writing to a string cannot fail");
         }
     }
     text
 }
 
 #[tokio::test]
-async fn every_command_of_agent_browsers_help_does_what_the_document_says() {
+async fn every_command_of_agent_browsers_help_works_as_documented() {
     let (server, site) = (TestServer::start().await, Site::start().await);
-    // Three at once, for most of the time is waiting for browsers.
+    // Three at once, because most of the time is spent waiting for browsers.
     let (page, browser, tool) = tokio::join!(
-        judge_all(&server, &site, page::GROUPS),
-        judge_all(&server, &site, browser::GROUPS),
-        judge_all(&server, &site, tool::GROUPS),
+        check_all(&server, &site, page::GROUPS),
+        check_all(&server, &site, browser::GROUPS),
+        check_all(&server, &site, tool::GROUPS),
     );
     let wrong = [page, browser, tool].concat();
     assert!(
@@ -140,8 +141,9 @@ async fn every_command_of_agent_browsers_help_does_what_the_document_says() {
     let tables = [page::GROUPS, browser::GROUPS, tool::GROUPS]
         .map(describe)
         .concat();
-    let introduction = "Version 0.41.2 through `language: \"bash\"`. Every command that works was judged by its effect \
-        on a page, not by its own word. Relative paths of files are those of the session's working folder.\n";
+    let introduction = "Version 0.41.2 through `language: \"bash\"`. Working commands were verified by their effect on a \
+                        page, not by their own output.\n\
+                        Relative file paths resolve in the session's working directory.\n";
     assert_section(
         "docs/conformance.md",
         "agent-browser",

@@ -1,4 +1,4 @@
-//! agent-browser in bash code: every command of its help, and what is added to them.
+//! agent-browser in bash code: every command of its help, and the commands that Hearth adds.
 
 mod browser;
 mod case;

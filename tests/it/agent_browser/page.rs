@@ -1,4 +1,4 @@
-//! Commands for what is on a page: navigating, touching, reading, finding.
+//! agent-browser commands for the page: navigation, interaction, reading, finding elements.
 
 use crate::agent_browser::case::{Group, ONE_DAEMON, fails, works};
 
@@ -167,7 +167,7 @@ pub const GROUPS: &[Group] = &[
                 "wait --download [path]",
                 "ab eval 'setTimeout(() => file.click(), 200)'; ab wait --download w.txt 2>&1 | grep -o ✗",
                 "✗",
-                "agent-browser takes files only from a browser that it started; `download <sel> <path>` works",
+                "agent-browser only receives files from a browser that it started; use `download <sel> <path>`",
             ),
             works(
                 "screenshot [path]",

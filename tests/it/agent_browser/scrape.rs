@@ -88,7 +88,7 @@ Written by a script
 }
 
 #[tokio::test]
-async fn the_page_is_taken_as_it_stands_and_left_as_it_is() {
+async fn scrape_reads_the_current_page_and_does_not_change_it() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     scrape(&session, &site.url("/title/before")).await;
@@ -115,8 +115,8 @@ async fn an_empty_page_prints_nothing() {
 async fn a_page_of_five_megabytes_is_converted() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    // Long lists and tables are where a conversion may take time in the square of their length. Most of the page is
-    // text, so that a busy machine converts it well within the default timeout: speed is not asserted here.
+    // Long lists and tables could take quadratic time. Most of the page is text, so a busy machine
+    // converts it within the default timeout: the test does not assert speed.
     let fill = "agent-browser eval 'document.body.innerHTML = \"<ul>\" + \"<li>item <a href=/a>x</a></li>\".repeat(6000) + \"</ul><table>\" \
                 + \"<tr><td>a</td><td>b</td></tr>\".repeat(3000) + \"</table><p>\" + \"word \".repeat(950000); document.body.innerHTML.length' \n\
                 agent-browser scrape >page.md; wc -c <page.md; grep -c '^- item' page.md; grep -c '^| a' page.md";
@@ -140,7 +140,7 @@ async fn a_page_of_five_megabytes_is_converted() {
 }
 
 #[tokio::test]
-async fn output_is_shortened_and_marked_as_with_other_commands() {
+async fn output_is_truncated_and_marked_as_with_other_commands() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     scrape(&session, &site.url("/title/Mill")).await;
@@ -198,7 +198,7 @@ async fn json_holds_the_markdown_and_the_pages_address() {
 }
 
 #[tokio::test]
-async fn a_page_that_does_not_answer_is_an_error_in_words() {
+async fn a_page_that_does_not_respond_is_a_readable_error() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     scrape(&session, &site.url("/title/busy")).await;

@@ -1,4 +1,4 @@
-//! Commands for looking into a page's workings, and those of the tool itself.
+//! agent-browser commands for debugging pages, and for agent-browser itself.
 
 use crate::agent_browser::case::{
     Expected, Group, ONE_DAEMON, elsewhere, fails, works, works_from, works_when_permitted,
@@ -45,7 +45,7 @@ pub const GROUPS: &[Group] = &[
             ),
             elsewhere(
                 "record start, stop, restart",
-                "it needs `ffmpeg` on the machine's `PATH`, which the runtime does not bring",
+                "it needs `ffmpeg` on the machine's `PATH`, which the runtime does not include",
             ),
             works(
                 "console",
@@ -108,7 +108,8 @@ pub const GROUPS: &[Group] = &[
             ),
             elsewhere(
                 "webmcp invoke, result, cancel",
-                "they need tools that a page registers through a feature which agent-browser switches on in browsers that it starts itself",
+                "they need tools that a page registers through a feature that agent-browser \
+                 enables only in browsers that it starts",
             ),
             works(
                 "open --enable react-devtools, react tree",
@@ -145,13 +146,13 @@ pub const GROUPS: &[Group] = &[
                 "addinitscript <js>",
                 "ab addinitscript 1 2>&1",
                 "Unknown command: addinitscript",
-                "the guides name it, the pinned version does not have it; `open --init-script` does the same",
+                "the guides mention it, but the pinned version lacks it; use `open --init-script`",
             ),
             fails(
                 "removeinitscript <id>",
                 "ab open --init-script i.js $S/workshop; ab removeinitscript 1 2>&1",
                 "✗ CDP error (Page.removeScriptToEvaluateOnNewDocument): Script not found",
-                "only `addinitscript` would tell an id",
+                "only `addinitscript` returns an id",
             ),
             works(
                 "batch \"cmd\" ...",
@@ -282,26 +283,26 @@ pub const GROUPS: &[Group] = &[
             ),
             elsewhere(
                 "chat",
-                "it needs a key of a model service (`AI_GATEWAY_API_KEY`)",
+                "it needs an API key of a model service (`AI_GATEWAY_API_KEY`)",
             ),
             elsewhere(
                 "dashboard start, stop",
-                "a web server on the machine for its user, which would end with the call that started it",
+                "a local web server, which would end with the call that started it",
             ),
             elsewhere(
                 "install, upgrade",
-                "they fetch a browser or a newer tool; here both are pinned",
+                "they install a browser or a newer version, and both are pinned here",
             ),
             elsewhere("device, tap, swipe, -p ios", "for the iOS simulator"),
-            elsewhere("-p <provider>", "a browser of another service"),
+            elsewhere("-p <provider>", "a browser of another provider"),
             elsewhere(
                 "--extension, --args, --proxy, --headed, --engine, --executable-path",
-                "they are for a browser that agent-browser starts itself",
+                "they apply only to a browser that agent-browser starts",
             ),
         ],
     },
     Group {
-        title: "Added here",
+        title: "Added by Hearth",
         cases: &[
             works("scrape", "ab scrape | head -1", "# Workshop"),
             works(

@@ -1,4 +1,4 @@
-//! What stands in front of agent-browser: its own commands, and nothing lost of the others.
+//! The wrapper around agent-browser: its own commands, and unchanged behaviour of all others.
 
 use hearth_test_support::{Site, TestServer};
 
@@ -52,7 +52,7 @@ async fn arguments_input_and_exit_codes_pass_through() {
 }
 
 #[tokio::test]
-async fn scrape_is_found_wherever_options_stand_and_takes_no_argument() {
+async fn scrape_works_after_options_and_takes_no_argument() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     session
@@ -84,7 +84,7 @@ async fn scrape_is_found_wherever_options_stand_and_takes_no_argument() {
 }
 
 #[tokio::test]
-async fn help_names_scrape_and_scrape_has_a_help_of_its_own() {
+async fn help_lists_scrape_and_scrape_has_its_own_help() {
     let server = TestServer::start().await;
     let session = server.session().await;
     for code in ["agent-browser --help", "agent-browser -h", "agent-browser"] {
@@ -118,7 +118,7 @@ async fn help_names_scrape_and_scrape_has_a_help_of_its_own() {
 }
 
 #[tokio::test]
-async fn errors_of_scrape_do_not_tell_the_address_with_its_token() {
+async fn errors_of_scrape_do_not_contain_the_token() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let code = "agent-browser scrape; AGENT_BROWSER_CDP=${AGENT_BROWSER_CDP%?} agent-browser --session other scrape";

@@ -1,4 +1,4 @@
-//! How the attacks of each group are tried.
+//! Runs the attacks of each group.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -12,21 +12,21 @@ use crate::attacks::scenario::Scenario;
 use crate::attacks::script;
 use crate::attacks::{browser, files, network, resources, secrets};
 
-/// One way to try attacks.
+/// A method to run attacks.
 #[derive(Debug, Clone, Copy)]
 pub enum Attack {
-    /// A script, from code of every language.
+    /// Runs a script from code in every language.
     Script(&'static str),
-    /// From pages, and through the browser.
+    /// Attacks from pages and through the browser.
     Pages,
-    /// By a browser that was taken over, with all the rights that it has.
-    TakenOver,
-    /// One session leaves traces, and another one looks for them.
+    /// Attacks from a compromised browser, with all rights that the browser process has.
+    CompromisedBrowser,
+    /// One session leaves traces, and another one searches for them.
     Leftovers,
-    /// Traps in the session's folder, for the server to step into.
+    /// Prepares traps in the session's dir for the server.
     Traps,
-    /// Everything is killed that may be.
-    KillEverybody,
+    /// Sends SIGKILL to every process that the session may signal.
+    KillAll,
 }
 
 fn verdict(is_reached: bool, reached: &str, blocked: &str) -> String {
@@ -41,16 +41,16 @@ pub async fn run(attack: Attack, scenario: &Scenario) -> Verdicts {
     match attack {
         Attack::Script(script) => try_all_languages(scenario, script).await,
         Attack::Pages => script::run_pages(&scenario.own, &scenario.parameters()).await,
-        Attack::TakenOver => take_over(scenario).await,
+        Attack::CompromisedBrowser => take_over(scenario).await,
         Attack::Leftovers => leave_and_come_back(scenario).await,
         Attack::Traps => set_traps(scenario).await,
-        Attack::KillEverybody => kill_everybody(scenario).await,
+        Attack::KillAll => kill_all(scenario).await,
     }
 }
 
-/// Runs a script from each language; an attack that works in one has worked.
+/// Runs a script from each language; an attack that succeeds in one language counts as successful.
 async fn try_all_languages(scenario: &Scenario, script: &str) -> Verdicts {
-    // Without a level all languages are the same to the kernel.
+    // Without isolation, all languages are the same to the kernel.
     let languages: &[&str] = if scenario.level == Level::None {
         &["bash"]
     } else {
@@ -81,7 +81,7 @@ async fn try_all_languages(scenario: &Scenario, script: &str) -> Verdicts {
     verdicts
 }
 
-/// Tries the scripts of code, and keeps what the rows for browsers speak of.
+/// Runs the scripts for code, and keeps the probes that the browser rows name.
 async fn take_over(scenario: &Scenario) -> Verdicts {
     let scripts = [
         secrets::SCRIPT,
@@ -90,7 +90,11 @@ async fn take_over(scenario: &Scenario) -> Verdicts {
         files::SCRIPT,
     ];
     let mut verdicts = script::run_in_browser(scenario, &scripts, &scenario.parameters()).await;
-    verdicts.retain(|name, _| browser::TAKEN_OVER_ROWS.iter().any(|row| row.has(name)));
+    verdicts.retain(|name, _| {
+        browser::COMPROMISED_BROWSER_ROWS
+            .iter()
+            .any(|row| row.has(name))
+    });
     verdicts
 }
 
@@ -109,8 +113,8 @@ async fn leave_and_come_back(scenario: &Scenario) -> Verdicts {
     found
 }
 
-/// Makes the server replace the session's agent-browser daemon: a shell that was cut off takes it
-/// along.
+/// Makes the server replace the session's agent-browser daemon: killing a shell at its timeout
+/// kills the daemon too.
 async fn have_daemon_replaced(scenario: &Scenario) {
     scenario
         .own
@@ -123,13 +127,13 @@ async fn have_daemon_replaced(scenario: &Scenario) {
 async fn set_traps(scenario: &Scenario) -> Verdicts {
     let mut verdicts = Verdicts::new();
     let (own, outside) = (
-        scenario.own_folder.display(),
+        scenario.own_dir.display(),
         scenario.outside.path().display(),
     );
     let victim = scenario.outside.path().join("own.txt");
     let before = fs::read_to_string(&victim).unwrap();
 
-    // A file of the daemon's that is a link, whenever the server looks.
+    // Replaces a file of the daemon with a link at the moment when the server checks it.
     let race = format!(
         "import os, threading, time
 def race(until=time.monotonic() + 25):
@@ -153,18 +157,18 @@ threading.Thread(target=race, daemon=True).start()"
     );
     scenario.own.python("import sys; sys.exit(0)").await;
 
-    // The daemon's folder is a link.
+    // Replaces the daemon's dir with a link.
     let replace = format!("mv {own}/a {own}/old; ln -s {outside}/shared {own}/a; ls -l {own}");
     let said = scenario.own.bash(&replace).await.stdout;
     have_daemon_replaced(scenario).await;
     let is_written = scenario.outside.path().join("shared/s.config").exists()
         || !scenario.outside.path().join("shared/link").exists();
     verdicts.insert(
-        "daemons_folder_is_a_link".into(),
+        "daemons_dir_is_a_link".into(),
         verdict(is_written, "the server worked in it", said.trim()),
     );
 
-    // And now everything that makes removing hard.
+    // Makes the dir hard to remove.
     let canaries = || {
         let names = ["mode", "times", "owner", "attributes"];
         names.map(|name| fs::read_to_string(scenario.outside.path().join("tree").join(name)).ok())
@@ -189,10 +193,10 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
             &format!("{:?}", start.elapsed()),
         ),
     );
-    eventually(Duration::from_secs(5), "the folder is removed", || {
-        let is_there = scenario.own_folder.exists();
+    eventually(Duration::from_secs(5), "the dir is removed", || {
+        let is_there = scenario.own_dir.exists();
         std::future::ready(if is_there {
-            Err(scenario.own_folder.display().to_string())
+            Err(scenario.own_dir.display().to_string())
         } else {
             Ok(())
         })
@@ -210,8 +214,8 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
     verdicts
 }
 
-/// Not without a level: there it would be the end of the test.
-async fn kill_everybody(scenario: &Scenario) -> Verdicts {
+/// Skipped without isolation, where it would kill the test itself.
+async fn kill_all(scenario: &Scenario) -> Verdicts {
     let server = scenario.server.pid();
     let running = scenario
         .neighbour
@@ -234,7 +238,7 @@ async fn kill_everybody(scenario: &Scenario) -> Verdicts {
     let why =
         format!("the server lives: {lives}, the other session: {run:?}, its kernel: {neighbour:?}");
     Verdicts::from([(
-        "kill_everybody".to_owned(),
+        "kill_all".to_owned(),
         verdict(!is_well, &why, "only its own"),
     )])
 }

@@ -1,22 +1,22 @@
-//! B: what pages try, and what code tries through the browser.
+//! B: attacks from pages, and from code through the browser.
 
 use crate::attacks::row::{Row, contained, needs_users, never};
 
 pub const ROWS: &[Row] = &[
     never(
         "B8",
-        "opens files and folders of the machine in a tab, also through view-source, another session's and /proc too",
+        "opens host files and directories in a tab, including through view-source, another session's and /proc",
         &[
             "file_opened",
             "file_source_opened",
-            "folder_opened",
+            "dir_opened",
             "other_sessions_file_opened",
             "server_memory_opened",
         ],
     ),
     contained(
         "B8",
-        "opens them by a link in its own folder, or has a page in its own folder frame them or go there",
+        "opens them through a link in its own directory, or from a page there by a frame or navigation",
         &[
             "file_opened_by_a_link",
             "file_framed_by_own_page",
@@ -25,27 +25,23 @@ pub const ROWS: &[Row] = &[
     ),
     never(
         "B8",
-        "has a page of a site frame, fetch or pop up a file of the machine",
+        "makes a web page frame, fetch or pop up a host file",
         &["file_framed", "file_fetched", "file_popped_up"],
     ),
-    never(
-        "B8",
-        "gives a page a file of the machine to upload",
-        &["file_uploaded"],
-    ),
+    never("B8", "uploads a host file to a page", &["file_uploaded"]),
     contained(
         "B8",
-        "gives a page a file of the machine to upload, by a link in its own folder",
+        "uploads a host file to a page through a link in its own directory",
         &["file_uploaded_by_a_link"],
     ),
     never(
         "B7",
-        "has downloads written outside of the session",
+        "saves downloads outside the session",
         &["download_outside"],
     ),
     contained(
         "B9",
-        "opens a service on loopback in a tab, written in every way there is",
+        "opens a loopback service in a tab, in every notation",
         &[
             "page_opens_loopback",
             "page_opens_name",
@@ -66,7 +62,7 @@ pub const ROWS: &[Row] = &[
     ),
     contained(
         "B9",
-        "has a page fetch, frame or talk to a service on loopback, from a worker too",
+        "makes a page or a worker fetch, frame or connect to a loopback service",
         &[
             "page_fetches",
             "page_frames",
@@ -76,12 +72,12 @@ pub const ROWS: &[Row] = &[
     ),
     never(
         "B9",
-        "opens the address of nobody in a tab, which is loopback for Linux",
+        "opens the unspecified address in a tab, which Linux routes to loopback",
         &["page_opens_zero"],
     ),
     contained(
         "B9",
-        "is redirected to loopback by a site that it may open",
+        "follows a permitted site's redirect to loopback",
         &["page_is_redirected"],
     ),
     contained(
@@ -91,12 +87,12 @@ pub const ROWS: &[Row] = &[
     ),
     never(
         "B11",
-        "has a page send datagrams by WebRTC",
+        "makes a page send datagrams over WebRTC",
         &["page_asks_stun"],
     ),
     never(
         "B12",
-        "makes a browser context that goes round the proxy, or has one of its own",
+        "creates a browser context without the proxy, or with another one",
         &[
             "context_without_proxy",
             "context_with_bypass",
@@ -105,11 +101,11 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// Of a browser that was taken over, outside of its own sandbox. The probes are those of code.
-pub const TAKEN_OVER_ROWS: &[Row] = &[
+/// Rows for a compromised browser, outside its own sandbox. The probes are those for code.
+pub const COMPROMISED_BROWSER_ROWS: &[Row] = &[
     contained(
         "S2",
-        "a browser that was taken over reads the server's and other sessions' memory, environment and files",
+        "a compromised browser reads the server's and other sessions' memory, environment and files",
         &[
             "every_environment",
             "server_environ",
@@ -133,20 +129,21 @@ pub const TAKEN_OVER_ROWS: &[Row] = &[
     ),
     contained(
         "S8",
-        "it reads and writes files of the machine, and walks all folders for more",
+        "a compromised browser reads and writes host files, and searches all directories for more",
         &[
-            "data_folder",
+            "data_dir",
             "shadow",
             "outside_file",
             "outside_list",
             "kernel_settings",
             "every_file",
-            "every_folder",
+            "every_dir",
         ],
     ),
     contained(
         "R1",
-        "it signals, traces and limits the server, shims and other sessions, and becomes another user",
+        "a compromised browser signals, traces and limits the server, shims and other sessions, \
+         and becomes another user",
         &[
             "kill_server",
             "kill_shim",
@@ -167,7 +164,7 @@ pub const TAKEN_OVER_ROWS: &[Row] = &[
     ),
     contained(
         "S10",
-        "it changes files that everybody may write",
+        "a compromised browser changes world-writable files",
         &[
             "truncate",
             "append",
@@ -179,13 +176,14 @@ pub const TAKEN_OVER_ROWS: &[Row] = &[
     ),
     needs_users(
         "S10",
-        "it changes mode and times of the server's files",
+        "a compromised browser changes mode and times of the server's files",
         &["change_mode", "change_times"],
         crate::attacks::files::SAME_USER,
     ),
     contained(
         "B12",
-        "it connects past the proxy: by TCP in every way, by datagrams, to private and metadata addresses",
+        "a compromised browser bypasses the proxy: by TCP in every way, by datagrams, to private \
+         and metadata addresses",
         &[
             "tcp_loopback",
             "tcp_loopback_v6",
@@ -211,7 +209,7 @@ pub const TAKEN_OVER_ROWS: &[Row] = &[
     ),
     contained(
         "S9",
-        "it sends datagrams to a socket in the file system, or speaks to one that has no file",
+        "a compromised browser sends datagrams to a Unix socket with a path, or connects to an abstract one",
         &[
             "unix_dgram",
             "unix_dgram_message",
@@ -224,7 +222,7 @@ pub const TAKEN_OVER_ROWS: &[Row] = &[
     ),
     contained(
         "S9",
-        "it connects to a stream socket in the file system that everybody may use",
+        "a compromised browser connects to a world-accessible Unix stream socket",
         &["unix_stream", "unix_by_a_planted_link"],
     ),
 ];

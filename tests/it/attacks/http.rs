@@ -1,4 +1,4 @@
-//! H: what can be sent to the server itself, without code and without a browser.
+//! H: HTTP attacks on the server itself, without code and without a browser.
 
 use std::time::{Duration, Instant};
 
@@ -11,14 +11,14 @@ use tokio::net::TcpStream;
 
 use crate::attacks::level::Level;
 
-/// Connections that say nothing, or half of something.
+/// Connections that send nothing, or an incomplete request.
 const IDLE_CONNECTIONS: usize = 2000;
 
-/// Sends bytes as they stand and reads the first line of the answer; empty if the connection is
-/// closed without one.
+/// Sends raw bytes and returns the first line of the response; empty if the connection is closed
+/// without one.
 async fn answer_to(server: &Api, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
-    // A server that refuses early stops reading.
+    // A server that rejects a request early stops reading.
     let _ = stream.write_all(request).await;
     let mut answer = Vec::new();
     let reading = stream.read_to_end(&mut answer);
@@ -39,8 +39,8 @@ fn with_body(headers: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// H8: connections that are opened and then say nothing, or a header and no more.
-async fn idle_connections_keep_nobody_out(server: &TestServer) {
+/// H8: connections that send nothing, or a header and no more.
+async fn idle_connections_block_no_client(server: &TestServer) {
     let mut idle = Vec::new();
     for index in 0..IDLE_CONNECTIONS {
         let mut stream = TcpStream::connect(server.address()).await.unwrap();
@@ -67,8 +67,8 @@ async fn idle_connections_keep_nobody_out(server: &TestServer) {
     );
 }
 
-/// H9: bodies that are made to be hard to read.
-async fn hostile_bodies_are_refused(server: &TestServer) {
+/// H9: bodies that are expensive to parse.
+async fn hostile_bodies_are_rejected(server: &TestServer) {
     let deep = "[".repeat(200_000);
     let keys: Vec<String> = (0..300_000)
         .map(|index| format!("\"k{index}\":1"))
@@ -96,7 +96,7 @@ async fn hostile_bodies_are_refused(server: &TestServer) {
             "{\"ttl\":\"\\ud800\"}".to_owned(),
             400,
         ),
-        ("no number", "{\"ttl\":NaN}".to_owned(), 400),
+        ("NaN", "{\"ttl\":NaN}".to_owned(), 400),
         (
             "the same key twice",
             "{\"ttl\":60,\"ttl\":\"x\"}".to_owned(),
@@ -119,25 +119,25 @@ async fn hostile_bodies_are_refused(server: &TestServer) {
     }
 }
 
-/// H7, H10: headers that are too many, too long, or say two things.
-async fn hostile_headers_are_refused(server: &TestServer) {
+/// H7, H10: headers that are too many, too long, or contradictory.
+async fn hostile_headers_are_rejected(server: &TestServer) {
     let many = "X-Header: 1\r\n".repeat(10_000);
     let long = format!("X-Long: {}\r\n", "x".repeat(1 << 20));
     let body = "{\"ttl\":1}";
     let cases = [
         ("10,000 headers", with_body(&many, body)),
         ("a header of a megabyte", with_body(&long, body)),
-        ("a header name with a blank", with_body("X Header: 1\r\n", body)),
+        ("a header name with a space", with_body("X Header: 1\r\n", body)),
         ("a line break in a header", with_body("X-Header: a\rb\r\n", body)),
         ("a zero byte in a header", with_body("X-Header: a\0b\r\n", body)),
         ("two lengths", with_body("Content-Length: 3\r\n", body)),
         ("a negative length", b"POST /v2/interact HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n".to_vec()),
         (
-            "a chunk that is no chunk",
+            "an invalid chunk",
             b"POST /v2/interact HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
                 .to_vec(),
         ),
-        ("no HTTP at all", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
+        ("bytes that are not HTTP", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
     ];
     for (name, request) in cases {
         let answer = answer_to(server, &request).await;
@@ -148,7 +148,7 @@ async fn hostile_headers_are_refused(server: &TestServer) {
     }
 }
 
-/// H7: a length and chunks at once is how one request is smuggled behind another.
+/// H7: a request with both a length and chunks could smuggle another request behind it.
 async fn a_second_request_is_not_smuggled(server: &TestServer) {
     let request = "POST /v2/interact HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 49\r\n\
                    Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v2/interact/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -164,8 +164,8 @@ async fn a_second_request_is_not_smuggled(server: &TestServer) {
     );
 }
 
-/// H15: line breaks in everything that may come to be logged.
-async fn no_line_of_the_log_is_forged(server: &TestServer, session: &Session) {
+/// H15: line breaks in every value that may be logged.
+async fn log_lines_cannot_be_forged(server: &TestServer, session: &Session) {
     const FORGED: &str = "2026-01-01T00:00:00Z ERROR forged";
     let path = format!("/v2/interact/x%0a{}", FORGED.replace(' ', "%20"));
     server
@@ -194,7 +194,7 @@ async fn no_line_of_the_log_is_forged(server: &TestServer, session: &Session) {
     assert_eq!(forged, Vec::<&str>::new(), "{log}");
 }
 
-/// H16: more requests at once than there is anything for.
+/// H16: more concurrent requests than the server has resources for.
 async fn a_flood_is_answered(server: &TestServer) {
     let requests = (0..500).map(|_| server.send(server.request_outside(Method::GET, "/health")));
     let start = Instant::now();
@@ -208,15 +208,15 @@ async fn a_flood_is_answered(server: &TestServer) {
     );
 }
 
-pub async fn the_server_stands(level: Level) {
+pub async fn survive_hostile_requests(level: Level) {
     hearth_test_support::process::raise_open_file_limit();
     let server = level.server().setting("HEARTH_LOG", "debug").start().await;
     let session = server.session().await;
-    idle_connections_keep_nobody_out(&server).await;
-    hostile_bodies_are_refused(&server).await;
-    hostile_headers_are_refused(&server).await;
+    idle_connections_block_no_client(&server).await;
+    hostile_bodies_are_rejected(&server).await;
+    hostile_headers_are_rejected(&server).await;
     a_second_request_is_not_smuggled(&server).await;
-    no_line_of_the_log_is_forged(&server, &session).await;
+    log_lines_cannot_be_forged(&server, &session).await;
     a_flood_is_answered(&server).await;
     session.node("1 + 1").await.ok();
     server.stop().await;

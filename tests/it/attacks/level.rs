@@ -1,24 +1,23 @@
-//! What the attacks are tried at, and a server there.
+//! The isolation levels at which attacks run, and a server for each.
 
 use hearth_test_support::{ServerBuilder, TestServer};
 
 /// One column of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// `none` with an open way out, where the attacks have to work: otherwise they would say
-    /// nothing of the other columns.
+    /// `none` with unrestricted egress. Here the attacks must succeed; otherwise the other columns
+    /// would prove nothing.
     None,
-    /// `default` of a server that is started as root, and gives every session users of its own.
+    /// `default` on a server started as root, which gives every session separate users.
     Root,
-    /// `default` of a server that is started as a user without rights, whose code runs as that
-    /// user.
+    /// `default` on a server started as an unprivileged user, whose code runs as that user.
     Plain,
 }
 
 impl Level {
     pub const ALL: [Self; 3] = [Self::None, Self::Root, Self::Plain];
 
-    /// As the matrix has it.
+    /// Returns the title of the matrix column.
     pub fn title(self) -> &'static str {
         match self {
             Self::None => "`none`",
@@ -27,12 +26,12 @@ impl Level {
         }
     }
 
-    /// A server at this level.
+    /// Returns a builder for a server at this level.
     pub fn server(self) -> ServerBuilder {
         let builder = TestServer::builder();
         match self {
-            // The way out is filtered at every level unless that is switched off; without a level
-            // nobody has to use it.
+            // Egress is filtered at every level unless that is switched off, but without isolation
+            // code can bypass the proxy.
             Self::None => {
                 let open = builder
                     .setting("HEARTH_ISOLATION", "none")

@@ -1,5 +1,5 @@
-//! The matrix of docs/SECURITY.md: every row with what becomes of it at each level, and what other
-//! tests prove.
+//! The matrix of docs/SECURITY.md: every row with its result at each level, and properties proven
+//! by other tests.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -13,7 +13,7 @@ use crate::attacks::level::Level;
 use crate::attacks::row::{Expected, Row};
 use crate::attacks::{browser, files, network, resources, secrets};
 
-/// What holds at every level, and the tests that say so.
+/// A property that holds at every level, and the tests that prove it.
 struct Cited {
     id: &'static str,
     what: &'static str,
@@ -27,7 +27,7 @@ const fn cited(id: &'static str, what: &'static str, tests: &'static [&'static s
 const CITED: &[Cited] = &[
     cited(
         "S1",
-        "no program has the server's environment",
+        "programs do not inherit the server's environment",
         &[
             "no_process_gets_to_see_the_servers_environment",
             "code_sees_none_of_the_servers_variables",
@@ -35,7 +35,8 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "S13",
-        "output is never taken for an answer, and nonsense on a kernel's own descriptors fails at most that call",
+        "output is never mistaken for a kernel response, and garbage on a kernel's own \
+         descriptors fails at most that call",
         &[
             "a_forged_answer_on_stdout_is_only_output",
             "nonsense_on_the_kernels_own_descriptors_fails_at_most_that_call",
@@ -43,15 +44,15 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "S14",
-        "sessions do not share an agent-browser",
+        "sessions do not share an agent-browser daemon",
         &[
-            "two_sessions_do_not_share_an_agent_browser",
+            "two_sessions_do_not_share_an_agent_browser_daemon",
             "a_thousand_calls_of_agent_browser_in_two_sessions_see_their_own_page",
         ],
     ),
     cited(
         "R1",
-        "a thousand mixed executions leave nothing",
+        "a thousand mixed executions leave nothing behind",
         &["a_thousand_mixed_executions_leave_nothing"],
     ),
     cited(
@@ -65,18 +66,18 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "R5",
-        "the memory that programs hold has a limit, in whatever way they hold it",
+        "memory has a limit, whatever its kind",
         &[
-            "private_memory_beyond_the_limit_ends_the_code_that_took_it",
-            "shared_memory_beyond_the_limit_ends_the_code_that_took_it",
-            "a_mapped_file_in_memory_beyond_the_limit_ends_the_code_that_took_it",
+            "private_memory_above_the_limit_ends_the_code_that_took_it",
+            "shared_memory_above_the_limit_ends_the_code_that_took_it",
+            "a_mapped_memory_file_above_the_limit_ends_the_code_that_took_it",
             "memory_of_many_processes_counts_together",
-            "memory_beyond_the_limit_in_a_page_ends_the_session",
+            "memory_above_the_limit_in_a_page_ends_the_session",
         ],
     ),
     cited(
         "R6",
-        "bytes and files on the disk have a limit",
+        "disk space and the number of files have limits",
         &[
             "one_large_file_ends_the_session",
             "many_small_files_end_the_session",
@@ -86,41 +87,43 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "O1, O2",
-        "output without an end is drained and cut, also when it has no lines",
+        "endless output is drained and truncated, even without line breaks",
         &[
-            "a_program_that_writes_without_end_is_drained_until_its_timeout",
-            "output_past_the_limit_loses_its_middle_and_says_so",
+            "endless_output_is_drained_until_the_timeout",
+            "output_above_the_limit_loses_its_middle_and_says_so",
         ],
     ),
     cited(
         "O3",
-        "bytes that are no text are replaced, and no cut falls into a character",
+        "invalid UTF-8 is replaced, and truncation never splits a character",
         &[
-            "bytes_that_are_no_text_are_replaced",
-            "a_cut_never_falls_into_a_character",
+            "output_that_is_not_utf8_is_replaced",
+            "truncation_never_splits_a_character",
         ],
     ),
     cited(
         "O4 to O9, O14",
-        "a run ends at its deadline whatever it does: reads, closes its output, leaves daemons, ignores signals, stops itself",
+        "a run ends at its deadline, even if it reads, closes its output, leaves daemons, \
+         ignores signals or stops itself",
         &[
-            "at_none_every_run_ends_whatever_it_does",
-            "at_default_as_root_every_run_ends_whatever_it_does",
-            "at_default_as_a_plain_user_every_run_ends_whatever_it_does",
+            "at_none_every_run_ends_at_its_deadline",
+            "at_default_as_root_every_run_ends_at_its_deadline",
+            "at_default_as_a_plain_user_every_run_ends_at_its_deadline",
         ],
     ),
     cited(
         "O9 to O11",
-        "children by the thousand, deadlines to the tenth of a second, and ends at the very deadline",
+        "thousands of child processes, deadlines met to a tenth of a second, and runs that end \
+         exactly at the deadline",
         &[
             "ten_thousand_children_leave_no_zombie",
-            "deadlines_are_kept",
+            "deadlines_are_met",
             "a_run_that_ends_at_its_deadline_has_one_outcome",
         ],
     ),
     cited(
         "O13",
-        "code is counted in code points",
+        "the length of code is counted in code points",
         &["code_is_counted_in_code_points"],
     ),
     cited(
@@ -130,25 +133,25 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "B3",
-        "a page whose script never ends keeps nobody out",
-        &["a_page_whose_script_never_ends_keeps_nobody_out_and_keeps_its_state"],
+        "a page with an endless script does not block a session",
+        &["a_page_with_an_endless_script_blocks_no_code_and_keeps_its_state"],
     ),
     cited(
         "B6",
         "tabs have a limit",
         &[
-            "a_client_is_refused_a_tab_beyond_the_limit_and_goes_on",
-            "tabs_that_a_page_opens_beyond_the_limit_are_closed",
+            "a_client_is_refused_a_tab_above_the_limit_and_continues",
+            "tabs_that_a_page_opens_above_the_limit_are_closed",
         ],
     ),
     cited(
         "B7",
         "a download has a limit",
-        &["a_download_without_an_end_is_cancelled_and_its_client_is_told"],
+        &["an_endless_download_is_cancelled_and_its_client_is_notified"],
     ),
     cited(
         "B9, B10",
-        "every range of addresses that is nobody's business is refused, however it is written",
+        "every internal address range is denied in every notation",
         &[
             "every_range_of_ipv4_is_refused_from_its_first_to_its_last_address",
             "of_ipv6_only_global_unicast_is_open",
@@ -157,18 +160,18 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "B13",
-        "a client cannot end or crash the browser for others",
+        "a client cannot close or crash the browser for others",
         &[
-            "a_client_that_closes_the_browser_only_leaves",
+            "a_client_that_closes_the_browser_only_disconnects",
             "a_client_cannot_crash_the_browser",
         ],
     ),
     cited(
         "H1",
-        "a session's addresses need its token, which ends with it",
+        "a session's URLs require its token, which expires with the session",
         &[
-            "an_upgrade_without_the_token_or_with_a_wrong_one_is_refused",
-            "the_url_of_a_deleted_session_is_refused_and_its_sockets_are_closed",
+            "an_upgrade_without_the_right_token_is_rejected",
+            "the_url_of_a_deleted_session_is_rejected_and_its_sockets_are_closed",
         ],
     ),
     cited(
@@ -178,54 +181,55 @@ const CITED: &[Cited] = &[
     ),
     cited(
         "H3",
-        "without keys only loopback's names are served, so no name leads a browser here",
+        "without keys only loopback host names are served, which prevents DNS rebinding",
         &["without_keys_only_loopback_host_names_are_served"],
     ),
     cited(
         "H4",
-        "how long a refusal takes says nothing of the key",
-        &["how_long_a_refusal_takes_says_nothing_of_the_key"],
+        "the time to reject a key does not depend on the key",
+        &["the_time_of_a_rejection_does_not_depend_on_the_key"],
     ),
     cited(
         "H7 to H10, H15, H16",
-        "bodies and headers that are too long, too deep or ambiguous are refused; idle connections, floods and line breaks do no harm",
+        "bodies and headers that are too long, too deep or ambiguous are rejected; idle \
+         connections, floods and line breaks do no harm",
         &[
-            "at_default_as_root_the_server_stands_whatever_it_is_sent",
-            "at_default_as_a_plain_user_the_server_stands_whatever_it_is_sent",
-            "a_body_that_is_too_large_is_refused_readably_while_the_client_still_sends",
-            "schemathesis_finds_nothing_that_is_not_as_the_file_says",
+            "at_default_as_root_the_server_survives_hostile_requests",
+            "at_default_as_a_plain_user_the_server_survives_hostile_requests",
+            "a_client_can_read_the_rejection_of_a_too_large_body_while_it_still_sends",
+            "schemathesis_finds_no_difference_between_server_and_file",
         ],
     ),
     cited(
         "H11",
-        "an id is nothing but an id",
+        "a session id is never interpreted as anything else",
         &["unknown_sessions_are_not_found_whatever_their_id_looks_like"],
     ),
     cited(
         "H12",
         "sessions have a limit",
-        &["sessions_that_are_created_at_once_do_not_pass_the_limit"],
+        &["concurrent_creations_do_not_exceed_the_session_limit"],
     ),
     cited(
         "H13",
-        "deleting, hanging up and stopping while code runs leave nothing",
+        "deleting a session, disconnecting and stopping the server while code runs leave nothing behind",
         &[
             "deleting_a_session_ends_the_code_that_runs_in_it",
-            "a_caller_that_hangs_up_cancels_its_execution",
+            "a_client_that_disconnects_cancels_its_execution",
             "sigterm_while_sessions_are_being_created_leaves_nothing",
         ],
     ),
     cited(
         "H14",
-        "a page's title is text in the live view",
-        &["a_title_that_is_markup_is_shown_as_text"],
+        "the live view shows a page's title as text, not markup",
+        &["a_title_with_markup_is_shown_as_text"],
     ),
     cited(
         "C2",
-        "a killed server leaves no process, also when all of them are stopped",
+        "a killed server leaves no process, even if all of them are stopped",
         &[
             "a_killed_server_leaves_no_process_when_everything_is_stopped_shims_included",
-            "a_server_that_is_killed_over_and_over_leaves_nothing",
+            "a_server_that_is_killed_repeatedly_leaves_nothing",
         ],
     ),
 ];
@@ -241,7 +245,7 @@ fn rows() -> impl Iterator<Item = &'static Row> {
         resources::KILL_ROWS,
         resources::SYSTEM_CALL_ROWS,
         browser::ROWS,
-        browser::TAKEN_OVER_ROWS,
+        browser::COMPROMISED_BROWSER_ROWS,
     ];
     groups.into_iter().flatten()
 }
@@ -284,7 +288,7 @@ fn table() -> String {
 }
 
 fn cited_table() -> String {
-    let mut table = "| | what holds | tests |\n|---|---|---|\n".to_owned();
+    let mut table = "| | property | tests |\n|---|---|---|\n".to_owned();
     for Cited { id, what, tests } in CITED {
         let tests: Vec<String> = tests.iter().map(|test| format!("`{test}`")).collect();
         writeln!(table, "| {id} | {what} | {} |", tests.join(" ")).unwrap();
@@ -292,9 +296,9 @@ fn cited_table() -> String {
     table
 }
 
-/// The names of all functions below a folder.
-fn functions(folder: &Path, found: &mut BTreeSet<String>) {
-    for path in fs::read_dir(folder)
+/// Collects the names of all functions below a dir.
+fn functions(dir: &Path, found: &mut BTreeSet<String>) {
+    for path in fs::read_dir(dir)
         .into_iter()
         .flatten()
         .flatten()
@@ -309,7 +313,7 @@ fn functions(folder: &Path, found: &mut BTreeSet<String>) {
                 .skip(1)
                 .filter_map(|rest| rest.split(['(', '<']).next());
             found.extend(names.map(str::to_owned));
-            // Tests that a macro makes.
+            // Tests generated by a macro.
             let made = text.lines().filter_map(|line| line.trim().split_once(": "));
             found.extend(made.map(|(name, _)| name.to_owned()));
             found.extend(
@@ -328,10 +332,10 @@ fn the_matrix_is_documented() {
 }
 
 #[test]
-fn every_test_that_the_matrix_cites_is_there() {
+fn every_test_cited_in_the_matrix_exists() {
     let mut known = BTreeSet::new();
-    for folder in ["tests/it", "tests/clients", "crates"] {
-        functions(&repository().join(folder), &mut known);
+    for dir in ["tests/it", "tests/clients", "crates"] {
+        functions(&repository().join(dir), &mut known);
     }
     let cited = CITED.iter().flat_map(|cited| cited.tests);
     let missing: Vec<_> = cited.filter(|test| !known.contains(**test)).collect();

@@ -1,4 +1,4 @@
-//! S4, S7, S9, B10: the network and the sockets of the machine, from running code.
+//! S4, S7, S9, B10: attacks on the machine's network and sockets from running code.
 
 use crate::attacks::row::{Row, contained, never};
 
@@ -17,10 +17,10 @@ pub const ROWS: &[Row] = &[
             "tcp_without_waiting",
         ],
     ),
-    contained("S4", "tries every port of loopback", &["every_port"]),
+    contained("S4", "tries every loopback port", &["every_port"]),
     contained(
         "B10",
-        "lets others in: listens on every address, without binding one, and beside the server on its own port",
+        "accepts connections: listens on every address, without binding one, and on the server's own port",
         &[
             "listen_everywhere",
             "listen_without_binding",
@@ -34,7 +34,7 @@ pub const ROWS: &[Row] = &[
     ),
     contained(
         "S4",
-        "gets round a filter of connections: TCP Fast Open in three ways, MPTCP, SCTP",
+        "bypasses connection filters: TCP Fast Open in three ways, MPTCP, SCTP",
         &[
             "?tcp_fast_open",
             "?tcp_fast_open_message",
@@ -45,17 +45,17 @@ pub const ROWS: &[Row] = &[
     ),
     contained(
         "B11",
-        "sends datagrams, and asks name servers itself",
+        "sends datagrams, and queries name servers directly",
         &["udp", "udp_v6", "name_server"],
     ),
     contained(
         "R11",
-        "opens raw, packet, ping and virtual machine sockets",
+        "opens raw, packet, ping and vsock sockets",
         &["raw_socket", "packet_socket", "?ping_socket", "?vsock"],
     ),
     contained(
         "B10",
-        "asks for loopback, private and metadata addresses over HTTP, and is redirected to one",
+        "requests loopback, private and metadata addresses over HTTP, and follows a redirect to one",
         &[
             "http_loopback",
             "http_localhost",
@@ -66,7 +66,7 @@ pub const ROWS: &[Row] = &[
     ),
     contained(
         "B10",
-        "has the proxy connect it to loopback under every name and address that it has, or to the metadata address",
+        "makes the proxy connect to loopback under each of its names and addresses, or to the metadata address",
         &[
             "tunnel_plain",
             "tunnel_name",
@@ -81,7 +81,7 @@ pub const ROWS: &[Row] = &[
     ),
     never(
         "B10",
-        "writes loopback in ways that only some programs understand: as zero, as one number, in octal, with a user, a zone, brackets",
+        "writes loopback in unusual forms: as zero, as one number, in octal, with a user, a zone, brackets",
         &[
             "tunnel_zero",
             "tunnel_zeros",
@@ -102,12 +102,12 @@ pub const ROWS: &[Row] = &[
     ),
     contained(
         "S4",
-        "uses another session's way out",
+        "uses another session's proxy",
         &["proxy_of_neighbour"],
     ),
     contained(
         "S9",
-        "speaks to a socket in the file system that everybody may use, as docker.sock or a session bus is",
+        "connects to a world-accessible Unix socket, such as docker.sock or a session bus",
         &[
             "unix_stream",
             "unix_dgram",
@@ -118,12 +118,12 @@ pub const ROWS: &[Row] = &[
     ),
     contained(
         "S9",
-        "speaks to a socket that has no file",
+        "connects to an abstract Unix socket",
         &["unix_abstract"],
     ),
     contained(
         "S9",
-        "connects one end of a pair of sockets to somebody else",
+        "reconnects one end of a socket pair to another process",
         &[
             "unix_pair_connected_again",
             "unix_pair_sent_elsewhere",

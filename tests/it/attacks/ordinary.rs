@@ -1,5 +1,5 @@
-//! What honest code does every day has to go on working while attacks do not, and what does not is
-//! said in docs/SECURITY.md.
+//! Ordinary code that must keep working while attacks are blocked. docs/SECURITY.md lists the
+//! exceptions.
 
 use std::fmt::Write;
 
@@ -8,13 +8,13 @@ use hearth_test_support::{Session, Site};
 
 use crate::attacks::level::Level;
 
-/// One thing that code does.
+/// One operation of ordinary code.
 struct Habit {
     what: &'static str,
     language: &'static str,
-    /// `SITE` stands for the address of a site that the settings permit.
+    /// Code to run. `SITE` is replaced with the address of a permitted site.
     code: &'static str,
-    /// The last line of its output, unless it cannot be done; then why not.
+    /// The last line of its output, or the reason why the operation is impossible.
     outcome: Result<&'static str, &'static str>,
 }
 
@@ -46,9 +46,9 @@ const fn cannot(
     }
 }
 
-const OWN_SERVERS: &str =
-    "nothing can be listened on: whoever connects from outside would be a network beside the proxy";
-const OWN_SOCKETS: &str = "a socket in the file system could be anybody's, and Linux before 7.1 cannot tell; pipes and pairs work";
+const OWN_SERVERS: &str = "code cannot listen, because incoming connections would bypass the proxy";
+const OWN_SOCKETS: &str = "such a socket could belong to another process, and Linux before 7.1 \
+                           cannot tell; pipes and socket pairs work";
 
 const OWN_PACKAGE: &str = r"python3 - <<'E'
 import zipfile
@@ -69,25 +69,25 @@ const HABITS: &[Habit] = &[
         "36",
     ),
     works(
-        "python: programs, and pipes to them",
+        "python: child processes and pipes",
         "python",
         "import subprocess\nprint(subprocess.run(['tr', 'a-z', 'A-Z'], input='piped', text=True, capture_output=True).stdout)",
         "PIPED",
     ),
     works(
-        "python: programs of asyncio",
+        "python: asyncio child processes",
         "python",
         "import asyncio\ndone = await asyncio.create_subprocess_exec('echo', 'awaited', stdout=-1)\nprint((await done.communicate())[0].decode())",
         "awaited",
     ),
     works(
-        "python: a pool of processes",
+        "python: a process pool",
         "bash",
         "cat > pool.py <<'E'\nfrom multiprocessing import Pool\nif __name__ == '__main__':\n    with Pool(3) as pool: print(sum(pool.map(abs, range(10))))\nE\npython3 pool.py",
         "45",
     ),
     works(
-        "python: a queue between processes",
+        "python: a multiprocessing queue",
         "bash",
         "cat > queue_.py <<'E'\nfrom multiprocessing import Process, Queue\ndef put(queue): queue.put('queued')\nif __name__ == '__main__':\n    queue = Queue(); Process(target=put, args=(queue,)).start(); print(queue.get(timeout=10))\nE\npython3 queue_.py",
         "queued",
@@ -99,7 +99,7 @@ const HABITS: &[Habit] = &[
         "7",
     ),
     works(
-        "python: a database in a file",
+        "python: an SQLite file",
         "python",
         "import sqlite3\ndb = sqlite3.connect('own.db')\ndb.execute('pragma journal_mode=wal')\ndb.execute('create table t(x)')\ndb.execute('insert into t values (41)')\ndb.commit()\nprint(db.execute('select x + 1 from t').fetchone()[0])",
         "42",
@@ -111,7 +111,7 @@ const HABITS: &[Habit] = &[
         "kept",
     ),
     works(
-        "python: memory maps",
+        "python: memory-mapped files",
         "python",
         "import mmap\nprint(len(mmap.mmap(-1, 8192)))",
         "8192",
@@ -123,13 +123,13 @@ const HABITS: &[Habit] = &[
         "True",
     ),
     works(
-        "python: a package of one's own, by pip",
+        "python: pip install of a local package",
         "bash",
         OWN_PACKAGE,
         "6",
     ),
     works(
-        "python: a site that is permitted",
+        "python: a request to a permitted site",
         "python",
         "import urllib.request\nprint(urllib.request.urlopen('SITE/data.json').read().decode())",
         "{\"from\":\"site\"}",
@@ -141,49 +141,49 @@ const HABITS: &[Habit] = &[
         "8",
     ),
     works(
-        "node: programs, and pipes to them",
+        "node: child processes and pipes",
         "node",
         "console.log(String(require('node:child_process').execFileSync('cat', { input: 'through a pipe' })))",
         "through a pipe",
     ),
     works(
-        "node: another node, with messages",
+        "node: a forked node with messages",
         "bash",
         "echo \"process.on('message', (it) => { process.send(it + 1); process.disconnect(); })\" > child.js; node -e \"const c = require('child_process').fork('child.js'); c.on('message', (it) => console.log(it)); c.send(1)\"",
         "2",
     ),
     works(
-        "node: files that are watched",
+        "node: file watching",
         "node",
         "const fs = require('node:fs'); fs.writeFileSync('seen.txt', ''); const seen = new Promise((done) => fs.watch('seen.txt', done)); fs.writeFileSync('seen.txt', 'x'); console.log(await seen)",
         "change",
     ),
     works(
-        "node: a site that is permitted, by fetch",
+        "node: fetch of a permitted site",
         "node",
         "console.log(await (await fetch('SITE/data.json')).text())",
         "{\"from\":\"site\"}",
     ),
     works(
-        "node: another node's fetch",
+        "node: fetch in a child node",
         "bash",
         "node -e \"fetch('SITE/data.json').then((it) => it.text()).then(console.log)\"",
         "{\"from\":\"site\"}",
     ),
     works(
-        "bash: curl of a site that is permitted",
+        "bash: curl of a permitted site",
         "bash",
         "curl -sS SITE/data.json",
         "{\"from\":\"site\"}",
     ),
     works(
-        "bash: jobs, pipes, substitutions, here documents",
+        "bash: jobs, pipes, substitutions, here-documents",
         "bash",
         "mkfifo own.pipe; echo through > own.pipe & cat own.pipe; diff <(echo a) <(echo a) && cat <<< same; wait; coproc cat; echo coprocess >&${COPROC[1]}; read line <&${COPROC[0]}; echo $line",
         "coprocess",
     ),
     works(
-        "bash: ps, and timeout",
+        "bash: ps and timeout",
         "bash",
         "timeout 5 ps -o comm= -p $$; true",
         "bash",
@@ -195,55 +195,55 @@ const HABITS: &[Habit] = &[
         "packed",
     ),
     works(
-        "bash: sort with files of its own",
+        "bash: sort with temporary files",
         "bash",
         "seq 200000 | sort -rn -S 1M | tail -1",
         "1",
     ),
     works(
-        "git: a repository of one's own",
+        "git: a local repository",
         "bash",
         "git init -q own.git && cd own.git && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m first && git log --format=%s",
         "first",
     ),
     works(
-        "npm: a script of a package",
+        "npm: a package script",
         "bash",
         "echo '{\"scripts\":{\"say\":\"echo said\"}}' > package.json; if command -v npm >/dev/null; then npm run --silent say; else echo said; fi",
         "said",
     ),
     works(
-        "a program that is compiled and run",
+        "compiling and running a program",
         "bash",
         "echo 'int main(){return puts(\"compiled\")<0;}' > c.c; if command -v cc >/dev/null; then cc -include stdio.h -o compiled c.c && ./compiled; else echo compiled; fi",
         "compiled",
     ),
     works(
-        "files in /tmp, for the next call and the browser",
+        "files in /tmp, shared with the next call and the browser",
         "node",
         "require('node:fs').writeFileSync('/tmp/own.html', '<title>from tmp</title>'); await page.goto('file:///tmp/own.html').catch(() => page.setContent('<title>from tmp</title>')); console.log(await page.title())",
         "from tmp",
     ),
     works(
-        "a page in the session's folder",
+        "a page in the session's directory",
         "node",
         "require('node:fs').writeFileSync('own.html', '<title>own page</title>'); await page.goto(`file://${process.cwd()}/own.html`); console.log(await page.title())",
         "own page",
     ),
     works(
-        "a file that is given to a page",
+        "uploading a file to a page",
         "node",
         "require('node:fs').writeFileSync('upload.txt', 'uploaded'); await page.setContent('<input type=file id=f>'); await page.setInputFiles('#f', 'upload.txt'); console.log(await page.evaluate(() => f.files[0].text()))",
         "uploaded",
     ),
     works(
-        "a download that is saved",
+        "saving a download",
         "node",
         "await page.goto('SITE/title/x'); const [download] = await Promise.all([page.waitForEvent('download'), page.evaluate(() => { const a = document.createElement('a'); a.href = '/download'; a.click() })]); await download.saveAs('got.txt'); console.log(require('node:fs').readFileSync('got.txt', 'utf8').trim())",
         "good evening",
     ),
     works(
-        "a screenshot into a file",
+        "saving a screenshot",
         "python",
         "await page.screenshot(path='/tmp/own.png')\nimport os\nprint(os.path.getsize('/tmp/own.png') > 1000)",
         "True",
@@ -255,52 +255,52 @@ const HABITS: &[Habit] = &[
         "shelf",
     ),
     cannot(
-        "a server of one's own, and a client of it",
+        "a server and a client of it",
         "bash",
         "python3 -m http.server 18231 --bind 127.0.0.1 >/dev/null 2>&1 & sleep 0.7; curl -sf --noproxy '*' http://127.0.0.1:18231/ >/dev/null && echo served",
         OWN_SERVERS,
     ),
     cannot(
-        "a page that opens one's own server",
+        "a page that opens such a server",
         "node",
         "const server = require('node:http').createServer((_, it) => it.end('<title>own</title>')).listen(18232, '127.0.0.1'); await page.goto('http://127.0.0.1:18232/').catch(() => {}); console.log(await page.title() === 'own' ? 'served' : ''); server.close()",
         OWN_SERVERS,
     ),
     cannot(
-        "a socket in the file system between one's own programs",
+        "a Unix socket between own programs",
         "bash",
         "python3 -c \"import socket, os, threading\ns = socket.socket(socket.AF_UNIX); s.bind('own.sock'); s.listen()\nc = socket.socket(socket.AF_UNIX); c.connect('own.sock'); print('served')\"",
         OWN_SOCKETS,
     ),
     cannot(
-        "python: a manager of multiprocessing",
+        "python: a multiprocessing manager",
         "bash",
         "cat > manager.py <<'E'\nfrom multiprocessing import Manager\nif __name__ == '__main__':\n    with Manager() as manager: manager.list([1]); print('served')\nE\ntimeout 10 python3 manager.py",
         OWN_SOCKETS,
     ),
     cannot(
-        "names that are looked up without the proxy",
+        "name resolution without the proxy",
         "bash",
         "getent hosts example.com >/dev/null && echo served",
-        "names are resolved by the proxy, and by nobody else",
+        "only the proxy resolves names",
     ),
     cannot(
         "ping",
         "bash",
         "ping -c1 -W1 127.0.0.1 >/dev/null && echo served",
-        "raw sockets are closed to all",
+        "raw sockets are blocked",
     ),
     cannot(
-        "sudo, su and other programs that give rights",
+        "sudo, su and other set-uid programs",
         "bash",
         "su -s /bin/true nobody && echo served || sudo -n true && echo served",
-        "a set-uid program has its caller's rights here",
+        "set-uid programs run with the caller's rights",
     ),
     cannot(
         "debuggers and strace",
         "bash",
         "python3 -c \"import ctypes; print('served' if ctypes.CDLL(None).ptrace(0, 0, 0, 0) == 0 else '')\"",
-        "tracing is closed to all",
+        "tracing is blocked",
     ),
 ];
 
@@ -315,8 +315,8 @@ async fn objection(session: &Session, habit: &Habit, site: &str) -> Option<Strin
     (!is_right).then(|| format!("{} ({:?}): {execution:?}", habit.what, habit.outcome))
 }
 
-/// Tries them all at a level and names those that went otherwise.
-pub async fn all_is_as_usual(level: Level) {
+/// Runs all operations at a level and names those with another outcome.
+pub async fn ordinary_code_works(level: Level) {
     let site = Site::start().await;
     let origin = site.url("");
     let permitted = origin.trim_start_matches("http://").to_owned();
@@ -342,7 +342,7 @@ pub async fn all_is_as_usual(level: Level) {
 
 fn table() -> String {
     let mut notes: Vec<&str> = Vec::new();
-    let mut table = "| what code does | at `default` |\n|---|---|\n".to_owned();
+    let mut table = "| operation | at `default` |\n|---|---|\n".to_owned();
     for habit in HABITS {
         let cell = match habit.outcome {
             Ok(_) => "works".to_owned(),
@@ -365,6 +365,6 @@ fn table() -> String {
 }
 
 #[test]
-fn what_goes_on_working_is_documented() {
+fn what_keeps_working_is_documented() {
     assert_section("docs/SECURITY.md", "ordinary", &table());
 }

@@ -1,5 +1,5 @@
-//! O: how runs end that do not want to. The same at every level, and at the levels that switch
-//! users it is another user's processes that have to end.
+//! O: runs that resist being ended. The results are the same at every level; at levels that switch
+//! users, the processes to end belong to another user.
 
 use std::time::Duration;
 
@@ -8,8 +8,7 @@ use hearth_test_support::{Session, TestServer, eventually, process};
 
 use crate::attacks::level::Level;
 
-/// What is tried, and what the run must be: its exit code, whether it was killed, and how long it
-/// takes, in seconds.
+/// A run with its expected exit code, whether it is killed, and its duration in seconds.
 struct Run {
     attack: &'static str,
     language: &'static str,
@@ -19,9 +18,10 @@ struct Run {
     seconds: std::ops::Range<f64>,
 }
 
-/// Seconds that each of them gets.
+/// Timeout of each run in seconds.
 const TIMEOUT: u64 = 3;
-/// What a killed run may take: clients are promised an answer within a second of the deadline.
+/// Allowed duration of a killed run: clients are promised a response within a second of the
+/// deadline.
 const KILLED: std::ops::Range<f64> = 3.0..4.0;
 const AT_ONCE: std::ops::Range<f64> = 0.0..2.0;
 
@@ -133,7 +133,7 @@ async fn try_on(session: &Session, run: &Run) -> Option<String> {
     (!is_right).then(|| format!("{} took {seconds:.2} s: {execution:?}", run.attack))
 }
 
-/// Tries them all, three sessions at a time, and asserts that nothing of them is left.
+/// Runs them all, three sessions at a time, and asserts that they leave nothing behind.
 pub async fn every_run_ends(level: Level) {
     let server: TestServer = level.server().start().await;
     let sessions = join_all((0..3).map(|_| server.session())).await;
@@ -152,17 +152,21 @@ pub async fn every_run_ends(level: Level) {
         level.title(),
         wrong.join("\n")
     );
-    eventually(Duration::from_secs(3), "nothing of a run is left", || {
-        let left = process::all()
-            .into_iter()
-            .filter(|process| process.command.starts_with("sleep ") || process.state == 'Z');
-        let left: Vec<_> = left.collect();
-        std::future::ready(if left.is_empty() {
-            Ok(())
-        } else {
-            Err(process::describe(&left))
-        })
-    })
+    eventually(
+        Duration::from_secs(3),
+        "no process of the run is left",
+        || {
+            let left = process::all()
+                .into_iter()
+                .filter(|process| process.command.starts_with("sleep ") || process.state == 'Z');
+            let left: Vec<_> = left.collect();
+            std::future::ready(if left.is_empty() {
+                Ok(())
+            } else {
+                Err(process::describe(&left))
+            })
+        },
+    )
     .await;
     server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! R: processes, the machine's means, and the kernel itself.
+//! R: attacks on processes, machine resources and the kernel itself.
 
 use crate::attacks::row::{Expected, Row, contained, never, open};
 
@@ -8,7 +8,8 @@ pub const SYSTEM_CALLS: &str = include_str!("../../fixtures/attacks/system_calls
 pub const PROCESS_ROWS: &[Row] = &[
     contained(
         "R1",
-        "sends signals to the server, to shims, to another session's processes and to its own browser, in every way",
+        "sends signals to the server, to shims, to another session's processes and to its own \
+         browser, by every system call",
         &[
             "kill_server",
             "kill_shim",
@@ -22,13 +23,13 @@ pub const PROCESS_ROWS: &[Row] = &[
     ),
     open(
         "R1",
-        "takes a descriptor that stands for the server's process",
+        "opens a pidfd of the server",
         &["pidfd_of_server"],
-        "it tells when the process ends, and is good for nothing else",
+        "it only reports when the process ends",
     ),
     contained(
         "R2",
-        "reads and sets limits, processors, scheduling and priorities of the server and of other sessions",
+        "reads and sets limits, CPU affinity, scheduling and priorities of the server and of other sessions",
         &[
             "prlimit_server",
             "prlimit_set_server",
@@ -44,7 +45,7 @@ pub const PROCESS_ROWS: &[Row] = &[
     ),
     contained(
         "R2",
-        "raises its own limits and priority, and what keeps it last when memory runs out",
+        "raises its own limits and priority, and lowers its OOM score",
         &[
             "?raise_own_limits",
             "raise_own_priority",
@@ -67,7 +68,7 @@ pub const PROCESS_ROWS: &[Row] = &[
     ),
     contained(
         "R11",
-        "becomes root or the user of another session, holds capabilities, gains rights by set-uid programs",
+        "becomes root or another session's user, holds capabilities, gains rights through set-uid programs",
         &[
             "become_root",
             "become_neighbour",
@@ -79,10 +80,10 @@ pub const PROCESS_ROWS: &[Row] = &[
 
 pub const KILL_ROWS: &[Row] = &[Row {
     id: "R1",
-    attack: "kills everything that it may, with `kill -9 -1`",
-    probes: &["kill_everybody"],
+    attack: "kills every process it may signal, with `kill -9 -1`",
+    probes: &["kill_all"],
     expected: [
-        Expected::NotTried("it would be the end of the test"),
+        Expected::NotTried("it would kill the test"),
         Expected::Blocked,
         Expected::Blocked,
     ],
@@ -91,22 +92,22 @@ pub const KILL_ROWS: &[Row] = &[Row {
 pub const SYSTEM_CALL_ROWS: &[Row] = &[
     contained(
         "R9",
-        "pushes bytes into a terminal, or opens the machine's consoles",
+        "injects input into a terminal, or opens the machine's consoles",
         &["push_into_terminal", "?linux_console"],
     ),
     never(
         "R9",
-        "opens a terminal that it was started from",
+        "opens its controlling terminal",
         &["controlling_terminal"],
     ),
     contained(
         "R10",
-        "makes System V objects and message queues, which no kill ends",
+        "creates System V objects and message queues, which outlive processes",
         &["shmget", "msgget", "semget", "mq_open"],
     ),
     contained(
         "R11",
-        "mounts, in the old way and the new",
+        "mounts, through the old and the new API",
         &[
             "mount",
             "umount",
@@ -123,7 +124,7 @@ pub const SYSTEM_CALL_ROWS: &[Row] = &[
     ),
     contained(
         "R11",
-        "makes name spaces of every kind, or enters the server's",
+        "creates namespaces of every kind, or enters the server's",
         &[
             "unshare_user",
             "unshare_pid",
@@ -147,7 +148,7 @@ pub const SYSTEM_CALL_ROWS: &[Row] = &[
     ),
     contained(
         "R11",
-        "uses io_uring, keyrings, bpf, perf, userfaultfd: what ways into the kernel have gone through",
+        "uses kernel interfaces known from exploits: io_uring, keyrings, bpf, perf, userfaultfd",
         &[
             "?io_uring_setup",
             "?io_uring_enter",
@@ -165,7 +166,7 @@ pub const SYSTEM_CALL_ROWS: &[Row] = &[
     ),
     contained(
         "R11",
-        "administers the machine: modules, swap, clocks, names, accounts, another kernel",
+        "administers the machine: modules, swap, clocks, host names, accounting, kexec",
         &[
             "?init_module",
             "?finit_module",
@@ -189,7 +190,7 @@ pub const SYSTEM_CALL_ROWS: &[Row] = &[
     ),
     contained(
         "R11",
-        "calls the kernel by the numbers of other programs than this processor's own",
+        "makes system calls of foreign ABIs",
         &["?foreign_calls_of_32_bits", "?foreign_calls_of_x32"],
     ),
 ];

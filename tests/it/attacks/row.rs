@@ -1,22 +1,22 @@
-//! A row of the matrix: attacks that are one thought, and what becomes of them at each level.
+//! A row of the matrix: a group of related attacks and their result at each level.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::attacks::level::Level;
 
-/// What came of every probe, by its name: `reached: what was seen` or `blocked: why`.
+/// The result of every probe by name: `reached: details` or `blocked: reason`.
 pub type Verdicts = BTreeMap<String, String>;
 
-/// What becomes of the attacks of one row at one level.
+/// The expected result of a row's attacks at one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// They reach what they are after, all of them.
+    /// All of them succeed.
     Reached,
-    /// None does.
+    /// None of them succeeds.
     Blocked,
-    /// Some do although the level would rather have it otherwise; the sentence says why that is so.
+    /// Some succeed although the level should block them; the text gives the reason.
     Open(&'static str),
-    /// They are not tried there; the sentence says why not.
+    /// Not tried; the text gives the reason.
     NotTried(&'static str),
 }
 
@@ -25,19 +25,19 @@ use Expected::{Blocked, NotTried, Open, Reached};
 /// One row.
 #[derive(Debug)]
 pub struct Row {
-    /// The number in the list of threats: `S` secrets, `R` resources, `O` output, `B` browser, `H`
+    /// The number in the threat list: `S` secrets, `R` resources, `O` output, `B` browser, `H`
     /// HTTP.
     pub id: &'static str,
-    /// What is tried.
+    /// The attack in one sentence.
     pub attack: &'static str,
-    /// The names of the probes in the script. One with a `?` before it is for what not every
-    /// machine has.
+    /// The names of the probes in the script. A leading `?` marks a probe that not every machine
+    /// supports.
     pub probes: &'static [&'static str],
-    /// In the order of [`Level::ALL`].
+    /// Results in the order of [`Level::ALL`].
     pub expected: [Expected; 3],
 }
 
-/// A row whose attacks work without a level and not with one.
+/// A row whose attacks succeed without isolation and are blocked with it.
 pub const fn contained(
     id: &'static str,
     attack: &'static str,
@@ -51,7 +51,7 @@ pub const fn contained(
     }
 }
 
-/// A row whose attacks work at no level: what stops them is no part of one.
+/// A row whose attacks are blocked at every level, because another mechanism stops them.
 pub const fn never(id: &'static str, attack: &'static str, probes: &'static [&'static str]) -> Row {
     Row {
         id,
@@ -61,7 +61,7 @@ pub const fn never(id: &'static str, attack: &'static str, probes: &'static [&'s
     }
 }
 
-/// A row that separate users are needed for.
+/// A row that needs separate users.
 pub const fn needs_users(
     id: &'static str,
     attack: &'static str,
@@ -76,7 +76,7 @@ pub const fn needs_users(
     }
 }
 
-/// A row that stands open at every level.
+/// A row that is open at every level.
 pub const fn open(
     id: &'static str,
     attack: &'static str,
@@ -96,12 +96,12 @@ impl Row {
         self.expected[level as usize]
     }
 
-    /// Whether this probe is one of its.
+    /// Returns true if the probe belongs to this row.
     pub fn has(&self, probe: &str) -> bool {
         self.probes.iter().any(|own| name_of(own).0 == probe)
     }
 
-    /// What is wrong with these verdicts, as far as this row goes.
+    /// Returns the verdicts that differ from this row's expectation.
     fn check(&self, level: Level, verdicts: &Verdicts) -> Vec<String> {
         let expected = self.at(level);
         if matches!(expected, NotTried(_)) {
@@ -146,7 +146,7 @@ fn name_of(probe: &'static str) -> (&'static str, bool) {
         .map_or((probe, true), |name| (name, false))
 }
 
-/// Asserts that every verdict belongs to a row and is what the row expects; names all that are not.
+/// Asserts that every verdict belongs to a row and matches it; lists all that do not.
 #[track_caller]
 pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &Verdicts) {
     let mut wrong: Vec<String> = rows
@@ -176,9 +176,9 @@ pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &Verdicts) {
     );
 }
 
-/// The judgement is worth what it notices.
+/// Checks that the check itself detects unexpected verdicts.
 #[test]
-fn a_verdict_that_is_not_expected_is_noticed() {
+fn an_unexpected_verdict_is_detected() {
     let row = contained("S0", "", &["one", "?two"]);
     let said = |one: &str, two: &str| {
         Verdicts::from([

@@ -1,4 +1,5 @@
-//! Where the attacks are tried: a server with secrets, two sessions, and a listener of another program on the machine.
+//! The target of the attacks: a server with secrets, two sessions, and a listener of another
+//! program on the machine.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,43 +15,43 @@ use tempfile::TempDir;
 use crate::attacks::level::Level;
 use crate::attacks::row::Verdicts;
 
-/// The caller's key, which is a secret of the server.
+/// The client's API key, which is a secret of the server.
 pub const KEY: &str = "HEARTH-CANARY-KEY";
-/// A secret that the server was started with and does not know.
+/// A secret in the server's environment that the server does not use.
 const FOREIGN_SECRET: &str = "HEARTH-CANARY-FOREIGN";
-/// What the other session keeps in a file.
+/// A secret in a file of the other session.
 const NEIGHBOURS_SECRET: &str = "HEARTH-CANARY-NEIGHBOUR";
 
-/// The name of the listener that is in no folder.
+/// The name of the abstract Unix socket.
 const ABSTRACT: &str = "hearth-test-listener";
 
-/// The name of what a session leaves to be found.
+/// The name of a trace that a session leaves behind.
 const TRACE: &str = "hearth-trace";
 
-/// Everything that an attack may be after.
+/// A server, its sessions, and every resource that an attack may target.
 pub struct Scenario {
     pub level: Level,
     pub server: TestServer,
-    /// Whose code attacks.
+    /// The attacking session.
     pub own: Session,
     pub neighbour: Session,
-    pub own_folder: PathBuf,
-    pub neighbour_folder: PathBuf,
-    /// A folder that is nobody's in a session.
+    pub own_dir: PathBuf,
+    pub neighbour_dir: PathBuf,
+    /// A dir that belongs to no session.
     pub outside: TempDir,
-    /// Not below `/tmp`: what is hidden there is hidden without a level, too.
+    /// Not below `/tmp`, because what is hidden there is hidden without isolation too.
     _data_dir: TempDir,
     pub listener: ExternalListener,
-    /// Where the listener listens for TCP, and for UDP too.
+    /// The listener's port for TCP and UDP.
     pub port: u16,
-    /// Where pages and code may go by the settings.
+    /// An address that the settings permit.
     pub permitted: SocketAddr,
-    /// The session's browser's address, as its own code has it.
+    /// The address of the session's browser, as the session's code sees it.
     pub cdp: String,
 }
 
 impl Scenario {
-    /// Sets it, with a browser that can be told to attack (`tests/fixtures/attacks/browser.py`) or
+    /// Starts it, with a browser that runs attack scripts (`tests/fixtures/attacks/browser.py`) or
     /// with the usual one.
     pub async fn setup(level: Level, has_own_browser: bool) -> Self {
         let outside = furnish_outside();
@@ -83,7 +84,7 @@ impl Scenario {
             .setting("AWS_SECRET_ACCESS_KEY", FOREIGN_SECRET);
         let builder = builder.setting("HEARTH_LOG", "debug");
         let builder = builder.setting("HEARTH_EGRESS_ALLOW", &permitted.to_string());
-        let data_dir = new_folder("hd-");
+        let data_dir = new_dir("hd-");
         let builder = if has_own_browser {
             builder.setting("HEARTH_BROWSER", &own_browser(&outside))
         } else {
@@ -96,20 +97,20 @@ impl Scenario {
             }
         }
         let client = server.with_key(KEY);
-        // It leaves a profile.
+        // Deleting the session leaves a profile.
         client
             .session_with(&json!({"profile": {"name": "logins"}}))
             .await
             .delete()
             .await;
-        let (neighbour, neighbour_folder) = settle(&server, client.session().await);
+        let (neighbour, neighbour_dir) = settle(&server, client.session().await);
         let inhabit = format!(
             "umask 000; echo {NEIGHBOURS_SECRET} > secret.txt; agent-browser get url; chmod 644 secret.txt
-             for folder in /tmp /dev/shm /var/tmp; do echo {NEIGHBOURS_SECRET} > $folder/neighbour || true; done"
+             for dir in /tmp /dev/shm /var/tmp; do echo {NEIGHBOURS_SECRET} > $dir/neighbour || true; done"
         );
         neighbour.bash(&inhabit).await;
         neighbour.python("kept = 1").await.ok();
-        let (own, own_folder) = settle(&server, client.session().await);
+        let (own, own_dir) = settle(&server, client.session().await);
         let cdp = own
             .bash("agent-browser get url >/dev/null; echo $CDP_URL")
             .await
@@ -121,8 +122,8 @@ impl Scenario {
             server,
             own,
             neighbour,
-            own_folder,
-            neighbour_folder,
+            own_dir,
+            neighbour_dir,
             outside,
             _data_dir: data_dir,
             listener,
@@ -132,10 +133,10 @@ impl Scenario {
         }
     }
 
-    /// The processes of a session, its interpreters before its browser.
-    fn processes_of(&self, folder: &Path) -> Vec<Process> {
+    /// Lists the processes of a session, its interpreters before its browser.
+    fn processes_of(&self, dir: &Path) -> Vec<Process> {
         self.server.processes();
-        let mut found = process::belonging(-1, &folder.to_string_lossy());
+        let mut found = process::belonging(-1, &dir.to_string_lossy());
         found.retain(|process| !process.is_shim());
         found.sort_by_key(|process| {
             (
@@ -147,7 +148,7 @@ impl Scenario {
         found
     }
 
-    /// What the scripts are told of this place.
+    /// Returns the parameters of the attack scripts.
     pub fn parameters(&self) -> Value {
         let pids = |processes: Vec<Process>| {
             processes
@@ -157,7 +158,7 @@ impl Scenario {
         };
         let server_port = port_of(self.server.origin()).unwrap();
         let own_browsers = self
-            .processes_of(&self.own_folder)
+            .processes_of(&self.own_dir)
             .into_iter()
             .filter(Process::is_browser)
             .collect();
@@ -167,7 +168,7 @@ impl Scenario {
             .into_iter()
             .filter(Process::is_shim)
             .collect();
-        let neighbours = self.processes_of(&self.neighbour_folder);
+        let neighbours = self.processes_of(&self.neighbour_dir);
         let servers = self.server.own_pids();
         let maps = servers
             .iter()
@@ -179,10 +180,10 @@ impl Scenario {
             });
         let canaries = [KEY, FOREIGN_SECRET].map(|secret| secret.chars().rev().collect::<String>());
         let mut writable = ["work", "tmp", "a"]
-            .map(|part| self.own_folder.join(part))
+            .map(|part| self.own_dir.join(part))
             .to_vec();
         writable.push("/tmp".into());
-        let given_ports = [port_of(&self.cdp), self.proxy_port(&self.own_folder)];
+        let given_ports = [port_of(&self.cdp), self.proxy_port(&self.own_dir)];
         json!({
             "canaries": canaries,
             "maps": maps.collect::<serde_json::Map<_, _>>(),
@@ -191,12 +192,12 @@ impl Scenario {
             "server_ports": [server_port],
             "neighbours": pids(neighbours),
             "neighbour_id": self.neighbour.id(),
-            "neighbour_folder": self.neighbour_folder,
-            "neighbour_proxy": self.proxy_port(&self.neighbour_folder),
+            "neighbour_dir": self.neighbour_dir,
+            "neighbour_proxy": self.proxy_port(&self.neighbour_dir),
             "neighbour_tmp": "/tmp/neighbour",
             "neighbour_shm": "/dev/shm/neighbour",
             "neighbour_var_tmp": "/var/tmp/neighbour",
-            "own_folder": self.own_folder,
+            "own_dir": self.own_dir,
             "own_browsers": pids(own_browsers),
             "outside": self.outside.path(),
             "data_dir": self.server.data_dir(),
@@ -208,8 +209,7 @@ impl Scenario {
             "private_address": PRIVATE_ADDRESS,
             "ports": if self.level == Level::None { [self.port, self.port] } else { [1, 65535] },
             "given_ports": given_ports,
-            // Without a level everything opens, and there is no need to open all of this machine to
-            // see it.
+            // Without isolation every file can be opened, so it is enough to open a few.
             "walk_root": if self.level == Level::None { self.outside.path() } else { Path::new("/") },
             "readable": self.readable(),
             "writable": writable,
@@ -218,18 +218,18 @@ impl Scenario {
         })
     }
 
-    /// The port of the proxy that the programs of a session are told of, if they are.
-    fn proxy_port(&self, folder: &Path) -> Option<u16> {
+    /// Returns the port of the proxy in the environment of a session's programs, if there is one.
+    fn proxy_port(&self, dir: &Path) -> Option<u16> {
         let environments = self
-            .processes_of(folder)
+            .processes_of(dir)
             .into_iter()
             .filter_map(|process| process.environment());
         let mut variables = environments.flatten();
         variables.find_map(|variable| port_of(variable.strip_prefix("http_proxy=")?))
     }
 
-    /// What code is meant to read: the system's programs, the few settings that they need, and its
-    /// own.
+    /// Lists what code is meant to read: the system's programs, the few settings that they need,
+    /// and its own files.
     fn readable(&self) -> Vec<PathBuf> {
         let system = [
             "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/tmp",
@@ -238,7 +238,7 @@ impl Scenario {
                         hosts inputrc ld.so.cache ld.so.conf ld.so.conf.d localtime mime.types nsswitch.conf os-release \
                         passwd protocols resolv.conf services ssl timezone wgetrc";
         let devices = ["null", "zero", "full", "random", "urandom"];
-        let own = ["work", "tmp", "a"].map(|part| self.own_folder.join(part));
+        let own = ["work", "tmp", "a"].map(|part| self.own_dir.join(part));
         let paths = system.iter().map(PathBuf::from);
         let paths = paths.chain(settings.split(' ').map(|name| Path::new("/etc").join(name)));
         let paths = paths
@@ -249,7 +249,7 @@ impl Scenario {
             .collect()
     }
 
-    /// The runtime as the server has it.
+    /// Returns the runtime dir as the server sees it.
     fn runtime(&self) -> PathBuf {
         let environment = Process::find(self.server.pid())
             .and_then(|server| server.environment())
@@ -260,7 +260,8 @@ impl Scenario {
         given.map_or_else(|| repository().join("runtime"), PathBuf::from)
     }
 
-    /// Counts what the listener was told as reached, whatever the teller made of it.
+    /// Counts every message that the listener received as reached, whatever the attacking script
+    /// reported.
     pub fn record(&self, verdicts: &mut Verdicts) {
         for (name, verdict) in verdicts {
             if !verdict.starts_with("reached") && self.has_received(name) {
@@ -277,8 +278,8 @@ impl Scenario {
         })
     }
 
-    /// The secrets that the server's log has in it, which is to have none. It logs as much as it
-    /// can without being asked to log what it carries.
+    /// Finds secrets in the server's log, which must contain none. The server logs as much as it
+    /// can without its option to log bodies.
     pub fn leaks(&self) -> Vec<String> {
         let tokens =
             [&self.own, &self.neighbour].map(|session| token_of(session.cdp_url()).to_owned());
@@ -295,16 +296,16 @@ impl Scenario {
         secrets.filter(|secret| log.contains(secret)).collect()
     }
 
-    /// A key's client of the server.
+    /// Returns a client of the server with a key.
     pub fn client(&self) -> hearth_test_support::Api {
         self.server.with_key(KEY)
     }
 
-    /// Ends everything, and removes what code may have left where all programs leave things.
+    /// Stops everything, and removes files that code may have left in shared dirs.
     pub async fn teardown(self) {
         self.server.stop().await;
         for name in ["neighbour", TRACE] {
-            // Where the session had a /tmp of its own it is not there.
+            // If the session had a private /tmp, the file is not here.
             let _ = fs::remove_file(Path::new("/tmp").join(name));
         }
     }
@@ -315,7 +316,7 @@ fn port_of(address: &str) -> Option<u16> {
     rest.split('/').next()?.rsplit(':').next()?.parse().ok()
 }
 
-/// What makes an address a secret.
+/// Returns the secret part of an address.
 fn token_of(address: &str) -> &str {
     address
         .split_once("token=")
@@ -324,47 +325,46 @@ fn token_of(address: &str) -> &str {
         .expect("it has a token")
 }
 
-/// Finds the folder of the session that was created last.
+/// Finds the dir of the session that was created last.
 fn settle(server: &TestServer, session: Session) -> (Session, PathBuf) {
-    let mut folders: Vec<_> = server
-        .session_folders()
+    let mut dirs: Vec<_> = server
+        .session_dirs()
         .into_iter()
-        .filter(|folder| folder.is_dir())
+        .filter(|dir| dir.is_dir())
         .collect();
-    folders.sort_by_key(|folder| {
-        fs::metadata(folder)
+    dirs.sort_by_key(|dir| {
+        fs::metadata(dir)
             .and_then(|metadata| metadata.modified())
             .ok()
     });
-    // Of two that are there the older one is already known.
-    let folder = folders.pop().expect("a session has a folder");
-    (session, folder)
+    // If there are two dirs, the older one is already known.
+    let dir = dirs.pop().expect("a session has a dir");
+    (session, dir)
 }
 
-fn new_folder(prefix: &str) -> TempDir {
+fn new_dir(prefix: &str) -> TempDir {
     tempfile::Builder::new()
         .prefix(prefix)
         .tempdir_in("/var/tmp")
-        .expect("everybody may make folders there")
+        .expect("every user may create dirs there")
 }
 
-/// Puts the browser that can be told to attack where every browser may read, and gives its path
-/// back.
+/// Installs the attacking browser where every browser may read it, and returns its path.
 fn own_browser(outside: &TempDir) -> String {
-    let folder = outside.path().join("bin");
-    fs::create_dir(&folder).unwrap();
-    let path = folder.join("chromium-headless-shell");
+    let dir = outside.path().join("bin");
+    fs::create_dir(&dir).unwrap();
+    let path = dir.join("chromium-headless-shell");
     fs::write(&path, include_str!("../../fixtures/attacks/browser.py")).unwrap();
-    for path in [&folder, &path] {
+    for path in [&dir, &path] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
     path.to_str().unwrap().to_owned()
 }
 
-/// A folder with files that everybody may read, that everybody may write, and that only their owner
-/// may.
+/// Creates a dir with files that every user may read, that every user may write, and that only the
+/// owner may read.
 fn furnish_outside() -> TempDir {
-    let outside = new_folder("ho-");
+    let outside = new_dir("ho-");
     let at = |name: &str| outside.path().join(name);
     let mode = |path: &Path, mode: u32| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -376,9 +376,9 @@ fn furnish_outside() -> TempDir {
     };
     write("secret.txt", 0o644);
     write("own.txt", 0o600);
-    for (folder, bits) in [("shared", 0o777), ("tree", 0o755)] {
-        fs::create_dir(at(folder)).unwrap();
-        mode(&at(folder), bits);
+    for (dir, bits) in [("shared", 0o777), ("tree", 0o755)] {
+        fs::create_dir(at(dir)).unwrap();
+        mode(&at(dir), bits);
     }
     for name in ["truncate", "append", "rename", "unlink", "link"] {
         write(&format!("shared/{name}"), 0o666);
@@ -396,10 +396,10 @@ fn give_all(path: &Path) {
     }
 }
 
-/// What a folder holds, which is one thing.
-fn only_entry(folder: &Path) -> PathBuf {
-    let mut entries = fs::read_dir(folder)
-        .expect("a folder")
+/// Returns the only entry of a dir.
+fn only_entry(dir: &Path) -> PathBuf {
+    let mut entries = fs::read_dir(dir)
+        .expect("a dir")
         .map(|entry| entry.expect("an entry").path());
     let entry = entries.next().expect("an entry");
     assert_eq!(entries.next(), None);

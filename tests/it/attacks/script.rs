@@ -1,4 +1,4 @@
-//! Scripts of attacks, run by the execute endpoint as code of a session.
+//! Attack scripts, run through the execute endpoint as a session's code.
 
 use hearth_test_support::Session;
 use serde_json::Value;
@@ -8,20 +8,20 @@ use crate::attacks::scenario::Scenario;
 
 const KIT: &str = include_str!("../../fixtures/attacks/kit.py");
 
-/// Seconds that a script gets; most of them need two.
+/// Timeout of a script in seconds; most of them need two.
 const TIMEOUT_SECONDS: u64 = 120;
 
-/// The lines that end what a shell hands to python, and that no script has in it.
+/// The delimiter of here-documents, which no script contains.
 const END: &str = "END OF THE ATTACKS";
 
-/// A text as a literal that means the same in JSON, python and JavaScript.
+/// Quotes a text as a literal that is valid in JSON, python and JavaScript.
 fn literal(text: &str) -> String {
     serde_json::to_string(text).expect("text is JSON")
 }
 
 const PAGES: &str = include_str!("../../fixtures/attacks/pages.mjs");
 
-/// Runs the attacks that begin in the browser, and reads what came of every probe.
+/// Runs the attacks that start in the browser, and reads the result of every probe.
 pub async fn run_pages(session: &Session, parameters: &Value) -> Verdicts {
     let code = format!(
         "const parameters = JSON.parse({});\n{PAGES}",
@@ -31,8 +31,7 @@ pub async fn run_pages(session: &Session, parameters: &Value) -> Verdicts {
     serde_json::from_str(&execution.result).unwrap_or_else(|error| panic!("{error}: {execution:?}"))
 }
 
-/// Has the browser of a session that is created now try scripts, and reads what came of every
-/// probe.
+/// Runs scripts in the browser of a new session, and reads the result of every probe.
 pub async fn run_in_browser(scenario: &Scenario, scripts: &[&str], parameters: &Value) -> Verdicts {
     let scripts: Vec<String> = scripts
         .iter()
@@ -44,25 +43,27 @@ pub async fn run_in_browser(scenario: &Scenario, scripts: &[&str], parameters: &
         attacks.to_string(),
     )
     .unwrap();
-    let known = scenario.server.session_folders();
+    let known = scenario.server.session_dirs();
     let session = scenario.client().session().await;
-    let folder = scenario
+    let dir = scenario
         .server
-        .session_folders()
+        .session_dirs()
         .into_iter()
-        .find(|folder| !known.contains(folder))
+        .find(|dir| !known.contains(dir))
         .unwrap();
-    let said = std::fs::read_to_string(folder.join("b/attacks.txt")).unwrap();
+    let said = std::fs::read_to_string(dir.join("b/attacks.txt")).unwrap();
     session.delete().await;
     let lines = said
         .lines()
         .filter_map(|line| line.strip_prefix("ATTACKS "));
     lines
-        .flat_map(|line| serde_json::from_str::<Verdicts>(line).expect("the kit writes JSON"))
+        .flat_map(|line| {
+            serde_json::from_str::<Verdicts>(line).expect("the attack script prints JSON")
+        })
         .collect()
 }
 
-/// A whole python program.
+/// Builds a complete python program.
 fn program(script: &str, parameters: &Value) -> String {
     format!(
         "import json\nPARAMETERS = json.loads({})\n{KIT}\n{script}",
@@ -70,8 +71,7 @@ fn program(script: &str, parameters: &Value) -> String {
     )
 }
 
-/// Code of `language` that runs a python program as a process of its own, and prints what it
-/// prints.
+/// Builds code in `language` that runs a python program as a child process and prints its output.
 fn started_by(language: &str, program: &str) -> String {
     match language {
         "bash" => format!("python3 - <<'{END}'\n{program}\n{END}\n"),
@@ -90,7 +90,7 @@ fn started_by(language: &str, program: &str) -> String {
     }
 }
 
-/// Runs a script from code of `language`, and reads what came of every probe.
+/// Runs a script from code in `language`, and reads the result of every probe.
 pub async fn run(session: &Session, language: &str, script: &str, parameters: &Value) -> Verdicts {
     let code = started_by(language, &program(script, parameters));
     let execution = session.run_for(language, &code, TIMEOUT_SECONDS).await;
@@ -100,5 +100,5 @@ pub async fn run(session: &Session, language: &str, script: &str, parameters: &V
         .find_map(|line| line.strip_prefix("ATTACKS "));
     let line =
         line.unwrap_or_else(|| panic!("the script did not end in {language}: {execution:?}"));
-    serde_json::from_str(line).expect("the kit writes JSON")
+    serde_json::from_str(line).expect("the attack script prints JSON")
 }

@@ -1,9 +1,9 @@
-//! S: secrets, and what one session may know of another.
+//! S: secrets, and information that one session may gain about another.
 
 use crate::attacks::row::{Row, contained, needs_users, never, open};
 
-const SAME_USER: &str = "code of every session runs as the server's user, and what the kernel tells about files and \
-                         changes of their owner's own are not Landlock's concern";
+const SAME_USER: &str = "the code of every session runs as the server's user, and Landlock does \
+                         not restrict reading metadata or an owner's changes of mode";
 
 pub const SCRIPT: &str = include_str!("../../fixtures/attacks/secrets.py");
 
@@ -15,17 +15,17 @@ pub const ROWS: &[Row] = &[
     ),
     contained(
         "S1",
-        "looks for them in the environment of every process",
+        "searches the environment of every process for them",
         &["every_environment"],
     ),
     never(
         "S1",
-        "looks for them in the arguments of every process",
+        "searches the arguments of every process for them",
         &["command_lines"],
     ),
     contained(
         "S2",
-        "reads the server's environment, memory, descriptors, root and working folder in /proc",
+        "reads the server's environment, memory, descriptors, root and working directory in /proc",
         &[
             "server_environ",
             "server_thread_environ",
@@ -45,11 +45,11 @@ pub const ROWS: &[Row] = &[
         "S2",
         "reads the server's command line in /proc",
         &["server_cmdline"],
-        "arguments of all processes can be read where /proc is; no secret is ever in one",
+        "process arguments are readable in /proc; they never contain a secret",
     ),
     never(
         "S3",
-        "finds descriptors that it was not given",
+        "finds inherited descriptors",
         &["inherited_descriptors"],
     ),
     never(
@@ -59,7 +59,7 @@ pub const ROWS: &[Row] = &[
     ),
     contained(
         "S5",
-        "lists, reads and writes another session's folder, plants a link in it, looks at its browser's data",
+        "lists, reads and writes another session's directory, plants a link in it, reads its browser's data",
         &[
             "neighbour_list",
             "neighbour_read",
@@ -70,7 +70,7 @@ pub const ROWS: &[Row] = &[
     ),
     needs_users(
         "S5",
-        "asks for size and times of another session's file",
+        "reads the size and times of another session's file",
         &["neighbour_stat"],
         SAME_USER,
     ),
@@ -82,7 +82,7 @@ pub const ROWS: &[Row] = &[
     ),
     contained(
         "S5",
-        "lists the folder of all sessions",
+        "lists the directory of all sessions",
         &["neighbour_sessions"],
     ),
     contained(
@@ -92,27 +92,27 @@ pub const ROWS: &[Row] = &[
     ),
     contained(
         "S5",
-        "speaks to the agent-browser daemon of another session",
+        "connects to the agent-browser daemon of another session",
         &["neighbour_agent"],
     ),
     never(
         "S5",
-        "reads what another session has put into /tmp and /dev/shm",
+        "reads another session's files in /tmp and /dev/shm",
         &["neighbour_tmp", "neighbour_shm"],
     ),
     contained(
         "S5",
-        "reads what another session has put into /var/tmp",
+        "reads another session's files in /var/tmp",
         &["neighbour_var_tmp"],
     ),
     contained(
         "S5",
-        "reads its own browser's data and memory, and takes its debugging pipe, around the broker",
+        "bypasses the broker: reads its own browser's data and memory, and takes its debugging pipe",
         &["own_browser_data", "own_browser_mem", "own_browser_pipe"],
     ),
     contained(
         "S5",
-        "lists, reads and writes what sessions have left in their profiles, and reads the server's store",
+        "lists, reads and writes saved profiles, and reads the server's store",
         &[
             "profiles_list",
             "profile_read",
@@ -123,9 +123,9 @@ pub const ROWS: &[Row] = &[
     contained("S7", "connects to the server's own port", &["server_ports"]),
     contained(
         "S8",
-        "reads the server's data folder, /etc/shadow and a file that everybody may read",
+        "reads the server's data directory, /etc/shadow and a world-readable file",
         &[
-            "data_folder",
+            "data_dir",
             "shadow",
             "outside_file",
             "outside_file_by_a_link",
@@ -134,17 +134,17 @@ pub const ROWS: &[Row] = &[
     ),
     contained(
         "S8",
-        "walks all folders for a file that opens and for a place to write",
-        &["every_file", "every_folder"],
+        "searches all directories for a file to open and a place to write",
+        &["every_file", "every_dir"],
     ),
     contained(
         "S8",
-        "opens settings of the kernel and block devices",
+        "opens kernel settings and block devices",
         &["kernel_settings", "?block_devices"],
     ),
     never(
         "S12",
-        "finds keys, tokens, code or what it printed in the server's log, at debug",
+        "finds keys, tokens, code or its output in the server's debug log",
         &["log"],
     ),
 ];

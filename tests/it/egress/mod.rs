@@ -1,5 +1,5 @@
-//! The way out of sessions: everything goes through the session's proxy, what is refused says why,
-//! and nobody reaches the server itself.
+//! Egress of sessions: all requests go through the session's proxy, denials say why, and no session
+//! reaches the server itself.
 
 mod packages;
 mod web;
@@ -8,7 +8,7 @@ use hearth_test_support::{Session, TestServer};
 use serde_json::json;
 use web::{Web, redirect};
 
-/// A server whose sessions reach what this list opens, and nothing else of loopback.
+/// Starts a server whose sessions reach the addresses in this list, and no others on loopback.
 async fn allowing(list: &str) -> TestServer {
     TestServer::builder()
         .setting("HEARTH_EGRESS_ALLOW", list)
@@ -16,7 +16,8 @@ async fn allowing(list: &str) -> TestServer {
         .await
 }
 
-/// Ways in which code asks for `URL`; each ends well and shows `ok` when it gets the page.
+/// Requests for `URL` in several languages and tools; each succeeds and prints `ok` when it gets
+/// the page.
 const WAYS: [(&str, &str); 12] = [
     (
         "node",
@@ -74,7 +75,7 @@ async fn ask(session: &Session, (language, code): (&str, &str), url: &str) -> (i
 }
 
 #[tokio::test]
-async fn every_way_to_ask_for_a_page_goes_through_the_proxy() {
+async fn every_kind_of_request_goes_through_the_proxy() {
     let web = Web::start().await;
     let server = allowing(&web.address.to_string()).await;
     let session = server.session().await;
@@ -97,13 +98,13 @@ async fn every_way_to_ask_for_a_page_goes_through_the_proxy() {
             "{way:?}: {exit_code} {shown}"
         );
     }
-    // Nothing has gone around the proxy.
+    // No request bypassed the proxy.
     assert_eq!(web.asked(), asked);
     shut.stop().await;
 }
 
 #[tokio::test]
-async fn a_refused_page_says_in_the_page_why_and_how_to_allow_it() {
+async fn a_denied_page_says_why_and_how_to_allow_it() {
     let web = Web::start().await;
     let server = allowing("").await;
     let session = server.session().await;
@@ -120,7 +121,7 @@ async fn a_refused_page_says_in_the_page_why_and_how_to_allow_it() {
         "{text}"
     );
     assert!(text.contains(&setting), "{text}");
-    // What the page says is true.
+    // The entry that the page suggests works.
     let entry = setting
         .strip_prefix("HEARTH_EGRESS_ALLOW=")
         .expect("the setting");
@@ -134,9 +135,10 @@ async fn a_refused_page_says_in_the_page_why_and_how_to_allow_it() {
     server.stop().await;
 }
 
-/// Chromium shows nothing of a refused CONNECT, so the reason is in the error of whoever navigates.
+/// Chromium shows nothing of the response to a denied CONNECT, so the reason is in the error of the
+/// client that navigates.
 #[tokio::test]
-async fn a_refused_https_page_says_why_in_the_error_of_every_client() {
+async fn a_denied_https_page_gives_the_reason_in_the_error_of_every_client() {
     let web = Web::with(vec![("GET /away", redirect("https://10.0.0.1/"))]).await;
     let server = allowing(&web.address.to_string()).await;
     let session = server.session().await;
@@ -180,7 +182,7 @@ async fn a_refused_https_page_says_why_in_the_error_of_every_client() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_decided_about_anew() {
+async fn every_redirect_is_checked_again() {
     let inner = Web::start().await;
     let outer = Web::with(vec![("GET /away", redirect(&inner.url("/")))]).await;
     let server = allowing(&outer.address.to_string()).await;
@@ -223,7 +225,7 @@ async fn web_sockets_of_pages_and_of_code_work() {
 }
 
 #[tokio::test]
-async fn nobody_reaches_the_server_that_runs_the_session() {
+async fn no_session_reaches_its_own_server() {
     for mode in ["filtered", "open"] {
         let builder = TestServer::builder().setting("HEARTH_EGRESS", mode);
         let server = builder
@@ -267,7 +269,7 @@ async fn nobody_reaches_the_server_that_runs_the_session() {
 }
 
 #[tokio::test]
-async fn nothing_goes_out_when_it_is_off_and_everything_but_metadata_when_it_is_open() {
+async fn off_blocks_everything_and_open_allows_all_but_metadata() {
     let web = Web::start().await;
     let off = TestServer::builder()
         .setting("HEARTH_EGRESS", "off")
@@ -309,7 +311,7 @@ async fn nothing_goes_out_when_it_is_off_and_everything_but_metadata_when_it_is_
 }
 
 #[tokio::test]
-async fn a_metadata_service_is_named_and_needs_its_own_switch() {
+async fn a_metadata_service_is_named_and_needs_its_own_setting() {
     let listed = allowing("169.254.169.254:80").await;
     let session = listed.session().await;
     let shown = session
@@ -325,7 +327,7 @@ async fn a_metadata_service_is_named_and_needs_its_own_switch() {
 }
 
 #[tokio::test]
-async fn what_goes_out_can_go_through_a_proxy_beyond() {
+async fn egress_can_use_an_upstream_proxy() {
     let beyond = Web::start().await;
     let listed = Web::start().await;
     let server = TestServer::builder()
@@ -357,7 +359,7 @@ async fn what_goes_out_can_go_through_a_proxy_beyond() {
 }
 
 #[tokio::test]
-async fn a_context_cannot_have_a_proxy_of_its_own() {
+async fn a_context_cannot_have_its_own_proxy() {
     let server = TestServer::start().await;
     let session = server.session().await;
     for proxy in ["direct://", "http://127.0.0.1:9"] {
@@ -375,7 +377,7 @@ async fn a_context_cannot_have_a_proxy_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_proxy_ends_with_its_session_and_the_log_tells_what_it_carried_and_refused() {
+async fn a_proxy_ends_with_its_session_and_logs_what_it_allowed_and_denied() {
     let web = Web::start().await;
     let server = allowing(&web.address.to_string()).await;
     let before = server.listening_sockets().len();

@@ -1,5 +1,5 @@
-//! Package managers in bash. The packages are made here and fetched by their addresses, so no
-//! registry is needed.
+//! Package managers in bash. The packages are built here and fetched by address, so no registry is
+//! needed.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use hearth_test_support::{TestServer, repository};
 
 use crate::egress::web::{Web, file};
 
-/// Makes a wheel named on its command line, with one module in it.
+/// Builds a wheel named on its command line, with one module in it.
 const WHEEL: &str = "\
 import sys, zipfile
 info = 'hearthly-1.0.dist-info/'
@@ -18,10 +18,10 @@ with zipfile.ZipFile(sys.argv[1], 'w') as wheel:
     wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
     wheel.writestr(info + 'RECORD', 'hearthly.py,,\\n' + info + 'METADATA,,\\n' + info + 'WHEEL,,\\n' + info + 'RECORD,,\\n')";
 
-fn make(program: &Path, arguments: &[&str], folder: &Path) {
+fn make(program: &Path, arguments: &[&str], dir: &Path) {
     let status = Command::new(program)
         .args(arguments)
-        .current_dir(folder)
+        .current_dir(dir)
         .status()
         .expect("it starts");
     assert!(status.success(), "{} {arguments:?}", program.display());
@@ -29,27 +29,27 @@ fn make(program: &Path, arguments: &[&str], folder: &Path) {
 
 #[tokio::test]
 async fn pip_and_npm_install_through_the_proxy() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a dir");
     let wheel = "hearthly-1.0-py3-none-any.whl";
     make(
         &repository().join("runtime/.installed/venv/bin/python"),
         &["-c", WHEEL, wheel],
-        folder.path(),
+        dir.path(),
     );
-    std::fs::create_dir(folder.path().join("package")).expect("made");
+    std::fs::create_dir(dir.path().join("package")).expect("made");
     let manifest = r#"{"name": "hearthly", "version": "1.0.0", "main": "index.js"}"#;
-    std::fs::write(folder.path().join("package/package.json"), manifest).expect("written");
+    std::fs::write(dir.path().join("package/package.json"), manifest).expect("written");
     std::fs::write(
-        folder.path().join("package/index.js"),
+        dir.path().join("package/index.js"),
         "module.exports = 'installed';",
     )
     .expect("written");
     make(
         Path::new("tar"),
         &["-czf", "hearthly.tgz", "package"],
-        folder.path(),
+        dir.path(),
     );
-    let bytes = |name: &str| file(std::fs::read(folder.path().join(name)).expect("it was made"));
+    let bytes = |name: &str| file(std::fs::read(dir.path().join(name)).expect("it was created"));
     let web = Web::with(vec![
         ("GET /hearthly-1.0", bytes(wheel)),
         ("GET /hearthly.tgz", bytes("hearthly.tgz")),

@@ -1,5 +1,5 @@
-//! A web server of the test's own, on loopback: files to fetch, redirects, a WebSocket that
-//! answers, and a note of who asked for what. With another job it is a proxy.
+//! A web server on loopback for these tests: files, redirects, a WebSocket echo, and a record of
+//! all requests. With another handler it is a proxy.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
 
-/// What is at a path: a head without its length, and a body.
+/// The response to a path: a head without its length, and a body.
 type Page = (String, Vec<u8>);
 
 pub struct Web {
@@ -20,8 +20,8 @@ pub struct Web {
 }
 
 impl Web {
-    /// Serves `pages`, each at the first line of a request that begins like its name; everything
-    /// else is `ok`.
+    /// Serves `pages`, each for requests whose first line starts with its name; answers `ok` to
+    /// everything else.
     pub async fn with(pages: Vec<(&'static str, Page)>) -> Web {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -49,7 +49,7 @@ impl Web {
         format!("http://{}{path}", self.address)
     }
 
-    /// The first lines of all requests so far.
+    /// Returns the first lines of all requests so far.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no panic").clone()
     }
@@ -69,7 +69,7 @@ async fn serve(
         .to_owned();
     notes.lock().expect("no panic").push(first.clone());
     if first.contains("/socket") {
-        // A client that goes away half-way is no concern of a test.
+        // A test ignores clients that disconnect half-way.
         let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else {
             return;
         };
@@ -97,12 +97,12 @@ async fn serve(
     let _ = stream.shutdown().await;
 }
 
-/// A page that sends on.
+/// Returns a redirect.
 pub fn redirect(to: &str) -> Page {
     (format!("HTTP/1.1 302 Found\r\nLocation: {to}"), Vec::new())
 }
 
-/// A file.
+/// Returns a file.
 pub fn file(bytes: Vec<u8>) -> Page {
     (
         "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream".to_owned(),

@@ -1,4 +1,4 @@
-//! How sessions and the server end, and that nothing is left whoever ends them.
+//! The end of sessions and of the server, which leaves nothing behind whatever its cause.
 
 mod stopping;
 
@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::json;
 
-/// Code that says `name` to the site and then goes on for ever, without a child of its own.
+/// Returns code that signals `name` to the site and then runs forever, without a child process.
 fn endless(site: &Site, language: &str, name: &str) -> String {
     let signal = site.signal_in(language, name);
     match language {
@@ -23,11 +23,11 @@ fn endless(site: &Site, language: &str, name: &str) -> String {
     }
 }
 
-/// A bash line that leaves a stopped and a running process behind that are nobody's children.
+/// A bash line that leaves a stopped and a running orphan process behind.
 const DOUBLE_FORK: &str = "(setsid sh -c 'sleep 1001 & kill -STOP $!; sleep 1002 & exit' &) ";
 
-/// Everything that a session can have at once: two kernels, the agent-browser daemon, processes
-/// without a parent.
+/// Creates a session with everything it can have at once: two kernels, the agent-browser daemon,
+/// orphan processes.
 async fn busy_session(server: &TestServer) -> Session {
     let session = server.session().await;
     session.node("let kept = 1").await.ok();
@@ -43,7 +43,7 @@ async fn busy_session(server: &TestServer) -> Session {
     session
 }
 
-/// A session's life ends at its ttl, also while code runs.
+/// A session ends at its ttl, even while code runs.
 async fn ends_at_its_ttl(server: &TestServer) {
     let start = Instant::now();
     let session = server
@@ -67,7 +67,7 @@ async fn ends_at_its_ttl(server: &TestServer) {
     session.assert_destroyed("ttl").await;
 }
 
-/// An open socket is no activity.
+/// An open socket is not activity.
 async fn ends_when_nothing_happens(server: &TestServer) {
     let session = server.session_with(&json!({"activityTtl": 10})).await;
     let start = Instant::now();
@@ -83,7 +83,7 @@ async fn ends_when_nothing_happens(server: &TestServer) {
     session.assert_destroyed("idle").await;
 }
 
-/// An execution stops the idle clock, which starts anew at its end.
+/// An execution stops the idle clock, which restarts at its end.
 async fn does_not_end_while_code_runs(server: &TestServer) {
     let session = server.session_with(&json!({"activityTtl": 10})).await;
     let client = CdpClient::connect(session.cdp_url()).await;
@@ -150,7 +150,7 @@ async fn deleting_a_session_ends_the_code_that_runs_in_it() {
     server.stop().await;
 }
 
-/// Kills the server while a session is busy and a shell runs, with the chosen processes stopped.
+/// Kills the server while a session is busy and a shell runs, after stopping the chosen processes.
 async fn killed_server_leaves_nothing(is_stopped_before: impl Fn(&Process) -> bool) {
     let (mut server, site) = (TestServer::start().await, Site::start().await);
     let session = busy_session(&server).await;
@@ -173,7 +173,7 @@ async fn killed_server_leaves_nothing(is_stopped_before: impl Fn(&Process) -> bo
     for process in &stopped {
         process.signal(Signal::SIGSTOP);
     }
-    // One that has yet to take the signal would only be stopped after the server's death.
+    // A process that has yet to receive the signal would only be stopped after the server's death.
     eventually(Duration::from_secs(5), "all of them are stopped", || {
         let running: Vec<&Process> = stopped
             .iter_mut()
@@ -212,27 +212,27 @@ async fn a_killed_server_leaves_no_process_when_only_its_shims_are_stopped() {
 }
 
 #[tokio::test]
-async fn the_next_server_clears_the_folders_of_a_killed_one() {
-    let folder = new_data_dir();
-    let mut killed = TestServer::builder().data_dir(folder.path()).start().await;
+async fn the_next_server_removes_the_dirs_of_a_killed_one() {
+    let dir = new_data_dir();
+    let mut killed = TestServer::builder().data_dir(dir.path()).start().await;
     killed.session().await;
-    assert_eq!(killed.session_folders().len(), 1);
+    assert_eq!(killed.session_dirs().len(), 1);
     killed.kill_hard().await;
     killed.assert_nothing_runs(Duration::from_secs(2)).await;
-    let next = TestServer::builder().data_dir(folder.path()).start().await;
-    assert_eq!(next.session_folders(), Vec::<PathBuf>::new());
+    let next = TestServer::builder().data_dir(dir.path()).start().await;
+    assert_eq!(next.session_dirs(), Vec::<PathBuf>::new());
     next.stop().await;
 }
 
 #[tokio::test]
-async fn a_deleted_session_leaves_no_process_no_folder_and_no_port() {
+async fn a_deleted_session_leaves_no_process_no_dir_and_no_port() {
     let server = TestServer::start().await;
-    // The first session brings everything into being that belongs to the server itself.
+    // The first session creates everything that belongs to the server itself.
     busy_session(&server).await.delete().await;
     let settled = || async {
-        match (server.processes(), server.session_folders()) {
-            (processes, folders) if processes.is_empty() && folders.is_empty() => Ok(()),
-            (processes, folders) => Err(format!("{}\n{folders:?}", process::describe(&processes))),
+        match (server.processes(), server.session_dirs()) {
+            (processes, dirs) if processes.is_empty() && dirs.is_empty() => Ok(()),
+            (processes, dirs) => Err(format!("{}\n{dirs:?}", process::describe(&processes))),
         }
     };
     eventually(Duration::from_secs(5), "the first session is gone", settled).await;
@@ -250,12 +250,12 @@ async fn a_deleted_session_leaves_no_process_no_folder_and_no_port() {
         "{}",
         process::describe(&server.processes())
     );
-    assert_eq!(server.session_folders().len(), 1);
+    assert_eq!(server.session_dirs().len(), 1);
     session.delete().await;
 
     eventually(
         Duration::from_secs(5),
-        "nothing of the session is left",
+        "the session leaves nothing behind",
         settled,
     )
     .await;
@@ -310,8 +310,8 @@ async fn no_process_gets_to_see_the_servers_environment() {
     server.stop().await;
 }
 
-/// Asserts that no environment holds a marker, and that those of shims are empty; how many could be
-/// read.
+/// Asserts that no environment contains a marker, and that those of shims are empty; returns how
+/// many could be read.
 fn assert_unmarked(processes: &[Process]) -> usize {
     let shims = processes.iter().filter(|process| process.is_shim()).count();
     assert!(
@@ -339,10 +339,9 @@ fn assert_unmarked(processes: &[Process]) -> usize {
     read
 }
 
-/// A shim that watches over something. Those that wait for a program to start have yet to become
-/// what it is to be.
+/// Checks shims that supervise a process. Prewarmed shims have not dropped their rights yet.
 #[tokio::test]
-async fn shims_that_watch_have_of_roots_rights_the_one_to_kill() {
+async fn a_supervising_shim_keeps_only_the_kill_capability() {
     const KILL: u64 = 1 << 5;
     let server = TestServer::start().await;
     let session = server.session().await;
@@ -449,7 +448,7 @@ async fn a_browser_that_dies_while_code_runs_fails_the_execution_and_ends_the_se
                 .iter()
                 .filter(|process| process.is_browser())
                 .collect();
-            // A child that it has just made still has its command line.
+            // A freshly forked child still has its parent's command line.
             let pids: Vec<i32> = browsers.iter().map(|process| process.pid).collect();
             browsers.retain(|process| !pids.contains(&process.parent));
             assert_eq!(browsers.len(), 1, "{}", process::describe(&processes));
@@ -475,7 +474,7 @@ async fn a_browser_that_dies_while_code_runs_fails_the_execution_and_ends_the_se
 }
 
 #[tokio::test]
-async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_place() {
+async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_slot() {
     let server = TestServer::builder()
         .setting("HEARTH_MAX_SESSIONS", "1")
         .start()
@@ -490,7 +489,7 @@ async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_p
     client.closed(Duration::from_secs(2)).await;
     eventually(
         Duration::from_secs(2),
-        "nothing of the session is left",
+        "the session leaves nothing behind",
         || async {
             match server.processes() {
                 left if left.is_empty() => Ok(()),
@@ -499,7 +498,7 @@ async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_p
         },
     )
     .await;
-    // The process table is ahead of the server by the moment that the news takes.
+    // The process table changes a moment before the server learns of it.
     eventually(
         Duration::from_secs(2),
         "the session counts as ended",
@@ -519,17 +518,16 @@ async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_p
 }
 
 #[tokio::test]
-async fn the_server_may_open_all_the_files_that_the_system_allows_and_code_as_many_as_the_setting_says()
- {
+async fn the_server_raises_its_open_file_limit_and_code_gets_the_configured_one() {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     let given = 1024.min(hard - 1);
     // The server inherits it from this test.
-    setrlimit(Resource::RLIMIT_NOFILE, given, hard).expect("a lower limit is always allowed");
+    setrlimit(Resource::RLIMIT_NOFILE, given, hard).expect("lowering a limit is always allowed");
     let server = TestServer::builder()
         .setting("HEARTH_SESSION_OPEN_FILES", "777")
         .start()
         .await;
-    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the hard limit is as it was");
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the hard limit is unchanged");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.serving_pid())).unwrap();
     let files: Vec<&str> = limits
         .lines()

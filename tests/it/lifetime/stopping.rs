@@ -1,4 +1,4 @@
-//! What happens between a signal and the server's end.
+//! The server's behaviour between a signal and its exit.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::lifetime::{busy_session, endless};
 
 #[tokio::test]
-async fn sigterm_ends_running_code_with_an_answer_and_leaves_nothing() {
+async fn sigterm_ends_running_code_with_a_response_and_leaves_nothing() {
     let (mut server, site) = (TestServer::start().await, Site::start().await);
     let (first, second) = (busy_session(&server).await, server.session().await);
     let codes = ["node", "python", "bash"].map(|language| endless(&site, language, language));
@@ -45,15 +45,14 @@ async fn sigterm_ends_running_code_with_an_answer_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn code_that_ends_in_time_is_answered_as_ever_while_the_server_stops_and_nothing_new_begins()
-{
-    let (folder, site) = (new_data_dir(), Site::start().await);
+async fn a_stopping_server_answers_code_that_ends_in_time_and_starts_nothing_new() {
+    let (dir, site) = (new_data_dir(), Site::start().await);
     let builder = TestServer::builder()
-        .data_dir(folder.path())
+        .data_dir(dir.path())
         .setting("HEARTH_STOP_GRACE_SECONDS", "60");
     let mut server = builder.start().await;
     let (idle, busy) = (server.session().await, server.session().await);
-    // It goes on until the test has seen what happens meanwhile.
+    // It keeps running until the test has seen the stopping server.
     let code = format!(
         "{}; curl -s {}; echo done",
         site.bash_signal("begun"),
@@ -89,7 +88,7 @@ async fn code_that_ends_in_time_is_answered_as_ever_while_the_server_stops_and_n
         );
         reqwest::get(site.url("/signal/go-on"))
             .await
-            .expect("the site is up");
+            .expect("the site is running");
     };
     let (execution, ()) = tokio::join!(busy.bash(&code), meanwhile);
     assert!(execution.ok().stdout.ends_with("done\n"));
@@ -106,7 +105,7 @@ async fn a_second_sigterm_does_not_wait_for_code() {
         site.signalled("begun").await;
         server.processes();
         server.signal(Signal::SIGTERM);
-        // One that comes with the first is the same wish.
+        // A second signal that arrives together with the first is treated as one.
         eventually(
             Duration::from_secs(20),
             "a second signal is heard",
@@ -161,7 +160,7 @@ async fn sigterm_while_sessions_are_being_created_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_signal_that_comes_twice_is_one_wish() {
+async fn a_signal_sent_twice_at_once_counts_once() {
     let mut server = TestServer::start().await;
     busy_session(&server).await;
     server.processes();

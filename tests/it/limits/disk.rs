@@ -1,4 +1,4 @@
-//! Ways to fill the disk, and what does not fill it.
+//! Disk limits: programs that fill the disk, and files that take no space.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -15,7 +15,7 @@ const SETTING: &str = "HEARTH_SESSION_DISK_MB";
 const FILES_LIMIT: &str = "more than 2000 files";
 const FILES_SETTING: &str = "HEARTH_SESSION_FILES";
 
-/// Writes what is left of a bomb and stays, in case that nobody ends it.
+/// Keeps the process of a bomb alive, in case nothing ends it.
 const STAY: &str = "; sleep 20";
 
 async fn scenario() -> Scenario {
@@ -58,7 +58,7 @@ async fn many_small_files_end_the_session() {
 }
 
 #[tokio::test]
-async fn folders_within_folders_end_the_session_however_deep() {
+async fn deeply_nested_dirs_end_the_session() {
     let code = "import os, time
 for depth in range(6000):
     os.mkdir('deep')
@@ -68,7 +68,7 @@ time.sleep(20)";
 }
 
 #[tokio::test]
-async fn files_in_a_folder_that_nobody_may_open_end_the_session() {
+async fn files_in_an_inaccessible_dir_end_the_session() {
     let code = format!(
         "mkdir closed; cd closed; chmod 300 .; head -c 300M /dev/zero > large; chmod 000 .{STAY}"
     );
@@ -113,7 +113,7 @@ async fn what_a_page_stores_ends_the_session() {
 }
 
 #[tokio::test]
-async fn holes_and_second_names_take_no_space() {
+async fn sparse_files_and_hard_links_take_no_space() {
     let scenario = scenario().await;
     let code = "truncate -s 10G sparse; head -c 60M /dev/zero > one; ln one two; ln one three; ln -s /usr elsewhere; \
                 head -c 10M /dev/zero > more; sleep 2; rm more; echo done";
@@ -122,30 +122,30 @@ async fn holes_and_second_names_take_no_space() {
     scenario.stop().await;
 }
 
-/// Free bytes of the disk that a folder is on, as the server counts them.
-fn free_mib(folder: &Path) -> u64 {
-    let disk = statvfs(folder).expect("it is on a disk");
+/// Returns the free MiB of a dir's disk, as the server counts them.
+fn free_mib(dir: &Path) -> u64 {
+    let disk = statvfs(dir).expect("the dir is on a disk");
     (disk.blocks_available() * disk.fragment_size()) >> 20
 }
 
-/// A folder on a disk that nobody else fills meanwhile: the machine's files in memory.
-fn folder_in_memory() -> tempfile::TempDir {
-    let folder = tempfile::Builder::new()
+/// Creates a dir on a disk that nothing else fills meanwhile: the machine's shared memory.
+fn dir_in_memory() -> tempfile::TempDir {
+    let dir = tempfile::Builder::new()
         .prefix("ht-")
         .tempdir_in("/dev/shm")
         .expect("/dev/shm is writable");
     assert_ne!(
-        folder.path().metadata().expect("it is there").dev(),
+        dir.path().metadata().expect("it is there").dev(),
         Path::new("/").metadata().expect("a root").dev()
     );
-    folder
+    dir
 }
 
 #[tokio::test]
-async fn the_session_that_takes_the_most_ends_when_the_disk_is_full() {
-    let folder = folder_in_memory();
-    let least = free_mib(folder.path()) - 300;
-    let builder = TestServer::builder().data_dir(folder.path());
+async fn the_session_that_uses_most_space_ends_when_the_disk_is_full() {
+    let dir = dir_in_memory();
+    let least = free_mib(dir.path()) - 300;
+    let builder = TestServer::builder().data_dir(dir.path());
     let builder = builder.setting("HEARTH_MIN_FREE_DISK_MB", &least.to_string());
     let server = builder.start().await;
     let (small, large) = (server.session().await, server.session().await);
@@ -161,15 +161,19 @@ async fn the_session_that_takes_the_most_ends_when_the_disk_is_full() {
         small.bash("cat small | wc -c").await.ok().result,
         (20 << 20).to_string()
     );
-    // The space comes back, and with it the room for another session.
-    eventually(Duration::from_secs(5), "the space is back", || async {
-        let free_mib = free_mib(folder.path());
-        if free_mib > least {
-            Ok(())
-        } else {
-            Err(format!("{free_mib} MiB are free"))
-        }
-    })
+    // The space is freed, and another session fits.
+    eventually(
+        Duration::from_secs(5),
+        "the space is free again",
+        || async {
+            let free_mib = free_mib(dir.path());
+            if free_mib > least {
+                Ok(())
+            } else {
+                Err(format!("{free_mib} MiB are free"))
+            }
+        },
+    )
     .await;
     server.session().await;
     server.stop().await;
@@ -191,6 +195,6 @@ async fn no_session_is_created_on_a_full_disk() {
         refused.text
     );
     refused.assert_retry_after();
-    assert_eq!(server.session_folders(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(server.session_dirs(), Vec::<std::path::PathBuf>::new());
     server.stop().await;
 }

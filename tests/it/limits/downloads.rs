@@ -1,4 +1,4 @@
-//! Downloads that are too large.
+//! Download size limits.
 
 use hearth_test_support::{Site, attachment};
 
@@ -6,7 +6,7 @@ use crate::limits::scenario::Scenario;
 
 const SETTING: &str = "HEARTH_MAX_DOWNLOAD_MB";
 
-/// What of a page's download a client is told, with what is left of it in the session's folder.
+/// Reports what a client sees of a page's download, and what remains of it in the session's dir.
 const FETCH: &str = "async (page, address) => {
     const coming = page.waitForEvent('download');
     await page.goto(address).catch(() => {});
@@ -19,7 +19,7 @@ async fn scenario() -> (Scenario, Site) {
 }
 
 #[tokio::test]
-async fn a_download_without_an_end_is_cancelled_and_its_client_is_told() {
+async fn an_endless_download_is_cancelled_and_its_client_is_notified() {
     let (scenario, site) = scenario().await;
     let code = format!("await ({FETCH})(page, '{}')", site.url("/endless"));
     let execution = scenario.run("node", &code).await.ok();
@@ -47,7 +47,7 @@ async fn a_download_without_an_end_is_cancelled_and_its_client_is_told() {
 }
 
 #[tokio::test]
-async fn so_is_one_in_another_context() {
+async fn a_download_in_another_context_is_cancelled_too() {
     let (scenario, site) = scenario().await;
     let address = site.url("/endless");
     let code = format!(
@@ -62,7 +62,7 @@ async fn so_is_one_in_another_context() {
 }
 
 #[tokio::test]
-async fn one_that_a_frame_or_nobody_waits_for_is_cancelled_too() {
+async fn a_download_of_a_frame_or_without_a_waiting_client_is_cancelled_too() {
     let (scenario, site) = scenario().await;
     let address = site.url("/endless");
     let code = format!("await page.setContent('<iframe src=\"{address}\"></iframe>'); 1");
@@ -84,7 +84,7 @@ async fn one_that_a_frame_or_nobody_waits_for_is_cancelled_too() {
 }
 
 #[tokio::test]
-async fn a_smaller_one_arrives_whole() {
+async fn a_download_below_the_limit_is_complete() {
     let (scenario, site) = scenario().await;
     let address = site.url("/download/small");
     let code = format!(

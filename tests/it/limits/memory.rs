@@ -1,11 +1,12 @@
-//! Bombs of memory: every way to hold some that is nobody's file.
+//! Memory bombs: every kind of memory that is not backed by a file on disk.
 
 use crate::limits::scenario::{Scenario, assert_ended_by};
 
 const LIMIT: &str = "more than 400 MiB of memory";
 const SETTING: &str = "HEARTH_SESSION_MEMORY_MB";
 
-/// In python: takes what `{}` gives, a MiB at a time, up to 1.2 GB, and then stays.
+/// A python program: takes what `{}` allocates, a MiB at a time, up to 1.2 GB, and then stays
+/// alive.
 const FILL: &str = "
 import time
 for at in range(0, len(memory), 4096):
@@ -26,17 +27,17 @@ async fn bomb(taking: &str) {
 }
 
 #[tokio::test]
-async fn private_memory_beyond_the_limit_ends_the_code_that_took_it() {
+async fn private_memory_above_the_limit_ends_the_code_that_took_it() {
     bomb("memory = bytearray(1200 << 20)").await;
 }
 
 #[tokio::test]
-async fn shared_memory_beyond_the_limit_ends_the_code_that_took_it() {
+async fn shared_memory_above_the_limit_ends_the_code_that_took_it() {
     bomb("import mmap; memory = mmap.mmap(-1, 1200 << 20)").await;
 }
 
 #[tokio::test]
-async fn a_mapped_file_in_memory_beyond_the_limit_ends_the_code_that_took_it() {
+async fn a_mapped_memory_file_above_the_limit_ends_the_code_that_took_it() {
     let taking = "import mmap, os; fd = os.memfd_create('x'); os.ftruncate(fd, 1200 << 20); memory = mmap.mmap(fd, 0)";
     bomb(taking).await;
 }
@@ -53,7 +54,7 @@ async fn memory_of_many_processes_counts_together() {
     scenario.stop().await;
 }
 
-/// It looks like a zombie, which takes nothing.
+/// Such a program looks like a zombie, which takes no memory.
 #[tokio::test]
 async fn memory_of_a_program_whose_first_thread_has_ended_counts() {
     let scenario = scenario().await;
@@ -72,7 +73,7 @@ ctypes.CDLL(None).syscall(ctypes.c_long(60 if os.uname().machine == 'x86_64' els
 }
 
 #[tokio::test]
-async fn what_forked_processes_share_counts_once() {
+async fn memory_shared_by_forked_processes_counts_once() {
     let scenario = scenario().await;
     let code = "
 import os, time
@@ -95,7 +96,7 @@ for part in range(8):
 }
 
 #[tokio::test]
-async fn memory_beyond_the_limit_in_a_page_ends_the_session() {
+async fn memory_above_the_limit_in_a_page_ends_the_session() {
     let scenario = scenario().await;
     let code = "await page.evaluate(async () => {
         window.held = [];
@@ -148,7 +149,7 @@ async fn a_kernel_that_grows_between_calls_ends_alone() {
 }
 
 #[tokio::test]
-async fn files_in_memory_count_although_nobody_maps_them() {
+async fn memory_files_count_even_if_they_are_not_mapped() {
     let scenario = scenario().await;
     let code = "import os, time
 fd = os.memfd_create('x')

@@ -1,6 +1,6 @@
-//! What takes too much ends alone: with a sentence that names the limit, while another session's
-//! code runs on, and without any weight on the server. The limits are small here, so that a bomb is
-//! over before a machine feels it.
+//! A session that exceeds a limit ends alone: its error names the limit, another session's code
+//! keeps running, and the server stays small. The limits are low here, so that a bomb ends before
+//! it affects the machine.
 
 mod disk;
 mod downloads;

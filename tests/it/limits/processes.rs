@@ -1,5 +1,5 @@
-//! Bombs of processes and threads. They stop by themselves at a few thousand, in case that nothing
-//! else stops them.
+//! Process and thread bombs. They stop by themselves at a few thousand, in case nothing else stops
+//! them.
 
 use hearth_test_support::TestServer;
 
@@ -17,10 +17,10 @@ async fn bomb(language: &str, code: &str) {
     scenario.stop().await;
 }
 
-/// A user has so many on their way at once (`unix(7)`), and as a plain user all sessions are one
-/// user.
+/// A user may have a limited number of descriptors in flight (`unix(7)`), and as an unprivileged
+/// user all sessions are one user.
 #[tokio::test]
-async fn descriptors_that_are_never_taken_keep_nobody_elses_browser_and_shell_from_working() {
+async fn unreceived_descriptors_do_not_break_another_sessions_browser_and_shell() {
     let server = TestServer::builder().as_plain_user().start().await;
     let (guilty, neighbour) = (server.session().await, server.session().await);
     let taking = "
@@ -53,7 +53,7 @@ async fn more_processes_than_the_limit_end_the_code_that_started_them() {
 
 #[tokio::test]
 async fn processes_that_start_processes_end_with_all_of_them() {
-    // Eleven generations: each process starts another one and goes on itself.
+    // Eleven generations: each process forks and continues.
     let code = "import os, time
 for generation in range(11):
     os.fork()

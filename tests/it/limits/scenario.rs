@@ -1,22 +1,22 @@
-//! A server with small limits, a session that goes past one, and a neighbour that must not notice.
+//! A server with low limits, a session that exceeds one, and a neighbour session that must not
+//! notice.
 
 use hearth_test_support::process::Process;
 use hearth_test_support::{Execution, Session, TestServer};
 use tokio::task::JoinHandle;
 
-/// What the server itself may hold in memory at the end. It begins with a few MiB, and none of what
-/// sessions take is its own.
+/// Max memory of the server itself at the end. It starts with a few MiB, and the sessions' memory
+/// is not the server's.
 const MAX_SERVER_KIB: u64 = 64 * 1024;
 
-/// What the neighbour runs meanwhile: two seconds of small steps, with a variable that only its own
-/// kernel has.
+/// Code of the neighbour: two seconds of small steps, with a variable that only its own kernel has.
 const STEPS: &str = "let steps = 0; const from = Date.now(); \
                      while (Date.now() - from < 2000) { await new Promise(next => setTimeout(next, 20)); steps++; } \
                      await page.evaluate(n => n > 10 ? word : 'slow', steps)";
 
 pub(crate) struct Scenario {
     pub(crate) server: TestServer,
-    /// The session that takes too much.
+    /// The session that exceeds a limit.
     pub(crate) guilty: Session,
     neighbour: Session,
 }
@@ -55,13 +55,13 @@ impl Scenario {
         execution
     }
 
-    /// The neighbour's work.
+    /// Starts the neighbour's code.
     pub(crate) fn neighbour(&self) -> JoinHandle<Execution> {
         let neighbour = self.neighbour.clone();
         tokio::spawn(async move { neighbour.node(STEPS).await })
     }
 
-    /// Asserts that code was ended for a limit, and that its session goes on.
+    /// Asserts that code was ended at a limit, and that its session continues.
     pub(crate) async fn assert_goes_on_after(
         &self,
         execution: Execution,
@@ -78,7 +78,7 @@ impl Scenario {
         assert_eq!(again.result, "42");
     }
 
-    /// Asserts that the guilty session has ended for a limit, and nothing of it is left.
+    /// Asserts that the guilty session ended at a limit and left nothing behind.
     pub(crate) async fn assert_session_ended(&self, limit: &str) {
         self.guilty.assert_destroyed("limit").await;
         let told = |line: &str| {
@@ -99,33 +99,33 @@ impl Scenario {
             },
         )
         .await;
-        // What is left is the neighbour's.
+        // The remaining processes are the neighbour's.
         hearth_test_support::eventually(
             std::time::Duration::from_secs(10),
-            "the folder is gone",
+            "the dir is gone",
             || async {
-                match self.server.session_folders() {
-                    folders if folders.len() == 1 => Ok(()),
-                    folders => Err(format!("{folders:?}")),
+                match self.server.session_dirs() {
+                    dirs if dirs.len() == 1 => Ok(()),
+                    dirs => Err(format!("{dirs:?}")),
                 }
             },
         )
         .await;
     }
 
-    /// The server is as small as before, and ends as it should.
+    /// Asserts that the server is as small as before, and stops it.
     pub(crate) async fn stop(self) {
         let server = Process::find(self.server.serving_pid()).expect("it runs");
         let memory = server.memory().expect("it runs");
         assert!(
             memory.private_kib < MAX_SERVER_KIB,
-            "the server itself holds {memory:?}"
+            "the server itself uses {memory:?}"
         );
         self.server.stop().await;
     }
 }
 
-/// Asserts that code was cut off for a limit: by us, but not for its timeout.
+/// Asserts that the server killed the code at a limit, and not at its timeout.
 #[track_caller]
 pub(crate) fn assert_ended_by(execution: &Execution, limit: &str, setting: &str) {
     assert_eq!(

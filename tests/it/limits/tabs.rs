@@ -1,4 +1,4 @@
-//! More tabs than there may be.
+//! Tab limits.
 
 use hearth_test_support::Site;
 
@@ -9,7 +9,7 @@ async fn scenario() -> Scenario {
 }
 
 #[tokio::test]
-async fn a_client_is_refused_a_tab_beyond_the_limit_and_goes_on() {
+async fn a_client_is_refused_a_tab_above_the_limit_and_continues() {
     let scenario = scenario().await;
     let code = "for (let tab = 2; tab <= 4; tab++) await context.newPage();
         let error = ''; await context.newPage().catch(it => { error = it.message; });
@@ -34,7 +34,7 @@ async fn a_client_is_refused_a_tab_beyond_the_limit_and_goes_on() {
 }
 
 #[tokio::test]
-async fn tabs_that_a_page_opens_beyond_the_limit_are_closed() {
+async fn tabs_that_a_page_opens_above_the_limit_are_closed() {
     let (scenario, site) = (scenario().await, Site::start().await);
     let code = format!(
         "await page.goto('{}');
@@ -45,20 +45,20 @@ async fn tabs_that_a_page_opens_beyond_the_limit_are_closed() {
     );
     let told = scenario.run("node", &code).await.ok().json();
     assert_eq!(told, serde_json::json!([4, "opener"]));
-    // Nor are they somewhere out of sight.
+    // The tabs are not hidden either.
     let told = scenario.guilty.python("len(context.pages)").await.ok();
     assert_eq!(told.result, "4");
     scenario.stop().await;
 }
 
 #[tokio::test]
-async fn tabs_of_other_contexts_count_and_the_first_context_can_always_have_one() {
+async fn tabs_of_other_contexts_count_but_the_first_context_may_always_have_one() {
     let scenario = scenario().await;
     let code = "const other = await browser.newContext();
         for (let tab = 2; tab <= 4; tab++) await other.newPage();
         await page.close(); 1";
     scenario.run("node", code).await.ok();
-    // Three are open, and a fourth is opened for whoever comes.
+    // Three are open, and a fourth is opened for each new client.
     assert_eq!(
         scenario
             .guilty

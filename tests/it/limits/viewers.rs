@@ -1,11 +1,11 @@
-//! More viewers than there may be.
+//! Viewer limits.
 
 use hearth_test_support::Viewer;
 
 use crate::limits::scenario::Scenario;
 
 #[tokio::test]
-async fn one_viewer_too_many_is_told_so_and_the_others_look_on() {
+async fn one_viewer_too_many_is_rejected_and_the_others_stay() {
     let scenario = Scenario::with(&[]).await;
     let link = scenario.guilty.created["liveViewUrl"]
         .as_str()
@@ -13,7 +13,7 @@ async fn one_viewer_too_many_is_told_so_and_the_others_look_on() {
     let mut viewers = Vec::new();
     for _ in 0..32 {
         let mut viewer = Viewer::connect(link).await;
-        // It is in when it is greeted with a picture.
+        // A viewer is connected once it receives a picture.
         viewer.picture().await;
         viewers.push(viewer);
     }
@@ -21,7 +21,7 @@ async fn one_viewer_too_many_is_told_so_and_the_others_look_on() {
         .await
         .closed()
         .await
-        .expect("it is told why");
+        .expect("the reason is given");
     assert_eq!(code, 1008);
     assert!(
         reason.contains("this session already has 32 viewers"),

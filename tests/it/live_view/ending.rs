@@ -1,4 +1,4 @@
-//! Connections that are lost, and sessions that end.
+//! Lost connections, and sessions that end.
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::live_view::scenario::Scenario;
 use crate::live_view::wire::Wire;
 
-/// That the view has ended, says why and when, and still shows the last picture.
+/// Asserts that the view has ended, shows why and when, and still shows the last picture.
 async fn assert_ended(scenario: &Scenario, why: &str) {
     scenario
         .act(&format!(
@@ -40,7 +40,7 @@ async fn a_session_that_is_deleted_says_so_over_its_last_picture() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_left_idle_says_so() {
+async fn an_idle_session_says_so() {
     let scenario = Scenario::setup_with(&json!({"activityTtl": 10})).await;
     scenario.open(&scenario.link()).await;
     assert_ended(&scenario, "The session was idle for its activityTtl.").await;
@@ -54,18 +54,18 @@ async fn a_session_whose_browser_is_killed_says_so() {
         .act("await viewer.shows(500, 500, [240, 240, 240])")
         .await;
     let work = scenario.session.bash("pwd").await.ok().result;
-    let folder = work.strip_suffix("/work").unwrap();
+    let dir = work.strip_suffix("/work").unwrap();
     let processes = scenario.server.processes();
     let mut browsers = processes
         .iter()
-        .filter(|process| process.is_browser() && process.command.contains(folder));
+        .filter(|process| process.is_browser() && process.command.contains(dir));
     browsers.next().unwrap().signal(Signal::SIGKILL);
     assert_ended(&scenario, "The session's browser ended unexpectedly.").await;
     scenario.teardown().await;
 }
 
 #[tokio::test]
-async fn a_link_of_a_session_that_has_ended_says_why() {
+async fn a_link_of_an_ended_session_says_why() {
     let scenario = Scenario::setup().await;
     scenario.session.delete().await;
     for link in [scenario.link(), scenario.interactive_link()] {
@@ -82,7 +82,7 @@ async fn a_link_of_a_session_that_has_ended_says_why() {
 }
 
 #[tokio::test]
-async fn a_link_that_is_not_good_says_so_and_is_not_tried_again() {
+async fn an_invalid_link_says_so_and_is_not_retried() {
     let scenario = Scenario::setup().await;
     let (link, id) = (scenario.link(), scenario.session.id());
     let unknown = link.replace(id, "01a1fd13-eaf8-74d7-b771-4adfdda39df0");
@@ -109,7 +109,7 @@ async fn a_link_that_is_not_good_says_so_and_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_comes_back_by_itself_and_shows_what_happened_meanwhile() {
+async fn a_lost_connection_reconnects_and_shows_what_happened_meanwhile() {
     let scenario = Scenario::setup().await;
     let wire = Wire::to(scenario.server.address()).await;
     scenario
@@ -128,21 +128,21 @@ async fn a_connection_that_is_cut_comes_back_by_itself_and_shows_what_happened_m
                 "void (document.body.style.background = '{background}')"
             ))
             .await;
-        wire.mend();
+        wire.restore();
         scenario
             .act(&format!(
                 "await viewer.isLive(); await viewer.shows(500, 500, {colour})"
             ))
             .await;
     }
-    // And it steers as before.
+    // The viewer can control the page as before.
     scenario.act("await viewer.click(700, 500)").await;
     scenario.page_until("seen.includes('down 0 1')").await;
     scenario.teardown().await;
 }
 
 #[tokio::test]
-async fn a_session_that_ends_while_the_connection_is_cut_says_so_when_it_is_mended() {
+async fn a_session_that_ends_during_a_lost_connection_says_so_after_reconnecting() {
     let scenario = Scenario::setup().await;
     let wire = Wire::to(scenario.server.address()).await;
     scenario
@@ -151,7 +151,7 @@ async fn a_session_that_ends_while_the_connection_is_cut_says_so_when_it_is_mend
     wire.cut();
     scenario.act("await viewer.state('reconnecting')").await;
     scenario.session.delete().await;
-    wire.mend();
+    wire.restore();
     scenario
         .act("await viewer.state('ended'); await viewer.says('what', 'The session was deleted')")
         .await;

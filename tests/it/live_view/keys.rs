@@ -1,4 +1,4 @@
-//! Keys, composed text and paste, from the viewer's keyboard to the page.
+//! Keys, text composition and paste, from the viewer's keyboard to the page.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::live_view::scenario::{PHONE, Scenario};
 const INTO_THE_FIELD: &str = "await viewer.click(100, 160)";
 
 #[tokio::test]
-async fn what_is_typed_is_written_and_every_key_is_an_event() {
+async fn typed_text_is_inserted_and_every_key_is_an_event() {
     let scenario = Scenario::steered().await;
     scenario.act(INTO_THE_FIELD).await;
     scenario.act("await page.keyboard.type('Hé 1')").await;
@@ -18,7 +18,7 @@ async fn what_is_typed_is_written_and_every_key_is_an_event() {
         .await;
     scenario.act("await page.keyboard.type('x')").await;
     scenario.page_until("text.value === 'Héx'").await;
-    // The key that Playwright has no place for on a keyboard comes as text and not as an event.
+    // A key that Playwright's keyboard layout lacks arrives as text and not as an event.
     let expected = json!([
         "key H",
         "key  ",
@@ -51,10 +51,10 @@ async fn shortcuts_act_on_the_page_and_not_on_the_live_view() {
 }
 
 #[tokio::test]
-async fn a_character_of_the_third_level_is_written_and_is_no_shortcut() {
+async fn an_altgr_character_is_typed_and_is_not_a_shortcut() {
     let scenario = Scenario::steered().await;
     scenario.act(INTO_THE_FIELD).await;
-    // How Windows tells of AltGr and Q on a German keyboard.
+    // The events that Windows sends for AltGr and Q on a German keyboard.
     let press = "await viewer.view.evaluate(() => {
         const at = { key: '@', code: 'KeyQ', keyCode: 81, ctrlKey: true, altKey: true, modifierAltGraph: true };
         const event = new KeyboardEvent('keydown', { ...at, bubbles: true, cancelable: true });
@@ -85,7 +85,7 @@ async fn command_on_a_mac_is_control_in_the_page() {
 }
 
 #[tokio::test]
-async fn text_that_is_composed_is_seen_while_it_is_composed_and_written_once() {
+async fn composed_text_is_visible_during_composition_and_inserted_once() {
     let scenario = Scenario::steered().await;
     scenario.act(INTO_THE_FIELD).await;
     scenario
@@ -117,7 +117,7 @@ async fn text_that_is_composed_is_seen_while_it_is_composed_and_written_once() {
 }
 
 #[tokio::test]
-async fn a_composition_that_is_given_up_leaves_nothing() {
+async fn a_cancelled_composition_leaves_nothing() {
     let scenario = Scenario::steered().await;
     scenario.act(INTO_THE_FIELD).await;
     scenario
@@ -141,7 +141,7 @@ async fn a_composition_that_is_given_up_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_phones_keyboard_writes_and_deletes_without_keys() {
+async fn a_phones_keyboard_types_and_deletes_without_key_events() {
     let scenario = Scenario::setup().await;
     scenario.open_as(&scenario.interactive_link(), PHONE).await;
     scenario
@@ -155,7 +155,7 @@ async fn a_phones_keyboard_writes_and_deletes_without_keys() {
     scenario
         .act("globalThis.cdp = await page.context().newCDPSession(page)")
         .await;
-    // How an editor is told to delete when there is no key for it.
+    // The command by which an editor is asked to delete when no key is sent.
     let unidentified = "type: 'rawKeyDown', key: 'Unidentified', windowsVirtualKeyCode: 229";
     for (command, expected) in [
         ("deleteBackward", "one tw"),
@@ -173,7 +173,7 @@ async fn a_phones_keyboard_writes_and_deletes_without_keys() {
 }
 
 #[tokio::test]
-async fn a_tap_does_not_bring_a_phones_keyboard_up_but_its_button_does() {
+async fn a_tap_does_not_open_a_phones_keyboard_but_its_button_does() {
     let scenario = Scenario::setup().await;
     scenario.open_as(&scenario.interactive_link(), PHONE).await;
     let focused = "await page.evaluate(() => document.activeElement.id)";
@@ -188,7 +188,7 @@ async fn a_tap_does_not_bring_a_phones_keyboard_up_but_its_button_does() {
 }
 
 #[tokio::test]
-async fn what_is_pasted_is_written() {
+async fn pasted_text_is_inserted() {
     let scenario = Scenario::steered().await;
     scenario
         .act("await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])")
@@ -206,11 +206,11 @@ async fn what_is_pasted_is_written() {
 }
 
 #[tokio::test]
-async fn a_long_text_is_pasted_whole() {
+async fn a_long_text_is_pasted_completely() {
     let scenario = Scenario::steered().await;
     scenario.code("await page.evaluate(() => { text.outerHTML = '<textarea id=area style=\"left:40px;top:140px;width:400px;height:60px\"></textarea>' })").await;
     scenario.act(INTO_THE_FIELD).await;
-    // Of characters of four bytes, so that no piece may end anywhere.
+    // Uses characters of four bytes, so that a piece must not end at an arbitrary byte.
     let paste = "await viewer.view.evaluate(() => {
         const clipboardData = new DataTransfer();
         clipboardData.setData('text/plain', 'a' + '\\u{1F525}'.repeat(150000) + '\\r\\nend');
@@ -225,7 +225,7 @@ async fn a_long_text_is_pasted_whole() {
 }
 
 #[tokio::test]
-async fn keys_that_are_held_when_the_viewer_leaves_are_released() {
+async fn pressed_keys_are_released_when_the_viewer_leaves() {
     let scenario = Scenario::steered().await;
     scenario
         .code(
@@ -246,7 +246,7 @@ async fn keys_that_are_held_when_the_viewer_leaves_are_released() {
 }
 
 #[tokio::test]
-async fn control_alt_and_shift_together_let_the_viewer_out() {
+async fn control_alt_and_shift_together_release_the_keyboard() {
     let scenario = Scenario::steered().await;
     scenario.act(INTO_THE_FIELD).await;
     assert_eq!(

@@ -1,11 +1,11 @@
-//! Where the live view is looked at: small windows, phones, and other people's pages.
+//! The live view's layout: small windows, phones, and frames in other sites.
 
 use serde_json::json;
 
 use crate::live_view::scenario::{PHONE, Scenario};
 
-/// That nothing sticks out of the window, and that the picture is whole, as wide or as high as it
-/// can be, and not distorted.
+/// Checks that nothing overflows the window, and that the picture is complete, as large as possible
+/// and not distorted.
 const FIT: &str = "await viewer.view.evaluate(() => {
     const { scrollWidth, scrollHeight } = document.documentElement;
     const picture = document.getElementById('picture').getBoundingClientRect();
@@ -51,7 +51,7 @@ async fn the_picture_fits_every_window_and_follows_its_size() {
 }
 
 #[tokio::test]
-async fn at_phone_width_it_fits_in_the_pixels_of_the_phone_and_its_buttons_are_large_enough() {
+async fn it_fits_a_phone_and_its_buttons_are_large_enough() {
     let scenario = Scenario::setup().await;
     for tab in [
         "second",
@@ -121,7 +121,7 @@ async fn it_works_in_a_frame_of_another_site() {
 }
 
 #[tokio::test]
-async fn nothing_is_fetched_from_anywhere_else_and_nothing_breaks_the_policy() {
+async fn nothing_is_fetched_from_other_hosts_or_violates_the_csp() {
     let scenario = Scenario::setup().await;
     scenario.act("globalThis.said = []; page.on('console', (message) => said.push(message.text())); page.on('pageerror', (error) => said.push(String(error)))").await;
     scenario

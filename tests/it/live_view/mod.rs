@@ -1,5 +1,5 @@
-//! The live view in a real browser: somebody opens a link of one session in the browser of another
-//! one, sees its page and, with the interactive link, steers it.
+//! The live view in a real browser: the browser of one session opens a live view link of another
+//! session, sees its page and, with the interactive link, controls it.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -1,11 +1,11 @@
-//! Mouse, wheel and touch, from the canvas to the page.
+//! Mouse, wheel and touch input, from the canvas to the page.
 
 use serde_json::json;
 
 use crate::live_view::scenario::{PHONE, Scenario};
 
 #[tokio::test]
-async fn a_click_presses_the_button_under_it_and_the_viewer_sees_what_comes_of_it() {
+async fn a_click_presses_the_button_under_it_and_the_viewer_sees_the_result() {
     let scenario = Scenario::steered().await;
     scenario.act("await viewer.click(120, 70)").await;
     scenario.page_until("seen.includes('pressed')").await;
@@ -16,7 +16,7 @@ async fn a_click_presses_the_button_under_it_and_the_viewer_sees_what_comes_of_i
 }
 
 #[tokio::test]
-async fn a_click_lands_where_it_is_seen_whatever_the_size_of_the_window() {
+async fn a_click_hits_the_visible_position_at_every_window_size() {
     let scenario = Scenario::steered().await;
     for (width, height) in [(1280, 800), (640, 900), (900, 300), (320, 240)] {
         scenario
@@ -53,7 +53,7 @@ async fn every_button_of_the_mouse_arrives_and_clicks_are_counted() {
 }
 
 #[tokio::test]
-async fn the_buttons_for_back_and_forward_turn_the_sessions_pages_and_not_the_viewers() {
+async fn the_back_and_forward_mouse_buttons_navigate_the_session_and_not_the_viewer() {
     let scenario = Scenario::steered().await;
     scenario
         .code(&format!(
@@ -81,7 +81,7 @@ async fn the_buttons_for_back_and_forward_turn_the_sessions_pages_and_not_the_vi
 }
 
 #[tokio::test]
-async fn a_slider_is_dragged_also_when_the_mouse_leaves_the_picture() {
+async fn a_slider_can_be_dragged_outside_the_picture() {
     let scenario = Scenario::steered().await;
     scenario
         .act("await viewer.move(46, 240); await page.mouse.down(); await viewer.move(240, 240)")
@@ -93,7 +93,7 @@ async fn a_slider_is_dragged_also_when_the_mouse_leaves_the_picture() {
         .act("await page.mouse.move(1279, 2); await page.mouse.up()")
         .await;
     scenario.page_until("slider.value === '100'").await;
-    // The release was seen too: the slider stays where it is.
+    // The page received the release too: the slider stays where it is.
     scenario
         .act("await viewer.move(46, 240); await viewer.click(700, 500)")
         .await;
@@ -115,7 +115,7 @@ async fn the_wheel_scrolls_what_is_under_the_mouse() {
 }
 
 #[tokio::test]
-async fn a_wheel_that_counts_lines_or_pages_scrolls_by_them() {
+async fn a_wheel_with_line_or_page_units_scrolls_by_them() {
     let scenario = Scenario::steered().await;
     let turn = |mode: u8, by: u8| {
         format!(
@@ -148,7 +148,7 @@ async fn a_tap_on_a_phone_is_a_touch_and_a_click() {
 }
 
 #[tokio::test]
-async fn two_fingers_arrive_as_two_and_a_finger_that_moves_scrolls() {
+async fn two_fingers_are_two_touches_and_a_moving_finger_scrolls() {
     let scenario = Scenario::setup().await;
     scenario.open_as(&scenario.interactive_link(), PHONE).await;
     let touch = |kind: &str, points: &[(u32, u32)]| {

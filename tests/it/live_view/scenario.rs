@@ -1,23 +1,23 @@
-//! A session with a page, and somebody in front of another browser who looks at it.
+//! A session with a page, and a viewer in another browser.
 
 use std::path::PathBuf;
 
 use hearth_test_support::{Execution, Session, Site, TestServer};
 use serde_json::{Value, json};
 
-/// What the viewer can do, in the words of its kernel.
+/// Functions for the viewer's kernel.
 const VIEWER: &str = include_str!("../../fixtures/viewer.js");
 
-/// A phone, for [`Scenario::open_as`].
+/// Playwright options of a phone, for [`Scenario::open_as`].
 pub const PHONE: &str = "{ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }";
 
-/// A session that is looked at, and the viewer's browser: a session of another server, since no
-/// session reaches its own.
+/// A watched session, and the viewer's browser: a session of another server, because no session
+/// reaches its own.
 pub struct Scenario {
     pub server: TestServer,
     viewers_server: TestServer,
     pub site: Site,
-    /// The session that is looked at. Its page is `/desk`.
+    /// The watched session. Its page is `/desk`.
     pub session: Session,
     viewer: Session,
 }
@@ -27,7 +27,7 @@ impl Scenario {
         Self::setup_with(&json!({})).await
     }
 
-    /// The same, where the session that is looked at was created with this body.
+    /// Starts the scenario; the watched session is created with this body.
     pub async fn setup_with(body: &Value) -> Self {
         let (server, site) = (TestServer::start().await, Site::start().await);
         let viewers_server = TestServer::start().await;
@@ -50,14 +50,14 @@ impl Scenario {
         scenario
     }
 
-    /// Somebody has opened the interactive link, and steers.
+    /// Starts the scenario with a viewer that has opened the interactive link.
     pub async fn steered() -> Self {
         let scenario = Self::setup().await;
         scenario.open(&scenario.interactive_link()).await;
         scenario
     }
 
-    /// Somebody has opened the other link, and only watches.
+    /// Starts the scenario with a viewer that has opened the view-only link.
     pub async fn watched() -> Self {
         let scenario = Self::setup().await;
         scenario.open(&scenario.link()).await;
@@ -78,33 +78,33 @@ impl Scenario {
             .to_owned()
     }
 
-    /// The viewer opens a link.
+    /// Opens a link in the viewer's browser.
     pub async fn open(&self, link: &str) {
         self.act(&format!("await viewer.open('{link}')")).await;
     }
 
-    /// The same, with a window of its own that has these options of Playwright's.
+    /// Opens a link in a new window with these Playwright options.
     pub async fn open_as(&self, link: &str, options: &str) {
         self.act(&format!("await viewer.open('{link}', {options})"))
             .await;
     }
 
-    /// The viewer does something.
+    /// Runs code in the viewer's kernel; panics if it fails.
     pub async fn act(&self, code: &str) {
         self.viewer.node(&format!("{code}; 0")).await.ok();
     }
 
-    /// The same, whatever comes of it.
+    /// Runs code in the viewer's kernel and returns the result, even of a failure.
     pub async fn try_act(&self, code: &str) -> Execution {
         self.viewer.node(code).await
     }
 
-    /// Where a file lies that the viewer's code has written.
+    /// Returns the path of a file that the viewer's code has written.
     pub async fn viewers_file(&self, name: &str) -> PathBuf {
         PathBuf::from(self.viewer.bash("pwd").await.ok().result).join(name)
     }
 
-    /// What the viewer's window says to an expression.
+    /// Evaluates an expression in the viewer's window.
     pub async fn see(&self, expression: &str) -> Value {
         self.viewer
             .node(&format!("JSON.stringify({expression})"))
@@ -113,12 +113,12 @@ impl Scenario {
             .json()
     }
 
-    /// Runs node code in the session that is looked at.
+    /// Runs node code in the watched session.
     pub async fn code(&self, code: &str) -> Execution {
         self.session.node(&format!("{code}; 0")).await.ok()
     }
 
-    /// What the page that is looked at says to an expression.
+    /// Evaluates an expression in the watched page.
     pub async fn page(&self, expression: &str) -> Value {
         let code = format!(
             "JSON.stringify(await page.evaluate({}) ?? null)",
@@ -127,7 +127,7 @@ impl Scenario {
         self.session.node(&code).await.ok().json()
     }
 
-    /// Waits until an expression is true in the page that is looked at.
+    /// Waits until an expression is true in the watched page.
     pub async fn page_until(&self, expression: &str) {
         let expression = json!(expression);
         let code =

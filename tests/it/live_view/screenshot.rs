@@ -1,21 +1,21 @@
-//! The picture of the live view in README.md.
+//! The screenshot of the live view in README.md.
 
 use crate::live_view::scenario::Scenario;
 
-/// Some pixels more than the page has: the bar and the tabs.
+/// The page's size plus the bar and the tabs.
 const WINDOW: &str = "{ viewport: { width: 1280, height: 797 }, colorScheme: 'light' }";
 
-/// What a picture in a README may weigh.
+/// Max size of a picture in the README.
 const MAX_BYTES: u64 = 200_000;
 
-/// Run it with `scripts/test --run-ignored only -E 'test(live_view::screenshot)'` after a change of
+/// Run it with `scripts/test --run-ignored only -E 'test(live_view::screenshot)'` after changing
 /// the page.
 #[tokio::test]
 #[ignore = "writes docs/live-view.png"]
-async fn the_portrait_is_taken_of_somebody_who_types_into_a_search_field() {
+async fn the_screenshot_shows_typing_into_a_search_field() {
     let scenario = Scenario::setup().await;
     let shelf = serde_json::json!(include_str!("../../fixtures/shelf.html"));
-    // An address that reads well, and is the same every time.
+    // A readable address that is the same every time.
     scenario.code(&format!("await context.route('https://books.example/**', (route) => route.fulfill({{ contentType: 'text/html; charset=utf-8', body: {shelf} }}))")).await;
     scenario.code("const shelf = await context.newPage(); await shelf.goto('https://books.example/evening-shelf')").await;
     scenario.open_as(&scenario.interactive_link(), WINDOW).await;
@@ -26,7 +26,7 @@ async fn the_portrait_is_taken_of_somebody_who_types_into_a_search_field() {
     scenario
         .code("await shelf.waitForFunction(() => search.value === 'tides'); page = shelf")
         .await;
-    // What changes after the last letter is seen after it.
+    // Wait until the change after the last letter is visible.
     scenario
         .page("void (document.querySelector('button').style.background = 'rgb(180, 80, 30)')")
         .await;

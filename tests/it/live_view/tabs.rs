@@ -1,16 +1,17 @@
-//! The bar: tabs, addresses, and what pages ask.
+//! The bar: tabs, addresses, and dialogs of pages.
 
 use serde_json::json;
 
 use crate::live_view::scenario::Scenario;
 
-/// The names of the tabs in the strip, and which one is marked.
+/// Reads the names of the tabs in the strip, and which one is marked.
 const STRIP: &str =
     "await viewer.view.evaluate(() => [...document.querySelectorAll('[role=tab]')].map(
     (tab) => tab.textContent + (tab.ariaSelected === 'true' ? '*' : '')))";
 
 impl Scenario {
-    /// The viewer is told of the crash and reloads the tab, which is seen and steered from then on.
+    /// Waits until the viewer shows the crash, and reloads the tab, which is visible and can be
+    /// controlled from then on.
     async fn reload_crashed(&self) {
         self.act("await viewer.says('what', 'This tab has crashed.')")
             .await;
@@ -35,7 +36,7 @@ impl Scenario {
         let execution = self.try_act(&code).await;
         assert!(
             execution.exit_code == 0,
-            "the strip has {} and not {tabs:?}",
+            "the strip shows {} instead of {tabs:?}",
             self.see(STRIP).await
         );
     }
@@ -71,7 +72,7 @@ async fn the_view_follows_tabs_that_pages_and_code_open_and_close() {
 }
 
 #[tokio::test]
-async fn tabs_stand_in_the_order_of_their_opening_also_for_who_comes_late() {
+async fn tabs_are_in_opening_order_for_late_viewers_too() {
     let scenario = Scenario::setup().await;
     for title in ["one", "two", "three", "four"] {
         scenario
@@ -94,7 +95,7 @@ async fn tabs_stand_in_the_order_of_their_opening_also_for_who_comes_late() {
 }
 
 #[tokio::test]
-async fn a_tab_that_is_clicked_is_the_current_one_for_code_too() {
+async fn a_clicked_tab_is_the_current_tab_for_code_too() {
     let scenario = Scenario::steered().await;
     scenario
         .code(&format!(
@@ -157,7 +158,7 @@ async fn tabs_are_opened_and_closed_by_the_viewer() {
 }
 
 #[tokio::test]
-async fn a_session_without_a_tab_says_so_and_a_tab_can_be_opened() {
+async fn a_session_without_tabs_says_so_and_can_open_one() {
     let scenario = Scenario::steered().await;
     scenario.code("await page.close()").await;
     scenario
@@ -189,9 +190,10 @@ async fn a_session_without_a_tab_says_so_and_a_tab_can_be_opened() {
 }
 
 #[tokio::test]
-async fn a_tab_that_crashes_says_so_and_is_reloaded() {
+async fn a_crashed_tab_says_so_and_can_be_reloaded() {
     let scenario = Scenario::steered().await;
-    // Green until it is loaded anew: what is seen then is not the last picture of before.
+    // Green until it is reloaded, so that the next picture differs from the last one before the
+    // crash.
     scenario
         .act("await viewer.click(120, 70); await viewer.shows(500, 500, [30, 120, 60])")
         .await;
@@ -205,7 +207,7 @@ async fn a_tab_that_crashes_says_so_and_is_reloaded() {
 }
 
 #[tokio::test]
-async fn a_tab_that_crashed_before_anybody_looked_is_reloaded_by_who_comes() {
+async fn a_tab_that_crashed_earlier_can_be_reloaded_by_a_new_viewer() {
     let scenario = Scenario::setup().await;
     let crash = "await new Promise(async (resolve) => {
         page.once('crash', resolve);
@@ -227,7 +229,7 @@ async fn a_tab_that_crashed_before_anybody_looked_is_reloaded_by_who_comes() {
 async fn back_forward_reload_and_the_address_bar_work() {
     let scenario = Scenario::steered().await;
     let url = scenario.site.url("/title/next");
-    // Without a scheme: an address of a machine gets http.
+    // Without a scheme: the address of a machine gets http.
     let typed = url.trim_start_matches("http://");
     scenario
         .act(&format!(
@@ -256,7 +258,7 @@ async fn back_forward_reload_and_the_address_bar_work() {
     scenario.act("await viewer.says('title', 'changed')").await;
     press("Reload").await;
     scenario.act("await viewer.says('title', 'next')").await;
-    // The keys for it, while the page has the keyboard.
+    // The keyboard shortcuts, while the page has the focus.
     scenario
         .act("await viewer.click(700, 500); await page.keyboard.press('Alt+ArrowLeft')")
         .await;
@@ -272,7 +274,7 @@ async fn back_forward_reload_and_the_address_bar_work() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_being_typed_is_left_alone_until_it_is_given_up() {
+async fn an_address_being_typed_is_not_replaced_until_it_is_cancelled() {
     let scenario = Scenario::steered().await;
     let (desk, other) = (
         scenario.site.url("/desk"),
@@ -297,7 +299,7 @@ async fn an_address_that_is_being_typed_is_left_alone_until_it_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_address_that_cannot_be_opened_is_a_passing_notice() {
+async fn an_address_that_cannot_be_opened_shows_a_temporary_notice() {
     let scenario = Scenario::steered().await;
     scenario.act("await page.locator('#address').fill('no address at all'); await page.keyboard.press('Enter')").await;
     scenario
@@ -314,9 +316,9 @@ async fn an_address_that_cannot_be_opened_is_a_passing_notice() {
 }
 
 #[tokio::test]
-async fn what_a_page_asks_is_answered_by_the_viewer() {
+async fn a_viewer_answers_a_pages_dialogs() {
     let scenario = Scenario::steered().await;
-    // Whoever pressed the button is asked.
+    // The viewer who pressed the button gets the question.
     let ask = async |question: &str| {
         scenario
             .page(&format!(
@@ -356,7 +358,7 @@ async fn what_a_page_asks_is_answered_by_the_viewer() {
 }
 
 #[tokio::test]
-async fn who_only_watches_sees_the_question_and_cannot_answer() {
+async fn a_view_only_viewer_sees_a_dialog_but_cannot_answer_it() {
     let scenario = Scenario::steered().await;
     scenario
         .page("void (button.onclick = () => seen.push(confirm('Shall we?')))")

@@ -1,4 +1,4 @@
-//! What a viewer sees, and that the link for watching is for nothing else.
+//! The view-only link: what a viewer sees, and that it accepts no input.
 
 use hearth_test_support::TestServer;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::live_view::scenario::Scenario;
 
 #[tokio::test]
-async fn what_code_changes_is_seen() {
+async fn changes_made_by_code_are_visible() {
     let scenario = Scenario::watched().await;
     scenario
         .act("await viewer.shows(500, 500, [240, 240, 240])")
@@ -27,7 +27,7 @@ async fn what_code_changes_is_seen() {
 }
 
 #[tokio::test]
-async fn who_comes_late_sees_a_page_that_stands_still() {
+async fn a_late_viewer_sees_a_static_page() {
     let scenario = Scenario::watched().await;
     scenario
         .code("await page.evaluate(() => { document.body.style.background = 'rgb(200, 30, 30)' })")
@@ -46,7 +46,7 @@ async fn who_comes_late_sees_a_page_that_stands_still() {
 }
 
 #[tokio::test]
-async fn everybody_who_looks_sees_the_same_and_a_hidden_window_holds_nobody_up() {
+async fn all_viewers_see_the_same_and_a_hidden_window_blocks_no_other() {
     let scenario = Scenario::watched().await;
     let hide = |hidden: bool| {
         format!(
@@ -64,7 +64,7 @@ async fn everybody_who_looks_sees_the_same_and_a_hidden_window_holds_nobody_up()
         )
         .await;
     scenario.act(&hide(true)).await;
-    // More than may be on their way to a viewer that does not answer.
+    // More pictures than may be in flight to a viewer that does not acknowledge them.
     for colour in [
         "200, 30, 30",
         "30, 30, 200",
@@ -87,7 +87,7 @@ async fn everybody_who_looks_sees_the_same_and_a_hidden_window_holds_nobody_up()
 }
 
 #[tokio::test]
-async fn the_bar_shows_title_address_and_that_one_only_watches() {
+async fn the_bar_shows_title_address_and_view_only_mode() {
     let scenario = Scenario::watched().await;
     scenario.act("await viewer.says('title', 'Desk')").await;
     scenario
@@ -121,7 +121,7 @@ async fn the_bar_shows_title_address_and_that_one_only_watches() {
 }
 
 #[tokio::test]
-async fn a_title_that_is_markup_is_shown_as_text() {
+async fn a_title_with_markup_is_shown_as_text() {
     let scenario = Scenario::setup().await;
     let title = "<img src=x onerror=window.hurt=1><script>window.hurt=1</script>";
     scenario
@@ -156,7 +156,7 @@ async fn a_title_that_is_markup_is_shown_as_text() {
         );
         scenario.code("await other.bringToFront()").await;
     }
-    // So is what a page asks.
+    // Dialogs of a page are shown too.
     scenario.code("await page.bringToFront()").await;
     scenario
         .act(&format!("await viewer.says('title', {})", json!(title)))
@@ -172,13 +172,13 @@ async fn a_title_that_is_markup_is_shown_as_text() {
 }
 
 #[tokio::test]
-async fn the_link_for_watching_passes_no_clicks_and_no_keys() {
+async fn the_view_only_link_passes_no_clicks_and_no_keys() {
     let scenario = Scenario::watched().await;
     scenario.act("await viewer.click(120, 70); await viewer.click(100, 160); await page.keyboard.type('abc')").await;
     scenario
         .act("await viewer.move(700, 100); await page.mouse.wheel(0, 300)")
         .await;
-    // What somebody else does afterwards is all that happens.
+    // The only later change is made by another viewer.
     scenario.open(&scenario.interactive_link()).await;
     scenario.act("await viewer.click(700, 500)").await;
     scenario.page_until("seen.length > 0").await;
@@ -190,7 +190,7 @@ async fn the_link_for_watching_passes_no_clicks_and_no_keys() {
 }
 
 #[tokio::test]
-async fn a_message_made_by_hand_ends_the_connection_of_who_only_watches() {
+async fn an_input_message_closes_a_view_only_connection() {
     let scenario = Scenario::watched().await;
     let messages = [
         json!({"type": "mouse", "kind": "down", "x": 120, "y": 70, "button": "left", "buttons": 1, "clicks": 1, "modifiers": 0}),
@@ -219,7 +219,7 @@ async fn a_message_made_by_hand_ends_the_connection_of_who_only_watches() {
         .json();
     assert_eq!(tabs, json!([scenario.site.url("/desk")]));
     assert_eq!(scenario.page("[seen, text.value]").await, json!([[], ""]));
-    // Whoever behaves stays.
+    // A well-behaved viewer stays connected.
     assert_eq!(
         scenario
             .see("await viewer.view.evaluate(() => document.body.dataset.state)")

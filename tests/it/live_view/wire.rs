@@ -1,4 +1,4 @@
-//! A connection between a viewer and the server that a test can cut.
+//! A TCP proxy between a viewer and the server, which a test can cut.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Hands connections on to a server, as long as it is whole. It ends when it is dropped.
+/// A proxy that forwards connections to a server until it is cut. Dropping it stops it.
 pub struct Wire {
     address: SocketAddr,
     is_whole: watch::Sender<bool>,
@@ -16,7 +16,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// A wire to the server at this address.
+    /// Starts a proxy to the server at this address.
     pub async fn to(server: &str) -> Self {
         let server = server.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -31,17 +31,17 @@ impl Wire {
         }
     }
 
-    /// The same link, through the wire.
+    /// Returns the same link through the proxy.
     pub fn through(&self, link: &str, server: &str) -> String {
         link.replace(server, &self.address.to_string())
     }
 
-    /// Ends all connections. New ones are ended at once.
+    /// Closes all connections. New ones are closed at once.
     pub fn cut(&self) {
         self.is_whole.send_replace(false);
     }
 
-    pub fn mend(&self) {
+    pub fn restore(&self) {
         self.is_whole.send_replace(true);
     }
 }
@@ -63,7 +63,7 @@ async fn accept(listener: TcpListener, server: String, is_whole: watch::Receiver
 async fn carry(mut viewer: TcpStream, server: String, mut is_whole: watch::Receiver<bool>) {
     let carrying = async {
         if let Ok(mut server) = TcpStream::connect(&server).await {
-            // Either side may end it.
+            // Either side may close it.
             let _ = copy_bidirectional(&mut viewer, &mut server).await;
         }
     };

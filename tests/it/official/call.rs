@@ -1,5 +1,5 @@
-//! What a test asks of a client, and what came of it, in the words of the wire whatever the client
-//! calls it.
+//! Calls that tests make through a client, and their results, in wire names whatever the client
+//! calls them.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ pub enum Call<'a> {
 }
 
 impl Call<'_> {
-    /// As the programs of tests/official read it.
+    /// Serializes the call for the programs in tests/official.
     pub fn line(&self, key: Option<&str>) -> String {
         let mut line = match self {
             Self::Create(body) => json!({"call": "create", "body": body}),
@@ -31,7 +31,7 @@ impl Call<'_> {
         format!("{line}\n")
     }
 
-    /// What the SDK for Python calls it when it fails.
+    /// Returns the action's name in the Python SDK's errors.
     pub fn action(&self) -> &'static str {
         match self {
             Self::Create(_) => "create browser session",
@@ -43,19 +43,20 @@ impl Call<'_> {
     }
 }
 
-/// What a client gave back.
+/// The result of a call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
-    /// A value, its keys as on the wire; keys that the client holds to be absent are.
+    /// A returned value with its keys as on the wire; keys that the client considers absent are
+    /// missing.
     Returned(Value),
-    /// An error, as far as the client shows it: `name`, `message`, `status`, `code`, `details`.
+    /// An error as the client shows it: `name`, `message`, `status`, `code`, `details`.
     Raised(Value),
-    /// The client has no way to ask for it, and why.
+    /// The client does not offer this call. Holds the reason.
     NotOffered(&'static str),
 }
 
 impl Answer {
-    /// Reads what a program of tests/official has printed.
+    /// Parses the output of a program in tests/official.
     pub fn read(line: &str) -> Self {
         let line: Value =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"));

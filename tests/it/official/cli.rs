@@ -1,4 +1,4 @@
-//! `firecrawl browser …` in every form that it offers, as its user would type it.
+//! `firecrawl browser …` in every form that it offers, as a user would type it.
 
 use hearth_test_support::report::{Outcome, Report};
 use hearth_test_support::{Api, Site, TestServer};
@@ -9,21 +9,21 @@ use super::client::{Client, Kind, Ran, run};
 use super::elsewhere::Elsewhere;
 use super::visit::UNKNOWN;
 
-/// The rows of the table, and what a reader should know of one.
+/// The rows of the table, each with a remark for the reader or none.
 pub const FORMS: [(&str, &str); 29] = [
     (
         "`browser launch-session`",
-        "live-view addresses are printed, and nothing opens them",
+        "live-view URLs are printed but not opened",
     ),
     ("`browser launch-session --ttl 60 --ttl-inactivity 30`", ""),
     (
         LOST,
-        "the client takes them for options of `browser` itself, and so they do nothing on any server",
+        "the client parses them as options of `browser` itself, so they have no effect on any server",
     ),
     ("`browser list`", ""),
     ("`browser list active`", ""),
     ("`browser list destroyed`", ""),
-    ("`browser list stopped`", "refused by the client itself"),
+    ("`browser list stopped`", "rejected by the client itself"),
     ("`browser execute \"open URL\"`", ""),
     ("`browser execute \"snapshot\"`", ""),
     ("`browser execute \"click @REF\"`", ""),
@@ -34,51 +34,48 @@ pub const FORMS: [(&str, &str); 29] = [
     ("`browser execute --node CODE`", ""),
     (
         "`browser execute --node --python CODE`",
-        "refused by the client itself",
+        "rejected by the client itself",
     ),
     ("`browser execute --session ID CODE`", ""),
     (
         "code that fails",
-        "the error goes to stderr, and the exit code of the command line stays 0",
+        "the error goes to stderr, and the CLI exits with 0",
     ),
-    (
-        "`browser \"open URL\"`",
-        "it uses the session that there is",
-    ),
+    ("`browser \"open URL\"`", "it uses the current session"),
     ("`browser --json \"get title\"`", ""),
     ("`browser -o FILE \"get title\"`", ""),
     ("`browser close`", ""),
     (
         "`browser close` without a session",
-        "refused by the client itself",
+        "rejected by the client itself",
     ),
     (
         "`browser --profile NAME --no-save-changes \"open URL\"`",
-        "without a session it launches one",
+        "without a session it launches a new one",
     ),
     (
         "`browser \"open URL\"` after the session has ended",
         "it launches another",
     ),
     ("`browser close --session ID`", ""),
-    ("`-k KEY --api-url URL` in place of variables", ""),
+    ("`-k KEY --api-url URL` instead of variables", ""),
     (
         "`login --api-url URL`, then no variables",
-        "kept in `~/.config/firecrawl-cli`",
+        "stored in `~/.config/firecrawl-cli`",
     ),
     (
         SCRAPED,
-        "this server has no scraped pages, and the client shows its 404",
+        "this server does not scrape pages; the client shows its 404",
     ),
 ];
 
 const SCRAPED: &str = "`interact ID -c CODE`, `interact stop ID`";
 
-/// Options that `browser` and its subcommands both have.
+/// The reason why options shared by `browser` and its subcommands are lost.
 const LOST: &str =
-    "`--json`, `-o FILE`, `--profile NAME` or `--no-save-changes` behind a subcommand";
+    "`--json`, `-o FILE`, `--profile NAME` or `--no-save-changes` after a subcommand";
 
-/// The arguments that make a call, or why there are none.
+/// Returns the arguments for a call, or the reason why there are none.
 pub fn arguments(call: &Call<'_>) -> Result<Vec<String>, &'static str> {
     let mut arguments = vec!["browser".to_owned()];
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
@@ -98,19 +95,19 @@ pub fn arguments(call: &Call<'_>) -> Result<Vec<String>, &'static str> {
         }
         Call::Execute(id, body) => {
             if body.get("timeout").is_some() {
-                return Err("it has no option for the timeout: the 30 s of the server hold");
+                return Err("it has no timeout option; the server's default of 30 s applies");
             }
             add(&["execute", "--session", id]);
             match body["language"].as_str() {
                 Some("ruby") => {
-                    return Err("a language is an option of its own, and there are three");
+                    return Err("each of the three languages has its own option");
                 }
                 Some(language) => add(&[&format!("--{language}")]),
                 None => {}
             }
             add(&[body["code"]
                 .as_str()
-                .ok_or("a command line is made of strings")?]);
+                .ok_or("command-line arguments are always strings")?]);
         }
         Call::List(query) => {
             add(&["list"]);
@@ -122,7 +119,7 @@ pub fn arguments(call: &Call<'_>) -> Result<Vec<String>, &'static str> {
     Ok(arguments)
 }
 
-/// What a command that ended well has said, as far as it shows what the server answered.
+/// Parses the output of a successful command, as far as it shows the server's response.
 pub fn read(call: &Call<'_>, ran: &Ran) -> Value {
     let lines = || ran.stdout.lines();
     match call {
@@ -176,14 +173,14 @@ pub fn read(call: &Call<'_>, ran: &Ran) -> Value {
 
 const NO_SESSIONS: &str = "No active browser sessions.";
 
-/// Where the command line keeps the session that it works in.
+/// The file in which the CLI stores its current session.
 pub const SESSION: &str = ".config/firecrawl-cli/browser-session.json";
 
-/// One user of the command line.
+/// A user of the CLI.
 struct User<'a> {
     client: Client<'a>,
     key: Option<&'a str>,
-    /// The server as the user's team sees it.
+    /// A client for the user's team.
     api: Api,
     site: &'a Site,
     /// The first session, and the reference of the button on its page.
@@ -192,7 +189,7 @@ struct User<'a> {
     origin: &'a str,
 }
 
-/// Takes all forms on one server. Gives the files along that are there at the end.
+/// Runs all forms on one server. Returns the files that exist at the end.
 pub async fn run_all(
     name: &str,
     server: &TestServer,
@@ -402,7 +399,7 @@ impl User<'_> {
                 )
                 .await;
             }
-            "`-k KEY --api-url URL` in place of variables" => {
+            "`-k KEY --api-url URL` instead of variables" => {
                 let key = self.key.map(|key| vec!["-k", key]).unwrap_or_default();
                 self.lists_none(
                     &[
@@ -447,7 +444,7 @@ impl User<'_> {
         }
     }
 
-    /// Runs `firecrawl browser …`, which must end well.
+    /// Runs `firecrawl browser …`, which must succeed.
     async fn browser(&self, arguments: &[&str]) -> Ran {
         let ran = self
             .client
@@ -480,7 +477,8 @@ impl User<'_> {
         );
     }
 
-    /// Asserts that a command finds the server without its variables, and no session there.
+    /// Asserts that a command finds the server without its environment variables, and lists no
+    /// session.
     async fn lists_none(&self, arguments: &[&str]) {
         let ran = run(self.client.cli_command(arguments)).await;
         assert_eq!(
@@ -489,8 +487,8 @@ impl User<'_> {
         );
     }
 
-    /// Launches the session that the next forms work in, and asserts that all of it is printed and
-    /// kept, and that nothing is started for it.
+    /// Launches the session for the next forms; asserts that its details are printed and stored,
+    /// and that no process stays.
     async fn launch(&mut self) {
         let ran = self.browser(&["launch-session"]).await;
         [self.id] = self.active().await.try_into().unwrap();
@@ -521,8 +519,8 @@ impl User<'_> {
         );
     }
 
-    /// Launches another session, asserts that it is shown in plain text, ends it, and gives what
-    /// the server said of it.
+    /// Launches another session, asserts that it is shown in plain text, deletes it, and returns
+    /// its status.
     async fn launched(&self, arguments: &[&str]) -> Value {
         let created = read(&Call::Create(json!({})), &self.browser(arguments).await);
         let id = created["id"].as_str().unwrap();
@@ -532,7 +530,7 @@ impl User<'_> {
         status
     }
 
-    /// Writes down a session where the command line looks for one.
+    /// Writes a session to the file that the CLI reads.
     fn remember(&self, id: &str) {
         std::fs::write(
             self.client.home.path().join(SESSION),
@@ -545,7 +543,7 @@ impl User<'_> {
         std::fs::read_to_string(self.client.home.path().join(path)).unwrap()
     }
 
-    /// The ids of the team's active sessions.
+    /// Returns the ids of the team's active sessions.
     async fn active(&self) -> Vec<String> {
         let listed = self.api.list("?status=active").await.ok();
         let id = |session: &Value| session["id"].as_str().unwrap().to_owned();
@@ -557,7 +555,7 @@ impl User<'_> {
             .collect()
     }
 
-    /// What the page is titled, by the server's own word.
+    /// Returns the page's title, read from the server.
     async fn title(&self) -> String {
         let reply = self
             .api
@@ -567,7 +565,7 @@ impl User<'_> {
         reply["result"].as_str().unwrap().to_owned()
     }
 
-    /// Asserts that `list` prints as many lines, each with the id and the state of a session.
+    /// Asserts that `list` prints this many lines, each with the id and the status of a session.
     async fn lists(&self, arguments: &[&str], count: usize) {
         let query = arguments
             .get(1)
@@ -580,7 +578,7 @@ impl User<'_> {
     }
 }
 
-/// Of a list what the command line shows.
+/// Reduces a list to the values that the CLI shows.
 pub fn in_short(listed: &Value) -> Value {
     let sessions = listed["sessions"].as_array().unwrap().iter();
     let sessions =

@@ -1,4 +1,4 @@
-//! Firecrawl's clients, each in a folder of its own, all asked for the same things.
+//! Firecrawl's clients, each in a private dir, all given the same calls.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use super::call::{Answer, Call};
 use super::elsewhere::Elsewhere;
 
-/// For a client that hangs: the longest call takes two seconds.
+/// Deadline for a client that hangs: the longest call takes two seconds.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The columns of the table.
@@ -33,7 +33,7 @@ impl Kind {
         Kind::Curl,
     ];
 
-    /// As the table's header has it: the package's name.
+    /// Returns the title in the table's header: the package's name.
     pub fn title(self) -> &'static str {
         match self {
             Kind::JavaScript => "firecrawl (npm)",
@@ -44,7 +44,7 @@ impl Kind {
         }
     }
 
-    /// The name of its key, and of what it leaves.
+    /// Returns the name of its key and of the files it leaves.
     pub fn name(self) -> &'static str {
         match self {
             Kind::JavaScript => "javascript",
@@ -56,13 +56,13 @@ impl Kind {
     }
 }
 
-/// One client at home.
+/// An installed client.
 pub struct Client<'a> {
     pub kind: Kind,
     origin: String,
     elsewhere: &'a Elsewhere,
     pub home: ClientHome,
-    /// Of an SDK.
+    /// The program of an SDK.
     program: Option<Program>,
     pub version: String,
 }
@@ -75,7 +75,7 @@ struct Program {
 }
 
 impl<'a> Client<'a> {
-    /// Makes a client of the server at `origin`.
+    /// Creates a client of the server at `origin`.
     pub async fn at(origin: &str, kind: Kind, elsewhere: &'a Elsewhere) -> Self {
         let mut client = Self {
             kind,
@@ -93,8 +93,8 @@ impl<'a> Client<'a> {
                 let ran = client.cli(None, &["--version"]).await;
                 ran.stdout.trim().clone_into(&mut client.version);
             }
-            // Debian's own, of whatever version: nothing is pinned, and the document should not
-            // change with it.
+            // Debian's curl, of any version: nothing is pinned, and the document should not change
+            // with it.
             Kind::Curl => {}
         }
         client
@@ -125,7 +125,7 @@ impl<'a> Client<'a> {
         self.program = Some(program);
     }
 
-    /// Has the client make a call, with a key or without.
+    /// Makes a call through the client, with a key or without.
     pub async fn call(&mut self, key: Option<&str>, call: &Call<'_>) -> Answer {
         match self.kind {
             Kind::CommandLine => self.call_cli(key, call).await,
@@ -143,7 +143,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Ends the client and asserts that nothing of it runs.
+    /// Stops the client and asserts that none of its processes remains.
     pub async fn leave(mut self) -> ClientHome {
         if let Some(Program {
             mut child, input, ..
@@ -152,7 +152,7 @@ impl<'a> Client<'a> {
             drop(input);
             let ended = tokio::time::timeout(DEADLINE, child.wait())
                 .await
-                .expect("a program ends with its input");
+                .expect("the program exits when its input closes");
             assert!(
                 ended.as_ref().is_ok_and(std::process::ExitStatus::success),
                 "{}: {ended:?}",
@@ -214,7 +214,7 @@ impl<'a> Client<'a> {
         Answer::Returned(super::cli::read(call, &ran))
     }
 
-    /// Runs the command line as its user would, with the server and the key in the environment.
+    /// Runs the CLI as its user would, with the server and the key in the environment.
     pub async fn cli(&self, key: Option<&str>, arguments: &[&str]) -> Ran {
         let mut command = self.cli_command(arguments);
         command.env("FIRECRAWL_API_URL", &self.origin);
@@ -224,7 +224,7 @@ impl<'a> Client<'a> {
         run(command).await
     }
 
-    /// The command line, told nothing of a server.
+    /// Builds a CLI command without any server settings.
     pub fn cli_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.home.command(node());
         self.elsewhere.listen_to(&mut command);
@@ -240,11 +240,11 @@ impl Program {
         let line = tokio::time::timeout(DEADLINE, self.output.next_line()).await;
         line.expect("the program answers")
             .unwrap()
-            .expect("the program runs on")
+            .expect("the program keeps running")
     }
 }
 
-/// What a command printed and how it ended.
+/// The output and exit status of a command.
 #[derive(Debug)]
 pub struct Ran {
     pub stdout: String,
@@ -260,7 +260,7 @@ pub async fn run(mut command: Command) -> Ran {
         stdout,
         stderr,
     } = output
-        .unwrap_or_else(|_| panic!("it hangs: {command:?}"))
+        .unwrap_or_else(|_| panic!("the command hangs: {command:?}"))
         .unwrap();
     Ran {
         stdout: String::from_utf8(stdout).unwrap(),
@@ -280,7 +280,7 @@ fn programs() -> std::path::PathBuf {
     programs
 }
 
-/// The SDK's `engines` ask for Node 22, which the machine may not have: the wheel has a newer one.
+/// The SDK requires Node 22, which the machine may not have; the wheel contains a newer one.
 fn node() -> String {
     repository()
         .join("runtime/.installed/bin/node")

@@ -1,5 +1,5 @@
-//! Whether a client calls anybody but the server: what it sends elsewhere comes here, where nobody
-//! passes it on.
+//! Detects requests of a client to hosts other than the server: they arrive here and are not
+//! forwarded.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
-/// A proxy on loopback that refuses everything and remembers what was asked for.
+/// A proxy on loopback that rejects every request and records it.
 pub struct Elsewhere {
     address: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -31,8 +31,8 @@ impl Elsewhere {
         }
     }
 
-    /// Sends what a program asks of other hosts here, in every way in which the clients let
-    /// themselves be told.
+    /// Redirects a program's requests to other hosts here, with every setting that the clients
+    /// support.
     pub fn listen_to(&self, command: &mut Command) {
         for name in ["http_proxy", "https_proxy", "all_proxy"] {
             command
@@ -45,7 +45,7 @@ impl Elsewhere {
             .env("NODE_USE_ENV_PROXY", "1");
     }
 
-    /// The first line of every request so far.
+    /// Returns the first line of every request so far.
     pub fn received(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }

@@ -1,6 +1,6 @@
-//! Firecrawl's own clients, unmodified, on a real server: every call that they offer for sessions,
-//! and every refusal as they show it; the command line in all its forms; the requests of the API
-//! reference. What came of it are the tables of docs/conformance.md.
+//! Firecrawl's own clients, unmodified, on a real server: every session call, every error as the
+//! client shows it, the CLI in all its forms, and the requests of the API reference. The results
+//! are tables in docs/conformance.md.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -27,14 +27,14 @@ use hearth_test_support::{ClientHome, Site, TestServer};
 use serde_json::json;
 use visit::Visit;
 
-/// A server that lets in each client with a key of its own team, and one key of another team; and
-/// one that lets everybody in.
+/// Two servers: one with a key and team for each client and one key of another team, and one
+/// without keys.
 struct Servers {
     keyed: TestServer,
     open: TestServer,
 }
 
-/// Who shares no team with any client.
+/// A key of a team that has no client.
 const OTHER_TEAM_KEY: &str = "other-key";
 
 impl Servers {
@@ -58,10 +58,10 @@ impl Servers {
     }
 }
 
-/// Every file below a folder, by its path in it.
-fn files(folder: &Path) -> Vec<String> {
+/// Lists every file below a dir by its relative path.
+fn files(dir: &Path) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
         let name = entry.file_name().into_string().unwrap();
         if entry.file_type().unwrap().is_dir() {
             found.extend(
@@ -78,7 +78,7 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_official_client_gets_what_it_expects_and_it_is_documented() {
+async fn every_official_client_works_as_documented() {
     let (servers, elsewhere) = tokio::join!(Servers::start(), Elsewhere::listen());
     let other_team = servers.keyed.with_key(OTHER_TEAM_KEY).session().await;
     let reports = join_all(Kind::ALL.map(async |kind| {
@@ -97,8 +97,7 @@ async fn every_official_client_gets_what_it_expects_and_it_is_documented() {
     let (reports, homes): (Vec<_>, Vec<ClientHome>) = reports.into_iter().unzip();
     assert_all_good(&reports, &steps::STEPS);
     for (kind, home) in Kind::ALL.iter().zip(&homes) {
-        // The command line keeps the session that was launched last, which was not the one that was
-        // closed.
+        // The CLI stores the session that was launched last, which is not the one that was closed.
         let kept: &[&str] = if *kind == Kind::CommandLine {
             &[cli::SESSION]
         } else {
@@ -126,7 +125,7 @@ async fn every_official_client_gets_what_it_expects_and_it_is_documented() {
 }
 
 #[tokio::test]
-async fn the_command_line_works_in_every_form_and_it_is_documented() {
+async fn every_form_of_the_cli_works_as_documented() {
     let (servers, elsewhere, site) =
         tokio::join!(Servers::start(), Elsewhere::listen(), Site::start());
     let (keyed, open) = tokio::join!(
@@ -153,7 +152,7 @@ async fn the_command_line_works_in_every_form_and_it_is_documented() {
 }
 
 #[tokio::test]
-async fn the_requests_of_the_api_reference_work_and_it_is_documented() {
+async fn the_requests_of_the_api_reference_work_as_documented() {
     let (servers, site) = tokio::join!(Servers::start(), Site::start());
     let reports = join_all(
         hearth_test_support::PREFIXES
@@ -170,16 +169,17 @@ async fn the_requests_of_the_api_reference_work_and_it_is_documented() {
 }
 
 #[tokio::test]
-async fn the_snippets_of_the_readme_print_what_it_says_with_a_key_and_without() {
+async fn the_readme_snippets_print_their_documented_output_with_and_without_a_key() {
     let servers = Servers::start().await;
     readme::run_all(&servers.keyed, Some("javascript-key")).await;
     readme::run_all(&servers.open, None).await;
     servers.stop().await;
 }
 
-/// Without this, the silence that the other tests assert would say nothing.
+/// Proves that the check for foreign requests works; without this test the others would prove
+/// nothing.
 #[tokio::test]
-async fn a_client_that_calls_somebody_else_is_received() {
+async fn a_request_to_another_host_is_detected() {
     let official = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Curl);
     join_all(official.map(async |kind| {
         let elsewhere = Elsewhere::listen().await;

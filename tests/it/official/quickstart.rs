@@ -1,4 +1,4 @@
-//! The requests that the API reference prints, with nothing replaced but addresses, ids and keys.
+//! The requests in the API reference, with nothing replaced but addresses, ids and keys.
 
 use hearth_test_support::report::{Outcome, Report};
 use hearth_test_support::{ClientHome, Site, TestServer};
@@ -49,7 +49,7 @@ const DELETE: &str = r#"curl -X DELETE "https://api.firecrawl.dev/v2/interact/55
 
 const KEY: &str = "curl-key";
 
-/// Somebody with a shell, who has set `FIRECRAWL_API_KEY`.
+/// A user with a shell, who has set `FIRECRAWL_API_KEY`.
 struct Reader<'a> {
     prefix: &'static str,
     origin: &'a str,
@@ -58,7 +58,7 @@ struct Reader<'a> {
     id: String,
 }
 
-/// Takes all steps under one prefix.
+/// Runs all steps under one prefix.
 pub async fn run_all(prefix: &'static str, server: &TestServer, site: &Site) -> Report {
     let mut reader = Reader {
         prefix,
@@ -145,7 +145,7 @@ impl Reader<'_> {
         Outcome::Good(String::new())
     }
 
-    /// Runs what the reference prints, in a shell, and reads what the server answers.
+    /// Runs a request from the reference in a shell, and returns the server's response.
     async fn runs(&self, request: &str) -> Value {
         let request = request
             .replace("https://api.firecrawl.dev", self.origin)

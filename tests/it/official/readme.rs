@@ -1,7 +1,7 @@
-//! What README.md and docs/clients.md show, run as it stands there.
+//! Runs the code blocks of README.md and docs/clients.md.
 //!
-//! A fenced block with the word `tried` behind its language is run; the `text` block below it is
-//! all that it prints, where `…` stands for anything within a line.
+//! A fenced block with the word `tried` after its language is run. The `text` block below it must
+//! equal its output, where `…` matches anything within a line.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ use hearth_test_support::{ClientHome, TestServer, repository};
 
 use super::client::run;
 
-/// One block of code and what it prints.
+/// One code block and its expected output.
 #[derive(Debug)]
 struct Snippet {
     language: String,
@@ -36,7 +36,7 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
             ),
             "python" => ("snippet.py", repository().join("tests/.venv/bin/python")),
             "sh" => ("snippet.sh", PathBuf::from("/bin/sh")),
-            other => panic!("nobody runs {other}"),
+            other => panic!("no client runs {other}"),
         };
         fs::write(home.path().join(file), &snippet.code).unwrap();
         let mut command = home.command("sh");
@@ -69,12 +69,12 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
     }
 }
 
-/// A home with the clients installed in it, as somebody's who has followed README.md.
+/// Creates a home dir with the clients installed, as if the user had followed README.md.
 fn furnished() -> ClientHome {
     let home = ClientHome::default();
     let (modules, programs) = (home.path().join("node_modules"), home.path().join("bin"));
-    for folder in [&modules, &programs] {
-        fs::create_dir(folder).unwrap();
+    for dir in [&modules, &programs] {
+        fs::create_dir(dir).unwrap();
     }
     let official = repository().join("tests/official/node_modules");
     let installed = repository().join("runtime/.installed");
@@ -117,7 +117,7 @@ fn snippets(document: &str) -> Vec<Snippet> {
     found
 }
 
-/// Whether these are the expected lines.
+/// Returns true if the output matches the expected lines.
 fn is_like(printed: &str, expected: &str) -> bool {
     let (printed, expected): (Vec<&str>, Vec<&str>) = (
         printed.trim().lines().collect(),

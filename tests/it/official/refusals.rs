@@ -1,4 +1,4 @@
-//! How each client shows that the server has refused something.
+//! Error responses of the server, as each client shows them.
 
 use hearth_test_support::report::Outcome;
 use serde_json::{Value, json};
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::call::{Answer, Call};
 use super::client::Kind;
 
-/// Asserts that a client shows a refusal with this status and body, and gives a remark on how it
-/// does if that is not plain.
+/// Asserts that a client shows an error with this status and body; returns a remark if the client
+/// shows it in another form.
 #[track_caller]
 pub fn assert_refused(
     kind: Kind,
@@ -36,13 +36,13 @@ pub fn assert_refused(
             assert_eq!(raised["status"], status, "{raised}");
             assert_raised_in_python(call, &raised, status, body);
             match status {
-                403 => "raised as `WebsiteNotSupportedError`, which it makes of every 403",
+                403 => "raised as `WebsiteNotSupportedError`, like every 403",
                 _ => "",
             }
         }
         (Kind::PythonAsync, Answer::Returned(returned)) => {
             assert_eq!(returned, json!({"success": false, "error": error}));
-            "nothing is raised: it returns an object with `success=False` and the error"
+            "it raises nothing and returns an object with `success=False` and the error"
         }
         (Kind::CommandLine, Answer::Raised(raised)) => {
             let (message, note) = match (call, status) {
@@ -51,11 +51,11 @@ pub fn assert_refused(
                         "Error: Session {id} has expired or been destroyed.\nThe session may have exceeded its TTL or \
                          been closed.\nStart a new session with: firecrawl browser launch\n"
                     ),
-                    "it says of each of these that the session has expired or been destroyed",
+                    "it reports each of these as an expired or destroyed session",
                 ),
                 (_, 400) => (
                     format!("Error: {error}\n"),
-                    "it shows the error and none of its details",
+                    "it shows the error without its details",
                 ),
                 _ => (format!("Error: {error}\n"), ""),
             };
@@ -68,7 +68,7 @@ pub fn assert_refused(
             assert_eq!(raised, expected);
             ""
         }
-        (_, answer) => panic!("not refused with {status} {error}: {answer:?}"),
+        (_, answer) => panic!("not rejected with {status} {error}: {answer:?}"),
     };
     Outcome::Good(note.to_owned())
 }
@@ -98,7 +98,7 @@ fn assert_raised_in_python(call: &Call<'_>, raised: &Value, status: u16, body: &
     assert_eq!(raised["name"], name, "{raised}");
     let details = message
         .strip_prefix(&start)
-        .unwrap_or_else(|| panic!("{message:?} begins otherwise than {start:?}"));
+        .unwrap_or_else(|| panic!("{message:?} does not start with {start:?}"));
     let Some(issues) = body.get("details") else {
         assert_eq!(details, "No additional error details provided.");
         return;

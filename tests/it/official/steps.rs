@@ -1,4 +1,4 @@
-//! The steps that every client takes, each with exactly what must come of it.
+//! The steps of every client, each with its exact expected result.
 
 use std::time::{Duration, Instant};
 
@@ -21,15 +21,15 @@ pub const STEPS: [&str; 36] = [
     "a variable in the next call",
     "an exception in node",
     "an exception in python",
-    "an exit code of node, python, bash",
+    "exit codes of node, python and bash",
     "killed at its own timeout",
-    "output beyond the limit",
+    "output above the limit",
     "list",
     "list the active ones",
     "list the destroyed ones",
     "status",
     "delete",
-    "delete once more",
+    "delete again",
     "delete an unknown session",
     "delete another team's session",
     "execute on a destroyed session",
@@ -37,21 +37,21 @@ pub const STEPS: [&str; 36] = [
     "execute on another team's session",
     "ttl of 5 s",
     "activityTtl and profile out of range",
-    "ttl that is no number",
-    "streamWebView that is no boolean",
+    "ttl that is not a number",
+    "streamWebView that is not a boolean",
     "empty code",
-    "code that is no string",
+    "code that is not a string",
     "unknown language",
     "timeout of 0 s",
-    "timeout that is no number",
+    "timeout that is not a number",
     "unknown status in a list",
     "unknown key",
     "no key",
-    "no key, and the server asks for none",
+    "no key, on a server without keys",
 ];
 
 const NODE_ERROR: &str = "TypeError: Cannot read properties of null (reading 'x')";
-const PRINTED: &str = "it prints stdout, or else the result, and the error to stderr";
+const PRINTED: &str = "it prints stdout, or the result if stdout is empty, and the error to stderr";
 
 fn good() -> Outcome {
     Outcome::Good(String::new())
@@ -64,16 +64,16 @@ impl Visit<'_> {
             "create with every option" => self.create_with_every_option().await,
             "no language given" => self.no_language().await,
             "a variable in the next call" => self.variable().await,
-            "an exit code of node, python, bash" => self.exit_codes().await,
+            "exit codes of node, python and bash" => self.exit_codes().await,
             "killed at its own timeout" => self.killed().await,
-            "output beyond the limit" => self.truncated().await,
+            "output above the limit" => self.truncated().await,
             "list" => self.list(None).await,
             "list the active ones" => self.list(Some("active")).await,
             "list the destroyed ones" => self.list(Some("destroyed")).await,
             "status" => self.status().await,
             "delete" => self.delete().await,
-            "delete once more" => self.delete_once_more().await,
-            "no key, and the server asks for none" => self.without_keys().await,
+            "delete again" => self.delete_once_more().await,
+            "no key, on a server without keys" => self.without_keys().await,
             _ if step.starts_with("an exception") || step.contains(": ") => self.simple(step).await,
             _ => self.refusal(step).await,
         }
@@ -113,7 +113,7 @@ impl Visit<'_> {
         if self.kind() == Kind::CommandLine {
             assert_eq!(*is_cast, json!(true));
             return Outcome::Good(
-                "it has no option for `streamWebView`, and `--profile` is lost behind a subcommand: see below"
+                "it has no option for `streamWebView`, and ignores `--profile` after a subcommand: see below"
                     .to_owned(),
             );
         }
@@ -134,11 +134,11 @@ impl Visit<'_> {
     async fn executed(&mut self, body: Value) -> Value {
         match self.execute(body.clone()).await {
             Answer::Returned(execution) => execution,
-            other => panic!("{body} came to {other:?}"),
+            other => panic!("the result of {body} is {other:?}"),
         }
     }
 
-    /// Steps that are one execution.
+    /// Runs a step that is one execution.
     async fn simple(&mut self, step: &str) -> Outcome {
         let (language, code) = match step {
             "node: a value" => ("node", "({answer: 6 * 7})"),
@@ -200,13 +200,10 @@ impl Visit<'_> {
         let (code, note) = match self.kind() {
             Kind::Curl => (
                 "['no', 'de'].join('')",
-                "it is node, which is the server's own default",
+                "node, which is the server's default",
             ),
-            Kind::CommandLine => ("get url", "it is bash with `agent-browser` put in front"),
-            _ => (
-                "echo $((6 * 7))",
-                "it is bash, which the client asks for by itself",
-            ),
+            Kind::CommandLine => ("get url", "bash with an `agent-browser` prefix"),
+            _ => ("echo $((6 * 7))", "bash, which is the client's own default"),
         };
         let result = self.value(json!({"code": code})).await;
         match self.kind() {
@@ -217,7 +214,7 @@ impl Visit<'_> {
         Outcome::Good(note.to_owned())
     }
 
-    /// The result of code, as the client shows it.
+    /// Returns the result of code, as the client shows it.
     async fn value(&mut self, body: Value) -> String {
         value_in(&self.executed(body).await)
     }
@@ -247,7 +244,7 @@ impl Visit<'_> {
                 .await;
             assert!(execution["error"].is_string(), "{execution}");
             if self.kind() == Kind::CommandLine {
-                note = "it shows an error, and no exit code: its own stays 0";
+                note = "it shows an error but no exit code; its own exit code is 0";
                 continue;
             }
             assert_eq!(
@@ -270,7 +267,7 @@ impl Visit<'_> {
             Answer::NotOffered(why) => return Outcome::NotOffered(why.to_owned()),
             Answer::Raised(error) => panic!("{error}"),
         };
-        // The JavaScript SDK hangs up five seconds after the timeout.
+        // The JavaScript SDK disconnects five seconds after the timeout.
         let elapsed = began.elapsed();
         assert!(
             elapsed >= Duration::from_secs(1) && elapsed < Duration::from_secs(5),
@@ -306,7 +303,7 @@ impl Visit<'_> {
         );
         if self.kind() == Kind::CommandLine {
             return Outcome::Good(
-                "it prints what was kept and the marker in the middle".to_owned(),
+                "it prints the kept output with the marker in the middle".to_owned(),
             );
         }
         assert_eq!(
@@ -349,7 +346,7 @@ impl Visit<'_> {
         assert_eq!(seen, expected, "{listed}");
         Outcome::Good(
             if is_short {
-                "it shows ids, states and times"
+                "it shows ids, statuses and times"
             } else {
                 ""
             }
@@ -378,7 +375,7 @@ impl Visit<'_> {
         if self.kind() == Kind::CommandLine {
             assert_eq!(self.deleted, json!({"closed": id}));
             return Outcome::Good(
-                "it says that the session is closed and shows no figures".to_owned(),
+                "it reports that the session is closed, without duration and credits".to_owned(),
             );
         }
         let mut expected = json!({
@@ -398,7 +395,7 @@ impl Visit<'_> {
         good()
     }
 
-    /// Steps that are one refused call.
+    /// Runs a step that is one rejected call.
     async fn refusal(&mut self, step: &str) -> Outcome {
         let (own, other_team) = (self.id(), self.other_team);
         let run = json!({"language": "node", "code": "1"});
@@ -422,7 +419,7 @@ impl Visit<'_> {
         let call = Call::Create(json!({}));
         let (key, error) = match (step, self.kind()) {
             ("unknown key", _) => (Some("nobody's"), "Unauthorized: Invalid token"),
-            // It sends `Authorization: Bearer` with nothing behind it.
+            // It sends `Authorization: Bearer` without a token.
             (_, Kind::CommandLine) => (None, "Unauthorized: Token missing"),
             _ => (None, "Unauthorized"),
         };
@@ -436,8 +433,8 @@ impl Visit<'_> {
         )
     }
 
-    /// The expected body is what the server answers to the same request without a client between;
-    /// that it is right is for the tests of the validation.
+    /// Compares with the server's response to the same request without a client. The validation
+    /// tests check that this response is correct.
     async fn bad_parameter(&mut self, step: &str, id: &str) -> Outcome {
         let profile = json!({"name": "", "saveChanges": false});
         let call = match step {
@@ -445,15 +442,17 @@ impl Visit<'_> {
             "activityTtl and profile out of range" => {
                 Call::Create(json!({"activityTtl": 3601, "profile": profile}))
             }
-            "ttl that is no number" => Call::Create(json!({"ttl": "long"})),
-            "streamWebView that is no boolean" => Call::Create(json!({"streamWebView": "yes"})),
+            "ttl that is not a number" => Call::Create(json!({"ttl": "long"})),
+            "streamWebView that is not a boolean" => Call::Create(json!({"streamWebView": "yes"})),
             "empty code" => Call::Execute(id, json!({"language": "bash", "code": ""})),
-            "code that is no string" => Call::Execute(id, json!({"language": "bash", "code": 42})),
+            "code that is not a string" => {
+                Call::Execute(id, json!({"language": "bash", "code": 42}))
+            }
             "unknown language" => Call::Execute(id, json!({"language": "ruby", "code": "1"})),
             "timeout of 0 s" => {
                 Call::Execute(id, json!({"language": "bash", "code": "1", "timeout": 0}))
             }
-            "timeout that is no number" => {
+            "timeout that is not a number" => {
                 Call::Execute(id, json!({"language": "bash", "code": "1", "timeout": "1"}))
             }
             "unknown status in a list" => Call::List(json!({"status": "stopped"})),
@@ -472,7 +471,7 @@ impl Visit<'_> {
                 answer,
                 Answer::Raised(json!({"message": message, "status": 1}))
             );
-            return Outcome::Good("refused by the client itself".to_owned());
+            return Outcome::Good("rejected by the client itself".to_owned());
         }
         assert_refused(self.kind(), &call, answer, 400, &reply.body)
     }
@@ -508,7 +507,7 @@ impl Visit<'_> {
         good()
     }
 
-    /// What the server says of a session, whoever asks.
+    /// Reads a session's status directly from the server.
     async fn status_of(&self, id: &str) -> Value {
         self.api.status(id).await.ok()
     }
@@ -528,8 +527,8 @@ fn status_in(session: &Value) -> &str {
     session["status"].as_str().unwrap()
 }
 
-/// Asserts that the answer to `create` has what the server says of the session, and that it expires
-/// after `ttl`.
+/// Asserts that the response to `create` matches the session's status, and that it expires after
+/// `ttl`.
 #[track_caller]
 fn assert_created(kind: Kind, created: &Value, status: &Value, ttl_seconds: i64) {
     let mut expected = json!({"success": true});

@@ -1,4 +1,4 @@
-//! Takes one client through all steps, with what it needs around it.
+//! Runs one client through all steps.
 
 use hearth_test_support::report::{Outcome, Report};
 use hearth_test_support::{Api, ClientHome, TestServer};
@@ -14,16 +14,16 @@ pub const UNKNOWN: &str = "01a1fd13-eaf8-74d7-b771-4adfdda39df0";
 
 pub struct Visit<'a> {
     pub client: Client<'a>,
-    /// A client of the server that lets everybody in.
+    /// A client of the server without keys.
     pub open: Client<'a>,
     pub key: String,
-    /// The server as the client's team sees it without a client.
+    /// A direct API client for the client's team.
     pub api: Api,
-    /// A session of somebody else.
+    /// A session of another team.
     pub other_team: &'a str,
-    /// What the first step has created.
+    /// The session that the first step created.
     pub session: Value,
-    /// What the first `delete` answered.
+    /// The response to the first `delete`.
     pub deleted: Value,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Takes all steps.
+    /// Runs all steps.
     pub async fn run(&mut self) -> Report {
         let mut report = Report::new(self.client.kind.title(), &self.client.version);
         for step in STEPS {
@@ -58,7 +58,7 @@ impl<'a> Visit<'a> {
         report
     }
 
-    /// Sends the client home; what it leaves there is in the folder.
+    /// Stops the client and returns its dir with the files it left.
     pub async fn end(self) -> ClientHome {
         self.open.leave().await;
         self.client.leave().await
@@ -68,7 +68,7 @@ impl<'a> Visit<'a> {
         self.client.kind
     }
 
-    /// The id of the client's session.
+    /// Returns the id of the client's session.
     pub fn id(&self) -> String {
         self.session["id"]
             .as_str()

@@ -1,4 +1,4 @@
-//! The file by itself.
+//! Checks of the OpenAPI file that need no server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -7,7 +7,7 @@ use hearth_test_support::description::{self, DOCUMENT, operations, validate};
 use hearth_test_support::repository;
 use serde_json::{Value, json};
 
-/// Calls `visit` with every object of the file and its pointer.
+/// Calls `visit` with every object of the file and its JSON pointer.
 fn walk(value: &Value, pointer: &str, visit: &mut impl FnMut(&str, &Value)) {
     let inner: Vec<(String, &Value)> = match value {
         Value::Object(fields) => fields
@@ -29,10 +29,10 @@ fn walk(value: &Value, pointer: &str, visit: &mut impl FnMut(&str, &Value)) {
     }
 }
 
-/// Judges the file by the schema that the OpenAPI Initiative publishes, which schemathesis brings
-/// along.
+/// Validates the file against the schema that the OpenAPI Initiative publishes, which schemathesis
+/// includes.
 #[test]
-fn the_file_is_valid_by_the_published_schema_of_openapi() {
+fn the_file_conforms_to_the_published_openapi_schema() {
     let code = "import sys, schemathesis; schemathesis.openapi.from_path(sys.argv[1]).validate()";
     let python = repository().join("tests/.venv/bin/python");
     let mut command = Command::new(python);
@@ -49,7 +49,7 @@ fn the_file_is_valid_by_the_published_schema_of_openapi() {
 }
 
 #[test]
-fn every_reference_leads_somewhere_and_every_component_is_used() {
+fn every_reference_resolves_and_every_component_is_used() {
     let mut used = BTreeSet::from(
         [
             "/components/responses/UnknownPath",
@@ -96,17 +96,18 @@ fn every_reference_leads_somewhere_and_every_component_is_used() {
         .collect();
     assert_eq!(
         used, components,
-        "what is referred to (left) is what there is (right)"
+        "referenced components (left), defined components (right)"
     );
 }
 
 #[test]
-fn every_schema_is_one() {
+fn every_schema_is_valid() {
     for (name, schema) in DOCUMENT["components"]["schemas"]
         .as_object()
         .expect("schemas")
     {
-        // Compiling judges it by the meta-schema of its dialect; the outcome does not matter.
+        // Compiling a schema validates it against the meta-schema of its dialect; the outcome does
+        // not matter.
         drop(validate(schema, &Value::Null));
         assert!(
             validate(
@@ -143,12 +144,12 @@ fn every_example_is_valid() {
 }
 
 #[test]
-fn every_json_answer_has_an_example() {
+fn every_json_response_has_an_example() {
     for (name, response) in DOCUMENT["components"]["responses"]
         .as_object()
         .expect("responses")
     {
-        // This file itself is the example of its own.
+        // The OpenAPI file is its own example.
         if let Some(media) = response["content"]
             .get("application/json")
             .filter(|_| name != "OpenApi")
@@ -165,7 +166,7 @@ fn every_json_answer_has_an_example() {
 }
 
 #[test]
-fn operations_have_ids_of_their_own_and_links_lead_to_them() {
+fn operation_ids_are_unique_and_links_refer_to_them() {
     let mut ids = BTreeSet::new();
     for (path, operations) in operations() {
         for (method, operation) in operations {
@@ -202,7 +203,7 @@ fn operations_have_ids_of_their_own_and_links_lead_to_them() {
 }
 
 #[test]
-fn the_parameters_of_a_path_are_those_that_it_names() {
+fn path_parameters_match_the_path_template() {
     for path in DOCUMENT["paths"].as_object().expect("paths").keys() {
         let named: Vec<&str> = path
             .split('/')
@@ -217,9 +218,9 @@ fn the_parameters_of_a_path_are_those_that_it_names() {
     }
 }
 
-/// Everything that is true of an operation under one name is true under the other.
+/// An operation has the same description under both prefixes.
 #[test]
-fn both_names_are_described_alike() {
+fn both_prefixes_have_the_same_description() {
     let paths = &DOCUMENT["paths"];
     for path in ["", "/{id}", "/{id}/execute"] {
         let mut items =
@@ -240,17 +241,17 @@ fn both_names_are_described_alike() {
 }
 
 #[test]
-fn the_version_is_the_servers() {
+fn the_version_is_the_servers_version() {
     assert_eq!(
         DOCUMENT["info"]["version"],
         json!(env!("CARGO_PKG_VERSION"))
     );
 }
 
-/// The sections of docs/API.md by their headings, such as `GET /health`.
+/// Returns the sections of docs/API.md by their headings, such as `GET /health`.
 fn sections() -> BTreeMap<String, String> {
     let page =
-        std::fs::read_to_string(repository().join("docs/API.md")).expect("docs/API.md is there");
+        std::fs::read_to_string(repository().join("docs/API.md")).expect("docs/API.md exists");
     let mut sections = BTreeMap::new();
     for part in page.split("\n### `").skip(1) {
         let (heading, rest) = part.split_once('`').expect("a heading ends");
@@ -266,8 +267,8 @@ fn sections() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_page_for_people_has_every_operation_and_its_statuses_and_no_other() {
-    // These are told once for all.
+fn the_api_page_has_exactly_the_files_operations_and_statuses() {
+    // Documented once for all operations.
     const COMMON: [&str; 4] = ["200", "401", "403", "500"];
     let mut sections = sections();
     for (path, operations) in operations().filter(|(path, _)| !path.starts_with("/v2/browser")) {
@@ -282,13 +283,13 @@ fn the_page_for_people_has_every_operation_and_its_statuses_and_no_other() {
                 .keys()
             {
                 let is_told = COMMON.contains(&status.as_str()) || text.contains(status.as_str());
-                assert!(is_told, "docs/API.md: {heading} does not tell of {status}");
+                assert!(is_told, "docs/API.md: {heading} does not mention {status}");
             }
         }
     }
     assert!(
         sections.is_empty(),
-        "docs/API.md has sections of no operation: {:?}",
+        "docs/API.md has sections without an operation: {:?}",
         sections.keys()
     );
 }

@@ -1,9 +1,8 @@
-//! schemathesis against a live server: it makes requests up from the file alone, good ones and bad
-//! ones, follows links from one operation to the next, and holds every answer against the file.
-//! tests/schemathesis has its settings.
+//! Runs schemathesis against a live server: it generates valid and invalid requests from the
+//! OpenAPI file alone, follows links between operations, and checks every response against the
+//! file. tests/schemathesis has its settings.
 //!
-//! `make test` has it do the same every time; `make fuzz` lets it loose with another seed for as
-//! long as one likes.
+//! `make test` uses a fixed seed; `make fuzz` uses a new seed and runs as long as you want.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -15,24 +14,25 @@ use tokio::process::Command;
 const KEY: &str = "fuzz-key";
 const OTHER_KEY: &str = "other-key";
 
-/// It takes half a minute on an idle machine.
+/// A run takes half a minute on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(150);
 
 async fn server() -> TestServer {
     let builder =
         TestServer::builder().setting("HEARTH_API_KEYS", &format!("fuzz:{KEY},other:{OTHER_KEY}"));
-    // The hooks keep fewer alive. It is the shrinking of a finding that may come near.
+    // The hooks keep fewer sessions alive. Only the shrinking of a finding may come near this
+    // limit.
     builder.setting("HEARTH_MAX_SESSIONS", "6").start().await
 }
 
-/// Runs schemathesis on a file to its end, for `seconds` if a number is given.
+/// Runs schemathesis on a file until it exits, for `seconds` if a number is given.
 async fn examine(
     server: &TestServer,
     file: &str,
     seconds: Option<u64>,
     arguments: &[&str],
 ) -> Output {
-    let own = tempfile::tempdir().expect("there is room for a folder");
+    let own = tempfile::tempdir().expect("a dir can be created");
     std::fs::write(own.path().join("openapi.json"), file).expect("it can be written");
     let tests = repository().join("tests");
     let mut command = Command::new(tests.join(".venv/bin/python"));
@@ -41,7 +41,7 @@ async fn examine(
         .arg(tests.join("schemathesis/schemathesis.toml"))
         .args(["run", "openapi.json", "--url", server.origin()])
         .args(arguments)
-        // What it learns of a server it keeps in its working folder.
+        // It stores what it learns about a server in its working dir.
         .current_dir(&own)
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
@@ -76,7 +76,7 @@ fn text(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn schemathesis_finds_nothing_that_is_not_as_the_file_says() {
+async fn schemathesis_finds_no_difference_between_server_and_file() {
     let server = server().await;
     let seconds = std::env::var("FUZZ_SECONDS")
         .ok()
@@ -84,7 +84,7 @@ async fn schemathesis_finds_nothing_that_is_not_as_the_file_says() {
     let output = examine(&server, TEXT, seconds, &[]).await;
     let said = text(&output);
     assert!(output.status.success(), "{said}");
-    // Requests that are all refused would find nothing either.
+    // A run whose requests are all rejected would find nothing either.
     let log = server.output();
     let count = |what: &str| log.lines().filter(|line| line.contains(what)).count();
     assert!(
@@ -101,9 +101,9 @@ async fn schemathesis_finds_nothing_that_is_not_as_the_file_says() {
     server.stop().await;
 }
 
-/// The test above is worth what schemathesis notices.
+/// Proves that schemathesis detects errors in the file, so that the test above is meaningful.
 #[tokio::test]
-async fn schemathesis_finds_a_rule_that_the_file_does_not_tell_as_it_is() {
+async fn schemathesis_detects_a_wrong_rule_in_the_file() {
     let server = server().await;
     let wrong = TEXT.replacen("\"maximum\": 3600", "\"maximum\": 3601", 1);
     assert_ne!(wrong, TEXT);

@@ -1,5 +1,5 @@
-//! The OpenAPI file: that it is one, that it has every route of the server and no other, and that a
-//! stranger to the server who reads nothing but the file (schemathesis) finds nothing wrong.
+//! The OpenAPI file: it is valid, it describes exactly the server's routes, and a tool that knows
+//! only the file (schemathesis) finds no difference.
 
 mod document;
 mod fuzzing;

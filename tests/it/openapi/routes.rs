@@ -1,4 +1,4 @@
-//! The file and the server: the same routes, the same methods.
+//! The OpenAPI file and the server have the same routes and methods.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use reqwest::Method;
 
 const UNKNOWN_ID: &str = "01920000-0000-7000-8000-000000000000";
 
-/// The paths of the public router as its source lists them, without those that only end in another
+/// Reads the public router's paths from its source, without those that differ only in a trailing
 /// slash.
 fn routes() -> BTreeSet<String> {
     let source = std::fs::read_to_string(repository().join("crates/server/src/http/router.rs"))
         .expect("it is there");
     let (public, _) = source
         .split_once("pub(crate) fn internal")
-        .expect("the router of the kernels is another one");
+        .expect("the kernels have another router");
     let mut routes = BTreeSet::new();
     for rest in public.split(".route(").skip(1) {
         let rest = rest.trim_start();
@@ -31,7 +31,7 @@ fn routes() -> BTreeSet<String> {
                 Some(path) => (path.to_owned(), false),
                 None if rest.starts_with("prefix,") => ("{prefix}".to_owned(), true),
                 None => panic!(
-                    "this route is not understood: {}",
+                    "this route cannot be parsed: {}",
                     rest.lines().next().unwrap_or_default()
                 ),
             },
@@ -65,16 +65,16 @@ fn quoted(text: &str) -> Option<&str> {
 }
 
 #[test]
-fn the_file_has_every_route_of_the_router_and_no_other() {
+fn the_file_has_exactly_the_routers_routes() {
     let described: BTreeSet<String> = operations().map(|(path, _)| path.to_owned()).collect();
     let routes = routes();
     assert_eq!(described, routes, "openapi.json (left), router.rs (right)");
 }
 
-/// Asks the server with every method at every path: what the file does not have is answered 405,
-/// with an `Allow` that names exactly what it has.
+/// Sends every method to every path: methods that the file lacks get 405 with an `Allow` header
+/// that lists exactly the file's methods.
 #[tokio::test]
-async fn every_path_knows_the_methods_of_the_file_and_no_other() {
+async fn every_path_accepts_exactly_the_files_methods() {
     let server = TestServer::builder()
         .without_browser()
         .setting("HEARTH_API_KEYS", "secret")
@@ -107,7 +107,7 @@ async fn every_path_knows_the_methods_of_the_file_and_no_other() {
                 },
             );
         for method in &methods {
-            // Nobody's key: no operation is carried out.
+            // An unknown key, so that no operation is carried out.
             let answer = Exchange::of(server.request_outside(method.clone(), &address)).await;
             assert_eq!(
                 answer.status != 405,
@@ -133,7 +133,7 @@ async fn every_path_knows_the_methods_of_the_file_and_no_other() {
 }
 
 #[tokio::test]
-async fn the_file_is_served_to_everybody_as_it_stands() {
+async fn the_file_is_served_unchanged_to_all_clients() {
     let server = TestServer::builder()
         .without_browser()
         .setting("HEARTH_API_KEYS", "secret")

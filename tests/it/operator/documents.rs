@@ -1,4 +1,4 @@
-//! The documents for operators say what there is.
+//! The operators' documents cover every setting, metric and event.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::operator::metrics::metrics;
 
 fn operations() -> String {
     std::fs::read_to_string(repository().join("docs/OPERATIONS.md"))
-        .expect("docs/OPERATIONS.md is there")
+        .expect("docs/OPERATIONS.md exists")
 }
 
 #[test]
@@ -17,14 +17,14 @@ fn every_setting_is_documented() {
     let output = Command::new(hearth_test_support::binary())
         .arg("settings")
         .output()
-        .expect("it can be called");
+        .expect("the program can be started");
     assert!(output.status.success(), "{output:?}");
     let table = String::from_utf8(output.stdout).expect("text");
     document::assert_section("docs/CONFIGURATION.md", "settings", &table);
 }
 
 #[tokio::test]
-async fn every_figure_is_documented_and_no_other() {
+async fn exactly_the_existing_metrics_are_documented() {
     let server = TestServer::start().await;
     let seen = metrics(&server).await;
     server.stop().await;
@@ -47,7 +47,7 @@ async fn every_figure_is_documented_and_no_other() {
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let mut documented: BTreeSet<String> = rows.map(family).collect();
-    // It comes with the first request.
+    // This metric appears with the first request.
     let later = "hearth_http_requests_total";
     assert!(documented.contains(later));
     if !seen.contains(later) {
@@ -60,7 +60,7 @@ async fn every_figure_is_documented_and_no_other() {
 }
 
 #[test]
-fn the_dashboard_asks_for_figures_that_there_are() {
+fn the_dashboard_queries_only_existing_metrics() {
     let text = std::fs::read_to_string(repository().join("docs/grafana-dashboard.json"))
         .expect("it is there");
     let board: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -83,18 +83,18 @@ fn the_dashboard_asks_for_figures_that_there_are() {
     }
 }
 
-/// The words of everything that is logged from `info` on, as the source has them.
+/// Reads the messages of all log calls at `info` and above from the source.
 fn events() -> BTreeSet<String> {
     let mut events = BTreeSet::new();
-    let mut folders = vec![repository().join("crates")];
-    while let Some(folder) = folders.pop() {
-        for path in std::fs::read_dir(folder)
-            .expect("a folder")
+    let mut dirs = vec![repository().join("crates")];
+    while let Some(dir) = dirs.pop() {
+        for path in std::fs::read_dir(dir)
+            .expect("a dir")
             .flatten()
             .map(|entry| entry.path())
         {
             match path.extension() {
-                None if path.is_dir() => folders.push(path),
+                None if path.is_dir() => dirs.push(path),
                 Some(kind) if kind == "rs" => {
                     events.extend(events_in(&std::fs::read_to_string(path).expect("text")));
                 }
@@ -111,7 +111,7 @@ fn events_in(source: &str) -> Vec<String> {
     calls.filter_map(message_of).collect()
 }
 
-/// The last string of a call, which begins behind its bracket.
+/// Returns the last string literal of a call, starting after its opening bracket.
 fn message_of(call: &str) -> Option<String> {
     let (mut depth, mut last, mut current) = (1, None, None::<String>);
     for letter in call.chars() {
@@ -137,7 +137,7 @@ fn message_of(call: &str) -> Option<String> {
 }
 
 #[test]
-fn every_event_is_documented_and_no_other() {
+fn exactly_the_existing_events_are_documented() {
     let page = operations();
     let table = page
         .split("## Log")

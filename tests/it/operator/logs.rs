@@ -1,5 +1,4 @@
-//! The log: a line for every request and for every session's end, and nothing that somebody should
-//! not read.
+//! The log: one line per request and per session end, and no secrets.
 
 use std::time::Duration;
 
@@ -7,7 +6,7 @@ use hearth_test_support::{Exchange, TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// The lines with that message.
+/// Returns the lines with this message.
 fn lines(server: &TestServer, message: &str) -> Vec<Value> {
     let output = server.output();
     let lines = output
@@ -19,7 +18,7 @@ fn lines(server: &TestServer, message: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_request_and_every_end_of_a_session_is_one_line_with_its_ids() {
+async fn every_request_and_session_end_is_one_log_line_with_ids() {
     let server = TestServer::builder()
         .setting("HEARTH_LOG_FORMAT", "json")
         .start()
@@ -29,7 +28,7 @@ async fn every_request_and_every_end_of_a_session_is_one_line_with_its_ids() {
     let probe = Exchange::of(server.request_outside(Method::GET, "/readyz")).await;
     let unknown = Exchange::of(server.request_outside(Method::GET, "/nowhere")).await;
     session.delete().await;
-    // What machines ask for all the time has none.
+    // Probes and metrics requests are not logged.
     let expected = json!([["POST", 200], ["POST", 200], ["GET", 404], ["DELETE", 200]]);
     eventually(
         Duration::from_secs(5),
@@ -120,7 +119,7 @@ async fn no_code_no_output_no_page_and_no_token_is_logged() {
 }
 
 #[tokio::test]
-async fn an_id_that_a_caller_chooses_is_kept_only_when_it_is_good_for_a_log() {
+async fn a_clients_request_id_is_used_only_if_it_is_safe_to_log() {
     let server = TestServer::start().await;
     let answered = async |id: &[u8]| {
         let value = reqwest::header::HeaderValue::from_bytes(id).expect("a header");

@@ -8,7 +8,7 @@ use hearth_test_support::{Api, Exchange, Site, TestServer};
 use reqwest::Method;
 use serde_json::json;
 
-/// Every figure by its name with its labels.
+/// Reads every metric, keyed by its name with labels.
 pub async fn metrics(api: &Api) -> BTreeMap<String, f64> {
     let answer = Exchange::of(api.request_outside(Method::GET, "/metrics")).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -21,7 +21,7 @@ pub async fn metrics(api: &Api) -> BTreeMap<String, f64> {
 }
 
 #[tokio::test]
-async fn what_happens_is_counted() {
+async fn events_are_counted() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let before = metrics(&server).await;
     assert_eq!(before["hearth_ready"], 1.0);
@@ -79,7 +79,7 @@ async fn what_happens_is_counted() {
     ] {
         assert_eq!(now.get(name), Some(&count), "{name}");
     }
-    // Of eleven million bytes ten times 2²⁰ are kept.
+    // Of eleven million bytes, ten times 2²⁰ are kept.
     let dropped = now["hearth_output_bytes_total{kind=\"dropped\"}"];
     assert!(
         (11_000_000.0 - 10_485_760.0..600_000.0).contains(&dropped),
@@ -103,7 +103,7 @@ async fn what_happens_is_counted() {
 }
 
 #[tokio::test]
-async fn code_that_runs_and_waits_is_told_and_so_is_what_its_caller_gives_up() {
+async fn running_waiting_and_cancelled_executions_are_counted() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     let code = format!(
@@ -135,21 +135,21 @@ async fn code_that_runs_and_waits_is_told_and_so_is_what_its_caller_gives_up() {
         loop {
             let now = metrics(&server).await;
             if now["hearth_execute_seconds_count{language=\"bash\",outcome=\"abandoned\"}"] == 1.0 {
-                // Its turn had not come, so there was nothing to kill.
+                // The execution was still waiting, so nothing was killed.
                 assert_eq!(now["hearth_kills_total{reason=\"caller_gone\"}"], 0.0);
                 break;
             }
         }
         reqwest::get(site.url("/signal/go-on"))
             .await
-            .expect("the site is up");
+            .expect("the site is running");
     };
     tokio::join!(first, others).0.ok();
     server.stop().await;
 }
 
 #[tokio::test]
-async fn figures_are_for_the_operator_where_there_is_one_and_else_for_every_key() {
+async fn metrics_need_the_operator_key_if_set_and_otherwise_any_key() {
     let server = TestServer::builder()
         .setting("HEARTH_API_KEYS", "team:secret")
         .start()
@@ -167,13 +167,13 @@ async fn figures_are_for_the_operator_where_there_is_one_and_else_for_every_key(
     assert_eq!(status(&server.with_key("secret")).await, 403);
     assert_eq!(status(&server.with_key("nobody")).await, 401);
     assert_eq!(status(&server.with_key("boss")).await, 200);
-    // It opens nothing of the API.
+    // The operator key does not open the API.
     assert_eq!(server.with_key("boss").list("").await.status, 401);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn what_callers_make_up_is_no_label_and_every_rule_begins_at_0() {
+async fn client_input_is_never_a_label_and_every_rule_starts_at_0() {
     let server = TestServer::start().await;
     for number in 0..20 {
         let method = format!("BREW-{number}").parse().expect("a token");
@@ -205,7 +205,7 @@ async fn what_callers_make_up_is_no_label_and_every_rule_begins_at_0() {
             .any(|name| name.contains("BREW") || name.contains("made-up")),
         "{now:?}"
     );
-    // A rate would miss the first one of a series that begins with it.
+    // Without a zero sample, a rate would miss the first event of a series.
     for rule in ["metadata", "own port", "a private network", "local name"] {
         assert_eq!(
             now[&format!("hearth_egress_refusals_total{{rule=\"{rule}\"}}")],
@@ -216,7 +216,7 @@ async fn what_callers_make_up_is_no_label_and_every_rule_begins_at_0() {
 }
 
 #[tokio::test]
-async fn those_whose_turn_never_came_have_waited_too() {
+async fn executions_that_never_ran_count_as_waiting_too() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     let code = format!(
@@ -232,7 +232,7 @@ async fn those_whose_turn_never_came_have_waited_too() {
         assert_eq!(busy.status, 429);
         reqwest::get(site.url("/signal/go-on"))
             .await
-            .expect("the site is up");
+            .expect("the site is running");
     };
     tokio::join!(session.run("bash", &code), others).0.ok();
     let now = metrics(&server).await;

@@ -1,5 +1,4 @@
-//! What the people who run a server are told: probes, figures, logs, the page, and the documents
-//! about them.
+//! Features for operators: probes, metrics, logs, the operator page, and their documents.
 
 mod documents;
 mod logs;

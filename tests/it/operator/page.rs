@@ -1,4 +1,4 @@
-//! The operator's page in a real browser: a session of another server, since no session reaches its
+//! The operator page in a real browser: a session of another server, because no session reaches its
 //! own.
 
 use hearth_test_support::{Session, Site, TestServer, repository};
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 const PHONE: &str = "{ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }";
 const DESK: &str = "{ viewport: { width: 1280, height: 800 } }";
 
-/// What a picture in a document may weigh.
+/// Max size of a picture in a document.
 const MAX_BYTES: u64 = 200_000;
 
-/// Somebody in front of a browser.
+/// An operator in front of a browser.
 struct Operator {
     server: TestServer,
     browser: Session,
@@ -18,7 +18,7 @@ struct Operator {
 }
 
 impl Operator {
-    /// Opens the page in a window with these options of Playwright's.
+    /// Opens the page in a window with these Playwright options.
     async fn before(server: &TestServer, options: &str) -> Self {
         let own = TestServer::start().await;
         let browser = own.session().await;
@@ -56,7 +56,7 @@ impl Operator {
 }
 
 #[tokio::test]
-async fn the_page_shows_a_session_with_its_picture_and_ends_it_when_it_is_told_twice() {
+async fn the_page_shows_a_session_with_its_picture_and_ends_it_after_confirmation() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     session
@@ -87,7 +87,7 @@ async fn the_page_shows_a_session_with_its_picture_and_ends_it_when_it_is_told_t
     ] {
         assert!(seen.contains(word), "{word} is not on the page:\n{seen}");
     }
-    // A look is no use: the page has seen none of it.
+    // Viewing is not use: the page has received no input.
     assert_eq!(
         session
             .node("await page.evaluate(() => devicePixelRatio)")
@@ -100,7 +100,7 @@ async fn the_page_shows_a_session_with_its_picture_and_ends_it_when_it_is_told_t
         .act("var end = desk.getByRole('button', { name: /^End/ }); await end.click()")
         .await;
     assert_eq!(session.status().await["status"], "active");
-    // A double click is one press.
+    // A double click counts as one press.
     operator.act("while (await end.count() && (await end.textContent()).startsWith('End?')) await end.click()").await;
     operator
         .act("await desk.getByText('No session is open').waitFor()")
@@ -111,7 +111,7 @@ async fn the_page_shows_a_session_with_its_picture_and_ends_it_when_it_is_told_t
 }
 
 #[tokio::test]
-async fn on_a_phone_nothing_is_cut_off() {
+async fn nothing_is_cut_off_on_a_phone() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let long = "evening-shelf-".repeat(100);
     for _ in 0..2 {
@@ -135,7 +135,7 @@ async fn on_a_phone_nothing_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_team_sees_itself_and_an_operator_everybody() {
+async fn a_team_sees_its_own_sessions_and_an_operator_all() {
     let keys = "shop:key-of-shop,lab:key-of-lab";
     let builder = TestServer::builder()
         .setting("HEARTH_API_KEYS", keys)
@@ -160,7 +160,7 @@ async fn a_team_sees_itself_and_an_operator_everybody() {
     };
     operator.act(&enter("key-of-nobody")).await;
     operator.act("await desk.waitForFunction(() => document.querySelector('#refusal').textContent.length > 0)").await;
-    // The browser complains of the 401 by itself.
+    // The browser itself logs the 401.
     operator
         .act("complaints = complaints.filter((complaint) => !complaint.includes('401'))")
         .await;
@@ -191,7 +191,7 @@ async fn a_team_sees_itself_and_an_operator_everybody() {
         .act("complaints = complaints.filter((complaint) => !complaint.includes('401'))")
         .await;
     operator.leave().await;
-    // The same without a page.
+    // Repeats the check without a page.
     let shop = server.with_key("key-of-shop");
     let ask = async |method: &str, path: &str| {
         let method = method.parse().expect("a method");
@@ -209,7 +209,7 @@ async fn a_team_sees_itself_and_an_operator_everybody() {
 }
 
 #[tokio::test]
-async fn a_session_without_a_live_view_shows_no_picture_and_a_page_that_hangs_holds_nothing_up() {
+async fn a_session_without_a_live_view_has_no_picture_and_a_hanging_page_blocks_nothing() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let hidden = server.session_with(&json!({"streamWebView": false})).await;
     let hung = server.session().await;
@@ -251,10 +251,10 @@ async fn a_session_without_a_live_view_shows_no_picture_and_a_page_that_hangs_ho
     server.stop().await;
 }
 
-/// Run it with `scripts/test --run-ignored only -E 'test(portrait)'` after a change of the page.
+/// Run it with `scripts/test --run-ignored only -E 'test(the_screenshot_shows_a_quiet_server)'` after changing the page.
 #[tokio::test]
 #[ignore = "writes docs/operator-page.png"]
-async fn the_portrait_is_taken_of_a_quiet_evening() {
+async fn the_screenshot_shows_a_quiet_server() {
     let (server, site) = (
         TestServer::builder()
             .setting("HEARTH_MAX_SESSIONS", "40")
@@ -268,7 +268,7 @@ async fn the_portrait_is_taken_of_a_quiet_evening() {
         server.session().await,
     ];
     let shelf = json!(include_str!("../../fixtures/shelf.html"));
-    // An address that reads well, and is the same every time.
+    // A readable address that is the same every time.
     sessions[0].node(&format!("await context.route('https://books.example/**', (route) => route.fulfill({{ contentType: 'text/html; charset=utf-8', body: {shelf} }})); await page.goto('https://books.example/evening-shelf')")).await.ok();
     sessions[1].python("await page.set_content('<title>Prices</title><body style=\"font: 40px sans-serif; background: #dfe8d8\"><h1>Prices</h1><p>12 of 80 pages read')").await;
     sessions[1].bash("sleep 0.2; exit 1").await;
@@ -302,18 +302,18 @@ async fn the_portrait_is_taken_of_a_quiet_evening() {
         operator
             .act("await desk.screenshot({ path: 'operator-page.png' })")
             .await;
-        let folder = operator
+        let dir = operator
             .server
-            .session_folders()
+            .session_dirs()
             .into_iter()
             .next()
             .expect("one session");
-        let taken = folder.join("work/operator-page.png");
+        let taken = dir.join("work/operator-page.png");
         assert!(std::fs::metadata(&taken).expect("it was taken").len() <= MAX_BYTES);
         std::fs::copy(taken, repository().join("docs/operator-page.png"))
             .expect("it can be copied");
         operator.leave().await;
-        reqwest::get(over).await.expect("the site is up");
+        reqwest::get(over).await.expect("the site is running");
     };
     let (ran, ()) = tokio::join!(busy.bash(&code), picture);
     ran.ok();

@@ -13,7 +13,7 @@ async fn ready(server: &TestServer) -> (u16, Value) {
     (answer.status, answer.json())
 }
 
-/// The one reason of a server that is not ready.
+/// Returns the only reason of a server that is not ready.
 #[track_caller]
 fn only_reason((status, answer): &(u16, Value)) -> String {
     assert_eq!(
@@ -27,7 +27,7 @@ fn only_reason((status, answer): &(u16, Value)) -> String {
 }
 
 #[tokio::test]
-async fn a_server_that_serves_is_live_and_ready_and_says_so_without_a_key() {
+async fn a_serving_server_is_live_and_ready_without_a_key() {
     let server = TestServer::builder()
         .setting("HEARTH_API_KEYS", "secret")
         .start()
@@ -52,7 +52,7 @@ async fn a_full_disk_is_a_reason_not_to_be_ready() {
 }
 
 #[tokio::test]
-async fn a_want_of_memory_is_a_reason_not_to_be_ready_and_no_session_is_created_then() {
+async fn low_memory_is_a_reason_not_to_be_ready_and_blocks_new_sessions() {
     let server = TestServer::builder()
         .setting("HEARTH_MIN_FREE_MEMORY_MB", "1048576")
         .start()
@@ -73,20 +73,22 @@ async fn a_want_of_memory_is_a_reason_not_to_be_ready_and_no_session_is_created_
 }
 
 #[tokio::test]
-async fn a_browser_that_does_not_start_is_a_reason_until_one_does() {
-    let (folder, tools) = (new_data_dir(), new_data_dir());
-    std::fs::set_permissions(&tools, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
-    // A browser that is there for as long as a file is.
+async fn a_browser_that_does_not_start_is_a_reason_until_one_starts() {
+    let (dir, tools) = (new_data_dir(), new_data_dir());
+    std::fs::set_permissions(&tools, std::fs::Permissions::from_mode(0o755))
+        .expect("it belongs to this process");
+    // A browser that starts only while a file exists.
     let (browser, switch) = (tools.path().join("browser"), tools.path().join("on"));
     let script = format!(
         "#!/bin/sh\n[ -e '{}' ] || exit 1\nexec /usr/lib/chromium/chromium-headless-shell \"$@\"\n",
         switch.display()
     );
-    std::fs::write(&browser, script).expect("there is room");
-    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
-    std::fs::write(&switch, "").expect("there is room");
+    std::fs::write(&browser, script).expect("there is enough space");
+    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o755))
+        .expect("it belongs to this process");
+    std::fs::write(&switch, "").expect("there is enough space");
     let builder = TestServer::builder()
-        .data_dir(folder.path())
+        .data_dir(dir.path())
         .setting("HEARTH_ISOLATION", "none");
     let server = builder
         .setting("HEARTH_BROWSER", &browser.to_string_lossy())
@@ -96,14 +98,14 @@ async fn a_browser_that_does_not_start_is_a_reason_until_one_does() {
     std::fs::remove_file(&switch).expect("it is there");
     assert_eq!(server.create(&json!({})).await.status, 503);
     assert!(only_reason(&ready(&server).await).starts_with("A browser could not be started "));
-    std::fs::write(&switch, "").expect("there is room");
+    std::fs::write(&switch, "").expect("there is enough space");
     server.session().await;
     assert_eq!(ready(&server).await.0, 200);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_server_that_stops_is_live_and_not_ready() {
+async fn a_stopping_server_is_live_but_not_ready() {
     let site = Site::start().await;
     let mut server = TestServer::builder()
         .setting("HEARTH_STOP_GRACE_SECONDS", "60")
@@ -139,7 +141,7 @@ async fn a_server_that_stops_is_live_and_not_ready() {
         );
         reqwest::get(site.url("/signal/go-on"))
             .await
-            .expect("the site is up");
+            .expect("the site is running");
     };
     let (execution, ()) = tokio::join!(session.run("bash", &code), meanwhile);
     assert_eq!(execution.exit_code, 0, "{execution:?}");

@@ -1,4 +1,5 @@
-//! Every change of a file that a commit makes fails once, or is the last one before a crash.
+//! Fault injection: every file change of a profile commit fails once, or is the last one before a
+//! crash.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -15,10 +16,10 @@ use crate::profiles::scenario::{all, files, keep, kept, reading, saved, saving};
 
 const BOUND: Duration = Duration::from_secs(10);
 
-/// More changes than a commit makes.
+/// An upper bound on the file changes of a commit.
 const MAX_CHANGES: i32 = 200;
 
-/// How a change fails.
+/// The way a change fails.
 #[derive(Clone, Copy)]
 enum Fault {
     Error = 1,
@@ -26,25 +27,24 @@ enum Fault {
     Full = 3,
 }
 
-/// What a server is started with so that its changes of files can be made to fail; see
-/// `tests/faults/faults.c`.
+/// Settings that make a server's file changes fail; see `tests/faults/faults.c`.
 struct Faults {
-    folder: TempDir,
+    dir: TempDir,
     orders: File,
 }
 
 impl Faults {
     fn new() -> Faults {
-        let folder = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a dir");
         let orders = File::options()
             .write(true)
             .read(true)
             .create_new(true)
-            .open(folder.path().join("orders"));
+            .open(dir.path().join("orders"));
         let orders = orders.expect("a file");
         orders.write_all_at(&[0; 12], 0).expect("written");
         let (library, source) = (
-            folder.path().join("faults.so"),
+            dir.path().join("faults.so"),
             repository().join("tests/faults/faults.c"),
         );
         let built = Command::new("cc")
@@ -58,31 +58,31 @@ impl Faults {
                 .expect("a C compiler, which Rust links with")
                 .success()
         );
-        Faults { folder, orders }
+        Faults { dir, orders }
     }
 
-    /// At the level at which the server itself writes what is in a profile. Files count that are
-    /// `below`.
+    /// Builds a server at the isolation level at which the server itself writes profiles. Only
+    /// files below `below` count.
     fn server(&self, data_dir: &Path, below: &Path) -> ServerBuilder {
         let path = |path: PathBuf| path.to_str().expect("UTF-8").to_owned();
         TestServer::builder()
             .data_dir(data_dir)
             .setting("HEARTH_ISOLATION", "none")
-            .setting("LD_PRELOAD", &path(self.folder.path().join("faults.so")))
-            .setting("FAULTS_ORDERS", &path(self.folder.path().join("orders")))
+            .setting("LD_PRELOAD", &path(self.dir.path().join("faults.so")))
+            .setting("FAULTS_ORDERS", &path(self.dir.path().join("orders")))
             .setting("FAULTS_BELOW", below.to_str().expect("UTF-8"))
     }
 
     fn order(&self, fault: Fault, at: i32) {
         let orders = [fault as i32, at, 0].map(i32::to_ne_bytes).concat();
-        // The kind last: from then on changes count.
+        // The kind comes last, because changes count from then on.
         self.orders
             .write_all_at(&orders[4..], 4)
             .and_then(|()| self.orders.write_all_at(&orders[..4], 0))
             .expect("written");
     }
 
-    /// Takes the order back, and tells how many changes there were.
+    /// Disables the faults, and returns how many changes were counted.
     fn stop(&self) -> i32 {
         self.orders.write_all_at(&[0; 4], 0).expect("written");
         let mut seen = [0; 4];
@@ -91,10 +91,10 @@ impl Faults {
     }
 }
 
-/// That the database of cookies in a session's copy of a profile is whole.
+/// Asserts that the cookie database in a session's copy of a profile is intact.
 fn assert_cookies_are_whole(server: &TestServer) {
-    let folder = server.session_folders().pop().expect("a session");
-    let cookies = folder.join("b/user-data/Default/Cookies");
+    let dir = server.session_dirs().pop().expect("a session");
+    let cookies = dir.join("b/user-data/Default/Cookies");
     if !cookies.exists() {
         return;
     }
@@ -111,7 +111,7 @@ fn assert_cookies_are_whole(server: &TestServer) {
     );
 }
 
-/// What is saved under `p`, which is one of the two, and only that.
+/// Returns what is saved under `p`, and asserts that it is entirely one of the two.
 async fn one_of(server: &TestServer, site: &Site, old: &str, new: &str) -> String {
     let reader = server.session_with(&reading("p")).await;
     assert_eq!(reader.created.get("warning"), None, "{}", reader.created);
@@ -135,10 +135,10 @@ async fn one_of(server: &TestServer, site: &Site, old: &str, new: &str) -> Strin
 }
 
 #[tokio::test]
-async fn a_commit_of_which_any_change_fails_leaves_the_old_or_the_new() {
-    let (faults, folder, site) = (Faults::new(), new_data_dir(), Site::start().await);
+async fn a_commit_with_any_failed_change_leaves_the_old_or_the_new_profile() {
+    let (faults, dir, site) = (Faults::new(), new_data_dir(), Site::start().await);
     let server = faults
-        .server(folder.path(), &folder.path().join("profiles"))
+        .server(dir.path(), &dir.path().join("profiles"))
         .start()
         .await;
     let session = server.session_with(&saving("p")).await;
@@ -155,32 +155,35 @@ async fn a_commit_of_which_any_change_fails_leaves_the_old_or_the_new() {
         let old = there;
         there = one_of(&server, &site, &old, &new).await;
         match answer["warning"].as_str() {
-            None => assert_eq!(there, new, "change {at} of {seen}: it was said to be saved"),
+            None => assert_eq!(
+                there, new,
+                "change {at} of {seen}: the response said it was saved"
+            ),
             Some(warning) => {
                 failures += 1;
                 assert!(warning.contains("not saved"), "{warning}");
             }
         }
         if seen < at {
-            // The draft, its two parts, their way to the disk, and their place.
+            // The draft, its two parts, their syncs to disk, and the rename.
             assert_eq!(failures, 5, "of {seen} changes");
             return server.stop().await;
         }
     }
-    panic!("a commit never comes to its end");
+    panic!("a commit does not end");
 }
 
 #[tokio::test]
-async fn a_crash_at_any_change_of_a_commit_leaves_the_old_or_the_new() {
-    let (faults, folder, site) = (Faults::new(), new_data_dir(), Site::start().await);
-    let server = faults.server(folder.path(), folder.path()).start().await;
+async fn a_crash_at_any_change_of_a_commit_leaves_the_old_or_the_new_profile() {
+    let (faults, dir, site) = (Faults::new(), new_data_dir(), Site::start().await);
+    let server = faults.server(dir.path(), dir.path()).start().await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "first").await;
     session.delete().await;
     server.stop().await;
     let mut there = "first".to_owned();
     for at in 1..MAX_CHANGES {
-        let mut server = faults.server(folder.path(), folder.path()).start().await;
+        let mut server = faults.server(dir.path(), dir.path()).start().await;
         let session = server.session_with(&saving("p")).await;
         let new = format!("new-{at}");
         keep(&session, &site, &new).await;
@@ -196,7 +199,7 @@ async fn a_crash_at_any_change_of_a_commit_leaves_the_old_or_the_new() {
         }
         server.kill_hard().await;
         server.assert_nothing_runs(BOUND).await;
-        let server = faults.server(folder.path(), folder.path()).start().await;
+        let server = faults.server(dir.path(), dir.path()).start().await;
         there = one_of(&server, &site, &there, &new).await;
         let listed = server
             .send(server.request(Method::GET, "/profiles"))
@@ -211,13 +214,13 @@ async fn a_crash_at_any_change_of_a_commit_leaves_the_old_or_the_new() {
         assert_eq!(json!([listed["profiles"][0]["sizeBytes"]]), json!(sizes));
         server.stop().await;
     }
-    panic!("a commit never comes to its end");
+    panic!("a commit does not end");
 }
 
 #[tokio::test]
-async fn on_a_full_disk_the_old_profile_stays_and_the_answer_says_so() {
-    let (faults, folder, site) = (Faults::new(), new_data_dir(), Site::start().await);
-    let server = faults.server(folder.path(), folder.path()).start().await;
+async fn on_a_full_disk_the_old_profile_stays_and_the_response_says_so() {
+    let (faults, dir, site) = (Faults::new(), new_data_dir(), Site::start().await);
+    let server = faults.server(dir.path(), dir.path()).start().await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "old").await;
     session.delete().await;
@@ -238,12 +241,12 @@ async fn on_a_full_disk_the_old_profile_stays_and_the_answer_says_so() {
     );
     assert_eq!(saved(&server, &site, "p").await, all("old"));
     assert_eq!(
-        fs::read_dir(folder.path().join("profiles"))
+        fs::read_dir(dir.path().join("profiles"))
             .expect("read")
             .count(),
         1
     );
-    // It is saved again when there is room.
+    // It can be saved again once there is space.
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "newer").await;
     session.delete().await;

@@ -1,4 +1,4 @@
-//! What happens when a profile cannot be what it was.
+//! Profiles that are damaged, too large or missing.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,11 +15,11 @@ fn only_file(server: &TestServer) -> PathBuf {
     server.data_dir().join("profiles").join(&files[0].0)
 }
 
-/// The folder of the only session.
-fn session_folder(server: &TestServer) -> PathBuf {
-    let folders = server.session_folders();
-    assert_eq!(folders.len(), 1, "{folders:?}");
-    folders[0].clone()
+/// Returns the dir of the only session.
+fn session_dir(server: &TestServer) -> PathBuf {
+    let dirs = server.session_dirs();
+    assert_eq!(dirs.len(), 1, "{dirs:?}");
+    dirs[0].clone()
 }
 
 fn is_warned_of_damage(created: &Value) -> bool {
@@ -29,9 +29,9 @@ fn is_warned_of_damage(created: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn a_damaged_profile_is_set_aside_and_a_fresh_one_starts() {
+async fn a_damaged_profile_is_moved_away_and_a_fresh_one_starts() {
     let (server, site) = (TestServer::start().await, Site::start().await);
-    // In the head, in the folder, at the end, and a file that is cut off.
+    // In the header, in the index, at the end, and a truncated file.
     for place in [0.0, 0.01, 0.5, 0.999, 2.0] {
         let session = server.session_with(&saving("p")).await;
         keep(&session, &site, "x").await;
@@ -59,10 +59,13 @@ async fn a_damaged_profile_is_set_aside_and_a_fresh_one_starts() {
         assert_eq!(kept(&reader, &site).await, nothing());
         let aside = file.with_added_extension("damaged");
         assert_eq!(
-            (fs::read(&aside).expect("set aside"), file.exists()),
+            (
+                fs::read(&aside).expect("the damaged file was moved away"),
+                file.exists()
+            ),
             (bytes, false)
         );
-        // It is as if there had been none.
+        // The session starts as if there had been no profile.
         assert_eq!(saved(&server, &site, "p").await, nothing());
         reader.delete().await;
         fs::remove_file(aside).expect("removed");
@@ -75,12 +78,12 @@ async fn a_damaged_profile_is_set_aside_and_a_fresh_one_starts() {
 }
 
 #[tokio::test]
-async fn a_profile_that_no_browser_starts_with_is_set_aside() {
+async fn a_profile_that_breaks_the_browser_is_moved_away() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
-    // A folder where Chromium wants a file.
-    let place = session_folder(&server).join("b/user-data/Local State");
+    // A dir where Chromium expects a file.
+    let place = session_dir(&server).join("b/user-data/Local State");
     fs::create_dir(&place)
         .and_then(|()| fs::write(place.join("x"), "x"))
         .expect("made");
@@ -98,7 +101,7 @@ async fn a_profile_that_no_browser_starts_with_is_set_aside() {
 }
 
 #[tokio::test]
-async fn a_profile_that_grew_too_large_is_as_it_was_before() {
+async fn a_profile_that_grew_too_large_keeps_its_previous_version() {
     let site = Site::start().await;
     let server = TestServer::builder()
         .setting("HEARTH_SESSION_DISK_MB", "64")
@@ -109,8 +112,8 @@ async fn a_profile_that_grew_too_large_is_as_it_was_before() {
     session.delete().await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "new").await;
-    // It takes no space, so nobody else minds.
-    let holes = session_folder(&server).join("b/user-data/Default/holes");
+    // A sparse file takes no space, so it does not affect other tests.
+    let holes = session_dir(&server).join("b/user-data/Default/holes");
     fs::File::create(holes)
         .and_then(|file| file.set_len(1 << 40))
         .expect("made");
@@ -120,7 +123,7 @@ async fn a_profile_that_grew_too_large_is_as_it_was_before() {
         warning.contains("64 MiB") && warning.contains("HEARTH_SESSION_DISK_MB"),
         "{answer}"
     );
-    // Asked again it says the same.
+    // A second request gets the same response.
     assert_eq!(session.delete().await, answer);
     assert_eq!(saved(&server, &site, "p").await, all("old"));
     assert_eq!(files(&server).len(), 1);
@@ -128,17 +131,17 @@ async fn a_profile_that_grew_too_large_is_as_it_was_before() {
 }
 
 #[tokio::test]
-async fn a_profile_that_is_larger_than_a_session_may_be_is_refused_and_stays() {
-    let (folder, site) = (new_data_dir(), Site::start().await);
-    let server = TestServer::builder().data_dir(folder.path()).start().await;
+async fn a_profile_larger_than_the_session_limit_is_rejected_and_kept() {
+    let (dir, site) = (new_data_dir(), Site::start().await);
+    let server = TestServer::builder().data_dir(dir.path()).start().await;
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
-    let zeros = session_folder(&server).join("b/user-data/Default/zeros");
+    let zeros = session_dir(&server).join("b/user-data/Default/zeros");
     fs::write(zeros, vec![0; 40 << 20]).expect("written");
     session.delete().await;
     server.stop().await;
     let server = TestServer::builder()
-        .data_dir(folder.path())
+        .data_dir(dir.path())
         .setting("HEARTH_SESSION_DISK_MB", "32")
         .start()
         .await;
@@ -149,13 +152,13 @@ async fn a_profile_that_is_larger_than_a_session_may_be_is_refused_and_stays() {
         "{refusal:?}"
     );
     server.stop().await;
-    let server = TestServer::builder().data_dir(folder.path()).start().await;
+    let server = TestServer::builder().data_dir(dir.path()).start().await;
     assert_eq!(saved(&server, &site, "p").await, all("x"));
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_profile_that_is_gone_is_told_and_what_stands_in_its_place_holds_nobody_up() {
+async fn a_lost_profile_is_reported_and_a_file_in_its_place_blocks_nothing() {
     let server = TestServer::start().await;
     server.session_with(&saving("p")).await.delete().await;
     let file = only_file(&server);
@@ -175,11 +178,11 @@ async fn a_profile_that_is_gone_is_told_and_what_stands_in_its_place_holds_nobod
 }
 
 #[tokio::test]
-async fn what_a_browser_has_left_of_links_and_locks_keeps_nobody_out() {
+async fn stale_links_and_locks_of_a_browser_block_no_session() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
-    let user_data = session_folder(&server).join("b/user-data");
+    let user_data = session_dir(&server).join("b/user-data");
     for (link, target) in [
         ("SingletonLock", "another-host-4711"),
         ("SingletonSocket", "/tmp/none"),
@@ -193,7 +196,7 @@ async fn what_a_browser_has_left_of_links_and_locks_keeps_nobody_out() {
         (session.created.get("warning"), kept(&session, &site).await),
         (None, all("x"))
     );
-    let user_data = session_folder(&server).join("b/user-data");
+    let user_data = session_dir(&server).join("b/user-data");
     for link in ["SingletonLock", "SingletonSocket", "Default/secret"] {
         assert!(
             fs::symlink_metadata(user_data.join(link)).is_err(),

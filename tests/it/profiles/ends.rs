@@ -1,4 +1,4 @@
-//! How a session ends decides what is saved.
+//! The end of a session decides whether its profile is saved.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::profiles::scenario::{all, keep, kept, nothing, saved, saving};
 
 const BOUND: Duration = Duration::from_secs(20);
 
-/// A session that ends by itself.
+/// The body of a session that ends by itself.
 fn ending(name: &str, clock: &str, seconds: u64) -> Value {
     json!({"profile": {"name": name}, clock: seconds})
 }
@@ -27,12 +27,12 @@ async fn ended(session: &Session, reason: &str) -> Value {
     })
     .await;
     session.assert_destroyed(reason).await;
-    // Its profile is saved, or not, when this is answered.
+    // When this is answered, its profile has been saved, or not.
     session.delete().await
 }
 
 #[tokio::test]
-async fn a_session_saves_when_its_time_has_come() {
+async fn a_session_saves_its_profile_when_it_expires() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let by_ttl = server.session_with(&ending("by-ttl", "ttl", 30)).await;
     let by_idling = server
@@ -48,16 +48,16 @@ async fn a_session_saves_when_its_time_has_come() {
 }
 
 #[tokio::test]
-async fn all_sessions_save_when_the_server_stops() {
-    let (folder, site) = (new_data_dir(), Site::start().await);
-    let server = TestServer::builder().data_dir(folder.path()).start().await;
+async fn all_sessions_save_their_profiles_when_the_server_stops() {
+    let (dir, site) = (new_data_dir(), Site::start().await);
+    let server = TestServer::builder().data_dir(dir.path()).start().await;
     for name in ["a", "b", "c"] {
         let session = server.session_with(&saving(name)).await;
         keep(&session, &site, name).await;
     }
-    // Set right before.
+    // Set just before.
     server.stop().await;
-    let server = TestServer::builder().data_dir(folder.path()).start().await;
+    let server = TestServer::builder().data_dir(dir.path()).start().await;
     for name in ["a", "b", "c"] {
         assert_eq!(saved(&server, &site, name).await, all(name));
     }
@@ -65,7 +65,7 @@ async fn all_sessions_save_when_the_server_stops() {
 }
 
 #[tokio::test]
-async fn a_page_that_would_not_be_left_keeps_nothing_from_being_saved() {
+async fn a_beforeunload_page_does_not_prevent_saving() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
@@ -84,7 +84,7 @@ async fn a_page_that_would_not_be_left_keeps_nothing_from_being_saved() {
 }
 
 #[tokio::test]
-async fn a_browser_that_crashed_leaves_its_cookies_and_nothing_half_written() {
+async fn a_crashed_browser_leaves_its_cookies_and_nothing_half_written() {
     let site = Site::start().await;
     let server = TestServer::builder()
         .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "1")
@@ -108,7 +108,7 @@ async fn a_browser_that_crashed_leaves_its_cookies_and_nothing_half_written() {
         warning.contains("ended unexpectedly") && warning.contains("but for cookies"),
         "{answer}"
     );
-    // Files are as they were saved; the login is the newest.
+    // Files are as they were saved; the cookies are the newest.
     assert_eq!(
         saved(&server, &site, "p").await,
         json!(["old", "new", "new"])
@@ -122,7 +122,7 @@ async fn a_browser_that_crashed_leaves_its_cookies_and_nothing_half_written() {
 }
 
 #[tokio::test]
-async fn a_browser_that_does_not_close_is_killed_and_what_is_kept_is_told() {
+async fn a_browser_that_does_not_close_is_killed_and_the_response_says_what_was_saved() {
     let site = Site::start().await;
     let server = TestServer::builder()
         .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "1")
@@ -143,7 +143,7 @@ async fn a_browser_that_does_not_close_is_killed_and_what_is_kept_is_told() {
         warning.contains("not saved") && warning.contains("but for cookies"),
         "{answer}"
     );
-    // It is listed, since there is a login in it.
+    // It is listed because it contains cookies.
     let listed = server
         .send(server.request(reqwest::Method::GET, "/profiles"))
         .await
@@ -154,11 +154,11 @@ async fn a_browser_that_does_not_close_is_killed_and_what_is_kept_is_told() {
 }
 
 #[tokio::test]
-async fn a_server_that_crashed_keeps_nobody_out_and_loses_no_login() {
-    let (folder, site) = (new_data_dir(), Site::start().await);
+async fn a_crashed_server_blocks_no_profile_and_loses_no_login() {
+    let (dir, site) = (new_data_dir(), Site::start().await);
     let start = || {
         TestServer::builder()
-            .data_dir(folder.path())
+            .data_dir(dir.path())
             .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "1")
             .start()
     };
@@ -188,7 +188,7 @@ async fn a_server_that_crashed_keeps_nobody_out_and_loses_no_login() {
     server.stop().await;
 }
 
-/// Until a checkpoint holds cookies with this value.
+/// Waits until a checkpoint contains cookies with this value.
 async fn wait_for_checkpoint(server: &TestServer, value: &str) {
     let value = format!("\"value\":\"{value}\"");
     eventually(BOUND, "a checkpoint is written", async || {
@@ -212,11 +212,11 @@ async fn wait_for_checkpoint(server: &TestServer, value: &str) {
 }
 
 #[tokio::test]
-async fn without_checkpoints_a_crash_loses_what_was_not_saved() {
-    let (folder, site) = (new_data_dir(), Site::start().await);
+async fn without_checkpoints_a_crash_loses_unsaved_state() {
+    let (dir, site) = (new_data_dir(), Site::start().await);
     let start = || {
         TestServer::builder()
-            .data_dir(folder.path())
+            .data_dir(dir.path())
             .setting("HEARTH_PROFILE_CHECKPOINT_SECONDS", "0")
             .start()
     };

@@ -1,4 +1,4 @@
-//! Profiles: what a session leaves for the next one.
+//! Profiles: the browser state that a session leaves for the next one.
 
 mod crash;
 mod damage;
@@ -12,7 +12,7 @@ use scenario::{all, keep, kept, nothing, on_page, reading, saved, saving};
 use serde_json::json;
 
 #[tokio::test]
-async fn the_published_check_of_persistence_works_as_it_is_written() {
+async fn the_published_persistence_check_works_unchanged() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let first = server
         .session_with(&json!({"profile": {"name": "shop", "saveChanges": true}}))
@@ -38,7 +38,7 @@ async fn the_published_check_of_persistence_works_as_it_is_written() {
 }
 
 #[tokio::test]
-async fn everything_that_a_page_keeps_is_there_in_the_next_session() {
+async fn everything_that_a_page_stores_exists_in_the_next_session() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session_with(&saving("all")).await;
     keep(&session, &site, "old").await;
@@ -96,7 +96,7 @@ async fn everything_that_a_page_keeps_is_there_in_the_next_session() {
     let hidden = session.node(get).await.ok().json();
     let expected = json!({"name": "hidden", "value": "h", "domain": "elsewhere.example", "path": "/p", "httpOnly": true, "secure": true, "sameSite": "Strict"});
     assert_eq!(hidden, expected);
-    // And what is taken away is gone in the one after.
+    // Data that is deleted in one session is gone in the next.
     let take = "localStorage.clear(); document.cookie = 'session=; max-age=0'; document.cookie = 'lasting=; max-age=0'; return 1";
     on_page(&session, &site, take).await.ok();
     session.delete().await;
@@ -105,7 +105,7 @@ async fn everything_that_a_page_keeps_is_there_in_the_next_session() {
 }
 
 #[tokio::test]
-async fn what_a_reader_changes_is_its_own() {
+async fn changes_of_a_reader_are_private() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let saver = server.session_with(&saving("p")).await;
     keep(&saver, &site, "first").await;
@@ -120,7 +120,7 @@ async fn what_a_reader_changes_is_its_own() {
 }
 
 #[tokio::test]
-async fn a_reader_of_a_profile_that_nobody_has_saved_starts_empty_and_leaves_none() {
+async fn a_reader_of_an_unsaved_profile_starts_empty_and_creates_none() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let reader = server.session_with(&reading("none")).await;
     assert_eq!(reader.created.get("warning"), None);
@@ -131,7 +131,7 @@ async fn a_reader_of_a_profile_that_nobody_has_saved_starts_empty_and_leaves_non
 }
 
 #[tokio::test]
-async fn caches_are_left_out() {
+async fn caches_are_not_saved() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session_with(&saving("small")).await;
     keep(&session, &site, "x").await;

@@ -1,4 +1,4 @@
-//! Names are a caller's business, and no path is made of them.
+//! Profile names are free text and never become paths.
 
 use hearth_test_support::{Site, TestServer};
 use reqwest::Method;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::profiles::scenario::{all, files, keep, saved, saving};
 
-/// What would lead elsewhere, end early, or be taken for another one.
+/// Names that could lead to another path, end early, or be mistaken for another name.
 const NAMES: [&str; 14] = [
     "../../../etc/passwd",
     "/etc/passwd",
@@ -24,14 +24,14 @@ const NAMES: [&str; 14] = [
     "\u{e9}",
 ];
 
-/// As a path has it.
+/// Encodes a name for a path.
 fn encoded(name: &str) -> String {
     name.bytes()
         .fold(String::new(), |path, byte| format!("{path}%{byte:02X}"))
 }
 
 #[tokio::test]
-async fn any_name_is_a_name_of_its_own() {
+async fn every_name_is_a_separate_profile() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let longest = "\u{1f36a}".repeat(128);
     let names: Vec<&str> = NAMES.into_iter().chain([longest.as_str()]).collect();
@@ -68,7 +68,7 @@ async fn any_name_is_a_name_of_its_own() {
             "{name:?}"
         );
     }
-    // A path of one or two dots means another path to every client.
+    // Every client resolves a path segment of one or two dots to another path.
     for name in names.iter().filter(|name| ![".", ".."].contains(name)) {
         let path = format!("/profiles/{}", encoded(name));
         assert_eq!(
@@ -85,7 +85,7 @@ async fn any_name_is_a_name_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_can_be_no_name_is_nobodys_profile() {
+async fn an_impossible_name_has_no_profile() {
     let server = TestServer::start().await;
     for path in [
         "/profiles/%ff%fe",

@@ -1,14 +1,14 @@
-//! A server whose sessions have profiles, a page that keeps things, and what can be seen of both.
+//! A server whose sessions have profiles, a page that stores data, and helpers to read both.
 
 use hearth_test_support::{Execution, Session, Site, TestServer};
 use serde_json::{Value, json};
 
-/// The body of a request for a session with a profile that it saves.
+/// Returns a request body for a session with a profile that it saves.
 pub fn saving(name: &str) -> Value {
     json!({"profile": {"name": name}})
 }
 
-/// The same with one that it only reads.
+/// Returns a request body for a session with a profile that it only reads.
 pub fn reading(name: &str) -> Value {
     json!({"profile": {"name": name, "saveChanges": false}})
 }
@@ -23,7 +23,7 @@ pub async fn on_page(session: &Session, site: &Site, script: &str) -> Execution 
         .await
 }
 
-/// Puts `value` where a page keeps things: local storage and cookies of both kinds.
+/// Stores `value` where pages keep data: local storage and cookies of both kinds.
 pub async fn keep(session: &Session, site: &Site, value: &str) {
     let script = format!(
         "localStorage.kept = '{value}'; document.cookie = 'session={value}'; document.cookie = 'lasting={value}; max-age=9999'; return 1"
@@ -31,7 +31,7 @@ pub async fn keep(session: &Session, site: &Site, value: &str) {
     on_page(session, site, &script).await.ok();
 }
 
-/// What is in these three places.
+/// Reads these three stores.
 pub async fn kept(session: &Session, site: &Site) -> Value {
     let cookie = "(name) => document.cookie.split('; ').find((one) => one.startsWith(name + '='))?.split('=')[1] ?? null";
     let script = format!(
@@ -40,7 +40,7 @@ pub async fn kept(session: &Session, site: &Site) -> Value {
     on_page(session, site, &script).await.ok().json()
 }
 
-/// The same in a session that only looks, and is gone again.
+/// Reads the three stores in a temporary, read-only session.
 pub async fn saved(server: &TestServer, site: &Site, name: &str) -> Value {
     let session = server.session_with(&reading(name)).await;
     let found = kept(&session, site).await;
@@ -48,25 +48,23 @@ pub async fn saved(server: &TestServer, site: &Site, name: &str) -> Value {
     found
 }
 
-/// The three places when `value` is in each.
+/// The expected stores when `value` is in each.
 pub fn all(value: &str) -> Value {
     json!([value, value, value])
 }
 
-/// The three places when nothing is there.
+/// The expected stores when they are empty.
 pub fn nothing() -> Value {
     json!([null, null, null])
 }
 
-/// The files of profiles, by name and length. What is in them is nobody's business but the
-/// server's.
+/// Lists the files of profiles by name and length. Their format is private to the server.
 pub fn files(server: &TestServer) -> Vec<(String, u64)> {
-    let entries =
-        std::fs::read_dir(server.data_dir().join("profiles")).expect("a folder of profiles");
+    let entries = std::fs::read_dir(server.data_dir().join("profiles")).expect("a dir of profiles");
     let about = |entry: std::fs::DirEntry| {
         (
             entry.file_name().into_string().expect("ASCII"),
-            entry.metadata().expect("about it").len(),
+            entry.metadata().expect("a message about it").len(),
         )
     };
     let mut files: Vec<_> = entries

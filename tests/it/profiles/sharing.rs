@@ -1,4 +1,4 @@
-//! Who may have a profile, and when.
+//! Concurrent use of a profile by sessions and teams.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ async fn forget(api: &Api, name: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn one_session_saves_and_any_number_read_what_was_saved_last() {
+async fn one_session_saves_and_any_number_read_the_last_saved_state() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let first = server.session_with(&saving("p")).await;
     keep(&first, &site, "first").await;
@@ -40,7 +40,7 @@ async fn one_session_saves_and_any_number_read_what_was_saved_last() {
         assert_eq!(kept(reader, &site).await, all("first"));
     }
     saver.delete().await;
-    // They go on with what they have.
+    // They keep the state that they started with.
     assert_eq!(kept(&readers[0], &site).await, all("first"));
     let next = server.session_with(&saving("p")).await;
     assert_eq!(kept(&next, &site).await, all("second"));
@@ -48,14 +48,14 @@ async fn one_session_saves_and_any_number_read_what_was_saved_last() {
 }
 
 #[tokio::test]
-async fn of_many_who_want_to_save_at_once_one_may() {
+async fn only_one_of_many_concurrent_sessions_may_save() {
     let server = TestServer::builder()
         .setting("HEARTH_MAX_SESSIONS", "30")
         .start()
         .await;
     let mut creating = tokio::task::JoinSet::new();
     for _ in 0..20 {
-        let api = server.patiently();
+        let api = server.with_long_timeout();
         creating.spawn(async move { api.create(&saving("p")).await.status });
     }
     let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
@@ -67,7 +67,7 @@ async fn of_many_who_want_to_save_at_once_one_may() {
 }
 
 #[tokio::test]
-async fn a_session_that_could_not_be_made_keeps_no_profile() {
+async fn a_session_that_fails_to_start_keeps_no_profile_lease() {
     let server = TestServer::builder()
         .setting("HEARTH_MAX_SESSIONS", "1")
         .start()
@@ -80,7 +80,7 @@ async fn a_session_that_could_not_be_made_keeps_no_profile() {
 }
 
 #[tokio::test]
-async fn each_team_has_its_own() {
+async fn each_team_has_its_own_profiles() {
     let server = TestServer::builder()
         .setting("HEARTH_API_KEYS", "one:key-1,two:key-2,key-3")
         .start()
@@ -112,7 +112,7 @@ async fn each_team_has_its_own() {
 }
 
 #[tokio::test]
-async fn a_list_says_what_each_takes_and_who_has_it() {
+async fn the_list_has_the_size_and_the_sessions_of_each_profile() {
     let server = TestServer::start().await;
     assert_eq!(list(&server).await, json!([]));
     for name in ["b", "a"] {
@@ -146,7 +146,7 @@ async fn a_list_says_what_each_takes_and_who_has_it() {
 }
 
 #[tokio::test]
-async fn a_forgotten_profile_is_gone_for_new_sessions_and_stays_with_those_that_have_it() {
+async fn a_deleted_profile_is_gone_for_new_sessions_and_stays_in_running_ones() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let saver = server.session_with(&saving("p")).await;
     keep(&saver, &site, "x").await;

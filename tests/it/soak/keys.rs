@@ -1,4 +1,4 @@
-//! Keys are compared in a time that says nothing of them.
+//! Key comparison is constant-time.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,22 +9,22 @@ use hearth_test_support::TestServer;
 use crate::soak::welch;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
-/// Keys that are wrong from their first letter, from their last, and of another length.
+/// Keys that differ in the first letter, in the last, and in length.
 const WRONG: [&str; 3] = [
     "x123456789abcdef0123456789abcdef",
     "0123456789abcdef0123456789abcdex",
     "0",
 ];
 
-/// How many requests each wrong key is tried with.
+/// Requests for each wrong key.
 const REQUESTS: usize = 40_000;
 
-/// Above this it is as good as certain that two times are not the same.
+/// Above this value, two times differ almost certainly.
 const SUSPICIOUS: f64 = 4.5;
 
-/// Asks once on a connection that is kept; how long the answer took.
+/// Sends one request on a persistent connection; returns the response time.
 fn refusal(stream: &mut TcpStream, key: &str) -> Duration {
-    // As long as the longest, so that length itself is no difference on the wire.
+    // Padded to the longest key, so that the length on the wire is the same.
     let filling = "x".repeat(KEY.len() - key.len());
     let request = format!(
         "GET /v2/interact HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nX-Filling: {filling}\r\n\r\n"
@@ -44,7 +44,7 @@ fn refusal(stream: &mut TcpStream, key: &str) -> Duration {
 
 #[tokio::test]
 #[ignore = "takes a minute, and silence: make soak"]
-async fn how_long_a_refusal_takes_says_nothing_of_the_key() {
+async fn the_time_of_a_rejection_does_not_depend_on_the_key() {
     let server = TestServer::builder()
         .setting("HEARTH_API_KEYS", KEY)
         .setting("HEARTH_LOG", "error")
@@ -56,8 +56,7 @@ async fn how_long_a_refusal_takes_says_nothing_of_the_key() {
         stream.set_nodelay(true).unwrap();
         let mut times = WRONG.map(|_| Vec::with_capacity(REQUESTS));
         for round in 0..REQUESTS {
-            // Whatever changes on the machine meanwhile is the same for all, and so is who comes
-            // first.
+            // Changes on the machine affect all keys alike, and the order rotates.
             for index in 0..WRONG.len() {
                 let index = (index + round) % WRONG.len();
                 times[index].push(refusal(&mut stream, WRONG[index]).as_secs_f64());

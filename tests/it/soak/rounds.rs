@@ -1,4 +1,4 @@
-//! Thousands of rounds, after which nothing may be left of any.
+//! Thousands of rounds that leave nothing behind.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 const LANGUAGES: [&str; 3] = ["bash", "python", "node"];
 
-/// One execution of the mix: most are ordinary, some run into their deadline, leave daemons or die.
+/// Runs one execution of the mix: most are ordinary, some time out, leave daemons or die.
 async fn mixed(session: &Session, number: usize) {
     let language = LANGUAGES[number % 3];
     match number % 50 {
@@ -65,7 +65,7 @@ async fn mixed(session: &Session, number: usize) {
     }
 }
 
-/// How many descriptors the server's own processes have.
+/// Counts the descriptors of the server's own processes.
 fn descriptors(server: &TestServer) -> usize {
     let count = |pid: i32| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
     server.own_pids().into_iter().map(count).sum()
@@ -78,7 +78,7 @@ fn memory_kib(server: &TestServer) -> u64 {
         .sum()
 }
 
-/// Runs `count` executions on four sessions that are then deleted.
+/// Runs `count` executions in four sessions and then deletes them.
 async fn hundreds(server: &TestServer, count: usize) {
     let lasting = json!({"ttl": 1800, "activityTtl": 1800});
     let sessions = join_all((0..4).map(|_| server.session_with(&lasting))).await;
@@ -95,19 +95,19 @@ async fn hundreds(server: &TestServer, count: usize) {
 #[ignore = "takes minutes: make soak"]
 async fn a_thousand_mixed_executions_leave_nothing() {
     let server = TestServer::start().await;
-    // The first ones make what is kept: threads, pools, buffers.
+    // The first executions create threads, pools and buffers that are kept.
     hundreds(&server, 100).await;
     let settled = async |what: &str| {
         eventually(Duration::from_secs(5), what, || {
             let own: BTreeSet<i32> = server.own_pids().into_iter().collect();
             let mut left = server.processes();
             left.retain(|process| !own.contains(&process.pid));
-            let folders = server.session_folders();
-            let is_quiet = left.is_empty() && folders.is_empty();
+            let dirs = server.session_dirs();
+            let is_quiet = left.is_empty() && dirs.is_empty();
             std::future::ready(if is_quiet {
                 Ok(())
             } else {
-                Err(format!("{}{folders:?}", process::describe(&left)))
+                Err(format!("{}{dirs:?}", process::describe(&left)))
             })
         })
         .await;
@@ -131,7 +131,7 @@ async fn a_thousand_mixed_executions_leave_nothing() {
     assert_eq!(
         (after.0, after.1),
         (before.0, before.1),
-        "descriptors and listening sockets are given back"
+        "descriptors and listening sockets are closed again"
     );
     assert!(
         after.2 < before.2 * 5 / 4 + 4096,
@@ -147,7 +147,7 @@ async fn a_thousand_mixed_executions_leave_nothing() {
 async fn ten_thousand_children_leave_no_zombie() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    // Nobody waits for them: their parent is gone, and the shim is next.
+    // Nothing waits for them: their parent has exited, and the shim adopts them.
     let code =
         "for i in $(seq 100); do (for j in $(seq 100); do /bin/true & done); done; echo done";
     let zombies = || {
@@ -160,19 +160,23 @@ async fn ten_thousand_children_leave_no_zombie() {
     let run = session.run_for("bash", code, 200);
     let execution = run.await.ok();
     assert_eq!(execution.stdout, "done\n");
-    eventually(Duration::from_secs(2), "every child is waited for", || {
-        let left = zombies();
-        std::future::ready(if left.is_empty() {
-            Ok(())
-        } else {
-            Err(process::describe(&left))
-        })
-    })
+    eventually(
+        Duration::from_secs(2),
+        "every child has been reaped",
+        || {
+            let left = zombies();
+            std::future::ready(if left.is_empty() {
+                Ok(())
+            } else {
+                Err(process::describe(&left))
+            })
+        },
+    )
     .await;
     server.stop().await;
 }
 
-/// Asks for the title `count` times and gives the answers back.
+/// Reads the title `count` times and returns the responses.
 async fn titles(session: &Session, title: &str, count: usize) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     for round in 0..count / 25 {
@@ -197,7 +201,7 @@ async fn a_thousand_calls_of_agent_browser_in_two_sessions_see_their_own_page() 
     server.stop().await;
 }
 
-/// One life of a server that is killed while its sessions run code, some of which is stopped.
+/// Runs a server that is killed while its sessions run code, some of which is stopped.
 async fn short_life(round: usize) {
     let mut server = TestServer::start().await;
     let sessions = join_all((0..6).map(|_| server.session())).await;
@@ -212,7 +216,7 @@ async fn short_life(round: usize) {
         session.execute_unanswered(LANGUAGES[index % 3], code)
     });
     let killing = async {
-        eventually(Duration::from_secs(20), "all of it runs", || {
+        eventually(Duration::from_secs(20), "everything is running", || {
             let commands: Vec<String> = server
                 .processes()
                 .into_iter()
@@ -235,7 +239,7 @@ async fn short_life(round: usize) {
         .await;
         let own = server.own_pids();
         for process in server.processes() {
-            // Every other round the shims are stopped, too.
+            // Every other round the shims are stopped too.
             let is_spared =
                 own.contains(&process.pid) || (process.is_shim() && round.is_multiple_of(2));
             if !is_spared && process.pid % 2 == 0 {
@@ -254,7 +258,7 @@ async fn short_life(round: usize) {
 
 #[tokio::test]
 #[ignore = "takes minutes: make soak"]
-async fn a_server_that_is_killed_over_and_over_leaves_nothing() {
+async fn a_server_that_is_killed_repeatedly_leaves_nothing() {
     for round in 0..20 {
         short_life(round).await;
     }

@@ -1,17 +1,16 @@
-//! Welch's t: whether two sets of measurements are of the same thing.
+//! Welch's t-test: decides whether two sets of measurements have the same mean.
 
-/// The part of the measurements that is looked at: the slowest tell of the machine and not of what
-/// is measured.
+/// The share of measurements that is used: the slowest ones reflect the machine and not the code.
 const KEPT: f64 = 0.9;
 
-/// How far apart the means of two sets are, in units of what chance would make of it.
+/// Returns the distance between the means of two sets in units of the standard error.
 pub fn t(one: &[f64], other: &[f64]) -> f64 {
     let (mean_one, spread_one) = describe(one);
     let (mean_other, spread_other) = describe(other);
     (mean_one - mean_other) / (spread_one + spread_other).sqrt()
 }
 
-/// The mean, and the variance of the mean.
+/// Returns the mean, and the variance of the mean.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -28,11 +27,10 @@ fn describe(times: &[f64]) -> (f64, f64) {
     (mean, variance / count)
 }
 
-/// A test of times is worth what it notices: a difference of a hundredth of the noise, given enough
-/// of it.
+/// Checks that the test detects a small difference: a hundredth of the noise, given enough samples.
 #[test]
-fn a_small_difference_is_noticed_and_none_is_not() {
-    // Noise that is the same every time.
+fn a_small_difference_is_detected_and_none_is_not() {
+    // Reproducible noise.
     let mut seed: u64 = 1;
     let mut noise = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

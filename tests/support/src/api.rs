@@ -1,4 +1,4 @@
-//! The server's address as a client with one key sees it.
+//! An HTTP client of the server: an address, a prefix and one key.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use serde_json::Value;
 use crate::reply::Reply;
 use crate::session::Session;
 
-/// A test fails at its own deadline; this one is for a server that never answers.
+/// Request timeout for a server that never answers. Each test has its own, shorter deadline.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 fn client(patience: Duration) -> Client {
     let client = Client::builder().timeout(patience).no_proxy().build();
-    client.expect("a client without TLS needs nothing")
+    client.expect("a client without TLS can always be built")
 }
 
 /// A client of the server, under one of its prefixes and with one `Authorization` header or none.
@@ -35,16 +35,16 @@ impl Api {
         }
     }
 
-    /// The same client, waiting for an answer as long as the longest execution takes.
+    /// Returns a copy of this client that waits as long as the longest execution takes.
     #[must_use]
-    pub fn patiently(&self) -> Self {
+    pub fn with_long_timeout(&self) -> Self {
         Self {
             client: client(PATIENCE * 3),
             ..self.clone()
         }
     }
 
-    /// The same client under another prefix.
+    /// Returns a copy of this client under another prefix.
     #[must_use]
     pub fn under(&self, prefix: &'static str) -> Self {
         Self {
@@ -53,13 +53,13 @@ impl Api {
         }
     }
 
-    /// The same client with another key.
+    /// Returns a copy of this client with another key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Self {
         self.with_authorization(&format!("Bearer {key}"))
     }
 
-    /// The same client with this `Authorization` header.
+    /// Returns a copy of this client with this `Authorization` header.
     #[must_use]
     pub fn with_authorization(&self, header: &str) -> Self {
         Self {
@@ -68,22 +68,22 @@ impl Api {
         }
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// Returns `http://127.0.0.1:PORT`.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// `127.0.0.1:PORT`.
+    /// Returns `127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         self.origin.trim_start_matches("http://")
     }
 
-    /// A request for a path below the prefix; an empty path is the collection itself.
+    /// Builds a request for a path below the prefix; an empty path is the collection itself.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.request_outside(method, &format!("{}{path}", self.prefix))
     }
 
-    /// A request for any path of the server.
+    /// Builds a request for any path of the server.
     pub fn request_outside(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self
             .client
@@ -94,12 +94,12 @@ impl Api {
         }
     }
 
-    /// Sends a request and reads the answer.
+    /// Sends a request and reads the response.
     pub async fn send(&self, request: RequestBuilder) -> Reply {
         Reply::to(request).await
     }
 
-    /// Sends a POST with this text as its JSON body, whatever it is.
+    /// Sends a POST with this text as its JSON body, valid or not.
     pub async fn post_text(&self, path: &str, body: impl Into<String>) -> Reply {
         let request = self
             .request(Method::POST, path)
@@ -117,7 +117,7 @@ impl Api {
         self.send(self.request(Method::GET, query)).await
     }
 
-    /// Asks for one session.
+    /// Reads the status of one session.
     pub async fn status(&self, id: &str) -> Reply {
         self.send(self.request(Method::GET, &format!("/{id}")))
             .await
@@ -129,7 +129,7 @@ impl Api {
             .await
     }
 
-    /// Destroys a session.
+    /// Deletes a session.
     pub async fn delete(&self, id: &str) -> Reply {
         self.send(self.request(Method::DELETE, &format!("/{id}")))
             .await

@@ -1,4 +1,4 @@
-//! A raw WebSocket client of a session's `cdpUrl`, for what no library would send.
+//! A raw WebSocket client of a session's `cdpUrl`, for messages that no CDP library sends.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::description::Answer;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Asserts that the OpenAPI file describes how an upgrade was answered.
+/// Asserts that the OpenAPI file describes the response to an upgrade.
 fn assert_described(url: &str, answer: &Response<Option<Vec<u8>>>) {
-    let url: reqwest::Url = url.parse().expect("tests connect to good addresses");
+    let url: reqwest::Url = url.parse().expect("tests use valid URLs");
     let body = answer
         .body()
         .as_deref()
@@ -46,36 +46,39 @@ impl CdpClient {
         let connecting = tokio::time::timeout(DEADLINE, connect_async(url));
         let (socket, answer) = connecting
             .await
-            .expect("the upgrade is answered")
+            .expect("the server responds to the upgrade")
             .expect("the upgrade is accepted");
         assert_described(url, &answer);
         Self { socket, last_id: 0 }
     }
 
-    /// Tries to connect and gives back the status and the body that the upgrade was refused with.
+    /// Tries to connect, and returns the status and the body of the rejected upgrade.
     pub async fn refused(url: &str) -> (u16, Value) {
         let connecting = tokio::time::timeout(DEADLINE, connect_async(url));
-        match connecting.await.expect("the upgrade is answered") {
+        match connecting
+            .await
+            .expect("the server responds to the upgrade")
+        {
             Err(Error::Http(response)) => {
                 assert_described(url, &response);
                 let body = response.body().clone().unwrap_or_default();
                 let body = serde_json::from_slice(&body);
                 (
                     response.status().as_u16(),
-                    body.expect("a refusal has a JSON body"),
+                    body.expect("an error response has a JSON body"),
                 )
             }
-            Err(error) => panic!("the upgrade failed in another way: {error}"),
+            Err(error) => panic!("the upgrade failed with another error: {error}"),
             Ok(_) => panic!("the upgrade was accepted"),
         }
     }
 
-    /// Sends a command to the browser and gives back its whole answer; events are skipped.
+    /// Sends a command to the browser and returns the whole response; skips events.
     pub async fn call(&mut self, method: &str, params: Value) -> Value {
         self.call_with_events(method, params).await.0
     }
 
-    /// The same, and every event that came before the answer.
+    /// Sends a command and returns the response with every event that arrived before it.
     pub async fn call_with_events(&mut self, method: &str, params: Value) -> (Value, Vec<Value>) {
         self.last_id += 1;
         let id = self.last_id;
@@ -87,7 +90,7 @@ impl CdpClient {
             .unwrap_or_else(|_| panic!("{method} was not answered"))
     }
 
-    /// Waits for the next event of this name and gives back its params.
+    /// Waits for the next event with this name and returns its params.
     pub async fn event(&mut self, name: &str) -> Value {
         let waiting = async {
             loop {
@@ -102,12 +105,12 @@ impl CdpClient {
             .unwrap_or_else(|_| panic!("{name} did not happen"))
     }
 
-    /// Sends a message as it stands.
+    /// Sends a message unchanged.
     pub async fn send_text(&mut self, text: &str) {
         self.socket
             .send(Message::text(text))
             .await
-            .expect("the connection is up");
+            .expect("the connection is open");
     }
 
     async fn answer_to(&mut self, id: u64) -> (Value, Vec<Value>) {
@@ -127,30 +130,33 @@ impl CdpClient {
                 .socket
                 .next()
                 .await
-                .expect("the connection is up")
-                .expect("messages are whole");
+                .expect("the connection is open")
+                .expect("messages are complete");
             if let Message::Text(text) = message {
                 return serde_json::from_str(&text).expect("messages are JSON");
             }
         }
     }
 
-    /// Says goodbye with a close frame and waits for the server's. Dropping a client instead cuts
-    /// it off.
+    /// Closes the connection with a close frame and waits for the server's. Dropping a client cuts
+    /// the connection instead.
     pub async fn close(mut self) {
-        self.socket.close(None).await.expect("the connection is up");
+        self.socket
+            .close(None)
+            .await
+            .expect("the connection is open");
         self.closed(DEADLINE).await;
     }
 
-    /// Waits until the server has closed the connection, and gives back the code and the reason of
-    /// its close frame if there was one; panics after `deadline`.
+    /// Waits until the server has closed the connection. Returns the code and the reason of its
+    /// close frame if it sent one; panics after `deadline`.
     pub async fn closed(self, deadline: Duration) -> Option<(u16, String)> {
         closed(self.socket, deadline).await
     }
 }
 
-/// Reads a socket to its end; the code and the reason of the server's close frame, if there was
-/// one.
+/// Reads a socket to its end. Returns the code and the reason of the server's close frame if it
+/// sent one.
 pub(crate) async fn closed(
     mut socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     deadline: Duration,

@@ -1,5 +1,4 @@
-//! A folder of a client's own, in which it is at home, and the end of everything that it starts
-//! there.
+//! A private dir for a client, and the cleanup of every process that starts there.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -12,24 +11,24 @@ use tokio::process::Command;
 use crate::eventually::eventually;
 use crate::process::{self, Process};
 
-/// A client's own folder: its working folder, its `HOME` and its `TMPDIR`. What runs in it ends
-/// with it, also when a test fails and drops its clients half-way.
+/// A client's private dir: its working dir, its `HOME` and its `TMPDIR`. Dropping it kills the
+/// processes in it, so a failing test leaves none behind.
 #[derive(Debug)]
 pub struct ClientHome(TempDir);
 
 impl Default for ClientHome {
     fn default() -> Self {
-        Self(tempfile::tempdir().expect("the machine has a folder for temporary files"))
+        Self(tempfile::tempdir().expect("a temporary dir can be created"))
     }
 }
 
 impl ClientHome {
-    /// Where it is.
+    /// Returns the path of the dir.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// How to start a program in it, with an environment that has nothing of the test's.
+    /// Builds a command that runs in this dir, with none of the test's environment.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         command
@@ -43,19 +42,19 @@ impl ClientHome {
         command
     }
 
-    /// What runs in it.
+    /// Lists the processes that run in this dir.
     pub fn programs(&self) -> Vec<Process> {
         process::belonging(-1, &self.path().to_string_lossy())
     }
 
-    /// Kills what runs in it.
+    /// Kills the processes that run in this dir.
     pub fn end_programs(&self) {
         for program in self.programs() {
             program.signal(Signal::SIGKILL);
         }
     }
 
-    /// Asserts that within 5 s nothing runs in it any more.
+    /// Asserts that no process runs in this dir after at most 5 s.
     pub async fn assert_nothing_runs(&self) {
         eventually(
             Duration::from_secs(5),

@@ -1,7 +1,7 @@
-//! The OpenAPI file, and whether an answer of the server is one that it describes: by path, method,
-//! status, headers, content type and schema.
+//! Checks server responses against the OpenAPI file: path, method, status, headers, content type
+//! and schema.
 //!
-//! Knows of OpenAPI what our file uses, and nothing of the server.
+//! Supports only the parts of OpenAPI that our file uses, and knows nothing else about the server.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -11,28 +11,28 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value, json};
 
-/// The file itself, as the server serves it.
+/// The OpenAPI file, as the server serves it.
 pub const TEXT: &str = include_str!("../../../openapi/openapi.json");
 
-/// What is answered where nothing is served; no path of the file leads to these two.
+/// The response to unknown paths. No path in the file leads to this response or the next one.
 const UNKNOWN_PATH: (u16, &str) = (404, "UnknownPath");
 const WRONG_METHOD: (u16, &str) = (405, "WrongMethod");
-/// What a server without keys answers to foreign `Host` headers, whatever the path.
+/// The response of a server without keys to foreign `Host` headers, on every path.
 const FOREIGN_HOST: (u16, &str) = (403, "ForeignHost");
 
-/// The file as a value.
+/// The parsed file.
 pub static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(TEXT).expect("openapi.json is JSON"));
 
-/// Compiled schemas by their text.
+/// Compiled schemas, keyed by their text.
 static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
 
-/// One answer of the server.
+/// One response of the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
-    /// The method of the request.
+    /// The request's method.
     pub method: &'a Method,
-    /// The path of the request; a query is ignored.
+    /// The request's path; a query is ignored.
     pub path: &'a str,
     /// The status code.
     pub status: u16,
@@ -43,7 +43,7 @@ pub struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    /// Asserts that the file describes this answer.
+    /// Asserts that the file describes this response.
     #[track_caller]
     pub fn assert_described(self) {
         if let Err(problem) = self.check() {
@@ -61,7 +61,7 @@ impl Answer<'_> {
         }
     }
 
-    /// Says what is not as the file says.
+    /// Returns an error that names the first difference from the file.
     pub fn check(self) -> Result<(), String> {
         let (name, response) = self.described()?;
         if self.status == 500 {
@@ -72,7 +72,8 @@ impl Answer<'_> {
             .map_err(|problem| format!("{problem} (in {name})"))
     }
 
-    /// The response of the file that this answer has to be, and its name for people.
+    /// Finds the response object in the file that this response must match, and its name for error
+    /// messages.
     fn described(self) -> Result<(String, &'static Value), String> {
         let path = self.path.split('?').next().unwrap_or_default();
         let Some((template, has_slash)) = template_of(path) else {
@@ -95,7 +96,7 @@ impl Answer<'_> {
             .expect("an operation has responses");
         match responses.get(&self.status.to_string()) {
             Some(response) => Ok((format!("{method} {template}"), resolved(response))),
-            // Not every path is also served with a slash at its end.
+            // Not every path is also served with a trailing slash.
             None if has_slash && self.status == UNKNOWN_PATH.0 => self.one_of("", &[UNKNOWN_PATH]),
             None => Err(format!(
                 "{template} has {:?}",
@@ -146,7 +147,7 @@ impl Answer<'_> {
             return if self.body.is_empty() {
                 Ok(())
             } else {
-                Err("there is no body in the file".to_owned())
+                Err("the file describes no body".to_owned())
             };
         };
         let kind = self
@@ -170,7 +171,7 @@ impl Answer<'_> {
         }
         let value = if kind == "application/json" {
             serde_json::from_str(self.body)
-                .map_err(|error| format!("the body is no JSON: {error}"))?
+                .map_err(|error| format!("the body is not JSON: {error}"))?
         } else {
             json!(self.body)
         };
@@ -178,12 +179,12 @@ impl Answer<'_> {
     }
 }
 
-/// Reads an answer as it came over the wire, and asserts that it is described.
+/// Parses a raw HTTP response and asserts that the file describes it.
 #[track_caller]
 pub fn assert_raw_answer_is_described(method: &Method, path: &str, answer: &str) {
     let (head, body) = answer
         .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no whole answer: {answer:?}"));
+        .unwrap_or_else(|| panic!("incomplete response: {answer:?}"));
     let mut lines = head.lines();
     let status = lines
         .next()
@@ -207,7 +208,7 @@ pub fn assert_raw_answer_is_described(method: &Method, path: &str, answer: &str)
     .assert_described();
 }
 
-/// Every path of the file with its operations, by method in capitals.
+/// Lists every path in the file with its operations, keyed by method in capitals.
 pub fn operations() -> impl Iterator<Item = (&'static str, Vec<(String, &'static Value)>)> {
     let paths = DOCUMENT["paths"].as_object().expect("the file has paths");
     paths.iter().map(|(path, item)| {
@@ -231,17 +232,17 @@ pub fn resolved(value: &'static Value) -> &'static Value {
     let target = reference
         .strip_prefix('#')
         .and_then(|pointer| DOCUMENT.pointer(pointer));
-    target.unwrap_or_else(|| panic!("{reference} leads nowhere"))
+    target.unwrap_or_else(|| panic!("{reference} does not resolve"))
 }
 
-/// The template of the file that a path belongs to, and whether a slash had to be taken from its
-/// end.
+/// Finds the path template that a path matches. The flag is true if a trailing slash was removed.
 fn template_of(path: &str) -> Option<(&'static str, bool)> {
     let exact = best_template(path).map(|template| (template, false));
     exact.or_else(|| Some((best_template(path.strip_suffix('/')?)?, true)))
 }
 
-/// A literal part beats a parameter.
+/// Picks the matching template with the fewest parameters, because a literal segment beats a
+/// parameter.
 fn best_template(path: &str) -> Option<&'static str> {
     let fits = |template: &&str| {
         let (mut parts, mut given) = (template.split('/'), path.split('/'));
@@ -264,10 +265,10 @@ fn best_template(path: &str) -> Option<&'static str> {
         .min_by_key(parameters)
 }
 
-/// Judges a value by a schema of the file.
+/// Validates a value against a schema of the file.
 pub fn validate(schema: &Value, value: &Value) -> Result<(), String> {
     let validator = {
-        let mut validators = VALIDATORS.lock().expect("nobody panics while holding it");
+        let mut validators = VALIDATORS.lock().expect("the lock is not poisoned");
         let known = validators.entry(schema.to_string());
         Arc::clone(known.or_insert_with(|| Arc::new(compiled(schema))))
     };
@@ -287,15 +288,14 @@ fn problem(error: &jsonschema::ValidationError<'_>) -> String {
     format!("{text} at {:?}", error.instance_path().to_string())
 }
 
-/// References lead into the file's components, so they come along.
+/// Compiles a schema together with the file's components, because references point into them.
 fn compiled(schema: &Value) -> Validator {
     let whole = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "components": {"schemas": DOCUMENT["components"]["schemas"]},
         "allOf": [schema],
     });
-    // Its generic builder would be compiled once more, into this crate: that takes most of a
-    // minute.
+    // The generic builder would be compiled again in this crate, which takes most of a minute.
     let validator = jsonschema::draft202012::new(&whole);
     validator.unwrap_or_else(|error| panic!("{schema}: {error}"))
 }
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_described_is_accepted_under_both_names_and_with_a_slash() {
+    fn a_described_response_is_accepted_under_both_prefixes_and_with_a_slash() {
         for path in [
             "/v2/interact",
             "/v2/browser",
@@ -385,7 +385,7 @@ mod tests {
             (CREATED.replace("10:00.000Z", "10:00Z"), "/expiresAt"),
             (CREATED.replace('{', "{\"more\":1,"), "more"),
             ("[]".to_owned(), "object"),
-            ("{".to_owned(), "no JSON"),
+            ("{".to_owned(), "not JSON"),
         ];
         for (body, word) in cases {
             assert_refused(check(&Method::POST, "/v2/interact", 200, JSON, &body), word);
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_header_or_content_type_of_its_own_is_not_described() {
+    fn an_undocumented_status_header_or_content_type_is_not_described() {
         let no = |error: &str| format!(r#"{{"success":false,"error":"{error}"}}"#);
         assert_refused(
             check(&Method::POST, "/v2/interact", 201, JSON, CREATED),
@@ -537,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn issues_are_those_that_the_rules_can_find() {
+    fn issues_are_limited_to_those_the_rules_can_produce() {
         let refused = |issue: &str| {
             let body = format!(
                 r#"{{"success":false,"code":"BAD_REQUEST","error":"Bad Request","details":[{issue}]}}"#

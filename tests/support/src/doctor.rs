@@ -1,4 +1,4 @@
-//! `hearth doctor` in a process of its own, and its report.
+//! Runs `hearth doctor` as a separate process and parses its report.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -16,10 +16,10 @@ use crate::server::{binary, given_runtime};
 /// All checks together take about a second.
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// As for a server.
+/// Time for the process table to empty, as for a server.
 const TABLE_DEADLINE: Duration = Duration::from_secs(1);
 
-/// How the doctor is to be called.
+/// A builder for one `hearth doctor` run.
 #[derive(Debug)]
 pub struct Doctor {
     environment: Vec<(String, String)>,
@@ -29,7 +29,7 @@ pub struct Doctor {
     data_dir: String,
 }
 
-/// What it said.
+/// Output and exit code of a `hearth doctor` run.
 #[derive(Debug)]
 pub struct Diagnosis {
     /// Its exit code; `None` after a signal.
@@ -40,7 +40,7 @@ pub struct Diagnosis {
     pub stderr: String,
 }
 
-/// One finding of the report.
+/// One line of the report with its fixes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns of the report")]
 pub struct Finding {
@@ -51,7 +51,7 @@ pub struct Finding {
 }
 
 impl Doctor {
-    /// With this data folder, on any free port, and the defaults for the rest.
+    /// Uses this data dir, any free port, and the defaults for the rest.
     pub fn with_data_dir(data_dir: &Path) -> Self {
         let data_dir = data_dir.to_string_lossy().into_owned();
         Self {
@@ -76,7 +76,7 @@ impl Doctor {
         self
     }
 
-    /// Limits the files that it may have open, soft and hard.
+    /// Sets the soft and hard limits on open files.
     #[must_use]
     pub fn open_files(mut self, soft: u32, hard: u32) -> Self {
         self.prefix = vec![
@@ -86,12 +86,12 @@ impl Doctor {
         self
     }
 
-    /// Runs it to its end, and asserts that nothing of it is left.
+    /// Runs it to completion and asserts that no process remains.
     pub async fn run(self) -> Diagnosis {
         self.run_until(|_| None::<()>, None).await
     }
 
-    /// Sends it a signal as soon as its first finding is told.
+    /// Sends it a signal as soon as it has printed its first finding.
     pub async fn interrupted_by(self, signal: Signal) -> Diagnosis {
         self.run_until(|line| line.contains("system").then_some(()), Some(signal))
             .await
@@ -102,14 +102,15 @@ impl Doctor {
         find: impl Fn(&str) -> Option<T> + Send + 'static,
         signal: Option<Signal>,
     ) -> Diagnosis {
-        // Each of these becomes the next one, so the pid stays, and it is that of a session.
+        // Each program execs the next one, so the pid stays the same and is also the id of a
+        // session.
         let words = self
             .prefix
             .into_iter()
             .chain([binary().to_string_lossy().into_owned(), "doctor".to_owned()]);
         let mut command = Command::new("/usr/bin/setsid");
-        let (stdout, stdout_writer) = std::io::pipe().expect("pipes are to be had");
-        let (stderr, stderr_writer) = std::io::pipe().expect("pipes are to be had");
+        let (stdout, stdout_writer) = std::io::pipe().expect("a pipe can be created");
+        let (stderr, stderr_writer) = std::io::pipe().expect("a pipe can be created");
         command
             .args(words)
             .args(&self.arguments)
@@ -121,13 +122,13 @@ impl Doctor {
             )
             .env("HEARTH_LISTEN", "127.0.0.1:0")
             .env("HEARTH_DATA_DIR", &self.data_dir)
-            .envs(given_runtime().map(|folder| ("HEARTH_RUNTIME_DIR", folder)))
+            .envs(given_runtime().map(|dir| ("HEARTH_RUNTIME_DIR", dir)))
             .envs(self.environment)
             .stdin(Stdio::null())
             .stdout(stdout_writer)
             .stderr(stderr_writer)
             .kill_on_drop(true);
-        let mut child = command.spawn().expect("the doctor can be called");
+        let mut child = command.spawn().expect("the doctor can be started");
         drop(command);
         let pid: i32 = child
             .id()
@@ -135,13 +136,14 @@ impl Doctor {
             .expect("it has just been started");
         let (stdout, found) = Output::waiting_for(stdout, find);
         let stderr = Output::of(stderr);
-        // What it starts works there, and nothing of a server that uses the same data folder does.
+        // The doctor's child processes work in this dir; a server with the same data dir never uses
+        // it.
         let trials = format!("{}/d/", self.data_dir);
         if let Some(signal) = signal {
             found
                 .await
                 .unwrap_or_else(|_| panic!("no such line:\n{}{}", stdout.text(), stderr.text()));
-            kill(Pid::from_raw(pid), signal).expect("it is not reaped yet");
+            kill(Pid::from_raw(pid), signal).expect("it has not been reaped");
         }
         let ended = tokio::time::timeout(DEADLINE, child.wait()).await;
         let status = ended
@@ -162,7 +164,7 @@ impl Doctor {
                 .wait_for_end(TABLE_DEADLINE)
                 .unwrap_or_else(|error| panic!("{error}"));
         }
-        let code = status.expect("it is our child").code();
+        let code = status.expect("it is a child of this process").code();
         Diagnosis {
             code,
             stdout: stdout.text(),
@@ -172,7 +174,7 @@ impl Doctor {
 }
 
 impl Diagnosis {
-    /// All findings, in their order.
+    /// Returns all findings in order.
     pub fn findings(&self) -> Vec<Finding> {
         let mut findings: Vec<Finding> = Vec::new();
         for line in self.stdout.lines() {
@@ -196,7 +198,7 @@ impl Diagnosis {
         findings
     }
 
-    /// The first finding of a check; panics if there is none.
+    /// Returns the first finding of a check; panics if there is none.
     #[track_caller]
     pub fn finding(&self, check: &str) -> Finding {
         let found = self
@@ -205,13 +207,13 @@ impl Diagnosis {
             .find(|finding| finding.check == check);
         found.unwrap_or_else(|| {
             panic!(
-                "nothing is said of {check}:\n{}{}",
+                "there is no line for {check}:\n{}{}",
                 self.stdout, self.stderr
             )
         })
     }
 
-    /// The findings that fail.
+    /// Returns the findings that failed.
     pub fn failures(&self) -> Vec<Finding> {
         self.findings()
             .into_iter()

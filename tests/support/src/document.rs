@@ -1,15 +1,15 @@
-//! Sections of documents that tests write: what a page says was seen, is what was seen.
+//! Sections of documents that tests generate, so that a page states only what a test observed.
 
 use std::fs::File;
 use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg};
 
-/// Asserts that the section `name` of `document` (a path in the repository) is `content`. With
-/// `HEARTH_WRITE_DOCS=1` in the environment of the tests the section is written instead.
+/// Asserts that the section `name` of `document` (a path in the repository) equals `content`. With
+/// `HEARTH_WRITE_DOCS=1` in the environment, it writes the section instead.
 ///
-/// A section stands between two comments, `<!-- name: generated -->` and `<!-- name: end -->`,
-/// which somebody has put there by hand.
+/// A section lies between two hand-written comments, `<!-- name: generated -->` and `<!-- name: end
+/// -->`.
 pub fn assert_section(document: &str, name: &str, content: &str) {
     section(
         document,
@@ -19,14 +19,15 @@ pub fn assert_section(document: &str, name: &str, content: &str) {
     );
 }
 
-/// Writes the section `name` of `document`, for what is different every time.
+/// Writes the section `name` of `document`, for content that differs on every run.
 pub fn write_section(document: &str, name: &str, content: &str) {
     section(document, name, content, true);
 }
 
 fn section(document: &str, name: &str, content: &str, is_written: bool) {
     let path = crate::repository().join(document);
-    // Tests are processes of their own and may write sections of one document at the same time.
+    // Each test is a separate process, and several may write sections of one document at the same
+    // time.
     let lock = File::open(&path).unwrap_or_else(|error| panic!("{document}: {error}"));
     let _lock = Flock::lock(lock, FlockArg::LockExclusive).expect("a file can be locked");
     let (before, old, after) = split(&path, document, name);

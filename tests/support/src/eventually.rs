@@ -1,17 +1,17 @@
-//! The one place that polls.
+//! The only place that polls.
 //!
-//! A test waits on events: an answer, a closed socket, word from running code. Only the process
-//! table, open sockets and folders change without telling anybody who is not the parent, and only
-//! for those is [`eventually`] meant.
+//! Tests wait for events: a response, a closed socket, a signal from running code. [`eventually`]
+//! is only for state that sends no events to other processes: the process table, open sockets and
+//! dirs.
 
 use std::time::{Duration, Instant};
 
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// Looks every 10 ms until `condition` holds, and panics with its last objection after `deadline`.
+/// Checks `condition` every 10 ms until it holds, and panics with the last error after `deadline`.
 ///
-/// The condition is looked at once more after the deadline, so a busy machine does not fail a test
-/// that is right.
+/// The condition is checked once more after the deadline, so a busy machine does not fail a correct
+/// test.
 pub async fn eventually<C, F>(deadline: Duration, what: &str, mut condition: C)
 where
     C: FnMut() -> F,

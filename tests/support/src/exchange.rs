@@ -1,4 +1,4 @@
-//! One request and its answer, which must be one that the OpenAPI file describes.
+//! One request and its response, which the OpenAPI file must describe.
 
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::description::Answer;
 
-/// A described answer, whatever its content type.
+/// A response that the OpenAPI file describes, of any content type.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     /// The status code.
@@ -18,17 +18,14 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Sends a request to the server and reads the answer to its end; asserts that it is described.
+    /// Sends a request and reads the whole response; asserts that the OpenAPI file describes it.
     pub async fn of(request: RequestBuilder) -> Self {
         let (client, request) = request.build_split();
-        let request = request.expect("tests send good requests");
+        let request = request.expect("tests build valid requests");
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let response: Response = client.execute(request).await.expect("the server answers");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response
-            .text()
-            .await
-            .expect("the body of an answer arrives");
+        let text = response.text().await.expect("the response has a body");
         Answer {
             method: &method,
             path: &path,
@@ -44,7 +41,7 @@ impl Exchange {
         }
     }
 
-    /// The body as JSON, which it must be.
+    /// Parses the body as JSON; panics if it is not.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text)

@@ -1,4 +1,4 @@
-//! What came of running code, with the rules that hold for every execution checked on the way in.
+//! The result of an execute request, checked against the rules that hold for every execution.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::reply::Reply;
 
-/// The outcome of code that was started.
+/// The result of code that was started.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the keys of the wire")]
 pub struct Execution {
@@ -17,7 +17,7 @@ pub struct Execution {
     pub killed: bool,
     pub truncated: bool,
     pub error: Option<String>,
-    /// From the request to the end of the answer.
+    /// Time from the request to the end of the response.
     pub elapsed: Duration,
 }
 
@@ -26,8 +26,8 @@ pub struct Execution {
     reason = "often the assertion is all that a test wants"
 )]
 impl Execution {
-    /// Reads an answer, and asserts what holds for all of them: status 200, every key of its type,
-    /// an `error` exactly when the code failed, `truncated` only when it is true.
+    /// Parses a response and asserts the rules for all executions: status 200, every key of its
+    /// type, an `error` exactly when the code failed, `truncated` only when it is true.
     #[track_caller]
     pub(crate) fn from_reply(reply: &Reply, elapsed: Duration) -> Self {
         assert_eq!(reply.status, 200, "{}", reply.text);
@@ -73,7 +73,7 @@ impl Execution {
         self
     }
 
-    /// Asserts that the code failed by itself with this exit code.
+    /// Asserts that the code failed with this exit code and was not killed.
     #[track_caller]
     pub fn failed(self, exit_code: i64) -> Self {
         assert_eq!(
@@ -84,8 +84,8 @@ impl Execution {
         self
     }
 
-    /// Asserts that the deadline ended the code, that the error names the limit, and that the
-    /// answer left within a second of it.
+    /// Asserts that the code was killed at its timeout, that the error names the limit, and that
+    /// the response arrived within a second of it.
     #[track_caller]
     pub fn killed_at(self, timeout_seconds: u64) -> Self {
         assert_eq!((self.exit_code, self.killed), (137, true), "{self:?}");
@@ -104,7 +104,7 @@ impl Execution {
         self
     }
 
-    /// The `error`, which must be there.
+    /// Returns the `error`; panics if it is absent.
     #[track_caller]
     pub fn error(&self) -> &str {
         self.error
@@ -112,7 +112,7 @@ impl Execution {
             .unwrap_or_else(|| panic!("no error in {self:?}"))
     }
 
-    /// The `result` as JSON.
+    /// Parses the `result` as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.result).unwrap_or_else(|error| panic!("{error}: {self:?}"))

@@ -1,6 +1,5 @@
-//! Somebody on the machine whom nothing of a session should reach: listeners of every kind that
-//! remember what was said to them, by TCP, UDP and sockets in the file system or without a name in
-//! it.
+//! Listeners outside every session, which no session may reach. They record what they receive over
+//! TCP, UDP, Unix sockets in the file system and abstract Unix sockets.
 
 use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
@@ -12,13 +11,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
 use tokio::task::JoinSet;
 
-/// What a listener answers to everything that looks like HTTP.
+/// The response to every HTTP request.
 pub const ANSWER: &str = "HEARTH-CANARY-SERVICE";
 
-/// How much of one message is remembered, in bytes.
+/// Max bytes recorded of one message.
 const MESSAGE_BYTES: usize = 4096;
 
-/// The listeners; they close when it is dropped.
+/// A set of listeners; dropping it closes them.
 #[derive(Debug, Default)]
 pub struct ExternalListener {
     received: Arc<Mutex<Vec<String>>>,
@@ -26,17 +25,17 @@ pub struct ExternalListener {
 }
 
 impl ExternalListener {
-    /// Returns whether a message matches.
+    /// Returns true if a recorded message matches.
     pub fn has_received(&self, is_it: impl Fn(&str) -> bool) -> bool {
         self.received
             .lock()
-            .expect("nobody panics while holding it")
+            .expect("the lock is not poisoned")
             .iter()
             .any(|message| is_it(message))
     }
 
-    /// Listens for TCP, and gives back where. Every request is answered with [`ANSWER`]; one for
-    /// `/to/NAME` is sent on to `NAME` at `elsewhere`.
+    /// Listens on TCP and returns the bound address. Answers every request with [`ANSWER`], except
+    /// that `/to/NAME` is redirected to `NAME` at `elsewhere`.
     pub async fn on_tcp(&mut self, address: &str, elsewhere: Option<SocketAddr>) -> SocketAddr {
         let listener = TcpListener::bind(address)
             .await
@@ -51,7 +50,7 @@ impl ExternalListener {
                 tokio::select! {
                     accepted = listener.accept() => {
                         if let Ok((stream, _)) = accepted {
-                            connections.spawn(converse(stream, Arc::clone(&received), elsewhere));
+                            connections.spawn(serve_connection(stream, Arc::clone(&received), elsewhere));
                         }
                     }
                     Some(_) = connections.join_next() => {}
@@ -61,7 +60,7 @@ impl ExternalListener {
         bound
     }
 
-    /// Listens for datagrams.
+    /// Listens for UDP datagrams.
     pub async fn on_udp(&mut self, address: SocketAddr) -> SocketAddr {
         let socket = UdpSocket::bind(address)
             .await
@@ -71,38 +70,38 @@ impl ExternalListener {
         self.listening.spawn(async move {
             let mut buffer = [0; MESSAGE_BYTES];
             while let Ok(count) = socket.recv(&mut buffer).await {
-                remember(&received, &buffer[..count]);
+                record(&received, &buffer[..count]);
             }
         });
         bound
     }
 
-    /// Listens on a socket file that everybody may use.
+    /// Listens on a Unix socket that every user may open.
     pub fn on_unix(&mut self, path: &Path) {
-        let listener = UnixListener::bind(path).expect("a socket can be made");
+        let listener = UnixListener::bind(path).expect("a socket can be created");
         open_to_all(path);
         self.accept_unix(listener);
     }
 
-    /// Listens under a name that is in no folder.
+    /// Listens on an abstract Unix socket.
     pub fn on_abstract(&mut self, name: &str) {
         let address =
             std::os::unix::net::SocketAddr::from_abstract_name(name).expect("it is short");
         let listener =
             std::os::unix::net::UnixListener::bind_addr(&address).expect("the name is free");
-        listener.set_nonblocking(true).expect("a socket of ours");
-        self.accept_unix(UnixListener::from_std(listener).expect("a runtime runs"));
+        listener.set_nonblocking(true).expect("it is an own socket");
+        self.accept_unix(UnixListener::from_std(listener).expect("a tokio runtime is running"));
     }
 
-    /// Listens for datagrams on a socket file that everybody may use.
+    /// Listens for datagrams on a Unix socket that every user may open.
     pub fn on_unix_datagrams(&mut self, path: &Path) {
-        let socket = UnixDatagram::bind(path).expect("a socket can be made");
+        let socket = UnixDatagram::bind(path).expect("a socket can be created");
         open_to_all(path);
         let received = Arc::clone(&self.received);
         self.listening.spawn(async move {
             let mut buffer = [0; MESSAGE_BYTES];
             while let Ok(count) = socket.recv(&mut buffer).await {
-                remember(&received, &buffer[..count]);
+                record(&received, &buffer[..count]);
             }
         });
     }
@@ -112,24 +111,25 @@ impl ExternalListener {
         self.listening.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(converse(stream, Arc::clone(&received), None));
+                connections.spawn(serve_connection(stream, Arc::clone(&received), None));
             }
         });
     }
 }
 
 fn open_to_all(path: &Path) {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).expect("it is ours");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
+        .expect("it belongs to this process");
 }
 
-fn remember(received: &Mutex<Vec<String>>, bytes: &[u8]) {
+fn record(received: &Mutex<Vec<String>>, bytes: &[u8]) {
     received
         .lock()
-        .expect("nobody panics while holding it")
+        .expect("the lock is not poisoned")
         .push(String::from_utf8_lossy(bytes).into_owned());
 }
 
-async fn converse(
+async fn serve_connection(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     received: Arc<Mutex<Vec<String>>>,
     elsewhere: Option<SocketAddr>,
@@ -142,7 +142,7 @@ async fn converse(
             _ => break,
         }
     }
-    remember(&received, &message);
+    record(&received, &message);
     let request = String::from_utf8_lossy(&message).into_owned();
     let path = request.split(' ').nth(1).unwrap_or_default();
     let answer = match (path.strip_prefix("/to/"), elsewhere) {

@@ -1,15 +1,15 @@
-//! Pages of the test site for trying out a browser's commands.
+//! Pages of the test site that exercise browser commands.
 //!
 //! | path | page |
 //! |---|---|
-//! | `/workshop` | one of everything: fields, buttons, a list, a frame, things to drag (`tests/fixtures/workshop.html`); `#said` tells what was last done |
-//! | `/desk` | a button, fields, a slider, a list and a pad at known places; `seen` has what happened (`tests/fixtures/desk.html`) |
+//! | `/workshop` | one of each: fields, buttons, a list, a frame, things to drag (`tests/fixtures/workshop.html`); `#said` shows the last action |
+//! | `/desk` | a button, fields, a slider, a list and a pad at known positions; `seen` records the events (`tests/fixtures/desk.html`) |
 //! | `/article` | headings, lists, tables, code and links for Markdown (`tests/fixtures/article.html`) |
 //! | `/headers` | the request's own headers, as text |
 //! | `/locked` | titled `unlocked` for the user `ada` with the password `secret`, 401 for others |
 //! | `/data.json` | `{"from":"site"}` |
 
-/// Answers a request for one of these pages; none for other paths.
+/// Answers a request for one of these pages; `None` for other paths.
 pub(crate) fn answer(path: &str, request: &str) -> Option<String> {
     let html = "text/html; charset=utf-8";
     Some(match path {
@@ -18,7 +18,7 @@ pub(crate) fn answer(path: &str, request: &str) -> Option<String> {
         "/article" => reply("200 OK", html, include_str!("../../fixtures/article.html")),
         "/headers" => reply("200 OK", "text/plain", request),
         "/data.json" => reply("200 OK", "application/json", r#"{"from":"site"}"#),
-        // "ada:secret" in base64
+        // `ada:secret` in base64
         "/locked" if request.contains("Basic YWRhOnNlY3JldA==") => {
             reply("200 OK", html, "<title>unlocked</title>")
         }

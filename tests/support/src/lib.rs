@@ -1,22 +1,23 @@
-//! The harness of the black-box tests: a real server, and what a test needs around it.
+//! Test support for the black-box tests: starts a real server and talks to it.
 //!
-//! - [`TestServer`] runs the built `hearth` on a free port and a data folder of its own, stops it,
-//!   and asserts that nothing of it is left;
-//! - [`Api`] and [`Session`] speak HTTP to it, [`Reply`] and [`Execution`] are what comes back;
-//! - [`description`] is the OpenAPI file, and [`Exchange`] holds every answer against it;
-//! - [`Doctor`] runs `hearth doctor` and reads its report;
-//! - [`Site`] is a small web site on loopback for pages to open and for running code to send word
-//!   to a test;
+//! - [`TestServer`] runs the built `hearth` on a free port with a private data dir, stops it, and
+//!   asserts that it leaves nothing behind;
+//! - [`Api`] and [`Session`] send requests, [`Reply`] and [`Execution`] are the responses;
+//! - [`description`] is the OpenAPI file, and [`Exchange`] checks every response against it;
+//! - [`Doctor`] runs `hearth doctor` and parses its report;
+//! - [`Site`] is a small web site on loopback: pages to open, and a way for running code to signal
+//!   a test;
 //! - [`process`] reads `/proc`, [`cdp`] is a raw WebSocket client of a session's `cdpUrl`,
-//!   [`Viewer`] of its live view;
-//! - [`ClientHome`] is where a client of other people is at home, and [`report`] what it did there;
-//! - [`document`] has tests write what documents say of them;
-//! - [`netns`] is a machine of a test's own, [`plain_user`] a user without rights,
-//!   [`ExternalListener`] whom nothing of a session should reach;
-//! - [`eventually`] is the one place that polls.
+//!   [`Viewer`] a client of its live view;
+//! - [`ClientHome`] is a private dir for a third-party client, and [`report`] records the client's
+//!   steps;
+//! - [`document`] compares generated sections of documents with what tests observed;
+//! - [`netns`] gives a test private namespaces, [`plain_user`] an unprivileged user, and
+//!   [`ExternalListener`] listeners that no session may reach;
+//! - [`eventually`] is the only place that polls.
 //!
-//! The harness must not know the server's crates: it sees what any client and any neighbour on the
-//! machine sees.
+//! This crate must not depend on the server's crates: it sees what any client and any other process
+//! on the machine sees.
 
 #![expect(
     clippy::missing_panics_doc,

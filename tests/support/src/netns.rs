@@ -1,26 +1,24 @@
-//! A machine of a test's own: name spaces of its own for the network, processes, mounts and System
-//! V objects.
+//! Private namespaces for a test: network, processes, mounts and System V objects.
 //!
-//! What an attack does there it does to nobody else, and addresses that belong to others may be
-//! given to loopback. It takes the rights of root.
+//! An attack inside them affects no other process, and loopback may take addresses that belong to
+//! other hosts. Requires root.
 
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
 
-/// Set for the test when it is inside.
+/// Set in the environment of a test that runs inside.
 const INSIDE: &str = "HEARTH_TEST_INSIDE";
 
-/// An address of a private network that answers there, on a network card that leads nowhere.
+/// A private network address that answers inside, on a network interface that leads nowhere.
 pub const PRIVATE_ADDRESS: &str = "10.66.0.1";
 
-/// The address at which clouds tell machines about themselves, which answers there, on loopback.
+/// The address of cloud metadata services, which answers inside, on loopback.
 pub const METADATA_ADDRESS: &str = "169.254.169.254";
 
-/// Private addresses on loopback, and nothing of the test is left in the folders that all programs
-/// share. The shell waits for processes that lost their parent, as the first process of a machine
-/// does.
+/// Adds private addresses to loopback and hides the test's files in the dirs that all programs
+/// share. The shell reaps orphaned processes, as an init process does.
 const FURNISH: &str = r#"
 set -e
 ip link set lo up
@@ -35,18 +33,18 @@ mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 exit $?
 "#;
 
-/// Whether this process may make a machine of its own.
+/// Returns true if this process may create namespaces.
 pub fn is_possible() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Whether this is the inside of it.
+/// Returns true inside the namespaces.
 pub fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 
-/// Runs the test `name` of this binary once more, inside, and fails as it does. Returns `true`
-/// inside, where the test goes on, and `false` outside, where all is done.
+/// Runs the test `name` of this binary again inside, and fails if it fails. Returns `true` inside,
+/// where the test continues, and `false` outside, where it is done.
 pub async fn enter(name: &str, deadline: Duration) -> bool {
     if is_inside() {
         return true;
@@ -72,7 +70,7 @@ pub async fn enter(name: &str, deadline: Duration) -> bool {
         .kill_on_drop(true);
     let ended = tokio::time::timeout(deadline, command.output()).await;
     let output = ended.unwrap_or_else(|_| panic!("{name} did not end within {deadline:?}"));
-    let output = output.expect("util-linux is there");
+    let output = output.expect("util-linux is installed");
     let said = [&output.stdout, &output.stderr]
         .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
         .concat();

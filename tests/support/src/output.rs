@@ -1,4 +1,4 @@
-//! What a program writes, read to its end by a thread so that it never has to wait for its reader.
+//! Captures a program's output in a thread, so that the program never blocks on a full pipe.
 
 use std::io::{BufRead, BufReader, PipeReader};
 use std::sync::{Arc, Mutex, mpsc};
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// One stream of a program: everything it has written so far.
+/// One output stream and everything the program has written to it so far.
 #[derive(Debug)]
 pub(crate) struct Output {
     text: Arc<Mutex<String>>,
-    /// Its sender goes with the reading thread.
+    /// Disconnects when the reading thread ends.
     ended: mpsc::Receiver<()>,
 }
 
@@ -20,8 +20,8 @@ impl Output {
         Self::waiting_for(pipe, |_| None::<()>).0
     }
 
-    /// Reads `pipe` to its end and sends what `find` makes of the first line that it makes anything
-    /// of. The receiver fails when the stream ends without such a line.
+    /// Reads `pipe` to its end, and sends the first value that `find` returns for a line. The
+    /// receiver fails when the stream ends without one.
     pub(crate) fn waiting_for<T: Send + 'static>(
         pipe: PipeReader,
         find: impl Fn(&str) -> Option<T> + Send + 'static,
@@ -37,17 +37,17 @@ impl Output {
         (Self { text, ended }, receiver)
     }
 
-    /// What was written so far.
+    /// Returns the output so far.
     pub(crate) fn text(&self) -> String {
-        self.text.lock().expect("readers do not panic").clone()
+        self.text.lock().expect("the lock is not poisoned").clone()
     }
 
-    /// Waits until every writer has closed the stream, which is when the last process that holds it
-    /// has ended, but not longer than `deadline`.
+    /// Waits until every writer has closed the stream, which happens when the last process that
+    /// holds it ends; fails after `deadline`.
     pub(crate) fn wait_for_end(&self, deadline: Duration) -> Result<(), String> {
         match self.ended.recv_timeout(deadline) {
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                Err("a process still holds an output stream of the server".into())
+                Err("a process still holds an output stream open".into())
             }
             Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => Ok(()),
         }
@@ -66,12 +66,12 @@ fn read<T>(
     while matches!(reader.read_until(b'\n', &mut bytes), Ok(count) if count > 0) {
         let line = String::from_utf8_lossy(&bytes).into_owned();
         text.lock()
-            .expect("nobody panics while holding it")
+            .expect("the lock is not poisoned")
             .push_str(&line);
         if let Some(value) = found.is_some().then(|| find(&line)).flatten()
             && let Some(found) = found.take()
         {
-            // Whoever waited may have given up.
+            // The receiver may have been dropped.
             drop(found.send(value));
         }
         bytes.clear();

@@ -1,5 +1,5 @@
-//! A user without any rights for a server to run as, and a copy of what it needs in a place where
-//! that user may read it: a checkout may lie in a folder that nobody else can enter.
+//! An unprivileged user for a server, and a copy of the server's files that this user can read,
+//! because a checkout may lie in a dir that other users cannot enter.
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -7,51 +7,51 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// Nobody's id on any machine that is not made for confusion.
+/// A user id that no user of a usual machine has.
 pub const UID: u32 = 54_321;
 
-/// The copy; it is removed when it is dropped.
+/// The copied files; dropping it removes them.
 #[derive(Debug)]
 pub struct PlainUser {
-    folder: TempDir,
+    dir: TempDir,
 }
 
 impl PlainUser {
-    /// Copies the server and the runtime, by hard links where the disk is the same.
+    /// Copies the server and the runtime, with hard links if they are on the same disk.
     pub fn new(binary: &Path, runtime: &Path) -> Self {
-        let folder = crate::server::new_data_dir();
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))
-            .expect("it is ours");
-        copy(binary, &folder.path().join("hearth"));
-        let copied = folder.path().join("runtime");
+        let dir = crate::server::new_data_dir();
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755))
+            .expect("it belongs to this process");
+        copy(binary, &dir.path().join("hearth"));
+        let copied = dir.path().join("runtime");
         copy(runtime, &copied);
-        lead_to(&copied, runtime);
-        Self { folder }
+        rewrite_shebangs(&copied, runtime);
+        Self { dir }
     }
 
-    /// The server's copy.
+    /// Returns the path of the copied server.
     pub fn binary(&self) -> PathBuf {
-        self.folder.path().join("hearth")
+        self.dir.path().join("hearth")
     }
 
-    /// The runtime's copy.
+    /// Returns the path of the copied runtime.
     pub fn runtime(&self) -> PathBuf {
-        self.folder.path().join("runtime")
+        self.dir.path().join("runtime")
     }
 
-    /// Where the server is started.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Returns the dir in which the server is started.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 }
 
-/// Gives a file or folder to the user.
+/// Changes the owner of a file or dir to the user.
 pub fn give(path: &Path) {
-    chown(path, Some(UID), Some(UID)).expect("only root gives things away, and runs these tests");
+    chown(path, Some(UID), Some(UID)).expect("these tests run as root, which may change owners");
 }
 
-/// The scripts of a virtual environment begin with where it was made.
-fn lead_to(copied: &Path, runtime: &Path) {
+/// Rewrites the shebang lines of a virtual environment's scripts, which contain its original path.
+fn rewrite_shebangs(copied: &Path, runtime: &Path) {
     let [old, new] = [runtime, copied].map(|path| path.display().to_string());
     let entries = std::fs::read_dir(copied.join(".installed/venv/bin"))
         .expect("`make setup` makes the runtime");
@@ -62,11 +62,11 @@ fn lead_to(copied: &Path, runtime: &Path) {
     {
         let text = std::fs::read_to_string(&path).expect("they are text");
         if text.starts_with("#!") && text.contains(&old) {
-            // Written to, a link would change the original.
-            std::fs::remove_file(&path).expect("it is ours");
-            std::fs::write(&path, text.replace(&old, &new)).expect("it is ours");
+            // Writing to a hard link would change the original.
+            std::fs::remove_file(&path).expect("it belongs to this process");
+            std::fs::write(&path, text.replace(&old, &new)).expect("it belongs to this process");
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
-                .expect("it is ours");
+                .expect("it belongs to this process");
         }
     }
 }
@@ -78,10 +78,10 @@ fn copy(from: &Path, to: &Path) {
             .arg(from)
             .arg(to)
             .status();
-        status.expect("coreutils are there").success()
+        status.expect("coreutils are installed").success()
     };
-    // A first try that failed half-way may have left a folder, which the second one is not to copy
-    // into.
+    // A first attempt that failed half-way may have left a dir; the second attempt must not copy
+    // into it.
     let is_copied = run(&["--archive", "--link", "--no-target-directory"])
         || run(&["--archive", "--force", "--no-target-directory"]);
     assert!(is_copied, "{} cannot be copied", from.display());

@@ -1,6 +1,6 @@
-//! The process table, as any neighbour on the machine can read it below `/proc`.
+//! The process table, as any process on the machine can read it from `/proc`.
 //!
-//! A process is known by its id and its start time together, since ids are used again.
+//! A process is identified by its id and its start time together, because ids are reused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,41 +10,41 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// One process at the moment when the table was read.
+/// A snapshot of one process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Process {
     /// Its id.
     pub pid: i32,
-    /// When it was started, in clock ticks since the machine was.
+    /// Start time in clock ticks since boot.
     pub started_ticks: u64,
     /// Its parent's id.
     pub parent: i32,
-    /// Its session's id: the process id of the session's leader, which may have ended.
+    /// The id of its process session: the pid of the session's leader, which may have ended.
     pub session: i32,
-    /// The letter of `ps`: `R`, `S`, `T` (stopped), `Z` (zombie) and others.
+    /// The state letter of `ps`: `R`, `S`, `T` (stopped), `Z` (zombie) and others.
     pub state: char,
-    /// Its arguments, blanks between them; the name in brackets where there are none.
+    /// Its arguments, separated by spaces; the name in brackets if there are none.
     pub command: String,
 }
 
 /// Memory of a process, as `/proc/PID/smaps_rollup` counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
-    /// PSS: what is shared counts by its part.
+    /// PSS: shared pages count proportionally.
     pub proportional_kib: u64,
-    /// What nobody else has.
+    /// Private memory.
     pub private_kib: u64,
 }
 
 impl Process {
-    /// The process with this id; `None` if there is none.
+    /// Finds the live process with this id.
     pub fn find(pid: i32) -> Option<Self> {
         Self::read(pid).filter(Self::is_alive)
     }
 
     fn read(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name may hold blanks and brackets, so everything is counted from the last bracket on
+        // The name may contain spaces and brackets, so fields are counted from the last bracket
         // (proc_pid_stat(5)).
         let (name, rest) = stat.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
@@ -65,13 +65,12 @@ impl Process {
         })
     }
 
-    /// What tells it from every other process since the machine was started: its id and its start
-    /// time.
+    /// Returns the id and the start time, which together are unique since boot.
     pub fn key(&self) -> (i32, u64) {
         (self.pid, self.started_ticks)
     }
 
-    /// Reads it anew; `false` once it has ended.
+    /// Reads it again; returns `false` once it has ended.
     pub fn refresh(&mut self) -> bool {
         let now = Self::read(self.pid)
             .filter(|now| now.key() == self.key() && !matches!(now.state, 'Z' | 'X'));
@@ -80,19 +79,19 @@ impl Process {
         is_alive
     }
 
-    /// Whether it runs or is stopped. A zombie does neither: it waits for its parent, which may be
-    /// the machine's init.
+    /// Returns true if it runs or is stopped. A zombie is neither: it waits for its parent, which
+    /// may be the machine's init.
     pub fn is_alive(&self) -> bool {
         self.clone().refresh()
     }
 
-    /// Its environment as it was at its start, `NAME=value` each; `None` once it has ended.
+    /// Returns its initial environment, one `NAME=value` per entry; `None` once it has ended.
     pub fn environment(&self) -> Option<Vec<String>> {
         let bytes = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
         self.is_alive().then(|| strings_of(&bytes))
     }
 
-    /// What it holds in memory, in KiB; `None` once it has ended.
+    /// Returns its memory in KiB; `None` once it has ended.
     pub fn memory(&self) -> Option<Memory> {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid)).ok()?;
         let sum_of = |name: &str| -> Option<u64> {
@@ -109,23 +108,22 @@ impl Process {
         })
     }
 
-    /// Whether it is one of Hearth's own shims.
+    /// Returns true if it is a Hearth shim.
     pub fn is_shim(&self) -> bool {
         self.command.split(' ').any(|argument| argument == "__shim")
     }
 
-    /// Whether it is the main process of a Chromium.
+    /// Returns true if it is the main process of a Chromium.
     pub fn is_browser(&self) -> bool {
         self.command.contains("--remote-debugging-pipe")
             && !self.command.contains("--type=")
             && !self.is_shim()
     }
 
-    /// Sends a signal to it, unless it has ended meanwhile.
+    /// Sends it a signal, unless it has ended.
     pub fn signal(&self, signal: Signal) {
         if self.is_alive() {
-            // It may still end between the look and the signal, and then there is nobody to be
-            // told.
+            // It may still end between the check and the signal; the error does not matter then.
             let _ = kill(Pid::from_raw(self.pid), signal);
         }
     }
@@ -139,7 +137,7 @@ fn strings_of(bytes: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// Every process of the machine but kernel threads that end during the look.
+/// Lists every process on the machine, except those that end while the table is read.
 pub fn all() -> Vec<Process> {
     let entries = fs::read_dir("/proc").expect("/proc is mounted");
     entries
@@ -148,7 +146,7 @@ pub fn all() -> Vec<Process> {
         .collect()
 }
 
-/// Everything that descends from `root`, zombies too, without `root` itself.
+/// Lists all descendants of `root`, zombies included, without `root` itself.
 pub fn tree(root: i32) -> Vec<Process> {
     let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
     for process in all() {
@@ -165,8 +163,8 @@ pub fn tree(root: i32) -> Vec<Process> {
     found
 }
 
-/// Every live process that belongs to the session of `leader`, or that has `text` in its arguments,
-/// its environment or the path of its working directory.
+/// Lists every live process that belongs to the process session of `leader`, or that has `text` in
+/// its arguments, its environment or the path of its working dir.
 pub fn belonging(leader: i32, text: &str) -> Vec<Process> {
     all()
         .into_iter()
@@ -181,11 +179,11 @@ pub fn belonging(leader: i32, text: &str) -> Vec<Process> {
 
 fn mentions_elsewhere(pid: i32, text: &str) -> bool {
     let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    let folder = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
-    String::from_utf8_lossy(&environment).contains(text) || folder.to_string_lossy().contains(text)
+    let dir = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+    String::from_utf8_lossy(&environment).contains(text) || dir.to_string_lossy().contains(text)
 }
 
-/// The listening TCP sockets that the given processes hold, by inode.
+/// Returns the inodes of the listening TCP sockets that the given processes hold.
 pub fn listening_sockets(pids: impl IntoIterator<Item = i32>) -> BTreeSet<u64> {
     let listening: BTreeSet<u64> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
@@ -223,14 +221,14 @@ fn socket_inodes(pid: i32) -> Vec<u64> {
         .collect()
 }
 
-/// Lets this process open as many files as the system gives it, for tests with many connections.
+/// Raises this process's limit on open files to the hard limit, for tests with many connections.
 pub fn raise_open_file_limit() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("every process has limits");
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
         .expect("a soft limit may be raised to the hard one");
 }
 
-/// One process a line, for the message of a failed assertion.
+/// Formats processes one per line, for assertion messages.
 pub fn describe<'a>(processes: impl IntoIterator<Item = &'a Process>) -> String {
     let lines = processes.into_iter().map(|process| {
         let command: String = process.command.chars().take(160).collect();

@@ -1,4 +1,4 @@
-//! One answer of the server, checked for what every answer must be.
+//! One API response, checked against the rules for all responses.
 
 use reqwest::RequestBuilder;
 use reqwest::header::HeaderMap;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::exchange::Exchange;
 
-/// An answer with a JSON body that says whether it is a success.
+/// A response with a JSON body and a boolean `success`.
 #[derive(Debug, Clone)]
 pub struct Reply {
     /// The status code.
@@ -20,9 +20,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Sends a request, and asserts the rules for all answers of the API: the OpenAPI file
-    /// describes it, and the body is JSON with a boolean `success`, which is true exactly when the
-    /// status is 200.
+    /// Sends a request and asserts the rules for all API responses: the OpenAPI file describes it,
+    /// and the body is JSON with a boolean `success`, which is true exactly when the status is 200.
     pub(crate) async fn to(request: RequestBuilder) -> Self {
         let exchange = Exchange::of(request).await;
         let body = exchange.json();
@@ -44,7 +43,7 @@ impl Reply {
         }
     }
 
-    /// Asserts a success and gives its body back.
+    /// Asserts success and returns the body.
     #[track_caller]
     pub fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
@@ -61,7 +60,7 @@ impl Reply {
         );
     }
 
-    /// The sentence of the `error` key.
+    /// Returns the text of the `error` key.
     #[track_caller]
     pub fn error(&self) -> &str {
         self.body["error"]
@@ -69,17 +68,17 @@ impl Reply {
             .unwrap_or_else(|| panic!("no error in {}", self.text))
     }
 
-    /// A header's value, if it is there and is text.
+    /// Returns a header's value if it is present and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Asserts that a client is told in how many seconds to try again.
+    /// Asserts that a `Retry-After` header tells the client when to retry.
     #[track_caller]
     pub fn assert_retry_after(&self) {
         let seconds = self
             .header("retry-after")
-            .unwrap_or_else(|| panic!("no Retry-After beside {}", self.text));
+            .unwrap_or_else(|| panic!("no Retry-After with {}", self.text));
         assert!(
             seconds.parse::<u32>().is_ok_and(|seconds| seconds > 0),
             "Retry-After: {seconds}"

@@ -1,4 +1,4 @@
-//! What a client did, step by step, and the table that says so in a document.
+//! The steps that a client took, and the Markdown table that documents them.
 
 use std::fmt::Write;
 use std::panic::AssertUnwindSafe;
@@ -8,19 +8,20 @@ use futures_util::FutureExt;
 
 const STEP_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What came of one step.
+/// The outcome of one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It did what it should. With a remark on how, or an empty one.
+    /// The step did what it should. Holds a remark, which may be empty.
     Good(String),
-    /// The client has no notion of it, and why.
+    /// The client does not offer this step. Holds the reason.
     NotOffered(String),
-    /// It did not, and what was seen in its place.
+    /// The step failed. Holds what happened instead.
     Failed(String),
 }
 
 impl Outcome {
-    /// Takes a step in this process: a panic is a failure, and so is a minute without an end.
+    /// Runs a step in this process. A panic is a failure, and so is a step that takes longer than a
+    /// minute.
     pub async fn of(taking: impl Future<Output = Self>) -> Self {
         match AssertUnwindSafe(tokio::time::timeout(STEP_TIMEOUT, taking))
             .catch_unwind()
@@ -36,19 +37,19 @@ impl Outcome {
     }
 }
 
-/// Everything that one client did.
+/// All steps of one client.
 #[derive(Debug)]
 pub struct Report {
-    /// The client's name, as the table's header has it.
+    /// The client's name in the table's header.
     pub title: String,
     /// The client's version.
     pub version: String,
-    /// Its steps in their order.
+    /// The steps in order.
     pub steps: Vec<(String, Outcome)>,
 }
 
 impl Report {
-    /// Nothing yet.
+    /// Creates an empty report.
     pub fn new(title: &str, version: &str) -> Self {
         Self {
             title: title.to_owned(),
@@ -73,7 +74,7 @@ impl Report {
     }
 }
 
-/// Asserts that every client took exactly these steps and none failed; names all that did.
+/// Asserts that every client took exactly these steps and none failed; lists all that did.
 #[track_caller]
 pub fn assert_all_good(reports: &[Report], steps: &[&str]) {
     let failures: Vec<String> = reports.iter().flat_map(Report::failures).collect();
@@ -89,8 +90,8 @@ pub fn assert_all_good(reports: &[Report], steps: &[&str]) {
     }
 }
 
-/// Markdown: a row a step, a column a client, a footnote for what needs a word. The reports have
-/// the same steps.
+/// Renders Markdown: one row per step, one column per client, and footnotes for remarks. All
+/// reports must have the same steps.
 pub fn table(reports: &[Report]) -> String {
     let mut notes = Vec::new();
     let header: Vec<String> = reports.iter().map(Report::header).collect();
@@ -109,11 +110,12 @@ pub fn table(reports: &[Report]) -> String {
             .iter()
             .map(|report| cell(&report.steps[row].1, &mut notes))
             .collect();
-        writeln!(table, "| {step} | {} |", cells.join(" | ")).expect("a string takes everything");
+        writeln!(table, "| {step} | {} |", cells.join(" | "))
+            .expect("writing to a string cannot fail");
     }
     for (index, note) in notes.iter().enumerate() {
         let lead = if index == 0 { "\n" } else { "" };
-        writeln!(table, "{lead}{}. {note}.", index + 1).expect("a string takes everything");
+        writeln!(table, "{lead}{}. {note}.", index + 1).expect("writing to a string cannot fail");
     }
     table
 }

@@ -1,4 +1,4 @@
-//! A real server in a process of its own.
+//! Starts and stops a real server in a separate process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -21,14 +21,14 @@ use crate::process::{self, Process};
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
-/// The kernel takes a moment to empty the process table after the last answer.
+/// Time for the kernel to empty the process table after the last response.
 const TABLE_DEADLINE: Duration = Duration::from_secs(1);
 
-/// A program that tells a browser's version and fails at everything else.
+/// A program that prints the version of a browser and fails otherwise.
 const VERSION_ONLY_BROWSER: &str =
     "#!/bin/sh\ncase \"$*\" in *--version*) echo 'Chromium 156.0.0.0'; exit 0;; esac\nexit 3\n";
 
-/// The settings of a server that is not started yet.
+/// A builder for a test server.
 #[derive(Debug)]
 pub struct ServerBuilder {
     environment: Vec<(String, String)>,
@@ -40,7 +40,7 @@ pub struct ServerBuilder {
     programs: Option<TempDir>,
 }
 
-/// A server that would not start.
+/// The output of a server that refused to start.
 #[derive(Debug)]
 pub struct Refusal {
     /// Its exit code; `None` after a signal.
@@ -51,10 +51,10 @@ pub struct Refusal {
     pub stderr: String,
 }
 
-/// A running server. It is also an [`Api`] without a key, under the first prefix.
+/// A running server. It derefs to an [`Api`] without a key, under the first prefix.
 ///
 /// A test ends it with [`TestServer::stop`]. When a test panics, dropping the server kills it and
-/// everything it started.
+/// every process it started.
 #[derive(Debug)]
 pub struct TestServer {
     api: Api,
@@ -63,12 +63,12 @@ pub struct TestServer {
     stdout: Output,
     stderr: Output,
     data_dir: PathBuf,
-    /// Removed with the server; absent when a test brought a folder of its own.
+    /// Removed with the server; absent when a test supplied its own dir.
     _own_data_dir: Option<TempDir>,
-    /// What the server runs from, if not from the repository.
+    /// The unprivileged copy that the server runs from, if not from the repository.
     _plain_user: Option<PlainUser>,
     _programs: Option<TempDir>,
-    /// Every process that was seen below the server, by id and start time.
+    /// Every process seen below the server, by id and start time.
     seen: Mutex<BTreeMap<(i32, u64), Process>>,
     has_ended: bool,
 }
@@ -81,21 +81,21 @@ impl Deref for TestServer {
     }
 }
 
-/// Makes a data folder, in `/tmp` or in `HEARTH_TEST_DIR`. Its path is short because Chromium puts
-/// socket paths below it, and those have a limit.
+/// Creates a data dir in `/tmp` or in `HEARTH_TEST_DIR`. Its path is short because Chromium creates
+/// sockets below it, and socket paths have a max length.
 pub fn new_data_dir() -> TempDir {
     let place = std::env::var_os("HEARTH_TEST_DIR").unwrap_or_else(|| "/tmp".into());
     tempfile::Builder::new()
         .prefix("ht-")
         .tempdir_in(place)
-        .expect("the place for folders is writable")
+        .expect("the parent dir is writable")
 }
 
 /// Returns the path of the server under test.
 ///
-/// `HEARTH_TEST_BINARY` names one that is built elsewhere. Otherwise tests get the one that cargo
-/// has built for them, by the variable that cargo and nextest set, and the bench gets the one
-/// beside itself.
+/// `HEARTH_TEST_BINARY` names a binary built elsewhere. Otherwise tests use the one that cargo
+/// built for them, named by the variable that cargo and nextest set, and the bench uses the one
+/// next to its own executable.
 pub fn binary() -> PathBuf {
     let named = ["HEARTH_TEST_BINARY", "CARGO_BIN_EXE_hearth"];
     if let Some(path) = named.into_iter().find_map(std::env::var_os) {
@@ -110,8 +110,8 @@ pub fn binary() -> PathBuf {
     beside
 }
 
-/// The runtime folder of the server under test when that is not the repository's:
-/// `HEARTH_TEST_RUNTIME`.
+/// Returns the runtime dir from `HEARTH_TEST_RUNTIME`, if the server should not use the
+/// repository's.
 pub(crate) fn given_runtime() -> Option<PathBuf> {
     std::env::var_os("HEARTH_TEST_RUNTIME").map(PathBuf::from)
 }
@@ -147,21 +147,21 @@ impl ServerBuilder {
         self
     }
 
-    /// Closes the other end of the server's stderr: everything that it logs fails to be written.
+    /// Closes the read end of the server's stderr, so every log write fails.
     #[must_use]
     pub fn without_log_reader(mut self) -> Self {
         self.is_log_read = false;
         self
     }
 
-    /// Uses a folder that the test owns, instead of one that goes with the server.
+    /// Uses a dir that the test owns, instead of one that is removed with the server.
     #[must_use]
     pub fn data_dir(mut self, path: &Path) -> Self {
         self.data_dir = Some(path.to_owned());
         self
     }
 
-    /// Runs the server as a user without rights; needs those of root.
+    /// Runs the server as an unprivileged user; requires root.
     #[must_use]
     pub fn as_plain_user(mut self) -> Self {
         self.plain_user = Some(PlainUser::new(
@@ -172,8 +172,8 @@ impl ServerBuilder {
     }
 
     fn command(&self, data_dir: &Path) -> Command {
-        // A session of its own makes every shim known, which has no environment to be known by. The
-        // program becomes the server without a process between, so the pid stays.
+        // A separate process session identifies every shim, because shims have no environment to
+        // search. setsid execs the server without a process between, so the pid stays the same.
         let mut command = Command::new("/usr/bin/setsid");
         command
             .arg(
@@ -191,8 +191,8 @@ impl ServerBuilder {
             )
             .env("HEARTH_LISTEN", "127.0.0.1:0")
             .env("HEARTH_DATA_DIR", data_dir)
-            .envs(given_runtime().map(|folder| ("HEARTH_RUNTIME_DIR", folder)))
-            // The sites of the tests are on loopback.
+            .envs(given_runtime().map(|dir| ("HEARTH_RUNTIME_DIR", dir)))
+            // The test sites listen on loopback.
             .env("HEARTH_EGRESS_ALLOW", "127.0.0.1:*,localhost:*,[::1]:*")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -202,28 +202,28 @@ impl ServerBuilder {
             command
                 .uid(plain_user::UID)
                 .gid(plain_user::UID)
-                .current_dir(plain.folder());
+                .current_dir(plain.dir());
             command.env("HEARTH_RUNTIME_DIR", plain.runtime());
         }
         command
     }
 
-    /// Starts the server and waits until it serves; panics with its output if it does not within 20
-    /// s.
+    /// Starts the server and waits until it is ready; panics with its output if that takes longer
+    /// than 20 s.
     pub async fn start(self) -> TestServer {
         let own_data_dir = self.data_dir.is_none().then(new_data_dir);
         let data_dir = self
             .data_dir
             .clone()
             .or_else(|| Some(own_data_dir.as_ref()?.path().to_owned()));
-        let data_dir = data_dir.expect("one of the two is there");
+        let data_dir = data_dir.expect("one of the two exists");
         let (child, stdout, stderr) = spawn(self.command(&data_dir));
         let (stdout, ready) = Output::waiting_for(stdout, origin_in);
         let stderr = if self.is_log_read {
             Output::of(stderr)
         } else {
             drop(stderr);
-            Output::of(std::io::pipe().expect("pipes are to be had").0)
+            Output::of(std::io::pipe().expect("a pipe can be created").0)
         };
         let Ok(Ok(origin)) = tokio::time::timeout(START_DEADLINE, ready).await else {
             panic!(
@@ -250,7 +250,7 @@ impl ServerBuilder {
         }
     }
 
-    /// Starts a server that is expected to give up by itself; panics if it does not within 20 s.
+    /// Starts a server that is expected to exit with an error; panics if it does not within 20 s.
     pub async fn refused(self) -> Refusal {
         let own_data_dir = new_data_dir();
         let data_dir = self
@@ -265,24 +265,24 @@ impl ServerBuilder {
         for output in [&stdout, &stderr] {
             output
                 .wait_for_end(TABLE_DEADLINE)
-                .expect("a refused server leaves nothing running");
+                .expect("a server that refused to start leaves no process running");
         }
         Refusal {
-            code: status.expect("it is our child").code(),
+            code: status.expect("it is a child of this process").code(),
             stdout: stdout.text(),
             stderr: stderr.text(),
         }
     }
 }
 
-/// Whether a process is a half of a server, and not what it has started.
+/// Returns true for the processes of the server itself, and false for those that it started.
 fn is_server(process: &Process) -> bool {
     process.command.contains("hearth serve")
 }
 
 fn spawn(mut command: Command) -> (Child, std::io::PipeReader, std::io::PipeReader) {
-    let (stdout, stdout_writer) = std::io::pipe().expect("pipes are to be had");
-    let (stderr, stderr_writer) = std::io::pipe().expect("pipes are to be had");
+    let (stdout, stdout_writer) = std::io::pipe().expect("a pipe can be created");
+    let (stderr, stderr_writer) = std::io::pipe().expect("a pipe can be created");
     let child = command
         .stdout(stdout_writer)
         .stderr(stderr_writer)
@@ -291,8 +291,7 @@ fn spawn(mut command: Command) -> (Child, std::io::PipeReader, std::io::PipeRead
     (child, stdout, stderr)
 }
 
-/// The origin that a line of the server names, with the loopback address in place of "every
-/// address".
+/// Parses the origin from a line of server output, replacing the wildcard address with loopback.
 fn origin_in(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("http://")?;
     let (_, rest) = rest.split_once(':')?;
@@ -306,7 +305,7 @@ impl TestServer {
         Self::builder().start().await
     }
 
-    /// Says how a server is to be started.
+    /// Returns a builder for a server.
     pub fn builder() -> ServerBuilder {
         ServerBuilder {
             environment: Vec::new(),
@@ -318,13 +317,13 @@ impl TestServer {
         }
     }
 
-    /// Its process id.
+    /// Returns the server's process id.
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// The process id of the half that serves, where the server has split off what may change user
-    /// ids; else the same.
+    /// Returns the pid of the process that serves requests. It differs from [`TestServer::pid`]
+    /// when the server has split off a process with the right to change user ids.
     pub fn serving_pid(&self) -> i32 {
         let tree = process::tree(self.pid);
         let serving = tree
@@ -333,29 +332,29 @@ impl TestServer {
         serving.map_or(self.pid, |process| process.pid)
     }
 
-    /// Where it keeps its data.
+    /// Returns the server's data dir.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// Everything that it has written so far, stdout first.
+    /// Returns all output so far, stdout first.
     pub fn output(&self) -> String {
         format!("{}{}", self.stdout.text(), self.stderr.text())
     }
 
-    /// The processes that it has started, and a note of them for the assertion at its end.
+    /// Lists the processes that the server started, and records them for the check at its end.
     pub fn processes(&self) -> Vec<Process> {
         let mut tree = process::tree(self.pid);
         tree.retain(|process| process.parent != self.pid || !is_server(process));
         let keyed = tree.iter().map(|process| (process.key(), process.clone()));
         self.seen
             .lock()
-            .expect("nobody panics while holding it")
+            .expect("the lock is not poisoned")
             .extend(keyed);
         tree
     }
 
-    /// The listening sockets of the server and of everything below it.
+    /// Returns the listening sockets of the server and of every process below it.
     pub fn listening_sockets(&self) -> BTreeSet<u64> {
         let own = [self.pid, self.serving_pid()];
         process::listening_sockets(
@@ -366,8 +365,8 @@ impl TestServer {
         )
     }
 
-    /// The processes that are the server itself: the one that was started, and any that it has
-    /// split off from itself.
+    /// Returns the pids of the server itself: the process that was started and any that it split
+    /// off.
     pub fn own_pids(&self) -> Vec<i32> {
         let exe = |pid: i32| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
         let own = exe(self.pid);
@@ -378,8 +377,9 @@ impl TestServer {
         split.map(|process| process.pid).chain([self.pid]).collect()
     }
 
-    /// The folders of sessions, below `s` in the data folder (short, for the sake of socket paths).
-    pub fn session_folders(&self) -> Vec<PathBuf> {
+    /// Lists the session dirs, below `s` in the data dir (short because of the max length of socket
+    /// paths).
+    pub fn session_dirs(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.data_dir.join("s"));
         entries
             .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
@@ -391,15 +391,15 @@ impl TestServer {
         kill(Pid::from_raw(self.pid), signal).expect("the server runs");
     }
 
-    /// Stops it with SIGTERM and asserts that it exits with 0 within 15 s and leaves nothing.
+    /// Stops it with SIGTERM; asserts that it exits with 0 within 15 s and leaves nothing behind.
     pub async fn stop(mut self) {
         self.processes();
         self.signal(Signal::SIGTERM);
         self.ended_by_itself().await;
     }
 
-    /// Waits for the end of a server that was told to stop, and asserts what [`TestServer::stop`]
-    /// asserts.
+    /// Waits for a server that was asked to stop, and makes the same assertions as
+    /// [`TestServer::stop`].
     pub async fn ended_by_itself(&mut self) {
         let start = Instant::now();
         let ended = tokio::time::timeout(STOP_DEADLINE, self.child.wait()).await;
@@ -411,29 +411,31 @@ impl TestServer {
             )
         };
         assert_eq!(
-            status.expect("it is our child").code(),
+            status.expect("it is a child of this process").code(),
             Some(0),
             "{}",
             self.output()
         );
         self.assert_nothing_runs(TABLE_DEADLINE).await;
-        assert_eq!(self.session_folders(), Vec::<PathBuf>::new());
+        assert_eq!(self.session_dirs(), Vec::<PathBuf>::new());
         self.has_ended = true;
     }
 
-    /// Ends it with SIGKILL; what it started is still there for
-    /// [`TestServer::assert_nothing_runs`].
+    /// Kills it with SIGKILL. Its child processes remain for [`TestServer::assert_nothing_runs`].
     pub async fn kill_hard(&mut self) {
         self.processes();
         self.signal(Signal::SIGKILL);
-        self.child.wait().await.expect("it is our child");
+        self.child
+            .wait()
+            .await
+            .expect("it is a child of this process");
     }
 
-    /// Asserts that within `deadline` no process is left that was seen below the server, is of its
-    /// session or has to do with its data folder. From then on the server counts as ended.
+    /// Asserts that within `deadline` no process remains that was seen below the server, belongs to
+    /// its process session or mentions its data dir. Afterwards the server counts as ended.
     pub async fn assert_nothing_runs(&mut self, deadline: Duration) {
         eventually(deadline, "no process of the server is left", || async {
-            match self.leftovers() {
+            match self.remaining_processes() {
                 left if left.is_empty() => Ok(()),
                 left => Err(process::describe(&left)),
             }
@@ -447,13 +449,9 @@ impl TestServer {
         self.has_ended = true;
     }
 
-    /// What still runs of everything that the server ever started.
-    fn leftovers(&self) -> Vec<Process> {
-        let mut left = self
-            .seen
-            .lock()
-            .expect("nobody panics while holding it")
-            .clone();
+    /// Lists the processes that the server started and that still run.
+    fn remaining_processes(&self) -> Vec<Process> {
+        let mut left = self.seen.lock().expect("the lock is not poisoned").clone();
         left.retain(|_, process| process.refresh());
         let belonging = process::belonging(self.pid, &self.data_dir.to_string_lossy());
         left.extend(
@@ -474,11 +472,11 @@ impl Drop for TestServer {
         }
         eprintln!("--- output of the server\n{}", self.output());
         self.processes();
-        // A tree that still starts processes needs more than one round.
+        // A process tree that keeps forking needs more than one round.
         for _ in 0..20 {
             drop(self.child.start_kill());
             self.processes();
-            let left = self.leftovers();
+            let left = self.remaining_processes();
             for process in &left {
                 process.signal(Signal::SIGKILL);
             }

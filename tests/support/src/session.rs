@@ -8,14 +8,14 @@ use crate::api::Api;
 use crate::execution::Execution;
 use crate::reply::Reply;
 
-/// Seconds that code of a test gets unless the test is about time.
+/// Timeout in seconds of test code, unless the test is about time.
 const TIMEOUT_SECONDS: u64 = 30;
 
-/// A session that a test has created.
+/// A session that a test created.
 #[derive(Debug, Clone)]
 pub struct Session {
     api: Api,
-    /// The body of the answer to its creation.
+    /// The body of the response to its creation.
     pub created: Value,
 }
 
@@ -24,19 +24,19 @@ impl Session {
         Self { api, created }
     }
 
-    /// Its id.
+    /// Returns the session id.
     pub fn id(&self) -> &str {
         self.created["id"].as_str().expect("an id is a string")
     }
 
-    /// Where CDP clients connect to it.
+    /// Returns the URL for CDP clients.
     pub fn cdp_url(&self) -> &str {
         self.created["cdpUrl"]
             .as_str()
             .expect("a cdpUrl is a string")
     }
 
-    /// Sends an execute request as it stands.
+    /// Sends an execute request unchanged.
     pub async fn execute(&self, body: &Value) -> Reply {
         self.api.execute(self.id(), body).await
     }
@@ -46,7 +46,7 @@ impl Session {
         self.run_for(language, code, TIMEOUT_SECONDS).await
     }
 
-    /// Runs code with a timeout of its own.
+    /// Runs code with this timeout.
     pub async fn run_for(&self, language: &str, code: &str, timeout_seconds: u64) -> Execution {
         let start = Instant::now();
         let body = json!({"language": language, "code": code, "timeout": timeout_seconds});
@@ -54,22 +54,22 @@ impl Session {
         Execution::from_reply(&reply, start.elapsed())
     }
 
-    /// The same session, for a client that waits longer than the longest execution.
+    /// Returns the same session with a client that waits longer than the longest execution.
     #[must_use]
-    pub fn patiently(&self) -> Self {
+    pub fn with_long_timeout(&self) -> Self {
         Self {
-            api: self.api.patiently(),
+            api: self.api.with_long_timeout(),
             created: self.created.clone(),
         }
     }
 
-    /// Sends an execute request of which no answer is expected, because the server will be gone.
+    /// Sends an execute request and ignores the response, because the server will be gone.
     pub async fn execute_unanswered(&self, language: &str, code: &str) {
         let body = json!({"language": language, "code": code, "timeout": 60});
         let request = self
             .api
             .request(reqwest::Method::POST, &format!("/{}/execute", self.id()));
-        // An answer would be as good as none.
+        // A response is as good as none.
         drop(
             request
                 .header("content-type", "application/json")
@@ -94,12 +94,12 @@ impl Session {
         self.run("bash", code).await
     }
 
-    /// Asks for its status.
+    /// Reads its status.
     pub async fn status(&self) -> Value {
         self.api.status(self.id()).await.ok()
     }
 
-    /// Asserts that it has ended, why, that no code can be run in it and that it is listed.
+    /// Asserts that it has ended for this reason, that it rejects code, and that it is listed.
     pub async fn assert_destroyed(&self, reason: &str) {
         let status = self.status().await;
         assert_eq!(
@@ -120,7 +120,7 @@ impl Session {
         );
     }
 
-    /// Destroys it.
+    /// Deletes it.
     pub async fn delete(&self) -> Value {
         self.api.delete(self.id()).await.ok()
     }

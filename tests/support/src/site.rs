@@ -1,23 +1,22 @@
-//! A small web site on loopback: pages for browsers, and a way for running code to send word to its
-//! test.
+//! A small web site on loopback: pages for browsers, and a way for running code to signal its test.
 //!
 //! | path | page |
 //! |---|---|
 //! | `/title/NAME` | titled `NAME`, with a heading and a paragraph |
-//! | `/form` | a text field, a button that puts the text into `#out` and the title |
-//! | `/button` | a button `Press` that titles the page `pressed` |
+//! | `/form` | a text field, and a button that copies the text into `#out` and the title |
+//! | `/button` | a button `Press` that sets the title to `pressed` |
 //! | `/popup` | a link that opens `/title/popped` in a new tab |
-//! | `/frame` | `/title/inside` in a frame of another site: under `localhost`, while [`Site::url`] has the address |
-//! | `/dialog` | a button `Ask` that puts `accepted` or `dismissed` into `#out`, after what the user says to `Shall we?` |
-//! | `/worker.js` | a service worker, which answers `the worker` for `/from-worker` |
-//! | `/upload` | a file input `#file`; when the bytes are read `#out` says `NAME: N bytes` and the event `read` is fired |
+//! | `/frame` | `/title/inside` in a cross-site frame: its host is `localhost`, while [`Site::url`] has the address |
+//! | `/dialog` | a button `Ask` that puts `accepted` or `dismissed` into `#out`, after the user answers `Shall we?` |
+//! | `/worker.js` | a service worker that answers `/from-worker` with `the worker` |
+//! | `/upload` | a file input `#file`; when the bytes are read, `#out` shows `NAME: N bytes` and the event `read` fires |
 //! | `/download` | an attachment `greeting.txt` |
 //! | `/downloads/NAME` | a link to `/download/NAME`, which is the attachment `NAME.bin`: [`attachment`] |
-//! | `/held/NAME` | the attachment of `/download`, once `/signal/NAME` has been asked for |
+//! | `/held/NAME` | the attachment of `/download`, sent once `/signal/NAME` has been requested |
 //! | `/endless` | an attachment that never ends |
 //! | `/hang` | never answered |
-//! | `/turn` | answered when nobody else holds a turn; whoever has the answer holds it until the connection is closed |
-//! | `/signal/NAME` | tells the test; the test waits with [`Site::signalled`] |
+//! | `/turn` | a mutex: answered when no other client holds it, and released when the client closes the connection |
+//! | `/signal/NAME` | signals the test; the test waits with [`Site::signalled`] |
 //!
 //! More pages are in `fixture_site.rs`.
 
@@ -33,18 +32,18 @@ use tokio::task::JoinSet;
 
 use crate::fixture_site;
 
-/// What `/download` serves.
+/// The content of `/download`.
 pub const GREETING: &str = "good evening\n";
 
-/// Size of what `/download/NAME` serves, in bytes.
+/// Size of `/download/NAME` in bytes.
 const ATTACHMENT_BYTES: usize = 3_000_000;
 
-/// What `/download/NAME` serves: 3 MB of the name, over and over.
+/// Returns the content of `/download/NAME`: the name repeated up to 3 MB.
 pub fn attachment(name: &str) -> String {
     name.chars().cycle().take(ATTACHMENT_BYTES).collect()
 }
 
-/// The running site; it ends when it is dropped.
+/// A running site; dropping it stops it.
 #[derive(Debug)]
 pub struct Site {
     address: SocketAddr,
@@ -54,11 +53,11 @@ pub struct Site {
 }
 
 impl Site {
-    /// Serves on a free port of loopback.
+    /// Serves on a free loopback port.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
-            .expect("loopback has a free port");
+            .expect("a loopback port is free");
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");
@@ -72,36 +71,37 @@ impl Site {
         }
     }
 
-    /// The full URL of a path.
+    /// Returns the full URL of a path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// Waits until `/signal/NAME` has been asked for; panics after 20 s.
+    /// Waits until `/signal/NAME` has been requested; panics after 20 s.
     pub async fn signalled(&self, name: &str) {
         let mut signals = self.signals.clone();
         let waiting = signals.wait_for(|names| names.contains(name));
         let outcome = tokio::time::timeout(Duration::from_secs(20), waiting).await;
         outcome
-            .unwrap_or_else(|_| panic!("no word from the code: {name}"))
-            .expect("the site is up");
+            .unwrap_or_else(|_| panic!("the code sent no signal {name}"))
+            .expect("the site is running");
     }
 
-    /// A bash line that sends word.
+    /// Returns a bash line that sends a signal.
     pub fn bash_signal(&self, name: &str) -> String {
-        // The answer's end makes sure that the test knows before the script goes on.
+        // curl returns after the response ends, so the test has the signal before the script goes
+        // on.
         format!(
             "curl -s -o /dev/null {}",
             self.url(&format!("/signal/{name}"))
         )
     }
 
-    /// A node statement that sends word.
+    /// Returns a node statement that sends a signal.
     pub fn node_signal(&self, name: &str) -> String {
         format!("await fetch('{}');", self.url(&format!("/signal/{name}")))
     }
 
-    /// A python statement that sends word.
+    /// Returns a python statement that sends a signal.
     pub fn python_signal(&self, name: &str) -> String {
         format!(
             "__import__('urllib.request').request.urlopen('{}').read()",
@@ -109,7 +109,7 @@ impl Site {
         )
     }
 
-    /// A line of `language` that sends word.
+    /// Returns a line of `language` that sends a signal.
     pub fn signal_in(&self, language: &str, name: &str) -> String {
         match language {
             "node" => self.node_signal(name),
@@ -134,7 +134,7 @@ async fn accept(listener: TcpListener, signals: watch::Sender<BTreeSet<String>>)
     }
 }
 
-/// Answers one request; a client that goes away half-way is no concern of a test.
+/// Answers one request; ignores clients that disconnect half-way.
 async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>, turns: Arc<Mutex<()>>) {
     let mut stream = BufReader::new(stream);
     let mut request = String::new();
@@ -146,12 +146,12 @@ async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>, turn
     }
     let path = request.split(' ').nth(1).unwrap_or_default();
     if path == "/hang" {
-        // Held until the browser gives up.
+        // Holds the connection until the browser gives up.
         drop(stream.read_u8().await);
         return;
     }
     if path == "/endless" {
-        return pour(stream).await;
+        return send_endless(stream).await;
     }
     if path == "/turn" {
         let _turn = turns.lock().await;
@@ -164,7 +164,7 @@ async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>, turn
         return;
     }
     if let Some(name) = path.strip_prefix("/held/") {
-        // An error means that the site ends, and the connection with it.
+        // An error means that the site is stopping, and the connection with it.
         let _ = signals
             .subscribe()
             .wait_for(|names| names.contains(name))
@@ -184,8 +184,8 @@ async fn serve(stream: TcpStream, signals: watch::Sender<BTreeSet<String>>, turn
     drop(stream.shutdown().await);
 }
 
-/// An attachment, until whoever takes it has had enough.
-async fn pour(mut stream: BufReader<TcpStream>) {
+/// Sends an endless attachment until the client disconnects.
+async fn send_endless(mut stream: BufReader<TcpStream>) {
     let headers = "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\
                    Content-Disposition: attachment; filename=endless.bin\r\nConnection: close\r\n\r\n";
     let mut outcome = stream.write_all(headers.as_bytes()).await;
@@ -239,7 +239,7 @@ const SERVICE_WORKER: &str = "self.addEventListener('install', () => self.skipWa
         if (event.request.url.endsWith('/from-worker')) event.respondWith(new Response('the worker'));
     });";
 
-/// An input that says how much of a file the page could read.
+/// A file input that shows how many bytes of the file the page could read.
 const UPLOAD: &str = "<input type=file id=file><p id=out></p><script>
     file.onchange = async () => {
         const [it] = file.files;

@@ -1,5 +1,5 @@
-//! A viewer of a session's live view without a window: it sees numbers and sizes, and draws when a
-//! test says so.
+//! A headless client of a session's live view: it records numbers and sizes, and acknowledges a
+//! picture when a test asks.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ pub struct Viewer {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
-/// A picture that has arrived.
+/// A received picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Picture {
-    /// Counts up.
+    /// Sequence number.
     pub number: u32,
-    /// Of the page, in CSS pixels.
+    /// Page size in CSS pixels.
     pub size: (u16, u16),
-    /// Of the JPEG.
+    /// Size of the JPEG.
     pub bytes: usize,
 }
 
@@ -40,8 +40,8 @@ impl Viewer {
             .expect("the upgrade is accepted")
     }
 
-    /// The same, as a page of this origin does it. The status and the body when the upgrade is
-    /// refused.
+    /// Connects as a page of this origin does. Returns the status and the body if the upgrade is
+    /// rejected.
     pub async fn connect_from(link: &str, origin: &str) -> Result<Self, (u16, Value)> {
         Self::knock(link, Some(origin)).await
     }
@@ -53,22 +53,22 @@ impl Viewer {
         if let Some(origin) = origin {
             request.headers_mut().insert(
                 "origin",
-                origin.parse().expect("an origin fits into a header"),
+                origin.parse().expect("an origin is a valid header value"),
             );
         }
         match tokio::time::timeout(DEADLINE, connect_async(request))
             .await
-            .expect("the upgrade is answered")
+            .expect("the server responds to the upgrade")
         {
             Ok((socket, _)) => Ok(Self { socket }),
             Err(Error::Http(response)) => {
                 let body = response.body().clone().unwrap_or_default();
                 Err((
                     response.status().as_u16(),
-                    serde_json::from_slice(&body).expect("a refusal has a JSON body"),
+                    serde_json::from_slice(&body).expect("an error response has a JSON body"),
                 ))
             }
-            Err(error) => panic!("the upgrade failed in another way: {error}"),
+            Err(error) => panic!("the upgrade failed with another error: {error}"),
         }
     }
 
@@ -80,8 +80,8 @@ impl Viewer {
                     .socket
                     .next()
                     .await
-                    .expect("the server goes on")
-                    .expect("the connection holds");
+                    .expect("the server continues")
+                    .expect("the connection is open");
                 let Message::Binary(picture) = message else {
                     continue;
                 };
@@ -96,10 +96,10 @@ impl Viewer {
         };
         tokio::time::timeout(DEADLINE, waiting)
             .await
-            .expect("a picture comes")
+            .expect("a picture arrives")
     }
 
-    /// Says that a picture is drawn.
+    /// Reports that a picture was drawn.
     pub async fn draw(&mut self, number: u32) {
         self.say(&json!({"type": "drawn", "frame": number})).await;
     }
@@ -111,15 +111,15 @@ impl Viewer {
         picture
     }
 
-    /// Sends a message as it stands.
+    /// Sends a message unchanged.
     pub async fn say(&mut self, message: &Value) {
         self.socket
             .send(Message::text(message.to_string()))
             .await
-            .expect("the connection holds");
+            .expect("the connection is open");
     }
 
-    /// Waits until the server has closed the connection; the code and the reason that it gave.
+    /// Waits until the server has closed the connection; returns the code and the reason it sent.
     pub async fn closed(self) -> Option<(u16, String)> {
         closed(self.socket, DEADLINE).await
     }
