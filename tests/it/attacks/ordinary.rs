@@ -304,7 +304,7 @@ const HABITS: &[Habit] = &[
     ),
 ];
 
-async fn objection(session: &Session, habit: &Habit, site: &str) -> Option<String> {
+async fn failure(session: &Session, habit: &Habit, site: &str) -> Option<String> {
     let code = habit.code.replace("SITE", site);
     let execution = session.run_for(habit.language, &code, 40).await;
     let last = execution.stdout.trim().lines().last().unwrap_or_default();
@@ -328,7 +328,7 @@ pub async fn ordinary_code_works(level: Level) {
     let session = server.session().await;
     let mut wrong = Vec::new();
     for habit in HABITS {
-        wrong.extend(objection(&session, habit, &origin).await);
+        wrong.extend(failure(&session, habit, &origin).await);
     }
     server.stop().await;
     assert!(

@@ -94,12 +94,12 @@ pub fn binary() -> PathBuf {
         return path.into();
     }
     let program = std::env::current_exe().expect("a running program has a path");
-    let beside = program.with_file_name("hearth");
+    let sibling = program.with_file_name("hearth");
     assert!(
-        beside.is_file(),
+        sibling.is_file(),
         "no server to test: run the tests with cargo, which builds it, or set HEARTH_TEST_BINARY"
     );
-    beside
+    sibling
 }
 
 /// Returns the runtime dir from `HEARTH_TEST_RUNTIME`, if the server should not use the
