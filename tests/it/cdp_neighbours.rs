@@ -29,7 +29,7 @@ async fn a_client_sees_its_own_connection_and_no_other() {
             "{events:?}"
         );
     }
-    // The same applies to a client that connects later, or disconnects.
+    // This also applies to a client that connects later, or disconnects.
     let late = CdpClient::connect(session.cdp_url()).await;
     late.close().await;
     let (_, events) = clients[0]

@@ -113,12 +113,12 @@ async fn every_official_client_works_and_is_documented() {
     assert_eq!(
         elsewhere.received(),
         Vec::<String>::new(),
-        "a client calls somebody else"
+        "a client sent requests to another host"
     );
     assert_eq!(
         other_team.node("1 + 1").await.ok().result,
         "2",
-        "nobody has harmed the stranger's session"
+        "the other team's session is unharmed"
     );
     servers.stop().await;
     assert_section("docs/conformance.md", "official", &table(&reports));
@@ -145,7 +145,7 @@ async fn every_form_of_the_cli_works_and_is_documented() {
     assert_eq!(
         elsewhere.received(),
         Vec::<String>::new(),
-        "the command line calls somebody else"
+        "the CLI sent requests to another host"
     );
     servers.stop().await;
     assert_section("docs/conformance.md", "official-cli", &table(&reports));
