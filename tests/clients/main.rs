@@ -122,7 +122,7 @@ async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
 }
 
 #[tokio::test]
-async fn six_clients_at_once_work_as_documented() {
+async fn six_clients_at_once_work_and_every_step_is_documented() {
     let scenario = Scenario::setup().await;
     let reports = join_all(Client::ALL.map(|client| scenario.run(client))).await;
     assert_all_good(&reports, &STEPS);

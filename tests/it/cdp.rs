@@ -149,10 +149,10 @@ async fn a_client_that_closes_the_browser_only_disconnects() {
         .await
         .ok();
     let stays = CdpClient::connect(session.cdp_url()).await;
-    let mut leaves = CdpClient::connect(session.cdp_url()).await;
-    let answer = leaves.call("Browser.close", json!({})).await;
+    let mut leaving = CdpClient::connect(session.cdp_url()).await;
+    let answer = leaving.call("Browser.close", json!({})).await;
     assert_eq!(answer["result"], json!({}), "{answer}");
-    leaves.closed(Duration::from_secs(2)).await;
+    leaving.closed(Duration::from_secs(2)).await;
     let mut stays = stays;
     let version = stays.call("Browser.getVersion", json!({})).await;
     assert!(version["result"]["product"].is_string(), "{version}");

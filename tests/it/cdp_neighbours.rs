@@ -19,17 +19,17 @@ async fn a_client_sees_its_own_connection_and_no_other() {
         let (_, events) = client
             .call_with_events("Target.setDiscoverTargets", params)
             .await;
-        let told: Vec<_> = events
+        let reported: Vec<_> = events
             .iter()
             .map(|event| &event["params"]["targetInfo"]["targetId"])
             .collect();
         assert_eq!(
-            told,
+            reported,
             [&own["result"]["targetInfo"]["targetId"]],
             "{events:?}"
         );
     }
-    // The same applies to a client that connects later, or disconnects.
+    // This also applies to a client that connects later, or disconnects.
     let late = CdpClient::connect(session.cdp_url()).await;
     late.close().await;
     let (_, events) = clients[0]
@@ -54,11 +54,11 @@ async fn a_client_that_disconnects_does_not_dismiss_another_clients_dialog() {
         .to_owned();
     let (base, query) = session.cdp_url().split_once('?').unwrap();
     let url = format!("{base}/devtools/page/{page}?{query}");
-    let (mut drives, mut leaves) = (
+    let (mut drives, mut leaving) = (
         CdpClient::connect(&url).await,
         CdpClient::connect(&url).await,
     );
-    for client in [&mut drives, &mut leaves] {
+    for client in [&mut drives, &mut leaving] {
         client.call("Page.enable", json!({})).await;
     }
     drives
@@ -67,7 +67,7 @@ async fn a_client_that_disconnects_does_not_dismiss_another_clients_dialog() {
         )
         .await;
     drives.event("Page.javascriptDialogOpening").await;
-    leaves.close().await;
+    leaving.close().await;
     // On the same page, after the browser has detached the other client.
     let mut late = CdpClient::connect(&url).await;
     late.call("Page.getNavigationHistory", json!({})).await;
@@ -92,19 +92,19 @@ async fn a_client_that_reloads_a_page_with_a_dialog_and_disconnects_breaks_nothi
         .to_owned();
     let (base, query) = session.cdp_url().split_once('?').unwrap();
     for method in ["Page.reload", "Runtime.evaluate"] {
-        let mut leaves = CdpClient::connect(&format!("{base}/devtools/page/{page}?{query}")).await;
-        leaves.call("Page.enable", json!({})).await;
+        let mut leaving = CdpClient::connect(&format!("{base}/devtools/page/{page}?{query}")).await;
+        leaving.call("Page.enable", json!({})).await;
         // The second time, the page navigates by itself and asks.
         let asks = json!({"id": 100, "method": "Runtime.evaluate",
             "params": {"expression": if method == "Page.reload" { "alert(1)" } else { "location.reload(); alert(1)" }}});
-        leaves.send_text(&asks.to_string()).await;
-        leaves.event("Page.javascriptDialogOpening").await;
-        leaves
+        leaving.send_text(&asks.to_string()).await;
+        leaving.event("Page.javascriptDialogOpening").await;
+        leaving
             .send_text(
                 &json!({"id": 101, "method": method, "params": {"expression": "1"}}).to_string(),
             )
             .await;
-        leaves.close().await;
+        leaving.close().await;
         client.call("Target.getTargets", json!({})).await;
     }
     assert_eq!(

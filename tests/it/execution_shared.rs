@@ -1,4 +1,5 @@
-//! What the languages of a session share: one browser, one current tab, one dir, one set of limits.
+//! State shared by the languages of a session: one browser, one current tab, one working dir, one
+//! set of limits.
 
 use hearth_test_support::{Execution, Session, Site, TestServer};
 use serde_json::json;

@@ -121,7 +121,7 @@ fn describe(groups: &[Group]) -> String {
 }
 
 #[tokio::test]
-async fn every_command_of_agent_browsers_help_works_as_documented() {
+async fn every_command_of_agent_browsers_help_works_and_is_documented() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     // Three at once, because most of the time is spent waiting for browsers.
     let (page, browser, tool) = tokio::join!(

@@ -159,13 +159,13 @@ threading.Thread(target=race, daemon=True).start()"
 
     // Replaces the daemon's dir with a link.
     let replace = format!("mv {own}/a {own}/old; ln -s {outside}/shared {own}/a; ls -l {own}");
-    let said = scenario.own.bash(&replace).await.stdout;
+    let printed = scenario.own.bash(&replace).await.stdout;
     have_daemon_replaced(scenario).await;
     let is_written = scenario.outside.path().join("shared/s.config").exists()
         || !scenario.outside.path().join("shared/link").exists();
     verdicts.insert(
         "daemons_dir_is_a_link".into(),
-        verdict(is_written, "the server worked in it", said.trim()),
+        verdict(is_written, "the server worked in it", printed.trim()),
     );
 
     // Makes the dir hard to remove.

@@ -63,7 +63,7 @@ async fn idle_connections_block_no_client(server: &TestServer) {
     }
     assert!(
         slowest < Duration::from_secs(1),
-        "somebody waited {slowest:?}"
+        "a client waited {slowest:?}"
     );
 }
 

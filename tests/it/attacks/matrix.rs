@@ -153,9 +153,9 @@ const CITED: &[Cited] = &[
         "B9, B10",
         "every internal address range is denied in every notation",
         &[
-            "every_range_of_ipv4_is_refused_from_its_first_to_its_last_address",
+            "every_range_of_ipv4_is_blocked_from_its_first_to_its_last_address",
             "of_ipv6_only_global_unicast_is_open",
-            "a_wrapped_address_is_judged_as_what_is_inside",
+            "an_embedded_address_is_checked_like_the_inner_address",
         ],
     ),
     cited(

@@ -9,7 +9,7 @@ use hearth_test_support::{Session, Site};
 use crate::attacks::level::Level;
 
 /// One operation of ordinary code.
-struct Habit {
+struct Operation {
     what: &'static str,
     language: &'static str,
     /// Code to run. `SITE` is replaced with the address of a permitted site.
@@ -23,8 +23,8 @@ const fn works(
     language: &'static str,
     code: &'static str,
     last_line: &'static str,
-) -> Habit {
-    Habit {
+) -> Operation {
+    Operation {
         what,
         language,
         code,
@@ -37,8 +37,8 @@ const fn cannot(
     language: &'static str,
     code: &'static str,
     why: &'static str,
-) -> Habit {
-    Habit {
+) -> Operation {
+    Operation {
         what,
         language,
         code,
@@ -61,7 +61,7 @@ with zipfile.ZipFile('own_package-1-py3-none-any.whl', 'w') as wheel:
 E
 pip install --quiet --no-index ./own_package-1-py3-none-any.whl && python3 -c 'import own_package; print(own_package.value)'";
 
-const HABITS: &[Habit] = &[
+const OPERATIONS: &[Operation] = &[
     works(
         "python: threads",
         "python",
@@ -304,15 +304,20 @@ const HABITS: &[Habit] = &[
     ),
 ];
 
-async fn objection(session: &Session, habit: &Habit, site: &str) -> Option<String> {
-    let code = habit.code.replace("SITE", site);
-    let execution = session.run_for(habit.language, &code, 40).await;
+async fn failure(session: &Session, operation: &Operation, site: &str) -> Option<String> {
+    let code = operation.code.replace("SITE", site);
+    let execution = session.run_for(operation.language, &code, 40).await;
     let last = execution.stdout.trim().lines().last().unwrap_or_default();
-    let is_right = match habit.outcome {
+    let is_right = match operation.outcome {
         Ok(expected) => last == expected && execution.exit_code == 0,
         Err(_) => last != "served",
     };
-    (!is_right).then(|| format!("{} ({:?}): {execution:?}", habit.what, habit.outcome))
+    (!is_right).then(|| {
+        format!(
+            "{} ({:?}): {execution:?}",
+            operation.what, operation.outcome
+        )
+    })
 }
 
 /// Runs all operations at a level and names those with another outcome.
@@ -327,13 +332,13 @@ pub async fn ordinary_code_works(level: Level) {
         .await;
     let session = server.session().await;
     let mut wrong = Vec::new();
-    for habit in HABITS {
-        wrong.extend(objection(&session, habit, &origin).await);
+    for operation in OPERATIONS {
+        wrong.extend(failure(&session, operation, &origin).await);
     }
     server.stop().await;
     assert!(
         wrong.is_empty(),
-        "{} things went otherwise at {}\n{}",
+        "{} operations have another outcome at {}\n{}",
         wrong.len(),
         level.title(),
         wrong.join("\n")
@@ -343,8 +348,8 @@ pub async fn ordinary_code_works(level: Level) {
 fn table() -> String {
     let mut notes: Vec<&str> = Vec::new();
     let mut table = "| operation | at `default` |\n|---|---|\n".to_owned();
-    for habit in HABITS {
-        let cell = match habit.outcome {
+    for operation in OPERATIONS {
+        let cell = match operation.outcome {
             Ok(_) => "works".to_owned(),
             Err(why) => {
                 let known = notes.iter().position(|known| *known == why);
@@ -355,7 +360,7 @@ fn table() -> String {
                 format!("does not ({})", index + 1)
             }
         };
-        writeln!(table, "| {} | {cell} |", habit.what).unwrap();
+        writeln!(table, "| {} | {cell} |", operation.what).unwrap();
     }
     for (index, note) in notes.iter().enumerate() {
         let lead = if index == 0 { "\n" } else { "" };

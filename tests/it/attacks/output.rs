@@ -81,7 +81,7 @@ const RUNS: &[Run] = &[
         0,
     ),
     run(
-        "O6: leaves a daemon that nobody is the parent of",
+        "O6: leaves an orphan daemon",
         "bash",
         "(setsid sh -c 'sleep 4321 & exec sleep 4322' &); exit 6",
         6,
@@ -108,7 +108,7 @@ const RUNS: &[Run] = &[
         "process.kill(process.pid, 'SIGSTOP'); await new Promise(() => {})",
     ),
     run(
-        "O9: has children that nobody waits for",
+        "O9: has child processes that are never reaped",
         "bash",
         "for i in $(seq 200); do (true &) ; done; exit 9",
         9,

@@ -180,13 +180,13 @@ pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &Verdicts) {
 #[test]
 fn an_unexpected_verdict_is_detected() {
     let row = contained("S0", "", &["one", "?two"]);
-    let said = |one: &str, two: &str| {
+    let verdicts_of = |one: &str, two: &str| {
         Verdicts::from([
             ("one".to_owned(), one.to_owned()),
             ("two".to_owned(), two.to_owned()),
         ])
     };
-    let count = |level, one, two| row.check(level, &said(one, two)).len();
+    let count = |level, one, two| row.check(level, &verdicts_of(one, two)).len();
     assert_eq!(count(Level::None, "reached: x", "blocked: x"), 0);
     assert_eq!(count(Level::None, "blocked: x", "reached: x"), 1);
     assert_eq!(count(Level::Root, "blocked: x", "blocked: x"), 0);
@@ -194,7 +194,7 @@ fn an_unexpected_verdict_is_detected() {
     assert_eq!(count(Level::Root, "mistaken: x", ""), 2);
     let open = open("S0", "", &["one", "?two"], "why");
     assert_eq!(
-        open.check(Level::Plain, &said("blocked: x", "blocked: x"))
+        open.check(Level::Plain, &verdicts_of("blocked: x", "blocked: x"))
             .len(),
         1
     );

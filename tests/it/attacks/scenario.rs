@@ -54,7 +54,7 @@ impl Scenario {
     /// Starts it, with a browser that runs attack scripts (`tests/fixtures/attacks/browser.py`) or
     /// with the usual one.
     pub async fn setup(level: Level, has_own_browser: bool) -> Self {
-        let outside = furnish_outside();
+        let outside = create_outside();
         let mut listener = ExternalListener::default();
         let there = listener.on_tcp("0.0.0.0:0", None).await;
         let loopback = SocketAddr::from(([127, 0, 0, 1], there.port()));
@@ -93,7 +93,7 @@ impl Scenario {
         let server = builder.data_dir(data_dir.path()).start().await;
         if level == Level::Plain {
             for path in [outside.path().join("tree"), outside.path().join("own.txt")] {
-                give_all(&path);
+                chown_all(&path);
             }
         }
         let client = server.with_key(KEY);
@@ -103,14 +103,14 @@ impl Scenario {
             .await
             .delete()
             .await;
-        let (neighbour, neighbour_dir) = settle(&server, client.session().await);
+        let (neighbour, neighbour_dir) = with_dir(&server, client.session().await);
         let inhabit = format!(
             "umask 000; echo {NEIGHBOURS_SECRET} > secret.txt; agent-browser get url; chmod 644 secret.txt
              for dir in /tmp /dev/shm /var/tmp; do echo {NEIGHBOURS_SECRET} > $dir/neighbour || true; done"
         );
         neighbour.bash(&inhabit).await;
         neighbour.python("kept = 1").await.ok();
-        let (own, own_dir) = settle(&server, client.session().await);
+        let (own, own_dir) = with_dir(&server, client.session().await);
         let cdp = own
             .bash("agent-browser get url >/dev/null; echo $CDP_URL")
             .await
@@ -326,7 +326,7 @@ fn token_of(address: &str) -> &str {
 }
 
 /// Finds the dir of the session that was created last.
-fn settle(server: &TestServer, session: Session) -> (Session, PathBuf) {
+fn with_dir(server: &TestServer, session: Session) -> (Session, PathBuf) {
     let mut dirs: Vec<_> = server
         .session_dirs()
         .into_iter()
@@ -363,7 +363,7 @@ fn own_browser(outside: &TempDir) -> String {
 
 /// Creates a dir with files that every user may read, that every user may write, and that only the
 /// owner may read.
-fn furnish_outside() -> TempDir {
+fn create_outside() -> TempDir {
     let outside = new_dir("ho-");
     let at = |name: &str| outside.path().join(name);
     let mode = |path: &Path, mode: u32| {
@@ -389,7 +389,7 @@ fn furnish_outside() -> TempDir {
     outside
 }
 
-fn give_all(path: &Path) {
+fn chown_all(path: &Path) {
     plain_user::give(path);
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         plain_user::give(&entry.path());

@@ -51,9 +51,9 @@ pub async fn run_in_browser(scenario: &Scenario, scripts: &[&str], parameters: &
         .into_iter()
         .find(|dir| !known.contains(dir))
         .unwrap();
-    let said = std::fs::read_to_string(dir.join("b/attacks.txt")).unwrap();
+    let results = std::fs::read_to_string(dir.join("b/attacks.txt")).unwrap();
     session.delete().await;
-    let lines = said
+    let lines = results
         .lines()
         .filter_map(|line| line.strip_prefix("ATTACKS "));
     lines

@@ -92,9 +92,9 @@ async fn every_kind_of_request_goes_through_the_proxy() {
     let asked = web.asked();
     for way in WAYS {
         let (exit_code, shown) = ask(&session, way, &web.url("/")).await;
-        let is_told = shown.contains("was denied");
+        let is_shown = shown.contains("was denied");
         assert!(
-            (exit_code != 0 || is_told) && !shown.contains("<title>ok"),
+            (exit_code != 0 || is_shown) && !shown.contains("<title>ok"),
             "{way:?}: {exit_code} {shown}"
         );
     }
@@ -328,12 +328,12 @@ async fn a_metadata_service_is_named_and_needs_its_own_setting() {
 
 #[tokio::test]
 async fn egress_can_use_an_upstream_proxy() {
-    let beyond = Web::start().await;
+    let upstream = Web::start().await;
     let listed = Web::start().await;
     let server = TestServer::builder()
         .setting(
             "HEARTH_EGRESS_PROXY",
-            &format!("http://user:pass@{}", beyond.address),
+            &format!("http://user:pass@{}", upstream.address),
         )
         .setting("HEARTH_EGRESS_ALLOW", &listed.address.to_string())
         .start()
@@ -344,11 +344,11 @@ async fn egress_can_use_an_upstream_proxy() {
         .await
         .ok();
     assert!(
-        beyond
+        upstream
             .asked()
             .contains(&"GET http://a.example/page HTTP/1.1".to_owned()),
         "{:?}",
-        beyond.asked()
+        upstream.asked()
     );
     session
         .bash(&format!("curl -s {}", listed.url("/direct")))

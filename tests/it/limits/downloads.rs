@@ -27,10 +27,10 @@ async fn an_endless_download_is_cancelled_and_its_client_is_notified() {
         execution.json(),
         serde_json::json!(["endless.bin", "canceled"])
     );
-    let said = scenario.server.output();
+    let log = scenario.server.output();
     assert!(
-        said.contains("a download is too large and is cancelled"),
-        "{said}"
+        log.contains("a download is too large and is cancelled"),
+        "{log}"
     );
     assert_eq!(
         scenario
@@ -71,11 +71,11 @@ async fn a_download_of_a_frame_or_without_a_waiting_client_is_cancelled_too() {
         std::time::Duration::from_secs(10),
         "it is cancelled",
         || async {
-            let said = scenario.server.output();
-            if said.contains("a download is too large and is cancelled") {
+            let log = scenario.server.output();
+            if log.contains("a download is too large and is cancelled") {
                 Ok(())
             } else {
-                Err(said)
+                Err(log)
             }
         },
     )

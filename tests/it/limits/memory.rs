@@ -127,11 +127,11 @@ async fn a_kernel_that_grows_between_calls_ends_alone() {
         std::time::Duration::from_secs(10),
         "the kernel is gone",
         || async {
-            let said = scenario.server.output();
-            if said.contains("limit exceeded") {
+            let log = scenario.server.output();
+            if log.contains("limit exceeded") {
                 Ok(())
             } else {
-                Err(said)
+                Err(log)
             }
         },
     )

@@ -81,7 +81,7 @@ impl Scenario {
     /// Asserts that the guilty session ended at a limit and left nothing behind.
     pub(crate) async fn assert_session_ended(&self, limit: &str) {
         self.guilty.assert_destroyed("limit").await;
-        let told = |line: &str| {
+        let is_logged = |line: &str| {
             line.contains("session ended")
                 && line.contains(limit)
                 && line.contains(self.guilty.id())
@@ -90,11 +90,11 @@ impl Scenario {
             std::time::Duration::from_secs(10),
             "the log says why",
             || async {
-                let said = self.server.output();
-                if said.lines().any(told) {
+                let output = self.server.output();
+                if output.lines().any(is_logged) {
                     Ok(())
                 } else {
-                    Err(format!("{limit:?} is not in\n{said}"))
+                    Err(format!("{limit:?} is not in\n{output}"))
                 }
             },
         )

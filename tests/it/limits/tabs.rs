@@ -17,15 +17,15 @@ async fn a_client_is_refused_a_tab_above_the_limit_and_continues() {
         await context.pages()[3].close();
         await context.newPage();
         [context.pages().length, error, together.map(it => it.status)]";
-    let told = scenario.run("node", code).await.ok().json();
+    let seen = scenario.run("node", code).await.ok().json();
     assert_eq!(
-        (&told[0], &told[2]),
+        (&seen[0], &seen[2]),
         (
             &serde_json::json!(4),
             &serde_json::json!(["rejected", "rejected", "rejected"])
         )
     );
-    let error = told[1].as_str().unwrap_or_default();
+    let error = seen[1].as_str().unwrap_or_default();
     assert!(
         error.contains("a session may have 4 tabs (HEARTH_MAX_TABS): close some"),
         "{error}"
@@ -43,11 +43,11 @@ async fn tabs_that_a_page_opens_above_the_limit_are_closed() {
         [context.pages().length, await page.title()]",
         site.url("/title/opener")
     );
-    let told = scenario.run("node", &code).await.ok().json();
-    assert_eq!(told, serde_json::json!([4, "opener"]));
+    let seen = scenario.run("node", &code).await.ok().json();
+    assert_eq!(seen, serde_json::json!([4, "opener"]));
     // The tabs are not hidden either.
-    let told = scenario.guilty.python("len(context.pages)").await.ok();
-    assert_eq!(told.result, "4");
+    let seen = scenario.guilty.python("len(context.pages)").await.ok();
+    assert_eq!(seen.result, "4");
     scenario.stop().await;
 }
 

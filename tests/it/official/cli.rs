@@ -388,8 +388,8 @@ impl User<'_> {
                 self.api.delete(&self.id).await.ok();
                 let ran = self.browser(&[&page]).await;
                 [self.id] = self.active().await.try_into().unwrap();
-                let said = "Cached session expired, launching a new one...\nSession launched: ";
-                assert_eq!(ran.stderr, format!("{said}{}\n", self.id));
+                let start = "Cached session expired, launching a new one...\nSession launched: ";
+                assert_eq!(ran.stderr, format!("{start}{}\n", self.id));
                 assert_eq!(self.title().await, "Button");
             }
             "`browser close --session ID`" => {

@@ -78,7 +78,7 @@ fn files(dir: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_official_client_works_as_documented() {
+async fn every_official_client_works_and_is_documented() {
     let (servers, elsewhere) = tokio::join!(Servers::start(), Elsewhere::listen());
     let other_team = servers.keyed.with_key(OTHER_TEAM_KEY).session().await;
     let reports = join_all(Kind::ALL.map(async |kind| {
@@ -113,19 +113,19 @@ async fn every_official_client_works_as_documented() {
     assert_eq!(
         elsewhere.received(),
         Vec::<String>::new(),
-        "a client calls somebody else"
+        "a client sent requests to another host"
     );
     assert_eq!(
         other_team.node("1 + 1").await.ok().result,
         "2",
-        "nobody has harmed the stranger's session"
+        "the other team's session is unharmed"
     );
     servers.stop().await;
     assert_section("docs/conformance.md", "official", &table(&reports));
 }
 
 #[tokio::test]
-async fn every_form_of_the_cli_works_as_documented() {
+async fn every_form_of_the_cli_works_and_is_documented() {
     let (servers, elsewhere, site) =
         tokio::join!(Servers::start(), Elsewhere::listen(), Site::start());
     let (keyed, open) = tokio::join!(
@@ -145,14 +145,14 @@ async fn every_form_of_the_cli_works_as_documented() {
     assert_eq!(
         elsewhere.received(),
         Vec::<String>::new(),
-        "the command line calls somebody else"
+        "the CLI sent requests to another host"
     );
     servers.stop().await;
     assert_section("docs/conformance.md", "official-cli", &table(&reports));
 }
 
 #[tokio::test]
-async fn the_requests_of_the_api_reference_work_as_documented() {
+async fn every_request_of_the_api_reference_works_and_is_documented() {
     let (servers, site) = tokio::join!(Servers::start(), Site::start());
     let reports = join_all(
         hearth_test_support::PREFIXES

@@ -28,7 +28,7 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
         .collect::<Vec<_>>();
     assert_eq!(snippets.len(), 6, "one for each client: {snippets:#?}");
     for snippet in &snippets {
-        let home = furnished();
+        let home = home_with_clients();
         let (file, interpreter) = match snippet.language.as_str() {
             "js" => (
                 "snippet.mjs",
@@ -70,7 +70,7 @@ pub async fn run_all(server: &TestServer, key: Option<&str>) {
 }
 
 /// Creates a home dir with the clients installed, as if the user had followed README.md.
-fn furnished() -> ClientHome {
+fn home_with_clients() -> ClientHome {
     let home = ClientHome::default();
     let (modules, programs) = (home.path().join("node_modules"), home.path().join("bin"));
     for dir in [&modules, &programs] {

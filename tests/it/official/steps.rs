@@ -257,7 +257,7 @@ impl Visit<'_> {
     }
 
     async fn killed(&mut self) -> Outcome {
-        let began = Instant::now();
+        let start = Instant::now();
         let code = "echo before; sleep 60";
         let execution = match self
             .execute(json!({"language": "bash", "code": code, "timeout": 1}))
@@ -268,7 +268,7 @@ impl Visit<'_> {
             Answer::Raised(error) => panic!("{error}"),
         };
         // The JavaScript SDK disconnects five seconds after the timeout.
-        let elapsed = began.elapsed();
+        let elapsed = start.elapsed();
         assert!(
             elapsed >= Duration::from_secs(1) && elapsed < Duration::from_secs(5),
             "{elapsed:?}"

@@ -282,8 +282,12 @@ fn the_api_page_has_exactly_the_files_operations_and_statuses() {
                 .expect("responses")
                 .keys()
             {
-                let is_told = COMMON.contains(&status.as_str()) || text.contains(status.as_str());
-                assert!(is_told, "docs/API.md: {heading} does not mention {status}");
+                let is_mentioned =
+                    COMMON.contains(&status.as_str()) || text.contains(status.as_str());
+                assert!(
+                    is_mentioned,
+                    "docs/API.md: {heading} does not mention {status}"
+                );
             }
         }
     }

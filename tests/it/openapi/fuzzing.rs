@@ -82,22 +82,22 @@ async fn schemathesis_finds_no_difference_between_server_and_file() {
         .ok()
         .map(|seconds| seconds.parse().expect("FUZZ_SECONDS is a number"));
     let output = examine(&server, TEXT, seconds, &[]).await;
-    let said = text(&output);
-    assert!(output.status.success(), "{said}");
+    let printed = text(&output);
+    assert!(output.status.success(), "{printed}");
     // A run whose requests are all rejected would find nothing either.
     let log = server.output();
     let count = |what: &str| log.lines().filter(|line| line.contains(what)).count();
     assert!(
         count("session created") >= 30 && count("session ended") >= 30,
-        "{said}{log}"
+        "{printed}{log}"
     );
     for language in ["node", "python", "bash"] {
         assert!(
             count(&format!("language=\"{language}\"")) >= 3,
-            "little {language} ran\n{said}{log}"
+            "little {language} ran\n{printed}{log}"
         );
     }
-    eprintln!("{said}");
+    eprintln!("{printed}");
     server.stop().await;
 }
 
@@ -114,11 +114,11 @@ async fn schemathesis_detects_a_wrong_rule_in_the_file() {
         "createSession",
     ];
     let output = examine(&server, &wrong, None, &only).await;
-    let said = text(&output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let printed = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
     assert!(
-        said.contains("Too big: expected number to be <=3600"),
-        "{said}"
+        printed.contains("Too big: expected number to be <=3600"),
+        "{printed}"
     );
     server.stop().await;
 }

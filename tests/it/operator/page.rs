@@ -251,7 +251,9 @@ async fn a_session_without_a_live_view_has_no_picture_and_a_hanging_page_blocks_
     server.stop().await;
 }
 
-/// Run it with `scripts/test --run-ignored only -E 'test(the_screenshot_shows_a_quiet_server)'` after changing the page.
+/// Run it with
+/// `scripts/test --run-ignored only -E 'test(the_screenshot_shows_a_quiet_server)'` after changing
+/// the page.
 #[tokio::test]
 #[ignore = "writes docs/operator-page.png"]
 async fn the_screenshot_shows_a_quiet_server() {

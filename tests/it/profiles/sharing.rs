@@ -132,13 +132,13 @@ async fn the_list_has_the_size_and_the_sessions_of_each_profile() {
         [(&json!("a"), &json!(false)), (&json!("b"), &json!(true))]
     );
     let sizes: u64 = files(&server).iter().map(|(_, bytes)| bytes).sum();
-    let told: u64 = profiles
+    let listed: u64 = profiles
         .as_array()
         .expect("a list")
         .iter()
         .filter_map(|one| one["sizeBytes"].as_u64())
         .sum();
-    assert_eq!(told, sizes);
+    assert_eq!(listed, sizes);
     assert_eq!(list(&server.under("/v2/browser")).await, profiles);
     saver.delete().await;
     reader.delete().await;

@@ -162,13 +162,13 @@ pub(crate) async fn closed(
     deadline: Duration,
 ) -> Option<(u16, String)> {
     let draining = async {
-        let mut said = None;
+        let mut close_frame = None;
         while let Some(Ok(message)) = socket.next().await {
             if let Message::Close(Some(frame)) = message {
-                said = Some((frame.code.into(), frame.reason.as_str().to_owned()));
+                close_frame = Some((frame.code.into(), frame.reason.as_str().to_owned()));
             }
         }
-        said
+        close_frame
     };
     tokio::time::timeout(deadline, draining)
         .await

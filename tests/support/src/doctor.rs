@@ -34,9 +34,9 @@ pub struct Doctor {
 pub struct Diagnosis {
     /// Its exit code; `None` after a signal.
     pub code: Option<i32>,
-    /// What it wrote to stdout.
+    /// The content of stdout.
     pub stdout: String,
-    /// What it wrote to stderr.
+    /// The content of stderr.
     pub stderr: String,
 }
 

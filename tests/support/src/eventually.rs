@@ -22,7 +22,7 @@ where
         let is_last = start.elapsed() >= deadline;
         match condition().await {
             Ok(()) => return,
-            Err(objection) if is_last => panic!("not within {deadline:?}: {what}\n{objection}"),
+            Err(problem) if is_last => panic!("not within {deadline:?}: {what}\n{problem}"),
             Err(_) => tokio::time::sleep(INTERVAL).await,
         }
     }

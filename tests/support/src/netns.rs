@@ -71,14 +71,14 @@ pub async fn enter(name: &str, deadline: Duration) -> bool {
     let ended = tokio::time::timeout(deadline, command.output()).await;
     let output = ended.unwrap_or_else(|_| panic!("{name} did not end within {deadline:?}"));
     let output = output.expect("util-linux is installed");
-    let said = [&output.stdout, &output.stderr]
+    let printed = [&output.stdout, &output.stderr]
         .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
         .concat();
-    eprintln!("{said}");
+    eprintln!("{printed}");
     assert!(
         output.status.success(),
         "{name} failed inside: the reason is above"
     );
-    assert!(said.contains("1 passed"), "{name} was not run inside");
+    assert!(printed.contains("1 passed"), "{name} was not run inside");
     false
 }

@@ -45,9 +45,9 @@ pub struct ServerBuilder {
 pub struct Refusal {
     /// Its exit code; `None` after a signal.
     pub code: Option<i32>,
-    /// What it wrote to stdout.
+    /// The content of stdout.
     pub stdout: String,
-    /// What it wrote to stderr.
+    /// The content of stderr.
     pub stderr: String,
 }
 
@@ -102,12 +102,12 @@ pub fn binary() -> PathBuf {
         return path.into();
     }
     let program = std::env::current_exe().expect("a running program has a path");
-    let beside = program.with_file_name("hearth");
+    let sibling = program.with_file_name("hearth");
     assert!(
-        beside.is_file(),
+        sibling.is_file(),
         "no server to test: run the tests with cargo, which builds it, or set HEARTH_TEST_BINARY"
     );
-    beside
+    sibling
 }
 
 /// Returns the runtime dir from `HEARTH_TEST_RUNTIME`, if the server should not use the
