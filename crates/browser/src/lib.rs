@@ -19,34 +19,24 @@
 //! The crate must not know: HTTP, WebSocket, sessions, callers, the store, or what runs in a page.
 
 mod broker;
-mod browser;
-mod explain;
-mod flags;
-mod launch;
-mod own;
-mod pipe;
-mod profile;
+mod cdp;
+mod chromium;
 mod screencast;
-mod silent_tabs;
-mod stderr;
-mod supervise;
-mod tabs;
-mod version;
 
-pub use broker::bounds::Bounds;
 pub use broker::client::{
     Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES, Outgoing,
 };
-pub use broker::grounds::Side;
-pub use browser::Browser;
-pub use explain::Explain;
-pub use flags::Viewport;
-pub use launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};
-pub use own::{BrowserError, Identity, Tab, TabChanges, Target};
-pub use profile::{CookieJar, PROFILE_FOLDER, left_out_of_profiles};
+pub use broker::commands::{BrowserError, Identity, Tab, TabChanges, Target};
+pub use broker::file_access::Side;
+pub use broker::limits::Bounds;
+pub use broker::navigation_hint::Explain;
+pub use chromium::browser::Browser;
+pub use chromium::cookies::{CookieJar, PROFILE_FOLDER, left_out_of_profiles};
+pub use chromium::flags::Viewport;
+pub use chromium::launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};
+pub use chromium::supervise::DeathReason;
+pub use chromium::version::{ProbeError, Version, probe};
 pub use screencast::{
     Dialog, Frame, FrameTicket, Held, Input, Key, MAX_UNACKNOWLEDGED, Mouse, Screencast, Shown,
     Touch, Wheel,
 };
-pub use supervise::DeathReason;
-pub use version::{ProbeError, Version, probe};

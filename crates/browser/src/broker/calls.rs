@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::client::{ClientId, Outbox};
 use super::downloads::Wish;
-use super::envelope::{self, Answer, ClientCall, NO_SESSION, REFUSED};
 use super::pending::{ClientCallInFlight, Pending};
 use super::policy::{self, Rule, Watch, text_in};
 use super::routes::{CallRoute, NoRoute};
 use super::{Broker, NO_SESSION_MESSAGE, State};
-use crate::pipe::NotTaken;
+use crate::cdp::envelope::{self, Answer, ClientCall, NO_SESSION, REFUSED};
+use crate::cdp::pipe::NotTaken;
 
 /// A call that may go on.
 struct Admitted {

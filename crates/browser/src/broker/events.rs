@@ -5,11 +5,11 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::bounds::Progress;
 use super::dialogs::{Consequences, PutOff};
-use super::envelope::{self, BrowserMessage};
+use super::limits::Progress;
 use super::routes::{EventRoute, Opened};
 use super::{Broker, NO_SESSION_MESSAGE, State};
+use crate::cdp::envelope::{self, BrowserMessage};
 
 /// Only what is needed: newer browsers add members.
 #[derive(Deserialize)]

@@ -13,20 +13,23 @@
 //!
 //! It must not know: how a browser is started or ended, and what carries a client's messages.
 
-pub(crate) mod bounds;
 mod calls;
 pub(crate) mod client;
+pub(crate) mod commands;
 mod dialogs;
 mod downloads;
-mod envelope;
 mod events;
-pub(crate) mod grounds;
+pub(crate) mod file_access;
+pub(crate) mod limits;
+pub(crate) mod navigation_hint;
 pub(crate) mod pending;
 mod policy;
 mod replies;
 mod routes;
+mod tab_list;
 #[cfg(test)]
 mod tests;
+mod unresponsive_tabs;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,18 +39,18 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use tokio::sync::{oneshot, watch};
 
-use self::bounds::{Bounds, Oversized};
 use self::client::{Client, ClientId, Outbox, TooSlow};
 use self::dialogs::{Consequences, Departure, Dialogs, PutOff};
 use self::downloads::{Downloads, Restored};
-use self::envelope::{BrowserMessage, NO_SESSION};
-use self::grounds::Grounds;
+use self::file_access::Grounds;
+use self::limits::{Bounds, Oversized};
 use self::pending::{Newcomer, Pending, Root, Unanswered};
 use self::policy::Watch;
 use self::routes::{Leftovers, Routes};
-use crate::explain::Explain;
-use crate::pipe::{NotTaken, PipeWriter};
-use crate::tabs::Tabs;
+use crate::broker::navigation_hint::Explain;
+use crate::broker::tab_list::Tabs;
+use crate::cdp::envelope::{self, BrowserMessage, NO_SESSION};
+use crate::cdp::pipe::{NotTaken, PipeWriter};
 
 /// A client that comes, or why it does not.
 pub(crate) type AttachReply = oneshot::Receiver<Result<Client, Box<RawValue>>>;

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::client::{Client, ClientId, Outbox};
-use super::grounds::Side;
+use super::file_access::Side;
 use super::policy::Watch;
 
 /// What the reply to an own call says.

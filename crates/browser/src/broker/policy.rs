@@ -4,7 +4,7 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::grounds::{Grounds, Side};
+use super::file_access::{Grounds, Side};
 
 /// What to do with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

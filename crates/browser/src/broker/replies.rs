@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::client::{Client, Outbox};
-use super::envelope::{self, Answer, BrowserMessage};
 use super::pending::{ClientCallInFlight, OwnReply, Pending, Unanswered};
 use super::policy::{Watch, string_in};
 use super::routes::Opened;
 use super::{Broker, State};
+use crate::cdp::envelope::{self, Answer, BrowserMessage};
 
 impl Broker {
     pub(super) fn take_reply(self: &Arc<Self>, id: i32, message: &BrowserMessage<'_>) {

@@ -11,11 +11,11 @@
 //!
 //! It must not know: who looks on, and how many.
 
+mod ack_pacer;
 mod address;
-mod held;
 mod input;
 mod message;
-mod pace;
+mod pressed;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,15 +34,15 @@ use chromiumoxide_types::Command;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
 
-pub use self::held::Held;
+use self::ack_pacer::Pace;
 pub use self::input::{Input, Key, Mouse, Touch, Wheel};
 use self::message::{FrameEvent, Incoming, Visibility};
-use self::pace::Pace;
+pub use self::pressed::Held;
 use crate::broker::client::{ClientReceiver, ClientSender, Outgoing};
-use crate::broker::grounds::Side;
-use crate::browser::Browser;
-use crate::flags::Viewport;
-use crate::own::BrowserError;
+use crate::broker::commands::BrowserError;
+use crate::broker::file_access::Side;
+use crate::chromium::browser::Browser;
+use crate::chromium::flags::Viewport;
 
 /// JPEG quality of 100. At 70 text of 14 pixels is clean, and a page of it takes some 90 kB at
 /// 1280x720.

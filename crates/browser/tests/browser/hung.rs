@@ -4,7 +4,7 @@ use hearth_browser::{BrowserError, DeathReason, Side};
 use nix::sys::signal::{Signal, kill};
 
 use crate::pid_of;
-use crate::scene::{Connection, Ground};
+use crate::support::{Connection, Ground};
 
 /// Rules P2, C4: a client that comes is refused, and soon everybody is told.
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! Real Chromium, launched through the built `hearth` as its shim.
 
-mod conflicts;
+mod cookies;
 mod hung;
-mod policing;
-mod profile;
-mod scene;
+mod policy;
+mod shared_pages;
 mod start;
+mod support;
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use hearth_browser::{BrowserError, DeathReason, LaunchError, ProbeError, Side, p
 use hearth_sandbox::Exit;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use scene::{Connection, Ground, SHELL, USER_AGENT};
 use serde_json::{Value, json};
+use support::{Connection, Ground, SHELL, USER_AGENT};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

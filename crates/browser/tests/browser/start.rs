@@ -9,7 +9,7 @@ use hearth_browser::{DeathReason, LaunchError};
 use hearth_sandbox::Exit;
 use tempfile::TempDir;
 
-use crate::scene::{Ground, SHELL};
+use crate::support::{Ground, SHELL};
 
 /// An executable that counts its starts and then runs a script, which starts the browser.
 struct Wrapper {

@@ -1,10 +1,10 @@
 //! The broker between real queues and a real pipe; the browser's side of the conversation is
 //! written out.
 
-mod conflicts;
 mod endings;
-mod policing;
+mod policy;
 mod routing;
+mod shared_pages;
 mod tabs;
 
 use std::io::Read;
@@ -15,7 +15,7 @@ use tokio::net::unix::pipe::Sender;
 
 use super::client::{ClientReceiver, ClientSender, Outgoing};
 use super::*;
-use crate::broker::grounds::Side;
+use crate::broker::file_access::Side;
 
 const DOWNLOADS: &str = "/s/1/b/downloads";
 

@@ -14,7 +14,7 @@ use chromiumoxide_cdp::cdp::js_protocol::runtime::{EvaluateParams, TerminateExec
 use tokio::task::JoinSet;
 
 use crate::broker::Broker;
-use crate::own::BrowserError;
+use crate::broker::commands::BrowserError;
 
 /// A tab that says nothing for so long is silent. Long pauses of living pages are shorter.
 const SILENCE: Duration = Duration::from_secs(2);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{Connection, Ground};
+use crate::support::{Connection, Ground};
 
 /// Rules M1, M2: also on a page's session, where Chromium would obey.
 #[tokio::test]

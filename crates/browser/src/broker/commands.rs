@@ -20,8 +20,8 @@ use tokio::time::MissedTickBehavior;
 use crate::broker::Broker;
 use crate::broker::client::Client;
 use crate::broker::pending::{Newcomer, Pending};
-use crate::flags::Viewport;
-use crate::pipe::NotTaken;
+use crate::cdp::pipe::NotTaken;
+use crate::chromium::flags::Viewport;
 
 /// How long the browser may take for a command of ours.
 const COMMAND_BOUND: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::path::Path;
 use hearth_browser::Browser;
 use serde_json::{Value, json};
 
-use crate::scene::{Connection, Ground};
+use crate::support::{Connection, Ground};
 
 /// A client with a session on the first tab that hears its events.
 async fn on_the_tab(browser: &Browser) -> (Connection, String) {

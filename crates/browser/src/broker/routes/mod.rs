@@ -5,10 +5,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::client::{ClientId, Outbox};
-use super::grounds::Side;
-use super::pending::{ClientCallInFlight, Newcomer, Pending, Root, Unanswered};
-use super::policy::Watch;
+use crate::broker::client::{ClientId, Outbox};
+use crate::broker::file_access::Side;
+use crate::broker::pending::{ClientCallInFlight, Newcomer, Pending, Root, Unanswered};
+use crate::broker::policy::Watch;
 
 /// How many calls of one client may wait for their replies. Real clients have a few hundred at the
 /// most.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Broker;
-use crate::pipe::{ReadEnd, read_frames};
+use crate::cdp::pipe::{ReadEnd, read_frames};
 
 /// The pipe ends a little before the process does; this long it is waited for how it ended.
 const EXIT_AFTER_PIPE: Duration = Duration::from_millis(200);

@@ -11,8 +11,8 @@ use chromiumoxide_types::{Command, Method, MethodId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::browser::Browser;
-use crate::own::BrowserError;
+use crate::broker::commands::BrowserError;
+use crate::chromium::browser::Browser;
 
 /// How many cookies are set by one command: some hundred kilobytes at the most.
 const BATCH: usize = 64;

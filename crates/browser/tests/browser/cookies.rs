@@ -3,7 +3,7 @@
 use hearth_browser::{Browser, CookieJar};
 use serde_json::{Value, json};
 
-use crate::scene::{Connection, Ground};
+use crate::support::{Connection, Ground};
 
 /// Cookies of every kind that a site can set.
 fn cookies() -> Value {

@@ -15,16 +15,16 @@ use tokio::net::unix::pipe::Receiver;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Broker;
-use crate::broker::bounds::Bounds;
-use crate::broker::grounds::Grounds;
-use crate::browser::Browser;
-use crate::explain::Explain;
-use crate::flags::{FlagsFor, Flavour, Viewport, plan_flags};
-use crate::own::BrowserError;
-use crate::pipe::{self, PipeWriter};
-use crate::profile::PROFILE_FOLDER;
-use crate::stderr::{self, LastLines};
-use crate::supervise::{DeathReason, supervise};
+use crate::broker::commands::BrowserError;
+use crate::broker::file_access::Grounds;
+use crate::broker::limits::Bounds;
+use crate::broker::navigation_hint::Explain;
+use crate::cdp::pipe::{self, PipeWriter};
+use crate::chromium::browser::Browser;
+use crate::chromium::cookies::PROFILE_FOLDER;
+use crate::chromium::flags::{FlagsFor, Flavour, Viewport, plan_flags};
+use crate::chromium::stderr::{self, LastLines};
+use crate::chromium::supervise::{DeathReason, supervise};
 
 /// How long a browser may take from its start to its first page.
 const LAUNCH_BOUND: Duration = Duration::from_secs(15);

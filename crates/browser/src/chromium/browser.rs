@@ -7,10 +7,10 @@ use tokio::sync::Semaphore;
 
 use crate::broker::Broker;
 use crate::broker::client::Client;
-use crate::broker::grounds::Side;
+use crate::broker::commands::{BrowserError, Identity, Tab, TabChanges, Target};
+use crate::broker::file_access::Side;
 use crate::broker::pending::{Newcomer, Root};
-use crate::own::{BrowserError, Identity, Tab, TabChanges, Target};
-use crate::supervise::{DeathReason, Supervised};
+use crate::chromium::supervise::{DeathReason, Supervised};
 
 /// How long a browser may take to end after it was asked to; then it is killed.
 const CLOSE_BOUND: Duration = Duration::from_secs(5);

@@ -1,0 +1,4 @@
+//! The debugging pipe and the envelopes of its messages.
+
+pub(crate) mod envelope;
+pub(crate) mod pipe;
