@@ -22,6 +22,7 @@ mod broker;
 mod cdp;
 mod chromium;
 mod screencast;
+mod viewport;
 
 pub use broker::client::{
     Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES, Outgoing,
@@ -32,7 +33,6 @@ pub use broker::limits::Bounds;
 pub use broker::navigation_hint::Explain;
 pub use chromium::browser::Browser;
 pub use chromium::cookies::{CookieJar, PROFILE_FOLDER, left_out_of_profiles};
-pub use chromium::flags::Viewport;
 pub use chromium::launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};
 pub use chromium::supervise::DeathReason;
 pub use chromium::version::{ProbeError, Version, probe};
@@ -40,3 +40,4 @@ pub use screencast::{
     Dialog, Frame, FrameTicket, Held, Input, Key, MAX_UNACKNOWLEDGED, Mouse, Screencast, Shown,
     Touch, Wheel,
 };
+pub use viewport::Viewport;

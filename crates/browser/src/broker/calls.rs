@@ -233,16 +233,6 @@ impl Broker {
     }
 }
 
-impl Broker {
-    /// Why no tab is opened.
-    pub(crate) fn too_many_tabs(&self) -> String {
-        format!(
-            "a session may have {} tabs (HEARTH_MAX_TABS): close some",
-            self.bounds.max_tabs
-        )
-    }
-}
-
 impl State {
     fn open_and_coming_tabs(&self) -> usize {
         self.tabs.all().count() + self.routes.awaited(Watch::CreateTarget)

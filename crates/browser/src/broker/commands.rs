@@ -21,7 +21,7 @@ use crate::broker::Broker;
 use crate::broker::client::Client;
 use crate::broker::pending::{Newcomer, Pending};
 use crate::cdp::pipe::NotTaken;
-use crate::chromium::flags::Viewport;
+use crate::viewport::Viewport;
 
 /// How long the browser may take for a command of ours.
 const COMMAND_BOUND: Duration = Duration::from_secs(5);

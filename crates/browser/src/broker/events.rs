@@ -234,36 +234,3 @@ impl Broker {
         }
     }
 }
-
-impl Broker {
-    /// Whether a tab that has just been opened, by a page for instance, is to be closed again. The
-    /// default context keeps one that clients find when they come.
-    fn is_tab_too_many(&self, state: &State, context: Option<&str>) -> bool {
-        let is_needed = context.is_none_or(|context| state.tabs.is_default(context))
-            && !state.has_default_tab();
-        state.tabs.all().count() >= self.bounds.max_tabs && !is_needed
-    }
-}
-
-impl State {
-    /// Whether the client of an event about a dialog is to hear of it, and what need not wait any
-    /// longer.
-    fn arbitrate_dialog(&mut self, method: &str, route: &EventRoute) -> (bool, Vec<PutOff>) {
-        let Some(page) = &route.page else {
-            return (true, Vec::new());
-        };
-        let State {
-            routes, dialogs, ..
-        } = self;
-        if method == "Page.javascriptDialogOpening" {
-            (
-                dialogs.opens(page, &route.session, route.client, || {
-                    routes.driver_of(page)
-                }),
-                Vec::new(),
-            )
-        } else {
-            dialogs.closes(page, &route.session, route.client)
-        }
-    }
-}

@@ -3,23 +3,7 @@
 
 use std::path::Path;
 
-/// The size of every page, in CSS pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Viewport {
-    /// Of `window.innerWidth`.
-    pub width: u32,
-    /// Of `window.innerHeight`.
-    pub height: u32,
-}
-
-impl Default for Viewport {
-    fn default() -> Viewport {
-        Viewport {
-            width: 1280,
-            height: 720,
-        }
-    }
-}
+use crate::viewport::Viewport;
 
 /// Height in pixels of the tab strip and the address bar of a full Chromium window (measured on
 /// 156). They are drawn in headless mode too and take their place from the page.

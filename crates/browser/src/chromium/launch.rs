@@ -22,9 +22,10 @@ use crate::broker::navigation_hint::Explain;
 use crate::cdp::pipe::{self, PipeWriter};
 use crate::chromium::browser::Browser;
 use crate::chromium::cookies::PROFILE_FOLDER;
-use crate::chromium::flags::{FlagsFor, Flavour, Viewport, plan_flags};
+use crate::chromium::flags::{FlagsFor, Flavour, plan_flags};
 use crate::chromium::stderr::{self, LastLines};
 use crate::chromium::supervise::{DeathReason, supervise};
+use crate::viewport::Viewport;
 
 /// How long a browser may take from its start to its first page.
 const LAUNCH_BOUND: Duration = Duration::from_secs(15);

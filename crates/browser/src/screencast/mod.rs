@@ -42,7 +42,7 @@ use crate::broker::client::{ClientReceiver, ClientSender, Outgoing};
 use crate::broker::commands::BrowserError;
 use crate::broker::file_access::Side;
 use crate::chromium::browser::Browser;
-use crate::chromium::flags::Viewport;
+use crate::viewport::Viewport;
 
 /// JPEG quality of 100. At 70 text of 14 pixels is clean, and a page of it takes some 90 kB at
 /// 1280x720.

@@ -1,0 +1,69 @@
+//! What the broker does about dialogs, as the table of `dialogs` decides.
+
+use super::client::ClientId;
+use super::dialogs::{Consequences, PutOff};
+use super::routes::EventRoute;
+use super::{Broker, State};
+
+/// What dismisses a dialog: a method and its params.
+pub(super) const DISMISS: (&str, &str) = ("Page.handleJavaScriptDialog", r#"{"accept":false}"#);
+
+impl Broker {
+    /// Dismisses the dialog of a page, if one is open.
+    pub(crate) fn dismiss_dialog(&self, page: &str) {
+        let session = self.lock().dialogs.answerable_on(page);
+        if let Some(session) = session {
+            self.tell_browser(DISMISS.0, DISMISS.1, Some(&session));
+        }
+    }
+
+    /// Dismisses dialogs that nobody is left to answer, and does what had to wait for the end of
+    /// one.
+    pub(super) fn settle_dialogs(&self, first: Option<PutOff>, consequences: Consequences) {
+        for session in &consequences.dismiss_on {
+            self.tell_browser(DISMISS.0, DISMISS.1, Some(session));
+        }
+        for due in first.into_iter().chain(consequences.due) {
+            match due {
+                PutOff::Departure(departure) => self.depart(&departure),
+                // Whoever sent it is told when the pipe is closed.
+                PutOff::Frame(frame) => drop(self.writer.push(frame)),
+            }
+        }
+    }
+}
+
+impl State {
+    /// A client has left, or some of its sessions have.
+    pub(super) fn judge_dialogs_left_by(&mut self, client: ClientId) -> Consequences {
+        let State {
+            routes, dialogs, ..
+        } = self;
+        dialogs.left_by(client, |session| routes.has_left(session))
+    }
+
+    /// Whether the client of an event about a dialog is to hear of it, and what need not wait any
+    /// longer.
+    pub(super) fn arbitrate_dialog(
+        &mut self,
+        method: &str,
+        route: &EventRoute,
+    ) -> (bool, Vec<PutOff>) {
+        let Some(page) = &route.page else {
+            return (true, Vec::new());
+        };
+        let State {
+            routes, dialogs, ..
+        } = self;
+        if method == "Page.javascriptDialogOpening" {
+            (
+                dialogs.opens(page, &route.session, route.client, || {
+                    routes.driver_of(page)
+                }),
+                Vec::new(),
+            )
+        } else {
+            dialogs.closes(page, &route.session, route.client)
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Calls that wait for their replies, and the ids that they have in the browser.
+
+use std::sync::Arc;
+
+use super::{CallRoute, NoRoute, Routes};
+use crate::broker::client::ClientId;
+use crate::broker::pending::{ClientCallInFlight, Pending, Unanswered};
+use crate::broker::policy::Watch;
+
+/// How many calls of one client may wait for their replies. Real clients have a few hundred at the
+/// most.
+const MAX_IN_FLIGHT: usize = 20_000;
+
+impl Routes {
+    /// Remembers a call and gives it the id that it has in the browser.
+    pub(crate) fn add_pending(&mut self, pending: Pending) -> i32 {
+        loop {
+            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            if !self.pendings.contains_key(&self.last_id) {
+                self.pendings.insert(self.last_id, pending);
+                return self.last_id;
+            }
+        }
+    }
+
+    /// Takes the call that a reply belongs to. None when nobody waits any more.
+    pub(crate) fn take_pending(&mut self, id: i32) -> Option<Pending> {
+        let pending = self.pendings.remove(&id)?;
+        if let Pending::Client(call) = &pending
+            && let Some(client) = self.clients.get_mut(&call.client)
+        {
+            client.in_flight -= 1;
+        }
+        Some(pending)
+    }
+
+    /// Whether a reply is still to come.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        !self.pendings.is_empty()
+    }
+
+    /// Whether the reply to such a call on a page is still to come.
+    pub(crate) fn awaits(&self, watch: Watch, page: &str) -> bool {
+        let on_page = |session: &str| {
+            self.sessions
+                .get(session)
+                .is_some_and(|session| session.page.as_deref() == Some(page))
+        };
+        self.pendings
+            .values()
+            .any(|pending| matches!(pending, Pending::Client(call) if call.watch == watch && on_page(&call.on)))
+    }
+
+    /// How many calls of a kind wait for their replies.
+    pub(crate) fn awaited(&self, watch: Watch) -> usize {
+        let is_it =
+            |pending: &&Pending| matches!(pending, Pending::Client(call) if call.watch == watch);
+        self.pendings.values().filter(is_it).count()
+    }
+
+    /// Where a client's call runs: the session it names, or its root.
+    pub(crate) fn route_call(
+        &self,
+        client: ClientId,
+        session: Option<&str>,
+        works_when_crashed: bool,
+    ) -> Result<CallRoute, NoRoute> {
+        let entry = self.clients.get(&client).ok_or(NoRoute::ClientGone)?;
+        if entry.in_flight >= MAX_IN_FLIGHT {
+            return Err(NoRoute::TooMany);
+        }
+        let named = session.unwrap_or(&entry.root);
+        let (id, session) = self
+            .sessions
+            .get_key_value(named)
+            .ok_or(NoRoute::NoSession)?;
+        if session.client != client {
+            return Err(NoRoute::NoSession);
+        }
+        if !works_when_crashed && self.crashed.contains(&*session.target) {
+            return Err(NoRoute::Crashed);
+        }
+        Ok(CallRoute {
+            on: Arc::clone(id),
+            target: Arc::clone(&session.target),
+            page: session.page.clone(),
+        })
+    }
+
+    /// Remembers a client's call.
+    pub(crate) fn add_call(&mut self, call: ClientCallInFlight) -> i32 {
+        if let Some(client) = self.clients.get_mut(&call.client) {
+            client.in_flight += 1;
+        }
+        self.add_pending(Pending::Client(call))
+    }
+
+    pub(super) fn take_calls(
+        &mut self,
+        which: impl Fn(&ClientCallInFlight) -> bool,
+    ) -> Vec<Unanswered> {
+        let mut ids: Vec<i32> = self
+            .pendings
+            .iter()
+            .filter(|(_, pending)| matches!(pending, Pending::Client(call) if which(call)))
+            .map(|(&id, _)| id)
+            .collect();
+        // In the order in which they were made.
+        ids.sort_unstable();
+        let mut unanswered = Vec::with_capacity(ids.len());
+        for id in ids {
+            let Some(Pending::Client(call)) = self.take_pending(id) else {
+                continue;
+            };
+            if call.watch == Watch::CreateContext {
+                self.pendings.insert(id, Pending::UnwantedContext);
+            }
+            if let Some(outbox) = self.outbox(call.client) {
+                let session = call.named.then_some(call.on);
+                unanswered.push(Unanswered {
+                    id: call.id,
+                    session,
+                    outbox,
+                    client: call.client,
+                });
+            }
+        }
+        unanswered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rule I1.
+    #[test]
+    fn ids_begin_anew_after_the_last_one_and_pass_over_those_in_flight() {
+        let mut routes = Routes::default();
+        assert_eq!(routes.add_pending(Pending::Nobody), 1);
+        routes.last_id = i32::MAX - 1;
+        let ids: Vec<i32> = std::iter::repeat_with(|| routes.add_pending(Pending::Nobody))
+            .take(3)
+            .collect();
+        assert_eq!(ids, [i32::MAX, 2, 3]);
+    }
+}

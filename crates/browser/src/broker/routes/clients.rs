@@ -1,0 +1,128 @@
+//! Clients with their roots, queues and browser contexts.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{ClientEntry, Leftovers, Routes, Session};
+use crate::broker::client::{ClientId, Outbox};
+use crate::broker::file_access::Side;
+use crate::broker::pending::{Newcomer, Pending, Root};
+use crate::broker::policy::Watch;
+
+impl Routes {
+    /// A new client with its root session.
+    pub(crate) fn add_client(
+        &mut self,
+        root: &str,
+        newcomer: Newcomer,
+        outbox: Arc<Outbox>,
+    ) -> ClientId {
+        self.last_client += 1;
+        let client = ClientId(self.last_client);
+        let root: Arc<str> = root.into();
+        let (target, page, is_browser) = match newcomer.root {
+            Root::Browser => (
+                self.announced.remove(&*root).unwrap_or_else(|| "".into()),
+                None,
+                true,
+            ),
+            Root::Target(target) => {
+                let target: Arc<str> = target.into();
+                (Arc::clone(&target), Some(target), false)
+            }
+        };
+        let session = Session {
+            client,
+            parent: None,
+            target,
+            page,
+            is_browser,
+            hears_page: false,
+            drove: 0,
+        };
+        self.sessions.insert(Arc::clone(&root), session);
+        let side = newcomer.side;
+        self.clients.insert(
+            client,
+            ClientEntry {
+                root,
+                outbox,
+                side,
+                contexts: HashSet::new(),
+                in_flight: 0,
+            },
+        );
+        client
+    }
+
+    /// What a client's paths mean.
+    pub(crate) fn side_of(&self, client: ClientId) -> Side {
+        self.clients
+            .get(&client)
+            .map_or(Side::Outside, |client| client.side)
+    }
+
+    /// The client whose root session this is, and whether the root is the browser as a whole.
+    pub(crate) fn client_of_root(&self, session: &str) -> Option<(ClientId, bool)> {
+        let session = self
+            .sessions
+            .get(session)
+            .filter(|session| session.parent.is_none())?;
+        Some((session.client, session.is_browser))
+    }
+
+    /// Removes a client with all its sessions and calls. None when it is gone already.
+    pub(crate) fn remove_client(&mut self, client: ClientId) -> Option<(Arc<Outbox>, Leftovers)> {
+        let entry = self.clients.remove(&client)?;
+        self.sessions.retain(|_, session| session.client != client);
+        self.pendings.retain(|_, pending| match pending {
+            Pending::Client(call) if call.client == client => {
+                if call.watch == Watch::CreateContext {
+                    *pending = Pending::UnwantedContext;
+                    return true;
+                }
+                false
+            }
+            _ => true,
+        });
+        Some((
+            entry.outbox,
+            Leftovers {
+                root: entry.root,
+                contexts: entry.contexts.into_iter().collect(),
+            },
+        ))
+    }
+
+    /// Everything ends: the clients' queues are given back, and whoever waits for an own reply
+    /// hears it by the end of its channel.
+    pub(crate) fn clear(&mut self) -> Vec<Arc<Outbox>> {
+        self.sessions.clear();
+        self.pendings.clear();
+        self.clients
+            .drain()
+            .map(|(_, client)| client.outbox)
+            .collect()
+    }
+
+    pub(crate) fn outbox(&self, client: ClientId) -> Option<Arc<Outbox>> {
+        self.clients
+            .get(&client)
+            .map(|client| Arc::clone(&client.outbox))
+    }
+
+    /// The client of a context goes on to own it. False when the client has left.
+    pub(crate) fn keep_context(&mut self, client: ClientId, context: String) -> bool {
+        self.clients.get_mut(&client).is_some_and(|client| {
+            client.contexts.insert(context);
+            true
+        })
+    }
+
+    /// A context is gone, whoever disposed of it.
+    pub(crate) fn forget_context(&mut self, context: &str) {
+        for client in self.clients.values_mut() {
+            client.contexts.remove(context);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Sessions: whose they are, and what ends with them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{EventRoute, Opened, Routes, Session};
+use crate::broker::pending::Unanswered;
+
+impl Routes {
+    /// A browser-level session is there whose reply comes next.
+    pub(crate) fn announce_root(&mut self, root: &str, target: &str) {
+        self.announced.insert(root.to_owned(), target.into());
+    }
+
+    /// A session that the browser opened below `parent`. Unknown parents have left already.
+    pub(crate) fn add_session(&mut self, parent: &str, session: &str, opened: Opened<'_>) {
+        let Some((parent, above)) = self.sessions.get_key_value(parent) else {
+            return;
+        };
+        if self.sessions.contains_key(session) {
+            return;
+        }
+        let (client, parent, target) = (
+            above.client,
+            Some(Arc::clone(parent)),
+            Arc::<str>::from(opened.target),
+        );
+        // Frames of other sites and workers are parts of the page that they are attached from.
+        let page = if opened.kind == "page" {
+            Some(Arc::clone(&target))
+        } else {
+            above.page.clone()
+        };
+        let is_browser = opened.kind == "browser";
+        let opened = Session {
+            client,
+            parent,
+            target,
+            page,
+            is_browser,
+            hears_page: false,
+            drove: 0,
+        };
+        self.sessions.insert(session.into(), opened);
+    }
+
+    /// Whether a session is not there, or not any more.
+    pub(crate) fn has_left(&self, session: &str) -> bool {
+        !self.sessions.contains_key(session)
+    }
+
+    pub(crate) fn route_event(&self, session: &str) -> Option<EventRoute> {
+        let (id, session) = self.sessions.get_key_value(session)?;
+        let client = self.clients.get(&session.client)?;
+        Some(EventRoute {
+            client: session.client,
+            outbox: Arc::clone(&client.outbox),
+            is_root: session.parent.is_none(),
+            session: Arc::clone(id),
+            page: session.page.clone(),
+        })
+    }
+
+    /// A session below one of the same client has ended: it and everything below it is dropped, and
+    /// the calls that ran there are given back, for they will get no reply.
+    pub(crate) fn drop_session(&mut self, told_on: &str, session: &str) -> Vec<Unanswered> {
+        let owner = |session: &str| self.sessions.get(session).map(|session| session.client);
+        let is_child = self
+            .sessions
+            .get(session)
+            .is_some_and(|session| session.parent.is_some());
+        if !is_child || owner(told_on) != owner(session) {
+            return Vec::new();
+        }
+        let dropped = self.subtree(session);
+        self.sessions.retain(|id, _| !dropped.contains(id));
+        self.take_calls(|call| dropped.contains(&call.on))
+    }
+
+    /// A session and everything below it.
+    pub(crate) fn subtree(&self, session: &str) -> HashSet<Arc<str>> {
+        let mut found: HashSet<Arc<str>> = HashSet::from([session.into()]);
+        loop {
+            let before = found.len();
+            for (id, session) in &self.sessions {
+                if session
+                    .parent
+                    .as_ref()
+                    .is_some_and(|parent| found.contains(parent))
+                {
+                    found.insert(Arc::clone(id));
+                }
+            }
+            if found.len() == before {
+                return found;
+            }
+        }
+    }
+}

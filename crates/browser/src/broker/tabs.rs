@@ -1,0 +1,157 @@
+//! What the broker knows of tabs: which is the current one, and which are too many.
+
+use tokio::sync::watch;
+
+use super::pending::Pending;
+use super::{Broker, State};
+use crate::cdp::envelope;
+
+impl Broker {
+    /// The current tab's target id, and its changes.
+    pub(crate) fn current_tab(&self) -> watch::Receiver<Option<String>> {
+        self.current_tab.subscribe()
+    }
+
+    /// The tabs of all contexts that have not crashed.
+    pub(crate) fn open_tabs(&self) -> Vec<String> {
+        let state = self.lock();
+        state
+            .tabs
+            .all()
+            .filter(|target| !state.routes.has_crashed(target))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Changes of what some tab shows.
+    pub(crate) fn tab_shows(&self) -> watch::Receiver<()> {
+        self.tab_shows.subscribe()
+    }
+
+    /// Whether a tab's renderer has crashed and was not replaced yet.
+    pub(crate) fn has_crashed(&self, target: &str) -> bool {
+        self.lock().routes.has_crashed(target)
+    }
+
+    /// The target ids of all tabs, in the order in which they were opened.
+    pub(crate) fn tabs_in_order(&self) -> Vec<String> {
+        self.lock().tabs.in_order()
+    }
+
+    /// A tab is the current one from now on.
+    pub(crate) fn make_current(&self, target: &str) {
+        self.touch_tab(&mut self.lock(), target);
+    }
+
+    /// Our own session on a tab.
+    pub(crate) fn own_session_on(&self, target: &str) -> Option<String> {
+        self.lock().tabs.session_of(target).map(str::to_owned)
+    }
+
+    /// Whether a tab has no document yet.
+    pub(crate) fn is_blank(&self, target: &str) -> bool {
+        self.lock().tabs.is_blank(target)
+    }
+
+    /// Waits until a tab has a document, or is gone.
+    pub(crate) async fn has_document(&self, target: &str) {
+        let mut changes = self.tab_shows.subscribe();
+        while self.is_blank(target) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Attaches a session of our own to a tab while it still answers: one that comes later does not
+    /// reach a page whose script never ends. Nothing is enabled on it, so it costs nothing.
+    pub(super) fn keep_session_on(&self, target: &str) {
+        let params = serde_json::json!({ "targetId": target, "flatten": true }).to_string();
+        // A browser that takes nothing more is about to end.
+        let _ = self.send_own(
+            "Target.attachToTarget",
+            &params,
+            None,
+            Pending::Tab(target.to_owned()),
+        );
+    }
+
+    pub(crate) fn default_context_has_a_tab(&self) -> bool {
+        self.lock().has_default_tab()
+    }
+
+    /// Whether no other tab may be opened.
+    pub(crate) fn has_all_tabs(&self) -> bool {
+        self.lock().tabs.all().count() >= self.bounds.max_tabs
+    }
+
+    /// Closes tabs that are too many: the one that shows something now, or all. One that shows
+    /// nothing yet may be paused by a client, and Chromium 156 never lets its opener go on when it
+    /// is closed then.
+    pub(super) fn close_excess(&self, state: &mut State, shown: Option<(&str, &str)>) {
+        let due: Vec<String> = match shown {
+            Some((_, "")) => return,
+            Some((target, _)) => state.excess.take(target).into_iter().collect(),
+            None => state.excess.drain().collect(),
+        };
+        for target in due {
+            tracing::debug!("a tab beyond the limit is closed");
+            let id = state.routes.add_pending(Pending::Nobody);
+            let params = serde_json::json!({ "targetId": target }).to_string();
+            // A browser that takes nothing more is about to end.
+            let _ = self.writer.push(envelope::frame(
+                id,
+                "Target.closeTarget",
+                Some(&params),
+                None,
+            ));
+        }
+    }
+
+    /// Closes tabs that are too many and have shown nothing for so long as nobody asked.
+    pub(crate) fn close_silent_excess(&self) {
+        self.close_excess(&mut self.lock(), None);
+    }
+
+    pub(super) fn touch_tab(&self, state: &mut State, target: &str) {
+        state.tabs.touched(target);
+        self.publish_tab(state);
+    }
+
+    pub(super) fn publish_tab(&self, state: &State) {
+        let now = state
+            .tabs
+            .current(|target| state.routes.has_crashed(target));
+        self.current_tab.send_if_modified(|current| {
+            let changed = current.as_deref() != now;
+            if changed {
+                *current = now.map(str::to_owned);
+            }
+            changed
+        });
+    }
+
+    /// Whether a tab that has just been opened, by a page for instance, is to be closed again. The
+    /// default context keeps one that clients find when they come.
+    pub(super) fn is_tab_too_many(&self, state: &State, context: Option<&str>) -> bool {
+        let is_needed = context.is_none_or(|context| state.tabs.is_default(context))
+            && !state.has_default_tab();
+        state.tabs.all().count() >= self.bounds.max_tabs && !is_needed
+    }
+
+    /// Why no tab is opened.
+    pub(crate) fn too_many_tabs(&self) -> String {
+        format!(
+            "a session may have {} tabs (HEARTH_MAX_TABS): close some",
+            self.bounds.max_tabs
+        )
+    }
+}
+
+impl State {
+    /// Whether a tab that works is left in the context that every client finds.
+    pub(super) fn has_default_tab(&self) -> bool {
+        self.tabs
+            .default_context_has_one(|target| self.routes.has_crashed(target))
+    }
+}
