@@ -12,7 +12,7 @@
 //! - `broker` gives every client a browser-level session of its own, keeps ids and sessions apart,
 //!   and is where policy lives. [`Client`] is one client's end of it.
 //! - `own` sends the few commands that are ours, typed by the generated protocol; `tabs` knows
-//!   which tab is the current one, `silent_tabs` gets those out of the way that do not answer.
+//!   which tab is the current one, `unresponsive_tabs` gets those out of the way that do not answer.
 //! - `profile` is what outlives a browser: its cookies, and which of its files are worth keeping.
 //! - `screencast` is a tab's picture, again and again, and the hands on it.
 //!
@@ -27,17 +27,17 @@ mod viewport;
 pub use broker::client::{
     Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES, Outgoing,
 };
-pub use broker::commands::{BrowserError, Identity, Tab, TabChanges, Target};
-pub use broker::file_access::Side;
-pub use broker::limits::Bounds;
-pub use broker::navigation_hint::Explain;
+pub use broker::commands::{BrowserError, BrowserInfo, Tab, TabChanges, Target};
+pub use broker::file_access::ClientOrigin;
+pub use broker::limits::BrowserLimits;
+pub use broker::navigation_hint::NavigationErrorHint;
 pub use chromium::browser::Browser;
-pub use chromium::cookies::{CookieJar, PROFILE_FOLDER, left_out_of_profiles};
+pub use chromium::cookies::{CookieJar, PROFILE_DIR, profile_exclusions};
 pub use chromium::launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};
 pub use chromium::supervise::DeathReason;
 pub use chromium::version::{ProbeError, Version, probe};
 pub use screencast::{
-    Dialog, Frame, FrameTicket, Held, Input, Key, MAX_UNACKNOWLEDGED, Mouse, Screencast, Shown,
-    Touch, Wheel,
+    Dialog, Frame, FrameTicket, Input, Key, MAX_UNACKNOWLEDGED, Mouse, PressedInputs, Screencast,
+    ScreencastEvent, Touch, Wheel,
 };
 pub use viewport::Viewport;

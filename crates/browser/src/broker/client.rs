@@ -58,23 +58,23 @@ pub struct Client {
 /// What a client says goes in here.
 #[derive(Debug)]
 pub struct ClientSender {
-    membership: Arc<Membership>,
+    registration: Arc<Registration>,
 }
 
 /// What is for a client comes out here.
 #[derive(Debug)]
 pub struct ClientReceiver {
-    membership: Arc<Membership>,
+    registration: Arc<Registration>,
 }
 
 impl Client {
-    pub(crate) fn new(broker: Arc<Broker>, id: ClientId, outbox: Arc<Outbox>) -> Client {
-        let membership = Arc::new(Membership { broker, id, outbox });
+    pub(crate) fn new(broker: Arc<Broker>, id: ClientId, queue: Arc<SendQueue>) -> Client {
+        let registration = Arc::new(Registration { broker, id, queue });
         Client {
             sender: ClientSender {
-                membership: Arc::clone(&membership),
+                registration: Arc::clone(&registration),
             },
-            receiver: ClientReceiver { membership },
+            receiver: ClientReceiver { registration },
         }
     }
 
@@ -89,28 +89,28 @@ impl ClientSender {
     /// [`send`](ClientSender::send): several large messages at once are no reason to end anybody.
     /// Cancel safe.
     pub async fn room(&self) {
-        self.membership.broker.writer().room().await;
+        self.registration.broker.writer().room().await;
     }
 
     /// Takes one message of the client and never waits. Whatever is wrong with it is answered
     /// through the other half, as Chromium would; one larger than [`MAX_REQUEST_BYTES`] ends the
     /// client there (1009). Once that half has a close to tell, nothing more is taken.
     pub fn send(&self, text: impl AsRef<str>) -> Result<(), Closed> {
-        self.membership.broker.note_use();
-        self.send_quietly(text)
+        self.registration.broker.record_use();
+        self.send_passively(text)
     }
 
     /// The same, and it does not count as a use of the browser.
-    pub(crate) fn send_quietly(&self, text: impl AsRef<str>) -> Result<(), Closed> {
+    pub(crate) fn send_passively(&self, text: impl AsRef<str>) -> Result<(), Closed> {
         let text = text.as_ref();
-        let Membership { broker, id, outbox } = &*self.membership;
-        if outbox.is_closed() {
+        let Registration { broker, id, queue } = &*self.registration;
+        if queue.is_closed() {
             return Err(Closed);
         }
         if text.len() > MAX_REQUEST_BYTES {
             broker.end_client(*id, 1009, "a message may have 80 MiB");
         } else {
-            broker.take_call(*id, outbox, text);
+            broker.handle_call(*id, queue, text);
         }
         Ok(())
     }
@@ -120,10 +120,10 @@ impl ClientReceiver {
     /// Waits for the next thing to tell the client. Cancel safe. After a close it gives the same
     /// close again.
     pub async fn next(&mut self) -> Outgoing {
-        let outbox = &self.membership.outbox;
+        let queue = &self.registration.queue;
         loop {
-            let news = outbox.news.notified();
-            if let Some(outgoing) = outbox.take() {
+            let news = queue.news.notified();
+            if let Some(outgoing) = queue.take() {
                 return outgoing;
             }
             news.await;
@@ -133,33 +133,33 @@ impl ClientReceiver {
 
 impl Drop for ClientSender {
     fn drop(&mut self) {
-        self.membership.leave();
+        self.registration.leave();
     }
 }
 
 impl Drop for ClientReceiver {
     fn drop(&mut self) {
-        self.membership.leave();
+        self.registration.leave();
     }
 }
 
-/// That a client belongs to a broker. Held by both halves.
-struct Membership {
+/// That a client belongs to a broker. PressedInputs by both halves.
+struct Registration {
     broker: Arc<Broker>,
     id: ClientId,
     /// The broker's tables hold it too, as long as the client is there.
-    outbox: Arc<Outbox>,
+    queue: Arc<SendQueue>,
 }
 
-impl Membership {
+impl Registration {
     fn leave(&self) {
-        self.broker.forget_client(self.id);
+        self.broker.client_left(self.id);
     }
 }
 
-impl std::fmt::Debug for Membership {
+impl std::fmt::Debug for Registration {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Membership")
+        f.debug_struct("Registration")
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
@@ -167,7 +167,7 @@ impl std::fmt::Debug for Membership {
 
 /// The queue of what is for one client. Written by the broker, read by the client's receiving half.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
+pub(crate) struct SendQueue {
     waiting: Mutex<Waiting>,
     /// Rung at every change.
     news: Notify,
@@ -187,7 +187,7 @@ struct Waiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooSlow;
 
-impl Outbox {
+impl SendQueue {
     /// Adds a message. One for a closed client is dropped.
     pub(crate) fn push(&self, message: String) -> Result<(), TooSlow> {
         {
@@ -257,41 +257,41 @@ mod tests {
 
     #[test]
     fn a_close_comes_after_the_messages_before_it_and_stays() {
-        let outbox = Outbox::default();
-        outbox.push("a".to_owned()).expect("room");
-        outbox.close(1000, "first");
-        outbox.close(1011, "second");
-        outbox.push("b".to_owned()).expect("dropped");
-        assert_eq!(outbox.take(), Some(Outgoing::Message("a".to_owned())));
-        assert_eq!(outbox.take(), Some(close(1000, "first")));
-        assert_eq!(outbox.take(), Some(close(1000, "first")));
+        let queue = SendQueue::default();
+        queue.push("a".to_owned()).expect("room");
+        queue.close(1000, "first");
+        queue.close(1011, "second");
+        queue.push("b".to_owned()).expect("dropped");
+        assert_eq!(queue.take(), Some(Outgoing::Message("a".to_owned())));
+        assert_eq!(queue.take(), Some(close(1000, "first")));
+        assert_eq!(queue.take(), Some(close(1000, "first")));
     }
 
     /// Rule Q1.
     #[test]
     fn one_large_message_is_not_slowness() {
-        let outbox = Outbox::default();
-        outbox
+        let queue = SendQueue::default();
+        queue
             .push("x".repeat(MAX_WAITING_BYTES + 1))
             .expect("an empty queue takes anything");
-        assert_eq!(outbox.push("y".to_owned()), Err(TooSlow));
+        assert_eq!(queue.push("y".to_owned()), Err(TooSlow));
     }
 
     /// Rules Q1, C5.
     #[test]
     fn a_client_that_is_too_slow_loses_its_queue_and_is_told() {
-        let outbox = Outbox::default();
-        outbox
+        let queue = SendQueue::default();
+        queue
             .push("x".repeat(MAX_WAITING_BYTES + 1))
             .expect("an empty queue takes anything");
-        outbox.push("y".to_owned()).expect_err("full");
-        assert_eq!(outbox.take(), Some(close(1013, "client reads too slowly")));
+        queue.push("y".to_owned()).expect_err("full");
+        assert_eq!(queue.take(), Some(close(1013, "client reads too slowly")));
     }
 
     #[test]
     fn a_reason_is_cut_between_characters() {
-        let outbox = Outbox::default();
-        outbox.close(1011, &"ü".repeat(100));
-        assert_eq!(outbox.take(), Some(close(1011, &"ü".repeat(61))));
+        let queue = SendQueue::default();
+        queue.close(1011, &"ü".repeat(100));
+        assert_eq!(queue.take(), Some(close(1011, &"ü".repeat(61))));
     }
 }

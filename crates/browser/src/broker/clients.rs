@@ -4,14 +4,14 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::Broker;
-use super::client::{Client, ClientId, Outbox, TooSlow};
+use super::client::{Client, ClientId, SendQueue, TooSlow};
 use super::dialog_actions::DISMISS;
-use super::dialogs::{Departure, PutOff};
-use super::downloads::Restored;
-use super::pending::{Newcomer, Pending, Root, Unanswered};
-use super::routes::Leftovers;
+use super::dialogs::{Deferred, Detach};
+use super::downloads::Restore;
+use super::pending::{OrphanedCall, Pending, PendingAttach, Root};
+use super::routes::ClientResources;
 use crate::cdp::envelope::{self, NO_SESSION};
-use crate::cdp::pipe::NotTaken;
+use crate::cdp::pipe::PushError;
 
 /// A client that comes, or why it does not.
 pub(crate) type AttachReply = oneshot::Receiver<Result<Client, Box<RawValue>>>;
@@ -19,28 +19,28 @@ pub(crate) type AttachReply = oneshot::Receiver<Result<Client, Box<RawValue>>>;
 impl Broker {
     /// Asks for a root session for a new client; it comes through the channel, or the browser's
     /// error.
-    pub(crate) fn request_client(&self, newcomer: Newcomer) -> Result<AttachReply, NotTaken> {
+    pub(crate) fn request_client(&self, attach: PendingAttach) -> Result<AttachReply, PushError> {
         let (sender, receiver) = oneshot::channel();
-        let (method, params) = match &newcomer.root {
+        let (method, params) = match &attach.root {
             Root::Browser => ("Target.attachToBrowserTarget", "{}".to_owned()),
             Root::Target(target) => (
                 "Target.attachToTarget",
                 serde_json::json!({ "targetId": target, "flatten": true }).to_string(),
             ),
         };
-        self.send_own(method, &params, None, Pending::Attach(newcomer, sender))?;
+        self.send_command(method, &params, None, Pending::Attach(attach, sender))?;
         Ok(receiver)
     }
 
     /// The browser is gone: everyone is told, nobody waits any longer.
     pub(crate) fn shut_down(&self, code: u16, reason: &str) {
-        let outboxes = {
+        let queues = {
             let mut state = self.lock();
             state.ended = true;
             state.routes.clear()
         };
-        for outbox in outboxes {
-            outbox.close(code, reason);
+        for queue in queues {
+            queue.close(code, reason);
         }
         self.writer.close();
     }
@@ -48,7 +48,7 @@ impl Broker {
     /// Ends a client: its queue gets a close, its sessions and calls are dropped, and what it made
     /// in the browser goes. Does nothing for one that is gone already.
     pub(crate) fn end_client(&self, client: ClientId, code: u16, reason: &str) {
-        let (outbox, contexts, departure, consequences) = {
+        let (queue, contexts, detach, effects) = {
             let mut state = self.lock();
             // Chromium 156 aborts when a session leaves a page that shows a dialog and waits for
             // another document.
@@ -62,80 +62,83 @@ impl Broker {
                     Some(&session),
                 ));
             }
-            let listened_to = state.routes.pages_heard(|listener, _| listener == client);
-            let Some((outbox, Leftovers { root, contexts })) = state.routes.remove_client(client)
+            let listened_to = state
+                .routes
+                .pages_with_events(|listener, _| listener == client);
+            let Some((queue, ClientResources { root, contexts })) =
+                state.routes.remove_client(client)
             else {
                 return;
             };
             for context in &contexts {
                 state.tabs.context_disposed(context);
-                state.downloads.forget_context(context);
+                state.downloads.remove_context(context);
             }
             self.publish_tab(&state);
-            let departure = Departure { client, root };
-            let departs_later = state
+            let detach = Detach { client, root };
+            let detaches_later = state
                 .dialogs
-                .put_off_departure(&departure, |page| listened_to.contains(page));
+                .defer_detach(&detach, |page| listened_to.contains(page));
             (
-                outbox,
+                queue,
                 contexts,
-                (!departs_later).then_some(departure),
-                state.judge_dialogs_left_by(client),
+                (!detaches_later).then_some(detach),
+                state.dialogs_left_by(client),
             )
         };
-        outbox.close(code, reason);
+        queue.close(code, reason);
         for context in &contexts {
             self.dispose_context(context);
         }
-        self.settle_dialogs(departure.map(PutOff::Departure), consequences);
+        self.apply_dialog_effects(detach.map(Deferred::Detach), effects);
     }
 
     /// Ends what is left of a client in the browser.
-    pub(super) fn depart(&self, departure: &Departure) {
-        let params = serde_json::json!({ "sessionId": &*departure.root }).to_string();
-        self.tell_browser("Target.detachFromTarget", &params, None);
-        let restored = self.lock().downloads.left_by(departure.client);
+    pub(super) fn detach(&self, detach: &Detach) {
+        let params = serde_json::json!({ "sessionId": &*detach.root }).to_string();
+        self.send_unanswered("Target.detachFromTarget", &params, None);
+        let restored = self.lock().downloads.left_by(detach.client);
         // The browser has just forgotten what the client wished, and now uses its own default.
         for restored in restored {
             match restored {
-                Restored::Wish(wish) => {
-                    self.tell_browser(&wish.method, &wish.params, Some(&wish.on))
+                Restore::Client(behavior) => {
+                    self.send_unanswered(&behavior.method, &behavior.params, Some(&behavior.on));
                 }
-                Restored::Own => self.save_downloads(),
+                Restore::Default => self.save_downloads(),
             }
         }
     }
 
     /// A client has left by itself.
-    pub(crate) fn forget_client(&self, client: ClientId) {
+    pub(crate) fn client_left(&self, client: ClientId) {
         self.end_client(client, 1000, "the client has left");
     }
 
     pub(super) fn dispose_context(&self, context: &str) {
         let params = serde_json::json!({ "browserContextId": context }).to_string();
-        self.tell_browser("Target.disposeBrowserContext", &params, None);
+        self.send_unanswered("Target.disposeBrowserContext", &params, None);
     }
 
     /// Answers calls that the browser will not.
-    pub(super) fn fail(&self, unanswered: Vec<Unanswered>, why: &str) {
-        for Unanswered {
+    pub(super) fn fail(&self, orphaned: Vec<OrphanedCall>, why: &str) {
+        for OrphanedCall {
             id,
             session,
-            outbox,
+            queue,
             client,
-        } in unanswered
+        } in orphaned
         {
-            self.tell(
+            self.send(
                 client,
-                &outbox,
+                &queue,
                 envelope::failure(Some(id), NO_SESSION, why, session.as_deref()),
             );
         }
     }
 
     /// Puts a message into a client's queue; one that is too slow for it is ended.
-    pub(super) fn tell(&self, client: ClientId, outbox: &Outbox, message: String) {
-        if let Err(TooSlow) = outbox.push(message) {
+    pub(super) fn send(&self, client: ClientId, queue: &SendQueue, message: String) {
+        if let Err(TooSlow) = queue.push(message) {
             self.end_client(client, 1013, "client reads too slowly");
         }
     }

@@ -19,12 +19,12 @@ use tokio::time::MissedTickBehavior;
 
 use crate::broker::Broker;
 use crate::broker::client::Client;
-use crate::broker::pending::{Newcomer, Pending};
-use crate::cdp::pipe::NotTaken;
+use crate::broker::pending::{Pending, PendingAttach};
+use crate::cdp::pipe::PushError;
 use crate::viewport::Viewport;
 
 /// How long the browser may take for a command of ours.
-const COMMAND_BOUND: Duration = Duration::from_secs(5);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a browser is looked after that is used.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
@@ -43,12 +43,12 @@ pub enum BrowserError {
     #[error("the browser reads too slowly")]
     Busy,
     /// It did not answer in time.
-    #[error("the browser did not answer {method} within {bound:?}")]
+    #[error("the browser did not answer {method} within {timeout:?}")]
     TimedOut {
         /// What was asked.
         method: String,
         /// How long it had.
-        bound: Duration,
+        timeout: Duration,
     },
     /// It answered with an error.
     #[error("the browser refused {method}: {message}")]
@@ -70,7 +70,7 @@ pub enum BrowserError {
 
 /// What a running browser says that it is, in the words of CDP's `Browser.getVersion`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct BrowserInfo {
     /// Name and version, such as `HeadlessChrome/156.0.8078.79`.
     pub product: String,
     /// Of CDP.
@@ -133,11 +133,11 @@ impl TabChanges {
     }
 }
 
-impl From<NotTaken> for BrowserError {
-    fn from(not: NotTaken) -> BrowserError {
+impl From<PushError> for BrowserError {
+    fn from(not: PushError) -> BrowserError {
         match not {
-            NotTaken::Full => BrowserError::Busy,
-            NotTaken::Closed => BrowserError::Gone,
+            PushError::Full => BrowserError::Busy,
+            PushError::Closed => BrowserError::Gone,
         }
     }
 }
@@ -210,13 +210,13 @@ impl Broker {
 
     /// Asks the browser for a word whenever it is used and says nothing. Returns when it stays
     /// silent.
-    pub(crate) async fn watch_over(&self) {
+    pub(crate) async fn watch_liveness(&self) {
         let mut looks = tokio::time::interval(WATCH_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
-            self.close_silent_excess();
-            if self.owes_an_answer()
+            self.close_all_excess();
+            if self.owes_reply()
                 && let Err(BrowserError::TimedOut { .. }) =
                     self.call_within(SILENCE, None, GetVersionParams {}).await
             {
@@ -266,10 +266,10 @@ impl Broker {
     }
 
     /// Gives a new client its root session.
-    pub(crate) async fn attach(&self, newcomer: Newcomer) -> Result<Client, BrowserError> {
+    pub(crate) async fn attach(&self, attach: PendingAttach) -> Result<Client, BrowserError> {
         let method = "attaching a client".to_owned();
-        let client = self.request_client(newcomer)?;
-        match tokio::time::timeout(COMMAND_BOUND, client).await {
+        let client = self.request_client(attach)?;
+        match tokio::time::timeout(COMMAND_TIMEOUT, client).await {
             Ok(Ok(Ok(client))) => Ok(client),
             Ok(Ok(Err(error))) => Err(BrowserError::Refused {
                 method,
@@ -278,15 +278,15 @@ impl Broker {
             Ok(Err(_)) => Err(BrowserError::Gone),
             Err(_) => Err(BrowserError::TimedOut {
                 method,
-                bound: COMMAND_BOUND,
+                timeout: COMMAND_TIMEOUT,
             }),
         }
     }
 
     /// The browser's own word on what it is.
-    pub(crate) async fn identity(&self) -> Result<Identity, BrowserError> {
+    pub(crate) async fn info(&self) -> Result<BrowserInfo, BrowserError> {
         let version = self.call(None, GetVersionParams {}).await?;
-        Ok(Identity {
+        Ok(BrowserInfo {
             product: version.product,
             protocol_version: version.protocol_version,
             revision: version.revision,
@@ -320,13 +320,13 @@ impl Broker {
         session: Option<&str>,
         command: C,
     ) -> Result<C::Response, BrowserError> {
-        self.call_within(COMMAND_BOUND, session, command).await
+        self.call_within(COMMAND_TIMEOUT, session, command).await
     }
 
     /// A command that may take less or more time than the others.
     pub(crate) async fn call_within<C: Command>(
         &self,
-        bound: Duration,
+        timeout: Duration,
         session: Option<&str>,
         command: C,
     ) -> Result<C::Response, BrowserError> {
@@ -337,7 +337,7 @@ impl Broker {
         };
         let params = serde_json::to_string(&command).map_err(malformed)?;
         let (sender, reply) = oneshot::channel();
-        let id = self.send_own(&method, &params, session, Pending::Own(sender))?;
+        let id = self.send_command(&method, &params, session, Pending::Command(sender))?;
         let Ok(reply) = tokio::time::timeout(bound, reply).await else {
             self.give_up(id);
             return Err(BrowserError::TimedOut { method, bound });

@@ -1,7 +1,7 @@
 //! What the broker does about dialogs, as the table of `dialogs` decides.
 
 use super::client::ClientId;
-use super::dialogs::{Consequences, PutOff};
+use super::dialogs::{Deferred, Effects};
 use super::routes::EventRoute;
 use super::{Broker, State};
 
@@ -13,21 +13,21 @@ impl Broker {
     pub(crate) fn dismiss_dialog(&self, page: &str) {
         let session = self.lock().dialogs.answerable_on(page);
         if let Some(session) = session {
-            self.tell_browser(DISMISS.0, DISMISS.1, Some(&session));
+            self.send_unanswered(DISMISS.0, DISMISS.1, Some(&session));
         }
     }
 
     /// Dismisses dialogs that nobody is left to answer, and does what had to wait for the end of
     /// one.
-    pub(super) fn settle_dialogs(&self, first: Option<PutOff>, consequences: Consequences) {
-        for session in &consequences.dismiss_on {
-            self.tell_browser(DISMISS.0, DISMISS.1, Some(session));
+    pub(super) fn apply_dialog_effects(&self, first: Option<Deferred>, effects: Effects) {
+        for session in &effects.dismiss_on {
+            self.send_unanswered(DISMISS.0, DISMISS.1, Some(session));
         }
-        for due in first.into_iter().chain(consequences.due) {
+        for due in first.into_iter().chain(effects.due) {
             match due {
-                PutOff::Departure(departure) => self.depart(&departure),
+                Deferred::Detach(detach) => self.detach(&detach),
                 // Whoever sent it is told when the pipe is closed.
-                PutOff::Frame(frame) => drop(self.writer.push(frame)),
+                Deferred::Frame(frame) => drop(self.writer.push(frame)),
             }
         }
     }
@@ -35,7 +35,7 @@ impl Broker {
 
 impl State {
     /// A client has left, or some of its sessions have.
-    pub(super) fn judge_dialogs_left_by(&mut self, client: ClientId) -> Consequences {
+    pub(super) fn dialogs_left_by(&mut self, client: ClientId) -> Effects {
         let State {
             routes, dialogs, ..
         } = self;
@@ -44,11 +44,11 @@ impl State {
 
     /// Whether the client of an event about a dialog is to hear of it, and what need not wait any
     /// longer.
-    pub(super) fn arbitrate_dialog(
+    pub(super) fn route_dialog_event(
         &mut self,
         method: &str,
         route: &EventRoute,
-    ) -> (bool, Vec<PutOff>) {
+    ) -> (bool, Vec<Deferred>) {
         let Some(page) = &route.page else {
             return (true, Vec::new());
         };

@@ -1,7 +1,7 @@
 //! Who is told of a page's dialog (`alert`, `confirm`, `prompt`, `beforeunload`). Chromium tells
 //! every client that listens to the page, and the first one to answer answers for all; a Playwright
 //! that only looks on answers at once, with a dismissal. So one client is told, the one that last
-//! drove the page, and the broker dismisses the dialog when that client goes.
+//! last_drive the page, and the broker dismisses the dialog when that client goes.
 //!
 //! A client that stops listening answers for all too: Chromium takes that for a dismissal. So what
 //! would make one that only looks on stop is put off until the dialog is over. Tables only, under
@@ -24,34 +24,34 @@ struct Dialog {
     told: ClientId,
     /// The sessions that the browser announced it to and has not yet announced the end to.
     announced: Vec<(Arc<str>, ClientId)>,
-    put_off: Vec<PutOff>,
+    deferred: Vec<Deferred>,
     /// Its end is on its way.
     is_dismissed: bool,
 }
 
 /// What waits for the end of a dialog.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum PutOff {
+pub(crate) enum Deferred {
     /// The rest of a client's leaving.
-    Departure(Departure),
+    Detach(Detach),
     /// A frame for the browser.
     Frame(Vec<u8>),
 }
 
 /// A client has left, and its root session is still there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Departure {
+pub(crate) struct Detach {
     pub(crate) client: ClientId,
     pub(crate) root: Arc<str>,
 }
 
 /// What follows from a change.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Consequences {
+pub(crate) struct Effects {
     /// One session for each dialog that nobody is left to answer, on which it can be dismissed.
     pub(crate) dismiss_on: Vec<Arc<str>>,
     /// What need not wait any longer.
-    pub(crate) due: Vec<PutOff>,
+    pub(crate) due: Vec<Deferred>,
 }
 
 impl Dialogs {
@@ -72,17 +72,17 @@ impl Dialogs {
         if !known {
             // A second dialog comes only after the first, whether we saw its end or not.
             let told = driver().unwrap_or(client);
-            let put_off = self
+            let deferred = self
                 .open
                 .remove(page)
-                .map(|earlier| earlier.put_off)
+                .map(|earlier| earlier.deferred)
                 .unwrap_or_default();
             self.open.insert(
                 Arc::clone(page),
                 Dialog {
                     told,
                     announced: Vec::new(),
-                    put_off,
+                    deferred,
                     is_dismissed: false,
                 },
             );
@@ -100,12 +100,12 @@ impl Dialogs {
         page: &str,
         session: &str,
         client: ClientId,
-    ) -> (bool, Vec<PutOff>) {
+    ) -> (bool, Vec<Deferred>) {
         let Some(dialog) = self.open.get_mut(page) else {
             return (true, Vec::new());
         };
         let is_told = dialog.told == client;
-        let waited = std::mem::take(&mut dialog.put_off);
+        let waited = std::mem::take(&mut dialog.deferred);
         dialog
             .announced
             .retain(|(announced, _)| &**announced != session);
@@ -115,44 +115,43 @@ impl Dialogs {
         (is_told, self.due(waited))
     }
 
-    /// Puts a departure off if the client looks on at a dialog: if it listens to the page, whether
+    /// Puts a detach off if the client looks on at a dialog: if it listens to the page, whether
     /// the browser has come to announce the dialog to it or not. To be asked before
     /// [`left_by`](Dialogs::left_by).
-    pub(crate) fn put_off_departure(
+    pub(crate) fn defer_detach(
         &mut self,
-        departure: &Departure,
+        detach: &Detach,
         listens_to: impl Fn(&str) -> bool,
     ) -> bool {
-        let mut is_put_off = false;
+        let mut is_deferred = false;
         for (page, dialog) in &mut self.open {
-            if dialog.is_looked_on_by(departure.client, |_| true, || listens_to(page)) {
-                dialog.put_off.push(PutOff::Departure(departure.clone()));
-                is_put_off = true;
+            if dialog.has_observer(detach.client, |_| true, || listens_to(page)) {
+                dialog.deferred.push(Deferred::Detach(detach.clone()));
+                is_deferred = true;
             }
         }
-        is_put_off
+        is_deferred
     }
 
     /// Puts a frame off that would end some sessions of a client, or their listening, if it looks
     /// on at a dialog with one of them; otherwise gives it back. `listens_to` tells the pages that
     /// they listen to.
-    pub(crate) fn put_off_frame(
+    pub(crate) fn defer_frame(
         &mut self,
         client: ClientId,
         ends: impl Fn(&str) -> bool,
         listens_to: impl Fn(&str) -> bool,
         frame: Vec<u8>,
     ) -> Option<Vec<u8>> {
-        let looked_on = |page: &str, dialog: &Dialog| {
-            dialog.is_looked_on_by(client, &ends, || listens_to(page))
-        };
+        let looked_on =
+            |page: &str, dialog: &Dialog| dialog.has_observer(client, &ends, || listens_to(page));
         match self
             .open
             .iter_mut()
             .find(|(page, dialog)| looked_on(page, dialog))
         {
             Some((_, dialog)) => {
-                dialog.put_off.push(PutOff::Frame(frame));
+                dialog.deferred.push(Deferred::Frame(frame));
                 None
             }
             None => Some(frame),
@@ -195,11 +194,7 @@ impl Dialogs {
 
     /// A client is gone, or one of its sessions. A dialog that nobody else listens to is dismissed
     /// by the browser itself.
-    pub(crate) fn left_by(
-        &mut self,
-        client: ClientId,
-        has_left: impl Fn(&str) -> bool,
-    ) -> Consequences {
+    pub(crate) fn left_by(&mut self, client: ClientId, has_left: impl Fn(&str) -> bool) -> Effects {
         let (mut dismiss_on, mut waited) = (Vec::new(), Vec::new());
         self.open.retain(|_, dialog| {
             dialog.announced.retain(|(session, _)| !has_left(session));
@@ -218,27 +213,27 @@ impl Dialogs {
                 );
             }
             if dialog.announced.is_empty() {
-                waited.append(&mut dialog.put_off);
+                waited.append(&mut dialog.deferred);
             }
             // Its end is still to be announced to those who never heard of it.
             !dialog.announced.is_empty()
         });
-        Consequences {
+        Effects {
             dismiss_on,
             due: self.due(waited),
         }
     }
 
     /// Of what has waited, all that waits for no other dialog.
-    fn due(&self, waited: Vec<PutOff>) -> Vec<PutOff> {
-        let waits_still = |put_off: &PutOff| {
+    fn due(&self, waited: Vec<Deferred>) -> Vec<Deferred> {
+        let waits_still = |deferred: &Deferred| {
             self.open
                 .values()
-                .any(|dialog| dialog.put_off.contains(put_off))
+                .any(|dialog| dialog.deferred.contains(deferred))
         };
         waited
             .into_iter()
-            .filter(|put_off| !waits_still(put_off))
+            .filter(|deferred| !waits_still(deferred))
             .collect()
     }
 }
@@ -252,7 +247,7 @@ impl Dialog {
 
     /// Whether somebody else is to answer, and the client has heard of it on one of these sessions,
     /// or is about to.
-    fn is_looked_on_by(
+    fn has_observer(
         &self,
         client: ClientId,
         on: impl Fn(&str) -> bool,
@@ -285,8 +280,8 @@ mod tests {
         (dialogs, page, idlers, drivers)
     }
 
-    fn departure(client: ClientId) -> Departure {
-        Departure {
+    fn detach(client: ClientId) -> Detach {
+        Detach {
             client,
             root: "root".into(),
         }
@@ -318,13 +313,13 @@ mod tests {
     fn a_dialog_whose_client_has_left_is_dismissed_on_another_session() {
         let (mut dialogs, page, idlers, _) = two();
         assert!(
-            !dialogs.put_off_departure(&departure(DRIVER), |_| true),
+            !dialogs.defer_detach(&detach(DRIVER), |_| true),
             "it was told"
         );
         let left = dialogs.left_by(DRIVER, |session| session == "driver's");
         assert_eq!(
             left,
-            Consequences {
+            Effects {
                 dismiss_on: vec![Arc::clone(&idlers)],
                 due: vec![]
             }
@@ -339,12 +334,12 @@ mod tests {
     #[test]
     fn the_departure_of_one_that_looks_on_waits_for_the_end_of_the_dialog() {
         let (mut dialogs, page, _, drivers) = two();
-        assert!(dialogs.put_off_departure(&departure(IDLER), |_| true));
+        assert!(dialogs.defer_detach(&detach(IDLER), |_| true));
         assert_eq!(
             dialogs.left_by(IDLER, |session| session == "idler's"),
-            Consequences::default()
+            Effects::default()
         );
-        let due = vec![PutOff::Departure(departure(IDLER))];
+        let due = vec![Deferred::Detach(detach(IDLER))];
         assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, due));
     }
 
@@ -352,11 +347,9 @@ mod tests {
     fn one_that_listens_looks_on_before_the_dialog_is_announced_to_it() {
         let (mut dialogs, (page, _, drivers)) = (Dialogs::default(), names());
         assert!(dialogs.opens(&page, &drivers, DRIVER, || Some(DRIVER)));
-        assert!(
-            !dialogs.put_off_departure(&departure(IDLER), |listened_to| listened_to == "another")
-        );
-        assert!(dialogs.put_off_departure(&departure(IDLER), |listened_to| listened_to == &*page));
-        let due = vec![PutOff::Departure(departure(IDLER))];
+        assert!(!dialogs.defer_detach(&detach(IDLER), |listened_to| listened_to == "another"));
+        assert!(dialogs.defer_detach(&detach(IDLER), |listened_to| listened_to == &*page));
+        let due = vec![Deferred::Detach(detach(IDLER))];
         assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, due));
     }
 
@@ -366,24 +359,24 @@ mod tests {
         let other: Arc<str> = "other page".into();
         dialogs.opens(&other, &"idler's too".into(), IDLER, || Some(DRIVER));
         dialogs.opens(&other, &"driver's too".into(), DRIVER, || None);
-        assert!(dialogs.put_off_departure(&departure(IDLER), |_| true));
+        assert!(dialogs.defer_detach(&detach(IDLER), |_| true));
         dialogs.left_by(IDLER, |session| session.starts_with("idler's"));
         assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, vec![]));
-        let due = vec![PutOff::Departure(departure(IDLER))];
+        let due = vec![Deferred::Detach(detach(IDLER))];
         assert_eq!(dialogs.closes(&other, "driver's too", DRIVER), (true, due));
     }
 
     #[test]
     fn when_everybody_has_left_nothing_waits() {
         let (mut dialogs, _, _, _) = two();
-        assert!(dialogs.put_off_departure(&departure(IDLER), |_| true));
+        assert!(dialogs.defer_detach(&detach(IDLER), |_| true));
         dialogs.left_by(IDLER, |session| session == "idler's");
         let left = dialogs.left_by(DRIVER, |session| session == "driver's");
         assert_eq!(
             left,
-            Consequences {
+            Effects {
                 dismiss_on: vec![],
-                due: vec![PutOff::Departure(departure(IDLER))]
+                due: vec![Deferred::Detach(detach(IDLER))]
             }
         );
         assert!(dialogs.is_empty());
@@ -394,24 +387,27 @@ mod tests {
         let (mut dialogs, page, idlers, _) = two();
         let frame = || vec![1];
         assert_eq!(
-            dialogs.put_off_frame(DRIVER, |_| true, |_| true, frame()),
+            dialogs.defer_frame(DRIVER, |_| true, |_| true, frame()),
             Some(frame())
         );
         assert_eq!(
-            dialogs.put_off_frame(IDLER, |on| on == "another", |_| false, frame()),
+            dialogs.defer_frame(IDLER, |on| on == "another", |_| false, frame()),
             Some(frame())
         );
         assert_eq!(
-            dialogs.put_off_frame(IDLER, |on| on == "idler's", |_| false, frame()),
+            dialogs.defer_frame(IDLER, |on| on == "idler's", |_| false, frame()),
             None
         );
         assert_eq!(
-            dialogs.put_off_frame(IDLER, |_| false, |page| page == "page", frame()),
+            dialogs.defer_frame(IDLER, |_| false, |page| page == "page", frame()),
             None
         );
         assert_eq!(
             dialogs.closes(&page, &idlers, IDLER),
-            (false, vec![PutOff::Frame(frame()), PutOff::Frame(frame())])
+            (
+                false,
+                vec![Deferred::Frame(frame()), Deferred::Frame(frame())]
+            )
         );
     }
 
@@ -421,7 +417,7 @@ mod tests {
         assert!(dialogs.opens(&page, &drivers, DRIVER, || Some(DRIVER)));
         assert_eq!(
             dialogs.left_by(DRIVER, |session| session == "driver's"),
-            Consequences::default()
+            Effects::default()
         );
         assert!(dialogs.open.is_empty());
     }

@@ -6,8 +6,8 @@ impl Broker {
     /// Has the default context's downloads saved into the session's folder, under their own names,
     /// and all contexts' reported.
     pub(crate) fn save_downloads(&self) {
-        let params = serde_json::json!({ "behavior": "allow", "downloadPath": &self.grounds.downloads, "eventsEnabled": true });
-        self.tell_browser("Browser.setDownloadBehavior", &params.to_string(), None);
+        let params = serde_json::json!({ "behavior": "allow", "downloadPath": &self.file_access.downloads, "eventsEnabled": true });
+        self.send_unanswered("Browser.setDownloadBehavior", &params.to_string(), None);
     }
 
     /// Cancels a download. Chromium wants to know its context, and tells only its frame.
@@ -16,7 +16,7 @@ impl Broker {
             .iter()
             .map(|context| serde_json::json!({ "guid": guid, "browserContextId": context }));
         for params in named.chain([serde_json::json!({ "guid": guid })]) {
-            self.tell_browser("Browser.cancelDownload", &params.to_string(), None);
+            self.send_unanswered("Browser.cancelDownload", &params.to_string(), None);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::dialogs::{Consequences, PutOff};
+use super::dialogs::{Deferred, Effects};
 use super::limits::Progress;
 use super::routes::{EventRoute, Opened};
 use super::{Broker, NO_SESSION_MESSAGE, State};
@@ -59,16 +59,16 @@ fn read<'a, T: Deserialize<'a>>(message: &BrowserMessage<'a>) -> Option<T> {
 }
 
 impl Broker {
-    pub(super) fn take_event(&self, method: &str, message: &BrowserMessage<'_>, frame: &str) {
+    pub(super) fn handle_event(&self, method: &str, message: &BrowserMessage<'_>, frame: &str) {
         let Some(session) = message.session.as_deref() else {
-            return self.take_own_event(method, message);
+            return self.handle_root_event(method, message);
         };
         let mut state = self.lock();
         // Events of sessions that were dropped still come for a while.
         let Some(route) = state.routes.route_event(session) else {
             return;
         };
-        let (mut unanswered, mut consequences) = (Vec::new(), Consequences::default());
+        let (mut orphaned, mut effects) = (Vec::new(), Effects::default());
         match method {
             "Target.attachedToTarget" => {
                 if let Some(Attached {
@@ -88,39 +88,39 @@ impl Broker {
             }
             "Target.detachedFromTarget" => {
                 if let Some(NamesSession { session: child }) = read(message) {
-                    unanswered = state.routes.drop_session(session, &child);
-                    consequences = state.judge_dialogs_left_by(route.client);
+                    orphaned = state.routes.drop_session(session, &child);
+                    effects = state.dialogs_left_by(route.client);
                 }
             }
             "Target.targetCreated" | "Target.targetInfoChanged" => {
                 if let Some(AboutTarget { target }) = read(message)
                     && !state
                         .routes
-                        .is_shown(route.client, &target.id, &target.kind)
+                        .is_target_visible(route.client, &target.id, &target.kind)
                 {
                     return;
                 }
             }
             "Target.targetDestroyed" => {
                 if let Some(NamesTarget { target }) = read(message)
-                    && !state.routes.is_shown(route.client, &target, "")
+                    && !state.routes.is_target_visible(route.client, &target, "")
                 {
                     return;
                 }
             }
             "Page.javascriptDialogOpening" | "Page.javascriptDialogClosed" => {
-                let (is_to_hear, due) = state.arbitrate_dialog(method, &route);
-                if !is_to_hear {
+                let (is_recipient, due) = state.route_dialog_event(method, &route);
+                if !is_recipient {
                     drop(state);
-                    return self.settle_dialogs(
+                    return self.apply_dialog_effects(
                         None,
-                        Consequences {
+                        Effects {
                             due,
-                            ..Consequences::default()
+                            ..Effects::default()
                         },
                     );
                 }
-                consequences.due = due;
+                effects.due = due;
             }
             // Each of these comes from a living renderer.
             "Inspector.targetReloadedAfterCrash"
@@ -135,25 +135,24 @@ impl Broker {
             _ => {}
         }
         drop(state);
-        self.settle_dialogs(None, consequences);
+        self.apply_dialog_effects(None, effects);
         // A navigation fails by whichever comes first: this event, or the reply to the call.
-        let explained = (method == "Network.loadingFailed"
-            && frame.contains(r#""type":"Document""#))
-        .then(|| self.explain.as_ref()?.extend(frame, None))
-        .flatten();
-        let frame = explained.as_deref().unwrap_or(frame);
+        let hinted = (method == "Network.loadingFailed" && frame.contains(r#""type":"Document""#))
+            .then(|| self.navigation_hint.as_ref()?.extend(frame, None))
+            .flatten();
+        let frame = hinted.as_deref().unwrap_or(frame);
         let text = if route.is_root {
             envelope::root_event(method, message.params)
         } else {
             frame.to_owned()
         };
-        self.tell(route.client, &route.outbox, text);
-        self.fail(unanswered, NO_SESSION_MESSAGE);
+        self.send(route.client, &route.queue, text);
+        self.fail(orphaned, NO_SESSION_MESSAGE);
     }
 
     /// Events of the pipe's own root session: it discovers targets, and the clients' root sessions
     /// are below it.
-    fn take_own_event(&self, method: &str, message: &BrowserMessage<'_>) {
+    fn handle_root_event(&self, method: &str, message: &BrowserMessage<'_>) {
         let mut state = self.lock();
         match method {
             "Target.targetCreated" => {
@@ -169,7 +168,7 @@ impl Broker {
                     state.tabs.shows(&target.id, &target.url);
                     self.publish_tab(&state);
                     drop(state);
-                    self.keep_session_on(&target.id);
+                    self.attach_broker_session(&target.id);
                 }
             }
             "Target.targetInfoChanged" => {
@@ -184,27 +183,27 @@ impl Broker {
                     state.tabs.closed(&target);
                     state.excess.remove(&*target);
                     state.routes.unmark_crashed(&target);
-                    state.routes.forget_target(&target);
+                    state.routes.remove_target(&target);
                     self.tab_shows.send_replace(());
                     self.publish_tab(&state);
                 }
             }
             "Target.targetCrashed" => {
                 if let Some(NamesTarget { target }) = read(message) {
-                    let unanswered = state.routes.mark_crashed(&target);
+                    let orphaned = state.routes.mark_crashed(&target);
                     self.publish_tab(&state);
                     drop(state);
-                    self.fail(unanswered, "Target crashed");
+                    self.fail(orphaned, "Target crashed");
                 }
             }
             "Browser.downloadProgress" => {
                 if let Some(progress) = read::<Progress>(message)
-                    && state.oversized.judge(&progress, &self.bounds)
+                    && state.oversized.should_cancel(&progress, &self.limits)
                 {
                     let contexts = state.tabs.contexts();
                     drop(state);
                     tracing::warn!(
-                        max_bytes = self.bounds.max_download_bytes,
+                        max_bytes = self.limits.max_download_bytes,
                         "a download is too large and is cancelled"
                     );
                     self.cancel_download(&progress.guid, &contexts);

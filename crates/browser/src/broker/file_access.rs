@@ -8,15 +8,15 @@ use url::Url;
 
 /// Where a client sits. It decides what its paths mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum ClientOrigin {
     /// Among the session's own programs, with the session's `/tmp`.
-    Inside,
+    Internal,
     /// Anywhere else; its `/tmp` is another one.
-    Outside,
+    External,
 }
 
 /// Schemes of the browser's own pages, from where it can be crashed, quit and configured.
-const INNER_SCHEMES: [&str; 5] = [
+const INTERNAL_SCHEMES: [&str; 5] = [
     "chrome",
     "chrome-untrusted",
     "chrome-error",
@@ -26,28 +26,28 @@ const INNER_SCHEMES: [&str; 5] = [
 
 /// The folders of one session, as far as clients may name them.
 #[derive(Debug)]
-pub(crate) struct Grounds {
+pub(crate) struct FileAccess {
     /// Everything of the session.
     pub(crate) session: PathBuf,
     /// Where downloads go unless a client names another folder of the session.
     pub(crate) downloads: PathBuf,
 }
 
-impl Grounds {
+impl FileAccess {
     /// Whether a client may name a file or folder. Relative paths are nobody's: they would mean the
     /// browser's.
-    pub(crate) fn contain(&self, path: &str, side: Side) -> bool {
+    pub(crate) fn allows(&self, path: &str, origin: ClientOrigin) -> bool {
         let path = Path::new(path);
         let plain = path
             .components()
             .all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-        let shared = side == Side::Inside && path.starts_with("/tmp");
+        let shared = origin == ClientOrigin::Internal && path.starts_with("/tmp");
         path.is_absolute() && plain && (shared || path.starts_with(&self.session))
     }
 
     /// The folder that a client's downloads go to: the one that it names, if it may.
-    pub(crate) fn plan_downloads(&self, named: &str, side: Side) -> String {
-        if self.contain(named, side) {
+    pub(crate) fn download_dir(&self, named: &str, origin: ClientOrigin) -> String {
+        if self.allows(named, origin) {
             named.to_owned()
         } else {
             self.downloads.to_string_lossy().into_owned()
@@ -55,23 +55,27 @@ impl Grounds {
     }
 
     /// Judges an address that a client wants a page of, or the reason of a refusal.
-    pub(crate) fn judge_address(&self, address: &str, side: Side) -> Result<(), &'static str> {
+    pub(crate) fn check_address(
+        &self,
+        address: &str,
+        origin: ClientOrigin,
+    ) -> Result<(), &'static str> {
         // One that cannot be parsed is for the browser to refuse.
         let Ok(url) = Url::parse(address) else {
             return Ok(());
         };
         match url.scheme() {
-            "view-source" => self.judge_address(url.path(), side),
+            "view-source" => self.check_address(url.path(), origin),
             "file" => {
                 let path = url.to_file_path().ok();
                 match path.as_deref().and_then(Path::to_str) {
-                    Some(path) if self.contain(path, side) => Ok(()),
+                    Some(path) if self.allows(path, origin) => Ok(()),
                     _ => Err(
                         "of this machine's files, only those in the session's folder can be opened",
                     ),
                 }
             }
-            scheme if INNER_SCHEMES.contains(&scheme) => {
+            scheme if INTERNAL_SCHEMES.contains(&scheme) => {
                 Err("the browser's own pages are not available")
             }
             _ => Ok(()),
@@ -83,8 +87,8 @@ impl Grounds {
 mod tests {
     use super::*;
 
-    fn grounds() -> Grounds {
-        Grounds {
+    fn file_access() -> FileAccess {
+        FileAccess {
             session: "/data/s/1".into(),
             downloads: "/data/s/1/b/downloads".into(),
         }
@@ -103,9 +107,12 @@ mod tests {
             ("work/x.txt", false, false),
             ("", false, false),
         ] {
-            let contain = |side| grounds().contain(path, side);
+            let allows = |origin| file_access().allows(path, origin);
             assert_eq!(
-                (contain(Side::Inside), contain(Side::Outside)),
+                (
+                    allows(ClientOrigin::Internal),
+                    allows(ClientOrigin::External)
+                ),
                 (inside, outside),
                 "{path}"
             );
@@ -114,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_download_folder_elsewhere_becomes_the_sessions() {
-        let plan = |path| grounds().plan_downloads(path, Side::Outside);
+        let plan = |path| file_access().download_dir(path, ClientOrigin::External);
         assert_eq!(plan("/data/s/1/work"), "/data/s/1/work");
         assert_eq!(plan("/tmp/playwright-artifacts-1"), "/data/s/1/b/downloads");
         assert_eq!(plan("/etc"), "/data/s/1/b/downloads");
@@ -135,7 +142,7 @@ mod tests {
             "",
         ] {
             assert_eq!(
-                grounds().judge_address(address, Side::Inside),
+                file_access().check_address(address, ClientOrigin::Internal),
                 Ok(()),
                 "{address}"
             );
@@ -162,7 +169,9 @@ mod tests {
             "chrome-untrusted://x",
         ] {
             assert!(
-                grounds().judge_address(address, Side::Inside).is_err(),
+                file_access()
+                    .check_address(address, ClientOrigin::Internal)
+                    .is_err(),
                 "{address:?}"
             );
         }

@@ -10,7 +10,7 @@ const MAX_REMEMBERED: usize = 1000;
 
 /// What a browser may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct BrowserLimits {
     /// Open tabs, those of all contexts.
     pub max_tabs: usize,
     /// Of each download.
@@ -37,7 +37,7 @@ pub(crate) struct Oversized(HashSet<String>);
 impl Oversized {
     /// Whether a download is to be cancelled now: it is larger than it may be, or is going to be,
     /// and goes on.
-    pub(crate) fn judge(&mut self, progress: &Progress, bounds: &Bounds) -> bool {
+    pub(crate) fn should_cancel(&mut self, progress: &Progress, limits: &BrowserLimits) -> bool {
         if progress.state != "inProgress" {
             self.0.remove(&progress.guid);
             return false;
@@ -46,8 +46,8 @@ impl Oversized {
             clippy::cast_precision_loss,
             reason = "a limit that is a byte off is as good"
         )]
-        let most = bounds.max_download_bytes as f64;
-        let is_large = progress.received > most || progress.total > most;
+        let max = limits.max_download_bytes as f64;
+        let is_large = progress.received > max || progress.total > max;
         if self.0.len() >= MAX_REMEMBERED {
             // They are cancelled once more at the worst.
             self.0.clear();
@@ -60,7 +60,7 @@ impl Oversized {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds {
+    const LIMITS: BrowserLimits = BrowserLimits {
         max_tabs: 1,
         max_download_bytes: 100,
     };
@@ -77,16 +77,18 @@ mod tests {
     #[test]
     fn a_download_is_cancelled_once_and_as_soon_as_its_size_is_known() {
         let mut oversized = Oversized::default();
-        assert!(!oversized.judge(&progress(100.0, 0.0, "inProgress"), &BOUNDS));
-        assert!(oversized.judge(&progress(101.0, 0.0, "inProgress"), &BOUNDS));
-        assert!(!oversized.judge(&progress(102.0, 0.0, "inProgress"), &BOUNDS));
-        assert!(!oversized.judge(&progress(102.0, 0.0, "canceled"), &BOUNDS));
+        assert!(!oversized.should_cancel(&progress(100.0, 0.0, "inProgress"), &LIMITS));
+        assert!(oversized.should_cancel(&progress(101.0, 0.0, "inProgress"), &LIMITS));
+        assert!(!oversized.should_cancel(&progress(102.0, 0.0, "inProgress"), &LIMITS));
+        assert!(!oversized.should_cancel(&progress(102.0, 0.0, "canceled"), &LIMITS));
         assert!(oversized.0.is_empty());
-        assert!(oversized.judge(&progress(0.0, 101.0, "inProgress"), &BOUNDS));
+        assert!(oversized.should_cancel(&progress(0.0, 101.0, "inProgress"), &LIMITS));
     }
 
     #[test]
     fn one_that_is_complete_is_left_alone() {
-        assert!(!Oversized::default().judge(&progress(1000.0, 1000.0, "completed"), &BOUNDS));
+        assert!(
+            !Oversized::default().should_cancel(&progress(1000.0, 1000.0, "completed"), &LIMITS)
+        );
     }
 }

@@ -9,19 +9,19 @@ use std::sync::Arc;
 /// What Chromium says when its proxy does not let it through.
 const TUNNEL_FAILED: &str = r#""errorText":"net::ERR_TUNNEL_CONNECTION_FAILED""#;
 
-type Explaining = dyn Fn(Option<&str>) -> Option<String> + Send + Sync;
+type HintFn = dyn Fn(Option<&str>) -> Option<String> + Send + Sync;
 
 /// Tells why the proxy has not let the browser through lately: to this URL if it is known, or at
 /// all.
 #[derive(Clone)]
-pub struct Explain(Arc<Explaining>);
+pub struct NavigationErrorHint(Arc<HintFn>);
 
-impl Explain {
-    /// Asks `explaining` for one line of plain text.
-    pub fn with(
-        explaining: impl Fn(Option<&str>) -> Option<String> + Send + Sync + 'static,
-    ) -> Explain {
-        Explain(Arc::new(explaining))
+impl NavigationErrorHint {
+    /// Asks `hint` for one line of plain text.
+    pub fn new(
+        hint: impl Fn(Option<&str>) -> Option<String> + Send + Sync + 'static,
+    ) -> NavigationErrorHint {
+        NavigationErrorHint(Arc::new(hint))
     }
 
     /// Adds the reason to a message of Chromium's about a page that did not load. None: it stays as
@@ -35,9 +35,9 @@ impl Explain {
     }
 }
 
-impl fmt::Debug for Explain {
+impl fmt::Debug for NavigationErrorHint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Explain")
+        f.write_str("NavigationErrorHint")
     }
 }
 
@@ -48,8 +48,9 @@ mod tests {
     /// Rule M18.
     #[test]
     fn the_reason_is_added_where_a_tunnel_failed_and_nowhere_else() {
-        let explain =
-            Explain::with(|url| Some(format!("because of \"{}\"", url.unwrap_or("something"))));
+        let navigation_hint = NavigationErrorHint::new(|url| {
+            Some(format!("because of \"{}\"", url.unwrap_or("something")))
+        });
         let failed =
             r#"{"frameId":"F","errorText":"net::ERR_TUNNEL_CONNECTION_FAILED","isDownload":false}"#;
         let extended = explain
@@ -61,9 +62,12 @@ mod tests {
             r#"net::ERR_TUNNEL_CONNECTION_FAILED (because of "https://a.example/")"#
         );
         assert_eq!(
-            explain.extend(r#"{"errorText":"net::ERR_ABORTED"}"#, None),
+            navigation_hint.extend(r#"{"errorText":"net::ERR_ABORTED"}"#, None),
             None
         );
-        assert_eq!(Explain::with(|_| None).extend(failed, None), None);
+        assert_eq!(
+            NavigationErrorHint::new(|_| None).extend(failed, None),
+            None
+        );
     }
 }

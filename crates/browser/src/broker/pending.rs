@@ -5,12 +5,12 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
-use super::client::{Client, ClientId, Outbox};
-use super::file_access::Side;
-use super::policy::Watch;
+use super::client::{Client, ClientId, SendQueue};
+use super::file_access::ClientOrigin;
+use super::policy::TrackedEffect;
 
 /// What the reply to an own call says.
-pub(crate) type OwnReply = Result<Box<RawValue>, Box<RawValue>>;
+pub(crate) type CommandReply = Result<Box<RawValue>, Box<RawValue>>;
 
 /// Who waits for a reply.
 #[derive(Debug)]
@@ -18,9 +18,12 @@ pub(crate) enum Pending {
     /// A client.
     Client(ClientCallInFlight),
     /// One of our own commands.
-    Own(oneshot::Sender<OwnReply>),
+    Command(oneshot::Sender<CommandReply>),
     /// A client that is about to be attached.
-    Attach(Newcomer, oneshot::Sender<Result<Client, Box<RawValue>>>),
+    Attach(
+        PendingAttach,
+        oneshot::Sender<Result<Client, Box<RawValue>>>,
+    ),
     /// The tab of that target id: it gets a session of our own.
     Tab(String),
     /// Nobody, but the context that is being made has to go again: its client has left.
@@ -40,9 +43,9 @@ pub(crate) enum Root {
 
 /// What is known of a client before it is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Newcomer {
+pub(crate) struct PendingAttach {
     pub(crate) root: Root,
-    pub(crate) side: Side,
+    pub(crate) origin: ClientOrigin,
 }
 
 /// A client's call that has gone to the browser.
@@ -55,9 +58,9 @@ pub(crate) struct ClientCallInFlight {
     pub(crate) on: Arc<str>,
     /// Whether the client named the session; one that did not gets a reply without it.
     pub(crate) named: bool,
-    pub(crate) watch: Watch,
-    /// What [`Watch::DisposeContext`] disposes of, or [`Watch::CloseTarget`] closes: an id. Of
-    /// [`Watch::Navigate`] the URL.
+    pub(crate) effect: TrackedEffect,
+    /// What [`TrackedEffect::DisposeContext`] disposes of, or [`TrackedEffect::CloseTarget`] closes: an id. Of
+    /// [`TrackedEffect::Navigate`] the URL.
     pub(crate) subject: Option<String>,
     /// The browser answers it even when the target crashes.
     pub(crate) outlives_crash: bool,
@@ -67,10 +70,10 @@ pub(crate) struct ClientCallInFlight {
 
 /// A call whose reply will not come.
 #[derive(Debug)]
-pub(crate) struct Unanswered {
+pub(crate) struct OrphanedCall {
     pub(crate) id: i64,
     /// As the client named it.
     pub(crate) session: Option<Arc<str>>,
-    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) queue: Arc<SendQueue>,
     pub(crate) client: ClientId,
 }

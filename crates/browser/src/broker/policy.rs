@@ -4,7 +4,7 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::file_access::{Grounds, Side};
+use super::file_access::{ClientOrigin, FileAccess};
 
 /// What to do with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,19 +12,19 @@ pub(crate) enum Rule {
     /// Goes to the browser as it is.
     Pass,
     /// Never reaches the browser; the client is told why.
-    Refuse(&'static str),
+    Deny(&'static str),
     /// Ends this client, not the browser.
     CloseClient,
     /// Goes on when its params are harmless, and then written anew from what was judged, for it is
     /// not known which of two equal members Chromium would take.
-    Judge(Judge, Watch),
+    Check(ParamCheck, TrackedEffect),
     /// Goes on, and its reply matters to us.
-    Watch(Watch),
+    Track(TrackedEffect),
 }
 
 /// Which params have to be looked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Judge {
+pub(crate) enum ParamCheck {
     AttachToTarget,
     SetAutoAttach,
     CreateBrowserContext,
@@ -40,7 +40,7 @@ pub(crate) enum Judge {
 
 /// What a call that passes means to the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Watch {
+pub(crate) enum TrackedEffect {
     /// Nothing.
     Nothing,
     /// Its reply names a session of this client.
@@ -60,7 +60,7 @@ pub(crate) enum Watch {
     /// The session's tab is the current one from now on.
     BringToFront,
     /// The events of the session's page are turned on or off.
-    HearPage(bool),
+    PageEvents(bool),
     /// It takes a picture of the page, which screencasts give way to.
     Screenshot,
     /// It says where downloads go.
@@ -74,47 +74,50 @@ pub(crate) fn rule_for(method: &str) -> Rule {
     match method {
         "Browser.close" => Rule::CloseClient,
         "Browser.crash" | "Browser.crashGpuProcess" => {
-            Rule::Refuse("the browser is not crashed on request")
+            Rule::Deny("the browser is not crashed on request")
         }
         "Browser.executeBrowserCommand" => {
-            Rule::Refuse("commands of the browser's own interface are not available")
+            Rule::Deny("commands of the browser's own interface are not available")
         }
-        "Target.setRemoteLocations" => Rule::Refuse("targets elsewhere are not looked for"),
+        "Target.setRemoteLocations" => Rule::Deny("targets elsewhere are not looked for"),
         // It would hand the whole protocol to the page itself.
-        "Target.exposeDevToolsProtocol" => Rule::Refuse("the protocol is not exposed to pages"),
+        "Target.exposeDevToolsProtocol" => Rule::Deny("the protocol is not exposed to pages"),
         // The inner message would pass unjudged.
         "Target.sendMessageToTarget" => {
-            Rule::Refuse("use flat sessions (attachToTarget with flatten: true)")
+            Rule::Deny("use flat sessions (attachToTarget with flatten: true)")
         }
-        "Target.attachToTarget" => Rule::Judge(Judge::AttachToTarget, Watch::Attach),
-        "Target.attachToBrowserTarget" => Rule::Watch(Watch::Attach),
-        "Target.setAutoAttach" => Rule::Judge(Judge::SetAutoAttach, Watch::Nothing),
-        "Target.createBrowserContext" => {
-            Rule::Judge(Judge::CreateBrowserContext, Watch::CreateContext)
+        "Target.attachToTarget" => Rule::Check(ParamCheck::AttachToTarget, TrackedEffect::Attach),
+        "Target.attachToBrowserTarget" => Rule::Track(TrackedEffect::Attach),
+        "Target.setAutoAttach" => Rule::Check(ParamCheck::SetAutoAttach, TrackedEffect::Nothing),
+        "Target.createBrowserContext" => Rule::Check(
+            ParamCheck::CreateBrowserContext,
+            TrackedEffect::CreateContext,
+        ),
+        "Target.detachFromTarget" => Rule::Track(TrackedEffect::EndSession),
+        "Target.disposeBrowserContext" => Rule::Track(TrackedEffect::DisposeContext),
+        "Target.closeTarget" => Rule::Track(TrackedEffect::CloseTarget),
+        "Target.createTarget" => Rule::Check(ParamCheck::Address, TrackedEffect::CreateTarget),
+        "Target.openDevTools" => Rule::Deny("the browser's own pages are not available"),
+        "Target.activateTarget" => Rule::Track(TrackedEffect::ActivateTarget),
+        "Page.bringToFront" => Rule::Track(TrackedEffect::BringToFront),
+        "Page.navigate" => Rule::Check(ParamCheck::Address, TrackedEffect::Navigate),
+        "Page.reload" | "Page.navigateToHistoryEntry" => Rule::Track(TrackedEffect::Navigate),
+        "Page.enable" => Rule::Track(TrackedEffect::PageEvents(true)),
+        "Page.disable" => Rule::Track(TrackedEffect::PageEvents(false)),
+        "Page.captureScreenshot" => Rule::Track(TrackedEffect::Screenshot),
+        "DOM.setFileInputFiles" => Rule::Check(ParamCheck::Files, TrackedEffect::Nothing),
+        "Input.dispatchDragEvent" => {
+            Rule::Check(ParamCheck::DraggedFiles, TrackedEffect::BringToFront)
         }
-        "Target.detachFromTarget" => Rule::Watch(Watch::EndSession),
-        "Target.disposeBrowserContext" => Rule::Watch(Watch::DisposeContext),
-        "Target.closeTarget" => Rule::Watch(Watch::CloseTarget),
-        "Target.createTarget" => Rule::Judge(Judge::Address, Watch::CreateTarget),
-        "Target.openDevTools" => Rule::Refuse("the browser's own pages are not available"),
-        "Target.activateTarget" => Rule::Watch(Watch::ActivateTarget),
-        "Page.bringToFront" => Rule::Watch(Watch::BringToFront),
-        "Page.navigate" => Rule::Judge(Judge::Address, Watch::Navigate),
-        "Page.reload" | "Page.navigateToHistoryEntry" => Rule::Watch(Watch::Navigate),
-        "Page.enable" => Rule::Watch(Watch::HearPage(true)),
-        "Page.disable" => Rule::Watch(Watch::HearPage(false)),
-        "Page.captureScreenshot" => Rule::Watch(Watch::Screenshot),
-        "DOM.setFileInputFiles" => Rule::Judge(Judge::Files, Watch::Nothing),
-        "Input.dispatchDragEvent" => Rule::Judge(Judge::DraggedFiles, Watch::BringToFront),
         "Browser.setDownloadBehavior" | "Page.setDownloadBehavior" => {
-            Rule::Judge(Judge::DownloadPath, Watch::Downloads)
+            Rule::Check(ParamCheck::DownloadPath, TrackedEffect::Downloads)
         }
         _ => match domain_of(method) {
-            "Extensions" => Rule::Refuse("extensions are not managed by clients"),
-            "PWA" => Rule::Refuse("web apps are not installed"),
-            "Tethering" => Rule::Refuse("no ports are opened on this machine"),
+            "Extensions" => Rule::Deny("extensions are not managed by clients"),
+            "PWA" => Rule::Deny("web apps are not installed"),
+            "Tethering" => Rule::Deny("no ports are opened on this machine"),
             // Only in a tab in front of somebody is there anything to click or type.
-            "Input" => Rule::Watch(Watch::BringToFront),
+            "Input" => Rule::Track(TrackedEffect::BringToFront),
             _ => Rule::Pass,
         },
     }
@@ -126,7 +129,7 @@ fn domain_of(method: &str) -> &str {
 
 /// Whether a call does something to its page, in contrast to looking at it: what happens there next
 /// (a dialog, a download) is most likely its doing.
-pub(crate) fn drives_a_page(method: &str) -> bool {
+pub(crate) fn drives_page(method: &str) -> bool {
     match method {
         "Page.navigate"
         | "Page.reload"
@@ -168,13 +171,13 @@ pub(crate) fn works_on_a_crashed_target(method: &str) -> bool {
     }
 }
 
-/// Judges params of a client on that side. Gives them back written anew, and changed where that
+/// Judges params of a client on that origin. Gives them back written anew, and changed where that
 /// mends them, or the reason of a refusal.
-pub(crate) fn judge(
-    what: Judge,
+pub(crate) fn check_params(
+    what: ParamCheck,
     params: Option<&RawValue>,
-    grounds: &Grounds,
-    side: Side,
+    file_access: &FileAccess,
+    origin: ClientOrigin,
 ) -> Result<String, &'static str> {
     let mut params: Value = match params {
         Some(params) => serde_json::from_str(params.get()).map_err(|_| "params cannot be read")?,
@@ -182,14 +185,14 @@ pub(crate) fn judge(
     };
     let is_true = |name: &str| params.get(name) == Some(&Value::Bool(true));
     match what {
-        Judge::AttachToTarget if !is_true("flatten") => {
+        ParamCheck::AttachToTarget if !is_true("flatten") => {
             return Err("only flat sessions are available: attachToTarget needs flatten: true");
         }
         // Turning it off needs no flatten.
-        Judge::SetAutoAttach if is_true("autoAttach") && !is_true("flatten") => {
+        ParamCheck::SetAutoAttach if is_true("autoAttach") && !is_true("flatten") => {
             return Err("only flat sessions are available: setAutoAttach needs flatten: true");
         }
-        Judge::CreateBrowserContext => {
+        ParamCheck::CreateBrowserContext => {
             for name in [
                 "proxyServer",
                 "proxyBypassList",
@@ -201,30 +204,36 @@ pub(crate) fn judge(
                 }
             }
         }
-        Judge::AttachToTarget | Judge::SetAutoAttach => {}
-        Judge::Address => {
+        ParamCheck::AttachToTarget | ParamCheck::SetAutoAttach => {}
+        ParamCheck::Address => {
             if let Some(address) = params.get("url").and_then(Value::as_str) {
-                grounds.judge_address(address, side)?;
+                file_access.check_address(address, origin)?;
             }
         }
-        Judge::Files => judge_files(params.get("files"), grounds, side)?,
-        Judge::DraggedFiles => judge_files(params.pointer("/data/files"), grounds, side)?,
-        Judge::DownloadPath => {
+        ParamCheck::Files => check_files(params.get("files"), file_access, origin)?,
+        ParamCheck::DraggedFiles => {
+            check_files(params.pointer("/data/files"), file_access, origin)?
+        }
+        ParamCheck::DownloadPath => {
             if let Some(Value::String(path)) = params.get_mut("downloadPath") {
-                *path = grounds.plan_downloads(path, side);
+                *path = file_access.download_dir(path, origin);
             }
         }
     }
     Ok(params.to_string())
 }
 
-fn judge_files(files: Option<&Value>, grounds: &Grounds, side: Side) -> Result<(), &'static str> {
+fn check_files(
+    files: Option<&Value>,
+    file_access: &FileAccess,
+    origin: ClientOrigin,
+) -> Result<(), &'static str> {
     let mut files = files
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
         .filter_map(Value::as_str);
-    if files.all(|file| grounds.contain(file, side)) {
+    if files.all(|file| file_access.allows(file, origin)) {
         Ok(())
     } else {
         Err("of this machine's files, only those in the session's folder can be uploaded")
@@ -246,12 +255,12 @@ pub(crate) fn text_in(json: Option<&str>, name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn judge(what: Judge, params: Option<&RawValue>) -> Result<String, &'static str> {
-        let grounds = Grounds {
+    fn check(what: ParamCheck, params: Option<&RawValue>) -> Result<String, &'static str> {
+        let file_access = FileAccess {
             session: "/s/1".into(),
             downloads: "/s/1/b/downloads".into(),
         };
-        super::judge(what, params, &grounds, Side::Outside)
+        super::check_params(what, params, &file_access, ClientOrigin::External)
     }
 
     fn raw(json: &str) -> Box<RawValue> {
@@ -286,37 +295,40 @@ mod tests {
             "Tethering.bind",
             "Target.openDevTools",
         ] {
-            assert!(matches!(rule_for(method), Rule::Refuse(_)), "{method}");
+            assert!(matches!(rule_for(method), Rule::Deny(_)), "{method}");
         }
     }
 
     #[test]
     fn sessions_that_are_not_flat_are_refused() {
         for (what, params) in [
-            (Judge::AttachToTarget, r#"{"targetId":"T"}"#),
-            (Judge::AttachToTarget, r#"{"targetId":"T","flatten":false}"#),
+            (ParamCheck::AttachToTarget, r#"{"targetId":"T"}"#),
             (
-                Judge::AttachToTarget,
+                ParamCheck::AttachToTarget,
+                r#"{"targetId":"T","flatten":false}"#,
+            ),
+            (
+                ParamCheck::AttachToTarget,
                 r#"{"targetId":"T","flatten":true,"flatten":false}"#,
             ),
             (
-                Judge::AttachToTarget,
+                ParamCheck::AttachToTarget,
                 r#"{"targetId":"T","flatten":"true"}"#,
             ),
             (
-                Judge::SetAutoAttach,
+                ParamCheck::SetAutoAttach,
                 r#"{"autoAttach":true,"waitForDebuggerOnStart":false,"flatten":false}"#,
             ),
         ] {
-            assert!(judge(what, Some(&raw(params))).is_err(), "{params}");
+            assert!(check(what, Some(&raw(params))).is_err(), "{params}");
         }
-        assert!(judge(Judge::AttachToTarget, None).is_err());
+        assert!(check(ParamCheck::AttachToTarget, None).is_err());
     }
 
     #[test]
     fn what_goes_on_is_written_from_what_was_judged() {
         let params = raw(r#"{"targetId":"T","flatten":false,"flatt\u0065n":true}"#);
-        let written = judge(Judge::AttachToTarget, Some(&params)).expect("flat");
+        let written = check(ParamCheck::AttachToTarget, Some(&params)).expect("flat");
         assert_eq!(written.matches("flatten").count(), 1, "{written}");
         assert!(written.contains(r#""flatten":true"#), "{written}");
     }
@@ -324,7 +336,7 @@ mod tests {
     #[test]
     fn auto_attach_can_be_turned_off_without_flatten() {
         let params = raw(r#"{"autoAttach":false,"waitForDebuggerOnStart":false}"#);
-        assert!(judge(Judge::SetAutoAttach, Some(&params)).is_ok());
+        assert!(check(ParamCheck::SetAutoAttach, Some(&params)).is_ok());
     }
 
     #[test]
@@ -336,19 +348,19 @@ mod tests {
             r#"{"originsWithUniversalNetworkAccess":["https://a.example"]}"#,
         ] {
             assert!(
-                judge(Judge::CreateBrowserContext, Some(&raw(params))).is_err(),
+                check(ParamCheck::CreateBrowserContext, Some(&raw(params))).is_err(),
                 "{params}"
             );
         }
         assert!(
-            judge(
-                Judge::CreateBrowserContext,
+            check(
+                ParamCheck::CreateBrowserContext,
                 Some(&raw(r#"{"disposeOnDetach":true}"#))
             )
             .is_ok()
         );
         assert_eq!(
-            judge(Judge::CreateBrowserContext, None).as_deref(),
+            check(ParamCheck::CreateBrowserContext, None).as_deref(),
             Ok("{}")
         );
     }
@@ -364,25 +376,28 @@ mod tests {
     #[test]
     fn files_elsewhere_are_neither_opened_nor_uploaded_nor_dropped() {
         for (what, params) in [
-            (Judge::Address, r#"{"url":"file:///etc/hostname"}"#),
-            (Judge::Address, r#"{"url":"chrome://crash"}"#),
-            (Judge::Files, r#"{"files":["/s/1/work/x","/etc/hostname"]}"#),
+            (ParamCheck::Address, r#"{"url":"file:///etc/hostname"}"#),
+            (ParamCheck::Address, r#"{"url":"chrome://crash"}"#),
             (
-                Judge::DraggedFiles,
+                ParamCheck::Files,
+                r#"{"files":["/s/1/work/x","/etc/hostname"]}"#,
+            ),
+            (
+                ParamCheck::DraggedFiles,
                 r#"{"type":"drop","data":{"items":[],"files":["/etc/hostname"]}}"#,
             ),
         ] {
-            assert!(judge(what, Some(&raw(params))).is_err(), "{params}");
+            assert!(check(what, Some(&raw(params))).is_err(), "{params}");
         }
         for (what, params) in [
-            (Judge::Address, r#"{"url":"https://example.com/"}"#),
-            (Judge::Files, r#"{"files":["/s/1/work/x"]}"#),
+            (ParamCheck::Address, r#"{"url":"https://example.com/"}"#),
+            (ParamCheck::Files, r#"{"files":["/s/1/work/x"]}"#),
             (
-                Judge::DraggedFiles,
+                ParamCheck::DraggedFiles,
                 r#"{"type":"drop","data":{"items":[]}}"#,
             ),
         ] {
-            assert!(judge(what, Some(&raw(params))).is_ok(), "{params}");
+            assert!(check(what, Some(&raw(params))).is_ok(), "{params}");
         }
     }
 
@@ -390,7 +405,7 @@ mod tests {
     fn downloads_are_sent_to_the_sessions_folder_whatever_is_asked_for() {
         let params =
             raw(r#"{"behavior":"allow","downloadPath":"/s/1/work","downloadPath":"/etc"}"#);
-        let written = judge(Judge::DownloadPath, Some(&params)).expect("mended");
+        let written = check(ParamCheck::DownloadPath, Some(&params)).expect("mended");
         assert_eq!(
             written,
             r#"{"behavior":"allow","downloadPath":"/s/1/b/downloads"}"#
@@ -405,7 +420,7 @@ mod tests {
             "Runtime.evaluate",
             "Input.insertText",
         ] {
-            assert!(drives_a_page(method), "{method}");
+            assert!(drives_page(method), "{method}");
         }
         for method in [
             "Page.enable",
@@ -413,7 +428,7 @@ mod tests {
             "Runtime.enable",
             "Page.captureScreenshot",
         ] {
-            assert!(!drives_a_page(method), "{method}");
+            assert!(!drives_page(method), "{method}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 /// The open tabs, the current one last.
 #[derive(Debug, Default)]
-pub(crate) struct Tabs {
+pub(crate) struct TabList {
     /// Few: a browser's open tabs.
     by_recency: Vec<Tab>,
     /// The context of the first tab that there ever was, which Chromium opened by itself.
@@ -26,7 +26,7 @@ struct Tab {
     blank: bool,
 }
 
-impl Tabs {
+impl TabList {
     /// A tab was opened, and is the current one from now on.
     pub(crate) fn opened(&mut self, target: &str, context: Option<&str>) {
         if self.default_context.is_none() {
@@ -156,8 +156,8 @@ mod tests {
         false
     }
 
-    fn three() -> Tabs {
-        let mut tabs = Tabs::default();
+    fn three() -> TabList {
+        let mut tabs = TabList::default();
         tabs.opened("A", Some("default"));
         tabs.opened("B", Some("default"));
         tabs.opened("C", Some("other"));

@@ -44,7 +44,7 @@ impl Broker {
     }
 
     /// Our own session on a tab.
-    pub(crate) fn own_session_on(&self, target: &str) -> Option<String> {
+    pub(crate) fn broker_session_on(&self, target: &str) -> Option<String> {
         self.lock().tabs.session_of(target).map(str::to_owned)
     }
 
@@ -65,10 +65,10 @@ impl Broker {
 
     /// Attaches a session of our own to a tab while it still answers: one that comes later does not
     /// reach a page whose script never ends. Nothing is enabled on it, so it costs nothing.
-    pub(super) fn keep_session_on(&self, target: &str) {
+    pub(super) fn attach_broker_session(&self, target: &str) {
         let params = serde_json::json!({ "targetId": target, "flatten": true }).to_string();
         // A browser that takes nothing more is about to end.
-        let _ = self.send_own(
+        let _ = self.send_command(
             "Target.attachToTarget",
             &params,
             None,
@@ -82,7 +82,7 @@ impl Broker {
 
     /// Whether no other tab may be opened.
     pub(crate) fn has_all_tabs(&self) -> bool {
-        self.lock().tabs.all().count() >= self.bounds.max_tabs
+        self.lock().tabs.all().count() >= self.limits.max_tabs
     }
 
     /// Closes tabs that are too many: the one that shows something now, or all. One that shows
@@ -109,7 +109,7 @@ impl Broker {
     }
 
     /// Closes tabs that are too many and have shown nothing for so long as nobody asked.
-    pub(crate) fn close_silent_excess(&self) {
+    pub(crate) fn close_all_excess(&self) {
         self.close_excess(&mut self.lock(), None);
     }
 
@@ -136,14 +136,14 @@ impl Broker {
     pub(super) fn is_tab_too_many(&self, state: &State, context: Option<&str>) -> bool {
         let is_needed = context.is_none_or(|context| state.tabs.is_default(context))
             && !state.has_default_tab();
-        state.tabs.all().count() >= self.bounds.max_tabs && !is_needed
+        state.tabs.all().count() >= self.limits.max_tabs && !is_needed
     }
 
     /// Why no tab is opened.
     pub(crate) fn too_many_tabs(&self) -> String {
         format!(
             "a session may have {} tabs (HEARTH_MAX_TABS): close some",
-            self.bounds.max_tabs
+            self.limits.max_tabs
         )
     }
 }

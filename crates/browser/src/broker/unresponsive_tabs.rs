@@ -1,4 +1,4 @@
-//! Tabs that do not answer, and getting them out of everybody's way.
+//! TabList that do not answer, and getting them out of everybody's way.
 //!
 //! A client that connects asks every tab about itself and waits for all of them, so one that is
 //! silent keeps everybody out: a script that never ends, a dialog, or a popup to an address that a
@@ -20,17 +20,17 @@ use crate::broker::commands::BrowserError;
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// How long each attempt to wake a tab may take.
-const WAKING: Duration = Duration::from_millis(500);
+const RECOVERY_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Broker {
     /// Asks every tab for a word. One that is silent has its dialog dismissed and its script ended;
     /// one that is silent even then is closed.
-    pub(crate) async fn wake_silent_tabs(self: &Arc<Self>) {
+    pub(crate) async fn recover_unresponsive_tabs(self: &Arc<Self>) {
         let mut tabs = JoinSet::new();
         for tab in self.open_tabs() {
             let broker = Arc::clone(self);
             tabs.spawn(async move {
-                if let Err(error) = broker.wake(&tab).await {
+                if let Err(error) = broker.recover_tab(&tab).await {
                     // It may have been closed meanwhile.
                     tracing::debug!(%error, "a tab cannot be asked");
                 }
@@ -39,8 +39,8 @@ impl Broker {
         while tabs.join_next().await.is_some() {}
     }
 
-    async fn wake(&self, tab: &str) -> Result<(), BrowserError> {
-        let Some(session) = self.own_session_on(tab) else {
+    async fn recover_tab(&self, tab: &str) -> Result<(), BrowserError> {
+        let Some(session) = self.broker_session_on(tab) else {
             return Ok(());
         };
         let session = Some(session.as_str());
@@ -50,7 +50,7 @@ impl Broker {
             let document = tokio::time::timeout(SILENCE, self.has_document(tab)).await;
             document.map_err(|_| BrowserError::TimedOut {
                 method: "its first document".to_owned(),
-                bound: SILENCE,
+                timeout: SILENCE,
             })
         };
         let Err(BrowserError::TimedOut { .. }) = asked.await else {
@@ -59,10 +59,14 @@ impl Broker {
         // On a session that was told of it: on another one Chromium knows of no dialog.
         self.dismiss_dialog(tab);
         let _ = self
-            .call_within(WAKING, session, TerminateExecutionParams::default())
+            .call_within(
+                RECOVERY_TIMEOUT,
+                session,
+                TerminateExecutionParams::default(),
+            )
             .await;
         let again = self
-            .call_within(WAKING, session, EvaluateParams::new("1"))
+            .call_within(RECOVERY_TIMEOUT, session, EvaluateParams::new("1"))
             .await;
         if again.is_ok() && !self.is_blank(tab) {
             tracing::info!("the script of a tab that did not answer was ended");

@@ -12,7 +12,7 @@ pub(crate) const PARSE_ERROR: i32 = -32700;
 /// See [`PARSE_ERROR`].
 pub(crate) const INVALID_REQUEST: i32 = -32600;
 /// Chromium's code for what a target or the browser refuses.
-pub(crate) const REFUSED: i32 = -32000;
+pub(crate) const DENIED: i32 = -32000;
 /// Chromium's code for a session that is not there.
 pub(crate) const NO_SESSION: i32 = -32001;
 
@@ -176,17 +176,17 @@ impl<'a> BrowserMessage<'a> {
     }
 
     /// What a reply says.
-    pub(crate) fn answer(&self) -> Answer<'a> {
+    pub(crate) fn body(&self) -> ReplyBody<'a> {
         match self.error {
-            Some(error) => Answer::Error(error),
-            None => Answer::Result(self.result),
+            Some(error) => ReplyBody::Error(error),
+            None => ReplyBody::Result(self.result),
         }
     }
 }
 
 /// A reply's content.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Answer<'a> {
+pub(crate) enum ReplyBody<'a> {
     Result(Option<&'a RawValue>),
     Error(&'a RawValue),
 }
@@ -212,10 +212,10 @@ pub(crate) fn frame(id: i32, method: &str, params: Option<&str>, session: Option
 }
 
 /// A reply for a client, with the client's own id and session.
-pub(crate) fn reply(id: i64, answer: Answer<'_>, session: Option<&str>) -> String {
+pub(crate) fn reply(id: i64, answer: ReplyBody<'_>, session: Option<&str>) -> String {
     let (name, content) = match answer {
-        Answer::Result(result) => ("result", result.map_or("{}", RawValue::get)),
-        Answer::Error(error) => ("error", error.get()),
+        ReplyBody::Result(result) => ("result", result.map_or("{}", RawValue::get)),
+        ReplyBody::Error(error) => ("error", error.get()),
     };
     let mut out = String::with_capacity(ENVELOPE_BYTES + content.len());
     out.push_str("{\"id\":");
@@ -428,13 +428,13 @@ mod tests {
         let message = BrowserMessage::parse(r#"{"id":5,"result":{"a":"\u0000"},"sessionId":"X"}"#)
             .expect("a reply");
         assert_eq!(
-            reply(-1, message.answer(), Some("S")),
+            reply(-1, message.body(), Some("S")),
             r#"{"id":-1,"result":{"a":"\u0000"},"sessionId":"S"}"#
         );
         let message = BrowserMessage::parse(r#"{"id":5,"error":{"code":-32001,"message":"m"}}"#)
             .expect("a reply");
         assert_eq!(
-            reply(3, message.answer(), None),
+            reply(3, message.body(), None),
             r#"{"id":3,"error":{"code":-32001,"message":"m"}}"#
         );
     }

@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 const PIPE_BYTES: i32 = 1024 * 1024;
 
 /// What may wait to be written before clients have to wait with what they say next.
-const ENOUGH_BYTES: usize = 64 * 1024 * 1024;
+const BACKPRESSURE_BYTES: usize = 64 * 1024 * 1024;
 
 /// What may wait before nothing more is taken. Clients that wait for room stay below: each of them
 /// adds one message at the most. The frame that crosses the line still gets in.
@@ -69,7 +69,7 @@ pub(crate) fn open() -> io::Result<Pipes> {
 
 /// Why a frame was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotTaken {
+pub(crate) enum PushError {
     /// Too much waits already.
     Full,
     /// The browser has closed its end, or we have closed ours.
@@ -109,14 +109,14 @@ impl PipeWriter {
 
     /// Sends one frame, its NUL included. Never waits: what the pipe does not take at once is
     /// queued.
-    pub(crate) fn push(&self, frame: Vec<u8>) -> Result<(), NotTaken> {
+    pub(crate) fn push(&self, frame: Vec<u8>) -> Result<(), PushError> {
         debug_assert_eq!(frame.last(), Some(&0), "a frame ends with a NUL");
         let mut waiting = self.lock();
         if waiting.closed {
-            return Err(NotTaken::Closed);
+            return Err(PushError::Closed);
         }
         if waiting.bytes > MAX_WAITING_BYTES {
-            return Err(NotTaken::Full);
+            return Err(PushError::Full);
         }
         let was_empty = waiting.frames.is_empty();
         waiting.bytes += frame.len();
@@ -124,7 +124,7 @@ impl PipeWriter {
         // The usual case: the pipe has room, and no task has to be woken.
         if was_empty && self.write_once(&mut waiting).is_err() {
             waiting.close();
-            return Err(NotTaken::Closed);
+            return Err(PushError::Closed);
         }
         if was_empty && !waiting.frames.is_empty() {
             self.left.notify_one();
@@ -136,7 +136,7 @@ impl PipeWriter {
     pub(crate) async fn room(&self) {
         loop {
             let drained = self.drained.notified();
-            if self.lock().bytes <= ENOUGH_BYTES {
+            if self.lock().bytes <= BACKPRESSURE_BYTES {
                 return;
             }
             drained.await;
@@ -192,11 +192,11 @@ impl PipeWriter {
             Err(error) => return Err(error),
         }
         if waiting.written == frame.len() {
-            let was_full = waiting.bytes > ENOUGH_BYTES;
+            let was_full = waiting.bytes > BACKPRESSURE_BYTES;
             waiting.bytes -= frame.len();
             waiting.written = 0;
             waiting.frames.pop_front();
-            if was_full && waiting.bytes <= ENOUGH_BYTES {
+            if was_full && waiting.bytes <= BACKPRESSURE_BYTES {
                 self.drained.notify_waiters();
             }
         }
@@ -227,7 +227,7 @@ pub(crate) enum ReadEnd {
     /// The browser closed its end: it is exiting, or gone.
     Closed,
     /// It sent something that cannot be a message of its protocol.
-    Nonsense(&'static str),
+    InvalidMessage(&'static str),
 }
 
 /// Reads frames, their NUL taken off, and hands each to `take`, in order, until the pipe ends.
@@ -245,14 +245,14 @@ pub(crate) async fn read_frames(mut from: pipe::Receiver, mut take: impl FnMut(&
         while let Some(length) = find_nul(&buffer[searched..]).map(|at| searched + at) {
             match std::str::from_utf8(&buffer[..length]) {
                 Ok(frame) => take(frame),
-                Err(_) => return ReadEnd::Nonsense("a message that is not UTF-8"),
+                Err(_) => return ReadEnd::InvalidMessage("a message that is not UTF-8"),
             }
             buffer.advance(length + 1);
             searched = 0;
         }
         searched = buffer.len();
         if searched > MAX_FRAME_BYTES {
-            return ReadEnd::Nonsense("a message without an end");
+            return ReadEnd::InvalidMessage("a message without an end");
         }
         if buffer.is_empty() && buffer.capacity() > KEPT_BUFFER_BYTES {
             buffer = BytesMut::with_capacity(READ_BYTES);
@@ -339,7 +339,7 @@ mod tests {
     async fn what_is_not_utf8_ends_the_reading() {
         let (frames, end) = frames_of(b"ok\0\xff\xfe\0later\0").await;
         assert_eq!(frames, ["ok"]);
-        assert!(matches!(end, ReadEnd::Nonsense(_)));
+        assert!(matches!(end, ReadEnd::InvalidMessage(_)));
     }
 
     #[tokio::test]
@@ -383,7 +383,7 @@ mod tests {
         let mut large = vec![b'x'; MAX_WAITING_BYTES + 1];
         large.push(0);
         assert_eq!(writer.push(large), Ok(()));
-        assert_eq!(writer.push(b"small\0".to_vec()), Err(NotTaken::Full));
+        assert_eq!(writer.push(b"small\0".to_vec()), Err(PushError::Full));
     }
 
     /// Rule P3.
@@ -391,7 +391,7 @@ mod tests {
     async fn there_is_room_again_when_the_browser_has_read() {
         let (writer, mut theirs) = writing_end();
         writer.room().await;
-        let mut large = vec![b'x'; ENOUGH_BYTES + 1];
+        let mut large = vec![b'x'; BACKPRESSURE_BYTES + 1];
         large.push(0);
         writer.push(large).expect("taken");
         writer
@@ -405,16 +405,16 @@ mod tests {
             end = writer.drain() => panic!("the drain ended: {end:?}"),
             () = writer.room() => {}
         }
-        assert!(writer.lock().bytes <= ENOUGH_BYTES);
+        assert!(writer.lock().bytes <= BACKPRESSURE_BYTES);
         drop(writer);
-        assert!(reading.join().expect("no panic").expect("read") > ENOUGH_BYTES);
+        assert!(reading.join().expect("no panic").expect("read") > BACKPRESSURE_BYTES);
     }
 
     /// Rule P3.
     #[tokio::test]
     async fn nobody_waits_for_room_in_a_closed_pipe() {
         let (writer, _theirs) = writing_end();
-        let mut large = vec![b'x'; ENOUGH_BYTES + 1];
+        let mut large = vec![b'x'; BACKPRESSURE_BYTES + 1];
         large.push(0);
         writer.push(large).expect("taken");
         let closing = async { writer.close() };
@@ -440,6 +440,6 @@ mod tests {
         let _ = tokio::time::timeout(Duration::from_secs(5), writer.drain())
             .await
             .expect("it ends");
-        assert_eq!(writer.push(b"y\0".to_vec()), Err(NotTaken::Closed));
+        assert_eq!(writer.push(b"y\0".to_vec()), Err(PushError::Closed));
     }
 }

@@ -7,13 +7,13 @@ use tokio::sync::Semaphore;
 
 use crate::broker::Broker;
 use crate::broker::client::Client;
-use crate::broker::commands::{BrowserError, Identity, Tab, TabChanges, Target};
-use crate::broker::file_access::Side;
-use crate::broker::pending::{Newcomer, Root};
+use crate::broker::commands::{BrowserError, BrowserInfo, Tab, TabChanges, Target};
+use crate::broker::file_access::ClientOrigin;
+use crate::broker::pending::{PendingAttach, Root};
 use crate::chromium::supervise::{DeathReason, Supervised};
 
 /// How long a browser may take to end after it was asked to; then it is killed.
-const CLOSE_BOUND: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running browser. Cheap to clone; when the last clone is dropped it is killed.
 #[derive(Clone)]
@@ -116,15 +116,15 @@ impl Browser {
     }
 
     /// Notes that somebody uses the browser by other means than a client's commands.
-    pub fn note_use(&self) {
-        self.inner.broker.note_use();
+    pub fn record_use(&self) {
+        self.inner.broker.record_use();
     }
 
     /// Sees to it that every tab answers, since a client that connects waits for all of them: a
     /// script that never ends is ended (in a tab that is silent for two seconds), and a tab that
     /// stays silent is closed. One round trip when nothing is wrong.
-    pub async fn wake_silent_tabs(&self) {
-        self.inner.broker.wake_silent_tabs().await;
+    pub async fn recover_unresponsive_tabs(&self) {
+        self.inner.broker.recover_unresponsive_tabs().await;
     }
 
     /// When somebody last used the browser by a CDP command or by hand; the time of the launch when
@@ -146,32 +146,36 @@ impl Browser {
 
     /// Attaches a client: when this returns, the browser has answered, and a tab is there for it to
     /// find.
-    pub async fn attach(&self, side: Side) -> Result<Client, BrowserError> {
+    pub async fn attach(&self, origin: ClientOrigin) -> Result<Client, BrowserError> {
         self.ensure_tab().await?;
         self.inner
             .broker
-            .attach(Newcomer {
+            .attach(PendingAttach {
                 root: Root::Browser,
-                side,
+                origin,
             })
             .await
     }
 
     /// Attaches a client to one target only, as Chromium's own `/devtools/page/` does.
     /// [`BrowserError::Refused`] when there is no such target.
-    pub async fn attach_to(&self, target: &str, side: Side) -> Result<Client, BrowserError> {
+    pub async fn attach_to(
+        &self,
+        target: &str,
+        origin: ClientOrigin,
+    ) -> Result<Client, BrowserError> {
         self.inner
             .broker
-            .attach(Newcomer {
+            .attach(PendingAttach {
                 root: Root::Target(target.to_owned()),
-                side,
+                origin,
             })
             .await
     }
 
     /// What the browser says that it is.
-    pub async fn identity(&self) -> Result<Identity, BrowserError> {
-        self.inner.broker.identity().await
+    pub async fn info(&self) -> Result<BrowserInfo, BrowserError> {
+        self.inner.broker.info().await
     }
 
     /// Everything in the browser that a client may attach to.
@@ -192,7 +196,7 @@ impl Browser {
             }
         };
         // Killing is right for one that is gone, too.
-        let _ = tokio::time::timeout(CLOSE_BOUND, asked).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, asked).await;
         self.kill().await;
         self.died().await == DeathReason::Closed
     }

@@ -19,7 +19,7 @@ const BATCH: usize = 64;
 
 /// What in the browser's folder of user data is made anew when it is missing, and what is another
 /// machine's business: caches, crash reports, and how a second Chromium of the same folder is told.
-const LEFT_OUT: [&str; 25] = [
+const EXCLUDED: [&str; 25] = [
     "BrowserMetrics",
     "BrowserMetrics-spare.pma",
     "Crashpad",
@@ -48,11 +48,11 @@ const LEFT_OUT: [&str; 25] = [
 ];
 
 /// The folder below a browser's own that is its profile.
-pub const PROFILE_FOLDER: &str = "user-data";
+pub const PROFILE_DIR: &str = "user-data";
 
-/// The places in [`PROFILE_FOLDER`] that are no part of a profile.
-pub fn left_out_of_profiles() -> Vec<PathBuf> {
-    LEFT_OUT.iter().map(PathBuf::from).collect()
+/// The places in [`PROFILE_DIR`] that are no part of a profile.
+pub fn profile_exclusions() -> Vec<PathBuf> {
+    EXCLUDED.iter().map(PathBuf::from).collect()
 }
 
 /// One cookie, as CDP's `Network.Cookie` and `Network.CookieParam` have it in common. Some kinds of
@@ -96,7 +96,7 @@ impl fmt::Debug for CookieJar {
 impl CookieJar {
     /// Those that end with the browser.
     #[must_use]
-    pub fn of_the_session(mut self) -> CookieJar {
+    pub fn session_cookies(mut self) -> CookieJar {
         self.0.retain(|cookie| cookie.expires.is_none());
         self
     }

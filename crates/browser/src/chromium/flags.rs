@@ -12,7 +12,7 @@ const WINDOW_BARS_PX: u32 = 87;
 /// Which of the two programs an executable is: they take the same flags and differ in what a window
 /// is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flavour {
+pub(crate) enum BrowserKind {
     /// `chromium-headless-shell`: headless by itself, its windows have no bars, it starts four
     /// times as fast.
     HeadlessShell,
@@ -20,15 +20,15 @@ pub(crate) enum Flavour {
     Chromium,
 }
 
-impl Flavour {
+impl BrowserKind {
     /// Judges by the file's name: Debian's is `chromium-headless-shell`, Google's
     /// `chrome-headless-shell`, older builds are called `headless_shell`.
-    pub(crate) fn of(executable: &Path) -> Flavour {
+    pub(crate) fn of(executable: &Path) -> BrowserKind {
         let name = executable.file_name().unwrap_or_default().to_string_lossy();
         if name.contains("headless-shell") || name.contains("headless_shell") {
-            Flavour::HeadlessShell
+            BrowserKind::HeadlessShell
         } else {
-            Flavour::Chromium
+            BrowserKind::Chromium
         }
     }
 }
@@ -36,7 +36,7 @@ impl Flavour {
 /// What the flags depend on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FlagsFor<'a> {
-    pub(crate) flavour: Flavour,
+    pub(crate) kind: BrowserKind,
     pub(crate) user_data: &'a Path,
     pub(crate) viewport: Viewport,
     pub(crate) user_agent: &'a str,
@@ -103,22 +103,22 @@ const ALWAYS: &[&str] = &[
 ];
 
 /// The arguments for one start, the page to open last.
-pub(crate) fn plan_flags(on: &FlagsFor<'_>) -> Vec<String> {
+pub(crate) fn build_flags(on: &FlagsFor<'_>) -> Vec<String> {
     let mut flags: Vec<String> = ALWAYS.iter().map(|&flag| flag.to_owned()).collect();
     // Cookies, caches and storage of this session alone.
     flags.push(format!("--user-data-dir={}", on.user_data.display()));
     // Without it the user agent says HeadlessChrome.
     flags.push(format!("--user-agent={}", on.user_agent));
     let Viewport { width, height } = on.viewport;
-    match on.flavour {
-        Flavour::HeadlessShell => {
+    match on.kind {
+        BrowserKind::HeadlessShell => {
             // The window is the page: every tab in every context has exactly this size.
             flags.push(format!("--window-size={width},{height}"));
             // The client hints (Sec-CH-UA, navigator.userAgentData) name HeadlessChrome as a brand
             // whatever the user agent is. With this they are empty when a user agent is given.
             flags.push("--enable-features=UACHOverrideBlank".to_owned());
         }
-        Flavour::Chromium => {
+        BrowserKind::Chromium => {
             let height = height + WINDOW_BARS_PX;
             flags.push("--headless".to_owned());
             // A window is never larger than the screen, which is 800×600 when nothing is said.
@@ -130,7 +130,7 @@ pub(crate) fn plan_flags(on: &FlagsFor<'_>) -> Vec<String> {
     }
     if !on.sandbox {
         flags.push("--no-sandbox".to_owned());
-        if on.flavour == Flavour::Chromium {
+        if on.kind == BrowserKind::Chromium {
             // No bar that warns of the flag above: it would take 56 px from the page.
             flags.push("--test-type".to_owned());
         }
@@ -153,9 +153,9 @@ pub(crate) fn plan_flags(on: &FlagsFor<'_>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn for_flavour(flavour: Flavour) -> FlagsFor<'static> {
+    fn for_kind(kind: BrowserKind) -> FlagsFor<'static> {
         FlagsFor {
-            flavour,
+            kind,
             user_data: Path::new("/s/user-data"),
             viewport: Viewport {
                 width: 1280,
@@ -174,14 +174,14 @@ mod tests {
 
     #[test]
     fn the_shells_window_is_the_page() {
-        let flags = plan_flags(&for_flavour(Flavour::HeadlessShell));
+        let flags = build_flags(&for_kind(BrowserKind::HeadlessShell));
         assert!(has(&flags, "--window-size=1280,720"), "{flags:?}");
         assert!(!has(&flags, "--headless"), "{flags:?}");
     }
 
     #[test]
     fn full_chromiums_window_has_room_for_its_bars() {
-        let flags = plan_flags(&for_flavour(Flavour::Chromium));
+        let flags = build_flags(&for_kind(BrowserKind::Chromium));
         assert!(has(&flags, "--window-size=1280,807"), "{flags:?}");
         assert!(has(&flags, "--screen-info={1280x807}"), "{flags:?}");
         assert!(has(&flags, "--headless"), "{flags:?}");
@@ -189,22 +189,22 @@ mod tests {
 
     #[test]
     fn the_sandbox_is_given_up_only_where_there_can_be_none() {
-        let mut on = for_flavour(Flavour::HeadlessShell);
-        assert!(!has(&plan_flags(&on), "--no-sandbox"));
+        let mut on = for_kind(BrowserKind::HeadlessShell);
+        assert!(!has(&build_flags(&on), "--no-sandbox"));
         on.sandbox = false;
-        assert!(has(&plan_flags(&on), "--no-sandbox"));
+        assert!(has(&build_flags(&on), "--no-sandbox"));
     }
 
     #[test]
     fn a_proxy_takes_everything_loopback_too() {
-        let mut on = for_flavour(Flavour::HeadlessShell);
+        let mut on = for_kind(BrowserKind::HeadlessShell);
         assert!(
-            !plan_flags(&on)
+            !build_flags(&on)
                 .iter()
                 .any(|flag| flag.starts_with("--proxy"))
         );
         on.proxy_port = Some(4000);
-        let flags = plan_flags(&on);
+        let flags = build_flags(&on);
         assert!(
             has(&flags, "--proxy-server=http://127.0.0.1:4000"),
             "{flags:?}"
@@ -214,31 +214,31 @@ mod tests {
 
     #[test]
     fn shared_memory_moves_to_files_only_where_it_is_small() {
-        let mut on = for_flavour(Flavour::HeadlessShell);
-        assert!(!has(&plan_flags(&on), "--disable-dev-shm-usage"));
+        let mut on = for_kind(BrowserKind::HeadlessShell);
+        assert!(!has(&build_flags(&on), "--disable-dev-shm-usage"));
         on.small_shared_memory = true;
-        assert!(has(&plan_flags(&on), "--disable-dev-shm-usage"));
+        assert!(has(&build_flags(&on), "--disable-dev-shm-usage"));
     }
 
     #[test]
     fn the_page_to_open_comes_last() {
-        let flags = plan_flags(&for_flavour(Flavour::Chromium));
+        let flags = build_flags(&for_kind(BrowserKind::Chromium));
         assert_eq!(flags.last().map(String::as_str), Some("about:blank"));
     }
 
     #[test]
     fn the_flavour_is_told_by_the_files_name() {
         assert_eq!(
-            Flavour::of(Path::new("/usr/lib/chromium/chromium-headless-shell")),
-            Flavour::HeadlessShell
+            BrowserKind::of(Path::new("/usr/lib/chromium/chromium-headless-shell")),
+            BrowserKind::HeadlessShell
         );
         assert_eq!(
-            Flavour::of(Path::new("/opt/headless_shell")),
-            Flavour::HeadlessShell
+            BrowserKind::of(Path::new("/opt/headless_shell")),
+            BrowserKind::HeadlessShell
         );
         assert_eq!(
-            Flavour::of(Path::new("/usr/lib/chromium/chromium")),
-            Flavour::Chromium
+            BrowserKind::of(Path::new("/usr/lib/chromium/chromium")),
+            BrowserKind::Chromium
         );
     }
 }

@@ -16,25 +16,25 @@ use tokio_util::task::TaskTracker;
 
 use crate::broker::Broker;
 use crate::broker::commands::BrowserError;
-use crate::broker::file_access::Grounds;
-use crate::broker::limits::Bounds;
-use crate::broker::navigation_hint::Explain;
+use crate::broker::file_access::FileAccess;
+use crate::broker::limits::BrowserLimits;
+use crate::broker::navigation_hint::NavigationErrorHint;
 use crate::cdp::pipe::{self, PipeWriter};
 use crate::chromium::browser::Browser;
-use crate::chromium::cookies::PROFILE_FOLDER;
-use crate::chromium::flags::{FlagsFor, Flavour, plan_flags};
+use crate::chromium::cookies::PROFILE_DIR;
+use crate::chromium::flags::{BrowserKind, FlagsFor, build_flags};
 use crate::chromium::stderr::{self, LastLines};
 use crate::chromium::supervise::{DeathReason, supervise};
 use crate::viewport::Viewport;
 
 /// How long a browser may take from its start to its first page.
-const LAUNCH_BOUND: Duration = Duration::from_secs(15);
+const LAUNCH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A dying browser closes its standard error before it is gone; its last words are waited for this
 /// long.
-const LAST_WORDS_BOUND: Duration = Duration::from_millis(500);
+const STDERR_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Tabs need some hundred megabytes of shared memory; Docker's default of 64 MB crashes them. With
+/// TabList need some hundred megabytes of shared memory; Docker's default of 64 MB crashes them. With
 /// less, Chromium is started with `--disable-dev-shm-usage`.
 pub const MIN_SHARED_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
 
@@ -47,9 +47,9 @@ pub struct LaunchSpec {
     /// The session's own folder for its browser. It exists and is private (0700); `user-data`,
     /// `downloads` and `tmp` are made in it. Chromium aborts with "Socket path too long" when its
     /// path is.
-    pub folder: PathBuf,
-    /// The session's whole folder, `folder` included: what clients may name files in.
-    pub session_folder: PathBuf,
+    pub dir: PathBuf,
+    /// The session's whole dir, `folder` included: what clients may name files in.
+    pub session_dir: PathBuf,
     /// The size of every page.
     pub viewport: Viewport,
     /// What pages and servers are told; see
@@ -61,19 +61,19 @@ pub struct LaunchSpec {
     /// The port on 127.0.0.1 of the proxy that everything goes through; none: nothing does.
     pub proxy_port: Option<u16>,
     /// What knows why the proxy did not let the browser through.
-    pub explain: Option<Explain>,
+    pub navigation_hint: Option<NavigationErrorHint>,
     /// How much it may take.
-    pub bounds: Bounds,
+    pub limits: BrowserLimits,
 }
 
 /// Why a browser was not launched. Nothing of it runs then.
 #[derive(Debug, Error)]
 pub enum LaunchError {
     /// Its folders could not be made.
-    #[error("cannot make the browser's folder {folder}: {source}")]
-    Folder {
+    #[error("cannot make the browser's folder {dir}: {source}")]
+    Dir {
         /// Which one.
-        folder: PathBuf,
+        dir: PathBuf,
         /// The system's reason.
         source: io::Error,
     },
@@ -84,50 +84,50 @@ pub enum LaunchError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// It started and ended before its first page was there.
-    #[error("the browser ended at its start ({reason}), its last words: {last_words}")]
+    #[error("the browser ended at its start ({reason}), its last words: {stderr}")]
     Died {
         /// How it ended.
         reason: DeathReason,
         /// The last lines of its standard error.
-        last_words: String,
+        stderr: String,
     },
     /// It refused one of the first commands.
-    #[error("the browser cannot be set up: {source}; its last words: {last_words}")]
+    #[error("the browser cannot be set up: {source}; its last words: {stderr}")]
     Setup {
         /// Which one, and why.
         source: BrowserError,
         /// The last lines of its standard error.
-        last_words: String,
+        stderr: String,
     },
     /// It runs, but shows no page.
-    #[error("the browser showed no page within 15 s, its last words: {last_words}")]
+    #[error("the browser showed no page within 15 s, its last words: {stderr}")]
     TooSlow {
         /// The last lines of its standard error.
-        last_words: String,
+        stderr: String,
     },
 }
 
-/// The folders in a session's browser folder.
-struct Folders {
+/// The folders in a session's browser dir.
+struct BrowserDirs {
     user_data: PathBuf,
     downloads: PathBuf,
     tmp: PathBuf,
 }
 
-impl Folders {
-    fn make(folder: &Path) -> Result<Folders, LaunchError> {
+impl BrowserDirs {
+    fn make(dir: &Path) -> Result<BrowserDirs, LaunchError> {
         let make = |name| {
-            let folder = folder.join(name);
-            match DirBuilder::new().mode(0o700).create(&folder) {
+            let dir = dir.join(name);
+            match DirBuilder::new().mode(0o700).create(&dir) {
                 // A profile that was put there beforehand.
                 Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-                    Err(LaunchError::Folder { folder, source })
+                    Err(LaunchError::Dir { dir, source })
                 }
-                _ => Ok(folder),
+                _ => Ok(dir),
             }
         };
-        Ok(Folders {
-            user_data: make(PROFILE_FOLDER)?,
+        Ok(BrowserDirs {
+            user_data: make(PROFILE_DIR)?,
             downloads: make("downloads")?,
             tmp: make("tmp")?,
         })
@@ -138,8 +138,8 @@ impl Folders {
     async fn clear(&self, launcher: &Launcher) -> Result<(), LaunchError> {
         let dirs = vec![self.downloads.clone(), self.tmp.clone()];
         let cleared = launcher.files().empty_dirs(dirs).await;
-        cleared.map_err(|source| LaunchError::Folder {
-            folder: self.tmp.clone(),
+        cleared.map_err(|source| LaunchError::Dir {
+            dir: self.tmp.clone(),
             source,
         })
     }
@@ -153,12 +153,12 @@ impl Browser {
         tracker: &TaskTracker,
         spec: LaunchSpec,
     ) -> Result<Browser, LaunchError> {
-        let folders = Folders::make(&spec.folder)?;
-        match Browser::launch_once(launcher, tracker, spec.clone(), &folders).await {
-            Err(LaunchError::Died { reason, last_words }) => {
-                tracing::warn!(%reason, last_words, "browser died at start, retrying");
-                folders.clear(launcher).await?;
-                Browser::launch_once(launcher, tracker, spec, &folders).await
+        let dirs = BrowserDirs::make(&spec.dir)?;
+        match Browser::launch_once(launcher, tracker, spec.clone(), &dirs).await {
+            Err(LaunchError::Died { reason, stderr }) => {
+                tracing::warn!(%reason, stderr, "browser died at start, retrying");
+                dirs.clear(launcher).await?;
+                Browser::launch_once(launcher, tracker, spec, &dirs).await
             }
             outcome => outcome,
         }
@@ -169,16 +169,16 @@ impl Browser {
         launcher: &Launcher,
         tracker: &TaskTracker,
         spec: LaunchSpec,
-        folders: &Folders,
+        dirs: &BrowserDirs,
     ) -> Result<Browser, LaunchError> {
-        let flavour = Flavour::of(&spec.executable);
+        let kind = BrowserKind::of(&spec.executable);
         let pipes = pipe::open().map_err(LaunchError::Pipes)?;
         let (stderr_ours, stderr_theirs) = io::pipe().map_err(LaunchError::Pipes)?;
         let stderr_ours =
             Receiver::from_owned_fd(OwnedFd::from(stderr_ours)).map_err(LaunchError::Pipes)?;
-        let flags = plan_flags(&FlagsFor {
-            flavour,
-            user_data: &folders.user_data,
+        let flags = build_flags(&FlagsFor {
+            kind,
+            user_data: &dirs.user_data,
             viewport: spec.viewport,
             user_agent: &spec.user_agent,
             sandbox: spec.sandbox,
@@ -188,8 +188,8 @@ impl Browser {
         let program = Program {
             program: spec.executable,
             args: flags,
-            env: plan_environment(&spec.folder, &folders.tmp),
-            cwd: spec.folder,
+            env: build_environment(&spec.dir, &dirs.tmp),
+            cwd: spec.dir,
             fds: vec![
                 (2, OwnedFd::from(stderr_theirs)),
                 (3, pipes.browser_reads),
@@ -201,21 +201,21 @@ impl Browser {
         let program_pid = tree.program_pid();
         let last_lines = LastLines::default();
         let mut drained = tracker.spawn(stderr::drain(stderr_ours, last_lines.clone()));
-        let grounds = Grounds {
-            session: spec.session_folder,
-            downloads: folders.downloads.clone(),
+        let file_access = FileAccess {
+            session: spec.session_dir,
+            downloads: dirs.downloads.clone(),
         };
         let broker = Arc::new(Broker::new(
             PipeWriter::new(pipes.to_browser),
-            grounds,
-            spec.bounds,
-            spec.explain,
+            file_access,
+            spec.limits,
+            spec.navigation_hint,
         ));
         let supervised = supervise(tracker, tree, Arc::clone(&broker), pipes.from_browser);
         let browser = Browser::new(broker, supervised, program_pid);
 
         let failed = tokio::select! {
-            ready = tokio::time::timeout(LAUNCH_BOUND, browser.make_ready(flavour, spec.viewport)) => {
+            ready = tokio::time::timeout(LAUNCH_TIMEOUT, browser.make_ready(kind, spec.viewport)) => {
                 match ready {
                     Ok(Ok(())) => return Ok(browser),
                     Ok(Err(error)) => Failed::Setup(error),
@@ -230,16 +230,16 @@ impl Browser {
             failed => failed,
         };
         browser.kill().await;
-        let _ = tokio::time::timeout(LAST_WORDS_BOUND, &mut drained).await;
-        let last_words = last_lines.joined();
+        let _ = tokio::time::timeout(STDERR_TIMEOUT, &mut drained).await;
+        let stderr = last_lines.joined();
         Err(match failed {
-            Failed::Setup(source) => LaunchError::Setup { source, last_words },
-            Failed::TooSlow => LaunchError::TooSlow { last_words },
-            Failed::Died(reason) => LaunchError::Died { reason, last_words },
+            Failed::Setup(source) => LaunchError::Setup { source, stderr },
+            Failed::TooSlow => LaunchError::TooSlow { stderr },
+            Failed::Died(reason) => LaunchError::Died { reason, stderr },
         })
     }
 
-    async fn make_ready(&self, flavour: Flavour, viewport: Viewport) -> Result<(), BrowserError> {
+    async fn make_ready(&self, kind: BrowserKind, viewport: Viewport) -> Result<(), BrowserError> {
         let broker = self.broker();
         broker.save_downloads();
         broker.discover_targets().await?;
@@ -250,7 +250,7 @@ impl Browser {
             .map_err(|_| BrowserError::Gone)?
             .clone();
         // The shell's pages have the size of its window, so there is nothing to measure.
-        if flavour == Flavour::Chromium
+        if kind == BrowserKind::Chromium
             && let Some(first) = first
         {
             match broker.fit_page(&first, viewport).await {
@@ -278,10 +278,10 @@ enum Failed {
 /// environment, and the thread then reads freed memory: one start in about 300 died of that with
 /// Chromium 148. Variables that exist are replaced in place. `disabled:` is the value that Chromium
 /// sets itself.
-fn plan_environment(folder: &Path, tmp: &Path) -> Vec<(String, String)> {
+fn build_environment(dir: &Path, tmp: &Path) -> Vec<(String, String)> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     [
-        ("HOME", text(folder)),
+        ("HOME", text(dir)),
         ("TMPDIR", text(tmp)),
         ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
         ("LANG", "C.UTF-8".to_owned()),
@@ -313,17 +313,17 @@ mod tests {
     fn the_folders_are_private_and_may_be_there_already() {
         let session = tempfile::tempdir().expect("a folder");
         for _ in 0..2 {
-            let folders = Folders::make(session.path()).expect("made");
-            for folder in [folders.user_data, folders.downloads, folders.tmp] {
-                let mode = folder.metadata().expect("there").permissions().mode();
-                assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+            let dirs = BrowserDirs::make(session.path()).expect("made");
+            for dir in [dirs.user_data, dirs.downloads, dirs.tmp] {
+                let mode = dir.metadata().expect("there").permissions().mode();
+                assert_eq!(mode & 0o777, 0o700, "{}", dir.display());
             }
         }
     }
 
     #[test]
     fn a_folder_that_cannot_be_made_is_named() {
-        let error = Folders::make(Path::new("/nowhere/session"))
+        let error = BrowserDirs::make(Path::new("/nowhere/session"))
             .err()
             .expect("an error")
             .to_string();
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_environment_is_an_allow_list() {
-        let names: Vec<String> = plan_environment(Path::new("/s"), Path::new("/s/tmp"))
+        let names: Vec<String> = build_environment(Path::new("/s"), Path::new("/s/tmp"))
             .into_iter()
             .map(|(name, _)| name)
             .collect();

@@ -33,7 +33,7 @@ pub enum DeathReason {
     /// It stopped answering; then it was killed.
     Silent,
     /// It sent something that is no message of its protocol; then it was killed.
-    Nonsense,
+    InvalidMessage,
 }
 
 impl DeathReason {
@@ -54,7 +54,7 @@ impl fmt::Display for DeathReason {
             DeathReason::PipeClosed => f.write_str("pipe closed"),
             DeathReason::Stuck => f.write_str("it stopped reading"),
             DeathReason::Silent => f.write_str("it stopped answering"),
-            DeathReason::Nonsense => f.write_str("it sent nonsense"),
+            DeathReason::InvalidMessage => f.write_str("it sent nonsense"),
         }
     }
 }
@@ -96,7 +96,7 @@ pub(crate) fn supervise(
     let reader = Arc::clone(&broker);
     let read_end = pipe_ends.clone();
     tracker.spawn(async move {
-        let end = read_frames(from_browser, |frame| reader.take_frame(frame)).await;
+        let end = read_frames(from_browser, |frame| reader.handle_frame(frame)).await;
         // The supervisor may have gone before.
         let _ = read_end.send(PipeEnd::Read(end)).await;
     });
@@ -145,12 +145,12 @@ async fn wait_for_end(
     tokio::select! {
         () = kill.cancelled() => DeathReason::Killed,
         exit = tree.exited() => exited(exit),
-        () = broker.watch_over() => DeathReason::Silent,
+        () = broker.watch_liveness() => DeathReason::Silent,
         end = pipe_ended.recv() => match end {
             Some(PipeEnd::Stuck) => DeathReason::Stuck,
-            Some(PipeEnd::Read(ReadEnd::Nonsense(what))) => {
+            Some(PipeEnd::Read(ReadEnd::InvalidMessage(what))) => {
                 tracing::warn!(what, "chromium sent nonsense and is killed");
-                DeathReason::Nonsense
+                DeathReason::InvalidMessage
             }
             Some(PipeEnd::Read(ReadEnd::Closed)) | None => {
                 match tokio::time::timeout(EXIT_AFTER_PIPE, tree.exited()).await {

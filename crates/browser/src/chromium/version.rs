@@ -11,10 +11,10 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
 /// How long an executable may take to say its version. A cold disk needs seconds for its 200 MB.
-const PROBE_BOUND: Duration = Duration::from_secs(10);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One line is expected, and perhaps warnings.
-const MAX_ANSWER_BYTES: u64 = 4096;
+const MAX_OUTPUT_BYTES: u64 = 4096;
 
 /// Why an executable did not say its version.
 #[derive(Debug, Error)]
@@ -107,14 +107,14 @@ pub async fn probe(launcher: &Launcher, executable: &Path) -> Result<Version, Pr
         env: Vec::new(),
         cwd: PathBuf::from("/"),
         fds: vec![(1, OwnedFd::from(theirs)), (2, OwnedFd::from(theirs_too))],
-        deadline: Some(PROBE_BOUND),
+        deadline: Some(PROBE_TIMEOUT),
     };
     let asking = async {
         let answer = pipe::Receiver::from_owned_fd(OwnedFd::from(ours)).map_err(unreadable)?;
         let tree = launcher.start(program).await?;
         let mut said = Vec::new();
         answer
-            .take(MAX_ANSWER_BYTES)
+            .take(MAX_OUTPUT_BYTES)
             .read_to_end(&mut said)
             .await
             .map_err(unreadable)?;
@@ -122,7 +122,7 @@ pub async fn probe(launcher: &Launcher, executable: &Path) -> Result<Version, Pr
         tree.gone().await;
         Ok::<_, ProbeError>(said)
     };
-    let said = tokio::time::timeout(PROBE_BOUND, asking)
+    let said = tokio::time::timeout(PROBE_TIMEOUT, asking)
         .await
         .map_err(|_| ProbeError::TooSlow {
             executable: executable.to_owned(),

@@ -18,11 +18,11 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The least time from one acknowledgement to the next: 30 frames a second look smooth.
 const PAUSE: Duration = Duration::from_millis(33);
 
-pub(super) struct Pace {
+pub(super) struct AckPacer {
     /// Everybody in the browser holds it.
     broker: Arc<Broker>,
     tab: String,
-    /// Oldest first, with when they were due; as many as Chromium sends frames unanswered.
+    /// Oldest first, with when they were due; as many as Chromium sends frames orphaned.
     waiting: VecDeque<(FrameTicket, Instant)>,
     /// When the last one left; at first, when the cast began.
     last: Instant,
@@ -30,18 +30,18 @@ pub(super) struct Pace {
     done: watch::Receiver<()>,
 }
 
-impl std::fmt::Debug for Pace {
+impl std::fmt::Debug for AckPacer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pace")
+        f.debug_struct("AckPacer")
             .field("waiting", &self.waiting)
             .finish_non_exhaustive()
     }
 }
 
-impl Pace {
-    pub(super) fn new(broker: Arc<Broker>, tab: String) -> Pace {
+impl AckPacer {
+    pub(super) fn new(broker: Arc<Broker>, tab: String) -> AckPacer {
         let done = broker.screenshots();
-        Pace {
+        AckPacer {
             broker,
             tab,
             waiting: VecDeque::new(),

@@ -34,13 +34,13 @@ use chromiumoxide_types::Command;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
 
-use self::ack_pacer::Pace;
+use self::ack_pacer::AckPacer;
 pub use self::input::{Input, Key, Mouse, Touch, Wheel};
 use self::message::{FrameEvent, Incoming, Visibility};
-pub use self::pressed::Held;
+pub use self::pressed::PressedInputs;
 use crate::broker::client::{ClientReceiver, ClientSender, Outgoing};
 use crate::broker::commands::BrowserError;
-use crate::broker::file_access::Side;
+use crate::broker::file_access::ClientOrigin;
 use crate::chromium::browser::Browser;
 use crate::viewport::Viewport;
 
@@ -56,13 +56,13 @@ const EVERY_NTH: i64 = 1;
 pub const MAX_UNACKNOWLEDGED: usize = 3;
 
 /// The largest picture in pixels. A larger page is scaled down to it.
-const MAX: Viewport = Viewport {
+const MAX_FRAME_SIZE: Viewport = Viewport {
     width: 1920,
     height: 1200,
 };
 
 /// How long one picture may take: the first of a cast comes at once.
-const GLANCE_BOUND: Duration = Duration::from_secs(2);
+const THUMBNAIL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A tab that is being cast. Dropping it ends the cast.
 #[derive(Debug)]
@@ -77,9 +77,9 @@ pub struct Screencast {
     /// Chromium has refused to send pictures, as it does of a tab that has crashed.
     is_blind: bool,
     /// Pictures are at most so large.
-    most: Viewport,
+    max: Viewport,
     /// When acknowledgements leave.
-    pace: Pace,
+    acks: AckPacer,
 }
 
 /// What a reply is waited for.
@@ -123,7 +123,7 @@ pub struct Dialog {
 
 /// What comes out of a screencast.
 #[derive(Clone, Debug)]
-pub enum Shown {
+pub enum ScreencastEvent {
     /// The tab looks like this now.
     Frame(Frame),
     /// The page asks something, or has its answer.
@@ -139,30 +139,34 @@ pub enum Shown {
 impl Browser {
     /// Casts a tab. One that has crashed shows nothing, and can be reloaded.
     /// [`BrowserError::Refused`] when it is gone.
-    pub async fn cast(&self, tab: &str) -> Result<Screencast, BrowserError> {
-        self.cast_within(tab, MAX).await
+    pub async fn screencast(&self, tab: &str) -> Result<Screencast, BrowserError> {
+        self.screencast_within(tab, MAX_FRAME_SIZE).await
     }
 
     /// One picture of a tab as it is now, a JPEG of at most that size; none when it shows nothing,
     /// or does not within two seconds. No use of the browser, and nothing that a page would notice,
     /// as it does of a screenshot that is scaled.
-    pub async fn glance(&self, tab: &str, most: Viewport) -> Result<Option<Bytes>, BrowserError> {
-        let mut cast = self.cast_within(tab, most).await?;
+    pub async fn thumbnail(&self, tab: &str, max: Viewport) -> Result<Option<Bytes>, BrowserError> {
+        let mut cast = self.screencast_within(tab, max).await?;
         let first = async {
             loop {
                 match cast.next().await {
-                    Shown::Frame(frame) => return Some(frame.jpeg),
-                    Shown::Hidden | Shown::Ended => return None,
-                    Shown::Dialog(_) | Shown::Refused(_) => {}
+                    ScreencastEvent::Frame(frame) => return Some(frame.jpeg),
+                    ScreencastEvent::Hidden | ScreencastEvent::Ended => return None,
+                    ScreencastEvent::Dialog(_) | ScreencastEvent::Refused(_) => {}
                 }
             }
         };
-        Ok(timeout(GLANCE_BOUND, first).await.ok().flatten())
+        Ok(timeout(THUMBNAIL_TIMEOUT, first).await.ok().flatten())
     }
 
-    async fn cast_within(&self, tab: &str, most: Viewport) -> Result<Screencast, BrowserError> {
-        let (sender, receiver) = self.attach_to(tab, Side::Outside).await?.split();
-        let pace = Pace::new(Arc::clone(self.broker()), tab.to_owned());
+    async fn screencast_within(
+        &self,
+        tab: &str,
+        max: Viewport,
+    ) -> Result<Screencast, BrowserError> {
+        let (sender, receiver) = self.attach_to(tab, ClientOrigin::External).await?.split();
+        let acks = AckPacer::new(Arc::clone(self.broker()), tab.to_owned());
         let awaited = HashMap::new();
         let mut cast = Screencast {
             sender,
@@ -171,8 +175,8 @@ impl Browser {
             awaited,
             listens: false,
             is_blind: false,
-            most,
-            pace,
+            max,
+            acks,
         };
         cast.start();
         Ok(cast)
@@ -181,21 +185,21 @@ impl Browser {
 
 impl Screencast {
     /// Waits for the next thing to see. Cancel safe.
-    pub async fn next(&mut self) -> Shown {
+    pub async fn next(&mut self) -> ScreencastEvent {
         loop {
             let text = tokio::select! {
                 outgoing = self.receiver.next() => match outgoing {
                     Outgoing::Message(text) => text,
-                    Outgoing::Close { .. } => return Shown::Ended,
+                    Outgoing::Close { .. } => return ScreencastEvent::Ended,
                 },
-                ticket = self.pace.next() => {
-                    self.call_quietly(&ScreencastFrameAckParams::new(ticket.0));
+                ticket = self.acks.next() => {
+                    self.call_passively(&ScreencastFrameAckParams::new(ticket.0));
                     continue;
                 }
             };
             let shown = match Incoming::parse(&text) {
-                Some(Incoming::Reply { id, answer }) => self.take_reply(id, answer),
-                Some(Incoming::Event { method, params }) => take_event(method, params),
+                Some(Incoming::Reply { id, answer }) => self.handle_reply(id, answer),
+                Some(Incoming::Event { method, params }) => handle_event(method, params),
                 None => None,
             };
             if let Some(shown) = shown {
@@ -208,11 +212,11 @@ impl Screencast {
         let start = StartScreencastParams {
             format: Some(StartScreencastFormat::Jpeg),
             quality: Some(QUALITY),
-            max_width: Some(self.most.width.into()),
-            max_height: Some(self.most.height.into()),
+            max_width: Some(self.max.width.into()),
+            max_height: Some(self.max.height.into()),
             every_nth_frame: Some(EVERY_NTH),
         };
-        let id = self.call_quietly(&start);
+        let id = self.call_passively(&start);
         self.awaited.insert(id, Awaited::Start);
     }
 
@@ -220,8 +224,8 @@ impl Screencast {
     /// every new one away, the last one of a page that comes to rest among them (measured on
     /// Chromium 156). Frames from before need no acknowledgement.
     pub fn refresh(&mut self) {
-        self.pace.forget();
-        self.call_quietly(&StopScreencastParams {});
+        self.acks.forget();
+        self.call_passively(&StopScreencastParams {});
         self.start();
     }
 
@@ -235,18 +239,18 @@ impl Screencast {
     /// screenshot of the tab this waits for its end, half a second at the most: those who look on
     /// do not hold up those who work.
     pub fn acknowledge(&mut self, ticket: FrameTicket) {
-        self.pace.add(ticket);
+        self.acks.add(ticket);
     }
 
     /// How many acknowledgements wait for their time.
     pub fn waiting_acknowledgements(&self) -> usize {
-        self.pace.waiting()
+        self.acks.waiting()
     }
 
     /// Since when Chromium could have sent another frame, as far as acknowledgements go. None while
     /// some wait for their time.
     pub fn has_been_free_since(&self) -> Option<Instant> {
-        self.pace.is_free_since()
+        self.acks.is_free_since()
     }
 
     /// Waits until the browser has taken most of what waits for it. To be awaited before
@@ -256,7 +260,7 @@ impl Screencast {
     }
 
     /// Does what somebody's hands did, and counts as a use of the browser. What cannot be done is
-    /// told by [`Shown::Refused`].
+    /// told by [`ScreencastEvent::Refused`].
     pub fn input(&mut self, input: Input) -> Result<(), String> {
         if !self.listens {
             self.listens = true;
@@ -288,7 +292,7 @@ impl Screencast {
 
     /// Dismisses a dialog that nobody is there to answer, which is nobody's use of the browser.
     pub fn dismiss_dialog(&mut self) {
-        self.call_quietly(&HandleJavaScriptDialogParams {
+        self.call_passively(&HandleJavaScriptDialogParams {
             accept: false,
             prompt_text: None,
         });
@@ -300,7 +304,11 @@ impl Screencast {
         id
     }
 
-    fn take_reply(&mut self, id: i64, answer: Result<&RawValue, String>) -> Option<Shown> {
+    fn handle_reply(
+        &mut self,
+        id: i64,
+        answer: Result<&RawValue, String>,
+    ) -> Option<ScreencastEvent> {
         match (self.awaited.remove(&id)?, answer) {
             (Awaited::Start, answer) => {
                 self.is_blind = answer.is_err();
@@ -316,7 +324,7 @@ impl Screencast {
                 self.call(&NavigateToHistoryEntryParams::new(entry.id));
                 None
             }
-            (Awaited::Opened(url), Err(why)) => Some(Shown::Refused(format!(
+            (Awaited::Opened(url), Err(why)) => Some(ScreencastEvent::Refused(format!(
                 "{} was not opened: {why}",
                 address::shorten(&url)
             ))),
@@ -325,7 +333,7 @@ impl Screencast {
                 let error = opened
                     .error_text
                     .filter(|_| opened.is_download != Some(true))?;
-                Some(Shown::Refused(format!(
+                Some(ScreencastEvent::Refused(format!(
                     "{} could not be opened: {error}",
                     address::shorten(&url)
                 )))
@@ -341,9 +349,9 @@ impl Screencast {
     }
 
     /// Says what is no use of the browser: looking on does not keep a session alive.
-    fn call_quietly<C: Command>(&mut self, command: &C) -> i64 {
+    fn call_passively<C: Command>(&mut self, command: &C) -> i64 {
         let (id, text) = self.write(command);
-        let _ = self.sender.send_quietly(text);
+        let _ = self.sender.send_passively(text);
         id
     }
 
@@ -354,13 +362,13 @@ impl Screencast {
     }
 }
 
-fn take_event(method: &str, params: &RawValue) -> Option<Shown> {
+fn handle_event(method: &str, params: &RawValue) -> Option<ScreencastEvent> {
     match method {
         "Page.screencastFrame" => {
             let frame: FrameEvent<'_> = serde_json::from_str(params.get()).ok()?;
             let jpeg = STANDARD.decode(frame.data).ok()?;
             let (width, height) = frame.metadata.size();
-            Some(Shown::Frame(Frame {
+            Some(ScreencastEvent::Frame(Frame {
                 jpeg: jpeg.into(),
                 width,
                 height,
@@ -369,7 +377,7 @@ fn take_event(method: &str, params: &RawValue) -> Option<Shown> {
         }
         "Page.screencastVisibilityChanged" => {
             let visibility: Visibility = serde_json::from_str(params.get()).ok()?;
-            (!visibility.visible).then_some(Shown::Hidden)
+            (!visibility.visible).then_some(ScreencastEvent::Hidden)
         }
         "Page.javascriptDialogOpening" => {
             let opening: EventJavascriptDialogOpening = serde_json::from_str(params.get()).ok()?;
@@ -380,13 +388,13 @@ fn take_event(method: &str, params: &RawValue) -> Option<Shown> {
                 DialogType::Beforeunload => "beforeunload",
             };
             let default = opening.default_prompt.unwrap_or_default();
-            Some(Shown::Dialog(Some(Dialog {
+            Some(ScreencastEvent::Dialog(Some(Dialog {
                 kind,
                 message: opening.message,
                 default,
             })))
         }
-        "Page.javascriptDialogClosed" => Some(Shown::Dialog(None)),
+        "Page.javascriptDialogClosed" => Some(ScreencastEvent::Dialog(None)),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ const MAX_KEYS: usize = 16;
 
 /// The keys, buttons and fingers that are down.
 #[derive(Debug, Default)]
-pub struct Held {
+pub struct PressedInputs {
     /// By where they are on the keyboard.
     keys: BTreeMap<String, Key>,
     mouse: Option<Mouse>,
@@ -17,9 +17,9 @@ pub struct Held {
     touches: bool,
 }
 
-impl Held {
+impl PressedInputs {
     /// Notes what an input presses, and what it lets go.
-    pub fn note(&mut self, input: &Input) {
+    pub fn record(&mut self, input: &Input) {
         match input {
             Input::Key(key) => {
                 if !key.is_down() {
@@ -72,9 +72,9 @@ mod tests {
     }
 
     fn let_go(inputs: &[Input]) -> Vec<Value> {
-        let mut held = Held::default();
+        let mut pressed = PressedInputs::default();
         for input in inputs {
-            held.note(input);
+            pressed.record(input);
         }
         let params = |input| match input {
             Input::Key(key) => serde_json::to_value(key.into_params()),
@@ -82,7 +82,8 @@ mod tests {
             Input::Touch(touch) => serde_json::to_value(touch.into_params()),
             other => panic!("{other:?} is not held"),
         };
-        held.release()
+        pressed
+            .release()
             .into_iter()
             .map(|input| params(input).expect("params"))
             .collect()

@@ -53,9 +53,9 @@ async fn cookies_of_every_kind_are_the_same_in_another_browser() {
         .await
         .expect("set");
     assert_eq!(told(&second).await, there);
-    let of_the_session = browser.cookies().await.expect("cookies").of_the_session();
-    assert_eq!(of_the_session.len(), 5);
-    second.replace_cookies(&of_the_session).await.expect("set");
+    let session_cookies = browser.cookies().await.expect("cookies").session_cookies();
+    assert_eq!(session_cookies.len(), 5);
+    second.replace_cookies(&session_cookies).await.expect("set");
     assert_eq!(told(&second).await.len(), 5);
     assert!(
         browser.close().await && second.close().await,

@@ -1,6 +1,6 @@
 //! A browser that neither ends nor answers.
 
-use hearth_browser::{BrowserError, DeathReason, Side};
+use hearth_browser::{BrowserError, ClientOrigin, DeathReason};
 use nix::sys::signal::{Signal, kill};
 
 use crate::pid_of;
@@ -14,7 +14,7 @@ async fn a_browser_that_stopped_answering_is_killed() {
     let mut client = Connection::to(&browser).await;
     kill(pid_of(&browser), Signal::SIGSTOP).expect("it runs");
     client.send(None, "Browser.getVersion", &serde_json::json!({}));
-    let refused = browser.attach(Side::Outside).await;
+    let refused = browser.attach(ClientOrigin::External).await;
     assert!(
         matches!(refused, Err(BrowserError::TimedOut { .. })),
         "{refused:?}"

@@ -9,7 +9,7 @@ mod support;
 
 use std::time::Duration;
 
-use hearth_browser::{BrowserError, DeathReason, LaunchError, ProbeError, Side, probe};
+use hearth_browser::{BrowserError, ClientOrigin, DeathReason, LaunchError, ProbeError, probe};
 use hearth_sandbox::Exit;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -178,7 +178,7 @@ async fn a_killed_browser_is_noticed_at_once_with_calls_in_flight() {
     assert_eq!(told, (1011, "browser crashed (signal 9)".to_owned()));
     assert_eq!(browser.died().await, DeathReason::Exited(Exit::Signal(9)));
     assert!(matches!(
-        browser.attach(Side::Outside).await,
+        browser.attach(ClientOrigin::External).await,
         Err(BrowserError::Gone)
     ));
     ground.assert_nothing_is_left().await;

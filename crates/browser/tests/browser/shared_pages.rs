@@ -84,8 +84,8 @@ async fn a_dialog_goes_with_the_client_that_was_asked() {
     browser.close().await;
 }
 
-async fn wish(client: &mut Connection, folder: &Path) {
-    let params = json!({"behavior": "allow", "downloadPath": folder, "eventsEnabled": true});
+async fn behavior(client: &mut Connection, dir: &Path) {
+    let params = json!({"behavior": "allow", "downloadPath": dir, "eventsEnabled": true});
     client
         .call(None, "Browser.setDownloadBehavior", params)
         .await;
@@ -115,8 +115,8 @@ async fn download(client: &mut Connection, session: &str, name: &str) {
     client.first(done).await;
 }
 
-fn content(folder: &Path, name: &str) -> String {
-    std::fs::read_to_string(folder.join(format!("{name}.txt")))
+fn content(dir: &Path, name: &str) -> String {
+    std::fs::read_to_string(dir.join(format!("{name}.txt")))
         .unwrap_or_else(|error| format!("{name}: {error}"))
 }
 
@@ -127,9 +127,9 @@ async fn every_client_finds_its_downloads_where_it_wants_them() {
     let browser = ground.browser().await;
     let [one, two] = ["one", "two"].map(|name| ground.folder().join(name));
     let (mut first, on_first) = on_the_tab(&browser).await;
-    wish(&mut first, &one).await;
+    behavior(&mut first, &one).await;
     let (mut second, on_second) = on_the_tab(&browser).await;
-    wish(&mut second, &two).await;
+    behavior(&mut second, &two).await;
     download(&mut first, &on_first, "a").await;
     assert_eq!(content(&one, "a"), "a");
     download(&mut second, &on_second, "b").await;
@@ -151,7 +151,7 @@ async fn a_download_folder_outside_of_the_session_is_not_written_to() {
     let browser = ground.browser().await;
     let elsewhere = tempfile::tempdir().expect("a folder");
     let (mut client, session) = on_the_tab(&browser).await;
-    wish(&mut client, elsewhere.path()).await;
+    behavior(&mut client, elsewhere.path()).await;
     download(&mut client, &session, "a").await;
     let params = json!({"behavior": "allow", "downloadPath": elsewhere.path()});
     client

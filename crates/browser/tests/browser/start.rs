@@ -115,11 +115,11 @@ async fn a_browser_that_dies_at_every_start_is_one_error() {
     let ground = Ground::new();
     let executable = wrapper.executable();
     let error = ground.launch(executable.to_str().expect("UTF-8")).await;
-    let Err(LaunchError::Died { reason, last_words }) = error else {
+    let Err(LaunchError::Died { reason, stderr }) = error else {
         panic!("{error:?}");
     };
     assert_eq!(reason, DeathReason::Exited(Exit::Signal(11)));
-    assert!(last_words.contains("no luck"), "{last_words}");
+    assert!(stderr.contains("no luck"), "{stderr}");
     ground.assert_nothing_is_left().await;
     assert_eq!(wrapper.starts(), 2);
 }

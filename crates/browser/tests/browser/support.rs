@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hearth_browser::{
-    Bounds, Browser, Client, ClientReceiver, ClientSender, LaunchError, LaunchSpec, Outgoing, Side,
-    Viewport,
+    Browser, BrowserLimits, Client, ClientOrigin, ClientReceiver, ClientSender, LaunchError,
+    LaunchSpec, Outgoing, Viewport,
 };
 use hearth_sandbox::Launcher;
 use serde_json::{Value, json};
@@ -20,38 +20,38 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Ground {
     pub launcher: Launcher,
     pub tracker: TaskTracker,
-    folder: TempDir,
+    dir: TempDir,
 }
 
 impl Ground {
     pub fn new() -> Ground {
         let tracker = TaskTracker::new();
-        let folder = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a folder");
         Ground {
             launcher: Launcher::new(shim(), tracker.clone()),
             tracker,
-            folder,
+            dir,
         }
     }
 
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.dir.path()
     }
 
     pub async fn launch(&self, executable: &str) -> Result<Browser, LaunchError> {
         let spec = LaunchSpec {
             sandbox: !nix::unistd::geteuid().is_root(),
             executable: executable.into(),
-            folder: self.folder().to_owned(),
-            session_folder: self.folder().to_owned(),
+            dir: self.folder().to_owned(),
+            session_dir: self.folder().to_owned(),
             viewport: Viewport {
                 width: 1100,
                 height: 620,
             },
             user_agent: USER_AGENT.to_owned(),
             proxy_port: None,
-            explain: None,
-            bounds: Bounds {
+            navigation_hint: None,
+            limits: BrowserLimits {
                 max_tabs: 100,
                 max_download_bytes: 1 << 30,
             },
@@ -99,7 +99,12 @@ pub struct Connection {
 
 impl Connection {
     pub async fn to(browser: &Browser) -> Connection {
-        Connection::over(browser.attach(Side::Outside).await.expect("attached"))
+        Connection::over(
+            browser
+                .attach(ClientOrigin::External)
+                .await
+                .expect("attached"),
+        )
     }
 
     fn over(client: Client) -> Connection {

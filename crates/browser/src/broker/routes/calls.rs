@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{CallRoute, NoRoute, Routes};
 use crate::broker::client::ClientId;
-use crate::broker::pending::{ClientCallInFlight, Pending, Unanswered};
-use crate::broker::policy::Watch;
+use crate::broker::pending::{ClientCallInFlight, OrphanedCall, Pending};
+use crate::broker::policy::TrackedEffect;
 
 /// How many calls of one client may wait for their replies. Real clients have a few hundred at the
 /// most.
@@ -35,12 +35,12 @@ impl Routes {
     }
 
     /// Whether a reply is still to come.
-    pub(crate) fn is_waited_for(&self) -> bool {
+    pub(crate) fn has_pending(&self) -> bool {
         !self.pendings.is_empty()
     }
 
     /// Whether the reply to such a call on a page is still to come.
-    pub(crate) fn awaits(&self, watch: Watch, page: &str) -> bool {
+    pub(crate) fn awaits(&self, effect: TrackedEffect, page: &str) -> bool {
         let on_page = |session: &str| {
             self.sessions
                 .get(session)
@@ -48,13 +48,13 @@ impl Routes {
         };
         self.pendings
             .values()
-            .any(|pending| matches!(pending, Pending::Client(call) if call.watch == watch && on_page(&call.on)))
+            .any(|pending| matches!(pending, Pending::Client(call) if call.effect == effect && on_page(&call.on)))
     }
 
     /// How many calls of a kind wait for their replies.
-    pub(crate) fn awaited(&self, watch: Watch) -> usize {
+    pub(crate) fn awaited(&self, effect: TrackedEffect) -> usize {
         let is_it =
-            |pending: &&Pending| matches!(pending, Pending::Client(call) if call.watch == watch);
+            |pending: &&Pending| matches!(pending, Pending::Client(call) if call.effect == effect);
         self.pendings.values().filter(is_it).count()
     }
 
@@ -98,7 +98,7 @@ impl Routes {
     pub(super) fn take_calls(
         &mut self,
         which: impl Fn(&ClientCallInFlight) -> bool,
-    ) -> Vec<Unanswered> {
+    ) -> Vec<OrphanedCall> {
         let mut ids: Vec<i32> = self
             .pendings
             .iter()
@@ -107,25 +107,25 @@ impl Routes {
             .collect();
         // In the order in which they were made.
         ids.sort_unstable();
-        let mut unanswered = Vec::with_capacity(ids.len());
+        let mut orphaned = Vec::with_capacity(ids.len());
         for id in ids {
             let Some(Pending::Client(call)) = self.take_pending(id) else {
                 continue;
             };
-            if call.watch == Watch::CreateContext {
+            if call.effect == TrackedEffect::CreateContext {
                 self.pendings.insert(id, Pending::UnwantedContext);
             }
-            if let Some(outbox) = self.outbox(call.client) {
+            if let Some(queue) = self.queue(call.client) {
                 let session = call.named.then_some(call.on);
-                unanswered.push(Unanswered {
+                orphaned.push(OrphanedCall {
                     id: call.id,
                     session,
-                    outbox,
+                    queue,
                     client: call.client,
                 });
             }
         }
-        unanswered
+        orphaned
     }
 }
 

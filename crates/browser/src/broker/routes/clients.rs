@@ -3,24 +3,24 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{ClientEntry, Leftovers, Routes, Session};
-use crate::broker::client::{ClientId, Outbox};
-use crate::broker::file_access::Side;
-use crate::broker::pending::{Newcomer, Pending, Root};
-use crate::broker::policy::Watch;
+use super::{ClientEntry, ClientResources, Routes, Session};
+use crate::broker::client::{ClientId, SendQueue};
+use crate::broker::file_access::ClientOrigin;
+use crate::broker::pending::{Pending, PendingAttach, Root};
+use crate::broker::policy::TrackedEffect;
 
 impl Routes {
     /// A new client with its root session.
     pub(crate) fn add_client(
         &mut self,
         root: &str,
-        newcomer: Newcomer,
-        outbox: Arc<Outbox>,
+        attach: PendingAttach,
+        queue: Arc<SendQueue>,
     ) -> ClientId {
         self.last_client += 1;
         let client = ClientId(self.last_client);
         let root: Arc<str> = root.into();
-        let (target, page, is_browser) = match newcomer.root {
+        let (target, page, is_browser) = match attach.root {
             Root::Browser => (
                 self.announced.remove(&*root).unwrap_or_else(|| "".into()),
                 None,
@@ -37,17 +37,17 @@ impl Routes {
             target,
             page,
             is_browser,
-            hears_page: false,
-            drove: 0,
+            has_page_events: false,
+            last_drive: 0,
         };
         self.sessions.insert(Arc::clone(&root), session);
-        let side = newcomer.side;
+        let origin = attach.origin;
         self.clients.insert(
             client,
             ClientEntry {
                 root,
-                outbox,
-                side,
+                queue,
+                origin,
                 contexts: HashSet::new(),
                 in_flight: 0,
             },
@@ -56,10 +56,10 @@ impl Routes {
     }
 
     /// What a client's paths mean.
-    pub(crate) fn side_of(&self, client: ClientId) -> Side {
+    pub(crate) fn origin_of(&self, client: ClientId) -> ClientOrigin {
         self.clients
             .get(&client)
-            .map_or(Side::Outside, |client| client.side)
+            .map_or(ClientOrigin::External, |client| client.origin)
     }
 
     /// The client whose root session this is, and whether the root is the browser as a whole.
@@ -72,12 +72,15 @@ impl Routes {
     }
 
     /// Removes a client with all its sessions and calls. None when it is gone already.
-    pub(crate) fn remove_client(&mut self, client: ClientId) -> Option<(Arc<Outbox>, Leftovers)> {
+    pub(crate) fn remove_client(
+        &mut self,
+        client: ClientId,
+    ) -> Option<(Arc<SendQueue>, ClientResources)> {
         let entry = self.clients.remove(&client)?;
         self.sessions.retain(|_, session| session.client != client);
         self.pendings.retain(|_, pending| match pending {
             Pending::Client(call) if call.client == client => {
-                if call.watch == Watch::CreateContext {
+                if call.effect == TrackedEffect::CreateContext {
                     *pending = Pending::UnwantedContext;
                     return true;
                 }
@@ -86,8 +89,8 @@ impl Routes {
             _ => true,
         });
         Some((
-            entry.outbox,
-            Leftovers {
+            entry.queue,
+            ClientResources {
                 root: entry.root,
                 contexts: entry.contexts.into_iter().collect(),
             },
@@ -96,23 +99,23 @@ impl Routes {
 
     /// Everything ends: the clients' queues are given back, and whoever waits for an own reply
     /// hears it by the end of its channel.
-    pub(crate) fn clear(&mut self) -> Vec<Arc<Outbox>> {
+    pub(crate) fn clear(&mut self) -> Vec<Arc<SendQueue>> {
         self.sessions.clear();
         self.pendings.clear();
         self.clients
             .drain()
-            .map(|(_, client)| client.outbox)
+            .map(|(_, client)| client.queue)
             .collect()
     }
 
-    pub(crate) fn outbox(&self, client: ClientId) -> Option<Arc<Outbox>> {
+    pub(crate) fn queue(&self, client: ClientId) -> Option<Arc<SendQueue>> {
         self.clients
             .get(&client)
-            .map(|client| Arc::clone(&client.outbox))
+            .map(|client| Arc::clone(&client.queue))
     }
 
     /// The client of a context goes on to own it. False when the client has left.
-    pub(crate) fn keep_context(&mut self, client: ClientId, context: String) -> bool {
+    pub(crate) fn add_context(&mut self, client: ClientId, context: String) -> bool {
         self.clients.get_mut(&client).is_some_and(|client| {
             client.contexts.insert(context);
             true
@@ -120,7 +123,7 @@ impl Routes {
     }
 
     /// A context is gone, whoever disposed of it.
-    pub(crate) fn forget_context(&mut self, context: &str) {
+    pub(crate) fn remove_context(&mut self, context: &str) {
         for client in self.clients.values_mut() {
             client.contexts.remove(context);
         }

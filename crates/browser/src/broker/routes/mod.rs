@@ -11,10 +11,10 @@ mod targets;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::broker::client::{ClientId, Outbox};
-use crate::broker::file_access::Side;
-use crate::broker::pending::{ClientCallInFlight, Newcomer, Pending, Root, Unanswered};
-use crate::broker::policy::Watch;
+use crate::broker::client::{ClientId, SendQueue};
+use crate::broker::file_access::ClientOrigin;
+use crate::broker::pending::{ClientCallInFlight, OrphanedCall, Pending, PendingAttach, Root};
+use crate::broker::policy::TrackedEffect;
 
 /// A session in the browser that belongs to a client.
 #[derive(Debug)]
@@ -28,9 +28,9 @@ struct Session {
     /// A browser-level session: its target is not to be had by others.
     is_browser: bool,
     /// Its client has enabled the page's events here, dialogs among them.
-    hears_page: bool,
+    has_page_events: bool,
     /// When its client last did something to the page here: later is larger, and 0 is never.
-    drove: u64,
+    last_drive: u64,
 }
 
 /// What the browser says of a session that it opens.
@@ -54,8 +54,8 @@ pub(crate) struct CallRoute {
 struct ClientEntry {
     root: Arc<str>,
     /// The client's receiving half holds it too.
-    outbox: Arc<Outbox>,
-    side: Side,
+    queue: Arc<SendQueue>,
+    origin: ClientOrigin,
     /// Contexts that it made and that go with it.
     contexts: HashSet<String>,
     in_flight: usize,
@@ -76,7 +76,7 @@ pub(crate) enum NoRoute {
 
 /// What is left to do in the browser when a client has gone.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Leftovers {
+pub(crate) struct ClientResources {
     pub(crate) root: Arc<str>,
     pub(crate) contexts: Vec<String>,
 }
@@ -85,7 +85,7 @@ pub(crate) struct Leftovers {
 #[derive(Debug)]
 pub(crate) struct EventRoute {
     pub(crate) client: ClientId,
-    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) queue: Arc<SendQueue>,
     pub(crate) is_root: bool,
     /// The session, and the page that it is on.
     pub(crate) session: Arc<str>,

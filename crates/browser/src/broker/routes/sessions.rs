@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{EventRoute, Opened, Routes, Session};
-use crate::broker::pending::Unanswered;
+use crate::broker::pending::OrphanedCall;
 
 impl Routes {
     /// A browser-level session is there whose reply comes next.
@@ -38,8 +38,8 @@ impl Routes {
             target,
             page,
             is_browser,
-            hears_page: false,
-            drove: 0,
+            has_page_events: false,
+            last_drive: 0,
         };
         self.sessions.insert(session.into(), opened);
     }
@@ -54,7 +54,7 @@ impl Routes {
         let client = self.clients.get(&session.client)?;
         Some(EventRoute {
             client: session.client,
-            outbox: Arc::clone(&client.outbox),
+            queue: Arc::clone(&client.queue),
             is_root: session.parent.is_none(),
             session: Arc::clone(id),
             page: session.page.clone(),
@@ -63,7 +63,7 @@ impl Routes {
 
     /// A session below one of the same client has ended: it and everything below it is dropped, and
     /// the calls that ran there are given back, for they will get no reply.
-    pub(crate) fn drop_session(&mut self, told_on: &str, session: &str) -> Vec<Unanswered> {
+    pub(crate) fn drop_session(&mut self, told_on: &str, session: &str) -> Vec<OrphanedCall> {
         let owner = |session: &str| self.sessions.get(session).map(|session| session.client);
         let is_child = self
             .sessions

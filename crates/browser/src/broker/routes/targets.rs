@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Routes;
 use crate::broker::client::ClientId;
-use crate::broker::pending::Unanswered;
+use crate::broker::pending::OrphanedCall;
 
 impl Routes {
     pub(crate) fn target_of(&self, session: &str) -> Option<Arc<str>> {
@@ -16,7 +16,7 @@ impl Routes {
 
     /// A target has been announced to a client. Tells whether it is to hear of it: each client's
     /// connection is a target too, which others would take for the browser.
-    pub(crate) fn is_shown(&mut self, client: ClientId, target: &str, kind: &str) -> bool {
+    pub(crate) fn is_target_visible(&mut self, client: ClientId, target: &str, kind: &str) -> bool {
         if kind == "browser" && !self.browser_targets.contains(target) {
             self.browser_targets.insert(target.to_owned());
         }
@@ -30,7 +30,7 @@ impl Routes {
     }
 
     /// A target is gone.
-    pub(crate) fn forget_target(&mut self, target: &str) {
+    pub(crate) fn remove_target(&mut self, target: &str) {
         self.browser_targets.remove(target);
     }
 
@@ -43,7 +43,7 @@ impl Routes {
 
     /// A target's renderer has crashed. Those of its calls in flight that only it could answer are
     /// given back.
-    pub(crate) fn mark_crashed(&mut self, target: &str) -> Vec<Unanswered> {
+    pub(crate) fn mark_crashed(&mut self, target: &str) -> Vec<OrphanedCall> {
         self.crashed.insert(target.to_owned());
         let on: HashSet<Arc<str>> = self
             .sessions

@@ -100,7 +100,7 @@ async fn a_browser_that_owes_an_answer_and_says_nothing_is_given_up() {
     let mut scene = Scene::new().await;
     let one = scene.client("R").await;
     one.send(&json!({"id": 1, "method": "Runtime.evaluate"}));
-    tokio::time::timeout(Duration::from_mins(1), scene.broker.watch_over())
+    tokio::time::timeout(Duration::from_mins(1), scene.broker.watch_liveness())
         .await
         .expect("given up");
 }
@@ -110,7 +110,7 @@ async fn a_browser_that_owes_an_answer_and_says_nothing_is_given_up() {
 async fn a_browser_of_which_nothing_is_asked_may_be_silent() {
     let mut scene = Scene::new().await;
     let _one = scene.client("R").await;
-    let watching = tokio::time::timeout(Duration::from_hours(1), scene.broker.watch_over());
+    let watching = tokio::time::timeout(Duration::from_hours(1), scene.broker.watch_liveness());
     assert!(watching.await.is_err());
 }
 
@@ -138,7 +138,7 @@ async fn a_browser_that_answers_the_question_is_well_however_long_a_call_takes()
     };
     tokio::select! {
         biased;
-        () = broker.watch_over() => panic!("given up"),
+        () = broker.watch_liveness() => panic!("given up"),
         () = answering => {}
     }
 }

@@ -1,4 +1,4 @@
-//! The broker between real queues and a real pipe; the browser's side of the conversation is
+//! The broker between real queues and a real pipe; the browser's origin of the conversation is
 //! written out.
 
 mod endings;
@@ -15,26 +15,26 @@ use tokio::net::unix::pipe::Sender;
 
 use super::client::{ClientReceiver, ClientSender, Outgoing};
 use super::*;
-use crate::broker::file_access::Side;
+use crate::broker::file_access::ClientOrigin;
 
 const DOWNLOADS: &str = "/s/1/b/downloads";
 
-const BOUNDS: Bounds = Bounds {
+const LIMITS: BrowserLimits = BrowserLimits {
     max_tabs: 5,
     max_download_bytes: 1000,
 };
 
-fn grounds() -> Grounds {
-    Grounds {
+fn file_access() -> FileAccess {
+    FileAccess {
         session: "/s/1".into(),
         downloads: DOWNLOADS.into(),
     }
 }
 
-fn browser_client() -> Newcomer {
-    Newcomer {
+fn browser_client() -> PendingAttach {
+    PendingAttach {
         root: Root::Browser,
-        side: Side::Outside,
+        origin: ClientOrigin::External,
     }
 }
 
@@ -57,8 +57,8 @@ impl Scene {
         Scene {
             broker: Arc::new(Broker::new(
                 PipeWriter::new(sender),
-                grounds(),
-                BOUNDS,
+                file_access(),
+                LIMITS,
                 None,
             )),
             browser,
@@ -79,7 +79,7 @@ impl Scene {
     }
 
     fn browser_says(&self, message: &Value) {
-        self.broker.take_frame(&message.to_string());
+        self.broker.handle_frame(&message.to_string());
     }
 
     /// A client whose root session is `root`.
@@ -97,11 +97,11 @@ impl Scene {
 
     /// A client whose root session `root` is on one page.
     async fn page_client(&mut self, root: &str, target: &str) -> Connection {
-        let newcomer = Newcomer {
+        let attach = PendingAttach {
             root: Root::Target(target.to_owned()),
-            side: Side::Outside,
+            origin: ClientOrigin::External,
         };
-        let client = self.broker.request_client(newcomer).expect("sent");
+        let client = self.broker.request_client(attach).expect("sent");
         let command = self.command();
         assert_eq!(
             command["params"],

@@ -183,11 +183,11 @@ async fn the_root_of_a_client_on_one_target_is_that_target() {
 #[tokio::test]
 async fn a_target_that_is_not_there_is_the_browsers_to_refuse() {
     let mut scene = Scene::new().await;
-    let newcomer = Newcomer {
+    let attach = PendingAttach {
         root: Root::Target("T".to_owned()),
-        side: Side::Outside,
+        origin: ClientOrigin::External,
     };
-    let client = scene.broker.request_client(newcomer).expect("sent");
+    let client = scene.broker.request_client(attach).expect("sent");
     let command = scene.command();
     let error = json!({"code": -32602, "message": "No target with given id found"});
     scene.browser_says(&json!({"id": command["id"], "error": error}));

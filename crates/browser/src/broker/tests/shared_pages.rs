@@ -157,7 +157,7 @@ async fn a_dialog_whose_session_its_client_gives_up_is_dismissed() {
     assert_eq!(scene.command()["sessionId"], "SB");
 }
 
-fn wish(path: &str) -> Value {
+fn behavior(path: &str) -> Value {
     json!({"behavior": "allowAndName", "downloadPath": path, "eventsEnabled": true})
 }
 
@@ -171,8 +171,10 @@ async fn a_download_folder_elsewhere_becomes_the_sessions_own() {
         ("/etc", DOWNLOADS),
         ("/tmp/artifacts", DOWNLOADS),
     ] {
-        one.send(&json!({"id": 1, "method": "Browser.setDownloadBehavior", "params": wish(asked)}));
-        assert_eq!(scene.command()["params"], wish(given));
+        one.send(
+            &json!({"id": 1, "method": "Browser.setDownloadBehavior", "params": behavior(asked)}),
+        );
+        assert_eq!(scene.command()["params"], behavior(given));
     }
 }
 
@@ -181,14 +183,14 @@ async fn a_download_folder_elsewhere_becomes_the_sessions_own() {
 async fn downloads_go_where_the_client_that_drives_wants_them() {
     let (mut scene, one, two) = two_on_a_page().await;
     for (client, root, path) in [(&one, "A", "/s/1/a"), (&two, "B", "/s/1/b")] {
-        scene.pass(client, root, "Browser.setDownloadBehavior", &wish(path));
+        scene.pass(client, root, "Browser.setDownloadBehavior", &behavior(path));
     }
     scene.pass(&two, "SB", "Input.dispatchMouseEvent", &json!({}));
     one.send(&json!({"id": 9, "method": "Input.dispatchMouseEvent", "sessionId": "SA"}));
     let said_again = scene.command();
     assert_eq!(
         (&said_again["params"], &said_again["sessionId"]),
-        (&wish("/s/1/a"), &json!("A"))
+        (&behavior("/s/1/a"), &json!("A"))
     );
     assert_eq!(scene.command()["method"], "Input.dispatchMouseEvent");
     scene.pass(&one, "SA", "Input.dispatchMouseEvent", &json!({}));
@@ -200,14 +202,14 @@ async fn when_a_client_leaves_the_wish_before_its_own_is_in_force_again_and_then
  {
     let (mut scene, one, two) = two_on_a_page().await;
     for (client, root, path) in [(&one, "A", "/s/1/a"), (&two, "B", "/s/1/b")] {
-        scene.pass(client, root, "Browser.setDownloadBehavior", &wish(path));
+        scene.pass(client, root, "Browser.setDownloadBehavior", &behavior(path));
     }
     drop(two);
     assert_eq!(scene.command()["method"], "Target.detachFromTarget");
     let said_again = scene.command();
     assert_eq!(
         (&said_again["params"], &said_again["sessionId"]),
-        (&wish("/s/1/a"), &json!("A"))
+        (&behavior("/s/1/a"), &json!("A"))
     );
     drop(one);
     assert_eq!(scene.command()["method"], "Target.detachFromTarget");
@@ -221,8 +223,13 @@ async fn when_a_client_leaves_the_wish_before_its_own_is_in_force_again_and_then
 #[tokio::test]
 async fn a_context_of_its_own_keeps_its_own_folder() {
     let (mut scene, mut one, two) = two_on_a_page().await;
-    scene.pass(&one, "A", "Browser.setDownloadBehavior", &wish("/s/1/a"));
-    let mut elsewhere = wish("/s/1/b");
+    scene.pass(
+        &one,
+        "A",
+        "Browser.setDownloadBehavior",
+        &behavior("/s/1/a"),
+    );
+    let mut elsewhere = behavior("/s/1/b");
     elsewhere["browserContextId"] = json!("C");
     scene.pass(&two, "B", "Browser.setDownloadBehavior", &elsewhere);
     // Nothing is said again before this.
@@ -255,8 +262,8 @@ async fn a_client_that_looks_on_and_leaves_dismisses_nothing() {
         &json!({"accept": true}),
     );
     dialog_closes(&scene, &["SA"]);
-    let put_off = [scene.command(), scene.command(), scene.command()];
-    let methods = put_off
+    let deferred = [scene.command(), scene.command(), scene.command()];
+    let methods = deferred
         .each_ref()
         .map(|command| command["method"].as_str().expect("a method"));
     assert_eq!(
@@ -268,8 +275,11 @@ async fn a_client_that_looks_on_and_leaves_dismisses_nothing() {
         ]
     );
     assert_eq!(
-        (&put_off[0]["sessionId"], &put_off[1]["params"]["sessionId"]),
+        (
+            &deferred[0]["sessionId"],
+            &deferred[1]["params"]["sessionId"]
+        ),
         (&json!("SB"), &json!("SB"))
     );
-    assert_eq!(put_off[2]["params"]["sessionId"], "B");
+    assert_eq!(deferred[2]["params"]["sessionId"], "B");
 }

@@ -121,7 +121,7 @@ async fn a_tab_that_a_page_opens_beyond_the_limit_is_closed_once_it_shows_someth
     assert_eq!(scene.current_tab().as_deref(), Some("T5"));
     // One that never shows anything is closed at the next round.
     scene.browser_says(&about("targetCreated", "T8", ""));
-    scene.broker.close_silent_excess();
+    scene.broker.close_all_excess();
     assert_eq!(scene.command()["params"], json!({"targetId": "T8"}));
 }
 
