@@ -1,11 +1,11 @@
-//! The size of pages and pictures.
+//! The size of pages and frames.
 
 /// The size of every page, in CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Viewport {
-    /// Of `window.innerWidth`.
+    /// `window.innerWidth`.
     pub width: u32,
-    /// Of `window.innerHeight`.
+    /// `window.innerHeight`.
     pub height: u32,
 }
 

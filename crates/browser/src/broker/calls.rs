@@ -1,4 +1,5 @@
-//! What clients say: judged, and on to the browser, or answered here.
+//! Handles the calls of clients: checks them and forwards them to the browser, or answers them
+//! here.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,19 +13,19 @@ use super::{Broker, NO_SESSION_MESSAGE, State};
 use crate::cdp::envelope::{self, ClientCall, DENIED, NO_SESSION, ReplyBody};
 use crate::cdp::pipe::PushError;
 
-/// A call that may go on.
+/// A call that passed all checks.
 struct Admitted {
-    /// Its id in the browser.
+    /// The id of the call in the browser.
     id: i32,
-    /// The session that it runs on.
+    /// The session that the call runs on.
     on: Arc<str>,
-    /// The page that it is about.
+    /// The page that the call is about.
     page: Option<Arc<str>>,
-    /// What the browser has to be told before it.
+    /// A download behavior to restore before the call.
     first: Option<(i32, DownloadBehavior)>,
 }
 
-/// Why a call is answered here instead of in the browser.
+/// The reason why the broker answers a call itself.
 enum NotAdmitted {
     ClientGone,
     NoSession,
@@ -46,7 +47,7 @@ impl From<NoRoute> for NotAdmitted {
 }
 
 impl Broker {
-    /// Takes one message of a client: to the browser, or answered here.
+    /// Handles one message of a client: forwards it to the browser or answers it.
     pub(crate) fn handle_call(&self, client: ClientId, queue: &SendQueue, text: &str) {
         let call = match ClientCall::parse(text) {
             Ok(call) => call,
@@ -59,7 +60,7 @@ impl Broker {
             }
         };
         let session = call.session.as_deref();
-        let refuse = |code, reason: &str, session| {
+        let deny = |code, reason: &str, session| {
             self.send(
                 client,
                 queue,
@@ -71,7 +72,7 @@ impl Broker {
             Rule::Pass => (params, TrackedEffect::Nothing),
             Rule::Track(effect) => (params, effect),
             Rule::Deny(reason) => {
-                return refuse(
+                return deny(
                     DENIED,
                     &format!("{} is not available: {reason}", call.method),
                     session,
@@ -81,14 +82,14 @@ impl Broker {
                 let origin = self.lock().routes.origin_of(client);
                 match policy::check_params(what, call.params, &self.file_access, origin) {
                     Ok(params) => (Some(Cow::Owned(params)), effect),
-                    Err(reason) => return refuse(DENIED, reason, session),
+                    Err(reason) => return deny(DENIED, reason, session),
                 }
             }
             Rule::CloseClient => {
                 if let Err(NoRoute::NoSession) =
                     self.lock().routes.route_call(client, session, true)
                 {
-                    return refuse(NO_SESSION, NO_SESSION_MESSAGE, None);
+                    return deny(NO_SESSION, NO_SESSION_MESSAGE, None);
                 }
                 self.send(
                     client,
@@ -106,16 +107,16 @@ impl Broker {
         } = match self.admit_call(client, &call, params.as_deref(), effect) {
             Ok(admitted) => admitted,
             Err(NotAdmitted::ClientGone) => return,
-            Err(NotAdmitted::NoSession) => return refuse(NO_SESSION, NO_SESSION_MESSAGE, None),
-            Err(NotAdmitted::Crashed) => return refuse(NO_SESSION, "Target crashed", session),
+            Err(NotAdmitted::NoSession) => return deny(NO_SESSION, NO_SESSION_MESSAGE, None),
+            Err(NotAdmitted::Crashed) => return deny(NO_SESSION, "Target crashed", session),
             Err(NotAdmitted::TooMany) => {
-                return refuse(DENIED, "too many calls wait for their replies", session);
+                return deny(DENIED, "too many pending calls", session);
             }
             Err(NotAdmitted::TooManyTabs) => {
-                return refuse(DENIED, &self.too_many_tabs(), session);
+                return deny(DENIED, &self.too_many_tabs(), session);
             }
             Err(NotAdmitted::NotYours) => {
-                return refuse(
+                return deny(
                     DENIED,
                     "another client's connection is not a target",
                     session,
@@ -123,11 +124,11 @@ impl Broker {
             }
         };
         if let (TrackedEffect::Navigate, Some(page)) = (effect, &page) {
-            // A page that shows a dialog does not go anywhere before it is answered.
+            // Chromium does not navigate a page while it shows a dialog.
             self.dismiss_dialog(page);
         }
         if let Some((id, behavior)) = first {
-            // Whatever becomes of it becomes of the call itself.
+            // If this fails, the call below fails for the same reason.
             let _ = self.writer.push(envelope::frame(
                 id,
                 &behavior.method,
@@ -151,14 +152,14 @@ impl Broker {
         };
         let Some(frame) = frame else { return };
         match self.writer.push(frame) {
-            // When the pipe is closed the client is about to be told.
+            // If the pipe is closed, the client is about to be closed with a reason.
             Ok(()) | Err(PushError::Closed) => {}
             Err(PushError::Full) => self.end_client(client, 1013, "browser reads too slowly"),
         }
     }
 
-    /// Everything about a call that needs the tables, under one lock: where it runs, what it says
-    /// about tabs, and that its reply is awaited.
+    /// Does everything for a call that needs the tables, under one lock: finds its session, records
+    /// its effect on tabs, and registers the pending reply.
     fn admit_call(
         &self,
         client: ClientId,
@@ -173,7 +174,7 @@ impl Broker {
             TrackedEffect::DisposeContext | TrackedEffect::Downloads => {
                 text_in(params, "browserContextId")
             }
-            // Only of those pages is more to be told than the browser knows.
+            // Chromium already reports why plain HTTP requests fail.
             TrackedEffect::Navigate => {
                 text_in(params, "url").filter(|url| url.starts_with("https://"))
             }
@@ -248,8 +249,8 @@ impl State {
         self.tabs.all().count() + self.routes.awaited(TrackedEffect::CreateTarget)
     }
 
-    /// A client says where downloads go: in the context that it names, or in that of the page it
-    /// says it to.
+    /// Records the download behavior of a client for the context that the call names, or else for
+    /// the context of its page.
     fn record_download_behavior(
         &mut self,
         named: Option<&str>,
@@ -268,7 +269,7 @@ impl State {
         self.downloads.record(context.map(str::to_owned), behavior);
     }
 
-    /// Gives a frame back that ends a session, unless it has to wait for the end of a dialog.
+    /// Returns a frame that ends a session, unless it has to wait until a dialog is closed.
     fn defer(&mut self, client: ClientId, ended: &str, frame: Vec<u8>) -> Option<Vec<u8>> {
         if self.dialogs.is_empty() {
             return Some(frame);
@@ -285,8 +286,8 @@ impl State {
         )
     }
 
-    /// A client does something to a page. Gives back what it behaviors about downloads if something
-    /// else is in force.
+    /// Records that a client drives a page. Returns the client's download behavior if another one
+    /// is in force.
     fn record_drive(&mut self, client: ClientId, route: &CallRoute) -> Option<DownloadBehavior> {
         self.routes.record_drive(&route.on);
         let context = self.tabs.context_of(route.page.as_ref()?);

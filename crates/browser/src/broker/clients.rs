@@ -1,4 +1,4 @@
-//! How clients come and go, and what is put into their queues.
+//! Attaches and ends clients, and fills their queues.
 
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
@@ -13,12 +13,12 @@ use super::routes::ClientResources;
 use crate::cdp::envelope::{self, NO_SESSION};
 use crate::cdp::pipe::PushError;
 
-/// A client that comes, or why it does not.
+/// The channel that delivers a new client, or the browser's error.
 pub(crate) type AttachReply = oneshot::Receiver<Result<Client, Box<RawValue>>>;
 
 impl Broker {
-    /// Asks for a root session for a new client; it comes through the channel, or the browser's
-    /// error.
+    /// Requests a root session for a new client. The client, or the browser's error, arrives
+    /// through the returned channel.
     pub(crate) fn request_client(&self, attach: PendingAttach) -> Result<AttachReply, PushError> {
         let (sender, receiver) = oneshot::channel();
         let (method, params) = match &attach.root {
@@ -32,7 +32,7 @@ impl Broker {
         Ok(receiver)
     }
 
-    /// The browser is gone: everyone is told, nobody waits any longer.
+    /// Closes all clients and drops all pending calls, because the browser is gone.
     pub(crate) fn shut_down(&self, code: u16, reason: &str) {
         let queues = {
             let mut state = self.lock();
@@ -45,8 +45,8 @@ impl Broker {
         self.writer.close();
     }
 
-    /// Ends a client: its queue gets a close, its sessions and calls are dropped, and what it made
-    /// in the browser goes. Does nothing for one that is gone already.
+    /// Ends a client: closes its queue, drops its sessions and calls, and disposes of its contexts.
+    /// Does nothing if the client has already gone.
     pub(crate) fn end_client(&self, client: ClientId, code: u16, reason: &str) {
         let (queue, contexts, detach, effects) = {
             let mut state = self.lock();
@@ -54,7 +54,7 @@ impl Broker {
             // another document.
             for session in state.dialogs.dismiss_of(client) {
                 let id = state.routes.add_pending(Pending::Nobody);
-                // One that takes nothing more is about to end.
+                // If the browser takes no more frames, it is about to end.
                 let _ = self.writer.push(envelope::frame(
                     id,
                     DISMISS.0,
@@ -93,12 +93,13 @@ impl Broker {
         self.apply_dialog_effects(detach.map(Deferred::Detach), effects);
     }
 
-    /// Ends what is left of a client in the browser.
+    /// Detaches the root session of a client that has gone, and restores the download behaviors.
     pub(super) fn detach(&self, detach: &Detach) {
         let params = serde_json::json!({ "sessionId": &*detach.root }).to_string();
         self.send_unanswered("Target.detachFromTarget", &params, None);
         let restored = self.lock().downloads.left_by(detach.client);
-        // The browser has just forgotten what the client wished, and now uses its own default.
+        // The detach made the browser drop the client's download behavior and return to its own
+        // default.
         for restored in restored {
             match restored {
                 Restore::Client(behavior) => {
@@ -109,7 +110,7 @@ impl Broker {
         }
     }
 
-    /// A client has left by itself.
+    /// Ends a client that disconnected.
     pub(crate) fn client_left(&self, client: ClientId) {
         self.end_client(client, 1000, "the client has left");
     }
@@ -119,7 +120,7 @@ impl Broker {
         self.send_unanswered("Target.disposeBrowserContext", &params, None);
     }
 
-    /// Answers calls that the browser will not.
+    /// Answers calls that the browser will not answer.
     pub(super) fn fail(&self, orphaned: Vec<OrphanedCall>, why: &str) {
         for OrphanedCall {
             id,
@@ -136,7 +137,7 @@ impl Broker {
         }
     }
 
-    /// Puts a message into a client's queue; one that is too slow for it is ended.
+    /// Adds a message to a client's queue. Ends the client if it reads too slowly.
     pub(super) fn send(&self, client: ClientId, queue: &SendQueue, message: String) {
         if let Err(TooSlow) = queue.push(message) {
             self.end_client(client, 1013, "client reads too slowly");

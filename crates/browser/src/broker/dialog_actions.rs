@@ -1,11 +1,11 @@
-//! What the broker does about dialogs, as the table of `dialogs` decides.
+//! Applies the decisions of the `dialogs` table.
 
 use super::client::ClientId;
 use super::dialogs::{Deferred, Effects};
 use super::routes::EventRoute;
 use super::{Broker, State};
 
-/// What dismisses a dialog: a method and its params.
+/// The command that dismisses a dialog: method and params.
 pub(super) const DISMISS: (&str, &str) = ("Page.handleJavaScriptDialog", r#"{"accept":false}"#);
 
 impl Broker {
@@ -17,8 +17,8 @@ impl Broker {
         }
     }
 
-    /// Dismisses dialogs that nobody is left to answer, and does what had to wait for the end of
-    /// one.
+    /// Dismisses dialogs that have no client left to answer them, and performs actions that waited
+    /// for the end of a dialog.
     pub(super) fn apply_dialog_effects(&self, first: Option<Deferred>, effects: Effects) {
         for session in &effects.dismiss_on {
             self.send_unanswered(DISMISS.0, DISMISS.1, Some(session));
@@ -26,7 +26,7 @@ impl Broker {
         for due in first.into_iter().chain(effects.due) {
             match due {
                 Deferred::Detach(detach) => self.detach(&detach),
-                // Whoever sent it is told when the pipe is closed.
+                // If the pipe is closed, the client that sent the frame is closed too.
                 Deferred::Frame(frame) => drop(self.writer.push(frame)),
             }
         }
@@ -34,7 +34,7 @@ impl Broker {
 }
 
 impl State {
-    /// A client has left, or some of its sessions have.
+    /// Updates the dialogs after a client, or some of its sessions, have gone.
     pub(super) fn dialogs_left_by(&mut self, client: ClientId) -> Effects {
         let State {
             routes, dialogs, ..
@@ -42,8 +42,8 @@ impl State {
         dialogs.left_by(client, |session| routes.has_left(session))
     }
 
-    /// Whether the client of an event about a dialog is to hear of it, and what need not wait any
-    /// longer.
+    /// Returns true if the client receives this dialog event, and the deferred actions that are now
+    /// due.
     pub(super) fn route_dialog_event(
         &mut self,
         method: &str,

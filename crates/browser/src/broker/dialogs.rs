@@ -1,18 +1,21 @@
-//! Who is told of a page's dialog (`alert`, `confirm`, `prompt`, `beforeunload`). Chromium tells
-//! every client that listens to the page, and the first one to answer answers for all; a Playwright
-//! that only looks on answers at once, with a dismissal. So one client is told, the one that last
-//! last_drive the page, and the broker dismisses the dialog when that client goes.
+//! Decides which client receives a page's dialog (`alert`, `confirm`, `prompt`, `beforeunload`).
 //!
-//! A client that stops listening answers for all too: Chromium takes that for a dismissal. So what
-//! would make one that only looks on stop is put off until the dialog is over. Tables only, under
-//! the broker's lock.
+//! Chromium announces a dialog to every client that listens to the page, and the first answer
+//! counts for all. A Playwright that only observes answers at once, with a dismissal. So only the
+//! client that last drove the page receives the dialog, and the broker dismisses it when that
+//! client goes.
+//!
+//! A client that stops listening answers for all too, because Chromium treats that as a dismissal.
+//! So anything that would make an observer stop listening is deferred until the dialog is closed.
+//!
+//! Only tables, under the broker's lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::client::ClientId;
 
-/// The dialogs that are open, by the target of their page: it shows one at a time.
+/// The open dialogs, by the target of their page. A page shows one dialog at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Dialogs {
     open: HashMap<Arc<str>, Dialog>,
@@ -20,44 +23,45 @@ pub(crate) struct Dialogs {
 
 #[derive(Debug)]
 struct Dialog {
-    /// Who is to answer.
+    /// The client that receives the dialog and answers it.
     told: ClientId,
-    /// The sessions that the browser announced it to and has not yet announced the end to.
+    /// The sessions on which the browser has announced the dialog, but not its end.
     announced: Vec<(Arc<str>, ClientId)>,
     deferred: Vec<Deferred>,
-    /// Its end is on its way.
+    /// A dismissal was sent.
     is_dismissed: bool,
 }
 
-/// What waits for the end of a dialog.
+/// An action that waits for the end of a dialog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Deferred {
-    /// The rest of a client's leaving.
+    /// The detach of a client that has gone.
     Detach(Detach),
     /// A frame for the browser.
     Frame(Vec<u8>),
 }
 
-/// A client has left, and its root session is still there.
+/// The pending detach of a client that has gone but whose root session still exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Detach {
     pub(crate) client: ClientId,
     pub(crate) root: Arc<str>,
 }
 
-/// What follows from a change.
+/// The effects of a change, for the broker to apply.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Effects {
-    /// One session for each dialog that nobody is left to answer, on which it can be dismissed.
+    /// One session for each dialog without a client to answer it. The dialog can be dismissed on
+    /// that session.
     pub(crate) dismiss_on: Vec<Arc<str>>,
-    /// What need not wait any longer.
+    /// The deferred actions that are now due.
     pub(crate) due: Vec<Deferred>,
 }
 
 impl Dialogs {
-    /// The browser announces a dialog of `page` on a session of `client`; it does so once for each
-    /// session that listens. `driver` is asked once a dialog. Tells whether the client is to hear
-    /// of it.
+    /// Records that the browser announces a dialog of `page` on a session of `client`, which it
+    /// does once for each session that listens. Calls `driver` once per dialog. Returns true if the
+    /// client receives the event.
     pub(crate) fn opens(
         &mut self,
         page: &Arc<str>,
@@ -70,7 +74,7 @@ impl Dialogs {
             .get(page)
             .is_some_and(|dialog| !dialog.has_announced(session));
         if !known {
-            // A second dialog comes only after the first, whether we saw its end or not.
+            // A second dialog opens only after the first is closed, even if its end was not seen.
             let told = driver().unwrap_or(client);
             let deferred = self
                 .open
@@ -93,8 +97,8 @@ impl Dialogs {
         })
     }
 
-    /// The browser announces the end of a dialog. Tells whether the client is to hear of it, and
-    /// what was put off.
+    /// Records that the browser announces the end of a dialog. Returns true if the client receives
+    /// the event, and the deferred actions that are now due.
     pub(crate) fn closes(
         &mut self,
         page: &str,
@@ -115,8 +119,8 @@ impl Dialogs {
         (is_told, self.due(waited))
     }
 
-    /// Puts a detach off if the client looks on at a dialog: if it listens to the page, whether
-    /// the browser has come to announce the dialog to it or not. To be asked before
+    /// Defers a detach if the client observes a dialog: if it listens to the page, even if the
+    /// browser has not announced the dialog to it yet. Call this before
     /// [`left_by`](Dialogs::left_by).
     pub(crate) fn defer_detach(
         &mut self,
@@ -133,9 +137,9 @@ impl Dialogs {
         is_deferred
     }
 
-    /// Puts a frame off that would end some sessions of a client, or their listening, if it looks
-    /// on at a dialog with one of them; otherwise gives it back. `listens_to` tells the pages that
-    /// they listen to.
+    /// Defers a frame that would end some sessions of a client, or their listening, if the client
+    /// observes a dialog with one of them. Otherwise returns the frame. `listens_to` returns true
+    /// for the pages that these sessions listen to.
     pub(crate) fn defer_frame(
         &mut self,
         client: ClientId,
@@ -158,7 +162,7 @@ impl Dialogs {
         }
     }
 
-    /// A session on which the dialog of a page can be answered, if one is open.
+    /// Returns a session on which the dialog of a page can be answered, if one is open.
     pub(crate) fn answerable_on(&self, page: &str) -> Option<Arc<str>> {
         let dialog = self.open.get(page)?;
         let told = dialog
@@ -169,8 +173,8 @@ impl Dialogs {
             .map(|(session, _)| Arc::clone(session))
     }
 
-    /// A session for each dialog that this client was told of and is now dismissed there, since it
-    /// leaves.
+    /// Returns a session for each dialog that this client received, and marks those dialogs as
+    /// dismissed, because the client is leaving.
     pub(crate) fn dismiss_of(&mut self, client: ClientId) -> Vec<Arc<str>> {
         let told = self
             .open
@@ -192,8 +196,8 @@ impl Dialogs {
         self.open.is_empty()
     }
 
-    /// A client is gone, or one of its sessions. A dialog that nobody else listens to is dismissed
-    /// by the browser itself.
+    /// Updates the dialogs after a client or one of its sessions has gone. If no other client
+    /// listens, the browser dismisses the dialog itself.
     pub(crate) fn left_by(&mut self, client: ClientId, has_left: impl Fn(&str) -> bool) -> Effects {
         let (mut dismiss_on, mut waited) = (Vec::new(), Vec::new());
         self.open.retain(|_, dialog| {
@@ -215,7 +219,7 @@ impl Dialogs {
             if dialog.announced.is_empty() {
                 waited.append(&mut dialog.deferred);
             }
-            // Its end is still to be announced to those who never heard of it.
+            // The browser still has to announce the end to the other sessions.
             !dialog.announced.is_empty()
         });
         Effects {
@@ -224,7 +228,7 @@ impl Dialogs {
         }
     }
 
-    /// Of what has waited, all that waits for no other dialog.
+    /// Filters `waited` down to the actions that wait for no other dialog.
     fn due(&self, waited: Vec<Deferred>) -> Vec<Deferred> {
         let waits_still = |deferred: &Deferred| {
             self.open
@@ -245,8 +249,8 @@ impl Dialog {
             .any(|(announced, _)| &**announced == session)
     }
 
-    /// Whether somebody else is to answer, and the client has heard of it on one of these sessions,
-    /// or is about to.
+    /// Returns true if another client answers the dialog, and this client has received it on one of
+    /// these sessions or is about to.
     fn has_observer(
         &self,
         client: ClientId,
@@ -288,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_driver_hears_of_a_dialog_and_of_its_end() {
+    fn only_the_driver_receives_a_dialog_and_its_end() {
         let (mut dialogs, page, idlers, drivers) = two();
         assert_eq!(dialogs.closes(&page, &idlers, IDLER), (false, vec![]));
         assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, vec![]));
@@ -296,21 +300,21 @@ mod tests {
     }
 
     #[test]
-    fn without_a_driver_the_first_to_listen_is_told() {
+    fn first_listener_receives_a_dialog_without_a_driver() {
         let (mut dialogs, (page, idlers, drivers)) = (Dialogs::default(), names());
         assert!(dialogs.opens(&page, &idlers, IDLER, || None));
         assert!(!dialogs.opens(&page, &drivers, DRIVER, || None));
     }
 
     #[test]
-    fn a_second_dialog_is_judged_anew_also_when_the_end_of_the_first_was_not_seen() {
+    fn second_dialog_is_routed_again_even_if_the_first_end_was_missed() {
         let (mut dialogs, page, idlers, drivers) = two();
         assert!(dialogs.opens(&page, &idlers, IDLER, || Some(IDLER)));
         assert!(!dialogs.opens(&page, &drivers, DRIVER, || unreachable!("asked once")));
     }
 
     #[test]
-    fn a_dialog_whose_client_has_left_is_dismissed_on_another_session() {
+    fn dialog_of_a_gone_client_is_dismissed_on_another_session() {
         let (mut dialogs, page, idlers, _) = two();
         assert!(
             !dialogs.defer_detach(&detach(DRIVER), |_| true),
@@ -332,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn the_departure_of_one_that_looks_on_waits_for_the_end_of_the_dialog() {
+    fn detach_of_an_observer_waits_for_the_dialog() {
         let (mut dialogs, page, _, drivers) = two();
         assert!(dialogs.defer_detach(&detach(IDLER), |_| true));
         assert_eq!(
@@ -344,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_listens_looks_on_before_the_dialog_is_announced_to_it() {
+    fn listener_observes_before_the_dialog_is_announced_to_it() {
         let (mut dialogs, (page, _, drivers)) = (Dialogs::default(), names());
         assert!(dialogs.opens(&page, &drivers, DRIVER, || Some(DRIVER)));
         assert!(!dialogs.defer_detach(&detach(IDLER), |listened_to| listened_to == "another"));
@@ -354,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_departure_waits_for_the_last_dialog_that_the_client_looks_on_at() {
+    fn detach_waits_for_the_last_observed_dialog() {
         let (mut dialogs, page, _, drivers) = two();
         let other: Arc<str> = "other page".into();
         dialogs.opens(&other, &"idler's too".into(), IDLER, || Some(DRIVER));
@@ -367,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn when_everybody_has_left_nothing_waits() {
+    fn nothing_waits_after_all_clients_have_left() {
         let (mut dialogs, _, _, _) = two();
         assert!(dialogs.defer_detach(&detach(IDLER), |_| true));
         dialogs.left_by(IDLER, |session| session == "idler's");
@@ -383,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_waits_only_if_it_ends_the_listening_to_a_page_with_a_dialog() {
+    fn frame_waits_only_if_it_ends_listening_to_a_dialog() {
         let (mut dialogs, page, idlers, _) = two();
         let frame = || vec![1];
         assert_eq!(
@@ -412,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dialog_that_only_its_client_listened_to_is_left_to_the_browser() {
+    fn dialog_without_other_listeners_is_left_to_the_browser() {
         let (mut dialogs, (page, _, drivers)) = (Dialogs::default(), names());
         assert!(dialogs.opens(&page, &drivers, DRIVER, || Some(DRIVER)));
         assert_eq!(

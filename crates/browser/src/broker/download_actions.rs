@@ -1,16 +1,17 @@
-//! What the broker asks of the browser about downloads.
+//! Sends the browser's download commands.
 
 use super::Broker;
 
 impl Broker {
-    /// Has the default context's downloads saved into the session's folder, under their own names,
-    /// and all contexts' reported.
+    /// Has Chromium save the downloads of the default context in the session's directory under
+    /// their own names, and report the downloads of all contexts.
     pub(crate) fn save_downloads(&self) {
         let params = serde_json::json!({ "behavior": "allow", "downloadPath": &self.file_access.downloads, "eventsEnabled": true });
         self.send_unanswered("Browser.setDownloadBehavior", &params.to_string(), None);
     }
 
-    /// Cancels a download. Chromium wants to know its context, and tells only its frame.
+    /// Cancels a download. Chromium needs the context of the download but reports only its frame,
+    /// so this tries all contexts.
     pub(super) fn cancel_download(&self, guid: &str, contexts: &[String]) {
         let named = contexts
             .iter()

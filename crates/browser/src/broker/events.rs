@@ -1,5 +1,5 @@
-//! What the browser says by itself: on to the client that it is for, and into the tables where it
-//! tells about sessions, tabs and crashes.
+//! Handles events of the browser: forwards them to their clients, and updates the tables for
+//! sessions, tabs and crashes.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::routes::{EventRoute, Opened};
 use super::{Broker, NO_SESSION_MESSAGE, State};
 use crate::cdp::envelope::{self, BrowserMessage};
 
-/// Only what is needed: newer browsers add members.
+/// The members that the broker needs. Newer browsers add others.
 #[derive(Deserialize)]
 struct TargetInfo<'a> {
     #[serde(borrow, rename = "targetId")]
@@ -52,8 +52,7 @@ struct NamesTarget<'a> {
     target: Cow<'a, str>,
 }
 
-/// An event's params as far as they are needed; a browser that means something else by them is not
-/// understood.
+/// Parses an event's params. Returns `None` if they have an unknown form.
 fn read<'a, T: Deserialize<'a>>(message: &BrowserMessage<'a>) -> Option<T> {
     serde_json::from_str(message.params?.get()).ok()
 }
@@ -64,7 +63,7 @@ impl Broker {
             return self.handle_root_event(method, message);
         };
         let mut state = self.lock();
-        // Events of sessions that were dropped still come for a while.
+        // Events of dropped sessions still arrive for a while.
         let Some(route) = state.routes.route_event(session) else {
             return;
         };
@@ -122,7 +121,7 @@ impl Broker {
                 }
                 effects.due = due;
             }
-            // Each of these comes from a living renderer.
+            // Each of these events comes from a live renderer.
             "Inspector.targetReloadedAfterCrash"
             | "Page.frameNavigated"
             | "Runtime.executionContextCreated" => {
@@ -136,7 +135,8 @@ impl Broker {
         }
         drop(state);
         self.apply_dialog_effects(None, effects);
-        // A navigation fails by whichever comes first: this event, or the reply to the call.
+        // A failed navigation is reported by this event or by the reply to the call, whichever
+        // comes first.
         let hinted = (method == "Network.loadingFailed" && frame.contains(r#""type":"Document""#))
             .then(|| self.navigation_hint.as_ref()?.extend(frame, None))
             .flatten();
@@ -150,8 +150,8 @@ impl Broker {
         self.fail(orphaned, NO_SESSION_MESSAGE);
     }
 
-    /// Events of the pipe's own root session: it discovers targets, and the clients' root sessions
-    /// are below it.
+    /// Handles an event of the pipe's own root session. That session discovers targets, and the
+    /// root sessions of the clients are below it.
     fn handle_root_event(&self, method: &str, message: &BrowserMessage<'_>) {
         let mut state = self.lock();
         match method {
@@ -204,7 +204,7 @@ impl Broker {
                     drop(state);
                     tracing::warn!(
                         max_bytes = self.limits.max_download_bytes,
-                        "a download is too large and is cancelled"
+                        "oversized download cancelled"
                     );
                     self.cancel_download(&progress.guid, &contexts);
                 }

@@ -1,27 +1,27 @@
-//! How many tabs there may be, and how large a download may become. Tables only, under the broker's
-//! lock.
+//! Limits on the number of tabs and the size of downloads. Only tables, under the broker's lock.
 
 use std::collections::HashSet;
 
 use serde::Deserialize;
 
-/// How many cancelled downloads are remembered until they have ended; a page can start any number.
+/// The number of cancelled downloads to remember until they have ended. A page can start any
+/// number.
 const MAX_REMEMBERED: usize = 1000;
 
-/// What a browser may take.
+/// The limits of one browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BrowserLimits {
-    /// Open tabs, those of all contexts.
+    /// The maximum number of open tabs in all contexts.
     pub max_tabs: usize,
-    /// Of each download.
+    /// The maximum size of one download.
     pub max_download_bytes: u64,
 }
 
-/// What Chromium says of a download, several times a second.
+/// Chromium's progress report of a download, sent several times a second.
 #[derive(Deserialize)]
 pub(crate) struct Progress {
     pub(crate) guid: String,
-    /// 0 when the server has not said.
+    /// 0 if the server did not report the size.
     #[serde(rename = "totalBytes", default)]
     total: f64,
     #[serde(rename = "receivedBytes", default)]
@@ -30,13 +30,13 @@ pub(crate) struct Progress {
     state: String,
 }
 
-/// Downloads that became too large, until they have ended.
+/// Downloads that became too large and have not ended yet.
 #[derive(Debug, Default)]
 pub(crate) struct Oversized(HashSet<String>);
 
 impl Oversized {
-    /// Whether a download is to be cancelled now: it is larger than it may be, or is going to be,
-    /// and goes on.
+    /// Returns true if a download in progress exceeds the limit, or is going to, and was not
+    /// cancelled yet.
     pub(crate) fn should_cancel(&mut self, progress: &Progress, limits: &BrowserLimits) -> bool {
         if progress.state != "inProgress" {
             self.0.remove(&progress.guid);
@@ -49,7 +49,7 @@ impl Oversized {
         let max = limits.max_download_bytes as f64;
         let is_large = progress.received > max || progress.total > max;
         if self.0.len() >= MAX_REMEMBERED {
-            // They are cancelled once more at the worst.
+            // At worst, these downloads are cancelled a second time.
             self.0.clear();
         }
         is_large && self.0.insert(progress.guid.clone())
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_download_is_cancelled_once_and_as_soon_as_its_size_is_known() {
+    fn download_is_cancelled_once_its_size_is_known() {
         let mut oversized = Oversized::default();
         assert!(!oversized.should_cancel(&progress(100.0, 0.0, "inProgress"), &LIMITS));
         assert!(oversized.should_cancel(&progress(101.0, 0.0, "inProgress"), &LIMITS));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_complete_is_left_alone() {
+    fn complete_download_is_kept() {
         assert!(
             !Oversized::default().should_cancel(&progress(1000.0, 1000.0, "completed"), &LIMITS)
         );

@@ -1,17 +1,20 @@
-//! The broker: many clients on one browser. Each has a browser-level session of its own, which it
-//! takes for its connection's root; below it live the sessions that it opened. Ids and sessions are
-//! kept apart in `routes`, messages are taken apart and written anew in `envelope`, and `client` is
-//! a client's end. `calls` takes what clients say, `replies` and `events` what the browser says.
-//! `policy` says what a client may not do, `file_access` which files it may name; `dialogs` and
-//! `downloads` settle what several clients want of one page.
+//! Shares one browser between many clients.
 //!
-//! The rules that all this follows are in `docs/broker.md`; tests cite them by their numbers.
+//! Every client has its own browser-level session, which is the root of its connection. Sessions
+//! that the client opens are below that root. `routes` keeps ids and sessions of different clients
+//! apart, `cdp::envelope` parses and rewrites messages, and `client` is the client's end. `calls`
+//! handles calls of clients; `replies` and `events` handle messages of the browser. `policy`
+//! decides which calls are denied, and `file_access` which files a client may name. `dialogs` and
+//! `downloads` resolve conflicts between clients that use the same page.
 //!
-//! One task reads from the browser and calls [`Broker::handle_frame`], so everything a client gets is
-//! in the browser's own order. Calls go from the client's task straight into the pipe. The tables
-//! are under one lock, which is never held while a message is built, nor across an await.
+//! `docs/broker.md` has the rules; tests cite them by number.
 //!
-//! It must not know: how a browser is started or ended, and what carries a client's messages.
+//! One task reads from the browser and calls [`Broker::handle_frame`], so clients receive
+//! everything in the browser's order. Calls go from the client's task straight into the pipe. The
+//! tables are under one lock, which is never held across an await.
+//!
+//! The broker knows nothing about starting and ending a browser, or about the transport of a
+//! client's messages.
 
 mod calls;
 pub(crate) mod client;
@@ -56,29 +59,30 @@ use crate::broker::tab_list::TabList;
 use crate::cdp::envelope::{self, BrowserMessage, NO_SESSION};
 use crate::cdp::pipe::{PipeWriter, PushError};
 
-/// What clients are told about a session that is not there, in Chromium's words.
+/// The error for an unknown session, in Chromium's words.
 const NO_SESSION_MESSAGE: &str = "Session with given id not found.";
 
-/// The multiplexer of one browser. PressedInputs by the browser's handle, its tasks and every client.
+/// The multiplexer of one browser. The browser's handle, its tasks and every client hold it.
 pub(crate) struct Broker {
-    /// Our end of Chromium's descriptor 3.
+    /// The server's end of Chromium's descriptor 3.
     writer: PipeWriter,
     file_access: FileAccess,
-    /// What knows why a page did not load.
+    /// Explains why a page did not load.
     navigation_hint: Option<NavigationErrorHint>,
     limits: BrowserLimits,
     state: Mutex<State>,
-    /// The current tab, for those who wait for a change of it. Written under `state`'s lock.
+    /// Notifies of changes of the current tab. Written under the lock of `state`.
     current_tab: watch::Sender<Option<String>>,
-    /// Rung when a tab shows another address.
+    /// Notified when a tab shows another address.
     tab_shows: watch::Sender<()>,
-    /// Rung when a client's screenshot is done.
+    /// Notified when a client's screenshot is done.
     screenshots: watch::Sender<()>,
-    /// The browser has said something since it was last asked about.
+    /// True if the browser has sent a message since the last check.
     has_spoken: AtomicBool,
-    /// Everything that is measured starts here.
+    /// The zero of `last_command_ms`.
     started: Instant,
-    /// Milliseconds from `started` to the last call of any client that does not only look on.
+    /// The time of the last call of a client that does more than observe, in milliseconds since
+    /// `started`.
     last_command_ms: AtomicU64,
 }
 
@@ -89,9 +93,9 @@ struct State {
     dialogs: Dialogs,
     downloads: Downloads,
     oversized: Oversized,
-    /// TabList that are too many and are about to be closed. They count for nothing else.
+    /// Tabs beyond the limit that are about to be closed. They are not counted anywhere else.
     excess: HashSet<String>,
-    /// The browser is gone: nothing is sent any more.
+    /// True once the browser is gone. Nothing is sent then.
     ended: bool,
 }
 
@@ -117,33 +121,33 @@ impl Broker {
         }
     }
 
-    /// The way to the browser, for the task that drains it.
+    /// Returns the writing end of the pipe, for the task that drains it.
     pub(crate) fn writer(&self) -> &PipeWriter {
         &self.writer
     }
 
-    /// Ends of clients' screenshots, of whatever tab.
+    /// Returns a channel that is notified at the end of any client's screenshot.
     pub(crate) fn screenshots(&self) -> watch::Receiver<()> {
         self.screenshots.subscribe()
     }
 
-    /// Whether a client waits for a screenshot of a tab.
+    /// Returns true if a client waits for a screenshot of this tab.
     pub(crate) fn takes_screenshot(&self, tab: &str) -> bool {
         self.lock().routes.awaits(TrackedEffect::Screenshot, tab)
     }
 
-    /// Somebody uses the browser.
+    /// Records that the browser is in use.
     pub(crate) fn record_use(&self) {
         let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_command_ms.store(elapsed, Ordering::Relaxed);
     }
 
-    /// When somebody last did.
+    /// Returns the time of the last use.
     pub(crate) fn last_command(&self) -> Instant {
         self.started + Duration::from_millis(self.last_command_ms.load(Ordering::Relaxed))
     }
 
-    /// Sends a command of our own, on the pipe's root session unless `session` is given.
+    /// Sends one of Hearth's own commands, on the pipe's root session unless `session` is given.
     pub(crate) fn send_command(
         &self,
         method: &str,
@@ -164,37 +168,36 @@ impl Broker {
         Ok(id)
     }
 
-    /// Whether somebody waits for the browser, which has said nothing since the last time this was
-    /// asked.
+    /// Returns true if a reply is pending and the browser has sent nothing since the last check.
     pub(crate) fn owes_reply(&self) -> bool {
         let has_spoken = self.has_spoken.swap(false, Ordering::Relaxed);
         !has_spoken && self.lock().routes.has_pending()
     }
 
-    /// Nobody waits for this reply any more.
+    /// Drops the pending call with this id.
     pub(crate) fn give_up(&self, id: i32) {
         self.lock().routes.take_pending(id);
     }
 
-    /// Says something to the browser whose answer nobody needs. One that takes nothing more is
-    /// about to end.
+    /// Sends a command whose reply is not needed. If the browser takes no more frames, it is about
+    /// to end.
     fn send_unanswered(&self, method: &str, params: &str, session: Option<&str>) {
         let _ = self.send_command(method, params, session, Pending::Nobody);
     }
 
-    /// Takes one message of the browser. Called by one task only.
+    /// Handles one message of the browser. Only one task calls this.
     pub(crate) fn handle_frame(self: &Arc<Self>, frame: &str) {
         self.has_spoken.store(true, Ordering::Relaxed);
         let message = match BrowserMessage::parse(frame) {
             Ok(message) => message,
             Err(error) => {
-                return tracing::warn!(%error, bytes = frame.len(), "chromium sent no CDP message");
+                return tracing::warn!(%error, bytes = frame.len(), "invalid CDP message dropped");
             }
         };
         match (message.id, message.method.as_deref()) {
             (Some(id), _) => self.handle_reply(id, &message),
             (None, Some(method)) => self.handle_event(method, &message, frame),
-            // An error without an id belongs to a call that nobody could match.
+            // An error without an id belongs to a call that Chromium could not identify.
             (None, None) => {}
         }
     }

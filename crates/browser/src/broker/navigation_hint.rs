@@ -1,31 +1,31 @@
-//! Why a page did not load, in the error that its client gets: Chromium says of every refusal of a
-//! proxy only that a tunnel could not be made.
+//! Explains why a page did not load, in the error that the client receives. Chromium reports every
+//! denial of a proxy as a failed tunnel.
 //!
-//! It must not know: what the proxy is, and by which rules it refuses.
+//! This knows nothing about the proxy or its rules.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// What Chromium says when its proxy does not let it through.
+/// Chromium's error when its proxy denies a tunnel.
 const TUNNEL_FAILED: &str = r#""errorText":"net::ERR_TUNNEL_CONNECTION_FAILED""#;
 
 type HintFn = dyn Fn(Option<&str>) -> Option<String> + Send + Sync;
 
-/// Tells why the proxy has not let the browser through lately: to this URL if it is known, or at
-/// all.
+/// A function that explains why the proxy recently denied a connection: to the given URL, or to
+/// any.
 #[derive(Clone)]
 pub struct NavigationErrorHint(Arc<HintFn>);
 
 impl NavigationErrorHint {
-    /// Asks `hint` for one line of plain text.
+    /// Creates a hint from a function that returns one line of plain text.
     pub fn new(
         hint: impl Fn(Option<&str>) -> Option<String> + Send + Sync + 'static,
     ) -> NavigationErrorHint {
         NavigationErrorHint(Arc::new(hint))
     }
 
-    /// Adds the reason to a message of Chromium's about a page that did not load. None: it stays as
-    /// it is.
+    /// Adds the reason to Chromium's message about a page that did not load. Returns `None` if the
+    /// message stays unchanged.
     pub(crate) fn extend(&self, message: &str, url: Option<&str>) -> Option<String> {
         let (before, after) = message.split_once(TUNNEL_FAILED)?;
         let why = (self.0)(url)?;
@@ -47,7 +47,7 @@ mod tests {
 
     /// Rule M18.
     #[test]
-    fn the_reason_is_added_where_a_tunnel_failed_and_nowhere_else() {
+    fn reason_is_added_only_to_failed_tunnels() {
         let navigation_hint = NavigationErrorHint::new(|url| {
             Some(format!("because of \"{}\"", url.unwrap_or("something")))
         });

@@ -1,88 +1,86 @@
-//! What happens to a client's call, judged by its method's name alone and on every session alike: a
-//! page's session takes browser-level methods too. Pure, one table.
+//! Decides about a client's call by its method. The rules apply to every session, because a page's
+//! session takes browser-level methods too. Pure, one table.
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::file_access::{ClientOrigin, FileAccess};
 
-/// What to do with a call.
+/// The rule for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// Goes to the browser as it is.
+    /// Forward the call unchanged.
     Pass,
-    /// Never reaches the browser; the client is told why.
+    /// Deny the call, with a reason for the client.
     Deny(&'static str),
-    /// Ends this client, not the browser.
+    /// End this client instead of the browser.
     CloseClient,
-    /// Goes on when its params are harmless, and then written anew from what was judged, for it is
-    /// not known which of two equal members Chromium would take.
+    /// Check the params, then forward the call with the params rewritten from what was checked,
+    /// because it is unknown which of two duplicate members Chromium would use.
     Check(ParamCheck, TrackedEffect),
-    /// Goes on, and its reply matters to us.
+    /// Forward the call and track its effect.
     Track(TrackedEffect),
 }
 
-/// Which params have to be looked into.
+/// The check of a call's params.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParamCheck {
     AttachToTarget,
     SetAutoAttach,
     CreateBrowserContext,
-    /// `url` is opened.
+    /// The `url` to open.
     Address,
-    /// `files` are handed to a page.
+    /// The `files` that a page receives.
     Files,
-    /// `data.files` are handed to a page.
+    /// The `data.files` that a page receives.
     DraggedFiles,
-    /// `downloadPath` is written to.
+    /// The `downloadPath` to write to.
     DownloadPath,
 }
 
-/// What a call that passes means to the broker.
+/// The effect of a forwarded call on the broker's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TrackedEffect {
-    /// Nothing.
+    /// None.
     Nothing,
-    /// Its reply names a session of this client.
+    /// The reply names a session of this client.
     Attach,
-    /// Its reply names a context that goes when the client goes.
+    /// The reply names a context that is disposed of when the client leaves.
     CreateContext,
-    /// It ends a context, named in its params.
+    /// The call disposes of the context in its params.
     DisposeContext,
-    /// It ends a session, named in its params.
+    /// The call ends the session in its params.
     EndSession,
-    /// It closes a tab, named in its params.
+    /// The call closes the tab in its params.
     CloseTarget,
-    /// Its reply names a tab that is the current one from then on.
+    /// The reply names a tab, which becomes the current one.
     CreateTarget,
-    /// Its params name a tab that is the current one from then on.
+    /// The params name a tab, which becomes the current one.
     ActivateTarget,
-    /// The session's tab is the current one from now on.
+    /// The tab of the session becomes the current one.
     BringToFront,
-    /// The events of the session's page are turned on or off.
+    /// The call turns the events of the session's page on or off.
     PageEvents(bool),
-    /// It takes a picture of the page, which screencasts give way to.
+    /// The call takes a screenshot of the page. Screencasts pause meanwhile.
     Screenshot,
-    /// It says where downloads go.
+    /// The call sets the download directory.
     Downloads,
-    /// The same, and it gives a crashed tab a new renderer.
+    /// The tab of the session becomes the current one, and a crashed tab gets a new renderer.
     Navigate,
 }
 
-/// The rule for a method.
+/// Returns the rule for a method.
 pub(crate) fn rule_for(method: &str) -> Rule {
     match method {
         "Browser.close" => Rule::CloseClient,
         "Browser.crash" | "Browser.crashGpuProcess" => {
-            Rule::Deny("the browser is not crashed on request")
+            Rule::Deny("clients cannot crash the browser")
         }
-        "Browser.executeBrowserCommand" => {
-            Rule::Deny("commands of the browser's own interface are not available")
-        }
-        "Target.setRemoteLocations" => Rule::Deny("targets elsewhere are not looked for"),
-        // It would hand the whole protocol to the page itself.
-        "Target.exposeDevToolsProtocol" => Rule::Deny("the protocol is not exposed to pages"),
-        // The inner message would pass unjudged.
+        "Browser.executeBrowserCommand" => Rule::Deny("browser interface commands are disabled"),
+        "Target.setRemoteLocations" => Rule::Deny("remote targets are disabled"),
+        // This would expose the whole protocol to the page.
+        "Target.exposeDevToolsProtocol" => Rule::Deny("pages cannot use the protocol"),
+        // The inner message would not be checked.
         "Target.sendMessageToTarget" => {
             Rule::Deny("use flat sessions (attachToTarget with flatten: true)")
         }
@@ -113,10 +111,10 @@ pub(crate) fn rule_for(method: &str) -> Rule {
             Rule::Check(ParamCheck::DownloadPath, TrackedEffect::Downloads)
         }
         _ => match domain_of(method) {
-            "Extensions" => Rule::Deny("extensions are not managed by clients"),
-            "PWA" => Rule::Deny("web apps are not installed"),
-            "Tethering" => Rule::Deny("no ports are opened on this machine"),
-            // Only in a tab in front of somebody is there anything to click or type.
+            "Extensions" => Rule::Deny("clients cannot manage extensions"),
+            "PWA" => Rule::Deny("clients cannot install web apps"),
+            "Tethering" => Rule::Deny("clients cannot open ports"),
+            // Only a tab in the foreground receives clicks and keys.
             "Input" => Rule::Track(TrackedEffect::BringToFront),
             _ => Rule::Pass,
         },
@@ -127,8 +125,8 @@ fn domain_of(method: &str) -> &str {
     method.split_once('.').map_or(method, |(domain, _)| domain)
 }
 
-/// Whether a call does something to its page, in contrast to looking at it: what happens there next
-/// (a dialog, a download) is most likely its doing.
+/// Returns true if a call acts on its page instead of only reading it. The dialog or download that
+/// follows is most likely caused by such a call.
 pub(crate) fn drives_page(method: &str) -> bool {
     match method {
         "Page.navigate"
@@ -142,8 +140,8 @@ pub(crate) fn drives_page(method: &str) -> bool {
     }
 }
 
-/// Whether the browser process answers a method itself, so that it works on a tab whose renderer
-/// has crashed. Anything else would wait there until somebody navigates the tab.
+/// Returns true if the browser process answers the method itself, so that it works on a tab whose
+/// renderer has crashed. Any other call would wait until the tab is navigated.
 pub(crate) fn works_on_a_crashed_target(method: &str) -> bool {
     match domain_of(method) {
         "Browser" | "Fetch" | "IO" | "Security" | "Storage" | "SystemInfo" | "Target"
@@ -171,8 +169,8 @@ pub(crate) fn works_on_a_crashed_target(method: &str) -> bool {
     }
 }
 
-/// Judges params of a client on that origin. Gives them back written anew, and changed where that
-/// mends them, or the reason of a refusal.
+/// Checks the params of a client's call. Returns them rewritten, and changed where that is the
+/// remedy, or the reason for denying the call.
 pub(crate) fn check_params(
     what: ParamCheck,
     params: Option<&RawValue>,
@@ -180,7 +178,7 @@ pub(crate) fn check_params(
     origin: ClientOrigin,
 ) -> Result<String, &'static str> {
     let mut params: Value = match params {
-        Some(params) => serde_json::from_str(params.get()).map_err(|_| "params cannot be read")?,
+        Some(params) => serde_json::from_str(params.get()).map_err(|_| "cannot parse params")?,
         None => Value::Object(serde_json::Map::new()),
     };
     let is_true = |name: &str| params.get(name) == Some(&Value::Bool(true));
@@ -188,7 +186,7 @@ pub(crate) fn check_params(
         ParamCheck::AttachToTarget if !is_true("flatten") => {
             return Err("only flat sessions are available: attachToTarget needs flatten: true");
         }
-        // Turning it off needs no flatten.
+        // Turning it off does not need `flatten`.
         ParamCheck::SetAutoAttach if is_true("autoAttach") && !is_true("flatten") => {
             return Err("only flat sessions are available: setAutoAttach needs flatten: true");
         }
@@ -199,7 +197,7 @@ pub(crate) fn check_params(
                 "originsWithUniversalNetworkAccess",
             ] {
                 if params.get(name).is_some() {
-                    return Err("contexts cannot have network settings of their own \
+                    return Err("browser contexts cannot have their own network settings \
                                 (proxyServer, proxyBypassList, originsWithUniversalNetworkAccess)");
                 }
             }
@@ -236,16 +234,16 @@ fn check_files(
     if files.all(|file| file_access.allows(file, origin)) {
         Ok(())
     } else {
-        Err("of this machine's files, only those in the session's folder can be uploaded")
+        Err("only files in the session's directory can be uploaded")
     }
 }
 
-/// A string member of a call's params or of a reply.
+/// Returns a string member of a call's params or of a reply.
 pub(crate) fn string_in(json: Option<&RawValue>, name: &str) -> Option<String> {
     text_in(json.map(RawValue::get), name)
 }
 
-/// The same, of JSON as text.
+/// Returns a string member of JSON text.
 pub(crate) fn text_in(json: Option<&str>, name: &str) -> Option<String> {
     let json: Value = serde_json::from_str(json?).ok()?;
     json.get(name)?.as_str().map(str::to_owned)
@@ -282,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_that_reach_beyond_the_session_are_refused() {
+    fn methods_beyond_the_session_are_denied() {
         for method in [
             "Browser.crash",
             "Browser.crashGpuProcess",
@@ -300,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn sessions_that_are_not_flat_are_refused() {
+    fn non_flat_sessions_are_denied() {
         for (what, params) in [
             (ParamCheck::AttachToTarget, r#"{"targetId":"T"}"#),
             (
@@ -326,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_is_written_from_what_was_judged() {
+    fn forwarded_params_are_written_from_the_checked_ones() {
         let params = raw(r#"{"targetId":"T","flatten":false,"flatt\u0065n":true}"#);
         let written = check(ParamCheck::AttachToTarget, Some(&params)).expect("flat");
         assert_eq!(written.matches("flatten").count(), 1, "{written}");
@@ -340,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn contexts_with_a_network_of_their_own_are_refused() {
+    fn contexts_with_network_settings_are_denied() {
         for params in [
             r#"{"proxyServer":"direct://"}"#,
             r#"{"proxyServer":null}"#,
@@ -366,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crashed_target_answers_what_the_browser_process_answers() {
+    fn crashed_target_answers_browser_process_methods() {
         assert!(works_on_a_crashed_target("Page.reload"));
         assert!(works_on_a_crashed_target("Target.getTargetInfo"));
         assert!(!works_on_a_crashed_target("Runtime.evaluate"));
@@ -374,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn files_elsewhere_are_neither_opened_nor_uploaded_nor_dropped() {
+    fn files_outside_the_session_are_not_opened_uploaded_or_dropped() {
         for (what, params) in [
             (ParamCheck::Address, r#"{"url":"file:///etc/hostname"}"#),
             (ParamCheck::Address, r#"{"url":"chrome://crash"}"#),
@@ -402,10 +400,10 @@ mod tests {
     }
 
     #[test]
-    fn downloads_are_sent_to_the_sessions_folder_whatever_is_asked_for() {
+    fn downloads_always_go_to_the_session_dir() {
         let params =
             raw(r#"{"behavior":"allow","downloadPath":"/s/1/work","downloadPath":"/etc"}"#);
-        let written = check(ParamCheck::DownloadPath, Some(&params)).expect("mended");
+        let written = check(ParamCheck::DownloadPath, Some(&params)).expect("rewritten");
         assert_eq!(
             written,
             r#"{"behavior":"allow","downloadPath":"/s/1/b/downloads"}"#
@@ -413,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_is_not_driving() {
+    fn reading_is_not_driving() {
         for method in [
             "Input.dispatchMouseEvent",
             "Page.navigate",

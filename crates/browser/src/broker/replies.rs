@@ -1,5 +1,5 @@
-//! What the browser answers: back to whoever asked, and into the tables where it tells about
-//! sessions, contexts, tabs and crashes.
+//! Handles replies of the browser: forwards them to the client that called, and updates the tables
+//! for sessions, contexts, tabs and crashes.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl Broker {
             None | Some(Pending::Nobody) => {}
             Some(Pending::Command(waiter)) => {
                 drop(state);
-                // A waiter that has given up is none.
+                // An error means that the receiver was dropped.
                 let _ = waiter.send(command_reply(message));
             }
             Some(Pending::Attach(attach, waiter)) => {
@@ -32,7 +32,7 @@ impl Broker {
                     Client::new(Arc::clone(self), id, queue)
                 });
                 drop(state);
-                // When nobody waits any more the client comes back, is dropped, and has left.
+                // If the receiver was dropped, the client is returned and dropped, which ends it.
                 let _ = waiter.send(attached);
             }
             Some(Pending::Tab(target)) => {
@@ -67,7 +67,7 @@ impl Broker {
         }
     }
 
-    /// The reply to a navigation that the proxy has refused, with its reason.
+    /// Returns the reply to a navigation that the proxy denied, with the reason added.
     fn hinted(
         &self,
         call: &ClientCallInFlight,
@@ -81,7 +81,7 @@ impl Broker {
         RawValue::from_string(extended).ok()
     }
 
-    /// What a client's reply tells the broker itself.
+    /// Applies the effects of a client's reply to the tables. Returns calls that will get no reply.
     fn apply_reply(
         &self,
         state: &mut State,
@@ -89,8 +89,8 @@ impl Broker {
         message: &BrowserMessage<'_>,
     ) -> Vec<OrphanedCall> {
         match call.effect {
-            // The event that announces the session has come before; this is for a browser that
-            // sends none.
+            // Usually an event has already announced the session. This handles a browser that sends
+            // none.
             TrackedEffect::Attach => {
                 if let Some(session) = string_in(message.result, "sessionId") {
                     state
@@ -111,8 +111,8 @@ impl Broker {
                     self.publish_tab(state);
                 }
             }
-            // The event comes later. Who hears this reply and asks for a tab must not be given the
-            // closed one.
+            // The event comes later. A client that receives this reply and asks for a tab must not
+            // get the closed one.
             TrackedEffect::CloseTarget => {
                 if let (Some(tab), None) = (&call.subject, message.error) {
                     state.tabs.closed(tab);
@@ -135,7 +135,7 @@ impl Broker {
                     state.routes.unmark_crashed(&target);
                     self.publish_tab(state);
                 } else if call.revives {
-                    // The tab is as crashed as before.
+                    // The tab stays crashed.
                     let orphaned = state.routes.mark_crashed(&target);
                     self.publish_tab(state);
                     return orphaned;
@@ -143,7 +143,7 @@ impl Broker {
             }
             TrackedEffect::Downloads => {
                 if message.error.is_some() {
-                    state.downloads.refused(call.client);
+                    state.downloads.rejected(call.client);
                 }
             }
             TrackedEffect::Screenshot => {

@@ -1,4 +1,4 @@
-//! What the broker knows of tabs: which is the current one, and which are too many.
+//! Tracks the current tab and enforces the tab limit.
 
 use tokio::sync::watch;
 
@@ -7,12 +7,12 @@ use super::{Broker, State};
 use crate::cdp::envelope;
 
 impl Broker {
-    /// The current tab's target id, and its changes.
+    /// Returns the current tab's target id, as a channel of its changes.
     pub(crate) fn current_tab(&self) -> watch::Receiver<Option<String>> {
         self.current_tab.subscribe()
     }
 
-    /// The tabs of all contexts that have not crashed.
+    /// Returns the tabs of all contexts that have not crashed.
     pub(crate) fn open_tabs(&self) -> Vec<String> {
         let state = self.lock();
         state
@@ -23,37 +23,37 @@ impl Broker {
             .collect()
     }
 
-    /// Changes of what some tab shows.
+    /// Returns a channel that is notified when any tab shows another address.
     pub(crate) fn tab_shows(&self) -> watch::Receiver<()> {
         self.tab_shows.subscribe()
     }
 
-    /// Whether a tab's renderer has crashed and was not replaced yet.
+    /// Returns true if a tab's renderer has crashed and was not replaced yet.
     pub(crate) fn has_crashed(&self, target: &str) -> bool {
         self.lock().routes.has_crashed(target)
     }
 
-    /// The target ids of all tabs, in the order in which they were opened.
+    /// Returns the target ids of all tabs in the order in which they were opened.
     pub(crate) fn tabs_in_order(&self) -> Vec<String> {
         self.lock().tabs.in_order()
     }
 
-    /// A tab is the current one from now on.
+    /// Makes a tab the current one.
     pub(crate) fn make_current(&self, target: &str) {
         self.touch_tab(&mut self.lock(), target);
     }
 
-    /// Our own session on a tab.
+    /// Returns the broker's session on a tab.
     pub(crate) fn broker_session_on(&self, target: &str) -> Option<String> {
         self.lock().tabs.session_of(target).map(str::to_owned)
     }
 
-    /// Whether a tab has no document yet.
+    /// Returns true if a tab has no document yet.
     pub(crate) fn is_blank(&self, target: &str) -> bool {
         self.lock().tabs.is_blank(target)
     }
 
-    /// Waits until a tab has a document, or is gone.
+    /// Waits until a tab has a document or is gone.
     pub(crate) async fn has_document(&self, target: &str) {
         let mut changes = self.tab_shows.subscribe();
         while self.is_blank(target) {
@@ -63,11 +63,12 @@ impl Broker {
         }
     }
 
-    /// Attaches a session of our own to a tab while it still answers: one that comes later does not
-    /// reach a page whose script never ends. Nothing is enabled on it, so it costs nothing.
+    /// Attaches a session of the broker to a tab while it still responds, because a later session
+    /// does not reach a page whose script never ends. Nothing is enabled on the session, so it
+    /// costs nothing.
     pub(super) fn attach_broker_session(&self, target: &str) {
         let params = serde_json::json!({ "targetId": target, "flatten": true }).to_string();
-        // A browser that takes nothing more is about to end.
+        // If the browser takes no more frames, it is about to end.
         let _ = self.send_command(
             "Target.attachToTarget",
             &params,
@@ -80,14 +81,14 @@ impl Broker {
         self.lock().has_default_tab()
     }
 
-    /// Whether no other tab may be opened.
+    /// Returns true if the tab limit is reached.
     pub(crate) fn has_all_tabs(&self) -> bool {
         self.lock().tabs.all().count() >= self.limits.max_tabs
     }
 
-    /// Closes tabs that are too many: the one that shows something now, or all. One that shows
-    /// nothing yet may be paused by a client, and Chromium 156 never lets its opener go on when it
-    /// is closed then.
+    /// Closes tabs beyond the limit: the one that now shows something, or all. A tab that shows
+    /// nothing yet may be paused by a client. If such a tab is closed, Chromium 156 never resumes
+    /// its opener.
     pub(super) fn close_excess(&self, state: &mut State, shown: Option<(&str, &str)>) {
         let due: Vec<String> = match shown {
             Some((_, "")) => return,
@@ -95,10 +96,10 @@ impl Broker {
             None => state.excess.drain().collect(),
         };
         for target in due {
-            tracing::debug!("a tab beyond the limit is closed");
+            tracing::debug!("excess tab closed");
             let id = state.routes.add_pending(Pending::Nobody);
             let params = serde_json::json!({ "targetId": target }).to_string();
-            // A browser that takes nothing more is about to end.
+            // If the browser takes no more frames, it is about to end.
             let _ = self.writer.push(envelope::frame(
                 id,
                 "Target.closeTarget",
@@ -108,7 +109,7 @@ impl Broker {
         }
     }
 
-    /// Closes tabs that are too many and have shown nothing for so long as nobody asked.
+    /// Closes all tabs beyond the limit, including those that show nothing yet.
     pub(crate) fn close_all_excess(&self) {
         self.close_excess(&mut self.lock(), None);
     }
@@ -131,25 +132,25 @@ impl Broker {
         });
     }
 
-    /// Whether a tab that has just been opened, by a page for instance, is to be closed again. The
-    /// default context keeps one that clients find when they come.
+    /// Returns true if a tab that was just opened, for example by a page, must be closed again. The
+    /// default context always keeps one tab for new clients.
     pub(super) fn is_tab_too_many(&self, state: &State, context: Option<&str>) -> bool {
         let is_needed = context.is_none_or(|context| state.tabs.is_default(context))
             && !state.has_default_tab();
         state.tabs.all().count() >= self.limits.max_tabs && !is_needed
     }
 
-    /// Why no tab is opened.
+    /// Returns the error message for the tab limit.
     pub(crate) fn too_many_tabs(&self) -> String {
         format!(
-            "a session may have {} tabs (HEARTH_MAX_TABS): close some",
+            "a session is limited to {} tabs (HEARTH_MAX_TABS): close some",
             self.limits.max_tabs
         )
     }
 }
 
 impl State {
-    /// Whether a tab that works is left in the context that every client finds.
+    /// Returns true if the default context has a tab that has not crashed.
     pub(super) fn has_default_tab(&self) -> bool {
         self.tabs
             .default_context_has_one(|target| self.routes.has_crashed(target))

@@ -1,11 +1,13 @@
-//! TabList that do not answer, and getting them out of everybody's way.
+//! Recovers tabs that do not respond.
 //!
-//! A client that connects asks every tab about itself and waits for all of them, so one that is
-//! silent keeps everybody out: a script that never ends, a dialog, or a popup to an address that a
-//! page may not open (`data:`, `javascript:`), which Chromium announces and never gives a document.
-//! Commands for the browser process still work on such a tab, and `Runtime.terminateExecution` ends
-//! a running script if its session was there before the script (measured on Chromium 156: a session
-//! that is attached later gets no answer).
+//! A client that connects queries every tab and waits for all of them, so one unresponsive tab
+//! blocks every client. Causes are a script that never ends, a dialog, or a popup to an address
+//! that a page may not open (`data:`, `javascript:`): Chromium announces such a popup but never
+//! gives it a document.
+//!
+//! Commands for the browser process still work on such a tab. `Runtime.terminateExecution` ends a
+//! running script if its session was attached before the script started (measured on Chromium 156:
+//! a session that is attached later gets no reply).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,23 +18,24 @@ use tokio::task::JoinSet;
 use crate::broker::Broker;
 use crate::broker::commands::BrowserError;
 
-/// A tab that says nothing for so long is silent. Long pauses of living pages are shorter.
+/// The time after which a tab that does not reply counts as unresponsive. Responsive pages have
+/// shorter pauses.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// How long each attempt to wake a tab may take.
+/// The timeout of each attempt to recover a tab.
 const RECOVERY_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Broker {
-    /// Asks every tab for a word. One that is silent has its dialog dismissed and its script ended;
-    /// one that is silent even then is closed.
+    /// Probes every tab. In an unresponsive tab, dismisses the dialog and ends the script. Closes
+    /// the tab if it stays unresponsive.
     pub(crate) async fn recover_unresponsive_tabs(self: &Arc<Self>) {
         let mut tabs = JoinSet::new();
         for tab in self.open_tabs() {
             let broker = Arc::clone(self);
             tabs.spawn(async move {
                 if let Err(error) = broker.recover_tab(&tab).await {
-                    // It may have been closed meanwhile.
-                    tracing::debug!(%error, "a tab cannot be asked");
+                    // It may have been closed in the meantime.
+                    tracing::debug!(%error, "tab probe failed");
                 }
             });
         }
@@ -56,7 +59,8 @@ impl Broker {
         let Err(BrowserError::TimedOut { .. }) = asked.await else {
             return Ok(());
         };
-        // On a session that was told of it: on another one Chromium knows of no dialog.
+        // Uses a session on which the dialog was announced, because Chromium does not know of it on
+        // others.
         self.dismiss_dialog(tab);
         let _ = self
             .call_within(
@@ -69,10 +73,10 @@ impl Broker {
             .call_within(RECOVERY_TIMEOUT, session, EvaluateParams::new("1"))
             .await;
         if again.is_ok() && !self.is_blank(tab) {
-            tracing::info!("the script of a tab that did not answer was ended");
+            tracing::info!("script of unresponsive tab ended");
             return Ok(());
         }
-        tracing::info!("a tab that does not answer is closed");
+        tracing::info!("unresponsive tab closed");
         self.close_tab(tab).await
     }
 }

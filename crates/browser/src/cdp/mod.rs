@@ -1,4 +1,4 @@
-//! The debugging pipe and the envelopes of its messages.
+//! The Chrome DevTools Protocol: the debugging pipe and message envelopes.
 
 pub(crate) mod envelope;
 pub(crate) mod pipe;

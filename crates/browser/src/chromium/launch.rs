@@ -1,4 +1,4 @@
-//! Starting a browser: its folders, its environment, its descriptors, and the wait for the first
+//! Starts a browser: creates its directories, environment and descriptors, and waits for the first
 //! page.
 
 use std::fs::DirBuilder;
@@ -27,87 +27,86 @@ use crate::chromium::stderr::{self, LastLines};
 use crate::chromium::supervise::{DeathReason, supervise};
 use crate::viewport::Viewport;
 
-/// How long a browser may take from its start to its first page.
+/// The time that a browser has from its start to its first page.
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A dying browser closes its standard error before it is gone; its last words are waited for this
-/// long.
+/// The time to wait for the end of standard error, which a dying browser closes before it is gone.
 const STDERR_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// TabList need some hundred megabytes of shared memory; Docker's default of 64 MB crashes them. With
-/// less, Chromium is started with `--disable-dev-shm-usage`.
+/// Below this size of `/dev/shm`, Chromium is started with `--disable-dev-shm-usage`. Tabs need
+/// some hundred megabytes of shared memory; Docker's default of 64 MB crashes them.
 pub const MIN_SHARED_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
 
-/// What to launch.
+/// The description of a browser to launch.
 #[derive(Clone, Debug)]
 pub struct LaunchSpec {
-    /// `chromium-headless-shell` or a full Chromium, told apart by the file's name. Not a wrapper
-    /// script.
+    /// `chromium-headless-shell` or a full Chromium, distinguished by the file's name. Not a
+    /// wrapper script.
     pub executable: PathBuf,
-    /// The session's own folder for its browser. It exists and is private (0700); `user-data`,
-    /// `downloads` and `tmp` are made in it. Chromium aborts with "Socket path too long" when its
-    /// path is.
+    /// The session's directory for its browser. It must exist and be private (0700). `user-data`,
+    /// `downloads` and `tmp` are created in it. If its path is too long, Chromium aborts with
+    /// "Socket path too long".
     pub dir: PathBuf,
-    /// The session's whole dir, `folder` included: what clients may name files in.
+    /// The session's whole directory, including `dir`. Clients may name files in it.
     pub session_dir: PathBuf,
     /// The size of every page.
     pub viewport: Viewport,
-    /// What pages and servers are told; see
+    /// The user agent that pages and servers see; see
     /// [`Version::default_user_agent`](crate::Version::default_user_agent).
     pub user_agent: String,
-    /// Whether Chromium can make its own sandbox: not as root (crbug.com/638180), and not where
+    /// True if Chromium can create its own sandbox: not as root (crbug.com/638180), and not where
     /// user namespaces are forbidden.
     pub sandbox: bool,
-    /// The port on 127.0.0.1 of the proxy that everything goes through; none: nothing does.
+    /// The port on 127.0.0.1 of the proxy for all traffic. `None` means no proxy.
     pub proxy_port: Option<u16>,
-    /// What knows why the proxy did not let the browser through.
+    /// Explains why the proxy denied a connection of the browser.
     pub navigation_hint: Option<NavigationErrorHint>,
-    /// How much it may take.
+    /// The limits of the browser.
     pub limits: BrowserLimits,
 }
 
-/// Why a browser was not launched. Nothing of it runs then.
+/// The reason why a browser was not launched. None of its processes is left.
 #[derive(Debug, Error)]
 pub enum LaunchError {
-    /// Its folders could not be made.
-    #[error("cannot make the browser's folder {dir}: {source}")]
+    /// A directory could not be created.
+    #[error("cannot create the browser's directory {dir}: {source}")]
     Dir {
-        /// Which one.
+        /// The path of the directory.
         dir: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         source: io::Error,
     },
-    /// The pipes to it could not be made.
-    #[error("cannot make the browser's pipes: {0}")]
+    /// The pipes could not be created.
+    #[error("cannot create the browser's pipes: {0}")]
     Pipes(io::Error),
-    /// It could not be started.
+    /// The program could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// It started and ended before its first page was there.
-    #[error("the browser ended at its start ({reason}), its last words: {stderr}")]
+    /// The browser ended before its first page was open.
+    #[error("the browser ended at start ({reason}); last output: {stderr}")]
     Died {
-        /// How it ended.
+        /// The reason why it ended.
         reason: DeathReason,
         /// The last lines of its standard error.
         stderr: String,
     },
-    /// It refused one of the first commands.
-    #[error("the browser cannot be set up: {source}; its last words: {stderr}")]
+    /// The browser rejected one of the first commands.
+    #[error("cannot set up the browser: {source}; last output: {stderr}")]
     Setup {
-        /// Which one, and why.
+        /// The failed command.
         source: BrowserError,
         /// The last lines of its standard error.
         stderr: String,
     },
-    /// It runs, but shows no page.
-    #[error("the browser showed no page within 15 s, its last words: {stderr}")]
+    /// The browser runs but shows no page.
+    #[error("the browser showed no page within 15 s; last output: {stderr}")]
     TooSlow {
         /// The last lines of its standard error.
         stderr: String,
     },
 }
 
-/// The folders in a session's browser dir.
+/// The directories in a session's browser directory.
 struct BrowserDirs {
     user_data: PathBuf,
     downloads: PathBuf,
@@ -119,7 +118,7 @@ impl BrowserDirs {
         let make = |name| {
             let dir = dir.join(name);
             match DirBuilder::new().mode(0o700).create(&dir) {
-                // A profile that was put there beforehand.
+                // A restored profile has created the directory already.
                 Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
                     Err(LaunchError::Dir { dir, source })
                 }
@@ -147,7 +146,7 @@ impl BrowserDirs {
 
 impl Browser {
     /// Launches a browser and waits until its first page has the right size. A browser that dies
-    /// before that is launched once more. Dropping the future kills what has been started.
+    /// before that is launched once more. Dropping the future kills what was started.
     pub async fn launch(
         launcher: &Launcher,
         tracker: &TaskTracker,
@@ -224,7 +223,7 @@ impl Browser {
             }
             reason = browser.died() => Failed::Died(reason),
         };
-        // A command that failed because the browser is ending says less than how it ended.
+        // If a command failed because the browser is ending, the reason for the end says more.
         let failed = match failed {
             Failed::Setup(BrowserError::Gone) => Failed::Died(browser.died().await),
             failed => failed,
@@ -255,8 +254,8 @@ impl Browser {
         {
             match broker.fit_page(&first, viewport).await {
                 // A page of another size is better than none.
-                Err(error @ BrowserError::Refused { .. }) => {
-                    tracing::warn!(%error, "the first page keeps its size");
+                Err(error @ BrowserError::Rejected { .. }) => {
+                    tracing::warn!(%error, "first page not resized");
                 }
                 fitted => fitted?,
             }
@@ -292,14 +291,14 @@ fn build_environment(dir: &Path, tmp: &Path) -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// The size of `/dev/shm`; none when there is none.
+/// Returns the size of `/dev/shm`, or `None` if it does not exist.
 pub fn shared_memory_bytes() -> Option<u64> {
     let shm = nix::sys::statvfs::statvfs("/dev/shm").ok()?;
     Some(shm.blocks().saturating_mul(shm.fragment_size()))
 }
 
 fn is_shared_memory_small() -> bool {
-    // Without `/dev/shm` Chromium needs its files elsewhere all the more.
+    // Without `/dev/shm`, Chromium needs its files elsewhere in any case.
     shared_memory_bytes().is_none_or(|bytes| bytes < MIN_SHARED_MEMORY_BYTES)
 }
 
@@ -310,8 +309,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folders_are_private_and_may_be_there_already() {
-        let session = tempfile::tempdir().expect("a folder");
+    fn dirs_are_private_and_may_exist() {
+        let session = tempfile::tempdir().expect("a directory");
         for _ in 0..2 {
             let dirs = BrowserDirs::make(session.path()).expect("made");
             for dir in [dirs.user_data, dirs.downloads, dirs.tmp] {
@@ -322,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_named() {
+    fn error_names_the_dir_that_cannot_be_created() {
         let error = BrowserDirs::make(Path::new("/nowhere/session"))
             .err()
             .expect("an error")
@@ -331,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_is_an_allow_list() {
+    fn environment_is_an_allow_list() {
         let names: Vec<String> = build_environment(Path::new("/s"), Path::new("/s/tmp"))
             .into_iter()
             .map(|(name, _)| name)

@@ -1,4 +1,4 @@
-//! Starting Chromium, supervising it, and the handle of a running browser.
+//! The Chromium process: flags, launch, supervision, and the handle of a running browser.
 
 pub(crate) mod browser;
 pub(crate) mod cookies;

@@ -1,4 +1,4 @@
-//! Calls that wait for their replies, and the ids that they have in the browser.
+//! Pending calls and their ids in the browser.
 
 use std::sync::Arc;
 
@@ -7,12 +7,11 @@ use crate::broker::client::ClientId;
 use crate::broker::pending::{ClientCallInFlight, OrphanedCall, Pending};
 use crate::broker::policy::TrackedEffect;
 
-/// How many calls of one client may wait for their replies. Real clients have a few hundred at the
-/// most.
+/// The maximum number of pending calls per client. Real clients have at most a few hundred.
 const MAX_IN_FLIGHT: usize = 20_000;
 
 impl Routes {
-    /// Remembers a call and gives it the id that it has in the browser.
+    /// Adds a pending call and returns its id in the browser.
     pub(crate) fn add_pending(&mut self, pending: Pending) -> i32 {
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
@@ -23,7 +22,7 @@ impl Routes {
         }
     }
 
-    /// Takes the call that a reply belongs to. None when nobody waits any more.
+    /// Removes and returns the pending call of a reply. Returns `None` if it was dropped.
     pub(crate) fn take_pending(&mut self, id: i32) -> Option<Pending> {
         let pending = self.pendings.remove(&id)?;
         if let Pending::Client(call) = &pending
@@ -34,12 +33,12 @@ impl Routes {
         Some(pending)
     }
 
-    /// Whether a reply is still to come.
+    /// Returns true if any reply is pending.
     pub(crate) fn has_pending(&self) -> bool {
         !self.pendings.is_empty()
     }
 
-    /// Whether the reply to such a call on a page is still to come.
+    /// Returns true if a call with this effect on a page is pending.
     pub(crate) fn awaits(&self, effect: TrackedEffect, page: &str) -> bool {
         let on_page = |session: &str| {
             self.sessions
@@ -51,14 +50,14 @@ impl Routes {
             .any(|pending| matches!(pending, Pending::Client(call) if call.effect == effect && on_page(&call.on)))
     }
 
-    /// How many calls of a kind wait for their replies.
+    /// Returns the number of pending calls with this effect.
     pub(crate) fn awaited(&self, effect: TrackedEffect) -> usize {
         let is_it =
             |pending: &&Pending| matches!(pending, Pending::Client(call) if call.effect == effect);
         self.pendings.values().filter(is_it).count()
     }
 
-    /// Where a client's call runs: the session it names, or its root.
+    /// Finds the session of a client's call: the one that it names, or the client's root.
     pub(crate) fn route_call(
         &self,
         client: ClientId,
@@ -87,7 +86,7 @@ impl Routes {
         })
     }
 
-    /// Remembers a client's call.
+    /// Adds a client's call and returns its id in the browser.
     pub(crate) fn add_call(&mut self, call: ClientCallInFlight) -> i32 {
         if let Some(client) = self.clients.get_mut(&call.client) {
             client.in_flight += 1;
@@ -105,7 +104,7 @@ impl Routes {
             .filter(|(_, pending)| matches!(pending, Pending::Client(call) if which(call)))
             .map(|(&id, _)| id)
             .collect();
-        // In the order in which they were made.
+        // In the order of the calls.
         ids.sort_unstable();
         let mut orphaned = Vec::with_capacity(ids.len());
         for id in ids {
@@ -135,7 +134,7 @@ mod tests {
 
     /// Rule I1.
     #[test]
-    fn ids_begin_anew_after_the_last_one_and_pass_over_those_in_flight() {
+    fn ids_wrap_around_and_skip_pending_ones() {
         let mut routes = Routes::default();
         assert_eq!(routes.add_pending(Pending::Nobody), 1);
         routes.last_id = i32::MAX - 1;

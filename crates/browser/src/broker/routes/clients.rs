@@ -10,7 +10,7 @@ use crate::broker::pending::{Pending, PendingAttach, Root};
 use crate::broker::policy::TrackedEffect;
 
 impl Routes {
-    /// A new client with its root session.
+    /// Adds a client with its root session.
     pub(crate) fn add_client(
         &mut self,
         root: &str,
@@ -55,14 +55,14 @@ impl Routes {
         client
     }
 
-    /// What a client's paths mean.
+    /// Returns the origin of a client, which determines the meaning of its paths.
     pub(crate) fn origin_of(&self, client: ClientId) -> ClientOrigin {
         self.clients
             .get(&client)
             .map_or(ClientOrigin::External, |client| client.origin)
     }
 
-    /// The client whose root session this is, and whether the root is the browser as a whole.
+    /// Returns the client with this root session, and true if the root is the whole browser.
     pub(crate) fn client_of_root(&self, session: &str) -> Option<(ClientId, bool)> {
         let session = self
             .sessions
@@ -71,7 +71,7 @@ impl Routes {
         Some((session.client, session.is_browser))
     }
 
-    /// Removes a client with all its sessions and calls. None when it is gone already.
+    /// Removes a client with all its sessions and calls. Returns `None` if it has already gone.
     pub(crate) fn remove_client(
         &mut self,
         client: ClientId,
@@ -97,8 +97,8 @@ impl Routes {
         ))
     }
 
-    /// Everything ends: the clients' queues are given back, and whoever waits for an own reply
-    /// hears it by the end of its channel.
+    /// Removes everything and returns the queues of the clients. Dropping the channels ends
+    /// Hearth's pending commands.
     pub(crate) fn clear(&mut self) -> Vec<Arc<SendQueue>> {
         self.sessions.clear();
         self.pendings.clear();
@@ -114,7 +114,7 @@ impl Routes {
             .map(|client| Arc::clone(&client.queue))
     }
 
-    /// The client of a context goes on to own it. False when the client has left.
+    /// Adds a context to the client that created it. Returns false if the client has left.
     pub(crate) fn add_context(&mut self, client: ClientId, context: String) -> bool {
         self.clients.get_mut(&client).is_some_and(|client| {
             client.contexts.insert(context);
@@ -122,7 +122,7 @@ impl Routes {
         })
     }
 
-    /// A context is gone, whoever disposed of it.
+    /// Removes a context that was disposed of by any client.
     pub(crate) fn remove_context(&mut self, context: &str) {
         for client in self.clients.values_mut() {
             client.contexts.remove(context);

@@ -1,6 +1,7 @@
-//! Who asked what, and whose session is whose. Tables only: nothing here sends anything, and
-//! everything here is under the broker's one lock, so that a session that goes away takes its calls
-//! in flight along.
+//! The tables of calls, sessions and clients.
+//!
+//! This sends nothing. All of it is under the broker's one lock, so dropping a session also drops
+//! its pending calls.
 
 mod calls;
 mod clients;
@@ -20,74 +21,74 @@ use crate::broker::policy::TrackedEffect;
 #[derive(Debug)]
 struct Session {
     client: ClientId,
-    /// None for a client's root.
+    /// `None` for a client's root.
     parent: Option<Arc<str>>,
     target: Arc<str>,
-    /// The page that the target is, or is a part of. None above pages.
+    /// The page that the target is or belongs to. `None` for targets above pages.
     page: Option<Arc<str>>,
-    /// A browser-level session: its target is not to be had by others.
+    /// True for a browser-level session. Other clients cannot attach to its target.
     is_browser: bool,
-    /// Its client has enabled the page's events here, dialogs among them.
+    /// True if the client has enabled the page's events, which include dialogs.
     has_page_events: bool,
-    /// When its client last did something to the page here: later is larger, and 0 is never.
+    /// When the client last drove the page on this session: larger is later, 0 is never.
     last_drive: u64,
 }
 
-/// What the browser says of a session that it opens.
+/// The browser's description of a session that it opens.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Opened<'a> {
     pub(crate) target: &'a str,
-    /// CDP's type of target.
+    /// CDP's target type.
     pub(crate) kind: &'a str,
 }
 
-/// Where a call goes.
+/// The route of a call.
 #[derive(Clone, Debug)]
 pub(crate) struct CallRoute {
     pub(crate) on: Arc<str>,
     pub(crate) target: Arc<str>,
-    /// The page that the target is, or is a part of.
+    /// The page that the target is or belongs to.
     pub(crate) page: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
 struct ClientEntry {
     root: Arc<str>,
-    /// The client's receiving half holds it too.
+    /// Shared with the client's receiving half.
     queue: Arc<SendQueue>,
     origin: ClientOrigin,
-    /// Contexts that it made and that go with it.
+    /// The contexts that the client created and that are disposed of when it leaves.
     contexts: HashSet<String>,
     in_flight: usize,
 }
 
-/// Why a call cannot go to the browser.
+/// The reason why a call cannot be sent to the browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoRoute {
-    /// The client has left, or is being ended.
+    /// The client has left or is being ended.
     ClientGone,
-    /// The session is not there, or another client's.
+    /// The session does not exist or belongs to another client.
     NoSession,
-    /// The session's target has crashed and would not answer.
+    /// The session's target has crashed and would not reply.
     Crashed,
-    /// The client waits for too many replies already.
+    /// The client has too many pending calls.
     TooMany,
 }
 
-/// What is left to do in the browser when a client has gone.
+/// The resources of a removed client that still exist in the browser.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ClientResources {
     pub(crate) root: Arc<str>,
     pub(crate) contexts: Vec<String>,
 }
 
-/// Where an event goes.
+/// The route of an event.
 #[derive(Debug)]
 pub(crate) struct EventRoute {
     pub(crate) client: ClientId,
     pub(crate) queue: Arc<SendQueue>,
     pub(crate) is_root: bool,
-    /// The session, and the page that it is on.
+    /// The session of the event.
     pub(crate) session: Arc<str>,
     pub(crate) page: Option<Arc<str>>,
 }
@@ -95,18 +96,17 @@ pub(crate) struct EventRoute {
 /// The tables.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
-    /// Chromium takes ids in 0..2^31.
+    /// Chromium accepts ids in 0..2^31.
     last_id: i32,
     last_client: u64,
-    /// Counts what is done to pages, to tell what came later.
+    /// Counts the drives of all pages, to order them.
     drives: u64,
     pendings: HashMap<i32, Pending>,
     sessions: HashMap<Arc<str>, Session>,
     clients: HashMap<ClientId, ClientEntry>,
-    /// Browser-level sessions that the browser has announced and whose reply is still to come, with
-    /// their targets.
+    /// The targets of browser-level sessions that were announced and whose reply is pending.
     announced: HashMap<String, Arc<str>>,
-    /// The targets of browser-level sessions, whoever has them.
+    /// The targets of all browser-level sessions.
     browser_targets: HashSet<String>,
     /// Targets whose renderer has crashed and was not replaced yet.
     crashed: HashSet<String>,

@@ -1,4 +1,4 @@
-//! Who drives a page, and who hears its events.
+//! Clients that drive pages and listen to their events.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::{Routes, Session};
 use crate::broker::client::ClientId;
 
 impl Routes {
-    /// A client does something to the page of a session.
+    /// Records that a client drives the page of a session.
     pub(crate) fn record_drive(&mut self, session: &str) {
         if let Some(session) = self.sessions.get_mut(session) {
             self.drives += 1;
@@ -15,15 +15,15 @@ impl Routes {
         }
     }
 
-    /// A client turns the events of a session's page on or off.
+    /// Records that a client turns the events of a session's page on or off.
     pub(crate) fn record_page_events(&mut self, session: &str, hears: bool) {
         if let Some(session) = self.sessions.get_mut(session) {
             session.has_page_events = hears;
         }
     }
 
-    /// Of the clients that hear the events of a page, the one that last last_drive it. For a page that
-    /// nobody has driven yet (a popup): the one that last last_drive any.
+    /// Returns the client that last drove a page, of those that listen to its events. For a page
+    /// that was never driven (a popup), returns the one that last drove any page.
     pub(crate) fn driver_of(&self, page: &str) -> Option<ClientId> {
         let on_page = |session: &&Session| session.page.as_deref() == Some(page);
         let hears = |client| {
@@ -43,7 +43,7 @@ impl Routes {
             .or_else(|| latest(&mut self.sessions.values()))
     }
 
-    /// The pages whose events some sessions get, named by their clients and ids.
+    /// Returns the pages whose events the selected sessions receive.
     pub(crate) fn pages_with_events(
         &self,
         on: impl Fn(ClientId, &str) -> bool,

@@ -1,4 +1,4 @@
-//! Sessions: whose they are, and what ends with them.
+//! Sessions and their owners.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,12 +7,13 @@ use super::{EventRoute, Opened, Routes, Session};
 use crate::broker::pending::OrphanedCall;
 
 impl Routes {
-    /// A browser-level session is there whose reply comes next.
+    /// Records a browser-level session whose reply comes next.
     pub(crate) fn announce_root(&mut self, root: &str, target: &str) {
         self.announced.insert(root.to_owned(), target.into());
     }
 
-    /// A session that the browser opened below `parent`. Unknown parents have left already.
+    /// Adds a session that the browser opened below `parent`. Ignores unknown parents, because
+    /// those have already gone.
     pub(crate) fn add_session(&mut self, parent: &str, session: &str, opened: Opened<'_>) {
         let Some((parent, above)) = self.sessions.get_key_value(parent) else {
             return;
@@ -25,7 +26,7 @@ impl Routes {
             Some(Arc::clone(parent)),
             Arc::<str>::from(opened.target),
         );
-        // Frames of other sites and workers are parts of the page that they are attached from.
+        // Workers and frames of other sites belong to the page that they are attached from.
         let page = if opened.kind == "page" {
             Some(Arc::clone(&target))
         } else {
@@ -44,7 +45,7 @@ impl Routes {
         self.sessions.insert(session.into(), opened);
     }
 
-    /// Whether a session is not there, or not any more.
+    /// Returns true if a session does not exist or no longer exists.
     pub(crate) fn has_left(&self, session: &str) -> bool {
         !self.sessions.contains_key(session)
     }
@@ -61,8 +62,8 @@ impl Routes {
         })
     }
 
-    /// A session below one of the same client has ended: it and everything below it is dropped, and
-    /// the calls that ran there are given back, for they will get no reply.
+    /// Drops a session and everything below it, if `told_on` belongs to the same client. Returns
+    /// the pending calls of these sessions, because they will get no reply.
     pub(crate) fn drop_session(&mut self, told_on: &str, session: &str) -> Vec<OrphanedCall> {
         let owner = |session: &str| self.sessions.get(session).map(|session| session.client);
         let is_child = self
@@ -77,7 +78,7 @@ impl Routes {
         self.take_calls(|call| dropped.contains(&call.on))
     }
 
-    /// A session and everything below it.
+    /// Returns a session and everything below it.
     pub(crate) fn subtree(&self, session: &str) -> HashSet<Arc<str>> {
         let mut found: HashSet<Arc<str>> = HashSet::from([session.into()]);
         loop {

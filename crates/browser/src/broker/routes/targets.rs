@@ -1,4 +1,4 @@
-//! Targets: which have crashed, and which are other clients' connections.
+//! Crashed targets, and the targets of clients' connections.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ impl Routes {
             .map(|session| Arc::clone(&session.target))
     }
 
-    /// A target has been announced to a client. Tells whether it is to hear of it: each client's
-    /// connection is a target too, which others would take for the browser.
+    /// Returns true if a client may see a target. The connection of each client is a target too,
+    /// and other clients would mistake it for the browser.
     pub(crate) fn is_target_visible(&mut self, client: ClientId, target: &str, kind: &str) -> bool {
         if kind == "browser" && !self.browser_targets.contains(target) {
             self.browser_targets.insert(target.to_owned());
@@ -29,20 +29,20 @@ impl Routes {
         })
     }
 
-    /// A target is gone.
+    /// Removes a target that is gone.
     pub(crate) fn remove_target(&mut self, target: &str) {
         self.browser_targets.remove(target);
     }
 
-    /// Whether a target is the browser-level one of another client.
+    /// Returns true if a target is the browser-level target of another client.
     pub(crate) fn is_others_browser(&self, client: ClientId, target: &str) -> bool {
         self.sessions.values().any(|session| {
             session.is_browser && session.client != client && &*session.target == target
         })
     }
 
-    /// A target's renderer has crashed. Those of its calls in flight that only it could answer are
-    /// given back.
+    /// Marks a target whose renderer has crashed. Returns the pending calls that only the renderer
+    /// could answer.
     pub(crate) fn mark_crashed(&mut self, target: &str) -> Vec<OrphanedCall> {
         self.crashed.insert(target.to_owned());
         let on: HashSet<Arc<str>> = self
@@ -58,7 +58,7 @@ impl Routes {
         self.crashed.contains(target)
     }
 
-    /// A target has a renderer again, or is gone. Tells whether it had crashed.
+    /// Records that a target has a renderer again or is gone. Returns true if it had crashed.
     pub(crate) fn unmark_crashed(&mut self, target: &str) -> bool {
         !self.crashed.is_empty() && self.crashed.remove(target)
     }

@@ -1,108 +1,108 @@
-//! What several clients want of one page: dialogs and downloads.
+//! Dialogs and downloads when several clients use one page.
 
 use super::*;
 
-/// Two clients that hear the events of one page, on the sessions `SA` and `SB`.
-async fn two_on_a_page() -> (Scene, Connection, Connection) {
-    let mut scene = Scene::new().await;
-    let mut one = scene.client("A").await;
-    let mut two = scene.client("B").await;
-    scene.tab_opens("T", "default");
+/// Attaches two clients that listen to the events of one page, on the sessions `SA` and `SB`.
+async fn two_on_a_page() -> (BrokerFixture, Connection, Connection) {
+    let mut fixture = BrokerFixture::new().await;
+    let mut one = fixture.client("A").await;
+    let mut two = fixture.client("B").await;
+    fixture.tab_opens("T", "default");
     for (client, root, session) in [(&mut one, "A", "SA"), (&mut two, "B", "SB")] {
-        scene.child(client, root, session, "T").await;
-        scene.pass(client, session, "Page.enable", &json!({}));
+        fixture.child(client, root, session, "T").await;
+        fixture.pass(client, session, "Page.enable", &json!({}));
     }
-    (scene, one, two)
+    (fixture, one, two)
 }
 
-fn dialog_opens(scene: &Scene, sessions: &[&str]) {
+fn dialog_opens(fixture: &BrokerFixture, sessions: &[&str]) {
     for session in sessions {
         let params = json!({"url": "", "message": "m", "type": "alert"});
-        scene.browser_says(&json!({"method": "Page.javascriptDialogOpening", "params": params, "sessionId": session}));
+        fixture.browser_says(&json!({"method": "Page.javascriptDialogOpening", "params": params, "sessionId": session}));
     }
 }
 
-fn dialog_closes(scene: &Scene, sessions: &[&str]) {
+fn dialog_closes(fixture: &BrokerFixture, sessions: &[&str]) {
     for session in sessions {
         let params = json!({"result": true, "userInput": ""});
-        scene.browser_says(&json!({"method": "Page.javascriptDialogClosed", "params": params, "sessionId": session}));
+        fixture.browser_says(&json!({"method": "Page.javascriptDialogClosed", "params": params, "sessionId": session}));
     }
 }
 
 /// Rule M14.
 #[tokio::test]
-async fn a_dialog_is_for_the_client_that_last_drove_the_page() {
-    let (mut scene, mut one, mut two) = two_on_a_page().await;
-    scene.pass(&two, "SB", "Runtime.evaluate", &json!({"expression": "1"}));
-    scene.pass(&one, "SA", "Input.dispatchMouseEvent", &json!({}));
-    dialog_opens(&scene, &["SB", "SA"]);
-    dialog_closes(&scene, &["SB", "SA"]);
+async fn dialog_goes_to_the_client_that_last_drove_the_page() {
+    let (mut fixture, mut one, mut two) = two_on_a_page().await;
+    fixture.pass(&two, "SB", "Runtime.evaluate", &json!({"expression": "1"}));
+    fixture.pass(&one, "SA", "Input.dispatchMouseEvent", &json!({}));
+    dialog_opens(&fixture, &["SB", "SA"]);
+    dialog_closes(&fixture, &["SB", "SA"]);
     for method in [
         "Page.javascriptDialogOpening",
         "Page.javascriptDialogClosed",
     ] {
         assert_eq!(one.message().await["method"], method);
     }
-    // The other one hears of what comes after, and of nothing before it.
-    scene.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
+    // The other client receives later events, and none before.
+    fixture.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
     assert_eq!(two.message().await["method"], "Page.after");
 }
 
 /// Rule M14.
 #[tokio::test]
-async fn a_dialog_of_a_popup_is_for_the_client_that_last_drove_any_page() {
-    let (mut scene, mut one, mut two) = two_on_a_page().await;
-    scene.pass(
+async fn dialog_of_a_popup_goes_to_the_client_that_last_drove_any_page() {
+    let (mut fixture, mut one, mut two) = two_on_a_page().await;
+    fixture.pass(
         &two,
         "SB",
         "Runtime.evaluate",
         &json!({"expression": "open()"}),
     );
-    scene.tab_opens("P", "default");
+    fixture.tab_opens("P", "default");
     for (client, root, session) in [(&mut one, "A", "PA"), (&mut two, "B", "PB")] {
-        scene.child(client, root, session, "P").await;
-        scene.pass(client, session, "Page.enable", &json!({}));
+        fixture.child(client, root, session, "P").await;
+        fixture.pass(client, session, "Page.enable", &json!({}));
     }
-    dialog_opens(&scene, &["PA", "PB"]);
+    dialog_opens(&fixture, &["PA", "PB"]);
     assert_eq!(
         two.message().await["method"],
         "Page.javascriptDialogOpening"
     );
-    scene.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "PA"}));
+    fixture.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "PA"}));
     assert_eq!(one.message().await["method"], "Page.after");
 }
 
 /// Rule M14.
 #[tokio::test]
-async fn what_is_done_in_a_frame_is_done_to_its_page() {
-    let (mut scene, mut one, mut two) = two_on_a_page().await;
-    scene.browser_says(&json!({"method": "Target.attachedToTarget", "sessionId": "SA", "params": {
+async fn driving_a_frame_drives_its_page() {
+    let (mut fixture, mut one, mut two) = two_on_a_page().await;
+    fixture.browser_says(&json!({"method": "Target.attachedToTarget", "sessionId": "SA", "params": {
         "sessionId": "FA", "targetInfo": {"targetId": "F", "type": "iframe"}, "waitingForDebugger": false}}));
     one.message().await;
-    scene.pass(&two, "SB", "Runtime.evaluate", &json!({"expression": "1"}));
-    scene.pass(&one, "FA", "Runtime.callFunctionOn", &json!({}));
-    dialog_opens(&scene, &["SB", "SA"]);
+    fixture.pass(&two, "SB", "Runtime.evaluate", &json!({"expression": "1"}));
+    fixture.pass(&one, "FA", "Runtime.callFunctionOn", &json!({}));
+    dialog_opens(&fixture, &["SB", "SA"]);
     assert_eq!(
         one.message().await["method"],
         "Page.javascriptDialogOpening"
     );
-    scene.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
+    fixture.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
     assert_eq!(two.message().await["method"], "Page.after");
 }
 
 /// Rule M14.
 #[tokio::test]
-async fn a_client_that_hears_no_page_events_is_not_waited_for() {
-    let (mut scene, mut one, two) = two_on_a_page().await;
-    scene.pass(&one, "SA", "Runtime.evaluate", &json!({"expression": "1"}));
-    scene.pass(&two, "SB", "Page.disable", &json!({}));
-    scene.pass(
+async fn client_without_page_events_gets_no_dialog() {
+    let (mut fixture, mut one, two) = two_on_a_page().await;
+    fixture.pass(&one, "SA", "Runtime.evaluate", &json!({"expression": "1"}));
+    fixture.pass(&two, "SB", "Page.disable", &json!({}));
+    fixture.pass(
         &two,
         "SB",
         "Runtime.evaluate",
         &json!({"expression": "alert()"}),
     );
-    dialog_opens(&scene, &["SA"]);
+    dialog_opens(&fixture, &["SA"]);
     assert_eq!(
         one.message().await["method"],
         "Page.javascriptDialogOpening"
@@ -111,17 +111,17 @@ async fn a_client_that_hears_no_page_events_is_not_waited_for() {
 
 /// Rule M14.
 #[tokio::test]
-async fn a_dialog_whose_client_leaves_is_dismissed() {
-    let (mut scene, one, mut two) = two_on_a_page().await;
-    scene.pass(
+async fn dialog_is_dismissed_when_its_client_leaves() {
+    let (mut fixture, one, mut two) = two_on_a_page().await;
+    fixture.pass(
         &one,
         "SA",
         "Runtime.evaluate",
         &json!({"expression": "alert()"}),
     );
-    dialog_opens(&scene, &["SA", "SB"]);
+    dialog_opens(&fixture, &["SA", "SB"]);
     drop(one);
-    let dismissal = scene.command();
+    let dismissal = fixture.command();
     assert_eq!(
         (
             &dismissal["method"],
@@ -135,26 +135,26 @@ async fn a_dialog_whose_client_leaves_is_dismissed() {
         ),
         "before its own session goes, on which Chromium would otherwise dismiss it"
     );
-    dialog_closes(&scene, &["SB"]);
-    scene.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
+    dialog_closes(&fixture, &["SB"]);
+    fixture.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
     assert_eq!(two.message().await["method"], "Page.after");
 }
 
 /// Rule M14.
 #[tokio::test]
-async fn a_dialog_whose_session_its_client_gives_up_is_dismissed() {
-    let (mut scene, mut one, _two) = two_on_a_page().await;
-    scene.pass(
+async fn dialog_is_dismissed_when_its_session_detaches() {
+    let (mut fixture, mut one, _two) = two_on_a_page().await;
+    fixture.pass(
         &one,
         "SA",
         "Runtime.evaluate",
         &json!({"expression": "alert()"}),
     );
-    dialog_opens(&scene, &["SA", "SB"]);
+    dialog_opens(&fixture, &["SA", "SB"]);
     one.message().await;
-    scene
+    fixture
         .browser_says(&json!({"method": "Target.detachedFromTarget", "params": {"sessionId": "SA"}, "sessionId": "A"}));
-    assert_eq!(scene.command()["sessionId"], "SB");
+    assert_eq!(fixture.command()["sessionId"], "SB");
 }
 
 fn behavior(path: &str) -> Value {
@@ -163,9 +163,9 @@ fn behavior(path: &str) -> Value {
 
 /// Rule M11.
 #[tokio::test]
-async fn a_download_folder_elsewhere_becomes_the_sessions_own() {
-    let mut scene = Scene::new().await;
-    let one = scene.client("A").await;
+async fn download_dir_outside_the_session_is_replaced() {
+    let mut fixture = BrokerFixture::new().await;
+    let one = fixture.client("A").await;
     for (asked, given) in [
         ("/s/1/work/x", "/s/1/work/x"),
         ("/etc", DOWNLOADS),
@@ -174,46 +174,45 @@ async fn a_download_folder_elsewhere_becomes_the_sessions_own() {
         one.send(
             &json!({"id": 1, "method": "Browser.setDownloadBehavior", "params": behavior(asked)}),
         );
-        assert_eq!(scene.command()["params"], behavior(given));
+        assert_eq!(fixture.command()["params"], behavior(given));
     }
 }
 
 /// Rule M11.
 #[tokio::test]
-async fn downloads_go_where_the_client_that_drives_wants_them() {
-    let (mut scene, one, two) = two_on_a_page().await;
+async fn downloads_follow_the_client_that_drives() {
+    let (mut fixture, one, two) = two_on_a_page().await;
     for (client, root, path) in [(&one, "A", "/s/1/a"), (&two, "B", "/s/1/b")] {
-        scene.pass(client, root, "Browser.setDownloadBehavior", &behavior(path));
+        fixture.pass(client, root, "Browser.setDownloadBehavior", &behavior(path));
     }
-    scene.pass(&two, "SB", "Input.dispatchMouseEvent", &json!({}));
+    fixture.pass(&two, "SB", "Input.dispatchMouseEvent", &json!({}));
     one.send(&json!({"id": 9, "method": "Input.dispatchMouseEvent", "sessionId": "SA"}));
-    let said_again = scene.command();
+    let said_again = fixture.command();
     assert_eq!(
         (&said_again["params"], &said_again["sessionId"]),
         (&behavior("/s/1/a"), &json!("A"))
     );
-    assert_eq!(scene.command()["method"], "Input.dispatchMouseEvent");
-    scene.pass(&one, "SA", "Input.dispatchMouseEvent", &json!({}));
+    assert_eq!(fixture.command()["method"], "Input.dispatchMouseEvent");
+    fixture.pass(&one, "SA", "Input.dispatchMouseEvent", &json!({}));
 }
 
 /// Rule M11.
 #[tokio::test]
-async fn when_a_client_leaves_the_wish_before_its_own_is_in_force_again_and_then_the_sessions_folder()
- {
-    let (mut scene, one, two) = two_on_a_page().await;
+async fn previous_download_dir_is_restored_when_a_client_leaves() {
+    let (mut fixture, one, two) = two_on_a_page().await;
     for (client, root, path) in [(&one, "A", "/s/1/a"), (&two, "B", "/s/1/b")] {
-        scene.pass(client, root, "Browser.setDownloadBehavior", &behavior(path));
+        fixture.pass(client, root, "Browser.setDownloadBehavior", &behavior(path));
     }
     drop(two);
-    assert_eq!(scene.command()["method"], "Target.detachFromTarget");
-    let said_again = scene.command();
+    assert_eq!(fixture.command()["method"], "Target.detachFromTarget");
+    let said_again = fixture.command();
     assert_eq!(
         (&said_again["params"], &said_again["sessionId"]),
         (&behavior("/s/1/a"), &json!("A"))
     );
     drop(one);
-    assert_eq!(scene.command()["method"], "Target.detachFromTarget");
-    let ours = scene.command();
+    assert_eq!(fixture.command()["method"], "Target.detachFromTarget");
+    let ours = fixture.command();
     let expected = json!({"behavior": "allow", "downloadPath": DOWNLOADS, "eventsEnabled": true});
     assert_eq!(ours["params"], expected);
     assert_eq!(ours.get("sessionId"), None);
@@ -221,9 +220,9 @@ async fn when_a_client_leaves_the_wish_before_its_own_is_in_force_again_and_then
 
 /// Rule M11.
 #[tokio::test]
-async fn a_context_of_its_own_keeps_its_own_folder() {
-    let (mut scene, mut one, two) = two_on_a_page().await;
-    scene.pass(
+async fn separate_context_keeps_its_download_dir() {
+    let (mut fixture, mut one, two) = two_on_a_page().await;
+    fixture.pass(
         &one,
         "A",
         "Browser.setDownloadBehavior",
@@ -231,38 +230,38 @@ async fn a_context_of_its_own_keeps_its_own_folder() {
     );
     let mut elsewhere = behavior("/s/1/b");
     elsewhere["browserContextId"] = json!("C");
-    scene.pass(&two, "B", "Browser.setDownloadBehavior", &elsewhere);
-    // Nothing is said again before this.
-    scene.pass(&one, "SA", "Input.dispatchMouseEvent", &json!({}));
-    scene.tab_opens("TC", "C");
-    scene.child(&mut one, "A", "SC", "TC").await;
-    scene.pass(&one, "SC", "Input.dispatchMouseEvent", &json!({}));
+    fixture.pass(&two, "B", "Browser.setDownloadBehavior", &elsewhere);
+    // Nothing is restored before this call.
+    fixture.pass(&one, "SA", "Input.dispatchMouseEvent", &json!({}));
+    fixture.tab_opens("TC", "C");
+    fixture.child(&mut one, "A", "SC", "TC").await;
+    fixture.pass(&one, "SC", "Input.dispatchMouseEvent", &json!({}));
 }
 
-/// Rule M14: Chromium takes an end of listening for a dismissal.
+/// Rule M14: Chromium treats the end of listening as a dismissal.
 #[tokio::test]
-async fn a_client_that_looks_on_and_leaves_dismisses_nothing() {
-    let (mut scene, mut one, two) = two_on_a_page().await;
-    scene.pass(
+async fn observer_that_leaves_dismisses_nothing() {
+    let (mut fixture, mut one, two) = two_on_a_page().await;
+    fixture.pass(
         &one,
         "SA",
         "Runtime.evaluate",
         &json!({"expression": "confirm()"}),
     );
-    dialog_opens(&scene, &["SA", "SB"]);
+    dialog_opens(&fixture, &["SA", "SB"]);
     one.message().await;
     two.send(&json!({"id": 7, "method": "Page.disable", "sessionId": "SB"}));
     two.send(&json!({"id": 8, "method": "Target.detachFromTarget", "params": {"sessionId": "SB"}}));
     drop(two);
-    // Nothing of all that comes before this.
-    scene.pass(
+    // None of the deferred frames arrives before this one.
+    fixture.pass(
         &one,
         "SA",
         "Page.handleJavaScriptDialog",
         &json!({"accept": true}),
     );
-    dialog_closes(&scene, &["SA"]);
-    let deferred = [scene.command(), scene.command(), scene.command()];
+    dialog_closes(&fixture, &["SA"]);
+    let deferred = [fixture.command(), fixture.command(), fixture.command()];
     let methods = deferred
         .each_ref()
         .map(|command| command["method"].as_str().expect("a method"));
