@@ -1,52 +1,45 @@
-//! One Chromium per session, driven over its debugging pipe, and the broker that shares it.
+//! Runs one Chromium per session over its debugging pipe, and shares it between clients.
 //!
 //! A tour, in the order in which things happen:
 //!
-//! - `version` asks an executable what it is; `flags` holds every flag that we start Chromium with,
-//!   each with its reason.
-//! - `launch` makes the folders, starts the program through `hearth-sandbox` and waits until a page
-//!   is there. `stderr` keeps the last lines that Chromium wrote, for the message when that fails.
-//! - [`Browser`] is the handle that comes out; `supervise` is the one owner of the process tree and
-//!   knows how it ended ([`DeathReason`]).
-//! - `pipe` moves NUL-ended frames in and out of the two pipes.
-//! - `broker` gives every client a browser-level session of its own, keeps ids and sessions apart,
-//!   and is where policy lives. [`Client`] is one client's end of it.
-//! - `own` sends the few commands that are ours, typed by the generated protocol; `tabs` knows
-//!   which tab is the current one, `silent_tabs` gets those out of the way that do not answer.
-//! - `profile` is what outlives a browser: its cookies, and which of its files are worth keeping.
-//! - `screencast` is a tab's picture, again and again, and the hands on it.
+//! - `chromium` is the process. `version` reads the version of an executable, `flags` lists every
+//!   flag with its reason, and `launch` starts the program and waits for its first page. `stderr`
+//!   keeps Chromium's last output for error messages. `supervise` owns the process tree and knows
+//!   why it ended ([`DeathReason`]). [`Browser`] is the handle. `cookies` reads and restores
+//!   cookies, and lists the files that profiles leave out.
+//! - `cdp` is the protocol: `pipe` moves NUL-terminated frames, `envelope` parses and writes
+//!   messages.
+//! - `broker` gives every client its own browser-level session, keeps ids and sessions apart, and
+//!   enforces the policy. [`Client`] is the client's end. `commands` sends Hearth's own commands,
+//!   `tab_list` tracks the current tab, and `unresponsive_tabs` recovers tabs that do not respond.
+//! - `screencast` sends frames of a tab and applies input to it.
 //!
-//! The crate must not know: HTTP, WebSocket, sessions, callers, the store, or what runs in a page.
+//! Dependencies point one way: `screencast` uses `chromium`, `chromium` uses `broker`, and `broker`
+//! uses `cdp`. The crate knows nothing about HTTP, WebSocket, Hearth's sessions, users, the store,
+//! or the content of pages.
+
+#![forbid(unsafe_code)]
 
 mod broker;
-mod browser;
-mod explain;
-mod flags;
-mod launch;
-mod own;
-mod pipe;
-mod profile;
+mod cdp;
+mod chromium;
 mod screencast;
-mod silent_tabs;
-mod stderr;
-mod supervise;
-mod tabs;
-mod version;
+mod viewport;
 
-pub use broker::bounds::Bounds;
 pub use broker::client::{
     Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES, Outgoing,
 };
-pub use broker::grounds::Side;
-pub use browser::Browser;
-pub use explain::Explain;
-pub use flags::Viewport;
-pub use launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};
-pub use own::{BrowserError, Identity, Tab, TabChanges, Target};
-pub use profile::{CookieJar, PROFILE_FOLDER, left_out_of_profiles};
+pub use broker::commands::{BrowserError, BrowserInfo, Tab, TabChanges, Target};
+pub use broker::file_access::ClientOrigin;
+pub use broker::limits::BrowserLimits;
+pub use broker::navigation_hint::NavigationErrorHint;
+pub use chromium::browser::Browser;
+pub use chromium::cookies::{CookieJar, PROFILE_DIR, profile_exclusions};
+pub use chromium::launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};
+pub use chromium::supervise::DeathReason;
+pub use chromium::version::{ProbeError, Version, probe};
 pub use screencast::{
-    Dialog, Frame, FrameTicket, Held, Input, Key, MAX_UNACKNOWLEDGED, Mouse, Screencast, Shown,
-    Touch, Wheel,
+    Dialog, Frame, FrameTicket, Input, Key, MAX_UNACKNOWLEDGED, Mouse, PressedInputs, Screencast,
+    ScreencastEvent, Touch, Wheel,
 };
-pub use supervise::DeathReason;
-pub use version::{ProbeError, Version, probe};
+pub use viewport::Viewport;

@@ -1,30 +1,31 @@
-//! What clients say: judged, and on to the browser, or answered here.
+//! Handles the calls of clients: checks them and forwards them to the browser, or answers them
+//! here.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::client::{ClientId, Outbox};
-use super::downloads::Wish;
-use super::envelope::{self, Answer, ClientCall, NO_SESSION, REFUSED};
+use super::client::{ClientId, SendQueue};
+use super::downloads::DownloadBehavior;
 use super::pending::{ClientCallInFlight, Pending};
-use super::policy::{self, Rule, Watch, text_in};
+use super::policy::{self, Rule, TrackedEffect, text_in};
 use super::routes::{CallRoute, NoRoute};
 use super::{Broker, NO_SESSION_MESSAGE, State};
-use crate::pipe::NotTaken;
+use crate::cdp::envelope::{self, ClientCall, DENIED, NO_SESSION, ReplyBody};
+use crate::cdp::pipe::PushError;
 
-/// A call that may go on.
+/// A call that passed all checks.
 struct Admitted {
-    /// Its id in the browser.
+    /// The id of the call in the browser.
     id: i32,
-    /// The session that it runs on.
+    /// The session that the call runs on.
     on: Arc<str>,
-    /// The page that it is about.
+    /// The page that the call is about.
     page: Option<Arc<str>>,
-    /// What the browser has to be told before it.
-    first: Option<(i32, Wish)>,
+    /// A download behavior to restore before the call.
+    first: Option<(i32, DownloadBehavior)>,
 }
 
-/// Why a call is answered here instead of in the browser.
+/// The reason why the broker answers a call itself.
 enum NotAdmitted {
     ClientGone,
     NoSession,
@@ -46,54 +47,54 @@ impl From<NoRoute> for NotAdmitted {
 }
 
 impl Broker {
-    /// Takes one message of a client: to the browser, or answered here.
-    pub(crate) fn take_call(&self, client: ClientId, outbox: &Outbox, text: &str) {
+    /// Handles one message of a client: forwards it to the browser or answers it.
+    pub(crate) fn handle_call(&self, client: ClientId, queue: &SendQueue, text: &str) {
         let call = match ClientCall::parse(text) {
             Ok(call) => call,
             Err(bad) => {
-                return self.tell(
+                return self.send(
                     client,
-                    outbox,
+                    queue,
                     envelope::failure(bad.id, bad.code, bad.message, None),
                 );
             }
         };
         let session = call.session.as_deref();
-        let refuse = |code, reason: &str, session| {
-            self.tell(
+        let deny = |code, reason: &str, session| {
+            self.send(
                 client,
-                outbox,
+                queue,
                 envelope::failure(Some(call.id), code, reason, session),
             );
         };
         let params = call.params.map(|params| Cow::Borrowed(params.get()));
-        let (params, watch) = match policy::rule_for(&call.method) {
-            Rule::Pass => (params, Watch::Nothing),
-            Rule::Watch(watch) => (params, watch),
-            Rule::Refuse(reason) => {
-                return refuse(
-                    REFUSED,
+        let (params, effect) = match policy::rule_for(&call.method) {
+            Rule::Pass => (params, TrackedEffect::Nothing),
+            Rule::Track(effect) => (params, effect),
+            Rule::Deny(reason) => {
+                return deny(
+                    DENIED,
                     &format!("{} is not available: {reason}", call.method),
                     session,
                 );
             }
-            Rule::Judge(what, watch) => {
-                let side = self.lock().routes.side_of(client);
-                match policy::judge(what, call.params, &self.grounds, side) {
-                    Ok(params) => (Some(Cow::Owned(params)), watch),
-                    Err(reason) => return refuse(REFUSED, reason, session),
+            Rule::Check(what, effect) => {
+                let origin = self.lock().routes.origin_of(client);
+                match policy::check_params(what, call.params, &self.file_access, origin) {
+                    Ok(params) => (Some(Cow::Owned(params)), effect),
+                    Err(reason) => return deny(DENIED, reason, session),
                 }
             }
             Rule::CloseClient => {
                 if let Err(NoRoute::NoSession) =
                     self.lock().routes.route_call(client, session, true)
                 {
-                    return refuse(NO_SESSION, NO_SESSION_MESSAGE, None);
+                    return deny(NO_SESSION, NO_SESSION_MESSAGE, None);
                 }
-                self.tell(
+                self.send(
                     client,
-                    outbox,
-                    envelope::reply(call.id, Answer::Result(None), session),
+                    queue,
+                    envelope::reply(call.id, ReplyBody::Result(None), session),
                 );
                 return self.end_client(client, 1000, "closed by the client");
             }
@@ -103,76 +104,80 @@ impl Broker {
             on,
             page,
             first,
-        } = match self.admit_call(client, &call, params.as_deref(), watch) {
+        } = match self.admit_call(client, &call, params.as_deref(), effect) {
             Ok(admitted) => admitted,
             Err(NotAdmitted::ClientGone) => return,
-            Err(NotAdmitted::NoSession) => return refuse(NO_SESSION, NO_SESSION_MESSAGE, None),
-            Err(NotAdmitted::Crashed) => return refuse(NO_SESSION, "Target crashed", session),
+            Err(NotAdmitted::NoSession) => return deny(NO_SESSION, NO_SESSION_MESSAGE, None),
+            Err(NotAdmitted::Crashed) => return deny(NO_SESSION, "Target crashed", session),
             Err(NotAdmitted::TooMany) => {
-                return refuse(REFUSED, "too many calls wait for their replies", session);
+                return deny(DENIED, "too many pending calls", session);
             }
             Err(NotAdmitted::TooManyTabs) => {
-                return refuse(REFUSED, &self.too_many_tabs(), session);
+                return deny(DENIED, &self.too_many_tabs(), session);
             }
             Err(NotAdmitted::NotYours) => {
-                return refuse(
-                    REFUSED,
+                return deny(
+                    DENIED,
                     "another client's connection is not a target",
                     session,
                 );
             }
         };
-        if let (Watch::Navigate, Some(page)) = (watch, &page) {
-            // A page that shows a dialog does not go anywhere before it is answered.
+        if let (TrackedEffect::Navigate, Some(page)) = (effect, &page) {
+            // Chromium does not navigate a page while it shows a dialog.
             self.dismiss_dialog(page);
         }
-        if let Some((id, wish)) = first {
-            // Whatever becomes of it becomes of the call itself.
+        if let Some((id, behavior)) = first {
+            // If this fails, the call below fails for the same reason.
             let _ = self.writer.push(envelope::frame(
                 id,
-                &wish.method,
-                Some(&wish.params),
-                Some(&wish.on),
+                &behavior.method,
+                Some(&behavior.params),
+                Some(&behavior.on),
             ));
         }
         let frame = envelope::frame(id, &call.method, params.as_deref(), Some(&on));
-        let frame = match watch {
-            Watch::HearPage(false) => {
+        let frame = match effect {
+            TrackedEffect::PageEvents(false) => {
                 let mut state = self.lock();
-                let frame = state.put_off(client, &on, frame);
-                state.routes.note_hearing(&on, false);
+                let frame = state.defer(client, &on, frame);
+                state.routes.record_page_events(&on, false);
                 frame
             }
-            Watch::EndSession => {
+            TrackedEffect::EndSession => {
                 let ended = text_in(params.as_deref(), "sessionId").unwrap_or_default();
-                self.lock().put_off(client, &ended, frame)
+                self.lock().defer(client, &ended, frame)
             }
             _ => Some(frame),
         };
         let Some(frame) = frame else { return };
         match self.writer.push(frame) {
-            // When the pipe is closed the client is about to be told.
-            Ok(()) | Err(NotTaken::Closed) => {}
-            Err(NotTaken::Full) => self.end_client(client, 1013, "browser reads too slowly"),
+            // If the pipe is closed, the client is about to be closed with a reason.
+            Ok(()) | Err(PushError::Closed) => {}
+            Err(PushError::Full) => self.end_client(client, 1013, "browser reads too slowly"),
         }
     }
 
-    /// Everything about a call that needs the tables, under one lock: where it runs, what it says
-    /// about tabs, and that its reply is awaited.
+    /// Does everything for a call that needs the tables, under one lock: finds its session, records
+    /// its effect on tabs, and registers the pending reply.
     fn admit_call(
         &self,
         client: ClientId,
         call: &ClientCall<'_>,
         params: Option<&str>,
-        watch: Watch,
+        effect: TrackedEffect,
     ) -> Result<Admitted, NotAdmitted> {
-        let subject = match watch {
-            Watch::ActivateTarget | Watch::Attach | Watch::CloseTarget => {
+        let subject = match effect {
+            TrackedEffect::ActivateTarget | TrackedEffect::Attach | TrackedEffect::CloseTarget => {
                 text_in(params, "targetId")
             }
-            Watch::DisposeContext | Watch::Downloads => text_in(params, "browserContextId"),
-            // Only of those pages is more to be told than the browser knows.
-            Watch::Navigate => text_in(params, "url").filter(|url| url.starts_with("https://")),
+            TrackedEffect::DisposeContext | TrackedEffect::Downloads => {
+                text_in(params, "browserContextId")
+            }
+            // Chromium already reports why plain HTTP requests fail.
+            TrackedEffect::Navigate => {
+                text_in(params, "url").filter(|url| url.starts_with("https://"))
+            }
             _ => None,
         };
         let outlives_crash = policy::works_on_a_crashed_target(&call.method);
@@ -181,45 +186,51 @@ impl Broker {
             .routes
             .route_call(client, call.session.as_deref(), outlives_crash)?;
         let mut revives = false;
-        match (watch, &subject) {
-            (Watch::Attach, Some(browser)) if state.routes.is_others_browser(client, browser) => {
+        match (effect, &subject) {
+            (TrackedEffect::Attach, Some(browser))
+                if state.routes.is_others_browser(client, browser) =>
+            {
                 return Err(NotAdmitted::NotYours);
             }
-            (Watch::CreateTarget, _) if state.open_and_coming_tabs() >= self.bounds.max_tabs => {
+            (TrackedEffect::CreateTarget, _)
+                if state.open_and_coming_tabs() >= self.limits.max_tabs =>
+            {
                 return Err(NotAdmitted::TooManyTabs);
             }
-            (Watch::ActivateTarget, Some(tab)) => self.touch_tab(&mut state, tab),
-            (Watch::BringToFront, _) => {
+            (TrackedEffect::ActivateTarget, Some(tab)) => self.touch_tab(&mut state, tab),
+            (TrackedEffect::BringToFront, _) => {
                 self.touch_tab(&mut state, route.page.as_ref().unwrap_or(&route.target));
             }
-            (Watch::Navigate, _) => {
+            (TrackedEffect::Navigate, _) => {
                 revives = state.routes.unmark_crashed(&route.target);
                 self.touch_tab(&mut state, &route.target);
             }
-            (Watch::HearPage(true), _) => state.routes.note_hearing(&route.on, true),
-            (Watch::Downloads, context) => {
-                let wish = Wish {
+            (TrackedEffect::PageEvents(true), _) => {
+                state.routes.record_page_events(&route.on, true)
+            }
+            (TrackedEffect::Downloads, context) => {
+                let behavior = DownloadBehavior {
                     client,
                     method: call.method.clone().into_owned(),
                     params: params.unwrap_or("{}").to_owned(),
                     on: Arc::clone(&route.on),
                 };
-                state.note_wish(context.as_deref(), &route, wish);
+                state.record_download_behavior(context.as_deref(), &route, behavior);
             }
             _ => {}
         }
-        let first = if policy::drives_a_page(&call.method) {
-            state.note_drive(client, &route)
+        let first = if policy::drives_page(&call.method) {
+            state.record_drive(client, &route)
         } else {
             None
         };
-        let first = first.map(|wish| (state.routes.add_pending(Pending::Nobody), wish));
+        let first = first.map(|behavior| (state.routes.add_pending(Pending::Nobody), behavior));
         let in_flight = ClientCallInFlight {
             client,
             id: call.id,
             on: Arc::clone(&route.on),
             named: call.session.is_some(),
-            watch,
+            effect,
             subject,
             outlives_crash,
             revives,
@@ -233,24 +244,19 @@ impl Broker {
     }
 }
 
-impl Broker {
-    /// Why no tab is opened.
-    pub(crate) fn too_many_tabs(&self) -> String {
-        format!(
-            "a session may have {} tabs (HEARTH_MAX_TABS): close some",
-            self.bounds.max_tabs
-        )
-    }
-}
-
 impl State {
     fn open_and_coming_tabs(&self) -> usize {
-        self.tabs.all().count() + self.routes.awaited(Watch::CreateTarget)
+        self.tabs.all().count() + self.routes.awaited(TrackedEffect::CreateTarget)
     }
 
-    /// A client says where downloads go: in the context that it names, or in that of the page it
-    /// says it to.
-    fn note_wish(&mut self, named: Option<&str>, route: &CallRoute, wish: Wish) {
+    /// Records the download behavior of a client for the context that the call names, or else for
+    /// the context of its page.
+    fn record_download_behavior(
+        &mut self,
+        named: Option<&str>,
+        route: &CallRoute,
+        behavior: DownloadBehavior,
+    ) {
         let of_page = || {
             route
                 .page
@@ -260,19 +266,19 @@ impl State {
         let context = named
             .or_else(of_page)
             .filter(|context| !self.tabs.is_default(context));
-        self.downloads.wished(context.map(str::to_owned), wish);
+        self.downloads.record(context.map(str::to_owned), behavior);
     }
 
-    /// Gives a frame back that ends a session, unless it has to wait for the end of a dialog.
-    fn put_off(&mut self, client: ClientId, ended: &str, frame: Vec<u8>) -> Option<Vec<u8>> {
+    /// Returns a frame that ends a session, unless it has to wait until a dialog is closed.
+    fn defer(&mut self, client: ClientId, ended: &str, frame: Vec<u8>) -> Option<Vec<u8>> {
         if self.dialogs.is_empty() {
             return Some(frame);
         }
         let ended = self.routes.subtree(ended);
         let listened_to = self
             .routes
-            .pages_heard(|_, session| ended.contains(session));
-        self.dialogs.put_off_frame(
+            .pages_with_events(|_, session| ended.contains(session));
+        self.dialogs.defer_frame(
             client,
             |session| ended.contains(session),
             |page| listened_to.contains(page),
@@ -280,10 +286,10 @@ impl State {
         )
     }
 
-    /// A client does something to a page. Gives back what it wishes about downloads if something
-    /// else is in force.
-    fn note_drive(&mut self, client: ClientId, route: &CallRoute) -> Option<Wish> {
-        self.routes.note_drive(&route.on);
+    /// Records that a client drives a page. Returns the client's download behavior if another one
+    /// is in force.
+    fn record_drive(&mut self, client: ClientId, route: &CallRoute) -> Option<DownloadBehavior> {
+        self.routes.record_drive(&route.on);
         let context = self.tabs.context_of(route.page.as_ref()?);
         self.downloads.driven(
             context.filter(|context| !self.tabs.is_default(context)),

@@ -1,5 +1,5 @@
-//! One client's end of the broker: what it sends goes straight on, what is for it waits in its own
-//! queue.
+//! The client's end of the broker. Calls go straight to the browser; messages for the client wait
+//! in its queue.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,117 +13,117 @@ use super::Broker;
 /// Playwright sends files of up to 50 MiB as base64 (70 MB).
 pub const MAX_REQUEST_BYTES: usize = 80 * 1024 * 1024;
 
-/// What may wait for a client that reads slowly, judged before a message is added: a single large
-/// result is not slowness.
+/// The number of bytes that may wait for a slow client. It is checked before a message is added, so
+/// that a single large result does not count as slowness.
 const MAX_WAITING_BYTES: usize = 48 * 1024 * 1024;
 
-/// What a queued message costs beside its text, so that millions of tiny ones are bounded too.
+/// The cost of a queued message in addition to its text, so that millions of tiny messages are
+/// limited too.
 const MESSAGE_OVERHEAD_BYTES: usize = 64;
 
-/// RFC 6455 leaves this much for a close frame's reason.
+/// The size that RFC 6455 leaves for the reason in a close frame.
 const MAX_REASON_BYTES: usize = 123;
 
-/// A client, for as long as the browser lives.
+/// The id of a client, unique for the lifetime of the browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientId(pub(crate) u64);
 
-/// The client is not connected to the browser any more; its queue says why.
+/// An error: the client is no longer connected to the browser. Its queue has the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the client is no longer connected to the browser")]
 pub struct Closed;
 
-/// What is to be told to a client.
+/// A message from the broker to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outgoing {
     /// One text message.
     Message(String),
-    /// The end, as a WebSocket close code and a reason of 123 bytes at the most. Nothing comes
-    /// after it.
+    /// The end, as a WebSocket close code and a reason of at most 123 bytes. No message follows.
     Close {
         /// 1000, 1001, 1009, 1011 or 1013.
         code: u16,
-        /// For the client's log.
+        /// The reason, for the client's log.
         reason: String,
     },
 }
 
-/// A client that is attached to the browser with a browser-level session of its own.
-/// Dropping it, or either half, means that the client has left.
+/// A client with its own browser-level session. Dropping the client, or either half, disconnects
+/// it.
 #[derive(Debug)]
 pub struct Client {
     sender: ClientSender,
     receiver: ClientReceiver,
 }
 
-/// What a client says goes in here.
+/// The half of a client that sends calls to the browser.
 #[derive(Debug)]
 pub struct ClientSender {
-    membership: Arc<Membership>,
+    registration: Arc<Registration>,
 }
 
-/// What is for a client comes out here.
+/// The half of a client that receives messages from the browser.
 #[derive(Debug)]
 pub struct ClientReceiver {
-    membership: Arc<Membership>,
+    registration: Arc<Registration>,
 }
 
 impl Client {
-    pub(crate) fn new(broker: Arc<Broker>, id: ClientId, outbox: Arc<Outbox>) -> Client {
-        let membership = Arc::new(Membership { broker, id, outbox });
+    pub(crate) fn new(broker: Arc<Broker>, id: ClientId, queue: Arc<SendQueue>) -> Client {
+        let registration = Arc::new(Registration { broker, id, queue });
         Client {
             sender: ClientSender {
-                membership: Arc::clone(&membership),
+                registration: Arc::clone(&registration),
             },
-            receiver: ClientReceiver { membership },
+            receiver: ClientReceiver { registration },
         }
     }
 
-    /// Both halves, for two tasks or for the two arms of one.
+    /// Splits the client into halves, for two tasks or for two arms of a `select!`.
     pub fn split(self) -> (ClientSender, ClientReceiver) {
         (self.sender, self.receiver)
     }
 }
 
 impl ClientSender {
-    /// Waits until the browser has taken most of what waits for it. To be awaited before
-    /// [`send`](ClientSender::send): several large messages at once are no reason to end anybody.
+    /// Waits until the browser has read most of the queued bytes. Await this before
+    /// [`send`](ClientSender::send), because several large messages at once must not end a client.
     /// Cancel safe.
     pub async fn room(&self) {
-        self.membership.broker.writer().room().await;
+        self.registration.broker.writer().room().await;
     }
 
-    /// Takes one message of the client and never waits. Whatever is wrong with it is answered
-    /// through the other half, as Chromium would; one larger than [`MAX_REQUEST_BYTES`] ends the
-    /// client there (1009). Once that half has a close to tell, nothing more is taken.
+    /// Sends one message to the browser without waiting. Errors are reported through the receiving
+    /// half, as Chromium would. A message larger than [`MAX_REQUEST_BYTES`] closes the client
+    /// (1009). Returns an error once the receiving half has a close to deliver.
     pub fn send(&self, text: impl AsRef<str>) -> Result<(), Closed> {
-        self.membership.broker.note_use();
-        self.send_quietly(text)
+        self.registration.broker.record_use();
+        self.send_passively(text)
     }
 
-    /// The same, and it does not count as a use of the browser.
-    pub(crate) fn send_quietly(&self, text: impl AsRef<str>) -> Result<(), Closed> {
+    /// Like [`send`](ClientSender::send), but does not count as use of the browser.
+    pub(crate) fn send_passively(&self, text: impl AsRef<str>) -> Result<(), Closed> {
         let text = text.as_ref();
-        let Membership { broker, id, outbox } = &*self.membership;
-        if outbox.is_closed() {
+        let Registration { broker, id, queue } = &*self.registration;
+        if queue.is_closed() {
             return Err(Closed);
         }
         if text.len() > MAX_REQUEST_BYTES {
-            broker.end_client(*id, 1009, "a message may have 80 MiB");
+            broker.end_client(*id, 1009, "messages are limited to 80 MiB");
         } else {
-            broker.take_call(*id, outbox, text);
+            broker.handle_call(*id, queue, text);
         }
         Ok(())
     }
 }
 
 impl ClientReceiver {
-    /// Waits for the next thing to tell the client. Cancel safe. After a close it gives the same
-    /// close again.
+    /// Waits for the next message to the client. After a close, returns the same close again.
+    /// Cancel safe.
     pub async fn next(&mut self) -> Outgoing {
-        let outbox = &self.membership.outbox;
+        let queue = &self.registration.queue;
         loop {
-            let news = outbox.news.notified();
-            if let Some(outgoing) = outbox.take() {
+            let news = queue.news.notified();
+            if let Some(outgoing) = queue.take() {
                 return outgoing;
             }
             news.await;
@@ -133,62 +133,61 @@ impl ClientReceiver {
 
 impl Drop for ClientSender {
     fn drop(&mut self) {
-        self.membership.leave();
+        self.registration.leave();
     }
 }
 
 impl Drop for ClientReceiver {
     fn drop(&mut self) {
-        self.membership.leave();
+        self.registration.leave();
     }
 }
 
-/// That a client belongs to a broker. Held by both halves.
-struct Membership {
+/// The registration of a client at a broker. Both halves hold it.
+struct Registration {
     broker: Arc<Broker>,
     id: ClientId,
-    /// The broker's tables hold it too, as long as the client is there.
-    outbox: Arc<Outbox>,
+    /// Shared with the broker's tables while the client is connected.
+    queue: Arc<SendQueue>,
 }
 
-impl Membership {
+impl Registration {
     fn leave(&self) {
-        self.broker.forget_client(self.id);
+        self.broker.client_left(self.id);
     }
 }
 
-impl std::fmt::Debug for Membership {
+impl std::fmt::Debug for Registration {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Membership")
+        f.debug_struct("Registration")
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
 }
 
-/// The queue of what is for one client. Written by the broker, read by the client's receiving half.
+/// The queue of messages for one client. The broker writes it, the receiving half reads it.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
+pub(crate) struct SendQueue {
     waiting: Mutex<Waiting>,
-    /// Rung at every change.
+    /// Notified on every change.
     news: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     messages: VecDeque<String>,
-    /// Of `messages`, with their overhead.
+    /// The size of `messages`, with their overhead.
     bytes: usize,
-    /// Told when `messages` is empty; then nothing is added any more.
+    /// Delivered once `messages` is empty. Nothing is added after it.
     close: Option<(u16, String)>,
 }
 
-/// The client reads so slowly that its queue is full. It has been told so, and its queue is empty
-/// now.
+/// An error: the client reads too slowly and its queue was full. The queue now holds only a close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooSlow;
 
-impl Outbox {
-    /// Adds a message. One for a closed client is dropped.
+impl SendQueue {
+    /// Adds a message. Drops it if the client is closed.
     pub(crate) fn push(&self, message: String) -> Result<(), TooSlow> {
         {
             let mut waiting = self.lock();
@@ -211,7 +210,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Ends the queue after what is in it. The first reason stays.
+    /// Closes the queue after the messages in it. The first reason wins.
     pub(crate) fn close(&self, code: u16, reason: &str) {
         self.lock()
             .close
@@ -256,42 +255,42 @@ mod tests {
     }
 
     #[test]
-    fn a_close_comes_after_the_messages_before_it_and_stays() {
-        let outbox = Outbox::default();
-        outbox.push("a".to_owned()).expect("room");
-        outbox.close(1000, "first");
-        outbox.close(1011, "second");
-        outbox.push("b".to_owned()).expect("dropped");
-        assert_eq!(outbox.take(), Some(Outgoing::Message("a".to_owned())));
-        assert_eq!(outbox.take(), Some(close(1000, "first")));
-        assert_eq!(outbox.take(), Some(close(1000, "first")));
+    fn close_follows_earlier_messages_and_repeats() {
+        let queue = SendQueue::default();
+        queue.push("a".to_owned()).expect("room");
+        queue.close(1000, "first");
+        queue.close(1011, "second");
+        queue.push("b".to_owned()).expect("dropped");
+        assert_eq!(queue.take(), Some(Outgoing::Message("a".to_owned())));
+        assert_eq!(queue.take(), Some(close(1000, "first")));
+        assert_eq!(queue.take(), Some(close(1000, "first")));
     }
 
     /// Rule Q1.
     #[test]
-    fn one_large_message_is_not_slowness() {
-        let outbox = Outbox::default();
-        outbox
+    fn one_large_message_is_accepted() {
+        let queue = SendQueue::default();
+        queue
             .push("x".repeat(MAX_WAITING_BYTES + 1))
-            .expect("an empty queue takes anything");
-        assert_eq!(outbox.push("y".to_owned()), Err(TooSlow));
+            .expect("an empty queue accepts any frame");
+        assert_eq!(queue.push("y".to_owned()), Err(TooSlow));
     }
 
     /// Rules Q1, C5.
     #[test]
-    fn a_client_that_is_too_slow_loses_its_queue_and_is_told() {
-        let outbox = Outbox::default();
-        outbox
+    fn slow_client_loses_its_queue_and_is_closed() {
+        let queue = SendQueue::default();
+        queue
             .push("x".repeat(MAX_WAITING_BYTES + 1))
-            .expect("an empty queue takes anything");
-        outbox.push("y".to_owned()).expect_err("full");
-        assert_eq!(outbox.take(), Some(close(1013, "client reads too slowly")));
+            .expect("an empty queue accepts any frame");
+        queue.push("y".to_owned()).expect_err("full");
+        assert_eq!(queue.take(), Some(close(1013, "client reads too slowly")));
     }
 
     #[test]
-    fn a_reason_is_cut_between_characters() {
-        let outbox = Outbox::default();
-        outbox.close(1011, &"ü".repeat(100));
-        assert_eq!(outbox.take(), Some(close(1011, &"ü".repeat(61))));
+    fn close_reason_is_cut_between_characters() {
+        let queue = SendQueue::default();
+        queue.close(1011, &"ü".repeat(100));
+        assert_eq!(queue.take(), Some(close(1011, &"ü".repeat(61))));
     }
 }

@@ -1,18 +1,21 @@
-//! Who is told of a page's dialog (`alert`, `confirm`, `prompt`, `beforeunload`). Chromium tells
-//! every client that listens to the page, and the first one to answer answers for all; a Playwright
-//! that only looks on answers at once, with a dismissal. So one client is told, the one that last
-//! drove the page, and the broker dismisses the dialog when that client goes.
+//! Decides which client receives a page's dialog (`alert`, `confirm`, `prompt`, `beforeunload`).
 //!
-//! A client that stops listening answers for all too: Chromium takes that for a dismissal. So what
-//! would make one that only looks on stop is put off until the dialog is over. Tables only, under
-//! the broker's lock.
+//! Chromium announces a dialog to every client that listens to the page, and the first answer
+//! counts for all. A Playwright that only observes answers at once, with a dismissal. So only the
+//! client that last drove the page receives the dialog, and the broker dismisses it when that
+//! client goes.
+//!
+//! A client that stops listening answers for all too, because Chromium treats that as a dismissal.
+//! So anything that would make an observer stop listening is deferred until the dialog is closed.
+//!
+//! Only tables, under the broker's lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::client::ClientId;
 
-/// The dialogs that are open, by the target of their page: it shows one at a time.
+/// The open dialogs, by the target of their page. A page shows one dialog at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Dialogs {
     open: HashMap<Arc<str>, Dialog>,
@@ -20,44 +23,45 @@ pub(crate) struct Dialogs {
 
 #[derive(Debug)]
 struct Dialog {
-    /// Who is to answer.
+    /// The client that receives the dialog and answers it.
     told: ClientId,
-    /// The sessions that the browser announced it to and has not yet announced the end to.
+    /// The sessions on which the browser has announced the dialog, but not its end.
     announced: Vec<(Arc<str>, ClientId)>,
-    put_off: Vec<PutOff>,
-    /// Its end is on its way.
+    deferred: Vec<Deferred>,
+    /// A dismissal was sent.
     is_dismissed: bool,
 }
 
-/// What waits for the end of a dialog.
+/// An action that waits for the end of a dialog.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum PutOff {
-    /// The rest of a client's leaving.
-    Departure(Departure),
+pub(crate) enum Deferred {
+    /// The detach of a client that has gone.
+    Detach(Detach),
     /// A frame for the browser.
     Frame(Vec<u8>),
 }
 
-/// A client has left, and its root session is still there.
+/// The pending detach of a client that has gone but whose root session still exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Departure {
+pub(crate) struct Detach {
     pub(crate) client: ClientId,
     pub(crate) root: Arc<str>,
 }
 
-/// What follows from a change.
+/// The effects of a change, for the broker to apply.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Consequences {
-    /// One session for each dialog that nobody is left to answer, on which it can be dismissed.
+pub(crate) struct Effects {
+    /// One session for each dialog without a client to answer it. The dialog can be dismissed on
+    /// that session.
     pub(crate) dismiss_on: Vec<Arc<str>>,
-    /// What need not wait any longer.
-    pub(crate) due: Vec<PutOff>,
+    /// The deferred actions that are now due.
+    pub(crate) due: Vec<Deferred>,
 }
 
 impl Dialogs {
-    /// The browser announces a dialog of `page` on a session of `client`; it does so once for each
-    /// session that listens. `driver` is asked once a dialog. Tells whether the client is to hear
-    /// of it.
+    /// Records that the browser announces a dialog of `page` on a session of `client`, which it
+    /// does once for each session that listens. Calls `driver` once per dialog. Returns true if the
+    /// client receives the event.
     pub(crate) fn opens(
         &mut self,
         page: &Arc<str>,
@@ -70,19 +74,19 @@ impl Dialogs {
             .get(page)
             .is_some_and(|dialog| !dialog.has_announced(session));
         if !known {
-            // A second dialog comes only after the first, whether we saw its end or not.
+            // A second dialog opens only after the first is closed, even if its end was not seen.
             let told = driver().unwrap_or(client);
-            let put_off = self
+            let deferred = self
                 .open
                 .remove(page)
-                .map(|earlier| earlier.put_off)
+                .map(|earlier| earlier.deferred)
                 .unwrap_or_default();
             self.open.insert(
                 Arc::clone(page),
                 Dialog {
                     told,
                     announced: Vec::new(),
-                    put_off,
+                    deferred,
                     is_dismissed: false,
                 },
             );
@@ -93,19 +97,19 @@ impl Dialogs {
         })
     }
 
-    /// The browser announces the end of a dialog. Tells whether the client is to hear of it, and
-    /// what was put off.
+    /// Records that the browser announces the end of a dialog. Returns true if the client receives
+    /// the event, and the deferred actions that are now due.
     pub(crate) fn closes(
         &mut self,
         page: &str,
         session: &str,
         client: ClientId,
-    ) -> (bool, Vec<PutOff>) {
+    ) -> (bool, Vec<Deferred>) {
         let Some(dialog) = self.open.get_mut(page) else {
             return (true, Vec::new());
         };
         let is_told = dialog.told == client;
-        let waited = std::mem::take(&mut dialog.put_off);
+        let waited = std::mem::take(&mut dialog.deferred);
         dialog
             .announced
             .retain(|(announced, _)| &**announced != session);
@@ -115,51 +119,50 @@ impl Dialogs {
         (is_told, self.due(waited))
     }
 
-    /// Puts a departure off if the client looks on at a dialog: if it listens to the page, whether
-    /// the browser has come to announce the dialog to it or not. To be asked before
+    /// Defers a detach if the client observes a dialog: if it listens to the page, even if the
+    /// browser has not announced the dialog to it yet. Call this before
     /// [`left_by`](Dialogs::left_by).
-    pub(crate) fn put_off_departure(
+    pub(crate) fn defer_detach(
         &mut self,
-        departure: &Departure,
+        detach: &Detach,
         listens_to: impl Fn(&str) -> bool,
     ) -> bool {
-        let mut is_put_off = false;
+        let mut is_deferred = false;
         for (page, dialog) in &mut self.open {
-            if dialog.is_looked_on_by(departure.client, |_| true, || listens_to(page)) {
-                dialog.put_off.push(PutOff::Departure(departure.clone()));
-                is_put_off = true;
+            if dialog.has_observer(detach.client, |_| true, || listens_to(page)) {
+                dialog.deferred.push(Deferred::Detach(detach.clone()));
+                is_deferred = true;
             }
         }
-        is_put_off
+        is_deferred
     }
 
-    /// Puts a frame off that would end some sessions of a client, or their listening, if it looks
-    /// on at a dialog with one of them; otherwise gives it back. `listens_to` tells the pages that
-    /// they listen to.
-    pub(crate) fn put_off_frame(
+    /// Defers a frame that would end some sessions of a client, or their listening, if the client
+    /// observes a dialog with one of them. Otherwise returns the frame. `listens_to` returns true
+    /// for the pages that these sessions listen to.
+    pub(crate) fn defer_frame(
         &mut self,
         client: ClientId,
         ends: impl Fn(&str) -> bool,
         listens_to: impl Fn(&str) -> bool,
         frame: Vec<u8>,
     ) -> Option<Vec<u8>> {
-        let looked_on = |page: &str, dialog: &Dialog| {
-            dialog.is_looked_on_by(client, &ends, || listens_to(page))
-        };
+        let looked_on =
+            |page: &str, dialog: &Dialog| dialog.has_observer(client, &ends, || listens_to(page));
         match self
             .open
             .iter_mut()
             .find(|(page, dialog)| looked_on(page, dialog))
         {
             Some((_, dialog)) => {
-                dialog.put_off.push(PutOff::Frame(frame));
+                dialog.deferred.push(Deferred::Frame(frame));
                 None
             }
             None => Some(frame),
         }
     }
 
-    /// A session on which the dialog of a page can be answered, if one is open.
+    /// Returns a session on which the dialog of a page can be answered, if one is open.
     pub(crate) fn answerable_on(&self, page: &str) -> Option<Arc<str>> {
         let dialog = self.open.get(page)?;
         let told = dialog
@@ -170,8 +173,8 @@ impl Dialogs {
             .map(|(session, _)| Arc::clone(session))
     }
 
-    /// A session for each dialog that this client was told of and is now dismissed there, since it
-    /// leaves.
+    /// Returns a session for each dialog that this client received, and marks those dialogs as
+    /// dismissed, because the client is leaving.
     pub(crate) fn dismiss_of(&mut self, client: ClientId) -> Vec<Arc<str>> {
         let told = self
             .open
@@ -193,13 +196,9 @@ impl Dialogs {
         self.open.is_empty()
     }
 
-    /// A client is gone, or one of its sessions. A dialog that nobody else listens to is dismissed
-    /// by the browser itself.
-    pub(crate) fn left_by(
-        &mut self,
-        client: ClientId,
-        has_left: impl Fn(&str) -> bool,
-    ) -> Consequences {
+    /// Updates the dialogs after a client or one of its sessions has gone. If no other client
+    /// listens, the browser dismisses the dialog itself.
+    pub(crate) fn left_by(&mut self, client: ClientId, has_left: impl Fn(&str) -> bool) -> Effects {
         let (mut dismiss_on, mut waited) = (Vec::new(), Vec::new());
         self.open.retain(|_, dialog| {
             dialog.announced.retain(|(session, _)| !has_left(session));
@@ -218,27 +217,27 @@ impl Dialogs {
                 );
             }
             if dialog.announced.is_empty() {
-                waited.append(&mut dialog.put_off);
+                waited.append(&mut dialog.deferred);
             }
-            // Its end is still to be announced to those who never heard of it.
+            // The browser still has to announce the end to the other sessions.
             !dialog.announced.is_empty()
         });
-        Consequences {
+        Effects {
             dismiss_on,
             due: self.due(waited),
         }
     }
 
-    /// Of what has waited, all that waits for no other dialog.
-    fn due(&self, waited: Vec<PutOff>) -> Vec<PutOff> {
-        let waits_still = |put_off: &PutOff| {
+    /// Filters `waited` down to the actions that wait for no other dialog.
+    fn due(&self, waited: Vec<Deferred>) -> Vec<Deferred> {
+        let waits_still = |deferred: &Deferred| {
             self.open
                 .values()
-                .any(|dialog| dialog.put_off.contains(put_off))
+                .any(|dialog| dialog.deferred.contains(deferred))
         };
         waited
             .into_iter()
-            .filter(|put_off| !waits_still(put_off))
+            .filter(|deferred| !waits_still(deferred))
             .collect()
     }
 }
@@ -250,9 +249,9 @@ impl Dialog {
             .any(|(announced, _)| &**announced == session)
     }
 
-    /// Whether somebody else is to answer, and the client has heard of it on one of these sessions,
-    /// or is about to.
-    fn is_looked_on_by(
+    /// Returns true if another client answers the dialog, and this client has received it on one of
+    /// these sessions or is about to.
+    fn has_observer(
         &self,
         client: ClientId,
         on: impl Fn(&str) -> bool,
@@ -285,15 +284,15 @@ mod tests {
         (dialogs, page, idlers, drivers)
     }
 
-    fn departure(client: ClientId) -> Departure {
-        Departure {
+    fn detach(client: ClientId) -> Detach {
+        Detach {
             client,
             root: "root".into(),
         }
     }
 
     #[test]
-    fn only_the_driver_hears_of_a_dialog_and_of_its_end() {
+    fn only_the_driver_receives_a_dialog_and_its_end() {
         let (mut dialogs, page, idlers, drivers) = two();
         assert_eq!(dialogs.closes(&page, &idlers, IDLER), (false, vec![]));
         assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, vec![]));
@@ -301,30 +300,30 @@ mod tests {
     }
 
     #[test]
-    fn without_a_driver_the_first_to_listen_is_told() {
+    fn first_listener_receives_a_dialog_without_a_driver() {
         let (mut dialogs, (page, idlers, drivers)) = (Dialogs::default(), names());
         assert!(dialogs.opens(&page, &idlers, IDLER, || None));
         assert!(!dialogs.opens(&page, &drivers, DRIVER, || None));
     }
 
     #[test]
-    fn a_second_dialog_is_judged_anew_also_when_the_end_of_the_first_was_not_seen() {
+    fn second_dialog_is_routed_again_even_if_the_first_end_was_missed() {
         let (mut dialogs, page, idlers, drivers) = two();
         assert!(dialogs.opens(&page, &idlers, IDLER, || Some(IDLER)));
         assert!(!dialogs.opens(&page, &drivers, DRIVER, || unreachable!("asked once")));
     }
 
     #[test]
-    fn a_dialog_whose_client_has_left_is_dismissed_on_another_session() {
+    fn dialog_of_a_gone_client_is_dismissed_on_another_session() {
         let (mut dialogs, page, idlers, _) = two();
         assert!(
-            !dialogs.put_off_departure(&departure(DRIVER), |_| true),
+            !dialogs.defer_detach(&detach(DRIVER), |_| true),
             "it was told"
         );
         let left = dialogs.left_by(DRIVER, |session| session == "driver's");
         assert_eq!(
             left,
-            Consequences {
+            Effects {
                 dismiss_on: vec![Arc::clone(&idlers)],
                 due: vec![]
             }
@@ -337,91 +336,92 @@ mod tests {
     }
 
     #[test]
-    fn the_departure_of_one_that_looks_on_waits_for_the_end_of_the_dialog() {
+    fn detach_of_an_observer_waits_for_the_dialog() {
         let (mut dialogs, page, _, drivers) = two();
-        assert!(dialogs.put_off_departure(&departure(IDLER), |_| true));
+        assert!(dialogs.defer_detach(&detach(IDLER), |_| true));
         assert_eq!(
             dialogs.left_by(IDLER, |session| session == "idler's"),
-            Consequences::default()
+            Effects::default()
         );
-        let due = vec![PutOff::Departure(departure(IDLER))];
+        let due = vec![Deferred::Detach(detach(IDLER))];
         assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, due));
     }
 
     #[test]
-    fn one_that_listens_looks_on_before_the_dialog_is_announced_to_it() {
+    fn listener_observes_before_the_dialog_is_announced_to_it() {
         let (mut dialogs, (page, _, drivers)) = (Dialogs::default(), names());
         assert!(dialogs.opens(&page, &drivers, DRIVER, || Some(DRIVER)));
-        assert!(
-            !dialogs.put_off_departure(&departure(IDLER), |listened_to| listened_to == "another")
-        );
-        assert!(dialogs.put_off_departure(&departure(IDLER), |listened_to| listened_to == &*page));
-        let due = vec![PutOff::Departure(departure(IDLER))];
+        assert!(!dialogs.defer_detach(&detach(IDLER), |listened_to| listened_to == "another"));
+        assert!(dialogs.defer_detach(&detach(IDLER), |listened_to| listened_to == &*page));
+        let due = vec![Deferred::Detach(detach(IDLER))];
         assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, due));
     }
 
     #[test]
-    fn a_departure_waits_for_the_last_dialog_that_the_client_looks_on_at() {
+    fn detach_waits_for_the_last_observed_dialog() {
         let (mut dialogs, page, _, drivers) = two();
         let other: Arc<str> = "other page".into();
         dialogs.opens(&other, &"idler's too".into(), IDLER, || Some(DRIVER));
         dialogs.opens(&other, &"driver's too".into(), DRIVER, || None);
-        assert!(dialogs.put_off_departure(&departure(IDLER), |_| true));
+        assert!(dialogs.defer_detach(&detach(IDLER), |_| true));
         dialogs.left_by(IDLER, |session| session.starts_with("idler's"));
         assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, vec![]));
-        let due = vec![PutOff::Departure(departure(IDLER))];
+        let due = vec![Deferred::Detach(detach(IDLER))];
         assert_eq!(dialogs.closes(&other, "driver's too", DRIVER), (true, due));
     }
 
     #[test]
-    fn when_everybody_has_left_nothing_waits() {
+    fn nothing_waits_after_all_clients_have_left() {
         let (mut dialogs, _, _, _) = two();
-        assert!(dialogs.put_off_departure(&departure(IDLER), |_| true));
+        assert!(dialogs.defer_detach(&detach(IDLER), |_| true));
         dialogs.left_by(IDLER, |session| session == "idler's");
         let left = dialogs.left_by(DRIVER, |session| session == "driver's");
         assert_eq!(
             left,
-            Consequences {
+            Effects {
                 dismiss_on: vec![],
-                due: vec![PutOff::Departure(departure(IDLER))]
+                due: vec![Deferred::Detach(detach(IDLER))]
             }
         );
         assert!(dialogs.is_empty());
     }
 
     #[test]
-    fn a_frame_waits_only_if_it_ends_the_listening_to_a_page_with_a_dialog() {
+    fn frame_waits_only_if_it_ends_listening_to_a_dialog() {
         let (mut dialogs, page, idlers, _) = two();
         let frame = || vec![1];
         assert_eq!(
-            dialogs.put_off_frame(DRIVER, |_| true, |_| true, frame()),
+            dialogs.defer_frame(DRIVER, |_| true, |_| true, frame()),
             Some(frame())
         );
         assert_eq!(
-            dialogs.put_off_frame(IDLER, |on| on == "another", |_| false, frame()),
+            dialogs.defer_frame(IDLER, |on| on == "another", |_| false, frame()),
             Some(frame())
         );
         assert_eq!(
-            dialogs.put_off_frame(IDLER, |on| on == "idler's", |_| false, frame()),
+            dialogs.defer_frame(IDLER, |on| on == "idler's", |_| false, frame()),
             None
         );
         assert_eq!(
-            dialogs.put_off_frame(IDLER, |_| false, |page| page == "page", frame()),
+            dialogs.defer_frame(IDLER, |_| false, |page| page == "page", frame()),
             None
         );
         assert_eq!(
             dialogs.closes(&page, &idlers, IDLER),
-            (false, vec![PutOff::Frame(frame()), PutOff::Frame(frame())])
+            (
+                false,
+                vec![Deferred::Frame(frame()), Deferred::Frame(frame())]
+            )
         );
     }
 
     #[test]
-    fn a_dialog_that_only_its_client_listened_to_is_left_to_the_browser() {
+    fn dialog_without_other_listeners_is_left_to_the_browser() {
         let (mut dialogs, (page, _, drivers)) = (Dialogs::default(), names());
         assert!(dialogs.opens(&page, &drivers, DRIVER, || Some(DRIVER)));
         assert_eq!(
             dialogs.left_by(DRIVER, |session| session == "driver's"),
-            Consequences::default()
+            Effects::default()
         );
         assert!(dialogs.open.is_empty());
     }

@@ -1,110 +1,126 @@
-//! Whose wish about downloads is in force. A browser context has one download folder: the last
-//! client that names one sets it for all, and Chromium goes back to its own default when that
-//! client leaves. So every client's wish is kept, and follows the client that drives: it is said
-//! again before a call of a client whose wish is not in force, and when the client whose wish is in
-//! force leaves. Tables only, under the broker's lock.
+//! Keeps the download behavior of each client and decides which one is in force.
+//!
+//! A browser context has one download directory: the last client that names one sets it for all,
+//! and Chromium returns to its own default when that client leaves. So the behavior of every client
+//! is kept, and the client that drives the page decides. The behavior is sent again before a call
+//! of a client whose behavior is not in force, and when the client whose behavior is in force
+//! leaves.
+//!
+//! Only tables, under the broker's lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::client::ClientId;
 
-/// A client's own call, to be made again.
+/// A client's `setDownloadBehavior` call, kept so that it can be sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wish {
+pub(crate) struct DownloadBehavior {
     pub(crate) client: ClientId,
     pub(crate) method: String,
     pub(crate) params: String,
-    /// The session that it was made on.
+    /// The session that the call was sent on.
     pub(crate) on: Arc<str>,
 }
 
-/// Wishes by context; None is the default one.
+/// The download behaviors by context. The key of the default context is `None`.
 #[derive(Debug, Default)]
 pub(crate) struct Downloads {
-    by_context: HashMap<Option<String>, Wishes>,
+    by_context: HashMap<Option<String>, ContextBehaviors>,
 }
 
 #[derive(Debug, Default)]
-struct Wishes {
-    /// One a client, the latest last.
-    all: Vec<Wish>,
+struct ContextBehaviors {
+    /// At most one per client, the latest last.
+    all: Vec<DownloadBehavior>,
     in_force: Option<ClientId>,
 }
 
-/// What is to be said to the browser after a client has left.
+/// The download behavior to restore after a client has gone.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Restored {
-    /// An earlier client's wish.
-    Wish(Wish),
-    /// Ours: nobody who is left has one for the default context.
-    Own,
+pub(crate) enum Restore {
+    /// The behavior of an earlier client.
+    Client(DownloadBehavior),
+    /// Hearth's default, because no remaining client has set a behavior for the default context.
+    Default,
 }
 
 impl Downloads {
-    /// A client says what it wants; from now on that is in force.
-    pub(crate) fn wished(&mut self, context: Option<String>, wish: Wish) {
-        let wishes = self.by_context.entry(context).or_default();
-        wishes.all.retain(|earlier| earlier.client != wish.client);
-        wishes.in_force = Some(wish.client);
-        wishes.all.push(wish);
+    /// Records the download behavior of a client, which is now in force.
+    pub(crate) fn record(&mut self, context: Option<String>, behavior: DownloadBehavior) {
+        let behaviors = self.by_context.entry(context).or_default();
+        behaviors
+            .all
+            .retain(|earlier| earlier.client != behavior.client);
+        behaviors.in_force = Some(behavior.client);
+        behaviors.all.push(behavior);
     }
 
-    /// The browser refused a client's wish. What is in force now is not known.
-    pub(crate) fn refused(&mut self, client: ClientId) {
-        for wishes in self.by_context.values_mut() {
-            wishes.all.retain(|wish| wish.client != client);
-            wishes.in_force = wishes.in_force.filter(|in_force| *in_force != client);
+    /// Records that the browser rejected a client's behavior. It is unknown which behavior is in
+    /// force now.
+    pub(crate) fn rejected(&mut self, client: ClientId) {
+        for behaviors in self.by_context.values_mut() {
+            behaviors.all.retain(|behavior| behavior.client != client);
+            behaviors.in_force = behaviors.in_force.filter(|in_force| *in_force != client);
         }
     }
 
-    /// A client is about to drive a page of `context`. Gives back its wish if another one's is in
-    /// force.
-    pub(crate) fn driven(&mut self, context: Option<&str>, client: ClientId) -> Option<Wish> {
-        // Nearly always: nobody disagrees with anybody.
-        if self.by_context.values().all(|wishes| wishes.all.len() < 2) {
+    /// Returns the behavior of a client that is about to drive a page of `context`, if another
+    /// behavior is in force.
+    pub(crate) fn driven(
+        &mut self,
+        context: Option<&str>,
+        client: ClientId,
+    ) -> Option<DownloadBehavior> {
+        // The usual case: no two clients have set a behavior.
+        if self
+            .by_context
+            .values()
+            .all(|behaviors| behaviors.all.len() < 2)
+        {
             return None;
         }
-        let wishes = self.by_context.get_mut(&context.map(str::to_owned))?;
-        if wishes.in_force == Some(client) {
+        let behaviors = self.by_context.get_mut(&context.map(str::to_owned))?;
+        if behaviors.in_force == Some(client) {
             return None;
         }
-        let wish = wishes
+        let behavior = behaviors
             .all
             .iter()
-            .find(|wish| wish.client == client)?
+            .find(|behavior| behavior.client == client)?
             .clone();
-        wishes.in_force = Some(client);
-        Some(wish)
+        behaviors.in_force = Some(client);
+        Some(behavior)
     }
 
-    /// A client has left. Gives back what has to be said where it had a wish.
-    pub(crate) fn left_by(&mut self, client: ClientId) -> Vec<Restored> {
+    /// Removes a client. Returns the behaviors to restore in the contexts where it had set one.
+    pub(crate) fn left_by(&mut self, client: ClientId) -> Vec<Restore> {
         let mut restored = Vec::new();
-        self.by_context.retain(|context, wishes| {
-            let before = wishes.all.len();
-            wishes.all.retain(|wish| wish.client != client);
-            if wishes.all.len() < before {
-                // Whether another one's was in force or not: the browser goes back to its default.
-                let in_force = wishes
+        self.by_context.retain(|context, behaviors| {
+            let before = behaviors.all.len();
+            behaviors.all.retain(|behavior| behavior.client != client);
+            if behaviors.all.len() < before {
+                // The browser returns to its default even if another client's behavior was in
+                // force.
+                let in_force = behaviors
                     .all
                     .iter()
-                    .find(|wish| Some(wish.client) == wishes.in_force);
-                let next = in_force.or(wishes.all.last());
-                wishes.in_force = next.map(|wish| wish.client);
+                    .find(|behavior| Some(behavior.client) == behaviors.in_force);
+                let next = in_force.or(behaviors.all.last());
+                behaviors.in_force = next.map(|behavior| behavior.client);
                 match next {
-                    Some(wish) => restored.push(Restored::Wish(wish.clone())),
-                    None if context.is_none() => restored.push(Restored::Own),
+                    Some(behavior) => restored.push(Restore::Client(behavior.clone())),
+                    None if context.is_none() => restored.push(Restore::Default),
                     None => {}
                 }
             }
-            !wishes.all.is_empty()
+            !behaviors.all.is_empty()
         });
         restored
     }
 
-    /// A context is gone, and with it every wish about it.
-    pub(crate) fn forget_context(&mut self, context: &str) {
+    /// Removes a context that is gone.
+    pub(crate) fn remove_context(&mut self, context: &str) {
         self.by_context.remove(&Some(context.to_owned()));
     }
 }
@@ -116,9 +132,9 @@ mod tests {
     const ONE: ClientId = ClientId(1);
     const TWO: ClientId = ClientId(2);
 
-    fn wish(client: ClientId) -> Wish {
+    fn behavior(client: ClientId) -> DownloadBehavior {
         let params = format!("{{\"downloadPath\":\"/{}\"}}", client.0);
-        Wish {
+        DownloadBehavior {
             client,
             method: "Browser.setDownloadBehavior".to_owned(),
             params,
@@ -128,57 +144,57 @@ mod tests {
 
     fn both() -> Downloads {
         let mut downloads = Downloads::default();
-        downloads.wished(None, wish(ONE));
-        downloads.wished(None, wish(TWO));
+        downloads.record(None, behavior(ONE));
+        downloads.record(None, behavior(TWO));
         downloads
     }
 
     #[test]
-    fn the_wish_of_the_client_that_drives_is_said_again_once() {
+    fn behavior_of_the_driver_is_restored_once() {
         let mut downloads = both();
         assert_eq!(downloads.driven(None, TWO), None);
-        assert_eq!(downloads.driven(None, ONE), Some(wish(ONE)));
+        assert_eq!(downloads.driven(None, ONE), Some(behavior(ONE)));
         assert_eq!(downloads.driven(None, ONE), None);
-        assert_eq!(downloads.driven(None, TWO), Some(wish(TWO)));
+        assert_eq!(downloads.driven(None, TWO), Some(behavior(TWO)));
     }
 
     #[test]
-    fn contexts_and_clients_without_a_wish_change_nothing() {
+    fn contexts_and_clients_without_a_behavior_change_nothing() {
         let mut downloads = both();
         assert_eq!(downloads.driven(Some("C"), ONE), None);
         assert_eq!(downloads.driven(None, ClientId(3)), None);
     }
 
     #[test]
-    fn when_a_client_leaves_the_one_before_it_gets_its_wish_back_and_then_we_do() {
+    fn previous_behavior_is_restored_when_a_client_leaves_and_then_the_default() {
         let mut downloads = both();
-        assert_eq!(downloads.left_by(TWO), vec![Restored::Wish(wish(ONE))]);
-        assert_eq!(downloads.left_by(ONE), vec![Restored::Own]);
+        assert_eq!(downloads.left_by(TWO), vec![Restore::Client(behavior(ONE))]);
+        assert_eq!(downloads.left_by(ONE), vec![Restore::Default]);
         assert_eq!(downloads.left_by(ONE), vec![]);
     }
 
     #[test]
-    fn what_is_in_force_is_said_again_when_another_one_with_a_wish_leaves() {
+    fn behavior_in_force_is_restored_when_another_client_leaves() {
         let mut downloads = both();
-        assert_eq!(downloads.left_by(ONE), vec![Restored::Wish(wish(TWO))]);
+        assert_eq!(downloads.left_by(ONE), vec![Restore::Client(behavior(TWO))]);
         assert_eq!(downloads.left_by(ClientId(3)), vec![]);
     }
 
     #[test]
-    fn the_contexts_of_others_get_no_wish_of_ours() {
+    fn client_contexts_get_no_default_behavior() {
         let mut downloads = Downloads::default();
-        downloads.wished(Some("C".to_owned()), wish(ONE));
+        downloads.record(Some("C".to_owned()), behavior(ONE));
         assert_eq!(downloads.left_by(ONE), vec![]);
-        downloads.wished(Some("C".to_owned()), wish(ONE));
-        downloads.forget_context("C");
+        downloads.record(Some("C".to_owned()), behavior(ONE));
+        downloads.remove_context("C");
         assert!(downloads.by_context.is_empty());
     }
 
     #[test]
-    fn after_a_refusal_whoever_drives_says_its_wish_again() {
+    fn rejected_behavior_makes_the_next_driver_restore_its_own() {
         let mut downloads = both();
-        downloads.wished(None, wish(ClientId(3)));
-        downloads.refused(ClientId(3));
-        assert_eq!(downloads.driven(None, TWO), Some(wish(TWO)));
+        downloads.record(None, behavior(ClientId(3)));
+        downloads.rejected(ClientId(3));
+        assert_eq!(downloads.driven(None, TWO), Some(behavior(TWO)));
     }
 }

@@ -1,17 +1,17 @@
-//! What the browser says by itself: on to the client that it is for, and into the tables where it
-//! tells about sessions, tabs and crashes.
+//! Handles events of the browser: forwards them to their clients, and updates the tables for
+//! sessions, tabs and crashes.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::bounds::Progress;
-use super::dialogs::{Consequences, PutOff};
-use super::envelope::{self, BrowserMessage};
+use super::dialogs::{Deferred, Effects};
+use super::limits::Progress;
 use super::routes::{EventRoute, Opened};
 use super::{Broker, NO_SESSION_MESSAGE, State};
+use crate::cdp::envelope::{self, BrowserMessage};
 
-/// Only what is needed: newer browsers add members.
+/// The members that the broker needs. Newer browsers add others.
 #[derive(Deserialize)]
 struct TargetInfo<'a> {
     #[serde(borrow, rename = "targetId")]
@@ -52,23 +52,22 @@ struct NamesTarget<'a> {
     target: Cow<'a, str>,
 }
 
-/// An event's params as far as they are needed; a browser that means something else by them is not
-/// understood.
+/// Parses an event's params. Returns `None` if they have an unknown form.
 fn read<'a, T: Deserialize<'a>>(message: &BrowserMessage<'a>) -> Option<T> {
     serde_json::from_str(message.params?.get()).ok()
 }
 
 impl Broker {
-    pub(super) fn take_event(&self, method: &str, message: &BrowserMessage<'_>, frame: &str) {
+    pub(super) fn handle_event(&self, method: &str, message: &BrowserMessage<'_>, frame: &str) {
         let Some(session) = message.session.as_deref() else {
-            return self.take_own_event(method, message);
+            return self.handle_root_event(method, message);
         };
         let mut state = self.lock();
-        // Events of sessions that were dropped still come for a while.
+        // Events of dropped sessions still arrive for a while.
         let Some(route) = state.routes.route_event(session) else {
             return;
         };
-        let (mut unanswered, mut consequences) = (Vec::new(), Consequences::default());
+        let (mut orphaned, mut effects) = (Vec::new(), Effects::default());
         match method {
             "Target.attachedToTarget" => {
                 if let Some(Attached {
@@ -88,41 +87,41 @@ impl Broker {
             }
             "Target.detachedFromTarget" => {
                 if let Some(NamesSession { session: child }) = read(message) {
-                    unanswered = state.routes.drop_session(session, &child);
-                    consequences = state.judge_dialogs_left_by(route.client);
+                    orphaned = state.routes.drop_session(session, &child);
+                    effects = state.dialogs_left_by(route.client);
                 }
             }
             "Target.targetCreated" | "Target.targetInfoChanged" => {
                 if let Some(AboutTarget { target }) = read(message)
                     && !state
                         .routes
-                        .is_shown(route.client, &target.id, &target.kind)
+                        .is_target_visible(route.client, &target.id, &target.kind)
                 {
                     return;
                 }
             }
             "Target.targetDestroyed" => {
                 if let Some(NamesTarget { target }) = read(message)
-                    && !state.routes.is_shown(route.client, &target, "")
+                    && !state.routes.is_target_visible(route.client, &target, "")
                 {
                     return;
                 }
             }
             "Page.javascriptDialogOpening" | "Page.javascriptDialogClosed" => {
-                let (is_to_hear, due) = state.arbitrate_dialog(method, &route);
-                if !is_to_hear {
+                let (is_recipient, due) = state.route_dialog_event(method, &route);
+                if !is_recipient {
                     drop(state);
-                    return self.settle_dialogs(
+                    return self.apply_dialog_effects(
                         None,
-                        Consequences {
+                        Effects {
                             due,
-                            ..Consequences::default()
+                            ..Effects::default()
                         },
                     );
                 }
-                consequences.due = due;
+                effects.due = due;
             }
-            // Each of these comes from a living renderer.
+            // Each of these events comes from a live renderer.
             "Inspector.targetReloadedAfterCrash"
             | "Page.frameNavigated"
             | "Runtime.executionContextCreated" => {
@@ -135,25 +134,25 @@ impl Broker {
             _ => {}
         }
         drop(state);
-        self.settle_dialogs(None, consequences);
-        // A navigation fails by whichever comes first: this event, or the reply to the call.
-        let explained = (method == "Network.loadingFailed"
-            && frame.contains(r#""type":"Document""#))
-        .then(|| self.explain.as_ref()?.extend(frame, None))
-        .flatten();
-        let frame = explained.as_deref().unwrap_or(frame);
+        self.apply_dialog_effects(None, effects);
+        // A failed navigation is reported by this event or by the reply to the call, whichever
+        // comes first.
+        let hinted = (method == "Network.loadingFailed" && frame.contains(r#""type":"Document""#))
+            .then(|| self.navigation_hint.as_ref()?.extend(frame, None))
+            .flatten();
+        let frame = hinted.as_deref().unwrap_or(frame);
         let text = if route.is_root {
             envelope::root_event(method, message.params)
         } else {
             frame.to_owned()
         };
-        self.tell(route.client, &route.outbox, text);
-        self.fail(unanswered, NO_SESSION_MESSAGE);
+        self.send(route.client, &route.queue, text);
+        self.fail(orphaned, NO_SESSION_MESSAGE);
     }
 
-    /// Events of the pipe's own root session: it discovers targets, and the clients' root sessions
-    /// are below it.
-    fn take_own_event(&self, method: &str, message: &BrowserMessage<'_>) {
+    /// Handles an event of the pipe's own root session. That session discovers targets, and the
+    /// root sessions of the clients are below it.
+    fn handle_root_event(&self, method: &str, message: &BrowserMessage<'_>) {
         let mut state = self.lock();
         match method {
             "Target.targetCreated" => {
@@ -169,7 +168,7 @@ impl Broker {
                     state.tabs.shows(&target.id, &target.url);
                     self.publish_tab(&state);
                     drop(state);
-                    self.keep_session_on(&target.id);
+                    self.attach_broker_session(&target.id);
                 }
             }
             "Target.targetInfoChanged" => {
@@ -184,28 +183,28 @@ impl Broker {
                     state.tabs.closed(&target);
                     state.excess.remove(&*target);
                     state.routes.unmark_crashed(&target);
-                    state.routes.forget_target(&target);
+                    state.routes.remove_target(&target);
                     self.tab_shows.send_replace(());
                     self.publish_tab(&state);
                 }
             }
             "Target.targetCrashed" => {
                 if let Some(NamesTarget { target }) = read(message) {
-                    let unanswered = state.routes.mark_crashed(&target);
+                    let orphaned = state.routes.mark_crashed(&target);
                     self.publish_tab(&state);
                     drop(state);
-                    self.fail(unanswered, "Target crashed");
+                    self.fail(orphaned, "Target crashed");
                 }
             }
             "Browser.downloadProgress" => {
                 if let Some(progress) = read::<Progress>(message)
-                    && state.oversized.judge(&progress, &self.bounds)
+                    && state.oversized.should_cancel(&progress, &self.limits)
                 {
                     let contexts = state.tabs.contexts();
                     drop(state);
                     tracing::warn!(
-                        max_bytes = self.bounds.max_download_bytes,
-                        "a download is too large and is cancelled"
+                        max_bytes = self.limits.max_download_bytes,
+                        "oversized download cancelled"
                     );
                     self.cancel_download(&progress.guid, &contexts);
                 }
@@ -231,39 +230,6 @@ impl Broker {
                 }
             }
             _ => {}
-        }
-    }
-}
-
-impl Broker {
-    /// Whether a tab that has just been opened, by a page for instance, is to be closed again. The
-    /// default context keeps one that clients find when they come.
-    fn is_tab_too_many(&self, state: &State, context: Option<&str>) -> bool {
-        let is_needed = context.is_none_or(|context| state.tabs.is_default(context))
-            && !state.has_default_tab();
-        state.tabs.all().count() >= self.bounds.max_tabs && !is_needed
-    }
-}
-
-impl State {
-    /// Whether the client of an event about a dialog is to hear of it, and what need not wait any
-    /// longer.
-    fn arbitrate_dialog(&mut self, method: &str, route: &EventRoute) -> (bool, Vec<PutOff>) {
-        let Some(page) = &route.page else {
-            return (true, Vec::new());
-        };
-        let State {
-            routes, dialogs, ..
-        } = self;
-        if method == "Page.javascriptDialogOpening" {
-            (
-                dialogs.opens(page, &route.session, route.client, || {
-                    routes.driver_of(page)
-                }),
-                Vec::new(),
-            )
-        } else {
-            dialogs.closes(page, &route.session, route.client)
         }
     }
 }

@@ -1,76 +1,80 @@
-//! Who waits for what: the calls that have gone to the browser and have no reply yet.
+//! Calls that were sent to the browser and have no reply yet.
 
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
-use super::client::{Client, ClientId, Outbox};
-use super::grounds::Side;
-use super::policy::Watch;
+use super::client::{Client, ClientId, SendQueue};
+use super::file_access::ClientOrigin;
+use super::policy::TrackedEffect;
 
-/// What the reply to an own call says.
-pub(crate) type OwnReply = Result<Box<RawValue>, Box<RawValue>>;
+/// The reply to one of Hearth's commands.
+pub(crate) type CommandReply = Result<Box<RawValue>, Box<RawValue>>;
 
-/// Who waits for a reply.
+/// The receiver of a reply.
 #[derive(Debug)]
 pub(crate) enum Pending {
     /// A client.
     Client(ClientCallInFlight),
-    /// One of our own commands.
-    Own(oneshot::Sender<OwnReply>),
+    /// One of Hearth's commands.
+    Command(oneshot::Sender<CommandReply>),
     /// A client that is about to be attached.
-    Attach(Newcomer, oneshot::Sender<Result<Client, Box<RawValue>>>),
-    /// The tab of that target id: it gets a session of our own.
+    Attach(
+        PendingAttach,
+        oneshot::Sender<Result<Client, Box<RawValue>>>,
+    ),
+    /// The tab with this target id, which gets a session of the broker.
     Tab(String),
-    /// Nobody, but the context that is being made has to go again: its client has left.
+    /// None, but the context that is being created must be disposed of, because its client has
+    /// left.
     UnwantedContext,
-    /// Nobody.
+    /// None.
     Nobody,
 }
 
-/// What a client's root session is attached to.
+/// The target of a client's root session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Root {
-    /// The browser as a whole.
+    /// The whole browser.
     Browser,
     /// One target, by its id.
     Target(String),
 }
 
-/// What is known of a client before it is one.
+/// A client that is about to be attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Newcomer {
+pub(crate) struct PendingAttach {
     pub(crate) root: Root,
-    pub(crate) side: Side,
+    pub(crate) origin: ClientOrigin,
 }
 
-/// A client's call that has gone to the browser.
+/// A client's call that was sent to the browser.
 #[derive(Debug)]
 pub(crate) struct ClientCallInFlight {
     pub(crate) client: ClientId,
-    /// The client's own id.
+    /// The client's id of the call.
     pub(crate) id: i64,
     /// The session that the call runs on.
     pub(crate) on: Arc<str>,
-    /// Whether the client named the session; one that did not gets a reply without it.
+    /// True if the client named the session. Otherwise the reply has no session.
     pub(crate) named: bool,
-    pub(crate) watch: Watch,
-    /// What [`Watch::DisposeContext`] disposes of, or [`Watch::CloseTarget`] closes: an id. Of
-    /// [`Watch::Navigate`] the URL.
+    pub(crate) effect: TrackedEffect,
+    /// The id of the context for [`TrackedEffect::DisposeContext`], the id of the target for
+    /// [`TrackedEffect::CloseTarget`], or the URL for [`TrackedEffect::Navigate`].
     pub(crate) subject: Option<String>,
-    /// The browser answers it even when the target crashes.
+    /// True if the browser replies even when the target crashes.
     pub(crate) outlives_crash: bool,
-    /// It is to bring a crashed target back.
+    /// True if the call may restore a crashed target.
     pub(crate) revives: bool,
 }
 
-/// A call whose reply will not come.
+/// A call that will get no reply.
 #[derive(Debug)]
-pub(crate) struct Unanswered {
+pub(crate) struct OrphanedCall {
     pub(crate) id: i64,
-    /// As the client named it.
+    /// The session as the client named it.
     pub(crate) session: Option<Arc<str>>,
-    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) queue: Arc<SendQueue>,
     pub(crate) client: ClientId,
 }

@@ -1,120 +1,121 @@
-//! What happens to a client's call, judged by its method's name alone and on every session alike: a
-//! page's session takes browser-level methods too. Pure, one table.
+//! Decides about a client's call by its method. The rules apply to every session, because a page's
+//! session takes browser-level methods too. Pure, one table.
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::grounds::{Grounds, Side};
+use super::file_access::{ClientOrigin, FileAccess};
 
-/// What to do with a call.
+/// The rule for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// Goes to the browser as it is.
+    /// Forward the call unchanged.
     Pass,
-    /// Never reaches the browser; the client is told why.
-    Refuse(&'static str),
-    /// Ends this client, not the browser.
+    /// Deny the call, with a reason for the client.
+    Deny(&'static str),
+    /// End this client instead of the browser.
     CloseClient,
-    /// Goes on when its params are harmless, and then written anew from what was judged, for it is
-    /// not known which of two equal members Chromium would take.
-    Judge(Judge, Watch),
-    /// Goes on, and its reply matters to us.
-    Watch(Watch),
+    /// Check the params, then forward the call with the params rewritten from what was checked,
+    /// because it is unknown which of two duplicate members Chromium would use.
+    Check(ParamCheck, TrackedEffect),
+    /// Forward the call and track its effect.
+    Track(TrackedEffect),
 }
 
-/// Which params have to be looked into.
+/// The check of a call's params.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Judge {
+pub(crate) enum ParamCheck {
     AttachToTarget,
     SetAutoAttach,
     CreateBrowserContext,
-    /// `url` is opened.
+    /// The `url` to open.
     Address,
-    /// `files` are handed to a page.
+    /// The `files` that a page receives.
     Files,
-    /// `data.files` are handed to a page.
+    /// The `data.files` that a page receives.
     DraggedFiles,
-    /// `downloadPath` is written to.
+    /// The `downloadPath` to write to.
     DownloadPath,
 }
 
-/// What a call that passes means to the broker.
+/// The effect of a forwarded call on the broker's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Watch {
-    /// Nothing.
+pub(crate) enum TrackedEffect {
+    /// None.
     Nothing,
-    /// Its reply names a session of this client.
+    /// The reply names a session of this client.
     Attach,
-    /// Its reply names a context that goes when the client goes.
+    /// The reply names a context that is disposed of when the client leaves.
     CreateContext,
-    /// It ends a context, named in its params.
+    /// The call disposes of the context in its params.
     DisposeContext,
-    /// It ends a session, named in its params.
+    /// The call ends the session in its params.
     EndSession,
-    /// It closes a tab, named in its params.
+    /// The call closes the tab in its params.
     CloseTarget,
-    /// Its reply names a tab that is the current one from then on.
+    /// The reply names a tab, which becomes the current one.
     CreateTarget,
-    /// Its params name a tab that is the current one from then on.
+    /// The params name a tab, which becomes the current one.
     ActivateTarget,
-    /// The session's tab is the current one from now on.
+    /// The tab of the session becomes the current one.
     BringToFront,
-    /// The events of the session's page are turned on or off.
-    HearPage(bool),
-    /// It takes a picture of the page, which screencasts give way to.
+    /// The call turns the events of the session's page on or off.
+    PageEvents(bool),
+    /// The call takes a screenshot of the page. Screencasts pause meanwhile.
     Screenshot,
-    /// It says where downloads go.
+    /// The call sets the download directory.
     Downloads,
-    /// The same, and it gives a crashed tab a new renderer.
+    /// The tab of the session becomes the current one, and a crashed tab gets a new renderer.
     Navigate,
 }
 
-/// The rule for a method.
+/// Returns the rule for a method.
 pub(crate) fn rule_for(method: &str) -> Rule {
     match method {
         "Browser.close" => Rule::CloseClient,
         "Browser.crash" | "Browser.crashGpuProcess" => {
-            Rule::Refuse("the browser is not crashed on request")
+            Rule::Deny("clients cannot crash the browser")
         }
-        "Browser.executeBrowserCommand" => {
-            Rule::Refuse("commands of the browser's own interface are not available")
-        }
-        "Target.setRemoteLocations" => Rule::Refuse("targets elsewhere are not looked for"),
-        // It would hand the whole protocol to the page itself.
-        "Target.exposeDevToolsProtocol" => Rule::Refuse("the protocol is not exposed to pages"),
-        // The inner message would pass unjudged.
+        "Browser.executeBrowserCommand" => Rule::Deny("browser interface commands are disabled"),
+        "Target.setRemoteLocations" => Rule::Deny("remote targets are disabled"),
+        // This would expose the whole protocol to the page.
+        "Target.exposeDevToolsProtocol" => Rule::Deny("pages cannot use the protocol"),
+        // The inner message would not be checked.
         "Target.sendMessageToTarget" => {
-            Rule::Refuse("use flat sessions (attachToTarget with flatten: true)")
+            Rule::Deny("use flat sessions (attachToTarget with flatten: true)")
         }
-        "Target.attachToTarget" => Rule::Judge(Judge::AttachToTarget, Watch::Attach),
-        "Target.attachToBrowserTarget" => Rule::Watch(Watch::Attach),
-        "Target.setAutoAttach" => Rule::Judge(Judge::SetAutoAttach, Watch::Nothing),
-        "Target.createBrowserContext" => {
-            Rule::Judge(Judge::CreateBrowserContext, Watch::CreateContext)
+        "Target.attachToTarget" => Rule::Check(ParamCheck::AttachToTarget, TrackedEffect::Attach),
+        "Target.attachToBrowserTarget" => Rule::Track(TrackedEffect::Attach),
+        "Target.setAutoAttach" => Rule::Check(ParamCheck::SetAutoAttach, TrackedEffect::Nothing),
+        "Target.createBrowserContext" => Rule::Check(
+            ParamCheck::CreateBrowserContext,
+            TrackedEffect::CreateContext,
+        ),
+        "Target.detachFromTarget" => Rule::Track(TrackedEffect::EndSession),
+        "Target.disposeBrowserContext" => Rule::Track(TrackedEffect::DisposeContext),
+        "Target.closeTarget" => Rule::Track(TrackedEffect::CloseTarget),
+        "Target.createTarget" => Rule::Check(ParamCheck::Address, TrackedEffect::CreateTarget),
+        "Target.openDevTools" => Rule::Deny("the browser's own pages are not available"),
+        "Target.activateTarget" => Rule::Track(TrackedEffect::ActivateTarget),
+        "Page.bringToFront" => Rule::Track(TrackedEffect::BringToFront),
+        "Page.navigate" => Rule::Check(ParamCheck::Address, TrackedEffect::Navigate),
+        "Page.reload" | "Page.navigateToHistoryEntry" => Rule::Track(TrackedEffect::Navigate),
+        "Page.enable" => Rule::Track(TrackedEffect::PageEvents(true)),
+        "Page.disable" => Rule::Track(TrackedEffect::PageEvents(false)),
+        "Page.captureScreenshot" => Rule::Track(TrackedEffect::Screenshot),
+        "DOM.setFileInputFiles" => Rule::Check(ParamCheck::Files, TrackedEffect::Nothing),
+        "Input.dispatchDragEvent" => {
+            Rule::Check(ParamCheck::DraggedFiles, TrackedEffect::BringToFront)
         }
-        "Target.detachFromTarget" => Rule::Watch(Watch::EndSession),
-        "Target.disposeBrowserContext" => Rule::Watch(Watch::DisposeContext),
-        "Target.closeTarget" => Rule::Watch(Watch::CloseTarget),
-        "Target.createTarget" => Rule::Judge(Judge::Address, Watch::CreateTarget),
-        "Target.openDevTools" => Rule::Refuse("the browser's own pages are not available"),
-        "Target.activateTarget" => Rule::Watch(Watch::ActivateTarget),
-        "Page.bringToFront" => Rule::Watch(Watch::BringToFront),
-        "Page.navigate" => Rule::Judge(Judge::Address, Watch::Navigate),
-        "Page.reload" | "Page.navigateToHistoryEntry" => Rule::Watch(Watch::Navigate),
-        "Page.enable" => Rule::Watch(Watch::HearPage(true)),
-        "Page.disable" => Rule::Watch(Watch::HearPage(false)),
-        "Page.captureScreenshot" => Rule::Watch(Watch::Screenshot),
-        "DOM.setFileInputFiles" => Rule::Judge(Judge::Files, Watch::Nothing),
-        "Input.dispatchDragEvent" => Rule::Judge(Judge::DraggedFiles, Watch::BringToFront),
         "Browser.setDownloadBehavior" | "Page.setDownloadBehavior" => {
-            Rule::Judge(Judge::DownloadPath, Watch::Downloads)
+            Rule::Check(ParamCheck::DownloadPath, TrackedEffect::Downloads)
         }
         _ => match domain_of(method) {
-            "Extensions" => Rule::Refuse("extensions are not managed by clients"),
-            "PWA" => Rule::Refuse("web apps are not installed"),
-            "Tethering" => Rule::Refuse("no ports are opened on this machine"),
-            // Only in a tab in front of somebody is there anything to click or type.
-            "Input" => Rule::Watch(Watch::BringToFront),
+            "Extensions" => Rule::Deny("clients cannot manage extensions"),
+            "PWA" => Rule::Deny("clients cannot install web apps"),
+            "Tethering" => Rule::Deny("clients cannot open ports"),
+            // Only a tab in the foreground receives clicks and keys.
+            "Input" => Rule::Track(TrackedEffect::BringToFront),
             _ => Rule::Pass,
         },
     }
@@ -124,9 +125,9 @@ fn domain_of(method: &str) -> &str {
     method.split_once('.').map_or(method, |(domain, _)| domain)
 }
 
-/// Whether a call does something to its page, in contrast to looking at it: what happens there next
-/// (a dialog, a download) is most likely its doing.
-pub(crate) fn drives_a_page(method: &str) -> bool {
+/// Returns true if a call acts on its page instead of only reading it. The dialog or download that
+/// follows is most likely caused by such a call.
+pub(crate) fn drives_page(method: &str) -> bool {
     match method {
         "Page.navigate"
         | "Page.reload"
@@ -139,8 +140,8 @@ pub(crate) fn drives_a_page(method: &str) -> bool {
     }
 }
 
-/// Whether the browser process answers a method itself, so that it works on a tab whose renderer
-/// has crashed. Anything else would wait there until somebody navigates the tab.
+/// Returns true if the browser process answers the method itself, so that it works on a tab whose
+/// renderer has crashed. Any other call would wait until the tab is navigated.
 pub(crate) fn works_on_a_crashed_target(method: &str) -> bool {
     match domain_of(method) {
         "Browser" | "Fetch" | "IO" | "Security" | "Storage" | "SystemInfo" | "Target"
@@ -168,75 +169,81 @@ pub(crate) fn works_on_a_crashed_target(method: &str) -> bool {
     }
 }
 
-/// Judges params of a client on that side. Gives them back written anew, and changed where that
-/// mends them, or the reason of a refusal.
-pub(crate) fn judge(
-    what: Judge,
+/// Checks the params of a client's call. Returns them rewritten, and changed where that is the
+/// remedy, or the reason for denying the call.
+pub(crate) fn check_params(
+    what: ParamCheck,
     params: Option<&RawValue>,
-    grounds: &Grounds,
-    side: Side,
+    file_access: &FileAccess,
+    origin: ClientOrigin,
 ) -> Result<String, &'static str> {
     let mut params: Value = match params {
-        Some(params) => serde_json::from_str(params.get()).map_err(|_| "params cannot be read")?,
+        Some(params) => serde_json::from_str(params.get()).map_err(|_| "cannot parse params")?,
         None => Value::Object(serde_json::Map::new()),
     };
     let is_true = |name: &str| params.get(name) == Some(&Value::Bool(true));
     match what {
-        Judge::AttachToTarget if !is_true("flatten") => {
+        ParamCheck::AttachToTarget if !is_true("flatten") => {
             return Err("only flat sessions are available: attachToTarget needs flatten: true");
         }
-        // Turning it off needs no flatten.
-        Judge::SetAutoAttach if is_true("autoAttach") && !is_true("flatten") => {
+        // Turning it off does not need `flatten`.
+        ParamCheck::SetAutoAttach if is_true("autoAttach") && !is_true("flatten") => {
             return Err("only flat sessions are available: setAutoAttach needs flatten: true");
         }
-        Judge::CreateBrowserContext => {
+        ParamCheck::CreateBrowserContext => {
             for name in [
                 "proxyServer",
                 "proxyBypassList",
                 "originsWithUniversalNetworkAccess",
             ] {
                 if params.get(name).is_some() {
-                    return Err("contexts cannot have network settings of their own \
+                    return Err("browser contexts cannot have their own network settings \
                                 (proxyServer, proxyBypassList, originsWithUniversalNetworkAccess)");
                 }
             }
         }
-        Judge::AttachToTarget | Judge::SetAutoAttach => {}
-        Judge::Address => {
+        ParamCheck::AttachToTarget | ParamCheck::SetAutoAttach => {}
+        ParamCheck::Address => {
             if let Some(address) = params.get("url").and_then(Value::as_str) {
-                grounds.judge_address(address, side)?;
+                file_access.check_address(address, origin)?;
             }
         }
-        Judge::Files => judge_files(params.get("files"), grounds, side)?,
-        Judge::DraggedFiles => judge_files(params.pointer("/data/files"), grounds, side)?,
-        Judge::DownloadPath => {
+        ParamCheck::Files => check_files(params.get("files"), file_access, origin)?,
+        ParamCheck::DraggedFiles => {
+            check_files(params.pointer("/data/files"), file_access, origin)?
+        }
+        ParamCheck::DownloadPath => {
             if let Some(Value::String(path)) = params.get_mut("downloadPath") {
-                *path = grounds.plan_downloads(path, side);
+                *path = file_access.download_dir(path, origin);
             }
         }
     }
     Ok(params.to_string())
 }
 
-fn judge_files(files: Option<&Value>, grounds: &Grounds, side: Side) -> Result<(), &'static str> {
+fn check_files(
+    files: Option<&Value>,
+    file_access: &FileAccess,
+    origin: ClientOrigin,
+) -> Result<(), &'static str> {
     let mut files = files
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
         .filter_map(Value::as_str);
-    if files.all(|file| grounds.contain(file, side)) {
+    if files.all(|file| file_access.allows(file, origin)) {
         Ok(())
     } else {
-        Err("of this machine's files, only those in the session's folder can be uploaded")
+        Err("only files in the session's directory can be uploaded")
     }
 }
 
-/// A string member of a call's params or of a reply.
+/// Returns a string member of a call's params or of a reply.
 pub(crate) fn string_in(json: Option<&RawValue>, name: &str) -> Option<String> {
     text_in(json.map(RawValue::get), name)
 }
 
-/// The same, of JSON as text.
+/// Returns a string member of JSON text.
 pub(crate) fn text_in(json: Option<&str>, name: &str) -> Option<String> {
     let json: Value = serde_json::from_str(json?).ok()?;
     json.get(name)?.as_str().map(str::to_owned)
@@ -246,12 +253,12 @@ pub(crate) fn text_in(json: Option<&str>, name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn judge(what: Judge, params: Option<&RawValue>) -> Result<String, &'static str> {
-        let grounds = Grounds {
+    fn check(what: ParamCheck, params: Option<&RawValue>) -> Result<String, &'static str> {
+        let file_access = FileAccess {
             session: "/s/1".into(),
             downloads: "/s/1/b/downloads".into(),
         };
-        super::judge(what, params, &grounds, Side::Outside)
+        super::check_params(what, params, &file_access, ClientOrigin::External)
     }
 
     fn raw(json: &str) -> Box<RawValue> {
@@ -273,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_that_reach_beyond_the_session_are_refused() {
+    fn methods_beyond_the_session_are_denied() {
         for method in [
             "Browser.crash",
             "Browser.crashGpuProcess",
@@ -286,37 +293,40 @@ mod tests {
             "Tethering.bind",
             "Target.openDevTools",
         ] {
-            assert!(matches!(rule_for(method), Rule::Refuse(_)), "{method}");
+            assert!(matches!(rule_for(method), Rule::Deny(_)), "{method}");
         }
     }
 
     #[test]
-    fn sessions_that_are_not_flat_are_refused() {
+    fn non_flat_sessions_are_denied() {
         for (what, params) in [
-            (Judge::AttachToTarget, r#"{"targetId":"T"}"#),
-            (Judge::AttachToTarget, r#"{"targetId":"T","flatten":false}"#),
+            (ParamCheck::AttachToTarget, r#"{"targetId":"T"}"#),
             (
-                Judge::AttachToTarget,
+                ParamCheck::AttachToTarget,
+                r#"{"targetId":"T","flatten":false}"#,
+            ),
+            (
+                ParamCheck::AttachToTarget,
                 r#"{"targetId":"T","flatten":true,"flatten":false}"#,
             ),
             (
-                Judge::AttachToTarget,
+                ParamCheck::AttachToTarget,
                 r#"{"targetId":"T","flatten":"true"}"#,
             ),
             (
-                Judge::SetAutoAttach,
+                ParamCheck::SetAutoAttach,
                 r#"{"autoAttach":true,"waitForDebuggerOnStart":false,"flatten":false}"#,
             ),
         ] {
-            assert!(judge(what, Some(&raw(params))).is_err(), "{params}");
+            assert!(check(what, Some(&raw(params))).is_err(), "{params}");
         }
-        assert!(judge(Judge::AttachToTarget, None).is_err());
+        assert!(check(ParamCheck::AttachToTarget, None).is_err());
     }
 
     #[test]
-    fn what_goes_on_is_written_from_what_was_judged() {
+    fn forwarded_params_are_written_from_the_checked_ones() {
         let params = raw(r#"{"targetId":"T","flatten":false,"flatt\u0065n":true}"#);
-        let written = judge(Judge::AttachToTarget, Some(&params)).expect("flat");
+        let written = check(ParamCheck::AttachToTarget, Some(&params)).expect("flat");
         assert_eq!(written.matches("flatten").count(), 1, "{written}");
         assert!(written.contains(r#""flatten":true"#), "{written}");
     }
@@ -324,11 +334,11 @@ mod tests {
     #[test]
     fn auto_attach_can_be_turned_off_without_flatten() {
         let params = raw(r#"{"autoAttach":false,"waitForDebuggerOnStart":false}"#);
-        assert!(judge(Judge::SetAutoAttach, Some(&params)).is_ok());
+        assert!(check(ParamCheck::SetAutoAttach, Some(&params)).is_ok());
     }
 
     #[test]
-    fn contexts_with_a_network_of_their_own_are_refused() {
+    fn contexts_with_network_settings_are_denied() {
         for params in [
             r#"{"proxyServer":"direct://"}"#,
             r#"{"proxyServer":null}"#,
@@ -336,25 +346,25 @@ mod tests {
             r#"{"originsWithUniversalNetworkAccess":["https://a.example"]}"#,
         ] {
             assert!(
-                judge(Judge::CreateBrowserContext, Some(&raw(params))).is_err(),
+                check(ParamCheck::CreateBrowserContext, Some(&raw(params))).is_err(),
                 "{params}"
             );
         }
         assert!(
-            judge(
-                Judge::CreateBrowserContext,
+            check(
+                ParamCheck::CreateBrowserContext,
                 Some(&raw(r#"{"disposeOnDetach":true}"#))
             )
             .is_ok()
         );
         assert_eq!(
-            judge(Judge::CreateBrowserContext, None).as_deref(),
+            check(ParamCheck::CreateBrowserContext, None).as_deref(),
             Ok("{}")
         );
     }
 
     #[test]
-    fn a_crashed_target_answers_what_the_browser_process_answers() {
+    fn crashed_target_answers_browser_process_methods() {
         assert!(works_on_a_crashed_target("Page.reload"));
         assert!(works_on_a_crashed_target("Target.getTargetInfo"));
         assert!(!works_on_a_crashed_target("Runtime.evaluate"));
@@ -362,35 +372,38 @@ mod tests {
     }
 
     #[test]
-    fn files_elsewhere_are_neither_opened_nor_uploaded_nor_dropped() {
+    fn files_outside_the_session_are_not_opened_uploaded_or_dropped() {
         for (what, params) in [
-            (Judge::Address, r#"{"url":"file:///etc/hostname"}"#),
-            (Judge::Address, r#"{"url":"chrome://crash"}"#),
-            (Judge::Files, r#"{"files":["/s/1/work/x","/etc/hostname"]}"#),
+            (ParamCheck::Address, r#"{"url":"file:///etc/hostname"}"#),
+            (ParamCheck::Address, r#"{"url":"chrome://crash"}"#),
             (
-                Judge::DraggedFiles,
+                ParamCheck::Files,
+                r#"{"files":["/s/1/work/x","/etc/hostname"]}"#,
+            ),
+            (
+                ParamCheck::DraggedFiles,
                 r#"{"type":"drop","data":{"items":[],"files":["/etc/hostname"]}}"#,
             ),
         ] {
-            assert!(judge(what, Some(&raw(params))).is_err(), "{params}");
+            assert!(check(what, Some(&raw(params))).is_err(), "{params}");
         }
         for (what, params) in [
-            (Judge::Address, r#"{"url":"https://example.com/"}"#),
-            (Judge::Files, r#"{"files":["/s/1/work/x"]}"#),
+            (ParamCheck::Address, r#"{"url":"https://example.com/"}"#),
+            (ParamCheck::Files, r#"{"files":["/s/1/work/x"]}"#),
             (
-                Judge::DraggedFiles,
+                ParamCheck::DraggedFiles,
                 r#"{"type":"drop","data":{"items":[]}}"#,
             ),
         ] {
-            assert!(judge(what, Some(&raw(params))).is_ok(), "{params}");
+            assert!(check(what, Some(&raw(params))).is_ok(), "{params}");
         }
     }
 
     #[test]
-    fn downloads_are_sent_to_the_sessions_folder_whatever_is_asked_for() {
+    fn downloads_always_go_to_the_session_dir() {
         let params =
             raw(r#"{"behavior":"allow","downloadPath":"/s/1/work","downloadPath":"/etc"}"#);
-        let written = judge(Judge::DownloadPath, Some(&params)).expect("mended");
+        let written = check(ParamCheck::DownloadPath, Some(&params)).expect("rewritten");
         assert_eq!(
             written,
             r#"{"behavior":"allow","downloadPath":"/s/1/b/downloads"}"#
@@ -398,14 +411,14 @@ mod tests {
     }
 
     #[test]
-    fn looking_is_not_driving() {
+    fn reading_is_not_driving() {
         for method in [
             "Input.dispatchMouseEvent",
             "Page.navigate",
             "Runtime.evaluate",
             "Input.insertText",
         ] {
-            assert!(drives_a_page(method), "{method}");
+            assert!(drives_page(method), "{method}");
         }
         for method in [
             "Page.enable",
@@ -413,7 +426,7 @@ mod tests {
             "Runtime.enable",
             "Page.captureScreenshot",
         ] {
-            assert!(!drives_a_page(method), "{method}");
+            assert!(!drives_page(method), "{method}");
         }
     }
 }

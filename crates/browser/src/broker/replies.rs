@@ -1,38 +1,38 @@
-//! What the browser answers: back to whoever asked, and into the tables where it tells about
-//! sessions, contexts, tabs and crashes.
+//! Handles replies of the browser: forwards them to the client that called, and updates the tables
+//! for sessions, contexts, tabs and crashes.
 
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::client::{Client, Outbox};
-use super::envelope::{self, Answer, BrowserMessage};
-use super::pending::{ClientCallInFlight, OwnReply, Pending, Unanswered};
-use super::policy::{Watch, string_in};
+use super::client::{Client, SendQueue};
+use super::pending::{ClientCallInFlight, CommandReply, OrphanedCall, Pending};
+use super::policy::{TrackedEffect, string_in};
 use super::routes::Opened;
 use super::{Broker, State};
+use crate::cdp::envelope::{self, BrowserMessage, ReplyBody};
 
 impl Broker {
-    pub(super) fn take_reply(self: &Arc<Self>, id: i32, message: &BrowserMessage<'_>) {
+    pub(super) fn handle_reply(self: &Arc<Self>, id: i32, message: &BrowserMessage<'_>) {
         let mut state = self.lock();
         match state.routes.take_pending(id) {
             None | Some(Pending::Nobody) => {}
-            Some(Pending::Own(waiter)) => {
+            Some(Pending::Command(waiter)) => {
                 drop(state);
-                // A waiter that has given up is none.
-                let _ = waiter.send(own_reply(message));
+                // An error means that the receiver was dropped.
+                let _ = waiter.send(command_reply(message));
             }
-            Some(Pending::Attach(newcomer, waiter)) => {
-                let attached = own_reply(message).map(|result| {
+            Some(Pending::Attach(attach, waiter)) => {
+                let attached = command_reply(message).map(|result| {
                     let session = string_in(Some(&result), "sessionId").unwrap_or_default();
-                    let outbox = Arc::new(Outbox::default());
+                    let queue = Arc::new(SendQueue::default());
                     let id = state
                         .routes
-                        .add_client(&session, newcomer, Arc::clone(&outbox));
-                    Client::new(Arc::clone(self), id, outbox)
+                        .add_client(&session, attach, Arc::clone(&queue));
+                    Client::new(Arc::clone(self), id, queue)
                 });
                 drop(state);
-                // When nobody waits any more the client comes back, is dropped, and has left.
+                // If the receiver was dropped, the client is returned and dropped, which ends it.
                 let _ = waiter.send(attached);
             }
             Some(Pending::Tab(target)) => {
@@ -47,84 +47,84 @@ impl Broker {
                 }
             }
             Some(Pending::Client(call)) => {
-                let unanswered = self.heed_reply(&mut state, &call, message);
-                let outbox = state.routes.outbox(call.client);
+                let orphaned = self.apply_reply(&mut state, &call, message);
+                let queue = state.routes.queue(call.client);
                 drop(state);
-                if let Some(outbox) = outbox {
+                if let Some(queue) = queue {
                     let session = call.named.then_some(&*call.on);
-                    let explained = self.explained(&call, message);
-                    let answer = explained
+                    let hinted = self.hinted(&call, message);
+                    let answer = hinted
                         .as_deref()
-                        .map_or(message.answer(), |result| Answer::Result(Some(result)));
-                    self.tell(
+                        .map_or(message.body(), |result| ReplyBody::Result(Some(result)));
+                    self.send(
                         call.client,
-                        &outbox,
+                        &queue,
                         envelope::reply(call.id, answer, session),
                     );
                 }
-                self.fail(unanswered, "Target crashed");
+                self.fail(orphaned, "Target crashed");
             }
         }
     }
 
-    /// The reply to a navigation that the proxy has refused, with its reason.
-    fn explained(
+    /// Returns the reply to a navigation that the proxy denied, with the reason added.
+    fn hinted(
         &self,
         call: &ClientCallInFlight,
         message: &BrowserMessage<'_>,
     ) -> Option<Box<RawValue>> {
-        let explain = self
+        let navigation_hint = self
             .explain
             .as_ref()
-            .filter(|_| call.watch == Watch::Navigate)?;
-        let extended = explain.extend(message.result?.get(), call.subject.as_deref())?;
+            .filter(|_| call.effect == TrackedEffect::Navigate)?;
+        let extended = navigation_hint.extend(message.result?.get(), call.subject.as_deref())?;
         RawValue::from_string(extended).ok()
     }
 
-    /// What a client's reply tells the broker itself.
-    fn heed_reply(
+    /// Applies the effects of a client's reply to the tables. Returns calls that will get no reply.
+    fn apply_reply(
         &self,
         state: &mut State,
         call: &ClientCallInFlight,
         message: &BrowserMessage<'_>,
-    ) -> Vec<Unanswered> {
-        match call.watch {
-            // The event that announces the session has come before; this is for a browser that
-            // sends none.
-            Watch::Attach => {
+    ) -> Vec<OrphanedCall> {
+        match call.effect {
+            // Usually an event has already announced the session. This handles a browser that sends
+            // none.
+            TrackedEffect::Attach => {
                 if let Some(session) = string_in(message.result, "sessionId") {
                     state
                         .routes
                         .add_session(&call.on, &session, Opened::default());
                 }
             }
-            Watch::CreateContext => {
+            TrackedEffect::CreateContext => {
                 if let Some(context) = string_in(message.result, "browserContextId") {
-                    state.routes.keep_context(call.client, context);
+                    state.routes.add_context(call.client, context);
                 }
             }
-            Watch::DisposeContext => {
+            TrackedEffect::DisposeContext => {
                 if let (Some(context), None) = (&call.subject, message.error) {
-                    state.routes.forget_context(context);
-                    state.downloads.forget_context(context);
+                    state.routes.remove_context(context);
+                    state.downloads.remove_context(context);
                     state.tabs.context_disposed(context);
                     self.publish_tab(state);
                 }
             }
-            // The event comes later. Who hears this reply and asks for a tab must not be given the
-            // closed one.
-            Watch::CloseTarget => {
+            // The event comes later. A client that receives this reply and asks for a tab must not
+            // get the closed one.
+            TrackedEffect::CloseTarget => {
                 if let (Some(tab), None) = (&call.subject, message.error) {
                     state.tabs.closed(tab);
                     self.publish_tab(state);
                 }
             }
-            Watch::CreateTarget => {
+            TrackedEffect::CreateTarget => {
                 if let Some(target) = string_in(message.result, "targetId") {
                     self.touch_tab(state, &target);
                 }
             }
-            Watch::Navigate => {
+            TrackedEffect::Navigate => {
                 let Some(target) = state.routes.target_of(&call.on) else {
                     return Vec::new();
                 };
@@ -135,34 +135,34 @@ impl Broker {
                     state.routes.unmark_crashed(&target);
                     self.publish_tab(state);
                 } else if call.revives {
-                    // The tab is as crashed as before.
-                    let unanswered = state.routes.mark_crashed(&target);
+                    // The tab stays crashed.
+                    let orphaned = state.routes.mark_crashed(&target);
                     self.publish_tab(state);
-                    return unanswered;
+                    return orphaned;
                 }
             }
-            Watch::Downloads => {
+            TrackedEffect::Downloads => {
                 if message.error.is_some() {
-                    state.downloads.refused(call.client);
+                    state.downloads.rejected(call.client);
                 }
             }
-            Watch::Screenshot => {
+            TrackedEffect::Screenshot => {
                 self.screenshots.send_replace(());
             }
-            Watch::Nothing
-            | Watch::ActivateTarget
-            | Watch::BringToFront
-            | Watch::EndSession
-            | Watch::HearPage(_) => {}
+            TrackedEffect::Nothing
+            | TrackedEffect::ActivateTarget
+            | TrackedEffect::BringToFront
+            | TrackedEffect::EndSession
+            | TrackedEffect::PageEvents(_) => {}
         }
         Vec::new()
     }
 }
 
-fn own_reply(message: &BrowserMessage<'_>) -> OwnReply {
-    match message.answer() {
-        Answer::Result(Some(result)) => Ok(result.to_owned()),
-        Answer::Result(None) => Ok(RawValue::NULL.to_owned()),
-        Answer::Error(error) => Err(error.to_owned()),
+fn command_reply(message: &BrowserMessage<'_>) -> CommandReply {
+    match message.body() {
+        ReplyBody::Result(Some(result)) => Ok(result.to_owned()),
+        ReplyBody::Result(None) => Ok(RawValue::NULL.to_owned()),
+        ReplyBody::Error(error) => Err(error.to_owned()),
     }
 }

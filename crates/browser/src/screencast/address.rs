@@ -1,20 +1,21 @@
-//! What somebody types into an address bar, made whole.
+//! Completes an address that a person typed.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use url::Url;
 
-/// Schemes that stand before an address without `//`.
+/// Schemes of addresses without `//`.
 const BARE_SCHEMES: [&str; 5] = ["about", "blob", "data", "javascript", "view-source"];
 
-/// The address that was meant: with `https` in front, or `http` where nobody has a certificate
-/// (addresses of machines, `localhost`, names without a dot). The error is a sentence for people.
+/// Returns the complete address: with `https` in front, or `http` for hosts that rarely have a
+/// certificate (IP addresses, `localhost`, names without a dot). The error is a sentence for the
+/// viewer.
 pub(super) fn complete(typed: &str) -> Result<String, String> {
     let typed = typed.trim();
-    let no_address = || format!("\u{201c}{}\u{201d} is no address", shorten(typed));
+    let no_address = || format!("\u{201c}{}\u{201d} is not a valid address", shorten(typed));
     if typed.is_empty() {
-        return Err("There is no address".to_owned());
+        return Err("There is not a valid address".to_owned());
     }
     let scheme = typed
         .split_once(':')
@@ -47,7 +48,7 @@ fn is_local(authority: &str) -> bool {
         || host.parse::<Ipv4Addr>().is_ok()
 }
 
-/// For a sentence.
+/// Shortens a text for use in a sentence.
 pub(super) fn shorten(text: &str) -> Cow<'_, str> {
     match text.floor_char_boundary(80) {
         end if end < text.len() => Cow::Owned(format!("{}\u{2026}", &text[..end])),
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_whole_stays_as_it_is() {
+    fn complete_addresses_are_unchanged() {
         for typed in [
             "https://example.com/a b",
             "http://x",
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn names_get_https_and_machines_get_http() {
+    fn names_get_https_and_local_hosts_get_http() {
         for (typed, whole) in [
             (" example.com ", "https://example.com"),
             ("example.com:8443/a?b#c", "https://example.com:8443/a?b#c"),
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_said_to_be_none() {
+    fn invalid_addresses_are_rejected() {
         for typed in [
             "",
             "two words",

@@ -1,5 +1,5 @@
-//! What hands do, in the protocol's words. Coordinates are CSS pixels of the page's viewport,
-//! modifiers the protocol's bits: Alt 1, Ctrl 2, Meta 4, Shift 8.
+//! Mouse, keyboard and touch input as protocol commands. Coordinates are CSS pixels of the page's
+//! viewport. Modifiers are the protocol's bits: Alt 1, Ctrl 2, Meta 4, Shift 8.
 
 use chromiumoxide_cdp::cdp::browser_protocol::input::{
     DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams, DispatchMouseEventType,
@@ -9,49 +9,49 @@ use chromiumoxide_cdp::cdp::browser_protocol::input::{
 use chromiumoxide_types::{Command, Method, MethodId};
 use serde::{Deserialize, Serialize};
 
-/// Alt, Ctrl and Meta: with any of them a key is a shortcut and types nothing.
+/// Alt, Ctrl and Meta: a key with any of them is a shortcut and types no text.
 const SHORTCUT_MODIFIERS: u8 = 1 | 2 | 4;
 
-/// Something that somebody does to a tab.
+/// An input to a tab.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// The mouse moves, or a button goes down or up.
+    /// A mouse move, or a button that goes down or up.
     Mouse(Mouse),
-    /// The wheel turns.
+    /// A turn of the wheel.
     Wheel(Wheel),
-    /// A key goes down or up.
+    /// A key that goes down or up.
     Key(Key),
-    /// Fingers.
+    /// A touch event.
     Touch(Touch),
-    /// A composition of an input method as it stands; empty ends it without a trace.
+    /// The current text of an input method's composition. Empty text cancels it.
     Compose(String),
-    /// Text as a whole: a finished composition, or what was pasted.
+    /// A complete text: a finished composition, or pasted text.
     Text(String),
-    /// To the page before.
+    /// Go to the previous page.
     Back,
-    /// To the page after.
+    /// Go to the next page.
     Forward,
-    /// The same page anew.
+    /// Reload the page.
     Reload,
-    /// What was typed into an address bar.
+    /// Open an address that a person typed.
     Open(String),
-    /// The answer to a [`Dialog`](super::Dialog).
+    /// Answer a [`Dialog`](super::Dialog).
     AnswerDialog {
-        /// OK, or Cancel.
+        /// True for OK, false for Cancel.
         accept: bool,
-        /// What a prompt was answered with.
+        /// The text for a prompt.
         text: Option<String>,
     },
 }
 
-/// A move of the mouse, or a button.
+/// A mouse move, or a mouse button event.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Mouse {
     kind: MouseKind,
     x: f64,
     y: f64,
     button: MouseButton,
-    /// Those that are down: left 1, right 2, middle 4, back 8, forward 16.
+    /// The pressed buttons: left 1, right 2, middle 4, back 8, forward 16.
     buttons: u8,
     clicks: u8,
     modifiers: u8,
@@ -65,7 +65,7 @@ enum MouseKind {
     Up,
 }
 
-/// Buttons and their bits.
+/// The buttons and their bits.
 const BUTTONS: [(u8, MouseButton); 5] = [
     (1, MouseButton::Left),
     (2, MouseButton::Right),
@@ -79,7 +79,7 @@ impl Mouse {
         self.buttons != 0
     }
 
-    /// One release for each button that is down.
+    /// Returns one release event for each pressed button.
     pub(super) fn released(self) -> Vec<Mouse> {
         let mut buttons = self.buttons;
         let held = BUTTONS
@@ -114,14 +114,14 @@ impl Mouse {
     }
 }
 
-/// A turn of the wheel, or what stands for one.
+/// A scroll event.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Wheel {
     x: f64,
     y: f64,
-    /// In CSS pixels, to the right.
+    /// CSS pixels to the right.
     dx: f64,
-    /// In CSS pixels, down.
+    /// CSS pixels down.
     dy: f64,
     modifiers: u8,
 }
@@ -137,14 +137,14 @@ impl Wheel {
     }
 }
 
-/// A key, in the words of the DOM's `KeyboardEvent`.
+/// A key event, with the members of the DOM's `KeyboardEvent`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Key {
     kind: KeyKind,
-    /// What it means, such as `a` or `Enter`.
+    /// The meaning, such as `a` or `Enter`.
     #[serde(rename = "key")]
     meaning: String,
-    /// Where it is, such as `KeyA`.
+    /// The position, such as `KeyA`.
     code: String,
     #[serde(rename = "keyCode")]
     legacy_code: u16,
@@ -165,7 +165,8 @@ impl Key {
         self.kind == KeyKind::Down
     }
 
-    /// Where it is on the keyboard; keys of a phone are nowhere, and known by what they mean.
+    /// Returns the position on the keyboard, or the meaning if the position is unknown, as on
+    /// phones.
     pub(super) fn place(&self) -> &str {
         if self.code.is_empty() {
             &self.meaning
@@ -183,7 +184,7 @@ impl Key {
         }
     }
 
-    /// What the key types, if it types anything.
+    /// Returns the text that the key types, if any.
     fn text(&self) -> Option<&str> {
         let is_character = self.meaning.chars().nth(1).is_none() && !self.meaning.is_empty();
         match self.kind {
@@ -211,7 +212,7 @@ impl Key {
             windows_virtual_key_code: Some(self.legacy_code.into()),
             auto_repeat: Some(self.repeat),
             is_keypad: Some(self.location == keypad),
-            // The protocol has only left and right; a keypad is the flag above.
+            // The protocol knows only left and right; the keypad has the flag above.
             location: Some(if self.location < keypad {
                 self.location.into()
             } else {
@@ -222,11 +223,11 @@ impl Key {
     }
 }
 
-/// Fingers on the page.
+/// A touch event.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Touch {
     kind: TouchKind,
-    /// Those that touch now.
+    /// The fingers that currently touch the page.
     points: Vec<Finger>,
     modifiers: u8,
 }
@@ -247,8 +248,8 @@ struct Finger {
     y: f64,
 }
 
-/// What Chromium is told of fingers. The generated type leaves an empty list out, and without one
-/// Chromium refuses the event that the last finger leaves with.
+/// The params of a touch event. The generated type omits an empty list, but Chromium requires it
+/// when the last finger leaves.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TouchParams {
@@ -272,7 +273,7 @@ impl Touch {
         !self.points.is_empty()
     }
 
-    /// All fingers are gone, and did nothing.
+    /// Returns the event that cancels all touches.
     pub(super) fn cancelled() -> Touch {
         Touch {
             kind: TouchKind::Cancel,
@@ -301,7 +302,7 @@ impl Touch {
     }
 }
 
-/// The cursor stands behind what is composed.
+/// Builds a composition with the cursor at its end.
 pub(super) fn composition(text: String) -> ImeSetCompositionParams {
     let end = i64::try_from(text.encode_utf16().count()).unwrap_or(i64::MAX);
     ImeSetCompositionParams::new(text, end, end)
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_one_character_types_itself() {
+    fn single_character_keys_type_text() {
         let params = key(&json!({"key": "ß", "modifiers": 8}));
         assert_eq!(
             (&params["type"], &params["text"]),
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn shortcuts_and_named_keys_type_nothing() {
+    fn shortcuts_and_named_keys_type_no_text() {
         for event in [
             json!({"modifiers": 2}),
             json!({"key": "Backspace"}),
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_the_keypad_is_marked_as_one() {
+    fn keypad_keys_are_marked() {
         let params = key(&json!({"key": "1", "code": "Numpad1", "location": 3}));
         assert_eq!(
             (&params["isKeypad"], &params["location"]),
@@ -367,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_finger_leaves_with_an_empty_list() {
+    fn last_touch_ends_with_an_empty_list() {
         let touch = json!({"kind": "end", "points": [], "modifiers": 0});
         let touch: Touch = serde_json::from_value(touch).expect("a touch");
         let params = serde_json::to_value(touch.into_params()).expect("params");
@@ -378,13 +379,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_input_is_not_taken() {
+    fn invalid_input_is_rejected() {
         assert!(serde_json::from_value::<Mouse>(json!({"kind": "fly", "x": 0, "y": 0})).is_err());
         assert!(serde_json::from_value::<Key>(json!({"kind": "down", "key": 7})).is_err());
     }
 
     #[test]
-    fn a_composition_ends_behind_its_last_utf16_unit() {
+    fn composition_cursor_is_after_the_last_utf16_unit() {
         let params = composition("あ😀".to_owned());
         assert_eq!((params.selection_start, params.selection_end), (3, 3));
     }

@@ -1,10 +1,10 @@
-//! What the broker tells a screencast, as far as it is needed. Borrowed: a frame is some hundred
-//! kilobytes of text.
+//! Parses the broker's messages to a screencast. Values are borrowed, because a frame has some
+//! hundred kilobytes of text.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// A message of the broker.
+/// A message from the broker.
 pub(super) enum Incoming<'a> {
     Reply {
         id: i64,
@@ -25,26 +25,26 @@ struct Raw<'a> {
     params: Option<&'a RawValue>,
     #[serde(borrow)]
     result: Option<&'a RawValue>,
-    error: Option<Refusal>,
+    error: Option<ErrorBody>,
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct ErrorBody {
     message: String,
 }
 
 impl<'a> Incoming<'a> {
-    /// None for what is neither, which the broker does not send.
+    /// Returns `None` for any other message, which the broker does not send.
     pub(super) fn parse(text: &'a str) -> Option<Incoming<'a>> {
         let raw: Raw<'a> = serde_json::from_str(text).ok()?;
         match raw {
             Raw {
                 id: Some(id),
-                error: Some(refusal),
+                error: Some(error),
                 ..
             } => Some(Incoming::Reply {
                 id,
-                answer: Err(refusal.message),
+                answer: Err(error.message),
             }),
             Raw {
                 id: Some(id),
@@ -83,7 +83,7 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
-    /// In whole CSS pixels, at least one.
+    /// Returns the size in whole CSS pixels, at least one.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -106,15 +106,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replies_refusals_and_events_are_told_apart() {
+    fn replies_errors_and_events_are_distinguished() {
         let reply = Incoming::parse(r#"{"id":1,"result":{"a":1}}"#);
         assert!(
             matches!(reply, Some(Incoming::Reply { id: 1, answer: Ok(result) }) if result.get() == r#"{"a":1}"#)
         );
-        let refusal = Incoming::parse(r#"{"id":2,"error":{"code":-32000,"message":"no"}}"#);
-        assert!(
-            matches!(refusal, Some(Incoming::Reply { id: 2, answer: Err(why) }) if why == "no")
-        );
+        let error = Incoming::parse(r#"{"id":2,"error":{"code":-32000,"message":"no"}}"#);
+        assert!(matches!(error, Some(Incoming::Reply { id: 2, answer: Err(why) }) if why == "no"));
         let event = Incoming::parse(r#"{"method":"Page.x","params":{}}"#);
         assert!(matches!(
             event,
@@ -127,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_without_a_size_that_makes_sense_has_one_pixel() {
+    fn invalid_frame_sizes_become_one_pixel() {
         let size = |width, height| {
             Metadata {
                 device_width: width,

@@ -1,21 +1,20 @@
-//! What one tab shows, picture after picture, and the hands on it: mouse, keyboard, touch,
-//! navigation.
+//! Streams frames of one tab and applies input to it: mouse, keyboard, touch and navigation.
 //!
-//! A screencast is a client of the broker on its tab alone, so it is told of dialogs, refused
-//! addresses and kept apart like every other client. Chromium sends a new picture only after
-//! earlier ones were acknowledged (three wait at the most), which is what keeps it from casting for
-//! nobody. The first picture comes at once, the next ones when the page changes.
+//! A screencast is a client of the broker for one tab, so dialogs, denied addresses and isolation
+//! work as for every other client. Chromium sends at most three frames without an acknowledgement,
+//! so it stops when the frames are not consumed. The first frame arrives at once, later ones when
+//! the page changes.
 //!
-//! The page's events are listened to only once somebody has steered: a page that nobody but an
-//! onlooker listens to keeps its dialogs to itself, and Chromium answers them.
+//! The screencast listens to the page's events only after the first input. While no client listens
+//! to a page, Chromium answers its dialogs itself.
 //!
-//! It must not know: who looks on, and how many.
+//! This knows nothing about viewers.
 
+mod ack_pacer;
 mod address;
-mod held;
 mod input;
 mod message;
-mod pace;
+mod pressed;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,135 +33,139 @@ use chromiumoxide_types::Command;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
 
-pub use self::held::Held;
+use self::ack_pacer::AckPacer;
 pub use self::input::{Input, Key, Mouse, Touch, Wheel};
 use self::message::{FrameEvent, Incoming, Visibility};
-use self::pace::Pace;
+pub use self::pressed::PressedInputs;
 use crate::broker::client::{ClientReceiver, ClientSender, Outgoing};
-use crate::broker::grounds::Side;
-use crate::browser::Browser;
-use crate::flags::Viewport;
-use crate::own::BrowserError;
+use crate::broker::commands::BrowserError;
+use crate::broker::file_access::ClientOrigin;
+use crate::chromium::browser::Browser;
+use crate::viewport::Viewport;
 
-/// JPEG quality of 100. At 70 text of 14 pixels is clean, and a page of it takes some 90 kB at
+/// JPEG quality, of 100. At 70, text of 14 pixels is clear, and a page of text takes about 90 kB at
 /// 1280x720.
 const QUALITY: i64 = 70;
 
-/// Every picture counts: with more than 1 Chromium leaves out the one that a page comes to rest at,
-/// too.
+/// Send every frame. With a larger value, Chromium also skips the last frame before a page comes to
+/// rest.
 const EVERY_NTH: i64 = 1;
 
-/// So many frames Chromium sends without an acknowledgement.
+/// The number of frames that Chromium sends without an acknowledgement.
 pub const MAX_UNACKNOWLEDGED: usize = 3;
 
-/// The largest picture in pixels. A larger page is scaled down to it.
-const MAX: Viewport = Viewport {
+/// The maximum size of a frame in pixels. Larger pages are scaled down.
+const MAX_FRAME_SIZE: Viewport = Viewport {
     width: 1920,
     height: 1200,
 };
 
-/// How long one picture may take: the first of a cast comes at once.
-const GLANCE_BOUND: Duration = Duration::from_secs(2);
+/// The timeout of a thumbnail. The first frame of a screencast arrives at once.
+const THUMBNAIL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A tab that is being cast. Dropping it ends the cast.
+/// A screencast of a tab. Dropping it stops the screencast.
 #[derive(Debug)]
 pub struct Screencast {
     sender: ClientSender,
     receiver: ClientReceiver,
     last_id: i64,
-    /// Calls whose replies matter.
+    /// Calls whose replies are needed.
     awaited: HashMap<i64, Awaited>,
-    /// The page's events are listened to.
+    /// True if the screencast listens to the page's events.
     listens: bool,
-    /// Chromium has refused to send pictures, as it does of a tab that has crashed.
+    /// True if Chromium rejected the screencast, as it does for crashed tabs.
     is_blind: bool,
-    /// Pictures are at most so large.
-    most: Viewport,
-    /// When acknowledgements leave.
-    pace: Pace,
+    /// The maximum size of frames.
+    max: Viewport,
+    /// Paces the acknowledgements.
+    acks: AckPacer,
 }
 
-/// What a reply is waited for.
+/// The purpose of a call whose reply is needed.
 #[derive(Debug)]
 enum Awaited {
-    /// The cast itself: without it there is nothing to see.
+    /// Start the screencast.
     Start,
-    /// So many entries away from the current one in the tab's history.
+    /// Go this many entries away from the current one in the tab's history.
     History(i64),
-    /// An address is being opened.
+    /// Open an address.
     Opened(String),
 }
 
-/// One picture of a tab.
+/// One frame of a tab.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// A JPEG, at most as large as was asked for.
+    /// A JPEG of at most the requested size.
     pub jpeg: Bytes,
-    /// Of the page's viewport, in CSS pixels: the space of all coordinates of [`Input`].
+    /// The width of the page's viewport in CSS pixels. All coordinates of [`Input`] use this space.
     pub width: u16,
-    /// The same.
+    /// The height of the page's viewport in CSS pixels.
     pub height: u16,
-    /// What it is acknowledged by.
+    /// The ticket for the acknowledgement.
     pub ticket: FrameTicket,
 }
 
-/// What a frame is acknowledged by.
+/// The ticket for the acknowledgement of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameTicket(i64);
 
-/// A dialog of the page that waits for an answer of this screencast.
+/// A dialog of the page that waits for an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialog {
     /// `alert`, `confirm`, `prompt` or `beforeunload`.
     pub kind: &'static str,
-    /// The page's words.
+    /// The message of the page.
     pub message: String,
-    /// What a prompt proposes.
+    /// The default text of a prompt.
     pub default: String,
 }
 
-/// What comes out of a screencast.
+/// An event of a screencast.
 #[derive(Clone, Debug)]
-pub enum Shown {
-    /// The tab looks like this now.
+pub enum ScreencastEvent {
+    /// A new frame of the tab.
     Frame(Frame),
-    /// The page asks something, or has its answer.
+    /// The page shows a dialog, or has closed it.
     Dialog(Option<Dialog>),
-    /// Something that was asked for could not be done; a sentence for people.
-    Refused(String),
-    /// The tab is behind another one and sends no pictures (only Chromium with windows does that).
+    /// A request failed. The text is a sentence for the viewer.
+    InputFailed(String),
+    /// The tab is in the background and sends no frames (only Chromium with windows does this).
     Hidden,
-    /// The tab is gone, or the browser has ended. Nothing comes after it.
+    /// The tab or the browser is gone. This is the last event.
     Ended,
 }
 
 impl Browser {
-    /// Casts a tab. One that has crashed shows nothing, and can be reloaded.
-    /// [`BrowserError::Refused`] when it is gone.
-    pub async fn cast(&self, tab: &str) -> Result<Screencast, BrowserError> {
-        self.cast_within(tab, MAX).await
+    /// Starts a screencast of a tab. A crashed tab sends no frames and can be reloaded. Returns
+    /// [`BrowserError::Rejected`] if the tab is gone.
+    pub async fn screencast(&self, tab: &str) -> Result<Screencast, BrowserError> {
+        self.screencast_within(tab, MAX_FRAME_SIZE).await
     }
 
-    /// One picture of a tab as it is now, a JPEG of at most that size; none when it shows nothing,
-    /// or does not within two seconds. No use of the browser, and nothing that a page would notice,
-    /// as it does of a screenshot that is scaled.
-    pub async fn glance(&self, tab: &str, most: Viewport) -> Result<Option<Bytes>, BrowserError> {
-        let mut cast = self.cast_within(tab, most).await?;
+    /// Returns one frame of a tab as a JPEG of at most this size. Returns `None` if the tab sends
+    /// no frame within two seconds. Does not count as use of the browser, and pages do not notice
+    /// it, unlike a scaled screenshot.
+    pub async fn thumbnail(&self, tab: &str, max: Viewport) -> Result<Option<Bytes>, BrowserError> {
+        let mut cast = self.screencast_within(tab, max).await?;
         let first = async {
             loop {
                 match cast.next().await {
-                    Shown::Frame(frame) => return Some(frame.jpeg),
-                    Shown::Hidden | Shown::Ended => return None,
-                    Shown::Dialog(_) | Shown::Refused(_) => {}
+                    ScreencastEvent::Frame(frame) => return Some(frame.jpeg),
+                    ScreencastEvent::Hidden | ScreencastEvent::Ended => return None,
+                    ScreencastEvent::Dialog(_) | ScreencastEvent::InputFailed(_) => {}
                 }
             }
         };
-        Ok(timeout(GLANCE_BOUND, first).await.ok().flatten())
+        Ok(timeout(THUMBNAIL_TIMEOUT, first).await.ok().flatten())
     }
 
-    async fn cast_within(&self, tab: &str, most: Viewport) -> Result<Screencast, BrowserError> {
-        let (sender, receiver) = self.attach_to(tab, Side::Outside).await?.split();
-        let pace = Pace::new(Arc::clone(self.broker()), tab.to_owned());
+    async fn screencast_within(
+        &self,
+        tab: &str,
+        max: Viewport,
+    ) -> Result<Screencast, BrowserError> {
+        let (sender, receiver) = self.attach_to(tab, ClientOrigin::External).await?.split();
+        let acks = AckPacer::new(Arc::clone(self.broker()), tab.to_owned());
         let awaited = HashMap::new();
         let mut cast = Screencast {
             sender,
@@ -171,8 +174,8 @@ impl Browser {
             awaited,
             listens: false,
             is_blind: false,
-            most,
-            pace,
+            max,
+            acks,
         };
         cast.start();
         Ok(cast)
@@ -180,22 +183,22 @@ impl Browser {
 }
 
 impl Screencast {
-    /// Waits for the next thing to see. Cancel safe.
-    pub async fn next(&mut self) -> Shown {
+    /// Waits for the next event. Cancel safe.
+    pub async fn next(&mut self) -> ScreencastEvent {
         loop {
             let text = tokio::select! {
                 outgoing = self.receiver.next() => match outgoing {
                     Outgoing::Message(text) => text,
-                    Outgoing::Close { .. } => return Shown::Ended,
+                    Outgoing::Close { .. } => return ScreencastEvent::Ended,
                 },
-                ticket = self.pace.next() => {
-                    self.call_quietly(&ScreencastFrameAckParams::new(ticket.0));
+                ticket = self.acks.next() => {
+                    self.call_passively(&ScreencastFrameAckParams::new(ticket.0));
                     continue;
                 }
             };
             let shown = match Incoming::parse(&text) {
-                Some(Incoming::Reply { id, answer }) => self.take_reply(id, answer),
-                Some(Incoming::Event { method, params }) => take_event(method, params),
+                Some(Incoming::Reply { id, answer }) => self.handle_reply(id, answer),
+                Some(Incoming::Event { method, params }) => handle_event(method, params),
                 None => None,
             };
             if let Some(shown) = shown {
@@ -208,55 +211,55 @@ impl Screencast {
         let start = StartScreencastParams {
             format: Some(StartScreencastFormat::Jpeg),
             quality: Some(QUALITY),
-            max_width: Some(self.most.width.into()),
-            max_height: Some(self.most.height.into()),
+            max_width: Some(self.max.width.into()),
+            max_height: Some(self.max.height.into()),
             every_nth_frame: Some(EVERY_NTH),
         };
-        let id = self.call_quietly(&start);
+        let id = self.call_passively(&start);
         self.awaited.insert(id, Awaited::Start);
     }
 
-    /// Has Chromium send the picture of now. While [`MAX_UNACKNOWLEDGED`] frames wait it throws
-    /// every new one away, the last one of a page that comes to rest among them (measured on
-    /// Chromium 156). Frames from before need no acknowledgement.
+    /// Has Chromium send the current frame. While [`MAX_UNACKNOWLEDGED`] frames wait, Chromium
+    /// drops every new one, including the last one before a page comes to rest (measured on
+    /// Chromium 156). Earlier frames need no acknowledgement after this.
     pub fn refresh(&mut self) {
-        self.pace.forget();
-        self.call_quietly(&StopScreencastParams {});
+        self.acks.forget();
+        self.call_passively(&StopScreencastParams {});
         self.start();
     }
 
-    /// Whether Chromium sends no pictures until [`refresh`](Screencast::refresh): the tab had
-    /// crashed when it was asked.
+    /// Returns true if Chromium sends no frames until [`refresh`](Screencast::refresh), because the
+    /// tab had crashed at the start.
     pub fn is_blind(&self) -> bool {
         self.is_blind
     }
 
-    /// Lets Chromium send one frame more, at a pace of 30 frames a second. While a client takes a
-    /// screenshot of the tab this waits for its end, half a second at the most: those who look on
-    /// do not hold up those who work.
+    /// Lets Chromium send one more frame, at a pace of 30 frames a second. While a client takes a
+    /// screenshot of the tab, this waits for its end, but at most half a second: viewers do not
+    /// slow down clients.
     pub fn acknowledge(&mut self, ticket: FrameTicket) {
-        self.pace.add(ticket);
+        self.acks.add(ticket);
     }
 
-    /// How many acknowledgements wait for their time.
+    /// Returns the number of acknowledgements that wait.
     pub fn waiting_acknowledgements(&self) -> usize {
-        self.pace.waiting()
+        self.acks.waiting()
     }
 
-    /// Since when Chromium could have sent another frame, as far as acknowledgements go. None while
-    /// some wait for their time.
+    /// Returns since when acknowledgements have allowed Chromium to send another frame. Returns
+    /// `None` while acknowledgements wait.
     pub fn has_been_free_since(&self) -> Option<Instant> {
-        self.pace.is_free_since()
+        self.acks.is_free_since()
     }
 
-    /// Waits until the browser has taken most of what waits for it. To be awaited before
+    /// Waits until the browser has read most of the queued bytes. Await this before
     /// [`input`](Screencast::input). Cancel safe.
     pub async fn room(&self) {
         self.sender.room().await;
     }
 
-    /// Does what somebody's hands did, and counts as a use of the browser. What cannot be done is
-    /// told by [`Shown::Refused`].
+    /// Applies an input and counts as use of the browser. [`ScreencastEvent::InputFailed`] reports
+    /// failures.
     pub fn input(&mut self, input: Input) -> Result<(), String> {
         if !self.listens {
             self.listens = true;
@@ -286,9 +289,10 @@ impl Screencast {
         Ok(())
     }
 
-    /// Dismisses a dialog that nobody is there to answer, which is nobody's use of the browser.
+    /// Dismisses a dialog that has no viewer to answer it. This does not count as use of the
+    /// browser.
     pub fn dismiss_dialog(&mut self) {
-        self.call_quietly(&HandleJavaScriptDialogParams {
+        self.call_passively(&HandleJavaScriptDialogParams {
             accept: false,
             prompt_text: None,
         });
@@ -300,7 +304,11 @@ impl Screencast {
         id
     }
 
-    fn take_reply(&mut self, id: i64, answer: Result<&RawValue, String>) -> Option<Shown> {
+    fn handle_reply(
+        &mut self,
+        id: i64,
+        answer: Result<&RawValue, String>,
+    ) -> Option<ScreencastEvent> {
         match (self.awaited.remove(&id)?, answer) {
             (Awaited::Start, answer) => {
                 self.is_blind = answer.is_err();
@@ -311,12 +319,12 @@ impl Screencast {
                 let history: GetNavigationHistoryReturns =
                     serde_json::from_str(result.get()).ok()?;
                 let wanted = usize::try_from(history.current_index + offset).ok();
-                // There may be nothing in that direction.
+                // The history may have no entry in that direction.
                 let entry = wanted.and_then(|index| history.entries.get(index))?;
                 self.call(&NavigateToHistoryEntryParams::new(entry.id));
                 None
             }
-            (Awaited::Opened(url), Err(why)) => Some(Shown::Refused(format!(
+            (Awaited::Opened(url), Err(why)) => Some(ScreencastEvent::InputFailed(format!(
                 "{} was not opened: {why}",
                 address::shorten(&url)
             ))),
@@ -325,7 +333,7 @@ impl Screencast {
                 let error = opened
                     .error_text
                     .filter(|_| opened.is_download != Some(true))?;
-                Some(Shown::Refused(format!(
+                Some(ScreencastEvent::InputFailed(format!(
                     "{} could not be opened: {error}",
                     address::shorten(&url)
                 )))
@@ -335,15 +343,16 @@ impl Screencast {
 
     fn call<C: Command>(&mut self, command: &C) -> i64 {
         let (id, text) = self.write(command);
-        // When it is over, the other half says so.
+        // If the client is closed, the receiving half reports it.
         let _ = self.sender.send(text);
         id
     }
 
-    /// Says what is no use of the browser: looking on does not keep a session alive.
-    fn call_quietly<C: Command>(&mut self, command: &C) -> i64 {
+    /// Sends a command that does not count as use of the browser, because viewing does not keep a
+    /// session alive.
+    fn call_passively<C: Command>(&mut self, command: &C) -> i64 {
         let (id, text) = self.write(command);
-        let _ = self.sender.send_quietly(text);
+        let _ = self.sender.send_passively(text);
         id
     }
 
@@ -354,13 +363,13 @@ impl Screencast {
     }
 }
 
-fn take_event(method: &str, params: &RawValue) -> Option<Shown> {
+fn handle_event(method: &str, params: &RawValue) -> Option<ScreencastEvent> {
     match method {
         "Page.screencastFrame" => {
             let frame: FrameEvent<'_> = serde_json::from_str(params.get()).ok()?;
             let jpeg = STANDARD.decode(frame.data).ok()?;
             let (width, height) = frame.metadata.size();
-            Some(Shown::Frame(Frame {
+            Some(ScreencastEvent::Frame(Frame {
                 jpeg: jpeg.into(),
                 width,
                 height,
@@ -369,7 +378,7 @@ fn take_event(method: &str, params: &RawValue) -> Option<Shown> {
         }
         "Page.screencastVisibilityChanged" => {
             let visibility: Visibility = serde_json::from_str(params.get()).ok()?;
-            (!visibility.visible).then_some(Shown::Hidden)
+            (!visibility.visible).then_some(ScreencastEvent::Hidden)
         }
         "Page.javascriptDialogOpening" => {
             let opening: EventJavascriptDialogOpening = serde_json::from_str(params.get()).ok()?;
@@ -380,13 +389,13 @@ fn take_event(method: &str, params: &RawValue) -> Option<Shown> {
                 DialogType::Beforeunload => "beforeunload",
             };
             let default = opening.default_prompt.unwrap_or_default();
-            Some(Shown::Dialog(Some(Dialog {
+            Some(ScreencastEvent::Dialog(Some(Dialog {
                 kind,
                 message: opening.message,
                 default,
             })))
         }
-        "Page.javascriptDialogClosed" => Some(Shown::Dialog(None)),
+        "Page.javascriptDialogClosed" => Some(ScreencastEvent::Dialog(None)),
         _ => None,
     }
 }

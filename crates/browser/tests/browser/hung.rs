@@ -1,29 +1,29 @@
-//! A browser that neither ends nor answers.
+//! Browsers that neither exit nor reply.
 
-use hearth_browser::{BrowserError, DeathReason, Side};
+use hearth_browser::{BrowserError, ClientOrigin, DeathReason};
 use nix::sys::signal::{Signal, kill};
 
 use crate::pid_of;
-use crate::scene::{Connection, Ground};
+use crate::support::{BrowserFixture, Connection};
 
-/// Rules P2, C4: a client that comes is refused, and soon everybody is told.
+/// Rules P2, C4: a new client is rejected, and soon all clients are closed.
 #[tokio::test]
-async fn a_browser_that_stopped_answering_is_killed() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn unresponsive_browser_is_killed() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let mut client = Connection::to(&browser).await;
     kill(pid_of(&browser), Signal::SIGSTOP).expect("it runs");
     client.send(None, "Browser.getVersion", &serde_json::json!({}));
-    let refused = browser.attach(Side::Outside).await;
+    let attached = browser.attach(ClientOrigin::External).await;
     assert!(
-        matches!(refused, Err(BrowserError::TimedOut { .. })),
-        "{refused:?}"
+        matches!(attached, Err(BrowserError::TimedOut { .. })),
+        "{attached:?}"
     );
     assert_eq!(
         client.close().await,
-        (1011, "browser crashed (it stopped answering)".to_owned())
+        (1011, "browser crashed (stopped replying)".to_owned())
     );
     assert_eq!(browser.died().await, DeathReason::Silent);
     browser.kill().await;
-    ground.assert_nothing_is_left().await;
+    fixture.assert_no_leftovers().await;
 }

@@ -1,20 +1,20 @@
 //! Real Chromium, launched through the built `hearth` as its shim.
 
-mod conflicts;
+mod cookies;
 mod hung;
-mod policing;
-mod profile;
-mod scene;
+mod policy;
+mod shared_pages;
 mod start;
+mod support;
 
 use std::time::Duration;
 
-use hearth_browser::{BrowserError, DeathReason, LaunchError, ProbeError, Side, probe};
+use hearth_browser::{BrowserError, ClientOrigin, DeathReason, LaunchError, ProbeError, probe};
 use hearth_sandbox::Exit;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use scene::{Connection, Ground, SHELL, USER_AGENT};
 use serde_json::{Value, json};
+use support::{BrowserFixture, Connection, SHELL, USER_AGENT};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -24,7 +24,7 @@ fn pid_of(browser: &hearth_browser::Browser) -> Pid {
     Pid::from_raw(i32::try_from(browser.program_pid()).expect("a process id"))
 }
 
-/// Answers one request with `answer` and gives back what was asked.
+/// Answers one request with `answer` and returns the request.
 async fn serve_once(answer: &'static str) -> (String, impl Future<Output = String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
@@ -41,24 +41,24 @@ async fn serve_once(answer: &'static str) -> (String, impl Future<Output = Strin
 }
 
 #[tokio::test]
-async fn an_executable_tells_its_version() {
-    let ground = Ground::new();
-    let version = probe(&ground.launcher, SHELL.as_ref())
+async fn executable_prints_its_version() {
+    let fixture = BrowserFixture::new();
+    let version = probe(&fixture.launcher, SHELL.as_ref())
         .await
         .expect("a version");
     assert!(version.number().split('.').count() == 4, "{version:?}");
-    let other = probe(&ground.launcher, "/bin/true".as_ref()).await;
+    let other = probe(&fixture.launcher, "/bin/true".as_ref()).await;
     assert!(
         matches!(other, Err(ProbeError::NoVersion { .. })),
         "{other:?}"
     );
-    ground.assert_nothing_is_left().await;
+    fixture.assert_no_leftovers().await;
 }
 
 #[tokio::test]
-async fn every_page_has_the_viewports_size() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn every_page_has_the_viewport_size() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let first = browser.current_tab().expect("a first tab");
     let mut client = Connection::to(&browser).await;
     let second = client
@@ -82,9 +82,9 @@ async fn every_page_has_the_viewports_size() {
 }
 
 #[tokio::test]
-async fn neither_pages_nor_servers_are_told_that_it_is_headless() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn pages_and_servers_do_not_see_headless() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let (url, serving) = serve_once("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     let mut client = Connection::to(&browser).await;
     let session = client
@@ -109,9 +109,9 @@ async fn neither_pages_nor_servers_are_told_that_it_is_headless() {
 }
 
 #[tokio::test]
-async fn downloads_go_to_the_sessions_folder() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn downloads_go_to_the_session_dir() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let (url, serving) = serve_once(
         "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Disposition: attachment; filename=it.txt\r\n\r\nfile",
     )
@@ -127,16 +127,16 @@ async fn downloads_go_to_the_sessions_folder() {
     };
     let (_, _) = tokio::join!(client.first(done), serving);
     let saved =
-        std::fs::read_to_string(ground.folder().join("downloads/it.txt")).expect("the download");
+        std::fs::read_to_string(fixture.dir().join("downloads/it.txt")).expect("the download");
     assert_eq!(saved, "file");
     browser.close().await;
 }
 
 /// Rule C2.
 #[tokio::test]
-async fn closing_leaves_nothing() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn closing_leaves_nothing_behind() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let mut client = Connection::to(&browser).await;
     browser.close().await;
     assert_eq!(browser.died().await, DeathReason::Closed);
@@ -145,24 +145,24 @@ async fn closing_leaves_nothing() {
         kill(pid_of(&browser), None).is_err(),
         "the process is still there"
     );
-    ground.assert_nothing_is_left().await;
+    fixture.assert_no_leftovers().await;
 }
 
 #[tokio::test]
 async fn dropping_the_last_handle_kills_the_browser() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let pid = pid_of(&browser);
     drop(browser);
-    ground.assert_nothing_is_left().await;
+    fixture.assert_no_leftovers().await;
     assert!(kill(pid, None).is_err(), "the process is still there");
 }
 
 /// Rule C4.
 #[tokio::test]
-async fn a_killed_browser_is_noticed_at_once_with_calls_in_flight() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn killed_browser_is_noticed_with_pending_calls() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let mut client = Connection::to(&browser).await;
     let session = client
         .session_on(&browser.current_tab().expect("a tab"))
@@ -174,21 +174,21 @@ async fn a_killed_browser_is_noticed_at_once_with_calls_in_flight() {
     kill(pid_of(&browser), Signal::SIGKILL).expect("killed");
     let told = tokio::time::timeout(Duration::from_secs(1), client.close())
         .await
-        .expect("told within a second");
+        .expect("a message within a second");
     assert_eq!(told, (1011, "browser crashed (signal 9)".to_owned()));
     assert_eq!(browser.died().await, DeathReason::Exited(Exit::Signal(9)));
     assert!(matches!(
-        browser.attach(Side::Outside).await,
+        browser.attach(ClientOrigin::External).await,
         Err(BrowserError::Gone)
     ));
-    ground.assert_nothing_is_left().await;
+    fixture.assert_no_leftovers().await;
 }
 
 /// Rule S13.
 #[tokio::test]
-async fn a_crashed_page_answers_what_is_in_flight_and_comes_back_when_navigated() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn crashed_page_fails_pending_calls_and_recovers_when_navigated() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let mut client = Connection::to(&browser).await;
     let session = client
         .session_on(&browser.current_tab().expect("a tab"))
@@ -220,9 +220,9 @@ async fn a_crashed_page_answers_what_is_in_flight_and_comes_back_when_navigated(
 
 /// Rule S6.
 #[tokio::test]
-async fn calls_in_flight_on_a_tab_that_is_closed_are_answered() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn pending_calls_of_a_closed_tab_are_answered() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let mut client = Connection::to(&browser).await;
     let tab = client
         .call(None, "Target.createTarget", json!({"url": "about:blank"}))
@@ -245,9 +245,9 @@ async fn calls_in_flight_on_a_tab_that_is_closed_are_answered() {
 
 /// Rules M1, M7.
 #[tokio::test]
-async fn closing_the_browser_ends_one_client_and_the_next_one_finds_a_page() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn browser_close_ends_one_client_and_the_next_finds_a_page() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let mut one = Connection::to(&browser).await;
     let mut two = Connection::to(&browser).await;
     let tab = browser.current_tab().expect("a tab");
@@ -270,9 +270,9 @@ async fn closing_the_browser_ends_one_client_and_the_next_one_finds_a_page() {
 
 /// Rule M15.
 #[tokio::test]
-async fn the_current_tab_is_the_one_last_opened_activated_or_navigated() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn current_tab_is_the_last_opened_activated_or_navigated() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let first = browser.current_tab().expect("a tab");
     let mut client = Connection::to(&browser).await;
     let second = client
@@ -297,8 +297,8 @@ async fn the_current_tab_is_the_one_last_opened_activated_or_navigated() {
 /// Rules P1, Q1.
 #[tokio::test]
 async fn results_of_60_mb_and_requests_of_40_mb_pass() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let mut client = Connection::to(&browser).await;
     let session = client
         .session_on(&browser.current_tab().expect("a tab"))
@@ -312,9 +312,9 @@ async fn results_of_60_mb_and_requests_of_40_mb_pass() {
 
 /// Rules P3, Q1, C5.
 #[tokio::test]
-async fn a_client_that_reads_too_slowly_is_ended_and_others_are_not() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn only_the_slow_client_is_ended() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let mut slow = Connection::to(&browser).await;
     let mut other = Connection::to(&browser).await;
     let session = slow
@@ -324,8 +324,8 @@ async fn a_client_that_reads_too_slowly_is_ended_and_others_are_not() {
         let large = json!({"expression": "'x'.repeat(1e6)", "returnByValue": true});
         slow.send(Some(&session), "Runtime.evaluate", &large);
     }
-    // The other one's calls come after, on the same page, so its reply says that all of those were
-    // produced.
+    // The other client's calls come later on the same page, so its reply proves that all previous
+    // messages were produced.
     let session = other
         .session_on(&browser.current_tab().expect("a tab"))
         .await;
@@ -338,10 +338,10 @@ async fn a_client_that_reads_too_slowly_is_ended_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_program_that_dies_at_its_start_is_quoted_and_leaves_nothing() {
-    let ground = Ground::new();
-    // A shell takes none of Chromium's flags.
-    let error = ground.launch("/bin/sh").await.expect_err("no browser");
+async fn output_of_a_program_that_dies_at_start_is_quoted() {
+    let fixture = BrowserFixture::new();
+    // A shell rejects Chromium's flags.
+    let error = fixture.launch("/bin/sh").await.expect_err("no browser");
     assert!(
         matches!(
             error,
@@ -353,17 +353,17 @@ async fn a_program_that_dies_at_its_start_is_quoted_and_leaves_nothing() {
         "{error:?}"
     );
     assert!(error.to_string().contains("Illegal option"), "{error}");
-    ground.assert_nothing_is_left().await;
+    fixture.assert_no_leftovers().await;
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_named() {
-    let ground = Ground::new();
-    let error = ground
+async fn missing_program_is_named() {
+    let fixture = BrowserFixture::new();
+    let error = fixture
         .launch("/nowhere/chromium")
         .await
         .expect_err("no browser");
     assert!(matches!(error, LaunchError::Start(_)), "{error:?}");
     assert!(error.to_string().contains("/nowhere/chromium"), "{error}");
-    ground.assert_nothing_is_left().await;
+    fixture.assert_no_leftovers().await;
 }

@@ -9,7 +9,7 @@ use hearth_browser::{DeathReason, LaunchError};
 use hearth_sandbox::Exit;
 use tempfile::TempDir;
 
-use crate::scene::{Ground, SHELL};
+use crate::support::{BrowserFixture, SHELL};
 
 /// An executable that counts its starts and then runs a script, which starts the browser.
 struct Wrapper {
@@ -28,7 +28,7 @@ impl Wrapper {
         );
         let path = wrapper.executable();
         fs::write(&path, text).expect("written");
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("it is ours");
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("the test owns it");
         wrapper
     }
 
@@ -69,17 +69,17 @@ async fn launch_with_slow_lookups(variables: &str) {
     ));
     build_slow_getenv(&wrapper.path().join("slow_getenv.so"));
     for _ in 0..STARTS {
-        let ground = Ground::new();
+        let fixture = BrowserFixture::new();
         let executable = wrapper.executable();
-        let browser = ground.launch(executable.to_str().expect("UTF-8")).await;
+        let browser = fixture.launch(executable.to_str().expect("UTF-8")).await;
         browser.expect("launched").close().await;
-        ground.assert_nothing_is_left().await;
+        fixture.assert_no_leftovers().await;
     }
     assert_eq!(wrapper.starts(), STARTS, "a browser died at start");
 }
 
 #[tokio::test]
-async fn a_slow_thread_of_the_browser_does_not_read_a_freed_environment() {
+async fn slow_getenv_does_not_crash_the_browser() {
     // Chromium's allocator moves the array of variables only when it grows from an even number, so
     // both cases are tried. Without the two variables of Hearth, two of three starts die in one.
     tokio::join!(
@@ -89,37 +89,41 @@ async fn a_slow_thread_of_the_browser_does_not_read_a_freed_environment() {
 }
 
 #[tokio::test]
-async fn a_browser_that_dies_at_start_is_started_once_more() {
+async fn browser_that_dies_at_start_is_started_again() {
     // The first browser dies while Chromium works, and leaves a file and a process.
     let wrapper = Wrapper::new(&format!(
         "[ $starts = 1 ] || exec {SHELL} \"$@\"
          {SHELL} \"$@\" & sleep 0.2; sleep 1000 & touch \"$TMPDIR/left\"; kill -SEGV $$"
     ));
-    let ground = Ground::new();
+    let fixture = BrowserFixture::new();
     let executable = wrapper.executable();
-    let browser = ground
+    let browser = fixture
         .launch(executable.to_str().expect("UTF-8"))
         .await
         .expect("launched");
     assert!(browser.current_tab().is_some());
     assert_eq!(wrapper.starts(), 2);
-    assert!(!ground.folder().join("tmp/left").exists());
-    assert_eq!(ground.launcher.trees().len(), 1, "the first one is left");
+    assert!(!fixture.dir().join("tmp/left").exists());
+    assert_eq!(
+        fixture.launcher.trees().len(),
+        1,
+        "the first browser is left"
+    );
     browser.close().await;
-    ground.assert_nothing_is_left().await;
+    fixture.assert_no_leftovers().await;
 }
 
 #[tokio::test]
-async fn a_browser_that_dies_at_every_start_is_one_error() {
+async fn browser_that_dies_at_every_start_is_an_error() {
     let wrapper = Wrapper::new("echo 'no luck' >&2\nkill -SEGV $$");
-    let ground = Ground::new();
+    let fixture = BrowserFixture::new();
     let executable = wrapper.executable();
-    let error = ground.launch(executable.to_str().expect("UTF-8")).await;
-    let Err(LaunchError::Died { reason, last_words }) = error else {
+    let error = fixture.launch(executable.to_str().expect("UTF-8")).await;
+    let Err(LaunchError::Died { reason, stderr }) = error else {
         panic!("{error:?}");
     };
     assert_eq!(reason, DeathReason::Exited(Exit::Signal(11)));
-    assert!(last_words.contains("no luck"), "{last_words}");
-    ground.assert_nothing_is_left().await;
+    assert!(stderr.contains("no luck"), "{stderr}");
+    fixture.assert_no_leftovers().await;
     assert_eq!(wrapper.starts(), 2);
 }

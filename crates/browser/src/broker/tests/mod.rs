@@ -1,10 +1,10 @@
-//! The broker between real queues and a real pipe; the browser's side of the conversation is
-//! written out.
+//! The broker with real queues and a real pipe. Each test writes out the browser's side of the
+//! conversation.
 
-mod conflicts;
 mod endings;
-mod policing;
+mod policy;
 mod routing;
+mod shared_pages;
 mod tabs;
 
 use std::io::Read;
@@ -15,31 +15,31 @@ use tokio::net::unix::pipe::Sender;
 
 use super::client::{ClientReceiver, ClientSender, Outgoing};
 use super::*;
-use crate::broker::grounds::Side;
+use crate::broker::file_access::ClientOrigin;
 
 const DOWNLOADS: &str = "/s/1/b/downloads";
 
-const BOUNDS: Bounds = Bounds {
+const LIMITS: BrowserLimits = BrowserLimits {
     max_tabs: 5,
     max_download_bytes: 1000,
 };
 
-fn grounds() -> Grounds {
-    Grounds {
+fn file_access() -> FileAccess {
+    FileAccess {
         session: "/s/1".into(),
         downloads: DOWNLOADS.into(),
     }
 }
 
-fn browser_client() -> Newcomer {
-    Newcomer {
+fn browser_client() -> PendingAttach {
+    PendingAttach {
         root: Root::Browser,
-        side: Side::Outside,
+        origin: ClientOrigin::External,
     }
 }
 
 /// A broker, and the browser's ends of it.
-struct Scene {
+struct BrokerFixture {
     broker: Arc<Broker>,
     browser: std::io::PipeReader,
 }
@@ -49,23 +49,23 @@ struct Connection {
     receiver: ClientReceiver,
 }
 
-impl Scene {
-    async fn new() -> Scene {
+impl BrokerFixture {
+    async fn new() -> BrokerFixture {
         let (browser, ours) = std::io::pipe().expect("a pipe");
         let sender = Sender::from_owned_fd(OwnedFd::from(ours)).expect("a writing end");
         sender.writable().await.expect("the pipe is open");
-        Scene {
+        BrokerFixture {
             broker: Arc::new(Broker::new(
                 PipeWriter::new(sender),
-                grounds(),
-                BOUNDS,
+                file_access(),
+                LIMITS,
                 None,
             )),
             browser,
         }
     }
 
-    /// The next command that the browser gets.
+    /// Reads the next command for the browser.
     fn command(&mut self) -> Value {
         let mut frame = Vec::new();
         let mut byte = [0];
@@ -79,10 +79,10 @@ impl Scene {
     }
 
     fn browser_says(&self, message: &Value) {
-        self.broker.take_frame(&message.to_string());
+        self.broker.handle_frame(&message.to_string());
     }
 
-    /// A client whose root session is `root`.
+    /// Attaches a client whose root session is `root`.
     async fn client(&mut self, root: &str) -> Connection {
         let client = self.broker.request_client(browser_client()).expect("sent");
         let command = self.command();
@@ -95,13 +95,13 @@ impl Scene {
         Connection { sender, receiver }
     }
 
-    /// A client whose root session `root` is on one page.
+    /// Attaches a client whose root session `root` is on one page.
     async fn page_client(&mut self, root: &str, target: &str) -> Connection {
-        let newcomer = Newcomer {
+        let attach = PendingAttach {
             root: Root::Target(target.to_owned()),
-            side: Side::Outside,
+            origin: ClientOrigin::External,
         };
-        let client = self.broker.request_client(newcomer).expect("sent");
+        let client = self.broker.request_client(attach).expect("sent");
         let command = self.command();
         assert_eq!(
             command["params"],
@@ -112,7 +112,7 @@ impl Scene {
         Connection { sender, receiver }
     }
 
-    /// The client calls a method on a session, and the browser gets it as it is.
+    /// Sends a client's call on a session and asserts that it reaches the browser unchanged.
     fn pass(
         &mut self,
         connection: &Connection,
@@ -130,7 +130,7 @@ impl Scene {
         command
     }
 
-    /// The browser opens a session for `target` below `parent`.
+    /// Opens a session for `target` below `parent`.
     async fn child(
         &mut self,
         connection: &mut Connection,
@@ -143,7 +143,7 @@ impl Scene {
         assert_eq!(connection.message().await["params"]["sessionId"], session);
     }
 
-    /// A tab opens, and the broker attaches a session of its own to it.
+    /// Opens a tab, and answers the broker's attach call for it.
     fn tab_opens(&mut self, target: &str, context: &str) {
         self.browser_says(
             &json!({"method": "Target.targetCreated", "params": {"targetInfo": {

@@ -1,14 +1,14 @@
-//! What a client may not do, tried on a real browser: the broker refuses it, and the browser lives.
+//! Denied calls on a real browser: the broker denies them, and the browser stays alive.
 
 use serde_json::{Value, json};
 
-use crate::scene::{Connection, Ground};
+use crate::support::{BrowserFixture, Connection};
 
 /// Rules M1, M2: also on a page's session, where Chromium would obey.
 #[tokio::test]
 async fn no_session_reaches_beyond_its_client() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let mut stays = Connection::to(&browser).await;
     let mut client = Connection::to(&browser).await;
     let page = client
@@ -34,7 +34,7 @@ async fn no_session_reaches_beyond_its_client() {
             ("PWA.getOsAppState", json!({"manifestId": "x"})),
             ("Tethering.bind", json!({"port": 9999})),
         ] {
-            let reason = client.refused(session, method, params).await;
+            let reason = client.denied(session, method, params).await;
             assert!(reason.contains(method), "{reason}");
         }
     }
@@ -46,21 +46,21 @@ async fn no_session_reaches_beyond_its_client() {
 
 /// Rules M3, M4.
 #[tokio::test]
-async fn nothing_is_tunnelled_past_the_broker() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn nothing_bypasses_the_broker() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let mut client = Connection::to(&browser).await;
     let tab = browser.current_tab().expect("a tab");
     let page = client.session_on(&tab).await;
     for session in [None, Some(page.as_str())] {
         client
-            .refused(session, "Target.attachToTarget", json!({"targetId": tab}))
+            .denied(session, "Target.attachToTarget", json!({"targetId": tab}))
             .await;
         let auto = json!({"autoAttach": true, "waitForDebuggerOnStart": false, "flatten": false});
-        client.refused(session, "Target.setAutoAttach", auto).await;
+        client.denied(session, "Target.setAutoAttach", auto).await;
         let inner = json!({"sessionId": page, "message": r#"{"id":1,"method":"Browser.close"}"#});
         client
-            .refused(session, "Target.sendMessageToTarget", inner)
+            .denied(session, "Target.sendMessageToTarget", inner)
             .await;
     }
     assert_eq!(client.evaluate(&page, "1 + 1").await, json!(2));
@@ -69,15 +69,15 @@ async fn nothing_is_tunnelled_past_the_broker() {
 
 /// Rule M12.
 #[tokio::test]
-async fn files_of_the_machine_are_neither_shown_nor_uploaded() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn files_of_the_machine_are_not_opened_or_uploaded() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     std::fs::write(
-        ground.folder().join("own.html"),
+        fixture.dir().join("own.html"),
         "<title>own</title><input type=file>",
     )
     .expect("written");
-    let own = ground.folder().join("own.html");
+    let own = fixture.dir().join("own.html");
     let mut client = Connection::to(&browser).await;
     let page = client
         .session_on(&browser.current_tab().expect("a tab"))
@@ -89,10 +89,10 @@ async fn files_of_the_machine_are_neither_shown_nor_uploaded() {
         "FILE:/etc/hostname",
     ] {
         client
-            .refused(Some(&page), "Page.navigate", json!({"url": address}))
+            .denied(Some(&page), "Page.navigate", json!({"url": address}))
             .await;
         client
-            .refused(None, "Target.createTarget", json!({"url": address}))
+            .denied(None, "Target.createTarget", json!({"url": address}))
             .await;
     }
     client
@@ -108,11 +108,11 @@ async fn files_of_the_machine_are_neither_shown_nor_uploaded() {
         .await;
     let files = |path: &str| json!({"files": [path], "objectId": input["result"]["objectId"]});
     client
-        .refused(Some(&page), "DOM.setFileInputFiles", files("/etc/hostname"))
+        .denied(Some(&page), "DOM.setFileInputFiles", files("/etc/hostname"))
         .await;
-    let climbing = format!("{}/../../etc/hostname", ground.folder().display());
+    let climbing = format!("{}/../../etc/hostname", fixture.dir().display());
     client
-        .refused(Some(&page), "DOM.setFileInputFiles", files(&climbing))
+        .denied(Some(&page), "DOM.setFileInputFiles", files(&climbing))
         .await;
     let path = own.to_string_lossy();
     client
@@ -127,11 +127,11 @@ async fn files_of_the_machine_are_neither_shown_nor_uploaded() {
     browser.close().await;
 }
 
-/// Rule M12: a request cannot be turned into a file.
+/// Rule M12: a request cannot be redirected to a file.
 #[tokio::test]
 async fn an_intercepted_request_cannot_become_a_file() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let mut client = Connection::to(&browser).await;
     let page = client
         .session_on(&browser.current_tab().expect("a tab"))
@@ -164,9 +164,9 @@ async fn an_intercepted_request_cannot_become_a_file() {
 
 /// Rule M5.
 #[tokio::test]
-async fn another_clients_connection_is_no_target() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn connections_of_other_clients_are_not_targets() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let (mut one, mut two) = (
         Connection::to(&browser).await,
         Connection::to(&browser).await,
@@ -174,7 +174,7 @@ async fn another_clients_connection_is_no_target() {
     let info = two.call(None, "Target.getTargetInfo", json!({})).await;
     let target = info["targetInfo"]["targetId"].clone();
     assert!(target.is_string(), "{info}");
-    one.refused(
+    one.denied(
         None,
         "Target.attachToTarget",
         json!({"targetId": target, "flatten": true}),
@@ -185,9 +185,9 @@ async fn another_clients_connection_is_no_target() {
 
 /// Rules M6, S9.
 #[tokio::test]
-async fn what_a_client_made_goes_with_it() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn resources_of_a_client_go_with_it() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let mut stays = Connection::to(&browser).await;
     let (targets, contexts) = (targets_in(&mut stays).await, contexts_in(&mut stays).await);
     for says_goodbye in [true, false] {

@@ -1,14 +1,14 @@
-//! What a client may not do to the browser and to others.
+//! Denied calls, and limits between clients.
 
 use super::*;
 
 /// Rules M1, C1.
 #[tokio::test]
-async fn closing_the_browser_on_any_session_ends_that_client_only() {
-    let mut scene = Scene::new().await;
-    let mut one = scene.client("R1").await;
-    let mut two = scene.client("R2").await;
-    scene.child(&mut one, "R1", "S1", "T1").await;
+async fn browser_close_on_any_session_ends_only_that_client() {
+    let mut fixture = BrokerFixture::new().await;
+    let mut one = fixture.client("R1").await;
+    let mut two = fixture.client("R2").await;
+    fixture.child(&mut one, "R1", "S1", "T1").await;
     one.sender
         .send(r#"{"id":3,"method":"Browser\u002eclose","sessionId":"S1"}"#)
         .expect("taken");
@@ -17,52 +17,55 @@ async fn closing_the_browser_on_any_session_ends_that_client_only() {
         json!({"id": 3, "result": {}, "sessionId": "S1"})
     );
     assert_eq!(one.close().await.0, 1000);
-    let detach = scene.command();
+    let detach = fixture.command();
     assert_eq!(detach["method"], "Target.detachFromTarget");
     assert_eq!(detach["params"]["sessionId"], "R1");
     assert_eq!(one.sender.send("{}"), Err(client::Closed));
     two.send(&json!({"id": 1, "method": "A.b"}));
-    assert_eq!(scene.command()["method"], "A.b");
-    scene.browser_says(&json!({"method": "A.still", "params": {}, "sessionId": "R2"}));
+    assert_eq!(fixture.command()["method"], "A.b");
+    fixture.browser_says(&json!({"method": "A.still", "params": {}, "sessionId": "R2"}));
     assert_eq!(two.message().await["method"], "A.still");
 }
 
 /// Rules M6, S9.
 #[tokio::test]
-async fn contexts_go_with_the_client_that_made_them_the_half_made_one_too() {
-    let mut scene = Scene::new().await;
-    let mut one = scene.client("R1").await;
+async fn contexts_go_with_their_client_including_pending_ones() {
+    let mut fixture = BrokerFixture::new().await;
+    let mut one = fixture.client("R1").await;
     for id in 0..3 {
         one.send(&json!({"id": id, "method": "Target.createBrowserContext"}));
     }
-    let (kept, disposed, late) = (scene.command(), scene.command(), scene.command());
-    scene.browser_says(
+    let (kept, disposed, late) = (fixture.command(), fixture.command(), fixture.command());
+    fixture.browser_says(
         &json!({"id": kept["id"], "result": {"browserContextId": "C1"}, "sessionId": "R1"}),
     );
-    scene.browser_says(
+    fixture.browser_says(
         &json!({"id": disposed["id"], "result": {"browserContextId": "C2"}, "sessionId": "R1"}),
     );
     one.message().await;
     one.message().await;
     one.send(&json!({"id": 4, "method": "Target.disposeBrowserContext", "params": {"browserContextId": "C2"}}));
-    let dispose = scene.command();
-    scene.browser_says(&json!({"id": dispose["id"], "result": {}, "sessionId": "R1"}));
+    let dispose = fixture.command();
+    fixture.browser_says(&json!({"id": dispose["id"], "result": {}, "sessionId": "R1"}));
     drop(one.receiver);
-    let (dispose, detach) = (scene.command(), scene.command());
+    let (dispose, detach) = (fixture.command(), fixture.command());
     assert_eq!(dispose["params"], json!({"browserContextId": "C1"}));
     assert_eq!(detach["method"], "Target.detachFromTarget");
-    scene.browser_says(
+    fixture.browser_says(
         &json!({"id": late["id"], "result": {"browserContextId": "C3"}, "sessionId": "R1"}),
     );
-    assert_eq!(scene.command()["params"], json!({"browserContextId": "C3"}));
+    assert_eq!(
+        fixture.command()["params"],
+        json!({"browserContextId": "C3"})
+    );
 }
 
 /// Rules M2, M3, M6: on every session.
 #[tokio::test]
-async fn refused_methods_do_not_reach_the_browser() {
-    let mut scene = Scene::new().await;
-    let mut one = scene.client("R1").await;
-    scene.child(&mut one, "R1", "S1", "T1").await;
+async fn denied_methods_do_not_reach_the_browser() {
+    let mut fixture = BrokerFixture::new().await;
+    let mut one = fixture.client("R1").await;
+    fixture.child(&mut one, "R1", "S1", "T1").await;
     for (method, params) in [
         ("Browser.crash", json!({})),
         ("Target.attachToTarget", json!({"targetId": "T1"})),
@@ -80,39 +83,39 @@ async fn refused_methods_do_not_reach_the_browser() {
         );
     }
     one.send(&json!({"id": 2, "method": "A.after"}));
-    assert_eq!(scene.command()["method"], "A.after");
+    assert_eq!(fixture.command()["method"], "A.after");
 }
 
 /// Rule M5.
 #[tokio::test]
-async fn another_clients_browser_session_is_no_target() {
-    let mut scene = Scene::new().await;
-    let mut one = scene.client("R1").await;
-    let _two = scene.client("R2").await;
+async fn browser_sessions_of_other_clients_are_not_targets() {
+    let mut fixture = BrokerFixture::new().await;
+    let mut one = fixture.client("R1").await;
+    let _two = fixture.client("R2").await;
     let attach = |to: &str| json!({"id": 1, "method": "Target.attachToTarget", "params": {"targetId": format!("browser of {to}"), "flatten": true}});
     one.send(&attach("R2"));
     assert_eq!(one.message().await["error"]["code"], -32000);
     one.send(&attach("R1"));
-    assert_eq!(scene.command()["params"]["targetId"], "browser of R1");
+    assert_eq!(fixture.command()["params"]["targetId"], "browser of R1");
 }
 
 /// Rules P1, C3.
 #[tokio::test]
-async fn a_message_that_would_stop_chromium_ends_the_client() {
-    let mut scene = Scene::new().await;
-    let mut one = scene.client("R1").await;
+async fn oversized_message_ends_the_client() {
+    let mut fixture = BrokerFixture::new().await;
+    let mut one = fixture.client("R1").await;
     one.sender
         .send(" ".repeat(client::MAX_REQUEST_BYTES + 1))
         .expect("taken");
     assert_eq!(one.close().await.0, 1009);
 }
 
-/// Rule M5: a client takes the first browser that it is told of for its own.
+/// Rule M5: a client mistakes the first browser that it sees for its own.
 #[tokio::test]
-async fn a_client_is_not_told_of_other_clients_connections() {
-    let mut scene = Scene::new().await;
-    let mut one = scene.client("R1").await;
-    let _two = scene.client("R2").await;
+async fn connections_of_other_clients_are_hidden() {
+    let mut fixture = BrokerFixture::new().await;
+    let mut one = fixture.client("R1").await;
+    let _two = fixture.client("R2").await;
     for (method, target) in [
         (
             "Target.targetCreated",
@@ -131,13 +134,13 @@ async fn a_client_is_not_told_of_other_clients_connections() {
             json!({"targetId": "T", "type": "page"}),
         ),
     ] {
-        scene.browser_says(
+        fixture.browser_says(
             &json!({"method": method, "params": {"targetInfo": target}, "sessionId": "R1"}),
         );
     }
     for target in ["browser of R2", "browser of R1", "T"] {
         let params = json!({"targetId": target});
-        scene.browser_says(
+        fixture.browser_says(
             &json!({"method": "Target.targetDestroyed", "params": params, "sessionId": "R1"}),
         );
     }
@@ -161,12 +164,12 @@ async fn a_client_is_not_told_of_other_clients_connections() {
     );
 }
 
-/// Rules M3, M4: on a page's session, where Chromium itself would take it.
+/// Rules M3, M4: on a page's session, where Chromium itself would accept it.
 #[tokio::test]
-async fn sessions_that_are_not_flat_are_refused_everywhere() {
-    let mut scene = Scene::new().await;
-    let mut one = scene.client("R").await;
-    scene.child(&mut one, "R", "S", "T").await;
+async fn non_flat_sessions_are_denied_on_every_session() {
+    let mut fixture = BrokerFixture::new().await;
+    let mut one = fixture.client("R").await;
+    fixture.child(&mut one, "R", "S", "T").await;
     for (method, params) in [
         (
             "Target.sendMessageToTarget",
@@ -197,16 +200,16 @@ async fn sessions_that_are_not_flat_are_refused_everywhere() {
     let filter = json!([{"type": "tab"}, {}]);
     let auto = json!({"autoAttach": true, "filter": filter, "flatten": true, "waitForDebuggerOnStart": true});
     assert_eq!(
-        scene.pass(&one, "S", "Target.setAutoAttach", &auto)["params"],
+        fixture.pass(&one, "S", "Target.setAutoAttach", &auto)["params"],
         auto
     );
 }
 
 /// Rules M7, M8, M9, M10, M13.
 #[tokio::test]
-async fn ordinary_methods_reach_the_browser_as_they_are() {
-    let mut scene = Scene::new().await;
-    let one = scene.client("R").await;
+async fn ordinary_methods_reach_the_browser_unchanged() {
+    let mut fixture = BrokerFixture::new().await;
+    let one = fixture.client("R").await;
     for method in [
         "Browser.getVersion",
         "Target.getTargets",
@@ -223,7 +226,7 @@ async fn ordinary_methods_reach_the_browser_as_they_are() {
         let params =
             json!({"targetId": "T", "x": [1, {"y": null}], "big": 9_007_199_254_740_993_u64});
         assert_eq!(
-            scene.pass(&one, "R", method, &params)["params"],
+            fixture.pass(&one, "R", method, &params)["params"],
             params,
             "{method}"
         );
@@ -232,10 +235,10 @@ async fn ordinary_methods_reach_the_browser_as_they_are() {
 
 /// Rule M12.
 #[tokio::test]
-async fn files_elsewhere_are_not_to_be_named() {
-    let mut scene = Scene::new().await;
-    let mut one = scene.client("R").await;
-    scene.child(&mut one, "R", "S", "T").await;
+async fn files_outside_the_session_are_denied() {
+    let mut fixture = BrokerFixture::new().await;
+    let mut one = fixture.client("R").await;
+    fixture.child(&mut one, "R", "S", "T").await;
     for (method, params) in [
         (
             "DOM.setFileInputFiles",
@@ -261,20 +264,20 @@ async fn files_elsewhere_are_not_to_be_named() {
     }
     let own = json!({"files": ["/s/1/work/x"], "nodeId": 1});
     assert_eq!(
-        scene.pass(&one, "S", "DOM.setFileInputFiles", &own)["params"],
+        fixture.pass(&one, "S", "DOM.setFileInputFiles", &own)["params"],
         own
     );
 }
 
-/// Rule P4: two members of one name are judged and sent as one.
+/// Rule P4: two members of the same name are checked and sent as one.
 #[tokio::test]
-async fn what_was_judged_is_what_the_browser_gets() {
-    let mut scene = Scene::new().await;
-    let one = scene.client("R").await;
+async fn browser_gets_the_checked_params() {
+    let mut fixture = BrokerFixture::new().await;
+    let one = fixture.client("R").await;
     let call = r#"{"id":1,"method":"Target.attachToTarget","params":{"targetId":"T","flatten":false,"flatten":true}}"#;
     one.sender.send(call).expect("taken");
     assert_eq!(
-        scene.command()["params"],
+        fixture.command()["params"],
         json!({"targetId": "T", "flatten": true})
     );
 }

@@ -1,11 +1,11 @@
-//! What outlives a browser.
+//! Cookies that outlive a browser.
 
 use hearth_browser::{Browser, CookieJar};
 use serde_json::{Value, json};
 
-use crate::scene::{Connection, Ground};
+use crate::support::{BrowserFixture, Connection};
 
-/// Cookies of every kind that a site can set.
+/// Returns cookies of every kind that a site can set.
 fn cookies() -> Value {
     let later = 4_000_000_000.0_f64;
     json!([
@@ -23,7 +23,7 @@ fn jar(cookies: Value) -> CookieJar {
     serde_json::from_value(cookies).expect("cookies")
 }
 
-/// What a client is told of the browser's cookies, in an order that is always the same.
+/// Returns the browser's cookies as a client sees them, in a stable order.
 async fn told(browser: &Browser) -> Vec<Value> {
     let mut client = Connection::to(browser).await;
     let mut told = client.call(None, "Storage.getCookies", json!({})).await;
@@ -32,7 +32,8 @@ async fn told(browser: &Browser) -> Vec<Value> {
         .map(std::mem::take)
         .expect("cookies");
     for cookie in &mut cookies {
-        // Chromium shortens what is too far away, from the moment on in which it is set.
+        // Chromium limits expiries that are too far in the future, counted from the moment of
+        // setting.
         cookie["expires"] = json!(cookie["expires"].as_f64().map(|seconds| seconds > 0.0));
     }
     cookies.sort_by_key(|cookie| cookie["name"].to_string());
@@ -40,9 +41,9 @@ async fn told(browser: &Browser) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn cookies_of_every_kind_are_the_same_in_another_browser() {
-    let (ground, other) = (Ground::new(), Ground::new());
-    let browser = ground.browser().await;
+async fn all_kinds_of_cookies_survive_in_another_browser() {
+    let (fixture, other) = (BrowserFixture::new(), BrowserFixture::new());
+    let browser = fixture.browser().await;
     browser.add_cookies(&jar(cookies())).await.expect("set");
     let there = told(&browser).await;
     assert_eq!(there.len(), 6, "{there:?}");
@@ -53,26 +54,26 @@ async fn cookies_of_every_kind_are_the_same_in_another_browser() {
         .await
         .expect("set");
     assert_eq!(told(&second).await, there);
-    let of_the_session = browser.cookies().await.expect("cookies").of_the_session();
-    assert_eq!(of_the_session.len(), 5);
-    second.replace_cookies(&of_the_session).await.expect("set");
+    let session_cookies = browser.cookies().await.expect("cookies").session_cookies();
+    assert_eq!(session_cookies.len(), 5);
+    second.replace_cookies(&session_cookies).await.expect("set");
     assert_eq!(told(&second).await.len(), 5);
     assert!(
         browser.close().await && second.close().await,
         "they end by themselves"
     );
-    ground.assert_nothing_is_left().await;
-    other.assert_nothing_is_left().await;
+    fixture.assert_no_leftovers().await;
+    other.assert_no_leftovers().await;
 }
 
 #[tokio::test]
-async fn a_cookie_that_the_browser_refuses_keeps_out_no_other() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn rejected_cookie_does_not_block_others() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let mut cookies = cookies();
     cookies[1]["name"] = "a;b".into();
     browser.add_cookies(&jar(cookies)).await.expect("set");
     assert_eq!(told(&browser).await.len(), 5);
     browser.close().await;
-    ground.assert_nothing_is_left().await;
+    fixture.assert_no_leftovers().await;
 }

@@ -1,11 +1,11 @@
-//! A real browser in a folder of its own, and clients that talk to it as a WebSocket client would.
+//! A real browser in a temporary directory, and clients that behave like WebSocket clients.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hearth_browser::{
-    Bounds, Browser, Client, ClientReceiver, ClientSender, LaunchError, LaunchSpec, Outgoing, Side,
-    Viewport,
+    Browser, BrowserLimits, Client, ClientOrigin, ClientReceiver, ClientSender, LaunchError,
+    LaunchSpec, Outgoing, Viewport,
 };
 use hearth_sandbox::Launcher;
 use serde_json::{Value, json};
@@ -16,42 +16,42 @@ pub const SHELL: &str = "/usr/lib/chromium/chromium-headless-shell";
 pub const USER_AGENT: &str = "Mozilla/5.0 (test) Chrome/1.0.0.0";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What launches need, and the proof that nothing of them is left.
-pub struct Ground {
+/// Everything needed to launch browsers, and a check that nothing of them is left.
+pub struct BrowserFixture {
     pub launcher: Launcher,
     pub tracker: TaskTracker,
-    folder: TempDir,
+    dir: TempDir,
 }
 
-impl Ground {
-    pub fn new() -> Ground {
+impl BrowserFixture {
+    pub fn new() -> BrowserFixture {
         let tracker = TaskTracker::new();
-        let folder = tempfile::tempdir().expect("a folder");
-        Ground {
+        let dir = tempfile::tempdir().expect("a directory");
+        BrowserFixture {
             launcher: Launcher::new(shim(), tracker.clone()),
             tracker,
-            folder,
+            dir,
         }
     }
 
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     pub async fn launch(&self, executable: &str) -> Result<Browser, LaunchError> {
         let spec = LaunchSpec {
             sandbox: !nix::unistd::geteuid().is_root(),
             executable: executable.into(),
-            folder: self.folder().to_owned(),
-            session_folder: self.folder().to_owned(),
+            dir: self.dir().to_owned(),
+            session_dir: self.dir().to_owned(),
             viewport: Viewport {
                 width: 1100,
                 height: 620,
             },
             user_agent: USER_AGENT.to_owned(),
             proxy_port: None,
-            explain: None,
-            bounds: Bounds {
+            navigation_hint: None,
+            limits: BrowserLimits {
                 max_tabs: 100,
                 max_download_bytes: 1 << 30,
             },
@@ -63,22 +63,24 @@ impl Ground {
         self.launch(SHELL).await.expect("launched")
     }
 
-    /// Every task of every browser and every tree has ended. A shim ends after its whole tree has.
-    pub async fn assert_nothing_is_left(&self) {
+    /// Asserts that every task of every browser and process tree has ended. A shim ends after its
+    /// whole tree.
+    pub async fn assert_no_leftovers(&self) {
         self.tracker.close();
         tokio::time::timeout(PATIENCE, self.tracker.wait())
             .await
-            .expect("something is left");
+            .expect("a pending frame");
     }
 }
 
-/// The built server is its own shim. Cargo builds it beside the tests, but not for them.
+/// Returns the built server, which is its own shim. Cargo builds it next to the tests, but not for
+/// them.
 fn shim() -> PathBuf {
     let test = std::env::current_exe().expect("this test's path");
     let shim = test
         .ancestors()
         .nth(2)
-        .expect("the target folder")
+        .expect("the target directory")
         .join("hearth");
     assert!(
         shim.exists(),
@@ -93,13 +95,18 @@ pub struct Connection {
     pub sender: ClientSender,
     pub receiver: ClientReceiver,
     last_id: i64,
-    /// What came while something else was waited for.
+    /// Messages received while waiting for another one.
     kept: Vec<Value>,
 }
 
 impl Connection {
     pub async fn to(browser: &Browser) -> Connection {
-        Connection::over(browser.attach(Side::Outside).await.expect("attached"))
+        Connection::over(
+            browser
+                .attach(ClientOrigin::External)
+                .await
+                .expect("attached"),
+        )
     }
 
     fn over(client: Client) -> Connection {
@@ -125,7 +132,7 @@ impl Connection {
     pub async fn next(&mut self) -> Outgoing {
         tokio::time::timeout(PATIENCE, self.receiver.next())
             .await
-            .expect("nothing came for the client")
+            .expect("a message for the client")
     }
 
     async fn message(&mut self) -> Value {
@@ -146,7 +153,7 @@ impl Connection {
         reply["result"].take()
     }
 
-    /// The first message that `wanted` likes; the others are kept for later.
+    /// Returns the first message that matches `wanted` and keeps the others for later.
     pub async fn first(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         if let Some(at) = self.kept.iter().position(&wanted) {
             return self.kept.remove(at);
@@ -160,7 +167,7 @@ impl Connection {
         }
     }
 
-    /// Everything up to the close is skipped.
+    /// Skips all messages up to the close and returns it.
     pub async fn close(&mut self) -> (u16, String) {
         loop {
             if let Outgoing::Close { code, reason } = self.next().await {
@@ -169,13 +176,13 @@ impl Connection {
         }
     }
 
-    /// Whether something like this has come. The last reply that was waited for came after it.
+    /// Returns true if such an event has arrived. The reply that was last awaited came after it.
     pub fn has_heard(&self, method: &str) -> bool {
         self.kept.iter().any(|message| message["method"] == method)
     }
 
-    /// A call that the broker is to refuse; gives back its reason.
-    pub async fn refused(&mut self, session: Option<&str>, method: &str, params: Value) -> String {
+    /// Makes a call that the broker must deny, and returns the error message.
+    pub async fn denied(&mut self, session: Option<&str>, method: &str, params: Value) -> String {
         let id = self.send(session, method, &params);
         let reply = self.reply(id).await;
         assert_eq!(reply["error"]["code"], -32000, "{method}: {reply}");
@@ -199,7 +206,7 @@ impl Connection {
         self.call(Some(session), "Runtime.evaluate", params).await["result"]["value"].take()
     }
 
-    /// Loads `url` and waits until it is there.
+    /// Loads `url` and waits until it is loaded.
     pub async fn navigate(&mut self, session: &str, url: &str) {
         self.call(Some(session), "Page.enable", json!({})).await;
         self.kept.clear();

@@ -1,5 +1,5 @@
-//! The one owner of a browser's process tree: notices its end, whatever it comes from, tells
-//! everyone, and makes sure that nothing is left. Knows no client and no protocol.
+//! Owns a browser's process tree: notices its end, informs everyone, and makes sure that no process
+//! is left. Independent of clients and the protocol.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,32 +12,33 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Broker;
-use crate::pipe::{ReadEnd, read_frames};
+use crate::cdp::pipe::{ReadEnd, read_frames};
 
-/// The pipe ends a little before the process does; this long it is waited for how it ended.
+/// The time to wait for the exit status after the pipe has closed, because the pipe closes slightly
+/// before the process exits.
 const EXIT_AFTER_PIPE: Duration = Duration::from_millis(200);
 
-/// Why a browser is gone.
+/// The reason why a browser is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeathReason {
-    /// We closed it.
+    /// Hearth closed it.
     Closed,
-    /// We killed it.
+    /// Hearth killed it.
     Killed,
-    /// It ended by itself: crashed, killed by the kernel or by somebody else.
+    /// It exited without a request: it crashed, or the kernel or another process killed it.
     Exited(Exit),
-    /// It closed its pipe and lived on; then it was killed.
+    /// It closed its pipe but did not exit, and was killed.
     PipeClosed,
-    /// It stopped reading its commands; then it was killed.
+    /// It stopped reading commands and was killed.
     Stuck,
-    /// It stopped answering; then it was killed.
+    /// It stopped replying and was killed.
     Silent,
-    /// It sent something that is no message of its protocol; then it was killed.
-    Nonsense,
+    /// It sent an invalid protocol message and was killed.
+    InvalidMessage,
 }
 
 impl DeathReason {
-    /// Whether nobody wanted it.
+    /// Returns true if the end was not requested.
     pub fn is_crash(self) -> bool {
         !matches!(self, DeathReason::Closed | DeathReason::Killed)
     }
@@ -50,42 +51,42 @@ impl fmt::Display for DeathReason {
             DeathReason::Killed => f.write_str("killed"),
             DeathReason::Exited(Exit::Code(code)) => write!(f, "exit code {code}"),
             DeathReason::Exited(Exit::Signal(signal)) => write!(f, "signal {signal}"),
-            DeathReason::Exited(Exit::Lost) => f.write_str("its supervisor is gone"),
+            DeathReason::Exited(Exit::Lost) => f.write_str("supervisor lost"),
             DeathReason::PipeClosed => f.write_str("pipe closed"),
-            DeathReason::Stuck => f.write_str("it stopped reading"),
-            DeathReason::Silent => f.write_str("it stopped answering"),
-            DeathReason::Nonsense => f.write_str("it sent nonsense"),
+            DeathReason::Stuck => f.write_str("stopped reading"),
+            DeathReason::Silent => f.write_str("stopped replying"),
+            DeathReason::InvalidMessage => f.write_str("invalid message"),
         }
     }
 }
 
-/// How far a browser's end has come.
+/// The progress of a browser's end.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct End {
-    /// Set when it is known; clients have been told then.
+    /// Set once the reason is known. Clients have been closed by then.
     pub(crate) reason: Option<DeathReason>,
-    /// Nothing of the tree is left.
+    /// True when all processes of the tree are gone.
     pub(crate) gone: bool,
 }
 
-/// What the handle of a browser holds of its supervisor.
+/// The supervisor's interface for the browser's handle.
 #[derive(Debug)]
 pub(crate) struct Supervised {
     /// Written by the supervisor.
     pub(crate) end: watch::Receiver<End>,
-    /// Cancelled to have the tree killed.
+    /// Cancelled to kill the tree.
     pub(crate) kill: CancellationToken,
-    /// Cancelled when the end is going to be wanted.
+    /// Cancelled before the browser is asked to end.
     pub(crate) closing: CancellationToken,
 }
 
-/// What a task of the pipe has come to.
+/// The result of a pipe task.
 enum PipeEnd {
     Read(ReadEnd),
     Stuck,
 }
 
-/// Starts the tasks that a running browser needs: one reads, one writes, one owns the tree.
+/// Starts the tasks of a running browser: a reader, a writer, and the owner of the tree.
 pub(crate) fn supervise(
     tracker: &TaskTracker,
     tree: ProcessTree,
@@ -96,8 +97,8 @@ pub(crate) fn supervise(
     let reader = Arc::clone(&broker);
     let read_end = pipe_ends.clone();
     tracker.spawn(async move {
-        let end = read_frames(from_browser, |frame| reader.take_frame(frame)).await;
-        // The supervisor may have gone before.
+        let end = read_frames(from_browser, |frame| reader.handle_frame(frame)).await;
+        // The supervisor may have ended already.
         let _ = read_end.send(PipeEnd::Read(end)).await;
     });
     let writer = Arc::clone(&broker);
@@ -145,12 +146,12 @@ async fn wait_for_end(
     tokio::select! {
         () = kill.cancelled() => DeathReason::Killed,
         exit = tree.exited() => exited(exit),
-        () = broker.watch_over() => DeathReason::Silent,
+        () = broker.watch_liveness() => DeathReason::Silent,
         end = pipe_ended.recv() => match end {
             Some(PipeEnd::Stuck) => DeathReason::Stuck,
-            Some(PipeEnd::Read(ReadEnd::Nonsense(what))) => {
-                tracing::warn!(what, "chromium sent nonsense and is killed");
-                DeathReason::Nonsense
+            Some(PipeEnd::Read(ReadEnd::InvalidMessage(what))) => {
+                tracing::warn!(what, "browser killed after invalid message");
+                DeathReason::InvalidMessage
             }
             Some(PipeEnd::Read(ReadEnd::Closed)) | None => {
                 match tokio::time::timeout(EXIT_AFTER_PIPE, tree.exited()).await {

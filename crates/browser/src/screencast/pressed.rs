@@ -1,25 +1,25 @@
-//! What a pair of hands holds down, for whoever has to let it go when the hands are gone.
+//! Tracks pressed keys, buttons and touches, so that they can be released when a viewer leaves.
 
 use std::collections::BTreeMap;
 
 use super::input::{Input, Key, Mouse, Touch};
 
-/// Nobody holds more keys; what comes beyond is not kept.
+/// The maximum number of tracked keys. More are not plausible and are ignored.
 const MAX_KEYS: usize = 16;
 
-/// The keys, buttons and fingers that are down.
+/// The keys, buttons and touches that are down.
 #[derive(Debug, Default)]
-pub struct Held {
-    /// By where they are on the keyboard.
+pub struct PressedInputs {
+    /// By position on the keyboard.
     keys: BTreeMap<String, Key>,
     mouse: Option<Mouse>,
-    /// Whether any finger is on the page.
+    /// True if a finger touches the page.
     touches: bool,
 }
 
-impl Held {
-    /// Notes what an input presses, and what it lets go.
-    pub fn note(&mut self, input: &Input) {
+impl PressedInputs {
+    /// Records the presses and releases of an input.
+    pub fn record(&mut self, input: &Input) {
         match input {
             Input::Key(key) => {
                 if !key.is_down() {
@@ -34,7 +34,7 @@ impl Held {
         }
     }
 
-    /// What lets go of all of it.
+    /// Returns the inputs that release everything.
     pub fn release(self) -> Vec<Input> {
         let keys = self
             .keys
@@ -72,9 +72,9 @@ mod tests {
     }
 
     fn let_go(inputs: &[Input]) -> Vec<Value> {
-        let mut held = Held::default();
+        let mut pressed = PressedInputs::default();
         for input in inputs {
-            held.note(input);
+            pressed.record(input);
         }
         let params = |input| match input {
             Input::Key(key) => serde_json::to_value(key.into_params()),
@@ -82,14 +82,15 @@ mod tests {
             Input::Touch(touch) => serde_json::to_value(touch.into_params()),
             other => panic!("{other:?} is not held"),
         };
-        held.release()
+        pressed
+            .release()
             .into_iter()
             .map(|input| params(input).expect("params"))
             .collect()
     }
 
     #[test]
-    fn what_was_let_go_is_not_let_go_again() {
+    fn released_inputs_are_not_released_again() {
         let points = json!([{"id": 0, "x": 1, "y": 2}]);
         let inputs = [
             key("down", "KeyA"),
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_let_go_where_it_was_last() {
+    fn pressed_inputs_are_released_at_their_last_position() {
         let points = json!([{"id": 0, "x": 1, "y": 2}]);
         let inputs = [
             key("down", "ShiftLeft"),

@@ -1,16 +1,16 @@
-//! Which tab is the current one: the one last opened, activated or navigated by anyone. Chromium
-//! does not say, so it is kept from what is seen passing. Pure; knows no protocol.
+//! Tracks the current tab: the one last opened, activated or navigated by any client. Chromium does
+//! not report it, so it is derived from the messages that pass. Pure; independent of the protocol.
 
 use std::collections::BTreeSet;
 
 /// The open tabs, the current one last.
 #[derive(Debug, Default)]
-pub(crate) struct Tabs {
-    /// Few: a browser's open tabs.
+pub(crate) struct TabList {
+    /// A short list, because a browser has few open tabs.
     by_recency: Vec<Tab>,
-    /// The context of the first tab that there ever was, which Chromium opened by itself.
+    /// The context of the first tab, which Chromium opens itself.
     default_context: Option<String>,
-    /// How many there ever were.
+    /// The number of tabs opened so far.
     opened: u64,
 }
 
@@ -18,16 +18,16 @@ pub(crate) struct Tabs {
 struct Tab {
     target: String,
     context: Option<String>,
-    /// It was the how-manieth to be opened.
+    /// Opening order, starting at 1.
     number: u64,
-    /// Our own session on it.
+    /// The broker's session on the tab.
     session: Option<String>,
-    /// It has no document yet: not even the empty one has been committed.
+    /// True if the tab has no document yet, not even the initial empty one.
     blank: bool,
 }
 
-impl Tabs {
-    /// A tab was opened, and is the current one from now on.
+impl TabList {
+    /// Adds a tab, which becomes the current one.
     pub(crate) fn opened(&mut self, target: &str, context: Option<&str>) {
         if self.default_context.is_none() {
             self.default_context = context.map(str::to_owned);
@@ -44,14 +44,14 @@ impl Tabs {
         });
     }
 
-    /// Our own session on a tab is there.
+    /// Records the broker's session on a tab.
     pub(crate) fn attached(&mut self, target: &str, session: String) {
         if let Some(tab) = self.find(target) {
             tab.session = Some(session);
         }
     }
 
-    /// Our own session on a tab, if it is there.
+    /// Returns the broker's session on a tab, if it is attached.
     pub(crate) fn session_of(&self, target: &str) -> Option<&str> {
         self.by_recency
             .iter()
@@ -60,7 +60,7 @@ impl Tabs {
             .as_deref()
     }
 
-    /// The browser context of a tab.
+    /// Returns the browser context of a tab.
     pub(crate) fn context_of(&self, target: &str) -> Option<&str> {
         self.by_recency
             .iter()
@@ -69,19 +69,19 @@ impl Tabs {
             .as_deref()
     }
 
-    /// Whether a context is the one that every client finds when it comes.
+    /// Returns true for the default context, which every new client sees.
     pub(crate) fn is_default(&self, context: &str) -> bool {
         self.default_context.as_deref() == Some(context)
     }
 
-    /// A tab shows this address.
+    /// Records the address that a tab shows.
     pub(crate) fn shows(&mut self, target: &str, url: &str) {
         if let Some(tab) = self.find(target) {
             tab.blank = url.is_empty();
         }
     }
 
-    /// Whether a tab is there and has no document yet.
+    /// Returns true if a tab exists and has no document yet.
     pub(crate) fn is_blank(&self, target: &str) -> bool {
         self.by_recency
             .iter()
@@ -92,25 +92,25 @@ impl Tabs {
         self.by_recency.iter_mut().find(|tab| tab.target == target)
     }
 
-    /// A tab was activated or navigated. Targets that are no tabs (frames, workers) are ignored.
+    /// Makes a tab the current one. Ignores targets that are not tabs (frames, workers).
     pub(crate) fn touched(&mut self, target: &str) {
         if let Some(at) = self.by_recency.iter().position(|tab| tab.target == target) {
             self.by_recency[at..].rotate_left(1);
         }
     }
 
-    /// A tab was closed; when it was the current one, the most recent other one is it now.
+    /// Removes a tab. If it was the current one, the most recent remaining tab becomes current.
     pub(crate) fn closed(&mut self, target: &str) {
         self.by_recency.retain(|tab| tab.target != target);
     }
 
-    /// A context is gone, and all its tabs with it.
+    /// Removes all tabs of a context that is gone.
     pub(crate) fn context_disposed(&mut self, context: &str) {
         self.by_recency
             .retain(|tab| tab.context.as_deref() != Some(context));
     }
 
-    /// The contexts that have tabs.
+    /// Returns the contexts that have tabs.
     pub(crate) fn contexts(&self) -> Vec<String> {
         let contexts: BTreeSet<&String> = self
             .by_recency
@@ -120,19 +120,20 @@ impl Tabs {
         contexts.into_iter().cloned().collect()
     }
 
-    /// The target ids of all tabs.
+    /// Returns the target ids of all tabs.
     pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
         self.by_recency.iter().map(|tab| tab.target.as_str())
     }
 
-    /// The target ids of all tabs, in the order in which they were opened.
+    /// Returns the target ids of all tabs in the order in which they were opened.
     pub(crate) fn in_order(&self) -> Vec<String> {
         let mut tabs: Vec<&Tab> = self.by_recency.iter().collect();
         tabs.sort_by_key(|tab| tab.number);
         tabs.into_iter().map(|tab| tab.target.clone()).collect()
     }
 
-    /// The target id of the current tab: one that has crashed is it only when all have.
+    /// Returns the target id of the current tab. A crashed tab is current only if all tabs have
+    /// crashed.
     pub(crate) fn current(&self, has_crashed: impl Fn(&str) -> bool) -> Option<&str> {
         let targets = || self.by_recency.iter().rev().map(|tab| tab.target.as_str());
         targets()
@@ -140,7 +141,7 @@ impl Tabs {
             .or_else(|| targets().next())
     }
 
-    /// Whether a tab that works is left in the context that every client finds when it comes.
+    /// Returns true if the default context has a tab that has not crashed.
     pub(crate) fn default_context_has_one(&self, has_crashed: impl Fn(&str) -> bool) -> bool {
         self.by_recency
             .iter()
@@ -156,8 +157,8 @@ mod tests {
         false
     }
 
-    fn three() -> Tabs {
-        let mut tabs = Tabs::default();
+    fn three() -> TabList {
+        let mut tabs = TabList::default();
         tabs.opened("A", Some("default"));
         tabs.opened("B", Some("default"));
         tabs.opened("C", Some("other"));
@@ -165,19 +166,19 @@ mod tests {
     }
 
     #[test]
-    fn the_tab_last_opened_is_the_current_one() {
+    fn last_opened_tab_is_current() {
         assert_eq!(three().current(none), Some("C"));
     }
 
     #[test]
-    fn a_touched_tab_becomes_the_current_one() {
+    fn touched_tab_becomes_current() {
         let mut tabs = three();
         tabs.touched("A");
         assert_eq!(tabs.current(none), Some("A"));
     }
 
     #[test]
-    fn closing_the_current_tab_falls_back_to_the_most_recent_other_one() {
+    fn closing_the_current_tab_falls_back_to_the_most_recent() {
         let mut tabs = three();
         tabs.touched("A");
         tabs.closed("A");
@@ -194,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn a_disposed_contexts_tabs_are_closed() {
+    fn tabs_of_a_disposed_context_are_closed() {
         let mut tabs = three();
         tabs.context_disposed("other");
         assert_eq!(tabs.current(none), Some("B"));
     }
 
     #[test]
-    fn tabs_stay_in_the_order_of_their_opening_whichever_is_used() {
+    fn tabs_keep_their_opening_order() {
         let mut tabs = three();
         tabs.touched("A");
         tabs.opened("D", Some("default"));
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn touching_something_that_is_no_tab_changes_nothing() {
+    fn touching_other_targets_changes_nothing() {
         let mut tabs = three();
         tabs.touched("frame");
         assert_eq!(tabs.current(none), Some("C"));
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tab_that_is_reported_twice_is_one_tab() {
+    fn tab_that_is_announced_twice_exists_once() {
         let mut tabs = three();
         tabs.opened("A", Some("default"));
         tabs.closed("A");
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crashed_tab_is_the_current_one_only_when_all_have_crashed() {
+    fn crashed_tab_is_current_only_if_all_have_crashed() {
         let tabs = three();
         assert_eq!(tabs.current(|target| target == "C"), Some("B"));
         assert_eq!(tabs.current(|_| true), Some("C"));

@@ -1,8 +1,8 @@
-//! What of a browser outlives it: cookies, and which of its files are worth keeping.
+//! The parts of a browser that outlive it: cookies, and the list of files that a profile leaves
+//! out.
 //!
-//! A browser that is closed writes what belongs to no session of its own (`expires` is set) into
-//! its folder. Cookies without an expiry it forgets, so they are asked for before and set again in
-//! the next one.
+//! A browser that is closed writes cookies with an expiry (`expires` is set) to its directory. It
+//! forgets session cookies, so they are read before it ends and set again in the next browser.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,15 +11,15 @@ use chromiumoxide_types::{Command, Method, MethodId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::browser::Browser;
-use crate::own::BrowserError;
+use crate::broker::commands::BrowserError;
+use crate::chromium::browser::Browser;
 
-/// How many cookies are set by one command: some hundred kilobytes at the most.
+/// The number of cookies that one command sets: a few hundred kilobytes at most.
 const BATCH: usize = 64;
 
-/// What in the browser's folder of user data is made anew when it is missing, and what is another
-/// machine's business: caches, crash reports, and how a second Chromium of the same folder is told.
-const LEFT_OUT: [&str; 25] = [
+/// Parts of the user data directory that Chromium recreates, or that belong to one machine: caches,
+/// crash reports, and the locks that tell a second Chromium about the first.
+const EXCLUDED: [&str; 25] = [
     "BrowserMetrics",
     "BrowserMetrics-spare.pma",
     "Crashpad",
@@ -47,16 +47,16 @@ const LEFT_OUT: [&str; 25] = [
     "Default/blob_storage",
 ];
 
-/// The folder below a browser's own that is its profile.
-pub const PROFILE_FOLDER: &str = "user-data";
+/// The subdirectory of a browser's directory that holds its profile.
+pub const PROFILE_DIR: &str = "user-data";
 
-/// The places in [`PROFILE_FOLDER`] that are no part of a profile.
-pub fn left_out_of_profiles() -> Vec<PathBuf> {
-    LEFT_OUT.iter().map(PathBuf::from).collect()
+/// Returns the paths in [`PROFILE_DIR`] that a profile leaves out.
+pub fn profile_exclusions() -> Vec<PathBuf> {
+    EXCLUDED.iter().map(PathBuf::from).collect()
 }
 
-/// One cookie, as CDP's `Network.Cookie` and `Network.CookieParam` have it in common. Some kinds of
-/// values are only handed on, so that a newer Chromium's are, too.
+/// One cookie, with the members that CDP's `Network.Cookie` and `Network.CookieParam` share. Some
+/// values are passed through unparsed, so that values of newer Chromium versions work too.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Cookie {
@@ -66,7 +66,7 @@ struct Cookie {
     path: String,
     secure: bool,
     http_only: bool,
-    /// Seconds since 1970; none for a cookie that ends with the browser. Chromium says -1 for that.
+    /// Seconds since 1970, or `None` for a session cookie. Chromium uses -1 for those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,32 +81,32 @@ struct Cookie {
     partition_key: Option<Value>,
 }
 
-/// Cookies of a browser. Their order has no meaning.
+/// Cookies of a browser. Their order is not significant.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CookieJar(Vec<Cookie>);
 
 impl fmt::Debug for CookieJar {
-    /// Without the cookies, which nobody is to see.
+    /// Prints only the number of cookies, because their values are secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CookieJar({})", self.0.len())
     }
 }
 
 impl CookieJar {
-    /// Those that end with the browser.
+    /// Keeps only the session cookies.
     #[must_use]
-    pub fn of_the_session(mut self) -> CookieJar {
+    pub fn session_cookies(mut self) -> CookieJar {
         self.0.retain(|cookie| cookie.expires.is_none());
         self
     }
 
-    /// How many there are.
+    /// Returns the number of cookies.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no cookies.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -159,7 +159,8 @@ impl Command for ClearCookies {
 }
 
 impl Browser {
-    /// All cookies of the default context, but those of a partition that cannot be named.
+    /// Returns all cookies of the default context, except those of opaque partitions, which cannot
+    /// be named.
     pub async fn cookies(&self) -> Result<CookieJar, BrowserError> {
         let got = self.broker().call(None, GetCookies {}).await?;
         let cookies = got
@@ -174,8 +175,7 @@ impl Browser {
         Ok(CookieJar(jar))
     }
 
-    /// Puts cookies into the default context, beside those that are there. Cookies that the browser
-    /// refuses are left out.
+    /// Adds cookies to the default context. Skips cookies that the browser rejects.
     pub async fn add_cookies(&self, jar: &CookieJar) -> Result<(), BrowserError> {
         for batch in jar.0.chunks(BATCH) {
             match self
@@ -183,8 +183,8 @@ impl Browser {
                 .call(None, SetCookies { cookies: batch })
                 .await
             {
-                // One that it does not like keeps it from setting the others.
-                Err(BrowserError::Refused { .. }) => {
+                // One rejected cookie prevents the others of its batch from being set.
+                Err(BrowserError::Rejected { .. }) => {
                     for cookie in batch.chunks(1) {
                         match self
                             .broker()
@@ -192,8 +192,8 @@ impl Browser {
                             .await
                         {
                             Ok(_) => {}
-                            Err(error @ BrowserError::Refused { .. }) => {
-                                tracing::debug!(%error, "a cookie is left out");
+                            Err(error @ BrowserError::Rejected { .. }) => {
+                                tracing::debug!(%error, "cookie skipped");
                             }
                             Err(error) => return Err(error),
                         }
@@ -205,7 +205,7 @@ impl Browser {
         Ok(())
     }
 
-    /// The same instead of those that are there.
+    /// Replaces all cookies of the default context.
     pub async fn replace_cookies(&self, jar: &CookieJar) -> Result<(), BrowserError> {
         self.broker().call(None, ClearCookies {}).await?;
         self.add_cookies(jar).await

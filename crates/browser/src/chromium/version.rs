@@ -1,4 +1,4 @@
-//! What an executable says it is: `--version`, asked once when the server starts.
+//! Reads the version of an executable: `--version`, run once when the server starts.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,39 +10,40 @@ use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
-/// How long an executable may take to say its version. A cold disk needs seconds for its 200 MB.
-const PROBE_BOUND: Duration = Duration::from_secs(10);
+/// The time that an executable has to print its version. On a cold disk, loading its 200 MB takes
+/// seconds.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One line is expected, and perhaps warnings.
-const MAX_ANSWER_BYTES: u64 = 4096;
+/// One line is expected, perhaps with warnings.
+const MAX_OUTPUT_BYTES: u64 = 4096;
 
-/// Why an executable did not say its version.
+/// The reason why an executable did not print its version.
 #[derive(Debug, Error)]
 pub enum ProbeError {
-    /// It could not be started at all.
+    /// The executable could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The pipe for its answer could not be made or read.
-    #[error("cannot read what {executable} says: {source}")]
+    /// The pipe for its output could not be created or read.
+    #[error("cannot read the output of {executable}: {source}")]
     Read {
-        /// What was asked.
+        /// The path of the executable.
         executable: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         source: io::Error,
     },
-    /// It took longer than ten seconds.
-    #[error("{executable} did not say its version within 10 s")]
+    /// The executable took longer than ten seconds.
+    #[error("{executable} did not print its version within 10 s")]
     TooSlow {
-        /// What was asked.
+        /// The path of the executable.
         executable: PathBuf,
     },
-    /// It answered something else.
-    #[error("{executable} is no Chromium: it says {said:?} when asked for its version")]
+    /// The output has no version.
+    #[error("{executable} is not a Chromium: --version printed {output:?}")]
     NoVersion {
-        /// What was asked.
+        /// The path of the executable.
         executable: PathBuf,
-        /// The first line of what it wrote.
-        said: String,
+        /// The first line of the output.
+        output: String,
     },
 }
 
@@ -64,15 +65,14 @@ impl Version {
         })
     }
 
-    /// The four numbers, such as `156.0.8078.79`.
+    /// Returns the four numbers, such as `156.0.8078.79`.
     pub fn number(&self) -> &str {
         &self.number
     }
 
-    /// The user agent of the same version with a window: without "Headless", and reduced to the
-    /// major version as Chrome itself does since 101
-    /// (<https://www.chromium.org/updates/ua-reduction/>). It names `x86_64` on every Linux
-    /// machine, as Chrome's does.
+    /// Returns the user agent of the same version with a window: without "Headless", and reduced to
+    /// the major version as in Chrome since 101 (<https://www.chromium.org/updates/ua-reduction/>).
+    /// It contains `x86_64` on every Linux machine, as Chrome's does.
     pub fn default_user_agent(&self) -> String {
         let major = self.number.split('.').next().unwrap_or(&self.number);
         format!(
@@ -92,47 +92,51 @@ fn is_version_number(word: &str) -> bool {
     parts == 4
 }
 
-/// Runs `executable --version`, for ten seconds at the most, and leaves nothing of it.
+/// Runs `executable --version` for at most ten seconds. Leaves no process behind.
 pub async fn probe(launcher: &Launcher, executable: &Path) -> Result<Version, ProbeError> {
     let unreadable = |source| ProbeError::Read {
         executable: executable.to_owned(),
         source,
     };
-    let (ours, theirs) = io::pipe().map_err(unreadable)?;
-    // A loader that misses a library says so there.
-    let theirs_too = theirs.try_clone().map_err(unreadable)?;
+    let (server_end, program_end) = io::pipe().map_err(unreadable)?;
+    // A loader that misses a library reports it on standard error.
+    let program_end_2 = program_end.try_clone().map_err(unreadable)?;
     let program = Program {
         program: executable.to_owned(),
         args: vec!["--version".to_owned()],
         env: Vec::new(),
         cwd: PathBuf::from("/"),
-        fds: vec![(1, OwnedFd::from(theirs)), (2, OwnedFd::from(theirs_too))],
-        deadline: Some(PROBE_BOUND),
+        fds: vec![
+            (1, OwnedFd::from(program_end)),
+            (2, OwnedFd::from(program_end_2)),
+        ],
+        deadline: Some(PROBE_TIMEOUT),
     };
-    let asking = async {
-        let answer = pipe::Receiver::from_owned_fd(OwnedFd::from(ours)).map_err(unreadable)?;
+    let run = async {
+        let from_program =
+            pipe::Receiver::from_owned_fd(OwnedFd::from(server_end)).map_err(unreadable)?;
         let tree = launcher.start(program).await?;
-        let mut said = Vec::new();
-        answer
-            .take(MAX_ANSWER_BYTES)
-            .read_to_end(&mut said)
+        let mut output = Vec::new();
+        from_program
+            .take(MAX_OUTPUT_BYTES)
+            .read_to_end(&mut output)
             .await
             .map_err(unreadable)?;
         tree.kill();
         tree.gone().await;
-        Ok::<_, ProbeError>(said)
+        Ok::<_, ProbeError>(output)
     };
-    let said = tokio::time::timeout(PROBE_BOUND, asking)
+    let output = tokio::time::timeout(PROBE_TIMEOUT, run)
         .await
         .map_err(|_| ProbeError::TooSlow {
             executable: executable.to_owned(),
         })??;
-    let said = String::from_utf8_lossy(&said);
-    said.lines().find_map(Version::parse).ok_or_else(|| {
-        let said = said.lines().next().unwrap_or_default().to_owned();
+    let output = String::from_utf8_lossy(&output);
+    output.lines().find_map(Version::parse).ok_or_else(|| {
+        let output = output.lines().next().unwrap_or_default().to_owned();
         ProbeError::NoVersion {
             executable: executable.to_owned(),
-            said,
+            output,
         }
     })
 }
@@ -142,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_is_found_in_every_vendors_line() {
+    fn version_is_parsed_for_every_vendor() {
         for line in [
             "Chromium 156.0.8078.79 built on Debian GNU/Linux 12 (bookworm)",
             "Google Chrome for Testing 156.0.8078.79 ",
@@ -156,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn other_programs_have_no_such_number() {
+    fn other_programs_have_no_version() {
         assert_eq!(Version::parse("GNU bash, version 5.2.15(1)-release"), None);
         assert_eq!(Version::parse(""), None);
     }
 
     #[test]
-    fn the_default_user_agent_is_reduced_and_does_not_say_headless() {
+    fn default_user_agent_is_reduced_and_not_headless() {
         let version = Version {
             number: "156.0.8078.79".to_owned(),
         };

@@ -1,13 +1,13 @@
-//! Several clients that want different things of one page.
+//! Several clients with different settings on one page.
 
 use std::path::Path;
 
 use hearth_browser::Browser;
 use serde_json::{Value, json};
 
-use crate::scene::{Connection, Ground};
+use crate::support::{BrowserFixture, Connection};
 
-/// A client with a session on the first tab that hears its events.
+/// Attaches a client with a session on the first tab that receives its events.
 async fn on_the_tab(browser: &Browser) -> (Connection, String) {
     let mut client = Connection::to(browser).await;
     let session = client
@@ -17,7 +17,7 @@ async fn on_the_tab(browser: &Browser) -> (Connection, String) {
     (client, session)
 }
 
-/// Has the page ask something, and goes on without its answer.
+/// Opens a dialog and does not wait for its answer.
 async fn ask(client: &mut Connection, session: &str) {
     client
         .evaluate(
@@ -32,9 +32,9 @@ async fn ask(client: &mut Connection, session: &str) {
 
 /// Rule M14.
 #[tokio::test]
-async fn a_client_that_looks_on_is_not_asked() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
+async fn observer_gets_no_dialog() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
     let (mut idler, idlers) = on_the_tab(&browser).await;
     let (mut driver, drivers) = on_the_tab(&browser).await;
     ask(&mut driver, &drivers).await;
@@ -52,7 +52,7 @@ async fn a_client_that_looks_on_is_not_asked() {
         !idler.has_heard("Page.javascriptDialogOpening")
             && !idler.has_heard("Page.javascriptDialogClosed")
     );
-    // Now the other one drives.
+    // Now the other client drives the page.
     ask(&mut idler, &idlers).await;
     idler
         .call(
@@ -66,10 +66,10 @@ async fn a_client_that_looks_on_is_not_asked() {
 
 /// Rule M14.
 #[tokio::test]
-async fn a_dialog_goes_with_the_client_that_was_asked() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
-    // Alone, and then with another one that listens.
+async fn dialog_ends_with_its_client() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
+    // First alone, then with another client that listens.
     for others in [0, 1] {
         let mut looking_on = Vec::new();
         for _ in 0..others {
@@ -84,14 +84,14 @@ async fn a_dialog_goes_with_the_client_that_was_asked() {
     browser.close().await;
 }
 
-async fn wish(client: &mut Connection, folder: &Path) {
-    let params = json!({"behavior": "allow", "downloadPath": folder, "eventsEnabled": true});
+async fn behavior(client: &mut Connection, dir: &Path) {
+    let params = json!({"behavior": "allow", "downloadPath": dir, "eventsEnabled": true});
     client
         .call(None, "Browser.setDownloadBehavior", params)
         .await;
 }
 
-/// Downloads `name` and waits until it is there.
+/// Downloads `name` and waits for the file.
 async fn download(client: &mut Connection, session: &str, name: &str) {
     let code = format!(
         "const a = document.createElement('a'); a.download = '{name}.txt'; a.href = 'data:,{name}'; a.click()"
@@ -115,21 +115,21 @@ async fn download(client: &mut Connection, session: &str, name: &str) {
     client.first(done).await;
 }
 
-fn content(folder: &Path, name: &str) -> String {
-    std::fs::read_to_string(folder.join(format!("{name}.txt")))
+fn content(dir: &Path, name: &str) -> String {
+    std::fs::read_to_string(dir.join(format!("{name}.txt")))
         .unwrap_or_else(|error| format!("{name}: {error}"))
 }
 
 /// Rule M11.
 #[tokio::test]
-async fn every_client_finds_its_downloads_where_it_wants_them() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
-    let [one, two] = ["one", "two"].map(|name| ground.folder().join(name));
+async fn every_client_has_its_download_dir() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
+    let [one, two] = ["one", "two"].map(|name| fixture.dir().join(name));
     let (mut first, on_first) = on_the_tab(&browser).await;
-    wish(&mut first, &one).await;
+    behavior(&mut first, &one).await;
     let (mut second, on_second) = on_the_tab(&browser).await;
-    wish(&mut second, &two).await;
+    behavior(&mut second, &two).await;
     download(&mut first, &on_first, "a").await;
     assert_eq!(content(&one, "a"), "a");
     download(&mut second, &on_second, "b").await;
@@ -140,18 +140,18 @@ async fn every_client_finds_its_downloads_where_it_wants_them() {
     drop(first);
     let (mut third, on_third) = on_the_tab(&browser).await;
     download(&mut third, &on_third, "d").await;
-    assert_eq!(content(&ground.folder().join("downloads"), "d"), "d");
+    assert_eq!(content(&fixture.dir().join("downloads"), "d"), "d");
     browser.close().await;
 }
 
 /// Rule M11.
 #[tokio::test]
-async fn a_download_folder_outside_of_the_session_is_not_written_to() {
-    let ground = Ground::new();
-    let browser = ground.browser().await;
-    let elsewhere = tempfile::tempdir().expect("a folder");
+async fn download_dir_outside_the_session_stays_empty() {
+    let fixture = BrowserFixture::new();
+    let browser = fixture.browser().await;
+    let elsewhere = tempfile::tempdir().expect("a directory");
     let (mut client, session) = on_the_tab(&browser).await;
-    wish(&mut client, elsewhere.path()).await;
+    behavior(&mut client, elsewhere.path()).await;
     download(&mut client, &session, "a").await;
     let params = json!({"behavior": "allow", "downloadPath": elsewhere.path()});
     client
@@ -159,7 +159,7 @@ async fn a_download_folder_outside_of_the_session_is_not_written_to() {
         .await;
     download(&mut client, &session, "b").await;
     for name in ["a", "b"] {
-        assert_eq!(content(&ground.folder().join("downloads"), name), name);
+        assert_eq!(content(&fixture.dir().join("downloads"), name), name);
     }
     assert_eq!(elsewhere.path().read_dir().expect("readable").count(), 0);
     browser.close().await;

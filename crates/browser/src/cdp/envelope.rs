@@ -1,42 +1,43 @@
-//! The outside of a CDP message: id, method, session, and the params or result as raw JSON that
-//! nobody here looks into. Strict on the way in; on the way out every message is written anew, so
-//! that not one byte of a client's envelope reaches the browser. Pure.
+//! The envelope of a CDP message: id, method, session, and the params or result as raw JSON.
+//!
+//! Parsing is strict, and every outgoing message is written from the parsed parts, so that no byte
+//! of a client's envelope reaches the browser. Pure.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// JSON-RPC's codes, as Chromium uses them.
+/// JSON-RPC's error codes, as Chromium uses them.
 pub(crate) const PARSE_ERROR: i32 = -32700;
 /// See [`PARSE_ERROR`].
 pub(crate) const INVALID_REQUEST: i32 = -32600;
-/// Chromium's code for what a target or the browser refuses.
-pub(crate) const REFUSED: i32 = -32000;
-/// Chromium's code for a session that is not there.
+/// Chromium's code for calls that a target or the browser rejects.
+pub(crate) const DENIED: i32 = -32000;
+/// Chromium's code for an unknown session.
 pub(crate) const NO_SESSION: i32 = -32001;
 
-/// Chromium's parser gives up at 300 levels, and then answers without an id. Two levels are the
-/// envelope's.
+/// Chromium's parser gives up at 300 levels and then replies without an id. The envelope takes two
+/// levels.
 const MAX_DEPTH: usize = 290;
 
 /// A call from a client.
 #[derive(Debug)]
 pub(crate) struct ClientCall<'a> {
-    /// Any integer; negative ones and duplicates are legal (Playwright sends -9999 over and over).
+    /// Any integer. Negative and duplicate ids are legal (Playwright sends -9999 over and over).
     pub(crate) id: i64,
-    /// Unescaped, so that `Browser\u002eclose` is what it is.
+    /// Unescaped, so that `Browser\u002eclose` is recognized.
     pub(crate) method: Cow<'a, str>,
-    /// None when it is missing, null or empty.
+    /// `None` if the member is missing, null or empty.
     pub(crate) session: Option<Cow<'a, str>>,
     /// A JSON object.
     pub(crate) params: Option<&'a RawValue>,
 }
 
-/// Why a client's message is no call.
+/// The reason why a client's message is not a valid call.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadCall {
-    /// Told back when it could be read.
+    /// The id for the reply, if it could be parsed.
     pub(crate) id: Option<i64>,
     pub(crate) code: i32,
     pub(crate) message: &'static str,
@@ -58,11 +59,11 @@ struct RawCall<'a> {
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> ClientCall<'a> {
-    /// Parses one WebSocket message. Serde refuses duplicate members, raw control characters in
-    /// strings (NUL, which would end the frame, is one of them) and anything after the object.
+    /// Parses one WebSocket message. Serde rejects duplicate members, raw control characters in
+    /// strings (including NUL, which would end the frame), and anything after the object.
     pub(crate) fn parse(text: &'a str) -> Result<ClientCall<'a>, BadCall> {
         if !text.trim_ascii_start().starts_with('{') {
-            // Serde would take an array for a struct.
+            // Serde would accept an array as a struct.
             return Err(BadCall {
                 id: None,
                 code: PARSE_ERROR,
@@ -71,7 +72,7 @@ impl<'a> ClientCall<'a> {
         }
         let raw: RawCall<'a> = serde_json::from_str(text).map_err(|error| {
             let (code, message) = if error.is_data() {
-                (INVALID_REQUEST, "Message has a member twice")
+                (INVALID_REQUEST, "Message has a duplicate member")
             } else {
                 (PARSE_ERROR, "Message must be valid JSON")
             };
@@ -118,10 +119,10 @@ impl<'a> ClientCall<'a> {
     }
 }
 
-/// Whether `json`, which is valid, has more than [`MAX_DEPTH`] levels.
+/// Returns true if `json`, which must be valid, has more than [`MAX_DEPTH`] levels.
 fn is_too_deep(json: &str) -> bool {
     let bytes = json.as_bytes();
-    // Most messages are answered by this, which the compiler turns into a few wide instructions.
+    // This fast path covers most messages and compiles to a few wide instructions.
     if bytes
         .iter()
         .filter(|&&byte| byte == b'{' || byte == b'[')
@@ -154,7 +155,7 @@ fn is_too_deep(json: &str) -> bool {
     false
 }
 
-/// A message from the browser: a reply when `id` is there, an event when `method` is.
+/// A message from the browser: a reply if it has an `id`, an event if it has a `method`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct BrowserMessage<'a> {
     pub(crate) id: Option<i32>,
@@ -175,26 +176,26 @@ impl<'a> BrowserMessage<'a> {
         serde_json::from_str(frame)
     }
 
-    /// What a reply says.
-    pub(crate) fn answer(&self) -> Answer<'a> {
+    /// Returns the body of a reply.
+    pub(crate) fn body(&self) -> ReplyBody<'a> {
         match self.error {
-            Some(error) => Answer::Error(error),
-            None => Answer::Result(self.result),
+            Some(error) => ReplyBody::Error(error),
+            None => ReplyBody::Result(self.result),
         }
     }
 }
 
-/// A reply's content.
+/// The body of a reply.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Answer<'a> {
+pub(crate) enum ReplyBody<'a> {
     Result(Option<&'a RawValue>),
     Error(&'a RawValue),
 }
 
-/// Room for everything around the params or result.
+/// The space reserved for the envelope around the params or result.
 const ENVELOPE_BYTES: usize = 128;
 
-/// A frame for the browser, its NUL included.
+/// Builds a frame for the browser, with its final NUL.
 pub(crate) fn frame(id: i32, method: &str, params: Option<&str>, session: Option<&str>) -> Vec<u8> {
     let size = ENVELOPE_BYTES + method.len() + params.map_or(0, str::len);
     let mut out = String::with_capacity(size);
@@ -211,11 +212,11 @@ pub(crate) fn frame(id: i32, method: &str, params: Option<&str>, session: Option
     out.into_bytes()
 }
 
-/// A reply for a client, with the client's own id and session.
-pub(crate) fn reply(id: i64, answer: Answer<'_>, session: Option<&str>) -> String {
+/// Builds a reply for a client, with the client's id and session.
+pub(crate) fn reply(id: i64, answer: ReplyBody<'_>, session: Option<&str>) -> String {
     let (name, content) = match answer {
-        Answer::Result(result) => ("result", result.map_or("{}", RawValue::get)),
-        Answer::Error(error) => ("error", error.get()),
+        ReplyBody::Result(result) => ("result", result.map_or("{}", RawValue::get)),
+        ReplyBody::Error(error) => ("error", error.get()),
     };
     let mut out = String::with_capacity(ENVELOPE_BYTES + content.len());
     out.push_str("{\"id\":");
@@ -229,7 +230,7 @@ pub(crate) fn reply(id: i64, answer: Answer<'_>, session: Option<&str>) -> Strin
     out
 }
 
-/// An error of our own for a client.
+/// Builds an error reply of the broker.
 pub(crate) fn failure(id: Option<i64>, code: i32, message: &str, session: Option<&str>) -> String {
     #[derive(Serialize)]
     struct Failure<'a> {
@@ -252,7 +253,8 @@ pub(crate) fn failure(id: Option<i64>, code: i32, message: &str, session: Option
     .expect("numbers and strings are always JSON")
 }
 
-/// An event of a client's root session: told without a session, as the client knows of none.
+/// Builds an event of a client's root session, without a session, because clients do not know its
+/// id.
 pub(crate) fn root_event(method: &str, params: Option<&RawValue>) -> String {
     let params = params.map_or("{}", RawValue::get);
     let mut out = String::with_capacity(ENVELOPE_BYTES + params.len());
@@ -271,7 +273,7 @@ fn push_session(out: &mut String, session: Option<&str>) {
     }
 }
 
-/// Method names and session ids hardly ever need escaping.
+/// Writes a JSON string. Method names and session ids hardly ever need escaping.
 fn push_string(out: &mut String, text: &str) {
     if text
         .bytes()
@@ -289,7 +291,7 @@ fn push_string(out: &mut String, text: &str) {
 mod tests {
     use super::*;
 
-    fn refusal(text: &str) -> (Option<i64>, i32) {
+    fn bad_call(text: &str) -> (Option<i64>, i32) {
         let bad = ClientCall::parse(text).expect_err(text);
         (bad.id, bad.code)
     }
@@ -307,15 +309,15 @@ mod tests {
         assert_eq!(call.params.map(RawValue::get), Some(r#"{"x":[1]}"#));
     }
 
-    /// Rule M1: whatever the escapes.
+    /// Rule M1: with any escapes.
     #[test]
-    fn the_method_is_unescaped() {
+    fn method_is_unescaped() {
         let call = ClientCall::parse(r#"{"id":1,"method":"Browser\u002eclose"}"#).expect("a call");
         assert_eq!(call.method, "Browser.close");
     }
 
     #[test]
-    fn no_session_null_and_empty_are_the_same() {
+    fn missing_null_and_empty_sessions_are_equal() {
         for text in [
             r#"{"id":1,"method":"A.b"}"#,
             r#"{"id":1,"method":"A.b","sessionId":null}"#,
@@ -326,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_object_is_a_parse_error() {
+    fn non_objects_are_parse_errors() {
         for text in [
             "",
             "x",
@@ -335,32 +337,32 @@ mod tests {
             "{\"id\":1} x",
             "\u{0}{}",
         ] {
-            assert_eq!(refusal(text), (None, PARSE_ERROR), "{text}");
+            assert_eq!(bad_call(text), (None, PARSE_ERROR), "{text}");
         }
     }
 
     /// Rule P4.
     #[test]
-    fn nul_gets_in_neither_in_strings_nor_between_tokens() {
+    fn nul_is_rejected_in_strings_and_between_tokens() {
         for text in [
             "{\"id\":1,\"method\":\"A.b\u{0}\"}",
             "{\"id\":1,\"method\":\"A.b\",\"params\":{\"x\":\"\u{0}\"}}",
             "{\"id\":1,\u{0}\"method\":\"A.b\"}",
             "{\"id\":1,\"method\":\"A.b\",\"params\":{}\u{0}}",
         ] {
-            assert_eq!(refusal(text), (None, PARSE_ERROR), "{text:?}");
+            assert_eq!(bad_call(text), (None, PARSE_ERROR), "{text:?}");
         }
     }
 
     /// Rules P4, I3.
     #[test]
-    fn a_member_twice_is_refused() {
+    fn duplicate_members_are_rejected() {
         for text in [
             r#"{"id":1,"method":"A.b","method":"Browser.close"}"#,
             r#"{"id":1,"id":2,"method":"A.b"}"#,
             r#"{"id":1,"method":"A.b","sessionId":"S","session\u0049d":"T"}"#,
         ] {
-            assert_eq!(refusal(text), (None, INVALID_REQUEST), "{text}");
+            assert_eq!(bad_call(text), (None, INVALID_REQUEST), "{text}");
         }
     }
 
@@ -369,16 +371,16 @@ mod tests {
     fn ids_are_integers() {
         for id in ["\"1\"", "1.5", "1e3", "null", "{}", "99999999999999999999"] {
             assert_eq!(
-                refusal(&format!(r#"{{"id":{id},"method":"A.b"}}"#)),
+                bad_call(&format!(r#"{{"id":{id},"method":"A.b"}}"#)),
                 (None, INVALID_REQUEST),
                 "{id}"
             );
         }
-        assert_eq!(refusal(r#"{"method":"A.b"}"#), (None, INVALID_REQUEST));
+        assert_eq!(bad_call(r#"{"method":"A.b"}"#), (None, INVALID_REQUEST));
     }
 
     #[test]
-    fn other_members_have_their_types_and_the_id_is_told_back() {
+    fn members_have_fixed_types_and_errors_carry_the_id() {
         for rest in [
             r#""method":5"#,
             r#""x":1"#,
@@ -386,7 +388,7 @@ mod tests {
             r#""method":"A.b","params":[]"#,
         ] {
             assert_eq!(
-                refusal(&format!(r#"{{"id":7,{rest}}}"#)),
+                bad_call(&format!(r#"{{"id":7,{rest}}}"#)),
                 (Some(7), INVALID_REQUEST),
                 "{rest}"
             );
@@ -395,13 +397,13 @@ mod tests {
 
     /// Rule P4.
     #[test]
-    fn nesting_that_chromium_cannot_answer_is_refused() {
+    fn too_deep_nesting_is_rejected() {
         let nested = |levels: usize| {
             let text = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
             format!(r#"{{"id":7,"method":"A.b","params":{{"s":"\"[","x":{text}}}}}"#)
         };
         assert!(ClientCall::parse(&nested(MAX_DEPTH - 1)).is_ok());
-        assert_eq!(refusal(&nested(MAX_DEPTH)), (Some(7), INVALID_REQUEST));
+        assert_eq!(bad_call(&nested(MAX_DEPTH)), (Some(7), INVALID_REQUEST));
         let wide = format!(
             r#"{{"id":7,"method":"A.b","params":{{"x":[{}[]]}}}}"#,
             "[],".repeat(1000)
@@ -411,7 +413,7 @@ mod tests {
 
     /// Rule P4.
     #[test]
-    fn a_frame_holds_the_four_members_and_one_nul_at_its_end() {
+    fn frame_has_four_members_and_a_final_nul() {
         let frame = frame(5, "A.b\"\n", Some(r#"{"x":1}"#), Some("S"));
         assert_eq!(
             frame,
@@ -424,23 +426,23 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_carries_the_clients_own_id_and_session() {
+    fn reply_carries_the_clients_id_and_session() {
         let message = BrowserMessage::parse(r#"{"id":5,"result":{"a":"\u0000"},"sessionId":"X"}"#)
             .expect("a reply");
         assert_eq!(
-            reply(-1, message.answer(), Some("S")),
+            reply(-1, message.body(), Some("S")),
             r#"{"id":-1,"result":{"a":"\u0000"},"sessionId":"S"}"#
         );
         let message = BrowserMessage::parse(r#"{"id":5,"error":{"code":-32001,"message":"m"}}"#)
             .expect("a reply");
         assert_eq!(
-            reply(3, message.answer(), None),
+            reply(3, message.body(), None),
             r#"{"id":3,"error":{"code":-32001,"message":"m"}}"#
         );
     }
 
     #[test]
-    fn a_failure_without_an_id_has_none() {
+    fn failure_may_have_no_id() {
         assert_eq!(
             failure(None, PARSE_ERROR, "m", None),
             r#"{"error":{"code":-32700,"message":"m"}}"#

@@ -1,6 +1,6 @@
-//! When acknowledgements leave, which is what has Chromium send the next frame: not too often, and
-//! not while a client takes a screenshot. A frame and a screenshot are drawn and encoded by the
-//! same processor, and the one that somebody waits for comes first.
+//! Paces acknowledgements, which make Chromium send the next frame: not too often, and not while a
+//! client takes a screenshot. Frames and screenshots are drawn and encoded by the same processor,
+//! and screenshots take precedence.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,36 +12,37 @@ use tokio::time::{Instant, sleep_until};
 use super::FrameTicket;
 use crate::broker::Broker;
 
-/// How long frames give way. A page that is photographed all the time is still seen twice a second.
+/// The maximum delay of a frame. A page with constant screenshots still shows two frames a second.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The least time from one acknowledgement to the next: 30 frames a second look smooth.
+/// The minimum time between acknowledgements: 30 frames a second look smooth.
 const PAUSE: Duration = Duration::from_millis(33);
 
-pub(super) struct Pace {
-    /// Everybody in the browser holds it.
+pub(super) struct AckPacer {
+    /// Shared with all clients of the browser.
     broker: Arc<Broker>,
     tab: String,
-    /// Oldest first, with when they were due; as many as Chromium sends frames unanswered.
+    /// The waiting acknowledgements and the times when they were added, oldest first. Chromium
+    /// limits their number.
     waiting: VecDeque<(FrameTicket, Instant)>,
-    /// When the last one left; at first, when the cast began.
+    /// When the last acknowledgement left. Initially, the start of the screencast.
     last: Instant,
-    /// Rung when a screenshot is done.
+    /// Notified when a screenshot is done.
     done: watch::Receiver<()>,
 }
 
-impl std::fmt::Debug for Pace {
+impl std::fmt::Debug for AckPacer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pace")
+        f.debug_struct("AckPacer")
             .field("waiting", &self.waiting)
             .finish_non_exhaustive()
     }
 }
 
-impl Pace {
-    pub(super) fn new(broker: Arc<Broker>, tab: String) -> Pace {
+impl AckPacer {
+    pub(super) fn new(broker: Arc<Broker>, tab: String) -> AckPacer {
         let done = broker.screenshots();
-        Pace {
+        AckPacer {
             broker,
             tab,
             waiting: VecDeque::new(),
@@ -54,7 +55,7 @@ impl Pace {
         self.waiting.push_back((ticket, Instant::now()));
     }
 
-    /// They are not needed any more.
+    /// Drops the waiting acknowledgements.
     pub(super) fn forget(&mut self) {
         self.waiting.clear();
     }
@@ -63,12 +64,12 @@ impl Pace {
         self.waiting.len()
     }
 
-    /// When the last one left, if none waits.
+    /// Returns when the last acknowledgement left, if none waits.
     pub(super) fn is_free_since(&self) -> Option<Instant> {
         self.waiting.is_empty().then_some(self.last)
     }
 
-    /// The next one whose time has come. Cancel safe.
+    /// Waits for the next acknowledgement that is due. Cancel safe.
     pub(super) async fn next(&mut self) -> FrameTicket {
         loop {
             let Some(&(ticket, since)) = self.waiting.front() else {
@@ -87,7 +88,7 @@ impl Pace {
             }
             tokio::select! {
                 () = sleep_until(due) => {}
-                // The broker is there as long as this is.
+                // The broker lives at least as long as this.
                 _ = self.done.changed() => {}
             }
         }

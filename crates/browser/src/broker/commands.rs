@@ -1,4 +1,4 @@
-//! The commands that are ours, not a client's: typed by the generated protocol, each with a bound.
+//! Hearth's own commands: typed by the generated protocol, each with a timeout.
 
 use std::time::Duration;
 
@@ -19,80 +19,80 @@ use tokio::time::MissedTickBehavior;
 
 use crate::broker::Broker;
 use crate::broker::client::Client;
-use crate::broker::pending::{Newcomer, Pending};
-use crate::flags::Viewport;
-use crate::pipe::NotTaken;
+use crate::broker::pending::{Pending, PendingAttach};
+use crate::cdp::pipe::PushError;
+use crate::viewport::Viewport;
 
-/// How long the browser may take for a command of ours.
-const COMMAND_BOUND: Duration = Duration::from_secs(5);
+/// The time that the browser has for one of Hearth's commands.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a browser is looked after that is used.
+/// The interval of the liveness checks.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A browser that does not answer for so long is taken for hung. Its main process hardly computes:
-/// on a busy machine it answers within a second.
+/// The time after which a browser that does not reply counts as hung. Its main process computes
+/// little: it replies within a second even on a busy machine.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Why the browser did not do what we asked of it.
+/// The reason why a command of Hearth failed.
 #[derive(Debug, Error)]
 pub enum BrowserError {
-    /// It has ended, or is about to.
+    /// The browser has ended, or is about to end.
     #[error("the browser is gone")]
     Gone,
-    /// It takes nothing more: too much waits for it already.
+    /// Too many bytes already wait to be sent to the browser.
     #[error("the browser reads too slowly")]
     Busy,
-    /// It did not answer in time.
-    #[error("the browser did not answer {method} within {bound:?}")]
+    /// The browser did not reply in time.
+    #[error("the browser did not answer {method} within {timeout:?}")]
     TimedOut {
-        /// What was asked.
+        /// The method of the command.
         method: String,
-        /// How long it had.
-        bound: Duration,
+        /// The time that the browser had.
+        timeout: Duration,
     },
-    /// It answered with an error.
-    #[error("the browser refused {method}: {message}")]
-    Refused {
-        /// What was asked.
+    /// The browser replied with an error.
+    #[error("the browser rejected {method}: {message}")]
+    Rejected {
+        /// The method of the command.
         method: String,
-        /// Its reason.
+        /// The browser's error message.
         message: String,
     },
-    /// Its answer is not what the protocol says.
-    #[error("the browser's answer to {method} cannot be understood: {source}")]
+    /// The reply does not match the protocol.
+    #[error("cannot parse the browser's reply to {method}: {source}")]
     Malformed {
-        /// What was asked.
+        /// The method of the command.
         method: String,
-        /// What is wrong with it.
+        /// The parse error.
         source: serde_json::Error,
     },
 }
 
-/// What a running browser says that it is, in the words of CDP's `Browser.getVersion`.
+/// The version information of a running browser, as in CDP's `Browser.getVersion`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Name and version, such as `HeadlessChrome/156.0.8078.79`.
+pub struct BrowserInfo {
+    /// The name and version, such as `HeadlessChrome/156.0.8078.79`.
     pub product: String,
-    /// Of CDP.
+    /// The version of CDP.
     pub protocol_version: String,
-    /// Of the source, with an `@` before it.
+    /// The source revision, prefixed with `@`.
     pub revision: String,
-    /// What pages and servers are told.
+    /// The user agent that pages and servers see.
     pub user_agent: String,
-    /// Of V8.
+    /// The version of V8.
     pub js_version: String,
 }
 
-/// Something that a client may attach to: a page, a frame of another site, a worker.
+/// A target that a client may attach to: a page, a frame of another site, a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// CDP's target id.
     pub id: String,
-    /// CDP's type: `page`, `iframe`, `worker`, `service_worker`, …
+    /// CDP's target type: `page`, `iframe`, `worker`, `service_worker`, …
     pub kind: String,
-    /// From the page.
+    /// The title of the page.
     pub title: String,
-    /// Where it is.
+    /// The URL of the target.
     pub url: String,
 }
 
@@ -101,17 +101,17 @@ pub struct Target {
 pub struct Tab {
     /// CDP's target id.
     pub id: String,
-    /// From the page.
+    /// The title of the page.
     pub title: String,
-    /// Where it is.
+    /// The URL of the page.
     pub url: String,
-    /// It is the current one.
+    /// True for the current tab.
     pub is_current: bool,
-    /// Its renderer has crashed; reloading gives it a new one.
+    /// True if the renderer has crashed. Reloading starts a new one.
     pub has_crashed: bool,
 }
 
-/// Tells when tabs may have changed.
+/// A notifier for changes of the tabs.
 #[derive(Debug)]
 pub struct TabChanges {
     current: watch::Receiver<Option<String>>,
@@ -119,9 +119,9 @@ pub struct TabChanges {
 }
 
 impl TabChanges {
-    /// Waits until another tab is the current one, or some tab was opened, closed or shows another
-    /// address. Chromium does not tell of titles that change later. Never returns once the browser
-    /// is gone. Cancel safe.
+    /// Waits until another tab becomes current, or a tab is opened, is closed or shows another
+    /// address. Chromium does not report later changes of titles. Never returns once the browser is
+    /// gone. Cancel safe.
     pub async fn next(&mut self) {
         let changed = tokio::select! {
             changed = self.current.changed() => changed,
@@ -133,24 +133,24 @@ impl TabChanges {
     }
 }
 
-impl From<NotTaken> for BrowserError {
-    fn from(not: NotTaken) -> BrowserError {
+impl From<PushError> for BrowserError {
+    fn from(not: PushError) -> BrowserError {
         match not {
-            NotTaken::Full => BrowserError::Busy,
-            NotTaken::Closed => BrowserError::Gone,
+            PushError::Full => BrowserError::Busy,
+            PushError::Closed => BrowserError::Gone,
         }
     }
 }
 
 impl Broker {
-    /// Has every target announced, so that tabs are known.
+    /// Has Chromium announce every target, so that the broker knows all tabs.
     pub(crate) async fn discover_targets(&self) -> Result<(), BrowserError> {
         self.call(None, SetDiscoverTargetsParams::new(true))
             .await
             .map(drop)
     }
 
-    /// Opens an empty tab in the default context and gives back its target id.
+    /// Opens an empty tab in the default context and returns its target id.
     pub(crate) async fn open_tab(&self) -> Result<String, BrowserError> {
         let opened = self
             .call(None, CreateTargetParams::new("about:blank"))
@@ -158,7 +158,7 @@ impl Broker {
         Ok(opened.target_id.inner().clone())
     }
 
-    /// Brings a tab to the front.
+    /// Brings a tab to the front and makes it the current one.
     pub(crate) async fn activate_tab(&self, target: &str) -> Result<(), BrowserError> {
         self.call(None, ActivateTargetParams::new(target.to_owned()))
             .await?;
@@ -173,7 +173,7 @@ impl Broker {
             .map(drop)
     }
 
-    /// The open tabs, in the order in which they were opened, with the titles that they have now.
+    /// Returns the open tabs in the order in which they were opened, with their current titles.
     pub(crate) async fn tabs(&self) -> Result<Vec<Tab>, BrowserError> {
         let pages = self
             .targets()
@@ -190,7 +190,7 @@ impl Broker {
         };
         let mut tabs: Vec<Tab> = pages.map(tab).collect();
         let order = self.tabs_in_order();
-        // Chromium keeps them in none. One of which we are not told yet comes last.
+        // Chromium returns them in no particular order. Tabs that were not announced yet come last.
         tabs.sort_by_key(|tab| {
             order
                 .iter()
@@ -200,7 +200,7 @@ impl Broker {
         Ok(tabs)
     }
 
-    /// To be told when [`tabs`](Broker::tabs) may say something else.
+    /// Returns a notifier for changes of [`tabs`](Broker::tabs).
     pub(crate) fn tab_changes(&self) -> TabChanges {
         TabChanges {
             current: self.current_tab(),
@@ -208,15 +208,15 @@ impl Broker {
         }
     }
 
-    /// Asks the browser for a word whenever it is used and says nothing. Returns when it stays
-    /// silent.
-    pub(crate) async fn watch_over(&self) {
+    /// Probes the browser whenever it owes a reply and is silent. Returns when it does not answer
+    /// the probe.
+    pub(crate) async fn watch_liveness(&self) {
         let mut looks = tokio::time::interval(WATCH_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
-            self.close_silent_excess();
-            if self.owes_an_answer()
+            self.close_all_excess();
+            if self.owes_reply()
                 && let Err(BrowserError::TimedOut { .. }) =
                     self.call_within(SILENCE, None, GetVersionParams {}).await
             {
@@ -225,7 +225,8 @@ impl Broker {
         }
     }
 
-    /// Gives a tab's page exactly the viewport's size, whatever its window's bars take.
+    /// Resizes the window so that a tab's page has exactly the viewport's size, whatever the
+    /// window's bars take.
     pub(crate) async fn fit_page(
         &self,
         target: &str,
@@ -260,33 +261,33 @@ impl Broker {
         self.call(None, size).await.map(drop)
     }
 
-    /// Asks the browser to end. Only this saves fresh cookies in full Chromium.
+    /// Asks the browser to end. Full Chromium saves fresh cookies only this way.
     pub(crate) async fn ask_to_close(&self) -> Result<(), BrowserError> {
         self.call(None, CloseParams {}).await.map(drop)
     }
 
-    /// Gives a new client its root session.
-    pub(crate) async fn attach(&self, newcomer: Newcomer) -> Result<Client, BrowserError> {
+    /// Attaches a new client with its root session.
+    pub(crate) async fn attach(&self, attach: PendingAttach) -> Result<Client, BrowserError> {
         let method = "attaching a client".to_owned();
-        let client = self.request_client(newcomer)?;
-        match tokio::time::timeout(COMMAND_BOUND, client).await {
+        let client = self.request_client(attach)?;
+        match tokio::time::timeout(COMMAND_TIMEOUT, client).await {
             Ok(Ok(Ok(client))) => Ok(client),
-            Ok(Ok(Err(error))) => Err(BrowserError::Refused {
+            Ok(Ok(Err(error))) => Err(BrowserError::Rejected {
                 method,
                 message: message_of(&error),
             }),
             Ok(Err(_)) => Err(BrowserError::Gone),
             Err(_) => Err(BrowserError::TimedOut {
                 method,
-                bound: COMMAND_BOUND,
+                timeout: COMMAND_TIMEOUT,
             }),
         }
     }
 
-    /// The browser's own word on what it is.
-    pub(crate) async fn identity(&self) -> Result<Identity, BrowserError> {
+    /// Returns the version information that the browser reports.
+    pub(crate) async fn info(&self) -> Result<BrowserInfo, BrowserError> {
         let version = self.call(None, GetVersionParams {}).await?;
-        Ok(Identity {
+        Ok(BrowserInfo {
             product: version.product,
             protocol_version: version.protocol_version,
             revision: version.revision,
@@ -295,9 +296,8 @@ impl Broker {
         })
     }
 
-    /// Everything in the browser that a client may attach to. Chromium leaves itself and its tab
-    /// targets out; parts of its own interface and pages that are only being prepared are left out
-    /// here.
+    /// Returns all targets that a client may attach to. Chromium omits itself and its tab targets;
+    /// this also omits parts of the browser's own interface and prerendered pages.
     pub(crate) async fn targets(&self) -> Result<Vec<Target>, BrowserError> {
         let targets = self
             .call(None, GetTargetsParams::default())
@@ -320,13 +320,13 @@ impl Broker {
         session: Option<&str>,
         command: C,
     ) -> Result<C::Response, BrowserError> {
-        self.call_within(COMMAND_BOUND, session, command).await
+        self.call_within(COMMAND_TIMEOUT, session, command).await
     }
 
-    /// A command that may take less or more time than the others.
+    /// Sends a command with a timeout that differs from the default.
     pub(crate) async fn call_within<C: Command>(
         &self,
-        bound: Duration,
+        timeout: Duration,
         session: Option<&str>,
         command: C,
     ) -> Result<C::Response, BrowserError> {
@@ -337,7 +337,7 @@ impl Broker {
         };
         let params = serde_json::to_string(&command).map_err(malformed)?;
         let (sender, reply) = oneshot::channel();
-        let id = self.send_own(&method, &params, session, Pending::Own(sender))?;
+        let id = self.send_command(&method, &params, session, Pending::Command(sender))?;
         let Ok(reply) = tokio::time::timeout(bound, reply).await else {
             self.give_up(id);
             return Err(BrowserError::TimedOut { method, bound });
@@ -350,7 +350,7 @@ impl Broker {
             }
             Err(error) => {
                 let message = message_of(&error);
-                Err(BrowserError::Refused { method, message })
+                Err(BrowserError::Rejected { method, message })
             }
         }
     }

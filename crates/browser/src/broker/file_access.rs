@@ -1,22 +1,23 @@
-//! Which files a client may have the browser read and write by naming them. Paths and addresses
-//! only, no file is touched: what a path leads to in the end (links, a page that opens another
-//! file) is for the kernel to judge.
+//! Decides which files a client may have the browser read and write.
+//!
+//! This compares paths and addresses only and touches no file. Links and pages that open other
+//! files are left to the kernel's sandbox.
 
 use std::path::{Component, Path, PathBuf};
 
 use url::Url;
 
-/// Where a client sits. It decides what its paths mean.
+/// The origin of a client, which determines the meaning of its paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Among the session's own programs, with the session's `/tmp`.
-    Inside,
-    /// Anywhere else; its `/tmp` is another one.
-    Outside,
+pub enum ClientOrigin {
+    /// A program of the session, which sees the session's `/tmp`.
+    Internal,
+    /// Any other client. Its `/tmp` is a different directory.
+    External,
 }
 
-/// Schemes of the browser's own pages, from where it can be crashed, quit and configured.
-const INNER_SCHEMES: [&str; 5] = [
+/// Schemes of the browser's own pages, which can crash, quit and configure it.
+const INTERNAL_SCHEMES: [&str; 5] = [
     "chrome",
     "chrome-untrusted",
     "chrome-error",
@@ -24,54 +25,57 @@ const INNER_SCHEMES: [&str; 5] = [
     "chrome-extension",
 ];
 
-/// The folders of one session, as far as clients may name them.
+/// The directories of one session that clients may name.
 #[derive(Debug)]
-pub(crate) struct Grounds {
-    /// Everything of the session.
+pub(crate) struct FileAccess {
+    /// The directory of the session.
     pub(crate) session: PathBuf,
-    /// Where downloads go unless a client names another folder of the session.
+    /// The download directory, unless a client names another directory of the session.
     pub(crate) downloads: PathBuf,
 }
 
-impl Grounds {
-    /// Whether a client may name a file or folder. Relative paths are nobody's: they would mean the
-    /// browser's.
-    pub(crate) fn contain(&self, path: &str, side: Side) -> bool {
+impl FileAccess {
+    /// Returns true if a client may name this file or directory. Relative paths are rejected,
+    /// because they would resolve in the browser's working directory.
+    pub(crate) fn allows(&self, path: &str, origin: ClientOrigin) -> bool {
         let path = Path::new(path);
         let plain = path
             .components()
             .all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-        let shared = side == Side::Inside && path.starts_with("/tmp");
+        let shared = origin == ClientOrigin::Internal && path.starts_with("/tmp");
         path.is_absolute() && plain && (shared || path.starts_with(&self.session))
     }
 
-    /// The folder that a client's downloads go to: the one that it names, if it may.
-    pub(crate) fn plan_downloads(&self, named: &str, side: Side) -> String {
-        if self.contain(named, side) {
+    /// Returns the directory for a client's downloads: `named`, if the client may use it.
+    pub(crate) fn download_dir(&self, named: &str, origin: ClientOrigin) -> String {
+        if self.allows(named, origin) {
             named.to_owned()
         } else {
             self.downloads.to_string_lossy().into_owned()
         }
     }
 
-    /// Judges an address that a client wants a page of, or the reason of a refusal.
-    pub(crate) fn judge_address(&self, address: &str, side: Side) -> Result<(), &'static str> {
-        // One that cannot be parsed is for the browser to refuse.
+    /// Checks the address of a page that a client wants to open. Returns the reason if the address
+    /// is denied.
+    pub(crate) fn check_address(
+        &self,
+        address: &str,
+        origin: ClientOrigin,
+    ) -> Result<(), &'static str> {
+        // The browser rejects addresses that cannot be parsed.
         let Ok(url) = Url::parse(address) else {
             return Ok(());
         };
         match url.scheme() {
-            "view-source" => self.judge_address(url.path(), side),
+            "view-source" => self.check_address(url.path(), origin),
             "file" => {
                 let path = url.to_file_path().ok();
                 match path.as_deref().and_then(Path::to_str) {
-                    Some(path) if self.contain(path, side) => Ok(()),
-                    _ => Err(
-                        "of this machine's files, only those in the session's folder can be opened",
-                    ),
+                    Some(path) if self.allows(path, origin) => Ok(()),
+                    _ => Err("only files in the session's directory can be opened"),
                 }
             }
-            scheme if INNER_SCHEMES.contains(&scheme) => {
+            scheme if INTERNAL_SCHEMES.contains(&scheme) => {
                 Err("the browser's own pages are not available")
             }
             _ => Ok(()),
@@ -83,15 +87,15 @@ impl Grounds {
 mod tests {
     use super::*;
 
-    fn grounds() -> Grounds {
-        Grounds {
+    fn file_access() -> FileAccess {
+        FileAccess {
             session: "/data/s/1".into(),
             downloads: "/data/s/1/b/downloads".into(),
         }
     }
 
     #[test]
-    fn paths_of_the_session_and_inside_of_its_tmp_may_be_named() {
+    fn session_paths_and_internal_tmp_are_allowed() {
         for (path, inside, outside) in [
             ("/data/s/1/work/x.txt", true, true),
             ("/data/s/1", true, true),
@@ -103,9 +107,12 @@ mod tests {
             ("work/x.txt", false, false),
             ("", false, false),
         ] {
-            let contain = |side| grounds().contain(path, side);
+            let allows = |origin| file_access().allows(path, origin);
             assert_eq!(
-                (contain(Side::Inside), contain(Side::Outside)),
+                (
+                    allows(ClientOrigin::Internal),
+                    allows(ClientOrigin::External)
+                ),
                 (inside, outside),
                 "{path}"
             );
@@ -113,15 +120,15 @@ mod tests {
     }
 
     #[test]
-    fn a_download_folder_elsewhere_becomes_the_sessions() {
-        let plan = |path| grounds().plan_downloads(path, Side::Outside);
+    fn download_dir_outside_the_session_is_replaced() {
+        let plan = |path| file_access().download_dir(path, ClientOrigin::External);
         assert_eq!(plan("/data/s/1/work"), "/data/s/1/work");
         assert_eq!(plan("/tmp/playwright-artifacts-1"), "/data/s/1/b/downloads");
         assert_eq!(plan("/etc"), "/data/s/1/b/downloads");
     }
 
     #[test]
-    fn ordinary_addresses_and_files_of_the_session_can_be_opened() {
+    fn ordinary_addresses_and_session_files_are_allowed() {
         for address in [
             "https://example.com/file:///etc/passwd",
             "about:blank",
@@ -135,7 +142,7 @@ mod tests {
             "",
         ] {
             assert_eq!(
-                grounds().judge_address(address, Side::Inside),
+                file_access().check_address(address, ClientOrigin::Internal),
                 Ok(()),
                 "{address}"
             );
@@ -143,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_and_the_browsers_own_pages_cannot() {
+    fn other_files_and_internal_pages_are_denied() {
         for address in [
             "file:///etc/hostname",
             "  file:///etc/hostname",
@@ -162,7 +169,9 @@ mod tests {
             "chrome-untrusted://x",
         ] {
             assert!(
-                grounds().judge_address(address, Side::Inside).is_err(),
+                file_access()
+                    .check_address(address, ClientOrigin::Internal)
+                    .is_err(),
                 "{address:?}"
             );
         }

@@ -1,9 +1,9 @@
-//! The two pipes of `--remote-debugging-pipe`: messages end with a NUL byte. Knows no message's
-//! meaning.
+//! The two pipes of `--remote-debugging-pipe`. Frames end with a NUL byte; their content does not
+//! matter here.
 //!
-//! Two traps shape this file. Chromium stops reading for good, without exiting, when one message
-//! reaches 100 MB, so a write that does not drain is a verdict on the browser. And Chromium blocks
-//! when nobody reads its answers, so the reader never waits for a client.
+//! Two properties of Chromium shape this file. Chromium stops reading for good, without exiting,
+//! when one message reaches 100 MB, so a pipe that does not drain means that the browser is stuck.
+//! And Chromium blocks while its output is not read, so the reader never waits for a client.
 
 use std::collections::VecDeque;
 use std::ffi::CStr;
@@ -21,27 +21,28 @@ use tokio::sync::Notify;
 /// The largest pipe that an unprivileged process gets by default (`/proc/sys/fs/pipe-max-size`).
 const PIPE_BYTES: i32 = 1024 * 1024;
 
-/// What may wait to be written before clients have to wait with what they say next.
-const ENOUGH_BYTES: usize = 64 * 1024 * 1024;
+/// The number of queued bytes above which clients wait before they send more.
+const BACKPRESSURE_BYTES: usize = 64 * 1024 * 1024;
 
-/// What may wait before nothing more is taken. Clients that wait for room stay below: each of them
-/// adds one message at the most. The frame that crosses the line still gets in.
+/// The number of queued bytes above which frames are rejected. Clients that wait for room stay
+/// below it, because each adds at most one message. The frame that crosses the limit is still
+/// queued.
 const MAX_WAITING_BYTES: usize = 1024 * 1024 * 1024;
 
-/// A browser that reads nothing for this long while something waits for it will not read again.
+/// A browser that reads nothing for this long while bytes are queued will not read again.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
-/// The largest message taken from the browser. Results of 200 MB work; this only bounds what a
-/// broken one may make us keep.
+/// The largest message accepted from the browser. Results of 200 MB work; this limits the memory
+/// that a broken browser can use.
 const MAX_FRAME_BYTES: usize = 512 * 1024 * 1024;
 
-/// A read buffer that has grown beyond this for one large message is given back afterwards.
+/// A read buffer that grew beyond this for one large message is released afterwards.
 const KEPT_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// How much room a read is given at the least.
+/// The minimum space for one read.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Our ends of the two pipes, and Chromium's.
+/// The server's ends of the two pipes, and Chromium's.
 pub(crate) struct Pipes {
     pub(crate) to_browser: pipe::Sender,
     pub(crate) from_browser: pipe::Receiver,
@@ -51,48 +52,49 @@ pub(crate) struct Pipes {
     pub(crate) browser_writes: OwnedFd,
 }
 
-/// Makes both pipes. All four ends close on exec; Chromium's are handed over by number.
+/// Creates both pipes. All four ends close on exec; Chromium's ends are passed by descriptor
+/// number.
 pub(crate) fn open() -> io::Result<Pipes> {
-    let (browser_reads, ours_to_write) = io::pipe()?;
-    let (ours_to_read, browser_writes) = io::pipe()?;
-    for end in [ours_to_write.as_fd(), ours_to_read.as_fd()] {
-        // Refused when this user's pipes are many already. Then they are slower, nothing else.
+    let (browser_reads, server_writes) = io::pipe()?;
+    let (server_reads, browser_writes) = io::pipe()?;
+    for end in [server_writes.as_fd(), server_reads.as_fd()] {
+        // This fails if the user already has many pipes. The pipes are then only slower.
         let _ = fcntl(end, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
     }
     Ok(Pipes {
-        to_browser: pipe::Sender::from_owned_fd(OwnedFd::from(ours_to_write))?,
-        from_browser: pipe::Receiver::from_owned_fd(OwnedFd::from(ours_to_read))?,
+        to_browser: pipe::Sender::from_owned_fd(OwnedFd::from(server_writes))?,
+        from_browser: pipe::Receiver::from_owned_fd(OwnedFd::from(server_reads))?,
         browser_reads: OwnedFd::from(browser_reads),
         browser_writes: OwnedFd::from(browser_writes),
     })
 }
 
-/// Why a frame was not taken.
+/// The reason why a frame was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotTaken {
-    /// Too much waits already.
+pub(crate) enum PushError {
+    /// Too many bytes are already queued.
     Full,
-    /// The browser has closed its end, or we have closed ours.
+    /// The browser or the server has closed its end.
     Closed,
 }
 
-/// The way to the browser. Everyone who sends holds it; [`drain`](PipeWriter::drain) runs in one
+/// The writing end to the browser. Every sender holds it; [`drain`](PipeWriter::drain) runs in one
 /// task.
 pub(crate) struct PipeWriter {
     sender: pipe::Sender,
     waiting: Mutex<Waiting>,
-    /// Rung when something was left for [`drain`](PipeWriter::drain).
+    /// Notified when bytes are left for [`drain`](PipeWriter::drain).
     left: Notify,
-    /// Rung when there is room again.
+    /// Notified when there is room again.
     drained: Notify,
 }
 
 #[derive(Default)]
 struct Waiting {
     frames: VecDeque<Vec<u8>>,
-    /// How much of the first frame is written.
+    /// The bytes of the first frame that are written.
     written: usize,
-    /// Everything in `frames`, the written part too.
+    /// The size of all `frames`, including the written part.
     bytes: usize,
     closed: bool,
 }
@@ -107,24 +109,24 @@ impl PipeWriter {
         }
     }
 
-    /// Sends one frame, its NUL included. Never waits: what the pipe does not take at once is
-    /// queued.
-    pub(crate) fn push(&self, frame: Vec<u8>) -> Result<(), NotTaken> {
+    /// Sends one frame, with its final NUL. Never waits: queues what the pipe does not take at
+    /// once.
+    pub(crate) fn push(&self, frame: Vec<u8>) -> Result<(), PushError> {
         debug_assert_eq!(frame.last(), Some(&0), "a frame ends with a NUL");
         let mut waiting = self.lock();
         if waiting.closed {
-            return Err(NotTaken::Closed);
+            return Err(PushError::Closed);
         }
         if waiting.bytes > MAX_WAITING_BYTES {
-            return Err(NotTaken::Full);
+            return Err(PushError::Full);
         }
         let was_empty = waiting.frames.is_empty();
         waiting.bytes += frame.len();
         waiting.frames.push_back(frame);
-        // The usual case: the pipe has room, and no task has to be woken.
+        // The usual case: the pipe has room, and no task needs to be woken.
         if was_empty && self.write_once(&mut waiting).is_err() {
             waiting.close();
-            return Err(NotTaken::Closed);
+            return Err(PushError::Closed);
         }
         if was_empty && !waiting.frames.is_empty() {
             self.left.notify_one();
@@ -132,26 +134,27 @@ impl PipeWriter {
         Ok(())
     }
 
-    /// Waits until the browser has taken most of what waits for it. A pipe that is closed has room.
+    /// Waits until the browser has read most of the queued bytes. Returns at once if the pipe is
+    /// closed.
     pub(crate) async fn room(&self) {
         loop {
             let drained = self.drained.notified();
-            if self.lock().bytes <= ENOUGH_BYTES {
+            if self.lock().bytes <= BACKPRESSURE_BYTES {
                 return;
             }
             drained.await;
         }
     }
 
-    /// Takes nothing more and forgets what waits.
+    /// Drops the queue and rejects further frames.
     pub(crate) fn close(&self) {
         self.lock().close();
         self.left.notify_one();
         self.drained.notify_waiters();
     }
 
-    /// Writes what [`push`](PipeWriter::push) could not, until the pipe is closed (`Ok`) or stops
-    /// draining.
+    /// Writes what [`push`](PipeWriter::push) queued. Returns `Ok` when the pipe is closed, or an
+    /// error when it stops draining.
     pub(crate) async fn drain(&self) -> Result<(), Stuck> {
         loop {
             self.left.notified().await;
@@ -181,7 +184,7 @@ impl PipeWriter {
         }
     }
 
-    /// One write, of the first frame's rest.
+    /// Writes the rest of the first frame once.
     fn write_once(&self, waiting: &mut Waiting) -> io::Result<()> {
         let Some(frame) = waiting.frames.front() else {
             return Ok(());
@@ -192,11 +195,11 @@ impl PipeWriter {
             Err(error) => return Err(error),
         }
         if waiting.written == frame.len() {
-            let was_full = waiting.bytes > ENOUGH_BYTES;
+            let was_full = waiting.bytes > BACKPRESSURE_BYTES;
             waiting.bytes -= frame.len();
             waiting.written = 0;
             waiting.frames.pop_front();
-            if was_full && waiting.bytes <= ENOUGH_BYTES {
+            if was_full && waiting.bytes <= BACKPRESSURE_BYTES {
                 self.drained.notify_waiters();
             }
         }
@@ -217,23 +220,23 @@ impl Waiting {
     }
 }
 
-/// The browser has stopped reading.
+/// An error: the browser has stopped reading.
 #[derive(Debug)]
 pub(crate) struct Stuck;
 
-/// Why reading from the browser ended.
+/// The reason why reading from the browser ended.
 #[derive(Debug)]
 pub(crate) enum ReadEnd {
-    /// The browser closed its end: it is exiting, or gone.
+    /// The browser closed its end: it is exiting or gone.
     Closed,
-    /// It sent something that cannot be a message of its protocol.
-    Nonsense(&'static str),
+    /// The browser sent bytes that cannot be a protocol message.
+    InvalidMessage(&'static str),
 }
 
-/// Reads frames, their NUL taken off, and hands each to `take`, in order, until the pipe ends.
+/// Reads frames and passes each to `take`, in order and without its NUL, until the pipe ends.
 pub(crate) async fn read_frames(mut from: pipe::Receiver, mut take: impl FnMut(&str)) -> ReadEnd {
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
-    // Bytes at the front that are known to hold no NUL, so that a large message is searched only
+    // The number of leading bytes known to contain no NUL, so that a large message is searched only
     // once.
     let mut searched = 0;
     loop {
@@ -245,14 +248,14 @@ pub(crate) async fn read_frames(mut from: pipe::Receiver, mut take: impl FnMut(&
         while let Some(length) = find_nul(&buffer[searched..]).map(|at| searched + at) {
             match std::str::from_utf8(&buffer[..length]) {
                 Ok(frame) => take(frame),
-                Err(_) => return ReadEnd::Nonsense("a message that is not UTF-8"),
+                Err(_) => return ReadEnd::InvalidMessage("a message that is not UTF-8"),
             }
             buffer.advance(length + 1);
             searched = 0;
         }
         searched = buffer.len();
         if searched > MAX_FRAME_BYTES {
-            return ReadEnd::Nonsense("a message without an end");
+            return ReadEnd::InvalidMessage("a message without an end");
         }
         if buffer.is_empty() && buffer.capacity() > KEPT_BUFFER_BYTES {
             buffer = BytesMut::with_capacity(READ_BYTES);
@@ -260,7 +263,7 @@ pub(crate) async fn read_frames(mut from: pipe::Receiver, mut take: impl FnMut(&
     }
 }
 
-/// The standard library's vectorised search.
+/// Finds the first NUL with the standard library's vectorized search.
 fn find_nul(bytes: &[u8]) -> Option<usize> {
     CStr::from_bytes_until_nul(bytes)
         .ok()
@@ -277,26 +280,26 @@ mod tests {
     use super::*;
 
     fn reading_end() -> (pipe::Receiver, io::PipeWriter) {
-        let (ours, theirs) = io::pipe().expect("a pipe");
+        let (server_end, browser_end) = io::pipe().expect("a pipe");
         (
-            pipe::Receiver::from_owned_fd(OwnedFd::from(ours)).expect("a reading end"),
-            theirs,
+            pipe::Receiver::from_owned_fd(OwnedFd::from(server_end)).expect("a reading end"),
+            browser_end,
         )
     }
 
     fn writing_end() -> (PipeWriter, io::PipeReader) {
-        let (theirs, ours) = io::pipe().expect("a pipe");
+        let (browser_end, server_end) = io::pipe().expect("a pipe");
         (
             PipeWriter::new(
-                pipe::Sender::from_owned_fd(OwnedFd::from(ours)).expect("a writing end"),
+                pipe::Sender::from_owned_fd(OwnedFd::from(server_end)).expect("a writing end"),
             ),
-            theirs,
+            browser_end,
         )
     }
 
     /// Rule P5.
     #[tokio::test]
-    async fn our_ends_are_nobody_elses_and_large() {
+    async fn server_ends_close_on_exec_and_are_large() {
         let pipes = open().expect("pipes");
         for end in [pipes.to_browser.as_fd(), pipes.from_browser.as_fd()] {
             let flags = fcntl(end, FcntlArg::F_GETFD).expect("flags");
@@ -306,10 +309,10 @@ mod tests {
     }
 
     async fn frames_of(written: &'static [u8]) -> (Vec<String>, ReadEnd) {
-        let (ours, mut theirs) = reading_end();
-        let writing = std::thread::spawn(move || theirs.write_all(written));
+        let (server_end, mut browser_end) = reading_end();
+        let writing = std::thread::spawn(move || browser_end.write_all(written));
         let mut frames = Vec::new();
-        let end = read_frames(ours, |frame| frames.push(frame.to_owned())).await;
+        let end = read_frames(server_end, |frame| frames.push(frame.to_owned())).await;
         writing.join().expect("no panic").expect("written");
         (frames, end)
     }
@@ -322,33 +325,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_frame_larger_than_the_pipe_arrives_whole() {
-        let (ours, mut theirs) = reading_end();
+    async fn frames_larger_than_the_pipe_arrive_whole() {
+        let (server_end, mut browser_end) = reading_end();
         let writing = std::thread::spawn(move || {
             let mut frame = vec![b'x'; 3_000_000];
             frame.push(0);
-            theirs.write_all(&frame)
+            browser_end.write_all(&frame)
         });
         let mut lengths = Vec::new();
-        read_frames(ours, |frame| lengths.push(frame.len())).await;
+        read_frames(server_end, |frame| lengths.push(frame.len())).await;
         writing.join().expect("no panic").expect("written");
         assert_eq!(lengths, [3_000_000]);
     }
 
     #[tokio::test]
-    async fn what_is_not_utf8_ends_the_reading() {
+    async fn invalid_utf8_ends_reading() {
         let (frames, end) = frames_of(b"ok\0\xff\xfe\0later\0").await;
         assert_eq!(frames, ["ok"]);
-        assert!(matches!(end, ReadEnd::Nonsense(_)));
+        assert!(matches!(end, ReadEnd::InvalidMessage(_)));
     }
 
     #[tokio::test]
-    async fn what_the_pipe_does_not_take_at_once_is_written_later_in_order() {
-        let (writer, mut theirs) = writing_end();
+    async fn queued_frames_are_written_in_order() {
+        let (writer, mut browser_end) = writing_end();
         let writer = Arc::new(writer);
         let reading = std::thread::spawn(move || {
             let mut all = Vec::new();
-            theirs.read_to_end(&mut all).map(|_| all)
+            browser_end.read_to_end(&mut all).map(|_| all)
         });
         let expected = {
             let mut expected = Vec::new();
@@ -378,43 +381,41 @@ mod tests {
 
     /// Rule P3.
     #[tokio::test]
-    async fn the_backlog_is_judged_before_a_frame_is_added() {
+    async fn queue_limit_is_checked_before_a_frame_is_added() {
         let (writer, _theirs) = writing_end();
         let mut large = vec![b'x'; MAX_WAITING_BYTES + 1];
         large.push(0);
         assert_eq!(writer.push(large), Ok(()));
-        assert_eq!(writer.push(b"small\0".to_vec()), Err(NotTaken::Full));
+        assert_eq!(writer.push(b"small\0".to_vec()), Err(PushError::Full));
     }
 
     /// Rule P3.
     #[tokio::test]
-    async fn there_is_room_again_when_the_browser_has_read() {
-        let (writer, mut theirs) = writing_end();
+    async fn room_returns_after_the_browser_has_read() {
+        let (writer, mut browser_end) = writing_end();
         writer.room().await;
-        let mut large = vec![b'x'; ENOUGH_BYTES + 1];
+        let mut large = vec![b'x'; BACKPRESSURE_BYTES + 1];
         large.push(0);
         writer.push(large).expect("taken");
-        writer
-            .push(b"own\0".to_vec())
-            .expect("what cannot wait is taken");
+        writer.push(b"own\0".to_vec()).expect("the frame is queued");
         let reading = std::thread::spawn(move || {
             let mut all = Vec::new();
-            theirs.read_to_end(&mut all).map(|_| all.len())
+            browser_end.read_to_end(&mut all).map(|_| all.len())
         });
         tokio::select! {
             end = writer.drain() => panic!("the drain ended: {end:?}"),
             () = writer.room() => {}
         }
-        assert!(writer.lock().bytes <= ENOUGH_BYTES);
+        assert!(writer.lock().bytes <= BACKPRESSURE_BYTES);
         drop(writer);
-        assert!(reading.join().expect("no panic").expect("read") > ENOUGH_BYTES);
+        assert!(reading.join().expect("no panic").expect("read") > BACKPRESSURE_BYTES);
     }
 
     /// Rule P3.
     #[tokio::test]
-    async fn nobody_waits_for_room_in_a_closed_pipe() {
+    async fn closed_pipe_always_has_room() {
         let (writer, _theirs) = writing_end();
-        let mut large = vec![b'x'; ENOUGH_BYTES + 1];
+        let mut large = vec![b'x'; BACKPRESSURE_BYTES + 1];
         large.push(0);
         writer.push(large).expect("taken");
         let closing = async { writer.close() };
@@ -423,7 +424,7 @@ mod tests {
 
     /// Rule P2.
     #[tokio::test(start_paused = true)]
-    async fn a_browser_that_reads_nothing_is_stuck() {
+    async fn browser_that_reads_nothing_is_stuck() {
         let (writer, _theirs) = writing_end();
         let mut large = vec![b'x'; 2_000_000];
         large.push(0);
@@ -432,14 +433,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_pipe_takes_nothing() {
-        let (writer, theirs) = writing_end();
-        drop(theirs);
-        // The first write may still be queued until the runtime has seen the pipe.
+    async fn closed_pipe_rejects_frames() {
+        let (writer, browser_end) = writing_end();
+        drop(browser_end);
+        // The first write may be queued until the runtime has registered the pipe.
         let _ = writer.push(b"x\0".to_vec());
         let _ = tokio::time::timeout(Duration::from_secs(5), writer.drain())
             .await
             .expect("it ends");
-        assert_eq!(writer.push(b"y\0".to_vec()), Err(NotTaken::Closed));
+        assert_eq!(writer.push(b"y\0".to_vec()), Err(PushError::Closed));
     }
 }

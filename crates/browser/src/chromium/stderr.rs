@@ -1,6 +1,8 @@
-//! What Chromium writes to its standard error: the last lines are kept for the message when a start
-//! fails; everything goes to the trace level (it can quote page content) and is drained always, so
-//! that Chromium never blocks on a full pipe.
+//! Reads Chromium's standard error.
+//!
+//! The last lines are kept for the error message of a failed start. Everything is logged at trace
+//! level, because it can quote page content. The pipe is always drained, so that Chromium never
+//! blocks on it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,13 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
-/// How many lines are kept.
+/// The number of lines to keep.
 const KEPT_LINES: usize = 6;
 
-/// A line is cut here, in bytes.
+/// Lines are cut at this length, in bytes.
 const MAX_LINE_BYTES: usize = 400;
 
-/// The last lines. Cheap to clone: the drain task writes, whoever reports a failure reads.
+/// The last lines. Cheap to clone: the drain task writes them, error messages read them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LastLines {
     lines: Arc<Mutex<VecDeque<String>>>,
@@ -26,8 +28,9 @@ impl LastLines {
         if line.is_empty() {
             return;
         }
-        tracing::trace!(%line, "chromium's stderr");
-        // A machine without D-Bus says so ten times at each start, and it never matters here.
+        tracing::trace!(%line, "chromium stderr");
+        // On a machine without D-Bus, Chromium prints this ten times at each start. It does not
+        // matter here.
         if line.contains("dbus/") {
             return;
         }
@@ -38,7 +41,7 @@ impl LastLines {
         lines.push_back(line);
     }
 
-    /// The kept lines, joined for one message.
+    /// Returns the kept lines, joined for one message.
     pub(crate) fn joined(&self) -> String {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines
@@ -87,13 +90,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_lines_are_kept_the_unfinished_one_too() {
+    async fn last_lines_are_kept_including_an_unfinished_one() {
         let kept = lines_of(b"1\n2\n3\n4\n5\n6\n\n7\n8").await;
         assert_eq!(kept, "3 | 4 | 5 | 6 | 7 | 8");
     }
 
     #[tokio::test]
-    async fn a_long_line_is_cut() {
+    async fn long_lines_are_cut() {
         assert_eq!(lines_of(&[b'x'; 5000]).await.len(), MAX_LINE_BYTES);
     }
 }

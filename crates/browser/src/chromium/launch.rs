@@ -1,4 +1,4 @@
-//! Starting a browser: its folders, its environment, its descriptors, and the wait for the first
+//! Starts a browser: creates its directories, environment and descriptors, and waits for the first
 //! page.
 
 use std::fs::DirBuilder;
@@ -15,118 +15,118 @@ use tokio::net::unix::pipe::Receiver;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Broker;
-use crate::broker::bounds::Bounds;
-use crate::broker::grounds::Grounds;
-use crate::browser::Browser;
-use crate::explain::Explain;
-use crate::flags::{FlagsFor, Flavour, Viewport, plan_flags};
-use crate::own::BrowserError;
-use crate::pipe::{self, PipeWriter};
-use crate::profile::PROFILE_FOLDER;
-use crate::stderr::{self, LastLines};
-use crate::supervise::{DeathReason, supervise};
+use crate::broker::commands::BrowserError;
+use crate::broker::file_access::FileAccess;
+use crate::broker::limits::BrowserLimits;
+use crate::broker::navigation_hint::NavigationErrorHint;
+use crate::cdp::pipe::{self, PipeWriter};
+use crate::chromium::browser::Browser;
+use crate::chromium::cookies::PROFILE_DIR;
+use crate::chromium::flags::{BrowserKind, FlagsFor, build_flags};
+use crate::chromium::stderr::{self, LastLines};
+use crate::chromium::supervise::{DeathReason, supervise};
+use crate::viewport::Viewport;
 
-/// How long a browser may take from its start to its first page.
-const LAUNCH_BOUND: Duration = Duration::from_secs(15);
+/// The time that a browser has from its start to its first page.
+const LAUNCH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A dying browser closes its standard error before it is gone; its last words are waited for this
-/// long.
-const LAST_WORDS_BOUND: Duration = Duration::from_millis(500);
+/// The time to wait for the end of standard error, which a dying browser closes before it is gone.
+const STDERR_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Tabs need some hundred megabytes of shared memory; Docker's default of 64 MB crashes them. With
-/// less, Chromium is started with `--disable-dev-shm-usage`.
+/// Below this size of `/dev/shm`, Chromium is started with `--disable-dev-shm-usage`. Tabs need
+/// some hundred megabytes of shared memory; Docker's default of 64 MB crashes them.
 pub const MIN_SHARED_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
 
-/// What to launch.
+/// The description of a browser to launch.
 #[derive(Clone, Debug)]
 pub struct LaunchSpec {
-    /// `chromium-headless-shell` or a full Chromium, told apart by the file's name. Not a wrapper
-    /// script.
+    /// `chromium-headless-shell` or a full Chromium, distinguished by the file's name. Not a
+    /// wrapper script.
     pub executable: PathBuf,
-    /// The session's own folder for its browser. It exists and is private (0700); `user-data`,
-    /// `downloads` and `tmp` are made in it. Chromium aborts with "Socket path too long" when its
-    /// path is.
-    pub folder: PathBuf,
-    /// The session's whole folder, `folder` included: what clients may name files in.
-    pub session_folder: PathBuf,
+    /// The session's directory for its browser. It must exist and be private (0700). `user-data`,
+    /// `downloads` and `tmp` are created in it. If its path is too long, Chromium aborts with
+    /// "Socket path too long".
+    pub dir: PathBuf,
+    /// The session's whole directory, including `dir`. Clients may name files in it.
+    pub session_dir: PathBuf,
     /// The size of every page.
     pub viewport: Viewport,
-    /// What pages and servers are told; see
+    /// The user agent that pages and servers see; see
     /// [`Version::default_user_agent`](crate::Version::default_user_agent).
     pub user_agent: String,
-    /// Whether Chromium can make its own sandbox: not as root (crbug.com/638180), and not where
+    /// True if Chromium can create its own sandbox: not as root (crbug.com/638180), and not where
     /// user namespaces are forbidden.
     pub sandbox: bool,
-    /// The port on 127.0.0.1 of the proxy that everything goes through; none: nothing does.
+    /// The port on 127.0.0.1 of the proxy for all traffic. `None` means no proxy.
     pub proxy_port: Option<u16>,
-    /// What knows why the proxy did not let the browser through.
-    pub explain: Option<Explain>,
-    /// How much it may take.
-    pub bounds: Bounds,
+    /// Explains why the proxy denied a connection of the browser.
+    pub navigation_hint: Option<NavigationErrorHint>,
+    /// The limits of the browser.
+    pub limits: BrowserLimits,
 }
 
-/// Why a browser was not launched. Nothing of it runs then.
+/// The reason why a browser was not launched. None of its processes is left.
 #[derive(Debug, Error)]
 pub enum LaunchError {
-    /// Its folders could not be made.
-    #[error("cannot make the browser's folder {folder}: {source}")]
-    Folder {
-        /// Which one.
-        folder: PathBuf,
-        /// The system's reason.
+    /// A directory could not be created.
+    #[error("cannot create the browser's directory {dir}: {source}")]
+    Dir {
+        /// The path of the directory.
+        dir: PathBuf,
+        /// The system's error.
         source: io::Error,
     },
-    /// The pipes to it could not be made.
-    #[error("cannot make the browser's pipes: {0}")]
+    /// The pipes could not be created.
+    #[error("cannot create the browser's pipes: {0}")]
     Pipes(io::Error),
-    /// It could not be started.
+    /// The program could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// It started and ended before its first page was there.
-    #[error("the browser ended at its start ({reason}), its last words: {last_words}")]
+    /// The browser ended before its first page was open.
+    #[error("the browser ended at start ({reason}); last output: {stderr}")]
     Died {
-        /// How it ended.
+        /// The reason why it ended.
         reason: DeathReason,
         /// The last lines of its standard error.
-        last_words: String,
+        stderr: String,
     },
-    /// It refused one of the first commands.
-    #[error("the browser cannot be set up: {source}; its last words: {last_words}")]
+    /// The browser rejected one of the first commands.
+    #[error("cannot set up the browser: {source}; last output: {stderr}")]
     Setup {
-        /// Which one, and why.
+        /// The failed command.
         source: BrowserError,
         /// The last lines of its standard error.
-        last_words: String,
+        stderr: String,
     },
-    /// It runs, but shows no page.
-    #[error("the browser showed no page within 15 s, its last words: {last_words}")]
+    /// The browser runs but shows no page.
+    #[error("the browser showed no page within 15 s; last output: {stderr}")]
     TooSlow {
         /// The last lines of its standard error.
-        last_words: String,
+        stderr: String,
     },
 }
 
-/// The folders in a session's browser folder.
-struct Folders {
+/// The directories in a session's browser directory.
+struct BrowserDirs {
     user_data: PathBuf,
     downloads: PathBuf,
     tmp: PathBuf,
 }
 
-impl Folders {
-    fn make(folder: &Path) -> Result<Folders, LaunchError> {
+impl BrowserDirs {
+    fn make(dir: &Path) -> Result<BrowserDirs, LaunchError> {
         let make = |name| {
-            let folder = folder.join(name);
-            match DirBuilder::new().mode(0o700).create(&folder) {
-                // A profile that was put there beforehand.
+            let dir = dir.join(name);
+            match DirBuilder::new().mode(0o700).create(&dir) {
+                // A restored profile has created the directory already.
                 Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-                    Err(LaunchError::Folder { folder, source })
+                    Err(LaunchError::Dir { dir, source })
                 }
-                _ => Ok(folder),
+                _ => Ok(dir),
             }
         };
-        Ok(Folders {
-            user_data: make(PROFILE_FOLDER)?,
+        Ok(BrowserDirs {
+            user_data: make(PROFILE_DIR)?,
             downloads: make("downloads")?,
             tmp: make("tmp")?,
         })
@@ -137,8 +137,8 @@ impl Folders {
     async fn clear(&self, launcher: &Launcher) -> Result<(), LaunchError> {
         let dirs = vec![self.downloads.clone(), self.tmp.clone()];
         let cleared = launcher.files().empty_dirs(dirs).await;
-        cleared.map_err(|source| LaunchError::Folder {
-            folder: self.tmp.clone(),
+        cleared.map_err(|source| LaunchError::Dir {
+            dir: self.tmp.clone(),
             source,
         })
     }
@@ -146,18 +146,18 @@ impl Folders {
 
 impl Browser {
     /// Launches a browser and waits until its first page has the right size. A browser that dies
-    /// before that is launched once more. Dropping the future kills what has been started.
+    /// before that is launched once more. Dropping the future kills what was started.
     pub async fn launch(
         launcher: &Launcher,
         tracker: &TaskTracker,
         spec: LaunchSpec,
     ) -> Result<Browser, LaunchError> {
-        let folders = Folders::make(&spec.folder)?;
-        match Browser::launch_once(launcher, tracker, spec.clone(), &folders).await {
-            Err(LaunchError::Died { reason, last_words }) => {
-                tracing::warn!(%reason, last_words, "browser died at start, retrying");
-                folders.clear(launcher).await?;
-                Browser::launch_once(launcher, tracker, spec, &folders).await
+        let dirs = BrowserDirs::make(&spec.dir)?;
+        match Browser::launch_once(launcher, tracker, spec.clone(), &dirs).await {
+            Err(LaunchError::Died { reason, stderr }) => {
+                tracing::warn!(%reason, stderr, "browser died at start, retrying");
+                dirs.clear(launcher).await?;
+                Browser::launch_once(launcher, tracker, spec, &dirs).await
             }
             outcome => outcome,
         }
@@ -168,16 +168,16 @@ impl Browser {
         launcher: &Launcher,
         tracker: &TaskTracker,
         spec: LaunchSpec,
-        folders: &Folders,
+        dirs: &BrowserDirs,
     ) -> Result<Browser, LaunchError> {
-        let flavour = Flavour::of(&spec.executable);
+        let kind = BrowserKind::of(&spec.executable);
         let pipes = pipe::open().map_err(LaunchError::Pipes)?;
         let (stderr_ours, stderr_theirs) = io::pipe().map_err(LaunchError::Pipes)?;
         let stderr_ours =
             Receiver::from_owned_fd(OwnedFd::from(stderr_ours)).map_err(LaunchError::Pipes)?;
-        let flags = plan_flags(&FlagsFor {
-            flavour,
-            user_data: &folders.user_data,
+        let flags = build_flags(&FlagsFor {
+            kind,
+            user_data: &dirs.user_data,
             viewport: spec.viewport,
             user_agent: &spec.user_agent,
             sandbox: spec.sandbox,
@@ -187,8 +187,8 @@ impl Browser {
         let program = Program {
             program: spec.executable,
             args: flags,
-            env: plan_environment(&spec.folder, &folders.tmp),
-            cwd: spec.folder,
+            env: build_environment(&spec.dir, &dirs.tmp),
+            cwd: spec.dir,
             fds: vec![
                 (2, OwnedFd::from(stderr_theirs)),
                 (3, pipes.browser_reads),
@@ -200,21 +200,21 @@ impl Browser {
         let program_pid = tree.program_pid();
         let last_lines = LastLines::default();
         let mut drained = tracker.spawn(stderr::drain(stderr_ours, last_lines.clone()));
-        let grounds = Grounds {
-            session: spec.session_folder,
-            downloads: folders.downloads.clone(),
+        let file_access = FileAccess {
+            session: spec.session_dir,
+            downloads: dirs.downloads.clone(),
         };
         let broker = Arc::new(Broker::new(
             PipeWriter::new(pipes.to_browser),
-            grounds,
-            spec.bounds,
-            spec.explain,
+            file_access,
+            spec.limits,
+            spec.navigation_hint,
         ));
         let supervised = supervise(tracker, tree, Arc::clone(&broker), pipes.from_browser);
         let browser = Browser::new(broker, supervised, program_pid);
 
         let failed = tokio::select! {
-            ready = tokio::time::timeout(LAUNCH_BOUND, browser.make_ready(flavour, spec.viewport)) => {
+            ready = tokio::time::timeout(LAUNCH_TIMEOUT, browser.make_ready(kind, spec.viewport)) => {
                 match ready {
                     Ok(Ok(())) => return Ok(browser),
                     Ok(Err(error)) => Failed::Setup(error),
@@ -223,22 +223,22 @@ impl Browser {
             }
             reason = browser.died() => Failed::Died(reason),
         };
-        // A command that failed because the browser is ending says less than how it ended.
+        // If a command failed because the browser is ending, the reason for the end says more.
         let failed = match failed {
             Failed::Setup(BrowserError::Gone) => Failed::Died(browser.died().await),
             failed => failed,
         };
         browser.kill().await;
-        let _ = tokio::time::timeout(LAST_WORDS_BOUND, &mut drained).await;
-        let last_words = last_lines.joined();
+        let _ = tokio::time::timeout(STDERR_TIMEOUT, &mut drained).await;
+        let stderr = last_lines.joined();
         Err(match failed {
-            Failed::Setup(source) => LaunchError::Setup { source, last_words },
-            Failed::TooSlow => LaunchError::TooSlow { last_words },
-            Failed::Died(reason) => LaunchError::Died { reason, last_words },
+            Failed::Setup(source) => LaunchError::Setup { source, stderr },
+            Failed::TooSlow => LaunchError::TooSlow { stderr },
+            Failed::Died(reason) => LaunchError::Died { reason, stderr },
         })
     }
 
-    async fn make_ready(&self, flavour: Flavour, viewport: Viewport) -> Result<(), BrowserError> {
+    async fn make_ready(&self, kind: BrowserKind, viewport: Viewport) -> Result<(), BrowserError> {
         let broker = self.broker();
         broker.save_downloads();
         broker.discover_targets().await?;
@@ -249,13 +249,13 @@ impl Browser {
             .map_err(|_| BrowserError::Gone)?
             .clone();
         // The shell's pages have the size of its window, so there is nothing to measure.
-        if flavour == Flavour::Chromium
+        if kind == BrowserKind::Chromium
             && let Some(first) = first
         {
             match broker.fit_page(&first, viewport).await {
                 // A page of another size is better than none.
-                Err(error @ BrowserError::Refused { .. }) => {
-                    tracing::warn!(%error, "the first page keeps its size");
+                Err(error @ BrowserError::Rejected { .. }) => {
+                    tracing::warn!(%error, "first page not resized");
                 }
                 fitted => fitted?,
             }
@@ -277,10 +277,10 @@ enum Failed {
 /// environment, and the thread then reads freed memory: one start in about 300 died of that with
 /// Chromium 148. Variables that exist are replaced in place. `disabled:` is the value that Chromium
 /// sets itself.
-fn plan_environment(folder: &Path, tmp: &Path) -> Vec<(String, String)> {
+fn build_environment(dir: &Path, tmp: &Path) -> Vec<(String, String)> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     [
-        ("HOME", text(folder)),
+        ("HOME", text(dir)),
         ("TMPDIR", text(tmp)),
         ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
         ("LANG", "C.UTF-8".to_owned()),
@@ -291,14 +291,14 @@ fn plan_environment(folder: &Path, tmp: &Path) -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// The size of `/dev/shm`; none when there is none.
+/// Returns the size of `/dev/shm`, or `None` if it does not exist.
 pub fn shared_memory_bytes() -> Option<u64> {
     let shm = nix::sys::statvfs::statvfs("/dev/shm").ok()?;
     Some(shm.blocks().saturating_mul(shm.fragment_size()))
 }
 
 fn is_shared_memory_small() -> bool {
-    // Without `/dev/shm` Chromium needs its files elsewhere all the more.
+    // Without `/dev/shm`, Chromium needs its files elsewhere in any case.
     shared_memory_bytes().is_none_or(|bytes| bytes < MIN_SHARED_MEMORY_BYTES)
 }
 
@@ -309,20 +309,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folders_are_private_and_may_be_there_already() {
-        let session = tempfile::tempdir().expect("a folder");
+    fn dirs_are_private_and_may_exist() {
+        let session = tempfile::tempdir().expect("a directory");
         for _ in 0..2 {
-            let folders = Folders::make(session.path()).expect("made");
-            for folder in [folders.user_data, folders.downloads, folders.tmp] {
-                let mode = folder.metadata().expect("there").permissions().mode();
-                assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+            let dirs = BrowserDirs::make(session.path()).expect("made");
+            for dir in [dirs.user_data, dirs.downloads, dirs.tmp] {
+                let mode = dir.metadata().expect("there").permissions().mode();
+                assert_eq!(mode & 0o777, 0o700, "{}", dir.display());
             }
         }
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_named() {
-        let error = Folders::make(Path::new("/nowhere/session"))
+    fn error_names_the_dir_that_cannot_be_created() {
+        let error = BrowserDirs::make(Path::new("/nowhere/session"))
             .err()
             .expect("an error")
             .to_string();
@@ -330,8 +330,8 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_is_an_allow_list() {
-        let names: Vec<String> = plan_environment(Path::new("/s"), Path::new("/s/tmp"))
+    fn environment_is_an_allow_list() {
+        let names: Vec<String> = build_environment(Path::new("/s"), Path::new("/s/tmp"))
             .into_iter()
             .map(|(name, _)| name)
             .collect();

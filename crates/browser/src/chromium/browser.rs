@@ -1,4 +1,4 @@
-//! The handle of a running browser: everything that the server may want of it.
+//! The handle of a running browser.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,25 +7,25 @@ use tokio::sync::Semaphore;
 
 use crate::broker::Broker;
 use crate::broker::client::Client;
-use crate::broker::grounds::Side;
-use crate::broker::pending::{Newcomer, Root};
-use crate::own::{BrowserError, Identity, Tab, TabChanges, Target};
-use crate::supervise::{DeathReason, Supervised};
+use crate::broker::commands::{BrowserError, BrowserInfo, Tab, TabChanges, Target};
+use crate::broker::file_access::ClientOrigin;
+use crate::broker::pending::{PendingAttach, Root};
+use crate::chromium::supervise::{DeathReason, Supervised};
 
-/// How long a browser may take to end after it was asked to; then it is killed.
-const CLOSE_BOUND: Duration = Duration::from_secs(5);
+/// The time that a browser has to end after it was asked to. Then it is killed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A running browser. Cheap to clone; when the last clone is dropped it is killed.
+/// A running browser. Cheap to clone; dropping the last clone kills it.
 #[derive(Clone)]
 pub struct Browser {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    /// Its tasks and clients hold it too.
+    /// Shared with the tasks and clients.
     broker: Arc<Broker>,
     supervised: Supervised,
-    /// One permit: two who find no tab open one between them.
+    /// Has one permit, so that concurrent callers that find no tab open only one.
     opening: Semaphore,
     program_pid: u32,
 }
@@ -56,18 +56,18 @@ impl Browser {
         }
     }
 
-    /// The process id of Chromium's main process.
+    /// Returns the process id of Chromium's main process.
     pub fn program_pid(&self) -> u32 {
         self.inner.program_pid
     }
 
-    /// The target id of the tab last opened, activated or navigated by anyone. None when every tab
-    /// is closed.
+    /// Returns the target id of the tab that was last opened, activated or navigated by any client.
+    /// Returns `None` if all tabs are closed.
     pub fn current_tab(&self) -> Option<String> {
         self.inner.broker.current_tab().borrow().clone()
     }
 
-    /// The current tab, after an empty one was opened if the default context has none left.
+    /// Returns the current tab. Opens an empty one first if the default context has none left.
     pub async fn ensure_tab(&self) -> Result<String, BrowserError> {
         let _one_at_a_time = self
             .inner
@@ -83,17 +83,17 @@ impl Browser {
         self.inner.broker.open_tab().await
     }
 
-    /// The open tabs, in the order in which they were opened.
+    /// Returns the open tabs in the order in which they were opened.
     pub async fn tabs(&self) -> Result<Vec<Tab>, BrowserError> {
         self.inner.broker.tabs().await
     }
 
-    /// To be told when [`tabs`](Browser::tabs) may say something else.
+    /// Returns a notifier for changes of [`tabs`](Browser::tabs).
     pub fn tab_changes(&self) -> TabChanges {
         self.inner.broker.tab_changes()
     }
 
-    /// Brings a tab to the front, and makes it the current one.
+    /// Brings a tab to the front and makes it the current one.
     pub async fn activate_tab(&self, tab: &str) -> Result<(), BrowserError> {
         self.inner.broker.activate_tab(tab).await
     }
@@ -103,101 +103,105 @@ impl Browser {
         self.inner.broker.close_tab(tab).await
     }
 
-    /// Opens an empty tab, which is the current one from then on.
+    /// Opens an empty tab, which becomes the current one.
     pub async fn open_tab(&self) -> Result<String, BrowserError> {
         let broker = &self.inner.broker;
         if broker.has_all_tabs() {
-            return Err(BrowserError::Refused {
-                method: "another tab".to_owned(),
+            return Err(BrowserError::Rejected {
+                method: "opening another tab".to_owned(),
                 message: broker.too_many_tabs(),
             });
         }
         self.inner.broker.open_tab().await
     }
 
-    /// Notes that somebody uses the browser by other means than a client's commands.
-    pub fn note_use(&self) {
-        self.inner.broker.note_use();
+    /// Records use of the browser other than a client's commands.
+    pub fn record_use(&self) {
+        self.inner.broker.record_use();
     }
 
-    /// Sees to it that every tab answers, since a client that connects waits for all of them: a
-    /// script that never ends is ended (in a tab that is silent for two seconds), and a tab that
-    /// stays silent is closed. One round trip when nothing is wrong.
-    pub async fn wake_silent_tabs(&self) {
-        self.inner.broker.wake_silent_tabs().await;
+    /// Makes sure that every tab responds, because a client that connects waits for all of them.
+    /// Ends a script that never ends (in a tab that does not respond for two seconds), and closes a
+    /// tab that stays unresponsive. Costs one round trip if all tabs respond.
+    pub async fn recover_unresponsive_tabs(&self) {
+        self.inner.broker.recover_unresponsive_tabs().await;
     }
 
-    /// When somebody last used the browser by a CDP command or by hand; the time of the launch when
-    /// nobody has yet. To the millisecond.
+    /// Returns when the browser was last used by a CDP command or by manual input, to the
+    /// millisecond. Returns the time of the launch if it was not used yet.
     pub fn last_command(&self) -> Instant {
         self.inner.broker.last_command()
     }
 
-    /// Waits until the browser is gone, and tells why. Clients have been told before. Cancel safe.
+    /// Waits until the browser is gone and returns the reason. Clients have been closed by then.
+    /// Cancel safe.
     pub async fn died(&self) -> DeathReason {
         let mut end = self.inner.supervised.end.clone();
         match end.wait_for(|end| end.reason.is_some()).await {
             Ok(end) => end.reason.unwrap_or(DeathReason::Killed),
-            // The supervisor sets it before it ends; only a runtime that is shutting down drops it
-            // earlier.
+            // The supervisor sets the reason before it ends. Only a runtime that shuts down drops
+            // it earlier.
             Err(_) => DeathReason::Killed,
         }
     }
 
-    /// Attaches a client: when this returns, the browser has answered, and a tab is there for it to
-    /// find.
-    pub async fn attach(&self, side: Side) -> Result<Client, BrowserError> {
+    /// Attaches a client. When this returns, the browser has replied and has a tab for the client.
+    pub async fn attach(&self, origin: ClientOrigin) -> Result<Client, BrowserError> {
         self.ensure_tab().await?;
         self.inner
             .broker
-            .attach(Newcomer {
+            .attach(PendingAttach {
                 root: Root::Browser,
-                side,
+                origin,
             })
             .await
     }
 
-    /// Attaches a client to one target only, as Chromium's own `/devtools/page/` does.
-    /// [`BrowserError::Refused`] when there is no such target.
-    pub async fn attach_to(&self, target: &str, side: Side) -> Result<Client, BrowserError> {
+    /// Attaches a client to one target, as Chromium's own `/devtools/page/` does. Returns
+    /// [`BrowserError::Rejected`] if the target does not exist.
+    pub async fn attach_to(
+        &self,
+        target: &str,
+        origin: ClientOrigin,
+    ) -> Result<Client, BrowserError> {
         self.inner
             .broker
-            .attach(Newcomer {
+            .attach(PendingAttach {
                 root: Root::Target(target.to_owned()),
-                side,
+                origin,
             })
             .await
     }
 
-    /// What the browser says that it is.
-    pub async fn identity(&self) -> Result<Identity, BrowserError> {
-        self.inner.broker.identity().await
+    /// Returns the version information that the browser reports.
+    pub async fn info(&self) -> Result<BrowserInfo, BrowserError> {
+        self.inner.broker.info().await
     }
 
-    /// Everything in the browser that a client may attach to.
+    /// Returns all targets that a client may attach to.
     pub async fn targets(&self) -> Result<Vec<Target>, BrowserError> {
         self.inner.broker.targets().await
     }
 
-    /// Asks the browser to end, which saves what it holds in memory, waits five seconds for it, and
-    /// kills it if it must. Returns when nothing of it is left, and tells whether it ended by
-    /// itself.
+    /// Asks the browser to end, which saves its state, waits up to five seconds, and kills it if
+    /// needed. Returns when all its processes are gone. Returns true if the browser exited without
+    /// being killed.
     pub async fn close(&self) -> bool {
         self.inner.supervised.closing.cancel();
         let asked = async {
             match self.inner.broker.ask_to_close().await {
-                // The answer may be lost with the browser.
+                // The browser may end before it replies.
                 Ok(()) | Err(BrowserError::Gone) => self.gone().await,
-                Err(error) => tracing::warn!(%error, "chromium does not close and is killed"),
+                Err(error) => tracing::warn!(%error, "browser killed after failed close"),
             }
         };
-        // Killing is right for one that is gone, too.
-        let _ = tokio::time::timeout(CLOSE_BOUND, asked).await;
+        // Killing a browser that has already gone is harmless.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, asked).await;
         self.kill().await;
         self.died().await == DeathReason::Closed
     }
 
-    /// Kills the browser and everything it started. Returns when nothing of it is left.
+    /// Kills the browser and everything it started. Returns when all processes are gone.
     pub async fn kill(&self) {
         self.inner.supervised.kill.cancel();
         self.gone().await;
@@ -205,7 +209,7 @@ impl Browser {
 
     async fn gone(&self) {
         let mut end = self.inner.supervised.end.clone();
-        // An error means that the supervisor is gone, and with it the tree.
+        // An error means that the supervisor, and with it the process tree, is gone.
         let _ = end.wait_for(|end| end.gone).await;
     }
 
