@@ -555,10 +555,10 @@ async fn concurrent_creations_do_not_exceed_the_session_limit() {
 
 #[tokio::test]
 async fn a_browser_that_fails_to_start_is_a_503_and_leaves_nothing_behind() {
-    let builder = TestServer::builder().without_browser();
-
     // It prints its version like a browser and then exits, so the start of a session is the first
-    // to notice.    let server = builder.setting("HEARTH_MAX_SESSIONS", "1").start().await;
+    // to notice.
+    let builder = TestServer::builder().without_browser();
+    let server = builder.setting("HEARTH_MAX_SESSIONS", "1").start().await;
     // Twice, because a failed start must release its session slot.
     for _ in 0..2 {
         let refused = server.create(&json!({})).await;

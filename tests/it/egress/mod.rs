@@ -368,7 +368,7 @@ async fn a_context_cannot_have_its_own_proxy() {
         assert!(
             execution
                 .error()
-                .contains("cannot have network settings of their own"),
+                .contains("cannot have their own network settings"),
             "{}",
             execution.error()
         );

@@ -28,10 +28,7 @@ async fn an_endless_download_is_cancelled_and_its_client_is_notified() {
         serde_json::json!(["endless.bin", "canceled"])
     );
     let log = scenario.server.output();
-    assert!(
-        log.contains("a download is too large and is cancelled"),
-        "{log}"
-    );
+    assert!(log.contains("oversized download cancelled"), "{log}");
     assert_eq!(
         scenario
             .guilty
@@ -72,7 +69,7 @@ async fn a_download_of_a_frame_or_without_a_waiting_client_is_cancelled_too() {
         "it is cancelled",
         || async {
             let log = scenario.server.output();
-            if log.contains("a download is too large and is cancelled") {
+            if log.contains("oversized download cancelled") {
                 Ok(())
             } else {
                 Err(log)

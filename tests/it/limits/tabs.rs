@@ -27,7 +27,7 @@ async fn a_client_is_refused_a_tab_above_the_limit_and_continues() {
     );
     let error = seen[1].as_str().unwrap_or_default();
     assert!(
-        error.contains("a session may have 4 tabs (HEARTH_MAX_TABS): close some"),
+        error.contains("a session is limited to 4 tabs (HEARTH_MAX_TABS): close some"),
         "{error}"
     );
     scenario.stop().await;

@@ -2,7 +2,7 @@
 //! enforce them.
 
 use clap::Args;
-use hearth_browser::Bounds;
+use hearth_browser::BrowserLimits;
 
 use super::number::{number, size};
 
@@ -66,8 +66,8 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// Returns the limits that the browser enforces.
-    pub fn of_browser(&self) -> Bounds {
-        Bounds {
+    pub fn of_browser(&self) -> BrowserLimits {
+        BrowserLimits {
             max_tabs: self.max_tabs,
             max_download_bytes: self.max_download_mb << 20,
         }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_browser::{
-    BrowserError, Frame, FrameTicket, Input, MAX_UNACKNOWLEDGED, Screencast, Shown, Tab, TabChanges,
+    BrowserError, Frame, FrameTicket, Input, MAX_UNACKNOWLEDGED, Screencast, ScreencastEvent, Tab,
+    TabChanges,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -93,25 +94,25 @@ impl ScreencastTask {
         }
     }
 
-    async fn handle_event(&mut self, event: Shown) {
+    async fn handle_event(&mut self, event: ScreencastEvent) {
         match event {
-            Shown::Frame(frame) => self.publish_frame(&frame),
-            Shown::Dialog(dialog) => {
+            ScreencastEvent::Frame(frame) => self.publish_frame(&frame),
+            ScreencastEvent::Dialog(dialog) => {
                 self.has_dialog = dialog.is_some();
                 self.shared
                     .dialog
                     .send_replace(message::dialog(dialog.as_ref()));
                 self.dismiss_unanswerable_dialog();
             }
-            Shown::Refused(reason) => self.notify_viewers(&reason),
-            Shown::Hidden => {
+            ScreencastEvent::InputFailed(reason) => self.notify_viewers(&reason),
+            ScreencastEvent::Hidden => {
                 if let Some((tab, _)) = &self.screencast
                     && let Err(error) = self.shared.browser.activate_tab(tab).await
                 {
                     tracing::debug!(%error, "tab activation failed");
                 }
             }
-            Shown::Ended => self.stop_screencast(),
+            ScreencastEvent::Ended => self.stop_screencast(),
         }
     }
 
@@ -162,7 +163,7 @@ impl ScreencastTask {
             return;
         };
         self.has_crashed = has_crashed;
-        match self.shared.browser.cast(&id).await {
+        match self.shared.browser.screencast(&id).await {
             Ok(screencast) => self.screencast = Some((id, screencast)),
             Err(error) => tracing::debug!(%error, "screencast start failed"),
         }
@@ -185,11 +186,11 @@ impl ScreencastTask {
             Command::CloseTab(tab) => browser.close_tab(&tab).await,
             Command::OpenTab => browser.open_tab().await.map(drop),
         };
-        browser.note_use();
+        browser.record_use();
         match done {
             Ok(()) => self.refresh_tabs().await,
             // The tab has closed in the meantime, which viewers see in the tab list.
-            Err(BrowserError::Refused { .. }) => {}
+            Err(BrowserError::Rejected { .. }) => {}
             Err(error) => self.notify_viewers(&error.to_string()),
         }
     }
@@ -251,7 +252,7 @@ impl ScreencastTask {
     }
 }
 
-async fn next_event(screencast: &mut Option<(String, Screencast)>) -> Shown {
+async fn next_event(screencast: &mut Option<(String, Screencast)>) -> ScreencastEvent {
     match screencast {
         Some((_, screencast)) => screencast.next().await,
         None => std::future::pending().await,

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hearth_browser::Held;
+use hearth_browser::PressedInputs;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
@@ -35,7 +35,7 @@ impl ViewerGuard {
     pub fn input(&self) -> ViewerInput<'_> {
         ViewerInput {
             viewer: self,
-            held: Held::default(),
+            pressed: PressedInputs::default(),
         }
     }
 
@@ -68,7 +68,7 @@ impl Drop for ViewerGuard {
 #[derive(Debug)]
 pub(crate) struct ViewerInput<'viewer> {
     viewer: &'viewer ViewerGuard,
-    held: Held,
+    pressed: PressedInputs,
 }
 
 impl ViewerInput<'_> {
@@ -95,7 +95,7 @@ impl ViewerInput<'_> {
             }
             Some(ClientMessage::Command(command)) => {
                 if let Command::Input(input) = &command {
-                    self.held.note(input);
+                    self.pressed.record(input);
                 }
                 shared
                     .commands
@@ -110,7 +110,7 @@ impl ViewerInput<'_> {
 
 impl Drop for ViewerInput<'_> {
     fn drop(&mut self) {
-        for input in std::mem::take(&mut self.held).release() {
+        for input in std::mem::take(&mut self.pressed).release() {
             // Sending fails when the queue is full because the browser does not keep up.
             let _ = self.viewer.shared.commands.try_send(Command::Input(input));
         }

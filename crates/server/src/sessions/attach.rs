@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hearth_browser::{Browser, BrowserError, Client, Identity, Side, Target, Viewport};
+use hearth_browser::{Browser, BrowserError, BrowserInfo, Client, ClientOrigin, Target, Viewport};
 use hearth_contract::DestroyedReason;
 use tokio::time::timeout;
 
@@ -21,16 +21,16 @@ impl Session {
     pub async fn attach_client(
         &self,
         target: Option<&str>,
-        side: Side,
+        origin: ClientOrigin,
     ) -> Result<Client, SessionError> {
         let browser = self.browser()?;
         let attached = match target {
-            None => browser.attach(side).await,
-            Some(target) => browser.attach_to(target, side).await,
+            None => browser.attach(origin).await,
+            Some(target) => browser.attach_to(target, origin).await,
         };
         match (target, attached) {
             (_, Ok(client)) => Ok(client),
-            (Some(target), Err(BrowserError::Refused { .. })) => {
+            (Some(target), Err(BrowserError::Rejected { .. })) => {
                 Err(SessionError::TargetNotFound(target.to_owned()))
             }
             // Clients notice a crash before the session's supervisor does.
@@ -42,7 +42,7 @@ impl Session {
     }
 
     /// Returns the browser's version information.
-    pub async fn identity(&self) -> Result<Identity, SessionError> {
+    pub async fn browser_info(&self) -> Result<BrowserInfo, SessionError> {
         let identity = self.browser()?.identity().await;
         identity.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
     }
@@ -73,7 +73,7 @@ impl Session {
         self.live_view_tokens()?;
         let browser = self.browser().ok()?;
         let tab = browser.current_tab()?;
-        browser.glance(&tab, max).await.ok()?
+        browser.thumbnail(&tab, max).await.ok()?
     }
 
     /// Returns the browser. Clients of a browser that crashed get an error that says so.

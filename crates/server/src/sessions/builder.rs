@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use hearth_browser::{Browser, Explain, LaunchSpec};
+use hearth_browser::{Browser, LaunchSpec, NavigationErrorHint};
 use hearth_contract::{CreateRequest, ProfileWarning};
 use hearth_egress::Proxy;
 use tokio::sync::OwnedSemaphorePermit;
@@ -179,14 +179,14 @@ impl SessionBuilder {
         let explainer = proxy.explainer();
         let launch = LaunchSpec {
             executable: self.spec.browser.clone(),
-            folder: sandbox.dir.browser(),
-            session_folder: sandbox.dir.root().to_owned(),
+            dir: sandbox.dir.browser(),
+            session_dir: sandbox.dir.root().to_owned(),
             viewport: self.spec.viewport,
             user_agent: self.spec.user_agent.clone(),
             sandbox: self.spec.browser_sandbox,
             proxy_port: Some(proxy.port()),
-            explain: Some(Explain::with(move |url| explainer.explain(url))),
-            bounds: self.spec.limits.of_browser(),
+            navigation_hint: Some(NavigationErrorHint::new(move |url| explainer.explain(url))),
+            limits: self.spec.limits.of_browser(),
         };
         let max_mb = self.spec.limits.disk_mb;
         let profile = self.profile.as_ref();

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use hearth_browser::{
-    Browser, BrowserError, CookieJar, LaunchSpec, PROFILE_FOLDER, left_out_of_profiles,
+    Browser, BrowserError, CookieJar, LaunchSpec, PROFILE_DIR, profile_exclusions,
 };
 use hearth_contract::{NotSaved, ProfileWarning};
 use tokio_util::task::TaskTracker;
@@ -18,7 +18,7 @@ use crate::sandbox::session::SessionSandbox;
 
 /// Returns the directory of the profile in a session's sandbox.
 fn profile_dir(sandbox: &SessionSandbox) -> PathBuf {
-    sandbox.dir.browser().join(PROFILE_FOLDER)
+    sandbox.dir.browser().join(PROFILE_DIR)
 }
 
 /// Launches the session's browser with the contents of its profile, if it has one. If the profile is
@@ -102,7 +102,7 @@ async fn restore_cookies(browser: &Browser, checked_out: &CheckedOut) -> Result<
 /// store there. Returns the reason if that fails.
 pub(super) async fn close(browser: &Browser) -> Result<CookieJar, NotSaved> {
     let cookies = match browser.cookies().await {
-        Ok(cookies) => cookies.of_the_session(),
+        Ok(cookies) => cookies.session_cookies(),
         Err(error) => {
             browser.kill().await;
             return Err(NotSaved::Other(error.to_string()));
@@ -129,7 +129,7 @@ pub(super) async fn commit(
     let pack = |file| {
         sandbox.browser.files().pack_dir(
             profile_dir(sandbox),
-            left_out_of_profiles(),
+            profile_exclusions(),
             max_mb << 20,
             file,
         )

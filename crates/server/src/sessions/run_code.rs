@@ -60,7 +60,7 @@ impl CodeRun<'_> {
         if let Some(agent) = resources.agent.take_running().await {
             return Some(agent);
         }
-        resources.browser.wake_silent_tabs().await;
+        resources.browser.recover_unresponsive_tabs().await;
         let target = self.current_tab();
         let starting =
             resources
@@ -134,7 +134,7 @@ async fn start_kernel(
     session_span: &Span,
 ) -> Result<Kernel, RunError> {
     // A new kernel connects to the browser at once, and a tab that does not respond would block it.
-    resources.browser.wake_silent_tabs().await;
+    resources.browser.recover_unresponsive_tabs().await;
     let Some(program) = resources.commands.plan_kernel(language) else {
         return Err(RunError::Unable(format!(
             "{} has no kernel",

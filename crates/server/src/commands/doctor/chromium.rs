@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use hearth_browser::{Bounds, Browser, LaunchSpec, probe};
+use hearth_browser::{Browser, BrowserLimits, LaunchSpec, probe};
 use tokio::time::Instant;
 
 use super::Subject;
@@ -40,14 +40,14 @@ pub(super) async fn browser(
     let user_agent = subject.config.user_agent.clone();
     let launch = LaunchSpec {
         executable: executable.to_owned(),
-        folder: fixture.enclosure.dir.browser(),
-        session_folder: fixture.enclosure.dir.root().to_owned(),
+        dir: fixture.enclosure.dir.browser(),
+        session_dir: fixture.enclosure.dir.root().to_owned(),
         viewport: subject.config.viewport,
         proxy_port: None,
-        explain: None,
+        navigation_hint: None,
         user_agent: user_agent.unwrap_or_else(|| version.default_user_agent()),
         sandbox,
-        bounds: Bounds {
+        limits: BrowserLimits {
             max_tabs: 1,
             max_download_bytes: 0,
         },
@@ -265,7 +265,7 @@ mod tests {
     fn blocking_kernel_settings_are_named_with_the_value_to_set() {
         let failed = evaluate_failure(
             Path::new("/opt/c"),
-            "its last words: No usable sandbox! If",
+            "last output: No usable sandbox! If",
             None,
             false,
         );
@@ -287,7 +287,7 @@ mod tests {
     fn without_a_blocking_kernel_setting_the_container_is_named() {
         let failed = evaluate_failure(
             Path::new("/opt/c"),
-            "its last words: No usable sandbox! If",
+            "last output: No usable sandbox! If",
             None,
             false,
         );

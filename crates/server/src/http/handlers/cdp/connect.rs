@@ -6,7 +6,7 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use hearth_browser::Side;
+use hearth_browser::ClientOrigin;
 
 use super::access::CdpRequest;
 use super::describe;
@@ -31,7 +31,7 @@ pub(crate) async fn browser(
     if upgrade.is_err() && request.asks_for_version {
         return describe::browser_version(&session, &request, &links).await;
     }
-    connect(&state, &session, None, Side::Outside, upgrade).await
+    connect(&state, &session, None, ClientOrigin::External, upgrade).await
 }
 
 /// Connects an external client to one target, by its id in `/json/list`.
@@ -44,7 +44,14 @@ pub(crate) async fn target(
     // A path that is not UTF-8 names no session.
     let (id, target) = path.map(|Path(names)| names).unwrap_or_default();
     let session = request.authorize(&state, &id, Session::token)?;
-    connect(&state, &session, Some(&target), Side::Outside, upgrade).await
+    connect(
+        &state,
+        &session,
+        Some(&target),
+        ClientOrigin::External,
+        upgrade,
+    )
+    .await
 }
 
 /// Connects a kernel or daemon of the session, which has the internal token, to the browser.
@@ -55,20 +62,20 @@ pub(crate) async fn internal(
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
     let session = request.authorize(&state, &id, Session::internal_token)?;
-    connect(&state, &session, None, Side::Inside, upgrade).await
+    connect(&state, &session, None, ClientOrigin::Internal, upgrade).await
 }
 
 async fn connect(
     state: &AppState,
     session: &Session,
     target: Option<&str>,
-    side: Side,
+    origin: ClientOrigin,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| ApiError::UpgradeRequired)?;
     // Attach before the 101 response: clients report an HTTP error at once, but some hang when the
     // WebSocket closes right after the upgrade.
-    let client = session.attach_client(target, side).await?;
+    let client = session.attach_client(target, origin).await?;
     let tracker = state.registry().tracker().clone();
     Ok(ws::cdp::accept(upgrade, client, tracker))
 }

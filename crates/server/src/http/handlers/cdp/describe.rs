@@ -29,14 +29,14 @@ pub(super) async fn browser_version(
     request: &CdpRequest,
     links: &Links,
 ) -> Result<Response, ApiError> {
-    let identity = session.identity().await?;
+    let info = session.browser_info().await?;
     let body = json!({
-        "Browser": identity.product,
-        "Protocol-Version": identity.protocol_version,
-        "User-Agent": identity.user_agent,
-        "V8-Version": identity.js_version,
+        "Browser": info.product,
+        "Protocol-Version": info.protocol_version,
+        "User-Agent": info.user_agent,
+        "V8-Version": info.js_version,
         // Some clients reject a response without this field. Chromium puts its revision here.
-        "WebKit-Version": format!("537.36 ({})", identity.revision),
+        "WebKit-Version": format!("537.36 ({})", info.revision),
         "webSocketDebuggerUrl": request.socket_url(links, session, ""),
     });
     Ok(Json(body).into_response())
