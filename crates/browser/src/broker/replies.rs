@@ -73,11 +73,11 @@ impl Broker {
         call: &ClientCallInFlight,
         message: &BrowserMessage<'_>,
     ) -> Option<Box<RawValue>> {
-        let navigation_hint = self
-            .explain
+        let hint = self
+            .navigation_hint
             .as_ref()
             .filter(|_| call.effect == TrackedEffect::Navigate)?;
-        let extended = navigation_hint.extend(message.result?.get(), call.subject.as_deref())?;
+        let extended = hint.extend(message.result?.get(), call.subject.as_deref())?;
         RawValue::from_string(extended).ok()
     }
 
