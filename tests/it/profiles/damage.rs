@@ -25,7 +25,7 @@ fn session_dir(server: &TestServer) -> PathBuf {
 fn is_warned_of_damage(created: &Value) -> bool {
     created["warning"]
         .as_str()
-        .is_some_and(|warning| warning.contains("damaged") && warning.contains("set aside"))
+        .is_some_and(|warning| warning.contains("damaged") && warning.contains("kept the damaged file"))
 }
 
 #[tokio::test]

@@ -52,82 +52,85 @@ impl Broker {
         let call = match ClientCall::parse(text) {
             Ok(call) => call,
             Err(bad) => {
-                return self.send(
-                    client,
-                    queue,
-                    envelope::failure(bad.id, bad.code, bad.message, None),
-                );
+                let failure = envelope::failure(bad.id, bad.code, bad.message, None);
+                return self.send(client, queue, failure);
             }
         };
-        let session = call.session.as_deref();
-        let deny = |code, reason: &str, session| {
-            self.send(
-                client,
-                queue,
-                envelope::failure(Some(call.id), code, reason, session),
-            );
+        let deny = |reason: &str| {
+            let session = call.session.as_deref();
+            let failure = envelope::failure(Some(call.id), DENIED, reason, session);
+            self.send(client, queue, failure);
         };
         let params = call.params.map(|params| Cow::Borrowed(params.get()));
         let (params, effect) = match policy::rule_for(&call.method) {
             Rule::Pass => (params, TrackedEffect::Nothing),
             Rule::Track(effect) => (params, effect),
             Rule::Deny(reason) => {
-                return deny(
-                    DENIED,
-                    &format!("{} is not available: {reason}", call.method),
-                    session,
-                );
+                return deny(&format!("{} is not available: {reason}", call.method));
             }
             Rule::Check(what, effect) => {
                 let origin = self.lock().routes.origin_of(client);
                 match policy::check_params(what, call.params, &self.file_access, origin) {
                     Ok(params) => (Some(Cow::Owned(params)), effect),
-                    Err(reason) => return deny(DENIED, reason, session),
+                    Err(reason) => return deny(reason),
                 }
             }
-            Rule::CloseClient => {
-                if let Err(NoRoute::NoSession) =
-                    self.lock().routes.route_call(client, session, true)
-                {
-                    return deny(NO_SESSION, NO_SESSION_MESSAGE, None);
-                }
-                self.send(
-                    client,
-                    queue,
-                    envelope::reply(call.id, ReplyBody::Result(None), session),
-                );
-                return self.end_client(client, 1000, "closed by the client");
+            Rule::CloseClient => return self.close_client(client, queue, &call),
+        };
+        match self.admit_call(client, &call, params.as_deref(), effect) {
+            Ok(admitted) => self.forward(client, &call, params.as_deref(), effect, admitted),
+            Err(not) => self.reject(client, queue, &call, not),
+        }
+    }
+
+    /// Answers a client's `Browser.close` and ends the client.
+    fn close_client(&self, client: ClientId, queue: &SendQueue, call: &ClientCall<'_>) {
+        let session = call.session.as_deref();
+        let route = self.lock().routes.route_call(client, session, true);
+        if let Err(NoRoute::NoSession) = route {
+            return self.reject(client, queue, call, NotAdmitted::NoSession);
+        }
+        let reply = envelope::reply(call.id, ReplyBody::Result(None), session);
+        self.send(client, queue, reply);
+        self.end_client(client, 1000, "closed by the client");
+    }
+
+    /// Answers a call that was not admitted.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the caller has no further use for it"
+    )]
+    fn reject(&self, client: ClientId, queue: &SendQueue, call: &ClientCall<'_>, not: NotAdmitted) {
+        let session = call.session.as_deref();
+        let (code, reason, session) = match not {
+            NotAdmitted::ClientGone => return,
+            NotAdmitted::NoSession => (NO_SESSION, Cow::Borrowed(NO_SESSION_MESSAGE), None),
+            NotAdmitted::Crashed => (NO_SESSION, "Target crashed".into(), session),
+            NotAdmitted::TooMany => (DENIED, "too many pending calls".into(), session),
+            NotAdmitted::TooManyTabs => (DENIED, self.too_many_tabs().into(), session),
+            NotAdmitted::NotYours => {
+                let reason = "another client's connection is not a target";
+                (DENIED, reason.into(), session)
             }
         };
-        let Admitted {
-            id,
-            on,
-            page,
-            first,
-        } = match self.admit_call(client, &call, params.as_deref(), effect) {
-            Ok(admitted) => admitted,
-            Err(NotAdmitted::ClientGone) => return,
-            Err(NotAdmitted::NoSession) => return deny(NO_SESSION, NO_SESSION_MESSAGE, None),
-            Err(NotAdmitted::Crashed) => return deny(NO_SESSION, "Target crashed", session),
-            Err(NotAdmitted::TooMany) => {
-                return deny(DENIED, "too many pending calls", session);
-            }
-            Err(NotAdmitted::TooManyTabs) => {
-                return deny(DENIED, &self.too_many_tabs(), session);
-            }
-            Err(NotAdmitted::NotYours) => {
-                return deny(
-                    DENIED,
-                    "another client's connection is not a target",
-                    session,
-                );
-            }
-        };
-        if let (TrackedEffect::Navigate, Some(page)) = (effect, &page) {
+        let failure = envelope::failure(Some(call.id), code, &reason, session);
+        self.send(client, queue, failure);
+    }
+
+    /// Sends an admitted call to the browser, or defers it until a dialog is closed.
+    fn forward(
+        &self,
+        client: ClientId,
+        call: &ClientCall<'_>,
+        params: Option<&str>,
+        effect: TrackedEffect,
+        admitted: Admitted,
+    ) {
+        if let (TrackedEffect::Navigate, Some(page)) = (effect, &admitted.page) {
             // Chromium does not navigate a page while it shows a dialog.
             self.dismiss_dialog(page);
         }
-        if let Some((id, behavior)) = first {
+        if let Some((id, behavior)) = admitted.first {
             // If this fails, the call below fails for the same reason.
             let _ = self.writer.push(envelope::frame(
                 id,
@@ -136,16 +139,16 @@ impl Broker {
                 Some(&behavior.on),
             ));
         }
-        let frame = envelope::frame(id, &call.method, params.as_deref(), Some(&on));
+        let frame = envelope::frame(admitted.id, &call.method, params, Some(&admitted.on));
         let frame = match effect {
             TrackedEffect::PageEvents(false) => {
                 let mut state = self.lock();
-                let frame = state.defer(client, &on, frame);
-                state.routes.record_page_events(&on, false);
+                let frame = state.defer(client, &admitted.on, frame);
+                state.routes.record_page_events(&admitted.on, false);
                 frame
             }
             TrackedEffect::EndSession => {
-                let ended = text_in(params.as_deref(), "sessionId").unwrap_or_default();
+                let ended = text_in(params, "sessionId").unwrap_or_default();
                 self.lock().defer(client, &ended, frame)
             }
             _ => Some(frame),
@@ -206,7 +209,7 @@ impl Broker {
                 self.touch_tab(&mut state, &route.target);
             }
             (TrackedEffect::PageEvents(true), _) => {
-                state.routes.record_page_events(&route.on, true)
+                state.routes.record_page_events(&route.on, true);
             }
             (TrackedEffect::Downloads, context) => {
                 let behavior = DownloadBehavior {

@@ -338,9 +338,9 @@ impl Broker {
         let params = serde_json::to_string(&command).map_err(malformed)?;
         let (sender, reply) = oneshot::channel();
         let id = self.send_command(&method, &params, session, Pending::Command(sender))?;
-        let Ok(reply) = tokio::time::timeout(bound, reply).await else {
+        let Ok(reply) = tokio::time::timeout(timeout, reply).await else {
             self.give_up(id);
-            return Err(BrowserError::TimedOut { method, bound });
+            return Err(BrowserError::TimedOut { method, timeout });
         };
         match reply.map_err(|_| BrowserError::Gone)? {
             Ok(result) => {

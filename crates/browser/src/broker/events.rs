@@ -5,8 +5,9 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::dialogs::{Deferred, Effects};
+use super::dialogs::Effects;
 use super::limits::Progress;
+use super::pending::OrphanedCall;
 use super::routes::{EventRoute, Opened};
 use super::{Broker, NO_SESSION_MESSAGE, State};
 use crate::cdp::envelope::{self, BrowserMessage};
@@ -57,6 +58,20 @@ fn read<'a, T: Deserialize<'a>>(message: &BrowserMessage<'a>) -> Option<T> {
     serde_json::from_str(message.params?.get()).ok()
 }
 
+/// The effects of a client's event that are applied once the tables are unlocked.
+#[derive(Default)]
+struct EventEffects {
+    orphaned: Vec<OrphanedCall>,
+    dialogs: Effects,
+}
+
+/// The decision about a client's event.
+enum Delivery {
+    Forward(EventEffects),
+    /// The client does not receive the event.
+    Suppress(Effects),
+}
+
 impl Broker {
     pub(super) fn handle_event(&self, method: &str, message: &BrowserMessage<'_>, frame: &str) {
         let Some(session) = message.session.as_deref() else {
@@ -67,74 +82,13 @@ impl Broker {
         let Some(route) = state.routes.route_event(session) else {
             return;
         };
-        let (mut orphaned, mut effects) = (Vec::new(), Effects::default());
-        match method {
-            "Target.attachedToTarget" => {
-                if let Some(Attached {
-                    session: child,
-                    target,
-                }) = read(message)
-                {
-                    state.routes.add_session(
-                        session,
-                        &child,
-                        Opened {
-                            target: &target.id,
-                            kind: &target.kind,
-                        },
-                    );
-                }
-            }
-            "Target.detachedFromTarget" => {
-                if let Some(NamesSession { session: child }) = read(message) {
-                    orphaned = state.routes.drop_session(session, &child);
-                    effects = state.dialogs_left_by(route.client);
-                }
-            }
-            "Target.targetCreated" | "Target.targetInfoChanged" => {
-                if let Some(AboutTarget { target }) = read(message)
-                    && !state
-                        .routes
-                        .is_target_visible(route.client, &target.id, &target.kind)
-                {
-                    return;
-                }
-            }
-            "Target.targetDestroyed" => {
-                if let Some(NamesTarget { target }) = read(message)
-                    && !state.routes.is_target_visible(route.client, &target, "")
-                {
-                    return;
-                }
-            }
-            "Page.javascriptDialogOpening" | "Page.javascriptDialogClosed" => {
-                let (is_recipient, due) = state.route_dialog_event(method, &route);
-                if !is_recipient {
-                    drop(state);
-                    return self.apply_dialog_effects(
-                        None,
-                        Effects {
-                            due,
-                            ..Effects::default()
-                        },
-                    );
-                }
-                effects.due = due;
-            }
-            // Each of these events comes from a live renderer.
-            "Inspector.targetReloadedAfterCrash"
-            | "Page.frameNavigated"
-            | "Runtime.executionContextCreated" => {
-                if let Some(target) = state.routes.target_of(session)
-                    && state.routes.unmark_crashed(&target)
-                {
-                    self.publish_tab(&state);
-                }
-            }
-            _ => {}
-        }
+        let delivery = self.apply_event(&mut state, method, message, &route);
         drop(state);
-        self.apply_dialog_effects(None, effects);
+        let effects = match delivery {
+            Delivery::Forward(effects) => effects,
+            Delivery::Suppress(effects) => return self.apply_dialog_effects(None, effects),
+        };
+        self.apply_dialog_effects(None, effects.dialogs);
         // A failed navigation is reported by this event or by the reply to the call, whichever
         // comes first.
         let hinted = (method == "Network.loadingFailed" && frame.contains(r#""type":"Document""#))
@@ -147,89 +101,181 @@ impl Broker {
             frame.to_owned()
         };
         self.send(route.client, &route.queue, text);
-        self.fail(orphaned, NO_SESSION_MESSAGE);
+        self.fail(effects.orphaned, NO_SESSION_MESSAGE);
+    }
+
+    /// Applies a client's event to the tables and decides whether the client receives it.
+    fn apply_event(
+        &self,
+        state: &mut State,
+        method: &str,
+        message: &BrowserMessage<'_>,
+        route: &EventRoute,
+    ) -> Delivery {
+        let mut effects = EventEffects::default();
+        match method {
+            "Target.attachedToTarget" => {
+                if let Some(Attached { session, target }) = read(message) {
+                    let opened = Opened {
+                        target: &target.id,
+                        kind: &target.kind,
+                    };
+                    state.routes.add_session(&route.session, &session, opened);
+                }
+            }
+            "Target.detachedFromTarget" => {
+                if let Some(NamesSession { session }) = read(message) {
+                    effects.orphaned = state.routes.drop_session(&route.session, &session);
+                    effects.dialogs = state.dialogs_left_by(route.client);
+                }
+            }
+            "Target.targetCreated" | "Target.targetInfoChanged" => {
+                if let Some(AboutTarget { target }) = read(message)
+                    && !state
+                        .routes
+                        .is_target_visible(route.client, &target.id, &target.kind)
+                {
+                    return Delivery::Suppress(Effects::default());
+                }
+            }
+            "Target.targetDestroyed" => {
+                if let Some(NamesTarget { target }) = read(message)
+                    && !state.routes.is_target_visible(route.client, &target, "")
+                {
+                    return Delivery::Suppress(Effects::default());
+                }
+            }
+            "Page.javascriptDialogOpening" | "Page.javascriptDialogClosed" => {
+                let (is_recipient, due) = state.route_dialog_event(method, route);
+                effects.dialogs.due = due;
+                if !is_recipient {
+                    return Delivery::Suppress(effects.dialogs);
+                }
+            }
+            // Each of these events comes from a live renderer.
+            "Inspector.targetReloadedAfterCrash"
+            | "Page.frameNavigated"
+            | "Runtime.executionContextCreated" => {
+                if let Some(target) = state.routes.target_of(&route.session)
+                    && state.routes.unmark_crashed(&target)
+                {
+                    self.publish_tab(state);
+                }
+            }
+            _ => {}
+        }
+        Delivery::Forward(effects)
     }
 
     /// Handles an event of the pipe's own root session. That session discovers targets, and the
     /// root sessions of the clients are below it.
     fn handle_root_event(&self, method: &str, message: &BrowserMessage<'_>) {
-        let mut state = self.lock();
         match method {
             "Target.targetCreated" => {
-                if let Some(AboutTarget { target }) = read(message)
-                    && target.kind == "page"
-                    && target.subtype.is_none()
-                {
-                    if self.is_tab_too_many(&state, target.context.as_deref()) {
-                        state.excess.insert(target.id.clone().into_owned());
-                        return self.close_excess(&mut state, Some((&target.id, &target.url)));
-                    }
-                    state.tabs.opened(&target.id, target.context.as_deref());
-                    state.tabs.shows(&target.id, &target.url);
-                    self.publish_tab(&state);
-                    drop(state);
-                    self.attach_broker_session(&target.id);
+                if let Some(AboutTarget { target }) = read(message) {
+                    self.target_created(&target);
                 }
             }
             "Target.targetInfoChanged" => {
                 if let Some(AboutTarget { target }) = read(message) {
-                    state.tabs.shows(&target.id, &target.url);
-                    self.tab_shows.send_replace(());
-                    self.close_excess(&mut state, Some((&target.id, &target.url)));
+                    self.target_changed(&target);
                 }
             }
             "Target.targetDestroyed" => {
                 if let Some(NamesTarget { target }) = read(message) {
-                    state.tabs.closed(&target);
-                    state.excess.remove(&*target);
-                    state.routes.unmark_crashed(&target);
-                    state.routes.remove_target(&target);
-                    self.tab_shows.send_replace(());
-                    self.publish_tab(&state);
+                    self.target_destroyed(&target);
                 }
             }
             "Target.targetCrashed" => {
                 if let Some(NamesTarget { target }) = read(message) {
-                    let orphaned = state.routes.mark_crashed(&target);
-                    self.publish_tab(&state);
-                    drop(state);
-                    self.fail(orphaned, "Target crashed");
+                    self.target_crashed(&target);
                 }
             }
             "Browser.downloadProgress" => {
-                if let Some(progress) = read::<Progress>(message)
-                    && state.oversized.should_cancel(&progress, &self.limits)
-                {
-                    let contexts = state.tabs.contexts();
-                    drop(state);
-                    tracing::warn!(
-                        max_bytes = self.limits.max_download_bytes,
-                        "oversized download cancelled"
-                    );
-                    self.cancel_download(&progress.guid, &contexts);
+                if let Some(progress) = read(message) {
+                    self.download_progressed(&progress);
                 }
             }
             "Target.attachedToTarget" => {
                 if let Some(Attached { session, target }) = read(message)
                     && target.kind == "browser"
                 {
-                    state.routes.announce_root(&session, &target.id);
+                    self.lock().routes.announce_root(&session, &target.id);
                 }
             }
             "Target.detachedFromTarget" => {
-                let root = read(message).map(|NamesSession { session }| session);
-                let client = root.and_then(|root| state.routes.client_of_root(&root));
-                drop(state);
-                if let Some((client, is_browser)) = client {
-                    let why = if is_browser {
-                        "the browser has ended this connection"
-                    } else {
-                        "the tab was closed"
-                    };
-                    self.end_client(client, 1001, why);
+                if let Some(NamesSession { session }) = read(message) {
+                    self.root_detached(&session);
                 }
             }
             _ => {}
+        }
+    }
+
+    fn target_created(&self, target: &TargetInfo<'_>) {
+        if target.kind != "page" || target.subtype.is_some() {
+            return;
+        }
+        let mut state = self.lock();
+        if self.is_tab_too_many(&state, target.context.as_deref()) {
+            state.excess.insert(target.id.clone().into_owned());
+            return self.close_excess(&mut state, Some((&target.id, &target.url)));
+        }
+        state.tabs.opened(&target.id, target.context.as_deref());
+        state.tabs.shows(&target.id, &target.url);
+        self.publish_tab(&state);
+        drop(state);
+        self.attach_broker_session(&target.id);
+    }
+
+    fn target_changed(&self, target: &TargetInfo<'_>) {
+        let mut state = self.lock();
+        state.tabs.shows(&target.id, &target.url);
+        self.tab_shows.send_replace(());
+        self.close_excess(&mut state, Some((&target.id, &target.url)));
+    }
+
+    fn target_destroyed(&self, target: &str) {
+        let mut state = self.lock();
+        state.tabs.closed(target);
+        state.excess.remove(target);
+        state.routes.unmark_crashed(target);
+        state.routes.remove_target(target);
+        self.tab_shows.send_replace(());
+        self.publish_tab(&state);
+    }
+
+    fn target_crashed(&self, target: &str) {
+        let mut state = self.lock();
+        let orphaned = state.routes.mark_crashed(target);
+        self.publish_tab(&state);
+        drop(state);
+        self.fail(orphaned, "Target crashed");
+    }
+
+    fn download_progressed(&self, progress: &Progress) {
+        let mut state = self.lock();
+        if !state.oversized.should_cancel(progress, &self.limits) {
+            return;
+        }
+        let contexts = state.tabs.contexts();
+        drop(state);
+        tracing::warn!(
+            max_bytes = self.limits.max_download_bytes,
+            "oversized download cancelled"
+        );
+        self.cancel_download(&progress.guid, &contexts);
+    }
+
+    fn root_detached(&self, root: &str) {
+        let client = self.lock().routes.client_of_root(root);
+        if let Some((client, is_browser)) = client {
+            let reason = if is_browser {
+                "the browser has ended this connection"
+            } else {
+                "the tab was closed"
+            };
+            self.end_client(client, 1001, reason);
         }
     }
 }

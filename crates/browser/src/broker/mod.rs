@@ -43,20 +43,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::value::RawValue;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-use self::client::{Client, ClientId, SendQueue, TooSlow};
-use self::dialogs::{Deferred, Detach, Dialogs, Effects};
-use self::downloads::{Downloads, Restore};
+use self::dialogs::Dialogs;
+use self::downloads::Downloads;
 use self::file_access::FileAccess;
 use self::limits::{BrowserLimits, Oversized};
-use self::pending::{OrphanedCall, Pending, PendingAttach, Root};
+use self::pending::Pending;
 use self::policy::TrackedEffect;
-use self::routes::{ClientResources, Routes};
+use self::routes::Routes;
 use crate::broker::navigation_hint::NavigationErrorHint;
 use crate::broker::tab_list::TabList;
-use crate::cdp::envelope::{self, BrowserMessage, NO_SESSION};
+use crate::cdp::envelope::{self, BrowserMessage};
 use crate::cdp::pipe::{PipeWriter, PushError};
 
 /// The error for an unknown session, in Chromium's words.

@@ -53,7 +53,7 @@ mod tests {
         });
         let failed =
             r#"{"frameId":"F","errorText":"net::ERR_TUNNEL_CONNECTION_FAILED","isDownload":false}"#;
-        let extended = explain
+        let extended = navigation_hint
             .extend(failed, Some("https://a.example/"))
             .expect("a reason");
         let extended: serde_json::Value = serde_json::from_str(&extended).expect("JSON");

@@ -181,28 +181,10 @@ pub(crate) fn check_params(
         Some(params) => serde_json::from_str(params.get()).map_err(|_| "cannot parse params")?,
         None => Value::Object(serde_json::Map::new()),
     };
-    let is_true = |name: &str| params.get(name) == Some(&Value::Bool(true));
     match what {
-        ParamCheck::AttachToTarget if !is_true("flatten") => {
-            return Err("only flat sessions are available: attachToTarget needs flatten: true");
-        }
-        // Turning it off does not need `flatten`.
-        ParamCheck::SetAutoAttach if is_true("autoAttach") && !is_true("flatten") => {
-            return Err("only flat sessions are available: setAutoAttach needs flatten: true");
-        }
-        ParamCheck::CreateBrowserContext => {
-            for name in [
-                "proxyServer",
-                "proxyBypassList",
-                "originsWithUniversalNetworkAccess",
-            ] {
-                if params.get(name).is_some() {
-                    return Err("browser contexts cannot have their own network settings \
-                                (proxyServer, proxyBypassList, originsWithUniversalNetworkAccess)");
-                }
-            }
-        }
-        ParamCheck::AttachToTarget | ParamCheck::SetAutoAttach => {}
+        ParamCheck::AttachToTarget => check_attach(&params)?,
+        ParamCheck::SetAutoAttach => check_auto_attach(&params)?,
+        ParamCheck::CreateBrowserContext => check_context(&params)?,
         ParamCheck::Address => {
             if let Some(address) = params.get("url").and_then(Value::as_str) {
                 file_access.check_address(address, origin)?;
@@ -210,7 +192,7 @@ pub(crate) fn check_params(
         }
         ParamCheck::Files => check_files(params.get("files"), file_access, origin)?,
         ParamCheck::DraggedFiles => {
-            check_files(params.pointer("/data/files"), file_access, origin)?
+            check_files(params.pointer("/data/files"), file_access, origin)?;
         }
         ParamCheck::DownloadPath => {
             if let Some(Value::String(path)) = params.get_mut("downloadPath") {
@@ -219,6 +201,44 @@ pub(crate) fn check_params(
         }
     }
     Ok(params.to_string())
+}
+
+fn is_true(params: &Value, name: &str) -> bool {
+    params.get(name) == Some(&Value::Bool(true))
+}
+
+fn check_attach(params: &Value) -> Result<(), &'static str> {
+    if is_true(params, "flatten") {
+        Ok(())
+    } else {
+        Err("only flat sessions are available: attachToTarget needs flatten: true")
+    }
+}
+
+fn check_auto_attach(params: &Value) -> Result<(), &'static str> {
+    // Turning it off does not need `flatten`.
+    if is_true(params, "autoAttach") && !is_true(params, "flatten") {
+        Err("only flat sessions are available: setAutoAttach needs flatten: true")
+    } else {
+        Ok(())
+    }
+}
+
+fn check_context(params: &Value) -> Result<(), &'static str> {
+    let network_settings = [
+        "proxyServer",
+        "proxyBypassList",
+        "originsWithUniversalNetworkAccess",
+    ];
+    if network_settings
+        .iter()
+        .all(|name| params.get(name).is_none())
+    {
+        Ok(())
+    } else {
+        Err("browser contexts cannot have their own network settings \
+             (proxyServer, proxyBypassList, originsWithUniversalNetworkAccess)")
+    }
 }
 
 fn check_files(
@@ -258,7 +278,7 @@ mod tests {
             session: "/s/1".into(),
             downloads: "/s/1/b/downloads".into(),
         };
-        super::check_params(what, params, &file_access, ClientOrigin::External)
+        check_params(what, params, &file_access, ClientOrigin::External)
     }
 
     fn raw(json: &str) -> Box<RawValue> {

@@ -1,7 +1,7 @@
 //! Handles replies of the browser: forwards them to the client that called, and updates the tables
 //! for sessions, contexts, tabs and crashes.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use serde_json::value::RawValue;
 
@@ -46,25 +46,29 @@ impl Broker {
                     self.dispose_context(&context);
                 }
             }
-            Some(Pending::Client(call)) => {
-                let orphaned = self.apply_reply(&mut state, &call, message);
-                let queue = state.routes.queue(call.client);
-                drop(state);
-                if let Some(queue) = queue {
-                    let session = call.named.then_some(&*call.on);
-                    let hinted = self.hinted(&call, message);
-                    let answer = hinted
-                        .as_deref()
-                        .map_or(message.body(), |result| ReplyBody::Result(Some(result)));
-                    self.send(
-                        call.client,
-                        &queue,
-                        envelope::reply(call.id, answer, session),
-                    );
-                }
-                self.fail(orphaned, "Target crashed");
-            }
+            Some(Pending::Client(call)) => self.reply_to_client(state, &call, message),
         }
+    }
+
+    /// Applies the effects of a client's reply and forwards it.
+    fn reply_to_client(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        call: &ClientCallInFlight,
+        message: &BrowserMessage<'_>,
+    ) {
+        let orphaned = self.apply_reply(&mut state, call, message);
+        let queue = state.routes.queue(call.client);
+        drop(state);
+        if let Some(queue) = queue {
+            let session = call.named.then_some(&*call.on);
+            let hinted = self.hinted(call, message);
+            let body = hinted
+                .as_deref()
+                .map_or(message.body(), |result| ReplyBody::Result(Some(result)));
+            self.send(call.client, &queue, envelope::reply(call.id, body, session));
+        }
+        self.fail(orphaned, "Target crashed");
     }
 
     /// Returns the reply to a navigation that the proxy denied, with the reason added.
@@ -124,23 +128,7 @@ impl Broker {
                     self.touch_tab(state, &target);
                 }
             }
-            TrackedEffect::Navigate => {
-                let Some(target) = state.routes.target_of(&call.on) else {
-                    return Vec::new();
-                };
-                let loaded =
-                    message.error.is_none() && string_in(message.result, "errorText").is_none();
-                if loaded {
-                    // The crash may have been announced after the call was sent.
-                    state.routes.unmark_crashed(&target);
-                    self.publish_tab(state);
-                } else if call.revives {
-                    // The tab stays crashed.
-                    let orphaned = state.routes.mark_crashed(&target);
-                    self.publish_tab(state);
-                    return orphaned;
-                }
-            }
+            TrackedEffect::Navigate => return self.apply_navigation(state, call, message),
             TrackedEffect::Downloads => {
                 if message.error.is_some() {
                     state.downloads.rejected(call.client);
@@ -154,6 +142,31 @@ impl Broker {
             | TrackedEffect::BringToFront
             | TrackedEffect::EndSession
             | TrackedEffect::PageEvents(_) => {}
+        }
+        Vec::new()
+    }
+
+    /// Applies the reply to a navigation: a page that loaded has a live renderer. Returns calls that
+    /// will get no reply.
+    fn apply_navigation(
+        &self,
+        state: &mut State,
+        call: &ClientCallInFlight,
+        message: &BrowserMessage<'_>,
+    ) -> Vec<OrphanedCall> {
+        let Some(target) = state.routes.target_of(&call.on) else {
+            return Vec::new();
+        };
+        let loaded = message.error.is_none() && string_in(message.result, "errorText").is_none();
+        if loaded {
+            // The crash may have been announced after the call was sent.
+            state.routes.unmark_crashed(&target);
+            self.publish_tab(state);
+        } else if call.revives {
+            // The tab stays crashed.
+            let orphaned = state.routes.mark_crashed(&target);
+            self.publish_tab(state);
+            return orphaned;
         }
         Vec::new()
     }

@@ -178,31 +178,33 @@ impl Browser {
     /// Adds cookies to the default context. Skips cookies that the browser rejects.
     pub async fn add_cookies(&self, jar: &CookieJar) -> Result<(), BrowserError> {
         for batch in jar.0.chunks(BATCH) {
-            match self
-                .broker()
-                .call(None, SetCookies { cookies: batch })
-                .await
-            {
+            match self.set_cookies(batch).await {
                 // One rejected cookie prevents the others of its batch from being set.
-                Err(BrowserError::Rejected { .. }) => {
-                    for cookie in batch.chunks(1) {
-                        match self
-                            .broker()
-                            .call(None, SetCookies { cookies: cookie })
-                            .await
-                        {
-                            Ok(_) => {}
-                            Err(error @ BrowserError::Rejected { .. }) => {
-                                tracing::debug!(%error, "cookie skipped");
-                            }
-                            Err(error) => return Err(error),
-                        }
-                    }
-                }
-                outcome => drop(outcome?),
+                Err(BrowserError::Rejected { .. }) => self.add_cookies_singly(batch).await?,
+                outcome => outcome?,
             }
         }
         Ok(())
+    }
+
+    /// Adds cookies one at a time. Skips cookies that the browser rejects.
+    async fn add_cookies_singly(&self, cookies: &[Cookie]) -> Result<(), BrowserError> {
+        for cookie in cookies.chunks(1) {
+            match self.set_cookies(cookie).await {
+                Err(error @ BrowserError::Rejected { .. }) => {
+                    tracing::debug!(%error, "cookie skipped");
+                }
+                outcome => outcome?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn set_cookies(&self, cookies: &[Cookie]) -> Result<(), BrowserError> {
+        self.broker()
+            .call(None, SetCookies { cookies })
+            .await
+            .map(drop)
     }
 
     /// Replaces all cookies of the default context.

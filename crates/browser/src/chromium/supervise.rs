@@ -136,16 +136,9 @@ async fn wait_for_end(
     kill: &CancellationToken,
     closing: &CancellationToken,
 ) -> DeathReason {
-    let exited = |exit| {
-        if closing.is_cancelled() {
-            DeathReason::Closed
-        } else {
-            DeathReason::Exited(exit)
-        }
-    };
     tokio::select! {
         () = kill.cancelled() => DeathReason::Killed,
-        exit = tree.exited() => exited(exit),
+        exit = tree.exited() => exit_reason(exit, closing),
         () = broker.watch_liveness() => DeathReason::Silent,
         end = pipe_ended.recv() => match end {
             Some(PipeEnd::Stuck) => DeathReason::Stuck,
@@ -154,16 +147,33 @@ async fn wait_for_end(
                 DeathReason::InvalidMessage
             }
             Some(PipeEnd::Read(ReadEnd::Closed)) | None => {
-                match tokio::time::timeout(EXIT_AFTER_PIPE, tree.exited()).await {
-                    Ok(exit) => exited(exit),
-                    // Full Chromium writes its profile after its pipe is closed.
-                    Err(_) if closing.is_cancelled() => tokio::select! {
-                        _ = tree.exited() => DeathReason::Closed,
-                        () = kill.cancelled() => DeathReason::Killed,
-                    },
-                    Err(_) => DeathReason::PipeClosed,
-                }
+                wait_for_exit(tree, kill, closing).await
             }
         },
+    }
+}
+
+/// Waits for the exit status of a browser that has closed its pipe.
+async fn wait_for_exit(
+    tree: &ProcessTree,
+    kill: &CancellationToken,
+    closing: &CancellationToken,
+) -> DeathReason {
+    match tokio::time::timeout(EXIT_AFTER_PIPE, tree.exited()).await {
+        Ok(exit) => exit_reason(exit, closing),
+        // Full Chromium writes its profile after its pipe is closed.
+        Err(_) if closing.is_cancelled() => tokio::select! {
+            _ = tree.exited() => DeathReason::Closed,
+            () = kill.cancelled() => DeathReason::Killed,
+        },
+        Err(_) => DeathReason::PipeClosed,
+    }
+}
+
+fn exit_reason(exit: Exit, closing: &CancellationToken) -> DeathReason {
+    if closing.is_cancelled() {
+        DeathReason::Closed
+    } else {
+        DeathReason::Exited(exit)
     }
 }

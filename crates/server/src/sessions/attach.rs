@@ -43,7 +43,7 @@ impl Session {
 
     /// Returns the browser's version information.
     pub async fn browser_info(&self) -> Result<BrowserInfo, SessionError> {
-        let identity = self.browser()?.identity().await;
+        let identity = self.browser()?.info().await;
         identity.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
     }
 

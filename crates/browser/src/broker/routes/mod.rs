@@ -14,8 +14,7 @@ use std::sync::Arc;
 
 use crate::broker::client::{ClientId, SendQueue};
 use crate::broker::file_access::ClientOrigin;
-use crate::broker::pending::{ClientCallInFlight, OrphanedCall, Pending, PendingAttach, Root};
-use crate::broker::policy::TrackedEffect;
+use crate::broker::pending::Pending;
 
 /// A session in the browser that belongs to a client.
 #[derive(Debug)]

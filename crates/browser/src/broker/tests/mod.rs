@@ -16,6 +16,7 @@ use tokio::net::unix::pipe::Sender;
 use super::client::{ClientReceiver, ClientSender, Outgoing};
 use super::*;
 use crate::broker::file_access::ClientOrigin;
+use crate::broker::pending::{PendingAttach, Root};
 
 const DOWNLOADS: &str = "/s/1/b/downloads";
 
