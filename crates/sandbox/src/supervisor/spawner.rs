@@ -2,10 +2,9 @@
 //!
 //! The server sends requests of fixed size, each with descriptors:
 //!
-//! ```text
-//! spawn  'S' user            + the control socket of the shim   → the shim's process id, or minus an errno
-//! chown  'C' user            + up to 16 directories             → 0, or minus an errno
-//! ```
+//! - `S`, the user, and the control socket of the shim. The reply is the shim's process id, or minus
+//!   an errno.
+//! - `C`, the user, and up to 16 directories to give to the user. The reply is 0, or minus an errno.
 //!
 //! The `monitor` module answers them.
 
