@@ -23,9 +23,9 @@ fn session_dir(server: &TestServer) -> PathBuf {
 }
 
 fn is_warned_of_damage(created: &Value) -> bool {
-    created["warning"]
-        .as_str()
-        .is_some_and(|warning| warning.contains("damaged") && warning.contains("kept the damaged file"))
+    created["warning"].as_str().is_some_and(|warning| {
+        warning.contains("damaged") && warning.contains("kept the damaged file")
+    })
 }
 
 #[tokio::test]
