@@ -477,7 +477,7 @@ async fn output_between_two_calls_is_dropped() {
             "node",
             format!(
                 "setTimeout(async () => {{ console.log('dropped'); console.error('dropped'); {} }}, 50); 'set'",
-                site.node_signal("written by node")
+                site.node_signal("written-by-node")
             ),
             "console.log('mine')",
         ),
@@ -487,14 +487,14 @@ async fn output_between_two_calls_is_dropped() {
                 "import threading, sys\n\
                  def write():\n    print('dropped', flush=True)\n    print('dropped', file=sys.stderr, flush=True)\n    {}\n\
                  threading.Timer(0.05, write).start()\n'set'",
-                site.python_signal("written by python")
+                site.python_signal("written-by-python")
             ),
             "print('mine')",
         ),
     ];
     for (language, late, own) in cases {
         assert_eq!(session.run(language, &late).await.ok().result, "set");
-        site.signalled(&format!("written by {language}")).await;
+        site.signalled(&format!("written-by-{language}")).await;
         let next = session.run(language, own).await.ok();
         assert_eq!(
             (next.stdout.as_str(), next.stderr.as_str()),
