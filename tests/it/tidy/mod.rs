@@ -308,7 +308,7 @@ fn only_the_error_table_chooses_status_codes() {
     // A proxy speaks to programs in sessions, whose requests are not the API's.
     let tables = [
         "crates/server/src/http/error.rs",
-        "crates/egress/src/answer.rs",
+        "crates/egress/src/response.rs",
     ];
     let mut found = Vec::new();
     for file in product_files().filter(|file| !tables.contains(&file.path.as_str())) {
@@ -328,7 +328,7 @@ fn only_the_error_table_chooses_status_codes() {
         }
     }
     assert_none(
-        "a status other than success is chosen in server/error.rs alone, where retries are thought of, and in egress/answer.rs",
+        "a status other than success is chosen in server/error.rs alone, where retries are thought of, and in egress/response.rs",
         &found,
     );
 }
