@@ -34,19 +34,25 @@ impl Recipe {
     pub fn of(browser: &Process) -> Self {
         let arguments = std::fs::read(format!("/proc/{}/cmdline", browser.pid))
             .expect("the session's browser runs");
-        let arguments = arguments
-            .split(|byte| *byte == 0)
-            .map(|part| String::from_utf8_lossy(part).into_owned());
-        let mut arguments: Vec<String> = arguments.collect();
-        // The last argument ends with a NUL too.
-        arguments.pop();
-        let environment = browser.environment().expect("the session's browser runs");
-        let dir = environment
+        let arguments = split_arguments(&String::from_utf8_lossy(&arguments));
+        let user_data = arguments
             .iter()
-            .find_map(|variable| variable.strip_prefix("HOME="));
-        let dir = dir
-            .expect("the home of a session's browser is its dir")
+            .find_map(|argument| argument.strip_prefix("--user-data-dir="))
+            .expect("a session's browser has its own user data");
+        let dir = user_data
+            .strip_suffix("/user-data")
+            .expect("the user data is in the session's dir")
             .to_owned();
+        // `/proc` does not always show it: Chromium writes its process titles over it.
+        let environment = [
+            format!("HOME={dir}"),
+            format!("TMPDIR={dir}/tmp"),
+            "PATH=/usr/local/bin:/usr/bin:/bin".to_owned(),
+            "LANG=C.UTF-8".to_owned(),
+            "FC_FONTATIONS=1".to_owned(),
+            "DBUS_SESSION_BUS_ADDRESS=disabled:".to_owned(),
+        ]
+        .to_vec();
         Self {
             arguments,
             environment,
@@ -65,6 +71,28 @@ impl Recipe {
             .map(|word| word.replace(&self.dir, &dir.to_string_lossy()))
             .collect()
     }
+}
+
+/// Splits a command line from `/proc`. Chromium replaces its own by a process title, in which
+/// spaces separate the arguments; the user agent contains spaces as well.
+fn split_arguments(command_line: &str) -> Vec<String> {
+    let text = command_line.trim_end_matches('\0');
+    if text.contains('\0') {
+        return text.split('\0').map(str::to_owned).collect();
+    }
+    let (flags, page) = text
+        .rsplit_once(' ')
+        .expect("the last argument is the page to open");
+    let mut arguments: Vec<String> = flags
+        .split(" --")
+        .enumerate()
+        .map(|(at, part)| match at {
+            0 => part.to_owned(),
+            _ => format!("--{part}"),
+        })
+        .collect();
+    arguments.push(page.to_owned());
+    arguments
 }
 
 /// A running raw browser. Dropping it kills it.
