@@ -4,7 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args};
 use hearth_egress::{AllowList, Mode, Policy, Upstream};
 
-use super::parse_trimmed;
+use super::text::parse_trimmed;
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Egress")]

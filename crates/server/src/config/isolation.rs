@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args};
 use hearth_sandbox::UserIds;
 
-use super::ConfigError;
+use super::error::ConfigError;
 
 /// Ids that no system assigns automatically: systemd's tables leave 60706 to 61183 free
 /// (`UIDS-GIDS.md` of systemd), just below the range for its dynamic services.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{ConfigError, parse_trimmed};
+use super::error::ConfigError;
+use super::text::parse_trimmed;
 use crate::api_keys::ApiKeys;
 
 /// Enough for more than ten thousand keys.

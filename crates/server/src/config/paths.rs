@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use super::ConfigError;
+use super::error::ConfigError;
 
 /// The longest data directory in bytes: a socket path has 108 (`unix(7)`), and Chromium needs 62 of
 /// them below it.

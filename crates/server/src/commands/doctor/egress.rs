@@ -6,8 +6,8 @@ use hearth_egress::{AllowList, Mode, Upstream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Subject;
 use super::finding::Finding;
+use super::subject::Subject;
 
 const CHECK: &str = "egress";
 

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::Subject;
+use super::subject::Subject;
 use crate::config::IsolationLevel;
 use crate::sandbox::dirs::session_dir_name;
 use crate::sandbox::{Isolation, Ports, UidPool};
