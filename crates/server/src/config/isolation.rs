@@ -69,7 +69,7 @@ pub(crate) struct IsolationSettings {
           value_parser = parse_uids)]
     uids: Uids,
 
-    /// Whether to listen beyond loopback with HEARTH_ISOLATION=none
+    /// Listen beyond loopback with HEARTH_ISOLATION=none
     #[arg(long, alias = "let-other-machines-run-unconfined-code", env = ALLOW_REMOTE,
           value_name = "BOOLEAN", default_value = "false", action = ArgAction::Set)]
     dangerously_allow_remote_unsandboxed: bool,

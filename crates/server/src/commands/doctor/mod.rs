@@ -1,5 +1,5 @@
-//! `hearth doctor`: checks everything that `hearth serve` uses, with the same settings, and suggests
-//! fixes.
+//! `hearth doctor`: checks everything that `hearth serve` uses, with the same settings, and
+//! suggests fixes.
 //!
 //! Unlike the server it does not stop at the first failure. It changes nothing, leaves nothing
 //! behind, and does not touch the sessions of a running server.
@@ -292,7 +292,7 @@ async fn check_private_tmp(fixture: &Fixture, is_root: bool) -> Finding {
     data_dir::evaluate_private_tmp(is_private, is_root)
 }
 
-/// What was found so far, and told: a line as soon as it is known, or all of it at the end.
+/// The findings so far. Prints each one when it is known, or all of them at the end.
 struct Report {
     findings: Vec<Finding>,
     is_json: bool,
