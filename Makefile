@@ -20,7 +20,7 @@ test: cargo setup-tests ## set up, build, and run all tests (some: make test ARG
 	@scripts/test $(ARGS)
 
 fuzz: cargo setup-tests ## fuzz the API with schemathesis (SECONDS=300)
-	@NEXTEST_PROFILE=fuzz FUZZ_SECONDS=$(if $(filter command line,$(origin SECONDS)),$(SECONDS),300) scripts/test schemathesis_finds_nothing
+	@NEXTEST_PROFILE=fuzz FUZZ_SECONDS=$(if $(filter command line,$(origin SECONDS)),$(SECONDS),300) scripts/test schemathesis_finds_no_difference
 
 soak: cargo setup-tests ## run the slow tests: timing, thousands of rounds, the longest deadline (20 minutes on an idle machine)
 	@NEXTEST_PROFILE=soak scripts/test --run-ignored only -E 'test(/^(soak|restart)::/)'

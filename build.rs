@@ -3,7 +3,7 @@
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let target = |name| std::env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
-    // A static executable that can be loaded anywhere has start-up code of its own, which does not
+    // A static executable that can be loaded anywhere has different start-up code, which does not
     // take the option.
     if target("ENV") == "gnu"
         && !target("FEATURE")

@@ -78,7 +78,7 @@ async function findTab(agentBrowser, options) {
     return { targetId: tab.targetId, endpoint: steps[1].result.cdpUrl };
 }
 
-/** Evaluates `source` in a JavaScript world of its own in the main frame of a tab. */
+/** Evaluates `source` in an isolated JavaScript world in the main frame of a tab. */
 async function evaluateApart(endpoint, targetId, source) {
     const socket = new WebSocket(endpoint);
     const waiting = new Map();
@@ -155,7 +155,7 @@ function present({ markdown, url }, { maxOutput, contentBoundaries }) {
 
 const [installed, place, ...words] = process.argv.slice(2);
 words.splice(Number(place), 1);
-// Whoever reads has read enough, as with `| head`.
+// The reader has read enough, as with `| head`.
 process.stdout.on('error', () => process.exit(0));
 const options = readOptions(words);
 if (options.help) {

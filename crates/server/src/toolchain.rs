@@ -74,8 +74,8 @@ impl Runtime {
         }
     }
 
-    /// Returns the directories of interpreters that are neither in `/usr` nor in the runtime directory:
-    /// the python of a virtual environment may link to one in a user's home.
+    /// Returns the directories of interpreters that are neither in `/usr` nor in the runtime
+    /// directory: the python of a virtual environment may link to one in a user's home.
     pub fn interpreters(&self) -> Vec<PathBuf> {
         let elsewhere = |program: &PathBuf| {
             let program = program.canonicalize().ok()?;

@@ -202,7 +202,7 @@ impl<'a> Client<'a> {
     }
 
     async fn call_cli(&self, key: Option<&str>, call: &Call<'_>) -> Answer {
-        let arguments = match super::cli::arguments(call) {
+        let arguments = match super::cli_calls::arguments(call) {
             Ok(arguments) => arguments,
             Err(why) => return Answer::NotOffered(why),
         };
@@ -211,7 +211,7 @@ impl<'a> Client<'a> {
         if ran.code != 0 {
             return Answer::Raised(json!({"message": ran.stderr, "status": ran.code}));
         }
-        Answer::Returned(super::cli::read(call, &ran))
+        Answer::Returned(super::cli_calls::read(call, &ran))
     }
 
     /// Runs the CLI as its user would, with the server and the key in the environment.

@@ -6,11 +6,13 @@
 
 mod call;
 mod cli;
+mod cli_calls;
 mod client;
 mod elsewhere;
 mod quickstart;
 mod readme;
 mod refusals;
+mod rejected;
 mod steps;
 mod visit;
 

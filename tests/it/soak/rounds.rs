@@ -186,7 +186,7 @@ async fn titles(session: &Session, title: &str, count: usize) -> BTreeSet<String
         let execution = session.run_for("bash", &code, 120).await.ok();
         assert_eq!(execution.stdout.lines().count(), 25, "{execution:?}");
         let strange = execution.stdout.lines().filter(|line| *line != title);
-        seen.extend(strange.map(|line| format!("{line} in place of {title}")));
+        seen.extend(strange.map(|line| format!("{line} instead of {title}")));
     }
     seen
 }

@@ -125,8 +125,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Starts no browser: the server finds one that has a version, and every session fails. For tests
-    /// that only need HTTP.
+    /// Starts no browser: the server finds one that has a version, and every session fails. For
+    /// tests that only need HTTP.
     #[must_use]
     pub fn without_browser(mut self) -> Self {
         let programs = new_data_dir();

@@ -146,8 +146,8 @@ impl Broker {
         Vec::new()
     }
 
-    /// Applies the reply to a navigation: a page that loaded has a live renderer. Returns calls that
-    /// will get no reply.
+    /// Applies the reply to a navigation: a page that loaded has a live renderer. Returns calls
+    /// that will get no reply.
     fn apply_navigation(
         &self,
         state: &mut State,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::FrameTicket;
+use super::ticket::FrameTicket;
 use crate::broker::Broker;
 
 /// The maximum delay of a frame. A page with constant screenshots still shows two frames a second.

@@ -15,6 +15,7 @@ mod address;
 mod input;
 mod message;
 mod pressed;
+mod ticket;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use self::ack_pacer::AckPacer;
 pub use self::input::{Input, Key, Mouse, Touch, Wheel};
 use self::message::{FrameEvent, Incoming, Visibility};
 pub use self::pressed::PressedInputs;
+pub use self::ticket::FrameTicket;
 use crate::broker::client::{ClientReceiver, ClientSender, Outgoing};
 use crate::broker::commands::BrowserError;
 use crate::broker::file_access::ClientOrigin;
@@ -104,10 +106,6 @@ pub struct Frame {
     /// The ticket for the acknowledgement.
     pub ticket: FrameTicket,
 }
-
-/// The ticket for the acknowledgement of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameTicket(i64);
 
 /// A dialog of the page that waits for an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

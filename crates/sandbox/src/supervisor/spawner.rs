@@ -2,9 +2,10 @@
 //!
 //! The server sends requests of fixed size, each with descriptors:
 //!
-//! - `S`, the user, and the control socket of the shim. The reply is the shim's process id, or minus
-//!   an errno.
-//! - `C`, the user, and up to 16 directories to give to the user. The reply is 0, or minus an errno.
+//! - `S`, the user, and the control socket of the shim. The reply is the shim's process id, or
+//!   minus an errno.
+//! - `C`, the user, and up to 16 directories to give to the user. The reply is 0, or minus an
+//!   errno.
 //!
 //! The `monitor` module answers them.
 

@@ -4,7 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args};
 use hearth_egress::{AllowList, Mode, Policy, Upstream};
 
-use super::parse_trimmed;
+use super::text::parse_trimmed;
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Egress")]
@@ -27,7 +27,7 @@ pub(crate) struct EgressSettings {
           value_parser = parse_trimmed::<AllowList>)]
     allow: Option<AllowList>,
 
-    /// Whether HEARTH_EGRESS_ALLOW and HEARTH_EGRESS=open also cover the metadata services of
+    /// Let HEARTH_EGRESS_ALLOW and HEARTH_EGRESS=open also cover the metadata services of
     /// clouds, which hand out the credentials of the machine
     #[arg(long = "egress-allow-metadata", env = "HEARTH_EGRESS_ALLOW_METADATA",
           value_name = "BOOLEAN", default_value = "false", action = ArgAction::Set)]

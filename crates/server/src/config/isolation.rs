@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args};
 use hearth_sandbox::UserIds;
 
-use super::ConfigError;
+use super::error::ConfigError;
 
 /// Ids that no system assigns automatically: systemd's tables leave 60706 to 61183 free
 /// (`UIDS-GIDS.md` of systemd), just below the range for its dynamic services.
@@ -69,7 +69,7 @@ pub(crate) struct IsolationSettings {
           value_parser = parse_uids)]
     uids: Uids,
 
-    /// Whether to listen beyond loopback with HEARTH_ISOLATION=none
+    /// Listen beyond loopback with HEARTH_ISOLATION=none
     #[arg(long, alias = "let-other-machines-run-unconfined-code", env = ALLOW_REMOTE,
           value_name = "BOOLEAN", default_value = "false", action = ArgAction::Set)]
     dangerously_allow_remote_unsandboxed: bool,

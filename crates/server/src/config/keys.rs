@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{ConfigError, parse_trimmed};
+use super::error::ConfigError;
+use super::text::parse_trimmed;
 use crate::api_keys::ApiKeys;
 
 /// Enough for more than ten thousand keys.
@@ -36,9 +37,9 @@ pub(crate) struct KeySettings {
           value_parser = parse_trimmed::<PathBuf>)]
     api_keys_file: Option<PathBuf>,
 
-    /// Key of the operator: it opens the page at `/` with the sessions of all teams, and `/metrics`;
-    /// it does not open the API. Without it any API key opens `/metrics`, and the page shows each
-    /// key the sessions of its team
+    /// Key of the operator: it opens the page at `/` with the sessions of all teams, and
+    /// `/metrics`; it does not open the API. Without it any API key opens `/metrics`, and the page
+    /// shows each key the sessions of its team
     #[arg(
         long,
         env = "HEARTH_OPERATOR_KEY",

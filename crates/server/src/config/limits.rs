@@ -41,8 +41,8 @@ pub(crate) struct Limits {
           default_value = "100000", value_parser = number(1000..=100_000_000))]
     pub files: u64,
 
-    /// Free space to keep on the disk of the data directory, in MiB. Below it no session is created,
-    /// and the session that uses the most disk ends. 0 turns the check off
+    /// Free space to keep on the disk of the data directory, in MiB. Below it no session is
+    /// created, and the session that uses the most disk ends. 0 turns the check off
     #[arg(long, env = "HEARTH_MIN_FREE_DISK_MB", value_name = "MIB",
           default_value = "512", value_parser = number(0..=MAX_MB))]
     pub min_free_disk_mb: u64,

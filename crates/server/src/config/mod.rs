@@ -5,6 +5,7 @@
 
 mod describe;
 mod egress;
+mod error;
 mod isolation;
 mod keys;
 mod limits;
@@ -15,18 +16,18 @@ mod parse;
 mod paths;
 mod profiles;
 mod retention;
+mod text;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 use hearth_browser::Viewport;
-use thiserror::Error;
 
 pub(crate) use self::describe::{Described, describe};
 use self::egress::EgressSettings;
+pub(crate) use self::error::ConfigError;
 pub(crate) use self::isolation::IsolationLevel;
 use self::isolation::IsolationSettings;
 use self::keys::KeySettings;
@@ -44,6 +45,7 @@ pub(crate) use self::paths::BrowserProgram;
 use self::paths::{default_data_dir, find_runtime_dir, parse_browser, parse_data_dir};
 use self::profiles::ProfileSettings;
 pub(crate) use self::retention::Retention;
+use self::text::{parse_trimmed, parse_user_agent};
 use crate::api_keys::ApiKeys;
 use crate::capacity::{memory_bytes, plan_max_sessions};
 
@@ -136,25 +138,6 @@ pub(crate) struct Config {
     pub log: LogSettings,
 }
 
-/// A setting that cannot be used, or a missing part of the installation.
-#[derive(Debug, Error)]
-#[error("{variable}: {reason}")]
-pub(crate) struct ConfigError {
-    pub variable: String,
-    reason: String,
-}
-
-impl ConfigError {
-    /// Creates an error about the setting with this `HEARTH_*` variable. The reason includes the
-    /// fix.
-    pub fn new(variable: impl Into<String>, reason: impl Into<String>) -> ConfigError {
-        ConfigError {
-            variable: variable.into(),
-            reason: reason.into(),
-        }
-    }
-}
-
 impl Config {
     /// Returns the first setting that cannot be used together with the others.
     pub fn check(&self) -> Result<(), ConfigError> {
@@ -194,21 +177,6 @@ impl Config {
     pub fn max_sessions(&self) -> usize {
         self.max_sessions
             .unwrap_or_else(|| plan_max_sessions(memory_bytes()))
-    }
-}
-
-/// Parses a value without the blanks around it.
-fn parse_trimmed<T: FromStr>(text: &str) -> Result<T, T::Err> {
-    text.trim().parse()
-}
-
-fn parse_user_agent(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    let is_printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if is_printable && text.len() <= 1000 {
-        Ok(text.to_owned())
-    } else {
-        Err("it must be at most 1000 printable ASCII characters".to_owned())
     }
 }
 

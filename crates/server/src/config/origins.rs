@@ -1,5 +1,5 @@
-//! Where the server listens, under which origin it is reached, and which pages may show what it
-//! serves.
+//! The addresses of the server: where it listens, the origin for clients, and the pages that may
+//! frame it.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -49,8 +49,8 @@ pub(super) fn parse_public_url(text: &str) -> Result<String, String> {
     Ok(url.origin().ascii_serialization())
 }
 
-/// Sources as the header takes them. What is no source would be ignored by browsers, and with it
-/// the whole list.
+/// Parses sources as the header has them. A browser that finds anything else ignores the whole
+/// list.
 pub(super) fn parse_frame_ancestors(text: &str) -> Result<String, String> {
     let sources: Vec<&str> = text.split_ascii_whitespace().collect();
     let is_source = |source: &str| {

@@ -1,7 +1,7 @@
 //! The status code, body and `Retry-After` of every error of the API.
 //!
-//! Official clients repeat a POST after some 5xx, 408 and 409. Therefore no such status is sent once
-//! user code may have started: the errors about executions here all mean that it has not.
+//! Official clients repeat a POST after some 5xx, 408 and 409. Therefore no such status is sent
+//! once user code may have started: the errors about executions here all mean that it has not.
 
 use axum::Json;
 use axum::http::header::RETRY_AFTER;
@@ -14,8 +14,8 @@ use crate::clock;
 use crate::profiles::ProfileError;
 use crate::sessions::SessionError;
 
-/// `Retry-After` when the server is full or stopping, in seconds. Sessions come and go at the pace of
-/// people's work.
+/// `Retry-After` when the server is full or stopping, in seconds. Sessions come and go at the pace
+/// of people's work.
 const FULL_RETRY_SECONDS: u32 = 5;
 
 /// `Retry-After` of a busy session, in seconds. Most executions take less.

@@ -36,6 +36,6 @@ pub(super) fn announce(address: SocketAddr, keyless: bool, max_sessions: usize) 
 
 pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    // A closed stdout is no reason to stop.
+    // The server goes on if stdout is closed.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

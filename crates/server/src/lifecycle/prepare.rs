@@ -42,8 +42,9 @@ pub(crate) enum Role {
     Finished(i32),
 }
 
-/// Locks the data directory, removes what an earlier server left in it, binds the listener and gives
-/// up the rights of root. As root, and as the first process of a container, it splits the process.
+/// Locks the data directory, removes what an earlier server left in it, binds the listener and
+/// gives up the rights of root. As root, and as the first process of a container, it splits the
+/// process.
 pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     if let Err(error) = raise_open_file_limit() {
         tracing::warn!(%error, "limit of open files not raised");

@@ -17,7 +17,7 @@ const DIR: &str = "trial";
 pub(super) struct SelfTest {
     /// The user agent of browsers.
     pub user_agent: String,
-    /// Whether Chromium can use its own sandbox.
+    /// True if Chromium can use its own sandbox.
     pub browser_sandbox: bool,
 }
 

@@ -38,8 +38,8 @@ const RESPONSES_TIMEOUT: Duration = Duration::from_secs(2);
 /// shims see their lifelines close.
 const STOP_TIMEOUT: Duration = Duration::from_secs(14);
 
-/// Signals that arrive within this time count as one: a signal to a process and to its group arrives
-/// twice.
+/// Signals that arrive within this time count as one: a signal to a process and to its group
+/// arrives twice.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 /// How often old records are removed.
@@ -53,7 +53,7 @@ struct Listeners {
     internal: TcpListener,
 }
 
-/// What sessions run in.
+/// The isolation and the programs of sessions.
 struct Sandbox {
     isolation: Isolation,
     runtime: Runtime,

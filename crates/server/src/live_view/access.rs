@@ -1,4 +1,4 @@
-//! What a viewer may do.
+//! The access of a viewer.
 
 /// The access that a live view link grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -35,7 +35,7 @@ struct ScreencastTask {
     shared: Arc<Shared>,
     /// The current tab and its screencast, if there is a tab that can be shown.
     screencast: Option<(String, Screencast)>,
-    /// Whether the current tab had crashed at the last refresh.
+    /// True if the current tab had crashed at the last refresh.
     has_crashed: bool,
     /// Oldest first, at most [`MAX_UNACKNOWLEDGED`].
     unacknowledged: VecDeque<Unacknowledged>,

@@ -185,7 +185,7 @@ mod tests {
             self.viewers.frame_drawn(id, number, at)
         }
 
-        /// Whether all viewers have drawn a frame that was received at 0.
+        /// Returns true if all viewers have drawn a frame that was received at 0.
         fn all_drawn(&mut self, number: u32, ms: u64) -> bool {
             let (start, now) = (self.start, self.at(ms));
             self.viewers.all_drawn(number, start, now)

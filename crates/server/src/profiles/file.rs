@@ -1,5 +1,5 @@
-//! The file format of a profile: a head with the owner and cookies, then the packed directory of the
-//! browser. Both parts have a checksum.
+//! The file format of a profile: a head with the owner and cookies, then the packed directory of
+//! the browser. Both parts have a checksum.
 //!
 //! The file starts with 16 magic bytes, the length of the head (four bytes, little-endian), the
 //! SHA-256 of the head, and the head as JSON. The rest is written by
@@ -25,8 +25,8 @@ const MAX_HEAD_BYTES: u32 = 64 * 1024 * 1024;
 pub(super) struct Head {
     pub team: String,
     pub name: String,
-    /// Unique to one save of one profile. A checkpoint has the version of the save that it continues,
-    /// or an empty one if there was none.
+    /// Unique to one save of one profile. A checkpoint has the version of the save that it
+    /// continues, or an empty one if there was none.
     pub version: String,
     pub saved_at_ms: i64,
     /// In a saved profile, the cookies that the directory does not hold; in a checkpoint, all
@@ -115,8 +115,8 @@ impl Draft {
         self.file.try_clone()
     }
 
-    /// Replaces the file by the draft, atomically and durably, and returns its length. Until then the
-    /// old version is unchanged.
+    /// Replaces the file by the draft, atomically and durably, and returns its length. Until then
+    /// the old version is unchanged.
     pub fn commit_draft(mut self) -> io::Result<u64> {
         self.file.sync_all()?;
         let bytes = self.file.metadata()?.len();

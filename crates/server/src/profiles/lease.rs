@@ -21,9 +21,9 @@ use crate::store::ProfileRecord;
 pub(crate) struct CheckedOut {
     /// Cookies to set in the browser.
     pub cookies: CookieJar,
-    /// Whether the cookies replace those of the browser's directory.
+    /// True if the cookies replace those of the browser's directory.
     pub replaces_all: bool,
-    /// Whether files were unpacked.
+    /// True if files were unpacked.
     pub has_files: bool,
     /// The saved profile is damaged or missing. After damage, unpacked files have to be removed.
     pub warning: Option<ProfileWarning>,
@@ -78,8 +78,8 @@ impl ProfileLease {
         self.saves
     }
 
-    /// Passes the last saved version to `unpack`, if there is one, and returns the state that is not
-    /// part of it. An error changes nothing.
+    /// Passes the last saved version to `unpack`, if there is one, and returns the state that is
+    /// not part of it. An error changes nothing.
     pub async fn checkout<F>(&self, unpack: impl FnOnce(File) -> F) -> io::Result<CheckedOut>
     where
         F: Future<Output = io::Result<()>>,
@@ -134,8 +134,8 @@ impl ProfileLease {
         })
     }
 
-    /// Returns true if the store knows the profile but its file is missing. Removes the record, so that
-    /// only the first session gets a warning.
+    /// Returns true if the store knows the profile but its file is missing. Removes the record, so
+    /// that only the first session gets a warning.
     async fn forget_if_missing(&self) -> bool {
         let known = self
             .profiles
@@ -181,8 +181,8 @@ impl ProfileLease {
         }
     }
 
-    /// Returns the cookies of a session that did not end cleanly. A running session does not share its
-    /// cookies.
+    /// Returns the cookies of a session that did not end cleanly. A running session does not share
+    /// its cookies.
     async fn checkpoint_of(&self, version: &str) -> Option<CookieJar> {
         if !self.saves && self.profiles.is_leased(&self.profile.id) {
             return None;
@@ -210,8 +210,8 @@ impl ProfileLease {
         }
     }
 
-    /// Writes a checkpoint of all cookies of the browser, unless they are unchanged. Does nothing for a
-    /// session that does not save, or has saved already.
+    /// Writes a checkpoint of all cookies of the browser, unless they are unchanged. Does nothing
+    /// for a session that does not save, or has saved already.
     pub async fn checkpoint(&self, cookies: CookieJar, now: Timestamp) -> io::Result<()> {
         let mut state = self.state.lock().await;
         if state.lease.is_none() || state.cookies.as_ref() == Some(&cookies) {
@@ -228,8 +228,8 @@ impl ProfileLease {
         Ok(())
     }
 
-    /// Saves what `pack` writes, with `cookies` that the browser's directory does not hold. An error
-    /// leaves the old version unchanged.
+    /// Saves what `pack` writes, with `cookies` that the browser's directory does not hold. An
+    /// error leaves the old version unchanged.
     pub async fn commit<F>(
         &self,
         cookies: CookieJar,

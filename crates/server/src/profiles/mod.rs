@@ -1,10 +1,10 @@
 //! Browser profiles, which outlive sessions. Each profile is one file in the data directory.
 //!
 //! A session *checks out* a profile: it gets a copy of the last saved version and a
-//! [`ProfileLease`]. When a session that saves ends cleanly, it *commits*: the browser's directory is
-//! packed into a draft beside the file, and the complete draft replaces the file. Sessions that read
-//! the old version at that moment keep it open. A profile has one saver at a time. That is known in
-//! memory only, so a crashed server blocks no one.
+//! [`ProfileLease`]. When a session that saves ends cleanly, it *commits*: the browser's directory
+//! is packed into a draft beside the file, and the complete draft replaces the file. Sessions that
+//! read the old version at that moment keep it open. A profile has one saver at a time. That is
+//! known in memory only, so a crashed server blocks no one.
 //!
 //! In between, the saver's cookies are written beside the file as a *checkpoint* from time to time,
 //! so a crash loses minutes and not the login. A commit makes the checkpoint void.
@@ -118,8 +118,8 @@ impl Profiles {
         }))
     }
 
-    /// Leases a profile, which may not exist yet, to a session. Returns none if the session saves and
-    /// another session already saves to the profile.
+    /// Leases a profile, which may not exist yet, to a session. Returns none if the session saves
+    /// and another session already saves to the profile.
     pub fn lease(self: &Arc<Self>, profile: ProfileId, saves: bool) -> Option<ProfileLease> {
         let lease = if saves {
             Some(self.lease_to_save(&profile.id)?)

@@ -11,8 +11,8 @@ use super::{CHECKPOINT, DAMAGED, ProfileId};
 use crate::store::ProfileRecord;
 use crate::team::Team;
 
-/// Removes drafts and returns the profiles that exist: the saved ones, and those of which a crash left
-/// only a checkpoint. Blocks.
+/// Removes drafts and returns the profiles that exist: the saved ones, and those of which a crash
+/// left only a checkpoint. Blocks.
 pub(super) fn scan(dir: &Path) -> io::Result<Vec<ProfileRecord>> {
     let mut found: Vec<ProfileRecord> = Vec::new();
     for entry in fs::read_dir(dir)? {

@@ -19,8 +19,8 @@ const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// directory.
 const AGENT_SESSION: &str = "s";
 
-/// The options that the CLI expects a running daemon to have: the defaults of the pinned version. The
-/// CLI replaces a daemon whose options differ or are unknown.
+/// The options that the CLI expects a running daemon to have: the defaults of the pinned version.
+/// The CLI replaces a daemon whose options differ or are unknown.
 const AGENT_OPTIONS: &str = r#"{"action_policy":null,"confirm_actions":null,"debug":false,"default_timeout":null,"idle_timeout":null,"no_auto_dialog":false}"#;
 
 /// The proxy settings in the environment of programs.
@@ -28,8 +28,8 @@ const AGENT_OPTIONS: &str = r#"{"action_policy":null,"confirm_actions":null,"deb
 pub(crate) struct ProxyEnv {
     /// The port of the session's proxy, on 127.0.0.1.
     pub proxy_port: u16,
-    /// The listener for the session's own CDP clients, as `host:port`. Programs need it, and the proxy
-    /// never connects to it.
+    /// The listener for the session's own CDP clients, as `host:port`. Programs need it, and the
+    /// proxy never connects to it.
     pub direct: String,
 }
 
@@ -97,8 +97,8 @@ impl SessionCommands {
             ("https_proxy", &proxy),
             ("all_proxy", &proxy),
             ("no_proxy", direct),
-            // Node's fetch, http and https read the proxy variables only with this flag. The script in
-            // NODE_OPTIONS covers custom agents.
+            // Node's fetch, http and https read the proxy variables only with this flag. The script
+            // in NODE_OPTIONS covers custom agents.
             ("NODE_USE_ENV_PROXY", "1"),
             ("NODE_OPTIONS", &node_options),
         ]
@@ -142,8 +142,8 @@ impl SessionCommands {
                 )
             }
             Language::Python => {
-                // Isolated mode (`-I`), so that files of the session cannot replace the kernel's own
-                // modules.
+                // Isolated mode (`-I`), so that files of the session cannot replace the kernel's
+                // own modules.
                 let args = vec![
                     "-I".into(),
                     "-X".into(),

@@ -1,5 +1,5 @@
-//! The parts of the sandbox that all sessions of a server share: the isolation level and the process
-//! that switches user ids.
+//! The parts of the sandbox that all sessions of a server share: the isolation level and the
+//! process that switches user ids.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -126,8 +126,9 @@ pub(crate) fn plan_code(
             // Node does not start if it cannot reserve more address space than a small session has
             // memory. The memory watcher enforces the limit instead.
             data_bytes: None,
-            // The kernel counts all processes of a user id, so this needs a separate id per session.
-            // It stops fork bombs that outrun the memory watcher, which reports what it ends.
+            // The kernel counts all processes of a user id, so this needs a separate id per
+            // session. It stops fork bombs that outrun the memory watcher, which reports what it
+            // ends.
             processes: has_own_uid.then_some(8 * limits.processes + 1024),
             niceness: CODE_NICENESS,
         },

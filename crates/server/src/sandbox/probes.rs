@@ -1,4 +1,5 @@
-//! The startup self-test of the sandbox: attacks it from inside, through the launchers of a session.
+//! The startup self-test of the sandbox: attacks it from inside, through the launchers of a
+//! session.
 //!
 //! A layer counts as on only if the attacks on it failed. Kernels, containers and seccomp profiles
 //! differ, so a version number proves nothing.
@@ -163,8 +164,8 @@ pub(crate) async fn probe(
     })
 }
 
-/// The targets of the attacks: files and sockets of the server that code must not reach. Dropping it
-/// removes them.
+/// The targets of the attacks: files and sockets of the server that code must not reach. Dropping
+/// it removes them.
 struct Decoys {
     dir: PathBuf,
     file: PathBuf,
@@ -175,7 +176,8 @@ struct Decoys {
 }
 
 impl Decoys {
-    /// Creates the targets beside the session's directory, where only the server can create entries.
+    /// Creates the targets beside the session's directory, where only the server can create
+    /// entries.
     async fn create(sandbox: &SessionSandbox) -> io::Result<Decoys> {
         let parent = sandbox.dir.root().parent().unwrap_or(Path::new("/"));
         let dir = parent.join("decoys");

@@ -44,8 +44,8 @@ pub(crate) struct SessionSandbox {
 }
 
 impl SessionSandbox {
-    /// Creates the directory `name` below `parent`, and the launchers. Blocks. Leaves nothing behind
-    /// on failure.
+    /// Creates the directory `name` below `parent`, and the launchers. Blocks. Leaves nothing
+    /// behind on failure.
     pub fn create(
         parent: &Path,
         name: &str,
@@ -115,8 +115,8 @@ impl SessionSandbox {
         })
     }
 
-    /// Measures the session's files, and stops a little above `max`. `snapshot` says which processes
-    /// hold files open.
+    /// Measures the session's files, and stops a little above `max`. `snapshot` says which
+    /// processes hold files open.
     pub async fn measure(&self, max: DiskUsage, snapshot: &Arc<Snapshot>) -> DiskUsage {
         let dir = &self.dir;
         if self.code.user_ids().is_none() {

@@ -14,7 +14,8 @@ pub(crate) struct UidPool {
 #[derive(Debug)]
 struct State {
     leased: BTreeSet<u16>,
-    /// Where the next search starts, so that returned ids are reused as late as possible.
+    /// The start of the next search. It moves on, so that returned ids are reused as late as
+    /// possible.
     next: u16,
 }
 

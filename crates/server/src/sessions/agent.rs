@@ -70,8 +70,8 @@ impl Agent {
     }
 
     /// Takes the daemon if it is running and listens. After `agent-browser close` the daemon runs
-    /// for another moment without listening. The next command would then start its own daemon, which
-    /// the sandbox does not allow.
+    /// for another moment without listening. The next command would then start its own daemon,
+    /// which the sandbox does not allow.
     pub async fn take_running(&self) -> Option<AgentUse<'_>> {
         let known = self
             .daemon
@@ -95,8 +95,8 @@ impl Agent {
         commands: &SessionCommands,
         target: &str,
     ) -> Result<AgentUse<'_>, AgentError> {
-        // Removes the files of an earlier daemon, because a socket without a listener would make the
-        // CLI start its own daemon.
+        // Removes the files of an earlier daemon, because a socket without a listener would make
+        // the CLI start its own daemon.
         launcher
             .files()
             .refill_dir(
@@ -159,8 +159,8 @@ impl DirChanges {
     }
 
     /// Connects to `socket`, with an attempt after every change. The change that creates the socket
-    /// can come before the daemon listens. The last change is that the daemon opens its tab file, and
-    /// it listens by then.
+    /// can come before the daemon listens. The last change is that the daemon opens its tab file,
+    /// and it listens by then.
     async fn until_listening(mut self, socket: &Path) -> io::Result<UnixStream> {
         let mut changes = vec![0; 4096];
         loop {

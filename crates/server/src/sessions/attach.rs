@@ -67,8 +67,8 @@ impl Session {
             .map(|tab| (tab.url, tab.title))
     }
 
-    /// Returns a JPEG of the current tab that fits into `max`. Returns `None` if there is no picture,
-    /// and for a session without a live view.
+    /// Returns a JPEG of the current tab that fits into `max`. Returns `None` if there is no
+    /// picture, and for a session without a live view.
     pub async fn thumbnail(&self, max: Viewport) -> Option<Bytes> {
         self.live_view_tokens()?;
         let browser = self.browser().ok()?;

@@ -126,8 +126,8 @@ impl SessionBuilder {
             .ok_or_else(|| SessionError::ProfileBusy(profile.name.clone()))
     }
 
-    /// Opens the session's egress proxy. It comes first because the sandbox and the browser need its
-    /// port.
+    /// Opens the session's egress proxy. It comes first because the sandbox and the browser need
+    /// its port.
     async fn open_proxy(&mut self, id: Uuid) -> Result<(), SessionError> {
         let opened = self.spec.egress.open(&id.to_string(), &self.tasks).await;
         let proxy = opened.map_err(|error| {
@@ -225,8 +225,8 @@ impl SessionBuilder {
         }))
     }
 
-    /// Ends the parts that exist: first the processes, then the files. Dropping the rest returns the
-    /// leases on the user ids and the profile.
+    /// Ends the parts that exist: first the processes, then the files. Dropping the rest returns
+    /// the leases on the user ids and the profile.
     async fn abort(self) {
         if let Some(browser) = &self.browser {
             browser.kill().await;

@@ -2,8 +2,8 @@
 //!
 //! - `registry` maps ids to entries (`entry`). `create` admits and starts new sessions, `builder`
 //!   creates the parts of one, `overview` summarises all of them.
-//! - `session` is the state of one session, which outlives its end. `info` and `tokens` are its fixed
-//!   properties, `resources` are its browser, kernels and files until the end.
+//! - `session` is the state of one session, which outlives its end. `info` and `tokens` are its
+//!   fixed properties, `resources` are its browser, kernels and files until the end.
 //! - `execute` walks one execute request: a turn in `kernel_slots`, the code in `run_code`, the
 //!   response in `outcome`. `agent` is the agent-browser daemon. `attach` connects CDP clients and
 //!   viewers.

@@ -21,9 +21,9 @@ fn profile_dir(sandbox: &SessionSandbox) -> PathBuf {
     sandbox.dir.browser().join(PROFILE_DIR)
 }
 
-/// Launches the session's browser with the contents of its profile, if it has one. If the profile is
-/// damaged, it is moved away, the browser starts empty, and the warning says so. No process is left
-/// on failure.
+/// Launches the session's browser with the contents of its profile, if it has one. If the profile
+/// is damaged, it is moved away, the browser starts empty, and the warning says so. No process is
+/// left on failure.
 pub(super) async fn launch(
     profile: Option<&ProfileLease>,
     sandbox: &SessionSandbox,

@@ -99,8 +99,8 @@ impl SessionResources {
     }
 
     /// Releases everything: interrupts executions first, because each must send a response, then
-    /// ends the processes, saves the profile and removes the files. Returns a warning if the profile
-    /// was not saved.
+    /// ends the processes, saves the profile and removes the files. Returns a warning if the
+    /// profile was not saved.
     pub async fn end(&self, ending: Ending) -> Option<ProfileWarning> {
         self.interruption
             .send_replace(Some(plan_interruption(ending)));

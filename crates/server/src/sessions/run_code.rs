@@ -146,8 +146,8 @@ async fn start_kernel(
         .await
 }
 
-/// Starts the next kernel in the background. It holds the turn until the kernel is ready, so that the
-/// end of the session also waits for it.
+/// Starts the next kernel in the background. It holds the turn until the kernel is ready, so that
+/// the end of the session also waits for it.
 fn replace_kernel(
     resources: &Arc<SessionResources>,
     language: Language,

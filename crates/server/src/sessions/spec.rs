@@ -37,7 +37,7 @@ pub(crate) struct RegistrySpec {
     /// Ended sessions are kept for this long.
     pub keep_ended: SignedDuration,
     pub profiles: Arc<Profiles>,
-    /// The interval at which a session's cookies are saved to its profile. Without it they are saved
-    /// only at the session's end.
+    /// The interval at which a session's cookies are saved to its profile. Without it they are
+    /// saved only at the session's end.
     pub checkpoint_every: Option<Duration>,
 }

@@ -1,12 +1,12 @@
 //! Records that outlive the server: sessions and how they ended, executions, and profiles, in a
 //! SQLite file in the data directory.
 //!
-//! Active sessions are in memory, and no response waits for a read. A session is recorded before the
-//! response to its creation and after its end; executions are recorded after their response. Code and
-//! its output are never recorded.
+//! Active sessions are in memory, and no response waits for a read. A session is recorded before
+//! the response to its creation and after its end; executions are recorded after their response.
+//! Code and its output are never recorded.
 //!
-//! `statements` has all SQL, in a form that PostgreSQL understands too, and `schema` the migrations.
-//! The store knows nothing about what a session owns.
+//! `statements` has all SQL, in a form that PostgreSQL understands too, and `schema` the
+//! migrations. The store knows nothing about what a session owns.
 
 mod rows;
 mod schema;
@@ -107,8 +107,8 @@ impl Store {
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .journal_mode(SqliteJournalMode::Wal)
-            // Commits survive the end of this process, whatever ends it. A power failure may lose the
-            // last commits.
+            // Commits survive the end of this process, whatever ends it. A power failure may lose
+            // the last commits.
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_BOUND)
             .disable_statement_logging();

@@ -1,5 +1,5 @@
-//! All SQL, in the common subset of SQLite and PostgreSQL: numbered parameters, no functions specific
-//! to one of them, times as parameters.
+//! All SQL, in the common subset of SQLite and PostgreSQL: numbered parameters, no functions
+//! specific to one of them, times as parameters.
 
 pub(super) const BEGIN_SESSION: &str = "
     INSERT INTO sessions
@@ -13,8 +13,8 @@ pub(super) const END_SESSION: &str = "
         limit_name = $6, limit_value = $7
     WHERE id = $1 AND destroyed_reason IS NULL";
 
-/// The time of a crash is unknown. A session cannot have outlived its TTL, so its end is at the TTL at
-/// the latest.
+/// The time of a crash is unknown. A session cannot have outlived its TTL, so its end is at the TTL
+/// at the latest.
 pub(super) const END_LOST_SESSIONS: &str = "
     UPDATE sessions
     SET destroyed_reason = $1, destroyed_at_ms = $2,

@@ -6,9 +6,9 @@ use std::path::Path;
 use hearth_browser::{Browser, BrowserLimits, LaunchSpec, probe};
 use tokio::time::Instant;
 
-use super::Subject;
 use super::finding::{Finding, Verdict};
 use super::fixture::Fixture;
+use super::subject::Subject;
 
 const CHECK: &str = "browser";
 

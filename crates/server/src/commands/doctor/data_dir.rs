@@ -19,8 +19,8 @@ const CHECK: &str = "data directory";
 /// Below this much free space the report has a note: one page can fill it with downloads.
 const LOW_BYTES: u64 = 1 << 30;
 
-/// Below this much free space browsers do not start reliably, because a profile takes some megabytes
-/// before its first page.
+/// Below this much free space browsers do not start reliably, because a profile takes some
+/// megabytes before its first page.
 const MIN_BYTES: u64 = 64 << 20;
 
 /// Properties of a writable data directory.
@@ -45,8 +45,8 @@ pub(super) fn is_served(data_dir: &Path) -> bool {
     matches!(lock, Ok(Err((_, Errno::EWOULDBLOCK))))
 }
 
-/// Checks the data directory. `unusable` is the error of creating a directory in it, if that failed;
-/// `kept_free_mb` is `HEARTH_MIN_FREE_DISK_MB`. Blocks.
+/// Checks the data directory. `unusable` is the error of creating a directory in it, if that
+/// failed; `kept_free_mb` is `HEARTH_MIN_FREE_DISK_MB`. Blocks.
 pub(super) fn data_dir(
     data_dir: &Path,
     unusable: Option<&io::Error>,

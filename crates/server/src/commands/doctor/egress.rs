@@ -6,16 +6,16 @@ use hearth_egress::{AllowList, Mode, Upstream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Subject;
 use super::finding::Finding;
+use super::subject::Subject;
 
 const CHECK: &str = "egress";
 
 /// Time limit for a connection to the upstream proxy.
 const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Checks the settings, and connects to the upstream proxy that they name. Returns nothing if one of
-/// them cannot be used, which the check of the settings reports.
+/// Checks the settings, and connects to the upstream proxy that they name. Returns nothing if one
+/// of them cannot be used, which the check of the settings reports.
 pub(super) async fn egress(subject: &Subject) -> Option<Finding> {
     if subject
         .errors

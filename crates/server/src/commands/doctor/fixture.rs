@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::Subject;
+use super::subject::Subject;
 use crate::config::IsolationLevel;
 use crate::sandbox::dirs::session_dir_name;
 use crate::sandbox::{Isolation, Ports, UidPool};
@@ -56,7 +56,7 @@ impl Fixture {
         let name = session_dir_name(Uuid::now_v7());
         let isolation = plan_isolation(subject);
         let mut made = Vec::new();
-        // A data directory that cannot be used has a finding of its own.
+        // A data directory that cannot be used has a separate finding.
         let usable = subject.error("HEARTH_DATA_DIR").is_none();
         let within = usable.then(|| {
             let (parent, alone) = make_within(&subject.config.data_dir, &isolation, &mut made)?;
@@ -102,8 +102,8 @@ impl Fixture {
     }
 }
 
-/// Returns the isolation that the server would use, without the spawner: the doctor keeps the rights
-/// of its user.
+/// Returns the isolation that the server would use, without the spawner: the doctor keeps the
+/// rights of its user.
 fn plan_isolation(subject: &Subject) -> Isolation {
     let config = &subject.config;
     let level = subject.level();

@@ -13,9 +13,9 @@ const MIN_KERNEL: (u32, u32) = (5, 9);
 /// Descriptors of the server itself, including some for requests. It held 13 without a session.
 const OWN_DESCRIPTORS: u64 = 32;
 
-/// Descriptors that the server holds for a session whose three languages run at the same time, with a
-/// client of `cdpUrl`. 30 were counted without the client; the rest is for the proxy, which needs two
-/// for each of 16 connections of a page.
+/// Descriptors that the server holds for a session whose three languages run at the same time, with
+/// a client of `cdpUrl`. 30 were counted without the client; the rest is for the proxy, which needs
+/// two for each of 16 connections of a page.
 const SESSION_DESCRIPTORS: u64 = 64;
 
 /// The smallest usable limit. It also applies to each program, and Chromium's main process holds 78
@@ -119,8 +119,8 @@ pub(super) fn evaluate_shared_memory(bytes: Option<u64>) -> Finding {
     }
 }
 
-/// Checks the limit of open files. `sessions` is the limit of sessions, and `is_chosen` tells whether
-/// a setting chose it.
+/// Checks the limit of open files. `sessions` is the limit of sessions, and `is_chosen` tells
+/// whether a setting chose it.
 pub(super) fn open_files(sessions: usize, is_chosen: bool) -> Finding {
     match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((soft, hard)) => evaluate_open_files(soft, hard, sessions, is_chosen),

@@ -1,5 +1,5 @@
-//! `hearth doctor`: checks everything that `hearth serve` uses, with the same settings, and suggests
-//! fixes.
+//! `hearth doctor`: checks everything that `hearth serve` uses, with the same settings, and
+//! suggests fixes.
 //!
 //! Unlike the server it does not stop at the first failure. It changes nothing, leaves nothing
 //! behind, and does not touch the sessions of a running server.
@@ -21,6 +21,7 @@ mod probe;
 mod programs;
 mod settings;
 mod store;
+mod subject;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -37,6 +38,7 @@ use tokio::time::timeout;
 
 use self::finding::{Finding, is_healthy, summarise};
 use self::fixture::Fixture;
+use self::subject::Subject;
 use super::EXIT_CONFIG;
 use crate::capacity::{memory_bytes, plan_max_sessions};
 use crate::config::IsolationLevel;
@@ -58,44 +60,6 @@ pub(super) struct Options {
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
-}
-
-/// A configuration to check, and the settings that are wrong. Those have their default in it.
-#[derive(Debug)]
-struct Subject {
-    config: Config,
-    errors: Vec<ConfigError>,
-}
-
-impl Subject {
-    /// Adds the errors that parsing alone does not find. Blocks.
-    fn new(config: Config, mut errors: Vec<ConfigError>) -> Subject {
-        let is_bad = |name: &str| errors.iter().any(|error| error.variable == name);
-        let mut more = Vec::new();
-        match config.keys() {
-            Ok(keys) if !is_bad("HEARTH_LISTEN") => more.extend(config.check_listen(&keys).err()),
-            keys => more.extend(keys.err()),
-        }
-        if !is_bad("HEARTH_LISTEN") && !is_bad("HEARTH_ISOLATION") {
-            more.extend(config.isolation.check_listen(config.listen).err());
-        }
-        more.extend(config.isolation.uids().err());
-        errors.extend(more);
-        Subject { config, errors }
-    }
-
-    /// Returns the error about a setting, if it cannot be used.
-    fn error(&self, variable: &str) -> Option<&ConfigError> {
-        self.errors.iter().find(|error| error.variable == variable)
-    }
-
-    /// Returns the isolation level, which is none if the setting cannot be used.
-    fn level(&self) -> IsolationLevel {
-        match self.error("HEARTH_ISOLATION") {
-            Some(_) => IsolationLevel::None,
-            None => self.config.isolation.level,
-        }
-    }
 }
 
 pub(super) fn run(options: Options, errors: Vec<ConfigError>) -> ExitCode {
@@ -328,7 +292,7 @@ async fn check_private_tmp(fixture: &Fixture, is_root: bool) -> Finding {
     data_dir::evaluate_private_tmp(is_private, is_root)
 }
 
-/// What was found so far, and told: a line as soon as it is known, or all of it at the end.
+/// The findings so far. Prints each one when it is known, or all of them at the end.
 struct Report {
     findings: Vec<Finding>,
     is_json: bool,

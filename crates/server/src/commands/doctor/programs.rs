@@ -15,7 +15,8 @@ use crate::toolchain::Runtime;
 /// The oldest Python that the kernel supports.
 const MIN_PYTHON: (u32, u32) = (3, 11);
 
-/// Loads the libraries of the node kernel and prints their versions. Arguments: playwright-core, acorn.
+/// Loads the libraries of the node kernel and prints their versions. Arguments: playwright-core,
+/// acorn.
 const NODE_PROBE: &str = "\
 const [core, acorn] = process.argv.slice(1);
 const said = { node: process.versions.node };
@@ -230,8 +231,8 @@ fn evaluate_python(finding: Finding, said: &Result<Value, String>) -> Finding {
     }
 }
 
-/// Checks that both languages use the same wheel. The patch version of the wheel may differ from that
-/// of its core.
+/// Checks that both languages use the same wheel. The patch version of the wheel may differ from
+/// that of its core.
 fn evaluate_playwright(
     node: &Result<Value, String>,
     python: &Result<Value, String>,

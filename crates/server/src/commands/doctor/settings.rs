@@ -1,7 +1,7 @@
 //! Settings that no other check reports.
 
-use super::Subject;
 use super::finding::Finding;
+use super::subject::Subject;
 use crate::config::{ConfigError, describe, unknown_variables};
 
 const CHECK: &str = "settings";

@@ -122,7 +122,7 @@ async fn write_loop(
     }
 }
 
-/// What the write loop does next.
+/// The next step of the write loop.
 enum Next {
     Send(Message),
     End(SessionEnded),

@@ -1,8 +1,8 @@
 //! Enforces the limits of disk space and files, and keeps space free on the disk. A session that
 //! exceeds a limit ends.
 //!
-//! The usage of the disk as a whole is cheap to read, so it is read often. Sessions are measured file
-//! by file only when the disk is used more than before.
+//! The usage of the disk as a whole is cheap to read, so it is read often. Sessions are measured
+//! file by file only when the disk is used more than before.
 
 use std::sync::Arc;
 use std::time::Duration;

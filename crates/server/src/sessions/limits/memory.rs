@@ -1,5 +1,5 @@
-//! Enforces the limits of memory and processes. A kernel or a shell that exceeds a limit ends alone;
-//! a browser that exceeds a limit ends its session.
+//! Enforces the limits of memory and processes. A kernel or a shell that exceeds a limit ends
+//! alone; a browser that exceeds a limit ends its session.
 //!
 //! One task serves all sessions, because one read of the process table covers all of them. It
 //! samples the machine's memory four times a second, and reads the process table when memory or
@@ -33,8 +33,8 @@ const GROWTH_BYTES: u64 = 32 << 20;
 const GROWTH_THREADS: u64 = 32;
 
 /// The limit for counting shared memory once. After a first timeout the program gets another round,
-/// because a fork bomb can make the machine slow. But a process can also hold the lock that counting
-/// needs, so after a second timeout each process counts the memory that it shares.
+/// because a fork bomb can make the machine slow. But a process can also hold the lock that
+/// counting needs, so after a second timeout each process counts the memory that it shares.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Watches memory and processes until `stop`.
@@ -127,7 +127,8 @@ struct TreeUsage {
     is_browser: bool,
 }
 
-/// Measures the process trees of a session, and ends the largest one if the session exceeds a limit.
+/// Measures the process trees of a session, and ends the largest one if the session exceeds a
+/// limit.
 async fn enforce(
     session: &Session,
     resources: &SessionResources,
@@ -206,8 +207,8 @@ fn exceeded_limit(usages: &[TreeUsage], limits: &Limits) -> Option<(usize, Limit
     })
 }
 
-/// Returns the number of processes that count against the limit. Code can build a bomb from threads,
-/// so its threads count. A browser has a hundred threads, and pages are limited by memory.
+/// Returns the number of processes that count against the limit. Code can build a bomb from
+/// threads, so its threads count. A browser has a hundred threads, and pages are limited by memory.
 fn counted_processes(tree: &TreeUsage) -> u64 {
     if tree.is_browser {
         tree.usage.processes

@@ -1,0 +1,41 @@
+//! The settings that `hearth doctor` checks.
+
+use crate::config::{Config, ConfigError, IsolationLevel};
+
+/// A configuration to check, and the settings that are wrong. Those have their default in it.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub config: Config,
+    pub errors: Vec<ConfigError>,
+}
+
+impl Subject {
+    /// Adds the errors that parsing alone does not find. Blocks.
+    pub fn new(config: Config, mut errors: Vec<ConfigError>) -> Subject {
+        let is_bad = |name: &str| errors.iter().any(|error| error.variable == name);
+        let mut more = Vec::new();
+        match config.keys() {
+            Ok(keys) if !is_bad("HEARTH_LISTEN") => more.extend(config.check_listen(&keys).err()),
+            keys => more.extend(keys.err()),
+        }
+        if !is_bad("HEARTH_LISTEN") && !is_bad("HEARTH_ISOLATION") {
+            more.extend(config.isolation.check_listen(config.listen).err());
+        }
+        more.extend(config.isolation.uids().err());
+        errors.extend(more);
+        Subject { config, errors }
+    }
+
+    /// Returns the error about a setting, if it cannot be used.
+    pub fn error(&self, variable: &str) -> Option<&ConfigError> {
+        self.errors.iter().find(|error| error.variable == variable)
+    }
+
+    /// Returns the isolation level, which is none if the setting cannot be used.
+    pub fn level(&self) -> IsolationLevel {
+        match self.error("HEARTH_ISOLATION") {
+            Some(_) => IsolationLevel::None,
+            None => self.config.isolation.level,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Parsers of settings that are text.
+
+use std::str::FromStr;
+
+/// Parses a value without the blanks around it.
+pub(super) fn parse_trimmed<T: FromStr>(text: &str) -> Result<T, T::Err> {
+    text.trim().parse()
+}
+
+pub(super) fn parse_user_agent(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let is_printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if is_printable && text.len() <= 1000 {
+        Ok(text.to_owned())
+    } else {
+        Err("it must be at most 1000 printable ASCII characters".to_owned())
+    }
+}

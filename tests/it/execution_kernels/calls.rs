@@ -1,0 +1,152 @@
+//! State between calls: the browser, its tabs, late output and children.
+
+use std::time::Duration;
+
+use hearth_test_support::{Site, TestServer};
+use serde_json::json;
+
+use super::start;
+
+#[tokio::test]
+async fn a_closed_browser_is_connected_again_before_the_next_call() {
+    let (server, sessions) = start().await;
+    let site = Site::start().await;
+    let url = site.url("/title/still-here");
+    for (language, session) in &sessions {
+        let (keep, look) = match *language {
+            "node" => (
+                format!("let kept = 1; await page.goto('{url}'); undefined"),
+                "[browser.isConnected(), context.pages().length, page.isClosed(), await page.title(), kept]",
+            ),
+            _ => (
+                format!("kept = 1\nawait page.goto('{url}')\nNone"),
+                "[browser.is_connected(), len(context.pages), page.is_closed(), await page.title(), kept]",
+            ),
+        };
+        session.run(language, &keep).await.ok();
+        session.run(language, "await browser.close()").await.ok();
+        assert_eq!(
+            session.run(language, look).await.ok().json(),
+            json!([true, 1, false, "still-here", 1]),
+            "{language}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn when_the_last_tab_was_closed_a_new_one_is_opened() {
+    let (server, sessions) = start().await;
+    let site = Site::start().await;
+    let url = site.url("/title/new");
+    for (language, session) in &sessions {
+        let (close, look) = match *language {
+            "node" => (
+                "await context.newPage(); for (const tab of context.pages()) await tab.close(); undefined",
+                format!("await page.goto('{url}'); [context.pages().length, await page.title()]"),
+            ),
+            _ => (
+                "for tab in context.pages:\n    await tab.close()",
+                format!("await page.goto('{url}')\n[len(context.pages), await page.title()]"),
+            ),
+        };
+        session.run(language, close).await.ok();
+        assert_eq!(
+            session.run(language, &look).await.ok().json(),
+            json!([1, "new"]),
+            "{language}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn output_between_two_calls_is_dropped() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let session = server.session().await;
+    let cases = [
+        (
+            "node",
+            format!(
+                "setTimeout(async () => {{ console.log('dropped'); console.error('dropped'); {} }}, 50); 'set'",
+                site.node_signal("written-by-node")
+            ),
+            "console.log('mine')",
+        ),
+        (
+            "python",
+            format!(
+                "import threading, sys\n\
+                 def write():\n    print('dropped', flush=True)\n    print('dropped', file=sys.stderr, flush=True)\n    {}\n\
+                 threading.Timer(0.05, write).start()\n'set'",
+                site.python_signal("written-by-python")
+            ),
+            "print('mine')",
+        ),
+    ];
+    for (language, late, own) in cases {
+        assert_eq!(session.run(language, &late).await.ok().result, "set");
+        site.signalled(&format!("written-by-{language}")).await;
+        let next = session.run(language, own).await.ok();
+        assert_eq!(
+            (next.stdout.as_str(), next.stderr.as_str()),
+            ("mine\n", ""),
+            "{language}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn late_output_belongs_to_the_call_that_it_falls_into() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    // The timer and the thread wait for the second call, so they cannot write before it.
+    let cases = [
+        (
+            "node",
+            "const timer = setInterval(() => { if (globalThis.go) { console.log('late'); clearInterval(timer) } }, 10)",
+            "globalThis.go = true; await new Promise((done) => setTimeout(done, 300)); console.log('own')",
+        ),
+        (
+            "python",
+            "import threading, asyncio\ngo = threading.Event()\nwritten = threading.Event()\n\
+             def write():\n    go.wait()\n    print('late')\n    written.set()\n\
+             threading.Thread(target=write, daemon=True).start()",
+            "go.set()\nawait asyncio.to_thread(written.wait)\nprint('own')",
+        ),
+    ];
+    for (language, start, go) in cases {
+        session.run(language, start).await.ok();
+        let execution = session.run(language, go).await.ok();
+        assert_eq!(execution.stdout, "late\nown\n", "{language}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_child_that_keeps_stdout_open_does_not_hold_the_answer() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let cases = [
+        (
+            "node",
+            "require('node:child_process').spawn('sleep', ['300'], {stdio: 'inherit'}); 'answered'",
+        ),
+        (
+            "python",
+            "import subprocess\nchild = subprocess.Popen(['sleep', '300'])\n'answered'",
+        ),
+    ];
+    for (language, code) in cases {
+        session.run(language, "0").await.ok();
+        let execution = session.run(language, code).await.ok();
+        assert_eq!(execution.result, "answered", "{language}");
+        assert!(
+            execution.elapsed < Duration::from_secs(2),
+            "{language}: answered after {:?}",
+            execution.elapsed
+        );
+    }
+    server.stop().await;
+}
