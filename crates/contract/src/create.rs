@@ -1,7 +1,6 @@
 //! The body of a request that creates a session.
 
-use serde_json::Value;
-
+use crate::body::{Body, Field};
 use crate::field::IssueCollector;
 use crate::issue::Issue;
 
@@ -30,10 +29,10 @@ pub struct Profile {
 }
 
 impl CreateRequest {
-    /// Parses a body. The caller passes `{}` for a missing body.
-    pub fn parse(body: &Value) -> Result<Self, Vec<Issue>> {
+    /// Validates a body.
+    pub fn parse(body: &Body) -> Result<Self, Vec<Issue>> {
         let mut issues = IssueCollector::default();
-        let Some(fields) = issues.object(&[], body) else {
+        let Some(fields) = issues.object(&[], body.root()) else {
             return issues.into_err();
         };
         let request = Self {
@@ -53,7 +52,7 @@ impl CreateRequest {
 }
 
 impl Profile {
-    fn parse(issues: &mut IssueCollector, value: Option<&Value>) -> Option<Self> {
+    fn parse(issues: &mut IssueCollector, value: Option<&Field>) -> Option<Self> {
         let fields = issues.object(&["profile"], value?)?;
         let name = issues.string(&["profile", "name"], fields.get("name"), 1..=128);
         let save_changes =

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
+use crate::body::{Body, Field};
 use crate::field::IssueCollector;
 use crate::issue::Issue;
 
@@ -55,10 +54,10 @@ pub struct ExecuteRequest {
 }
 
 impl ExecuteRequest {
-    /// Parses a body. The caller passes `{}` for a missing body.
-    pub fn parse(body: &Value) -> Result<Self, Vec<Issue>> {
+    /// Validates a body.
+    pub fn parse(body: &Body) -> Result<Self, Vec<Issue>> {
         let mut issues = IssueCollector::default();
-        let Some(fields) = issues.object(&[], body) else {
+        let Some(fields) = issues.object(&[], body.root()) else {
             return issues.into_err();
         };
         let code = issues.string(&["code"], fields.get("code"), 1..=100_000);
@@ -74,15 +73,16 @@ impl ExecuteRequest {
     }
 }
 
-fn parse_language(issues: &mut IssueCollector, value: Option<&Value>) -> Language {
+fn parse_language(issues: &mut IssueCollector, value: Option<&Field>) -> Language {
     let Some(value) = value else {
         return Language::Node;
     };
-    value
-        .as_str()
-        .and_then(Language::from_wire)
-        .unwrap_or_else(|| {
-            issues.push(Issue::not_an_option(&["language"], Language::WIRE_NAMES));
-            Language::Node
-        })
+    let known = match value {
+        Field::String(name) => Language::from_wire(name),
+        _ => None,
+    };
+    known.unwrap_or_else(|| {
+        issues.push(Issue::not_an_option(&["language"], Language::WIRE_NAMES));
+        Language::Node
+    })
 }

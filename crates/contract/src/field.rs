@@ -5,8 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use serde_json::{Map, Value};
-
+use crate::body::{Field, Fields};
 use crate::issue::{Bound, Issue, Path};
 
 /// A collector of the issues of one request, whose fields are parsed in schema order.
@@ -36,20 +35,20 @@ impl IssueCollector {
     pub(crate) fn object<'a>(
         &mut self,
         path: Path,
-        value: &'a Value,
-    ) -> Option<&'a Map<String, Value>> {
-        let object = value.as_object();
-        if object.is_none() {
+        value: &'a Field,
+    ) -> Option<&'a Fields> {
+        let Field::Object(fields) = value else {
             self.push(Issue::wrong_type(path, "object", type_name(Some(value))));
-        }
-        object
+            return None;
+        };
+        Some(fields)
     }
 
     /// Parses a boolean field. Returns `default` if it is missing.
-    pub(crate) fn boolean(&mut self, path: Path, value: Option<&Value>, default: bool) -> bool {
+    pub(crate) fn boolean(&mut self, path: Path, value: Option<&Field>, default: bool) -> bool {
         match value {
             None => default,
-            Some(Value::Bool(given)) => *given,
+            Some(Field::Bool(given)) => *given,
             Some(_) => {
                 self.push(Issue::wrong_type(path, "boolean", type_name(value)));
                 default
@@ -61,16 +60,16 @@ impl IssueCollector {
     pub(crate) fn integer(
         &mut self,
         path: Path,
-        value: Option<&Value>,
+        value: Option<&Field>,
         range: RangeInclusive<u32>,
         default: u32,
     ) -> u32 {
         let Some(value) = value else { return default };
-        let Some(number) = value.as_f64() else {
+        let Field::Number(number) = value else {
             self.push(Issue::wrong_type(path, "number", type_name(Some(value))));
             return default;
         };
-        self.check_integer(path, number, range).unwrap_or(default)
+        self.check_integer(path, *number, range).unwrap_or(default)
     }
 
     fn check_integer(
@@ -110,10 +109,10 @@ impl IssueCollector {
     pub(crate) fn string(
         &mut self,
         path: Path,
-        value: Option<&Value>,
+        value: Option<&Field>,
         length: RangeInclusive<usize>,
     ) -> Option<String> {
-        let Some(Value::String(text)) = value else {
+        let Some(Field::String(text)) = value else {
             self.push(Issue::wrong_type(path, "string", type_name(value)));
             return None;
         };
@@ -137,8 +136,8 @@ impl IssueCollector {
     }
 
     /// Checks the type of an optional string field that is not used.
-    pub(crate) fn check_string(&mut self, path: Path, value: Option<&Value>) {
-        if value.is_some_and(|value| !value.is_string()) {
+    pub(crate) fn check_string(&mut self, path: Path, value: Option<&Field>) {
+        if value.is_some_and(|value| !matches!(value, Field::String(_))) {
             self.push(Issue::wrong_type(path, "string", type_name(value)));
         }
     }
@@ -149,14 +148,14 @@ fn to_i64(length: usize) -> i64 {
 }
 
 /// Returns the name that zod uses for the type of a value. A missing value is `undefined`.
-fn type_name(value: Option<&Value>) -> &'static str {
+fn type_name(value: Option<&Field>) -> &'static str {
     match value {
         None => "undefined",
-        Some(Value::Null) => "null",
-        Some(Value::Bool(_)) => "boolean",
-        Some(Value::Number(_)) => "number",
-        Some(Value::String(_)) => "string",
-        Some(Value::Array(_)) => "array",
-        Some(Value::Object(_)) => "object",
+        Some(Field::Null) => "null",
+        Some(Field::Bool(_)) => "boolean",
+        Some(Field::Number(_)) => "number",
+        Some(Field::String(_)) => "string",
+        Some(Field::Array) => "array",
+        Some(Field::Object(_)) => "object",
     }
 }

@@ -1,7 +1,7 @@
 //! The wire format: request bodies, response bodies and error messages.
 //!
-//! - [`CreateRequest`], [`ExecuteRequest`] and [`ListRequest`] are parsed by hand from a JSON value
-//!   or from query pairs. Parsing collects *every* [`Issue`] in schema order, because clients show
+//! - [`CreateRequest`], [`ExecuteRequest`] and [`ListRequest`] are parsed by hand from a [`Body`] or
+//!   from query pairs. Parsing collects *every* [`Issue`] in schema order, because clients show
 //!   the complete list.
 //! - The response structs serialize their keys in the order of the reference server.
 //! - [`ErrorBody`] contains the text of every error.
@@ -11,9 +11,11 @@
 
 #![forbid(unsafe_code)]
 
+mod body;
 mod create;
 mod error_body;
 mod execute;
+mod execute_response;
 mod field;
 mod issue;
 mod limit;
@@ -23,9 +25,11 @@ mod response;
 mod session;
 mod warning;
 
+pub use body::{Body, InvalidJson};
 pub use create::{CreateRequest, Profile};
 pub use error_body::ErrorBody;
 pub use execute::{ExecuteRequest, Language};
+pub use execute_response::{ExecuteResponse, ExecutionParts, JsonPieces};
 pub use issue::Issue;
 pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};
@@ -34,7 +38,7 @@ pub use operator::{
     OperatorExecution, OperatorSession, OperatorState, Pressure, ReadinessResponse, Scope,
 };
 pub use response::{
-    CreateResponse, DeleteResponse, ExecuteResponse, ExecutionParts, HealthResponse, ListResponse,
+    CreateResponse, DeleteResponse, HealthResponse, ListResponse,
     ProfileDeletedResponse, ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
 };
 pub use session::{DestroyedReason, SessionStatus};
