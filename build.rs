@@ -1,5 +1,7 @@
 //! Links `hearth` at a fixed address, for the sake of the shims (docs/adr/0019).
 
+#![forbid(unsafe_code)]
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let target = |name| std::env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Third-party clients on a session's `cdpUrl`: each alone, six at once on one browser, and a
 //! thousand that connect and disconnect. Their results are the first table of docs/conformance.md.
 
+#![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod chromiumoxide_client;

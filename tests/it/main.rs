@@ -3,6 +3,7 @@
 //!
 //! Tests with third-party clients are in `tests/clients`.
 
+#![forbid(unsafe_code)]
 #![expect(
     clippy::disallowed_methods,
     reason = "a test may read the time and spawn tasks, because it ends with its process"

@@ -11,6 +11,8 @@
 //!
 //! The library exists so that `main` is only a few lines. [`commands::Cli`] is its public API.
 
+#![forbid(unsafe_code)]
+
 mod api_keys;
 mod capacity;
 mod clock;

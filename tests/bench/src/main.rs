@@ -6,6 +6,8 @@
 //! whether its target is met, and the run succeeds either way. Like every test, the bench must not
 //! depend on the server's crates.
 
+#![forbid(unsafe_code)]
+
 mod baseline;
 mod cdp;
 mod chromium;

@@ -19,6 +19,7 @@
 //! This crate must not depend on the server's crates: it sees what any client and any other process
 //! on the machine sees.
 
+#![forbid(unsafe_code)]
 #![expect(
     clippy::missing_panics_doc,
     reason = "a harness panics on purpose: that is how a test fails"

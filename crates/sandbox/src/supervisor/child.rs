@@ -1,5 +1,7 @@
 //! Starts the program as a child of the shim, inside its sandbox.
 
+#![expect(clippy::disallowed_methods, reason = "programs are started here")]
+
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod doctor;
+mod generate;
 mod serve;
 mod settings;
 
@@ -33,6 +34,16 @@ enum Command {
     Doctor(Box<doctor::Options>),
     /// Print every setting as a Markdown table
     Settings,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page of hearth, or of one of its commands
+    Man {
+        /// A command, such as serve
+        command: Option<String>,
+    },
 }
 
 impl Cli {
@@ -67,6 +78,10 @@ impl Cli {
             Command::Serve(config) => serve::run(*config),
             Command::Doctor(options) => doctor::run(*options, self.errors),
             Command::Settings => settings::run(),
+            Command::Completions { shell } => generate::print_completions(Cli::command(), shell),
+            Command::Man { command } => {
+                generate::print_man_page(Cli::command(), command.as_deref())
+            }
         }
     }
 }

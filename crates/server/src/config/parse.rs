@@ -1,5 +1,7 @@
 //! Reading the command line and the environment.
 
+#![expect(clippy::disallowed_methods, reason = "settings are read here")]
+
 use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};

@@ -1,5 +1,7 @@
 //! The data directory, the runtime directory and the browser's executable.
 
+#![expect(clippy::disallowed_methods, reason = "settings are read here")]
+
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 

@@ -9,7 +9,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::response::Response;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use super::heartbeat::{Heard, Pings};
@@ -154,7 +154,7 @@ async fn close_deadline(mut end: watch::Receiver<bool>) {
     if end.wait_for(|ended| *ended).await.is_err() {
         pending::<()>().await;
     }
-    sleep(CLOSE_TIMEOUT).await;
+    sleep_until(Instant::now() + CLOSE_TIMEOUT).await;
 }
 
 async fn rejected(rejection: &mut watch::Receiver<Rejection>) -> &'static str {
