@@ -113,8 +113,8 @@ async fn open_websocket(
     Some(())
 }
 
-/// Spawns the task that drives an outbound connection. The code that reads the response notices
-/// when the connection ends.
+/// Spawns the task that drives an outbound connection. The code that reads the response detects the
+/// end of the connection.
 fn drive(connection: &Connection, outgoing: impl Future + Send + 'static) {
     let state = Arc::clone(&connection.state);
     connection.state.spawn(async move {
