@@ -83,7 +83,7 @@ async fn send(
     let mut response = response.ok_or(Reason::Broken)?;
     match response.status() {
         StatusCode::SWITCHING_PROTOCOLS => {
-            // Only a client that asked for a WebSocket may get another protocol.
+            // Only a client that requested a WebSocket may get another protocol.
             let upgrade = upgrade.ok_or(Reason::Broken)?;
             open_websocket(connection, upgrade, &mut response, route)
                 .await

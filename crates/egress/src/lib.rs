@@ -1,6 +1,6 @@
 //! A filtering forward proxy for each session, inside the server's process.
 //!
-//! Where the kernel enforces it, the browser and the code of a session reach other machines only
+//! If the kernel enforces it, the browser and the code of a session reach other machines only
 //! through this proxy. In this crate, `client` means either of them.
 //!
 //! Modules:

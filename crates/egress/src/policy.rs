@@ -1,6 +1,6 @@
 //! Decides which targets sessions may connect to. Every request and every CONNECT is checked.
 //!
-//! Pure: the caller resolves names and knows the addresses of this machine.
+//! Pure: the caller resolves names and supplies the addresses of this machine.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;

@@ -108,7 +108,7 @@ fn header(kind: tar::EntryType, mode: u32, bytes: u64, stat: &FileStat) -> tar::
     header
 }
 
-/// Unpacks an archive that [`pack`] wrote into `dir`.
+/// Unpacks an archive from [`pack`] into `dir`.
 ///
 /// Fails with [`io::ErrorKind::InvalidData`] if the archive is damaged, and with `EFBIG` if the
 /// files are larger than `max_bytes` together. Some of the files may exist after a failure. Blocks.

@@ -1,4 +1,4 @@
-//! The current tab.
+//! Tests the current tab, the tab limit and the download limit.
 
 use super::*;
 
