@@ -1,5 +1,6 @@
-//! Runs one Chromium per session over its debugging pipe, and shares it between clients. Modules,
-//! in the order of their use:
+//! Runs one Chromium per session over its debugging pipe, and shares it between clients.
+//!
+//! Modules, in the order of their use:
 //!
 //! - `chromium` is the process. `version` reads the version of an executable, `flags` lists every
 //!   flag with its reason, and `launch` starts the program and waits for its first page. `stderr`

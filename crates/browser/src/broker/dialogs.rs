@@ -7,6 +7,7 @@
 //!
 //! A client that stops listening answers for all too, because Chromium treats that as a dismissal.
 //! So anything that would make an observer stop listening is deferred until the dialog is closed.
+//!
 //! This module contains only tables, which the broker's lock protects.
 
 use std::collections::HashMap;

@@ -4,7 +4,9 @@
 //! and Chromium returns to its own default when that client leaves. So the behavior of every client
 //! is kept, and the client that drives the page decides. The behavior is sent again before a call
 //! of a client whose behavior is not in force, and when the client whose behavior is in force
-//! leaves. This module contains only tables, which the broker's lock protects.
+//! leaves.
+//!
+//! This module contains only tables, which the broker's lock protects.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -6,7 +6,9 @@
 //! the page changes.
 //!
 //! The screencast listens to the page's events only after the first input. While no client listens
-//! to a page, Chromium answers its dialogs itself. This module is independent of viewers.
+//! to a page, Chromium answers its dialogs itself.
+//!
+//! This module is independent of viewers.
 
 mod ack_pacer;
 mod address;
