@@ -105,7 +105,7 @@ pub struct DeleteResponse {
 
 impl DeleteResponse {
     /// Creates a response. `session_duration_ms` is the lifetime in milliseconds, which is the same
-    /// in every response for one session. `warning` tells which data was lost.
+    /// in every response for one session. `warning` states which data was lost.
     pub fn new(session_duration_ms: u64, warning: Option<String>) -> Self {
         Self {
             success: True,
@@ -188,7 +188,7 @@ pub struct ExecuteResponse {
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands over a reference"
+    reason = "serde passes a reference"
 )]
 fn is_false(value: &bool) -> bool {
     !*value
@@ -340,7 +340,7 @@ mod tests {
             assert_eq!(
                 parts(stdout, "", None, 0, None).result,
                 result,
-                "of {stdout:?}"
+                "stdout: {stdout:?}"
             );
         }
     }

@@ -16,7 +16,8 @@ use crate::output::Output;
 /// hangs, so it must not act before the server.
 const SHIM_GRACE: Duration = Duration::from_millis(500);
 
-/// Time limit for a killed tree to end. The response must leave within one second of the deadline.
+/// Time limit for a killed tree to end. The response must be sent within one second of the
+/// deadline.
 pub(crate) const KILL_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// The descriptor from which bash reads the source.
@@ -99,7 +100,7 @@ async fn wait_for_end(tree: &ProcessTree, output: &mut Output, run: &mut Run) ->
     }
 }
 
-/// Returns how a run ended whose process has exited: normally, or because its tree was killed.
+/// Returns how a run ended after its process exited: normally, or because its tree was killed.
 pub(crate) fn evaluate_exit(tree: &ProcessTree, exit: Exit) -> Ended {
     match (exit, tree.kill_reason()) {
         (Exit::Signal(_) | Exit::Lost, Some(reason)) => Ended::Interrupted(Interruption {

@@ -28,7 +28,7 @@ const MAX_REASON_BYTES: usize = 123;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientId(pub(crate) u64);
 
-/// An error: the client is no longer connected to the browser. Its queue has the reason.
+/// The error of a client that is no longer connected to the browser. Its queue contains the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the client is no longer connected to the browser")]
 pub struct Closed;
@@ -100,7 +100,8 @@ impl ClientSender {
         self.send_passively(text)
     }
 
-    /// Like [`send`](ClientSender::send), but does not count as use of the browser.
+    /// Sends a message as [`send`](ClientSender::send) does, but does not count as use of the
+    /// browser.
     pub(crate) fn send_passively(&self, text: impl AsRef<str>) -> Result<(), Closed> {
         let text = text.as_ref();
         let Registration { broker, id, queue } = &*self.registration;
@@ -182,7 +183,7 @@ struct Waiting {
     close: Option<(u16, String)>,
 }
 
-/// An error: the client reads too slowly and its queue was full. The queue now holds only a close.
+/// The error of a client that reads too slowly: its queue was full and now holds only a close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooSlow;
 

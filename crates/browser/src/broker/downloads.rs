@@ -6,7 +6,7 @@
 //! of a client whose behavior is not in force, and when the client whose behavior is in force
 //! leaves.
 //!
-//! Only tables, under the broker's lock.
+//! This module contains only tables, which the broker's lock protects.
 
 use std::collections::HashMap;
 use std::sync::Arc;

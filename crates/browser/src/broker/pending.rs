@@ -26,10 +26,10 @@ pub(crate) enum Pending {
     ),
     /// The tab with this target id, which gets a session of the broker.
     Tab(String),
-    /// None, but the context that is being created must be disposed of, because its client has
+    /// No receiver. The context that is being created must be disposed of, because its client has
     /// left.
     UnwantedContext,
-    /// None.
+    /// No receiver.
     Nobody,
 }
 

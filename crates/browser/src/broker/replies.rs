@@ -115,7 +115,7 @@ impl Broker {
                     self.publish_tab(state);
                 }
             }
-            // The event comes later. A client that receives this reply and asks for a tab must not
+            // The event comes later. A client that receives this reply and requests a tab must not
             // get the closed one.
             TrackedEffect::CloseTarget => {
                 if let (Some(tab), None) = (&call.subject, message.error) {

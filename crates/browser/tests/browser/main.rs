@@ -1,4 +1,4 @@
-//! Real Chromium, launched through the built `hearth` as its shim.
+//! Tests real Chromium, launched through the built `hearth` as its shim.
 
 mod cookies;
 mod hung;

@@ -1,4 +1,4 @@
-//! Browsers that die at start.
+//! Tests browsers that die at start.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -32,7 +32,7 @@ impl Wrapper {
         wrapper
     }
 
-    /// Returns the path. Its last part tells Hearth which flags the browser takes.
+    /// Returns the path. Hearth chooses the flags by its file name.
     fn executable(&self) -> PathBuf {
         self.dir.path().join("chromium-headless-shell")
     }
@@ -107,7 +107,7 @@ async fn browser_that_dies_at_start_is_started_again() {
     assert_eq!(
         fixture.launcher.trees().len(),
         1,
-        "the first browser is left"
+        "the first browser still runs"
     );
     browser.close().await;
     fixture.assert_no_leftovers().await;

@@ -1,7 +1,7 @@
 //! The tables of calls, sessions and clients.
 //!
-//! This sends nothing. All of it is under the broker's one lock, so dropping a session also drops
-//! its pending calls.
+//! The tables send nothing. The broker's lock protects all of them, so dropping a session also
+//! drops its pending calls.
 
 mod calls;
 mod clients;
@@ -29,7 +29,8 @@ struct Session {
     is_browser: bool,
     /// True if the client has enabled the page's events, which include dialogs.
     has_page_events: bool,
-    /// When the client last drove the page on this session: larger is later, 0 is never.
+    /// The order of the client's last drive of the page on this session: larger is later, 0 is
+    /// never.
     last_drive: u64,
 }
 
