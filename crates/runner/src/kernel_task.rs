@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::frames::{FrameError, Reply, ReplyReader, Request};
 use crate::outcome::{Ended, Outcome, Run, RunError};
 use crate::output::Output;
-use crate::shell::{evaluate_exit, wait_for_interruption, wait_until_gone};
+use crate::run_end::{evaluate_exit, wait_for_interruption, wait_until_gone};
 
 /// Bytes of stderr that are kept between runs, for the error of a kernel that does not become
 /// ready.

@@ -20,6 +20,7 @@ mod kernel;
 mod kernel_task;
 mod outcome;
 mod output;
+mod run_end;
 mod shell;
 
 pub use kernel::{Kernel, KernelProgram};
