@@ -55,7 +55,7 @@ fn table(text: &mut String, group: Group, samples: &Samples) {
         line(
             text,
             &format!(
-                "Not counted: the first {} round(s).",
+                "The first {} round(s) are not counted.",
                 group.warm_up_rounds()
             ),
         );

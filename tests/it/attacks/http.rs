@@ -39,7 +39,7 @@ fn with_body(headers: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// H8: connections that send nothing, or a header and no more.
+/// H8: connections that send nothing, or only a header.
 async fn idle_connections_block_no_client(server: &TestServer) {
     let mut idle = Vec::new();
     for index in 0..IDLE_CONNECTIONS {
@@ -77,12 +77,12 @@ async fn hostile_bodies_are_rejected(server: &TestServer) {
         ("200,000 brackets", deep.clone(), 400),
         ("200,000 objects", "{\"a\":".repeat(200_000), 400),
         (
-            "300,000 keys and one that is wrong",
+            "300,000 keys, one of them invalid",
             format!("{{{},\"ttl\":1}}", keys.join(",")),
             400,
         ),
         (
-            "a number out of all bounds",
+            "a number that is too large for every type",
             "{\"ttl\":1e999}".to_owned(),
             400,
         ),
@@ -203,7 +203,7 @@ async fn a_flood_is_answered(server: &TestServer) {
     }
     assert!(
         start.elapsed() < Duration::from_secs(10),
-        "500 answers took {:?}",
+        "500 responses took {:?}",
         start.elapsed()
     );
 }

@@ -35,7 +35,7 @@ impl Api {
         }
     }
 
-    /// Returns a copy of this client that waits as long as the longest execution takes.
+    /// Returns a copy of this client whose timeout exceeds the longest execution.
     #[must_use]
     pub fn with_long_timeout(&self) -> Self {
         Self {

@@ -79,8 +79,8 @@ impl Process {
         is_alive
     }
 
-    /// Returns true if it runs or is stopped. A zombie is neither: it waits for its parent, which
-    /// may be the machine's init.
+    /// Returns true if it runs or is stopped. A zombie is neither, because it waits for its parent,
+    /// which may be the machine's init.
     pub fn is_alive(&self) -> bool {
         self.clone().refresh()
     }
