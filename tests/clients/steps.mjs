@@ -1,8 +1,8 @@
 // Runs the steps of any client and reports their outcome.
 //
-// The arguments of a program are the session's cdpUrl, the address of the test site, a dir of the
-// session that contains `upload.bin` and `note.txt`, and the client's name. Its working dir is
-// private. It prints one line of JSON for the client's version and one for each step:
+// A program has four arguments: the session's cdpUrl, the address of the test site, a dir of the
+// session, and the client's name. The dir contains `upload.bin` and `note.txt`. The working dir is
+// private. The program prints one line of JSON for the client's version and one for each step:
 // {step, ms, ok, note} or {step, ms, offered: false, note}.
 
 import { strict as assert } from 'node:assert';

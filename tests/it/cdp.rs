@@ -12,7 +12,7 @@ use tokio::process::Command;
 /// Runs a python program with the runtime's Playwright, outside the server; returns its stdout.
 async fn run_playwright(code: &str, session: &Session) -> String {
     let python = repository().join("runtime/.installed/venv/bin/python");
-    // A client that does not close its browser leaves its artifacts dir in the temporary one.
+    // A client that does not close its browser leaves its artifacts dir in the temporary dir.
     let temporary = tempfile::tempdir().unwrap();
     let mut client = Command::new(python);
     client
@@ -196,7 +196,7 @@ async fn responses_go_only_to_the_client_that_sent_the_command() {
     for _ in 0..4 {
         clients.push(CdpClient::connect(session.cdp_url()).await);
     }
-    // All of them use the same ids at the same time.
+    // All clients use the same ids at the same time.
     let asking = clients
         .iter_mut()
         .enumerate()

@@ -9,7 +9,7 @@ use hearth_test_support::{Doctor, Finding, TestServer, new_data_dir};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-/// The checks of a report when nothing prevents them.
+/// The checks of a complete report.
 const CHECKS: [&str; 30] = [
     "system",
     "settings",

@@ -1,5 +1,5 @@
-//! Recovery from damage by an earlier call, such as tabs that do not respond and sabotaged kernels,
-//! and from a log without a reader.
+//! Recovery from damage by an earlier call: tabs that do not respond, sabotaged kernels, a missing
+//! daemon, and a log without a reader.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -140,7 +140,7 @@ async fn a_log_without_a_reader_breaks_nothing() {
 async fn bash_works_without_the_daemon_of_agent_browser() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    // The daemon's dir is next to the working dir. Bash must work whatever happens to it, so that
+    // The daemon's dir is next to the working dir. Bash must work regardless of its state, so that
     // users can repair it.
     session.bash("cd ..; rm -rf a/*; chmod 500 a").await.ok();
     session.run_for("bash", "sleep 100", 1).await.killed_at(1);

@@ -1,4 +1,4 @@
-//! Renders the report as Markdown, for the terminal and the document. Pure.
+//! The report as Markdown, for the terminal and the document. This module performs no I/O.
 
 use std::fmt::Write;
 

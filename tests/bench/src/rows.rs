@@ -1,4 +1,4 @@
-//! Every row of the report: its label, its target, and its baseline. Pure.
+//! Every row of the report, with its label, its target and its baseline.
 
 use clap::ValueEnum;
 
@@ -155,7 +155,7 @@ pub enum Target {
     Times(&'static str, f64),
 }
 
-/// One row.
+/// A row of the report.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
     /// The row's id in the measuring code.

@@ -12,7 +12,7 @@ pub struct Group {
     pub cases: &'static [Case],
 }
 
-/// One command.
+/// A command with its test.
 #[derive(Debug)]
 pub struct Case {
     /// The command as the help text shows it.
@@ -62,7 +62,7 @@ pub enum Trial {
 }
 
 impl Trial {
-    /// The last lines that are accepted from this major version of Chromium.
+    /// Returns the last lines that are accepted from this major version of Chromium.
     pub fn accepted(&self, chromium: u32) -> Vec<&'static str> {
         match self {
             Trial::Works { last_line, .. }

@@ -8,7 +8,7 @@ use hearth_test_support::{Session, Site};
 
 use crate::attacks::level::Level;
 
-/// One operation of ordinary code.
+/// An operation of ordinary code.
 struct Operation {
     what: &'static str,
     language: &'static str,
@@ -47,8 +47,8 @@ const fn cannot(
 }
 
 const OWN_SERVERS: &str = "code cannot listen, because incoming connections would bypass the proxy";
-const OWN_SOCKETS: &str = "such a socket could belong to another process, and Linux before 7.1 \
-                           cannot tell; pipes and socket pairs work";
+const OWN_SOCKETS: &str = "such a socket could belong to another process, which Linux before 7.1 \
+                           cannot detect; pipes and socket pairs work";
 
 const OWN_PACKAGE: &str = r"python3 - <<'E'
 import zipfile

@@ -22,7 +22,7 @@ pub enum Expected {
 
 use Expected::{Blocked, NotTried, Open, Reached};
 
-/// One row.
+/// A row of the matrix.
 #[derive(Debug)]
 pub struct Row {
     /// The number in the threat list: `S` secrets, `R` resources, `O` output, `B` browser, `H`

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 /// count.
 const MAX_SERVER_KIB: u64 = 64 * 1024;
 
-/// Code of the neighbour: two seconds of small steps, with a variable that only its own kernel has.
+/// Code of the neighbour: two seconds of small steps, with a variable that only this kernel has.
 const STEPS: &str = "let steps = 0; const from = Date.now(); \
                      while (Date.now() - from < 2000) { await new Promise(next => setTimeout(next, 20)); steps++; } \
                      await page.evaluate(n => n > 10 ? word : 'slow', steps)";

@@ -192,8 +192,8 @@ async fn a_session_without_tabs_says_so_and_can_open_one() {
 #[tokio::test]
 async fn a_crashed_tab_says_so_and_can_be_reloaded() {
     let scenario = Scenario::steered().await;
-    // Green until it is reloaded, so that the next picture differs from the last one before the
-    // crash.
+    // The page is green until it is reloaded, so that the next picture differs from the last one
+    // before the crash.
     scenario
         .act("await viewer.click(120, 70); await viewer.shows(500, 500, [30, 120, 60])")
         .await;

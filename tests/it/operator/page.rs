@@ -87,7 +87,7 @@ async fn the_page_shows_a_session_with_its_picture_and_ends_it_after_confirmatio
     ] {
         assert!(seen.contains(word), "{word} is not on the page:\n{seen}");
     }
-    // The view has no effect on the session's page, which has received no input.
+    // The operator's view does not affect the session's page.
     assert_eq!(
         session
             .node("await page.evaluate(() => devicePixelRatio)")

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::reply::Reply;
 use crate::session::Session;
 
-/// Request timeout for a server that never answers. Each test has its own, shorter deadline.
+/// Request timeout for a server that never responds. Each test has a shorter deadline.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 fn client(patience: Duration) -> Client {

@@ -1,5 +1,5 @@
-//! An unprivileged user for a server, and a copy of the server's files that this user can read,
-//! because a checkout may be in a dir that other users cannot enter.
+//! An unprivileged user for a server, and a copy of the server's files that this user can read. A
+//! checkout may be in a dir that other users cannot enter.
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};

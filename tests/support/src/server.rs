@@ -93,9 +93,9 @@ pub fn new_data_dir() -> TempDir {
 
 /// Returns the path of the server under test.
 ///
-/// `HEARTH_TEST_BINARY` names a binary built elsewhere. Otherwise tests use the one that cargo
-/// built for them, named by the variable that cargo and nextest set, and the bench uses the one
-/// next to its own executable.
+/// `HEARTH_TEST_BINARY` names a binary built elsewhere. Otherwise tests use the binary that cargo
+/// built, which cargo and nextest name in a variable. The bench uses the binary next to its own
+/// executable.
 pub fn binary() -> PathBuf {
     let named = ["HEARTH_TEST_BINARY", "CARGO_BIN_EXE_hearth"];
     if let Some(path) = named.into_iter().find_map(std::env::var_os) {
