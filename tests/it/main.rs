@@ -1,5 +1,5 @@
-//! The black-box tests: each starts the server that cargo has just built and talks to it as any
-//! client does. `cargo nextest run -E 'test(name)'` runs one.
+//! Black-box tests. Each starts the server that cargo has just built and talks to it as any client
+//! does. `cargo nextest run -E 'test(name)'` runs one.
 //!
 //! Tests with third-party clients are in `tests/clients`.
 

@@ -1,4 +1,4 @@
-//! Renders the report as Markdown, for the terminal and the document. Pure.
+//! The report as Markdown, for the terminal and the document. This module performs no I/O.
 
 use std::fmt::Write;
 
@@ -55,7 +55,7 @@ fn table(text: &mut String, group: Group, samples: &Samples) {
         line(
             text,
             &format!(
-                "Not counted: the first {} round(s).",
+                "The first {} round(s) are not counted.",
                 group.warm_up_rounds()
             ),
         );

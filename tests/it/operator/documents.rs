@@ -62,7 +62,7 @@ async fn exactly_the_existing_metrics_are_documented() {
 #[test]
 fn the_dashboard_queries_only_existing_metrics() {
     let text = std::fs::read_to_string(repository().join("docs/grafana-dashboard.json"))
-        .expect("it is there");
+        .expect("the dashboard exists");
     let board: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert!(
         board["panels"]
