@@ -1,6 +1,6 @@
 // Checks a running server from outside, with Firecrawl's official client and Playwright.
-// scripts/image-test runs it. The arguments name the checks. FIRECRAWL_API_URL and FIRECRAWL_API_KEY
-// select the server.
+// scripts/image-test runs it. The arguments name the checks. FIRECRAWL_API_URL and
+// FIRECRAWL_API_KEY select the server.
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 
@@ -111,8 +111,8 @@ const checks = {
     assert.deepEqual(JSON.parse(cookies), ['yes']);
   },
 
-  // Checks that the proxy forwards to Firecrawl, including paths that share only a prefix with those
-  // of Hearth.
+  // Checks that the proxy forwards to Firecrawl, including paths that share only a prefix with
+  // those of Hearth.
   async front() {
     const host = new URL(origin).host;
     for (const path of ['/v2/scrape', '/v1/crawl/1', '/', '/v2/browsers', '/health']) {
