@@ -82,7 +82,7 @@ export function traceOf(thrown) {
     const message = stripVTControlCharacters(`${thrown.message}`);
     if (message !== '' && shown.startsWith(message)) return `${nameOf(thrown)}: ${shown}\n`;
   } catch {
-    // Return it as it is.
+    // Return the text unchanged.
   }
   return `${shown}\n`;
 }
