@@ -1,6 +1,6 @@
-//! Start and stop of the server.
+//! The startup and shutdown of the server.
 //!
-//! [`prepare`] does everything that needs a single-threaded process or the rights of root,
+//! [`prepare`] does everything that needs a single-threaded process or root privileges,
 //! [`self_test`] starts programs in the sandbox and checks that it holds, and [`serve`] listens
 //! until a signal arrives.
 

@@ -85,8 +85,9 @@ impl SessionBuilder {
         &mut self,
         new: NewSession,
     ) -> Result<(Session, Arc<SessionResources>), SessionError> {
-        let tokens = Tokens::new(new.request.stream_web_view)
-            .map_err(|error| SessionError::Internal(format!("no random numbers: {error}")))?;
+        let tokens = Tokens::new(new.request.stream_web_view).map_err(|error| {
+            SessionError::Internal(format!("cannot get random numbers: {error}"))
+        })?;
         self.profile = self.lease_profile(&new.team, &new.request)?;
         self.open_proxy(new.id).await?;
         self.create_sandbox(new.id).await?;

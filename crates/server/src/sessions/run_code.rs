@@ -54,7 +54,8 @@ impl CodeRun<'_> {
     }
 
     /// Returns the daemon behind the agent-browser command. Bash also works without it, for example
-    /// to make room on a full disk. The command then starts a daemon that ends with the shell.
+    /// to free space on a full disk. At the isolation level `none`, the command then starts a
+    /// daemon that ends with the shell.
     async fn agent(&self) -> Option<AgentUse<'_>> {
         let resources = self.resources;
         if let Some(agent) = resources.agent.take_running().await {
@@ -109,8 +110,8 @@ impl CodeRun<'_> {
         }
     }
 
-    /// Returns the current tab, which may differ from `target`: recovering unresponsive tabs can
-    /// close them.
+    /// Returns the current tab. It can differ from `target`, because the recovery of unresponsive
+    /// tabs can close a tab.
     fn current_tab(&self) -> String {
         let current = self.resources.browser.current_tab();
         current.unwrap_or_else(|| self.target.clone())

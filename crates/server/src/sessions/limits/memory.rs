@@ -209,9 +209,9 @@ fn exceeded_limit(usages: &[TreeUsage], limits: &Limits) -> Option<(usize, Limit
     })
 }
 
-/// Returns the number of processes that count against the limit. Code can build a bomb from
-/// threads, so its threads count. A browser has about a hundred threads, and the memory limit also
-/// limits pages, so its threads do not count.
+/// Returns the number of processes that count against the limit. The threads of code count, because
+/// code can build a bomb from threads. The threads of a browser do not count, because it has about
+/// a hundred, and the memory limit also limits pages.
 fn counted_processes(tree: &TreeUsage) -> u64 {
     if tree.is_browser {
         tree.usage.processes
