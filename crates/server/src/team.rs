@@ -23,7 +23,7 @@ pub(crate) fn everybody() -> Team {
     Team::from("")
 }
 
-/// Returns the name that people see.
+/// Returns the name for display.
 pub(crate) fn display_name(team: &Team) -> String {
     match team.split_once(':') {
         Some(("name", name)) => name.to_owned(),

@@ -5,8 +5,8 @@ use std::{env, fs};
 
 use super::error::ConfigError;
 
-/// The longest data directory in bytes: a socket path has 108 (`unix(7)`), and Chromium needs 62 of
-/// them below it.
+/// The maximum length of the data directory's path in bytes. A socket path has 108 (`unix(7)`), and
+/// Chromium needs 62 of them below the directory.
 const MAX_DATA_DIR_BYTES: usize = 45;
 
 /// Debian's paths of the two browsers. The programs in `/usr/bin` are scripts that add flags and a
@@ -14,8 +14,8 @@ const MAX_DATA_DIR_BYTES: usize = 45;
 const SHELL_PATH: &str = "/usr/lib/chromium/chromium-headless-shell";
 const CHROMIUM_PATH: &str = "/usr/lib/chromium/chromium";
 
-/// The data directory of root, whose home is closed to the users that the server and its sessions
-/// become.
+/// The data directory of root, because the users of the server and its sessions cannot traverse
+/// root's home.
 const SYSTEM_DATA_DIR: &str = "/var/lib/hearth";
 
 /// Returns the data directory that the server uses if none is set.
@@ -82,7 +82,7 @@ pub(crate) struct BrowserProgram {
 }
 
 impl BrowserProgram {
-    /// Returns the path of the executable, or an error if there is no such file.
+    /// Returns the path of the executable, or an error if the file does not exist.
     pub fn find(&self) -> Result<&Path, ConfigError> {
         let path = self.path.display();
         match (self.path.is_file(), self.package) {
