@@ -6,8 +6,8 @@
 //! across restarts, and `live_view` shows a session's current tab to people.
 //!
 //! `commands` is the command line, `config` parses and checks all settings, and `lifecycle` starts
-//! and stops the server. `capacity` calculates the default session limit, `metrics` and `telemetry`
-//! provide metrics and logs, and `clock` is the only source of the wall-clock time.
+//! and stops the server. `capacity` calculates the default session limit. `metrics` provides the
+//! metrics, `telemetry` provides the log, and `clock` is the only source of the wall-clock time.
 //!
 //! The library keeps `main` short. [`commands::Cli`] is its public API.
 

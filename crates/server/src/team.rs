@@ -18,7 +18,7 @@ pub(crate) fn unnamed(digest: &str) -> Team {
     Team::from(format!("key:{digest}"))
 }
 
-/// Returns the team that every client belongs to when no keys are configured.
+/// Returns the team of all clients when no keys are configured.
 pub(crate) fn everybody() -> Team {
     Team::from("")
 }

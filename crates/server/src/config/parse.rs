@@ -84,8 +84,8 @@ fn command_size(command: &Command) -> usize {
         .sum()
 }
 
-/// Makes empty variables count as not set, because compose files cannot leave one out, and old
-/// names of settings count as long as the new ones are not set.
+/// Treats empty variables as not set, because compose files cannot omit a variable. Accepts the old
+/// name of a setting if the new one is not set.
 fn prepare(command: Command) -> Command {
     command.mut_args(|argument| {
         let Some(name) = argument.get_env().map(OsStr::to_owned) else {

@@ -48,8 +48,8 @@ pub(super) fn parse_data_dir(text: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// Returns the directory with the kernels: the one that is set, or `runtime` in or above the
-/// working directory or above the executable.
+/// Returns the directory with the kernels: the configured one, or `runtime` in or above the working
+/// directory or above the executable.
 pub(super) fn find_runtime_dir(set: Option<&Path>) -> Result<PathBuf, ConfigError> {
     let bad = |reason: String| ConfigError::new("HEARTH_RUNTIME_DIR", reason);
     let is_runtime = |path: &Path| path.join("node/kernel.mjs").is_file();

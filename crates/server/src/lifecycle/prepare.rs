@@ -75,7 +75,7 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
             PrivilegedFork::Server(spawner) => isolation = isolation.with_spawner(spawner),
         }
     } else if getpid() == Pid::from_raw(1)
-        && let InitFork::Exited(code) = fork_init().context("cannot reap as the first process")?
+        && let InitFork::Exited(code) = fork_init().context("cannot fork as process 1")?
     {
         return Ok(Role::Finished(code));
     }

@@ -220,7 +220,7 @@ impl ScreencastTask {
         }
     }
 
-    /// Acknowledges the frames that viewers have drawn, so that Chromium sends more, and requests
+    /// Acknowledges the frames that viewers have drawn, so that Chromium sends more. Also requests
     /// the final frame of a page that has settled. Returns the time to call it again if no event
     /// arrives before.
     fn acknowledge_frames(&mut self) -> Option<Instant> {

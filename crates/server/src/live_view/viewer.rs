@@ -64,7 +64,7 @@ impl Drop for ViewerGuard {
 }
 
 /// Handles the messages of one viewer. Dropping it releases the keys, buttons and fingers that the
-/// viewer holds down, because a viewer that lost its connection cannot release them.
+/// viewer holds down. A viewer that lost its connection cannot release them.
 #[derive(Debug)]
 pub(crate) struct ViewerInput<'viewer> {
     viewer: &'viewer ViewerGuard,

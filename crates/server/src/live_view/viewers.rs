@@ -1,8 +1,8 @@
 //! Tracks the viewers and the frames that each of them has drawn. The module contains only state
 //! and no tasks.
 //!
-//! Chromium sends the next frame when an earlier one is acknowledged, and a frame is acknowledged
-//! when every viewer has drawn it or a later one. The slowest viewer therefore sets the pace. If a
+//! Chromium sends the next frame when an earlier one is acknowledged. A frame is acknowledged when
+//! every viewer has drawn it or a later one. The slowest viewer therefore sets the pace. If a
 //! viewer takes longer than [`MAX_DRAW_TIME`] for a frame, the others do not wait for it until it
 //! is fast enough again. It skips the frames that it misses.
 
@@ -228,7 +228,7 @@ mod tests {
         let mut fixture = Fixture::new();
         let (one, _other) = (fixture.join(), fixture.join());
         fixture.send(one, 1, 0);
-        assert!(!fixture.all_drawn(1, 300), "nobody has drawn it");
+        assert!(!fixture.all_drawn(1, 300), "no viewer has drawn it");
         fixture.draw(one, 1, 5000);
         assert!(fixture.all_drawn(1, 5000));
     }

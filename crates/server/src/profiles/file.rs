@@ -29,8 +29,7 @@ pub(super) struct Head {
     /// continues, or an empty one if there was none.
     pub version: String,
     pub saved_at_ms: i64,
-    /// In a saved profile, the cookies that the directory does not hold; in a checkpoint, all
-    /// cookies.
+    /// The cookies that the directory does not hold or, in a checkpoint, all cookies.
     pub cookies: CookieJar,
 }
 

@@ -264,7 +264,7 @@ impl ProfileLease {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             let bytes = draft.commit_draft()?;
-            // The checkpoint is invalid now, because it continues another version.
+            // The checkpoint is now void, because it continues another version.
             if let Err(error) = remove(&checkpoint) {
                 tracing::warn!(%error, "void profile checkpoint not removed");
             }

@@ -7,8 +7,7 @@
 //! exists only in memory, so a crashed server leaves no profile locked.
 //!
 //! While the saver runs, its cookies are periodically written beside the file as a *checkpoint*. A
-//! crash therefore loses minutes of changes, but not the login. A commit makes the checkpoint
-//! invalid.
+//! crash therefore loses minutes of changes, but not the login. A commit makes the checkpoint void.
 //!
 //! Profiles are packed and unpacked under the session's user id (`hearth_sandbox`), and the server
 //! never reads files that a browser wrote. Names never become part of a path: a file is named after

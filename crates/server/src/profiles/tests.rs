@@ -137,7 +137,7 @@ async fn a_checkpoint_is_void_after_a_commit_and_private_while_its_session_runs(
         .checkpoint(jar(&["too late"]), Timestamp::UNIX_EPOCH)
         .await
         .expect("no change");
-    // A crash between commit and removal leaves the checkpoint, which stays invalid.
+    // A crash between commit and removal leaves the checkpoint, which stays void.
     fs::write(&checkpoint, old).expect("written");
     assert_eq!(
         checkout_of(&fixture.lease(false)).await.1.cookies,

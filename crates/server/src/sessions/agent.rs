@@ -1,8 +1,8 @@
 //! The agent-browser daemon of a session.
 //!
 //! The CLI that bash code calls talks to a daemon, which holds the connection to the browser and
-//! the `@e1` references. A daemon that the CLI starts would outlive the session, so the server
-//! starts the daemon below a separate shim and ends it with the session.
+//! the `@e1` references. A daemon that the CLI starts would outlive the session. Therefore the
+//! server starts the daemon below a separate shim, and ends it with the session.
 //!
 //! The daemon runs one command at a time, and a command that was cut off keeps it busy. Therefore
 //! the server replaces the daemon after a shell was killed.

@@ -57,8 +57,8 @@ pub(crate) enum SessionError {
 }
 
 impl SessionError {
-    /// Returns true if a session was not created because of a lack of capacity, which can be
-    /// temporary, or because of a shutdown. Other errors are failures.
+    /// Returns true if a session was not created because of a shutdown or a lack of capacity, which
+    /// can be temporary. Other errors are failures.
     pub fn is_rejection(&self) -> bool {
         matches!(
             self,

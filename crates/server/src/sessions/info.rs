@@ -29,7 +29,7 @@ pub(super) struct SessionInfo {
 }
 
 impl SessionInfo {
-    /// Describes a session that is created now.
+    /// Creates the properties of a session that starts now.
     pub fn new(id: Uuid, team: Team, request: &CreateRequest, tokens: Tokens) -> SessionInfo {
         SessionInfo {
             id,

@@ -2,7 +2,7 @@
 //! SQLite file in the data directory.
 //!
 //! Active sessions are in memory, and no response waits for a read. A session is recorded before
-//! the response to its creation and after its end; executions are recorded after their response.
+//! the response to its creation and after its end. Executions are recorded after their response.
 //! Code and its output are never recorded.
 //!
 //! `statements` contains all SQL, in a form that PostgreSQL also understands, and `schema` contains

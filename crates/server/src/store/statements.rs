@@ -13,8 +13,8 @@ pub(super) const END_SESSION: &str = "
         limit_name = $6, limit_value = $7
     WHERE id = $1 AND destroyed_reason IS NULL";
 
-/// Records the end of sessions that a crash left active. The time of the crash is unknown, but a
-/// session cannot outlive its TTL, so the recorded end is at the TTL at the latest.
+/// Records the end of sessions that a crash left active. The time of the crash is unknown. The
+/// duration ends at the TTL at the latest, because a session cannot outlive it.
 pub(super) const END_LOST_SESSIONS: &str = "
     UPDATE sessions
     SET destroyed_reason = $1, destroyed_at_ms = $2,

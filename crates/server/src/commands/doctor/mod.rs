@@ -276,7 +276,7 @@ async fn check_data_dir(subject: &Arc<Subject>, fixture: &Fixture, report: &mut 
     is_served
 }
 
-/// Runs a program in the sandbox to see whether `/tmp` is private.
+/// Runs a program in the sandbox to check whether `/tmp` is private.
 async fn check_private_tmp(fixture: &Fixture, is_root: bool) -> Finding {
     const MARK: &str = ".hearth-doctor";
     let marked = std::fs::write(fixture.enclosure.dir.tmp().join(MARK), "").is_ok();

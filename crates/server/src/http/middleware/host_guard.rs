@@ -13,8 +13,8 @@ use crate::http::state::AppState;
 /// Rejects a request with 403 when the server has no API keys and the request does not come from
 /// this machine.
 ///
-/// Without API keys, any web page could otherwise reach this server through DNS rebinding, which
-/// the `Host` header reveals, or cross-site requests, which the `Origin` header reveals.
+/// Otherwise, any web page could reach a server without API keys. The `Host` header reveals DNS
+/// rebinding, and the `Origin` header reveals cross-site requests.
 pub(crate) async fn reject_foreign_hosts(
     State(state): State<AppState>,
     request: Request,

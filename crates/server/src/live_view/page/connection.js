@@ -91,8 +91,8 @@ export class Connection {
   }
 
   /**
-   * Gets the reason why a socket cannot be opened with a request to the same URL, because browsers
-   * hide the reason from scripts.
+   * Gets the reason why a socket cannot be opened. Browsers hide it from scripts, but a request to
+   * the same URL returns it.
    */
   async #askWhy(socket) {
     let refusal = null;

@@ -38,7 +38,7 @@ const REST_FACTOR: u32 = 10;
 const MIN_FREED_BYTES: u64 = 64 << 20;
 
 /// The time to wait after a session was ended because of a full disk, before another one is ended.
-/// In this time the first session's space is freed.
+/// The space of the first session is freed in this time.
 const RECOVERY_TIME: Duration = Duration::from_secs(3);
 
 /// The last measurement of sessions.

@@ -2,8 +2,8 @@
 //! tree is killed. If that tree is the browser, the session ends.
 //!
 //! One task serves all sessions, because one read of the process table covers all of them. It
-//! samples the machine's memory four times a second, and reads the process table when memory or
-//! threads have grown, and after some time in any case.
+//! samples the machine's memory four times a second. It reads the process table when memory or
+//! threads have grown, and otherwise after a maximum interval.
 
 use std::collections::HashSet;
 use std::sync::Arc;
