@@ -34,8 +34,8 @@ use crate::toolchain::Runtime;
 /// The time limit for open requests to finish after the sessions have ended.
 const RESPONSES_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The time limit for a graceful shutdown after its grace period. Programs that remain then are
-/// ended by their shims, whose lifelines close.
+/// The time limit for a graceful shutdown after its grace period. The shims then end the remaining
+/// programs, because their lifelines close.
 const STOP_TIMEOUT: Duration = Duration::from_secs(14);
 
 /// The time within which signals count as one. A signal that is sent to a process and to its group
@@ -266,7 +266,7 @@ async fn stop(
                 tracing::error!("server stopped before everything ended");
             }
         }
-        // Remaining programs are ended by their shims, whose lifelines close with this process.
+        // The shims end the remaining programs, because their lifelines close with this process.
         () = signals.next_after(SAME_SIGNAL) => {
             tracing::warn!("server stopped at once by a second signal");
         }

@@ -1,7 +1,7 @@
 //! The directory and launchers with which checks run programs, as in a session.
 //!
-//! The directory is not beside the directories of sessions, because a server removes those when it
-//! starts.
+//! The directory is outside the parent of session directories, because a server removes those at
+//! startup.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;

@@ -106,8 +106,8 @@ mod tests {
     use super::super::heartbeat::PING_INTERVAL;
     use super::*;
 
-    /// Returns the time after which a client is dropped. It answers a ping if `answers` returns
-    /// true.
+    /// Returns the time after which a client is dropped if it answers only the pings for which
+    /// `answers` returns true.
     async fn dropped_after(timeout: Duration, answers: impl Fn(u32) -> bool) -> Option<Duration> {
         let began = Instant::now();
         let heard = Heard::default();

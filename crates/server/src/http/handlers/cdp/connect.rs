@@ -54,7 +54,7 @@ pub(crate) async fn target(
     .await
 }
 
-/// Connects a kernel or daemon of the session to the browser. It has the internal token.
+/// Connects a kernel or daemon of the session to the browser. The client has the internal token.
 pub(crate) async fn internal(
     State(state): State<AppState>,
     SessionId(id): SessionId,
