@@ -21,7 +21,7 @@ const EXIT_CONFIG: u8 = 78;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Settings that `doctor` reports, because they cannot be used.
+    /// The errors of invalid settings, which `doctor` reports.
     #[arg(skip)]
     errors: Vec<ConfigError>,
 }
@@ -47,8 +47,8 @@ enum Command {
 }
 
 impl Cli {
-    /// Reads the command line and the environment. Prints an error and returns an exit code if they
-    /// cannot be used: 78 for a setting, 2 for anything else.
+    /// Reads the command line and the environment. If they are invalid, prints an error and returns
+    /// an exit code: 78 for a setting, 2 for anything else.
     pub fn read() -> Result<Cli, ExitCode> {
         let arguments = arguments();
         let parsed = if arguments.get(1).is_some_and(|name| name == "doctor") {
@@ -70,9 +70,9 @@ impl Cli {
         })
     }
 
-    /// Runs the command to its end. Exit codes: 0 after an orderly stop, 78 for a setting or a part
-    /// of the installation that has to be fixed first (`EX_CONFIG`, `sysexits.h`), 1 for everything
-    /// else.
+    /// Runs the command and returns its exit code: 0 after a graceful shutdown, 78 if a setting or
+    /// a part of the installation must be fixed first (`EX_CONFIG`, `sysexits.h`), and 1 for
+    /// everything else.
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Serve(config) => serve::run(*config),

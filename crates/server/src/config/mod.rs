@@ -1,7 +1,7 @@
 //! Every setting, as a flag and a `HEARTH_*` variable.
 //!
 //! [`Config`] declares each setting once: its type, default, bounds and help text. clap parses it,
-//! `hearth serve --help` and docs/CONFIGURATION.md print it. [`parse`] reads the command line.
+//! and `hearth serve --help` and docs/CONFIGURATION.md print it. [`parse`] reads the command line.
 
 mod describe;
 mod egress;

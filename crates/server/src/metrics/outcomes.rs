@@ -41,7 +41,7 @@ pub(crate) enum ExecuteOutcome {
     Interrupted,
     /// The client disconnected.
     Abandoned,
-    /// Another execution outlasted the timeout.
+    /// Another execution was still running when the timeout passed.
     Busy,
     /// The code could not be started.
     NotStarted,
@@ -75,7 +75,7 @@ impl ExecuteOutcome {
     }
 }
 
-/// Why an execution was killed.
+/// The reason why an execution was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KillReason {
     Deadline,

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 /// The magic bytes, with the version of the format.
 const MAGIC: &[u8; 16] = b"hearth profile 1";
 
-/// More than all cookies of a browser need.
+/// The maximum size of a head. All cookies of a browser need less.
 const MAX_HEAD_BYTES: u32 = 64 * 1024 * 1024;
 
 /// The part before the packed directory.
@@ -29,14 +29,13 @@ pub(super) struct Head {
     /// continues, or an empty one if there was none.
     pub version: String,
     pub saved_at_ms: i64,
-    /// In a saved profile, the cookies that the directory does not hold; in a checkpoint, all
-    /// cookies.
+    /// The cookies that the directory does not hold or, in a checkpoint, all cookies.
     pub cookies: CookieJar,
 }
 
 impl Head {
     /// Reads the head, and leaves `file` at the start of the packed directory. Fails with
-    /// [`ErrorKind::InvalidData`] if the head was changed.
+    /// [`ErrorKind::InvalidData`] if the head does not match its checksum or is invalid.
     pub fn read(file: &mut File) -> io::Result<Head> {
         let damaged = |_| io::Error::from(ErrorKind::InvalidData);
         let mut start = [0; 16 + 4 + 32];
@@ -115,8 +114,8 @@ impl Draft {
         self.file.try_clone()
     }
 
-    /// Replaces the file by the draft, atomically and durably, and returns its length. Until then
-    /// the old version is unchanged.
+    /// Replaces the file with the draft, atomically and durably, and returns its length. Until
+    /// then, the old version is unchanged.
     pub fn commit_draft(mut self) -> io::Result<u64> {
         self.file.sync_all()?;
         let bytes = self.file.metadata()?.len();
@@ -188,7 +187,7 @@ mod tests {
         assert!(!path.exists());
         let bytes = draft.commit_draft().expect("there");
         let mut file = File::open(&path).expect("opened");
-        assert_eq!(file.metadata().expect("about it").len(), bytes);
+        assert_eq!(file.metadata().expect("metadata").len(), bytes);
         assert_eq!(Head::read(&mut file).expect("read"), head());
         let mut rest = String::new();
         file.read_to_string(&mut rest).expect("read");

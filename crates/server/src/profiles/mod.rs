@@ -3,16 +3,16 @@
 //! A session *checks out* a profile: it gets a copy of the last saved version and a
 //! [`ProfileLease`]. When a session that saves ends cleanly, it *commits*: the browser's directory
 //! is packed into a draft beside the file, and the complete draft replaces the file. Sessions that
-//! read the old version at that moment keep it open. A profile has one saver at a time. That is
-//! known in memory only, so a crashed server blocks no one.
+//! read the old version at that moment keep it open. A profile has one saver at a time. The lease
+//! exists only in memory, so a crashed server leaves no profile locked.
 //!
-//! In between, the saver's cookies are written beside the file as a *checkpoint* from time to time,
-//! so a crash loses minutes and not the login. A commit makes the checkpoint void.
+//! While the saver runs, its cookies are periodically written beside the file as a *checkpoint*. A
+//! crash therefore loses minutes of changes, but not the login. A commit makes the checkpoint void.
 //!
 //! Profiles are packed and unpacked under the session's user id (`hearth_sandbox`), and the server
-//! never reads what a browser wrote. Names never become part of a path: a file is named after the
-//! SHA-256 of team and name. The store has a list of profiles; where the two differ, the files are
-//! right (`reconcile`).
+//! never reads files that a browser wrote. Names never become part of a path: a file is named after
+//! the SHA-256 of team and name. The store has a list of profiles. If the list and the files
+//! differ, the files take precedence (`reconcile`).
 
 mod file;
 mod lease;
@@ -118,7 +118,7 @@ impl Profiles {
         }))
     }
 
-    /// Leases a profile, which may not exist yet, to a session. Returns none if the session saves
+    /// Leases a profile, which may not exist yet, to a session. Returns `None` if the session saves
     /// and another session already saves to the profile.
     pub fn lease(self: &Arc<Self>, profile: ProfileId, saves: bool) -> Option<ProfileLease> {
         let lease = if saves {
@@ -175,7 +175,7 @@ impl Profiles {
             .unwrap_or_else(|error| Err(io::Error::other(error)));
         let lease = removed.map_err(ProfileError::NotRemoved)?;
         if let Err(error) = self.store.remove_profile(&lease.id).await {
-            // The profile is deleted nonetheless.
+            // The profile is deleted in spite of this error.
             tracing::warn!(profile = lease.id, %error, "record of a deleted profile not removed");
         }
         Ok(())
@@ -217,7 +217,7 @@ impl Profiles {
     }
 }
 
-/// An error of listing profiles or deleting one.
+/// An error from listing or deleting profiles.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProfileError {
     /// A session saves to the profile of this name.
@@ -231,7 +231,7 @@ pub(crate) enum ProfileError {
     Store(#[from] StoreError),
 }
 
-/// An error of opening the profiles.
+/// An error from opening the profiles.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     #[error(transparent)]
@@ -242,7 +242,7 @@ pub(crate) enum OpenError {
 
 /// Opens a file, if it exists.
 fn open_if_exists(path: &Path) -> io::Result<Option<File>> {
-    // A FIFO in its path must not block.
+    // Opening a FIFO at this path must not block.
     match File::options()
         .read(true)
         .custom_flags(nix::libc::O_NONBLOCK)
