@@ -143,7 +143,7 @@ mod tests {
             "{report}"
         );
         assert!(
-            report.contains("through `cdpUrl` | 1.25 | 1.25 | 1 | ≤ 0.50 (+0.3 on: the same"),
+            report.contains("through `cdpUrl` | 1.25 | 1.25 | 1 | ≤ 0.50 (+0.3 on: same"),
             "{report}"
         );
         assert!(

@@ -3,6 +3,7 @@
 //! [`Config`] declares each setting once: its type, default, bounds and help text. clap parses it,
 //! and `hearth serve --help` and docs/CONFIGURATION.md print it. [`parse`] reads the command line.
 
+mod addresses;
 mod describe;
 mod egress;
 mod error;
@@ -11,7 +12,6 @@ mod keys;
 mod limits;
 mod log;
 mod number;
-mod origins;
 mod parse;
 mod paths;
 mod profiles;
@@ -25,6 +25,7 @@ use std::time::Duration;
 use clap::Args;
 use hearth_browser::Viewport;
 
+use self::addresses::{parse_frame_ancestors, parse_listen, parse_public_url};
 pub(crate) use self::describe::{Described, describe};
 use self::egress::EgressSettings;
 pub(crate) use self::error::ConfigError;
@@ -33,10 +34,9 @@ use self::isolation::IsolationSettings;
 use self::keys::KeySettings;
 pub(crate) use self::limits::Limits;
 #[cfg(test)]
-pub(crate) use self::limits::tests::LIMITS as NO_LIMITS;
+pub(crate) use self::limits::tests::LIMITS as ZERO_LIMITS;
 pub(crate) use self::log::LogSettings;
 use self::number::{seconds, size};
-use self::origins::{parse_frame_ancestors, parse_listen, parse_public_url};
 pub(crate) use self::parse::{
     ParseError, arguments, deprecated_variables, parse, parse_leniently, unknown_variables,
     wants_no_color,

@@ -25,15 +25,15 @@ pub(super) struct SelfTest {
 /// error with the fix if a required protection does not hold.
 pub(super) async fn run_self_test(
     config: &Config,
-    site: SandboxSpec<'_>,
-    slots: &UidPool,
+    spec: SandboxSpec<'_>,
+    uid_pool: &UidPool,
 ) -> anyhow::Result<SelfTest> {
     let tasks = TaskTracker::new();
-    let (isolation, runtime) = (site.isolation, site.runtime);
-    let slot = isolation.user_ids().and_then(|_| slots.lease());
+    let (isolation, runtime) = (spec.isolation, spec.runtime);
+    let slot = isolation.user_ids().and_then(|_| uid_pool.lease());
     let sessions = sessions_dir(&config.data_dir);
     let enclosure =
-        SessionSandbox::create(&sessions, DIR, site, slot, &tasks).map_err(|error| {
+        SessionSandbox::create(&sessions, DIR, spec, slot, &tasks).map_err(|error| {
             let dir = sessions.display();
             bad_data_dir(format!("cannot create a directory in {dir}: {error}"))
         })?;

@@ -158,8 +158,8 @@ async fn build_registry(
     let Sandbox { isolation, runtime } = sandbox;
     let internal_port = listeners.internal.local_addr()?.port();
     let user_slots = isolation.user_ids().map(UserIds::max_sessions);
-    let slots = UidPool::new(user_slots.unwrap_or(0), random_slot());
-    let site = SandboxSpec {
+    let uid_pool = UidPool::new(user_slots.unwrap_or(0), random_slot());
+    let sandbox_spec = SandboxSpec {
         isolation: &isolation,
         browser: &config.browser.path,
         runtime: &runtime,
@@ -168,7 +168,7 @@ async fn build_registry(
             egress: Vec::new(),
         },
     };
-    let self_test = run_self_test(config, site, &slots).await?;
+    let self_test = run_self_test(config, sandbox_spec, &uid_pool).await?;
     warn_about(config, user_slots);
     let profiles = Profiles::open(profiles_dir(&config.data_dir), store.clone())
         .await
@@ -194,15 +194,15 @@ async fn build_registry(
         profiles,
         checkpoint_every: config.profiles.checkpoint_every(),
     };
-    let books = Services::new(
+    let services = Services::new(
         store.clone(),
         Arc::new(Metrics::new(config.isolation.level.as_str())),
     );
     for _ in 0..past.lost {
-        books.metrics.session_ended(DestroyedReason::ServerLost);
+        services.metrics.session_ended(DestroyedReason::ServerLost);
     }
     let tracker = tasks.tracker.clone();
-    let registry = Registry::new(spec, slots, tracker, books, past.sessions);
+    let registry = Registry::new(spec, uid_pool, tracker, services, past.sessions);
     Ok(Arc::new(registry))
 }
 

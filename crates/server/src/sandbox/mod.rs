@@ -9,12 +9,12 @@
 //! This module does not depend on sessions, settings or HTTP. The crate `sandbox` enforces the
 //! policies.
 
-pub(crate) mod commands;
 pub(crate) mod dirs;
 pub(crate) mod isolation;
 pub(crate) mod ownership;
 pub(crate) mod plan;
 pub(crate) mod probes;
+pub(crate) mod programs;
 pub(crate) mod report;
 pub(crate) mod session;
 pub(crate) mod uid_pool;

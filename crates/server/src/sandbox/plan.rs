@@ -191,7 +191,7 @@ pub(crate) fn plan_browser(
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
-    let is_shell = name.contains("headless");
+    let is_headless_shell = name.contains("headless");
     let mut files = common();
     files.extend(
         paths
@@ -210,7 +210,7 @@ pub(crate) fn plan_browser(
         files,
         connect_ports: ports.egress.clone(),
         syscalls: Syscalls::Browser,
-        unix_sockets: if is_shell {
+        unix_sockets: if is_headless_shell {
             UnixSockets::Denied
         } else {
             UnixSockets::Allowed
@@ -253,7 +253,7 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         processes: 100,
-        ..crate::config::NO_LIMITS
+        ..crate::config::ZERO_LIMITS
     };
 
     fn paths() -> SandboxPaths {

@@ -10,10 +10,10 @@ use hearth_sandbox::{DiskUsage, Launcher, PrivateTmp, SandboxUser, Snapshot, Use
 use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 
-use super::commands::agent_socket;
 use super::dirs::SessionDir;
 use super::isolation::Isolation;
 use super::plan::{Ports, SandboxPaths, plan_agent, plan_browser, plan_code, plan_shell};
+use super::programs::agent_socket;
 use super::uid_pool::UidLease;
 use crate::config::IsolationLevel;
 use crate::toolchain::Runtime;

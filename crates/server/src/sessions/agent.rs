@@ -21,7 +21,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
-use crate::sandbox::commands::{SessionCommands, agent_socket};
+use crate::sandbox::programs::{SessionCommands, agent_socket};
 
 /// The time limit for the daemon to start listening. It usually takes a few milliseconds.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);

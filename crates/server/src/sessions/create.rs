@@ -33,8 +33,8 @@ impl Registry {
         };
         let created = self.admit_and_launch(team, request).await;
         metrics.outcome = match &created {
-            Ok(_) => CreateOutcome::Made,
-            Err(error) if error.is_rejection() => CreateOutcome::Refused,
+            Ok(_) => CreateOutcome::Created,
+            Err(error) if error.is_rejection() => CreateOutcome::Rejected,
             Err(_) => CreateOutcome::Failed,
         };
         created

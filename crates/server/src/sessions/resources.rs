@@ -18,7 +18,7 @@ use super::profile;
 use crate::ending::Ending;
 use crate::live_view::LiveView;
 use crate::profiles::ProfileLease;
-use crate::sandbox::commands::SessionCommands;
+use crate::sandbox::programs::SessionCommands;
 use crate::sandbox::session::SessionSandbox;
 
 /// The time limit for running executions to stop at the end of their session. Killing them takes

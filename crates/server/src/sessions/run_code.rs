@@ -46,7 +46,7 @@ impl CodeRun<'_> {
         let agent = self.in_time(async { Ok(self.agent().await) }).await?;
         let shell = &self.resources.sandbox.shell;
         let program = self.resources.commands.plan_shell();
-        let outcome = run_shell(shell, program, self.run()).await?;
+        let outcome = run_shell(shell, program, self.to_run()).await?;
         if let (Ended::Exited(_), Some(agent)) = (&outcome.ended, agent) {
             agent.keep();
         }
@@ -86,7 +86,7 @@ impl CodeRun<'_> {
                         .await?
                 }
             };
-            match kernel.run(self.run()).await {
+            match kernel.run(self.to_run()).await {
                 Err(RunError::KernelLost { .. }) if attempt < MAX_ATTEMPTS => attempt += 1,
                 Ok(outcome) if matches!(outcome.ended, Ended::Cell { .. }) => {
                     slot.put_kernel(kernel);
@@ -100,7 +100,7 @@ impl CodeRun<'_> {
         }
     }
 
-    fn run(&self) -> Run {
+    fn to_run(&self) -> Run {
         Run {
             source: self.request.code.clone(),
             deadline: self.deadline,

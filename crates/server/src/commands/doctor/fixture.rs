@@ -136,7 +136,7 @@ fn enclose(
     // server rarely uses.
     let slots = isolation.user_ids().map(UserIds::max_sessions);
     let slot = slots.and_then(|count| UidPool::new(count, count.saturating_sub(1)).lease());
-    let site = SandboxSpec {
+    let spec = SandboxSpec {
         isolation,
         browser,
         runtime: &runtime,
@@ -145,7 +145,7 @@ fn enclose(
             egress: Vec::new(),
         },
     };
-    SessionSandbox::create(parent, name, site, slot, tasks)
+    SessionSandbox::create(parent, name, spec, slot, tasks)
 }
 
 fn make_within(

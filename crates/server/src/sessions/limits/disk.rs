@@ -171,13 +171,13 @@ fn end(session: &Session, limit: Limit, usage: DiskUsage) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::NO_LIMITS;
+    use crate::config::ZERO_LIMITS;
 
     const LIMIT: Limits = Limits {
         disk_mb: 10,
         files: 100,
         min_free_disk_mb: 50,
-        ..NO_LIMITS
+        ..ZERO_LIMITS
     };
 
     fn disk(used_mb: u64, used_files: u64, free_mb: u64) -> Disk {

@@ -263,12 +263,12 @@ async fn count_shared_once(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::NO_LIMITS;
+    use crate::config::ZERO_LIMITS;
 
     const LIMIT: Limits = Limits {
         memory_mb: 100,
         processes: 50,
-        ..NO_LIMITS
+        ..ZERO_LIMITS
     };
 
     fn tree(memory_mb: u64, processes: u64, threads: u64, is_browser: bool) -> TreeUsage {

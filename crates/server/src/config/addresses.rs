@@ -12,15 +12,14 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
         return Ok(address);
     }
     // `localhost` is the only valid name, because resolving other names could block on the network.
-    let name = text
+    if text
         .rsplit_once(':')
-        .map(|(name, _)| name)
-        .filter(|name| *name == "localhost")
-        .ok_or_else(error)?;
+        .is_none_or(|(name, _)| name != "localhost")
+    {
+        return Err(error());
+    }
     let mut addresses = text.to_socket_addrs().map_err(|_| error())?;
-    addresses
-        .find(|address| address.is_ipv4() || name != "localhost")
-        .ok_or_else(error)
+    addresses.find(SocketAddr::is_ipv4).ok_or_else(error)
 }
 
 /// Returns the origin (`scheme://host[:port]`) of a URL that has no other parts.
