@@ -2,6 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo passes the target in the environment"
+)]
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let target = |name| std::env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();

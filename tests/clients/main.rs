@@ -4,6 +4,10 @@
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test may read its environment, because it ends with its process"
+)]
 
 mod chromiumoxide_client;
 mod churn;

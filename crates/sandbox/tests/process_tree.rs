@@ -1,5 +1,10 @@
 //! Tests process trees that resist being killed. The shim is the built `hearth`, as in production.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test may start programs and read its environment, because it ends with its process"
+)]
+
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;

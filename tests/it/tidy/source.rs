@@ -100,7 +100,6 @@ impl Collector {
                     self.add_tree(prefix, tree);
                 }
             }
-            _ => panic!("unknown kind of import in line {line}"),
         }
     }
 

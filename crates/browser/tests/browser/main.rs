@@ -1,5 +1,10 @@
 //! Tests real Chromium, launched through the built `hearth` as its shim.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test may start programs and read its environment, because it ends with its process"
+)]
+
 mod cookies;
 mod hung;
 mod policy;
