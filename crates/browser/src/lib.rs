@@ -26,13 +26,12 @@ mod chromium;
 mod screencast;
 mod viewport;
 
-pub use broker::client::{
-    Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES, Outgoing,
-};
+pub use broker::client::{Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES};
 pub use broker::commands::{BrowserError, BrowserInfo, Tab, TabChanges, Target};
 pub use broker::file_access::ClientOrigin;
 pub use broker::limits::BrowserLimits;
 pub use broker::navigation_hint::NavigationErrorHint;
+pub use broker::send_queue::Outgoing;
 pub use chromium::browser::Browser;
 pub use chromium::cookies::{CookieJar, PROFILE_DIR, profile_exclusions};
 pub use chromium::launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};

@@ -60,12 +60,13 @@ fn resolve(
                 base.pop()?;
             }
         }
-        // A path that begins with the name of a child module.
-        first => {
+        // A path that begins with the name of a child module, and no local variable.
+        first if mention.segments.len() > 1 => {
             let mut child = base.clone();
             child.push(first.to_owned());
             modules.contains(&child).then_some(())?;
         }
+        _ => return None,
     }
     base.extend(segments.cloned());
     Some(base)

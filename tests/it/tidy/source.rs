@@ -156,6 +156,9 @@ impl<'ast> Visit<'ast> for Collector {
         }
     }
 
+    /// Skips `pub(crate)`, which is not an import.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         self.add_tree(&[], &item.tree);
     }
@@ -221,7 +224,7 @@ pub fn files() -> Vec<File> {
     let paths = String::from_utf8(output.stdout).expect("paths are UTF-8");
     let mut files: Vec<File> = paths
         .split_terminator('\0')
-        // Git still lists a deleted file until the deletion is committed; a binary file has no text.
+        // A deletion that is not committed is still listed, and a binary file has no text.
         .filter_map(|path| {
             Some(File {
                 path: path.to_owned(),

@@ -1,5 +1,6 @@
 //! Hearth's own commands: typed by the generated protocol, each with a timeout.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chromiumoxide_cdp::cdp::browser_protocol::browser::{
@@ -267,7 +268,10 @@ impl Broker {
     }
 
     /// Attaches a new client with its root session.
-    pub(crate) async fn attach(&self, attach: PendingAttach) -> Result<Client, BrowserError> {
+    pub(crate) async fn attach(
+        self: &Arc<Self>,
+        attach: PendingAttach,
+    ) -> Result<Client, BrowserError> {
         let method = "attaching a client".to_owned();
         let client = self.request_client(attach)?;
         match tokio::time::timeout(COMMAND_TIMEOUT, client).await {

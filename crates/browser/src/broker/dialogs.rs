@@ -13,7 +13,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::client::ClientId;
+use super::send_queue::ClientId;
 
 /// The open dialogs, by the target of their page. A page shows one dialog at a time.
 #[derive(Debug, Default)]

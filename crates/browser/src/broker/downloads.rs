@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::client::ClientId;
+use super::send_queue::ClientId;
 
 /// A client's `setDownloadBehavior` call, kept so that it can be sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -32,6 +32,7 @@ pub(crate) mod pending;
 mod policy;
 mod replies;
 mod routes;
+pub(crate) mod send_queue;
 mod tab_list;
 mod tabs;
 #[cfg(test)]

@@ -39,9 +39,10 @@ pub use self::input::{Input, Key, Mouse, Touch, Wheel};
 use self::message::{FrameEvent, Incoming, Visibility};
 pub use self::pressed::PressedInputs;
 pub use self::ticket::FrameTicket;
-use crate::broker::client::{ClientReceiver, ClientSender, Outgoing};
+use crate::broker::client::{ClientReceiver, ClientSender};
 use crate::broker::commands::BrowserError;
 use crate::broker::file_access::ClientOrigin;
+use crate::broker::send_queue::Outgoing;
 use crate::chromium::browser::Browser;
 use crate::viewport::Viewport;
 

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod doctor;
+mod exit;
 mod generate;
 mod serve;
 mod settings;
@@ -10,10 +11,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 
+use self::exit::EXIT_CONFIG;
 use crate::config::{Config, ConfigError, ParseError, arguments, parse, parse_leniently};
-
-/// `EX_CONFIG` of `sysexits.h`.
-const EXIT_CONFIG: u8 = 78;
 
 /// A self-hosted server for Firecrawl's Interact API: isolated browser sessions that run code.
 #[derive(Debug, Parser)]

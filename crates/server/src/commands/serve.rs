@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::EXIT_CONFIG;
+use super::exit::EXIT_CONFIG;
 use crate::config::{Config, ConfigError, deprecated_variables, unknown_variables};
 use crate::lifecycle::{self, Role};
 use crate::telemetry;

@@ -3,8 +3,8 @@
 use clap::builder::Str;
 use clap::{Arg, Args, Command};
 
-use super::Config;
 use super::number::bounds_of;
+use super::settings::Config;
 
 /// One setting, as docs/CONFIGURATION.md shows it.
 #[derive(Debug)]

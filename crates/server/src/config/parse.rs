@@ -11,8 +11,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Args, Command, Error};
 
 use super::describe::with_bounds;
+use super::error::ConfigError;
 use super::isolation::ALLOW_REMOTE_ALIAS;
-use super::{Config, ConfigError};
+use super::settings::Config;
 
 /// The settings that were renamed: the new variable and its old name.
 const RENAMED: [(&str, &str); 1] = [(

@@ -10,6 +10,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+/// The extension of checkpoints.
+pub(super) const CHECKPOINT: &str = "checkpoint";
+
+/// The extension of damaged files. The last one of each profile is kept.
+pub(super) const DAMAGED: &str = "damaged";
+
 use hearth_browser::CookieJar;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -147,6 +153,19 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         outcome => outcome,
+    }
+}
+
+/// Opens a file, if it exists.
+pub(super) fn open_if_exists(path: &Path) -> io::Result<Option<File>> {
+    // Opening a FIFO at this path must not block.
+    match File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path)
+    {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
     }
 }
 

@@ -12,8 +12,9 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
-use super::file::{Draft, Head, remove};
-use super::{CHECKPOINT, ProfileId, Profiles, SaveLease, open_if_exists};
+use super::catalog::{Profiles, SaveLease};
+use super::file::{CHECKPOINT, Draft, Head, open_if_exists, remove};
+use super::id::ProfileId;
 use crate::store::ProfileRecord;
 
 /// The state that a session starts with.
@@ -50,12 +51,21 @@ struct State {
     lease: Option<SaveLease>,
 }
 
+impl Profiles {
+    /// Leases a profile, which may not exist yet, to a session. Returns `None` if the session saves
+    /// and another session already saves to the profile.
+    pub fn lease(self: &Arc<Self>, profile: ProfileId, saves: bool) -> Option<ProfileLease> {
+        let lease = if saves {
+            Some(self.lease_to_save(&profile.id)?)
+        } else {
+            None
+        };
+        Some(ProfileLease::new(Arc::clone(self), profile, lease))
+    }
+}
+
 impl ProfileLease {
-    pub(super) fn new(
-        profiles: Arc<Profiles>,
-        profile: ProfileId,
-        lease: Option<SaveLease>,
-    ) -> ProfileLease {
+    fn new(profiles: Arc<Profiles>, profile: ProfileId, lease: Option<SaveLease>) -> ProfileLease {
         let saves = lease.is_some();
         ProfileLease {
             profiles,

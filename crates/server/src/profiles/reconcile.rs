@@ -6,8 +6,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::file::{DRAFT, Head, remove};
-use super::{CHECKPOINT, DAMAGED, ProfileId};
+use super::file::{CHECKPOINT, DAMAGED, DRAFT, Head, remove};
+use super::id::ProfileId;
 use crate::store::ProfileRecord;
 use crate::team::Team;
 

@@ -1,13 +1,19 @@
 //! Tests of profiles on real files. A line of text is the content of a browser's directory.
 
-use std::io::{Read, Write};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
 
 use hearth_browser::CookieJar;
 use hearth_contract::ProfileWarning;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+use super::file::CHECKPOINT;
 use super::*;
+use crate::store::Store;
+use crate::team::Team;
 
 struct Fixture {
     dir: TempDir,

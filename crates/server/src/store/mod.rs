@@ -8,6 +8,7 @@
 //! `statements` contains all SQL, in a form that PostgreSQL also understands, and `schema` contains
 //! the migrations. The store does not depend on the resources of sessions.
 
+mod error;
 mod rows;
 mod schema;
 mod statements;
@@ -15,18 +16,18 @@ mod statements;
 use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
-use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub(crate) use self::error::StoreError;
 pub(crate) use self::rows::{ExecutionRecord, ProfileRecord, SessionRecord};
 
 /// The name of the file in the data directory. While it is open, SQLite keeps two more files beside
@@ -46,35 +47,6 @@ const WAITING_EXECUTIONS: usize = 4096;
 
 /// The maximum number of executions per transaction.
 const BATCH: usize = 256;
-
-/// An error of the store.
-#[derive(Debug, Error)]
-pub(crate) enum StoreError {
-    /// The file cannot be opened.
-    #[error("cannot open {path}: {source}")]
-    Open {
-        /// The path of the file.
-        path: PathBuf,
-        /// SQLite's reason.
-        source: sqlx::Error,
-    },
-    /// A newer version of Hearth wrote the file.
-    #[error(
-        "a newer Hearth wrote it (schema {theirs}, this version supports {ours}): start that version, or use another HEARTH_DATA_DIR"
-    )]
-    Newer {
-        /// The schema version of the file.
-        theirs: i64,
-        /// The newest schema version that this Hearth supports.
-        ours: usize,
-    },
-    /// A migration failed.
-    #[error("schema migration failed: {0}")]
-    Schema(sqlx::migrate::MigrateError),
-    /// A statement failed.
-    #[error("{0}")]
-    Statement(#[from] sqlx::Error),
-}
 
 /// A handle to the store. Cheap to clone.
 #[derive(Clone, Debug)]

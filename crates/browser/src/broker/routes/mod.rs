@@ -12,9 +12,9 @@ mod targets;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::broker::client::{ClientId, SendQueue};
 use crate::broker::file_access::ClientOrigin;
 use crate::broker::pending::Pending;
+use crate::broker::send_queue::{ClientId, SendQueue};
 
 /// A session in the browser that belongs to a client.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ pub(crate) struct EventRoute {
 }
 
 /// The tables.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Routes {
     /// Chromium accepts ids in 0..2^31.
     last_id: i32,

@@ -13,7 +13,8 @@ use std::os::fd::OwnedFd;
 use serde_json::{Value, json};
 use tokio::net::unix::pipe::Sender;
 
-use super::client::{ClientReceiver, ClientSender, Outgoing};
+use super::client::{ClientReceiver, ClientSender};
+use super::send_queue::Outgoing;
 use super::*;
 use crate::broker::file_access::ClientOrigin;
 use crate::broker::pending::{PendingAttach, Root};

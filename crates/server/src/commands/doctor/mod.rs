@@ -39,7 +39,7 @@ use tokio::time::timeout;
 use self::finding::{Finding, is_healthy, summarise};
 use self::fixture::Fixture;
 use self::subject::Subject;
-use super::EXIT_CONFIG;
+use super::exit::EXIT_CONFIG;
 use crate::capacity::{memory_bytes, plan_max_sessions};
 use crate::config::IsolationLevel;
 use crate::config::{Config, ConfigError, wants_no_color};
