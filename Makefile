@@ -32,9 +32,10 @@ bench: build ## run the benchmarks and write docs/benchmarks.md (quick: make ben
 	@$(BUILD) --bin hearth-bench
 	@exec "$${CARGO_TARGET_DIR:-target}/release/hearth-bench" $(ARGS)
 
-check: ## check formatting and lints
+check: ## check formatting, lints and spelling
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	@if command -v typos >/dev/null; then typos; else echo 'typos is not installed; install it with: cargo install --locked typos-cli'; fi
 
 setup: ## install the runtime: Chromium, the playwright wheel, agent-browser
 	@scripts/setup
