@@ -1,13 +1,13 @@
 # The main commands are `make run` and `make test`. Both first install missing dependencies.
-# cargo's variables CARGO_TARGET_DIR and CARGO_BUILD_JOBS have their usual effect.
+# CARGO_TARGET_DIR and CARGO_BUILD_JOBS have their usual effect.
 
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help run test fuzz soak bench docs check setup setup-tests build cargo image image-test
 
-# Selects the whole workspace to build one binary. This way `run` and `test` use the same features
-# of all dependencies and share the compilation. `-p hearth` would compile most of them a second
-# time.
+# Selects the whole workspace although it builds one binary. `run` and `test` then use the same
+# features of all dependencies and share the compilation. `-p hearth` would compile most of them a
+# second time.
 BUILD = cargo build --release --locked --workspace --bin hearth
 
 help: ## list the targets
@@ -19,22 +19,23 @@ run: build ## set up, build, and serve on 127.0.0.1:3010 (options: make run ARGS
 test: cargo setup-tests ## set up, build, and run all tests (some: make test ARGS=name)
 	@scripts/test $(ARGS)
 
-fuzz: cargo setup-tests ## fuzz the API with schemathesis (SECONDS=300)
+fuzz: cargo setup-tests ## fuzz the API with schemathesis (duration: make fuzz SECONDS=300)
 	@NEXTEST_PROFILE=fuzz FUZZ_SECONDS=$(if $(filter command line,$(origin SECONDS)),$(SECONDS),300) scripts/test schemathesis_finds_no_difference
 
 soak: cargo setup-tests ## run the slow tests: timing, thousands of rounds, the longest deadline (20 minutes on an idle machine)
 	@NEXTEST_PROFILE=soak scripts/test --run-ignored only -E 'test(/^(soak|restart)::/)'
 
-docs: cargo setup-tests ## update docs/conformance.md and docs/SECURITY.md from the results of the tests
+docs: cargo setup-tests ## update docs/conformance.md, docs/SECURITY.md and docs/CONFIGURATION.md from the results of the tests
 	@HEARTH_WRITE_DOCS=1 scripts/test is_documented
 
 bench: build ## run the benchmarks and write docs/benchmarks.md (quick: make bench ARGS=--quick)
 	@$(BUILD) --bin hearth-bench
 	@exec "$${CARGO_TARGET_DIR:-target}/release/hearth-bench" $(ARGS)
 
-check: ## check formatting and lints
+check: ## check formatting, lints and spelling
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	@if command -v typos >/dev/null; then typos; else echo 'typos is not installed; install it with: cargo install --locked typos-cli'; fi
 
 setup: ## install the runtime: Chromium, the playwright wheel, agent-browser
 	@scripts/setup
@@ -51,5 +52,5 @@ cargo:
 image: ## build the container image from source (docker/Dockerfile)
 	DOCKER_BUILDKIT=1 docker build -f docker/Dockerfile -t hearth .
 
-image-test: build setup-tests ## build the image with the release binary and test its content, compose, and the tests inside it
+image-test: build setup-tests ## build the image with the release binary, test its content and compose, and run the tests inside it
 	@scripts/image-test

@@ -1,6 +1,6 @@
-// Checks a running server from outside, with Firecrawl's official client and Playwright. Used by
-// scripts/image-test. The arguments name the checks. FIRECRAWL_API_URL and FIRECRAWL_API_KEY select
-// the server.
+// Checks a running server from outside, with Firecrawl's official client and Playwright.
+// scripts/image-test runs it. The arguments name the checks. FIRECRAWL_API_URL and
+// FIRECRAWL_API_KEY select the server.
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 
@@ -28,7 +28,7 @@ async function inSession(work, options = {}) {
 const api = (path, options = {}) =>
   fetch(origin + path, { ...options, headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...options.headers } });
 
-// Returns the font families with which the browser renders texts.
+// Code for the node kernel. Its value is the font families with which the browser renders texts.
 const FONTS = `
 const devtools = await page.context().newCDPSession(page);
 await devtools.send('DOM.enable');
@@ -44,7 +44,7 @@ JSON.stringify([
   await faces('lang=zh-CN style="font-family: serif"', '汉字'), await faces('lang=ko', '한글'), await faces('', '😀'), await faces('', 'مرحبا')])`;
 
 const checks = {
-  // All languages, fonts, screenshots, WebGL, and an external client.
+  // Checks all languages, fonts, screenshots, WebGL, and an external client.
   async all() {
     await inSession(async (session) => {
       assert.equal(await run(session, 'node', 'await page.goto("data:text/html,<title>Warm</title><h1>Warm</h1>"); await page.title()'), 'Warm');
@@ -78,7 +78,7 @@ const checks = {
     assert.equal(unauthorized.status, 401);
   },
 
-  // Code that leaves processes behind in various ways.
+  // Runs code that leaves processes behind in various ways.
   async daemons() {
     await inSession(async (session) => {
       await run(session, 'bash', 'for i in 1 2 3 4 5; do (setsid nohup sleep 600 >/dev/null 2>&1 &); done; echo done');
@@ -111,12 +111,12 @@ const checks = {
     assert.deepEqual(JSON.parse(cookies), ['yes']);
   },
 
-  // Checks that the proxy forwards to Firecrawl, including paths that only begin like those of
-  // Hearth.
+  // Checks that the proxy forwards to Firecrawl, including paths that share only a prefix with
+  // those of Hearth.
   async front() {
     const host = new URL(origin).host;
     for (const path of ['/v2/scrape', '/v1/crawl/1', '/', '/v2/browsers', '/health']) {
-      assert.equal(await (await fetch(origin + path)).text(), `stand-in ${path} ${host} http`);
+      assert.equal(await (await fetch(origin + path)).text(), `mock ${path} ${host} http`);
     }
     const large = await fetch(`${origin}/v2/scrape`, { method: 'POST', body: Buffer.alloc(12_000_000) });
     assert.equal(large.status, 200);

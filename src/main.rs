@@ -1,12 +1,19 @@
-//! The one binary: the server and its commands, and the shim that stands between it and every
-//! program.
+//! The only binary, which contains the server, its commands, and the shim between the server and
+//! every program.
+
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
 use hearth_server::commands::Cli;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a shim reads its arguments before there is a server"
+)]
 fn main() -> ExitCode {
-    // Before anything else: a shim is small because it never gets a runtime, a log or a setting.
+    // This check comes first. A shim is small because it never starts a runtime, a log or the
+    // settings.
     let mut arguments = std::env::args_os();
     if arguments
         .nth(1)

@@ -1,12 +1,13 @@
-// Runs in the page, in an isolated world: the page's scripts cannot see it, and their changes to built-in prototypes do
-// not affect it. `TurndownService`, `turndownPluginGfm` and `tree` are defined by the sources in front of it.
+// Runs in the page, in an isolated world: the page's scripts cannot access it, and their changes to
+// built-in prototypes do not affect it. The preceding sources define `TurndownService`,
+// `turndownPluginGfm` and `tree`.
 //
-// Reads the page's DOM once and converts a copy made of plain objects, so nothing loads, no custom element is upgraded,
-// and the page does not change. Its value is the page as Markdown.
+// Reads the page's DOM once and converts a copy made of plain objects, so nothing loads, no custom
+// element is upgraded, and the page does not change. Its value is the page as Markdown.
 (() => {
     const { TreeText, TreeElement } = tree;
 
-    /** Elements that are left out, with everything below them. */
+    /** Elements that the copy omits, with everything below them. */
     const LEFT_OUT = new Set(['script', 'style', 'noscript', 'template', 'iframe', 'object', 'embed']);
     /** The attributes that the conversion reads, by element. */
     const ATTRIBUTES = {
@@ -33,14 +34,20 @@
         }
     };
 
-    /** Returns an absolute address. Pages repeat theirs, and a URL object is expensive. */
+    /**
+     * Returns an absolute address. Caches it, because pages repeat addresses and URL objects are
+     * slow.
+     */
     const absolute = (address) => {
         let known = addresses.get(address);
         if (known === undefined) addresses.set(address, (known = resolve(address)));
         return known;
     };
 
-    /** Returns a string that compares fast with those of the library: V8 knows only property keys by their address. */
+    /**
+     * Returns an equal string that compares fast with strings of the library, because V8 compares
+     * only property keys by address.
+     */
     const intern = (name) => {
         let known = names.get(name);
         if (!known) names.set(name, (known = Object.keys({ [name]: 0 })[0]));
@@ -74,7 +81,10 @@
         return '';
     };
 
-    /** Copies a `pre` as what the library knows as a block of code: one `code` element with nothing but text. */
+    /**
+     * Copies a `pre` in the form that the library converts to a code block: one `code` element that
+     * contains only text.
+     */
     const copyPre = (source, element) => {
         const pre = inert.importNode(source, true);
         pre.querySelectorAll([...LEFT_OUT].join()).forEach((part) => part.remove());
@@ -111,12 +121,13 @@
     const copyPage = () => {
         const body = document.body ?? document.documentElement;
         const root = new TreeElement('BODY');
-        // In an XML document the names of HTML elements are in lower case. Those of the copy are not.
+        // In an XML document the names of HTML elements are lower case. Names in the copy are upper
+        // case.
         copyChildren(document.contentType === 'text/html' ? body : inert.importNode(body, true), root);
         return root;
     };
 
-    /** Dissolves a table: its cells follow one another. */
+    /** Dissolves a table into its cells. */
     const dissolveTable = (table) => {
         const parts = new Set(['CAPTION', 'THEAD', 'TBODY', 'TFOOT', 'TR', 'TD', 'TH']);
         for (const element of table.collectElements([], 'TABLE')) {
@@ -126,8 +137,8 @@
     };
 
     /**
-     * Replaces the blocks inside cells. Markdown has one line for each row, so a block becomes its inline likeness. The
-     * plugin would leave the whole table as HTML.
+     * Replaces the blocks inside cells with similar inline elements, because Markdown has one line
+     * per row. Otherwise the plugin would leave the whole table as HTML.
      */
     const flattenCells = (elements) => {
         for (const element of elements) {
@@ -148,7 +159,10 @@
         }
     };
 
-    /** Prepares tables for the plugin. One around other tables, or with a single cell, is layout. */
+    /**
+     * Prepares tables for the plugin. A table that contains other tables, or only one cell, is a
+     * layout table.
+     */
     const flattenTables = () => {
         const dissolved = new Set();
         for (const table of tables.reverse()) {
@@ -164,7 +178,10 @@
         }
     };
 
-    /** Numbers the items once. Finding every item's position would take time in the square of a list's length. */
+    /**
+     * Numbers the items in one pass. Searching for each item's position would take quadratic time
+     * in the length of the list.
+     */
     const numberItems = () => {
         for (const list of lists) {
             if (list.nodeName !== 'OL') continue;
@@ -203,13 +220,14 @@
         },
     });
 
-    // An embedded image would be most of the output, and is not text.
+    // The bytes of an embedded image are not text, and would be most of the output.
     service.addRule('embeddedImage', {
         filter: (element) => element.nodeName === 'IMG' && /^data:/i.test(element.getAttribute('src') ?? ''),
         replacement: (_, image) => `![${service.escape(image.getAttribute('alt') ?? '')}](<Base64-Image-Removed>)`,
     });
 
-    // Most texts have nothing to escape. The library searches each of them thirteen times.
+    // Skips texts without special characters, which are the majority. The library would search each
+    // of them thirteen times.
     const { escape } = service;
     service.escape = (text) => (/[-\\*+=#`~[\]>_\d]/.test(text) ? escape(text) : text);
 

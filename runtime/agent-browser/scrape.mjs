@@ -1,7 +1,8 @@
-// `agent-browser scrape`: the current tab's page, as it stands, as Markdown.
+// Implements `agent-browser scrape`, which prints the page of the current tab as Markdown.
 //
-// Asks agent-browser which tab is its current one, and converts the page inside the browser over a connection of its
-// own. Arguments: the folder of installed programs, the place of the word `scrape`, and the words of the command line.
+// Gets the current tab from agent-browser, and converts the page inside the browser over a separate
+// connection. Arguments: the directory of installed programs, the position of the word `scrape`,
+// and the words of the command line.
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -11,14 +12,14 @@ const HELP = `agent-browser scrape - Current page as Markdown
 
 Usage: agent-browser scrape
 
-Prints the page of the current tab, as it stands after its scripts have run:
-headings, links, images, lists, tables, code and emphasis. Scripts and styles
-and what is in frames are left out; addresses are absolute. An empty page
-prints nothing. It cannot be a step of agent-browser batch.
+Prints the current state of the page in the current tab: headings, links,
+images, lists, tables, code and emphasis. Omits scripts, styles and the content
+of frames. Makes addresses absolute. Prints nothing for an empty page. Does not
+work as a step of agent-browser batch.
 
 Global Options:
   --json                 {"success":true,"data":{"markdown":…,"title":…,"url":…},"error":null}
-  --max-output <chars>   Print at most so many characters
+  --max-output <chars>   Maximum number of characters to print
   --content-boundaries   Wrap the Markdown in boundary markers
   --session <name>       Session name
 
@@ -27,15 +28,15 @@ Examples:
   agent-browser scrape > page.md
 `;
 
-/** How long the page may take, in milliseconds, as for agent-browser's other commands. */
+/** Time limit for the page, in milliseconds. agent-browser's other commands have the same limit. */
 const PAGE_BOUND_MS = Number(process.env.AGENT_BROWSER_DEFAULT_TIMEOUT) || 25_000;
 
 const SILENT = `the page did not answer within ${PAGE_BOUND_MS} ms`;
 
-/** Why there is no Markdown, in a sentence for the caller. */
+/** A failure of the command. The message is one sentence for the user. */
 class ScrapeError extends Error {}
 
-/** Takes the options that concern what is printed; the others are for agent-browser. */
+/** Extracts the options for the output. Passes the others on to agent-browser. */
 function readOptions(words) {
     const variable = (name) => ['1', 'true', 'yes'].includes((process.env[`AGENT_BROWSER_${name}`] ?? '').toLowerCase());
     const options = {
@@ -58,7 +59,7 @@ function readOptions(words) {
     return options;
 }
 
-/** The current tab, and where CDP clients of its browser connect. */
+/** Returns the current tab's target id and the CDP address of its browser. */
 async function findTab(agentBrowser, options) {
     const words = [...options, '--json', 'batch', '--bail', 'tab list', 'get cdp-url'];
     const bounds = { maxBuffer: 64 << 20, timeout: PAGE_BOUND_MS };
@@ -68,7 +69,7 @@ async function findTab(agentBrowser, options) {
     try {
         steps = JSON.parse(stdout);
     } catch {
-        throw new ScrapeError(stderr?.trim() || 'agent-browser did not say which tab is the current one');
+        throw new ScrapeError(stderr?.trim() || 'agent-browser did not report the current tab');
     }
     for (const step of [steps].flat()) {
         if (!step.success) throw new ScrapeError(step.error ?? 'agent-browser has no current tab');
@@ -86,7 +87,7 @@ async function evaluateApart(endpoint, targetId, source) {
     const ended = new Promise((_, reject) => (broken = reject));
     ended.catch(() => {});
     const ticking = setTimeout(() => broken(new ScrapeError(SILENT)), PAGE_BOUND_MS);
-    // The address holds a token: it is in no message.
+    // No message contains the address, because it contains a token.
     socket.onerror = socket.onclose = () => broken(new ScrapeError('the connection to the browser ended'));
     socket.onmessage = ({ data }) => {
         const { id, result, error } = JSON.parse(data);
@@ -107,7 +108,8 @@ async function evaluateApart(endpoint, targetId, source) {
         const { executionContextId: contextId } = await call('Page.createIsolatedWorld', world, sessionId);
         const { result, exceptionDetails } = await call(
             'Runtime.evaluate',
-            // The bound is the page's too: a conversion that nobody waits for must not keep the tab busy.
+            // The limit also applies in the page, because an abandoned conversion must not keep the
+            // tab busy.
             { expression: source, contextId, returnByValue: true, timeout: PAGE_BOUND_MS },
             sessionId,
         );
@@ -122,7 +124,10 @@ async function evaluateApart(endpoint, targetId, source) {
     }
 }
 
-/** Returns the source to evaluate: the library, its plugin (a CommonJS module), the tree, and the conversion. */
+/**
+ * Returns the source to evaluate: the library, its plugin (a CommonJS module), the tree, and the
+ * conversion.
+ */
 async function composeSource(installed) {
     const [library, plugin, tree, convert] = await Promise.all([
         readFile(`${installed}/turndown/turndown.js`, 'utf8'),
@@ -139,7 +144,9 @@ async function composeSource(installed) {
         return ${page}; })()`;
 }
 
-/** The text that is printed, shortened and wrapped in the way of agent-browser's own commands. */
+/**
+ * Returns the text to print, truncated and wrapped in the style of agent-browser's other commands.
+ */
 function present({ markdown, url }, { maxOutput, contentBoundaries }) {
     const limit = /^\d+$/.test(maxOutput ?? '') ? Number(maxOutput) : Infinity;
     let text = markdown;
@@ -155,7 +162,7 @@ function present({ markdown, url }, { maxOutput, contentBoundaries }) {
 
 const [installed, place, ...words] = process.argv.slice(2);
 words.splice(Number(place), 1);
-// The reader has read enough, as with `| head`.
+// The reader closed the pipe, as `| head` does.
 process.stdout.on('error', () => process.exit(0));
 const options = readOptions(words);
 if (options.help) {

@@ -1,21 +1,25 @@
-// A tree of plain objects that the conversion works on instead of the DOM. It has the part of the DOM's interface that
-// the library, its plugin and the rules in page.js use. The library stores four properties on every node and reads the
-// text of every element. On DOM nodes, that and garbage collection took most of the time.
+// A tree of plain objects that the conversion uses instead of the DOM. It has the part of the DOM's
+// interface that the library, its plugin and the rules in page.js use. The library stores four
+// properties on every node and reads the text of every element. On DOM nodes, this and garbage
+// collection took most of the time.
 //
-// Its value is `{ TreeText, TreeElement }`. Like page.js, it runs in the page, in an isolated world.
+// Its value is `{ TreeText, TreeElement }`. Like page.js, it runs in the page, in an isolated
+// world.
 (() => {
     const NO_ATTRIBUTES = Object.freeze({ __proto__: null });
     const NO_STYLE = Object.freeze({ textAlign: '' });
     const NO_NAMES = new Set();
     const NO_WHITESPACE = Object.freeze({ leading: '', trailing: '' });
 
-    // Computed when first read, because few nodes need them. The library reads them after its last change to the tree.
+    // Computed on the first read, because few nodes need them. The library reads them after its
+    // last change to the tree.
     const namesBelow = new WeakMap();
     const rowsOf = new WeakMap();
 
     /**
-     * The part that text and elements share. The library sets the properties that are undefined here. A large page has
-     * many nodes and all of them stay until the end, so the size of a node determines the time for garbage collection.
+     * The base of text and elements. The library sets the properties that are undefined here. A
+     * large page has many nodes, which all stay until the end, so the size of a node determines the
+     * time for garbage collection.
      */
     class TreeNode {
         parentNode = null;
@@ -40,7 +44,7 @@
             return node;
         }
 
-        /** Puts other nodes where this one is. */
+        /** Replaces this node with other nodes. */
         replaceWith(...nodes) {
             const { parentNode, nextSibling } = this;
             parentNode.removeChild(this);
@@ -101,7 +105,7 @@
             node.parentNode = node.previousSibling = node.nextSibling = null;
         }
 
-        /** Makes this an element with another name and no attributes. Its children stay. */
+        /** Changes the name of the element and removes its attributes. Its children stay. */
         rename(nodeName) {
             this.nodeName = nodeName;
             this.attributes = NO_ATTRIBUTES;
@@ -109,7 +113,10 @@
             this.type = undefined;
         }
 
-        /** Appends all elements below this one to `found`, in document order. Skips what is below the skipped name. */
+        /**
+         * Appends all elements below this one to `found`, in document order. Does not descend into
+         * elements with the name `skipped`.
+         */
         collectElements(found = [], skipped = '') {
             for (let node = this.firstChild; node; node = node.nextSibling) {
                 if (node.nodeType !== Node.ELEMENT_NODE) continue;
@@ -127,7 +134,7 @@
             if (!this.#children) {
                 let count = 0;
                 for (let node = this.firstChild; node; node = node.nextSibling) count++;
-                // An array that grows would keep room for more.
+                // An array that grows would reserve more memory than it needs.
                 const children = new Array(count);
                 for (let node = this.lastChild; node; node = node.previousSibling) children[--count] = node;
                 this.#children = children;
@@ -148,7 +155,7 @@
             return this.#text;
         }
 
-        /** The names of all elements below. */
+        /** The names of all elements below this one. */
         get names() {
             let names = namesBelow.get(this);
             if (!names) {
@@ -163,12 +170,12 @@
             return names;
         }
 
-        /** The library only asks whether there are any. */
+        /** Returns only a length, because the library only tests whether there are any elements. */
         getElementsByTagName(name) {
             return { length: this.names.has(name) ? 1 : 0 };
         }
 
-        /** The first element below with this name. */
+        /** Returns the first element below with this name. */
         querySelector(name) {
             for (const node of this.childNodes) {
                 if (node.nodeType !== Node.ELEMENT_NODE) continue;
@@ -196,18 +203,21 @@
             return rows;
         }
 
-        /** The library converts a copy, which it changes. This tree is already one. */
+        /**
+         * Returns this element. The library changes a copy of its input, and this tree already is a
+         * copy.
+         */
         cloneNode() {
             return this;
         }
     }
 
-    // Shared by all nodes that have nothing else.
+    // Defaults on the prototypes, so that most nodes do not store them.
     Object.assign(TreeText.prototype, { nodeType: Node.TEXT_NODE, nodeName: '#text', firstChild: null });
     Object.assign(TreeElement.prototype, {
         nodeType: Node.ELEMENT_NODE,
         style: NO_STYLE,
-        /** As of a form control. */
+        /** The type of a form control. */
         type: undefined,
         checked: false,
         /** The number of an item in an ordered list. */

@@ -1,7 +1,7 @@
 // Provides the globals `browser`, `context` and `page`: connects them before a cell runs, and
 // rebinds them when the objects behind them are gone.
 //
-// Must not know frames or cells. `declare` gives access to the user's const and let bindings.
+// Independent of frames and cells. `declare` gives access to the user's const and let bindings.
 
 import { mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,15 +11,15 @@ const RENEW_LIMIT_MS = 20_000;
 const LOOKUP_LIMIT_MS = 2_000;
 const APPEAR_LIMIT_MS = 1_000;
 /**
- * Playwright's files, such as downloads. All kernels of a session share the directory, so that each
- * finds the files.
+ * The directory for Playwright's files, such as downloads. All kernels of a session share it, so
+ * that each of them finds the files.
  */
 const ARTIFACTS = join(tmpdir(), '.playwright');
 // User code may replace any of these.
 const { setTimeout, clearTimeout, Promise, Error } = globalThis;
 const { defineProperty } = Reflect;
 
-// Bare identifiers on purpose: a const or let of the user shadows the property of globalThis.
+// Uses bare identifiers, because a const or let of the user shadows the property of globalThis.
 /* global browser, context, page */
 const readers = {
   browser: () => (typeof browser === 'undefined' ? undefined : browser),
@@ -35,7 +35,7 @@ function read(name) {
   }
 }
 
-/** Resolves as `promise` does, or rejects with `message` after `limit_ms`. */
+/** Settles like `promise`, or rejects with `message` after `limit_ms`. */
 function within(promise, limit_ms, message) {
   let timer;
   const late = new Promise((_, reject) => {
@@ -64,15 +64,14 @@ export class Binding {
   /** Returns whether `value` is a Playwright object. Its toJSON has only a type and an id. */
   isPlaywright = (value) => value instanceof this.#owner;
 
-  /** Connects before the first run. Failures are reported by the run. */
+  /** Connects before the first run, which reports a failure. */
   attach(endpoint) {
     this.#endpoint = endpoint;
     this.#connect().catch(() => {});
   }
 
   /**
-   * Returns whether the globals are usable. It makes no round trip because it runs before every
-   * cell.
+   * Returns whether the globals are usable. Makes no round trip, because it runs before every cell.
    */
   isFresh() {
     return this.#browser?.isConnected() === true
@@ -88,7 +87,7 @@ export class Binding {
     try {
       await within(this.#renew(target), RENEW_LIMIT_MS, slow);
     } catch (error) {
-      // The next run must not wait for a connection that hangs.
+      // The next run must not wait for a hanging connection.
       this.#connecting = undefined;
       const reason = `${error?.message}`.split('\n')[0].replaceAll(this.#endpoint ?? '', '…');
       throw new Error(`no usable browser connection: ${reason}`);
@@ -96,7 +95,7 @@ export class Binding {
   }
 
   async #renew(target) {
-    if (this.#endpoint === undefined) throw new Error('the kernel was not told where the browser is');
+    if (this.#endpoint === undefined) throw new Error('the kernel has no browser address');
     if (this.#browser?.isConnected() !== true) {
       // A pending attempt may have started before the browser could answer, so try a second time.
       await (this.#connecting ? this.#connecting.catch(() => this.#connect()) : this.#connect());
@@ -173,7 +172,7 @@ export class Binding {
     return pages.find((each, index) => targets[index] === target && !each.isClosed());
   }
 
-  // Another client may have just opened the tab, so that Playwright does not know it yet.
+  // Waits for the page of a tab, because another client may have opened the tab just now.
   async #appearing(target) {
     const contexts = this.#browser.contexts();
     let listener;

@@ -1,8 +1,8 @@
 // Formats thrown values: one line for `error` in the response, and the stack trace for stderr.
 // Hides the kernel's stack frames.
 //
-// Must not know protocol frames or Playwright's objects (except that its messages end in a "Call
-// log:" part).
+// Independent of protocol frames and of Playwright's objects, except for the "Call log:" part at
+// the end of Playwright's messages.
 
 import { Buffer } from 'node:buffer';
 import { writeSync } from 'node:fs';
@@ -68,7 +68,7 @@ export function errorLine(thrown) {
       return message === '' ? nameOf(thrown) : `${nameOf(thrown)}: ${message}`;
     }
   } catch {
-    // The accessors of the error throw. Show it like any other value.
+    // An accessor of the error threw. Show the error like any other value.
   }
   return `Uncaught ${stripVTControlCharacters(show(thrown))}`;
 }
@@ -82,7 +82,7 @@ export function traceOf(thrown) {
     const message = stripVTControlCharacters(`${thrown.message}`);
     if (message !== '' && shown.startsWith(message)) return `${nameOf(thrown)}: ${shown}\n`;
   } catch {
-    // Return it as it is.
+    // Return the text unchanged.
   }
   return `${shown}\n`;
 }

@@ -1,7 +1,7 @@
 // Runs a cell in V8's REPL mode, through an inspector session on the same thread, and returns its
 // value.
 //
-// Must not know frames, the browser, or how values are formatted.
+// Independent of frames, the browser and the formatting of values.
 
 import { Session } from 'node:inspector';
 
@@ -52,7 +52,7 @@ export class Evaluator {
       text = (await this.#rewriter()).returning(text);
       outcome = await this.#declaring(text, name, REDECLARATION_DEPTH);
     }
-    // V8 only reports that a script contains an import. acorn knows the actual error.
+    // V8 only reports that a script contains an import. acorn finds the actual error.
     if (outcome.compile && syntaxError && /import statement|'export'|import\.meta/.test(outcome.value.message)) {
       const { message, line, column } = syntaxError;
       outcome = { thrown: true, value: new SyntaxError(message), compile: { line, column } };

@@ -1,7 +1,7 @@
 // Exchanges frames with the runner: a 4-byte big-endian length, then that many bytes of UTF-8 JSON.
 // The kernel reads from fd 3 and writes to fd 4.
 //
-// Must not know the meaning of a frame.
+// Independent of the meaning of frames.
 
 import { Buffer } from 'node:buffer';
 import { fstatSync } from 'node:fs';

@@ -1,7 +1,7 @@
 // Provides `require`, `import()` and the other module globals of user code. All resolve from the
 // working directory.
 //
-// Must not know cells, frames or the browser.
+// Independent of cells, frames and the browser.
 
 import { realpathSync } from 'node:fs';
 import Module, { createRequire, registerHooks } from 'node:module';

@@ -1,7 +1,7 @@
 // Rewrites code that V8's REPL mode does not accept: import lines, import(), exports, a top-level
 // return, and redeclarations with another keyword. Line numbers never change.
 //
-// Edits text at positions found by acorn. Must not know the inspector.
+// Edits text at positions found by acorn. Independent of the inspector.
 
 import { IMPORT_NAME, META_NAME } from './modules.mjs';
 

@@ -1,7 +1,8 @@
 // Formats the value of a cell for the response: strings unchanged, plain data as JSON, everything
 // else with util.inspect.
 //
-// Must not know frames, cells or Playwright (the caller says which objects are not plain data).
+// Independent of frames, cells and Playwright. The caller passes a test for objects that are not
+// plain data.
 
 import { Buffer } from 'node:buffer';
 import { inspect, types } from 'node:util';
@@ -33,7 +34,7 @@ export function show(value) {
   try {
     return inspect(value, { customInspect: false });
   } catch {
-    return '[a value that cannot be shown]';
+    return '[a value that cannot be inspected]';
   }
 }
 

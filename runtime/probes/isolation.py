@@ -1,8 +1,9 @@
 """Attacks the sandbox from inside. The server runs this self-test at every start.
 
-Runs in the sandbox of session code. Takes one JSON object: the server's process id, a file and a directory of the
-server, and a Unix socket and a loopback port that it listens on. Prints one JSON object: for every attempt null if it
-was denied, otherwise a short description. It changes nothing.
+Runs in the sandbox of session code and changes nothing. Takes one JSON object: the server's process
+id, a file and a directory of the server, and a Unix socket and a loopback port that the server
+listens on. Prints one JSON object that maps every attempt to null if it was denied, and otherwise
+to a short description.
 """
 
 import ctypes
@@ -46,7 +47,10 @@ def call(name, *arguments):
 
 
 def denied_by_filter(name, *arguments):
-    """Returns None if the filter denied the call. A call that fails for another reason has reached the kernel."""
+    """Returns None if the seccomp filter denied the call.
+
+    A call that fails for another reason reached the kernel.
+    """
     try:
         call(name, *arguments)
     except OSError as error:
@@ -147,7 +151,7 @@ def main(given):
             except OSError:
                 return False
 
-        # Skips the descriptor of the listing, which is closed again.
+        # Skips the descriptor of the listing itself, which is closed by now.
         leaked = [fd for fd in map(int, os.listdir("/proc/self/fd")) if fd > 2 and is_open(fd)]
         return f"descriptors {leaked} were inherited" if leaked else None
 
@@ -181,6 +185,6 @@ def main(given):
 
 
 if __name__ == "__main__":
-    # Anything that an attempt created ends with the process, at the latest after 20 s.
+    # Everything that an attempt created ends with the process, after at most 20 s.
     signal.alarm(20)
     json.dump(main(json.loads(sys.argv[1])), sys.stdout)

@@ -1,4 +1,5 @@
-// The agent-browser CLI as a third-party client of a session. Its daemon keeps the connection between commands.
+// The agent-browser CLI as a third-party client of a session. Its daemon keeps the connection
+// between commands.
 
 import { strict as assert } from 'node:assert';
 import { execFile } from 'node:child_process';
@@ -21,7 +22,7 @@ import {
 
 const program = new URL('../../runtime/.installed/bin/agent-browser', import.meta.url).pathname;
 
-/** Runs one command and returns its output. Unpinned, it would follow any tab that another client opens. */
+/** Runs one command and returns its output. Without --pin-tab, it follows tabs of other clients. */
 async function agent(...command) {
   const { stdout } = await promisify(execFile)(program, ['--cdp', cdpUrl, '--pin-tab', ...command]).catch((error) => {
     throw new Error(`agent-browser ${command.join(' ')}: ${error.stdout}${error.stderr}`);
@@ -32,14 +33,14 @@ async function agent(...command) {
 const version = (await promisify(execFile)(program, ['--version'])).stdout.trim().split(' ').pop();
 
 async function connect() {
-  // It attaches to every tab, and fails if another client closes one of them meanwhile.
+  // agent-browser attaches to every tab, and fails if another client closes one of them meanwhile.
   const tabs = await agent('tab', 'list').catch(() => agent('tab', 'list'));
   assert.ok(tabs.includes(`${site}/title/first`), `the session's page is not among ${tabs}`);
 }
 
 await run(version, {
   async connect() {
-    // Pinned, it opens its own tab.
+    // With --pin-tab, agent-browser opens a separate tab.
     await connect();
   },
   async navigate() {

@@ -21,7 +21,8 @@ import {
 const manifest = new URL('node_modules/chrome-remote-interface/package.json', import.meta.url);
 const { version } = JSON.parse(await readFile(manifest));
 
-// It requests /json/version and similar paths from a host and a port. Hearth serves them below the path of cdpUrl.
+// The client requests /json/version and similar paths from a host and a port. Hearth serves them
+// below the path of cdpUrl.
 const { hostname: host, port, pathname, search } = new URL(cdpUrl);
 const alterPath = (path) => (path.startsWith(pathname) ? path : `${pathname}${path}${search}`);
 const options = { host, port, alterPath, local: true };
@@ -124,7 +125,8 @@ await run(version, {
     await browser.Target.closeTarget({ targetId });
   },
   async 'cross-site iframe'() {
-    // Chromium may close a frame's CDP session and open another one while the frame moves to its own process.
+    // Chromium may close a frame's CDP session and open another one while the frame moves to a
+    // separate process.
     const frames = [];
     let come = () => {};
     page.Target.attachedToTarget((frame) => {

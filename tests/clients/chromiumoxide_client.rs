@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 
 use super::client::{Client, STEPS};
 
-/// Time that the client gets to see a page.
+/// Timeout for the client to find a page.
 const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
 const NAME: &str = "chromiumoxide";
 
@@ -239,7 +239,7 @@ impl Visit<'_> {
                 break target.target_id.clone();
             }
         };
-        // The client sends no event when it has created a page object for the new target.
+        // The client emits no event after it has created a page object for the new target.
         let is_titled = async || {
             let popup = self
                 .browser

@@ -14,8 +14,8 @@ use super::scenario::inventory;
 const CLIENTS: usize = 1000;
 /// Clients connected at the same time.
 const AT_ONCE: usize = 10;
-/// Clients that connect before the measurement, so that allocators, caches and Chromium's own lists
-/// reach their size.
+/// Clients that connect before the measurement, so that allocators, caches and Chromium's lists
+/// reach their final size.
 const WARM_UP: usize = 200;
 
 /// Max memory growth in KiB. Measured: 0.1 MiB in the server and 0.8 MiB in the browser.
@@ -45,8 +45,8 @@ impl Holding {
     }
 }
 
-/// Connects and disconnects clients: a third attach to everything and create a context with a page
-/// first, half of all are cut off.
+/// Connects and disconnects clients. A third of them first attach to everything and create a
+/// context with a page. Half of all connections are cut off.
 async fn come_and_go(session: &Session, clients: usize) {
     for first in (0..clients).step_by(AT_ONCE) {
         join_all((first..first + AT_ONCE).map(|number| visit(session, number))).await;
@@ -89,7 +89,7 @@ async fn a_thousand_clients_that_connect_and_disconnect_leave_nothing() {
     come_and_go(&session, CLIENTS).await;
     eventually(
         Duration::from_secs(5),
-        "targets, contexts and descriptors are where they were",
+        "targets, contexts and descriptors are as before",
         || async {
             let now = (
                 inventory(&session).await,

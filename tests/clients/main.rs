@@ -1,7 +1,13 @@
-//! Third-party clients on a session's `cdpUrl`: each alone, six at once on one browser, and a
-//! thousand that connect and disconnect. Their results are the first table of docs/conformance.md.
+//! Third-party clients on a session's `cdpUrl`: each on a separate session, six at once on one
+//! browser, and a thousand that connect and disconnect. The results are the first table of
+//! docs/conformance.md.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test may read its environment, because it ends with its process"
+)]
 
 mod chromiumoxide_client;
 mod churn;
@@ -82,7 +88,7 @@ async fn chromiumoxide_works_as_a_third_party_client() {
     server.stop().await;
 }
 
-/// A failing test drops its clients half-way.
+/// A failing test drops its clients while they run.
 #[tokio::test]
 async fn a_client_that_is_dropped_half_way_leaves_no_daemon() {
     let scenario = Scenario::setup().await;

@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use super::client::{self, Client};
 
-/// Each step has its own limit; this one is for a program that hangs between steps.
+/// Time limit for a program that hangs between steps. Each step has a separate limit.
 const DEADLINE: Duration = Duration::from_secs(150);
 
 /// Runs a client's program with these arguments until it exits.
@@ -34,7 +34,7 @@ pub async fn run(client: Client, arguments: [&str; 3]) -> Report {
         output.status
     );
     let output = String::from_utf8(output.stdout).unwrap();
-    // Shows only when the test fails: the duration of each step.
+    // The output, with the duration of each step, is visible only if the test fails.
     eprintln!("--- {}\n{output}", client.title());
     client::parse_report(client, &output)
 }

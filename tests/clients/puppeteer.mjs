@@ -24,9 +24,9 @@ let browser, page;
 const out = () => page.$eval('#out', (element) => element.textContent);
 
 async function connect() {
-  // Without `defaultViewport: null` it resizes every page.
+  // Without `defaultViewport: null`, Puppeteer resizes every page.
   browser = await puppeteer.connect({ browserWSEndpoint: cdpUrl, defaultViewport: null });
-  // Not `pages()`, which fails on a page that another client is just opening.
+  // `pages()` would fail on a page that another client is opening.
   const urls = browser.targets().map((each) => each.url());
   assert.ok(urls.includes(`${site}/title/first`), `the session's page is not among ${urls}`);
 }
@@ -76,7 +76,7 @@ await run(version, {
     assert.equal(await frame.$eval('h1', (element) => element.textContent), 'inside');
   },
   async download() {
-    // Puppeteer has no event for it, but CDP has.
+    // Puppeteer has no event for downloads, but CDP has.
     const protocol = await browser.target().createCDPSession();
     await protocol.send('Browser.setDownloadBehavior', {
       behavior: 'allow',

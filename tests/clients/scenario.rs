@@ -22,7 +22,7 @@ const SITE_PER_PROCESS: &str =
 
 /// A server with one session.
 pub struct Scenario {
-    /// Keeps the browser's script.
+    /// Dir of the browser's script.
     _programs: TempDir,
     server: TestServer,
     site: Site,

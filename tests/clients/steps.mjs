@@ -1,8 +1,9 @@
-// Runs the steps of a client and reports their outcome. Independent of the client.
+// Runs the steps of any client and reports their outcome.
 //
-// The arguments of a program are the session's cdpUrl, the address of the test site, a dir of the session that
-// contains `upload.bin` and `note.txt`, and the client's name. Its working dir is private. It prints one line of
-// JSON for the client's version and one for each step: {step, ms, ok, note} or {step, ms, offered: false, note}.
+// A program has four arguments: the session's cdpUrl, the address of the test site, a dir of the
+// session, and the client's name. The dir contains `upload.bin` and `note.txt`. The working dir is
+// private. The program prints one line of JSON for the client's version and one for each step:
+// {step, ms, ok, note} or {step, ms, offered: false, note}.
 
 import { strict as assert } from 'node:assert';
 
@@ -38,7 +39,7 @@ export function assertChromiumTrace(text) {
   assert.ok(JSON.parse(text).traceEvents.length > 0);
 }
 
-/** Runs an action that a browser supports for one client at a time: Chromium rejects a second trace. */
+/** Runs an action for one client at a time, because Chromium rejects a second trace. */
 export async function takingTurns(action) {
   const turn = await fetch(`${site}/turn`);
   try {
@@ -56,14 +57,14 @@ export async function run(version, steps) {
     const came = await outcome(action);
     console.log(JSON.stringify({ step, ms: Math.round(performance.now() - began), ...came }));
   }
-  // Some clients keep the process alive with open connections, which is the purpose of their last step.
+  // Some clients leave connections open in their last step, which would keep the process alive.
   process.exit(0);
 }
 
 async function outcome(action) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not done within ${STEP_TIMEOUT_MS} ms`)), STEP_TIMEOUT_MS);
+    timer = setTimeout(() => reject(new Error(`timed out after ${STEP_TIMEOUT_MS} ms`)), STEP_TIMEOUT_MS);
   });
   try {
     return { ok: true, note: (await Promise.race([action(), late])) ?? '' };

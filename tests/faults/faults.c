@@ -1,8 +1,10 @@
-/* Makes the n-th file change of a program fail, when loaded with LD_PRELOAD. Used to test crash safety.
+/* Makes the n-th file change of a program fail, when loaded with LD_PRELOAD. Tests of crash safety
+ * use it.
  *
- * FAULTS_BELOW is the dir whose files count, except those below its "s". FAULTS_ORDERS is a file of three 32-bit numbers
- * shared between the test and the program: the kind of failure (0 none, 1 EIO, 2 the program dies, 3 ENOSPC from then
- * on), the change that fails, and the number of changes since the test last wrote 0.
+ * FAULTS_BELOW is the dir whose files count, except those below its "s". FAULTS_ORDERS is a file of
+ * three 32-bit numbers shared between the test and the program: the kind of failure (0 none, 1 EIO,
+ * 2 the program dies, 3 ENOSPC from then on), the change that fails, and the number of changes
+ * since the test last wrote 0.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

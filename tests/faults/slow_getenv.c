@@ -1,7 +1,8 @@
 /* Widens a race in Chromium's start, when loaded into a browser with LD_PRELOAD.
  *
- * A pool thread looks up DBUS_* variables while the main thread adds variables. This getenv reads the address of the
- * environment, as glibc's does, and gives the main thread 60 ms to move it before it reads the first entry.
+ * A pool thread looks up DBUS_* variables while the main thread adds variables. Like glibc's
+ * getenv, this one reads the address of the environment first. It then gives the main thread 60 ms to move
+ * the environment before it reads the first entry.
  */
 #define _GNU_SOURCE
 #include <stddef.h>

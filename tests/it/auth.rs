@@ -189,7 +189,7 @@ async fn without_keys_only_loopback_host_names_are_served() {
             let reply = server.send(request).await;
             assert!(
                 (400..500).contains(&reply.status),
-                "{host} {path} is answered with {}",
+                "{host} {path} got the response {}",
                 reply.text
             );
         }
@@ -197,7 +197,7 @@ async fn without_keys_only_loopback_host_names_are_served() {
     assert_eq!(
         server.list("").await.ok()["sessions"],
         json!([]),
-        "a foreign Host header has created a session"
+        "a request with a foreign Host header created a session"
     );
     server.stop().await;
 }
@@ -297,7 +297,7 @@ async fn without_keys_pages_of_other_origins_cannot_change_anything() {
             .await
             .status
     };
-    // Simple requests, which browsers send without a preflight.
+    // Browsers send these simple requests without a preflight.
     for origin in [
         "http://evil.example",
         "null",

@@ -1,6 +1,6 @@
 //! `cdpUrl`: authorization, and the behaviour that third-party clients see.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::process::Command;
 /// Runs a python program with the runtime's Playwright, outside the server; returns its stdout.
 async fn run_playwright(code: &str, session: &Session) -> String {
     let python = repository().join("runtime/.installed/venv/bin/python");
-    // A client that does not close its browser leaves its artifacts dir in the temporary one.
+    // A client that does not close its browser leaves its artifacts dir in the temporary dir.
     let temporary = tempfile::tempdir().unwrap();
     let mut client = Command::new(python);
     client
@@ -24,7 +24,7 @@ async fn run_playwright(code: &str, session: &Session) -> String {
     let running = client.output();
     let output = tokio::time::timeout(Duration::from_mins(1), running)
         .await
-        .expect("the client ends")
+        .expect("the client exits in time")
         .unwrap();
     assert!(
         output.status.success(),
@@ -74,7 +74,7 @@ async fn an_api_key_does_not_replace_the_token() {
         .start()
         .await;
     let session = server.with_key("secret").session().await;
-    // The token alone is enough, because a client has nothing but the URL.
+    // The token is enough, because a client has only the URL.
     CdpClient::connect(session.cdp_url()).await;
     let path = without_token(session.cdp_url())
         .split_once(server.address())
@@ -125,7 +125,8 @@ async fn playwright_finds_the_sessions_page() {
         session.node("await page.title()").await.ok().result,
         "changed"
     );
-    // Again, in a session that has never run code and whose first client has disconnected.
+    // Connects twice to a session that has never run code. The second client connects after the
+    // first has disconnected.
     let fresh = server.session().await;
     let code = "import sys\nfrom playwright.sync_api import sync_playwright\n\
                 with sync_playwright() as p:\n    browser = p.chromium.connect_over_cdp(sys.argv[1])\n    \
@@ -195,7 +196,7 @@ async fn responses_go_only_to_the_client_that_sent_the_command() {
     for _ in 0..4 {
         clients.push(CdpClient::connect(session.cdp_url()).await);
     }
-    // All of them use the same ids at the same time.
+    // All clients use the same ids at the same time.
     let asking = clients
         .iter_mut()
         .enumerate()

@@ -4,7 +4,7 @@ use hearth_test_support::TestServer;
 use hearth_test_support::cdp::CdpClient;
 use serde_json::json;
 
-/// Puppeteer's `browser.target()` is the first target of this kind that is reported to it.
+/// Puppeteer's `browser.target()` is the first browser target that the server reports to it.
 #[tokio::test]
 async fn a_client_sees_its_own_connection_and_no_other() {
     let server = TestServer::start().await;
@@ -94,7 +94,7 @@ async fn a_client_that_reloads_a_page_with_a_dialog_and_disconnects_breaks_nothi
     for method in ["Page.reload", "Runtime.evaluate"] {
         let mut leaving = CdpClient::connect(&format!("{base}/devtools/page/{page}?{query}")).await;
         leaving.call("Page.enable", json!({})).await;
-        // The second time, the page navigates by itself and asks.
+        // In the second round, the page reloads itself and opens a dialog.
         let asks = json!({"id": 100, "method": "Runtime.evaluate",
             "params": {"expression": if method == "Page.reload" { "alert(1)" } else { "location.reload(); alert(1)" }}});
         leaving.send_text(&asks.to_string()).await;

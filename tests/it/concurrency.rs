@@ -11,8 +11,8 @@ use serde_json::json;
 
 const LANGUAGES: [&str; 3] = ["node", "python", "bash"];
 
-/// Returns code that writes `mark` to stdout, twice as long to stderr, and ends with `mark` as its
-/// value if the language has one.
+/// Returns code that writes `mark` to stdout and a text of twice the length to stderr. Its value is
+/// `mark` if the language has values.
 fn marked(language: &str, mark: &str) -> String {
     match language {
         "node" => format!("console.log('{mark}'); console.error('{mark}{mark}'); '{mark}'"),
@@ -77,7 +77,7 @@ async fn a_second_execution_of_a_language_waits_for_the_first() {
         let (first, second) = (time(&first.ok().result), time(&second.result));
         assert!(
             first <= second,
-            "{language}: the second ran at {second}, before the first ended at {first}"
+            "{language}: the second execution ran at {second}, before the first ended at {first}"
         );
     }
     server.stop().await;
@@ -139,7 +139,7 @@ async fn waiting_counts_against_an_executions_own_timeout() {
     };
     let (first, second) = tokio::join!(session.bash(&slow), second);
     first.ok();
-    // Four seconds in total and not six.
+    // The total is four seconds and not six.
     assert_eq!(second.killed_at(4).stdout, "begun\n");
     server.stop().await;
 }
@@ -148,7 +148,7 @@ async fn waiting_counts_against_an_executions_own_timeout() {
 async fn different_languages_of_a_session_run_concurrently() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    // Each can only end while the other two run, because they wait for each other's files.
+    // Each execution ends only while the other two run, because they wait for each other's files.
     let node = "const fs = require('node:fs'); fs.writeFileSync('n', ''); \
                 while (!fs.existsSync('p') || !fs.existsSync('b')) await new Promise((done) => setTimeout(done, 10)); 'met'";
     let python = "import asyncio, os\nopen('p', 'w').close()\n\
@@ -186,7 +186,7 @@ async fn a_client_that_disconnects_cancels_its_execution() {
         session.run(language, &marked(language, "next")).await.ok();
         assert!(
             waiting.elapsed() < Duration::from_secs(4),
-            "{language}: the next had to wait {:?}",
+            "{language}: the next execution waited {:?}",
             waiting.elapsed()
         );
         eventually(
@@ -223,7 +223,7 @@ async fn a_client_that_disconnects_while_waiting_leaves_the_queue() {
             tokio::time::timeout(Duration::from_millis(300), impatient)
                 .await
                 .is_err(),
-            "it did not wait"
+            "the execution did not wait"
         );
     };
     let (first, ()) = tokio::join!(session.bash(&slow), leaving);

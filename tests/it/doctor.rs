@@ -9,7 +9,7 @@ use hearth_test_support::{Doctor, Finding, TestServer, new_data_dir};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-/// The checks of a report when nothing prevents them.
+/// The checks of a complete report.
 const CHECKS: [&str; 30] = [
     "system",
     "settings",
@@ -44,14 +44,14 @@ const CHECKS: [&str; 30] = [
 ];
 
 fn is_empty(dir: &Path) -> bool {
-    fs::read_dir(dir).expect("it is there").next().is_none()
+    fs::read_dir(dir).expect("the dir exists").next().is_none()
 }
 
 #[track_caller]
 fn assert_fixed_by(finding: &Finding, words: &str) {
     assert!(
         finding.fixes.iter().any(|fix| fix.contains(words)),
-        "{words} does not fix it: {finding:#?}"
+        "no fix contains {words:?}: {finding:#?}"
     );
 }
 
@@ -146,7 +146,7 @@ async fn a_missing_browser_fails_and_the_other_checks_still_run() {
 
 #[tokio::test]
 async fn the_fix_for_a_missing_distribution_browser_is_apt_get() {
-    // A machine has one of the two, rarely both.
+    // A machine usually has only one of the two.
     let known = [
         ("chromium", "/usr/lib/chromium/chromium", "chromium"),
         (

@@ -402,8 +402,8 @@ async fn agent_browser_starts_on_the_current_tab() {
     server.stop().await;
 }
 
-/// After `agent-browser close`, the daemon ends, and stops listening a moment before. In this test
-/// it keeps running without its socket.
+/// After `agent-browser close`, the daemon stops listening shortly before it ends. In this test, it
+/// keeps running without its socket.
 #[tokio::test]
 async fn a_daemon_that_no_longer_listens_is_replaced() {
     let server = TestServer::start().await;

@@ -29,7 +29,7 @@ async fn values_that_only_look_like_data_are_shown_as_what_they_are() {
         );
         assert!(
             execution.result.len() < 20_000,
-            "{code} is shown on {} bytes",
+            "{code} is shown in {} bytes",
             execution.result.len()
         );
     }
@@ -162,7 +162,7 @@ async fn a_page_that_a_call_assigns_is_the_page_of_the_next() {
         session.node("await page.title()").await.ok().result,
         "second"
     );
-    // Another tab that comes up does not take the assigned page away.
+    // A new tab does not replace the assigned page.
     session
         .node(&format!(
             "const other = await context.newPage(); await other.goto('{}'); 0",

@@ -1,4 +1,4 @@
-//! Python code: values, exceptions, exits, and a kernel whose event loop goes on between calls.
+//! Python code: values, exceptions, exits, and a kernel whose event loop continues between calls.
 
 use hearth_test_support::{Site, TestServer};
 use serde_json::json;
@@ -123,7 +123,7 @@ async fn variables_functions_and_imports_persist_between_calls() {
             .json(),
         json!([11, 9, 5])
     );
-    // Comprehensions and nested functions see the globals too.
+    // Comprehensions and nested functions can use the globals too.
     assert_eq!(
         session.python("[a for _ in range(2)]").await.ok().json(),
         json!([10, 10])
@@ -206,7 +206,7 @@ async fn the_event_loop_goes_on_between_calls() {
 async fn a_package_is_installed_into_the_session_and_only_there() {
     let server = TestServer::start().await;
     let (session, other) = (server.session().await, server.session().await);
-    // The kernel is running before the package comes, and finds it all the same.
+    // The kernel starts before the package is installed, and can still import it.
     session.python("0").await.ok();
     session
         .bash(&format!(
@@ -257,7 +257,7 @@ async fn a_package_is_installed_into_the_session_and_only_there() {
     server.stop().await;
 }
 
-/// Writes a wheel with one module into the working directory.
+/// A Python program that writes a wheel with one module into the working dir.
 const MAKE_WHEEL: &str = r#"
 import zipfile
 info = "hearth_probe-1.0.dist-info"

@@ -145,10 +145,10 @@ async fn files_of_one_call_exist_in_the_next_one() {
         assert_eq!(seen, json!([dir, dir, dir]));
     }
     let mode = session.bash("stat -c %a .").await.ok().result;
-    // No access for others; the group is the session's own.
+    // Other users have no access; the group belongs to the session.
     assert_eq!(mode, "2770");
     session.delete().await;
-    assert!(!std::path::Path::new(&dir).exists(), "{dir} is still there");
+    assert!(!std::path::Path::new(&dir).exists(), "{dir} still exists");
     server.stop().await;
 }
 
@@ -210,9 +210,9 @@ fn assert_middle_dropped(text: &str, limit: usize, what: &str) {
     assert!(text.starts_with("headxxx"), "{what} starts with {start}");
     assert!(
         text.ends_with("xxxtail"),
-        "{what} ends, backwards, with {end}"
+        "{what} ends with {end} (reversed)"
     );
-    // Allow some bytes for the marker between them.
+    // The marker between them needs some bytes.
     assert!(
         text.len() <= limit + 200,
         "{what} is {} bytes long",
@@ -443,7 +443,7 @@ async fn slash_tmp_is_private_to_a_session_where_mounts_are_possible() {
         other.bash(&format!("cat {path}")).await.failed(1);
         assert!(
             !std::path::Path::new(&path).exists(),
-            "{path} is on the machine"
+            "{path} exists outside the session"
         );
     }
     let machines = tempfile::Builder::new()

@@ -1,5 +1,5 @@
-//! The live view's links over plain HTTP, as programs, or browsers before their scripts run, see
-//! them.
+//! The live view's links over plain HTTP, as requested by programs, and by browsers before the
+//! page's script runs.
 
 use hearth_test_support::{Exchange, Session, TestServer};
 use reqwest::Method;

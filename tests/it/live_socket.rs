@@ -34,12 +34,12 @@ async fn a_viewer_that_draws_nothing_gets_two_pictures_and_blocks_no_other() {
         assert!(next.number > last.number, "{next:?} after {last:?}");
         last = next;
     }
-    // Every message that was sent to it meanwhile would arrive before this one.
+    // A message that the server had sent to the idle viewer meanwhile would arrive before this one.
     idle.draw(second.number).await;
     let third = idle.picture().await;
     assert!(
         third.number > last.number - 2,
-        "it skips what it missed: {first:?}, {second:?}, then {third:?}; {last:?}"
+        "the idle viewer did not skip pictures: {first:?}, {second:?}, then {third:?}; {last:?}"
     );
     assert_eq!(third.size, (1280, 720));
     server.stop().await;
@@ -53,7 +53,7 @@ async fn the_last_picture_shows_the_final_page_even_to_slow_viewers() {
     let mut viewer = Viewer::connect(link(&session, "liveViewUrl")).await;
     let moving = [viewer.picture().await, viewer.picture().await];
     assert!(moving[1].bytes > SMALL_BYTES, "{moving:?}");
-    // By now Chromium waits for an acknowledgement and drops what the page shows.
+    // By now Chromium waits for an acknowledgement and drops new frames.
     session.node(REST).await.ok();
     viewer.draw(moving[1].number).await;
     while viewer.watch().await.bytes > SMALL_BYTES {}

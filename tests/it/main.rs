@@ -1,8 +1,9 @@
-//! The black-box tests: each starts the server that cargo has just built and talks to it as any
-//! client does. `cargo nextest run -E 'test(name)'` runs one.
+//! Black-box tests. Each starts the server that cargo has just built and talks to it as any client
+//! does. `cargo nextest run -E 'test(name)'` runs one.
 //!
 //! Tests with third-party clients are in `tests/clients`.
 
+#![forbid(unsafe_code)]
 #![expect(
     clippy::disallowed_methods,
     reason = "a test may read the time and spawn tasks, because it ends with its process"

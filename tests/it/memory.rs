@@ -18,8 +18,8 @@ async fn a_shim_has_little_private_memory() {
         "one shim for the browser and one for the kernel"
     );
     for shim in shims {
-        let memory = shim.memory().expect("it runs while the session does");
-        // 152 KiB, and 468 in a position-independent executable (docs/adr/0019).
+        let memory = shim.memory().expect("a shim runs as long as its session");
+        // Measured: 152 KiB, and 468 KiB in a position-independent executable (docs/adr/0019).
         assert!(memory.private_kib < 300, "{memory:?}");
     }
     server.stop().await;

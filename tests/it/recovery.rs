@@ -1,5 +1,5 @@
-//! Recovery: damage done by one call is repaired for the next one: tabs that do not respond,
-//! sabotaged kernels, a log without a reader.
+//! Recovery from damage by an earlier call: tabs that do not respond, sabotaged kernels, a missing
+//! daemon, and a log without a reader.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -69,7 +69,7 @@ async fn a_page_with_an_endless_script_blocks_no_code_and_keeps_its_state() {
 async fn code_that_is_killed_before_it_starts_gets_an_error() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    // The first kernel has yet to start, and the page keeps it from connecting.
+    // The first kernel has not started yet, and the page keeps it from connecting.
     session.bash("agent-browser open about:blank").await.ok();
     session
         .run_for("bash", "agent-browser eval 'while (true) {}'", 1)
@@ -140,7 +140,7 @@ async fn a_log_without_a_reader_breaks_nothing() {
 async fn bash_works_without_the_daemon_of_agent_browser() {
     let server = TestServer::start().await;
     let session = server.session().await;
-    // The daemon's dir is next to the working dir. Bash must work whatever happens to it, so that
+    // The daemon's dir is next to the working dir. Bash must work regardless of its state, so that
     // users can repair it.
     session.bash("cd ..; rm -rf a/*; chmod 500 a").await.ok();
     session.run_for("bash", "sleep 100", 1).await.killed_at(1);
@@ -161,7 +161,7 @@ async fn bash_works_without_the_daemon_of_agent_browser() {
 
 #[tokio::test]
 async fn a_browser_that_dies_at_start_is_launched_once_more_and_logged() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = tempfile::tempdir().expect("a temporary dir can be created");
     // The browser crashes at its next start when this file exists.
     let (browser, fault) = (dir.path().join("browser"), dir.path().join("fault"));
     let script = format!(
@@ -169,7 +169,8 @@ async fn a_browser_that_dies_at_start_is_launched_once_more_and_logged() {
         fault.display()
     );
     fs::write(&browser, script).expect("written");
-    fs::set_permissions(&browser, Permissions::from_mode(0o755)).expect("it is ours");
+    fs::set_permissions(&browser, Permissions::from_mode(0o755))
+        .expect("this process owns the file");
     let server = TestServer::builder()
         .setting("HEARTH_ISOLATION", "none")
         .setting("HEARTH_BROWSER", &browser.to_string_lossy())

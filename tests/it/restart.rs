@@ -1,5 +1,5 @@
-//! Sessions of an earlier server: what the next server knows about them, however the earlier one
-//! ended.
+//! Sessions of an earlier server, as the next server reports them. The earlier server may have been
+//! stopped or killed.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ async fn started(dir: &tempfile::TempDir) -> TestServer {
         .await
 }
 
-/// Asserts the view that clients of `server` have of an earlier server's session: ended for that
-/// reason in every call, and forbidden for other teams.
+/// Asserts that `server` reports an earlier server's session as ended for this reason in every
+/// call, and as forbidden for other teams.
 async fn assert_past(server: &TestServer, session: &Session, reason: &str) {
     let (own, other) = (server.with_key("key-1"), server.with_key("key-2"));
     let status = own.status(session.id()).await.ok();
@@ -48,7 +48,7 @@ async fn assert_past(server: &TestServer, session: &Session, reason: &str) {
     let found = listed["sessions"]
         .as_array()
         .and_then(|list| list.iter().find(|one| one["id"] == session.id()));
-    assert_eq!(found.expect("it is listed")["streamWebView"], true);
+    assert_eq!(found.expect("the session is listed")["streamWebView"], true);
     assert_eq!(own.list("?status=active").await.ok()["sessions"], json!([]));
     assert_eq!(other.status(session.id()).await.status, 403);
     assert_eq!(other.list("").await.ok()["sessions"], json!([]));
@@ -76,7 +76,7 @@ async fn sessions_that_had_ended_before_a_restart_keep_their_reason_and_their_du
     let answer = deleted.delete().await;
     let limited = api.session_with(&json!({"streamWebView": true})).await;
     let mut first = first;
-    // Right after the response, without a delay: an acknowledged end is stored.
+    // The server is killed right after the response, because an acknowledged end must be stored.
     let last = limited.delete().await;
     first.kill_hard().await;
     first.assert_nothing_runs(BOUND).await;
@@ -189,7 +189,7 @@ async fn code_that_was_run_is_never_stored() {
         );
         files += usize::from(has(session.id()));
     }
-    assert_eq!(files, 1, "one file contains the session");
+    assert_eq!(files, 1, "the number of files that contain the session");
 }
 
 #[tokio::test]
@@ -203,8 +203,8 @@ async fn a_server_that_is_killed_a_hundred_times_knows_what_it_acknowledged() {
     killed_at_any_moment(100).await;
 }
 
-/// Kills a server at a random moment of a session's life; the next one must know every acknowledged
-/// end and every saved profile.
+/// Kills a server at a random moment of a session's life. The next server must report every
+/// acknowledged end and have every saved profile.
 async fn killed_at_any_moment(rounds: u64) {
     let (dir, site) = (new_data_dir(), Site::start().await);
     let mut lives = Lives {
@@ -215,7 +215,8 @@ async fn killed_at_any_moment(rounds: u64) {
         let mut server = started(&dir).await;
         let api = server.with_key("key-1");
         lives.check(&api).await;
-        // From within a creation to some lives later, at a different moment of them each time.
+        // The kill happens between the first creation and several sessions later, at a different
+        // moment in each round.
         let _ = tokio::time::timeout(
             Duration::from_millis(60 + round * 137 % 3100),
             lives.live(&api),
@@ -237,14 +238,14 @@ struct Lives {
     /// The sessions whose deletion was requested, and those whose deletion was acknowledged.
     asked: Vec<String>,
     deleted: Vec<String>,
-    /// The last number that a session was asked to store, and the last one whose deletion was
-    /// acknowledged.
+    /// The last number that was sent to a session, and the last number of a session whose deletion
+    /// was acknowledged.
     counted: u64,
     saved: u64,
 }
 
 impl Lives {
-    /// Runs until the server is gone.
+    /// Creates and deletes sessions until the server is gone.
     async fn live(&mut self, api: &Api) {
         loop {
             let body = json!({"profile": {"name": "p"}});
@@ -286,7 +287,7 @@ impl Lives {
         }
     }
 
-    /// Asserts that the next server knows exactly these sessions.
+    /// Asserts that the next server reports these sessions and has the last saved profile.
     async fn check(&self, api: &Api) {
         for id in &self.created {
             let reason = api.status(id).await.ok()["destroyedReason"].clone();
@@ -314,11 +315,11 @@ impl Lives {
                 .as_str()
                 .and_then(|count| count.parse::<u64>().ok())
         });
-        assert_eq!(storage, cookie, "a mixture");
+        assert_eq!(storage, cookie, "local storage and cookie differ");
         let count = storage.expect("a number");
         assert!(
             (self.saved..=self.counted).contains(&count),
-            "{count} of {} to {}",
+            "{count} is not from {} to {}",
             self.saved,
             self.counted
         );

@@ -55,7 +55,7 @@ const BAD_VALUES: [(&str, &[&str]); 36] = [
         ],
     ),
     ("HEARTH_API_KEYS_FILE", &["/nowhere/keys", "/dev/null"]),
-    // There are no other keys.
+    // An operator key requires API keys.
     ("HEARTH_OPERATOR_KEY", &["secret"]),
     ("HEARTH_OPERATOR_KEY_FILE", &["/nowhere/key", "/dev/null"]),
     (

@@ -1,7 +1,7 @@
 //! Every recorded request, sent to a real server, gets a response equal to the recorded one, byte
 //! for byte.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ fn recorded() -> Vec<Recorded> {
         serde_json::from_str(include_str!("../fixtures/validation.json")).unwrap();
     assert!(
         lines.len() >= 57,
-        "the fixture has lost lines: {}",
+        "the fixture has only {} lines",
         lines.len()
     );
     lines
@@ -109,7 +109,7 @@ async fn errors_are_the_same_under_both_prefixes() {
     for prefix in PREFIXES {
         let api = server.under(prefix);
         for line in recorded().iter().filter(|line| line.response.is_some()) {
-            // An invalid body is refused before the session is looked up.
+            // The server rejects an invalid body before it looks up the session.
             check(&api, UNKNOWN_ID, line).await;
         }
     }

@@ -1,8 +1,9 @@
 // Runs calls of Firecrawl's JavaScript SDK for a test.
 //
-// The argument is the server's origin. The first line of output is JSON with the client's version. From then on each
-// input line is one call, {call, key, id, body}, with `key` absent for a client without one; and each output line is its
-// result: {returned}, or {raised} with the properties of the error.
+// The argument is the server's origin. The first line of output is JSON with the client's version.
+// Each input line is one call, {call, key, id, body}; `key` is absent for a client without a key.
+// Each further output line is the result of a call: {returned}, or {raised} with the properties of
+// the error.
 
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';

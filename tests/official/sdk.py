@@ -1,6 +1,7 @@
 """Runs calls of Firecrawl's Python SDK for a test.
 
-The arguments are the server's origin and `sync` or `async`. Reads and prints the same lines as sdk.mjs.
+The arguments are the server's origin and `sync` or `async`. The program reads and prints the same
+lines as sdk.mjs.
 """
 
 import asyncio

@@ -1,5 +1,7 @@
-"""Schemathesis hooks for facts about Hearth that the OpenAPI file cannot express: how to keep sessions few and code
-short, where the tokens of browsers are, and which rules apply to an ended session. They must not hide a finding.
+"""Schemathesis hooks for facts about Hearth that the OpenAPI file cannot express.
+
+They limit the number of sessions and the duration of code, insert the tokens of browsers, and check
+the rules for ended sessions. They must not hide a finding.
 """
 
 import itertools
@@ -42,7 +44,10 @@ turns = itertools.count()
 
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
-    """Adds links from a new session to its browser and live view, because OpenAPI cannot express a token within a URL."""
+    """Adds links from a new session to its browser and live view.
+
+    OpenAPI cannot express a token within a URL.
+    """
     links = raw_schema["components"]["responses"]["Created"]["links"]
     browser = ("connectToBrowser", "showBrowserVersion", "listTargets", "listTargetsShort")
     for operation in (*browser, "openLiveView", "connectToLiveView"):
@@ -82,8 +87,10 @@ def is_uuid(text):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Replaces most ids with that of a live session, except in the stateful phase, which has its own ids. Replaces tokens
-    with those of the session."""
+    """Replaces most ids with the id of a live session, and tokens with those of the session.
+
+    The stateful phase has its own ids, which stay.
+    """
     identifier = (case.path_parameters or {}).get("id")
     is_stateful = case.meta is not None and case.meta.phase.name.value == "stateful"
     if is_uuid(identifier) and identifier not in alive and not is_stateful and next(turns) % 4:
@@ -130,23 +137,29 @@ def after_call(context, case, response):
 
 @schemathesis.check
 def ended_sessions_stay_ended(ctx, response, case):
-    """Checks that an ended session rejects code and reports a constant duration. Replaces `use_after_free`."""
+    """Checks that an ended session rejects code and reports a constant duration.
+
+    Replaces the check `use_after_free`.
+    """
     identifier = (case.path_parameters or {}).get("id")
     if not SESSION.match(case.path) or identifier not in ended or response.status_code in (400, 401):
         return
     method = case.method.upper()
     if method == "POST" and EXECUTE.match(case.path):
-        assert response.status_code == 410, f"code was taken by an ended session: {response.status_code}"
+        assert response.status_code == 410, f"an ended session accepted code: {response.status_code}"
     elif method in ("GET", "DELETE") and response.status_code == 200:
         body = response.json()
-        assert body["status"] in ("destroyed", "stopped"), f"an ended session is {body['status']}"
+        assert body["status"] in ("destroyed", "stopped"), f"an ended session has the status {body['status']}"
         assert body["sessionDurationMs"] == ended[identifier], "the duration of an ended session has changed"
 
 
 @schemathesis.check
 def sessions_belong_to_their_team(ctx, response, case):
-    """Checks that another team cannot read a session, run code in it or delete it. `object_level_authorization` needs
-    two logins and compares nothing here, where all requests have the same key."""
+    """Checks that another team cannot read a session, run code in it or delete it.
+
+    The check `object_level_authorization` needs two logins. It compares nothing here, because all
+    requests have the same key.
+    """
     if case.method.upper() != "GET" or not SESSION.match(case.path) or response.status_code != 200:
         return
     session = f"{sessions}/{response.json()['id']}"
@@ -156,4 +169,4 @@ def sessions_belong_to_their_team(ctx, response, case):
         other_team.delete(session, timeout=15),
     ]
     for answer in answers:
-        assert answer.status_code == 403, f"another team is answered {answer.status_code} to {answer.request.method}"
+        assert answer.status_code == 403, f"another team got {answer.status_code} for {answer.request.method}"

@@ -1,10 +1,10 @@
 //! Runs one Chromium per session over its debugging pipe, and shares it between clients.
 //!
-//! A tour, in the order in which things happen:
+//! Modules, in the order of their use:
 //!
 //! - `chromium` is the process. `version` reads the version of an executable, `flags` lists every
 //!   flag with its reason, and `launch` starts the program and waits for its first page. `stderr`
-//!   keeps Chromium's last output for error messages. `supervise` owns the process tree and knows
+//!   keeps Chromium's last output for error messages. `supervise` owns the process tree and reports
 //!   why it ended ([`DeathReason`]). [`Browser`] is the handle. `cookies` reads and restores
 //!   cookies, and lists the files that profiles leave out.
 //! - `cdp` is the protocol: `pipe` moves NUL-terminated frames, `envelope` parses and writes
@@ -15,8 +15,8 @@
 //! - `screencast` sends frames of a tab and applies input to it.
 //!
 //! Dependencies point one way: `screencast` uses `chromium`, `chromium` uses `broker`, and `broker`
-//! uses `cdp`. The crate knows nothing about HTTP, WebSocket, Hearth's sessions, users, the store,
-//! or the content of pages.
+//! uses `cdp`. The crate is independent of HTTP, WebSocket, Hearth's sessions, users, the store,
+//! and the content of pages.
 
 #![forbid(unsafe_code)]
 
@@ -26,13 +26,12 @@ mod chromium;
 mod screencast;
 mod viewport;
 
-pub use broker::client::{
-    Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES, Outgoing,
-};
+pub use broker::client::{Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES};
 pub use broker::commands::{BrowserError, BrowserInfo, Tab, TabChanges, Target};
 pub use broker::file_access::ClientOrigin;
 pub use broker::limits::BrowserLimits;
 pub use broker::navigation_hint::NavigationErrorHint;
+pub use broker::send_queue::Outgoing;
 pub use chromium::browser::Browser;
 pub use chromium::cookies::{CookieJar, PROFILE_DIR, profile_exclusions};
 pub use chromium::launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};

@@ -50,8 +50,8 @@ impl ErrorBody {
         Self::new("Unauthorized: Invalid token")
     }
 
-    /// Reports that a server without keys got a host name other than loopback. It serves only
-    /// loopback names, so that a web page cannot reach it by DNS rebinding.
+    /// Reports that a server without keys received a request for a host name other than loopback.
+    /// It serves only loopback names, so that a web page cannot reach it by DNS rebinding.
     pub fn foreign_host() -> Self {
         Self::new(
             "This server has no API keys, so it accepts only loopback host names such as 127.0.0.1 or localhost. \
@@ -229,15 +229,15 @@ impl ErrorBody {
         Self::new("Method Not Allowed")
     }
 
-    /// Reports that the path is a WebSocket, but the request does not ask for an upgrade.
+    /// Reports that the path is a WebSocket, but the request is not an upgrade request.
     pub fn upgrade_required() -> Self {
         Self::new(
             "This address is a WebSocket: connect to it with an upgrade request, or append /json/version to its path",
         )
     }
 
-    /// Reports that the path is the WebSocket of a live view, but the request does not ask for an
-    /// upgrade.
+    /// Reports that the path is the WebSocket of a live view, but the request is not an upgrade
+    /// request.
     pub fn live_view_upgrade_required() -> Self {
         Self::new(
             "This address is the WebSocket of a live view; open the link without /socket in a browser",

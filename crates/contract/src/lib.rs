@@ -6,7 +6,7 @@
 //! - The response structs serialize their keys in the order of the reference server.
 //! - [`ErrorBody`] contains the text of every error.
 //!
-//! This crate does no I/O. It must not know HTTP status codes, addresses, clocks, files or
+//! This crate does no I/O. It must not depend on HTTP status codes, addresses, clocks, files or
 //! processes. Times arrive as formatted strings.
 
 #![forbid(unsafe_code)]

@@ -105,7 +105,7 @@ pub struct DeleteResponse {
 
 impl DeleteResponse {
     /// Creates a response. `session_duration_ms` is the lifetime in milliseconds, which is the same
-    /// in every response for one session. `warning` tells which data was lost.
+    /// in every response for one session. `warning` states which data was lost.
     pub fn new(session_duration_ms: u64, warning: Option<String>) -> Self {
         Self {
             success: True,

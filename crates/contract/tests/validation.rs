@@ -1,6 +1,6 @@
 //! Tests the recorded request and response pairs, and the cases that they do not cover.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
 

@@ -18,8 +18,8 @@ const TARGET_MATCH_WINDOW: Duration = Duration::from_secs(30);
 /// to the denied target.
 const REDIRECT_MATCH_WINDOW: Duration = Duration::from_secs(2);
 
-/// Maximum number of denials that are logged per [`LOG_WINDOW`]. The next log event tells how many
-/// were omitted.
+/// Maximum number of denials that are logged per [`LOG_WINDOW`]. The next log event contains the
+/// number of omitted denials.
 const MAX_LOGGED_PER_WINDOW: u32 = 20;
 
 const LOG_WINDOW: Duration = Duration::from_secs(10);
@@ -152,6 +152,9 @@ mod tests {
             })
             .count();
         assert_eq!(logged, MAX_LOGGED_PER_WINDOW as usize);
-        assert_eq!(recent.0.lock().expect("fine").latest.len(), MAX_REMEMBERED);
+        assert_eq!(
+            recent.0.lock().expect("not poisoned").latest.len(),
+            MAX_REMEMBERED
+        );
     }
 }

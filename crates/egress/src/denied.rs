@@ -24,7 +24,7 @@ pub(crate) enum Reason {
     BadPort,
     /// The address is of a blocked kind.
     Address(&'static str),
-    /// The target is a metadata service. `is_listed` tells whether the allow list contains it.
+    /// The target is a metadata service. `is_listed` is true if the allow list contains it.
     Metadata { is_listed: bool },
     /// The target is a port of this server on this machine.
     SelfPort,

@@ -165,7 +165,7 @@ impl ProxyState {
                 .await
                 .map_err(|_| Reason::Broken)?;
         self.spawn(async move {
-            // The code that waits for the response notices when the connection ends.
+            // The code that waits for the response detects the end of the connection.
             let _ = connection.with_upgrades().await;
         });
         let response = sender

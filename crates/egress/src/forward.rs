@@ -83,7 +83,7 @@ async fn send(
     let mut response = response.ok_or(Reason::Broken)?;
     match response.status() {
         StatusCode::SWITCHING_PROTOCOLS => {
-            // Only a client that asked for a WebSocket may get another protocol.
+            // Only a client that requested a WebSocket may get another protocol.
             let upgrade = upgrade.ok_or(Reason::Broken)?;
             open_websocket(connection, upgrade, &mut response, route)
                 .await
@@ -113,8 +113,8 @@ async fn open_websocket(
     Some(())
 }
 
-/// Spawns the task that drives an outbound connection. The code that reads the response notices
-/// when the connection ends.
+/// Spawns the task that drives an outbound connection. The code that reads the response detects the
+/// end of the connection.
 fn drive(connection: &Connection, outgoing: impl Future + Send + 'static) {
     let state = Arc::clone(&connection.state);
     connection.state.spawn(async move {

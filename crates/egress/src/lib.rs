@@ -1,9 +1,9 @@
 //! A filtering forward proxy for each session, inside the server's process.
 //!
-//! The browser and the code of a session reach other machines only through this proxy where the
-//! kernel enforces it. `client` means either of them in this crate.
+//! If the kernel enforces it, the browser and the code of a session reach other machines only
+//! through this proxy. In this crate, `client` means either of them.
 //!
-//! A tour of the modules:
+//! Modules:
 //! - Pure: `authority` parses the target of a request. `policy` decides about it with the tables of
 //!   `addresses` and the list of `allow`. `denied` explains the decision, `headers` removes
 //!   hop-by-hop fields and `upstream` parses the upstream proxy.
@@ -13,7 +13,8 @@
 //!   CONNECT. `dial` resolves a name once and connects to exactly the addresses that were checked.
 //!   `relay` and `splice` copy bytes. `response` builds the proxy's own responses.
 //!
-//! This crate must not know sessions or browsers, nor how the kernel enforces the use of the proxy.
+//! This crate must not depend on sessions, on browsers, or on how the kernel enforces the use of
+//! the proxy.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,6 @@
 //! Decides which targets sessions may connect to. Every request and every CONNECT is checked.
 //!
-//! Pure: the caller resolves names and knows the addresses of this machine.
+//! Pure: the caller resolves names and supplies the addresses of this machine.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -58,7 +58,7 @@ pub(crate) enum Route {
     Upstream,
 }
 
-/// Top-level names that mean this machine or its network, whatever a resolver returns.
+/// Top-level names that refer to this machine or its network, whatever a resolver returns.
 const LOCAL_NAMES: &[&str] = &["localhost", "local", "internal"];
 
 /// The allowed ports below 1024.
@@ -168,8 +168,8 @@ mod tests {
         Authority::parse(text, None).expect("an authority")
     }
 
-    /// Makes the whole decision with the given addresses for names. The server listens on port 3010
-    /// of this machine.
+    /// Runs the complete check, with `addresses` as the result of name resolution. The server
+    /// listens on port 3010 of this machine.
     fn decide(policy: &Policy, text: &str, addresses: &[&str]) -> Result<Vec<SocketAddr>, Reason> {
         let target = target(text);
         assert_eq!(policy.plan_route(&target)?, Route::Direct);
@@ -190,7 +190,7 @@ mod tests {
         let policy = policy(Mode::Filtered, "");
         assert_eq!(
             decide(&policy, "a.example:443", &["93.184.216.34"]),
-            Ok(vec!["93.184.216.34:443".parse().expect("fine")])
+            Ok(vec!["93.184.216.34:443".parse().expect("an address")])
         );
         assert!(decide(&policy, "8.8.8.8:80", &[]).is_ok());
         for (text, addresses) in [

@@ -186,8 +186,8 @@ async fn serve(
     let serving = async {
         let mut served = builder.serve_connection(io, service).with_upgrades();
         let response = tokio::select! {
-            // Errors are not interesting: clients disconnect at any time, and hyper has already
-            // answered malformed requests.
+            // Ignores errors: clients may disconnect at any time, and hyper has already answered
+            // malformed requests.
             _ = &mut served => return,
             response = spliced.recv() => response,
         };

@@ -24,7 +24,7 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// Returns whether a name always means loopback (RFC 6761, section 6.3).
+/// Returns whether a name always refers to loopback (RFC 6761, section 6.3).
 fn is_loopback_name(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }

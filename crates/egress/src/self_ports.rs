@@ -49,7 +49,8 @@ pub(crate) fn is_local_address(address: IpAddr) -> bool {
     if matches!(address, IpAddr::V4(v4) if v4.octets()[0] == 0) {
         return true;
     }
-    // Without the list of interfaces, assumes a local address: a wrong denial is the safe mistake.
+    // If the interfaces cannot be listed, treats the address as local, because a wrong denial is
+    // the safer error.
     let Ok(interfaces) = getifaddrs() else {
         return true;
     };

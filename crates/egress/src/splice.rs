@@ -22,8 +22,8 @@ use crate::meter::Metered;
 use crate::relay::{Endpoint, copy, write_all};
 use crate::response;
 
-/// Minimum length of a spliced response. Shorter ones are not worth the client's connection, which
-/// ends after a spliced response.
+/// Minimum length of a spliced response. For shorter responses it is cheaper to keep the client's
+/// connection, which a spliced response ends.
 const LONG_TRANSFER_BYTES: u64 = 1024 * 1024;
 
 /// A response whose head is complete and whose body is still arriving.

@@ -43,8 +43,7 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Starts the process and returns while it is still getting ready. A task in `tracker` owns the
-    /// process.
+    /// Starts the process and returns before it is ready. A task in `tracker` owns the process.
     pub async fn start(
         launcher: &Launcher,
         tracker: &TaskTracker,

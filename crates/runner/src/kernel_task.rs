@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use crate::frames::{FrameError, Reply, ReplyReader, Request};
 use crate::outcome::{Ended, Outcome, Run, RunError};
 use crate::output::Output;
-use crate::shell::{evaluate_exit, wait_for_interruption, wait_until_gone};
+use crate::run_end::{evaluate_exit, wait_for_interruption, wait_until_gone};
 
-/// Bytes of stderr that are kept between runs, for the error of a kernel that does not get ready.
+/// Bytes of stderr that are kept between runs, for the error of a kernel that does not become
+/// ready.
 const START_STDERR_BYTES: usize = 4096;
 
 /// Maximum size of a reply per byte of the output limit. JSON can expand a byte to six bytes
@@ -96,7 +97,7 @@ impl KernelTask {
                 }
             }
         }
-        // Drops queued jobs, which tells their callers that the code was not started.
+        // Drops queued jobs. Their callers then report that the code was not started.
         self.queue.close();
         self.tree.kill();
         self.tree.gone().await;
@@ -122,7 +123,8 @@ impl KernelTask {
         }
     }
 
-    /// Reports to the caller of a run that arrived after the kernel exited that it was not started.
+    /// Rejects a run that arrived after the kernel exited, with the error that its code was not
+    /// started.
     async fn reject_last_job(&mut self) -> Option<Job> {
         self.queue.close();
         if let Some(job) = self.queue.recv().await {
@@ -175,7 +177,7 @@ impl KernelTask {
             dropped_bytes,
             duration: started.elapsed(),
         };
-        // Sending fails if the caller is gone. The run has ended all the same.
+        // Sending fails if the caller is gone. The run has ended in any case.
         let _ = job.reply.send(Ok(outcome));
         if is_alive { After::Alive } else { After::Gone }
     }

@@ -10,7 +10,7 @@
 //!   output of the code cannot be mistaken for a message.
 //! - `output` reads the output pipes and `capture` limits how much of it is kept.
 //!
-//! This crate must not know sessions, HTTP or browsers. `hearth-sandbox` starts the programs.
+//! This crate must not depend on sessions, HTTP or browsers. `hearth-sandbox` starts the programs.
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ mod kernel;
 mod kernel_task;
 mod outcome;
 mod output;
+mod run_end;
 mod shell;
 
 pub use kernel::{Kernel, KernelProgram};

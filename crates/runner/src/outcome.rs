@@ -46,7 +46,7 @@ pub enum Ended {
     Exited(Exit),
     /// The deadline passed and all processes were killed.
     Deadline {
-        /// Set if the code had started. It has not if the kernel was still getting ready.
+        /// Set if the code had started. Not set if the kernel was not ready yet.
         started: bool,
     },
     /// The session interrupted the run.

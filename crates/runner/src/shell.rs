@@ -5,19 +5,17 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hearth_sandbox::{Exit, Launcher, ProcessTree, Program};
+use hearth_sandbox::{Launcher, ProcessTree, Program};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
-use crate::outcome::{Ended, Interruption, Outcome, Run, RunError};
+use crate::outcome::{Ended, Outcome, Run, RunError};
 use crate::output::Output;
+use crate::run_end::{evaluate_exit, wait_for_interruption, wait_until_gone};
 
 /// Time after the deadline at which the shim kills the shell. The shim acts only if the server
 /// hangs, so it must not act before the server.
 const SHIM_GRACE: Duration = Duration::from_millis(500);
-
-/// Time limit for a killed tree to end. The response must leave within one second of the deadline.
-pub(crate) const KILL_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// The descriptor from which bash reads the source.
 const SOURCE_FD: i32 = 3;
@@ -96,46 +94,6 @@ async fn wait_for_end(tree: &ProcessTree, output: &mut Output, run: &mut Run) ->
                 return Ended::Interrupted(interruption);
             }
         }
-    }
-}
-
-/// Returns how a run ended whose process has exited: normally, or because its tree was killed.
-pub(crate) fn evaluate_exit(tree: &ProcessTree, exit: Exit) -> Ended {
-    match (exit, tree.kill_reason()) {
-        (Exit::Signal(_) | Exit::Lost, Some(reason)) => Ended::Interrupted(Interruption {
-            reason: reason.to_owned(),
-            exit_code: Exit::Lost.shell_code(),
-        }),
-        // The process exited before it could be killed.
-        (exit, _) => Ended::Exited(exit),
-    }
-}
-
-/// Waits until no process of the tree is left. Reads output in the meantime.
-pub(crate) async fn wait_until_gone(tree: &ProcessTree, output: &mut Output) -> Option<Exit> {
-    let gone = async {
-        loop {
-            tokio::select! {
-                exit = tree.gone() => return exit,
-                () = output.read() => {}
-            }
-        }
-    };
-    timeout(KILL_TIMEOUT, gone).await.ok()
-}
-
-/// Waits for an interruption. Cancel safe.
-pub(crate) async fn wait_for_interruption(
-    interruption: &mut tokio::sync::watch::Receiver<Option<Interruption>>,
-) -> Interruption {
-    match interruption
-        .wait_for(Option::is_some)
-        .await
-        .map(|reason| reason.clone())
-    {
-        Ok(Some(reason)) => reason,
-        // The sender was dropped, so no interruption can arrive.
-        Ok(None) | Err(_) => std::future::pending().await,
     }
 }
 

@@ -1,9 +1,9 @@
 //! Starts programs in a sandbox, so that they can always be ended.
 //!
 //! Hearth starts every program (Chromium, kernels, shells, the agent-browser daemon) through this
-//! crate. A *shim* stands between the server and the program: the same executable in another mode
+//! crate. A *shim* runs between the server and the program: the same executable in another mode
 //! ([`run_shim`]), small and single-threaded. It is the subreaper of everything that the program
-//! starts. It kills the whole tree when the server asks for it, when the deadline passes, when the
+//! starts. It kills the whole tree when the server requests it, when the deadline passes, when the
 //! program ends and leaves processes behind, and when the server is gone for any reason.
 //!
 //! [`Launcher::start`] starts a [`Program`] and returns a [`ProcessTree`], which owns all its
@@ -14,9 +14,9 @@
 //! `policy`:
 //!
 //! - `supervisor`: `launcher` starts programs through a `shim_source` and keeps a `warm_shim`
-//!   ready. `protocol` is spoken between server and `shim`. `child` starts the program, `kill` ends
-//!   its tree, `process_tree` and `process_table` are the server's view of it. `monitor` is the
-//!   privileged half of the server, and `spawner` the handle to it.
+//!   ready. `protocol` defines the messages between server and `shim`. `child` starts the program,
+//!   `kill` ends its tree, `process_tree` and `process_table` are the server's view of it.
+//!   `monitor` is the privileged half of the server, and `spawner` the handle to it.
 //! - `policy`: `sandbox_policy` is data. `apply` enforces it with `landlock`, `seccomp`, `notify`,
 //!   `private_tmp` and `user`.
 //! - `files`: `task` is a task for a file worker: `disk` measures, `remove` removes, `archive`
@@ -25,8 +25,8 @@
 //!
 //! `sys` is the only module with `unsafe` code.
 //!
-//! This crate must not know what it starts: it knows no browser, no language and no HTTP. It
-//! supports Linux only.
+//! This crate must not depend on the kind of program that it starts: it contains nothing about
+//! browsers, languages or HTTP. It supports Linux only.
 
 mod files;
 mod policy;

@@ -4,6 +4,7 @@
 //! The unsafe code between `fork` and `exec` is async-signal-safe: it makes plain system calls,
 //! allocates nothing and takes no lock.
 
+#![expect(clippy::disallowed_methods, reason = "programs are started here")]
 #![expect(
     unsafe_code,
     reason = "this module is reviewed for it; see each SAFETY comment"

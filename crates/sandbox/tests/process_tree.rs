@@ -1,4 +1,9 @@
-//! Process trees that resist being killed. The shim is the built `hearth`, as in production.
+//! Tests process trees that resist being killed. The shim is the built `hearth`, as in production.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test may start programs and read its environment, because it ends with its process"
+)]
 
 use std::fs::File;
 use std::io::Read;
@@ -189,7 +194,7 @@ async fn a_fork_bomb_is_killed() {
     let program = tree.program_pid();
     let started = Instant::now();
     while descendants(program) < 200 {
-        assert!(started.elapsed() < TIMEOUT, "the bomb does not grow");
+        assert!(started.elapsed() < TIMEOUT, "the fork bomb does not grow");
         tokio::task::yield_now().await;
     }
     tree.kill();
@@ -329,7 +334,7 @@ async fn starts_after(signal: Signal) {
         Pid::from_raw(i32::try_from(ready).expect("a small number")),
         signal,
     )
-    .expect("it runs");
+    .expect("the shim runs");
     if signal == Signal::SIGKILL {
         ended(ready);
     }
@@ -338,7 +343,7 @@ async fn starts_after(signal: Signal) {
     assert_eq!(gone(&tree).await, Exit::Code(4));
     assert!(
         start.elapsed() < TIMEOUT / 2,
-        "{signal} delayed it by {:?}",
+        "{signal} delayed the start by {:?}",
         start.elapsed()
     );
     launcher.close_warm_shim().await;

@@ -1,4 +1,4 @@
-//! API keys, and the teams and operator they stand for.
+//! API keys, and the teams and the operator that they identify.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) enum Principal {
 }
 
 impl Principal {
-    /// Returns whether this principal may see what belongs to a team.
+    /// Returns whether this principal may see the sessions of a team.
     pub fn can_see(&self, team: &Team) -> bool {
         match self {
             Principal::Operator => true,
@@ -112,15 +112,16 @@ impl ApiKeys {
         team.map(Principal::Team)
     }
 
-    /// Returns whether a principal may read the metrics, which contain nothing about single teams.
-    /// Teams may read them unless there is an operator key.
+    /// Returns whether a principal may read the metrics, which contain no data of individual teams.
+    /// Teams may read them if no operator key is configured.
     pub fn can_read_metrics(&self, principal: &Principal) -> bool {
         *principal == Principal::Operator || self.operator.is_none()
     }
 
     /// Returns the team that this key belongs to.
     ///
-    /// Compares the digests of all keys in constant time, so that timing reveals nothing.
+    /// Compares the digests of all keys in constant time, so that response times do not reveal
+    /// keys.
     pub fn team_of(&self, key: &str) -> Option<Team> {
         let presented = digest(key);
         let mut found = None;
@@ -144,7 +145,7 @@ mod tests {
 
     fn team_of(keys: &str, key: &str) -> Option<String> {
         ApiKeys::parse(keys)
-            .expect("good keys")
+            .expect("valid keys")
             .team_of(key)
             .map(|team| team.to_string())
     }
@@ -161,9 +162,9 @@ mod tests {
 
     #[test]
     fn the_operator_sees_every_team_and_a_team_only_itself() {
-        let keys = ApiKeys::parse("a:one,two").expect("good keys");
+        let keys = ApiKeys::parse("a:one,two").expect("valid keys");
         assert!(keys.can_read_metrics(&keys.principal_of("one").expect("known")));
-        let keys = keys.with_operator("boss").expect("a good key");
+        let keys = keys.with_operator("boss").expect("a valid key");
         assert_eq!(keys.principal_of("boss"), Some(Principal::Operator));
         let team = keys.principal_of("one").expect("known");
         assert_eq!(team, Principal::Team("name:a".into()));
@@ -175,7 +176,7 @@ mod tests {
         for (keys, key) in [("", "boss"), ("one", "one"), ("one", "b ss")] {
             assert!(
                 ApiKeys::parse(keys)
-                    .expect("good keys")
+                    .expect("valid keys")
                     .with_operator(key)
                     .is_err(),
                 "{key}"

@@ -18,8 +18,8 @@ pub(crate) fn plan_max_sessions(memory_bytes: u64) -> usize {
         .clamp(1, 1000)
 }
 
-/// Returns the memory that this process can use: the machine's, or less if a cgroup has a limit.
-/// Returns 0 if it is unknown.
+/// Returns the memory that this process can use, which is the machine's memory or a lower limit of
+/// a cgroup. Returns 0 if it is unknown.
 pub(crate) fn memory_bytes() -> u64 {
     let machine = machine_bytes();
     group_bytes().map_or(machine, |group| group.min(machine))
@@ -78,8 +78,9 @@ fn available_in(limit_file: &Path) -> Option<u64> {
     Some(limit.saturating_sub(number(usage)?.saturating_sub(dropped)))
 }
 
-/// Returns the smallest memory limit of the process's cgroups. A container sees its cgroup as the
-/// root, a system service has one further down, and every directory between can have a limit too.
+/// Returns the smallest memory limit of the process's cgroups. In a container, the cgroup is the
+/// root. A system service has a cgroup further down. Every directory in between can also have a
+/// limit.
 fn group_bytes() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let files = plan_limit_files(&groups);
@@ -90,7 +91,7 @@ fn group_bytes() -> Option<u64> {
 }
 
 /// Returns the files that can hold limits, from the lines of `/proc/self/cgroup` (`cgroups(7)`).
-/// Version 2 has one hierarchy; version 1 has a separate hierarchy for memory.
+/// Version 2 has one hierarchy. Version 1 has a separate hierarchy for memory.
 fn plan_limit_files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {

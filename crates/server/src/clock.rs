@@ -1,4 +1,4 @@
-//! Wall time. Deadlines use the monotonic clock instead.
+//! The wall-clock time. Deadlines use the monotonic clock instead.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 /// Returns the current time.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the only place that reads the wall time"
+    reason = "the only place that reads the wall clock"
 )]
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()
@@ -18,7 +18,7 @@ pub(crate) fn format(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
-/// Returns whole milliseconds, the unit of responses and of the log.
+/// Returns whole milliseconds, which are the unit of responses and of the log.
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

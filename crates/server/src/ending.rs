@@ -1,9 +1,9 @@
-//! The end of a session: its reason, its time, and how to say it.
+//! The end of a session: its reason, its time and its description.
 
 use hearth_contract::{DestroyedReason, Limit};
 use jiff::Timestamp;
 
-/// How and when a session ended.
+/// The reason and time of a session's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ending {
     pub reason: DestroyedReason,
@@ -14,7 +14,7 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    /// Returns the reason as a sentence for people.
+    /// Returns the reason as a sentence.
     pub fn sentence(self) -> String {
         self.limit
             .map_or_else(|| self.reason.sentence().to_owned(), Limit::sentence)

@@ -1,15 +1,17 @@
 //! The Hearth server.
 //!
-//! A request passes these modules in this order: `http` routes, authenticates and parses it,
-//! `sessions` runs it, `sandbox` decides how a session's processes are isolated, and `http::error`
-//! maps errors to status codes. `profiles` keeps browser state between sessions, `store` keeps
-//! records across restarts, and `live_view` shows a session's current tab to people.
+//! A request passes through these modules in this order: `http` routes, authenticates and parses
+//! it, `sessions` runs it, `sandbox` isolates the session's processes, and `http::error` maps
+//! errors to status codes. `profiles` keeps browser state between sessions, `store` keeps records
+//! across restarts, and `live_view` shows a session's current tab to people.
 //!
 //! `commands` is the command line, `config` parses and checks all settings, and `lifecycle` starts
-//! and stops the server. `capacity` decides how many sessions fit, `metrics` counts, `telemetry`
-//! logs, and `clock` is the only source of wall time.
+//! and stops the server. `capacity` calculates the default session limit. `metrics` provides the
+//! metrics, `telemetry` provides the log, and `clock` is the only source of the wall-clock time.
 //!
-//! The library exists so that `main` is only a few lines. [`commands::Cli`] is its public API.
+//! The library keeps `main` short. [`commands::Cli`] is its public API.
+
+#![forbid(unsafe_code)]
 
 mod api_keys;
 mod capacity;

@@ -18,12 +18,12 @@ pub(crate) fn unnamed(digest: &str) -> Team {
     Team::from(format!("key:{digest}"))
 }
 
-/// Returns the team that every client belongs to when no keys are configured.
+/// Returns the team of all clients when no keys are configured.
 pub(crate) fn everybody() -> Team {
     Team::from("")
 }
 
-/// Returns the name that people see.
+/// Returns the name for display.
 pub(crate) fn display_name(team: &Team) -> String {
     match team.split_once(':') {
         Some(("name", name)) => name.to_owned(),

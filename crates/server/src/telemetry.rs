@@ -1,4 +1,4 @@
-//! The log, on stderr. User code, page content, cookies and tokens appear at level `trace` only.
+//! The log, on stderr. User code, page content, cookies and tokens appear only at level `trace`.
 
 use std::io::IsTerminal;
 

@@ -27,7 +27,7 @@ impl Token {
         hex(&digest(&self.0))
     }
 
-    /// Compares in constant time.
+    /// Returns whether `presented` matches this token. Compares in constant time.
     pub fn matches(&self, presented: &str) -> bool {
         self.0.as_bytes().ct_eq(presented.as_bytes()).into()
     }

@@ -14,28 +14,28 @@ pub(crate) struct MissingPart(PathBuf);
 pub(crate) struct Runtime {
     /// The parent of all parts.
     pub dir: PathBuf,
-    /// Node of the Playwright wheel.
+    /// The Node executable of the Playwright wheel.
     pub node: PathBuf,
     pub node_kernel: PathBuf,
     /// A script that each Node process of a session loads first.
     pub node_proxy: PathBuf,
-    /// playwright-core of the Playwright wheel.
+    /// The playwright-core package of the Playwright wheel.
     pub playwright_core: PathBuf,
     /// The parser that the node kernel rewrites `import` with.
     pub acorn: PathBuf,
-    /// Python of the virtual environment.
+    /// The Python executable of the virtual environment.
     pub python: PathBuf,
     pub python_kernel: PathBuf,
     /// The script of the sandbox self-test.
     pub isolation_probe: PathBuf,
-    /// The pinned binary, which is also the daemon.
+    /// The pinned agent-browser binary, which is also the daemon.
     pub agent_browser: PathBuf,
     /// The wrapper on the `PATH` that adds `scrape` to the binary.
     pub agent_browser_command: PathBuf,
     /// The converter behind `scrape`.
     pub turndown: PathBuf,
     pub bash: PathBuf,
-    /// Directories on the `PATH` of bash, highest priority first.
+    /// The directories on the `PATH` of bash, highest priority first.
     pub path: Vec<PathBuf>,
 }
 
@@ -75,7 +75,8 @@ impl Runtime {
     }
 
     /// Returns the directories of interpreters that are neither in `/usr` nor in the runtime
-    /// directory: the python of a virtual environment may link to one in a user's home.
+    /// directory. For example, the python of a virtual environment may link to a python in a user's
+    /// home.
     pub fn interpreters(&self) -> Vec<PathBuf> {
         let elsewhere = |program: &PathBuf| {
             let program = program.canonicalize().ok()?;

@@ -1,4 +1,6 @@
-"""The python kernel: a long-lived process, one per session, that runs cells with a connected Playwright (async API).
+"""The python kernel: a long-lived process that runs cells with a connected Playwright.
+
+A session has at most one. Cells use Playwright's async API.
 
 main      the loop, the meaning of frames, the end of the process
 channel   frames over file descriptors 3 and 4
@@ -9,6 +11,6 @@ errors    formats exceptions
 driver    starts Playwright's driver process before its library is imported
 binding   provides the names browser, context and page
 
-User code runs in the same process. If it breaks the kernel, the process must exit, because the runner replaces
-a kernel that has exited. It must never leave the runner waiting.
+User code runs in the same process. If it breaks the kernel, the process must exit, because the
+runner replaces a kernel that has exited. It must never leave the runner waiting.
 """

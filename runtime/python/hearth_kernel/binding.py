@@ -1,7 +1,7 @@
-"""Provides the names `browser`, `context` and `page`: connects them before a cell runs, and rebinds them when the
-objects behind them are gone.
+"""Provides the names `browser`, `context` and `page`.
 
-Must not know frames or cells. `names` is the user's namespace.
+Connects them before a cell runs, and rebinds them when the objects behind them are gone.
+Independent of frames and cells. `names` is the user's namespace.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ RENEW_LIMIT_SECONDS = 20
 LOOKUP_LIMIT_SECONDS = 2
 APPEAR_LIMIT_SECONDS = 1
 
-# Playwright's files, such as downloads. All kernels of a session share the directory, so that each
-# finds the files.
+# The directory for Playwright's files, such as downloads. All kernels of a session share it, so
+# that each of them finds the files.
 ARTIFACTS = os.path.join(tempfile.gettempdir(), ".playwright")
 
 
@@ -37,12 +37,15 @@ class Binding:
         self._targets = weakref.WeakKeyDictionary()  # page → future of its CDP target id
 
     def attach(self, endpoint):
-        """Connects before the first run. Failures are reported by the run."""
+        """Connects before the first run, which reports a failure."""
         self._endpoint = endpoint
         self._begin_connecting()
 
     def is_fresh(self):
-        """Returns whether the names are usable. It makes no round trip because it runs before every cell."""
+        """Returns whether the names are usable.
+
+        Makes no round trip, because it runs before every cell.
+        """
         get = self._names.get
         return (
             self._is_connected()
@@ -67,7 +70,7 @@ class Binding:
 
     async def _renew(self, target):
         if self._endpoint is None:
-            raise Unusable("the kernel was not told where the browser is")
+            raise Unusable("the kernel has no browser address")
         if not self._is_connected():
             attempt = self._connecting
             try:
@@ -109,7 +112,7 @@ class Binding:
 
     @staticmethod
     def _is_cut(wrapper):
-        # After Playwright's driver has exited, its objects still claim to be connected.
+        # After Playwright's driver has exited, its objects still report that they are connected.
         return wrapper._impl_obj._connection._closed_error is not None
 
     def _is_stale(self, value):
@@ -157,7 +160,7 @@ class Binding:
         return next(found, None)
 
     async def _appearing(self, target):
-        """Waits for a tab that another client has just opened, because Playwright may not know it yet."""
+        """Waits for the page of a tab, because another client may have opened the tab just now."""
         arrived = asyncio.Event()
         contexts = self._browser.contexts
 

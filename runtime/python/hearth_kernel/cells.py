@@ -1,7 +1,7 @@
 """Compiles and runs cells in the user's namespace, which is the module `__main__`.
 
-Supports top-level await. The value of a cell is the value of its last statement if that is an expression. Must not
-know frames or the browser.
+Supports top-level await. The value of a cell is the value of its last statement if that is an
+expression. Independent of frames and the browser.
 """
 
 import __future__
@@ -34,7 +34,10 @@ class Cells:
         self._sources = collections.deque()
 
     async def run(self, source, name):
-        """Runs `source`, named `name` in tracebacks, and returns its value. Raises the exceptions of the cell."""
+        """Runs `source`, named `name` in tracebacks, and returns its value.
+
+        Raises the exceptions of the cell.
+        """
         self._remember(source, name)
         body, value = self._compiled(source, name)
         await self._evaluate(body)

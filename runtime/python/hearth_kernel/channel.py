@@ -1,6 +1,6 @@
 """Exchanges frames with the runner: a 4-byte big-endian length, then that many bytes of UTF-8 JSON.
 
-The kernel reads from fd 3 and writes to fd 4. Must not know the meaning of a frame.
+The kernel reads from fd 3 and writes to fd 4. Independent of the meaning of frames.
 """
 
 import fcntl
@@ -43,8 +43,8 @@ def _move(fd):
 class Channel:
     """The channel to the runner.
 
-    Calls `on_frame` with each frame as a dict, on the loop's thread. The process exits at once when the runner
-    closes fd 3.
+    Calls `on_frame` with each frame as a dict, on the loop's thread. The process exits at once when
+    the runner closes fd 3.
     """
 
     def __init__(self, loop, on_frame):
@@ -60,7 +60,10 @@ class Channel:
         os.register_at_fork(after_in_child=self._leave)
 
     def listen(self):
-        """Watches for frames. Called again after each cell, because user code may have removed the loop's readers."""
+        """Watches for frames.
+
+        Called again after each cell, because user code may have removed the loop's readers.
+        """
         self._loop.add_reader(self._in, self._readable)
 
     def send(self, frame):

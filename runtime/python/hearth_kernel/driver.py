@@ -1,7 +1,7 @@
 """Starts Playwright's driver process before Playwright's library is imported.
 
-Both take equally long and run in parallel. Relies on two internals of the pinned wheel: how it finds its driver, and
-that out_of_process starts a PipeTransport.
+The start and the import take equally long and run in parallel. Relies on two internals of the
+pinned wheel: the lookup of its driver, and that out_of_process starts a PipeTransport.
 """
 
 import asyncio
@@ -30,7 +30,10 @@ def begin():
 
 
 async def start(process=None):
-    """Starts Playwright's async API with the driver `process` that `begin` returned, or with a new driver."""
+    """Starts Playwright's async API.
+
+    Uses the driver `process` that `begin` returned, or starts a new driver.
+    """
     from playwright._impl import out_of_process
     from playwright.async_api import async_playwright
 

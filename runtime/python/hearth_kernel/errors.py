@@ -1,6 +1,9 @@
-"""Formats exceptions: one line for `error` in the response, and the traceback for stderr without the kernel's frames.
+"""Formats exceptions: one line for `error` in the response, and the traceback for stderr.
 
-Must not know protocol frames or Playwright's classes (except that its messages end in a "Call log:" part).
+Hides the kernel's frames.
+
+Independent of protocol frames and of Playwright's classes, except for the "Call log:" part at the
+end of Playwright's messages.
 """
 
 import os
@@ -51,7 +54,8 @@ def _hide(part, seen):
 def hide_kernel_lines():
     """Removes the kernel's lines from warnings.
 
-    One example is the warning about a forgotten await, which appears when the kernel drops the value.
+    One example is the warning about a forgotten await, which appears when the kernel drops the
+    value.
     """
     before = warnings.formatwarning
 

@@ -1,4 +1,4 @@
-"""The kernel's loop: handles frames and ends the process.
+"""Handles frames in a loop and ends the process.
 
     runner → kernel   {"op":"attach","endpoint":…}   {"op":"run","id","code","target","limit"}
     kernel → runner   {"op":"ready"}   {"op":"started","id"}   {"op":"done","id","value","error","truncated"}   {"op":"failed","id","message"}

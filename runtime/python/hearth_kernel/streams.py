@@ -1,6 +1,8 @@
-"""Provides unbuffered text streams for stdout and stderr, so that the output of a killed cell is not lost.
+"""Provides text streams for stdout and stderr.
 
-Must not know cells or frames.
+They are unbuffered, so that the output of a killed cell is not lost.
+
+Independent of cells and frames.
 """
 
 import io
@@ -9,7 +11,7 @@ import sys
 
 
 class _WholeWrites(io.FileIO):
-    """A file whose writes are complete, even if a child process has made the shared pipe non-blocking."""
+    """A file whose writes are complete, even if a child process made the pipe non-blocking."""
 
     def write(self, data):
         rest = memoryview(data).cast("B")
@@ -35,7 +37,10 @@ def _open(fd, name):
 
 
 def install():
-    """Replaces sys.stdout and sys.stderr. Returns a function that writes to fd 2 and a function that flushes both."""
+    """Replaces sys.stdout and sys.stderr.
+
+    Returns a function that writes to fd 2, and a function that flushes both streams.
+    """
     sys.stdout = sys.__stdout__ = out = _open(1, "<stdout>")
     sys.stderr = sys.__stderr__ = err = _open(2, "<stderr>")
     own = _open(2, "<stderr>")

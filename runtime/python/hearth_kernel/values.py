@@ -1,6 +1,7 @@
-"""Formats the value of a cell for the response: strings unchanged, plain data as JSON, everything else with repr.
+"""Formats the value of a cell for the response.
 
-Must not know frames, cells or Playwright.
+Strings stay unchanged, plain data becomes JSON, and everything else its repr.
+Independent of frames, cells and Playwright.
 """
 
 import json

@@ -134,7 +134,7 @@ impl Baseline {
         command
             .env("HOME", self.home.path())
             .env("TMPDIR", self.home.path());
-        // Ctrl-C is for the bench, which ends when the program has ended.
+        // Ctrl-C must reach only the bench, which ends after the program has ended.
         command.envs(environment.iter().copied()).process_group(0);
         let start = Instant::now();
         let output = command.output().expect("the program can be started");

@@ -138,7 +138,7 @@ impl Connection {
         };
         tokio::time::timeout(DEADLINE, calling)
             .await
-            .unwrap_or_else(|_| panic!("{method} was not answered"))
+            .unwrap_or_else(|_| panic!("no response to {method}"))
     }
 
     /// Attaches to the first page.
@@ -150,7 +150,7 @@ impl Connection {
         let page = targets
             .iter()
             .find(|target| target["type"] == "page")
-            .expect("there is a page");
+            .expect("the browser has a page");
         let params = json!({"targetId": page["targetId"], "flatten": true});
         let session = self.call(None, "Target.attachToTarget", params).await;
         session["sessionId"]
@@ -160,7 +160,7 @@ impl Connection {
     }
 }
 
-/// One of the connections that are compared.
+/// One of the compared connections.
 struct Contender {
     connection: Connection,
     page: String,

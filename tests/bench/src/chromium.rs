@@ -30,7 +30,7 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Reads it from a running browser.
+    /// Reads the recipe from a running browser.
     pub fn of(browser: &Process) -> Self {
         let arguments = std::fs::read(format!("/proc/{}/cmdline", browser.pid))
             .expect("the session's browser runs");
@@ -43,7 +43,8 @@ impl Recipe {
             .strip_suffix("/user-data")
             .expect("the user data is in the session's dir")
             .to_owned();
-        // `/proc` does not always show it: Chromium writes its process titles over it.
+        // `/proc` does not always show the environment, because Chromium overwrites it with process
+        // titles.
         let environment = [
             format!("HOME={dir}"),
             format!("TMPDIR={dir}/tmp"),
@@ -73,8 +74,8 @@ impl Recipe {
     }
 }
 
-/// Splits a command line from `/proc`. Chromium replaces its own by a process title, in which
-/// spaces separate the arguments; the user agent contains spaces as well.
+/// Splits a command line from `/proc`. Chromium replaces its command line with a process title, in
+/// which spaces separate the arguments. The user agent contains spaces as well.
 fn split_arguments(command_line: &str) -> Vec<String> {
     let text = command_line.trim_end_matches('\0');
     if text.contains('\0') {
@@ -159,7 +160,7 @@ impl RawChromium {
                     .read_line(&mut line)
                     .await
                     .expect("a raw browser writes text");
-                assert!(count > 0, "the raw browser ended at its start");
+                assert!(count > 0, "the raw browser ended while it started");
                 if let Some((_, url)) = line.split_once("listening on ") {
                     return url.trim().to_owned();
                 }
@@ -167,7 +168,7 @@ impl RawChromium {
         };
         let url = tokio::time::timeout(START_DEADLINE, waiting)
             .await
-            .expect("a raw browser says where it listens");
+            .expect("a raw browser prints the address that it listens on");
         (
             Self::own(child, dir, (Some(errors), None)),
             Connection::over_socket(&url).await,
@@ -220,7 +221,7 @@ impl RawChromium {
 
     /// Kills it and waits until none of its processes remain.
     pub async fn end(mut self) {
-        // All its processes are in its process group.
+        // All processes of the browser are in its process group.
         let _ = killpg(self.group, Signal::SIGKILL);
         self.child
             .wait()

@@ -1,5 +1,6 @@
-// Fetches a file with node's http module: from the server itself, through a proxy, and through a tunnel of the proxy, in
-// turns. Arguments: host:port of the server and of the proxy, the number of rounds, the path, and the size in bytes.
+// Fetches a file with node's http module in turns: directly from the server, through a proxy, and
+// through a tunnel of the proxy. Arguments: host:port of the server and of the proxy, the number of
+// rounds, the path, and the size in bytes.
 import { get } from 'node:http';
 import { connect } from 'node:net';
 

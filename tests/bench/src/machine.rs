@@ -15,7 +15,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Reads facts about the machine and asks every program for its version.
+    /// Reads facts about the machine and the version of every program.
     pub fn read() -> Self {
         let installed = repository().join("runtime/.installed");
         let program = |path: &str| installed.join(path);
@@ -83,7 +83,8 @@ fn hardware() -> String {
     format!("{cores} CPUs ({model}), {gib} GiB of memory")
 }
 
-/// Counts other Chromium processes, which share pages with ours and so make ours look smaller.
+/// Counts other Chromium processes, which share pages with the bench's browsers and so reduce their
+/// PSS.
 fn other_browsers() -> String {
     process::all()
         .iter()

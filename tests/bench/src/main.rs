@@ -1,10 +1,12 @@
 //! `make bench`: measures the design's performance targets on a real server, next to baselines
 //! without Hearth.
 //!
-//! Rows that are compared are measured in turns within one run, round by round, so that a temporary
-//! load on the machine affects both. The bench does not fail because of a slow result: a row says
+//! Compared rows are measured in turns within one run, so that a temporary load on the machine
+//! affects both. The bench does not fail because of a slow result: a row says
 //! whether its target is met, and the run succeeds either way. Like every test, the bench must not
 //! depend on the server's crates.
+
+#![forbid(unsafe_code)]
 
 mod baseline;
 mod cdp;

@@ -28,7 +28,7 @@ pub async fn measure(harness: &Harness<'_>, samples: &mut Samples) {
     empty(sessions).await;
 }
 
-/// Measures the same server with as many sessions again, after all other rows.
+/// Measures the same server with the same number of sessions again, after all other rows.
 pub async fn measure_at_the_end(harness: &Harness<'_>, samples: &mut Samples) {
     let mut sessions = Vec::new();
     fill(harness, &mut sessions, MANY).await;
@@ -51,7 +51,7 @@ async fn empty(sessions: Vec<Session>) {
 }
 
 fn server_mib(harness: &Harness<'_>) -> f64 {
-    // Both server processes, if there are two.
+    // The server may have two processes.
     let halves = BTreeSet::from([harness.server.pid(), harness.server.serving_pid()]);
     halves
         .into_iter()

@@ -1,4 +1,4 @@
-//! Renders the report as Markdown, for the terminal and the document. Pure.
+//! The report as Markdown, for the terminal and the document. This module performs no I/O.
 
 use std::fmt::Write;
 
@@ -55,7 +55,7 @@ fn table(text: &mut String, group: Group, samples: &Samples) {
         line(
             text,
             &format!(
-                "Not counted: the first {} round(s).",
+                "The first {} round(s) are not counted.",
                 group.warm_up_rounds()
             ),
         );
@@ -143,7 +143,7 @@ mod tests {
             "{report}"
         );
         assert!(
-            report.contains("through `cdpUrl` | 1.25 | 1.25 | 1 | ≤ 0.50 (+0.3 on: the same"),
+            report.contains("through `cdpUrl` | 1.25 | 1.25 | 1 | ≤ 0.50 (+0.3 on: same"),
             "{report}"
         );
         assert!(

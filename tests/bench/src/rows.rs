@@ -1,4 +1,4 @@
-//! Every row of the report: its label, its target, and its baseline. Pure.
+//! Every row of the report, with its label, its target and its baseline.
 
 use clap::ValueEnum;
 
@@ -149,13 +149,13 @@ impl Group {
 pub enum Target {
     /// A fixed value.
     AtMost(f64),
-    /// A value above the median of the row with this key.
+    /// The median of the row with this key, plus this value.
     Above(&'static str, f64),
-    /// A multiple of the median of the row with this key.
+    /// The median of the row with this key, times this factor.
     Times(&'static str, f64),
 }
 
-/// One row.
+/// A row of the report.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
     /// The row's id in the measuring code.
@@ -267,7 +267,7 @@ pub const ROWS: &[Row] = &[
     row(
         WARM,
         "title-inside-node",
-        "`page.title()` alone, timed in the kernel",
+        "only `page.title()`, timed in the kernel",
     ),
     with_target(
         WARM,
@@ -278,7 +278,7 @@ pub const ROWS: &[Row] = &[
     row(
         WARM,
         "title-inside-python",
-        "`page.title()` alone, timed in the kernel",
+        "only `page.title()`, timed in the kernel",
     ),
     row(WARM, "one-node", "node `1`"),
     row(WARM, "one-python", "python `1`"),

@@ -1,4 +1,4 @@
-//! Samples by row, and their summaries. Pure: measures nothing.
+//! Samples by row, and their summaries. This module only computes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! A test case for one agent-browser command: the script to run and the expected result.
 
-/// The reason why a session has no second daemon at the isolation level `default`.
-pub const ONE_DAEMON: &str = "a session has one daemon, which the server starts, again if \
-                              necessary before the next execute; works with \
+/// The reason for a session's only daemon at the isolation level `default`.
+pub const ONE_DAEMON: &str = "a session has one daemon, which the server starts and, if \
+                              necessary, restarts before the next execute; works with \
                               `HEARTH_ISOLATION=none`";
 
 /// The commands under one heading of `agent-browser --help`.
@@ -12,7 +12,7 @@ pub struct Group {
     pub cases: &'static [Case],
 }
 
-/// One command.
+/// A command with its test.
 #[derive(Debug)]
 pub struct Case {
     /// The command as the help text shows it.
@@ -28,11 +28,11 @@ pub struct Expected {
     pub last_line: &'static str,
 }
 
-/// The expected behavior of a command.
+/// The expected behaviour of a command.
 #[derive(Debug)]
 pub enum Trial {
-    /// Works: the script runs on a fresh `/workshop` page and prints this last line, which shows
-    /// the command's effect and not just its output.
+    /// Works. The script runs on a fresh `/workshop` page and prints this last line, which shows
+    /// the command's effect and not only its output.
     Works {
         script: &'static str,
         last_line: &'static str,
@@ -43,26 +43,26 @@ pub enum Trial {
         script: &'static str,
         last_line: &'static str,
     },
-    /// Depends on the browser: works from one major version of Chromium on, fails with older ones.
-    /// Versions between the two are untested, so either last line is accepted from them.
+    /// Depends on the browser: works from one major version of Chromium on, and fails with older
+    /// ones. Versions between the two are untested, so they may print either last line.
     WorksFrom {
         script: &'static str,
         works: Expected,
         fails: Expected,
         reason: &'static str,
     },
-    /// Runs and fails for this reason; the script prints this last line.
+    /// Fails for this reason; the script prints this last line.
     Fails {
         script: &'static str,
         last_line: &'static str,
         reason: &'static str,
     },
-    /// Not run, because it needs a browser, a service or a machine outside the session.
+    /// Skipped, because it needs a browser, a service or a machine outside the session.
     Elsewhere { reason: &'static str },
 }
 
 impl Trial {
-    /// The last lines that are accepted from this major version of Chromium.
+    /// Returns the last lines that are accepted from this major version of Chromium.
     pub fn accepted(&self, chromium: u32) -> Vec<&'static str> {
         match self {
             Trial::Works { last_line, .. }

@@ -31,7 +31,7 @@ async fn last_line(session: &Session, site: &Site, script: &str) -> String {
     line.map_or_else(|| format!("nothing: {execution:?}"), ToOwned::to_owned)
 }
 
-/// Returns a description of a case's failure, if it fails.
+/// Runs a case and describes its failure; `None` if it succeeds.
 async fn check(
     plain: &Session,
     permitted: &Session,
@@ -67,7 +67,7 @@ async fn chromium_version(session: &Session) -> u32 {
     agent
         .split_once("Chrome/")
         .and_then(|(_, version)| version.split('.').next()?.parse().ok())
-        .unwrap_or_else(|| panic!("a user agent with Chrome's version: {agent}"))
+        .unwrap_or_else(|| panic!("the user agent has no Chrome version: {agent}"))
 }
 
 /// Runs the groups one after the other, in new sessions.
@@ -123,7 +123,7 @@ fn describe(groups: &[Group]) -> String {
 #[tokio::test]
 async fn every_command_of_agent_browsers_help_works_and_is_documented() {
     let (server, site) = (TestServer::start().await, Site::start().await);
-    // Three at once, because most of the time is spent waiting for browsers.
+    // The groups run at the same time, because they mostly wait for browsers.
     let (page, browser, tool) = tokio::join!(
         check_all(&server, &site, page::GROUPS),
         check_all(&server, &site, browser::GROUPS),
@@ -132,7 +132,7 @@ async fn every_command_of_agent_browsers_help_works_and_is_documented() {
     let wrong = [page, browser, tool].concat();
     assert!(
         wrong.is_empty(),
-        "{} commands do something else:\n{}",
+        "{} commands have unexpected results:\n{}",
         wrong.len(),
         wrong.join("\n")
     );

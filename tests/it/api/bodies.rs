@@ -112,12 +112,12 @@ async fn send_blindly(
     }
     stream.write_all(end).await.unwrap();
     let mut answer = Vec::new();
-    // The server may keep the connection or close it; the response is read to the end of its JSON.
+    // The server may keep the connection or close it; the client reads to the end of the JSON.
     while !answer.ends_with(b"}") {
         assert_ne!(
             stream.read_buf(&mut answer).await.unwrap(),
             0,
-            "no whole answer: {}",
+            "incomplete response: {}",
             String::from_utf8_lossy(&answer)
         );
     }

@@ -1,6 +1,6 @@
 //! Creating, listing, reading and deleting sessions, and the requests that are rejected.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod bodies;
 
@@ -382,8 +382,8 @@ async fn concurrent_creations_do_not_exceed_the_session_limit() {
 
 #[tokio::test]
 async fn a_browser_that_fails_to_start_is_a_503_and_leaves_nothing_behind() {
-    // It prints its version like a browser and then exits, so the start of a session is the first
-    // to notice.
+    // The program prints its version like a browser and then exits, so the failure appears only
+    // when a session starts.
     let builder = TestServer::builder().without_browser();
     let server = builder.setting("HEARTH_MAX_SESSIONS", "1").start().await;
     // Twice, because a failed start must release its session slot.

@@ -12,20 +12,20 @@ use crate::attacks::scenario::Scenario;
 use crate::attacks::script;
 use crate::attacks::{browser, files, network, resources, secrets};
 
-/// A method to run attacks.
+/// A group of attacks.
 #[derive(Debug, Clone, Copy)]
 pub enum Attack {
-    /// Runs a script from code in every language.
+    /// A script that runs from code in every language.
     Script(&'static str),
     /// Attacks from pages and through the browser.
     Pages,
     /// Attacks from a compromised browser, with all rights that the browser process has.
     CompromisedBrowser,
-    /// One session leaves traces, and another one searches for them.
+    /// Traces that one session leaves and another one searches for.
     Leftovers,
-    /// Prepares traps in the session's dir for the server.
+    /// Traps for the server in the session's dir.
     Traps,
-    /// Sends SIGKILL to every process that the session may signal.
+    /// SIGKILL to every process that the session may signal.
     KillAll,
 }
 
@@ -50,7 +50,7 @@ pub async fn run(attack: Attack, scenario: &Scenario) -> Verdicts {
 
 /// Runs a script from each language; an attack that succeeds in one language counts as successful.
 async fn try_all_languages(scenario: &Scenario, script: &str) -> Verdicts {
-    // Without isolation, all languages are the same to the kernel.
+    // Without isolation, the kernel treats all languages alike.
     let languages: &[&str] = if scenario.level == Level::None {
         &["bash"]
     } else {
@@ -71,11 +71,7 @@ async fn try_all_languages(scenario: &Scenario, script: &str) -> Verdicts {
         let leaks = scenario.leaks();
         verdicts.insert(
             "log".to_owned(),
-            verdict(
-                !leaks.is_empty(),
-                &leaks.join(" "),
-                "nothing secret is logged",
-            ),
+            verdict(!leaks.is_empty(), &leaks.join(" "), "no secret is logged"),
         );
     }
     verdicts
@@ -106,7 +102,7 @@ async fn leave_and_come_back(scenario: &Scenario) -> Verdicts {
     let mut found = script::run(&next, "bash", files::COME_BACK, &parameters).await;
     for (name, verdict) in &mut found {
         *verdict = format!(
-            "{verdict} (it was left: {})",
+            "{verdict} (left behind: {})",
             left.get(name).map_or("no", String::as_str)
         );
     }
@@ -153,7 +149,11 @@ threading.Thread(target=race, daemon=True).start()"
     let is_written = fs::read_to_string(&victim).unwrap() != before;
     verdicts.insert(
         "daemons_file_is_a_link".into(),
-        verdict(is_written, "the server wrote through it", "it did not"),
+        verdict(
+            is_written,
+            "the server wrote through the link",
+            "the server did not write",
+        ),
     );
     scenario.own.python("import sys; sys.exit(0)").await;
 
@@ -165,7 +165,7 @@ threading.Thread(target=race, daemon=True).start()"
         || !scenario.outside.path().join("shared/link").exists();
     verdicts.insert(
         "daemons_dir_is_a_link".into(),
-        verdict(is_written, "the server worked in it", printed.trim()),
+        verdict(is_written, "the server used the link", printed.trim()),
     );
 
     // Makes the dir hard to remove.
@@ -189,7 +189,7 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
         "removing_hangs".into(),
         verdict(
             is_late,
-            "it took too long",
+            "the removal took too long",
             &format!("{:?}", start.elapsed()),
         ),
     );
@@ -207,14 +207,14 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
         "removing_follows_links".into(),
         verdict(
             is_harmed,
-            "files outside are gone",
-            "nothing outside is gone",
+            "files outside were changed or removed",
+            "no file outside was changed or removed",
         ),
     );
     verdicts
 }
 
-/// Skipped without isolation, where it would kill the test itself.
+/// Sends SIGKILL to all processes. Skipped without isolation, where it would kill the test itself.
 async fn kill_all(scenario: &Scenario) -> Verdicts {
     let server = scenario.server.pid();
     let running = scenario
@@ -235,10 +235,9 @@ async fn kill_all(scenario: &Scenario) -> Verdicts {
         && scenario.server.pid() == server;
     let neighbour = scenario.neighbour.python("kept").await;
     let is_well = lives && run.stdout == "still here\n" && neighbour.result == "1";
-    let why =
-        format!("the server lives: {lives}, the other session: {run:?}, its kernel: {neighbour:?}");
+    let why = format!("server alive: {lives}, other session: {run:?}, its kernel: {neighbour:?}");
     Verdicts::from([(
         "kill_all".to_owned(),
-        verdict(!is_well, &why, "only its own"),
+        verdict(!is_well, &why, "it killed only its own processes"),
     )])
 }

@@ -101,7 +101,7 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// Rows for a compromised browser, outside its own sandbox. The probes are those for code.
+/// Rows for a compromised browser, outside Chromium's sandbox. They use the probes for code.
 pub const COMPROMISED_BROWSER_ROWS: &[Row] = &[
     contained(
         "S2",

@@ -39,7 +39,7 @@ fn with_body(headers: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// H8: connections that send nothing, or a header and no more.
+/// Checks H8: connections that send nothing, or only a header.
 async fn idle_connections_block_no_client(server: &TestServer) {
     let mut idle = Vec::new();
     for index in 0..IDLE_CONNECTIONS {
@@ -67,7 +67,7 @@ async fn idle_connections_block_no_client(server: &TestServer) {
     );
 }
 
-/// H9: bodies that are expensive to parse.
+/// Checks H9: bodies that are expensive to parse.
 async fn hostile_bodies_are_rejected(server: &TestServer) {
     let deep = "[".repeat(200_000);
     let keys: Vec<String> = (0..300_000)
@@ -77,12 +77,12 @@ async fn hostile_bodies_are_rejected(server: &TestServer) {
         ("200,000 brackets", deep.clone(), 400),
         ("200,000 objects", "{\"a\":".repeat(200_000), 400),
         (
-            "300,000 keys and one that is wrong",
+            "300,000 keys, one of them invalid",
             format!("{{{},\"ttl\":1}}", keys.join(",")),
             400,
         ),
         (
-            "a number out of all bounds",
+            "a number that is too large for every type",
             "{\"ttl\":1e999}".to_owned(),
             400,
         ),
@@ -119,7 +119,7 @@ async fn hostile_bodies_are_rejected(server: &TestServer) {
     }
 }
 
-/// H7, H10: headers that are too many, too long, or contradictory.
+/// Checks H7, H10: headers that are too many, too long, or contradictory.
 async fn hostile_headers_are_rejected(server: &TestServer) {
     let many = "X-Header: 1\r\n".repeat(10_000);
     let long = format!("X-Long: {}\r\n", "x".repeat(1 << 20));
@@ -148,7 +148,7 @@ async fn hostile_headers_are_rejected(server: &TestServer) {
     }
 }
 
-/// H7: a request with both a length and chunks could smuggle another request behind it.
+/// Checks H7: a request with both a length and chunks, which could smuggle another request.
 async fn a_second_request_is_not_smuggled(server: &TestServer) {
     let request = "POST /v2/interact HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 49\r\n\
                    Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v2/interact/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -164,7 +164,7 @@ async fn a_second_request_is_not_smuggled(server: &TestServer) {
     );
 }
 
-/// H15: line breaks in every value that may be logged.
+/// Checks H15: line breaks in every value that may be logged.
 async fn log_lines_cannot_be_forged(server: &TestServer, session: &Session) {
     const FORGED: &str = "2026-01-01T00:00:00Z ERROR forged";
     let path = format!("/v2/interact/x%0a{}", FORGED.replace(' ', "%20"));
@@ -194,7 +194,7 @@ async fn log_lines_cannot_be_forged(server: &TestServer, session: &Session) {
     assert_eq!(forged, Vec::<&str>::new(), "{log}");
 }
 
-/// H16: more concurrent requests than the server has resources for.
+/// Checks H16: more concurrent requests than the server has resources for.
 async fn a_flood_is_answered(server: &TestServer) {
     let requests = (0..500).map(|_| server.send(server.request_outside(Method::GET, "/health")));
     let start = Instant::now();
@@ -203,7 +203,7 @@ async fn a_flood_is_answered(server: &TestServer) {
     }
     assert!(
         start.elapsed() < Duration::from_secs(10),
-        "500 answers took {:?}",
+        "500 responses took {:?}",
         start.elapsed()
     );
 }

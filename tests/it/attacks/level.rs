@@ -2,10 +2,10 @@
 
 use hearth_test_support::{ServerBuilder, TestServer};
 
-/// One column of the matrix.
+/// A column of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// `none` with unrestricted egress. Here the attacks must succeed; otherwise the other columns
+    /// `none` with unrestricted egress. The attacks must succeed here; otherwise the other columns
     /// would prove nothing.
     None,
     /// `default` on a server started as root, which gives every session separate users.
@@ -30,7 +30,7 @@ impl Level {
     pub fn server(self) -> ServerBuilder {
         let builder = TestServer::builder();
         match self {
-            // Egress is filtered at every level unless that is switched off, but without isolation
+            // Egress is filtered at every level unless a setting disables it, but without isolation
             // code can bypass the proxy.
             Self::None => {
                 let open = builder

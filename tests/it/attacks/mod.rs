@@ -1,7 +1,7 @@
 //! Attacks on the sandbox by a session's code and by pages in its browser. Each attack also runs at
 //! `none`, where it must succeed. The results are the matrix in docs/SECURITY.md.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod attack;
 mod browser;
@@ -28,8 +28,8 @@ use scenario::Scenario;
 
 const DEADLINE: Duration = Duration::from_secs(170);
 
-/// Returns true if the test should continue: it does inside private namespaces, which only root may
-/// create.
+/// Returns true if the test should continue, which it does only inside private namespaces. Only
+/// root can create them.
 async fn is_alone(test: &str) -> bool {
     if !netns::is_possible() {
         eprintln!("{test} is skipped: only root can create namespaces");

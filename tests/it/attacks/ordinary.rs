@@ -8,7 +8,7 @@ use hearth_test_support::{Session, Site};
 
 use crate::attacks::level::Level;
 
-/// One operation of ordinary code.
+/// An operation of ordinary code.
 struct Operation {
     what: &'static str,
     language: &'static str,
@@ -47,8 +47,8 @@ const fn cannot(
 }
 
 const OWN_SERVERS: &str = "code cannot listen, because incoming connections would bypass the proxy";
-const OWN_SOCKETS: &str = "such a socket could belong to another process, and Linux before 7.1 \
-                           cannot tell; pipes and socket pairs work";
+const OWN_SOCKETS: &str = "such a socket could belong to another process, which Linux before 7.1 \
+                           cannot detect; pipes and socket pairs work";
 
 const OWN_PACKAGE: &str = r"python3 - <<'E'
 import zipfile
@@ -320,7 +320,7 @@ async fn failure(session: &Session, operation: &Operation, site: &str) -> Option
     })
 }
 
-/// Runs all operations at a level and names those with another outcome.
+/// Runs all operations at a level and asserts that each has its expected outcome.
 pub async fn ordinary_code_works(level: Level) {
     let site = Site::start().await;
     let origin = site.url("");
@@ -338,7 +338,7 @@ pub async fn ordinary_code_works(level: Level) {
     server.stop().await;
     assert!(
         wrong.is_empty(),
-        "{} operations have another outcome at {}\n{}",
+        "{} operations have unexpected outcomes at {}\n{}",
         wrong.len(),
         level.title(),
         wrong.join("\n")
@@ -357,7 +357,7 @@ fn table() -> String {
                     notes.push(why);
                     notes.len() - 1
                 });
-                format!("does not ({})", index + 1)
+                format!("does not work ({})", index + 1)
             }
         };
         writeln!(table, "| {} | {cell} |", operation.what).unwrap();

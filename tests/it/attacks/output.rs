@@ -1,5 +1,5 @@
-//! O: runs that resist being ended. The results are the same at every level; at levels that switch
-//! users, the processes to end belong to another user.
+//! O: runs that are hard to end. The results are the same at every level. At levels that switch
+//! users, the processes belong to another user than the server.
 
 use std::time::Duration;
 
@@ -20,8 +20,7 @@ struct Run {
 
 /// Timeout of each run in seconds.
 const TIMEOUT: u64 = 3;
-/// Allowed duration of a killed run: clients are promised a response within a second of the
-/// deadline.
+/// Allowed duration of a killed run. The server must respond within a second of the deadline.
 const KILLED: std::ops::Range<f64> = 3.0..4.0;
 const AT_ONCE: std::ops::Range<f64> = 0.0..2.0;
 
@@ -133,7 +132,7 @@ async fn try_on(session: &Session, run: &Run) -> Option<String> {
     (!is_right).then(|| format!("{} took {seconds:.2} s: {execution:?}", run.attack))
 }
 
-/// Runs them all, three sessions at a time, and asserts that they leave nothing behind.
+/// Runs all of them, three sessions at a time, and asserts that they leave nothing behind.
 pub async fn every_run_ends(level: Level) {
     let server: TestServer = level.server().start().await;
     let sessions = join_all((0..3).map(|_| server.session())).await;
@@ -147,7 +146,7 @@ pub async fn every_run_ends(level: Level) {
     }
     assert!(
         wrong.is_empty(),
-        "{} runs ended otherwise at {}\n{}",
+        "{} runs ended unexpectedly at {}\n{}",
         wrong.len(),
         level.title(),
         wrong.join("\n")

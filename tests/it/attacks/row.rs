@@ -10,19 +10,19 @@ pub type Verdicts = BTreeMap<String, String>;
 /// The expected result of a row's attacks at one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// All of them succeed.
+    /// All attacks succeed.
     Reached,
-    /// None of them succeeds.
+    /// No attack succeeds.
     Blocked,
-    /// Some succeed although the level should block them; the text gives the reason.
+    /// Some attacks succeed although the level should block them; the text gives the reason.
     Open(&'static str),
-    /// Not tried; the text gives the reason.
+    /// The attacks are not tried; the text gives the reason.
     NotTried(&'static str),
 }
 
 use Expected::{Blocked, NotTried, Open, Reached};
 
-/// One row.
+/// A row of the matrix.
 #[derive(Debug)]
 pub struct Row {
     /// The number in the threat list: `S` secrets, `R` resources, `O` output, `B` browser, `H`
@@ -37,7 +37,7 @@ pub struct Row {
     pub expected: [Expected; 3],
 }
 
-/// A row whose attacks succeed without isolation and are blocked with it.
+/// Returns a row whose attacks succeed without isolation and are blocked with it.
 pub const fn contained(
     id: &'static str,
     attack: &'static str,
@@ -51,7 +51,7 @@ pub const fn contained(
     }
 }
 
-/// A row whose attacks are blocked at every level, because another mechanism stops them.
+/// Returns a row whose attacks are blocked at every level, because another mechanism stops them.
 pub const fn never(id: &'static str, attack: &'static str, probes: &'static [&'static str]) -> Row {
     Row {
         id,
@@ -61,7 +61,7 @@ pub const fn never(id: &'static str, attack: &'static str, probes: &'static [&'s
     }
 }
 
-/// A row that needs separate users.
+/// Returns a row whose attacks are blocked only with separate users.
 pub const fn needs_users(
     id: &'static str,
     attack: &'static str,
@@ -76,7 +76,7 @@ pub const fn needs_users(
     }
 }
 
-/// A row that is open at every level.
+/// Returns a row that is open at every level.
 pub const fn open(
     id: &'static str,
     attack: &'static str,
@@ -132,7 +132,7 @@ impl Row {
         }
         if matches!(expected, Open(_)) && reached == 0 {
             wrong.push(format!(
-                "{} is closed, and the matrix says that it is open",
+                "{}: every probe was blocked, but the matrix says that the row is open",
                 self.id
             ));
         }
@@ -146,7 +146,7 @@ fn name_of(probe: &'static str) -> (&'static str, bool) {
         .map_or((probe, true), |name| (name, false))
 }
 
-/// Asserts that every verdict belongs to a row and matches it; lists all that do not.
+/// Asserts that every verdict belongs to a row and matches it; the panic lists all that do not.
 #[track_caller]
 pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &Verdicts) {
     let mut wrong: Vec<String> = rows
@@ -161,7 +161,7 @@ pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &Verdicts) {
     let strange = verdicts
         .keys()
         .filter(|name| !known.contains(name.as_str()));
-    wrong.extend(strange.map(|name| format!("{name}: in no row")));
+    wrong.extend(strange.map(|name| format!("{name}: belongs to no row")));
     let all: Vec<String> = verdicts
         .iter()
         .map(|(name, verdict)| format!("- {name}: {}", verdict.trim()))
@@ -170,7 +170,7 @@ pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &Verdicts) {
     let count = wrong.len();
     assert!(
         wrong.is_empty(),
-        "{count} attacks went otherwise at {}\n  {}",
+        "{count} attacks had unexpected results at {}\n  {}",
         level.title(),
         wrong.join("\n  ")
     );

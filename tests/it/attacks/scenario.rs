@@ -39,20 +39,20 @@ pub struct Scenario {
     pub neighbour_dir: PathBuf,
     /// A dir that belongs to no session.
     pub outside: TempDir,
-    /// Not below `/tmp`, because what is hidden there is hidden without isolation too.
+    /// A dir outside `/tmp`, because files in `/tmp` are hidden even without isolation.
     _data_dir: TempDir,
     pub listener: ExternalListener,
     /// The listener's port for TCP and UDP.
     pub port: u16,
     /// An address that the settings permit.
     pub permitted: SocketAddr,
-    /// The address of the session's browser, as the session's code sees it.
+    /// The address of the session's browser in the environment of the session's code.
     pub cdp: String,
 }
 
 impl Scenario {
-    /// Starts it, with a browser that runs attack scripts (`tests/fixtures/attacks/browser.py`) or
-    /// with the usual one.
+    /// Starts the scenario, with a browser that runs attack scripts
+    /// (`tests/fixtures/attacks/browser.py`) or with the usual one.
     pub async fn setup(level: Level, has_own_browser: bool) -> Self {
         let outside = create_outside();
         let mut listener = ExternalListener::default();
@@ -209,7 +209,7 @@ impl Scenario {
             "private_address": PRIVATE_ADDRESS,
             "ports": if self.level == Level::None { [self.port, self.port] } else { [1, 65535] },
             "given_ports": given_ports,
-            // Without isolation every file can be opened, so it is enough to open a few.
+            // Without isolation every file can be opened, so the test opens only a few.
             "walk_root": if self.level == Level::None { self.outside.path() } else { Path::new("/") },
             "readable": self.readable(),
             "writable": writable,
@@ -228,7 +228,7 @@ impl Scenario {
         variables.find_map(|variable| port_of(variable.strip_prefix("http_proxy=")?))
     }
 
-    /// Lists what code is meant to read: the system's programs, the few settings that they need,
+    /// Lists the paths that code may read: the system's programs, the few settings that they need,
     /// and its own files.
     fn readable(&self) -> Vec<PathBuf> {
         let system = [
@@ -249,7 +249,7 @@ impl Scenario {
             .collect()
     }
 
-    /// Returns the runtime dir as the server sees it.
+    /// Returns the server's runtime dir.
     fn runtime(&self) -> PathBuf {
         let environment = Process::find(self.server.pid())
             .and_then(|server| server.environment())
@@ -260,13 +260,13 @@ impl Scenario {
         given.map_or_else(|| repository().join("runtime"), PathBuf::from)
     }
 
-    /// Counts every message that the listener received as reached, whatever the attacking script
-    /// reported.
+    /// Changes the verdict to reached for every message that the listener received, regardless of
+    /// the script's report.
     pub fn record(&self, verdicts: &mut Verdicts) {
         for (name, verdict) in verdicts {
             if !verdict.starts_with("reached") && self.has_received(name) {
                 *verdict =
-                    format!("reached: the listener received it, and the code was told: {verdict}");
+                    format!("reached: the listener received it, but the code reported: {verdict}");
             }
         }
     }
@@ -278,8 +278,8 @@ impl Scenario {
         })
     }
 
-    /// Finds secrets in the server's log, which must contain none. The server logs as much as it
-    /// can without its option to log bodies.
+    /// Finds secrets in the server's log, which must contain none. The server logs as much as
+    /// possible without the option to log bodies.
     pub fn leaks(&self) -> Vec<String> {
         let tokens =
             [&self.own, &self.neighbour].map(|session| token_of(session.cdp_url()).to_owned());
@@ -305,7 +305,7 @@ impl Scenario {
     pub async fn teardown(self) {
         self.server.stop().await;
         for name in ["neighbour", TRACE] {
-            // If the session had a private /tmp, the file is not here.
+            // If the session had a private /tmp, this file does not exist.
             let _ = fs::remove_file(Path::new("/tmp").join(name));
         }
     }
@@ -316,13 +316,13 @@ fn port_of(address: &str) -> Option<u16> {
     rest.split('/').next()?.rsplit(':').next()?.parse().ok()
 }
 
-/// Returns the secret part of an address.
+/// Returns the token in a URL.
 fn token_of(address: &str) -> &str {
     address
         .split_once("token=")
         .map(|(_, token)| token)
         .filter(|token| token.len() > 16)
-        .expect("it has a token")
+        .expect("the URL has a token")
 }
 
 /// Finds the dir of the session that was created last.
@@ -337,7 +337,7 @@ fn with_dir(server: &TestServer, session: Session) -> (Session, PathBuf) {
             .and_then(|metadata| metadata.modified())
             .ok()
     });
-    // If there are two dirs, the older one is already known.
+    // If there are two dirs, the older one belongs to the first session.
     let dir = dirs.pop().expect("a session has a dir");
     (session, dir)
 }

@@ -1,5 +1,5 @@
-//! Egress of sessions: all requests go through the session's proxy, denials say why, and no session
-//! reaches the server itself.
+//! Egress of sessions: all requests go through the session's proxy, denials give a reason, and no
+//! session reaches the server itself.
 
 mod packages;
 mod web;
@@ -8,7 +8,7 @@ use hearth_test_support::{Session, TestServer};
 use serde_json::json;
 use web::{Web, redirect};
 
-/// Starts a server whose sessions reach the addresses in this list, and no others on loopback.
+/// Starts a server whose sessions reach only the addresses in this list on loopback.
 async fn allowing(list: &str) -> TestServer {
     TestServer::builder()
         .setting("HEARTH_EGRESS_ALLOW", list)
@@ -135,8 +135,8 @@ async fn a_denied_page_says_why_and_how_to_allow_it() {
     server.stop().await;
 }
 
-/// Chromium shows nothing of the response to a denied CONNECT, so the reason is in the error of the
-/// client that navigates.
+/// Chromium hides the response to a denied CONNECT, so the reason is in the error of the client
+/// that navigates.
 #[tokio::test]
 async fn a_denied_https_page_gives_the_reason_in_the_error_of_every_client() {
     let web = Web::with(vec![("GET /away", redirect("https://10.0.0.1/"))]).await;

@@ -1,5 +1,5 @@
-//! Package managers in bash. The packages are built here and fetched by address, so no registry is
-//! needed.
+//! Package managers in bash. The packages are built here and fetched by address, so the tests need
+//! no registry.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use hearth_test_support::{TestServer, repository};
 
 use crate::egress::web::{Web, file};
 
-/// Builds a wheel named on its command line, with one module in it.
+/// A Python program that builds a wheel with one module. Its argument is the file name.
 const WHEEL: &str = "\
 import sys, zipfile
 info = 'hearthly-1.0.dist-info/'

@@ -71,7 +71,7 @@ async fn an_exception_is_named_in_the_error_and_its_stack_is_on_stderr() {
         assert!(stderr.contains(error), "{language}: {code}: {stderr}");
         assert!(
             !stderr.contains("node:inspector"),
-            "the kernel's own frames show: {stderr}"
+            "the stack contains frames of the kernel: {stderr}"
         );
         if language == "python" {
             assert!(
@@ -202,7 +202,7 @@ async fn code_past_its_timeout_is_killed_with_its_output_and_the_page_lives_on()
                 "import asyncio\nawait asyncio.sleep(100)",
             ]
         };
-        // The code does not flush its output, and all of it is returned.
+        // The response contains all output, although the code does not flush it.
         let print = if node {
             "console.log('so far'); console.error('and here'); "
         } else {
@@ -316,7 +316,7 @@ async fn nonsense_on_the_kernels_own_descriptors_fails_at_most_that_call() {
             "node" => format!("{nonsense}; await new Promise(() => {{}})"),
             _ => format!("import os, asyncio\n{nonsense}\nawait asyncio.sleep(100)"),
         };
-        // Any outcome is good that comes as an answer within the timeout.
+        // Any response within the timeout is acceptable.
         let execution = session.run_for(language, &code, 2).await;
         assert!(
             execution.elapsed < Duration::from_secs(3),

@@ -1,5 +1,5 @@
 //! The contract that node and python code share. Each test is one table with rows of both
-//! languages; what only one of them has is in `execution_node` and `execution_python`.
+//! languages. Tests for only one language are in `execution_node` and `execution_python`.
 
 mod calls;
 mod failures;
@@ -7,7 +7,7 @@ mod values;
 
 use hearth_test_support::{Session, TestServer};
 
-/// A server with a session for each language: `[("node", session), ("python", session)]`.
+/// Starts a server with a session for each language: `[("node", session), ("python", session)]`.
 async fn start() -> (TestServer, [(&'static str, Session); 2]) {
     let server = TestServer::start().await;
     let sessions = [

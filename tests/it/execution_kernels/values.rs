@@ -18,7 +18,7 @@ async fn the_value_of_the_last_expression_is_the_result() {
         ("node", "await Promise.resolve('awaited')", "awaited"),
         ("node", "const x = 4; x * 2", "8"),
         ("node", "({a: 1}).a // a comment", "1"),
-        // Values that JSON does not have are shown as node shows them.
+        // Values without a JSON form have node's own form.
         ("node", "10n", "10n"),
         ("node", "NaN", "NaN"),
         ("node", "Infinity", "Infinity"),
@@ -45,7 +45,7 @@ async fn the_value_of_the_last_expression_is_the_result() {
         ),
         ("python", "x = 4\nx * 2", "8"),
         ("python", "{'a': 1}['a']  # a comment", "1"),
-        // Values that JSON does not have are shown as python shows them.
+        // Values without a JSON form have python's own form.
         ("python", "float('nan')", "nan"),
         ("python", "b'bytes'", "b'bytes'"),
         ("python", "1 + 2j", "(1+2j)"),

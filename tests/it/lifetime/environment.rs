@@ -1,4 +1,4 @@
-//! What processes inherit from the server: variables, capabilities and limits.
+//! Variables, capabilities and limits that processes inherit from the server.
 
 use hearth_test_support::process::{self, Process};
 use hearth_test_support::{Site, TestServer};
@@ -32,17 +32,17 @@ async fn no_process_gets_to_see_the_servers_environment() {
         read
     };
     let (_, read) = tokio::join!(session.run("bash", &code), looking);
-    assert!(read >= 10, "only {read} environments could be read");
+    assert!(read >= 10, "only {read} environments were readable");
     server.stop().await;
 }
 
-/// Asserts that no environment contains a marker, and that those of shims are empty; returns how
-/// many could be read.
+/// Asserts that no environment contains a marker and that those of shims are empty. Returns the
+/// number of readable environments.
 fn assert_unmarked(processes: &[Process]) -> usize {
     let shims = processes.iter().filter(|process| process.is_shim()).count();
     assert!(
         shims >= 5,
-        "not everything has a shim:\n{}",
+        "some processes have no shim:\n{}",
         process::describe(processes)
     );
     let mut read = 0;
@@ -53,12 +53,12 @@ fn assert_unmarked(processes: &[Process]) -> usize {
         let text = environment.join("\n");
         assert!(
             !text.contains("MARKER") && !text.contains("HEARTH_"),
-            "{} has\n{text}",
+            "the environment of {} contains a marker:\n{text}",
             process.command
         );
         assert!(
             !process.is_shim() || environment.is_empty(),
-            "a shim has\n{text}"
+            "the environment of a shim is not empty:\n{text}"
         );
         read += 1;
     }
@@ -81,7 +81,7 @@ async fn a_supervising_shim_keeps_only_the_kill_capability() {
         .collect();
     assert!(
         shims.len() >= 3,
-        "not everything has a shim:\n{}",
+        "some processes have no shim:\n{}",
         process::describe(&processes)
     );
     for shim in shims {
@@ -91,9 +91,9 @@ async fn a_supervising_shim_keeps_only_the_kill_capability() {
             let rights = status
                 .lines()
                 .find_map(|line| line.strip_prefix(set))
-                .expect("all processes have it");
+                .expect("every process has this line");
             let rights = u64::from_str_radix(rights.trim(), 16).expect("a number");
-            assert_eq!(rights & !KILL, 0, "{set} {rights:x} of\n{status}");
+            assert_eq!(rights & !KILL, 0, "{set} is {rights:x} in\n{status}");
         }
     }
     server.stop().await;
@@ -137,7 +137,7 @@ async fn code_sees_none_of_the_servers_variables() {
 async fn the_server_raises_its_open_file_limit_and_code_gets_the_configured_one() {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     let given = 1024.min(hard - 1);
-    // The server inherits it from this test.
+    // The server inherits the limit from this test.
     setrlimit(Resource::RLIMIT_NOFILE, given, hard).expect("lowering a limit is always allowed");
     let server = TestServer::builder()
         .setting("HEARTH_SESSION_OPEN_FILES", "777")

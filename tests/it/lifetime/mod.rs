@@ -1,4 +1,4 @@
-//! The end of sessions and of the server, which leaves nothing behind whatever its cause.
+//! The end of sessions and of the server. It leaves nothing behind, regardless of its cause.
 
 mod environment;
 mod stopping;
@@ -26,7 +26,7 @@ fn endless(site: &Site, language: &str, name: &str) -> String {
 /// A bash line that leaves a stopped and a running orphan process behind.
 const DOUBLE_FORK: &str = "(setsid sh -c 'sleep 1001 & kill -STOP $!; sleep 1002 & exit' &) ";
 
-/// Creates a session with everything it can have at once: two kernels, the agent-browser daemon,
+/// Creates a session with everything that it can have: two kernels, the agent-browser daemon and
 /// orphan processes.
 async fn busy_session(server: &TestServer) -> Session {
     let session = server.session().await;
@@ -43,7 +43,7 @@ async fn busy_session(server: &TestServer) -> Session {
     session
 }
 
-/// A session ends at its ttl, even while code runs.
+/// Asserts that a session ends at its ttl, even while code runs.
 async fn ends_at_its_ttl(server: &TestServer) {
     let start = Instant::now();
     let session = server
@@ -67,7 +67,7 @@ async fn ends_at_its_ttl(server: &TestServer) {
     session.assert_destroyed("ttl").await;
 }
 
-/// An open socket is not activity.
+/// Asserts that an open socket is not activity.
 async fn ends_when_nothing_happens(server: &TestServer) {
     let session = server.session_with(&json!({"activityTtl": 10})).await;
     let start = Instant::now();
@@ -78,12 +78,12 @@ async fn ends_when_nothing_happens(server: &TestServer) {
     let elapsed = start.elapsed();
     assert!(
         (9..13).contains(&elapsed.as_secs()),
-        "idle after {elapsed:?}"
+        "the session ended as idle after {elapsed:?}"
     );
     session.assert_destroyed("idle").await;
 }
 
-/// An execution stops the idle clock, which restarts at its end.
+/// Asserts that an execution stops the idle clock, which restarts when the execution ends.
 async fn does_not_end_while_code_runs(server: &TestServer) {
     let session = server.session_with(&json!({"activityTtl": 10})).await;
     let client = CdpClient::connect(session.cdp_url()).await;
@@ -94,11 +94,11 @@ async fn does_not_end_while_code_runs(server: &TestServer) {
     let elapsed = end.elapsed();
     assert!(
         (9..13).contains(&elapsed.as_secs()),
-        "idle {elapsed:?} after the execution"
+        "the session ended as idle {elapsed:?} after the execution"
     );
 }
 
-/// CDP commands are activity.
+/// Asserts that CDP commands are activity.
 async fn does_not_end_while_it_is_driven(server: &TestServer) {
     let session = server.session_with(&json!({"activityTtl": 10})).await;
     let mut client = CdpClient::connect(session.cdp_url()).await;
@@ -166,14 +166,14 @@ async fn killed_server_leaves_nothing(is_stopped_before: impl Fn(&Process) -> bo
     let shims = processes.iter().filter(|process| process.is_shim()).count();
     assert!(
         shims >= 5,
-        "not everything has a shim:\n{}",
+        "some processes have no shim:\n{}",
         process::describe(&processes)
     );
     let mut stopped: Vec<Process> = processes.into_iter().filter(is_stopped_before).collect();
     for process in &stopped {
         process.signal(Signal::SIGSTOP);
     }
-    // A process that has yet to receive the signal would only be stopped after the server's death.
+    // A process that receives the signal late would be stopped only after the server's death.
     eventually(Duration::from_secs(5), "all of them are stopped", || {
         let running: Vec<&Process> = stopped
             .iter_mut()
@@ -235,7 +235,12 @@ async fn a_deleted_session_leaves_no_process_no_dir_and_no_port() {
             (processes, dirs) => Err(format!("{}\n{dirs:?}", process::describe(&processes))),
         }
     };
-    eventually(Duration::from_secs(5), "the first session is gone", settled).await;
+    eventually(
+        Duration::from_secs(5),
+        "the first session leaves nothing behind",
+        settled,
+    )
+    .await;
     let ports = server.listening_sockets();
     let open_files = || {
         std::fs::read_dir(format!("/proc/{}/fd", server.serving_pid()))
@@ -332,7 +337,7 @@ async fn a_browser_that_dies_while_code_runs_fails_the_execution_and_ends_the_se
         let elapsed = killed.elapsed();
         assert!(
             elapsed < Duration::from_secs(2),
-            "{name}: answered {elapsed:?} after the browser's death"
+            "{name}: the response arrived {elapsed:?} after the browser's death"
         );
         let execution = execution.failed(1);
         assert_eq!(execution.stdout, "begun\n", "{name}");
@@ -371,7 +376,7 @@ async fn a_browser_that_dies_between_executions_ends_the_session_and_frees_its_s
         },
     )
     .await;
-    // The process table changes a moment before the server learns of it.
+    // The process table changes a moment before the server notices the end.
     eventually(
         Duration::from_secs(2),
         "the session counts as ended",

@@ -52,7 +52,7 @@ async fn a_stopping_server_answers_code_that_ends_in_time_and_starts_nothing_new
         .setting("HEARTH_STOP_GRACE_SECONDS", "60");
     let mut server = builder.start().await;
     let (idle, busy) = (server.session().await, server.session().await);
-    // It keeps running until the test has seen the stopping server.
+    // The code runs until the test has checked the stopping server.
     let code = format!(
         "{}; curl -s {}; echo done",
         site.bash_signal("begun"),
@@ -108,7 +108,7 @@ async fn a_second_sigterm_does_not_wait_for_code() {
         // A second signal that arrives together with the first is treated as one.
         eventually(
             Duration::from_secs(20),
-            "a second signal is heard",
+            "the server logs the second signal",
             async || {
                 server.signal(Signal::SIGTERM);
                 if server.output().contains("second signal") {

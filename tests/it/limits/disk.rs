@@ -15,7 +15,7 @@ const SETTING: &str = "HEARTH_SESSION_DISK_MB";
 const FILES_LIMIT: &str = "more than 2000 files";
 const FILES_SETTING: &str = "HEARTH_SESSION_FILES";
 
-/// Keeps the process of a bomb alive, in case nothing ends it.
+/// A suffix that keeps the process of a bomb alive until a limit ends it.
 const STAY: &str = "; sleep 20";
 
 async fn scenario() -> Scenario {
@@ -128,15 +128,18 @@ fn free_mib(dir: &Path) -> u64 {
     (disk.blocks_available() * disk.fragment_size()) >> 20
 }
 
-/// Creates a dir on a disk that nothing else fills meanwhile: the machine's shared memory.
+/// Creates a dir in the machine's shared memory, which other programs do not fill during the test.
 fn dir_in_memory() -> tempfile::TempDir {
     let dir = tempfile::Builder::new()
         .prefix("ht-")
         .tempdir_in("/dev/shm")
         .expect("/dev/shm is writable");
     assert_ne!(
-        dir.path().metadata().expect("it is there").dev(),
-        Path::new("/").metadata().expect("a root").dev()
+        dir.path().metadata().expect("the dir exists").dev(),
+        Path::new("/")
+            .metadata()
+            .expect("the root dir exists")
+            .dev()
     );
     dir
 }

@@ -6,7 +6,7 @@ use crate::limits::scenario::Scenario;
 
 const SETTING: &str = "HEARTH_MAX_DOWNLOAD_MB";
 
-/// Reports what a client sees of a page's download, and what remains of it in the session's dir.
+/// A Node function that starts a download and returns its file name and its failure, if any.
 const FETCH: &str = "async (page, address) => {
     const coming = page.waitForEvent('download');
     await page.goto(address).catch(() => {});

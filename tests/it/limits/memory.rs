@@ -5,8 +5,7 @@ use crate::limits::scenario::{Scenario, assert_ended_by};
 const LIMIT: &str = "more than 400 MiB of memory";
 const SETTING: &str = "HEARTH_SESSION_MEMORY_MB";
 
-/// A python program: takes what `{}` allocates, a MiB at a time, up to 1.2 GB, and then stays
-/// alive.
+/// The end of a Python program: writes to every page of `memory` and then stays alive.
 const FILL: &str = "
 import time
 for at in range(0, len(memory), 4096):
@@ -54,7 +53,7 @@ async fn memory_of_many_processes_counts_together() {
     scenario.stop().await;
 }
 
-/// Such a program looks like a zombie, which takes no memory.
+/// A program whose first thread has ended looks like a zombie, which uses no memory.
 #[tokio::test]
 async fn memory_of_a_program_whose_first_thread_has_ended_counts() {
     let scenario = scenario().await;

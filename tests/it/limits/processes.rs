@@ -1,5 +1,5 @@
-//! Process and thread bombs. They stop by themselves at a few thousand, in case nothing else stops
-//! them.
+//! Process and thread bombs. Each stops at a few thousand processes or threads, in case no limit
+//! stops it.
 
 use hearth_test_support::TestServer;
 
@@ -17,8 +17,8 @@ async fn bomb(language: &str, code: &str) {
     scenario.stop().await;
 }
 
-/// A user may have a limited number of descriptors in flight (`unix(7)`), and as an unprivileged
-/// user all sessions are one user.
+/// The kernel limits a user's descriptors in flight (`unix(7)`), and all sessions of an
+/// unprivileged server have the same user.
 #[tokio::test]
 async fn unreceived_descriptors_do_not_break_another_sessions_browser_and_shell() {
     let server = TestServer::builder().as_plain_user().start().await;

@@ -1,15 +1,15 @@
-//! A server with low limits, a session that exceeds one, and a neighbour session that must not
-//! notice.
+//! A server with low limits, a session that exceeds one, and a neighbour session that must not be
+//! affected.
 
 use hearth_test_support::process::Process;
 use hearth_test_support::{Execution, Session, TestServer};
 use tokio::task::JoinHandle;
 
-/// Max memory of the server itself at the end. It starts with a few MiB, and the sessions' memory
-/// is not the server's.
+/// Max memory of the server at the end. It starts with a few MiB, and the sessions' memory does not
+/// count.
 const MAX_SERVER_KIB: u64 = 64 * 1024;
 
-/// Code of the neighbour: two seconds of small steps, with a variable that only its own kernel has.
+/// Code of the neighbour: two seconds of small steps, with a variable that only this kernel has.
 const STEPS: &str = "let steps = 0; const from = Date.now(); \
                      while (Date.now() - from < 2000) { await new Promise(next => setTimeout(next, 20)); steps++; } \
                      await page.evaluate(n => n > 10 ? word : 'slow', steps)";
@@ -43,13 +43,17 @@ impl Scenario {
         }
     }
 
-    /// Runs code in the guilty session while the neighbour works, and asserts that the neighbour
-    /// does not notice.
+    /// Runs code in the guilty session while the neighbour works, and asserts that the neighbour is
+    /// not affected.
     pub(crate) async fn run(&self, language: &str, code: &str) -> Execution {
         let neighbour = self.neighbour();
         let execution = self.guilty.run(language, code).await;
         assert_eq!(
-            neighbour.await.expect("it does not panic").ok().result,
+            neighbour
+                .await
+                .expect("the task does not panic")
+                .ok()
+                .result,
             "unharmed"
         );
         execution
@@ -88,7 +92,7 @@ impl Scenario {
         };
         hearth_test_support::eventually(
             std::time::Duration::from_secs(10),
-            "the log says why",
+            "the log names the limit",
             || async {
                 let output = self.server.output();
                 if output.lines().any(is_logged) {
@@ -102,7 +106,7 @@ impl Scenario {
         // The remaining processes are the neighbour's.
         hearth_test_support::eventually(
             std::time::Duration::from_secs(10),
-            "the dir is gone",
+            "the session dir is removed",
             || async {
                 match self.server.session_dirs() {
                     dirs if dirs.len() == 1 => Ok(()),
@@ -119,7 +123,7 @@ impl Scenario {
         let memory = server.memory().expect("it runs");
         assert!(
             memory.private_kib < MAX_SERVER_KIB,
-            "the server itself uses {memory:?}"
+            "the server uses {memory:?}"
         );
         self.server.stop().await;
     }

@@ -36,7 +36,7 @@ async fn one_viewer_too_many_is_rejected_and_the_others_stay() {
     viewers[0].picture().await;
     hearth_test_support::eventually(
         std::time::Duration::from_secs(5),
-        "there is room again",
+        "another viewer can connect",
         || async {
             let next = Viewer::connect(link).await;
             match tokio::time::timeout(std::time::Duration::from_millis(500), next.closed()).await {

@@ -155,7 +155,7 @@ async fn a_phones_keyboard_types_and_deletes_without_key_events() {
     scenario
         .act("globalThis.cdp = await page.context().newCDPSession(page)")
         .await;
-    // The command by which an editor is asked to delete when no key is sent.
+    // The command that makes an editor delete text without a key.
     let unidentified = "type: 'rawKeyDown', key: 'Unidentified', windowsVirtualKeyCode: 229";
     for (command, expected) in [
         ("deleteBackward", "one tw"),
@@ -210,7 +210,7 @@ async fn a_long_text_is_pasted_completely() {
     let scenario = Scenario::steered().await;
     scenario.code("await page.evaluate(() => { text.outerHTML = '<textarea id=area style=\"left:40px;top:140px;width:400px;height:60px\"></textarea>' })").await;
     scenario.act(INTO_THE_FIELD).await;
-    // Uses characters of four bytes, so that a piece must not end at an arbitrary byte.
+    // The characters have four bytes, so the viewer must not split the text at an arbitrary byte.
     let paste = "await viewer.view.evaluate(() => {
         const clipboardData = new DataTransfer();
         clipboardData.setData('text/plain', 'a' + '\\u{1F525}'.repeat(150000) + '\\r\\nend');

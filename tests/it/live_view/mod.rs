@@ -1,7 +1,7 @@
 //! The live view in a real browser: the browser of one session opens a live view link of another
 //! session, sees its page and, with the interactive link, controls it.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod ending;
 mod keys;

@@ -11,8 +11,8 @@ const VIEWER: &str = include_str!("../../fixtures/viewer.js");
 /// Playwright options of a phone, for [`Scenario::open_as`].
 pub const PHONE: &str = "{ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }";
 
-/// A watched session, and the viewer's browser: a session of another server, because no session
-/// reaches its own.
+/// A watched session and the viewer's browser, which is a session of another server because no
+/// session reaches its own server.
 pub struct Scenario {
     pub server: TestServer,
     viewers_server: TestServer,
@@ -136,7 +136,7 @@ impl Scenario {
         assert_eq!(
             execution.exit_code,
             0,
-            "{expression} did not come true: {}",
+            "{expression} did not become true: {}",
             self.page("seen").await
         );
     }

@@ -8,14 +8,14 @@ const WINDOW: &str = "{ viewport: { width: 1280, height: 797 }, colorScheme: 'li
 /// Max size of a picture in the README.
 const MAX_BYTES: u64 = 200_000;
 
-/// Run it with `scripts/test --run-ignored only -E 'test(live_view::screenshot)'` after changing
-/// the page.
+/// Takes the screenshot. After a change of the page, run
+/// `scripts/test --run-ignored only -E 'test(live_view::screenshot)'`.
 #[tokio::test]
 #[ignore = "writes docs/live-view.png"]
 async fn the_screenshot_shows_typing_into_a_search_field() {
     let scenario = Scenario::setup().await;
     let shelf = serde_json::json!(include_str!("../../fixtures/shelf.html"));
-    // A readable address that is the same every time.
+    // The address is readable and the same in every run.
     scenario.code(&format!("await context.route('https://books.example/**', (route) => route.fulfill({{ contentType: 'text/html; charset=utf-8', body: {shelf} }}))")).await;
     scenario.code("const shelf = await context.newPage(); await shelf.goto('https://books.example/evening-shelf')").await;
     scenario.open_as(&scenario.interactive_link(), WINDOW).await;

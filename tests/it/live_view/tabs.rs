@@ -10,8 +10,8 @@ const STRIP: &str =
     (tab) => tab.textContent + (tab.ariaSelected === 'true' ? '*' : '')))";
 
 impl Scenario {
-    /// Waits until the viewer shows the crash, and reloads the tab, which is visible and can be
-    /// controlled from then on.
+    /// Waits until the viewer shows the crash, reloads the tab, and asserts that it is visible and
+    /// can be controlled.
     async fn reload_crashed(&self) {
         self.act("await viewer.says('what', 'This tab has crashed.')")
             .await;
@@ -192,8 +192,8 @@ async fn a_session_without_tabs_says_so_and_can_open_one() {
 #[tokio::test]
 async fn a_crashed_tab_says_so_and_can_be_reloaded() {
     let scenario = Scenario::steered().await;
-    // Green until it is reloaded, so that the next picture differs from the last one before the
-    // crash.
+    // The page is green until it is reloaded, so that the next picture differs from the last one
+    // before the crash.
     scenario
         .act("await viewer.click(120, 70); await viewer.shows(500, 500, [30, 120, 60])")
         .await;
@@ -229,7 +229,7 @@ async fn a_tab_that_crashed_earlier_can_be_reloaded_by_a_new_viewer() {
 async fn back_forward_reload_and_the_address_bar_work() {
     let scenario = Scenario::steered().await;
     let url = scenario.site.url("/title/next");
-    // Without a scheme: the address of a machine gets http.
+    // Without a scheme, the address of a machine gets http.
     let typed = url.trim_start_matches("http://");
     scenario
         .act(&format!(
@@ -258,7 +258,7 @@ async fn back_forward_reload_and_the_address_bar_work() {
     scenario.act("await viewer.says('title', 'changed')").await;
     press("Reload").await;
     scenario.act("await viewer.says('title', 'next')").await;
-    // The keyboard shortcuts, while the page has the focus.
+    // The keyboard shortcuts work while the page has the focus.
     scenario
         .act("await viewer.click(700, 500); await page.keyboard.press('Alt+ArrowLeft')")
         .await;

@@ -1,5 +1,5 @@
-//! Calls that tests make through a client, and their results, in wire names whatever the client
-//! calls them.
+//! Calls that tests make through a client, and their results. Both use the wire's names, which may
+//! differ from the client's.
 
 use serde_json::{Value, json};
 
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone)]
 pub enum Call<'a> {
     Create(Value),
-    /// In this session, with this body.
+    /// Holds the session id and the body.
     Execute(&'a str, Value),
-    /// With this query.
+    /// Holds the query.
     List(Value),
     Status(&'a str),
     Delete(&'a str),

@@ -10,7 +10,7 @@ use super::client::{Client, Kind, Ran, run};
 use super::elsewhere::Elsewhere;
 use super::visit::UNKNOWN;
 
-/// The rows of the table, each with a remark for the reader or none.
+/// The rows of the table, each with a remark, which may be empty.
 pub const FORMS: [(&str, &str); 29] = [
     (
         "`browser launch-session`",
@@ -72,7 +72,7 @@ pub const FORMS: [(&str, &str); 29] = [
 
 const SCRAPED: &str = "`interact ID -c CODE`, `interact stop ID`";
 
-/// The reason why options shared by `browser` and its subcommands are lost.
+/// The form with options of `browser` after a subcommand, where they have no effect.
 const LOST: &str =
     "`--json`, `-o FILE`, `--profile NAME` or `--no-save-changes` after a subcommand";
 
@@ -133,7 +133,7 @@ pub async fn run_all(
 impl User<'_> {
     #[expect(
         clippy::too_many_lines,
-        reason = "a flat list of commands and what they print"
+        reason = "a flat list of commands and their output"
     )]
     async fn take(&mut self, form: &str) {
         let page = format!("open {}", self.site.url("/button"));

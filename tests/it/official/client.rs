@@ -1,4 +1,4 @@
-//! Firecrawl's clients, each in a private dir, all given the same calls.
+//! Firecrawl's clients. Each has a private dir, and all get the same calls.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -93,8 +93,7 @@ impl<'a> Client<'a> {
                 let ran = client.cli(None, &["--version"]).await;
                 ran.stdout.trim().clone_into(&mut client.version);
             }
-            // Debian's curl, of any version: nothing is pinned, and the document should not change
-            // with it.
+            // The curl version is not pinned, and the document should not change with it.
             Kind::Curl => {}
         }
         client
@@ -280,7 +279,8 @@ fn programs() -> std::path::PathBuf {
     programs
 }
 
-/// The SDK requires Node 22, which the machine may not have; the wheel contains a newer one.
+/// Returns the path of the runtime's Node. The SDK requires Node 22, which the machine may not
+/// have.
 fn node() -> String {
     repository()
         .join("runtime/.installed/bin/node")

@@ -2,7 +2,7 @@
 //! client shows it, the CLI in all its forms, and the requests of the API reference. The results
 //! are tables in docs/conformance.md.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod call;
 mod cli;
@@ -108,7 +108,7 @@ async fn every_official_client_works_and_is_documented() {
         assert_eq!(
             files(home.path()),
             kept,
-            "what {} leaves in its home",
+            "files that {} leaves in its home dir",
             kind.title()
         );
     }
@@ -143,7 +143,11 @@ async fn every_form_of_the_cli_works_and_is_documented() {
     let (reports, files): (Vec<_>, Vec<_>) = [keyed, open].into_iter().unzip();
     assert_all_good(&reports, &cli::FORMS.map(|(form, _)| form));
     let expected = [".config/firecrawl-cli/credentials.json", "printed.txt"];
-    assert_eq!(files, [expected, expected], "what it leaves in its home");
+    assert_eq!(
+        files,
+        [expected, expected],
+        "files that the CLI leaves in its home dir"
+    );
     assert_eq!(
         elsewhere.received(),
         Vec::<String>::new(),
@@ -178,8 +182,7 @@ async fn the_readme_snippets_print_their_documented_output_with_and_without_a_ke
     servers.stop().await;
 }
 
-/// Proves that the check for foreign requests works; without this test the others would prove
-/// nothing.
+/// Checks that the other tests would detect a request to another host.
 #[tokio::test]
 async fn a_request_to_another_host_is_detected() {
     let official = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Curl);

@@ -1,4 +1,4 @@
-//! The requests in the API reference, with nothing replaced but addresses, ids and keys.
+//! The requests in the API reference. Only addresses, ids and keys are replaced.
 
 use hearth_test_support::report::{Outcome, Report};
 use hearth_test_support::{ClientHome, Site, TestServer};

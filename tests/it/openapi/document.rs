@@ -115,7 +115,7 @@ fn every_schema_is_valid() {
                 &json!(0.5)
             )
             .is_err(),
-            "{name} lets anything pass"
+            "{name} accepts any value"
         );
     }
 }
@@ -140,7 +140,7 @@ fn every_example_is_valid() {
             seen += 1;
         }
     });
-    assert!(seen > 40, "{seen} examples were found");
+    assert!(seen > 40, "found only {seen} examples");
 }
 
 #[test]
@@ -173,10 +173,10 @@ fn operation_ids_are_unique_and_links_refer_to_them() {
             let id = operation["operationId"]
                 .as_str()
                 .unwrap_or_else(|| panic!("{method} {path} has no id"));
-            assert!(ids.insert(id), "{id} is there twice");
+            assert!(ids.insert(id), "{id} is not unique");
             assert!(
                 operation["summary"].is_string() && operation["description"].is_string(),
-                "{id} is not explained"
+                "{id} has no summary or no description"
             );
         }
     }
@@ -194,12 +194,12 @@ fn operation_ids_are_unique_and_links_refer_to_them() {
                 let id = link["operationId"]
                     .as_str()
                     .expect("a link names an operation");
-                assert!(ids.contains(id), "{at}: there is no operation {id}");
+                assert!(ids.contains(id), "{at}: the operation {id} does not exist");
                 links += 1;
             }
         },
     );
-    assert!(links >= 9, "{links} links were found");
+    assert!(links >= 9, "found only {links} links");
 }
 
 #[test]
@@ -254,13 +254,15 @@ fn sections() -> BTreeMap<String, String> {
         std::fs::read_to_string(repository().join("docs/API.md")).expect("docs/API.md exists");
     let mut sections = BTreeMap::new();
     for part in page.split("\n### `").skip(1) {
-        let (heading, rest) = part.split_once('`').expect("a heading ends");
+        let (heading, rest) = part
+            .split_once('`')
+            .expect("a heading has a closing backtick");
         let text = rest.split("\n## ").next().unwrap_or_default();
         assert!(
             sections
                 .insert(heading.to_owned(), text.to_owned())
                 .is_none(),
-            "{heading} is there twice"
+            "{heading} occurs twice"
         );
     }
     sections

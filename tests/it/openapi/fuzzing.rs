@@ -1,8 +1,8 @@
-//! Runs schemathesis against a live server: it generates valid and invalid requests from the
-//! OpenAPI file alone, follows links between operations, and checks every response against the
-//! file. tests/schemathesis has its settings.
+//! Runs schemathesis against a live server. It generates valid and invalid requests only from the
+//! OpenAPI file, follows links between operations, and checks every response against the file.
+//! tests/schemathesis has its settings.
 //!
-//! `make test` uses a fixed seed; `make fuzz` uses a new seed and runs as long as you want.
+//! `make test` uses a fixed seed; `make fuzz` uses a new seed and runs for as long as you choose.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -20,8 +20,7 @@ const DEADLINE: Duration = Duration::from_secs(150);
 async fn server() -> TestServer {
     let builder =
         TestServer::builder().setting("HEARTH_API_KEYS", &format!("fuzz:{KEY},other:{OTHER_KEY}"));
-    // The hooks keep fewer sessions alive. Only the shrinking of a finding may come near this
-    // limit.
+    // The hooks keep fewer sessions alive. Only the shrinking of a finding may approach this limit.
     builder.setting("HEARTH_MAX_SESSIONS", "6").start().await
 }
 
@@ -41,7 +40,7 @@ async fn examine(
         .arg(tests.join("schemathesis/schemathesis.toml"))
         .args(["run", "openapi.json", "--url", server.origin()])
         .args(arguments)
-        // It stores what it learns about a server in its working dir.
+        // Schemathesis stores data about the server in its working dir.
         .current_dir(&own)
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
@@ -84,7 +83,7 @@ async fn schemathesis_finds_no_difference_between_server_and_file() {
     let output = examine(&server, TEXT, seconds, &[]).await;
     let printed = text(&output);
     assert!(output.status.success(), "{printed}");
-    // A run whose requests are all rejected would find nothing either.
+    // A run whose requests are all rejected would also find nothing.
     let log = server.output();
     let count = |what: &str| log.lines().filter(|line| line.contains(what)).count();
     assert!(
@@ -101,7 +100,7 @@ async fn schemathesis_finds_no_difference_between_server_and_file() {
     server.stop().await;
 }
 
-/// Proves that schemathesis detects errors in the file, so that the test above is meaningful.
+/// Checks that schemathesis detects errors in the file, so that the test above is meaningful.
 #[tokio::test]
 async fn schemathesis_detects_a_wrong_rule_in_the_file() {
     let server = server().await;

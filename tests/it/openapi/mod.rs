@@ -1,5 +1,5 @@
-//! The OpenAPI file: it is valid, it describes exactly the server's routes, and a tool that knows
-//! only the file (schemathesis) finds no difference.
+//! The OpenAPI file. It is valid, it describes exactly the server's routes, and schemathesis, which
+//! reads only the file, finds no difference.
 
 mod document;
 mod fuzzing;

@@ -12,7 +12,7 @@ const UNKNOWN_ID: &str = "01920000-0000-7000-8000-000000000000";
 /// slash.
 fn routes() -> BTreeSet<String> {
     let source = std::fs::read_to_string(repository().join("crates/server/src/http/router.rs"))
-        .expect("it is there");
+        .expect("router.rs exists");
     let (public, _) = source
         .split_once("pub(crate) fn internal")
         .expect("the kernels have another router");
@@ -49,7 +49,7 @@ fn routes() -> BTreeSet<String> {
     }
     assert!(
         routes.len() > 15,
-        "the routes are found in router.rs: {routes:?}"
+        "found too few routes in router.rs: {routes:?}"
     );
     let shorter = routes.clone();
     routes.retain(|route| {
@@ -107,7 +107,7 @@ async fn every_path_accepts_exactly_the_files_methods() {
                 },
             );
         for method in &methods {
-            // An unknown key, so that no operation is carried out.
+            // The key is unknown, so that the server runs no operation.
             let answer = Exchange::of(server.request_outside(method.clone(), &address)).await;
             assert_eq!(
                 answer.status != 405,

@@ -12,15 +12,42 @@ fn operations() -> String {
         .expect("docs/OPERATIONS.md exists")
 }
 
-#[test]
-fn every_setting_is_documented() {
+/// Runs `hearth` with `arguments` and returns what it prints.
+fn printed_by(arguments: &[&str]) -> String {
     let output = Command::new(hearth_test_support::binary())
-        .arg("settings")
+        .args(arguments)
         .output()
         .expect("the program can be started");
     assert!(output.status.success(), "{output:?}");
-    let table = String::from_utf8(output.stdout).expect("text");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn every_setting_is_documented() {
+    let table = printed_by(&["settings"]);
     document::assert_section("docs/CONFIGURATION.md", "settings", &table);
+}
+
+#[test]
+fn man_pages_and_completions_name_every_command_and_setting() {
+    let page = printed_by(&["man"]);
+    let completions = printed_by(&["completions", "bash"]);
+    for command in ["serve", "doctor", "settings", "completions", "man"] {
+        assert!(page.contains(&format!("hearth\\-{command}(1)")), "{page}");
+        assert!(completions.contains(command), "{completions}");
+    }
+    let serve = printed_by(&["man", "serve"]);
+    let table = printed_by(&["settings"]);
+    let flags = table
+        .lines()
+        .filter_map(|row| row.split("<br>`--").nth(1)?.split([' ', '`']).next());
+    let flags: Vec<&str> = flags.collect();
+    assert!(flags.len() > 20, "{table}");
+    for flag in flags {
+        assert!(completions.contains(&format!("--{flag}")), "{flag}");
+        let escaped = flag.replace('-', "\\-");
+        assert!(serve.contains(&format!("\\-\\-{escaped}")), "{flag}");
+    }
 }
 
 #[tokio::test]
@@ -62,7 +89,7 @@ async fn exactly_the_existing_metrics_are_documented() {
 #[test]
 fn the_dashboard_queries_only_existing_metrics() {
     let text = std::fs::read_to_string(repository().join("docs/grafana-dashboard.json"))
-        .expect("it is there");
+        .expect("the dashboard exists");
     let board: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert!(
         board["panels"]

@@ -1,5 +1,5 @@
-//! The operator page in a real browser: a session of another server, because no session reaches its
-//! own.
+//! The operator page in a real browser, which is a session of another server because no session
+//! reaches its own server.
 
 use hearth_test_support::{Session, Site, TestServer, repository};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ const DESK: &str = "{ viewport: { width: 1280, height: 800 } }";
 /// Max size of a picture in a document.
 const MAX_BYTES: u64 = 200_000;
 
-/// An operator in front of a browser.
+/// An operator with a browser.
 struct Operator {
     server: TestServer,
     browser: Session,
@@ -87,7 +87,7 @@ async fn the_page_shows_a_session_with_its_picture_and_ends_it_after_confirmatio
     ] {
         assert!(seen.contains(word), "{word} is not on the page:\n{seen}");
     }
-    // Viewing is not use: the page has received no input.
+    // The operator's view does not affect the session's page.
     assert_eq!(
         session
             .node("await page.evaluate(() => devicePixelRatio)")
@@ -251,9 +251,8 @@ async fn a_session_without_a_live_view_has_no_picture_and_a_hanging_page_blocks_
     server.stop().await;
 }
 
-/// Run it with
-/// `scripts/test --run-ignored only -E 'test(the_screenshot_shows_a_quiet_server)'` after changing
-/// the page.
+/// Takes the screenshot. After a change of the page, run
+/// `scripts/test --run-ignored only -E 'test(the_screenshot_shows_a_quiet_server)'`.
 #[tokio::test]
 #[ignore = "writes docs/operator-page.png"]
 async fn the_screenshot_shows_a_quiet_server() {
@@ -270,7 +269,7 @@ async fn the_screenshot_shows_a_quiet_server() {
         server.session().await,
     ];
     let shelf = json!(include_str!("../../fixtures/shelf.html"));
-    // A readable address that is the same every time.
+    // The address is readable and the same in every run.
     sessions[0].node(&format!("await context.route('https://books.example/**', (route) => route.fulfill({{ contentType: 'text/html; charset=utf-8', body: {shelf} }})); await page.goto('https://books.example/evening-shelf')")).await.ok();
     sessions[1].python("await page.set_content('<title>Prices</title><body style=\"font: 40px sans-serif; background: #dfe8d8\"><h1>Prices</h1><p>12 of 80 pages read')").await;
     sessions[1].bash("sleep 0.2; exit 1").await;
@@ -311,9 +310,14 @@ async fn the_screenshot_shows_a_quiet_server() {
             .next()
             .expect("one session");
         let taken = dir.join("work/operator-page.png");
-        assert!(std::fs::metadata(&taken).expect("it was taken").len() <= MAX_BYTES);
+        assert!(
+            std::fs::metadata(&taken)
+                .expect("the screenshot exists")
+                .len()
+                <= MAX_BYTES
+        );
         std::fs::copy(taken, repository().join("docs/operator-page.png"))
-            .expect("it can be copied");
+            .expect("the screenshot can be copied");
         operator.leave().await;
         reqwest::get(over).await.expect("the site is running");
     };

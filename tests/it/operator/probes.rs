@@ -95,9 +95,9 @@ async fn a_browser_that_does_not_start_is_a_reason_until_one_starts() {
         .start()
         .await;
     assert_eq!(ready(&server).await.0, 200);
-    std::fs::remove_file(&switch).expect("it is there");
+    std::fs::remove_file(&switch).expect("the file exists");
     assert_eq!(server.create(&json!({})).await.status, 503);
-    assert!(only_reason(&ready(&server).await).starts_with("A browser could not be started "));
+    assert!(only_reason(&ready(&server).await).starts_with("The last browser start failed "));
     std::fs::write(&switch, "").expect("there is enough space");
     server.session().await;
     assert_eq!(ready(&server).await.0, 200);

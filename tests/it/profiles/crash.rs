@@ -55,7 +55,7 @@ impl Faults {
             .status();
         assert!(
             built
-                .expect("a C compiler, which Rust links with")
+                .expect("a C compiler is installed, because Rust needs it to link")
                 .success()
         );
         Faults { dir, orders }
@@ -75,7 +75,7 @@ impl Faults {
 
     fn order(&self, fault: Fault, at: i32) {
         let orders = [fault as i32, at, 0].map(i32::to_ne_bytes).concat();
-        // The kind comes last, because changes count from then on.
+        // The kind is written last, because changes count from then on.
         self.orders
             .write_all_at(&orders[4..], 4)
             .and_then(|()| self.orders.write_all_at(&orders[..4], 0))
@@ -111,7 +111,7 @@ fn assert_cookies_are_whole(server: &TestServer) {
     );
 }
 
-/// Returns what is saved under `p`, and asserts that it is entirely one of the two.
+/// Returns the value saved under `p`, and asserts that all stores have the same one of the two.
 async fn one_of(server: &TestServer, site: &Site, old: &str, new: &str) -> String {
     let reader = server.session_with(&reading("p")).await;
     assert_eq!(reader.created.get("warning"), None, "{}", reader.created);
@@ -122,7 +122,7 @@ async fn one_of(server: &TestServer, site: &Site, old: &str, new: &str) -> Strin
         .into_iter()
         .filter(|(name, _)| name.len() != 64)
         .collect();
-    assert_eq!(left, [], "beside the profile");
+    assert_eq!(left, [], "other files than the profile");
     assert!(
         found == all(old) || found == all(new),
         "{found} is neither {old} nor {new}"
@@ -157,7 +157,7 @@ async fn a_commit_with_any_failed_change_leaves_the_old_or_the_new_profile() {
         match answer["warning"].as_str() {
             None => assert_eq!(
                 there, new,
-                "change {at} of {seen}: the response said it was saved"
+                "change {at} of {seen}: the response reported success"
             ),
             Some(warning) => {
                 failures += 1;
@@ -165,12 +165,12 @@ async fn a_commit_with_any_failed_change_leaves_the_old_or_the_new_profile() {
             }
         }
         if seen < at {
-            // The draft, its two parts, their syncs to disk, and the rename.
-            assert_eq!(failures, 5, "of {seen} changes");
+            // These changes are the draft, its two parts, their syncs to disk, and the rename.
+            assert_eq!(failures, 5, "failures among {seen} changes");
             return server.stop().await;
         }
     }
-    panic!("a commit does not end");
+    panic!("a commit has {MAX_CHANGES} changes or more");
 }
 
 #[tokio::test]
@@ -214,7 +214,7 @@ async fn a_crash_at_any_change_of_a_commit_leaves_the_old_or_the_new_profile() {
         assert_eq!(json!([listed["profiles"][0]["sizeBytes"]]), json!(sizes));
         server.stop().await;
     }
-    panic!("a commit does not end");
+    panic!("a commit has {MAX_CHANGES} changes or more");
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn on_a_full_disk_the_old_profile_stays_and_the_response_says_so() {
     );
     assert!(
         server.output().contains("the server's disk is full"),
-        "it is in the log"
+        "the log contains the error"
     );
     assert_eq!(saved(&server, &site, "p").await, all("old"));
     assert_eq!(
@@ -246,7 +246,7 @@ async fn on_a_full_disk_the_old_profile_stays_and_the_response_says_so() {
             .count(),
         1
     );
-    // It can be saved again once there is space.
+    // The profile can be saved once the disk has space.
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "newer").await;
     session.delete().await;

@@ -31,7 +31,7 @@ fn is_warned_of_damage(created: &Value) -> bool {
 #[tokio::test]
 async fn a_damaged_profile_is_moved_away_and_a_fresh_one_starts() {
     let (server, site) = (TestServer::start().await, Site::start().await);
-    // In the header, in the index, at the end, and a truncated file.
+    // Damage in the header, in the index and at the end, and a truncated file.
     for place in [0.0, 0.01, 0.5, 0.999, 2.0] {
         let session = server.session_with(&saving("p")).await;
         keep(&session, &site, "x").await;
@@ -72,7 +72,7 @@ async fn a_damaged_profile_is_moved_away_and_a_fresh_one_starts() {
     }
     assert!(
         server.output().contains("The profile is damaged"),
-        "it is in the log"
+        "the log contains the error"
     );
     server.stop().await;
 }
@@ -82,12 +82,12 @@ async fn a_profile_that_breaks_the_browser_is_moved_away() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
-    // A dir where Chromium expects a file.
+    // Chromium expects a file at the path of this dir.
     let place = session_dir(&server).join("b/user-data/Local State");
     fs::create_dir(&place)
         .and_then(|()| fs::write(place.join("x"), "x"))
         .expect("made");
-    // So that the session's own user can remove it.
+    // The session's user must be able to remove the dir.
     fs::set_permissions(&place, fs::Permissions::from_mode(0o777)).expect("opened");
     let answer = session.delete().await;
     assert_eq!(answer.get("warning"), None, "{answer}");
@@ -148,7 +148,8 @@ async fn a_profile_larger_than_the_session_limit_is_rejected_and_kept() {
     let refusal = server.create(&reading("p")).await;
     assert_eq!(refusal.status, 503, "{refusal:?}");
     assert!(
-        refusal.error().contains("\"p\"") && refusal.error().contains("larger than 32 MiB"),
+        refusal.error().contains("\"p\"")
+            && refusal.error().contains("disk limit of a session, 32 MiB"),
         "{refusal:?}"
     );
     server.stop().await;
@@ -166,7 +167,7 @@ async fn a_lost_profile_is_reported_and_a_file_in_its_place_blocks_nothing() {
     let session = server.session_with(&reading("p")).await;
     let warning = session.created["warning"].as_str().unwrap_or_default();
     assert!(
-        warning.contains("not on the server any more"),
+        warning.contains("is missing on the server"),
         "{}",
         session.created
     );

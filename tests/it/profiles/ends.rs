@@ -11,7 +11,7 @@ use crate::profiles::scenario::{all, keep, kept, nothing, saved, saving};
 
 const BOUND: Duration = Duration::from_secs(20);
 
-/// The body of a session that ends by itself.
+/// Returns a body for a session with a profile and a time limit.
 fn ending(name: &str, clock: &str, seconds: u64) -> Value {
     json!({"profile": {"name": name}, clock: seconds})
 }
@@ -27,7 +27,7 @@ async fn ended(session: &Session, reason: &str) -> Value {
     })
     .await;
     session.assert_destroyed(reason).await;
-    // When this is answered, its profile has been saved, or not.
+    // The server responds after it has saved the profile or failed to.
     session.delete().await
 }
 
@@ -55,7 +55,7 @@ async fn all_sessions_save_their_profiles_when_the_server_stops() {
         let session = server.session_with(&saving(name)).await;
         keep(&session, &site, name).await;
     }
-    // Set just before.
+    // The values were stored just before.
     server.stop().await;
     let server = TestServer::builder().data_dir(dir.path()).start().await;
     for name in ["a", "b", "c"] {
@@ -105,10 +105,10 @@ async fn a_crashed_browser_leaves_its_cookies_and_nothing_half_written() {
     let answer = ended(&session, "browser_crashed").await;
     let warning = answer["warning"].as_str().unwrap_or_default();
     assert!(
-        warning.contains("ended unexpectedly") && warning.contains("but for cookies"),
+        warning.contains("ended unexpectedly") && warning.contains("except for cookies"),
         "{answer}"
     );
-    // Files are as they were saved; the cookies are the newest.
+    // Local storage has its saved state; the cookies are the newest.
     assert_eq!(
         saved(&server, &site, "p").await,
         json!(["old", "new", "new"])
@@ -140,10 +140,10 @@ async fn a_browser_that_does_not_close_is_killed_and_the_response_says_what_was_
     let answer = session.delete().await;
     let warning = answer["warning"].as_str().unwrap_or_default();
     assert!(
-        warning.contains("not saved") && warning.contains("but for cookies"),
+        warning.contains("not saved") && warning.contains("except for cookies"),
         "{answer}"
     );
-    // It is listed because it contains cookies.
+    // The profile is listed because it contains cookies.
     let listed = server
         .send(server.request(reqwest::Method::GET, "/profiles"))
         .await
@@ -198,14 +198,14 @@ async fn wait_for_checkpoint(server: &TestServer, value: &str) {
         let checkpoint = names
             .into_iter()
             .find(|name| name.ends_with(".checkpoint"))
-            .ok_or("there is none")?;
+            .ok_or("no checkpoint exists")?;
         let bytes = std::fs::read(server.data_dir().join("profiles").join(checkpoint))
             .map_err(|error| error.to_string())?;
         let there = String::from_utf8_lossy(&bytes).matches(&value).count();
         if there == 2 {
             Ok(())
         } else {
-            Err(format!("{there} of the cookies are there"))
+            Err(format!("the checkpoint contains {there} of 2 cookies"))
         }
     })
     .await;

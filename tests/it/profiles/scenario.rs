@@ -48,12 +48,12 @@ pub async fn saved(server: &TestServer, site: &Site, name: &str) -> Value {
     found
 }
 
-/// The expected stores when `value` is in each.
+/// Returns the expected content of the stores when each holds `value`.
 pub fn all(value: &str) -> Value {
     json!([value, value, value])
 }
 
-/// The expected stores when they are empty.
+/// Returns the expected content of empty stores.
 pub fn nothing() -> Value {
     json!([null, null, null])
 }
@@ -64,7 +64,7 @@ pub fn files(server: &TestServer) -> Vec<(String, u64)> {
     let about = |entry: std::fs::DirEntry| {
         (
             entry.file_name().into_string().expect("ASCII"),
-            entry.metadata().expect("a message about it").len(),
+            entry.metadata().expect("metadata of the file").len(),
         )
     };
     let mut files: Vec<_> = entries

@@ -1,4 +1,4 @@
-//! Deadlines: they are met, and a run that ends exactly at its deadline has one outcome.
+//! Deadlines. They are met, and a run that ends exactly at its deadline has one outcome.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn assert_kept(session: &Session, language: &str, timeout: u64) {
         .saturating_sub(Duration::from_secs(timeout));
     assert!(
         late < LATE,
-        "{language} with {timeout} s was answered {late:?} too late"
+        "{language} with {timeout} s: the response was {late:?} late"
     );
 }
 
@@ -52,11 +52,11 @@ async fn deadlines_are_met() {
         .killed_at(300)
         .elapsed
         .saturating_sub(Duration::from_mins(5));
-    assert!(late < LATE, "five minutes were {late:?} too long");
+    assert!(late < LATE, "the run of five minutes ended {late:?} late");
     server.stop().await;
 }
 
-/// Runs code that ends within some milliseconds of its deadline, before it or after.
+/// Runs code that ends some milliseconds before or after its deadline.
 async fn close_calls(session: &Session, count: u32) -> Vec<Execution> {
     let mut executions = Vec::new();
     for index in 0..count {
@@ -89,14 +89,14 @@ async fn a_run_that_ends_at_its_deadline_has_one_outcome() {
         );
         assert!(
             [(0, false, false), (137, true, true)].contains(&outcome),
-            "both or neither: {execution:?}"
+            "neither a clean end nor a kill: {execution:?}"
         );
         killed += u32::from(execution.killed);
     }
     eprintln!("of {} runs {killed} were killed", executions.len());
     assert!(
         (50..950).contains(&killed),
-        "too few close calls to say anything: {killed} were killed"
+        "too few runs ended on one side of the deadline: {killed} were killed"
     );
     server.stop().await;
 }

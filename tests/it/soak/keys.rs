@@ -24,7 +24,7 @@ const SUSPICIOUS: f64 = 4.5;
 
 /// Sends one request on a persistent connection; returns the response time.
 fn refusal(stream: &mut TcpStream, key: &str) -> Duration {
-    // Padded to the longest key, so that the length on the wire is the same.
+    // The padding gives all requests the same length.
     let filling = "x".repeat(KEY.len() - key.len());
     let request = format!(
         "GET /v2/interact HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nX-Filling: {filling}\r\n\r\n"
@@ -43,7 +43,7 @@ fn refusal(stream: &mut TcpStream, key: &str) -> Duration {
 }
 
 #[tokio::test]
-#[ignore = "takes a minute, and silence: make soak"]
+#[ignore = "takes a minute on an idle machine: make soak"]
 async fn the_time_of_a_rejection_does_not_depend_on_the_key() {
     let server = TestServer::builder()
         .setting("HEARTH_API_KEYS", KEY)
@@ -56,7 +56,7 @@ async fn the_time_of_a_rejection_does_not_depend_on_the_key() {
         stream.set_nodelay(true).unwrap();
         let mut times = WRONG.map(|_| Vec::with_capacity(REQUESTS));
         for round in 0..REQUESTS {
-            // Changes on the machine affect all keys alike, and the order rotates.
+            // The order rotates, so that changes on the machine affect all keys alike.
             for index in 0..WRONG.len() {
                 let index = (index + round) % WRONG.len();
                 times[index].push(refusal(&mut stream, WRONG[index]).as_secs_f64());

@@ -1,8 +1,8 @@
 //! Long tests: deadlines to a tenth of a second, thousands of rounds, and servers that are killed
-//! repeatedly. Not part of `make test`; `make soak` runs them one at a time, in about twenty
+//! repeatedly. `make test` skips them; `make soak` runs them one at a time, in about twenty
 //! minutes.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod endings;
 mod keys;

@@ -135,7 +135,7 @@ async fn a_thousand_mixed_executions_leave_nothing() {
     );
     assert!(
         after.2 < before.2 * 5 / 4 + 4096,
-        "memory has grown from {} to {} KiB",
+        "memory grew from {} to {} KiB",
         before.2,
         after.2
     );
@@ -222,7 +222,7 @@ async fn short_life(round: usize) {
                 .into_iter()
                 .map(|process| process.command)
                 .collect();
-            // 1001 may be stopped before it has that name.
+            // `sleep 1001` may be stopped before it has that name.
             let count = |n: u32| {
                 commands
                     .iter()
@@ -249,7 +249,7 @@ async fn short_life(round: usize) {
         server.processes();
     };
     tokio::select! {
-        _ = join_all(running) => panic!("the code does not end"),
+        _ = join_all(running) => panic!("the code ended before the server was killed"),
         () = killing => {}
     }
     server.kill_hard().await;

@@ -1,30 +1,21 @@
-//! What the rules look at: the repository's own files, and Rust code with everything blanked that
-//! is not code.
-//!
-//! Knows no rule.
+//! The files of the repository, and the paths that Rust code names.
 
 use std::path::Path;
 use std::process::Command;
 
 use hearth_test_support::repository;
+use proc_macro2::{TokenStream, TokenTree};
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
 
-/// A file of the repository.
+/// A text file of the repository.
 pub struct File {
-    /// From the root, with slashes.
+    /// Relative to the root.
     pub path: String,
     pub text: String,
 }
 
 impl File {
-    /// The code of a Rust file, with comments, literals and test code blanked; lines stay where
-    /// they are.
-    pub fn code(&self) -> String {
-        if self.path.contains("/tests/") || self.path.ends_with("/tests.rs") {
-            return String::new();
-        }
-        without_tests(&without_prose(&self.text))
-    }
-
     pub fn is_rust(&self) -> bool {
         self.has_extension(&["rs"])
     }
@@ -35,25 +26,195 @@ impl File {
             .and_then(|extension| extension.to_str());
         extension.is_some_and(|extension| extensions.contains(&extension))
     }
+
+    /// Returns true if it is compiled only for tests.
+    pub fn is_test(&self) -> bool {
+        self.path.starts_with("tests/")
+            || self.path.contains("/tests/")
+            || self.path.ends_with("/tests.rs")
+    }
+
+    /// Lists the paths that its code names, except in items for tests.
+    pub fn mentions(&self) -> Vec<Mention> {
+        let file = syn::parse_file(&self.text)
+            .unwrap_or_else(|error| panic!("cannot parse {}: {error}", self.path));
+        let mut collector = Collector::default();
+        collector.visit_file(&file);
+        collector.found
+    }
 }
 
-/// The files that git tracks or would track, so that a new file is judged before it is added.
+/// A path in Rust code, such as `std::env::var`.
+pub struct Mention {
+    pub segments: Vec<String>,
+    /// The first line of a file is 1.
+    pub line: usize,
+    /// The inline modules around it, outermost first.
+    pub inline_modules: Vec<String>,
+}
+
+impl Mention {
+    /// Returns true if the path is `path` or begins with it.
+    pub fn starts_with(&self, path: &str) -> bool {
+        let mut segments = self.segments.iter();
+        path.split("::")
+            .all(|part| segments.next().is_some_and(|segment| segment == part))
+    }
+}
+
+#[derive(Default)]
+struct Collector {
+    inline_modules: Vec<String>,
+    found: Vec<Mention>,
+}
+
+impl Collector {
+    fn add(&mut self, segments: Vec<String>, line: usize) {
+        self.found.push(Mention {
+            segments,
+            line,
+            inline_modules: self.inline_modules.clone(),
+        });
+    }
+
+    fn add_tree(&mut self, prefix: &[String], tree: &syn::UseTree) {
+        let line = tree.span().start().line;
+        let with = |name: String| {
+            let mut segments = prefix.to_vec();
+            if name != "self" {
+                segments.push(name);
+            }
+            segments
+        };
+        match tree {
+            syn::UseTree::Path(path) => {
+                let mut prefix = prefix.to_vec();
+                prefix.push(path.ident.to_string());
+                self.add_tree(&prefix, &path.tree);
+            }
+            syn::UseTree::Name(name) => self.add(with(name.ident.to_string()), line),
+            syn::UseTree::Rename(name) => self.add(with(name.ident.to_string()), line),
+            syn::UseTree::Glob(_) => self.add(with("*".to_owned()), line),
+            syn::UseTree::Group(group) => {
+                for tree in &group.items {
+                    self.add_tree(prefix, tree);
+                }
+            }
+        }
+    }
+
+    /// Adds every `a::b` in the arguments of a macro, which the parser leaves as tokens.
+    fn add_tokens(&mut self, tokens: TokenStream) {
+        let mut segments: Vec<String> = Vec::new();
+        let mut line = 0;
+        let mut colons = 0;
+        for token in tokens {
+            match token {
+                TokenTree::Ident(ident) => {
+                    if colons != 2 {
+                        self.add_path(&mut segments, line);
+                        line = ident.span().start().line;
+                    }
+                    segments.push(ident.to_string());
+                    colons = 0;
+                }
+                TokenTree::Punct(punct) if punct.as_char() == ':' => colons += 1,
+                TokenTree::Group(group) => {
+                    self.add_path(&mut segments, line);
+                    colons = 0;
+                    self.add_tokens(group.stream());
+                }
+                TokenTree::Punct(_) | TokenTree::Literal(_) => {
+                    self.add_path(&mut segments, line);
+                    colons = 0;
+                }
+            }
+        }
+        self.add_path(&mut segments, line);
+    }
+
+    fn add_path(&mut self, segments: &mut Vec<String>, line: usize) {
+        let segments = std::mem::take(segments);
+        if segments.len() > 1 {
+            self.add(segments, line);
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Collector {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        if !is_for_tests(attributes(item)) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+        if module.content.is_some() {
+            self.inline_modules.push(module.ident.to_string());
+            visit::visit_item_mod(self, module);
+            self.inline_modules.pop();
+        }
+    }
+
+    /// Skips `pub(crate)`, which is not an import.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.add_tree(&[], &item.tree);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let segments = path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string())
+            .collect();
+        self.add(segments, path.span().start().line);
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        visit::visit_macro(self, call);
+        self.add_tokens(call.tokens.clone());
+    }
+}
+
+fn attributes(item: &syn::Item) -> &[syn::Attribute] {
+    match item {
+        syn::Item::Const(item) => &item.attrs,
+        syn::Item::Enum(item) => &item.attrs,
+        syn::Item::Fn(item) => &item.attrs,
+        syn::Item::Impl(item) => &item.attrs,
+        syn::Item::Mod(item) => &item.attrs,
+        syn::Item::Static(item) => &item.attrs,
+        syn::Item::Struct(item) => &item.attrs,
+        syn::Item::Trait(item) => &item.attrs,
+        syn::Item::Type(item) => &item.attrs,
+        syn::Item::Use(item) => &item.attrs,
+        _ => &[],
+    }
+}
+
+/// Returns true for `#[cfg(test)]`.
+fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute
+                .parse_args::<syn::Path>()
+                .is_ok_and(|condition| condition.is_ident("test"))
+    })
+}
+
+/// Lists the text files that git tracks or would track.
 pub fn files() -> Vec<File> {
-    // Without the setting git refuses a checkout that belongs to another user, as in most
-    // containers.
+    // Git rejects a checkout that belongs to another user, as in most containers, without the
+    // setting.
     let output = Command::new("git")
-        .args([
-            "-c",
-            "safe.directory=*",
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
+        .args(["-c", "safe.directory=*", "ls-files", "-z"])
+        .args(["--cached", "--others", "--exclude-standard"])
         .current_dir(repository())
         .output()
-        .expect("git is needed to tell the repository's files from others");
+        .expect("git is installed");
     assert!(
         output.status.success(),
         "git ls-files: {}",
@@ -63,7 +224,7 @@ pub fn files() -> Vec<File> {
     let paths = String::from_utf8(output.stdout).expect("paths are UTF-8");
     let mut files: Vec<File> = paths
         .split_terminator('\0')
-        // A file that is deleted but not yet committed is still listed; a binary one has no text.
+        // A deletion that is not committed is still listed, and a binary file has no text.
         .filter_map(|path| {
             Some(File {
                 path: path.to_owned(),
@@ -80,193 +241,52 @@ pub fn files() -> Vec<File> {
     files
 }
 
-/// The text of one file that must be there.
+/// Lists the Rust files of the product.
+pub fn product_files() -> Vec<File> {
+    let is_product = |file: &File| {
+        let is_inside = ["crates/", "src/"]
+            .iter()
+            .any(|dir| file.path.starts_with(dir));
+        file.is_rust() && !file.is_test() && (is_inside || file.path == "build.rs")
+    };
+    files().into_iter().filter(is_product).collect()
+}
+
+/// Returns the text of a file that must exist.
 pub fn read(path: &str) -> String {
     let path = repository().join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// 1 for the first line.
-pub fn line_at(text: &str, offset: usize) -> usize {
-    text[..offset].matches('\n').count() + 1
-}
-
-fn is_word(character: char) -> bool {
-    character.is_alphanumeric() || character == '_'
-}
-
-/// Where `word` (an identifier or a path such as `std::env`) stands in code as a whole word.
-pub fn words(code: &str, word: &str) -> Vec<usize> {
-    let whole = |offset: &usize| {
-        !code[..*offset].chars().next_back().is_some_and(is_word)
-            && !code[offset + word.len()..]
-                .chars()
-                .next()
-                .is_some_and(is_word)
+#[test]
+fn mentions_are_found_in_code_and_not_in_text_or_tests() {
+    let text = r##"
+        /// std::env in a comment /* of any kind */
+        fn real<'a>(x: &'a str) -> char { std::env::var(r#"std::env " "#); '"' }
+        use std::{fs, env, process::{Command, exit}};
+        const S: &str = "a \" std::env"; const C: char = '\'';
+        #[cfg(test)]
+        mod tests { fn unit() { std::env::args(); } }
+        fn last() { println!("{}", std::env::vars()) } /* std::env /* std::env */ std::env */
+        mod inner { use super::real; }
+    "##;
+    let file = File {
+        path: "crates/x/src/y.rs".to_owned(),
+        text: text.to_owned(),
     };
-    code.match_indices(word)
-        .map(|(offset, _)| offset)
-        .filter(whole)
-        .collect()
-}
-
-/// Where a path is named, written out (`std::env::var`) or in braces (`use std::{env, fs}`).
-pub fn mentions(code: &str, path: &str) -> Vec<usize> {
-    let mut found = words(code, path);
-    if let Some((parent, last)) = path.rsplit_once("::") {
-        let opening = format!("{parent}::{{");
-        for (offset, _) in code.match_indices(&opening) {
-            let start = offset + opening.len() - 1;
-            let end = closing_brace(code, start);
-            found.extend(
-                words(&code[start..end], last)
-                    .into_iter()
-                    .map(|inside| start + inside),
-            );
-        }
-    }
-    found.sort_unstable();
-    found
-}
-
-/// The offset after the brace that closes the one at `start`, or the end.
-fn closing_brace(code: &str, start: usize) -> usize {
-    let mut depth = 0_usize;
-    for (offset, byte) in code.bytes().enumerate().skip(start) {
-        match byte {
-            b'{' => depth += 1,
-            b'}' if depth == 1 => return offset + 1,
-            b'}' => depth -= 1,
-            _ => {}
-        }
-    }
-    code.len()
-}
-
-/// Replaces everything but line ends with spaces.
-fn blank(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend(
-        bytes
+    let mentions = file.mentions();
+    let lines = |path| {
+        mentions
             .iter()
-            .map(|byte| if *byte == b'\n' { b'\n' } else { b' ' }),
-    );
-}
-
-/// Blanks comments and the insides of string and character literals.
-pub fn without_prose(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let rest = &bytes[at..];
-        let after_word = at > 0 && is_word(char::from(bytes[at - 1]));
-        let length = if rest.starts_with(b"//") {
-            rest.iter()
-                .position(|byte| *byte == b'\n')
-                .unwrap_or(rest.len())
-        } else if rest.starts_with(b"/*") {
-            block_comment(rest)
-        } else if rest[0] == b'"' {
-            string(rest)
-        } else if !after_word && let Some(length) = raw_string(rest) {
-            length
-        } else if rest[0] == b'\'' {
-            character(rest)
-        } else {
-            out.push(rest[0]);
-            at += 1;
-            continue;
-        };
-        blank(&mut out, &rest[..length]);
-        at += length;
-    }
-    String::from_utf8(out).expect("whole characters are copied or blanked")
-}
-
-/// Block comments nest.
-fn block_comment(rest: &[u8]) -> usize {
-    let (mut depth, mut at) = (0_usize, 0);
-    while at < rest.len() {
-        if rest[at..].starts_with(b"/*") {
-            (depth, at) = (depth + 1, at + 2);
-        } else if rest[at..].starts_with(b"*/") {
-            (depth, at) = (depth - 1, at + 2);
-            if depth == 0 {
-                return at;
-            }
-        } else {
-            at += 1;
-        }
-    }
-    rest.len()
-}
-
-fn string(rest: &[u8]) -> usize {
-    let mut at = 1;
-    while at < rest.len() {
-        match rest[at] {
-            b'\\' => at += 2,
-            b'"' => return at + 1,
-            _ => at += 1,
-        }
-    }
-    rest.len()
-}
-
-/// `r"…"`, `r#"…"#`, `br"…"`, `cr"…"`.
-fn raw_string(rest: &[u8]) -> Option<usize> {
-    let prefix = match rest {
-        [b'r', ..] => 0,
-        [b'b' | b'c', b'r', ..] => 1,
-        _ => return None,
+            .filter(|mention| mention.starts_with(path))
+            .map(|mention| mention.line)
+            .collect::<Vec<_>>()
     };
-    let hashes = rest[prefix + 1..]
+    assert_eq!(lines("std::env"), [3, 4, 8]);
+    assert_eq!(lines("std::process::Command"), [4]);
+    let inner = mentions
         .iter()
-        .take_while(|byte| **byte == b'#')
-        .count();
-    let open = prefix + 1 + hashes;
-    if rest.get(open) != Some(&b'"') {
-        return None;
-    }
-    let close = format!("\"{}", "#".repeat(hashes));
-    let inside = rest[open + 1..]
-        .windows(close.len())
-        .position(|window| window == close.as_bytes())?;
-    Some(open + 1 + inside + close.len())
-}
-
-/// A character literal, or one byte of a lifetime.
-fn character(rest: &[u8]) -> usize {
-    if rest.get(1) == Some(&b'\\') {
-        return rest
-            .iter()
-            .skip(3)
-            .position(|byte| *byte == b'\'')
-            .map_or(rest.len(), |at| at + 4);
-    }
-    let text = String::from_utf8_lossy(&rest[1..rest.len().min(6)]);
-    match text.chars().next() {
-        Some(first) if rest.get(1 + first.len_utf8()) == Some(&b'\'') => 2 + first.len_utf8(),
-        _ => 1,
-    }
-}
-
-/// Blanks the items that stand behind `#[cfg(test)]`.
-fn without_tests(code: &str) -> String {
-    const ATTRIBUTE: &str = "#[cfg(test)]";
-    let mut out = Vec::with_capacity(code.len());
-    let mut at = 0;
-    while let Some(found) = code[at..].find(ATTRIBUTE).map(|found| at + found) {
-        out.extend_from_slice(&code.as_bytes()[at..found]);
-        let body = found + ATTRIBUTE.len();
-        let end = match code[body..].find(['{', ';']).map(|offset| body + offset) {
-            Some(offset) if code.as_bytes()[offset] == b'{' => closing_brace(code, offset),
-            Some(offset) => offset + 1,
-            None => code.len(),
-        };
-        blank(&mut out, &code.as_bytes()[found..end]);
-        at = end;
-    }
-    out.extend_from_slice(&code.as_bytes()[at..]);
-    String::from_utf8(out).expect("whole characters are copied or blanked")
+        .find(|mention| mention.starts_with("super::real"))
+        .expect("it is named");
+    assert_eq!(inner.inline_modules, ["inner"]);
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::reply::Reply;
 use crate::session::Session;
 
-/// Request timeout for a server that never answers. Each test has its own, shorter deadline.
+/// Request timeout for a server that never responds. Each test has a shorter deadline.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 fn client(patience: Duration) -> Client {
@@ -35,7 +35,7 @@ impl Api {
         }
     }
 
-    /// Returns a copy of this client that waits as long as the longest execution takes.
+    /// Returns a copy of this client whose timeout exceeds the longest execution.
     #[must_use]
     pub fn with_long_timeout(&self) -> Self {
         Self {

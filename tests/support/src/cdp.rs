@@ -87,7 +87,7 @@ impl CdpClient {
         let answer = tokio::time::timeout(DEADLINE, self.answer_to(id));
         answer
             .await
-            .unwrap_or_else(|_| panic!("{method} was not answered"))
+            .unwrap_or_else(|_| panic!("no response to {method}"))
     }
 
     /// Waits for the next event with this name and returns its params.
@@ -102,7 +102,7 @@ impl CdpClient {
         };
         tokio::time::timeout(DEADLINE, waiting)
             .await
-            .unwrap_or_else(|_| panic!("{name} did not happen"))
+            .unwrap_or_else(|_| panic!("the event {name} did not arrive"))
     }
 
     /// Sends a message unchanged.

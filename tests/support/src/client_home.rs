@@ -11,8 +11,8 @@ use tokio::process::Command;
 use crate::eventually::eventually;
 use crate::process::{self, Process};
 
-/// A client's private dir: its working dir, its `HOME` and its `TMPDIR`. Dropping it kills the
-/// processes in it, so a failing test leaves none behind.
+/// A client's private dir, which is its working dir, its `HOME` and its `TMPDIR`. Dropping it kills
+/// the processes in it, so a failing test leaves none behind.
 #[derive(Debug)]
 pub struct ClientHome(TempDir);
 

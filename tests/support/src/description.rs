@@ -1,7 +1,7 @@
 //! Checks server responses against the OpenAPI file: path, method, status, headers, content type
 //! and schema.
 //!
-//! Supports only the parts of OpenAPI that our file uses, and knows nothing else about the server.
+//! It supports only the parts of OpenAPI that the file uses.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -11,7 +11,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value, json};
 
-/// The OpenAPI file, as the server serves it.
+/// The OpenAPI file, byte for byte as the server serves it.
 pub const TEXT: &str = include_str!("../../../openapi/openapi.json");
 
 /// The response to unknown paths. No path in the file leads to this response or the next one.
@@ -56,7 +56,7 @@ impl Answer<'_> {
             } = self;
             let body: String = body.chars().take(4000).collect();
             panic!(
-                "{method} {path} is answered with {status}, and not as openapi.json says: {problem}\n{headers:?}\n{body}"
+                "the response {status} to {method} {path} differs from openapi.json: {problem}\n{headers:?}\n{body}"
             );
         }
     }
@@ -65,7 +65,7 @@ impl Answer<'_> {
     pub fn check(self) -> Result<(), String> {
         let (name, response) = self.described()?;
         if self.status == 500 {
-            return Err("it is described, and a fault of the server all the same".to_owned());
+            return Err("a status 500 is always a fault of the server".to_owned());
         }
         self.check_headers(response)?;
         self.check_body(response)
@@ -79,7 +79,7 @@ impl Answer<'_> {
         let Some((template, has_slash)) = template_of(path) else {
             return self.one_of("the path is not served", &[UNKNOWN_PATH, FOREIGN_HOST]);
         };
-        // The server answers HEAD wherever it answers GET.
+        // The server supports HEAD wherever it supports GET.
         let method = if self.method == Method::HEAD {
             "get".to_owned()
         } else {
@@ -87,7 +87,7 @@ impl Answer<'_> {
         };
         let Some(operation) = DOCUMENT["paths"][template].get(&method) else {
             return self.one_of(
-                "the path does not know the method",
+                "the path does not support the method",
                 &[WRONG_METHOD, FOREIGN_HOST],
             );
         };
@@ -99,7 +99,7 @@ impl Answer<'_> {
             // Not every path is also served with a trailing slash.
             None if has_slash && self.status == UNKNOWN_PATH.0 => self.one_of("", &[UNKNOWN_PATH]),
             None => Err(format!(
-                "{template} has {:?}",
+                "{template} allows only {:?}",
                 responses.keys().collect::<Vec<_>>()
             )),
         }
@@ -111,7 +111,7 @@ impl Answer<'_> {
         allowed: &[(u16, &str)],
     ) -> Result<(String, &'static Value), String> {
         let found = allowed.iter().find(|(status, _)| *status == self.status);
-        let (_, name) = found.ok_or_else(|| format!("{why}, so only {allowed:?} are right"))?;
+        let (_, name) = found.ok_or_else(|| format!("{why}, so only {allowed:?} are allowed"))?;
         Ok((
             (*name).to_owned(),
             &DOCUMENT["components"]["responses"][*name],
@@ -158,7 +158,7 @@ impl Answer<'_> {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         let Some(media) = content.get(kind) else {
             return Err(format!(
-                "the content type is {kind:?} and not one of {:?}",
+                "the content type is {kind:?} instead of one of {:?}",
                 content.keys().collect::<Vec<_>>()
             ));
         };

@@ -16,7 +16,7 @@ use crate::server::{binary, given_runtime};
 /// All checks together take about a second.
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// Time for the process table to empty, as for a server.
+/// Time for the process table to empty; same as for a server.
 const TABLE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// A builder for one `hearth doctor` run.
@@ -51,7 +51,7 @@ pub struct Finding {
 }
 
 impl Doctor {
-    /// Uses this data dir, any free port, and the defaults for the rest.
+    /// Creates a builder with this data dir, any free port, and the defaults for the rest.
     pub fn with_data_dir(data_dir: &Path) -> Self {
         let data_dir = data_dir.to_string_lossy().into_owned();
         Self {
@@ -91,7 +91,7 @@ impl Doctor {
         self.run_until(|_| None::<()>, None).await
     }
 
-    /// Sends it a signal as soon as it has printed its first finding.
+    /// Runs it and sends it a signal as soon as it has printed its first finding.
     pub async fn interrupted_by(self, signal: Signal) -> Diagnosis {
         self.run_until(|line| line.contains("system").then_some(()), Some(signal))
             .await
@@ -133,21 +133,30 @@ impl Doctor {
         let pid: i32 = child
             .id()
             .and_then(|pid| pid.try_into().ok())
-            .expect("it has just been started");
+            .expect("the doctor was just started");
         let (stdout, found) = Output::waiting_for(stdout, find);
         let stderr = Output::of(stderr);
         // The doctor's child processes work in this dir; a server with the same data dir never uses
         // it.
         let trials = format!("{}/d/", self.data_dir);
         if let Some(signal) = signal {
-            found
-                .await
-                .unwrap_or_else(|_| panic!("no such line:\n{}{}", stdout.text(), stderr.text()));
+            found.await.unwrap_or_else(|_| {
+                panic!(
+                    "the expected line is missing:\n{}{}",
+                    stdout.text(),
+                    stderr.text()
+                )
+            });
             kill(Pid::from_raw(pid), signal).expect("it has not been reaped");
         }
         let ended = tokio::time::timeout(DEADLINE, child.wait()).await;
-        let status = ended
-            .unwrap_or_else(|_| panic!("it does not end:\n{}{}", stdout.text(), stderr.text()));
+        let status = ended.unwrap_or_else(|_| {
+            panic!(
+                "the doctor did not end:\n{}{}",
+                stdout.text(),
+                stderr.text()
+            )
+        });
         eventually(
             TABLE_DEADLINE,
             "no process of the doctor is left",
@@ -205,12 +214,7 @@ impl Diagnosis {
             .findings()
             .into_iter()
             .find(|finding| finding.check == check);
-        found.unwrap_or_else(|| {
-            panic!(
-                "there is no line for {check}:\n{}{}",
-                self.stdout, self.stderr
-            )
-        })
+        found.unwrap_or_else(|| panic!("no finding for {check}:\n{}{}", self.stdout, self.stderr))
     }
 
     /// Returns the findings that failed.

@@ -38,7 +38,7 @@ fn section(document: &str, name: &str, content: &str, is_written: bool) {
     }
     assert!(
         old == content,
-        "{document} does not say what was seen; `make docs` writes it.\n--- it says{old}--- seen{content}"
+        "{document} differs from the observed result; `make docs` updates it.\n--- document{old}--- observed{content}"
     );
 }
 

@@ -1,4 +1,4 @@
-//! The only place that polls.
+//! Polling, which only this module does.
 //!
 //! Tests wait for events: a response, a closed socket, a signal from running code. [`eventually`]
 //! is only for state that sends no events to other processes: the process table, open sockets and
@@ -22,7 +22,7 @@ where
         let is_last = start.elapsed() >= deadline;
         match condition().await {
             Ok(()) => return,
-            Err(problem) if is_last => panic!("not within {deadline:?}: {what}\n{problem}"),
+            Err(problem) if is_last => panic!("not true within {deadline:?}: {what}\n{problem}"),
             Err(_) => tokio::time::sleep(INTERVAL).await,
         }
     }

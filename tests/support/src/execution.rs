@@ -23,7 +23,7 @@ pub struct Execution {
 
 #[expect(
     clippy::return_self_not_must_use,
-    reason = "often the assertion is all that a test wants"
+    reason = "many tests need only the assertion"
 )]
 impl Execution {
     /// Parses a response and asserts the rules for all executions: status 200, every key of its
@@ -55,13 +55,13 @@ impl Execution {
         assert_eq!(
             body.get("truncated").is_some(),
             execution.truncated,
-            "truncated is there only when true"
+            "`truncated` must be absent unless it is true"
         );
         let failed = execution.exit_code != 0 || execution.killed;
         assert_eq!(
             execution.error.is_some(),
             failed,
-            "error belongs to failures: {execution:?}"
+            "`error` must be present exactly when the code failed: {execution:?}"
         );
         execution
     }
@@ -84,8 +84,8 @@ impl Execution {
         self
     }
 
-    /// Asserts that the code was killed at its timeout, that the error names the limit, and that
-    /// the response arrived within a second of it.
+    /// Asserts that the code was killed at its timeout and that the error names the limit. The
+    /// response must have arrived within a second of the timeout.
     #[track_caller]
     pub fn killed_at(self, timeout_seconds: u64) -> Self {
         assert_eq!((self.exit_code, self.killed), (137, true), "{self:?}");

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 /// The response to every HTTP request.
 pub const ANSWER: &str = "HEARTH-CANARY-SERVICE";
 
-/// Max bytes recorded of one message.
+/// Max recorded bytes per message.
 const MESSAGE_BYTES: usize = 4096;
 
 /// A set of listeners; dropping it closes them.
@@ -85,11 +85,11 @@ impl ExternalListener {
 
     /// Listens on an abstract Unix socket.
     pub fn on_abstract(&mut self, name: &str) {
-        let address =
-            std::os::unix::net::SocketAddr::from_abstract_name(name).expect("it is short");
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(name)
+            .expect("the name is short enough");
         let listener =
             std::os::unix::net::UnixListener::bind_addr(&address).expect("the name is free");
-        listener.set_nonblocking(true).expect("it is an own socket");
+        listener.set_nonblocking(true).expect("the socket is open");
         self.accept_unix(UnixListener::from_std(listener).expect("a tokio runtime is running"));
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | path | page |
 //! |---|---|
-//! | `/workshop` | one of each: fields, buttons, a list, a frame, things to drag (`tests/fixtures/workshop.html`); `#said` shows the last action |
+//! | `/workshop` | fields, buttons, a list, a frame and draggable elements (`tests/fixtures/workshop.html`); `#said` shows the last action |
 //! | `/desk` | a button, fields, a slider, a list and a pad at known positions; `seen` records the events (`tests/fixtures/desk.html`) |
 //! | `/article` | headings, lists, tables, code and links for Markdown (`tests/fixtures/article.html`) |
 //! | `/headers` | the request's own headers, as text |

@@ -5,24 +5,23 @@
 //! - [`Api`] and [`Session`] send requests, [`Reply`] and [`Execution`] are the responses;
 //! - [`description`] is the OpenAPI file, and [`Exchange`] checks every response against it;
 //! - [`Doctor`] runs `hearth doctor` and parses its report;
-//! - [`Site`] is a small web site on loopback: pages to open, and a way for running code to signal
-//!   a test;
-//! - [`process`] reads `/proc`, [`cdp`] is a raw WebSocket client of a session's `cdpUrl`,
-//!   [`Viewer`] a client of its live view;
+//! - [`Site`] is a small web site on loopback, with pages to open and URLs through which running
+//!   code signals a test;
+//! - [`process`] reads `/proc`;
+//! - [`cdp`] is a raw WebSocket client of a session's `cdpUrl`, and [`Viewer`] is a client of its
+//!   live view;
 //! - [`ClientHome`] is a private dir for a third-party client, and [`report`] records the client's
 //!   steps;
 //! - [`document`] compares generated sections of documents with what tests observed;
 //! - [`netns`] gives a test private namespaces, [`plain_user`] an unprivileged user, and
 //!   [`ExternalListener`] listeners that no session may reach;
-//! - [`eventually`] is the only place that polls.
+//! - [`eventually`] is the only function that polls.
 //!
-//! This crate must not depend on the server's crates: it sees what any client and any other process
-//! on the machine sees.
+//! This crate must not depend on the server's crates. It has the same view of the server as any
+//! client and any other process on the machine.
 
-#![expect(
-    clippy::missing_panics_doc,
-    reason = "a harness panics on purpose: that is how a test fails"
-)]
+#![forbid(unsafe_code)]
+#![expect(clippy::missing_panics_doc, reason = "tests fail by panicking")]
 
 mod api;
 pub mod cdp;
@@ -59,16 +58,16 @@ pub use session::Session;
 pub use site::{GREETING, Site, attachment};
 pub use viewer::{Picture, Viewer};
 
-/// The two names under which everything is served.
+/// The two path prefixes of the API.
 pub const PREFIXES: [&str; 2] = ["/v2/interact", "/v2/browser"];
 
-/// The root of the repository: where a server of the tests is started, and where the set-up puts
-/// the runtime.
+/// Returns the root of the repository, which is the working dir of test servers and contains the
+/// runtime.
 pub fn repository() -> std::path::PathBuf {
     let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest
         .ancestors()
         .nth(2)
-        .expect("the package is tests/support of the repository")
+        .expect("the package is in tests/support")
         .to_owned()
 }

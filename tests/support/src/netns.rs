@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-/// Set in the environment of a test that runs inside.
+/// Environment variable of a test that runs inside.
 const INSIDE: &str = "HEARTH_TEST_INSIDE";
 
-/// A private network address that answers inside, on a network interface that leads nowhere.
+/// A private network address that answers inside, on an interface that is connected to no network.
 pub const PRIVATE_ADDRESS: &str = "10.66.0.1";
 
 /// The address of cloud metadata services, which answers inside, on loopback.
@@ -77,7 +77,7 @@ pub async fn enter(name: &str, deadline: Duration) -> bool {
     eprintln!("{printed}");
     assert!(
         output.status.success(),
-        "{name} failed inside: the reason is above"
+        "{name} failed inside; see the output above"
     );
     assert!(printed.contains("1 passed"), "{name} was not run inside");
     false

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// One output stream and everything the program has written to it so far.
+/// An output stream and everything that the program has written to it so far.
 #[derive(Debug)]
 pub(crate) struct Output {
     text: Arc<Mutex<String>>,

@@ -1,5 +1,5 @@
-//! An unprivileged user for a server, and a copy of the server's files that this user can read,
-//! because a checkout may lie in a dir that other users cannot enter.
+//! An unprivileged user for a server, and a copy of the server's files that this user can read. A
+//! checkout may be in a dir that other users cannot enter.
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A user id that no user of a usual machine has.
+/// A user id that usual machines do not assign.
 pub const UID: u32 = 54_321;
 
 /// The copied files; dropping it removes them.
@@ -60,7 +60,7 @@ fn rewrite_shebangs(copied: &Path, runtime: &Path) {
         .map(|entry| entry.path())
         .filter(|path| !path.is_symlink())
     {
-        let text = std::fs::read_to_string(&path).expect("they are text");
+        let text = std::fs::read_to_string(&path).expect("the scripts are text");
         if text.starts_with("#!") && text.contains(&old) {
             // Writing to a hard link would change the original.
             std::fs::remove_file(&path).expect("it belongs to this process");

@@ -79,8 +79,8 @@ impl Process {
         is_alive
     }
 
-    /// Returns true if it runs or is stopped. A zombie is neither: it waits for its parent, which
-    /// may be the machine's init.
+    /// Returns true if it runs or is stopped. A zombie is neither, because it waits for its parent,
+    /// which may be the machine's init.
     pub fn is_alive(&self) -> bool {
         self.clone().refresh()
     }
@@ -163,8 +163,8 @@ pub fn tree(root: i32) -> Vec<Process> {
     found
 }
 
-/// Lists every live process that belongs to the process session of `leader`, or that has `text` in
-/// its arguments, its environment or the path of its working dir.
+/// Lists every live process in the process session of `leader`, and every live process with `text`
+/// in its arguments, its environment or the path of its working dir.
 pub fn belonging(leader: i32, text: &str) -> Vec<Process> {
     all()
         .into_iter()

@@ -20,18 +20,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Runs a step in this process. A panic is a failure, and so is a step that takes longer than a
-    /// minute.
+    /// Runs a step in this process. The step fails if it panics or takes longer than a minute.
     pub async fn of(taking: impl Future<Output = Self>) -> Self {
         match AssertUnwindSafe(tokio::time::timeout(STEP_TIMEOUT, taking))
             .catch_unwind()
             .await
         {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Self::Failed(format!("not done within {STEP_TIMEOUT:?}")),
+            Ok(Err(_)) => Self::Failed(format!("timed out after {STEP_TIMEOUT:?}")),
             Err(panic) => Self::Failed(match panic.downcast_ref::<String>() {
                 Some(message) => message.clone(),
-                None => "it saw something else: the panic is further up in the output".to_owned(),
+                None => "an assertion failed; see the panic above".to_owned(),
             }),
         }
     }

@@ -36,11 +36,11 @@ pub struct ServerBuilder {
     data_dir: Option<PathBuf>,
     is_log_read: bool,
     plain_user: Option<PlainUser>,
-    /// The directory of [`VERSION_ONLY_BROWSER`].
+    /// The dir of [`VERSION_ONLY_BROWSER`].
     programs: Option<TempDir>,
 }
 
-/// The output of a server that refused to start.
+/// The output of a server that failed to start.
 #[derive(Debug)]
 pub struct Refusal {
     /// Its exit code; `None` after a signal.
@@ -65,7 +65,7 @@ pub struct TestServer {
     data_dir: PathBuf,
     /// Removed with the server; absent when a test supplied its own dir.
     _own_data_dir: Option<TempDir>,
-    /// The unprivileged copy that the server runs from, if not from the repository.
+    /// The copy for an unprivileged user; absent if the server runs from the repository.
     _plain_user: Option<PlainUser>,
     _programs: Option<TempDir>,
     /// Every process seen below the server, by id and start time.
@@ -93,9 +93,9 @@ pub fn new_data_dir() -> TempDir {
 
 /// Returns the path of the server under test.
 ///
-/// `HEARTH_TEST_BINARY` names a binary built elsewhere. Otherwise tests use the one that cargo
-/// built for them, named by the variable that cargo and nextest set, and the bench uses the one
-/// next to its own executable.
+/// `HEARTH_TEST_BINARY` names a binary built elsewhere. Otherwise tests use the binary that cargo
+/// built, which cargo and nextest name in a variable. The bench uses the binary next to its own
+/// executable.
 pub fn binary() -> PathBuf {
     let named = ["HEARTH_TEST_BINARY", "CARGO_BIN_EXE_hearth"];
     if let Some(path) = named.into_iter().find_map(std::env::var_os) {
@@ -125,13 +125,13 @@ impl ServerBuilder {
         self
     }
 
-    /// Starts no browser: the server finds one that has a version, and every session fails. For
-    /// tests that only need HTTP.
+    /// Replaces the browser with a program that only prints a version, so that every session fails.
+    /// Tests that need only HTTP use it.
     #[must_use]
     pub fn without_browser(mut self) -> Self {
         let programs = new_data_dir();
         let browser = programs.path().join("chromium");
-        std::fs::write(&browser, VERSION_ONLY_BROWSER).expect("a new directory is writable");
+        std::fs::write(&browser, VERSION_ONLY_BROWSER).expect("a new dir is writable");
         for path in [programs.path(), &browser] {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
                 .expect("the test owns it");
@@ -216,7 +216,7 @@ impl ServerBuilder {
             .data_dir
             .clone()
             .or_else(|| Some(own_data_dir.as_ref()?.path().to_owned()));
-        let data_dir = data_dir.expect("one of the two exists");
+        let data_dir = data_dir.expect("the builder has a data dir");
         let (child, stdout, stderr) = spawn(self.command(&data_dir));
         let (stdout, ready) = Output::waiting_for(stdout, origin_in);
         let stderr = if self.is_log_read {
@@ -237,7 +237,7 @@ impl ServerBuilder {
             pid: child
                 .id()
                 .and_then(|pid| pid.try_into().ok())
-                .expect("a server that serves has a pid"),
+                .expect("a ready server has a pid"),
             child,
             stdout,
             stderr,
@@ -265,7 +265,7 @@ impl ServerBuilder {
         for output in [&stdout, &stderr] {
             output
                 .wait_for_end(TABLE_DEADLINE)
-                .expect("a server that refused to start leaves no process running");
+                .expect("a server that fails to start leaves no process running");
         }
         Refusal {
             code: status.expect("it is a child of this process").code(),
@@ -398,7 +398,7 @@ impl TestServer {
         self.ended_by_itself().await;
     }
 
-    /// Waits for a server that was asked to stop, and makes the same assertions as
+    /// Waits for a server that received a stop signal, and makes the same assertions as
     /// [`TestServer::stop`].
     pub async fn ended_by_itself(&mut self) {
         let start = Instant::now();

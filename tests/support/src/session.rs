@@ -63,13 +63,14 @@ impl Session {
         }
     }
 
-    /// Sends an execute request and ignores the response, because the server will be gone.
+    /// Sends an execute request and ignores the outcome, because the server may end before it
+    /// responds.
     pub async fn execute_unanswered(&self, language: &str, code: &str) {
         let body = json!({"language": language, "code": code, "timeout": 60});
         let request = self
             .api
             .request(reqwest::Method::POST, &format!("/{}/execute", self.id()));
-        // A response is as good as none.
+        // A response and an error are both acceptable.
         drop(
             request
                 .header("content-type", "application/json")

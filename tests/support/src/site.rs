@@ -1,4 +1,5 @@
-//! A small web site on loopback: pages for browsers, and a way for running code to signal its test.
+//! A small web site on loopback, with pages for browsers and URLs through which running code
+//! signals its test.
 //!
 //! | path | page |
 //! |---|---|

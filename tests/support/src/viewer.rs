@@ -1,5 +1,5 @@
-//! A headless client of a session's live view: it records numbers and sizes, and acknowledges a
-//! picture when a test asks.
+//! A headless client of a session's live view. It records numbers and sizes, and acknowledges a
+//! picture on request.
 
 use std::time::Duration;
 
@@ -49,7 +49,9 @@ impl Viewer {
     async fn knock(link: &str, origin: Option<&str>) -> Result<Self, (u16, Value)> {
         let (page, token) = link.split_once('?').expect("a link has a token");
         let address = format!("{page}/socket?{token}").replacen("http", "ws", 1);
-        let mut request = address.into_client_request().expect("a link is an address");
+        let mut request = address
+            .into_client_request()
+            .expect("a link is a valid URL");
         if let Some(origin) = origin {
             request.headers_mut().insert(
                 "origin",
@@ -80,7 +82,7 @@ impl Viewer {
                     .socket
                     .next()
                     .await
-                    .expect("the server continues")
+                    .expect("the server keeps the connection open")
                     .expect("the connection is open");
                 let Message::Binary(picture) = message else {
                     continue;
@@ -99,7 +101,7 @@ impl Viewer {
             .expect("a picture arrives")
     }
 
-    /// Reports that a picture was drawn.
+    /// Tells the server that a picture was drawn.
     pub async fn draw(&mut self, number: u32) {
         self.say(&json!({"type": "drawn", "frame": number})).await;
     }

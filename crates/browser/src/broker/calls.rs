@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::client::{ClientId, SendQueue};
 use super::downloads::DownloadBehavior;
 use super::pending::{ClientCallInFlight, Pending};
 use super::policy::{self, Rule, TrackedEffect, text_in};
 use super::routes::{CallRoute, NoRoute};
+use super::send_queue::{ClientId, SendQueue};
 use super::{Broker, NO_SESSION_MESSAGE, State};
 use crate::cdp::envelope::{self, ClientCall, DENIED, NO_SESSION, ReplyBody};
 use crate::cdp::pipe::PushError;

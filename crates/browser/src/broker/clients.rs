@@ -1,15 +1,18 @@
 //! Attaches and ends clients, and fills their queues.
 
+use std::sync::Arc;
+
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::Broker;
-use super::client::{Client, ClientId, SendQueue, TooSlow};
+use super::client::Client;
 use super::dialog_actions::DISMISS;
 use super::dialogs::{Deferred, Detach};
 use super::downloads::Restore;
-use super::pending::{OrphanedCall, Pending, PendingAttach, Root};
+use super::pending::{OnAttached, OrphanedCall, Pending, PendingAttach, Root};
 use super::routes::ClientResources;
+use super::send_queue::{ClientId, SendQueue, TooSlow};
 use crate::cdp::envelope::{self, NO_SESSION};
 use crate::cdp::pipe::PushError;
 
@@ -19,7 +22,10 @@ pub(crate) type AttachReply = oneshot::Receiver<Result<Client, Box<RawValue>>>;
 impl Broker {
     /// Requests a root session for a new client. The client, or the browser's error, arrives
     /// through the returned channel.
-    pub(crate) fn request_client(&self, attach: PendingAttach) -> Result<AttachReply, PushError> {
+    pub(crate) fn request_client(
+        self: &Arc<Self>,
+        attach: PendingAttach,
+    ) -> Result<AttachReply, PushError> {
         let (sender, receiver) = oneshot::channel();
         let (method, params) = match &attach.root {
             Root::Browser => ("Target.attachToBrowserTarget", "{}".to_owned()),
@@ -28,7 +34,13 @@ impl Broker {
                 serde_json::json!({ "targetId": target, "flatten": true }).to_string(),
             ),
         };
-        self.send_command(method, &params, None, Pending::Attach(attach, sender))?;
+        let broker = Arc::clone(self);
+        let on_attached: OnAttached = Box::new(move |registered| {
+            let client = registered.map(|(id, queue)| Client::new(broker, id, queue));
+            // If the receiver was dropped, the client is returned and dropped, which ends it.
+            let _ = sender.send(client);
+        });
+        self.send_command(method, &params, None, Pending::Attach(attach, on_attached))?;
         Ok(receiver)
     }
 

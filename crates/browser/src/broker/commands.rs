@@ -1,5 +1,6 @@
 //! Hearth's own commands: typed by the generated protocol, each with a timeout.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chromiumoxide_cdp::cdp::browser_protocol::browser::{
@@ -23,7 +24,7 @@ use crate::broker::pending::{Pending, PendingAttach};
 use crate::cdp::pipe::PushError;
 use crate::viewport::Viewport;
 
-/// The time that the browser has for one of Hearth's commands.
+/// The time limit for one of Hearth's commands.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The interval of the liveness checks.
@@ -43,11 +44,11 @@ pub enum BrowserError {
     #[error("the browser reads too slowly")]
     Busy,
     /// The browser did not reply in time.
-    #[error("the browser did not answer {method} within {timeout:?}")]
+    #[error("the browser did not complete {method} within {timeout:?}")]
     TimedOut {
         /// The method of the command.
         method: String,
-        /// The time that the browser had.
+        /// The time limit.
         timeout: Duration,
     },
     /// The browser replied with an error.
@@ -143,7 +144,7 @@ impl From<PushError> for BrowserError {
 }
 
 impl Broker {
-    /// Has Chromium announce every target, so that the broker knows all tabs.
+    /// Makes Chromium announce every target, so that the broker can track all tabs.
     pub(crate) async fn discover_targets(&self) -> Result<(), BrowserError> {
         self.call(None, SetDiscoverTargetsParams::new(true))
             .await
@@ -208,8 +209,8 @@ impl Broker {
         }
     }
 
-    /// Probes the browser whenever it owes a reply and is silent. Returns when it does not answer
-    /// the probe.
+    /// Probes the browser whenever a reply is pending and the browser is silent. Returns when a
+    /// probe gets no reply in time.
     pub(crate) async fn watch_liveness(&self) {
         let mut looks = tokio::time::interval(WATCH_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -261,13 +262,16 @@ impl Broker {
         self.call(None, size).await.map(drop)
     }
 
-    /// Asks the browser to end. Full Chromium saves fresh cookies only this way.
+    /// Requests the browser to exit. Full Chromium saves fresh cookies only this way.
     pub(crate) async fn ask_to_close(&self) -> Result<(), BrowserError> {
         self.call(None, CloseParams {}).await.map(drop)
     }
 
     /// Attaches a new client with its root session.
-    pub(crate) async fn attach(&self, attach: PendingAttach) -> Result<Client, BrowserError> {
+    pub(crate) async fn attach(
+        self: &Arc<Self>,
+        attach: PendingAttach,
+    ) -> Result<Client, BrowserError> {
         let method = "attaching a client".to_owned();
         let client = self.request_client(attach)?;
         match tokio::time::timeout(COMMAND_TIMEOUT, client).await {

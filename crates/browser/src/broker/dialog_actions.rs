@@ -1,8 +1,8 @@
 //! Applies the decisions of the `dialogs` table.
 
-use super::client::ClientId;
 use super::dialogs::{Deferred, Effects};
 use super::routes::EventRoute;
+use super::send_queue::ClientId;
 use super::{Broker, State};
 
 /// The command that dismisses a dialog: method and params.

@@ -1,19 +1,19 @@
 //! Decides which client receives a page's dialog (`alert`, `confirm`, `prompt`, `beforeunload`).
 //!
 //! Chromium announces a dialog to every client that listens to the page, and the first answer
-//! counts for all. A Playwright that only observes answers at once, with a dismissal. So only the
-//! client that last drove the page receives the dialog, and the broker dismisses it when that
-//! client goes.
+//! counts for all. A Playwright client that only observes answers at once, with a dismissal. So
+//! only the client that last drove the page receives the dialog, and the broker dismisses it when
+//! that client goes.
 //!
 //! A client that stops listening answers for all too, because Chromium treats that as a dismissal.
 //! So anything that would make an observer stop listening is deferred until the dialog is closed.
 //!
-//! Only tables, under the broker's lock.
+//! This module contains only tables, which the broker's lock protects.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::client::ClientId;
+use super::send_queue::ClientId;
 
 /// The open dialogs, by the target of their page. A page shows one dialog at a time.
 #[derive(Debug, Default)]
@@ -280,7 +280,7 @@ mod tests {
     fn two() -> (Dialogs, Arc<str>, Arc<str>, Arc<str>) {
         let (mut dialogs, (page, idlers, drivers)) = (Dialogs::default(), names());
         assert!(!dialogs.opens(&page, &idlers, IDLER, || Some(DRIVER)));
-        assert!(dialogs.opens(&page, &drivers, DRIVER, || unreachable!("asked once")));
+        assert!(dialogs.opens(&page, &drivers, DRIVER, || unreachable!("called once")));
         (dialogs, page, idlers, drivers)
     }
 
@@ -310,7 +310,7 @@ mod tests {
     fn second_dialog_is_routed_again_even_if_the_first_end_was_missed() {
         let (mut dialogs, page, idlers, drivers) = two();
         assert!(dialogs.opens(&page, &idlers, IDLER, || Some(IDLER)));
-        assert!(!dialogs.opens(&page, &drivers, DRIVER, || unreachable!("asked once")));
+        assert!(!dialogs.opens(&page, &drivers, DRIVER, || unreachable!("called once")));
     }
 
     #[test]
@@ -318,7 +318,7 @@ mod tests {
         let (mut dialogs, page, idlers, _) = two();
         assert!(
             !dialogs.defer_detach(&detach(DRIVER), |_| true),
-            "it was told"
+            "a client that received the dialog is not an observer"
         );
         let left = dialogs.left_by(DRIVER, |session| session == "driver's");
         assert_eq!(
@@ -330,7 +330,7 @@ mod tests {
         );
         assert!(
             !dialogs.closes(&page, &idlers, IDLER).0,
-            "it never heard of it"
+            "an observer does not receive the end of the dialog"
         );
         assert!(dialogs.open.is_empty());
     }

@@ -3,7 +3,7 @@
 use super::Broker;
 
 impl Broker {
-    /// Has Chromium save the downloads of the default context in the session's directory under
+    /// Makes Chromium save the downloads of the default context in the session's directory under
     /// their own names, and report the downloads of all contexts.
     pub(crate) fn save_downloads(&self) {
         let params = serde_json::json!({ "behavior": "allow", "downloadPath": &self.file_access.downloads, "eventsEnabled": true });

@@ -6,12 +6,12 @@
 //! of a client whose behavior is not in force, and when the client whose behavior is in force
 //! leaves.
 //!
-//! Only tables, under the broker's lock.
+//! This module contains only tables, which the broker's lock protects.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::client::ClientId;
+use super::send_queue::ClientId;
 
 /// A client's `setDownloadBehavior` call, kept so that it can be sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]

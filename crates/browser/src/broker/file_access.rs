@@ -1,7 +1,7 @@
-//! Decides which files a client may have the browser read and write.
+//! Decides which files clients may read and write through the browser.
 //!
-//! This compares paths and addresses only and touches no file. Links and pages that open other
-//! files are left to the kernel's sandbox.
+//! This module only compares paths and addresses. It accesses no files. The kernel's sandbox covers
+//! links, and pages that open other files.
 
 use std::path::{Component, Path, PathBuf};
 

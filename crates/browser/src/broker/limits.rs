@@ -1,4 +1,5 @@
-//! Limits on the number of tabs and the size of downloads. Only tables, under the broker's lock.
+//! Limits on the number of tabs and the size of downloads. Contains only tables, which the broker's
+//! lock protects.
 
 use std::collections::HashSet;
 
@@ -44,7 +45,7 @@ impl Oversized {
         }
         #[expect(
             clippy::cast_precision_loss,
-            reason = "a limit that is a byte off is as good"
+            reason = "an error of one byte does not matter"
         )]
         let max = limits.max_download_bytes as f64;
         let is_large = progress.received > max || progress.total > max;

@@ -7,14 +7,14 @@
 //! decides which calls are denied, and `file_access` which files a client may name. `dialogs` and
 //! `downloads` resolve conflicts between clients that use the same page.
 //!
-//! `docs/broker.md` has the rules; tests cite them by number.
+//! `docs/broker.md` contains the rules. Tests cite them by number.
 //!
 //! One task reads from the browser and calls [`Broker::handle_frame`], so clients receive
 //! everything in the browser's order. Calls go from the client's task straight into the pipe. The
 //! tables are under one lock, which is never held across an await.
 //!
-//! The broker knows nothing about starting and ending a browser, or about the transport of a
-//! client's messages.
+//! The broker is independent of the start and the end of a browser, and of the transport of
+//! clients' messages.
 
 mod calls;
 pub(crate) mod client;
@@ -32,6 +32,7 @@ pub(crate) mod pending;
 mod policy;
 mod replies;
 mod routes;
+pub(crate) mod send_queue;
 mod tab_list;
 mod tabs;
 #[cfg(test)]
@@ -77,7 +78,7 @@ pub(crate) struct Broker {
     screenshots: watch::Sender<()>,
     /// True if the browser has sent a message since the last check.
     has_spoken: AtomicBool,
-    /// The zero of `last_command_ms`.
+    /// The origin of `last_command_ms`.
     started: Instant,
     /// The time of the last call of a client that does more than observe, in milliseconds since
     /// `started`.
@@ -93,7 +94,7 @@ struct State {
     oversized: Oversized,
     /// Tabs beyond the limit that are about to be closed. They are not counted anywhere else.
     excess: HashSet<String>,
-    /// True once the browser is gone. Nothing is sent then.
+    /// True once the browser is gone. Nothing is sent after that.
     ended: bool,
 }
 

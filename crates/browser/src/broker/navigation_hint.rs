@@ -1,7 +1,7 @@
 //! Explains why a page did not load, in the error that the client receives. Chromium reports every
 //! denial of a proxy as a failed tunnel.
 //!
-//! This knows nothing about the proxy or its rules.
+//! This module is independent of the proxy and its rules.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ const TUNNEL_FAILED: &str = r#""errorText":"net::ERR_TUNNEL_CONNECTION_FAILED""#
 
 type HintFn = dyn Fn(Option<&str>) -> Option<String> + Send + Sync;
 
-/// A function that explains why the proxy recently denied a connection: to the given URL, or to
-/// any.
+/// A function that explains why the proxy recently denied a connection: to the given URL, or to any
+/// URL.
 #[derive(Clone)]
 pub struct NavigationErrorHint(Arc<HintFn>);
 

@@ -5,31 +5,31 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
-use super::client::{Client, ClientId, SendQueue};
 use super::file_access::ClientOrigin;
 use super::policy::TrackedEffect;
+use super::send_queue::{ClientId, SendQueue};
 
 /// The reply to one of Hearth's commands.
 pub(crate) type CommandReply = Result<Box<RawValue>, Box<RawValue>>;
 
+/// Receives a new client's registration, or the browser's error.
+pub(crate) type OnAttached =
+    Box<dyn FnOnce(Result<(ClientId, Arc<SendQueue>), Box<RawValue>>) + Send>;
+
 /// The receiver of a reply.
-#[derive(Debug)]
 pub(crate) enum Pending {
     /// A client.
     Client(ClientCallInFlight),
     /// One of Hearth's commands.
     Command(oneshot::Sender<CommandReply>),
     /// A client that is about to be attached.
-    Attach(
-        PendingAttach,
-        oneshot::Sender<Result<Client, Box<RawValue>>>,
-    ),
+    Attach(PendingAttach, OnAttached),
     /// The tab with this target id, which gets a session of the broker.
     Tab(String),
-    /// None, but the context that is being created must be disposed of, because its client has
+    /// No receiver. The context that is being created must be disposed of, because its client has
     /// left.
     UnwantedContext,
-    /// None.
+    /// No receiver.
     Nobody,
 }
 

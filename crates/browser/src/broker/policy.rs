@@ -1,5 +1,5 @@
-//! Decides about a client's call by its method. The rules apply to every session, because a page's
-//! session takes browser-level methods too. Pure, one table.
+//! Decides by its method whether a client's call is forwarded. The rules apply to every session,
+//! because a page's session accepts browser-level methods too. Pure.
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -15,8 +15,8 @@ pub(crate) enum Rule {
     Deny(&'static str),
     /// End this client instead of the browser.
     CloseClient,
-    /// Check the params, then forward the call with the params rewritten from what was checked,
-    /// because it is unknown which of two duplicate members Chromium would use.
+    /// Check the params and forward the call with params written from the checked values, because
+    /// it is unknown which of two duplicate members Chromium would use.
     Check(ParamCheck, TrackedEffect),
     /// Forward the call and track its effect.
     Track(TrackedEffect),
@@ -41,7 +41,7 @@ pub(crate) enum ParamCheck {
 /// The effect of a forwarded call on the broker's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TrackedEffect {
-    /// None.
+    /// No effect.
     Nothing,
     /// The reply names a session of this client.
     Attach,
@@ -169,8 +169,8 @@ pub(crate) fn works_on_a_crashed_target(method: &str) -> bool {
     }
 }
 
-/// Checks the params of a client's call. Returns them rewritten, and changed where that is the
-/// remedy, or the reason for denying the call.
+/// Checks the params of a client's call. Returns the rewritten params, with a download directory
+/// that the client may use, or the reason for denying the call.
 pub(crate) fn check_params(
     what: ParamCheck,
     params: Option<&RawValue>,

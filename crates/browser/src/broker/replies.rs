@@ -5,10 +5,10 @@ use std::sync::{Arc, MutexGuard};
 
 use serde_json::value::RawValue;
 
-use super::client::{Client, SendQueue};
 use super::pending::{ClientCallInFlight, CommandReply, OrphanedCall, Pending};
 use super::policy::{TrackedEffect, string_in};
 use super::routes::Opened;
+use super::send_queue::SendQueue;
 use super::{Broker, State};
 use crate::cdp::envelope::{self, BrowserMessage, ReplyBody};
 
@@ -22,18 +22,17 @@ impl Broker {
                 // An error means that the receiver was dropped.
                 let _ = waiter.send(command_reply(message));
             }
-            Some(Pending::Attach(attach, waiter)) => {
+            Some(Pending::Attach(attach, on_attached)) => {
                 let attached = command_reply(message).map(|result| {
                     let session = string_in(Some(&result), "sessionId").unwrap_or_default();
                     let queue = Arc::new(SendQueue::default());
                     let id = state
                         .routes
                         .add_client(&session, attach, Arc::clone(&queue));
-                    Client::new(Arc::clone(self), id, queue)
+                    (id, queue)
                 });
                 drop(state);
-                // If the receiver was dropped, the client is returned and dropped, which ends it.
-                let _ = waiter.send(attached);
+                on_attached(attached);
             }
             Some(Pending::Tab(target)) => {
                 if let Some(session) = string_in(message.result, "sessionId") {
@@ -115,7 +114,7 @@ impl Broker {
                     self.publish_tab(state);
                 }
             }
-            // The event comes later. A client that receives this reply and asks for a tab must not
+            // The event comes later. A client that receives this reply and requests a tab must not
             // get the closed one.
             TrackedEffect::CloseTarget => {
                 if let (Some(tab), None) = (&call.subject, message.error) {

@@ -7,7 +7,7 @@ use super::{Broker, State};
 use crate::cdp::envelope;
 
 impl Broker {
-    /// Returns the current tab's target id, as a channel of its changes.
+    /// Returns a channel with the target id of the current tab.
     pub(crate) fn current_tab(&self) -> watch::Receiver<Option<String>> {
         self.current_tab.subscribe()
     }

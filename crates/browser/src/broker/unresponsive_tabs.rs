@@ -34,7 +34,7 @@ impl Broker {
             let broker = Arc::clone(self);
             tabs.spawn(async move {
                 if let Err(error) = broker.recover_tab(&tab).await {
-                    // It may have been closed in the meantime.
+                    // The tab may have been closed in the meantime.
                     tracing::debug!(%error, "tab probe failed");
                 }
             });
@@ -52,14 +52,14 @@ impl Broker {
                 .await?;
             let document = tokio::time::timeout(SILENCE, self.has_document(tab)).await;
             document.map_err(|_| BrowserError::TimedOut {
-                method: "its first document".to_owned(),
+                method: "loading the first document".to_owned(),
                 timeout: SILENCE,
             })
         };
         let Err(BrowserError::TimedOut { .. }) = asked.await else {
             return Ok(());
         };
-        // Uses a session on which the dialog was announced, because Chromium does not know of it on
+        // Uses a session on which the dialog was announced, because Chromium does not find it on
         // others.
         self.dismiss_dialog(tab);
         let _ = self

@@ -8,17 +8,17 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// JSON-RPC's error codes, as Chromium uses them.
+/// The JSON-RPC error code for malformed JSON.
 pub(crate) const PARSE_ERROR: i32 = -32700;
-/// See [`PARSE_ERROR`].
+/// The JSON-RPC error code for a message that is not a valid call.
 pub(crate) const INVALID_REQUEST: i32 = -32600;
 /// Chromium's code for calls that a target or the browser rejects.
 pub(crate) const DENIED: i32 = -32000;
 /// Chromium's code for an unknown session.
 pub(crate) const NO_SESSION: i32 = -32001;
 
-/// Chromium's parser gives up at 300 levels and then replies without an id. The envelope takes two
-/// levels.
+/// The maximum nesting depth of params. Chromium's parser gives up at 300 levels and then replies
+/// without an id. The envelope takes two levels.
 const MAX_DEPTH: usize = 290;
 
 /// A call from a client.

@@ -29,14 +29,15 @@ const BACKPRESSURE_BYTES: usize = 64 * 1024 * 1024;
 /// queued.
 const MAX_WAITING_BYTES: usize = 1024 * 1024 * 1024;
 
-/// A browser that reads nothing for this long while bytes are queued will not read again.
+/// The time after which a browser that reads nothing while bytes are queued counts as stuck. It
+/// will not read again.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
 /// The largest message accepted from the browser. Results of 200 MB work; this limits the memory
 /// that a broken browser can use.
 const MAX_FRAME_BYTES: usize = 512 * 1024 * 1024;
 
-/// A read buffer that grew beyond this for one large message is released afterwards.
+/// The capacity above which a read buffer is released after a large message.
 const KEPT_BUFFER_BYTES: usize = 1024 * 1024;
 
 /// The minimum space for one read.
@@ -153,8 +154,8 @@ impl PipeWriter {
         self.drained.notify_waiters();
     }
 
-    /// Writes what [`push`](PipeWriter::push) queued. Returns `Ok` when the pipe is closed, or an
-    /// error when it stops draining.
+    /// Writes the frames that [`push`](PipeWriter::push) queued. Returns `Ok` when the pipe is
+    /// closed, or an error when it stops draining.
     pub(crate) async fn drain(&self) -> Result<(), Stuck> {
         loop {
             self.left.notified().await;
@@ -220,7 +221,7 @@ impl Waiting {
     }
 }
 
-/// An error: the browser has stopped reading.
+/// The error of a browser that has stopped reading.
 #[derive(Debug)]
 pub(crate) struct Stuck;
 

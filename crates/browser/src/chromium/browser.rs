@@ -12,7 +12,7 @@ use crate::broker::file_access::ClientOrigin;
 use crate::broker::pending::{PendingAttach, Root};
 use crate::chromium::supervise::{DeathReason, Supervised};
 
-/// The time that a browser has to end after it was asked to. Then it is killed.
+/// The time limit for a requested exit. A browser that takes longer is killed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running browser. Cheap to clone; dropping the last clone kills it.
@@ -121,13 +121,13 @@ impl Browser {
     }
 
     /// Makes sure that every tab responds, because a client that connects waits for all of them.
-    /// Ends a script that never ends (in a tab that does not respond for two seconds), and closes a
-    /// tab that stays unresponsive. Costs one round trip if all tabs respond.
+    /// Terminates the script of a tab that does not respond for two seconds, and closes a tab that
+    /// stays unresponsive. Costs one round trip if all tabs respond.
     pub async fn recover_unresponsive_tabs(&self) {
         self.inner.broker.recover_unresponsive_tabs().await;
     }
 
-    /// Returns when the browser was last used by a CDP command or by manual input, to the
+    /// Returns the time of the last use of the browser by a CDP command or by manual input, to the
     /// millisecond. Returns the time of the launch if it was not used yet.
     pub fn last_command(&self) -> Instant {
         self.inner.broker.last_command()
@@ -183,9 +183,9 @@ impl Browser {
         self.inner.broker.targets().await
     }
 
-    /// Asks the browser to end, which saves its state, waits up to five seconds, and kills it if
-    /// needed. Returns when all its processes are gone. Returns true if the browser exited without
-    /// being killed.
+    /// Requests the browser to exit, which saves its state, waits up to five seconds, and kills it
+    /// if needed. Returns when all its processes are gone. Returns true if the browser exited
+    /// without being killed.
     pub async fn close(&self) -> bool {
         self.inner.supervised.closing.cancel();
         let asked = async {

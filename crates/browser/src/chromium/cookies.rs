@@ -18,7 +18,7 @@ use crate::chromium::browser::Browser;
 const BATCH: usize = 64;
 
 /// Parts of the user data directory that Chromium recreates, or that belong to one machine: caches,
-/// crash reports, and the locks that tell a second Chromium about the first.
+/// crash reports, and the locks that show a second Chromium that the first is running.
 const EXCLUDED: [&str; 25] = [
     "BrowserMetrics",
     "BrowserMetrics-spare.pma",

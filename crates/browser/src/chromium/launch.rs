@@ -27,14 +27,14 @@ use crate::chromium::stderr::{self, LastLines};
 use crate::chromium::supervise::{DeathReason, supervise};
 use crate::viewport::Viewport;
 
-/// The time that a browser has from its start to its first page.
+/// The time limit from a browser's start to its first page.
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The time to wait for the end of standard error, which a dying browser closes before it is gone.
 const STDERR_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Below this size of `/dev/shm`, Chromium is started with `--disable-dev-shm-usage`. Tabs need
-/// some hundred megabytes of shared memory; Docker's default of 64 MB crashes them.
+/// The minimum size of `/dev/shm`. With less, Chromium is started with `--disable-dev-shm-usage`.
+/// Tabs need some hundred megabytes of shared memory; Docker's default of 64 MB crashes them.
 pub const MIN_SHARED_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
 
 /// The description of a browser to launch.
@@ -223,7 +223,8 @@ impl Browser {
             }
             reason = browser.died() => Failed::Died(reason),
         };
-        // If a command failed because the browser is ending, the reason for the end says more.
+        // If a command failed because the browser is ending, the reason for the end is more
+        // informative.
         let failed = match failed {
             Failed::Setup(BrowserError::Gone) => Failed::Died(browser.died().await),
             failed => failed,
@@ -274,9 +275,9 @@ enum Failed {
 ///
 /// While a thread of Chromium's D-Bus client calls `getenv`, its main thread sets
 /// `DBUS_SESSION_BUS_ADDRESS` and `FC_FONTATIONS`. `setenv` of a new variable may move the
-/// environment, and the thread then reads freed memory: one start in about 300 died of that with
-/// Chromium 148. Variables that exist are replaced in place. `disabled:` is the value that Chromium
-/// sets itself.
+/// environment, and the thread then reads freed memory: with Chromium 148, one start in about 300
+/// crashed because of it. Variables that exist are replaced in place. `disabled:` is the value that
+/// Chromium sets itself.
 fn build_environment(dir: &Path, tmp: &Path) -> Vec<(String, String)> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     [

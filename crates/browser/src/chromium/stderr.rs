@@ -13,7 +13,7 @@ use tokio::net::unix::pipe;
 /// The number of lines to keep.
 const KEPT_LINES: usize = 6;
 
-/// Lines are cut at this length, in bytes.
+/// The length at which lines are cut, in bytes.
 const MAX_LINE_BYTES: usize = 400;
 
 /// The last lines. Cheap to clone: the drain task writes them, error messages read them.

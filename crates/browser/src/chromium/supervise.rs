@@ -1,5 +1,5 @@
-//! Owns a browser's process tree: notices its end, informs everyone, and makes sure that no process
-//! is left. Independent of clients and the protocol.
+//! Owns a browser's process tree: detects its end, notifies all clients and callers, and makes sure
+//! that no process is left. Independent of clients and the protocol.
 
 use std::fmt;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ pub(crate) struct Supervised {
     pub(crate) end: watch::Receiver<End>,
     /// Cancelled to kill the tree.
     pub(crate) kill: CancellationToken,
-    /// Cancelled before the browser is asked to end.
+    /// Cancelled before the browser is requested to exit.
     pub(crate) closing: CancellationToken,
 }
 

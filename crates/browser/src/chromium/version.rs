@@ -10,11 +10,11 @@ use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
-/// The time that an executable has to print its version. On a cold disk, loading its 200 MB takes
+/// The time limit for an executable to print its version. On a cold disk, loading its 200 MB takes
 /// seconds.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One line is expected, perhaps with warnings.
+/// The maximum size of the output. One line is expected, possibly with warnings.
 const MAX_OUTPUT_BYTES: u64 = 4096;
 
 /// The reason why an executable did not print its version.

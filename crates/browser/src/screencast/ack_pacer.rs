@@ -25,7 +25,7 @@ pub(super) struct AckPacer {
     /// The waiting acknowledgements and the times when they were added, oldest first. Chromium
     /// limits their number.
     waiting: VecDeque<(FrameTicket, Instant)>,
-    /// When the last acknowledgement left. Initially, the start of the screencast.
+    /// The time of the last acknowledgement. Initially, the start of the screencast.
     last: Instant,
     /// Notified when a screenshot is done.
     done: watch::Receiver<()>,
@@ -64,7 +64,7 @@ impl AckPacer {
         self.waiting.len()
     }
 
-    /// Returns when the last acknowledgement left, if none waits.
+    /// Returns the time of the last acknowledgement, if none is waiting.
     pub(super) fn is_free_since(&self) -> Option<Instant> {
         self.waiting.is_empty().then_some(self.last)
     }

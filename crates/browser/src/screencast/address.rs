@@ -15,7 +15,7 @@ pub(super) fn complete(typed: &str) -> Result<String, String> {
     let typed = typed.trim();
     let no_address = || format!("\u{201c}{}\u{201d} is not a valid address", shorten(typed));
     if typed.is_empty() {
-        return Err("There is not a valid address".to_owned());
+        return Err("The address is empty".to_owned());
     }
     let scheme = typed
         .split_once(':')

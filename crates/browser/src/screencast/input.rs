@@ -212,7 +212,7 @@ impl Key {
             windows_virtual_key_code: Some(self.legacy_code.into()),
             auto_repeat: Some(self.repeat),
             is_keypad: Some(self.location == keypad),
-            // The protocol knows only left and right; the keypad has the flag above.
+            // The protocol has only left and right; the keypad has the flag above.
             location: Some(if self.location < keypad {
                 self.location.into()
             } else {

@@ -87,7 +87,7 @@ impl Metadata {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "clamped to what fits"
+        reason = "clamped to the range of the type"
     )]
     pub(super) fn size(&self) -> (u16, u16) {
         let whole = |length: f64| length.round().clamp(1.0, f64::from(u16::MAX)) as u16;

@@ -8,7 +8,7 @@
 //! The screencast listens to the page's events only after the first input. While no client listens
 //! to a page, Chromium answers its dialogs itself.
 //!
-//! This knows nothing about viewers.
+//! This module is independent of viewers.
 
 mod ack_pacer;
 mod address;
@@ -39,9 +39,10 @@ pub use self::input::{Input, Key, Mouse, Touch, Wheel};
 use self::message::{FrameEvent, Incoming, Visibility};
 pub use self::pressed::PressedInputs;
 pub use self::ticket::FrameTicket;
-use crate::broker::client::{ClientReceiver, ClientSender, Outgoing};
+use crate::broker::client::{ClientReceiver, ClientSender};
 use crate::broker::commands::BrowserError;
 use crate::broker::file_access::ClientOrigin;
+use crate::broker::send_queue::Outgoing;
 use crate::chromium::browser::Browser;
 use crate::viewport::Viewport;
 
@@ -49,8 +50,8 @@ use crate::viewport::Viewport;
 /// 1280x720.
 const QUALITY: i64 = 70;
 
-/// Send every frame. With a larger value, Chromium also skips the last frame before a page comes to
-/// rest.
+/// Requests every frame. With a larger value, Chromium also skips the last frame before a page
+/// comes to rest.
 const EVERY_NTH: i64 = 1;
 
 /// The number of frames that Chromium sends without an acknowledgement.
@@ -141,8 +142,8 @@ impl Browser {
     }
 
     /// Returns one frame of a tab as a JPEG of at most this size. Returns `None` if the tab sends
-    /// no frame within two seconds. Does not count as use of the browser, and pages do not notice
-    /// it, unlike a scaled screenshot.
+    /// no frame within two seconds. Does not count as use of the browser. Pages cannot detect it,
+    /// unlike a scaled screenshot.
     pub async fn thumbnail(&self, tab: &str, max: Viewport) -> Result<Option<Bytes>, BrowserError> {
         let mut cast = self.screencast_within(tab, max).await?;
         let first = async {
@@ -217,7 +218,7 @@ impl Screencast {
         self.awaited.insert(id, Awaited::Start);
     }
 
-    /// Has Chromium send the current frame. While [`MAX_UNACKNOWLEDGED`] frames wait, Chromium
+    /// Makes Chromium send the current frame. While [`MAX_UNACKNOWLEDGED`] frames wait, Chromium
     /// drops every new one, including the last one before a page comes to rest (measured on
     /// Chromium 156). Earlier frames need no acknowledgement after this.
     pub fn refresh(&mut self) {
@@ -233,8 +234,8 @@ impl Screencast {
     }
 
     /// Lets Chromium send one more frame, at a pace of 30 frames a second. While a client takes a
-    /// screenshot of the tab, this waits for its end, but at most half a second: viewers do not
-    /// slow down clients.
+    /// screenshot of the tab, this waits for its end, but at most half a second, so that viewers do
+    /// not slow down clients.
     pub fn acknowledge(&mut self, ticket: FrameTicket) {
         self.acks.add(ticket);
     }
@@ -244,8 +245,8 @@ impl Screencast {
         self.acks.waiting()
     }
 
-    /// Returns since when acknowledgements have allowed Chromium to send another frame. Returns
-    /// `None` while acknowledgements wait.
+    /// Returns the time since which acknowledgements have allowed Chromium to send another frame.
+    /// Returns `None` while acknowledgements wait.
     pub fn has_been_free_since(&self) -> Option<Instant> {
         self.acks.is_free_since()
     }

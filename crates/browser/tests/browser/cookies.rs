@@ -1,4 +1,4 @@
-//! Cookies that outlive a browser.
+//! Tests cookies that outlive a browser.
 
 use hearth_browser::{Browser, CookieJar};
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ async fn all_kinds_of_cookies_survive_in_another_browser() {
     assert_eq!(told(&second).await.len(), 5);
     assert!(
         browser.close().await && second.close().await,
-        "they end by themselves"
+        "both browsers exit without being killed"
     );
     fixture.assert_no_leftovers().await;
     other.assert_no_leftovers().await;

@@ -1,4 +1,4 @@
-//! Browsers that neither exit nor reply.
+//! Tests browsers that neither exit nor reply.
 
 use hearth_browser::{BrowserError, ClientOrigin, DeathReason};
 use nix::sys::signal::{Signal, kill};
@@ -12,7 +12,7 @@ async fn unresponsive_browser_is_killed() {
     let fixture = BrowserFixture::new();
     let browser = fixture.browser().await;
     let mut client = Connection::to(&browser).await;
-    kill(pid_of(&browser), Signal::SIGSTOP).expect("it runs");
+    kill(pid_of(&browser), Signal::SIGSTOP).expect("the browser runs");
     client.send(None, "Browser.getVersion", &serde_json::json!({}));
     let attached = browser.attach(ClientOrigin::External).await;
     assert!(

@@ -1,4 +1,9 @@
-//! Real Chromium, launched through the built `hearth` as its shim.
+//! Tests real Chromium, launched through the built `hearth` as its shim.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test may start programs and read its environment, because it ends with its process"
+)]
 
 mod cookies;
 mod hung;

@@ -1,10 +1,10 @@
-//! Denied calls on a real browser: the broker denies them, and the browser stays alive.
+//! Tests denied calls on a real browser: the broker denies them, and the browser stays alive.
 
 use serde_json::{Value, json};
 
 use crate::support::{BrowserFixture, Connection};
 
-/// Rules M1, M2: also on a page's session, where Chromium would obey.
+/// Rules M1, M2: also on a page's session, where Chromium would execute them.
 #[tokio::test]
 async fn no_session_reaches_beyond_its_client() {
     let fixture = BrowserFixture::new();

@@ -1,4 +1,4 @@
-//! Several clients with different settings on one page.
+//! Tests several clients with different settings on one page.
 
 use std::path::Path;
 

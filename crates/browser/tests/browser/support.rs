@@ -16,7 +16,7 @@ pub const SHELL: &str = "/usr/lib/chromium/chromium-headless-shell";
 pub const USER_AGENT: &str = "Mozilla/5.0 (test) Chrome/1.0.0.0";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Everything needed to launch browsers, and a check that nothing of them is left.
+/// Everything needed to launch browsers, and a check that none of their processes is left.
 pub struct BrowserFixture {
     pub launcher: Launcher,
     pub tracker: TaskTracker,

@@ -104,14 +104,14 @@ impl Client {
                 let count = self.stream.read_buf(&mut self.buffered).await.unwrap_or(0);
                 assert!(
                     count > 0,
-                    "{text:?} never came: {:?}",
+                    "{text:?} did not arrive: {:?}",
                     String::from_utf8_lossy(&self.buffered)
                 );
             }
         };
         tokio::time::timeout(TEST_TIMEOUT, reading)
             .await
-            .expect("the proxy responses")
+            .expect("the proxy responds")
     }
 
     /// Reads one response with its body, or the bytes that arrived before the connection closed.
@@ -129,7 +129,7 @@ impl Client {
         };
         let response = tokio::time::timeout(TEST_TIMEOUT, reading)
             .await
-            .expect("the proxy responses");
+            .expect("the proxy responds");
         String::from_utf8_lossy(&response).into_owned()
     }
 
@@ -165,7 +165,7 @@ fn response_length(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= head + length).then_some(head + length)
 }
 
-/// a server that answers every connection once, and remembers what it got.
+/// An HTTP server that sends one response per connection and records the requests.
 pub struct Origin {
     pub address: SocketAddr,
     got: Arc<Mutex<Vec<String>>>,
@@ -173,7 +173,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Starts a server on 127.0.0.1 that sends `answer` after it has read a complete request.
+    /// Starts a server on 127.0.0.1 that sends `response` after it has read a complete request.
     pub async fn responding(response: &str) -> Origin {
         Origin::at("127.0.0.1:0", response).await
     }

@@ -1,4 +1,4 @@
-//! Tests the proxy over real sockets. Two loopback addresses stand for an allowed and a blocked
+//! Tests the proxy over real sockets. Two loopback addresses serve as an allowed and a blocked
 //! target.
 
 mod denials;

@@ -108,7 +108,7 @@ fn header(kind: tar::EntryType, mode: u32, bytes: u64, stat: &FileStat) -> tar::
     header
 }
 
-/// Unpacks into `dir` what [`pack`] wrote.
+/// Unpacks an archive from [`pack`] into `dir`.
 ///
 /// Fails with [`io::ErrorKind::InvalidData`] if the archive is damaged, and with `EFBIG` if the
 /// files are larger than `max_bytes` together. Some of the files may exist after a failure. Blocks.
@@ -230,7 +230,7 @@ mod tests {
         while let Some(here) = waiting.pop() {
             for entry in fs::read_dir(here).expect("read") {
                 let entry = entry.expect("an entry");
-                let about = entry.metadata().expect("about it");
+                let about = entry.metadata().expect("metadata");
                 found.push((
                     entry.path().strip_prefix(dir).expect("below").to_owned(),
                     about.is_file().then_some(about.len()),
@@ -334,7 +334,7 @@ mod tests {
             ("holes".to_owned(), 5000, libc::EFBIG),
         ] {
             let stat = fstatat(open(dir().path()).expect("a dir"), c".", AtFlags::empty())
-                .expect("about it");
+                .expect("metadata");
             let encoded = || {
                 let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL)?;
                 encoder.include_checksum(true)?;

@@ -174,7 +174,7 @@ pub(crate) struct OpenFile {
 }
 
 /// Lists the descriptors of a process. If its first thread has ended while others run, that thread
-/// has no descriptors; then this lists those of another thread.
+/// has no descriptors. In that case, lists those of another thread.
 fn descriptors_of(pid: i32) -> Vec<fs::DirEntry> {
     let list = |path: &Path| {
         fs::read_dir(path)

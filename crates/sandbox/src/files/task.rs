@@ -2,7 +2,7 @@
 //!
 //! Session code controls what is in its directories, so the server never touches them itself. A
 //! shim that starts no program performs the task. It reads the process table first, while it still
-//! has its own rights, because a process can deny inspection to others of its user.
+//! has its own rights, because a process can deny inspection by other processes of its user.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};

@@ -28,7 +28,7 @@ pub(crate) struct PreparedPolicy {
 
 impl PreparedPolicy {
     /// Prepares a policy. The shim must call this after all mounts are done, because paths are
-    /// resolved here. `is_private` tells whether the shared directories are private to the session.
+    /// resolved here. `is_private` is true if the shared directories are private to the session.
     pub fn new(policy: &SandboxPolicy, is_private: bool) -> io::Result<PreparedPolicy> {
         // In a directory that sessions share, only names and permissions protect files, so programs
         // cannot list it.

@@ -6,10 +6,9 @@
 //! decision does not depend on the caller's memory, which could change between check and use. All
 //! other programs are denied.
 //!
-//! The shim recognizes the program by its process name, which any program can set. This gives
-//! nothing away, because session code may use the socket anyway. The check only keeps other
-//! programs from talking to the wrong server: the C library, for example, looks for its cache
-//! daemon.
+//! The shim recognizes the program by its process name, which any program can set. This is
+//! harmless, because session code may use the socket anyway. The check only prevents other programs
+//! from connecting to the wrong server: the C library, for example, looks for its cache daemon.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -38,7 +38,7 @@ pub struct PrivateTmp {
     kept_in_memory: Vec<PathBuf>,
     /// Needed directories in other places.
     elsewhere: Vec<PathBuf>,
-    /// True if programs run as other users than this process.
+    /// True if programs run as users other than the user of this process.
     is_for_others: bool,
 }
 

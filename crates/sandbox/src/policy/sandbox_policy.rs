@@ -1,7 +1,7 @@
 //! The policy of a program: its files, ports, system calls, Unix sockets and limits.
 //!
-//! These types are data. The launcher sends them to the shim, and the
-//! `apply` module enforces them between `fork` and `exec`.
+//! These types are data. The launcher sends them to the shim, and the `apply` module enforces them
+//! between `fork` and `exec`.
 //!
 //! The layers are independent, so a hole in one does not open the others:
 //!

@@ -127,17 +127,17 @@ mod tests {
             (1, 0, 0, "init"),
             (10, 1, 0, "hearth-spawner"),
             (11, 10, 1000, "hearth"),
-            // Of session 0, below our shim.
+            // Session 0, below the shim of this server.
             (20, 10, 0, "hearth-shim"),
             (21, 20, 1002, "node"),
-            // Of session 1, whose shim has ended.
+            // Session 1, whose shim has ended.
             (31, 1, 1004, "sleep"),
             (32, 31, 1003, "hearth-shim"),
-            // Of another server with the same ids.
+            // Another server with the same ids.
             (40, 1, 0, "hearth-spawner"),
             (41, 40, 0, "hearth-shim"),
             (42, 41, 1002, "node"),
-            // Of no session.
+            // A user id that belongs to no session.
             (50, 1, 1005, "bash"),
         ]);
         assert_eq!(find_in(&table, ids, 10, |_| true), [0; 0]);

@@ -45,7 +45,7 @@ struct Process {
     parent: i32,
     memory_bytes: u64,
     shared_bytes: u64,
-    /// The part of it that page tables take.
+    /// The part of it that page tables use.
     table_bytes: u64,
     threads: u64,
 }
@@ -122,7 +122,7 @@ pub fn proportional_memory_bytes(pids: &[i32]) -> u64 {
 }
 
 /// Reads the usage of a process. If its first thread has ended while others run, it looks like a
-/// zombie without memory; then this reads the usage from one of the other threads.
+/// zombie without memory. In that case, reads the usage from one of the other threads.
 fn read_process(pid: i32, text: &mut Vec<u8>) -> Option<Process> {
     let process = parse(pid, &read(&format!("/proc/{pid}/status"), text)?)?;
     if process.memory_bytes > 0 || process.threads < 2 {

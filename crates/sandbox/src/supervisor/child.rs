@@ -1,5 +1,7 @@
 //! Starts the program as a child of the shim, inside its sandbox.
 
+#![expect(clippy::disallowed_methods, reason = "programs are started here")]
+
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -101,8 +103,8 @@ fn map_fds(
     (moves, kept)
 }
 
-/// Spawns the program and puts its sandbox in force before `exec`. Returns the process id, and the
-/// socket on which the child has sent its notification listener, if there is one.
+/// Spawns the program and applies its sandbox before `exec`. Returns the process id, and the socket
+/// on which the child has sent its notification listener, if there is one.
 fn spawn_sandboxed(
     command: &mut Command,
     moves: Vec<(RawFd, RawFd)>,
@@ -116,7 +118,7 @@ fn spawn_sandboxed(
         }
         if let Some(ids) = ids {
             drop_privileges(ids, &[])?;
-            // The programs of a session share their files; nobody else may access them.
+            // The programs of a session share their files. No other user may access them.
             set_umask(0o007);
             sys::die_with_parent()?;
         }
@@ -134,8 +136,8 @@ fn spawn_sandboxed(
     Ok((Pid::from_raw(pid), ours))
 }
 
-/// Gives a pipe to the program's user. Otherwise the program could not reopen it by name, as in
-/// `> /dev/stderr`.
+/// Changes the owner of a pipe to the program's user. Otherwise the program could not reopen it by
+/// name, as in `> /dev/stderr`.
 fn chown_pipe(fd: &OwnedFd, ids: Ids) -> io::Result<()> {
     if SFlag::from_bits_truncate(fstat(fd)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO {
         fchown(

@@ -94,7 +94,7 @@ impl<'a> FileWorker<'a> {
         self.perform(task, Some(to)).await.map(drop)
     }
 
-    /// Unpacks into `dir` what [`pack_dir`](FileWorker::pack_dir) wrote to `from`.
+    /// Unpacks `from`, an archive from [`pack_dir`](FileWorker::pack_dir), into `dir`.
     ///
     /// Fails with [`io::ErrorKind::InvalidData`] if the archive is damaged, and with
     /// [`io::ErrorKind::FileTooLarge`] if the files are larger than `max_bytes` together. Some of

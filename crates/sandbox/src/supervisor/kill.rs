@@ -2,8 +2,8 @@
 //!
 //! Every orphan below a subreaper becomes its child (`prctl(2)`, `PR_SET_CHILD_SUBREAPER`), so a
 //! process can leave its parent, its group and its session, but not the tree. Killing processes one
-//! at a time loses against a process that forks. Therefore this module stops everything first and
-//! kills it afterwards, until the kernel reports that no children are left.
+//! at a time cannot keep up with a process that forks. Therefore this module stops everything first
+//! and kills it afterwards, until the kernel reports that no children are left.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -54,7 +54,7 @@ pub(crate) fn kill_descendants(root: Pid) {
             break;
         }
         for pid in fresh {
-            // Fails if the process has ended meanwhile, which is fine.
+            // Fails if the process has ended meanwhile, which is harmless.
             let _ = kill(pid, Signal::SIGSTOP);
             stopped.insert(pid);
         }

@@ -29,7 +29,7 @@ use crate::supervisor::warm_shim::WarmShim;
 /// Time limit from the start of a shim until it reports that the program runs.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An error of starting a program. No process of it is left.
+/// An error from starting a program. None of its processes is left.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The shim did not start, or communication with it failed.
@@ -50,7 +50,7 @@ pub enum StartError {
     },
 }
 
-/// A starter of programs that share a user, a policy and a `/tmp`. Cheap to clone.
+/// A launcher for programs that share a user, a policy and a `/tmp`. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Launcher {
     shim_source: ShimSource,

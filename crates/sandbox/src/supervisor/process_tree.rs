@@ -30,7 +30,7 @@ pub(crate) async fn next_event(events: &mut (impl AsyncReadExt + Unpin)) -> io::
     Event::decode(bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// How far a tree has ended.
+/// The progress of a tree's end.
 #[derive(Clone, Copy, Debug, Default)]
 struct EndState {
     /// The exit of the program itself.
@@ -182,7 +182,7 @@ impl Owner {
     }
 
     fn request_kill(&self) {
-        // We have not reaped our child, so the process id is still the shim's. Sessions cannot stop
+        // The child is not reaped yet, so the process id is still the shim's. Sessions cannot stop
         // a shim of the privileged process.
         if self.child.is_some() {
             let _ = kill(Pid::from_raw(self.shim_pid), Signal::SIGCONT);

@@ -1,4 +1,4 @@
-//! A program to start, and how it ended.
+//! A program to start, and its exit.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ pub struct Program {
     pub deadline: Option<Duration>,
 }
 
-/// How a program ended.
+/// The exit of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// It exited with this code.

@@ -16,7 +16,7 @@ use crate::policy::private_tmp::PrivateTmp;
 use crate::policy::sandbox_policy::SandboxPolicy;
 use crate::supervisor::program::Exit;
 
-/// Requests to kill the tree.
+/// The request to kill the tree.
 pub(crate) const KILL: u8 = b'K';
 
 /// The lowest number of the shim's own descriptors. Numbers 3 to 15 belong to the program.
@@ -52,7 +52,7 @@ pub(crate) struct ExecRequest {
     pub deadline_ms: Option<u64>,
 }
 
-/// Bytes of one event.
+/// Size of an event, in bytes.
 pub(crate) const EVENT_BYTES: usize = 5;
 
 /// An event that a shim reports.

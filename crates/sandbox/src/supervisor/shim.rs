@@ -111,7 +111,7 @@ impl Shim {
     }
 
     fn run_file_task(mut self, task: &FileTask, file: Option<File>) -> i32 {
-        // The programs of a session share their files; nobody else may access them.
+        // The programs of a session share their files. No other user may access them.
         set_umask(0o007);
         let sample = task.sample_proc();
         let report = self
@@ -151,7 +151,7 @@ impl Shim {
         0
     }
 
-    /// Waits until the tree must be killed: the program has ended, the server asks for it or is
+    /// Waits until the tree must be killed: the program has ended, the server requests it or is
     /// gone, or the deadline has passed.
     fn supervise(&mut self, program: Pid, deadline: Option<Instant>) {
         loop {
@@ -161,7 +161,7 @@ impl Shim {
                 return;
             }
             let ready = self.wait_for_events(remaining);
-            // The server sends nothing but a kill request, so this is that or the end of the
+            // The server sends only kill requests, so this is a kill request or the end of the
             // stream.
             if ready.control {
                 return;
@@ -234,7 +234,7 @@ impl Shim {
     }
 
     fn send(&mut self, event: Event) {
-        // `supervise` notices if the server is gone.
+        // `supervise` detects that the server is gone.
         let _ = self.control.write_all(&event.encode());
     }
 }
@@ -261,7 +261,7 @@ fn drop_capabilities_except_kill() {
         permitted: kept,
         inheritable: CapabilitySet::empty(),
     };
-    // An error does not matter: a process without capabilities has none to drop.
+    // Ignores errors, because a process without capabilities has none to drop.
     let _ = set_capabilities(None, sets);
 }
 

@@ -1,5 +1,7 @@
 //! The command line of a shim.
 
+#![expect(clippy::disallowed_methods, reason = "programs are started here")]
+
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;

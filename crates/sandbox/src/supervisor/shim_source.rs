@@ -29,7 +29,7 @@ pub(crate) enum ShimSource {
         executable: Arc<Path>,
         ids: Option<UserIds>,
     },
-    /// Asks the privileged process, which can change user ids.
+    /// Starts shims through the privileged process, which can change user ids.
     Spawner(Spawner),
 }
 
@@ -116,7 +116,7 @@ impl IdleShim {
     /// user may send it any signal.
     pub(crate) fn is_alive(&self) -> bool {
         // An idle shim sends nothing, so a read finds either no data or the end of the stream. This
-        // asks the kernel, because tokio learns of the end only when it polls the socket.
+        // calls the kernel directly, because tokio detects the end only when it polls the socket.
         let is_silent =
             recv(self.stream.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) == Err(Errno::EAGAIN);
         if is_silent {
@@ -136,8 +136,8 @@ impl IdleShim {
         Ok(())
     }
 
-    /// Sends SIGCONT to a shim that is our child. We have not reaped it, so the process id is still
-    /// the shim's. Sessions cannot stop a shim of the privileged process.
+    /// Sends SIGCONT to a shim that is a child of this process. The child is not reaped yet, so the
+    /// process id is still the shim's. Sessions cannot stop a shim of the privileged process.
     fn resume(&self) {
         if self.child.is_some() {
             let _ = kill(Pid::from_raw(self.pid), Signal::SIGCONT);

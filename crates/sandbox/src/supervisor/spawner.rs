@@ -26,7 +26,7 @@ pub(crate) const SPAWN: u8 = b'S';
 /// Request to change the owner of directories.
 pub(crate) const CHOWN: u8 = b'C';
 
-/// Bytes of a request.
+/// Size of a request, in bytes.
 const REQUEST_BYTES: usize = 1 + SandboxUser::BYTES;
 
 /// A handle to the privileged process that starts shims. Cheap to clone.

@@ -1,6 +1,8 @@
 //! The command line.
 
 mod doctor;
+mod exit;
+mod generate;
 mod serve;
 mod settings;
 
@@ -9,10 +11,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 
+use self::exit::EXIT_CONFIG;
 use crate::config::{Config, ConfigError, ParseError, arguments, parse, parse_leniently};
-
-/// `EX_CONFIG` of `sysexits.h`.
-const EXIT_CONFIG: u8 = 78;
 
 /// A self-hosted server for Firecrawl's Interact API: isolated browser sessions that run code.
 #[derive(Debug, Parser)]
@@ -20,7 +20,7 @@ const EXIT_CONFIG: u8 = 78;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Settings that `doctor` reports, because they cannot be used.
+    /// The errors of invalid settings, which `doctor` reports.
     #[arg(skip)]
     errors: Vec<ConfigError>,
 }
@@ -33,11 +33,21 @@ enum Command {
     Doctor(Box<doctor::Options>),
     /// Print every setting as a Markdown table
     Settings,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page of hearth, or of one of its commands
+    Man {
+        /// A command, such as serve
+        command: Option<String>,
+    },
 }
 
 impl Cli {
-    /// Reads the command line and the environment. Prints an error and returns an exit code if they
-    /// cannot be used: 78 for a setting, 2 for anything else.
+    /// Reads the command line and the environment. If they are invalid, prints an error and returns
+    /// an exit code: 78 for a setting, 2 for anything else.
     pub fn read() -> Result<Cli, ExitCode> {
         let arguments = arguments();
         let parsed = if arguments.get(1).is_some_and(|name| name == "doctor") {
@@ -59,14 +69,18 @@ impl Cli {
         })
     }
 
-    /// Runs the command to its end. Exit codes: 0 after an orderly stop, 78 for a setting or a part
-    /// of the installation that has to be fixed first (`EX_CONFIG`, `sysexits.h`), 1 for everything
-    /// else.
+    /// Runs the command and returns its exit code: 0 after a graceful shutdown, 78 if a setting or
+    /// a part of the installation must be fixed first (`EX_CONFIG`, `sysexits.h`), and 1 for
+    /// everything else.
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Serve(config) => serve::run(*config),
             Command::Doctor(options) => doctor::run(*options, self.errors),
             Command::Settings => settings::run(),
+            Command::Completions { shell } => generate::print_completions(Cli::command(), shell),
+            Command::Man { command } => {
+                generate::print_man_page(Cli::command(), command.as_deref())
+            }
         }
     }
 }

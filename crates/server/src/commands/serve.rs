@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::EXIT_CONFIG;
+use super::exit::EXIT_CONFIG;
 use crate::config::{Config, ConfigError, deprecated_variables, unknown_variables};
 use crate::lifecycle::{self, Role};
 use crate::telemetry;
 
-/// How long threads may take to end when everything else has.
+/// The time limit for threads to end after everything else has ended.
 const THREADS_BOUND: Duration = Duration::from_secs(1);
 
 pub(super) fn run(config: Config) -> ExitCode {
     match serve(config) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            // Nobody may be there to read it.
+            // Writing fails if stderr is closed.
             let _ = writeln!(std::io::stderr(), "hearth: {error:#}");
             let config = error.downcast_ref::<ConfigError>().is_some();
             ExitCode::from(if config { EXIT_CONFIG } else { 1 })
@@ -47,8 +47,8 @@ fn serve(config: Config) -> anyhow::Result<u8> {
         .build()
         .context("cannot start")?;
     let outcome = runtime.block_on(lifecycle::serve(*ready));
-    // A thread that is stuck in a call to the system, on a disk that does not answer, keeps the
-    // process no longer than this.
+    // A thread can be blocked in a system call, on a disk that does not respond. It delays the exit
+    // by at most this time.
     runtime.shutdown_timeout(THREADS_BOUND);
     outcome.map(|()| 0)
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use crate::config::{Described, describe};
 
 pub(super) fn run() -> ExitCode {
-    // A closed pipe means that the reader has seen enough.
+    // A closed pipe is not an error.
     let _ = std::io::stdout()
         .lock()
         .write_all(render(&describe()).as_bytes());

@@ -1,25 +1,25 @@
-//! Descriptions of the settings for documents, from what clap knows about them.
+//! Descriptions of the settings for documentation, derived from their clap arguments.
 
 use clap::builder::Str;
 use clap::{Arg, Args, Command};
 
-use super::Config;
 use super::number::bounds_of;
+use super::settings::Config;
 
 /// One setting, as docs/CONFIGURATION.md shows it.
 #[derive(Debug)]
 pub(crate) struct Described {
     pub heading: String,
     pub variable: String,
-    /// Without its dashes.
+    /// The flag without its dashes.
     pub flag: String,
     /// A placeholder for the value.
     pub value: String,
-    /// In Markdown; none if the setting has no default.
+    /// The default in Markdown, or `None` if the setting has no default.
     pub default: Option<String>,
-    /// The bounds of a number or the possible values; none if the help text describes them.
+    /// The bounds of a number or the possible values, or `None` if the help text describes them.
     pub accepted: Option<String>,
-    /// A sentence without its full stop.
+    /// The help text, which is a sentence without its full stop.
     pub help: String,
 }
 

@@ -1,4 +1,4 @@
-//! Settings of egress: what sessions may reach.
+//! Settings of egress, which control the destinations that sessions can reach.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args};
@@ -34,7 +34,7 @@ pub(crate) struct EgressSettings {
     allow_metadata: bool,
 
     /// HTTP proxy for all destinations that HEARTH_EGRESS_ALLOW does not name, such as
-    /// http://user:password@proxy.example:3128. That proxy resolves hostnames and has to block
+    /// http://user:password@proxy.example:3128. That proxy resolves hostnames and must block
     /// internal addresses
     #[arg(long = "egress-proxy", env = "HEARTH_EGRESS_PROXY", value_name = "URL",
           hide_env_values = true, value_parser = parse_trimmed::<Upstream>)]

@@ -1,4 +1,4 @@
-//! Settings of isolation: the sandbox of sessions and the user ids that they run under.
+//! Settings of isolation, which control the sandbox of sessions and their user ids.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,11 +10,11 @@ use hearth_sandbox::UserIds;
 
 use super::error::ConfigError;
 
-/// Ids that no system assigns automatically: systemd's tables leave 60706 to 61183 free
+/// A range of ids that no system assigns automatically. systemd's tables leave 60706 to 61183 free
 /// (`UIDS-GIDS.md` of systemd), just below the range for its dynamic services.
 const DEFAULT_UIDS: &str = "60706-61183";
 
-/// The accounts of the machine (`passwd(5)`).
+/// The file with the accounts of the machine (`passwd(5)`).
 const ACCOUNTS: &str = "/etc/passwd";
 
 /// The flag that allows remote clients to run unsandboxed code.
@@ -26,10 +26,10 @@ pub(super) const ALLOW_REMOTE_ALIAS: &str = "HEARTH_LET_OTHER_MACHINES_RUN_UNCON
 /// An isolation level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IsolationLevel {
-    /// No sandbox: code may do what the server's user may do.
+    /// No sandbox. Code has all rights of the server's user.
     None,
-    /// Every protection that needs no namespaces: user ids where the process may switch, Landlock,
-    /// seccomp and limits.
+    /// Every protection that does not need namespaces: user ids if the process can switch them,
+    /// Landlock, seccomp and limits.
     Default,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct IsolationSettings {
     dangerously_allow_remote_unsandboxed: bool,
 }
 
-/// A range of user ids that has the right shape; accounts of the machine may be in it.
+/// A range of user ids with a valid syntax. It may still contain accounts of the machine.
 #[derive(Clone, Debug)]
 struct Uids {
     range: RangeInclusive<u32>,

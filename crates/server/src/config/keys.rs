@@ -10,7 +10,7 @@ use super::error::ConfigError;
 use super::text::parse_trimmed;
 use crate::api_keys::ApiKeys;
 
-/// Enough for more than ten thousand keys.
+/// The maximum size of a key file, which is enough for more than ten thousand keys.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 #[derive(Clone, Default, Args)]
@@ -73,7 +73,7 @@ impl KeySettings {
                 let bad = |error| ConfigError::new("HEARTH_OPERATOR_KEY_FILE", error);
                 let text = read_file(path).map_err(bad)?;
                 match text.trim() {
-                    "" => Err(bad(format!("there is no key in {}", path.display()))),
+                    "" => Err(bad(format!("{} contains no key", path.display()))),
                     key => keys
                         .with_operator(key)
                         .map_err(|error| bad(format!("{}: {error}", path.display()))),
@@ -100,10 +100,8 @@ impl KeySettings {
         }
         let text = read_file(path).map_err(bad)?;
         match ApiKeys::parse(&text.lines().collect::<Vec<_>>().join(",")) {
-            // A file that is empty by mistake must not let everybody in.
-            Ok(keys) if keys.is_empty() => {
-                Err(bad(format!("there is no key in {}", path.display())))
-            }
+            // A file that is empty by mistake must not disable authentication.
+            Ok(keys) if keys.is_empty() => Err(bad(format!("{} contains no key", path.display()))),
             parsed => parsed.map_err(|error| bad(format!("{}: {error}", path.display()))),
         }
     }

@@ -1,12 +1,12 @@
-//! Limits on what a session may use. The watchers of `sessions/limits`, the browser and the sandbox
-//! enforce them.
+//! Limits on the resources of a session. The watchers of `sessions/limits`, the browser and the
+//! sandbox enforce them.
 
 use clap::Args;
 use hearth_browser::BrowserLimits;
 
 use super::number::{number, size};
 
-/// The largest amount that is counted in MiB: one tebibyte.
+/// The maximum of settings in MiB, which is one tebibyte.
 const MAX_MB: u64 = 1 << 20;
 
 /// The limits of each session, and of the memory and disk that all sessions share.
@@ -78,7 +78,7 @@ impl Limits {
 pub(crate) mod tests {
     use super::Limits;
 
-    /// Limits that allow nothing; a test raises the ones that it is about.
+    /// Limits that allow nothing. Each test raises the limits that it needs.
     pub(crate) const LIMITS: Limits = Limits {
         memory_mb: 0,
         processes: 0,

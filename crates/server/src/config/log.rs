@@ -13,7 +13,8 @@ use tracing_subscriber::filter::LevelFilter;
 )]
 pub(crate) struct LogSettings {
     /// Level of the log (error, warn, info, debug, trace, off), or a filter such as
-    /// info,hearth_browser=debug. trace shows what pages and clients send, cookies too
+    /// info,hearth_browser=debug. trace shows the data that pages and clients send, including
+    /// cookies
     #[arg(long = "log", env = "HEARTH_LOG", value_name = "FILTER", default_value = "info",
           value_parser = parse_filter)]
     pub filter: String,
@@ -41,8 +42,8 @@ fn parse_filter(text: &str) -> Result<String, String> {
     ))
 }
 
-/// Returns true if every part of a filter names a level. `EnvFilter` is more lenient: it takes any
-/// word for the name of a module, including a misspelt level.
+/// Returns true if every part of a filter names a level. `EnvFilter` is more lenient: it accepts
+/// any word as a module name, including a misspelt level.
 fn is_log_filter(filter: &str) -> bool {
     let is_level = |text: &str| text.parse::<LevelFilter>().is_ok() && !text.is_empty();
     let is_directive = |text: &str| match text.rsplit_once('=') {

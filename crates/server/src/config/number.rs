@@ -1,5 +1,4 @@
-//! Whole numbers within bounds. The bounds that are given here are also those of `--help` and
-//! docs/CONFIGURATION.md.
+//! Whole numbers within bounds. Their bounds also appear in `--help` and docs/CONFIGURATION.md.
 
 use std::ffi::OsStr;
 use std::ops::RangeInclusive;
@@ -51,7 +50,7 @@ impl<T> Number<T> {
             })
     }
 
-    /// Returns a parser with the same bounds and another result.
+    /// Returns a parser with the same bounds and another result type.
     pub(super) fn map_to<U>(self, convert: fn(u64) -> U) -> Number<U> {
         Number {
             bounds: self.bounds,
@@ -74,7 +73,8 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Number<T> {
         (move |text: &str| number.parse(text)).parse_ref(command, argument, value)
     }
 
-    /// Describes the bounds in one hidden value: clap has no other way to ask a parser for them.
+    /// Describes the bounds in one hidden value, because clap has no other way to read them from a
+    /// parser.
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
         let bounds = format!("{} to {}", self.bounds.start(), self.bounds.end());
         let value = PossibleValue::new(bounds).hide(true);

@@ -1,5 +1,7 @@
 //! Reading the command line and the environment.
 
+#![expect(clippy::disallowed_methods, reason = "settings are read here")]
+
 use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
@@ -9,10 +11,11 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Args, Command, Error};
 
 use super::describe::with_bounds;
+use super::error::ConfigError;
 use super::isolation::ALLOW_REMOTE_ALIAS;
-use super::{Config, ConfigError};
+use super::settings::Config;
 
-/// Settings that were renamed: today's variable and its old name.
+/// The settings that were renamed: the new variable and its old name.
 const RENAMED: [(&str, &str); 1] = [(
     "HEARTH_DANGEROUSLY_ALLOW_REMOTE_UNSANDBOXED",
     ALLOW_REMOTE_ALIAS,
@@ -22,7 +25,7 @@ const RENAMED: [(&str, &str); 1] = [(
 pub(crate) enum ParseError {
     /// A setting has a value that cannot be used.
     Setting(ConfigError),
-    /// The arguments are wrong in another way, or ask for help or the version.
+    /// The arguments are invalid in another way, or request help or the version.
     Usage(Box<Error>),
 }
 
@@ -38,8 +41,8 @@ pub(crate) fn parse(command: Command, arguments: &[OsString]) -> Result<ArgMatch
         })
 }
 
-/// Parses the arguments like [`parse`], except that settings which cannot be used keep their
-/// default. Returns the errors about those settings as well.
+/// Parses the arguments like [`parse`], except that invalid settings keep their default. Returns
+/// the errors about those settings as well.
 pub(crate) fn parse_leniently(
     command: Command,
     arguments: &[OsString],
@@ -68,7 +71,8 @@ pub(crate) fn parse_leniently(
                 })
             });
         }
-        // A default that cannot be used stays one, whatever is removed.
+        // The error remains if a default is invalid, because removing arguments does not change
+        // defaults.
         if errors.len() > command_size(&command) {
             return Err(ParseError::Usage(Box::new(error)));
         }
@@ -83,8 +87,8 @@ fn command_size(command: &Command) -> usize {
         .sum()
 }
 
-/// Makes empty variables count as not set, because compose files cannot leave one out, and old
-/// names of settings count as long as the new ones are not set.
+/// Treats empty variables as not set, because compose files cannot omit a variable. Accepts the old
+/// name of a setting if the new one is not set.
 fn prepare(command: Command) -> Command {
     command.mut_args(|argument| {
         let Some(name) = argument.get_env().map(OsStr::to_owned) else {
@@ -110,7 +114,7 @@ fn argument_of(command: &Command, error: &Error) -> Option<Arg> {
     let Some(ContextValue::String(named)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
-    // Such as `--max-tabs <NUMBER>`.
+    // The argument is named as in `--max-tabs <NUMBER>`.
     let flag = named.strip_prefix("--")?.split_whitespace().next()?;
     let mut arguments = command.get_subcommands().flat_map(Command::get_arguments);
     arguments
@@ -118,7 +122,7 @@ fn argument_of(command: &Command, error: &Error) -> Option<Arg> {
         .cloned()
 }
 
-/// Returns an error about the value of a setting in the words of this program.
+/// Returns an error about the value of a setting, with this program's wording.
 fn setting_error(command: &Command, error: &Error) -> Option<ConfigError> {
     if error.kind() == ErrorKind::InvalidUtf8 {
         return not_utf8().map(|name| ConfigError::new(name, "the value is not UTF-8"));
@@ -138,7 +142,7 @@ fn setting_error(command: &Command, error: &Error) -> Option<ConfigError> {
                 return None;
             };
             if value.is_empty() {
-                // A flag without a value.
+                // The flag has no value.
                 return None;
             }
             let allowed: Vec<_> = argument.get_possible_values();
@@ -150,7 +154,7 @@ fn setting_error(command: &Command, error: &Error) -> Option<ConfigError> {
     Some(ConfigError::new(variable, reason))
 }
 
-/// Removes a flag and its value, if it is there.
+/// Removes a flag and its value, if present.
 fn remove_flag(argument: &Arg, arguments: &mut Vec<OsString>) -> bool {
     let flag = format!("--{}", argument.get_long().unwrap_or_default());
     let with_value = format!("{flag}=");
@@ -177,8 +181,8 @@ fn not_utf8() -> Option<String> {
         .map(|(name, _)| name)
 }
 
-/// Returns the `HEARTH_*` variables of the environment that no setting has: most often a misspelt
-/// one.
+/// Returns the `HEARTH_*` variables of the environment that no setting has. Most of them are
+/// misspelt.
 pub(crate) fn unknown_variables() -> Vec<String> {
     let command = Config::augment_args(Command::new("serve"));
     let known: BTreeSet<&str> = command

@@ -1,12 +1,14 @@
 //! The data directory, the runtime directory and the browser's executable.
 
+#![expect(clippy::disallowed_methods, reason = "settings are read here")]
+
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use super::error::ConfigError;
 
-/// The longest data directory in bytes: a socket path has 108 (`unix(7)`), and Chromium needs 62 of
-/// them below it.
+/// The maximum length of the data directory's path in bytes. A socket path has 108 (`unix(7)`), and
+/// Chromium needs 62 of them below the directory.
 const MAX_DATA_DIR_BYTES: usize = 45;
 
 /// Debian's paths of the two browsers. The programs in `/usr/bin` are scripts that add flags and a
@@ -14,8 +16,8 @@ const MAX_DATA_DIR_BYTES: usize = 45;
 const SHELL_PATH: &str = "/usr/lib/chromium/chromium-headless-shell";
 const CHROMIUM_PATH: &str = "/usr/lib/chromium/chromium";
 
-/// The data directory of root, whose home is closed to the users that the server and its sessions
-/// become.
+/// The data directory of root, because the users of the server and its sessions cannot traverse
+/// root's home.
 const SYSTEM_DATA_DIR: &str = "/var/lib/hearth";
 
 /// Returns the data directory that the server uses if none is set.
@@ -48,8 +50,8 @@ pub(super) fn parse_data_dir(text: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// Returns the directory with the kernels: the one that is set, or `runtime` in or above the
-/// working directory or above the executable.
+/// Returns the directory with the kernels: the configured one, or `runtime` in or above the working
+/// directory or above the executable.
 pub(super) fn find_runtime_dir(set: Option<&Path>) -> Result<PathBuf, ConfigError> {
     let bad = |reason: String| ConfigError::new("HEARTH_RUNTIME_DIR", reason);
     let is_runtime = |path: &Path| path.join("node/kernel.mjs").is_file();
@@ -82,7 +84,7 @@ pub(crate) struct BrowserProgram {
 }
 
 impl BrowserProgram {
-    /// Returns the path of the executable, or an error if there is no such file.
+    /// Returns the path of the executable, or an error if the file does not exist.
     pub fn find(&self) -> Result<&Path, ConfigError> {
         let path = self.path.display();
         match (self.path.is_file(), self.package) {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::number::seconds;
 
-/// Longer than any session lives.
+/// The maximum number of seconds. No session runs longer.
 const MAX_SECONDS: u64 = 3600;
 
 #[derive(Clone, Debug, Args)]

@@ -1,18 +1,18 @@
-//! How long records of the past are kept.
+//! Settings of the retention of records.
 
 use clap::Args;
 use jiff::SignedDuration;
 
 use super::number::{Number, number};
 
-/// A year.
+/// The maximum number of hours, which is one year.
 const MAX_HOURS: u64 = 24 * 366;
 
-/// How long records of ended sessions and of executions are kept.
+/// The time for which records of ended sessions and of executions are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Retention")]
 pub(crate) struct Retention {
-    /// Hours for which an ended session stays known, across restarts too
+    /// Hours for which an ended session can still be queried, including after restarts
     #[arg(long = "keep-sessions-hours", env = "HEARTH_KEEP_SESSIONS_HOURS", value_name = "HOURS",
           default_value = "24", value_parser = hours())]
     pub sessions: SignedDuration,

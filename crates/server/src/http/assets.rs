@@ -48,7 +48,7 @@ pub(crate) fn asset(
         .ok_or(ApiError::UnknownPath)?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(asset.content_type)),
-        // The next version of the server can have another asset of this name.
+        // A later version of the server can serve a different asset under this name.
         (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         NOSNIFF,
     ];
@@ -63,7 +63,7 @@ pub(crate) const OPERATOR_POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// Returns the live view page's `Content-Security-Policy`. It allows the page to load its own
-/// files, and the given sources to show the page in a frame.
+/// files, and allows the given sources to show the page in a frame.
 pub(crate) fn live_view_policy(frame_ancestors: &str) -> anyhow::Result<HeaderValue> {
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; \

@@ -57,8 +57,8 @@ mod tests {
 
     #[test]
     fn an_operator_key_identifies_the_operator_and_is_not_a_team_key() {
-        let keys = ApiKeys::parse("a:one,two").expect("good keys");
-        let keys = keys.with_operator("boss").expect("a good key");
+        let keys = ApiKeys::parse("a:one,two").expect("valid keys");
+        let keys = keys.with_operator("boss").expect("a valid key");
         let identified = |headers: &HeaderMap| identify(&keys, headers);
         assert_eq!(
             identified(&with_key("boss")).expect("known"),

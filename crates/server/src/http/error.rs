@@ -1,7 +1,8 @@
 //! The status code, body and `Retry-After` of every error of the API.
 //!
-//! Official clients repeat a POST after some 5xx, 408 and 409. Therefore no such status is sent
-//! once user code may have started: the errors about executions here all mean that it has not.
+//! Official clients retry a POST after some 5xx statuses, 408 and 409. Therefore the server never
+//! sends such a status once user code may have started. Every execution error in this module means
+//! that the code has not started.
 
 use axum::Json;
 use axum::http::header::RETRY_AFTER;
@@ -14,11 +15,11 @@ use crate::clock;
 use crate::profiles::ProfileError;
 use crate::sessions::SessionError;
 
-/// `Retry-After` when the server is full or stopping, in seconds. Sessions come and go at the pace
-/// of people's work.
+/// The `Retry-After` seconds when the server is full or stopping. Sessions start and end at the
+/// pace at which people work.
 const FULL_RETRY_SECONDS: u32 = 5;
 
-/// `Retry-After` of a busy session, in seconds. Most executions take less.
+/// The `Retry-After` seconds of a busy session. Most executions take less time.
 const BUSY_RETRY_SECONDS: u32 = 1;
 
 /// An error of the API.
@@ -26,27 +27,27 @@ const BUSY_RETRY_SECONDS: u32 = 1;
 pub(crate) enum ApiError {
     /// The body is not a JSON object or array.
     InvalidJson,
-    /// The body breaks the rules.
+    /// The body fails validation.
     Validation(Vec<Issue>),
     /// The body is larger than 10 MB.
     TooLarge,
-    /// The body did not arrive completely.
+    /// The body arrived incompletely.
     IncompleteBody,
     /// The key or token is missing, malformed or unknown. The body says which.
     Unauthorized(ErrorBody),
     /// No keys are configured, and the `Host` header does not name this machine.
     ForeignHost,
-    /// There is no such session.
+    /// No session has this id.
     SessionNotFound,
     /// The session belongs to another team.
     Forbidden,
-    /// The session's browser has no such target.
+    /// The session's browser has no target with this id.
     TargetNotFound(String),
     /// The session has ended.
     SessionDestroyed,
-    /// The session of a live view link has ended, with the reason as a sentence, at that time.
+    /// The session of a live view link has ended. Holds the reason as a sentence, and the end time.
     SessionEnded(String, Timestamp),
-    /// A page of another origin connects to a live view.
+    /// A page of another origin tried to connect to a live view.
     ForeignOrigin,
     /// The session limit is reached.
     LimitReached,
@@ -54,21 +55,21 @@ pub(crate) enum ApiError {
     DiskFull { free_mb: u64, min_mb: u64 },
     /// Too little memory is available for another session.
     MemoryLow { available_mb: u64, min_mb: u64 },
-    /// The endpoint needs an operator's key, and the request has a team's.
+    /// The endpoint requires the operator key, but the request has a team's key.
     OperatorsOnly,
-    /// Another execution in the language outlasted the timeout.
+    /// Another execution in this language was still running when the timeout passed.
     SessionBusy(Language),
-    /// The store did not record the session.
+    /// The store failed to record the session.
     StoreUnavailable(String),
-    /// Another session saves to the profile that a new session asks for.
+    /// Another session saves to the profile that a new session requested.
     ProfileBusy(String),
     /// A session saves to the profile that a request deletes.
     ProfileInUse(String),
-    /// The profile (name, reason) cannot be read.
+    /// The profile cannot be read. Holds its name and the reason.
     ProfileUnavailable(String, String),
     /// The browser did not start.
     BrowserUnavailable(String),
-    /// The session's browser accepts no client.
+    /// The session's browser does not accept clients.
     BrowserUnreachable(String),
     /// The session's browser ended unexpectedly, so a client cannot connect to it.
     BrowserCrashed,
@@ -125,7 +126,7 @@ impl ApiError {
         }
     }
 
-    /// Returns the seconds of `Retry-After`, for errors that a later attempt can resolve.
+    /// Returns the `Retry-After` seconds of an error that a later attempt can resolve.
     fn retry_after(&self) -> Option<u32> {
         match self {
             ApiError::LimitReached
@@ -181,7 +182,7 @@ impl ApiError {
         }
     }
 
-    /// Logs the errors that an operator can do something about.
+    /// Logs the errors that an operator can act on.
     fn log(&self) {
         match self {
             ApiError::DiskFull { free_mb, min_mb } => {

@@ -1,4 +1,5 @@
-//! Extractors. A request's body is checked before its key, in the order that clients expect.
+//! Request extractors. They check a request's body before its key, because clients expect this
+//! order.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -21,11 +22,11 @@ use crate::team::Team;
 /// The maximum size of a request body.
 const MAX_BODY_BYTES: usize = 10_000_000;
 
-/// How many bytes beyond the maximum are read and discarded. Most clients do not read a response
-/// while they still send, so without this they would not see the error.
+/// The maximum number of bytes beyond the limit that are read and discarded. Most clients do not
+/// read a response while they are sending, so they would otherwise miss the error.
 const MAX_DISCARDED_BYTES: usize = 64_000_000;
 
-/// How long a client may take to send a body.
+/// The time limit for a client to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The `{id}` path segment, unvalidated. Text that is not a UUID yields 404.
@@ -69,7 +70,7 @@ impl FromRequestParts<AppState> for Principal {
 /// An authenticated request with a JSON body.
 pub(crate) struct ApiRequest {
     pub team: Team,
-    /// `{}` when the body is empty or its content type is not JSON.
+    /// The JSON body, or `{}` when it is empty or its content type is not JSON.
     pub body: Value,
 }
 
@@ -98,7 +99,7 @@ async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, ApiEr
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > MAX_BODY_BYTES) {
         let waits_for_continue = headers.contains_key(EXPECT);
-        // The client has not started to send, or would send more than is discarded.
+        // The client has not started to send, or announced more than the server discards.
         if waits_for_continue || announced > Some(MAX_BODY_BYTES + MAX_DISCARDED_BYTES) {
             return Err(ApiError::TooLarge);
         }

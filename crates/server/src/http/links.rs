@@ -1,4 +1,4 @@
-//! The URLs of a session that clients get.
+//! The URLs of a session that responses contain.
 
 use std::convert::Infallible;
 
@@ -17,12 +17,12 @@ pub(crate) struct Links {
     origin: String,
 }
 
-/// The two links of a session's live view. Both are empty when there is none.
+/// The two links of a session's live view. Both are empty for a session without a live view.
 #[derive(Debug, Default)]
 pub(crate) struct LiveViewUrls {
-    /// Only shows the session.
+    /// The link that only shows the session.
     pub watch: String,
-    /// Also accepts input.
+    /// The link that also accepts input.
     pub control: String,
 }
 
@@ -38,8 +38,8 @@ impl FromRequestParts<AppState> for Links {
     }
 }
 
-/// Returns the origin that a request was sent to. A reverse proxy that terminates TLS says so in
-/// `X-Forwarded-Proto`.
+/// Returns the origin that a request was sent to. A reverse proxy that terminates TLS sends the
+/// original scheme in `X-Forwarded-Proto`.
 fn requested_origin(headers: &HeaderMap, local_host: &str) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(HOST.as_str()).unwrap_or(local_host);

@@ -1,9 +1,9 @@
 //! The HTTP API: routes, authentication, request parsing, handlers, WebSocket protocols and the
 //! mapping of errors to status codes. No other module uses axum.
 //!
-//! A request passes `router`, `middleware`, `extract` and one of the `handlers`. Handlers use
-//! `state` to reach the rest of the server, `links` to build URLs, and `error` for everything that
-//! goes wrong. WebSocket handlers pass their connection on to `ws`.
+//! A request passes through `router`, `middleware`, `extract` and one of the `handlers`. Handlers
+//! use `state` to reach the rest of the server, `links` to build URLs, and `error` for every
+//! failure. WebSocket handlers pass their connection on to `ws`.
 
 pub(crate) mod assets;
 pub(crate) mod auth;

@@ -1,4 +1,4 @@
-//! All routes.
+//! The routes of both listeners.
 
 use axum::Router;
 use axum::middleware::{from_fn_with_state, map_request};
@@ -79,7 +79,7 @@ fn session_link_routes() -> Router<AppState> {
         .route("/live/page/{part}", get(live_view::page::asset))
 }
 
-/// The API itself. Each path is there with and without a trailing slash, because clients join base
+/// The API itself. Each path exists with and without a trailing slash, because clients join base
 /// URLs and paths differently.
 fn api_routes(prefix: &str) -> Router<AppState> {
     let sessions = || post(create_session::create_session).get(list_sessions::list_sessions);

@@ -54,17 +54,17 @@ impl AppState {
         &self.0.keys
     }
 
-    /// The configured origin of this server, as clients see it.
+    /// Returns the configured origin of this server, as clients see it.
     pub fn public_url(&self) -> Option<&str> {
         self.0.public_url.as_deref()
     }
 
-    /// The host and port that the server listens on.
+    /// Returns the host and port that the server listens on.
     pub fn local_host(&self) -> &str {
         &self.0.local_host
     }
 
-    /// The `Content-Security-Policy` of the live view page.
+    /// Returns the `Content-Security-Policy` of the live view page.
     pub fn live_view_policy(&self) -> &HeaderValue {
         &self.0.live_view_policy
     }
@@ -85,7 +85,7 @@ impl AppState {
         self.registry().profiles()
     }
 
-    /// Finds the session that a path names. Text that is not a UUID names no session.
+    /// Finds the session that a path names. Text that is not a UUID matches no session.
     pub fn session(&self, id: &str) -> Result<SessionEntry, ApiError> {
         Uuid::parse_str(id)
             .ok()
@@ -93,8 +93,8 @@ impl AppState {
             .ok_or(ApiError::SessionNotFound)
     }
 
-    /// Finds a session of the team. An unknown id is reported before a session of another team, as
-    /// clients expect.
+    /// Finds a session of the team. Clients expect different errors for an unknown id and for a
+    /// session of another team.
     pub fn team_session(&self, id: &str, team: &Team) -> Result<SessionEntry, ApiError> {
         let session = self.session(id)?;
         if session.team() == team {

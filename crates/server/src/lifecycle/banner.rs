@@ -1,4 +1,4 @@
-//! Text on stdout.
+//! The message on stdout when the server is ready.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,6 +36,6 @@ pub(super) fn announce(address: SocketAddr, keyless: bool, max_sessions: usize) 
 
 pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    // The server goes on if stdout is closed.
+    // The server continues if stdout is closed.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

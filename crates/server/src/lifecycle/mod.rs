@@ -1,8 +1,8 @@
-//! Start and stop of the server.
+//! The startup and shutdown of the server.
 //!
-//! [`prepare`] does everything that needs a single-threaded process or the rights of root,
-//! [`self_test`] starts programs in the sandbox and checks that it holds, and [`serve`] listens
-//! until a signal arrives.
+//! [`prepare`] does everything that needs a single-threaded process or root privileges.
+//! [`self_test`] starts programs in the sandbox and checks that it holds. [`serve`] listens until a
+//! signal arrives.
 
 mod banner;
 mod prepare;

@@ -1,4 +1,4 @@
-//! Steps that need a single-threaded process, and as root its rights.
+//! Startup steps that need a single-threaded process or root privileges.
 
 use std::fs::{DirBuilder, File};
 use std::net::SocketAddr;
@@ -19,10 +19,10 @@ use crate::sandbox::{
 use crate::store::FILE;
 use crate::toolchain::Runtime;
 
-/// The file in the data directory that a server holds locked.
+/// The name of the file in the data directory that a server holds locked.
 pub(crate) const LOCK: &str = "lock";
 
-/// A server that is ready to start threads. It has no rights of root left.
+/// A server that is ready to start threads. It no longer has root privileges.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub config: Config,
@@ -42,8 +42,8 @@ pub(crate) enum Role {
     Finished(i32),
 }
 
-/// Locks the data directory, removes what an earlier server left in it, binds the listener and
-/// gives up the rights of root. As root, and as the first process of a container, it splits the
+/// Locks the data directory, removes the remains of an earlier server from it, binds the listener
+/// and gives up root privileges. As root, and as the first process of a container, it splits the
 /// process.
 pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     if let Err(error) = raise_open_file_limit() {
@@ -70,14 +70,12 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     let mut isolation = Isolation::new(level, config.limits, runtime.interpreters());
     if level == IsolationLevel::Default && geteuid().is_root() {
         give_data_dir(&config, &sessions)?;
-        match fork_privileged(config.isolation.uids()?)
-            .context("cannot give up the rights of root")?
-        {
+        match fork_privileged(config.isolation.uids()?).context("cannot give up root privileges")? {
             PrivilegedFork::Exited(code) => return Ok(Role::Finished(code)),
             PrivilegedFork::Server(spawner) => isolation = isolation.with_spawner(spawner),
         }
     } else if getpid() == Pid::from_raw(1)
-        && let InitFork::Exited(code) = fork_init().context("cannot reap as the first process")?
+        && let InitFork::Exited(code) = fork_init().context("cannot fork as process 1")?
     {
         return Ok(Role::Finished(code));
     }
@@ -109,12 +107,13 @@ fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     Ok(listener)
 }
 
-/// Locks the data directory, because two servers on one would remove each other's sessions.
+/// Locks the data directory, because two servers on one directory would remove each other's
+/// sessions.
 fn lock_data_dir(dir: &Path) -> Result<Flock<File>, ConfigError> {
     let bad =
         |error: std::io::Error| bad_data_dir(format!("{} cannot be used: {error}", dir.display()));
     if let Some(parent) = dir.parent() {
-        // The users of sessions pass through it.
+        // The users of sessions must traverse it.
         DirBuilder::new()
             .recursive(true)
             .mode(0o755)

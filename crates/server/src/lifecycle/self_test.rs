@@ -1,4 +1,4 @@
-//! The self-test: programs are started as in a session, and attack the sandbox.
+//! The self-test, which starts programs as in a session and attacks the sandbox.
 
 use std::io::ErrorKind;
 
@@ -9,10 +9,10 @@ use super::prepare::bad_data_dir;
 use crate::config::{Config, ConfigError, IsolationLevel};
 use crate::sandbox::{self, SandboxSpec, SessionSandbox, UidPool, sessions_dir};
 
-/// The name of the directory of the self-test among those of sessions.
+/// The name of the self-test's directory, which is beside the directories of sessions.
 const DIR: &str = "trial";
 
-/// Results of a self-test that passed.
+/// The results of a self-test that passed.
 #[derive(Debug)]
 pub(super) struct SelfTest {
     /// The user agent of browsers.
@@ -21,19 +21,19 @@ pub(super) struct SelfTest {
     pub browser_sandbox: bool,
 }
 
-/// Asks the browser for its version and checks the sandbox. Prints which protections hold, and
-/// returns an error with the fix if a required one does not.
+/// Reads the browser's version and checks the sandbox. Prints which protections hold. Returns an
+/// error with the fix if a required protection does not hold.
 pub(super) async fn run_self_test(
     config: &Config,
-    site: SandboxSpec<'_>,
-    slots: &UidPool,
+    spec: SandboxSpec<'_>,
+    uid_pool: &UidPool,
 ) -> anyhow::Result<SelfTest> {
     let tasks = TaskTracker::new();
-    let (isolation, runtime) = (site.isolation, site.runtime);
-    let slot = isolation.user_ids().and_then(|_| slots.lease());
+    let (isolation, runtime) = (spec.isolation, spec.runtime);
+    let slot = isolation.user_ids().and_then(|_| uid_pool.lease());
     let sessions = sessions_dir(&config.data_dir);
     let enclosure =
-        SessionSandbox::create(&sessions, DIR, site, slot, &tasks).map_err(|error| {
+        SessionSandbox::create(&sessions, DIR, spec, slot, &tasks).map_err(|error| {
             let dir = sessions.display();
             bad_data_dir(format!("cannot create a directory in {dir}: {error}"))
         })?;

@@ -1,4 +1,4 @@
-//! The running server: services, listeners, and the orderly stop.
+//! The running server: its services, its listeners and its graceful shutdown.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -31,25 +31,25 @@ use crate::sessions::{ENDED_KEPT_COUNT, Registry, RegistrySpec, Services, spawn_
 use crate::store::{FILE, SessionRecord, Store, StoreError};
 use crate::toolchain::Runtime;
 
-/// How long open requests may take to be answered after the sessions have ended.
+/// The time limit for open requests to finish after the sessions have ended.
 const RESPONSES_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long an orderly stop may take after its grace period. What is left then ends because its
-/// shims see their lifelines close.
+/// The time limit for a graceful shutdown after its grace period. The shims then end the remaining
+/// programs, because their lifelines close.
 const STOP_TIMEOUT: Duration = Duration::from_secs(14);
 
-/// Signals that arrive within this time count as one: a signal to a process and to its group
+/// The time within which signals count as one. A signal that is sent to a process and to its group
 /// arrives twice.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
-/// How often old records are removed.
+/// The interval between removals of old records.
 const RETENTION_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Listeners of the server.
+/// The listeners of the server.
 struct Listeners {
-    /// For clients.
+    /// The listener for clients.
     public: TcpListener,
-    /// For the programs of sessions, on loopback.
+    /// The loopback listener for the programs of sessions.
     internal: TcpListener,
 }
 
@@ -62,20 +62,20 @@ struct Sandbox {
 /// Sessions of earlier servers.
 struct Past {
     sessions: Vec<SessionRecord>,
-    /// How many of them an earlier server left open.
+    /// The number of sessions that an earlier server left open.
     lost: u64,
 }
 
-/// Everything that ends together when the server stops.
+/// The tasks that end together when the server stops.
 struct Tasks {
     tracker: TaskTracker,
-    /// Tells the tasks of `tracker` to end.
+    /// Stops the tasks of `tracker`.
     stop: CancellationToken,
     /// The tasks that answer requests.
     servers: TaskTracker,
 }
 
-/// Serves until a signal arrives, and returns when nothing is left.
+/// Serves until a signal arrives, and returns when the shutdown is complete.
 pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let Prepared {
         config,
@@ -116,7 +116,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
 }
 
 /// Opens the store, and records the end of the sessions that an earlier server left open. Returns
-/// the ended sessions, and how many of them were left open.
+/// the ended sessions, and the number of sessions that were left open.
 async fn open_store(config: &Config, tasks: &Tasks) -> anyhow::Result<(Store, Past)> {
     let dir = &config.data_dir;
     let bad = |error| store_error(dir, &error);
@@ -158,8 +158,8 @@ async fn build_registry(
     let Sandbox { isolation, runtime } = sandbox;
     let internal_port = listeners.internal.local_addr()?.port();
     let user_slots = isolation.user_ids().map(UserIds::max_sessions);
-    let slots = UidPool::new(user_slots.unwrap_or(0), random_slot());
-    let site = SandboxSpec {
+    let uid_pool = UidPool::new(user_slots.unwrap_or(0), random_slot());
+    let sandbox_spec = SandboxSpec {
         isolation: &isolation,
         browser: &config.browser.path,
         runtime: &runtime,
@@ -168,7 +168,7 @@ async fn build_registry(
             egress: Vec::new(),
         },
     };
-    let self_test = run_self_test(config, site, &slots).await?;
+    let self_test = run_self_test(config, sandbox_spec, &uid_pool).await?;
     warn_about(config, user_slots);
     let profiles = Profiles::open(profiles_dir(&config.data_dir), store.clone())
         .await
@@ -194,19 +194,19 @@ async fn build_registry(
         profiles,
         checkpoint_every: config.profiles.checkpoint_every(),
     };
-    let books = Services::new(
+    let services = Services::new(
         store.clone(),
         Arc::new(Metrics::new(config.isolation.level.as_str())),
     );
     for _ in 0..past.lost {
-        books.metrics.session_ended(DestroyedReason::ServerLost);
+        services.metrics.session_ended(DestroyedReason::ServerLost);
     }
     let tracker = tasks.tracker.clone();
-    let registry = Registry::new(spec, slots, tracker, books, past.sessions);
+    let registry = Registry::new(spec, uid_pool, tracker, services, past.sessions);
     Ok(Arc::new(registry))
 }
 
-/// Starts the tasks of the server, listens and announces it.
+/// Starts the tasks and listeners of the server, and announces it.
 fn start(
     config: &Config,
     listeners: Listeners,
@@ -266,7 +266,7 @@ async fn stop(
                 tracing::error!("server stopped before everything ended");
             }
         }
-        // What is left ends with this process: every shim sees its lifeline close.
+        // The shims end the remaining programs, because their lifelines close with this process.
         () = signals.next_after(SAME_SIGNAL) => {
             tracing::warn!("server stopped at once by a second signal");
         }
@@ -287,13 +287,14 @@ fn warn_about(config: &Config, user_slots: Option<u16>) {
     }
 }
 
-/// Returns the number of concurrent sessions; each needs its user ids where sessions have them.
+/// Returns the maximum number of concurrent sessions. The number of user ids can limit it.
 fn max_sessions(config: &Config, user_slots: Option<u16>) -> usize {
     let wanted = config.max_sessions();
     user_slots.map_or(wanted, |slots| wanted.min(slots.into()))
 }
 
-/// Returns where to begin with user ids, so that two servers with one range rarely use the same.
+/// Returns a random first slot, so that two servers with the same range rarely use the same user
+/// ids.
 fn random_slot() -> u16 {
     getrandom::u32().map_or(0, |number| (number & 0xffff) as u16)
 }

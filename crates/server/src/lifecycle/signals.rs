@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-/// SIGTERM and SIGINT.
+/// A receiver of SIGTERM and SIGINT.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -29,7 +29,7 @@ impl Signals {
         }
     }
 
-    /// Waits for the next signal that does not arrive within `pause` from now.
+    /// Waits for the next signal, ignoring signals that arrive within `pause` from now.
     pub async fn next_after(&mut self, pause: Duration) {
         let from = Instant::now() + pause;
         while Instant::now() < from {

@@ -1,10 +1,10 @@
-//! The access of a viewer.
+//! The access rights of viewers.
 
 /// The access that a live view link grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ViewerAccess {
-    /// See the current tab.
+    /// The viewer can see the current tab.
     Watch,
-    /// Also send input, and open, close and switch tabs.
+    /// The viewer can also send input, and open, close and switch tabs.
     Control,
 }

@@ -1,7 +1,7 @@
 //! The messages between a viewer's page and the server.
 //!
 //! The page's side is in `page/`: `connection.js` and the callers of its `send`. Both sides are
-//! compiled into one executable, so the protocol needs no versions.
+//! compiled into one executable, so the protocol does not need versions.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hearth_browser::{Dialog, Frame, Input, Key, Mouse, Tab, Touch, Wheel};
@@ -30,16 +30,16 @@ impl Text {
     }
 }
 
-/// How and when a session ended, for its viewers.
+/// The reason and time of a session's end, for its viewers.
 pub(crate) struct SessionEnded {
     pub reason: DestroyedReason,
-    /// The reason in words.
+    /// The reason as a sentence.
     pub sentence: String,
     /// The time in ISO 8601.
     pub at: String,
 }
 
-/// Encodes the first message: what the link allows.
+/// Encodes the first message, which contains the access that the link grants.
 pub(crate) fn hello(access: ViewerAccess) -> Text {
     Text::of(&json!({ "type": "hello", "interactive": access == ViewerAccess::Control }))
 }
@@ -58,7 +58,7 @@ pub(super) fn dialog(dialog: Option<&Dialog>) -> Text {
     Text::of(&json!({ "type": "dialog", "dialog": dialog }))
 }
 
-/// Encodes a notice, such as why a command failed.
+/// Encodes a notice, such as the reason why a command failed.
 pub(super) fn notice(sentence: &str) -> Text {
     Text::of(&json!({ "type": "notice", "text": sentence }))
 }

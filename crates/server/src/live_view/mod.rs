@@ -1,13 +1,13 @@
-//! The live view: people watch a session's current tab, and some control it.
+//! The live view, in which people watch or control a session's current tab.
 //!
-//! A session has one `screencast` task while anybody is watching. Each viewer has a task that owns
-//! its WebSocket, in `http::ws::live_view`, and a [`ViewerGuard`]. They communicate through
-//! `shared`, which holds the latest frame, the tabs, the open dialog and the viewers' commands.
-//! Frames are not queued: a viewer that is ready takes the latest one. `viewers` tracks which
-//! viewer has drawn which frame, and so when Chromium may send the next one. `message` defines the
-//! messages, and `page` is what a viewer's browser runs.
+//! A session has one `screencast` task while it has viewers. Each viewer has a task that owns its
+//! WebSocket, in `http::ws::live_view`, and a [`ViewerGuard`]. They communicate through `shared`,
+//! which holds the latest frame, the tabs, the open dialog and the viewers' commands. Frames are
+//! not queued: a viewer that is ready takes the latest one. `viewers` tracks the frames that each
+//! viewer has drawn, which determines when Chromium can send the next one. `message` defines the
+//! messages, and `page` contains the files for the viewer's browser.
 //!
-//! This module does not know routes, API keys or tokens.
+//! This module does not depend on routes, API keys or tokens.
 
 mod access;
 mod message;
@@ -40,7 +40,7 @@ impl LiveView {
         }
     }
 
-    /// Adds a viewer, unless there are as many as allowed. The first viewer starts the screencast
+    /// Adds a viewer, unless the maximum number is reached. The first viewer starts the screencast
     /// as a task of `tracker`.
     pub fn join(&self, access: ViewerAccess, tracker: &TaskTracker) -> Option<ViewerGuard> {
         let (id, starts_screencast) = self.shared.viewers().join(access)?;

@@ -2,7 +2,8 @@
 
 use crate::embedded::{Asset, Page};
 
-/// The live view page. All viewers get the same page; its scripts learn what the link allows.
+/// The live view page. All viewers get the same page. Its scripts get the access of the link from
+/// the server.
 pub(crate) static PAGE: Page = Page {
     html: include_str!("page/view.html"),
     assets: &[

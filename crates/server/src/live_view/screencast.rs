@@ -1,5 +1,5 @@
-//! The screencast task: follows the current tab, publishes its frames, and executes the viewers'
-//! commands.
+//! The screencast task, which follows the current tab, publishes its frames, and executes the
+//! viewers' commands.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use super::message::{self, Command, Text};
 use super::shared::{EncodedFrame, Shared};
 use super::viewers::MAX_DRAW_TIME;
 
-/// How often the tabs' titles are fetched, because Chromium does not report when a page changes its
-/// title later. Fetching them takes the browser 0.2 ms.
+/// The interval at which the tabs' titles are fetched, because Chromium does not report later
+/// changes of a title. Fetching them takes the browser 0.2 ms.
 const TAB_REFRESH_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A page that has sent no frame for this long is considered unchanged.
+/// The time without a frame after which a page is considered unchanged.
 const SETTLE_TIME: Duration = Duration::from_millis(100);
 
 /// A frame that some viewers have not drawn yet.
@@ -33,19 +33,19 @@ struct Unacknowledged {
 
 struct ScreencastTask {
     shared: Arc<Shared>,
-    /// The current tab and its screencast, if there is a tab that can be shown.
+    /// The current tab and its screencast, or `None` if no tab can be shown.
     screencast: Option<(String, Screencast)>,
     /// True if the current tab had crashed at the last refresh.
     has_crashed: bool,
-    /// Oldest first, at most [`MAX_UNACKNOWLEDGED`].
+    /// The unacknowledged frames, oldest first, at most [`MAX_UNACKNOWLEDGED`].
     unacknowledged: VecDeque<Unacknowledged>,
-    /// Chromium may have dropped frames that came after the last one.
+    /// True if Chromium may have dropped frames after the last one.
     may_have_missed: bool,
     last_frame: Instant,
     has_dialog: bool,
 }
 
-/// Runs until nobody is watching or the browser is gone.
+/// Runs until there are no viewers or the browser is gone.
 pub(super) async fn run(shared: Arc<Shared>) {
     let mut commands = shared.command_queue.lock().await;
     // Discard the commands of viewers that have left.
@@ -81,7 +81,7 @@ impl ScreencastTask {
                 _ = refresh.tick() => self.refresh_tabs().await,
                 () = shared.wakeup.notified() => {
                     if shared.viewers().end_screencast_if_unwatched() {
-                        // Release what the last viewer held down.
+                        // Release the keys and buttons that the last viewer held down.
                         while let Ok(command) = commands.try_recv() {
                             self.handle_command(command).await;
                         }
@@ -124,7 +124,7 @@ impl ScreencastTask {
             ticket: frame.ticket,
             received: self.last_frame,
         });
-        // Delayed acknowledgements count, and so does a frame that may be being encoded.
+        // Delayed acknowledgements count, and so does a frame that Chromium may be encoding.
         let delayed = self
             .screencast
             .as_ref()
@@ -140,7 +140,7 @@ impl ScreencastTask {
     async fn refresh_tabs(&mut self) {
         let tabs = match self.shared.browser.tabs().await {
             Ok(tabs) => tabs,
-            // The browser ends or is slow. The next refresh tries again.
+            // The browser is ending or slow. The next refresh tries again.
             Err(error) => return tracing::debug!(%error, "live view tab refresh failed"),
         };
         publish(&self.shared.tabs, message::tabs(&tabs));
@@ -220,9 +220,9 @@ impl ScreencastTask {
         }
     }
 
-    /// Acknowledges the frames that viewers have drawn, so that Chromium sends more, and requests
-    /// the final frame of a page that has settled. Returns when to call it again if no event comes
-    /// first.
+    /// Acknowledges the frames that viewers have drawn, so that Chromium sends more. Also requests
+    /// the final frame of a page that has settled. Returns the time to call it again if no event
+    /// arrives before.
     fn acknowledge_frames(&mut self) -> Option<Instant> {
         let (_, screencast) = self.screencast.as_mut()?;
         let now = Instant::now();

@@ -10,10 +10,10 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use super::message::{Command, Text};
 use super::viewers::Viewers;
 
-/// How many commands of viewers can wait for the browser. Viewers wait while the queue is full.
+/// The maximum number of commands that wait for the browser. Viewers wait while the queue is full.
 const MAX_COMMANDS: usize = 64;
 
-/// How many notices can wait for a viewer. The oldest are dropped.
+/// The maximum number of notices that wait for a viewer. The oldest are dropped.
 const MAX_NOTICES: usize = 16;
 
 /// A frame, encoded as a message for viewers.
@@ -31,17 +31,17 @@ pub(super) struct Shared {
     /// Wakes the screencast task when a viewer joined, left or has drawn a frame.
     pub wakeup: Notify,
     frame_count: AtomicU32,
-    /// The latest frame while anybody is watching.
+    /// The latest frame, while there are viewers.
     pub frame: watch::Sender<Option<EncodedFrame>>,
     /// The current tabs message. Empty until the tabs are known.
     pub tabs: watch::Sender<Text>,
     /// The current dialog message. Empty until there was a dialog.
     pub dialog: watch::Sender<Text>,
-    /// Notices that all viewers show for a moment.
+    /// The notices that all viewers show for a few seconds.
     pub notices: broadcast::Sender<Text>,
     pub commands: mpsc::Sender<Command>,
-    /// The other end of `commands`. The screencast task holds the lock, so that there is at most
-    /// one such task.
+    /// The receiver of `commands`. The screencast task holds the lock, so that there is at most one
+    /// such task.
     pub command_queue: tokio::sync::Mutex<mpsc::Receiver<Command>>,
 }
 
@@ -73,7 +73,7 @@ impl Shared {
             .wrapping_add(1)
     }
 
-    /// Drops what earlier viewers saw, which is out of date for the next ones.
+    /// Drops the messages for earlier viewers, because they are out of date for the next viewers.
     pub fn reset(&self) {
         self.frame.send_replace(None);
         self.tabs.send_replace(Text::default());

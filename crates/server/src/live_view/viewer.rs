@@ -64,7 +64,7 @@ impl Drop for ViewerGuard {
 }
 
 /// Handles the messages of one viewer. Dropping it releases the keys, buttons and fingers that the
-/// viewer holds down, because a viewer that lost its connection cannot release them.
+/// viewer holds down. A viewer that lost its connection cannot release them.
 #[derive(Debug)]
 pub(crate) struct ViewerInput<'viewer> {
     viewer: &'viewer ViewerGuard,
@@ -72,9 +72,9 @@ pub(crate) struct ViewerInput<'viewer> {
 }
 
 impl ViewerInput<'_> {
-    /// Handles a message, or returns why the viewer must be disconnected.
+    /// Handles a message. Returns the reason as an error if the viewer must be disconnected.
     ///
-    /// Waits while too many commands are queued. The WebSocket is not read meanwhile, so that TCP
+    /// Waits while too many commands are queued. Meanwhile, the WebSocket is not read, so that TCP
     /// flow control slows the viewer down.
     pub async fn handle(&mut self, text: &str) -> Result<(), &'static str> {
         let shared = &self.viewer.shared;
@@ -111,7 +111,7 @@ impl ViewerInput<'_> {
 impl Drop for ViewerInput<'_> {
     fn drop(&mut self) {
         for input in std::mem::take(&mut self.pressed).release() {
-            // Sending fails when the queue is full because the browser does not keep up.
+            // Sending fails if the browser is slow and the queue is full.
             let _ = self.viewer.shared.commands.try_send(Command::Input(input));
         }
     }
@@ -175,7 +175,8 @@ async fn next_notice(notices: &mut broadcast::Receiver<Text>) -> Text {
     }
 }
 
-/// Waits until the viewer is ready for a frame, and for a frame that it has not got. Cancel safe.
+/// Waits until the viewer is ready for a frame, and then for a frame that it has not received.
+/// Cancel safe.
 async fn next_frame(
     viewer: &ViewerGuard,
     frames: &mut watch::Receiver<Option<EncodedFrame>>,

@@ -1,9 +1,10 @@
-//! Tracks the viewers and which frames each of them has drawn. Pure state, without tasks.
+//! Tracks the viewers and the frames that each of them has drawn. The module contains only state
+//! and no tasks.
 //!
-//! Chromium sends the next frame when an earlier one is acknowledged, and a frame is acknowledged
-//! when every viewer has drawn it or a later one. The slowest viewer therefore sets the pace. A
-//! viewer that takes longer than [`MAX_DRAW_TIME`] for a frame is not waited for until it is fast
-//! enough again; it skips the frames it misses.
+//! Chromium sends the next frame when an earlier one is acknowledged. A frame is acknowledged when
+//! every viewer has drawn it or a later one. The slowest viewer therefore sets the pace. If a
+//! viewer takes longer than [`MAX_DRAW_TIME`] for a frame, the others do not wait for it until it
+//! is fast enough again. It skips the frames that it misses.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,14 +15,14 @@ use tokio::time::Instant;
 
 use super::access::ViewerAccess;
 
-/// How long the other viewers wait for one viewer to draw a frame. A slow viewer can reduce the
-/// frame rate to four per second, but not further.
+/// The maximum time that the other viewers wait for one viewer to draw a frame. A slow viewer can
+/// reduce the frame rate to four per second, but not further.
 pub(super) const MAX_DRAW_TIME: Duration = Duration::from_millis(250);
 
 /// The maximum number of viewers. Each of them receives a few hundred kilobytes per second.
 pub(super) const MAX_VIEWERS: usize = 32;
 
-/// How many frames can be on the way to a viewer: one that it draws, and one in transit.
+/// The maximum number of undrawn frames of a viewer: one that it draws, and one in transit.
 const MAX_UNDRAWN: usize = 2;
 
 /// Identifies a viewer within a session.
@@ -31,11 +32,11 @@ pub(super) struct ViewerId(u64);
 #[derive(Debug)]
 struct Viewer {
     access: ViewerAccess,
-    /// Frames that were sent and not drawn yet, oldest first.
+    /// The frames that were sent but not drawn yet, oldest first.
     undrawn: VecDeque<(u32, Instant)>,
-    /// The last frame that it has drawn.
+    /// The number of the last frame that it has drawn.
     drawn: u32,
-    /// Its last frame took longer than [`MAX_DRAW_TIME`].
+    /// True if its last frame took longer than [`MAX_DRAW_TIME`].
     is_slow: bool,
     /// Wakes its task when it has drawn a frame.
     ready: Arc<Notify>,
@@ -46,13 +47,13 @@ struct Viewer {
 pub(super) struct Viewers {
     by_id: HashMap<ViewerId, Viewer>,
     last_id: u64,
-    /// The screencast task is running or about to start.
+    /// True if the screencast task is running or about to start.
     has_screencast: bool,
 }
 
 impl Viewers {
-    /// Adds a viewer. Returns its id and whether the screencast task must be started, or `None`
-    /// when there are [`MAX_VIEWERS`] already.
+    /// Adds a viewer. Returns its id and whether the screencast task must be started, or `None` if
+    /// there are already [`MAX_VIEWERS`].
     pub fn join(&mut self, access: ViewerAccess) -> Option<(ViewerId, bool)> {
         if self.by_id.len() >= MAX_VIEWERS {
             return None;
@@ -74,7 +75,7 @@ impl Viewers {
         self.by_id.remove(&id);
     }
 
-    /// Returns whether nobody is watching. If so, the screencast task must end, because the next
+    /// Returns true if there are no viewers. The screencast task must then end, because the next
     /// viewer starts another one.
     pub fn end_screencast_if_unwatched(&mut self) -> bool {
         if self.by_id.is_empty() {
@@ -83,8 +84,8 @@ impl Viewers {
         !self.has_screencast
     }
 
-    /// Records that the screencast task ends although somebody may be watching, because its browser
-    /// is gone.
+    /// Records that the screencast task ends because its browser is gone, even if there are
+    /// viewers.
     pub fn end_screencast(&mut self) {
         self.has_screencast = false;
     }
@@ -96,8 +97,8 @@ impl Viewers {
             .any(|viewer| viewer.access == ViewerAccess::Control)
     }
 
-    /// Returns whether a viewer is ready for another frame. The error has what to wait for, unless
-    /// the viewer has left.
+    /// Returns whether a viewer is ready for another frame. The error contains the notification to
+    /// wait for, unless the viewer has left.
     pub fn is_ready(&self, id: ViewerId) -> Result<(), Option<Arc<Notify>>> {
         match self.by_id.get(&id) {
             Some(viewer) if viewer.undrawn.len() < MAX_UNDRAWN => Ok(()),
@@ -112,8 +113,8 @@ impl Viewers {
         }
     }
 
-    /// Records that a viewer has drawn a frame. Returns false if the frame was not sent to it, or
-    /// it has drawn that frame already.
+    /// Records that a viewer has drawn a frame. Returns false if the frame was not sent to the
+    /// viewer, or if the viewer has already drawn it.
     pub fn frame_drawn(&mut self, id: ViewerId, number: u32, now: Instant) -> bool {
         let Some(viewer) = self.by_id.get_mut(&id) else {
             return false;
@@ -129,8 +130,8 @@ impl Viewers {
         true
     }
 
-    /// Returns whether every viewer that is waited for has drawn a frame or a later one. `received`
-    /// is when the frame came from Chromium.
+    /// Returns true if every viewer that is not slow has drawn this frame or a later one.
+    /// `received` is the time at which the frame arrived from Chromium.
     pub fn all_drawn(&mut self, number: u32, received: Instant, now: Instant) -> bool {
         let is_overdue = now.duration_since(received) >= MAX_DRAW_TIME;
         let behind = self
@@ -142,7 +143,7 @@ impl Viewers {
             viewer.is_slow |= is_overdue;
             waited_for += usize::from(!viewer.is_slow);
         }
-        // When all viewers are slow, the fastest of them sets the pace.
+        // If all viewers are slow, the fastest of them sets the pace.
         waited_for == 0
             && (self.by_id.values().any(|viewer| !viewer.is_slow)
                 || self.by_id.values().any(|viewer| viewer.drawn >= number))
@@ -211,12 +212,12 @@ mod tests {
         fixture.send(fast, 1, 0);
         fixture.send(slow, 1, 0);
         fixture.draw(fast, 1, 10);
-        assert!(fixture.all_drawn(1, 250), "it is waited for until then");
+        assert!(fixture.all_drawn(1, 250), "the others wait until then");
         fixture.send(fast, 2, 260);
         fixture.draw(fast, 2, 270);
-        assert!(fixture.all_drawn(2, 1), "and not afterwards");
+        assert!(fixture.all_drawn(2, 1), "the others no longer wait");
         fixture.draw(slow, 1, 2000);
-        assert!(fixture.all_drawn(2, 1), "it is still slow");
+        assert!(fixture.all_drawn(2, 1), "the viewer is still slow");
         fixture.send(slow, 3, 3000);
         fixture.draw(slow, 3, 3010);
         assert!(!fixture.all_drawn(4, 1));
@@ -227,7 +228,7 @@ mod tests {
         let mut fixture = Fixture::new();
         let (one, _other) = (fixture.join(), fixture.join());
         fixture.send(one, 1, 0);
-        assert!(!fixture.all_drawn(1, 300), "nobody has drawn it");
+        assert!(!fixture.all_drawn(1, 300), "no viewer has drawn it");
         fixture.draw(one, 1, 5000);
         assert!(fixture.all_drawn(1, 5000));
     }
@@ -240,7 +241,10 @@ mod tests {
         assert!(fixture.viewers.is_ready(viewer).is_ok());
         fixture.send(viewer, 2, 0);
         assert!(fixture.viewers.is_ready(viewer).is_err());
-        assert!(fixture.draw(viewer, 2, 10), "it skipped the first one");
+        assert!(
+            fixture.draw(viewer, 2, 10),
+            "the viewer skipped the first frame"
+        );
         assert!(fixture.viewers.is_ready(viewer).is_ok());
     }
 

@@ -1,4 +1,4 @@
-//! Values that are read when metrics are collected, as opposed to counted.
+//! The values that are read when metrics are collected. Other metrics are counted.
 
 use hearth_egress::Traffic;
 

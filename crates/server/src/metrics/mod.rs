@@ -21,11 +21,11 @@ pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason};
 /// The content type of the text that [`Metrics::render`] returns.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Histogram buckets for creating a session, in seconds.
+/// The histogram buckets for creating a session, in seconds.
 const CREATE_SECONDS: [f64; 11] = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 30.0];
 
-/// Histogram buckets for executing code, in seconds: from a warm kernel's two milliseconds to the
-/// maximum timeout.
+/// The histogram buckets for executing code, in seconds. They range from a warm kernel's two
+/// milliseconds to the maximum timeout.
 const EXECUTE_SECONDS: [f64; 15] = [
     0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 30.0, 120.0, 300.0,
 ];
@@ -223,7 +223,7 @@ impl Metrics {
         );
     }
 
-    /// Creates every known label combination at 0, so that rates include the first event.
+    /// Creates every known combination of labels at 0, so that rates include the first event.
     fn initialize(&self) {
         for outcome in CreateOutcome::ALL {
             drop(self.create.get_or_create(&[("outcome", outcome.label())]));
@@ -288,7 +288,7 @@ impl Metrics {
             .observe(duration.as_secs_f64());
     }
 
-    /// Records how long an execution waited for its turn.
+    /// Records the time that an execution waited for its turn.
     pub fn execution_waited(&self, language: Language, duration: Duration) {
         self.wait
             .get_or_create(&[("language", language.as_str())])
@@ -301,7 +301,7 @@ impl Metrics {
             .inc();
     }
 
-    /// Records how much an execution printed.
+    /// Records the size of an execution's output.
     pub fn output_captured(&self, kept_bytes: usize, dropped_bytes: usize) {
         self.output
             .get_or_create(&[("kind", "kept")])
@@ -389,7 +389,7 @@ impl Metrics {
     }
 }
 
-/// Raises a counter to a total that is counted elsewhere.
+/// Raises a counter to a total from another source.
 fn raise(counter: &Count, total: u64) {
     counter
         .inner()

@@ -3,9 +3,9 @@
 /// The outcome of a request to create a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CreateOutcome {
-    Made,
+    Created,
     /// The server is full, stopping or short of disk or memory, or the profile is in use.
-    Refused,
+    Rejected,
     Failed,
     /// The client disconnected.
     Abandoned,
@@ -13,16 +13,16 @@ pub(crate) enum CreateOutcome {
 
 impl CreateOutcome {
     pub(super) const ALL: [CreateOutcome; 4] = [
-        CreateOutcome::Made,
-        CreateOutcome::Refused,
+        CreateOutcome::Created,
+        CreateOutcome::Rejected,
         CreateOutcome::Failed,
         CreateOutcome::Abandoned,
     ];
 
     pub(super) fn label(self) -> &'static str {
         match self {
-            CreateOutcome::Made => "made",
-            CreateOutcome::Refused => "refused",
+            CreateOutcome::Created => "made",
+            CreateOutcome::Rejected => "refused",
             CreateOutcome::Failed => "failed",
             CreateOutcome::Abandoned => "abandoned",
         }
@@ -41,7 +41,7 @@ pub(crate) enum ExecuteOutcome {
     Interrupted,
     /// The client disconnected.
     Abandoned,
-    /// Another execution outlasted the timeout.
+    /// Another execution was still running when the timeout passed.
     Busy,
     /// The code could not be started.
     NotStarted,
@@ -75,7 +75,7 @@ impl ExecuteOutcome {
     }
 }
 
-/// Why an execution was killed.
+/// The reason why an execution was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KillReason {
     Deadline,

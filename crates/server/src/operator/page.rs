@@ -2,7 +2,7 @@
 
 use crate::embedded::{Asset, Page};
 
-/// The operator page. Everybody gets the same page, which asks for the key itself.
+/// The operator page. All users get the same page, which prompts for the key.
 pub(crate) static PAGE: Page = Page {
     html: include_str!("page/page.html"),
     assets: &[

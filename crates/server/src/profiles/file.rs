@@ -10,6 +10,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+/// The extension of checkpoints.
+pub(super) const CHECKPOINT: &str = "checkpoint";
+
+/// The extension of damaged files. The last one of each profile is kept.
+pub(super) const DAMAGED: &str = "damaged";
+
 use hearth_browser::CookieJar;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -17,7 +23,7 @@ use sha2::{Digest, Sha256};
 /// The magic bytes, with the version of the format.
 const MAGIC: &[u8; 16] = b"hearth profile 1";
 
-/// More than all cookies of a browser need.
+/// The maximum size of a head. All cookies of a browser need less.
 const MAX_HEAD_BYTES: u32 = 64 * 1024 * 1024;
 
 /// The part before the packed directory.
@@ -29,14 +35,13 @@ pub(super) struct Head {
     /// continues, or an empty one if there was none.
     pub version: String,
     pub saved_at_ms: i64,
-    /// In a saved profile, the cookies that the directory does not hold; in a checkpoint, all
-    /// cookies.
+    /// The cookies that the directory does not hold or, in a checkpoint, all cookies.
     pub cookies: CookieJar,
 }
 
 impl Head {
     /// Reads the head, and leaves `file` at the start of the packed directory. Fails with
-    /// [`ErrorKind::InvalidData`] if the head was changed.
+    /// [`ErrorKind::InvalidData`] if the head does not match its checksum or is invalid.
     pub fn read(file: &mut File) -> io::Result<Head> {
         let damaged = |_| io::Error::from(ErrorKind::InvalidData);
         let mut start = [0; 16 + 4 + 32];
@@ -115,8 +120,8 @@ impl Draft {
         self.file.try_clone()
     }
 
-    /// Replaces the file by the draft, atomically and durably, and returns its length. Until then
-    /// the old version is unchanged.
+    /// Replaces the file with the draft, atomically and durably, and returns its length. Until
+    /// then, the old version is unchanged.
     pub fn commit_draft(mut self) -> io::Result<u64> {
         self.file.sync_all()?;
         let bytes = self.file.metadata()?.len();
@@ -148,6 +153,19 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         outcome => outcome,
+    }
+}
+
+/// Opens a file, if it exists.
+pub(super) fn open_if_exists(path: &Path) -> io::Result<Option<File>> {
+    // Opening a FIFO at this path must not block.
+    match File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path)
+    {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
     }
 }
 
@@ -188,7 +206,7 @@ mod tests {
         assert!(!path.exists());
         let bytes = draft.commit_draft().expect("there");
         let mut file = File::open(&path).expect("opened");
-        assert_eq!(file.metadata().expect("about it").len(), bytes);
+        assert_eq!(file.metadata().expect("metadata").len(), bytes);
         assert_eq!(Head::read(&mut file).expect("read"), head());
         let mut rest = String::new();
         file.read_to_string(&mut rest).expect("read");

@@ -12,11 +12,12 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
-use super::file::{Draft, Head, remove};
-use super::{CHECKPOINT, ProfileId, Profiles, SaveLease, open_if_exists};
+use super::catalog::{Profiles, SaveLease};
+use super::file::{CHECKPOINT, Draft, Head, open_if_exists, remove};
+use super::id::ProfileId;
 use crate::store::ProfileRecord;
 
-/// State that a session starts with.
+/// The state that a session starts with.
 #[derive(Debug, Default)]
 pub(crate) struct CheckedOut {
     /// Cookies to set in the browser.
@@ -25,7 +26,8 @@ pub(crate) struct CheckedOut {
     pub replaces_all: bool,
     /// True if files were unpacked.
     pub has_files: bool,
-    /// The saved profile is damaged or missing. After damage, unpacked files have to be removed.
+    /// Set if the saved profile is damaged or missing. If it is damaged, the caller must remove
+    /// unpacked files.
     pub warning: Option<ProfileWarning>,
 }
 
@@ -41,7 +43,7 @@ pub(crate) struct ProfileLease {
 
 #[derive(Debug)]
 struct State {
-    /// The version that was checked out; empty if there was none.
+    /// The version that was checked out, or empty if there was none.
     version: String,
     /// The cookies of the last checkpoint.
     cookies: Option<CookieJar>,
@@ -49,12 +51,21 @@ struct State {
     lease: Option<SaveLease>,
 }
 
+impl Profiles {
+    /// Leases a profile, which may not exist yet, to a session. Returns `None` if the session saves
+    /// and another session already saves to the profile.
+    pub fn lease(self: &Arc<Self>, profile: ProfileId, saves: bool) -> Option<ProfileLease> {
+        let lease = if saves {
+            Some(self.lease_to_save(&profile.id)?)
+        } else {
+            None
+        };
+        Some(ProfileLease::new(Arc::clone(self), profile, lease))
+    }
+}
+
 impl ProfileLease {
-    pub(super) fn new(
-        profiles: Arc<Profiles>,
-        profile: ProfileId,
-        lease: Option<SaveLease>,
-    ) -> ProfileLease {
+    fn new(profiles: Arc<Profiles>, profile: ProfileId, lease: Option<SaveLease>) -> ProfileLease {
         let saves = lease.is_some();
         ProfileLease {
             profiles,
@@ -134,8 +145,8 @@ impl ProfileLease {
         })
     }
 
-    /// Returns true if the store knows the profile but its file is missing. Removes the record, so
-    /// that only the first session gets a warning.
+    /// Returns true if the store has a record of the profile but its file is missing. Removes the
+    /// record, so that only the first session gets a warning.
     async fn forget_if_missing(&self) -> bool {
         let known = self
             .profiles
@@ -228,8 +239,8 @@ impl ProfileLease {
         Ok(())
     }
 
-    /// Saves what `pack` writes, with `cookies` that the browser's directory does not hold. An
-    /// error leaves the old version unchanged.
+    /// Saves the data that `pack` writes, with `cookies` that the browser's directory does not
+    /// hold. An error leaves the old version unchanged.
     pub async fn commit<F>(
         &self,
         cookies: CookieJar,
@@ -263,7 +274,7 @@ impl ProfileLease {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             let bytes = draft.commit_draft()?;
-            // The checkpoint is void, because it continues another version.
+            // The checkpoint is now void, because it continues another version.
             if let Err(error) = remove(&checkpoint) {
                 tracing::warn!(%error, "void profile checkpoint not removed");
             }

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::file::{DRAFT, Head, remove};
-use super::{CHECKPOINT, DAMAGED, ProfileId};
+use super::file::{CHECKPOINT, DAMAGED, DRAFT, Head, remove};
+use super::id::ProfileId;
 use crate::store::ProfileRecord;
 use crate::team::Team;
 
-/// Removes drafts and returns the profiles that exist: the saved ones, and those of which a crash
-/// left only a checkpoint. Blocks.
+/// Removes drafts and returns the profiles that exist: saved profiles, and profiles of which a
+/// crash left only a checkpoint. Blocks.
 pub(super) fn scan(dir: &Path) -> io::Result<Vec<ProfileRecord>> {
     let mut found: Vec<ProfileRecord> = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -30,7 +30,7 @@ pub(super) fn scan(dir: &Path) -> io::Result<Vec<ProfileRecord>> {
     Ok(found)
 }
 
-/// Reads a profile. Returns none if it is damaged, which its next checkout reports.
+/// Reads a profile. Returns `None` if it is damaged, which its next checkout reports.
 fn read(path: &Path) -> Option<ProfileRecord> {
     let mut file = File::open(path).ok()?;
     let head = Head::read(&mut file).ok()?;

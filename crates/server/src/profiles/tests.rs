@@ -1,13 +1,19 @@
-//! Profiles on real files, with a line of text as the content of a browser's directory.
+//! Tests of profiles on real files. A line of text is the content of a browser's directory.
 
-use std::io::{Read, Write};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
 
 use hearth_browser::CookieJar;
 use hearth_contract::ProfileWarning;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+use super::file::CHECKPOINT;
 use super::*;
+use crate::store::Store;
+use crate::team::Team;
 
 struct Fixture {
     dir: TempDir,
@@ -81,11 +87,11 @@ async fn the_last_saved_version_is_checkout_of() {
         let lease = fixture.lease(true);
         assert!(
             fixture.profiles.lease(profile("p"), true).is_none(),
-            "it is leased"
+            "the profile is leased"
         );
         assert!(
             fixture.profiles.lease(profile("q"), true).is_some(),
-            "another one is free"
+            "another profile is free"
         );
         commit(&lease, &["a", "b"][..=number], content).await;
     }
@@ -136,7 +142,7 @@ async fn a_checkpoint_is_void_after_a_commit_and_private_while_its_session_runs(
     saver
         .checkpoint(jar(&["too late"]), Timestamp::UNIX_EPOCH)
         .await
-        .expect("nothing to do");
+        .expect("no change");
     // A crash between commit and removal leaves the checkpoint, which stays void.
     fs::write(&checkpoint, old).expect("written");
     assert_eq!(
@@ -210,7 +216,7 @@ async fn the_list_of_profiles_follows_the_files() {
     commit(&lease, &[], "x").await;
     let dir = profiles_dir(fixture.dir.path());
     fs::remove_file(dir.join(profile("removed by hand").id)).expect("removed");
-    // Remains of a crash, and files of unknown origin.
+    // The remains of a crash, and files of unknown origin.
     fs::write(
         dir.join(profile("saved").id).with_added_extension("new"),
         "half",

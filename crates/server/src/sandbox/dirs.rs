@@ -1,4 +1,4 @@
-//! The directories of a session: private to it, and removed as a whole.
+//! The directories of a session, which are private to it and removed as a whole.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -58,17 +58,17 @@ impl SessionDir {
         }
     }
 
-    /// Chromium's directory.
+    /// Returns Chromium's directory.
     pub fn browser(&self) -> PathBuf {
         self.root.join("b")
     }
 
-    /// The default directory for downloads.
+    /// Returns the default directory for downloads.
     pub fn downloads(&self) -> PathBuf {
         self.browser().join("downloads")
     }
 
-    /// The directories that belong to Chromium's user, below Chromium's directory.
+    /// Returns the directories that belong to Chromium's user, below Chromium's directory.
     pub fn browser_dirs(&self) -> Vec<PathBuf> {
         vec![
             self.browser().join("user-data"),
@@ -77,38 +77,38 @@ impl SessionDir {
         ]
     }
 
-    /// The directories that belong to the user of the session's code.
+    /// Returns the directories that belong to the user of the session's code.
     pub fn code_dirs(&self) -> Vec<PathBuf> {
         vec![self.packages(), self.work(), self.agent(), self.tmp()]
     }
 
-    /// The working directory of user code, which is also its `$HOME` and `$TMPDIR`.
+    /// Returns the working directory of user code, which is also its `$HOME` and `$TMPDIR`.
     pub fn work(&self) -> PathBuf {
         self.root.join("work")
     }
 
-    /// The directory for `pip install`. It must exist from the start, because a running python
-    /// ignores import paths that did not exist when it started.
+    /// Returns the directory for `pip install`. It must exist from the start, because a running
+    /// python ignores import paths that did not exist when it started.
     pub fn packages(&self) -> PathBuf {
         self.work().join(".python")
     }
 
-    /// The directory of the agent-browser daemon's socket.
+    /// Returns the directory of the agent-browser daemon's socket.
     pub fn agent(&self) -> PathBuf {
         self.root.join("a")
     }
 
-    /// The directory that the session sees as `/tmp`, where the kernel allows it.
+    /// Returns the directory that the session sees as `/tmp`, where the kernel allows it.
     pub fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
     }
 
-    /// The session's directory.
+    /// Returns the session's directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Removes everything. Call it when no process of the session is left. Blocks.
+    /// Removes everything. Call this only when no process of the session remains. Blocks.
     pub fn remove(&self) {
         // Directories of other users are empty by now, and this process cannot read them.
         for part in [self.browser(), self.work(), self.agent()] {

@@ -9,8 +9,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{IsolationLevel, Limits};
 
-/// The server's own executable, which also acts as the shim. The path stays valid after the file
-/// was replaced by a newer version.
+/// The server's own executable, which also acts as the shim. The path stays valid after a newer
+/// version has replaced the file.
 const SHIM: &str = "/proc/self/exe";
 
 /// The isolation that all sessions of a server share.
@@ -26,7 +26,7 @@ pub(crate) struct Isolation {
 /// The process that changes the user id of a program before it starts.
 #[derive(Clone, Debug)]
 enum UidSwitch {
-    /// Programs keep the server's user id.
+    /// No process: programs keep the server's user id.
     Disabled,
     /// This process, which runs as root.
     InProcess(UserIds),
@@ -45,7 +45,7 @@ impl Isolation {
         }
     }
 
-    /// Switches user ids through the spawner.
+    /// Makes programs switch user ids through the spawner.
     pub fn with_spawner(self, spawner: Spawner) -> Isolation {
         Isolation {
             uid_switch: UidSwitch::Spawner(spawner),
@@ -53,7 +53,7 @@ impl Isolation {
         }
     }
 
-    /// Switches user ids in this process, which must be root.
+    /// Makes programs switch user ids in this process, which must be root.
     pub fn with_ids(self, ids: UserIds) -> Isolation {
         Isolation {
             uid_switch: UidSwitch::InProcess(ids),

@@ -1,4 +1,4 @@
-//! The sandbox of a session: which files, ports and system calls its programs can use.
+//! The sandbox of a session, which limits the files, ports and system calls of its programs.
 //!
 //! `plan` holds one policy per kind of program, as pure functions. `session` applies the policies
 //! to one session: its directories (`dirs`), its user ids (`uid_pool`) and the launchers of its
@@ -6,14 +6,15 @@
 //! each start of the server, through the same launchers as sessions, and `report` prints which
 //! protections held. `ownership` prepares directories while the process is still root.
 //!
-//! This module does not know sessions, settings or HTTP. The crate `sandbox` enforces the policies.
+//! This module does not depend on sessions, settings or HTTP. The crate `sandbox` enforces the
+//! policies.
 
-pub(crate) mod commands;
 pub(crate) mod dirs;
 pub(crate) mod isolation;
 pub(crate) mod ownership;
 pub(crate) mod plan;
 pub(crate) mod probes;
+pub(crate) mod programs;
 pub(crate) mod report;
 pub(crate) mod session;
 pub(crate) mod uid_pool;

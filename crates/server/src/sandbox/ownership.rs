@@ -1,5 +1,5 @@
-//! Preparation of directories while the process is still root, for the user that the server
-//! becomes.
+//! Preparation of directories for the user that the server becomes, while the process is still
+//! root.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use hearth_sandbox::UserIds;
 use thiserror::Error;
 
-/// Other users can traverse such a directory but not list it. The names below it cannot be
-/// guessed, and have modes that protect them.
+/// The mode of a directory that other users can traverse but not list. They cannot guess the names
+/// below it, whose modes also protect them.
 const TRAVERSABLE: u32 = 0o711;
 
 /// A directory that the users of sessions cannot traverse.
@@ -25,7 +25,7 @@ const TRAVERSABLE: u32 = 0o711;
 pub(crate) struct NotTraversable {
     /// The path that must be reachable.
     path: PathBuf,
-    /// The first parent of it that other users cannot traverse.
+    /// The first parent that other users cannot traverse.
     closed: PathBuf,
 }
 

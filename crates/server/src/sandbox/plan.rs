@@ -1,4 +1,4 @@
-//! The sandbox policy of each kind of program. Pure: it reads no file.
+//! The sandbox policy of each kind of program. All functions are pure and read no files.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ const SYSTEM: [&str; 7] = [
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
 ];
 
-/// System settings that programs read, and that hold no secrets or personal data.
+/// System settings that programs read. They contain no secrets or personal data.
 const SETTINGS: [&str; 34] = [
     "/etc/alternatives",
     "/etc/bash.bashrc",
@@ -57,13 +57,13 @@ const DEVICES: [&str; 5] = [
     "/dev/urandom",
 ];
 
-/// The limit of a browser's threads. A browser with many tabs has some hundred.
+/// The maximum number of a browser's threads. A browser with many tabs has several hundred.
 const BROWSER_PROCESSES: u64 = 4096;
 
-/// A browser can open this many times as many files as code.
+/// The open files limit of a browser, as a multiple of the limit of code.
 const BROWSER_OPEN_FILES_FACTOR: u64 = 4;
 
-/// Code yields to browsers and the server when the processor is busy.
+/// The niceness of code, which yields to browsers and the server when the processor is busy.
 const CODE_NICENESS: i32 = 5;
 
 /// The paths that the policies of a session grant. All of them exist.
@@ -98,7 +98,8 @@ pub(crate) struct Ports {
     pub egress: Vec<u16>,
 }
 
-/// Returns the policy of untrusted code: kernels, and shells apart from the daemon's socket.
+/// Returns the policy of untrusted code, which applies to kernels. Shells can also use the daemon's
+/// socket.
 pub(crate) fn plan_code(
     paths: &SandboxPaths,
     ports: &Ports,
@@ -127,8 +128,8 @@ pub(crate) fn plan_code(
             // memory. The memory watcher enforces the limit instead.
             data_bytes: None,
             // The kernel counts all processes of a user id, so this needs a separate id per
-            // session. It stops fork bombs that outrun the memory watcher, which reports what it
-            // ends.
+            // session. The limit stops fork bombs that outrun the memory watcher. Only the watcher
+            // reports the code that it kills.
             processes: has_own_uid.then_some(8 * limits.processes + 1024),
             niceness: CODE_NICENESS,
         },
@@ -152,8 +153,8 @@ pub(crate) fn plan_shell(
     }
 }
 
-/// Returns the policy of the agent-browser daemon. It listens on a Unix socket and obeys untrusted
-/// code, so it cannot execute any other program.
+/// Returns the policy of the agent-browser daemon. The daemon listens on a Unix socket and runs
+/// commands of untrusted code, so it cannot execute any other program.
 pub(crate) fn plan_agent(
     paths: &SandboxPaths,
     ports: &Ports,
@@ -175,7 +176,7 @@ pub(crate) fn plan_agent(
     }
 }
 
-/// Returns the policy of the browser. It can connect to the egress proxy only; its commands come
+/// Returns the policy of the browser. It can connect only to the egress proxy. It receives commands
 /// through a pipe.
 pub(crate) fn plan_browser(
     paths: &SandboxPaths,
@@ -190,7 +191,7 @@ pub(crate) fn plan_browser(
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
-    let is_shell = name.contains("headless");
+    let is_headless_shell = name.contains("headless");
     let mut files = common();
     files.extend(
         paths
@@ -209,16 +210,17 @@ pub(crate) fn plan_browser(
         files,
         connect_ports: ports.egress.clone(),
         syscalls: Syscalls::Browser,
-        unix_sockets: if is_shell {
+        unix_sockets: if is_headless_shell {
             UnixSockets::Denied
         } else {
             UnixSockets::Allowed
         },
         limits: hearth_sandbox::Limits {
-            // More than code: the kernel counts a user's descriptors in flight between processes
-            // against the sender's limit, and a browser ends when it cannot send one.
+            // This is more than for code, because the kernel counts a user's descriptors in flight
+            // between processes against the sender's limit. A browser exits when it cannot send
+            // one.
             open_files: Some(limits.open_files.saturating_mul(BROWSER_OPEN_FILES_FACTOR)),
-            // A browser survives a full disk but not a file size limit (SIGXFSZ ends it).
+            // A browser survives a full disk but not a file size limit, because SIGXFSZ kills it.
             file_bytes: None,
             data_bytes: None,
             processes: has_own_uid.then_some(BROWSER_PROCESSES),
@@ -251,7 +253,7 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         processes: 100,
-        ..crate::config::NO_LIMITS
+        ..crate::config::ZERO_LIMITS
     };
 
     fn paths() -> SandboxPaths {

@@ -1,4 +1,4 @@
-//! The startup self-test of the sandbox: attacks it from inside, through the launchers of a
+//! The startup self-test of the sandbox, which attacks it from inside, through the launchers of a
 //! session.
 //!
 //! A layer counts as on only if the attacks on it failed. Kernels, containers and seccomp profiles
@@ -27,7 +27,7 @@ use super::session::SessionSandbox;
 use crate::config::IsolationLevel;
 use crate::toolchain::Runtime;
 
-/// The limit for the self-test, which takes a tenth of a second on an idle machine.
+/// The time limit for the self-test, which takes a tenth of a second on an idle machine.
 const SELF_TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The result of the self-test.
@@ -39,7 +39,7 @@ pub(crate) struct SelfTestReport {
 }
 
 impl SelfTestReport {
-    /// Returns true if every layer held that the level requires.
+    /// Returns true if every layer that the level requires has held.
     pub fn passed(&self) -> bool {
         self.rows.iter().all(|row| row.state != LayerState::Failed)
     }
@@ -59,7 +59,7 @@ struct Layer {
 
 const KERNEL_FIX: &str = "fix: Linux 6.12 or later with `landlock` in /sys/kernel/security/lsm, or start as root for user ids per session";
 
-/// In the order of the table.
+/// The layers, in the order of the table.
 const LAYERS: [Layer; 9] = [
     Layer {
         name: "empty start",
@@ -183,7 +183,7 @@ impl Decoys {
         let dir = parent.join("decoys");
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir(&dir)?;
-        // Everybody has access, so that only the layers keep code out.
+        // All users have access, so that only the layers can deny it.
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o777))?;
         let file = dir.join("file");
         fs::write(&file, "decoy")?;
@@ -208,7 +208,7 @@ impl Drop for Decoys {
     }
 }
 
-/// For each attack `None` if it failed, or what it reached.
+/// The result of each attack: `None` if it failed, or a description of what it reached.
 type AttackResults = BTreeMap<String, Option<String>>;
 
 /// Runs the attack script as code of a session.
@@ -331,7 +331,7 @@ fn evaluate_layer(layer: &Layer, results: &AttackResults) -> Row {
 }
 
 /// Reports the metadata layer as off for sessions that share the server's user id. The attack may
-/// have failed only because code could not find the decoy; other files of that user can be found.
+/// have failed only because code could not find the decoy. Code can find other files of that user.
 fn turn_off_metadata(rows: &mut [Row]) {
     let layers = LAYERS
         .iter()

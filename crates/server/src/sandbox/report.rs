@@ -1,4 +1,4 @@
-//! The report of the startup self-test, as a table for people. Pure.
+//! The report of the startup self-test, as a text table. All functions are pure.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ pub(crate) enum LayerState {
     On,
     /// The layer is missing, and the level does not require it.
     Off,
-    /// The level requires the layer, and the layer did not hold.
+    /// The level requires the layer, but the layer did not hold.
     Failed,
 }
 

@@ -10,10 +10,10 @@ use hearth_sandbox::{DiskUsage, Launcher, PrivateTmp, SandboxUser, Snapshot, Use
 use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 
-use super::commands::agent_socket;
 use super::dirs::SessionDir;
 use super::isolation::Isolation;
 use super::plan::{Ports, SandboxPaths, plan_agent, plan_browser, plan_code, plan_shell};
+use super::programs::agent_socket;
 use super::uid_pool::UidLease;
 use crate::config::IsolationLevel;
 use crate::toolchain::Runtime;
@@ -39,7 +39,7 @@ pub(crate) struct SessionSandbox {
     pub shell: Launcher,
     /// Launches the agent-browser daemon.
     pub agent: Launcher,
-    /// Held until nothing of the session is left.
+    /// Held until nothing of the session remains.
     _uid_lease: Option<UidLease>,
 }
 
@@ -115,8 +115,8 @@ impl SessionSandbox {
         })
     }
 
-    /// Measures the session's files, and stops a little above `max`. `snapshot` says which
-    /// processes hold files open.
+    /// Measures the session's files, and stops a little above `max`. `snapshot` contains the
+    /// processes that hold files open.
     pub async fn measure(&self, max: DiskUsage, snapshot: &Arc<Snapshot>) -> DiskUsage {
         let dir = &self.dir;
         if self.code.user_ids().is_none() {
@@ -142,11 +142,11 @@ impl SessionSandbox {
         }
     }
 
-    /// Removes everything. Call it when no process of the session is left.
+    /// Removes everything. Call this only when no process of the session remains.
     pub async fn remove(&self) {
         self.shell.close_warm_shim().await;
-        // The session's users remove their own files. Files that they cannot remove fail the
-        // removal below, which logs them.
+        // The session's users remove their own files. If they cannot remove a file, the removal
+        // below fails and logs the error.
         if self.code.user_ids().is_some() {
             let dir = &self.dir;
             let _ = self
@@ -161,18 +161,18 @@ impl SessionSandbox {
                 .await;
         }
         let dir = self.dir.clone();
-        // Fails only if `remove` panics, and the panic was logged then.
+        // This fails only if `remove` panics, and then the panic is logged.
         let _ = spawn_blocking(move || dir.remove()).await;
     }
 }
 
-/// Gives the parts of a session's directory to the session's users. The directory itself stays the
-/// server's, so that no part can be replaced.
+/// Gives the parts of a session's directory to the session's users. The server keeps the directory
+/// itself, so that no part can be replaced.
 fn chown_dirs(launcher: &Launcher, dir: &SessionDir, slot: u16) -> io::Result<()> {
     let set =
         |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
     set(dir.root(), 0o750)?;
-    // The server traverses it. Other users cannot, because they cannot pass its parent.
+    // The server must traverse it. Other users cannot, because they cannot traverse its parent.
     set(&dir.browser(), 0o711)?;
     for shared in [dir.downloads(), dir.work(), dir.packages(), dir.agent()] {
         set(&shared, 0o2770)?;
@@ -181,7 +181,8 @@ fn chown_dirs(launcher: &Launcher, dir: &SessionDir, slot: u16) -> io::Result<()
         let parts: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
         launcher.chown_dirs(SandboxUser { index: slot, role }, &parts)
     };
-    // Inner directories first, because the server cannot reach below a directory that it gave away.
+    // Inner directories first, because the server cannot reach below a directory after changing its
+    // owner.
     give(UserRole::Browser, &dir.browser_dirs())?;
     give(UserRole::Browser, &[dir.browser()])?;
     give(UserRole::Code, &dir.code_dirs())?;

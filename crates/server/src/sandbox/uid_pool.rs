@@ -14,7 +14,7 @@ pub(crate) struct UidPool {
 #[derive(Debug)]
 struct State {
     leased: BTreeSet<u16>,
-    /// The start of the next search. It moves on, so that returned ids are reused as late as
+    /// The start of the next search. It advances, so that returned ids are reused as late as
     /// possible.
     next: u16,
 }

@@ -1,4 +1,4 @@
-//! The activity of a session, which decides when it counts as idle.
+//! The activity of a session, which determines when it counts as idle.
 
 use hearth_contract::Language;
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ pub(super) struct ActivityState {
     pub executions: usize,
     /// The end of the last execution, or the creation of the session.
     pub idle_since: Instant,
-    /// The start of the last execution, as wall time for people.
+    /// The start of the last execution, as wall-clock time.
     pub last_activity: Timestamp,
     /// The languages in which code runs. Each language runs one execution at a time.
     running: [bool; LANGUAGES.len()],

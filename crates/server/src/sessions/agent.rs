@@ -1,11 +1,11 @@
 //! The agent-browser daemon of a session.
 //!
 //! The CLI that bash code calls talks to a daemon, which holds the connection to the browser and
-//! the `@e1` references. A daemon that the CLI starts would outlive the session, so the server
-//! starts the daemon below a separate shim and ends it with the session.
+//! the `@e1` references. A daemon that the CLI starts would outlive the session. Therefore the
+//! server starts the daemon below a separate shim, and ends it with the session.
 //!
 //! The daemon runs one command at a time, and a command that was cut off keeps it busy. Therefore
-//! it is replaced after a shell that was killed.
+//! the server replaces the daemon after a shell was killed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
-use crate::sandbox::commands::{SessionCommands, agent_socket};
+use crate::sandbox::programs::{SessionCommands, agent_socket};
 
-/// The limit for the daemon to listen. It takes a few milliseconds.
+/// The time limit for the daemon to start listening. It usually takes a few milliseconds.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The limit of the daemon's response to a command, which is shorter.
+/// The maximum size of the daemon's response to a command. Actual responses are shorter.
 const MAX_RESPONSE_BYTES: u64 = 4096;
 
 /// The reason why the daemon did not start.
@@ -49,11 +49,12 @@ pub(super) enum AgentError {
 pub(super) struct Agent {
     /// The directory of the daemon's socket.
     dir: PathBuf,
-    /// The daemon. Empty while a shell uses it, and after a shell that was killed.
+    /// The daemon, or `None` while a shell uses it and after a shell was killed.
     daemon: Mutex<Option<ProcessTree>>,
 }
 
-/// The use of the daemon by one shell. Dropping it kills the daemon, unless [`keep`] was called.
+/// A guard for the use of the daemon by one shell. Dropping it kills the daemon, unless [`keep`]
+/// was called.
 ///
 /// [`keep`]: AgentUse::keep
 pub(super) struct AgentUse<'a> {
@@ -95,8 +96,8 @@ impl Agent {
         commands: &SessionCommands,
         target: &str,
     ) -> Result<AgentUse<'_>, AgentError> {
-        // Removes the files of an earlier daemon, because a socket without a listener would make
-        // the CLI start its own daemon.
+        // This removes the files of an earlier daemon, because a socket without a listener would
+        // make the CLI start its own daemon.
         launcher
             .files()
             .refill_dir(
@@ -121,7 +122,7 @@ impl Agent {
         })
     }
 
-    /// Kills the daemon. The session's task tracker tells when it is gone.
+    /// Kills the daemon without waiting for its exit. The session's task tracker tracks the exit.
     pub fn kill(&self) {
         drop(
             self.daemon
@@ -133,8 +134,8 @@ impl Agent {
 }
 
 impl AgentUse<'_> {
-    /// Keeps the daemon for the next shell. Call it if the shell exited, because the daemon is idle
-    /// then.
+    /// Keeps the daemon for the next shell. Call this only if the shell exited, because the daemon
+    /// is then idle.
     pub fn keep(mut self) {
         *self
             .agent
@@ -144,8 +145,8 @@ impl AgentUse<'_> {
     }
 }
 
-/// The changes in a directory (`inotify(7)`), read through tokio's pipe receiver, which accepts any
-/// pollable descriptor.
+/// A stream of changes in a directory (`inotify(7)`). It uses tokio's pipe receiver, which accepts
+/// any pollable descriptor.
 struct DirChanges(pipe::Receiver);
 
 impl DirChanges {
@@ -158,9 +159,8 @@ impl DirChanges {
         )?))
     }
 
-    /// Connects to `socket`, with an attempt after every change. The change that creates the socket
-    /// can come before the daemon listens. The last change is that the daemon opens its tab file,
-    /// and it listens by then.
+    /// Connects to `socket`, with an attempt after every change. The daemon can create the socket
+    /// before it listens. Its last change is to open its tab file, and it listens by then.
     async fn until_listening(mut self, socket: &Path) -> io::Result<UnixStream> {
         let mut changes = vec![0; 4096];
         loop {
@@ -173,9 +173,9 @@ impl DirChanges {
     }
 }
 
-/// Makes the daemon close the port at which it streams its browser, because anybody on the machine
-/// could connect without a key. A daemon that starts without the port keeps no log of requests;
-/// having opened it once is enough.
+/// Makes the daemon close the port on which it streams its browser, because any local user could
+/// connect without a key. The daemon still has to open the port once: a daemon that starts without
+/// the port keeps no log of requests.
 async fn close_port(mut daemon: UnixStream) -> Result<(), AgentError> {
     daemon
         .write_all(b"{\"id\":\"1\",\"action\":\"stream_disable\"}\n")

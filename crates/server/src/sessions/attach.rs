@@ -1,4 +1,4 @@
-//! The session's browser, as CDP clients, viewers and operators use it.
+//! Access to the session's browser for CDP clients, viewers and operators.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::session::Session;
 use crate::ending::Ending;
 use crate::live_view::LiveView;
 
-/// The limit for reading the current page.
+/// The time limit for reading the current page.
 const PAGE_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Session {
@@ -58,7 +58,8 @@ impl Session {
         Ok(Arc::clone(&self.resources()?.view))
     }
 
-    /// Returns URL and title of the current tab, or `None` if the browser does not respond in time.
+    /// Returns the URL and title of the current tab, or `None` if the browser does not respond in
+    /// time.
     pub async fn current_page(&self) -> Option<(String, String)> {
         let browser = self.browser().ok()?;
         let tabs = timeout(PAGE_TIMEOUT, browser.tabs()).await.ok()?.ok()?;

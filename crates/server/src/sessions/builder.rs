@@ -21,14 +21,14 @@ use super::session::{Session, SessionParts};
 use super::spec::RegistrySpec;
 use super::tokens::Tokens;
 use crate::profiles::{ProfileId, ProfileLease};
-use crate::sandbox::commands::{ProxyEnv, SessionCommands};
 use crate::sandbox::dirs::session_dir_name;
 use crate::sandbox::plan::Ports;
+use crate::sandbox::programs::{ProxyEnv, SessionCommands};
 use crate::sandbox::session::{SandboxSpec, SessionSandbox};
 use crate::sandbox::uid_pool::UidPool;
 use crate::team::Team;
 
-/// A request for a session, with the capacity for it.
+/// A request for a session, and the capacity reserved for it.
 pub(super) struct NewSession {
     pub id: Uuid,
     pub team: Team,
@@ -47,7 +47,7 @@ pub(super) struct SessionBuilder {
     tasks: TaskTracker,
     profile: Option<ProfileLease>,
     proxy: Option<Proxy>,
-    /// It holds the lease on the user ids.
+    /// The sandbox, which holds the lease on the user ids.
     sandbox: Option<SessionSandbox>,
     browser: Option<Browser>,
 }
@@ -66,8 +66,8 @@ impl SessionBuilder {
         }
     }
 
-    /// Creates and records the session. On failure nothing of it is left. The caller must not drop
-    /// the future, because files are removed by [`abort`](SessionBuilder::abort) only.
+    /// Creates and records the session. On failure, nothing of the session remains. The caller must
+    /// not drop the future, because only [`abort`](SessionBuilder::abort) removes the files.
     pub async fn build(
         mut self,
         new: NewSession,
@@ -85,8 +85,9 @@ impl SessionBuilder {
         &mut self,
         new: NewSession,
     ) -> Result<(Session, Arc<SessionResources>), SessionError> {
-        let tokens = Tokens::new(new.request.stream_web_view)
-            .map_err(|error| SessionError::Internal(format!("no random numbers: {error}")))?;
+        let tokens = Tokens::new(new.request.stream_web_view).map_err(|error| {
+            SessionError::Internal(format!("cannot get random numbers: {error}"))
+        })?;
         self.profile = self.lease_profile(&new.team, &new.request)?;
         self.open_proxy(new.id).await?;
         self.create_sandbox(new.id).await?;
@@ -126,8 +127,8 @@ impl SessionBuilder {
             .ok_or_else(|| SessionError::ProfileBusy(profile.name.clone()))
     }
 
-    /// Opens the session's egress proxy. It comes first because the sandbox and the browser need
-    /// its port.
+    /// Opens the session's egress proxy. This is the first step because the sandbox and the browser
+    /// need the port.
     async fn open_proxy(&mut self, id: Uuid) -> Result<(), SessionError> {
         let opened = self.spec.egress.open(&id.to_string(), &self.tasks).await;
         let proxy = opened.map_err(|error| {
@@ -242,7 +243,7 @@ impl SessionBuilder {
     }
 }
 
-/// Returns the error of a part that is created too early, which would be a bug.
+/// Returns the error for a part that is created too early, which would be a bug.
 fn incomplete() -> SessionError {
     SessionError::Internal("the session is incomplete".to_owned())
 }

@@ -20,7 +20,7 @@ use crate::metrics::{CreateOutcome, Metrics};
 use crate::team::Team;
 
 impl Registry {
-    /// Creates a session. If the caller goes away meanwhile, the session ends at once.
+    /// Creates a session. If the caller drops the future in the meantime, the session ends at once.
     pub async fn create(
         self: &Arc<Self>,
         team: Team,
@@ -33,8 +33,8 @@ impl Registry {
         };
         let created = self.admit_and_launch(team, request).await;
         metrics.outcome = match &created {
-            Ok(_) => CreateOutcome::Made,
-            Err(error) if error.is_rejection() => CreateOutcome::Refused,
+            Ok(_) => CreateOutcome::Created,
+            Err(error) if error.is_rejection() => CreateOutcome::Rejected,
             Err(_) => CreateOutcome::Failed,
         };
         created
@@ -48,7 +48,8 @@ impl Registry {
         let capacity_permit = self.admit()?;
         let (sender, receiver) = oneshot::channel();
         let registry = Arc::clone(self);
-        // A task, because the creation must finish or clean up even if the caller goes away.
+        // This runs as a task, because the creation must finish or clean up even if the caller
+        // drops the future.
         let launching = async move {
             let launched = registry.launch(team, request, capacity_permit).await;
             match &launched {
@@ -136,7 +137,7 @@ impl Registry {
     }
 }
 
-/// Records the metrics of a creation when it is dropped, also if the caller goes away.
+/// Records the metrics of a creation when it is dropped, even if the caller drops the future.
 struct CreateMetricsGuard<'a> {
     metrics: &'a Metrics,
     began: Instant,

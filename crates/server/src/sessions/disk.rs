@@ -1,4 +1,4 @@
-//! The usage of a disk as a whole.
+//! The usage of a whole disk.
 
 use std::path::Path;
 

@@ -9,7 +9,7 @@ use crate::ending::Ending;
 use crate::store::SessionRecord;
 use crate::team::Team;
 
-/// A session that the server knows.
+/// A session in the registry.
 #[derive(Clone, Debug)]
 pub(crate) enum SessionEntry {
     /// A session of this server process, active or ended.

@@ -8,7 +8,7 @@ use thiserror::Error;
 /// Errors about executions mean that the code has not started, so a client can safely retry.
 #[derive(Debug, Error)]
 pub(crate) enum SessionError {
-    /// The server accepts no new work.
+    /// The server does not accept new work.
     #[error("the server is stopping")]
     Stopping,
     /// All session slots are in use.
@@ -35,17 +35,17 @@ pub(crate) enum SessionError {
     /// The session has ended.
     #[error("the session has ended")]
     Ended,
-    /// Another execution in this language outlasted the timeout.
+    /// Another execution in this language was still running when the timeout passed.
     #[error("another {} execution is running", .0.as_str())]
     ExecutionBusy(Language),
     /// The code did not start. The reason can contain output of user code, so it must reach the
     /// caller only, and never the log.
     #[error("cannot start the code: {0}")]
     ExecutionNotStarted(String),
-    /// The browser has no target of this id.
+    /// The browser has no target with this id.
     #[error("no target {0}")]
     TargetNotFound(String),
-    /// The browser accepts no client.
+    /// The browser does not accept clients.
     #[error("cannot reach the browser: {0}")]
     BrowserUnreachable(String),
     /// The browser ended unexpectedly.
@@ -57,8 +57,8 @@ pub(crate) enum SessionError {
 }
 
 impl SessionError {
-    /// Returns true if a session was not created because of a lack of capacity, which can be
-    /// temporary, or because of a shutdown. Other errors are failures.
+    /// Returns true if a session was not created because of a shutdown or a lack of capacity, which
+    /// can be temporary. Other errors are failures.
     pub fn is_rejection(&self) -> bool {
         matches!(
             self,

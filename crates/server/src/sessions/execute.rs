@@ -1,7 +1,7 @@
-//! One execute request, from the session to the response.
+//! The handling of one execute request.
 //!
-//! The request waits for its turn in the kernel slot of its language, runs in a kernel or a shell
-//! (`run_code`), and becomes a response (`outcome`).
+//! The request waits for its turn in the kernel slot of its language. The code then runs in a
+//! kernel or a shell (`run_code`), and its outcome becomes a response (`outcome`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Session {
         self.execute_counted(request).instrument(span).await
     }
 
-    /// Runs code and records the metrics of every possible end.
+    /// Runs code and records its metrics, however the execution ends.
     async fn execute_counted(
         &self,
         request: ExecuteRequest,

@@ -1,4 +1,4 @@
-//! The metrics of one execute request, recorded for every possible end of it.
+//! The metrics of one execute request, recorded however it ends.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,7 +31,7 @@ impl ExecutionMetricsGuard {
         }
     }
 
-    /// Records that the execution's turn has come. Executions that never get a turn record their
+    /// Records the start of the execution's turn. Executions that never get a turn record their
     /// waiting time at their end.
     pub fn start(&mut self) {
         self.has_started = true;

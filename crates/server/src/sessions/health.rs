@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A failed launch counts as a reason not to be ready for this long. After that somebody should try
+/// The time for which a failed launch makes the server not ready. After that, clients should try
 /// again.
 const FAILURE_LIFETIME: Duration = Duration::from_mins(1);
 

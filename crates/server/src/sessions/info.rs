@@ -29,7 +29,7 @@ pub(super) struct SessionInfo {
 }
 
 impl SessionInfo {
-    /// Describes a session that is created now.
+    /// Creates the properties of a session that starts now.
     pub fn new(id: Uuid, team: Team, request: &CreateRequest, tokens: Tokens) -> SessionInfo {
         SessionInfo {
             id,
@@ -43,7 +43,7 @@ impl SessionInfo {
         }
     }
 
-    /// Returns creation plus `ttl`. Activity does not change it.
+    /// Returns the creation time plus `ttl`. Activity does not change it.
     pub fn expires_at(&self) -> Timestamp {
         let ttl = SignedDuration::try_from(self.ttl).unwrap_or(SignedDuration::MAX);
         self.created_at.checked_add(ttl).unwrap_or(Timestamp::MAX)

@@ -17,7 +17,8 @@ pub(super) struct KernelSlots([KernelSlot; 3]);
 #[derive(Debug)]
 pub(super) struct KernelSlot {
     turn: Arc<Semaphore>,
-    /// Empty while an execution uses the kernel, before the first execution, and always for bash.
+    /// The idle kernel. `None` while an execution uses it, before the first execution, and always
+    /// for bash.
     kernel: Mutex<Option<Kernel>>,
 }
 
@@ -58,7 +59,7 @@ impl KernelSlots {
 }
 
 impl KernelSlot {
-    /// Waits until it is this execution's turn, in order of arrival, at most until `deadline`. The
+    /// Waits for this execution's turn, in order of arrival, until `deadline` at the latest. The
     /// turn lasts until the permit is dropped.
     pub async fn begin_execution(
         &self,

@@ -1,16 +1,17 @@
-//! Sessions: their creation, their work and their end.
+//! Sessions, from their creation to their end.
 //!
 //! - `registry` maps ids to entries (`entry`). `create` admits and starts new sessions, `builder`
-//!   creates the parts of one, `overview` summarises all of them.
+//!   creates the parts of one session, and `overview` summarises all sessions.
 //! - `session` is the state of one session, which outlives its end. `info` and `tokens` are its
-//!   fixed properties, `resources` are its browser, kernels and files until the end.
-//! - `execute` walks one execute request: a turn in `kernel_slots`, the code in `run_code`, the
+//!   fixed properties. `resources` are its browser, kernels and files until the end.
+//! - `execute` handles one execute request: a turn in `kernel_slots`, the code in `run_code`, the
 //!   response in `outcome`. `agent` is the agent-browser daemon. `attach` connects CDP clients and
 //!   viewers.
 //! - `supervisor` ends a session and cleans up. `profile` and `checkpoints` save its profile.
-//! - `limits` ends what exceeds a limit, `orphans` finds processes that outlived their session.
+//! - `limits` enforces the resource limits, and `orphans` finds processes that outlived their
+//!   session.
 //!
-//! Errors are `SessionError`. This module does not know HTTP.
+//! Errors are `SessionError`. This module does not depend on HTTP.
 
 mod activity;
 mod agent;

@@ -1,5 +1,4 @@
-//! Processes that outlived their session although everything was done to end them. There should
-//! never be any.
+//! Processes that outlived their session despite its cleanup. They should never exist.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,13 +12,13 @@ use tokio_util::task::TaskTracker;
 use crate::sandbox::isolation::Isolation;
 use crate::sandbox::uid_pool::UidPool;
 
-/// The interval of scans of the process table.
+/// The interval between scans of the process table.
 const SCAN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The orphans of this server.
 #[derive(Debug, Default)]
 pub(super) struct Orphans {
-    /// The trackers of sessions that have ended and whose supervisor processes have not.
+    /// The trackers of ended sessions whose supervisor processes still run.
     trackers: Mutex<Vec<TaskTracker>>,
     /// The number of processes under user ids without a lease, at the last scan.
     unleased: AtomicUsize,
@@ -64,8 +63,8 @@ pub(super) async fn watch_orphans(
             _ = ticks.tick() => {}
         }
         let found = scan(&isolation, &uid_pool).await;
-        // Reading the process table takes a while, and other programs can use the same ids, so an
-        // orphan must be there in two scans.
+        // Reading the process table takes a while, and other programs can use the same ids.
+        // Therefore a process is an orphan only if two scans find it.
         let confirmed: Vec<u32> = found
             .iter()
             .copied()

@@ -1,4 +1,5 @@
-//! The outcome of an execution, as metrics count it and as clients get it. Pure.
+//! The conversion of an execution's outcome into a metrics label and a response. All functions are
+//! pure.
 
 use std::time::Duration;
 

@@ -10,7 +10,8 @@ use crate::metrics::Gauges;
 use crate::store::SessionRecord;
 
 impl Registry {
-    /// Returns the reasons why a creation would fail now, as far as they are known without one.
+    /// Returns the reasons why creating a session would fail now, as far as they are known in
+    /// advance.
     pub fn not_ready(&self) -> Vec<NotReady> {
         let mut reasons = Vec::new();
         if self.is_stopping() {

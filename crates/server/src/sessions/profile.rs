@@ -22,8 +22,8 @@ fn profile_dir(sandbox: &SessionSandbox) -> PathBuf {
 }
 
 /// Launches the session's browser with the contents of its profile, if it has one. If the profile
-/// is damaged, it is moved away, the browser starts empty, and the warning says so. No process is
-/// left on failure.
+/// is damaged, it is moved aside, the browser starts empty, and the result has a warning. No
+/// process is left on failure.
 pub(super) async fn launch(
     profile: Option<&ProfileLease>,
     sandbox: &SessionSandbox,
@@ -63,8 +63,7 @@ pub(super) async fn launch(
     }
     let browser = match start().await {
         Ok(browser) => browser,
-        // The files are as they were saved. A browser that starts without them shows that they are
-        // the cause.
+        // The files are as they were saved. If the browser starts without them, they are the cause.
         Err(error) if checked_out.has_files => {
             clear().await?;
             let Ok(browser) = start().await else {

@@ -4,7 +4,7 @@ use hearth_contract::ProfileWarning;
 
 use crate::ending::Ending;
 
-/// How far the end of a session has come.
+/// The steps of a session's end that are complete.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     /// Set when the session ends.

@@ -8,7 +8,7 @@ use crate::store::ExecutionRecord;
 /// The number of executions that are kept.
 const KEPT: usize = 5;
 
-/// The latest executions of a session, and the count of all of them.
+/// The latest executions of a session, and the number of all its executions.
 #[derive(Debug, Default)]
 pub(super) struct RecentExecutions(Mutex<State>);
 

@@ -1,4 +1,4 @@
-//! The registry of all sessions. `create` adds sessions to it, `overview` summarises it.
+//! The registry of all sessions. `create` adds sessions to it, and `overview` summarises it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -158,13 +158,13 @@ impl Registry {
         sessions.insert(session.id(), SessionEntry::Current(Arc::clone(session)));
     }
 
-    /// Returns true once the server accepts no new sessions and executions.
+    /// Returns true once the server rejects new sessions and executions.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Ends every session, and rejects new sessions and executions. Running code can go on for
-    /// `grace`. Returns when nothing of the sessions is left.
+    /// Ends every session, and rejects new sessions and executions. Running code can continue for
+    /// `grace`. Returns when nothing of the sessions remains.
     pub async fn stop(&self, grace: Duration) {
         self.stopping.store(true, Ordering::SeqCst);
         let sessions = self.active();

@@ -1,4 +1,4 @@
-//! The resources of an active session, which its end releases.
+//! The resources of an active session, which are released at its end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,22 +18,22 @@ use super::profile;
 use crate::ending::Ending;
 use crate::live_view::LiveView;
 use crate::profiles::ProfileLease;
-use crate::sandbox::commands::SessionCommands;
+use crate::sandbox::programs::SessionCommands;
 use crate::sandbox::session::SessionSandbox;
 
-/// The limit for running executions to notice the end of their session. Killing them takes
+/// The time limit for running executions to stop at the end of their session. Killing them takes
 /// milliseconds.
 const EXECUTIONS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The limit for killed processes to be gone.
+/// The time limit for killed processes to exit.
 const PROCESSES_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The limits of a session's data that leaves it.
+/// The limits on data that leaves a session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OutputLimits {
-    /// The size of each output stream of an execution.
+    /// The maximum size of each output stream of an execution.
     pub max_output_bytes: usize,
-    /// The size of the browser's files that a profile keeps, in MiB.
+    /// The maximum size of the browser's files that a profile keeps, in MiB.
     pub max_profile_mb: u64,
 }
 
@@ -58,7 +58,8 @@ pub(super) struct SessionResources {
     pub kernel_slots: KernelSlots,
     pub agent: Agent,
     pub commands: SessionCommands,
-    /// Its launchers start every program of the session, so that `tasks` tracks all of them.
+    /// The sandbox. Its launchers start every program of the session, so that `tasks` tracks them
+    /// all.
     pub sandbox: SessionSandbox,
     /// The egress proxy of the browser and of programs.
     proxy: Proxy,
@@ -143,8 +144,8 @@ impl SessionResources {
 }
 
 /// Returns the error and exit code of executions that the end of their session interrupts. A dead
-/// browser looks like a failure of the code, as if the code had noticed it; everything else is a
-/// kill.
+/// browser is reported as a failure of the code, as if the code had noticed it. Every other end is
+/// reported as a kill.
 fn plan_interruption(ending: Ending) -> Interruption {
     let exit_code = if ending.reason == DestroyedReason::BrowserCrashed {
         1

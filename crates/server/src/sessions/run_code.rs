@@ -11,8 +11,8 @@ use tracing::{Instrument, Span};
 use super::agent::AgentUse;
 use super::resources::SessionResources;
 
-/// The attempts to give code to a kernel that turns out to have ended: one for the idle kernel, one
-/// for a new kernel. The code has not started in either case.
+/// The maximum number of attempts to run code when a kernel turns out to have ended: one with the
+/// idle kernel, and one with a new kernel. In both cases the code has not started.
 const MAX_ATTEMPTS: usize = 2;
 
 /// The code of one request, its limits, and the session that runs it.
@@ -46,7 +46,7 @@ impl CodeRun<'_> {
         let agent = self.in_time(async { Ok(self.agent().await) }).await?;
         let shell = &self.resources.sandbox.shell;
         let program = self.resources.commands.plan_shell();
-        let outcome = run_shell(shell, program, self.run()).await?;
+        let outcome = run_shell(shell, program, self.to_run()).await?;
         if let (Ended::Exited(_), Some(agent)) = (&outcome.ended, agent) {
             agent.keep();
         }
@@ -54,7 +54,8 @@ impl CodeRun<'_> {
     }
 
     /// Returns the daemon behind the agent-browser command. Bash also works without it, for example
-    /// to make room on a full disk. The command then starts a daemon that ends with the shell.
+    /// to free space on a full disk. At the isolation level `none`, the command then starts a
+    /// daemon that ends with the shell.
     async fn agent(&self) -> Option<AgentUse<'_>> {
         let resources = self.resources;
         if let Some(agent) = resources.agent.take_running().await {
@@ -85,7 +86,7 @@ impl CodeRun<'_> {
                         .await?
                 }
             };
-            match kernel.run(self.run()).await {
+            match kernel.run(self.to_run()).await {
                 Err(RunError::KernelLost { .. }) if attempt < MAX_ATTEMPTS => attempt += 1,
                 Ok(outcome) if matches!(outcome.ended, Ended::Cell { .. }) => {
                     slot.put_kernel(kernel);
@@ -99,7 +100,7 @@ impl CodeRun<'_> {
         }
     }
 
-    fn run(&self) -> Run {
+    fn to_run(&self) -> Run {
         Run {
             source: self.request.code.clone(),
             deadline: self.deadline,
@@ -109,14 +110,15 @@ impl CodeRun<'_> {
         }
     }
 
-    /// Returns the current tab now. Waking silent tabs can have closed `target`.
+    /// Returns the current tab. It can differ from `target`, because the recovery of unresponsive
+    /// tabs can close a tab.
     fn current_tab(&self) -> String {
         let current = self.resources.browser.current_tab();
         current.unwrap_or_else(|| self.target.clone())
     }
 
-    /// Waits for a preparation until the deadline. Preparations count against the timeout of the
-    /// code.
+    /// Waits for a preparation step until the deadline. Preparation counts against the timeout of
+    /// the code.
     async fn in_time<T>(
         &self,
         preparation: impl Future<Output = Result<T, RunError>>,
@@ -157,7 +159,7 @@ fn replace_kernel(
     let owned = Arc::clone(resources);
     let span = session_span.clone();
     let replacing = async move {
-        // A session that is ending needs no kernel.
+        // A session that is ending does not need a kernel.
         if owned.interruption.borrow().is_none()
             && let Ok(kernel) = start_kernel(&owned, language, &span).await
         {

@@ -6,7 +6,7 @@ use super::orphans::Orphans;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
-/// Cheap to clone.
+/// The services of a server. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Services {
     pub store: Store,

@@ -27,7 +27,8 @@ use crate::store::{ExecutionRecord, SessionRecord};
 use crate::team::Team;
 use crate::token::Token;
 
-/// The response to a delete waits this long for the cleanup, which continues afterwards.
+/// The maximum time that the response to a delete waits for the cleanup, which continues
+/// afterwards.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A session, active or ended.
@@ -102,7 +103,7 @@ impl Session {
     /// Returns the access that a live view token grants.
     pub fn live_view_access(&self, presented: &str) -> Option<ViewerAccess> {
         let tokens = self.live_view_tokens()?;
-        // Both are compared, so that the time taken does not tell which one matched.
+        // Both are compared, so that the response time does not reveal which one matched.
         match (
             tokens.control.matches(presented),
             tokens.watch.matches(presented),
@@ -113,7 +114,7 @@ impl Session {
         }
     }
 
-    /// Returns creation plus `ttl`. Activity does not change it.
+    /// Returns the creation time plus `ttl`. Activity does not change it.
     pub fn expires_at(&self) -> Timestamp {
         self.info.expires_at()
     }

@@ -13,8 +13,8 @@ pub(super) fn session_span(id: Uuid) -> Span {
     error_span!(parent: None, "session", %id)
 }
 
-/// Returns a span of a session inside the current span, which is the request's, so that the lines
-/// below it have both ids.
+/// Returns a span of a session inside the current span, which is the request's. Log lines in it
+/// have both ids.
 pub(super) fn session_span_in_request(id: Uuid) -> Span {
     error_span!("session", %id)
 }

@@ -13,7 +13,7 @@ use crate::profiles::Profiles;
 use crate::sandbox::isolation::Isolation;
 use crate::toolchain::Runtime;
 
-/// Everything that the sessions of a server have in common.
+/// The settings that all sessions of a server share.
 #[derive(Debug)]
 pub(crate) struct RegistrySpec {
     /// The parent of all session directories.
@@ -34,10 +34,10 @@ pub(crate) struct RegistrySpec {
     /// The limit of each output stream of an execution.
     pub max_output_bytes: usize,
     pub limits: Limits,
-    /// Ended sessions are kept for this long.
+    /// The time for which ended sessions are kept.
     pub keep_ended: SignedDuration,
     pub profiles: Arc<Profiles>,
-    /// The interval at which a session's cookies are saved to its profile. Without it they are
+    /// The interval at which a session's cookies are saved to its profile. If `None`, they are
     /// saved only at the session's end.
     pub checkpoint_every: Option<Duration>,
 }

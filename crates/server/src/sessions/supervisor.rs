@@ -1,4 +1,5 @@
-//! The supervisor of a session: the task that ends it when its time is over and cleans up after it.
+//! The supervisor of a session, which is the task that ends the session on time and cleans up after
+//! it.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::session::Session;
 use crate::clock;
 use crate::profiles::ProfileLease;
 
-/// Supervises a session from its creation until nothing of it is left. The session may already have
+/// Supervises a session from its creation until nothing of it remains. The session may already have
 /// ended.
 pub(super) async fn supervise(session: Arc<Session>, resources: Arc<SessionResources>) {
     let mut progress = session.progress.subscribe();
@@ -67,8 +68,8 @@ pub(super) async fn supervise(session: Arc<Session>, resources: Arc<SessionResou
     });
 }
 
-/// Returns once the session was idle for its activity TTL: no execution and no CDP command. Open
-/// sockets do not count as activity.
+/// Waits until the session has been idle for its activity TTL, with no execution and no CDP
+/// command. Open sockets do not count as activity.
 async fn idle(session: &Session, browser: &Browser) {
     let mut activity = session.activity.watch();
     loop {

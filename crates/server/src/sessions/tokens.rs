@@ -2,7 +2,7 @@
 
 use crate::token::Token;
 
-/// The tokens that open a session's browser and its live view.
+/// The tokens that grant access to a session's browser and its live view.
 #[derive(Debug)]
 pub(super) struct Tokens {
     /// The token in `cdpUrl`.
@@ -27,9 +27,9 @@ impl Tokens {
 /// The tokens of the live view's two links.
 #[derive(Debug)]
 pub(crate) struct LiveViewTokens {
-    /// Opens the link that shows the browser.
+    /// The token in the link that shows the browser.
     pub watch: Token,
-    /// Opens the link that also accepts input.
+    /// The token in the link that also accepts input.
     pub control: Token,
 }
 

@@ -2,12 +2,13 @@
 //! SQLite file in the data directory.
 //!
 //! Active sessions are in memory, and no response waits for a read. A session is recorded before
-//! the response to its creation and after its end; executions are recorded after their response.
+//! the response to its creation and after its end. Executions are recorded after their response.
 //! Code and its output are never recorded.
 //!
-//! `statements` has all SQL, in a form that PostgreSQL understands too, and `schema` the
-//! migrations. The store knows nothing about what a session owns.
+//! `statements` contains all SQL, in a form that PostgreSQL also understands, and `schema` contains
+//! the migrations. The store does not depend on the resources of sessions.
 
+mod error;
 mod rows;
 mod schema;
 mod statements;
@@ -15,71 +16,43 @@ mod statements;
 use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
-use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub(crate) use self::error::StoreError;
 pub(crate) use self::rows::{ExecutionRecord, ProfileRecord, SessionRecord};
 
-/// The file in the data directory. While it is open, SQLite keeps two more beside it, `-wal` and
-/// `-shm`.
+/// The name of the file in the data directory. While it is open, SQLite keeps two more files beside
+/// it, `-wal` and `-shm`.
 pub(crate) const FILE: &str = "hearth.db";
 
-/// Time limit for another program, such as a backup, to release the file.
+/// The time limit for another program, such as a backup, to release the file.
 const BUSY_BOUND: Duration = Duration::from_secs(5);
 
-/// Time limit for recording a new session, including the wait for other writes.
+/// The time limit for recording a new session, including the wait for other writes.
 const BEGIN_BOUND: Duration = Duration::from_secs(6);
 
-/// Executions that may wait to be written. Writing one takes a fraction of a millisecond; if a slow
-/// disk fills the queue, further executions are not recorded, with a warning in the log.
+/// The maximum number of executions that wait to be written. Writing one takes a fraction of a
+/// millisecond. If a slow disk fills the queue, further executions are not recorded, and a warning
+/// is logged.
 const WAITING_EXECUTIONS: usize = 4096;
 
-/// Executions per transaction.
+/// The maximum number of executions per transaction.
 const BATCH: usize = 256;
 
-/// An error of the store.
-#[derive(Debug, Error)]
-pub(crate) enum StoreError {
-    /// The file cannot be opened.
-    #[error("cannot open {path}: {source}")]
-    Open {
-        /// The path of the file.
-        path: PathBuf,
-        /// SQLite's reason.
-        source: sqlx::Error,
-    },
-    /// A newer version of Hearth wrote the file.
-    #[error(
-        "a newer Hearth wrote it (schema {theirs}, this version supports {ours}): start that version, or use another HEARTH_DATA_DIR"
-    )]
-    Newer {
-        /// The schema version of the file.
-        theirs: i64,
-        /// The newest schema version that this Hearth supports.
-        ours: usize,
-    },
-    /// A migration failed.
-    #[error("schema migration failed: {0}")]
-    Schema(sqlx::migrate::MigrateError),
-    /// A statement failed.
-    #[error("{0}")]
-    Statement(#[from] sqlx::Error),
-}
-
-/// A handle to the store, cheap to clone.
+/// A handle to the store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     pool: SqlitePool,
-    /// To the [`Writer`].
+    /// The queue of the [`Writer`].
     executions: mpsc::Sender<ExecutionRecord>,
 }
 
@@ -107,8 +80,7 @@ impl Store {
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .journal_mode(SqliteJournalMode::Wal)
-            // Commits survive the end of this process, whatever ends it. A power failure may lose
-            // the last commits.
+            // Commits survive any end of this process. A power failure may lose the last commits.
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_BOUND)
             .disable_statement_logging();
@@ -129,8 +101,8 @@ impl Store {
         ))
     }
 
-    /// Checks that the file in `dir` can be opened, or does not exist. Changes nothing. Must not be
-    /// called while a server uses the file.
+    /// Checks that the file in `dir` can be opened, or does not exist. Changes nothing. Do not call
+    /// this while a server uses the file.
     pub async fn check(dir: &Path) -> Result<(), StoreError> {
         let path = dir.join(FILE);
         if !path.exists() {
@@ -249,7 +221,7 @@ impl Store {
             .collect())
     }
 
-    /// Replaces all records of profiles by `found`.
+    /// Replaces all records of profiles with `found`.
     pub async fn replace_profiles(&self, found: &[ProfileRecord]) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         let known: Vec<String> = sqlx::query_scalar(statements::ALL_PROFILES)

@@ -21,10 +21,10 @@ pub(crate) struct SessionRecord {
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
     pub last_activity: Timestamp,
-    /// Digests of the tokens in the links of the live view: watch, then control. None without a
+    /// Digests of the tokens in the links of the live view: watch, then control. `None` without a
     /// live view.
     pub links: Option<[String; 2]>,
-    /// None while the session is active.
+    /// `None` while the session is active.
     pub ending: Option<Ending>,
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{SqlSafeStr, SqlitePool};
 
-use super::StoreError;
+use super::error::StoreError;
 
 const MIGRATIONS: [(i64, &str, &str); 2] = [
     (

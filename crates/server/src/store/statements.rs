@@ -6,15 +6,15 @@ pub(super) const BEGIN_SESSION: &str = "
         (id, team, created_at_ms, expires_at_ms, last_activity_ms, watch_digest, steer_digest)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
-/// Keeps the first recorded end.
+/// Records the end of a session, unless an end is already recorded.
 pub(super) const END_SESSION: &str = "
     UPDATE sessions
     SET last_activity_ms = $2, destroyed_reason = $3, destroyed_at_ms = $4, duration_ms = $5,
         limit_name = $6, limit_value = $7
     WHERE id = $1 AND destroyed_reason IS NULL";
 
-/// The time of a crash is unknown. A session cannot have outlived its TTL, so its end is at the TTL
-/// at the latest.
+/// Records the end of sessions that a crash left active. The time of the crash is unknown. The
+/// duration ends at the TTL at the latest, because a session cannot outlive it.
 pub(super) const END_LOST_SESSIONS: &str = "
     UPDATE sessions
     SET destroyed_reason = $1, destroyed_at_ms = $2,
@@ -23,7 +23,7 @@ pub(super) const END_LOST_SESSIONS: &str = "
         duration_ms = CASE WHEN expires_at_ms < $2 THEN expires_at_ms - created_at_ms ELSE $2 - created_at_ms END
     WHERE destroyed_reason IS NULL";
 
-/// Ordered by id, newest first.
+/// Selects ended sessions, ordered by id, newest first.
 pub(super) const ENDED_SESSIONS: &str = "
     SELECT id, team, created_at_ms, expires_at_ms, last_activity_ms, watch_digest, steer_digest,
            destroyed_reason, destroyed_at_ms, duration_ms, limit_name, limit_value
@@ -52,5 +52,5 @@ pub(super) const ALL_PROFILES: &str = "SELECT id FROM profiles";
 pub(super) const PROFILES_OF_TEAM: &str = "
     SELECT id, team, name_json, size_bytes, saved_at_ms FROM profiles WHERE team = $1";
 
-/// Read from the table in which sqlx records migrations.
+/// Selects the last migration from the table in which sqlx records migrations.
 pub(super) const LAST_MIGRATION: &str = "SELECT MAX(version) FROM _sqlx_migrations";

@@ -1,4 +1,4 @@
-//! The store on real files.
+//! Tests of the store on real files.
 
 use hearth_contract::{DestroyedReason, Language, Limit};
 
@@ -42,7 +42,7 @@ fn ended(
 }
 
 async fn open(dir: &Path) -> Store {
-    Store::open(dir).await.expect("it can be opened").0
+    Store::open(dir).await.expect("an open store").0
 }
 
 fn dir() -> tempfile::TempDir {
@@ -63,7 +63,7 @@ async fn count(store: &Store, table: &'static str) -> i64 {
 #[tokio::test]
 async fn what_was_written_is_there_after_it_was_opened_again() {
     let dir = dir();
-    Store::check(dir.path()).await.expect("nothing is there");
+    Store::check(dir.path()).await.expect("no file to check");
     let store = open(dir.path()).await;
     let (first, second) = (
         session(0),
@@ -86,7 +86,7 @@ async fn what_was_written_is_there_after_it_was_opened_again() {
         store.end_session(session).await.expect("written");
     }
     store.close().await;
-    Store::check(dir.path()).await.expect("it can be opened");
+    Store::check(dir.path()).await.expect("a valid store");
     let store = open(dir.path()).await;
     assert_eq!(
         store.ended_sessions(at(0), 10).await.expect("read"),
@@ -105,8 +105,8 @@ async fn the_first_end_stands() {
     store
         .end_session(&ended(&begun, DestroyedReason::Deleted, None, at(9)))
         .await
-        .expect("nothing to do");
-    assert_eq!(store.end_lost_sessions(at(20)).await.expect("looked"), 0);
+        .expect("no change");
+    assert_eq!(store.end_lost_sessions(at(20)).await.expect("updated"), 0);
     assert_eq!(
         store.ended_sessions(at(0), 10).await.expect("read"),
         [first]
@@ -173,7 +173,7 @@ async fn what_is_old_is_forgotten_and_what_lives_is_not() {
         .end_session(&ended(&new, DestroyedReason::Idle, None, at(11)))
         .await
         .expect("written");
-    store.prune(at(10), at(10)).await.expect("forgotten");
+    store.prune(at(10), at(10)).await.expect("pruned");
     assert_eq!(
         store.ended_sessions(at(0), 10).await.expect("read").len(),
         1
@@ -200,7 +200,7 @@ async fn a_store_of_a_newer_hearth_is_left_alone() {
     let error = Store::open(dir.path()).await.expect_err("refused");
     assert_eq!(
         error.to_string(),
-        "it was written by a newer Hearth (its schema is 99, this one knows 2): start that one, or use another HEARTH_DATA_DIR"
+        "a newer Hearth wrote it (schema 99, this version supports 2): start that version, or use another HEARTH_DATA_DIR"
     );
 }
 
@@ -209,7 +209,7 @@ async fn a_file_that_is_none_of_ours_is_one_clear_error() {
     let dir = dir();
     std::fs::write(
         dir.path().join(FILE),
-        "no database at all, and long enough to be looked at as one",
+        "not a database, but long enough to contain a header",
     )
     .expect("written");
     assert!(Store::check(dir.path()).await.is_err());
@@ -292,7 +292,7 @@ async fn profiles_have_any_name_and_the_last_word_on_one_stands() {
         .map(|(number, name)| profile(&number.to_string(), name, 2))
         .collect();
     assert_eq!(found, expected);
-    store.remove_profile("other").await.expect("forgotten");
+    store.remove_profile("other").await.expect("removed");
     assert_eq!(store.profiles("name:other").await.expect("read"), []);
 }
 

@@ -1,4 +1,4 @@
-//! Responses that differ from the OpenAPI file are found.
+//! Tests that responses which differ from the OpenAPI file are detected.
 
 use super::*;
 
@@ -34,7 +34,7 @@ const JSON: &str = "x-request-id: 1\ncontent-type: application/json";
 
 #[track_caller]
 fn assert_refused(outcome: Result<(), String>, word: &str) {
-    let problem = outcome.expect_err("it is not as the file says");
+    let problem = outcome.expect_err("the response differs from the file");
     assert!(problem.contains(word), "{problem}");
 }
 
@@ -57,7 +57,7 @@ fn a_described_response_is_accepted_under_both_prefixes_and_with_a_slash() {
         JSON,
         r#"{"success":false,"error":"Not Found"}"#,
     )
-    .expect("no such path");
+    .expect("the file describes responses to unknown paths");
 }
 
 #[test]
@@ -247,5 +247,5 @@ fn issues_are_limited_to_those_the_rules_can_produce() {
     ] {
         refused(&issue.replacen(right, wrong, 1)).expect_err(wrong);
     }
-    refused("").expect_err("no issue at all");
+    refused("").expect_err("a list of issues is not empty");
 }

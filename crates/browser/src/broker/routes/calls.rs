@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{CallRoute, NoRoute, Routes};
-use crate::broker::client::ClientId;
 use crate::broker::pending::{ClientCallInFlight, OrphanedCall, Pending};
 use crate::broker::policy::TrackedEffect;
+use crate::broker::send_queue::ClientId;
 
 /// The maximum number of pending calls per client. Real clients have at most a few hundred.
 const MAX_IN_FLIGHT: usize = 20_000;

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{ClientEntry, ClientResources, Routes, Session};
-use crate::broker::client::{ClientId, SendQueue};
 use crate::broker::file_access::ClientOrigin;
 use crate::broker::pending::{Pending, PendingAttach, Root};
 use crate::broker::policy::TrackedEffect;
+use crate::broker::send_queue::{ClientId, SendQueue};
 
 impl Routes {
     /// Adds a client with its root session.

@@ -1,7 +1,7 @@
 //! The tables of calls, sessions and clients.
 //!
-//! This sends nothing. All of it is under the broker's one lock, so dropping a session also drops
-//! its pending calls.
+//! The tables send nothing. The broker's lock protects all of them, so dropping a session also
+//! drops its pending calls.
 
 mod calls;
 mod clients;
@@ -12,9 +12,9 @@ mod targets;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::broker::client::{ClientId, SendQueue};
 use crate::broker::file_access::ClientOrigin;
 use crate::broker::pending::Pending;
+use crate::broker::send_queue::{ClientId, SendQueue};
 
 /// A session in the browser that belongs to a client.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ struct Session {
     is_browser: bool,
     /// True if the client has enabled the page's events, which include dialogs.
     has_page_events: bool,
-    /// When the client last drove the page on this session: larger is later, 0 is never.
+    /// The order of the client's last drive of the page on this session: larger is later, 0 is
+    /// never.
     last_drive: u64,
 }
 
@@ -93,7 +94,7 @@ pub(crate) struct EventRoute {
 }
 
 /// The tables.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Routes {
     /// Chromium accepts ids in 0..2^31.
     last_id: i32,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Routes, Session};
-use crate::broker::client::ClientId;
+use crate::broker::send_queue::ClientId;
 
 impl Routes {
     /// Records that a client drives the page of a session.

@@ -12,8 +12,8 @@ impl Routes {
         self.announced.insert(root.to_owned(), target.into());
     }
 
-    /// Adds a session that the browser opened below `parent`. Ignores unknown parents, because
-    /// those have already gone.
+    /// Adds a session that the browser opened below `parent`. Ignores unknown parents, because they
+    /// are already gone.
     pub(crate) fn add_session(&mut self, parent: &str, session: &str, opened: Opened<'_>) {
         let Some((parent, above)) = self.sessions.get_key_value(parent) else {
             return;

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Routes;
-use crate::broker::client::ClientId;
 use crate::broker::pending::OrphanedCall;
+use crate::broker::send_queue::ClientId;
 
 impl Routes {
     pub(crate) fn target_of(&self, session: &str) -> Option<Arc<str>> {

@@ -1,4 +1,4 @@
-//! Crashes and ends, and the calls that are pending then.
+//! Tests crashes and disconnects, and the calls that are pending at that time.
 
 use super::*;
 
@@ -122,7 +122,7 @@ async fn idle_browser_may_be_silent() {
     assert!(watching.await.is_err());
 }
 
-/// Rule P2: a call has no time limit while the browser is well.
+/// Rule P2: a call has no time limit while the browser responds.
 #[tokio::test(start_paused = true)]
 async fn browser_that_answers_probes_is_alive() {
     let mut fixture = BrokerFixture::new().await;

@@ -1,4 +1,4 @@
-//! The broker with real queues and a real pipe. Each test writes out the browser's side of the
+//! Tests the broker with real queues and a real pipe. Each test scripts the browser's side of the
 //! conversation.
 
 mod endings;
@@ -13,7 +13,8 @@ use std::os::fd::OwnedFd;
 use serde_json::{Value, json};
 use tokio::net::unix::pipe::Sender;
 
-use super::client::{ClientReceiver, ClientSender, Outgoing};
+use super::client::{ClientReceiver, ClientSender};
+use super::send_queue::Outgoing;
 use super::*;
 use crate::broker::file_access::ClientOrigin;
 use crate::broker::pending::{PendingAttach, Root};
@@ -169,13 +170,13 @@ impl Connection {
     fn send(&self, message: &Value) {
         self.sender
             .send(message.to_string())
-            .expect("the client is there");
+            .expect("the client is connected");
     }
 
     async fn next(&mut self) -> Outgoing {
         tokio::time::timeout(Duration::from_secs(5), self.receiver.next())
             .await
-            .expect("something for the client")
+            .expect("a message for the client")
     }
 
     async fn message(&mut self) -> Value {

@@ -1,4 +1,4 @@
-//! Denied calls, and limits between clients.
+//! Tests denied calls and the isolation between clients.
 
 use super::*;
 

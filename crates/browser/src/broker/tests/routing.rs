@@ -1,4 +1,4 @@
-//! Ids and sessions are kept apart between clients.
+//! Tests that ids and sessions of different clients are kept apart.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Dialogs and downloads when several clients use one page.
+//! Tests dialogs and downloads when several clients use one page.
 
 use super::*;
 
@@ -43,7 +43,7 @@ async fn dialog_goes_to_the_client_that_last_drove_the_page() {
     ] {
         assert_eq!(one.message().await["method"], method);
     }
-    // The other client receives later events, and none before.
+    // The first event that the other client receives is a later one.
     fixture.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
     assert_eq!(two.message().await["method"], "Page.after");
 }
@@ -133,7 +133,7 @@ async fn dialog_is_dismissed_when_its_client_leaves() {
             &json!({"accept": false}),
             &json!("SA")
         ),
-        "before its own session goes, on which Chromium would otherwise dismiss it"
+        "the dismissal precedes the detach, on which Chromium would dismiss the dialog itself"
     );
     dialog_closes(&fixture, &["SB"]);
     fixture.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));

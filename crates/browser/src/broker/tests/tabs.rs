@@ -1,4 +1,4 @@
-//! The current tab.
+//! Tests the current tab, the tab limit and the download limit.
 
 use super::*;
 
@@ -94,7 +94,7 @@ async fn tabs_beyond_the_limit_are_denied_counting_pending_ones() {
     assert_eq!(error["id"], 2);
     let said = error["error"]["message"].as_str().unwrap_or_default();
     assert!(
-        said.contains("may have 5 tabs (HEARTH_MAX_TABS)"),
+        said.contains("limited to 5 tabs (HEARTH_MAX_TABS)"),
         "{error}"
     );
     // The other call is still pending.

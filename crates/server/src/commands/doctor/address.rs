@@ -7,11 +7,10 @@ use super::finding::Finding;
 
 const CHECK: &str = "address";
 
-/// Number of ports above a taken one to try for the suggested fix.
+/// The number of ports above a port in use that are tried for the suggested fix.
 const NEIGHBOURS: u16 = 20;
 
-/// Binds the address and releases it. `is_served` tells whether a server uses the same data
-/// directory.
+/// Binds the address and releases it. `is_served` is true if a server uses the same data directory.
 pub(super) fn address(listen: SocketAddr, is_served: bool) -> Finding {
     let tried = TcpListener::bind(listen).map(drop);
     let free = || free_neighbour(listen);

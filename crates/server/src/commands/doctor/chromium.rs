@@ -1,4 +1,4 @@
-//! Checks that the browser starts as it does for a session, and whether its own sandbox works.
+//! Checks whether the browser starts as in a session, and whether its own sandbox works.
 
 use std::fs;
 use std::path::Path;
@@ -12,10 +12,10 @@ use super::subject::Subject;
 
 const CHECK: &str = "browser";
 
-/// The message about a Chromium that ends because it cannot create its sandbox.
+/// The message about a Chromium that exits because it cannot create its sandbox.
 const NO_SANDBOX: &str = "it cannot create its sandbox";
 
-/// Starts the browser with the settings, waits for its first page, and ends it.
+/// Starts the browser with the configured settings, waits for its first page, and ends it.
 pub(super) async fn browser(
     subject: &Subject,
     fixture: &Fixture,
@@ -70,7 +70,7 @@ pub(super) async fn browser(
     }
 }
 
-/// Returns true if the last output of a Chromium is about its sandbox.
+/// Returns true if Chromium's last output is about its sandbox.
 fn is_about_sandbox(said: &str) -> bool {
     [
         "No usable sandbox",
@@ -138,8 +138,8 @@ pub(super) fn sudo(is_root: bool) -> &'static str {
     if is_root { "" } else { "sudo " }
 }
 
-/// Kernel settings that control user namespaces, which Chromium's own sandbox needs. None where the
-/// kernel lacks the setting.
+/// The kernel settings that control user namespaces, which Chromium's own sandbox needs. A field is
+/// `None` if the kernel lacks the setting.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Namespaces {
     /// `user.max_user_namespaces` (`namespaces(7)`).
@@ -179,7 +179,7 @@ impl Namespaces {
     }
 }
 
-/// Evaluates from the start of the browser whether Chromium's own sandbox works.
+/// Evaluates whether Chromium's own sandbox works, based on the start of the browser.
 pub(super) fn evaluate_sandbox(
     browser: &Finding,
     namespaces: Namespaces,

@@ -16,10 +16,10 @@ use crate::sandbox::sessions_dir;
 
 const CHECK: &str = "data directory";
 
-/// Below this much free space the report has a note: one page can fill it with downloads.
+/// The free space below which the report has a note, because one page can fill it with downloads.
 const LOW_BYTES: u64 = 1 << 30;
 
-/// Below this much free space browsers do not start reliably, because a profile takes some
+/// The free space below which browsers do not start reliably, because a profile takes several
 /// megabytes before its first page.
 const MIN_BYTES: u64 = 64 << 20;
 
@@ -27,19 +27,19 @@ const MIN_BYTES: u64 = 64 << 20;
 #[derive(Clone, Copy, Debug)]
 struct Facts {
     free_bytes: u64,
-    /// Below this a server creates no session.
+    /// The free space below which a server does not create sessions.
     kept_free_bytes: u64,
-    /// Mounted without the right to execute files.
+    /// True if the directory is mounted with `noexec`.
     is_noexec: bool,
-    /// A server holds its lock.
+    /// True if a server holds its lock.
     is_served: bool,
-    /// Another user owns a part that the server needs.
+    /// True if another user owns a part that the server needs.
     is_foreign: bool,
 }
 
 /// Returns true if a server holds the lock of `data_dir`. Blocks.
 pub(super) fn is_served(data_dir: &Path) -> bool {
-    // A shared lock that is released at once: a running server keeps its own.
+    // This takes a shared lock and releases it at once. A running server keeps its own lock.
     let lock =
         File::open(data_dir.join(LOCK)).map(|file| Flock::lock(file, FlockArg::LockSharedNonblock));
     matches!(lock, Ok(Err((_, Errno::EWOULDBLOCK))))
@@ -147,7 +147,7 @@ fn evaluate_data_dir(data_dir: &Path, facts: Facts) -> Finding {
     }
 }
 
-/// Evaluates whether sessions have a private `/tmp`, as a program saw it.
+/// Evaluates whether sessions have a private `/tmp`. A program in the sandbox has tested this.
 pub(super) fn evaluate_private_tmp(is_private: bool, is_root: bool) -> Finding {
     if is_private {
         return Finding::ok("/tmp", "private to each session");

@@ -11,11 +11,11 @@ use super::subject::Subject;
 
 const CHECK: &str = "egress";
 
-/// Time limit for a connection to the upstream proxy.
+/// The time limit for a connection to the upstream proxy.
 const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Checks the settings, and connects to the upstream proxy that they name. Returns nothing if one
-/// of them cannot be used, which the check of the settings reports.
+/// Checks the settings, and connects to the upstream proxy that they name. Returns `None` if one of
+/// them is invalid, which the check of the settings reports.
 pub(super) async fn egress(subject: &Subject) -> Option<Finding> {
     if subject
         .errors
@@ -42,7 +42,7 @@ async fn connect(upstream: &Upstream) -> (String, Result<(), String>) {
     let (host, port) = upstream.address();
     let answer = match timeout(UPSTREAM_TIMEOUT, TcpStream::connect((host, port))).await {
         Ok(connected) => connected.map(drop).map_err(|error| error.to_string()),
-        Err(_) => Err("no answer within 5 s".to_owned()),
+        Err(_) => Err("no response within 5 s".to_owned()),
     };
     (format!("{host}:{port}"), answer)
 }
@@ -58,7 +58,7 @@ fn evaluate_egress(
             CHECK,
             format!("cannot connect to the proxy at {address}: {error}"),
         )
-        .fixed_by("set: HEARTH_EGRESS_PROXY to a reachable proxy, or leave it out");
+        .fixed_by("set: HEARTH_EGRESS_PROXY to a reachable proxy, or remove the setting");
     }
     let through = upstream
         .map(|(address, _)| format!(", through the proxy at {address}"))
@@ -66,7 +66,7 @@ fn evaluate_egress(
     let listed = match (mode, allow.len()) {
         (Mode::Off | Mode::Open, _) | (Mode::Filtered, 0) => String::new(),
         (Mode::Filtered, count) => {
-            format!(", and what {count} entries of HEARTH_EGRESS_ALLOW open")
+            format!(", and the destinations of {count} entries of HEARTH_EGRESS_ALLOW")
         }
     };
     let safer = "set: HEARTH_EGRESS=filtered, with single destinations in HEARTH_EGRESS_ALLOW";
@@ -75,15 +75,15 @@ fn evaluate_egress(
             Finding::note(CHECK, "sessions reach nothing (HEARTH_EGRESS=off)").fixed_by("set: HEARTH_EGRESS=filtered")
         }
         Mode::Open if metadata => {
-            Finding::note(CHECK, format!("sessions reach every address{through}, metadata services too"))
+            Finding::note(CHECK, format!("sessions reach every address{through}, including metadata services"))
                 .fixed_by(safer)
         }
-        Mode::Open => Finding::note(CHECK, format!("sessions reach every address but metadata services{through}"))
+        Mode::Open => Finding::note(CHECK, format!("sessions reach every address except metadata services{through}"))
             .fixed_by(safer),
         Mode::Filtered if metadata && !allow.is_empty() => {
-            Finding::note(CHECK, format!("sessions reach public addresses{through}{listed}, metadata services too"))
+            Finding::note(CHECK, format!("sessions reach public addresses{through}{listed}, and metadata services"))
                 .fixed_by(
-                    "set: HEARTH_EGRESS_ALLOW_METADATA=false, unless sessions are to have the machine's credentials",
+                    "set: HEARTH_EGRESS_ALLOW_METADATA=false, unless sessions need the machine's credentials",
                 )
         }
         Mode::Filtered => Finding::ok(CHECK, format!("sessions reach public addresses{through}{listed}")),

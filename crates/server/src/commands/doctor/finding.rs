@@ -1,4 +1,4 @@
-//! Lines of the report. Pure.
+//! The lines of the report. All functions are pure.
 
 use std::fmt::Write;
 
@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 
 use crate::sandbox::{LayerState, Row};
 
-/// Columns before the text of a finding: verdict, spaces, name of the check, spaces.
+/// The number of columns before the text of a finding: verdict, spaces, name of the check, spaces.
 const TEXT_COLUMN: usize = 21;
 
-/// A verdict.
+/// The verdict of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// As required.
+    /// Works as required.
     Ok,
     /// Works, with a limitation.
     Note,
-    /// `hearth serve` does not start, or does not keep what its settings promise.
+    /// `hearth serve` does not start, or cannot provide what its settings require.
     Failure,
 }
 

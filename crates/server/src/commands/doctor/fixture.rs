@@ -1,6 +1,7 @@
-//! The directory and launchers that checks run programs with, like those of a session.
+//! The directory and launchers with which checks run programs, as in a session.
 //!
-//! The directory is not among those of sessions, because a server that starts removes them.
+//! The directory is outside the parent of session directories, because a server removes those at
+//! startup.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -23,27 +24,28 @@ use crate::sandbox::{Isolation, Ports, UidPool};
 use crate::sandbox::{SandboxSpec, SessionDir, SessionSandbox};
 use crate::toolchain::Runtime;
 
-/// The parent of all parent in the data directory. It is one letter, like that of sessions, so that
-/// paths below it have the same length.
+/// The name of the parent of all fixtures in the data directory. It has one letter, like the parent
+/// of sessions, so that paths below both have the same length.
 const FIXTURES_DIR: &str = "d";
 
 /// The parent of the fixture if the data directory cannot be used.
 const FALLBACK: &str = "/tmp";
 
-/// Time limit for killed processes to end.
+/// The time limit for killed processes to exit.
 const PROCESSES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A sandbox for the checks. [`Fixture::remove`] removes it.
 #[derive(Debug)]
 pub(super) struct Fixture {
-    /// The sandbox of a session, with its user ids and private `/tmp` where that is possible.
+    /// The sandbox, with user ids and a private `/tmp` where that is possible.
     pub enclosure: SessionSandbox,
     pub isolation: Isolation,
     /// The tasks that own the started programs.
     pub tasks: TaskTracker,
     /// The error of using the data directory, if there was one.
     pub unusable: Option<io::Error>,
-    /// Directories that did not exist before, outermost first, and the parent of all parent.
+    /// The directories that did not exist before, outermost first, and then the parent of all
+    /// fixtures.
     made: Vec<PathBuf>,
     /// Locked if no other doctor uses the same parent.
     _alone: Option<Flock<File>>,
@@ -89,10 +91,10 @@ impl Fixture {
         })
     }
 
-    /// Waits until all started programs have ended, and removes the directory.
+    /// Waits until all started programs have exited, and removes the directory.
     pub async fn remove(mut self) {
         self.tasks.close();
-        // What does not end in time ends with this process.
+        // Programs that do not exit in time end with this process.
         let _ = timeout(PROCESSES_TIMEOUT, self.tasks.wait()).await;
         let removing = async {
             self.enclosure.remove().await;
@@ -102,8 +104,8 @@ impl Fixture {
     }
 }
 
-/// Returns the isolation that the server would use, without the spawner: the doctor keeps the
-/// rights of its user.
+/// Returns the isolation that the server would use, without the spawner, because the doctor keeps
+/// the privileges of its user.
 fn plan_isolation(subject: &Subject) -> Isolation {
     let config = &subject.config;
     let level = subject.level();
@@ -125,15 +127,16 @@ fn enclose(
     name: &str,
     tasks: &TaskTracker,
 ) -> io::Result<SessionSandbox> {
-    // Missing parts have findings of their own.
+    // Missing parts have separate findings.
     let browser = &subject.config.browser;
     let browser = browser.find().unwrap_or(Path::new("/usr/bin/false"));
     let runtime = subject.config.runtime_dir();
     let runtime = Runtime::at(runtime.as_deref().unwrap_or(Path::new("/usr")));
-    // A server assigns user ids from a random one on; this takes the last.
+    // A server assigns slots in order from a random one. The doctor takes the last one, which a
+    // server rarely uses.
     let slots = isolation.user_ids().map(UserIds::max_sessions);
     let slot = slots.and_then(|count| UidPool::new(count, count.saturating_sub(1)).lease());
-    let site = SandboxSpec {
+    let spec = SandboxSpec {
         isolation,
         browser,
         runtime: &runtime,
@@ -142,7 +145,7 @@ fn enclose(
             egress: Vec::new(),
         },
     };
-    SessionSandbox::create(parent, name, site, slot, tasks)
+    SessionSandbox::create(parent, name, spec, slot, tasks)
 }
 
 fn make_within(
@@ -159,7 +162,7 @@ fn make_within(
     );
     made.reverse();
     made.push(parent.clone());
-    // Users of sessions have to pass through it.
+    // The users of sessions must traverse it.
     let permissions = if isolation.user_ids().is_some() {
         0o711
     } else {
@@ -169,7 +172,7 @@ fn make_within(
         .recursive(true)
         .mode(permissions)
         .create(&parent)?;
-    // Removes what a killed doctor left.
+    // This removes the remains of a killed doctor.
     let alone = Flock::lock(File::open(&parent)?, FlockArg::LockExclusiveNonblock).ok();
     if alone.is_some() {
         for entry in fs::read_dir(&parent)? {
@@ -179,7 +182,7 @@ fn make_within(
     Ok((parent, alone))
 }
 
-/// Removes the directories that are empty; another doctor or a server may use them.
+/// Removes the directories that are empty, because another doctor or a server may use the others.
 fn remove_made(made: &mut Vec<PathBuf>) {
     while let Some(dir) = made.pop() {
         let _ = fs::remove_dir(dir);

@@ -10,7 +10,7 @@ use super::probe::run_probe;
 
 const CHECK: &str = "fonts";
 
-/// Lists the fonts of fontconfig, which Chromium uses too.
+/// The program that lists the fonts of fontconfig, which Chromium also uses.
 const FC_LIST: &str = "/usr/bin/fc-list";
 
 /// Debian's directory of TrueType fonts, with one directory per package.
@@ -19,9 +19,9 @@ const TRUETYPE: &str = "/usr/share/fonts/truetype";
 /// Scripts for which fonts were found.
 #[derive(Clone, Copy, Debug)]
 enum Fonts {
-    /// From fontconfig.
+    /// The result of fontconfig.
     Known { any: bool, cjk: bool, emoji: bool },
-    /// Without fc-list, from the file of the font that the set-up installs.
+    /// The result without fc-list. Only the file of the font that the setup installs was checked.
     Guessed { is_set_up: bool },
 }
 
@@ -30,7 +30,8 @@ pub(super) async fn fonts(fixture: &Fixture, is_root: bool) -> Finding {
 }
 
 async fn bounded(fixture: &Fixture) -> Fonts {
-    // Patterns of fontconfig: any font, Chinese, Japanese, Korean, and emoji by their language tag.
+    // The fontconfig patterns are any font, Chinese, Japanese, Korean, and emoji by their language
+    // tag.
     let patterns = [":", ":lang=zh-cn", ":lang=ja", ":lang=ko", ":lang=und-zsye"];
     let mut found = [false; 5];
     for (pattern, found) in patterns.iter().zip(&mut found) {
@@ -75,7 +76,7 @@ fn evaluate_fonts(fonts: Fonts, is_root: bool) -> Finding {
         }
         Fonts::Guessed { is_set_up: true } => Finding::ok(
             CHECK,
-            "the set-up's are there; others cannot be told without fc-list (package fontconfig)",
+            "the fonts of the setup are installed; others cannot be checked without fc-list (package fontconfig)",
         ),
         Fonts::Known { cjk, emoji, .. } => {
             let missing = match (cjk, emoji) {

@@ -7,15 +7,15 @@ use nix::sys::utsname::uname;
 use super::finding::Finding;
 use crate::capacity::{machine_bytes, memory_bytes, plan_max_sessions};
 
-/// The shim needs `close_range(2)`.
+/// The minimum version of Linux, because the shim needs `close_range(2)`.
 const MIN_KERNEL: (u32, u32) = (5, 9);
 
-/// Descriptors of the server itself, including some for requests. It held 13 without a session.
+/// The descriptors of the server itself, including some for requests. It held 13 without a session.
 const OWN_DESCRIPTORS: u64 = 32;
 
-/// Descriptors that the server holds for a session whose three languages run at the same time, with
-/// a client of `cdpUrl`. 30 were counted without the client; the rest is for the proxy, which needs
-/// two for each of 16 connections of a page.
+/// The descriptors that the server holds for a session whose three languages run at the same time,
+/// with a client of `cdpUrl`. 30 were counted without the client. The rest is for the proxy, which
+/// needs two for each of 16 connections of a page.
 const SESSION_DESCRIPTORS: u64 = 64;
 
 /// The smallest usable limit. It also applies to each program, and Chromium's main process holds 78
@@ -98,7 +98,7 @@ fn evaluate_memory(usable: u64, machine: u64, chosen: Option<usize>) -> Finding 
     }
 }
 
-/// Evaluates the size of `/dev/shm`; none if it does not exist.
+/// Evaluates the size of `/dev/shm`, which is `None` if it does not exist.
 pub(super) fn evaluate_shared_memory(bytes: Option<u64>) -> Finding {
     let about = match bytes {
         Some(bytes) if bytes >= MIN_SHARED_MEMORY_BYTES => {
@@ -119,8 +119,8 @@ pub(super) fn evaluate_shared_memory(bytes: Option<u64>) -> Finding {
     }
 }
 
-/// Checks the limit of open files. `sessions` is the limit of sessions, and `is_chosen` tells
-/// whether a setting chose it.
+/// Checks the limit of open files. `sessions` is the limit of sessions, and `is_chosen` is true if
+/// it was configured.
 pub(super) fn open_files(sessions: usize, is_chosen: bool) -> Finding {
     match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((soft, hard)) => evaluate_open_files(soft, hard, sessions, is_chosen),
@@ -137,14 +137,14 @@ fn evaluate_open_files(soft: u64, hard: u64, sessions: usize, is_chosen: bool) -
         .max(MIN_DESCRIPTORS)
         .next_power_of_two();
     if soft < MIN_DESCRIPTORS {
-        let about = format!("the limit is {soft}; Chromium alone needs some hundred");
+        let about = format!("the limit is {soft}; Chromium needs several hundred");
         let enough = wanted.min(hard).max(MIN_DESCRIPTORS);
         let finding = Finding::failure("open files", about);
         return finding.fixed_by(format!(
             "run: ulimit -n {enough}   (in the shell that starts hearth)"
         ));
     }
-    // The server raises its own limit to the hard limit; its programs keep the soft one.
+    // The server raises its own limit to the hard limit. Its programs keep the soft limit.
     let fits = hard.saturating_sub(OWN_DESCRIPTORS) / SESSION_DESCRIPTORS;
     let about = format!("the limit is {hard}");
     if fits >= u64::try_from(sessions).unwrap_or(u64::MAX) {
@@ -157,7 +157,7 @@ fn evaluate_open_files(soft: u64, hard: u64, sessions: usize, is_chosen: bool) -
         );
     }
     let about = format!("{about}, enough for {fits} of {sessions} busy sessions");
-    // A chosen number of sessions is a promise; the default only follows from the memory.
+    // A configured number of sessions is a requirement. The default only follows from the memory.
     let finding = if is_chosen {
         Finding::failure("open files", about)
     } else {
@@ -169,7 +169,7 @@ fn evaluate_open_files(soft: u64, hard: u64, sessions: usize, is_chosen: bool) -
         .fixed_by(format!("set: HEARTH_MAX_SESSIONS={fits}   (lowers the requirement)"))
 }
 
-/// Formats a size for people: `64 MiB`, `1.5 GiB`, `23 GiB`.
+/// Formats a size: `64 MiB`, `1.5 GiB`, `23 GiB`.
 pub(super) fn gigabytes(bytes: u64) -> String {
     let mib = bytes >> 20;
     match mib {

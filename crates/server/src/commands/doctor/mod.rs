@@ -4,8 +4,8 @@
 //! Unlike the server it does not stop at the first failure. It changes nothing, leaves nothing
 //! behind, and does not touch the sessions of a running server.
 //!
-//! `finding` is a line of the report, `fixture` the sandbox that checks use, and `probe` runs a
-//! program there. Each other module checks one part and evaluates the facts in a pure function
+//! `finding` is a line of the report, `fixture` is the sandbox that checks use, and `probe` runs a
+//! program in it. Each other module checks one part and evaluates the facts in a pure function
 //! (`evaluate_…`).
 
 mod address;
@@ -39,17 +39,17 @@ use tokio::time::timeout;
 use self::finding::{Finding, is_healthy, summarise};
 use self::fixture::Fixture;
 use self::subject::Subject;
-use super::EXIT_CONFIG;
+use super::exit::EXIT_CONFIG;
 use crate::capacity::{memory_bytes, plan_max_sessions};
 use crate::config::IsolationLevel;
 use crate::config::{Config, ConfigError, wants_no_color};
 use crate::sandbox;
 use crate::toolchain::Runtime;
 
-/// Time limit of one check. The longest one, a browser on a cold disk, times out after 25 s.
+/// The time limit of one check. The longest check, a browser on a cold disk, times out after 25 s.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Time limit of file operations, which hang on a network disk that is gone.
+/// The time limit of file operations, which hang if a network disk is unavailable.
 const FILES_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
@@ -78,7 +78,7 @@ fn diagnose(options: Options, errors: Vec<ConfigError>) -> anyhow::Result<ExitCo
         .build()
         .context("cannot start")?;
     let code = runtime.block_on(examine(options, errors));
-    // A disk that does not respond must not delay the end.
+    // A disk that does not respond must not delay the exit.
     runtime.shutdown_background();
     code
 }
@@ -146,7 +146,7 @@ async fn check_all(subject: &Arc<Subject>, fixture: &Fixture, report: &mut Repor
         .unwrap_or_else(|_| too_slow());
     let sandbox = chromium::evaluate_sandbox(&browser, chromium::Namespaces::read(), is_root);
     report.add(browser);
-    // The check of the isolation level reports it otherwise.
+    // Otherwise, the check of the isolation level reports the browser's sandbox.
     if own_sandbox.is_none() {
         report.add(sandbox);
     }
@@ -212,7 +212,7 @@ async fn check_isolation(
     }
     let runtime = Runtime::at(&subject.config.runtime_dir().ok()?);
     if !runtime.missing().is_empty() {
-        // The self-test needs the runtime's python; missing parts have findings.
+        // The self-test needs the runtime's python. Missing parts have separate findings.
         return None;
     }
     match sandbox::probe(&fixture.isolation, &runtime, &fixture.enclosure).await {
@@ -276,7 +276,7 @@ async fn check_data_dir(subject: &Arc<Subject>, fixture: &Fixture, report: &mut 
     is_served
 }
 
-/// Runs a program in the sandbox to see whether `/tmp` is private.
+/// Runs a program in the sandbox to check whether `/tmp` is private.
 async fn check_private_tmp(fixture: &Fixture, is_root: bool) -> Finding {
     const MARK: &str = ".hearth-doctor";
     let marked = std::fs::write(fixture.enclosure.dir.tmp().join(MARK), "").is_ok();
@@ -292,7 +292,8 @@ async fn check_private_tmp(fixture: &Fixture, is_root: bool) -> Finding {
     data_dir::evaluate_private_tmp(is_private, is_root)
 }
 
-/// The findings so far. Prints each one when it is known, or all of them at the end.
+/// The findings so far. In text format, each finding is printed when it is known; in JSON, all are
+/// printed at the end.
 struct Report {
     findings: Vec<Finding>,
     is_json: bool,
@@ -329,7 +330,7 @@ impl Report {
     }
 }
 
-/// Prints text; a closed pipe is not an error.
+/// Prints text. A closed pipe is not an error.
 fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -1,10 +1,11 @@
-//! Compares installed versions with `runtime/pins` and `runtime/requirements.txt`. Pure.
+//! Compares installed versions with `runtime/pins` and `runtime/requirements.txt`. All functions
+//! are pure.
 
 use super::finding::Finding;
 
 const CHECK: &str = "pins";
 
-/// Installed versions; none for programs that did not report theirs.
+/// The installed versions. A version is `None` if the program did not report it.
 #[derive(Debug, Default)]
 pub(super) struct Installed {
     pub playwright: Option<String>,

@@ -11,13 +11,13 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::timeout;
 
-/// Time limit of a program. Loading Playwright from a cold disk takes seconds.
+/// The time limit of a program. Loading Playwright from a cold disk takes seconds.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Bytes of each stream that are kept.
+/// The maximum number of bytes of each stream that are kept.
 const MAX_STREAM_BYTES: u64 = 64 << 10;
 
-/// Output of a program.
+/// The output of a program.
 #[derive(Debug)]
 pub(super) struct ProbeOutput {
     pub stdout: String,
@@ -25,7 +25,7 @@ pub(super) struct ProbeOutput {
     pub exit: Exit,
 }
 
-/// A reason why there is no output.
+/// The reason why a program has no output.
 #[derive(Debug, Error)]
 pub(super) enum ProbeError {
     #[error("{0}")]
@@ -56,7 +56,7 @@ impl ProbeOutput {
 }
 
 /// Runs `program` in the directory `home` with an environment like that of a session. Returns when
-/// all its processes have ended.
+/// all its processes have exited.
 pub(super) async fn run_probe(
     launcher: &Launcher,
     home: &Path,
@@ -87,9 +87,10 @@ pub(super) async fn run_probe(
     };
     let running = async {
         let tree = launcher.start(program).await?;
-        // Reads both pipes at the same time, because a program that fills one would wait forever.
+        // Reads both pipes at the same time, because a program that fills an unread pipe would
+        // block forever.
         let (stdout, stderr) = tokio::try_join!(read(stdout), read(stderr))?;
-        // The shim kills what the program leaves behind.
+        // The shim kills the processes that the program leaves behind.
         Ok(ProbeOutput {
             stdout,
             stderr,

@@ -15,8 +15,8 @@ use crate::toolchain::Runtime;
 /// The oldest Python that the kernel supports.
 const MIN_PYTHON: (u32, u32) = (3, 11);
 
-/// Loads the libraries of the node kernel and prints their versions. Arguments: playwright-core,
-/// acorn.
+/// A script that loads the libraries of the node kernel and prints their versions. Arguments:
+/// playwright-core, acorn.
 const NODE_PROBE: &str = "\
 const [core, acorn] = process.argv.slice(1);
 const said = { node: process.versions.node };
@@ -24,7 +24,7 @@ const failed = (name) => (error) => { said[name + 'Error'] = String(error && err
 try { require(core); said.playwright = require(core + '/package.json').version; } catch (error) { failed('playwright')(error); }
 import(acorn).then((loaded) => { said.acorn = loaded.version; }, failed('acorn')).then(() => console.log(JSON.stringify(said)));";
 
-/// Loads the libraries of the Python kernel and prints their versions.
+/// A script that loads the libraries of the Python kernel and prints their versions.
 const PYTHON_PROBE: &str = "\
 import json, sys
 said = {'python': '.'.join(map(str, sys.version_info[:3]))}
@@ -125,8 +125,8 @@ fn evaluate_parts(runtime: &Runtime, missing: &[&Path], setup: &str) -> Finding 
     };
     let finding = Finding::failure("runtime", format!("{} is missing{more}", first.display()))
         .fixed_by(setup);
-    // The link exists, but this user may not follow it: most often to a python in another user's
-    // home.
+    // The link exists, but this user may not follow it. Most often it points to a python in another
+    // user's home.
     match fs::metadata(first) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => finding.fixed_by(format!(
             "run: namei -l {}   (this user may not follow one of the links)",

@@ -1,4 +1,4 @@
-//! Settings that no other check reports.
+//! Checks the settings that no other check covers.
 
 use super::finding::Finding;
 use super::subject::Subject;
@@ -6,7 +6,7 @@ use crate::config::{ConfigError, describe, unknown_variables};
 
 const CHECK: &str = "settings";
 
-/// Settings that have checks of their own.
+/// The settings that other checks cover.
 const CHECKED_ELSEWHERE: [&str; 4] = [
     "HEARTH_BROWSER",
     "HEARTH_DATA_DIR",
@@ -14,7 +14,7 @@ const CHECKED_ELSEWHERE: [&str; 4] = [
     "HEARTH_RUNTIME_DIR",
 ];
 
-/// Reports each setting that cannot be used and the unknown variables, or that all is well.
+/// Reports each invalid setting and the unknown variables, or that all settings are valid.
 pub(super) fn settings(subject: &Subject) -> Vec<Finding> {
     let described = describe();
     let position = |error: &&ConfigError| {
@@ -38,7 +38,7 @@ pub(super) fn settings(subject: &Subject) -> Vec<Finding> {
         );
     }
     if findings.is_empty() {
-        findings.push(Finding::ok(CHECK, "all can be used"));
+        findings.push(Finding::ok(CHECK, "all are valid"));
     }
     findings
 }
@@ -47,10 +47,10 @@ fn finding_of(error: &ConfigError) -> Finding {
     let (name, text) = (&error.variable, error.to_string());
     if name.ends_with("_FILE") {
         return Finding::failure(CHECK, text).fixed_by(format!(
-            "run: ls -l \"${name}\"   (the file has to exist and to be readable by the server's user)"
+            "run: ls -l \"${name}\"   (the file must exist and be readable by the server's user)"
         ));
     }
     Finding::failure(CHECK, text).fixed_by(format!(
-        "run: unset {name}   (or leave out its flag; hearth serve --help describes its values)"
+        "run: unset {name}   (or remove its flag; hearth serve --help describes its values)"
     ))
 }

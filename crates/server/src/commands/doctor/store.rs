@@ -7,7 +7,7 @@ use crate::store::{FILE, Store, StoreError};
 
 const CHECK: &str = "store";
 
-/// Returns a failure if a server could not use the store in `data_dir`. Must not be called while a
+/// Returns a failure if a server could not use the store in `data_dir`. Do not call this while a
 /// server uses it.
 pub(super) async fn store(data_dir: &Path) -> Option<Finding> {
     let error = Store::check(data_dir).await.err()?;

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, ConfigError, IsolationLevel};
 
-/// A configuration to check, and the settings that are wrong. Those have their default in it.
+/// A configuration to check, and the errors of invalid settings, which have their default in it.
 #[derive(Debug)]
 pub(super) struct Subject {
     pub config: Config,
@@ -10,7 +10,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Adds the errors that parsing alone does not find. Blocks.
+    /// Adds the errors that parsing does not find. Blocks.
     pub fn new(config: Config, mut errors: Vec<ConfigError>) -> Subject {
         let is_bad = |name: &str| errors.iter().any(|error| error.variable == name);
         let mut more = Vec::new();
@@ -31,7 +31,7 @@ impl Subject {
         self.errors.iter().find(|error| error.variable == variable)
     }
 
-    /// Returns the isolation level, which is none if the setting cannot be used.
+    /// Returns the isolation level, which is `none` if the setting is invalid.
     pub fn level(&self) -> IsolationLevel {
         match self.error("HEARTH_ISOLATION") {
             Some(_) => IsolationLevel::None,

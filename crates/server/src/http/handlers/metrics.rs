@@ -1,5 +1,5 @@
-//! `GET /metrics`: the metrics in `OpenMetrics` text format. Requires the operator key; without an
-//! operator key any API key works.
+//! `GET /metrics`: the metrics in `OpenMetrics` text format. Requires the operator key. If no
+//! operator key is configured, any API key works.
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;

@@ -22,7 +22,7 @@ pub(crate) async fn list(
     }))
 }
 
-/// Deletes a profile. The request is idempotent: a name without a profile also succeeds.
+/// Deletes a profile. The request is idempotent: it also succeeds for a name without a profile.
 pub(crate) async fn delete(
     State(state): State<AppState>,
     AuthenticatedTeam(team): AuthenticatedTeam,

@@ -10,10 +10,11 @@ use crate::http::error::ApiError;
 use crate::http::origin::is_loopback_host;
 use crate::http::state::AppState;
 
-/// Answers 403 when the server has no API keys and a request does not come from this machine.
+/// Rejects a request with 403 when the server has no API keys and the request does not come from
+/// this machine.
 ///
-/// Without API keys, any web page could otherwise reach this server through DNS rebinding, which
-/// the `Host` header reveals, or cross-site requests, which the `Origin` header reveals.
+/// Otherwise, any web page could reach a server without API keys. The `Host` header reveals DNS
+/// rebinding, and the `Origin` header reveals cross-site requests.
 pub(crate) async fn reject_foreign_hosts(
     State(state): State<AppState>,
     request: Request,
@@ -25,7 +26,7 @@ pub(crate) async fn reject_foreign_hosts(
     next.run(request).await
 }
 
-/// Returns whether every host in the headers and the URI is a loopback host, and there is one.
+/// Returns whether the headers and the URI contain at least one host, and only loopback hosts.
 fn has_loopback_host(request: &Request) -> bool {
     let headers = request
         .headers()

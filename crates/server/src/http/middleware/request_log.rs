@@ -67,7 +67,8 @@ pub(crate) async fn log_request(
     response
 }
 
-/// Returns the method's name, or `other`: clients can send any method of any length.
+/// Returns the method's name, or `other` for an unknown method, because clients can send any method
+/// of any length.
 fn method_label(method: &Method) -> &'static str {
     let known = [
         "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT",
@@ -94,8 +95,8 @@ pub(crate) async fn remove_invalid_id(mut request: Request) -> Request {
     request
 }
 
-/// A request in progress. Dropping it writes the log line, because a client that disconnects drops
-/// its request.
+/// A request in progress. Dropping it writes the log line, because the request's future is dropped
+/// when its client disconnects.
 struct RequestLog {
     state: AppState,
     span: Span,

@@ -1,8 +1,8 @@
 //! The WebSocket of one CDP client.
 //!
-//! A client that disappears without closing its connection may have paused pages, so silent clients
-//! are pinged and dropped. A client that does not read is dropped by the kernel: see
-//! `TCP_USER_TIMEOUT_MS` in `http::serve`.
+//! A client that disappears without closing its connection may have paused pages. Therefore the
+//! server pings silent clients and drops those that do not answer. Linux drops a client that does
+//! not read: see `TCP_USER_TIMEOUT_MS` in `http::serve`.
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
@@ -17,7 +17,7 @@ use super::heartbeat::{Heard, Pings};
 /// with a reason that the client can read.
 const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_BYTES + (1 << 20);
 
-/// Accepts the upgrade, and forwards messages until either side leaves. The task belongs to
+/// Accepts the upgrade, and forwards messages until either side disconnects. The task belongs to
 /// `tracker`.
 pub(crate) fn accept(upgrade: WebSocketUpgrade, client: Client, tracker: TaskTracker) -> Response {
     let upgrade = upgrade
@@ -41,7 +41,7 @@ async fn serve(socket: WebSocket, client: Client) {
     }
 }
 
-/// Forwards the client's messages to the browser. Returns when the client has left.
+/// Forwards the client's messages to the browser. Returns when the client has disconnected.
 async fn read_loop<E>(
     mut stream: impl Stream<Item = Result<Message, E>> + Unpin,
     sender: ClientSender,
@@ -106,7 +106,8 @@ mod tests {
     use super::super::heartbeat::PING_INTERVAL;
     use super::*;
 
-    /// Returns after how long a client is dropped that answers a ping whenever `answers` says so.
+    /// Returns the time after which a client is dropped if it answers only the pings for which
+    /// `answers` returns true.
     async fn dropped_after(timeout: Duration, answers: impl Fn(u32) -> bool) -> Option<Duration> {
         let began = Instant::now();
         let heard = Heard::default();

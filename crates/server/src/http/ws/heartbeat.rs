@@ -6,11 +6,11 @@ use std::time::Duration;
 use axum::extract::ws::Message;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-/// How often a peer is pinged. WebSocket libraries and browsers answer pings automatically, so a
-/// peer that sends nothing between two pings is gone.
+/// The interval between pings of a peer. WebSocket libraries and browsers answer pings
+/// automatically, so a peer that sends nothing between two pings is gone.
 pub(super) const PING_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Remembers whether a peer sent anything since the last ping.
+/// Tracks whether a peer sent anything since the last ping.
 #[derive(Debug, Default)]
 pub(super) struct Heard(AtomicBool);
 

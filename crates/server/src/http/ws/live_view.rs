@@ -9,7 +9,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::response::Response;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use super::heartbeat::{Heard, Pings};
@@ -20,17 +20,17 @@ use crate::live_view::{
 /// The maximum size of a viewer's message, which can be pasted text.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
-/// How long a viewer may take to receive the last message.
+/// The time limit for a viewer to receive the last message.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The close reason when there are too many viewers.
 const TOO_MANY_VIEWERS: &str = "this session already has 32 viewers; try again when one has left";
 
-/// The reason to disconnect a viewer, once there is one.
+/// The reason to disconnect a viewer, or `None` while the viewer may stay.
 type Rejection = Option<&'static str>;
 
-/// Accepts the upgrade, and serves the live view until the viewer leaves or `ended` is ready. The
-/// viewer's task belongs to `tracker`.
+/// Accepts the upgrade, and serves the live view until the viewer disconnects or `ended` is ready.
+/// The viewer's task belongs to `tracker`.
 pub(crate) fn accept(
     upgrade: WebSocketUpgrade,
     live_view: Arc<LiveView>,
@@ -67,7 +67,7 @@ async fn serve(socket: WebSocket, viewer: ViewerGuard, ended: impl Future<Output
     }
 }
 
-/// Handles the viewer's messages. Returns when the viewer has left.
+/// Handles the viewer's messages. Returns when the viewer has disconnected.
 async fn read_loop<E>(
     mut stream: impl Stream<Item = Result<Message, E>> + Unpin,
     mut input: ViewerInput<'_>,
@@ -148,13 +148,12 @@ async fn next_message(
     }
 }
 
-/// Waits until the session has ended, and then for as long as a viewer may take to receive the last
-/// message.
+/// Waits until the session has ended, and then for [`CLOSE_TIMEOUT`].
 async fn close_deadline(mut end: watch::Receiver<bool>) {
     if end.wait_for(|ended| *ended).await.is_err() {
         pending::<()>().await;
     }
-    sleep(CLOSE_TIMEOUT).await;
+    sleep_until(Instant::now() + CLOSE_TIMEOUT).await;
 }
 
 async fn rejected(rejection: &mut watch::Receiver<Rejection>) -> &'static str {

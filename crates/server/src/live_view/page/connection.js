@@ -1,12 +1,12 @@
 // The WebSocket to the server: opens it, reconnects when it is lost, and gives up on final errors.
-// It must not know the meaning of messages, except those that start and end a connection.
+// It does not interpret messages, except those that start and end a connection.
 
 const FIRST_WAIT_MS = 250;
 const MAX_WAIT_MS = 5000;
 const OPEN_TIMEOUT_MS = 10000;
-/** After a connection of this duration, the wait before a reconnect is short again. */
+/** The duration of a connection after which the wait before a reconnect is short again. */
 const STABLE_MS = 5000;
-/** Responses that a retry would not change. */
+/** The response statuses that a retry would not change. */
 const FINAL_STATUSES = [401, 403, 404, 410];
 
 export class Connection {
@@ -26,7 +26,7 @@ export class Connection {
     this.#address = address;
     this.#on = on;
     document.addEventListener('visibilitychange', () => document.hidden || this.#hurry());
-    // A connection from before the network was lost may be dead without an event.
+    // A connection can be dead without an event if the network was lost.
     addEventListener('online', () => this.#isOver || this.#connect());
     this.#connect();
   }
@@ -91,8 +91,8 @@ export class Connection {
   }
 
   /**
-   * Browsers hide from scripts why a socket cannot be opened. A request to the same URL returns the
-   * reason.
+   * Gets the reason why a socket cannot be opened. Browsers hide it from scripts, but a request to
+   * the same URL returns it.
    */
   async #askWhy(socket) {
     let refusal = null;
@@ -101,7 +101,7 @@ export class Connection {
       const response = await fetch(this.#address, { cache: 'no-store', signal });
       if (FINAL_STATUSES.includes(response.status)) refusal = { status: response.status, ...(await response.json()) };
     } catch {
-      // Unreachable, or not a response of the server. Retry.
+      // The server is unreachable, or another program responded. Retry.
     }
     if (socket !== this.#socket || this.#isOver) return;
     if (refusal) this.#end({ state: refusal.status === 410 ? 'ended' : 'refused', text: String(refusal.error) });

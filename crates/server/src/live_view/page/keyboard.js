@@ -1,13 +1,14 @@
-// Keyboard input: turns keys, composed text and paste in an invisible text field into messages.
+// Keyboard input. Turns keys, composed text and paste in an invisible text field into messages.
 
 const CONTROL = 2;
 /**
- * The content of the field between inputs. Phones report a deletion only if there is text to
- * delete, and would autocorrect a word.
+ * The content of the field between inputs. It is not empty, because phones report a deletion only
+ * if there is text to delete. It is not a word, because phones would autocorrect it.
  */
 const FILLER = '  ';
 /**
- * The maximum text in a message. With any characters, it is below the message limit of the server.
+ * The maximum length of the text in a message. With any characters, such a message is below the
+ * size limit of the server.
  */
 const PIECE_LENGTH = 100_000;
 
@@ -15,10 +16,10 @@ const isApple = /Mac|iPhone|iPad/.test(navigator.platform);
 
 /** Keys that are left to the viewer's browser and system. */
 const LOCAL_KEYS = /^(F1[12]|Audio|Media|Browser|Launch|Brightness|PrintScreen|Power|AltGraph|Fn)/;
-/** With Control (or Command): zoom, and the viewer's address bar. */
+/** Keys that are left to the viewer's browser with Control or Command: zoom, and its address bar. */
 const LOCAL_SHORTCUTS = ['+', '-', '=', '0', 'l'];
 
-/** Input types that phone keyboards send without a key: key, code, key code, modifiers. */
+/** The key, code, key code and modifiers of input types that phone keyboards send without a key. */
 const KEYS_OF_INPUT = {
   deleteContentBackward: ['Backspace', 'Backspace', 8, 0],
   deleteContentForward: ['Delete', 'Delete', 46, 0],
@@ -52,7 +53,7 @@ export function listenToKeyboard(field, send, leave) {
 }
 
 function listenToKeys(field, send, sendText, leave) {
-  /** Pressed keys whose release was not sent yet. */
+  /** The pressed keys whose release was not sent yet. */
   const held = new Map();
   const release = (name, modifiers) => {
     const message = held.get(name);
@@ -114,7 +115,7 @@ function listenToText(field, send, sendText) {
     if (key) tap(send, key);
     else if (text) sendText(text);
   });
-  // Some keyboards write in spite of preventDefault.
+  // Some keyboards insert text despite preventDefault.
   field.addEventListener('input', (event) => event.isComposing || refill());
 
   field.addEventListener('paste', (event) => {
@@ -158,14 +159,14 @@ function isLocal(event) {
   return LOCAL_KEYS.test(event.key) || (hasCommand(event) && LOCAL_SHORTCUTS.includes(event.key));
 }
 
-/** Returns whether the key pastes. The paste itself is a separate event. */
+/** Returns whether the key pastes. The paste is a separate event. */
 function isPaste(event) {
   return (hasCommand(event) && event.key.toLowerCase() === 'v') || (event.shiftKey && event.key === 'Insert');
 }
 
 /**
- * Returns whether AltGr, or Option on a Mac, produced the character. Control and Alt are not a
- * shortcut then.
+ * Returns whether AltGr, or Option on a Mac, produced the character. In this case, Control and Alt
+ * are not a shortcut.
  */
 function isOfThirdLevel(event) {
   if (event.key.length !== 1) return false;

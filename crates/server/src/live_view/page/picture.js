@@ -12,7 +12,7 @@ export class Picture {
   #width = 0;
   #height = 0;
   /**
-   * Frames that are not drawn yet, oldest first. The server sends at most two unacknowledged
+   * The frames that are not drawn yet, oldest first. The server sends at most two unacknowledged
    * frames.
    */
   #waiting = [];

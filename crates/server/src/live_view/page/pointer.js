@@ -1,4 +1,4 @@
-// Pointer input: turns mouse, wheel and touch events on the canvas into messages.
+// Pointer input. Turns mouse, wheel and touch events on the canvas into messages.
 
 import { modifiersOf } from './keyboard.js';
 
@@ -70,8 +70,8 @@ function listenToMouse(canvas, picture, pending, sendNow, focus) {
     sendNow(message(event, 'up', index, clicks));
   };
 
-  // Uses mouse events because pointer events have no click count. Pointer capture applies to both,
-  // so a drag may leave the canvas.
+  // Clicks use mouse events, because pointer events have no click count. Pointer capture applies to
+  // both, so a drag may leave the canvas.
   canvas.addEventListener('pointerdown', (event) => {
     if (event.pointerType !== 'touch') canvas.setPointerCapture(event.pointerId);
   });
@@ -91,7 +91,7 @@ function listenToMouse(canvas, picture, pending, sendNow, focus) {
     BITS.forEach((bit, index) => event.buttons & bit || release(event, index, 1));
     pending.put(message(event, 'move', BITS.findIndex((bit) => held & bit), 0));
   });
-  // Otherwise the viewer's browser navigates back and forward.
+  // Otherwise, the viewer's browser navigates back and forward.
   canvas.addEventListener('auxclick', (event) => event.preventDefault());
   canvas.addEventListener('dragstart', (event) => event.preventDefault());
   return () => {
@@ -129,7 +129,7 @@ function listenToTouch(canvas, picture, pending, sendNow) {
 
   canvas.addEventListener('pointerdown', (event) => {
     if (!isTouch(event)) return;
-    // Prevents the emulated mouse events, so that the page does not get the input twice.
+    // This prevents emulated mouse events, so that the page does not get the input twice.
     event.preventDefault();
     const free = fingers.findIndex((finger) => !finger);
     fingers[free < 0 ? fingers.length : free] = { pointer: event.pointerId, at: picture.toPage(event) };
@@ -149,7 +149,7 @@ function listenToTouch(canvas, picture, pending, sendNow) {
   };
   canvas.addEventListener('pointerup', lift);
   canvas.addEventListener('pointercancel', lift);
-  // Some browsers scroll or zoom in spite of `touch-action`.
+  // Some browsers scroll or zoom despite `touch-action`.
   canvas.addEventListener('touchstart', (event) => event.preventDefault(), { passive: false });
   return () => fingers.splice(0);
 }

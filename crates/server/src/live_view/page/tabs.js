@@ -1,4 +1,4 @@
-// The tab strip. Hidden if there are fewer than two tabs.
+// The tab strip. It is hidden if there are fewer than two tabs.
 
 export class TabStrip {
   #strip;

@@ -1,6 +1,6 @@
-// The live view of a session. Shows the messages of the server as the bar, the tabs, the picture
-// and the overlays, and sends the viewer's input as messages. The URL of the page contains the
-// link's token.
+// The live view of a session. This script shows the server's messages in the bar, the tabs, the
+// picture and the overlays, and sends the viewer's input as messages. The URL of the page contains
+// the link's token.
 //
 // - connection.js  the WebSocket, with reconnects
 // - picture.js     draws frames onto the canvas
@@ -8,7 +8,7 @@
 // - pointer.js     mouse, wheel and touch
 // - keyboard.js    keys, composed text, paste
 //
-// Titles, URLs and dialog messages come from untrusted pages. They are only ever shown as text.
+// Titles, URLs and dialog messages come from untrusted pages. The page shows them only as text.
 
 import { Connection } from './connection.js';
 import { listenToKeyboard } from './keyboard.js';
@@ -262,7 +262,7 @@ function listenToDialog() {
   });
 }
 
-/** Explains once how to leave the page by keyboard, to viewers who entered it with Tab. */
+/** Shows viewers who entered the page with Tab how to leave it by keyboard. Does so only once. */
 function explainKeysOnce() {
   const explain = () => {
     if (!keys.matches(':focus-visible') || stage.matches(':hover')) return;

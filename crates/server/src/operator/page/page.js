@@ -1,9 +1,9 @@
-// The operator page: polls the state of the server every two seconds and updates the page in place.
+// The operator page. Polls the state of the server every two seconds and updates the page in place.
 //
 // - sessions.js  the cards of the sessions
 // - words.js     formats times and sizes, updates elements in place
 //
-// Titles, URLs and names come from untrusted pages and clients. They are only ever shown as text.
+// Titles, URLs and names come from untrusted pages and clients. The page shows them only as text.
 
 import { SessionCards } from './sessions.js';
 import { age, bytes, fillList, make, setText, shortId, span } from './words.js';
@@ -12,9 +12,9 @@ const POLL_MS = 2000;
 const MAX_WAIT_MS = 10000;
 const RESPONSE_TIMEOUT_MS = 10000;
 const KEY_ITEM = 'hearth-key';
-/** Characters that are valid in a header. */
+/** A key, which consists of the characters that are valid in a header. */
 const KEY_FORM = /^[\x21-\x7e]+$/;
-/** Memory or disk space is low if it is below this multiple of its minimum. */
+/** The multiple of its minimum below which memory or disk space is low. */
 const LOW_FACTOR = 2;
 /** The length of the disk bar as a multiple of the minimum, if the size of the disk is unknown. */
 const DISK_BAR_FACTOR = 20;
@@ -43,7 +43,7 @@ let isAskingForKey = false;
 let isPolling = false;
 let pollTimer = 0;
 let failures = 0;
-/** When the server last responded, or when the page was opened, by the viewer's clock. */
+/** The time of the server's last response, or of the page's opening, by the viewer's clock. */
 let answeredAt = new Date();
 
 document.addEventListener('visibilitychange', poll);
@@ -97,7 +97,7 @@ function askForKey(refusal) {
   isAskingForKey = true;
   setKey('');
   cards.clear();
-  showHealth('waiting', 'Key needed');
+  showHealth('waiting', 'Key required');
   document.title = 'Hearth';
   element('state').hidden = true;
   element('entry').hidden = false;
@@ -150,8 +150,8 @@ function showLoss(status) {
   const why = status >= 400 ? ` The response status is ${status}.` : '';
   const lasted = age(Date.now() - answeredAt);
   const sentence = `The server has not responded since ${answeredAt.toLocaleTimeString()} (${lasted}).${why}`;
-  showHealth('lost', 'No answer', [sentence]);
-  document.title = 'No answer · Hearth';
+  showHealth('lost', 'No response', [sentence]);
+  document.title = 'No response · Hearth';
   cards.pause();
 }
 

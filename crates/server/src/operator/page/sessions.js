@@ -6,14 +6,15 @@ import { age, bytes, cutInTheMiddle, fillList, make, setText, shortId, span } fr
 const PICTURE_INTERVAL_MS = 3000;
 const CHECK_INTERVAL_MS = 250;
 /**
- * Browsers open six connections to a server. The request for the state must not wait for pictures.
+ * Browsers open six connections to a server, and the request for the state must not wait for
+ * pictures.
  */
 const MAX_CONCURRENT_PICTURES = 3;
 const END_TIMEOUT_MS = 30000;
 const CONFIRM_MS = 4000;
-/** Two presses within this time count as one. */
+/** The time within which two presses count as one. */
 const DOUBLE_PRESS_MS = 400;
-/** A URL of this length fits into three lines of a narrow card. */
+/** The maximum length of a URL that fits into three lines of a narrow card. */
 const MAX_URL_LENGTH = 72;
 const MAX_EXECUTIONS = 4;
 
@@ -25,8 +26,8 @@ export class SessionCards {
   #loading = 0;
 
   /**
-   * `on` has `request(path, options)`, `ended()`, called after a session was ended here, and
-   * `lostFocus()`.
+   * `on` has `request(path, options)`, `ended()` and `lostFocus()`. `ended()` is called after this
+   * page has ended a session.
    */
   constructor(list, on) {
     this.#list = list;
@@ -86,7 +87,7 @@ export class SessionCards {
 
 class Card {
   item = make('li', 'card');
-  /** When the picture was last requested. */
+  /** The time of the last request for the picture. */
   askedAt = -PICTURE_INTERVAL_MS;
   #path;
   #on;
@@ -155,7 +156,7 @@ class Card {
       else if (response.status === 204) this.#showNoPicture('No picture now');
       else if (response.status === 404) this.#hasPicture = false;
     } catch {
-      // Keep the last picture. The page shows elsewhere whether the server responds.
+      // Keep the last picture. Another part of the page shows whether the server responds.
     } finally {
       this.#isLoading = false;
     }
@@ -195,7 +196,8 @@ class Card {
 }
 
 /**
- * A button that acts on the second press. It is never disabled, because it would lose the focus.
+ * A button that acts on the second press. It is never disabled, because a disabled button loses the
+ * focus.
  */
 class EndButton {
   button = make('button', 'end', 'End');
@@ -233,7 +235,7 @@ class EndButton {
     const problem = await this.#end();
     setText(this.#problem, problem);
     this.#show(problem ? '' : 'ending', problem ? 'End' : 'Ended');
-    // If the session is still listed then, it can be ended again.
+    // If the session is still listed after that time, the viewer can end it again.
     if (!problem) this.#fallBackLater();
   }
 

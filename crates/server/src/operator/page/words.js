@@ -1,7 +1,7 @@
 // Formats times and sizes, and creates and updates elements.
 
 /**
- * Shortens an id. Its start encodes the creation time; its end distinguishes ids of the same
+ * Shortens an id. The start encodes the creation time, and the end distinguishes ids of the same
  * minute.
  */
 export function shortId(id) {
@@ -13,7 +13,7 @@ export function bytes(count) {
   return mebibytes < 1024 ? `${Math.round(mebibytes)} MiB` : `${(mebibytes / 1024).toFixed(1)} GiB`;
 }
 
-/** Formats a duration that still grows, in whole seconds. */
+/** Formats a growing duration, in whole seconds. */
 export function age(milliseconds) {
   return span(Math.max(Math.floor(milliseconds / 1000), 1) * 1000);
 }
@@ -43,8 +43,8 @@ export function make(tag, className = '', ...children) {
 }
 
 /**
- * Sets a text if it differs. Otherwise the selection would be lost and screen readers would read it
- * again.
+ * Sets a text if it differs. Setting the same text would lose the selection, and screen readers
+ * would read it again.
  */
 export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;

@@ -1,8 +1,8 @@
-//! Enforces the limits of disk space and files, and keeps space free on the disk. A session that
+//! Enforces the limits on disk space and files, and keeps space free on the disk. A session that
 //! exceeds a limit ends.
 //!
-//! The usage of the disk as a whole is cheap to read, so it is read often. Sessions are measured
-//! file by file only when the disk is used more than before.
+//! The usage of the whole disk is cheap to read, so it is read often. Sessions are measured file by
+//! file only when that usage has grown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,22 +22,23 @@ use crate::sessions::session::Session;
 /// The interval between reads of the disk.
 const READ_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The longest time without measuring sessions. Some disks do not report usage well, and other
-/// programs can free what a session takes.
+/// The maximum time between measurements of sessions. Some disks report usage inaccurately, and
+/// other programs can free as much space as a session takes.
 const MAX_MEASURE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Growth of the whole disk that triggers a measurement at once.
 const GROWTH_BYTES: u64 = 8 << 20;
 const GROWTH_FILES: u64 = 1000;
 
-/// After a measurement the next one waits this many times as long as the measurement took.
+/// The pause after a measurement, as a multiple of the time that the measurement took.
 const REST_FACTOR: u32 = 10;
 
-/// A session that uses less is not ended for a full disk, because that would not help.
+/// The minimum usage of a session that is ended because of a full disk. Ending a smaller session
+/// would not help.
 const MIN_FREED_BYTES: u64 = 64 << 20;
 
-/// After a session was ended for a full disk, the time for its space to come back before another
-/// one is ended.
+/// The time to wait after a session was ended because of a full disk, before another one is ended.
+/// The space of the first session is freed in this time.
 const RECOVERY_TIME: Duration = Duration::from_secs(3);
 
 /// The last measurement of sessions.
@@ -46,7 +47,7 @@ struct Measurement {
     at: Instant,
     /// The disk at that time.
     disk: Disk,
-    /// The earliest time of the next one.
+    /// The earliest time of the next measurement.
     rest_until: Instant,
 }
 
@@ -90,7 +91,7 @@ pub(in crate::sessions) async fn watch_disk(registry: Arc<Registry>, stop: Cance
             last.lower_baseline(&disk);
             continue;
         }
-        // Taken once for all sessions. It maps open files to processes.
+        // One snapshot serves all sessions. It maps open files to processes.
         let Ok(snapshot) = spawn_blocking(Snapshot::take).await else {
             continue;
         };
@@ -170,13 +171,13 @@ fn end(session: &Session, limit: Limit, usage: DiskUsage) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::NO_LIMITS;
+    use crate::config::ZERO_LIMITS;
 
     const LIMIT: Limits = Limits {
         disk_mb: 10,
         files: 100,
         min_free_disk_mb: 50,
-        ..NO_LIMITS
+        ..ZERO_LIMITS
     };
 
     fn disk(used_mb: u64, used_files: u64, free_mb: u64) -> Disk {

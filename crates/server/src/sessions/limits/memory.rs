@@ -1,9 +1,9 @@
-//! Enforces the limits of memory and processes. A kernel or a shell that exceeds a limit ends
-//! alone; a browser that exceeds a limit ends its session.
+//! Enforces the limits on memory and processes. If a session exceeds a limit, its largest process
+//! tree is killed. If that tree is the browser, the session ends.
 //!
 //! One task serves all sessions, because one read of the process table covers all of them. It
-//! samples the machine's memory four times a second, and reads the process table when memory or
-//! threads have grown, and after some time in any case.
+//! samples the machine's memory four times a second. It reads the process table when memory or
+//! threads have grown, and otherwise after a maximum interval.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use crate::sessions::session::Session;
 /// The interval between samples of the machine.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The longest time between reads of the process table, while code runs and while none does. Growth
-/// that is slower than the two thresholds below cannot get far in it.
+/// The maximum time between reads of the process table, with and without running code. Growth below
+/// the two thresholds that follow stays small within this time.
 const MAX_READ_INTERVAL_BUSY: Duration = Duration::from_secs(1);
 const MAX_READ_INTERVAL_IDLE: Duration = Duration::from_secs(5);
 
@@ -32,9 +32,10 @@ const MAX_READ_INTERVAL_IDLE: Duration = Duration::from_secs(5);
 const GROWTH_BYTES: u64 = 32 << 20;
 const GROWTH_THREADS: u64 = 32;
 
-/// The limit for counting shared memory once. After a first timeout the program gets another round,
-/// because a fork bomb can make the machine slow. But a process can also hold the lock that
-/// counting needs, so after a second timeout each process counts the memory that it shares.
+/// The time limit for counting shared memory only once. After a first timeout the program gets
+/// another round, because a fork bomb can slow the machine down. But a process can also hold the
+/// lock that counting needs. After a second timeout, each process therefore counts the memory that
+/// it shares.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Watches memory and processes until `stop`.
@@ -71,12 +72,13 @@ pub(in crate::sessions) async fn watch_memory(registry: Arc<Registry>, stop: Can
             continue;
         }
         last = Some(now);
-        // It reads a file of every process of the machine, and a fork bomb creates thousands.
+        // The snapshot reads a file of every process on the machine, and a fork bomb creates
+        // thousands.
         let Ok(snapshot) = spawn_blocking(Snapshot::take).await else {
             continue;
         };
         let limits = registry.limits();
-        // Unmapped files in memory are counted only where they can matter.
+        // Unmapped files in memory are counted only when they are large enough to matter.
         let counts_files = sample.shared_bytes >= (limits.memory_mb << 20) / 4;
         for (session, resources) in sessions {
             enforce(
@@ -197,7 +199,7 @@ fn exceeded_limit(usages: &[TreeUsage], limits: &Limits) -> Option<(usize, Limit
         let largest = (0..usages.len()).max_by_key(|&index| used(&usages[index]))?;
         (sum > max).then_some((largest, limit))
     };
-    // Processes come first, because a fork bomb uses much memory too.
+    // Processes are checked first, because a fork bomb also uses much memory.
     let processes = Limit::Processes(limits.processes);
     check(limits.processes, processes, counted_processes).or_else(|| {
         let memory = Limit::MemoryMb(limits.memory_mb);
@@ -207,8 +209,9 @@ fn exceeded_limit(usages: &[TreeUsage], limits: &Limits) -> Option<(usize, Limit
     })
 }
 
-/// Returns the number of processes that count against the limit. Code can build a bomb from
-/// threads, so its threads count. A browser has a hundred threads, and pages are limited by memory.
+/// Returns the number of processes that count against the limit. The threads of code count, because
+/// code can build a bomb from threads. The threads of a browser do not count, because it has about
+/// a hundred, and the memory limit also limits pages.
 fn counted_processes(tree: &TreeUsage) -> u64 {
     if tree.is_browser {
         tree.usage.processes
@@ -217,7 +220,7 @@ fn counted_processes(tree: &TreeUsage) -> u64 {
     }
 }
 
-/// Adds the memory of files in memory that code has written and not mapped.
+/// Adds the memory of files in memory that code has written but not mapped.
 async fn count_files_in_memory(
     resources: &SessionResources,
     tree: &TreeHandle,
@@ -260,12 +263,12 @@ async fn count_shared_once(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::NO_LIMITS;
+    use crate::config::ZERO_LIMITS;
 
     const LIMIT: Limits = Limits {
         memory_mb: 100,
         processes: 50,
-        ..NO_LIMITS
+        ..ZERO_LIMITS
     };
 
     fn tree(memory_mb: u64, processes: u64, threads: u64, is_browser: bool) -> TreeUsage {

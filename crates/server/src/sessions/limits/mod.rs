@@ -1,4 +1,4 @@
-//! The watchers that end what exceeds a limit.
+//! The watchers that enforce the resource limits.
 
 pub(super) mod disk;
 pub(super) mod memory;

@@ -62,8 +62,8 @@ impl CdpRequest {
         token_in(&self.query).or_else(bearer).map(str::trim)
     }
 
-    /// Returns the session if the request has the expected token of it. An unknown session and a
-    /// wrong token yield the same error, because the whole URL is a secret.
+    /// Returns the session if the request has its expected token. An unknown session and a wrong
+    /// token yield the same error, because the whole URL is a secret.
     pub(super) fn authorize(
         &self,
         state: &AppState,
@@ -81,8 +81,8 @@ impl CdpRequest {
         }
     }
 
-    /// Returns a WebSocket URL below the session's. It has the query of this request, and with it
-    /// the client's token.
+    /// Returns a WebSocket URL below the session's CDP URL. The URL has the query of this request,
+    /// which usually contains the client's token.
     pub(super) fn socket_url(&self, links: &Links, session: &Session, path: &str) -> String {
         let base = links.cdp_base(session);
         if self.query.is_empty() {

@@ -19,7 +19,7 @@ use crate::sessions::Session;
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
-/// Connects an external client, which has the token of `cdpUrl`, to the browser.
+/// Connects an external client to the browser. The client has the token in `cdpUrl`.
 pub(crate) async fn browser(
     State(state): State<AppState>,
     SessionId(id): SessionId,
@@ -41,7 +41,7 @@ pub(crate) async fn target(
     request: CdpRequest,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
-    // A path that is not UTF-8 names no session.
+    // A path that is not UTF-8 cannot name a session.
     let (id, target) = path.map(|Path(names)| names).unwrap_or_default();
     let session = request.authorize(&state, &id, Session::token)?;
     connect(
@@ -54,7 +54,7 @@ pub(crate) async fn target(
     .await
 }
 
-/// Connects a kernel or daemon of the session, which has the internal token, to the browser.
+/// Connects a kernel or daemon of the session to the browser. The client has the internal token.
 pub(crate) async fn internal(
     State(state): State<AppState>,
     SessionId(id): SessionId,
@@ -74,7 +74,7 @@ async fn connect(
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| ApiError::UpgradeRequired)?;
     // Attach before the 101 response: clients report an HTTP error at once, but some hang when the
-    // WebSocket closes right after the upgrade.
+    // WebSocket closes directly after the upgrade.
     let client = session.attach_client(target, origin).await?;
     let tracker = state.registry().tracker().clone();
     Ok(ws::cdp::accept(upgrade, client, tracker))

@@ -1,5 +1,5 @@
 //! `GET /cdp/{id}/json/version` and `/json/list`: Chromium's HTTP endpoints for clients that start
-//! from an `http` URL. Field names are Chromium's.
+//! from an `http` URL. The field names are Chromium's.
 
 use axum::Json;
 use axum::extract::State;

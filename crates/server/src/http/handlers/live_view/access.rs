@@ -14,8 +14,8 @@ use crate::sessions::{Session, SessionEntry};
 use crate::store::SessionRecord;
 use crate::token::matches_digest;
 
-/// Returns the session of a link and the access that the link grants. For an ended session, a valid
-/// link yields how the session ended.
+/// Returns the session of a link and the access that the link grants. If the session has ended and
+/// the link is valid, the error says how it ended.
 pub(super) fn authorize(
     state: &AppState,
     id: &str,

@@ -12,8 +12,8 @@ use crate::http::extract::SessionId;
 use crate::http::state::AppState;
 use crate::live_view::page::PAGE;
 
-/// Responds with the page, which is the same for every link. The status tells programs whether the
-/// link works; the page finds out through its WebSocket and shows a message.
+/// Responds with the page, which is identical for every link. The status code tells programs
+/// whether the link works. The page shows a message if the server refuses its WebSocket.
 pub(crate) async fn html(
     State(state): State<AppState>,
     SessionId(id): SessionId,

@@ -22,7 +22,7 @@ use crate::sessions::Session;
 use crate::store::{ExecutionRecord, SessionRecord};
 use crate::team;
 
-/// How many ended sessions the page shows.
+/// The maximum number of ended sessions on the page.
 const MAX_ENDED: usize = 10;
 
 pub(crate) async fn state(

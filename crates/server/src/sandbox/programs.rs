@@ -1,4 +1,5 @@
-//! The command lines and environments of the programs that run a session's code. Pure.
+//! The command lines and environments of the programs that run a session's code. All functions are
+//! pure.
 //!
 //! An environment starts empty and gets its variables one by one. It contains none of the server's
 //! own variables.
@@ -81,10 +82,10 @@ impl SessionCommands {
             ("LANG", "C.UTF-8"),
             ("SHELL", "/bin/bash"),
             ("PYTHONPATH", &self.packages),
-            // Without it the output of a killed program would be lost in a buffer.
+            // Without it, the output of a killed program would be lost in a buffer.
             ("PYTHONUNBUFFERED", "1"),
             ("PIP_TARGET", &self.packages),
-            // Without it pip keeps an installed package when another version is requested.
+            // Without it, pip keeps an installed package when another version is requested.
             ("PIP_UPGRADE", "1"),
             ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
             ("PIP_ROOT_USER_ACTION", "ignore"),
@@ -142,7 +143,7 @@ impl SessionCommands {
                 )
             }
             Language::Python => {
-                // Isolated mode (`-I`), so that files of the session cannot replace the kernel's
+                // Isolated mode (`-I`) prevents files of the session from replacing the kernel's
                 // own modules.
                 let args = vec![
                     "-I".into(),

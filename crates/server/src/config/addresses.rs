@@ -1,4 +1,4 @@
-//! The addresses of the server: where it listens, the origin for clients, and the pages that may
+//! The addresses of the server: its listen address, its origin for clients, and the pages that may
 //! frame it.
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -11,20 +11,18 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
-    // A name is good if it is the machine's own; what it means is not asked of a network for longer
-    // than it takes.
-    let name = text
+    // `localhost` is the only valid name, because resolving other names could block on the network.
+    if text
         .rsplit_once(':')
-        .map(|(name, _)| name)
-        .filter(|name| *name == "localhost")
-        .ok_or_else(error)?;
+        .is_none_or(|(name, _)| name != "localhost")
+    {
+        return Err(error());
+    }
     let mut addresses = text.to_socket_addrs().map_err(|_| error())?;
-    addresses
-        .find(|address| address.is_ipv4() || name != "localhost")
-        .ok_or_else(error)
+    addresses.find(SocketAddr::is_ipv4).ok_or_else(error)
 }
 
-/// Returns the origin (`scheme://host[:port]`) of a URL that has nothing else.
+/// Returns the origin (`scheme://host[:port]`) of a URL that has no other parts.
 pub(super) fn parse_public_url(text: &str) -> Result<String, String> {
     let text = text.trim();
     let error = |why| {
@@ -49,7 +47,7 @@ pub(super) fn parse_public_url(text: &str) -> Result<String, String> {
     Ok(url.origin().ascii_serialization())
 }
 
-/// Parses sources as the header has them. A browser that finds anything else ignores the whole
+/// Parses sources in the syntax of the header. If one source is invalid, browsers ignore the whole
 /// list.
 pub(super) fn parse_frame_ancestors(text: &str) -> Result<String, String> {
     let sources: Vec<&str> = text.split_ascii_whitespace().collect();
@@ -81,11 +79,11 @@ mod tests {
     #[test]
     fn a_public_url_is_an_origin() {
         assert_eq!(
-            parse_public_url("https://h.example/").expect("fine"),
+            parse_public_url("https://h.example/").expect("a valid origin"),
             "https://h.example"
         );
         assert_eq!(
-            parse_public_url("http://10.0.0.5:3010").expect("fine"),
+            parse_public_url("http://10.0.0.5:3010").expect("a valid origin"),
             "http://10.0.0.5:3010"
         );
         for text in [
@@ -108,7 +106,7 @@ mod tests {
             "'self' https://app.example",
             "https://*.app.example:8443 http://127.0.0.1:*",
         ] {
-            assert_eq!(parse_frame_ancestors(text).expect("fine"), text);
+            assert_eq!(parse_frame_ancestors(text).expect("a valid origin"), text);
         }
         for text in [
             "https://a.example; script-src *",

@@ -1,0 +1,192 @@
+//! All settings in one struct.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use hearth_browser::Viewport;
+
+use super::addresses::{parse_frame_ancestors, parse_listen, parse_public_url};
+use super::egress::EgressSettings;
+use super::error::ConfigError;
+use super::isolation::IsolationSettings;
+use super::keys::KeySettings;
+use super::limits::Limits;
+use super::log::LogSettings;
+use super::number::{seconds, size};
+use super::paths::{
+    BrowserProgram, default_data_dir, find_runtime_dir, parse_browser, parse_data_dir,
+};
+use super::profiles::ProfileSettings;
+use super::retention::Retention;
+use super::text::{parse_trimmed, parse_user_agent};
+use crate::api_keys::ApiKeys;
+use crate::capacity::{memory_bytes, plan_max_sessions};
+
+/// The settings of the server.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Server")]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the comments are the text of --help, which shows no markup"
+)]
+pub(crate) struct Config {
+    /// Address and port to listen on. Addresses other than loopback require API keys
+    #[arg(long, env = "HEARTH_LISTEN", value_name = "ADDRESS",
+          default_value = "127.0.0.1:3010", value_parser = parse_listen)]
+    pub listen: SocketAddr,
+
+    /// Origin under which clients reach the server, such as https://hearth.example. Links in
+    /// responses start with it [default: the Host header of the request]
+    #[arg(long, env = "HEARTH_PUBLIC_URL", value_name = "URL", value_parser = parse_public_url)]
+    pub public_url: Option<String>,
+
+    /// Pages that may show the live view in a frame, as sources of a Content-Security-Policy: `*`,
+    /// `'none'`, `'self'`, or origins such as https://app.example, separated by spaces
+    #[arg(long, env = "HEARTH_FRAME_ANCESTORS", value_name = "SOURCES", default_value = "*",
+          value_parser = parse_frame_ancestors)]
+    pub frame_ancestors: String,
+
+    /// Directory for sessions, profiles and the store. The path has at most 45 bytes, because
+    /// Chromium's sockets are below it [default: hearth in the user's data directory; for root
+    /// /var/lib/hearth]
+    #[arg(long, env = "HEARTH_DATA_DIR", value_name = "PATH", hide_default_value = true,
+          default_value_os_t = default_data_dir(), value_parser = parse_data_dir)]
+    pub data_dir: PathBuf,
+
+    /// Directory with the kernels and their dependencies [default: `runtime` of the repository]
+    #[arg(long, env = "HEARTH_RUNTIME_DIR", value_name = "PATH",
+          value_parser = parse_trimmed::<PathBuf>)]
+    runtime_dir: Option<PathBuf>,
+
+    /// Browser: `shell` (chromium-headless-shell), `chromium`, or the path of either
+    #[arg(long, env = "HEARTH_BROWSER", value_name = "BROWSER", default_value = "shell",
+          value_parser = parse_browser)]
+    pub browser: BrowserProgram,
+
+    /// User agent of the browsers [default: the browser's own, without "Headless"]
+    #[arg(long, env = "HEARTH_USER_AGENT", value_name = "TEXT", value_parser = parse_user_agent)]
+    pub user_agent: Option<String>,
+
+    /// Size of pages, in CSS pixels
+    #[arg(long, env = "HEARTH_VIEWPORT", value_name = "WIDTHxHEIGHT", default_value = "1280x720",
+          value_parser = parse_viewport)]
+    pub viewport: Viewport,
+
+    /// Number of concurrent sessions [default: from memory, one per 512 MiB above the first GiB]
+    #[arg(long, env = "HEARTH_MAX_SESSIONS", value_name = "NUMBER",
+          value_parser = size(1..=10_000))]
+    pub max_sessions: Option<usize>,
+
+    /// Bytes to keep of each of stdout, stderr and the result of an execution. Longer output loses
+    /// its middle, and `truncated` is set
+    #[arg(long, env = "HEARTH_MAX_OUTPUT_BYTES", value_name = "BYTES",
+          default_value = "10485760", value_parser = size(1024..=256 << 20))]
+    pub max_output_bytes: usize,
+
+    /// Seconds for which running code may continue after SIGTERM or SIGINT. Meanwhile new sessions
+    /// and executions get a 503. A second signal stops at once, as does 0
+    #[arg(long = "stop-grace-seconds", env = "HEARTH_STOP_GRACE_SECONDS", value_name = "SECONDS",
+          default_value = "5", value_parser = seconds(0..=300))]
+    pub stop_grace: Duration,
+
+    #[command(flatten)]
+    keys: KeySettings,
+
+    #[command(flatten)]
+    pub isolation: IsolationSettings,
+
+    #[command(flatten)]
+    pub egress: EgressSettings,
+
+    #[command(flatten)]
+    pub limits: Limits,
+
+    #[command(flatten)]
+    pub retention: Retention,
+
+    #[command(flatten)]
+    pub profiles: ProfileSettings,
+
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+impl Config {
+    /// Returns the first setting that cannot be used together with the others.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let keys = self.keys()?;
+        self.check_listen(&keys)?;
+        self.browser.find()?;
+        self.runtime_dir()?;
+        self.isolation.check_listen(self.listen)?;
+        self.isolation.uids().map(drop)
+    }
+
+    /// Reads and returns the API keys.
+    pub fn keys(&self) -> Result<ApiKeys, ConfigError> {
+        self.keys.read()
+    }
+
+    /// Returns an error if callers without a key could reach the server from other machines.
+    pub fn check_listen(&self, keys: &ApiKeys) -> Result<(), ConfigError> {
+        if self.listen.ip().is_loopback() || !keys.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "HEARTH_LISTEN",
+            format!(
+                "{} can be reached from other machines, and there are no keys: set HEARTH_API_KEYS, or listen on 127.0.0.1",
+                self.listen
+            ),
+        ))
+    }
+
+    /// Returns the directory with the kernels, or an error if it cannot be found.
+    pub fn runtime_dir(&self) -> Result<PathBuf, ConfigError> {
+        find_runtime_dir(self.runtime_dir.as_deref())
+    }
+
+    /// Returns the number of concurrent sessions.
+    pub fn max_sessions(&self) -> usize {
+        self.max_sessions
+            .unwrap_or_else(|| plan_max_sessions(memory_bytes()))
+    }
+}
+
+fn parse_viewport(text: &str) -> Result<Viewport, String> {
+    let size = text
+        .trim()
+        .split_once('x')
+        .and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    match size {
+        Some((width, height))
+            if (100..=7680).contains(&width) && (100..=7680).contains(&height) =>
+        {
+            Ok(Viewport { width, height })
+        }
+        _ => Err(format!(
+            "{text:?} is not a size from 100x100 to 7680x7680, such as 1280x720"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_bounds() {
+        assert_eq!(
+            parse_viewport("800x600").expect("valid"),
+            Viewport {
+                width: 800,
+                height: 600
+            }
+        );
+        for text in ["800", "800x", "0x600", "800x99999", "-1x600", "800X600"] {
+            assert!(parse_viewport(text).is_err(), "{text}");
+        }
+    }
+}
