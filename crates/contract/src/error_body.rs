@@ -219,6 +219,11 @@ impl ErrorBody {
         Self::new("The request body did not arrive completely")
     }
 
+    /// Reports that the server's buffers are full.
+    pub fn overloaded() -> Self {
+        Self::new("The server is handling too much data (HEARTH_BUFFER_MB). Nothing was done; try again.")
+    }
+
     /// Reports that the path does not exist.
     pub fn unknown_path() -> Self {
         Self::new("Not Found")

@@ -122,6 +122,7 @@ impl ApiError {
             | ApiError::BrowserUnreachable(_)
             | ApiError::BrowserCrashed
             | ApiError::ExecutionUnavailable(_)
+            | ApiError::Overloaded
             | ApiError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -135,7 +136,7 @@ impl ApiError {
             | ApiError::StoreUnavailable(_)
             | ApiError::ProfileBusy(_)
             | ApiError::Stopping => Some(FULL_RETRY_SECONDS),
-            ApiError::SessionBusy(_) => Some(BUSY_RETRY_SECONDS),
+            ApiError::SessionBusy(_) | ApiError::Overloaded => Some(BUSY_RETRY_SECONDS),
             _ => None,
         }
     }
@@ -147,6 +148,7 @@ impl ApiError {
             ApiError::Validation(issues) => ErrorBody::validation(issues),
             ApiError::TooLarge => ErrorBody::too_large(),
             ApiError::IncompleteBody => ErrorBody::incomplete_body(),
+            ApiError::Overloaded => ErrorBody::overloaded(),
             ApiError::Unauthorized(body) => body,
             ApiError::ForeignHost => ErrorBody::foreign_host(),
             ApiError::SessionNotFound => ErrorBody::not_found(),

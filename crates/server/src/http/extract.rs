@@ -3,31 +3,46 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
+use hearth_budget::{Budget, Reservation};
+use hearth_contract::Body as RequestBody;
 use http_body_util::BodyExt;
-use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::{Duration, Instant, timeout_at};
 
 use crate::api_keys::Principal;
 use crate::http::auth;
 use crate::http::error::ApiError;
+use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::team::Team;
 
 /// The maximum size of a request body.
 const MAX_BODY_BYTES: usize = 10_000_000;
 
-/// The maximum number of bytes beyond the limit that are read and discarded. Most clients do not
-/// read a response while they are sending, so they would otherwise miss the error.
+/// How many bytes beyond the maximum are read and discarded. Most clients do not read a response
+/// while they still send, so without this they would not see the error.
 const MAX_DISCARDED_BYTES: usize = 64_000_000;
 
-/// The time limit for a client to send a body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The size of a body up to which malformed JSON is reported before a bad key. The key of a larger
+/// request is checked first, so that only clients with a key can make the server keep more.
+const MAX_UNCHECKED_BYTES: usize = 64 * 1024;
+
+/// How long a client may take to send the first part of a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The minimum rate of a body after that.
+const MIN_BYTES_PER_SECOND: usize = 16 * 1024;
+
+/// The number of large bodies that are parsed at a time. Parsing takes a thread for up to 0.1 s.
+static LARGE_BODIES: Semaphore = Semaphore::const_new(2);
 
 /// The `{id}` path segment, unvalidated. Text that is not a UUID yields 404.
 pub(crate) struct SessionId(pub String);
@@ -52,7 +67,9 @@ impl FromRequestParts<AppState> for AuthenticatedTeam {
         parts: &mut Parts,
         state: &AppState,
     ) -> Result<AuthenticatedTeam, ApiError> {
-        auth::authenticate(state.keys(), &parts.headers).map(AuthenticatedTeam)
+        let team = auth::authenticate(state.keys(), &parts.headers)?;
+        keep_connection(parts);
+        Ok(AuthenticatedTeam(team))
     }
 }
 
@@ -63,15 +80,17 @@ impl FromRequestParts<AppState> for Principal {
         parts: &mut Parts,
         state: &AppState,
     ) -> Result<Principal, ApiError> {
-        auth::identify(state.keys(), &parts.headers)
+        let principal = auth::identify(state.keys(), &parts.headers)?;
+        keep_connection(parts);
+        Ok(principal)
     }
 }
 
 /// An authenticated request with a JSON body.
 pub(crate) struct ApiRequest {
     pub team: Team,
-    /// The JSON body, or `{}` when it is empty or its content type is not JSON.
-    pub body: Value,
+    /// `{}` when the body is empty or its content type is not JSON.
+    pub body: RequestBody,
 }
 
 impl FromRequest<AppState> for ApiRequest {
@@ -79,10 +98,24 @@ impl FromRequest<AppState> for ApiRequest {
 
     async fn from_request(request: Request, state: &AppState) -> Result<ApiRequest, ApiError> {
         let (parts, body) = request.into_parts();
-        let bytes = read_body(&parts.headers, body).await?;
-        let body = parse_body(&parts, &bytes)?;
-        let team = auth::authenticate(state.keys(), &parts.headers)?;
+        let authenticate = || {
+            let team = auth::authenticate(state.keys(), &parts.headers)?;
+            keep_connection(&parts);
+            Ok(team)
+        };
+        let mut buffer = BodyBuffer::new(state.buffers());
+        let result = buffer.read(&parts.headers, body, &authenticate).await;
+        result?;
+        let body = parse_body(&parts, buffer).await?;
+        let team = authenticate()?;
         Ok(ApiRequest { team, body })
+    }
+}
+
+/// Protects the connection of an authenticated request from being replaced by a new one.
+pub(crate) fn keep_connection(parts: &Parts) {
+    if let Some(peer) = parts.extensions.get::<Arc<Peer>>() {
+        peer.slot().keep();
     }
 }
 
@@ -93,54 +126,99 @@ pub(crate) fn token_in(query: &str) -> Option<&str> {
         .find_map(|pair| pair.strip_prefix("token="))
 }
 
-async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, ApiError> {
-    let announced = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|bytes| bytes > MAX_BODY_BYTES) {
-        let waits_for_continue = headers.contains_key(EXPECT);
-        // The client has not started to send, or announced more than the server discards.
-        if waits_for_continue || announced > Some(MAX_BODY_BYTES + MAX_DISCARDED_BYTES) {
+/// A request's body while it arrives.
+struct BodyBuffer {
+    bytes: Vec<u8>,
+    reserved: Reservation,
+    received: usize,
+}
+
+impl BodyBuffer {
+    fn new(buffers: &Budget) -> BodyBuffer {
+        BodyBuffer {
+            bytes: Vec::new(),
+            reserved: buffers.empty(),
+            received: 0,
+        }
+    }
+
+    /// Reads the whole body. Checks the key before a large one.
+    async fn read(
+        &mut self,
+        headers: &HeaderMap,
+        mut body: Body,
+        authenticate: impl Fn() -> Result<Team, ApiError>,
+    ) -> Result<(), ApiError> {
+        let announced = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if announced > Some(MAX_UNCHECKED_BYTES) {
+            authenticate()?;
+        }
+        if announced > Some(MAX_BODY_BYTES) {
+            let waits_for_continue = headers.contains_key(EXPECT);
+            // The client has not started to send, or would send more than is discarded.
+            if waits_for_continue || announced > Some(MAX_BODY_BYTES + MAX_DISCARDED_BYTES) {
+                return Err(ApiError::TooLarge);
+            }
+        }
+        let start = Instant::now();
+        loop {
+            let seconds = self.received / MIN_BYTES_PER_SECOND;
+            let deadline = start + BODY_TIMEOUT + Duration::from_secs(seconds as u64);
+            let frame = timeout_at(deadline, body.frame())
+                .await
+                .map_err(|_| ApiError::IncompleteBody)?;
+            let Some(frame) = frame else { break };
+            let Ok(data) = frame.map_err(|_| ApiError::IncompleteBody)?.into_data() else {
+                continue;
+            };
+            let was_small = self.received <= MAX_UNCHECKED_BYTES;
+            self.received += data.len();
+            if was_small && self.received > MAX_UNCHECKED_BYTES {
+                authenticate()?;
+            }
+            self.push(&data)?;
+            if self.received > MAX_BODY_BYTES + MAX_DISCARDED_BYTES {
+                break;
+            }
+        }
+        if self.received > MAX_BODY_BYTES {
             return Err(ApiError::TooLarge);
         }
+        Ok(())
     }
-    let deadline = Instant::now() + BODY_TIMEOUT;
-    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(MAX_BODY_BYTES));
-    let mut received = 0;
-    loop {
-        let frame = timeout_at(deadline, body.frame())
-            .await
-            .map_err(|_| ApiError::IncompleteBody)?;
-        let Some(frame) = frame else { break };
-        let Ok(data) = frame.map_err(|_| ApiError::IncompleteBody)?.into_data() else {
-            continue;
-        };
-        received += data.len();
-        if received <= MAX_BODY_BYTES {
-            bytes.extend_from_slice(&data);
-        } else {
-            bytes = Vec::new();
+
+    /// Appends a part, or drops everything once the body is too large.
+    fn push(&mut self, data: &[u8]) -> Result<(), ApiError> {
+        if self.received > MAX_BODY_BYTES {
+            self.bytes = Vec::new();
+            self.reserved.shrink_to(0);
+            return Ok(());
         }
-        if received > MAX_BODY_BYTES + MAX_DISCARDED_BYTES {
-            break;
-        }
-    }
-    if received > MAX_BODY_BYTES {
-        Err(ApiError::TooLarge)
-    } else {
-        Ok(bytes)
+        self.reserved
+            .grow(data.len())
+            .map_err(|_| ApiError::Overloaded)?;
+        self.bytes.extend_from_slice(data);
+        Ok(())
     }
 }
 
-fn parse_body(parts: &Parts, bytes: &[u8]) -> Result<Value, ApiError> {
-    let empty = || Value::Object(serde_json::Map::new());
-    if parts.method == Method::GET || bytes.is_empty() || !is_json(&parts.headers) {
-        return Ok(empty());
+/// Parses a body. A large one is parsed on its own thread, because that takes long.
+async fn parse_body(parts: &Parts, buffer: BodyBuffer) -> Result<RequestBody, ApiError> {
+    if parts.method == Method::GET || buffer.bytes.is_empty() || !is_json(&parts.headers) {
+        return Ok(RequestBody::empty());
     }
-    match serde_json::from_slice(bytes) {
-        Ok(value @ (Value::Object(_) | Value::Array(_))) => Ok(value),
-        Ok(_) | Err(_) => Err(ApiError::InvalidJson),
+    if buffer.bytes.len() <= MAX_UNCHECKED_BYTES {
+        return RequestBody::parse(&buffer.bytes).map_err(|_| ApiError::InvalidJson);
     }
+    let turn = LARGE_BODIES.acquire().await;
+    let parsing = spawn_blocking(move || RequestBody::parse(&buffer.bytes));
+    let parsed = parsing.await;
+    drop(turn);
+    parsed
+        .map_err(|error| ApiError::Internal(error.to_string()))?
+        .map_err(|_| ApiError::InvalidJson)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

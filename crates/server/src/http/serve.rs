@@ -1,24 +1,139 @@
-//! Serves a router on a listener.
+//! Serves a router on a listener, with limits on connections, heads and idle time.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::socket::{setsockopt, sockopt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 
-/// The maximum time in milliseconds that sent data may stay unacknowledged before Linux drops the
-/// client's connection. See `TCP_USER_TIMEOUT` in tcp(7).
+use super::connections::Connections;
+use super::peer::{Peer, PeerStream};
+
+/// How long a client may leave sent data unacknowledged before the kernel drops its connection, in
+/// milliseconds. See `TCP_USER_TIMEOUT` in tcp(7).
 const TCP_USER_TIMEOUT_MS: u32 = 10_000;
 
-/// Serves requests until `stop`, and returns once open requests are finished.
-pub(crate) async fn listen(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let listener = listener.tap_io(|stream| {
-        // Responses and CDP messages are small, and Nagle's algorithm would delay them.
-        let _ = stream.set_nodelay(true);
-        let _ = setsockopt(stream, sockopt::TcpUserTimeout, &TCP_USER_TIMEOUT_MS);
-    });
-    let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = server.await {
-        tracing::error!(%error, "listener failed");
+/// How long a connection may stay open without a request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// The maximum size of a request's head. hyper also uses it as the size of its buffers.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// The wait after `accept` failed, because the reason, such as a full table of descriptors, rarely
+/// ends at once.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// A listener with its limits.
+pub(crate) struct Listener {
+    pub listener: TcpListener,
+    pub connections: Arc<Connections>,
+    /// Notifies when new connections must wait, and when they may continue.
+    pub pause: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Listener {
+    /// Serves requests until `stop`, and returns when open requests are finished.
+    pub async fn serve(mut self, router: Router, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        while let Some((stream, address)) = self.accept(&stop).await {
+            let Some(slot) = self.connections.admit(address) else {
+                continue;
+            };
+            let peer = Peer::new(slot);
+            tasks.spawn(serve_connection(stream, peer, router.clone(), stop.clone()));
+        }
+        drop(self.listener);
+        tasks.close();
+        tasks.wait().await;
     }
+
+    /// Returns the next connection, or `None` after `stop`.
+    async fn accept(&mut self, stop: &CancellationToken) -> Option<(TcpStream, IpAddr)> {
+        loop {
+            let accepting = async {
+                // The sender lives as long as the server.
+                let _ = self.pause.wait_for(|paused| !paused).await;
+                self.listener.accept().await
+            };
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return None,
+                accepted = accepting => accepted,
+            };
+            match accepted {
+                Ok((stream, address)) => return Some((stream, address.ip().to_canonical())),
+                Err(error) if is_of_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "accept failed");
+                    let _ = timeout(ACCEPT_RETRY, stop.cancelled()).await;
+                }
+            }
+        }
+    }
+}
+
+/// Returns true if only one connection failed, before it was accepted.
+fn is_of_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    peer: Arc<Peer>,
+    router: Router,
+    stop: CancellationToken,
+) {
+    // Responses and CDP messages are small and must not wait for each other (Nagle's algorithm).
+    let _ = stream.set_nodelay(true);
+    let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &TCP_USER_TIMEOUT_MS);
+    let answering = Arc::clone(&peer);
+    let service = service_fn(move |request| answer(request, router.clone(), Arc::clone(&answering)));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(
+            TokioIo::new(PeerStream::new(stream, Arc::clone(&peer))),
+            service,
+        )
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // An error means that the client broke the protocol or left.
+        _ = connection.as_mut() => return,
+        () = peer.slot().replaced() => return,
+        () = stop.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
+
+async fn answer(
+    mut request: Request<Incoming>,
+    router: Router,
+    peer: Arc<Peer>,
+) -> Result<Response<Body>, Infallible> {
+    peer.request_started();
+    request.extensions_mut().insert(Arc::clone(&peer));
+    let response = router.oneshot(request.map(Body::new)).await;
+    peer.request_finished();
+    response
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
 use hearth_contract::{ExecuteRequest, ExecuteResponse};
 
 use crate::http::error::ApiError;
@@ -16,7 +19,7 @@ pub(crate) async fn execute(
     State(state): State<AppState>,
     SessionId(id): SessionId,
     request: ApiRequest,
-) -> Result<Json<ExecuteResponse>, ApiError> {
+) -> Result<Response, ApiError> {
     let execute = ExecuteRequest::parse(&request.body).map_err(ApiError::Validation)?;
     let SessionEntry::Current(session) = state.team_session(&id, &request.team)? else {
         return Err(ApiError::SessionDestroyed);
@@ -29,5 +32,13 @@ pub(crate) async fn execute(
         );
         return Err(ApiError::Stopping);
     }
-    Ok(Json(session.execute(execute).await?))
+    let response = session.execute(execute).await?;
+    Ok(json_stream(response))
+}
+
+/// Sends a response piece by piece, because output can be large.
+fn json_stream(response: ExecuteResponse) -> Response {
+    let pieces = response.into_json().map(Ok::<_, std::convert::Infallible>);
+    let body = Body::from_stream(stream::iter(pieces));
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
 }

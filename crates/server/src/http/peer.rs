@@ -1,0 +1,245 @@
+//! One client connection: its timeouts, its slot, and the memory that its unread messages take.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hearth_budget::{Budget, Reservation};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::connections::ConnectionSlot;
+
+/// How long the head of a request may take, from its first byte, or from the start of the
+/// connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The period over which the rate of a client that reads slowly is measured.
+const RATE_PERIOD: Duration = Duration::from_secs(10);
+
+/// The minimum number of bytes that a client must read in [`RATE_PERIOD`] while more wait.
+const MIN_BYTES_PER_PERIOD: u64 = 80 * 1024;
+
+/// The shared state of a connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    slot: ConnectionSlot,
+    phase: AtomicU8,
+    /// Set after the upgrade to a WebSocket.
+    is_metered: AtomicBool,
+    /// Counts bytes of messages that are not complete.
+    incomplete: Mutex<Option<Reservation>>,
+}
+
+const IDLE: u8 = 0;
+const HEAD: u8 = 1;
+const REQUEST: u8 = 2;
+const UPGRADED: u8 = 3;
+
+impl Peer {
+    pub fn new(slot: ConnectionSlot) -> Arc<Peer> {
+        Arc::new(Peer {
+            slot,
+            phase: AtomicU8::new(HEAD),
+            is_metered: AtomicBool::new(false),
+            incomplete: Mutex::new(None),
+        })
+    }
+
+    /// Returns the connection's slot.
+    pub fn slot(&self) -> &ConnectionSlot {
+        &self.slot
+    }
+
+    /// Records that the head of a request is complete.
+    pub fn request_started(&self) {
+        self.phase.store(REQUEST, Ordering::Relaxed);
+    }
+
+    /// Records that the next bytes belong to another request, unless the connection was upgraded.
+    pub fn request_finished(&self) {
+        let _ =
+            self.phase
+                .compare_exchange(REQUEST, IDLE, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Records that the connection becomes a WebSocket. Counts every byte that arrives from now on
+    /// in `budget`, until [`Peer::take_message`]. The connection fails when the budget is exhausted.
+    pub fn upgrade(&self, budget: &Budget) {
+        self.phase.store(UPGRADED, Ordering::Relaxed);
+        *self.lock() = Some(budget.empty());
+        self.is_metered.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns the reservation of the message that is now complete.
+    pub fn take_message(&self) -> Option<Reservation> {
+        self.lock().as_mut().map(Reservation::take)
+    }
+
+    fn received(&self, bytes: usize) -> io::Result<()> {
+        if self.phase.load(Ordering::Relaxed) == IDLE {
+            self.phase.store(HEAD, Ordering::Relaxed);
+        }
+        if self.is_metered.load(Ordering::Relaxed)
+            && let Some(incomplete) = self.lock().as_mut()
+        {
+            return incomplete.grow(bytes).map_err(io::Error::other);
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Reservation>> {
+        self.incomplete
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The stream of a connection. It fails when the client is too slow, or when its slot is needed.
+pub(crate) struct PeerStream {
+    stream: TcpStream,
+    peer: Arc<Peer>,
+    head_deadline: Option<Pin<Box<Sleep>>>,
+    blocked: Option<Blocked>,
+}
+
+/// A period in which the client did not read everything.
+struct Blocked {
+    until: Pin<Box<Sleep>>,
+    bytes: u64,
+    /// True if the last write had to wait.
+    is_waiting: bool,
+}
+
+impl PeerStream {
+    pub fn new(stream: TcpStream, peer: Arc<Peer>) -> PeerStream {
+        PeerStream {
+            stream,
+            peer,
+            head_deadline: None,
+            blocked: None,
+        }
+    }
+
+    /// Fails if the head of a request has taken too long.
+    fn check_head(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.peer.phase.load(Ordering::Relaxed) != HEAD {
+            self.head_deadline = None;
+            return Ok(());
+        }
+        let deadline = self
+            .head_deadline
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + HEAD_TIMEOUT)));
+        match deadline.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Fails if the client reads slower than the minimum rate.
+    fn check_rate(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let new = || Blocked {
+            until: Box::pin(sleep_until(Instant::now() + RATE_PERIOD)),
+            bytes: 0,
+            is_waiting: false,
+        };
+        let blocked = self.blocked.get_or_insert_with(new);
+        if blocked.until.as_mut().poll(cx).is_ready() {
+            if blocked.is_waiting && blocked.bytes < MIN_BYTES_PER_PERIOD {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            *blocked = new();
+            // Registers the new deadline.
+            let _ = blocked.until.as_mut().poll(cx);
+        }
+        blocked.is_waiting = true;
+        Ok(())
+    }
+
+    fn written(&mut self, bytes: usize) {
+        if let Some(blocked) = &mut self.blocked {
+            blocked.bytes += bytes as u64;
+            blocked.is_waiting = false;
+        }
+    }
+}
+
+impl AsyncRead for PeerStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            Poll::Ready(Ok(())) => {
+                let count = buffer.filled().len() - before;
+                if count > 0 {
+                    self.peer.received(count)?;
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                self.check_head(cx)?;
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl AsyncWrite for PeerStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.after_write(cx, result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.after_write(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl PeerStream {
+    fn after_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        result: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match result {
+            Poll::Ready(Ok(count)) => {
+                self.written(count);
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                self.check_rate(cx)?;
+                Poll::Pending
+            }
+        }
+    }
+}
