@@ -3,43 +3,58 @@
 use std::collections::VecDeque;
 use std::fmt::Write;
 
+use hearth_budget::Reservation;
+
 /// A buffer that keeps the first and the last half of `limit_bytes`, and counts the dropped bytes
-/// in between.
+/// in between. If the budget is exhausted earlier, it keeps only what it has.
 #[derive(Debug)]
 pub(crate) struct Capture {
     limit_bytes: usize,
     head: Vec<u8>,
     tail: VecDeque<u8>,
     dropped_bytes: usize,
+    reserved: Reservation,
 }
 
 impl Capture {
-    pub fn new(limit_bytes: usize) -> Capture {
+    pub fn new(limit_bytes: usize, reserved: Reservation) -> Capture {
         Capture {
             limit_bytes,
             head: Vec::new(),
             tail: VecDeque::new(),
             dropped_bytes: 0,
+            reserved,
         }
     }
 
     pub fn push(&mut self, bytes: &[u8]) {
-        let head_limit = self.limit_bytes / 2;
-        let to_head = bytes.len().min(head_limit.saturating_sub(self.head.len()));
+        let kept = self.head.len() + self.tail.len();
+        let wanted = bytes.len().min(self.limit_bytes.saturating_sub(kept));
+        if wanted > 0 && self.reserved.grow(wanted).is_err() {
+            // From now on the tail moves within the memory that is reserved.
+            self.limit_bytes = kept;
+        }
+        let head_limit = (self.limit_bytes / 2).max(self.head.len());
+        let to_head = bytes.len().min(head_limit - self.head.len());
         let (head, rest) = bytes.split_at(to_head);
         self.head.extend_from_slice(head);
-        self.tail.extend(rest);
         let tail_limit = self.limit_bytes - head_limit;
-        let over = self.tail.len().saturating_sub(tail_limit);
-        self.tail.drain(..over);
+        // Only the end of a long part can stay, so the buffer does not grow for the rest.
+        let skipped = rest.len().saturating_sub(tail_limit);
+        self.dropped_bytes += skipped;
+        let rest = &rest[skipped..];
+        let over = (self.tail.len() + rest.len()).saturating_sub(tail_limit);
+        self.tail.drain(..over.min(self.tail.len()));
         self.dropped_bytes += over;
+        self.tail.extend(rest);
     }
 
-    /// Returns the text and the number of bytes that are missing from it.
-    pub fn finish(mut self) -> (String, usize) {
+    /// Returns the text, the number of bytes that are missing from it, and the reservation for the
+    /// text.
+    pub fn finish(mut self) -> (String, usize, Reservation) {
         if self.dropped_bytes == 0 {
             self.head.extend(self.tail);
-            return (to_string_lossy(self.head), 0);
+            return (to_string_lossy(self.head), 0, self.reserved);
         }
         let whole_head = complete_utf8_len(&self.head);
         let mut dropped = self.dropped_bytes + self.head.len() - whole_head;
@@ -51,7 +66,7 @@ impl Capture {
         let mut text = to_string_lossy(self.head);
         let _ = write!(text, "\n… [{dropped} bytes dropped] …\n");
         text.push_str(&to_string_lossy(self.tail.into()));
-        (text, dropped)
+        (text, dropped, self.reserved)
     }
 }
 
@@ -74,14 +89,35 @@ fn complete_utf8_len(bytes: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use hearth_budget::Budget;
+
     use super::*;
 
     fn capture(limit_bytes: usize, parts: &[&str]) -> (String, usize) {
-        let mut capture = Capture::new(limit_bytes);
+        capture_within(1000, limit_bytes, parts)
+    }
+
+    fn capture_within(budget: u64, limit_bytes: usize, parts: &[&str]) -> (String, usize) {
+        let budget = Budget::new("this test", budget);
+        let mut capture = Capture::new(limit_bytes, budget.empty());
         for part in parts {
             capture.push(part.as_bytes());
         }
-        capture.finish()
+        let (text, dropped, reserved) = capture.finish();
+        assert_eq!(budget.used(), reserved.bytes());
+        (text, dropped)
+    }
+
+    #[test]
+    fn an_exhausted_budget_lowers_the_limit() {
+        assert_eq!(
+            capture_within(4, 10, &["ab", "cd", "efgh", "ij"]),
+            ("abcd\n… [6 bytes dropped] …\n".into(), 6)
+        );
+        assert_eq!(
+            capture_within(8, 10, &["abcde", "fgh", "ij"]),
+            ("abcde\n… [2 bytes dropped] …\nhij".into(), 2)
+        );
     }
 
     #[test]
@@ -116,8 +152,9 @@ mod tests {
 
     #[test]
     fn invalid_utf8_is_replaced() {
-        let mut capture = Capture::new(100);
+        let budget = Budget::new("this test", 100);
+        let mut capture = Capture::new(100, budget.empty());
         capture.push(b"a\xffb");
-        assert_eq!(capture.finish(), ("a\u{fffd}b".into(), 0));
+        assert_eq!(capture.finish().0, "a\u{fffd}b");
     }
 }

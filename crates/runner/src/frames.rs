@@ -6,10 +6,14 @@
 //! kernel.
 
 use bytes::{Buf, BytesMut};
+use hearth_budget::{Budget, Exhausted, Reservation};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
+
+/// The minimum space for one read.
+const READ_BYTES: usize = 4096;
 
 /// A message to a kernel.
 #[derive(Debug, Serialize)]
@@ -64,23 +68,36 @@ pub(crate) enum FrameError {
     TooLong(usize),
     #[error("the kernel sent a malformed message")]
     Malformed,
+    #[error("the kernel's message does not fit: {0}")]
+    Exhausted(#[from] Exhausted),
 }
 
 /// A reader of replies.
 pub(crate) struct ReplyReader {
     pipe: pipe::Receiver,
     buffer: BytesMut,
+    /// Counts the bytes of `buffer`, and of the last message until [`ReplyReader::take_reserved`].
+    reserved: Reservation,
     /// Maximum length of a message.
     pub limit_bytes: usize,
 }
 
 impl ReplyReader {
-    pub fn new(pipe: pipe::Receiver) -> ReplyReader {
+    pub fn new(pipe: pipe::Receiver, budget: &Budget) -> ReplyReader {
         ReplyReader {
             pipe,
-            buffer: BytesMut::with_capacity(4096),
+            buffer: BytesMut::with_capacity(READ_BYTES),
+            reserved: budget.empty(),
             limit_bytes: 64 * 1024,
         }
+    }
+
+    /// Returns the reservation for the last reply.
+    pub fn take_reserved(&mut self) -> Reservation {
+        let reserved = self.reserved.take();
+        // A message that follows the reply is a mistake of the kernel, and short.
+        self.buffer = BytesMut::from(&self.buffer[..]);
+        reserved
     }
 
     /// Returns the next reply. Cancel safe, because the buffer keeps partial messages.
@@ -89,9 +106,11 @@ impl ReplyReader {
             if let Some(reply) = take_reply(&mut self.buffer, self.limit_bytes)? {
                 return Ok(reply);
             }
+            // The buffer grows as data arrives, and not to the length that a message announces.
+            self.buffer.reserve(READ_BYTES);
             match self.pipe.read_buf(&mut self.buffer).await {
                 Ok(0) | Err(_) => return Err(FrameError::Closed),
-                Ok(_) => {}
+                Ok(length) => self.reserved.grow(length)?,
             }
         }
     }
@@ -106,7 +125,6 @@ fn take_reply(buffer: &mut BytesMut, limit_bytes: usize) -> Result<Option<Reply>
         return Err(FrameError::TooLong(length));
     }
     if buffer.len() < 4 + length {
-        buffer.reserve(4 + length - buffer.len());
         return Ok(None);
     }
     buffer.advance(4);

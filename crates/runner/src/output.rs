@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use hearth_budget::{Budget, Reservation};
 use nix::errno::Errno;
 use nix::unistd::read;
 use tokio::io::AsyncReadExt;
@@ -29,7 +30,17 @@ struct Stream {
     pipe: pipe::Receiver,
     buffer: Vec<u8>,
     open: bool,
-    capture: Capture,
+    /// Output is discarded while there is none.
+    capture: Option<Capture>,
+}
+
+/// The output of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Captured {
+    pub stdout: String,
+    pub stderr: String,
+    pub dropped_bytes: usize,
+    pub reserved: Vec<Reservation>,
 }
 
 /// The program's ends of its stdout and stderr.
@@ -53,11 +64,11 @@ impl Output {
 
     /// Starts to capture up to `limit_bytes` of each stream. Drops the current content of the
     /// pipes.
-    pub fn begin(&mut self, limit_bytes: usize) {
+    pub fn begin(&mut self, limit_bytes: usize, budget: &Budget) {
         for stream in [&mut self.stdout, &mut self.stderr] {
-            stream.capture = Capture::new(0);
+            stream.capture = None;
             stream.drain();
-            stream.capture = Capture::new(limit_bytes);
+            stream.capture = Some(Capture::new(limit_bytes, budget.empty()));
         }
     }
 
@@ -72,12 +83,16 @@ impl Output {
         }
     }
 
-    /// Reads the current content of the pipes and ends the capture. Returns stdout, stderr, and the
-    /// number of dropped bytes.
-    pub fn finish(&mut self) -> (String, String, usize) {
-        let (stdout, stdout_dropped) = self.stdout.finish();
-        let (stderr, stderr_dropped) = self.stderr.finish();
-        (stdout, stderr, stdout_dropped + stderr_dropped)
+    /// Reads the current content of the pipes and ends the capture.
+    pub fn finish(&mut self) -> Captured {
+        let (stdout, stdout_dropped, stdout_reserved) = self.stdout.finish();
+        let (stderr, stderr_dropped, stderr_reserved) = self.stderr.finish();
+        Captured {
+            stdout,
+            stderr,
+            dropped_bytes: stdout_dropped + stderr_dropped,
+            reserved: [stdout_reserved, stderr_reserved].into_iter().flatten().collect(),
+        }
     }
 }
 
@@ -89,7 +104,7 @@ impl Stream {
             pipe,
             buffer: vec![0; CHUNK_BYTES],
             open: true,
-            capture: Capture::new(0),
+            capture: None,
         };
         Ok((stream, OwnedFd::from(writer)))
     }
@@ -97,7 +112,7 @@ impl Stream {
     async fn read(&mut self) {
         match self.pipe.read(&mut self.buffer).await {
             Ok(0) | Err(_) => self.open = false,
-            Ok(length) => self.capture.push(&self.buffer[..length]),
+            Ok(length) => self.keep(length),
         }
     }
 
@@ -112,7 +127,7 @@ impl Stream {
                     return;
                 }
                 Ok(length) => {
-                    self.capture.push(&self.buffer[..length]);
+                    self.keep(length);
                     left = left.saturating_sub(length);
                 }
                 Err(Errno::EINTR) => {}
@@ -121,8 +136,20 @@ impl Stream {
         }
     }
 
-    fn finish(&mut self) -> (String, usize) {
+    fn keep(&mut self, length: usize) {
+        if let Some(capture) = &mut self.capture {
+            capture.push(&self.buffer[..length]);
+        }
+    }
+
+    fn finish(&mut self) -> (String, usize, Option<Reservation>) {
         self.drain();
-        std::mem::replace(&mut self.capture, Capture::new(0)).finish()
+        match self.capture.take() {
+            None => (String::new(), 0, None),
+            Some(capture) => {
+                let (text, dropped, reserved) = capture.finish();
+                (text, dropped, Some(reserved))
+            }
+        }
     }
 }
