@@ -209,7 +209,10 @@ mod tests {
         let other = server.child("this session", 80);
         let mut held = one.reserve(80).expect("80 of 80");
         let session_error = held.grow(1).expect_err("81 of 80");
-        assert_eq!((session_error.name, session_error.limit), ("this session", 80));
+        assert_eq!(
+            (session_error.name, session_error.limit),
+            ("this session", 80)
+        );
         let server_error = other.reserve(21).expect_err("101 of 100");
         assert_eq!((server_error.name, server_error.limit), ("the server", 100));
         assert_eq!((one.used(), other.used(), server.used()), (80, 0, 80));

@@ -12,10 +12,7 @@ const FIELDS: Schema = Schema(&[
     ("activityTtl", NONE),
     ("streamWebView", NONE),
     ("recordSession", NONE),
-    (
-        "profile",
-        Schema(&[("name", NONE), ("saveChanges", NONE)]),
-    ),
+    ("profile", Schema(&[("name", NONE), ("saveChanges", NONE)])),
     ("code", NONE),
     ("language", NONE),
     ("timeout", NONE),
@@ -188,7 +185,8 @@ mod tests {
 
     #[test]
     fn known_fields_are_kept_and_others_are_skipped() {
-        let body = parse(r#" {"code":"1","other":[{"":0}],"profile":{"name":"a","x":{}},"ttl":60.5} "#);
+        let body =
+            parse(r#" {"code":"1","other":[{"":0}],"profile":{"name":"a","x":{}},"ttl":60.5} "#);
         let profile = Fields(BTreeMap::from([("name", Field::String("a".to_owned()))]));
         let expected = BTreeMap::from([
             ("code", Field::String("1".to_owned())),
@@ -222,7 +220,9 @@ mod tests {
 
     #[test]
     fn other_text_is_invalid() {
-        for text in ["", "1", "null", "\"a\"", "{", "{}x", "{\"a\":}", "[1,]", "{'a':1}"] {
+        for text in [
+            "", "1", "null", "\"a\"", "{", "{}x", "{\"a\":}", "[1,]", "{'a':1}",
+        ] {
             assert_eq!(parse(text), Err(InvalidJson), "{text}");
         }
     }

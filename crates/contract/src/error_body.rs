@@ -221,7 +221,9 @@ impl ErrorBody {
 
     /// Reports that the server's buffers are full.
     pub fn overloaded() -> Self {
-        Self::new("The server is handling too much data (HEARTH_BUFFER_MB). Nothing was done; try again.")
+        Self::new(
+            "The server is handling too much data (HEARTH_BUFFER_MB). Nothing was done; try again.",
+        )
     }
 
     /// Reports that the path does not exist.

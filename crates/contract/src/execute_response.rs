@@ -283,14 +283,10 @@ mod tests {
     #[test]
     fn the_error_of_a_failure_is_the_given_one_else_stderr_else_a_fixed_text() {
         assert_eq!(
-            parts("", "trace\n", None, 1, Some("Error: x"))
-                .error(),
+            parts("", "trace\n", None, 1, Some("Error: x")).error(),
             Some("Error: x")
         );
-        assert_eq!(
-            parts("", " trace\n", None, 1, None).error(),
-            Some("trace")
-        );
+        assert_eq!(parts("", " trace\n", None, 1, None).error(), Some("trace"));
         assert_eq!(
             parts("", " \n", None, 7, None).error(),
             Some("Execution failed")

@@ -32,11 +32,7 @@ impl IssueCollector {
     }
 
     /// Returns the object in `value`. Any other type is an issue at `path`.
-    pub(crate) fn object<'a>(
-        &mut self,
-        path: Path,
-        value: &'a Field,
-    ) -> Option<&'a Fields> {
+    pub(crate) fn object<'a>(&mut self, path: Path, value: &'a Field) -> Option<&'a Fields> {
         let Field::Object(fields) = value else {
             self.push(Issue::wrong_type(path, "object", type_name(Some(value))));
             return None;

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use hearth_budget::Budget;
 use hearth_sandbox::{Launcher, Program};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
@@ -48,6 +49,7 @@ impl Kernel {
         launcher: &Launcher,
         tracker: &TaskTracker,
         kernel: KernelProgram,
+        budget: &Budget,
     ) -> Result<Kernel, RunError> {
         let (output, ends) = Output::new().map_err(RunError::Pipe)?;
         let (requests, requests_end, replies, replies_end) =
@@ -82,7 +84,8 @@ impl Kernel {
             language,
             tree,
             requests,
-            replies: ReplyReader::new(replies),
+            replies: ReplyReader::new(replies, budget),
+            budget: budget.clone(),
             output,
             queue,
             gone: gone.clone(),

@@ -1,5 +1,6 @@
 //! The task that owns a kernel: its process, its pipes and its runs.
 
+use hearth_budget::Budget;
 use hearth_sandbox::{Exit, ProcessTree};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::frames::{FrameError, Reply, ReplyReader, Request};
 use crate::outcome::{Ended, Outcome, Run, RunError};
-use crate::output::Output;
+use crate::output::{Captured, Output};
 use crate::run_end::{evaluate_exit, wait_for_interruption, wait_until_gone};
 
 /// Bytes of stderr that are kept between runs, for the error of a kernel that does not become
@@ -40,6 +41,8 @@ pub(crate) struct KernelTask {
     pub requests: pipe::Sender,
     pub replies: ReplyReader,
     pub output: Output,
+    /// Counts output and replies.
+    pub budget: Budget,
     /// Receives runs from the `Kernel`. The kernel ends when this channel closes.
     pub queue: mpsc::Receiver<Job>,
     pub gone: CancellationToken,
@@ -85,7 +88,7 @@ impl From<Ended> for RunEnd {
 impl KernelTask {
     /// Runs jobs until the kernel ends, then kills every process that is left.
     pub async fn run(mut self, endpoint: String) {
-        self.output.begin(START_STDERR_BYTES);
+        self.output.begin(START_STDERR_BYTES, &self.budget);
         let attach = Request::Attach {
             endpoint: &endpoint,
         }
@@ -134,10 +137,9 @@ impl KernelTask {
     }
 
     fn lost_error(&mut self) -> RunError {
-        let (_, stderr, _) = self.output.finish();
         RunError::KernelLost {
             language: self.language,
-            stderr,
+            stderr: self.output.finish().stderr,
         }
     }
 
@@ -145,7 +147,7 @@ impl KernelTask {
         let started = Instant::now();
         let id = self.next_id;
         self.next_id += 1;
-        self.output.begin(job.run.max_output_bytes);
+        self.output.begin(job.run.max_output_bytes, &self.budget);
         self.replies.limit_bytes =
             (job.run.max_output_bytes * REPLY_BYTES_PER_OUTPUT_BYTE).max(MIN_REPLY_LIMIT_BYTES);
         let RunEnd {
@@ -168,7 +170,13 @@ impl KernelTask {
             self.tree.kill();
             wait_until_gone(&self.tree, &mut self.output).await;
         }
-        let (stdout, stderr, dropped_bytes) = self.output.finish();
+        let Captured {
+            stdout,
+            stderr,
+            dropped_bytes,
+            mut reserved,
+        } = self.output.finish();
+        reserved.push(self.replies.take_reserved());
         let outcome = Outcome {
             stdout,
             stderr,
@@ -176,6 +184,7 @@ impl KernelTask {
             truncated: dropped_bytes > 0 || value_truncated,
             dropped_bytes,
             duration: started.elapsed(),
+            reserved,
         };
         // Sending fails if the caller is gone. The run has ended in any case.
         let _ = job.reply.send(Ok(outcome));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hearth_budget::Reservation;
 use hearth_sandbox::{Exit, StartError};
 use thiserror::Error;
 use tokio::sync::watch;
@@ -54,7 +55,7 @@ pub enum Ended {
 }
 
 /// The outcome of a run that was started.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Outcome {
     /// Standard output. Invalid UTF-8 is replaced, and the middle of long output is dropped.
     pub stdout: String,
@@ -69,6 +70,8 @@ pub struct Outcome {
     pub dropped_bytes: usize,
     /// The time from the start of the run to its end.
     pub duration: Duration,
+    /// The reservations for the output and the value.
+    pub reserved: Vec<Reservation>,
 }
 
 /// An error that prevented a run. The code was **not** started, so a retry is safe.

@@ -91,7 +91,10 @@ impl Output {
             stdout,
             stderr,
             dropped_bytes: stdout_dropped + stderr_dropped,
-            reserved: [stdout_reserved, stderr_reserved].into_iter().flatten().collect(),
+            reserved: [stdout_reserved, stderr_reserved]
+                .into_iter()
+                .flatten()
+                .collect(),
         }
     }
 }

@@ -5,12 +5,13 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hearth_budget::Budget;
 use hearth_sandbox::{Launcher, ProcessTree, Program};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use tokio::time::{Instant, sleep_until};
 
 use crate::outcome::{Ended, Outcome, Run, RunError};
-use crate::output::Output;
+use crate::output::{Captured, Output};
 use crate::run_end::{evaluate_exit, wait_for_interruption, wait_until_gone};
 
 /// Time after the deadline at which the shim kills the shell. The shim acts only if the server
@@ -47,10 +48,11 @@ pub async fn run_shell(
     launcher: &Launcher,
     shell: ShellProgram,
     mut run: Run,
+    budget: &Budget,
 ) -> Result<Outcome, RunError> {
     let started = Instant::now();
     let (mut output, ends) = Output::new().map_err(RunError::Pipe)?;
-    output.begin(run.max_output_bytes);
+    output.begin(run.max_output_bytes, budget);
     let source = write_to_memfd(&run.source).map_err(RunError::Pipe)?;
     let fds = vec![(1, ends.stdout), (2, ends.stderr), (SOURCE_FD, source)];
     let args = SHELL_ARGS.map(str::to_owned).to_vec();
@@ -67,7 +69,12 @@ pub async fn run_shell(
     let tree = launcher.start(program).await?;
     let ended = wait_for_end(&tree, &mut output, &mut run).await;
     wait_until_gone(&tree, &mut output).await;
-    let (stdout, stderr, dropped_bytes) = output.finish();
+    let Captured {
+        stdout,
+        stderr,
+        dropped_bytes,
+        reserved,
+    } = output.finish();
     let truncated = dropped_bytes > 0;
     Ok(Outcome {
         stdout,
@@ -76,6 +83,7 @@ pub async fn run_shell(
         truncated,
         dropped_bytes,
         duration: started.elapsed(),
+        reserved,
     })
 }
 

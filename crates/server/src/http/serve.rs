@@ -105,7 +105,8 @@ async fn serve_connection(
     let _ = stream.set_nodelay(true);
     let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &TCP_USER_TIMEOUT_MS);
     let answering = Arc::clone(&peer);
-    let service = service_fn(move |request| answer(request, router.clone(), Arc::clone(&answering)));
+    let service =
+        service_fn(move |request| answer(request, router.clone(), Arc::clone(&answering)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_TIMEOUT)
