@@ -44,6 +44,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hearth_budget::Budget;
 use tokio::sync::watch;
 
 use self::dialogs::Dialogs;
@@ -65,6 +66,8 @@ const NO_SESSION_MESSAGE: &str = "Session with given id not found.";
 pub(crate) struct Broker {
     /// The server's end of Chromium's descriptor 3.
     writer: PipeWriter,
+    /// Counts the messages that wait for the browser and for clients.
+    budget: Budget,
     file_access: FileAccess,
     /// Explains why a page did not load.
     navigation_hint: Option<NavigationErrorHint>,
@@ -101,12 +104,14 @@ struct State {
 impl Broker {
     pub(crate) fn new(
         writer: PipeWriter,
+        budget: Budget,
         file_access: FileAccess,
         limits: BrowserLimits,
         navigation_hint: Option<NavigationErrorHint>,
     ) -> Broker {
         Broker {
             writer,
+            budget,
             file_access,
             limits,
             navigation_hint,
@@ -198,6 +203,19 @@ impl Broker {
             (None, Some(method)) => self.handle_event(method, &message, frame),
             // An error without an id belongs to a call that Chromium could not identify.
             (None, None) => {}
+        }
+    }
+
+    /// Fails the call whose reply did not fit into the session's budget. An event is dropped.
+    pub(crate) fn handle_oversized(self: &Arc<Self>, beginning: &[u8]) {
+        self.has_spoken.store(true, Ordering::Relaxed);
+        tracing::warn!("CDP message dropped: the session's buffers are full");
+        if let Some(id) = envelope::leading_id(beginning) {
+            let frame = envelope::oversized_reply(id);
+            match BrowserMessage::parse(&frame) {
+                Ok(message) => self.handle_reply(id, &message),
+                Err(error) => tracing::error!(%error, "reply not built"),
+            }
         }
     }
 

@@ -25,7 +25,7 @@ impl Broker {
             Some(Pending::Attach(attach, on_attached)) => {
                 let attached = command_reply(message).map(|result| {
                     let session = string_in(Some(&result), "sessionId").unwrap_or_default();
-                    let queue = Arc::new(SendQueue::default());
+                    let queue = Arc::new(SendQueue::new(&self.budget));
                     let id = state
                         .routes
                         .add_client(&session, attach, Arc::clone(&queue));

@@ -3,11 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use hearth_budget::{Budget, Reservation};
 use tokio::sync::Notify;
 
 /// The number of bytes that may wait for a slow client. It is checked before a message is added, so
 /// that a single large result does not count as slowness.
 const MAX_WAITING_BYTES: usize = 48 * 1024 * 1024;
+
+/// The reasons for closing a client whose queue is full.
+const TOO_SLOW: &str = "client reads too slowly";
+const BUDGET_EXHAUSTED: &str = "the session's buffers are full (HEARTH_SESSION_BUFFER_MB)";
 
 /// The cost of a queued message in addition to its text, so that millions of tiny messages are
 /// limited too.
@@ -35,18 +40,20 @@ pub enum Outgoing {
 }
 
 /// The queue of messages for one client. The broker writes it, the receiving half reads it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SendQueue {
     waiting: Mutex<Waiting>,
     /// Notified on every change.
     news: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
     messages: VecDeque<String>,
     /// The size of `messages`, with their overhead.
     bytes: usize,
+    /// Counts `bytes` in the session's budget.
+    reserved: Reservation,
     /// Delivered once `messages` is empty. Nothing is added after it.
     close: Option<(u16, String)>,
 }
@@ -56,6 +63,19 @@ struct Waiting {
 pub(crate) struct TooSlow;
 
 impl SendQueue {
+    /// Creates a queue whose messages count in `budget`.
+    pub(crate) fn new(budget: &Budget) -> SendQueue {
+        SendQueue {
+            waiting: Mutex::new(Waiting {
+                messages: VecDeque::new(),
+                bytes: 0,
+                reserved: budget.empty(),
+                close: None,
+            }),
+            news: Notify::new(),
+        }
+    }
+
     /// Adds a message. Drops it if the client is closed.
     pub(crate) fn push(&self, message: String) -> Result<(), TooSlow> {
         {
@@ -63,16 +83,19 @@ impl SendQueue {
             if waiting.close.is_some() {
                 return Ok(());
             }
-            if waiting.bytes > MAX_WAITING_BYTES {
-                *waiting = Waiting {
-                    close: Some((1013, "client reads too slowly".to_owned())),
-                    ..Waiting::default()
-                };
+            let cost = message.len() + MESSAGE_OVERHEAD_BYTES;
+            let is_full = waiting.bytes > MAX_WAITING_BYTES;
+            if is_full || waiting.reserved.grow(cost).is_err() {
+                waiting.messages = VecDeque::new();
+                waiting.bytes = 0;
+                waiting.reserved.shrink_to(0);
+                let reason = if is_full { TOO_SLOW } else { BUDGET_EXHAUSTED };
+                waiting.close = Some((1013, reason.to_owned()));
                 drop(waiting);
                 self.news.notify_one();
                 return Err(TooSlow);
             }
-            waiting.bytes += message.len() + MESSAGE_OVERHEAD_BYTES;
+            waiting.bytes += cost;
             waiting.messages.push_back(message);
         }
         self.news.notify_one();
@@ -106,6 +129,8 @@ impl SendQueue {
         let mut waiting = self.lock();
         if let Some(message) = waiting.messages.pop_front() {
             waiting.bytes -= message.len() + MESSAGE_OVERHEAD_BYTES;
+            let left = waiting.bytes;
+            waiting.reserved.shrink_to(left);
             return Some(Outgoing::Message(message));
         }
         waiting
@@ -127,6 +152,10 @@ fn cut(reason: &str) -> &str {
 mod tests {
     use super::*;
 
+    fn budget() -> Budget {
+        Budget::new("this test", 100 << 20)
+    }
+
     fn close(code: u16, reason: &str) -> Outgoing {
         Outgoing::Close {
             code,
@@ -136,7 +165,7 @@ mod tests {
 
     #[test]
     fn close_follows_earlier_messages_and_repeats() {
-        let queue = SendQueue::default();
+        let queue = SendQueue::new(&budget());
         queue.push("a".to_owned()).expect("room");
         queue.close(1000, "first");
         queue.close(1011, "second");
@@ -149,7 +178,7 @@ mod tests {
     /// Rule Q1.
     #[test]
     fn one_large_message_is_accepted() {
-        let queue = SendQueue::default();
+        let queue = SendQueue::new(&budget());
         queue
             .push("x".repeat(MAX_WAITING_BYTES + 1))
             .expect("an empty queue accepts any frame");
@@ -159,7 +188,7 @@ mod tests {
     /// Rules Q1, C5.
     #[test]
     fn slow_client_loses_its_queue_and_is_closed() {
-        let queue = SendQueue::default();
+        let queue = SendQueue::new(&budget());
         queue
             .push("x".repeat(MAX_WAITING_BYTES + 1))
             .expect("an empty queue accepts any frame");
@@ -169,8 +198,18 @@ mod tests {
 
     #[test]
     fn close_reason_is_cut_between_characters() {
-        let queue = SendQueue::default();
+        let queue = SendQueue::new(&budget());
         queue.close(1011, &"ü".repeat(100));
         assert_eq!(queue.take(), Some(close(1011, &"ü".repeat(61))));
+    }
+
+    #[test]
+    fn an_exhausted_budget_closes_the_client() {
+        let budget = Budget::new("this test", 1000);
+        let queue = SendQueue::new(&budget);
+        queue.push("x".repeat(500)).expect("564 of 1000 bytes");
+        queue.push("y".repeat(500)).expect_err("1128 of 1000 bytes");
+        assert_eq!(budget.used(), 0);
+        assert_eq!(queue.take(), Some(close(1013, BUDGET_EXHAUSTED)));
     }
 }

@@ -287,6 +287,25 @@ fn push_string(out: &mut String, text: &str) {
     }
 }
 
+/// Returns the id of a reply from its first bytes. Chromium writes the id first.
+pub(crate) fn leading_id(beginning: &[u8]) -> Option<i32> {
+    let rest = beginning.strip_prefix(b"{\"id\":")?;
+    let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&rest[..length]).ok()?.parse().ok()
+}
+
+/// Returns the reply of a browser whose result was too large.
+pub(crate) fn oversized_reply(id: i32) -> String {
+    serde_json::json!({
+        "id": id,
+        "error": {
+            "code": DENIED,
+            "message": "the result does not fit into the session's buffers (HEARTH_SESSION_BUFFER_MB)",
+        },
+    })
+    .to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use hearth_budget::{Budget, Reservation};
 use nix::fcntl::{FcntlArg, fcntl};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -24,18 +25,12 @@ const PIPE_BYTES: i32 = 1024 * 1024;
 /// The number of queued bytes above which clients wait before they send more.
 const BACKPRESSURE_BYTES: usize = 64 * 1024 * 1024;
 
-/// The number of queued bytes above which frames are rejected. Clients that wait for room stay
-/// below it, because each adds at most one message. The frame that crosses the limit is still
-/// queued.
-const MAX_WAITING_BYTES: usize = 1024 * 1024 * 1024;
-
 /// The time after which a browser that reads nothing while bytes are queued counts as stuck. It
 /// will not read again.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
-/// The largest message accepted from the browser. Results of 200 MB work; this limits the memory
-/// that a broken browser can use.
-const MAX_FRAME_BYTES: usize = 512 * 1024 * 1024;
+/// How much of an oversized frame is kept, to find the call that it answers.
+pub(crate) const BEGINNING_BYTES: usize = 64;
 
 /// The capacity above which a read buffer is released after a large message.
 const KEPT_BUFFER_BYTES: usize = 1024 * 1024;
@@ -73,7 +68,7 @@ pub(crate) fn open() -> io::Result<Pipes> {
 /// The reason why a frame was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PushError {
-    /// Too many bytes are already queued.
+    /// The frame does not fit into the session's budget.
     Full,
     /// The browser or the server has closed its end.
     Closed,
@@ -90,21 +85,29 @@ pub(crate) struct PipeWriter {
     drained: Notify,
 }
 
-#[derive(Default)]
 struct Waiting {
     frames: VecDeque<Vec<u8>>,
     /// The bytes of the first frame that are written.
     written: usize,
     /// The size of all `frames`, including the written part.
     bytes: usize,
+    /// Counts `bytes` in the session's budget.
+    reserved: Reservation,
     closed: bool,
 }
 
 impl PipeWriter {
-    pub(crate) fn new(sender: pipe::Sender) -> PipeWriter {
+    /// Creates the writing end. Queued frames count in `budget`.
+    pub(crate) fn new(sender: pipe::Sender, budget: &Budget) -> PipeWriter {
         PipeWriter {
             sender,
-            waiting: Mutex::default(),
+            waiting: Mutex::new(Waiting {
+                frames: VecDeque::new(),
+                written: 0,
+                bytes: 0,
+                reserved: budget.empty(),
+                closed: false,
+            }),
             left: Notify::new(),
             drained: Notify::new(),
         }
@@ -118,9 +121,10 @@ impl PipeWriter {
         if waiting.closed {
             return Err(PushError::Closed);
         }
-        if waiting.bytes > MAX_WAITING_BYTES {
-            return Err(PushError::Full);
-        }
+        waiting
+            .reserved
+            .grow(frame.len())
+            .map_err(|_| PushError::Full)?;
         let was_empty = waiting.frames.is_empty();
         waiting.bytes += frame.len();
         waiting.frames.push_back(frame);
@@ -198,6 +202,8 @@ impl PipeWriter {
         if waiting.written == frame.len() {
             let was_full = waiting.bytes > BACKPRESSURE_BYTES;
             waiting.bytes -= frame.len();
+            let left = waiting.bytes;
+            waiting.reserved.shrink_to(left);
             waiting.written = 0;
             waiting.frames.pop_front();
             if was_full && waiting.bytes <= BACKPRESSURE_BYTES {
@@ -214,10 +220,11 @@ impl PipeWriter {
 
 impl Waiting {
     fn close(&mut self) {
-        *self = Waiting {
-            closed: true,
-            ..Waiting::default()
-        };
+        self.frames = VecDeque::new();
+        self.written = 0;
+        self.bytes = 0;
+        self.reserved.shrink_to(0);
+        self.closed = true;
     }
 }
 
@@ -234,12 +241,29 @@ pub(crate) enum ReadEnd {
     InvalidMessage(&'static str),
 }
 
-/// Reads frames and passes each to `take`, in order and without its NUL, until the pipe ends.
-pub(crate) async fn read_frames(mut from: pipe::Receiver, mut take: impl FnMut(&str)) -> ReadEnd {
+/// A frame of the browser.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Frame<'a> {
+    Whole(&'a str),
+    /// A frame that does not fit into the session's budget. Its beginning, up to
+    /// [`BEGINNING_BYTES`].
+    Oversized(&'a [u8]),
+}
+
+/// Reads frames and passes each to `take`, in order and without its NUL, until the pipe ends. The
+/// frame that is not complete counts in `budget`.
+pub(crate) async fn read_frames(
+    mut from: pipe::Receiver,
+    budget: &Budget,
+    mut take: impl FnMut(Frame<'_>),
+) -> ReadEnd {
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    let mut reserved = budget.empty();
     // The number of leading bytes known to contain no NUL, so that a large message is searched only
     // once.
     let mut searched = 0;
+    // True while the rest of an oversized frame is discarded.
+    let mut discards = false;
     loop {
         buffer.reserve(READ_BYTES);
         match from.read_buf(&mut buffer).await {
@@ -247,17 +271,27 @@ pub(crate) async fn read_frames(mut from: pipe::Receiver, mut take: impl FnMut(&
             Ok(_) => {}
         }
         while let Some(length) = find_nul(&buffer[searched..]).map(|at| searched + at) {
-            match std::str::from_utf8(&buffer[..length]) {
-                Ok(frame) => take(frame),
-                Err(_) => return ReadEnd::InvalidMessage("a message that is not UTF-8"),
+            if !std::mem::take(&mut discards) {
+                match std::str::from_utf8(&buffer[..length]) {
+                    Ok(frame) => take(Frame::Whole(frame)),
+                    Err(_) => return ReadEnd::InvalidMessage("a message that is not UTF-8"),
+                }
             }
             buffer.advance(length + 1);
             searched = 0;
         }
-        searched = buffer.len();
-        if searched > MAX_FRAME_BYTES {
-            return ReadEnd::InvalidMessage("a message without an end");
+        let counted = usize::try_from(reserved.bytes()).unwrap_or(usize::MAX);
+        let fits = buffer.len() <= counted || reserved.grow(buffer.len() - counted).is_ok();
+        if !fits && !std::mem::replace(&mut discards, true) {
+            take(Frame::Oversized(
+                &buffer[..buffer.len().min(BEGINNING_BYTES)],
+            ));
         }
+        if discards {
+            buffer.clear();
+        }
+        searched = buffer.len();
+        reserved.shrink_to(searched);
         if buffer.is_empty() && buffer.capacity() > KEPT_BUFFER_BYTES {
             buffer = BytesMut::with_capacity(READ_BYTES);
         }
@@ -280,6 +314,19 @@ mod tests {
 
     use super::*;
 
+    fn budget() -> Budget {
+        Budget::new("this test", 100 << 20)
+    }
+
+    fn text(frame: Frame<'_>) -> String {
+        match frame {
+            Frame::Whole(text) => text.to_owned(),
+            Frame::Oversized(beginning) => {
+                format!("oversized: {}", String::from_utf8_lossy(beginning))
+            }
+        }
+    }
+
     fn reading_end() -> (pipe::Receiver, io::PipeWriter) {
         let (server_end, browser_end) = io::pipe().expect("a pipe");
         (
@@ -293,6 +340,7 @@ mod tests {
         (
             PipeWriter::new(
                 pipe::Sender::from_owned_fd(OwnedFd::from(server_end)).expect("a writing end"),
+                &budget(),
             ),
             browser_end,
         )
@@ -313,7 +361,7 @@ mod tests {
         let (server_end, mut browser_end) = reading_end();
         let writing = std::thread::spawn(move || browser_end.write_all(written));
         let mut frames = Vec::new();
-        let end = read_frames(server_end, |frame| frames.push(frame.to_owned())).await;
+        let end = read_frames(server_end, &budget(), |frame| frames.push(text(frame))).await;
         writing.join().expect("no panic").expect("written");
         (frames, end)
     }
@@ -334,7 +382,10 @@ mod tests {
             browser_end.write_all(&frame)
         });
         let mut lengths = Vec::new();
-        read_frames(server_end, |frame| lengths.push(frame.len())).await;
+        read_frames(server_end, &budget(), |frame| {
+            lengths.push(text(frame).len())
+        })
+        .await;
         writing.join().expect("no panic").expect("written");
         assert_eq!(lengths, [3_000_000]);
     }
@@ -382,12 +433,31 @@ mod tests {
 
     /// Rule P3.
     #[tokio::test]
-    async fn queue_limit_is_checked_before_a_frame_is_added() {
+    async fn frames_beyond_the_budget_are_rejected() {
         let (writer, _theirs) = writing_end();
-        let mut large = vec![b'x'; MAX_WAITING_BYTES + 1];
+        let mut large = vec![b'x'; 90 << 20];
         large.push(0);
-        assert_eq!(writer.push(large), Ok(()));
-        assert_eq!(writer.push(b"small\0".to_vec()), Err(PushError::Full));
+        assert_eq!(writer.push(large.clone()), Ok(()));
+        assert_eq!(writer.push(large), Err(PushError::Full));
+        assert_eq!(writer.push(b"small\0".to_vec()), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_frame_beyond_the_budget_is_skipped() {
+        let (server_end, mut browser_end) = reading_end();
+        let writing = std::thread::spawn(move || {
+            browser_end.write_all(b"first\0{\"id\":7,\"result\":\"")?;
+            browser_end.write_all(&vec![b'x'; 1_000_000])?;
+            browser_end.write_all(b"\"}\0last\0")
+        });
+        let budget = Budget::new("this test", 200_000);
+        let mut frames = Vec::new();
+        read_frames(server_end, &budget, |frame| frames.push(text(frame))).await;
+        writing.join().expect("no panic").expect("written");
+        assert_eq!(frames.len(), 3, "{frames:?}");
+        assert!(frames[1].starts_with("oversized: {\"id\":7,"), "{frames:?}");
+        assert_eq!((frames[0].as_str(), frames[2].as_str()), ("first", "last"));
+        assert_eq!(budget.used(), 0);
     }
 
     /// Rule P3.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_budget::Budget;
 use hearth_sandbox::{Launcher, Program, StartError};
 use thiserror::Error;
 use tokio::net::unix::pipe::Receiver;
@@ -63,6 +64,8 @@ pub struct LaunchSpec {
     pub navigation_hint: Option<NavigationErrorHint>,
     /// The limits of the browser.
     pub limits: BrowserLimits,
+    /// Counts the messages that wait for the browser and its clients.
+    pub budget: Budget,
 }
 
 /// The reason why a browser was not launched. None of its processes is left.
@@ -205,12 +208,19 @@ impl Browser {
             downloads: dirs.downloads.clone(),
         };
         let broker = Arc::new(Broker::new(
-            PipeWriter::new(pipes.to_browser),
+            PipeWriter::new(pipes.to_browser, &spec.budget),
+            spec.budget.clone(),
             file_access,
             spec.limits,
             spec.navigation_hint,
         ));
-        let supervised = supervise(tracker, tree, Arc::clone(&broker), pipes.from_browser);
+        let supervised = supervise(
+            tracker,
+            tree,
+            Arc::clone(&broker),
+            pipes.from_browser,
+            &spec.budget,
+        );
         let browser = Browser::new(broker, supervised, program_pid);
 
         let failed = tokio::select! {

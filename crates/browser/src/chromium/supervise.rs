@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_budget::Budget;
 use hearth_sandbox::{Exit, ProcessTree};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, watch};
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Broker;
-use crate::cdp::pipe::{ReadEnd, read_frames};
+use crate::cdp::pipe::{Frame, ReadEnd, read_frames};
 
 /// The time to wait for the exit status after the pipe has closed, because the pipe closes slightly
 /// before the process exits.
@@ -92,12 +93,18 @@ pub(crate) fn supervise(
     tree: ProcessTree,
     broker: Arc<Broker>,
     from_browser: pipe::Receiver,
+    budget: &Budget,
 ) -> Supervised {
     let (pipe_ends, pipe_ended) = mpsc::channel(2);
     let reader = Arc::clone(&broker);
     let read_end = pipe_ends.clone();
+    let budget = budget.clone();
     tracker.spawn(async move {
-        let end = read_frames(from_browser, |frame| reader.handle_frame(frame)).await;
+        let end = read_frames(from_browser, &budget, |frame| match frame {
+            Frame::Whole(frame) => reader.handle_frame(frame),
+            Frame::Oversized(beginning) => reader.handle_oversized(beginning),
+        })
+        .await;
         // The supervisor may have ended already.
         let _ = read_end.send(PipeEnd::Read(end)).await;
     });
