@@ -130,6 +130,13 @@ impl ErrorBody {
         ))
     }
 
+    /// Reports that too many executions wait in the session.
+    pub fn queue_full(language: Language) -> Self {
+        Self::new(format!(
+            "Too many {language} executions wait in this session (limit: 32). Nothing was run; try again."
+        ))
+    }
+
     /// Reports that the session cannot be recorded in the store, so it would be unknown after a
     /// restart.
     pub fn store_unavailable(reason: &str) -> Self {

@@ -66,6 +66,15 @@ impl Egress {
         self.0.self_ports.add(port);
     }
 
+    /// Adds a port of this server for as long as the returned guard exists.
+    pub fn reserve_port(&self, port: u16) -> SelfPort {
+        self.0.self_ports.add(port);
+        SelfPort {
+            shared: Arc::clone(&self.0),
+            port,
+        }
+    }
+
     /// Opens a proxy for one session and spawns its tasks on `tracker`. Log events name the session
     /// as `session`.
     pub async fn open(&self, session: &str, tracker: &TaskTracker) -> io::Result<Proxy> {
@@ -80,6 +89,20 @@ impl Egress {
             port,
             _stop: stop.drop_guard(),
         })
+    }
+}
+
+/// A port of this server that sessions cannot connect to through their proxies. Dropping it ends
+/// that.
+#[derive(Debug)]
+pub struct SelfPort {
+    shared: Arc<Shared>,
+    port: u16,
+}
+
+impl Drop for SelfPort {
+    fn drop(&mut self) {
+        self.shared.self_ports.remove(self.port);
     }
 }
 

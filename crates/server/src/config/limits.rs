@@ -58,6 +58,19 @@ pub(crate) struct Limits {
           default_value = "512", value_parser = number(1..=MAX_MB))]
     pub max_download_mb: u64,
 
+    /// Memory of the server that one session may use for messages, output and responses that are
+    /// not delivered yet, in MiB. It counts towards the memory of the session. What does not fit is
+    /// dropped: output is truncated, and a connection that needs more is closed
+    #[arg(long = "session-buffer-mb", env = "HEARTH_SESSION_BUFFER_MB", value_name = "MIB",
+          default_value = "128", value_parser = number(16..=MAX_MB))]
+    pub session_buffer_mb: u64,
+
+    /// Memory of the server for such data of all sessions, and for request bodies, in MiB. A request
+    /// that does not fit gets a 503
+    #[arg(long, env = "HEARTH_BUFFER_MB", value_name = "MIB",
+          default_value = "192", value_parser = number(32..=MAX_MB))]
+    pub buffer_mb: u64,
+
     /// Open tabs of a session
     #[arg(long, env = "HEARTH_MAX_TABS", value_name = "NUMBER",
           default_value = "100", value_parser = size(1..=10_000))]
@@ -89,5 +102,7 @@ pub(crate) mod tests {
         min_free_memory_mb: 0,
         max_download_mb: 0,
         max_tabs: 0,
+        session_buffer_mb: 0,
+        buffer_mb: 0,
     };
 }

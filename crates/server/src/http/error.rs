@@ -59,6 +59,8 @@ pub(crate) enum ApiError {
     OperatorsOnly,
     /// Another execution in this language was still running when the timeout passed.
     SessionBusy(Language),
+    /// Too many executions in the language wait in the session.
+    QueueFull(Language),
     /// The store failed to record the session.
     StoreUnavailable(String),
     /// Another session saves to the profile that a new session requested.
@@ -112,7 +114,9 @@ impl ApiError {
             ApiError::UpgradeRequired | ApiError::LiveViewUpgradeRequired => {
                 StatusCode::UPGRADE_REQUIRED
             }
-            ApiError::LimitReached | ApiError::SessionBusy(_) => StatusCode::TOO_MANY_REQUESTS,
+            ApiError::LimitReached | ApiError::SessionBusy(_) | ApiError::QueueFull(_) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             ApiError::DiskFull { .. }
             | ApiError::MemoryLow { .. }
@@ -136,7 +140,9 @@ impl ApiError {
             | ApiError::StoreUnavailable(_)
             | ApiError::ProfileBusy(_)
             | ApiError::Stopping => Some(FULL_RETRY_SECONDS),
-            ApiError::SessionBusy(_) | ApiError::Overloaded => Some(BUSY_RETRY_SECONDS),
+            ApiError::SessionBusy(_) | ApiError::QueueFull(_) | ApiError::Overloaded => {
+                Some(BUSY_RETRY_SECONDS)
+            }
             _ => None,
         }
     }
@@ -166,6 +172,7 @@ impl ApiError {
             ApiError::OperatorsOnly => ErrorBody::operator_key_required(),
             ApiError::StoreUnavailable(reason) => ErrorBody::store_unavailable(&reason),
             ApiError::SessionBusy(language) => ErrorBody::session_busy(language),
+            ApiError::QueueFull(language) => ErrorBody::queue_full(language),
             ApiError::ProfileBusy(name) => ErrorBody::profile_busy(&name),
             ApiError::ProfileInUse(name) => ErrorBody::profile_in_use(&name),
             ApiError::ProfileUnavailable(name, reason) => {
@@ -236,6 +243,8 @@ impl From<SessionError> for ApiError {
             SessionError::NotRecorded(reason) => ApiError::StoreUnavailable(reason),
             SessionError::Ended => ApiError::SessionDestroyed,
             SessionError::ExecutionBusy(language) => ApiError::SessionBusy(language),
+            SessionError::QueueFull(language) => ApiError::QueueFull(language),
+            SessionError::Overloaded(_) => ApiError::Overloaded,
             SessionError::ExecutionNotStarted(reason) => ApiError::ExecutionUnavailable(reason),
             SessionError::TargetNotFound(target) => ApiError::TargetNotFound(target),
             SessionError::BrowserUnreachable(reason) => ApiError::BrowserUnreachable(reason),

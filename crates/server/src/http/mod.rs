@@ -7,12 +7,14 @@
 
 pub(crate) mod assets;
 pub(crate) mod auth;
+pub(crate) mod connections;
 pub(crate) mod error;
 pub(crate) mod extract;
 pub(crate) mod handlers;
 pub(crate) mod links;
 pub(crate) mod middleware;
 pub(crate) mod origin;
+mod peer;
 pub(crate) mod router;
 pub(crate) mod serve;
 pub(crate) mod state;

@@ -15,13 +15,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::connections::Connections;
+use super::connections::{ConnectionLimits, Connections};
 use super::peer::{Peer, PeerStream};
+use crate::sessions::CdpListener;
 
 /// How long a client may leave sent data unacknowledged before the kernel drops its connection, in
 /// milliseconds. See `TCP_USER_TIMEOUT` in tcp(7).
@@ -37,12 +39,15 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// ends at once.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// How long an open request may take after the stop.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A listener with its limits.
 pub(crate) struct Listener {
     pub listener: TcpListener,
     pub connections: Arc<Connections>,
     /// Notifies when new connections must wait, and when they may continue.
-    pub pause: tokio::sync::watch::Receiver<bool>,
+    pub pause: watch::Receiver<bool>,
 }
 
 impl Listener {
@@ -95,6 +100,41 @@ fn is_of_connection(error: &io::Error) -> bool {
     )
 }
 
+/// The maximum number of connections of a session's programs to its browser.
+const SESSION_CONNECTIONS: ConnectionLimits = ConnectionLimits {
+    total: 32,
+    per_address: 32,
+};
+
+/// Serves the CDP listener of every session, until `stop`.
+pub(crate) async fn serve_sessions(
+    mut listeners: mpsc::Receiver<CdpListener>,
+    router: Router,
+    pause: watch::Receiver<bool>,
+    stop: CancellationToken,
+) {
+    loop {
+        let new = tokio::select! {
+            () = stop.cancelled() => return,
+            new = listeners.recv() => new,
+        };
+        let Some(CdpListener {
+            listener,
+            stop,
+            tasks,
+        }) = new
+        else {
+            return;
+        };
+        let listener = Listener {
+            listener,
+            connections: Connections::new(SESSION_CONNECTIONS),
+            pause: pause.clone(),
+        };
+        tasks.spawn(listener.serve(router.clone(), stop));
+    }
+}
+
 async fn serve_connection(
     stream: TcpStream,
     peer: Arc<Peer>,
@@ -124,7 +164,8 @@ async fn serve_connection(
         () = stop.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
+    // A client that does not finish its request must not delay the stop.
+    let _ = timeout(FINISH_TIMEOUT, connection).await;
 }
 
 async fn answer(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::HeaderValue;
+use hearth_budget::Budget;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -79,6 +80,11 @@ impl AppState {
 
     pub fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
+    }
+
+    /// The budget of the server's buffers.
+    pub fn buffers(&self) -> &Budget {
+        self.registry().buffers()
     }
 
     pub fn profiles(&self) -> &Arc<Profiles> {

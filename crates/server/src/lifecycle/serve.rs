@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use hearth_budget::Budget;
 use hearth_contract::DestroyedReason;
 use hearth_egress::Egress;
 use hearth_sandbox::UserIds;
@@ -190,6 +191,7 @@ async fn build_registry(
         max_sessions: max_sessions(config, user_slots),
         max_output_bytes: config.max_output_bytes,
         limits: config.limits,
+        buffers: Budget::new("the server", config.limits.buffer_mb << 20),
         keep_ended: config.retention.sessions,
         profiles,
         checkpoint_every: config.profiles.checkpoint_every(),

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use hearth_browser::{Browser, LaunchSpec, NavigationErrorHint};
+use hearth_budget::Budget;
 use hearth_contract::{CreateRequest, ProfileWarning};
 use hearth_egress::Proxy;
 use tokio::sync::OwnedSemaphorePermit;
@@ -12,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Span;
 use uuid::Uuid;
 
+use super::cdp_listener::OpenCdpListener;
 use super::error::SessionError;
 use super::info::SessionInfo;
 use super::profile;
@@ -47,20 +49,26 @@ pub(super) struct SessionBuilder {
     tasks: TaskTracker,
     profile: Option<ProfileLease>,
     proxy: Option<Proxy>,
+    cdp: Option<OpenCdpListener>,
     /// The sandbox, which holds the lease on the user ids.
     sandbox: Option<SessionSandbox>,
     browser: Option<Browser>,
+    /// Counts the session's buffers.
+    budget: Budget,
 }
 
 impl SessionBuilder {
     pub fn new(spec: Arc<RegistrySpec>, uid_pool: UidPool, services: Services) -> SessionBuilder {
+        let session_bytes = spec.limits.session_buffer_mb << 20;
         SessionBuilder {
+            budget: spec.buffers.child("the session", session_bytes),
             spec,
             uid_pool,
             services,
             tasks: TaskTracker::new(),
             profile: None,
             proxy: None,
+            cdp: None,
             sandbox: None,
             browser: None,
         }
@@ -90,6 +98,7 @@ impl SessionBuilder {
         })?;
         self.profile = self.lease_profile(&new.team, &new.request)?;
         self.open_proxy(new.id).await?;
+        self.open_cdp_listener().await?;
         self.create_sandbox(new.id).await?;
         let warning = self.launch_browser().await?;
         if let Some(warning) = &warning {
@@ -138,6 +147,19 @@ impl SessionBuilder {
         Ok(())
     }
 
+    /// Opens the listener for the session's own CDP clients. Programs start to use it when the
+    /// session exists.
+    async fn open_cdp_listener(&mut self) -> Result<(), SessionError> {
+        let opened = OpenCdpListener::open(&self.spec.egress, &self.tasks).await;
+        let (open, to_serve) = opened.map_err(|error| {
+            SessionError::BrowserStart(format!("the session's CDP listener cannot listen: {error}"))
+        })?;
+        self.cdp = Some(open);
+        // The receiver lives as long as the server accepts sessions.
+        let sent = self.spec.cdp_listeners.send(to_serve).await;
+        sent.map_err(|_| SessionError::Stopping)
+    }
+
     async fn create_sandbox(&mut self, id: Uuid) -> Result<(), SessionError> {
         let uid_lease = match self.spec.isolation.user_ids() {
             // The pool is as large as the session limit, but ended sessions may still hold leases.
@@ -146,6 +168,7 @@ impl SessionBuilder {
         };
         let spec = Arc::clone(&self.spec);
         let egress = self.proxy.iter().map(Proxy::port).collect();
+        let cdp = self.cdp.as_ref().map(OpenCdpListener::port).ok_or_else(incomplete)?;
         let tasks = self.tasks.clone();
         let creating = spawn_blocking(move || {
             let sandbox_spec = SandboxSpec {
@@ -153,7 +176,7 @@ impl SessionBuilder {
                 browser: &spec.browser,
                 runtime: &spec.runtime,
                 ports: Ports {
-                    cdp: spec.internal_port,
+                    cdp,
                     egress,
                 },
             };
@@ -188,6 +211,7 @@ impl SessionBuilder {
             proxy_port: Some(proxy.port()),
             navigation_hint: Some(NavigationErrorHint::new(move |url| explainer.explain(url))),
             limits: self.spec.limits.of_browser(),
+            budget: self.budget.clone(),
         };
         let max_mb = self.spec.limits.disk_mb;
         let profile = self.profile.as_ref();
@@ -199,12 +223,15 @@ impl SessionBuilder {
 
     /// Moves the parts into the session's resources.
     fn take_resources(&mut self, info: &SessionInfo) -> Result<SessionResources, SessionError> {
-        let (Some(browser), Some(sandbox), Some(proxy)) =
-            (self.browser.take(), self.sandbox.take(), self.proxy.take())
-        else {
+        let (Some(browser), Some(sandbox), Some(proxy), Some(cdp)) = (
+            self.browser.take(),
+            self.sandbox.take(),
+            self.proxy.take(),
+            self.cdp.take(),
+        ) else {
             return Err(incomplete());
         };
-        let listener = format!("127.0.0.1:{}", self.spec.internal_port);
+        let listener = format!("127.0.0.1:{}", cdp.port());
         let token = info.tokens.internal.as_str();
         let endpoint = format!("ws://{listener}/cdp/{}?token={token}", info.id);
         let proxy_env = ProxyEnv {
@@ -217,8 +244,10 @@ impl SessionBuilder {
             browser,
             sandbox,
             proxy,
+            cdp,
             tasks: self.tasks.clone(),
             profile: self.profile.take(),
+            budget: self.budget.clone(),
             limits: OutputLimits {
                 max_output_bytes: self.spec.max_output_bytes,
                 max_profile_mb: self.spec.limits.disk_mb,
@@ -234,6 +263,9 @@ impl SessionBuilder {
         }
         if let Some(proxy) = &self.proxy {
             proxy.end();
+        }
+        if let Some(cdp) = &self.cdp {
+            cdp.close();
         }
         self.tasks.close();
         self.tasks.wait().await;

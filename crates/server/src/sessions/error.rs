@@ -1,5 +1,6 @@
 //! The errors of sessions. `http::error` maps them to status codes.
 
+use hearth_budget::Exhausted;
 use hearth_contract::Language;
 use thiserror::Error;
 
@@ -38,6 +39,10 @@ pub(crate) enum SessionError {
     /// Another execution in this language was still running when the timeout passed.
     #[error("another {} execution is running", .0.as_str())]
     ExecutionBusy(Language),
+    /// Too many executions in the language wait already.
+    QueueFull(Language),
+    /// The session's or the server's buffers are full. Nothing was done.
+    Overloaded(Exhausted),
     /// The code did not start. The reason can contain output of user code, so it must reach the
     /// caller only, and never the log.
     #[error("cannot start the code: {0}")]

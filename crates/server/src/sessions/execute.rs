@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_budget::Reservation;
 use hearth_contract::{ExecuteRequest, ExecuteResponse, Language};
 use hearth_runner::{Outcome, RunError};
 use tokio::time::{Instant, timeout_at};
@@ -22,9 +23,17 @@ use crate::clock;
 use crate::metrics::ExecuteOutcome;
 use crate::store::ExecutionRecord;
 
+/// The response to an execution that was started.
+#[derive(Debug)]
+pub(crate) struct Executed {
+    pub response: ExecuteResponse,
+    /// The memory of the response.
+    pub reserved: Vec<Reservation>,
+}
+
 impl Session {
     /// Runs code to its end. An error means that the code has not started.
-    pub async fn execute(&self, request: ExecuteRequest) -> Result<ExecuteResponse, SessionError> {
+    pub async fn execute(&self, request: ExecuteRequest) -> Result<Executed, SessionError> {
         let span = execution_span(self.id(), request.language);
         self.execute_counted(request).instrument(span).await
     }
@@ -33,12 +42,12 @@ impl Session {
     async fn execute_counted(
         &self,
         request: ExecuteRequest,
-    ) -> Result<ExecuteResponse, SessionError> {
+    ) -> Result<Executed, SessionError> {
         let mut metrics = ExecutionMetricsGuard::new(&self.services.metrics, request.language);
         let result = self.run(&request, &mut metrics).await;
         metrics.finish(match &result {
             Ok((_, outcome)) => *outcome,
-            Err(SessionError::ExecutionBusy(_)) => ExecuteOutcome::Busy,
+            Err(SessionError::ExecutionBusy(_) | SessionError::QueueFull(_)) => ExecuteOutcome::Busy,
             Err(SessionError::Ended) => ExecuteOutcome::Gone,
             Err(_) => ExecuteOutcome::NotStarted,
         });
@@ -49,8 +58,10 @@ impl Session {
         &self,
         request: &ExecuteRequest,
         metrics: &mut ExecutionMetricsGuard,
-    ) -> Result<(ExecuteResponse, ExecuteOutcome), SessionError> {
+    ) -> Result<(Executed, ExecuteOutcome), SessionError> {
         let resources = self.resources()?;
+        let code = resources.budget.reserve(request.code.len());
+        let _code = code.map_err(SessionError::Overloaded)?;
         let deadline = Instant::now() + Duration::from_secs(request.timeout_seconds.into());
         let mut activity = self.activity.begin(request.language);
         let slot = resources.kernel_slots.of(request.language);
@@ -83,9 +94,9 @@ impl Session {
         &self,
         request: &ExecuteRequest,
         resources: &Arc<SessionResources>,
-        outcome: Outcome,
+        mut outcome: Outcome,
         metrics: &ExecutionMetricsGuard,
-    ) -> (ExecuteResponse, ExecuteOutcome) {
+    ) -> (Executed, ExecuteOutcome) {
         let has_session_ended = resources.interruption.borrow().is_some();
         let (counted, kill) = classify(&outcome.ended, has_session_ended);
         if let Some(kill) = kill {
@@ -97,6 +108,7 @@ impl Session {
         );
         let duration = outcome.duration;
         let is_browser_dead = resources.browser_is_dead();
+        let reserved = std::mem::take(&mut outcome.reserved);
         let response = plan_response(outcome, request.timeout_seconds, is_browser_dead);
         tracing::info!(
             duration_ms = clock::milliseconds(duration),
@@ -114,7 +126,7 @@ impl Session {
         };
         self.recent.add(record.clone());
         self.services.store.record_execution(record);
-        (response, counted)
+        (Executed { response, reserved }, counted)
     }
 
     /// Returns the error of code that could not start.

@@ -4,10 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hearth_contract::Language;
 use hearth_runner::Kernel;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::{Instant, timeout_at};
 
 use super::error::SessionError;
+
+/// The maximum number of executions that wait for a turn.
+const MAX_QUEUED: usize = 32;
 
 /// The slots of one session.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub(super) struct KernelSlots([KernelSlot; 3]);
 #[derive(Debug)]
 pub(super) struct KernelSlot {
     turn: Arc<Semaphore>,
+    /// The free places in the queue for the turn.
+    queue: Semaphore,
     /// The idle kernel. `None` while an execution uses it, before the first execution, and always
     /// for bash.
     kernel: Mutex<Option<Kernel>>,
@@ -26,6 +31,7 @@ impl KernelSlots {
     pub fn new() -> KernelSlots {
         let slot = || KernelSlot {
             turn: Arc::new(Semaphore::new(1)),
+            queue: Semaphore::new(MAX_QUEUED),
             kernel: Mutex::new(None),
         };
         KernelSlots([slot(), slot(), slot()])
@@ -66,6 +72,13 @@ impl KernelSlot {
         language: Language,
         deadline: Instant,
     ) -> Result<OwnedSemaphorePermit, SessionError> {
+        match Arc::clone(&self.turn).try_acquire_owned() {
+            Ok(permit) => return Ok(permit),
+            Err(TryAcquireError::Closed) => return Err(SessionError::Ended),
+            Err(TryAcquireError::NoPermits) => {}
+        }
+        let queued = self.queue.try_acquire();
+        let _place = queued.map_err(|_| SessionError::QueueFull(language))?;
         match timeout_at(deadline, Arc::clone(&self.turn).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(SessionError::Ended),

@@ -17,6 +17,7 @@ mod activity;
 mod agent;
 mod attach;
 mod builder;
+mod cdp_listener;
 mod checkpoints;
 mod create;
 mod disk;
@@ -45,8 +46,10 @@ mod supervisor;
 mod tokens;
 mod watchers;
 
+pub(crate) use cdp_listener::{CdpListener, CdpListeners};
 pub(crate) use entry::SessionEntry;
 pub(crate) use error::SessionError;
+pub(crate) use execute::Executed;
 pub(crate) use registry::{ENDED_KEPT_COUNT, Registry};
 pub(crate) use services::Services;
 pub(crate) use session::Session;

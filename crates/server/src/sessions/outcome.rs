@@ -38,6 +38,7 @@ pub(super) fn timed_out_before_start() -> Outcome {
         truncated: false,
         dropped_bytes: 0,
         duration: Duration::ZERO,
+        reserved: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use hearth_budget::Budget;
 use hearth_contract::DestroyedReason;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -156,6 +157,11 @@ impl Registry {
             .unwrap_or_else(PoisonError::into_inner);
         prune(&mut sessions, clock::now() - self.spec.keep_ended);
         sessions.insert(session.id(), SessionEntry::Current(Arc::clone(session)));
+    }
+
+    /// Returns the budget of the server's buffers.
+    pub fn buffers(&self) -> &Budget {
+        &self.spec.buffers
     }
 
     /// Returns true once the server rejects new sessions and executions.

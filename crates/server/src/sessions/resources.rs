@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use hearth_browser::Browser;
+use hearth_budget::Budget;
 use hearth_contract::{DestroyedReason, NotSaved, ProfileWarning};
 use hearth_egress::{Proxy, Traffic};
 use hearth_runner::Interruption;
@@ -13,6 +14,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::agent::Agent;
+use super::cdp_listener::OpenCdpListener;
 use super::kernel_slots::KernelSlots;
 use super::profile;
 use crate::ending::Ending;
@@ -44,8 +46,10 @@ pub(super) struct ResourceParts {
     pub commands: SessionCommands,
     pub sandbox: SessionSandbox,
     pub proxy: Proxy,
+    pub cdp: OpenCdpListener,
     pub tasks: TaskTracker,
     pub profile: Option<ProfileLease>,
+    pub budget: Budget,
     pub limits: OutputLimits,
 }
 
@@ -63,12 +67,16 @@ pub(super) struct SessionResources {
     pub sandbox: SessionSandbox,
     /// The egress proxy of the browser and of programs.
     proxy: Proxy,
+    /// The listener for the session's own CDP clients.
+    cdp: OpenCdpListener,
     /// The tasks that own the session's processes. It is empty when no process is left.
     pub tasks: TaskTracker,
     /// Interrupts running executions, which all watch it.
     pub interruption: watch::Sender<Option<Interruption>>,
     /// The session's lease on its profile, if it has one.
     pub profile: Option<ProfileLease>,
+    /// Counts messages, output and responses that are not delivered yet.
+    pub budget: Budget,
     pub limits: OutputLimits,
 }
 
@@ -82,9 +90,11 @@ impl SessionResources {
             commands: parts.commands,
             sandbox: parts.sandbox,
             proxy: parts.proxy,
+            cdp: parts.cdp,
             tasks: parts.tasks,
             interruption: watch::Sender::new(None),
             profile: parts.profile,
+            budget: parts.budget,
             limits: parts.limits,
         }
     }
@@ -120,6 +130,7 @@ impl SessionResources {
         };
         self.browser.kill().await;
         self.proxy.end();
+        self.cdp.close();
         self.tasks.close();
         if timeout(PROCESSES_TIMEOUT, self.tasks.wait()).await.is_err() {
             tracing::error!("processes outlived their session");

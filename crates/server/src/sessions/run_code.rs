@@ -46,7 +46,7 @@ impl CodeRun<'_> {
         let agent = self.in_time(async { Ok(self.agent().await) }).await?;
         let shell = &self.resources.sandbox.shell;
         let program = self.resources.commands.plan_shell();
-        let outcome = run_shell(shell, program, self.to_run()).await?;
+        let outcome = run_shell(shell, program, self.to_run(), &self.resources.budget).await?;
         if let (Ended::Exited(_), Some(agent)) = (&outcome.ended, agent) {
             agent.keep();
         }
@@ -143,7 +143,12 @@ async fn start_kernel(
             language.as_str()
         )));
     };
-    Kernel::start(&resources.sandbox.code, &resources.tasks, program)
+    Kernel::start(
+        &resources.sandbox.code,
+        &resources.tasks,
+        program,
+        &resources.budget,
+    )
         .instrument(session_span.clone())
         .await
 }

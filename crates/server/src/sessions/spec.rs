@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_browser::Viewport;
+use hearth_budget::Budget;
 use hearth_egress::Egress;
 use jiff::SignedDuration;
 
+use super::cdp_listener::CdpListeners;
 use crate::config::Limits;
 use crate::profiles::Profiles;
 use crate::sandbox::isolation::Isolation;
@@ -26,14 +28,16 @@ pub(crate) struct RegistrySpec {
     pub isolation: Isolation,
     /// True if Chromium can set up its own sandbox.
     pub browser_sandbox: bool,
-    /// The port of the loopback listener for the sessions' own CDP clients.
-    pub internal_port: u16,
+    /// Serves the loopback listeners for the sessions' own CDP clients.
+    pub cdp_listeners: CdpListeners,
     /// The egress proxies of all sessions.
     pub egress: Egress,
     pub max_sessions: usize,
     /// The limit of each output stream of an execution.
     pub max_output_bytes: usize,
     pub limits: Limits,
+    /// Counts the buffers of the server. The budgets of sessions are its children.
+    pub buffers: Budget,
     /// The time for which ended sessions are kept.
     pub keep_ended: SignedDuration,
     pub profiles: Arc<Profiles>,

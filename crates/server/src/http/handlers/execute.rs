@@ -1,5 +1,6 @@
 //! `POST /v2/browser/{id}/execute`: runs code in a session.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -7,13 +8,13 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use hearth_contract::{ExecuteRequest, ExecuteResponse};
+use hearth_contract::ExecuteRequest;
 
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiRequest, SessionId};
 use crate::http::state::AppState;
 use crate::metrics::ExecuteOutcome;
-use crate::sessions::SessionEntry;
+use crate::sessions::{Executed, SessionEntry};
 
 pub(crate) async fn execute(
     State(state): State<AppState>,
@@ -32,13 +33,19 @@ pub(crate) async fn execute(
         );
         return Err(ApiError::Stopping);
     }
-    let response = session.execute(execute).await?;
-    Ok(json_stream(response))
+    let executed = session.execute(execute).await?;
+    Ok(stream_response(executed))
 }
 
-/// Sends a response piece by piece, because output can be large.
-fn json_stream(response: ExecuteResponse) -> Response {
-    let pieces = response.into_json().map(Ok::<_, std::convert::Infallible>);
+/// Sends a response piece by piece, because output can be large. The memory of the output stays
+/// reserved until it is sent.
+fn stream_response(executed: Executed) -> Response {
+    let Executed { response, reserved } = executed;
+    let pieces = response.into_json().map(move |piece| {
+        // The closure owns the reservations.
+        let _ = &reserved;
+        Ok::<_, Infallible>(piece)
+    });
     let body = Body::from_stream(stream::iter(pieces));
     ([(CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -158,8 +158,10 @@ async fn enforce(
             count_files_in_memory(resources, tree, usage, snapshot).await;
         }
     }
-    session.record_memory(usages.iter().map(|tree| tree.usage.memory_bytes).sum());
-    let mut exceeded = exceeded_limit(&usages, limits);
+    let buffers = resources.budget.used();
+    let trees_bytes: u64 = usages.iter().map(|tree| tree.usage.memory_bytes).sum();
+    session.record_memory(trees_bytes + buffers);
+    let mut exceeded = exceeded_limit(&usages, buffers, limits);
     if let Some((_, Limit::MemoryMb(_))) = exceeded {
         for (tree, usage) in trees.iter().zip(&mut usages) {
             let is_counted = count_shared_once(resources, tree, usage, snapshot).await;
@@ -167,7 +169,7 @@ async fn enforce(
                 return;
             }
         }
-        exceeded = exceeded_limit(&usages, limits);
+        exceeded = exceeded_limit(&usages, buffers, limits);
     }
     let Some((largest, limit)) = exceeded else {
         return;
@@ -193,17 +195,22 @@ fn report(session: &Session, limit: Limit, tree: &TreeUsage) {
 }
 
 /// Returns the limit that a session exceeds, and the index of the tree that uses the most of it.
-fn exceeded_limit(usages: &[TreeUsage], limits: &Limits) -> Option<(usize, Limit)> {
-    let check = |max: u64, limit: Limit, used: fn(&TreeUsage) -> u64| {
-        let sum: u64 = usages.iter().map(used).sum();
+/// `buffers` is the memory that the server uses for the session.
+fn exceeded_limit(
+    usages: &[TreeUsage],
+    buffers: u64,
+    limits: &Limits,
+) -> Option<(usize, Limit)> {
+    let check = |max: u64, limit: Limit, rest: u64, used: fn(&TreeUsage) -> u64| {
+        let sum: u64 = usages.iter().map(used).sum::<u64>() + rest;
         let largest = (0..usages.len()).max_by_key(|&index| used(&usages[index]))?;
         (sum > max).then_some((largest, limit))
     };
     // Processes are checked first, because a fork bomb also uses much memory.
     let processes = Limit::Processes(limits.processes);
-    check(limits.processes, processes, counted_processes).or_else(|| {
+    check(limits.processes, processes, 0, counted_processes).or_else(|| {
         let memory = Limit::MemoryMb(limits.memory_mb);
-        check(limits.memory_mb << 20, memory, |tree| {
+        check(limits.memory_mb << 20, memory, buffers, |tree| {
             tree.usage.memory_bytes
         })
     })
@@ -286,9 +293,9 @@ mod tests {
 
     #[test]
     fn a_session_within_its_limits_exceeds_none() {
-        assert_eq!(exceeded_limit(&[], &LIMIT), None);
+        assert_eq!(exceeded_limit(&[], 0, &LIMIT), None);
         assert_eq!(
-            exceeded_limit(&[tree(60, 10, 500, true), tree(40, 1, 40, false)], &LIMIT),
+            exceeded_limit(&[tree(60, 10, 500, true), tree(40, 1, 40, false)], 0, &LIMIT),
             None
         );
     }
@@ -301,13 +308,23 @@ mod tests {
             tree(51, 1, 5, false),
         ];
         assert_eq!(
-            exceeded_limit(&code_is_larger, &LIMIT),
+            exceeded_limit(&code_is_larger, 0, &LIMIT),
             Some((2, Limit::MemoryMb(100)))
         );
         let browser_is_larger = [tree(30, 1, 5, false), tree(71, 10, 100, true)];
         assert_eq!(
-            exceeded_limit(&browser_is_larger, &LIMIT),
+            exceeded_limit(&browser_is_larger, 0, &LIMIT),
             Some((1, Limit::MemoryMb(100)))
+        );
+    }
+
+    #[test]
+    fn the_buffers_of_the_server_count_as_memory() {
+        let usages = [tree(60, 10, 500, true), tree(30, 1, 40, false)];
+        assert_eq!(exceeded_limit(&usages, 10 << 20, &LIMIT), None);
+        assert_eq!(
+            exceeded_limit(&usages, (10 << 20) + 1, &LIMIT),
+            Some((0, Limit::MemoryMb(100)))
         );
     }
 
@@ -315,12 +332,12 @@ mod tests {
     fn the_threads_of_code_count_and_those_of_the_browser_do_not() {
         let threads = [tree(1, 10, 500, true), tree(1, 1, 41, false)];
         assert_eq!(
-            exceeded_limit(&threads, &LIMIT),
+            exceeded_limit(&threads, 0, &LIMIT),
             Some((1, Limit::Processes(50)))
         );
         let processes = [tree(1, 49, 500, true), tree(1, 2, 2, false)];
         assert_eq!(
-            exceeded_limit(&processes, &LIMIT),
+            exceeded_limit(&processes, 0, &LIMIT),
             Some((0, Limit::Processes(50)))
         );
     }
