@@ -79,6 +79,12 @@ pub(crate) struct Config {
           value_parser = size(1..=10_000))]
     pub max_sessions: Option<usize>,
 
+    /// Open connections of clients. At most a quarter of the open files that the server may have.
+    /// If there are more, the oldest one without an authenticated request is closed
+    #[arg(long, env = "HEARTH_MAX_CONNECTIONS", value_name = "NUMBER",
+          default_value = "2048", value_parser = size(16..=1 << 20))]
+    pub max_connections: usize,
+
     /// Bytes to keep of each of stdout, stderr and the result of an execution. Longer output loses
     /// its middle, and `truncated` is set
     #[arg(long, env = "HEARTH_MAX_OUTPUT_BYTES", value_name = "BYTES",

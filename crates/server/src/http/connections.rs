@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::ConnectionCounts;
+
 /// The maximum numbers of open connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConnectionLimits {
@@ -54,14 +56,6 @@ struct Table {
 struct Replaceable {
     address: IpAddr,
     close: CancellationToken,
-}
-
-/// The numbers for metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ConnectionCounts {
-    pub open: usize,
-    pub replaced: u64,
-    pub rejected: u64,
 }
 
 impl Connections {

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use axum::http::HeaderValue;
 use hearth_budget::Budget;
 use jiff::Timestamp;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::api_keys::ApiKeys;
 use crate::clock;
 use crate::config::IsolationLevel;
+use crate::http::connections::Connections;
 use crate::http::error::ApiError;
+use crate::metrics::{Descriptors, Gauges};
 use crate::profiles::Profiles;
 use crate::sessions::{Registry, SessionEntry};
 use crate::team::Team;
@@ -28,6 +31,15 @@ struct Shared {
     isolation: IsolationLevel,
     started_at: Timestamp,
     registry: Arc<Registry>,
+    load: ServerLoad,
+}
+
+/// The sources of metrics on the server's own resources.
+#[derive(Debug)]
+pub(crate) struct ServerLoad {
+    pub connections: Arc<Connections>,
+    pub descriptors: Arc<Descriptors>,
+    pub accept_paused: watch::Receiver<bool>,
 }
 
 impl AppState {
@@ -39,6 +51,7 @@ impl AppState {
         live_view_policy: HeaderValue,
         isolation: IsolationLevel,
         registry: Arc<Registry>,
+        load: ServerLoad,
     ) -> AppState {
         AppState(Arc::new(Shared {
             keys,
@@ -48,6 +61,7 @@ impl AppState {
             isolation,
             started_at: clock::now(),
             registry,
+            load,
         }))
     }
 
@@ -80,6 +94,23 @@ impl AppState {
 
     pub fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
+    }
+
+    /// The sources of metrics on the server's own resources.
+    pub fn load(&self) -> &ServerLoad {
+        &self.0.load
+    }
+
+    /// Reads the state of the server for metrics.
+    pub fn read_gauges(&self) -> Gauges {
+        let load = &self.0.load;
+        Gauges {
+            connections: load.connections.counts(),
+            open_descriptors: load.descriptors.open(),
+            max_descriptors: load.descriptors.max(),
+            accept_paused: *load.accept_paused.borrow(),
+            ..self.registry().read_gauges()
+        }
     }
 
     /// The budget of the server's buffers.

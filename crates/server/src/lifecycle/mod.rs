@@ -5,6 +5,8 @@
 //! signal arrives.
 
 mod banner;
+mod descriptors;
+mod listeners;
 mod prepare;
 mod self_test;
 mod serve;

@@ -11,24 +11,26 @@ use hearth_contract::DestroyedReason;
 use hearth_egress::Egress;
 use hearth_sandbox::UserIds;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::banner::announce;
+use super::descriptors::watch_descriptors;
+use super::listeners::{Listeners, connection_limits, serve_all};
 use super::prepare::{Prepared, bad_data_dir};
 use super::self_test::run_self_test;
 use super::signals::Signals;
 use crate::clock;
 use crate::config::{Config, ConfigError, IsolationLevel, Retention};
 use crate::http::assets::live_view_policy;
-use crate::http::router;
-use crate::http::serve::listen;
-use crate::http::state::AppState;
+use crate::http::connections::Connections;
+use crate::http::state::{AppState, ServerLoad};
 use crate::metrics::Metrics;
 use crate::profiles::{Profiles, profiles_dir};
 use crate::sandbox::{Isolation, Ports, SandboxSpec, UidPool, sessions_dir};
-use crate::sessions::{ENDED_KEPT_COUNT, Registry, RegistrySpec, Services, spawn_watchers};
+use crate::sessions::{CdpListeners, ENDED_KEPT_COUNT, Registry, RegistrySpec, Services, spawn_watchers};
 use crate::store::{FILE, SessionRecord, Store, StoreError};
 use crate::toolchain::Runtime;
 
@@ -43,16 +45,11 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(14);
 /// arrives twice.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
+/// The number of sessions whose listener may wait to be served, which takes microseconds.
+const SESSION_LISTENERS: usize = 64;
+
 /// The interval between removals of old records.
 const RETENTION_INTERVAL: Duration = Duration::from_hours(1);
-
-/// The listeners of the server.
-struct Listeners {
-    /// The listener for clients.
-    public: TcpListener,
-    /// The loopback listener for the programs of sessions.
-    internal: TcpListener,
-}
 
 /// The isolation and the programs of sessions.
 struct Sandbox {
@@ -86,12 +83,11 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         lock: _lock,
     } = prepared;
     let mut signals = Signals::listen()?;
-    let internal = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .context("cannot listen on loopback")?;
+    let descriptors = watch_descriptors()?;
+    let (cdp_listeners, session_listeners) = mpsc::channel(SESSION_LISTENERS);
     let listeners = Listeners {
         public: TcpListener::from_std(listener)?,
-        internal,
+        sessions: session_listeners,
     };
     let tasks = Tasks {
         tracker: TaskTracker::new(),
@@ -100,7 +96,8 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     };
     let (store, past) = open_store(&config, &tasks).await?;
     let sandbox = Sandbox { isolation, runtime };
-    let registry = build_registry(&config, sandbox, &listeners, &tasks, &store, past).await?;
+    let registry = build_registry(&config, sandbox, &listeners, cdp_listeners, &tasks, &store, past).await?;
+    let connections = Connections::new(connection_limits(config.max_connections, descriptors.counted.max()));
     let state = AppState::new(
         config.keys()?,
         config.public_url.clone(),
@@ -108,6 +105,11 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         live_view_policy(&config.frame_ancestors)?,
         config.isolation.level,
         Arc::clone(&registry),
+        ServerLoad {
+            connections,
+            descriptors: Arc::clone(&descriptors.counted),
+            accept_paused: descriptors.pause.clone(),
+        },
     );
     start(&config, listeners, state, &registry, &tasks, &store)?;
 
@@ -152,12 +154,16 @@ async fn build_registry(
     config: &Config,
     sandbox: Sandbox,
     listeners: &Listeners,
+    cdp_listeners: CdpListeners,
     tasks: &Tasks,
     store: &Store,
     past: Past,
 ) -> anyhow::Result<Arc<Registry>> {
     let Sandbox { isolation, runtime } = sandbox;
-    let internal_port = listeners.internal.local_addr()?.port();
+    // The self-test connects to it as programs connect to their session's listener.
+    let trial = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .context("cannot listen on loopback")?;
     let user_slots = isolation.user_ids().map(UserIds::max_sessions);
     let uid_pool = UidPool::new(user_slots.unwrap_or(0), random_slot());
     let sandbox_spec = SandboxSpec {
@@ -165,7 +171,7 @@ async fn build_registry(
         browser: &config.browser.path,
         runtime: &runtime,
         ports: Ports {
-            cdp: internal_port,
+            cdp: trial.local_addr()?.port(),
             egress: Vec::new(),
         },
     };
@@ -175,9 +181,7 @@ async fn build_registry(
         .await
         .map_err(|error| bad_data_dir(format!("cannot use the profiles: {error}")))?;
     let egress = Egress::new(config.egress.policy());
-    for own in [listeners.public.local_addr()?.port(), internal_port] {
-        egress.add_self_port(own);
-    }
+    egress.add_self_port(listeners.public.local_addr()?.port());
     let spec = RegistrySpec {
         sessions_dir: sessions_dir(&config.data_dir),
         browser: config.browser.path.clone(),
@@ -186,7 +190,7 @@ async fn build_registry(
         viewport: config.viewport,
         runtime,
         isolation,
-        internal_port,
+        cdp_listeners,
         egress,
         max_sessions: max_sessions(config, user_slots),
         max_output_bytes: config.max_output_bytes,
@@ -226,16 +230,7 @@ fn start(
     let keyless = state.keys().is_empty();
     tracker.spawn(run_retention(store.clone(), config.retention, stop.clone()));
     spawn_watchers(registry, stop);
-    servers.spawn(listen(
-        listeners.public,
-        router::public(state.clone()),
-        stop.clone(),
-    ));
-    servers.spawn(listen(
-        listeners.internal,
-        router::internal(state),
-        stop.clone(),
-    ));
+    serve_all(listeners, &state, servers, stop);
     announce(address, keyless, registry.max_sessions());
     Ok(())
 }

@@ -2,6 +2,16 @@
 
 use hearth_egress::Traffic;
 
+/// The connections of the public listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConnectionCounts {
+    pub open: usize,
+    /// Connections that were closed to make room for others.
+    pub replaced: u64,
+    /// Connections that found no room.
+    pub rejected: u64,
+}
+
 /// The current state of the server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gauges {
@@ -19,6 +29,13 @@ pub(crate) struct Gauges {
     pub free_disk_bytes: Option<u64>,
     pub total_disk_bytes: Option<u64>,
     pub traffic: Traffic,
+    pub buffer_bytes: u64,
+    /// Reservations that did not fit into the server's budget.
+    pub buffers_denied: u64,
+    pub connections: ConnectionCounts,
+    pub open_descriptors: u64,
+    pub max_descriptors: u64,
+    pub accept_paused: bool,
     /// Denied egress connections, by rule.
     pub egress_denials: Vec<(&'static str, u64)>,
 }

@@ -1,5 +1,6 @@
 //! Prometheus metrics. docs/OPERATIONS.md lists them, with useful alerts.
 
+mod descriptors;
 mod gauges;
 mod outcomes;
 
@@ -15,7 +16,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-pub(crate) use self::gauges::Gauges;
+pub(crate) use self::descriptors::Descriptors;
+pub(crate) use self::gauges::{ConnectionCounts, Gauges};
 pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason};
 
 /// The content type of the text that [`Metrics::render`] returns.
@@ -69,6 +71,12 @@ pub(crate) struct Metrics {
     leaked_processes: IntGauge,
     memory: Family<OneLabel, IntGauge>,
     free_disk: IntGauge,
+    buffers: IntGauge,
+    buffers_denied: Count,
+    connections: IntGauge,
+    connections_closed: Family<OneLabel, Count>,
+    descriptors: Family<OneLabel, IntGauge>,
+    accept_paused: IntGauge,
 }
 
 impl fmt::Debug for Metrics {
@@ -102,6 +110,12 @@ impl Metrics {
             leaked_processes: IntGauge::default(),
             memory: Family::default(),
             free_disk: IntGauge::default(),
+            buffers: IntGauge::default(),
+            buffers_denied: Count::default(),
+            connections: IntGauge::default(),
+            connections_closed: Family::default(),
+            descriptors: Family::default(),
+            accept_paused: IntGauge::default(),
         };
         metrics.register(isolation);
         metrics.initialize();
@@ -112,6 +126,7 @@ impl Metrics {
         self.register_sessions(isolation);
         self.register_executions();
         self.register_host();
+        self.register_limits();
     }
 
     fn register_sessions(&mut self, isolation: &'static str) {
@@ -220,6 +235,40 @@ impl Metrics {
             "disk_free_bytes",
             "Free space on the disk with the data directory",
             self.free_disk.clone(),
+        );
+    }
+
+    fn register_limits(&mut self) {
+        let all = &mut self.registry;
+        all.register(
+            "buffer_bytes",
+            "Memory of messages, output and bodies that are not delivered yet",
+            self.buffers.clone(),
+        );
+        all.register(
+            "buffers_denied",
+            "Buffers that could not grow, because HEARTH_BUFFER_MB was reached",
+            self.buffers_denied.clone(),
+        );
+        all.register(
+            "connections",
+            "Open connections of clients",
+            self.connections.clone(),
+        );
+        all.register(
+            "connections_closed",
+            "Connections that were closed for lack of room, by reason",
+            self.connections_closed.clone(),
+        );
+        all.register(
+            "descriptors",
+            "Open descriptors of the server, and their limit",
+            self.descriptors.clone(),
+        );
+        all.register(
+            "accept_paused",
+            "1 while no connection is accepted, because too many descriptors are open",
+            self.accept_paused.clone(),
         );
     }
 
@@ -337,6 +386,30 @@ impl Metrics {
         text
     }
 
+    fn set_limits(&self, gauges: &Gauges) {
+        self.buffers.set(saturate(gauges.buffer_bytes));
+        raise(&self.buffers_denied, gauges.buffers_denied);
+        let ConnectionCounts {
+            open,
+            replaced,
+            rejected,
+        } = gauges.connections;
+        self.connections.set(saturate(open as u64));
+        for (reason, count) in [("replaced", replaced), ("rejected", rejected)] {
+            let counter = self.connections_closed.get_or_create(&[("reason", reason)]);
+            raise(&counter, count);
+        }
+        for (state, count) in [
+            ("open", gauges.open_descriptors),
+            ("max", gauges.max_descriptors),
+        ] {
+            self.descriptors
+                .get_or_create(&[("state", state)])
+                .set(saturate(count));
+        }
+        self.accept_paused.set(i64::from(gauges.accept_paused));
+    }
+
     fn set_gauges(&self, gauges: &Gauges) {
         self.ready.set(i64::from(gauges.ready));
         for (state, count) in [
@@ -368,6 +441,7 @@ impl Metrics {
                     .set(saturate(bytes));
             }
         }
+        self.set_limits(gauges);
         if let Some(bytes) = gauges.free_disk_bytes {
             self.free_disk.set(saturate(bytes));
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hearth_budget::Budget;
 use hearth_browser::{Browser, BrowserError, BrowserInfo, Client, ClientOrigin, Target, Viewport};
 use hearth_contract::DestroyedReason;
 use tokio::time::timeout;
@@ -51,6 +52,11 @@ impl Session {
     pub async fn targets(&self) -> Result<Vec<Target>, SessionError> {
         let targets = self.browser()?.targets().await;
         targets.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
+    }
+
+    /// Returns the budget for messages of the session's clients and viewers.
+    pub fn budget(&self) -> Result<Budget, SessionError> {
+        Ok(self.resources()?.budget.clone())
     }
 
     /// Returns the session's live view.

@@ -63,6 +63,8 @@ impl Registry {
             available_memory_bytes: capacity::available_bytes(),
             free_disk_bytes: disk.map(|disk| disk.free_bytes),
             total_disk_bytes: disk.map(|disk| disk.total_bytes),
+            buffer_bytes: self.buffers().used(),
+            buffers_denied: self.buffers().denied(),
             traffic: self.spec.egress.traffic(),
             egress_denials: self.spec.egress.denials(),
             leaked_processes: self.services.orphans.count(),

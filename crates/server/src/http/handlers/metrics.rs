@@ -18,6 +18,6 @@ pub(crate) async fn metrics(
         return Err(ApiError::OperatorsOnly);
     }
     let registry = state.registry();
-    let text = registry.metrics().render(&registry.read_gauges());
+    let text = registry.metrics().render(&state.read_gauges());
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }

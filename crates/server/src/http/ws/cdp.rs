@@ -4,14 +4,21 @@
 //! server pings silent clients and drops those that do not answer. Linux drops a client that does
 //! not read: see `TCP_USER_TIMEOUT_MS` in `http::serve`.
 
+use std::sync::Arc;
+
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use futures_util::stream::unfold;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use hearth_budget::Budget;
 use hearth_browser::{Client, ClientSender, MAX_REQUEST_BYTES, Outgoing};
 use tokio_util::task::TaskTracker;
 
 use super::heartbeat::{Heard, Pings};
+use crate::http::peer::Peer;
+
+/// The size of the buffer for reading. Small, because it is not counted in a budget.
+const READ_BUFFER_BYTES: usize = 16 * 1024;
 
 /// The maximum message size. It is larger than the broker's, so that the broker rejects a message
 /// with a reason that the client can read.
@@ -19,8 +26,16 @@ const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_BYTES + (1 << 20);
 
 /// Accepts the upgrade, and forwards messages until either side disconnects. The task belongs to
 /// `tracker`.
-pub(crate) fn accept(upgrade: WebSocketUpgrade, client: Client, tracker: TaskTracker) -> Response {
+pub(crate) fn accept(
+    upgrade: WebSocketUpgrade,
+    client: Client,
+    peer: Arc<Peer>,
+    budget: &Budget,
+    tracker: TaskTracker,
+) -> Response {
+    peer.upgrade(budget);
     let upgrade = upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES);
     upgrade.on_upgrade(async move |socket| {
@@ -28,7 +43,7 @@ pub(crate) fn accept(upgrade: WebSocketUpgrade, client: Client, tracker: TaskTra
     })
 }
 
-async fn serve(socket: WebSocket, client: Client) {
+async fn serve(socket: WebSocket, client: Client, peer: &Peer) {
     let (sink, stream) = socket.split();
     let (sender, receiver) = client.split();
     let outgoing = unfold(receiver, async |mut receiver| {
@@ -36,7 +51,7 @@ async fn serve(socket: WebSocket, client: Client) {
     });
     let heard = Heard::default();
     tokio::select! {
-        () = read_loop(stream, sender, &heard) => {}
+        () = read_loop(stream, sender, &heard, peer) => {}
         () = write_loop(sink, outgoing, &heard) => {}
     }
 }
@@ -46,12 +61,15 @@ async fn read_loop<E>(
     mut stream: impl Stream<Item = Result<Message, E>> + Unpin,
     sender: ClientSender,
     heard: &Heard,
+    peer: &Peer,
 ) {
     while let Some(Ok(message)) = stream.next().await {
         heard.record();
         // The socket is not read while the broker is busy, so that TCP flow control slows the
         // client down.
         sender.room().await;
+        // The broker reserves memory for what it keeps of the message.
+        drop(peer.take_message());
         let sent = match &message {
             Message::Text(text) => sender.send(text.as_str()),
             // Some clients send JSON as binary, which Chromium also accepts.

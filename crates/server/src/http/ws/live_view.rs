@@ -8,11 +8,13 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use hearth_budget::Budget;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use super::heartbeat::{Heard, Pings};
+use crate::http::peer::Peer;
 use crate::live_view::{
     self, LiveView, SessionEnded, Text, Update, Updates, ViewerAccess, ViewerGuard, ViewerInput,
 };
@@ -36,8 +38,11 @@ pub(crate) fn accept(
     live_view: Arc<LiveView>,
     access: ViewerAccess,
     ended: impl Future<Output = SessionEnded> + Send + 'static,
+    peer: &Peer,
+    budget: &Budget,
     tracker: TaskTracker,
 ) -> Response {
+    peer.upgrade(budget);
     let upgrade = upgrade
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES);

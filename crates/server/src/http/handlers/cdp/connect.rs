@@ -1,6 +1,9 @@
 //! `GET /cdp/{id}` and `/cdp/{id}/devtools/page/{target}`: a WebSocket to a session's browser or to
 //! one of its targets.
 
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -13,6 +16,7 @@ use super::describe;
 use crate::http::error::ApiError;
 use crate::http::extract::SessionId;
 use crate::http::links::Links;
+use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::http::ws;
 use crate::sessions::Session;
@@ -25,13 +29,15 @@ pub(crate) async fn browser(
     SessionId(id): SessionId,
     request: CdpRequest,
     links: Links,
+    Extension(peer): Extension<Arc<Peer>>,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
     let session = request.authorize(&state, &id, Session::token)?;
     if upgrade.is_err() && request.asks_for_version {
         return describe::browser_version(&session, &request, &links).await;
     }
-    connect(&state, &session, None, ClientOrigin::External, upgrade).await
+    peer.slot().keep();
+    connect(&state, &session, None, ClientOrigin::External, peer, upgrade).await
 }
 
 /// Connects an external client to one target, by its id in `/json/list`.
@@ -39,16 +45,19 @@ pub(crate) async fn target(
     State(state): State<AppState>,
     path: Result<Path<(String, String)>, PathRejection>,
     request: CdpRequest,
+    Extension(peer): Extension<Arc<Peer>>,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
     // A path that is not UTF-8 cannot name a session.
     let (id, target) = path.map(|Path(names)| names).unwrap_or_default();
     let session = request.authorize(&state, &id, Session::token)?;
+    peer.slot().keep();
     connect(
         &state,
         &session,
         Some(&target),
         ClientOrigin::External,
+        peer,
         upgrade,
     )
     .await
@@ -59,10 +68,12 @@ pub(crate) async fn internal(
     State(state): State<AppState>,
     SessionId(id): SessionId,
     request: CdpRequest,
+    Extension(peer): Extension<Arc<Peer>>,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
     let session = request.authorize(&state, &id, Session::internal_token)?;
-    connect(&state, &session, None, ClientOrigin::Internal, upgrade).await
+    peer.slot().keep();
+    connect(&state, &session, None, ClientOrigin::Internal, peer, upgrade).await
 }
 
 async fn connect(
@@ -70,6 +81,7 @@ async fn connect(
     session: &Session,
     target: Option<&str>,
     origin: ClientOrigin,
+    peer: Arc<Peer>,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| ApiError::UpgradeRequired)?;
@@ -77,5 +89,6 @@ async fn connect(
     // WebSocket closes directly after the upgrade.
     let client = session.attach_client(target, origin).await?;
     let tracker = state.registry().tracker().clone();
-    Ok(ws::cdp::accept(upgrade, client, tracker))
+    let budget = session.budget()?;
+    Ok(ws::cdp::accept(upgrade, client, peer, &budget, tracker))
 }

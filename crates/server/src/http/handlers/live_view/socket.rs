@@ -1,5 +1,8 @@
 //! `GET /live/{id}/socket`: the WebSocket that the page opens.
 
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -10,6 +13,7 @@ use super::access::authorize;
 use crate::clock;
 use crate::http::error::ApiError;
 use crate::http::extract::SessionId;
+use crate::http::peer::Peer;
 use crate::http::origin::is_same_origin;
 use crate::http::state::AppState;
 use crate::http::ws;
@@ -20,6 +24,7 @@ pub(crate) async fn connect(
     SessionId(id): SessionId,
     headers: HeaderMap,
     uri: Uri,
+    Extension(peer): Extension<Arc<Peer>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     if !is_same_origin(&headers, state.public_url()) {
@@ -27,6 +32,7 @@ pub(crate) async fn connect(
     }
     let (session, access) = authorize(&state, &id, &uri)?;
     let upgrade = upgrade.map_err(|_| ApiError::LiveViewUpgradeRequired)?;
+    peer.slot().keep();
     let live_view = session.live_view()?;
     let ended = async move {
         let ending = session.ended().await;
@@ -41,6 +47,8 @@ pub(crate) async fn connect(
         live_view,
         access,
         ended,
+        &peer,
+        &session.budget()?,
         state.registry().tracker().clone(),
     ))
 }

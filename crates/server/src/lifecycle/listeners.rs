@@ -1,0 +1,58 @@
+//! The listeners of the server, and their limits.
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::http::connections::ConnectionLimits;
+use crate::http::router;
+use crate::http::serve::{Listener, serve_sessions};
+use crate::http::state::AppState;
+use crate::sessions::CdpListener;
+
+/// The part of the descriptors that connections of clients may use: a quarter.
+const DESCRIPTORS_PER_CONNECTION: u64 = 4;
+
+/// The listeners of the server.
+pub(super) struct Listeners {
+    /// The listener for clients.
+    pub public: TcpListener,
+    /// The loopback listeners for the programs of sessions, one per session.
+    pub sessions: mpsc::Receiver<CdpListener>,
+}
+
+/// Returns the limits for connections of clients. Connections through a reverse proxy share one
+/// address, so an address may have three quarters of them.
+pub(super) fn connection_limits(max_connections: usize, max_descriptors: u64) -> ConnectionLimits {
+    let by_descriptors = usize::try_from(max_descriptors / DESCRIPTORS_PER_CONNECTION);
+    let total = max_connections.min(by_descriptors.unwrap_or(usize::MAX));
+    ConnectionLimits {
+        total,
+        per_address: total - total / 4,
+    }
+}
+
+/// Serves all listeners as tasks of `servers`, until `stop`.
+pub(super) fn serve_all(
+    listeners: Listeners,
+    state: &AppState,
+    servers: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let load = state.load();
+    let public = Listener {
+        listener: listeners.public,
+        connections: Arc::clone(&load.connections),
+        pause: load.accept_paused.clone(),
+    };
+    servers.spawn(public.serve(router::public(state.clone()), stop.clone()));
+    servers.spawn(serve_sessions(
+        listeners.sessions,
+        router::internal(state.clone()),
+        load.accept_paused.clone(),
+        stop.clone(),
+    ));
+}
