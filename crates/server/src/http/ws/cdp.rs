@@ -10,6 +10,7 @@ use futures_util::stream::unfold;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use hearth_browser::{Client, ClientSender, MAX_REQUEST_BYTES, Outgoing};
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
 
 use super::heartbeat::{Heard, Pings};
 
@@ -23,8 +24,10 @@ pub(crate) fn accept(upgrade: WebSocketUpgrade, client: Client, tracker: TaskTra
     let upgrade = upgrade
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES);
-    upgrade.on_upgrade(async move |socket| {
-        tracker.track_future(serve(socket, client)).await;
+    let span = Span::current();
+    upgrade.on_upgrade(move |socket| {
+        let serving = async move { tracker.track_future(serve(socket, client)).await };
+        serving.instrument(span)
     })
 }
 
