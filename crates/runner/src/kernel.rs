@@ -10,6 +10,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::frames::ReplyReader;
 use crate::kernel_task::{Job, KernelTask};
@@ -92,7 +93,7 @@ impl Kernel {
             next_id: 1,
             ready: false,
         };
-        tracker.spawn(task.run(endpoint));
+        tracker.spawn(task.run(endpoint).in_current_span());
         Ok(Kernel {
             language,
             jobs,

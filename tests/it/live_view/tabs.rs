@@ -372,7 +372,7 @@ async fn a_view_only_viewer_sees_a_dialog_but_cannot_answer_it() {
             "{ viewport: { width: 600, height: 400 } }",
         )
         .await;
-    scenario.act("await viewer.says('message', 'Shall we?'); await viewer.says('dialog', 'waits for an answer')").await;
+    scenario.act("await viewer.says('message', 'Shall we?'); await viewer.says('dialog', 'is waiting for an answer')").await;
     assert_eq!(
         scenario
             .see("await page.locator('button:visible').count()")

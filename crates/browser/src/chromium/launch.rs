@@ -14,6 +14,7 @@ use hearth_sandbox::{Launcher, Program, StartError};
 use thiserror::Error;
 use tokio::net::unix::pipe::Receiver;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::broker::Broker;
 use crate::broker::commands::BrowserError;
@@ -202,7 +203,8 @@ impl Browser {
         let tree = launcher.start(program).await?;
         let program_pid = tree.program_pid();
         let last_lines = LastLines::default();
-        let mut drained = tracker.spawn(stderr::drain(stderr_ours, last_lines.clone()));
+        let draining = stderr::drain(stderr_ours, last_lines.clone());
+        let mut drained = tracker.spawn(draining.in_current_span());
         let file_access = FileAccess {
             session: spec.session_dir,
             downloads: dirs.downloads.clone(),

@@ -11,6 +11,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::broker::Broker;
 use crate::cdp::pipe::{Frame, ReadEnd, read_frames};
@@ -99,7 +100,7 @@ pub(crate) fn supervise(
     let reader = Arc::clone(&broker);
     let read_end = pipe_ends.clone();
     let budget = budget.clone();
-    tracker.spawn(async move {
+    let reading = async move {
         let end = read_frames(from_browser, &budget, |frame| match frame {
             Frame::Whole(frame) => reader.handle_frame(frame),
             Frame::Oversized(beginning) => reader.handle_oversized(beginning),
@@ -107,13 +108,15 @@ pub(crate) fn supervise(
         .await;
         // The supervisor may have ended already.
         let _ = read_end.send(PipeEnd::Read(end)).await;
-    });
+    };
+    tracker.spawn(reading.in_current_span());
     let writer = Arc::clone(&broker);
-    tracker.spawn(async move {
+    let writing = async move {
         if writer.writer().drain().await.is_err() {
             let _ = pipe_ends.send(PipeEnd::Stuck).await;
         }
-    });
+    };
+    tracker.spawn(writing.in_current_span());
     let (end, end_seen) = watch::channel(End::default());
     let supervised = Supervised {
         end: end_seen,
@@ -121,7 +124,7 @@ pub(crate) fn supervise(
         closing: CancellationToken::new(),
     };
     let (kill, closing) = (supervised.kill.clone(), supervised.closing.clone());
-    tracker.spawn(async move {
+    let supervising = async move {
         let reason = wait_for_end(&tree, &broker, pipe_ended, &kill, &closing).await;
         if reason.is_crash() {
             broker.shut_down(1011, &format!("browser crashed ({reason})"));
@@ -132,7 +135,8 @@ pub(crate) fn supervise(
         tree.kill();
         tree.gone().await;
         end.send_modify(|end| end.gone = true);
-    });
+    };
+    tracker.spawn(supervising.in_current_span());
     supervised
 }
 

@@ -12,6 +12,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Child;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::supervisor::process_table::{ProcessTable, TreeState};
 use crate::supervisor::program::Exit;
@@ -76,7 +77,7 @@ impl ProcessTree {
             state,
             tree_state: Arc::clone(&tree_state),
         };
-        tracker.spawn(owner.run());
+        tracker.spawn(owner.run().in_current_span());
         ProcessTree {
             shim_pid,
             program_pid,

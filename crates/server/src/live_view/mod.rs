@@ -24,6 +24,8 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::access::ViewerAccess;
 pub(crate) use self::message::{SessionEnded, Text, hello, session_ended};
+use tracing::Instrument;
+
 use self::shared::Shared;
 pub(crate) use self::viewer::{Update, Updates, ViewerGuard, ViewerInput};
 
@@ -45,7 +47,7 @@ impl LiveView {
     pub fn join(&self, access: ViewerAccess, tracker: &TaskTracker) -> Option<ViewerGuard> {
         let (id, starts_screencast) = self.shared.viewers().join(access)?;
         if starts_screencast {
-            tracker.spawn(screencast::run(Arc::clone(&self.shared)));
+            tracker.spawn(screencast::run(Arc::clone(&self.shared)).in_current_span());
         }
         let guard = ViewerGuard::new(Arc::clone(&self.shared), id, access);
         // An open dialog is dismissed when no viewer can answer it.

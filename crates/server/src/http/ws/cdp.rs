@@ -13,6 +13,7 @@ use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use hearth_budget::Budget;
 use hearth_browser::{Client, ClientSender, MAX_REQUEST_BYTES, Outgoing};
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
 
 use super::heartbeat::{Heard, Pings};
 use crate::http::peer::Peer;
@@ -38,8 +39,10 @@ pub(crate) fn accept(
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES);
-    upgrade.on_upgrade(async move |socket| {
-        tracker.track_future(serve(socket, client)).await;
+    let span = Span::current();
+    upgrade.on_upgrade(move |socket| {
+        let serving = async move { tracker.track_future(serve(socket, client, &peer)).await };
+        serving.instrument(span)
     })
 }
 

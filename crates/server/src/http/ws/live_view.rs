@@ -12,6 +12,7 @@ use hearth_budget::Budget;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
 
 use super::heartbeat::{Heard, Pings};
 use crate::http::peer::Peer;
@@ -46,12 +47,16 @@ pub(crate) fn accept(
     let upgrade = upgrade
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES);
-    upgrade.on_upgrade(
-        async move |mut socket| match live_view.join(access, &tracker) {
-            Some(viewer) => tracker.track_future(serve(socket, viewer, ended)).await,
-            None => close(&mut socket, close_code::POLICY, TOO_MANY_VIEWERS).await,
-        },
-    )
+    let span = Span::current();
+    upgrade.on_upgrade(move |mut socket| {
+        let serving = async move {
+            match live_view.join(access, &tracker) {
+                Some(viewer) => tracker.track_future(serve(socket, viewer, ended)).await,
+                None => close(&mut socket, close_code::POLICY, TOO_MANY_VIEWERS).await,
+            }
+        };
+        serving.instrument(span)
+    })
 }
 
 async fn serve(socket: WebSocket, viewer: ViewerGuard, ended: impl Future<Output = SessionEnded>) {
