@@ -51,6 +51,7 @@ impl Budget {
     }
 
     /// Creates a budget whose reservations count in this one as well.
+    #[must_use]
     pub fn child(&self, name: &'static str, limit: u64) -> Self {
         Self(Arc::new(Account {
             name,
@@ -151,6 +152,7 @@ impl Reservation {
     }
 
     /// Moves all reserved bytes to a new reservation, and leaves this one empty.
+    #[must_use]
     pub fn take(&mut self) -> Self {
         Self {
             budget: self.budget.clone(),

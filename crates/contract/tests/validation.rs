@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use hearth_contract::{
-    CreateRequest, ErrorBody, ExecuteRequest, Issue, Language, ListRequest, StatusFilter,
+    Body, CreateRequest, ErrorBody, ExecuteRequest, Issue, Language, ListRequest, StatusFilter,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -15,8 +15,8 @@ const FIXTURE: &str = include_str!("../../../tests/fixtures/validation.json");
 /// Returns the error body for an invalid request, or `None` for a valid one.
 fn error_body(endpoint: &str, input: &Value) -> Option<String> {
     let issues = match endpoint {
-        "create" => CreateRequest::parse(input).err(),
-        "execute" => ExecuteRequest::parse(input).err(),
+        "create" => create(input).err(),
+        "execute" => execute(input).err(),
         "list" => {
             let pairs = input
                 .as_object()
@@ -48,6 +48,18 @@ fn expand(value: Value) -> Value {
         Value::Array(items) => Value::Array(items.into_iter().map(expand).collect()),
         other => other,
     }
+}
+
+fn body(value: &Value) -> Body {
+    Body::parse(value.to_string().as_bytes()).unwrap()
+}
+
+fn create(value: &Value) -> Result<CreateRequest, Vec<Issue>> {
+    CreateRequest::parse(&body(value))
+}
+
+fn execute(value: &Value) -> Result<ExecuteRequest, Vec<Issue>> {
+    ExecuteRequest::parse(&body(value))
 }
 
 fn issues_of<T: std::fmt::Debug>(result: Result<T, Vec<Issue>>) -> Value {
@@ -89,7 +101,7 @@ fn an_empty_body_creates_a_session_with_the_documented_defaults() {
         record_session: true,
         profile: None,
     };
-    assert_eq!(CreateRequest::parse(&json!({})), Ok(expected));
+    assert_eq!(create(&json!({})), Ok(expected));
 }
 
 #[test]
@@ -98,7 +110,7 @@ fn every_field_of_a_create_request_is_used() {
         "ttl": 31, "activityTtl": 11, "streamWebView": false, "recordSession": false,
         "profile": {"name": "shop", "saveChanges": false},
     });
-    let request = CreateRequest::parse(&body).unwrap();
+    let request = create(&body).unwrap();
     assert_eq!(
         (request.ttl_seconds, request.activity_ttl_seconds),
         (31, 11)
@@ -117,7 +129,7 @@ fn every_field_of_a_create_request_is_used() {
 #[test]
 fn a_profile_saves_its_changes_by_default() {
     assert!(
-        CreateRequest::parse(&json!({"profile": {"name": "shop"}}))
+        create(&json!({"profile": {"name": "shop"}}))
             .unwrap()
             .profile
             .unwrap()
@@ -128,7 +140,7 @@ fn a_profile_saves_its_changes_by_default() {
 #[test]
 fn a_whole_number_with_a_decimal_point_is_an_integer() {
     let request =
-        CreateRequest::parse(&serde_json::from_str(r#"{"ttl":60.0,"activityTtl":1.2e2}"#).unwrap())
+        CreateRequest::parse(&Body::parse(br#"{"ttl":60.0,"activityTtl":1.2e2}"#).unwrap())
             .unwrap();
     assert_eq!(
         (request.ttl_seconds, request.activity_ttl_seconds),
@@ -139,7 +151,7 @@ fn a_whole_number_with_a_decimal_point_is_an_integer() {
 #[test]
 fn a_fraction_out_of_range_is_only_reported_as_a_fraction() {
     assert_eq!(
-        issues_of(CreateRequest::parse(&json!({"ttl": 5000.5})))
+        issues_of(create(&json!({"ttl": 5000.5})))
             .as_array()
             .unwrap()
             .len(),
@@ -151,7 +163,7 @@ fn a_fraction_out_of_range_is_only_reported_as_a_fraction() {
 fn an_integer_below_the_safe_range_gives_two_issues() {
     let body: Value = serde_json::from_str(r#"{"ttl":-1e21}"#).unwrap();
     assert_eq!(
-        serde_json::to_string(&CreateRequest::parse(&body).unwrap_err()).unwrap(),
+        serde_json::to_string(&create(&body).unwrap_err()).unwrap(),
         concat!(
             r#"[{"code":"too_small","minimum":-9007199254740991,"note":"Integers must be within the safe integer range.","#,
             r#""origin":"int","path":["ttl"],"message":"Too small: expected int to be >-9007199254740991"},"#,
@@ -164,19 +176,17 @@ fn an_integer_below_the_safe_range_gives_two_issues() {
 #[test]
 fn the_largest_safe_integer_is_merely_too_big() {
     assert_eq!(
-        issues_of(CreateRequest::parse(
-            &json!({"ttl": 9_007_199_254_740_991_i64})
-        ))
-        .as_array()
-        .unwrap()
-        .len(),
+        issues_of(create(&json!({"ttl": 9_007_199_254_740_991_i64})))
+            .as_array()
+            .unwrap()
+            .len(),
         1
     );
 }
 
 #[test]
 fn a_request_to_run_code_has_the_documented_defaults() {
-    let request = ExecuteRequest::parse(&json!({"code": "1"})).unwrap();
+    let request = execute(&json!({"code": "1"})).unwrap();
     assert_eq!(
         (request.language, request.timeout_seconds),
         (Language::Node, 30)
@@ -187,7 +197,7 @@ fn a_request_to_run_code_has_the_documented_defaults() {
 fn every_language_is_parsed_by_its_name() {
     for language in [Language::Python, Language::Node, Language::Bash] {
         let body = json!({"code": "1", "language": language.as_str(), "timeout": 7});
-        let request = ExecuteRequest::parse(&body).unwrap();
+        let request = execute(&body).unwrap();
         assert_eq!((request.language, request.timeout_seconds), (language, 7));
     }
 }
@@ -195,16 +205,9 @@ fn every_language_is_parsed_by_its_name() {
 #[test]
 fn characters_are_code_points_and_not_bytes_or_utf_16_units() {
     let longest = "🔥".repeat(100_000);
+    assert_eq!(execute(&json!({"code": longest})).unwrap().code, longest);
     assert_eq!(
-        ExecuteRequest::parse(&json!({"code": longest}))
-            .unwrap()
-            .code,
-        longest
-    );
-    assert_eq!(
-        issues_of(ExecuteRequest::parse(
-            &json!({"code": format!("{longest}x")})
-        ))[0]["code"],
+        issues_of(execute(&json!({"code": format!("{longest}x")})))[0]["code"],
         json!("too_big")
     );
 }

@@ -7,6 +7,7 @@ use hearth_browser::{
     Browser, BrowserLimits, Client, ClientOrigin, ClientReceiver, ClientSender, LaunchError,
     LaunchSpec, Outgoing, Viewport,
 };
+use hearth_budget::Budget;
 use hearth_sandbox::Launcher;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -55,6 +56,7 @@ impl BrowserFixture {
                 max_tabs: 100,
                 max_download_bytes: 1 << 30,
             },
+            budget: Budget::new("this test", 256 << 20),
         };
         Browser::launch(&self.launcher, &self.tracker, spec).await
     }

@@ -33,6 +33,8 @@ pub(crate) enum ApiError {
     TooLarge,
     /// The body arrived incompletely.
     IncompleteBody,
+    /// The buffers of the session or of the server are full. Nothing was done.
+    Overloaded,
     /// The key or token is missing, malformed or unknown. The body says which.
     Unauthorized(ErrorBody),
     /// No keys are configured, and the `Host` header does not name this machine.

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hearth_budget::{Budget, Reservation};
@@ -62,9 +62,9 @@ impl Peer {
 
     /// Records that the next bytes belong to another request, unless the connection was upgraded.
     pub fn request_finished(&self) {
-        let _ =
-            self.phase
-                .compare_exchange(REQUEST, IDLE, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self
+            .phase
+            .compare_exchange(REQUEST, IDLE, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Records that the connection becomes a WebSocket. Counts every byte that arrives from now on

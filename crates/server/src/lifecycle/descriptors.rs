@@ -31,9 +31,14 @@ pub(super) struct DescriptorWatch {
 
 /// Starts the watch. Its descriptor is opened here, so that it can count when no other is left.
 pub(super) fn watch_descriptors() -> anyhow::Result<DescriptorWatch> {
-    let mut dir = Dir::open("/proc/self/fd", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-        .context("cannot read /proc/self/fd")?;
-    let (max, _) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
+    let mut dir = Dir::open(
+        "/proc/self/fd",
+        OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .context("cannot read /proc/self/fd")?;
+    let (max, _) =
+        getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
     let counted = Arc::new(Descriptors::new(max));
     let (sender, pause) = watch::channel(false);
     let (stop, stopped) = mpsc::channel::<()>();
@@ -47,9 +52,8 @@ pub(super) fn watch_descriptors() -> anyhow::Result<DescriptorWatch> {
                 counted.record(open);
                 // A count that fails pauses, because it usually means that the server has run out.
                 let must_pause = open.is_none_or(|open| open >= max / PAUSE_AT.1 * PAUSE_AT.0);
-                let changed = sender.send_if_modified(|paused| {
-                    std::mem::replace(paused, must_pause) != must_pause
-                });
+                let changed = sender
+                    .send_if_modified(|paused| std::mem::replace(paused, must_pause) != must_pause);
                 if changed && must_pause {
                     tracing::warn!(open, max, "accepting paused: too many open descriptors");
                 } else if changed {

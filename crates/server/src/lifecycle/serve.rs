@@ -30,7 +30,9 @@ use crate::http::state::{AppState, ServerLoad};
 use crate::metrics::Metrics;
 use crate::profiles::{Profiles, profiles_dir};
 use crate::sandbox::{Isolation, Ports, SandboxSpec, UidPool, sessions_dir};
-use crate::sessions::{CdpListeners, ENDED_KEPT_COUNT, Registry, RegistrySpec, Services, spawn_watchers};
+use crate::sessions::{
+    CdpListeners, ENDED_KEPT_COUNT, Registry, RegistrySpec, Services, spawn_watchers,
+};
 use crate::store::{FILE, SessionRecord, Store, StoreError};
 use crate::toolchain::Runtime;
 
@@ -96,8 +98,20 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     };
     let (store, past) = open_store(&config, &tasks).await?;
     let sandbox = Sandbox { isolation, runtime };
-    let registry = build_registry(&config, sandbox, &listeners, cdp_listeners, &tasks, &store, past).await?;
-    let connections = Connections::new(connection_limits(config.max_connections, descriptors.counted.max()));
+    let registry = build_registry(
+        &config,
+        sandbox,
+        &listeners,
+        cdp_listeners,
+        &tasks,
+        &store,
+        past,
+    )
+    .await?;
+    let connections = Connections::new(connection_limits(
+        config.max_connections,
+        descriptors.counted.max(),
+    ));
     let state = AppState::new(
         config.keys()?,
         config.public_url.clone(),

@@ -168,17 +168,18 @@ impl SessionBuilder {
         };
         let spec = Arc::clone(&self.spec);
         let egress = self.proxy.iter().map(Proxy::port).collect();
-        let cdp = self.cdp.as_ref().map(OpenCdpListener::port).ok_or_else(incomplete)?;
+        let cdp = self
+            .cdp
+            .as_ref()
+            .map(OpenCdpListener::port)
+            .ok_or_else(incomplete)?;
         let tasks = self.tasks.clone();
         let creating = spawn_blocking(move || {
             let sandbox_spec = SandboxSpec {
                 isolation: &spec.isolation,
                 browser: &spec.browser,
                 runtime: &spec.runtime,
-                ports: Ports {
-                    cdp,
-                    egress,
-                },
+                ports: Ports { cdp, egress },
             };
             let name = session_dir_name(id);
             SessionSandbox::create(&spec.sessions_dir, &name, sandbox_spec, uid_lease, &tasks)

@@ -40,8 +40,10 @@ pub(crate) enum SessionError {
     #[error("another {} execution is running", .0.as_str())]
     ExecutionBusy(Language),
     /// Too many executions in the language wait already.
+    #[error("too many {} executions wait", .0.as_str())]
     QueueFull(Language),
     /// The session's or the server's buffers are full. Nothing was done.
+    #[error(transparent)]
     Overloaded(Exhausted),
     /// The code did not start. The reason can contain output of user code, so it must reach the
     /// caller only, and never the log.

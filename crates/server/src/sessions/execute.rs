@@ -39,15 +39,14 @@ impl Session {
     }
 
     /// Runs code and records its metrics, however the execution ends.
-    async fn execute_counted(
-        &self,
-        request: ExecuteRequest,
-    ) -> Result<Executed, SessionError> {
+    async fn execute_counted(&self, request: ExecuteRequest) -> Result<Executed, SessionError> {
         let mut metrics = ExecutionMetricsGuard::new(&self.services.metrics, request.language);
         let result = self.run(&request, &mut metrics).await;
         metrics.finish(match &result {
             Ok((_, outcome)) => *outcome,
-            Err(SessionError::ExecutionBusy(_) | SessionError::QueueFull(_)) => ExecuteOutcome::Busy,
+            Err(SessionError::ExecutionBusy(_) | SessionError::QueueFull(_)) => {
+                ExecuteOutcome::Busy
+            }
             Err(SessionError::Ended) => ExecuteOutcome::Gone,
             Err(_) => ExecuteOutcome::NotStarted,
         });

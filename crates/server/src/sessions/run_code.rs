@@ -149,8 +149,8 @@ async fn start_kernel(
         program,
         &resources.budget,
     )
-        .instrument(session_span.clone())
-        .await
+    .instrument(session_span.clone())
+    .await
 }
 
 /// Starts the next kernel in the background. It holds the turn until the kernel is ready, so that

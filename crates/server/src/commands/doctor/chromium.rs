@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use hearth_browser::{Browser, BrowserLimits, LaunchSpec, probe};
+use hearth_budget::Budget;
 use tokio::time::Instant;
 
 use super::finding::{Finding, Verdict};
@@ -51,6 +52,7 @@ pub(super) async fn browser(
             max_tabs: 1,
             max_download_bytes: 0,
         },
+        budget: Budget::new("the browser", subject.config.limits.session_buffer_mb << 20),
     };
     let began = Instant::now();
     match Browser::launch(&fixture.enclosure.browser, &fixture.tasks, launch).await {

@@ -10,8 +10,8 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::response::Response;
 use futures_util::stream::unfold;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use hearth_budget::Budget;
 use hearth_browser::{Client, ClientSender, MAX_REQUEST_BYTES, Outgoing};
+use hearth_budget::Budget;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 

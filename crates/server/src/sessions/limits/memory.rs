@@ -196,11 +196,7 @@ fn report(session: &Session, limit: Limit, tree: &TreeUsage) {
 
 /// Returns the limit that a session exceeds, and the index of the tree that uses the most of it.
 /// `buffers` is the memory that the server uses for the session.
-fn exceeded_limit(
-    usages: &[TreeUsage],
-    buffers: u64,
-    limits: &Limits,
-) -> Option<(usize, Limit)> {
+fn exceeded_limit(usages: &[TreeUsage], buffers: u64, limits: &Limits) -> Option<(usize, Limit)> {
     let check = |max: u64, limit: Limit, rest: u64, used: fn(&TreeUsage) -> u64| {
         let sum: u64 = usages.iter().map(used).sum::<u64>() + rest;
         let largest = (0..usages.len()).max_by_key(|&index| used(&usages[index]))?;
@@ -295,7 +291,11 @@ mod tests {
     fn a_session_within_its_limits_exceeds_none() {
         assert_eq!(exceeded_limit(&[], 0, &LIMIT), None);
         assert_eq!(
-            exceeded_limit(&[tree(60, 10, 500, true), tree(40, 1, 40, false)], 0, &LIMIT),
+            exceeded_limit(
+                &[tree(60, 10, 500, true), tree(40, 1, 40, false)],
+                0,
+                &LIMIT
+            ),
             None
         );
     }

@@ -37,7 +37,15 @@ pub(crate) async fn browser(
         return describe::browser_version(&session, &request, &links).await;
     }
     peer.slot().keep();
-    connect(&state, &session, None, ClientOrigin::External, peer, upgrade).await
+    connect(
+        &state,
+        &session,
+        None,
+        ClientOrigin::External,
+        peer,
+        upgrade,
+    )
+    .await
 }
 
 /// Connects an external client to one target, by its id in `/json/list`.
@@ -73,7 +81,15 @@ pub(crate) async fn internal(
 ) -> Result<Response, ApiError> {
     let session = request.authorize(&state, &id, Session::internal_token)?;
     peer.slot().keep();
-    connect(&state, &session, None, ClientOrigin::Internal, peer, upgrade).await
+    connect(
+        &state,
+        &session,
+        None,
+        ClientOrigin::Internal,
+        peer,
+        upgrade,
+    )
+    .await
 }
 
 async fn connect(

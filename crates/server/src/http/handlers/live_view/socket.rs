@@ -13,8 +13,8 @@ use super::access::authorize;
 use crate::clock;
 use crate::http::error::ApiError;
 use crate::http::extract::SessionId;
-use crate::http::peer::Peer;
 use crate::http::origin::is_same_origin;
+use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::http::ws;
 use crate::live_view::SessionEnded;
@@ -34,6 +34,7 @@ pub(crate) async fn connect(
     let upgrade = upgrade.map_err(|_| ApiError::LiveViewUpgradeRequired)?;
     peer.slot().keep();
     let live_view = session.live_view()?;
+    let budget = session.budget()?;
     let ended = async move {
         let ending = session.ended().await;
         SessionEnded {
@@ -48,7 +49,7 @@ pub(crate) async fn connect(
         access,
         ended,
         &peer,
-        &session.budget()?,
+        &budget,
         state.registry().tracker().clone(),
     ))
 }
