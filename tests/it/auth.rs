@@ -46,7 +46,7 @@ async fn every_route(api: &Api) -> Vec<(String, Reply)> {
     replies
 }
 
-async fn assert_every_route_refuses(server: &TestServer, authorization: Option<&str>, error: &str) {
+async fn assert_every_route_rejects(server: &TestServer, authorization: Option<&str>, error: &str) {
     for prefix in PREFIXES {
         let api = server.under(prefix);
         let api = authorization.map_or(api.clone(), |header| api.with_authorization(header));
@@ -64,15 +64,15 @@ async fn assert_every_route_refuses(server: &TestServer, authorization: Option<&
 #[tokio::test]
 async fn a_request_without_an_authorization_header_is_rejected_on_every_route() {
     let server = keyed_server_without_browser().await;
-    assert_every_route_refuses(&server, None, "Unauthorized").await;
+    assert_every_route_rejects(&server, None, "Unauthorized").await;
     server.stop().await;
 }
 
 #[tokio::test]
 async fn a_bearer_header_without_a_token_is_rejected_on_every_route() {
     let server = keyed_server_without_browser().await;
-    assert_every_route_refuses(&server, Some("Bearer"), "Unauthorized: Token missing").await;
-    assert_every_route_refuses(&server, Some("Bearer "), "Unauthorized: Token missing").await;
+    assert_every_route_rejects(&server, Some("Bearer"), "Unauthorized: Token missing").await;
+    assert_every_route_rejects(&server, Some("Bearer "), "Unauthorized: Token missing").await;
     server.stop().await;
 }
 
@@ -81,7 +81,7 @@ async fn an_unknown_key_is_rejected_on_every_route() {
     let server = keyed_server_without_browser().await;
     // A team's name, a key with its name, and a prefix of a key are not valid keys either.
     for wrong in ["key-x", "alpha", "alpha:key-a1", "key-a", "KEY-A1"] {
-        assert_every_route_refuses(
+        assert_every_route_rejects(
             &server,
             Some(&format!("Bearer {wrong}")),
             "Unauthorized: Invalid token",

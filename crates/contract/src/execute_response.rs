@@ -30,7 +30,7 @@ enum ErrorText {
 
 /// The results of an execution, from which an [`ExecuteResponse`] is built.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ExecutionParts {
+pub struct ExecuteResult {
     /// Standard output.
     pub stdout: String,
     /// Standard error.
@@ -62,8 +62,8 @@ impl ExecuteResponse {
     ///
     /// The `result` is the value, or stdout without its last newline if there is no value. A
     /// failure without a known error reports stderr or a fixed text.
-    pub fn from_parts(parts: ExecutionParts) -> Self {
-        let ExecutionParts {
+    pub fn from_parts(parts: ExecuteResult) -> Self {
+        let ExecuteResult {
             stdout,
             stderr,
             value,
@@ -237,7 +237,7 @@ mod tests {
         error: Option<&str>,
     ) -> ExecuteResponse {
         let (value, error) = (value.map(str::to_owned), error.map(str::to_owned));
-        ExecuteResponse::from_parts(ExecutionParts {
+        ExecuteResponse::from_parts(ExecuteResult {
             stdout: stdout.into(),
             stderr: stderr.into(),
             value,
@@ -304,12 +304,12 @@ mod tests {
     #[test]
     fn a_killed_and_truncated_execution_reports_both() {
         let error = ExecuteResponse::timeout_error(1);
-        let response = ExecuteResponse::from_parts(ExecutionParts {
+        let response = ExecuteResponse::from_parts(ExecuteResult {
             exit_code: 137,
             killed: true,
             truncated: true,
             error: Some(error),
-            ..ExecutionParts::default()
+            ..ExecuteResult::default()
         });
         assert_eq!(
             text(response),
@@ -321,11 +321,11 @@ mod tests {
     fn large_texts_are_sent_in_small_pieces() {
         let stdout = "ä\u{1}\"\\\n€".repeat(20_000);
         let stderr = format!("  {}\n", "\u{0}".repeat(100_000));
-        let response = ExecuteResponse::from_parts(ExecutionParts {
+        let response = ExecuteResponse::from_parts(ExecuteResult {
             stdout: stdout.clone(),
             stderr: stderr.clone(),
             exit_code: 1,
-            ..ExecutionParts::default()
+            ..ExecuteResult::default()
         });
         let pieces: Vec<Vec<u8>> = response.into_json().collect();
         assert!(pieces.iter().all(|piece| piece.len() < 100_000));

@@ -29,7 +29,7 @@ pub use body::{Body, InvalidJson};
 pub use create::{CreateRequest, Profile};
 pub use error_body::ErrorBody;
 pub use execute::{ExecuteRequest, Language};
-pub use execute_response::{ExecuteResponse, ExecutionParts, JsonPieces};
+pub use execute_response::{ExecuteResponse, ExecuteResult, JsonPieces};
 pub use issue::Issue;
 pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};

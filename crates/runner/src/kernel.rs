@@ -19,7 +19,7 @@ use crate::output::Output;
 
 /// The program and the environment of a kernel.
 #[derive(Clone, Debug)]
-pub struct KernelProgram {
+pub struct KernelSpec {
     /// The language for messages: `node` or `python`.
     pub language: &'static str,
     /// The interpreter.
@@ -49,7 +49,7 @@ impl Kernel {
     pub async fn start(
         launcher: &Launcher,
         tracker: &TaskTracker,
-        kernel: KernelProgram,
+        kernel: KernelSpec,
         budget: &Budget,
     ) -> Result<Kernel, RunError> {
         let (output, ends) = Output::new().map_err(RunError::Pipe)?;
@@ -61,7 +61,7 @@ impl Kernel {
             (3, requests_end),
             (4, replies_end),
         ];
-        let KernelProgram {
+        let KernelSpec {
             language,
             program,
             args,

@@ -33,7 +33,7 @@ const SHELL_ARGS: [&str; 2] = [
 
 /// The program and the environment of a shell.
 #[derive(Clone, Debug)]
-pub struct ShellProgram {
+pub struct ShellSpec {
     /// The bash executable.
     pub program: PathBuf,
     /// The complete environment.
@@ -46,7 +46,7 @@ pub struct ShellProgram {
 /// the future kills them all.
 pub async fn run_shell(
     launcher: &Launcher,
-    shell: ShellProgram,
+    shell: ShellSpec,
     mut run: Run,
     budget: &Budget,
 ) -> Result<Outcome, RunError> {
