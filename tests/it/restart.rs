@@ -22,7 +22,7 @@ async fn started(dir: &tempfile::TempDir) -> TestServer {
 
 /// Asserts that `server` reports an earlier server's session as ended for this reason in every
 /// call, and as forbidden for other teams.
-async fn assert_past(server: &TestServer, session: &Session, reason: &str) {
+async fn assert_ended(server: &TestServer, session: &Session, reason: &str) {
     let (own, other) = (server.with_key("key-1"), server.with_key("key-2"));
     let status = own.status(session.id()).await.ok();
     assert_eq!(
@@ -37,9 +37,9 @@ async fn assert_past(server: &TestServer, session: &Session, reason: &str) {
     for link in ["cdpUrl", "liveViewUrl", "interactiveLiveViewUrl"] {
         assert_eq!(status[link], "", "{status}");
     }
-    let refusal = own.execute(session.id(), &json!({"code": "1"})).await;
+    let rejection = own.execute(session.id(), &json!({"code": "1"})).await;
     assert_eq!(
-        (refusal.status, &refusal.body["error"]),
+        (rejection.status, &rejection.body["error"]),
         (410, &json!("Browser session has been destroyed."))
     );
     let deleted = own.delete(session.id()).await.ok();
@@ -63,7 +63,7 @@ async fn a_session_of_a_killed_server_has_ended_with_it() {
     killed.kill_hard().await;
     killed.assert_nothing_runs(BOUND).await;
     let next = started(&dir).await;
-    assert_past(&next, &session, "server_lost").await;
+    assert_ended(&next, &session, "server_lost").await;
     next.stop().await;
 }
 
@@ -81,9 +81,9 @@ async fn sessions_that_had_ended_before_a_restart_keep_their_reason_and_their_du
     first.kill_hard().await;
     first.assert_nothing_runs(BOUND).await;
     let second = started(&dir).await;
-    assert_past(&second, &deleted, "deleted").await;
-    assert_past(&second, &limited, "deleted").await;
-    assert_past(&second, &stopped, "server_lost").await;
+    assert_ended(&second, &deleted, "deleted").await;
+    assert_ended(&second, &limited, "deleted").await;
+    assert_ended(&second, &stopped, "server_lost").await;
     for (session, answer) in [(&deleted, answer), (&limited, last)] {
         let status = second.with_key("key-1").status(session.id()).await.ok();
         assert_eq!(status["sessionDurationMs"], answer["sessionDurationMs"]);

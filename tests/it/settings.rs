@@ -166,18 +166,18 @@ async fn the_help_shows_every_setting_as_a_variable_and_as_a_flag() {
 async fn an_invalid_value_is_one_clear_line_and_exit_code_78() {
     for (name, values) in BAD_VALUES {
         for value in values {
-            let refusal = TestServer::builder().setting(name, value).refused().await;
-            assert_eq!(refusal.code, Some(78), "{name}={value}: {refusal:?}");
+            let rejection = TestServer::builder().setting(name, value).refused().await;
+            assert_eq!(rejection.code, Some(78), "{name}={value}: {rejection:?}");
             assert_eq!(
-                refusal.stderr.trim_end().lines().count(),
+                rejection.stderr.trim_end().lines().count(),
                 1,
                 "{name}={value}: {}",
-                refusal.stderr
+                rejection.stderr
             );
             assert!(
-                refusal.stderr.contains(name),
+                rejection.stderr.contains(name),
                 "{name}={value} is not named: {}",
-                refusal.stderr
+                rejection.stderr
             );
         }
     }
@@ -185,23 +185,23 @@ async fn an_invalid_value_is_one_clear_line_and_exit_code_78() {
 
 #[tokio::test]
 async fn an_invalid_flag_is_rejected_like_its_variable() {
-    let refusal = TestServer::builder()
+    let rejection = TestServer::builder()
         .argument("--viewport=wide")
         .refused()
         .await;
     assert_eq!(
-        (refusal.code, refusal.stderr.trim_end().lines().count()),
+        (rejection.code, rejection.stderr.trim_end().lines().count()),
         (Some(78), 1),
-        "{refusal:?}"
+        "{rejection:?}"
     );
 }
 
 #[tokio::test]
 async fn keys_are_not_printed_when_the_start_fails() {
     let builder = TestServer::builder().setting("HEARTH_API_KEYS", "team:sesame-1,team2:sesame-1");
-    let refusal = builder.refused().await;
-    assert_eq!(refusal.code, Some(78), "{refusal:?}");
-    assert!(!refusal.stderr.contains("sesame"), "{}", refusal.stderr);
+    let rejection = builder.refused().await;
+    assert_eq!(rejection.code, Some(78), "{rejection:?}");
+    assert!(!rejection.stderr.contains("sesame"), "{}", rejection.stderr);
 }
 
 #[tokio::test]
@@ -309,12 +309,12 @@ async fn a_second_server_on_the_same_data_dir_is_rejected() {
     let dir = new_data_dir();
     let first = TestServer::builder().data_dir(dir.path()).start().await;
     let session = first.session().await;
-    let refusal = TestServer::builder().data_dir(dir.path()).refused().await;
-    assert_ne!(refusal.code, Some(0), "{refusal:?}");
+    let rejection = TestServer::builder().data_dir(dir.path()).refused().await;
+    assert_ne!(rejection.code, Some(0), "{rejection:?}");
     assert!(
-        refusal.stderr.contains(&*dir.path().to_string_lossy()),
+        rejection.stderr.contains(&*dir.path().to_string_lossy()),
         "{}",
-        refusal.stderr
+        rejection.stderr
     );
     assert_eq!(session.node("1+1").await.ok().result, "2");
     first.stop().await;

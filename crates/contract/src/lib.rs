@@ -34,7 +34,7 @@ pub use operator::{
     OperatorExecution, OperatorSession, OperatorState, Pressure, ReadinessResponse, Scope,
 };
 pub use response::{
-    CreateResponse, DeleteResponse, ExecuteResponse, ExecutionParts, HealthResponse, ListResponse,
+    CreateResponse, DeleteResponse, ExecuteResponse, ExecuteResult, HealthResponse, ListResponse,
     ProfileDeletedResponse, ProfileItem, ProfilesResponse, SessionListItem, StatusResponse, True,
 };
 pub use session::{DestroyedReason, SessionStatus};

@@ -196,7 +196,7 @@ fn is_false(value: &bool) -> bool {
 
 /// The results of an execution, from which an [`ExecuteResponse`] is built.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ExecutionParts {
+pub struct ExecuteResult {
     /// Standard output.
     pub stdout: String,
     /// Standard error.
@@ -228,8 +228,8 @@ impl ExecuteResponse {
     ///
     /// The `result` is the value, or stdout without its last newline if there is no value. A
     /// failure without a known error reports stderr or a fixed text.
-    pub fn from_parts(parts: ExecutionParts) -> Self {
-        let ExecutionParts {
+    pub fn from_parts(parts: ExecuteResult) -> Self {
+        let ExecuteResult {
             stdout,
             stderr,
             value,
@@ -302,7 +302,7 @@ mod tests {
         error: Option<&str>,
     ) -> ExecuteResponse {
         let (value, error) = (value.map(str::to_owned), error.map(str::to_owned));
-        ExecuteResponse::from_parts(ExecutionParts {
+        ExecuteResponse::from_parts(ExecuteResult {
             stdout: stdout.into(),
             stderr: stderr.into(),
             value,
@@ -374,12 +374,12 @@ mod tests {
     #[test]
     fn a_killed_and_truncated_execution_reports_both() {
         let error = ExecuteResponse::timeout_error(1);
-        let response = ExecuteResponse::from_parts(ExecutionParts {
+        let response = ExecuteResponse::from_parts(ExecuteResult {
             exit_code: 137,
             killed: true,
             truncated: true,
             error: Some(error),
-            ..ExecutionParts::default()
+            ..ExecuteResult::default()
         });
         assert_eq!(
             text(&response),

@@ -18,7 +18,7 @@ use crate::output::Output;
 
 /// The program and the environment of a kernel.
 #[derive(Clone, Debug)]
-pub struct KernelProgram {
+pub struct KernelSpec {
     /// The language for messages: `node` or `python`.
     pub language: &'static str,
     /// The interpreter.
@@ -48,7 +48,7 @@ impl Kernel {
     pub async fn start(
         launcher: &Launcher,
         tracker: &TaskTracker,
-        kernel: KernelProgram,
+        kernel: KernelSpec,
     ) -> Result<Kernel, RunError> {
         let (output, ends) = Output::new().map_err(RunError::Pipe)?;
         let (requests, requests_end, replies, replies_end) =
@@ -59,7 +59,7 @@ impl Kernel {
             (3, requests_end),
             (4, replies_end),
         ];
-        let KernelProgram {
+        let KernelSpec {
             language,
             program,
             args,

@@ -23,6 +23,6 @@ mod output;
 mod run_end;
 mod shell;
 
-pub use kernel::{Kernel, KernelProgram};
+pub use kernel::{Kernel, KernelSpec};
 pub use outcome::{Ended, Interruption, Outcome, Run, RunError};
-pub use shell::{ShellProgram, run_shell};
+pub use shell::{ShellSpec, run_shell};

@@ -32,7 +32,7 @@ const SHELL_ARGS: [&str; 2] = [
 
 /// The program and the environment of a shell.
 #[derive(Clone, Debug)]
-pub struct ShellProgram {
+pub struct ShellSpec {
     /// The bash executable.
     pub program: PathBuf,
     /// The complete environment.
@@ -45,7 +45,7 @@ pub struct ShellProgram {
 /// the future kills them all.
 pub async fn run_shell(
     launcher: &Launcher,
-    shell: ShellProgram,
+    shell: ShellSpec,
     mut run: Run,
 ) -> Result<Outcome, RunError> {
     let started = Instant::now();

@@ -7,7 +7,7 @@ use hearth_test_support::eventually;
 use nix::unistd::Pid;
 
 use crate::attacks::level::Level;
-use crate::attacks::row::Verdicts;
+use crate::attacks::row::ProbeResults;
 use crate::attacks::scenario::Scenario;
 use crate::attacks::script;
 use crate::attacks::{browser, files, network, resources, secrets};
@@ -22,7 +22,7 @@ pub enum Attack {
     /// Attacks from a compromised browser, with all rights that the browser process has.
     CompromisedBrowser,
     /// Traces that one session leaves and another one searches for.
-    Leftovers,
+    Traces,
     /// Traps for the server in the session's dir.
     Traps,
     /// SIGKILL to every process that the session may signal.
@@ -37,19 +37,19 @@ fn verdict(is_reached: bool, reached: &str, blocked: &str) -> String {
     }
 }
 
-pub async fn run(attack: Attack, scenario: &Scenario) -> Verdicts {
+pub async fn run(attack: Attack, scenario: &Scenario) -> ProbeResults {
     match attack {
         Attack::Script(script) => try_all_languages(scenario, script).await,
         Attack::Pages => script::run_pages(&scenario.own, &scenario.parameters()).await,
         Attack::CompromisedBrowser => take_over(scenario).await,
-        Attack::Leftovers => leave_and_come_back(scenario).await,
+        Attack::Traces => leave_and_come_back(scenario).await,
         Attack::Traps => set_traps(scenario).await,
         Attack::KillAll => kill_all(scenario).await,
     }
 }
 
 /// Runs a script from each language; an attack that succeeds in one language counts as successful.
-async fn try_all_languages(scenario: &Scenario, script: &str) -> Verdicts {
+async fn try_all_languages(scenario: &Scenario, script: &str) -> ProbeResults {
     // Without isolation, the kernel treats all languages alike.
     let languages: &[&str] = if scenario.level == Level::None {
         &["bash"]
@@ -57,7 +57,7 @@ async fn try_all_languages(scenario: &Scenario, script: &str) -> Verdicts {
         &["bash", "python", "node"]
     };
     let parameters = scenario.parameters();
-    let mut verdicts = Verdicts::new();
+    let mut verdicts = ProbeResults::new();
     for language in languages {
         for (name, verdict) in script::run(&scenario.own, language, script, &parameters).await {
             let verdict = format!("{verdict} (in {language})");
@@ -78,7 +78,7 @@ async fn try_all_languages(scenario: &Scenario, script: &str) -> Verdicts {
 }
 
 /// Runs the scripts for code, and keeps the probes that the browser rows name.
-async fn take_over(scenario: &Scenario) -> Verdicts {
+async fn take_over(scenario: &Scenario) -> ProbeResults {
     let scripts = [
         secrets::SCRIPT,
         network::SCRIPT,
@@ -94,7 +94,7 @@ async fn take_over(scenario: &Scenario) -> Verdicts {
     verdicts
 }
 
-async fn leave_and_come_back(scenario: &Scenario) -> Verdicts {
+async fn leave_and_come_back(scenario: &Scenario) -> ProbeResults {
     let parameters = scenario.parameters();
     let left = script::run(&scenario.own, "bash", files::LEAVE, &parameters).await;
     scenario.own.delete().await;
@@ -120,8 +120,8 @@ async fn have_daemon_replaced(scenario: &Scenario) {
     scenario.own.bash("true").await;
 }
 
-async fn set_traps(scenario: &Scenario) -> Verdicts {
-    let mut verdicts = Verdicts::new();
+async fn set_traps(scenario: &Scenario) -> ProbeResults {
+    let mut verdicts = ProbeResults::new();
     let (own, outside) = (
         scenario.own_dir.display(),
         scenario.outside.path().display(),
@@ -215,7 +215,7 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
 }
 
 /// Sends SIGKILL to all processes. Skipped without isolation, where it would kill the test itself.
-async fn kill_all(scenario: &Scenario) -> Verdicts {
+async fn kill_all(scenario: &Scenario) -> ProbeResults {
     let server = scenario.server.pid();
     let running = scenario
         .neighbour
@@ -236,7 +236,7 @@ async fn kill_all(scenario: &Scenario) -> Verdicts {
     let neighbour = scenario.neighbour.python("kept").await;
     let is_well = lives && run.stdout == "still here\n" && neighbour.result == "1";
     let why = format!("server alive: {lives}, other session: {run:?}, its kernel: {neighbour:?}");
-    Verdicts::from([(
+    ProbeResults::from([(
         "kill_all".to_owned(),
         verdict(!is_well, &why, "it killed only its own processes"),
     )])

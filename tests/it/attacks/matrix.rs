@@ -269,7 +269,7 @@ fn table() -> String {
             Expected::Reached => "works".to_owned(),
             Expected::Blocked => "stopped".to_owned(),
             Expected::Open(note) => format!("**open** ({})", number_of(note, &mut notes)),
-            Expected::NotTried(note) => format!("not tried ({})", number_of(note, &mut notes)),
+            Expected::NotRun(note) => format!("not tried ({})", number_of(note, &mut notes)),
         });
         writeln!(
             table,

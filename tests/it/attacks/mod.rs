@@ -98,9 +98,9 @@ attacks! {
     at_default_as_a_plain_user_only_metadata_of_foreign_files_can_be_changed:
         Level::Plain, Attack::Script(files::SCRIPT), files::ROWS;
 
-    at_none_a_session_finds_traces_of_another: Level::None, Attack::Leftovers, files::LEFT_ROWS;
-    at_default_as_root_a_session_finds_no_trace_of_another: Level::Root, Attack::Leftovers, files::LEFT_ROWS;
-    at_default_as_a_plain_user_a_session_finds_no_trace_of_another: Level::Plain, Attack::Leftovers, files::LEFT_ROWS;
+    at_none_a_session_finds_traces_of_another: Level::None, Attack::Traces, files::LEFT_ROWS;
+    at_default_as_root_a_session_finds_no_trace_of_another: Level::Root, Attack::Traces, files::LEFT_ROWS;
+    at_default_as_a_plain_user_a_session_finds_no_trace_of_another: Level::Plain, Attack::Traces, files::LEFT_ROWS;
 
     at_none_the_server_follows_traps: Level::None, Attack::Traps, files::TRAP_ROWS;
     at_default_as_root_the_server_follows_no_trap: Level::Root, Attack::Traps, files::TRAP_ROWS;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::attacks::level::Level;
 
 /// The result of every probe by name: `reached: details` or `blocked: reason`.
-pub type Verdicts = BTreeMap<String, String>;
+pub type ProbeResults = BTreeMap<String, String>;
 
 /// The expected result of a row's attacks at one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +17,10 @@ pub enum Expected {
     /// Some attacks succeed although the level should block them; the text gives the reason.
     Open(&'static str),
     /// The attacks are not tried; the text gives the reason.
-    NotTried(&'static str),
+    NotRun(&'static str),
 }
 
-use Expected::{Blocked, NotTried, Open, Reached};
+use Expected::{Blocked, NotRun, Open, Reached};
 
 /// A row of the matrix.
 #[derive(Debug)]
@@ -102,9 +102,9 @@ impl Row {
     }
 
     /// Returns the verdicts that differ from this row's expectation.
-    fn check(&self, level: Level, verdicts: &Verdicts) -> Vec<String> {
+    fn check(&self, level: Level, verdicts: &ProbeResults) -> Vec<String> {
         let expected = self.at(level);
-        if matches!(expected, NotTried(_)) {
+        if matches!(expected, NotRun(_)) {
             return Vec::new();
         }
         let mut reached = 0;
@@ -121,7 +121,7 @@ impl Row {
                 _ if !is_reached && !verdict.starts_with("blocked: ") => false,
                 Reached => is_reached || !is_everywhere,
                 Blocked => !is_reached,
-                Open(_) | NotTried(_) => true,
+                Open(_) | NotRun(_) => true,
             };
             if !is_right {
                 wrong.push(format!(
@@ -148,7 +148,7 @@ fn name_of(probe: &'static str) -> (&'static str, bool) {
 
 /// Asserts that every verdict belongs to a row and matches it; the panic lists all that do not.
 #[track_caller]
-pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &Verdicts) {
+pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &ProbeResults) {
     let mut wrong: Vec<String> = rows
         .iter()
         .flat_map(|row| row.check(level, verdicts))
@@ -181,7 +181,7 @@ pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &Verdicts) {
 fn an_unexpected_verdict_is_detected() {
     let row = contained("S0", "", &["one", "?two"]);
     let verdicts_of = |one: &str, two: &str| {
-        Verdicts::from([
+        ProbeResults::from([
             ("one".to_owned(), one.to_owned()),
             ("two".to_owned(), two.to_owned()),
         ])

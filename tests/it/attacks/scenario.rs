@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::attacks::level::Level;
-use crate::attacks::row::Verdicts;
+use crate::attacks::row::ProbeResults;
 
 /// The client's API key, which is a secret of the server.
 pub const KEY: &str = "HEARTH-CANARY-KEY";
@@ -262,7 +262,7 @@ impl Scenario {
 
     /// Changes the verdict to reached for every message that the listener received, regardless of
     /// the script's report.
-    pub fn record(&self, verdicts: &mut Verdicts) {
+    pub fn record(&self, verdicts: &mut ProbeResults) {
         for (name, verdict) in verdicts {
             if !verdict.starts_with("reached") && self.has_received(name) {
                 *verdict =

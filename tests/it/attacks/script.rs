@@ -3,7 +3,7 @@
 use hearth_test_support::Session;
 use serde_json::Value;
 
-use crate::attacks::row::Verdicts;
+use crate::attacks::row::ProbeResults;
 use crate::attacks::scenario::Scenario;
 
 const KIT: &str = include_str!("../../fixtures/attacks/kit.py");
@@ -22,7 +22,7 @@ fn literal(text: &str) -> String {
 const PAGES: &str = include_str!("../../fixtures/attacks/pages.mjs");
 
 /// Runs the attacks that start in the browser, and reads the result of every probe.
-pub async fn run_pages(session: &Session, parameters: &Value) -> Verdicts {
+pub async fn run_pages(session: &Session, parameters: &Value) -> ProbeResults {
     let code = format!(
         "const parameters = JSON.parse({});\n{PAGES}",
         literal(&parameters.to_string())
@@ -32,7 +32,11 @@ pub async fn run_pages(session: &Session, parameters: &Value) -> Verdicts {
 }
 
 /// Runs scripts in the browser of a new session, and reads the result of every probe.
-pub async fn run_in_browser(scenario: &Scenario, scripts: &[&str], parameters: &Value) -> Verdicts {
+pub async fn run_in_browser(
+    scenario: &Scenario,
+    scripts: &[&str],
+    parameters: &Value,
+) -> ProbeResults {
     let scripts: Vec<String> = scripts
         .iter()
         .map(|script| format!("{KIT}\n{script}"))
@@ -58,7 +62,7 @@ pub async fn run_in_browser(scenario: &Scenario, scripts: &[&str], parameters: &
         .filter_map(|line| line.strip_prefix("ATTACKS "));
     lines
         .flat_map(|line| {
-            serde_json::from_str::<Verdicts>(line).expect("the attack script prints JSON")
+            serde_json::from_str::<ProbeResults>(line).expect("the attack script prints JSON")
         })
         .collect()
 }
@@ -91,7 +95,12 @@ fn started_by(language: &str, program: &str) -> String {
 }
 
 /// Runs a script from code in `language`, and reads the result of every probe.
-pub async fn run(session: &Session, language: &str, script: &str, parameters: &Value) -> Verdicts {
+pub async fn run(
+    session: &Session,
+    language: &str,
+    script: &str,
+    parameters: &Value,
+) -> ProbeResults {
     let code = started_by(language, &program(script, parameters));
     let execution = session.run_for(language, &code, TIMEOUT_SECONDS).await;
     let line = execution

@@ -393,13 +393,13 @@ async fn a_proxy_ends_with_its_session_and_logs_what_it_allowed_and_denied() {
     session.delete().await;
     assert_eq!(server.listening_sockets().len(), before);
     let output = server.output();
-    let refusals: Vec<&str> = output
+    let rejections: Vec<&str> = output
         .lines()
         .filter(|line| line.contains("egress denied"))
         .collect();
-    assert_eq!(refusals.len(), 1, "{output}");
+    assert_eq!(rejections.len(), 1, "{output}");
     assert!(
-        refusals[0].contains("10.0.0.1:80") && !output.contains("sesame"),
+        rejections[0].contains("10.0.0.1:80") && !output.contains("sesame"),
         "{output}"
     );
     assert!(

@@ -120,7 +120,7 @@ async fn a_second_sigterm_does_not_wait_for_code() {
         )
         .await;
     };
-    tokio::join!(session.execute_unanswered("bash", &code), stopping);
+    tokio::join!(session.execute_and_disconnect("bash", &code), stopping);
     eventually(Duration::from_secs(5), "the server ends", async || {
         if Process::find(server.pid()).is_none() {
             Ok(())

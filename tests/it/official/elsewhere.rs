@@ -68,7 +68,7 @@ async fn refuse(stream: TcpStream, asked: Arc<Mutex<Vec<String>>>) {
     let mut line = String::new();
     drop(stream.read_line(&mut line).await);
     asked.lock().unwrap().push(line.trim().to_owned());
-    let refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    drop(stream.write_all(refusal).await);
+    let rejection = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    drop(stream.write_all(rejection).await);
     drop(stream.shutdown().await);
 }

@@ -11,8 +11,8 @@ mod client;
 mod elsewhere;
 mod quickstart;
 mod readme;
-mod refusals;
 mod rejected;
+mod rejections;
 mod steps;
 mod visit;
 

@@ -5,12 +5,12 @@ use serde_json::json;
 
 use super::call::{Answer, Call};
 use super::client::Kind;
-use super::refusals::assert_refused;
+use super::rejections::assert_rejected;
 use super::visit::{UNKNOWN, Visit};
 
 impl Visit<'_> {
     /// Runs a step that is one rejected call.
-    pub(super) async fn refusal(&mut self, step: &str) -> Outcome {
+    pub(super) async fn rejection(&mut self, step: &str) -> Outcome {
         let (own, other_team) = (self.id(), self.other_team);
         let run = json!({"language": "node", "code": "1"});
         let destroyed = json!({"success": false, "error": "Browser session has been destroyed."});
@@ -26,7 +26,7 @@ impl Visit<'_> {
             _ => return self.bad_parameter(step, &own).await,
         };
         let answer = self.call(&call).await;
-        assert_refused(self.kind(), &call, answer, status, &body)
+        assert_rejected(self.kind(), &call, answer, status, &body)
     }
 
     async fn unauthorized(&mut self, step: &str) -> Outcome {
@@ -38,7 +38,7 @@ impl Visit<'_> {
             _ => (None, "Unauthorized"),
         };
         let answer = self.client.call(key, &call).await;
-        assert_refused(
+        assert_rejected(
             self.kind(),
             &call,
             answer,
@@ -87,6 +87,6 @@ impl Visit<'_> {
             );
             return Outcome::Good("rejected by the client itself".to_owned());
         }
-        assert_refused(self.kind(), &call, answer, 400, &reply.body)
+        assert_rejected(self.kind(), &call, answer, 400, &reply.body)
     }
 }

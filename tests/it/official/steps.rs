@@ -74,7 +74,7 @@ impl Visit<'_> {
             "delete again" => self.delete_once_more().await,
             "no key, on a server without keys" => self.without_keys().await,
             _ if step.starts_with("an exception") || step.contains(": ") => self.simple(step).await,
-            _ => self.refusal(step).await,
+            _ => self.rejection(step).await,
         }
     }
 

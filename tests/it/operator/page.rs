@@ -159,7 +159,7 @@ async fn a_team_sees_its_own_sessions_and_an_operator_all() {
         format!("await desk.getByLabel(/key/i).fill('{key}'); await desk.keyboard.press('Enter')")
     };
     operator.act(&enter("key-of-nobody")).await;
-    operator.act("await desk.waitForFunction(() => document.querySelector('#refusal').textContent.length > 0)").await;
+    operator.act("await desk.waitForFunction(() => document.querySelector('#rejection').textContent.length > 0)").await;
     // The browser itself logs the 401.
     operator
         .act("complaints = complaints.filter((complaint) => !complaint.includes('401'))")

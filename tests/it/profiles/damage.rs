@@ -145,12 +145,14 @@ async fn a_profile_larger_than_the_session_limit_is_rejected_and_kept() {
         .setting("HEARTH_SESSION_DISK_MB", "32")
         .start()
         .await;
-    let refusal = server.create(&reading("p")).await;
-    assert_eq!(refusal.status, 503, "{refusal:?}");
+    let rejection = server.create(&reading("p")).await;
+    assert_eq!(rejection.status, 503, "{rejection:?}");
     assert!(
-        refusal.error().contains("\"p\"")
-            && refusal.error().contains("disk limit of a session, 32 MiB"),
-        "{refusal:?}"
+        rejection.error().contains("\"p\"")
+            && rejection
+                .error()
+                .contains("disk limit of a session, 32 MiB"),
+        "{rejection:?}"
     );
     server.stop().await;
     let server = TestServer::builder().data_dir(dir.path()).start().await;

@@ -26,12 +26,12 @@ async fn one_session_saves_and_any_number_read_the_last_saved_state() {
     first.delete().await;
     let saver = server.session_with(&saving("p")).await;
     keep(&saver, &site, "second").await;
-    let refusal = server.create(&saving("p")).await;
-    assert_eq!(refusal.status, 409, "{refusal:?}");
+    let rejection = server.create(&saving("p")).await;
+    assert_eq!(rejection.status, 409, "{rejection:?}");
     for word in ["\"p\"", "saveChanges", "false", "again"] {
-        assert!(refusal.error().contains(word), "{refusal:?}");
+        assert!(rejection.error().contains(word), "{rejection:?}");
     }
-    refusal.assert_retry_after();
+    rejection.assert_retry_after();
     let readers = [
         server.session_with(&reading("p")).await,
         server.session_with(&reading("p")).await,
@@ -150,11 +150,11 @@ async fn a_deleted_profile_is_gone_for_new_sessions_and_stays_in_running_ones() 
     let (server, site) = (TestServer::start().await, Site::start().await);
     let saver = server.session_with(&saving("p")).await;
     keep(&saver, &site, "x").await;
-    let refusal = forget(&server, "p").await;
-    assert_eq!(refusal.status, 409, "{refusal:?}");
+    let rejection = forget(&server, "p").await;
+    assert_eq!(rejection.status, 409, "{rejection:?}");
     assert!(
-        refusal.error().contains("\"p\"") && refusal.error().contains("Delete that session"),
-        "{refusal:?}"
+        rejection.error().contains("\"p\"") && rejection.error().contains("Delete that session"),
+        "{rejection:?}"
     );
     saver.delete().await;
     let reader = server.session_with(&reading("p")).await;

@@ -23,7 +23,7 @@ const REQUESTS: usize = 40_000;
 const SUSPICIOUS: f64 = 4.5;
 
 /// Sends one request on a persistent connection; returns the response time.
-fn refusal(stream: &mut TcpStream, key: &str) -> Duration {
+fn rejection(stream: &mut TcpStream, key: &str) -> Duration {
     // The padding gives all requests the same length.
     let filling = "x".repeat(KEY.len() - key.len());
     let request = format!(
@@ -59,7 +59,7 @@ async fn the_time_of_a_rejection_does_not_depend_on_the_key() {
             // The order rotates, so that changes on the machine affect all keys alike.
             for index in 0..WRONG.len() {
                 let index = (index + round) % WRONG.len();
-                times[index].push(refusal(&mut stream, WRONG[index]).as_secs_f64());
+                times[index].push(rejection(&mut stream, WRONG[index]).as_secs_f64());
             }
         }
         times

@@ -213,7 +213,7 @@ async fn short_life(round: usize) {
                 "require('node:child_process').spawn('sleep', ['1005'], {detached: true}); await new Promise(() => {})"
             }
         };
-        session.execute_unanswered(LANGUAGES[index % 3], code)
+        session.execute_and_disconnect(LANGUAGES[index % 3], code)
     });
     let killing = async {
         eventually(Duration::from_secs(20), "everything is running", || {

@@ -53,10 +53,10 @@ pub use exchange::Exchange;
 pub use execution::Execution;
 pub use external_listener::{ANSWER, ExternalListener};
 pub use reply::Reply;
-pub use server::{Refusal, ServerBuilder, TestServer, binary, new_data_dir};
+pub use server::{ServerBuilder, StartFailure, TestServer, binary, new_data_dir};
 pub use session::Session;
 pub use site::{GREETING, Site, attachment};
-pub use viewer::{Picture, Viewer};
+pub use viewer::{ReceivedFrame, Viewer};
 
 /// The two path prefixes of the API.
 pub const PREFIXES: [&str; 2] = ["/v2/interact", "/v2/browser"];

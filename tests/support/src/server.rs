@@ -42,7 +42,7 @@ pub struct ServerBuilder {
 
 /// The output of a server that failed to start.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct StartFailure {
     /// Its exit code; `None` after a signal.
     pub code: Option<i32>,
     /// The content of stdout.
@@ -251,7 +251,7 @@ impl ServerBuilder {
     }
 
     /// Starts a server that is expected to exit with an error; panics if it does not within 20 s.
-    pub async fn refused(self) -> Refusal {
+    pub async fn refused(self) -> StartFailure {
         let own_data_dir = new_data_dir();
         let data_dir = self
             .data_dir
@@ -267,7 +267,7 @@ impl ServerBuilder {
                 .wait_for_end(TABLE_DEADLINE)
                 .expect("a server that fails to start leaves no process running");
         }
-        Refusal {
+        StartFailure {
             code: status.expect("it is a child of this process").code(),
             stdout: stdout.text(),
             stderr: stderr.text(),

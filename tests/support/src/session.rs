@@ -65,7 +65,7 @@ impl Session {
 
     /// Sends an execute request and ignores the outcome, because the server may end before it
     /// responds.
-    pub async fn execute_unanswered(&self, language: &str, code: &str) {
+    pub async fn execute_and_disconnect(&self, language: &str, code: &str) {
         let body = json!({"language": language, "code": code, "timeout": 60});
         let request = self
             .api

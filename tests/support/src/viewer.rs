@@ -22,7 +22,7 @@ pub struct Viewer {
 
 /// A received picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Picture {
+pub struct ReceivedFrame {
     /// Sequence number.
     pub number: u32,
     /// Page size in CSS pixels.
@@ -75,7 +75,7 @@ impl Viewer {
     }
 
     /// Waits for the next picture.
-    pub async fn picture(&mut self) -> Picture {
+    pub async fn picture(&mut self) -> ReceivedFrame {
         let waiting = async {
             loop {
                 let message = self
@@ -89,7 +89,7 @@ impl Viewer {
                 };
                 let short = |at: usize| u16::from_be_bytes([picture[at], picture[at + 1]]);
                 let number = u32::from_be_bytes(picture[..4].try_into().expect("four bytes"));
-                return Picture {
+                return ReceivedFrame {
                     number,
                     size: (short(4), short(6)),
                     bytes: picture.len() - 8,
@@ -107,7 +107,7 @@ impl Viewer {
     }
 
     /// Waits for the next picture and draws it at once.
-    pub async fn watch(&mut self) -> Picture {
+    pub async fn watch(&mut self) -> ReceivedFrame {
         let picture = self.picture().await;
         self.draw(picture.number).await;
         picture

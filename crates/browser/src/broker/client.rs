@@ -58,8 +58,8 @@ impl ClientSender {
     /// Waits until the browser has read most of the queued bytes. Await this before
     /// [`send`](ClientSender::send), because several large messages at once must not end a client.
     /// Cancel safe.
-    pub async fn room(&self) {
-        self.registration.broker.writer().room().await;
+    pub async fn writable(&self) {
+        self.registration.broker.writer().writable().await;
     }
 
     /// Sends one message to the browser without waiting. Errors are reported through the receiving

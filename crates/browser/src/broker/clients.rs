@@ -108,14 +108,14 @@ impl Broker {
     /// Detaches the root session of a client that has gone, and restores the download behaviors.
     pub(super) fn detach(&self, detach: &Detach) {
         let params = serde_json::json!({ "sessionId": &*detach.root }).to_string();
-        self.send_unanswered("Target.detachFromTarget", &params, None);
+        self.send_without_reply("Target.detachFromTarget", &params, None);
         let restored = self.lock().downloads.left_by(detach.client);
         // The detach made the browser drop the client's download behavior and return to its own
         // default.
         for restored in restored {
             match restored {
                 Restore::Client(behavior) => {
-                    self.send_unanswered(&behavior.method, &behavior.params, Some(&behavior.on));
+                    self.send_without_reply(&behavior.method, &behavior.params, Some(&behavior.on));
                 }
                 Restore::Default => self.save_downloads(),
             }
@@ -129,7 +129,7 @@ impl Broker {
 
     pub(super) fn dispose_context(&self, context: &str) {
         let params = serde_json::json!({ "browserContextId": context }).to_string();
-        self.send_unanswered("Target.disposeBrowserContext", &params, None);
+        self.send_without_reply("Target.disposeBrowserContext", &params, None);
     }
 
     /// Answers calls that the browser will not answer.

@@ -13,7 +13,7 @@ impl Broker {
     pub(crate) fn dismiss_dialog(&self, page: &str) {
         let session = self.lock().dialogs.answerable_on(page);
         if let Some(session) = session {
-            self.send_unanswered(DISMISS.0, DISMISS.1, Some(&session));
+            self.send_without_reply(DISMISS.0, DISMISS.1, Some(&session));
         }
     }
 
@@ -21,7 +21,7 @@ impl Broker {
     /// for the end of a dialog.
     pub(super) fn apply_dialog_effects(&self, first: Option<Deferred>, effects: Effects) {
         for session in &effects.dismiss_on {
-            self.send_unanswered(DISMISS.0, DISMISS.1, Some(session));
+            self.send_without_reply(DISMISS.0, DISMISS.1, Some(session));
         }
         for due in first.into_iter().chain(effects.due) {
             match due {

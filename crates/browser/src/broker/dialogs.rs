@@ -24,7 +24,7 @@ pub(crate) struct Dialogs {
 #[derive(Debug)]
 struct Dialog {
     /// The client that receives the dialog and answers it.
-    told: ClientId,
+    responder: ClientId,
     /// The sessions on which the browser has announced the dialog, but not its end.
     announced: Vec<(Arc<str>, ClientId)>,
     deferred: Vec<Deferred>,
@@ -75,7 +75,7 @@ impl Dialogs {
             .is_some_and(|dialog| !dialog.has_announced(session));
         if !known {
             // A second dialog opens only after the first is closed, even if its end was not seen.
-            let told = driver().unwrap_or(client);
+            let responder = driver().unwrap_or(client);
             let deferred = self
                 .open
                 .remove(page)
@@ -84,7 +84,7 @@ impl Dialogs {
             self.open.insert(
                 Arc::clone(page),
                 Dialog {
-                    told,
+                    responder,
                     announced: Vec::new(),
                     deferred,
                     is_dismissed: false,
@@ -93,7 +93,7 @@ impl Dialogs {
         }
         self.open.get_mut(page).is_some_and(|dialog| {
             dialog.announced.push((Arc::clone(session), client));
-            dialog.told == client
+            dialog.responder == client
         })
     }
 
@@ -108,7 +108,7 @@ impl Dialogs {
         let Some(dialog) = self.open.get_mut(page) else {
             return (true, Vec::new());
         };
-        let is_told = dialog.told == client;
+        let is_responder = dialog.responder == client;
         let waited = std::mem::take(&mut dialog.deferred);
         dialog
             .announced
@@ -116,7 +116,7 @@ impl Dialogs {
         if dialog.announced.is_empty() {
             self.open.remove(page);
         }
-        (is_told, self.due(waited))
+        (is_responder, self.due(waited))
     }
 
     /// Defers a detach if the client observes a dialog: if it listens to the page, even if the
@@ -147,12 +147,12 @@ impl Dialogs {
         listens_to: impl Fn(&str) -> bool,
         frame: Vec<u8>,
     ) -> Option<Vec<u8>> {
-        let looked_on =
+        let observed =
             |page: &str, dialog: &Dialog| dialog.has_observer(client, &ends, || listens_to(page));
         match self
             .open
             .iter_mut()
-            .find(|(page, dialog)| looked_on(page, dialog))
+            .find(|(page, dialog)| observed(page, dialog))
         {
             Some((_, dialog)) => {
                 dialog.deferred.push(Deferred::Frame(frame));
@@ -165,21 +165,22 @@ impl Dialogs {
     /// Returns a session on which the dialog of a page can be answered, if one is open.
     pub(crate) fn answerable_on(&self, page: &str) -> Option<Arc<str>> {
         let dialog = self.open.get(page)?;
-        let told = dialog
+        let responder = dialog
             .announced
             .iter()
-            .find(|(_, client)| *client == dialog.told);
-        told.or(dialog.announced.first())
+            .find(|(_, client)| *client == dialog.responder);
+        responder
+            .or(dialog.announced.first())
             .map(|(session, _)| Arc::clone(session))
     }
 
     /// Returns a session for each dialog that this client received, and marks those dialogs as
     /// dismissed, because the client is leaving.
     pub(crate) fn dismiss_of(&mut self, client: ClientId) -> Vec<Arc<str>> {
-        let told = self
+        let responder = self
             .open
             .values_mut()
-            .filter(|dialog| dialog.told == client);
+            .filter(|dialog| dialog.responder == client);
         let dismiss = |dialog: &mut Dialog| {
             let own = dialog
                 .announced
@@ -189,7 +190,7 @@ impl Dialogs {
             dialog.is_dismissed |= own.is_some();
             own
         };
-        told.filter_map(dismiss).collect()
+        responder.filter_map(dismiss).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -202,7 +203,7 @@ impl Dialogs {
         let (mut dismiss_on, mut waited) = (Vec::new(), Vec::new());
         self.open.retain(|_, dialog| {
             dialog.announced.retain(|(session, _)| !has_left(session));
-            if dialog.told == client
+            if dialog.responder == client
                 && !dialog.is_dismissed
                 && dialog
                     .announced
@@ -257,12 +258,12 @@ impl Dialog {
         on: impl Fn(&str) -> bool,
         listens: impl Fn() -> bool,
     ) -> bool {
-        let has_heard = || {
+        let has_received = || {
             self.announced
                 .iter()
                 .any(|(session, heard)| *heard == client && on(session))
         };
-        self.told != client && (has_heard() || listens())
+        self.responder != client && (has_received() || listens())
     }
 }
 

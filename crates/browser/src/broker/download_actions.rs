@@ -7,7 +7,7 @@ impl Broker {
     /// their own names, and report the downloads of all contexts.
     pub(crate) fn save_downloads(&self) {
         let params = serde_json::json!({ "behavior": "allow", "downloadPath": &self.file_access.downloads, "eventsEnabled": true });
-        self.send_unanswered("Browser.setDownloadBehavior", &params.to_string(), None);
+        self.send_without_reply("Browser.setDownloadBehavior", &params.to_string(), None);
     }
 
     /// Cancels a download. Chromium needs the context of the download but reports only its frame,
@@ -17,7 +17,7 @@ impl Broker {
             .iter()
             .map(|context| serde_json::json!({ "guid": guid, "browserContextId": context }));
         for params in named.chain([serde_json::json!({ "guid": guid })]) {
-            self.send_unanswered("Browser.cancelDownload", &params.to_string(), None);
+            self.send_without_reply("Browser.cancelDownload", &params.to_string(), None);
         }
     }
 }

@@ -77,7 +77,7 @@ pub(crate) struct Broker {
     /// Notified when a client's screenshot is done.
     screenshots: watch::Sender<()>,
     /// True if the browser has sent a message since the last check.
-    has_spoken: AtomicBool,
+    has_sent: AtomicBool,
     /// The origin of `last_command_ms`.
     started: Instant,
     /// The time of the last call of a client that does more than observe, in milliseconds since
@@ -114,7 +114,7 @@ impl Broker {
             current_tab: watch::Sender::default(),
             tab_shows: watch::Sender::default(),
             screenshots: watch::Sender::default(),
-            has_spoken: AtomicBool::new(false),
+            has_sent: AtomicBool::new(false),
             started: Instant::now(),
             last_command_ms: AtomicU64::new(0),
         }
@@ -169,8 +169,8 @@ impl Broker {
 
     /// Returns true if a reply is pending and the browser has sent nothing since the last check.
     pub(crate) fn owes_reply(&self) -> bool {
-        let has_spoken = self.has_spoken.swap(false, Ordering::Relaxed);
-        !has_spoken && self.lock().routes.has_pending()
+        let has_sent = self.has_sent.swap(false, Ordering::Relaxed);
+        !has_sent && self.lock().routes.has_pending()
     }
 
     /// Drops the pending call with this id.
@@ -180,13 +180,13 @@ impl Broker {
 
     /// Sends a command whose reply is not needed. If the browser takes no more frames, it is about
     /// to end.
-    fn send_unanswered(&self, method: &str, params: &str, session: Option<&str>) {
+    fn send_without_reply(&self, method: &str, params: &str, session: Option<&str>) {
         let _ = self.send_command(method, params, session, Pending::Nobody);
     }
 
     /// Handles one message of the browser. Only one task calls this.
     pub(crate) fn handle_frame(self: &Arc<Self>, frame: &str) {
-        self.has_spoken.store(true, Ordering::Relaxed);
+        self.has_sent.store(true, Ordering::Relaxed);
         let message = match BrowserMessage::parse(frame) {
             Ok(message) => message,
             Err(error) => {

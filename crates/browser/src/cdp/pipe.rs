@@ -137,7 +137,7 @@ impl PipeWriter {
 
     /// Waits until the browser has read most of the queued bytes. Returns at once if the pipe is
     /// closed.
-    pub(crate) async fn room(&self) {
+    pub(crate) async fn writable(&self) {
         loop {
             let drained = self.drained.notified();
             if self.lock().bytes <= BACKPRESSURE_BYTES {
@@ -392,9 +392,9 @@ mod tests {
 
     /// Rule P3.
     #[tokio::test]
-    async fn room_returns_after_the_browser_has_read() {
+    async fn writable_returns_after_the_browser_has_read() {
         let (writer, mut browser_end) = writing_end();
-        writer.room().await;
+        writer.writable().await;
         let mut large = vec![b'x'; BACKPRESSURE_BYTES + 1];
         large.push(0);
         writer.push(large).expect("taken");
@@ -405,7 +405,7 @@ mod tests {
         });
         tokio::select! {
             end = writer.drain() => panic!("the drain ended: {end:?}"),
-            () = writer.room() => {}
+            () = writer.writable() => {}
         }
         assert!(writer.lock().bytes <= BACKPRESSURE_BYTES);
         drop(writer);
@@ -420,7 +420,7 @@ mod tests {
         large.push(0);
         writer.push(large).expect("taken");
         let closing = async { writer.close() };
-        tokio::join!(writer.room(), closing);
+        tokio::join!(writer.writable(), closing);
     }
 
     /// Rule P2.

@@ -253,8 +253,8 @@ impl Screencast {
 
     /// Waits until the browser has read most of the queued bytes. Await this before
     /// [`input`](Screencast::input). Cancel safe.
-    pub async fn room(&self) {
-        self.sender.room().await;
+    pub async fn writable(&self) {
+        self.sender.writable().await;
     }
 
     /// Applies an input and counts as use of the browser. [`ScreencastEvent::InputFailed`] reports

@@ -62,8 +62,8 @@ async fn all_kinds_of_cookies_survive_in_another_browser() {
         browser.close().await && second.close().await,
         "both browsers exit without being killed"
     );
-    fixture.assert_no_leftovers().await;
-    other.assert_no_leftovers().await;
+    fixture.assert_no_processes().await;
+    other.assert_no_processes().await;
 }
 
 #[tokio::test]
@@ -75,5 +75,5 @@ async fn rejected_cookie_does_not_block_others() {
     browser.add_cookies(&jar(cookies)).await.expect("set");
     assert_eq!(told(&browser).await.len(), 5);
     browser.close().await;
-    fixture.assert_no_leftovers().await;
+    fixture.assert_no_processes().await;
 }

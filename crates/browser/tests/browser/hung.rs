@@ -25,5 +25,5 @@ async fn unresponsive_browser_is_killed() {
     );
     assert_eq!(browser.died().await, DeathReason::Silent);
     browser.kill().await;
-    fixture.assert_no_leftovers().await;
+    fixture.assert_no_processes().await;
 }

@@ -57,7 +57,7 @@ async fn executable_prints_its_version() {
         matches!(other, Err(ProbeError::NoVersion { .. })),
         "{other:?}"
     );
-    fixture.assert_no_leftovers().await;
+    fixture.assert_no_processes().await;
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn closing_leaves_nothing_behind() {
         kill(pid_of(&browser), None).is_err(),
         "the process is still there"
     );
-    fixture.assert_no_leftovers().await;
+    fixture.assert_no_processes().await;
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn dropping_the_last_handle_kills_the_browser() {
     let browser = fixture.browser().await;
     let pid = pid_of(&browser);
     drop(browser);
-    fixture.assert_no_leftovers().await;
+    fixture.assert_no_processes().await;
     assert!(kill(pid, None).is_err(), "the process is still there");
 }
 
@@ -186,7 +186,7 @@ async fn killed_browser_is_noticed_with_pending_calls() {
         browser.attach(ClientOrigin::External).await,
         Err(BrowserError::Gone)
     ));
-    fixture.assert_no_leftovers().await;
+    fixture.assert_no_processes().await;
 }
 
 /// Rule S13.
@@ -358,7 +358,7 @@ async fn output_of_a_program_that_dies_at_start_is_quoted() {
         "{error:?}"
     );
     assert!(error.to_string().contains("Illegal option"), "{error}");
-    fixture.assert_no_leftovers().await;
+    fixture.assert_no_processes().await;
 }
 
 #[tokio::test]
@@ -370,5 +370,5 @@ async fn missing_program_is_named() {
         .expect_err("no browser");
     assert!(matches!(error, LaunchError::Start(_)), "{error:?}");
     assert!(error.to_string().contains("/nowhere/chromium"), "{error}");
-    fixture.assert_no_leftovers().await;
+    fixture.assert_no_processes().await;
 }

@@ -46,11 +46,11 @@ async fn observer_gets_no_dialog() {
         )
         .await;
     assert_eq!(driver.evaluate(&drivers, "answer").await, json!(true));
-    assert!(driver.has_heard("Page.javascriptDialogClosed"));
+    assert!(driver.has_received("Page.javascriptDialogClosed"));
     assert_eq!(idler.evaluate(&idlers, "answer").await, json!(true));
     assert!(
-        !idler.has_heard("Page.javascriptDialogOpening")
-            && !idler.has_heard("Page.javascriptDialogClosed")
+        !idler.has_received("Page.javascriptDialogOpening")
+            && !idler.has_received("Page.javascriptDialogClosed")
     );
     // Now the other client drives the page.
     ask(&mut idler, &idlers).await;
@@ -71,9 +71,9 @@ async fn dialog_ends_with_its_client() {
     let browser = fixture.browser().await;
     // First alone, then with another client that listens.
     for others in [0, 1] {
-        let mut looking_on = Vec::new();
+        let mut observers = Vec::new();
         for _ in 0..others {
-            looking_on.push(on_the_tab(&browser).await);
+            observers.push(on_the_tab(&browser).await);
         }
         let (mut driver, drivers) = on_the_tab(&browser).await;
         ask(&mut driver, &drivers).await;

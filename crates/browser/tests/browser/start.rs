@@ -73,7 +73,7 @@ async fn launch_with_slow_lookups(variables: &str) {
         let executable = wrapper.executable();
         let browser = fixture.launch(executable.to_str().expect("UTF-8")).await;
         browser.expect("launched").close().await;
-        fixture.assert_no_leftovers().await;
+        fixture.assert_no_processes().await;
     }
     assert_eq!(wrapper.starts(), STARTS, "a browser died at start");
 }
@@ -111,7 +111,7 @@ async fn browser_that_dies_at_start_is_started_again() {
         "the first browser still runs"
     );
     browser.close().await;
-    fixture.assert_no_leftovers().await;
+    fixture.assert_no_processes().await;
 }
 
 #[tokio::test]
@@ -125,6 +125,6 @@ async fn browser_that_dies_at_every_start_is_an_error() {
     };
     assert_eq!(reason, DeathReason::Exited(Exit::Signal(11)));
     assert!(stderr.contains("no luck"), "{stderr}");
-    fixture.assert_no_leftovers().await;
+    fixture.assert_no_processes().await;
     assert_eq!(wrapper.starts(), 2);
 }

@@ -65,7 +65,7 @@ impl BrowserFixture {
 
     /// Asserts that every task of every browser and process tree has ended. A shim ends after its
     /// whole tree.
-    pub async fn assert_no_leftovers(&self) {
+    pub async fn assert_no_processes(&self) {
         self.tracker.close();
         tokio::time::timeout(PATIENCE, self.tracker.wait())
             .await
@@ -177,7 +177,7 @@ impl Connection {
     }
 
     /// Returns true if such an event has arrived. The reply that was last awaited came after it.
-    pub fn has_heard(&self, method: &str) -> bool {
+    pub fn has_received(&self, method: &str) -> bool {
         self.kept.iter().any(|message| message["method"] == method)
     }
 

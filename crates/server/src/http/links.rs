@@ -88,7 +88,7 @@ impl Links {
     pub fn of(&self, session: &SessionEntry) -> (String, LiveViewUrls) {
         match session {
             SessionEntry::Current(session) => (self.cdp_url(session), self.live_view(session)),
-            SessionEntry::Past(_) => Default::default(),
+            SessionEntry::Recorded(_) => Default::default(),
         }
     }
 }

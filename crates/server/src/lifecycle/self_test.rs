@@ -10,7 +10,7 @@ use crate::config::{Config, ConfigError, IsolationLevel};
 use crate::sandbox::{self, SandboxSpec, SessionSandbox, UidPool, sessions_dir};
 
 /// The name of the self-test's directory, which is beside the directories of sessions.
-const DIR: &str = "trial";
+const DIR: &str = "self-test";
 
 /// The results of a self-test that passed.
 #[derive(Debug)]
@@ -32,18 +32,17 @@ pub(super) async fn run_self_test(
     let (isolation, runtime) = (spec.isolation, spec.runtime);
     let slot = isolation.user_ids().and_then(|_| uid_pool.lease());
     let sessions = sessions_dir(&config.data_dir);
-    let enclosure =
-        SessionSandbox::create(&sessions, DIR, spec, slot, &tasks).map_err(|error| {
-            let dir = sessions.display();
-            bad_data_dir(format!("cannot create a directory in {dir}: {error}"))
-        })?;
+    let sandbox = SessionSandbox::create(&sessions, DIR, spec, slot, &tasks).map_err(|error| {
+        let dir = sessions.display();
+        bad_data_dir(format!("cannot create a directory in {dir}: {error}"))
+    })?;
     let (version, findings) = tokio::join!(
-        hearth_browser::probe(&enclosure.browser, &config.browser.path),
-        sandbox::probe(isolation, runtime, &enclosure),
+        hearth_browser::probe(&sandbox.browser, &config.browser.path),
+        sandbox::probe(isolation, runtime, &sandbox),
     );
     tasks.close();
     tasks.wait().await;
-    enclosure.remove().await;
+    sandbox.remove().await;
     let findings = findings.map_err(|error| match error.kind() {
         ErrorKind::StorageFull => bad_data_dir(format!(
             "the disk of {} is full: free some space, or choose another directory",

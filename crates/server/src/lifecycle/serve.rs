@@ -35,7 +35,7 @@ use crate::toolchain::Runtime;
 const RESPONSES_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time limit for a graceful shutdown after its grace period. The shims then end the remaining
-/// programs, because their lifelines close.
+/// programs, because their control sockets close.
 const STOP_TIMEOUT: Duration = Duration::from_secs(14);
 
 /// The time within which signals count as one. A signal that is sent to a process and to its group
@@ -60,7 +60,7 @@ struct Sandbox {
 }
 
 /// Sessions of earlier servers.
-struct Past {
+struct StoredSessions {
     sessions: Vec<SessionRecord>,
     /// The number of sessions that an earlier server left open.
     lost: u64,
@@ -79,6 +79,7 @@ struct Tasks {
 pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let Prepared {
         config,
+        keys,
         isolation,
         runtime,
         listener,
@@ -101,7 +102,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let sandbox = Sandbox { isolation, runtime };
     let registry = build_registry(&config, sandbox, &listeners, &tasks, &store, past).await?;
     let state = AppState::new(
-        config.keys()?,
+        keys,
         config.public_url.clone(),
         listeners.public.local_addr()?.to_string(),
         live_view_policy(&config.frame_ancestors)?,
@@ -117,7 +118,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
 
 /// Opens the store, and records the end of the sessions that an earlier server left open. Returns
 /// the ended sessions, and the number of sessions that were left open.
-async fn open_store(config: &Config, tasks: &Tasks) -> anyhow::Result<(Store, Past)> {
+async fn open_store(config: &Config, tasks: &Tasks) -> anyhow::Result<(Store, StoredSessions)> {
     let dir = &config.data_dir;
     let bad = |error| store_error(dir, &error);
     let (store, writer) = Store::open(dir).await.map_err(bad)?;
@@ -132,7 +133,7 @@ async fn open_store(config: &Config, tasks: &Tasks) -> anyhow::Result<(Store, Pa
         .ended_sessions(oldest, ENDED_KEPT_COUNT)
         .await
         .map_err(bad)?;
-    Ok((store, Past { sessions, lost }))
+    Ok((store, StoredSessions { sessions, lost }))
 }
 
 fn store_error(dir: &Path, error: &StoreError) -> ConfigError {
@@ -153,12 +154,12 @@ async fn build_registry(
     listeners: &Listeners,
     tasks: &Tasks,
     store: &Store,
-    past: Past,
+    past: StoredSessions,
 ) -> anyhow::Result<Arc<Registry>> {
     let Sandbox { isolation, runtime } = sandbox;
     let internal_port = listeners.internal.local_addr()?.port();
-    let user_slots = isolation.user_ids().map(UserIds::max_sessions);
-    let uid_pool = UidPool::new(user_slots.unwrap_or(0), random_slot());
+    let uid_count = isolation.user_ids().map(UserIds::max_sessions);
+    let uid_pool = UidPool::new(uid_count.unwrap_or(0), random_index());
     let sandbox_spec = SandboxSpec {
         isolation: &isolation,
         browser: &config.browser.path,
@@ -169,7 +170,7 @@ async fn build_registry(
         },
     };
     let self_test = run_self_test(config, sandbox_spec, &uid_pool).await?;
-    warn_about(config, user_slots);
+    warn_about(config, uid_count);
     let profiles = Profiles::open(profiles_dir(&config.data_dir), store.clone())
         .await
         .map_err(|error| bad_data_dir(format!("cannot use the profiles: {error}")))?;
@@ -187,7 +188,7 @@ async fn build_registry(
         isolation,
         internal_port,
         egress,
-        max_sessions: max_sessions(config, user_slots),
+        max_sessions: max_sessions(config, uid_count),
         max_output_bytes: config.max_output_bytes,
         limits: config.limits,
         keep_ended: config.retention.sessions,
@@ -266,36 +267,36 @@ async fn stop(
                 tracing::error!("server stopped before everything ended");
             }
         }
-        // The shims end the remaining programs, because their lifelines close with this process.
+        // The shims end the remaining programs, because their control sockets close with this process.
         () = signals.next_after(SAME_SIGNAL) => {
             tracing::warn!("server stopped at once by a second signal");
         }
     }
 }
 
-fn warn_about(config: &Config, user_slots: Option<u16>) {
+fn warn_about(config: &Config, uid_count: Option<u16>) {
     if config.isolation.level == IsolationLevel::None {
         tracing::warn!(
             "sandbox disabled (HEARTH_ISOLATION=none): session code has every right of the server's user"
         );
     }
-    if user_slots.is_some_and(|slots| usize::from(slots) < config.max_sessions()) {
+    if uid_count.is_some_and(|slots| usize::from(slots) < config.max_sessions()) {
         tracing::warn!(
-            sessions = user_slots,
+            sessions = uid_count,
             "session limit lowered: HEARTH_UIDS has user ids for fewer sessions than HEARTH_MAX_SESSIONS"
         );
     }
 }
 
 /// Returns the maximum number of concurrent sessions. The number of user ids can limit it.
-fn max_sessions(config: &Config, user_slots: Option<u16>) -> usize {
+fn max_sessions(config: &Config, uid_count: Option<u16>) -> usize {
     let wanted = config.max_sessions();
-    user_slots.map_or(wanted, |slots| wanted.min(slots.into()))
+    uid_count.map_or(wanted, |slots| wanted.min(slots.into()))
 }
 
 /// Returns a random first slot, so that two servers with the same range rarely use the same user
 /// ids.
-fn random_slot() -> u16 {
+fn random_index() -> u16 {
     getrandom::u32().map_or(0, |number| (number & 0xffff) as u16)
 }
 

@@ -199,7 +199,7 @@ impl ScreencastTask {
         let Some((_, screencast)) = &mut self.screencast else {
             return self.notify_viewers("No tab is open");
         };
-        screencast.room().await;
+        screencast.writable().await;
         if let Err(reason) = screencast.input(input) {
             self.notify_viewers(&reason);
         }

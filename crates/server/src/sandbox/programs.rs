@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use hearth_contract::Language;
-use hearth_runner::{KernelProgram, ShellProgram};
+use hearth_runner::{KernelSpec, ShellSpec};
 use hearth_sandbox::Program;
 
 use super::dirs::SessionDir;
@@ -121,7 +121,7 @@ impl SessionCommands {
     }
 
     /// Returns the command of the kernel of `language`, or `None` for bash, which runs in shells.
-    pub fn plan_kernel(&self, language: Language) -> Option<KernelProgram> {
+    pub fn plan_kernel(&self, language: Language) -> Option<KernelSpec> {
         let (program, args) = match language {
             Language::Node => {
                 let args = [
@@ -155,7 +155,7 @@ impl SessionCommands {
             }
             Language::Bash => return None,
         };
-        Some(KernelProgram {
+        Some(KernelSpec {
             language: language.as_str(),
             program: program.clone(),
             args,
@@ -166,8 +166,8 @@ impl SessionCommands {
     }
 
     /// Returns the command of a shell.
-    pub fn plan_shell(&self) -> ShellProgram {
-        ShellProgram {
+    pub fn plan_shell(&self) -> ShellSpec {
+        ShellSpec {
             program: self.runtime.bash.clone(),
             env: self.agent_environment(),
             cwd: self.work.clone().into(),

@@ -15,7 +15,7 @@ pub(crate) enum SessionEntry {
     /// A session of this server process, active or ended.
     Current(Arc<Session>),
     /// An ended session of an earlier server process.
-    Past(Arc<SessionRecord>),
+    Recorded(Arc<SessionRecord>),
 }
 
 impl SessionEntry {
@@ -23,21 +23,21 @@ impl SessionEntry {
     pub fn record(&self) -> SessionRecord {
         match self {
             SessionEntry::Current(session) => session.record(),
-            SessionEntry::Past(record) => SessionRecord::clone(record),
+            SessionEntry::Recorded(record) => SessionRecord::clone(record),
         }
     }
 
     pub fn team(&self) -> &Team {
         match self {
             SessionEntry::Current(session) => session.team(),
-            SessionEntry::Past(record) => &record.team,
+            SessionEntry::Recorded(record) => &record.team,
         }
     }
 
     pub(super) fn ending(&self) -> Option<Ending> {
         match self {
             SessionEntry::Current(session) => session.ending(),
-            SessionEntry::Past(record) => record.ending,
+            SessionEntry::Recorded(record) => record.ending,
         }
     }
 

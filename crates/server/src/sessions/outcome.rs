@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hearth_contract::{DestroyedReason, ExecuteResponse, ExecutionParts};
+use hearth_contract::{DestroyedReason, ExecuteResponse, ExecuteResult};
 use hearth_runner::{Ended, Outcome};
 use hearth_sandbox::Exit;
 
@@ -92,7 +92,7 @@ pub(super) fn plan_response(
         truncated,
         ..
     } = outcome;
-    ExecuteResponse::from_parts(ExecutionParts {
+    ExecuteResponse::from_parts(ExecuteResult {
         stdout,
         stderr,
         value,

@@ -61,7 +61,7 @@ impl Registry {
         let capacity = Arc::new(Semaphore::new(spec.max_sessions));
         let past = past
             .into_iter()
-            .map(|record| (record.id, SessionEntry::Past(Arc::new(record))));
+            .map(|record| (record.id, SessionEntry::Recorded(Arc::new(record))));
         Registry {
             spec: Arc::new(spec),
             uid_pool,
@@ -184,7 +184,7 @@ pub(super) fn current(
 ) -> impl Iterator<Item = &Arc<Session>> {
     sessions.values().filter_map(|entry| match entry {
         SessionEntry::Current(session) => Some(session),
-        SessionEntry::Past(_) => None,
+        SessionEntry::Recorded(_) => None,
     })
 }
 

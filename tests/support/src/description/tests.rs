@@ -33,7 +33,7 @@ fn check(method: &Method, path: &str, status: u16, lines: &str, body: &str) -> R
 const JSON: &str = "x-request-id: 1\ncontent-type: application/json";
 
 #[track_caller]
-fn assert_refused(outcome: Result<(), String>, word: &str) {
+fn assert_rejected(outcome: Result<(), String>, word: &str) {
     let problem = outcome.expect_err("the response differs from the file");
     assert!(problem.contains(word), "{problem}");
 }
@@ -80,7 +80,7 @@ fn a_body_that_breaks_its_schema_is_not_described() {
         ("{".to_owned(), "not JSON"),
     ];
     for (body, word) in cases {
-        assert_refused(check(&Method::POST, "/v2/interact", 200, JSON, &body), word);
+        assert_rejected(check(&Method::POST, "/v2/interact", 200, JSON, &body), word);
     }
 }
 
@@ -93,19 +93,19 @@ fn an_execution_has_an_error_exactly_when_it_failed() {
     execute(r#""exitCode":0,"killed":false"#).expect("success");
     execute(r#""exitCode":7,"killed":false,"error":"x""#).expect("failure");
     execute(r#""exitCode":137,"killed":true,"error":"x","truncated":true"#).expect("killed");
-    assert_refused(
+    assert_rejected(
         execute(r#""exitCode":0,"killed":false,"error":"x""#),
         "/error",
     );
-    assert_refused(
+    assert_rejected(
         execute(r#""exitCode":1,"killed":false"#),
         "\"error\" is a required",
     );
-    assert_refused(
+    assert_rejected(
         execute(r#""exitCode":1,"killed":true,"error":"x""#),
         "/exitCode",
     );
-    assert_refused(
+    assert_rejected(
         execute(r#""exitCode":0,"killed":false,"truncated":false"#),
         "/truncated",
     );
@@ -125,17 +125,17 @@ fn an_ended_session_says_why_and_has_no_links() {
     let ending = r#""sessionDurationMs":5,"destroyedReason":"idle""#;
     status(&format!(r#""status":"active","cdpUrl":"{url}""#)).expect("active");
     status(&format!(r#""status":"destroyed","cdpUrl":"",{ending}"#)).expect("destroyed");
-    assert_refused(
+    assert_rejected(
         status(&format!(r#""status":"active","cdpUrl":"{url}",{ending}"#)),
         "/destroyedReason",
     );
-    assert_refused(
+    assert_rejected(
         status(&format!(
             r#""status":"destroyed","cdpUrl":"{url}",{ending}"#
         )),
         "/cdpUrl",
     );
-    assert_refused(
+    assert_rejected(
         status(r#""status":"destroyed","cdpUrl":"""#),
         "sessionDurationMs",
     );
@@ -144,11 +144,11 @@ fn an_ended_session_says_why_and_has_no_links() {
 #[test]
 fn an_undocumented_status_header_or_content_type_is_not_described() {
     let no = |error: &str| format!(r#"{{"success":false,"error":"{error}"}}"#);
-    assert_refused(
+    assert_rejected(
         check(&Method::POST, "/v2/interact", 201, JSON, CREATED),
         "\"413\"",
     );
-    assert_refused(
+    assert_rejected(
         check(
             &Method::POST,
             "/v2/interact",
@@ -158,19 +158,19 @@ fn an_undocumented_status_header_or_content_type_is_not_described() {
         ),
         "fault",
     );
-    assert_refused(
+    assert_rejected(
         check(&Method::GET, "/health", 404, JSON, &no("Not Found")),
         "/health",
     );
-    assert_refused(
+    assert_rejected(
         check(&Method::GET, "/nothing", 200, JSON, CREATED),
         "not served",
     );
-    assert_refused(
+    assert_rejected(
         check(&Method::PUT, "/v2/browser/x", 404, JSON, &no("Not Found")),
         "method",
     );
-    assert_refused(
+    assert_rejected(
         check(
             &Method::PUT,
             "/v2/browser/x",
@@ -180,11 +180,11 @@ fn an_undocumented_status_header_or_content_type_is_not_described() {
         ),
         "Allow",
     );
-    assert_refused(
+    assert_rejected(
         check(&Method::GET, "/v2/browser/x", 404, JSON, &no("Not Found")),
         "/error",
     );
-    assert_refused(
+    assert_rejected(
         check(
             &Method::POST,
             "/v2/interact",
@@ -194,7 +194,7 @@ fn an_undocumented_status_header_or_content_type_is_not_described() {
         ),
         "x-request-id",
     );
-    assert_refused(
+    assert_rejected(
         check(
             &Method::POST,
             "/v2/interact",
@@ -205,11 +205,11 @@ fn an_undocumented_status_header_or_content_type_is_not_described() {
         "text/plain",
     );
     let limit = no("You have reached the maximum number of active browser sessions.");
-    assert_refused(
+    assert_rejected(
         check(&Method::POST, "/v2/interact", 429, JSON, &limit),
         "Retry-After",
     );
-    assert_refused(
+    assert_rejected(
         check(
             &Method::POST,
             "/v2/interact",

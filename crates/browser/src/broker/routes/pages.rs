@@ -16,9 +16,9 @@ impl Routes {
     }
 
     /// Records that a client turns the events of a session's page on or off.
-    pub(crate) fn record_page_events(&mut self, session: &str, hears: bool) {
+    pub(crate) fn record_page_events(&mut self, session: &str, has_page_events: bool) {
         if let Some(session) = self.sessions.get_mut(session) {
-            session.has_page_events = hears;
+            session.has_page_events = has_page_events;
         }
     }
 
@@ -26,15 +26,15 @@ impl Routes {
     /// that was never driven (a popup), returns the one that last drove any page.
     pub(crate) fn driver_of(&self, page: &str) -> Option<ClientId> {
         let on_page = |session: &&Session| session.page.as_deref() == Some(page);
-        let hears = |client| {
+        let has_page_events = |client| {
             self.sessions
                 .values()
                 .filter(on_page)
                 .any(|session| session.client == client && session.has_page_events)
         };
         let latest = |sessions: &mut dyn Iterator<Item = &Session>| {
-            let drivers =
-                sessions.filter(|session| session.last_drive > 0 && hears(session.client));
+            let drivers = sessions
+                .filter(|session| session.last_drive > 0 && has_page_events(session.client));
             drivers
                 .max_by_key(|session| session.last_drive)
                 .map(|session| session.client)

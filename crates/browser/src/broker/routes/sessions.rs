@@ -62,15 +62,15 @@ impl Routes {
         })
     }
 
-    /// Drops a session and everything below it, if `told_on` belongs to the same client. Returns
+    /// Drops a session and everything below it, if `reported_on` belongs to the same client. Returns
     /// the pending calls of these sessions, because they will get no reply.
-    pub(crate) fn drop_session(&mut self, told_on: &str, session: &str) -> Vec<OrphanedCall> {
+    pub(crate) fn drop_session(&mut self, reported_on: &str, session: &str) -> Vec<OrphanedCall> {
         let owner = |session: &str| self.sessions.get(session).map(|session| session.client);
         let is_child = self
             .sessions
             .get(session)
             .is_some_and(|session| session.parent.is_some());
-        if !is_child || owner(told_on) != owner(session) {
+        if !is_child || owner(reported_on) != owner(session) {
             return Vec::new();
         }
         let dropped = self.subtree(session);

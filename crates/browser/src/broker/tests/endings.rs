@@ -11,7 +11,7 @@ async fn calls_to_a_crashed_target_fail_until_it_is_navigated() {
     let evaluate = json!({"id": 1, "method": "Runtime.evaluate", "sessionId": "S1"});
     one.send(&evaluate);
     fixture.command();
-    fixture.browser_says(&json!({"method": "Target.targetCrashed", "params": {"targetId": "T1"}}));
+    fixture.browser_sends(&json!({"method": "Target.targetCrashed", "params": {"targetId": "T1"}}));
     let crashed =
         json!({"id": 1, "error": {"code": -32001, "message": "Target crashed"}, "sessionId": "S1"});
     assert_eq!(one.message().await, crashed);
@@ -31,8 +31,8 @@ async fn late_crash_event_does_not_fail_the_next_navigation() {
     fixture.child(&mut one, "R1", "S1", "T1").await;
     one.send(&json!({"id": 1, "method": "Page.navigate", "params": {"url": "about:blank"}, "sessionId": "S1"}));
     let navigate = fixture.command();
-    fixture.browser_says(&json!({"method": "Target.targetCrashed", "params": {"targetId": "T1"}}));
-    fixture.browser_says(
+    fixture.browser_sends(&json!({"method": "Target.targetCrashed", "params": {"targetId": "T1"}}));
+    fixture.browser_sends(
         &json!({"id": navigate["id"], "result": {"frameId": "F"}, "sessionId": "S1"}),
     );
     assert_eq!(one.message().await["result"]["frameId"], "F");
@@ -46,14 +46,14 @@ async fn failed_navigation_leaves_a_target_crashed() {
     let mut fixture = BrokerFixture::new().await;
     let mut one = fixture.client("R1").await;
     fixture.child(&mut one, "R1", "S1", "T1").await;
-    fixture.browser_says(&json!({"method": "Target.targetCrashed", "params": {"targetId": "T1"}}));
+    fixture.browser_sends(&json!({"method": "Target.targetCrashed", "params": {"targetId": "T1"}}));
     one.send(
         &json!({"id": 2, "method": "Page.navigate", "params": {"url": "x"}, "sessionId": "S1"}),
     );
     let navigate = fixture.command();
     one.send(&json!({"id": 3, "method": "Runtime.evaluate", "sessionId": "S1"}));
     fixture.command();
-    fixture.browser_says(&json!({"id": navigate["id"], "error": {"code": -32000, "message": "m"}, "sessionId": "S1"}));
+    fixture.browser_sends(&json!({"id": navigate["id"], "error": {"code": -32000, "message": "m"}, "sessionId": "S1"}));
     assert_eq!(one.message().await["id"], 2);
     assert_eq!(one.message().await["error"]["message"], "Target crashed");
 }
@@ -63,7 +63,7 @@ async fn failed_navigation_leaves_a_target_crashed() {
 async fn client_is_closed_when_its_root_detaches() {
     let mut fixture = BrokerFixture::new().await;
     let mut one = fixture.client("R1").await;
-    fixture.browser_says(
+    fixture.browser_sends(
         &json!({"method": "Target.detachedFromTarget", "params": {"sessionId": "R1"}}),
     );
     assert_eq!(one.close().await.0, 1001);
@@ -98,7 +98,7 @@ async fn abandoned_attach_leaves_nothing() {
             .expect("sent"),
     );
     let command = fixture.command();
-    fixture.browser_says(&json!({"id": command["id"], "result": {"sessionId": "R1"}}));
+    fixture.browser_sends(&json!({"id": command["id"], "result": {"sessionId": "R1"}}));
     assert_eq!(fixture.command()["params"], json!({"sessionId": "R1"}));
 }
 
@@ -136,7 +136,7 @@ async fn browser_that_answers_probes_is_alive() {
             tokio::task::yield_now().await;
             let question = fixture.command();
             assert_eq!(question["method"], "Browser.getVersion");
-            fixture.browser_says(
+            fixture.browser_sends(
                 &json!({"id": question["id"], "result": {"protocolVersion": "1", "product": "p",
                 "revision": "r", "userAgent": "u", "jsVersion": "j"}}),
             );

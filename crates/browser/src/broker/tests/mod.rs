@@ -80,7 +80,7 @@ impl BrokerFixture {
         }
     }
 
-    fn browser_says(&self, message: &Value) {
+    fn browser_sends(&self, message: &Value) {
         self.broker.handle_frame(&message.to_string());
     }
 
@@ -89,10 +89,10 @@ impl BrokerFixture {
         let client = self.broker.request_client(browser_client()).expect("sent");
         let command = self.command();
         assert_eq!(command["method"], "Target.attachToBrowserTarget");
-        self.browser_says(&json!({"method": "Target.attachedToTarget", "params": {
+        self.browser_sends(&json!({"method": "Target.attachedToTarget", "params": {
             "sessionId": root, "targetInfo": {"targetId": format!("browser of {root}"), "type": "browser"},
             "waitingForDebugger": false}}));
-        self.browser_says(&json!({"id": command["id"], "result": {"sessionId": root}}));
+        self.browser_sends(&json!({"id": command["id"], "result": {"sessionId": root}}));
         let (sender, receiver) = client.await.expect("answered").expect("attached").split();
         Connection { sender, receiver }
     }
@@ -109,7 +109,7 @@ impl BrokerFixture {
             command["params"],
             json!({"targetId": target, "flatten": true})
         );
-        self.browser_says(&json!({"id": command["id"], "result": {"sessionId": root}}));
+        self.browser_sends(&json!({"id": command["id"], "result": {"sessionId": root}}));
         let (sender, receiver) = client.await.expect("answered").expect("attached").split();
         Connection { sender, receiver }
     }
@@ -140,14 +140,14 @@ impl BrokerFixture {
         session: &str,
         target: &str,
     ) {
-        self.browser_says(&json!({"method": "Target.attachedToTarget", "sessionId": parent, "params": {
+        self.browser_sends(&json!({"method": "Target.attachedToTarget", "sessionId": parent, "params": {
             "sessionId": session, "targetInfo": {"targetId": target, "type": "page"}, "waitingForDebugger": false}}));
         assert_eq!(connection.message().await["params"]["sessionId"], session);
     }
 
     /// Opens a tab, and answers the broker's attach call for it.
     fn tab_opens(&mut self, target: &str, context: &str) {
-        self.browser_says(
+        self.browser_sends(
             &json!({"method": "Target.targetCreated", "params": {"targetInfo": {
             "targetId": target, "type": "page", "browserContextId": context}}}),
         );
@@ -156,7 +156,7 @@ impl BrokerFixture {
             (&attach["method"], &attach["params"]["targetId"]),
             (&json!("Target.attachToTarget"), &json!(target))
         );
-        self.browser_says(
+        self.browser_sends(
             &json!({"id": attach["id"], "result": {"sessionId": format!("own-{target}")}}),
         );
     }

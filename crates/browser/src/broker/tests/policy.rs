@@ -23,7 +23,7 @@ async fn browser_close_on_any_session_ends_only_that_client() {
     assert_eq!(one.sender.send("{}"), Err(client::Closed));
     two.send(&json!({"id": 1, "method": "A.b"}));
     assert_eq!(fixture.command()["method"], "A.b");
-    fixture.browser_says(&json!({"method": "A.still", "params": {}, "sessionId": "R2"}));
+    fixture.browser_sends(&json!({"method": "A.still", "params": {}, "sessionId": "R2"}));
     assert_eq!(two.message().await["method"], "A.still");
 }
 
@@ -36,22 +36,22 @@ async fn contexts_go_with_their_client_including_pending_ones() {
         one.send(&json!({"id": id, "method": "Target.createBrowserContext"}));
     }
     let (kept, disposed, late) = (fixture.command(), fixture.command(), fixture.command());
-    fixture.browser_says(
+    fixture.browser_sends(
         &json!({"id": kept["id"], "result": {"browserContextId": "C1"}, "sessionId": "R1"}),
     );
-    fixture.browser_says(
+    fixture.browser_sends(
         &json!({"id": disposed["id"], "result": {"browserContextId": "C2"}, "sessionId": "R1"}),
     );
     one.message().await;
     one.message().await;
     one.send(&json!({"id": 4, "method": "Target.disposeBrowserContext", "params": {"browserContextId": "C2"}}));
     let dispose = fixture.command();
-    fixture.browser_says(&json!({"id": dispose["id"], "result": {}, "sessionId": "R1"}));
+    fixture.browser_sends(&json!({"id": dispose["id"], "result": {}, "sessionId": "R1"}));
     drop(one.receiver);
     let (dispose, detach) = (fixture.command(), fixture.command());
     assert_eq!(dispose["params"], json!({"browserContextId": "C1"}));
     assert_eq!(detach["method"], "Target.detachFromTarget");
-    fixture.browser_says(
+    fixture.browser_sends(
         &json!({"id": late["id"], "result": {"browserContextId": "C3"}, "sessionId": "R1"}),
     );
     assert_eq!(
@@ -134,13 +134,13 @@ async fn connections_of_other_clients_are_hidden() {
             json!({"targetId": "T", "type": "page"}),
         ),
     ] {
-        fixture.browser_says(
+        fixture.browser_sends(
             &json!({"method": method, "params": {"targetInfo": target}, "sessionId": "R1"}),
         );
     }
     for target in ["browser of R2", "browser of R1", "T"] {
         let params = json!({"targetId": target});
-        fixture.browser_says(
+        fixture.browser_sends(
             &json!({"method": "Target.targetDestroyed", "params": params, "sessionId": "R1"}),
         );
     }

@@ -16,8 +16,9 @@ async fn clients_may_use_the_same_id() {
         (&json!("R1"), &json!("R2"))
     );
     assert_ne!(first["id"], second["id"]);
-    fixture.browser_says(&json!({"id": second["id"], "result": {"for": "two"}, "sessionId": "R2"}));
-    fixture.browser_says(&json!({"id": first["id"], "result": {"for": "one"}, "sessionId": "R1"}));
+    fixture
+        .browser_sends(&json!({"id": second["id"], "result": {"for": "two"}, "sessionId": "R2"}));
+    fixture.browser_sends(&json!({"id": first["id"], "result": {"for": "one"}, "sessionId": "R1"}));
     assert_eq!(
         one.message().await,
         json!({"id": 7, "result": {"for": "one"}})
@@ -37,7 +38,7 @@ async fn reply_names_the_session_that_the_client_named() {
     one.send(&json!({"id": -9999, "method": "A.b", "sessionId": "S1"}));
     let command = fixture.command();
     assert_eq!(command["sessionId"], "S1");
-    fixture.browser_says(&json!({"id": command["id"], "error": {"code": -32001, "message": "m"}}));
+    fixture.browser_sends(&json!({"id": command["id"], "error": {"code": -32001, "message": "m"}}));
     let expected =
         json!({"id": -9999, "error": {"code": -32001, "message": "m"}, "sessionId": "S1"});
     assert_eq!(one.message().await, expected);
@@ -50,9 +51,9 @@ async fn events_go_to_the_session_owner_without_naming_roots() {
     let mut one = fixture.client("R1").await;
     let mut two = fixture.client("R2").await;
     fixture.child(&mut two, "R2", "S2", "T2").await;
-    fixture.browser_says(&json!({"method": "A.onRoot", "params": {"x": 1}, "sessionId": "R1"}));
-    fixture.browser_says(&json!({"method": "A.onChild", "params": {"x": 2}, "sessionId": "S2"}));
-    fixture.browser_says(&json!({"method": "A.unknown", "params": {}, "sessionId": "S3"}));
+    fixture.browser_sends(&json!({"method": "A.onRoot", "params": {"x": 1}, "sessionId": "R1"}));
+    fixture.browser_sends(&json!({"method": "A.onChild", "params": {"x": 2}, "sessionId": "S2"}));
+    fixture.browser_sends(&json!({"method": "A.unknown", "params": {}, "sessionId": "S3"}));
     assert_eq!(
         one.message().await,
         json!({"method": "A.onRoot", "params": {"x": 1}})
@@ -92,15 +93,15 @@ async fn dropped_session_takes_its_subtree_and_answers_its_calls() {
     fixture.child(&mut one, "S1", "S11", "T11").await;
     one.send(&json!({"id": 1, "method": "A.b", "sessionId": "S11"}));
     let late = fixture.command()["id"].clone();
-    fixture.browser_says(
+    fixture.browser_sends(
         &json!({"method": "Target.detachedFromTarget", "params": {"sessionId": "S1"}, "sessionId": "R1"}),
     );
     assert_eq!(one.message().await["method"], "Target.detachedFromTarget");
     let failure = json!({"id": 1, "error": {"code": -32001, "message": NO_SESSION_MESSAGE}, "sessionId": "S11"});
     assert_eq!(one.message().await, failure);
     // Late replies and events are dropped, and the session is unknown.
-    fixture.browser_says(&json!({"id": late, "result": {}, "sessionId": "S11"}));
-    fixture.browser_says(&json!({"method": "A.late", "params": {}, "sessionId": "S11"}));
+    fixture.browser_sends(&json!({"id": late, "result": {}, "sessionId": "S11"}));
+    fixture.browser_sends(&json!({"method": "A.late", "params": {}, "sessionId": "S11"}));
     one.send(&json!({"id": 2, "method": "A.b", "sessionId": "S11"}));
     assert_eq!(one.message().await["error"]["code"], -32001);
 }
@@ -112,7 +113,7 @@ async fn client_cannot_end_sessions_of_others() {
     let mut one = fixture.client("R1").await;
     let mut two = fixture.client("R2").await;
     fixture.child(&mut two, "R2", "S2", "T2").await;
-    fixture.browser_says(
+    fixture.browser_sends(
         &json!({"method": "Target.detachedFromTarget", "params": {"sessionId": "S2"}, "sessionId": "R1"}),
     );
     assert_eq!(one.message().await["method"], "Target.detachedFromTarget");
@@ -152,8 +153,9 @@ async fn session_is_learned_from_its_reply_without_an_event() {
     let mut one = fixture.client("R").await;
     one.send(&json!({"id": 1, "method": "Target.attachToBrowserTarget"}));
     let attach = fixture.command();
-    fixture
-        .browser_says(&json!({"id": attach["id"], "result": {"sessionId": "S"}, "sessionId": "R"}));
+    fixture.browser_sends(
+        &json!({"id": attach["id"], "result": {"sessionId": "S"}, "sessionId": "R"}),
+    );
     one.message().await;
     fixture.pass(&one, "S", "A.b", &json!({}));
 }
@@ -166,14 +168,14 @@ async fn root_of_a_target_client_is_that_target() {
     one.send(&json!({"id": 5, "method": "Page.enable"}));
     let enable = fixture.command();
     assert_eq!(enable["sessionId"], "R");
-    fixture.browser_says(&json!({"id": enable["id"], "result": {}, "sessionId": "R"}));
+    fixture.browser_sends(&json!({"id": enable["id"], "result": {}, "sessionId": "R"}));
     assert_eq!(one.message().await, json!({"id": 5, "result": {}}));
-    fixture.browser_says(&json!({"method": "Page.x", "params": {}, "sessionId": "R"}));
+    fixture.browser_sends(&json!({"method": "Page.x", "params": {}, "sessionId": "R"}));
     assert_eq!(
         one.message().await,
         json!({"method": "Page.x", "params": {}})
     );
-    fixture.browser_says(
+    fixture.browser_sends(
         &json!({"method": "Target.detachedFromTarget", "params": {"sessionId": "R"}}),
     );
     assert_eq!(one.close().await, (1001, "the tab was closed".to_owned()));
@@ -190,6 +192,6 @@ async fn unknown_target_is_rejected_by_the_browser() {
     let client = fixture.broker.request_client(attach).expect("sent");
     let command = fixture.command();
     let error = json!({"code": -32602, "message": "No target with given id found"});
-    fixture.browser_says(&json!({"id": command["id"], "error": error}));
+    fixture.browser_sends(&json!({"id": command["id"], "error": error}));
     assert!(client.await.expect("answered").is_err());
 }

@@ -18,14 +18,14 @@ async fn two_on_a_page() -> (BrokerFixture, Connection, Connection) {
 fn dialog_opens(fixture: &BrokerFixture, sessions: &[&str]) {
     for session in sessions {
         let params = json!({"url": "", "message": "m", "type": "alert"});
-        fixture.browser_says(&json!({"method": "Page.javascriptDialogOpening", "params": params, "sessionId": session}));
+        fixture.browser_sends(&json!({"method": "Page.javascriptDialogOpening", "params": params, "sessionId": session}));
     }
 }
 
 fn dialog_closes(fixture: &BrokerFixture, sessions: &[&str]) {
     for session in sessions {
         let params = json!({"result": true, "userInput": ""});
-        fixture.browser_says(&json!({"method": "Page.javascriptDialogClosed", "params": params, "sessionId": session}));
+        fixture.browser_sends(&json!({"method": "Page.javascriptDialogClosed", "params": params, "sessionId": session}));
     }
 }
 
@@ -44,7 +44,7 @@ async fn dialog_goes_to_the_client_that_last_drove_the_page() {
         assert_eq!(one.message().await["method"], method);
     }
     // The first event that the other client receives is a later one.
-    fixture.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
+    fixture.browser_sends(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
     assert_eq!(two.message().await["method"], "Page.after");
 }
 
@@ -68,7 +68,7 @@ async fn dialog_of_a_popup_goes_to_the_client_that_last_drove_any_page() {
         two.message().await["method"],
         "Page.javascriptDialogOpening"
     );
-    fixture.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "PA"}));
+    fixture.browser_sends(&json!({"method": "Page.after", "params": {}, "sessionId": "PA"}));
     assert_eq!(one.message().await["method"], "Page.after");
 }
 
@@ -76,7 +76,7 @@ async fn dialog_of_a_popup_goes_to_the_client_that_last_drove_any_page() {
 #[tokio::test]
 async fn driving_a_frame_drives_its_page() {
     let (mut fixture, mut one, mut two) = two_on_a_page().await;
-    fixture.browser_says(&json!({"method": "Target.attachedToTarget", "sessionId": "SA", "params": {
+    fixture.browser_sends(&json!({"method": "Target.attachedToTarget", "sessionId": "SA", "params": {
         "sessionId": "FA", "targetInfo": {"targetId": "F", "type": "iframe"}, "waitingForDebugger": false}}));
     one.message().await;
     fixture.pass(&two, "SB", "Runtime.evaluate", &json!({"expression": "1"}));
@@ -86,7 +86,7 @@ async fn driving_a_frame_drives_its_page() {
         one.message().await["method"],
         "Page.javascriptDialogOpening"
     );
-    fixture.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
+    fixture.browser_sends(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
     assert_eq!(two.message().await["method"], "Page.after");
 }
 
@@ -136,7 +136,7 @@ async fn dialog_is_dismissed_when_its_client_leaves() {
         "the dismissal precedes the detach, on which Chromium would dismiss the dialog itself"
     );
     dialog_closes(&fixture, &["SB"]);
-    fixture.browser_says(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
+    fixture.browser_sends(&json!({"method": "Page.after", "params": {}, "sessionId": "SB"}));
     assert_eq!(two.message().await["method"], "Page.after");
 }
 
@@ -153,7 +153,7 @@ async fn dialog_is_dismissed_when_its_session_detaches() {
     dialog_opens(&fixture, &["SA", "SB"]);
     one.message().await;
     fixture
-        .browser_says(&json!({"method": "Target.detachedFromTarget", "params": {"sessionId": "SA"}, "sessionId": "A"}));
+        .browser_sends(&json!({"method": "Target.detachedFromTarget", "params": {"sessionId": "SA"}, "sessionId": "A"}));
     assert_eq!(fixture.command()["sessionId"], "SB");
 }
 

@@ -19,12 +19,12 @@ async fn current_tab_follows_opening_activation_navigation_and_closing() {
     );
     assert_eq!(fixture.current_tab().as_deref(), Some("T2"));
     fixture
-        .browser_says(&json!({"method": "Target.targetDestroyed", "params": {"targetId": "T2"}}));
+        .browser_sends(&json!({"method": "Target.targetDestroyed", "params": {"targetId": "T2"}}));
     assert_eq!(fixture.current_tab().as_deref(), Some("T1"));
     fixture
-        .browser_says(&json!({"method": "Target.targetDestroyed", "params": {"targetId": "T1"}}));
+        .browser_sends(&json!({"method": "Target.targetDestroyed", "params": {"targetId": "T1"}}));
     fixture
-        .browser_says(&json!({"method": "Target.targetDestroyed", "params": {"targetId": "T3"}}));
+        .browser_sends(&json!({"method": "Target.targetDestroyed", "params": {"targetId": "T3"}}));
     assert_eq!(fixture.current_tab(), None);
 }
 
@@ -38,7 +38,7 @@ async fn tab_counts_as_closed_once_its_client_gets_the_reply() {
     let close = fixture.command();
     assert!(fixture.broker.default_context_has_a_tab());
     fixture
-        .browser_says(&json!({"id": close["id"], "result": {"success": true}, "sessionId": "R1"}));
+        .browser_sends(&json!({"id": close["id"], "result": {"success": true}, "sessionId": "R1"}));
     one.message().await;
     assert!(!fixture.broker.default_context_has_a_tab());
     assert_eq!(fixture.current_tab(), None);
@@ -52,7 +52,7 @@ async fn tabs_of_a_clients_contexts_close_when_it_leaves() {
     fixture.tab_opens("T1", "default");
     one.send(&json!({"id": 1, "method": "Target.createBrowserContext"}));
     let create = fixture.command();
-    fixture.browser_says(
+    fixture.browser_sends(
         &json!({"id": create["id"], "result": {"browserContextId": "C1"}, "sessionId": "R1"}),
     );
     one.message().await;
@@ -72,7 +72,7 @@ async fn tab_that_receives_input_is_current() {
     }
     fixture.pass(&one, "S1", "Input.dispatchKeyEvent", &json!({}));
     assert_eq!(fixture.current_tab().as_deref(), Some("T1"));
-    fixture.browser_says(&json!({"method": "Target.attachedToTarget", "sessionId": "S2", "params": {
+    fixture.browser_sends(&json!({"method": "Target.attachedToTarget", "sessionId": "S2", "params": {
         "sessionId": "F2", "targetInfo": {"targetId": "F", "type": "iframe"}, "waitingForDebugger": false}}));
     one.message().await;
     fixture.pass(&one, "F2", "Input.insertText", &json!({}));
@@ -112,19 +112,19 @@ async fn excess_tabs_of_pages_close_once_they_show_something() {
         json!({"method": format!("Target.{event}"), "params": {"targetInfo": {
             "targetId": target, "type": "page", "browserContextId": "default", "url": url}}})
     };
-    fixture.browser_says(&about("targetCreated", "T6", ""));
-    fixture.browser_says(&about("targetInfoChanged", "T6", ""));
-    fixture.browser_says(&about("targetCreated", "T7", "http://x/"));
+    fixture.browser_sends(&about("targetCreated", "T6", ""));
+    fixture.browser_sends(&about("targetInfoChanged", "T6", ""));
+    fixture.browser_sends(&about("targetCreated", "T7", "http://x/"));
     let close = fixture.command();
     assert_eq!(
         (&close["method"], &close["params"]),
         (&json!("Target.closeTarget"), &json!({"targetId": "T7"}))
     );
-    fixture.browser_says(&about("targetInfoChanged", "T6", "about:blank"));
+    fixture.browser_sends(&about("targetInfoChanged", "T6", "about:blank"));
     assert_eq!(fixture.command()["params"], json!({"targetId": "T6"}));
     assert_eq!(fixture.current_tab().as_deref(), Some("T5"));
     // A tab that never shows anything is closed at the next check.
-    fixture.browser_says(&about("targetCreated", "T8", ""));
+    fixture.browser_sends(&about("targetCreated", "T8", ""));
     fixture.broker.close_all_excess();
     assert_eq!(fixture.command()["params"], json!({"targetId": "T8"}));
 }
@@ -138,7 +138,7 @@ async fn default_context_can_always_have_a_tab() {
         fixture.tab_opens(target, "other");
     }
     fixture
-        .browser_says(&json!({"method": "Target.targetDestroyed", "params": {"targetId": "T1"}}));
+        .browser_sends(&json!({"method": "Target.targetDestroyed", "params": {"targetId": "T1"}}));
     fixture.tab_opens("T6", "other");
     fixture.tab_opens("T7", "default");
     assert_eq!(fixture.current_tab().as_deref(), Some("T7"));
@@ -154,8 +154,8 @@ async fn oversized_downloads_are_cancelled_in_any_context() {
         json!({"method": "Browser.downloadProgress", "params": {
             "guid": "G", "totalBytes": 0, "receivedBytes": received, "state": "inProgress"}})
     };
-    fixture.browser_says(&progress(1000));
-    fixture.browser_says(&progress(1001));
+    fixture.browser_sends(&progress(1000));
+    fixture.browser_sends(&progress(1001));
     let mut contexts = Vec::new();
     for _ in 0..3 {
         let cancel = fixture.command();

@@ -77,7 +77,7 @@ fn evaluate_address(
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Verdict;
+    use super::super::finding::Severity;
     use super::*;
 
     fn evaluate(kind: ErrorKind, is_served: bool) -> Finding {
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_port_of_another_program_fails_with_a_free_one() {
         let finding = evaluate(ErrorKind::AddrInUse, false);
-        assert_eq!(finding.verdict, Verdict::Failure);
+        assert_eq!(finding.verdict, Severity::Failure);
         assert!(
             finding.fixes[0].starts_with("set: HEARTH_LISTEN=127.0.0.1:81"),
             "{finding:?}"
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_port_of_the_server_on_this_data_dir_is_ok() {
-        assert_eq!(evaluate(ErrorKind::AddrInUse, true).verdict, Verdict::Ok);
+        assert_eq!(evaluate(ErrorKind::AddrInUse, true).verdict, Severity::Ok);
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
             ErrorKind::Other,
         ] {
             let finding = evaluate(kind, true);
-            assert_eq!(finding.verdict, Verdict::Failure, "{kind}");
+            assert_eq!(finding.verdict, Severity::Failure, "{kind}");
             assert!(!finding.fixes.is_empty(), "{kind}");
         }
     }

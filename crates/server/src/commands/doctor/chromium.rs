@@ -6,7 +6,7 @@ use std::path::Path;
 use hearth_browser::{Browser, BrowserLimits, LaunchSpec, probe};
 use tokio::time::Instant;
 
-use super::finding::{Finding, Verdict};
+use super::finding::{Finding, Severity};
 use super::fixture::Fixture;
 use super::subject::Subject;
 
@@ -31,7 +31,7 @@ pub(super) async fn browser(
         Ok(executable) => executable,
         Err(error) => return fix(Finding::failure(CHECK, error), program.package, is_root),
     };
-    let version = match probe(&fixture.enclosure.browser, executable).await {
+    let version = match probe(&fixture.sandbox.browser, executable).await {
         Ok(version) => version,
         Err(error) => {
             return evaluate_failure(executable, &error.to_string(), program.package, is_root);
@@ -40,8 +40,8 @@ pub(super) async fn browser(
     let user_agent = subject.config.user_agent.clone();
     let launch = LaunchSpec {
         executable: executable.to_owned(),
-        dir: fixture.enclosure.dir.browser(),
-        session_dir: fixture.enclosure.dir.root().to_owned(),
+        dir: fixture.sandbox.dir.browser(),
+        session_dir: fixture.sandbox.dir.root().to_owned(),
         viewport: subject.config.viewport,
         proxy_port: None,
         navigation_hint: None,
@@ -53,7 +53,7 @@ pub(super) async fn browser(
         },
     };
     let began = Instant::now();
-    match Browser::launch(&fixture.enclosure.browser, &fixture.tasks, launch).await {
+    match Browser::launch(&fixture.sandbox.browser, &fixture.tasks, launch).await {
         Ok(browser) => {
             let took_ms = began.elapsed().as_millis();
             browser.kill().await;
@@ -196,7 +196,7 @@ pub(super) fn evaluate_sandbox(
         );
         return switches.fold(note, Finding::fixed_by);
     }
-    if browser.verdict == Verdict::Ok {
+    if browser.verdict == Severity::Ok {
         return Finding::ok(
             check,
             "Chromium's own sandbox works (through user namespaces or the setuid helper)",
@@ -250,14 +250,14 @@ mod tests {
     #[test]
     fn root_has_no_sandbox_and_that_is_a_note() {
         let finding = evaluate_sandbox(&Finding::ok(CHECK, ""), OPEN, true);
-        assert_eq!((finding.verdict, finding.fixes.len()), (Verdict::Note, 1));
+        assert_eq!((finding.verdict, finding.fixes.len()), (Severity::Note, 1));
     }
 
     #[test]
     fn a_plain_user_whose_browser_starts_has_its_sandbox() {
         assert_eq!(
             evaluate_sandbox(&Finding::ok(CHECK, ""), OPEN, false).verdict,
-            Verdict::Ok
+            Severity::Ok
         );
     }
 
@@ -275,7 +275,7 @@ mod tests {
             restricted: Some(1),
         };
         let finding = evaluate_sandbox(&failed, blocked, false);
-        assert_eq!(finding.verdict, Verdict::Failure);
+        assert_eq!(finding.verdict, Severity::Failure);
         assert_eq!(
             finding.fixes[0],
             "run: sudo sysctl -w user.max_user_namespaces=10000"
@@ -294,6 +294,6 @@ mod tests {
         let finding = evaluate_sandbox(&failed, OPEN, false);
         assert!(finding.fixes[0].contains("seccomp"), "{finding:?}");
         let other = evaluate_sandbox(&Finding::failure(CHECK, "is missing"), OPEN, false);
-        assert_eq!(other.verdict, Verdict::Note);
+        assert_eq!(other.verdict, Severity::Note);
     }
 }

@@ -165,7 +165,7 @@ pub(super) fn evaluate_private_tmp(is_private: bool, is_root: bool) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Verdict;
+    use super::super::finding::Severity;
     use super::*;
 
     const FACTS: Facts = Facts {
@@ -194,7 +194,7 @@ mod tests {
             is_served: true,
             ..FACTS
         });
-        assert_eq!((finding.verdict, finding.fixes.len()), (Verdict::Note, 0));
+        assert_eq!((finding.verdict, finding.fixes.len()), (Severity::Note, 0));
         assert!(finding.text.contains("a server runs here"), "{finding:?}");
     }
 
@@ -206,13 +206,13 @@ mod tests {
                 ..FACTS
             })
             .verdict,
-            Verdict::Note
+            Severity::Note
         );
         let kept = evaluate(Facts {
             free_bytes: 500 << 20,
             ..FACTS
         });
-        assert_eq!(kept.verdict, Verdict::Failure);
+        assert_eq!(kept.verdict, Severity::Failure);
         assert!(
             kept.text.contains("512 MiB to keep free") && kept.fixes[1].contains("=250 "),
             "{kept:?}"
@@ -223,7 +223,7 @@ mod tests {
                 ..FACTS
             })
             .verdict,
-            Verdict::Failure
+            Severity::Failure
         );
     }
 
@@ -233,7 +233,7 @@ mod tests {
             is_noexec: true,
             ..FACTS
         });
-        assert_eq!(finding.verdict, Verdict::Note);
+        assert_eq!(finding.verdict, Severity::Note);
         assert!(finding.fixes[0].contains("remount,exec"), "{finding:?}");
     }
 
@@ -245,7 +245,7 @@ mod tests {
                 ..FACTS
             })
             .verdict,
-            Verdict::Failure
+            Severity::Failure
         );
     }
 
@@ -253,7 +253,7 @@ mod tests {
     fn missing_permissions_are_fixed_by_a_command() {
         let finding =
             evaluate_unusable(Path::new("/data"), &io::ErrorKind::PermissionDenied.into());
-        assert_eq!(finding.verdict, Verdict::Failure);
+        assert_eq!(finding.verdict, Severity::Failure);
         assert!(
             finding.fixes[1].contains("install -d -m 700"),
             "{finding:?}"

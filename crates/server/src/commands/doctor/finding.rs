@@ -11,7 +11,7 @@ const TEXT_COLUMN: usize = 21;
 
 /// The verdict of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Severity {
     /// Works as required.
     Ok,
     /// Works, with a limitation.
@@ -20,21 +20,21 @@ pub(super) enum Verdict {
     Failure,
 }
 
-impl Verdict {
+impl Severity {
     fn word(self) -> &'static str {
         match self {
-            Verdict::Ok => "ok",
-            Verdict::Note => "note",
-            Verdict::Failure => "FAIL",
+            Severity::Ok => "ok",
+            Severity::Note => "note",
+            Severity::Failure => "FAIL",
         }
     }
 
     /// Returns the terminal code of the verdict's color: green, yellow, red (ECMA-48).
     fn color(self) -> u8 {
         match self {
-            Verdict::Ok => 32,
-            Verdict::Note => 33,
-            Verdict::Failure => 31,
+            Severity::Ok => 32,
+            Severity::Note => 33,
+            Severity::Failure => 31,
         }
     }
 }
@@ -44,7 +44,7 @@ impl Verdict {
 pub(super) struct Finding {
     /// The name of the check, at most 14 characters.
     pub check: &'static str,
-    pub verdict: Verdict,
+    pub verdict: Severity,
     /// One line. Quoted output of programs may contain any character.
     pub text: String,
     /// Fixes such as `run: make setup`, one per line.
@@ -55,7 +55,7 @@ impl Finding {
     pub fn ok(check: &'static str, text: impl Into<String>) -> Finding {
         Finding {
             check,
-            verdict: Verdict::Ok,
+            verdict: Severity::Ok,
             text: text.into(),
             fixes: Vec::new(),
         }
@@ -64,9 +64,9 @@ impl Finding {
     /// Converts a result of the sandbox self-test.
     pub fn of_layer(row: &Row) -> Finding {
         let verdict = match row.state {
-            LayerState::On => Verdict::Ok,
-            LayerState::Off => Verdict::Note,
-            LayerState::Failed => Verdict::Failure,
+            LayerState::On => Severity::Ok,
+            LayerState::Off => Severity::Note,
+            LayerState::Failed => Severity::Failure,
         };
         let fixes = row.fix.iter().map(|&fix| fix.to_owned()).collect();
         Finding {
@@ -79,14 +79,14 @@ impl Finding {
 
     pub fn note(check: &'static str, text: impl Into<String>) -> Finding {
         Finding {
-            verdict: Verdict::Note,
+            verdict: Severity::Note,
             ..Finding::ok(check, text)
         }
     }
 
     pub fn failure(check: &'static str, text: impl Into<String>) -> Finding {
         Finding {
-            verdict: Verdict::Failure,
+            verdict: Severity::Failure,
             ..Finding::ok(check, text)
         }
     }
@@ -134,7 +134,7 @@ fn printable(text: &str) -> String {
 pub(super) fn is_healthy(findings: &[Finding]) -> bool {
     findings
         .iter()
-        .all(|finding| finding.verdict != Verdict::Failure)
+        .all(|finding| finding.verdict != Severity::Failure)
 }
 
 /// Returns the last line of the report.
@@ -147,11 +147,11 @@ pub(super) fn summarise(findings: &[Finding]) -> String {
     };
     let plural =
         |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-    let notes = match count(Verdict::Note) {
+    let notes = match count(Severity::Note) {
         0 => String::new(),
         notes => format!(" ({})", plural(notes, "note")),
     };
-    match count(Verdict::Failure) {
+    match count(Severity::Failure) {
         0 => format!("All checks passed{notes}."),
         failures => format!("{} failed{notes}.", plural(failures, "check")),
     }

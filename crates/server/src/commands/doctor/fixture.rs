@@ -38,7 +38,7 @@ const PROCESSES_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Fixture {
     /// The sandbox, with user ids and a private `/tmp` where that is possible.
-    pub enclosure: SessionSandbox,
+    pub sandbox: SessionSandbox,
     pub isolation: Isolation,
     /// The tasks that own the started programs.
     pub tasks: TaskTracker,
@@ -62,10 +62,13 @@ impl Fixture {
         let usable = subject.error("HEARTH_DATA_DIR").is_none();
         let within = usable.then(|| {
             let (parent, alone) = make_within(&subject.config.data_dir, &isolation, &mut made)?;
-            Ok((enclose(subject, &isolation, &parent, &name, &tasks)?, alone))
+            Ok((
+                create_sandbox(subject, &isolation, &parent, &name, &tasks)?,
+                alone,
+            ))
         });
         let fallback = || {
-            enclose(
+            create_sandbox(
                 subject,
                 &isolation,
                 Path::new(FALLBACK),
@@ -73,8 +76,8 @@ impl Fixture {
                 &tasks,
             )
         };
-        let (enclosure, alone, unusable) = match within {
-            Some(Ok((enclosure, alone))) => (enclosure, alone, None),
+        let (sandbox, alone, unusable) = match within {
+            Some(Ok((sandbox, alone))) => (sandbox, alone, None),
             None => (fallback()?, None, None),
             Some(Err(error)) => {
                 remove_made(&mut made);
@@ -82,7 +85,7 @@ impl Fixture {
             }
         };
         Ok(Fixture {
-            enclosure,
+            sandbox,
             isolation,
             tasks,
             unusable,
@@ -97,7 +100,7 @@ impl Fixture {
         // Programs that do not exit in time end with this process.
         let _ = timeout(PROCESSES_TIMEOUT, self.tasks.wait()).await;
         let removing = async {
-            self.enclosure.remove().await;
+            self.sandbox.remove().await;
             spawn_blocking(move || remove_made(&mut self.made)).await
         };
         let _ = timeout(PROCESSES_TIMEOUT, removing).await;
@@ -120,7 +123,7 @@ fn plan_isolation(subject: &Subject) -> Isolation {
     }
 }
 
-fn enclose(
+fn create_sandbox(
     subject: &Subject,
     isolation: &Isolation,
     parent: &Path,

@@ -36,8 +36,8 @@ async fn bounded(fixture: &Fixture) -> Fonts {
     let mut found = [false; 5];
     for (pattern, found) in patterns.iter().zip(&mut found) {
         let answer = run_probe(
-            &fixture.enclosure.code,
-            &fixture.enclosure.dir.work(),
+            &fixture.sandbox.code,
+            &fixture.sandbox.dir.work(),
             Path::new(FC_LIST),
             &[pattern, "family"],
         )
@@ -102,7 +102,7 @@ fn evaluate_fonts(fonts: Fonts, is_root: bool) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Verdict;
+    use super::super::finding::Severity;
     use super::*;
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
                 true,
             )
         };
-        assert_eq!(evaluate(true, true).verdict, Verdict::Ok);
+        assert_eq!(evaluate(true, true).verdict, Severity::Ok);
         assert_eq!(
             evaluate(false, true).fixes,
             ["run: apt-get install -y fonts-noto-cjk"]
@@ -144,7 +144,7 @@ mod tests {
         ] {
             assert_eq!(
                 evaluate_fonts(fonts, false).verdict,
-                Verdict::Failure,
+                Severity::Failure,
                 "{fonts:?}"
             );
         }

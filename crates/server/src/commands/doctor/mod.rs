@@ -126,8 +126,8 @@ async fn bounded<T: Send + 'static>(
 async fn check_all(subject: &Arc<Subject>, fixture: &Fixture, report: &mut Report) {
     let is_root = geteuid().is_root();
     let started = probe::run_probe(
-        &fixture.enclosure.code,
-        &fixture.enclosure.dir.work(),
+        &fixture.sandbox.code,
+        &fixture.sandbox.dir.work(),
         Path::new("/bin/bash"),
         &["-c", ":"],
     )
@@ -215,7 +215,7 @@ async fn check_isolation(
         // The self-test needs the runtime's python. Missing parts have separate findings.
         return None;
     }
-    match sandbox::probe(&fixture.isolation, &runtime, &fixture.enclosure).await {
+    match sandbox::probe(&fixture.isolation, &runtime, &fixture.sandbox).await {
         Ok(findings) => {
             findings
                 .rows
@@ -279,11 +279,11 @@ async fn check_data_dir(subject: &Arc<Subject>, fixture: &Fixture, report: &mut 
 /// Runs a program in the sandbox to check whether `/tmp` is private.
 async fn check_private_tmp(fixture: &Fixture, is_root: bool) -> Finding {
     const MARK: &str = ".hearth-doctor";
-    let marked = std::fs::write(fixture.enclosure.dir.tmp().join(MARK), "").is_ok();
+    let marked = std::fs::write(fixture.sandbox.dir.tmp().join(MARK), "").is_ok();
     let test = format!("test -e /tmp/{MARK}");
     let asked = probe::run_probe(
-        &fixture.enclosure.code,
-        &fixture.enclosure.dir.work(),
+        &fixture.sandbox.code,
+        &fixture.sandbox.dir.work(),
         Path::new("/bin/bash"),
         &["-c", &test],
     )

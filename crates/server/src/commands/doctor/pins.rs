@@ -67,7 +67,7 @@ fn value_of(text: &str, key: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Verdict;
+    use super::super::finding::Severity;
     use super::*;
 
     const PINS: &str = "# why\nAGENT_BROWSER_VERSION=0.41.2\nACORN_VERSION='8.19.0'\n";
@@ -89,13 +89,13 @@ mod tests {
 
     #[test]
     fn pinned_versions_are_ok() {
-        assert_eq!(evaluate("8.19.0").expect("a finding").verdict, Verdict::Ok);
+        assert_eq!(evaluate("8.19.0").expect("a finding").verdict, Severity::Ok);
     }
 
     #[test]
     fn another_version_fails_with_both_numbers() {
         let finding = evaluate("8.18.0").expect("a finding");
-        assert_eq!(finding.verdict, Verdict::Failure);
+        assert_eq!(finding.verdict, Severity::Failure);
         assert_eq!(finding.text, "acorn is 8.18.0 instead of 8.19.0");
     }
 

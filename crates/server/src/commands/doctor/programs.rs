@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::finding::{Finding, Verdict};
+use super::finding::{Finding, Severity};
 use super::fixture::Fixture;
 use super::pins::{Installed, evaluate_pins};
 use super::probe::run_probe;
@@ -143,8 +143,8 @@ async fn run_interpreter(
     args: &[&str],
 ) -> Result<Value, String> {
     let answer = run_probe(
-        &fixture.enclosure.code,
-        &fixture.enclosure.dir.work(),
+        &fixture.sandbox.code,
+        &fixture.sandbox.dir.work(),
         program,
         args,
     )
@@ -162,8 +162,8 @@ async fn run_interpreter(
 /// Runs a program and returns the last word of its first line, which is often a version.
 async fn version_word(fixture: &Fixture, program: &Path, args: &[&str]) -> Result<String, String> {
     let answer = run_probe(
-        &fixture.enclosure.code,
-        &fixture.enclosure.dir.work(),
+        &fixture.sandbox.code,
+        &fixture.sandbox.dir.work(),
         program,
         args,
     )
@@ -241,7 +241,7 @@ fn evaluate_playwright(
     let check = "playwright";
     for (said, language) in [(node, "node"), (python, "python")] {
         let finding = evaluate_version(check, said, check, setup);
-        if finding.verdict != Verdict::Ok {
+        if finding.verdict != Severity::Ok {
             return Finding {
                 text: format!("in {language}: {}", finding.text),
                 ..finding
@@ -299,8 +299,8 @@ mod tests {
             )
             .verdict
         };
-        assert_eq!(evaluate("3.11.2"), Verdict::Ok);
-        assert_eq!(evaluate("3.9.18"), Verdict::Failure);
+        assert_eq!(evaluate("3.11.2"), Severity::Ok);
+        assert_eq!(evaluate("3.9.18"), Severity::Failure);
     }
 
     #[test]
@@ -312,8 +312,8 @@ mod tests {
                 SETUP,
             )
         };
-        assert_eq!(evaluate("1.65.1", "1.65.2").verdict, Verdict::Ok);
-        assert_eq!(evaluate("1.64.0", "1.65.2").verdict, Verdict::Failure);
+        assert_eq!(evaluate("1.65.1", "1.65.2").verdict, Severity::Ok);
+        assert_eq!(evaluate("1.64.0", "1.65.2").verdict, Severity::Failure);
     }
 
     #[test]

@@ -19,7 +19,9 @@ pub(crate) async fn delete_session(
             session.end(DestroyedReason::Deleted).await.duration_ms,
             session.end_warning(),
         ),
-        SessionEntry::Past(record) => (record.ending.map_or(0, |ending| ending.duration_ms), None),
+        SessionEntry::Recorded(record) => {
+            (record.ending.map_or(0, |ending| ending.duration_ms), None)
+        }
     };
     Ok(Json(DeleteResponse::new(
         duration_ms,

@@ -12,7 +12,7 @@ use hearth_browser::{Client, ClientSender, MAX_REQUEST_BYTES, Outgoing};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
-use super::heartbeat::{Heard, Pings};
+use super::heartbeat::{PeerActivity, Pings};
 
 /// The maximum message size. It is larger than the broker's, so that the broker rejects a message
 /// with a reason that the client can read.
@@ -37,10 +37,10 @@ async fn serve(socket: WebSocket, client: Client) {
     let outgoing = unfold(receiver, async |mut receiver| {
         Some((receiver.next().await, receiver))
     });
-    let heard = Heard::default();
+    let activity = PeerActivity::default();
     tokio::select! {
-        () = read_loop(stream, sender, &heard) => {}
-        () = write_loop(sink, outgoing, &heard) => {}
+        () = read_loop(stream, sender, &activity) => {}
+        () = write_loop(sink, outgoing, &activity) => {}
     }
 }
 
@@ -48,13 +48,13 @@ async fn serve(socket: WebSocket, client: Client) {
 async fn read_loop<E>(
     mut stream: impl Stream<Item = Result<Message, E>> + Unpin,
     sender: ClientSender,
-    heard: &Heard,
+    activity: &PeerActivity,
 ) {
     while let Some(Ok(message)) = stream.next().await {
-        heard.record();
+        activity.record();
         // The socket is not read while the broker is busy, so that TCP flow control slows the
         // client down.
-        sender.room().await;
+        sender.writable().await;
         let sent = match &message {
             Message::Text(text) => sender.send(text.as_str()),
             // Some clients send JSON as binary, which Chromium also accepts.
@@ -74,10 +74,10 @@ async fn read_loop<E>(
 async fn write_loop(
     mut sink: impl Sink<Message> + Unpin,
     outgoing: impl Stream<Item = Outgoing>,
-    heard: &Heard,
+    activity: &PeerActivity,
 ) {
     let mut outgoing = std::pin::pin!(outgoing.fuse());
-    let mut pings = Pings::new(heard);
+    let mut pings = Pings::new(activity);
     loop {
         let message = tokio::select! {
             outgoing = outgoing.next() => match outgoing {
@@ -113,20 +113,20 @@ mod tests {
     /// `answers` returns true.
     async fn dropped_after(timeout: Duration, answers: impl Fn(u32) -> bool) -> Option<Duration> {
         let began = Instant::now();
-        let heard = Heard::default();
+        let activity = PeerActivity::default();
         let mut pings = 0;
         let sink = futures_util::sink::unfold((), |(), message: Message| {
             assert!(matches!(message, Message::Ping(_)), "{message:?}");
             pings += 1;
             if answers(pings) {
-                heard.record();
+                activity.record();
             }
             std::future::ready(Ok::<_, ()>(()))
         });
         let sink = std::pin::pin!(sink);
         let dropped = tokio::time::timeout(
             timeout,
-            write_loop(sink, futures_util::stream::pending(), &heard),
+            write_loop(sink, futures_util::stream::pending(), &activity),
         )
         .await;
         dropped.ok().map(|()| began.elapsed())

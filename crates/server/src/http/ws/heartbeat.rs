@@ -12,9 +12,9 @@ pub(super) const PING_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Tracks whether a peer sent anything since the last ping.
 #[derive(Debug, Default)]
-pub(super) struct Heard(AtomicBool);
+pub(super) struct PeerActivity(AtomicBool);
 
-impl Heard {
+impl PeerActivity {
     /// Records that the peer sent a message.
     pub fn record(&self) {
         self.0.store(true, Ordering::Relaxed);
@@ -28,18 +28,18 @@ impl Heard {
 /// The pings for one peer.
 #[derive(Debug)]
 pub(super) struct Pings<'a> {
-    heard: &'a Heard,
+    activity: &'a PeerActivity,
     interval: Interval,
     has_pinged: bool,
 }
 
 impl Pings<'_> {
-    pub fn new(heard: &Heard) -> Pings<'_> {
+    pub fn new(activity: &PeerActivity) -> Pings<'_> {
         let mut interval = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
         // A late ping gives the peer the whole interval to answer.
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Pings {
-            heard,
+            activity,
             interval,
             has_pinged: false,
         }
@@ -49,7 +49,7 @@ impl Pings<'_> {
     /// Cancel safe.
     pub async fn next(&mut self) -> Option<Message> {
         self.interval.tick().await;
-        if !self.heard.take() && self.has_pinged {
+        if !self.activity.take() && self.has_pinged {
             return None;
         }
         self.has_pinged = true;

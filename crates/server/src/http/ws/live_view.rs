@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
-use super::heartbeat::{Heard, Pings};
+use super::heartbeat::{PeerActivity, Pings};
 use crate::live_view::{
     self, LiveView, SessionEnded, Text, Update, Updates, ViewerAccess, ViewerGuard, ViewerInput,
 };
@@ -56,7 +56,7 @@ pub(crate) fn accept(
 
 async fn serve(socket: WebSocket, viewer: ViewerGuard, ended: impl Future<Output = SessionEnded>) {
     let (sink, stream) = socket.split();
-    let heard = Heard::default();
+    let activity = PeerActivity::default();
     // The read loop passes a rejection to the write loop, which can close the socket with a reason.
     let rejection = watch::Sender::new(None);
     let (end_seen, end) = watch::channel(false);
@@ -66,8 +66,8 @@ async fn serve(socket: WebSocket, viewer: ViewerGuard, ended: impl Future<Output
         ended
     };
     tokio::select! {
-        () = read_loop(stream, viewer.input(), &heard, &rejection) => {}
-        () = write_loop(sink, &viewer, &heard, rejection.subscribe(), ended) => {}
+        () = read_loop(stream, viewer.input(), &activity, &rejection) => {}
+        () = write_loop(sink, &viewer, &activity, rejection.subscribe(), ended) => {}
         () = close_deadline(end) => {}
     }
 }
@@ -76,11 +76,11 @@ async fn serve(socket: WebSocket, viewer: ViewerGuard, ended: impl Future<Output
 async fn read_loop<E>(
     mut stream: impl Stream<Item = Result<Message, E>> + Unpin,
     mut input: ViewerInput<'_>,
-    heard: &Heard,
+    activity: &PeerActivity,
     rejection: &watch::Sender<Rejection>,
 ) {
     while let Some(Ok(message)) = stream.next().await {
-        heard.record();
+        activity.record();
         let text = match &message {
             Message::Text(text) => text.as_str(),
             Message::Binary(_) => "",
@@ -98,12 +98,12 @@ async fn read_loop<E>(
 async fn write_loop(
     mut sink: impl Sink<Message> + Unpin,
     viewer: &ViewerGuard,
-    heard: &Heard,
+    activity: &PeerActivity,
     mut rejection: watch::Receiver<Rejection>,
     ended: impl Future<Output = SessionEnded>,
 ) {
     let mut updates = viewer.updates();
-    let mut pings = Pings::new(heard);
+    let mut pings = Pings::new(activity);
     let mut ended = pin!(ended);
     let mut next = Next::Send(text(live_view::hello(viewer.access())));
     loop {

@@ -25,7 +25,7 @@ pub(super) fn authorize(
         .ok_or_else(|| ApiError::Unauthorized(ErrorBody::token_missing()))?;
     let session = match state.session(id)? {
         SessionEntry::Current(session) => session,
-        SessionEntry::Past(record) => return Err(past_session_error(&record, token)),
+        SessionEntry::Recorded(record) => return Err(ended_session_error(&record, token)),
     };
     let access = session
         .live_view_access(token)
@@ -37,7 +37,7 @@ pub(super) fn authorize(
 }
 
 /// Returns the error for a session of an earlier server process, of which only a record is left.
-fn past_session_error(session: &SessionRecord, token: &str) -> ApiError {
+fn ended_session_error(session: &SessionRecord, token: &str) -> ApiError {
     let is_link = session
         .links
         .as_ref()

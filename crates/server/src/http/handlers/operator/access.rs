@@ -16,6 +16,6 @@ pub(super) fn find_session(
     match state.session(id)? {
         session if !principal.can_see(session.team()) => Err(ApiError::Forbidden),
         SessionEntry::Current(session) => Ok(session),
-        SessionEntry::Past(_) => Err(ApiError::SessionDestroyed),
+        SessionEntry::Recorded(_) => Err(ApiError::SessionDestroyed),
     }
 }

@@ -9,7 +9,7 @@ use super::client::Kind;
 /// Asserts that a client shows an error with this status and body; returns a remark if the client
 /// shows it in another form.
 #[track_caller]
-pub fn assert_refused(
+pub fn assert_rejected(
     kind: Kind,
     call: &Call<'_>,
     answer: Answer,
