@@ -267,7 +267,7 @@ async fn stop(
                 tracing::error!("server stopped before everything ended");
             }
         }
-        // The shims end the remaining programs, because their control sockets close with this process.
+        // The shims end the remaining programs when their control sockets close with this process.
         () = signals.next_after(SAME_SIGNAL) => {
             tracing::warn!("server stopped at once by a second signal");
         }
