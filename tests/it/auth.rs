@@ -1,5 +1,7 @@
 //! Authorization: keys, teams, the loopback rule without keys, and the order of the checks.
 
+use std::os::unix::fs::PermissionsExt;
+
 use hearth_test_support::{Api, Exchange, PREFIXES, Reply, TestServer};
 use reqwest::Method;
 use serde_json::json;
@@ -20,6 +22,28 @@ async fn keyed_server_without_browser() -> TestServer {
         .setting("HEARTH_API_KEYS", KEYS)
         .start()
         .await
+}
+
+/// The keys are read before the server gives up root privileges.
+#[tokio::test]
+async fn a_key_file_that_only_its_owner_can_read_works() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("keys");
+    std::fs::write(&file, "alpha:key-a1\n").expect("written");
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&file, private).expect("changed");
+    let server = TestServer::builder()
+        .without_browser()
+        .setting("HEARTH_API_KEYS_FILE", &file.to_string_lossy())
+        .start()
+        .await;
+    let list = server.request(Method::GET, "");
+    assert_eq!(server.send(list).await.status, 401);
+    let api = server
+        .under(PREFIXES[0])
+        .with_authorization("Bearer key-a1");
+    assert_eq!(api.send(api.request(Method::GET, "")).await.status, 200);
+    server.stop().await;
 }
 
 /// Sends one valid request to every route, for a session that does not exist.

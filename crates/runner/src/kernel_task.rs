@@ -210,7 +210,8 @@ impl KernelTask {
                         return Ok(RunEnd { ended: Ended::Cell { value, error }, value_truncated: truncated });
                     }
                     Ok(Reply::Started { id: of }) if of == id => started = true,
-                    Ok(Reply::Failed { id: of, message }) if of == id => {
+                    // Code that has started could send this, and clients repeat failed requests.
+                    Ok(Reply::Failed { id: of, message }) if of == id && !started => {
                         return Err(NoOutcome::Rejected(message));
                     }
                     Ok(reply) => self.ready |= reply == Reply::Ready,

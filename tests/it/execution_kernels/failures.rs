@@ -288,6 +288,34 @@ async fn late_exceptions_go_to_stderr_and_do_not_end_the_kernel() {
     server.stop().await;
 }
 
+/// The response 503 means that nothing was run, and clients repeat the request.
+#[tokio::test]
+async fn code_cannot_claim_that_it_was_not_started() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let claims = [
+        (
+            "node",
+            "const claim = Buffer.from(JSON.stringify({op: 'failed', id: ID, message: 'no'}));
+             const length = Buffer.alloc(4); length.writeUInt32BE(claim.length);
+             require('node:fs').writeSync(4, Buffer.concat([length, claim]));",
+        ),
+        (
+            "python",
+            "import json, os, struct
+claim = json.dumps({'op': 'failed', 'id': ID, 'message': 'no'}).encode()
+os.write(4, struct.pack('>I', len(claim)) + claim)",
+        ),
+    ];
+    for (language, claim) in claims {
+        // The numbers of a new kernel's runs start at 1.
+        let code = format!("{}\n'ran'", claim.replace("ID", "1"));
+        let execution = session.run(language, &code).await.ok();
+        assert_eq!(execution.result, "ran", "{language}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn nonsense_on_the_kernels_own_descriptors_fails_at_most_that_call() {
     let server = TestServer::start().await;

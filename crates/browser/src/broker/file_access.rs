@@ -1,7 +1,7 @@
 //! Decides which files clients may read and write through the browser.
 //!
-//! This module only compares paths and addresses. It accesses no files. The kernel's sandbox covers
-//! links, and pages that open other files.
+//! This module only compares paths and addresses. It accesses no files. Landlock prevents
+//! access through symbolic links, and from pages that open other files.
 
 use std::path::{Component, Path, PathBuf};
 

@@ -44,7 +44,7 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A listener with its limits.
 pub(crate) struct Listener {
-    pub listener: TcpListener,
+    pub socket: TcpListener,
     pub connections: Arc<Connections>,
     /// Notifies when new connections must wait, and when they may continue.
     pub pause: watch::Receiver<bool>,
@@ -61,7 +61,7 @@ impl Listener {
             let peer = Peer::new(slot);
             tasks.spawn(serve_connection(stream, peer, router.clone(), stop.clone()));
         }
-        drop(self.listener);
+        drop(self.socket);
         tasks.close();
         tasks.wait().await;
     }
@@ -72,7 +72,7 @@ impl Listener {
             let accepting = async {
                 // The sender lives as long as the server.
                 let _ = self.pause.wait_for(|paused| !paused).await;
-                self.listener.accept().await
+                self.socket.accept().await
             };
             let accepted = tokio::select! {
                 () = stop.cancelled() => return None,
@@ -127,7 +127,7 @@ pub(crate) async fn serve_sessions(
             return;
         };
         let listener = Listener {
-            listener,
+            socket: listener,
             connections: Connections::new(SESSION_CONNECTIONS),
             pause: pause.clone(),
         };

@@ -44,7 +44,7 @@ pub(super) fn serve_all(
 ) {
     let load = state.load();
     let public = Listener {
-        listener: listeners.public,
+        socket: listeners.public,
         connections: Arc::clone(&load.connections),
         pause: load.accept_paused.clone(),
     };

@@ -11,6 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::prctl;
 use nix::unistd::{Pid, geteuid, getpid};
 
+use crate::api_keys::ApiKeys;
 use crate::config::{Config, ConfigError, IsolationLevel};
 use crate::profiles::profiles_dir;
 use crate::sandbox::{
@@ -26,6 +27,7 @@ pub(crate) const LOCK: &str = "lock";
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub config: Config,
+    pub keys: ApiKeys,
     pub isolation: Isolation,
     pub runtime: Runtime,
     pub listener: std::net::TcpListener,
@@ -49,7 +51,8 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     if let Err(error) = raise_open_file_limit() {
         tracing::warn!(%error, "limit of open files not raised");
     }
-    // The server's user may not be able to resolve this path later.
+    // The server's user may not be able to read the keys or to resolve the path later.
+    let keys = config.keys()?;
     let runtime_dir = config.runtime_dir()?;
     let runtime_dir = runtime_dir.canonicalize().unwrap_or(runtime_dir);
     let runtime = Runtime::find(&runtime_dir)
@@ -81,6 +84,7 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     }
     Ok(Role::Server(Box::new(Prepared {
         config,
+        keys,
         isolation,
         runtime,
         listener,

@@ -79,6 +79,7 @@ struct Tasks {
 pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let Prepared {
         config,
+        keys,
         isolation,
         runtime,
         listener,
@@ -113,7 +114,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         descriptors.counted.max(),
     ));
     let state = AppState::new(
-        config.keys()?,
+        keys,
         config.public_url.clone(),
         listeners.public.local_addr()?.to_string(),
         live_view_policy(&config.frame_ancestors)?,
@@ -125,7 +126,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
             accept_paused: descriptors.pause.clone(),
         },
     );
-    start(&config, listeners, state, &registry, &tasks, &store)?;
+    start(&config, listeners, &state, &registry, &tasks, &store)?;
 
     signals.next().await;
     stop(config.stop_grace, &registry, &tasks, &store, &mut signals).await;
@@ -230,7 +231,7 @@ async fn build_registry(
 fn start(
     config: &Config,
     listeners: Listeners,
-    state: AppState,
+    state: &AppState,
     registry: &Arc<Registry>,
     tasks: &Tasks,
     store: &Store,
@@ -244,7 +245,7 @@ fn start(
     let keyless = state.keys().is_empty();
     tracker.spawn(run_retention(store.clone(), config.retention, stop.clone()));
     spawn_watchers(registry, stop);
-    serve_all(listeners, &state, servers, stop);
+    serve_all(listeners, state, servers, stop);
     announce(address, keyless, registry.max_sessions());
     Ok(())
 }
@@ -277,7 +278,7 @@ async fn stop(
                 tracing::error!("server stopped before everything ended");
             }
         }
-        // The shims end the remaining programs, because their control sockets close with this process.
+        // The shims end the remaining programs when their control sockets close with this process.
         () = signals.next_after(SAME_SIGNAL) => {
             tracing::warn!("server stopped at once by a second signal");
         }

@@ -62,8 +62,8 @@ impl Routes {
         })
     }
 
-    /// Drops a session and everything below it, if `reported_on` belongs to the same client. Returns
-    /// the pending calls of these sessions, because they will get no reply.
+    /// Drops a session and everything below it, if `reported_on` belongs to the same client.
+    /// Returns the pending calls of these sessions, because they will get no reply.
     pub(crate) fn drop_session(&mut self, reported_on: &str, session: &str) -> Vec<OrphanedCall> {
         let owner = |session: &str| self.sessions.get(session).map(|session| session.client);
         let is_child = self
