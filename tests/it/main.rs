@@ -13,6 +13,7 @@ mod agent_browser;
 mod api;
 mod attacks;
 mod auth;
+mod bounded;
 mod cdp;
 mod cdp_http;
 mod cdp_neighbours;

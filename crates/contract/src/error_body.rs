@@ -130,6 +130,13 @@ impl ErrorBody {
         ))
     }
 
+    /// Reports that the server cannot measure what sessions use.
+    pub fn unmeasured(what: &str, reason: &str) -> Self {
+        Self::new(format!(
+            "The server cannot measure the {what} of sessions: {reason}. The session was not created."
+        ))
+    }
+
     /// Reports that too many executions wait in the session.
     pub fn queue_full(language: Language) -> Self {
         Self::new(format!(

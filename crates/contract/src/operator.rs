@@ -30,6 +30,13 @@ pub enum NotReady {
         /// Required minimum in MiB.
         min_mb: u64,
     },
+    /// A limit cannot be enforced, because its watcher cannot read what it needs.
+    Unmeasured {
+        /// `memory` or `disk space`.
+        what: &'static str,
+        /// The system's error.
+        reason: String,
+    },
     /// The last browser could not be started.
     NoBrowser {
         /// Seconds since the failure.
@@ -52,6 +59,9 @@ impl NotReady {
                 format!(
                     "Memory is low: {available_mb} MiB are available, the minimum is {min_mb} MiB."
                 )
+            }
+            NotReady::Unmeasured { what, reason } => {
+                format!("The {what} of sessions cannot be measured: {reason}.")
             }
             NotReady::NoBrowser { seconds } => {
                 format!(

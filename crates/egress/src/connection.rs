@@ -29,7 +29,7 @@ const MAX_CONNECTIONS: usize = 128;
 /// Maximum number of concurrent name lookups of a session.
 ///
 /// Each lookup blocks a thread until the system resolver returns.
-const MAX_LOOKUPS: usize = 16;
+const MAX_LOOKUPS: usize = 4;
 
 /// State that all sessions share.
 #[derive(Debug)]

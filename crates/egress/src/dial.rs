@@ -16,7 +16,6 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::authority::{Authority, Host};
@@ -24,6 +23,7 @@ use crate::connection::ProxyState;
 use crate::denied::{Denied, Reason};
 use crate::headers::PROXY_AUTHORIZATION;
 use crate::policy::Route;
+use crate::resolve::look_up;
 use crate::self_ports::is_local_address;
 use crate::upstream::Upstream;
 
@@ -123,18 +123,13 @@ impl ProxyState {
     }
 
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Reason> {
-        // The lookup holds the slot itself, because it continues when the caller stops waiting.
-        let slot = Arc::clone(self.lookups())
+        let permit = Arc::clone(self.lookups())
             .acquire_owned()
             .await
             .map_err(|_| Reason::Unresolved)?;
-        let (resolver, name) = (Arc::clone(self.resolver()), name.to_owned());
-        let lookup = spawn_blocking(move || {
-            let _place = slot;
-            resolver.addresses(&name)
-        });
-        match lookup.await {
-            Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
+        let resolver = Arc::clone(self.resolver());
+        match look_up(resolver, name.to_owned(), permit).await {
+            Ok(addresses) if !addresses.is_empty() => Ok(addresses),
             _ => Err(Reason::Unresolved),
         }
     }

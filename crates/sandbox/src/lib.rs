@@ -41,7 +41,7 @@ pub use policy::sandbox_policy::{
     Access, Grant, Limits, SandboxPolicy, Syscalls, UnixSocketBroker, UnixSockets,
 };
 pub use policy::user::{SandboxUser, UserIds, UserRole};
-pub use proc::orphans::find_orphans;
+pub use proc::orphans::{find_orphans, has_processes};
 pub use proc::usage::{Snapshot, SystemSample, Usage};
 pub use supervisor::file_worker::FileWorker;
 pub use supervisor::launcher::{Launcher, StartError};

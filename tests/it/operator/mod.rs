@@ -2,6 +2,6 @@
 
 mod documents;
 mod logs;
-mod metrics;
+pub mod metrics;
 mod page;
 mod probes;

@@ -242,7 +242,7 @@ pub(crate) enum ReadEnd {
 }
 
 /// A frame of the browser.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
     Whole(&'a str),
     /// A frame that does not fit into the session's budget. Its beginning, up to
@@ -383,7 +383,7 @@ mod tests {
         });
         let mut lengths = Vec::new();
         read_frames(server_end, &budget(), |frame| {
-            lengths.push(text(frame).len())
+            lengths.push(text(frame).len());
         })
         .await;
         writing.join().expect("no panic").expect("written");

@@ -18,6 +18,7 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use serde::{Deserialize, Serialize};
 
 use crate::files::dirs::{FileId, entries, file_id, is_kind, open, open_above, open_below};
+use crate::proc::usage::unless_gone;
 
 /// Maximum number of open files to examine per session. Files beyond it are found when the session
 /// ends.
@@ -74,12 +75,10 @@ pub(crate) fn measure(dirs: &[PathBuf], open_files: &[OpenFile], max: DiskUsage)
 
 /// Returns the memory of memory-backed files (memfd, `/dev/shm`) that `pids` hold open, mapped or
 /// not. Blocks.
-pub(crate) fn memory_file_bytes(pids: &[i32]) -> u64 {
-    open_files(pids)
-        .iter()
-        .filter(|file| file.is_memory)
-        .map(|file| file.bytes)
-        .sum()
+pub(crate) fn memory_file_bytes(pids: &[i32]) -> io::Result<u64> {
+    let files = open_files(pids)?;
+    let in_memory = files.iter().filter(|file| file.is_memory);
+    Ok(in_memory.map(|file| file.bytes).sum())
 }
 
 /// A directory above the current one of a walk.
@@ -175,35 +174,38 @@ pub(crate) struct OpenFile {
 
 /// Lists the descriptors of a process. If its first thread has ended while others run, that thread
 /// has no descriptors. In that case, lists those of another thread.
-fn descriptors_of(pid: i32) -> Vec<fs::DirEntry> {
-    let list = |path: &Path| {
-        fs::read_dir(path)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .take(MAX_OPEN_FILES)
-            .collect::<Vec<_>>()
+fn descriptors_of(pid: i32) -> io::Result<Vec<fs::DirEntry>> {
+    let list = |path: &Path| -> io::Result<Vec<fs::DirEntry>> {
+        let Some(entries) = unless_gone(fs::read_dir(path))? else {
+            return Ok(Vec::new());
+        };
+        let entries = entries.take(MAX_OPEN_FILES).map(unless_gone);
+        entries.filter_map(Result::transpose).collect()
     };
     let process = PathBuf::from(format!("/proc/{pid}"));
-    let own = list(&process.join("fd"));
+    let own = list(&process.join("fd"))?;
     if !own.is_empty() {
-        return own;
+        return Ok(own);
     }
-    let threads = list(&process.join("task"));
-    threads
-        .iter()
-        .map(|thread| list(&thread.path().join("fd")))
-        .find(|found| !found.is_empty())
-        .unwrap_or_default()
+    for thread in list(&process.join("task"))? {
+        let found = list(&thread.path().join("fd"))?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
 }
 
 /// Returns the files that `pids` hold open, each once. Skips processes that this process may not
 /// inspect.
-pub(crate) fn open_files(pids: &[i32]) -> Vec<OpenFile> {
+pub(crate) fn open_files(pids: &[i32]) -> io::Result<Vec<OpenFile>> {
     let mut seen = HashSet::new();
     let mut found = Vec::new();
-    let descriptors = pids.iter().flat_map(|pid| descriptors_of(*pid));
-    for descriptor in descriptors.take(MAX_OPEN_FILES) {
+    let mut descriptors = Vec::new();
+    for pid in pids {
+        descriptors.extend(descriptors_of(*pid)?);
+    }
+    for descriptor in descriptors.into_iter().take(MAX_OPEN_FILES) {
         // Follows the descriptor, not the name, which may refer to another file by now.
         let path = descriptor.path();
         let Ok(about) = fs::metadata(&path) else {
@@ -219,7 +221,7 @@ pub(crate) fn open_files(pids: &[i32]) -> Vec<OpenFile> {
             is_memory: statfs(&path).is_ok_and(|disk| disk.filesystem_type() == TMPFS_MAGIC),
         });
     }
-    found
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -333,8 +335,8 @@ mod tests {
         file.write_all(&vec![7; 1 << 20]).expect("written");
         fs::remove_file(dir.path().join("gone")).expect("removed");
         let dirs = [dir.path().to_owned()];
-        assert!(measure(&dirs, &open_files(&me), ANY).bytes >= 1 << 20);
+        assert!(measure(&dirs, &open_files(&me).expect("listed"), ANY).bytes >= 1 << 20);
         drop(file);
-        assert!(measure(&dirs, &open_files(&me), ANY).bytes < 1 << 20);
+        assert!(measure(&dirs, &open_files(&me).expect("listed"), ANY).bytes < 1 << 20);
     }
 }

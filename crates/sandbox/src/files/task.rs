@@ -94,25 +94,25 @@ impl TaskReply {
 impl FileTask {
     /// Reads from the process table what the task needs. Must be called before
     /// [`perform`](FileTask::perform) and before dropping privileges. Blocks.
-    pub fn sample_proc(&self) -> ProcSample {
-        match self {
+    pub fn sample_proc(&self) -> io::Result<ProcSample> {
+        Ok(match self {
             FileTask::MeasureDirs { pids, .. } => ProcSample {
-                files: open_files(pids),
+                files: open_files(pids)?,
                 memory_bytes: 0,
             },
             FileTask::MemoryFiles(pids) => ProcSample {
                 files: Vec::new(),
-                memory_bytes: memory_file_bytes(pids),
+                memory_bytes: memory_file_bytes(pids)?,
             },
             FileTask::ProportionalMemory(pids) => ProcSample {
                 files: Vec::new(),
-                memory_bytes: proportional_memory_bytes(pids),
+                memory_bytes: proportional_memory_bytes(pids)?,
             },
             FileTask::EmptyDirs(_)
             | FileTask::RefillDir(..)
             | FileTask::PackDir { .. }
             | FileTask::UnpackDir { .. } => ProcSample::default(),
-        }
+        })
     }
 
     /// Performs the task in the calling process. `file` is the archive, for tasks that use one.
@@ -191,7 +191,7 @@ mod tests {
         fs::set_permissions(dir.path().join("a/b"), Permissions::from_mode(0o000)).expect("closed");
         std::os::unix::fs::symlink(outside.path(), dir.path().join("link")).expect("linked");
         let task = FileTask::EmptyDirs(vec![dir.path().to_owned(), dir.path().join("none")]);
-        task.perform(&task.sample_proc(), None).expect("emptied");
+        task.perform(&ProcSample::default(), None).expect("emptied");
         assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 0);
         assert!(outside.path().join("canary").exists());
     }

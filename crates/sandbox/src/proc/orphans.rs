@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 
 use crate::policy::user::UserIds;
+use crate::proc::usage::unless_gone;
 
 /// Prefix of the process names of Hearth: servers, shims and spawners. A session process with such
 /// a name is recognized by its user id.
@@ -44,6 +46,35 @@ pub fn find_orphans(ids: UserIds, top: u32, is_leased: impl Fn(u16) -> bool) -> 
         }
     }
     find_in(&table, ids, top.cast_signed(), is_leased)
+}
+
+/// Returns true if a process has a user id of the session index. Zombies count, because their other
+/// threads may still run. Takes about 15 µs per process of the machine. Blocks.
+pub fn has_processes(ids: UserIds, index: u16) -> io::Result<bool> {
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
+        let is_process = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+        if !is_process {
+            continue;
+        }
+        let Some(status) = unless_gone(fs::read(entry.path().join("status")))? else {
+            continue;
+        };
+        let status = String::from_utf8_lossy(&status);
+        let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+        let mut uids = uids.unwrap_or_default().split_whitespace();
+        let is_of_index = |uid: &str| {
+            let index_of_uid = uid.parse().ok().and_then(|uid| ids.index_of(uid));
+            index_of_uid == Some(index)
+        };
+        if uids.any(is_of_index) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn find_in(

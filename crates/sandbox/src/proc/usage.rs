@@ -8,7 +8,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
+
+use nix::errno::Errno;
 
 /// The resource usage of a tree without its shim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,11 +53,14 @@ struct Process {
 }
 
 impl Snapshot {
-    /// Reads the process table. Takes about 15 µs per process and does not wait.
-    pub fn take() -> Snapshot {
+    /// Reads the process table. Takes about 15 µs per process and does not wait. Fails if a process
+    /// cannot be read for a reason other than its end, such as a lack of descriptors, because it
+    /// would look as if it used nothing.
+    pub fn take() -> io::Result<Snapshot> {
         let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
         let mut text = Vec::with_capacity(4096);
-        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        for entry in fs::read_dir("/proc")? {
+            let entry = entry?;
             let Some(pid) = entry
                 .file_name()
                 .to_str()
@@ -64,11 +69,11 @@ impl Snapshot {
                 continue;
             };
             // None if the process has ended meanwhile.
-            if let Some(process) = read_process(pid, &mut text) {
+            if let Some(process) = read_process(pid, &mut text)? {
                 children.entry(process.parent).or_default().push(process);
             }
         }
-        Snapshot { children }
+        Ok(Snapshot { children })
     }
 
     /// Returns the usage of all descendants of a process.
@@ -106,46 +111,72 @@ impl Snapshot {
 /// Returns the memory of processes, with shared memory counted once (`Pss` in
 /// `/proc/PID/smaps_rollup`). Processes that this process may not inspect count as in [`Usage`].
 /// The kernel walks page tables, which takes some milliseconds per gigabyte. Blocks.
-pub fn proportional_memory_bytes(pids: &[i32]) -> u64 {
+pub fn proportional_memory_bytes(pids: &[i32]) -> io::Result<u64> {
     let mut text = Vec::with_capacity(4096);
     let mut total = 0;
     for pid in pids {
-        let Some(process) = read_process(*pid, &mut text) else {
+        let Some(process) = read_process(*pid, &mut text)? else {
             continue;
         };
-        let rollup = read(&format!("/proc/{pid}/smaps_rollup"), &mut text);
+        let rollup = read(&format!("/proc/{pid}/smaps_rollup"), &mut text)?;
         total += rollup.map_or(process.memory_bytes, |rollup| {
             parse_rollup(&rollup) + process.table_bytes
         });
     }
-    total
+    Ok(total)
 }
 
 /// Reads the usage of a process. If its first thread has ended while others run, it looks like a
 /// zombie without memory. In that case, reads the usage from one of the other threads.
-fn read_process(pid: i32, text: &mut Vec<u8>) -> Option<Process> {
-    let process = parse(pid, &read(&format!("/proc/{pid}/status"), text)?)?;
+fn read_process(pid: i32, text: &mut Vec<u8>) -> io::Result<Option<Process>> {
+    let status = read(&format!("/proc/{pid}/status"), text)?;
+    let Some(process) = status.and_then(|status| parse(pid, &status)) else {
+        return Ok(None);
+    };
     if process.memory_bytes > 0 || process.threads < 2 {
-        return Some(process);
+        return Ok(Some(process));
     }
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    for task in tasks.flatten() {
-        let status = read(&task.path().join("status").to_string_lossy(), text);
+    let Some(tasks) = unless_gone(fs::read_dir(format!("/proc/{pid}/task")))? else {
+        return Ok(None);
+    };
+    for task in tasks {
+        let Some(task) = unless_gone(task)? else {
+            break;
+        };
+        let status = read(&task.path().join("status").to_string_lossy(), text)?;
         if let Some(thread) = status
             .and_then(|status| parse(pid, &status))
             .filter(|thread| thread.memory_bytes > 0)
         {
-            return Some(thread);
+            return Ok(Some(thread));
         }
     }
-    Some(process)
+    Ok(Some(process))
 }
 
-/// Reads a file of `/proc`. It may contain process names, which need not be valid UTF-8.
-fn read<'a>(path: &str, bytes: &'a mut Vec<u8>) -> Option<Cow<'a, str>> {
+/// Reads a file of `/proc`. It may contain process names, which need not be valid UTF-8. Returns
+/// `None` if it is empty, or if its process has ended or may not be inspected.
+fn read<'a>(path: &str, bytes: &'a mut Vec<u8>) -> io::Result<Option<Cow<'a, str>>> {
     bytes.clear();
-    File::open(path).ok()?.read_to_end(bytes).ok()?;
-    (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes))
+    let read = File::open(path).and_then(|mut file| file.read_to_end(bytes));
+    let is_read = unless_gone(read)?.is_some() && !bytes.is_empty();
+    Ok(is_read.then(|| String::from_utf8_lossy(bytes)))
+}
+
+/// Turns the errors of a process that has ended, or that may not be inspected, into `None`.
+pub(crate) fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::PermissionDenied
+            ) || error.raw_os_error() == Some(Errno::ESRCH as i32) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// A sample of the state of the whole machine. It is cheap (20 µs) and shows when a [`Snapshot`] is
@@ -161,18 +192,19 @@ pub struct SystemSample {
 }
 
 impl SystemSample {
-    /// Takes a sample (`proc_meminfo(5)`, `proc_loadavg(5)`). Values that cannot be read are 0.
-    pub fn take() -> SystemSample {
+    /// Takes a sample (`proc_meminfo(5)`, `proc_loadavg(5)`).
+    pub fn take() -> io::Result<SystemSample> {
         let mut text = Vec::with_capacity(4096);
-        let meminfo = read("/proc/meminfo", &mut text).unwrap_or_default();
+        let missing = || io::Error::from(ErrorKind::InvalidData);
+        let meminfo = read("/proc/meminfo", &mut text)?.ok_or_else(missing)?;
         let (available_bytes, shared_bytes) =
             (field(&meminfo, "MemAvailable"), field(&meminfo, "Shmem"));
-        let threads = parse_threads(&read("/proc/loadavg", &mut text).unwrap_or_default());
-        SystemSample {
+        let loadavg = read("/proc/loadavg", &mut text)?.ok_or_else(missing)?;
+        Ok(SystemSample {
             available_bytes,
             shared_bytes,
-            threads: threads.unwrap_or_default(),
-        }
+            threads: parse_threads(&loadavg).ok_or_else(missing)?,
+        })
     }
 }
 
@@ -317,7 +349,7 @@ mod tests {
             4096
         );
         assert_eq!(parse_threads("0.20 0.18 0.12 1/80 11206\n"), Some(80));
-        let sample = SystemSample::take();
+        let sample = SystemSample::take().expect("/proc is readable");
         assert!(
             sample.available_bytes > 0 && sample.threads > 0,
             "{sample:?}"
@@ -328,8 +360,8 @@ mod tests {
     fn this_process_is_in_the_snapshot() {
         let me = i32::try_from(std::process::id()).expect("a small number");
         let parent = i32::try_from(std::os::unix::process::parent_id()).expect("a small number");
-        let snapshot = Snapshot::take();
+        let snapshot = Snapshot::take().expect("/proc is readable");
         assert!(snapshot.pids_below(parent).contains(&me));
-        assert!(proportional_memory_bytes(&[me]) > 4096);
+        assert!(proportional_memory_bytes(&[me]).expect("/proc is readable") > 4096);
     }
 }

@@ -106,29 +106,22 @@ impl<'a> FileWorker<'a> {
     }
 
     /// Measures the files in `dirs`, and deleted files that the launcher's trees hold open. Stops a
-    /// little above `max`. `snapshot` lists the processes of the trees. Returns zero if the
-    /// measurement fails.
+    /// little above `max`. `snapshot` lists the processes of the trees.
     pub async fn measure_dirs(
         self,
         dirs: Vec<PathBuf>,
         max: DiskUsage,
         snapshot: Arc<Snapshot>,
-    ) -> DiskUsage {
+    ) -> io::Result<DiskUsage> {
         let trees = self.processes.all();
         let pids = trees.iter().flat_map(|tree| tree.pids(&snapshot)).collect();
         let task = FileTask::MeasureDirs { dirs, pids, max };
-        match self.perform(task, None).await {
-            Ok(report) => report.usage,
-            Err(error) => {
-                tracing::warn!(%error, "session disk measurement failed");
-                DiskUsage::default()
-            }
-        }
+        Ok(self.perform(task, None).await?.usage)
     }
 
     async fn perform(self, task: FileTask, file: Option<File>) -> io::Result<TaskReport> {
         if self.user.is_none() || self.shim_source.user_ids().is_none() {
-            return spawn_blocking(move || task.perform(&task.sample_proc(), file))
+            return spawn_blocking(move || task.perform(&task.sample_proc()?, file))
                 .await
                 .map_err(io::Error::other)?;
         }

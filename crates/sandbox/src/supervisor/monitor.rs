@@ -10,7 +10,7 @@
 //! The monitor receives directories as descriptors and follows no paths. It changes only
 //! directories that belong to the server.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -35,6 +35,9 @@ const EXECUTABLE: &str = "/proc/self/exe";
 
 /// Time limit for shims to end after the server has. Killing a tree takes milliseconds.
 const SHIM_EXIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Interval between two attempts to resume stopped shims.
+const RESUME_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Signals that the monitor forwards to the server.
 const FORWARDED_SIGNALS: [Signal; 5] = [
@@ -199,10 +202,11 @@ impl Monitor {
     }
 
     /// Waits until all shims have ended. They end on their own, because their control sockets
-    /// closed with the server.
+    /// closed with the server. Shims that are stopped, or that are stopped meanwhile, are resumed.
     fn wait_for_shims(&self, signals: &SignalFd) {
         let deadline = Instant::now() + SHIM_EXIT_TIMEOUT;
         loop {
+            resume_children();
             // The signal of the last child may arrive before this call, so look for children
             // before waiting for a signal.
             if waitpid(None, Some(WaitPidFlag::WNOHANG)).is_err() {
@@ -215,7 +219,7 @@ impl Monitor {
             let mut events = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
             let _ = poll(
                 &mut events,
-                PollTimeout::try_from(remaining).unwrap_or(PollTimeout::MAX),
+                PollTimeout::try_from(remaining.min(RESUME_INTERVAL)).unwrap_or(PollTimeout::ZERO),
             );
             while let Ok(Some(_)) = signals.read_signal() {}
             self.reap();
@@ -237,6 +241,18 @@ impl Monitor {
         let response =
             outcome.unwrap_or_else(|error| -error.raw_os_error().unwrap_or(nix::libc::EIO));
         stream.write_all(&response.to_ne_bytes())
+    }
+}
+
+/// Sends SIGCONT to every child of this process.
+fn resume_children() {
+    let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    for pid in children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+    {
+        // The child may have ended meanwhile. It is not reaped yet, so the id is still its own.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
     }
 }
 

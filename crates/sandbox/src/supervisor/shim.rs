@@ -4,10 +4,9 @@
 //! to the server. It blocks every signal that can be blocked, so other processes of its user cannot
 //! end it with SIGTERM. If it gets SIGKILL, the program dies too (parent-death signal).
 //!
-//! The shim stays in the server's session but has its own process group. If the server dies while
-//! the shim is stopped, the group is orphaned with a stopped member, and the kernel sends it SIGHUP
-//! and SIGCONT (`setpgid(2)`). The shim then resumes, finds the control socket closed and ends the
-//! tree.
+//! A stopped shim resumes when the server dies: the process that started it sends SIGCONT, and
+//! SIGCONT is also its parent-death signal, which discards a stop that is still pending. The shim
+//! then finds the control socket closed and ends the tree.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -17,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{Gid, Pid, getpid, setgroups};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
@@ -86,6 +85,8 @@ impl Shim {
             // This is needed where root lacks CAP_DAC_OVERRIDE.
             setgroups(&[Gid::from_raw(ids.gid)])?;
         }
+        // After the last change of credentials, because such a change resets it (`prctl(2)`).
+        prctl::set_pdeathsig(Signal::SIGCONT)?;
         let stdin = io::stdin();
         let control = UnixStream::from(stdin.as_fd().try_clone_to_owned()?);
         let mut shim = Shim {
@@ -117,7 +118,7 @@ impl Shim {
         let report = self
             .ids
             .map_or(Ok(()), |ids| drop_privileges(ids, &[]))
-            .and_then(|()| task.perform(&sample, file));
+            .and_then(|()| task.perform(&sample?, file));
         // If the server is gone, the report is not needed.
         let _ = self.control.write_all(&TaskReply::new(report).encode());
         0

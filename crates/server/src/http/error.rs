@@ -57,6 +57,8 @@ pub(crate) enum ApiError {
     DiskFull { free_mb: u64, min_mb: u64 },
     /// Too little memory is available for another session.
     MemoryLow { available_mb: u64, min_mb: u64 },
+    /// A watcher cannot read what sessions use.
+    Unmeasured { what: &'static str, reason: String },
     /// The endpoint requires the operator key, but the request has a team's key.
     OperatorsOnly,
     /// Another execution in this language was still running when the timeout passed.
@@ -122,6 +124,7 @@ impl ApiError {
             ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             ApiError::DiskFull { .. }
             | ApiError::MemoryLow { .. }
+            | ApiError::Unmeasured { .. }
             | ApiError::StoreUnavailable(_)
             | ApiError::ProfileUnavailable(..)
             | ApiError::BrowserUnavailable(_)
@@ -139,6 +142,7 @@ impl ApiError {
             ApiError::LimitReached
             | ApiError::DiskFull { .. }
             | ApiError::MemoryLow { .. }
+            | ApiError::Unmeasured { .. }
             | ApiError::StoreUnavailable(_)
             | ApiError::ProfileBusy(_)
             | ApiError::Stopping => Some(FULL_RETRY_SECONDS),
@@ -171,6 +175,7 @@ impl ApiError {
                 available_mb,
                 min_mb,
             } => ErrorBody::memory_low(available_mb, min_mb),
+            ApiError::Unmeasured { what, reason } => ErrorBody::unmeasured(what, &reason),
             ApiError::OperatorsOnly => ErrorBody::operator_key_required(),
             ApiError::StoreUnavailable(reason) => ErrorBody::store_unavailable(&reason),
             ApiError::SessionBusy(language) => ErrorBody::session_busy(language),
@@ -237,6 +242,7 @@ impl From<SessionError> for ApiError {
                 available_mb,
                 min_mb,
             },
+            SessionError::Unmeasured { what, reason } => ApiError::Unmeasured { what, reason },
             SessionError::ProfileBusy(name) => ApiError::ProfileBusy(name),
             SessionError::ProfileUnreadable { name, reason } => {
                 ApiError::ProfileUnavailable(name, reason)

@@ -115,7 +115,7 @@ impl FromRequest<AppState> for ApiRequest {
 /// Protects the connection of an authenticated request from being replaced by a new one.
 pub(crate) fn keep_connection(parts: &Parts) {
     if let Some(peer) = parts.extensions.get::<Arc<Peer>>() {
-        peer.slot().keep();
+        peer.authenticate();
     }
 }
 

@@ -11,6 +11,7 @@ use hearth_budget::{Budget, Reservation};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::connections::ConnectionSlot;
 
@@ -28,7 +29,9 @@ const MIN_BYTES_PER_PERIOD: u64 = 80 * 1024;
 #[derive(Debug)]
 pub(crate) struct Peer {
     slot: ConnectionSlot,
+    abort: CancellationToken,
     phase: AtomicU8,
+    is_authenticated: AtomicBool,
     /// Set after the upgrade to a WebSocket.
     is_metered: AtomicBool,
     /// Counts bytes of messages that are not complete.
@@ -44,15 +47,36 @@ impl Peer {
     pub fn new(slot: ConnectionSlot) -> Arc<Peer> {
         Arc::new(Peer {
             slot,
+            abort: CancellationToken::new(),
             phase: AtomicU8::new(HEAD),
+            is_authenticated: AtomicBool::new(false),
             is_metered: AtomicBool::new(false),
             incomplete: Mutex::new(None),
         })
     }
 
-    /// Returns the connection's slot.
-    pub fn slot(&self) -> &ConnectionSlot {
-        &self.slot
+    /// Closes the connection.
+    pub fn abort(&self) {
+        self.abort.cancel();
+    }
+
+    /// Waits until the connection must close: its slot is needed, or it was aborted.
+    pub async fn must_close(&self) {
+        tokio::select! {
+            () = self.slot.replaced() => {}
+            () = self.abort.cancelled() => {}
+        }
+    }
+
+    /// Records that the client has sent an authenticated request.
+    pub fn authenticate(&self) {
+        self.is_authenticated.store(true, Ordering::Relaxed);
+        self.slot.keep();
+    }
+
+    /// Returns true if the client has sent an authenticated request.
+    pub fn is_authenticated(&self) -> bool {
+        self.is_authenticated.load(Ordering::Relaxed)
     }
 
     /// Records that the head of a request is complete.

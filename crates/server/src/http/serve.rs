@@ -160,7 +160,7 @@ async fn serve_connection(
     tokio::select! {
         // An error means that the client broke the protocol or left.
         _ = connection.as_mut() => return,
-        () = peer.slot().replaced() => return,
+        () = peer.must_close() => return,
         () = stop.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::config::IsolationLevel;
 use crate::http::connections::Connections;
 use crate::http::error::ApiError;
+use crate::http::middleware::log_limit::LogLimit;
 use crate::metrics::{Descriptors, Gauges};
 use crate::profiles::Profiles;
 use crate::sessions::{Registry, SessionEntry};
@@ -32,6 +33,7 @@ struct Shared {
     started_at: Timestamp,
     registry: Arc<Registry>,
     load: ServerLoad,
+    log_limit: LogLimit,
 }
 
 /// The sources of metrics on the server's own resources.
@@ -62,6 +64,7 @@ impl AppState {
             started_at: clock::now(),
             registry,
             load,
+            log_limit: LogLimit::default(),
         }))
     }
 
@@ -99,6 +102,11 @@ impl AppState {
     /// The sources of metrics on the server's own resources.
     pub fn load(&self) -> &ServerLoad {
         &self.0.load
+    }
+
+    /// The limit of log lines about requests without a key.
+    pub fn log_limit(&self) -> &LogLimit {
+        &self.0.log_limit
     }
 
     /// Reads the state of the server for metrics.

@@ -117,7 +117,7 @@ impl SessionSandbox {
 
     /// Measures the session's files, and stops a little above `max`. `snapshot` contains the
     /// processes that hold files open.
-    pub async fn measure(&self, max: DiskUsage, snapshot: &Arc<Snapshot>) -> DiskUsage {
+    pub async fn measure(&self, max: DiskUsage, snapshot: &Arc<Snapshot>) -> io::Result<DiskUsage> {
         let dir = &self.dir;
         if self.code.user_ids().is_none() {
             return self
@@ -136,10 +136,11 @@ impl SessionSandbox {
                 .files()
                 .measure_dirs(vec![dir.browser()], max, Arc::clone(snapshot)),
         );
-        DiskUsage {
+        let (code, browser) = (code?, browser?);
+        Ok(DiskUsage {
             bytes: code.bytes + browser.bytes,
             files: code.files + browser.files,
-        }
+        })
     }
 
     /// Removes everything. Call this only when no process of the session remains.

@@ -58,8 +58,24 @@ impl UidPool {
             .contains(&slot)
     }
 
-    /// Leases a free slot, or returns `None` if all are leased.
-    pub fn lease(&self) -> Option<UidLease> {
+    /// Leases a free slot for which `is_unused` is true, or returns `None` if there is none. Blocks
+    /// as `is_unused` does.
+    pub fn lease(&self, is_unused: impl Fn(u16) -> bool) -> Option<UidLease> {
+        for _ in 0..self.count {
+            // Dropping the lease of a slot that is in use returns it, and the search goes on.
+            let lease = self.lease_next()?;
+            if is_unused(lease.slot) {
+                return Some(lease);
+            }
+            tracing::warn!(
+                slot = lease.slot,
+                "user ids not reused: a process still runs under them"
+            );
+        }
+        None
+    }
+
+    fn lease_next(&self) -> Option<UidLease> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = (state.next..self.count)
             .chain(0..state.next)
@@ -96,15 +112,25 @@ mod tests {
     #[test]
     fn a_slot_has_one_lease_at_a_time_and_is_reused_last() {
         let pool = UidPool::new(3, 4);
-        let first = pool.lease().expect("free");
+        let any = |_| true;
+        let first = pool.lease(any).expect("free");
         assert_eq!(first.slot(), 1);
         drop(first);
-        let all: Vec<_> = (0..3).map(|_| pool.lease().expect("free")).collect();
+        let all: Vec<_> = (0..3).map(|_| pool.lease(any).expect("free")).collect();
         assert_eq!(
             all.iter().map(UidLease::slot).collect::<Vec<_>>(),
             [2, 0, 1]
         );
-        assert!(pool.lease().is_none());
-        assert!(UidPool::new(0, 7).lease().is_none());
+        assert!(pool.lease(any).is_none());
+        assert!(UidPool::new(0, 7).lease(any).is_none());
+    }
+
+    #[test]
+    fn a_slot_with_processes_is_not_leased() {
+        let pool = UidPool::new(3, 0);
+        let lease = pool.lease(|slot| slot == 2).expect("one is unused");
+        assert_eq!(lease.slot(), 2);
+        assert!(pool.lease(|_| false).is_none());
+        assert_eq!(pool.leased().len(), 1);
     }
 }

@@ -7,6 +7,7 @@ use hearth_browser::{Browser, LaunchSpec, NavigationErrorHint};
 use hearth_budget::Budget;
 use hearth_contract::{CreateRequest, ProfileWarning};
 use hearth_egress::Proxy;
+use hearth_sandbox::has_processes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
@@ -27,7 +28,7 @@ use crate::sandbox::dirs::session_dir_name;
 use crate::sandbox::plan::Ports;
 use crate::sandbox::programs::{ProxyEnv, SessionCommands};
 use crate::sandbox::session::{SandboxSpec, SessionSandbox};
-use crate::sandbox::uid_pool::UidPool;
+use crate::sandbox::uid_pool::{UidLease, UidPool};
 use crate::team::Team;
 
 /// A request for a session, and the capacity reserved for it.
@@ -160,12 +161,23 @@ impl SessionBuilder {
         sent.map_err(|_| SessionError::Stopping)
     }
 
-    async fn create_sandbox(&mut self, id: Uuid) -> Result<(), SessionError> {
-        let uid_lease = match self.spec.isolation.user_ids() {
-            // The pool is as large as the session limit, but ended sessions may still hold leases.
-            Some(_) => Some(self.uid_pool.lease().ok_or(SessionError::AtCapacity)?),
-            None => None,
+    /// Leases user ids under which no process runs, if sessions have their own.
+    async fn lease_user_ids(&self) -> Result<Option<UidLease>, SessionError> {
+        let Some(ids) = self.spec.isolation.user_ids() else {
+            return Ok(None);
         };
+        let pool = self.uid_pool.clone();
+        let leasing = spawn_blocking(move || {
+            // Ids whose processes cannot be listed count as used.
+            pool.lease(|slot| has_processes(ids, slot).is_ok_and(|has_any| !has_any))
+        });
+        let lease = leasing.await.ok().flatten();
+        // The pool is as large as the session limit, but ended sessions may still hold leases.
+        lease.map(Some).ok_or(SessionError::AtCapacity)
+    }
+
+    async fn create_sandbox(&mut self, id: Uuid) -> Result<(), SessionError> {
+        let uid_lease = self.lease_user_ids().await?;
         let spec = Arc::clone(&self.spec);
         let egress = self.proxy.iter().map(Proxy::port).collect();
         let cdp = self

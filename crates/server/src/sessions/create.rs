@@ -86,6 +86,9 @@ impl Registry {
                 min_mb: self.limits().min_free_memory_mb,
             });
         }
+        if let Some((what, reason)) = self.readings.failing().pop() {
+            return Err(SessionError::Unmeasured { what, reason });
+        }
         Arc::clone(&self.capacity)
             .try_acquire_owned()
             .map_err(|_| SessionError::AtCapacity)

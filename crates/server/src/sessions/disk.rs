@@ -1,5 +1,6 @@
 //! The usage of a whole disk.
 
+use std::io;
 use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
@@ -16,11 +17,11 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Reads the usage of the disk that holds `dir`. Returns `None` if the system call fails.
-    pub fn of(dir: &Path) -> Option<Disk> {
-        let disk = statvfs(dir).ok()?;
+    /// Reads the usage of the disk that holds `dir`.
+    pub fn of(dir: &Path) -> io::Result<Disk> {
+        let disk = statvfs(dir)?;
         let bytes = |blocks: u64| blocks.saturating_mul(disk.fragment_size());
-        Some(Disk {
+        Ok(Disk {
             used_bytes: bytes(disk.blocks().saturating_sub(disk.blocks_free())),
             used_files: disk.files().saturating_sub(disk.files_free()),
             free_bytes: bytes(disk.blocks_available()),

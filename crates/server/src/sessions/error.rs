@@ -33,6 +33,9 @@ pub(crate) enum SessionError {
     /// The store did not record the session.
     #[error("cannot record the session: {0}")]
     NotRecorded(String),
+    /// A watcher cannot read what sessions use.
+    #[error("cannot measure the {what} of sessions: {reason}")]
+    Unmeasured { what: &'static str, reason: String },
     /// The session has ended.
     #[error("the session has ended")]
     Ended,

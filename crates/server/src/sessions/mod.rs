@@ -34,6 +34,7 @@ mod outcome;
 mod overview;
 mod profile;
 mod progress;
+mod readings;
 mod recent_executions;
 mod registry;
 mod resources;

@@ -29,6 +29,9 @@ impl Registry {
                 min_mb: self.limits().min_free_memory_mb,
             });
         }
+        for (what, reason) in self.readings.failing() {
+            reasons.push(NotReady::Unmeasured { what, reason });
+        }
         if let Some(ago) = self.launch_health.recent_failure() {
             reasons.push(NotReady::NoBrowser {
                 seconds: ago.as_secs(),
@@ -55,7 +58,7 @@ impl Registry {
 
     /// Returns the current values of the gauges.
     pub fn read_gauges(&self) -> Gauges {
-        let disk = Disk::of(self.sessions_dir());
+        let disk = Disk::of(self.sessions_dir()).ok();
         let mut gauges = Gauges {
             ready: self.not_ready().is_empty(),
             max_sessions: self.max_sessions(),

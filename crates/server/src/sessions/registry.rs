@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use hearth_budget::Budget;
-use hearth_contract::DestroyedReason;
+use hearth_contract::{DestroyedReason, Limit};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::disk::Disk;
 use super::entry::SessionEntry;
 use super::health::LaunchHealth;
+use super::readings::Readings;
 use super::resources::SessionResources;
 use super::services::Services;
 use super::session::Session;
@@ -41,6 +42,7 @@ pub(crate) struct Registry {
     pub(super) uid_pool: UidPool,
     pub(super) services: Services,
     pub(super) launch_health: LaunchHealth,
+    pub(super) readings: Readings,
     /// One permit for each session that can be active at once.
     pub(super) capacity: Arc<Semaphore>,
     /// Ordered by id, and so by age, because the ids are UUIDs of version 7.
@@ -68,6 +70,7 @@ impl Registry {
             uid_pool,
             services,
             launch_health: LaunchHealth::default(),
+            readings: Readings::default(),
             capacity,
             sessions: RwLock::new(past.collect()),
             tracker,
@@ -103,15 +106,28 @@ impl Registry {
 
     /// Returns the disk with the session directories if it has too little free space.
     pub(super) fn full_disk(&self) -> Option<Disk> {
-        Disk::of(self.sessions_dir()).filter(|disk| disk.is_full(self.limits()))
+        // A disk that cannot be read counts as full.
+        let disk = Disk::of(self.sessions_dir()).unwrap_or_default();
+        disk.is_full(self.limits()).then_some(disk)
+    }
+
+    /// Ends the session that uses the most memory, because a watcher cannot read what sessions use.
+    pub(super) fn end_largest(&self, limit: Limit) {
+        let sessions = self.active_with_resources();
+        let largest = sessions
+            .iter()
+            .max_by_key(|(session, _)| session.memory_bytes());
+        if let Some((session, _)) = largest {
+            session.mark_ended_by(limit);
+        }
     }
 
     /// Returns the available memory if it is too little for another session.
     pub(super) fn low_memory_mb(&self) -> Option<u64> {
         let min_mb = self.limits().min_free_memory_mb;
-        capacity::available_bytes()
-            .map(|bytes| bytes >> 20)
-            .filter(|available_mb| *available_mb < min_mb)
+        // Memory that cannot be read counts as used.
+        let available_mb = capacity::available_bytes().unwrap_or_default() >> 20;
+        (available_mb < min_mb).then_some(available_mb)
     }
 
     /// Returns the entry of a session, active or ended.

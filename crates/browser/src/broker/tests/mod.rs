@@ -56,7 +56,7 @@ impl BrokerFixture {
         let (browser, ours) = std::io::pipe().expect("a pipe");
         let sender = Sender::from_owned_fd(OwnedFd::from(ours)).expect("a writing end");
         sender.writable().await.expect("the pipe is open");
-        let budget = hearth_budget::Budget::new("this test", 256 << 20);
+        let budget = Budget::new("this test", 256 << 20);
         BrokerFixture {
             broker: Arc::new(Broker::new(
                 PipeWriter::new(sender, &budget),

@@ -138,7 +138,7 @@ fn create_sandbox(
     // A server assigns slots in order from a random one. The doctor takes the last one, which a
     // server rarely uses.
     let slots = isolation.user_ids().map(UserIds::max_sessions);
-    let slot = slots.and_then(|count| UidPool::new(count, count.saturating_sub(1)).lease());
+    let slot = slots.and_then(|count| UidPool::new(count, count.saturating_sub(1)).lease(|_| true));
     let spec = SandboxSpec {
         isolation,
         browser,

@@ -1,24 +1,34 @@
 //! `POST /v2/browser/{id}/execute`: runs code in a session.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use hearth_contract::ExecuteRequest;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiRequest, SessionId};
+use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::metrics::ExecuteOutcome;
-use crate::sessions::{Executed, SessionEntry};
+use crate::sessions::{Executed, Session, SessionEntry};
+
+/// How long a client may take to read a response after its session has ended.
+const RELEASE_TIME: Duration = Duration::from_secs(10);
 
 pub(crate) async fn execute(
     State(state): State<AppState>,
     SessionId(id): SessionId,
+    Extension(peer): Extension<Arc<Peer>>,
     request: ApiRequest,
 ) -> Result<Response, ApiError> {
     let execute = ExecuteRequest::parse(&request.body).map_err(ApiError::Validation)?;
@@ -34,17 +44,35 @@ pub(crate) async fn execute(
         return Err(ApiError::Stopping);
     }
     let executed = session.execute(execute).await?;
-    Ok(stream_response(executed))
+    let tracker = state.registry().tracker();
+    Ok(stream_response(executed, session, peer, tracker))
 }
 
 /// Sends a response piece by piece, because output can be large. The memory of the output stays
-/// reserved until it is sent.
-fn stream_response(executed: Executed) -> Response {
+/// reserved until it is sent, or until [`RELEASE_TIME`] after the end of the session.
+fn stream_response(
+    executed: Executed,
+    session: Arc<Session>,
+    peer: Arc<Peer>,
+    tracker: &TaskTracker,
+) -> Response {
     let Executed { response, reserved } = executed;
+    let sent = CancellationToken::new();
+    let owned = (reserved, sent.clone().drop_guard());
     let pieces = response.into_json().map(move |piece| {
-        // The closure owns the reservations.
-        let _ = &reserved;
+        // The closure owns them until the last piece is sent.
+        let _ = &owned;
         Ok::<_, Infallible>(piece)
+    });
+    tracker.spawn(async move {
+        let released = async {
+            session.ended().await;
+            sleep_until(Instant::now() + RELEASE_TIME).await;
+        };
+        tokio::select! {
+            () = sent.cancelled() => {}
+            () = released => peer.abort(),
+        }
     });
     let body = Body::from_stream(stream::iter(pieces));
     ([(CONTENT_TYPE, "application/json")], body).into_response()

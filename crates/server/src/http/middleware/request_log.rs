@@ -1,5 +1,6 @@
 //! Logs and counts every request.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -10,6 +11,7 @@ use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use crate::clock;
+use crate::http::peer::Peer;
 use crate::http::state::AppState;
 
 /// Routes that programs and the operator page poll every few seconds. They are logged at `debug`.
@@ -26,6 +28,9 @@ const REQUEST_ID: &str = "x-request-id";
 
 /// The maximum length of a request id that a client may choose.
 const MAX_ID_BYTES: usize = 128;
+
+/// The maximum length of a path in the log.
+const MAX_PATH_BYTES: usize = 256;
 
 /// Label for requests that match no route.
 const NO_ROUTE: &str = "none";
@@ -49,6 +54,8 @@ pub(crate) async fn log_request(
         .get::<MatchedPath>()
         .map_or(NO_ROUTE, MatchedPath::as_str);
     let (method, path) = (method_label(request.method()), request.uri().path());
+    let path = &path[..path.floor_char_boundary(MAX_PATH_BYTES)];
+    let peer = request.extensions().get::<Arc<Peer>>().cloned();
     // The query is left out because it can contain a token.
     let span = tracing::info_span!("request", id, method, path, session = field::Empty);
     if let Some(session) = path.split('/').find_map(|part| Uuid::parse_str(part).ok()) {
@@ -60,6 +67,7 @@ pub(crate) async fn log_request(
         method,
         route: route.to_owned(),
         began: Instant::now(),
+        peer,
         status: None,
     };
     let response = next.run(request).instrument(log.span.clone()).await;
@@ -103,7 +111,17 @@ struct RequestLog {
     method: &'static str,
     route: String,
     began: Instant,
+    peer: Option<Arc<Peer>>,
     status: Option<StatusCode>,
+}
+
+impl RequestLog {
+    /// Returns true if the connection has sent no authenticated request.
+    fn is_unauthenticated(&self) -> bool {
+        self.peer
+            .as_ref()
+            .is_none_or(|peer| !peer.is_authenticated())
+    }
 }
 
 impl Drop for RequestLog {
@@ -113,11 +131,16 @@ impl Drop for RequestLog {
         let metrics = self.state.registry().metrics();
         let Some(status) = self.status else {
             metrics.request_finished(self.method, &self.route, "none");
-            tracing::info!(duration_ms, "request abandoned");
+            if !self.is_unauthenticated() || self.state.log_limit().admits() {
+                tracing::info!(duration_ms, "request abandoned");
+            }
             return;
         };
         metrics.request_finished(self.method, &self.route, status.as_str());
         let status = status.as_u16();
+        if status >= 400 && self.is_unauthenticated() && !self.state.log_limit().admits() {
+            return;
+        }
         if POLLED_ROUTES.contains(&self.route.as_str()) {
             tracing::debug!(status, duration_ms, "request finished");
         } else if status >= 500 {

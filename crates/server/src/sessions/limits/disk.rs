@@ -4,6 +4,7 @@
 //! The usage of the whole disk is cheap to read, so it is read often. Sessions are measured file by
 //! file only when that usage has grown.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Limits;
 use crate::sessions::disk::Disk;
+use crate::sessions::readings::Reading;
 use crate::sessions::registry::Registry;
 use crate::sessions::resources::SessionResources;
 use crate::sessions::session::Session;
@@ -83,7 +85,13 @@ pub(in crate::sessions) async fn watch_disk(registry: Arc<Registry>, stop: Cance
             continue;
         }
         let at = Instant::now();
-        let disk = Disk::of(registry.sessions_dir()).unwrap_or_default();
+        let disk = match Disk::of(registry.sessions_dir()) {
+            Ok(disk) => disk,
+            Err(error) => {
+                record_failure(&registry, &error);
+                continue;
+            }
+        };
         if let Some(last) = last
             .as_mut()
             .filter(|last| !last.is_next_due(at, &disk, limits))
@@ -92,10 +100,19 @@ pub(in crate::sessions) async fn watch_disk(registry: Arc<Registry>, stop: Cance
             continue;
         }
         // One snapshot serves all sessions. It maps open files to processes.
-        let Ok(snapshot) = spawn_blocking(Snapshot::take).await else {
-            continue;
+        let taken = spawn_blocking(Snapshot::take).await;
+        let awaits_space = match taken.map_err(io::Error::other).flatten() {
+            Ok(snapshot) => enforce(sessions, &Arc::new(snapshot), limits, &disk).await,
+            Err(error) => Err(error),
         };
-        let awaits_space = enforce(sessions, &Arc::new(snapshot), limits, &disk).await;
+        let awaits_space = match awaits_space {
+            Ok(awaits_space) => awaits_space,
+            Err(error) => {
+                record_failure(&registry, &error);
+                continue;
+            }
+        };
+        registry.readings.record_success(Reading::Disk);
         let rest = if awaits_space {
             RECOVERY_TIME
         } else {
@@ -109,6 +126,13 @@ pub(in crate::sessions) async fn watch_disk(registry: Arc<Registry>, stop: Cance
     }
 }
 
+/// Records a failed reading. After two in a row, ends the largest session.
+fn record_failure(registry: &Registry, error: &io::Error) {
+    if registry.readings.record_failure(Reading::Disk, error) {
+        registry.end_largest(Limit::DiskMb(registry.limits().disk_mb));
+    }
+}
+
 /// Ends the sessions that exceed their own limits. If the disk is full and no session ended, ends
 /// the largest one. Returns true if the disk is full and a session ended.
 async fn enforce(
@@ -116,7 +140,7 @@ async fn enforce(
     snapshot: &Arc<Snapshot>,
     limits: &Limits,
     disk: &Disk,
-) -> bool {
+) -> io::Result<bool> {
     let max = DiskUsage {
         bytes: limits.disk_mb << 20,
         files: limits.files,
@@ -125,6 +149,11 @@ async fn enforce(
     let mut has_ended_any = false;
     for (session, resources) in sessions {
         let usage = resources.sandbox.measure(max, snapshot).await;
+        // A session that has just ended has no directories any more.
+        let usage = match usage {
+            Err(_) if session.ending().is_some() => continue,
+            usage => usage?,
+        };
         if let Some(limit) = exceeded_limit(usage, limits) {
             end(&session, limit, usage);
             has_ended_any = true;
@@ -136,17 +165,17 @@ async fn enforce(
         }
     }
     if has_ended_any || !disk.is_full(limits) {
-        return has_ended_any && disk.is_full(limits);
+        return Ok(has_ended_any && disk.is_full(limits));
     }
     let Some((bytes, session)) = largest.filter(|(bytes, _)| *bytes >= MIN_FREED_BYTES) else {
-        return false;
+        return Ok(false);
     };
     end(
         &session,
         Limit::FreeDiskMb(limits.min_free_disk_mb),
         DiskUsage { bytes, files: 0 },
     );
-    true
+    Ok(true)
 }
 
 /// Returns the limit that a session exceeds, if any.

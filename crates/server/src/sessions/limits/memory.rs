@@ -6,6 +6,7 @@
 //! threads have grown, and otherwise after a maximum interval.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Limits;
+use crate::sessions::readings::Reading;
 use crate::sessions::registry::Registry;
 use crate::sessions::resources::SessionResources;
 use crate::sessions::session::Session;
@@ -56,7 +58,13 @@ pub(in crate::sessions) async fn watch_memory(registry: Arc<Registry>, stop: Can
             timed_out.clear();
             continue;
         }
-        let sample = SystemSample::take();
+        let sample = match SystemSample::take() {
+            Ok(sample) => sample,
+            Err(error) => {
+                record_failure(&registry, &error);
+                continue;
+            }
+        };
         let is_busy = sessions
             .iter()
             .any(|(session, _)| session.activity.is_busy());
@@ -74,9 +82,17 @@ pub(in crate::sessions) async fn watch_memory(registry: Arc<Registry>, stop: Can
         last = Some(now);
         // The snapshot reads a file of every process on the machine, and a fork bomb creates
         // thousands.
-        let Ok(snapshot) = spawn_blocking(Snapshot::take).await else {
-            continue;
+        let taken = spawn_blocking(Snapshot::take).await;
+        let snapshot = match taken.map_err(io::Error::other).flatten() {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                record_failure(&registry, &error);
+                // Reads again at the next sample.
+                last = None;
+                continue;
+            }
         };
+        registry.readings.record_success(Reading::Memory);
         let limits = registry.limits();
         // Unmapped files in memory are counted only when they are large enough to matter.
         let counts_files = sample.shared_bytes >= (limits.memory_mb << 20) / 4;
@@ -91,6 +107,14 @@ pub(in crate::sessions) async fn watch_memory(registry: Arc<Registry>, stop: Can
             )
             .await;
         }
+    }
+}
+
+/// Records a failed reading. After two in a row, ends the session that used the most memory at the
+/// last reading.
+fn record_failure(registry: &Registry, error: &io::Error) {
+    if registry.readings.record_failure(Reading::Memory, error) {
+        registry.end_largest(Limit::MemoryMb(registry.limits().memory_mb));
     }
 }
 

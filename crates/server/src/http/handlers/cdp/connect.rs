@@ -36,7 +36,7 @@ pub(crate) async fn browser(
     if upgrade.is_err() && request.asks_for_version {
         return describe::browser_version(&session, &request, &links).await;
     }
-    peer.slot().keep();
+    peer.authenticate();
     connect(
         &state,
         &session,
@@ -59,7 +59,7 @@ pub(crate) async fn target(
     // A path that is not UTF-8 cannot name a session.
     let (id, target) = path.map(|Path(names)| names).unwrap_or_default();
     let session = request.authorize(&state, &id, Session::token)?;
-    peer.slot().keep();
+    peer.authenticate();
     connect(
         &state,
         &session,
@@ -80,7 +80,7 @@ pub(crate) async fn internal(
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
     let session = request.authorize(&state, &id, Session::internal_token)?;
-    peer.slot().keep();
+    peer.authenticate();
     connect(
         &state,
         &session,

@@ -32,7 +32,7 @@ pub(crate) async fn connect(
     }
     let (session, access) = authorize(&state, &id, &uri)?;
     let upgrade = upgrade.map_err(|_| ApiError::LiveViewUpgradeRequired)?;
-    peer.slot().keep();
+    peer.authenticate();
     let live_view = session.live_view()?;
     let budget = session.budget()?;
     let ended = async move {
