@@ -101,6 +101,13 @@ impl ErrorBody {
         Self::new("You have reached the maximum number of active browser sessions.")
     }
 
+    /// Reports that a team has its maximum number of sessions.
+    pub fn team_limit_reached(max: usize) -> Self {
+        Self::new(format!(
+            "You have reached the maximum number of active browser sessions of your team ({max}, HEARTH_TEAM_MAX_SESSIONS)."
+        ))
+    }
+
     /// Reports that the server has too little free disk space for another session.
     pub fn disk_full(free_mb: u64, min_mb: u64) -> Self {
         Self::new(format!(

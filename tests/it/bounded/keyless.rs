@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hearth_test_support::{TestServer, eventually};
+use hearth_test_support::TestServer;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use super::load::{connect_and_send, is_closed, post_head, read_status};
+use super::load::{connect_and_send, post_head, read_status};
 use super::watch::Watch;
 use super::{KEY, KEYS};
 
@@ -95,22 +98,10 @@ async fn idle_connections_make_room_and_unfinished_heads_end() {
     assert_eq!(client.list("").await.status, 200);
     let peaks = watch.assert_bounded().await;
     assert!(peaks.descriptors < 2_500, "{peaks:?}");
-    for streams in [&mut idle, &mut unfinished] {
-        for stream in streams {
-            eventually(
-                Duration::from_secs(20),
-                "the connection is closed",
-                async || {
-                    if is_closed(stream).await {
-                        Ok(())
-                    } else {
-                        Err("open".to_owned())
-                    }
-                },
-            )
-            .await;
-        }
+    for stream in &mut unfinished {
+        wait_until_closed(stream).await;
     }
+    drop(idle);
     server.stop().await;
 }
 
@@ -131,9 +122,15 @@ async fn failed_requests_without_a_key_fill_no_log() {
     server.stop().await;
 }
 
+/// Waits until the server closes a connection on which it has nothing to send.
+async fn wait_until_closed(stream: &mut TcpStream) {
+    let mut byte = [0];
+    let closed = timeout(Duration::from_secs(20), stream.read(&mut byte)).await;
+    assert!(matches!(closed, Ok(Ok(0) | Err(_))), "{closed:?}");
+}
+
 /// Reads one response with a body from a connection that stays open.
-async fn next_status(stream: &mut tokio::net::TcpStream) -> Option<u16> {
-    use tokio::io::AsyncReadExt;
+async fn next_status(stream: &mut TcpStream) -> Option<u16> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);

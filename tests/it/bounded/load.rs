@@ -38,12 +38,3 @@ pub async fn read_status(stream: &mut TcpStream) -> Option<u16> {
     read.ok()?.ok()?;
     std::str::from_utf8(&head[9..]).ok()?.parse().ok()
 }
-
-/// Returns true if the server has closed the connection.
-pub async fn is_closed(stream: &mut TcpStream) -> bool {
-    let mut byte = [0];
-    matches!(
-        timeout(Duration::from_millis(1), stream.read(&mut byte)).await,
-        Ok(Ok(0) | Err(_))
-    )
-}

@@ -79,6 +79,12 @@ pub(crate) struct Config {
           value_parser = size(1..=10_000))]
     pub max_sessions: Option<usize>,
 
+    /// Number of concurrent sessions of one team, which are all keys with one name [default: no
+    /// limit besides HEARTH_MAX_SESSIONS]
+    #[arg(long, env = "HEARTH_TEAM_MAX_SESSIONS", value_name = "NUMBER",
+          value_parser = size(1..=10_000))]
+    pub team_max_sessions: Option<usize>,
+
     /// Open connections of clients. At most a quarter of the open files that the server may have.
     /// If there are more, the oldest one without an authenticated request is closed
     #[arg(long, env = "HEARTH_MAX_CONNECTIONS", value_name = "NUMBER",

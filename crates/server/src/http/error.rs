@@ -53,6 +53,8 @@ pub(crate) enum ApiError {
     ForeignOrigin,
     /// The session limit is reached.
     LimitReached,
+    /// The team has this many sessions, which is its maximum.
+    TeamLimitReached(usize),
     /// The disk has too little free space for another session.
     DiskFull { free_mb: u64, min_mb: u64 },
     /// Too little memory is available for another session.
@@ -118,9 +120,10 @@ impl ApiError {
             ApiError::UpgradeRequired | ApiError::LiveViewUpgradeRequired => {
                 StatusCode::UPGRADE_REQUIRED
             }
-            ApiError::LimitReached | ApiError::SessionBusy(_) | ApiError::QueueFull(_) => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            ApiError::LimitReached
+            | ApiError::TeamLimitReached(_)
+            | ApiError::SessionBusy(_)
+            | ApiError::QueueFull(_) => StatusCode::TOO_MANY_REQUESTS,
             ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             ApiError::DiskFull { .. }
             | ApiError::MemoryLow { .. }
@@ -140,6 +143,7 @@ impl ApiError {
     fn retry_after(&self) -> Option<u32> {
         match self {
             ApiError::LimitReached
+            | ApiError::TeamLimitReached(_)
             | ApiError::DiskFull { .. }
             | ApiError::MemoryLow { .. }
             | ApiError::Unmeasured { .. }
@@ -170,6 +174,7 @@ impl ApiError {
             ApiError::SessionEnded(why, at) => ErrorBody::ended(&why, &clock::format(at)),
             ApiError::ForeignOrigin => ErrorBody::foreign_origin(),
             ApiError::LimitReached => ErrorBody::limit_reached(),
+            ApiError::TeamLimitReached(max) => ErrorBody::team_limit_reached(max),
             ApiError::DiskFull { free_mb, min_mb } => ErrorBody::disk_full(free_mb, min_mb),
             ApiError::MemoryLow {
                 available_mb,
@@ -234,6 +239,7 @@ impl From<SessionError> for ApiError {
         match error {
             SessionError::Stopping => ApiError::Stopping,
             SessionError::AtCapacity => ApiError::LimitReached,
+            SessionError::TeamAtCapacity(max) => ApiError::TeamLimitReached(max),
             SessionError::DiskFull { free_mb, min_mb } => ApiError::DiskFull { free_mb, min_mb },
             SessionError::MemoryLow {
                 available_mb,

@@ -208,6 +208,7 @@ async fn build_registry(
         cdp_listeners,
         egress,
         max_sessions: max_sessions(config, uid_count),
+        team_max_sessions: config.team_max_sessions,
         max_output_bytes: config.max_output_bytes,
         limits: config.limits,
         buffers: Budget::new("the server", config.limits.buffer_mb << 20),

@@ -8,7 +8,6 @@ use hearth_budget::Budget;
 use hearth_contract::{CreateRequest, ProfileWarning};
 use hearth_egress::Proxy;
 use hearth_sandbox::has_processes;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 use tracing::Span;
@@ -22,6 +21,7 @@ use super::resources::{OutputLimits, ResourceParts, SessionResources};
 use super::services::Services;
 use super::session::{Session, SessionParts};
 use super::spec::RegistrySpec;
+use super::team_quota::CapacityPermit;
 use super::tokens::Tokens;
 use crate::profiles::{ProfileId, ProfileLease};
 use crate::sandbox::dirs::session_dir_name;
@@ -36,7 +36,7 @@ pub(super) struct NewSession {
     pub id: Uuid,
     pub team: Team,
     pub request: CreateRequest,
-    pub capacity_permit: OwnedSemaphorePermit,
+    pub capacity_permit: CapacityPermit,
     pub span: Span,
 }
 

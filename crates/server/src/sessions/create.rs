@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hearth_contract::{CreateRequest, DestroyedReason};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -16,6 +16,7 @@ use super::resources::SessionResources;
 use super::session::Session;
 use super::spans::{session_span, session_span_in_request};
 use super::supervisor::supervise;
+use super::team_quota::CapacityPermit;
 use crate::metrics::{CreateOutcome, Metrics};
 use crate::team::Team;
 
@@ -45,7 +46,7 @@ impl Registry {
         team: Team,
         request: CreateRequest,
     ) -> Result<Arc<Session>, SessionError> {
-        let capacity_permit = self.admit()?;
+        let capacity_permit = self.admit(&team)?;
         let (sender, receiver) = oneshot::channel();
         let registry = Arc::clone(self);
         // This runs as a task, because the creation must finish or clean up even if the caller
@@ -70,7 +71,7 @@ impl Registry {
     }
 
     /// Checks that the server has room for another session, and reserves its capacity.
-    fn admit(&self) -> Result<OwnedSemaphorePermit, SessionError> {
+    fn admit(&self, team: &Team) -> Result<CapacityPermit, SessionError> {
         if self.is_stopping() {
             return Err(SessionError::Stopping);
         }
@@ -89,9 +90,13 @@ impl Registry {
         if let Some((what, reason)) = self.readings.failing().pop() {
             return Err(SessionError::Unmeasured { what, reason });
         }
-        Arc::clone(&self.capacity)
-            .try_acquire_owned()
-            .map_err(|_| SessionError::AtCapacity)
+        let of_team = self.team_quota.acquire(team);
+        let team = of_team.map_err(SessionError::TeamAtCapacity)?;
+        let server = Arc::clone(&self.capacity).try_acquire_owned();
+        Ok(CapacityPermit {
+            _server: server.map_err(|_| SessionError::AtCapacity)?,
+            _team: team,
+        })
     }
 
     /// Builds a session, registers it and starts its tasks.
@@ -99,7 +104,7 @@ impl Registry {
         &self,
         team: Team,
         request: CreateRequest,
-        capacity_permit: OwnedSemaphorePermit,
+        capacity_permit: CapacityPermit,
     ) -> Result<Arc<Session>, SessionError> {
         let id = Uuid::now_v7();
         let span = session_span(id);

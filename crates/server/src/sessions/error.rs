@@ -36,6 +36,9 @@ pub(crate) enum SessionError {
     /// A watcher cannot read what sessions use.
     #[error("cannot measure the {what} of sessions: {reason}")]
     Unmeasured { what: &'static str, reason: String },
+    /// The team has the maximum number of sessions.
+    #[error("the team has {0} sessions")]
+    TeamAtCapacity(usize),
     /// The session has ended.
     #[error("the session has ended")]
     Ended,
@@ -74,6 +77,8 @@ impl SessionError {
             self,
             SessionError::Stopping
                 | SessionError::AtCapacity
+                | SessionError::TeamAtCapacity(_)
+                | SessionError::Unmeasured { .. }
                 | SessionError::DiskFull { .. }
                 | SessionError::MemoryLow { .. }
                 | SessionError::ProfileBusy(_)

@@ -44,6 +44,7 @@ mod session;
 mod spans;
 mod spec;
 mod supervisor;
+mod team_quota;
 mod tokens;
 mod watchers;
 

@@ -22,6 +22,7 @@ use super::resources::SessionResources;
 use super::services::Services;
 use super::session::Session;
 use super::spec::RegistrySpec;
+use super::team_quota::TeamQuota;
 use crate::capacity;
 use crate::clock;
 use crate::config::Limits;
@@ -45,6 +46,7 @@ pub(crate) struct Registry {
     pub(super) readings: Readings,
     /// One permit for each session that can be active at once.
     pub(super) capacity: Arc<Semaphore>,
+    pub(super) team_quota: Arc<TeamQuota>,
     /// Ordered by id, and so by age, because the ids are UUIDs of version 7.
     sessions: RwLock<BTreeMap<Uuid, SessionEntry>>,
     /// The supervisors of sessions, and the sockets of clients.
@@ -62,6 +64,7 @@ impl Registry {
         past: Vec<SessionRecord>,
     ) -> Registry {
         let capacity = Arc::new(Semaphore::new(spec.max_sessions));
+        let team_quota = TeamQuota::new(spec.team_max_sessions);
         let past = past
             .into_iter()
             .map(|record| (record.id, SessionEntry::Recorded(Arc::new(record))));
@@ -72,6 +75,7 @@ impl Registry {
             launch_health: LaunchHealth::default(),
             readings: Readings::default(),
             capacity,
+            team_quota,
             sessions: RwLock::new(past.collect()),
             tracker,
             stopping: AtomicBool::new(false),

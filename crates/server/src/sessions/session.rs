@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hearth_contract::{DestroyedReason, Language, Limit, ProfileWarning, SessionStatus};
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::Span;
 use uuid::Uuid;
@@ -19,6 +19,7 @@ use super::progress::Progress;
 use super::recent_executions::RecentExecutions;
 use super::resources::SessionResources;
 use super::services::Services;
+use super::team_quota::CapacityPermit;
 use super::tokens::LiveViewTokens;
 use crate::clock;
 use crate::ending::Ending;
@@ -40,7 +41,7 @@ pub(crate) struct Session {
     /// Watched by the supervisor, which does the cleanup, and by callers that wait for the end.
     pub(super) progress: watch::Sender<Progress>,
     /// Returned as soon as the session ends.
-    capacity_permit: Mutex<Option<OwnedSemaphorePermit>>,
+    capacity_permit: Mutex<Option<CapacityPermit>>,
     /// Taken by the supervisor at the end.
     resources: Mutex<Option<Arc<SessionResources>>>,
     pub(super) services: Services,
@@ -55,7 +56,7 @@ pub(crate) struct Session {
 pub(super) struct SessionParts {
     pub info: SessionInfo,
     pub span: Span,
-    pub capacity_permit: OwnedSemaphorePermit,
+    pub capacity_permit: CapacityPermit,
     pub resources: Arc<SessionResources>,
     pub services: Services,
     pub warning: Option<ProfileWarning>,

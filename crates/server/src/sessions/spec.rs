@@ -33,6 +33,8 @@ pub(crate) struct RegistrySpec {
     /// The egress proxies of all sessions.
     pub egress: Egress,
     pub max_sessions: usize,
+    /// The maximum number of sessions of one team, if it is lower.
+    pub team_max_sessions: Option<usize>,
     /// The limit of each output stream of an execution.
     pub max_output_bytes: usize,
     pub limits: Limits,
