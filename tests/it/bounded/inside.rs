@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use hearth_test_support::{Session, TestServer, eventually};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -98,31 +100,37 @@ async fn queued_executions_are_limited_and_keep_no_unknown_fields() {
     let session = server.session().await;
     session.node("1").await.ok();
     let watch = Watch::start(&server);
-    let large = json!({
-        "code": "await new Promise((done) => setTimeout(done, 1000))",
-        "timeout": 60,
-        "unknown": "x".repeat(9_000_000),
-    });
-    let executions = (0..60).map(async |number| {
-        let small = json!({"code": "1", "timeout": 60});
-        session
-            .execute(if number < 8 { &large } else { &small })
-            .await
-    });
-    let replies = join_all(executions).await;
-    let count = |status: u16| {
+    let waiting = "while (!require('node:fs').existsSync('go')) await new Promise((done) => setTimeout(done, 10))";
+    let blocker = json!({"code": waiting, "timeout": 60});
+    let large = json!({"code": "1", "timeout": 60, "unknown": "x".repeat(9_000_000)});
+    let small = json!({"code": "1", "timeout": 60});
+    let (_, blocked) = tokio::join!(session.execute(&blocker), async {
+        // The blocker has its turn when the server counts it.
+        eventually(Duration::from_secs(10), "the blocker runs", async || {
+            match metrics(&server).await["hearth_executions{state=\"running\"}"] {
+                running if running > 0.5 => Ok(()),
+                running => Err(format!("{running} executions run")),
+            }
+        })
+        .await;
+        let mut executions: FuturesUnordered<_> = (0..60)
+            .map(|number| session.execute(if number % 8 == 0 { &large } else { &small }))
+            .collect();
+        let mut replies = Vec::new();
+        while replies.len() < 28 {
+            replies.push(executions.next().await.expect("sixty were sent"));
+        }
+        session.bash("touch go").await.ok();
+        while let Some(reply) = executions.next().await {
+            assert_eq!(reply.status, 200, "{reply:?}");
+        }
         replies
-            .iter()
-            .filter(|reply| reply.status == status)
-            .count()
-    };
-    assert_eq!((count(200), count(429)), (33, 27));
-    let rejected = replies
-        .iter()
-        .find(|reply| reply.status == 429)
-        .expect("27");
-    assert!(rejected.error().contains("limit: 32"), "{rejected:?}");
-    rejected.assert_retry_after();
+    });
+    for rejected in &blocked {
+        assert_eq!(rejected.status, 429, "{rejected:?}");
+        assert!(rejected.error().contains("limit: 32"), "{rejected:?}");
+        rejected.assert_retry_after();
+    }
     watch.assert_bounded().await;
     server.stop().await;
 }

@@ -382,7 +382,8 @@ async fn a_proxy_ends_with_its_session_and_logs_what_it_allowed_and_denied() {
     let server = allowing(&web.address.to_string()).await;
     let before = server.listening_sockets().len();
     let session = server.session().await;
-    assert_eq!(server.listening_sockets().len(), before + 1);
+    // The proxy, and the listener for the session's own CDP clients.
+    assert_eq!(server.listening_sockets().len(), before + 2);
     session
         .bash(&format!(
             "curl -s {}; curl -s 'http://10.0.0.1/path?secret=sesame'",
