@@ -30,7 +30,7 @@ async fn the_page_is_the_same_for_every_link_and_its_status_gives_the_links_stat
         .start()
         .await;
     let session = server.with_key("secret").session().await;
-    let [watching, steering] = links(&session);
+    let [watching, control] = links(&session);
     let page = get(&server, &watching).await;
     assert_eq!(page.status, 200, "{}", page.text);
     let bare = watching.split('?').next().expect("a path").to_owned();
@@ -39,7 +39,7 @@ async fn the_page_is_the_same_for_every_link_and_its_status_gives_the_links_stat
     let no_text = format!("/live/%ff?token={token}");
     let cdp_token = session.cdp_url().split_once("token=").expect("a token").1;
     let others = [
-        (steering, 200),
+        (control, 200),
         (bare.clone(), 401),
         (format!("{watching}x"), 401),
         (format!("{bare}?token={cdp_token}"), 401),
@@ -62,8 +62,8 @@ async fn the_socket_gives_the_links_state_over_plain_http() {
         .start()
         .await;
     let session = server.with_key("secret").session().await;
-    let [watching, steering] = links(&session).map(|link| socket(&link));
-    for link in [&watching, &steering] {
+    let [watching, control] = links(&session).map(|link| socket(&link));
+    for link in [&watching, &control] {
         assert_eq!(get(&server, link).await.status, 426);
     }
     let cases = [

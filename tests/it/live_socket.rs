@@ -1,19 +1,19 @@
-//! The live view's socket: authorization and the pace of pictures, tested with headless viewers.
+//! The live view's socket: authorization and the pace of frames, tested with headless viewers.
 
 use hearth_test_support::{Exchange, Session, TestServer, Viewer};
 use reqwest::Method;
 use serde_json::json;
 
-/// A page that changes 60 times a second, with enough text for pictures of 50 kB and more.
+/// A page that changes 60 times a second, with enough text for frames of 50 kB and more.
 const ANIMATION: &str = "\
 await page.setContent(`<style>@keyframes move { from { left: 0 } to { left: 900px } }
 div { position: absolute; width: 150px; height: 150px; background: tomato; animation: move 1s infinite alternate }</style>
 <div></div><p>${'Text as pages have it. '.repeat(300)}</p>`); 1";
 
-/// Stops the animation, at a picture of a few kilobytes.
+/// Stops the animation, at a frame of a few kilobytes.
 const REST: &str = "await page.evaluate(() => { document.body.innerHTML = ''; document.body.style.background = 'green' }); 1";
 
-/// Smaller than every picture of [`ANIMATION`].
+/// Smaller than every frame of [`ANIMATION`].
 const SMALL_BYTES: usize = 20_000;
 
 fn link<'a>(session: &'a Session, name: &str) -> &'a str {
@@ -21,12 +21,12 @@ fn link<'a>(session: &'a Session, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn a_viewer_that_draws_nothing_gets_two_pictures_and_blocks_no_other() {
+async fn a_viewer_that_draws_nothing_gets_two_frames_and_blocks_no_other() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.node(ANIMATION).await.ok();
     let mut idle = Viewer::connect(link(&session, "liveViewUrl")).await;
-    let (first, second) = (idle.picture().await, idle.picture().await);
+    let (first, second) = (idle.frame().await, idle.frame().await);
     let mut quick = Viewer::connect(link(&session, "liveViewUrl")).await;
     let mut last = quick.watch().await;
     for _ in 0..20 {
@@ -36,22 +36,22 @@ async fn a_viewer_that_draws_nothing_gets_two_pictures_and_blocks_no_other() {
     }
     // A message that the server had sent to the idle viewer meanwhile would arrive before this one.
     idle.draw(second.number).await;
-    let third = idle.picture().await;
+    let third = idle.frame().await;
     assert!(
         third.number > last.number - 2,
-        "the idle viewer did not skip pictures: {first:?}, {second:?}, then {third:?}; {last:?}"
+        "the idle viewer did not skip frames: {first:?}, {second:?}, then {third:?}; {last:?}"
     );
     assert_eq!(third.size, (1280, 720));
     server.stop().await;
 }
 
 #[tokio::test]
-async fn the_last_picture_shows_the_final_page_even_to_slow_viewers() {
+async fn the_last_frame_shows_the_final_page_even_to_slow_viewers() {
     let server = TestServer::start().await;
     let session = server.session().await;
     session.node(ANIMATION).await.ok();
     let mut viewer = Viewer::connect(link(&session, "liveViewUrl")).await;
-    let moving = [viewer.picture().await, viewer.picture().await];
+    let moving = [viewer.frame().await, viewer.frame().await];
     assert!(moving[1].bytes > SMALL_BYTES, "{moving:?}");
     // By now Chromium waits for an acknowledgement and drops new frames.
     session.node(REST).await.ok();
@@ -82,7 +82,7 @@ async fn the_screencast_restarts_when_a_viewer_returns() {
 }
 
 #[tokio::test]
-async fn a_picture_that_was_not_sent_cannot_be_drawn() {
+async fn a_frame_that_was_not_sent_cannot_be_drawn() {
     let server = TestServer::start().await;
     let session = server.session().await;
     let mut viewer = Viewer::connect(link(&session, "interactiveLiveViewUrl")).await;
@@ -90,7 +90,7 @@ async fn a_picture_that_was_not_sent_cannot_be_drawn() {
     let (code, reason) = viewer.closed().await.expect("a reason is given");
     assert_eq!(
         (code, reason.as_str()),
-        (1008, "this picture was not sent, or was already drawn")
+        (1008, "this frame was not sent, or was already drawn")
     );
     server.stop().await;
 }
@@ -158,7 +158,7 @@ async fn a_page_of_another_origin_cannot_open_it() {
         Viewer::connect_from(&link, origin)
             .await
             .expect("a session page")
-            .picture()
+            .frame()
             .await;
     }
     server.stop().await;

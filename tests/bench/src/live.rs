@@ -34,10 +34,10 @@ onkeydown = () => { document.body.style.background = ++presses % 2 ? 'black' : '
 /// its event to a changed pixel.
 const VIEWER: &str = "\
 await page.goto(LINK);
-await page.waitForFunction(() => document.body.dataset.state === 'live' && document.getElementById('picture').width > 1);
+await page.waitForFunction(() => document.body.dataset.state === 'live' && document.getElementById('frame').width > 1);
 await page.mouse.click(640, 500);
 await page.evaluate(() => {
-  const canvas = document.getElementById('picture');
+  const canvas = document.getElementById('frame');
   const pixel = () => canvas.getContext('2d').getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data[0];
   window.timed = () => new Promise((done) => {
     addEventListener('keydown', () => {

@@ -137,7 +137,7 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Tabs, windows, frames, dialogs",
         cases: &[
-            works("tab list", "ab tab list | grep -c '^→.*/workshop'", "1"),
+            works("tab list", "ab tab list | grep -c '^→.*/elements'", "1"),
             works(
                 "tab new [url]",
                 "ab tab new $S/title/two; ab get title; ab tab close >/dev/null",
@@ -156,7 +156,7 @@ pub const GROUPS: &[Group] = &[
             works(
                 "tab close",
                 "ab tab new $S/title/two; ab tab close; ab get title",
-                "Workshop",
+                "Elements",
             ),
             works(
                 "window new",
@@ -171,7 +171,7 @@ pub const GROUPS: &[Group] = &[
             works(
                 "frame main",
                 "ab frame '#inner'; ab frame main; ab get text h1",
-                "Workshop",
+                "Elements",
             ),
             works(
                 "dialog status",

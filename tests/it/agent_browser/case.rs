@@ -31,7 +31,7 @@ pub struct Expected {
 /// The expected behaviour of a command.
 #[derive(Debug)]
 pub enum Trial {
-    /// Works. The script runs on a fresh `/workshop` page and prints this last line, which shows
+    /// Works. The script runs on a fresh `/elements` page and prints this last line, which shows
     /// the command's effect and not only its output.
     Works {
         script: &'static str,

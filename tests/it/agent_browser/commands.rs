@@ -16,7 +16,7 @@ said() { agent-browser get text '#said'; }
 height() { od -An -j20 -N4 -tu1 "$1" | { read -r a b c d; echo $((((a * 256 + b) * 256 + c) * 256 + d)); }; }
 ask() { agent-browser click '#ask' >/dev/null; for _ in $(seq 100); do agent-browser dialog status | grep -q Who && return; done; }
 FETCH="fetch('/data.json').then((reply) => reply.text()).catch(String)"
-agent-browser open $S/workshop >/dev/null || exit 90
+agent-browser open $S/elements >/dev/null || exit 90
 "#;
 
 /// Runs one script and returns the last line that it printed.

@@ -11,13 +11,13 @@ pub const GROUPS: &[Group] = &[
                 "ab open $S/title/opened; ab get title",
                 "opened",
             ),
-            works("open", "ab open; ab get title", "Workshop"),
+            works("open", "ab open; ab get title", "Elements"),
             works(
                 "goto <url>, navigate <url>",
                 "ab goto $S/title/a; ab navigate $S/title/b; ab get title",
                 "b",
             ),
-            works("read", "ab read | grep Workshop", "# Workshop"),
+            works("read", "ab read | grep Elements", "# Elements"),
             works(
                 "read <url>",
                 "ab read $S/title/text --raw | grep -o '<h1>text</h1>'",
@@ -25,8 +25,8 @@ pub const GROUPS: &[Group] = &[
             ),
             works(
                 "read --outline",
-                "ab read --outline | grep -o Workshop",
-                "Workshop",
+                "ab read --outline | grep -o Elements",
+                "Elements",
             ),
             works("click <sel>", "ab click '#press'; said", "pressed"),
             works(
@@ -155,7 +155,7 @@ pub const GROUPS: &[Group] = &[
             ),
             works(
                 "wait --url",
-                "ab wait --url '**/workshop' >/dev/null && echo there",
+                "ab wait --url '**/elements' >/dev/null && echo there",
                 "there",
             ),
             works(
@@ -197,7 +197,7 @@ pub const GROUPS: &[Group] = &[
             works("pdf <path>", "ab pdf p.pdf; head -c 4 p.pdf", "%PDF"),
             works(
                 "snapshot",
-                "ab snapshot | grep -c 'heading \"Workshop\"'",
+                "ab snapshot | grep -c 'heading \"Elements\"'",
                 "1",
             ),
             works(
@@ -213,7 +213,7 @@ pub const GROUPS: &[Group] = &[
             ),
             works(
                 "snapshot -s <sel>",
-                "ab snapshot -s ul | grep -c Workshop",
+                "ab snapshot -s ul | grep -c Elements",
                 "0",
             ),
             works(
@@ -221,13 +221,13 @@ pub const GROUPS: &[Group] = &[
                 "ab snapshot --delta >/dev/null; ab snapshot --delta | grep -o unchanged | head -1",
                 "unchanged",
             ),
-            works("eval <js>", "ab eval 'document.title + 1'", "\"Workshop1\""),
+            works("eval <js>", "ab eval 'document.title + 1'", "\"Elements1\""),
             works("eval --stdin", "echo '6 * 7' | ab eval --stdin", "42"),
             works("eval -b", "ab eval -b NiAqIDc=", "42"),
             works(
                 "connect <url>",
                 "ab connect \"$CDP_URL\"; ab get title",
-                "Workshop",
+                "Elements",
             ),
             works("close", "ab close", "✓ Browser closed"),
             fails(
@@ -250,7 +250,7 @@ pub const GROUPS: &[Group] = &[
             works(
                 "back",
                 "ab open $S/title/next; ab back; ab get title",
-                "Workshop",
+                "Elements",
             ),
             works(
                 "forward",
@@ -267,7 +267,7 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Get info",
         cases: &[
-            works("get text <sel>", "ab get text h1", "Workshop"),
+            works("get text <sel>", "ab get text h1", "Elements"),
             works("get html <sel>", "ab get html '#sheet'", "<p>Sheet</p>"),
             works("get value <sel>", "ab get value '#colour'", "r"),
             works(
@@ -275,10 +275,10 @@ pub const GROUPS: &[Group] = &[
                 "ab get attr '#away' href",
                 "/title/away",
             ),
-            works("get title", "ab get title", "Workshop"),
+            works("get title", "ab get title", "Elements"),
             works(
                 "get url",
-                "[ \"$(ab get url)\" = $S/workshop ] && echo same",
+                "[ \"$(ab get url)\" = $S/elements ] && echo same",
                 "same",
             ),
             works("get count <sel>", "ab get count .item", "3"),

@@ -25,7 +25,7 @@ pub const GROUPS: &[Group] = &[
             ),
             works(
                 "diff url <u1> <u2>",
-                "ab --json diff url $S/title/first $S/workshop | grep -o '\"changed\":true'",
+                "ab --json diff url $S/title/first $S/elements | grep -o '\"changed\":true'",
                 "\"changed\":true",
             ),
         ],
@@ -113,12 +113,12 @@ pub const GROUPS: &[Group] = &[
             ),
             works(
                 "open --enable react-devtools, react tree",
-                "ab open --enable react-devtools $S/workshop; ab react tree 2>&1 | grep -o 'No React renderer attached'",
+                "ab open --enable react-devtools $S/elements; ab react tree 2>&1 | grep -o 'No React renderer attached'",
                 "No React renderer attached",
             ),
             works(
                 "react renders start, stop",
-                "ab open --enable react-devtools $S/workshop; ab react renders start; ab react renders stop",
+                "ab open --enable react-devtools $S/elements; ab react renders start; ab react renders stop",
                 "(no renders captured)",
             ),
             works("vitals [url]", "ab vitals | grep -o '^ttfb'", "ttfb"),
@@ -139,7 +139,7 @@ pub const GROUPS: &[Group] = &[
         cases: &[
             works(
                 "open --init-script <path>",
-                "echo 'window.early = 1' >i.js; ab tab new about:blank; ab open --init-script i.js $S/workshop; ab eval window.early; ab tab close >/dev/null",
+                "echo 'window.early = 1' >i.js; ab tab new about:blank; ab open --init-script i.js $S/elements; ab eval window.early; ab tab close >/dev/null",
                 "1",
             ),
             fails(
@@ -150,7 +150,7 @@ pub const GROUPS: &[Group] = &[
             ),
             fails(
                 "removeinitscript <id>",
-                "ab open --init-script i.js $S/workshop; ab removeinitscript 1 2>&1",
+                "ab open --init-script i.js $S/elements; ab removeinitscript 1 2>&1",
                 "✗ CDP error (Page.removeScriptToEvaluateOnNewDocument): Script not found",
                 "only `addinitscript` returns an id",
             ),
@@ -161,7 +161,7 @@ pub const GROUPS: &[Group] = &[
             ),
             works(
                 "batch from stdin",
-                "echo '[[\"get\",\"title\"],[\"get\",\"text\",\"h1\"]]' | ab batch --json | grep -o Workshop | grep -c .",
+                "echo '[[\"get\",\"title\"],[\"get\",\"text\",\"h1\"]]' | ab batch --json | grep -o Elements | grep -c .",
                 "2",
             ),
             works(
@@ -176,12 +176,12 @@ pub const GROUPS: &[Group] = &[
         cases: &[
             works(
                 "auth save, list, show, delete",
-                "echo pw | ab auth save mill --url $S/workshop --username ada --password-stdin; ab auth list | grep -c 'mill.*ada'; ab auth delete mill >/dev/null",
+                "echo pw | ab auth save mill --url $S/elements --username ada --password-stdin; ab auth list | grep -c 'mill.*ada'; ab auth delete mill >/dev/null",
                 "1",
             ),
             works(
                 "auth login <name>",
-                "echo pw | ab auth save mill --url $S/workshop --username ada --password-stdin; ab auth login mill --username-selector '#name' --password-selector '#secret' --submit-selector '#away'; ab wait --text away >/dev/null; ab get title; ab auth delete mill >/dev/null",
+                "echo pw | ab auth save mill --url $S/elements --username ada --password-stdin; ab auth login mill --username-selector '#name' --password-selector '#secret' --submit-selector '#away'; ab wait --text away >/dev/null; ab get title; ab auth delete mill >/dev/null",
                 "away",
             ),
             works(
@@ -216,8 +216,8 @@ pub const GROUPS: &[Group] = &[
             ),
             works(
                 "--json",
-                "ab --json get title | grep -o '\"title\":\"Workshop\"'",
-                "\"title\":\"Workshop\"",
+                "ab --json get title | grep -o '\"title\":\"Elements\"'",
+                "\"title\":\"Elements\"",
             ),
             works(
                 "--max-output <chars>",
@@ -232,7 +232,7 @@ pub const GROUPS: &[Group] = &[
             works(
                 "--pin-tab, --no-pin-tab",
                 "ab --pin-tab get title; ab --no-pin-tab get title",
-                "Workshop",
+                "Elements",
             ),
             works("--version", "ab --version", "agent-browser 0.41.2"),
             works(
@@ -263,8 +263,8 @@ pub const GROUPS: &[Group] = &[
             ),
             works(
                 "mcp call <tool>",
-                "ab mcp call agent_browser_get_title | grep -o '\"text\":\"Workshop\"'",
-                "\"text\":\"Workshop\"",
+                "ab mcp call agent_browser_get_title | grep -o '\"text\":\"Elements\"'",
+                "\"text\":\"Elements\"",
             ),
             works(
                 "mcp",
@@ -304,11 +304,11 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Added by Hearth",
         cases: &[
-            works("scrape", "ab scrape | head -1", "# Workshop"),
+            works("scrape", "ab scrape | head -1", "# Elements"),
             works(
                 "scrape --json",
-                "ab scrape --json | grep -o '\"title\":\"Workshop\"'",
-                "\"title\":\"Workshop\"",
+                "ab scrape --json | grep -o '\"title\":\"Elements\"'",
+                "\"title\":\"Elements\"",
             ),
             fails(
                 "--session <name> scrape",

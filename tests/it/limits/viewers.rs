@@ -13,8 +13,8 @@ async fn one_viewer_too_many_is_rejected_and_the_others_stay() {
     let mut viewers = Vec::new();
     for _ in 0..32 {
         let mut viewer = Viewer::connect(link).await;
-        // A viewer is connected once it receives a picture.
-        viewer.picture().await;
+        // A viewer is connected once it receives a frame.
+        viewer.frame().await;
         viewers.push(viewer);
     }
     let (code, reason) = Viewer::connect(link)
@@ -33,7 +33,7 @@ async fn one_viewer_too_many_is_rejected_and_the_others_stay() {
         .node("await page.setContent('<h1>Changed</h1>'); 1")
         .await
         .ok();
-    viewers[0].picture().await;
+    viewers[0].frame().await;
     hearth_test_support::eventually(
         std::time::Duration::from_secs(5),
         "another viewer can connect",

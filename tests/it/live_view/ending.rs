@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::live_view::scenario::Scenario;
 use crate::live_view::wire::Wire;
 
-/// Asserts that the view has ended, shows why and when, and still shows the last picture.
+/// Asserts that the view has ended, shows why and when, and still shows the last frame.
 async fn assert_ended(scenario: &Scenario, why: &str) {
     scenario
         .act(&format!(
@@ -29,8 +29,8 @@ async fn assert_ended(scenario: &Scenario, why: &str) {
 }
 
 #[tokio::test]
-async fn a_session_that_is_deleted_says_so_over_its_last_picture() {
-    let scenario = Scenario::steered().await;
+async fn a_session_that_is_deleted_says_so_over_its_last_frame() {
+    let scenario = Scenario::with_control().await;
     scenario
         .act("await viewer.shows(500, 500, [240, 240, 240])")
         .await;
@@ -49,7 +49,7 @@ async fn an_idle_session_says_so() {
 
 #[tokio::test]
 async fn a_session_whose_browser_is_killed_says_so() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario
         .act("await viewer.shows(500, 500, [240, 240, 240])")
         .await;
@@ -90,7 +90,7 @@ async fn an_invalid_link_says_so_and_is_not_retried() {
     for bad in [format!("{link}x"), unknown, without_token.to_owned()] {
         scenario
             .act(&format!(
-                "await viewer.openInVain('{bad}'); await viewer.state('refused')"
+                "await viewer.openInVain('{bad}'); await viewer.state('rejected')"
             ))
             .await;
         assert_ne!(

@@ -9,7 +9,7 @@ const INTO_THE_FIELD: &str = "await viewer.click(100, 160)";
 
 #[tokio::test]
 async fn typed_text_is_inserted_and_every_key_is_an_event() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario.act(INTO_THE_FIELD).await;
     scenario.act("await page.keyboard.type('Hé 1')").await;
     scenario.page_until("text.value === 'Hé 1'").await;
@@ -34,7 +34,7 @@ async fn typed_text_is_inserted_and_every_key_is_an_event() {
 
 #[tokio::test]
 async fn shortcuts_act_on_the_page_and_not_on_the_live_view() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario.act(INTO_THE_FIELD).await;
     scenario
         .act("await page.keyboard.type('first'); await page.keyboard.press('Control+a')")
@@ -52,7 +52,7 @@ async fn shortcuts_act_on_the_page_and_not_on_the_live_view() {
 
 #[tokio::test]
 async fn an_altgr_character_is_typed_and_is_not_a_shortcut() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario.act(INTO_THE_FIELD).await;
     // The events that Windows sends for AltGr and Q on a German keyboard.
     let press = "await viewer.view.evaluate(() => {
@@ -86,7 +86,7 @@ async fn command_on_a_mac_is_control_in_the_page() {
 
 #[tokio::test]
 async fn composed_text_is_visible_during_composition_and_inserted_once() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario.act(INTO_THE_FIELD).await;
     scenario
         .act("globalThis.cdp = await context.newCDPSession(page)")
@@ -118,7 +118,7 @@ async fn composed_text_is_visible_during_composition_and_inserted_once() {
 
 #[tokio::test]
 async fn a_cancelled_composition_leaves_nothing() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario.act(INTO_THE_FIELD).await;
     scenario
         .act("globalThis.cdp = await context.newCDPSession(page)")
@@ -189,7 +189,7 @@ async fn a_tap_does_not_open_a_phones_keyboard_but_its_button_does() {
 
 #[tokio::test]
 async fn pasted_text_is_inserted() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario
         .act("await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])")
         .await;
@@ -207,7 +207,7 @@ async fn pasted_text_is_inserted() {
 
 #[tokio::test]
 async fn a_long_text_is_pasted_completely() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario.code("await page.evaluate(() => { text.outerHTML = '<textarea id=area style=\"left:40px;top:140px;width:400px;height:60px\"></textarea>' })").await;
     scenario.act(INTO_THE_FIELD).await;
     // The characters have four bytes, so the viewer must not split the text at an arbitrary byte.
@@ -226,7 +226,7 @@ async fn a_long_text_is_pasted_completely() {
 
 #[tokio::test]
 async fn pressed_keys_are_released_when_the_viewer_leaves() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario
         .code(
             "await page.evaluate(() => { text.onkeyup = (event) => seen.push(`up ${event.key}`) })",
@@ -247,7 +247,7 @@ async fn pressed_keys_are_released_when_the_viewer_leaves() {
 
 #[tokio::test]
 async fn control_alt_and_shift_together_release_the_keyboard() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario.act(INTO_THE_FIELD).await;
     assert_eq!(
         scenario

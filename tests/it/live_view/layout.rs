@@ -4,19 +4,19 @@ use serde_json::json;
 
 use crate::live_view::scenario::{PHONE, Scenario};
 
-/// Checks that nothing overflows the window, and that the picture is complete, as large as possible
+/// Checks that nothing overflows the window, and that the frame is complete, as large as possible
 /// and not distorted.
 const FIT: &str = "await viewer.view.evaluate(() => {
     const { scrollWidth, scrollHeight } = document.documentElement;
-    const picture = document.getElementById('picture').getBoundingClientRect();
-    const stage = document.getElementById('stage').getBoundingClientRect();
+    const frame = document.getElementById('frame').getBoundingClientRect();
+    const canvasArea = document.getElementById('canvas-area').getBoundingClientRect();
     const near = (one, other) => Math.abs(one - other) <= 1;
     return {
         overflows: scrollWidth > innerWidth || scrollHeight > innerHeight,
-        whole: picture.left >= stage.left - 1 && picture.right <= stage.right + 1
-            && picture.top >= stage.top - 1 && picture.bottom <= stage.bottom + 1,
-        large: near(picture.width, stage.width) || near(picture.height, stage.height),
-        undistorted: near((picture.width / 1280) * 720, picture.height),
+        whole: frame.left >= canvasArea.left - 1 && frame.right <= canvasArea.right + 1
+            && frame.top >= canvasArea.top - 1 && frame.bottom <= canvasArea.bottom + 1,
+        large: near(frame.width, canvasArea.width) || near(frame.height, canvasArea.height),
+        undistorted: near((frame.width / 1280) * 720, frame.height),
     };
 })";
 
@@ -26,8 +26,8 @@ async fn assert_fits(scenario: &Scenario, what: &str) {
 }
 
 #[tokio::test]
-async fn the_picture_fits_every_window_and_follows_its_size() {
-    let scenario = Scenario::steered().await;
+async fn the_frame_fits_every_window_and_follows_its_size() {
+    let scenario = Scenario::with_control().await;
     for (width, height) in [
         (1280, 800),
         (1920, 1080),
@@ -75,7 +75,7 @@ async fn it_fits_a_phone_and_its_buttons_are_large_enough() {
         assert_fits(&scenario, "phone").await;
         assert_eq!(
             scenario
-                .see("await viewer.view.evaluate(() => document.getElementById('picture').width)")
+                .see("await viewer.view.evaluate(() => document.getElementById('frame').width)")
                 .await,
             780
         );

@@ -6,7 +6,7 @@ use crate::live_view::scenario::{PHONE, Scenario};
 
 #[tokio::test]
 async fn a_click_presses_the_button_under_it_and_the_viewer_sees_the_result() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario.act("await viewer.click(120, 70)").await;
     scenario.page_until("seen.includes('pressed')").await;
     scenario
@@ -17,7 +17,7 @@ async fn a_click_presses_the_button_under_it_and_the_viewer_sees_the_result() {
 
 #[tokio::test]
 async fn a_click_hits_the_visible_position_at_every_window_size() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     for (width, height) in [(1280, 800), (640, 900), (900, 300), (320, 240)] {
         scenario
             .act(&format!(
@@ -33,7 +33,7 @@ async fn a_click_hits_the_visible_position_at_every_window_size() {
 
 #[tokio::test]
 async fn every_button_of_the_mouse_arrives_and_clicks_are_counted() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario
         .act("await viewer.click(700, 500, { button: 'right' })")
         .await;
@@ -54,7 +54,7 @@ async fn every_button_of_the_mouse_arrives_and_clicks_are_counted() {
 
 #[tokio::test]
 async fn the_back_and_forward_mouse_buttons_navigate_the_session_and_not_the_viewer() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario
         .code(&format!(
             "await page.goto('{}')",
@@ -81,8 +81,8 @@ async fn the_back_and_forward_mouse_buttons_navigate_the_session_and_not_the_vie
 }
 
 #[tokio::test]
-async fn a_slider_can_be_dragged_outside_the_picture() {
-    let scenario = Scenario::steered().await;
+async fn a_slider_can_be_dragged_outside_the_frame() {
+    let scenario = Scenario::with_control().await;
     scenario
         .act("await viewer.move(46, 240); await page.mouse.down(); await viewer.move(240, 240)")
         .await;
@@ -104,7 +104,7 @@ async fn a_slider_can_be_dragged_outside_the_picture() {
 
 #[tokio::test]
 async fn the_wheel_scrolls_what_is_under_the_mouse() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario
         .act("await viewer.move(700, 100); await page.mouse.wheel(0, 400)")
         .await;
@@ -116,12 +116,12 @@ async fn the_wheel_scrolls_what_is_under_the_mouse() {
 
 #[tokio::test]
 async fn a_wheel_with_line_or_page_units_scrolls_by_them() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     let turn = |mode: u8, by: u8| {
         format!(
             "await viewer.view.evaluate(([clientX, clientY]) => {{
                 const wheel = {{ clientX, clientY, deltaMode: {mode}, deltaY: {by}, cancelable: true }};
-                document.getElementById('picture').dispatchEvent(new WheelEvent('wheel', wheel));
+                document.getElementById('frame').dispatchEvent(new WheelEvent('wheel', wheel));
             }}, await viewer.at(700, 100))"
         )
     };

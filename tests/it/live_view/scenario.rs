@@ -51,7 +51,7 @@ impl Scenario {
     }
 
     /// Starts the scenario with a viewer that has opened the interactive link.
-    pub async fn steered() -> Self {
+    pub async fn with_control() -> Self {
         let scenario = Self::setup().await;
         scenario.open(&scenario.interactive_link()).await;
         scenario

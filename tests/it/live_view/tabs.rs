@@ -96,7 +96,7 @@ async fn tabs_are_in_opening_order_for_late_viewers_too() {
 
 #[tokio::test]
 async fn a_clicked_tab_is_the_current_tab_for_code_too() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario
         .code(&format!(
             "await (await context.newPage()).goto('{}')",
@@ -125,7 +125,7 @@ async fn a_clicked_tab_is_the_current_tab_for_code_too() {
 
 #[tokio::test]
 async fn tabs_are_opened_and_closed_by_the_viewer() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario
         .act("await page.getByRole('button', { name: 'New tab' }).click()")
         .await;
@@ -159,14 +159,14 @@ async fn tabs_are_opened_and_closed_by_the_viewer() {
 
 #[tokio::test]
 async fn a_session_without_tabs_says_so_and_can_open_one() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario.code("await page.close()").await;
     scenario
         .act("await viewer.says('what', 'No tab is open.')")
         .await;
     assert_eq!(
         scenario
-            .see("await page.locator('#picture').isVisible()")
+            .see("await page.locator('#frame').isVisible()")
             .await,
         false
     );
@@ -191,8 +191,8 @@ async fn a_session_without_tabs_says_so_and_can_open_one() {
 
 #[tokio::test]
 async fn a_crashed_tab_says_so_and_can_be_reloaded() {
-    let scenario = Scenario::steered().await;
-    // The page is green until it is reloaded, so that the next picture differs from the last one
+    let scenario = Scenario::with_control().await;
+    // The page is green until it is reloaded, so that the next frame differs from the last one
     // before the crash.
     scenario
         .act("await viewer.click(120, 70); await viewer.shows(500, 500, [30, 120, 60])")
@@ -214,7 +214,7 @@ async fn a_tab_that_crashed_earlier_can_be_reloaded_by_a_new_viewer() {
         (await context.newCDPSession(page)).send('Page.crash').catch(() => {});
     })";
     scenario.code(crash).await;
-    // There is no picture to wait for.
+    // There is no frame to wait for.
     scenario
         .act(&format!(
             "await viewer.openInVain('{}'); await viewer.state('live')",
@@ -227,7 +227,7 @@ async fn a_tab_that_crashed_earlier_can_be_reloaded_by_a_new_viewer() {
 
 #[tokio::test]
 async fn back_forward_reload_and_the_address_bar_work() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     let url = scenario.site.url("/title/next");
     // Without a scheme, the address of a machine gets http.
     let typed = url.trim_start_matches("http://");
@@ -275,7 +275,7 @@ async fn back_forward_reload_and_the_address_bar_work() {
 
 #[tokio::test]
 async fn an_address_being_typed_is_not_replaced_until_it_is_cancelled() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     let (desk, other) = (
         scenario.site.url("/desk"),
         scenario.site.url("/title/other"),
@@ -300,7 +300,7 @@ async fn an_address_being_typed_is_not_replaced_until_it_is_cancelled() {
 
 #[tokio::test]
 async fn an_address_that_cannot_be_opened_shows_a_temporary_notice() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario.act("await page.locator('#address').fill('no address at all'); await page.keyboard.press('Enter')").await;
     scenario
         .act("await viewer.says('notice', 'no address at all')")
@@ -317,7 +317,7 @@ async fn an_address_that_cannot_be_opened_shows_a_temporary_notice() {
 
 #[tokio::test]
 async fn a_viewer_answers_a_pages_dialogs() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     // The viewer who pressed the button gets the question.
     let ask = async |question: &str| {
         scenario
@@ -359,12 +359,12 @@ async fn a_viewer_answers_a_pages_dialogs() {
 
 #[tokio::test]
 async fn a_view_only_viewer_sees_a_dialog_but_cannot_answer_it() {
-    let scenario = Scenario::steered().await;
+    let scenario = Scenario::with_control().await;
     scenario
         .page("void (button.onclick = () => seen.push(confirm('Shall we?')))")
         .await;
     scenario
-        .act("await viewer.click(120, 70); globalThis.steering = page")
+        .act("await viewer.click(120, 70); globalThis.controlling = page")
         .await;
     scenario
         .open_as(
@@ -380,7 +380,7 @@ async fn a_view_only_viewer_sees_a_dialog_but_cannot_answer_it() {
         0
     );
     scenario
-        .act("await steering.getByRole('button', { name: 'OK' }).click()")
+        .act("await controlling.getByRole('button', { name: 'OK' }).click()")
         .await;
     scenario
         .act("await page.locator('#dialog').waitFor({ state: 'hidden' })")

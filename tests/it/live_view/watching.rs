@@ -64,7 +64,7 @@ async fn all_viewers_see_the_same_and_a_hidden_window_blocks_no_other() {
         )
         .await;
     scenario.act(&hide(true)).await;
-    // More pictures than may be in flight to a viewer that does not acknowledge them.
+    // More frames than may be in flight to a viewer that does not acknowledge them.
     for colour in [
         "200, 30, 30",
         "30, 30, 200",

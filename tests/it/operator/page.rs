@@ -56,7 +56,7 @@ impl Operator {
 }
 
 #[tokio::test]
-async fn the_page_shows_a_session_with_its_picture_and_ends_it_after_confirmation() {
+async fn the_page_shows_a_session_with_its_thumbnail_and_ends_it_after_confirmation() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     session
@@ -209,7 +209,7 @@ async fn a_team_sees_its_own_sessions_and_an_operator_all() {
 }
 
 #[tokio::test]
-async fn a_session_without_a_live_view_has_no_picture_and_a_hanging_page_blocks_nothing() {
+async fn a_session_without_a_live_view_has_no_thumbnail_and_a_hanging_page_blocks_nothing() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let hidden = server.session_with(&json!({"streamWebView": false})).await;
     let hung = server.session().await;
@@ -289,7 +289,7 @@ async fn the_screenshot_shows_a_quiet_server() {
         ),
         site.url("/signal/go-on"),
     );
-    let picture = async {
+    let screenshot = async {
         site.signalled("begun").await;
         let operator = Operator::before(
             &server,
@@ -321,7 +321,7 @@ async fn the_screenshot_shows_a_quiet_server() {
         operator.leave().await;
         reqwest::get(over).await.expect("the site is running");
     };
-    let (ran, ()) = tokio::join!(busy.bash(&code), picture);
+    let (ran, ()) = tokio::join!(busy.bash(&code), screenshot);
     ran.ok();
     server.stop().await;
 }

@@ -2,7 +2,7 @@
 //!
 //! | path | page |
 //! |---|---|
-//! | `/workshop` | fields, buttons, a list, a frame and draggable elements (`tests/fixtures/workshop.html`); `#said` shows the last action |
+//! | `/elements` | fields, buttons, a list, a frame and draggable elements (`tests/fixtures/elements.html`); `#said` shows the last action |
 //! | `/desk` | a button, fields, a slider, a list and a pad at known positions; `seen` records the events (`tests/fixtures/desk.html`) |
 //! | `/article` | headings, lists, tables, code and links for Markdown (`tests/fixtures/article.html`) |
 //! | `/headers` | the request's own headers, as text |
@@ -13,7 +13,7 @@
 pub(crate) fn answer(path: &str, request: &str) -> Option<String> {
     let html = "text/html; charset=utf-8";
     Some(match path {
-        "/workshop" => reply("200 OK", html, include_str!("../../fixtures/workshop.html")),
+        "/elements" => reply("200 OK", html, include_str!("../../fixtures/elements.html")),
         "/desk" => reply("200 OK", html, include_str!("../../fixtures/desk.html")),
         "/article" => reply("200 OK", html, include_str!("../../fixtures/article.html")),
         "/headers" => reply("200 OK", "text/plain", request),
@@ -23,7 +23,7 @@ pub(crate) fn answer(path: &str, request: &str) -> Option<String> {
             reply("200 OK", html, "<title>unlocked</title>")
         }
         "/locked" => reply(
-            "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"workshop\"",
+            "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"locked\"",
             html,
             "<title>locked</title>",
         ),

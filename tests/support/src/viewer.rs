@@ -1,5 +1,5 @@
 //! A headless client of a session's live view. It records numbers and sizes, and acknowledges a
-//! picture on request.
+//! frame on request.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct Viewer {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
-/// A received picture.
+/// A received frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceivedFrame {
     /// Sequence number.
@@ -74,8 +74,8 @@ impl Viewer {
         }
     }
 
-    /// Waits for the next picture.
-    pub async fn picture(&mut self) -> ReceivedFrame {
+    /// Waits for the next frame.
+    pub async fn frame(&mut self) -> ReceivedFrame {
         let waiting = async {
             loop {
                 let message = self
@@ -84,33 +84,33 @@ impl Viewer {
                     .await
                     .expect("the server keeps the connection open")
                     .expect("the connection is open");
-                let Message::Binary(picture) = message else {
+                let Message::Binary(frame) = message else {
                     continue;
                 };
-                let short = |at: usize| u16::from_be_bytes([picture[at], picture[at + 1]]);
-                let number = u32::from_be_bytes(picture[..4].try_into().expect("four bytes"));
+                let short = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
+                let number = u32::from_be_bytes(frame[..4].try_into().expect("four bytes"));
                 return ReceivedFrame {
                     number,
                     size: (short(4), short(6)),
-                    bytes: picture.len() - 8,
+                    bytes: frame.len() - 8,
                 };
             }
         };
         tokio::time::timeout(DEADLINE, waiting)
             .await
-            .expect("a picture arrives")
+            .expect("a frame arrives")
     }
 
-    /// Tells the server that a picture was drawn.
+    /// Tells the server that a frame was drawn.
     pub async fn draw(&mut self, number: u32) {
         self.say(&json!({"type": "drawn", "frame": number})).await;
     }
 
-    /// Waits for the next picture and draws it at once.
+    /// Waits for the next frame and draws it at once.
     pub async fn watch(&mut self) -> ReceivedFrame {
-        let picture = self.picture().await;
-        self.draw(picture.number).await;
-        picture
+        let frame = self.frame().await;
+        self.draw(frame.number).await;
+        frame
     }
 
     /// Sends a message unchanged.

@@ -87,7 +87,7 @@ impl ViewerInput<'_> {
                 if was_sent {
                     Ok(())
                 } else {
-                    Err("this picture was not sent, or was already drawn")
+                    Err("this frame was not sent, or was already drawn")
                 }
             }
             Some(ClientMessage::Command(_)) if self.viewer.access == ViewerAccess::Watch => {

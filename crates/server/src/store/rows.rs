@@ -118,7 +118,10 @@ impl SessionRecord {
                 created_at: created_at?,
                 expires_at: expires_at?,
                 last_activity: last_activity?,
-                links: links.0.zip(links.1).map(|(watch, steer)| [watch, steer]),
+                links: links
+                    .0
+                    .zip(links.1)
+                    .map(|(watch, control)| [watch, control]),
                 ending,
             })
         };

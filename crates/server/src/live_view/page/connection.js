@@ -82,7 +82,7 @@ export class Connection {
     if (wasGreeted && performance.now() - this.#greetedAt > STABLE_MS) this.#failures = 0;
     this.#greetedAt = 0;
     if (code === 1008) {
-      this.#end({ state: 'refused', text: reason || 'The server closed the connection.' });
+      this.#end({ state: 'rejected', text: reason || 'The server closed the connection.' });
       return;
     }
     this.#on.state('reconnecting');
@@ -95,16 +95,16 @@ export class Connection {
    * the same URL returns it.
    */
   async #askWhy(socket) {
-    let refusal = null;
+    let rejection = null;
     try {
       const signal = AbortSignal.timeout(OPEN_TIMEOUT_MS);
       const response = await fetch(this.#address, { cache: 'no-store', signal });
-      if (FINAL_STATUSES.includes(response.status)) refusal = { status: response.status, ...(await response.json()) };
+      if (FINAL_STATUSES.includes(response.status)) rejection = { status: response.status, ...(await response.json()) };
     } catch {
       // The server is unreachable, or another program responded. Retry.
     }
     if (socket !== this.#socket || this.#isOver) return;
-    if (refusal) this.#end({ state: refusal.status === 410 ? 'ended' : 'refused', text: String(refusal.error) });
+    if (rejection) this.#end({ state: rejection.status === 410 ? 'ended' : 'rejected', text: String(rejection.error) });
     else this.#retryLater();
   }
 

@@ -41,15 +41,15 @@ export function modifiersOf(event) {
 
 /**
  * Starts listening. Calls `leave()` when the viewer presses the keys that leave the page. Returns a
- * function that forgets held keys.
+ * function that releases held keys without a message.
  */
 export function listenToKeyboard(field, send, leave) {
   const sendText = (text) => {
     for (const piece of pieces(text.replace(/\r\n?/g, '\n'))) send({ type: 'text', text: piece });
   };
-  const forget = listenToKeys(field, send, sendText, leave);
+  const releaseKeys = listenToKeys(field, send, sendText, leave);
   listenToText(field, send, sendText);
-  return forget;
+  return releaseKeys;
 }
 
 function listenToKeys(field, send, sendText, leave) {

@@ -34,31 +34,31 @@ class Pending {
 }
 
 /**
- * Starts listening. Calls `focus(event)` on a mouse press. Returns a function that forgets held
+ * Starts listening. Calls `focus(event)` on a mouse press. Returns a function that releases held
  * buttons and touches.
  */
-export function listenToPointers(canvas, picture, send, focus) {
+export function listenToPointers(canvas, frameCanvas, send, focus) {
   const pending = new Pending(send);
   const sendNow = (message) => {
     pending.flush();
     send(message);
   };
-  const forgetMouse = listenToMouse(canvas, picture, pending, sendNow, focus);
-  const forgetTouch = listenToTouch(canvas, picture, pending, sendNow);
-  listenToWheel(canvas, picture, pending);
+  const releaseMouse = listenToMouse(canvas, frameCanvas, pending, sendNow, focus);
+  const releaseTouch = listenToTouch(canvas, frameCanvas, pending, sendNow);
+  listenToWheel(canvas, frameCanvas, pending);
   canvas.addEventListener('contextmenu', (event) => event.preventDefault());
   return () => {
-    forgetMouse();
-    forgetTouch();
+    releaseMouse();
+    releaseTouch();
   };
 }
 
-function listenToMouse(canvas, picture, pending, sendNow, focus) {
+function listenToMouse(canvas, frameCanvas, pending, sendNow, focus) {
   let held = 0;
   const message = (event, kind, index, clicks) => ({
     type: 'mouse',
     kind,
-    ...picture.toPage(event),
+    ...frameCanvas.toPage(event),
     button: BUTTONS[index] ?? 'none',
     buttons: held,
     clicks: Math.min(clicks, MAX_CLICKS),
@@ -99,13 +99,13 @@ function listenToMouse(canvas, picture, pending, sendNow, focus) {
   };
 }
 
-function listenToWheel(canvas, picture, pending) {
+function listenToWheel(canvas, frameCanvas, pending) {
   const listener = (event) => {
     event.preventDefault();
-    const unit = [1, LINE_PX, picture.height][event.deltaMode];
+    const unit = [1, LINE_PX, frameCanvas.height][event.deltaMode];
     const message = {
       type: 'wheel',
-      ...picture.toPage(event),
+      ...frameCanvas.toPage(event),
       dx: event.deltaX * unit,
       dy: event.deltaY * unit,
       modifiers: modifiersOf(event),
@@ -115,7 +115,7 @@ function listenToWheel(canvas, picture, pending) {
   canvas.addEventListener('wheel', listener, { passive: false });
 }
 
-function listenToTouch(canvas, picture, pending, sendNow) {
+function listenToTouch(canvas, frameCanvas, pending, sendNow) {
   /** The active touches. The index is the touch id in the page. */
   const fingers = [];
   const message = (event, kind) => ({
@@ -132,13 +132,13 @@ function listenToTouch(canvas, picture, pending, sendNow) {
     // This prevents emulated mouse events, so that the page does not get the input twice.
     event.preventDefault();
     const free = fingers.findIndex((finger) => !finger);
-    fingers[free < 0 ? fingers.length : free] = { pointer: event.pointerId, at: picture.toPage(event) };
+    fingers[free < 0 ? fingers.length : free] = { pointer: event.pointerId, at: frameCanvas.toPage(event) };
     sendNow(message(event, 'start'));
   });
   canvas.addEventListener('pointermove', (event) => {
     const id = isTouch(event) ? find(event) : -1;
     if (id < 0) return;
-    fingers[id].at = picture.toPage(event);
+    fingers[id].at = frameCanvas.toPage(event);
     pending.put(message(event, 'move'));
   });
   const lift = (event) => {

@@ -44,7 +44,7 @@ export class TabStrip {
     });
     const close = document.createElement('button');
     close.type = 'button';
-    close.className = 'close steering';
+    close.className = 'close control';
     close.tabIndex = -1;
     close.textContent = '×';
     close.addEventListener('click', () => this.#send({ type: 'close_tab', id }));

@@ -1,18 +1,18 @@
 // The live view of a session. This script shows the server's messages in the bar, the tabs, the
-// picture and the overlays, and sends the viewer's input as messages. The URL of the page contains
+// frame and the overlays, and sends the viewer's input as messages. The URL of the page contains
 // the link's token.
 //
-// - connection.js  the WebSocket, with reconnects
-// - picture.js     draws frames onto the canvas
-// - tabs.js        the tab strip
-// - pointer.js     mouse, wheel and touch
-// - keyboard.js    keys, composed text, paste
+// - connection.js    the WebSocket, with reconnects
+// - frame_canvas.js  draws frames onto the canvas
+// - tabs.js          the tab strip
+// - pointer.js       mouse, wheel and touch
+// - keyboard.js      keys, composed text, paste
 //
 // Titles, URLs and dialog messages come from untrusted pages. The page shows them only as text.
 
 import { Connection } from './connection.js';
 import { listenToKeyboard } from './keyboard.js';
-import { Picture } from './picture.js';
+import { FrameCanvas } from './frame_canvas.js';
 import { listenToPointers } from './pointer.js';
 import { TabStrip } from './tabs.js';
 
@@ -22,21 +22,21 @@ const STATES = {
   live: 'Live',
   reconnecting: 'Reconnecting',
   ended: 'Ended',
-  refused: 'Not connected',
+  rejected: 'Not connected',
 };
 
 const element = (id) => document.getElementById(id);
 const { body } = document;
 const address = element('address');
 const keys = element('keys');
-const stage = element('stage');
-const canvas = element('picture');
+const canvasArea = element('canvas-area');
+const canvas = element('frame');
 
 const socketAddress = new URL(location.href);
 socketAddress.pathname = `${socketAddress.pathname.replace(/\/$/, '')}/socket`;
 socketAddress.hash = '';
 
-const picture = new Picture(canvas, stage);
+const frameCanvas = new FrameCanvas(canvas, canvasArea);
 const connection = new Connection(socketAddress.href, {
   state: showState,
   message: receive,
@@ -50,7 +50,7 @@ let isInteractive = false;
 let ending = null;
 /** The tabs in the last message of the server, or `null` before the first one. */
 let tabs = null;
-let forgetInput = () => {};
+let releaseInput = () => {};
 
 function receive(message) {
   switch (message.type) {
@@ -72,14 +72,14 @@ function receive(message) {
 
 function greet(interactive) {
   // The server has released all buttons and keys that were held when the connection was lost.
-  forgetInput();
-  if (interactive && !isInteractive) startSteering();
+  releaseInput();
+  if (interactive && !isInteractive) startControl();
   isInteractive = interactive;
   body.classList.toggle('interactive', interactive);
   element('watching').hidden = interactive;
 }
 
-// The state, and the overlay on the picture
+// The state, and the overlay on the frame
 
 function showState(state) {
   const hadBegun = body.dataset.state !== 'connecting';
@@ -118,7 +118,7 @@ function localTime(at) {
 }
 
 function showFrame(buffer, drawn) {
-  picture.show(buffer, drawn);
+  frameCanvas.show(buffer, drawn);
 }
 
 let noticeTimer = 0;
@@ -195,12 +195,12 @@ function answer(accept) {
 
 // Control of the session, only with the interactive link
 
-function startSteering() {
-  const forgetPointers = listenToPointers(canvas, picture, send, takeKeys);
-  const forgetKeyboard = listenToKeyboard(keys, send, () => address.focus());
-  forgetInput = () => {
-    forgetPointers();
-    forgetKeyboard();
+function startControl() {
+  const releasePointers = listenToPointers(canvas, frameCanvas, send, takeKeys);
+  const releaseKeys = listenToKeyboard(keys, send, () => address.focus());
+  releaseInput = () => {
+    releasePointers();
+    releaseKeys();
   };
   listenToBar();
   listenToDialog();
@@ -209,7 +209,7 @@ function startSteering() {
 
 /** Moves the field to the mouse, because the viewer's system shows composed text next to it. */
 function takeKeys({ clientX, clientY }) {
-  const box = stage.getBoundingClientRect();
+  const box = canvasArea.getBoundingClientRect();
   keys.style.left = `${clientX - box.left}px`;
   keys.style.top = `${clientY - box.top}px`;
   keys.focus({ preventScroll: true });
@@ -265,7 +265,7 @@ function listenToDialog() {
 /** Shows viewers who entered the page with Tab how to leave it by keyboard. Does so only once. */
 function explainKeysOnce() {
   const explain = () => {
-    if (!keys.matches(':focus-visible') || stage.matches(':hover')) return;
+    if (!keys.matches(':focus-visible') || canvasArea.matches(':hover')) return;
     keys.removeEventListener('focus', explain);
     showNotice(element('keys-hint').textContent);
   };

@@ -92,7 +92,7 @@ async function askForState() {
 
 // The key
 
-function askForKey(refusal) {
+function askForKey(rejection) {
   clearTimeout(pollTimer);
   isAskingForKey = true;
   setKey('');
@@ -102,7 +102,7 @@ function askForKey(refusal) {
   element('state').hidden = true;
   element('entry').hidden = false;
   for (const id of ['version', 'isolation', 'uptime']) setText(element(id), '');
-  setText(element('refusal'), refusal);
+  setText(element('rejection'), rejection);
   element('key').focus();
 }
 
@@ -111,12 +111,12 @@ function takeKey(event) {
   const text = element('key').value.trim();
   element('key').value = '';
   if (!KEY_FORM.test(text)) {
-    setText(element('refusal'), 'A key contains only ASCII letters, digits and punctuation.');
+    setText(element('rejection'), 'A key contains only ASCII letters, digits and punctuation.');
     return;
   }
   isAskingForKey = false;
   setKey(text);
-  setText(element('refusal'), '');
+  setText(element('rejection'), '');
   showHealth('waiting', 'Connecting');
   poll();
 }

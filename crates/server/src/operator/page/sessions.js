@@ -3,13 +3,13 @@
 
 import { age, bytes, cutInTheMiddle, fillList, make, setText, shortId, span } from './words.js';
 
-const PICTURE_INTERVAL_MS = 3000;
+const THUMBNAIL_INTERVAL_MS = 3000;
 const CHECK_INTERVAL_MS = 250;
 /**
  * Browsers open six connections to a server, and the request for the state must not wait for
- * pictures.
+ * thumbnails.
  */
-const MAX_CONCURRENT_PICTURES = 3;
+const MAX_CONCURRENT_THUMBNAILS = 3;
 const END_TIMEOUT_MS = 30000;
 const CONFIRM_MS = 4000;
 /** The time within which two presses count as one. */
@@ -32,7 +32,7 @@ export class SessionCards {
   constructor(list, on) {
     this.#list = list;
     this.#on = on;
-    setInterval(() => this.#loadPictures(), CHECK_INTERVAL_MS);
+    setInterval(() => this.#loadThumbnails(), CHECK_INTERVAL_MS);
   }
 
   /** Shows these sessions, oldest first, so that a new one does not move the others. */
@@ -47,7 +47,7 @@ export class SessionCards {
     });
   }
 
-  /** Keeps the cards, and requests no pictures until the next `show`. */
+  /** Keeps the cards, and requests no thumbnails until the next `show`. */
   pause() {
     this.#isPaused = true;
   }
@@ -72,13 +72,13 @@ export class SessionCards {
     }
   }
 
-  #loadPictures() {
+  #loadThumbnails() {
     if (this.#isPaused || document.hidden) return;
-    const due = [...this.#cards.values()].filter((card) => card.isPictureDue());
+    const due = [...this.#cards.values()].filter((card) => card.isThumbnailDue());
     due.sort((a, b) => a.askedAt - b.askedAt);
-    for (const card of due.slice(0, MAX_CONCURRENT_PICTURES - this.#loading)) {
+    for (const card of due.slice(0, MAX_CONCURRENT_THUMBNAILS - this.#loading)) {
       this.#loading += 1;
-      card.loadPicture().finally(() => {
+      card.loadThumbnail().finally(() => {
         this.#loading -= 1;
       });
     }
@@ -87,16 +87,16 @@ export class SessionCards {
 
 class Card {
   item = make('li', 'card');
-  /** The time of the last request for the picture. */
-  askedAt = -PICTURE_INTERVAL_MS;
+  /** The time of the last request for the thumbnail. */
+  askedAt = -THUMBNAIL_INTERVAL_MS;
   #path;
   #on;
   #isSeen = false;
-  #hasPicture = false;
+  #hasThumbnail = false;
   #isLoading = false;
-  #frame = make('div', 'frame', make('p', 'quiet', 'No picture yet'));
+  #frame = make('div', 'frame', make('p', 'quiet', 'No thumbnail yet'));
   #team = make('bdi', 'team quiet');
-  #live = make('a', 'button');
+  #liveViewLink = make('a', 'button');
   #title = make('p', 'title');
   #url = make('p', 'url quiet');
   #facts = make('ul', 'facts');
@@ -112,11 +112,11 @@ class Card {
     const problem = make('p', 'problem bad');
     problem.setAttribute('role', 'status');
     this.#end = new EndButton(problem, () => this.#endSession());
-    for (const control of [this.#end.button, this.#live]) control.setAttribute('aria-describedby', name.id);
+    for (const control of [this.#end.button, this.#liveViewLink]) control.setAttribute('aria-describedby', name.id);
     this.#title.dir = 'auto';
-    Object.assign(this.#live, { textContent: 'Live view', target: '_blank', rel: 'noopener' });
+    Object.assign(this.#liveViewLink, { textContent: 'Live view', target: '_blank', rel: 'noopener' });
     const head = make('div', 'head', name, this.#team, this.#end.button);
-    const sight = make('div', 'sight', this.#frame, this.#live);
+    const sight = make('div', 'sight', this.#frame, this.#liveViewLink);
     const page = make('div', 'page', this.#title, this.#url, this.#facts);
     this.item.append(head, problem, sight, page, this.#executions);
     new IntersectionObserver((entries) => {
@@ -133,37 +133,37 @@ class Card {
     setText(this.#url, cutInTheMiddle(url ?? 'No page', MAX_URL_LENGTH));
     this.#url.title = url ?? '';
     const isLink = /^https?:\/\//.test(liveViewUrl);
-    this.#live.hidden = !isLink;
-    if (isLink && this.#live.getAttribute('href') !== liveViewUrl) this.#live.href = liveViewUrl;
-    this.#hasPicture = hasPicture;
-    if (!hasPicture) this.#showNoPicture('Created without live view');
+    this.#liveViewLink.hidden = !isLink;
+    if (isLink && this.#liveViewLink.getAttribute('href') !== liveViewUrl) this.#liveViewLink.href = liveViewUrl;
+    this.#hasThumbnail = hasPicture;
+    if (!hasPicture) this.#showNoThumbnail('Created without live view');
     fillList(this.#facts, factsOf(session, now));
     fillList(this.#executions, executionsOf(session, now));
     return this;
   }
 
-  isPictureDue() {
-    const isTime = performance.now() - this.askedAt >= PICTURE_INTERVAL_MS;
-    return this.#isSeen && this.#hasPicture && !this.#isLoading && isTime;
+  isThumbnailDue() {
+    const isTime = performance.now() - this.askedAt >= THUMBNAIL_INTERVAL_MS;
+    return this.#isSeen && this.#hasThumbnail && !this.#isLoading && isTime;
   }
 
-  async loadPicture() {
+  async loadThumbnail() {
     this.#isLoading = true;
     this.askedAt = performance.now();
     try {
       const response = await this.#on.request(`${this.#path}/picture`);
-      if (response.status === 200) await this.#showPicture(await response.blob());
-      else if (response.status === 204) this.#showNoPicture('No picture now');
-      else if (response.status === 404) this.#hasPicture = false;
+      if (response.status === 200) await this.#showThumbnail(await response.blob());
+      else if (response.status === 204) this.#showNoThumbnail('No thumbnail now');
+      else if (response.status === 404) this.#hasThumbnail = false;
     } catch {
-      // Keep the last picture. Another part of the page shows whether the server responds.
+      // Keep the last thumbnail. Another part of the page shows whether the server responds.
     } finally {
       this.#isLoading = false;
     }
   }
 
-  /** Replaces the picture once the new one is decoded, to avoid flicker. */
-  async #showPicture(blob) {
+  /** Replaces the thumbnail once the new one is decoded, to avoid flicker. */
+  async #showThumbnail(blob) {
     const image = make('img');
     image.alt = 'Thumbnail of the page';
     image.src = URL.createObjectURL(blob);
@@ -175,7 +175,7 @@ class Card {
     }
   }
 
-  #showNoPicture(word) {
+  #showNoThumbnail(word) {
     if (this.#frame.textContent !== word) this.#frame.replaceChildren(make('p', 'quiet', word));
   }
 

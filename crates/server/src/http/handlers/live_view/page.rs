@@ -13,7 +13,7 @@ use crate::http::state::AppState;
 use crate::live_view::page::PAGE;
 
 /// Responds with the page, which is identical for every link. The status code tells programs
-/// whether the link works. The page shows a message if the server refuses its WebSocket.
+/// whether the link works. The page shows a message if the server rejects its WebSocket.
 pub(crate) async fn html(
     State(state): State<AppState>,
     SessionId(id): SessionId,

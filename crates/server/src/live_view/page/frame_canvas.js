@@ -2,9 +2,9 @@
 
 const HEADER_BYTES = 8;
 
-export class Picture {
+export class FrameCanvas {
   #canvas;
-  #stage;
+  #canvasArea;
   #context;
   /** The last frame, kept to redraw a resized canvas. */
   #bitmap = null;
@@ -20,12 +20,12 @@ export class Picture {
   /** The newest frame, if it arrived while the window was hidden. */
   #unseen = null;
 
-  constructor(canvas, stage) {
+  constructor(canvas, canvasArea) {
     this.#canvas = canvas;
-    this.#stage = stage;
+    this.#canvasArea = canvasArea;
     this.#context = canvas.getContext('2d', { alpha: false });
-    new ResizeObserver(() => this.#fit()).observe(stage);
-    // Zooming or moving to another screen changes the device pixels, but not the stage.
+    new ResizeObserver(() => this.#fit()).observe(canvasArea);
+    // Zooming or moving to another screen changes the device pixels, but not the canvas area.
     addEventListener('resize', () => this.#fit());
     document.addEventListener('visibilitychange', () => this.#reveal());
   }
@@ -73,10 +73,10 @@ export class Picture {
     this.show(this.#unseen, () => {});
   }
 
-  /** Resizes the canvas to fit the stage, in device pixels, and redraws it. */
+  /** Resizes the canvas to fit the canvas area, in device pixels, and redraws it. */
   #fit() {
     if (!this.#bitmap || !this.#width || !this.#height) return;
-    const { clientWidth, clientHeight } = this.#stage;
+    const { clientWidth, clientHeight } = this.#canvasArea;
     const scale = Math.min(clientWidth / this.#width, clientHeight / this.#height);
     const width = Math.max(1, Math.round(this.#width * scale * devicePixelRatio));
     const height = Math.max(1, Math.round(this.#height * scale * devicePixelRatio));
