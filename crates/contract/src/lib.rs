@@ -1,7 +1,7 @@
 //! The wire format: request bodies, response bodies and error messages.
 //!
-//! - [`CreateRequest`], [`ExecuteRequest`] and [`ListRequest`] are parsed by hand from a [`Body`] or
-//!   from query pairs. Parsing collects *every* [`Issue`] in schema order, because clients show
+//! - [`CreateRequest`], [`ExecuteRequest`] and [`ListRequest`] are parsed by hand from a [`Body`]
+//!   or from query pairs. Parsing collects *every* [`Issue`] in schema order, because clients show
 //!   the complete list.
 //! - The response structs serialize their keys in the order of the reference server.
 //! - [`ErrorBody`] contains the text of every error.

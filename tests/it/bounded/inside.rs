@@ -106,12 +106,14 @@ async fn queued_executions_are_limited_and_keep_no_unknown_fields() {
     let small = json!({"code": "1", "timeout": 60});
     let (_, blocked) = tokio::join!(session.execute(&blocker), async {
         // The blocker has its turn when the server counts it.
-        eventually(Duration::from_secs(10), "the blocker runs", async || {
-            match metrics(&server).await["hearth_executions{state=\"running\"}"] {
+        eventually(
+            Duration::from_secs(10),
+            "the blocker runs",
+            async || match metrics(&server).await["hearth_executions{state=\"running\"}"] {
                 running if running > 0.5 => Ok(()),
                 running => Err(format!("{running} executions run")),
-            }
-        })
+            },
+        )
         .await;
         let mut executions: FuturesUnordered<_> = (0..60)
             .map(|number| session.execute(if number % 8 == 0 { &large } else { &small }))

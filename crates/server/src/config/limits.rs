@@ -65,8 +65,8 @@ pub(crate) struct Limits {
           default_value = "128", value_parser = number(16..=MAX_MB))]
     pub session_buffer_mb: u64,
 
-    /// Memory of the server for such data of all sessions, and for request bodies, in MiB. A request
-    /// that does not fit gets a 503
+    /// Memory of the server for such data of all sessions, and for request bodies, in MiB. A
+    /// request that does not fit gets a 503
     #[arg(long, env = "HEARTH_BUFFER_MB", value_name = "MIB",
           default_value = "192", value_parser = number(32..=MAX_MB))]
     pub buffer_mb: u64,

@@ -27,7 +27,7 @@ use crate::team::Team;
 /// The maximum size of a request body.
 const MAX_BODY_BYTES: usize = 10_000_000;
 
-/// How many bytes beyond the maximum are read and discarded. Most clients do not read a response
+/// The bytes beyond the maximum that are read and discarded. Most clients do not read a response
 /// while they still send, so without this they would not see the error.
 const MAX_DISCARDED_BYTES: usize = 64_000_000;
 
@@ -35,7 +35,7 @@ const MAX_DISCARDED_BYTES: usize = 64_000_000;
 /// request is checked first, so that only clients with a key can make the server keep more.
 const MAX_UNCHECKED_BYTES: usize = 64 * 1024;
 
-/// How long a client may take to send the first part of a body.
+/// The time limit for the first part of a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The minimum rate of a body after that.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connections::ConnectionSlot;
 
-/// How long the head of a request may take, from its first byte, or from the start of the
+/// The time limit for the head of a request, from its first byte, or from the start of the
 /// connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -92,7 +92,8 @@ impl Peer {
     }
 
     /// Records that the connection becomes a WebSocket. Counts every byte that arrives from now on
-    /// in `budget`, until [`Peer::take_message`]. The connection fails when the budget is exhausted.
+    /// in `budget`, until [`Peer::take_message`]. The connection fails when the budget is
+    /// exhausted.
     pub fn upgrade(&self, budget: &Budget) {
         self.phase.store(UPGRADED, Ordering::Relaxed);
         *self.lock() = Some(budget.empty());

@@ -25,11 +25,11 @@ use super::connections::{ConnectionLimits, Connections};
 use super::peer::{Peer, PeerStream};
 use crate::sessions::CdpListener;
 
-/// How long a client may leave sent data unacknowledged before the kernel drops its connection, in
-/// milliseconds. See `TCP_USER_TIMEOUT` in tcp(7).
+/// The time limit for the acknowledgement of sent data, in milliseconds. After it, the kernel drops
+/// the connection. See `TCP_USER_TIMEOUT` in tcp(7).
 const TCP_USER_TIMEOUT_MS: u32 = 10_000;
 
-/// How long a connection may stay open without a request.
+/// The time limit for a connection without a request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// The maximum size of a request's head. hyper also uses it as the size of its buffers.
@@ -39,7 +39,7 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// ends at once.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// How long an open request may take after the stop.
+/// The time limit for open requests after the stop.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A listener with its limits.

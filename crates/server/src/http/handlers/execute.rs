@@ -22,7 +22,7 @@ use crate::http::state::AppState;
 use crate::metrics::ExecuteOutcome;
 use crate::sessions::{Executed, Session, SessionEntry};
 
-/// How long a client may take to read a response after its session has ended.
+/// The time limit for reading a response after its session has ended.
 const RELEASE_TIME: Duration = Duration::from_secs(10);
 
 pub(crate) async fn execute(
