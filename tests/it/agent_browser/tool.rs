@@ -222,7 +222,7 @@ pub const GROUPS: &[Group] = &[
             works(
                 "--max-output <chars>",
                 "ab --max-output 4 get text h1 | head -1",
-                "Work",
+                "Elem",
             ),
             works(
                 "--content-boundaries",

@@ -47,7 +47,7 @@ len(sockets)",
     assert!(attack.result.parse::<usize>().is_ok_and(|count| count > 0));
     let peaks = watch.assert_bounded().await;
     assert!(
-        peaks.descriptors < before + 100,
+        peaks.descriptors < before + 300,
         "{before} before, {peaks:?}"
     );
     assert_other_works(&other).await;
@@ -104,7 +104,7 @@ async fn queued_executions_are_limited_and_keep_no_unknown_fields() {
     let blocker = json!({"code": waiting, "timeout": 60});
     let large = json!({"code": "1", "timeout": 60, "unknown": "x".repeat(9_000_000)});
     let small = json!({"code": "1", "timeout": 60});
-    let (_, blocked) = tokio::join!(session.execute(&blocker), async {
+    let (_, rejections) = tokio::join!(session.execute(&blocker), async {
         // The blocker has its turn when the server counts it.
         eventually(
             Duration::from_secs(10),
@@ -128,7 +128,7 @@ async fn queued_executions_are_limited_and_keep_no_unknown_fields() {
         }
         replies
     });
-    for rejected in &blocked {
+    for rejected in &rejections {
         assert_eq!(rejected.status, 429, "{rejected:?}");
         assert!(rejected.error().contains("limit: 32"), "{rejected:?}");
         rejected.assert_retry_after();
