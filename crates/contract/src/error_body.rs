@@ -243,7 +243,7 @@ impl ErrorBody {
     /// Reports that the server's buffers are full.
     pub fn overloaded() -> Self {
         Self::new(
-            "The server is handling too much data (HEARTH_BUFFER_MB). Nothing was done; try again.",
+            "The buffers of the server or of the session are full (HEARTH_BUFFER_MB, HEARTH_SESSION_BUFFER_MB). Nothing was done; try again.",
         )
     }
 

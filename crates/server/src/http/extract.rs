@@ -213,10 +213,13 @@ async fn parse_body(parts: &Parts, buffer: BodyBuffer) -> Result<RequestBody, Ap
         return RequestBody::parse(&buffer.bytes).map_err(|_| ApiError::InvalidJson);
     }
     let turn = LARGE_BODIES.acquire().await;
-    let parsing = spawn_blocking(move || RequestBody::parse(&buffer.bytes));
-    let parsed = parsing.await;
-    drop(turn);
-    parsed
+    let parsing = spawn_blocking(move || {
+        // Parsing continues when the client disconnects, so it holds its turn itself.
+        let _turn = turn;
+        RequestBody::parse(&buffer.bytes)
+    });
+    parsing
+        .await
         .map_err(|error| ApiError::Internal(error.to_string()))?
         .map_err(|_| ApiError::InvalidJson)
 }
