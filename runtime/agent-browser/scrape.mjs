@@ -160,8 +160,8 @@ function present({ markdown, url }, { maxOutput, contentBoundaries }) {
     return text && `${text}\n`;
 }
 
-const [installed, place, ...words] = process.argv.slice(2);
-words.splice(Number(place), 1);
+const [installed, location, ...words] = process.argv.slice(2);
+words.splice(Number(location), 1);
 // The reader closed the pipe, as `| head` does.
 process.stdout.on('error', () => process.exit(0));
 const options = readOptions(words);

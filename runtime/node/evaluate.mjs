@@ -69,7 +69,7 @@ export class Evaluator {
    * Releases the objects that the inspector keeps for a cell: remote objects and the arguments of
    * console calls.
    */
-  forget() {
+  reset() {
     this.#received = undefined;
     this.#session.post('Runtime.releaseObjectGroup', { objectGroup: GROUP }, () => {});
     this.#session.post('Runtime.discardConsoleEntries', () => {});

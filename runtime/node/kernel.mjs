@@ -69,7 +69,7 @@ async function run({ id, code, target, limit = DEFAULT_LIMIT_BYTES }) {
   const name = `execute-${id}.js`;
   const outcome = await evaluator.run(code, name);
   const frame = outcome.thrown ? failure(id, name, code, limit, outcome) : success(id, limit, outcome.value);
-  evaluator.forget();
+  evaluator.reset();
   watchLateFailures();
   channel.assertIntact();
   channel.send(frame);

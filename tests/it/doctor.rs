@@ -87,7 +87,7 @@ async fn it_reports_the_egress_policy_and_fails_for_an_unreachable_proxy() {
     let doctor = || Doctor::with_data_dir(dir.path());
     let usual = doctor().run().await.finding("egress");
     assert_eq!(
-        (usual.verdict.as_str(), usual.text.as_str()),
+        (usual.severity.as_str(), usual.text.as_str()),
         ("ok", "sessions reach public addresses")
     );
     let open = doctor()
@@ -95,7 +95,7 @@ async fn it_reports_the_egress_policy_and_fails_for_an_unreachable_proxy() {
         .run()
         .await
         .finding("egress");
-    assert_eq!(open.verdict, "note");
+    assert_eq!(open.severity, "note");
     let proxy = TcpListener::bind("127.0.0.1:0")
         .expect("a port")
         .local_addr()
@@ -141,7 +141,7 @@ async fn a_missing_browser_fails_and_the_other_checks_still_run() {
         .collect();
     assert_eq!(failures, ["browser"]);
     assert_fixed_by(&diagnosis.finding("browser"), "HEARTH_BROWSER");
-    assert_eq!(diagnosis.finding("python").verdict, "ok");
+    assert_eq!(diagnosis.finding("python").severity, "ok");
 }
 
 #[tokio::test]
@@ -164,14 +164,14 @@ async fn the_fix_for_a_missing_distribution_browser_is_apt_get() {
         let browser = diagnosis.finding("browser");
         if Path::new(path).exists() {
             assert_eq!(
-                (browser.verdict.as_str(), diagnosis.code),
+                (browser.severity.as_str(), diagnosis.code),
                 ("ok", Some(0)),
                 "{}",
                 diagnosis.stdout
             );
         } else {
             assert_eq!(
-                (browser.verdict.as_str(), diagnosis.code),
+                (browser.severity.as_str(), diagnosis.code),
                 ("FAIL", Some(78)),
                 "{}",
                 diagnosis.stdout
@@ -204,7 +204,7 @@ async fn a_data_dir_that_is_not_writable_fails_and_the_browser_is_tested_elsewhe
     assert_eq!(diagnosis.code, Some(78), "{}", diagnosis.stdout);
     assert_fixed_by(&diagnosis.finding("data directory"), "HEARTH_DATA_DIR");
     assert_eq!(
-        diagnosis.finding("browser").verdict,
+        diagnosis.finding("browser").severity,
         "ok",
         "{}",
         diagnosis.stdout
@@ -218,7 +218,7 @@ async fn a_data_dir_with_too_long_a_path_fails_and_names_the_max_length() {
     let diagnosis = Doctor::with_data_dir(&long).run().await;
     let finding = diagnosis.finding("data directory");
     assert_eq!(
-        (diagnosis.code, finding.verdict.as_str()),
+        (diagnosis.code, finding.severity.as_str()),
         (Some(78), "FAIL"),
         "{}",
         diagnosis.stdout
@@ -253,7 +253,7 @@ async fn every_invalid_setting_has_its_own_line() {
         assert_fixed_by(finding, name);
     }
     assert_eq!(
-        diagnosis.finding("browser").verdict,
+        diagnosis.finding("browser").severity,
         "ok",
         "{}",
         diagnosis.stdout
@@ -267,7 +267,7 @@ async fn keys_are_not_printed() {
         Doctor::with_data_dir(dir.path()).setting("HEARTH_API_KEYS", "a:sesame-1,b:sesame-1");
     let diagnosis = doctor.run().await;
     assert_eq!(
-        diagnosis.finding("settings").verdict,
+        diagnosis.finding("settings").severity,
         "FAIL",
         "{}",
         diagnosis.stdout
@@ -284,7 +284,7 @@ async fn an_unknown_variable_is_a_note() {
         .await;
     let finding = diagnosis.finding("settings");
     assert_eq!(
-        (diagnosis.code, finding.verdict.as_str()),
+        (diagnosis.code, finding.severity.as_str()),
         (Some(0), "note"),
         "{}",
         diagnosis.stdout
@@ -348,14 +348,14 @@ async fn an_interpreter_that_does_not_start_fails_with_its_own_output() {
         .await;
     let finding = diagnosis.finding("node");
     assert_eq!(
-        (diagnosis.code, finding.verdict.as_str()),
+        (diagnosis.code, finding.severity.as_str()),
         (Some(78), "FAIL"),
         "{}",
         diagnosis.stdout
     );
     assert!(finding.text.contains("libatomic.so.1"), "{finding:?}");
     assert_fixed_by(&finding, "apt-get install -y libatomic1");
-    assert_eq!(diagnosis.finding("bash").verdict, "ok");
+    assert_eq!(diagnosis.finding("bash").severity, "ok");
 }
 
 #[tokio::test]
@@ -365,7 +365,7 @@ async fn a_low_open_file_limit_fails_if_max_sessions_needs_more() {
     let diagnosis = doctor.setting("HEARTH_MAX_SESSIONS", "100").run().await;
     let finding = diagnosis.finding("open files");
     assert_eq!(
-        (diagnosis.code, finding.verdict.as_str()),
+        (diagnosis.code, finding.severity.as_str()),
         (Some(78), "FAIL"),
         "{}",
         diagnosis.stdout
@@ -381,7 +381,7 @@ async fn more_sessions_than_the_memory_allows_are_a_note() {
         .run()
         .await;
     let finding = diagnosis.finding("memory");
-    assert_eq!(finding.verdict, "note", "{}", diagnosis.stdout);
+    assert_eq!(finding.severity, "note", "{}", diagnosis.stdout);
     assert_fixed_by(&finding, "HEARTH_MAX_SESSIONS=");
 }
 
@@ -396,7 +396,7 @@ async fn an_address_in_use_fails_and_names_a_free_one() {
         .await;
     let finding = diagnosis.finding("address");
     assert_eq!(
-        (diagnosis.code, finding.verdict.as_str()),
+        (diagnosis.code, finding.severity.as_str()),
         (Some(78), "FAIL"),
         "{}",
         diagnosis.stdout
@@ -449,10 +449,10 @@ async fn it_passes_next_to_a_running_server_and_its_sessions_survive() {
     assert_eq!(diagnosis.code, Some(0), "{}", diagnosis.stdout);
     let data_dir = diagnosis.finding("data directory");
     assert!(
-        data_dir.verdict == "note" && data_dir.text.contains("a server runs here"),
+        data_dir.severity == "note" && data_dir.text.contains("a server runs here"),
         "{data_dir:?}"
     );
-    assert_eq!(diagnosis.finding("address").verdict, "ok");
+    assert_eq!(diagnosis.finding("address").severity, "ok");
     assert_eq!(session.node("kept + 1").await.ok().result, "42");
     assert_eq!(server.session_dirs(), dirs);
     server.stop().await;

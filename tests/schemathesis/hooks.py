@@ -59,7 +59,7 @@ def token_of(session, link):
     return session[link].partition("token=")[2]
 
 
-def note_created(body):
+def record_created(body):
     alive[body["id"]] = body
     issued.update(filter(None, (token_of(body, "cdpUrl"), token_of(body, "liveViewUrl"))))
     while len(alive) > KEPT_SESSIONS:
@@ -74,7 +74,7 @@ def newest():
     if not alive:
         answer = client.post(sessions, timeout=15)
         assert answer.status_code == 200, answer.text
-        note_created(answer.json())
+        record_created(answer.json())
     return next(reversed(alive))
 
 
@@ -126,7 +126,7 @@ def after_call(context, case, response):
     """Tracks created and deleted sessions, and deletes the oldest when there are too many."""
     method, status = case.method.upper(), response.status_code
     if method == "POST" and CREATE.match(case.path) and status == 200:
-        note_created(response.json())
+        record_created(response.json())
     elif method == "DELETE" and case.path == OPERATORS_END:
         alive.pop(case.path_parameters["id"], None)
     elif method == "DELETE" and SESSION.match(case.path) and status == 200:

@@ -64,7 +64,7 @@ pub(crate) struct ProxyState {
     totals: Arc<Totals>,
     recent: RecentDenials,
     lookups: Arc<Semaphore>,
-    connection_slots: Arc<Semaphore>,
+    connection_permits: Arc<Semaphore>,
     large_buffers: Semaphore,
 }
 
@@ -84,7 +84,7 @@ impl ProxyState {
             totals: Totals::child_of(&shared.totals),
             recent: RecentDenials::new(),
             lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
-            connection_slots: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            connection_permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             large_buffers: Semaphore::new(MAX_LARGE_BUFFERS),
         }
     }
@@ -105,8 +105,8 @@ impl ProxyState {
         &self.lookups
     }
 
-    pub(crate) fn connection_slots(&self) -> &Arc<Semaphore> {
-        &self.connection_slots
+    pub(crate) fn connection_permits(&self) -> &Arc<Semaphore> {
+        &self.connection_permits
     }
 
     pub(crate) fn large_buffers(&self) -> &Semaphore {
@@ -167,9 +167,9 @@ impl ProxyState {
 pub(crate) struct Connection {
     pub(crate) state: Arc<ProxyState>,
     pub(crate) meter: Arc<Meter>,
-    /// One of the session's connection slots. A tunnel keeps it, too.
+    /// One of the session's connection permits. A tunnel keeps it, too.
     #[expect(dead_code, reason = "released when the last clone is dropped")]
-    slot: Arc<OwnedSemaphorePermit>,
+    permit: Arc<OwnedSemaphorePermit>,
     /// Sends to the task that owns the client's socket.
     spliced: mpsc::Sender<SplicedResponse>,
 }
@@ -178,13 +178,13 @@ impl Connection {
     /// Creates a connection and the receiver for the response that it may splice.
     pub(crate) fn new(
         state: &Arc<ProxyState>,
-        slot: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
     ) -> (Connection, mpsc::Receiver<SplicedResponse>) {
         let (spliced, receiver) = mpsc::channel(1);
         let connection = Connection {
             state: Arc::clone(state),
             meter: Meter::new(Arc::clone(&state.totals)),
-            slot: Arc::new(slot),
+            permit: Arc::new(permit),
             spliced,
         };
         (connection, receiver)

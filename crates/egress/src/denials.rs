@@ -67,7 +67,7 @@ impl RecentDenials {
     }
 
     /// Returns why a page at `target`, or a page that it redirected to, did not load.
-    pub(crate) fn explain(&self, target: Option<&Authority>) -> Option<String> {
+    pub(crate) fn describe_for(&self, target: Option<&Authority>) -> Option<String> {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let newest_within = |window, matches: &dyn Fn(&Denied) -> bool| {
             let recent = log
@@ -129,16 +129,16 @@ mod tests {
     #[test]
     fn a_denial_is_found_by_target_or_else_the_latest_is_used() {
         let recent = RecentDenials::new();
-        assert_eq!(recent.explain(None), None);
+        assert_eq!(recent.describe_for(None), None);
         recent.record(&denial("a.example:443"));
         recent.record(&denial("b.example:443"));
-        let explain = |target: &str| {
+        let describe_for = |target: &str| {
             recent
-                .explain(Some(&denial(target).target))
-                .expect("an explanation")
+                .describe_for(Some(&denial(target).target))
+                .expect("a description")
         };
-        assert!(explain("a.example:443").starts_with("a.example:443"));
-        assert!(explain("c.example:443").starts_with("b.example:443"));
+        assert!(describe_for("a.example:443").starts_with("a.example:443"));
+        assert!(describe_for("c.example:443").starts_with("b.example:443"));
     }
 
     #[test]

@@ -125,9 +125,9 @@ impl Proxy {
         self.state.traffic()
     }
 
-    /// Returns a handle that explains failed page loads. It outlives the proxy.
-    pub fn explainer(&self) -> DenialExplainer {
-        DenialExplainer(Arc::clone(&self.state))
+    /// Returns a handle that describes failed page loads. It outlives the proxy.
+    pub fn denial_lookup(&self) -> DenialLookup {
+        DenialLookup(Arc::clone(&self.state))
     }
 
     /// Closes the listener and every connection. The tracker is empty soon after.
@@ -136,14 +136,14 @@ impl Proxy {
     }
 }
 
-/// A handle that explains why a page did not load.
+/// A handle that describes why a page did not load.
 #[derive(Clone, Debug)]
-pub struct DenialExplainer(Arc<ProxyState>);
+pub struct DenialLookup(Arc<ProxyState>);
 
-impl DenialExplainer {
+impl DenialLookup {
     /// Returns the reason for the latest failure to load `url`, as one line without a full stop, if
     /// the proxy denied or failed such a request recently.
-    pub fn explain(&self, url: Option<&str>) -> Option<String> {
+    pub fn describe_for(&self, url: Option<&str>) -> Option<String> {
         let url = url.and_then(|url| url::Url::parse(url).ok());
         let target = url.and_then(|url| {
             Authority::parse(
@@ -152,7 +152,7 @@ impl DenialExplainer {
             )
             .ok()
         });
-        self.0.recent_denials().explain(target.as_ref())
+        self.0.recent_denials().describe_for(target.as_ref())
     }
 }
 
@@ -169,10 +169,10 @@ async fn accept_until_stopped(listener: TcpListener, state: Arc<ProxyState>) {
 
 async fn accept(listener: TcpListener, state: &Arc<ProxyState>) {
     // Acquiring never fails because the semaphore is never closed.
-    while let Ok(slot) = Arc::clone(state.connection_slots()).acquire_owned().await {
+    while let Ok(permit) = Arc::clone(state.connection_permits()).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (connection, spliced) = Connection::new(state, slot);
+                let (connection, spliced) = Connection::new(state, permit);
                 state.spawn(serve(stream, connection, spliced));
             }
             Err(error) => {

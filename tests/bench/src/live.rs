@@ -76,7 +76,7 @@ pub async fn measure(harness: &Harness<'_>, rounds: usize, samples: &mut Samples
         } else {
             &mut *samples
         };
-        let mut kinds = ["screenshot-alone", "screenshot-cast"];
+        let mut kinds = ["screenshot-alone", "screenshot-screencast"];
         if round % 2 == 1 {
             kinds.reverse();
         }
@@ -99,7 +99,7 @@ async fn screenshots(
         let (times, _) = harness.execute(session, "node", SCREENSHOTS).await;
         serde_json::from_str::<Vec<f64>>(&times).expect("a list of numbers")
     };
-    let times = if kind == "screenshot-cast" {
+    let times = if kind == "screenshot-screencast" {
         let mut viewer = Viewer::connect(link(session)).await;
         viewer.watch().await;
         let mut watching = pin!(async move {

@@ -389,7 +389,7 @@ pub const ROWS: &[Row] = &[
     ),
     with_target(
         LIVE,
-        "screenshot-cast",
+        "screenshot-screencast",
         "Playwright screenshot, with a viewer",
         Target::Times("screenshot-alone", 1.12),
     ),

@@ -116,11 +116,11 @@ pub async fn warm(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
         .await;
     let baseline = Baseline::new();
     let bare = BareAgent::connect(&session);
-    let unconfined = TestServer::builder()
+    let unsandboxed = TestServer::builder()
         .setting("HEARTH_ISOLATION", "none")
         .start()
         .await;
-    let without_layers = Harness::setup(&unconfined).await;
+    let without_layers = Harness::setup(&unsandboxed).await;
     let other = without_layers.session().await;
     without_layers.execute(&other, "node", "1").await;
     let mut steps = WARM_STEPS.to_vec();
@@ -154,7 +154,7 @@ pub async fn warm(harness: &Harness<'_>, rounds: usize, samples: &mut Samples) {
     }
     bare.end().await;
     other.delete().await;
-    unconfined.stop().await;
+    unsandboxed.stop().await;
     session.delete().await;
 }
 

@@ -17,7 +17,7 @@ pub struct Group {
 pub struct Case {
     /// The command as the help text shows it.
     pub command: &'static str,
-    pub trial: Trial,
+    pub expectation: Expectation,
 }
 
 /// The last line expected from one major version of Chromium.
@@ -30,7 +30,7 @@ pub struct Expected {
 
 /// The expected behaviour of a command.
 #[derive(Debug)]
-pub enum Trial {
+pub enum Expectation {
     /// Works. The script runs on a fresh `/elements` page and prints this last line, which shows
     /// the command's effect and not only its output.
     Works {
@@ -61,21 +61,21 @@ pub enum Trial {
     Elsewhere { reason: &'static str },
 }
 
-impl Trial {
+impl Expectation {
     /// Returns the last lines that are accepted from this major version of Chromium.
     pub fn accepted(&self, chromium: u32) -> Vec<&'static str> {
         match self {
-            Trial::Works { last_line, .. }
-            | Trial::WorksWhenPermitted { last_line, .. }
-            | Trial::Fails { last_line, .. } => vec![*last_line],
-            Trial::WorksFrom { works, .. } if chromium >= works.chromium => {
+            Expectation::Works { last_line, .. }
+            | Expectation::WorksWhenPermitted { last_line, .. }
+            | Expectation::Fails { last_line, .. } => vec![*last_line],
+            Expectation::WorksFrom { works, .. } if chromium >= works.chromium => {
                 vec![works.last_line]
             }
-            Trial::WorksFrom { fails, .. } if chromium <= fails.chromium => {
+            Expectation::WorksFrom { fails, .. } if chromium <= fails.chromium => {
                 vec![fails.last_line]
             }
-            Trial::WorksFrom { works, fails, .. } => vec![works.last_line, fails.last_line],
-            Trial::Elsewhere { .. } => Vec::new(),
+            Expectation::WorksFrom { works, fails, .. } => vec![works.last_line, fails.last_line],
+            Expectation::Elsewhere { .. } => Vec::new(),
         }
     }
 }
@@ -83,7 +83,7 @@ impl Trial {
 pub const fn works(command: &'static str, script: &'static str, last_line: &'static str) -> Case {
     Case {
         command,
-        trial: Trial::Works { script, last_line },
+        expectation: Expectation::Works { script, last_line },
     }
 }
 
@@ -94,7 +94,7 @@ pub const fn works_when_permitted(
 ) -> Case {
     Case {
         command,
-        trial: Trial::WorksWhenPermitted { script, last_line },
+        expectation: Expectation::WorksWhenPermitted { script, last_line },
     }
 }
 
@@ -107,7 +107,7 @@ pub const fn works_from(
 ) -> Case {
     Case {
         command,
-        trial: Trial::WorksFrom {
+        expectation: Expectation::WorksFrom {
             script,
             works,
             fails,
@@ -124,7 +124,7 @@ pub const fn fails(
 ) -> Case {
     Case {
         command,
-        trial: Trial::Fails {
+        expectation: Expectation::Fails {
             script,
             last_line,
             reason,
@@ -135,6 +135,6 @@ pub const fn fails(
 pub const fn elsewhere(command: &'static str, reason: &'static str) -> Case {
     Case {
         command,
-        trial: Trial::Elsewhere { reason },
+        expectation: Expectation::Elsewhere { reason },
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use hearth_test_support::document::assert_section;
 use hearth_test_support::{Session, Site, TestServer};
 
-use crate::agent_browser::case::{Case, Group, Trial};
+use crate::agent_browser::case::{Case, Expectation, Group};
 use crate::agent_browser::{browser, page, tool};
 
 /// Shell functions for the scripts. `ask` returns once the dialog is open.
@@ -39,14 +39,14 @@ async fn check(
     chromium: u32,
     case: &Case,
 ) -> Option<String> {
-    let (session, script) = match &case.trial {
-        Trial::Works { script, .. }
-        | Trial::WorksFrom { script, .. }
-        | Trial::Fails { script, .. } => (plain, script),
-        Trial::WorksWhenPermitted { script, .. } => (permitted, script),
-        Trial::Elsewhere { .. } => return None,
+    let (session, script) = match &case.expectation {
+        Expectation::Works { script, .. }
+        | Expectation::WorksFrom { script, .. }
+        | Expectation::Fails { script, .. } => (plain, script),
+        Expectation::WorksWhenPermitted { script, .. } => (permitted, script),
+        Expectation::Elsewhere { .. } => return None,
     };
-    let accepted = case.trial.accepted(chromium);
+    let accepted = case.expectation.accepted(chromium);
     let seen = last_line(session, site, script).await;
     (!accepted.contains(&seen.as_str())).then(|| {
         format!(
@@ -73,7 +73,8 @@ async fn chromium_version(session: &Session) -> u32 {
 /// Runs the groups one after the other, in new sessions.
 async fn check_all(server: &TestServer, site: &Site, groups: &[Group]) -> Vec<String> {
     let (plain, permitted) = (server.session().await, server.session().await);
-    let needs_permission = |case: &Case| matches!(case.trial, Trial::WorksWhenPermitted { .. });
+    let needs_permission =
+        |case: &Case| matches!(case.expectation, Expectation::WorksWhenPermitted { .. });
     if groups
         .iter()
         .flat_map(|group| group.cases)
@@ -96,12 +97,12 @@ fn describe(groups: &[Group]) -> String {
         write!(text, "\n### {title}\n\n| command | result |\n|---|---|\n")
             .expect("writing to a string cannot fail");
         for case in *cases {
-            let result = match &case.trial {
-                Trial::Works { .. } => "works".to_owned(),
-                Trial::WorksWhenPermitted { .. } => {
+            let result = match &case.expectation {
+                Expectation::Works { .. } => "works".to_owned(),
+                Expectation::WorksWhenPermitted { .. } => {
                     "works when the page has the permission (`context.grantPermissions` in node or python)".to_owned()
                 }
-                Trial::WorksFrom {
+                Expectation::WorksFrom {
                     works,
                     fails,
                     reason,
@@ -110,8 +111,8 @@ fn describe(groups: &[Group]) -> String {
                     "works from Chromium {} on; fails up to Chromium {}: {reason}",
                     works.chromium, fails.chromium
                 ),
-                Trial::Fails { reason, .. } => format!("fails: {reason}"),
-                Trial::Elsewhere { reason } => format!("not available: {reason}"),
+                Expectation::Fails { reason, .. } => format!("fails: {reason}"),
+                Expectation::Elsewhere { reason } => format!("not available: {reason}"),
             };
             writeln!(text, "| `{}` | {result} |", case.command)
                 .expect("writing to a string cannot fail");

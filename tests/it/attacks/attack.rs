@@ -29,7 +29,7 @@ pub enum Attack {
     KillAll,
 }
 
-fn verdict(is_reached: bool, reached: &str, blocked: &str) -> String {
+fn result(is_reached: bool, reached: &str, blocked: &str) -> String {
     if is_reached {
         format!("reached: {reached}")
     } else {
@@ -57,24 +57,24 @@ async fn try_all_languages(scenario: &Scenario, script: &str) -> ProbeResults {
         &["bash", "python", "node"]
     };
     let parameters = scenario.parameters();
-    let mut verdicts = ProbeResults::new();
+    let mut results = ProbeResults::new();
     for language in languages {
-        for (name, verdict) in script::run(&scenario.own, language, script, &parameters).await {
-            let verdict = format!("{verdict} (in {language})");
-            let known = verdicts.entry(name).or_insert_with(|| verdict.clone());
+        for (name, result) in script::run(&scenario.own, language, script, &parameters).await {
+            let result = format!("{result} (in {language})");
+            let known = results.entry(name).or_insert_with(|| result.clone());
             if known.starts_with("blocked: ") {
-                *known = verdict;
+                *known = result;
             }
         }
     }
     if script == secrets::SCRIPT {
         let leaks = scenario.leaks();
-        verdicts.insert(
+        results.insert(
             "log".to_owned(),
-            verdict(!leaks.is_empty(), &leaks.join(" "), "no secret is logged"),
+            result(!leaks.is_empty(), &leaks.join(" "), "no secret is logged"),
         );
     }
-    verdicts
+    results
 }
 
 /// Runs the scripts for code, and keeps the probes that the browser rows name.
@@ -85,13 +85,13 @@ async fn take_over(scenario: &Scenario) -> ProbeResults {
         resources::PROCESSES,
         files::SCRIPT,
     ];
-    let mut verdicts = script::run_in_browser(scenario, &scripts, &scenario.parameters()).await;
-    verdicts.retain(|name, _| {
+    let mut results = script::run_in_browser(scenario, &scripts, &scenario.parameters()).await;
+    results.retain(|name, _| {
         browser::COMPROMISED_BROWSER_ROWS
             .iter()
             .any(|row| row.has(name))
     });
-    verdicts
+    results
 }
 
 async fn leave_and_come_back(scenario: &Scenario) -> ProbeResults {
@@ -100,9 +100,9 @@ async fn leave_and_come_back(scenario: &Scenario) -> ProbeResults {
     scenario.own.delete().await;
     let next = scenario.client().session().await;
     let mut found = script::run(&next, "bash", files::COME_BACK, &parameters).await;
-    for (name, verdict) in &mut found {
-        *verdict = format!(
-            "{verdict} (left behind: {})",
+    for (name, result) in &mut found {
+        *result = format!(
+            "{result} (left behind: {})",
             left.get(name).map_or("no", String::as_str)
         );
     }
@@ -121,7 +121,7 @@ async fn have_daemon_replaced(scenario: &Scenario) {
 }
 
 async fn set_traps(scenario: &Scenario) -> ProbeResults {
-    let mut verdicts = ProbeResults::new();
+    let mut results = ProbeResults::new();
     let (own, outside) = (
         scenario.own_dir.display(),
         scenario.outside.path().display(),
@@ -147,9 +147,9 @@ threading.Thread(target=race, daemon=True).start()"
         have_daemon_replaced(scenario).await;
     }
     let is_written = fs::read_to_string(&victim).unwrap() != before;
-    verdicts.insert(
+    results.insert(
         "daemons_file_is_a_link".into(),
-        verdict(
+        result(
             is_written,
             "the server wrote through the link",
             "the server did not write",
@@ -163,9 +163,9 @@ threading.Thread(target=race, daemon=True).start()"
     have_daemon_replaced(scenario).await;
     let is_written = scenario.outside.path().join("shared/s.config").exists()
         || !scenario.outside.path().join("shared/link").exists();
-    verdicts.insert(
+    results.insert(
         "daemons_dir_is_a_link".into(),
-        verdict(is_written, "the server used the link", printed.trim()),
+        result(is_written, "the server used the link", printed.trim()),
     );
 
     // Makes the dir hard to remove.
@@ -185,9 +185,9 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
     let start = Instant::now();
     scenario.own.delete().await;
     let is_late = start.elapsed() > Duration::from_secs(15);
-    verdicts.insert(
+    results.insert(
         "removing_hangs".into(),
-        verdict(
+        result(
             is_late,
             "the removal took too long",
             &format!("{:?}", start.elapsed()),
@@ -203,15 +203,15 @@ for _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)\"
     })
     .await;
     let is_harmed = canaries() != canaries_before;
-    verdicts.insert(
+    results.insert(
         "removing_follows_links".into(),
-        verdict(
+        result(
             is_harmed,
             "files outside were changed or removed",
             "no file outside was changed or removed",
         ),
     );
-    verdicts
+    results
 }
 
 /// Sends SIGKILL to all processes. Skipped without isolation, where it would kill the test itself.
@@ -238,6 +238,6 @@ async fn kill_all(scenario: &Scenario) -> ProbeResults {
     let why = format!("server alive: {lives}, other session: {run:?}, its kernel: {neighbour:?}");
     ProbeResults::from([(
         "kill_all".to_owned(),
-        verdict(!is_well, &why, "it killed only its own processes"),
+        result(!is_well, &why, "it killed only its own processes"),
     )])
 }

@@ -38,21 +38,21 @@ async fn is_alone(test: &str) -> bool {
     netns::enter(&format!("attacks::{test}"), DEADLINE).await
 }
 
-/// Runs one group of attacks at one level and checks the verdicts against the rows.
+/// Runs one group of attacks at one level and checks the results against the rows.
 async fn try_attacks(test: &str, level: Level, attack: Attack, rows: &[Row]) {
     if !is_alone(test).await {
         return;
     }
     let scenario = Scenario::setup(level, matches!(attack, Attack::CompromisedBrowser)).await;
-    let mut verdicts = attack::run(attack, &scenario).await;
-    scenario.record(&mut verdicts);
+    let mut results = attack::run(attack, &scenario).await;
+    scenario.record(&mut results);
     assert_eq!(
         scenario.leaks(),
         Vec::<String>::new(),
         "the server has logged secrets"
     );
     scenario.teardown().await;
-    assert_as_expected(level, rows, &verdicts);
+    assert_as_expected(level, rows, &results);
 }
 
 macro_rules! attacks {

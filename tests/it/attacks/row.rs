@@ -101,8 +101,8 @@ impl Row {
         self.probes.iter().any(|own| name_of(own).0 == probe)
     }
 
-    /// Returns the verdicts that differ from this row's expectation.
-    fn check(&self, level: Level, verdicts: &ProbeResults) -> Vec<String> {
+    /// Returns the results that differ from this row's expectation.
+    fn check(&self, level: Level, results: &ProbeResults) -> Vec<String> {
         let expected = self.at(level);
         if matches!(expected, NotRun(_)) {
             return Vec::new();
@@ -111,21 +111,21 @@ impl Row {
         let mut wrong = Vec::new();
         for probe in self.probes {
             let (name, is_everywhere) = name_of(probe);
-            let Some(verdict) = verdicts.get(name) else {
+            let Some(result) = results.get(name) else {
                 wrong.push(format!("{} {name}: not tried", self.id));
                 continue;
             };
-            let is_reached = verdict.starts_with("reached: ");
+            let is_reached = result.starts_with("reached: ");
             reached += usize::from(is_reached);
             let is_right = match expected {
-                _ if !is_reached && !verdict.starts_with("blocked: ") => false,
+                _ if !is_reached && !result.starts_with("blocked: ") => false,
                 Reached => is_reached || !is_everywhere,
                 Blocked => !is_reached,
                 Open(_) | NotRun(_) => true,
             };
             if !is_right {
                 wrong.push(format!(
-                    "{} {name}: {verdict} (expected: {expected:?})",
+                    "{} {name}: {result} (expected: {expected:?})",
                     self.id
                 ));
             }
@@ -146,25 +146,23 @@ fn name_of(probe: &'static str) -> (&'static str, bool) {
         .map_or((probe, true), |name| (name, false))
 }
 
-/// Asserts that every verdict belongs to a row and matches it; the panic lists all that do not.
+/// Asserts that every result belongs to a row and matches it; the panic lists all that do not.
 #[track_caller]
-pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &ProbeResults) {
+pub fn assert_as_expected(level: Level, rows: &[Row], results: &ProbeResults) {
     let mut wrong: Vec<String> = rows
         .iter()
-        .flat_map(|row| row.check(level, verdicts))
+        .flat_map(|row| row.check(level, results))
         .collect();
     let known: BTreeSet<&str> = rows
         .iter()
         .flat_map(|row| row.probes)
         .map(|probe| name_of(probe).0)
         .collect();
-    let strange = verdicts
-        .keys()
-        .filter(|name| !known.contains(name.as_str()));
+    let strange = results.keys().filter(|name| !known.contains(name.as_str()));
     wrong.extend(strange.map(|name| format!("{name}: belongs to no row")));
-    let all: Vec<String> = verdicts
+    let all: Vec<String> = results
         .iter()
-        .map(|(name, verdict)| format!("- {name}: {}", verdict.trim()))
+        .map(|(name, result)| format!("- {name}: {}", result.trim()))
         .collect();
     eprintln!("{}", all.join("\n"));
     let count = wrong.len();
@@ -176,17 +174,17 @@ pub fn assert_as_expected(level: Level, rows: &[Row], verdicts: &ProbeResults) {
     );
 }
 
-/// Checks that the check itself detects unexpected verdicts.
+/// Checks that the check itself detects unexpected results.
 #[test]
-fn an_unexpected_verdict_is_detected() {
+fn an_unexpected_result_is_detected() {
     let row = contained("S0", "", &["one", "?two"]);
-    let verdicts_of = |one: &str, two: &str| {
+    let results_of = |one: &str, two: &str| {
         ProbeResults::from([
             ("one".to_owned(), one.to_owned()),
             ("two".to_owned(), two.to_owned()),
         ])
     };
-    let count = |level, one, two| row.check(level, &verdicts_of(one, two)).len();
+    let count = |level, one, two| row.check(level, &results_of(one, two)).len();
     assert_eq!(count(Level::None, "reached: x", "blocked: x"), 0);
     assert_eq!(count(Level::None, "blocked: x", "reached: x"), 1);
     assert_eq!(count(Level::Root, "blocked: x", "blocked: x"), 0);
@@ -194,7 +192,7 @@ fn an_unexpected_verdict_is_detected() {
     assert_eq!(count(Level::Root, "mistaken: x", ""), 2);
     let open = open("S0", "", &["one", "?two"], "why");
     assert_eq!(
-        open.check(Level::Plain, &verdicts_of("blocked: x", "blocked: x"))
+        open.check(Level::Plain, &results_of("blocked: x", "blocked: x"))
             .len(),
         1
     );

@@ -260,13 +260,13 @@ impl Scenario {
         given.map_or_else(|| repository().join("runtime"), PathBuf::from)
     }
 
-    /// Changes the verdict to reached for every message that the listener received, regardless of
+    /// Changes the result to reached for every message that the listener received, regardless of
     /// the script's report.
-    pub fn record(&self, verdicts: &mut ProbeResults) {
-        for (name, verdict) in verdicts {
-            if !verdict.starts_with("reached") && self.has_received(name) {
-                *verdict =
-                    format!("reached: the listener received it, but the code reported: {verdict}");
+    pub fn record(&self, results: &mut ProbeResults) {
+        for (name, result) in results {
+            if !result.starts_with("reached") && self.has_received(name) {
+                *result =
+                    format!("reached: the listener received it, but the code reported: {result}");
             }
         }
     }

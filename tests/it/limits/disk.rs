@@ -147,16 +147,16 @@ fn dir_in_memory() -> tempfile::TempDir {
 #[tokio::test]
 async fn the_session_that_uses_most_space_ends_when_the_disk_is_full() {
     let dir = dir_in_memory();
-    let least = free_mib(dir.path()) - 300;
+    let min_free_mib = free_mib(dir.path()) - 300;
     let builder = TestServer::builder().data_dir(dir.path());
-    let builder = builder.setting("HEARTH_MIN_FREE_DISK_MB", &least.to_string());
+    let builder = builder.setting("HEARTH_MIN_FREE_DISK_MB", &min_free_mib.to_string());
     let server = builder.start().await;
     let (small, large) = (server.session().await, server.session().await);
     small.bash("head -c 20M /dev/zero > small").await.ok();
     let execution = large.bash("head -c 500M /dev/zero > large; sleep 20").await;
     assert_ended_by(
         &execution,
-        &format!("less than {least} MiB free"),
+        &format!("less than {min_free_mib} MiB free"),
         "HEARTH_MIN_FREE_DISK_MB",
     );
     large.assert_destroyed("limit").await;
@@ -170,7 +170,7 @@ async fn the_session_that_uses_most_space_ends_when_the_disk_is_full() {
         "the space is free again",
         || async {
             let free_mib = free_mib(dir.path());
-            if free_mib > least {
+            if free_mib > min_free_mib {
                 Ok(())
             } else {
                 Err(format!("{free_mib} MiB are free"))

@@ -45,7 +45,7 @@ impl Call<'_> {
 
 /// The result of a call.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
+pub enum CallResult {
     /// A returned value with its keys as on the wire; keys that the client considers absent are
     /// missing.
     Returned(Value),
@@ -55,7 +55,7 @@ pub enum Answer {
     NotOffered(&'static str),
 }
 
-impl Answer {
+impl CallResult {
     /// Parses the output of a program in tests/official.
     pub fn read(line: &str) -> Self {
         let line: Value =

@@ -10,7 +10,7 @@ use super::client::{Client, Kind, Ran, run};
 use super::elsewhere::Elsewhere;
 use super::visit::UNKNOWN;
 
-/// The rows of the table, each with a remark, which may be empty.
+/// The rows of the table, each with a note, which may be empty.
 pub const FORMS: [(&str, &str); 29] = [
     (
         "`browser launch-session`",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::call::{Answer, Call};
+use super::call::{Call, CallResult};
 use super::elsewhere::Elsewhere;
 
 /// Deadline for a client that hangs: the longest call takes two seconds.
@@ -125,11 +125,11 @@ impl<'a> Client<'a> {
     }
 
     /// Makes a call through the client, with a key or without.
-    pub async fn call(&mut self, key: Option<&str>, call: &Call<'_>) -> Answer {
+    pub async fn call(&mut self, key: Option<&str>, call: &Call<'_>) -> CallResult {
         match self.kind {
             Kind::CommandLine => self.call_cli(key, call).await,
             Kind::Curl => self.call_curl(key, call).await,
-            _ if matches!(call, Call::Status(_)) => Answer::NotOffered("it has no such method"),
+            _ if matches!(call, Call::Status(_)) => CallResult::NotOffered("it has no such method"),
             _ => {
                 let program = self.program.as_mut().unwrap();
                 program
@@ -137,7 +137,7 @@ impl<'a> Client<'a> {
                     .write_all(call.line(key).as_bytes())
                     .await
                     .unwrap();
-                Answer::read(&program.line().await)
+                CallResult::read(&program.line().await)
             }
         }
     }
@@ -162,7 +162,7 @@ impl<'a> Client<'a> {
         self.home
     }
 
-    async fn call_curl(&self, key: Option<&str>, call: &Call<'_>) -> Answer {
+    async fn call_curl(&self, key: Option<&str>, call: &Call<'_>) -> CallResult {
         let base = format!("{}/v2/interact", self.origin);
         let (method, url, body) = match call {
             Call::Create(body) => ("POST", base, Some(body)),
@@ -194,23 +194,23 @@ impl<'a> Client<'a> {
         let mut body: Value =
             serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
         if status == "200" {
-            return Answer::Returned(body);
+            return CallResult::Returned(body);
         }
         body["status"] = json!(status.parse::<u16>().unwrap());
-        Answer::Raised(body)
+        CallResult::Raised(body)
     }
 
-    async fn call_cli(&self, key: Option<&str>, call: &Call<'_>) -> Answer {
+    async fn call_cli(&self, key: Option<&str>, call: &Call<'_>) -> CallResult {
         let arguments = match super::cli_calls::arguments(call) {
             Ok(arguments) => arguments,
-            Err(why) => return Answer::NotOffered(why),
+            Err(why) => return CallResult::NotOffered(why),
         };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let ran = self.cli(key, &arguments).await;
         if ran.code != 0 {
-            return Answer::Raised(json!({"message": ran.stderr, "status": ran.code}));
+            return CallResult::Raised(json!({"message": ran.stderr, "status": ran.code}));
         }
-        Answer::Returned(super::cli_calls::read(call, &ran))
+        CallResult::Returned(super::cli_calls::read(call, &ran))
     }
 
     /// Runs the CLI as its user would, with the server and the key in the environment.

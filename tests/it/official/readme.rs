@@ -1,6 +1,6 @@
 //! Runs the code blocks of README.md and docs/clients.md.
 //!
-//! A fenced block with the word `tried` after its language is run. The `text` block below it must
+//! A fenced block with the word `tested` after its language is run. The `text` block below it must
 //! equal its output, where `…` matches anything within a line.
 
 use std::fs;
@@ -103,7 +103,7 @@ fn snippets(document: &str) -> Vec<Snippet> {
     let mut fences = document.split("\n```").skip(1).step_by(2);
     while let Some(block) = fences.next() {
         let (kind, text) = block.split_once('\n').unwrap();
-        let Some(language) = kind.strip_suffix(" tried") else {
+        let Some(language) = kind.strip_suffix(" tested") else {
             continue;
         };
         let output = fences.next().and_then(|block| block.strip_prefix("text\n"));

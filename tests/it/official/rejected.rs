@@ -3,7 +3,7 @@
 use hearth_test_support::report::Outcome;
 use serde_json::json;
 
-use super::call::{Answer, Call};
+use super::call::{Call, CallResult};
 use super::client::Kind;
 use super::rejections::assert_rejected;
 use super::visit::{UNKNOWN, Visit};
@@ -83,7 +83,7 @@ impl Visit<'_> {
             let message = "Error: Invalid status \"stopped\". Use \"active\" or \"destroyed\".\n";
             assert_eq!(
                 answer,
-                Answer::Raised(json!({"message": message, "status": 1}))
+                CallResult::Raised(json!({"message": message, "status": 1}))
             );
             return Outcome::Good("rejected by the client itself".to_owned());
         }

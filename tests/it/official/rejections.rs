@@ -3,23 +3,23 @@
 use hearth_test_support::report::Outcome;
 use serde_json::{Value, json};
 
-use super::call::{Answer, Call};
+use super::call::{Call, CallResult};
 use super::client::Kind;
 
-/// Asserts that a client shows an error with this status and body; returns a remark if the client
+/// Asserts that a client shows an error with this status and body; returns a note if the client
 /// shows it in another form.
 #[track_caller]
 pub fn assert_rejected(
     kind: Kind,
     call: &Call<'_>,
-    answer: Answer,
+    answer: CallResult,
     status: u16,
     body: &Value,
 ) -> Outcome {
     let error = body["error"].as_str().unwrap();
     let note = match (kind, answer) {
-        (_, Answer::NotOffered(why)) => return Outcome::NotOffered(why.to_owned()),
-        (Kind::JavaScript, Answer::Raised(raised)) => {
+        (_, CallResult::NotOffered(why)) => return Outcome::NotOffered(why.to_owned()),
+        (Kind::JavaScript, CallResult::Raised(raised)) => {
             let expected = json!({"name": "FirecrawlSdkError", "message": error, "status": status});
             for (key, value) in expected.as_object().unwrap() {
                 assert_eq!(raised[key], *value, "{raised}");
@@ -32,7 +32,7 @@ pub fn assert_rejected(
             }
             ""
         }
-        (Kind::Python, Answer::Raised(raised)) => {
+        (Kind::Python, CallResult::Raised(raised)) => {
             assert_eq!(raised["status"], status, "{raised}");
             assert_raised_in_python(call, &raised, status, body);
             match status {
@@ -40,11 +40,11 @@ pub fn assert_rejected(
                 _ => "",
             }
         }
-        (Kind::PythonAsync, Answer::Returned(returned)) => {
+        (Kind::PythonAsync, CallResult::Returned(returned)) => {
             assert_eq!(returned, json!({"success": false, "error": error}));
             "it raises nothing and returns an object with `success=False` and the error"
         }
-        (Kind::CommandLine, Answer::Raised(raised)) => {
+        (Kind::CommandLine, CallResult::Raised(raised)) => {
             let (message, note) = match (call, status) {
                 (Call::Execute(id, _), 403 | 404 | 410) => (
                     format!(
@@ -62,7 +62,7 @@ pub fn assert_rejected(
             assert_eq!(raised, json!({"message": message, "status": 1}));
             note
         }
-        (Kind::Curl, Answer::Raised(raised)) => {
+        (Kind::Curl, CallResult::Raised(raised)) => {
             let mut expected = body.clone();
             expected["status"] = json!(status);
             assert_eq!(raised, expected);

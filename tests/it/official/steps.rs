@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hearth_test_support::report::Outcome;
 use serde_json::{Value, json};
 
-use super::call::{Answer, Call};
+use super::call::{Call, CallResult};
 use super::client::Kind;
 use super::visit::Visit;
 
@@ -79,7 +79,7 @@ impl Visit<'_> {
     }
 
     async fn create(&mut self) -> Outcome {
-        let Answer::Returned(created) = self.call(&Call::Create(json!({}))).await else {
+        let CallResult::Returned(created) = self.call(&Call::Create(json!({}))).await else {
             panic!("not created")
         };
         self.session = created;
@@ -96,7 +96,7 @@ impl Visit<'_> {
         let profile = json!({"name": self.kind().name(), "saveChanges": false});
         let body =
             json!({"ttl": 60, "activityTtl": 30, "streamWebView": false, "profile": profile});
-        let Answer::Returned(created) = self.call(&Call::Create(body)).await else {
+        let CallResult::Returned(created) = self.call(&Call::Create(body)).await else {
             panic!("not created")
         };
         let status = self.status_of(created["id"].as_str().unwrap()).await;
@@ -107,16 +107,16 @@ impl Visit<'_> {
             .unwrap()
             .iter()
             .find(|session| session["id"] == created["id"]);
-        let is_cast = &listed.unwrap()["streamWebView"];
+        let is_streamed = &listed.unwrap()["streamWebView"];
         self.api.delete(created["id"].as_str().unwrap()).await.ok();
         if self.kind() == Kind::CommandLine {
-            assert_eq!(*is_cast, json!(true));
+            assert_eq!(*is_streamed, json!(true));
             return Outcome::Good(
                 "it has no option for `streamWebView`, and ignores `--profile` after a subcommand: see below"
                     .to_owned(),
             );
         }
-        assert_eq!(*is_cast, json!(false));
+        assert_eq!(*is_streamed, json!(false));
         assert_eq!(
             (&created["liveViewUrl"], &created["interactiveLiveViewUrl"]),
             (&json!(""), &json!(""))
@@ -125,14 +125,14 @@ impl Visit<'_> {
     }
 
     /// Runs code in the client's session.
-    async fn execute(&mut self, body: Value) -> Answer {
+    async fn execute(&mut self, body: Value) -> CallResult {
         let id = self.id();
         self.call(&Call::Execute(&id, body)).await
     }
 
     async fn executed(&mut self, body: Value) -> Value {
         match self.execute(body.clone()).await {
-            Answer::Returned(execution) => execution,
+            CallResult::Returned(execution) => execution,
             other => panic!("the result of {body} is {other:?}"),
         }
     }
@@ -262,9 +262,9 @@ impl Visit<'_> {
             .execute(json!({"language": "bash", "code": code, "timeout": 1}))
             .await
         {
-            Answer::Returned(execution) => execution,
-            Answer::NotOffered(why) => return Outcome::NotOffered(why.to_owned()),
-            Answer::Raised(error) => panic!("{error}"),
+            CallResult::Returned(execution) => execution,
+            CallResult::NotOffered(why) => return Outcome::NotOffered(why.to_owned()),
+            CallResult::Raised(error) => panic!("{error}"),
         };
         // The JavaScript SDK disconnects five seconds after the timeout.
         let elapsed = start.elapsed();
@@ -318,7 +318,7 @@ impl Visit<'_> {
             Some(status) => (json!({"status": status}), format!("?status={status}")),
             None => (json!({}), String::new()),
         };
-        let Answer::Returned(listed) = self.call(&Call::List(query)).await else {
+        let CallResult::Returned(listed) = self.call(&Call::List(query)).await else {
             panic!("not listed")
         };
         let all = self.api.list(&text).await.ok();
@@ -356,16 +356,16 @@ impl Visit<'_> {
     async fn status(&mut self) -> Outcome {
         let id = self.id();
         match self.call(&Call::Status(&id)).await {
-            Answer::Returned(status) => assert_eq!(status, self.status_of(&id).await),
-            Answer::NotOffered(why) => return Outcome::NotOffered(why.to_owned()),
-            Answer::Raised(error) => panic!("{error}"),
+            CallResult::Returned(status) => assert_eq!(status, self.status_of(&id).await),
+            CallResult::NotOffered(why) => return Outcome::NotOffered(why.to_owned()),
+            CallResult::Raised(error) => panic!("{error}"),
         }
         good()
     }
 
     async fn delete(&mut self) -> Outcome {
         let id = self.id();
-        let Answer::Returned(deleted) = self.call(&Call::Delete(&id)).await else {
+        let CallResult::Returned(deleted) = self.call(&Call::Delete(&id)).await else {
             panic!("not deleted")
         };
         let status = self.status_of(&id).await;
@@ -390,17 +390,18 @@ impl Visit<'_> {
     async fn delete_once_more(&mut self) -> Outcome {
         let id = self.id();
         let again = self.call(&Call::Delete(&id)).await;
-        assert_eq!(again, Answer::Returned(self.deleted.clone()));
+        assert_eq!(again, CallResult::Returned(self.deleted.clone()));
         good()
     }
 
     async fn without_keys(&mut self) -> Outcome {
-        let Answer::Returned(created) = self.open.call(None, &Call::Create(json!({}))).await else {
+        let CallResult::Returned(created) = self.open.call(None, &Call::Create(json!({}))).await
+        else {
             panic!("refused")
         };
         let id = created["id"].as_str().unwrap();
         let run = Call::Execute(id, json!({"language": "node", "code": "6 * 7"}));
-        let Answer::Returned(execution) = self.open.call(None, &run).await else {
+        let CallResult::Returned(execution) = self.open.call(None, &run).await else {
             panic!("refused")
         };
         assert_eq!(value_in(&execution), "42");
@@ -408,7 +409,7 @@ impl Visit<'_> {
             .open
             .call(None, &Call::List(json!({"status": "active"})))
             .await;
-        let Answer::Returned(listed) = listed else {
+        let CallResult::Returned(listed) = listed else {
             panic!("refused")
         };
         assert!(
@@ -419,7 +420,7 @@ impl Visit<'_> {
                 .any(|session| session["id"] == created["id"]),
             "{listed}"
         );
-        let Answer::Returned(_) = self.open.call(None, &Call::Delete(id)).await else {
+        let CallResult::Returned(_) = self.open.call(None, &Call::Delete(id)).await else {
             panic!("refused")
         };
         good()

@@ -4,7 +4,7 @@ use hearth_test_support::report::{Outcome, Report};
 use hearth_test_support::{Api, ClientHome, TestServer};
 use serde_json::Value;
 
-use super::call::{Answer, Call};
+use super::call::{Call, CallResult};
 use super::client::{Client, Kind};
 use super::elsewhere::Elsewhere;
 use super::steps::STEPS;
@@ -77,7 +77,7 @@ impl<'a> Visit<'a> {
     }
 
     /// Makes a call with the client's key.
-    pub async fn call(&mut self, call: &Call<'_>) -> Answer {
+    pub async fn call(&mut self, call: &Call<'_>) -> CallResult {
         let key = self.key.clone();
         self.client.call(Some(&key), call).await
     }

@@ -32,7 +32,7 @@ fn is_warned_of_damage(created: &Value) -> bool {
 async fn a_damaged_profile_is_moved_away_and_a_fresh_one_starts() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     // Damage in the header, in the index and at the end, and a truncated file.
-    for place in [0.0, 0.01, 0.5, 0.999, 2.0] {
+    for offset in [0.0, 0.01, 0.5, 0.999, 2.0] {
         let session = server.session_with(&saving("p")).await;
         keep(&session, &site, "x").await;
         session.delete().await;
@@ -42,9 +42,9 @@ async fn a_damaged_profile_is_moved_away_and_a_fresh_one_starts() {
             clippy::cast_possible_truncation,
             clippy::cast_precision_loss,
             clippy::cast_sign_loss,
-            reason = "a place in a small file"
+            reason = "an offset in a small file"
         )]
-        let at = (bytes.len() as f64 * place) as usize;
+        let at = (bytes.len() as f64 * offset) as usize;
         match bytes.get_mut(at) {
             Some(byte) => *byte ^= 0x10,
             None => bytes.truncate(bytes.len() / 2),
@@ -53,7 +53,7 @@ async fn a_damaged_profile_is_moved_away_and_a_fresh_one_starts() {
         let reader = server.session_with(&reading("p")).await;
         assert!(
             is_warned_of_damage(&reader.created),
-            "{place}: {}",
+            "{offset}: {}",
             reader.created
         );
         assert_eq!(kept(&reader, &site).await, nothing());
@@ -83,12 +83,12 @@ async fn a_profile_that_breaks_the_browser_is_moved_away() {
     let session = server.session_with(&saving("p")).await;
     keep(&session, &site, "x").await;
     // Chromium expects a file at the path of this dir.
-    let place = session_dir(&server).join("b/user-data/Local State");
-    fs::create_dir(&place)
-        .and_then(|()| fs::write(place.join("x"), "x"))
+    let dir = session_dir(&server).join("b/user-data/Local State");
+    fs::create_dir(&dir)
+        .and_then(|()| fs::write(dir.join("x"), "x"))
         .expect("made");
     // The session's user must be able to remove the dir.
-    fs::set_permissions(&place, fs::Permissions::from_mode(0o777)).expect("opened");
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).expect("opened");
     let answer = session.delete().await;
     assert_eq!(answer.get("warning"), None, "{answer}");
     let next = server.session_with(&saving("p")).await;

@@ -13,7 +13,7 @@ async fn list(api: &Api) -> Value {
     answer["profiles"].take()
 }
 
-async fn forget(api: &Api, name: &str) -> Reply {
+async fn delete_profile(api: &Api, name: &str) -> Reply {
     api.send(api.request(Method::DELETE, &format!("/profiles/{name}")))
         .await
 }
@@ -97,7 +97,7 @@ async fn each_team_has_its_own_profiles() {
         assert_eq!(kept(&session, &site).await, all(value));
         assert_eq!(list(team).await.as_array().map(Vec::len), Some(1));
     }
-    assert_eq!(forget(&teams[0], "p").await.status, 200);
+    assert_eq!(delete_profile(&teams[0], "p").await.status, 200);
     assert_eq!(list(&teams[0]).await, json!([]));
     assert_eq!(list(&teams[1]).await.as_array().map(Vec::len), Some(1));
     assert_eq!(
@@ -107,7 +107,7 @@ async fn each_team_has_its_own_profiles() {
             .status,
         401
     );
-    assert_eq!(forget(&server, "p").await.status, 401);
+    assert_eq!(delete_profile(&server, "p").await.status, 401);
     server.stop().await;
 }
 
@@ -150,7 +150,7 @@ async fn a_deleted_profile_is_gone_for_new_sessions_and_stays_in_running_ones() 
     let (server, site) = (TestServer::start().await, Site::start().await);
     let saver = server.session_with(&saving("p")).await;
     keep(&saver, &site, "x").await;
-    let rejection = forget(&server, "p").await;
+    let rejection = delete_profile(&server, "p").await;
     assert_eq!(rejection.status, 409, "{rejection:?}");
     assert!(
         rejection.error().contains("\"p\"") && rejection.error().contains("Delete that session"),
@@ -159,7 +159,10 @@ async fn a_deleted_profile_is_gone_for_new_sessions_and_stays_in_running_ones() 
     saver.delete().await;
     let reader = server.session_with(&reading("p")).await;
     for _ in 0..2 {
-        assert_eq!(forget(&server, "p").await.ok(), json!({"success": true}));
+        assert_eq!(
+            delete_profile(&server, "p").await.ok(),
+            json!({"success": true})
+        );
     }
     assert_eq!(files(&server), []);
     assert_eq!(kept(&reader, &site).await, all("x"));

@@ -77,7 +77,7 @@ struct Import {
     from: ModulePath,
     to: ModulePath,
     /// The file and line, and the path as the file names it.
-    place: String,
+    location: String,
 }
 
 /// Lists the imports between files, by the directory of the crate.
@@ -106,7 +106,7 @@ fn imports() -> BTreeMap<String, Vec<Import>> {
                     imports.push(Import {
                         from: module.clone(),
                         to,
-                        place: format!("{}:{} imports {named}", file.path, mention.line),
+                        location: format!("{}:{} imports {named}", file.path, mention.line),
                     });
                 }
             }
@@ -137,7 +137,7 @@ fn server_modules_import_only_from_lower_layers() {
             continue;
         };
         if from != to && layer_of(from) >= layer_of(to) {
-            found.push(format!("{}, but {from} is not above {to}", import.place));
+            found.push(format!("{}, but {from} is not above {to}", import.location));
         }
     }
     assert_none(
@@ -173,7 +173,7 @@ fn files_do_not_import_each_other_in_cycles() {
             imports
                 .iter()
                 .filter(|import| reaches(&import.to, &import.from))
-                .map(|import| import.place.clone()),
+                .map(|import| import.location.clone()),
         );
     }
     found.sort();

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::http::Response;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::description::Answer;
+use crate::description::DescribedResponse;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -23,7 +23,7 @@ fn assert_described(url: &str, answer: &Response<Option<Vec<u8>>>) {
         .map(String::from_utf8_lossy)
         .unwrap_or_default();
     let (status, headers) = (answer.status().as_u16(), answer.headers());
-    Answer {
+    DescribedResponse {
         method: &Method::GET,
         path: url.path(),
         status,

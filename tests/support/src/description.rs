@@ -29,7 +29,7 @@ static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::
 
 /// One response of the server.
 #[derive(Debug, Clone, Copy)]
-pub struct Answer<'a> {
+pub struct DescribedResponse<'a> {
     /// The request's method.
     pub method: &'a Method,
     /// The request's path; a query is ignored.
@@ -42,7 +42,7 @@ pub struct Answer<'a> {
     pub body: &'a str,
 }
 
-impl Answer<'_> {
+impl DescribedResponse<'_> {
     /// Asserts that the file describes this response.
     #[track_caller]
     pub fn assert_described(self) {
@@ -198,7 +198,7 @@ pub fn assert_raw_answer_is_described(method: &Method, path: &str, answer: &str)
         ))
     };
     let headers: HeaderMap = lines.filter_map(header).collect();
-    Answer {
+    DescribedResponse {
         method,
         path,
         status,

@@ -44,7 +44,7 @@ pub struct Diagnosis {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns of the report")]
 pub struct Finding {
-    pub verdict: String,
+    pub severity: String,
     pub check: String,
     pub text: String,
     pub fixes: Vec<String>,
@@ -187,13 +187,13 @@ impl Diagnosis {
     pub fn findings(&self) -> Vec<Finding> {
         let mut findings: Vec<Finding> = Vec::new();
         for line in self.stdout.lines() {
-            let (verdict, rest) = line.split_at_checked(6).unwrap_or((line, ""));
-            if ["ok", "note", "FAIL"].contains(&verdict.trim_end()) {
+            let (severity, rest) = line.split_at_checked(6).unwrap_or((line, ""));
+            if ["ok", "note", "FAIL"].contains(&severity.trim_end()) {
                 let (check, text) = rest.split_at_checked(15).unwrap_or((rest, ""));
-                let [verdict, check, text] =
-                    [verdict, check, text].map(|part| part.trim().to_owned());
+                let [severity, check, text] =
+                    [severity, check, text].map(|part| part.trim().to_owned());
                 findings.push(Finding {
-                    verdict,
+                    severity,
                     check,
                     text,
                     fixes: Vec::new(),
@@ -221,7 +221,7 @@ impl Diagnosis {
     pub fn failures(&self) -> Vec<Finding> {
         self.findings()
             .into_iter()
-            .filter(|finding| finding.verdict == "FAIL")
+            .filter(|finding| finding.severity == "FAIL")
             .collect()
     }
 }

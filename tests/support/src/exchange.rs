@@ -4,7 +4,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
 
-use crate::description::Answer;
+use crate::description::DescribedResponse;
 
 /// A response that the OpenAPI file describes, of any content type.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ impl Exchange {
         let response: Response = client.execute(request).await.expect("the server answers");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.expect("the response has a body");
-        Answer {
+        DescribedResponse {
             method: &method,
             path: &path,
             status,

@@ -11,7 +11,7 @@ const STEP_TIMEOUT: Duration = Duration::from_mins(1);
 /// The outcome of one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The step did what it should. Holds a remark, which may be empty.
+    /// The step did what it should. Holds a note, which may be empty.
     Good(String),
     /// The client does not offer this step. Holds the reason.
     NotOffered(String),
@@ -89,7 +89,7 @@ pub fn assert_all_good(reports: &[Report], steps: &[&str]) {
     }
 }
 
-/// Renders Markdown: one row per step, one column per client, and footnotes for remarks. All
+/// Renders Markdown: one row per step, one column per client, and the notes as footnotes. All
 /// reports must have the same steps.
 pub fn table(reports: &[Report]) -> String {
     let mut notes = Vec::new();

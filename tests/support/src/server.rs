@@ -84,10 +84,10 @@ impl Deref for TestServer {
 /// Creates a data dir in `/tmp` or in `HEARTH_TEST_DIR`. Its path is short because Chromium creates
 /// sockets below it, and socket paths have a max length.
 pub fn new_data_dir() -> TempDir {
-    let place = std::env::var_os("HEARTH_TEST_DIR").unwrap_or_else(|| "/tmp".into());
+    let parent = std::env::var_os("HEARTH_TEST_DIR").unwrap_or_else(|| "/tmp".into());
     tempfile::Builder::new()
         .prefix("ht-")
-        .tempdir_in(place)
+        .tempdir_in(parent)
         .expect("the parent dir is writable")
 }
 

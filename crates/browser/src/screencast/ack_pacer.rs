@@ -56,7 +56,7 @@ impl AckPacer {
     }
 
     /// Drops the waiting acknowledgements.
-    pub(super) fn forget(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.waiting.clear();
     }
 

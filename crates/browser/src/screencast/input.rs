@@ -167,7 +167,7 @@ impl Key {
 
     /// Returns the position on the keyboard, or the meaning if the position is unknown, as on
     /// phones.
-    pub(super) fn place(&self) -> &str {
+    pub(super) fn position(&self) -> &str {
         if self.code.is_empty() {
             &self.meaning
         } else {

@@ -145,10 +145,10 @@ impl Browser {
     /// no frame within two seconds. Does not count as use of the browser. Pages cannot detect it,
     /// unlike a scaled screenshot.
     pub async fn thumbnail(&self, tab: &str, max: Viewport) -> Result<Option<Bytes>, BrowserError> {
-        let mut cast = self.screencast_within(tab, max).await?;
+        let mut screencast = self.screencast_within(tab, max).await?;
         let first = async {
             loop {
-                match cast.next().await {
+                match screencast.next().await {
                     ScreencastEvent::Frame(frame) => return Some(frame.jpeg),
                     ScreencastEvent::Hidden | ScreencastEvent::Ended => return None,
                     ScreencastEvent::Dialog(_) | ScreencastEvent::InputFailed(_) => {}
@@ -166,7 +166,7 @@ impl Browser {
         let (sender, receiver) = self.attach_to(tab, ClientOrigin::External).await?.split();
         let acks = AckPacer::new(Arc::clone(self.broker()), tab.to_owned());
         let awaited = HashMap::new();
-        let mut cast = Screencast {
+        let mut screencast = Screencast {
             sender,
             receiver,
             last_id: 0,
@@ -176,8 +176,8 @@ impl Browser {
             max,
             acks,
         };
-        cast.start();
-        Ok(cast)
+        screencast.start();
+        Ok(screencast)
     }
 }
 
@@ -222,7 +222,7 @@ impl Screencast {
     /// drops every new one, including the last one before a page comes to rest (measured on
     /// Chromium 156). Earlier frames need no acknowledgement after this.
     pub fn refresh(&mut self) {
-        self.acks.forget();
+        self.acks.reset();
         self.call_passively(&StopScreencastParams {});
         self.start();
     }

@@ -23,9 +23,9 @@ impl PressedInputs {
         match input {
             Input::Key(key) => {
                 if !key.is_down() {
-                    self.keys.remove(key.place());
+                    self.keys.remove(key.position());
                 } else if self.keys.len() < MAX_KEYS {
-                    self.keys.insert(key.place().to_owned(), key.clone());
+                    self.keys.insert(key.position().to_owned(), key.clone());
                 }
             }
             Input::Mouse(mouse) => self.mouse = mouse.holds_a_button().then(|| mouse.clone()),

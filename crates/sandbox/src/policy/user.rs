@@ -199,9 +199,9 @@ mod tests {
             })
         );
         assert_eq!(of(3, UserRole::Code), None);
-        let slots = (999..1009).map(|uid| ids.index_of(uid)).collect::<Vec<_>>();
+        let indexes = (999..1009).map(|uid| ids.index_of(uid)).collect::<Vec<_>>();
         assert_eq!(
-            slots,
+            indexes,
             [
                 None,
                 None,

@@ -30,12 +30,13 @@ pub(super) async fn run_self_test(
 ) -> anyhow::Result<SelfTest> {
     let tasks = TaskTracker::new();
     let (isolation, runtime) = (spec.isolation, spec.runtime);
-    let slot = isolation.user_ids().and_then(|_| uid_pool.lease(|_| true));
+    let uid_lease = isolation.user_ids().and_then(|_| uid_pool.lease(|_| true));
     let sessions = sessions_dir(&config.data_dir);
-    let sandbox = SessionSandbox::create(&sessions, DIR, spec, slot, &tasks).map_err(|error| {
-        let dir = sessions.display();
-        bad_data_dir(format!("cannot create a directory in {dir}: {error}"))
-    })?;
+    let sandbox =
+        SessionSandbox::create(&sessions, DIR, spec, uid_lease, &tasks).map_err(|error| {
+            let dir = sessions.display();
+            bad_data_dir(format!("cannot create a directory in {dir}: {error}"))
+        })?;
     let (version, findings) = tokio::join!(
         hearth_browser::probe(&sandbox.browser, &config.browser.path),
         sandbox::probe(isolation, runtime, &sandbox),

@@ -292,7 +292,7 @@ fn warn_about(config: &Config, uid_count: Option<u16>) {
             "sandbox disabled (HEARTH_ISOLATION=none): session code has every right of the server's user"
         );
     }
-    if uid_count.is_some_and(|slots| usize::from(slots) < config.max_sessions()) {
+    if uid_count.is_some_and(|count| usize::from(count) < config.max_sessions()) {
         tracing::warn!(
             sessions = uid_count,
             "session limit lowered: HEARTH_UIDS has user ids for fewer sessions than HEARTH_MAX_SESSIONS"
@@ -303,10 +303,10 @@ fn warn_about(config: &Config, uid_count: Option<u16>) {
 /// Returns the maximum number of concurrent sessions. The number of user ids can limit it.
 fn max_sessions(config: &Config, uid_count: Option<u16>) -> usize {
     let wanted = config.max_sessions();
-    uid_count.map_or(wanted, |slots| wanted.min(slots.into()))
+    uid_count.map_or(wanted, |count| wanted.min(count.into()))
 }
 
-/// Returns a random first slot, so that two servers with the same range rarely use the same user
+/// Returns a random first index, so that two servers with the same range rarely use the same user
 /// ids.
 fn random_index() -> u16 {
     getrandom::u32().map_or(0, |number| (number & 0xffff) as u16)

@@ -106,7 +106,7 @@ impl ProfileLease {
             Ok(Some((file, head)))
         });
         let opened = opened.await?;
-        let is_missing = opened.is_none() && self.forget_if_missing().await;
+        let is_missing = opened.is_none() && self.prune_if_missing().await;
         let warning = is_missing.then_some(ProfileWarning::Missing);
         let mut saved = None;
         if let Some((file, head)) = opened {
@@ -147,7 +147,7 @@ impl ProfileLease {
 
     /// Returns true if the store has a record of the profile but its file is missing. Removes the
     /// record, so that only the first session gets a warning.
-    async fn forget_if_missing(&self) -> bool {
+    async fn prune_if_missing(&self) -> bool {
         let known = self
             .profiles
             .store
@@ -155,13 +155,12 @@ impl ProfileLease {
             .await
             .unwrap_or_default();
         let is_known = known.iter().any(|known| known.id == self.profile.id);
-        let forget_if_missing = is_known && !self.path().with_added_extension(CHECKPOINT).exists();
-        if forget_if_missing
-            && let Err(error) = self.profiles.store.remove_profile(&self.profile.id).await
+        let is_missing = is_known && !self.path().with_added_extension(CHECKPOINT).exists();
+        if is_missing && let Err(error) = self.profiles.store.remove_profile(&self.profile.id).await
         {
             tracing::warn!(%error, "record of a missing profile not removed");
         }
-        forget_if_missing
+        is_missing
     }
 
     /// Returns true if a checkpoint was written.

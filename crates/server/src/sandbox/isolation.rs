@@ -82,7 +82,7 @@ impl Isolation {
 
     /// Returns a launcher that applies the policy of `plan`. At the level `none` it applies no
     /// policy.
-    pub fn confined(&self, launcher: &Launcher, plan: impl FnOnce() -> SandboxPolicy) -> Launcher {
+    pub fn sandboxed(&self, launcher: &Launcher, plan: impl FnOnce() -> SandboxPolicy) -> Launcher {
         match self.level {
             IsolationLevel::None => launcher.clone(),
             IsolationLevel::Default => launcher.with_policy(Arc::new(plan())),

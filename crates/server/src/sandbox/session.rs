@@ -81,9 +81,9 @@ impl SessionSandbox {
             private_tmp
         };
         let launcher = isolation.launcher(tasks).with_private_tmp(private_tmp);
-        let slot = uid_lease.as_ref().map(UidLease::slot);
-        if let Some(slot) = slot {
-            chown_dirs(&launcher, &dir, slot)?;
+        let index = uid_lease.as_ref().map(UidLease::index);
+        if let Some(index) = index {
+            chown_dirs(&launcher, &dir, index)?;
         }
         let paths = SandboxPaths {
             runtime: runtime.dir.clone(),
@@ -96,20 +96,20 @@ impl SessionSandbox {
             agent: dir.agent(),
             agent_socket: dir.agent().join(agent_socket()),
         };
-        let user = |role| slot.map(|slot| SandboxUser { index: slot, role });
+        let user = |role| index.map(|index| SandboxUser { index, role });
         let for_code = launcher.as_user(user(UserRole::Code));
         let for_browser = launcher.as_user(user(UserRole::Browser));
-        let confined = |launcher: &Launcher, plan: fn(&SandboxPaths, &Ports, _, bool) -> _| {
-            isolation.confined(launcher, || {
-                plan(&paths, &ports, isolation.limits, slot.is_some())
+        let sandboxed = |launcher: &Launcher, plan: fn(&SandboxPaths, &Ports, _, bool) -> _| {
+            isolation.sandboxed(launcher, || {
+                plan(&paths, &ports, isolation.limits, index.is_some())
             })
         };
-        debug_assert!(isolation.level == IsolationLevel::Default || slot.is_none());
+        debug_assert!(isolation.level == IsolationLevel::Default || index.is_none());
         Ok(SessionSandbox {
-            browser: confined(&for_browser, plan_browser),
-            code: confined(&for_code, plan_code),
-            shell: confined(&for_code, plan_shell).with_warm_shim(),
-            agent: confined(&for_code, plan_agent),
+            browser: sandboxed(&for_browser, plan_browser),
+            code: sandboxed(&for_code, plan_code),
+            shell: sandboxed(&for_code, plan_shell).with_warm_shim(),
+            agent: sandboxed(&for_code, plan_agent),
             dir,
             _uid_lease: uid_lease,
         })
@@ -169,7 +169,7 @@ impl SessionSandbox {
 
 /// Gives the parts of a session's directory to the session's users. The server keeps the directory
 /// itself, so that no part can be replaced.
-fn chown_dirs(launcher: &Launcher, dir: &SessionDir, slot: u16) -> io::Result<()> {
+fn chown_dirs(launcher: &Launcher, dir: &SessionDir, index: u16) -> io::Result<()> {
     let set =
         |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
     set(dir.root(), 0o750)?;
@@ -180,7 +180,7 @@ fn chown_dirs(launcher: &Launcher, dir: &SessionDir, slot: u16) -> io::Result<()
     }
     let give = |role, parts: &[PathBuf]| {
         let parts: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
-        launcher.chown_dirs(SandboxUser { index: slot, role }, &parts)
+        launcher.chown_dirs(SandboxUser { index, role }, &parts)
     };
     // Inner directories first, because the server cannot reach below a directory after changing its
     // owner.

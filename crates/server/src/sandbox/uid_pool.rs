@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The numbered user id slots of a server. Cheap to clone.
+/// The user id indexes of a server. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct UidPool {
     count: u16,
@@ -19,16 +19,16 @@ struct State {
     next: u16,
 }
 
-/// A lease on one slot, which ends when it is dropped.
+/// A lease on one index, which ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct UidLease {
-    slot: u16,
+    index: u16,
     state: Arc<Mutex<State>>,
 }
 
 impl UidPool {
-    /// Creates a pool of `count` slots that leases `start` first. Servers on one machine start at
-    /// different slots.
+    /// Creates a pool of `count` indexes that leases `start` first. Servers on one machine start at
+    /// different indexes.
     pub fn new(count: u16, start: u16) -> UidPool {
         let next = if count == 0 { 0 } else { start % count };
         UidPool {
@@ -40,7 +40,7 @@ impl UidPool {
         }
     }
 
-    /// Returns the leased slots.
+    /// Returns the leased indexes.
     pub fn leased(&self) -> BTreeSet<u16> {
         self.state
             .lock()
@@ -49,26 +49,26 @@ impl UidPool {
             .clone()
     }
 
-    /// Returns true if `slot` is leased.
-    pub fn is_leased(&self, slot: u16) -> bool {
+    /// Returns true if `index` is leased.
+    pub fn is_leased(&self, index: u16) -> bool {
         self.state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .leased
-            .contains(&slot)
+            .contains(&index)
     }
 
-    /// Leases a free slot for which `is_unused` is true, or returns `None` if there is none. Blocks
-    /// as `is_unused` does.
+    /// Leases a free index for which `is_unused` is true, or returns `None` if there is none.
+    /// Blocks as `is_unused` does.
     pub fn lease(&self, is_unused: impl Fn(u16) -> bool) -> Option<UidLease> {
         for _ in 0..self.count {
-            // Dropping the lease of a slot that is in use returns it, and the search goes on.
+            // Dropping the lease of an index that is in use returns it, and the search goes on.
             let lease = self.lease_next()?;
-            if is_unused(lease.slot) {
+            if is_unused(lease.index) {
                 return Some(lease);
             }
             tracing::warn!(
-                slot = lease.slot,
+                slot = lease.index,
                 "user ids not reused: a process still runs under them"
             );
         }
@@ -77,21 +77,21 @@ impl UidPool {
 
     fn lease_next(&self) -> Option<UidLease> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = (state.next..self.count)
+        let index = (state.next..self.count)
             .chain(0..state.next)
-            .find(|slot| !state.leased.contains(slot))?;
-        state.leased.insert(slot);
-        state.next = (slot + 1) % self.count;
+            .find(|index| !state.leased.contains(index))?;
+        state.leased.insert(index);
+        state.next = (index + 1) % self.count;
         Some(UidLease {
-            slot,
+            index,
             state: Arc::clone(&self.state),
         })
     }
 }
 
 impl UidLease {
-    pub fn slot(&self) -> u16 {
-        self.slot
+    pub fn index(&self) -> u16 {
+        self.index
     }
 }
 
@@ -101,7 +101,7 @@ impl Drop for UidLease {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .leased
-            .remove(&self.slot);
+            .remove(&self.index);
     }
 }
 
@@ -110,15 +110,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_has_one_lease_at_a_time_and_is_reused_last() {
+    fn an_index_has_one_lease_at_a_time_and_is_reused_last() {
         let pool = UidPool::new(3, 4);
         let any = |_| true;
         let first = pool.lease(any).expect("free");
-        assert_eq!(first.slot(), 1);
+        assert_eq!(first.index(), 1);
         drop(first);
         let all: Vec<_> = (0..3).map(|_| pool.lease(any).expect("free")).collect();
         assert_eq!(
-            all.iter().map(UidLease::slot).collect::<Vec<_>>(),
+            all.iter().map(UidLease::index).collect::<Vec<_>>(),
             [2, 0, 1]
         );
         assert!(pool.lease(any).is_none());
@@ -126,10 +126,10 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_with_processes_is_not_leased() {
+    fn an_index_with_processes_is_not_leased() {
         let pool = UidPool::new(3, 0);
-        let lease = pool.lease(|slot| slot == 2).expect("one is unused");
-        assert_eq!(lease.slot(), 2);
+        let lease = pool.lease(|index| index == 2).expect("one is unused");
+        assert_eq!(lease.index(), 2);
         assert!(pool.lease(|_| false).is_none());
         assert_eq!(pool.leased().len(), 1);
     }

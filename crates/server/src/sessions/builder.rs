@@ -169,7 +169,7 @@ impl SessionBuilder {
         let pool = self.uid_pool.clone();
         let leasing = spawn_blocking(move || {
             // Ids whose processes cannot be listed count as used.
-            pool.lease(|slot| has_processes(ids, slot).is_ok_and(|has_any| !has_any))
+            pool.lease(|index| has_processes(ids, index).is_ok_and(|has_any| !has_any))
         });
         let lease = leasing.await.ok().flatten();
         // The pool is as large as the session limit, but ended sessions may still hold leases.
@@ -213,7 +213,7 @@ impl SessionBuilder {
         let (Some(sandbox), Some(proxy)) = (&self.sandbox, &self.proxy) else {
             return Err(incomplete());
         };
-        let explainer = proxy.explainer();
+        let denials = proxy.denial_lookup();
         let launch = LaunchSpec {
             executable: self.spec.browser.clone(),
             dir: sandbox.dir.browser(),
@@ -222,7 +222,9 @@ impl SessionBuilder {
             user_agent: self.spec.user_agent.clone(),
             sandbox: self.spec.browser_sandbox,
             proxy_port: Some(proxy.port()),
-            navigation_hint: Some(NavigationErrorHint::new(move |url| explainer.explain(url))),
+            navigation_hint: Some(NavigationErrorHint::new(move |url| {
+                denials.describe_for(url)
+            })),
             limits: self.spec.limits.of_browser(),
             budget: self.budget.clone(),
         };

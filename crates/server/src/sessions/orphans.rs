@@ -88,7 +88,7 @@ async fn scan(isolation: &Isolation, uid_pool: &UidPool) -> Vec<u32> {
     let uid_pool = uid_pool.clone();
     // The parent of a server that switches user ids is the process that starts shims.
     let top = std::os::unix::process::parent_id();
-    let is_leased = move |slot| leased_before.contains(&slot) || uid_pool.is_leased(slot);
+    let is_leased = move |index| leased_before.contains(&index) || uid_pool.is_leased(index);
     spawn_blocking(move || hearth_sandbox::find_orphans(ids, top, is_leased))
         .await
         .unwrap_or_default()

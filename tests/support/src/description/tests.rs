@@ -20,7 +20,7 @@ fn headers(text: &str) -> HeaderMap {
 
 fn check(method: &Method, path: &str, status: u16, lines: &str, body: &str) -> Result<(), String> {
     let headers = headers(lines);
-    Answer {
+    DescribedResponse {
         method,
         path,
         status,

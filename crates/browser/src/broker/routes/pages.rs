@@ -48,11 +48,11 @@ impl Routes {
         &self,
         on: impl Fn(ClientId, &str) -> bool,
     ) -> HashSet<Arc<str>> {
-        let hearing = self
+        let listening = self
             .sessions
             .iter()
             .filter(|(id, session)| session.has_page_events && on(session.client, id));
-        hearing
+        listening
             .filter_map(|(_, session)| session.page.clone())
             .collect()
     }

@@ -134,10 +134,10 @@ async fn browser_that_answers_probes_is_alive() {
         for _ in 0..10 {
             tokio::time::advance(Duration::from_secs(6)).await;
             tokio::task::yield_now().await;
-            let question = fixture.command();
-            assert_eq!(question["method"], "Browser.getVersion");
+            let probe = fixture.command();
+            assert_eq!(probe["method"], "Browser.getVersion");
             fixture.browser_sends(
-                &json!({"id": question["id"], "result": {"protocolVersion": "1", "product": "p",
+                &json!({"id": probe["id"], "result": {"protocolVersion": "1", "product": "p",
                 "revision": "r", "userAgent": "u", "jsVersion": "j"}}),
             );
             // The reply counts as a message, so the next check sends no probe.

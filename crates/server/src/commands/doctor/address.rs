@@ -12,9 +12,9 @@ const NEIGHBOURS: u16 = 20;
 
 /// Binds the address and releases it. `is_served` is true if a server uses the same data directory.
 pub(super) fn address(listen: SocketAddr, is_served: bool) -> Finding {
-    let tried = TcpListener::bind(listen).map(drop);
+    let bound = TcpListener::bind(listen).map(drop);
     let free = || free_neighbour(listen);
-    evaluate_address(listen, tried, is_served, free)
+    evaluate_address(listen, bound, is_served, free)
 }
 
 fn free_neighbour(listen: SocketAddr) -> Option<SocketAddr> {
@@ -26,11 +26,11 @@ fn free_neighbour(listen: SocketAddr) -> Option<SocketAddr> {
 
 fn evaluate_address(
     listen: SocketAddr,
-    tried: io::Result<()>,
+    bound: io::Result<()>,
     is_served: bool,
     free_neighbour: impl FnOnce() -> Option<SocketAddr>,
 ) -> Finding {
-    let Err(error) = tried else {
+    let Err(error) = bound else {
         let free = if listen.port() == 0 {
             format!("{} with any port", listen.ip())
         } else {

@@ -135,10 +135,11 @@ fn create_sandbox(
     let browser = browser.find().unwrap_or(Path::new("/usr/bin/false"));
     let runtime = subject.config.runtime_dir();
     let runtime = Runtime::at(runtime.as_deref().unwrap_or(Path::new("/usr")));
-    // A server assigns slots in order from a random one. The doctor takes the last one, which a
+    // A server assigns indexes in order from a random one. The doctor takes the last one, which a
     // server rarely uses.
-    let slots = isolation.user_ids().map(UserIds::max_sessions);
-    let slot = slots.and_then(|count| UidPool::new(count, count.saturating_sub(1)).lease(|_| true));
+    let uid_count = isolation.user_ids().map(UserIds::max_sessions);
+    let uid_lease =
+        uid_count.and_then(|count| UidPool::new(count, count.saturating_sub(1)).lease(|_| true));
     let spec = SandboxSpec {
         isolation,
         browser,
@@ -148,7 +149,7 @@ fn create_sandbox(
             egress: Vec::new(),
         },
     };
-    SessionSandbox::create(parent, name, spec, slot, tasks)
+    SessionSandbox::create(parent, name, spec, uid_lease, tasks)
 }
 
 fn make_within(
