@@ -476,7 +476,7 @@ async fn json_has_the_same_content() {
     assert_eq!(checks, CHECKS);
     assert_eq!(
         (
-            &findings[1]["verdict"],
+            &findings[1]["severity"],
             findings[1]["fixes"].as_array().map(Vec::len)
         ),
         (&"fail".into(), Some(1))

@@ -56,14 +56,14 @@ async fn accept(listener: TcpListener, asked: Arc<Mutex<Vec<String>>>) {
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                connections.spawn(refuse(accepted.unwrap().0, Arc::clone(&asked)));
+                connections.spawn(reject(accepted.unwrap().0, Arc::clone(&asked)));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn refuse(stream: TcpStream, asked: Arc<Mutex<Vec<String>>>) {
+async fn reject(stream: TcpStream, asked: Arc<Mutex<Vec<String>>>) {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     drop(stream.read_line(&mut line).await);

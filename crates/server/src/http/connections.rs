@@ -124,14 +124,14 @@ impl Table {
 
     /// Closes a replaceable connection. It stops counting at once.
     fn replace(&mut self, id: u64) {
-        if let Some(old) = self.forget(id) {
+        if let Some(old) = self.remove_replaceable(id) {
             old.close.cancel();
             self.replaced += 1;
             self.release(old.address);
         }
     }
 
-    fn forget(&mut self, id: u64) -> Option<Replaceable> {
+    fn remove_replaceable(&mut self, id: u64) -> Option<Replaceable> {
         let old = self.replaceable.remove(&id)?;
         self.by_address.remove(&(old.address, id));
         Some(old)
@@ -167,7 +167,9 @@ impl ConnectionSlot {
     /// nothing if too many connections are irreplaceable.
     pub fn keep(&self) {
         let mut table = self.connections.lock();
-        if table.kept < self.connections.limits.max_kept() && table.forget(self.id).is_some() {
+        if table.kept < self.connections.limits.max_kept()
+            && table.remove_replaceable(self.id).is_some()
+        {
             table.kept += 1;
         }
     }
@@ -176,7 +178,7 @@ impl ConnectionSlot {
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut table = self.connections.lock();
-        if table.forget(self.id).is_none() {
+        if table.remove_replaceable(self.id).is_none() {
             if self.close.is_cancelled() {
                 // It was replaced, and stopped counting then.
                 return;

@@ -1,15 +1,17 @@
 //! The startup and shutdown of the server.
 //!
 //! [`prepare`] does everything that needs a single-threaded process or root privileges.
-//! [`self_test`] starts programs in the sandbox and checks that it holds. [`serve`] listens until a
-//! signal arrives.
+//! [`self_test`] starts programs in the sandbox and checks that it holds. [`services`] opens the store
+//! and builds the registry. [`serve`] listens until a signal arrives.
 
 mod banner;
 mod descriptors;
 mod listeners;
 mod prepare;
+mod retention;
 mod self_test;
 mod serve;
+mod services;
 mod signals;
 
 pub(crate) use self::prepare::{LOCK, Role, prepare};

@@ -1,40 +1,27 @@
-//! The running server: its services, its listeners and its graceful shutdown.
+//! The running server: its listeners, its tasks and its graceful shutdown.
 
-use std::net::Ipv4Addr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use hearth_budget::Budget;
-use hearth_contract::DestroyedReason;
-use hearth_egress::Egress;
-use hearth_sandbox::UserIds;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::time::{interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::banner::announce;
 use super::descriptors::watch_descriptors;
 use super::listeners::{Listeners, connection_limits, serve_all};
-use super::prepare::{Prepared, bad_data_dir};
-use super::self_test::run_self_test;
+use super::prepare::Prepared;
+use super::retention::run_retention;
+use super::services::{Sandbox, Tasks, build_registry, open_store};
 use super::signals::Signals;
-use crate::clock;
-use crate::config::{Config, ConfigError, IsolationLevel, Retention};
+use crate::config::Config;
 use crate::http::assets::live_view_policy;
 use crate::http::connections::Connections;
 use crate::http::state::{AppState, ServerLoad};
-use crate::metrics::Metrics;
-use crate::profiles::{Profiles, profiles_dir};
-use crate::sandbox::{Isolation, Ports, SandboxSpec, UidPool, sessions_dir};
-use crate::sessions::{
-    CdpListeners, ENDED_KEPT_COUNT, Registry, RegistrySpec, Services, spawn_watchers,
-};
-use crate::store::{FILE, SessionRecord, Store, StoreError};
-use crate::toolchain::Runtime;
+use crate::sessions::{Registry, spawn_watchers};
+use crate::store::Store;
 
 /// The time limit for open requests to finish after the sessions have ended.
 const RESPONSES_TIMEOUT: Duration = Duration::from_secs(2);
@@ -49,31 +36,6 @@ const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 /// The number of sessions whose listener may wait to be served, which takes microseconds.
 const SESSION_LISTENERS: usize = 64;
-
-/// The interval between removals of old records.
-const RETENTION_INTERVAL: Duration = Duration::from_hours(1);
-
-/// The isolation and the programs of sessions.
-struct Sandbox {
-    isolation: Isolation,
-    runtime: Runtime,
-}
-
-/// Sessions of earlier servers.
-struct StoredSessions {
-    sessions: Vec<SessionRecord>,
-    /// The number of sessions that an earlier server left open.
-    lost: u64,
-}
-
-/// The tasks that end together when the server stops.
-struct Tasks {
-    tracker: TaskTracker,
-    /// Stops the tasks of `tracker`.
-    stop: CancellationToken,
-    /// The tasks that answer requests.
-    servers: TaskTracker,
-}
 
 /// Serves until a signal arrives, and returns when the shutdown is complete.
 pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
@@ -133,101 +95,6 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens the store, and records the end of the sessions that an earlier server left open. Returns
-/// the ended sessions, and the number of sessions that were left open.
-async fn open_store(config: &Config, tasks: &Tasks) -> anyhow::Result<(Store, StoredSessions)> {
-    let dir = &config.data_dir;
-    let bad = |error| store_error(dir, &error);
-    let (store, writer) = Store::open(dir).await.map_err(bad)?;
-    tasks.tracker.spawn(writer.run(tasks.stop.clone()));
-    let now = clock::now();
-    let lost = store.end_lost_sessions(now).await.map_err(bad)?;
-    if lost > 0 {
-        tracing::warn!(lost, "sessions of an earlier server ended");
-    }
-    let oldest = now - config.retention.sessions;
-    let sessions = store
-        .ended_sessions(oldest, ENDED_KEPT_COUNT)
-        .await
-        .map_err(bad)?;
-    Ok((store, StoredSessions { sessions, lost }))
-}
-
-fn store_error(dir: &Path, error: &StoreError) -> ConfigError {
-    let file = dir.join(FILE);
-    bad_data_dir(match error {
-        StoreError::Newer { .. } => format!("cannot use the store: {error}"),
-        error => format!(
-            "cannot use the store: {error}. If it is damaged, move {} away: profiles stay, and the records of earlier sessions are lost",
-            file.display()
-        ),
-    })
-}
-
-/// Runs the self-test, and builds the registry with everything that sessions need.
-async fn build_registry(
-    config: &Config,
-    sandbox: Sandbox,
-    listeners: &Listeners,
-    cdp_listeners: CdpListeners,
-    tasks: &Tasks,
-    store: &Store,
-    past: StoredSessions,
-) -> anyhow::Result<Arc<Registry>> {
-    let Sandbox { isolation, runtime } = sandbox;
-    // The self-test connects to it as programs connect to their session's listener.
-    let trial = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .context("cannot listen on loopback")?;
-    let uid_count = isolation.user_ids().map(UserIds::max_sessions);
-    let uid_pool = UidPool::new(uid_count.unwrap_or(0), random_index());
-    let sandbox_spec = SandboxSpec {
-        isolation: &isolation,
-        browser: &config.browser.path,
-        runtime: &runtime,
-        ports: Ports {
-            cdp: trial.local_addr()?.port(),
-            egress: Vec::new(),
-        },
-    };
-    let self_test = run_self_test(config, sandbox_spec, &uid_pool).await?;
-    warn_about(config, uid_count);
-    let profiles = Profiles::open(profiles_dir(&config.data_dir), store.clone())
-        .await
-        .map_err(|error| bad_data_dir(format!("cannot use the profiles: {error}")))?;
-    let egress = Egress::new(config.egress.policy());
-    egress.add_self_port(listeners.public.local_addr()?.port());
-    let spec = RegistrySpec {
-        sessions_dir: sessions_dir(&config.data_dir),
-        browser: config.browser.path.clone(),
-        user_agent: self_test.user_agent,
-        browser_sandbox: self_test.browser_sandbox,
-        viewport: config.viewport,
-        runtime,
-        isolation,
-        cdp_listeners,
-        egress,
-        max_sessions: max_sessions(config, uid_count),
-        team_max_sessions: config.team_max_sessions,
-        max_output_bytes: config.max_output_bytes,
-        limits: config.limits,
-        buffers: Budget::new("the server", config.limits.buffer_mb << 20),
-        keep_ended: config.retention.sessions,
-        profiles,
-        checkpoint_every: config.profiles.checkpoint_every(),
-    };
-    let services = Services::new(
-        store.clone(),
-        Arc::new(Metrics::new(config.isolation.level.as_str())),
-    );
-    for _ in 0..past.lost {
-        services.metrics.session_ended(DestroyedReason::ServerLost);
-    }
-    let tracker = tasks.tracker.clone();
-    let registry = Registry::new(spec, uid_pool, tracker, services, past.sessions);
-    Ok(Arc::new(registry))
-}
-
 /// Starts the tasks and listeners of the server, and announces it.
 fn start(
     config: &Config,
@@ -282,48 +149,6 @@ async fn stop(
         // The shims end the remaining programs when their control sockets close with this process.
         () = signals.next_after(SAME_SIGNAL) => {
             tracing::warn!("server stopped at once by a second signal");
-        }
-    }
-}
-
-fn warn_about(config: &Config, uid_count: Option<u16>) {
-    if config.isolation.level == IsolationLevel::None {
-        tracing::warn!(
-            "sandbox disabled (HEARTH_ISOLATION=none): session code has every right of the server's user"
-        );
-    }
-    if uid_count.is_some_and(|count| usize::from(count) < config.max_sessions()) {
-        tracing::warn!(
-            sessions = uid_count,
-            "session limit lowered: HEARTH_UIDS has user ids for fewer sessions than HEARTH_MAX_SESSIONS"
-        );
-    }
-}
-
-/// Returns the maximum number of concurrent sessions. The number of user ids can limit it.
-fn max_sessions(config: &Config, uid_count: Option<u16>) -> usize {
-    let wanted = config.max_sessions();
-    uid_count.map_or(wanted, |count| wanted.min(count.into()))
-}
-
-/// Returns a random first index, so that two servers with the same range rarely use the same user
-/// ids.
-fn random_index() -> u16 {
-    getrandom::u32().map_or(0, |number| (number & 0xffff) as u16)
-}
-
-/// Removes old records every hour until `stop`.
-async fn run_retention(store: Store, retention: Retention, stop: CancellationToken) {
-    let mut hours = interval(RETENTION_INTERVAL);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = hours.tick() => {}
-        }
-        let now = clock::now();
-        let pruned = store.prune(now - retention.sessions, now - retention.executions);
-        if let Err(error) = pruned.await {
-            tracing::warn!(%error, "retention prune failed");
         }
     }
 }

@@ -161,8 +161,8 @@ async fn executions_are_written_behind_and_all_of_them_before_it_is_closed() {
 async fn what_is_old_is_forgotten_and_what_lives_is_not() {
     let dir = dir();
     let store = open(dir.path()).await;
-    let (old, new, living) = (session(0), session(1), session(2));
-    for session in [&old, &new, &living] {
+    let (old, new, active) = (session(0), session(1), session(2));
+    for session in [&old, &new, &active] {
         store.begin_session(session).await.expect("written");
     }
     store

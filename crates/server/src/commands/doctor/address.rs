@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_port_of_another_program_fails_with_a_free_one() {
         let finding = evaluate(ErrorKind::AddrInUse, false);
-        assert_eq!(finding.verdict, Severity::Failure);
+        assert_eq!(finding.severity, Severity::Failure);
         assert!(
             finding.fixes[0].starts_with("set: HEARTH_LISTEN=127.0.0.1:81"),
             "{finding:?}"
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_port_of_the_server_on_this_data_dir_is_ok() {
-        assert_eq!(evaluate(ErrorKind::AddrInUse, true).verdict, Severity::Ok);
+        assert_eq!(evaluate(ErrorKind::AddrInUse, true).severity, Severity::Ok);
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
             ErrorKind::Other,
         ] {
             let finding = evaluate(kind, true);
-            assert_eq!(finding.verdict, Severity::Failure, "{kind}");
+            assert_eq!(finding.severity, Severity::Failure, "{kind}");
             assert!(!finding.fixes.is_empty(), "{kind}");
         }
     }

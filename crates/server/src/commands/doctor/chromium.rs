@@ -198,7 +198,7 @@ pub(super) fn evaluate_sandbox(
         );
         return switches.fold(note, Finding::fixed_by);
     }
-    if browser.verdict == Severity::Ok {
+    if browser.severity == Severity::Ok {
         return Finding::ok(
             check,
             "Chromium's own sandbox works (through user namespaces or the setuid helper)",
@@ -252,13 +252,13 @@ mod tests {
     #[test]
     fn root_has_no_sandbox_and_that_is_a_note() {
         let finding = evaluate_sandbox(&Finding::ok(CHECK, ""), OPEN, true);
-        assert_eq!((finding.verdict, finding.fixes.len()), (Severity::Note, 1));
+        assert_eq!((finding.severity, finding.fixes.len()), (Severity::Note, 1));
     }
 
     #[test]
     fn a_plain_user_whose_browser_starts_has_its_sandbox() {
         assert_eq!(
-            evaluate_sandbox(&Finding::ok(CHECK, ""), OPEN, false).verdict,
+            evaluate_sandbox(&Finding::ok(CHECK, ""), OPEN, false).severity,
             Severity::Ok
         );
     }
@@ -277,7 +277,7 @@ mod tests {
             restricted: Some(1),
         };
         let finding = evaluate_sandbox(&failed, blocked, false);
-        assert_eq!(finding.verdict, Severity::Failure);
+        assert_eq!(finding.severity, Severity::Failure);
         assert_eq!(
             finding.fixes[0],
             "run: sudo sysctl -w user.max_user_namespaces=10000"
@@ -296,6 +296,6 @@ mod tests {
         let finding = evaluate_sandbox(&failed, OPEN, false);
         assert!(finding.fixes[0].contains("seccomp"), "{finding:?}");
         let other = evaluate_sandbox(&Finding::failure(CHECK, "is missing"), OPEN, false);
-        assert_eq!(other.verdict, Severity::Note);
+        assert_eq!(other.severity, Severity::Note);
     }
 }

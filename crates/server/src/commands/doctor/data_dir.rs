@@ -194,7 +194,7 @@ mod tests {
             is_served: true,
             ..FACTS
         });
-        assert_eq!((finding.verdict, finding.fixes.len()), (Severity::Note, 0));
+        assert_eq!((finding.severity, finding.fixes.len()), (Severity::Note, 0));
         assert!(finding.text.contains("a server runs here"), "{finding:?}");
     }
 
@@ -205,14 +205,14 @@ mod tests {
                 free_bytes: 600 << 20,
                 ..FACTS
             })
-            .verdict,
+            .severity,
             Severity::Note
         );
         let kept = evaluate(Facts {
             free_bytes: 500 << 20,
             ..FACTS
         });
-        assert_eq!(kept.verdict, Severity::Failure);
+        assert_eq!(kept.severity, Severity::Failure);
         assert!(
             kept.text.contains("512 MiB to keep free") && kept.fixes[1].contains("=250 "),
             "{kept:?}"
@@ -222,7 +222,7 @@ mod tests {
                 free_bytes: 5 << 20,
                 ..FACTS
             })
-            .verdict,
+            .severity,
             Severity::Failure
         );
     }
@@ -233,7 +233,7 @@ mod tests {
             is_noexec: true,
             ..FACTS
         });
-        assert_eq!(finding.verdict, Severity::Note);
+        assert_eq!(finding.severity, Severity::Note);
         assert!(finding.fixes[0].contains("remount,exec"), "{finding:?}");
     }
 
@@ -244,7 +244,7 @@ mod tests {
                 is_foreign: true,
                 ..FACTS
             })
-            .verdict,
+            .severity,
             Severity::Failure
         );
     }
@@ -253,7 +253,7 @@ mod tests {
     fn missing_permissions_are_fixed_by_a_command() {
         let finding =
             evaluate_unusable(Path::new("/data"), &io::ErrorKind::PermissionDenied.into());
-        assert_eq!(finding.verdict, Severity::Failure);
+        assert_eq!(finding.severity, Severity::Failure);
         assert!(
             finding.fixes[1].contains("install -d -m 700"),
             "{finding:?}"

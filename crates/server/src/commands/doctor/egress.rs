@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_default_mode_is_ok() {
         assert_eq!(
-            evaluated(Mode::Filtered, "", false, None).verdict,
+            evaluated(Mode::Filtered, "", false, None).severity,
             Severity::Ok
         );
         let listed = evaluated(
@@ -117,7 +117,7 @@ mod tests {
             false,
             Some(Ok(())),
         );
-        assert_eq!(listed.verdict, Severity::Ok);
+        assert_eq!(listed.severity, Severity::Ok);
         assert!(
             listed.text.contains("2 entries") && listed.text.contains("proxy.example:3128"),
             "{}",
@@ -133,7 +133,7 @@ mod tests {
             evaluated(Mode::Off, "", false, None),
             evaluated(Mode::Filtered, "169.254.169.254:80", true, None),
         ] {
-            assert_eq!(finding.verdict, Severity::Note, "{}", finding.text);
+            assert_eq!(finding.severity, Severity::Note, "{}", finding.text);
             assert!(!finding.fixes.is_empty(), "{}", finding.text);
         }
     }
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn an_unreachable_proxy_is_a_failure() {
         let finding = evaluated(Mode::Filtered, "", false, Some(Err("refused".to_owned())));
-        assert_eq!(finding.verdict, Severity::Failure);
+        assert_eq!(finding.severity, Severity::Failure);
         assert!(
             finding.text.contains("proxy.example:3128") && finding.text.contains("refused"),
             "{}",

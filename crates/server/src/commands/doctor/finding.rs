@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::sandbox::{LayerState, Row};
 
-/// The number of columns before the text of a finding: verdict, spaces, name of the check, spaces.
+/// The number of columns before the text of a finding: severity, spaces, name of the check, spaces.
 const TEXT_COLUMN: usize = 21;
 
-/// The verdict of a check.
+/// The severity of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Severity {
     /// Works as required.
@@ -29,7 +29,7 @@ impl Severity {
         }
     }
 
-    /// Returns the terminal code of the verdict's color: green, yellow, red (ECMA-48).
+    /// Returns the terminal code of the severity's color: green, yellow, red (ECMA-48).
     fn color(self) -> u8 {
         match self {
             Severity::Ok => 32,
@@ -44,7 +44,7 @@ impl Severity {
 pub(super) struct Finding {
     /// The name of the check, at most 14 characters.
     pub check: &'static str,
-    pub verdict: Severity,
+    pub severity: Severity,
     /// One line. Quoted output of programs may contain any character.
     pub text: String,
     /// Fixes such as `run: make setup`, one per line.
@@ -55,7 +55,7 @@ impl Finding {
     pub fn ok(check: &'static str, text: impl Into<String>) -> Finding {
         Finding {
             check,
-            verdict: Severity::Ok,
+            severity: Severity::Ok,
             text: text.into(),
             fixes: Vec::new(),
         }
@@ -63,7 +63,7 @@ impl Finding {
 
     /// Converts a result of the sandbox self-test.
     pub fn of_layer(row: &Row) -> Finding {
-        let verdict = match row.state {
+        let severity = match row.state {
             LayerState::On => Severity::Ok,
             LayerState::Off => Severity::Note,
             LayerState::Failed => Severity::Failure,
@@ -71,7 +71,7 @@ impl Finding {
         let fixes = row.fix.iter().map(|&fix| fix.to_owned()).collect();
         Finding {
             check: row.name,
-            verdict,
+            severity,
             text: row.text.clone(),
             fixes,
         }
@@ -79,14 +79,14 @@ impl Finding {
 
     pub fn note(check: &'static str, text: impl Into<String>) -> Finding {
         Finding {
-            verdict: Severity::Note,
+            severity: Severity::Note,
             ..Finding::ok(check, text)
         }
     }
 
     pub fn failure(check: &'static str, text: impl Into<String>) -> Finding {
         Finding {
-            verdict: Severity::Failure,
+            severity: Severity::Failure,
             ..Finding::ok(check, text)
         }
     }
@@ -98,9 +98,9 @@ impl Finding {
 
     /// Renders the finding as text: one line, and one more for each fix below the text.
     pub fn render(&self, colored: bool) -> String {
-        let word = format!("{:<4}", self.verdict.word());
+        let word = format!("{:<4}", self.severity.word());
         let word = if colored {
-            format!("\x1b[{}m{word}\x1b[0m", self.verdict.color())
+            format!("\x1b[{}m{word}\x1b[0m", self.severity.color())
         } else {
             word
         };
@@ -114,7 +114,7 @@ impl Finding {
     pub fn to_json(&self) -> Value {
         json!({
             "check": self.check,
-            "verdict": self.verdict.word().to_lowercase(),
+            "severity": self.severity.word().to_lowercase(),
             "text": self.text,
             "fixes": self.fixes,
         })
@@ -134,15 +134,15 @@ fn printable(text: &str) -> String {
 pub(super) fn is_healthy(findings: &[Finding]) -> bool {
     findings
         .iter()
-        .all(|finding| finding.verdict != Severity::Failure)
+        .all(|finding| finding.severity != Severity::Failure)
 }
 
 /// Returns the last line of the report.
 pub(super) fn summarise(findings: &[Finding]) -> String {
-    let count = |verdict| {
+    let count = |severity| {
         findings
             .iter()
-            .filter(|finding| finding.verdict == verdict)
+            .filter(|finding| finding.severity == severity)
             .count()
     };
     let plural =
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_verdict_is_colored() {
+    fn only_the_severity_is_colored() {
         assert_eq!(
             Finding::ok("bash", "5.2").render(true),
             "\x1b[32mok  \x1b[0m  bash           5.2\n"

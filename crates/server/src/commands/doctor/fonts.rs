@@ -117,7 +117,7 @@ mod tests {
                 true,
             )
         };
-        assert_eq!(evaluate(true, true).verdict, Severity::Ok);
+        assert_eq!(evaluate(true, true).severity, Severity::Ok);
         assert_eq!(
             evaluate(false, true).fixes,
             ["run: apt-get install -y fonts-noto-cjk"]
@@ -143,7 +143,7 @@ mod tests {
             },
         ] {
             assert_eq!(
-                evaluate_fonts(fonts, false).verdict,
+                evaluate_fonts(fonts, false).severity,
                 Severity::Failure,
                 "{fonts:?}"
             );

@@ -190,11 +190,11 @@ mod tests {
 
     #[test]
     fn an_old_kernel_fails_unless_programs_start_on_it() {
-        let verdict = |release, start| evaluate_kernel(release, String::new(), start).verdict;
-        assert_eq!(verdict("6.18.44-fc", false), Severity::Ok);
-        assert_eq!(verdict("5.9.0", false), Severity::Ok);
-        assert_eq!(verdict("5.8.18-generic", false), Severity::Failure);
-        assert_eq!(verdict("4.4.0", true), Severity::Ok);
+        let severity = |release, start| evaluate_kernel(release, String::new(), start).severity;
+        assert_eq!(severity("6.18.44-fc", false), Severity::Ok);
+        assert_eq!(severity("5.9.0", false), Severity::Ok);
+        assert_eq!(severity("5.8.18-generic", false), Severity::Failure);
+        assert_eq!(severity("4.4.0", true), Severity::Ok);
     }
 
     #[test]
@@ -204,10 +204,10 @@ mod tests {
             evaluate(None).text,
             "4.0 GiB allowed by the cgroup, enough for 6 sessions"
         );
-        assert_eq!(evaluate(Some(6)).verdict, Severity::Ok);
+        assert_eq!(evaluate(Some(6)).severity, Severity::Ok);
         let over = evaluate(Some(7));
         assert_eq!(
-            (over.verdict, over.fixes),
+            (over.severity, over.fixes),
             (
                 Severity::Note,
                 vec!["set: HEARTH_MAX_SESSIONS=6".to_owned()]
@@ -218,26 +218,26 @@ mod tests {
     #[test]
     fn little_shared_memory_is_a_note_with_dockers_option() {
         let small = evaluate_shared_memory(Some(64 << 20));
-        assert_eq!(small.verdict, Severity::Note);
+        assert_eq!(small.severity, Severity::Note);
         assert!(
             small.text.contains("64 MiB") && small.fixes[0].contains("--shm-size=1g"),
             "{small:?}"
         );
-        assert_eq!(evaluate_shared_memory(Some(1 << 30)).verdict, Severity::Ok);
-        assert_eq!(evaluate_shared_memory(None).verdict, Severity::Note);
+        assert_eq!(evaluate_shared_memory(Some(1 << 30)).severity, Severity::Ok);
+        assert_eq!(evaluate_shared_memory(None).severity, Severity::Note);
     }
 
     #[test]
     fn descriptors_limit_the_number_of_sessions() {
         let evaluate =
             |hard, sessions, is_chosen| evaluate_open_files(1024, hard, sessions, is_chosen);
-        assert_eq!(evaluate(1024, 15, true).verdict, Severity::Ok);
-        assert_eq!(evaluate(1024, 16, false).verdict, Severity::Note);
+        assert_eq!(evaluate(1024, 15, true).severity, Severity::Ok);
+        assert_eq!(evaluate(1024, 16, false).severity, Severity::Note);
         let chosen = evaluate(1024, 23, true);
-        assert_eq!(chosen.verdict, Severity::Failure);
+        assert_eq!(chosen.severity, Severity::Failure);
         assert!(chosen.fixes[0].contains("--nofile=1024:2048"), "{chosen:?}");
         let small = evaluate_open_files(128, 4096, 1, false);
-        assert_eq!(small.verdict, Severity::Failure);
+        assert_eq!(small.severity, Severity::Failure);
         assert!(small.fixes[0].contains("ulimit -n 256"), "{small:?}");
     }
 

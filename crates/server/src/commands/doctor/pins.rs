@@ -89,13 +89,16 @@ mod tests {
 
     #[test]
     fn pinned_versions_are_ok() {
-        assert_eq!(evaluate("8.19.0").expect("a finding").verdict, Severity::Ok);
+        assert_eq!(
+            evaluate("8.19.0").expect("a finding").severity,
+            Severity::Ok
+        );
     }
 
     #[test]
     fn another_version_fails_with_both_numbers() {
         let finding = evaluate("8.18.0").expect("a finding");
-        assert_eq!(finding.verdict, Severity::Failure);
+        assert_eq!(finding.severity, Severity::Failure);
         assert_eq!(finding.text, "acorn is 8.18.0 instead of 8.19.0");
     }
 

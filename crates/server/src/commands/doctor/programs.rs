@@ -241,7 +241,7 @@ fn evaluate_playwright(
     let check = "playwright";
     for (said, language) in [(node, "node"), (python, "python")] {
         let finding = evaluate_version(check, said, check, setup);
-        if finding.verdict != Severity::Ok {
+        if finding.severity != Severity::Ok {
             return Finding {
                 text: format!("in {language}: {}", finding.text),
                 ..finding
@@ -297,7 +297,7 @@ mod tests {
                 Finding::ok("python", version),
                 &Ok(versions("python", version)),
             )
-            .verdict
+            .severity
         };
         assert_eq!(evaluate("3.11.2"), Severity::Ok);
         assert_eq!(evaluate("3.9.18"), Severity::Failure);
@@ -312,8 +312,8 @@ mod tests {
                 SETUP,
             )
         };
-        assert_eq!(evaluate("1.65.1", "1.65.2").verdict, Severity::Ok);
-        assert_eq!(evaluate("1.64.0", "1.65.2").verdict, Severity::Failure);
+        assert_eq!(evaluate("1.65.1", "1.65.2").severity, Severity::Ok);
+        assert_eq!(evaluate("1.64.0", "1.65.2").severity, Severity::Failure);
     }
 
     #[test]

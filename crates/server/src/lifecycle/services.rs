@@ -1,0 +1,172 @@
+//! The store and the registry of a server, with everything that sessions need.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use hearth_budget::Budget;
+use hearth_contract::DestroyedReason;
+use hearth_egress::Egress;
+use hearth_sandbox::UserIds;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::listeners::Listeners;
+use super::prepare::bad_data_dir;
+use super::self_test::run_self_test;
+use crate::clock;
+use crate::config::{Config, ConfigError, IsolationLevel};
+use crate::metrics::Metrics;
+use crate::profiles::{Profiles, profiles_dir};
+use crate::sandbox::{Isolation, Ports, SandboxSpec, UidPool, sessions_dir};
+use crate::sessions::{CdpListeners, ENDED_KEPT_COUNT, Registry, RegistrySpec, Services};
+use crate::store::{FILE, SessionRecord, Store, StoreError};
+use crate::toolchain::Runtime;
+
+/// The isolation and the programs of sessions.
+pub(super) struct Sandbox {
+    pub isolation: Isolation,
+    pub runtime: Runtime,
+}
+
+/// Sessions of earlier servers.
+pub(super) struct StoredSessions {
+    sessions: Vec<SessionRecord>,
+    /// The number of sessions that an earlier server left open.
+    lost: u64,
+}
+
+/// The tasks that end together when the server stops.
+pub(super) struct Tasks {
+    pub tracker: TaskTracker,
+    /// Stops the tasks of `tracker`.
+    pub stop: CancellationToken,
+    /// The tasks that answer requests.
+    pub servers: TaskTracker,
+}
+
+/// Opens the store, and records the end of the sessions that an earlier server left open. Returns
+/// the ended sessions, and the number of sessions that were left open.
+pub(super) async fn open_store(
+    config: &Config,
+    tasks: &Tasks,
+) -> anyhow::Result<(Store, StoredSessions)> {
+    let dir = &config.data_dir;
+    let bad = |error| store_error(dir, &error);
+    let (store, writer) = Store::open(dir).await.map_err(bad)?;
+    tasks.tracker.spawn(writer.run(tasks.stop.clone()));
+    let now = clock::now();
+    let lost = store.end_lost_sessions(now).await.map_err(bad)?;
+    if lost > 0 {
+        tracing::warn!(lost, "sessions of an earlier server ended");
+    }
+    let oldest = now - config.retention.sessions;
+    let sessions = store
+        .ended_sessions(oldest, ENDED_KEPT_COUNT)
+        .await
+        .map_err(bad)?;
+    Ok((store, StoredSessions { sessions, lost }))
+}
+
+fn store_error(dir: &Path, error: &StoreError) -> ConfigError {
+    let file = dir.join(FILE);
+    bad_data_dir(match error {
+        StoreError::Newer { .. } => format!("cannot use the store: {error}"),
+        error => format!(
+            "cannot use the store: {error}. If it is damaged, move {} away: profiles stay, and the records of earlier sessions are lost",
+            file.display()
+        ),
+    })
+}
+
+/// Runs the self-test, and builds the registry with everything that sessions need.
+pub(super) async fn build_registry(
+    config: &Config,
+    sandbox: Sandbox,
+    listeners: &Listeners,
+    cdp_listeners: CdpListeners,
+    tasks: &Tasks,
+    store: &Store,
+    past: StoredSessions,
+) -> anyhow::Result<Arc<Registry>> {
+    let Sandbox { isolation, runtime } = sandbox;
+    // The self-test connects to it as programs connect to their session's listener.
+    let probed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .context("cannot listen on loopback")?;
+    let uid_count = isolation.user_ids().map(UserIds::max_sessions);
+    let uid_pool = UidPool::new(uid_count.unwrap_or(0), random_index());
+    let sandbox_spec = SandboxSpec {
+        isolation: &isolation,
+        browser: &config.browser.path,
+        runtime: &runtime,
+        ports: Ports {
+            cdp: probed.local_addr()?.port(),
+            egress: Vec::new(),
+        },
+    };
+    let self_test = run_self_test(config, sandbox_spec, &uid_pool).await?;
+    warn_about(config, uid_count);
+    let profiles = Profiles::open(profiles_dir(&config.data_dir), store.clone())
+        .await
+        .map_err(|error| bad_data_dir(format!("cannot use the profiles: {error}")))?;
+    let egress = Egress::new(config.egress.policy());
+    egress.add_self_port(listeners.public.local_addr()?.port());
+    let spec = RegistrySpec {
+        sessions_dir: sessions_dir(&config.data_dir),
+        browser: config.browser.path.clone(),
+        user_agent: self_test.user_agent,
+        browser_sandbox: self_test.browser_sandbox,
+        viewport: config.viewport,
+        runtime,
+        isolation,
+        cdp_listeners,
+        egress,
+        max_sessions: max_sessions(config, uid_count),
+        team_max_sessions: config.team_max_sessions,
+        max_output_bytes: config.max_output_bytes,
+        limits: config.limits,
+        buffers: Budget::new("the server", config.limits.buffer_mb << 20),
+        keep_ended: config.retention.sessions,
+        profiles,
+        checkpoint_every: config.profiles.checkpoint_every(),
+    };
+    let services = Services::new(
+        store.clone(),
+        Arc::new(Metrics::new(config.isolation.level.as_str())),
+    );
+    for _ in 0..past.lost {
+        services.metrics.session_ended(DestroyedReason::ServerLost);
+    }
+    let tracker = tasks.tracker.clone();
+    let registry = Registry::new(spec, uid_pool, tracker, services, past.sessions);
+    Ok(Arc::new(registry))
+}
+
+fn warn_about(config: &Config, uid_count: Option<u16>) {
+    if config.isolation.level == IsolationLevel::None {
+        tracing::warn!(
+            "sandbox disabled (HEARTH_ISOLATION=none): session code has every right of the server's user"
+        );
+    }
+    if uid_count.is_some_and(|count| usize::from(count) < config.max_sessions()) {
+        tracing::warn!(
+            sessions = uid_count,
+            "session limit lowered: HEARTH_UIDS has user ids for fewer sessions than HEARTH_MAX_SESSIONS"
+        );
+    }
+}
+
+/// Returns the maximum number of concurrent sessions. The number of user ids can limit it.
+fn max_sessions(config: &Config, uid_count: Option<u16>) -> usize {
+    let wanted = config.max_sessions();
+    uid_count.map_or(wanted, |count| wanted.min(count.into()))
+}
+
+/// Returns a random first index, so that two servers with the same range rarely use the same user
+/// ids.
+fn random_index() -> u16 {
+    getrandom::u32().map_or(0, |number| (number & 0xffff) as u16)
+}
