@@ -3,6 +3,8 @@
 use nix::libc;
 use seccompiler::{BpfProgram, sock_filter};
 
+use crate::policy::calls::{LAST_REVIEWED, UNASSIGNED};
+
 /// The length of an IPv4 address in `connect(2)`. Calls with this length send no notification.
 const IPV4_ADDRESS_BYTES: u32 = 16;
 
@@ -21,12 +23,7 @@ const fn load(offset: u32) -> sock_filter {
 }
 
 const fn jump_if_equal(value: u32, jt: u8, jf: u8) -> sock_filter {
-    sock_filter {
-        code: 0x15,
-        jt,
-        jf,
-        k: value,
-    } // BPF_JMP | BPF_JEQ | BPF_K
+    jump(0x15, value, jt, jf) // BPF_JMP | BPF_JEQ | BPF_K
 }
 
 const fn ret(action: u32) -> sock_filter {
@@ -38,22 +35,27 @@ const fn ret(action: u32) -> sock_filter {
     } // BPF_RET | BPF_K
 }
 
-/// Returns a filter that denies the x32 system calls of x86-64. They are the same calls with other
-/// numbers, which the rules in `seccomp` do not cover.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn x32_filter() -> BpfProgram {
-    const X32_BIT: u32 = 0x4000_0000;
-    let if_set = sock_filter {
-        code: 0x45,
-        jt: 0,
-        jf: 1,
-        k: X32_BIT,
-    }; // BPF_JMP | BPF_JSET | BPF_K
+const fn jump(operator: u16, value: u32, jt: u8, jf: u8) -> sock_filter {
+    sock_filter {
+        code: operator,
+        jt,
+        jf,
+        k: value,
+    }
+}
+
+/// Returns a filter that denies all system calls that were not reviewed (`calls`) with ENOSYS. They
+/// include the x32 system calls of x86-64, which are the same calls with higher numbers.
+pub(crate) fn unreviewed_filter() -> BpfProgram {
+    const GREATER: u16 = 0x25; // BPF_JMP | BPF_JGT | BPF_K
+    const GREATER_OR_EQUAL: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
     vec![
         load(NUMBER),
-        if_set,
-        ret(libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
+        jump(GREATER, LAST_REVIEWED, 3, 0),
+        jump(GREATER_OR_EQUAL, UNASSIGNED.end, 1, 0),
+        jump(GREATER_OR_EQUAL, UNASSIGNED.start, 1, 0),
         ret(libc::SECCOMP_RET_ALLOW),
+        ret(libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod bpf;
+pub(crate) mod calls;
 pub(crate) mod landlock;
 pub(crate) mod notify;
 pub(crate) mod private_tmp;

@@ -1,7 +1,9 @@
 //! seccomp: the system calls that are denied, and their errors (`seccomp(2)`).
 //!
-//! These are deny lists, because sessions run arbitrary programs. They cover what Landlock does not
-//! (datagrams, raw sockets, TCP Fast Open, MPTCP, Unix sockets), and calls that only attacks need.
+//! The filters deny the calls in `calls` and those that are newer than the last reviewed one. Other
+//! calls are allowed, because sessions run arbitrary programs. The rules here cover what Landlock
+//! does not (datagrams, raw sockets, TCP Fast Open, MPTCP, Unix sockets).
+//!
 //! A filter has one error, so there is one filter for each error. If two filters deny a call, the
 //! error of the last one installed applies.
 
@@ -14,8 +16,8 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch,
 };
 
-#[cfg(target_arch = "x86_64")]
 use crate::policy::bpf;
+use crate::policy::calls::{ALWAYS_DENIED, DENIED_TO_CODE, UNIMPLEMENTED};
 use crate::policy::sandbox_policy::{Syscalls, UnixSockets};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -30,10 +32,6 @@ const IOPRIO_WHO_PROCESS: u64 = 1;
 
 /// The bits of a socket's type that are not flags (`SOCK_TYPE_MASK` in the kernel).
 const TYPE_MASK: u64 = 0xf;
-
-/// `open_tree_attr` (Linux 6.15). It is newer than the list in `libc`, and its number is the same
-/// on all architectures.
-const SYS_OPEN_TREE_ATTR: i64 = 467;
 
 /// `setsockopt(2)`: installs another protocol on a TCP socket, which Landlock may not cover.
 const TCP_ULP: u64 = 31;
@@ -50,78 +48,6 @@ const NAMESPACES: [i32; 8] = [
     0x80, // CLONE_NEWTIME
 ];
 
-/// Denied to all programs with EPERM: memory and descriptors of other processes, mounts, keys, BPF
-/// programs and kernel modules, the clock, and control of the machine.
-const ALWAYS_DENIED: &[i64] = &[
-    libc::SYS_ptrace,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_process_madvise,
-    libc::SYS_kcmp,
-    libc::SYS_pidfd_getfd,
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_open_tree,
-    libc::SYS_move_mount,
-    libc::SYS_fsopen,
-    libc::SYS_fsconfig,
-    libc::SYS_fsmount,
-    libc::SYS_fspick,
-    libc::SYS_mount_setattr,
-    SYS_OPEN_TREE_ATTR,
-    libc::SYS_pivot_root,
-    libc::SYS_setns,
-    libc::SYS_keyctl,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
-    libc::SYS_bpf,
-    libc::SYS_perf_event_open,
-    libc::SYS_userfaultfd,
-    libc::SYS_io_uring_setup,
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-    libc::SYS_kexec_load,
-    libc::SYS_kexec_file_load,
-    libc::SYS_name_to_handle_at,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_acct,
-    libc::SYS_quotactl,
-    libc::SYS_quotactl_fd,
-    libc::SYS_swapon,
-    libc::SYS_swapoff,
-    libc::SYS_reboot,
-    libc::SYS_clock_settime,
-    libc::SYS_settimeofday,
-    libc::SYS_clock_adjtime,
-    libc::SYS_adjtimex,
-    libc::SYS_sethostname,
-    libc::SYS_setdomainname,
-    libc::SYS_syslog,
-    libc::SYS_fanotify_init,
-    libc::SYS_vhangup,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_iopl,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_ioperm,
-];
-
-/// Also denied to code. Browsers need them for their own sandbox.
-const DENIED_TO_CODE: &[i64] = &[libc::SYS_unshare, libc::SYS_chroot];
-
-/// Denied with ENOSYS, as if the kernel did not implement them. `clone3` passes its flags behind a
-/// pointer, which a filter cannot read, and the C library falls back to `clone`. System V and POSIX
-/// IPC objects outlive the process that created them.
-const UNIMPLEMENTED: &[i64] = &[
-    libc::SYS_clone3,
-    libc::SYS_shmget,
-    libc::SYS_msgget,
-    libc::SYS_semget,
-    libc::SYS_mq_open,
-];
-
 /// Returns the filters of a program in the order of installation.
 pub(crate) fn filters(which: Syscalls, unix_sockets: &UnixSockets) -> io::Result<Vec<BpfProgram>> {
     let mut unimplemented = UNIMPLEMENTED.to_vec();
@@ -134,8 +60,7 @@ pub(crate) fn filters(which: Syscalls, unix_sockets: &UnixSockets) -> io::Result
         compile(fast_open_rules()?, libc::EOPNOTSUPP)?,
         compile(socket_rules(unix_sockets)?, libc::EACCES)?,
         compile(denied_calls(which)?, libc::EPERM)?,
-        #[cfg(target_arch = "x86_64")]
-        bpf::x32_filter(),
+        bpf::unreviewed_filter(),
     ])
 }
 
@@ -294,4 +219,116 @@ fn compile(rules: Rules, errno: i32) -> io::Result<BpfProgram> {
     let filter =
         SeccompFilter::new(rules, SeccompAction::Allow, deny, arch).map_err(io::Error::other)?;
     BpfProgram::try_from(filter).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(
+        clippy::disallowed_methods,
+        reason = "a test may start programs, because it ends with them"
+    )]
+
+    use std::process::Command;
+
+    use super::*;
+    use crate::policy::calls::{LAST_REVIEWED, UNASSIGNED};
+
+    /// Makes each system call of its arguments with invalid arguments and prints the error number.
+    const CALLER: &str = "
+import ctypes, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+for number in map(int, sys.argv[1:]):
+    ctypes.set_errno(0)
+    libc.syscall(ctypes.c_long(number), *[ctypes.c_long(-1)] * 6)
+    print(ctypes.get_errno())
+";
+
+    /// Returns the error of each call in a program under `filters`. Filters that were installed
+    /// earlier deny all of them with EXDEV, so no call reaches the kernel.
+    fn errors(filters: Vec<BpfProgram>, calls: &[i64]) -> Vec<(i64, i32)> {
+        let decoy = compile(all(calls), libc::EXDEV).expect("a filter");
+        let arguments: Vec<String> = calls.iter().map(i64::to_string).collect();
+        // A filter applies to the thread that installs it, and to the programs that it starts.
+        let output = std::thread::spawn(move || {
+            for filter in std::iter::once(&decoy).chain(&filters) {
+                seccompiler::apply_filter(filter).expect("installed");
+            }
+            Command::new("/usr/bin/python3")
+                .args(["-I", "-c", CALLER])
+                .args(arguments)
+                .output()
+                .expect("python starts")
+        });
+        let output = output.join().expect("the thread ends");
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let errors = text.lines().map(|line| line.parse().expect("a number"));
+        calls.iter().copied().zip(errors).collect()
+    }
+
+    /// Returns the filters of code without Unix sockets.
+    fn filters_of(which: Syscalls) -> Vec<BpfProgram> {
+        filters(which, &UnixSockets::Denied).expect("filters")
+    }
+
+    #[track_caller]
+    fn assert_all(errors: &[(i64, i32)], expected: i32) {
+        let others: Vec<_> = errors
+            .iter()
+            .filter(|(_, errno)| *errno != expected)
+            .collect();
+        assert_eq!(others, Vec::<&(i64, i32)>::new(), "expected {expected}");
+    }
+
+    #[test]
+    fn calls_that_were_not_reviewed_are_not_implemented() {
+        let newer = LAST_REVIEWED + 1..=LAST_REVIEWED + 50;
+        let calls: Vec<i64> = newer.chain(UNASSIGNED).map(i64::from).collect();
+        for which in [Syscalls::Code, Syscalls::Browser] {
+            let errors = errors(filters_of(which), &calls);
+            assert!(errors.len() > 100, "{errors:?}");
+            assert_all(&errors, libc::ENOSYS);
+        }
+        // Without the filters, the decoy denies these calls.
+        assert_all(&errors(Vec::new(), &calls), libc::EXDEV);
+    }
+
+    #[test]
+    fn denied_calls_return_their_errors() {
+        // The kernel may run the two calls of its trampolines without a filter.
+        let are_filtered =
+            |call: &&i64| !cfg!(target_arch = "x86_64") || !(335..=336).contains(*call);
+        let denied: Vec<i64> = ALWAYS_DENIED.iter().filter(are_filtered).copied().collect();
+        let absent: Vec<i64> = UNIMPLEMENTED
+            .iter()
+            .filter(|&&call| call != libc::SYS_clone3)
+            .copied()
+            .collect();
+        for which in [Syscalls::Code, Syscalls::Browser] {
+            assert_all(&errors(filters_of(which), &denied), libc::EPERM);
+            assert_all(&errors(filters_of(which), &absent), libc::ENOSYS);
+        }
+        assert_all(
+            &errors(filters_of(Syscalls::Code), DENIED_TO_CODE),
+            libc::EPERM,
+        );
+        let clone3 = [libc::SYS_clone3];
+        assert_all(&errors(filters_of(Syscalls::Code), &clone3), libc::ENOSYS);
+    }
+
+    #[test]
+    fn recent_calls_that_programs_need_are_allowed() {
+        let needed = [
+            libc::SYS_openat2,
+            libc::SYS_landlock_create_ruleset,
+            // fchmodat2, map_shadow_stack, mseal
+            452,
+            453,
+            462,
+        ];
+        for which in [Syscalls::Code, Syscalls::Browser] {
+            assert_all(&errors(filters_of(which), &needed), libc::EXDEV);
+        }
+    }
 }
