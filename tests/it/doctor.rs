@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// The checks of a complete report.
-const CHECKS: [&str; 30] = [
+const CHECKS: [&str; 31] = [
     "system",
     "settings",
     "data directory",
@@ -27,6 +27,7 @@ const CHECKS: [&str; 30] = [
     "/tmp, /dev/shm",
     "browser sandbox",
     "browser",
+    "CDP rules",
     "shared memory",
     "fonts",
     "runtime",

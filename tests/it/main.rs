@@ -14,6 +14,7 @@ mod api;
 mod attacks;
 mod auth;
 mod bounded;
+mod browser_version;
 mod cdp;
 mod cdp_http;
 mod cdp_neighbours;

@@ -36,7 +36,7 @@ pub use chromium::browser::Browser;
 pub use chromium::cookies::{CookieJar, PROFILE_DIR, profile_exclusions};
 pub use chromium::launch::{LaunchError, LaunchSpec, MIN_SHARED_MEMORY_BYTES, shared_memory_bytes};
 pub use chromium::supervise::DeathReason;
-pub use chromium::version::{ProbeError, Version, probe};
+pub use chromium::version::{ProbeError, VERIFIED_MAJORS, Version, probe};
 pub use screencast::{
     Dialog, Frame, FrameTicket, Input, Key, MAX_UNACKNOWLEDGED, Mouse, PressedInputs, Screencast,
     ScreencastEvent, Touch, Wheel,

@@ -4,6 +4,7 @@
 //!   asserts that it leaves nothing behind;
 //! - [`Api`] and [`Session`] send requests, [`Reply`] and [`Execution`] are the responses;
 //! - [`description`] is the OpenAPI file, and [`Exchange`] checks every response against it;
+//! - [`BrowserWrapper`] replaces the browser with one that reports another version;
 //! - [`Doctor`] runs `hearth doctor` and parses its report;
 //! - [`Site`] is a small web site on loopback, with pages to open and URLs through which running
 //!   code signals a test;
@@ -24,6 +25,7 @@
 #![expect(clippy::missing_panics_doc, reason = "tests fail by panicking")]
 
 mod api;
+mod browser_wrapper;
 pub mod cdp;
 mod client_home;
 pub mod description;
@@ -46,6 +48,7 @@ mod site;
 mod viewer;
 
 pub use api::Api;
+pub use browser_wrapper::BrowserWrapper;
 pub use client_home::ClientHome;
 pub use doctor::{Diagnosis, Doctor, Finding};
 pub use eventually::eventually;

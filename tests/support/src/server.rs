@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
@@ -14,6 +13,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::api::Api;
+use crate::browser_wrapper::BrowserWrapper;
 use crate::eventually::eventually;
 use crate::output::Output;
 use crate::plain_user::{self, PlainUser};
@@ -24,10 +24,6 @@ const STOP_DEADLINE: Duration = Duration::from_secs(15);
 /// Time for the kernel to empty the process table after the last response.
 const TABLE_DEADLINE: Duration = Duration::from_secs(1);
 
-/// A program that prints the version of a browser and fails otherwise.
-const VERSION_ONLY_BROWSER: &str =
-    "#!/bin/sh\ncase \"$*\" in *--version*) echo 'Chromium 156.0.0.0'; exit 0;; esac\nexit 3\n";
-
 /// A builder for a test server.
 #[derive(Debug)]
 pub struct ServerBuilder {
@@ -36,8 +32,8 @@ pub struct ServerBuilder {
     data_dir: Option<PathBuf>,
     is_log_read: bool,
     plain_user: Option<PlainUser>,
-    /// The dir of [`VERSION_ONLY_BROWSER`].
-    programs: Option<TempDir>,
+    /// The program that replaces the browser.
+    browser: Option<BrowserWrapper>,
 }
 
 /// The output of a server that failed to start.
@@ -67,7 +63,7 @@ pub struct TestServer {
     _own_data_dir: Option<TempDir>,
     /// The copy for an unprivileged user; absent if the server runs from the repository.
     _plain_user: Option<PlainUser>,
-    _programs: Option<TempDir>,
+    _browser: Option<BrowserWrapper>,
     /// Every process seen below the server, by id and start time.
     seen: Mutex<BTreeMap<(i32, u64), Process>>,
     has_ended: bool,
@@ -129,15 +125,10 @@ impl ServerBuilder {
     /// Tests that need only HTTP use it.
     #[must_use]
     pub fn without_browser(mut self) -> Self {
-        let programs = new_data_dir();
-        let browser = programs.path().join("chromium");
-        std::fs::write(&browser, VERSION_ONLY_BROWSER).expect("a new dir is writable");
-        for path in [programs.path(), &browser] {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
-                .expect("the test owns it");
-        }
-        self.programs = Some(programs);
-        self.setting("HEARTH_BROWSER", &browser.to_string_lossy())
+        let browser = BrowserWrapper::without_browser();
+        let path = browser.path();
+        self.browser = Some(browser);
+        self.setting("HEARTH_BROWSER", &path)
     }
 
     /// Adds an argument after `serve`.
@@ -244,7 +235,7 @@ impl ServerBuilder {
             data_dir,
             _own_data_dir: own_data_dir,
             _plain_user: self.plain_user,
-            _programs: self.programs,
+            _browser: self.browser,
             seen: Mutex::default(),
             has_ended: false,
         }
@@ -313,7 +304,7 @@ impl TestServer {
             data_dir: None,
             is_log_read: true,
             plain_user: None,
-            programs: None,
+            browser: None,
         }
     }
 

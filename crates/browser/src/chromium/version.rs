@@ -1,6 +1,7 @@
 //! Reads the version of an executable: `--version`, run once when the server starts.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +17,14 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The maximum size of the output. One line is expected, possibly with warnings.
 const MAX_OUTPUT_BYTES: u64 = 4096;
+
+/// The major versions of Chromium with which the broker's rules (docs/broker.md) were verified: all
+/// tests passed with the first and with the last one. The rules depend on undocumented behavior, so
+/// other versions may break them.
+///
+/// Extend the range after `make test` has passed with the new version, and change it in
+/// docs/broker.md and docs/deployment.md, too.
+pub const VERIFIED_MAJORS: RangeInclusive<u32> = 148..=156;
 
 /// The reason why an executable did not print its version.
 #[derive(Debug, Error)]
@@ -52,6 +61,8 @@ pub enum ProbeError {
 pub struct Version {
     /// Four numbers, such as `156.0.8078.79`.
     number: String,
+    /// The first number.
+    major: u32,
 }
 
 impl Version {
@@ -62,6 +73,7 @@ impl Version {
             .find(|word| is_version_number(word))?;
         Some(Version {
             number: number.to_owned(),
+            major: number.split('.').next()?.parse().ok()?,
         })
     }
 
@@ -70,11 +82,31 @@ impl Version {
         &self.number
     }
 
+    /// Returns the first of the four numbers, such as 156.
+    pub fn major(&self) -> u32 {
+        self.major
+    }
+
+    /// Returns true if the broker's rules were verified with this version ([`VERIFIED_MAJORS`]).
+    pub fn is_verified(&self) -> bool {
+        VERIFIED_MAJORS.contains(&self.major)
+    }
+
+    /// Returns the step that leads to a verified version.
+    pub fn verified_by(&self) -> &'static str {
+        if self.major < *VERIFIED_MAJORS.start() {
+            "update Chromium"
+        } else {
+            // An older browser would have known vulnerabilities.
+            "update Hearth, and keep this Chromium"
+        }
+    }
+
     /// Returns the user agent of the same version with a window: without "Headless", and reduced to
     /// the major version as in Chrome since 101 (<https://www.chromium.org/updates/ua-reduction/>).
     /// It contains `x86_64` on every Linux machine, as Chrome's does.
     pub fn default_user_agent(&self) -> String {
-        let major = self.number.split('.').next().unwrap_or(&self.number);
+        let major = self.major;
         format!(
             "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{major}.0.0.0 Safari/537.36"
         )
@@ -165,11 +197,42 @@ mod tests {
         assert_eq!(Version::parse(""), None);
     }
 
+    fn version(number: &str) -> Version {
+        Version::parse(number).expect("a version")
+    }
+
+    #[test]
+    fn versions_in_the_range_are_verified() {
+        for number in ["148.0.7778.167", "156.0.8078.79"] {
+            assert!(version(number).is_verified(), "{number}");
+        }
+        let (older, newer) = (version("147.9.9.9"), version("157.0.0.0"));
+        assert!(!older.is_verified() && !newer.is_verified());
+        assert!(older.verified_by().contains("update Chromium"));
+        assert!(newer.verified_by().contains("update Hearth"));
+    }
+
+    #[test]
+    fn documents_state_the_verified_range() {
+        let range = format!(
+            "Chromium {} to {}",
+            VERIFIED_MAJORS.start(),
+            VERIFIED_MAJORS.end()
+        );
+        for (name, text) in [
+            ("broker.md", include_str!("../../../../docs/broker.md")),
+            (
+                "deployment.md",
+                include_str!("../../../../docs/deployment.md"),
+            ),
+        ] {
+            assert!(text.contains(&range), "docs/{name} contains {range:?}");
+        }
+    }
+
     #[test]
     fn default_user_agent_is_reduced_and_not_headless() {
-        let version = Version {
-            number: "156.0.8078.79".to_owned(),
-        };
+        let version = version("156.0.8078.79");
         let agent = version.default_user_agent();
         assert!(agent.contains("Chrome/156.0.0.0"), "{agent}");
         assert!(!agent.contains("Headless"), "{agent}");

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use hearth_browser::VERIFIED_MAJORS;
 use tokio_util::task::TaskTracker;
 
 use super::banner::print;
@@ -65,6 +66,14 @@ pub(super) async fn run_self_test(
         let path = config.browser.path.display();
         ConfigError::new("HEARTH_BROWSER", format!("cannot use {path}: {error}"))
     })?;
+    if !version.is_verified() {
+        tracing::warn!(
+            browser = version.number(),
+            verified = %format_args!("{} to {}", VERIFIED_MAJORS.start(), VERIFIED_MAJORS.end()),
+            fix = version.verified_by(),
+            "Chromium version not verified: CDP clients may behave differently"
+        );
+    }
     tracing::info!(browser = version.number(), isolation = %level, "self-test passed");
     let user_agent = config
         .user_agent

@@ -1,9 +1,9 @@
 //! Checks whether the browser starts as in a session, and whether its own sandbox works.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use hearth_browser::{Browser, BrowserLimits, LaunchSpec, probe};
+use hearth_browser::{Browser, BrowserLimits, LaunchSpec, VERIFIED_MAJORS, Version, probe};
 use hearth_budget::Budget;
 use tokio::time::Instant;
 
@@ -16,31 +16,81 @@ const CHECK: &str = "browser";
 /// The message about a Chromium that exits because it cannot create its sandbox.
 const NO_SANDBOX: &str = "it cannot create its sandbox";
 
-/// Starts the browser with the configured settings, waits for its first page, and ends it.
-pub(super) async fn browser(
+/// The browser's executable, which has printed a version.
+#[derive(Debug)]
+pub(super) struct Executable {
+    path: PathBuf,
+    version: Version,
+}
+
+/// Finds the executable and reads its version. Returns a finding if that fails.
+pub(super) async fn executable(
     subject: &Subject,
     fixture: &Fixture,
     is_root: bool,
-    sandbox: bool,
-) -> Finding {
+) -> Result<Executable, Finding> {
     let program = &subject.config.browser;
     let found = match subject.error("HEARTH_BROWSER") {
         Some(error) => Err(error.to_string()),
         None => program.find().map_err(|error| error.to_string()),
     };
-    let executable = match found {
-        Ok(executable) => executable,
-        Err(error) => return fix(Finding::failure(CHECK, error), program.package, is_root),
-    };
-    let version = match probe(&fixture.sandbox.browser, executable).await {
-        Ok(version) => version,
+    let path = match found {
+        Ok(path) => path,
         Err(error) => {
-            return evaluate_failure(executable, &error.to_string(), program.package, is_root);
+            return Err(fix(
+                Finding::failure(CHECK, error),
+                program.package,
+                is_root,
+            ));
         }
     };
+    match probe(&fixture.sandbox.browser, path).await {
+        Ok(version) => Ok(Executable {
+            path: path.to_owned(),
+            version,
+        }),
+        Err(error) => Err(evaluate_failure(
+            path,
+            &error.to_string(),
+            program.package,
+            is_root,
+        )),
+    }
+}
+
+/// Checks whether the broker's rules were verified with the browser's version.
+pub(super) fn evaluate_version(executable: &Executable) -> Finding {
+    let check = "CDP rules";
+    let version = &executable.version;
+    let (first, last) = (VERIFIED_MAJORS.start(), VERIFIED_MAJORS.end());
+    let text = format!("verified with Chromium {first} to {last}");
+    if version.is_verified() {
+        return Finding::ok(check, text);
+    }
+    let major = version.major();
+    Finding::note(
+        check,
+        format!("{text}, not with {major}: CDP clients may behave differently"),
+    )
+    .fixed_by(format!("fix: {}", version.verified_by()))
+}
+
+/// Starts the browser with the configured settings, waits for its first page, and ends it.
+pub(super) async fn browser(
+    subject: &Subject,
+    fixture: &Fixture,
+    found: &Executable,
+    is_root: bool,
+    sandbox: bool,
+) -> Finding {
+    let package = subject.config.browser.package;
+    let Executable {
+        path: executable,
+        version,
+    } = found;
     let user_agent = subject.config.user_agent.clone();
     let launch = LaunchSpec {
-        executable: executable.to_owned(),
+        executable: executable.clone(),
         dir: fixture.sandbox.dir.browser(),
         session_dir: fixture.sandbox.dir.root().to_owned(),
         viewport: subject.config.viewport,
@@ -68,7 +118,7 @@ pub(super) async fn browser(
                 ),
             )
         }
-        Err(error) => evaluate_failure(executable, &error.to_string(), program.package, is_root),
+        Err(error) => evaluate_failure(executable, &error.to_string(), package, is_root),
     }
 }
 

@@ -139,13 +139,24 @@ async fn check_all(subject: &Arc<Subject>, fixture: &Fixture, report: &mut Repor
     let is_served = check_data_dir(subject, fixture, report).await;
     let own_sandbox = check_isolation(subject, fixture, is_root, report).await;
 
-    let browser = chromium::browser(subject, fixture, is_root, own_sandbox.unwrap_or(!is_root));
-    let too_slow = || Finding::failure("browser", "it neither started nor failed within 30 s");
-    let browser = timeout(CHECK_TIMEOUT, browser)
-        .await
-        .unwrap_or_else(|_| too_slow());
+    let executable = chromium::executable(subject, fixture, is_root).await;
+    let browser = match &executable {
+        Ok(executable) => {
+            let sandbox = own_sandbox.unwrap_or(!is_root);
+            let start = chromium::browser(subject, fixture, executable, is_root, sandbox);
+            let too_slow =
+                || Finding::failure("browser", "it neither started nor failed within 30 s");
+            timeout(CHECK_TIMEOUT, start)
+                .await
+                .unwrap_or_else(|_| too_slow())
+        }
+        Err(finding) => finding.clone(),
+    };
     let sandbox = chromium::evaluate_sandbox(&browser, chromium::Namespaces::read(), is_root);
     report.add(browser);
+    if let Ok(executable) = &executable {
+        report.add(chromium::evaluate_version(executable));
+    }
     // Otherwise, the check of the isolation level reports the browser's sandbox.
     if own_sandbox.is_none() {
         report.add(sandbox);
