@@ -278,7 +278,7 @@ async fn an_invalid_body_is_reported_before_an_unknown_foreign_or_destroyed_sess
     let empty = json!({"code": ""});
     assert_eq!(
         owner.execute(UNKNOWN_ID, &empty).await.error(),
-        "Bad Request"
+        "Bad Request: code: Too small: expected string to have >=1 characters"
     );
     assert_eq!(
         server
@@ -286,12 +286,12 @@ async fn an_invalid_body_is_reported_before_an_unknown_foreign_or_destroyed_sess
             .execute(session.id(), &empty)
             .await
             .error(),
-        "Bad Request"
+        "Bad Request: code: Too small: expected string to have >=1 characters"
     );
     session.delete().await;
     assert_eq!(
         owner.execute(session.id(), &empty).await.error(),
-        "Bad Request"
+        "Bad Request: code: Too small: expected string to have >=1 characters"
     );
     server.stop().await;
 }

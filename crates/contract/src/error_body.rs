@@ -221,12 +221,16 @@ impl ErrorBody {
         }
     }
 
-    /// Reports that the body or query has the given issues.
+    /// Reports that the body or query has the given issues. The text contains the first one.
     pub fn validation(issues: Vec<Issue>) -> Self {
+        let error = match issues.first() {
+            Some(issue) => format!("Bad Request: {}", issue.summary()),
+            None => "Bad Request".to_owned(),
+        };
         Self {
             code: Some("BAD_REQUEST"),
             details: Some(issues),
-            ..Self::new("Bad Request")
+            ..Self::new(error)
         }
     }
 

@@ -11,6 +11,9 @@ pub(crate) type Path = &'static [&'static str];
 /// The largest integer that JavaScript represents exactly, `Number.MAX_SAFE_INTEGER`.
 const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
 
+/// The fields that are a number of seconds.
+const SECONDS: [&str; 3] = ["ttl", "activityTtl", "timeout"];
+
 /// A validation error of a request.
 ///
 /// Serializes to the keys of a zod 4 issue, in zod's order.
@@ -95,6 +98,22 @@ impl Issue {
             path,
             kind: IssueKind::NotAnOption(options),
         }
+    }
+
+    /// Returns the field, the message and the unit, such as `timeout: Too big: expected number to
+    /// be <=300 (seconds)`. Most clients show only this.
+    pub(crate) fn summary(&self) -> String {
+        let field = if self.path.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", self.path.join("."))
+        };
+        let unit = self
+            .path
+            .last()
+            .filter(|name| SECONDS.contains(name))
+            .map_or("", |_| " (seconds)");
+        format!("{field}{}{unit}", self.message())
     }
 
     /// Returns the message that clients show, without the field name.

@@ -233,7 +233,7 @@ fn an_undocumented_status_header_or_content_type_is_not_described() {
 fn issues_are_limited_to_those_the_rules_can_produce() {
     let refused = |issue: &str| {
         let body = format!(
-            r#"{{"success":false,"code":"BAD_REQUEST","error":"Bad Request","details":[{issue}]}}"#
+            r#"{{"success":false,"code":"BAD_REQUEST","error":"Bad Request: ttl: Too small: expected number to be >=30 (seconds)","details":[{issue}]}}"#
         );
         check(&Method::POST, "/v2/interact", 400, JSON, &body)
     };
