@@ -1,6 +1,7 @@
 //! Parses a JSON body into the fields that requests have. Everything else is skipped, so a body
 //! needs little more memory than its known fields.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -51,8 +52,13 @@ pub(crate) struct Fields(BTreeMap<&'static str, Field>);
 
 impl Body {
     /// Parses a body. Takes time and no memory for unknown members.
+    ///
+    /// Accepts a byte order mark, and replaces escapes of lone surrogates by U+FFFD. Clients in
+    /// JavaScript write such an escape for a text that was cut within an emoji.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidJson> {
-        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+        let bytes = replace_lone_surrogates(bytes);
+        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
         let field = FIELDS
             .deserialize(&mut deserializer)
             .map_err(|_| InvalidJson)?;
@@ -70,6 +76,51 @@ impl Body {
 
     pub(crate) fn root(&self) -> &Field {
         &self.0
+    }
+}
+
+/// Replaces each escape of a surrogate without its other half by an escape of U+FFFD, which has the
+/// same length.
+fn replace_lone_surrogates(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const ESCAPE: usize = r"\ud800".len();
+    let mut replaced = Cow::Borrowed(bytes);
+    let mut at = 0;
+    // JSON has backslashes only in strings.
+    while let Some(found) = bytes[at..].iter().position(|byte| *byte == b'\\') {
+        at += found;
+        match surrogate_at(&bytes[at..]) {
+            None => at += 2,
+            Some(Surrogate::High)
+                if surrogate_at(&bytes[at + ESCAPE..]) == Some(Surrogate::Low) =>
+            {
+                at += 2 * ESCAPE;
+            }
+            Some(_) => {
+                replaced.to_mut()[at..at + ESCAPE].copy_from_slice(br"\ufffd");
+                at += ESCAPE;
+            }
+        }
+        if at >= bytes.len() {
+            break;
+        }
+    }
+    replaced
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Surrogate {
+    High,
+    Low,
+}
+
+/// Returns the kind of surrogate whose escape `bytes` starts with, if any.
+fn surrogate_at(bytes: &[u8]) -> Option<Surrogate> {
+    let digits = bytes.strip_prefix(br"\u")?.get(..4)?;
+    let code = u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
+    match code {
+        0xd800..=0xdbff => Some(Surrogate::High),
+        0xdc00..=0xdfff => Some(Surrogate::Low),
+        _ => None,
     }
 }
 
@@ -216,6 +267,45 @@ mod tests {
             Ok(Field::Object(Fields(expected)))
         );
         assert_eq!(parse(r#"[{"":0},{"":0}]"#), Ok(Field::Array));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        assert_eq!(parse("\u{feff}{}"), Ok(Field::Object(Fields::default())));
+        assert_eq!(parse("\u{feff}"), Err(InvalidJson));
+        assert_eq!(parse("\u{feff}\u{feff}{}"), Err(InvalidJson));
+    }
+
+    #[test]
+    fn lone_surrogates_are_replaced() {
+        let code = |text: &str| match parse(&format!(r#"{{"code":"{text}"}}"#)) {
+            Ok(Field::Object(fields)) => match fields.get("code") {
+                Some(Field::String(code)) => code.clone(),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(code(r"a\ud83d"), "a\u{fffd}");
+        assert_eq!(code(r"\ude00b"), "\u{fffd}b");
+        assert_eq!(code(r"\ud83d\ude00"), "\u{1f600}");
+        assert_eq!(code(r"\ud83d\ud83d\ude00"), "\u{fffd}\u{1f600}");
+        assert_eq!(code(r"\uD83D\n"), "\u{fffd}\n");
+        assert_eq!(code(r"\\ud83d"), r"\ud83d");
+        assert_eq!(code(r"\\\ud83d"), "\\\u{fffd}");
+        assert_eq!(code("\u{1f600}"), "\u{1f600}");
+        assert_eq!(
+            parse(r#"{"\ud83d":1}"#),
+            Ok(Field::Object(Fields::default()))
+        );
+        for incomplete in [
+            r#"{"a":"\"#,
+            r#"{"a":"\u"#,
+            r#"{"a":"\ud83"#,
+            r#"{"a":"\ud83d"#,
+            r#"{"a":"\ud83x"}"#,
+        ] {
+            assert_eq!(parse(incomplete), Err(InvalidJson), "{incomplete}");
+        }
     }
 
     #[test]

@@ -221,6 +221,32 @@ impl ErrorBody {
         }
     }
 
+    /// Reports that the body is not JSON and does not claim to be. `content_type` is the value of the
+    /// header, or empty.
+    pub fn not_json(content_type: &str) -> Self {
+        let sent = match content_type {
+            "" => "the request has no content type".to_owned(),
+            sent => format!("the content type is {}", quoted(sent)),
+        };
+        Self {
+            code: Some("BAD_REQUEST_INVALID_JSON"),
+            ..Self::new(format!(
+                "Bad request, malformed JSON: {sent}. Send JSON with \"Content-Type: application/json\"."
+            ))
+        }
+    }
+
+    /// Reports that the body is compressed.
+    pub fn compressed_body(encoding: &str) -> Self {
+        Self {
+            code: Some("BAD_REQUEST_CONTENT_ENCODING"),
+            ..Self::new(format!(
+                "Bad request: the content encoding {} is not supported. Send the body uncompressed.",
+                quoted(encoding)
+            ))
+        }
+    }
+
     /// Reports that the body or query has the given issues. The text contains the first one.
     pub fn validation(issues: Vec<Issue>) -> Self {
         let error = match issues.first() {
@@ -254,6 +280,14 @@ impl ErrorBody {
     /// Reports that the path does not exist.
     pub fn unknown_path() -> Self {
         Self::new("Not Found")
+    }
+
+    /// Reports that the path is one of Firecrawl's API, but not one that this server has.
+    pub fn unknown_api_path() -> Self {
+        Self::new(
+            "Not Found: Hearth provides /v2/interact and /v2/browser. For the other endpoints, run it beside a self-hosted \
+             Firecrawl (docs/deployment.md).",
+        )
     }
 
     /// Reports that the path exists, but not with this method.

@@ -41,39 +41,117 @@ async fn malformed_json_and_bare_scalars_are_rejected() {
 }
 
 #[tokio::test]
-async fn a_body_without_a_json_content_type_counts_as_empty() {
+async fn an_empty_body_creates_a_session_with_every_content_type() {
     let server = TestServer::start().await;
-    let session = server.session().await;
-    for prefix in PREFIXES {
-        let api = server.under(prefix);
-        let no_body = api.request(Method::POST, "");
-        let empty_body = api
-            .request(Method::POST, "")
-            .header("content-type", "application/json")
-            .body("");
-        let text = api
-            .request(Method::POST, "")
-            .header("content-type", "text/plain")
-            .body("not { json");
-        let form = api
-            .request(Method::POST, "")
-            .header("content-type", "application/x-www-form-urlencoded");
-        let untyped = api.request(Method::POST, "").body("{\"ttl\":1}");
-        for request in [no_body, empty_body, text, form.body("ttl=1"), untyped] {
+    for content_type in [None, Some("application/json"), Some("text/plain")] {
+        for prefix in PREFIXES {
+            let api = server.under(prefix);
+            let request = api.request(Method::POST, "");
+            let request = match content_type {
+                Some(value) => request.header("content-type", value).body(""),
+                None => request,
+            };
             let created = api.send(request).await.ok();
             api.delete(created["id"].as_str().unwrap()).await.ok();
         }
-        let execute = api.request(Method::POST, &format!("/{}/execute", session.id()));
-        let reply = api
-            .send(
-                execute
-                    .header("content-type", "text/plain")
-                    .body("{\"code\":\"1\"}"),
-            )
-            .await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn json_is_parsed_with_every_content_type() {
+    let server = TestServer::builder().without_browser().start().await;
+    for prefix in PREFIXES {
+        let api = server.under(prefix);
+        for path in [String::new(), format!("/{UNKNOWN_ID}/execute")] {
+            for content_type in [
+                None,
+                Some("text/plain"),
+                Some("application/x-www-form-urlencoded"),
+            ] {
+                let request = api.request(Method::POST, &path);
+                let request = match content_type {
+                    Some(value) => request.header("content-type", value),
+                    None => request,
+                };
+                let body = "{\"ttl\":1,\"code\":\"\"}";
+                let reply = api.send(request.body(body)).await;
+                let field = if path.is_empty() { "ttl" } else { "code" };
+                assert_eq!(
+                    (reply.status, &reply.body["details"][0]["path"]),
+                    (400, &json!([field])),
+                    "{content_type:?}: {}",
+                    reply.text
+                );
+            }
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_json_is_rejected_with_its_content_type() {
+    let server = TestServer::builder().without_browser().start().await;
+    let cases = [
+        (Some("text/plain"), "not json", "text/plain"),
+        (
+            Some("application/x-www-form-urlencoded"),
+            "ttl=60",
+            "application/x-www-form-urlencoded",
+        ),
+        (Some("application/x-yaml"), "ttl: 60", "application/x-yaml"),
+        (None, "ttl", "no content type"),
+    ];
+    for (content_type, body, named) in cases {
+        let request = server.request(Method::POST, "");
+        let request = match content_type {
+            Some(value) => request.header("content-type", value),
+            None => request,
+        };
+        let reply = server.send(request.body(body)).await;
+        assert_eq!(reply.status, 400, "{}", reply.text);
+        assert_eq!(reply.body["code"], "BAD_REQUEST_INVALID_JSON");
+        assert!(reply.error().contains(named), "{}", reply.text);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_rejected_with_its_encoding() {
+    let server = TestServer::builder().without_browser().start().await;
+    for encoding in ["gzip", "br", "zstd", "deflate"] {
+        let request = server
+            .request(Method::POST, "")
+            .header("content-type", "application/json")
+            .header("content-encoding", encoding)
+            .body(&b"\x1f\x8b\x08"[..]);
+        let reply = server.send(request).await;
+        assert_eq!(reply.status, 400, "{}", reply.text);
+        assert!(reply.error().contains(encoding), "{}", reply.text);
+    }
+    let plain = server
+        .request(Method::POST, "")
+        .header("content-encoding", "identity")
+        .body("{\"ttl\":1}");
+    assert_eq!(
+        server.send(plain).await.body["details"][0]["path"],
+        json!(["ttl"])
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_and_a_lone_surrogate_are_accepted() {
+    let server = TestServer::builder().without_browser().start().await;
+    for body in [
+        "\u{feff}{\"ttl\":1}",
+        "{\"ttl\":1,\"x\":\"\\ud83d\"}",
+        "{\"ttl\":1,\"\\ude00\":0}",
+    ] {
+        let reply = server.post_text("", body).await;
         assert_eq!(
-            (reply.status, &reply.body["details"][0]["path"]),
-            (400, &json!(["code"])),
+            reply.body["details"][0]["path"],
+            json!(["ttl"]),
             "{}",
             reply.text
         );

@@ -298,6 +298,8 @@ async fn unknown_paths_and_wrong_methods_are_answered_in_json() {
     ] {
         let reply = server.send(server.request_outside(Method::GET, path)).await;
         assert_eq!(reply.status, 404, "{path}: {}", reply.text);
+        let is_api = path.starts_with("/v1/") || path.starts_with("/v2/");
+        assert_eq!(reply.error().contains("/v2/interact"), is_api, "{path}");
     }
     for prefix in PREFIXES {
         let api = server.under(prefix);

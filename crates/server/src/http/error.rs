@@ -27,6 +27,10 @@ const BUSY_RETRY_SECONDS: u32 = 1;
 pub(crate) enum ApiError {
     /// The body is not a JSON object or array.
     InvalidJson,
+    /// The body is not JSON, and its content type is another one or missing.
+    NotJson(String),
+    /// The body has a content encoding, such as gzip.
+    CompressedBody(String),
     /// The body fails validation.
     Validation(Vec<Issue>),
     /// The body is larger than 10 MB.
@@ -88,6 +92,8 @@ pub(crate) enum ApiError {
     Stopping,
     /// No route has this path.
     UnknownPath,
+    /// No route has this path, which looks like one of Firecrawl's API.
+    UnknownApiPath,
     /// The path does not support this method.
     WrongMethod,
     /// The path accepts only WebSocket upgrades.
@@ -102,17 +108,20 @@ impl ApiError {
     /// Returns the status code.
     pub fn status(&self) -> StatusCode {
         match self {
-            ApiError::InvalidJson | ApiError::Validation(_) | ApiError::IncompleteBody => {
-                StatusCode::BAD_REQUEST
-            }
+            ApiError::InvalidJson
+            | ApiError::NotJson(_)
+            | ApiError::CompressedBody(_)
+            | ApiError::Validation(_)
+            | ApiError::IncompleteBody => StatusCode::BAD_REQUEST,
             ApiError::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             ApiError::ForeignHost
             | ApiError::Forbidden
             | ApiError::ForeignOrigin
             | ApiError::OperatorsOnly => StatusCode::FORBIDDEN,
-            ApiError::SessionNotFound | ApiError::TargetNotFound(_) | ApiError::UnknownPath => {
-                StatusCode::NOT_FOUND
-            }
+            ApiError::SessionNotFound
+            | ApiError::TargetNotFound(_)
+            | ApiError::UnknownPath
+            | ApiError::UnknownApiPath => StatusCode::NOT_FOUND,
             ApiError::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             ApiError::ProfileBusy(_) | ApiError::ProfileInUse(_) => StatusCode::CONFLICT,
             ApiError::SessionDestroyed | ApiError::SessionEnded(..) => StatusCode::GONE,
@@ -161,6 +170,8 @@ impl ApiError {
     fn body(self) -> ErrorBody {
         match self {
             ApiError::InvalidJson => ErrorBody::invalid_json(),
+            ApiError::NotJson(content_type) => ErrorBody::not_json(&content_type),
+            ApiError::CompressedBody(encoding) => ErrorBody::compressed_body(&encoding),
             ApiError::Validation(issues) => ErrorBody::validation(issues),
             ApiError::TooLarge => ErrorBody::too_large(),
             ApiError::IncompleteBody => ErrorBody::incomplete_body(),
@@ -196,6 +207,7 @@ impl ApiError {
             ApiError::ExecutionUnavailable(reason) => ErrorBody::execution_unavailable(&reason),
             ApiError::Stopping => ErrorBody::stopping(),
             ApiError::UnknownPath => ErrorBody::unknown_path(),
+            ApiError::UnknownApiPath => ErrorBody::unknown_api_path(),
             ApiError::WrongMethod => ErrorBody::wrong_method(),
             ApiError::UpgradeRequired => ErrorBody::upgrade_required(),
             ApiError::LiveViewUpgradeRequired => ErrorBody::live_view_upgrade_required(),

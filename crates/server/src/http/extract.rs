@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use hearth_budget::{Budget, Reservation};
 use hearth_contract::Body as RequestBody;
 use http_body_util::BodyExt;
@@ -40,6 +40,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The minimum rate of a body after that.
 const MIN_BYTES_PER_SECOND: usize = 16 * 1024;
+
+/// The number of characters of a header that an error quotes.
+const MAX_NAMED_CHARS: usize = 100;
 
 /// The number of large bodies that are parsed at a time. Parsing takes a thread for up to 0.1 s.
 static LARGE_BODIES: Semaphore = Semaphore::const_new(2);
@@ -89,7 +92,7 @@ impl FromRequestParts<AppState> for Principal {
 /// An authenticated request with a JSON body.
 pub(crate) struct ApiRequest {
     pub team: Team,
-    /// `{}` when the body is empty or its content type is not JSON.
+    /// `{}` when the body is empty.
     pub body: RequestBody,
 }
 
@@ -206,11 +209,15 @@ impl BodyBuffer {
 
 /// Parses a body. A large one is parsed on its own thread, because that takes long.
 async fn parse_body(parts: &Parts, buffer: BodyBuffer) -> Result<RequestBody, ApiError> {
-    if parts.method == Method::GET || buffer.bytes.is_empty() || !is_json(&parts.headers) {
+    if parts.method == Method::GET || buffer.bytes.is_empty() {
         return Ok(RequestBody::empty());
     }
+    let encoding = header_text(&parts.headers, &CONTENT_ENCODING);
+    if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
+        return Err(ApiError::CompressedBody(encoding));
+    }
     if buffer.bytes.len() <= MAX_UNCHECKED_BYTES {
-        return RequestBody::parse(&buffer.bytes).map_err(|_| ApiError::InvalidJson);
+        return RequestBody::parse(&buffer.bytes).map_err(|_| invalid_json(&parts.headers));
     }
     let turn = LARGE_BODIES.acquire().await;
     let parsing = spawn_blocking(move || {
@@ -221,14 +228,23 @@ async fn parse_body(parts: &Parts, buffer: BodyBuffer) -> Result<RequestBody, Ap
     parsing
         .await
         .map_err(|error| ApiError::Internal(error.to_string()))?
-        .map_err(|_| ApiError::InvalidJson)
+        .map_err(|_| invalid_json(&parts.headers))
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let text = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let media_type = text.split(';').next().unwrap_or_default().trim();
-    media_type.eq_ignore_ascii_case("application/json")
+/// Returns the error for a body that is not JSON. Names the content type if that is another one.
+fn invalid_json(headers: &HeaderMap) -> ApiError {
+    let content_type = header_text(headers, &CONTENT_TYPE);
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
+        ApiError::InvalidJson
+    } else {
+        ApiError::NotJson(content_type)
+    }
+}
+
+/// Returns the start of a header's value, or an empty text.
+fn header_text(headers: &HeaderMap, name: &HeaderName) -> String {
+    let text = headers.get(name).map(HeaderValue::as_bytes);
+    let text = String::from_utf8_lossy(text.unwrap_or_default());
+    text.chars().take(MAX_NAMED_CHARS).collect()
 }

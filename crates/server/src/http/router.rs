@@ -1,6 +1,7 @@
 //! The routes of both listeners.
 
 use axum::Router;
+use axum::http::Uri;
 use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
@@ -18,6 +19,9 @@ use crate::http::state::AppState;
 /// Two names for the same API: SDKs and the CLI use `browser`, the API reference says `interact`.
 const PREFIXES: [&str; 2] = ["/v2/browser", "/v2/interact"];
 
+/// The beginnings of the paths of Firecrawl's API.
+const API_PREFIXES: [&str; 3] = ["/v0/", "/v1/", "/v2/"];
+
 /// Returns the router of the public listener.
 pub(crate) fn public(state: AppState) -> Router {
     let mut router = server_routes().merge(session_link_routes());
@@ -25,7 +29,7 @@ pub(crate) fn public(state: AppState) -> Router {
         router = router.merge(api_routes(prefix));
     }
     router
-        .fallback(async || ApiError::UnknownPath)
+        .fallback(unknown_path)
         .method_not_allowed_fallback(async || ApiError::WrongMethod)
         .layer(from_fn_with_state(
             state.clone(),
@@ -39,6 +43,18 @@ pub(crate) fn public(state: AppState) -> Router {
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(map_request(request_log::remove_invalid_id))
         .with_state(state)
+}
+
+/// Answers a path without a route.
+async fn unknown_path(uri: Uri) -> ApiError {
+    let is_api = API_PREFIXES
+        .iter()
+        .any(|prefix| uri.path().starts_with(prefix));
+    if is_api {
+        ApiError::UnknownApiPath
+    } else {
+        ApiError::UnknownPath
+    }
 }
 
 /// The operator page, probes, metrics and the API description.
