@@ -96,6 +96,19 @@ fn the_dashboard_queries_only_existing_metrics() {
             .as_array()
             .is_some_and(|panels| panels.len() >= 8)
     );
+    assert_metrics_exist(&text);
+}
+
+#[test]
+fn the_alert_rules_query_only_existing_metrics() {
+    let text = std::fs::read_to_string(repository().join("docs/prometheus-alerts.yml"))
+        .expect("the rules exist");
+    assert!(text.matches("- alert: ").count() >= 10, "{text}");
+    assert_metrics_exist(&text);
+}
+
+/// Asserts that every metric that `text` names is in docs/OPERATIONS.md.
+fn assert_metrics_exist(text: &str) {
     let page = operations();
     let names = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
     for name in names.filter(|word| word.starts_with("hearth_")) {

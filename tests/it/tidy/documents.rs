@@ -48,6 +48,27 @@ fn documents_name_every_setting_and_no_other() {
     }
 }
 
+/// Settings that the container image or the compose file itself sets.
+const FIXED_IN_COMPOSE: [&str; 5] = [
+    "HEARTH_LISTEN",
+    "HEARTH_DATA_DIR",
+    "HEARTH_RUNTIME_DIR",
+    "HEARTH_BROWSER",
+    "HEARTH_API_KEYS",
+];
+
+#[test]
+fn compose_passes_every_setting_through() {
+    let compose = ["docker/compose.yml", "docker/compose.operator.yml"].map(read);
+    let passed: BTreeSet<String> = compose.iter().flat_map(|text| variables(text)).collect();
+    let missing: Vec<String> = variables(&read("docs/CONFIGURATION.md"))
+        .into_iter()
+        .filter(|name| !passed.contains(name) && !FIXED_IN_COMPOSE.contains(&name.as_str()))
+        .filter(|name| name != "HEARTH_LET_OTHER_MACHINES_RUN_UNCONFINED_CODE")
+        .collect();
+    assert_none("docker/compose.yml passes every setting through", &missing);
+}
+
 /// Returns the rule ids in the parts of a text between `before` and `after`.
 fn rules<'a>(text: &'a str, before: &'a str, after: &'a [char]) -> impl Iterator<Item = &'a str> {
     let named = text
