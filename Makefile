@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz soak bench docs check setup setup-tests build cargo image image-test
+.PHONY: help run test fuzz soak soak-mixed bench docs check setup setup-tests build cargo image image-test
 
 # Selects the whole workspace although it builds one binary. `run` and `test` then use the same
 # features of all dependencies and share the compilation. `-p hearth` would compile most of them a
@@ -22,8 +22,11 @@ test: cargo setup-tests ## set up, build, and run all tests (some: make test ARG
 fuzz: cargo setup-tests ## fuzz the API with schemathesis (duration: make fuzz SECONDS=300)
 	@NEXTEST_PROFILE=fuzz FUZZ_SECONDS=$(if $(filter command line,$(origin SECONDS)),$(SECONDS),300) scripts/test schemathesis_finds_no_difference
 
-soak: cargo setup-tests ## run the slow tests: timing, thousands of rounds, the longest deadline (20 minutes on an idle machine)
+soak: cargo setup-tests ## run the slow tests: timing, thousands of rounds, the longest deadline (30 minutes on an idle machine)
 	@NEXTEST_PROFILE=soak scripts/test --run-ignored only -E 'test(/^(soak|restart)::/)'
+
+soak-mixed: cargo setup-tests ## run only its mixed load with faults, as root (an hour: make soak-mixed MINUTES=60; a replay: SEED=...)
+	@NEXTEST_PROFILE=soak HEARTH_SOAK_MINUTES=$(MINUTES) HEARTH_SOAK_SEED=$(SEED) scripts/test --run-ignored only --no-capture -E 'test(/^soak::mixed::/)'
 
 docs: cargo setup-tests ## update docs/conformance.md, docs/SECURITY.md and docs/CONFIGURATION.md from the results of the tests
 	@HEARTH_WRITE_DOCS=1 scripts/test is_documented

@@ -3,8 +3,8 @@
 
 mod inside;
 mod keyless;
-mod load;
-mod watch;
+pub(crate) mod load;
+pub(crate) mod watch;
 
 /// The key of the tests' server.
 const KEY: &str = "key-a";
