@@ -1,11 +1,13 @@
 //! Recovery from damage by an earlier call: tabs that do not respond, sabotaged kernels, a missing
-//! daemon, and a log without a reader.
+//! daemon, a killed supervisor, and a log without a reader.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use hearth_test_support::{Session, TestServer, eventually};
+use hearth_test_support::process::{self, Process};
+use hearth_test_support::{Session, Site, TestServer, eventually, netns};
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 /// Asserts that fresh kernels, bash's tools and the existing kernel all work.
@@ -122,6 +124,50 @@ async fn a_kernel_that_breaks_its_own_connection_reports_the_loss() {
     let execution = session.node(code).await.failed(137);
     assert_eq!(execution.error(), "The process that ran the code was lost");
     assert_eq!(session.node("'alive'").await.ok().result, "alive");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_program_whose_supervisor_is_killed() {
+    if !netns::is_possible() {
+        eprintln!("skipped: only a server that was started as root has a spawner");
+        return;
+    }
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let session = server.session().await;
+    let code = format!(
+        "setsid -f sh -c 'sleep 4301 & kill -STOP $!; sleep 4302' >/dev/null 2>&1; {}; sleep 4303",
+        site.bash_signal("begun")
+    );
+    let killing = async {
+        site.signalled("begun").await;
+        let processes = server.processes();
+        let find = |pid: i32| processes.iter().find(|process| process.pid == pid);
+        let sleep = processes.iter().find(|it| it.command == "sleep 4302");
+        let mut ancestor = sleep;
+        while let Some(process) = ancestor.filter(|process| !process.is_shim()) {
+            ancestor = find(process.parent);
+        }
+        let shim = ancestor.unwrap_or_else(|| panic!("{}", process::describe(&processes)));
+        shim.signal(Signal::SIGKILL);
+    };
+    let (execution, ()) = tokio::join!(session.bash(&code), killing);
+    let lost = "The process that ran the code was lost";
+    assert_eq!(execution.failed(137).error(), lost);
+    eventually(Duration::from_secs(5), "its children end", async || {
+        let mut left = process::all();
+        left.retain(|process| {
+            process.command.starts_with("sleep 430") && Process::is_alive(process)
+        });
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(process::describe(&left))
+        }
+    })
+    .await;
+    assert_usable(&session).await;
+    session.delete().await;
     server.stop().await;
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod kill;
 pub(crate) mod launcher;
 pub(crate) mod monitor;
 pub(crate) mod open_files;
+pub(crate) mod orphan_killer;
 pub(crate) mod process_table;
 pub(crate) mod process_tree;
 pub(crate) mod program;

@@ -10,7 +10,7 @@
 //! The monitor receives directories as descriptors and follows no paths. It changes only
 //! directories that belong to the server.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -26,6 +26,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
 use crate::policy::user::{Ids, UserIds, UserRole, drop_privileges, set_umask};
+use crate::supervisor::orphan_killer::{OrphanKiller, children};
 use crate::supervisor::shim_command::shim_command;
 use crate::supervisor::spawner::{CHOWN, Request, SPAWN, Spawner, chown_dir};
 use crate::sys;
@@ -82,6 +83,7 @@ pub fn fork_privileged(ids: UserIds) -> io::Result<PrivilegedFork> {
             let monitor = Monitor {
                 requests: Some((ours, ids)),
                 server: child,
+                orphans: Some(OrphanKiller::start(ids)?),
             };
             Ok(PrivilegedFork::Exited(monitor.run()?))
         }
@@ -113,6 +115,7 @@ pub fn fork_init() -> io::Result<InitFork> {
             let monitor = Monitor {
                 requests: None,
                 server: child,
+                orphans: None,
             };
             Ok(InitFork::Exited(monitor.run()?))
         }
@@ -125,6 +128,8 @@ struct Monitor {
     /// starts its shims itself.
     requests: Option<(UnixStream, UserIds)>,
     server: Pid,
+    /// None if the server starts its shims itself.
+    orphans: Option<OrphanKiller>,
 }
 
 impl Monitor {
@@ -187,7 +192,7 @@ impl Monitor {
 
     /// Reaps all children that have ended. Returns the exit code of the server if it is one of
     /// them.
-    fn reap(&self) -> Option<i32> {
+    fn reap(&mut self) -> Option<i32> {
         let mut code = None;
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -195,20 +200,29 @@ impl Monitor {
                 Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.server => {
                     code = Some(128 + signal as i32);
                 }
-                Ok(WaitStatus::StillAlive) | Err(_) => return code,
-                Ok(_) => {}
+                Ok(WaitStatus::StillAlive) | Err(_) => break,
+                Ok(status) => {
+                    if let (Some(orphans), Some(pid)) = (&mut self.orphans, status.pid()) {
+                        orphans.forget_shim(pid);
+                    }
+                }
             }
         }
+        if let Some(orphans) = &self.orphans {
+            orphans.kill();
+        }
+        code
     }
 
     /// Waits until all shims have ended. They end on their own, because their control sockets
     /// closed with the server. Shims that are stopped, or that are stopped meanwhile, are resumed.
-    fn wait_for_shims(&self, signals: &SignalFd) {
+    fn wait_for_shims(&mut self, signals: &SignalFd) {
         let deadline = Instant::now() + SHIM_EXIT_TIMEOUT;
         loop {
             resume_children();
             // The signal of the last child may arrive before this call, so look for children
             // before waiting for a signal.
+            self.reap();
             if waitpid(None, Some(WaitPidFlag::WNOHANG)).is_err() {
                 return;
             }
@@ -222,7 +236,6 @@ impl Monitor {
                 PollTimeout::try_from(remaining.min(RESUME_INTERVAL)).unwrap_or(PollTimeout::ZERO),
             );
             while let Ok(Some(_)) = signals.read_signal() {}
-            self.reap();
         }
     }
 
@@ -234,7 +247,11 @@ impl Monitor {
         let Request { kind, user, fds } = Request::receive(stream)?;
         let ids = all.ids(user).ok_or(io::ErrorKind::InvalidData)?;
         let outcome = match kind {
-            SPAWN if user.role != UserRole::Server => start_shim(ids, fds),
+            SPAWN if user.role != UserRole::Server => start_shim(ids, fds).inspect(|&pid| {
+                if let Some(orphans) = &mut self.orphans {
+                    orphans.add_shim(Pid::from_raw(pid));
+                }
+            }),
             CHOWN => chown_dirs(ids, *all, &fds).map(|()| 0),
             _ => return Err(io::ErrorKind::InvalidData.into()),
         };
@@ -246,13 +263,9 @@ impl Monitor {
 
 /// Sends SIGCONT to every child of this process.
 fn resume_children() {
-    let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
-    for pid in children
-        .split_whitespace()
-        .filter_map(|pid| pid.parse().ok())
-    {
+    for pid in children() {
         // The child may have ended meanwhile. It is not reaped yet, so the id is still its own.
-        let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+        let _ = kill(pid, Signal::SIGCONT);
     }
 }
 

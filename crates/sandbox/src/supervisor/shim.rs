@@ -2,7 +2,8 @@
 //!
 //! It runs before any async runtime exists. It has one thread, an empty environment and one socket
 //! to the server. It blocks every signal that can be blocked, so other processes of its user cannot
-//! end it with SIGTERM. If it gets SIGKILL, the program dies too (parent-death signal).
+//! end it with SIGTERM. If it gets SIGKILL, the program dies too (parent-death signal), and the
+//! spawner ends the rest of the tree ([`orphan_killer`](crate::supervisor::orphan_killer)).
 //!
 //! A stopped shim resumes when the server dies: the process that started it sends SIGCONT, and
 //! SIGCONT is also its parent-death signal, which discards a stop that is still pending. The shim
