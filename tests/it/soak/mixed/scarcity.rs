@@ -1,6 +1,7 @@
 //! Too little space and too few descriptors, for some seconds at a time.
 
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::statvfs;
 use tempfile::TempDir;
 
+use super::audit::UIDS;
 use super::dice::Dice;
 use super::soak::Soak;
 
@@ -112,11 +114,14 @@ async fn fill_disk(soak: &Soak<'_>, disk: &Disk, mut dice: Dice) {
     soak.hits.on_server(what, filling).await;
 }
 
-/// Sets the soft limit of open files of the server.
+/// Sets the soft limit of open files of the server, as the server's user. Root needs a capability
+/// for it that it may lack.
 fn limit_descriptors(pid: i32, limit: u64) {
     let status = Command::new("prlimit")
         .arg(format!("--pid={pid}"))
         .arg(format!("--nofile={limit}:"))
+        .uid(UIDS.0)
+        .gid(UIDS.0)
         .status();
     assert!(
         status.expect("util-linux is installed").success(),
