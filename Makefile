@@ -3,12 +3,15 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz soak soak-mixed bench docs check setup setup-tests build cargo image image-test
+.PHONY: help run test fuzz fuzz-api fuzz-parsers soak soak-mixed bench docs check setup setup-tests build cargo image image-test
 
 # Selects the whole workspace although it builds one binary. `run` and `test` then use the same
 # features of all dependencies and share the compilation. `-p hearth` would compile most of them a
 # second time.
 BUILD = cargo build --release --locked --workspace --bin hearth
+
+# The option SECONDS, or a default. The shell has a variable of this name, which does not count.
+seconds = $(if $(filter command line,$(origin SECONDS)),$(SECONDS),$(1))
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -19,11 +22,16 @@ run: build ## set up, build, and serve on 127.0.0.1:3010 (options: make run ARGS
 test: cargo setup-tests ## set up, build, and run all tests (some: make test ARGS=name)
 	@scripts/test $(ARGS)
 
-fuzz: cargo setup-tests ## fuzz the API with schemathesis (duration: make fuzz SECONDS=300)
-	@NEXTEST_PROFILE=fuzz FUZZ_SECONDS=$(if $(filter command line,$(origin SECONDS)),$(SECONDS),300) scripts/test schemathesis_finds_no_difference
+fuzz: fuzz-api fuzz-parsers ## run both kinds of fuzzing (duration of each target: make fuzz SECONDS=300)
+
+fuzz-api: cargo setup-tests ## fuzz the API of a server with schemathesis (duration: make fuzz-api SECONDS=300)
+	@NEXTEST_PROFILE=fuzz FUZZ_SECONDS=$(call seconds,300) scripts/test schemathesis_finds_no_difference
+
+fuzz-parsers: cargo ## fuzz the parsers of hostile input, each for some seconds (duration: make fuzz-parsers SECONDS=20)
+	@NEXTEST_PROFILE=fuzz HEARTH_FUZZ_SECONDS=$(call seconds,20) scripts/test -E 'test(/(^|::)fuzz::/)'
 
 soak: cargo setup-tests ## run the slow tests: timing, thousands of rounds, the longest deadline (30 minutes on an idle machine)
-	@NEXTEST_PROFILE=soak scripts/test --run-ignored only -E 'test(/^(soak|restart)::/)'
+	@NEXTEST_PROFILE=soak scripts/test --run-ignored only -E 'test(/^(soak|restart|bounded)::/)'
 
 soak-mixed: cargo setup-tests ## run only its mixed load with faults, as root (an hour: make soak-mixed MINUTES=60; a replay: SEED=...)
 	@NEXTEST_PROFILE=soak HEARTH_SOAK_MINUTES=$(MINUTES) HEARTH_SOAK_SEED=$(SEED) scripts/test --run-ignored only --no-capture -E 'test(/^soak::mixed::/)'

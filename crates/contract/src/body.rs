@@ -81,7 +81,7 @@ impl Body {
 
 /// Replaces each escape of a surrogate without its other half by an escape of U+FFFD, which has the
 /// same length.
-fn replace_lone_surrogates(bytes: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn replace_lone_surrogates(bytes: &[u8]) -> Cow<'_, [u8]> {
     const ESCAPE: usize = r"\ud800".len();
     let mut replaced = Cow::Borrowed(bytes);
     let mut at = 0;

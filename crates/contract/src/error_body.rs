@@ -108,6 +108,21 @@ impl ErrorBody {
         ))
     }
 
+    /// Reports that a key has been used for its maximum number of requests per minute.
+    pub fn rate_exceeded(max: u64) -> Self {
+        Self::new(format!(
+            "Your API key has reached its maximum of {max} requests per minute (HEARTH_KEY_MAX_REQUESTS_PER_MINUTE). \
+             Nothing was done; try again."
+        ))
+    }
+
+    /// Reports that too many requests of a team wait in a queue that teams share.
+    pub fn team_queue_full(max: usize) -> Self {
+        Self::new(format!(
+            "Too many requests of your team wait (limit: {max}). Nothing was done; try again."
+        ))
+    }
+
     /// Reports that the server has too little free disk space for another session.
     pub fn disk_full(free_mb: u64, min_mb: u64) -> Self {
         Self::new(format!(
@@ -221,8 +236,8 @@ impl ErrorBody {
         }
     }
 
-    /// Reports that the body is not JSON and does not claim to be. `content_type` is the value of the
-    /// header, or empty.
+    /// Reports that the body is not JSON and does not claim to be. `content_type` is the header's
+    /// value, or empty.
     pub fn not_json(content_type: &str) -> Self {
         let sent = match content_type {
             "" => "the request has no content type".to_owned(),

@@ -17,6 +17,8 @@ mod error_body;
 mod execute;
 mod execute_response;
 mod field;
+#[cfg(test)]
+mod fuzz;
 mod issue;
 mod limit;
 mod list;

@@ -16,7 +16,7 @@ use crate::denied::{Denied, Reason};
 use crate::meter::{Meter, Totals, Traffic};
 use crate::policy::Policy;
 use crate::relay::MAX_LARGE_BUFFERS;
-use crate::resolve::Resolve;
+use crate::resolve::{Lookups, Resolve, SharedLookups};
 use crate::self_ports::SelfPorts;
 use crate::splice::SplicedResponse;
 
@@ -26,17 +26,13 @@ use crate::splice::SplicedResponse;
 /// for pages, plus some WebSocket connections.
 const MAX_CONNECTIONS: usize = 128;
 
-/// Maximum number of concurrent name lookups of a session.
-///
-/// Each lookup blocks a thread until the system resolver returns.
-const MAX_LOOKUPS: usize = 4;
-
 /// State that all sessions share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) policy: Policy,
     pub(crate) self_ports: SelfPorts,
     pub(crate) resolver: Arc<dyn Resolve>,
+    pub(crate) lookups: SharedLookups,
     pub(crate) totals: Arc<Totals>,
     pub(crate) denials: DenialCounters,
 }
@@ -47,6 +43,7 @@ impl Shared {
             policy,
             self_ports: SelfPorts::default(),
             resolver,
+            lookups: SharedLookups::new(),
             totals: Arc::default(),
             denials: DenialCounters::new(),
         }
@@ -63,7 +60,7 @@ pub(crate) struct ProxyState {
     stop: CancellationToken,
     totals: Arc<Totals>,
     recent: RecentDenials,
-    lookups: Arc<Semaphore>,
+    lookups: Lookups,
     connection_permits: Arc<Semaphore>,
     large_buffers: Semaphore,
 }
@@ -83,7 +80,7 @@ impl ProxyState {
             stop,
             totals: Totals::child_of(&shared.totals),
             recent: RecentDenials::new(),
-            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
+            lookups: Lookups::new(&shared.lookups),
             connection_permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             large_buffers: Semaphore::new(MAX_LARGE_BUFFERS),
         }
@@ -101,7 +98,7 @@ impl ProxyState {
         &self.shared.resolver
     }
 
-    pub(crate) fn lookups(&self) -> &Arc<Semaphore> {
+    pub(crate) fn lookups(&self) -> &Lookups {
         &self.lookups
     }
 

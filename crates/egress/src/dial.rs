@@ -23,7 +23,6 @@ use crate::connection::ProxyState;
 use crate::denied::{Denied, Reason};
 use crate::headers::PROXY_AUTHORIZATION;
 use crate::policy::Route;
-use crate::resolve::look_up;
 use crate::self_ports::is_local_address;
 use crate::upstream::Upstream;
 
@@ -123,12 +122,8 @@ impl ProxyState {
     }
 
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Reason> {
-        let permit = Arc::clone(self.lookups())
-            .acquire_owned()
-            .await
-            .map_err(|_| Reason::Unresolved)?;
         let resolver = Arc::clone(self.resolver());
-        match look_up(resolver, name.to_owned(), permit).await {
+        match self.lookups().look_up(resolver, name.to_owned()).await {
             Ok(addresses) if !addresses.is_empty() => Ok(addresses),
             _ => Err(Reason::Unresolved),
         }

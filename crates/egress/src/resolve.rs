@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 use std::sync::{Arc, LazyLock};
 
 use tokio::runtime::Runtime;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// A resolver of host names.
 pub trait Resolve: Debug + Send + Sync {
@@ -30,7 +30,13 @@ impl Resolve for SystemResolver {
 
 /// The maximum number of threads for lookups. A lookup blocks a thread until the system resolver
 /// returns, which takes half a minute if no name server answers.
-const MAX_THREADS: usize = 64;
+const MAX_THREADS: usize = 256;
+
+/// The maximum number of concurrent lookups of all sessions, without one lookup of each session.
+const MAX_SHARED_LOOKUPS: usize = 32;
+
+/// The maximum number of concurrent lookups of one session that count as shared.
+const MAX_SHARED_LOOKUPS_OF_SESSION: usize = 3;
 
 /// The runtime whose blocking threads perform lookups. It is separate, because lookups that hang
 /// would otherwise delay everything else that blocks, such as the creation of sessions.
@@ -42,24 +48,140 @@ static LOOKUPS: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
         .build()
 });
 
-/// Performs a lookup on a thread for lookups.
-pub(crate) async fn look_up(
-    resolver: Arc<dyn Resolve>,
-    name: String,
-    permit: OwnedSemaphorePermit,
-) -> io::Result<Vec<IpAddr>> {
-    let runtime = LOOKUPS
-        .as_ref()
-        .map_err(|error| io::Error::from(error.kind()))?;
-    let lookup = runtime.spawn_blocking(move || {
-        // The lookup holds the permit itself, because it continues when the caller stops waiting.
-        let _permit = permit;
-        resolver.addresses(&name)
-    });
-    lookup.await.map_err(io::Error::other)?
+/// The permits for lookups that all sessions share.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedLookups(Arc<Semaphore>);
+
+impl SharedLookups {
+    pub(crate) fn new() -> SharedLookups {
+        SharedLookups(Arc::new(Semaphore::new(MAX_SHARED_LOOKUPS)))
+    }
+}
+
+/// The permits for lookups of one session. One lookup never waits for other sessions. A few more
+/// share permits with all sessions, so that lookups that hang do not fill the machine with threads.
+#[derive(Debug)]
+pub(crate) struct Lookups {
+    own: Arc<Semaphore>,
+    more: Arc<Semaphore>,
+    shared: SharedLookups,
+}
+
+/// The permits of one lookup.
+#[derive(Debug)]
+struct LookupPermit {
+    _of_session: OwnedSemaphorePermit,
+    _shared: Option<OwnedSemaphorePermit>,
+}
+
+impl Lookups {
+    pub(crate) fn new(shared: &SharedLookups) -> Lookups {
+        Lookups {
+            own: Arc::new(Semaphore::new(1)),
+            more: Arc::new(Semaphore::new(MAX_SHARED_LOOKUPS_OF_SESSION)),
+            shared: shared.clone(),
+        }
+    }
+
+    /// Performs a lookup on a thread for lookups.
+    pub(crate) async fn look_up(
+        &self,
+        resolver: Arc<dyn Resolve>,
+        name: String,
+    ) -> io::Result<Vec<IpAddr>> {
+        let runtime = LOOKUPS
+            .as_ref()
+            .map_err(|error| io::Error::from(error.kind()))?;
+        let permit = self.permit().await.map_err(io::Error::other)?;
+        let lookup = runtime.spawn_blocking(move || {
+            // The lookup holds the permit itself, because it continues when the caller stops
+            // waiting.
+            let _permit = permit;
+            resolver.addresses(&name)
+        });
+        lookup.await.map_err(io::Error::other)?
+    }
+
+    async fn permit(&self) -> Result<LookupPermit, AcquireError> {
+        let own = async {
+            Ok(LookupPermit {
+                _of_session: Arc::clone(&self.own).acquire_owned().await?,
+                _shared: None,
+            })
+        };
+        let shared = async {
+            Ok(LookupPermit {
+                _of_session: Arc::clone(&self.more).acquire_owned().await?,
+                _shared: Some(Arc::clone(&self.shared.0).acquire_owned().await?),
+            })
+        };
+        tokio::select! {
+            biased;
+            permit = own => permit,
+            permit = shared => permit,
+        }
+    }
 }
 
 /// Returns whether a name always refers to loopback (RFC 6761, section 6.3).
 fn is_loopback_name(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    /// A resolver that resolves `quick` at once and everything else when the sender is dropped.
+    #[derive(Debug)]
+    struct HangingResolver {
+        started: Sender<()>,
+        end: Arc<Mutex<Receiver<()>>>,
+    }
+
+    impl Resolve for HangingResolver {
+        fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+            if name != "quick" {
+                let _ = self.started.send(());
+                let _ = self.end.lock().expect("no panic").recv();
+            }
+            Ok(vec![Ipv4Addr::LOCALHOST.into()])
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn lookups_that_hang_block_no_other_session() {
+        const SESSIONS: usize = 40;
+        let ((started, starts), (end, ended)) = (channel(), channel());
+        let resolver: Arc<dyn Resolve> = Arc::new(HangingResolver {
+            started,
+            end: Arc::new(Mutex::new(ended)),
+        });
+        let shared = SharedLookups::new();
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..SESSIONS {
+            let session = Arc::new(Lookups::new(&shared));
+            for _ in 0..5 {
+                let (session, resolver) = (Arc::clone(&session), Arc::clone(&resolver));
+                waiting.spawn(async move { session.look_up(resolver, "slow".to_owned()).await });
+            }
+        }
+        let starts = tokio::task::spawn_blocking(move || {
+            (0..SESSIONS + MAX_SHARED_LOOKUPS).for_each(|_| starts.recv().expect("it starts"));
+            starts
+        });
+        let starts = starts.await.expect("no panic");
+        let other = Lookups::new(&shared);
+        let found = other.look_up(Arc::clone(&resolver), "quick".to_owned());
+        assert_eq!(
+            found.await.expect("resolved"),
+            [IpAddr::from(Ipv4Addr::LOCALHOST)]
+        );
+        assert!(starts.try_recv().is_err(), "no further lookup has started");
+        drop(end);
+        assert_eq!(waiting.join_all().await.len(), SESSIONS * 5);
+    }
 }

@@ -76,8 +76,11 @@ pub(crate) enum FrameError {
 pub(crate) struct ReplyReader {
     pipe: pipe::Receiver,
     buffer: BytesMut,
-    /// Counts the bytes of `buffer`, and of the last message until [`ReplyReader::take_reserved`].
+    /// Counts the bytes of `buffer`, and of the last message until [`ReplyReader::take_reserved`]
+    /// or [`ReplyReader::next`].
     reserved: Reservation,
+    /// The size of the last message, if it still counts.
+    last_bytes: usize,
     /// Maximum length of a message.
     pub limit_bytes: usize,
 }
@@ -88,6 +91,7 @@ impl ReplyReader {
             pipe,
             buffer: BytesMut::with_capacity(READ_BYTES),
             reserved: budget.empty(),
+            last_bytes: 0,
             limit_bytes: 64 * 1024,
         }
     }
@@ -95,15 +99,32 @@ impl ReplyReader {
     /// Returns the reservation for the last reply.
     pub fn take_reserved(&mut self) -> Reservation {
         let reserved = self.reserved.take();
+        self.last_bytes = 0;
         // A message that follows the reply is a mistake of the kernel, and short.
         self.buffer = BytesMut::from(&self.buffer[..]);
         reserved
     }
 
+    /// Releases the memory and the reservation of the last message, which the caller has dropped.
+    fn release_last(&mut self) {
+        let bytes = std::mem::take(&mut self.last_bytes);
+        if bytes > 0 {
+            self.reserved.shrink_to(self.buffer.len());
+        }
+        // The buffer still owns the memory of the message. A copy that is larger than the message
+        // would make many short messages expensive.
+        if bytes > self.buffer.len() {
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
+    }
+
     /// Returns the next reply. Cancel safe, because the buffer keeps partial messages.
     pub async fn next(&mut self) -> Result<Reply, FrameError> {
+        self.release_last();
         loop {
+            let before = self.buffer.len();
             if let Some(reply) = take_reply(&mut self.buffer, self.limit_bytes)? {
+                self.last_bytes = before - self.buffer.len();
                 return Ok(reply);
             }
             // The buffer grows as data arrives, and not to the length that a message announces.
@@ -135,7 +156,13 @@ fn take_reply(buffer: &mut BytesMut, limit_bytes: usize) -> Result<Option<Reply>
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+
     use super::*;
 
     fn frame(json: &str) -> Vec<u8> {
@@ -180,6 +207,27 @@ mod tests {
             take_reply(&mut malformed, 1000),
             Err(FrameError::Malformed)
         ));
+    }
+
+    #[tokio::test]
+    async fn replies_that_are_dropped_do_not_count() {
+        let (ours, mut theirs) = std::io::pipe().expect("a pipe");
+        let pipe = pipe::Receiver::from_owned_fd(OwnedFd::from(ours)).expect("a reading end");
+        let budget = Budget::new("this test", 100);
+        let mut reader = ReplyReader::new(pipe, &budget);
+        for _ in 0..50 {
+            theirs
+                .write_all(&frame(r#"{"op":"started","id":9}"#))
+                .expect("written");
+            let reply = reader.next().await.expect("it fits");
+            assert_eq!(reply, Reply::Started { id: 9 });
+        }
+        theirs
+            .write_all(&frame(r#"{"op":"ready"}"#))
+            .expect("written");
+        reader.next().await.expect("it fits");
+        assert_eq!(reader.take_reserved().bytes(), 18);
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod proc;
 mod supervisor;
 mod sys;
 
+pub use files::dirs::is_shortage;
 pub use files::disk::DiskUsage;
 pub use files::remove::remove_tree;
 pub use policy::private_tmp::PrivateTmp;
@@ -42,7 +43,7 @@ pub use policy::sandbox_policy::{
 };
 pub use policy::user::{SandboxUser, UserIds, UserRole};
 pub use proc::orphans::{find_orphans, has_processes};
-pub use proc::usage::{Snapshot, SystemSample, Usage};
+pub use proc::usage::{ProcReader, Snapshot, SystemSample, Usage};
 pub use supervisor::file_worker::FileWorker;
 pub use supervisor::launcher::{Launcher, StartError};
 pub use supervisor::monitor::{InitFork, PrivilegedFork, fork_init, fork_privileged};
@@ -53,3 +54,4 @@ pub use supervisor::program::{Exit, Program};
 pub use supervisor::shim::run_shim;
 pub use supervisor::shim_command::SHIM_ARGUMENT;
 pub use supervisor::spawner::Spawner;
+pub use sys::return_freed_memory;

@@ -20,6 +20,9 @@ use nix::libc;
 use nix::unistd::{ForkResult, fork};
 use seccompiler::BpfProgram;
 
+/// Selects the signal of a descriptor with `O_ASYNC` (`asm-generic/fcntl.h`). `libc` lacks it.
+const F_SETSIG: libc::c_int = 10;
+
 /// Closes every descriptor from `first` on. Descriptors without `O_CLOEXEC` that the server
 /// inherited would otherwise reach session code.
 pub(crate) fn close_fds_from(first: RawFd) -> io::Result<()> {
@@ -103,14 +106,61 @@ pub(crate) fn die_with_parent() -> io::Result<()> {
     }
 }
 
-/// Sets the scheduling priority of this process (`nice(2)`).
-pub(crate) fn set_niceness(niceness: i32) -> io::Result<()> {
-    // SAFETY: the call takes plain integers.
-    let outcome = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) };
+/// Makes the kernel send SIGCONT to this process whenever data arrives at `socket`, and when the
+/// other end closes (`O_ASYNC`, `fcntl(2)`). SIGCONT resumes a stopped process and discards a stop
+/// that is pending, even if it is blocked.
+///
+/// The kernel sends no signal while a process waits in a read of the socket. Wait with `poll`
+/// before each read.
+pub(crate) fn resume_on_input(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let fd = socket.as_raw_fd();
+    // SAFETY: the calls take plain integers, and `socket` keeps the descriptor open.
+    let outcomes = unsafe {
+        let flags = libc::fcntl(fd, libc::F_GETFL);
+        [
+            flags,
+            libc::fcntl(fd, libc::F_SETOWN, libc::getpid()),
+            libc::fcntl(fd, F_SETSIG, libc::SIGCONT),
+            libc::fcntl(fd, libc::F_SETFL, flags | libc::O_ASYNC),
+        ]
+    };
+    if outcomes.contains(&-1) {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Raises the niceness of this process to at least this value (`nice(2)`). Only root may lower it,
+/// so a program of a server that runs under `nice` stays as nice as the server.
+pub(crate) fn raise_niceness(niceness: i32) -> io::Result<()> {
+    // SAFETY: the calls take plain integers.
+    let outcome = unsafe {
+        if libc::getpriority(libc::PRIO_PROCESS, 0) >= niceness {
+            return Ok(());
+        }
+        libc::setpriority(libc::PRIO_PROCESS, 0, niceness)
+    };
     if outcome == 0 {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+/// The size from which the allocator takes memory for a buffer from the system, and returns it when
+/// the buffer is freed. It is the initial value of glibc.
+const MMAP_THRESHOLD: libc::c_int = 128 * 1024;
+
+/// Makes the allocator return the memory of large buffers when they are freed. By default it raises
+/// its threshold with each such buffer, up to 32 MiB, and then keeps smaller ones for itself. Does
+/// nothing with other C libraries than glibc.
+pub fn return_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call takes plain integers and is safe in every thread (`mallopt(3)`).
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, MMAP_THRESHOLD);
     }
 }
 

@@ -367,3 +367,54 @@ async fn a_dropped_launcher_ends_its_warm_shim() {
     drop(launcher);
     ended(ready);
 }
+
+#[tokio::test]
+async fn the_tracker_waits_for_the_processes_of_a_cancelled_start() {
+    let tracker = TaskTracker::new();
+    let launcher = launcher_with(tracker.clone()).with_warm_shim();
+    ready_shim(&launcher).await;
+    // The first poll sends the request to the warm shim, and the program takes longer to start.
+    let start = launcher.start(bash("sleep 1000"));
+    let cancelled = tokio::time::timeout(Duration::ZERO, start).await;
+    assert!(cancelled.is_err(), "the program started at once");
+    launcher.close_warm_shim().await;
+    tracker.close();
+    tokio::time::timeout(TIMEOUT, tracker.wait())
+        .await
+        .expect("the shim ends");
+    assert_eq!(descendants(std::process::id()), 0);
+}
+
+/// The kernel resumes a shim when its socket closes, even if the stop is still pending.
+#[tokio::test]
+async fn a_dropped_launcher_ends_its_warm_shim_although_it_is_stopped() {
+    for round in 0..20 {
+        let launcher = launcher().with_warm_shim();
+        let ready = ready_shim(&launcher).await;
+        // The shim takes its name after it has prepared for this.
+        wait_until(|| read_proc(ready, "comm") == "hearth-shim\n");
+        kill(
+            Pid::from_raw(i32::try_from(ready).expect("a small number")),
+            Signal::SIGSTOP,
+        )
+        .expect("the shim runs");
+        if round % 2 == 0 {
+            wait_until(|| read_proc(ready, "stat").contains(") T "));
+        }
+        drop(launcher);
+        ended(ready);
+    }
+}
+
+fn read_proc(pid: u32, file: &str) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/{file}")).expect("the process exists")
+}
+
+/// Polls, because the process table sends no notifications.
+fn wait_until(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "the shim does not get ready");
+        std::thread::yield_now();
+    }
+}

@@ -1,18 +1,27 @@
 //! API keys, and the teams and the operator that they identify.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::request_rate::RequestRate;
 use crate::team::{self, Team};
 use crate::token::{digest, hex};
 
 /// The configured keys. Only their digests are kept in memory.
 #[derive(Debug, Default)]
 pub(crate) struct ApiKeys {
-    teams: Vec<([u8; 32], Team)>,
+    keys: Vec<ApiKey>,
     operator: Option<[u8; 32]>,
+}
+
+/// One key of a team.
+#[derive(Debug)]
+pub(crate) struct ApiKey {
+    digest: [u8; 32],
+    pub team: Team,
+    /// The maximum rate of requests with this key, if there is one.
+    pub rate: Option<RequestRate>,
 }
 
 /// The identity behind a request for server-wide information.
@@ -38,7 +47,7 @@ impl ApiKeys {
     /// Parses a comma-separated list of `key` and `name:key`. Each key without a name is a separate
     /// team.
     pub fn parse(text: &str) -> Result<ApiKeys, String> {
-        let mut teams = Vec::new();
+        let mut keys = Vec::new();
         let mut seen = HashSet::new();
         for (index, entry) in text
             .split(',')
@@ -64,13 +73,17 @@ impl ApiKeys {
                 return Err(format!("the key of entry {position} is a duplicate"));
             }
             let team = name.map_or_else(|| team::unnamed(&hex(&digest)), team::named);
-            teams.push((digest, team));
+            keys.push(ApiKey {
+                digest,
+                team,
+                rate: None,
+            });
         }
-        if teams.is_empty() && !text.trim().is_empty() {
+        if keys.is_empty() && !text.trim().is_empty() {
             return Err("the list contains no key".to_owned());
         }
         Ok(ApiKeys {
-            teams,
+            keys,
             operator: None,
         })
     }
@@ -86,7 +99,7 @@ impl ApiKeys {
                 "an operator key requires HEARTH_API_KEYS; without API keys every client is an operator",
             );
         }
-        if self.teams.iter().any(|(known, _)| *known == digest) {
+        if self.keys.iter().any(|known| known.digest == digest) {
             return Err("the key is also in HEARTH_API_KEYS; the operator key must be different");
         }
         Ok(ApiKeys {
@@ -95,9 +108,29 @@ impl ApiKeys {
         })
     }
 
+    /// Limits the requests with each key.
+    pub fn with_max_rate(mut self, max_per_minute: u64) -> Result<ApiKeys, &'static str> {
+        if self.is_empty() {
+            return Err("a maximum per key requires HEARTH_API_KEYS");
+        }
+        for key in &mut self.keys {
+            key.rate = Some(RequestRate::new(max_per_minute));
+        }
+        Ok(self)
+    }
+
     /// Returns whether no keys are configured, which disables authentication.
     pub fn is_empty(&self) -> bool {
-        self.teams.is_empty()
+        self.keys.is_empty()
+    }
+
+    /// Returns the teams of all clients. A team with several keys occurs several times.
+    pub fn teams(&self) -> Vec<Team> {
+        if self.is_empty() {
+            return vec![team::everybody()];
+        }
+        let teams = self.keys.iter().map(|key| Team::clone(&key.team));
+        teams.collect()
     }
 
     /// Returns the principal that presents this key.
@@ -105,30 +138,30 @@ impl ApiKeys {
         let is_operator = self
             .operator
             .is_some_and(|known| bool::from(known.ct_eq(&digest(key))));
-        let team = self.team_of(key);
+        let team = self.find(key).map(|key| Team::clone(&key.team));
         if is_operator {
             return Some(Principal::Operator);
         }
         team.map(Principal::Team)
     }
 
-    /// Returns whether a principal may read the metrics, which contain no data of individual teams.
-    /// Teams may read them if no operator key is configured.
+    /// Returns whether a principal may read the metrics. Teams may read them if no operator key is
+    /// configured. Of the metrics per team, a team sees only its own.
     pub fn can_read_metrics(&self, principal: &Principal) -> bool {
         *principal == Principal::Operator || self.operator.is_none()
     }
 
-    /// Returns the team that this key belongs to.
+    /// Returns the key that a client presents, if it belongs to a team.
     ///
     /// Compares the digests of all keys in constant time, so that response times do not reveal
     /// keys.
-    pub fn team_of(&self, key: &str) -> Option<Team> {
+    pub fn find(&self, key: &str) -> Option<&ApiKey> {
         let presented = digest(key);
         let mut found = None;
-        for (known, team) in &self.teams {
-            let equal: Choice = known.ct_eq(&presented);
+        for known in &self.keys {
+            let equal: Choice = known.digest.ct_eq(&presented);
             if bool::from(equal) {
-                found = Some(Arc::clone(team));
+                found = Some(known);
             }
         }
         found
@@ -146,8 +179,8 @@ mod tests {
     fn team_of(keys: &str, key: &str) -> Option<String> {
         ApiKeys::parse(keys)
             .expect("valid keys")
-            .team_of(key)
-            .map(|team| team.to_string())
+            .find(key)
+            .map(|key| key.team.to_string())
     }
 
     #[test]
@@ -172,7 +205,7 @@ mod tests {
         assert!(team.can_see(&"name:a".into()) && !team.can_see(&"name:b".into()));
         assert!(Principal::Operator.can_see(&"name:b".into()));
         assert_eq!(keys.principal_of("nobody"), None);
-        assert_eq!(keys.team_of("boss"), None);
+        assert!(keys.find("boss").is_none());
         for (keys, key) in [("", "boss"), ("one", "one"), ("one", "b ss")] {
             assert!(
                 ApiKeys::parse(keys)
@@ -182,6 +215,25 @@ mod tests {
                 "{key}"
             );
         }
+    }
+
+    #[test]
+    fn every_key_has_its_own_rate_and_a_rate_requires_keys() {
+        let keys = ApiKeys::parse("a:one,a:two").expect("valid keys");
+        let keys = keys.with_max_rate(1).expect("there are keys");
+        let count = |key: &str| keys.find(key)?.rate.as_ref().map(RequestRate::count);
+        for key in ["one", "two"] {
+            assert_eq!(count(key), Some(Ok(())), "{key}");
+        }
+        assert!(matches!(count("one"), Some(Err(_))));
+        assert!(ApiKeys::default().with_max_rate(1).is_err());
+    }
+
+    #[test]
+    fn the_teams_include_everybody_without_keys() {
+        let keys = ApiKeys::parse("a:one,a:two,b:three").expect("valid keys");
+        assert_eq!(keys.teams(), ["name:a", "name:a", "name:b"].map(Team::from));
+        assert_eq!(ApiKeys::default().teams(), [team::everybody()]);
     }
 
     #[test]

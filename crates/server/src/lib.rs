@@ -6,8 +6,9 @@
 //! across restarts, and `live_view` shows a session's current tab to people.
 //!
 //! `commands` is the command line, `config` parses and checks all settings, and `lifecycle` starts
-//! and stops the server. `capacity` calculates the default session limit. `metrics` provides the
-//! metrics, `telemetry` provides the log, and `clock` is the only source of the wall-clock time.
+//! and stops the server. `capacity` calculates the default session limit. `fair_queue` and
+//! `request_rate` keep one client from delaying others. `metrics` provides the metrics, `telemetry`
+//! provides the log, and `clock` is the only source of the wall-clock time.
 //!
 //! The library keeps `main` short. [`commands::Cli`] is its public API.
 
@@ -20,12 +21,14 @@ pub mod commands;
 mod config;
 mod embedded;
 mod ending;
+mod fair_queue;
 mod http;
 mod lifecycle;
 mod live_view;
 mod metrics;
 mod operator;
 mod profiles;
+mod request_rate;
 mod sandbox;
 mod sessions;
 mod store;

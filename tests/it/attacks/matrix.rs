@@ -12,6 +12,7 @@ use hearth_test_support::repository;
 use crate::attacks::level::Level;
 use crate::attacks::row::{Expected, Row};
 use crate::attacks::{browser, files, network, resources, secrets};
+use crate::bounded;
 
 /// A property that holds at every level, and the tests that prove it.
 struct Cited {
@@ -229,7 +230,25 @@ const CITED: &[Cited] = &[
         "a killed server leaves no process, even if all of them are stopped",
         &[
             "a_killed_server_leaves_no_process_when_everything_is_stopped_shims_included",
+            "a_server_that_is_killed_while_all_its_processes_are_stopped_leaves_nothing",
             "a_server_that_is_killed_repeatedly_leaves_nothing",
+        ],
+    ),
+    cited(
+        "C2",
+        "a killed server leaves no process after 2 s, even if a third of them was stopped just before and the machine is busy",
+        &[
+            "a_server_that_is_killed_right_after_a_third_of_its_processes_was_stopped_leaves_nothing",
+            "as_root_a_killed_server_leaves_nothing_in_fifty_of_fifty_rounds",
+            "as_a_plain_user_a_killed_server_leaves_nothing_in_ten_of_ten_rounds",
+        ],
+    ),
+    cited(
+        "R1",
+        "a session's user ids are not reused while a process has them, even if shims were stopped",
+        &[
+            "a_deleted_session_whose_shims_are_stopped_ends_before_its_user_ids_are_reused",
+            "no_session_gets_user_ids_that_a_process_has",
         ],
     ),
 ];
@@ -287,6 +306,23 @@ fn table() -> String {
     table
 }
 
+/// Attacks on the server's resources. The tests in `bounded` fail unless these results hold for all
+/// rows.
+fn bounds_table() -> String {
+    let [_, root, plain] = Level::ALL.map(Level::title);
+    let mut table =
+        format!("| | attack | limits lifted | {root} | {plain} |\n|---|---|---|---|---|\n");
+    for row in bounded::rows() {
+        writeln!(
+            table,
+            "| {} | {} | works | stopped | stopped |",
+            row.id, row.attack
+        )
+        .unwrap();
+    }
+    table
+}
+
 fn cited_table() -> String {
     let mut table = "| | property | tests |\n|---|---|---|\n".to_owned();
     for Cited { id, what, tests } in CITED {
@@ -328,6 +364,7 @@ fn functions(dir: &Path, found: &mut BTreeSet<String>) {
 #[test]
 fn the_matrix_is_documented() {
     assert_section("docs/SECURITY.md", "attacks", &table());
+    assert_section("docs/SECURITY.md", "bounds", &bounds_table());
     assert_section("docs/SECURITY.md", "proofs", &cited_table());
 }
 

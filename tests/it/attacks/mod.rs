@@ -7,7 +7,7 @@ mod attack;
 mod browser;
 mod files;
 mod http;
-mod level;
+pub mod level;
 mod matrix;
 mod network;
 mod ordinary;

@@ -1,143 +1,110 @@
 //! Attacks without a key.
 
-use std::time::Duration;
+use futures_util::future::{FutureExt, join_all};
 
-use futures_util::future::join_all;
-use hearth_test_support::TestServer;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use super::load::{EXECUTE, connect_all, post_head, read_response, read_status, wait_until_closed};
+use super::row::{Attack, Resource, Row};
+use super::scenario::Scenario;
 
-use super::load::{connect_and_send, post_head, read_status};
-use super::watch::Watch;
-use super::{KEY, KEYS};
+/// More connections than half of the server's descriptors.
+const CONNECTIONS: usize = 2_500;
 
-const EXECUTE: &str = "/v2/interact/01920000-0000-7000-8000-000000000000/execute";
-
-async fn keyed_server() -> TestServer {
-    TestServer::builder()
-        .without_browser()
-        .setting("HEARTH_API_KEYS", KEYS)
-        .start()
-        .await
-}
+pub const ROWS: &[Row] = &[
+    Row {
+        id: "D1",
+        attack: "a client without a key sends 40 bodies of 10 MB",
+        exhausts: Resource::Memory,
+        start: |scenario| large_bodies(scenario).boxed_local(),
+    },
+    Row {
+        id: "D2",
+        attack: "a client without a key requests paths of 20 and 60 KB",
+        exhausts: Resource::Log,
+        start: |scenario| long_paths(scenario).boxed_local(),
+    },
+    Row {
+        id: "D3",
+        attack: "a client without a key sends 200 bodies that stall",
+        exhausts: Resource::Memory,
+        start: |scenario| stalled_bodies(scenario).boxed_local(),
+    },
+    Row {
+        id: "D4",
+        attack: "a client without a key opens more connections than half of the descriptors, and \
+                 sends nothing or a part of a head",
+        exhausts: Resource::Descriptors,
+        start: |scenario| idle_connections(scenario).boxed_local(),
+    },
+];
 
 /// Returns a body of ten megabytes that makes a parser create many small objects.
-fn dense_body() -> String {
+pub fn dense_body() -> String {
     format!("[{}{{}}]", "{\"\":0},".repeat(1_250_000))
 }
 
-#[tokio::test]
-async fn large_bodies_are_not_read_without_a_key() {
-    let server = keyed_server().await;
-    let watch = Watch::start(&server);
-    let body = dense_body();
-    let requests = (0..8).map(async |_| {
-        let request = post_head(EXECUTE, None, body.len()) + &body;
-        let mut stream = connect_and_send(server.address(), request.as_bytes()).await;
-        read_status(&mut stream).await
-    });
-    for status in join_all(requests).await {
-        assert!(matches!(status, Some(401) | None), "{status:?}");
-    }
-    let peaks = watch.assert_bounded().await;
-    assert!(peaks.growth_mib < 50, "{peaks:?}");
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn large_bodies_with_a_key_are_parsed_without_their_unknown_parts() {
-    let server = keyed_server().await;
-    let watch = Watch::start(&server);
-    let body = dense_body();
-    let requests = (0..8).map(async |_| {
-        let request = post_head(EXECUTE, Some(KEY), body.len()) + &body;
-        let mut stream = connect_and_send(server.address(), request.as_bytes()).await;
-        read_status(&mut stream).await
-    });
-    for status in join_all(requests).await {
-        assert_eq!(status, Some(400));
-    }
-    watch.assert_bounded().await;
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn stalled_bodies_end_and_take_little_memory() {
-    let server = keyed_server().await;
-    let watch = Watch::start(&server);
-    let head = post_head(EXECUTE, None, 64_000);
-    let part = head + &"x".repeat(60_000);
-    let mut streams =
-        join_all((0..200).map(async |_| connect_and_send(server.address(), part.as_bytes()).await))
-            .await;
-    for stream in &mut streams {
-        assert_eq!(read_status(stream).await, Some(400));
-    }
-    watch.assert_bounded().await;
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn idle_connections_make_room_and_unfinished_heads_end() {
-    const CONNECTIONS: usize = 5_000;
-    let server = keyed_server().await;
-    let watch = Watch::start(&server);
-    let mut idle = Vec::new();
-    let mut unfinished = Vec::new();
-    for number in 0..CONNECTIONS {
-        if number % 2 == 0 {
-            idle.push(connect_and_send(server.address(), b"").await);
-        } else {
-            let part = b"GET /v2/interact HTTP/1.1\r\nHost: localhost\r\nX-A: ";
-            unfinished.push(connect_and_send(server.address(), part).await);
+/// Sends bodies of which the last byte is missing, so that they are all kept at the same time.
+async fn large_bodies(scenario: &Scenario) -> Attack {
+    let mut request = post_head(EXECUTE, None, 10_000_000 - 1) + &dense_body();
+    request.truncate(request.len() - 10);
+    let mut streams = connect_all(scenario.server.address(), 40, request.as_bytes()).await;
+    if scenario.has_limits {
+        for stream in &mut streams {
+            let status = read_status(stream).await;
+            assert!(matches!(status, Some(401) | None), "{status:?}");
         }
     }
-    // A client with a key is served among them.
-    let client = server.with_key(KEY);
-    assert_eq!(client.list("").await.status, 200);
-    let peaks = watch.assert_bounded().await;
-    assert!(peaks.descriptors < 2_500, "{peaks:?}");
-    for stream in &mut unfinished {
-        wait_until_closed(stream).await;
-    }
-    drop(idle);
-    server.stop().await;
+    Attack::holding(streams)
 }
 
-#[tokio::test]
-async fn failed_requests_without_a_key_fill_no_log() {
-    let server = keyed_server().await;
-    let before = server.output().len();
-    let request = format!(
-        "GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "a".repeat(20_000)
-    );
-    let mut stream = connect_and_send(server.address(), request.repeat(500).as_bytes()).await;
+async fn long_paths(scenario: &Scenario) -> Attack {
+    let request = |length| {
+        let path = "a".repeat(length);
+        format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    };
+    let address = scenario.server.address();
+    let short = request(20_000).repeat(500);
+    let mut streams = connect_all(address, 1, short.as_bytes()).await;
     for _ in 0..500 {
-        assert_eq!(next_status(&mut stream).await, Some(404));
+        let response = read_response(&mut streams[0]).await;
+        assert_eq!(response.map(|(status, _)| status), Some(404));
     }
-    let written = server.output().len() - before;
-    assert!(written < 100_000, "{written} bytes of log");
-    server.stop().await;
+    let mut streams = connect_all(address, 200, request(60_000).as_bytes()).await;
+    for stream in &mut streams {
+        let status = read_status(stream).await;
+        let expected = if scenario.has_limits { 431 } else { 404 };
+        assert!(status.is_none_or(|status| status == expected), "{status:?}");
+    }
+    Attack::holding(streams)
 }
 
-/// Waits until the server closes a connection on which it has nothing to send.
-async fn wait_until_closed(stream: &mut TcpStream) {
-    let mut byte = [0];
-    let closed = timeout(Duration::from_secs(20), stream.read(&mut byte)).await;
-    assert!(matches!(closed, Ok(Ok(0) | Err(_))), "{closed:?}");
+async fn stalled_bodies(scenario: &Scenario) -> Attack {
+    let address = scenario.server.address();
+    let part = post_head(EXECUTE, None, 10_000_000) + &"x".repeat(4_000_000);
+    let large = connect_all(address, 100, part.as_bytes()).await;
+    // These are small enough to be read before the key is checked.
+    let part = post_head(EXECUTE, None, 64_000) + &"x".repeat(60_000);
+    let mut small = connect_all(address, 100, part.as_bytes()).await;
+    Attack::TimeLimited(Box::pin(async move {
+        for stream in &mut small {
+            // Without an answer, the connection made room for a new one.
+            let status = read_status(stream).await;
+            assert!(matches!(status, Some(400) | None), "{status:?}");
+        }
+        drop(large);
+    }))
 }
 
-/// Reads one response with a body from a connection that stays open.
-async fn next_status(stream: &mut TcpStream) -> Option<u16> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.ok()?);
-    }
-    let head = String::from_utf8(head).ok()?.to_lowercase();
-    let length = head.split("content-length: ").nth(1)?.split('\r').next()?;
-    let mut body = vec![0; length.parse().ok()?];
-    stream.read_exact(&mut body).await.ok()?;
-    head.get(9..12)?.parse().ok()
+async fn idle_connections(scenario: &Scenario) -> Attack {
+    let address = scenario.server.address();
+    let part = b"GET /v2/interact HTTP/1.1\r\nHost: localhost\r\nX-A: ";
+    let (idle, unfinished) = tokio::join!(
+        connect_all(address, CONNECTIONS / 2, b""),
+        connect_all(address, CONNECTIONS / 2, part)
+    );
+    // A client with a key is served among them.
+    assert_eq!(scenario.attacker.list("").await.status, 200);
+    Attack::TimeLimited(Box::pin(async move {
+        join_all(unfinished.into_iter().map(wait_until_closed)).await;
+        drop(idle);
+    }))
 }

@@ -2,16 +2,33 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+/// A path for requests with a body, of a session that does not exist.
+pub const EXECUTE: &str = "/v2/interact/01920000-0000-7000-8000-000000000000/execute";
+
+/// The number of connections that are opened at a time.
+const CONNECTING: usize = 64;
+
+/// The time limit for sending bytes to a server that does not read them.
+const SEND_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Connects and sends `bytes`.
 pub async fn connect_and_send(address: &str, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.expect("connected");
     // The server may close the connection while it is written.
-    let _ = stream.write_all(bytes).await;
+    let _ = timeout(SEND_DEADLINE, stream.write_all(bytes)).await;
     stream
+}
+
+/// Opens `count` connections and sends `bytes` on each.
+pub async fn connect_all(address: &str, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
+    let connecting = stream::iter(0..count).map(|_| connect_and_send(address, bytes));
+    connecting.buffer_unordered(CONNECTING).collect().await
 }
 
 /// Returns a request head for a POST with a JSON body of `length` bytes.
@@ -37,4 +54,25 @@ pub async fn read_status(stream: &mut TcpStream) -> Option<u16> {
     let read = timeout(Duration::from_secs(30), stream.read_exact(&mut head)).await;
     read.ok()?.ok()?;
     std::str::from_utf8(&head[9..]).ok()?.parse().ok()
+}
+
+/// Reads the status and the body of one response from a connection that stays open.
+pub async fn read_response(stream: &mut TcpStream) -> Option<(u16, String)> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).ok()?.to_lowercase();
+    let length = head.split("content-length: ").nth(1)?.split('\r').next()?;
+    let mut body = vec![0; length.parse().ok()?];
+    stream.read_exact(&mut body).await.ok()?;
+    let status = head.get(9..12)?.parse().ok()?;
+    Some((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// Waits until the server closes a connection on which it has nothing to send.
+pub async fn wait_until_closed(mut stream: TcpStream) {
+    let mut byte = [0];
+    let closed = stream.read(&mut byte).await;
+    assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
 }

@@ -1,6 +1,7 @@
 //! The end of sessions and of the server. It leaves nothing behind, regardless of its cause.
 
 mod environment;
+pub mod stopped;
 mod stopping;
 
 use std::path::PathBuf;
@@ -169,23 +170,7 @@ async fn killed_server_leaves_nothing(is_stopped_before: impl Fn(&Process) -> bo
         "some processes have no shim:\n{}",
         process::describe(&processes)
     );
-    let mut stopped: Vec<Process> = processes.into_iter().filter(is_stopped_before).collect();
-    for process in &stopped {
-        process.signal(Signal::SIGSTOP);
-    }
-    // A process that receives the signal late would be stopped only after the server's death.
-    eventually(Duration::from_secs(5), "all of them are stopped", || {
-        let running: Vec<&Process> = stopped
-            .iter_mut()
-            .filter_map(|process| (process.refresh() && process.state != 'T').then_some(&*process))
-            .collect();
-        std::future::ready(if running.is_empty() {
-            Ok(())
-        } else {
-            Err(process::describe(running))
-        })
-    })
-    .await;
+    stopped::stop(processes.into_iter().filter(is_stopped_before).collect()).await;
     server.kill_hard().await;
     assert!(running.await.is_err(), "a killed server cannot answer");
     server.assert_nothing_runs(Duration::from_secs(2)).await;

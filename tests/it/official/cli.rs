@@ -340,7 +340,10 @@ impl User<'_> {
                     &["interact", "stop", UNKNOWN],
                 ] {
                     let ran = self.client.cli(self.key, arguments).await;
-                    assert!(ran.stderr.ends_with("Error: Not Found\n"), "{ran:?}");
+                    assert!(
+                        ran.stderr.contains("Error: Not Found: Hearth provides "),
+                        "{ran:?}"
+                    );
                     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
                 }
             }

@@ -101,6 +101,40 @@ async fn a_profile_that_breaks_the_browser_is_moved_away() {
 }
 
 #[tokio::test]
+async fn a_profile_is_kept_when_the_browser_is_killed_at_its_start() {
+    let (dir, site) = (new_data_dir(), Site::start().await);
+    // The browser is killed at its next start for each line of this file.
+    let (browser, faults) = (dir.path().join("browser"), dir.path().join("faults"));
+    let script = format!(
+        "#!/bin/sh\n[ -s '{faults}' ] && sed -i 1d '{faults}' && kill -KILL $$\nexec /usr/lib/chromium/chromium-headless-shell \"$@\"\n",
+        faults = faults.display()
+    );
+    fs::write(&browser, script).expect("written");
+    fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).expect("opened");
+    let server = TestServer::builder()
+        .setting("HEARTH_ISOLATION", "none")
+        .setting("HEARTH_BROWSER", &browser.to_string_lossy())
+        .start()
+        .await;
+    let session = server.session_with(&saving("p")).await;
+    keep(&session, &site, "x").await;
+    session.delete().await;
+    // One start is tried twice.
+    fs::write(&faults, "first\nsecond\n").expect("written");
+    let next = server.session_with(&saving("p")).await;
+    assert_eq!(
+        fs::read(&faults).expect("read"),
+        b"",
+        "the browser was not killed"
+    );
+    assert_eq!(next.created.get("warning"), None, "{}", next.created);
+    assert_eq!(kept(&next, &site).await, all("x"));
+    next.delete().await;
+    assert_eq!(files(&server).len(), 1);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_profile_that_grew_too_large_keeps_its_previous_version() {
     let site = Site::start().await;
     let server = TestServer::builder()

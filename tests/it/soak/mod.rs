@@ -8,4 +8,5 @@ mod endings;
 mod keys;
 mod mixed;
 mod rounds;
+mod stops;
 mod welch;

@@ -15,8 +15,15 @@ const SERVER_LAYERS: &[&[&str]] = &[
     &["store"],
     &["telemetry"],
     &["config"],
-    &["api_keys", "capacity", "metrics", "toolchain"],
-    &["clock", "embedded", "ending", "team", "token"],
+    &["api_keys", "capacity", "fair_queue", "metrics", "toolchain"],
+    &[
+        "clock",
+        "embedded",
+        "ending",
+        "request_rate",
+        "team",
+        "token",
+    ],
 ];
 
 const SERVER: &str = "crates/server/src/";

@@ -32,6 +32,7 @@ impl File {
         self.path.starts_with("tests/")
             || self.path.contains("/tests/")
             || self.path.ends_with("/tests.rs")
+            || self.path.ends_with("/fuzz.rs")
     }
 
     /// Lists the paths that its code names, except in items for tests.

@@ -113,6 +113,11 @@ impl CdpClient {
             .expect("the connection is open");
     }
 
+    /// Sends a message unchanged, unless the server has closed the connection.
+    pub async fn try_send_text(&mut self, text: &str) {
+        let _ = self.socket.send(Message::text(text)).await;
+    }
+
     async fn answer_to(&mut self, id: u64) -> (Value, Vec<Value>) {
         let mut events = Vec::new();
         loop {

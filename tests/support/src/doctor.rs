@@ -9,9 +9,9 @@ use nix::unistd::Pid;
 use tokio::process::Command;
 
 use crate::eventually::eventually;
+use crate::installation::{binary, given_runtime};
 use crate::output::Output;
 use crate::process;
-use crate::server::{binary, given_runtime};
 
 /// All checks together take about a second.
 const DEADLINE: Duration = Duration::from_mins(1);

@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use crate::api::Api;
 use crate::browser_wrapper::BrowserWrapper;
 use crate::eventually::eventually;
+use crate::installation::{binary, given_runtime};
 use crate::output::Output;
 use crate::plain_user::{self, PlainUser};
 use crate::process::{self, Process};
@@ -34,6 +35,7 @@ pub struct ServerBuilder {
     plain_user: Option<PlainUser>,
     /// The program that replaces the browser.
     browser: Option<BrowserWrapper>,
+    max_open_files: Option<u64>,
 }
 
 /// The output of a server that failed to start.
@@ -87,31 +89,6 @@ pub fn new_data_dir() -> TempDir {
         .expect("the parent dir is writable")
 }
 
-/// Returns the path of the server under test.
-///
-/// `HEARTH_TEST_BINARY` names a binary built elsewhere. Otherwise tests use the binary that cargo
-/// built, which cargo and nextest name in a variable. The bench uses the binary next to its own
-/// executable.
-pub fn binary() -> PathBuf {
-    let named = ["HEARTH_TEST_BINARY", "CARGO_BIN_EXE_hearth"];
-    if let Some(path) = named.into_iter().find_map(std::env::var_os) {
-        return path.into();
-    }
-    let program = std::env::current_exe().expect("a running program has a path");
-    let sibling = program.with_file_name("hearth");
-    assert!(
-        sibling.is_file(),
-        "no server to test: run the tests with cargo, which builds it, or set HEARTH_TEST_BINARY"
-    );
-    sibling
-}
-
-/// Returns the runtime dir from `HEARTH_TEST_RUNTIME`, if the server should not use the
-/// repository's.
-pub(crate) fn given_runtime() -> Option<PathBuf> {
-    std::env::var_os("HEARTH_TEST_RUNTIME").map(PathBuf::from)
-}
-
 impl ServerBuilder {
     /// Sets an environment variable of the server.
     #[must_use]
@@ -162,10 +139,20 @@ impl ServerBuilder {
         self
     }
 
+    /// Limits the open files of the server and of its programs.
+    #[must_use]
+    pub fn max_open_files(mut self, max: u64) -> Self {
+        self.max_open_files = Some(max);
+        self
+    }
+
     fn command(&self, data_dir: &Path) -> Command {
         // A separate process session identifies every shim, because shims have no environment to
-        // search. setsid execs the server without a process between, so the pid stays the same.
+        // search. setsid and prlimit exec the next program, so the pid stays the same.
         let mut command = Command::new("/usr/bin/setsid");
+        if let Some(max) = self.max_open_files {
+            command.args(["/usr/bin/prlimit", &format!("--nofile={max}:{max}")]);
+        }
         command
             .arg(
                 self.plain_user
@@ -305,6 +292,7 @@ impl TestServer {
             is_log_read: true,
             plain_user: None,
             browser: None,
+            max_open_files: None,
         }
     }
 
@@ -415,7 +403,12 @@ impl TestServer {
     /// Kills it with SIGKILL. Its child processes remain for [`TestServer::assert_nothing_runs`].
     pub async fn kill_hard(&mut self) {
         self.processes();
-        self.signal(Signal::SIGKILL);
+        self.kill_own(self.pid).await;
+    }
+
+    /// Kills one of the server's own processes with SIGKILL, and waits until the server has ended.
+    pub async fn kill_own(&mut self, pid: i32) {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the server runs");
         self.child
             .wait()
             .await

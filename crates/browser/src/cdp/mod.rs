@@ -2,3 +2,6 @@
 
 pub(crate) mod envelope;
 pub(crate) mod pipe;
+
+#[cfg(test)]
+mod fuzz;

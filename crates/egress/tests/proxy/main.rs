@@ -3,6 +3,7 @@
 
 mod denials;
 mod forwarding;
+mod fuzz;
 mod harness;
 mod lifecycle;
 mod smuggling;

@@ -4,6 +4,7 @@
 //! Archives contain only regular files and directories, with their contents but without owners,
 //! modes and extended attributes. Links, sockets and pipes are skipped.
 
+use std::cell::Cell;
 use std::error::Error;
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
@@ -11,6 +12,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::libc;
@@ -26,6 +28,10 @@ const LEVEL: i32 = 1;
 const MAX_DEPTH: usize = 64;
 
 const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Maximum size of an entry's headers. They contain its path, which has at most [`MAX_DEPTH`] names
+/// of 255 bytes. The tar library reads them into memory.
+const MAX_HEADER_BYTES: u64 = 32 * 1024;
 
 /// Writes the files of `dir` to `to`, without the relative paths in `leave_out`. Fails with `EFBIG`
 /// if the files are larger than `max_bytes` together. Blocks.
@@ -145,7 +151,11 @@ fn is_whole(mut file: File, start: u64) -> bool {
 fn unpack_from(from: File, dir: &Path, max_bytes: u64) -> io::Result<()> {
     let decoder =
         zstd::Decoder::with_buffer(BufReader::with_capacity(BUFFER_BYTES, from))?.single_frame();
-    let mut archive = tar::Archive::new(decoder);
+    let allowed_bytes = Rc::new(Cell::new(MAX_HEADER_BYTES));
+    let mut archive = tar::Archive::new(Bounded {
+        inner: decoder,
+        allowed_bytes: Rc::clone(&allowed_bytes),
+    });
     let mut remaining_bytes = max_bytes;
     for entry in archive.entries()? {
         let mut entry = entry?;
@@ -154,13 +164,38 @@ fn unpack_from(from: File, dir: &Path, max_bytes: u64) -> io::Result<()> {
             .ok_or_else(|| libc_error(libc::EFBIG))?;
         let is_plain =
             entry.header().entry_type().is_dir() || entry.header().entry_type().is_file();
+        allowed_bytes.set(entry.size().saturating_add(MAX_HEADER_BYTES));
         if !is_plain || !entry.unpack_in(dir)? {
             return Err(io::Error::other("unexpected entry in the archive"));
         }
+        // The rest of a directory's or file's last block precedes the next header.
+        allowed_bytes.set(MAX_HEADER_BYTES);
     }
     // Reads to the end, where the checksum is.
-    io::copy(&mut archive.into_inner(), &mut io::sink())?;
+    io::copy(&mut archive.into_inner().inner, &mut io::sink())?;
     Ok(())
+}
+
+/// A reader that fails after a number of bytes.
+struct Bounded<R> {
+    inner: R,
+    /// Shared with the loop over the entries.
+    allowed_bytes: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let allowed = self.allowed_bytes.get();
+        if allowed == 0 && !buffer.is_empty() {
+            return Err(io::Error::other("an entry has too large headers"));
+        }
+        let length = usize::try_from(allowed)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let read = self.inner.read(&mut buffer[..length])?;
+        self.allowed_bytes.set(allowed - read as u64);
+        Ok(read)
+    }
 }
 
 /// Returns the `errno` of an error, including a wrapped one. Returns None if it did not come from
@@ -185,6 +220,9 @@ fn errno_of(error: &io::Error) -> Option<i32> {
 fn libc_error(errno: i32) -> io::Error {
     io::Error::from_raw_os_error(errno)
 }
+
+#[cfg(test)]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {
@@ -355,6 +393,31 @@ mod tests {
             *bytes.last_mut().expect("a checksum") ^= 0x55;
             assert_eq!(unpacks(&bytes).kind(), io::ErrorKind::InvalidData);
         }
+    }
+
+    #[test]
+    fn headers_that_do_not_fit_into_memory_are_damage() {
+        // Zeros take no space in the archive, so a small one could contain a gigabyte of them.
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_size(MAX_HEADER_BYTES + 1);
+        header.set_cksum();
+        let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL).expect("an encoder");
+        let mut write = |bytes: &[u8]| encoder.write_all(bytes).expect("memory takes everything");
+        write(header.as_bytes());
+        write(&vec![
+            0;
+            usize::try_from(4 * MAX_HEADER_BYTES)
+                .expect("it is small")
+        ]);
+        let bytes = encoder.finish().expect("memory takes everything");
+        let mut file = tempfile().expect("a file");
+        file.write_all(&bytes)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .expect("written");
+        let error = unpack(file, dir().path(), ANY).expect_err("too large");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert!(error.to_string().contains("too large headers"), "{error}");
     }
 
     #[test]

@@ -73,6 +73,13 @@ pub(crate) fn entries(dir: &OwnedFd) -> io::Result<impl Iterator<Item = io::Resu
     }))
 }
 
+/// Returns true if an operation on files failed for lack of descriptors or memory. A dir that could
+/// not be opened for this reason must not look empty or missing.
+pub fn is_shortage(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))
+}
+
 pub(crate) fn file_id(stat: &FileStat) -> FileId {
     (stat.st_dev, stat.st_ino)
 }

@@ -17,7 +17,9 @@ use nix::sys::stat::{FileStat, SFlag, fstat, fstatat};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use serde::{Deserialize, Serialize};
 
-use crate::files::dirs::{FileId, entries, file_id, is_kind, open, open_above, open_below};
+use crate::files::dirs::{
+    FileId, entries, file_id, is_kind, is_shortage, open, open_above, open_below,
+};
 use crate::proc::usage::unless_gone;
 
 /// Maximum number of open files to examine per session. Files beyond it are found when the session
@@ -42,9 +44,13 @@ pub struct DiskUsage {
 /// disks.
 ///
 /// Stops when either value exceeds `max`, so the result is at most one file larger. Opens
-/// directories whose mode denies access to their owner, if this process is the owner. Blocks for
-/// about 3 µs per file.
-pub(crate) fn measure(dirs: &[PathBuf], open_files: &[OpenFile], max: DiskUsage) -> DiskUsage {
+/// directories whose mode denies access to their owner, if this process is the owner. Fails if
+/// descriptors or memory are short. Blocks for about 3 µs per file.
+pub(crate) fn measure(
+    dirs: &[PathBuf],
+    open_files: &[OpenFile],
+    max: DiskUsage,
+) -> io::Result<DiskUsage> {
     let mut usage = DiskUsage::default();
     let mut disks: HashSet<u64> = HashSet::new();
     for _ in 0..MAX_ATTEMPTS {
@@ -53,14 +59,19 @@ pub(crate) fn measure(dirs: &[PathBuf], open_files: &[OpenFile], max: DiskUsage)
             max,
             linked: HashSet::new(),
         };
-        let walked = dirs.iter().filter_map(|dir| walk.measure(dir).transpose());
-        let walked: Vec<io::Result<u64>> = walked.collect();
+        let mut is_complete = true;
+        for dir in dirs {
+            match walk.measure(dir) {
+                Ok(disk) => disks.extend(disk),
+                Err(error) if is_shortage(&error) => return Err(error),
+                Err(_) => is_complete = false,
+            }
+        }
         usage = DiskUsage {
             bytes: usage.bytes.max(walk.usage.bytes),
             files: usage.files.max(walk.usage.files),
         };
-        disks.extend(walked.iter().flatten());
-        if walked.iter().all(Result::is_ok) {
+        if is_complete {
             break;
         }
     }
@@ -70,7 +81,7 @@ pub(crate) fn measure(dirs: &[PathBuf], open_files: &[OpenFile], max: DiskUsage)
     {
         usage.bytes += file.bytes;
     }
-    usage
+    Ok(usage)
 }
 
 /// Returns the memory of memory-backed files (memfd, `/dev/shm`) that `pids` hold open, mapped or
@@ -102,18 +113,24 @@ impl DirWalk {
     }
 
     /// Walks one directory and returns its device number, or None if the directory does not exist.
-    /// Fails if a directory moved meanwhile. Keeps one descriptor open at any depth.
+    /// Fails if a directory moved meanwhile, or if descriptors or memory are short. Keeps one
+    /// descriptor open at any depth, and needs three more for each step.
     fn measure(&mut self, dir: &Path) -> io::Result<Option<u64>> {
-        let Ok(mut here) = open(dir) else {
-            return Ok(None);
+        let mut here = match open(dir) {
+            Ok(here) => here,
+            Err(error) if is_shortage(&error) => return Err(error),
+            Err(_) => return Ok(None),
         };
         let disk = fstat(&here)?.st_dev;
         let mut ancestors: Vec<Ancestor> = Vec::new();
         let mut remaining = self.read(&here)?;
         while !self.is_over() {
             if let Some(name) = remaining.pop() {
-                let Ok(below) = open_below(&here, &name) else {
-                    continue;
+                let below = match open_below(&here, &name) {
+                    Ok(below) => below,
+                    Err(error) if is_shortage(&error) => return Err(error),
+                    // The directory was removed or replaced meanwhile.
+                    Err(_) => continue,
                 };
                 ancestors.push(Ancestor {
                     file_id: file_id(&fstat(&here)?),
@@ -240,7 +257,7 @@ mod tests {
     };
 
     fn measure_one(dir: &Path, max: DiskUsage) -> DiskUsage {
-        measure(&[dir.to_owned()], &[], max)
+        measure(&[dir.to_owned()], &[], max).expect("measured")
     }
 
     fn dir() -> tempfile::TempDir {
@@ -335,8 +352,12 @@ mod tests {
         file.write_all(&vec![7; 1 << 20]).expect("written");
         fs::remove_file(dir.path().join("gone")).expect("removed");
         let dirs = [dir.path().to_owned()];
-        assert!(measure(&dirs, &open_files(&me).expect("listed"), ANY).bytes >= 1 << 20);
+        let bytes = || {
+            let open = open_files(&me).expect("listed");
+            measure(&dirs, &open, ANY).expect("measured").bytes
+        };
+        assert!(bytes() >= 1 << 20);
         drop(file);
-        assert!(measure(&dirs, &open_files(&me).expect("listed"), ANY).bytes < 1 << 20);
+        assert!(bytes() < 1 << 20);
     }
 }

@@ -16,6 +16,12 @@ use crate::files::disk::{DiskUsage, OpenFile, measure, memory_file_bytes, open_f
 use crate::files::remove::remove_tree;
 use crate::proc::usage::proportional_memory_bytes;
 
+/// Maximum size of the message of an error. It can contain paths from an archive.
+const MAX_MESSAGE_BYTES: usize = 4096;
+
+/// Maximum size of a reply. JSON writes a byte of the message as at most six.
+pub(crate) const MAX_REPLY_BYTES: u64 = 32 * 1024;
+
 /// A task to perform.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum FileTask {
@@ -71,7 +77,9 @@ impl TaskReply {
         match report {
             Ok(report) => TaskReply::Done(report),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                TaskReply::Damaged(error.to_string())
+                let mut message = error.to_string();
+                message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+                TaskReply::Damaged(message)
             }
             Err(error) => TaskReply::Failed(error.raw_os_error().unwrap_or(nix::libc::EIO)),
         }
@@ -123,7 +131,7 @@ impl FileTask {
             FileTask::EmptyDirs(dirs) => dirs.iter().try_for_each(|dir| empty_dir(dir))?,
             FileTask::MeasureDirs { dirs, max, .. } => {
                 return Ok(TaskReport {
-                    usage: measure(dirs, &sample.files, *max),
+                    usage: measure(dirs, &sample.files, *max)?,
                     ..TaskReport::default()
                 });
             }
@@ -207,5 +215,15 @@ mod tests {
         );
         assert!(TaskReply::decode(&TaskReply::new(Ok(TaskReport::default())).encode()).is_ok());
         assert!(TaskReply::decode(b"").is_err());
+    }
+
+    #[test]
+    fn a_reply_is_short_whatever_the_archive_contains() {
+        let message = "\0".repeat(100_000);
+        let error = io::Error::new(io::ErrorKind::InvalidData, message);
+        let reply = TaskReply::new(Err(error)).encode();
+        assert!(reply.len() as u64 <= MAX_REPLY_BYTES, "{}", reply.len());
+        let error = TaskReply::decode(&reply).expect_err("an error");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

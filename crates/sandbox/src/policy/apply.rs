@@ -90,7 +90,7 @@ impl PreparedPolicy {
         for (resource, limit) in limits {
             set_limit(resource, limit)?;
         }
-        sys::set_niceness(self.limits.niceness)
+        sys::raise_niceness(self.limits.niceness)
     }
 
     /// Sets the limit of open files. Must run after the listener was sent to the shim. The kernel

@@ -26,10 +26,15 @@ struct Process {
 ///
 /// `top` is the process that starts shims. Reading the process table takes time (15 µs per
 /// process), so `is_leased` must return true for every index that was leased before or after the
-/// call. Blocks.
-pub fn find_orphans(ids: UserIds, top: u32, is_leased: impl Fn(u16) -> bool) -> Vec<u32> {
+/// call. Fails if a process cannot be read for a reason other than its end. Blocks.
+pub fn find_orphans(
+    ids: UserIds,
+    top: u32,
+    is_leased: impl Fn(u16) -> bool,
+) -> io::Result<Vec<u32>> {
     let mut table = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
         let Some(pid) = entry
             .file_name()
             .to_str()
@@ -38,14 +43,14 @@ pub fn find_orphans(ids: UserIds, top: u32, is_leased: impl Fn(u16) -> bool) -> 
             continue;
         };
         // Programs choose their names, which need not be valid UTF-8.
-        let Ok(status) = fs::read(entry.path().join("status")) else {
+        let Some(status) = unless_gone(fs::read(entry.path().join("status")))? else {
             continue;
         };
         if let Some(process) = parse(&String::from_utf8_lossy(&status)) {
             table.insert(pid, process);
         }
     }
-    find_in(&table, ids, top.cast_signed(), is_leased)
+    Ok(find_in(&table, ids, top.cast_signed(), is_leased))
 }
 
 /// Returns true if a process has a user id of the session index. Zombies count, because their other

@@ -9,8 +9,12 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::FileExt;
 
+use nix::dir::Dir;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 
 /// The resource usage of a tree without its shim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,20 +56,37 @@ struct Process {
     threads: u64,
 }
 
-impl Snapshot {
+/// A reader of the process table and of the state of the machine. It keeps their files open, so
+/// that a sample needs no other descriptor, and a snapshot needs two at a time.
+#[derive(Debug)]
+pub struct ProcReader {
+    table: Dir,
+    meminfo: File,
+    loadavg: File,
+}
+
+impl ProcReader {
+    /// Opens the files.
+    pub fn open() -> io::Result<ProcReader> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(ProcReader {
+            table: Dir::open("/proc", flags, Mode::empty())?,
+            meminfo: File::open("/proc/meminfo")?,
+            loadavg: File::open("/proc/loadavg")?,
+        })
+    }
+
     /// Reads the process table. Takes about 15 µs per process and does not wait. Fails if a process
     /// cannot be read for a reason other than its end, such as a lack of descriptors, because it
-    /// would look as if it used nothing.
-    pub fn take() -> io::Result<Snapshot> {
+    /// would look as if it used nothing. Blocks.
+    pub fn snapshot(&mut self) -> io::Result<Snapshot> {
         let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
         let mut text = Vec::with_capacity(4096);
-        for entry in fs::read_dir("/proc")? {
+        // The iterator starts at the beginning again when it is dropped.
+        for entry in self.table.iter() {
             let entry = entry?;
-            let Some(pid) = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse::<i32>().ok())
-            else {
+            let name = entry.file_name().to_str();
+            let Some(pid) = name.ok().and_then(|name| name.parse::<i32>().ok()) else {
                 continue;
             };
             // None if the process has ended meanwhile.
@@ -76,6 +97,22 @@ impl Snapshot {
         Ok(Snapshot { children })
     }
 
+    /// Takes a sample of the machine (`proc_meminfo(5)`, `proc_loadavg(5)`).
+    pub fn sample(&self) -> io::Result<SystemSample> {
+        let mut text = [0; 4096];
+        let meminfo = reread(&self.meminfo, &mut text)?;
+        let (available_bytes, shared_bytes) =
+            (field(&meminfo, "MemAvailable"), field(&meminfo, "Shmem"));
+        let loadavg = reread(&self.loadavg, &mut text)?;
+        Ok(SystemSample {
+            available_bytes,
+            shared_bytes,
+            threads: parse_threads(&loadavg).ok_or(ErrorKind::InvalidData)?,
+        })
+    }
+}
+
+impl Snapshot {
     /// Returns the usage of all descendants of a process.
     pub(crate) fn below(&self, root: i32) -> Usage {
         let mut usage = Usage::default();
@@ -191,21 +228,10 @@ pub struct SystemSample {
     pub threads: u64,
 }
 
-impl SystemSample {
-    /// Takes a sample (`proc_meminfo(5)`, `proc_loadavg(5)`).
-    pub fn take() -> io::Result<SystemSample> {
-        let mut text = Vec::with_capacity(4096);
-        let missing = || io::Error::from(ErrorKind::InvalidData);
-        let meminfo = read("/proc/meminfo", &mut text)?.ok_or_else(missing)?;
-        let (available_bytes, shared_bytes) =
-            (field(&meminfo, "MemAvailable"), field(&meminfo, "Shmem"));
-        let loadavg = read("/proc/loadavg", &mut text)?.ok_or_else(missing)?;
-        Ok(SystemSample {
-            available_bytes,
-            shared_bytes,
-            threads: parse_threads(&loadavg).ok_or_else(missing)?,
-        })
-    }
+/// Reads a small file of `/proc` that is open.
+fn reread<'a>(file: &File, bytes: &'a mut [u8]) -> io::Result<Cow<'a, str>> {
+    let length = file.read_at(bytes, 0)?;
+    Ok(String::from_utf8_lossy(&bytes[..length]))
 }
 
 fn field(text: &str, key: &str) -> u64 {
@@ -349,19 +375,25 @@ mod tests {
             4096
         );
         assert_eq!(parse_threads("0.20 0.18 0.12 1/80 11206\n"), Some(80));
-        let sample = SystemSample::take().expect("/proc is readable");
-        assert!(
-            sample.available_bytes > 0 && sample.threads > 0,
-            "{sample:?}"
-        );
+        let reader = ProcReader::open().expect("/proc is readable");
+        for _ in 0..2 {
+            let sample = reader.sample().expect("/proc is readable");
+            assert!(
+                sample.available_bytes > 0 && sample.threads > 0,
+                "{sample:?}"
+            );
+        }
     }
 
     #[test]
     fn this_process_is_in_the_snapshot() {
         let me = i32::try_from(std::process::id()).expect("a small number");
         let parent = i32::try_from(std::os::unix::process::parent_id()).expect("a small number");
-        let snapshot = Snapshot::take().expect("/proc is readable");
-        assert!(snapshot.pids_below(parent).contains(&me));
+        let mut reader = ProcReader::open().expect("/proc is readable");
+        for _ in 0..2 {
+            let snapshot = reader.snapshot().expect("/proc is readable");
+            assert!(snapshot.pids_below(parent).contains(&me));
+        }
         assert!(proportional_memory_bytes(&[me]).expect("/proc is readable") > 4096);
     }
 }

@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::files::disk::DiskUsage;
-use crate::files::task::{FileTask, TaskReply, TaskReport};
+use crate::files::task::{FileTask, MAX_REPLY_BYTES, TaskReply, TaskReport};
 use crate::policy::user::SandboxUser;
 use crate::proc::usage::Snapshot;
 use crate::supervisor::process_table::ProcessTable;
@@ -135,7 +135,10 @@ impl<'a> FileWorker<'a> {
         let fds: Vec<RawFd> = file.iter().map(File::as_raw_fd).collect();
         shim.send(&ShimCommand::FileTask(task), &fds).await?;
         let mut reply = Vec::new();
-        shim.stream.read_to_end(&mut reply).await?;
+        // The shim has the session's user id, so its replies are not trusted.
+        let mut replies = shim.stream.take(MAX_REPLY_BYTES);
+        replies.read_to_end(&mut reply).await?;
+        drop(replies);
         if let Some(mut child) = shim.child {
             child.wait().await?;
         }

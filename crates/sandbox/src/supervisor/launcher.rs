@@ -29,7 +29,8 @@ use crate::supervisor::warm_shim::WarmShim;
 /// Time limit from the start of a shim until it reports that the program runs.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An error from starting a program. None of its processes is left.
+/// An error from starting a program. The launcher's tracker waits until none of its processes is
+/// left.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The shim did not start, or communication with it failed.
@@ -197,13 +198,15 @@ impl Launcher {
         };
         let request = exec_request(&program).map_err(shim_failed)?;
         let starting = async {
-            let mut shim = self.prepared_shim().await?;
+            let mut starting = Starting {
+                shim: Some(self.prepared_shim().await?),
+                tracker: &self.tracker,
+            };
             let fds: Vec<RawFd> = program.fds.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
-            shim.send(&request, &fds).await?;
-            let event = next_event(&mut shim.stream).await?;
-            Ok((shim, event))
+            let event = starting.request(&request, &fds).await?;
+            Ok((starting, event))
         };
-        let (shim, event) = match timeout(START_TIMEOUT, starting).await {
+        let (mut starting, event) = match timeout(START_TIMEOUT, starting).await {
             Ok(outcome) => outcome.map_err(shim_failed)?,
             Err(_) => return Err(shim_failed(io::ErrorKind::TimedOut.into())),
         };
@@ -218,6 +221,9 @@ impl Launcher {
             Event::Ended(_) => return Err(shim_failed(io::ErrorKind::InvalidData.into())),
         };
         self.refill_warm_shim();
+        let Some(shim) = starting.shim.take() else {
+            return Err(shim_failed(io::ErrorKind::NotFound.into()));
+        };
         Ok(ProcessTree::new(
             shim,
             program_pid,
@@ -254,6 +260,33 @@ impl Launcher {
             let launcher = self.clone();
             self.tracker
                 .spawn(async move { warm_shim.fill(launcher.prepare_shim()).await });
+        }
+    }
+}
+
+/// A shim that starts a program. If the start fails or is cancelled, a task of the tracker waits
+/// until the shim and everything that it started have ended.
+struct Starting<'a> {
+    /// None after the start succeeded.
+    shim: Option<IdleShim>,
+    tracker: &'a TaskTracker,
+}
+
+impl Starting<'_> {
+    async fn request(&mut self, request: &ExecRequest, fds: &[RawFd]) -> io::Result<Event> {
+        let shim = self.shim.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        shim.send(request, fds).await?;
+        next_event(&mut shim.stream).await
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        if let Some(shim) = self.shim.take() {
+            self.tracker.spawn(async move {
+                // Fails only if the shim has closed its end, which it does by exiting.
+                let _ = shim.end().await;
+            });
         }
     }
 }

@@ -9,6 +9,9 @@
 //!
 //! The monitor receives directories as descriptors and follows no paths. It changes only
 //! directories that belong to the server.
+//!
+//! A stopped monitor resumes when the server sends a request or dies, as shims do
+//! ([`sys::resume_on_input`]). It then resumes and reaps the shims.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -63,7 +66,7 @@ pub enum PrivilegedFork {
 /// Returns in the server at once. Returns in the monitor after the server and everything that it
 /// started have ended.
 pub fn fork_privileged(ids: UserIds) -> io::Result<PrivilegedFork> {
-    let (ours, theirs) = UnixStream::pair()?;
+    let (ours, theirs) = monitor_socket()?;
     match sys::fork_process()? {
         ForkResult::Child => {
             drop(ours);
@@ -81,7 +84,8 @@ pub fn fork_privileged(ids: UserIds) -> io::Result<PrivilegedFork> {
         ForkResult::Parent { child } => {
             drop(theirs);
             let monitor = Monitor {
-                requests: Some((ours, ids)),
+                socket: ours,
+                ids: Some(ids),
                 server: child,
                 orphans: Some(OrphanKiller::start(ids)?),
             };
@@ -106,14 +110,20 @@ pub enum InitFork {
 /// forwards signals and reaps, as `init` does. Returns in the server at once. Returns in the parent
 /// after the server and everything that it started have ended.
 pub fn fork_init() -> io::Result<InitFork> {
+    let (ours, theirs) = monitor_socket()?;
     match sys::fork_process()? {
         ForkResult::Child => {
+            drop(ours);
+            // Stays open until the server ends.
+            std::mem::forget(theirs);
             sys::die_with_parent()?;
             Ok(InitFork::Server)
         }
         ForkResult::Parent { child } => {
+            drop(theirs);
             let monitor = Monitor {
-                requests: None,
+                socket: ours,
+                ids: None,
                 server: child,
                 orphans: None,
             };
@@ -122,11 +132,20 @@ pub fn fork_init() -> io::Result<InitFork> {
     }
 }
 
+/// Creates the sockets of the monitor, which calls this before the fork, and of the server.
+fn monitor_socket() -> io::Result<(UnixStream, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    sys::resume_on_input(ours.as_fd())?;
+    Ok((ours, theirs))
+}
+
 /// The parent of the server.
 struct Monitor {
-    /// The socket that requests arrive on, and the ids that they may name. None if the server
-    /// starts its shims itself.
-    requests: Option<(UnixStream, UserIds)>,
+    /// The socket that requests arrive on. The other end closes when the server ends.
+    socket: UnixStream,
+    /// The ids that requests may name. None if there are no requests: the server starts its shims
+    /// itself, or it has closed its end.
+    ids: Option<UserIds>,
     server: Pid,
     /// None if the server starts its shims itself.
     orphans: Option<OrphanKiller>,
@@ -137,7 +156,7 @@ impl Monitor {
         let all = SigSet::all();
         all.thread_block()?;
         let signals = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        let _ = prctl::set_name(if self.requests.is_some() {
+        let _ = prctl::set_name(if self.ids.is_some() {
             c"hearth-spawner"
         } else {
             c"hearth-init"
@@ -154,7 +173,7 @@ impl Monitor {
             if has_request && let Err(error) = self.handle_request() {
                 // The server has closed its end and sends no more requests. The loop ends when the
                 // server does.
-                self.requests = None;
+                self.ids = None;
                 // A server that sends malformed requests is compromised.
                 if error.kind() == io::ErrorKind::InvalidData {
                     let _ = kill(self.server, Signal::SIGKILL);
@@ -169,8 +188,9 @@ impl Monitor {
     /// interrupted.
     fn wait_for_events(&self, signals: &SignalFd) -> Option<bool> {
         let mut events = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-        let requests = self.requests.iter();
-        events.extend(requests.map(|(stream, _)| PollFd::new(stream.as_fd(), PollFlags::POLLIN)));
+        if self.ids.is_some() {
+            events.push(PollFd::new(self.socket.as_fd(), PollFlags::POLLIN));
+        }
         poll(&mut events, PollTimeout::NONE).ok()?;
         let has_request = events
             .get(1)
@@ -241,10 +261,10 @@ impl Monitor {
 
     /// Handles one request. Fails if the request is malformed or the server has ended.
     fn handle_request(&mut self) -> io::Result<()> {
-        let Some((stream, all)) = &mut self.requests else {
+        let Some(all) = self.ids else {
             return Ok(());
         };
-        let Request { kind, user, fds } = Request::receive(stream)?;
+        let Request { kind, user, fds } = Request::receive(&self.socket)?;
         let ids = all.ids(user).ok_or(io::ErrorKind::InvalidData)?;
         let outcome = match kind {
             SPAWN if user.role != UserRole::Server => start_shim(ids, fds).inspect(|&pid| {
@@ -252,12 +272,12 @@ impl Monitor {
                     orphans.add_shim(Pid::from_raw(pid));
                 }
             }),
-            CHOWN => chown_dirs(ids, *all, &fds).map(|()| 0),
+            CHOWN => chown_dirs(ids, all, &fds).map(|()| 0),
             _ => return Err(io::ErrorKind::InvalidData.into()),
         };
         let response =
             outcome.unwrap_or_else(|error| -error.raw_os_error().unwrap_or(nix::libc::EIO));
-        stream.write_all(&response.to_ne_bytes())
+        self.socket.write_all(&response.to_ne_bytes())
     }
 }
 

@@ -19,8 +19,8 @@ use crate::supervisor::program::Exit;
 use crate::supervisor::protocol::{EVENT_BYTES, Event, KILL};
 use crate::supervisor::shim_source::IdleShim;
 
-/// Interval between kill requests to a shim. Hostile code of the same user can stop the shim, so
-/// each request also resumes it.
+/// Interval between kill requests to a shim. Hostile code of the same user, or an administrator,
+/// can stop the shim. Each request resumes it.
 const KILL_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Reads the next event of a shim. Cancel safe, because the shim writes each event with one call
@@ -183,8 +183,8 @@ impl Owner {
     }
 
     fn request_kill(&self) {
-        // The child is not reaped yet, so the process id is still the shim's. Sessions cannot stop
-        // a shim of the privileged process.
+        // The child is not reaped yet, so the process id is still the shim's. A shim of the
+        // privileged process resumes when the request arrives.
         if self.child.is_some() {
             let _ = kill(Pid::from_raw(self.shim_pid), Signal::SIGCONT);
         }

@@ -9,6 +9,9 @@
 //! The shim sends events of [`EVENT_BYTES`] bytes each: a letter and a number. It exits after the
 //! last one, when the whole tree is gone.
 
+use std::io::{self, Read};
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::files::task::FileTask;
@@ -38,6 +41,21 @@ pub(crate) struct ExecEnvironment {
     /// The program's limit of open files. None keeps the shim's own limit.
     pub open_files: Option<u64>,
     pub policy: Option<SandboxPolicy>,
+}
+
+/// Reads the rest of a message, of which the length has arrived. The buffer grows with the message,
+/// and not to the announced length.
+pub(crate) fn read_message<M: DeserializeOwned>(
+    from: &mut impl Read,
+    length: [u8; 4],
+) -> io::Result<M> {
+    let length = u32::from_ne_bytes(length);
+    let mut message = Vec::new();
+    from.take(length.into()).read_to_end(&mut message)?;
+    if message.len() < length as usize {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(serde_json::from_slice(&message)?)
 }
 
 /// A program to start.
@@ -93,6 +111,9 @@ impl Event {
         })
     }
 }
+
+#[cfg(test)]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {

@@ -5,9 +5,9 @@
 //! end it with SIGTERM. If it gets SIGKILL, the program dies too (parent-death signal), and the
 //! spawner ends the rest of the tree ([`orphan_killer`](crate::supervisor::orphan_killer)).
 //!
-//! A stopped shim resumes when the server dies: the process that started it sends SIGCONT, and
-//! SIGCONT is also its parent-death signal, which discards a stop that is still pending. The shim
-//! then finds the control socket closed and ends the tree.
+//! A stopped shim resumes when the server sends a request or dies, because the kernel then sends
+//! SIGCONT for the control socket. This also discards a stop that is still pending. SIGCONT is the
+//! shim's parent-death signal, too. A shim that finds the control socket closed ends the tree.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
@@ -29,7 +30,9 @@ use crate::policy::user::{Ids, drop_privileges, set_umask};
 use crate::supervisor::child::{prepare_environment, start};
 use crate::supervisor::fd_passing::receive_with_fds;
 use crate::supervisor::kill::{Reaped, kill_descendants, reap};
-use crate::supervisor::protocol::{Event, ExecEnvironment, ExecRequest, OWN_FDS_FROM, ShimCommand};
+use crate::supervisor::protocol::{
+    Event, ExecEnvironment, ExecRequest, OWN_FDS_FROM, ShimCommand, read_message,
+};
 use crate::supervisor::shim_command::parse_ids;
 use crate::sys;
 
@@ -75,6 +78,8 @@ struct Ready {
 impl Shim {
     fn receive_command(ids: Option<Ids>) -> io::Result<(Shim, ShimCommand, Option<File>)> {
         sys::close_fds_from(3)?;
+        let stdin = io::stdin();
+        sys::resume_on_input(stdin.as_fd())?;
         reserve_program_fds()?;
         let all = SigSet::all();
         all.thread_block()?;
@@ -88,9 +93,8 @@ impl Shim {
         }
         // After the last change of credentials, because such a change resets it (`prctl(2)`).
         prctl::set_pdeathsig(Signal::SIGCONT)?;
-        let stdin = io::stdin();
         let control = UnixStream::from(stdin.as_fd().try_clone_to_owned()?);
-        let mut shim = Shim {
+        let shim = Shim {
             control,
             signals,
             ids,
@@ -101,15 +105,15 @@ impl Shim {
     }
 
     /// Waits for a message. Fails if the server closes the socket.
-    fn receive<M: DeserializeOwned>(&mut self) -> io::Result<(M, Vec<OwnedFd>)> {
+    fn receive<M: DeserializeOwned>(&self) -> io::Result<(M, Vec<OwnedFd>)> {
+        let mut control = PolledSocket(&self.control);
+        control.wait_for_data();
         let mut length = [0; 4];
         let (bytes, fds) = receive_with_fds(&self.control, &mut length)?;
         if bytes != 4 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let mut message = vec![0; u32::from_ne_bytes(length) as usize];
-        self.control.read_exact(&mut message)?;
-        Ok((serde_json::from_slice(&message)?, fds))
+        Ok((read_message(&mut control, length)?, fds))
     }
 
     fn run_file_task(mut self, task: &FileTask, file: Option<File>) -> i32 {
@@ -118,7 +122,11 @@ impl Shim {
         let sample = task.sample_proc();
         let report = self
             .ids
-            .map_or(Ok(()), |ids| drop_privileges(ids, &[]))
+            .map_or(Ok(()), |ids| {
+                drop_privileges(ids, &[])?;
+                // The change of credentials has reset it.
+                Ok(prctl::set_pdeathsig(Signal::SIGCONT)?)
+            })
             .and_then(|()| task.perform(&sample?, file));
         // If the server is gone, the report is not needed.
         let _ = self.control.write_all(&TaskReply::new(report).encode());
@@ -238,6 +246,25 @@ impl Shim {
     fn send(&mut self, event: Event) {
         // `supervise` detects that the server is gone.
         let _ = self.control.write_all(&event.encode());
+    }
+}
+
+/// Reads from a socket after waiting with `poll`, as [`sys::resume_on_input`] requires.
+struct PolledSocket<'a>(&'a UnixStream);
+
+impl PolledSocket<'_> {
+    /// Waits until there is data, an end or an error, which the next read returns.
+    fn wait_for_data(&self) {
+        let mut events = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        while poll(&mut events, PollTimeout::NONE) == Err(Errno::EINTR) {}
+    }
+}
+
+impl Read for PolledSocket<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wait_for_data();
+        let mut socket = self.0;
+        socket.read(buffer)
     }
 }
 

@@ -137,7 +137,7 @@ impl IdleShim {
     }
 
     /// Sends SIGCONT to a shim that is a child of this process. The child is not reaped yet, so the
-    /// process id is still the shim's. Sessions cannot stop a shim of the privileged process.
+    /// process id is still the shim's. A shim of the privileged process resumes when data arrives.
     fn resume(&self) {
         if self.child.is_some() {
             let _ = kill(Pid::from_raw(self.pid), Signal::SIGCONT);

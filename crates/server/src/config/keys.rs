@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::error::ConfigError;
+use super::number::number;
 use super::text::parse_trimmed;
 use crate::api_keys::ApiKeys;
 
@@ -52,6 +53,12 @@ pub(crate) struct KeySettings {
     #[arg(long, env = "HEARTH_OPERATOR_KEY_FILE", value_name = "PATH",
           value_parser = parse_trimmed::<PathBuf>)]
     operator_key_file: Option<PathBuf>,
+
+    /// Requests to the API with one key in a minute. A burst may use all at once. More get a 429.
+    /// Probes, metrics, the operator page, CDP and the live view do not count [default: no limit]
+    #[arg(long, env = "HEARTH_KEY_MAX_REQUESTS_PER_MINUTE", value_name = "NUMBER",
+          value_parser = number(1..=1_000_000))]
+    key_max_requests_per_minute: Option<u64>,
 }
 
 impl std::fmt::Debug for KeySettings {
@@ -63,6 +70,16 @@ impl std::fmt::Debug for KeySettings {
 impl KeySettings {
     /// Reads the files and returns all keys.
     pub fn read(&self) -> Result<ApiKeys, ConfigError> {
+        let keys = self.read_all_keys()?;
+        match self.key_max_requests_per_minute {
+            None => Ok(keys),
+            Some(max) => keys
+                .with_max_rate(max)
+                .map_err(|error| ConfigError::new("HEARTH_KEY_MAX_REQUESTS_PER_MINUTE", error)),
+        }
+    }
+
+    fn read_all_keys(&self) -> Result<ApiKeys, ConfigError> {
         let keys = self.read_api_keys()?;
         match (trimmed(self.operator_key.as_ref()), &self.operator_key_file) {
             (None, None) => Ok(keys),
@@ -171,6 +188,21 @@ mod tests {
             let error = settings.read().expect_err("denied").to_string();
             assert!(error.starts_with("HEARTH_OPERATOR_KEY"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_maximum_per_key_requires_keys() {
+        let limited = |api_keys: Option<&str>| KeySettings {
+            api_keys: api_keys.map(str::to_owned),
+            key_max_requests_per_minute: Some(1),
+            ..KeySettings::default()
+        };
+        assert!(limited(Some("one")).read().is_ok());
+        let error = limited(None).read().expect_err("no keys").to_string();
+        assert!(
+            error.starts_with("HEARTH_KEY_MAX_REQUESTS_PER_MINUTE: "),
+            "{error}"
+        );
     }
 
     fn read(text: &str, keys: Option<&str>) -> Result<bool, String> {

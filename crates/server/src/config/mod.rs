@@ -16,6 +16,7 @@ mod parse;
 mod paths;
 mod profiles;
 mod retention;
+mod server_limits;
 mod settings;
 mod text;
 
@@ -31,4 +32,5 @@ pub(crate) use self::parse::{
     wants_no_color,
 };
 pub(crate) use self::retention::Retention;
+pub(crate) use self::server_limits::ServerLimits;
 pub(crate) use self::settings::Config;

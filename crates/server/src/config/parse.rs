@@ -13,6 +13,7 @@ use clap::{Arg, ArgMatches, Args, Command, Error};
 use super::describe::with_bounds;
 use super::error::ConfigError;
 use super::isolation::ALLOW_REMOTE_ALIAS;
+use super::server_limits::ServerLimits;
 use super::settings::Config;
 
 /// The settings that were renamed: the new variable and its old name.
@@ -193,6 +194,7 @@ pub(crate) fn unknown_variables() -> Vec<String> {
     let mut unknown: Vec<String> = std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
         .filter(|name| name.starts_with("HEARTH_") && !known.contains(name.as_str()))
+        .filter(|name| !ServerLimits::is_variable(name))
         .collect();
     unknown.sort();
     unknown

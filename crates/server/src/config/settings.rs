@@ -20,6 +20,7 @@ use super::paths::{
 };
 use super::profiles::ProfileSettings;
 use super::retention::Retention;
+use super::server_limits::ServerLimits;
 use super::text::{parse_trimmed, parse_user_agent};
 use crate::api_keys::ApiKeys;
 use crate::capacity::{memory_bytes, plan_max_sessions};
@@ -123,6 +124,9 @@ pub(crate) struct Config {
 
     #[command(flatten)]
     pub log: LogSettings,
+
+    #[arg(skip = ServerLimits::read())]
+    pub server_limits: ServerLimits,
 }
 
 impl Config {
@@ -130,6 +134,7 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         let keys = self.keys()?;
         self.check_listen(&keys)?;
+        self.server_limits.check_listen(self.listen)?;
         self.browser.find()?;
         self.runtime_dir()?;
         self.isolation.check_listen(self.listen)?;

@@ -4,16 +4,19 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use hearth_contract::ErrorBody;
 
-use crate::api_keys::{ApiKeys, Principal};
+use crate::api_keys::{ApiKey, ApiKeys, Principal};
 use crate::http::error::ApiError;
-use crate::team::{self, Team};
 
-/// Returns the client's team. Without keys, all clients are one team.
-pub(crate) fn authenticate(keys: &ApiKeys, headers: &HeaderMap) -> Result<Team, ApiError> {
+/// Returns the client's key, or `None` if no keys are configured.
+pub(crate) fn authenticate<'keys>(
+    keys: &'keys ApiKeys,
+    headers: &HeaderMap,
+) -> Result<Option<&'keys ApiKey>, ApiError> {
     if keys.is_empty() {
-        return Ok(team::everybody());
+        return Ok(None);
     }
-    keys.team_of(bearer_token(headers)?)
+    keys.find(bearer_token(headers)?)
+        .map(Some)
         .ok_or(ApiError::Unauthorized(ErrorBody::invalid_token()))
 }
 

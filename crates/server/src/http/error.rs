@@ -12,7 +12,9 @@ use hearth_contract::{ErrorBody, Issue, Language};
 use jiff::Timestamp;
 
 use crate::clock;
+use crate::fair_queue::LineFull;
 use crate::profiles::ProfileError;
+use crate::request_rate::RateExceeded;
 use crate::sessions::SessionError;
 
 /// The `Retry-After` seconds when the server is full or stopping. Sessions start and end at the
@@ -59,6 +61,10 @@ pub(crate) enum ApiError {
     LimitReached,
     /// The team has this many sessions, which is its maximum.
     TeamLimitReached(usize),
+    /// The key was used for its maximum number of requests per minute.
+    RateExceeded(RateExceeded),
+    /// Too many requests of the team wait in a queue that teams share.
+    TeamQueueFull(LineFull),
     /// The disk has too little free space for another session.
     DiskFull { free_mb: u64, min_mb: u64 },
     /// Too little memory is available for another session.
@@ -131,6 +137,8 @@ impl ApiError {
             }
             ApiError::LimitReached
             | ApiError::TeamLimitReached(_)
+            | ApiError::RateExceeded(_)
+            | ApiError::TeamQueueFull(_)
             | ApiError::SessionBusy(_)
             | ApiError::QueueFull(_) => StatusCode::TOO_MANY_REQUESTS,
             ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -159,9 +167,11 @@ impl ApiError {
             | ApiError::StoreUnavailable(_)
             | ApiError::ProfileBusy(_)
             | ApiError::Stopping => Some(FULL_RETRY_SECONDS),
-            ApiError::SessionBusy(_) | ApiError::QueueFull(_) | ApiError::Overloaded => {
-                Some(BUSY_RETRY_SECONDS)
-            }
+            ApiError::SessionBusy(_)
+            | ApiError::QueueFull(_)
+            | ApiError::TeamQueueFull(_)
+            | ApiError::Overloaded => Some(BUSY_RETRY_SECONDS),
+            ApiError::RateExceeded(exceeded) => Some(exceeded.retry_seconds),
             _ => None,
         }
     }
@@ -186,6 +196,8 @@ impl ApiError {
             ApiError::ForeignOrigin => ErrorBody::foreign_origin(),
             ApiError::LimitReached => ErrorBody::limit_reached(),
             ApiError::TeamLimitReached(max) => ErrorBody::team_limit_reached(max),
+            ApiError::RateExceeded(exceeded) => ErrorBody::rate_exceeded(exceeded.max_per_minute),
+            ApiError::TeamQueueFull(LineFull(max)) => ErrorBody::team_queue_full(max),
             ApiError::DiskFull { free_mb, min_mb } => ErrorBody::disk_full(free_mb, min_mb),
             ApiError::MemoryLow {
                 available_mb,

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -13,16 +13,19 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use hearth_budget::{Budget, Reservation};
 use hearth_contract::Body as RequestBody;
 use http_body_util::BodyExt;
-use tokio::sync::Semaphore;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, Instant, timeout_at};
 
 use crate::api_keys::Principal;
+use crate::config::ServerLimits;
 use crate::http::auth;
 use crate::http::error::ApiError;
 use crate::http::peer::Peer;
 use crate::http::state::AppState;
-use crate::team::Team;
+use crate::metrics::Rejection;
+use crate::request_rate::RequestRate;
+use crate::team::{self, Team};
 
 /// The maximum size of a request body.
 const MAX_BODY_BYTES: usize = 10_000_000;
@@ -31,21 +34,11 @@ const MAX_BODY_BYTES: usize = 10_000_000;
 /// while they still send, so without this they would not see the error.
 const MAX_DISCARDED_BYTES: usize = 64_000_000;
 
-/// The size of a body up to which malformed JSON is reported before a bad key. The key of a larger
-/// request is checked first, so that only clients with a key can make the server keep more.
-const MAX_UNCHECKED_BYTES: usize = 64 * 1024;
-
-/// The time limit for the first part of a body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The minimum rate of a body after that.
+/// The minimum rate of a body after its first part.
 const MIN_BYTES_PER_SECOND: usize = 16 * 1024;
 
 /// The number of characters of a header that an error quotes.
 const MAX_NAMED_CHARS: usize = 100;
-
-/// The number of large bodies that are parsed at a time. Parsing takes a thread for up to 0.1 s.
-static LARGE_BODIES: Semaphore = Semaphore::const_new(2);
 
 /// The `{id}` path segment, unvalidated. Text that is not a UUID yields 404.
 pub(crate) struct SessionId(pub String);
@@ -60,7 +53,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionId {
     }
 }
 
-/// The team that the request's API key belongs to.
+/// The team that the request's API key belongs to. The request counts towards the key's rate.
 pub(crate) struct AuthenticatedTeam(pub Team);
 
 impl FromRequestParts<AppState> for AuthenticatedTeam {
@@ -70,9 +63,7 @@ impl FromRequestParts<AppState> for AuthenticatedTeam {
         parts: &mut Parts,
         state: &AppState,
     ) -> Result<AuthenticatedTeam, ApiError> {
-        let team = auth::authenticate(state.keys(), &parts.headers)?;
-        keep_connection(parts);
-        Ok(AuthenticatedTeam(team))
+        admit(parts, state).map(AuthenticatedTeam)
     }
 }
 
@@ -101,18 +92,42 @@ impl FromRequest<AppState> for ApiRequest {
 
     async fn from_request(request: Request, state: &AppState) -> Result<ApiRequest, ApiError> {
         let (parts, body) = request.into_parts();
+        // A request counts once, although the key of a large one is checked several times.
+        let admitted = OnceLock::new();
         let authenticate = || {
-            let team = auth::authenticate(state.keys(), &parts.headers)?;
-            keep_connection(&parts);
-            Ok(team)
+            if let Some(team) = admitted.get() {
+                return Ok(Team::clone(team));
+            }
+            let team = admit(&parts, state)?;
+            Ok(Team::clone(admitted.get_or_init(|| team)))
         };
-        let mut buffer = BodyBuffer::new(state.buffers());
+        let mut buffer = BodyBuffer::new(state.buffers(), state.limits());
         let result = buffer.read(&parts.headers, body, &authenticate).await;
         result?;
-        let body = parse_body(&parts, buffer).await?;
+        let turn = async || {
+            let team = authenticate()?;
+            state.turn(state.large_bodies(), &team).await
+        };
+        let body = parse_body(&parts, buffer, turn).await?;
         let team = authenticate()?;
         Ok(ApiRequest { team, body })
     }
+}
+
+/// Checks the key of a request, counts the request towards the key's rate, and returns the team.
+/// Without keys, all clients are one team.
+fn admit(parts: &Parts, state: &AppState) -> Result<Team, ApiError> {
+    let key = auth::authenticate(state.keys(), &parts.headers)?;
+    keep_connection(parts);
+    let Some(key) = key else {
+        return Ok(team::everybody());
+    };
+    if let Some(Err(exceeded)) = key.rate.as_ref().map(RequestRate::count) {
+        let teams = state.registry().metrics().teams();
+        teams.request_rejected(&key.team, Rejection::KeyRate);
+        return Err(ApiError::RateExceeded(exceeded));
+    }
+    Ok(Team::clone(&key.team))
 }
 
 /// Protects the connection of an authenticated request from being replaced by a new one.
@@ -134,14 +149,16 @@ struct BodyBuffer {
     bytes: Vec<u8>,
     reserved: Reservation,
     received: usize,
+    limits: ServerLimits,
 }
 
 impl BodyBuffer {
-    fn new(buffers: &Budget) -> BodyBuffer {
+    fn new(buffers: &Budget, limits: ServerLimits) -> BodyBuffer {
         BodyBuffer {
             bytes: Vec::new(),
             reserved: buffers.empty(),
             received: 0,
+            limits,
         }
     }
 
@@ -152,10 +169,11 @@ impl BodyBuffer {
         mut body: Body,
         authenticate: impl Fn() -> Result<Team, ApiError>,
     ) -> Result<(), ApiError> {
+        let max_unchecked = self.limits.unchecked_body_bytes;
         let announced = headers
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if announced > Some(MAX_UNCHECKED_BYTES) {
+        if announced > Some(max_unchecked) {
             authenticate()?;
         }
         if announced > Some(MAX_BODY_BYTES) {
@@ -168,7 +186,7 @@ impl BodyBuffer {
         let start = Instant::now();
         loop {
             let seconds = self.received / MIN_BYTES_PER_SECOND;
-            let deadline = start + BODY_TIMEOUT + Duration::from_secs(seconds as u64);
+            let deadline = start + self.limits.body_time + Duration::from_secs(seconds as u64);
             let frame = timeout_at(deadline, body.frame())
                 .await
                 .map_err(|_| ApiError::IncompleteBody)?;
@@ -176,9 +194,9 @@ impl BodyBuffer {
             let Ok(data) = frame.map_err(|_| ApiError::IncompleteBody)?.into_data() else {
                 continue;
             };
-            let was_small = self.received <= MAX_UNCHECKED_BYTES;
+            let was_small = self.received <= max_unchecked;
             self.received += data.len();
-            if was_small && self.received > MAX_UNCHECKED_BYTES {
+            if was_small && self.received > max_unchecked {
                 authenticate()?;
             }
             self.push(&data)?;
@@ -207,8 +225,13 @@ impl BodyBuffer {
     }
 }
 
-/// Parses a body. A large one is parsed on its own thread, because that takes long.
-async fn parse_body(parts: &Parts, buffer: BodyBuffer) -> Result<RequestBody, ApiError> {
+/// Parses a body. A large one waits for a turn, and is parsed on its own thread, because that takes
+/// long.
+async fn parse_body(
+    parts: &Parts,
+    buffer: BodyBuffer,
+    turn: impl AsyncFnOnce() -> Result<OwnedSemaphorePermit, ApiError>,
+) -> Result<RequestBody, ApiError> {
     if parts.method == Method::GET || buffer.bytes.is_empty() {
         return Ok(RequestBody::empty());
     }
@@ -216,10 +239,10 @@ async fn parse_body(parts: &Parts, buffer: BodyBuffer) -> Result<RequestBody, Ap
     if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
         return Err(ApiError::CompressedBody(encoding));
     }
-    if buffer.bytes.len() <= MAX_UNCHECKED_BYTES {
+    if buffer.bytes.len() <= buffer.limits.unchecked_body_bytes {
         return RequestBody::parse(&buffer.bytes).map_err(|_| invalid_json(&parts.headers));
     }
-    let turn = LARGE_BODIES.acquire().await;
+    let turn = turn().await?;
     let parsing = spawn_blocking(move || {
         // Parsing continues when the client disconnects, so it holds its turn itself.
         let _turn = turn;
@@ -248,3 +271,6 @@ fn header_text(headers: &HeaderMap, name: &HeaderName) -> String {
     let text = String::from_utf8_lossy(text.unwrap_or_default());
     text.chars().take(MAX_NAMED_CHARS).collect()
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -14,21 +14,16 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::connections::ConnectionSlot;
-
-/// The time limit for the head of a request, from its first byte, or from the start of the
-/// connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::config::ServerLimits;
 
 /// The period over which the rate of a client that reads slowly is measured.
 const RATE_PERIOD: Duration = Duration::from_secs(10);
-
-/// The minimum number of bytes that a client must read in [`RATE_PERIOD`] while more wait.
-const MIN_BYTES_PER_PERIOD: u64 = 80 * 1024;
 
 /// The shared state of a connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
     slot: ConnectionSlot,
+    limits: ServerLimits,
     abort: CancellationToken,
     phase: AtomicU8,
     is_authenticated: AtomicBool,
@@ -44,9 +39,10 @@ const REQUEST: u8 = 2;
 const UPGRADED: u8 = 3;
 
 impl Peer {
-    pub fn new(slot: ConnectionSlot) -> Arc<Peer> {
+    pub fn new(slot: ConnectionSlot, limits: ServerLimits) -> Arc<Peer> {
         Arc::new(Peer {
             slot,
+            limits,
             abort: CancellationToken::new(),
             phase: AtomicU8::new(HEAD),
             is_authenticated: AtomicBool::new(false),
@@ -156,9 +152,10 @@ impl PeerStream {
             self.head_deadline = None;
             return Ok(());
         }
+        let head_time = self.peer.limits.head_time;
         let deadline = self
             .head_deadline
-            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + HEAD_TIMEOUT)));
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + head_time)));
         match deadline.as_mut().poll(cx) {
             Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
             Poll::Pending => Ok(()),
@@ -174,7 +171,7 @@ impl PeerStream {
         };
         let blocked = self.blocked.get_or_insert_with(new);
         if blocked.until.as_mut().poll(cx).is_ready() {
-            if blocked.is_waiting && blocked.bytes < MIN_BYTES_PER_PERIOD {
+            if blocked.is_waiting && blocked.bytes < self.peer.limits.min_read_bytes {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             *blocked = new();

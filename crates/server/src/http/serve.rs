@@ -23,17 +23,11 @@ use tower::ServiceExt;
 
 use super::connections::{ConnectionLimits, Connections};
 use super::peer::{Peer, PeerStream};
+use crate::config::ServerLimits;
 use crate::sessions::CdpListener;
-
-/// The time limit for the acknowledgement of sent data, in milliseconds. After it, the kernel drops
-/// the connection. See `TCP_USER_TIMEOUT` in tcp(7).
-const TCP_USER_TIMEOUT_MS: u32 = 10_000;
 
 /// The time limit for a connection without a request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-
-/// The maximum size of a request's head. hyper also uses it as the size of its buffers.
-const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 /// The wait after `accept` failed, because the reason, such as a full table of descriptors, rarely
 /// ends at once.
@@ -48,6 +42,7 @@ pub(crate) struct Listener {
     pub connections: Arc<Connections>,
     /// Notifies when new connections must wait, and when they may continue.
     pub pause: watch::Receiver<bool>,
+    pub limits: ServerLimits,
 }
 
 impl Listener {
@@ -58,8 +53,10 @@ impl Listener {
             let Some(slot) = self.connections.admit(address) else {
                 continue;
             };
-            let peer = Peer::new(slot);
-            tasks.spawn(serve_connection(stream, peer, router.clone(), stop.clone()));
+            let peer = Peer::new(slot, self.limits);
+            let connection =
+                serve_connection(stream, peer, router.clone(), self.limits, stop.clone());
+            tasks.spawn(connection);
         }
         drop(self.socket);
         tasks.close();
@@ -100,19 +97,18 @@ fn is_of_connection(error: &io::Error) -> bool {
     )
 }
 
-/// The maximum number of connections of a session's programs to its browser.
-const SESSION_CONNECTIONS: ConnectionLimits = ConnectionLimits {
-    total: 32,
-    per_address: 32,
-};
-
 /// Serves the CDP listener of every session, until `stop`.
 pub(crate) async fn serve_sessions(
     mut listeners: mpsc::Receiver<CdpListener>,
     router: Router,
     pause: watch::Receiver<bool>,
+    limits: ServerLimits,
     stop: CancellationToken,
 ) {
+    let connections = ConnectionLimits {
+        total: limits.session_connections,
+        per_address: limits.session_connections,
+    };
     loop {
         let new = tokio::select! {
             () = stop.cancelled() => return,
@@ -128,8 +124,9 @@ pub(crate) async fn serve_sessions(
         };
         let listener = Listener {
             socket: listener,
-            connections: Connections::new(SESSION_CONNECTIONS),
+            connections: Connections::new(connections),
             pause: pause.clone(),
+            limits,
         };
         tasks.spawn(listener.serve(router.clone(), stop));
     }
@@ -139,18 +136,19 @@ async fn serve_connection(
     stream: TcpStream,
     peer: Arc<Peer>,
     router: Router,
+    limits: ServerLimits,
     stop: CancellationToken,
 ) {
     // Responses and CDP messages are small and must not wait for each other (Nagle's algorithm).
     let _ = stream.set_nodelay(true);
-    let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &TCP_USER_TIMEOUT_MS);
+    let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &limits.acknowledge_ms);
     let answering = Arc::clone(&peer);
     let service =
         service_fn(move |request| answer(request, router.clone(), Arc::clone(&answering)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_TIMEOUT)
-        .max_buf_size(MAX_HEAD_BYTES)
+        .max_buf_size(limits.head_bytes)
         .serve_connection(
             TokioIo::new(PeerStream::new(stream, Arc::clone(&peer))),
             service,

@@ -5,19 +5,30 @@ use std::sync::Arc;
 use axum::http::HeaderValue;
 use hearth_budget::Budget;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use uuid::Uuid;
 
 use crate::api_keys::ApiKeys;
 use crate::clock;
-use crate::config::IsolationLevel;
+use crate::config::{IsolationLevel, ServerLimits};
+use crate::fair_queue::FairQueue;
 use crate::http::connections::Connections;
 use crate::http::error::ApiError;
 use crate::http::middleware::log_limit::LogLimit;
-use crate::metrics::{Descriptors, Gauges};
+use crate::metrics::{Descriptors, Gauges, Rejection};
 use crate::profiles::Profiles;
 use crate::sessions::{Registry, SessionEntry};
 use crate::team::Team;
+
+/// The number of large bodies that are parsed at a time. Parsing takes a thread for up to 0.1 s.
+const PARSED_LARGE_BODIES: usize = 2;
+
+/// The number of lists of profiles that are read at a time. The store reads one at a time, so that
+/// a new session waits for few of them when it is recorded. A long list takes milliseconds.
+const READ_PROFILE_LISTS: usize = 2;
+
+/// The maximum number of requests of one team that wait in a queue.
+const MAX_WAITING: usize = 256;
 
 /// The state that all handlers share. Cloning it is cheap.
 #[derive(Clone, Debug)]
@@ -34,6 +45,8 @@ struct Shared {
     registry: Arc<Registry>,
     load: ServerLoad,
     log_limit: LogLimit,
+    large_bodies: FairQueue,
+    profile_lists: FairQueue,
 }
 
 /// The sources of metrics on the server's own resources.
@@ -62,9 +75,11 @@ impl AppState {
             live_view_policy,
             isolation,
             started_at: clock::now(),
+            log_limit: LogLimit::new(registry.server_limits().log_lines),
             registry,
             load,
-            log_limit: LogLimit::default(),
+            large_bodies: FairQueue::new(PARSED_LARGE_BODIES, MAX_WAITING),
+            profile_lists: FairQueue::new(READ_PROFILE_LISTS, MAX_WAITING),
         }))
     }
 
@@ -109,6 +124,29 @@ impl AppState {
         &self.0.log_limit
     }
 
+    /// The queue of large bodies that wait to be parsed.
+    pub fn large_bodies(&self) -> &FairQueue {
+        &self.0.large_bodies
+    }
+
+    /// The queue of lists of profiles that wait to be read.
+    pub fn profile_lists(&self) -> &FairQueue {
+        &self.0.profile_lists
+    }
+
+    /// Waits for a turn in one of these queues.
+    pub async fn turn(
+        &self,
+        queue: &FairQueue,
+        team: &Team,
+    ) -> Result<OwnedSemaphorePermit, ApiError> {
+        queue.wait(team).await.map_err(|full| {
+            let teams = self.registry().metrics().teams();
+            teams.request_rejected(team, Rejection::TeamQueue);
+            ApiError::TeamQueueFull(full)
+        })
+    }
+
     /// Reads the state of the server for metrics.
     pub fn read_gauges(&self) -> Gauges {
         let load = &self.0.load;
@@ -119,6 +157,11 @@ impl AppState {
             accept_paused: *load.accept_paused.borrow(),
             ..self.registry().read_gauges()
         }
+    }
+
+    /// The limits of the server that are not settings.
+    pub fn limits(&self) -> ServerLimits {
+        self.registry().server_limits()
     }
 
     /// The budget of the server's buffers.

@@ -7,14 +7,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::config::ServerLimits;
 use crate::http::connections::ConnectionLimits;
 use crate::http::router;
 use crate::http::serve::{Listener, serve_sessions};
 use crate::http::state::AppState;
 use crate::sessions::CdpListener;
-
-/// The part of the descriptors that connections of clients may use: a quarter.
-const DESCRIPTORS_PER_CONNECTION: u64 = 4;
 
 /// The listeners of the server.
 pub(super) struct Listeners {
@@ -26,8 +24,12 @@ pub(super) struct Listeners {
 
 /// Returns the limits for connections of clients. Connections through a reverse proxy share one
 /// address, so an address may have three quarters of them.
-pub(super) fn connection_limits(max_connections: usize, max_descriptors: u64) -> ConnectionLimits {
-    let by_descriptors = usize::try_from(max_descriptors / DESCRIPTORS_PER_CONNECTION);
+pub(super) fn connection_limits(
+    max_connections: usize,
+    max_descriptors: u64,
+    limits: ServerLimits,
+) -> ConnectionLimits {
+    let by_descriptors = usize::try_from(max_descriptors / limits.descriptors_per_connection);
     let total = max_connections.min(by_descriptors.unwrap_or(usize::MAX));
     ConnectionLimits {
         total,
@@ -47,12 +49,14 @@ pub(super) fn serve_all(
         socket: listeners.public,
         connections: Arc::clone(&load.connections),
         pause: load.accept_paused.clone(),
+        limits: state.limits(),
     };
     servers.spawn(public.serve(router::public(state.clone()), stop.clone()));
     servers.spawn(serve_sessions(
         listeners.sessions,
         router::internal(state.clone()),
         load.accept_paused.clone(),
+        state.limits(),
         stop.clone(),
     ));
 }

@@ -1,8 +1,8 @@
 //! The startup and shutdown of the server.
 //!
 //! [`prepare`] does everything that needs a single-threaded process or root privileges.
-//! [`self_test`] starts programs in the sandbox and checks that it holds. [`services`] opens the store
-//! and builds the registry. [`serve`] listens until a signal arrives.
+//! [`self_test`] starts programs in the sandbox and checks that it holds. [`services`] opens the
+//! store and builds the registry. [`serve`] listens until a signal arrives.
 
 mod banner;
 mod descriptors;

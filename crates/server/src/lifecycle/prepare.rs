@@ -6,7 +6,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use anyhow::Context;
-use hearth_sandbox::{InitFork, PrivilegedFork, fork_init, fork_privileged, raise_open_file_limit};
+use hearth_sandbox::{
+    InitFork, PrivilegedFork, fork_init, fork_privileged, raise_open_file_limit,
+    return_freed_memory,
+};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::prctl;
 use nix::unistd::{Pid, geteuid, getpid};
@@ -48,6 +51,7 @@ pub(crate) enum Role {
 /// and gives up root privileges. As root, and as the first process of a container, it splits the
 /// process.
 pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
+    return_freed_memory();
     if let Err(error) = raise_open_file_limit() {
         tracing::warn!(%error, "limit of open files not raised");
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -74,6 +75,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let connections = Connections::new(connection_limits(
         config.max_connections,
         descriptors.counted.max(),
+        config.server_limits,
     ));
     let state = AppState::new(
         keys,
@@ -111,8 +113,9 @@ fn start(
     } = tasks;
     let address = listeners.public.local_addr()?;
     let keyless = state.keys().is_empty();
+    registry.metrics().teams().add(state.keys().teams());
     tracker.spawn(run_retention(store.clone(), config.retention, stop.clone()));
-    spawn_watchers(registry, stop);
+    spawn_watchers(registry, stop).context("cannot start the watchers of limits")?;
     serve_all(listeners, state, servers, stop);
     announce(address, keyless, registry.max_sessions());
     Ok(())

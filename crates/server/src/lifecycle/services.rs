@@ -128,6 +128,7 @@ pub(super) async fn build_registry(
         team_max_sessions: config.team_max_sessions,
         max_output_bytes: config.max_output_bytes,
         limits: config.limits,
+        server_limits: config.server_limits,
         buffers: Budget::new("the server", config.limits.buffer_mb << 20),
         keep_ended: config.retention.sessions,
         profiles,
@@ -146,6 +147,9 @@ pub(super) async fn build_registry(
 }
 
 fn warn_about(config: &Config, uid_count: Option<u16>) {
+    if config.server_limits.are_lifted() {
+        tracing::warn!("limits of the server lifted for a test");
+    }
     if config.isolation.level == IsolationLevel::None {
         tracing::warn!(
             "sandbox disabled (HEARTH_ISOLATION=none): session code has every right of the server's user"

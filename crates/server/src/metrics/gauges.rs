@@ -1,6 +1,10 @@
 //! The values that are read when metrics are collected. Other metrics are counted.
 
+use std::collections::HashMap;
+
 use hearth_egress::Traffic;
+
+use crate::team::Team;
 
 /// The connections of the public listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,4 +42,6 @@ pub(crate) struct Gauges {
     pub accept_paused: bool,
     /// Denied egress connections, by rule.
     pub egress_denials: Vec<(&'static str, u64)>,
+    /// Sessions that are created or active, by team.
+    pub team_sessions: HashMap<Team, usize>,
 }

@@ -4,13 +4,14 @@ mod descriptors;
 mod gauges;
 mod limits;
 mod outcomes;
+mod teams;
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use hearth_contract::{DestroyedReason, Language};
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -19,7 +20,9 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub(crate) use self::descriptors::Descriptors;
 pub(crate) use self::gauges::{ConnectionCounts, Gauges};
-pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason};
+pub(crate) use self::outcomes::{CreateOutcome, ExecuteOutcome, KillReason, Rejection};
+pub(crate) use self::teams::TeamMetrics;
+use crate::team::Team;
 
 /// The content type of the text that [`Metrics::render`] returns.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -78,6 +81,7 @@ pub(crate) struct Metrics {
     connections_closed: Family<OneLabel, Count>,
     descriptors: Family<OneLabel, IntGauge>,
     accept_paused: IntGauge,
+    teams: TeamMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -117,6 +121,7 @@ impl Metrics {
             connections_closed: Family::default(),
             descriptors: Family::default(),
             accept_paused: IntGauge::default(),
+            teams: TeamMetrics::default(),
         };
         metrics.register(isolation);
         metrics.initialize();
@@ -344,12 +349,21 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
     }
 
-    /// Renders all metrics in `OpenMetrics` text format.
-    pub fn render(&self, gauges: &Gauges) -> String {
+    /// Returns the metrics per team.
+    pub fn teams(&self) -> &TeamMetrics {
+        &self.teams
+    }
+
+    /// Renders all metrics in `OpenMetrics` text format. Of the metrics per team, renders those of
+    /// the visible teams.
+    pub fn render(&self, gauges: &Gauges, is_visible: impl Fn(&Team) -> bool) -> String {
         self.set_gauges(gauges);
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.registry);
+        self.teams
+            .encode(&mut text, &gauges.team_sessions, is_visible);
+        let _ = encode_eof(&mut text);
         text
     }
 
@@ -437,7 +451,7 @@ mod tests {
             egress_denials: vec![("metadata", 3)],
             ..Gauges::default()
         };
-        let text = metrics.render(&gauges);
+        let text = metrics.render(&gauges, |_| true);
         for line in [
             "hearth_ready 1",
             "hearth_sessions{state=\"active\"} 2",

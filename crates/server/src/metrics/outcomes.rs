@@ -75,6 +75,45 @@ impl ExecuteOutcome {
     }
 }
 
+/// The limit because of which a request got a 429.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Rejection {
+    /// The sessions of the server.
+    ServerSessions,
+    /// The sessions of the team.
+    TeamSessions,
+    /// The executions that wait in a session.
+    ExecutionQueue,
+    /// The timeout of an execution, which passed while another one ran.
+    ExecutionWait,
+    /// The requests of the team that wait in a queue that teams share.
+    TeamQueue,
+    /// The rate of requests with the key.
+    KeyRate,
+}
+
+impl Rejection {
+    pub(super) const ALL: [Rejection; 6] = [
+        Rejection::ServerSessions,
+        Rejection::TeamSessions,
+        Rejection::ExecutionQueue,
+        Rejection::ExecutionWait,
+        Rejection::TeamQueue,
+        Rejection::KeyRate,
+    ];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Rejection::ServerSessions => "server_sessions",
+            Rejection::TeamSessions => "team_sessions",
+            Rejection::ExecutionQueue => "execution_queue",
+            Rejection::ExecutionWait => "execution_wait",
+            Rejection::TeamQueue => "team_queue",
+            Rejection::KeyRate => "key_rate",
+        }
+    }
+}
+
 /// The reason why an execution was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KillReason {

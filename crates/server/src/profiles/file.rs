@@ -170,6 +170,9 @@ pub(super) fn open_if_exists(path: &Path) -> io::Result<Option<File>> {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use std::io::{Seek, SeekFrom};
 

@@ -108,15 +108,25 @@ impl SessionDir {
         &self.root
     }
 
-    /// Removes everything. Call this only when no process of the session remains. Blocks.
+    /// Removes everything, and logs a failure. Call this only when no process of the session
+    /// remains. Blocks.
     pub fn remove(&self) {
+        if let Err(error) = self.try_remove() {
+            self.log_removal_failure(&error);
+        }
+    }
+
+    /// Removes everything. Call this only when no process of the session remains. Blocks.
+    pub fn try_remove(&self) -> io::Result<()> {
         // Directories of other users are empty by now, and this process cannot read them.
         for part in [self.browser(), self.work(), self.agent()] {
             let _ = fs::remove_dir(part);
         }
-        if let Err(error) = remove_tree(&self.root) {
-            tracing::error!(dir = %self.root.display(), %error, "session directory removal failed");
-        }
+        remove_tree(&self.root)
+    }
+
+    pub fn log_removal_failure(&self, error: &io::Error) {
+        tracing::error!(dir = %self.root.display(), %error, "session directory removal failed");
     }
 }
 

@@ -5,9 +5,13 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use hearth_sandbox::{DiskUsage, Launcher, PrivateTmp, SandboxUser, Snapshot, UserRole};
+use hearth_sandbox::{
+    DiskUsage, Launcher, PrivateTmp, SandboxUser, Snapshot, UserRole, is_shortage,
+};
 use tokio::task::spawn_blocking;
+use tokio::time::interval;
 use tokio_util::task::TaskTracker;
 
 use super::dirs::SessionDir;
@@ -17,6 +21,11 @@ use super::programs::agent_socket;
 use super::uid_pool::UidLease;
 use crate::config::IsolationLevel;
 use crate::toolchain::Runtime;
+
+/// The interval between attempts to remove a session's files while descriptors are short, and the
+/// maximum number of attempts.
+const REMOVAL_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_REMOVALS: u32 = 60;
 
 /// The settings of a session's sandbox.
 #[derive(Debug)]
@@ -143,27 +152,47 @@ impl SessionSandbox {
         })
     }
 
-    /// Removes everything. Call this only when no process of the session remains.
+    /// Removes everything. Call this only when no process of the session remains. If descriptors
+    /// are short, waits for them, because the files would otherwise stay until the next start.
     pub async fn remove(&self) {
         self.shell.close_warm_shim().await;
+        let mut attempts = interval(REMOVAL_INTERVAL);
+        let mut removed = Ok(());
+        for _ in 0..MAX_REMOVALS {
+            attempts.tick().await;
+            removed = self.try_remove().await;
+            if !removed.as_ref().is_err_and(is_shortage) {
+                break;
+            }
+        }
+        if let Err(error) = removed {
+            self.dir.log_removal_failure(&error);
+        }
+    }
+
+    async fn try_remove(&self) -> io::Result<()> {
         // The session's users remove their own files. If they cannot remove a file, the removal
-        // below fails and logs the error.
+        // below fails.
         if self.code.user_ids().is_some() {
             let dir = &self.dir;
-            let _ = self
-                .code
-                .files()
-                .empty_dirs(vec![dir.work(), dir.agent(), dir.tmp(), dir.downloads()])
-                .await;
-            let _ = self
-                .browser
-                .files()
-                .empty_dirs(vec![dir.browser(), dir.work(), dir.tmp()])
-                .await;
+            let of_code = vec![dir.work(), dir.agent(), dir.tmp(), dir.downloads()];
+            let of_browser = vec![dir.browser(), dir.work(), dir.tmp()];
+            for emptied in [
+                self.code.files().empty_dirs(of_code).await,
+                self.browser.files().empty_dirs(of_browser).await,
+            ] {
+                emptied.or_else(|error| {
+                    if is_shortage(&error) {
+                        Err(error)
+                    } else {
+                        Ok(())
+                    }
+                })?;
+            }
         }
         let dir = self.dir.clone();
-        // This fails only if `remove` panics, and then the panic is logged.
-        let _ = spawn_blocking(move || dir.remove()).await;
+        let removing = spawn_blocking(move || dir.try_remove());
+        removing.await.map_err(io::Error::other)?
     }
 }
 

@@ -265,6 +265,7 @@ impl SessionBuilder {
             budget: self.budget.clone(),
             limits: OutputLimits {
                 max_output_bytes: self.spec.max_output_bytes,
+                queued_executions: self.spec.server_limits.queued_executions,
                 max_profile_mb: self.spec.limits.disk_mb,
             },
         }))

@@ -32,7 +32,10 @@ impl Registry {
             began: Instant::now(),
             outcome: CreateOutcome::Abandoned,
         };
-        let created = self.admit_and_launch(team, request).await;
+        let created = self.admit_and_launch(Team::clone(&team), request).await;
+        if let Some(rejection) = created.as_ref().err().and_then(SessionError::rejection) {
+            self.metrics().teams().request_rejected(&team, rejection);
+        }
         metrics.outcome = match &created {
             Ok(_) => CreateOutcome::Created,
             Err(error) if error.is_rejection() => CreateOutcome::Rejected,

@@ -4,6 +4,8 @@ use hearth_budget::Exhausted;
 use hearth_contract::Language;
 use thiserror::Error;
 
+use crate::metrics::Rejection;
+
 /// The reason why a session was not created, cannot be used, or did not run code.
 ///
 /// Errors about executions mean that the code has not started, so a client can safely retry.
@@ -70,6 +72,17 @@ pub(crate) enum SessionError {
 }
 
 impl SessionError {
+    /// Returns the limit that was reached, if the request can be repeated later.
+    pub fn rejection(&self) -> Option<Rejection> {
+        match self {
+            SessionError::AtCapacity => Some(Rejection::ServerSessions),
+            SessionError::TeamAtCapacity(_) => Some(Rejection::TeamSessions),
+            SessionError::QueueFull(_) => Some(Rejection::ExecutionQueue),
+            SessionError::ExecutionBusy(_) => Some(Rejection::ExecutionWait),
+            _ => None,
+        }
+    }
+
     /// Returns true if a session was not created because of a shutdown or a lack of capacity, which
     /// can be temporary. Other errors are failures.
     pub fn is_rejection(&self) -> bool {

@@ -42,6 +42,10 @@ impl Session {
     async fn execute_counted(&self, request: ExecuteRequest) -> Result<Executed, SessionError> {
         let mut metrics = ExecutionMetricsGuard::new(&self.services.metrics, request.language);
         let result = self.run(&request, &mut metrics).await;
+        if let Some(rejection) = result.as_ref().err().and_then(SessionError::rejection) {
+            let teams = self.services.metrics.teams();
+            teams.request_rejected(self.team(), rejection);
+        }
         metrics.finish(match &result {
             Ok((_, outcome)) => *outcome,
             Err(SessionError::ExecutionBusy(_) | SessionError::QueueFull(_)) => {
@@ -69,6 +73,8 @@ impl Session {
         self.resources()?;
         activity.start();
         metrics.start();
+        let teams = self.services.metrics.teams();
+        teams.execution_started(self.team());
         let code_run = CodeRun {
             request,
             deadline,

@@ -9,9 +9,6 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::SessionError;
 
-/// The maximum number of executions that wait for a turn.
-const MAX_QUEUED: usize = 32;
-
 /// The slots of one session.
 #[derive(Debug)]
 pub(super) struct KernelSlots([KernelSlot; 3]);
@@ -28,10 +25,11 @@ pub(super) struct KernelSlot {
 }
 
 impl KernelSlots {
-    pub fn new() -> KernelSlots {
+    /// Creates the slots. At most `max_queued` executions wait for each turn.
+    pub fn new(max_queued: usize) -> KernelSlots {
         let slot = || KernelSlot {
             turn: Arc::new(Semaphore::new(1)),
-            queue: Semaphore::new(MAX_QUEUED),
+            queue: Semaphore::new(max_queued),
             kernel: Mutex::new(None),
         };
         KernelSlots([slot(), slot(), slot()])

@@ -1,5 +1,6 @@
 //! Processes that outlived their session despite its cleanup. They should never exist.
 
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -62,7 +63,10 @@ pub(super) async fn watch_orphans(
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let found = scan(&isolation, &uid_pool).await;
+        // After a failed scan, the number of the last one remains.
+        let Ok(found) = scan(&isolation, &uid_pool).await else {
+            continue;
+        };
         // Reading the process table takes a while, and other programs can use the same ids.
         // Therefore a process is an orphan only if two scans find it.
         let confirmed: Vec<u32> = found
@@ -80,9 +84,9 @@ pub(super) async fn watch_orphans(
 }
 
 /// Returns the processes that run under user ids without a lease.
-async fn scan(isolation: &Isolation, uid_pool: &UidPool) -> Vec<u32> {
+async fn scan(isolation: &Isolation, uid_pool: &UidPool) -> io::Result<Vec<u32>> {
     let Some(ids) = isolation.user_ids() else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let leased_before = uid_pool.leased();
     let uid_pool = uid_pool.clone();
@@ -91,5 +95,5 @@ async fn scan(isolation: &Isolation, uid_pool: &UidPool) -> Vec<u32> {
     let is_leased = move |index| leased_before.contains(&index) || uid_pool.is_leased(index);
     spawn_blocking(move || hearth_sandbox::find_orphans(ids, top, is_leased))
         .await
-        .unwrap_or_default()
+        .map_err(io::Error::other)?
 }

@@ -71,6 +71,7 @@ impl Registry {
             traffic: self.spec.egress.traffic(),
             egress_denials: self.spec.egress.denials(),
             leaked_processes: self.services.orphans.count(),
+            team_sessions: self.team_quota.counts(),
             ..Gauges::default()
         };
         let sessions = self.read();

@@ -57,24 +57,38 @@ pub(super) async fn launch(
             .files()
             .unpack_dir(file, profile_dir(sandbox), max_mb << 20)
     };
-    let mut checked_out = profile.checkout(unpack).await.map_err(unreadable)?;
-    if checked_out.warning == Some(ProfileWarning::Damaged) {
-        clear().await?;
-    }
+    let restore = async || {
+        let checked_out = profile.checkout(unpack).await.map_err(unreadable)?;
+        if checked_out.warning == Some(ProfileWarning::Damaged) {
+            clear().await?;
+        }
+        Ok::<CheckedOut, SessionError>(checked_out)
+    };
+    let mut checked_out = restore().await?;
     let browser = match start().await {
         Ok(browser) => browser,
-        // The files are as they were saved. If the browser starts without them, they are the cause.
+        // The files are as they were saved. They are the cause if the browser starts without them,
+        // and then again not with them. Otherwise it was killed, or the machine is overloaded.
         Err(error) if checked_out.has_files => {
+            let start_without_files = async || {
+                clear().await?;
+                start().await.map_err(|_| not_launched(&error))
+            };
+            start_without_files().await?.kill().await;
             clear().await?;
-            let Ok(browser) = start().await else {
-                return Err(not_launched(error));
-            };
-            profile.reject().await.map_err(unreadable)?;
-            checked_out = CheckedOut {
-                warning: Some(ProfileWarning::Damaged),
-                ..CheckedOut::default()
-            };
-            browser
+            checked_out = restore().await?;
+            match start().await {
+                Ok(browser) => browser,
+                Err(_) => {
+                    let browser = start_without_files().await?;
+                    profile.reject().await.map_err(unreadable)?;
+                    checked_out = CheckedOut {
+                        warning: Some(ProfileWarning::Damaged),
+                        ..CheckedOut::default()
+                    };
+                    browser
+                }
+            }
         }
         Err(error) => return Err(not_launched(error)),
     };

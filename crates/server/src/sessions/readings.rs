@@ -30,7 +30,7 @@ pub(super) struct Readings {
     disk: Mutex<Failures>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Failures {
     count: u32,
     error: String,
@@ -57,10 +57,15 @@ impl Readings {
     /// Returns the resources that cannot be read, each with the last error.
     pub fn failing(&self) -> Vec<(&'static str, String)> {
         let all = [Reading::Memory, Reading::Disk].map(|of| {
-            let failures = self.with(of, |failures| failures.clone());
-            (failures.count >= MAX_FAILURES).then(|| (of.name(), failures.error))
+            let error = self.with(of, |failures| failures.error.clone());
+            self.is_failing(of).then(|| (of.name(), error))
         });
         all.into_iter().flatten().collect()
+    }
+
+    /// Returns true if a resource cannot be read.
+    pub fn is_failing(&self, of: Reading) -> bool {
+        self.with(of, |failures| failures.count >= MAX_FAILURES)
     }
 
     fn with<T>(&self, of: Reading, change: impl FnOnce(&mut Failures) -> T) -> T {

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use hearth_budget::Budget;
-use hearth_contract::{DestroyedReason, Limit};
+use hearth_contract::DestroyedReason;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -25,7 +25,7 @@ use super::spec::RegistrySpec;
 use super::team_quota::TeamQuota;
 use crate::capacity;
 use crate::clock;
-use crate::config::Limits;
+use crate::config::{Limits, ServerLimits};
 use crate::metrics::Metrics;
 use crate::profiles::Profiles;
 use crate::sandbox::uid_pool::UidPool;
@@ -115,17 +115,6 @@ impl Registry {
         disk.is_full(self.limits()).then_some(disk)
     }
 
-    /// Ends the session that uses the most memory, because a watcher cannot read what sessions use.
-    pub(super) fn end_largest(&self, limit: Limit) {
-        let sessions = self.active_with_resources();
-        let largest = sessions
-            .iter()
-            .max_by_key(|(session, _)| session.memory_bytes());
-        if let Some((session, _)) = largest {
-            session.mark_ended_by(limit);
-        }
-    }
-
     /// Returns the available memory if it is too little for another session.
     pub(super) fn low_memory_mb(&self) -> Option<u64> {
         let min_mb = self.limits().min_free_memory_mb;
@@ -177,6 +166,11 @@ impl Registry {
             .unwrap_or_else(PoisonError::into_inner);
         prune(&mut sessions, clock::now() - self.spec.keep_ended);
         sessions.insert(session.id(), SessionEntry::Current(Arc::clone(session)));
+    }
+
+    /// Returns the limits of the server that are not settings.
+    pub fn server_limits(&self) -> ServerLimits {
+        self.spec.server_limits
     }
 
     /// Returns the budget of the server's buffers.

@@ -30,11 +30,13 @@ const EXECUTIONS_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time limit for killed processes to exit.
 const PROCESSES_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The limits on data that leaves a session.
+/// The limits on executions and on data that leaves a session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OutputLimits {
     /// The maximum size of each output stream of an execution.
     pub max_output_bytes: usize,
+    /// The maximum number of executions that wait for a turn, per language.
+    pub queued_executions: usize,
     /// The maximum size of the browser's files that a profile keeps, in MiB.
     pub max_profile_mb: u64,
 }
@@ -85,7 +87,7 @@ impl SessionResources {
         SessionResources {
             view: Arc::new(LiveView::new(parts.browser.clone())),
             browser: parts.browser,
-            kernel_slots: KernelSlots::new(),
+            kernel_slots: KernelSlots::new(parts.limits.queued_executions),
             agent: Agent::new(parts.sandbox.dir.agent()),
             commands: parts.commands,
             sandbox: parts.sandbox,

@@ -10,7 +10,7 @@ use hearth_egress::Egress;
 use jiff::SignedDuration;
 
 use super::cdp_listener::CdpListeners;
-use crate::config::Limits;
+use crate::config::{Limits, ServerLimits};
 use crate::profiles::Profiles;
 use crate::sandbox::isolation::Isolation;
 use crate::toolchain::Runtime;
@@ -38,6 +38,7 @@ pub(crate) struct RegistrySpec {
     /// The limit of each output stream of an execution.
     pub max_output_bytes: usize,
     pub limits: Limits,
+    pub server_limits: ServerLimits,
     /// Counts the buffers of the server. The budgets of sessions are its children.
     pub buffers: Budget,
     /// The time for which ended sessions are kept.

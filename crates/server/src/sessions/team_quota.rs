@@ -51,6 +51,11 @@ impl TeamQuota {
         })
     }
 
+    /// Returns the number of sessions of every team that has any.
+    pub fn counts(&self) -> HashMap<Team, usize> {
+        self.lock().clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Team, usize>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }

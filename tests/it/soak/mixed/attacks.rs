@@ -1,4 +1,5 @@
-//! Attacks on the server's resources, as in the module `bounded`. They explain no failure of others.
+//! Attacks on the server's resources, as in the module `bounded`. They explain no failure of other
+//! clients.
 
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ async fn send_bodies(soak: &Soak<'_>, dice: &mut Dice) -> Vec<TcpStream> {
     let body = format!("[{}{{}}]", "{\"\":0},".repeat(1_250_000));
     let request = post_head(EXECUTE, None, body.len()) + &body;
     let sending =
-        (0..1 + dice.below(8)).map(|_| connect_and_send(soak.server.address(), request.as_bytes()));
+        (0..=dice.below(8)).map(|_| connect_and_send(soak.server.address(), request.as_bytes()));
     timeout(PATIENCE, join_all(sending))
         .await
         .unwrap_or_default()

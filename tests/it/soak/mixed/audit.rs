@@ -1,4 +1,5 @@
-//! The state of the server at a quiet point, when all sessions are deleted: nothing of them is left.
+//! The state of the server at a quiet point, when all sessions are deleted and nothing of them is
+//! left.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -29,8 +30,7 @@ const SETTLE_DEADLINE: Duration = Duration::from_secs(75);
 /// Descriptors that may be open in addition to the first quiet point: connections of the audit.
 const SPARE_DESCRIPTORS: u64 = 4;
 
-/// The names of files in the dir of profiles have this length. Others are drafts, damaged profiles
-/// or checkpoints.
+/// The names of files in the dir of profiles have this length. Others are drafts or checkpoints.
 const PROFILE_NAME: usize = 64;
 
 /// Metrics that are 0 at a quiet point.
@@ -89,8 +89,13 @@ async fn leftovers(soak: &Soak<'_>, baseline: Option<&Baseline>) -> String {
     let profiles = profiles.into_iter().flatten().flatten();
     files.extend(
         profiles
-            .filter(|entry| entry.file_name().len() != PROFILE_NAME)
-            .map(|entry| entry.path()),
+            .map(|entry| entry.path())
+            .filter(|path| {
+                path.file_name()
+                    .is_none_or(|name| name.len() != PROFILE_NAME)
+            })
+            // A violation was recorded when the session was created.
+            .filter(|path| path.extension().is_none_or(|it| it != "damaged")),
     );
     for shared in ["/tmp", "/var/tmp", "/dev/shm"] {
         let entries = std::fs::read_dir(shared).into_iter().flatten().flatten();
@@ -133,6 +138,10 @@ pub async fn assert_nothing_left(soak: &Soak<'_>, baseline: Option<&Baseline>) {
 
 /// Deletes the sessions that clients have left.
 pub async fn delete_sessions(soak: &Soak<'_>) {
+    soak.cdp_urls
+        .lock()
+        .expect("the lock is not poisoned")
+        .clear();
     for key in KEYS {
         let caller = Caller::new(soak.server, key);
         let list = Call {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A sequence of decisions (the generator SplitMix64).
+/// A sequence of decisions (the generator `SplitMix64`).
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
 

@@ -18,7 +18,7 @@ use super::dice::Dice;
 use super::soak::Soak;
 
 /// Size of the disk that the test mounts.
-const DISK: &str = "size=4g,mode=0700";
+const DISK: &str = "size=3g,mode=0700";
 
 /// The setting `HEARTH_MIN_FREE_DISK_MB` on that disk.
 const MIN_FREE_MIB: u64 = 400;
@@ -80,6 +80,18 @@ fn free_mib(dir: &Path) -> u64 {
     (disk.blocks_available() * disk.fragment_size()) >> 20
 }
 
+/// Extends a file until `left_mib` are free in `dir`. Takes some seconds.
+fn extend(path: &Path, dir: &Path, left_mib: u64) {
+    let file = File::options().append(true).create(true).open(path);
+    // Without space, not even the file can be created.
+    let Ok(file) = file else { return };
+    let excess_mib = free_mib(dir).saturating_sub(left_mib);
+    let length = file.metadata().map_or(0, |it| it.len());
+    let bytes = i64::try_from(length + (excess_mib << 20)).expect("a small disk");
+    // Fails when others have taken the rest.
+    let _ = posix_fallocate(&file, 0, bytes.max(1));
+}
+
 /// Takes space with a file, so that too little or nothing is left.
 async fn fill_disk(soak: &Soak<'_>, disk: &Disk, mut dice: Dice) {
     let takes_all = dice.chance(40) && disk.is_own;
@@ -96,20 +108,15 @@ async fn fill_disk(soak: &Soak<'_>, disk: &Disk, mut dice: Dice) {
     let lasting = dice.millis(2000, 6000);
     let path = disk.dir.path().join("filling");
     let filling = async {
-        let mut file = File::create(&path);
         // Sessions may take or free space meanwhile.
         for _ in 0..3 {
-            let excess_mib = free_mib(disk.dir.path()).saturating_sub(left_mib);
-            if let Ok(file) = &mut file {
-                let length = file.metadata().map_or(0, |it| it.len());
-                let bytes = i64::try_from(length + (excess_mib << 20)).expect("a small disk");
-                // Fails when others have taken the rest.
-                let _ = posix_fallocate(file, 0, bytes.max(1));
-            }
+            let (dir, path) = (disk.dir.path().to_owned(), path.clone());
+            let extending = tokio::task::spawn_blocking(move || extend(&path, &dir, left_mib));
+            extending.await.expect("no panic");
             soak.pause(lasting / 3).await;
         }
-        drop(file);
-        std::fs::remove_file(&path).expect("the test owns it");
+        // It may not exist if there was no space at all.
+        let _ = std::fs::remove_file(&path);
     };
     soak.hits.on_server(what, filling).await;
 }

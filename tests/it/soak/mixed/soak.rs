@@ -59,7 +59,7 @@ impl<'a> Soak<'a> {
     }
 
     /// Records a failure of a session: explained by a fault, or else a violation.
-    pub fn failed(&self, what: &str, fault: Option<String>, details: impl FnOnce() -> String) {
+    pub fn failed(&self, what: &str, fault: Option<&str>, details: impl FnOnce() -> String) {
         match fault {
             Some(_) => self.journal.count(&format!("{what}: failed after a fault")),
             None => self

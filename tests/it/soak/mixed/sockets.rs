@@ -1,4 +1,4 @@
-//! WebSockets of a session: CDP and the live view.
+//! `WebSockets` of a session: CDP and the live view.
 
 use std::time::{Duration, Instant};
 
@@ -124,7 +124,7 @@ impl Visit<'_> {
     fn socket_failed(&self, what: &str, sent: Instant, problem: &str) {
         let soak = self.soak;
         // A session that has ended was checked when it was deleted.
-        soak.failed(what, self.fault(sent), || {
+        soak.failed(what, self.fault(sent).as_deref(), || {
             format!("session {}: {problem}", self.dir)
         });
     }

@@ -71,7 +71,11 @@ impl<'a> Visit<'a> {
         let since = Instant::now();
         let answer = caller.call(&soak.journal, creation(body)).await?;
         if !answer.is_ok() {
-            if answer.status == 503 && !soak.hits.any(since - Duration::from_secs(30)) {
+            if answer.status == 503
+                && !soak
+                    .hits
+                    .any(since.checked_sub(Duration::from_secs(30)).unwrap())
+            {
                 let error = answer.text("error");
                 soak.journal
                     .violation(format!("create failed without a fault: {error}"));
@@ -253,8 +257,9 @@ impl<'a> Visit<'a> {
     }
 
     fn failed(&self, what: &str, sent: Instant, piece: &Piece, answer: &Answer) {
-        self.soak
-            .failed(what, self.fault(sent), || self.describe(piece, answer));
+        self.soak.failed(what, self.fault(sent).as_deref(), || {
+            self.describe(piece, answer)
+        });
     }
 
     fn violation(&self, what: &str, piece: &Piece, answer: &Answer) {

@@ -2,6 +2,7 @@
 //! conversation.
 
 mod endings;
+mod fuzz;
 mod policy;
 mod routing;
 mod shared_pages;

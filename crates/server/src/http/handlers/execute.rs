@@ -22,9 +22,6 @@ use crate::http::state::AppState;
 use crate::metrics::ExecuteOutcome;
 use crate::sessions::{Executed, Session, SessionEntry};
 
-/// The time limit for reading a response after its session has ended.
-const RELEASE_TIME: Duration = Duration::from_secs(10);
-
 pub(crate) async fn execute(
     State(state): State<AppState>,
     SessionId(id): SessionId,
@@ -45,15 +42,23 @@ pub(crate) async fn execute(
     }
     let executed = session.execute(execute).await?;
     let tracker = state.registry().tracker();
-    Ok(stream_response(executed, session, peer, tracker))
+    let release_time = state.limits().release_time;
+    Ok(stream_response(
+        executed,
+        session,
+        peer,
+        release_time,
+        tracker,
+    ))
 }
 
 /// Sends a response piece by piece, because output can be large. The memory of the output stays
-/// reserved until it is sent, or until [`RELEASE_TIME`] after the end of the session.
+/// reserved until it is sent, or until `release_time` after the end of the session.
 fn stream_response(
     executed: Executed,
     session: Arc<Session>,
     peer: Arc<Peer>,
+    release_time: Duration,
     tracker: &TaskTracker,
 ) -> Response {
     let Executed { response, reserved } = executed;
@@ -67,7 +72,7 @@ fn stream_response(
     tracker.spawn(async move {
         let released = async {
             session.ended().await;
-            sleep_until(Instant::now() + RELEASE_TIME).await;
+            sleep_until(Instant::now() + release_time).await;
         };
         tokio::select! {
             () = sent.cancelled() => {}

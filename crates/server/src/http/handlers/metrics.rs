@@ -18,6 +18,8 @@ pub(crate) async fn metrics(
         return Err(ApiError::OperatorsOnly);
     }
     let registry = state.registry();
-    let text = registry.metrics().render(&state.read_gauges());
+    let text = registry
+        .metrics()
+        .render(&state.read_gauges(), |team| principal.can_see(team));
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }

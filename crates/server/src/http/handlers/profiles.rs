@@ -15,6 +15,7 @@ pub(crate) async fn list(
     State(state): State<AppState>,
     AuthenticatedTeam(team): AuthenticatedTeam,
 ) -> Result<Json<ProfilesResponse>, ApiError> {
+    let _turn = state.turn(state.profile_lists(), &team).await?;
     let profiles = state.profiles().list(&team).await?;
     Ok(Json(ProfilesResponse {
         success: True,

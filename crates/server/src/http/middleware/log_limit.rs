@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 /// The period for which lines are counted.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// The maximum number of lines in a period.
-const MAX_LINES: u32 = 10;
-
 /// The lines of the current period.
 #[derive(Debug)]
-pub(crate) struct LogLimit(Mutex<Period>);
+pub(crate) struct LogLimit {
+    max_lines: u32,
+    period: Mutex<Period>,
+}
 
 #[derive(Debug)]
 struct Period {
@@ -20,17 +20,19 @@ struct Period {
     suppressed: u64,
 }
 
-impl Default for LogLimit {
-    fn default() -> LogLimit {
-        LogLimit(Mutex::new(Period {
-            start: Instant::now(),
-            lines: 0,
-            suppressed: 0,
-        }))
-    }
-}
-
 impl LogLimit {
+    /// Creates a limit of `max_lines` in a period.
+    pub fn new(max_lines: u32) -> LogLimit {
+        LogLimit {
+            max_lines,
+            period: Mutex::new(Period {
+                start: Instant::now(),
+                lines: 0,
+                suppressed: 0,
+            }),
+        }
+    }
+
     /// Returns true if another line may be written. Writes the number of suppressed lines when a
     /// period ends.
     pub fn admits(&self) -> bool {
@@ -45,7 +47,7 @@ impl LogLimit {
     }
 
     fn admit(&self, now: Instant) -> (bool, u64) {
-        let mut period = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut period = self.period.lock().unwrap_or_else(PoisonError::into_inner);
         let mut suppressed = 0;
         if now.duration_since(period.start) >= PERIOD {
             suppressed = period.suppressed;
@@ -56,7 +58,7 @@ impl LogLimit {
             };
         }
         period.lines += 1;
-        let admitted = period.lines <= MAX_LINES;
+        let admitted = period.lines <= self.max_lines;
         if !admitted {
             period.suppressed += 1;
         }
@@ -70,7 +72,7 @@ mod tests {
 
     #[test]
     fn lines_beyond_the_limit_are_counted_until_the_next_period() {
-        let limit = LogLimit::default();
+        let limit = LogLimit::new(10);
         let start = Instant::now();
         let admitted = (0..25).filter(|_| limit.admit(start).0).count();
         assert_eq!(admitted, 10);

@@ -29,9 +29,6 @@ const REQUEST_ID: &str = "x-request-id";
 /// The maximum length of a request id that a client may choose.
 const MAX_ID_BYTES: usize = 128;
 
-/// The maximum length of a path in the log.
-const MAX_PATH_BYTES: usize = 256;
-
 /// Label for requests that match no route.
 const NO_ROUTE: &str = "none";
 
@@ -54,7 +51,7 @@ pub(crate) async fn log_request(
         .get::<MatchedPath>()
         .map_or(NO_ROUTE, MatchedPath::as_str);
     let (method, path) = (method_label(request.method()), request.uri().path());
-    let path = &path[..path.floor_char_boundary(MAX_PATH_BYTES)];
+    let path = &path[..path.floor_char_boundary(state.limits().log_path_bytes)];
     let peer = request.extensions().get::<Arc<Peer>>().cloned();
     // The query is left out because it can contain a token.
     let span = tracing::info_span!("request", id, method, path, session = field::Empty);

@@ -4,21 +4,20 @@
 //! The usage of the whole disk is cheap to read, so it is read often. Sessions are measured file by
 //! file only when that usage has grown.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_contract::Limit;
 use hearth_sandbox::{DiskUsage, Snapshot};
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::descriptor_reserve::DescriptorReserve;
+use super::{Unread, Watched, WatcherResources};
 use crate::config::Limits;
 use crate::sessions::disk::Disk;
 use crate::sessions::readings::Reading;
 use crate::sessions::registry::Registry;
-use crate::sessions::resources::SessionResources;
 use crate::sessions::session::Session;
 
 /// The interval between reads of the disk.
@@ -68,8 +67,16 @@ impl Measurement {
     }
 }
 
-/// Watches the disk until `stop`.
-pub(in crate::sessions) async fn watch_disk(registry: Arc<Registry>, stop: CancellationToken) {
+/// Watches the disk until `stop`. Blocks the thread during readings.
+pub(in crate::sessions) async fn watch_disk(
+    registry: Arc<Registry>,
+    own: WatcherResources,
+    stop: CancellationToken,
+) {
+    let WatcherResources {
+        mut proc,
+        mut reserve,
+    } = own;
     let mut ticks = interval(READ_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let limits = registry.limits();
@@ -80,7 +87,8 @@ pub(in crate::sessions) async fn watch_disk(registry: Arc<Registry>, stop: Cance
             _ = ticks.tick() => {}
         }
         let sessions = registry.active_with_resources();
-        if sessions.is_empty() {
+        // After failures it reads without sessions, too. Otherwise none could be created again.
+        if sessions.is_empty() && !registry.readings.is_failing(Reading::Disk) {
             last = None;
             continue;
         }
@@ -88,7 +96,7 @@ pub(in crate::sessions) async fn watch_disk(registry: Arc<Registry>, stop: Cance
         let disk = match Disk::of(registry.sessions_dir()) {
             Ok(disk) => disk,
             Err(error) => {
-                record_failure(&registry, &error);
+                Unread::all(sessions, error).record(&registry, Reading::Disk);
                 continue;
             }
         };
@@ -100,19 +108,28 @@ pub(in crate::sessions) async fn watch_disk(registry: Arc<Registry>, stop: Cance
             continue;
         }
         // One snapshot serves all sessions. It maps open files to processes.
-        let taken = spawn_blocking(Snapshot::take).await;
-        let awaits_space = match taken.map_err(io::Error::other).flatten() {
-            Ok(snapshot) => enforce(sessions, &Arc::new(snapshot), limits, &disk).await,
-            Err(error) => Err(error),
-        };
-        let awaits_space = match awaits_space {
-            Ok(awaits_space) => awaits_space,
+        let snapshot = match reserve.read(async || proc.snapshot()).await {
+            Ok(snapshot) => Arc::new(snapshot),
             Err(error) => {
-                record_failure(&registry, &error);
+                Unread::all(sessions, error).record(&registry, Reading::Disk);
                 continue;
             }
         };
-        registry.readings.record_success(Reading::Disk);
+        let mut unread = Unread::default();
+        let awaits_space = enforce(
+            sessions,
+            &snapshot,
+            limits,
+            &disk,
+            &mut reserve,
+            &mut unread,
+        )
+        .await;
+        let is_complete = unread.is_empty();
+        unread.record(&registry, Reading::Disk);
+        if !is_complete {
+            continue;
+        }
         let rest = if awaits_space {
             RECOVERY_TIME
         } else {
@@ -126,21 +143,17 @@ pub(in crate::sessions) async fn watch_disk(registry: Arc<Registry>, stop: Cance
     }
 }
 
-/// Records a failed reading. After two in a row, ends the largest session.
-fn record_failure(registry: &Registry, error: &io::Error) {
-    if registry.readings.record_failure(Reading::Disk, error) {
-        registry.end_largest(Limit::DiskMb(registry.limits().disk_mb));
-    }
-}
-
 /// Ends the sessions that exceed their own limits. If the disk is full and no session ended, ends
-/// the largest one. Returns true if the disk is full and a session ended.
+/// the largest one. Returns true if the disk is full and a session ended. Adds sessions that cannot
+/// be measured to `unread`.
 async fn enforce(
-    sessions: Vec<(Arc<Session>, Arc<SessionResources>)>,
+    sessions: Vec<Watched>,
     snapshot: &Arc<Snapshot>,
     limits: &Limits,
     disk: &Disk,
-) -> io::Result<bool> {
+    reserve: &mut DescriptorReserve,
+    unread: &mut Unread,
+) -> bool {
     let max = DiskUsage {
         bytes: limits.disk_mb << 20,
         files: limits.files,
@@ -148,11 +161,13 @@ async fn enforce(
     let mut largest: Option<(u64, Arc<Session>)> = None;
     let mut has_ended_any = false;
     for (session, resources) in sessions {
-        let usage = resources.sandbox.measure(max, snapshot).await;
-        // A session that has just ended has no directories any more.
-        let usage = match usage {
-            Err(_) if session.ending().is_some() => continue,
-            usage => usage?,
+        let measuring = reserve.read(async || resources.sandbox.measure(max, snapshot).await);
+        let usage = match measuring.await {
+            Ok(usage) => usage,
+            Err(error) => {
+                unread.add(&session, error);
+                continue;
+            }
         };
         if let Some(limit) = exceeded_limit(usage, limits) {
             end(&session, limit, usage);
@@ -165,17 +180,17 @@ async fn enforce(
         }
     }
     if has_ended_any || !disk.is_full(limits) {
-        return Ok(has_ended_any && disk.is_full(limits));
+        return has_ended_any && disk.is_full(limits);
     }
     let Some((bytes, session)) = largest.filter(|(bytes, _)| *bytes >= MIN_FREED_BYTES) else {
-        return Ok(false);
+        return false;
     };
     end(
         &session,
         Limit::FreeDiskMb(limits.min_free_disk_mb),
         DiskUsage { bytes, files: 0 },
     );
-    Ok(true)
+    true
 }
 
 /// Returns the limit that a session exceeds, if any.

@@ -1,7 +1,7 @@
 //! Enforces the limits on memory and processes. If a session exceeds a limit, its largest process
 //! tree is killed. If that tree is the browser, the session ends.
 //!
-//! One task serves all sessions, because one read of the process table covers all of them. It
+//! One thread serves all sessions, because one read of the process table covers all of them. It
 //! samples the machine's memory four times a second. It reads the process table when memory or
 //! threads have grown, and otherwise after a maximum interval.
 
@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use hearth_contract::Limit;
 use hearth_sandbox::{Snapshot, SystemSample, TreeHandle, Usage};
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::descriptor_reserve::DescriptorReserve;
+use super::{Unread, WatcherResources};
 use crate::config::Limits;
 use crate::sessions::readings::Reading;
 use crate::sessions::registry::Registry;
@@ -40,8 +41,16 @@ const GROWTH_THREADS: u64 = 32;
 /// it shares.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Watches memory and processes until `stop`.
-pub(in crate::sessions) async fn watch_memory(registry: Arc<Registry>, stop: CancellationToken) {
+/// Watches memory and processes until `stop`. Blocks the thread during readings.
+pub(in crate::sessions) async fn watch_memory(
+    registry: Arc<Registry>,
+    own: WatcherResources,
+    stop: CancellationToken,
+) {
+    let WatcherResources {
+        mut proc,
+        mut reserve,
+    } = own;
     let mut ticks = interval(SAMPLE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = None;
@@ -53,15 +62,16 @@ pub(in crate::sessions) async fn watch_memory(registry: Arc<Registry>, stop: Can
             _ = ticks.tick() => {}
         }
         let sessions = registry.active_with_resources();
-        if sessions.is_empty() {
+        // After failures it reads without sessions, too. Otherwise none could be created again.
+        if sessions.is_empty() && !registry.readings.is_failing(Reading::Memory) {
             last = None;
             timed_out.clear();
             continue;
         }
-        let sample = match SystemSample::take() {
+        let sample = match proc.sample() {
             Ok(sample) => sample,
             Err(error) => {
-                record_failure(&registry, &error);
+                Unread::all(sessions, error).record(&registry, Reading::Memory);
                 continue;
             }
         };
@@ -80,41 +90,33 @@ pub(in crate::sessions) async fn watch_memory(registry: Arc<Registry>, stop: Can
             continue;
         }
         last = Some(now);
-        // The snapshot reads a file of every process on the machine, and a fork bomb creates
-        // thousands.
-        let taken = spawn_blocking(Snapshot::take).await;
-        let snapshot = match taken.map_err(io::Error::other).flatten() {
+        let snapshot = match reserve.read(async || proc.snapshot()).await {
             Ok(snapshot) => snapshot,
             Err(error) => {
-                record_failure(&registry, &error);
+                Unread::all(sessions, error).record(&registry, Reading::Memory);
                 // Reads again at the next sample.
                 last = None;
                 continue;
             }
         };
-        registry.readings.record_success(Reading::Memory);
         let limits = registry.limits();
         // Unmapped files in memory are counted only when they are large enough to matter.
         let counts_files = sample.shared_bytes >= (limits.memory_mb << 20) / 4;
+        let mut reading = MemoryReading {
+            snapshot,
+            limits,
+            counts_files,
+            reserve: &mut reserve,
+            timed_out: &mut timed_out,
+        };
+        let mut unread = Unread::default();
         for (session, resources) in sessions {
-            enforce(
-                &session,
-                &resources,
-                &snapshot,
-                limits,
-                counts_files,
-                &mut timed_out,
-            )
-            .await;
+            if let Err(error) = reading.enforce(&session, &resources).await {
+                unread.add(&session, error);
+                last = None;
+            }
         }
-    }
-}
-
-/// Records a failed reading. After two in a row, ends the session that used the most memory at the
-/// last reading.
-fn record_failure(registry: &Registry, error: &io::Error) {
-    if registry.readings.record_failure(Reading::Memory, error) {
-        registry.end_largest(Limit::MemoryMb(registry.limits().memory_mb));
+        unread.record(&registry, Reading::Memory);
     }
 }
 
@@ -153,56 +155,69 @@ struct TreeUsage {
     is_browser: bool,
 }
 
-/// Measures the process trees of a session, and ends the largest one if the session exceeds a
-/// limit.
-async fn enforce(
-    session: &Session,
-    resources: &SessionResources,
-    snapshot: &Snapshot,
-    limits: &Limits,
+/// One reading of the process table.
+struct MemoryReading<'a> {
+    snapshot: Snapshot,
+    limits: &'a Limits,
+    /// True if unmapped files in memory are counted.
     counts_files: bool,
-    timed_out: &mut HashSet<u32>,
-) {
-    let browser = resources.browser.program_pid();
-    let mut trees = resources.sandbox.code.trees();
-    // Trees that are being killed will be gone at the next read.
-    trees.retain(|tree| !tree.is_being_killed());
-    let measure = |tree: &TreeHandle| TreeUsage {
-        usage: tree.usage(snapshot),
-        unmapped_bytes: 0,
-        is_browser: tree.program_pid() == browser,
-    };
-    let mut usages: Vec<TreeUsage> = trees.iter().map(measure).collect();
-    if counts_files {
-        let code_trees = trees
-            .iter()
-            .zip(&mut usages)
-            .filter(|(_, usage)| !usage.is_browser);
-        for (tree, usage) in code_trees {
-            count_files_in_memory(resources, tree, usage, snapshot).await;
-        }
-    }
-    let buffers = resources.budget.used();
-    let trees_bytes: u64 = usages.iter().map(|tree| tree.usage.memory_bytes).sum();
-    session.record_memory(trees_bytes + buffers);
-    let mut exceeded = exceeded_limit(&usages, buffers, limits);
-    if let Some((_, Limit::MemoryMb(_))) = exceeded {
-        for (tree, usage) in trees.iter().zip(&mut usages) {
-            let is_counted = count_shared_once(resources, tree, usage, snapshot).await;
-            if !is_counted && timed_out.insert(tree.program_pid()) {
-                return;
+    reserve: &'a mut DescriptorReserve,
+    timed_out: &'a mut HashSet<u32>,
+}
+
+impl MemoryReading<'_> {
+    /// Measures the process trees of a session, and ends the largest one if the session exceeds a
+    /// limit.
+    async fn enforce(&mut self, session: &Session, resources: &SessionResources) -> io::Result<()> {
+        let (snapshot, limits) = (&self.snapshot, self.limits);
+        let browser = resources.browser.program_pid();
+        let mut trees = resources.sandbox.code.trees();
+        // Trees that are being killed will be gone at the next read.
+        trees.retain(|tree| !tree.is_being_killed());
+        let measure = |tree: &TreeHandle| TreeUsage {
+            usage: tree.usage(snapshot),
+            unmapped_bytes: 0,
+            is_browser: tree.program_pid() == browser,
+        };
+        let mut usages: Vec<TreeUsage> = trees.iter().map(measure).collect();
+        let buffers = resources.budget.used();
+        let sum = |usages: &[TreeUsage]| {
+            let trees = usages.iter().map(|tree| tree.usage.memory_bytes);
+            trees.sum::<u64>() + buffers
+        };
+        session.record_memory(sum(&usages));
+        if self.counts_files {
+            let code_trees = trees
+                .iter()
+                .zip(&mut usages)
+                .filter(|(_, usage)| !usage.is_browser);
+            for (tree, usage) in code_trees {
+                let pids = tree.pids(snapshot);
+                count_files_in_memory(resources, &pids, usage, self.reserve).await?;
             }
+            session.record_memory(sum(&usages));
         }
-        exceeded = exceeded_limit(&usages, buffers, limits);
-    }
-    let Some((largest, limit)) = exceeded else {
-        return;
-    };
-    report(session, limit, &usages[largest]);
-    if usages[largest].is_browser {
-        session.mark_ended_by(limit);
-    } else {
-        trees[largest].kill_with_reason(limit.execution_error());
+        let mut exceeded = exceeded_limit(&usages, buffers, limits);
+        if let Some((_, Limit::MemoryMb(_))) = exceeded {
+            for (tree, usage) in trees.iter().zip(&mut usages) {
+                let pids = tree.pids(snapshot);
+                let is_counted = count_shared_once(resources, &pids, usage, self.reserve).await;
+                if !is_counted && self.timed_out.insert(tree.program_pid()) {
+                    return Ok(());
+                }
+            }
+            exceeded = exceeded_limit(&usages, buffers, limits);
+        }
+        let Some((largest, limit)) = exceeded else {
+            return Ok(());
+        };
+        report(session, limit, &usages[largest]);
+        if usages[largest].is_browser {
+            session.mark_ended_by(limit);
+        } else {
+            trees[largest].kill_with_reason(limit.execution_error());
+        }
+        Ok(())
     }
 }
 
@@ -247,40 +262,40 @@ fn counted_processes(tree: &TreeUsage) -> u64 {
     }
 }
 
-/// Adds the memory of files in memory that code has written but not mapped.
+/// Adds the memory of files in memory that code has written but not mapped. After a timeout, adds
+/// nothing.
 async fn count_files_in_memory(
     resources: &SessionResources,
-    tree: &TreeHandle,
+    pids: &[i32],
     usage: &mut TreeUsage,
-    snapshot: &Snapshot,
-) {
-    let pids = tree.pids(snapshot);
-    let code = &resources.sandbox.code;
-    if let Ok(Ok(bytes)) = timeout(COUNT_TIMEOUT, code.files().memory_file_bytes(pids)).await {
+    reserve: &mut DescriptorReserve,
+) -> io::Result<()> {
+    let files = resources.sandbox.code.files();
+    let counting = reserve.read(async || files.memory_file_bytes(pids.to_vec()).await);
+    if let Ok(bytes) = timeout(COUNT_TIMEOUT, counting).await {
         // The mapped part is already counted.
-        usage.unmapped_bytes = bytes.saturating_sub(usage.usage.shared_bytes);
+        usage.unmapped_bytes = bytes?.saturating_sub(usage.usage.shared_bytes);
         usage.usage.memory_bytes += usage.unmapped_bytes;
     }
+    Ok(())
 }
 
-/// Counts memory that processes share only once. Returns false after a timeout.
+/// Counts memory that processes share only once. Returns false after a timeout. If the memory
+/// cannot be counted, each process keeps counting what it shares.
 async fn count_shared_once(
     resources: &SessionResources,
-    tree: &TreeHandle,
+    pids: &[i32],
     usage: &mut TreeUsage,
-    snapshot: &Snapshot,
+    reserve: &mut DescriptorReserve,
 ) -> bool {
-    let pids = tree.pids(snapshot);
     let launcher = if usage.is_browser {
         &resources.sandbox.browser
     } else {
         &resources.sandbox.code
     };
-    let counted = timeout(
-        COUNT_TIMEOUT,
-        launcher.files().proportional_memory_bytes(pids),
-    )
-    .await;
+    let files = launcher.files();
+    let counting = reserve.read(async || files.proportional_memory_bytes(pids.to_vec()).await);
+    let counted = timeout(COUNT_TIMEOUT, counting).await;
     if let Ok(Ok(bytes)) = counted {
         usage.usage.memory_bytes = bytes + usage.unmapped_bytes;
     }

@@ -1,0 +1,141 @@
+//! A fuzz target for the bodies of requests.
+
+use hearth_fuzz::{Target, Unstructured, Vocabulary};
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use crate::body::{Body, Field, replace_lone_surrogates};
+use crate::{CreateRequest, ExecuteRequest, Issue};
+
+/// The number of rules for the fields of a request. None yields two issues.
+const MAX_ISSUES: usize = 9;
+
+/// The fields of requests.
+const FIELDS: &[&str] = &[
+    "ttl",
+    "activityTtl",
+    "streamWebView",
+    "recordSession",
+    "profile",
+    "code",
+    "language",
+    "timeout",
+    "origin",
+];
+
+const BODIES: Vocabulary = Vocabulary {
+    names: &[
+        "ttl",
+        "activityTtl",
+        "streamWebView",
+        "recordSession",
+        "profile",
+        "name",
+        "saveChanges",
+        "code",
+        "language",
+        "timeout",
+        "origin",
+        "other",
+        "",
+    ],
+    strings: &["node", "python", "bash", "1+1", "", "\u{1f36a}", "\"\\\n\0"],
+};
+
+/// Asserts that a parsed field is what a parser that keeps everything returns.
+fn assert_same(field: &Field, value: &Value, known: &[&str]) {
+    match (field, value) {
+        (Field::Null, Value::Null) | (Field::Array, Value::Array(_)) => {}
+        (Field::Bool(field), Value::Bool(value)) => assert_eq!(field, value),
+        (Field::String(field), Value::String(value)) => assert_eq!(field, value),
+        (Field::Number(field), Value::Number(value)) => {
+            assert_eq!(Some(field.to_bits()), value.as_f64().map(f64::to_bits));
+        }
+        (Field::Object(fields), Value::Object(members)) => {
+            for name in known {
+                let nested: &[&str] = if *name == "profile" {
+                    &["name", "saveChanges"]
+                } else {
+                    &[]
+                };
+                match (fields.get(name), members.get(*name)) {
+                    (Some(field), Some(value)) => assert_same(field, value, nested),
+                    (None, None) => {}
+                    pair => panic!("{name}: {pair:?}"),
+                }
+            }
+        }
+        pair => panic!("{pair:?}"),
+    }
+}
+
+/// Returns the bytes of all strings that a field keeps.
+fn kept_bytes(field: &Field) -> usize {
+    match field {
+        Field::String(text) => text.len(),
+        Field::Object(fields) => BODIES
+            .names
+            .iter()
+            .filter_map(|name| fields.get(name))
+            .map(kept_bytes)
+            .sum(),
+        Field::Null | Field::Bool(_) | Field::Number(_) | Field::Array => 0,
+    }
+}
+
+fn assert_issues(issues: &[Issue]) {
+    assert!((1..=MAX_ISSUES).contains(&issues.len()), "{issues:?}");
+    serde_json::to_string(issues).expect("issues are JSON");
+}
+
+#[test]
+fn bodies_are_parsed_as_by_a_parser_that_keeps_everything() {
+    let target = Target {
+        name: "request-body",
+        words: &[
+            "\"code\":\"1\"",
+            "\"ttl\":60",
+            "\"profile\":{",
+            "\\ud800",
+            "null",
+            "\u{feff}",
+        ],
+        inputs: 3000,
+        max_bytes: 16 * 1024,
+    };
+    let generate = |random: &mut Unstructured<'_>| BODIES.value(random).map(String::into_bytes);
+    target.run(generate, |input| {
+        let parsed = Body::parse(input);
+        let input = input.strip_prefix("\u{feff}".as_bytes()).unwrap_or(input);
+        let input = &*replace_lone_surrogates(input);
+        let reference = serde_json::from_slice::<Value>(input);
+        let Ok(body) = parsed else {
+            let is_container = reference.is_ok_and(|value| value.is_object() || value.is_array());
+            assert!(!is_container, "a valid body was rejected");
+            return;
+        };
+        // The parser does not look into the values of unknown members, where the reference rejects
+        // deep nesting and huge numbers.
+        serde_json::from_slice::<IgnoredAny>(input).expect("only JSON is accepted");
+        if let Ok(value) = reference {
+            assert_same(body.root(), &value, FIELDS);
+        }
+        assert!(kept_bytes(body.root()) <= input.len());
+        match CreateRequest::parse(&body) {
+            Ok(request) => {
+                assert!((30..=3600).contains(&request.ttl_seconds));
+                assert!((10..=3600).contains(&request.activity_ttl_seconds));
+                let name = request.profile.map(|profile| profile.name.chars().count());
+                assert!(name.is_none_or(|length| (1..=128).contains(&length)));
+            }
+            Err(issues) => assert_issues(&issues),
+        }
+        match ExecuteRequest::parse(&body) {
+            Ok(request) => {
+                assert!((1..=100_000).contains(&request.code.chars().count()));
+                assert!((1..=300).contains(&request.timeout_seconds));
+            }
+            Err(issues) => assert_issues(&issues),
+        }
+    });
+}
