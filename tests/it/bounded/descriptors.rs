@@ -23,8 +23,8 @@ for _ in range(200):
     time.sleep(0.03)
 'not ended'";
 
-/// Waits for the test, and takes up to 2,000 MiB of the disk, in many files, because the size of one
-/// file has a limit.
+/// Waits for the test, and takes up to 2,000 MiB of the disk, in many files, because the size of
+/// one file has a limit.
 const DISK_BOMB: &str = "
 import os, time
 open('begun', 'w').close()
