@@ -1,4 +1,4 @@
-//! Ends what is left of a program whose shim was killed.
+//! Kills the remaining processes of a program whose shim was killed.
 //!
 //! A shim that gets SIGKILL takes its program with it, but not the processes that the program has
 //! started. They become children of the nearest subreaper, which is the process that starts shims.

@@ -69,7 +69,7 @@ fn uid_of(path: &Path) -> Option<u32> {
     Some(path.symlink_metadata().ok()?.uid())
 }
 
-/// Returns what is left of sessions, one per line.
+/// Returns the remaining processes, files and user ids of sessions, one per line.
 async fn leftovers(soak: &Soak<'_>, baseline: Option<&Baseline>) -> String {
     let server = soak.server;
     let own: BTreeSet<i32> = server.own_pids().into_iter().collect();
