@@ -70,7 +70,7 @@ fn uid_of(path: &Path) -> Option<u32> {
 }
 
 /// Returns the remaining processes, files and user ids of sessions, one per line.
-async fn leftovers(soak: &Soak<'_>, baseline: Option<&Baseline>) -> String {
+async fn remaining(soak: &Soak<'_>, baseline: Option<&Baseline>) -> String {
     let server = soak.server;
     let own: BTreeSet<i32> = server.own_pids().into_iter().collect();
     let mut left: Vec<String> = Vec::new();
@@ -130,7 +130,7 @@ async fn leftovers(soak: &Soak<'_>, baseline: Option<&Baseline>) -> String {
 pub async fn assert_nothing_left(soak: &Soak<'_>, baseline: Option<&Baseline>) {
     let what = "nothing is left of the sessions";
     eventually(SETTLE_DEADLINE, what, async || {
-        let left = leftovers(soak, baseline).await;
+        let left = remaining(soak, baseline).await;
         if left.is_empty() { Ok(()) } else { Err(left) }
     })
     .await;
