@@ -77,17 +77,16 @@ pub(super) async fn launch(
             start_without_files().await?.kill().await;
             clear().await?;
             checked_out = restore().await?;
-            match start().await {
-                Ok(browser) => browser,
-                Err(_) => {
-                    let browser = start_without_files().await?;
-                    profile.reject().await.map_err(unreadable)?;
-                    checked_out = CheckedOut {
-                        warning: Some(ProfileWarning::Damaged),
-                        ..CheckedOut::default()
-                    };
-                    browser
-                }
+            if let Ok(browser) = start().await {
+                browser
+            } else {
+                let browser = start_without_files().await?;
+                profile.reject().await.map_err(unreadable)?;
+                checked_out = CheckedOut {
+                    warning: Some(ProfileWarning::Damaged),
+                    ..CheckedOut::default()
+                };
+                browser
             }
         }
         Err(error) => return Err(not_launched(error)),
