@@ -17,6 +17,20 @@ pub enum Resource {
     OtherTeam,
 }
 
+impl Resource {
+    /// Returns the name for the table of attacks.
+    pub fn name(self) -> &'static str {
+        match self {
+            Resource::Memory => "memory",
+            Resource::Descriptors => "descriptors",
+            Resource::Threads => "threads",
+            Resource::Log => "log",
+            Resource::Livez => "`/livez`",
+            Resource::OtherTeam => "sessions of another team",
+        }
+    }
+}
+
 /// One attack.
 pub struct Row {
     pub id: &'static str,
