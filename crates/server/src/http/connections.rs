@@ -21,12 +21,10 @@ pub(crate) struct ConnectionLimits {
     pub per_address: usize,
 }
 
-impl ConnectionLimits {
-    /// Returns the number of connections that may become irreplaceable. The rest is left for new
-    /// connections.
-    fn max_kept(self) -> usize {
-        self.total - self.total / 8
-    }
+/// Returns the number of connections that may become irreplaceable, of at most `max` connections.
+/// The rest is left for new ones.
+fn max_kept(max: usize) -> usize {
+    max - max / 8
 }
 
 /// The open connections of a listener.
@@ -41,7 +39,7 @@ struct Table {
     last_id: u64,
     total: usize,
     kept: usize,
-    per_address: HashMap<IpAddr, usize>,
+    per_address: HashMap<IpAddr, Share>,
     /// Connections without an authenticated request, by age.
     replaceable: BTreeMap<u64, Replaceable>,
     /// The keys of `replaceable`, by address and age.
@@ -50,6 +48,13 @@ struct Table {
     replaced: u64,
     /// Connections that found no replaceable one.
     rejected: u64,
+}
+
+/// The connections from one address.
+#[derive(Debug, Default)]
+struct Share {
+    open: usize,
+    kept: usize,
 }
 
 #[derive(Debug)]
@@ -69,7 +74,10 @@ impl Connections {
     /// Returns a slot for a new connection, or `None` if it must be closed.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionSlot> {
         let mut table = self.lock();
-        let of_address = table.per_address.get(&address).copied().unwrap_or(0);
+        let of_address = table
+            .per_address
+            .get(&address)
+            .map_or(0, |share| share.open);
         let oldest = if of_address >= self.limits.per_address {
             let oldest = table.by_address.range((address, 0)..).next();
             Some(oldest.filter(|(of, _)| *of == address).map(|(_, id)| *id))
@@ -116,7 +124,7 @@ impl Table {
         self.last_id += 1;
         let id = self.last_id;
         self.total += 1;
-        *self.per_address.entry(address).or_default() += 1;
+        self.per_address.entry(address).or_default().open += 1;
         self.replaceable.insert(id, Replaceable { address, close });
         self.by_address.insert((address, id));
         id
@@ -139,12 +147,32 @@ impl Table {
 
     fn release(&mut self, address: IpAddr) {
         self.total -= 1;
-        if let Some(count) = self.per_address.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(share) = self.per_address.get_mut(&address) {
+            share.open -= 1;
+            if share.open == 0 {
                 self.per_address.remove(&address);
             }
         }
+    }
+
+    /// Makes a connection irreplaceable, unless too many are, of all or of its address.
+    fn keep(&mut self, id: u64, address: IpAddr, limits: ConnectionLimits) {
+        let of_address = self.per_address.get(&address).map_or(0, |share| share.kept);
+        let has_room =
+            self.kept < max_kept(limits.total) && of_address < max_kept(limits.per_address);
+        if has_room && self.remove_replaceable(id).is_some() {
+            self.kept += 1;
+            self.per_address.entry(address).or_default().kept += 1;
+        }
+    }
+
+    /// Releases a connection that was irreplaceable.
+    fn release_kept(&mut self, address: IpAddr) {
+        self.kept -= 1;
+        if let Some(share) = self.per_address.get_mut(&address) {
+            share.kept -= 1;
+        }
+        self.release(address);
     }
 }
 
@@ -164,28 +192,23 @@ impl ConnectionSlot {
     }
 
     /// Makes the connection irreplaceable, because it has sent an authenticated request. Does
-    /// nothing if too many connections are irreplaceable.
+    /// nothing if too many connections are irreplaceable, of all or of its address.
     pub fn keep(&self) {
+        let limits = self.connections.limits;
         let mut table = self.connections.lock();
-        if table.kept < self.connections.limits.max_kept()
-            && table.remove_replaceable(self.id).is_some()
-        {
-            table.kept += 1;
-        }
+        table.keep(self.id, self.address, limits);
     }
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut table = self.connections.lock();
-        if table.remove_replaceable(self.id).is_none() {
-            if self.close.is_cancelled() {
-                // It was replaced, and stopped counting then.
-                return;
-            }
-            table.kept -= 1;
+        if table.remove_replaceable(self.id).is_some() {
+            table.release(self.address);
+        } else if !self.close.is_cancelled() {
+            table.release_kept(self.address);
         }
-        table.release(self.address);
+        // Otherwise it was replaced, and stopped counting then.
     }
 }
 
@@ -245,6 +268,23 @@ mod tests {
         drop(new);
         assert_eq!(connections.counts().open, 0);
         assert_eq!(connections.lock().kept, 0);
+        assert!(connections.lock().per_address.is_empty());
+    }
+
+    #[test]
+    fn kept_connections_of_one_address_leave_room_in_its_share() {
+        let connections = connections(32, 8);
+        let slots: Vec<ConnectionSlot> = (0..8)
+            .map(|_| connections.admit(address(1)).expect("a slot"))
+            .collect();
+        for slot in &slots {
+            slot.keep();
+        }
+        let new = connections.admit(address(1)).expect("an eighth is left");
+        assert!(slots[7].close.is_cancelled(), "the last one was not kept");
+        assert!(slots[..7].iter().all(|slot| !slot.close.is_cancelled()));
+        drop((slots, new));
+        assert_eq!(connections.counts().open, 0);
         assert!(connections.lock().per_address.is_empty());
     }
 
