@@ -60,7 +60,6 @@ macro_rules! bounded {
 
 bounded! {
     at_default_as_root_clients_without_a_key_cannot_exhaust_the_server: Level::Root, keyless::ROWS;
-    #[ignore = "needs the whole machine for a minute; for make soak"]
     at_default_as_root_sessions_cannot_exhaust_the_server: Level::Root, inside::ROWS;
     #[ignore = "needs the whole machine for a minute; for make soak"]
     at_default_as_a_plain_user_clients_without_a_key_cannot_exhaust_the_server:

@@ -68,7 +68,7 @@ pub(crate) struct Limits {
     /// Memory of the server for such data of all sessions, and for request bodies, in MiB. A
     /// request that does not fit gets a 503
     #[arg(long, env = "HEARTH_BUFFER_MB", value_name = "MIB",
-          default_value = "192", value_parser = number(32..=MAX_MB))]
+          default_value = "160", value_parser = number(32..=MAX_MB))]
     pub buffer_mb: u64,
 
     /// Open tabs of a session
