@@ -18,7 +18,8 @@ use crate::operator::metrics::metrics;
 /// The thresholds of every attack, above the values of the idle server.
 const MAX_GROWTH_MIB: u64 = 250;
 const MAX_THREADS: u64 = 100;
-const MAX_LOG_BYTES: usize = 500_000;
+/// One line for each of 2,000 requests with a key takes about half of it.
+const MAX_LOG_BYTES: usize = 1_000_000;
 const MAX_LIVEZ: Duration = Duration::from_millis(500);
 const MAX_CREATE: Duration = Duration::from_secs(1);
 
