@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use hearth_test_support::{Exchange, Reply, TestServer, eventually};
+use hearth_test_support::{Exchange, Reply, ServerBuilder, TestServer, eventually};
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -277,21 +277,19 @@ async fn assert_overtakes(
     );
 }
 
-async fn two_teams() -> TestServer {
+fn two_teams() -> ServerBuilder {
     TestServer::builder()
         .without_browser()
         .setting("HEARTH_API_KEYS", "alpha:key-a,beta:key-b")
-        .start()
-        .await
 }
 
 #[tokio::test]
 async fn large_bodies_of_one_team_do_not_delay_those_of_another() {
-    let server = two_teams().await;
+    // The setting has room for twenty of the bodies.
+    let server = two_teams().setting("HEARTH_BUFFER_MB", "256").start().await;
     let (dense, small) = (dense_body(), format!("[\"{}\"]", "x".repeat(70_000)));
     let crowd = post_head("/v2/interact", Some("key-a"), dense.len());
     let single = post_head("/v2/interact", Some("key-b"), small.len());
-    // Twenty fit into HEARTH_BUFFER_MB.
     let buffered = u32::try_from(20 * (dense.len() - 1)).expect("less than four gigabytes");
     let buffered = f64::from(buffered);
     assert_overtakes(&server, [&crowd, &dense], 20, [&single, &small], buffered).await;
@@ -300,7 +298,7 @@ async fn large_bodies_of_one_team_do_not_delay_those_of_another() {
 
 #[tokio::test]
 async fn lists_of_profiles_of_one_team_do_not_delay_those_of_another() {
-    let server = two_teams().await;
+    let server = two_teams().start().await;
     // Creating as many profiles with sessions would take an hour.
     let code = "import sqlite3, sys
 store = sqlite3.connect(sys.argv[1], timeout=30)
