@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use nix::fcntl::{AtFlags, OFlag, openat};
@@ -165,7 +165,7 @@ fn unpack_from(from: File, dir: &Path, max_bytes: u64) -> io::Result<()> {
         let is_plain =
             entry.header().entry_type().is_dir() || entry.header().entry_type().is_file();
         allowed_bytes.set(entry.size().saturating_add(MAX_HEADER_BYTES));
-        if !is_plain || !entry.unpack_in(dir)? {
+        if !is_plain || is_too_deep(&entry)? || !entry.unpack_in(dir)? {
             return Err(io::Error::other("unexpected entry in the archive"));
         }
         // The rest of a directory's or file's last block precedes the next header.
@@ -174,6 +174,18 @@ fn unpack_from(from: File, dir: &Path, max_bytes: u64) -> io::Result<()> {
     // Reads to the end, where the checksum is.
     io::copy(&mut archive.into_inner().inner, &mut io::sink())?;
     Ok(())
+}
+
+/// Returns true if [`pack`] would reject the directories of an entry.
+fn is_too_deep<R: Read>(entry: &tar::Entry<'_, R>) -> io::Result<bool> {
+    let path = entry.path()?;
+    let names = path
+        .components()
+        .filter(|component| matches!(component, Component::Normal(_)));
+    let dirs = names
+        .count()
+        .saturating_sub(usize::from(entry.header().entry_type().is_file()));
+    Ok(dirs > MAX_DEPTH)
 }
 
 /// A reader that fails after a number of bytes.
