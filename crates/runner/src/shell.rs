@@ -24,11 +24,11 @@ const SOURCE_FD: i32 = 3;
 /// The arguments of bash.
 ///
 /// They omit the source, because every user of the machine can read them (`proc_pid_cmdline(5)`).
-/// Bash reads the source from a descriptor and closes it before the code starts. Line numbers, `$0`
-/// and messages are the same as with `bash -c SOURCE`.
+/// Bash reads the source from a descriptor and closes it before the code starts. Line numbers,
+/// `$0`, messages and variables are the same as with `bash -c SOURCE`.
 const SHELL_ARGS: [&str; 2] = [
     "-c",
-    r#"IFS= read -rd "" -u 3; exec 3<&-; eval "unset REPLY; $REPLY""#,
+    r#"IFS= read -rd "" -u 3 BASH_EXECUTION_STRING; exec 3<&-; eval "$BASH_EXECUTION_STRING""#,
 ];
 
 /// The program and the environment of a shell.
@@ -105,10 +105,17 @@ async fn wait_for_end(tree: &ProcessTree, output: &mut Output, run: &mut Run) ->
     }
 }
 
-/// Writes the source to a memory file without zero bytes, which bash also removes from scripts.
+/// Writes the source to a memory file.
 fn write_to_memfd(source: &str) -> io::Result<OwnedFd> {
     let mut file = std::fs::File::from(memfd_create(c"source", MFdFlags::MFD_CLOEXEC)?);
-    file.write_all(source.replace('\0', "").as_bytes())?;
+    file.write_all(normalize(source).as_bytes())?;
     file.rewind()?;
     Ok(file.into())
+}
+
+/// Removes what editors and programs on Windows add, a byte-order mark and carriage returns, which
+/// Node and Python accept. Also removes zero bytes, which bash removes from scripts.
+fn normalize(source: &str) -> String {
+    let text = source.strip_prefix('\u{feff}').unwrap_or(source);
+    text.replace("\r\n", "\n").replace('\0', "")
 }
