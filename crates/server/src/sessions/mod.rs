@@ -37,6 +37,7 @@ mod progress;
 mod readings;
 mod recent_executions;
 mod registry;
+mod remark;
 mod resources;
 mod run_code;
 mod services;
