@@ -128,6 +128,12 @@ impl ExecuteResponse {
         )
     }
 
+    /// Returns the `error` of an execution whose process exited successfully, although the code had
+    /// not ended.
+    pub fn unfinished_error() -> String {
+        "The process exited before the code had ended. Its variables are lost".to_owned()
+    }
+
     /// Returns the `error` of an execution whose process disappeared or broke its connection to the
     /// server.
     pub fn lost_error() -> String {

@@ -53,6 +53,9 @@ pub(crate) enum Reply {
         id: u64,
         value: Option<String>,
         error: Option<String>,
+        /// The exit code of code that did not throw.
+        #[serde(default)]
+        exit: u8,
         truncated: bool,
     },
     /// The cell was not started.

@@ -1,11 +1,13 @@
 //! The task that owns a kernel: its process, its pipes and its runs.
 
+use std::time::Duration;
+
 use hearth_budget::Budget;
 use hearth_sandbox::{Exit, ProcessTree};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::frames::{FrameError, Reply, ReplyReader, Request};
@@ -13,9 +15,15 @@ use crate::outcome::{Ended, Outcome, Run, RunError};
 use crate::output::{Captured, Output};
 use crate::run_end::{evaluate_exit, wait_for_interruption, wait_until_gone};
 
-/// Bytes of stderr that are kept between runs, for the error of a kernel that does not become
-/// ready.
+/// Bytes of stderr that are kept before the first run, for the error of a kernel that does not
+/// become ready.
 const START_STDERR_BYTES: usize = 4096;
+
+/// Bytes of each stream that are kept between runs, for the next run.
+const BETWEEN_RUNS_BYTES: usize = 64 * 1024;
+
+/// Time limit for the replies of a kernel that has exited. They are in the pipe already.
+const LAST_REPLIES_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Maximum size of a reply per byte of the output limit. JSON can expand a byte to six bytes
 /// (`\u0000`), and a reply has an error message in addition to the value.
@@ -107,7 +115,7 @@ impl KernelTask {
         self.gone.cancel();
     }
 
-    /// Waits for the next run and discards output in the meantime. Returns `None` when the kernel
+    /// Waits for the next run and captures output in the meantime. Returns `None` when the kernel
     /// was dropped or has exited.
     async fn next_job(&mut self) -> Option<Job> {
         loop {
@@ -147,7 +155,13 @@ impl KernelTask {
         let started = Instant::now();
         let id = self.next_id;
         self.next_id += 1;
+        let earlier = self.output.finish();
         self.output.begin(job.run.max_output_bytes, &self.budget);
+        // Before the first run, only the interpreter itself writes.
+        if id > 1 {
+            self.output.prepend(&earlier);
+        }
+        drop(earlier);
         self.replies.limit_bytes =
             (job.run.max_output_bytes * REPLY_BYTES_PER_OUTPUT_BYTE).max(MIN_REPLY_LIMIT_BYTES);
         let RunEnd {
@@ -176,6 +190,10 @@ impl KernelTask {
             dropped_bytes,
             mut reserved,
         } = self.output.finish();
+        if is_alive {
+            let limit_bytes = job.run.max_output_bytes.min(BETWEEN_RUNS_BYTES);
+            self.output.begin(limit_bytes, &self.budget);
+        }
         reserved.push(self.replies.take_reserved());
         let outcome = Outcome {
             stdout,
@@ -206,8 +224,8 @@ impl KernelTask {
         loop {
             tokio::select! {
                 next = self.replies.next() => match next {
-                    Ok(Reply::Done { id: of, value, error, truncated }) if of == id => {
-                        return Ok(RunEnd { ended: Ended::Cell { value, error }, value_truncated: truncated });
+                    Ok(Reply::Done { id: of, value, error, exit, truncated }) if of == id => {
+                        return Ok(cell_end(value, error, exit, truncated));
                     }
                     Ok(Reply::Started { id: of }) if of == id => started = true,
                     // Code that has started could send this, and clients repeat failed requests.
@@ -216,13 +234,15 @@ impl KernelTask {
                     }
                     Ok(reply) => self.ready |= reply == Reply::Ready,
                     // Code can close the pipe, so only the end of the process ends the run.
-                    Err(FrameError::Closed) => return self.wait_for_exit(run, reply).await,
+                    Err(FrameError::Closed) => {
+                        return self.wait_for_exit(id, started, run, reply).await;
+                    }
                     Err(error) => {
                         tracing::warn!(language = self.language, %error, "kernel killed");
                         return Ok(evaluate_exit(&self.tree, Exit::Lost).into());
                     }
                 },
-                exit = self.tree.exited() => return self.exited(exit),
+                exit = self.tree.exited() => return self.exited(id, started, exit).await,
                 () = self.output.read() => {}
                 () = sleep_until(run.deadline) => return Ok(Ended::Deadline { started }.into()),
                 reason = wait_for_interruption(&mut run.interruption) => {
@@ -243,12 +263,14 @@ impl KernelTask {
     /// deadline.
     async fn wait_for_exit(
         &mut self,
+        id: u64,
+        started: bool,
         run: &mut Run,
         reply: &mut ReplySender,
     ) -> Result<RunEnd, NoOutcome> {
         loop {
             tokio::select! {
-                exit = self.tree.exited() => return self.exited(exit),
+                exit = self.tree.exited() => return self.exited(id, started, exit).await,
                 () = self.output.read() => {}
                 () = sleep_until(run.deadline) => {
                     return Ok(Ended::Deadline { started: true }.into());
@@ -262,10 +284,54 @@ impl KernelTask {
     }
 
     /// Evaluates the exit of the process during a run.
-    fn exited(&self, exit: Exit) -> Result<RunEnd, NoOutcome> {
-        if !self.ready && self.tree.kill_reason().is_none() {
+    ///
+    /// Code of an earlier run, such as a timer, can cause it at any time. A run that had not
+    /// started can start again in another kernel, and one that had not ended did not succeed.
+    async fn exited(
+        &mut self,
+        id: u64,
+        mut started: bool,
+        exit: Exit,
+    ) -> Result<RunEnd, NoOutcome> {
+        if self.tree.kill_reason().is_some() {
+            return Ok(evaluate_exit(&self.tree, exit).into());
+        }
+        while let Ok(Ok(reply)) = timeout(LAST_REPLIES_TIMEOUT, self.replies.next()).await {
+            match reply {
+                Reply::Done {
+                    id: of,
+                    value,
+                    error,
+                    exit,
+                    truncated,
+                } if of == id => return Ok(cell_end(value, error, exit, truncated)),
+                Reply::Started { id: of } => started |= of == id,
+                reply => self.ready |= reply == Reply::Ready,
+            }
+        }
+        if !self.ready || !started {
             return Err(NoOutcome::KernelLost);
         }
-        Ok(evaluate_exit(&self.tree, exit).into())
+        Ok(match exit {
+            Exit::Code(0) => Ended::Unfinished,
+            exit => evaluate_exit(&self.tree, exit),
+        }
+        .into())
+    }
+}
+
+fn cell_end(
+    value: Option<String>,
+    error: Option<String>,
+    exit_code: u8,
+    truncated: bool,
+) -> RunEnd {
+    RunEnd {
+        ended: Ended::Cell {
+            value,
+            error,
+            exit_code,
+        },
+        value_truncated: truncated,
     }
 }

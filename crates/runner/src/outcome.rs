@@ -42,9 +42,13 @@ pub enum Ended {
         value: Option<String>,
         /// `Name: message` of the exception, if the code threw one.
         error: Option<String>,
+        /// The exit code that the code asked for, for example with `process.exit(7)`.
+        exit_code: u8,
     },
     /// The process exited.
     Exited(Exit),
+    /// A kernel's process exited with code 0 although its code had not ended.
+    Unfinished,
     /// The deadline passed and all processes were killed.
     Deadline {
         /// Set if the code had started. Not set if the kernel was not ready yet.

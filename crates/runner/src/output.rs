@@ -62,14 +62,28 @@ impl Output {
         ))
     }
 
-    /// Starts to capture up to `limit_bytes` of each stream. Drops the current content of the
-    /// pipes.
+    /// Starts to capture up to `limit_bytes` of each stream.
     pub fn begin(&mut self, limit_bytes: usize, budget: &Budget) {
         for stream in [&mut self.stdout, &mut self.stderr] {
-            stream.capture = None;
-            stream.drain();
             stream.capture = Some(Capture::new(limit_bytes, budget.empty()));
         }
+    }
+
+    /// Puts output from before the capture in front of it, with a line on stderr that tells what it
+    /// is.
+    pub fn prepend(&mut self, earlier: &Captured) {
+        let Captured { stdout, stderr, .. } = earlier;
+        if stdout.is_empty() && stderr.is_empty() {
+            return;
+        }
+        let note = format!(
+            "[written between calls: {} bytes to stdout, {} bytes to stderr]\n",
+            stdout.len(),
+            stderr.len()
+        );
+        self.stdout.push(stdout.as_bytes());
+        self.stderr.push(note.as_bytes());
+        self.stderr.push(stderr.as_bytes());
     }
 
     /// Reads once from a stream that has data. Never returns if both streams have ended. Cancel
@@ -136,6 +150,12 @@ impl Stream {
                 Err(Errno::EINTR) => {}
                 Err(_) => return,
             }
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        if let Some(capture) = &mut self.capture {
+            capture.push(bytes);
         }
     }
 

@@ -61,14 +61,14 @@ async fn when_the_last_tab_was_closed_a_new_one_is_opened() {
 }
 
 #[tokio::test]
-async fn output_between_two_calls_is_dropped() {
+async fn output_between_two_calls_belongs_to_the_next_one_and_is_marked() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
     let cases = [
         (
             "node",
             format!(
-                "setTimeout(async () => {{ console.log('dropped'); console.error('dropped'); {} }}, 50); 'set'",
+                "setTimeout(async () => {{ console.log('between'); console.error('late'); {} }}, 50); 'set'",
                 site.node_signal("written-by-node")
             ),
             "console.log('mine')",
@@ -77,7 +77,7 @@ async fn output_between_two_calls_is_dropped() {
             "python",
             format!(
                 "import threading, sys\n\
-                 def write():\n    print('dropped', flush=True)\n    print('dropped', file=sys.stderr, flush=True)\n    {}\n\
+                 def write():\n    print('between', flush=True)\n    print('late', file=sys.stderr, flush=True)\n    {}\n\
                  threading.Timer(0.05, write).start()\n'set'",
                 site.python_signal("written-by-python")
             ),
@@ -90,10 +90,70 @@ async fn output_between_two_calls_is_dropped() {
         let next = session.run(language, own).await.ok();
         assert_eq!(
             (next.stdout.as_str(), next.stderr.as_str()),
-            ("mine\n", ""),
+            (
+                "between\nmine\n",
+                "[written between calls: 8 bytes to stdout, 5 bytes to stderr]\nlate\n"
+            ),
             "{language}"
         );
+        // It is delivered once.
+        let after = session.run(language, "'after'").await.ok();
+        assert_eq!((after.stdout.as_str(), after.stderr.as_str()), ("", ""));
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_error_between_two_calls_is_reported_by_the_next_one() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let session = server.session().await;
+    let cases = [
+        (
+            "node",
+            format!(
+                "setTimeout(() => {{ Promise.reject(new Error('late')); setTimeout(async () => {{ {} }}, 20) }}, 20); 0",
+                site.node_signal("failed-in-node")
+            ),
+        ),
+        (
+            "python",
+            format!(
+                "import threading\ndef fail():\n    threading.Timer(0.05, signal).start()\n    raise ValueError('late')\n\
+                 def signal():\n    {}\nthreading.Timer(0.02, fail).start()",
+                site.python_signal("failed-in-python")
+            ),
+        ),
+    ];
+    for (language, code) in cases {
+        session.run(language, &code).await.ok();
+        site.signalled(&format!("failed-in-{language}")).await;
+        let next = session.run(language, "'next'").await.ok();
+        assert!(
+            next.stderr.contains("late") && next.stderr.starts_with("[written between calls: "),
+            "{language}: {}",
+            next.stderr
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn output_between_two_calls_is_bounded() {
+    let (server, site) = (TestServer::start().await, Site::start().await);
+    let session = server.session().await;
+    let code = format!(
+        "setTimeout(async () => {{ process.stdout.write('head' + 'x'.repeat(1000000) + 'tail'); {} }}, 20); 0",
+        site.node_signal("written")
+    );
+    session.node(&code).await.ok();
+    site.signalled("written").await;
+    let next = session.node("0").await.ok();
+    assert!(
+        next.stdout.starts_with("headxxx") && next.stdout.ends_with("xxxtail"),
+        "{} bytes",
+        next.stdout.len()
+    );
+    assert!(next.stdout.len() < 70_000, "{} bytes", next.stdout.len());
     server.stop().await;
 }
 

@@ -12,15 +12,22 @@ use crate::metrics::{ExecuteOutcome, KillReason};
 /// The exit code of a process that SIGKILL ended.
 const KILLED: i32 = 137;
 
+/// The exit code of code that did not end although its process exited with code 0.
+const UNFINISHED: i32 = 1;
+
 /// Returns the metrics label of an outcome, and the reason if the code was killed.
 pub(super) fn classify(
     ended: &Ended,
     has_session_ended: bool,
 ) -> (ExecuteOutcome, Option<KillReason>) {
     match ended {
-        Ended::Cell { error: None, .. } => (ExecuteOutcome::Succeeded, None),
+        Ended::Cell {
+            error: None,
+            exit_code: 0,
+            ..
+        } => (ExecuteOutcome::Succeeded, None),
         Ended::Exited(exit) if exit.shell_code() == 0 => (ExecuteOutcome::Succeeded, None),
-        Ended::Cell { error: Some(_), .. } | Ended::Exited(_) => (ExecuteOutcome::Failed, None),
+        Ended::Cell { .. } | Ended::Exited(_) | Ended::Unfinished => (ExecuteOutcome::Failed, None),
         Ended::Deadline { .. } => (ExecuteOutcome::TimedOut, Some(KillReason::Deadline)),
         Ended::Interrupted(_) if has_session_ended => {
             (ExecuteOutcome::Interrupted, Some(KillReason::SessionEnd))
@@ -49,10 +56,15 @@ pub(super) fn plan_response(
     is_browser_dead: bool,
 ) -> ExecuteResponse {
     let (value, exit_code, error, killed) = match outcome.ended {
-        Ended::Cell { value, error: None } => (value, 0, None, false),
+        Ended::Cell {
+            value,
+            error: None,
+            exit_code,
+        } => (value, exit_code.into(), None, false),
         Ended::Cell {
             value,
             error: Some(error),
+            ..
         } => {
             // Playwright's error about a lost connection does not give the reason.
             let error = if is_browser_dead {
@@ -64,6 +76,10 @@ pub(super) fn plan_response(
                 error
             };
             (value, 1, Some(error), false)
+        }
+        Ended::Unfinished => {
+            let error = ExecuteResponse::unfinished_error();
+            (None, UNFINISHED, Some(error), false)
         }
         Ended::Exited(Exit::Lost) => (
             None,
