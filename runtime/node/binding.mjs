@@ -14,7 +14,7 @@ const APPEAR_LIMIT_MS = 1_000;
  * The directory for Playwright's files, such as downloads. All kernels of a session share it, so
  * that each of them finds the files.
  */
-const ARTIFACTS = join(tmpdir(), '.playwright');
+export const ARTIFACTS = join(tmpdir(), '.playwright');
 // User code may replace any of these.
 const { setTimeout, clearTimeout, Promise, Error } = globalThis;
 const { defineProperty } = Reflect;
@@ -45,7 +45,7 @@ function within(promise, limit_ms, message) {
 }
 
 export class Binding {
-  #chromium;
+  #shared;
   #owner;
   #declare;
   #endpoint;
@@ -53,10 +53,13 @@ export class Binding {
   #connecting;
   #targets = new WeakMap(); // page → CDP target id
 
-  /** `declare(statement)` runs a statement in the user's scope and returns whether it succeeded. */
-  constructor(playwright, declare) {
-    this.#chromium = playwright.chromium;
-    this.#owner = Object.getPrototypeOf(this.#chromium.constructor);
+  /**
+   * `shared` is the SharedBrowser. `declare(statement)` runs a statement in the user's scope and
+   * returns whether it succeeded.
+   */
+  constructor(playwright, shared, declare) {
+    this.#shared = shared;
+    this.#owner = Object.getPrototypeOf(playwright.chromium.constructor);
     this.#declare = declare;
     showBriefly(this.#owner.prototype);
   }
@@ -64,9 +67,15 @@ export class Binding {
   /** Returns whether `value` is a Playwright object. Its toJSON has only a type and an id. */
   isPlaywright = (value) => value instanceof this.#owner;
 
+  /** The globals, for functions that take them as arguments. */
+  get objects() {
+    return { page: read('page'), context: read('context'), browser: read('browser') };
+  }
+
   /** Connects before the first run, which reports a failure. */
   attach(endpoint) {
     this.#endpoint = endpoint;
+    this.#shared.endpoint = endpoint;
     this.#connect().catch(() => {});
   }
 
@@ -105,8 +114,7 @@ export class Binding {
 
   #connect() {
     mkdirSync(ARTIFACTS, { recursive: true });
-    const options = { artifactsDir: ARTIFACTS, timeout: RENEW_LIMIT_MS };
-    const attempt = this.#chromium.connectOverCDP(this.#endpoint, options).then((connected) => {
+    const attempt = this.#shared.connect({ timeout: RENEW_LIMIT_MS }).then((connected) => {
       this.#browser = connected;
       // Looked up in advance to save the first run a round trip.
       for (const each of this.#pages()) this.#targetOf(each);

@@ -1,15 +1,20 @@
 // Runs a cell in V8's REPL mode, through an inspector session on the same thread, and returns its
-// value.
+// value. Waits for promises, and calls functions, of code that is shaped like a script.
 //
 // Independent of frames, the browser and the formatting of values.
 
 import { Session } from 'node:inspector';
+import { types } from 'node:util';
+import { takeDefault } from './modules.mjs';
+import { withoutTypes } from './typescript.mjs';
 
 const GROUP = 'cell';
 const REDECLARATION_DEPTH = 6;
 const { Promise, Error, SyntaxError, BigInt, Number } = globalThis;
-const { defineProperty, deleteProperty } = Reflect;
+const { apply, defineProperty, deleteProperty } = Reflect;
+const { isPromise } = types;
 const objectPrototype = Object.prototype;
+const functionText = Function.prototype.toString;
 
 /**
  * Runs code. Results are `{ thrown, value, compile }`; `compile` is `{ line, column }` (from 0) if
@@ -40,24 +45,80 @@ export class Evaluator {
     deleteProperty(globalThis, slot);
   }
 
-  /** Runs `code`, named `name` in stack traces. Never rejects because of user code. */
-  async run(code, name) {
+  /**
+   * Runs `code`, named `name` in stack traces. Never rejects because of user code. If the code is a
+   * function, calls it with `objects()`, an object of the session's objects. If its value is a
+   * promise that it neither assigns nor declares, waits for it.
+   */
+  async run(code, name, objects) {
+    takeDefault();
+    if (/\bexports\b/.test(code)) forgetExports();
+    let { text, outcome } = await this.#attempt(code, name, false);
+    if (outcome.compile && !redeclaredName(outcome)) {
+      const typed = withoutTypes(code);
+      if (typed?.unsupported) {
+        outcome = { ...outcome, value: new SyntaxError(typed.unsupported) };
+      } else if (typed && typed.text !== code) {
+        ({ text, outcome } = await this.#attempt(typed.text, name, true));
+      }
+    }
+    return outcome.thrown ? outcome : this.#completed(text, outcome, objects);
+  }
+
+  async #attempt(code, name, isTypeScript) {
     let text = code;
     let syntaxError;
     if (code.includes('import') || code.includes('export')) {
-      ({ text, syntaxError } = (await this.#rewriter()).modules(code));
+      ({ text, syntaxError } = (await this.#rewriter()).modules(code, isTypeScript));
     }
-    let outcome = await this.#declaring(text, name, REDECLARATION_DEPTH);
+    const unvoided = text.includes('void') ? (await this.#rewriter()).unvoided(text) : undefined;
+    let outcome = await this.#declaring(unvoided ?? text, name, REDECLARATION_DEPTH);
     if (outcome.compile && isReturnError(outcome.value)) {
       text = (await this.#rewriter()).returning(text);
       outcome = await this.#declaring(text, name, REDECLARATION_DEPTH);
+    } else if (outcome.compile && isNameError(outcome.value)) {
+      // `async function ({ page }) {…}` is an expression without a name.
+      const whole = await this.#once(`(${text.trimEnd().replace(/;$/, '')}\n)`, name);
+      if (!whole.compile) return { text: '(() => {})', outcome: whole };
     }
     // V8 only reports that a script contains an import. acorn finds the actual error.
     if (outcome.compile && syntaxError && /import statement|'export'|import\.meta/.test(outcome.value.message)) {
       const { message, line, column } = syntaxError;
       outcome = { thrown: true, value: new SyntaxError(message), compile: { line, column } };
     }
-    return outcome;
+    if (!unvoided || outcome.thrown) return { text, outcome };
+    const awaited = await settled(() => outcome.value);
+    return { text, outcome: awaited.thrown ? awaited : { ...outcome, value: undefined } };
+  }
+
+  // Turns the value of code that ran to its end into the value of the cell.
+  async #completed(text, outcome, objects) {
+    const exported = takeDefault();
+    let { value } = exported ?? outcome;
+    const isUnclear = isPromise(value) || typeof value === 'function' || /\bexports\b|[wW]rite|execSync/.test(text);
+    const shape = isUnclear ? (await this.#rewriter()).shape(text) : undefined;
+    if (shape === undefined && exported === undefined) return outcome;
+    if (shape?.isWrite && (value === null || typeof value === 'boolean' || typeof value === 'number')) value = undefined;
+    if (exported === undefined && shape?.exportsCommon) value = commonExport() ?? value;
+    let result = outcome;
+    if (typeof value === 'function' && (exported || shape?.exportsCommon || shape?.isFunction)) {
+      result = await this.#called(value, exported !== undefined || shape?.exportsCommon, objects);
+    } else if (isPromise(value) && (exported || shape?.waits)) {
+      result = await settled(() => value);
+    } else {
+      result = { ...outcome, value };
+    }
+    return result;
+  }
+
+  async #called(callee, isExported, objects) {
+    const source = functionText.call(callee);
+    if (/^class\b/.test(source)) return { thrown: false, value: callee, compile: null };
+    const { named, isMeant } = (await this.#rewriter()).parameters(source);
+    if (!isExported && !isMeant) return { thrown: false, value: callee, compile: null };
+    const all = objects();
+    const values = named.map((each) => (each === 'all' ? all : all[each]));
+    return settled(() => apply(callee, undefined, values));
   }
 
   /** Runs a statement of the kernel in the user's scope. Returns whether it succeeded. */
@@ -132,6 +193,28 @@ const messageOf = (value) => {
     return '';
   }
 };
+
+// Calls `action` and waits for a promise that it returns.
+async function settled(action) {
+  try {
+    return { thrown: false, value: await action(), compile: null };
+  } catch (error) {
+    return { thrown: true, value: error, compile: null };
+  }
+}
+
+// An earlier cell may have exported something.
+function forgetExports() {
+  globalThis.exports = {};
+  if (typeof globalThis.module === 'object' && globalThis.module !== null) globalThis.module.exports = globalThis.exports;
+}
+
+function commonExport() {
+  const { exports } = globalThis.module ?? {};
+  return typeof exports === 'function' || isPromise(exports) ? exports : exports?.default;
+}
+
+const isNameError = (value) => /^Function statements require a function name/.test(messageOf(value));
 
 const isReturnError = (value) => messageOf(value) === 'Illegal return statement';
 

@@ -10,15 +10,20 @@ import { createRequire } from 'node:module';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Binding } from './binding.mjs';
+import { ARTIFACTS, Binding } from './binding.mjs';
 import { errorLine, hideKernelFrames, syntaxTrace, traceOf, writeStderr } from './errors.mjs';
 import { Evaluator } from './evaluate.mjs';
+import { Exits } from './exits.mjs';
 import { EXIT_KERNEL_BROKEN, exitNow, openChannel } from './frames.mjs';
+import { SharedBrowser } from './launch.mjs';
+import { languageRemark } from './looks.mjs';
 import { installModules } from './modules.mjs';
 import { Rewriter } from './source.mjs';
 import { bound, textOf } from './values.mjs';
 
 const DEFAULT_LIMIT_BYTES = 10 * 1024 * 1024;
+const LOST = 'the variables of Node are lost';
+const { setImmediate } = globalThis;
 
 const { values: paths } = parseArgs({ options: { playwright: { type: 'string' }, acorn: { type: 'string' } } });
 
@@ -39,15 +44,23 @@ process.argv.length = 1;
 
 const playwright = createRequire(import.meta.url)(paths.playwright);
 const evaluator = new Evaluator(rewriter);
-const binding = new Binding(playwright, (statement) => evaluator.declare(statement));
+const exits = new Exits(writeStderr);
+exits.followListeners(playwrightEmitter(playwright));
+const shared = new SharedBrowser(playwright, { artifactsDir: ARTIFACTS }, writeStderr);
+const binding = new Binding(playwright, shared, (statement) => evaluator.declare(statement));
 installModules(paths.playwright);
 hideKernelFrames();
+
+// Returns the prototype whose methods add and call the listeners of all Playwright objects.
+function playwrightEmitter({ chromium }) {
+  return Object.getPrototypeOf(Object.getPrototypeOf(Object.getPrototypeOf(chromium)));
+}
 
 // The kernel prints a late failure and continues, unless user code has a listener.
 const on = process.on.bind(process);
 const listeners = process.listeners.bind(process);
 const lateFailures = ['uncaughtException', 'unhandledRejection'].map((event) => [event, (reason) => {
-  if (listeners(event).length === 1) writeStderr(traceOf(reason));
+  if (listeners(event).length === 1 && !exits.isExit(reason)) writeStderr(traceOf(reason));
 }]);
 // User code can remove all listeners. The next late failure would then end the process.
 function watchLateFailures() {
@@ -67,24 +80,37 @@ async function run({ id, code, target, limit = DEFAULT_LIMIT_BYTES }) {
   watchLateFailures();
   channel.send({ op: 'started', id });
   const name = `execute-${id}.js`;
-  const outcome = await evaluator.run(code, name);
-  const frame = outcome.thrown ? failure(id, name, code, limit, outcome) : success(id, limit, outcome.value);
+  // V8 accepts a byte-order mark only as white space, so a hashbang after it is an error.
+  const source = code.replace(/^\ufeff/, '');
+  const run = await exits.run(id, () => evaluator.run(source, name, () => binding.objects));
+  const { value: outcome, exitCode = 0, isOver = true } = run;
+  if (!isOver) writeStderr(`process.exit(${exitCode}) ended the process, because code of the call was still running: ${LOST}\n`);
+  const frame = outcome === undefined ? left(id, exitCode)
+    : outcome.thrown ? failure(id, name, source, limit, outcome) : success(id, limit, outcome.value, exitCode);
   evaluator.reset();
   watchLateFailures();
   channel.assertIntact();
+  // The process is about to exit, so another kernel has to run the next cell.
+  if (!isOver) serve = () => {};
   channel.send(frame);
+  // The frame is in the pipe by then.
+  if (!isOver) setImmediate(() => exits.leave(exitCode));
 }
 
-function success(id, limit, value) {
+function left(id, exit) {
+  return { op: 'done', id, value: null, error: null, exit, truncated: false };
+}
+
+function success(id, limit, value, exit) {
   const { text, truncated } = bound(textOf(value, binding.isPlaywright), limit);
-  return { op: 'done', id, value: text, error: null, truncated };
+  return { op: 'done', id, value: text, error: null, exit, truncated };
 }
 
 function failure(id, name, code, limit, { value, compile }) {
-  const line = errorLine(value);
+  const line = compile ? `${errorLine(value)} ${languageRemark(code)}` : errorLine(value);
   writeStderr(compile ? syntaxTrace(line, name, code, compile.line, compile.column) : traceOf(value));
   const { text, truncated } = bound(line, limit);
-  return { op: 'done', id, value: null, error: text, truncated };
+  return { op: 'done', id, value: null, error: text, exit: 1, truncated };
 }
 
 serve = (frame) => {

@@ -14,6 +14,15 @@ export const IMPORT_NAME = '__hearthImport';
 /** Replaces `import.meta` in rewritten source. */
 export const META_NAME = '__hearthImportMeta';
 
+let exported;
+
+/** Returns `{ value }` of the `export default` that ran since the last call, or undefined. */
+export function takeDefault() {
+  const taken = exported;
+  exported = undefined;
+  return taken;
+}
+
 /**
  * Defines require, module, exports, __filename and __dirname as globals, and the import helpers.
  * `playwright` and `playwright-core` resolve to `playwrightDir` for both require and import.
@@ -56,6 +65,8 @@ export function installModules(playwrightDir) {
     }
     return namespace;
   };
+  // `export default` assigns to it.
+  Object.defineProperty(importFrom, 'default', { get: () => exported?.value, set: (value) => { exported = { value }; } });
   Object.freeze(importFrom);
   const resolve = (name) => resolveFrom(require, name, url);
   const meta = { __proto__: null, dirname: dir, filename, url, main: true, resolve };

@@ -4,6 +4,7 @@
 // Edits text at positions found by acorn. Independent of the inspector.
 
 import { IMPORT_NAME, META_NAME } from './modules.mjs';
+import { argumentsOf, shapeOf, voidedCall, wantsObjects } from './shape.mjs';
 
 const OPTIONS = {
   ecmaVersion: 'latest',
@@ -28,12 +29,12 @@ export class Rewriter {
 
   /**
    * Rewrites imports and exports. Returns `{ text }`, with `syntaxError: { message, line, column }`
-   * if acorn cannot parse it.
+   * if acorn cannot parse it. In TypeScript, an imported name that does not exist is a type.
    */
-  modules(code) {
+  modules(code, isTypeScript) {
     if (!/\b(?:import|export)\b/.test(code)) return { text: code };
     try {
-      return { text: withoutModules(this.#acorn.parse(code, OPTIONS), code) };
+      return { text: withoutModules(this.#acorn.parse(code, OPTIONS), code, isTypeScript) };
     } catch (error) {
       return { text: code, syntaxError: asSyntaxError(error) };
     }
@@ -54,6 +55,43 @@ export class Rewriter {
     return `await (async () => {${text}\n})()`;
   }
 
+  /** Returns the shape of a cell (see shape.mjs), or undefined if acorn cannot parse it. */
+  shape(text) {
+    try {
+      return shapeOf(this.#acorn.parse(text, OPTIONS));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Makes the promise of a final `void main()` the value of the cell. Returns undefined if the cell
+   * does not end with one.
+   */
+  unvoided(text) {
+    try {
+      const found = voidedCall(this.#acorn.parse(text, OPTIONS));
+      return found && apply(text, [{ start: found.start, end: found.start + 'void'.length, text: ';   ' }]);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Returns what a function expects as arguments (see shape.mjs), from its source, and `isMeant`:
+   * whether a cell that consists of it is meant to be called.
+   */
+  parameters(source) {
+    try {
+      const text = `(${source})`;
+      const { expression } = this.#acorn.parse(text, OPTIONS).body[0];
+      const named = argumentsOf(expression, text) ?? ['all'];
+      return { named, isMeant: expression.async || wantsObjects(expression) };
+    } catch {
+      return { named: ['all'], isMeant: false };
+    }
+  }
+
   /**
    * Returns variants of `text` that declare `name` with another keyword, because an earlier cell
    * used a different one.
@@ -67,10 +105,10 @@ export class Rewriter {
   }
 }
 
-function withoutModules(program, code) {
+function withoutModules(program, code, isTypeScript) {
   const edits = [];
   const hoisted = [];
-  for (const node of program.body) rewriteModuleItem(node, code, edits, hoisted);
+  for (const node of program.body) rewriteModuleItem(node, code, edits, hoisted, isTypeScript);
   walk(program, (node) => {
     const { start, end, type } = node;
     if (type === 'ImportExpression') edits.push({ start, end: start + 'import'.length, text: IMPORT_NAME });
@@ -156,10 +194,10 @@ const optionsText = (node) => (node.attributes?.length > 0
   ? `, { with: { ${node.attributes.map((each) => `${nameText(each.key)}: ${stringify(each.value.value)}`).join(', ')} } }`
   : '');
 
-function rewriteModuleItem(node, code, edits, hoisted) {
+function rewriteModuleItem(node, code, edits, hoisted, isTypeScript) {
   switch (node.type) {
     case 'ImportDeclaration':
-      hoisted.push(importText(node));
+      hoisted.push(importText(node, isTypeScript));
       edits.push(blanked(code, node.start, node.end));
       break;
     case 'ExportNamedDeclaration':
@@ -176,22 +214,26 @@ function rewriteModuleItem(node, code, edits, hoisted) {
       const { declaration } = node;
       const isNamed = /Declaration$/.test(declaration.type) && declaration.id;
       const gap = blanked(code, node.start, declaration.start);
-      edits.push(isNamed ? gap : { ...gap, text: `(${gap.text}` });
-      if (!isNamed) edits.push({ start: declaration.end, end: declaration.end, text: ')' });
+      const assign = `${IMPORT_NAME}.default = `;
+      edits.push(isNamed ? gap : { ...gap, text: `${assign}(${gap.text}` });
+      const close = isNamed ? `;${assign}${declaration.id.name};` : ')';
+      edits.push({ start: declaration.end, end: declaration.end, text: close });
       break;
     }
   }
 }
 
 // Returns declarations only, so that an import line does not become the value of the cell.
-function importText(node) {
+function importText(node, isTypeScript) {
   const source = stringify(node.source.value);
   const space = node.specifiers.find((each) => each.type === 'ImportNamespaceSpecifier');
   const named = node.specifiers.filter((each) => each !== space)
     .map((each) => ({ imported: each.imported ? nameText(each.imported) : 'default', local: each.local.name }));
   const names = named.map(({ imported }) => (imported.startsWith('"') ? imported : stringify(imported))).join(', ');
   const pattern = named.map((each) => `${each.imported}: ${each.local}`).join(', ');
-  const load = `await ${IMPORT_NAME}.named(${source}, [${names}]${optionsText(node)})`;
+  const load = isTypeScript
+    ? `await ${IMPORT_NAME}(${source}${optionsText(node)})`
+    : `await ${IMPORT_NAME}.named(${source}, [${names}]${optionsText(node)})`;
   if (!space) return `const { ${pattern} } = ${load};`;
   const whole = `const ${space.local.name} = await ${IMPORT_NAME}(${source}${optionsText(node)});`;
   return named.length > 0 ? `${whole} const { ${pattern} } = ${load};` : whole;

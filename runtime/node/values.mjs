@@ -1,5 +1,5 @@
-// Formats the value of a cell for the response: strings unchanged, plain data as JSON, everything
-// else with util.inspect.
+// Formats the value of a cell for the response: strings unchanged, bytes as base64, plain data as
+// JSON, everything else with util.inspect.
 //
 // Independent of frames, cells and Playwright. The caller passes a test for objects that are not
 // plain data.
@@ -15,8 +15,9 @@ const { getPrototypeOf, keys, getOwnPropertySymbols } = Object;
 const objectPrototype = Object.prototype;
 const arrayPrototype = Array.prototype;
 const { isFinite } = Number;
-const { isAnyArrayBuffer, isArrayBufferView, isBoxedPrimitive } = types;
+const { isAnyArrayBuffer, isArrayBufferView, isBoxedPrimitive, isUint8Array } = types;
 const BufferFrom = Buffer.from;
+const toText = Buffer.prototype.toString;
 const { byteLength } = Buffer;
 const isEnumerable = objectPrototype.propertyIsEnumerable.call.bind(objectPrototype.propertyIsEnumerable);
 const toWellFormed = String.prototype.toWellFormed.call.bind(String.prototype.toWellFormed);
@@ -47,7 +48,8 @@ export function textOf(value, isOpaque) {
   if (typeof value === 'string') return value;
   if (typeof value === 'object') {
     try {
-      if (isData(value, isOpaque, new Set())) return stringify(value) ?? show(value);
+      if (isBytes(value)) return base64(value);
+      if (isData(value, isOpaque, new Set())) return stringify(value, withBase64) ?? show(value);
     } catch {
       // A getter or a proxy trap threw, or the nesting is too deep. Inspect it instead.
     }
@@ -56,6 +58,20 @@ export function textOf(value, isOpaque) {
   if (typeof value === 'boolean') return value ? 'true' : 'false';
   if (typeof value === 'number' && isFinite(value)) return stringify(value);
   return show(value);
+}
+
+/** Returns whether `value` is binary data, such as a screenshot or a body of a response. */
+const isBytes = (value) => isUint8Array(value) || isAnyArrayBuffer(value);
+
+function base64(bytes) {
+  const buffer = isUint8Array(bytes) ? BufferFrom(bytes.buffer, bytes.byteOffset, bytes.byteLength) : BufferFrom(bytes);
+  return toText.call(buffer, 'base64');
+}
+
+// A replacer for stringify. `item` is what the toJSON of a Buffer returned.
+function withBase64(key, item) {
+  const original = this[key];
+  return typeof original === 'object' && original !== null && isBytes(original) ? base64(original) : item;
 }
 
 /**
@@ -79,7 +95,8 @@ function isData(value, isOpaque, ancestors) {
 
 function isDataObject(value, isOpaque, ancestors) {
   if (ancestors.has(value) || isOpaque(value)) return false;
-  if (isArrayBufferView(value) || isAnyArrayBuffer(value) || isBoxedPrimitive(value)) return false;
+  if (isBytes(value)) return true;
+  if (isArrayBufferView(value) || isBoxedPrimitive(value)) return false;
   ancestors.add(value);
   const plain = typeof value.toJSON === 'function'
     ? isData(value.toJSON(''), isOpaque, ancestors)
