@@ -6,6 +6,7 @@ Independent of frames and cells. `names` is the user's namespace.
 
 import asyncio
 import os
+import sys
 import tempfile
 import weakref
 
@@ -25,12 +26,13 @@ class Unusable(Exception):
 
 
 class Binding:
-    def __init__(self, names, playwright):
+    def __init__(self, names, playwright, shared):
         from playwright import async_api
 
         self._api = async_api
         self._names = names
         self._playwright = playwright
+        self._shared = shared
         self._endpoint = None
         self._browser = None
         self._connecting = None
@@ -38,7 +40,7 @@ class Binding:
 
     def attach(self, endpoint):
         """Connects before the first run, which reports a failure."""
-        self._endpoint = endpoint
+        self._endpoint = self._shared.endpoint = endpoint
         self._begin_connecting()
 
     def is_fresh(self):
@@ -101,8 +103,7 @@ class Binding:
             self._playwright = await driver.start()
         limit_ms = RENEW_LIMIT_SECONDS * 1000
         os.makedirs(ARTIFACTS, exist_ok=True)
-        chromium = self._playwright.chromium
-        self._browser = await chromium.connect_over_cdp(self._endpoint, artifacts_dir=ARTIFACTS, timeout=limit_ms)
+        self._browser = await self._shared.connect(self._playwright.chromium, timeout=limit_ms)
         for page in self._pages():
             self._target_of(page)  # looked up in advance to save the first run a round trip
 
@@ -118,18 +119,19 @@ class Binding:
     def _is_stale(self, value):
         if value is self:
             return True  # the name does not exist
-        api = self._api
+        # Code may bind a name to an object of the synchronous API.
+        interfaces = (self._api, sys.modules.get("playwright.sync_api"))
         try:
-            if isinstance(value, api.Page):
-                home = value.context.browser
-                return self._is_cut(value) or value.is_closed() or (home is not None and not home.is_connected())
-            if isinstance(value, api.BrowserContext):
-                home = value.browser
-                return self._is_cut(value) or value.is_closed() or (home is not None and not home.is_connected())
-            if isinstance(value, api.Browser):
-                return self._is_cut(value) or not value.is_connected()
+            return any(self._is_stale_in(api, value) for api in interfaces if api is not None)
         except Exception:
             return False
+
+    def _is_stale_in(self, api, value):
+        if isinstance(value, (api.Page, api.BrowserContext)):
+            home = value.context.browser if isinstance(value, api.Page) else value.browser
+            return self._is_cut(value) or value.is_closed() or (home is not None and not home.is_connected())
+        if isinstance(value, api.Browser):
+            return self._is_cut(value) or not value.is_connected()
         return False
 
     async def _rebind(self, target):

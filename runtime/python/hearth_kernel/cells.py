@@ -1,17 +1,20 @@
 """Compiles and runs cells in the user's namespace, which is the module `__main__`.
 
-Supports top-level await. The value of a cell is the value of its last statement if that is an
-expression. Independent of frames and the browser.
+Supports top-level await and return. The value of a cell is the value of its last statement if that
+is an expression. Independent of frames and the browser.
 """
 
 import __future__
 import ast
+import asyncio
 import builtins
 import collections
 import inspect
 import linecache
 import sys
 import types
+
+from hearth_kernel import nesting, returns, writes
 
 # Tracebacks and inspect.getsource need the source of older cells, because their functions may still
 # be in use.
@@ -23,6 +26,14 @@ _eval = eval
 _cache = linecache.cache
 
 
+class ParseFailure(Exception):
+    """The source does not compile. The cause is the compiler's error."""
+
+
+async def _awaited(value):
+    return await value
+
+
 class Cells:
     def __init__(self):
         module = types.ModuleType("__main__")
@@ -32,29 +43,58 @@ class Cells:
         self.names = module.__dict__
         self._flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         self._sources = collections.deque()
+        self._last = None  # the expression whose value is the value of the cell
 
     async def run(self, source, name):
         """Runs `source`, named `name` in tracebacks, and returns its value.
 
-        Raises the exceptions of the cell.
+        A coroutine or a future as its value is awaited, because a script has not ended before; a
+        task is not, because it is how code starts work in the background. Raises the exceptions of
+        the cell, and ParseFailure.
         """
         self._remember(source, name)
-        body, value = self._compiled(source, name)
-        await self._evaluate(body)
-        return None if value is None else await self._evaluate(value)
+        try:
+            body, last, is_function = self._compiled(source, name)
+        except (SyntaxError, ValueError) as error:
+            raise ParseFailure from error
+        await nesting.run_as_cell(lambda: self._eval(body))
+        if is_function:
+            value = await nesting.run_as_cell(returns.take_function(self.names))
+        elif last is None:
+            return None
+        else:
+            value = await nesting.run_as_cell(lambda: self._eval(last))
+            if writes.is_write(self._last, value, self.names):
+                return None
+        if inspect.iscoroutine(value) or (asyncio.isfuture(value) and not isinstance(value, asyncio.Task)):
+            value = await nesting.run_as_cell(lambda: _awaited(value))
+        return value
 
-    async def _evaluate(self, code):
-        result = _eval(code, self.names)
-        return await result if code.co_flags & inspect.CO_COROUTINE else result
+    def _eval(self, code):
+        return _eval(code, self.names)
 
     def _compiled(self, source, name):
-        tree = _compile(source, name, "exec", self._flags | ast.PyCF_ONLY_AST, dont_inherit=True)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        body = _compile(tree, name, "exec", self._flags, dont_inherit=True)
+        """Returns the code of the body, that of its value or None, and whether the body defines a
+        function that returns the value.
+        """
+        tree = self._compile(source, name, "exec", ast.PyCF_ONLY_AST)
+        is_function = returns.has_return(tree)
+        last = None
+        if is_function:
+            tree = returns.as_function(tree)
+        elif tree.body and isinstance(tree.body[-1], ast.Expr):
+            last = tree.body.pop().value
+        body = self._compile(tree, name, "exec")
         # As in a REPL, `from __future__ import …` also applies to later cells.
         self._flags |= sum(flag for flag in _FUTURES if body.co_flags & flag and not self._flags & flag)
-        value = last and _compile(ast.Expression(last.value), name, "eval", self._flags, dont_inherit=True)
-        return body, value
+        if last is None:
+            return body, None, is_function
+        self._last = last
+        code = self._compile(ast.Expression(last), name, "eval")
+        return body, code, is_function
+
+    def _compile(self, source, name, mode, flags=0):
+        return _compile(source, name, mode, self._flags | flags, dont_inherit=True)
 
     def _remember(self, source, name):
         # Without a modification time, linecache never looks for a file of this name.

@@ -1,7 +1,7 @@
 """Handles frames in a loop and ends the process.
 
     runner → kernel   {"op":"attach","endpoint":…}   {"op":"run","id","code","target","limit"}
-    kernel → runner   {"op":"ready"}   {"op":"started","id"}   {"op":"done","id","value","error","truncated"}   {"op":"failed","id","message"}
+    kernel → runner   {"op":"ready"}   {"op":"started","id"}   {"op":"done","id","value","error","exit","truncated"}   {"op":"failed","id","message"}
 
 All output of a cell is written to fds 1 and 2 before `done` is sent.
 """
@@ -12,9 +12,11 @@ import importlib
 import os
 import sys
 
-from hearth_kernel import channel, driver, errors, streams, values
-from hearth_kernel.binding import Binding, Unusable
-from hearth_kernel.cells import Cells
+from greenlet import getcurrent
+
+from hearth_kernel import channel, driver, errors, exits, launch, looks, nesting, streams, values
+from hearth_kernel.binding import ARTIFACTS, Binding, Unusable
+from hearth_kernel.cells import Cells, ParseFailure
 
 DEFAULT_LIMIT_BYTES = 10 << 20
 
@@ -35,7 +37,8 @@ class Kernel:
         self._channel = channel.Channel(loop, self._on_frame)
         self._cells = None
         self._task = None
-        self.leaving = None  # the SystemExit of a cell
+        self.exits = exits.Exits(self.write_error, self._announce_exit)
+        self._id = None  # of the current or the last cell
 
     async def prepare(self):
         """Loads Playwright and reports that the kernel is ready."""
@@ -44,7 +47,10 @@ class Kernel:
         await asyncio.sleep(0)
         playwright = await driver.start(process)
         self._cells = Cells()
-        self._binding = Binding(self._cells.names, playwright)
+        shared = launch.SharedBrowser(ARTIFACTS, self.write_error)
+        loop, hub = self._loop, getcurrent()
+        launch.when_imported("playwright.sync_api", lambda: shared.share_sync_api(loop, hub))
+        self._binding = Binding(self._cells.names, playwright, shared)
         self._open_paths()
         errors.hide_kernel_lines()
         self._channel.send({"op": "ready"})
@@ -94,30 +100,43 @@ class Kernel:
         importlib.invalidate_caches()
         # Show warnings that are raised in this module once per cell.
         globals().pop("__warningregistry__", None)
-        value = error = None
         self._channel.send({"op": "started", "id": id_})
-        try:
-            result = await self._cells.run(frame["code"], f"execute-{id_}.py")
-            value = values.text_of(result)
-            del result
-        except SystemExit as leaving:
-            self._leave(leaving)
-            return
-        except BaseException as thrown:
-            self.write_error(errors.trace_of(thrown))
-            error = errors.error_line(thrown)
+        self._id = id_
+        self.exits.begin(id_)
+        value, error, exit_code, ended_by = await self._evaluate(frame["code"], f"execute-{id_}.py")
         self._flush()
         if _getpid() != self._pid:
-            _exit(0)  # a child process that the cell forked
+            _exit(exit_code)  # a child process that the cell forked
+        self.exits.end(ended_by)
         value, is_value_cut = values.bound(value, limit)
         error, is_error_cut = values.bound(error, limit)
         truncated = is_value_cut or is_error_cut
         self._channel.listen()
-        self._channel.send({"op": "done", "id": id_, "value": value, "error": error, "truncated": truncated})
+        self._done(id_, exit_code, value, error, truncated)
 
-    def _leave(self, leaving):
-        self.leaving = leaving
-        self._loop.stop()
+    def _announce_exit(self, exit_code):
+        self._done(self._id, exit_code)
+
+    def _done(self, id_, exit_code, value=None, error=None, truncated=False):
+        self._channel.send(
+            {"op": "done", "id": id_, "value": value, "error": error, "exit": exit_code, "truncated": truncated}
+        )
+
+    async def _evaluate(self, code, name):
+        """Returns the value, the error, the exit code and the SystemExit of a cell."""
+        try:
+            # Unlike a file, a string may not start with a byte-order mark.
+            return values.text_of(await self._cells.run(code.removeprefix("\ufeff"), name)), None, 0, None
+        except SystemExit as leaving:
+            return None, None, exits.code_of(leaving, self.write_error), leaving
+        except ParseFailure as failure:
+            thrown = failure.__cause__
+            remark = " " + looks.language_remark(code)
+            self.write_error(errors.trace_of(thrown).rstrip("\n") + remark + "\n")
+            return None, errors.error_line(thrown) + remark, 1, None
+        except BaseException as thrown:
+            self.write_error(errors.trace_of(thrown))
+            return None, errors.error_line(thrown), 1, None
 
     def report_late(self, _loop, context):
         """Prints asyncio's report about a failed task or callback that nothing awaits."""
@@ -129,17 +148,11 @@ class Kernel:
         self.write_error(f"{context.get('message', 'error in the event loop')}\n{text}")
 
 
-def _silence(loop):
-    """Suppresses asyncio's warnings about unfinished tasks at exit."""
-    loop.set_exception_handler(lambda _loop, _context: None)
-    for task in asyncio.all_tasks(loop):
-        task._log_destroy_pending = False
-
-
 def serve():
-    """Runs until the runner closes fd 3 or user code exits. Never returns normally."""
-    loop = asyncio.new_event_loop()
+    """Runs until the runner closes fd 3. Never returns normally."""
+    loop = nesting.KernelLoop()
     asyncio.set_event_loop(loop)
+    nesting.install(loop)
     kernel = Kernel(loop)
     loop.set_exception_handler(kernel.report_late)
     loop.run_until_complete(kernel.prepare())
@@ -147,12 +160,7 @@ def serve():
         try:
             loop.run_forever()
         except SystemExit as leaving:
-            # Raised by a task or callback that outlived its cell.
-            kernel.leaving = leaving
+            # Raised by a task or a callback.
+            kernel.exits.escaped(leaving)
         except BaseException as error:
             kernel.write_error(errors.trace_of(error))
-        if kernel.leaving is not None:
-            _silence(loop)
-            # The interpreter prints the exit message, joins threads, runs atexit handlers and
-            # flushes.
-            raise SystemExit(*kernel.leaving.args)

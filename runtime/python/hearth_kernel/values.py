@@ -1,14 +1,21 @@
 """Formats the value of a cell for the response.
 
-Strings stay unchanged, plain data becomes JSON, and everything else its repr.
+Strings stay unchanged, bytes become base64, plain data JSON, and everything else its repr.
 Independent of frames, cells and Playwright.
 """
 
+import base64
 import json
 import math
 
 _dumps = json.dumps
 _isfinite = math.isfinite
+_BYTES = (bytes, bytearray, memoryview)
+_encode = base64.b64encode
+
+
+def _base64(value):
+    return _encode(value).decode("ascii")
 
 
 def text_of(value):
@@ -17,9 +24,11 @@ def text_of(value):
         return None
     if type(value) is str:
         return value
+    if type(value) in _BYTES:
+        return _base64(value)
     try:
         if _is_data(value, set()):
-            return _dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            return _dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_base64)
     except (ValueError, RecursionError):
         pass  # too deeply nested, or an integer that is too long for text
     return show(value)
@@ -36,7 +45,7 @@ def show(value):
 def _is_data(value, ancestors):
     # Only exact types: JSON cannot represent an enum, a named tuple or a defaultdict.
     kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
+    if kind is str or kind is int or kind is bool or value is None or kind in _BYTES:
         return True
     if kind is float:
         return _isfinite(value)
