@@ -23,7 +23,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use hearth_test_support::document::assert_section;
 use hearth_test_support::report::{assert_all_good, table};
-use hearth_test_support::{Site, TestServer, eventually, process};
+use hearth_test_support::{Site, TestServer, eventually, process, repository};
 use scenario::Scenario;
 use tokio::task::JoinSet;
 
@@ -49,6 +49,41 @@ async fn every_step_of_playwright_for_python_works() {
 #[tokio::test]
 async fn every_step_of_puppeteer_works() {
     alone(Client::Puppeteer).await;
+}
+
+/// Sandboxed code cannot read the clients of the tests, so the sandbox is off.
+#[tokio::test]
+async fn puppeteer_that_code_launches_uses_the_sessions_browser() {
+    let site = Site::start().await;
+    let server = TestServer::builder()
+        .setting("HEARTH_ISOLATION", "none")
+        .start()
+        .await;
+    let session = server.session().await;
+    let package = repository().join("tests/clients/node_modules/puppeteer-core");
+    let imports = [
+        format!("const puppeteer = require('{}')", package.display()),
+        format!(
+            "import puppeteer from '{}/lib/esm/puppeteer/puppeteer-core.js'",
+            package.display()
+        ),
+    ];
+    let opens = [
+        "puppeteer.launch({ headless: 'new', args: ['--no-sandbox'] })",
+        "puppeteer.connect({ browserURL: 'http://localhost:9222' })",
+    ];
+    for (import, open) in imports.iter().zip(opens) {
+        let code = format!(
+            "{import};\nconst own = await {open};\nconst tab = await own.newPage();\nawait tab.goto('{}');\n\
+             console.log(await tab.title());\nawait tab.close();\nawait own.close();",
+            site.url("/title/puppeteer")
+        );
+        let execution = session.node(&code).await.ok();
+        assert_eq!(execution.stdout, "puppeteer\n", "{code}");
+        let url = session.node("page.url()").await.ok().result;
+        assert_eq!(url, "about:blank", "{code}");
+    }
+    server.stop().await;
 }
 
 #[tokio::test]

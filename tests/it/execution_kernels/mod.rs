@@ -2,7 +2,10 @@
 //! languages. Tests for only one language are in `execution_node` and `execution_python`.
 
 mod calls;
+mod exits;
 mod failures;
+mod launches;
+mod scripts;
 mod values;
 
 use hearth_test_support::{Session, TestServer};

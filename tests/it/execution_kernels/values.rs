@@ -47,7 +47,6 @@ async fn the_value_of_the_last_expression_is_the_result() {
         ("python", "{'a': 1}['a']  # a comment", "1"),
         // Values without a JSON form have python's own form.
         ("python", "float('nan')", "nan"),
-        ("python", "b'bytes'", "b'bytes'"),
         ("python", "1 + 2j", "(1+2j)"),
         ("python", "{1}", "{1}"),
         (
@@ -149,6 +148,72 @@ async fn without_a_value_the_result_is_stdout_less_its_last_newline() {
             (stdout, result),
             "{language}: {code}"
         );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_status_of_a_write_does_not_replace_the_output() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let cases = [
+        ("node", "process.stdout.write('text\\n')"),
+        ("node", "await process.stdout.write('text\\n')"),
+        ("node", "require('node:fs').writeSync(1, 'text\\n')"),
+        (
+            "node",
+            "require('node:child_process').execSync('echo text', {stdio: 'inherit'})",
+        ),
+        ("python", "import sys\nsys.stdout.write('text\\n')"),
+        ("python", "sys.stdout.buffer.write(b'text\\n')"),
+        ("python", "import os\nos.write(1, b'text\\n')"),
+        ("python", "os.system('echo text')"),
+        ("python", "from os import system as run\nrun('echo text')"),
+        (
+            "python",
+            "import subprocess\nsubprocess.call(['echo', 'text'])",
+        ),
+    ];
+    for (language, code) in cases {
+        let execution = session.run(language, code).await.ok();
+        assert_eq!(
+            (execution.stdout.as_str(), execution.result.as_str()),
+            ("text\n", "text"),
+            "{language}: {code}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn bytes_are_base64_also_inside_of_other_values() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let cases = [
+        ("node", "Buffer.from('bytes')", "Ynl0ZXM="),
+        ("node", "new Uint8Array([1, 2])", "AQI="),
+        ("node", "new Uint8Array([1, 2]).buffer", "AQI="),
+        (
+            "node",
+            "({data: Buffer.from('bytes'), list: [new Uint8Array([1, 2])]})",
+            "{\"data\":\"Ynl0ZXM=\",\"list\":[\"AQI=\"]}",
+        ),
+        ("python", "b'bytes'", "Ynl0ZXM="),
+        ("python", "bytearray(b'bytes')", "Ynl0ZXM="),
+        (
+            "python",
+            "{'data': b'bytes', 'list': [memoryview(b'a')]}",
+            "{\"data\":\"Ynl0ZXM=\",\"list\":[\"YQ==\"]}",
+        ),
+    ];
+    for (language, code, expected) in cases {
+        let execution = session.run(language, code).await.ok();
+        assert_eq!(execution.result, expected, "{language}: {code}");
+    }
+    for language in ["node", "python"] {
+        let execution = session.run(language, "await page.screenshot()").await.ok();
+        let start = execution.result.get(..8);
+        assert_eq!(start, Some("iVBORw0K"), "{language}");
     }
     server.stop().await;
 }
