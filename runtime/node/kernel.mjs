@@ -16,7 +16,7 @@ import { Evaluator } from './evaluate.mjs';
 import { Exits } from './exits.mjs';
 import { EXIT_KERNEL_BROKEN, exitNow, openChannel } from './frames.mjs';
 import { SharedBrowser } from './launch.mjs';
-import { languageRemark } from './looks.mjs';
+import { languageHint } from './language_hint.mjs';
 import { installModules } from './modules.mjs';
 import { Rewriter } from './source.mjs';
 import { bound, textOf } from './values.mjs';
@@ -107,7 +107,7 @@ function success(id, limit, value, exit) {
 }
 
 function failure(id, name, code, limit, { value, compile }) {
-  const line = compile ? `${errorLine(value)} ${languageRemark(code)}` : errorLine(value);
+  const line = compile ? `${errorLine(value)} ${languageHint(code)}` : errorLine(value);
   writeStderr(compile ? syntaxTrace(line, name, code, compile.line, compile.column) : traceOf(value));
   const { text, truncated } = bound(line, limit);
   return { op: 'done', id, value: null, error: text, exit: 1, truncated };

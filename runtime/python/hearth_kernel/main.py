@@ -14,7 +14,7 @@ import sys
 
 from greenlet import getcurrent
 
-from hearth_kernel import channel, driver, errors, exits, launch, looks, nesting, streams, values
+from hearth_kernel import channel, driver, errors, exits, language_hint, launch, nesting, streams, values
 from hearth_kernel.binding import ARTIFACTS, Binding, Unusable
 from hearth_kernel.cells import Cells, ParseFailure
 
@@ -131,9 +131,9 @@ class Kernel:
             return None, None, exits.code_of(leaving, self.write_error), leaving
         except ParseFailure as failure:
             thrown = failure.__cause__
-            remark = " " + looks.language_remark(code)
-            self.write_error(errors.trace_of(thrown).rstrip("\n") + remark + "\n")
-            return None, errors.error_line(thrown) + remark, 1, None
+            hint = " " + language_hint.language_hint(code)
+            self.write_error(errors.trace_of(thrown).rstrip("\n") + hint + "\n")
+            return None, errors.error_line(thrown) + hint, 1, None
         except BaseException as thrown:
             self.write_error(errors.trace_of(thrown))
             return None, errors.error_line(thrown), 1, None

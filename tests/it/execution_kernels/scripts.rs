@@ -433,10 +433,10 @@ async fn a_parse_failure_names_the_language_that_ran_and_the_one_that_the_code_l
         ),
         ("python", "print('a'", "(ran as python)"),
     ];
-    for (language, code, remark) in cases {
+    for (language, code, hint) in cases {
         let execution = session.run(language, code).await.failed(1);
         assert!(
-            execution.error().starts_with("SyntaxError: ") && execution.error().ends_with(remark),
+            execution.error().starts_with("SyntaxError: ") && execution.error().ends_with(hint),
             "{code}: {}",
             execution.error()
         );
@@ -451,10 +451,10 @@ async fn a_parse_failure_names_the_language_that_ran_and_the_one_that_the_code_l
             "(ran as bash; for Python send \"language\": \"python\")",
         ),
     ];
-    for (code, remark) in in_bash {
+    for (code, hint) in in_bash {
         let execution = session.bash(code).await;
         let error = execution.error();
-        assert!(error.ends_with(remark), "{code}: {error}");
+        assert!(error.ends_with(hint), "{code}: {error}");
     }
     // Code that fails while it runs parses text, not the code.
     let execution = session.python("eval('1 +')").await.failed(1);

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
 use super::agent::AgentUse;
-use super::remark::language_remark;
+use super::language_hint::language_hint;
 use super::resources::SessionResources;
 
 /// The maximum number of attempts to run code when a kernel turns out to have ended: one with the
@@ -50,8 +50,8 @@ impl CodeRun<'_> {
         let mut outcome = run_shell(shell, program, self.to_run(), &self.resources.budget).await?;
         if let Ended::Exited(exit) = outcome.ended {
             let code = &self.request.code;
-            let remark = language_remark(code, exit.shell_code(), &outcome.stderr);
-            outcome.stderr.push_str(remark.unwrap_or_default());
+            let hint = language_hint(code, exit.shell_code(), &outcome.stderr);
+            outcome.stderr.push_str(hint.unwrap_or_default());
         }
         if let (Ended::Exited(_), Some(agent)) = (&outcome.ended, agent) {
             agent.keep();

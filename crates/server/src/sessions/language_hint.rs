@@ -1,4 +1,4 @@
-//! A remark about the language of code that Bash does not understand. The kernels add such remarks
+//! A hint about the language of code that Bash does not understand. The kernels add such hints
 //! to their errors themselves.
 
 /// The exit codes of Bash for a syntax error and for an unknown command.
@@ -26,7 +26,7 @@ const JAVASCRIPT_STARTS: &[&str] = &[
 ];
 
 /// Returns a line for stderr if Bash failed on code that looks like another language.
-pub(super) fn language_remark(code: &str, exit_code: i32, stderr: &str) -> Option<&'static str> {
+pub(super) fn language_hint(code: &str, exit_code: i32, stderr: &str) -> Option<&'static str> {
     let is_understood = !NOT_UNDERSTOOD.contains(&exit_code)
         || !(stderr.contains("syntax error") || stderr.contains("command not found"));
     if is_understood {
@@ -63,8 +63,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_code_that_bash_does_not_understand_gets_a_remark() {
-        let failed = |code| language_remark(code, 2, "/bin/bash: line 1: syntax error near …");
+    fn only_code_that_bash_does_not_understand_gets_a_hint() {
+        let failed = |code| language_hint(code, 2, "/bin/bash: line 1: syntax error near …");
         let javascript = Some("(ran as bash; for JavaScript send \"language\": \"node\")\n");
         let python = Some("(ran as bash; for Python send \"language\": \"python\")\n");
         assert_eq!(failed("await page.goto('x');"), javascript);
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(failed("for x in range(3):\n    print(x)"), python);
         assert_eq!(failed("await page.goto('x')"), python);
         assert_eq!(failed("if true; then"), None);
-        assert_eq!(language_remark("print(1)", 1, "syntax error"), None);
-        assert_eq!(language_remark("const x", 127, "other"), None);
+        assert_eq!(language_hint("print(1)", 1, "syntax error"), None);
+        assert_eq!(language_hint("const x", 127, "other"), None);
     }
 }

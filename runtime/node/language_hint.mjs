@@ -31,10 +31,10 @@ const BASH = [
 const count = (patterns, code) => patterns.filter((pattern) => pattern.test(code)).length;
 
 /**
- * Returns a remark for the error of code that Node cannot parse: the language that ran, and how to
+ * Returns a hint for the error of code that Node cannot parse: the language that ran, and how to
  * send the language that the code looks like.
  */
-export function languageRemark(code) {
+export function languageHint(code) {
   const javascript = count(JAVASCRIPT, code);
   const python = count(PYTHON, code);
   const bash = count(BASH, code);

@@ -34,8 +34,8 @@ def _count(patterns, code):
     return sum(re.search(pattern, code, re.MULTILINE) is not None for pattern in patterns)
 
 
-def language_remark(code):
-    """Returns a remark for the error of code that Python cannot parse.
+def language_hint(code):
+    """Returns a hint for the error of code that Python cannot parse.
 
     It names the language that ran, and how to send the language that the code looks like.
     """
