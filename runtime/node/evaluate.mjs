@@ -114,8 +114,8 @@ export class Evaluator {
   async #called(callee, isExported, objects) {
     const source = functionText.call(callee);
     if (/^class\b/.test(source)) return { thrown: false, value: callee, compile: null };
-    const { named, isMeant } = (await this.#rewriter()).parameters(source);
-    if (!isExported && !isMeant) return { thrown: false, value: callee, compile: null };
+    const { named, isEntryPoint } = (await this.#rewriter()).parameters(source);
+    if (!isExported && !isEntryPoint) return { thrown: false, value: callee, compile: null };
     const all = objects();
     const values = named.map((each) => (each === 'all' ? all : all[each]));
     return settled(() => apply(callee, undefined, values));

@@ -67,12 +67,12 @@ export class SharedBrowser {
     prototype.connectOverCDP = function (endpoint, options) {
       const address = typeof endpoint === 'object' && endpoint !== null ? endpoint.endpointURL ?? endpoint.wsEndpoint : endpoint;
       const isTransport = typeof endpoint?.send === 'function';
-      if (isTransport || !shared.#isMeant(address)) return connectOverCDP.call(this, endpoint, options);
+      if (isTransport || !shared.#isSessionAddress(address)) return connectOverCDP.call(this, endpoint, options);
       return shared.connect(connectOptions(typeof endpoint === 'object' ? endpoint ?? {} : options ?? {}));
     };
     prototype.connect = function (endpoint, options) {
       const address = typeof endpoint === 'object' ? endpoint?.wsEndpoint : endpoint;
-      if (!shared.#isMeant(address)) return connect.call(this, endpoint, options);
+      if (!shared.#isSessionAddress(address)) return connect.call(this, endpoint, options);
       return shared.connect(connectOptions((typeof endpoint === 'object' ? endpoint : options) ?? {}));
     };
   }
@@ -89,8 +89,8 @@ export class SharedBrowser {
       };
       prototype.connect = async function (options = {}) {
         const address = options.browserWSEndpoint ?? options.browserURL;
-        const isMeant = !options.transport && shared.#isMeant(address);
-        return connect.call(this, isMeant ? toSession(options) : options);
+        const isSession = !options.transport && shared.#isSessionAddress(address);
+        return connect.call(this, isSession ? toSession(options) : options);
       };
     };
     Object.defineProperty(globalThis, HOOK, { value: patch, enumerable: false });
@@ -105,7 +105,7 @@ export class SharedBrowser {
 
   // Scripts connect to a debugging port of their machine, to `process.env.CDP_URL`, or to the
   // `cdpUrl` of the session, which sandboxed code cannot reach.
-  #isMeant(address) {
+  #isSessionAddress(address) {
     if (address === undefined || address === null || address === '') return true;
     try {
       const url = new URL(`${address}`);

@@ -78,17 +78,17 @@ export class Rewriter {
   }
 
   /**
-   * Returns what a function expects as arguments (see shape.mjs), from its source, and `isMeant`:
-   * whether a cell that consists of it is meant to be called.
+   * Returns what a function expects as arguments (see shape.mjs), from its source, and `isEntryPoint`:
+   * whether a cell that consists of it is called.
    */
   parameters(source) {
     try {
       const text = `(${source})`;
       const { expression } = this.#acorn.parse(text, OPTIONS).body[0];
       const named = argumentsOf(expression, text) ?? ['all'];
-      return { named, isMeant: expression.async || wantsObjects(expression) };
+      return { named, isEntryPoint: expression.async || wantsObjects(expression) };
     } catch {
-      return { named: ['all'], isMeant: false };
+      return { named: ['all'], isEntryPoint: false };
     }
   }
 

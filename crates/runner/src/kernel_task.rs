@@ -7,7 +7,7 @@ use hearth_sandbox::{Exit, ProcessTree};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::frames::{FrameError, Reply, ReplyReader, Request};
@@ -22,7 +22,7 @@ const START_STDERR_BYTES: usize = 4096;
 /// Bytes of each stream that are kept between runs, for the next run.
 const BETWEEN_RUNS_BYTES: usize = 64 * 1024;
 
-/// Time limit for the replies of a kernel that has exited. They are in the pipe already.
+/// Time limit for reading all replies of a kernel that has exited. They are in the pipe already.
 const LAST_REPLIES_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Maximum size of a reply per byte of the output limit. JSON can expand a byte to six bytes
@@ -296,7 +296,8 @@ impl KernelTask {
         if self.tree.kill_reason().is_some() {
             return Ok(evaluate_exit(&self.tree, exit).into());
         }
-        while let Ok(Ok(reply)) = timeout(LAST_REPLIES_TIMEOUT, self.replies.next()).await {
+        let deadline = Instant::now() + LAST_REPLIES_TIMEOUT;
+        while let Ok(Ok(reply)) = timeout_at(deadline, self.replies.next()).await {
             match reply {
                 Reply::Done {
                     id: of,

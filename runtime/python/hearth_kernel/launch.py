@@ -70,7 +70,7 @@ class SharedBrowser:
         return self._connect(chromium, self.endpoint, artifacts_dir=self._artifacts, **options)
 
     def share_sync_api(self, loop, hub):
-        """Does the same for the synchronous API. `hub` is the greenlet that runs `loop`."""
+        """Replaces the launches of the synchronous API. `hub` is the greenlet that runs `loop`."""
         from playwright.sync_api import BrowserType
 
         self._patch(BrowserType, is_async=False)
@@ -100,13 +100,15 @@ class SharedBrowser:
             return (await to_session(own, options)).contexts[0]
 
         def over_cdp(own, endpoint_url=None, **options):
-            if shared._is_meant(endpoint_url):
+            if shared._is_session_address(endpoint_url):
                 return to_session(own, options)
             return connect_over_cdp(own, endpoint_url, **options)
 
         def connect_server(own, endpoint=None, **options):
             endpoint = endpoint or options.pop("ws_endpoint", None)
-            return to_session(own, options) if shared._is_meant(endpoint) else connect(own, endpoint, **options)
+            if shared._is_session_address(endpoint):
+                return to_session(own, options)
+            return connect(own, endpoint, **options)
 
         browser_type.launch = launch_async if is_async else launch
         browser_type.launch_persistent_context = (
@@ -115,8 +117,8 @@ class SharedBrowser:
         browser_type.connect_over_cdp = over_cdp
         browser_type.connect = connect_server
 
-    def _is_meant(self, address):
-        """Returns whether a script that connects to `address` means the session's browser.
+    def _is_session_address(self, address):
+        """Returns whether `address` stands for the session's browser.
 
         Scripts connect to a debugging port of their machine, to `os.environ.get("CDP_URL")`, or to
         the `cdpUrl` of the session, which sandboxed code cannot reach.
