@@ -181,11 +181,12 @@ fn is_too_deep<R: Read>(entry: &tar::Entry<'_, R>) -> io::Result<bool> {
     let path = entry.path()?;
     let names = path
         .components()
-        .filter(|component| matches!(component, Component::Normal(_)));
-    let dirs = names
-        .count()
-        .saturating_sub(usize::from(entry.header().entry_type().is_file()));
-    Ok(dirs > MAX_DEPTH)
+        .filter(|component| matches!(component, Component::Normal(_)))
+        .count();
+    // In the oldest format, a directory has the type of a file and a name that ends with a slash.
+    let is_file =
+        entry.header().entry_type().is_file() && !path.as_os_str().as_bytes().ends_with(b"/");
+    Ok(names.saturating_sub(usize::from(is_file)) > MAX_DEPTH)
 }
 
 /// A reader that fails after a number of bytes.
