@@ -47,6 +47,7 @@ function within(promise, limit_ms, message) {
 export class Binding {
   #shared;
   #owner;
+  #deadline;
   #declare;
   #endpoint;
   #browser;
@@ -54,11 +55,12 @@ export class Binding {
   #targets = new WeakMap(); // page → CDP target id
 
   /**
-   * `shared` is the SharedBrowser. `declare(statement)` runs a statement in the user's scope and
-   * returns whether it succeeded.
+   * `shared` is the SharedBrowser, `deadline` the Deadline of cells. `declare(statement)` runs a
+   * statement in the user's scope and returns whether it succeeded.
    */
-  constructor(playwright, shared, declare) {
+  constructor(playwright, shared, deadline, declare) {
     this.#shared = shared;
+    this.#deadline = deadline;
     this.#owner = Object.getPrototypeOf(playwright.chromium.constructor);
     this.#declare = declare;
     showBriefly(this.#owner.prototype);
@@ -71,6 +73,15 @@ export class Binding {
   get objects() {
     return { page: read('page'), context: read('context'), browser: read('browser') };
   }
+
+  /** Returns a locator as code, in Playwright's words. */
+  locatorText = (selector) => {
+    try {
+      return `${this.#pages()[0].mainFrame().locator(selector)}`;
+    } catch {
+      return selector; // There is no page.
+    }
+  };
 
   /** Connects before the first run, which reports a failure. */
   attach(endpoint) {
@@ -116,6 +127,7 @@ export class Binding {
     mkdirSync(ARTIFACTS, { recursive: true });
     const attempt = this.#shared.connect({ timeout: RENEW_LIMIT_MS }).then((connected) => {
       this.#browser = connected;
+      this.#deadline.follow(connected.contexts()[0]._timeoutSettings);
       // Looked up in advance to save the first run a round trip.
       for (const each of this.#pages()) this.#targetOf(each);
     }).finally(() => {

@@ -11,6 +11,7 @@ import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ARTIFACTS, Binding } from './binding.mjs';
+import { Deadline } from './deadline.mjs';
 import { errorLine, hideKernelFrames, syntaxTrace, traceOf, writeStderr } from './errors.mjs';
 import { Evaluator } from './evaluate.mjs';
 import { Exits } from './exits.mjs';
@@ -18,6 +19,7 @@ import { EXIT_KERNEL_BROKEN, exitNow, openChannel } from './frames.mjs';
 import { SharedBrowser } from './launch.mjs';
 import { languageHint } from './language_hint.mjs';
 import { installModules } from './modules.mjs';
+import { PendingCalls } from './pending.mjs';
 import { Rewriter } from './source.mjs';
 import { bound, textOf } from './values.mjs';
 
@@ -47,7 +49,9 @@ const evaluator = new Evaluator(rewriter);
 const exits = new Exits(writeStderr);
 exits.followListeners(playwrightEmitter(playwright));
 const shared = new SharedBrowser(playwright, { artifactsDir: ARTIFACTS }, writeStderr);
-const binding = new Binding(playwright, shared, (statement) => evaluator.declare(statement));
+const deadline = new Deadline();
+const binding = new Binding(playwright, shared, deadline, (statement) => evaluator.declare(statement));
+const pending = new PendingCalls(playwright.chromium._instrumentation, binding.locatorText);
 installModules(paths.playwright);
 hideKernelFrames();
 
@@ -68,7 +72,17 @@ function watchLateFailures() {
 }
 watchLateFailures();
 
-async function run({ id, code, target, limit = DEFAULT_LIMIT_BYTES }) {
+async function run(frame) {
+  const { id, left_ms: leftMs } = frame;
+  deadline.begin(leftMs, () => channel.send({ op: 'pending', id, calls: pending.describe() }));
+  try {
+    await runCell(frame);
+  } finally {
+    deadline.end();
+  }
+}
+
+async function runCell({ id, code, target, limit = DEFAULT_LIMIT_BYTES }) {
   if (!binding.isFresh()) {
     try {
       await binding.renew(target);

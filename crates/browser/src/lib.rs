@@ -28,6 +28,7 @@ mod viewport;
 
 pub use broker::client::{Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES};
 pub use broker::commands::{BrowserError, BrowserInfo, Tab, TabChanges, Target};
+pub use broker::dialogs::OpenDialog;
 pub use broker::file_access::ClientOrigin;
 pub use broker::limits::BrowserLimits;
 pub use broker::navigation_hint::NavigationErrorHint;

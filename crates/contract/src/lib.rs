@@ -20,6 +20,7 @@ mod field;
 #[cfg(test)]
 mod fuzz;
 mod issue;
+mod kill_report;
 mod limit;
 mod list;
 mod operator;
@@ -33,6 +34,7 @@ pub use error_body::ErrorBody;
 pub use execute::{ExecuteRequest, Language};
 pub use execute_response::{ExecuteResponse, ExecuteResult, JsonPieces};
 pub use issue::Issue;
+pub use kill_report::{KillReport, OpenDialog};
 pub use limit::Limit;
 pub use list::{ListRequest, StatusFilter};
 pub use operator::{

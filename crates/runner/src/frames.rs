@@ -27,6 +27,8 @@ pub(crate) enum Request<'a> {
         code: &'a str,
         target: Option<&'a str>,
         limit: usize,
+        /// The time until the deadline.
+        left_ms: u64,
     },
 }
 
@@ -48,6 +50,8 @@ pub(crate) enum Reply {
     Ready,
     /// The cell started.
     Started { id: u64 },
+    /// The cell is about to reach its deadline. Describes Playwright calls that have not ended.
+    Pending { id: u64, calls: String },
     /// The cell ended.
     Done {
         id: u64,
@@ -240,9 +244,10 @@ mod tests {
             code: "1",
             target: None,
             limit: 5,
+            left_ms: 900,
         }
         .encode();
-        let json = r#"{"op":"run","id":1,"code":"1","target":null,"limit":5}"#;
+        let json = r#"{"op":"run","id":1,"code":"1","target":null,"limit":5,"left_ms":900}"#;
         assert_eq!(frame, self::frame(json));
     }
 }

@@ -15,7 +15,7 @@ use tracing::Instrument;
 use crate::frames::ReplyReader;
 use crate::kernel_task::{Job, KernelTask};
 use crate::outcome::{Outcome, Run, RunError};
-use crate::output::Output;
+use crate::output::{LastOutput, Output};
 
 /// The program and the environment of a kernel.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub struct Kernel {
     language: &'static str,
     /// Sends to the [`KernelTask`], which accepts one run at a time.
     jobs: mpsc::Sender<Job>,
+    /// Receives the output since the last run, if the process exits between runs.
+    last_output: oneshot::Receiver<LastOutput>,
     /// Cancelled by the task when no process of the kernel is left.
     gone: CancellationToken,
 }
@@ -80,6 +82,7 @@ impl Kernel {
             })
             .await?;
         let (jobs, queue) = mpsc::channel(1);
+        let (farewell, last_output) = oneshot::channel();
         let gone = CancellationToken::new();
         let task = KernelTask {
             language,
@@ -89,6 +92,7 @@ impl Kernel {
             budget: budget.clone(),
             output,
             queue,
+            farewell: Some(farewell),
             gone: gone.clone(),
             next_id: 1,
             ready: false,
@@ -97,6 +101,7 @@ impl Kernel {
         Ok(Kernel {
             language,
             jobs,
+            last_output,
             gone,
         })
     }
@@ -114,13 +119,19 @@ impl Kernel {
         let (reply, outcome) = oneshot::channel();
         let lost = || RunError::KernelLost {
             language: self.language,
-            stderr: String::new(),
+            output: LastOutput::default(),
         };
         self.jobs
             .send(Job { run, reply })
             .await
             .map_err(|_| lost())?;
         outcome.await.map_err(|_| lost())?
+    }
+
+    /// Returns the output of a kernel that has exited since its last run.
+    pub async fn into_last_output(self) -> Option<LastOutput> {
+        drop(self.jobs);
+        self.last_output.await.ok()
     }
 
     /// Kills the kernel and waits until none of its processes is left.

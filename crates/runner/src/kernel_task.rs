@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
 use hearth_budget::Budget;
 use hearth_sandbox::{Exit, ProcessTree};
 use tokio::io::AsyncWriteExt;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::frames::{FrameError, Reply, ReplyReader, Request};
 use crate::outcome::{Ended, Outcome, Run, RunError};
-use crate::output::{Captured, Output};
+use crate::output::{Captured, LastOutput, Output};
 use crate::run_end::{evaluate_exit, wait_for_interruption, wait_until_gone};
 
 /// Bytes of stderr that are kept before the first run, for the error of a kernel that does not
@@ -24,6 +25,9 @@ const BETWEEN_RUNS_BYTES: usize = 64 * 1024;
 
 /// Time limit for reading all replies of a kernel that has exited. They are in the pipe already.
 const LAST_REPLIES_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Maximum number of characters that are kept of a description of pending calls.
+const MAX_PENDING_CHARS: usize = 1000;
 
 /// Maximum size of a reply per byte of the output limit. JSON can expand a byte to six bytes
 /// (`\u0000`), and a reply has an error message in addition to the value.
@@ -53,6 +57,8 @@ pub(crate) struct KernelTask {
     pub budget: Budget,
     /// Receives runs from the `Kernel`. The kernel ends when this channel closes.
     pub queue: mpsc::Receiver<Job>,
+    /// Sends the output since the last run, if the process exits between runs.
+    pub farewell: Option<oneshot::Sender<LastOutput>>,
     pub gone: CancellationToken,
     /// The number of the next run. Numbers start at 1 and appear in stack traces. A reply counts
     /// only for the run with its number.
@@ -135,19 +141,27 @@ impl KernelTask {
     }
 
     /// Rejects a run that arrived after the kernel exited, with the error that its code was not
-    /// started.
+    /// started. Without one, the next run gets the last output from the handle.
     async fn reject_last_job(&mut self) -> Option<Job> {
+        let output = LastOutput {
+            captured: self.output.finish(),
+            had_run: self.next_id > 1,
+            is_marked: false,
+        };
         self.queue.close();
         if let Some(job) = self.queue.recv().await {
-            let _ = job.reply.send(Err(self.lost_error()));
+            let _ = job.reply.send(Err(self.lost_error(output)));
+        } else if let Some(farewell) = self.farewell.take() {
+            // Sending fails if the handle was dropped, which kills the kernel.
+            let _ = farewell.send(output);
         }
         None
     }
 
-    fn lost_error(&mut self) -> RunError {
+    fn lost_error(&self, output: LastOutput) -> RunError {
         RunError::KernelLost {
             language: self.language,
-            stderr: self.output.finish().stderr,
+            output,
         }
     }
 
@@ -157,8 +171,13 @@ impl KernelTask {
         self.next_id += 1;
         let earlier = self.output.finish();
         self.output.begin(job.run.max_output_bytes, &self.budget);
+        if let Some(last) = job.run.last_output.take() {
+            self.output.prepend_last(&last, self.language);
+        }
+        let had_run = id > 1;
+        let is_marked = had_run && !earlier.is_empty();
         // Before the first run, only the interpreter itself writes.
-        if id > 1 {
+        if had_run {
             self.output.prepend(&earlier);
         }
         drop(earlier);
@@ -174,7 +193,12 @@ impl KernelTask {
                 return After::Alive;
             }
             Err(NoOutcome::KernelLost) => {
-                let _ = job.reply.send(Err(self.lost_error()));
+                let output = LastOutput {
+                    captured: self.output.finish(),
+                    had_run,
+                    is_marked,
+                };
+                let _ = job.reply.send(Err(self.lost_error(output)));
                 return After::Gone;
             }
             Err(NoOutcome::CallerGone) => return After::Gone,
@@ -212,22 +236,26 @@ impl KernelTask {
     /// Sends the code and waits until the run ends. No other code decides how a run ends.
     async fn wait_for_end(&mut self, id: u64, job: &mut Job) -> Result<RunEnd, NoOutcome> {
         let Job { run, reply } = job;
-        let frame = Request::Run {
-            id,
-            code: &run.source,
-            target: run.target.as_deref(),
-            limit: run.max_output_bytes,
-        }
-        .encode();
-        let mut unsent = &frame[..];
+        let mut unsent = Bytes::new();
+        let mut is_encoded = false;
         let mut started = false;
+        let mut pending = None;
         loop {
+            // A kernel that is not ready could not tell how old the time in the message is.
+            if self.ready && !is_encoded {
+                unsent = encode_run(id, run);
+                is_encoded = true;
+            }
             tokio::select! {
                 next = self.replies.next() => match next {
                     Ok(Reply::Done { id: of, value, error, exit, truncated }) if of == id => {
                         return Ok(cell_end(value, error, exit, truncated));
                     }
                     Ok(Reply::Started { id: of }) if of == id => started = true,
+                    Ok(Reply::Pending { id: of, calls }) if of == id => {
+                        let calls: String = calls.chars().take(MAX_PENDING_CHARS).collect();
+                        pending = (!calls.is_empty()).then_some(calls);
+                    }
                     // Code that has started could send this, and clients repeat failed requests.
                     Ok(Reply::Failed { id: of, message }) if of == id && !started => {
                         return Err(NoOutcome::Rejected(message));
@@ -244,14 +272,16 @@ impl KernelTask {
                 },
                 exit = self.tree.exited() => return self.exited(id, started, exit).await,
                 () = self.output.read() => {}
-                () = sleep_until(run.deadline) => return Ok(Ended::Deadline { started }.into()),
+                () = sleep_until(run.deadline) => {
+                    return Ok(Ended::Deadline { started, pending }.into());
+                }
                 reason = wait_for_interruption(&mut run.interruption) => {
                     return Ok(Ended::Interrupted(reason).into());
                 }
                 () = reply.closed() => return Err(NoOutcome::CallerGone),
-                written = self.requests.write(unsent), if !unsent.is_empty() => match written {
-                    Ok(length) => unsent = &unsent[length..],
-                    Err(_) => unsent = &[],
+                written = self.requests.write(&unsent), if !unsent.is_empty() => match written {
+                    Ok(length) => unsent.advance(length),
+                    Err(_) => unsent.clear(),
                 },
             }
         }
@@ -273,7 +303,8 @@ impl KernelTask {
                 exit = self.tree.exited() => return self.exited(id, started, exit).await,
                 () = self.output.read() => {}
                 () = sleep_until(run.deadline) => {
-                    return Ok(Ended::Deadline { started: true }.into());
+                    let (started, pending) = (true, None);
+                    return Ok(Ended::Deadline { started, pending }.into());
                 }
                 reason = wait_for_interruption(&mut run.interruption) => {
                     return Ok(Ended::Interrupted(reason).into());
@@ -319,6 +350,18 @@ impl KernelTask {
         }
         .into())
     }
+}
+
+fn encode_run(id: u64, run: &Run) -> Bytes {
+    let left = run.deadline.saturating_duration_since(Instant::now());
+    let frame = Request::Run {
+        id,
+        code: &run.source,
+        target: run.target.as_deref(),
+        limit: run.max_output_bytes,
+        left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+    };
+    frame.encode().into()
 }
 
 fn cell_end(

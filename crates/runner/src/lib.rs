@@ -25,4 +25,5 @@ mod shell;
 
 pub use kernel::{Kernel, KernelSpec};
 pub use outcome::{Ended, Interruption, Outcome, Run, RunError};
+pub use output::LastOutput;
 pub use shell::{ShellSpec, run_shell};

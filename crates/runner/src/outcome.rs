@@ -8,6 +8,8 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::output::LastOutput;
+
 /// A piece of code to run and its limits.
 #[derive(Debug)]
 pub struct Run {
@@ -20,6 +22,8 @@ pub struct Run {
     /// The CDP target of the session's current tab. A kernel binds `page` to it if its previous
     /// page is closed.
     pub target: Option<String>,
+    /// The last output of the kernel that ran the previous code, if it has exited since.
+    pub last_output: Option<LastOutput>,
     /// Interrupts the run when it holds a value. The session owns the sender.
     pub interruption: watch::Receiver<Option<Interruption>>,
 }
@@ -53,6 +57,8 @@ pub enum Ended {
     Deadline {
         /// Set if the code had started. Not set if the kernel was not ready yet.
         started: bool,
+        /// The Playwright calls that had not ended, if the kernel reported any.
+        pending: Option<String>,
     },
     /// The session interrupted the run.
     Interrupted(Interruption),
@@ -88,12 +94,12 @@ pub enum RunError {
     #[error("cannot create a pipe: {0}")]
     Pipe(#[source] std::io::Error),
     /// The kernel exited before it accepted the source.
-    #[error("the {language} kernel exited before it could run the code{}", tail(.stderr))]
+    #[error("the {language} kernel exited before it could run the code{}", tail(.output))]
     KernelLost {
         /// `node` or `python`.
         language: &'static str,
-        /// The last part of its stderr.
-        stderr: String,
+        /// Its output since its last run.
+        output: LastOutput,
     },
     /// A requirement of the code is missing, for example the kernel's browser connection. Contains
     /// one sentence.
@@ -101,8 +107,8 @@ pub enum RunError {
     Unable(String),
 }
 
-fn tail(stderr: &str) -> String {
-    let stderr = stderr.trim();
+fn tail(output: &LastOutput) -> String {
+    let stderr = output.captured.stderr.trim();
     if stderr.is_empty() {
         String::new()
     } else {

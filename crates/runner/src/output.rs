@@ -43,6 +43,23 @@ pub(crate) struct Captured {
     pub reserved: Vec<Reservation>,
 }
 
+impl Captured {
+    pub fn is_empty(&self) -> bool {
+        self.stdout.is_empty() && self.stderr.is_empty()
+    }
+}
+
+/// The output of a kernel after its last run, and before it exited. The next run of that language
+/// gets it, in another kernel.
+#[derive(Debug, Default)]
+pub struct LastOutput {
+    pub(crate) captured: Captured,
+    /// Set if the kernel had run code, whose variables are lost.
+    pub(crate) had_run: bool,
+    /// Set if a line in `captured` already tells what it is.
+    pub(crate) is_marked: bool,
+}
+
 /// The program's ends of its stdout and stderr.
 pub(crate) struct OutputEnds {
     pub stdout: OwnedFd,
@@ -72,18 +89,37 @@ impl Output {
     /// Puts output from before the capture in front of it, with a line on stderr that tells what it
     /// is.
     pub fn prepend(&mut self, earlier: &Captured) {
-        let Captured { stdout, stderr, .. } = earlier;
-        if stdout.is_empty() && stderr.is_empty() {
+        if earlier.is_empty() {
             return;
         }
         let note = format!(
             "[written between calls: {} bytes to stdout, {} bytes to stderr]\n",
-            stdout.len(),
-            stderr.len()
+            earlier.stdout.len(),
+            earlier.stderr.len()
         );
-        self.stdout.push(stdout.as_bytes());
         self.stderr.push(note.as_bytes());
-        self.stderr.push(stderr.as_bytes());
+        self.prepend_unmarked(earlier);
+    }
+
+    fn prepend_unmarked(&mut self, earlier: &Captured) {
+        self.stdout.push(earlier.stdout.as_bytes());
+        self.stderr.push(earlier.stderr.as_bytes());
+    }
+
+    /// Does the same with the output of a kernel of `language` that has exited.
+    pub fn prepend_last(&mut self, last: &LastOutput, language: &str) {
+        if !last.had_run {
+            return;
+        }
+        if last.is_marked {
+            self.prepend_unmarked(&last.captured);
+        } else {
+            self.prepend(&last.captured);
+        }
+        let note = format!(
+            "[the {language} process exited between calls, so the variables of earlier calls are lost]\n"
+        );
+        self.stderr.push(note.as_bytes());
     }
 
     /// Reads once from a stream that has data. Never returns if both streams have ended. Cancel

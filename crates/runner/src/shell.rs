@@ -95,7 +95,10 @@ async fn wait_for_end(tree: &ProcessTree, output: &mut Output, run: &mut Run) ->
             () = output.read() => {}
             () = sleep_until(run.deadline) => {
                 tree.kill();
-                return Ended::Deadline { started: true };
+                return Ended::Deadline {
+                    started: true,
+                    pending: None,
+                };
             }
             interruption = wait_for_interruption(&mut run.interruption) => {
                 tree.kill();

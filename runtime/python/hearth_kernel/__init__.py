@@ -14,6 +14,8 @@ launch         connects launched browsers to the session's browser
 language_hint  guesses the language of code that does not parse
 values         formats the value of a cell
 errors         formats exceptions
+deadline       ends Playwright's default timeouts before a cell is killed
+pending        describes the Playwright calls that have not ended
 driver         starts Playwright's driver process before its library is imported
 binding        provides the names browser, context and page
 

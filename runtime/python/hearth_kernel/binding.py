@@ -43,6 +43,11 @@ class Binding:
         self._endpoint = self._shared.endpoint = endpoint
         self._begin_connecting()
 
+    @property
+    def connection(self):
+        """The connection to Playwright's driver."""
+        return self._playwright._impl_obj._connection
+
     def is_fresh(self):
         """Returns whether the names are usable.
 

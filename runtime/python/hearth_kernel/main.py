@@ -1,7 +1,8 @@
 """Handles frames in a loop and ends the process.
 
-    runner → kernel   {"op":"attach","endpoint":…}   {"op":"run","id","code","target","limit"}
+    runner → kernel   {"op":"attach","endpoint":…}   {"op":"run","id","code","target","limit","left_ms"}
     kernel → runner   {"op":"ready"}   {"op":"started","id"}   {"op":"done","id","value","error","exit","truncated"}   {"op":"failed","id","message"}
+                      {"op":"pending","id","calls"} shortly before the deadline
 
 All output of a cell is written to fds 1 and 2 before `done` is sent.
 """
@@ -17,6 +18,8 @@ from greenlet import getcurrent
 from hearth_kernel import channel, driver, errors, exits, language_hint, launch, nesting, streams, values
 from hearth_kernel.binding import ARTIFACTS, Binding, Unusable
 from hearth_kernel.cells import Cells, ParseFailure
+from hearth_kernel.deadline import Deadline
+from hearth_kernel.pending import PendingCalls
 
 DEFAULT_LIMIT_BYTES = 10 << 20
 
@@ -37,6 +40,9 @@ class Kernel:
         self._channel = channel.Channel(loop, self._on_frame)
         self._cells = None
         self._task = None
+        self._deadline = Deadline(loop)
+        self._pending = PendingCalls()
+        self._report = None  # the task of the last report
         self.exits = exits.Exits(self.write_error, self._announce_exit)
         self._id = None  # of the current or the last cell
 
@@ -50,6 +56,8 @@ class Kernel:
         shared = launch.SharedBrowser(ARTIFACTS, self.write_error)
         loop, hub = self._loop, getcurrent()
         launch.when_imported("playwright.sync_api", lambda: shared.share_sync_api(loop, hub))
+        self._deadline.install()
+        self._pending.install()
         self._binding = Binding(self._cells.names, playwright, shared)
         self._open_paths()
         errors.hide_kernel_lines()
@@ -89,6 +97,20 @@ class Kernel:
             _exit(channel.EXIT_BROKEN)
 
     async def _run(self, frame):
+        self._deadline.begin(frame["left_ms"], lambda: self._report_pending(frame["id"]))
+        try:
+            await self._run_cell(frame)
+        finally:
+            self._deadline.end()
+
+    def _report_pending(self, id_):
+        self._report = _Task(self._send_pending(id_), loop=self._loop)
+
+    async def _send_pending(self, id_):
+        calls = await self._pending.describe(self._binding.connection)
+        self._channel.send({"op": "pending", "id": id_, "calls": values.well_formed(calls)})
+
+    async def _run_cell(self, frame):
         id_, limit = frame["id"], frame.get("limit", DEFAULT_LIMIT_BYTES)
         if not self._binding.is_fresh():
             try:

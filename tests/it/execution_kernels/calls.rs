@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hearth_test_support::{Site, TestServer};
+use hearth_test_support::process::{self, Process};
+use hearth_test_support::{Site, TestServer, eventually};
 use serde_json::json;
 
 use super::start;
@@ -133,6 +134,65 @@ async fn an_error_between_two_calls_is_reported_by_the_next_one() {
             "{language}: {}",
             next.stderr
         );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_next_call_gets_the_last_output_of_a_process_that_exited_between_calls() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let cases = [
+        (
+            "node",
+            "var kept = 1; setTimeout(() => { console.log('last'); console.error('words'); process.kill(process.pid, 'SIGKILL') }, 50); process.pid",
+            "console.log(typeof kept)",
+        ),
+        (
+            "python",
+            "import os, sys, threading\nkept = 1\n\
+             def leave():\n\
+             \x20   print('last')\n\
+             \x20   print('words', file=sys.stderr)\n\
+             \x20   os.kill(os.getpid(), 9)\n\
+             threading.Timer(0.05, leave).start()\n\
+             os.getpid()",
+            "print('number' if 'kept' in globals() else 'undefined')",
+        ),
+    ];
+    for (language, leave, next) in cases {
+        let kernel: i32 = session
+            .run(language, leave)
+            .await
+            .ok()
+            .result
+            .parse()
+            .expect("a process id");
+        eventually(Duration::from_secs(20), "the process is gone", || async {
+            let processes = server.processes();
+            let is_left = |process: &Process| process.pid == kernel && process.state != 'Z';
+            if processes.iter().any(is_left) {
+                Err(process::describe(&processes))
+            } else {
+                Ok(())
+            }
+        })
+        .await;
+        let execution = session.run(language, next).await.ok();
+        assert_eq!(
+            (execution.stdout.as_str(), execution.stderr),
+            (
+                "last\nundefined\n",
+                format!(
+                    "[written between calls: 5 bytes to stdout, 6 bytes to stderr]\nwords\n\
+                     [the {language} process exited between calls, so the variables of earlier calls are lost]\n"
+                )
+            ),
+            "{language}"
+        );
+        // It is delivered once.
+        let after = session.run(language, "'after'").await.ok();
+        assert_eq!((after.stdout.as_str(), after.stderr.as_str()), ("", ""));
     }
     server.stop().await;
 }

@@ -193,7 +193,7 @@ async fn code_past_its_timeout_is_killed_with_its_output_and_the_page_lives_on()
             [
                 "while (true) {}",
                 "await new Promise(() => {})",
-                "await page.waitForSelector('#never')",
+                "await page.waitForSelector('#never', {timeout: 60000})",
             ]
         } else {
             [

@@ -6,6 +6,7 @@ mod exits;
 mod failures;
 mod launches;
 mod scripts;
+mod timeouts;
 mod values;
 
 use hearth_test_support::{Session, TestServer};

@@ -1,6 +1,6 @@
 //! Applies the decisions of the `dialogs` table.
 
-use super::dialogs::{Deferred, Effects};
+use super::dialogs::{Deferred, Effects, OpenDialog};
 use super::routes::EventRoute;
 use super::send_queue::ClientId;
 use super::{Broker, State};
@@ -9,6 +9,11 @@ use super::{Broker, State};
 pub(super) const DISMISS: (&str, &str) = ("Page.handleJavaScriptDialog", r#"{"accept":false}"#);
 
 impl Broker {
+    /// Returns the dialogs that wait for an answer.
+    pub(crate) fn open_dialogs(&self) -> Vec<OpenDialog> {
+        self.lock().dialogs.waiting()
+    }
+
     /// Dismisses the dialog of a page, if one is open.
     pub(crate) fn dismiss_dialog(&self, page: &str) {
         let session = self.lock().dialogs.answerable_on(page);

@@ -15,6 +15,9 @@ use std::sync::Arc;
 
 use super::send_queue::ClientId;
 
+/// The maximum number of characters that are kept of a dialog's message.
+const MAX_MESSAGE_CHARS: usize = 200;
+
 /// The open dialogs, by the target of their page. A page shows one dialog at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Dialogs {
@@ -30,6 +33,17 @@ struct Dialog {
     deferred: Vec<Deferred>,
     /// A dismissal was sent.
     is_dismissed: bool,
+    /// The kind and the message, once they are known.
+    text: Option<OpenDialog>,
+}
+
+/// A dialog that waits for an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenDialog {
+    /// `alert`, `confirm`, `prompt` or `beforeunload`.
+    pub kind: String,
+    /// The beginning of the page's message.
+    pub message: String,
 }
 
 /// An action that waits for the end of a dialog.
@@ -88,6 +102,7 @@ impl Dialogs {
                     announced: Vec::new(),
                     deferred,
                     is_dismissed: false,
+                    text: None,
                 },
             );
         }
@@ -95,6 +110,22 @@ impl Dialogs {
             dialog.announced.push((Arc::clone(session), client));
             dialog.responder == client
         })
+    }
+
+    /// Records the text of the open dialog of `page`.
+    pub(crate) fn describe(&mut self, page: &str, kind: &str, message: &str) {
+        if let Some(dialog) = self.open.get_mut(page) {
+            dialog.text.get_or_insert_with(|| OpenDialog {
+                kind: kind.to_owned(),
+                message: message.chars().take(MAX_MESSAGE_CHARS).collect(),
+            });
+        }
+    }
+
+    /// Returns the dialogs that wait for an answer.
+    pub(crate) fn waiting(&self) -> Vec<OpenDialog> {
+        let waiting = self.open.values().filter(|dialog| !dialog.is_dismissed);
+        waiting.filter_map(|dialog| dialog.text.clone()).collect()
     }
 
     /// Records that the browser announces the end of a dialog. Returns true if the client receives
@@ -298,6 +329,28 @@ mod tests {
         assert_eq!(dialogs.closes(&page, &idlers, IDLER), (false, vec![]));
         assert_eq!(dialogs.closes(&page, &drivers, DRIVER), (true, vec![]));
         assert!(dialogs.open.is_empty());
+    }
+
+    #[test]
+    fn dialog_waits_until_it_is_dismissed_or_closed() {
+        let (mut dialogs, page, idlers, drivers) = two();
+        assert_eq!(dialogs.waiting(), []);
+        dialogs.describe(&page, "alert", &"m".repeat(1000));
+        dialogs.describe(&page, "confirm", "announced on another session");
+        let waiting = OpenDialog {
+            kind: "alert".to_owned(),
+            message: "m".repeat(MAX_MESSAGE_CHARS),
+        };
+        assert_eq!(dialogs.waiting(), [waiting.clone()]);
+        dialogs.closes(&page, &idlers, IDLER);
+        assert_eq!(dialogs.waiting(), [waiting]);
+        dialogs.closes(&page, &drivers, DRIVER);
+        assert_eq!(dialogs.waiting(), []);
+
+        let (mut dialogs, page, ..) = two();
+        dialogs.describe(&page, "alert", "m");
+        dialogs.dismiss_of(DRIVER);
+        assert_eq!(dialogs.waiting(), []);
     }
 
     #[test]

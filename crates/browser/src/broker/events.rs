@@ -28,6 +28,14 @@ struct TargetInfo<'a> {
 }
 
 #[derive(Deserialize)]
+struct DialogOpening<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
 struct AboutTarget<'a> {
     #[serde(borrow, rename = "targetInfo")]
     target: TargetInfo<'a>,
@@ -147,6 +155,13 @@ impl Broker {
             }
             "Page.javascriptDialogOpening" | "Page.javascriptDialogClosed" => {
                 let (is_recipient, due) = state.route_dialog_event(method, route);
+                // The end of a dialog has neither kind nor message.
+                if let (Some(page), Some(opening)) =
+                    (&route.page, read::<DialogOpening<'_>>(message))
+                {
+                    let DialogOpening { kind, message } = &opening;
+                    state.dialogs.describe(page, kind, message);
+                }
                 effects.dialogs.due = due;
                 if !is_recipient {
                     return Delivery::Suppress(effects.dialogs);

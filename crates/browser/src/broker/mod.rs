@@ -21,7 +21,7 @@ pub(crate) mod client;
 mod clients;
 pub(crate) mod commands;
 mod dialog_actions;
-mod dialogs;
+pub(crate) mod dialogs;
 mod download_actions;
 mod downloads;
 mod events;

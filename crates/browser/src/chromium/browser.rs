@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use crate::broker::Broker;
 use crate::broker::client::Client;
 use crate::broker::commands::{BrowserError, BrowserInfo, Tab, TabChanges, Target};
+use crate::broker::dialogs::OpenDialog;
 use crate::broker::file_access::ClientOrigin;
 use crate::broker::pending::{PendingAttach, Root};
 use crate::chromium::supervise::{DeathReason, Supervised};
@@ -113,6 +114,11 @@ impl Browser {
             });
         }
         self.inner.broker.open_tab().await
+    }
+
+    /// Returns the dialogs that wait for an answer.
+    pub fn open_dialogs(&self) -> Vec<OpenDialog> {
+        self.inner.broker.open_dialogs()
     }
 
     /// Records use of the browser other than a client's commands.

@@ -18,8 +18,25 @@ const LARGE_BUDGET_BYTES: u64 = 16 * 1024;
 const SMALL_BUDGET_BYTES: u64 = 200;
 
 const REPLIES: Vocabulary = Vocabulary {
-    names: &["op", "id", "value", "error", "truncated", "message"],
-    strings: &["ready", "started", "done", "failed", "", "\0", "\u{1f36a}"],
+    names: &[
+        "op",
+        "id",
+        "value",
+        "error",
+        "truncated",
+        "message",
+        "calls",
+    ],
+    strings: &[
+        "ready",
+        "started",
+        "pending",
+        "done",
+        "failed",
+        "",
+        "\0",
+        "\u{1f36a}",
+    ],
 };
 
 fn generate_reply(random: &mut Unstructured<'_>) -> Generated<String> {
@@ -175,6 +192,7 @@ fn code_arrives_at_the_kernel_unchanged() {
             code: &code,
             target: Some(&code),
             limit: usize::MAX,
+            left_ms: u64::MAX,
         };
         let frame = request.encode();
         let (prefix, json) = frame.split_first_chunk::<4>().expect("it has a length");

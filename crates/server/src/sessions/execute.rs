@@ -6,15 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_browser::OpenDialog;
 use hearth_budget::Reservation;
 use hearth_contract::{ExecuteRequest, ExecuteResponse, Language};
 use hearth_runner::{Outcome, RunError};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Instrument;
 
 use super::error::SessionError;
 use super::execution_metrics::ExecutionMetricsGuard;
-use super::outcome::{classify, plan_response, timed_out_before_start};
+use super::outcome::{Circumstances, classify, is_timeout, plan_response, timed_out_before_start};
 use super::resources::SessionResources;
 use super::run_code::{CodeRun, NotRun};
 use super::session::Session;
@@ -22,6 +23,10 @@ use super::spans::execution_span;
 use crate::clock;
 use crate::metrics::ExecuteOutcome;
 use crate::store::ExecutionRecord;
+
+/// Time before the deadline at which the open dialogs are noted. Killing the code also closes its
+/// connection to the browser, which dismisses its dialogs.
+const DIALOGS_BEFORE_DEADLINE: Duration = Duration::from_millis(100);
 
 /// The response to an execution that was started.
 #[derive(Debug)]
@@ -82,16 +87,19 @@ impl Session {
             resources: &resources,
             session_span: &self.span,
         };
-        let result = match request.language {
-            Language::Bash => code_run.run_in_shell().await,
-            Language::Node | Language::Python => code_run.run_in_kernel(turn).await,
+        let running = async {
+            match request.language {
+                Language::Bash => code_run.run_in_shell().await,
+                Language::Node | Language::Python => code_run.run_in_kernel(turn).await,
+            }
         };
+        let (result, dialogs) = with_dialogs(running, deadline, &resources).await;
         let outcome = match result {
             Ok(outcome) => outcome,
             Err(NotRun::TimedOut) => timed_out_before_start(),
             Err(NotRun::Failed(error)) => return Err(self.not_started(&resources, &error)),
         };
-        Ok(self.finish(request, &resources, outcome, metrics))
+        Ok(self.finish(request, &resources, outcome, dialogs, metrics))
     }
 
     /// Records the outcome and turns it into a response.
@@ -100,6 +108,7 @@ impl Session {
         request: &ExecuteRequest,
         resources: &Arc<SessionResources>,
         mut outcome: Outcome,
+        mut dialogs: Vec<OpenDialog>,
         metrics: &ExecutionMetricsGuard,
     ) -> (Executed, ExecuteOutcome) {
         let has_session_ended = resources.interruption.borrow().is_some();
@@ -112,9 +121,18 @@ impl Session {
             outcome.dropped_bytes,
         );
         let duration = outcome.duration;
-        let is_browser_dead = resources.browser_is_dead();
+        if is_timeout(&outcome.ended) {
+            dialogs = resources.browser.open_dialogs();
+        }
+        let circumstances = Circumstances {
+            language: request.language,
+            timeout_seconds: request.timeout_seconds,
+            is_browser_dead: resources.browser_is_dead(),
+            has_session_ended,
+            dialogs: dialogs.into_iter().map(to_contract).collect(),
+        };
         let reserved = std::mem::take(&mut outcome.reserved);
-        let response = plan_response(outcome, request.timeout_seconds, is_browser_dead);
+        let response = plan_response(outcome, &circumstances);
         tracing::info!(
             duration_ms = clock::milliseconds(duration),
             exit_code = response.exit_code(),
@@ -141,6 +159,28 @@ impl Session {
         }
         SessionError::ExecutionNotStarted(error.to_string())
     }
+}
+
+/// Runs code to its end. Also returns the dialogs that were open when it reached its deadline.
+async fn with_dialogs<T>(
+    running: impl Future<Output = T>,
+    deadline: Instant,
+    resources: &SessionResources,
+) -> (T, Vec<OpenDialog>) {
+    tokio::pin!(running);
+    let near = deadline.checked_sub(DIALOGS_BEFORE_DEADLINE);
+    tokio::select! {
+        result = &mut running => (result, Vec::new()),
+        () = sleep_until(near.unwrap_or(deadline)) => {
+            let dialogs = resources.browser.open_dialogs();
+            (running.await, dialogs)
+        }
+    }
+}
+
+fn to_contract(dialog: OpenDialog) -> hearth_contract::OpenDialog {
+    let OpenDialog { kind, message } = dialog;
+    hearth_contract::OpenDialog { kind, message }
 }
 
 /// Returns the current tab. Opens one if the last tab was closed.

@@ -84,13 +84,12 @@ impl KernelSlot {
         }
     }
 
-    /// Takes the idle kernel, if there is one and it is alive.
+    /// Takes the idle kernel, if there is one. It may have exited.
     pub fn take_kernel(&self) -> Option<Kernel> {
         self.kernel
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
-            .filter(Kernel::is_alive)
     }
 
     /// Puts an idle kernel into the slot.

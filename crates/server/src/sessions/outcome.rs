@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
-use hearth_contract::{DestroyedReason, ExecuteResponse, ExecuteResult};
-use hearth_runner::{Ended, Outcome};
+use hearth_contract::{
+    DestroyedReason, ExecuteResponse, ExecuteResult, KillReport, Language, OpenDialog,
+};
+use hearth_runner::{Ended, Interruption, Outcome};
 use hearth_sandbox::Exit;
 
 use crate::metrics::{ExecuteOutcome, KillReason};
@@ -41,7 +43,10 @@ pub(super) fn timed_out_before_start() -> Outcome {
     Outcome {
         stdout: String::new(),
         stderr: String::new(),
-        ended: Ended::Deadline { started: false },
+        ended: Ended::Deadline {
+            started: false,
+            pending: None,
+        },
         truncated: false,
         dropped_bytes: 0,
         duration: Duration::ZERO,
@@ -49,12 +54,49 @@ pub(super) fn timed_out_before_start() -> Outcome {
     }
 }
 
+/// The state of the session at the end of an execution.
+pub(super) struct Circumstances {
+    pub language: Language,
+    pub timeout_seconds: u32,
+    pub is_browser_dead: bool,
+    pub has_session_ended: bool,
+    /// The dialogs that were open when the execution timed out.
+    pub dialogs: Vec<OpenDialog>,
+}
+
+impl Circumstances {
+    /// Adds what is known to the reason for a kill, unless the session has ended too.
+    fn explain(&self, reason: String, pending_calls: Option<&str>) -> String {
+        if self.has_session_ended || self.is_browser_dead {
+            return reason;
+        }
+        let report = KillReport {
+            language: self.language,
+            pending_calls,
+            dialogs: &self.dialogs,
+        };
+        format!("{reason}{report}")
+    }
+}
+
+/// Returns true if code failed because it waited too long. An open dialog may be the reason.
+pub(super) fn is_timeout(ended: &Ended) -> bool {
+    let Ended::Cell { error, .. } = ended else {
+        return false;
+    };
+    let error = error.as_deref().unwrap_or_default();
+    error.starts_with("TimeoutError")
+}
+
 /// Turns an outcome into the response.
 pub(super) fn plan_response(
-    outcome: Outcome,
-    timeout_seconds: u32,
-    is_browser_dead: bool,
+    mut outcome: Outcome,
+    circumstances: &Circumstances,
 ) -> ExecuteResponse {
+    if is_timeout(&outcome.ended) {
+        let dialogs = OpenDialog::describe_open(&circumstances.dialogs);
+        outcome.stderr.push_str(&dialogs);
+    }
     let (value, exit_code, error, killed) = match outcome.ended {
         Ended::Cell {
             value,
@@ -67,7 +109,7 @@ pub(super) fn plan_response(
             ..
         } => {
             // Playwright's error about a lost connection does not give the reason.
-            let error = if is_browser_dead {
+            let error = if circumstances.is_browser_dead {
                 format!(
                     "{}: {error}",
                     DestroyedReason::BrowserCrashed.execution_error()
@@ -88,20 +130,22 @@ pub(super) fn plan_response(
             false,
         ),
         Ended::Exited(exit) => (None, exit.shell_code(), None, false),
-        Ended::Deadline { started: true } => {
-            let error = ExecuteResponse::timeout_error(timeout_seconds);
+        Ended::Deadline {
+            started: true,
+            pending,
+        } => {
+            let reason = ExecuteResponse::timeout_error(circumstances.timeout_seconds);
+            let error = circumstances.explain(reason, pending.as_deref());
             (None, KILLED, Some(error), true)
         }
-        Ended::Deadline { started: false } => {
-            let error = ExecuteResponse::early_timeout_error(timeout_seconds);
+        Ended::Deadline { started: false, .. } => {
+            let error = ExecuteResponse::early_timeout_error(circumstances.timeout_seconds);
             (None, KILLED, Some(error), true)
         }
-        Ended::Interrupted(interruption) => (
-            None,
-            interruption.exit_code,
-            Some(interruption.reason),
-            false,
-        ),
+        Ended::Interrupted(Interruption { reason, exit_code }) => {
+            let error = circumstances.explain(reason, None);
+            (None, exit_code, Some(error), false)
+        }
     };
     let Outcome {
         stdout,

@@ -84,16 +84,26 @@ impl CodeRun<'_> {
         let language = self.request.language;
         let slot = self.resources.kernel_slots.of(language);
         let mut attempt = 1;
+        let mut last_output = None;
         loop {
             let kernel = match slot.take_kernel() {
-                Some(kernel) => kernel,
-                None => {
+                Some(kernel) if kernel.is_alive() => kernel,
+                ended => {
+                    if let Some(ended) = ended {
+                        let ending = async { Ok(ended.into_last_output().await) };
+                        last_output = self.in_time(ending).await?;
+                    }
                     self.in_time(start_kernel(self.resources, language, self.session_span))
                         .await?
                 }
             };
-            match kernel.run(self.to_run()).await {
-                Err(RunError::KernelLost { .. }) if attempt < MAX_ATTEMPTS => attempt += 1,
+            let mut run = self.to_run();
+            run.last_output = last_output.take();
+            match kernel.run(run).await {
+                Err(RunError::KernelLost { output, .. }) if attempt < MAX_ATTEMPTS => {
+                    attempt += 1;
+                    last_output = Some(output);
+                }
                 Ok(outcome) if matches!(outcome.ended, Ended::Cell { .. }) => {
                     slot.put_kernel(kernel);
                     return Ok(outcome);
@@ -112,6 +122,7 @@ impl CodeRun<'_> {
             deadline: self.deadline,
             max_output_bytes: self.resources.limits.max_output_bytes,
             target: Some(self.current_tab()),
+            last_output: None,
             interruption: self.resources.interruption.subscribe(),
         }
     }
