@@ -37,10 +37,12 @@ pub enum NotReady {
         /// The system's error.
         reason: String,
     },
-    /// The last browser could not be started.
+    /// The last two browsers could not be started.
     NoBrowser {
-        /// Seconds since the failure.
+        /// Seconds since the last failure.
         seconds: u64,
+        /// The reason for the last failure.
+        reason: String,
     },
 }
 
@@ -63,9 +65,9 @@ impl NotReady {
             NotReady::Unmeasured { what, reason } => {
                 format!("The {what} of sessions cannot be measured: {reason}.")
             }
-            NotReady::NoBrowser { seconds } => {
+            NotReady::NoBrowser { seconds, reason } => {
                 format!(
-                    "The last browser start failed {seconds} s ago. See the log for the reason."
+                    "The last browser start failed {seconds} s ago, and so did the one before: {reason}."
                 )
             }
         }

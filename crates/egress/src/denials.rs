@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::authority::Authority;
 use crate::denied::{Denied, Reason};
 
-/// Number of denials that a session remembers.
+/// Number of denials and failures that a session remembers.
 const MAX_REMEMBERED: usize = 32;
 
 /// Time during which a denial explains a page with the same target.
@@ -30,10 +30,20 @@ pub(crate) struct RecentDenials(Mutex<DenialLog>);
 
 #[derive(Debug)]
 struct DenialLog {
-    latest: VecDeque<(Instant, Denied)>,
+    latest: VecDeque<Failure>,
     window_start: Instant,
     logged: u32,
     unlogged: u64,
+}
+
+/// A request that was denied or failed.
+#[derive(Debug)]
+struct Failure {
+    at: Instant,
+    /// `None` if the target is invalid.
+    target: Option<Authority>,
+    /// The reason, as one line without a full stop.
+    line: String,
 }
 
 impl RecentDenials {
@@ -48,12 +58,9 @@ impl RecentDenials {
 
     /// Records a denial. If it should be logged, returns how many denials before it were not.
     pub(crate) fn record(&self, denied: &Denied) -> Option<u64> {
+        self.remember(Some(&denied.target), &denied.to_line());
         let now = Instant::now();
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if log.latest.len() == MAX_REMEMBERED {
-            log.latest.pop_front();
-        }
-        log.latest.push_back((now, denied.clone()));
         if now.duration_since(log.window_start) > LOG_WINDOW {
             log.window_start = now;
             log.logged = 0;
@@ -66,22 +73,36 @@ impl RecentDenials {
         Some(std::mem::take(&mut log.unlogged))
     }
 
+    /// Remembers why a request failed, without a log event. `target` is `None` if it is invalid.
+    pub(crate) fn remember(&self, target: Option<&Authority>, line: &str) {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.latest.len() == MAX_REMEMBERED {
+            log.latest.pop_front();
+        }
+        log.latest.push_back(Failure {
+            at: Instant::now(),
+            target: target.cloned(),
+            line: line.to_owned(),
+        });
+    }
+
     /// Returns why a page at `target`, or a page that it redirected to, did not load.
     pub(crate) fn describe_for(&self, target: Option<&Authority>) -> Option<String> {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest_within = |window, matches: &dyn Fn(&Denied) -> bool| {
-            let recent = log
+        let newest_within = |window, matches: &dyn Fn(&Failure) -> bool| {
+            let mut recent = log
                 .latest
                 .iter()
                 .rev()
-                .take_while(|(at, _)| at.elapsed() < window);
+                .take_while(|failure| failure.at.elapsed() < window);
             recent
-                .map(|(_, denied)| denied)
-                .find(|denied| matches(denied))
-                .map(Denied::to_line)
+                .find(|failure| matches(failure))
+                .map(|failure| failure.line.clone())
         };
         let same_target = target.and_then(|target| {
-            newest_within(TARGET_MATCH_WINDOW, &|denied| denied.target == *target)
+            newest_within(TARGET_MATCH_WINDOW, &|failure| {
+                failure.target.as_ref() == Some(target)
+            })
         });
         same_target.or_else(|| newest_within(REDIRECT_MATCH_WINDOW, &|_| true))
     }
@@ -139,6 +160,17 @@ mod tests {
         };
         assert!(describe_for("a.example:443").starts_with("a.example:443"));
         assert!(describe_for("c.example:443").starts_with("b.example:443"));
+    }
+
+    #[test]
+    fn an_invalid_target_explains_the_next_page() {
+        let recent = RecentDenials::new();
+        recent.record(&denial("a.example:443"));
+        recent.remember(None, "the target is invalid");
+        assert_eq!(
+            recent.describe_for(None).as_deref(),
+            Some("the target is invalid")
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Explains denied and failed requests in pages, plain text and log labels. Pure.
+//! Explains denied and failed requests in plain text and log labels. Pure.
 
 use std::fmt::Write;
 
@@ -176,33 +176,6 @@ impl Denied {
         text
     }
 
-    /// Returns the summary and the fix as an HTML page. Targets need no escaping, because their
-    /// grammar allows no markup.
-    pub(crate) fn to_page(&self) -> String {
-        let title = if self.reason.is_rule() {
-            "Denied by Hearth"
-        } else {
-            "Could not connect"
-        };
-        let fix = match self.fix() {
-            Some(fix) => {
-                format!(
-                    "<p>To allow it, start the server with <code>{fix}</code>{}</p>",
-                    self.list_hint()
-                )
-            }
-            None if self.reason == Reason::SelfPort => "<p>No setting allows this.</p>".to_owned(),
-            None => String::new(),
-        };
-        format!(
-            "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>\
-             <style>body{{font:16px/1.5 sans-serif;margin:4em auto;max-width:40em;padding:0 1em}}\
-             code{{background:#eee;padding:.1em .3em;overflow-wrap:anywhere}}</style>\
-             <h1>{title}</h1><p>{}.</p>{fix}",
-            self.summary()
-        )
-    }
-
     fn list_hint(&self) -> &'static str {
         let is_entry = self
             .fix()
@@ -264,7 +237,7 @@ mod tests {
         ] {
             let denied = denial(target, reason);
             assert_eq!(denied.fix().as_deref(), fix);
-            for text in [denied.to_text(), denied.to_page(), denied.to_line()] {
+            for text in [denied.to_text(), denied.to_line()] {
                 assert!(text.contains(target), "{text}");
                 assert!(fix.is_none_or(|fix| text.contains(fix)), "{text}");
             }

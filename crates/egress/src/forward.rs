@@ -34,14 +34,16 @@ const MAX_FIELDS: usize = 256;
 
 /// Forwards one request and returns its response.
 pub(crate) async fn forward(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
-    let as_html = response::accepts_html(request.headers());
     let target = match parse_target(request.uri()) {
         Ok(target) => target,
-        Err(reason) => return response::bad_request(&reason),
+        Err(reason) => {
+            connection.state.recent_denials().remember(None, &reason);
+            return response::bad_request(&reason);
+        }
     };
     exchange(connection, request, &target)
         .await
-        .unwrap_or_else(|denied| response::denied(&denied, as_html))
+        .unwrap_or_else(|denied| response::denied(&denied))
 }
 
 /// Connects to the target and exchanges the request for a response.

@@ -4,49 +4,49 @@ use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
-use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
 
 use crate::denied::{Denied, Reason};
 
 /// A forwarded body, or a text of the proxy.
 pub(crate) type Body = Either<Incoming, Full<Bytes>>;
 
-/// Returns whether the client accepts HTML.
-pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(ACCEPT)
-        .iter()
-        .any(|value| value.as_bytes().windows(9).any(|part| part == b"text/html"))
-}
-
-/// Builds the response to a request that was denied or failed.
-pub(crate) fn denied(denied: &Denied, as_html: bool) -> Response<Body> {
-    let (text, kind) = if as_html {
-        (denied.to_page(), "text/html; charset=utf-8")
-    } else {
-        (denied.to_text(), "text/plain; charset=utf-8")
-    };
-    build(status_of(denied.reason), text, kind)
+/// Builds the response to a plain request that was denied or failed.
+pub(crate) fn denied(denied: &Denied) -> Response<Body> {
+    fail_in_browsers(build(status_of(denied.reason), denied.to_text()))
 }
 
 /// Builds the response to a CONNECT request that was denied or failed. Most programs show only its
 /// first line, so the reason phrase contains the explanation.
 pub(crate) fn denied_tunnel(denied: &Denied) -> Response<Body> {
-    let mut response = self::denied(denied, false);
+    let mut response = build(status_of(denied.reason), denied.to_text());
     if let Ok(phrase) = ReasonPhrase::try_from(denied.to_line()) {
         response.extensions_mut().insert(phrase);
     }
     response
 }
 
-/// Builds the response to an invalid request.
+/// Builds the response to an invalid plain request.
 pub(crate) fn bad_request(reason: &str) -> Response<Body> {
-    build(
-        StatusCode::BAD_REQUEST,
-        format!("{reason}.\n"),
-        "text/plain; charset=utf-8",
-    )
+    fail_in_browsers(bad_tunnel_request(reason))
+}
+
+/// Builds the response to an invalid CONNECT request.
+pub(crate) fn bad_tunnel_request(reason: &str) -> Response<Body> {
+    build(StatusCode::BAD_REQUEST, format!("{reason}.\n"))
+}
+
+/// Makes Chromium report a network error, as for a denied tunnel. Otherwise it would show the
+/// response as if it were the page. Chromium rejects responses with two different values of this
+/// field; other clients ignore it and read the text.
+fn fail_in_browsers(mut response: Response<Body>) -> Response<Body> {
+    for value in ["inline", "attachment"] {
+        response
+            .headers_mut()
+            .append(CONTENT_DISPOSITION, HeaderValue::from_static(value));
+    }
+    response
 }
 
 /// Returns whether the status announces the body that the client requested.
@@ -72,12 +72,13 @@ fn status_of(reason: Reason) -> StatusCode {
     }
 }
 
-fn build(status: StatusCode, text: String, kind: &'static str) -> Response<Body> {
+fn build(status: StatusCode, text: String) -> Response<Body> {
     let mut response = Response::new(Either::Right(Full::from(text)));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -27,9 +27,11 @@ pub(crate) async fn open(connection: &Connection, request: Request<Incoming>) ->
     let target = match named {
         Some(Ok(target)) => target,
         Some(Err(error)) => {
-            return response::bad_request(&format!("Invalid CONNECT target: {error}"));
+            let reason = format!("Invalid CONNECT target: {error}");
+            connection.state.recent_denials().remember(None, &reason);
+            return response::bad_tunnel_request(&reason);
         }
-        None => return response::bad_request("Invalid CONNECT target: the host is missing"),
+        None => return response::bad_tunnel_request("Invalid CONNECT target: the host is missing"),
     };
     let state = Arc::clone(&connection.state);
     match state.dial_tunnel(&target).await {

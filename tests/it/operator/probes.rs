@@ -73,14 +73,16 @@ async fn low_memory_is_a_reason_not_to_be_ready_and_blocks_new_sessions() {
 }
 
 #[tokio::test]
-async fn a_browser_that_does_not_start_is_a_reason_until_one_starts() {
+async fn browsers_that_do_not_start_are_a_reason_until_one_starts() {
     let (dir, tools) = (new_data_dir(), new_data_dir());
     std::fs::set_permissions(&tools, std::fs::Permissions::from_mode(0o755))
         .expect("it belongs to this process");
-    // A browser that starts only while a file exists.
+    // A browser that starts only while a file exists, or not at its next start.
     let (browser, switch) = (tools.path().join("browser"), tools.path().join("on"));
+    let fault = tools.path().join("fault");
     let script = format!(
-        "#!/bin/sh\n[ -e '{}' ] || exit 1\nexec /usr/lib/chromium/chromium-headless-shell \"$@\"\n",
+        "#!/bin/sh\nrm '{}' 2>/dev/null && exit 3\n[ -e '{}' ] || exit 1\nexec /usr/lib/chromium/chromium-headless-shell \"$@\"\n",
+        fault.display(),
         switch.display()
     );
     std::fs::write(&browser, script).expect("there is enough space");
@@ -95,9 +97,18 @@ async fn a_browser_that_does_not_start_is_a_reason_until_one_starts() {
         .start()
         .await;
     assert_eq!(ready(&server).await.0, 200);
+    std::fs::write(&fault, "").expect("there is enough space");
+    server.session().await;
+    assert!(!fault.exists(), "a browser failed to start");
+    assert_eq!(ready(&server).await.0, 200);
     std::fs::remove_file(&switch).expect("the file exists");
     assert_eq!(server.create(&json!({})).await.status, 503);
-    assert!(only_reason(&ready(&server).await).starts_with("The last browser start failed "));
+    let reason = only_reason(&ready(&server).await);
+    assert!(
+        reason.starts_with("The last browser start failed ")
+            && reason.ends_with("the browser ended at start (exit code 1)."),
+        "{reason}"
+    );
     std::fs::write(&switch, "").expect("there is enough space");
     server.session().await;
     assert_eq!(ready(&server).await.0, 200);

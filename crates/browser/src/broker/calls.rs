@@ -177,10 +177,7 @@ impl Broker {
             TrackedEffect::DisposeContext | TrackedEffect::Downloads => {
                 text_in(params, "browserContextId")
             }
-            // Chromium already reports why plain HTTP requests fail.
-            TrackedEffect::Navigate => {
-                text_in(params, "url").filter(|url| url.starts_with("https://"))
-            }
+            TrackedEffect::Navigate => text_in(params, "url").filter(|url| url.starts_with("http")),
             _ => None,
         };
         let outlives_crash = policy::works_on_a_crashed_target(&call.method);
@@ -207,6 +204,9 @@ impl Broker {
             (TrackedEffect::Navigate, _) => {
                 revives = state.routes.unmark_crashed(&route.target);
                 self.touch_tab(&mut state, &route.target);
+                if let Some(load) = state.routes.load_of(&route.on) {
+                    load.navigates();
+                }
             }
             (TrackedEffect::PageEvents(true), _) => {
                 state.routes.record_page_events(&route.on, true);

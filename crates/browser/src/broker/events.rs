@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::dialogs::Effects;
+use super::failed_loads::LOADING_FAILED;
 use super::limits::Progress;
 use super::pending::OrphanedCall;
 use super::routes::{EventRoute, Opened};
@@ -90,6 +91,7 @@ impl Broker {
         let Some(route) = state.routes.route_event(session) else {
             return;
         };
+        let released = state.release_delayed(method, message, frame, &route);
         let delivery = self.apply_event(&mut state, method, message, &route);
         drop(state);
         let effects = match delivery {
@@ -97,18 +99,22 @@ impl Broker {
             Delivery::Suppress(effects) => return self.apply_dialog_effects(None, effects),
         };
         self.apply_dialog_effects(None, effects.dialogs);
-        // A failed navigation is reported by this event or by the reply to the call, whichever
-        // comes first.
-        let hinted = (method == "Network.loadingFailed" && frame.contains(r#""type":"Document""#))
-            .then(|| self.navigation_hint.as_ref()?.extend(frame, None))
-            .flatten();
-        let frame = hinted.as_deref().unwrap_or(frame);
-        let text = if route.is_root {
-            envelope::root_event(method, message.params)
+        // Clients report a failed navigation because of this event, or of the reply to the call.
+        let text = if method == LOADING_FAILED {
+            self.report_failure(message, frame, &route)
+        } else if route.is_root {
+            Some(envelope::root_event(method, message.params))
         } else {
-            frame.to_owned()
+            Some(frame.to_owned())
         };
-        self.send(route.client, &route.queue, text);
+        for text in released
+            .before
+            .into_iter()
+            .chain(text)
+            .chain(released.after)
+        {
+            self.send(route.client, &route.queue, text);
+        }
         self.fail(effects.orphaned, NO_SESSION_MESSAGE);
     }
 

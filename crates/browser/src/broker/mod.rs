@@ -5,7 +5,8 @@
 //! apart, `cdp::envelope` parses and rewrites messages, and `client` is the client's end. `calls`
 //! handles calls of clients; `replies` and `events` handle messages of the browser. `policy`
 //! decides which calls are denied, and `file_access` which files a client may name. `dialogs` and
-//! `downloads` resolve conflicts between clients that use the same page.
+//! `downloads` resolve conflicts between clients that use the same page. `failed_loads` reports
+//! pages that did not load.
 //!
 //! `docs/broker.md` contains the rules. Tests cite them by number.
 //!
@@ -25,8 +26,10 @@ pub(crate) mod dialogs;
 mod download_actions;
 mod downloads;
 mod events;
+mod failed_loads;
 pub(crate) mod file_access;
 pub(crate) mod limits;
+mod main_load;
 pub(crate) mod navigation_hint;
 pub(crate) mod pending;
 mod policy;
@@ -45,7 +48,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hearth_budget::Budget;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use self::dialogs::Dialogs;
 use self::downloads::Downloads;
@@ -79,6 +82,8 @@ pub(crate) struct Broker {
     tab_shows: watch::Sender<()>,
     /// Notified when a client's screenshot is done.
     screenshots: watch::Sender<()>,
+    /// Notified when a message about a failed load is delayed.
+    delayed: Notify,
     /// True if the browser has sent a message since the last check.
     has_sent: AtomicBool,
     /// The origin of `last_command_ms`.
@@ -119,6 +124,7 @@ impl Broker {
             current_tab: watch::Sender::default(),
             tab_shows: watch::Sender::default(),
             screenshots: watch::Sender::default(),
+            delayed: Notify::new(),
             has_sent: AtomicBool::new(false),
             started: Instant::now(),
             last_command_ms: AtomicU64::new(0),

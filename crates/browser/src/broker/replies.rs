@@ -61,27 +61,16 @@ impl Broker {
         drop(state);
         if let Some(queue) = queue {
             let session = call.named.then_some(&*call.on);
-            let hinted = self.hinted(call, message);
+            let hinted = self.explain_navigation(call, message);
             let body = hinted
                 .as_deref()
                 .map_or(message.body(), |result| ReplyBody::Result(Some(result)));
-            self.send(call.client, &queue, envelope::reply(call.id, body, session));
+            let text = envelope::reply(call.id, body, session);
+            if let Some(text) = self.delay_failure(call, message, text) {
+                self.send(call.client, &queue, text);
+            }
         }
         self.fail(orphaned, "Target crashed");
-    }
-
-    /// Returns the reply to a navigation that the proxy denied, with the reason added.
-    fn hinted(
-        &self,
-        call: &ClientCallInFlight,
-        message: &BrowserMessage<'_>,
-    ) -> Option<Box<RawValue>> {
-        let hint = self
-            .navigation_hint
-            .as_ref()
-            .filter(|_| call.effect == TrackedEffect::Navigate)?;
-        let extended = hint.extend(message.result?.get(), call.subject.as_deref())?;
-        RawValue::from_string(extended).ok()
     }
 
     /// Applies the effects of a client's reply to the tables. Returns calls that will get no reply.

@@ -110,6 +110,29 @@ pub enum LaunchError {
     },
 }
 
+impl LaunchError {
+    /// Returns the number of browsers that failed, one after the other. A browser that dies is
+    /// launched once more.
+    pub fn starts(&self) -> u32 {
+        match self {
+            LaunchError::Died { .. } => 2,
+            _ => 1,
+        }
+    }
+
+    /// Returns the reason without the browser's output.
+    pub fn cause(&self) -> String {
+        match self {
+            LaunchError::Died { reason, .. } => format!("the browser ended at start ({reason})"),
+            LaunchError::Setup { source, .. } => format!("cannot set up the browser: {source}"),
+            LaunchError::TooSlow { .. } => "the browser showed no page within 15 s".to_owned(),
+            LaunchError::Dir { .. } | LaunchError::Pipes(_) | LaunchError::Start(_) => {
+                self.to_string()
+            }
+        }
+    }
+}
+
 /// The directories in a session's browser directory.
 struct BrowserDirs {
     user_data: PathBuf,

@@ -151,6 +151,7 @@ async fn wait_for_end(
         () = kill.cancelled() => DeathReason::Killed,
         exit = tree.exited() => exit_reason(exit, closing),
         () = broker.watch_liveness() => DeathReason::Silent,
+        never = broker.watch_delays() => match never {},
         end = pipe_ended.recv() => match end {
             Some(PipeEnd::Stuck) => DeathReason::Stuck,
             Some(PipeEnd::Read(ReadEnd::InvalidMessage(what))) => {

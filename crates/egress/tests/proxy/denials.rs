@@ -39,24 +39,33 @@ async fn a_denied_tunnel_explains_itself_in_its_first_line() {
     }
 }
 
+/// Chromium rejects a response with two different values of this field, which it would otherwise
+/// show as the page. It reports a denied tunnel itself.
 #[tokio::test]
-async fn a_denial_is_html_for_clients_that_accept_html() {
+async fn a_failed_request_is_text_that_browsers_reject() {
     let harness = Harness::allowing("").await;
-    let request =
-        "GET http://127.0.0.1:3000/?secret HTTP/1.1\r\nHost: x\r\nAccept: text/html,*/*\r\n\r\n";
-    let page = harness.request(request).await;
-    assert!(
-        page.contains("text/html")
-            && page.contains("<code>HEARTH_EGRESS_ALLOW=127.0.0.1:3000</code>"),
-        "{page}"
-    );
-    let text = harness
-        .request(&request.replace("text/html", "application/json"))
-        .await;
-    assert!(
-        text.contains("text/plain") && !text.contains('<') && !text.contains("secret"),
-        "{text}"
-    );
+    for url in ["http://127.0.0.1:3000/?secret", "http://a..example/?secret"] {
+        let request = format!("GET {url} HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n");
+        let response = harness.request(&request).await;
+        assert!(
+            response.contains("text/plain") && !response.contains("secret"),
+            "{response}"
+        );
+        let fields = response.to_ascii_lowercase();
+        for field in [
+            "content-disposition: inline\r\n",
+            "content-disposition: attachment\r\n",
+        ] {
+            assert!(fields.contains(field), "{response}");
+        }
+    }
+    for target in ["127.0.0.1:3000", "a..example:443"] {
+        let tunnel = harness
+            .request(&format!("CONNECT {target} HTTP/1.1\r\nHost: x\r\n\r\n"))
+            .await;
+        let fields = tunnel.to_ascii_lowercase();
+        assert!(!fields.contains("content-disposition"), "{tunnel}");
+    }
 }
 
 #[tokio::test]

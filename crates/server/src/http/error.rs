@@ -277,7 +277,9 @@ impl From<SessionError> for ApiError {
             SessionError::ProfileUnreadable { name, reason } => {
                 ApiError::ProfileUnavailable(name, reason)
             }
-            SessionError::BrowserStart(reason) => ApiError::BrowserUnavailable(reason),
+            SessionError::BrowserStart(failure) => {
+                ApiError::BrowserUnavailable(failure.to_string())
+            }
             SessionError::NotRecorded(reason) => ApiError::StoreUnavailable(reason),
             SessionError::Ended => ApiError::SessionDestroyed,
             SessionError::ExecutionBusy(language) => ApiError::SessionBusy(language),

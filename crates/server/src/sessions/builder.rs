@@ -14,7 +14,7 @@ use tracing::Span;
 use uuid::Uuid;
 
 use super::cdp_listener::OpenCdpListener;
-use super::error::SessionError;
+use super::error::{SessionError, StartFailure};
 use super::info::SessionInfo;
 use super::profile;
 use super::resources::{OutputLimits, ResourceParts, SessionResources};
@@ -141,9 +141,8 @@ impl SessionBuilder {
     /// need the port.
     async fn open_proxy(&mut self, id: Uuid) -> Result<(), SessionError> {
         let opened = self.spec.egress.open(&id.to_string(), &self.tasks).await;
-        let proxy = opened.map_err(|error| {
-            SessionError::BrowserStart(format!("the session's proxy cannot listen: {error}"))
-        })?;
+        let proxy = opened
+            .map_err(|error| not_prepared(format!("the session's proxy cannot listen: {error}")))?;
         self.proxy = Some(proxy);
         Ok(())
     }
@@ -153,7 +152,7 @@ impl SessionBuilder {
     async fn open_cdp_listener(&mut self) -> Result<(), SessionError> {
         let opened = OpenCdpListener::open(&self.spec.egress, &self.tasks).await;
         let (open, to_serve) = opened.map_err(|error| {
-            SessionError::BrowserStart(format!("the session's CDP listener cannot listen: {error}"))
+            not_prepared(format!("the session's CDP listener cannot listen: {error}"))
         })?;
         self.cdp = Some(open);
         // The receiver lives as long as the server accepts sessions.
@@ -201,7 +200,7 @@ impl SessionBuilder {
             .unwrap_or_else(|error| Err(io::Error::other(error)));
         let sandbox = created.map_err(|error| {
             let sessions = self.spec.sessions_dir.display();
-            SessionError::BrowserStart(format!("cannot create a directory in {sessions}: {error}"))
+            not_prepared(format!("cannot create a directory in {sessions}: {error}"))
         })?;
         self.sandbox = Some(sandbox);
         Ok(())
@@ -289,6 +288,11 @@ impl SessionBuilder {
             sandbox.remove().await;
         }
     }
+}
+
+/// Returns the error for something that the browser needs.
+fn not_prepared(reason: String) -> SessionError {
+    SessionError::BrowserStart(StartFailure::new(reason))
 }
 
 /// Returns the error for a part that is created too early, which would be a bug.

@@ -58,7 +58,9 @@ impl Registry {
             let launched = registry.launch(team, request, capacity_permit).await;
             match &launched {
                 Ok(_) => registry.launch_health.record_success(),
-                Err(SessionError::BrowserStart(_)) => registry.launch_health.record_failure(),
+                Err(SessionError::BrowserStart(failure)) => {
+                    registry.launch_health.record_failure(failure);
+                }
                 Err(_) => {}
             }
             if let Err(Ok(unwanted)) = sender.send(launched) {

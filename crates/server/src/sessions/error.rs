@@ -1,5 +1,8 @@
 //! The errors of sessions. `http::error` maps them to status codes.
 
+use std::fmt;
+
+use hearth_browser::LaunchError;
 use hearth_budget::Exhausted;
 use hearth_contract::Language;
 use thiserror::Error;
@@ -31,7 +34,7 @@ pub(crate) enum SessionError {
     ProfileUnreadable { name: String, reason: String },
     /// The browser, or the sandbox and the proxy that it needs, did not start.
     #[error("cannot start the browser: {0}")]
-    BrowserStart(String),
+    BrowserStart(StartFailure),
     /// The store did not record the session.
     #[error("cannot record the session: {0}")]
     NotRecorded(String),
@@ -69,6 +72,44 @@ pub(crate) enum SessionError {
     /// A bug in the server.
     #[error("{0}")]
     Internal(String),
+}
+
+/// The reason why the browser of a session did not start.
+#[derive(Debug)]
+pub(crate) struct StartFailure {
+    /// The reason, with the browser's last output.
+    reason: String,
+    /// The reason without output, because probes show it without a key.
+    pub cause: String,
+    /// The number of starts that failed, one after the other.
+    pub starts: u32,
+}
+
+impl StartFailure {
+    /// Creates the failure of a single start.
+    pub fn new(reason: String) -> StartFailure {
+        StartFailure {
+            cause: reason.clone(),
+            reason,
+            starts: 1,
+        }
+    }
+}
+
+impl From<&LaunchError> for StartFailure {
+    fn from(error: &LaunchError) -> StartFailure {
+        StartFailure {
+            reason: error.to_string(),
+            cause: error.cause(),
+            starts: error.starts(),
+        }
+    }
+}
+
+impl fmt::Display for StartFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
 }
 
 impl SessionError {

@@ -32,9 +32,10 @@ impl Registry {
         for (what, reason) in self.readings.failing() {
             reasons.push(NotReady::Unmeasured { what, reason });
         }
-        if let Some(ago) = self.launch_health.recent_failure() {
+        if let Some((ago, reason)) = self.launch_health.recent_failures() {
             reasons.push(NotReady::NoBrowser {
                 seconds: ago.as_secs(),
+                reason,
             });
         }
         reasons

@@ -1,17 +1,16 @@
 //! The profile of a session: restored before the browser starts, and saved at the session's clean
 //! end.
 
-use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use hearth_browser::{
-    Browser, BrowserError, CookieJar, LaunchSpec, PROFILE_DIR, profile_exclusions,
+    Browser, BrowserError, CookieJar, LaunchError, LaunchSpec, PROFILE_DIR, profile_exclusions,
 };
 use hearth_contract::{NotSaved, ProfileWarning};
 use tokio_util::task::TaskTracker;
 
-use super::error::SessionError;
+use super::error::{SessionError, StartFailure};
 use crate::clock;
 use crate::profiles::{CheckedOut, ProfileLease};
 use crate::sandbox::session::SessionSandbox;
@@ -33,7 +32,8 @@ pub(super) async fn launch(
 ) -> Result<(Browser, Option<ProfileWarning>), SessionError> {
     let start = || Browser::launch(&sandbox.browser, tasks, spec.clone());
     let Some(profile) = profile else {
-        return Ok((start().await.map_err(not_launched)?, None));
+        let browser = start().await.map_err(|error| not_launched(&error))?;
+        return Ok((browser, None));
     };
     let unreadable = |error: io::Error| {
         let reason = match error.kind() {
@@ -89,17 +89,18 @@ pub(super) async fn launch(
                 browser
             }
         }
-        Err(error) => return Err(not_launched(error)),
+        Err(error) => return Err(not_launched(&error)),
     };
     if let Err(error) = restore_cookies(&browser, &checked_out).await {
         browser.kill().await;
-        return Err(not_launched(error));
+        let failure = StartFailure::new(error.to_string());
+        return Err(SessionError::BrowserStart(failure));
     }
     Ok((browser, checked_out.warning))
 }
 
-fn not_launched(error: impl Display) -> SessionError {
-    SessionError::BrowserStart(error.to_string())
+fn not_launched(error: &LaunchError) -> SessionError {
+    SessionError::BrowserStart(StartFailure::from(error))
 }
 
 async fn restore_cookies(browser: &Browser, checked_out: &CheckedOut) -> Result<(), BrowserError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{ClientEntry, ClientResources, Routes, Session};
 use crate::broker::file_access::ClientOrigin;
+use crate::broker::main_load::MainLoad;
 use crate::broker::pending::{Pending, PendingAttach, Root};
 use crate::broker::policy::TrackedEffect;
 use crate::broker::send_queue::{ClientId, SendQueue};
@@ -39,6 +40,7 @@ impl Routes {
             is_browser,
             has_page_events: false,
             last_drive: 0,
+            load: MainLoad::default(),
         };
         self.sessions.insert(Arc::clone(&root), session);
         let origin = attach.origin;

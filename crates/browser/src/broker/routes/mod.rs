@@ -5,6 +5,7 @@
 
 mod calls;
 mod clients;
+mod loads;
 mod pages;
 mod sessions;
 mod targets;
@@ -13,6 +14,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::broker::file_access::ClientOrigin;
+use crate::broker::main_load::MainLoad;
 use crate::broker::pending::Pending;
 use crate::broker::send_queue::{ClientId, SendQueue};
 
@@ -32,6 +34,8 @@ struct Session {
     /// The order of the client's last drive of the page on this session: larger is later, 0 is
     /// never.
     last_drive: u64,
+    /// The load of the main frame, if the target is a page.
+    load: MainLoad,
 }
 
 /// The browser's description of a session that it opens.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{EventRoute, Opened, Routes, Session};
+use crate::broker::main_load::MainLoad;
 use crate::broker::pending::OrphanedCall;
 
 impl Routes {
@@ -41,6 +42,7 @@ impl Routes {
             is_browser,
             has_page_events: false,
             last_drive: 0,
+            load: MainLoad::default(),
         };
         self.sessions.insert(session.into(), opened);
     }

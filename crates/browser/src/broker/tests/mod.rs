@@ -2,6 +2,7 @@
 //! conversation.
 
 mod endings;
+mod failed_loads;
 mod fuzz;
 mod policy;
 mod routing;

@@ -102,7 +102,7 @@ fn generate_event(random: &mut Unstructured<'_>) -> Result<String> {
         pick(random, &["C0", "C1"])?
     );
     let child = pick(random, SESSIONS)?;
-    let (method, params) = match random.int_in_range(0..=9)? {
+    let (method, params) = match random.int_in_range(0..=13)? {
         0 | 1 => (
             "Target.attachedToTarget",
             format!(r#"{{"sessionId":"{child}",{info}}}"#),
@@ -128,6 +128,24 @@ fn generate_event(random: &mut Unstructured<'_>) -> Result<String> {
         8 => (
             "Browser.downloadProgress",
             r#"{"guid":"G","totalBytes":5000,"receivedBytes":1,"state":"inProgress"}"#.to_owned(),
+        ),
+        9 => (
+            "Network.requestWillBeSent",
+            format!(
+                r#"{{"requestId":"L1","loaderId":"L1","frameId":"{target}","type":"Document","request":{{"url":"https://a.example/"}}}}"#
+            ),
+        ),
+        10 => (
+            "Network.loadingFailed",
+            r#"{"requestId":"L1","type":"Document","errorText":"net::ERR_FAILED"}"#.to_owned(),
+        ),
+        11 => (
+            "Page.frameNavigated",
+            format!(r#"{{"frame":{{"id":"{target}"}}}}"#),
+        ),
+        12 => (
+            "Page.frameStoppedLoading",
+            format!(r#"{{"frameId":"{target}"}}"#),
         ),
         _ => (pick(random, METHODS)?, PARAMS.object(random)?),
     };
@@ -155,10 +173,12 @@ fn generate_step(random: &mut Unstructured<'_>) -> Result<String> {
                 pick(random, &["result", "result", "error"])?,
                 generate_session(random)?,
             );
-            format!(
-                r#"b {{"id":{id},"{what}":{}{session}}}"#,
+            let content = if random.ratio(1, 5)? {
+                r#"{"errorText":"net::ERR_FAILED","loaderId":"L1"}"#.to_owned()
+            } else {
                 PARAMS.object(random)?
-            )
+            };
+            format!(r#"b {{"id":{id},"{what}":{content}{session}}}"#)
         }
         7 | 8 => format!("b {}", generate_event(random)?),
         _ => pick(
