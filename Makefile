@@ -48,7 +48,7 @@ check: ## check formatting, lints and spelling
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	@if command -v typos >/dev/null; then typos; else echo 'typos is not installed; install it with: cargo install --locked typos-cli'; fi
 
-setup: ## install the runtime: Chromium, the playwright wheel, agent-browser
+setup: ## install the runtime: Chromium, Playwright, agent-browser, libraries (others: make setup LIBRARIES=dir)
 	@scripts/setup
 
 setup-tests: setup ## install the dependencies of the tests: API and CDP clients from npm and PyPI
@@ -60,8 +60,8 @@ build: cargo setup
 cargo:
 	@command -v cargo >/dev/null || { echo "cargo is not on the PATH; install Rust 1.95 or newer, from https://rustup.rs" >&2; exit 1; }
 
-image: ## build the container image from source (docker/Dockerfile)
-	DOCKER_BUILDKIT=1 docker build -f docker/Dockerfile -t hearth .
+image: ## build the container image from source (docker/Dockerfile; other libraries: make image LIBRARIES=dir)
+	DOCKER_BUILDKIT=1 docker build -f docker/Dockerfile $(if $(LIBRARIES),--build-arg LIBRARIES=$(LIBRARIES)) -t hearth .
 
 image-test: build setup-tests ## build the image with the release binary, test its content and compose, and run the tests inside it
 	@scripts/image-test

@@ -26,6 +26,7 @@ export class SharedBrowser {
   #report;
   #type;
   #connect;
+  #isVideoRefused = false;
 
   /**
    * `options` are Playwright's options for a connection. `report(text)` writes to stderr.
@@ -47,7 +48,22 @@ export class SharedBrowser {
   /** Connects Playwright to the session's browser. */
   connect(options = {}) {
     if (this.#endpoint === undefined) throw new Error('the kernel has no browser address');
-    return this.#connect.call(this.#type, this.#endpoint, { ...this.#options, ...options });
+    return this.#connect.call(this.#type, this.#endpoint, { ...this.#options, ...options }).then((browser) => {
+      this.#refuseVideo(browser);
+      return browser;
+    });
+  }
+
+  // Playwright would suggest a command that does not work.
+  #refuseVideo(browser) {
+    if (this.#isVideoRefused) return;
+    this.#isVideoRefused = true;
+    const prototype = Object.getPrototypeOf(browser);
+    const { newContext } = prototype;
+    prototype.newContext = async function (options) {
+      if (options?.recordVideo) throw new Error(NO_VIDEO);
+      return newContext.call(this, options);
+    };
   }
 
   #patchPlaywright(prototype) {
@@ -126,6 +142,8 @@ export class SharedBrowser {
 }
 
 const WHY = "The session has one browser, which is Chromium: use chromium.launch(), or the variables browser, context and page";
+
+const NO_VIDEO = 'browser.newContext: recordVideo needs ffmpeg, which the session does not have. Use page.screenshot() or context.tracing';
 
 function connectOptions({ slowMo, timeout, headers }) {
   const options = {};

@@ -21,6 +21,7 @@ mod cdp_neighbours;
 mod concurrency;
 mod doctor;
 mod egress;
+mod environment;
 mod execution_bash;
 mod execution_kernels;
 mod execution_node;

@@ -1,5 +1,6 @@
 //! Paths of the interpreters, the kernels and agent-browser, checked once at startup.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -19,10 +20,18 @@ pub(crate) struct Runtime {
     pub node_kernel: PathBuf,
     /// A script that each Node process of a session loads first.
     pub node_proxy: PathBuf,
+    /// A script that each of them loads next. It makes the Node libraries importable.
+    pub node_libraries: PathBuf,
+    /// The directory of the Node libraries.
+    pub node_modules: PathBuf,
     /// The playwright-core package of the Playwright wheel.
     pub playwright_core: PathBuf,
     /// The parser that the node kernel rewrites `import` with.
     pub acorn: PathBuf,
+    /// The Python virtual environment.
+    pub python_env: PathBuf,
+    /// The directory of its packages.
+    pub python_packages: PathBuf,
     /// The Python executable of the virtual environment.
     pub python: PathBuf,
     pub python_kernel: PathBuf,
@@ -52,14 +61,19 @@ impl Runtime {
     /// Returns the expected paths below `dir`.
     pub fn at(dir: &Path) -> Runtime {
         let installed = dir.join(".installed");
+        let python_env = installed.join("venv");
         Runtime {
             dir: dir.to_owned(),
             node: installed.join("bin/node"),
             node_kernel: dir.join("node/kernel.mjs"),
             node_proxy: dir.join("node/proxy.cjs"),
+            node_libraries: dir.join("node/libraries.cjs"),
+            node_modules: installed.join("node_modules"),
             playwright_core: installed.join("playwright-core"),
             acorn: installed.join("acorn/dist/acorn.mjs"),
-            python: installed.join("venv/bin/python"),
+            python_packages: find_packages(&python_env),
+            python: python_env.join("bin/python"),
+            python_env,
             python_kernel: dir.join("python/kernel.py"),
             isolation_probe: dir.join("probes/isolation.py"),
             agent_browser: installed.join("bin/agent-browser"),
@@ -68,6 +82,7 @@ impl Runtime {
             bash: PathBuf::from("/bin/bash"),
             path: vec![
                 dir.join("agent-browser/bin"),
+                dir.join("python/bin"),
                 installed.join("bin"),
                 installed.join("venv/bin"),
             ],
@@ -99,6 +114,7 @@ impl Runtime {
             &self.node,
             &self.node_kernel,
             &self.node_proxy,
+            &self.node_libraries,
             &self.playwright_core,
             &self.acorn,
             &self.python,
@@ -115,4 +131,15 @@ impl Runtime {
             .filter(|part| !part.exists())
             .collect()
     }
+}
+
+/// Returns the directory of the packages of a virtual environment. Its path contains the version of
+/// Python.
+fn find_packages(env: &Path) -> PathBuf {
+    let lib = env.join("lib");
+    let versions = fs::read_dir(&lib).into_iter().flatten().flatten();
+    let found = versions
+        .map(|version| version.path().join("site-packages"))
+        .find(|packages| packages.is_dir());
+    found.unwrap_or_else(|| lib.join("python3/site-packages"))
 }

@@ -20,6 +20,7 @@ _WHY = (
     "The session has one browser, which is Chromium: use chromium.launch(), "
     "or the variables browser, context and page"
 )
+_NO_VIDEO = "record_video_dir needs ffmpeg, which the session does not have. Use page.screenshot() or context.tracing"
 _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1|0\.0\.0\.0")
 # Options about a process, or without an effect on a browser that runs.
 _PROCESS_OPTIONS = {
@@ -64,6 +65,7 @@ class SharedBrowser:
         self._report = report
         self._connect = async_api.BrowserType.connect_over_cdp
         self._patch(async_api.BrowserType, is_async=True)
+        _refuse_video()
 
     def connect(self, chromium, **options):
         """Connects Playwright's async API to the session's browser."""
@@ -141,6 +143,21 @@ class SharedBrowser:
         if ignored:
             names = ", ".join(ignored)
             self._report(f"chromium.{method}() connected to the session's browser, without the options {names}\n")
+
+
+def _refuse_video():
+    """Makes new contexts with a video fail. Playwright would suggest a command that does not work."""
+    from playwright._impl import browser
+    from playwright._impl._errors import Error
+
+    prepare = browser.prepare_browser_context_params
+
+    async def prepare_without_video(options):
+        if options.get("record_video_dir") is not None:
+            raise Error(_NO_VIDEO)
+        return await prepare(options)
+
+    browser.prepare_browser_context_params = prepare_without_video
 
 
 def _run_sync_api_on(loop, hub):

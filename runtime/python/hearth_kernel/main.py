@@ -68,10 +68,16 @@ class Kernel:
 
     @staticmethod
     def _open_paths():
-        # The session's files and packages come first on the path. The kernel has imported all its
-        # modules by now.
-        installed = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-        sys.path[:0] = ["", *installed]
+        # The kernel has imported all its modules by now. The session's files come first on the path,
+        # and its packages before those of the toolchain.
+        environment = sys.argv[1]
+        packages = os.path.join(environment, "lib", "python%d.%d" % sys.version_info[:2], "site-packages")
+        names = [os.path.basename(path) for path in sys.path]
+        sys.path.insert(names.index("site-packages"), packages)
+        sys.path.insert(0, "")
+        # Python processes that code starts use the session's environment, and so does pip.
+        sys.executable = os.path.join(environment, "bin", "python3")
+        sys.prefix = sys.exec_prefix = environment
         sys.argv[:] = [""]
 
     def _on_frame(self, frame):

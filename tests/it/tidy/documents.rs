@@ -125,7 +125,7 @@ fn the_lock_file_names_no_registry_but_the_default_one() {
 #[test]
 fn the_lock_files_of_npm_pin_bytes_and_name_no_registry() {
     let mut found = Vec::new();
-    for dir in ["tests/clients", "tests/official"] {
+    for dir in ["runtime/libraries", "tests/clients", "tests/official"] {
         let lock: Value =
             serde_json::from_str(&read(&format!("{dir}/package-lock.json"))).expect("it is JSON");
         let packages = lock["packages"].as_object().expect("it lists packages");

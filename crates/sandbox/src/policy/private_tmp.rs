@@ -1,4 +1,5 @@
-//! A private `/tmp` and `/dev/shm` for a session, if this process can mount.
+//! A private `/tmp` and `/dev/shm` for a session, and files that replace those of the machine, if
+//! this process can mount.
 //!
 //! They live in a mount namespace. `/tmp` is a bind mount of a session directory, so other sessions
 //! do not see its files, and they are removed with the session. If mounts are not allowed (in a
@@ -27,7 +28,7 @@ const SHARED_MEMORY: &str = "/dev/shm";
 /// tabs.
 const SHARED_MEMORY_OPTIONS: &str = "mode=1777,size=512m,nr_inodes=65536";
 
-/// The mounts of a private `/tmp`. All programs of a session share them.
+/// The mounts of a session. All programs of a session share them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PrivateTmp {
     /// The directory to mount on `/tmp`.
@@ -38,6 +39,8 @@ pub struct PrivateTmp {
     kept_in_memory: Vec<PathBuf>,
     /// Needed directories in other places.
     elsewhere: Vec<PathBuf>,
+    /// Files that replace other files: the new file, and the path where programs see it.
+    replaced: Vec<(PathBuf, PathBuf)>,
     /// True if programs run as users other than the user of this process.
     is_for_others: bool,
 }
@@ -73,8 +76,18 @@ impl PrivateTmp {
             kept,
             kept_in_memory,
             elsewhere,
+            replaced: Vec::new(),
             is_for_others: false,
         })
+    }
+
+    /// Shows `file` to programs at `path`. Does nothing if `path` does not exist.
+    #[must_use]
+    pub fn with_file(mut self, file: PathBuf, path: &Path) -> PrivateTmp {
+        if path.exists() {
+            self.replaced.push((file, path.to_owned()));
+        }
+        self
     }
 
     /// Makes the needed directories reachable for programs that run as other users, even if a
@@ -117,6 +130,10 @@ impl PrivateTmp {
             // The root is not a mount point (in a chroot), or a seccomp filter denies the call.
             Err(Errno::EPERM | Errno::EINVAL | Errno::EACCES) => return Ok(false),
             Err(error) => return Err(error.into()),
+        }
+        // Before the next mount, which may hide the files.
+        for (file, path) in &self.replaced {
+            mount(Some(file), path, nothing, MsFlags::MS_BIND, nothing)?;
         }
         // Opened in this namespace, as bind mounts require, and before the mount hides them.
         let kept: Vec<File> = self

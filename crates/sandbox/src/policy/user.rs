@@ -43,17 +43,18 @@ impl UserIds {
         self.first
     }
 
+    /// Returns the user id of the code of the session with `index`, which is also the id of the
+    /// session's group. Returns None if the index is out of range.
+    pub fn code(self, index: u16) -> Option<u32> {
+        let role = UserRole::Code;
+        self.ids(SandboxUser { index, role }).map(|ids| ids.uid)
+    }
+
     /// Returns the groups of all sessions. The server belongs to them to manage session
     /// directories.
     pub(crate) fn groups(self) -> Vec<u32> {
         (0..self.max_sessions)
-            .filter_map(|index| {
-                self.ids(SandboxUser {
-                    index,
-                    role: UserRole::Code,
-                })
-            })
-            .map(|ids| ids.gid)
+            .filter_map(|index| self.code(index))
             .collect()
     }
 

@@ -79,7 +79,7 @@ impl SessionDir {
 
     /// Returns the directories that belong to the user of the session's code.
     pub fn code_dirs(&self) -> Vec<PathBuf> {
-        vec![self.packages(), self.work(), self.agent(), self.tmp()]
+        vec![self.python_env(), self.work(), self.agent(), self.tmp()]
     }
 
     /// Returns the working directory of user code, which is also its `$HOME` and `$TMPDIR`.
@@ -87,9 +87,9 @@ impl SessionDir {
         self.root.join("work")
     }
 
-    /// Returns the directory for `pip install`. It must exist from the start, because a running
-    /// python ignores import paths that did not exist when it started.
-    pub fn packages(&self) -> PathBuf {
+    /// Returns the virtual environment for `pip install`. It must exist from the start, because a
+    /// running python ignores import paths that did not exist when it started.
+    pub fn python_env(&self) -> PathBuf {
         self.work().join(".python")
     }
 

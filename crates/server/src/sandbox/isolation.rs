@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hearth_sandbox::{Launcher, SandboxPolicy, Spawner, UserIds};
 use tokio_util::task::TaskTracker;
 
+use super::account::Accounts;
 use crate::config::{IsolationLevel, Limits};
 
 /// The server's own executable, which also acts as the shim. The path stays valid after a newer
@@ -21,6 +22,8 @@ pub(crate) struct Isolation {
     pub limits: Limits,
     /// Directories of interpreters outside of the system's and the toolchain's directories.
     pub interpreters: Vec<PathBuf>,
+    /// The users of the machine.
+    pub accounts: Arc<Accounts>,
 }
 
 /// The process that changes the user id of a program before it starts.
@@ -35,13 +38,14 @@ enum UidSwitch {
 }
 
 impl Isolation {
-    /// Creates an isolation whose programs run under the server's user id.
+    /// Creates an isolation whose programs run under the server's user id. Blocks.
     pub fn new(level: IsolationLevel, limits: Limits, interpreters: Vec<PathBuf>) -> Isolation {
         Isolation {
             level,
             uid_switch: UidSwitch::Disabled,
             limits,
             interpreters,
+            accounts: Arc::new(Accounts::read()),
         }
     }
 

@@ -98,9 +98,8 @@ pub(crate) struct Ports {
     pub egress: Vec<u16>,
 }
 
-/// Returns the policy of untrusted code, which applies to kernels. Shells can also use the daemon's
-/// socket.
-pub(crate) fn plan_code(
+/// Returns the policy of untrusted code, without access to Unix sockets.
+fn plan_without_sockets(
     paths: &SandboxPaths,
     ports: &Ports,
     limits: Limits,
@@ -136,8 +135,9 @@ pub(crate) fn plan_code(
     }
 }
 
-/// Returns the policy of shells: code that can also connect to the agent-browser daemon.
-pub(crate) fn plan_shell(
+/// Returns the policy of kernels and shells: untrusted code that can also connect to the
+/// agent-browser daemon.
+pub(crate) fn plan_code(
     paths: &SandboxPaths,
     ports: &Ports,
     limits: Limits,
@@ -149,7 +149,7 @@ pub(crate) fn plan_shell(
     };
     SandboxPolicy {
         unix_sockets: UnixSockets::Brokered(broker),
-        ..plan_code(paths, ports, limits, has_own_uid)
+        ..plan_without_sockets(paths, ports, limits, has_own_uid)
     }
 }
 
@@ -161,7 +161,7 @@ pub(crate) fn plan_agent(
     limits: Limits,
     has_own_uid: bool,
 ) -> SandboxPolicy {
-    let mut policy = plan_code(paths, ports, limits, has_own_uid);
+    let mut policy = plan_without_sockets(paths, ports, limits, has_own_uid);
     for grant in &mut policy.files {
         if grant.access == Access::Execute {
             grant.access = Access::Read;
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn no_policy_grants_a_whole_directory_of_the_machine() {
         let (paths, ports) = (paths(), ports());
-        for plan in [plan_code, plan_shell, plan_agent, plan_browser] {
+        for plan in [plan_code, plan_agent, plan_browser] {
             let policy = plan(&paths, &ports, LIMITS, true);
             for path in [
                 "/",
@@ -323,12 +323,8 @@ mod tests {
 
     #[test]
     fn code_cannot_create_unix_sockets() {
-        let shell = plan_shell(&paths(), &ports(), LIMITS, true);
-        assert!(matches!(shell.unix_sockets, UnixSockets::Brokered(_)));
-        assert_eq!(
-            plan_code(&paths(), &ports(), LIMITS, true).unix_sockets,
-            UnixSockets::Denied
-        );
+        let code = plan_code(&paths(), &ports(), LIMITS, true);
+        assert!(matches!(code.unix_sockets, UnixSockets::Brokered(_)));
         let agent = plan_agent(&paths(), &ports(), LIMITS, true);
         let executable: Vec<_> = agent
             .files

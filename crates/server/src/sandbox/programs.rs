@@ -24,6 +24,9 @@ const AGENT_SESSION: &str = "s";
 /// The CLI replaces a daemon whose options differ or are unknown.
 const AGENT_OPTIONS: &str = r#"{"action_policy":null,"confirm_actions":null,"debug":false,"default_timeout":null,"idle_timeout":null,"no_auto_dialog":false}"#;
 
+/// The variable with the address that starts the agent-browser daemon.
+const AGENT_START: &str = "AGENT_BROWSER_START_URL";
+
 /// The proxy settings in the environment of programs.
 #[derive(Debug)]
 pub(crate) struct ProxyEnv {
@@ -39,7 +42,8 @@ pub(crate) struct ProxyEnv {
 pub(crate) struct SessionCommands {
     runtime: Runtime,
     work: String,
-    packages: String,
+    python_env: String,
+    user_name: String,
     agent: String,
     /// The WebSocket URL of the browser for the session's own programs, with its token.
     endpoint: String,
@@ -50,13 +54,15 @@ impl SessionCommands {
     pub fn new(
         runtime: Runtime,
         dir: &SessionDir,
+        user_name: String,
         endpoint: String,
         proxy_env: ProxyEnv,
     ) -> SessionCommands {
         SessionCommands {
             runtime,
             work: text(&dir.work()),
-            packages: text(&dir.packages()),
+            python_env: text(&dir.python_env()),
+            user_name,
             agent: text(&dir.agent()),
             endpoint,
             proxy_env,
@@ -65,7 +71,7 @@ impl SessionCommands {
 
     fn environment(&self) -> Vec<(String, String)> {
         let mut path = vec![
-            format!("{}/bin", self.packages),
+            format!("{}/bin", self.python_env),
             format!("{}/.local/bin", self.work),
         ];
         path.extend(self.runtime.path.iter().map(|dir| text(dir)));
@@ -73,22 +79,32 @@ impl SessionCommands {
         let path = path.join(":");
         let proxy = format!("http://127.0.0.1:{}", self.proxy_env.proxy_port);
         let direct = &self.proxy_env.direct;
-        let node_options = format!("--require=\"{}\"", text(&self.runtime.node_proxy));
+        let node_options = [&self.runtime.node_proxy, &self.runtime.node_libraries]
+            .map(|script| format!("--require=\"{}\"", text(script)))
+            .join(" ");
+        let node_modules = text(&self.runtime.node_modules);
+        let global_modules = format!("{}/.local", self.work);
         [
             ("PATH", path.as_str()),
+            ("USER", &self.user_name),
+            ("LOGNAME", &self.user_name),
             ("HOME", &self.work),
             ("TMPDIR", &self.work),
             ("PWD", &self.work),
             ("LANG", "C.UTF-8"),
             ("SHELL", "/bin/bash"),
-            ("PYTHONPATH", &self.packages),
             // Without it, the output of a killed program would be lost in a buffer.
             ("PYTHONUNBUFFERED", "1"),
-            ("PIP_TARGET", &self.packages),
-            // Without it, pip keeps an installed package when another version is requested.
-            ("PIP_UPGRADE", "1"),
             ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
             ("PIP_ROOT_USER_ACTION", "ignore"),
+            // Only require() reads it. A script in NODE_OPTIONS does the same for import.
+            ("NODE_PATH", &node_modules),
+            // The directory of `npm install -g`. The default is next to Node, and read-only.
+            ("NPM_CONFIG_PREFIX", &global_modules),
+            // Requests that take longer than the installation of a small package.
+            ("NPM_CONFIG_AUDIT", "false"),
+            ("NPM_CONFIG_FUND", "false"),
+            ("NPM_CONFIG_UPDATE_NOTIFIER", "false"),
             // Some programs read the upper-case names, some the lower-case names.
             ("HTTP_PROXY", &proxy),
             ("HTTPS_PROXY", &proxy),
@@ -98,26 +114,27 @@ impl SessionCommands {
             ("https_proxy", &proxy),
             ("all_proxy", &proxy),
             ("no_proxy", direct),
+            // npm would create a directory for the cache in TMPDIR.
+            ("NODE_DISABLE_COMPILE_CACHE", "1"),
             // Node's fetch, http and https read the proxy variables only with this flag. The script
             // in NODE_OPTIONS covers custom agents.
             ("NODE_USE_ENV_PROXY", "1"),
             ("NODE_OPTIONS", &node_options),
+            // Programs of the session connect to this address. Firecrawl's CLI documents the name.
+            ("CDP_URL", &self.endpoint),
+            ("AGENT_BROWSER_CDP", &self.endpoint),
+            ("AGENT_BROWSER_SESSION", AGENT_SESSION),
+            ("AGENT_BROWSER_SOCKET_DIR", &self.agent),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec()
     }
 
-    fn agent_environment(&self) -> Vec<(String, String)> {
-        let mut environment = self.environment();
-        let agent = [
-            ("AGENT_BROWSER_CDP", self.endpoint.as_str()),
-            // Firecrawl's CLI documents this name for bash code.
-            ("CDP_URL", &self.endpoint),
-            ("AGENT_BROWSER_SESSION", AGENT_SESSION),
-            ("AGENT_BROWSER_SOCKET_DIR", &self.agent),
-        ];
-        environment.extend(agent.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        environment
+    /// Returns the address that starts the agent-browser daemon. Shells do not need it, because the
+    /// daemon runs before they start.
+    fn agent_start_url(&self) -> String {
+        let http = self.endpoint.replacen("ws:", "http:", 1);
+        http.replacen("?token=", "/agent?token=", 1)
     }
 
     /// Returns the command of the kernel of `language`, or `None` for bash, which runs in shells.
@@ -150,16 +167,19 @@ impl SessionCommands {
                     "-X".into(),
                     "utf8".into(),
                     text(&self.runtime.python_kernel),
+                    self.python_env.clone(),
                 ];
                 (&self.runtime.python, args)
             }
             Language::Bash => return None,
         };
+        let mut env = self.environment();
+        env.push((AGENT_START.to_owned(), self.agent_start_url()));
         Some(KernelSpec {
             language: language.as_str(),
             program: program.clone(),
             args,
-            env: self.environment(),
+            env,
             cwd: self.work.clone().into(),
             endpoint: self.endpoint.clone(),
         })
@@ -169,14 +189,14 @@ impl SessionCommands {
     pub fn plan_shell(&self) -> ShellSpec {
         ShellSpec {
             program: self.runtime.bash.clone(),
-            env: self.agent_environment(),
+            env: self.environment(),
             cwd: self.work.clone().into(),
         }
     }
 
     /// Returns the command of the agent-browser daemon: the executable of the CLI, in daemon mode.
     pub fn plan_agent(&self) -> Program {
-        let mut env = self.agent_environment();
+        let mut env = self.environment();
         env.push(("AGENT_BROWSER_DAEMON".to_owned(), "1".to_owned()));
         Program {
             program: self.runtime.agent_browser.clone(),

@@ -10,14 +10,16 @@ use std::time::Duration;
 use hearth_sandbox::{
     DiskUsage, Launcher, PrivateTmp, SandboxUser, Snapshot, UserRole, is_shortage,
 };
+use nix::unistd::{getegid, geteuid};
 use tokio::task::spawn_blocking;
 use tokio::time::interval;
 use tokio_util::task::TaskTracker;
 
 use super::dirs::SessionDir;
 use super::isolation::Isolation;
-use super::plan::{Ports, SandboxPaths, plan_agent, plan_browser, plan_code, plan_shell};
+use super::plan::{Ports, SandboxPaths, plan_agent, plan_browser, plan_code};
 use super::programs::agent_socket;
+use super::python_env::PythonEnv;
 use super::uid_pool::UidLease;
 use crate::config::IsolationLevel;
 use crate::toolchain::Runtime;
@@ -40,6 +42,8 @@ pub(crate) struct SandboxSpec<'a> {
 #[derive(Debug)]
 pub(crate) struct SessionSandbox {
     pub dir: SessionDir,
+    /// The name of the user that code runs as.
+    pub user_name: String,
     /// Launches the browser.
     pub browser: Launcher,
     /// Launches kernels.
@@ -78,6 +82,7 @@ impl SessionSandbox {
             runtime,
             ports,
         } = spec;
+        let python_env = PythonEnv::create(dir.python_env(), runtime)?;
         let needed = [
             dir.root(),
             &runtime.dir,
@@ -89,10 +94,17 @@ impl SessionSandbox {
         } else {
             private_tmp
         };
-        let launcher = isolation.launcher(tasks).with_private_tmp(private_tmp);
         let index = uid_lease.as_ref().map(UidLease::index);
+        let own_id = || isolation.user_ids()?.code(index?);
+        let (uid, gid) = match own_id() {
+            Some(id) => (id, id),
+            None => (geteuid().as_raw(), getegid().as_raw()),
+        };
+        let account = isolation.accounts.account(uid, gid);
+        let private_tmp = account.add_to(private_tmp, dir.root(), &dir.work())?;
+        let launcher = isolation.launcher(tasks).with_private_tmp(private_tmp);
         if let Some(index) = index {
-            chown_dirs(&launcher, &dir, index)?;
+            chown_dirs(&launcher, &dir, &python_env, index)?;
         }
         let paths = SandboxPaths {
             runtime: runtime.dir.clone(),
@@ -117,8 +129,9 @@ impl SessionSandbox {
         Ok(SessionSandbox {
             browser: sandboxed(&for_browser, plan_browser),
             code: sandboxed(&for_code, plan_code),
-            shell: sandboxed(&for_code, plan_shell).with_warm_shim(),
+            shell: sandboxed(&for_code, plan_code).with_warm_shim(),
             agent: sandboxed(&for_code, plan_agent),
+            user_name: account.name().to_owned(),
             dir,
             _uid_lease: uid_lease,
         })
@@ -198,14 +211,22 @@ impl SessionSandbox {
 
 /// Gives the parts of a session's directory to the session's users. The server keeps the directory
 /// itself, so that no part can be replaced.
-fn chown_dirs(launcher: &Launcher, dir: &SessionDir, index: u16) -> io::Result<()> {
+fn chown_dirs(
+    launcher: &Launcher,
+    dir: &SessionDir,
+    python_env: &PythonEnv,
+    index: u16,
+) -> io::Result<()> {
     let set =
         |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
     set(dir.root(), 0o750)?;
     // The server must traverse it. Other users cannot, because they cannot traverse its parent.
     set(&dir.browser(), 0o711)?;
-    for shared in [dir.downloads(), dir.work(), dir.packages(), dir.agent()] {
-        set(&shared, 0o2770)?;
+    let code_dirs = [python_env.dirs(), dir.code_dirs()].concat();
+    for shared in [dir.downloads()].iter().chain(&code_dirs) {
+        if *shared != dir.tmp() {
+            set(shared, 0o2770)?;
+        }
     }
     let give = |role, parts: &[PathBuf]| {
         let parts: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
@@ -215,6 +236,6 @@ fn chown_dirs(launcher: &Launcher, dir: &SessionDir, index: u16) -> io::Result<(
     // owner.
     give(UserRole::Browser, &dir.browser_dirs())?;
     give(UserRole::Browser, &[dir.browser()])?;
-    give(UserRole::Code, &dir.code_dirs())?;
+    give(UserRole::Code, &code_dirs)?;
     give(UserRole::Server, &[dir.root().to_owned()])
 }

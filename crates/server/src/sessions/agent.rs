@@ -1,15 +1,16 @@
 //! The agent-browser daemon of a session.
 //!
-//! The CLI that bash code calls talks to a daemon, which holds the connection to the browser and
-//! the `@e1` references. A daemon that the CLI starts would outlive the session. Therefore the
-//! server starts the daemon below a separate shim, and ends it with the session.
+//! The CLI that code calls talks to a daemon, which holds the connection to the browser and the
+//! `@e1` references. A daemon that the CLI starts would outlive the session. Therefore the server
+//! starts the daemon below a separate shim, and ends it with the session. It starts before the first
+//! shell, or when a program of a kernel requests it.
 //!
 //! The daemon runs one command at a time, and a command that was cut off keeps it busy. Therefore
-//! the server replaces the daemon after a shell was killed.
+//! the server replaces the daemon after code that used it was killed.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hearth_sandbox::{Launcher, ProcessTree, StartError};
@@ -20,6 +21,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::programs::{SessionCommands, agent_socket};
 
@@ -42,60 +44,115 @@ pub(super) enum AgentError {
     Silent,
     #[error("the agent-browser daemon does not close its port: {0}")]
     Open(String),
+    #[error("the session is ending")]
+    Closed,
 }
 
-/// The daemon of one session. One shell at a time uses it.
+/// The daemon of one session. At most one shell and one kernel per language use it at a time.
 #[derive(Debug)]
 pub(super) struct Agent {
     /// The directory of the daemon's socket.
     dir: PathBuf,
-    /// The daemon, or `None` while a shell uses it and after a shell was killed.
-    daemon: Mutex<Option<ProcessTree>>,
+    /// Held while a daemon starts.
+    starting: tokio::sync::Mutex<()>,
+    daemon: Mutex<Daemon>,
+    /// Cancelled at the end of the session.
+    closing: CancellationToken,
 }
 
-/// A guard for the use of the daemon by one shell. Dropping it kills the daemon, unless [`keep`]
-/// was called.
+/// The running daemon, and its users.
+#[derive(Debug, Default)]
+struct Daemon {
+    tree: Option<ProcessTree>,
+    /// True if code in a kernel has used it.
+    is_used_by_kernels: bool,
+}
+
+/// A guard for code that can use the daemon. Dropping it before [`finish`] kills the daemon, because
+/// a command that was cut off keeps the daemon busy.
 ///
-/// [`keep`]: AgentUse::keep
+/// [`finish`]: AgentUse::finish
 pub(super) struct AgentUse<'a> {
     agent: &'a Agent,
-    daemon: Option<ProcessTree>,
+    is_shell: bool,
+    is_finished: bool,
 }
 
 impl Agent {
     pub fn new(dir: PathBuf) -> Agent {
         Agent {
             dir,
-            daemon: Mutex::new(None),
+            starting: tokio::sync::Mutex::default(),
+            daemon: Mutex::default(),
+            closing: CancellationToken::new(),
         }
     }
 
-    /// Takes the daemon if it is running and listens. After `agent-browser close` the daemon runs
-    /// for another moment without listening. The next command would then start its own daemon,
-    /// which the sandbox does not allow.
-    pub async fn take_running(&self) -> Option<AgentUse<'_>> {
-        let known = self
-            .daemon
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let daemon = known.filter(ProcessTree::is_running)?;
-        UnixStream::connect(self.dir.join(agent_socket()))
-            .await
-            .ok()?;
-        Some(AgentUse {
+    /// Returns a guard for code in a shell.
+    pub fn use_in_shell(&self) -> AgentUse<'_> {
+        AgentUse {
             agent: self,
-            daemon: Some(daemon),
-        })
+            is_shell: true,
+            is_finished: false,
+        }
     }
 
-    /// Starts a daemon on the tab `target`, and waits until it listens.
+    /// Returns a guard for code in a kernel, which seldom uses the daemon.
+    pub fn use_in_kernel(&self) -> AgentUse<'_> {
+        AgentUse {
+            agent: self,
+            is_shell: false,
+            is_finished: false,
+        }
+    }
+
+    /// Marks the daemon as used by code in a kernel.
+    pub fn mark_used_by_kernels(&self) {
+        self.daemon().is_used_by_kernels = true;
+    }
+
+    /// Returns true if the daemon is running and listens. After `agent-browser close` the daemon
+    /// runs for another moment without listening. The next command would then start its own daemon,
+    /// which the sandbox does not allow.
+    pub async fn is_listening(&self) -> bool {
+        let is_running = self
+            .daemon()
+            .tree
+            .as_ref()
+            .is_some_and(ProcessTree::is_running);
+        is_running
+            && UnixStream::connect(self.dir.join(agent_socket()))
+                .await
+                .is_ok()
+    }
+
+    /// Starts a daemon on the tab `target`, unless one is listening, and waits until it listens.
     pub async fn start(
         &self,
         launcher: &Launcher,
         commands: &SessionCommands,
         target: &str,
-    ) -> Result<AgentUse<'_>, AgentError> {
+    ) -> Result<(), AgentError> {
+        let starting = async {
+            let _turn = self.starting.lock().await;
+            if !self.is_listening().await {
+                self.replace(launcher, commands, target).await?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            started = starting => started,
+            () = self.closing.cancelled() => Err(AgentError::Closed),
+        }
+    }
+
+    async fn replace(
+        &self,
+        launcher: &Launcher,
+        commands: &SessionCommands,
+        target: &str,
+    ) -> Result<(), AgentError> {
+        self.kill();
         // This removes the files of an earlier daemon, because a socket without a listener would
         // make the CLI start its own daemon.
         launcher
@@ -106,7 +163,7 @@ impl Agent {
             )
             .await?;
         let changes = DirChanges::watch(&self.dir)?;
-        let daemon = launcher.start(commands.plan_agent()).await?;
+        let tree = launcher.start(commands.plan_agent()).await?;
         let socket = self.dir.join(agent_socket());
         let becoming_ready = async {
             let connection = changes.until_listening(&socket).await?;
@@ -114,34 +171,43 @@ impl Agent {
         };
         tokio::select! {
             ready = timeout(LISTEN_TIMEOUT, becoming_ready) => ready.unwrap_or(Err(AgentError::Silent))?,
-            _ = daemon.exited() => return Err(AgentError::Ended),
+            _ = tree.exited() => return Err(AgentError::Ended),
         }
-        Ok(AgentUse {
-            agent: self,
-            daemon: Some(daemon),
-        })
+        self.daemon().tree = Some(tree);
+        Ok(())
     }
 
     /// Kills the daemon without waiting for its exit. The session's task tracker tracks the exit.
     pub fn kill(&self) {
-        drop(
-            self.daemon
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        drop(std::mem::take(&mut *self.daemon()));
+    }
+
+    /// Kills the daemon, and starts no other.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        drop(self.starting.lock().await);
+        self.kill();
+    }
+
+    fn daemon(&self) -> MutexGuard<'_, Daemon> {
+        self.daemon.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl AgentUse<'_> {
-    /// Keeps the daemon for the next shell. Call this only if the shell exited, because the daemon
-    /// is then idle.
-    pub fn keep(mut self) {
-        *self
-            .agent
-            .daemon
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = self.daemon.take();
+    /// Keeps the daemon for the next code. Call this only if the code ended, because the daemon is
+    /// then idle.
+    pub fn finish(mut self) {
+        self.is_finished = true;
+    }
+}
+
+impl Drop for AgentUse<'_> {
+    fn drop(&mut self) {
+        let is_cut_off = !self.is_finished;
+        if is_cut_off && (self.is_shell || self.agent.daemon().is_used_by_kernels) {
+            self.agent.kill();
+        }
     }
 }
 

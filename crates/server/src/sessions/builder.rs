@@ -254,7 +254,13 @@ impl SessionBuilder {
         };
         let runtime = self.spec.runtime.clone();
         Ok(SessionResources::new(ResourceParts {
-            commands: SessionCommands::new(runtime, &sandbox.dir, endpoint, proxy_env),
+            commands: SessionCommands::new(
+                runtime,
+                &sandbox.dir,
+                sandbox.user_name.clone(),
+                endpoint,
+                proxy_env,
+            ),
             browser,
             sandbox,
             proxy,

@@ -122,7 +122,7 @@ impl SessionResources {
             tracing::warn!("execution outlived its session");
         }
         self.kernel_slots.kill_kernels();
-        self.agent.kill();
+        self.agent.close().await;
         let profile = self.profile.as_ref().filter(|profile| profile.saves());
         let closed = match (profile, ending.reason) {
             (None, _) => None,

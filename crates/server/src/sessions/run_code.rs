@@ -8,9 +8,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
-use super::agent::AgentUse;
+use super::agent::AgentError;
+use super::error::SessionError;
 use super::language_hint::language_hint;
 use super::resources::SessionResources;
+use super::session::Session;
 
 /// The maximum number of attempts to run code when a kernel turns out to have ended: one with the
 /// idle kernel, and one with a new kernel. In both cases the code has not started.
@@ -44,7 +46,8 @@ impl From<RunError> for NotRun {
 impl CodeRun<'_> {
     /// Runs the code in a new shell.
     pub async fn run_in_shell(&self) -> Result<Outcome, NotRun> {
-        let agent = self.in_time(async { Ok(self.agent().await) }).await?;
+        let agent = self.resources.agent.use_in_shell();
+        self.in_time(async { Ok(self.start_agent().await) }).await?;
         let shell = &self.resources.sandbox.shell;
         let program = self.resources.commands.plan_shell();
         let mut outcome = run_shell(shell, program, self.to_run(), &self.resources.budget).await?;
@@ -53,36 +56,27 @@ impl CodeRun<'_> {
             let hint = language_hint(code, exit.shell_code(), &outcome.stderr);
             outcome.stderr.push_str(hint.unwrap_or_default());
         }
-        if let (Ended::Exited(_), Some(agent)) = (&outcome.ended, agent) {
-            agent.keep();
+        if matches!(outcome.ended, Ended::Exited(_)) {
+            agent.finish();
         }
         Ok(outcome)
     }
 
-    /// Returns the daemon behind the agent-browser command. Bash also works without it, for example
+    /// Starts the daemon behind the agent-browser command. Bash also works without it, for example
     /// to free space on a full disk. At the isolation level `none`, the command then starts a
     /// daemon that ends with the shell.
-    async fn agent(&self) -> Option<AgentUse<'_>> {
-        let resources = self.resources;
-        if let Some(agent) = resources.agent.take_running().await {
-            return Some(agent);
+    async fn start_agent(&self) {
+        let started = start_agent(self.resources, &self.target, self.session_span).await;
+        if let Err(error) = started {
+            tracing::warn!(%error, "agent-browser daemon start failed");
         }
-        resources.browser.recover_unresponsive_tabs().await;
-        let target = self.current_tab();
-        let starting =
-            resources
-                .agent
-                .start(&resources.sandbox.agent, &resources.commands, &target);
-        let started = starting.instrument(self.session_span.clone()).await;
-        started
-            .inspect_err(|error| tracing::warn!(%error, "agent-browser daemon start failed"))
-            .ok()
     }
 
     /// Runs the code in the idle kernel of its language, or in a new one.
     pub async fn run_in_kernel(&self, turn: OwnedSemaphorePermit) -> Result<Outcome, NotRun> {
         let language = self.request.language;
         let slot = self.resources.kernel_slots.of(language);
+        let agent = self.resources.agent.use_in_kernel();
         let mut attempt = 1;
         let mut last_output = None;
         loop {
@@ -105,6 +99,7 @@ impl CodeRun<'_> {
                     last_output = Some(output);
                 }
                 Ok(outcome) if matches!(outcome.ended, Ended::Cell { .. }) => {
+                    agent.finish();
                     slot.put_kernel(kernel);
                     return Ok(outcome);
                 }
@@ -130,8 +125,7 @@ impl CodeRun<'_> {
     /// Returns the current tab. It can differ from `target`, because the recovery of unresponsive
     /// tabs can close a tab.
     fn current_tab(&self) -> String {
-        let current = self.resources.browser.current_tab();
-        current.unwrap_or_else(|| self.target.clone())
+        current_tab(self.resources, &self.target)
     }
 
     /// Waits for a preparation step until the deadline. Preparation counts against the timeout of
@@ -144,6 +138,45 @@ impl CodeRun<'_> {
             Ok(prepared) => Ok(prepared?),
             Err(_) => Err(NotRun::TimedOut),
         }
+    }
+}
+
+/// Returns the current tab, or `target` if there is none.
+fn current_tab(resources: &SessionResources, target: &str) -> String {
+    let current = resources.browser.current_tab();
+    current.unwrap_or_else(|| target.to_owned())
+}
+
+/// Starts the agent-browser daemon on the current tab, or on `target` if there is none, unless a
+/// daemon is running.
+async fn start_agent(
+    resources: &SessionResources,
+    target: &str,
+    session_span: &Span,
+) -> Result<(), AgentError> {
+    if resources.agent.is_listening().await {
+        return Ok(());
+    }
+    // A new daemon connects to the browser, and a tab that does not respond would block it.
+    resources.browser.recover_unresponsive_tabs().await;
+    let target = current_tab(resources, target);
+    let starting = resources
+        .agent
+        .start(&resources.sandbox.agent, &resources.commands, &target);
+    starting.instrument(session_span.clone()).await
+}
+
+impl Session {
+    /// Starts the agent-browser daemon for a program of a kernel, unless a daemon is running.
+    pub async fn start_agent(&self) -> Result<(), SessionError> {
+        let resources = self.resources()?;
+        let started = start_agent(&resources, "", &self.span).await;
+        started.map_err(|error| {
+            tracing::debug!(%error, "agent-browser daemon start failed");
+            SessionError::ExecutionNotStarted(error.to_string())
+        })?;
+        resources.agent.mark_used_by_kernels();
+        Ok(())
     }
 }
 

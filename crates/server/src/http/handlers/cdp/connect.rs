@@ -8,6 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use hearth_browser::ClientOrigin;
 
@@ -90,6 +91,20 @@ pub(crate) async fn internal(
         upgrade,
     )
     .await
+}
+
+/// Starts the agent-browser daemon of the session. The `agent-browser` command of a kernel's
+/// program requests it with the internal token.
+pub(crate) async fn start_agent(
+    State(state): State<AppState>,
+    SessionId(id): SessionId,
+    request: CdpRequest,
+    Extension(peer): Extension<Arc<Peer>>,
+) -> Result<StatusCode, ApiError> {
+    let session = request.authorize(&state, &id, Session::internal_token)?;
+    peer.authenticate();
+    session.start_agent().await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn connect(
