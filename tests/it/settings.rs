@@ -3,7 +3,7 @@
 use hearth_test_support::{TestServer, new_data_dir};
 use serde_json::json;
 
-const SETTINGS: [&str; 36] = [
+const SETTINGS: [&str; 38] = [
     "HEARTH_LISTEN",
     "HEARTH_API_KEYS",
     "HEARTH_API_KEYS_FILE",
@@ -11,6 +11,8 @@ const SETTINGS: [&str; 36] = [
     "HEARTH_OPERATOR_KEY_FILE",
     "HEARTH_PUBLIC_URL",
     "HEARTH_FRAME_ANCESTORS",
+    "HEARTH_CORS_ORIGINS",
+    "HEARTH_ENV_FILE",
     "HEARTH_DATA_DIR",
     "HEARTH_RUNTIME_DIR",
     "HEARTH_BROWSER",
@@ -43,7 +45,7 @@ const SETTINGS: [&str; 36] = [
 ];
 
 /// Values that are invalid for the named setting.
-const BAD_VALUES: [(&str, &[&str]); 36] = [
+const BAD_VALUES: [(&str, &[&str]); 38] = [
     (
         "HEARTH_LISTEN",
         &[
@@ -81,6 +83,17 @@ const BAD_VALUES: [(&str, &[&str]); 36] = [
             "\u{e9}",
         ],
     ),
+    (
+        "HEARTH_CORS_ORIGINS",
+        &[
+            "*",
+            "null",
+            "app.example",
+            "https://a.example/path",
+            "https://a.example,,",
+        ],
+    ),
+    ("HEARTH_ENV_FILE", &["/nowhere/env", "/etc/passwd"]),
     ("HEARTH_DATA_DIR", &["/dev/null", "/proc/nowhere/hearth"]),
     ("HEARTH_RUNTIME_DIR", &["/nowhere", "/dev/null"]),
     (

@@ -4,12 +4,13 @@
 //! client connection. The accept loop that creates connections is in `proxy`.
 
 use std::future::pending;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::allow::AllowList;
 use crate::authority::Authority;
 use crate::denials::{DenialCounters, RecentDenials};
 use crate::denied::{Denied, Reason};
@@ -29,7 +30,8 @@ const MAX_CONNECTIONS: usize = 128;
 /// State that all sessions share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) policy: Policy,
+    /// Replaced as a whole, so that a decision uses one policy.
+    policy: RwLock<Arc<Policy>>,
     pub(crate) self_ports: SelfPorts,
     pub(crate) resolver: Arc<dyn Resolve>,
     pub(crate) lookups: SharedLookups,
@@ -40,13 +42,27 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(policy: Policy, resolver: Arc<dyn Resolve>) -> Shared {
         Shared {
-            policy,
+            policy: RwLock::new(Arc::new(policy)),
             self_ports: SelfPorts::default(),
             resolver,
             lookups: SharedLookups::new(),
             totals: Arc::default(),
             denials: DenialCounters::new(),
         }
+    }
+
+    fn policy(&self) -> Arc<Policy> {
+        let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&policy)
+    }
+
+    /// Replaces the allow list of the policy. Open connections continue.
+    pub(crate) fn set_allow_list(&self, allow: AllowList) {
+        let mut policy = self.policy.write().unwrap_or_else(PoisonError::into_inner);
+        *policy = Arc::new(Policy {
+            allow,
+            ..Policy::clone(&policy)
+        });
     }
 }
 
@@ -86,8 +102,9 @@ impl ProxyState {
         }
     }
 
-    pub(crate) fn policy(&self) -> &Policy {
-        &self.shared.policy
+    /// Returns the current policy. Only its allow list changes.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        self.shared.policy()
     }
 
     pub(crate) fn self_ports(&self) -> &SelfPorts {

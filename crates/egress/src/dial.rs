@@ -58,7 +58,8 @@ impl ProxyState {
     ) -> Result<OutboundConnection, Denied> {
         let connecting = async {
             let outbound = self.connect(target).await?;
-            match &self.policy().upstream {
+            let policy = self.policy();
+            match &policy.upstream {
                 Some(upstream) if outbound.route == Route::Upstream => {
                     self.connect_through_upstream(outbound, upstream, target)
                         .await
@@ -81,13 +82,13 @@ impl ProxyState {
     }
 
     async fn connect(&self, target: &Authority) -> Result<OutboundConnection, Reason> {
-        let route = self.policy().plan_route(target)?;
+        let policy = self.policy();
+        let route = policy.plan_route(target)?;
         let check = |addresses: &[IpAddr]| {
             let is_self = |socket| self.self_ports().contains(socket);
-            self.policy()
-                .check_addresses(target, addresses, is_self, is_local_address)
+            policy.check_addresses(target, addresses, is_self, is_local_address)
         };
-        let addresses = match (route, &target.host, &self.policy().upstream) {
+        let addresses = match (route, &target.host, &policy.upstream) {
             (_, Host::Address(address), upstream) => {
                 let checked = check(&[*address])?;
                 match (route, upstream) {

@@ -200,9 +200,8 @@ fn rewrite(
     if wants_websocket {
         headers::set_websocket_upgrade(fields);
     }
-    let upstream = connection
-        .state
-        .policy()
+    let policy = connection.state.policy();
+    let upstream = policy
         .upstream
         .as_ref()
         .filter(|_| route == Route::Upstream);

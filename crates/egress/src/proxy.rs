@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::allow::AllowList;
 use crate::authority::Authority;
 use crate::connection::{Connection, ProxyState, Shared};
 use crate::meter::{Metered, Traffic};
@@ -59,6 +60,11 @@ impl Egress {
     /// Returns the number of denied requests for each rule, named by the rule's label.
     pub fn denials(&self) -> Vec<(&'static str, u64)> {
         self.0.denials.read()
+    }
+
+    /// Replaces the allow list of all sessions. Open connections continue.
+    pub fn set_allow_list(&self, allow: AllowList) {
+        self.0.set_allow_list(allow);
     }
 
     /// Adds a port of this server. Sessions cannot connect to it, whatever the policy allows.

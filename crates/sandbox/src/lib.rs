@@ -53,5 +53,5 @@ pub use supervisor::process_tree::ProcessTree;
 pub use supervisor::program::{Exit, Program};
 pub use supervisor::shim::run_shim;
 pub use supervisor::shim_command::SHIM_ARGUMENT;
-pub use supervisor::spawner::Spawner;
+pub use supervisor::spawner::{Spawner, open_regular_file};
 pub use sys::return_freed_memory;

@@ -1,6 +1,7 @@
 //! API keys, and the teams and the operator that they identify.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use subtle::{Choice, ConstantTimeEq};
 
@@ -21,7 +22,22 @@ pub(crate) struct ApiKey {
     digest: [u8; 32],
     pub team: Team,
     /// The maximum rate of requests with this key, if there is one.
-    pub rate: Option<RequestRate>,
+    pub rate: Option<Arc<RequestRate>>,
+}
+
+/// The differences between two sets of keys.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeyChanges {
+    /// The display name of the team of each new key.
+    pub added: Vec<String>,
+    pub removed: Vec<String>,
+    pub is_operator_changed: bool,
+}
+
+impl KeyChanges {
+    pub fn is_empty(&self) -> bool {
+        *self == KeyChanges::default()
+    }
 }
 
 /// The identity behind a request for server-wide information.
@@ -114,9 +130,38 @@ impl ApiKeys {
             return Err("a maximum per key requires HEARTH_API_KEYS");
         }
         for key in &mut self.keys {
-            key.rate = Some(RequestRate::new(max_per_minute));
+            key.rate = Some(Arc::new(RequestRate::new(max_per_minute)));
         }
         Ok(self)
+    }
+
+    /// Continues to count the requests with the keys that `earlier` has too, if the maximum is
+    /// unchanged.
+    pub fn continue_rates_of(&mut self, earlier: &ApiKeys) {
+        for key in &mut self.keys {
+            let same = earlier.keys.iter().find(|other| other.digest == key.digest);
+            let max =
+                |rate: &Option<Arc<RequestRate>>| rate.as_ref().map(|rate| rate.max_per_minute());
+            if let Some(same) = same.filter(|same| max(&same.rate) == max(&key.rate)) {
+                key.rate.clone_from(&same.rate);
+            }
+        }
+    }
+
+    /// Returns the differences to earlier keys.
+    pub fn changes_since(&self, earlier: &ApiKeys) -> KeyChanges {
+        KeyChanges {
+            added: self.names_missing_in(earlier),
+            removed: earlier.names_missing_in(self),
+            is_operator_changed: self.operator != earlier.operator,
+        }
+    }
+
+    /// Returns the display name of the team of each key that `other` does not have.
+    fn names_missing_in(&self, other: &ApiKeys) -> Vec<String> {
+        let is_missing = |key: &&ApiKey| !other.keys.iter().any(|known| known.digest == key.digest);
+        let missing = self.keys.iter().filter(is_missing);
+        missing.map(|key| team::display_name(&key.team)).collect()
     }
 
     /// Returns whether no keys are configured, which disables authentication.
@@ -221,12 +266,43 @@ mod tests {
     fn every_key_has_its_own_rate_and_a_rate_requires_keys() {
         let keys = ApiKeys::parse("a:one,a:two").expect("valid keys");
         let keys = keys.with_max_rate(1).expect("there are keys");
-        let count = |key: &str| keys.find(key)?.rate.as_ref().map(RequestRate::count);
+        let count = |key: &str| keys.find(key)?.rate.as_ref().map(|rate| rate.count());
         for key in ["one", "two"] {
             assert_eq!(count(key), Some(Ok(())), "{key}");
         }
         assert!(matches!(count("one"), Some(Err(_))));
         assert!(ApiKeys::default().with_max_rate(1).is_err());
+    }
+
+    #[test]
+    fn changes_name_teams_and_kept_keys_keep_their_rate() {
+        let parse = |keys: &str, max: u64| {
+            let keys = ApiKeys::parse(keys).expect("valid keys");
+            keys.with_max_rate(max).expect("there are keys")
+        };
+        let count = |keys: &ApiKeys, key: &str| {
+            let rate = keys.find(key).and_then(|key| key.rate.clone());
+            rate.is_some_and(|rate| rate.count().is_ok())
+        };
+        let earlier = parse("a:one,b:two", 1);
+        assert!(count(&earlier, "one"));
+        let mut later = parse("a:one,a:three", 1);
+        later.continue_rates_of(&earlier);
+        assert!(!count(&later, "one") && count(&later, "three"));
+        let mut raised = parse("a:one", 2);
+        raised.continue_rates_of(&earlier);
+        assert!(count(&raised, "one"));
+        let changes = later.changes_since(&earlier);
+        let expected = KeyChanges {
+            added: vec!["a".to_owned()],
+            removed: vec!["b".to_owned()],
+            is_operator_changed: false,
+        };
+        assert_eq!(changes, expected);
+        assert!(earlier.changes_since(&earlier).is_empty());
+        let with_operator = parse("a:one,b:two", 1).with_operator("boss");
+        let changes = with_operator.expect("valid").changes_since(&earlier);
+        assert!(changes.is_operator_changed && changes.added.is_empty());
     }
 
     #[test]

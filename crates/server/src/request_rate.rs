@@ -33,6 +33,10 @@ impl RequestRate {
         }
     }
 
+    pub fn max_per_minute(&self) -> u64 {
+        self.max_per_minute
+    }
+
     /// Takes a token for a request.
     pub fn count(&self) -> Result<(), RateExceeded> {
         self.count_after(self.start.elapsed())

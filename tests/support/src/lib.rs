@@ -8,7 +8,7 @@
 //! - [`Doctor`] runs `hearth doctor` and parses its report;
 //! - [`Site`] is a small web site on loopback, with pages to open and URLs through which running
 //!   code signals a test;
-//! - [`process`] reads `/proc`;
+//! - [`process`] reads `/proc`, and [`Terminal`] is a terminal for a server;
 //! - [`cdp`] is a raw WebSocket client of a session's `cdpUrl`, and [`Viewer`] is a client of its
 //!   live view;
 //! - [`ClientHome`] is a private dir for a third-party client, and [`report`] records the client's
@@ -46,6 +46,7 @@ pub mod report;
 mod server;
 mod session;
 mod site;
+mod terminal;
 mod viewer;
 
 pub use api::Api;
@@ -61,6 +62,7 @@ pub use reply::Reply;
 pub use server::{ServerBuilder, StartFailure, TestServer, new_data_dir};
 pub use session::Session;
 pub use site::{GREETING, Site, attachment};
+pub use terminal::Terminal;
 pub use viewer::{ReceivedFrame, Viewer};
 
 /// The two path prefixes of the API.

@@ -1,6 +1,7 @@
 //! Starts and stops a real server in a separate process.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -19,6 +20,7 @@ use crate::installation::{binary, given_runtime};
 use crate::output::Output;
 use crate::plain_user::{self, PlainUser};
 use crate::process::{self, Process};
+use crate::terminal::Terminal;
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
@@ -36,6 +38,7 @@ pub struct ServerBuilder {
     /// The program that replaces the browser.
     browser: Option<BrowserWrapper>,
     max_open_files: Option<u64>,
+    terminal: Option<File>,
 }
 
 /// The output of a server that failed to start.
@@ -146,10 +149,21 @@ impl ServerBuilder {
         self
     }
 
+    /// Starts the server in a terminal, as a shell does.
+    #[must_use]
+    pub fn in_terminal(mut self, terminal: &Terminal) -> Self {
+        self.terminal = Some(terminal.file());
+        self
+    }
+
     fn command(&self, data_dir: &Path) -> Command {
         // A separate process session identifies every shim, because shims have no environment to
         // search. setsid and prlimit exec the next program, so the pid stays the same.
         let mut command = Command::new("/usr/bin/setsid");
+        let stdin = self.terminal.as_ref().map_or_else(Stdio::null, |terminal| {
+            command.arg("--ctty");
+            terminal.try_clone().expect("a descriptor is free").into()
+        });
         if let Some(max) = self.max_open_files {
             command.args(["/usr/bin/prlimit", &format!("--nofile={max}:{max}")]);
         }
@@ -173,7 +187,7 @@ impl ServerBuilder {
             // The test sites listen on loopback.
             .env("HEARTH_EGRESS_ALLOW", "127.0.0.1:*,localhost:*,[::1]:*")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .kill_on_drop(true);
         if let Some(plain) = &self.plain_user {
             plain_user::give(data_dir);
@@ -293,6 +307,7 @@ impl TestServer {
             plain_user: None,
             browser: None,
             max_open_files: None,
+            terminal: None,
         }
     }
 

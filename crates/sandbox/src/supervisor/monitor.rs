@@ -2,23 +2,23 @@
 //!
 //! A server that starts as root forks before it has a second thread. The parent stays root and
 //! becomes the *monitor*. It starts shims under the ids of sessions, changes the owner of session
-//! directories, forwards signals and reaps children. It parses no HTTP, listens on no port, and
-//! accepts two requests of fixed size ([`spawner`](crate::supervisor::spawner)). The child does all
-//! other work under an unprivileged user, so a vulnerability in the server does not give root
-//! access.
+//! directories, opens the files with settings again, forwards signals and reaps children. It parses
+//! no HTTP, listens on no port, and accepts three requests of fixed size
+//! ([`spawner`](crate::supervisor::spawner)). The child does all other work under an unprivileged
+//! user, so a vulnerability in the server does not give root access.
 //!
-//! The monitor receives directories as descriptors and follows no paths. It changes only
-//! directories that belong to the server.
+//! The monitor receives directories as descriptors. It changes only directories that belong to the
+//! server. It follows only the paths that it got before the fork, and opens those for reading.
 //!
 //! A stopped monitor resumes when the server sends a request or dies, as shims do
 //! ([`sys::resume_on_input`]). It then resumes and reaps the shims.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -29,9 +29,12 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
 use crate::policy::user::{Ids, UserIds, UserRole, drop_privileges, set_umask};
+use crate::supervisor::fd_passing::send_with_fds;
 use crate::supervisor::orphan_killer::{OrphanKiller, children};
 use crate::supervisor::shim_command::shim_command;
-use crate::supervisor::spawner::{CHOWN, Request, SPAWN, Spawner, chown_dir};
+use crate::supervisor::spawner::{
+    CHOWN, OPEN, Request, SPAWN, Spawner, chown_dir, open_regular_file,
+};
 use crate::sys;
 
 /// The server's own executable. The link works even after an upgrade has replaced the file.
@@ -61,11 +64,12 @@ pub enum PrivilegedFork {
     Exited(i32),
 }
 
-/// Forks this process, which must be root and have one thread, into a server and a monitor.
+/// Forks this process, which must be root and have one thread, into a server and a monitor. The
+/// server can open `files` again through the monitor.
 ///
 /// Returns in the server at once. Returns in the monitor after the server and everything that it
 /// started have ended.
-pub fn fork_privileged(ids: UserIds) -> io::Result<PrivilegedFork> {
+pub fn fork_privileged(ids: UserIds, files: Vec<PathBuf>) -> io::Result<PrivilegedFork> {
     let (ours, theirs) = monitor_socket()?;
     match sys::fork_process()? {
         ForkResult::Child => {
@@ -86,6 +90,7 @@ pub fn fork_privileged(ids: UserIds) -> io::Result<PrivilegedFork> {
             let monitor = Monitor {
                 socket: ours,
                 ids: Some(ids),
+                files,
                 server: child,
                 orphans: Some(OrphanKiller::start(ids)?),
             };
@@ -124,6 +129,7 @@ pub fn fork_init() -> io::Result<InitFork> {
             let monitor = Monitor {
                 socket: ours,
                 ids: None,
+                files: Vec::new(),
                 server: child,
                 orphans: None,
             };
@@ -146,6 +152,8 @@ struct Monitor {
     /// The ids that requests may name. None if there are no requests: the server starts its shims
     /// itself, or it has closed its end.
     ids: Option<UserIds>,
+    /// The files that the server may read.
+    files: Vec<PathBuf>,
     server: Pid,
     /// None if the server starts its shims itself.
     orphans: Option<OrphanKiller>,
@@ -265,6 +273,9 @@ impl Monitor {
             return Ok(());
         };
         let Request { kind, user, fds } = Request::receive(&self.socket)?;
+        if kind == OPEN && user.role == UserRole::Server {
+            return self.send_file(user.index);
+        }
         let ids = all.ids(user).ok_or(io::ErrorKind::InvalidData)?;
         let outcome = match kind {
             SPAWN if user.role != UserRole::Server => start_shim(ids, fds).inspect(|&pid| {
@@ -275,10 +286,25 @@ impl Monitor {
             CHOWN => chown_dirs(ids, all, &fds).map(|()| 0),
             _ => return Err(io::ErrorKind::InvalidData.into()),
         };
-        let response =
-            outcome.unwrap_or_else(|error| -error.raw_os_error().unwrap_or(nix::libc::EIO));
+        let response = outcome.unwrap_or_else(|error| minus_errno(&error));
         self.socket.write_all(&response.to_ne_bytes())
     }
+
+    /// Opens a file and sends its descriptor. Fails if no file has this index.
+    fn send_file(&self, index: u16) -> io::Result<()> {
+        let path = self.files.get(usize::from(index));
+        let opened = open_regular_file(path.ok_or(io::ErrorKind::InvalidData)?);
+        let (response, fd) = match &opened {
+            Ok(file) => (0, Some(file.as_raw_fd())),
+            Err(error) => (minus_errno(error), None),
+        };
+        send_with_fds(&self.socket, &response.to_ne_bytes(), fd.as_slice())
+    }
+}
+
+/// Returns the response to a request that failed.
+fn minus_errno(error: &io::Error) -> i32 {
+    -error.raw_os_error().unwrap_or(nix::libc::EIO)
 }
 
 /// Sends SIGCONT to every child of this process.
@@ -307,4 +333,40 @@ fn chown_dirs(to: Ids, ids: UserIds, dirs: &[OwnedFd]) -> io::Result<()> {
         chown_dir(to, &file)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_can_open_the_listed_files_again_and_no_others() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("keys");
+        std::fs::write(&file, "one").expect("written");
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        let ids = UserIds::new(1000, 1002).expect("one session fits");
+        let mut monitor = Monitor {
+            socket: ours,
+            ids: Some(ids),
+            files: vec![file.clone(), "/dev/null".into(), "/nowhere".into()],
+            server: Pid::this(),
+            orphans: None,
+        };
+        let monitor = std::thread::spawn(move || while monitor.handle_request().is_ok() {});
+        let spawner = Spawner::new(theirs, ids);
+        let text = |index| spawner.open_file(index).and_then(io::read_to_string);
+        assert_eq!(text(0).expect("a file"), "one");
+        // An editor that replaces the file.
+        let other = dir.path().join("other");
+        std::fs::write(&other, "two").expect("written");
+        std::fs::rename(&other, &file).expect("renamed");
+        assert_eq!(text(0).expect("a file"), "two");
+        let errno = |index| text(index).expect_err("no file").raw_os_error();
+        assert_eq!(errno(1), Some(nix::libc::EINVAL));
+        assert_eq!(errno(2), Some(nix::libc::ENOENT));
+        // The monitor ends the conversation, and kills the server.
+        assert!(text(3).is_err());
+        monitor.join().expect("it has ended");
+    }
 }

@@ -6,18 +6,23 @@
 //!   minus an errno.
 //! - `C`, the user, and up to 16 directories to give to the user. The reply is 0, or minus an
 //!   errno.
+//! - `O`, and the number of a file instead of a user's index. The reply is 0 with a descriptor, or
+//!   minus an errno. The server named all files before it gave up its privileges.
 //!
 //! The `monitor` module answers them.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Uid, fchown};
 
-use crate::policy::user::{Ids, SandboxUser, UserIds};
+use crate::policy::user::{Ids, SandboxUser, UserIds, UserRole};
 use crate::supervisor::fd_passing::{receive_with_fds, send_with_fds};
 
 /// Request to start a shim.
@@ -25,6 +30,9 @@ pub(crate) const SPAWN: u8 = b'S';
 
 /// Request to change the owner of directories.
 pub(crate) const CHOWN: u8 = b'C';
+
+/// Request to open a file again.
+pub(crate) const OPEN: u8 = b'O';
 
 /// Size of a request, in bytes.
 const REQUEST_BYTES: usize = 1 + SandboxUser::BYTES;
@@ -61,18 +69,44 @@ impl Spawner {
         self.request(CHOWN, user, &dirs).map(drop)
     }
 
+    /// Opens a file again that only the privileged process may read. `index` is its position in the
+    /// list that [`fork_privileged`](crate::fork_privileged) got. Fails with `EINVAL` for anything
+    /// that is not a regular file. Blocks.
+    pub fn open_file(&self, index: u16) -> io::Result<File> {
+        let file = SandboxUser {
+            index,
+            role: UserRole::Server,
+        };
+        let [a, b, c] = file.encode();
+        let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        send_with_fds(&*stream, &[OPEN, a, b, c], &[])?;
+        let mut response = [0; 4];
+        let (bytes, fds) = receive_with_fds(&stream, &mut response)?;
+        if bytes != response.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        decode_response(response)?;
+        let file = fds.into_iter().next().map(File::from);
+        file.ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
     fn request(&self, kind: u8, user: SandboxUser, fds: &[RawFd]) -> io::Result<i32> {
         let [a, b, c] = user.encode();
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         send_with_fds(&*stream, &[kind, a, b, c], fds)?;
         let mut response = [0; 4];
         stream.read_exact(&mut response)?;
-        let response = i32::from_ne_bytes(response);
-        if response < 0 {
-            Err(io::Error::from_raw_os_error(-response))
-        } else {
-            Ok(response)
-        }
+        decode_response(response)
+    }
+}
+
+/// Returns the result in a response of the privileged process.
+fn decode_response(response: [u8; 4]) -> io::Result<i32> {
+    let response = i32::from_ne_bytes(response);
+    if response < 0 {
+        Err(io::Error::from_raw_os_error(-response))
+    } else {
+        Ok(response)
     }
 }
 
@@ -94,6 +128,21 @@ impl Request {
         let [kind, a, b, c] = request;
         let user = SandboxUser::decode([a, b, c]).ok_or(io::ErrorKind::InvalidData)?;
         Ok(Request { kind, user, fds })
+    }
+}
+
+/// Opens a regular file for reading. Does not wait for the writer of a pipe. Fails with `EINVAL` for
+/// anything that is not a regular file.
+pub fn open_regular_file(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = File::options()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::from_raw_os_error(nix::libc::EINVAL))
     }
 }
 

@@ -3,6 +3,7 @@
 mod doctor;
 mod exit;
 mod generate;
+mod reload;
 mod serve;
 mod settings;
 
@@ -29,6 +30,8 @@ pub struct Cli {
 enum Command {
     /// Serve the API until SIGTERM or SIGINT
     Serve(Box<Config>),
+    /// Make the running server read its key files and HEARTH_ENV_FILE again
+    Reload(reload::Options),
     /// Check the environment and suggest fixes
     Doctor(Box<doctor::Options>),
     /// Print every setting as a Markdown table
@@ -75,6 +78,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Serve(config) => serve::run(*config),
+            Command::Reload(options) => reload::run(&options),
             Command::Doctor(options) => doctor::run(*options, self.errors),
             Command::Settings => settings::run(),
             Command::Completions { shell } => generate::print_completions(Cli::command(), shell),

@@ -36,13 +36,15 @@ fn render(settings: &[Described]) -> String {
             default,
             accepted,
             help,
+            is_reloadable,
             ..
         } = setting;
         let default = default.as_deref().unwrap_or("none");
         let accepted = accepted.as_deref().unwrap_or_default();
+        let reloadable = if *is_reloadable { " *Reloadable.*" } else { "" };
         let _ = writeln!(
             text,
-            "| `{variable}`<br>`--{flag} {value}` | {default} | {accepted} | {}. |",
+            "| `{variable}`<br>`--{flag} {value}` | {default} | {accepted} | {}.{reloadable} |",
             help.replace('|', "\\|")
         );
     }

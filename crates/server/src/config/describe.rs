@@ -3,6 +3,7 @@
 use clap::builder::Str;
 use clap::{Arg, Args, Command};
 
+use super::changes::is_reloadable;
 use super::number::bounds_of;
 use super::settings::Config;
 
@@ -21,6 +22,8 @@ pub(crate) struct Described {
     pub accepted: Option<String>,
     /// The help text, which is a sentence without its full stop.
     pub help: String,
+    /// True if a running server can change the setting.
+    pub is_reloadable: bool,
 }
 
 /// Returns all settings in the order of `hearth serve --help`.
@@ -43,9 +46,11 @@ fn describe_one(setting: &Arg) -> Option<Described> {
         Some((help, words)) => (help.to_owned(), words.strip_suffix(']').map(str::to_owned)),
         None => (help, None),
     };
+    let variable = setting.get_env()?.to_str()?;
     Some(Described {
         heading: setting.get_help_heading()?.to_owned(),
-        variable: setting.get_env()?.to_str()?.to_owned(),
+        is_reloadable: is_reloadable(variable),
+        variable: variable.to_owned(),
         flag: setting.get_long()?.to_owned(),
         value: words.iter().map(Str::as_str).collect::<Vec<_>>().join(" "),
         default: in_words.or(default),

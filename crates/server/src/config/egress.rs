@@ -25,7 +25,7 @@ pub(crate) struct EgressSettings {
     /// every port
     #[arg(long = "egress-allow", env = "HEARTH_EGRESS_ALLOW", value_name = "LIST",
           value_parser = parse_trimmed::<AllowList>)]
-    allow: Option<AllowList>,
+    pub allow: Option<AllowList>,
 
     /// Let HEARTH_EGRESS_ALLOW and HEARTH_EGRESS=open also cover the metadata services of
     /// clouds, which hand out the credentials of the machine

@@ -1,7 +1,7 @@
 //! Settings of API keys.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,6 +10,9 @@ use super::error::ConfigError;
 use super::number::number;
 use super::text::parse_trimmed;
 use crate::api_keys::ApiKeys;
+
+/// A function that opens a key file.
+pub(crate) type OpenFile<'a> = &'a dyn Fn(&Path) -> io::Result<File>;
 
 /// The maximum size of a key file, which is enough for more than ten thousand keys.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -68,9 +71,21 @@ impl std::fmt::Debug for KeySettings {
 }
 
 impl KeySettings {
+    /// Returns the paths of the key files.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.api_keys_file.iter().chain(&self.operator_key_file)
+    }
+
+    /// Takes over all settings but the paths of files.
+    pub fn adopt(&mut self, next: &KeySettings) {
+        self.api_keys.clone_from(&next.api_keys);
+        self.operator_key.clone_from(&next.operator_key);
+        self.key_max_requests_per_minute = next.key_max_requests_per_minute;
+    }
+
     /// Reads the files and returns all keys.
-    pub fn read(&self) -> Result<ApiKeys, ConfigError> {
-        let keys = self.read_all_keys()?;
+    pub fn read(&self, open: OpenFile<'_>) -> Result<ApiKeys, ConfigError> {
+        let keys = self.read_all_keys(open)?;
         match self.key_max_requests_per_minute {
             None => Ok(keys),
             Some(max) => keys
@@ -79,8 +94,8 @@ impl KeySettings {
         }
     }
 
-    fn read_all_keys(&self) -> Result<ApiKeys, ConfigError> {
-        let keys = self.read_api_keys()?;
+    fn read_all_keys(&self, open: OpenFile<'_>) -> Result<ApiKeys, ConfigError> {
+        let keys = self.read_api_keys(open)?;
         match (trimmed(self.operator_key.as_ref()), &self.operator_key_file) {
             (None, None) => Ok(keys),
             (Some(key), None) => keys
@@ -88,7 +103,7 @@ impl KeySettings {
                 .map_err(|error| ConfigError::new("HEARTH_OPERATOR_KEY", error)),
             (None, Some(path)) => {
                 let bad = |error| ConfigError::new("HEARTH_OPERATOR_KEY_FILE", error);
-                let text = read_file(path).map_err(bad)?;
+                let text = read_file(open, path).map_err(bad)?;
                 match text.trim() {
                     "" => Err(bad(format!("{} contains no key", path.display()))),
                     key => keys
@@ -103,7 +118,7 @@ impl KeySettings {
         }
     }
 
-    fn read_api_keys(&self) -> Result<ApiKeys, ConfigError> {
+    fn read_api_keys(&self, open: OpenFile<'_>) -> Result<ApiKeys, ConfigError> {
         let keys = trimmed(self.api_keys.as_ref());
         let Some(path) = &self.api_keys_file else {
             return ApiKeys::parse(keys.unwrap_or_default())
@@ -115,7 +130,7 @@ impl KeySettings {
                 "HEARTH_API_KEYS is set as well: unset one of them".to_owned()
             ));
         }
-        let text = read_file(path).map_err(bad)?;
+        let text = read_file(open, path).map_err(bad)?;
         match ApiKeys::parse(&text.lines().collect::<Vec<_>>().join(",")) {
             // A file that is empty by mistake must not disable authentication.
             Ok(keys) if keys.is_empty() => Err(bad(format!("{} contains no key", path.display()))),
@@ -130,10 +145,9 @@ fn trimmed(value: Option<&String>) -> Option<&str> {
         .filter(|text| !text.is_empty())
 }
 
-fn read_file(path: &Path) -> Result<String, String> {
+fn read_file(open: OpenFile<'_>, path: &Path) -> Result<String, String> {
     let mut text = String::new();
-    let read =
-        File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text));
+    let read = open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text));
     read.map(|_| text)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
@@ -141,6 +155,12 @@ fn read_file(path: &Path) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl KeySettings {
+        fn read_now(&self) -> Result<ApiKeys, ConfigError> {
+            self.read(&|path| File::open(path))
+        }
+    }
 
     #[test]
     fn an_operator_key_is_given_once_and_is_not_an_api_key() {
@@ -158,7 +178,7 @@ mod tests {
                 operator_key_file: file.clone(),
                 ..keys.clone()
             }
-            .read()
+            .read_now()
             .is_ok()
         );
         let denied = [
@@ -185,7 +205,7 @@ mod tests {
             },
         ];
         for settings in denied {
-            let error = settings.read().expect_err("denied").to_string();
+            let error = settings.read_now().expect_err("denied").to_string();
             assert!(error.starts_with("HEARTH_OPERATOR_KEY"), "{error}");
         }
     }
@@ -197,8 +217,8 @@ mod tests {
             key_max_requests_per_minute: Some(1),
             ..KeySettings::default()
         };
-        assert!(limited(Some("one")).read().is_ok());
-        let error = limited(None).read().expect_err("no keys").to_string();
+        assert!(limited(Some("one")).read_now().is_ok());
+        let error = limited(None).read_now().expect_err("no keys").to_string();
         assert!(
             error.starts_with("HEARTH_KEY_MAX_REQUESTS_PER_MINUTE: "),
             "{error}"
@@ -215,7 +235,7 @@ mod tests {
             api_keys_file,
             ..KeySettings::default()
         }
-        .read();
+        .read_now();
         parsed
             .map(|keys| !keys.is_empty())
             .map_err(|error| error.to_string())
@@ -243,7 +263,7 @@ mod tests {
             api_keys_file: Some("/nowhere/keys".into()),
             ..KeySettings::default()
         };
-        let error = missing.read().expect_err("denied").to_string();
+        let error = missing.read_now().expect_err("denied").to_string();
         assert!(
             error.starts_with("HEARTH_API_KEYS_FILE: cannot read /nowhere/keys"),
             "{error}"

@@ -1,6 +1,8 @@
 //! Limits on the resources of a session. The watchers of `sessions/limits`, the browser and the
 //! sandbox enforce them.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use clap::Args;
 use hearth_browser::BrowserLimits;
 
@@ -84,6 +86,24 @@ impl Limits {
             max_tabs: self.max_tabs,
             max_download_bytes: self.max_download_mb << 20,
         }
+    }
+}
+
+/// The limits that are in effect. A reload replaces them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct CurrentLimits(Arc<RwLock<Limits>>);
+
+impl CurrentLimits {
+    pub fn new(limits: Limits) -> CurrentLimits {
+        CurrentLimits(Arc::new(RwLock::new(limits)))
+    }
+
+    pub fn get(&self) -> Limits {
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set(&self, limits: Limits) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 }
 

@@ -4,8 +4,11 @@
 //! and `hearth serve --help` and docs/CONFIGURATION.md print it. [`parse`] reads the command line.
 
 mod addresses;
+mod changes;
+mod data_dir;
 mod describe;
 mod egress;
+mod env_file;
 mod error;
 mod isolation;
 mod keys;
@@ -19,17 +22,20 @@ mod retention;
 mod server_limits;
 mod settings;
 mod text;
+mod values;
 
+pub(crate) use self::changes::{Change, adopt_reloadable, changes};
+pub(crate) use self::data_dir::DataDir;
 pub(crate) use self::describe::{Described, describe};
 pub(crate) use self::error::ConfigError;
 pub(crate) use self::isolation::IsolationLevel;
-pub(crate) use self::limits::Limits;
 #[cfg(test)]
 pub(crate) use self::limits::tests::LIMITS as ZERO_LIMITS;
+pub(crate) use self::limits::{CurrentLimits, Limits};
 pub(crate) use self::log::LogSettings;
 pub(crate) use self::parse::{
-    ParseError, arguments, deprecated_variables, parse, parse_leniently, unknown_variables,
-    wants_no_color,
+    ParseError, Unused, arguments, deprecated_variables, parse, parse_again, parse_leniently,
+    unknown_variables, unused_in_file, wants_no_color,
 };
 pub(crate) use self::retention::Retention;
 pub(crate) use self::server_limits::ServerLimits;

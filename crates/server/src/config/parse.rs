@@ -8,9 +8,10 @@ use std::ffi::{OsStr, OsString};
 
 use clap::builder::PossibleValue;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgMatches, Args, Command, Error};
+use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
 
 use super::describe::with_bounds;
+use super::env_file::{self, EnvFile, Flags};
 use super::error::ConfigError;
 use super::isolation::ALLOW_REMOTE_ALIAS;
 use super::server_limits::ServerLimits;
@@ -30,8 +31,31 @@ pub(crate) enum ParseError {
     Usage(Box<Error>),
 }
 
-/// Parses the arguments of a command whose subcommands have settings.
+/// Parses the arguments of a command whose subcommands have settings. Reads the file with settings.
 pub(crate) fn parse(command: Command, arguments: &[OsString]) -> Result<ArgMatches, ParseError> {
+    let with_file = add_env_file(&command, arguments).map_err(ParseError::Setting)?;
+    parse_all(command, &with_file)
+}
+
+/// Parses the settings of the running server again. `file` is the text of the file with settings.
+pub(crate) fn parse_again(file: Option<&str>) -> Result<Config, ConfigError> {
+    let command = Command::new("hearth").subcommand(Config::augment_args(Command::new("serve")));
+    let mut arguments = arguments();
+    if let Some(text) = file {
+        let file = EnvFile::parse(text).map_err(bad_file)?;
+        arguments = add_settings(&file, &command, &arguments);
+    }
+    let usage = |error: Error| bad_file(error.to_string());
+    let matches = parse_all(command, &arguments).map_err(|error| match error {
+        ParseError::Setting(error) => error,
+        ParseError::Usage(error) => usage(*error),
+    })?;
+    let serve = matches.subcommand_matches("serve");
+    let serve = serve.ok_or_else(|| bad_file("the command is not `serve`".to_owned()))?;
+    Config::from_arg_matches(serve).map_err(usage)
+}
+
+fn parse_all(command: Command, arguments: &[OsString]) -> Result<ArgMatches, ParseError> {
     let command = command.mut_subcommands(prepare);
     command
         .clone()
@@ -48,9 +72,12 @@ pub(crate) fn parse_leniently(
     command: Command,
     arguments: &[OsString],
 ) -> Result<(ArgMatches, Vec<ConfigError>), ParseError> {
-    let mut command = command.mut_subcommands(prepare);
-    let mut arguments = arguments.to_vec();
     let mut errors = Vec::new();
+    let mut arguments = add_env_file(&command, arguments).unwrap_or_else(|error| {
+        errors.push(error);
+        arguments.to_vec()
+    });
+    let mut command = command.mut_subcommands(prepare);
     loop {
         let error = match command.clone().try_get_matches_from(&arguments) {
             Ok(matches) => return Ok((matches, errors)),
@@ -79,6 +106,78 @@ pub(crate) fn parse_leniently(
         }
         errors.push(setting);
     }
+}
+
+/// Adds flags for the settings in the file that `HEARTH_ENV_FILE` names, if the command has
+/// settings.
+fn add_env_file(command: &Command, arguments: &[OsString]) -> Result<Vec<OsString>, ConfigError> {
+    let has_settings = subcommand_of(command, arguments)
+        .is_some_and(|command| command.get_arguments().any(|word| word.get_env().is_some()));
+    let path = env_file::value_of_flag(env_file::FLAG, arguments)
+        .or_else(|| std::env::var_os(env_file::VARIABLE))
+        .filter(|path| has_settings && !path.to_string_lossy().trim().is_empty());
+    let Some(path) = path else {
+        return Ok(arguments.to_vec());
+    };
+    let path = path.to_string_lossy();
+    let path = path.trim();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| bad_file(format!("cannot read {path}: {error}")))?;
+    let file = EnvFile::parse(&text).map_err(|error| bad_file(format!("{path}: {error}")))?;
+    Ok(add_settings(&file, command, arguments))
+}
+
+/// Adds flags for the settings of a file to the arguments.
+fn add_settings(file: &EnvFile, command: &Command, arguments: &[OsString]) -> Vec<OsString> {
+    let flags = subcommand_of(command, arguments)
+        .map(|command| flags_of(file, command, arguments).added)
+        .unwrap_or_default();
+    // After the names of the program and of its command.
+    let (words, rest) = arguments.split_at(arguments.len().min(2));
+    [words, &flags, rest].concat()
+}
+
+fn flags_of(file: &EnvFile, command: &Command, arguments: &[OsString]) -> Flags {
+    let names_of = |setting: &Arg| {
+        let new = setting.get_env().and_then(OsStr::to_str);
+        let old = RENAMED.iter().filter(|(name, _)| Some(*name) == new);
+        let names = new.into_iter().chain(old.map(|(_, old)| *old));
+        names.map(str::to_owned).collect()
+    };
+    file.flags(command, arguments, names_of, |name| {
+        !is_empty(OsStr::new(name))
+    })
+}
+
+/// The variables in a file with settings that have no effect.
+#[derive(Debug, Default)]
+pub(crate) struct Unused {
+    /// No setting has them.
+    pub unknown: Vec<String>,
+    /// The environment or a flag overrides them.
+    pub overridden: Vec<String>,
+}
+
+/// Returns the variables in the file with settings that have no effect. `text` is the file.
+pub(crate) fn unused_in_file(text: &str) -> Result<Unused, ConfigError> {
+    let file = EnvFile::parse(text).map_err(bad_file)?;
+    let command = Config::augment_args(Command::new("serve"));
+    let known = known_variables(&command);
+    let unknown = file
+        .names()
+        .filter(|name| name.starts_with("HEARTH_") && !known.contains(name));
+    Ok(Unused {
+        unknown: unknown.map(str::to_owned).collect(),
+        overridden: flags_of(&file, &command, &arguments()).overridden,
+    })
+}
+
+fn subcommand_of<'a>(command: &'a Command, arguments: &[OsString]) -> Option<&'a Command> {
+    command.find_subcommand(arguments.get(1)?)
+}
+
+fn bad_file(reason: String) -> ConfigError {
+    ConfigError::new(env_file::VARIABLE, reason)
 }
 
 fn command_size(command: &Command) -> usize {
@@ -186,11 +285,7 @@ fn not_utf8() -> Option<String> {
 /// misspelt.
 pub(crate) fn unknown_variables() -> Vec<String> {
     let command = Config::augment_args(Command::new("serve"));
-    let known: BTreeSet<&str> = command
-        .get_arguments()
-        .filter_map(|argument| argument.get_env()?.to_str())
-        .chain(RENAMED.iter().map(|(_, old)| *old))
-        .collect();
+    let known = known_variables(&command);
     let mut unknown: Vec<String> = std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
         .filter(|name| name.starts_with("HEARTH_") && !known.contains(name.as_str()))
@@ -198,6 +293,16 @@ pub(crate) fn unknown_variables() -> Vec<String> {
         .collect();
     unknown.sort();
     unknown
+}
+
+/// Returns the variables of all settings, and their old names.
+fn known_variables(command: &Command) -> BTreeSet<&str> {
+    let variables = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_env()?.to_str());
+    variables
+        .chain(RENAMED.iter().map(|(_, old)| *old))
+        .collect()
 }
 
 /// Returns the variables of the environment that have a new name, each with that name.

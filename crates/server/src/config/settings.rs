@@ -1,5 +1,6 @@
 //! All settings in one struct.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::addresses::{parse_frame_ancestors, parse_listen, parse_public_url};
 use super::egress::EgressSettings;
 use super::error::ConfigError;
 use super::isolation::IsolationSettings;
-use super::keys::KeySettings;
+use super::keys::{KeySettings, OpenFile};
 use super::limits::Limits;
 use super::log::LogSettings;
 use super::number::{seconds, size};
@@ -22,6 +23,7 @@ use super::profiles::ProfileSettings;
 use super::retention::Retention;
 use super::server_limits::ServerLimits;
 use super::text::{parse_trimmed, parse_user_agent};
+use super::values::SettingValues;
 use crate::api_keys::ApiKeys;
 use crate::capacity::{memory_bytes, plan_max_sessions};
 
@@ -48,6 +50,12 @@ pub(crate) struct Config {
     #[arg(long, env = "HEARTH_FRAME_ANCESTORS", value_name = "SOURCES", default_value = "*",
           value_parser = parse_frame_ancestors)]
     pub frame_ancestors: String,
+
+    /// Origins of web pages that may call the API from a browser, such as https://app.example,
+    /// separated by commas. Their pages still need a key
+    #[arg(long, env = "HEARTH_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',',
+          value_parser = parse_public_url)]
+    pub cors_origins: Vec<String>,
 
     /// Directory for sessions, profiles and the store. The path has at most 45 bytes, because
     /// Chromium's sockets are below it [default: hearth in the user's data directory; for root
@@ -104,6 +112,12 @@ pub(crate) struct Config {
           default_value = "5", value_parser = seconds(0..=300))]
     pub stop_grace: Duration,
 
+    /// File with settings, one NAME=value in a line. Variables and flags take precedence over it.
+    /// The server reads it again when it reloads
+    #[arg(long, env = "HEARTH_ENV_FILE", value_name = "PATH",
+          value_parser = parse_trimmed::<PathBuf>)]
+    pub env_file: Option<PathBuf>,
+
     #[command(flatten)]
     keys: KeySettings,
 
@@ -127,6 +141,9 @@ pub(crate) struct Config {
 
     #[arg(skip = ServerLimits::read())]
     pub server_limits: ServerLimits,
+
+    #[command(flatten)]
+    pub(super) values: SettingValues,
 }
 
 impl Config {
@@ -143,7 +160,31 @@ impl Config {
 
     /// Reads and returns the API keys.
     pub fn keys(&self) -> Result<ApiKeys, ConfigError> {
-        self.keys.read()
+        self.keys_with(&|path| File::open(path))
+    }
+
+    /// Reads and returns the API keys. Opens their files with `open`.
+    pub fn keys_with(&self, open: OpenFile<'_>) -> Result<ApiKeys, ConfigError> {
+        self.keys.read(open)
+    }
+
+    /// Returns the files with keys.
+    pub fn key_files(&self) -> Vec<PathBuf> {
+        self.keys.files().cloned().collect()
+    }
+
+    /// Takes over the reloadable settings.
+    pub(super) fn adopt(&mut self, next: &Config) {
+        self.max_sessions = next.max_sessions;
+        self.team_max_sessions = next.team_max_sessions;
+        self.keys.adopt(&next.keys);
+        self.egress.allow.clone_from(&next.egress.allow);
+        self.log.filter.clone_from(&next.log.filter);
+        self.limits = Limits {
+            // The budget of the server cannot change.
+            buffer_mb: self.limits.buffer_mb,
+            ..next.limits
+        };
     }
 
     /// Returns an error if callers without a key could reach the server from other machines.

@@ -24,7 +24,6 @@ use crate::http::error::ApiError;
 use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::metrics::Rejection;
-use crate::request_rate::RequestRate;
 use crate::team::{self, Team};
 
 /// The maximum size of a request body.
@@ -74,7 +73,7 @@ impl FromRequestParts<AppState> for Principal {
         parts: &mut Parts,
         state: &AppState,
     ) -> Result<Principal, ApiError> {
-        let principal = auth::identify(state.keys(), &parts.headers)?;
+        let principal = auth::identify(&state.keys(), &parts.headers)?;
         keep_connection(parts);
         Ok(principal)
     }
@@ -117,12 +116,13 @@ impl FromRequest<AppState> for ApiRequest {
 /// Checks the key of a request, counts the request towards the key's rate, and returns the team.
 /// Without keys, all clients are one team.
 fn admit(parts: &Parts, state: &AppState) -> Result<Team, ApiError> {
-    let key = auth::authenticate(state.keys(), &parts.headers)?;
+    let keys = state.keys();
+    let key = auth::authenticate(&keys, &parts.headers)?;
     keep_connection(parts);
     let Some(key) = key else {
         return Ok(team::everybody());
     };
-    if let Some(Err(exceeded)) = key.rate.as_ref().map(RequestRate::count) {
+    if let Some(Err(exceeded)) = key.rate.as_ref().map(|rate| rate.count()) {
         let teams = state.registry().metrics().teams();
         teams.request_rejected(&key.team, Rejection::KeyRate);
         return Err(ApiError::RateExceeded(exceeded));

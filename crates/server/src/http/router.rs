@@ -5,6 +5,7 @@ use axum::http::Uri;
 use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
@@ -13,7 +14,7 @@ use crate::http::handlers::{
     cdp, create_session, delete_session, execute, health, list_sessions, live_view, metrics,
     openapi, operator, probes, profiles, show_session,
 };
-use crate::http::middleware::{host_guard, request_log};
+use crate::http::middleware::{cors, host_guard, request_log};
 use crate::http::state::AppState;
 
 /// Two names for the same API: SDKs and the CLI use `browser`, the API reference says `interact`.
@@ -38,6 +39,7 @@ pub(crate) fn public(state: AppState) -> Router {
         .layer(CatchPanicLayer::custom(|_| {
             ApiError::Internal("a handler panicked".to_owned()).into_response()
         }))
+        .layer(option_layer(cors::allow_origins(state.allowed_origins())))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(from_fn_with_state(state.clone(), request_log::log_request))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))

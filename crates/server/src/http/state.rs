@@ -1,6 +1,6 @@
 //! The state that all handlers share.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::HeaderValue;
 use hearth_budget::Budget;
@@ -36,9 +36,9 @@ pub(crate) struct AppState(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    keys: ApiKeys,
-    public_url: Option<String>,
-    local_host: String,
+    /// Replaced as a whole, so that a request sees one set of keys.
+    keys: RwLock<Arc<ApiKeys>>,
+    origins: Origins,
     live_view_policy: HeaderValue,
     isolation: IsolationLevel,
     started_at: Timestamp,
@@ -47,6 +47,17 @@ struct Shared {
     log_limit: LogLimit,
     large_bodies: FairQueue,
     profile_lists: FairQueue,
+}
+
+/// The addresses in requests and responses.
+#[derive(Debug)]
+pub(crate) struct Origins {
+    /// The configured origin of this server, as clients see it.
+    pub public_url: Option<String>,
+    /// The listen address, for requests without a `Host` header.
+    pub local_host: String,
+    /// The origins of other sites whose pages may call the API.
+    pub allowed: Vec<String>,
 }
 
 /// The sources of metrics on the server's own resources.
@@ -58,20 +69,17 @@ pub(crate) struct ServerLoad {
 }
 
 impl AppState {
-    /// Creates the state. `local_host` is the listen address, for requests without a `Host` header.
     pub fn new(
         keys: ApiKeys,
-        public_url: Option<String>,
-        local_host: String,
+        origins: Origins,
         live_view_policy: HeaderValue,
         isolation: IsolationLevel,
         registry: Arc<Registry>,
         load: ServerLoad,
     ) -> AppState {
         AppState(Arc::new(Shared {
-            keys,
-            public_url,
-            local_host,
+            keys: RwLock::new(Arc::new(keys)),
+            origins,
             live_view_policy,
             isolation,
             started_at: clock::now(),
@@ -83,18 +91,31 @@ impl AppState {
         }))
     }
 
-    pub fn keys(&self) -> &ApiKeys {
-        &self.0.keys
+    /// Returns the keys that are valid now.
+    pub fn keys(&self) -> Arc<ApiKeys> {
+        let keys = self.0.keys.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&keys)
+    }
+
+    /// Replaces the keys. Requests that were authenticated continue.
+    pub fn set_keys(&self, keys: ApiKeys) {
+        let mut current = self.0.keys.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(keys);
     }
 
     /// Returns the configured origin of this server, as clients see it.
     pub fn public_url(&self) -> Option<&str> {
-        self.0.public_url.as_deref()
+        self.0.origins.public_url.as_deref()
+    }
+
+    /// Returns the origins of other sites whose pages may call the API.
+    pub fn allowed_origins(&self) -> &[String] {
+        &self.0.origins.allowed
     }
 
     /// Returns the host and port that the server listens on.
     pub fn local_host(&self) -> &str {
-        &self.0.local_host
+        &self.0.origins.local_host
     }
 
     /// Returns the `Content-Security-Policy` of the live view page.

@@ -2,17 +2,21 @@
 //!
 //! [`prepare`] does everything that needs a single-threaded process or root privileges.
 //! [`self_test`] starts programs in the sandbox and checks that it holds. [`services`] opens the
-//! store and builds the registry. [`serve`] listens until a signal arrives.
+//! store and builds the registry. [`serve`] listens until a signal arrives. [`reload`] changes
+//! settings meanwhile.
 
 mod banner;
 mod descriptors;
 mod listeners;
 mod prepare;
+mod reload;
 mod retention;
 mod self_test;
 mod serve;
 mod services;
+mod setting_files;
 mod signals;
 
 pub(crate) use self::prepare::{LOCK, Role, prepare};
+pub(crate) use self::reload::{Report, request_reload};
 pub(crate) use self::serve::serve;

@@ -14,8 +14,9 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::prctl;
 use nix::unistd::{Pid, geteuid, getpid};
 
+use super::setting_files::{FileStates, SettingFiles};
 use crate::api_keys::ApiKeys;
-use crate::config::{Config, ConfigError, IsolationLevel};
+use crate::config::{Config, ConfigError, CurrentLimits, IsolationLevel};
 use crate::profiles::profiles_dir;
 use crate::sandbox::{
     Isolation, check_traversable, chown_files, prepare_dirs, sessions_dir, sweep,
@@ -31,6 +32,10 @@ pub(crate) const LOCK: &str = "lock";
 pub(crate) struct Prepared {
     pub config: Config,
     pub keys: ApiKeys,
+    /// The files with settings, which are read again later.
+    pub files: SettingFiles,
+    /// The states of the key files when they were read.
+    pub key_files: FileStates,
     pub isolation: Isolation,
     pub runtime: Runtime,
     pub listener: std::net::TcpListener,
@@ -56,6 +61,8 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
         tracing::warn!(%error, "limit of open files not raised");
     }
     // The server's user may not be able to read the keys or to resolve the path later.
+    let mut files = SettingFiles::of(&config);
+    let key_files = files.states(&config.key_files());
     let keys = config.keys()?;
     let runtime_dir = config.runtime_dir()?;
     let runtime_dir = runtime_dir.canonicalize().unwrap_or(runtime_dir);
@@ -74,12 +81,17 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     })?;
     let listener =
         bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
-    let mut isolation = Isolation::new(level, config.limits, runtime.interpreters());
+    let limits = CurrentLimits::new(config.limits);
+    let mut isolation = Isolation::new(level, limits, runtime.interpreters());
     if level == IsolationLevel::Default && geteuid().is_root() {
         give_data_dir(&config, &sessions)?;
-        match fork_privileged(config.isolation.uids()?).context("cannot give up root privileges")? {
+        let forked = fork_privileged(config.isolation.uids()?, files.paths().to_vec());
+        match forked.context("cannot give up root privileges")? {
             PrivilegedFork::Exited(code) => return Ok(Role::Finished(code)),
-            PrivilegedFork::Server(spawner) => isolation = isolation.with_spawner(spawner),
+            PrivilegedFork::Server(spawner) => {
+                files = files.with_spawner(spawner.clone());
+                isolation = isolation.with_spawner(spawner);
+            }
         }
     } else if getpid() == Pid::from_raw(1)
         && let InitFork::Exited(code) = fork_init().context("cannot fork as process 1")?
@@ -89,6 +101,8 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     Ok(Role::Server(Box::new(Prepared {
         config,
         keys,
+        files,
+        key_files,
         isolation,
         runtime,
         listener,

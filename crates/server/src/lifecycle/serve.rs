@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use hearth_sandbox::UserIds;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -14,13 +15,14 @@ use super::banner::announce;
 use super::descriptors::watch_descriptors;
 use super::listeners::{Listeners, connection_limits, serve_all};
 use super::prepare::Prepared;
+use super::reload::{Reloader, accept_requests};
 use super::retention::run_retention;
 use super::services::{Sandbox, Tasks, build_registry, open_store};
-use super::signals::Signals;
+use super::signals::{self, Signals};
 use crate::config::Config;
 use crate::http::assets::live_view_policy;
 use crate::http::connections::Connections;
-use crate::http::state::{AppState, ServerLoad};
+use crate::http::state::{AppState, Origins, ServerLoad};
 use crate::sessions::{Registry, spawn_watchers};
 use crate::store::Store;
 
@@ -43,12 +45,18 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let Prepared {
         config,
         keys,
+        files,
+        key_files,
         isolation,
         runtime,
         listener,
-        lock: _lock,
+        lock,
     } = prepared;
-    let mut signals = Signals::listen()?;
+    let (mut signals, reload_signals) = signals::listen()?;
+    if let Err(error) = accept_requests(&lock) {
+        tracing::warn!(%error, "lock not taken: `hearth reload` does not find this server");
+    }
+    let uid_count = isolation.user_ids().map(UserIds::max_sessions);
     let descriptors = watch_descriptors()?;
     let (cdp_listeners, session_listeners) = mpsc::channel(SESSION_LISTENERS);
     let listeners = Listeners {
@@ -79,8 +87,11 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     ));
     let state = AppState::new(
         keys,
-        config.public_url.clone(),
-        listeners.public.local_addr()?.to_string(),
+        Origins {
+            public_url: config.public_url.clone(),
+            local_host: listeners.public.local_addr()?.to_string(),
+            allowed: config.cors_origins.clone(),
+        },
         live_view_policy(&config.frame_ancestors)?,
         config.isolation.level,
         Arc::clone(&registry),
@@ -91,9 +102,14 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         },
     );
     start(&config, listeners, &state, &registry, &tasks, &store)?;
+    let grace = config.stop_grace;
+    let reloader = Reloader::new(config, files, key_files, uid_count, state);
+    let reloading = reloader.run(reload_signals, tasks.stop.clone());
+    tasks.tracker.spawn(reloading);
 
     signals.next().await;
-    stop(config.stop_grace, &registry, &tasks, &store, &mut signals).await;
+    stop(grace, &registry, &tasks, &store, &mut signals).await;
+    drop(lock);
     Ok(())
 }
 

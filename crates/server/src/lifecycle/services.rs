@@ -21,7 +21,7 @@ use crate::config::{Config, ConfigError, IsolationLevel};
 use crate::metrics::Metrics;
 use crate::profiles::{Profiles, profiles_dir};
 use crate::sandbox::{Isolation, Ports, SandboxSpec, UidPool, sessions_dir};
-use crate::sessions::{CdpListeners, ENDED_KEPT_COUNT, Registry, RegistrySpec, Services};
+use crate::sessions::{CdpListeners, ENDED_KEPT_COUNT, QuotaMax, Registry, RegistrySpec, Services};
 use crate::store::{FILE, SessionRecord, Store, StoreError};
 use crate::toolchain::Runtime;
 
@@ -112,6 +112,7 @@ pub(super) async fn build_registry(
     let profiles = Profiles::open(profiles_dir(&config.data_dir), store.clone())
         .await
         .map_err(|error| bad_data_dir(format!("cannot use the profiles: {error}")))?;
+    let limits = isolation.limits.clone();
     let egress = Egress::new(config.egress.policy());
     egress.add_self_port(listeners.public.local_addr()?.port());
     let spec = RegistrySpec {
@@ -124,10 +125,9 @@ pub(super) async fn build_registry(
         isolation,
         cdp_listeners,
         egress,
-        max_sessions: max_sessions(config, uid_count),
-        team_max_sessions: config.team_max_sessions,
+        max_sessions: quota_max(config, uid_count),
         max_output_bytes: config.max_output_bytes,
-        limits: config.limits,
+        limits,
         server_limits: config.server_limits,
         buffers: Budget::new("the server", config.limits.buffer_mb << 20),
         keep_ended: config.retention.sessions,
@@ -163,10 +163,13 @@ fn warn_about(config: &Config, uid_count: Option<u16>) {
     }
 }
 
-/// Returns the maximum number of concurrent sessions. The number of user ids can limit it.
-fn max_sessions(config: &Config, uid_count: Option<u16>) -> usize {
+/// Returns the maximum numbers of concurrent sessions. The number of user ids can limit them.
+pub(super) fn quota_max(config: &Config, uid_count: Option<u16>) -> QuotaMax {
     let wanted = config.max_sessions();
-    uid_count.map_or(wanted, |count| wanted.min(count.into()))
+    QuotaMax {
+        server: uid_count.map_or(wanted, |count| wanted.min(count.into())),
+        team: config.team_max_sessions,
+    }
 }
 
 /// Returns a random first index, so that two servers with the same range rarely use the same user

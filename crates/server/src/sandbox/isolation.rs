@@ -8,7 +8,7 @@ use hearth_sandbox::{Launcher, SandboxPolicy, Spawner, UserIds};
 use tokio_util::task::TaskTracker;
 
 use super::account::Accounts;
-use crate::config::{IsolationLevel, Limits};
+use crate::config::{CurrentLimits, IsolationLevel};
 
 /// The server's own executable, which also acts as the shim. The path stays valid after a newer
 /// version has replaced the file.
@@ -19,7 +19,7 @@ const SHIM: &str = "/proc/self/exe";
 pub(crate) struct Isolation {
     pub level: IsolationLevel,
     uid_switch: UidSwitch,
-    pub limits: Limits,
+    pub limits: CurrentLimits,
     /// Directories of interpreters outside of the system's and the toolchain's directories.
     pub interpreters: Vec<PathBuf>,
     /// The users of the machine.
@@ -39,7 +39,11 @@ enum UidSwitch {
 
 impl Isolation {
     /// Creates an isolation whose programs run under the server's user id. Blocks.
-    pub fn new(level: IsolationLevel, limits: Limits, interpreters: Vec<PathBuf>) -> Isolation {
+    pub fn new(
+        level: IsolationLevel,
+        limits: CurrentLimits,
+        interpreters: Vec<PathBuf>,
+    ) -> Isolation {
         Isolation {
             level,
             uid_switch: UidSwitch::Disabled,

@@ -122,7 +122,7 @@ impl SessionSandbox {
         let for_browser = launcher.as_user(user(UserRole::Browser));
         let sandboxed = |launcher: &Launcher, plan: fn(&SandboxPaths, &Ports, _, bool) -> _| {
             isolation.sandboxed(launcher, || {
-                plan(&paths, &ports, isolation.limits, index.is_some())
+                plan(&paths, &ports, isolation.limits.get(), index.is_some())
             })
         };
         debug_assert!(isolation.level == IsolationLevel::Default || index.is_none());

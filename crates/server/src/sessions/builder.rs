@@ -60,7 +60,7 @@ pub(super) struct SessionBuilder {
 
 impl SessionBuilder {
     pub fn new(spec: Arc<RegistrySpec>, uid_pool: UidPool, services: Services) -> SessionBuilder {
-        let session_bytes = spec.limits.session_buffer_mb << 20;
+        let session_bytes = spec.limits.get().session_buffer_mb << 20;
         SessionBuilder {
             budget: spec.buffers.child("the session", session_bytes),
             spec,
@@ -224,10 +224,10 @@ impl SessionBuilder {
             navigation_hint: Some(NavigationErrorHint::new(move |url| {
                 denials.describe_for(url)
             })),
-            limits: self.spec.limits.of_browser(),
+            limits: self.spec.limits.get().of_browser(),
             budget: self.budget.clone(),
         };
-        let max_mb = self.spec.limits.disk_mb;
+        let max_mb = self.spec.limits.get().disk_mb;
         let profile = self.profile.as_ref();
         let (browser, warning) =
             profile::launch(profile, sandbox, &self.tasks, launch, max_mb).await?;
@@ -271,7 +271,7 @@ impl SessionBuilder {
             limits: OutputLimits {
                 max_output_bytes: self.spec.max_output_bytes,
                 queued_executions: self.spec.server_limits.queued_executions,
-                max_profile_mb: self.spec.limits.disk_mb,
+                max_profile_mb: self.spec.limits.get().disk_mb,
             },
         }))
     }

@@ -16,7 +16,7 @@ use super::resources::SessionResources;
 use super::session::Session;
 use super::spans::{session_span, session_span_in_request};
 use super::supervisor::supervise;
-use super::team_quota::CapacityPermit;
+use super::team_quota::{CapacityPermit, QuotaReached};
 use crate::metrics::{CreateOutcome, Metrics};
 use crate::team::Team;
 
@@ -95,13 +95,12 @@ impl Registry {
         if let Some((what, reason)) = self.readings.failing().pop() {
             return Err(SessionError::Unmeasured { what, reason });
         }
-        let of_team = self.team_quota.acquire(team);
-        let team = of_team.map_err(SessionError::TeamAtCapacity)?;
-        let server = Arc::clone(&self.capacity).try_acquire_owned();
-        Ok(CapacityPermit {
-            _server: server.map_err(|_| SessionError::AtCapacity)?,
-            _team: team,
-        })
+        self.team_quota
+            .acquire(team)
+            .map_err(|reached| match reached {
+                QuotaReached::Server => SessionError::AtCapacity,
+                QuotaReached::Team(max) => SessionError::TeamAtCapacity(max),
+            })
     }
 
     /// Builds a session, registers it and starts its tasks.

@@ -57,4 +57,5 @@ pub(crate) use registry::{ENDED_KEPT_COUNT, Registry};
 pub(crate) use services::Services;
 pub(crate) use session::Session;
 pub(crate) use spec::RegistrySpec;
+pub(crate) use team_quota::QuotaMax;
 pub(crate) use watchers::spawn_watchers;

@@ -87,10 +87,7 @@ impl Registry {
             gauges.waiting += activity.executions - activity.running();
             gauges.sessions_memory_bytes += session.memory_bytes();
         }
-        let reserved = self
-            .max_sessions()
-            .saturating_sub(self.capacity.available_permits());
-        gauges.creating = reserved.saturating_sub(gauges.active);
+        gauges.creating = self.team_quota.total().saturating_sub(gauges.active);
         gauges
     }
 }

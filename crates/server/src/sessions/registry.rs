@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use hearth_budget::Budget;
 use hearth_contract::DestroyedReason;
+use hearth_egress::AllowList;
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use super::resources::SessionResources;
 use super::services::Services;
 use super::session::Session;
 use super::spec::RegistrySpec;
-use super::team_quota::TeamQuota;
+use super::team_quota::{QuotaMax, TeamQuota};
 use crate::capacity;
 use crate::clock;
 use crate::config::{Limits, ServerLimits};
@@ -44,8 +44,6 @@ pub(crate) struct Registry {
     pub(super) services: Services,
     pub(super) launch_health: LaunchHealth,
     pub(super) readings: Readings,
-    /// One permit for each session that can be active at once.
-    pub(super) capacity: Arc<Semaphore>,
     pub(super) team_quota: Arc<TeamQuota>,
     /// Ordered by id, and so by age, because the ids are UUIDs of version 7.
     sessions: RwLock<BTreeMap<Uuid, SessionEntry>>,
@@ -63,8 +61,7 @@ impl Registry {
         services: Services,
         past: Vec<SessionRecord>,
     ) -> Registry {
-        let capacity = Arc::new(Semaphore::new(spec.max_sessions));
-        let team_quota = TeamQuota::new(spec.team_max_sessions);
+        let team_quota = TeamQuota::new(spec.max_sessions);
         let past = past
             .into_iter()
             .map(|record| (record.id, SessionEntry::Recorded(Arc::new(record))));
@@ -74,7 +71,6 @@ impl Registry {
             services,
             launch_health: LaunchHealth::default(),
             readings: Readings::default(),
-            capacity,
             team_quota,
             sessions: RwLock::new(past.collect()),
             tracker,
@@ -96,11 +92,19 @@ impl Registry {
 
     /// Returns the number of sessions that can be active at once.
     pub fn max_sessions(&self) -> usize {
-        self.spec.max_sessions
+        self.team_quota.max().server
     }
 
-    pub fn limits(&self) -> &Limits {
-        &self.spec.limits
+    /// Returns the limits that are in effect.
+    pub fn limits(&self) -> Limits {
+        self.spec.limits.get()
+    }
+
+    /// Replaces limits and the list of allowed destinations, also for active sessions.
+    pub fn reconfigure(&self, limits: Limits, max_sessions: QuotaMax, allow: AllowList) {
+        self.spec.limits.set(limits);
+        self.team_quota.set_max(max_sessions);
+        self.spec.egress.set_allow_list(allow);
     }
 
     /// Returns the parent of all session directories.
@@ -112,7 +116,7 @@ impl Registry {
     pub(super) fn full_disk(&self) -> Option<Disk> {
         // A disk that cannot be read counts as full.
         let disk = Disk::of(self.sessions_dir()).unwrap_or_default();
-        disk.is_full(self.limits()).then_some(disk)
+        disk.is_full(&self.limits()).then_some(disk)
     }
 
     /// Returns the available memory if it is too little for another session.

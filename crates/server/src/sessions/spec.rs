@@ -10,7 +10,8 @@ use hearth_egress::Egress;
 use jiff::SignedDuration;
 
 use super::cdp_listener::CdpListeners;
-use crate::config::{Limits, ServerLimits};
+use super::team_quota::QuotaMax;
+use crate::config::{CurrentLimits, ServerLimits};
 use crate::profiles::Profiles;
 use crate::sandbox::isolation::Isolation;
 use crate::toolchain::Runtime;
@@ -32,12 +33,10 @@ pub(crate) struct RegistrySpec {
     pub cdp_listeners: CdpListeners,
     /// The egress proxies of all sessions.
     pub egress: Egress,
-    pub max_sessions: usize,
-    /// The maximum number of sessions of one team, if it is lower.
-    pub team_max_sessions: Option<usize>,
+    pub max_sessions: QuotaMax,
     /// The limit of each output stream of an execution.
     pub max_output_bytes: usize,
-    pub limits: Limits,
+    pub limits: CurrentLimits,
     pub server_limits: ServerLimits,
     /// Counts the buffers of the server. The budgets of sessions are its children.
     pub buffers: Budget,

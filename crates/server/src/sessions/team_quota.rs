@@ -1,74 +1,100 @@
-//! The number of sessions of each team.
+//! The number of sessions of the server and of each team.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use crate::team::Team;
 
-/// The sessions of all teams, and the maximum for one.
+/// The sessions of the server and of its teams, with a maximum for both.
 #[derive(Debug)]
-pub(super) struct TeamQuota {
-    max: Option<usize>,
-    counts: Mutex<HashMap<Team, usize>>,
+pub(super) struct TeamQuota(Mutex<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    max: QuotaMax,
+    total: usize,
+    teams: HashMap<Team, usize>,
 }
 
-/// The right of a team to one session. Dropping it returns the right.
+/// The maximum numbers of concurrent sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QuotaMax {
+    pub server: usize,
+    /// The maximum of one team. `None` means that a team may have all sessions.
+    pub team: Option<usize>,
+}
+
+/// The maximum that prevents a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum QuotaReached {
+    Server,
+    Team(usize),
+}
+
+/// The right to one session. Dropping it returns the right.
 #[derive(Debug)]
-pub(super) struct TeamPermit {
+pub(super) struct CapacityPermit {
     quota: Arc<TeamQuota>,
     team: Team,
 }
 
-/// The right to one session of the server and of a team.
-#[derive(Debug)]
-pub(super) struct CapacityPermit {
-    pub _server: OwnedSemaphorePermit,
-    pub _team: TeamPermit,
-}
-
 impl TeamQuota {
-    /// Creates a quota. `None` means that a team may have all sessions.
-    pub fn new(max: Option<usize>) -> Arc<TeamQuota> {
-        Arc::new(TeamQuota {
-            max,
-            counts: Mutex::default(),
-        })
+    pub fn new(max: QuotaMax) -> Arc<TeamQuota> {
+        let (total, teams) = (0, HashMap::new());
+        Arc::new(TeamQuota(Mutex::new(Counts { max, total, teams })))
     }
 
-    /// Returns a permit, or the maximum if the team has reached it.
-    pub fn acquire(self: &Arc<Self>, team: &Team) -> Result<TeamPermit, usize> {
+    /// Returns a permit, or the maximum that is reached.
+    pub fn acquire(self: &Arc<Self>, team: &Team) -> Result<CapacityPermit, QuotaReached> {
         let mut counts = self.lock();
-        let count = counts.get(team).copied().unwrap_or(0);
-        if let Some(max) = self.max.filter(|max| count >= *max) {
-            return Err(max);
+        let count = counts.teams.get(team).copied().unwrap_or(0);
+        if let Some(max) = counts.max.team.filter(|max| count >= *max) {
+            return Err(QuotaReached::Team(max));
         }
-        counts.insert(Team::clone(team), count + 1);
-        Ok(TeamPermit {
+        if counts.total >= counts.max.server {
+            return Err(QuotaReached::Server);
+        }
+        counts.total += 1;
+        counts.teams.insert(Team::clone(team), count + 1);
+        Ok(CapacityPermit {
             quota: Arc::clone(self),
             team: Team::clone(team),
         })
     }
 
-    /// Returns the number of sessions of every team that has any.
-    pub fn counts(&self) -> HashMap<Team, usize> {
-        self.lock().clone()
+    pub fn max(&self) -> QuotaMax {
+        self.lock().max
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Team, usize>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes the maximum. Sessions above it continue.
+    pub fn set_max(&self, max: QuotaMax) {
+        self.lock().max = max;
+    }
+
+    /// Returns the number of sessions of the server.
+    pub fn total(&self) -> usize {
+        self.lock().total
+    }
+
+    /// Returns the number of sessions of every team that has any.
+    pub fn counts(&self) -> HashMap<Team, usize> {
+        self.lock().teams.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for TeamPermit {
+impl Drop for CapacityPermit {
     fn drop(&mut self) {
         let mut counts = self.quota.lock();
-        let count = counts.get(&self.team).copied().unwrap_or(0);
+        counts.total = counts.total.saturating_sub(1);
+        let count = counts.teams.get(&self.team).copied().unwrap_or(0);
         if count > 1 {
-            counts.insert(Team::clone(&self.team), count - 1);
+            counts.teams.insert(Team::clone(&self.team), count - 1);
         } else {
-            counts.remove(&self.team);
+            counts.teams.remove(&self.team);
         }
     }
 }
@@ -77,28 +103,51 @@ impl Drop for TeamPermit {
 mod tests {
     use super::*;
 
+    fn quota(server: usize, team: Option<usize>) -> Arc<TeamQuota> {
+        TeamQuota::new(QuotaMax { server, team })
+    }
+
     #[test]
     fn a_team_has_at_most_its_quota_and_others_are_not_affected() {
-        let quota = TeamQuota::new(Some(2));
+        let quota = quota(100, Some(2));
         let (one, other) = (Team::from("one"), Team::from("other"));
         let first = quota.acquire(&one).expect("the first");
         let second = quota.acquire(&one).expect("the second");
-        assert_eq!(quota.acquire(&one).err(), Some(2));
+        assert_eq!(quota.acquire(&one).err(), Some(QuotaReached::Team(2)));
         let third = quota.acquire(&other).expect("another team");
         drop(first);
         let fourth = quota.acquire(&one).expect("one was returned");
         drop((second, third, fourth));
-        assert!(quota.lock().is_empty());
+        assert!(quota.counts().is_empty() && quota.total() == 0);
     }
 
     #[test]
-    fn without_a_maximum_every_session_is_permitted() {
-        let quota = TeamQuota::new(None);
+    fn all_teams_share_the_sessions_of_the_server() {
+        let quota = quota(2, None);
+        let (one, other) = (Team::from("one"), Team::from("other"));
+        let first = quota.acquire(&one).expect("the first");
+        let second = quota.acquire(&other).expect("the second");
+        assert_eq!(quota.acquire(&one).err(), Some(QuotaReached::Server));
+        assert_eq!(quota.total(), 2);
+        drop(second);
+        let third = quota.acquire(&one).expect("one was returned");
+        drop((first, third));
+        assert!(quota.counts().is_empty() && quota.total() == 0);
+    }
+
+    #[test]
+    fn a_lower_maximum_applies_to_new_sessions() {
+        let quota = quota(2, None);
         let team = Team::from("one");
-        let permits: Vec<TeamPermit> = (0..100)
-            .map(|_| quota.acquire(&team).expect("no maximum"))
-            .collect();
-        drop(permits);
-        assert!(quota.lock().is_empty());
+        let first = quota.acquire(&team).expect("the first");
+        let second = quota.acquire(&team).expect("the second");
+        let server = |server| QuotaMax { server, team: None };
+        quota.set_max(server(1));
+        drop(first);
+        assert_eq!(quota.acquire(&team).err(), Some(QuotaReached::Server));
+        quota.set_max(server(2));
+        let third = quota.acquire(&team).expect("the maximum was raised");
+        drop((second, third));
+        assert_eq!(quota.max(), server(2));
     }
 }

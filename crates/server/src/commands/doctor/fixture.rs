@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::subject::Subject;
-use crate::config::IsolationLevel;
+use crate::config::{CurrentLimits, IsolationLevel};
 use crate::sandbox::dirs::session_dir_name;
 use crate::sandbox::{Isolation, Ports, UidPool};
 use crate::sandbox::{SandboxSpec, SessionDir, SessionSandbox};
@@ -114,7 +114,8 @@ fn plan_isolation(subject: &Subject) -> Isolation {
     let level = subject.level();
     let runtime = config.runtime_dir();
     let interpreters = runtime.map(|dir| Runtime::at(&dir).interpreters());
-    let isolation = Isolation::new(level, config.limits, interpreters.unwrap_or_default());
+    let limits = CurrentLimits::new(config.limits);
+    let isolation = Isolation::new(level, limits, interpreters.unwrap_or_default());
     match config.isolation.uids() {
         Ok(ids) if level == IsolationLevel::Default && geteuid().is_root() => {
             isolation.with_ids(ids)

@@ -20,7 +20,9 @@ pub(crate) async fn reject_foreign_hosts(
     request: Request,
     next: Next,
 ) -> Response {
-    if state.keys().is_empty() && !(has_loopback_host(&request) && has_allowed_origin(&request)) {
+    let is_allowed = !state.keys().is_empty()
+        || (has_loopback_host(&request) && has_allowed_origin(&request, state.allowed_origins()));
+    if !is_allowed {
         return ApiError::ForeignHost.into_response();
     }
     next.run(request).await
@@ -39,9 +41,10 @@ fn has_loopback_host(request: &Request) -> bool {
     hosts.peek().is_some() && hosts.all(is_loopback_host)
 }
 
-/// Returns whether a request changes nothing, or comes from a page of this machine or from no page.
-/// Browsers send `Origin` with every request that can change something.
-fn has_allowed_origin(request: &Request) -> bool {
+/// Returns whether a request changes nothing, or comes from a page of this machine, from a page of
+/// an allowed origin or from no page. Browsers send `Origin` with every request that can change
+/// something.
+fn has_allowed_origin(request: &Request, allowed: &[String]) -> bool {
     let mut origins = request
         .headers()
         .get_all(ORIGIN)
@@ -49,8 +52,9 @@ fn has_allowed_origin(request: &Request) -> bool {
         .map(|origin| origin.to_str().unwrap_or_default());
     request.method().is_safe()
         || origins.all(|origin| {
-            origin
+            let is_local = origin
                 .split_once("://")
-                .is_some_and(|(_, host)| is_loopback_host(host))
+                .is_some_and(|(_, host)| is_loopback_host(host));
+            is_local || allowed.iter().any(|allowed| allowed == origin)
         })
 }

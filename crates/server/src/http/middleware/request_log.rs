@@ -24,7 +24,7 @@ const POLLED_ROUTES: [&str; 6] = [
     "/operator/sessions/{id}/picture",
 ];
 
-const REQUEST_ID: &str = "x-request-id";
+pub(super) const REQUEST_ID: &str = "x-request-id";
 
 /// The maximum length of a request id that a client may choose.
 const MAX_ID_BYTES: usize = 128;

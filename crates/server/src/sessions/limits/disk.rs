@@ -79,7 +79,6 @@ pub(in crate::sessions) async fn watch_disk(
     } = own;
     let mut ticks = interval(READ_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let limits = registry.limits();
     let mut last: Option<Measurement> = None;
     loop {
         tokio::select! {
@@ -93,6 +92,7 @@ pub(in crate::sessions) async fn watch_disk(
             continue;
         }
         let at = Instant::now();
+        let limits = registry.limits();
         let disk = match Disk::of(registry.sessions_dir()) {
             Ok(disk) => disk,
             Err(error) => {
@@ -102,7 +102,7 @@ pub(in crate::sessions) async fn watch_disk(
         };
         if let Some(last) = last
             .as_mut()
-            .filter(|last| !last.is_next_due(at, &disk, limits))
+            .filter(|last| !last.is_next_due(at, &disk, &limits))
         {
             last.lower_baseline(&disk);
             continue;
@@ -119,7 +119,7 @@ pub(in crate::sessions) async fn watch_disk(
         let awaits_space = enforce(
             sessions,
             &snapshot,
-            limits,
+            &limits,
             &disk,
             &mut reserve,
             &mut unread,

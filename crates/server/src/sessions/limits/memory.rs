@@ -104,7 +104,7 @@ pub(in crate::sessions) async fn watch_memory(
         let counts_files = sample.shared_bytes >= (limits.memory_mb << 20) / 4;
         let mut reading = MemoryReading {
             snapshot,
-            limits,
+            limits: &limits,
             counts_files,
             reserve: &mut reserve,
             timed_out: &mut timed_out,

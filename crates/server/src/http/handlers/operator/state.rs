@@ -50,7 +50,7 @@ pub(crate) async fn state(
             Scope::Team
         },
         leaked_processes: gauges.leaked_processes,
-        pressure: pressure(&gauges, registry.limits()),
+        pressure: pressure(&gauges, &registry.limits()),
         sessions,
         ended: ended.iter().filter_map(describe_ended).collect(),
     });
