@@ -114,7 +114,10 @@ async fn it_reports_the_egress_policy_and_fails_for_an_unreachable_proxy() {
         .setting("HEARTH_EGRESS_ALLOW", "localhost")
         .run()
         .await;
-    assert_fixed_by(&misspelt.finding("settings"), "unset HEARTH_EGRESS_ALLOW");
+    assert_fixed_by(
+        &misspelt.finding("settings"),
+        "fix: set HEARTH_EGRESS_ALLOW=localhost:3000",
+    );
 }
 
 #[tokio::test]
@@ -242,16 +245,19 @@ async fn every_invalid_setting_has_its_own_line() {
     assert_eq!(diagnosis.code, Some(78), "{}", diagnosis.stdout);
     let failures = diagnosis.failures();
     assert_eq!(failures.len(), 3, "{failures:#?}");
-    for (finding, name) in
-        failures
-            .iter()
-            .zip(["HEARTH_VIEWPORT", "HEARTH_MAX_SESSIONS", "HEARTH_LOG"])
-    {
+    for (finding, (name, fix)) in failures.iter().zip([
+        ("HEARTH_VIEWPORT", "set HEARTH_VIEWPORT=1280x720"),
+        (
+            "HEARTH_MAX_SESSIONS",
+            "set HEARTH_MAX_SESSIONS to a whole number from 1 to 10000",
+        ),
+        ("HEARTH_LOG", "set --log=info"),
+    ]) {
         assert!(
             finding.check == "settings" && finding.text.starts_with(name),
             "{finding:?}"
         );
-        assert_fixed_by(finding, name);
+        assert_fixed_by(finding, fix);
     }
     assert_eq!(
         diagnosis.finding("browser").severity,
@@ -291,6 +297,10 @@ async fn an_unknown_variable_is_a_note() {
         diagnosis.stdout
     );
     assert!(finding.text.contains("HEARTH_MAX_SESSION"), "{finding:?}");
+    assert_fixed_by(
+        &finding,
+        "did you mean HEARTH_MAX_SESSIONS instead of HEARTH_MAX_SESSION?",
+    );
 }
 
 #[tokio::test]

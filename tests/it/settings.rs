@@ -1,5 +1,7 @@
 //! Settings: shown in the help, rejected in one line when invalid, and applied.
 
+use std::net::TcpListener;
+
 use hearth_test_support::{TestServer, new_data_dir};
 use serde_json::json;
 
@@ -176,19 +178,19 @@ async fn the_help_shows_every_setting_as_a_variable_and_as_a_flag() {
 }
 
 #[tokio::test]
-async fn an_invalid_value_is_one_clear_line_and_exit_code_78() {
+async fn an_invalid_value_is_one_clear_line_with_its_fix_and_exit_code_78() {
     for (name, values) in BAD_VALUES {
         for value in values {
             let rejection = TestServer::builder().setting(name, value).refused().await;
             assert_eq!(rejection.code, Some(78), "{name}={value}: {rejection:?}");
-            assert_eq!(
-                rejection.stderr.trim_end().lines().count(),
-                1,
+            let lines: Vec<&str> = rejection.stderr.trim_end().lines().collect();
+            assert!(
+                lines.len() == 2 && lines[1].starts_with("  fix: ") && !lines[1].contains("unset"),
                 "{name}={value}: {}",
                 rejection.stderr
             );
             assert!(
-                rejection.stderr.contains(name),
+                lines[0].contains(name),
                 "{name}={value} is not named: {}",
                 rejection.stderr
             );
@@ -203,8 +205,11 @@ async fn an_invalid_flag_is_rejected_like_its_variable() {
         .refused()
         .await;
     assert_eq!(
-        (rejection.code, rejection.stderr.trim_end().lines().count()),
-        (Some(78), 1),
+        (rejection.code, rejection.stderr.trim_end().lines().last()),
+        (
+            Some(78),
+            Some("  fix: set --viewport=1280x720   (the default)")
+        ),
         "{rejection:?}"
     );
 }
@@ -230,7 +235,7 @@ async fn with_keys_the_server_may_listen_on_other_addresses_than_loopback() {
 }
 
 #[tokio::test]
-async fn an_unknown_setting_is_a_warning_with_its_name() {
+async fn an_unknown_setting_is_a_warning_with_its_name_and_the_one_that_is_meant() {
     let server = TestServer::builder()
         .without_browser()
         .setting("HEARTH_MAX_SESSION", "3")
@@ -241,9 +246,10 @@ async fn an_unknown_setting_is_a_warning_with_its_name() {
     let output = server.output();
     let line = output
         .lines()
-        .find(|line| line.contains("HEARTH_MAX_SESSION"));
+        .find(|line| line.contains("\"HEARTH_MAX_SESSION\""))
+        .unwrap_or_default();
     assert!(
-        line.is_some_and(|line| line.to_lowercase().contains("warn")),
+        line.to_lowercase().contains("warn") && line.contains("did you mean HEARTH_MAX_SESSIONS?"),
         "{output}"
     );
     server.stop().await;
@@ -315,6 +321,22 @@ async fn logs_are_json_lines_in_the_json_format() {
         "{output}"
     );
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_a_setting_to_fix_and_the_fix_names_a_free_port() {
+    let other = TcpListener::bind("127.0.0.1:0").expect("loopback is available");
+    let taken = other.local_addr().expect("it is bound").to_string();
+    let rejection = TestServer::builder()
+        .without_browser()
+        .setting("HEARTH_LISTEN", &taken)
+        .refused()
+        .await;
+    assert_eq!(rejection.code, Some(78), "{rejection:?}");
+    let expected = format!(
+        "hearth: HEARTH_LISTEN: cannot listen: {taken} is in use by another program\n  fix: set HEARTH_LISTEN=127.0.0.1:"
+    );
+    assert!(rejection.stderr.contains(&expected), "{}", rejection.stderr);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Span;
 
 use crate::allow::AllowList;
 use crate::authority::Authority;
@@ -71,6 +72,8 @@ impl Shared {
 pub(crate) struct ProxyState {
     shared: Arc<Shared>,
     session: String,
+    /// The span of log events, which the session's creation sets.
+    span: Span,
     /// Tracks every task of the proxy. Belongs to the session.
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -92,6 +95,7 @@ impl ProxyState {
         ProxyState {
             shared: Arc::clone(shared),
             session: session.to_owned(),
+            span: Span::current(),
             tracker: tracker.clone(),
             stop,
             totals: Totals::child_of(&shared.totals),
@@ -168,6 +172,7 @@ impl ProxyState {
             return;
         };
         let (session, target, reason) = (&self.session, &denied.target, denied.reason.label());
+        let _entered = self.span.enter();
         if denied.reason.is_rule() {
             tracing::info!(%session, %target, reason, unlogged, "egress denied");
         } else {

@@ -82,7 +82,7 @@ impl Egress {
     }
 
     /// Opens a proxy for one session and spawns its tasks on `tracker`. Log events name the session
-    /// as `session`.
+    /// as `session`, and are in the current span.
     pub async fn open(&self, session: &str, tracker: &TaskTracker) -> io::Result<Proxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();

@@ -3,7 +3,7 @@
 //! A request passes through these modules in this order: `http` routes, authenticates and parses
 //! it, `sessions` runs it, `sandbox` isolates the session's processes, and `http::error` maps
 //! errors to status codes. `profiles` keeps browser state between sessions, `store` keeps records
-//! across restarts, and `live_view` shows a session's current tab to people.
+//! across restarts, `backup` copies both, and `live_view` shows a session's current tab to people.
 //!
 //! `commands` is the command line, `config` parses and checks all settings, and `lifecycle` starts
 //! and stops the server. `capacity` calculates the default session limit. `fair_queue` and
@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod api_keys;
+mod backup;
 mod capacity;
 mod clock;
 pub mod commands;

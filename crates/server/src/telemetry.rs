@@ -26,7 +26,8 @@ pub(crate) fn init(config: &LogSettings) -> anyhow::Result<()> {
     let builder = builder.log_internal_errors(false);
     let replace: ReplaceFilter;
     let started = if config.is_json() {
-        let builder = builder.json().with_filter_reloading();
+        // Every line is in one span, so a list of spans would repeat it.
+        let builder = builder.json().with_span_list(false).with_filter_reloading();
         let handle = builder.reload_handle();
         replace = Box::new(move |filter| handle.reload(filter));
         builder.try_init()

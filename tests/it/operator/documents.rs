@@ -32,7 +32,15 @@ fn every_setting_is_documented() {
 fn man_pages_and_completions_name_every_command_and_setting() {
     let page = printed_by(&["man"]);
     let completions = printed_by(&["completions", "bash"]);
-    for command in ["serve", "doctor", "settings", "completions", "man"] {
+    for command in [
+        "serve",
+        "doctor",
+        "backup",
+        "restore",
+        "settings",
+        "completions",
+        "man",
+    ] {
         assert!(page.contains(&format!("hearth\\-{command}(1)")), "{page}");
         assert!(completions.contains(command), "{completions}");
     }

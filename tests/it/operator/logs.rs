@@ -21,14 +21,23 @@ fn lines(server: &TestServer, message: &str) -> Vec<Value> {
 async fn every_request_and_session_end_is_one_log_line_with_ids() {
     let server = TestServer::builder()
         .setting("HEARTH_LOG_FORMAT", "json")
+        .setting("HEARTH_API_KEYS", "shop:secret")
         .start()
         .await;
-    let session = server.session().await;
+    let api = server.with_key("secret");
+    let session = api.session().await;
     session.bash("exit 3").await;
     let probe = Exchange::of(server.request_outside(Method::GET, "/readyz")).await;
     let unknown = Exchange::of(server.request_outside(Method::GET, "/nowhere")).await;
     session.delete().await;
-    // Probes and metrics requests are not logged.
+    for asset in [
+        "/operator/page/page.js",
+        "/live/page/page.js",
+        "/openapi.json",
+    ] {
+        Exchange::of(server.request_outside(Method::GET, asset)).await;
+    }
+    // Requests of probes, metrics and static files are not logged.
     let expected = json!([["POST", 200], ["POST", 200], ["GET", 404], ["DELETE", 200]]);
     eventually(
         Duration::from_secs(5),
@@ -50,6 +59,7 @@ async fn every_request_and_session_end_is_one_log_line_with_ids() {
     let answered = lines(&server, "request finished");
     for line in [&answered[0], &answered[1], &answered[3]] {
         assert_eq!(line["span"]["session"], session.id(), "{line}");
+        assert_eq!(line["span"]["team"], "shop", "{line}");
         assert!(line["fields"]["duration_ms"].is_u64(), "{line}");
     }
     assert_eq!(
@@ -61,16 +71,52 @@ async fn every_request_and_session_end_is_one_log_line_with_ids() {
     assert_eq!(ended.len(), 1, "{ended:?}");
     let fields = &ended[0]["fields"];
     assert_eq!(
-        (&ended[0]["span"]["id"], &fields["reason"]),
-        (&json!(session.id()), &json!("deleted"))
+        (&ended[0]["span"], &fields["reason"]),
+        (
+            &json!({ "name": "session", "session": session.id(), "team": "shop" }),
+            &json!("deleted")
+        )
     );
     assert_eq!(fields["executions"], 1);
     let ran = lines(&server, "execution finished");
     assert_eq!((ran.len(), &ran[0]["fields"]["exit_code"]), (1, &json!(3)));
-    let spans = &ran[0]["spans"];
-    assert_eq!(spans[0]["name"], "request", "{spans}");
-    assert_eq!(spans[1], json!({ "name": "session", "id": session.id() }));
-    assert_eq!(spans[2], json!({ "name": "execution", "language": "bash" }));
+    let expected = json!({
+        "name": "request",
+        "id": answered[1]["span"]["id"],
+        "method": "POST",
+        "path": answered[1]["span"]["path"],
+        "team": "shop",
+        "session": session.id(),
+        "language": "bash",
+    });
+    assert_eq!(ran[0]["span"], expected);
+    let created = lines(&server, "session created");
+    assert_eq!(created[0]["span"], answered[0]["span"]);
+    for line in server.output().lines().filter(|line| line.starts_with('{')) {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(line.get("spans"), None, "{line}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn profiles_appear_by_name_with_the_team_and_the_session() {
+    let server = TestServer::builder()
+        .setting("HEARTH_LOG_FORMAT", "json")
+        .start()
+        .await;
+    let session = server
+        .session_with(&json!({"profile": {"name": "my \"shop\"", "saveChanges": true}}))
+        .await;
+    session.delete().await;
+    let saved = lines(&server, "profile saved");
+    assert_eq!(
+        (&saved[0]["fields"]["profile"], &saved[0]["span"]),
+        (
+            &json!("my \"shop\""),
+            &json!({ "name": "session", "session": session.id(), "team": "everybody" })
+        )
+    );
     server.stop().await;
 }
 

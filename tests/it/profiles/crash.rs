@@ -1,95 +1,18 @@
 //! Fault injection: every file change of a profile commit fails once, or is the last one before a
 //! crash.
 
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use hearth_test_support::{ServerBuilder, Site, TestServer, new_data_dir, repository};
+use hearth_test_support::{Site, TestServer, new_data_dir};
 use reqwest::Method;
 use serde_json::json;
-use tempfile::TempDir;
 
+use crate::profiles::faults::{Fault, Faults, MAX_CHANGES};
 use crate::profiles::scenario::{all, files, keep, kept, reading, saved, saving};
 
 const BOUND: Duration = Duration::from_secs(10);
-
-/// An upper bound on the file changes of a commit.
-const MAX_CHANGES: i32 = 200;
-
-/// The way a change fails.
-#[derive(Clone, Copy)]
-enum Fault {
-    Error = 1,
-    Death = 2,
-    Full = 3,
-}
-
-/// Settings that make a server's file changes fail; see `tests/faults/faults.c`.
-struct Faults {
-    dir: TempDir,
-    orders: File,
-}
-
-impl Faults {
-    fn new() -> Faults {
-        let dir = tempfile::tempdir().expect("a dir");
-        let orders = File::options()
-            .write(true)
-            .read(true)
-            .create_new(true)
-            .open(dir.path().join("orders"));
-        let orders = orders.expect("a file");
-        orders.write_all_at(&[0; 12], 0).expect("written");
-        let (library, source) = (
-            dir.path().join("faults.so"),
-            repository().join("tests/faults/faults.c"),
-        );
-        let built = Command::new("cc")
-            .args(["-O1", "-shared", "-fPIC", "-o"])
-            .arg(&library)
-            .arg(source)
-            .arg("-ldl")
-            .status();
-        assert!(
-            built
-                .expect("a C compiler is installed, because Rust needs it to link")
-                .success()
-        );
-        Faults { dir, orders }
-    }
-
-    /// Builds a server at the isolation level at which the server itself writes profiles. Only
-    /// files below `below` count.
-    fn server(&self, data_dir: &Path, below: &Path) -> ServerBuilder {
-        let path = |path: PathBuf| path.to_str().expect("UTF-8").to_owned();
-        TestServer::builder()
-            .data_dir(data_dir)
-            .setting("HEARTH_ISOLATION", "none")
-            .setting("LD_PRELOAD", &path(self.dir.path().join("faults.so")))
-            .setting("FAULTS_ORDERS", &path(self.dir.path().join("orders")))
-            .setting("FAULTS_BELOW", below.to_str().expect("UTF-8"))
-    }
-
-    fn order(&self, fault: Fault, at: i32) {
-        let orders = [fault as i32, at, 0].map(i32::to_ne_bytes).concat();
-        // The kind is written last, because changes count from then on.
-        self.orders
-            .write_all_at(&orders[4..], 4)
-            .and_then(|()| self.orders.write_all_at(&orders[..4], 0))
-            .expect("written");
-    }
-
-    /// Disables the faults, and returns how many changes were counted.
-    fn stop(&self) -> i32 {
-        self.orders.write_all_at(&[0; 4], 0).expect("written");
-        let mut seen = [0; 4];
-        self.orders.read_exact_at(&mut seen, 8).expect("read");
-        i32::from_ne_bytes(seen)
-    }
-}
 
 /// Asserts that the cookie database in a session's copy of a profile is intact.
 fn assert_cookies_are_whole(server: &TestServer) {

@@ -1,11 +1,14 @@
 //! Profiles: the browser state that a session leaves for the next one.
 
+mod backup;
 mod crash;
 mod damage;
 mod ends;
+mod faults;
 mod names;
 mod scenario;
 mod sharing;
+mod upgrade;
 
 use hearth_test_support::{Site, TestServer};
 use scenario::{all, keep, kept, nothing, on_page, reading, saved, saving};

@@ -11,6 +11,7 @@ const SERVER_LAYERS: &[&[&str]] = &[
     &["lifecycle"],
     &["http"],
     &["sessions"],
+    &["backup"],
     &["live_view", "operator", "profiles", "sandbox"],
     &["store"],
     &["telemetry"],

@@ -26,7 +26,7 @@ pub struct Api {
 }
 
 impl Api {
-    pub(crate) fn new(origin: String) -> Self {
+    pub fn new(origin: String) -> Self {
         Self {
             client: client(PATIENCE),
             origin,

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backup;
 mod doctor;
 mod exit;
 mod generate;
@@ -7,12 +8,11 @@ mod reload;
 mod serve;
 mod settings;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 
-use self::exit::EXIT_CONFIG;
+use self::exit::report;
 use crate::config::{Config, ConfigError, ParseError, arguments, parse, parse_leniently};
 
 /// A self-hosted server for Firecrawl's Interact API: isolated browser sessions that run code.
@@ -34,6 +34,10 @@ enum Command {
     Reload(reload::Options),
     /// Check the environment and suggest fixes
     Doctor(Box<doctor::Options>),
+    /// Write a backup of the store and the profiles, also while a server runs
+    Backup(backup::BackupOptions),
+    /// Restore a backup into the data directory, while no server runs
+    Restore(backup::RestoreOptions),
     /// Print every setting as a Markdown table
     Settings,
     /// Print a completion script for a shell
@@ -64,10 +68,7 @@ impl Cli {
             Ok(Cli { errors, ..cli })
         });
         read.map_err(|error| match error {
-            ParseError::Setting(error) => {
-                let _ = writeln!(std::io::stderr(), "hearth: {error}");
-                ExitCode::from(EXIT_CONFIG)
-            }
+            ParseError::Setting(error) => report(&error.into()),
             ParseError::Usage(error) => print_usage(&error),
         })
     }
@@ -80,6 +81,8 @@ impl Cli {
             Command::Serve(config) => serve::run(*config),
             Command::Reload(options) => reload::run(&options),
             Command::Doctor(options) => doctor::run(*options, self.errors),
+            Command::Backup(options) => backup::backup(options),
+            Command::Restore(options) => backup::restore(options),
             Command::Settings => settings::run(),
             Command::Completions { shell } => generate::print_completions(Cli::command(), shell),
             Command::Man { command } => {

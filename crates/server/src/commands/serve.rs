@@ -1,13 +1,12 @@
 //! `hearth serve`.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 
-use super::exit::EXIT_CONFIG;
-use crate::config::{Config, ConfigError, deprecated_variables, unknown_variables};
+use super::exit::report;
+use crate::config::{Config, deprecated_variables, unknown_variables};
 use crate::lifecycle::{self, Role};
 use crate::telemetry;
 
@@ -17,23 +16,21 @@ const THREADS_BOUND: Duration = Duration::from_secs(1);
 pub(super) fn run(config: Config) -> ExitCode {
     match serve(config) {
         Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            // Writing fails if stderr is closed.
-            let _ = writeln!(std::io::stderr(), "hearth: {error:#}");
-            let config = error.downcast_ref::<ConfigError>().is_some();
-            ExitCode::from(if config { EXIT_CONFIG } else { 1 })
-        }
+        Err(error) => report(&error),
     }
 }
 
 fn serve(config: Config) -> anyhow::Result<u8> {
     config.check()?;
     telemetry::init(&config.log)?;
-    for name in unknown_variables() {
-        tracing::warn!(
-            name,
-            "unknown setting ignored; `hearth serve --help` lists all settings"
-        );
+    for (name, meant) in unknown_variables() {
+        match meant {
+            Some(meant) => tracing::warn!(name, "unknown setting ignored; did you mean {meant}?"),
+            None => tracing::warn!(
+                name,
+                "unknown setting ignored; `hearth serve --help` lists all settings"
+            ),
+        }
     }
     for (new, old) in deprecated_variables() {
         tracing::warn!(name = old, "deprecated setting used; its new name is {new}");

@@ -92,9 +92,13 @@ impl IsolationSettings {
         Err(ConfigError::new(
             "HEARTH_ISOLATION",
             format!(
-                "level none gives code every right of the server's user, and {listen} can be reached from other machines: use level auto, listen on 127.0.0.1, or set {ALLOW_REMOTE}=true"
+                "level none gives code every right of the server's user, and {listen} can be reached from other machines"
             ),
-        ))
+        )
+        .fixed_by(format!(
+            "set HEARTH_ISOLATION=auto, HEARTH_LISTEN=127.0.0.1:{}, or {ALLOW_REMOTE}=true",
+            listen.port()
+        )))
     }
 
     /// Returns the user ids for the server and its sessions, or an error if an account has one of
@@ -107,11 +111,14 @@ impl IsolationSettings {
             Some(name) => Err(ConfigError::new(
                 "HEARTH_UIDS",
                 format!(
-                    "{}-{} includes the id of the account {name}: choose unused ids, such as {DEFAULT_UIDS}",
+                    "{}-{} includes the id of the account {name}",
                     range.start(),
                     range.end()
                 ),
-            )),
+            )
+            .fixed_by(format!(
+                "set HEARTH_UIDS to unused ids, such as {DEFAULT_UIDS}"
+            ))),
             None => Ok(*ids),
         }
     }

@@ -17,6 +17,11 @@ pub(crate) type OpenFile<'a> = &'a dyn Fn(&Path) -> io::Result<File>;
 /// The maximum size of a key file, which is enough for more than ten thousand keys.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
+const KEYS_FIX: &str =
+    "list each key once, as `key` or `name:key`, separated by commas (in a file also by lines)";
+
+const OPERATOR_FIX: &str = "set HEARTH_API_KEYS, and one other key as the operator's key";
+
 #[derive(Clone, Default, Args)]
 #[command(next_help_heading = "Keys")]
 #[expect(
@@ -88,9 +93,10 @@ impl KeySettings {
         let keys = self.read_all_keys(open)?;
         match self.key_max_requests_per_minute {
             None => Ok(keys),
-            Some(max) => keys
-                .with_max_rate(max)
-                .map_err(|error| ConfigError::new("HEARTH_KEY_MAX_REQUESTS_PER_MINUTE", error)),
+            Some(max) => keys.with_max_rate(max).map_err(|error| {
+                ConfigError::new("HEARTH_KEY_MAX_REQUESTS_PER_MINUTE", error)
+                    .fixed_by("set HEARTH_API_KEYS as well")
+            }),
         }
     }
 
@@ -98,12 +104,14 @@ impl KeySettings {
         let keys = self.read_api_keys(open)?;
         match (trimmed(self.operator_key.as_ref()), &self.operator_key_file) {
             (None, None) => Ok(keys),
-            (Some(key), None) => keys
-                .with_operator(key)
-                .map_err(|error| ConfigError::new("HEARTH_OPERATOR_KEY", error)),
+            (Some(key), None) => keys.with_operator(key).map_err(|error| {
+                ConfigError::new("HEARTH_OPERATOR_KEY", error).fixed_by(OPERATOR_FIX)
+            }),
             (None, Some(path)) => {
-                let bad = |error| ConfigError::new("HEARTH_OPERATOR_KEY_FILE", error);
-                let text = read_file(open, path).map_err(bad)?;
+                let bad = |error: String| {
+                    ConfigError::new("HEARTH_OPERATOR_KEY_FILE", error).fixed_by(OPERATOR_FIX)
+                };
+                let text = read_file(open, path, bad)?;
                 match text.trim() {
                     "" => Err(bad(format!("{} contains no key", path.display()))),
                     key => keys
@@ -113,8 +121,9 @@ impl KeySettings {
             }
             (Some(_), Some(_)) => Err(ConfigError::new(
                 "HEARTH_OPERATOR_KEY_FILE",
-                "HEARTH_OPERATOR_KEY is set as well: unset one of them",
-            )),
+                "HEARTH_OPERATOR_KEY is set as well",
+            )
+            .fixed_by("keep HEARTH_OPERATOR_KEY_FILE, and remove HEARTH_OPERATOR_KEY")),
         }
     }
 
@@ -122,15 +131,15 @@ impl KeySettings {
         let keys = trimmed(self.api_keys.as_ref());
         let Some(path) = &self.api_keys_file else {
             return ApiKeys::parse(keys.unwrap_or_default())
-                .map_err(|error| ConfigError::new("HEARTH_API_KEYS", error));
+                .map_err(|error| ConfigError::new("HEARTH_API_KEYS", error).fixed_by(KEYS_FIX));
         };
-        let bad = |error| ConfigError::new("HEARTH_API_KEYS_FILE", error);
+        let bad =
+            |error: String| ConfigError::new("HEARTH_API_KEYS_FILE", error).fixed_by(KEYS_FIX);
         if keys.is_some() {
-            return Err(bad(
-                "HEARTH_API_KEYS is set as well: unset one of them".to_owned()
-            ));
+            return Err(bad("HEARTH_API_KEYS is set as well".to_owned())
+                .fixed_by("keep HEARTH_API_KEYS_FILE, and remove HEARTH_API_KEYS"));
         }
-        let text = read_file(open, path).map_err(bad)?;
+        let text = read_file(open, path, bad)?;
         match ApiKeys::parse(&text.lines().collect::<Vec<_>>().join(",")) {
             // A file that is empty by mistake must not disable authentication.
             Ok(keys) if keys.is_empty() => Err(bad(format!("{} contains no key", path.display()))),
@@ -145,11 +154,20 @@ fn trimmed(value: Option<&String>) -> Option<&str> {
         .filter(|text| !text.is_empty())
 }
 
-fn read_file(open: OpenFile<'_>, path: &Path) -> Result<String, String> {
+/// Reads a file with keys. Turns an error into that of its setting.
+fn read_file(
+    open: OpenFile<'_>,
+    path: &Path,
+    bad: impl Fn(String) -> ConfigError,
+) -> Result<String, ConfigError> {
     let mut text = String::new();
     let read = open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text));
-    read.map(|_| text)
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))
+    let path = path.display();
+    read.map(|_| text).map_err(|error| {
+        bad(format!("cannot read {path}: {error}")).fixed_by(format!(
+            "run `ls -l {path}`: the file must exist, and the user who starts the server must be able to read it"
+        ))
+    })
 }
 
 #[cfg(test)]

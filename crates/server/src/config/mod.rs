@@ -21,6 +21,7 @@ mod profiles;
 mod retention;
 mod server_limits;
 mod settings;
+mod suggest;
 mod text;
 mod values;
 

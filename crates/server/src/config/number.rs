@@ -82,6 +82,52 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Number<T> {
     }
 }
 
+/// Units in the names of variables, with other units and the number of units that each is.
+const UNITS: [(&str, &[(&str, f64)]); 4] = [
+    (
+        "_SECONDS",
+        &[("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)],
+    ),
+    (
+        "_HOURS",
+        &[("m", 1.0 / 60.0), ("h", 1.0), ("d", 24.0), ("w", 168.0)],
+    ),
+    ("_MB", &[("k", 1.0 / 1024.0), ("m", 1.0), ("g", 1024.0)]),
+    (
+        "_BYTES",
+        &[
+            ("b", 1.0),
+            ("k", 1024.0),
+            ("m", 1_048_576.0),
+            ("g", 1_073_741_824.0),
+        ],
+    ),
+];
+
+/// Returns the whole number within `bounds` that is closest to `text`, which may have a fraction,
+/// separators and a unit. Returns `None` if `text` is not a number.
+pub(super) fn closest_number(variable: &str, bounds: &str, text: &str) -> Option<String> {
+    let (min, max) = bounds.split_once(" to ")?;
+    let (min, max): (u64, u64) = (min.parse().ok()?, max.parse().ok()?);
+    let text = text.replace([',', '_'], "").to_lowercase();
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+    let number = number.or_else(|| {
+        let end = text.find(|letter: char| letter.is_ascii_alphabetic() || letter == ' ')?;
+        let (number, unit) = text.split_at(end);
+        Some(number.parse::<f64>().ok()? * factor(variable, unit.trim())?)
+    })?;
+    let whole = format!("{:.0}", number.max(0.0)).parse();
+    Some(whole.unwrap_or(max).clamp(min, max).to_string())
+}
+
+/// Returns the number of the variable's units in one `unit`, such as 60 for `min` and seconds.
+fn factor(variable: &str, unit: &str) -> Option<f64> {
+    let (_, units) = UNITS.iter().find(|(end, _)| variable.ends_with(end))?;
+    // `min`, `minutes`, `MB` and `MiB` begin with the letter of their unit.
+    let starts_with = |(name, _): &&(&str, f64)| unit.starts_with(name);
+    units.iter().find(starts_with).map(|(_, factor)| *factor)
+}
+
 /// Returns the bounds of a setting that takes a [`Number`], such as `1 to 300`.
 pub(super) fn bounds_of(argument: &Arg) -> Option<String> {
     let mut values = argument.get_possible_values().into_iter();

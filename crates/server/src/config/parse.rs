@@ -16,6 +16,7 @@ use super::error::ConfigError;
 use super::isolation::ALLOW_REMOTE_ALIAS;
 use super::server_limits::ServerLimits;
 use super::settings::Config;
+use super::suggest::{suggest_name, suggest_value};
 
 /// The settings that were renamed: the new variable and its old name.
 const RENAMED: [(&str, &str); 1] = [(
@@ -60,7 +61,7 @@ fn parse_all(command: Command, arguments: &[OsString]) -> Result<ArgMatches, Par
     command
         .clone()
         .try_get_matches_from(arguments)
-        .map_err(|error| match setting_error(&command, &error) {
+        .map_err(|error| match setting_error(&command, arguments, &error) {
             Some(error) => ParseError::Setting(error),
             None => ParseError::Usage(Box::new(error)),
         })
@@ -83,7 +84,7 @@ pub(crate) fn parse_leniently(
             Ok(matches) => return Ok((matches, errors)),
             Err(error) => error,
         };
-        let setting = setting_error(&command, &error);
+        let setting = setting_error(&command, &arguments, &error);
         let (Some(setting), Some(argument)) = (setting, argument_of(&command, &error)) else {
             return Err(ParseError::Usage(Box::new(error)));
         };
@@ -223,9 +224,12 @@ fn argument_of(command: &Command, error: &Error) -> Option<Arg> {
 }
 
 /// Returns an error about the value of a setting, with this program's wording.
-fn setting_error(command: &Command, error: &Error) -> Option<ConfigError> {
+fn setting_error(command: &Command, arguments: &[OsString], error: &Error) -> Option<ConfigError> {
     if error.kind() == ErrorKind::InvalidUtf8 {
-        return not_utf8().map(|name| ConfigError::new(name, "the value is not UTF-8"));
+        return not_utf8().map(|name| {
+            let fix = format!("set {name} to a value in UTF-8");
+            ConfigError::new(name, "the value is not UTF-8").fixed_by(fix)
+        });
     }
     let argument = argument_of(command, error)?;
     let variable = match argument.get_env() {
@@ -235,12 +239,12 @@ fn setting_error(command: &Command, error: &Error) -> Option<ConfigError> {
             argument.get_long()?.to_uppercase().replace('-', "_")
         ),
     };
+    let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else {
+        return None;
+    };
     let reason = match error.kind() {
         ErrorKind::ValueValidation => error.source()?.to_string(),
         ErrorKind::InvalidValue => {
-            let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else {
-                return None;
-            };
             if value.is_empty() {
                 // The flag has no value.
                 return None;
@@ -251,22 +255,32 @@ fn setting_error(command: &Command, error: &Error) -> Option<ConfigError> {
         }
         _ => return None,
     };
-    Some(ConfigError::new(variable, reason))
+    let is_flag = find_flag(&argument, arguments).is_some();
+    let error = ConfigError::new(variable, reason);
+    Some(match suggest_value(&argument, value, is_flag) {
+        Some(fix) => error.fixed_by(fix),
+        None => error,
+    })
+}
+
+/// Returns the position of a flag, which may contain its value.
+fn find_flag(argument: &Arg, arguments: &[OsString]) -> Option<usize> {
+    let flag = format!("--{}", argument.get_long()?);
+    let with_value = format!("{flag}=");
+    arguments.iter().position(|word| {
+        word.to_str()
+            .is_some_and(|word| word == flag || word.starts_with(&with_value))
+    })
 }
 
 /// Removes a flag and its value, if present.
 fn remove_flag(argument: &Arg, arguments: &mut Vec<OsString>) -> bool {
-    let flag = format!("--{}", argument.get_long().unwrap_or_default());
-    let with_value = format!("{flag}=");
-    let is_flag = |word: &OsString| {
-        word.to_str()
-            .is_some_and(|word| word == flag || word.starts_with(&with_value))
-    };
-    let Some(index) = arguments.iter().position(is_flag) else {
+    let Some(index) = find_flag(argument, arguments) else {
         return false;
     };
     let removed = arguments.remove(index);
-    if removed == *flag && index < arguments.len() {
+    let has_value = removed.to_string_lossy().contains('=');
+    if !has_value && index < arguments.len() {
         arguments.remove(index);
     }
     true
@@ -281,9 +295,9 @@ fn not_utf8() -> Option<String> {
         .map(|(name, _)| name)
 }
 
-/// Returns the `HEARTH_*` variables of the environment that no setting has. Most of them are
-/// misspelt.
-pub(crate) fn unknown_variables() -> Vec<String> {
+/// Returns the `HEARTH_*` variables of the environment that no setting has, each with the variable
+/// that is probably meant.
+pub(crate) fn unknown_variables() -> Vec<(String, Option<String>)> {
     let command = Config::augment_args(Command::new("serve"));
     let known = known_variables(&command);
     let mut unknown: Vec<String> = std::env::vars_os()
@@ -292,7 +306,13 @@ pub(crate) fn unknown_variables() -> Vec<String> {
         .filter(|name| !ServerLimits::is_variable(name))
         .collect();
     unknown.sort();
-    unknown
+    let is_current = |name: &&str| RENAMED.iter().all(|(_, old)| old != name);
+    let known: Vec<&str> = known.into_iter().filter(is_current).collect();
+    let unknown = unknown.into_iter().map(|name| {
+        let meant = suggest_name(&name, &known);
+        (name, meant)
+    });
+    unknown.collect()
 }
 
 /// Returns the variables of all settings, and their old names.

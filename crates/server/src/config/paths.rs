@@ -43,7 +43,7 @@ pub(super) fn parse_data_dir(text: &str) -> Result<PathBuf, String> {
     let length = path.as_os_str().len();
     if length > MAX_DATA_DIR_BYTES {
         return Err(format!(
-            "{} has {length} bytes, and Chromium's sockets below it leave room for {MAX_DATA_DIR_BYTES}: choose a shorter path",
+            "{} has {length} bytes, and Chromium's sockets below it leave room for {MAX_DATA_DIR_BYTES}",
             path.display()
         ));
     }
@@ -53,7 +53,11 @@ pub(super) fn parse_data_dir(text: &str) -> Result<PathBuf, String> {
 /// Returns the directory with the kernels: the configured one, or `runtime` in or above the working
 /// directory or above the executable.
 pub(super) fn find_runtime_dir(set: Option<&Path>) -> Result<PathBuf, ConfigError> {
-    let bad = |reason: String| ConfigError::new("HEARTH_RUNTIME_DIR", reason);
+    let bad = |reason: String| {
+        ConfigError::new("HEARTH_RUNTIME_DIR", reason).fixed_by(
+            "set HEARTH_RUNTIME_DIR to the runtime directory of a checkout in which `make setup` ran",
+        )
+    };
     let is_runtime = |path: &Path| path.join("node/kernel.mjs").is_file();
     if let Some(path) = set {
         let path = std::path::absolute(path).map_err(|error| bad(error.to_string()))?;
@@ -71,7 +75,10 @@ pub(super) fn find_runtime_dir(set: Option<&Path>) -> Result<PathBuf, ConfigErro
         .map(|dir| dir.join("runtime"))
         .find(|path| is_runtime(path));
     found.ok_or_else(|| {
-        bad("cannot find the runtime directory above the working directory or above the executable: set it".to_owned())
+        bad(
+            "cannot find the runtime directory above the working directory or above the executable"
+                .to_owned(),
+        )
     })
 }
 
@@ -89,15 +96,19 @@ impl BrowserProgram {
         let path = self.path.display();
         match (self.path.is_file(), self.package) {
             (true, _) => Ok(&self.path),
-            (false, Some(package)) => Err(ConfigError::new(
-                "HEARTH_BROWSER",
-                format!(
-                    "{path} is missing: run `make setup`, or `apt-get install {package}` as root"
-                ),
-            )),
+            (false, Some(package)) => {
+                Err(
+                    ConfigError::new("HEARTH_BROWSER", format!("{path} is missing")).fixed_by(
+                        format!("run `make setup`, or `apt-get install {package}` as root"),
+                    ),
+                )
+            }
             (false, None) => Err(ConfigError::new(
                 "HEARTH_BROWSER",
                 format!("there is no file {path}"),
+            )
+            .fixed_by(
+                "set HEARTH_BROWSER to shell, chromium, or the path of a Chromium executable",
             )),
         }
     }

@@ -195,10 +195,14 @@ impl Config {
         Err(ConfigError::new(
             "HEARTH_LISTEN",
             format!(
-                "{} can be reached from other machines, and there are no keys: set HEARTH_API_KEYS, or listen on 127.0.0.1",
+                "{} can be reached from other machines, and there are no keys",
                 self.listen
             ),
-        ))
+        )
+        .fixed_by(format!(
+            "set HEARTH_API_KEYS, or HEARTH_LISTEN=127.0.0.1:{}",
+            self.listen.port()
+        )))
     }
 
     /// Returns the directory with the kernels, or an error if it cannot be found.

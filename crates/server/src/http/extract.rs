@@ -24,6 +24,7 @@ use crate::http::error::ApiError;
 use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::metrics::Rejection;
+use crate::sessions::record_team;
 use crate::team::{self, Team};
 
 /// The maximum size of a request body.
@@ -74,6 +75,9 @@ impl FromRequestParts<AppState> for Principal {
         state: &AppState,
     ) -> Result<Principal, ApiError> {
         let principal = auth::identify(&state.keys(), &parts.headers)?;
+        if let Principal::Team(team) = &principal {
+            record_team(team);
+        }
         keep_connection(parts);
         Ok(principal)
     }
@@ -119,15 +123,17 @@ fn admit(parts: &Parts, state: &AppState) -> Result<Team, ApiError> {
     let keys = state.keys();
     let key = auth::authenticate(&keys, &parts.headers)?;
     keep_connection(parts);
+    let team = key.map_or_else(team::everybody, |key| Team::clone(&key.team));
+    record_team(&team);
     let Some(key) = key else {
-        return Ok(team::everybody());
+        return Ok(team);
     };
     if let Some(Err(exceeded)) = key.rate.as_ref().map(|rate| rate.count()) {
         let teams = state.registry().metrics().teams();
         teams.request_rejected(&key.team, Rejection::KeyRate);
         return Err(ApiError::RateExceeded(exceeded));
     }
-    Ok(Team::clone(&key.team))
+    Ok(team)
 }
 
 /// Protects the connection of an authenticated request from being replaced by a new one.

@@ -5,6 +5,7 @@
 //! store and builds the registry. [`serve`] listens until a signal arrives. [`reload`] changes
 //! settings meanwhile.
 
+mod address;
 mod banner;
 mod descriptors;
 mod listeners;
@@ -17,6 +18,7 @@ mod services;
 mod setting_files;
 mod signals;
 
-pub(crate) use self::prepare::{LOCK, Role, prepare};
+pub(crate) use self::address::{explain, free_neighbour};
+pub(crate) use self::prepare::{LOCK, Role, interrupted_restore, lock_data_dir, prepare};
 pub(crate) use self::reload::{Report, request_reload};
 pub(crate) use self::serve::serve;

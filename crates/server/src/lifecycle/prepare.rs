@@ -1,7 +1,6 @@
 //! Startup steps that need a single-threaded process or root privileges.
 
 use std::fs::{DirBuilder, File};
-use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
@@ -14,8 +13,10 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::prctl;
 use nix::unistd::{Pid, geteuid, getpid};
 
+use super::address::bind;
 use super::setting_files::{FileStates, SettingFiles};
 use crate::api_keys::ApiKeys;
+use crate::backup::{is_interrupted, replaced_dir};
 use crate::config::{Config, ConfigError, CurrentLimits, IsolationLevel};
 use crate::profiles::profiles_dir;
 use crate::sandbox::{
@@ -74,13 +75,15 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
         prctl::set_dumpable(false).context("cannot protect the memory of the server")?;
     }
     let lock = lock_data_dir(&config.data_dir)?;
+    if is_interrupted(&config.data_dir) {
+        return Err(interrupted_restore(&config.data_dir).into());
+    }
     let sessions = sessions_dir(&config.data_dir);
     sweep(&sessions).map_err(|error| {
         let dir = sessions.display();
         bad_data_dir(format!("cannot remove the remains in {dir}: {error}"))
     })?;
-    let listener =
-        bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
+    let listener = bind(config.listen)?;
     let limits = CurrentLimits::new(config.limits);
     let mut isolation = Isolation::new(level, limits, runtime.interpreters());
     if level == IsolationLevel::Default && geteuid().is_root() {
@@ -123,17 +126,13 @@ fn give_data_dir(config: &Config, sessions: &Path) -> anyhow::Result<()> {
     chown_files(&profiles, "", uids).context("cannot give the profiles to the server's user")
 }
 
-fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
 /// Locks the data directory, because two servers on one directory would remove each other's
 /// sessions.
-fn lock_data_dir(dir: &Path) -> Result<Flock<File>, ConfigError> {
-    let bad =
-        |error: std::io::Error| bad_data_dir(format!("{} cannot be used: {error}", dir.display()));
+pub(crate) fn lock_data_dir(dir: &Path) -> Result<Flock<File>, ConfigError> {
+    let bad = |error: std::io::Error| {
+        bad_data_dir(format!("{} cannot be used: {error}", dir.display()))
+            .fixed_by("set HEARTH_DATA_DIR to a directory that this user can write")
+    };
     if let Some(parent) = dir.parent() {
         // The users of sessions must traverse it.
         DirBuilder::new()
@@ -152,8 +151,19 @@ fn lock_data_dir(dir: &Path) -> Result<Flock<File>, ConfigError> {
         .append(true)
         .open(dir.join(LOCK))
         .map_err(bad)?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock)
-        .map_err(|_| bad_data_dir(format!("another hearth server uses {}", dir.display())))
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        bad_data_dir(format!("another hearth server uses {}", dir.display()))
+            .fixed_by("stop that server, or set HEARTH_DATA_DIR to another directory")
+    })
+}
+
+/// Returns the error about a data directory whose data is only partly replaced.
+pub(crate) fn interrupted_restore(dir: &Path) -> ConfigError {
+    let error = bad_data_dir(format!("a restore of {} was interrupted", dir.display()));
+    error.fixed_by(format!(
+        "run `hearth restore FILE --replace` again; the data from before it is in {}",
+        replaced_dir(dir).display()
+    ))
 }
 
 pub(super) fn bad_data_dir(reason: String) -> ConfigError {

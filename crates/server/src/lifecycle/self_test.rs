@@ -58,13 +58,15 @@ pub(super) async fn run_self_test(
     }
     if !findings.passed() {
         return Err(bad_isolation(format!(
-            "level {level} does not hold on this machine: apply the fixes in the table, or set HEARTH_ISOLATION=none if you trust all code that you run"
+            "level {level} does not hold on this machine"
         ))
+        .fixed_by("apply the fixes in the table, or set HEARTH_ISOLATION=none if you trust all code that you run")
         .into());
     }
     let version = version.map_err(|error| {
         let path = config.browser.path.display();
         ConfigError::new("HEARTH_BROWSER", format!("cannot use {path}: {error}"))
+            .fixed_by("run `hearth doctor`, which names the cause")
     })?;
     if !version.is_verified() {
         tracing::warn!(

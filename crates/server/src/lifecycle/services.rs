@@ -72,13 +72,14 @@ pub(super) async fn open_store(
 
 fn store_error(dir: &Path, error: &StoreError) -> ConfigError {
     let file = dir.join(FILE);
-    bad_data_dir(match error {
-        StoreError::Newer { .. } => format!("cannot use the store: {error}"),
-        error => format!(
-            "cannot use the store: {error}. If it is damaged, move {} away: profiles stay, and the records of earlier sessions are lost",
+    let bad = bad_data_dir(format!("cannot use the store: {error}"));
+    match error {
+        StoreError::Newer { .. } => bad,
+        _ => bad.fixed_by(format!(
+            "if it is damaged, move {} away: profiles stay, and the records of earlier sessions are lost",
             file.display()
-        ),
-    })
+        )),
+    }
 }
 
 /// Runs the self-test, and builds the registry with everything that sessions need.

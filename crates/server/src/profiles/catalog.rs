@@ -101,6 +101,7 @@ impl Profiles {
         let Some(lease) = self.lease_to_save(&profile.id) else {
             return Err(ProfileError::InUse(profile.name));
         };
+        let name = profile.name;
         let profiles = Arc::clone(self);
         let removing = spawn_blocking(move || {
             let path = profiles.path(&lease.id);
@@ -120,7 +121,7 @@ impl Profiles {
         let lease = removed.map_err(ProfileError::NotRemoved)?;
         if let Err(error) = self.store.remove_profile(&lease.id).await {
             // The profile is deleted in spite of this error.
-            tracing::warn!(profile = lease.id, %error, "record of a deleted profile not removed");
+            tracing::warn!(profile = name, %error, "record of a deleted profile not removed");
         }
         Ok(())
     }

@@ -118,7 +118,12 @@ impl ProfileLease {
             match unpacked {
                 Ok(head) => saved = Some(head),
                 Err(error) if error.kind() == ErrorKind::InvalidData => {
-                    tracing::warn!(profile = self.profile.id, %error, "damaged profile moved aside");
+                    tracing::warn!(
+                        profile = self.profile.name,
+                        file = self.profile.id,
+                        %error,
+                        "damaged profile moved aside"
+                    );
                     return self.move_aside(aside).await;
                 }
                 Err(error) => return Err(error),
@@ -158,7 +163,11 @@ impl ProfileLease {
         let is_missing = is_known && !self.path().with_added_extension(CHECKPOINT).exists();
         if is_missing && let Err(error) = self.profiles.store.remove_profile(&self.profile.id).await
         {
-            tracing::warn!(%error, "record of a missing profile not removed");
+            tracing::warn!(
+                profile = self.profile.name,
+                %error,
+                "record of a missing profile not removed"
+            );
         }
         is_missing
     }
@@ -172,7 +181,11 @@ impl ProfileLease {
         let (profiles, id) = (Arc::clone(&self.profiles), self.profile.id.clone());
         blocking(move || profiles.move_aside(&id, &file)).await?;
         if let Err(error) = self.profiles.store.remove_profile(&self.profile.id).await {
-            tracing::warn!(%error, "record of a damaged profile not removed");
+            tracing::warn!(
+                profile = self.profile.name,
+                %error,
+                "record of a damaged profile not removed"
+            );
         }
         Ok(CheckedOut {
             warning: Some(ProfileWarning::Damaged),
@@ -214,7 +227,12 @@ impl ProfileLease {
                 .filter(|head| head.version == version)
                 .map(|head| head.cookies),
             Err(error) => {
-                tracing::warn!(profile = self.profile.id, %error, "unreadable profile checkpoint ignored");
+                tracing::warn!(
+                    profile = self.profile.name,
+                    file = self.profile.id,
+                    %error,
+                    "unreadable profile checkpoint ignored"
+                );
                 None
             }
         }
@@ -283,7 +301,7 @@ impl ProfileLease {
         (state.version, state.cookies) = (version, None);
         self.record(size_bytes, now).await;
         tracing::info!(
-            profile = self.profile.id,
+            profile = self.profile.name,
             bytes = size_bytes,
             "profile saved"
         );
@@ -300,7 +318,7 @@ impl ProfileLease {
             saved_at: now,
         };
         if let Err(error) = self.profiles.store.record_profile(&record).await {
-            tracing::warn!(profile = record.id, %error, "profile record not written");
+            tracing::warn!(profile = record.name, %error, "profile record not written");
         }
     }
 

@@ -14,12 +14,14 @@
 //! the SHA-256 of team and name. The store has a list of profiles. If the list and the files
 //! differ, the files take precedence (`reconcile`).
 
+mod backed_up;
 mod catalog;
 mod file;
 mod id;
 mod lease;
 mod reconcile;
 
+pub(crate) use self::backed_up::{backed_up_files, is_profile_file};
 pub(crate) use self::catalog::{ProfileError, Profiles, profiles_dir};
 pub(crate) use self::id::ProfileId;
 pub(crate) use self::lease::{CheckedOut, ProfileLease};

@@ -103,7 +103,15 @@ impl SessionBuilder {
         self.create_sandbox(new.id).await?;
         let warning = self.launch_browser().await?;
         if let Some(warning) = &warning {
-            tracing::warn!(warning = warning.sentence(), "profile data lost");
+            tracing::warn!(
+                profile = new
+                    .request
+                    .profile
+                    .as_ref()
+                    .map(|profile| profile.name.as_str()),
+                warning = warning.sentence(),
+                "profile data lost"
+            );
         }
         let info = SessionInfo::new(new.id, new.team, &new.request, tokens);
         let record = info.record(info.created_at, None);

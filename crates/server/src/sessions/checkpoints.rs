@@ -31,7 +31,7 @@ pub(super) async fn keep_checkpoints(
             _ = ticks.tick() => {}
         }
         if let Err(error) = save_checkpoint(profile, &resources.browser).await {
-            tracing::warn!(error, "profile checkpoint failed");
+            tracing::warn!(profile = profile.name(), error, "profile checkpoint failed");
         }
     }
 }

@@ -14,7 +14,7 @@ use super::error::SessionError;
 use super::registry::Registry;
 use super::resources::SessionResources;
 use super::session::Session;
-use super::spans::{session_span, session_span_in_request};
+use super::spans::{record_session, session_span};
 use super::supervisor::supervise;
 use super::team_quota::{CapacityPermit, QuotaReached};
 use crate::metrics::{CreateOutcome, Metrics};
@@ -111,7 +111,8 @@ impl Registry {
         capacity_permit: CapacityPermit,
     ) -> Result<Arc<Session>, SessionError> {
         let id = Uuid::now_v7();
-        let span = session_span(id);
+        let span = session_span(id, &team);
+        record_session(id);
         let new = NewSession {
             id,
             team,
@@ -128,7 +129,7 @@ impl Registry {
         let session = Arc::new(session);
         self.insert(&session);
         self.start_tasks(&session, resources);
-        session_span_in_request(id).in_scope(|| tracing::info!("session created"));
+        tracing::info!("session created");
         if self.is_stopping() {
             session.end(DestroyedReason::ServerStopped).await;
             return Err(SessionError::Stopping);

@@ -11,7 +11,6 @@ use hearth_budget::Reservation;
 use hearth_contract::{ExecuteRequest, ExecuteResponse, Language};
 use hearth_runner::{Outcome, RunError};
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tracing::Instrument;
 
 use super::error::SessionError;
 use super::execution_metrics::ExecutionMetricsGuard;
@@ -19,7 +18,7 @@ use super::outcome::{Circumstances, classify, is_timeout, plan_response, timed_o
 use super::resources::SessionResources;
 use super::run_code::{CodeRun, NotRun};
 use super::session::Session;
-use super::spans::execution_span;
+use super::spans::record_language;
 use crate::clock;
 use crate::metrics::ExecuteOutcome;
 use crate::store::ExecutionRecord;
@@ -37,14 +36,10 @@ pub(crate) struct Executed {
 }
 
 impl Session {
-    /// Runs code to its end. An error means that the code has not started.
+    /// Runs code to its end, and records its metrics however that ends. An error means that the
+    /// code has not started.
     pub async fn execute(&self, request: ExecuteRequest) -> Result<Executed, SessionError> {
-        let span = execution_span(self.id(), request.language);
-        self.execute_counted(request).instrument(span).await
-    }
-
-    /// Runs code and records its metrics, however the execution ends.
-    async fn execute_counted(&self, request: ExecuteRequest) -> Result<Executed, SessionError> {
+        record_language(request.language);
         let mut metrics = ExecutionMetricsGuard::new(&self.services.metrics, request.language);
         let result = self.run(&request, &mut metrics).await;
         if let Some(rejection) = result.as_ref().err().and_then(SessionError::rejection) {

@@ -56,6 +56,7 @@ pub(crate) use execute::Executed;
 pub(crate) use registry::{ENDED_KEPT_COUNT, Registry};
 pub(crate) use services::Services;
 pub(crate) use session::Session;
+pub(crate) use spans::{SESSION, record_team};
 pub(crate) use spec::RegistrySpec;
 pub(crate) use team_quota::QuotaMax;
 pub(crate) use watchers::spawn_watchers;

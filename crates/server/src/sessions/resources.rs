@@ -145,7 +145,11 @@ impl SessionResources {
                 .err();
         }
         if let Some(warning) = &warning {
-            tracing::warn!(warning = warning.sentence(), "profile data lost");
+            tracing::warn!(
+                profile = self.profile.as_ref().map(ProfileLease::name),
+                warning = warning.sentence(),
+                "profile data lost"
+            );
         }
         self.sandbox.remove().await;
         if let Some(profile) = &self.profile {

@@ -1,26 +1,36 @@
-//! The tracing spans of sessions. They put the session id on every log line of a session.
+//! The tracing spans of log lines about sessions. A line is in exactly one span, which names the
+//! session and its team.
 //!
-//! The spans have the level `error`, because a filter must not remove the id from a line that it
+//! The spans have the level `error`, because a filter must not remove the names from a line that it
 //! keeps.
 
 use hearth_contract::Language;
+use tracing::field::display;
 use tracing::{Span, error_span};
 use uuid::Uuid;
 
+use crate::team::{Team, display_name};
+
+/// The field of a request's span that names the session.
+pub(crate) const SESSION: &str = "session";
+
 /// Returns the span of a session. It has no parent, because it outlives the request that creates
 /// the session.
-pub(super) fn session_span(id: Uuid) -> Span {
-    error_span!(parent: None, "session", %id)
+pub(super) fn session_span(id: Uuid, team: &Team) -> Span {
+    error_span!(parent: None, "session", session = %id, team = display_name(team))
 }
 
-/// Returns a span of a session inside the current span, which is the request's. Log lines in it
-/// have both ids.
-pub(super) fn session_span_in_request(id: Uuid) -> Span {
-    error_span!("session", %id)
+/// Names the team in the current span, which is the request's.
+pub(crate) fn record_team(team: &Team) {
+    Span::current().record("team", display_name(team));
 }
 
-/// Returns the span of one execution, inside a span of its session and the current request.
-pub(super) fn execution_span(session: Uuid, language: Language) -> Span {
-    let session = session_span_in_request(session);
-    error_span!(parent: &session, "execution", language = language.as_str())
+/// Names the session in the current span, which is the request's.
+pub(super) fn record_session(id: Uuid) {
+    Span::current().record(SESSION, display(id));
+}
+
+/// Names the language of the executed code in the current span, which is the request's.
+pub(super) fn record_language(language: Language) {
+    Span::current().record("language", language.as_str());
 }

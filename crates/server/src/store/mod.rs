@@ -15,13 +15,14 @@ mod statements;
 
 use std::collections::HashSet;
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
+use sqlx::{ConnectOptions, Connection, Sqlite, SqlitePool, Transaction};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -134,6 +135,29 @@ impl Store {
                 ours: schema::LAST,
             })
         }
+    }
+
+    /// Writes a consistent copy of the file in `dir` to `target`, which is empty. A server may use
+    /// the file meanwhile.
+    pub async fn copy(dir: &Path, target: &Path) -> Result<(), StoreError> {
+        let path = dir.join(FILE);
+        let name = target.to_str().ok_or_else(|| {
+            let reason = io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8");
+            sqlx::Error::Io(reason)
+        })?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .busy_timeout(BUSY_BOUND)
+            .disable_statement_logging();
+        let connected = options.connect().await;
+        let mut connection = connected.map_err(|source| StoreError::Open { path, source })?;
+        let copied = sqlx::query(statements::COPY)
+            .bind(name.to_owned())
+            .execute(&mut connection)
+            .await;
+        connection.close().await?;
+        copied?;
+        Ok(())
     }
 
     /// Records a new session.

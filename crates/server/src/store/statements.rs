@@ -1,6 +1,9 @@
 //! All SQL, in the common subset of SQLite and PostgreSQL: numbered parameters, no functions
 //! specific to one of them, times as parameters.
 
+/// Copies the whole store to a file. Only SQLite has it, because PostgreSQL has `pg_dump`.
+pub(super) const COPY: &str = "VACUUM INTO $1";
+
 pub(super) const BEGIN_SESSION: &str = "
     INSERT INTO sessions
         (id, team, created_at_ms, expires_at_ms, last_activity_ms, watch_digest, steer_digest)

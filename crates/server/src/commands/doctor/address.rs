@@ -4,24 +4,14 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 
 use super::finding::Finding;
+use crate::lifecycle::{explain, free_neighbour};
 
 const CHECK: &str = "address";
-
-/// The number of ports above a port in use that are tried for the suggested fix.
-const NEIGHBOURS: u16 = 20;
 
 /// Binds the address and releases it. `is_served` is true if a server uses the same data directory.
 pub(super) fn address(listen: SocketAddr, is_served: bool) -> Finding {
     let bound = TcpListener::bind(listen).map(drop);
-    let free = || free_neighbour(listen);
-    evaluate_address(listen, bound, is_served, free)
-}
-
-fn free_neighbour(listen: SocketAddr) -> Option<SocketAddr> {
-    let ports = listen.port().saturating_add(1)..=listen.port().saturating_add(NEIGHBOURS);
-    ports
-        .map(|port| SocketAddr::new(listen.ip(), port))
-        .find(|address| TcpListener::bind(address).is_ok())
+    evaluate_address(listen, bound, is_served, || free_neighbour(listen))
 }
 
 fn evaluate_address(
@@ -38,41 +28,13 @@ fn evaluate_address(
         };
         return Finding::ok(CHECK, free);
     };
-    match error.kind() {
-        ErrorKind::AddrInUse if is_served => Finding::ok(
-            CHECK,
-            format!("{listen} is in use, apparently by the server on this data directory"),
-        ),
-        ErrorKind::AddrInUse => {
-            let finding = Finding::failure(CHECK, format!("{listen} is in use by another program"));
-            let finding = match free_neighbour() {
-                Some(free) => {
-                    finding.fixed_by(format!("set: HEARTH_LISTEN={free}   (a free port)"))
-                }
-                None => finding,
-            };
-            finding.fixed_by(format!(
-                "run: ss -ltnp 'sport = :{}'   (shows which program)",
-                listen.port()
-            ))
-        }
-        ErrorKind::PermissionDenied => Finding::failure(
-            CHECK,
-            format!("{listen}: this user may not listen on privileged ports"),
-        )
-        .fixed_by("set: HEARTH_LISTEN to a port from 1024 on, behind a proxy")
-        .fixed_by(format!(
-            "run: sudo sysctl -w net.ipv4.ip_unprivileged_port_start={}",
-            listen.port()
-        )),
-        ErrorKind::AddrNotAvailable => Finding::failure(
-            CHECK,
-            format!("{} is not an address of this machine", listen.ip()),
-        )
-        .fixed_by("run: ip -brief address   (lists the addresses that HEARTH_LISTEN can use)"),
-        _ => Finding::failure(CHECK, format!("cannot listen on {listen}: {error}"))
-            .fixed_by("set: HEARTH_LISTEN=127.0.0.1:3010"),
+    if error.kind() == ErrorKind::AddrInUse && is_served {
+        let about = "is in use, apparently by the server on this data directory";
+        return Finding::ok(CHECK, format!("{listen} {about}"));
     }
+    let (reason, fixes) = explain(listen, &error, free_neighbour);
+    let fixes = fixes.iter().map(|fix| format!("fix: {fix}"));
+    fixes.fold(Finding::failure(CHECK, reason), Finding::fixed_by)
 }
 
 #[cfg(test)]
@@ -91,7 +53,7 @@ mod tests {
         let finding = evaluate(ErrorKind::AddrInUse, false);
         assert_eq!(finding.severity, Severity::Failure);
         assert!(
-            finding.fixes[0].starts_with("set: HEARTH_LISTEN=127.0.0.1:81"),
+            finding.fixes[0].starts_with("fix: set HEARTH_LISTEN=127.0.0.1:81"),
             "{finding:?}"
         );
     }

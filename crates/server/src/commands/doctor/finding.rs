@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use crate::config::ConfigError;
 use crate::sandbox::{LayerState, Row};
 
 /// The number of columns before the text of a finding: severity, spaces, name of the check, spaces.
@@ -89,6 +90,15 @@ impl Finding {
             severity: Severity::Failure,
             ..Finding::ok(check, text)
         }
+    }
+
+    /// Converts the error of a setting.
+    pub fn of_error(check: &'static str, error: &ConfigError) -> Finding {
+        let fix = match &error.fix {
+            Some(fix) => format!("fix: {fix}"),
+            None => "run: hearth serve --help   (describes the values of all settings)".to_owned(),
+        };
+        Finding::failure(check, error.to_string()).fixed_by(fix)
     }
 
     pub fn fixed_by(mut self, fix: impl Into<String>) -> Finding {

@@ -40,9 +40,11 @@ use self::finding::{Finding, is_healthy, summarise};
 use self::fixture::Fixture;
 use self::subject::Subject;
 use super::exit::EXIT_CONFIG;
+use crate::backup::is_interrupted;
 use crate::capacity::{memory_bytes, plan_max_sessions};
 use crate::config::IsolationLevel;
 use crate::config::{Config, ConfigError, wants_no_color};
+use crate::lifecycle::interrupted_restore;
 use crate::sandbox;
 use crate::toolchain::Runtime;
 
@@ -208,10 +210,7 @@ async fn check_isolation(
 ) -> Option<bool> {
     if fixture.isolation.level == IsolationLevel::None {
         if let Some(error) = subject.error("HEARTH_ISOLATION") {
-            report.add(
-                Finding::failure("isolation", error.to_string())
-                    .fixed_by("set: HEARTH_ISOLATION=auto"),
-            );
+            report.add(Finding::of_error("isolation", error));
         } else {
             report.add(Finding::note(
                 "isolation",
@@ -278,6 +277,10 @@ async fn check_data_dir(subject: &Arc<Subject>, fixture: &Fixture, report: &mut 
         )
     });
     report.add(finding);
+    if is_interrupted(&subject.config.data_dir) {
+        let error = interrupted_restore(&subject.config.data_dir);
+        report.add(Finding::of_error("data directory", &error));
+    }
     if !is_served {
         store::store(&subject.config.data_dir)
             .await

@@ -28,12 +28,22 @@ pub(super) fn settings(subject: &Subject) -> Vec<Finding> {
         .filter(|error| !CHECKED_ELSEWHERE.contains(&error.variable.as_str()))
         .collect();
     errors.sort_by_key(position);
-    let mut findings: Vec<Finding> = errors.into_iter().map(finding_of).collect();
+    let mut findings: Vec<Finding> = errors
+        .into_iter()
+        .map(|error| Finding::of_error(CHECK, error))
+        .collect();
     let unknown = unknown_variables();
     if !unknown.is_empty() {
-        let names = unknown.join(", ");
+        let names: Vec<&str> = unknown.iter().map(|(name, _)| name.as_str()).collect();
+        let note = format!("unknown variables are ignored: {}", names.join(", "));
+        let note = Finding::note(CHECK, note);
+        let meant = unknown.iter().filter_map(|(name, meant)| {
+            let meant = meant.as_ref()?;
+            Some(format!("fix: did you mean {meant} instead of {name}?"))
+        });
         findings.push(
-            Finding::note(CHECK, format!("unknown variables are ignored: {names}"))
+            meant
+                .fold(note, Finding::fixed_by)
                 .fixed_by("run: hearth serve --help   (lists all settings)"),
         );
     }
@@ -41,16 +51,4 @@ pub(super) fn settings(subject: &Subject) -> Vec<Finding> {
         findings.push(Finding::ok(CHECK, "all are valid"));
     }
     findings
-}
-
-fn finding_of(error: &ConfigError) -> Finding {
-    let (name, text) = (&error.variable, error.to_string());
-    if name.ends_with("_FILE") {
-        return Finding::failure(CHECK, text).fixed_by(format!(
-            "run: ls -l \"${name}\"   (the file must exist and be readable by the server's user)"
-        ));
-    }
-    Finding::failure(CHECK, text).fixed_by(format!(
-        "run: unset {name}   (or remove its flag; hearth serve --help describes its values)"
-    ))
 }

@@ -3,13 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use hearth_contract::{CreateRequest, CreateResponse, ProfileWarning, True};
-use tracing::{Span, field};
 
 use crate::clock;
 use crate::http::error::ApiError;
 use crate::http::extract::ApiRequest;
 use crate::http::links::Links;
-use crate::http::middleware::request_log::SESSION;
 use crate::http::state::AppState;
 
 pub(crate) async fn create_session(
@@ -19,7 +17,6 @@ pub(crate) async fn create_session(
 ) -> Result<Json<CreateResponse>, ApiError> {
     let create = CreateRequest::parse(&request.body).map_err(ApiError::Validation)?;
     let session = state.registry().create(request.team, create).await?;
-    Span::current().record(SESSION, field::display(session.id()));
     let live_view = links.live_view(&session);
     Ok(Json(CreateResponse {
         success: True,

@@ -13,15 +13,20 @@ use uuid::Uuid;
 use crate::clock;
 use crate::http::peer::Peer;
 use crate::http::state::AppState;
+use crate::sessions::SESSION;
 
-/// Routes that programs and the operator page poll every few seconds. They are logged at `debug`.
-const POLLED_ROUTES: [&str; 6] = [
+/// Routes that are logged at `debug`: those that programs and the operator page poll every few
+/// seconds, and static files.
+const QUIET_ROUTES: [&str; 9] = [
     "/health",
     "/livez",
     "/readyz",
     "/metrics",
     "/operator/state",
     "/operator/sessions/{id}/picture",
+    "/operator/page/{part}",
+    "/live/page/{part}",
+    "/openapi.json",
 ];
 
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -31,9 +36,6 @@ const MAX_ID_BYTES: usize = 128;
 
 /// Label for requests that match no route.
 const NO_ROUTE: &str = "none";
-
-/// The span field that holds the session's id. Handlers that create a session record it.
-pub(crate) const SESSION: &str = "session";
 
 /// Runs a request in a span, and logs and counts it when it is finished or abandoned.
 pub(crate) async fn log_request(
@@ -54,7 +56,15 @@ pub(crate) async fn log_request(
     let path = &path[..path.floor_char_boundary(state.limits().log_path_bytes)];
     let peer = request.extensions().get::<Arc<Peer>>().cloned();
     // The query is left out because it can contain a token.
-    let span = tracing::info_span!("request", id, method, path, session = field::Empty);
+    let span = tracing::error_span!(
+        "request",
+        id,
+        method,
+        path,
+        team = field::Empty,
+        session = field::Empty,
+        language = field::Empty,
+    );
     if let Some(session) = path.split('/').find_map(|part| Uuid::parse_str(part).ok()) {
         span.record(SESSION, field::display(session));
     }
@@ -138,7 +148,7 @@ impl Drop for RequestLog {
         if status >= 400 && self.is_unauthenticated() && !self.state.log_limit().admits() {
             return;
         }
-        if POLLED_ROUTES.contains(&self.route.as_str()) {
+        if QUIET_ROUTES.contains(&self.route.as_str()) {
             tracing::debug!(status, duration_ms, "request finished");
         } else if status >= 500 {
             tracing::warn!(status, duration_ms, "request finished");

@@ -13,7 +13,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::token_in;
 use crate::http::links::Links;
 use crate::http::state::AppState;
-use crate::sessions::{Session, SessionEntry};
+use crate::sessions::{Session, SessionEntry, record_team};
 use crate::token::Token;
 
 /// A path that some clients append to the whole URL, after its query, to find the WebSocket.
@@ -75,6 +75,7 @@ impl CdpRequest {
             .ok_or_else(|| ApiError::Unauthorized(ErrorBody::token_missing()))?;
         match state.session(id) {
             Ok(SessionEntry::Current(session)) if expected(&session).matches(presented) => {
+                record_team(session.team());
                 Ok(session)
             }
             _ => Err(ApiError::Unauthorized(ErrorBody::invalid_token())),

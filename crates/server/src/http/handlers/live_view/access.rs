@@ -10,7 +10,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::token_in;
 use crate::http::state::AppState;
 use crate::live_view::ViewerAccess;
-use crate::sessions::{Session, SessionEntry};
+use crate::sessions::{Session, SessionEntry, record_team};
 use crate::store::SessionRecord;
 use crate::token::matches_digest;
 
@@ -30,6 +30,7 @@ pub(super) fn authorize(
     let access = session
         .live_view_access(token)
         .ok_or_else(|| ApiError::Unauthorized(ErrorBody::invalid_token()))?;
+    record_team(session.team());
     match session.ending() {
         Some(ending) => Err(ApiError::SessionEnded(ending.sentence(), ending.at)),
         None => Ok((session, access)),

@@ -13,6 +13,7 @@ use crate::api_keys::Principal;
 use crate::http::error::ApiError;
 use crate::http::extract::SessionId;
 use crate::http::state::AppState;
+use crate::team::display_name;
 
 /// The maximum size of a thumbnail, in pixels.
 const THUMBNAIL_SIZE: Viewport = Viewport {
@@ -57,7 +58,11 @@ pub(crate) async fn end(
     principal: Principal,
 ) -> Result<Json<EndedResponse>, ApiError> {
     let session = find_session(&state, &id, &principal)?;
-    tracing::info!(session = %session.id(), "operator ended session");
+    tracing::info!(
+        session = %session.id(),
+        team = display_name(session.team()),
+        "operator ended session"
+    );
     session.end(DestroyedReason::Deleted).await;
     Ok(Json(EndedResponse::default()))
 }
