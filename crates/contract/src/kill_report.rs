@@ -1,6 +1,6 @@
-//! What is known about code that was killed.
+//! The report about code that was killed.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write};
 
 use crate::execute::Language;
 
@@ -17,13 +17,17 @@ pub struct OpenDialog {
 }
 
 impl OpenDialog {
-    /// Returns a line for the stderr of code that timed out while dialogs were open.
+    /// Returns lines for the stderr of code that timed out while dialogs were open.
     pub fn describe_open(dialogs: &[OpenDialog]) -> String {
-        dialogs
-            .iter()
-            .take(MAX_DIALOGS)
-            .map(|dialog| format!("{dialog} is open and blocks its page until it is answered\n"))
-            .collect()
+        let mut lines = String::new();
+        for dialog in dialogs.iter().take(MAX_DIALOGS) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                lines,
+                "{dialog} is open and blocks its page until it is answered"
+            );
+        }
+        lines
     }
 }
 

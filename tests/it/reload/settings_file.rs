@@ -31,11 +31,11 @@ async fn a_changed_file_applies_to_a_running_server_and_its_sessions() {
         .start()
         .await;
     let session = server.session().await;
-    let size = session
+    let width = session
         .node("await page.evaluate(() => innerWidth)")
         .await
         .ok();
-    assert_eq!(size.result, "640");
+    assert_eq!(width.result, "640");
     assert_eq!(server.create(&json!({})).await.status, 429);
     let page = site.url("/title/open");
     let fetch = format!("curl -s -o /dev/null -w '%{{http_code}}' {page}");

@@ -26,6 +26,7 @@ pub struct Api {
 }
 
 impl Api {
+    /// Creates a client of the server at `origin`, which sends no key.
     pub fn new(origin: String) -> Self {
         Self {
             client: client(PATIENCE),

@@ -341,7 +341,7 @@ mod tests {
             kind: "alert".to_owned(),
             message: "m".repeat(MAX_MESSAGE_CHARS),
         };
-        assert_eq!(dialogs.waiting(), [waiting.clone()]);
+        assert_eq!(dialogs.waiting(), std::slice::from_ref(&waiting));
         dialogs.closes(&page, &idlers, IDLER);
         assert_eq!(dialogs.waiting(), [waiting]);
         dialogs.closes(&page, &drivers, DRIVER);

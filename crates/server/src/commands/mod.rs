@@ -30,7 +30,7 @@ pub struct Cli {
 enum Command {
     /// Serve the API until SIGTERM or SIGINT
     Serve(Box<Config>),
-    /// Make the running server read its key files and HEARTH_ENV_FILE again
+    /// Make the running server read its key files and its settings file again
     Reload(reload::Options),
     /// Check the environment and suggest fixes
     Doctor(Box<doctor::Options>),

@@ -100,9 +100,8 @@ fn closest(word: &str, words: &[&str]) -> Option<String> {
         .no_binary_name(true)
         .arg(only.value_parser(PossibleValuesParser::new(words)))
         .try_get_matches_from([format!("--word={word}")]);
-    let error = match parsed {
-        Ok(_) => return Some(word.to_owned()),
-        Err(error) => error,
+    let Err(error) = parsed else {
+        return Some(word.to_owned());
     };
     match error.get(ContextKind::SuggestedValue) {
         Some(ContextValue::String(close)) => Some(close.clone()),
@@ -142,7 +141,7 @@ fn candidates(setting: &Arg, flag: &str, value: &str) -> impl Iterator<Item = St
     let words: Vec<&str> = possible
         .iter()
         .filter(|value| !value.is_hide_set())
-        .map(|value| value.get_name())
+        .map(clap::builder::PossibleValue::get_name)
         .collect();
     let variable = setting.get_env().unwrap_or_default().to_string_lossy();
     let number = bounds_of(setting).and_then(|bounds| closest_number(&variable, &bounds, value));

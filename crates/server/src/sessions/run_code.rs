@@ -47,7 +47,11 @@ impl CodeRun<'_> {
     /// Runs the code in a new shell.
     pub async fn run_in_shell(&self) -> Result<Outcome, NotRun> {
         let agent = self.resources.agent.use_in_shell();
-        self.in_time(async { Ok(self.start_agent().await) }).await?;
+        let agent_started = async {
+            self.start_agent().await;
+            Ok(())
+        };
+        self.in_time(agent_started).await?;
         let shell = &self.resources.sandbox.shell;
         let program = self.resources.commands.plan_shell();
         let mut outcome = run_shell(shell, program, self.to_run(), &self.resources.budget).await?;
