@@ -24,11 +24,14 @@ fn serve(config: Config) -> anyhow::Result<u8> {
     config.check()?;
     telemetry::init(&config.log)?;
     for (name, meant) in unknown_variables() {
-        let advice = meant.map_or_else(
-            || "`hearth serve --help` lists all settings".to_owned(),
-            |meant| format!("did you mean {meant}?"),
-        );
-        tracing::warn!(name, "unknown setting ignored; {advice}");
+        if let Some(setting) = meant {
+            tracing::warn!(name, "unknown setting ignored; did you mean {setting}?");
+        } else {
+            tracing::warn!(
+                name,
+                "unknown setting ignored; `hearth serve --help` lists all settings"
+            );
+        }
     }
     for (new, old) in deprecated_variables() {
         tracing::warn!(name = old, "deprecated setting used; its new name is {new}");
