@@ -13,15 +13,22 @@ const LIBRARIES = pathToFileURL(join(__dirname, '../.installed/')).href;
 // Another Node that the session has installed may be older than this function.
 registerHooks?.({
   resolve(specifier, context, next) {
-    try {
-      return next(specifier, context);
-    } catch (error) {
-      if (error?.code !== NOT_FOUND || /^[./]|^[a-z]+:/i.test(specifier)) throw error;
+    // NODE_PATH has the libraries of require().
+    const isPackage = context.conditions?.includes('import') && !/^[./#]|^[a-z]+:/i.test(specifier);
+    if (isPackage) {
       try {
-        return next(specifier, { ...context, parentURL: LIBRARIES });
-      } catch (other) {
-        throw other?.code === NOT_FOUND ? error : other;
+        return next(specifier, context);
+      } catch (error) {
+        if (error?.code === NOT_FOUND) {
+          try {
+            return next(specifier, { ...context, parentURL: LIBRARIES });
+          } catch {
+            // It is no library either.
+          }
+        }
       }
     }
+    // Node shows the line that throws, which must not be one of this file.
+    return next(specifier, context);
   },
 });

@@ -86,8 +86,8 @@ async fn puppeteer_that_code_launches_uses_the_sessions_browser() {
     server.stop().await;
 }
 
-/// `egress::navigations` tests the same with Playwright and agent-browser. Sandboxed code cannot read
-/// the clients of the tests, so the sandbox is off.
+/// `egress::navigations` tests the same with Playwright and agent-browser. Sandboxed code cannot
+/// read the clients of the tests, so the sandbox is off.
 #[tokio::test]
 async fn failed_navigations_of_puppeteer_do_not_disturb_the_next_ones() {
     let site = Site::start().await;

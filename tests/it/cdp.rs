@@ -9,6 +9,8 @@ use hearth_test_support::{Session, Site, TestServer, eventually, repository};
 use serde_json::json;
 use tokio::process::Command;
 
+use crate::operator::metrics::metrics;
+
 /// Runs a python program with the runtime's Playwright, outside the server; returns its stdout.
 async fn run_playwright(code: &str, session: &Session) -> String {
     let python = repository().join("runtime/.installed/venv/bin/python");
@@ -292,5 +294,48 @@ async fn a_client_that_never_reads_is_dropped() {
     let version = other.call("Browser.getVersion", json!({})).await;
     assert!(version["result"]["product"].is_string(), "{version}");
     drop(greedy);
+    server.stop().await;
+}
+
+/// Rule Q2: a message counts as buffered until its client has read it.
+#[tokio::test]
+async fn a_message_that_is_being_written_counts_as_buffered() {
+    const BYTES: f64 = 20e6;
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let mut browser = CdpClient::connect(session.cdp_url()).await;
+    let targets = browser.call("Target.getTargets", json!({})).await;
+    let target = &targets["result"]["targetInfos"][0]["targetId"];
+    let (base, query) = session.cdp_url().split_once('?').unwrap();
+    let target = target.as_str().unwrap();
+    let mut client = CdpClient::connect(&format!("{base}/devtools/page/{target}?{query}")).await;
+    let buffered = async || metrics(&server).await["hearth_buffer_bytes"];
+
+    let params = json!({"expression": format!("'x'.repeat({BYTES})"), "returnByValue": true});
+    let command = json!({"id": 1000, "method": "Runtime.evaluate", "params": params});
+    client.send_text(&command.to_string()).await;
+    // The client reads nothing, so only a part of the message fits into the socket.
+    eventually(
+        Duration::from_secs(20),
+        "the message is counted while it is written",
+        async || match buffered().await {
+            bytes if bytes >= BYTES => Ok(()),
+            bytes => Err(format!("{bytes} bytes")),
+        },
+    )
+    .await;
+    let value = client
+        .call("Runtime.evaluate", json!({"expression": "1"}))
+        .await;
+    assert_eq!(value["result"]["result"]["value"], json!(1));
+    eventually(
+        Duration::from_secs(20),
+        "its memory is free",
+        async || match buffered().await {
+            bytes if bytes < 1e6 => Ok(()),
+            bytes => Err(format!("{bytes} bytes")),
+        },
+    )
+    .await;
     server.stop().await;
 }

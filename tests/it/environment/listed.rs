@@ -40,8 +40,8 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(repository().join(path)).expect("it exists")
 }
 
-/// Returns a table of the libraries in `installed` that `is_chosen` selects, and a sentence with the
-/// others.
+/// Returns a table of the libraries in `installed` that `is_chosen` selects, and a sentence with
+/// the others.
 fn render(title: &str, installed: &Value, is_chosen: impl Fn(&str) -> bool) -> String {
     let installed = installed.as_object().expect("names and versions");
     let mut table = format!("| {title} | version |\n|---|---|\n");

@@ -1,4 +1,4 @@
-//! What code finds in a session: the name of its user, variables, programs and libraries.
+//! The environment of code in a session: its user, variables, programs and libraries.
 //! docs/environment.md lists them.
 
 mod agent;

@@ -4,7 +4,8 @@ use hearth_test_support::{Execution, Site};
 
 use super::start;
 
-/// Returns the milliseconds of each `Timeout …ms exceeded` in a result, which is a list of messages.
+/// Returns the milliseconds of each `Timeout …ms exceeded` in a result, which is a list of
+/// messages.
 fn timeouts_of(execution: &Execution) -> Vec<u64> {
     let messages = execution.json();
     let timeout = |message: &serde_json::Value| {

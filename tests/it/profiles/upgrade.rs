@@ -158,6 +158,8 @@ async fn the_upgrade_steps_work_as_they_are_written() {
 
     machine.do_steps(upgrade);
     assert_eq!(machine.link(), machine.path("new"));
+    // Connections to the old server are closed.
+    let api = machine.api();
     assert_eq!(saved(&api, &site).await, all("old"));
     let session = api.session_with(&saving("p")).await;
     keep(&session, &site, "new").await;
@@ -166,7 +168,7 @@ async fn the_upgrade_steps_work_as_they_are_written() {
 
     machine.do_steps(roll_back);
     assert_eq!(machine.link(), machine.path("old"));
-    assert_eq!(saved(&api, &site).await, all("old"));
+    assert_eq!(saved(&machine.api(), &site).await, all("old"));
     machine.do_steps("systemctl stop hearth");
     assert!(
         machine.log().contains("server stopped"),

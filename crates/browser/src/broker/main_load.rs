@@ -1,8 +1,8 @@
 //! Delays the report of a page that did not load until the browser shows its error page.
 //!
 //! Chromium reports a failed navigation first and replaces the document by the error page up to
-//! half a second later. A client that navigates again in between mistakes the error page for its new
-//! page: Playwright reports an interrupted navigation, Puppeteer a page that has loaded. So
+//! half a second later. A client that navigates again in between mistakes the error page for its
+//! new page: Playwright reports an interrupted navigation, Puppeteer a page that has loaded. So
 //!
 //! - `Network.loadingFailed` reaches the client directly before the error page, because Playwright
 //!   has to see the failure first,
@@ -70,8 +70,8 @@ impl MainLoad {
         self.is_committed = false;
     }
 
-    /// Records a request for the document. If it starts another load, returns the messages about the
-    /// previous one, because its error page will not be shown.
+    /// Records a request for the document. If it starts another load, returns the messages about
+    /// the previous one, because its error page will not be shown.
     pub(crate) fn requested(&mut self, id: &str, url: &str) -> Vec<String> {
         let origin = origin_of(url).to_owned();
         match &mut self.request {

@@ -52,7 +52,9 @@ struct Waiting {
     messages: VecDeque<String>,
     /// The size of `messages`, with their overhead.
     bytes: usize,
-    /// Counts `bytes` in the session's budget.
+    /// The size of the message that the receiver took last, and may still be writing.
+    taken: usize,
+    /// Counts `bytes` and `taken` in the session's budget.
     reserved: Reservation,
     /// Delivered once `messages` is empty. Nothing is added after it.
     close: Option<(u16, String)>,
@@ -69,6 +71,7 @@ impl SendQueue {
             waiting: Mutex::new(Waiting {
                 messages: VecDeque::new(),
                 bytes: 0,
+                taken: 0,
                 reserved: budget.empty(),
                 close: None,
             }),
@@ -88,7 +91,7 @@ impl SendQueue {
             if is_full || waiting.reserved.grow(cost).is_err() {
                 waiting.messages = VecDeque::new();
                 waiting.bytes = 0;
-                waiting.reserved.shrink_to(0);
+                waiting.count();
                 let reason = if is_full { TOO_SLOW } else { BUDGET_EXHAUSTED };
                 waiting.close = Some((1013, reason.to_owned()));
                 drop(waiting);
@@ -114,8 +117,10 @@ impl SendQueue {
         self.lock().close.is_some()
     }
 
-    /// Waits for the next message. After a close, returns the same close again. Cancel safe.
+    /// Waits for the next message. The previous one counts in the budget until then, because the
+    /// receiver may write it slowly. After a close, returns the same close again. Cancel safe.
     pub(super) async fn next(&self) -> Outgoing {
+        self.lock().written();
         loop {
             let news = self.news.notified();
             if let Some(outgoing) = self.take() {
@@ -128,9 +133,8 @@ impl SendQueue {
     fn take(&self) -> Option<Outgoing> {
         let mut waiting = self.lock();
         if let Some(message) = waiting.messages.pop_front() {
-            waiting.bytes -= message.len() + MESSAGE_OVERHEAD_BYTES;
-            let left = waiting.bytes;
-            waiting.reserved.shrink_to(left);
+            waiting.taken = message.len() + MESSAGE_OVERHEAD_BYTES;
+            waiting.bytes -= waiting.taken;
             return Some(Outgoing::Message(message));
         }
         waiting
@@ -141,6 +145,19 @@ impl SendQueue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// Records that the receiver has written the message that it took.
+    fn written(&mut self) {
+        self.taken = 0;
+        self.count();
+    }
+
+    /// Reduces the reservation to what is still in memory.
+    fn count(&mut self) {
+        self.reserved.shrink_to(self.bytes + self.taken);
     }
 }
 
@@ -201,6 +218,22 @@ mod tests {
         let queue = SendQueue::new(&budget());
         queue.close(1011, &"ü".repeat(100));
         assert_eq!(queue.take(), Some(close(1011, &"ü".repeat(61))));
+    }
+
+    #[tokio::test]
+    async fn a_message_counts_until_the_next_one_is_taken() {
+        let budget = budget();
+        let queue = SendQueue::new(&budget);
+        queue.push("x".repeat(1000)).expect("room");
+        let size = 1000 + MESSAGE_OVERHEAD_BYTES as u64;
+        queue.next().await;
+        assert_eq!(budget.used(), size, "it may still be written");
+        queue.push("y".repeat(10)).expect("room");
+        queue.next().await;
+        assert_eq!(budget.used(), 10 + MESSAGE_OVERHEAD_BYTES as u64);
+        queue.close(1000, "end");
+        queue.next().await;
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]

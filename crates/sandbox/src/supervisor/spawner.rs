@@ -131,8 +131,8 @@ impl Request {
     }
 }
 
-/// Opens a regular file for reading. Does not wait for the writer of a pipe. Fails with `EINVAL` for
-/// anything that is not a regular file.
+/// Opens a regular file for reading. Does not wait for the writer of a pipe. Fails with `EINVAL`
+/// for anything that is not a regular file.
 pub fn open_regular_file(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = File::options()

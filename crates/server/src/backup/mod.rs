@@ -1,9 +1,9 @@
 //! Backups of the data directory.
 //!
 //! A backup is a tar archive, compressed with zstd. Its first entry describes it, and its last one
-//! lists the SHA-256 of the others in the format of `sha256sum`, so a backup that was cut or changed
-//! is detected. It contains the store and the profiles, and no files of running sessions. Both
-//! directions need the same memory for any size.
+//! lists the SHA-256 of the others in the format of `sha256sum`, so a backup that was cut or
+//! changed is detected. It contains the store and the profiles, and no files of running sessions.
+//! Both directions need the same memory for any size.
 //!
 //! [`create`] runs beside a server. [`restore`] requires the lock of the data directory, and
 //! replaces nothing before it has checked everything.

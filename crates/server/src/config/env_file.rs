@@ -1,5 +1,5 @@
-//! The file with settings, `HEARTH_ENV_FILE`. Its settings become flags of the command line, because
-//! clap cannot read them from anywhere else.
+//! The file with settings, `HEARTH_ENV_FILE`. Its settings become flags of the command line,
+//! because clap cannot read them from anywhere else.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,6 +11,9 @@ pub(super) const FLAG: &str = "--env-file";
 
 /// The variable of the setting that names the file.
 pub(super) const VARIABLE: &str = "HEARTH_ENV_FILE";
+
+/// The fix for a file that cannot be used.
+pub(super) const FIX: &str = "write lines of the form NAME=value into a file that the server can read, and set HEARTH_ENV_FILE to its path";
 
 /// The settings of the file, by variable.
 #[derive(Clone, Default)]

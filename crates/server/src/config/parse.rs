@@ -178,7 +178,7 @@ fn subcommand_of<'a>(command: &'a Command, arguments: &[OsString]) -> Option<&'a
 }
 
 fn bad_file(reason: String) -> ConfigError {
-    ConfigError::new(env_file::VARIABLE, reason)
+    ConfigError::new(env_file::VARIABLE, reason).fixed_by(env_file::FIX)
 }
 
 fn command_size(command: &Command) -> usize {

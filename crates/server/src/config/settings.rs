@@ -35,6 +35,10 @@ use crate::capacity::{memory_bytes, plan_max_sessions};
     reason = "the comments are the text of --help, which shows no markup"
 )]
 pub(crate) struct Config {
+    // First, because clap removes the value of each setting when it fills the field.
+    #[command(flatten)]
+    pub(super) values: SettingValues,
+
     /// Address and port to listen on. Addresses other than loopback require API keys
     #[arg(long, env = "HEARTH_LISTEN", value_name = "ADDRESS",
           default_value = "127.0.0.1:3010", value_parser = parse_listen)]
@@ -141,9 +145,6 @@ pub(crate) struct Config {
 
     #[arg(skip = ServerLimits::read())]
     pub server_limits: ServerLimits,
-
-    #[command(flatten)]
-    pub(super) values: SettingValues,
 }
 
 impl Config {

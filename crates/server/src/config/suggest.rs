@@ -22,9 +22,10 @@ const OTHER_NAMES: [(&str, &str); 5] = [
 ];
 
 /// Values of settings without a default.
-const EXAMPLES: [(&str, &str); 5] = [
+const EXAMPLES: [(&str, &str); 6] = [
     ("api-keys", "name:key"),
     ("public-url", "https://hearth.example"),
+    ("cors-origins", "https://app.example"),
     ("user-agent", "Example/1.0"),
     ("egress-allow", "127.0.0.1:3000"),
     ("egress-proxy", "http://proxy.example:3128"),

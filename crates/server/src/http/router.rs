@@ -118,7 +118,8 @@ fn api_routes(prefix: &str) -> Router<AppState> {
 }
 
 /// Returns the router of the internal listener, which kernels and the agent-browser daemon use to
-/// reach their session's browser. Programs of kernels also request the daemon here. It listens on loopback only.
+/// reach their session's browser. Programs of kernels also request the daemon here. It listens on
+/// loopback only.
 pub(crate) fn internal(state: AppState) -> Router {
     Router::new()
         .route("/cdp/{id}", get(cdp::connect::internal))

@@ -2,9 +2,10 @@
 //!
 //! `plan` holds one policy per kind of program, as pure functions. `session` applies the policies
 //! to one session: its directories (`dirs`, `python_env`), its user ids (`uid_pool`), the name of
-//! its user (`account`) and the launchers of its programs. `programs` holds the command lines and environments. `probes` attacks the sandbox at
-//! each start of the server, through the same launchers as sessions, and `report` prints which
-//! protections held. `ownership` prepares directories while the process is still root.
+//! its user (`account`) and the launchers of its programs. `programs` holds the command lines and
+//! environments. `probes` attacks the sandbox at each start of the server, through the same
+//! launchers as sessions, and `report` prints which protections held. `ownership` prepares
+//! directories while the process is still root.
 //!
 //! This module does not depend on sessions, settings or HTTP. The crate `sandbox` enforces the
 //! policies.

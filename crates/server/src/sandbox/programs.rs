@@ -105,6 +105,9 @@ impl SessionCommands {
             ("NPM_CONFIG_AUDIT", "false"),
             ("NPM_CONFIG_FUND", "false"),
             ("NPM_CONFIG_UPDATE_NOTIFIER", "false"),
+            // npm 12 installs only from the registry by default. Egress limits what it reaches.
+            ("NPM_CONFIG_ALLOW_REMOTE", "root"),
+            ("NPM_CONFIG_ALLOW_GIT", "root"),
             // Some programs read the upper-case names, some the lower-case names.
             ("HTTP_PROXY", &proxy),
             ("HTTPS_PROXY", &proxy),

@@ -2,8 +2,8 @@
 //!
 //! The CLI that code calls talks to a daemon, which holds the connection to the browser and the
 //! `@e1` references. A daemon that the CLI starts would outlive the session. Therefore the server
-//! starts the daemon below a separate shim, and ends it with the session. It starts before the first
-//! shell, or when a program of a kernel requests it.
+//! starts the daemon below a separate shim, and ends it with the session. It starts before the
+//! first shell, or when a program of a kernel requests it.
 //!
 //! The daemon runs one command at a time, and a command that was cut off keeps it busy. Therefore
 //! the server replaces the daemon after code that used it was killed.
@@ -68,8 +68,8 @@ struct Daemon {
     is_used_by_kernels: bool,
 }
 
-/// A guard for code that can use the daemon. Dropping it before [`finish`] kills the daemon, because
-/// a command that was cut off keeps the daemon busy.
+/// A guard for code that can use the daemon. Dropping it before [`finish`] kills the daemon,
+/// because a command that was cut off keeps the daemon busy.
 ///
 /// [`finish`]: AgentUse::finish
 pub(super) struct AgentUse<'a> {

@@ -6,16 +6,18 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use futures_util::stream::unfold;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use hearth_browser::{Client, ClientSender, MAX_REQUEST_BYTES, Outgoing};
 use hearth_budget::Budget;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes, protocol::CloseFrame};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
 use super::heartbeat::{PeerActivity, Pings};
+use super::upgrade::{Socket, Upgrade, send_text};
 use crate::http::peer::Peer;
 
 /// The size of the buffer for reading. Small, because it is not counted in a budget.
@@ -28,25 +30,28 @@ const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_BYTES + (1 << 20);
 /// Accepts the upgrade, and forwards messages until either side disconnects. The task belongs to
 /// `tracker`.
 pub(crate) fn accept(
-    upgrade: WebSocketUpgrade,
+    upgrade: Upgrade,
     client: Client,
     peer: Arc<Peer>,
     budget: &Budget,
     tracker: TaskTracker,
 ) -> Response {
     peer.upgrade(budget);
-    let upgrade = upgrade
+    let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
-        .max_message_size(MAX_MESSAGE_BYTES)
-        .max_frame_size(MAX_MESSAGE_BYTES);
-    let span = Span::current();
-    upgrade.on_upgrade(move |socket| {
-        let serving = async move { tracker.track_future(serve(socket, client, &peer)).await };
-        serving.instrument(span)
-    })
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES));
+    let (response, socket) = upgrade.accept(config);
+    let serving = async move {
+        // The client has left before the upgrade.
+        let Ok(socket) = socket.await else { return };
+        serve(socket, client, &peer).await;
+    };
+    tracker.spawn(serving.instrument(Span::current()));
+    response
 }
 
-async fn serve(socket: WebSocket, client: Client, peer: &Peer) {
+async fn serve(socket: Socket, client: Client, peer: &Peer) {
     let (sink, stream) = socket.split();
     let (sender, receiver) = client.split();
     let outgoing = unfold(receiver, async |mut receiver| {
@@ -78,7 +83,7 @@ async fn read_loop<E>(
             // Some clients send JSON as binary, which Chromium also accepts.
             Message::Binary(bytes) => sender.send(String::from_utf8_lossy(bytes)),
             Message::Close(_) => return,
-            Message::Ping(_) | Message::Pong(_) => continue,
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
         };
         if sent.is_err() {
             // The write loop closes the socket with the reason.
@@ -97,22 +102,23 @@ async fn write_loop(
     let mut outgoing = std::pin::pin!(outgoing.fuse());
     let mut pings = Pings::new(activity);
     loop {
-        let message = tokio::select! {
+        let sent = tokio::select! {
             outgoing = outgoing.next() => match outgoing {
                 None => return,
-                Some(Outgoing::Message(text)) => Message::Text(Utf8Bytes::from(text)),
+                Some(Outgoing::Message(text)) => send_text(&mut sink, text).await,
                 Some(Outgoing::Close { code, reason }) => {
-                    let frame = CloseFrame { code, reason: Utf8Bytes::from(reason) };
+                    let (code, reason) = (code.into(), Utf8Bytes::from(reason));
+                    let frame = CloseFrame { code, reason };
                     let _ = sink.send(Message::Close(Some(frame))).await;
                     return;
                 }
             },
             ping = pings.next() => match ping {
-                Some(ping) => ping,
+                Some(payload) => sink.send(Message::Ping(payload)).await,
                 None => return tracing::debug!("CDP client timed out"),
             },
         };
-        if sink.send(message).await.is_err() {
+        if sent.is_err() {
             return;
         }
     }

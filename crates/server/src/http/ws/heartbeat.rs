@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::ws::Message;
+use bytes::Bytes;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 /// The interval between pings of a peer. WebSocket libraries and browsers answer pings
@@ -45,14 +45,14 @@ impl Pings<'_> {
         }
     }
 
-    /// Waits until the next ping is due. Returns `None` if the peer did not answer the last one.
-    /// Cancel safe.
-    pub async fn next(&mut self) -> Option<Message> {
+    /// Waits until the next ping is due, and returns its payload. Returns `None` if the peer did
+    /// not answer the last one. Cancel safe.
+    pub async fn next(&mut self) -> Option<Bytes> {
         self.interval.tick().await;
         if !self.activity.take() && self.has_pinged {
             return None;
         }
         self.has_pinged = true;
-        Some(Message::Ping(Vec::new().into()))
+        Some(Bytes::new())
     }
 }

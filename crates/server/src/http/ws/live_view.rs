@@ -150,7 +150,10 @@ async fn next_message(
         biased;
         ended = ended => Next::End(ended),
         reason = rejected(rejection) => Next::Reject(reason),
-        ping = pings.next() => ping.map_or(Next::TimedOut, Next::Send),
+        ping = pings.next() => match ping {
+            Some(payload) => Next::Send(Message::Ping(payload)),
+            None => Next::TimedOut,
+        },
         update = updates.next() => Next::Send(match update {
             Update::Text(message) => text(message),
             Update::Frame(message) => Message::Binary(message),

@@ -3,3 +3,4 @@
 pub(crate) mod cdp;
 mod heartbeat;
 pub(crate) mod live_view;
+pub(crate) mod upgrade;

@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::rejection::PathRejection;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -20,9 +18,10 @@ use crate::http::links::Links;
 use crate::http::peer::Peer;
 use crate::http::state::AppState;
 use crate::http::ws;
+use crate::http::ws::upgrade::Upgrade;
 use crate::sessions::Session;
 
-type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+type UpgradeResult = Result<Upgrade, ApiError>;
 
 /// Connects an external client to the browser. The client has the token in `cdpUrl`.
 pub(crate) async fn browser(
@@ -31,7 +30,7 @@ pub(crate) async fn browser(
     request: CdpRequest,
     links: Links,
     Extension(peer): Extension<Arc<Peer>>,
-    upgrade: Upgrade,
+    upgrade: UpgradeResult,
 ) -> Result<Response, ApiError> {
     let session = request.authorize(&state, &id, Session::token)?;
     if upgrade.is_err() && request.asks_for_version {
@@ -55,7 +54,7 @@ pub(crate) async fn target(
     path: Result<Path<(String, String)>, PathRejection>,
     request: CdpRequest,
     Extension(peer): Extension<Arc<Peer>>,
-    upgrade: Upgrade,
+    upgrade: UpgradeResult,
 ) -> Result<Response, ApiError> {
     // A path that is not UTF-8 cannot name a session.
     let (id, target) = path.map(|Path(names)| names).unwrap_or_default();
@@ -78,7 +77,7 @@ pub(crate) async fn internal(
     SessionId(id): SessionId,
     request: CdpRequest,
     Extension(peer): Extension<Arc<Peer>>,
-    upgrade: Upgrade,
+    upgrade: UpgradeResult,
 ) -> Result<Response, ApiError> {
     let session = request.authorize(&state, &id, Session::internal_token)?;
     peer.authenticate();
@@ -113,9 +112,9 @@ async fn connect(
     target: Option<&str>,
     origin: ClientOrigin,
     peer: Arc<Peer>,
-    upgrade: Upgrade,
+    upgrade: UpgradeResult,
 ) -> Result<Response, ApiError> {
-    let upgrade = upgrade.map_err(|_| ApiError::UpgradeRequired)?;
+    let upgrade = upgrade?;
     // Attach before the 101 response: clients report an HTTP error at once, but some hang when the
     // WebSocket closes directly after the upgrade.
     let client = session.attach_client(target, origin).await?;
