@@ -27,7 +27,7 @@ json.dumps({name: found[name] for name in sorted(found) if name not in ('pip', '
 const NODE: &str = "
 const fs = require('fs');
 const root = process.env.NODE_PATH;
-const found = fs.readdirSync(root).filter((name) => !name.startsWith('playwright'));
+const found = fs.readdirSync(root).filter((name) => !/^([.]|playwright)/.test(name));
 JSON.stringify(Object.fromEntries(found.map((name) => [name, JSON.parse(fs.readFileSync(`${root}/${name}/package.json`)).version])))";
 
 /// Variables that bash itself sets.

@@ -151,7 +151,17 @@ impl Broker {
 
     /// Adds a message to a client's queue. Ends the client if it reads too slowly.
     pub(super) fn send(&self, client: ClientId, queue: &SendQueue, message: String) {
-        if let Err(TooSlow) = queue.push(message) {
+        self.send_all(client, queue, [message]);
+    }
+
+    /// Adds messages that belong together to a client's queue, as [`send`](Broker::send) does.
+    pub(super) fn send_all(
+        &self,
+        client: ClientId,
+        queue: &SendQueue,
+        messages: impl IntoIterator<Item = String>,
+    ) {
+        if let Err(TooSlow) = queue.push(messages) {
             self.end_client(client, 1013, "client reads too slowly");
         }
     }

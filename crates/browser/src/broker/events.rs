@@ -107,14 +107,10 @@ impl Broker {
         } else {
             Some(frame.to_owned())
         };
-        for text in released
-            .before
-            .into_iter()
-            .chain(text)
-            .chain(released.after)
-        {
-            self.send(route.client, &route.queue, text);
-        }
+        // Playwright handles messages that arrive together before user code runs again. Between the
+        // event about a failure and its error page, that code would start another navigation.
+        let texts = released.before.into_iter().chain(text);
+        self.send_all(route.client, &route.queue, texts.chain(released.after));
         self.fail(effects.orphaned, NO_SESSION_MESSAGE);
     }
 

@@ -79,30 +79,15 @@ impl SendQueue {
         }
     }
 
-    /// Adds a message. Drops it if the client is closed.
-    pub(crate) fn push(&self, message: String) -> Result<(), TooSlow> {
-        {
-            let mut waiting = self.lock();
-            if waiting.close.is_some() {
-                return Ok(());
-            }
-            let cost = message.len() + MESSAGE_OVERHEAD_BYTES;
-            let is_full = waiting.bytes > MAX_WAITING_BYTES;
-            if is_full || waiting.reserved.grow(cost).is_err() {
-                waiting.messages = VecDeque::new();
-                waiting.bytes = 0;
-                waiting.count();
-                let reason = if is_full { TOO_SLOW } else { BUDGET_EXHAUSTED };
-                waiting.close = Some((1013, reason.to_owned()));
-                drop(waiting);
-                self.news.notify_one();
-                return Err(TooSlow);
-            }
-            waiting.bytes += cost;
-            waiting.messages.push_back(message);
-        }
+    /// Adds messages, which the receiver gets at once. Drops them if the client is closed.
+    pub(crate) fn push(&self, messages: impl IntoIterator<Item = String>) -> Result<(), TooSlow> {
+        let mut waiting = self.lock();
+        let pushed = messages
+            .into_iter()
+            .try_for_each(|message| waiting.push(message));
+        drop(waiting);
         self.news.notify_one();
-        Ok(())
+        pushed
     }
 
     /// Closes the queue after the messages in it. The first reason wins.
@@ -149,6 +134,25 @@ impl SendQueue {
 }
 
 impl Waiting {
+    fn push(&mut self, message: String) -> Result<(), TooSlow> {
+        if self.close.is_some() {
+            return Ok(());
+        }
+        let cost = message.len() + MESSAGE_OVERHEAD_BYTES;
+        let is_full = self.bytes > MAX_WAITING_BYTES;
+        if is_full || self.reserved.grow(cost).is_err() {
+            self.messages = VecDeque::new();
+            self.bytes = 0;
+            self.count();
+            let reason = if is_full { TOO_SLOW } else { BUDGET_EXHAUSTED };
+            self.close = Some((1013, reason.to_owned()));
+            return Err(TooSlow);
+        }
+        self.bytes += cost;
+        self.messages.push_back(message);
+        Ok(())
+    }
+
     /// Records that the receiver has written the message that it took.
     fn written(&mut self) {
         self.taken = 0;
@@ -183,10 +187,10 @@ mod tests {
     #[test]
     fn close_follows_earlier_messages_and_repeats() {
         let queue = SendQueue::new(&budget());
-        queue.push("a".to_owned()).expect("room");
+        queue.push(["a".to_owned()]).expect("room");
         queue.close(1000, "first");
         queue.close(1011, "second");
-        queue.push("b".to_owned()).expect("dropped");
+        queue.push(["b".to_owned()]).expect("dropped");
         assert_eq!(queue.take(), Some(Outgoing::Message("a".to_owned())));
         assert_eq!(queue.take(), Some(close(1000, "first")));
         assert_eq!(queue.take(), Some(close(1000, "first")));
@@ -197,9 +201,9 @@ mod tests {
     fn one_large_message_is_accepted() {
         let queue = SendQueue::new(&budget());
         queue
-            .push("x".repeat(MAX_WAITING_BYTES + 1))
+            .push(["x".repeat(MAX_WAITING_BYTES + 1)])
             .expect("an empty queue accepts any frame");
-        assert_eq!(queue.push("y".to_owned()), Err(TooSlow));
+        assert_eq!(queue.push(["y".to_owned()]), Err(TooSlow));
     }
 
     /// Rules Q1, C5.
@@ -207,9 +211,9 @@ mod tests {
     fn slow_client_loses_its_queue_and_is_closed() {
         let queue = SendQueue::new(&budget());
         queue
-            .push("x".repeat(MAX_WAITING_BYTES + 1))
+            .push(["x".repeat(MAX_WAITING_BYTES + 1)])
             .expect("an empty queue accepts any frame");
-        queue.push("y".to_owned()).expect_err("full");
+        queue.push(["y".to_owned()]).expect_err("full");
         assert_eq!(queue.take(), Some(close(1013, "client reads too slowly")));
     }
 
@@ -224,11 +228,11 @@ mod tests {
     async fn a_message_counts_until_the_next_one_is_taken() {
         let budget = budget();
         let queue = SendQueue::new(&budget);
-        queue.push("x".repeat(1000)).expect("room");
+        queue.push(["x".repeat(1000)]).expect("room");
         let size = 1000 + MESSAGE_OVERHEAD_BYTES as u64;
         queue.next().await;
         assert_eq!(budget.used(), size, "it may still be written");
-        queue.push("y".repeat(10)).expect("room");
+        queue.push(["y".repeat(10)]).expect("room");
         queue.next().await;
         assert_eq!(budget.used(), 10 + MESSAGE_OVERHEAD_BYTES as u64);
         queue.close(1000, "end");
@@ -240,8 +244,10 @@ mod tests {
     fn an_exhausted_budget_closes_the_client() {
         let budget = Budget::new("this test", 1000);
         let queue = SendQueue::new(&budget);
-        queue.push("x".repeat(500)).expect("564 of 1000 bytes");
-        queue.push("y".repeat(500)).expect_err("1128 of 1000 bytes");
+        queue.push(["x".repeat(500)]).expect("564 of 1000 bytes");
+        queue
+            .push(["y".repeat(500)])
+            .expect_err("1128 of 1000 bytes");
         assert_eq!(budget.used(), 0);
         assert_eq!(queue.take(), Some(close(1013, BUDGET_EXHAUSTED)));
     }

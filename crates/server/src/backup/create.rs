@@ -29,10 +29,20 @@ fn store_path(path: &Path) -> PathBuf {
     path.with_added_extension("store")
 }
 
+/// Returns the path of SQLite's journal while it writes the copy. SQLite does not report that it
+/// could not remove it.
+fn journal_path(store: &Path) -> PathBuf {
+    let mut path = store.as_os_str().to_owned();
+    path.push("-journal");
+    path.into()
+}
+
 /// Removes the temporary files of a backup.
 pub(crate) fn discard(path: &Path) {
-    let _ = fs::remove_file(partial_path(path));
-    let _ = fs::remove_file(store_path(path));
+    let store = store_path(path);
+    for path in [partial_path(path), journal_path(&store), store] {
+        let _ = fs::remove_file(path);
+    }
 }
 
 /// Writes a backup of a data directory to a new file. A server may use the directory meanwhile.
@@ -88,6 +98,7 @@ async fn copy_store(data_dir: &Path, path: &Path) -> Result<Option<File>, Backup
     let file = create_file(path)?;
     let copied = Store::copy(data_dir, path).await;
     fs::remove_file(path).map_err(failed("remove", path))?;
+    let _ = fs::remove_file(journal_path(path));
     copied.map_err(BackupError::Copy)?;
     Ok(Some(file))
 }

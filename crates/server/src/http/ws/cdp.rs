@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use axum::response::Response;
+use bytes::Bytes;
 use futures_util::stream::unfold;
-use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use hearth_browser::{Client, ClientSender, MAX_REQUEST_BYTES, Outgoing};
 use hearth_budget::Budget;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -92,6 +93,13 @@ async fn read_loop<E>(
     }
 }
 
+/// The next step of the write loop.
+enum Next {
+    Outgoing(Option<Outgoing>),
+    /// A ping is due, or the client did not answer the last one.
+    Ping(Option<Bytes>),
+}
+
 /// Forwards the browser's messages to the client. Returns when the broker has closed the
 /// connection, or the client does not answer pings.
 async fn write_loop(
@@ -102,8 +110,21 @@ async fn write_loop(
     let mut outgoing = std::pin::pin!(outgoing.fuse());
     let mut pings = Pings::new(activity);
     loop {
-        let sent = tokio::select! {
-            outgoing = outgoing.next() => match outgoing {
+        let next = match outgoing.next().now_or_never() {
+            Some(next) => Next::Outgoing(next),
+            None => {
+                // Messages that are ready together are written together.
+                if sink.flush().await.is_err() {
+                    return;
+                }
+                tokio::select! {
+                    next = outgoing.next() => Next::Outgoing(next),
+                    ping = pings.next() => Next::Ping(ping),
+                }
+            }
+        };
+        let sent = match next {
+            Next::Outgoing(next) => match next {
                 None => return,
                 Some(Outgoing::Message(text)) => send_text(&mut sink, text).await,
                 Some(Outgoing::Close { code, reason }) => {
@@ -113,7 +134,7 @@ async fn write_loop(
                     return;
                 }
             },
-            ping = pings.next() => match ping {
+            Next::Ping(ping) => match ping {
                 Some(payload) => sink.send(Message::Ping(payload)).await,
                 None => return tracing::debug!("CDP client timed out"),
             },

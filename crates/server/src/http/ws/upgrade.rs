@@ -85,7 +85,7 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
         .any(|each| each.trim().eq_ignore_ascii_case(token))
 }
 
-/// Sends a text message, in several frames if it is large.
+/// Writes a text message, in several frames if it is large. The caller flushes the sink.
 pub(crate) async fn send_text<S: Sink<Message> + Unpin>(
     sink: &mut S,
     text: String,
@@ -96,7 +96,7 @@ pub(crate) async fn send_text<S: Sink<Message> + Unpin>(
         let payload = rest.split_to(rest.len().min(MAX_FRAME_BYTES));
         let is_last = rest.is_empty();
         let frame = Frame::message(payload, OpCode::Data(kind), is_last);
-        sink.send(Message::Frame(frame)).await?;
+        sink.feed(Message::Frame(frame)).await?;
         if is_last {
             return Ok(());
         }
