@@ -35,7 +35,7 @@ pub(crate) fn accept(
     client: Client,
     peer: Arc<Peer>,
     budget: &Budget,
-    tracker: TaskTracker,
+    tracker: &TaskTracker,
 ) -> Response {
     peer.upgrade(budget);
     let config = WebSocketConfig::default()
@@ -110,17 +110,16 @@ async fn write_loop(
     let mut outgoing = std::pin::pin!(outgoing.fuse());
     let mut pings = Pings::new(activity);
     loop {
-        let next = match outgoing.next().now_or_never() {
-            Some(next) => Next::Outgoing(next),
-            None => {
-                // Messages that are ready together are written together.
-                if sink.flush().await.is_err() {
-                    return;
-                }
-                tokio::select! {
-                    next = outgoing.next() => Next::Outgoing(next),
-                    ping = pings.next() => Next::Ping(ping),
-                }
+        let next = if let Some(next) = outgoing.next().now_or_never() {
+            Next::Outgoing(next)
+        } else {
+            // Messages that are ready together are written together.
+            if sink.flush().await.is_err() {
+                return;
+            }
+            tokio::select! {
+                next = outgoing.next() => Next::Outgoing(next),
+                ping = pings.next() => Next::Ping(ping),
             }
         };
         let sent = match next {

@@ -120,9 +120,11 @@ mod tests {
             frames.push((header.opcode, header.is_final, payload));
             std::future::ready(Ok::<_, ()>(frames))
         });
-        let mut sink = std::pin::pin!(sink);
-        send_text(&mut sink, text.to_owned()).await.expect("sent");
-        drop(sink);
+        let sending = async {
+            let mut sink = std::pin::pin!(sink);
+            send_text(&mut sink, text.to_owned()).await
+        };
+        sending.await.expect("sent");
         frames
     }
 

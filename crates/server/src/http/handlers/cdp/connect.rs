@@ -118,7 +118,12 @@ async fn connect(
     // Attach before the 101 response: clients report an HTTP error at once, but some hang when the
     // WebSocket closes directly after the upgrade.
     let client = session.attach_client(target, origin).await?;
-    let tracker = state.registry().tracker().clone();
     let budget = session.budget()?;
-    Ok(ws::cdp::accept(upgrade, client, peer, &budget, tracker))
+    Ok(ws::cdp::accept(
+        upgrade,
+        client,
+        peer,
+        &budget,
+        state.registry().tracker(),
+    ))
 }
