@@ -149,18 +149,18 @@ fn parse_uids(text: &str) -> Result<Uids, String> {
     })
 }
 
-/// Returns the first account that has one of these ids.
+/// Returns the first account that has one of these ids. Accounts of the form `hearth-ID` are for
+/// sessions: they give the ids names where the server cannot mount a file over `/etc/passwd`.
 fn find_account<'a>(accounts: &'a str, ids: &RangeInclusive<u32>) -> Option<&'a str> {
     let accounts = accounts
         .lines()
         .map(|line| line.split(':').collect::<Vec<_>>());
-    let mut taken = accounts.filter(|fields| {
-        fields
-            .get(2)
-            .and_then(|id| id.parse().ok())
-            .is_some_and(|id| ids.contains(&id))
+    let mut taken = accounts.filter_map(|fields| {
+        let (name, id) = (*fields.first()?, fields.get(2)?.parse().ok()?);
+        let is_taken = ids.contains(&id) && name != format!("hearth-{id}");
+        is_taken.then_some(name)
     });
-    taken.next()?.first().copied()
+    taken.next()
 }
 
 #[cfg(test)]
@@ -193,6 +193,13 @@ mod tests {
         let accounts = "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33::/:/x\nbroken";
         assert_eq!(find_account(accounts, &(30..=40)), Some("www-data"));
         assert_eq!(find_account(accounts, &(34..=40)), None);
+    }
+
+    #[test]
+    fn accounts_for_sessions_are_no_others() {
+        let accounts = "hearth-35:x:35:35::/nonexistent:/bin/bash\nhearth-36:x:37:37::/:/x";
+        assert_eq!(find_account(accounts, &(34..=36)), None);
+        assert_eq!(find_account(accounts, &(34..=40)), Some("hearth-36"));
     }
 
     #[test]
