@@ -18,6 +18,7 @@ mod browser_version;
 mod cdp;
 mod cdp_http;
 mod cdp_neighbours;
+mod certificates;
 mod concurrency;
 mod cors;
 mod doctor;

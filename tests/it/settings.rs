@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use hearth_test_support::{TestServer, new_data_dir};
 use serde_json::json;
 
-const SETTINGS: [&str; 38] = [
+const SETTINGS: [&str; 40] = [
     "HEARTH_LISTEN",
     "HEARTH_API_KEYS",
     "HEARTH_API_KEYS_FILE",
@@ -42,12 +42,14 @@ const SETTINGS: [&str; 38] = [
     "HEARTH_EGRESS_ALLOW",
     "HEARTH_EGRESS_ALLOW_METADATA",
     "HEARTH_EGRESS_PROXY",
+    "HEARTH_CA_FILE",
+    "HEARTH_IGNORE_CERTIFICATE_ERRORS",
     "HEARTH_LOG",
     "HEARTH_LOG_FORMAT",
 ];
 
 /// Values that are invalid for the named setting.
-const BAD_VALUES: [(&str, &[&str]); 38] = [
+const BAD_VALUES: [(&str, &[&str]); 40] = [
     (
         "HEARTH_LISTEN",
         &[
@@ -148,6 +150,11 @@ const BAD_VALUES: [(&str, &[&str]); 38] = [
             "socks5://proxy.example",
             "http://p/x",
         ],
+    ),
+    ("HEARTH_CA_FILE", &["/nowhere/ca.pem", "/dev/null", "/tmp"]),
+    (
+        "HEARTH_IGNORE_CERTIFICATE_ERRORS",
+        &["localhost", "*:443", "https://a.example", "127.0.0.1:99999"],
     ),
     ("HEARTH_LOG", &["hearth=loudly", "inof", "hearth="]),
     ("HEARTH_LOG_FORMAT", &["xml"]),

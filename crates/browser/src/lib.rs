@@ -26,6 +26,7 @@ mod chromium;
 mod screencast;
 mod viewport;
 
+pub use broker::certificates::{IgnoredCertificates, ParseIgnoredError};
 pub use broker::client::{Client, ClientReceiver, ClientSender, Closed, MAX_REQUEST_BYTES};
 pub use broker::commands::{BrowserError, BrowserInfo, Tab, TabChanges, Target};
 pub use broker::dialogs::OpenDialog;

@@ -6,7 +6,8 @@
 //! across restarts, `backup` copies both, and `live_view` shows a session's current tab to people.
 //!
 //! `commands` is the command line, `config` parses and checks all settings, and `lifecycle` starts
-//! and stops the server. `capacity` calculates the default session limit. `fair_queue` and
+//! and stops the server. `capacity` calculates the default session limit, and
+//! `certificate_authorities` parses `HEARTH_CA_FILE`. `fair_queue` and
 //! `request_rate` keep one client from delaying others. `metrics` provides the metrics, `telemetry`
 //! provides the log, and `clock` is the only source of the wall-clock time.
 //!
@@ -17,6 +18,7 @@
 mod api_keys;
 mod backup;
 mod capacity;
+mod certificate_authorities;
 mod clock;
 pub mod commands;
 mod config;

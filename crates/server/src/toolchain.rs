@@ -37,6 +37,8 @@ pub(crate) struct Runtime {
     pub python_kernel: PathBuf,
     /// The script of the sandbox self-test.
     pub isolation_probe: PathBuf,
+    /// The script that creates the browser's database of certificate authorities.
+    pub certificate_database: PathBuf,
     /// The pinned agent-browser binary, which is also the daemon.
     pub agent_browser: PathBuf,
     /// The wrapper on the `PATH` that adds `scrape` to the binary.
@@ -76,6 +78,7 @@ impl Runtime {
             python_env,
             python_kernel: dir.join("python/kernel.py"),
             isolation_probe: dir.join("probes/isolation.py"),
+            certificate_database: dir.join("certificates/database.py"),
             agent_browser: installed.join("bin/agent-browser"),
             agent_browser_command: dir.join("agent-browser/bin/agent-browser"),
             turndown: installed.join("turndown/turndown.js"),
@@ -120,6 +123,7 @@ impl Runtime {
             &self.python,
             &self.python_kernel,
             &self.isolation_probe,
+            &self.certificate_database,
             &self.agent_browser,
             &self.agent_browser_command,
             &self.turndown,

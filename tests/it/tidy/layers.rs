@@ -16,7 +16,14 @@ const SERVER_LAYERS: &[&[&str]] = &[
     &["store"],
     &["telemetry"],
     &["config"],
-    &["api_keys", "capacity", "fair_queue", "metrics", "toolchain"],
+    &[
+        "api_keys",
+        "capacity",
+        "certificate_authorities",
+        "fair_queue",
+        "metrics",
+        "toolchain",
+    ],
     &[
         "clock",
         "embedded",

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use super::certificate_actions::CERTIFICATE_ERROR;
 use super::dialogs::Effects;
 use super::failed_loads::LOADING_FAILED;
 use super::limits::Progress;
@@ -206,6 +207,11 @@ impl Broker {
             "Target.targetCrashed" => {
                 if let Some(NamesTarget { target }) = read(message) {
                     self.target_crashed(&target);
+                }
+            }
+            CERTIFICATE_ERROR => {
+                if let Some(error) = read(message) {
+                    self.decide(&error);
                 }
             }
             "Browser.downloadProgress" => {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until};
 
+use super::main_load::origin_of;
 use super::pending::ClientCallInFlight;
 use super::policy::TrackedEffect;
 use super::routes::EventRoute;
@@ -160,16 +161,16 @@ impl Broker {
             Some(params) if route.is_root => params.get(),
             _ => frame,
         };
-        let hinted = self
-            .navigation_hint
-            .as_ref()
-            .and_then(|hint| match &document {
-                None => hint.rename(original),
-                Some(failed) => {
-                    let origin = self.origin_of(&route.session, &failed.request);
-                    hint.extend(original, origin.as_deref())
-                }
-            });
+        let hinted = match &document {
+            None => {
+                let hint = self.navigation_hint.as_ref();
+                hint.and_then(|hint| hint.rename(original))
+            }
+            Some(failed) => {
+                let origin = self.origin_of(&route.session, &failed.request);
+                self.explain(original, origin.as_deref())
+            }
+        };
         let text = if route.is_root {
             let params = hinted.and_then(|params| RawValue::from_string(params).ok());
             envelope::root_event(LOADING_FAILED, params.as_deref().or(message.params))
@@ -188,23 +189,30 @@ impl Broker {
         self.note_delay(delayed)
     }
 
-    /// Returns the result of a navigation that the proxy denied, with the reason added.
+    /// Adds the reason to Chromium's message about a page at `url` that did not load. Returns
+    /// `None` if the message stays unchanged.
+    fn explain(&self, message: &str, url: Option<&str>) -> Option<String> {
+        let of_certificate =
+            url.and_then(|url| self.name_certificate_error(message, origin_of(url)));
+        of_certificate.or_else(|| self.navigation_hint.as_ref()?.extend(message, url))
+    }
+
+    /// Returns the result of a navigation that failed, with the reason added.
     pub(super) fn explain_navigation(
         &self,
         call: &ClientCallInFlight,
         message: &BrowserMessage<'_>,
     ) -> Option<Box<RawValue>> {
-        let hint = self
-            .navigation_hint
-            .as_ref()
-            .filter(|_| call.effect == TrackedEffect::Navigate)?;
+        if call.effect != TrackedEffect::Navigate {
+            return None;
+        }
         let failed: NavigateResult<'_> = read(message.result)?;
         // The page may have been redirected to the denied address.
         let origin = failed
             .loader
             .and_then(|loader| self.origin_of(&call.on, &loader));
         let url = origin.as_deref().or(call.subject.as_deref());
-        let extended = hint.extend(message.result?.get(), url)?;
+        let extended = self.explain(message.result?.get(), url)?;
         RawValue::from_string(extended).ok()
     }
 

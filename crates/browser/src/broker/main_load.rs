@@ -154,7 +154,7 @@ impl MainLoad {
 
 /// Returns a URL without its path, which can be long. Returns nothing for pages that are not from
 /// the network.
-fn origin_of(url: &str) -> &str {
+pub(super) fn origin_of(url: &str) -> &str {
     let Some(begin) = ["http://", "https://"]
         .iter()
         .find_map(|scheme| url.starts_with(scheme).then_some(scheme.len()))

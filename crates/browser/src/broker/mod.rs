@@ -6,7 +6,7 @@
 //! handles calls of clients; `replies` and `events` handle messages of the browser. `policy`
 //! decides which calls are denied, and `file_access` which files a client may name. `dialogs` and
 //! `downloads` resolve conflicts between clients that use the same page. `failed_loads` reports
-//! pages that did not load.
+//! pages that did not load, and `certificates` decides about their certificate errors.
 //!
 //! `docs/broker.md` contains the rules. Tests cite them by number.
 //!
@@ -18,6 +18,8 @@
 //! clients' messages.
 
 mod calls;
+mod certificate_actions;
+pub(crate) mod certificates;
 pub(crate) mod client;
 mod clients;
 pub(crate) mod commands;
@@ -50,6 +52,7 @@ use std::time::{Duration, Instant};
 use hearth_budget::Budget;
 use tokio::sync::{Notify, watch};
 
+use self::certificates::{IgnoredCertificates, RejectedCertificates};
 use self::dialogs::Dialogs;
 use self::downloads::Downloads;
 use self::file_access::FileAccess;
@@ -74,6 +77,8 @@ pub(crate) struct Broker {
     file_access: FileAccess,
     /// Explains why a page did not load.
     navigation_hint: Option<NavigationErrorHint>,
+    /// The sites whose certificates are not checked.
+    ignored_certificates: IgnoredCertificates,
     limits: BrowserLimits,
     state: Mutex<State>,
     /// Notifies of changes of the current tab. Written under the lock of `state`.
@@ -100,6 +105,7 @@ struct State {
     dialogs: Dialogs,
     downloads: Downloads,
     oversized: Oversized,
+    rejected_certificates: RejectedCertificates,
     /// Tabs beyond the limit that are about to be closed. They are not counted anywhere else.
     excess: HashSet<String>,
     /// True once the browser is gone. Nothing is sent after that.
@@ -120,6 +126,7 @@ impl Broker {
             file_access,
             limits,
             navigation_hint,
+            ignored_certificates: IgnoredCertificates::default(),
             state: Mutex::default(),
             current_tab: watch::Sender::default(),
             tab_shows: watch::Sender::default(),
@@ -128,6 +135,14 @@ impl Broker {
             has_sent: AtomicBool::new(false),
             started: Instant::now(),
             last_command_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Sets the sites whose certificates are not checked.
+    pub(crate) fn with_ignored_certificates(self, sites: IgnoredCertificates) -> Broker {
+        Broker {
+            ignored_certificates: sites,
+            ..self
         }
     }
 

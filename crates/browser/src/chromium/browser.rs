@@ -179,6 +179,11 @@ impl Browser {
             .await
     }
 
+    /// Ignores the certificate errors of all pages until the browser ends.
+    pub async fn ignore_certificate_errors(&self) -> Result<(), BrowserError> {
+        self.inner.broker.ignore_certificate_errors().await
+    }
+
     /// Returns the version information that the browser reports.
     pub async fn info(&self) -> Result<BrowserInfo, BrowserError> {
         self.inner.broker.info().await

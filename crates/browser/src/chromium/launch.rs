@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::broker::Broker;
+use crate::broker::certificates::IgnoredCertificates;
 use crate::broker::commands::BrowserError;
 use crate::broker::file_access::FileAccess;
 use crate::broker::limits::BrowserLimits;
@@ -63,6 +64,8 @@ pub struct LaunchSpec {
     pub proxy_port: Option<u16>,
     /// Explains why the proxy denied a connection of the browser.
     pub navigation_hint: Option<NavigationErrorHint>,
+    /// The sites whose certificates are not checked.
+    pub ignored_certificates: IgnoredCertificates,
     /// The limits of the browser.
     pub limits: BrowserLimits,
     /// Counts the messages that wait for the browser and its clients.
@@ -232,13 +235,14 @@ impl Browser {
             session: spec.session_dir,
             downloads: dirs.downloads.clone(),
         };
-        let broker = Arc::new(Broker::new(
+        let broker = Broker::new(
             PipeWriter::new(pipes.to_browser, &spec.budget),
             spec.budget.clone(),
             file_access,
             spec.limits,
             spec.navigation_hint,
-        ));
+        );
+        let broker = Arc::new(broker.with_ignored_certificates(spec.ignored_certificates));
         let supervised = supervise(
             tracker,
             tree,
@@ -277,6 +281,7 @@ impl Browser {
     async fn make_ready(&self, kind: BrowserKind, viewport: Viewport) -> Result<(), BrowserError> {
         let broker = self.broker();
         broker.save_downloads();
+        broker.decide_certificate_errors().await?;
         broker.discover_targets().await?;
         let mut current = broker.current_tab();
         let first = current

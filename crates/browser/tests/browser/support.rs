@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hearth_browser::{
-    Browser, BrowserLimits, Client, ClientOrigin, ClientReceiver, ClientSender, LaunchError,
-    LaunchSpec, Outgoing, Viewport,
+    Browser, BrowserLimits, Client, ClientOrigin, ClientReceiver, ClientSender,
+    IgnoredCertificates, LaunchError, LaunchSpec, Outgoing, Viewport,
 };
 use hearth_budget::Budget;
 use hearth_sandbox::Launcher;
@@ -52,6 +52,7 @@ impl BrowserFixture {
             user_agent: USER_AGENT.to_owned(),
             proxy_port: None,
             navigation_hint: None,
+            ignored_certificates: IgnoredCertificates::default(),
             limits: BrowserLimits {
                 max_tabs: 100,
                 max_download_bytes: 1 << 30,

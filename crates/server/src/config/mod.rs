@@ -4,6 +4,7 @@
 //! and `hearth serve --help` and docs/CONFIGURATION.md print it. [`parse`] reads the command line.
 
 mod addresses;
+mod certificates;
 mod changes;
 mod data_dir;
 mod describe;

@@ -9,6 +9,7 @@ use clap::Args;
 use hearth_browser::Viewport;
 
 use super::addresses::{parse_frame_ancestors, parse_listen, parse_public_url};
+use super::certificates::CertificateSettings;
 use super::egress::EgressSettings;
 use super::error::ConfigError;
 use super::isolation::IsolationSettings;
@@ -132,6 +133,9 @@ pub(crate) struct Config {
     pub egress: EgressSettings,
 
     #[command(flatten)]
+    pub certificates: CertificateSettings,
+
+    #[command(flatten)]
     pub limits: Limits,
 
     #[command(flatten)]
@@ -155,6 +159,7 @@ impl Config {
         self.server_limits.check_listen(self.listen)?;
         self.browser.find()?;
         self.runtime_dir()?;
+        self.certificates.read(&|path| File::open(path))?;
         self.isolation.check_listen(self.listen)?;
         self.isolation.uids().map(drop)
     }

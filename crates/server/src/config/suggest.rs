@@ -22,13 +22,14 @@ const OTHER_NAMES: [(&str, &str); 5] = [
 ];
 
 /// Values of settings without a default.
-const EXAMPLES: [(&str, &str); 6] = [
+const EXAMPLES: [(&str, &str); 7] = [
     ("api-keys", "name:key"),
     ("public-url", "https://hearth.example"),
     ("cors-origins", "https://app.example"),
     ("user-agent", "Example/1.0"),
     ("egress-allow", "127.0.0.1:3000"),
     ("egress-proxy", "http://proxy.example:3128"),
+    ("ignore-certificate-errors", "dev.internal:8443"),
 ];
 
 /// Returns the fix for a setting whose `value` cannot be used. `is_flag` is true if the value comes

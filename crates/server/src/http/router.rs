@@ -124,5 +124,9 @@ pub(crate) fn internal(state: AppState) -> Router {
     Router::new()
         .route("/cdp/{id}", get(cdp::connect::internal))
         .route("/cdp/{id}/agent", post(cdp::connect::start_agent))
+        .route(
+            "/cdp/{id}/ignore-certificate-errors",
+            post(cdp::connect::ignore_certificate_errors),
+        )
         .with_state(state)
 }

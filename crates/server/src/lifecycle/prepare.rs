@@ -17,10 +17,12 @@ use super::address::bind;
 use super::setting_files::{FileStates, SettingFiles};
 use crate::api_keys::ApiKeys;
 use crate::backup::{is_interrupted, replaced_dir};
+use crate::certificate_authorities::CertificateAuthorities;
 use crate::config::{Config, ConfigError, CurrentLimits, IsolationLevel};
 use crate::profiles::profiles_dir;
 use crate::sandbox::{
-    Isolation, check_traversable, chown_files, prepare_dirs, sessions_dir, sweep,
+    Isolation, check_traversable, chown_files, prepare_dirs, remove_trust, sessions_dir, sweep,
+    trust_dir,
 };
 use crate::store::FILE;
 use crate::toolchain::Runtime;
@@ -39,6 +41,8 @@ pub(crate) struct Prepared {
     pub key_files: FileStates,
     pub isolation: Isolation,
     pub runtime: Runtime,
+    /// The authorities of `HEARTH_CA_FILE`.
+    pub authorities: Option<CertificateAuthorities>,
     pub listener: std::net::TcpListener,
     /// Locked until the server ends.
     pub lock: Flock<File>,
@@ -65,6 +69,7 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     let mut files = SettingFiles::of(&config);
     let key_files = files.states(&config.key_files());
     let keys = config.keys()?;
+    let authorities = config.certificates.read(&|path| File::open(path))?;
     let runtime_dir = config.runtime_dir()?;
     let runtime_dir = runtime_dir.canonicalize().unwrap_or(runtime_dir);
     let runtime = Runtime::find(&runtime_dir)
@@ -81,6 +86,11 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
     let sessions = sessions_dir(&config.data_dir);
     sweep(&sessions).map_err(|error| {
         let dir = sessions.display();
+        bad_data_dir(format!("cannot remove the remains in {dir}: {error}"))
+    })?;
+    remove_trust(&config.data_dir).map_err(|error| {
+        let dir = trust_dir(&config.data_dir);
+        let dir = dir.display();
         bad_data_dir(format!("cannot remove the remains in {dir}: {error}"))
     })?;
     let listener = bind(config.listen)?;
@@ -108,6 +118,7 @@ pub(crate) fn prepare(config: Config) -> anyhow::Result<Role> {
         key_files,
         isolation,
         runtime,
+        authorities,
         listener,
         lock,
     })))

@@ -49,6 +49,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         key_files,
         isolation,
         runtime,
+        authorities,
         listener,
         lock,
     } = prepared;
@@ -69,7 +70,11 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         servers: TaskTracker::new(),
     };
     let (store, past) = open_store(&config, &tasks).await?;
-    let sandbox = Sandbox { isolation, runtime };
+    let sandbox = Sandbox {
+        isolation,
+        runtime,
+        authorities: authorities.clone(),
+    };
     let registry = build_registry(
         &config,
         sandbox,
@@ -103,7 +108,7 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     );
     start(&config, listeners, &state, &registry, &tasks, &store)?;
     let grace = config.stop_grace;
-    let reloader = Reloader::new(config, files, key_files, uid_count, state);
+    let reloader = Reloader::new(config, files, key_files, uid_count, authorities, state);
     let reloading = reloader.run(reload_signals, tasks.stop.clone());
     tasks.tracker.spawn(reloading);
 

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::listeners::Listeners;
 use super::prepare::bad_data_dir;
 use super::self_test::run_self_test;
+use crate::certificate_authorities::CertificateAuthorities;
 use crate::clock;
 use crate::config::{Config, ConfigError, IsolationLevel};
 use crate::metrics::Metrics;
@@ -29,6 +30,8 @@ use crate::toolchain::Runtime;
 pub(super) struct Sandbox {
     pub isolation: Isolation,
     pub runtime: Runtime,
+    /// The authorities of `HEARTH_CA_FILE`.
+    pub authorities: Option<CertificateAuthorities>,
 }
 
 /// Sessions of earlier servers.
@@ -92,7 +95,11 @@ pub(super) async fn build_registry(
     store: &Store,
     past: StoredSessions,
 ) -> anyhow::Result<Arc<Registry>> {
-    let Sandbox { isolation, runtime } = sandbox;
+    let Sandbox {
+        isolation,
+        runtime,
+        authorities,
+    } = sandbox;
     // The self-test connects to it as programs connect to their session's listener.
     let probed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
@@ -122,6 +129,7 @@ pub(super) async fn build_registry(
         user_agent: self_test.user_agent,
         browser_sandbox: self_test.browser_sandbox,
         viewport: config.viewport,
+        ignored_certificates: config.certificates.ignored(),
         runtime,
         isolation,
         cdp_listeners,
@@ -144,6 +152,9 @@ pub(super) async fn build_registry(
     }
     let tracker = tasks.tracker.clone();
     let registry = Registry::new(spec, uid_pool, tracker, services, past.sessions);
+    registry
+        .trust(&config.data_dir, authorities.as_ref())
+        .await?;
     Ok(Arc::new(registry))
 }
 

@@ -1,4 +1,4 @@
-//! The files with settings, which the running server reads again.
+//! The files with settings and certificate authorities, which the running server reads again.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use crate::config::Config;
 /// The maximum size of the file with settings. It can contain keys.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The files with settings and keys. Cheap to clone.
+/// The files with settings, keys and authorities. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct SettingFiles {
     paths: Vec<PathBuf>,
@@ -31,6 +31,7 @@ impl SettingFiles {
     pub fn of(config: &Config) -> SettingFiles {
         let mut paths = config.key_files();
         paths.extend(config.env_file.clone());
+        paths.extend(config.certificates.file().cloned());
         SettingFiles {
             paths,
             spawner: None,

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use hearth_sandbox::remove_tree;
 use uuid::Uuid;
 
+use super::trust::database_dirs;
+
 /// Returns the parent of all session directories. Its name is short because the paths of sockets
 /// below it must fit into 108 bytes.
 pub(crate) fn sessions_dir(data_dir: &Path) -> PathBuf {
@@ -68,13 +70,16 @@ impl SessionDir {
         self.browser().join("downloads")
     }
 
-    /// Returns the directories that belong to Chromium's user, below Chromium's directory.
+    /// Returns the directories that belong to Chromium's user, below Chromium's directory. Inner
+    /// ones come first.
     pub fn browser_dirs(&self) -> Vec<PathBuf> {
-        vec![
+        let mut dirs = database_dirs(&self.browser());
+        dirs.extend([
             self.browser().join("user-data"),
             self.downloads(),
             self.browser().join("tmp"),
-        ]
+        ]);
+        dirs
     }
 
     /// Returns the directories that belong to the user of the session's code.

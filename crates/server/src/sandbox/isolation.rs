@@ -8,6 +8,7 @@ use hearth_sandbox::{Launcher, SandboxPolicy, Spawner, UserIds};
 use tokio_util::task::TaskTracker;
 
 use super::account::Accounts;
+use super::trust::{CurrentTrust, TrustStore};
 use crate::config::{CurrentLimits, IsolationLevel};
 
 /// The server's own executable, which also acts as the shim. The path stays valid after a newer
@@ -24,6 +25,8 @@ pub(crate) struct Isolation {
     pub interpreters: Vec<PathBuf>,
     /// The users of the machine.
     pub accounts: Arc<Accounts>,
+    /// The certificate authorities that new sessions trust.
+    pub trust: CurrentTrust,
 }
 
 /// The process that changes the user id of a program before it starts.
@@ -50,6 +53,7 @@ impl Isolation {
             limits,
             interpreters,
             accounts: Arc::new(Accounts::read()),
+            trust: CurrentTrust::default(),
         }
     }
 
@@ -66,6 +70,14 @@ impl Isolation {
         Isolation {
             uid_switch: UidSwitch::InProcess(ids),
             ..self
+        }
+    }
+
+    /// Returns an isolation that differs only in the authorities that sessions trust.
+    pub fn trusting(&self, trust: TrustStore) -> Isolation {
+        Isolation {
+            trust: trust.into(),
+            ..self.clone()
         }
     }
 

@@ -7,10 +7,14 @@
 //! launchers as sessions, and `report` prints which protections held. `ownership` prepares
 //! directories while the process is still root.
 //!
+//! `trust` holds the certificate authorities of sessions, and `browser_database` creates the files
+//! from which browsers read them.
+//!
 //! This module does not depend on sessions, settings or HTTP. The crate `sandbox` enforces the
 //! policies.
 
 pub(crate) mod account;
+pub(crate) mod browser_database;
 pub(crate) mod dirs;
 pub(crate) mod isolation;
 pub(crate) mod ownership;
@@ -20,6 +24,7 @@ pub(crate) mod programs;
 pub(crate) mod python_env;
 pub(crate) mod report;
 pub(crate) mod session;
+pub(crate) mod trust;
 pub(crate) mod uid_pool;
 
 pub(crate) use dirs::{SessionDir, sessions_dir, sweep};
@@ -29,4 +34,5 @@ pub(crate) use plan::Ports;
 pub(crate) use probes::probe;
 pub(crate) use report::{LayerState, Row, headline, render};
 pub(crate) use session::{SandboxSpec, SessionSandbox};
+pub(crate) use trust::{remove_trust, trust_dir};
 pub(crate) use uid_pool::UidPool;

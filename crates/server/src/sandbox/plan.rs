@@ -87,6 +87,8 @@ pub(crate) struct SandboxPaths {
     pub agent: PathBuf,
     /// The daemon's socket.
     pub agent_socket: PathBuf,
+    /// The directory of the file with certificate authorities.
+    pub certificates: Option<PathBuf>,
 }
 
 /// The loopback ports that programs can connect to.
@@ -114,6 +116,8 @@ fn plan_without_sockets(
     );
     files.push(grant(&paths.runtime, Access::Execute));
     files.push(grant("/proc", Access::Read));
+    let certificates = paths.certificates.iter();
+    files.extend(certificates.map(|dir| grant(dir, Access::Read)));
     files.extend([&paths.work, &paths.agent, &paths.downloads].map(|dir| grant(dir, Access::Full)));
     SandboxPolicy {
         files,
@@ -268,6 +272,7 @@ mod tests {
             work: path("/data/s/1/work"),
             agent: path("/data/s/1/a"),
             agent_socket: path("/data/s/1/a/s.sock"),
+            certificates: Some(path("/data/ca")),
         }
     }
 

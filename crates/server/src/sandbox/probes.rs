@@ -262,7 +262,7 @@ async fn succeeds(
 }
 
 /// Runs a program to its end and returns its exit, stdout and stderr.
-async fn run(
+pub(super) async fn run(
     launcher: &Launcher,
     sandbox: &SessionSandbox,
     program: &Path,

@@ -27,6 +27,16 @@ const AGENT_OPTIONS: &str = r#"{"action_policy":null,"confirm_actions":null,"deb
 /// The variable with the address that starts the agent-browser daemon.
 const AGENT_START: &str = "AGENT_BROWSER_START_URL";
 
+/// The variables that name a file with certificate authorities: for programs that use OpenSSL, for
+/// Node, Python's requests, curl and git. requests and Node have their own lists otherwise.
+const CA_VARIABLES: [&str; 5] = [
+    "SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+];
+
 /// The proxy settings in the environment of programs.
 #[derive(Debug)]
 pub(crate) struct ProxyEnv {
@@ -44,6 +54,8 @@ pub(crate) struct SessionCommands {
     work: String,
     python_env: String,
     user_name: String,
+    /// The file with the certificate authorities that code trusts.
+    ca_bundle: Option<String>,
     agent: String,
     /// The WebSocket URL of the browser for the session's own programs, with its token.
     endpoint: String,
@@ -55,6 +67,7 @@ impl SessionCommands {
         runtime: Runtime,
         dir: &SessionDir,
         user_name: String,
+        ca_bundle: Option<&Path>,
         endpoint: String,
         proxy_env: ProxyEnv,
     ) -> SessionCommands {
@@ -63,6 +76,7 @@ impl SessionCommands {
             work: text(&dir.work()),
             python_env: text(&dir.python_env()),
             user_name,
+            ca_bundle: ca_bundle.map(text),
             agent: text(&dir.agent()),
             endpoint,
             proxy_env,
@@ -84,7 +98,7 @@ impl SessionCommands {
             .join(" ");
         let node_modules = text(&self.runtime.node_modules);
         let global_modules = format!("{}/.local", self.work);
-        [
+        let mut environment: Vec<(String, String)> = [
             ("PATH", path.as_str()),
             ("USER", &self.user_name),
             ("LOGNAME", &self.user_name),
@@ -126,11 +140,17 @@ impl SessionCommands {
             // Programs of the session connect to this address. Firecrawl's CLI documents the name.
             ("CDP_URL", &self.endpoint),
             ("AGENT_BROWSER_CDP", &self.endpoint),
+            // Applies to pages that the command fetches itself.
+            ("AGENT_BROWSER_USE_SYSTEM_CA", "1"),
             ("AGENT_BROWSER_SESSION", AGENT_SESSION),
             ("AGENT_BROWSER_SOCKET_DIR", &self.agent),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec()
+        .to_vec();
+        if let Some(bundle) = &self.ca_bundle {
+            environment.extend(CA_VARIABLES.map(|name| (name.to_owned(), bundle.clone())));
+        }
+        environment
     }
 
     /// Returns the address that starts the agent-browser daemon. Shells do not need it, because the

@@ -44,6 +44,8 @@ pub(crate) struct SessionSandbox {
     pub dir: SessionDir,
     /// The name of the user that code runs as.
     pub user_name: String,
+    /// The file with the certificate authorities that code trusts.
+    pub ca_bundle: Option<PathBuf>,
     /// Launches the browser.
     pub browser: Launcher,
     /// Launches kernels.
@@ -82,12 +84,16 @@ impl SessionSandbox {
             runtime,
             ports,
         } = spec;
+        let trust = isolation.trust.get();
+        trust.install(&dir.browser())?;
         let python_env = PythonEnv::create(dir.python_env(), runtime)?;
-        let needed = [
+        let certificates = trust.dir();
+        let mut needed = vec![
             dir.root(),
             &runtime.dir,
             browser.parent().unwrap_or(browser),
         ];
+        needed.extend(certificates.as_deref());
         let private_tmp = PrivateTmp::prepare(dir.tmp(), &needed)?;
         let private_tmp = if uid_lease.is_some() {
             private_tmp.for_other_users()
@@ -116,6 +122,7 @@ impl SessionSandbox {
             work: dir.work(),
             agent: dir.agent(),
             agent_socket: dir.agent().join(agent_socket()),
+            certificates,
         };
         let user = |role| index.map(|index| SandboxUser { index, role });
         let for_code = launcher.as_user(user(UserRole::Code));
@@ -132,6 +139,7 @@ impl SessionSandbox {
             shell: sandboxed(&for_code, plan_code).with_warm_shim(),
             agent: sandboxed(&for_code, plan_agent),
             user_name: account.name().to_owned(),
+            ca_bundle: trust.bundle.clone(),
             dir,
             _uid_lease: uid_lease,
         })

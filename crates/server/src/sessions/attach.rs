@@ -42,6 +42,12 @@ impl Session {
         }
     }
 
+    /// Makes the browser ignore the certificate errors of all pages until the session ends.
+    pub async fn ignore_certificate_errors(&self) -> Result<(), SessionError> {
+        let ignoring = self.browser()?.ignore_certificate_errors().await;
+        ignoring.map_err(|error| SessionError::BrowserUnreachable(error.to_string()))
+    }
+
     /// Returns the browser's version information.
     pub async fn browser_info(&self) -> Result<BrowserInfo, SessionError> {
         let identity = self.browser()?.info().await;

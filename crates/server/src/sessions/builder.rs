@@ -232,6 +232,7 @@ impl SessionBuilder {
             navigation_hint: Some(NavigationErrorHint::new(move |url| {
                 denials.describe_for(url)
             })),
+            ignored_certificates: self.spec.ignored_certificates.clone(),
             limits: self.spec.limits.get().of_browser(),
             budget: self.budget.clone(),
         };
@@ -266,6 +267,7 @@ impl SessionBuilder {
                 runtime,
                 &sandbox.dir,
                 sandbox.user_name.clone(),
+                sandbox.ca_bundle.as_deref(),
                 endpoint,
                 proxy_env,
             ),

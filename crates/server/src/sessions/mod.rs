@@ -47,6 +47,7 @@ mod spec;
 mod supervisor;
 mod team_quota;
 mod tokens;
+mod trust;
 mod watchers;
 
 pub(crate) use cdp_listener::{CdpListener, CdpListeners};

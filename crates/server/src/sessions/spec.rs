@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_browser::Viewport;
+use hearth_browser::{IgnoredCertificates, Viewport};
 use hearth_budget::Budget;
 use hearth_egress::Egress;
 use jiff::SignedDuration;
@@ -25,6 +25,8 @@ pub(crate) struct RegistrySpec {
     pub browser: PathBuf,
     pub user_agent: String,
     pub viewport: Viewport,
+    /// The sites whose certificates browsers do not check.
+    pub ignored_certificates: IgnoredCertificates,
     pub runtime: Runtime,
     pub isolation: Isolation,
     /// True if Chromium can set up its own sandbox.

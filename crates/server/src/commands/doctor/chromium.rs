@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hearth_browser::{Browser, BrowserLimits, LaunchSpec, VERIFIED_MAJORS, Version, probe};
+use hearth_browser::{
+    Browser, BrowserLimits, IgnoredCertificates, LaunchSpec, VERIFIED_MAJORS, Version, probe,
+};
 use hearth_budget::Budget;
 use tokio::time::Instant;
 
@@ -96,6 +98,7 @@ pub(super) async fn browser(
         viewport: subject.config.viewport,
         proxy_port: None,
         navigation_hint: None,
+        ignored_certificates: IgnoredCertificates::default(),
         user_agent: user_agent.unwrap_or_else(|| version.default_user_agent()),
         sandbox,
         limits: BrowserLimits {

@@ -1,8 +1,9 @@
 //! Reloads settings while the server runs: on a signal, and keys also when their files change.
 //!
 //! A reload changes everything or nothing: if one setting is invalid, all keep their values. The
-//! settings come from the files that `HEARTH_ENV_FILE`, `HEARTH_API_KEYS_FILE` and
-//! `HEARTH_OPERATOR_KEY_FILE` name, because nobody can change the environment of a process.
+//! settings come from the files that `HEARTH_ENV_FILE`, `HEARTH_API_KEYS_FILE`,
+//! `HEARTH_OPERATOR_KEY_FILE` and `HEARTH_CA_FILE` name, because nobody can change the environment
+//! of a process.
 
 mod request;
 
@@ -20,6 +21,7 @@ use super::services::quota_max;
 use super::setting_files::{FileStates, SettingFiles};
 use super::signals::ReloadSignals;
 use crate::api_keys::{ApiKeys, KeyChanges};
+use crate::certificate_authorities::CertificateAuthorities;
 use crate::config::{
     Change, Config, ConfigError, Unused, adopt_reloadable, changes, parse_again, unused_in_file,
 };
@@ -38,6 +40,8 @@ pub(super) struct Reloader {
     /// The number of sessions that the server has user ids for.
     uid_count: Option<u16>,
     state: AppState,
+    /// The certificate authorities of `HEARTH_CA_FILE`.
+    authorities: Option<CertificateAuthorities>,
     /// The states of the key files when they were read.
     read: FileStates,
     /// Their states at the last check.
@@ -48,6 +52,7 @@ pub(super) struct Reloader {
 struct Settings {
     config: Config,
     keys: ApiKeys,
+    authorities: Option<CertificateAuthorities>,
     changes: Vec<Change>,
     unused: Unused,
 }
@@ -59,6 +64,7 @@ impl Reloader {
         files: SettingFiles,
         read: FileStates,
         uid_count: Option<u16>,
+        authorities: Option<CertificateAuthorities>,
         state: AppState,
     ) -> Reloader {
         Reloader {
@@ -66,6 +72,7 @@ impl Reloader {
             files,
             uid_count,
             state,
+            authorities,
             seen: read.clone(),
             read,
         }
@@ -109,7 +116,10 @@ impl Reloader {
         let applied = match reading.await {
             Ok((states, settings)) => {
                 self.read = states;
-                settings.and_then(|settings| self.apply(settings))
+                match settings {
+                    Ok(settings) => self.apply(settings).await,
+                    Err(error) => Err(error),
+                }
             }
             Err(error) => Err(error.into()),
         };
@@ -158,15 +168,17 @@ impl Reloader {
     }
 
     /// Applies settings, logs the changes and returns them as lines.
-    fn apply(&mut self, settings: Settings) -> anyhow::Result<Vec<String>> {
+    async fn apply(&mut self, settings: Settings) -> anyhow::Result<Vec<String>> {
         let Settings {
             config,
             keys,
+            authorities,
             changes,
             unused,
         } = settings;
-        // Nothing that follows these two can fail.
+        // Nothing that follows these three can fail.
         self.check_keys(&keys)?;
+        let trusted = self.apply_authorities(authorities).await?;
         telemetry::set_filter(&config.log)?;
         let allow = config.egress.policy().allow;
         let quota = quota_max(&config, self.uid_count);
@@ -176,6 +188,7 @@ impl Reloader {
         self.config = Arc::new(config);
         let mut lines: Vec<String> = changes.iter().map(log_change).collect();
         lines.extend(self.apply_keys(keys)?);
+        lines.extend(trusted);
         log_unused(&unused);
         tracing::info!("settings reloaded");
         if lines.is_empty() {
@@ -194,6 +207,23 @@ impl Reloader {
         teams.add(keys.teams());
         self.state.set_keys(keys);
         Ok((!changes.is_empty()).then(|| log_key_changes(&changes)))
+    }
+
+    /// Makes new sessions trust other certificate authorities. Returns the change as a line, if
+    /// there is one.
+    async fn apply_authorities(
+        &mut self,
+        authorities: Option<CertificateAuthorities>,
+    ) -> Result<Option<String>, ConfigError> {
+        if authorities == self.authorities {
+            return Ok(None);
+        }
+        let registry = self.state.registry();
+        registry
+            .trust(&self.config.data_dir, authorities.as_ref())
+            .await?;
+        self.authorities = authorities;
+        Ok(Some("certificate authorities changed".to_owned()))
     }
 
     /// Returns an error if the keys would turn authentication on or off. A file that lost its keys
@@ -217,6 +247,7 @@ fn read_settings(current: &Config, files: &SettingFiles) -> anyhow::Result<Setti
     adopt_reloadable(&mut config, &next);
     Ok(Settings {
         keys: read_keys(&config, files)?,
+        authorities: config.certificates.read(&|path| files.open(path))?,
         changes: changes(current, &next),
         unused: text.map_or_else(|| Ok(Unused::default()), |text| unused_in_file(&text))?,
         config,

@@ -106,6 +106,21 @@ pub(crate) async fn start_agent(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Makes the browser ignore certificate errors. The `agent-browser` command requests it with the
+/// internal token if it has `--ignore-https-errors`, because the daemon ignores this option when it
+/// connects to a browser.
+pub(crate) async fn ignore_certificate_errors(
+    State(state): State<AppState>,
+    SessionId(id): SessionId,
+    request: CdpRequest,
+    Extension(peer): Extension<Arc<Peer>>,
+) -> Result<StatusCode, ApiError> {
+    let session = request.authorize(&state, &id, Session::internal_token)?;
+    peer.authenticate();
+    session.ignore_certificate_errors().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 async fn connect(
     state: &AppState,
     session: &Session,
