@@ -3,18 +3,9 @@
 //
 // Independent of frames and cells. `declare` gives access to the user's const and let bindings.
 
-import { mkdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
 const RENEW_LIMIT_MS = 20_000;
 const LOOKUP_LIMIT_MS = 2_000;
 const APPEAR_LIMIT_MS = 1_000;
-/**
- * The directory for Playwright's files, such as downloads. All kernels of a session share it, so
- * that each of them finds the files.
- */
-export const ARTIFACTS = join(tmpdir(), '.playwright');
 // User code may replace any of these.
 const { setTimeout, clearTimeout, Promise, Error } = globalThis;
 const { defineProperty } = Reflect;
@@ -46,6 +37,7 @@ function within(promise, limit_ms, message) {
 
 export class Binding {
   #shared;
+  #type;
   #owner;
   #deadline;
   #declare;
@@ -60,6 +52,7 @@ export class Binding {
    */
   constructor(playwright, shared, deadline, declare) {
     this.#shared = shared;
+    this.#type = playwright.chromium;
     this.#deadline = deadline;
     this.#owner = Object.getPrototypeOf(playwright.chromium.constructor);
     this.#declare = declare;
@@ -124,8 +117,7 @@ export class Binding {
   }
 
   #connect() {
-    mkdirSync(ARTIFACTS, { recursive: true });
-    const attempt = this.#shared.connect({ timeout: RENEW_LIMIT_MS }).then((connected) => {
+    const attempt = this.#shared.connect(this.#type, { timeout: RENEW_LIMIT_MS }).then((connected) => {
       this.#browser = connected;
       this.#deadline.follow(connected.contexts()[0]._timeoutSettings);
       // Looked up in advance to save the first run a round trip.

@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { ARTIFACTS, Binding } from './binding.mjs';
+import { Binding } from './binding.mjs';
 import { Deadline } from './deadline.mjs';
 import { errorLine, hideKernelFrames, syntaxTrace, traceOf, writeStderr } from './errors.mjs';
 import { Evaluator } from './evaluate.mjs';
@@ -44,11 +44,14 @@ const channel = openChannel((frame) => serve(frame));
 for (const stream of [process.stdout, process.stderr]) stream._handle?.setBlocking?.(true);
 process.argv.length = 1;
 
-const playwright = createRequire(import.meta.url)(paths.playwright);
+const require = createRequire(import.meta.url);
+const shared = new SharedBrowser(writeStderr);
+// Playwright is shared when it is loaded.
+require('./launches.cjs').use(shared);
+const playwright = require(paths.playwright);
 const evaluator = new Evaluator(rewriter);
 const exits = new Exits(writeStderr);
 exits.followListeners(playwrightEmitter(playwright));
-const shared = new SharedBrowser(playwright, { artifactsDir: ARTIFACTS }, writeStderr);
 const deadline = new Deadline();
 const binding = new Binding(playwright, shared, deadline, (statement) => evaluator.declare(statement));
 const pending = new PendingCalls(playwright.chromium._instrumentation, binding.locatorText);

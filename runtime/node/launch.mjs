@@ -3,16 +3,17 @@
 //
 // Independent of cells and frames.
 
-import { registerHooks } from 'node:module';
+import { mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 // User code may replace any of these.
-const { Error, URL } = globalThis;
-const { keys } = Object;
+const { Error, URL, WeakMap, WeakSet } = globalThis;
+const { getPrototypeOf, keys } = Object;
 
-const PUPPETEER = /\/puppeteer-core\/lib\/.+\/PuppeteerNode\.js$/;
-const HOOK = '__hearthPuppeteer';
-// Appended to the module of Puppeteer's main class, before it creates an instance.
-const PUPPETEER_PATCH = `\n;globalThis.${HOOK}(PuppeteerNode.prototype);\n`;
+// The directory for Playwright's files, such as downloads. All kernels and scripts of a session
+// share it, so that each of them finds the files.
+const ARTIFACTS = join(tmpdir(), '.playwright');
 
 // Options about a process, or without an effect on a browser that runs.
 const PROCESS_OPTIONS = new Set(['args', 'artifactsDir', 'channel', 'chromiumSandbox', 'devtools', 'downloadsPath', 'env',
@@ -21,44 +22,35 @@ const PROCESS_OPTIONS = new Set(['args', 'artifactsDir', 'channel', 'chromiumSan
 
 /** The address of the session's browser, and the functions that replace launches. */
 export class SharedBrowser {
-  #endpoint;
-  #options;
   #report;
-  #type;
-  #connect;
-  #isVideoRefused = false;
+  #endpoint;
+  #connects = new WeakMap(); // prototype of BrowserType → its connectOverCDP
+  #withoutVideo = new WeakSet(); // prototypes of Browser
 
-  /**
-   * `options` are Playwright's options for a connection. `report(text)` writes to stderr.
-   */
-  constructor(playwright, options, report) {
-    this.#options = options;
+  /** `report(text)` writes to stderr. */
+  constructor(report, endpoint) {
     this.#report = report;
-    this.#type = playwright.chromium;
-    const prototype = Object.getPrototypeOf(playwright.chromium);
-    this.#connect = prototype.connectOverCDP;
-    this.#patchPlaywright(prototype);
-    this.#patchPuppeteer();
+    this.#endpoint = endpoint;
   }
 
   set endpoint(endpoint) {
     this.#endpoint = endpoint;
   }
 
-  /** Connects Playwright to the session's browser. */
-  connect(options = {}) {
-    if (this.#endpoint === undefined) throw new Error('the kernel has no browser address');
-    return this.#connect.call(this.#type, this.#endpoint, { ...this.#options, ...options }).then((browser) => {
-      this.#refuseVideo(browser);
-      return browser;
-    });
+  /** Connects a type of a shared Playwright to the session's browser. */
+  async connect(type, options = {}) {
+    if (this.#endpoint === undefined) throw new Error('the address of the browser is unknown, because CDP_URL is not set');
+    mkdirSync(ARTIFACTS, { recursive: true });
+    const connect = this.#connects.get(getPrototypeOf(type));
+    const browser = await connect.call(type, this.#endpoint, { artifactsDir: ARTIFACTS, ...options });
+    this.#refuseVideo(getPrototypeOf(browser));
+    return browser;
   }
 
   // Playwright would suggest a command that does not work.
-  #refuseVideo(browser) {
-    if (this.#isVideoRefused) return;
-    this.#isVideoRefused = true;
-    const prototype = Object.getPrototypeOf(browser);
+  #refuseVideo(prototype) {
+    if (this.#withoutVideo.has(prototype)) return;
+    this.#withoutVideo.add(prototype);
     const { newContext } = prototype;
     prototype.newContext = async function (options) {
       if (options?.recordVideo) throw new Error(NO_VIDEO);
@@ -66,16 +58,23 @@ export class SharedBrowser {
     };
   }
 
-  #patchPlaywright(prototype) {
+  /** Replaces the launches of Playwright. */
+  sharePlaywright({ chromium }) {
     const shared = this;
+    const prototype = getPrototypeOf(chromium);
     const { connect, connectOverCDP } = prototype;
+    this.#connects.set(prototype, connectOverCDP);
     prototype.launch = async function (options = {}) {
       shared.#check(this, 'launch', options);
-      return shared.connect(connectOptions(options));
+      const browser = await shared.connect(this, connectOptions(options));
+      // A new browser has no contexts, and Playwright's commands end when its last page closes.
+      const [home] = browser.contexts();
+      browser.contexts = () => getPrototypeOf(browser).contexts.call(browser).filter((each) => each !== home);
+      return browser;
     };
     prototype.launchPersistentContext = async function (_dir, options = {}) {
       shared.#check(this, 'launchPersistentContext', options);
-      return (await shared.connect(connectOptions(options))).contexts()[0];
+      return (await shared.connect(this, connectOptions(options))).contexts()[0];
     };
     prototype.launchServer = async function () {
       throw new Error(`browserType.launchServer: ${WHY}`);
@@ -84,39 +83,30 @@ export class SharedBrowser {
       const address = typeof endpoint === 'object' && endpoint !== null ? endpoint.endpointURL ?? endpoint.wsEndpoint : endpoint;
       const isTransport = typeof endpoint?.send === 'function';
       if (isTransport || !shared.#isSessionAddress(address)) return connectOverCDP.call(this, endpoint, options);
-      return shared.connect(connectOptions(typeof endpoint === 'object' ? endpoint ?? {} : options ?? {}));
+      return shared.connect(this, connectOptions(typeof endpoint === 'object' ? endpoint ?? {} : options ?? {}));
     };
     prototype.connect = function (endpoint, options) {
       const address = typeof endpoint === 'object' ? endpoint?.wsEndpoint : endpoint;
       if (!shared.#isSessionAddress(address)) return connect.call(this, endpoint, options);
-      return shared.connect(connectOptions((typeof endpoint === 'object' ? endpoint : options) ?? {}));
+      return shared.connect(this, connectOptions((typeof endpoint === 'object' ? endpoint : options) ?? {}));
     };
   }
 
-  #patchPuppeteer() {
+  /** Replaces the launches of Puppeteer, which are in the prototype of its main class. */
+  sharePuppeteer(prototype) {
     const shared = this;
-    const patch = (prototype) => {
-      const { connect } = prototype;
-      const toSession = ({ slowMo, protocolTimeout, defaultViewport = null, targetFilter }) => ({
-        browserWSEndpoint: shared.#endpoint, slowMo, protocolTimeout, defaultViewport, targetFilter,
-      });
-      prototype.launch = async function (options = {}) {
-        return connect.call(this, toSession(options));
-      };
-      prototype.connect = async function (options = {}) {
-        const address = options.browserWSEndpoint ?? options.browserURL;
-        const isSession = !options.transport && shared.#isSessionAddress(address);
-        return connect.call(this, isSession ? toSession(options) : options);
-      };
-    };
-    Object.defineProperty(globalThis, HOOK, { value: patch, enumerable: false });
-    registerHooks({
-      load(url, context, next) {
-        const loaded = next(url, context);
-        if (!PUPPETEER.test(url) || loaded.source === null || loaded.source === undefined) return loaded;
-        return { ...loaded, source: `${loaded.source}${PUPPETEER_PATCH}` };
-      },
+    const { connect } = prototype;
+    const toSession = ({ slowMo, protocolTimeout, defaultViewport = null, targetFilter }) => ({
+      browserWSEndpoint: shared.#endpoint, slowMo, protocolTimeout, defaultViewport, targetFilter,
     });
+    prototype.launch = async function (options = {}) {
+      return connect.call(this, toSession(options));
+    };
+    prototype.connect = async function (options = {}) {
+      const address = options.browserWSEndpoint ?? options.browserURL;
+      const isSession = !options.transport && shared.#isSessionAddress(address);
+      return connect.call(this, isSession ? toSession(options) : options);
+    };
   }
 
   // Scripts connect to a debugging port of their machine, to `process.env.CDP_URL`, or to the

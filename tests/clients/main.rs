@@ -82,6 +82,16 @@ async fn puppeteer_that_code_launches_uses_the_sessions_browser() {
         assert_eq!(execution.stdout, "puppeteer\n", "{code}");
         let url = session.node("page.url()").await.ok().result;
         assert_eq!(url, "about:blank", "{code}");
+        // A module may have a top-level await.
+        let code = if import.starts_with("import") {
+            code
+        } else {
+            format!("(async () => {{\n{code}\n}})();")
+        };
+        let script = format!("cat >script.js <<'EOF'\n{code}\nEOF\nnode script.js");
+        let execution = session.bash(&script).await.ok();
+        assert_eq!(execution.stdout, "puppeteer\n", "{code}");
+        assert_eq!(session.node("page.url()").await.ok().result, url, "{code}");
     }
     server.stop().await;
 }

@@ -25,6 +25,7 @@ mod doctor;
 mod egress;
 mod environment;
 mod execution_bash;
+mod execution_bash_script;
 mod execution_kernels;
 mod execution_node;
 mod execution_python;

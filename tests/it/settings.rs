@@ -135,6 +135,8 @@ const BAD_VALUES: [(&str, &[&str]); 40] = [
         "HEARTH_EGRESS_ALLOW",
         &[
             "localhost",
+            "3000",
+            "http://localhost:3000",
             "10.0.0.1/8:443",
             "127.0.0.1:99999",
             "*:80",

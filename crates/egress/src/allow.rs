@@ -1,6 +1,9 @@
 //! Parses and matches the allow list, whose entries are `host:port` or `cidr:port`. Pure.
+//!
+//! `localhost`, `127.0.0.1` and `[::1]` are equivalent, because a server on one's own machine is
+//! reached by any of them. An entry without a host, such as `:3000`, is a shorthand for the three.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -21,6 +24,8 @@ struct Entry {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Hosts {
+    /// `localhost`, `127.0.0.1` and `::1`.
+    Loopback,
     Name(String),
     Network(IpAddr, u8),
 }
@@ -30,18 +35,18 @@ enum Hosts {
 pub enum ParseAllowListError {
     /// The entry is malformed.
     #[error(
-        "cannot parse {0:?}: expected host:port or network:port, such as 127.0.0.1:3000, api.internal:443, 10.0.0.0/8:*, [::1]:3000 or [fd00::/8]:443"
+        "cannot parse {0:?}: expected host:port or network:port, such as localhost:3000, :3000 (the same), api.internal:443, 10.0.0.0/8:* or [fd00::/8]:443"
     )]
     Form(String),
     /// The address has bits set beyond the prefix length.
     #[error(
-        "cannot parse {entry:?}: the address has bits set beyond the prefix; did you mean {network}?"
+        "cannot parse {entry:?}: the address has bits set beyond the prefix; did you mean {corrected}?"
     )]
     Network {
         /// The entry as given.
         entry: String,
-        /// The network that was probably meant.
-        network: String,
+        /// The entry that was probably meant.
+        corrected: String,
     },
 }
 
@@ -71,6 +76,10 @@ fn parse_entry(text: &str) -> Result<Entry, ParseAllowListError> {
     } else {
         Some(as_authority("any")?.port)
     };
+    if host.is_empty() {
+        let hosts = Hosts::Loopback;
+        return Ok(Entry { hosts, port });
+    }
     let bracketed = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
@@ -79,6 +88,7 @@ fn parse_entry(text: &str) -> Result<Entry, ParseAllowListError> {
             .map_err(|_| bad())?
             .host;
         let hosts = match host {
+            host if is_plain_loopback(&host) => Hosts::Loopback,
             Host::Name(name) => Hosts::Name(name),
             Host::Address(address) => Hosts::Network(address, width_of(address)),
         };
@@ -98,13 +108,26 @@ fn parse_entry(text: &str) -> Result<Entry, ParseAllowListError> {
     if first != address {
         return Err(ParseAllowListError::Network {
             entry: text.to_owned(),
-            network: format!("{first}/{prefix}"),
+            corrected: match first {
+                IpAddr::V4(first) => format!("{first}/{prefix}:{port_text}"),
+                IpAddr::V6(first) => format!("[{first}/{prefix}]:{port_text}"),
+            },
         });
     }
     Ok(Entry {
         hosts: Hosts::Network(address, prefix),
         port,
     })
+}
+
+/// Returns whether the host is one of the three equivalent ones.
+fn is_plain_loopback(host: &Host) -> bool {
+    match host {
+        Host::Name(name) => name == "localhost",
+        Host::Address(address) => {
+            [Ipv4Addr::LOCALHOST.into(), IpAddr::V6(Ipv6Addr::LOCALHOST)].contains(address)
+        }
+    }
 }
 
 fn width_of(address: IpAddr) -> u8 {
@@ -138,9 +161,11 @@ impl AllowList {
     /// Returns whether an entry matches the target as the request names it.
     pub(crate) fn names(&self, target: &Authority) -> bool {
         match &target.host {
-            Host::Name(name) => self
-                .with_port(target.port)
-                .any(|hosts| matches!(hosts, Hosts::Name(n) if n == name)),
+            Host::Name(name) => self.with_port(target.port).any(|hosts| match hosts {
+                Hosts::Loopback => is_plain_loopback(&target.host),
+                Hosts::Name(listed) => listed == name,
+                Hosts::Network(..) => false,
+            }),
             Host::Address(address) => self.contains(*address, target.port),
         }
     }
@@ -148,8 +173,11 @@ impl AllowList {
     /// Returns whether an entry contains this address and port.
     pub(crate) fn contains(&self, address: IpAddr, port: u16) -> bool {
         let address = address.to_canonical();
-        let has = |hosts: &Hosts| matches!(hosts, Hosts::Network(first, prefix) if is_within(address, *first, *prefix));
-        self.with_port(port).any(has)
+        self.with_port(port).any(|hosts| match hosts {
+            Hosts::Loopback => is_plain_loopback(&Host::Address(address)),
+            Hosts::Name(_) => false,
+            Hosts::Network(first, prefix) => is_within(address, *first, *prefix),
+        })
     }
 
     fn with_port(&self, port: u16) -> impl Iterator<Item = &Hosts> {
@@ -176,33 +204,57 @@ mod tests {
     #[test]
     fn entries_match_what_they_name_and_nothing_else() {
         let list = list(
-            "127.0.0.1:3000, api.internal:443,10.0.0.0/8:*,[::1]:3000,[fd00::/8]:443,,localhost:*",
+            "127.0.0.9:3000, api.internal:443,10.0.0.0/8:*,[::2]:3000,[fd00::/8]:443,,[::1]:3000",
         );
         for target in [
-            "127.0.0.1:3000",
-            "[::ffff:127.0.0.1]:3000",
+            "127.0.0.9:3000",
+            "[::ffff:127.0.0.9]:3000",
             "api.internal:443",
             "API.internal.:443",
             "10.255.0.1:22",
-            "[::1]:3000",
+            "[::2]:3000",
             "[fdff::1]:443",
-            "localhost:1",
         ] {
             assert!(names(&list, target), "{target}");
         }
         for target in [
-            "127.0.0.1:3001",
+            "127.0.0.9:3001",
             "127.0.0.2:3000",
             "api.internal:80",
             "x.api.internal:443",
             "internal:443",
             "11.0.0.1:22",
-            "[::2]:3000",
+            "[::3]:3000",
             "[fc00::1]:443",
-            "a.localhost:1",
+            "a.localhost:3000",
         ] {
             assert!(!names(&list, target), "{target}");
         }
+    }
+
+    #[test]
+    fn the_hosts_of_ones_own_machine_are_equivalent() {
+        for host in ["localhost", "LOCALHOST.", "127.0.0.1", "[::1]", ""] {
+            let one = list(&format!("{host}:3000"));
+            let all = list(&format!("{host}:*"));
+            for same in [
+                "localhost",
+                "127.0.0.1",
+                "[::1]",
+                "[::ffff:127.0.0.1]",
+                "localhost.",
+            ] {
+                assert!(names(&one, &format!("{same}:3000")), "{host} {same}");
+                assert!(!names(&one, &format!("{same}:3001")), "{host} {same}");
+                assert!(names(&all, &format!("{same}:22")), "{host} {same}");
+            }
+            for other in ["127.0.0.2", "a.localhost", "[::2]", "10.0.0.1", "a.example"] {
+                assert!(!names(&all, &format!("{other}:3000")), "{host} {other}");
+            }
+        }
+        // A range names only its addresses.
+        assert!(!names(&list("127.0.0.0/8:3000"), "localhost:3000"));
+        assert!(!names(&list("127.0.0.0/8:3000"), "[::1]:3000"));
     }
 
     #[test]
@@ -227,7 +279,9 @@ mod tests {
             "127.0.0.1:",
             "127.0.0.1:0",
             "127.0.0.1:65536",
-            ":80",
+            ":",
+            ":0",
+            "[]:80",
             "*:80",
             "*.internal:80",
             "http://a:80",
@@ -251,7 +305,13 @@ mod tests {
         let error = "10.1.2.3/8:443"
             .parse::<AllowList>()
             .expect_err("host bits are set");
-        assert!(error.to_string().contains("10.0.0.0/8"), "{error}");
-        assert!("[fd00::1/8]:443".parse::<AllowList>().is_err());
+        assert!(
+            error.to_string().contains("mean 10.0.0.0/8:443?"),
+            "{error}"
+        );
+        let error = "[fd00::1/8]:*"
+            .parse::<AllowList>()
+            .expect_err("host bits are set");
+        assert!(error.to_string().contains("mean [fd00::/8]:*?"), "{error}");
     }
 }

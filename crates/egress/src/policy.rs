@@ -9,6 +9,7 @@ use crate::addresses::{OWN_MACHINE, blocked_kind, is_metadata};
 use crate::allow::AllowList;
 use crate::authority::{Authority, Host};
 use crate::denied::Reason;
+use crate::resolve::is_loopback_name;
 use crate::upstream::Upstream;
 
 /// The network access of sessions.
@@ -45,7 +46,7 @@ pub struct Policy {
     pub allow: AllowList,
     /// Permits access to metadata services that `mode` or `allow` opens.
     pub allow_metadata: bool,
-    /// The proxy for all targets that are not on the allow list.
+    /// The proxy for all targets that are neither on the allow list nor on this machine.
     pub upstream: Option<Upstream>,
 }
 
@@ -81,7 +82,8 @@ impl Policy {
         if self.mode == Mode::Filtered && !is_listed {
             check_name(&target.host)?;
         }
-        if self.upstream.is_none() || is_listed {
+        // The upstream proxy runs elsewhere.
+        if self.upstream.is_none() || is_listed || is_own_machine(&target.host) {
             return Ok(Route::Direct);
         }
         if self.mode == Mode::Filtered {
@@ -128,6 +130,14 @@ impl Policy {
             Ok(socket)
         };
         addresses.iter().map(check).collect()
+    }
+}
+
+/// Returns whether the host means this machine wherever it is used.
+fn is_own_machine(host: &Host) -> bool {
+    match host {
+        Host::Name(name) => is_loopback_name(name),
+        Host::Address(address) => address.is_loopback(),
     }
 }
 
@@ -314,6 +324,7 @@ mod tests {
         for policy in [
             policy(Mode::Filtered, "127.0.0.0/8:*,localhost:*"),
             policy(Mode::Open, "127.0.0.1:3010"),
+            policy(Mode::Open, ":3010"),
             Policy {
                 allow_metadata: true,
                 ..policy(Mode::Open, "")
@@ -367,6 +378,20 @@ mod tests {
             ("a.example:25", Err(Reason::Port)),
         ] {
             assert_eq!(policy.plan_route(&target(text)), way, "{text}");
+        }
+        let open = Policy {
+            mode: Mode::Open,
+            ..policy
+        };
+        for (text, way) in [
+            ("localhost:3000", Route::Direct),
+            ("a.localhost:3000", Route::Direct),
+            ("127.0.0.1:3000", Route::Direct),
+            ("[::1]:3000", Route::Direct),
+            ("10.0.0.2:3000", Route::Upstream),
+            ("printer.local:80", Route::Upstream),
+        ] {
+            assert_eq!(open.plan_route(&target(text)), Ok(way), "{text}");
         }
     }
 }

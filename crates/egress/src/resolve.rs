@@ -124,7 +124,7 @@ impl Lookups {
 }
 
 /// Returns whether a name always refers to loopback (RFC 6761, section 6.3).
-fn is_loopback_name(name: &str) -> bool {
+pub(crate) fn is_loopback_name(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 

@@ -26,4 +26,4 @@ mod shell;
 pub use kernel::{Kernel, KernelSpec};
 pub use outcome::{Ended, Interruption, Outcome, Run, RunError};
 pub use output::LastOutput;
-pub use shell::{ShellSpec, run_shell};
+pub use shell::{SCRIPT_LINK, SCRIPT_TARGET, ShellSpec, run_shell};

@@ -1,6 +1,6 @@
 //! Runs code in a fresh bash.
 
-use std::io::{self, Seek, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,28 +18,35 @@ use crate::run_end::{evaluate_exit, wait_for_interruption, wait_until_gone};
 /// hangs, so it must not act before the server.
 const SHIM_GRACE: Duration = Duration::from_millis(500);
 
-/// The descriptor from which bash reads the source.
-const SOURCE_FD: i32 = 3;
+/// The descriptor of the script.
+const SCRIPT_FD: i32 = 3;
 
-/// The arguments of bash.
+/// The name of the link to the script, in [`ShellSpec::script_dir`]. Messages of bash start with
+/// it, and it is the value of `$0` and `$BASH_SOURCE`.
+pub const SCRIPT_LINK: &str = "bash";
+
+/// The target of the link to the script. Each shell opens its own script.
+pub const SCRIPT_TARGET: &str = "/proc/self/fd/3";
+
+/// The line before the source: it changes to the working directory, closes the descriptor and sets
+/// the number of the next line to 1.
 ///
-/// They omit the source, because every user of the machine can read them (`proc_pid_cmdline(5)`).
-/// Bash reads the source from a descriptor and closes it before the code starts. Line numbers,
-/// `$0`, messages and variables are the same as with `bash -c SOURCE`.
-const SHELL_ARGS: [&str; 2] = [
-    "-c",
-    r#"IFS= read -rd "" -u 3 BASH_EXECUTION_STRING; exec 3<&-; eval "$BASH_EXECUTION_STRING""#,
-];
+/// The source is a script, and not an argument, because every user of the machine can read the
+/// arguments of processes (`proc_pid_cmdline(5)`). With `eval` or `source`, a trace of commands
+/// (`set -x`) would show one level too many. An assignment to `LINENO` is only effective in the
+/// redirection of a compound command.
+const FIRST_LINE: &str =
+    "cd \"$HOME\" || exit; exec 3<&-; unset OLDPWD; declare -x OLDPWD; { :; } <&$((LINENO=0))\n";
 
 /// The program and the environment of a shell.
 #[derive(Clone, Debug)]
 pub struct ShellSpec {
     /// The bash executable.
     pub program: PathBuf,
-    /// The complete environment.
+    /// The complete environment. Code starts in its `HOME`.
     pub env: Vec<(String, String)>,
-    /// The working directory.
-    pub cwd: PathBuf,
+    /// A directory with a link [`SCRIPT_LINK`] to [`SCRIPT_TARGET`].
+    pub script_dir: PathBuf,
 }
 
 /// Runs `run.source` in a fresh bash. Every process that the shell started ends with it. Dropping
@@ -53,16 +60,15 @@ pub async fn run_shell(
     let started = Instant::now();
     let (mut output, ends) = Output::new().map_err(RunError::Pipe)?;
     output.begin(run.max_output_bytes, budget);
-    let source = write_to_memfd(&run.source).map_err(RunError::Pipe)?;
-    let fds = vec![(1, ends.stdout), (2, ends.stderr), (SOURCE_FD, source)];
-    let args = SHELL_ARGS.map(str::to_owned).to_vec();
+    let script = write_script(&run.source).map_err(RunError::Pipe)?;
+    let fds = vec![(1, ends.stdout), (2, ends.stderr), (SCRIPT_FD, script)];
     let left = run.deadline.saturating_duration_since(started);
     let deadline = Some(left + SHIM_GRACE);
     let program = Program {
         program: shell.program,
-        args,
+        args: vec![SCRIPT_LINK.to_owned()],
         env: shell.env,
-        cwd: shell.cwd,
+        cwd: shell.script_dir,
         fds,
         deadline,
     };
@@ -108,11 +114,11 @@ async fn wait_for_end(tree: &ProcessTree, output: &mut Output, run: &mut Run) ->
     }
 }
 
-/// Writes the source to a memory file.
-fn write_to_memfd(source: &str) -> io::Result<OwnedFd> {
-    let mut file = std::fs::File::from(memfd_create(c"source", MFdFlags::MFD_CLOEXEC)?);
+/// Writes the script of `source` to a memory file.
+fn write_script(source: &str) -> io::Result<OwnedFd> {
+    let mut file = std::fs::File::from(memfd_create(c"script", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(FIRST_LINE.as_bytes())?;
     file.write_all(normalize(source).as_bytes())?;
-    file.rewind()?;
     Ok(file.into())
 }
 

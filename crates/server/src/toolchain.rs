@@ -22,6 +22,8 @@ pub(crate) struct Runtime {
     pub node_proxy: PathBuf,
     /// A script that each of them loads next. It makes the Node libraries importable.
     pub node_libraries: PathBuf,
+    /// A script that each of them loads next. It shares the session's browser with launches.
+    pub node_launches: PathBuf,
     /// The directory of the Node libraries.
     pub node_modules: PathBuf,
     /// The playwright-core package of the Playwright wheel.
@@ -35,6 +37,9 @@ pub(crate) struct Runtime {
     /// The Python executable of the virtual environment.
     pub python: PathBuf,
     pub python_kernel: PathBuf,
+    /// A script that all other Python processes of a session load first. It shares the session's
+    /// browser with launches.
+    pub python_scripts: PathBuf,
     /// The script of the sandbox self-test.
     pub isolation_probe: PathBuf,
     /// The script that creates the browser's database of certificate authorities.
@@ -70,6 +75,7 @@ impl Runtime {
             node_kernel: dir.join("node/kernel.mjs"),
             node_proxy: dir.join("node/proxy.cjs"),
             node_libraries: dir.join("node/libraries.cjs"),
+            node_launches: dir.join("node/launches.cjs"),
             node_modules: installed.join("node_modules"),
             playwright_core: installed.join("playwright-core"),
             acorn: installed.join("acorn/dist/acorn.mjs"),
@@ -77,6 +83,7 @@ impl Runtime {
             python: python_env.join("bin/python"),
             python_env,
             python_kernel: dir.join("python/kernel.py"),
+            python_scripts: dir.join("python/scripts.py"),
             isolation_probe: dir.join("probes/isolation.py"),
             certificate_database: dir.join("certificates/database.py"),
             agent_browser: installed.join("bin/agent-browser"),
@@ -118,10 +125,12 @@ impl Runtime {
             &self.node_kernel,
             &self.node_proxy,
             &self.node_libraries,
+            &self.node_launches,
             &self.playwright_core,
             &self.acorn,
             &self.python,
             &self.python_kernel,
+            &self.python_scripts,
             &self.isolation_probe,
             &self.certificate_database,
             &self.agent_browser,

@@ -7,18 +7,13 @@ Independent of frames and cells. `names` is the user's namespace.
 import asyncio
 import os
 import sys
-import tempfile
 import weakref
 
-from hearth_kernel import driver
+from hearth_kernel import driver, launch
 
 RENEW_LIMIT_SECONDS = 20
 LOOKUP_LIMIT_SECONDS = 2
 APPEAR_LIMIT_SECONDS = 1
-
-# The directory for Playwright's files, such as downloads. All kernels of a session share it, so
-# that each of them finds the files.
-ARTIFACTS = os.path.join(tempfile.gettempdir(), ".playwright")
 
 
 class Unusable(Exception):
@@ -107,7 +102,7 @@ class Binding:
         if self._is_cut(self._playwright):
             self._playwright = await driver.start()
         limit_ms = RENEW_LIMIT_SECONDS * 1000
-        os.makedirs(ARTIFACTS, exist_ok=True)
+        os.makedirs(launch.ARTIFACTS, exist_ok=True)
         self._browser = await self._shared.connect(self._playwright.chromium, timeout=limit_ms)
         for page in self._pages():
             self._target_of(page)  # looked up in advance to save the first run a round trip

@@ -1,21 +1,21 @@
 """Connects browsers that user code launches to the session's browser.
 
 A session has one browser and cannot start another. Closing such a browser only closes its
-connection. Also makes Playwright's synchronous API usable in cells, although the loop is running.
-
-Independent of frames and cells. Relies on internals of the pinned wheel: the functions in which its
-synchronous API waits, and its client.
+connection. Kernels and scripts (../scripts.py) use this module, so it imports nothing of the kernel.
 """
 
+import functools
 import importlib.machinery
+import inspect
+import os
 import re
 import sys
+import tempfile
 import urllib.parse
 
-from greenlet import getcurrent
-
-from hearth_kernel import nesting
-
+# The directory for Playwright's files, such as downloads. All kernels and scripts of a session share
+# it, so that each of them finds the files.
+ARTIFACTS = os.path.join(tempfile.gettempdir(), ".playwright")
 _WHY = (
     "The session has one browser, which is Chromium: use chromium.launch(), "
     "or the variables browser, context and page"
@@ -56,35 +56,48 @@ def when_imported(name, action):
 class SharedBrowser:
     """The address of the session's browser, and the methods that replace launches."""
 
-    def __init__(self, artifacts, report):
-        """`artifacts` is the directory for Playwright's files. `report` writes to stderr."""
-        from playwright import async_api
-
-        self.endpoint = None
-        self._artifacts = artifacts
+    def __init__(self, report, endpoint=None):
+        """`report` writes to stderr."""
+        self.endpoint = endpoint
         self._report = report
-        self._connect = async_api.BrowserType.connect_over_cdp
-        self._patch(async_api.BrowserType, is_async=True)
+
+    def share_when_imported(self):
+        """Replaces the launches of Playwright's interfaces after their first import."""
+        when_imported("playwright.async_api", self.share_async_api)
+        when_imported("playwright.sync_api", self.share_sync_api)
+
+    def share_async_api(self):
+        """Replaces the launches of the asynchronous API."""
+        from playwright.async_api import BrowserType
+
+        self._connect = BrowserType.connect_over_cdp
+        self._patch(BrowserType, is_async=True)
+        _refuse_video()
+
+    def share_sync_api(self):
+        """Replaces the launches of the synchronous API."""
+        from playwright.sync_api import BrowserType
+
+        self._patch(BrowserType, is_async=False)
         _refuse_video()
 
     def connect(self, chromium, **options):
         """Connects Playwright's async API to the session's browser."""
-        return self._connect(chromium, self.endpoint, artifacts_dir=self._artifacts, **options)
-
-    def share_sync_api(self, loop, hub):
-        """Replaces the launches of the synchronous API. `hub` is the greenlet that runs `loop`."""
-        from playwright.sync_api import BrowserType
-
-        self._patch(BrowserType, is_async=False)
-        _run_sync_api_on(loop, hub)
+        return self._connect(chromium, self.endpoint, artifacts_dir=ARTIFACTS, **options)
 
     def _patch(self, browser_type, is_async):
         shared = self
         connect, connect_over_cdp = browser_type.connect, browser_type.connect_over_cdp
+        # Another version that the session has installed may not have the option.
+        has_artifacts = "artifacts_dir" in inspect.signature(connect_over_cdp).parameters
+        artifacts = {"artifacts_dir": ARTIFACTS} if has_artifacts else {}
 
         def to_session(own, options):
             kept = {name: options[name] for name in ("slow_mo", "timeout", "headers") if options.get(name) is not None}
-            return connect_over_cdp(own, shared.endpoint, artifacts_dir=shared._artifacts, **kept)
+            if not shared.endpoint:
+                raise ValueError("the address of the browser is unknown, because CDP_URL is not set")
+            os.makedirs(ARTIFACTS, exist_ok=True)
+            return connect_over_cdp(own, shared.endpoint, **artifacts, **kept)
 
         def launch(own, **options):
             shared._check(own, "launch", options)
@@ -129,7 +142,7 @@ class SharedBrowser:
             return True
         try:
             url = urllib.parse.urlsplit(str(address))
-            own = urllib.parse.urlsplit(self.endpoint)
+            own = urllib.parse.urlsplit(self.endpoint or "/")
             return bool(_LOOPBACK.fullmatch(url.hostname or "")) or url.path.startswith(own.path)
         except ValueError:
             return False
@@ -145,10 +158,14 @@ class SharedBrowser:
             self._report(f"chromium.{method}() connected to the session's browser, without the options {names}\n")
 
 
+@functools.cache
 def _refuse_video():
     """Makes new contexts with a video fail. Playwright would suggest a command that does not work."""
-    from playwright._impl import browser
-    from playwright._impl._errors import Error
+    try:
+        from playwright._impl import browser
+        from playwright._impl._errors import Error
+    except ImportError:
+        return  # another version, with other internals
 
     prepare = browser.prepare_browser_context_params
 
@@ -158,53 +175,3 @@ def _refuse_video():
         return await prepare(options)
 
     browser.prepare_browser_context_params = prepare_without_video
-
-
-def _run_sync_api_on(loop, hub):
-    """Makes the synchronous API use the kernel's loop when a cell starts it.
-
-    Its calls wait like asyncio.run() in a cell. Its listeners run in greenlets of their own, and
-    switch to the hub when they wait.
-    """
-    from playwright._impl import _sync_base
-    from playwright._impl._errors import Error
-    from playwright._impl.out_of_process import PlaywrightClient
-    from playwright.sync_api import _context_manager
-    from playwright.sync_api._generated import Playwright
-
-    manager = _context_manager.PlaywrightContextManager
-    enter, leave, wait = manager.__enter__, manager.__exit__, _sync_base.wait_for_future
-
-    async def begin(own):
-        own._client = PlaywrightClient(hub)
-        return await own._client._playwright
-
-    def enter_in_cell(own):
-        if not nesting.is_in_cell():
-            return enter(own)
-        own._loop, own._dispatcher_fiber = loop, hub
-        own._playwright = Playwright(nesting.wait_for(begin(own)))
-        own._playwright.stop = own.__exit__
-        return own._playwright
-
-    def leave_in_cell(own, *args):
-        if getattr(own, "_dispatcher_fiber", None) is not hub or not nesting.is_in_cell():
-            return leave(own, *args)
-        if not own._exit_was_called:
-            own._exit_was_called = True
-            nesting.wait_for(own._client.stop())
-
-    def wait_in_cell(waited_loop, fiber, future):
-        if fiber is not hub:
-            wait(waited_loop, fiber, future)
-        elif nesting.is_in_cell():
-            nesting.wait_for(nesting.wait_until_done(future))
-        elif getcurrent() is hub:
-            future.cancel()
-            raise Error("Playwright's synchronous API cannot wait in a task or a callback of the event loop")
-        else:
-            wait(waited_loop, fiber, future)
-
-    manager.__enter__, manager.__exit__ = enter_in_cell, leave_in_cell
-    manager.start = enter_in_cell
-    _sync_base.wait_for_future = wait_in_cell

@@ -15,8 +15,8 @@ import sys
 
 from greenlet import getcurrent
 
-from hearth_kernel import channel, driver, errors, exits, language_hint, launch, nesting, streams, values
-from hearth_kernel.binding import ARTIFACTS, Binding, Unusable
+from hearth_kernel import channel, driver, errors, exits, language_hint, launch, nesting, streams, sync_api, values
+from hearth_kernel.binding import Binding, Unusable
 from hearth_kernel.cells import Cells, ParseFailure
 from hearth_kernel.deadline import Deadline
 from hearth_kernel.pending import PendingCalls
@@ -53,9 +53,15 @@ class Kernel:
         await asyncio.sleep(0)
         playwright = await driver.start(process)
         self._cells = Cells()
-        shared = launch.SharedBrowser(ARTIFACTS, self.write_error)
+        shared = launch.SharedBrowser(self.write_error)
+        shared.share_async_api()
         loop, hub = self._loop, getcurrent()
-        launch.when_imported("playwright.sync_api", lambda: shared.share_sync_api(loop, hub))
+
+        def share_sync_api():
+            shared.share_sync_api()
+            sync_api.run_on(loop, hub)
+
+        launch.when_imported("playwright.sync_api", share_sync_api)
         self._deadline.install()
         self._pending.install()
         self._binding = Binding(self._cells.names, playwright, shared)

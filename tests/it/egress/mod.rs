@@ -1,6 +1,7 @@
 //! Egress of sessions: all requests go through the session's proxy, denials give a reason, and no
 //! session reaches the server itself.
 
+mod local;
 mod navigations;
 mod packages;
 mod web;

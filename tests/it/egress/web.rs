@@ -23,7 +23,16 @@ impl Web {
     /// Serves `pages`, each for requests whose first line starts with its name; answers `ok` to
     /// everything else.
     pub async fn with(pages: Vec<(&'static str, Page)>) -> Web {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Web::listening("127.0.0.1:0", pages).await
+    }
+
+    /// Serves `ok` on another address.
+    pub async fn on(address: &str) -> Web {
+        Web::listening(address, Vec::new()).await
+    }
+
+    async fn listening(address: &str, pages: Vec<(&'static str, Page)>) -> Web {
+        let listener = TcpListener::bind(address).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
         let (pages, notes) = (Arc::new(pages), Arc::clone(&asked));

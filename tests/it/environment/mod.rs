@@ -2,6 +2,7 @@
 //! docs/environment.md lists them.
 
 mod agent;
+mod launches;
 mod libraries;
 mod listed;
 mod packages;

@@ -141,8 +141,8 @@ mod tests {
         adopt_reloadable(&mut current, &next);
         assert_eq!(current.max_sessions, Some(3));
         assert_eq!(current.team_max_sessions, Some(2));
-        assert_eq!(current.egress.policy().allow.len(), 1);
-        assert_eq!(current.egress.mode, hearth_egress::Mode::Filtered);
+        assert_eq!(current.egress_policy().allow.len(), 1);
+        assert_eq!(current.egress_policy().mode, hearth_egress::Mode::Filtered);
         assert_eq!(current.log.filter, "debug");
         assert_eq!(
             (current.limits.max_tabs, current.limits.buffer_mb),

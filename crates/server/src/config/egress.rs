@@ -4,6 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args};
 use hearth_egress::{AllowList, Mode, Policy, Upstream};
 
+use super::isolation::IsolationLevel;
 use super::text::parse_trimmed;
 
 #[derive(Clone, Debug, Args)]
@@ -15,14 +16,13 @@ use super::text::parse_trimmed;
 pub(crate) struct EgressSettings {
     /// Destinations that sessions may reach: filtered (public addresses and those of
     /// HEARTH_EGRESS_ALLOW), off (none), or open (all except cloud metadata services and this
-    /// server)
-    #[arg(long = "egress", env = "HEARTH_EGRESS", value_name = "MODE", default_value = "filtered",
-          value_parser = modes())]
-    pub mode: Mode,
+    /// server) [default: filtered; open with HEARTH_ISOLATION=none]
+    #[arg(long = "egress", env = "HEARTH_EGRESS", value_name = "MODE", value_parser = modes())]
+    mode: Option<Mode>,
 
     /// Further destinations that sessions may reach, as a comma-separated list of host:port or
-    /// network:port, such as 127.0.0.1:3000, [::1]:3000, api.internal:443 or 10.0.0.0/8:*; * means
-    /// every port
+    /// network:port, such as localhost:3000, api.internal:443 or 10.0.0.0/8:*; * means every port.
+    /// localhost, 127.0.0.1 and [::1] are equivalent, and :3000 is a shorthand for the three
     #[arg(long = "egress-allow", env = "HEARTH_EGRESS_ALLOW", value_name = "LIST",
           value_parser = parse_trimmed::<AllowList>)]
     pub allow: Option<AllowList>,
@@ -33,8 +33,8 @@ pub(crate) struct EgressSettings {
           value_name = "BOOLEAN", default_value = "false", action = ArgAction::Set)]
     allow_metadata: bool,
 
-    /// HTTP proxy for all destinations that HEARTH_EGRESS_ALLOW does not name, such as
-    /// http://user:password@proxy.example:3128. That proxy resolves hostnames and must block
+    /// HTTP proxy for all destinations that HEARTH_EGRESS_ALLOW does not name and that are not on
+    /// this machine, such as http://user:password@proxy.example:3128. That proxy resolves hostnames and must block
     /// internal addresses
     #[arg(long = "egress-proxy", env = "HEARTH_EGRESS_PROXY", value_name = "URL",
           hide_env_values = true, value_parser = parse_trimmed::<Upstream>)]
@@ -43,17 +43,56 @@ pub(crate) struct EgressSettings {
 
 impl EgressSettings {
     /// Returns the policy of every session's proxy.
-    pub fn policy(&self) -> Policy {
+    pub(super) fn policy(&self, isolation: IsolationLevel) -> Policy {
         Policy {
-            mode: self.mode,
+            mode: self.mode.unwrap_or(match isolation {
+                // Code can bypass the proxy anyway.
+                IsolationLevel::None => Mode::Open,
+                IsolationLevel::Default => Mode::Filtered,
+            }),
             allow: self.allow.clone().unwrap_or_default(),
             allow_metadata: self.allow_metadata,
             upstream: self.upstream.clone(),
         }
+    }
+
+    /// Returns whether no setting selects the mode.
+    pub fn is_default_mode(&self) -> bool {
+        self.mode.is_none()
     }
 }
 
 fn modes() -> impl TypedValueParser<Value = Mode> {
     PossibleValuesParser::new(["filtered", "off", "open"])
         .map(|mode| mode.parse().unwrap_or(Mode::Filtered))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches};
+
+    use super::super::settings::Config;
+    use super::*;
+
+    fn mode(arguments: &[&str]) -> Mode {
+        let matches = Config::augment_args(Command::new("serve").no_binary_name(true))
+            .try_get_matches_from(arguments)
+            .expect("valid");
+        let config = Config::from_arg_matches(&matches).expect("valid");
+        config.egress_policy().mode
+    }
+
+    #[test]
+    fn egress_is_filtered_by_default_unless_there_is_no_sandbox() {
+        for (arguments, expected) in [
+            (&[][..], Mode::Filtered),
+            (&["--isolation=default"], Mode::Filtered),
+            (&["--isolation=none"], Mode::Open),
+            (&["--isolation=none", "--egress=filtered"], Mode::Filtered),
+            (&["--isolation=none", "--egress=off"], Mode::Off),
+            (&["--egress=open"], Mode::Open),
+        ] {
+            assert_eq!(mode(arguments), expected, "{arguments:?}");
+        }
+    }
 }

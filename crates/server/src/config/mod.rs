@@ -8,6 +8,7 @@ mod certificates;
 mod changes;
 mod data_dir;
 mod describe;
+mod destinations;
 mod egress;
 mod env_file;
 mod error;

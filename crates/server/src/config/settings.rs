@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use hearth_browser::Viewport;
+use hearth_egress::Policy;
 
 use super::addresses::{parse_frame_ancestors, parse_listen, parse_public_url};
 use super::certificates::CertificateSettings;
@@ -209,6 +210,11 @@ impl Config {
             "set HEARTH_API_KEYS, or HEARTH_LISTEN=127.0.0.1:{}",
             self.listen.port()
         )))
+    }
+
+    /// Returns the policy of every session's egress proxy.
+    pub fn egress_policy(&self) -> Policy {
+        self.egress.policy(self.isolation.level)
     }
 
     /// Returns the directory with the kernels, or an error if it cannot be found.

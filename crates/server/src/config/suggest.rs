@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Command};
 
+use super::destinations::{destinations, has_new_port};
 use super::number::{bounds_of, closest_number};
 
 /// The prefix of all variables.
@@ -22,12 +23,13 @@ const OTHER_NAMES: [(&str, &str); 5] = [
 ];
 
 /// Values of settings without a default.
-const EXAMPLES: [(&str, &str); 7] = [
+const EXAMPLES: [(&str, &str); 8] = [
     ("api-keys", "name:key"),
     ("public-url", "https://hearth.example"),
     ("cors-origins", "https://app.example"),
     ("user-agent", "Example/1.0"),
-    ("egress-allow", "127.0.0.1:3000"),
+    ("egress", "filtered"),
+    ("egress-allow", "localhost:3000"),
     ("egress-proxy", "http://proxy.example:3128"),
     ("ignore-certificate-errors", "dev.internal:8443"),
 ];
@@ -44,7 +46,7 @@ pub(super) fn suggest_value(setting: &Arg, value: &str, is_flag: bool) -> Option
     if !setting.is_hide_env_values_set() {
         let close = candidates(setting, flag, value).find(|close| is_usable(setting, close));
         if let Some(close) = close {
-            let note = if flag == "egress-allow" {
+            let note = if flag == "egress-allow" && has_new_port(value, &close) {
                 "   (with the ports of your services)"
             } else {
                 ""
@@ -159,7 +161,7 @@ fn candidates(setting: &Arg, flag: &str, value: &str) -> impl Iterator<Item = St
         "viewport" => sizes(value),
         "log" => vec![log_filter(value)],
         "browser" => closest(value, &["shell", "chromium"]).into_iter().collect(),
-        "egress-allow" => vec![destinations(setting, value)],
+        "egress-allow" => vec![destinations(value)],
         "user-agent" => vec![value.replace(|letter: char| letter.is_control(), " ")],
         "data-dir" => vec!["/var/lib/hearth".to_owned()],
         _ => Vec::new(),
@@ -253,24 +255,6 @@ fn log_filter(value: &str) -> String {
         })
         .collect();
     directives.unwrap_or_default().join(",")
-}
-
-/// Adds missing ports and brackets to the destinations in a list.
-fn destinations(setting: &Arg, value: &str) -> String {
-    let fixed = value.split(',').map(str::trim).map(|entry| {
-        let port = if entry == "localhost" { 3000 } else { 443 };
-        let bracketed = entry
-            .rsplit_once(':')
-            .map(|(host, port)| format!("[{host}]:{port}"));
-        let close = [
-            entry.to_owned(),
-            format!("{entry}:{port}"),
-            bracketed.unwrap_or_default(),
-        ];
-        close.into_iter().find(|close| is_usable(setting, close))
-    });
-    let fixed: Option<Vec<String>> = fixed.collect();
-    fixed.unwrap_or_default().join(",")
 }
 
 #[cfg(test)]
@@ -373,6 +357,9 @@ mod tests {
             fix.as_ref().is_some_and(|fix| fix.starts_with(expected)),
             "{fix:?}"
         );
+        let fix = suggest_value(&setting("egress-allow"), "http://localhost:5173/", false);
+        let expected = "set HEARTH_EGRESS_ALLOW=localhost:5173";
+        assert_eq!(fix.as_deref(), Some(expected));
         let fix = suggest_value(&setting("log"), "inof", true);
         assert_eq!(fix.as_deref(), Some("set --log=info"));
     }
@@ -389,8 +376,9 @@ mod tests {
             ),
             (
                 "egress-allow",
-                "set HEARTH_EGRESS_ALLOW to a value such as 127.0.0.1:3000",
+                "set HEARTH_EGRESS_ALLOW to a value such as localhost:3000",
             ),
+            ("egress", "set HEARTH_EGRESS to a value such as filtered"),
         ] {
             let fix = suggest_value(&setting(flag), "?", false);
             assert_eq!(fix.as_deref(), Some(expected));

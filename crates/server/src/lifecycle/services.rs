@@ -121,7 +121,7 @@ pub(super) async fn build_registry(
         .await
         .map_err(|error| bad_data_dir(format!("cannot use the profiles: {error}")))?;
     let limits = isolation.limits.clone();
-    let egress = Egress::new(config.egress.policy());
+    let egress = Egress::new(config.egress_policy());
     egress.add_self_port(listeners.public.local_addr()?.port());
     let spec = RegistrySpec {
         sessions_dir: sessions_dir(&config.data_dir),

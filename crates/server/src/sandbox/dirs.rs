@@ -2,9 +2,10 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
+use hearth_runner::{SCRIPT_LINK, SCRIPT_TARGET};
 use hearth_sandbox::remove_tree;
 use uuid::Uuid;
 
@@ -49,6 +50,11 @@ impl SessionDir {
                 dir.remove();
                 return Err(error);
             }
+        }
+        // Shells open their scripts through it.
+        if let Err(error) = symlink(SCRIPT_TARGET, dir.root.join(SCRIPT_LINK)) {
+            dir.remove();
+            return Err(error);
         }
         Ok(dir)
     }

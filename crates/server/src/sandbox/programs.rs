@@ -4,7 +4,7 @@
 //! An environment starts empty and gets its variables one by one. It contains none of the server's
 //! own variables.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hearth_contract::Language;
 use hearth_runner::{KernelSpec, ShellSpec};
@@ -52,6 +52,7 @@ pub(crate) struct ProxyEnv {
 pub(crate) struct SessionCommands {
     runtime: Runtime,
     work: String,
+    script_dir: PathBuf,
     python_env: String,
     user_name: String,
     /// The file with the certificate authorities that code trusts.
@@ -74,6 +75,7 @@ impl SessionCommands {
         SessionCommands {
             runtime,
             work: text(&dir.work()),
+            script_dir: dir.root().to_owned(),
             python_env: text(&dir.python_env()),
             user_name,
             ca_bundle: ca_bundle.map(text),
@@ -93,9 +95,13 @@ impl SessionCommands {
         let path = path.join(":");
         let proxy = format!("http://127.0.0.1:{}", self.proxy_env.proxy_port);
         let direct = &self.proxy_env.direct;
-        let node_options = [&self.runtime.node_proxy, &self.runtime.node_libraries]
-            .map(|script| format!("--require=\"{}\"", text(script)))
-            .join(" ");
+        let node_options = [
+            &self.runtime.node_proxy,
+            &self.runtime.node_libraries,
+            &self.runtime.node_launches,
+        ]
+        .map(|script| format!("--require=\"{}\"", text(script)))
+        .join(" ");
         let node_modules = text(&self.runtime.node_modules);
         let global_modules = format!("{}/.local", self.work);
         let mut environment: Vec<(String, String)> = [
@@ -213,7 +219,7 @@ impl SessionCommands {
         ShellSpec {
             program: self.runtime.bash.clone(),
             env: self.environment(),
-            cwd: self.work.clone().into(),
+            script_dir: self.script_dir.clone(),
         }
     }
 

@@ -8,9 +8,13 @@ use std::path::{Path, PathBuf};
 
 use crate::toolchain::Runtime;
 
-/// The file that makes the packages of the toolchain importable. The interpreter reads it from the
-/// directory of packages (`site`, in Python's library).
+/// The file that makes the packages of the toolchain importable, and imports [`SCRIPTS`]. The
+/// interpreter reads it from the directory of packages (`site`, in Python's library).
 const LINK: &str = "hearth.pth";
+
+/// The module that shares the session's browser with launches. It is a link in the directory of
+/// packages, so that the session caches its bytecode.
+const SCRIPTS: &str = "hearth_scripts";
 
 /// The directories of a virtual environment.
 #[derive(Debug)]
@@ -41,7 +45,10 @@ impl PythonEnv {
             symlink(&runtime.python, env.root.join("bin").join(name))?;
         }
         let packages = runtime.python_packages.display();
-        fs::write(env.packages().join(LINK), format!("{packages}\n"))?;
+        let lines = format!("{packages}\nimport {SCRIPTS}\n");
+        fs::write(env.packages().join(LINK), lines)?;
+        let module = env.packages().join(format!("{SCRIPTS}.py"));
+        symlink(&runtime.python_scripts, module)?;
         Ok(env)
     }
 

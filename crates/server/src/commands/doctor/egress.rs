@@ -24,13 +24,14 @@ pub(super) async fn egress(subject: &Subject) -> Option<Finding> {
     {
         return None;
     }
-    let policy = subject.config.egress.policy();
+    let policy = subject.config.egress_policy();
     let connected = match &policy.upstream {
         Some(upstream) if policy.mode != Mode::Off => Some(connect(upstream).await),
         _ => None,
     };
     Some(evaluate_egress(
         policy.mode,
+        subject.config.egress.is_default_mode(),
         &policy.allow,
         policy.allow_metadata,
         connected,
@@ -49,6 +50,7 @@ async fn connect(upstream: &Upstream) -> (String, Result<(), String>) {
 
 fn evaluate_egress(
     mode: Mode,
+    is_default: bool,
     allow: &AllowList,
     metadata: bool,
     upstream: Option<(String, Result<(), String>)>,
@@ -78,6 +80,10 @@ fn evaluate_egress(
             Finding::note(CHECK, format!("sessions reach every address{through}, including metadata services"))
                 .fixed_by(safer)
         }
+        // The check of the isolation notes that code can bypass the proxy.
+        Mode::Open if is_default => Finding::ok(CHECK, format!(
+            "sessions reach every address except metadata services{through} (the default with HEARTH_ISOLATION=none)"
+        )),
         Mode::Open => Finding::note(CHECK, format!("sessions reach every address except metadata services{through}"))
             .fixed_by(safer),
         Mode::Filtered if metadata && !allow.is_empty() => {
@@ -102,7 +108,13 @@ mod tests {
         upstream: Option<Result<(), String>>,
     ) -> Finding {
         let upstream = upstream.map(|answer| ("proxy.example:3128".to_owned(), answer));
-        evaluate_egress(mode, &allow.parse().expect("a list"), metadata, upstream)
+        evaluate_egress(
+            mode,
+            false,
+            &allow.parse().expect("a list"),
+            metadata,
+            upstream,
+        )
     }
 
     #[test]
@@ -136,6 +148,15 @@ mod tests {
             assert_eq!(finding.severity, Severity::Note, "{}", finding.text);
             assert!(!finding.fixes.is_empty(), "{}", finding.text);
         }
+    }
+
+    #[test]
+    fn open_is_ok_as_the_default_without_a_sandbox() {
+        let list = AllowList::default();
+        let finding = evaluate_egress(Mode::Open, true, &list, false, None);
+        assert_eq!(finding.severity, Severity::Ok);
+        let finding = evaluate_egress(Mode::Open, true, &list, true, None);
+        assert_eq!(finding.severity, Severity::Note);
     }
 
     #[test]

@@ -180,7 +180,7 @@ impl Reloader {
         self.check_keys(&keys)?;
         let trusted = self.apply_authorities(authorities).await?;
         telemetry::set_filter(&config.log)?;
-        let allow = config.egress.policy().allow;
+        let allow = config.egress_policy().allow;
         let quota = quota_max(&config, self.uid_count);
         self.state
             .registry()
