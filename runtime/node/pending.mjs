@@ -34,16 +34,18 @@ export class PendingCalls {
 
   /** Returns the calls as a text, or an empty one. The oldest is the first. */
   describe() {
-    const shown = [...this.#calls].slice(0, MAX_DESCRIBED).map(([call, params]) => this.#describe(call, params));
-    const rest = this.#calls.size - shown.length;
+    // Calls without a name are those of the library itself.
+    const named = [...this.#calls].filter(([call]) => nameOf(call));
+    const shown = named.slice(0, MAX_DESCRIBED).map(([call, params]) => this.#describe(call, params));
+    const rest = named.length - shown.length;
     return rest > 0 ? `${shown.join(', ')} and ${rest} more` : shown.join(', ');
   }
 
-  #describe({ apiName, title, frames }, params) {
+  #describe(call, params) {
     const subject = this.#subject(params);
-    const place = frames?.map(({ file, line }) => /[^/]*$/.exec(file)[0] + (line ? `:${line}` : ''))
+    const place = call.frames?.map(({ file, line }) => /[^/]*$/.exec(file)[0] + (line ? `:${line}` : ''))
       .find((each) => each.startsWith('execute-'));
-    return `${apiName || title || 'a call'}${subject ? ` of ${subject}` : ''}${place ? ` (${place})` : ''}`;
+    return `${nameOf(call)}${subject ? ` of ${subject}` : ''}${place ? ` (${place})` : ''}`;
   }
 
   #subject({ selector, event, url }) {
@@ -54,4 +56,8 @@ export class PendingCalls {
     text = text.replace(/\s+/g, ' ');
     return text.length > MAX_SUBJECT_LENGTH ? `${text.slice(0, MAX_SUBJECT_LENGTH)}…` : text;
   }
+}
+
+function nameOf({ apiName, title }) {
+  return apiName || title;
 }

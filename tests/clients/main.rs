@@ -12,8 +12,11 @@
 mod chromiumoxide_client;
 mod churn;
 mod client;
+mod dead_addresses;
 mod program;
 mod scenario;
+mod shared_pages;
+mod visitor;
 
 use std::time::Duration;
 
@@ -92,52 +95,6 @@ async fn puppeteer_that_code_launches_uses_the_sessions_browser() {
         let execution = session.bash(&script).await.ok();
         assert_eq!(execution.stdout, "puppeteer\n", "{code}");
         assert_eq!(session.node("page.url()").await.ok().result, url, "{code}");
-    }
-    server.stop().await;
-}
-
-/// `egress::navigations` tests the same with Playwright and agent-browser. Sandboxed code cannot
-/// read the clients of the tests, so the sandbox is off.
-#[tokio::test]
-async fn failed_navigations_of_puppeteer_do_not_disturb_the_next_ones() {
-    let site = Site::start().await;
-    let server = TestServer::builder()
-        .setting("HEARTH_ISOLATION", "none")
-        .start()
-        .await;
-    let session = server.session().await;
-    let package = repository().join("tests/clients/node_modules/puppeteer-core");
-    let code = format!(
-        "const puppeteer = require('{}');
-         const own = await puppeteer.connect({{ browserWSEndpoint: '{}', defaultViewport: null }});
-         const tab = await own.newPage();
-         const titles = [], errors = [];
-         for (const path of [1, 'https://nowhere.invalid/', 2, 'http://nowhere.invalid/', 'http://169.254.169.254/', 3, 4, 5, 6, 7]) {{
-           const url = typeof path === 'number' ? '{}' + path : path;
-           try {{ await tab.goto(url); titles.push(await tab.title()); }}
-           catch (error) {{ errors.push(error.message); }}
-         }}
-         await own.disconnect();
-         ({{ titles, errors }})",
-        package.display(),
-        session.cdp_url(),
-        site.url("/title/")
-    );
-    let shown = session.run_for("node", &code, 60).await.ok().json();
-    assert_eq!(
-        shown["titles"],
-        serde_json::json!(["1", "2", "3", "4", "5", "6", "7"]),
-        "{shown}"
-    );
-    let errors = shown["errors"].as_array().unwrap();
-    let reasons = ["does not resolve", "does not resolve", "metadata service"];
-    assert_eq!(errors.len(), reasons.len(), "{shown}");
-    for (error, reason) in errors.iter().zip(reasons) {
-        let error = error.as_str().unwrap();
-        assert!(
-            error.contains("net::ERR_TUNNEL_CONNECTION_FAILED") && error.contains(reason),
-            "{shown}"
-        );
     }
     server.stop().await;
 }

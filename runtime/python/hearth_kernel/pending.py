@@ -48,17 +48,22 @@ class PendingCalls:
 
         `connection` is one to Playwright's driver.
         """
-        calls = list(self._calls.items())
+        # Calls without a name are those of the library itself.
+        calls = [(call, params) for call, params in self._calls.items() if _name(call)]
         shown = [await _describe(call, params, connection) for call, params in calls[:MAX_DESCRIBED]]
         rest = len(calls) - len(shown)
         return ", ".join(shown) + (f" and {rest} more" if rest else "")
+
+
+def _name(call):
+    return call.api_name or call.title
 
 
 async def _describe(call, params, connection):
     subject = await _subject(params, connection)
     files = ((os.path.basename(frame["file"]), frame["line"]) for frame in call.frames or ())
     place = next((f" ({file}:{line})" for file, line in files if file.startswith("execute-")), "")
-    return f"{call.api_name or call.title or 'a call'}{f' of {subject}' if subject else ''}{place}"
+    return f"{_name(call)}{f' of {subject}' if subject else ''}{place}"
 
 
 async def _subject(params, connection):

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::downloads::DownloadBehavior;
+use super::grants::Grant;
+use super::page_settings::{SettingCall, SettingDecision};
 use super::pending::{ClientCallInFlight, Pending};
 use super::policy::{self, Rule, TrackedEffect, text_in};
 use super::routes::{CallRoute, NoRoute};
@@ -23,6 +25,8 @@ struct Admitted {
     page: Option<Arc<str>>,
     /// A download behavior to restore before the call.
     first: Option<(i32, DownloadBehavior)>,
+    /// The decision about a setting.
+    setting: SettingDecision,
 }
 
 /// The reason why the broker answers a call itself.
@@ -33,6 +37,8 @@ enum NotAdmitted {
     TooMany,
     TooManyTabs,
     NotYours,
+    /// The call has no effect. The client gets an empty result.
+    Ignored,
 }
 
 impl From<NoRoute> for NotAdmitted {
@@ -104,6 +110,10 @@ impl Broker {
         let session = call.session.as_deref();
         let (code, reason, session) = match not {
             NotAdmitted::ClientGone => return,
+            NotAdmitted::Ignored => {
+                let reply = envelope::reply(call.id, ReplyBody::Result(None), session);
+                return self.send(client, queue, reply);
+            }
             NotAdmitted::NoSession => (NO_SESSION, Cow::Borrowed(NO_SESSION_MESSAGE), None),
             NotAdmitted::Crashed => (NO_SESSION, "Target crashed".into(), session),
             NotAdmitted::TooMany => (DENIED, "too many pending calls".into(), session),
@@ -139,6 +149,7 @@ impl Broker {
                 Some(&behavior.on),
             ));
         }
+        let params = admitted.setting.params.as_deref().or(params);
         let frame = envelope::frame(admitted.id, &call.method, params, Some(&admitted.on));
         let frame = match effect {
             TrackedEffect::PageEvents(false) => {
@@ -156,7 +167,7 @@ impl Broker {
         let Some(frame) = frame else { return };
         match self.writer.push(frame) {
             // If the pipe is closed, the client is about to be closed with a reason.
-            Ok(()) | Err(PushError::Closed) => {}
+            Ok(()) | Err(PushError::Closed) => self.send_restored(admitted.setting.restored),
             Err(PushError::Full) => self.end_client(client, 1013, "browser reads too slowly"),
         }
     }
@@ -174,9 +185,10 @@ impl Broker {
             TrackedEffect::ActivateTarget | TrackedEffect::Attach | TrackedEffect::CloseTarget => {
                 text_in(params, "targetId")
             }
-            TrackedEffect::DisposeContext | TrackedEffect::Downloads => {
-                text_in(params, "browserContextId")
-            }
+            TrackedEffect::DisposeContext
+            | TrackedEffect::Downloads
+            | TrackedEffect::Grant
+            | TrackedEffect::ResetGrants => text_in(params, "browserContextId"),
             TrackedEffect::Navigate => text_in(params, "url").filter(|url| url.starts_with("http")),
             _ => None,
         };
@@ -186,6 +198,7 @@ impl Broker {
             .routes
             .route_call(client, call.session.as_deref(), outlives_crash)?;
         let mut revives = false;
+        let mut setting = SettingDecision::default();
         match (effect, &subject) {
             (TrackedEffect::Attach, Some(browser))
                 if state.routes.is_others_browser(client, browser) =>
@@ -210,6 +223,33 @@ impl Broker {
             }
             (TrackedEffect::PageEvents(true), _) => {
                 state.routes.record_page_events(&route.on, true);
+            }
+            (TrackedEffect::Setting(changed), _) => {
+                let is_opened = |page: &str| state.tabs.is_opened_by(page, client);
+                let change = SettingCall {
+                    setting: changed,
+                    method: &call.method,
+                    params,
+                    is_own_page: route.page.as_deref().is_some_and(is_opened),
+                };
+                setting = state.routes.change_setting(&route.on, change);
+                if setting.is_ignored {
+                    return Err(NotAdmitted::Ignored);
+                }
+            }
+            (TrackedEffect::Grant, context) => {
+                let grant = Grant {
+                    client,
+                    method: call.method.clone().into_owned(),
+                    params: params.unwrap_or("{}").to_owned(),
+                    context: state.separate(context.as_deref()),
+                    on: Arc::clone(&route.on),
+                };
+                state.grants.record(grant);
+            }
+            (TrackedEffect::ResetGrants, context) => {
+                let context = state.separate(context.as_deref());
+                state.grants.reset(context.as_deref());
             }
             (TrackedEffect::Downloads, context) => {
                 let behavior = DownloadBehavior {
@@ -243,11 +283,18 @@ impl Broker {
             on: route.on,
             page: route.page,
             first,
+            setting,
         })
     }
 }
 
 impl State {
+    /// Returns a context that a call names, unless it is the default one.
+    fn separate(&self, context: Option<&str>) -> Option<String> {
+        let separate = context.filter(|context| !self.tabs.is_default(context));
+        separate.map(str::to_owned)
+    }
+
     fn open_and_coming_tabs(&self) -> usize {
         self.tabs.all().count() + self.routes.awaited(TrackedEffect::CreateTarget)
     }

@@ -77,6 +77,7 @@ impl Broker {
             let listened_to = state
                 .routes
                 .pages_with_events(|listener, _| listener == client);
+            let settings = state.routes.ended_settings(|of, _| of == client);
             let Some((queue, ClientResources { root, contexts })) =
                 state.routes.remove_client(client)
             else {
@@ -85,9 +86,14 @@ impl Broker {
             for context in &contexts {
                 state.tabs.context_disposed(context);
                 state.downloads.remove_context(context);
+                state.grants.reset(Some(context));
             }
             self.publish_tab(&state);
-            let detach = Detach { client, root };
+            let detach = Detach {
+                client,
+                root,
+                settings,
+            };
             let detaches_later = state
                 .dialogs
                 .defer_detach(&detach, |page| listened_to.contains(page));
@@ -105,11 +111,15 @@ impl Broker {
         self.apply_dialog_effects(detach.map(Deferred::Detach), effects);
     }
 
-    /// Detaches the root session of a client that has gone, and restores the download behaviors.
+    /// Detaches the root session of a client that has gone, and restores what the browser resets.
     pub(super) fn detach(&self, detach: &Detach) {
         let params = serde_json::json!({ "sessionId": &*detach.root }).to_string();
         self.send_without_reply("Target.detachFromTarget", &params, None);
-        let restored = self.lock().downloads.left_by(detach.client);
+        let mut state = self.lock();
+        let settings = state.restore_after(&detach.settings, |grant| grant.client == detach.client);
+        let restored = state.downloads.left_by(detach.client);
+        drop(state);
+        self.send_restored(settings);
         // The detach made the browser drop the client's download behavior and return to its own
         // default.
         for restored in restored {

@@ -13,6 +13,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::page_settings::EndedSettings;
 use super::send_queue::ClientId;
 
 /// The maximum number of characters that are kept of a dialog's message.
@@ -60,6 +61,8 @@ pub(crate) enum Deferred {
 pub(crate) struct Detach {
     pub(crate) client: ClientId,
     pub(crate) root: Arc<str>,
+    /// The settings of pages that are lost.
+    pub(crate) settings: EndedSettings,
 }
 
 /// The effects of a change, for the broker to apply.
@@ -320,6 +323,7 @@ mod tests {
         Detach {
             client,
             root: "root".into(),
+            settings: EndedSettings::default(),
         }
     }
 

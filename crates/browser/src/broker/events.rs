@@ -9,6 +9,7 @@ use super::certificate_actions::CERTIFICATE_ERROR;
 use super::dialogs::Effects;
 use super::failed_loads::LOADING_FAILED;
 use super::limits::Progress;
+use super::page_settings::Restored;
 use super::pending::OrphanedCall;
 use super::routes::{EventRoute, Opened};
 use super::{Broker, NO_SESSION_MESSAGE, State};
@@ -73,6 +74,7 @@ fn read<'a, T: Deserialize<'a>>(message: &BrowserMessage<'a>) -> Option<T> {
 struct EventEffects {
     orphaned: Vec<OrphanedCall>,
     dialogs: Effects,
+    restored: Vec<Restored>,
 }
 
 /// The decision about a client's event.
@@ -80,6 +82,8 @@ enum Delivery {
     Forward(EventEffects),
     /// The client does not receive the event.
     Suppress(Effects),
+    /// The client does not receive the event about this session, which ends.
+    EndSession(String),
 }
 
 impl Broker {
@@ -98,8 +102,10 @@ impl Broker {
         let effects = match delivery {
             Delivery::Forward(effects) => effects,
             Delivery::Suppress(effects) => return self.apply_dialog_effects(None, effects),
+            Delivery::EndSession(hidden) => return self.end_hidden(&route.session, &hidden),
         };
         self.apply_dialog_effects(None, effects.dialogs);
+        self.send_restored(effects.restored);
         // Clients report a failed navigation because of this event, or of the reply to the call.
         let text = if method == LOADING_FAILED {
             self.report_failure(message, frame, &route)
@@ -127,6 +133,13 @@ impl Broker {
         match method {
             "Target.attachedToTarget" => {
                 if let Some(Attached { session, target }) = read(message) {
+                    let context = target.context.as_deref().unwrap_or_default();
+                    if state
+                        .routes
+                        .is_session_hidden(&route.session, &target.id, context)
+                    {
+                        return Delivery::EndSession(session.into_owned());
+                    }
                     let opened = Opened {
                         target: &target.id,
                         kind: &target.kind,
@@ -136,17 +149,28 @@ impl Broker {
             }
             "Target.detachedFromTarget" => {
                 if let Some(NamesSession { session }) = read(message) {
+                    if state.routes.has_left(&session) {
+                        // The client did not see it.
+                        return Delivery::Suppress(Effects::default());
+                    }
+                    let below = state.routes.subtree(&session);
+                    let ended = state.routes.ended_settings(|_, id| below.contains(id));
                     effects.orphaned = state.routes.drop_session(&route.session, &session);
                     effects.dialogs = state.dialogs_left_by(route.client);
+                    effects.restored =
+                        state.restore_after(&ended, |grant| below.contains(&grant.on));
                 }
             }
             "Target.targetCreated" | "Target.targetInfoChanged" => {
-                if let Some(AboutTarget { target }) = read(message)
-                    && !state
-                        .routes
-                        .is_target_visible(route.client, &target.id, &target.kind)
-                {
-                    return Delivery::Suppress(Effects::default());
+                if let Some(AboutTarget { target }) = read(message) {
+                    let context = target.context.as_deref().unwrap_or_default();
+                    let is_hidden = state.routes.is_others_context(route.client, context)
+                        || !state
+                            .routes
+                            .is_target_visible(route.client, &target.id, &target.kind);
+                    if is_hidden {
+                        return Delivery::Suppress(Effects::default());
+                    }
                 }
             }
             "Target.targetDestroyed" => {
@@ -183,6 +207,14 @@ impl Broker {
             _ => {}
         }
         Delivery::Forward(effects)
+    }
+
+    /// Ends a session that its client does not see, and lets a target that waits for its clients
+    /// continue.
+    fn end_hidden(&self, parent: &str, session: &str) {
+        self.send_unanswered("Runtime.runIfWaitingForDebugger", "{}", session);
+        let params = serde_json::json!({ "sessionId": session }).to_string();
+        self.send_unanswered("Target.detachFromTarget", &params, parent);
     }
 
     /// Handles an event of the pipe's own root session. That session discovers targets, and the

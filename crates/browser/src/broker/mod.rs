@@ -5,8 +5,9 @@
 //! apart, `cdp::envelope` parses and rewrites messages, and `client` is the client's end. `calls`
 //! handles calls of clients; `replies` and `events` handle messages of the browser. `policy`
 //! decides which calls are denied, and `file_access` which files a client may name. `dialogs` and
-//! `downloads` resolve conflicts between clients that use the same page. `failed_loads` reports
-//! pages that did not load, and `certificates` decides about their certificate errors.
+//! `downloads` resolve conflicts between clients that use the same page. `page_settings` and
+//! `grants` do so for what clients emulate. `failed_loads` reports pages that did not load, and
+//! `certificates` decides about their certificate errors.
 //!
 //! `docs/broker.md` contains the rules. Tests cite them by number.
 //!
@@ -30,12 +31,15 @@ mod downloads;
 mod events;
 mod failed_loads;
 pub(crate) mod file_access;
+mod grants;
 pub(crate) mod limits;
 mod main_load;
 pub(crate) mod navigation_hint;
+mod page_settings;
 pub(crate) mod pending;
 mod policy;
 mod replies;
+mod restores;
 mod routes;
 pub(crate) mod send_queue;
 mod tab_list;
@@ -56,6 +60,7 @@ use self::certificates::{IgnoredCertificates, RejectedCertificates};
 use self::dialogs::Dialogs;
 use self::downloads::Downloads;
 use self::file_access::FileAccess;
+use self::grants::Grants;
 use self::limits::{BrowserLimits, Oversized};
 use self::pending::Pending;
 use self::policy::TrackedEffect;
@@ -104,6 +109,7 @@ struct State {
     tabs: TabList,
     dialogs: Dialogs,
     downloads: Downloads,
+    grants: Grants,
     oversized: Oversized,
     rejected_certificates: RejectedCertificates,
     /// Tabs beyond the limit that are about to be closed. They are not counted anywhere else.
@@ -208,6 +214,14 @@ impl Broker {
     /// to end.
     fn send_without_reply(&self, method: &str, params: &str, session: Option<&str>) {
         let _ = self.send_command(method, params, session, Pending::Nobody);
+    }
+
+    /// Sends a command that the browser need not answer, for example because its session may be
+    /// gone. A reply is dropped.
+    fn send_unanswered(&self, method: &str, params: &str, session: &str) {
+        if let Ok(id) = self.send_command(method, params, Some(session), Pending::Nobody) {
+            self.give_up(id);
+        }
     }
 
     /// Handles one message of the browser. Only one task calls this.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::file_access::{ClientOrigin, FileAccess};
+use super::page_settings::Setting;
 
 /// The rule for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub(crate) enum TrackedEffect {
     Attach,
     /// The reply names a context that is disposed of when the client leaves.
     CreateContext,
+    /// The reply lists targets.
+    ListTargets,
     /// The call disposes of the context in its params.
     DisposeContext,
     /// The call ends the session in its params.
@@ -65,6 +68,12 @@ pub(crate) enum TrackedEffect {
     Screenshot,
     /// The call sets the download directory.
     Downloads,
+    /// The call changes a setting of the page, which all its clients share.
+    Setting(Setting),
+    /// The call grants or denies permissions.
+    Grant,
+    /// The call resets the permissions of a context.
+    ResetGrants,
     /// The tab of the session becomes the current one, and a crashed tab gets a new renderer.
     Navigate,
 }
@@ -94,6 +103,7 @@ pub(crate) fn rule_for(method: &str) -> Rule {
         "Target.detachFromTarget" => Rule::Track(TrackedEffect::EndSession),
         "Target.disposeBrowserContext" => Rule::Track(TrackedEffect::DisposeContext),
         "Target.closeTarget" => Rule::Track(TrackedEffect::CloseTarget),
+        "Target.getTargets" => Rule::Track(TrackedEffect::ListTargets),
         "Target.createTarget" => Rule::Check(ParamCheck::Address, TrackedEffect::CreateTarget),
         "Target.openDevTools" => Rule::Deny("the browser's own pages are not available"),
         "Target.activateTarget" => Rule::Track(TrackedEffect::ActivateTarget),
@@ -110,14 +120,23 @@ pub(crate) fn rule_for(method: &str) -> Rule {
         "Browser.setDownloadBehavior" | "Page.setDownloadBehavior" => {
             Rule::Check(ParamCheck::DownloadPath, TrackedEffect::Downloads)
         }
-        _ => match domain_of(method) {
-            "Extensions" => Rule::Deny("clients cannot manage extensions"),
-            "PWA" => Rule::Deny("clients cannot install web apps"),
-            "Tethering" => Rule::Deny("clients cannot open ports"),
-            // Only a tab in the foreground receives clicks and keys.
-            "Input" => Rule::Track(TrackedEffect::BringToFront),
-            _ => Rule::Pass,
-        },
+        "Browser.grantPermissions" | "Browser.setPermission" => Rule::Track(TrackedEffect::Grant),
+        "Browser.resetPermissions" => Rule::Track(TrackedEffect::ResetGrants),
+        _ => rule_for_others(method),
+    }
+}
+
+fn rule_for_others(method: &str) -> Rule {
+    if let Some(setting) = Setting::changed_by(method) {
+        return Rule::Track(TrackedEffect::Setting(setting));
+    }
+    match domain_of(method) {
+        "Extensions" => Rule::Deny("clients cannot manage extensions"),
+        "PWA" => Rule::Deny("clients cannot install web apps"),
+        "Tethering" => Rule::Deny("clients cannot open ports"),
+        // Only a tab in the foreground receives clicks and keys.
+        "Input" => Rule::Track(TrackedEffect::BringToFront),
+        _ => Rule::Pass,
     }
 }
 
@@ -289,7 +308,7 @@ mod tests {
     fn ordinary_methods_pass() {
         for method in [
             "Runtime.evaluate",
-            "Target.getTargets",
+            "Target.getTargetInfo",
             "Browser.getVersion",
             "noDot",
             "",

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::pending::{ClientCallInFlight, CommandReply, OrphanedCall, Pending};
@@ -57,12 +58,13 @@ impl Broker {
         message: &BrowserMessage<'_>,
     ) {
         let orphaned = self.apply_reply(&mut state, call, message);
+        let visible = state.visible_targets(call, message);
         let queue = state.routes.queue(call.client);
         drop(state);
         if let Some(queue) = queue {
             let session = call.named.then_some(&*call.on);
-            let hinted = self.explain_navigation(call, message);
-            let body = hinted
+            let changed = visible.or_else(|| self.explain_navigation(call, message));
+            let body = changed
                 .as_deref()
                 .map_or(message.body(), |result| ReplyBody::Result(Some(result)));
             let text = envelope::reply(call.id, body, session);
@@ -99,6 +101,7 @@ impl Broker {
                 if let (Some(context), None) = (&call.subject, message.error) {
                     state.routes.remove_context(context);
                     state.downloads.remove_context(context);
+                    state.grants.reset(Some(context));
                     state.tabs.context_disposed(context);
                     self.publish_tab(state);
                 }
@@ -113,6 +116,7 @@ impl Broker {
             }
             TrackedEffect::CreateTarget => {
                 if let Some(target) = string_in(message.result, "targetId") {
+                    state.tabs.opened_by(&target, call.client);
                     self.touch_tab(state, &target);
                 }
             }
@@ -122,6 +126,11 @@ impl Broker {
                     state.downloads.rejected(call.client);
                 }
             }
+            TrackedEffect::Setting(setting) => {
+                if message.error.is_some() {
+                    state.routes.forget_setting(&call.on, setting);
+                }
+            }
             TrackedEffect::Screenshot => {
                 self.screenshots.send_replace(());
             }
@@ -129,6 +138,9 @@ impl Broker {
             | TrackedEffect::ActivateTarget
             | TrackedEffect::BringToFront
             | TrackedEffect::EndSession
+            | TrackedEffect::Grant
+            | TrackedEffect::ResetGrants
+            | TrackedEffect::ListTargets
             | TrackedEffect::PageEvents(_) => {}
         }
         Vec::new()
@@ -157,6 +169,30 @@ impl Broker {
             return orphaned;
         }
         Vec::new()
+    }
+}
+
+impl State {
+    /// Returns a list of targets without those in contexts of other clients.
+    fn visible_targets(
+        &self,
+        call: &ClientCallInFlight,
+        message: &BrowserMessage<'_>,
+    ) -> Option<Box<RawValue>> {
+        if call.effect != TrackedEffect::ListTargets {
+            return None;
+        }
+        let mut result: Value = serde_json::from_str(message.result?.get()).ok()?;
+        let targets = result.get_mut("targetInfos")?.as_array_mut()?;
+        let listed = targets.len();
+        targets.retain(|target| {
+            let context = target.get("browserContextId").and_then(Value::as_str);
+            context.is_none_or(|context| !self.routes.is_others_context(call.client, context))
+        });
+        if targets.len() == listed {
+            return None;
+        }
+        RawValue::from_string(result.to_string()).ok()
     }
 }
 

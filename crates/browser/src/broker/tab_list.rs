@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use super::send_queue::ClientId;
+
 /// The open tabs, the current one last.
 #[derive(Debug, Default)]
 pub(crate) struct TabList {
@@ -18,6 +20,8 @@ pub(crate) struct TabList {
 struct Tab {
     target: String,
     context: Option<String>,
+    /// The client that opened the tab, if a page did not.
+    opener: Option<ClientId>,
     /// Opening order, starting at 1.
     number: u64,
     /// The broker's session on the tab.
@@ -38,10 +42,24 @@ impl TabList {
         self.by_recency.push(Tab {
             target,
             context,
+            opener: None,
             number: self.opened,
             session: None,
             blank: false,
         });
+    }
+
+    /// Records the client that opened a tab.
+    pub(crate) fn opened_by(&mut self, target: &str, client: ClientId) {
+        if let Some(tab) = self.find(target) {
+            tab.opener = Some(client);
+        }
+    }
+
+    /// Returns true if this client opened a tab.
+    pub(crate) fn is_opened_by(&self, target: &str, client: ClientId) -> bool {
+        let mut tabs = self.by_recency.iter();
+        tabs.any(|tab| tab.target == target && tab.opener == Some(client))
     }
 
     /// Records the broker's session on a tab.
@@ -141,6 +159,18 @@ impl TabList {
             .or_else(|| targets().next())
     }
 
+    /// Returns the target id of the current tab of the default context.
+    pub(crate) fn current_shared(&self, has_crashed: impl Fn(&str) -> bool) -> Option<&str> {
+        let shared = || {
+            let tabs = self.by_recency.iter().rev();
+            tabs.filter(|tab| tab.context == self.default_context)
+                .map(|tab| tab.target.as_str())
+        };
+        shared()
+            .find(|target| !has_crashed(target))
+            .or_else(|| shared().next())
+    }
+
     /// Returns true if the default context has a tab that has not crashed.
     pub(crate) fn default_context_has_one(&self, has_crashed: impl Fn(&str) -> bool) -> bool {
         self.by_recency
@@ -192,6 +222,16 @@ mod tests {
         let mut tabs = three();
         tabs.closed("B");
         assert_eq!(tabs.current(none), Some("C"));
+    }
+
+    #[test]
+    fn current_shared_tab_is_in_the_default_context() {
+        let mut tabs = three();
+        assert_eq!(tabs.current_shared(none), Some("B"));
+        tabs.touched("A");
+        tabs.touched("C");
+        assert_eq!(tabs.current_shared(none), Some("A"));
+        assert_eq!(tabs.current_shared(|target| target == "A"), Some("B"));
     }
 
     #[test]

@@ -12,6 +12,13 @@ impl Broker {
         self.current_tab.subscribe()
     }
 
+    /// Returns the target id of the current tab of the default context.
+    pub(crate) fn current_shared_tab(&self) -> Option<String> {
+        let state = self.lock();
+        let has_crashed = |target: &str| state.routes.has_crashed(target);
+        state.tabs.current_shared(has_crashed).map(str::to_owned)
+    }
+
     /// Returns the tabs of all contexts that have not crashed.
     pub(crate) fn open_tabs(&self) -> Vec<String> {
         let state = self.lock();

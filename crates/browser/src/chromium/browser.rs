@@ -68,7 +68,13 @@ impl Browser {
         self.inner.broker.current_tab().borrow().clone()
     }
 
-    /// Returns the current tab. Opens an empty one first if the default context has none left.
+    /// Returns the current tab of the default context, whose tabs every client sees. Returns `None`
+    /// if it has no tab.
+    pub fn current_shared_tab(&self) -> Option<String> {
+        self.inner.broker.current_shared_tab()
+    }
+
+    /// Returns the current tab of the default context. Opens an empty one first if none is left.
     pub async fn ensure_tab(&self) -> Result<String, BrowserError> {
         let _one_at_a_time = self
             .inner
@@ -77,7 +83,7 @@ impl Browser {
             .await
             .map_err(|_| BrowserError::Gone)?;
         if self.inner.broker.default_context_has_a_tab()
-            && let Some(current) = self.current_tab()
+            && let Some(current) = self.current_shared_tab()
         {
             return Ok(current);
         }

@@ -145,9 +145,9 @@ impl CodeRun<'_> {
     }
 }
 
-/// Returns the current tab, or `target` if there is none.
+/// Returns the current tab that every client sees, or `target` if there is none.
 fn current_tab(resources: &SessionResources, target: &str) -> String {
-    let current = resources.browser.current_tab();
+    let current = resources.browser.current_shared_tab();
     current.unwrap_or_else(|| target.to_owned())
 }
 

@@ -50,6 +50,16 @@ impl Routes {
             .any(|pending| matches!(pending, Pending::Client(call) if call.effect == effect && on_page(&call.on)))
     }
 
+    /// Returns true if a call of the client that attaches to a target is pending.
+    pub(crate) fn is_attaching(&self, client: ClientId, target: &str) -> bool {
+        self.pendings.values().any(|pending| {
+            matches!(pending, Pending::Client(call)
+                if call.client == client
+                    && call.effect == TrackedEffect::Attach
+                    && call.subject.as_deref() == Some(target))
+        })
+    }
+
     /// Returns the number of pending calls with this effect.
     pub(crate) fn awaited(&self, effect: TrackedEffect) -> usize {
         let is_it =

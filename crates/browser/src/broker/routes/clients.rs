@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{ClientEntry, ClientResources, Routes, Session};
 use crate::broker::file_access::ClientOrigin;
 use crate::broker::main_load::MainLoad;
+use crate::broker::page_settings::PageSettings;
 use crate::broker::pending::{Pending, PendingAttach, Root};
 use crate::broker::policy::TrackedEffect;
 use crate::broker::send_queue::{ClientId, SendQueue};
@@ -41,6 +42,7 @@ impl Routes {
             has_page_events: false,
             last_drive: 0,
             load: MainLoad::default(),
+            settings: PageSettings::default(),
         };
         self.sessions.insert(Arc::clone(&root), session);
         let origin = attach.origin;

@@ -8,6 +8,7 @@ mod clients;
 mod loads;
 mod pages;
 mod sessions;
+mod settings;
 mod targets;
 
 use std::collections::{HashMap, HashSet};
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use crate::broker::file_access::ClientOrigin;
 use crate::broker::main_load::MainLoad;
+use crate::broker::page_settings::PageSettings;
 use crate::broker::pending::Pending;
 use crate::broker::send_queue::{ClientId, SendQueue};
 
@@ -36,6 +38,8 @@ struct Session {
     last_drive: u64,
     /// The load of the main frame, if the target is a page.
     load: MainLoad,
+    /// The settings of the target that the client has set on this session.
+    settings: PageSettings,
 }
 
 /// The browser's description of a session that it opens.
@@ -105,6 +109,8 @@ pub(crate) struct Routes {
     last_client: u64,
     /// Counts the drives of all pages, to order them.
     drives: u64,
+    /// Counts the changes of settings of all pages, to order them.
+    setting_changes: u64,
     pendings: HashMap<i32, Pending>,
     sessions: HashMap<Arc<str>, Session>,
     clients: HashMap<ClientId, ClientEntry>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{EventRoute, Opened, Routes, Session};
 use crate::broker::main_load::MainLoad;
+use crate::broker::page_settings::PageSettings;
 use crate::broker::pending::OrphanedCall;
 
 impl Routes {
@@ -43,6 +44,7 @@ impl Routes {
             has_page_events: false,
             last_drive: 0,
             load: MainLoad::default(),
+            settings: PageSettings::default(),
         };
         self.sessions.insert(session.into(), opened);
     }

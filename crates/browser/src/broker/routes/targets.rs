@@ -29,6 +29,24 @@ impl Routes {
         })
     }
 
+    /// Returns true if another client has created a context. Its targets are hidden from this one,
+    /// because clients assign the pages of unknown contexts to the default one.
+    pub(crate) fn is_others_context(&self, client: ClientId, context: &str) -> bool {
+        self.clients
+            .iter()
+            .any(|(owner, entry)| *owner != client && entry.contexts.contains(context))
+    }
+
+    /// Returns true if a client does not see a session that the browser has opened for it: one on a
+    /// target of another client's context that the client has not named.
+    pub(crate) fn is_session_hidden(&self, parent: &str, target: &str, context: &str) -> bool {
+        let above = self.sessions.get(parent).filter(|above| above.is_browser);
+        above.is_some_and(|above| {
+            self.is_others_context(above.client, context)
+                && !self.is_attaching(above.client, target)
+        })
+    }
+
     /// Removes a target that is gone.
     pub(crate) fn remove_target(&mut self, target: &str) {
         self.browser_targets.remove(target);

@@ -6,6 +6,7 @@ mod failed_loads;
 mod fuzz;
 mod policy;
 mod routing;
+mod settings;
 mod shared_pages;
 mod tabs;
 

@@ -1,0 +1,35 @@
+//! Sends settings of pages and permissions again after the browser has reset them.
+
+use std::borrow::Cow;
+
+use super::grants::Grant;
+use super::page_settings::{EndedSettings, Restored};
+use super::{Broker, State};
+
+impl State {
+    /// Returns the commands that restore what the end of sessions has reset. These sessions are
+    /// already gone from the tables.
+    pub(super) fn restore_after(
+        &mut self,
+        ended: &EndedSettings,
+        has_left: impl Fn(&Grant) -> bool,
+    ) -> Vec<Restored> {
+        let grants = self.grants.left_by(has_left);
+        let mut restored = self.routes.restore_after(ended);
+        restored.extend(grants.into_iter().map(|grant| Restored {
+            on: grant.on,
+            method: Cow::Owned(grant.method),
+            params: grant.params,
+        }));
+        restored
+    }
+}
+
+impl Broker {
+    /// Sends commands on the sessions of clients, which do not get the replies.
+    pub(super) fn send_restored(&self, restored: Vec<Restored>) {
+        for Restored { on, method, params } in restored {
+            self.send_unanswered(&method, &params, &on);
+        }
+    }
+}
