@@ -22,7 +22,7 @@ use crate::resolve::{Lookups, Resolve, SharedLookups};
 use crate::self_ports::SelfPorts;
 use crate::splice::SplicedResponse;
 
-/// Maximum number of concurrent connections of a session; further connections wait.
+/// Default of the maximum number of concurrent connections of a session; further connections wait.
 ///
 /// Each connection uses two of the server's file descriptors. A browser opens up to 32 connections
 /// for pages, plus some WebSocket connections.
@@ -38,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) lookups: SharedLookups,
     pub(crate) totals: Arc<Totals>,
     pub(crate) denials: DenialCounters,
+    pub(crate) max_connections: usize,
 }
 
 impl Shared {
@@ -49,6 +50,7 @@ impl Shared {
             lookups: SharedLookups::new(),
             totals: Arc::default(),
             denials: DenialCounters::new(),
+            max_connections: MAX_CONNECTIONS,
         }
     }
 
@@ -101,7 +103,7 @@ impl ProxyState {
             totals: Totals::child_of(&shared.totals),
             recent: RecentDenials::new(),
             lookups: Lookups::new(&shared.lookups),
-            connection_permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            connection_permits: Arc::new(Semaphore::new(shared.max_connections)),
             large_buffers: Semaphore::new(MAX_LARGE_BUFFERS),
         }
     }
@@ -186,9 +188,9 @@ impl ProxyState {
 pub(crate) struct Connection {
     pub(crate) state: Arc<ProxyState>,
     pub(crate) meter: Arc<Meter>,
-    /// One of the session's connection permits. A tunnel keeps it, too.
-    #[expect(dead_code, reason = "released when the last clone is dropped")]
-    permit: Arc<OwnedSemaphorePermit>,
+    /// One of the session's connection permits. The last clone releases it. A tunnel has to keep it
+    /// explicitly, because a task takes over only the fields that it names.
+    pub(crate) permit: Arc<OwnedSemaphorePermit>,
     /// Sends to the task that owns the client's socket.
     spliced: mpsc::Sender<SplicedResponse>,
 }

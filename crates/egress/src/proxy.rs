@@ -52,6 +52,18 @@ impl Egress {
         Egress(Arc::new(Shared::new(policy, resolver)))
     }
 
+    /// Limits the concurrent connections of each session, which use two descriptors each. Further
+    /// connections wait.
+    #[must_use]
+    pub fn with_max_connections(self, max: usize) -> Egress {
+        let mut shared = self.0;
+        // Nothing shares it before the first session.
+        if let Some(shared) = Arc::get_mut(&mut shared) {
+            shared.max_connections = max;
+        }
+        Egress(shared)
+    }
+
     /// Returns the bytes that all sessions have sent and received so far.
     pub fn traffic(&self) -> Traffic {
         self.0.totals.read()

@@ -50,30 +50,31 @@ pub(crate) fn relay_bytes(
     upgrade: OnUpgrade,
     outbound: OutboundConnection,
 ) {
-    let connection = connection.clone();
-    let state = Arc::clone(&connection.state);
-    state.spawn(async move {
+    let Connection {
+        state,
+        meter,
+        permit,
+        ..
+    } = connection.clone();
+    let spawner = Arc::clone(&state);
+    spawner.spawn(async move {
+        let _permit = permit;
         let relaying = async {
             let client = client_endpoint(upgrade.await.ok()?)?;
             let server = Endpoint {
                 stream: outbound.stream,
                 buffered: outbound.buffered,
             };
-            relay(
-                &client,
-                &server,
-                &connection.meter,
-                connection.state.large_buffers(),
-            )
-            .await
-            .ok()
+            relay(&client, &server, &meter, state.large_buffers())
+                .await
+                .ok()
         };
         tokio::select! {
             // Either side may disconnect at any time. The other side then sees its connection
             // close.
             _ = relaying => {}
-            () = connection.state.stopped() => {}
-            () = connection.meter.idle() => {}
+            () = state.stopped() => {}
+            () = meter.idle() => {}
         }
     });
 }

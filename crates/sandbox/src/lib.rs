@@ -54,4 +54,4 @@ pub use supervisor::program::{Exit, Program};
 pub use supervisor::shim::run_shim;
 pub use supervisor::shim_command::SHIM_ARGUMENT;
 pub use supervisor::spawner::{Spawner, open_regular_file};
-pub use sys::return_freed_memory;
+pub use sys::{return_freed_memory, trim_memory};

@@ -164,6 +164,17 @@ pub fn return_freed_memory() {
     }
 }
 
+/// Returns freed memory to the system that the allocator has kept, because memory between it and the
+/// end of the heap is in use. Takes some milliseconds, so it blocks. Does nothing with other C
+/// libraries than glibc.
+pub fn trim_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call takes a plain integer and is safe in every thread (`malloc_trim(3)`).
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Forks this process, which must have one thread.
 pub(crate) fn fork_process() -> io::Result<ForkResult> {
     // SAFETY: the process has one thread, so no lock is held and the child may run any code.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::downloads::DownloadBehavior;
 use super::grants::Grant;
+use super::main_load::origin_of;
 use super::page_settings::{SettingCall, SettingDecision};
 use super::pending::{ClientCallInFlight, Pending};
 use super::policy::{self, Rule, TrackedEffect, text_in};
@@ -51,6 +52,9 @@ impl From<NoRoute> for NotAdmitted {
         }
     }
 }
+
+/// The maximum size of an id or an origin. Chromium's ids have 32 bytes, and a host at most 253.
+const MAX_SUBJECT_BYTES: usize = 300;
 
 impl Broker {
     /// Handles one message of a client: forwards it to the browser or answers it.
@@ -189,9 +193,13 @@ impl Broker {
             | TrackedEffect::Downloads
             | TrackedEffect::Grant
             | TrackedEffect::ResetGrants => text_in(params, "browserContextId"),
-            TrackedEffect::Navigate => text_in(params, "url").filter(|url| url.starts_with("http")),
+            TrackedEffect::Navigate => text_in(params, "url")
+                .map(|url| origin_of(&url).to_owned())
+                .filter(|origin| !origin.is_empty()),
             _ => None,
         };
+        // It is kept until the reply.
+        let subject = subject.filter(|subject| subject.len() <= MAX_SUBJECT_BYTES);
         let outlives_crash = policy::works_on_a_crashed_target(&call.method);
         let mut state = self.lock();
         let route = state

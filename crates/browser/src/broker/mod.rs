@@ -34,6 +34,7 @@ pub(crate) mod file_access;
 mod grants;
 pub(crate) mod limits;
 mod main_load;
+mod members;
 pub(crate) mod navigation_hint;
 mod page_settings;
 pub(crate) mod pending;

@@ -5,6 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::file_access::{ClientOrigin, FileAccess};
+use super::members::{Members, all_strings, string_member};
 use super::page_settings::Setting;
 
 /// The rule for a call.
@@ -188,6 +189,9 @@ pub(crate) fn works_on_a_crashed_target(method: &str) -> bool {
     }
 }
 
+/// The reason for denying a call whose params cannot be checked.
+const UNPARSABLE: &str = "cannot parse params";
+
 /// Checks the params of a client's call. Returns the rewritten params, with a download directory
 /// that the client may use, or the reason for denying the call.
 pub(crate) fn check_params(
@@ -196,37 +200,41 @@ pub(crate) fn check_params(
     file_access: &FileAccess,
     origin: ClientOrigin,
 ) -> Result<String, &'static str> {
-    let mut params: Value = match params {
-        Some(params) => serde_json::from_str(params.get()).map_err(|_| "cannot parse params")?,
-        None => Value::Object(serde_json::Map::new()),
-    };
+    let text = params.map_or("{}", RawValue::get);
+    let mut params = Members::parse(text).ok_or(UNPARSABLE)?;
     match what {
         ParamCheck::AttachToTarget => check_attach(&params)?,
         ParamCheck::SetAutoAttach => check_auto_attach(&params)?,
         ParamCheck::CreateBrowserContext => check_context(&params)?,
         ParamCheck::Address => {
-            if let Some(address) = params.get("url").and_then(Value::as_str) {
-                file_access.check_address(address, origin)?;
+            if let Some(address) = params.string("url").map_err(|_| UNPARSABLE)? {
+                file_access.check_address(&address, origin)?;
             }
         }
-        ParamCheck::Files => check_files(params.get("files"), file_access, origin)?,
+        ParamCheck::Files => check_files(&params, file_access, origin)?,
         ParamCheck::DraggedFiles => {
-            check_files(params.pointer("/data/files"), file_access, origin)?;
+            if let Some(data) = params.get("data").filter(|data| data.starts_with('{')) {
+                let data = Members::parse(data).ok_or(UNPARSABLE)?;
+                check_files(&data, file_access, origin)?;
+                let data = data.to_json();
+                params.replace("data", data);
+            }
         }
         ParamCheck::DownloadPath => {
-            if let Some(Value::String(path)) = params.get_mut("downloadPath") {
-                *path = file_access.download_dir(path, origin);
+            if let Some(path) = params.string("downloadPath").map_err(|_| UNPARSABLE)? {
+                let dir = file_access.download_dir(&path, origin);
+                params.replace("downloadPath", Value::from(dir).to_string());
             }
         }
     }
-    Ok(params.to_string())
+    Ok(params.to_json())
 }
 
-fn is_true(params: &Value, name: &str) -> bool {
-    params.get(name) == Some(&Value::Bool(true))
+fn is_true(params: &Members<'_>, name: &str) -> bool {
+    params.get(name) == Some("true")
 }
 
-fn check_attach(params: &Value) -> Result<(), &'static str> {
+fn check_attach(params: &Members<'_>) -> Result<(), &'static str> {
     if is_true(params, "flatten") {
         Ok(())
     } else {
@@ -234,7 +242,7 @@ fn check_attach(params: &Value) -> Result<(), &'static str> {
     }
 }
 
-fn check_auto_attach(params: &Value) -> Result<(), &'static str> {
+fn check_auto_attach(params: &Members<'_>) -> Result<(), &'static str> {
     // Turning it off does not need `flatten`.
     if is_true(params, "autoAttach") && !is_true(params, "flatten") {
         Err("only flat sessions are available: setAutoAttach needs flatten: true")
@@ -243,7 +251,7 @@ fn check_auto_attach(params: &Value) -> Result<(), &'static str> {
     }
 }
 
-fn check_context(params: &Value) -> Result<(), &'static str> {
+fn check_context(params: &Members<'_>) -> Result<(), &'static str> {
     let network_settings = [
         "proxyServer",
         "proxyBypassList",
@@ -261,16 +269,12 @@ fn check_context(params: &Value) -> Result<(), &'static str> {
 }
 
 fn check_files(
-    files: Option<&Value>,
+    members: &Members<'_>,
     file_access: &FileAccess,
     origin: ClientOrigin,
 ) -> Result<(), &'static str> {
-    let mut files = files
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str);
-    if files.all(|file| file_access.allows(file, origin)) {
+    let files = members.get("files").unwrap_or("[]");
+    if all_strings(files, |file| file_access.allows(file, origin)) {
         Ok(())
     } else {
         Err("only files in the session's directory can be uploaded")
@@ -284,8 +288,7 @@ pub(crate) fn string_in(json: Option<&RawValue>, name: &str) -> Option<String> {
 
 /// Returns a string member of JSON text.
 pub(crate) fn text_in(json: Option<&str>, name: &str) -> Option<String> {
-    let json: Value = serde_json::from_str(json?).ok()?;
-    json.get(name)?.as_str().map(str::to_owned)
+    string_member(json?, name)
 }
 
 #[cfg(test)]

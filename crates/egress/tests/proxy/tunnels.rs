@@ -1,7 +1,11 @@
 //! Tests CONNECT tunnels.
 
+use std::time::Duration;
+
+use hearth_egress::{Egress, Policy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use crate::harness::Harness;
 
@@ -70,4 +74,32 @@ async fn a_tunnel_relays_long_transfers_in_both_directions_at_once() {
     };
     let (_, (), ()) = tokio::join!(reads.read_to_end(&mut got), echoing, sending);
     assert!(got == sent, "{} bytes", got.len());
+}
+
+/// A tunnel keeps its place among the connections of its session.
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_until_a_tunnel_closes() {
+    const MAX: usize = 3;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let policy = Policy {
+        allow: address.to_string().parse().expect("a list"),
+        ..Policy::default()
+    };
+    let harness = Harness::with_egress(Egress::new(policy).with_max_connections(MAX)).await;
+    let connect = format!("CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let mut tunnels = Vec::new();
+    for _ in 0..MAX {
+        let mut client = harness.client().await;
+        client.send(&connect).await;
+        client.read_until("200 OK\r\n\r\n").await;
+        tunnels.push((client, listener.accept().await.expect("connected")));
+    }
+    let mut waiting = harness.client().await;
+    waiting.send(&connect).await;
+    let early = timeout(Duration::from_millis(500), listener.accept()).await;
+    assert!(early.is_err(), "a connection above the limit is served");
+    tunnels.pop();
+    waiting.read_until("200 OK\r\n\r\n").await;
+    listener.accept().await.expect("connected");
 }

@@ -34,8 +34,8 @@ pub(crate) struct EgressSettings {
     allow_metadata: bool,
 
     /// HTTP proxy for all destinations that HEARTH_EGRESS_ALLOW does not name and that are not on
-    /// this machine, such as http://user:password@proxy.example:3128. That proxy resolves hostnames and must block
-    /// internal addresses
+    /// this machine, such as http://user:password@proxy.example:3128. That proxy resolves hostnames
+    /// and must block internal addresses
     #[arg(long = "egress-proxy", env = "HEARTH_EGRESS_PROXY", value_name = "URL",
           hide_env_values = true, value_parser = parse_trimmed::<Upstream>)]
     pub upstream: Option<Upstream>,

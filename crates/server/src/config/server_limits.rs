@@ -36,8 +36,12 @@ pub(crate) struct ServerLimits {
     pub acknowledge_ms: u32,
     /// The time for reading a response after its session has ended.
     pub release_time: Duration,
-    /// Log lines per second about failed requests without a key.
+    /// Log lines per second about requests without a key.
+    pub unauthenticated_log_lines: u32,
+    /// Log lines per second about other requests.
     pub log_lines: u32,
+    /// Log lines about other requests after a pause.
+    pub burst_log_lines: u32,
     /// The length of a path in the log.
     pub log_path_bytes: usize,
 }
@@ -55,7 +59,9 @@ impl ServerLimits {
         min_read_bytes: 80 * 1024,
         acknowledge_ms: 10_000,
         release_time: Duration::from_secs(10),
-        log_lines: 10,
+        unauthenticated_log_lines: 10,
+        log_lines: 50,
+        burst_log_lines: 2000,
         log_path_bytes: 256,
     };
 
@@ -71,7 +77,9 @@ impl ServerLimits {
         min_read_bytes: 0,
         acknowledge_ms: 0,
         release_time: Duration::from_hours(1),
+        unauthenticated_log_lines: u32::MAX,
         log_lines: u32::MAX,
+        burst_log_lines: u32::MAX,
         log_path_bytes: usize::MAX,
     };
 

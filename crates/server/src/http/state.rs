@@ -14,7 +14,7 @@ use crate::config::{IsolationLevel, ServerLimits};
 use crate::fair_queue::FairQueue;
 use crate::http::connections::Connections;
 use crate::http::error::ApiError;
-use crate::http::middleware::log_limit::LogLimit;
+use crate::http::middleware::log_limit::LogLimits;
 use crate::metrics::{Descriptors, Gauges, Rejection};
 use crate::profiles::Profiles;
 use crate::sessions::{Registry, SessionEntry};
@@ -44,7 +44,7 @@ struct Shared {
     started_at: Timestamp,
     registry: Arc<Registry>,
     load: ServerLoad,
-    log_limit: LogLimit,
+    log_limits: LogLimits,
     large_bodies: FairQueue,
     profile_lists: FairQueue,
 }
@@ -83,7 +83,7 @@ impl AppState {
             live_view_policy,
             isolation,
             started_at: clock::now(),
-            log_limit: LogLimit::new(registry.server_limits().log_lines),
+            log_limits: LogLimits::new(registry.server_limits()),
             registry,
             load,
             large_bodies: FairQueue::new(PARSED_LARGE_BODIES, MAX_WAITING),
@@ -140,9 +140,9 @@ impl AppState {
         &self.0.load
     }
 
-    /// The limit of log lines about requests without a key.
-    pub fn log_limit(&self) -> &LogLimit {
-        &self.0.log_limit
+    /// The limits of log lines about requests.
+    pub fn log_limits(&self) -> &LogLimits {
+        &self.0.log_limits
     }
 
     /// The queue of large bodies that wait to be parsed.

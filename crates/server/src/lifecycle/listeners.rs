@@ -37,6 +37,14 @@ pub(super) fn connection_limits(
     }
 }
 
+/// Returns the number of connections that the proxy of each of `sessions` sessions may have. All of
+/// them together use at most three eighths of the descriptors, if that leaves a browser enough.
+pub(super) fn egress_connections(max_descriptors: u64, sessions: usize) -> usize {
+    // Each connection has a socket on both sides.
+    let all = usize::try_from(max_descriptors / 16 * 3).unwrap_or(usize::MAX);
+    (all / sessions.max(1)).clamp(32, 128)
+}
+
 /// Serves all listeners as tasks of `servers`, until `stop`.
 pub(super) fn serve_all(
     listeners: Listeners,

@@ -9,11 +9,12 @@ use hearth_budget::Budget;
 use hearth_contract::DestroyedReason;
 use hearth_egress::Egress;
 use hearth_sandbox::UserIds;
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::listeners::Listeners;
+use super::listeners::{Listeners, egress_connections};
 use super::prepare::bad_data_dir;
 use super::self_test::run_self_test;
 use crate::certificate_authorities::CertificateAuthorities;
@@ -121,7 +122,11 @@ pub(super) async fn build_registry(
         .await
         .map_err(|error| bad_data_dir(format!("cannot use the profiles: {error}")))?;
     let limits = isolation.limits.clone();
-    let egress = Egress::new(config.egress_policy());
+    let max_sessions = quota_max(config, uid_count);
+    let (descriptors, _) =
+        getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
+    let egress = Egress::new(config.egress_policy())
+        .with_max_connections(egress_connections(descriptors, max_sessions.server));
     egress.add_self_port(listeners.public.local_addr()?.port());
     let spec = RegistrySpec {
         sessions_dir: sessions_dir(&config.data_dir),
@@ -134,7 +139,7 @@ pub(super) async fn build_registry(
         isolation,
         cdp_listeners,
         egress,
-        max_sessions: quota_max(config, uid_count),
+        max_sessions,
         max_output_bytes: config.max_output_bytes,
         limits,
         server_limits: config.server_limits,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use hearth_browser::Browser;
 use hearth_contract::DestroyedReason;
 use hearth_egress::Traffic;
+use hearth_sandbox::trim_memory;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
 use super::resources::SessionResources;
@@ -62,10 +64,13 @@ pub(super) async fn supervise(session: Arc<Session>, resources: Arc<SessionResou
     if let Err(error) = session.services.store.end_session(&session.record()).await {
         tracing::error!(%error, "session end not recorded");
     }
+    let _ = spawn_blocking(trim_memory).await;
     session.progress.send_modify(|progress| {
         progress.warning = warning;
         progress.cleaned = true;
     });
+    drop(resources);
+    let _ = spawn_blocking(trim_memory).await;
 }
 
 /// Waits until the session has been idle for its activity TTL, with no execution and no CDP

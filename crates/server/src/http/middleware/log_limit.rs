@@ -1,68 +1,86 @@
-//! Limits the log lines about failed requests of clients without a key.
+//! Limits the log lines about requests, because one client can send thousands per second.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The period for which lines are counted.
-const PERIOD: Duration = Duration::from_secs(1);
+use crate::config::ServerLimits;
 
-/// The lines of the current period.
+/// The interval between lines about suppressed ones.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The limits for both kinds of requests, so that clients without a key cannot hide the others.
+#[derive(Debug)]
+pub(crate) struct LogLimits {
+    pub unauthenticated: LogLimit,
+    pub others: LogLimit,
+}
+
+impl LogLimits {
+    pub fn new(limits: ServerLimits) -> LogLimits {
+        let unauthenticated = limits.unauthenticated_log_lines;
+        LogLimits {
+            unauthenticated: LogLimit::new(unauthenticated, unauthenticated),
+            others: LogLimit::new(limits.log_lines, limits.burst_log_lines),
+        }
+    }
+}
+
+/// A number of lines that refills steadily.
 #[derive(Debug)]
 pub(crate) struct LogLimit {
-    max_lines: u32,
-    period: Mutex<Period>,
+    per_second: f64,
+    burst: f64,
+    state: Mutex<State>,
 }
 
 #[derive(Debug)]
-struct Period {
-    start: Instant,
-    lines: u32,
+struct State {
+    /// The lines that may be written at `at`.
+    available: f64,
+    at: Instant,
     suppressed: u64,
+    reported: Instant,
 }
 
 impl LogLimit {
-    /// Creates a limit of `max_lines` in a period.
-    pub fn new(max_lines: u32) -> LogLimit {
+    /// Creates a limit of `per_second` lines, and of `burst` lines after a pause.
+    fn new(per_second: u32, burst: u32) -> LogLimit {
+        let now = Instant::now();
         LogLimit {
-            max_lines,
-            period: Mutex::new(Period {
-                start: Instant::now(),
-                lines: 0,
+            per_second: f64::from(per_second),
+            burst: f64::from(burst),
+            state: Mutex::new(State {
+                available: f64::from(burst),
+                at: now,
                 suppressed: 0,
+                reported: now,
             }),
         }
     }
 
-    /// Returns true if another line may be written. Writes the number of suppressed lines when a
-    /// period ends.
-    pub fn admits(&self) -> bool {
-        let (admitted, suppressed) = self.admit(Instant::now());
-        if suppressed > 0 {
-            tracing::warn!(
-                count = suppressed,
-                "failed requests without a key not logged"
-            );
-        }
-        admitted
+    /// Returns true if another line may be written, and the number of suppressed lines if it is
+    /// time to report it.
+    pub fn admit(&self) -> (bool, Option<u64>) {
+        self.admit_at(Instant::now())
     }
 
-    fn admit(&self, now: Instant) -> (bool, u64) {
-        let mut period = self.period.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut suppressed = 0;
-        if now.duration_since(period.start) >= PERIOD {
-            suppressed = period.suppressed;
-            *period = Period {
-                start: now,
-                lines: 0,
-                suppressed: 0,
-            };
+    fn admit_at(&self, now: Instant) -> (bool, Option<u64>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = now.saturating_duration_since(state.at).as_secs_f64();
+        state.at = now;
+        state.available = (state.available + elapsed * self.per_second).min(self.burst);
+        let is_admitted = state.available >= 1.0;
+        if is_admitted {
+            state.available -= 1.0;
+        } else {
+            state.suppressed += 1;
         }
-        period.lines += 1;
-        let admitted = period.lines <= self.max_lines;
-        if !admitted {
-            period.suppressed += 1;
+        let is_due = now.saturating_duration_since(state.reported) >= REPORT_INTERVAL;
+        if state.suppressed == 0 || !is_due {
+            return (is_admitted, None);
         }
-        (admitted, suppressed)
+        state.reported = now;
+        (is_admitted, Some(std::mem::take(&mut state.suppressed)))
     }
 }
 
@@ -71,12 +89,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_beyond_the_limit_are_counted_until_the_next_period() {
-        let limit = LogLimit::new(10);
+    fn lines_beyond_the_limit_are_counted_and_reported() {
+        let limit = LogLimit::new(2, 10);
         let start = Instant::now();
-        let admitted = (0..25).filter(|_| limit.admit(start).0).count();
+        let admitted = (0..25).filter(|_| limit.admit_at(start).0).count();
         assert_eq!(admitted, 10);
-        assert_eq!(limit.admit(start + PERIOD), (true, 15));
-        assert_eq!(limit.admit(start + PERIOD), (true, 0));
+        assert_eq!(limit.admit_at(start + REPORT_INTERVAL), (true, Some(15)));
+        assert_eq!(limit.admit_at(start + REPORT_INTERVAL), (true, None));
+        assert_eq!(limit.admit_at(start + REPORT_INTERVAL), (false, None));
+        assert_eq!(
+            limit.admit_at(start + REPORT_INTERVAL * 100),
+            (true, Some(1))
+        );
     }
 }

@@ -129,6 +129,24 @@ impl RequestLog {
             .as_ref()
             .is_none_or(|peer| !peer.is_authenticated())
     }
+
+    /// Returns true if another line may be written. Logs the number of suppressed lines.
+    fn is_admitted(&self) -> bool {
+        let limits = self.state.log_limits();
+        if self.is_unauthenticated() {
+            let (is_admitted, suppressed) = limits.unauthenticated.admit();
+            if let Some(count) = suppressed {
+                tracing::warn!(count, "requests without a key not logged");
+            }
+            is_admitted
+        } else {
+            let (is_admitted, suppressed) = limits.others.admit();
+            if let Some(count) = suppressed {
+                tracing::warn!(count, "requests not logged");
+            }
+            is_admitted
+        }
+    }
 }
 
 impl Drop for RequestLog {
@@ -138,19 +156,21 @@ impl Drop for RequestLog {
         let metrics = self.state.registry().metrics();
         let Some(status) = self.status else {
             metrics.request_finished(self.method, &self.route, "none");
-            if !self.is_unauthenticated() || self.state.log_limit().admits() {
+            if self.is_admitted() {
                 tracing::info!(duration_ms, "request abandoned");
             }
             return;
         };
         metrics.request_finished(self.method, &self.route, status.as_str());
         let status = status.as_u16();
-        if status >= 400 && self.is_unauthenticated() && !self.state.log_limit().admits() {
-            return;
-        }
         if QUIET_ROUTES.contains(&self.route.as_str()) {
             tracing::debug!(status, duration_ms, "request finished");
-        } else if status >= 500 {
+            return;
+        }
+        if !self.is_admitted() {
+            return;
+        }
+        if status >= 500 {
             tracing::warn!(status, duration_ms, "request finished");
         } else {
             tracing::info!(status, duration_ms, "request finished");
