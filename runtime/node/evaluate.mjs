@@ -15,6 +15,8 @@ const { apply, defineProperty, deleteProperty } = Reflect;
 const { isPromise } = types;
 const objectPrototype = Object.prototype;
 const functionText = Function.prototype.toString;
+// The return values of setTimeout() and setImmediate() are no results.
+const [Timeout, Immediate] = timerClasses();
 
 /**
  * Runs code. Results are `{ thrown, value, compile }`; `compile` is `{ line, column }` (from 0) if
@@ -71,7 +73,9 @@ export class Evaluator {
     if (code.includes('import') || code.includes('export')) {
       ({ text, syntaxError } = (await this.#rewriter()).modules(code, isTypeScript));
     }
-    const unvoided = text.includes('void') ? (await this.#rewriter()).unvoided(text) : undefined;
+    if (/\bexports\b/.test(text)) text = (await this.#rewriter()).withoutExportValue(text);
+    const isVoided = /\bvoid\b|[!+~-]\s*\(?\s*async\b/.test(text);
+    const unvoided = isVoided ? (await this.#rewriter()).unvoided(text) : undefined;
     let outcome = await this.#declaring(unvoided ?? text, name, REDECLARATION_DEPTH);
     if (outcome.compile && isReturnError(outcome.value)) {
       text = (await this.#rewriter()).returning(text);
@@ -95,11 +99,14 @@ export class Evaluator {
   async #completed(text, outcome, objects) {
     const exported = takeDefault();
     let { value } = exported ?? outcome;
-    const isUnclear = isPromise(value) || typeof value === 'function' || /\bexports\b|[wW]rite|execSync/.test(text);
+    const isUnclear = isPromise(value) || typeof value === 'function' || value instanceof Timeout || value instanceof Immediate || /\bexports\b|[wW]rite|execSync/.test(text);
     const shape = isUnclear ? (await this.#rewriter()).shape(text) : undefined;
     if (shape === undefined && exported === undefined) return outcome;
     if (shape?.isWrite && (value === null || typeof value === 'boolean' || typeof value === 'number')) value = undefined;
     if (exported === undefined && shape?.exportsCommon) value = commonExport() ?? value;
+    // The code has called the function itself, and its value is that of the call.
+    if (typeof value === 'function' && shape?.called.has(value.name)) ({ value } = outcome);
+    if (value instanceof Timeout || value instanceof Immediate) value = undefined;
     let result = outcome;
     if (typeof value === 'function' && (exported || shape?.exportsCommon || shape?.isFunction)) {
       result = await this.#called(value, exported !== undefined || shape?.exportsCommon, objects);
@@ -184,6 +191,13 @@ export class Evaluator {
     if (remote.unserializableValue === undefined) return remote.value;
     return remote.type === 'bigint' ? BigInt(remote.unserializableValue.slice(0, -1)) : Number(remote.unserializableValue);
   }
+}
+
+function timerClasses() {
+  const [timeout, immediate] = [setTimeout(() => {}, 0), setImmediate(() => {})];
+  clearTimeout(timeout);
+  clearImmediate(immediate);
+  return [timeout.constructor, immediate.constructor];
 }
 
 const messageOf = (value) => {

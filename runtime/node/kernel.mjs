@@ -7,6 +7,7 @@
 // The kernel exits when fd 3 is closed.
 
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -18,7 +19,7 @@ import { Exits } from './exits.mjs';
 import { EXIT_KERNEL_BROKEN, exitNow, openChannel } from './frames.mjs';
 import { SharedBrowser } from './launch.mjs';
 import { languageHint } from './language_hint.mjs';
-import { installModules } from './modules.mjs';
+import { SCRIPT_NAME, installModules } from './modules.mjs';
 import { PendingCalls } from './pending.mjs';
 import { Rewriter } from './source.mjs';
 import { bound, textOf } from './values.mjs';
@@ -42,7 +43,8 @@ const channel = openChannel((frame) => serve(frame));
 // With blocking pipes, all output is in the pipe before the kernel reports the end of a cell, and
 // before process.exit.
 for (const stream of [process.stdout, process.stderr]) stream._handle?.setBlocking?.(true);
-process.argv.length = 1;
+// Scripts compare it with their own name to find out that they were started directly.
+process.argv.splice(1, Infinity, join(process.cwd(), SCRIPT_NAME));
 
 const require = createRequire(import.meta.url);
 const shared = new SharedBrowser(writeStderr);

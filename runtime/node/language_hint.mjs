@@ -26,6 +26,7 @@ const BASH = [
   /^\s*[A-Z_]+=\S*\s*$/m,
   /\$(?:\w+|\()/,
   /^\s*(?:then|fi|done|esac)\b/m,
+  /^\s*(?:if|while|until)\s+!?\s*\[|;\s*then\b|;\s*do\b/m,
 ];
 
 const count = (patterns, code) => patterns.filter((pattern) => pattern.test(code)).length;

@@ -14,6 +14,9 @@ export const IMPORT_NAME = '__hearthImport';
 /** Replaces `import.meta` in rewritten source. */
 export const META_NAME = '__hearthImportMeta';
 
+/** The name of the script that user code seems to be. */
+export const SCRIPT_NAME = 'execute.js';
+
 let exported;
 
 /** Returns `{ value }` of the `export default` that ran since the last call, or undefined. */
@@ -29,7 +32,7 @@ export function takeDefault() {
  */
 export function installModules(playwrightDir) {
   const dir = process.cwd();
-  const filename = join(dir, 'execute.js');
+  const filename = join(dir, SCRIPT_NAME);
   const url = pathToFileURL(filename).href;
   // The loader identifies modules by their real path. Through a symlink they would be loaded twice.
   const playwright = realpathSync(playwrightDir);

@@ -14,6 +14,7 @@ const OBJECTS = ['page', 'context', 'browser'];
  * - `isFunction`: it consists of one function expression.
  * - `exportsCommon`: it assigns `module.exports`.
  * - `isWrite`: its value is the return value of a write.
+ * - `called`: the names of functions that it calls outside of functions.
  */
 export function shapeOf(program) {
   const finals = finalExpressions(program.body);
@@ -22,23 +23,55 @@ export function shapeOf(program) {
   return {
     waits: finals.some((node) => node.type !== 'AssignmentExpression' || isExport(node.left)),
     isFunction: isSingle && only.type === 'ExpressionStatement' && FUNCTION.test(only.expression.type),
-    exportsCommon: program.body.some((node) => node.type === 'ExpressionStatement' && assignsExports(node.expression)),
+    exportsCommon: program.body.some((node) => isExportStatement(node) || isHiddenExport(node)),
     isWrite: finals.length === 1 && isWrite(finals[0]),
+    called: calledNames(program),
   };
 }
 
 /**
- * Returns the last statement if it is `void main()` or `void (async () => {…})()`. Linters require
- * that form for a promise that nothing awaits.
+ * Returns the last statement and its operator if it is `void main()`, `void (async () => {…})()` or
+ * `!async function () {…}()`. Linters require the first form for a promise that nothing awaits.
  */
 export function voidedCall(program) {
   const node = program.body.findLast((each) => !isDeclaration(each));
-  if (node?.type !== 'ExpressionStatement') return undefined;
-  const { expression } = node;
-  if (expression.type !== 'UnaryExpression' || expression.operator !== 'void') return undefined;
-  const { argument } = expression;
-  const isCall = argument.type === 'CallExpression' && (argument.callee.type === 'Identifier' || FUNCTION.test(argument.callee.type));
-  return isCall ? node : undefined;
+  if (node?.type !== 'ExpressionStatement' || node.expression.type !== 'UnaryExpression') return undefined;
+  const { operator, argument } = node.expression;
+  if (argument.type !== 'CallExpression') return undefined;
+  const { callee } = argument;
+  const isVoided = operator === 'void' ? callee.type === 'Identifier' || FUNCTION.test(callee.type)
+    : FUNCTION.test(callee.type) && callee.async;
+  return isVoided ? { node, operator } : undefined;
+}
+
+/**
+ * Returns the assignments of `module.exports` after the last other expression. Their value hides
+ * that of `main()`.
+ */
+export function finalExports(program) {
+  const nodes = program.body.filter((node) => !isDeclaration(node));
+  const last = nodes.findLastIndex((node) => !isExportStatement(node));
+  return nodes[last]?.type === 'ExpressionStatement' || nodes[last]?.type === 'IfStatement' ? nodes.slice(last + 1) : [];
+}
+
+const isExportStatement = ({ type, expression }) => type === 'ExpressionStatement' && assignsExports(expression);
+
+// An assignment that source.mjs has rewritten.
+const isHiddenExport = ({ type, declarations }) => type === 'VariableDeclaration'
+  && declarations[0].init?.type === 'ArrayExpression' && declarations[0].init.elements.some((each) => each !== null && assignsExports(each));
+
+function calledNames(program) {
+  const names = new Set();
+  const visit = (node) => {
+    if (typeof node?.type !== 'string' || /Function|^Class/.test(node.type)) return;
+    if (node.type === 'CallExpression' && node.callee.type === 'Identifier') names.add(node.callee.name);
+    for (const child of Object.values(node)) {
+      if (Array.isArray(child)) child.forEach(visit);
+      else if (child !== null && typeof child === 'object') visit(child);
+    }
+  };
+  visit(program);
+  return names;
 }
 
 /**
@@ -68,7 +101,8 @@ function argumentOf(param) {
   return param.type === 'Identifier' && OBJECTS.includes(param.name) ? param.name : undefined;
 }
 
-const isDeclaration = ({ type }) => type === 'FunctionDeclaration' || type === 'ClassDeclaration' || type === 'EmptyStatement';
+// Statements that have no value.
+const isDeclaration = ({ type }) => /^(?:Function|Class|Variable)Declaration$/.test(type) || type === 'EmptyStatement';
 
 // Returns the expressions that can be the value of the statements.
 function finalExpressions(statements) {

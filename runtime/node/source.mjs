@@ -4,7 +4,7 @@
 // Edits text at positions found by acorn. Independent of the inspector.
 
 import { IMPORT_NAME, META_NAME } from './modules.mjs';
-import { argumentsOf, shapeOf, voidedCall, wantsObjects } from './shape.mjs';
+import { argumentsOf, finalExports, shapeOf, voidedCall, wantsObjects } from './shape.mjs';
 
 const OPTIONS = {
   ecmaVersion: 'latest',
@@ -65,13 +65,34 @@ export class Rewriter {
   }
 
   /**
+   * Makes the value of `main()` the value of the cell, although assignments of `module.exports`
+   * follow.
+   */
+  withoutExportValue(text) {
+    try {
+      const edits = finalExports(this.#acorn.parse(text, OPTIONS)).flatMap(({ start, expression: { end } }) => [
+        { start, end: start, text: ';const {} = [' },
+        { start: end, end, text: ']' },
+      ]);
+      return apply(text, edits);
+    } catch {
+      return text;
+    }
+  }
+
+  /**
    * Makes the promise of a final `void main()` the value of the cell. Returns undefined if the cell
    * does not end with one.
    */
   unvoided(text) {
     try {
       const found = voidedCall(this.#acorn.parse(text, OPTIONS));
-      return found && apply(text, [{ start: found.start, end: found.start + 'void'.length, text: ';   ' }]);
+      if (!found) return undefined;
+      const { node: { start, expression }, operator: { length } } = found;
+      return apply(text, [
+        { start, end: start + length, text: ';(' },
+        { start: expression.end, end: expression.end, text: ')' },
+      ]);
     } catch {
       return undefined;
     }
@@ -208,19 +229,28 @@ function rewriteModuleItem(node, code, edits, hoisted, isTypeScript) {
     // falls through: like `export *`, a list of names declares nothing
     case 'ExportAllDeclaration':
       if (node.source) hoisted.push(`const {} = await ${IMPORT_NAME}(${stringify(node.source.value)}${optionsText(node)});`);
-      edits.push(blanked(code, node.start, node.end));
+      edits.push(withoutNames(node, code));
       break;
     case 'ExportDefaultDeclaration': {
       const { declaration } = node;
       const isNamed = /Declaration$/.test(declaration.type) && declaration.id;
       const gap = blanked(code, node.start, declaration.start);
-      const assign = `${IMPORT_NAME}.default = `;
-      edits.push(isNamed ? gap : { ...gap, text: `${assign}(${gap.text}` });
-      const close = isNamed ? `;${assign}${declaration.id.name};` : ')';
+      // A declaration has no value, so `main()` before it is the value of the cell.
+      const assign = `const {} = [${IMPORT_NAME}.default = `;
+      edits.push(isNamed ? gap : { ...gap, text: `;${assign}(${gap.text}` });
+      const close = isNamed ? `;${assign}${declaration.id.name}];` : ')];';
       edits.push({ start: declaration.end, end: declaration.end, text: close });
       break;
     }
   }
+}
+
+// Removes the names of an export, but exports one as the default.
+function withoutNames(node, code) {
+  const { start, end, text } = blanked(code, node.start, node.end);
+  const isDefault = ({ exported }) => nameText(exported) === 'default' || nameText(exported) === '"default"';
+  const renamed = node.source ? undefined : node.specifiers?.find(isDefault);
+  return { start, end, text: renamed ? `;const {} = [${IMPORT_NAME}.default = ${renamed.local.name}];${text}` : text };
 }
 
 // Returns declarations only, so that an import line does not become the value of the cell.

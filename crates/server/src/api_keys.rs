@@ -157,9 +157,12 @@ impl ApiKeys {
         }
     }
 
-    /// Returns the display name of the team of each key that `other` does not have.
+    /// Returns the display name of the team of each key that `other` does not have for this team.
     fn names_missing_in(&self, other: &ApiKeys) -> Vec<String> {
-        let is_missing = |key: &&ApiKey| !other.keys.iter().any(|known| known.digest == key.digest);
+        let is_missing = |key: &&ApiKey| {
+            let is_it = |known: &ApiKey| known.digest == key.digest && known.team == key.team;
+            !other.keys.iter().any(is_it)
+        };
         let missing = self.keys.iter().filter(is_missing);
         missing.map(|key| team::display_name(&key.team)).collect()
     }

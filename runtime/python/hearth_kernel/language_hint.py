@@ -27,6 +27,7 @@ _BASH = [
     r"^\s*[A-Z_]+=\S*\s*$",
     r"\$(\w+|\()",
     r"^\s*(then|fi|done|esac)\b",
+    r"^\s*(if|while|until)\s+!?\s*\[|;\s*then\b|;\s*do\b",
 ]
 
 

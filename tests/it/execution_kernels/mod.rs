@@ -2,6 +2,7 @@
 //! languages. Tests for only one language are in `execution_node` and `execution_python`.
 
 mod calls;
+mod entry_points;
 mod exits;
 mod failures;
 mod launches;

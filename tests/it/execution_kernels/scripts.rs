@@ -4,9 +4,9 @@
 use hearth_test_support::{Session, TestServer};
 
 /// A language, the code, and the expected stdout and result.
-type Row = (&'static str, &'static str, &'static str, &'static str);
+pub(super) type Row = (&'static str, &'static str, &'static str, &'static str);
 
-async fn assert_rows(session: &Session, rows: &[Row]) {
+pub(super) async fn assert_rows(session: &Session, rows: &[Row]) {
     for (language, code, stdout, result) in rows {
         let execution = session.run(language, code).await.ok();
         assert_eq!(

@@ -50,6 +50,19 @@ async fn the_command_waits_for_the_reload_and_prints_the_changes() {
         ]
     );
     server.with_key("two").list("").await.ok();
+    file.write("HEARTH_API_KEYS=store:two\nHEARTH_MAX_TAB=7\nHEARTH_VIEWPORT=1280x720\n");
+    let (code, text) = reload(server.data_dir()).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(
+        text.lines().collect::<Vec<_>>(),
+        [
+            "settings reloaded",
+            "HEARTH_API_KEYS changed from hidden to hidden",
+            "HEARTH_MAX_TABS changed from 7 to 100",
+            "keys: added for store; removed for shop",
+            "HEARTH_MAX_TAB is no setting; did you mean HEARTH_MAX_TABS?",
+        ]
+    );
     file.write("HEARTH_MAX_TABS=0\n");
     let (code, text) = reload(server.data_dir()).await;
     assert_eq!(code, Some(78), "{text}");

@@ -132,7 +132,8 @@ async fn variables_and_flags_have_precedence_and_ignored_settings_are_named() {
     logged(&server, event, 2).await;
     assert_logged(&server, &[event, "HEARTH_MIN_FREE_DISK_MB"]);
     assert_logged(&server, &[event, "HEARTH_MIN_FREE_MEMORY_MB"]);
-    assert_logged(&server, &["unknown setting ignored", "\"HEARTH_MAX_TAB\""]);
+    let words = "unknown setting ignored; did you mean HEARTH_MAX_TABS?";
+    assert_logged(&server, &[words, "\"HEARTH_MAX_TAB\""]);
     assert!(is_ready(&server).await);
     server.stop().await;
 }

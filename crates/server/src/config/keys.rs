@@ -163,7 +163,7 @@ fn read_file(
     let mut text = String::new();
     let read = open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text));
     let path = path.display();
-    read.map(|_| text).map_err(|error| {
+    read.map(|_| text.trim_start_matches('\u{feff}').to_owned()).map_err(|error| {
         bad(format!("cannot read {path}: {error}")).fixed_by(format!(
             "run `ls -l {path}`: the file must exist, and the user who starts the server must be able to read it"
         ))
@@ -264,6 +264,19 @@ mod tests {
         for text in ["one", "one\n", "one,two:2\r\n", "a:1\n\nb:2\n"] {
             assert_eq!(read(text, None), Ok(true), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_teams_name() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("keys");
+        std::fs::write(&path, "\u{feff}shop:one\n").expect("written");
+        let settings = KeySettings {
+            api_keys_file: Some(path),
+            ..KeySettings::default()
+        };
+        let teams = settings.read_now().expect("a key").teams();
+        assert_eq!(teams.first().map(|team| &**team), Some("shop"));
     }
 
     #[test]

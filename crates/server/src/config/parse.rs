@@ -61,7 +61,7 @@ fn parse_all(command: Command, arguments: &[OsString]) -> Result<ArgMatches, Par
     command
         .clone()
         .try_get_matches_from(arguments)
-        .map_err(|error| match setting_error(&command, arguments, &error) {
+        .map_err(|error| match setting_error(&command, &error) {
             Some(error) => ParseError::Setting(error),
             None => ParseError::Usage(Box::new(error)),
         })
@@ -84,7 +84,7 @@ pub(crate) fn parse_leniently(
             Ok(matches) => return Ok((matches, errors)),
             Err(error) => error,
         };
-        let setting = setting_error(&command, &arguments, &error);
+        let setting = setting_error(&command, &error);
         let (Some(setting), Some(argument)) = (setting, argument_of(&command, &error)) else {
             return Err(ParseError::Usage(Box::new(error)));
         };
@@ -153,8 +153,8 @@ fn flags_of(file: &EnvFile, command: &Command, arguments: &[OsString]) -> Flags 
 /// The variables in a file with settings that have no effect.
 #[derive(Debug, Default)]
 pub(crate) struct Unused {
-    /// No setting has them.
-    pub unknown: Vec<String>,
+    /// No setting has them. Each comes with the one that is probably meant.
+    pub unknown: Vec<(String, Option<String>)>,
     /// The environment or a flag overrides them.
     pub overridden: Vec<String>,
 }
@@ -168,7 +168,7 @@ pub(crate) fn unused_in_file(text: &str) -> Result<Unused, ConfigError> {
         .names()
         .filter(|name| name.starts_with("HEARTH_") && !known.contains(name));
     Ok(Unused {
-        unknown: unknown.map(str::to_owned).collect(),
+        unknown: with_suggestions(unknown.map(str::to_owned), &known),
         overridden: flags_of(&file, &command, &arguments()).overridden,
     })
 }
@@ -224,7 +224,7 @@ fn argument_of(command: &Command, error: &Error) -> Option<Arg> {
 }
 
 /// Returns an error about the value of a setting, with this program's wording.
-fn setting_error(command: &Command, arguments: &[OsString], error: &Error) -> Option<ConfigError> {
+fn setting_error(command: &Command, error: &Error) -> Option<ConfigError> {
     if error.kind() == ErrorKind::InvalidUtf8 {
         return not_utf8().map(|name| {
             let fix = format!("set {name} to a value in UTF-8");
@@ -255,7 +255,8 @@ fn setting_error(command: &Command, arguments: &[OsString], error: &Error) -> Op
         }
         _ => return None,
     };
-    let is_flag = find_flag(&argument, arguments).is_some();
+    // Settings of the file have become flags, too, but their user has not written one.
+    let is_flag = find_flag(&argument, &arguments()).is_some();
     let error = ConfigError::new(variable, reason);
     Some(match suggest_value(&argument, value, is_flag) {
         Some(fix) => error.fixed_by(fix),
@@ -306,8 +307,16 @@ pub(crate) fn unknown_variables() -> Vec<(String, Option<String>)> {
         .filter(|name| !ServerLimits::is_variable(name))
         .collect();
     unknown.sort();
+    with_suggestions(unknown, &known)
+}
+
+/// Returns unknown names, each with the current one that is probably meant.
+fn with_suggestions(
+    unknown: impl IntoIterator<Item = String>,
+    known: &BTreeSet<&str>,
+) -> Vec<(String, Option<String>)> {
     let is_current = |name: &&str| RENAMED.iter().all(|(_, old)| old != name);
-    let known: Vec<&str> = known.into_iter().filter(is_current).collect();
+    let known: Vec<&str> = known.iter().copied().filter(is_current).collect();
     let unknown = unknown.into_iter().map(|name| {
         let meant = suggest_name(&name, &known);
         (name, meant)

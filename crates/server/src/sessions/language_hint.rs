@@ -39,17 +39,20 @@ pub(super) fn language_hint(code: &str, exit_code: i32, stderr: &str) -> Option<
                 .iter()
                 .any(|start| line.starts_with(start))
                 || line.contains("=>")
-                || (line.starts_with("await ") && line.ends_with(';'))
+                || (line.starts_with("await ") && (line.ends_with(';') || line.contains("; ")))
         })
         .count();
     let python = lines()
         .filter(|line| {
             PYTHON_STARTS.iter().any(|start| line.starts_with(start))
                 || (line.ends_with(':') && !line.starts_with('#'))
-                || (line.starts_with("await ") && !line.ends_with(';'))
         })
         .count();
+    let awaits = lines().any(|line| line.starts_with("await "));
     match (javascript, python) {
+        (0, 0) if awaits => Some(
+            "(ran as bash; for JavaScript send \"language\": \"node\", for Python \"python\")\n",
+        ),
         (0, 0) => None,
         (javascript, python) if javascript >= python => {
             Some("(ran as bash; for JavaScript send \"language\": \"node\")\n")
@@ -71,7 +74,14 @@ mod tests {
         assert_eq!(failed("const x = 5;\nconsole.log(x)"), javascript);
         assert_eq!(failed("import os\nprint(os.getcwd())"), python);
         assert_eq!(failed("for x in range(3):\n    print(x)"), python);
-        assert_eq!(failed("await page.goto('x')"), python);
+        assert_eq!(
+            failed("await page.goto('x'); await page.title()"),
+            javascript
+        );
+        let either = Some(
+            "(ran as bash; for JavaScript send \"language\": \"node\", for Python \"python\")\n",
+        );
+        assert_eq!(failed("await page.goto('x')"), either);
         assert_eq!(failed("if true; then"), None);
         assert_eq!(language_hint("print(1)", 1, "syntax error"), None);
         assert_eq!(language_hint("const x", 127, "other"), None);

@@ -92,7 +92,7 @@ impl Reloader {
         if let Ok(Ok(Some(text))) = reading.await
             && let Ok(unused) = unused_in_file(&text)
         {
-            log_unused(&unused);
+            let _ = log_unused(&unused);
         }
         let has_key_files = !self.read.is_empty();
         let mut checks = interval(CHECK_INTERVAL);
@@ -189,7 +189,7 @@ impl Reloader {
         let mut lines: Vec<String> = changes.iter().map(log_change).collect();
         lines.extend(self.apply_keys(keys)?);
         lines.extend(trusted);
-        log_unused(&unused);
+        lines.extend(log_unused(&unused));
         tracing::info!("settings reloaded");
         if lines.is_empty() {
             lines.push("nothing changed".to_owned());
@@ -302,15 +302,30 @@ fn log_key_changes(changes: &KeyChanges) -> String {
     format!("keys: {}", parts.join("; "))
 }
 
-/// Logs the settings of the file that have no effect.
-fn log_unused(unused: &Unused) {
-    for name in &unused.unknown {
-        tracing::warn!(
-            name,
-            "unknown setting ignored; `hearth serve --help` lists all settings"
-        );
+/// Logs the settings of the file that have no effect, and returns them as lines.
+fn log_unused(unused: &Unused) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, meant) in &unused.unknown {
+        lines.push(describe_unknown(name, meant.as_deref()));
+        if let Some(setting) = meant {
+            tracing::warn!(name, "unknown setting ignored; did you mean {setting}?");
+        } else {
+            tracing::warn!(
+                name,
+                "unknown setting ignored; `hearth serve --help` lists all settings"
+            );
+        }
     }
     for name in &unused.overridden {
+        lines.push(format!("{name} is overridden by a variable or a flag"));
         tracing::info!(name, "setting in file overridden by a variable or a flag");
+    }
+    lines
+}
+
+fn describe_unknown(name: &str, meant: Option<&str>) -> String {
+    match meant {
+        Some(setting) => format!("{name} is no setting; did you mean {setting}?"),
+        None => format!("{name} is no setting"),
     }
 }
