@@ -81,7 +81,7 @@ impl Broker {
             Rule::Check(what, effect) => {
                 let origin = self.lock().routes.origin_of(client);
                 match policy::check_params(what, call.params, &self.file_access, origin) {
-                    Ok(params) => (Some(Cow::Owned(params)), effect),
+                    Ok(params) => (Some(params), effect),
                     Err(reason) => return deny(reason),
                 }
             }

@@ -14,7 +14,11 @@ const MAX_MEMBERS: usize = 200;
 
 /// The members of an object, in their order. Each name is unique.
 #[derive(Debug, Default)]
-pub(super) struct Members<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub(super) struct Members<'a> {
+    all: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// True if the text has a name twice or with escapes, or a member was replaced.
+    differs: bool,
+}
 
 /// The name of a member. Has no escapes in most cases, and then borrows its text.
 #[derive(serde::Deserialize)]
@@ -28,7 +32,7 @@ impl<'a> Members<'a> {
 
     /// Returns the text of a member.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let mut members = self.0.iter();
+        let mut members = self.all.iter();
         members.find_map(|(each, value)| (each == name).then_some(&**value))
     }
 
@@ -39,18 +43,26 @@ impl<'a> Members<'a> {
 
     /// Replaces the text of a member that exists.
     pub(super) fn replace(&mut self, name: &str, text: String) {
-        let mut members = self.0.iter_mut();
+        let mut members = self.all.iter_mut();
         if let Some((_, value)) = members.find(|(each, _)| each == name) {
             *value = Cow::Owned(text);
+            self.differs = true;
         }
     }
 
-    /// Returns the object as JSON. Each name occurs once, so every parser reads the same.
-    pub(super) fn to_json(&self) -> String {
-        let bytes = self.0.iter().map(|(name, value)| name.len() + value.len());
-        let mut json = String::with_capacity(bytes.sum::<usize>() + 16 * self.0.len() + 2);
+    /// Returns the object as JSON in which each name occurs once, so that every parser reads the same.
+    /// This is `text`, from which the members were parsed, if that is such JSON.
+    pub(super) fn to_json<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if !self.differs {
+            return Cow::Borrowed(text);
+        }
+        let bytes = self
+            .all
+            .iter()
+            .map(|(name, value)| name.len() + value.len());
+        let mut json = String::with_capacity(bytes.sum::<usize>() + 16 * self.all.len() + 2);
         json.push('{');
-        for (name, value) in &self.0 {
+        for (name, value) in &self.all {
             if json.len() > 1 {
                 json.push(',');
             }
@@ -59,7 +71,7 @@ impl<'a> Members<'a> {
             json += value;
         }
         json.push('}');
-        json
+        Cow::Owned(json)
     }
 }
 
@@ -86,8 +98,10 @@ impl<'de> Visitor<'de> for MembersVisitor {
             if count > MAX_MEMBERS {
                 return Err(A::Error::custom("too many members"));
             }
-            members.0.retain(|(each, _)| *each != name);
-            members.0.push((name, Cow::Borrowed(value.get())));
+            let earlier = members.all.len();
+            members.all.retain(|(each, _)| *each != name);
+            members.differs |= members.all.len() < earlier || matches!(name, Cow::Owned(_));
+            members.all.push((name, Cow::Borrowed(value.get())));
         }
         Ok(members)
     }
@@ -171,15 +185,20 @@ mod tests {
 
     #[test]
     fn the_last_one_of_equal_names_counts_and_is_the_only_one_that_is_sent() {
-        let members = Members::parse(r#" {"a": [1, 2], "b\u0061": "x", "a" : {"c":null}} "#);
-        let mut members = members.expect("an object");
+        let text = r#" {"a": [1, 2], "b\u0061": "x", "a" : {"c":null}} "#;
+        let mut members = Members::parse(text).expect("an object");
         assert_eq!(members.get("a"), Some(r#"{"c":null}"#));
         assert_eq!(members.string("ba").expect("valid").as_deref(), Some("x"));
         assert_eq!(members.string("a").expect("no string"), None);
-        assert_eq!(members.to_json(), r#"{"ba":"x","a":{"c":null}}"#);
+        assert_eq!(members.to_json(text), r#"{"ba":"x","a":{"c":null}}"#);
         members.replace("ba", r#""y""#.to_owned());
-        assert_eq!(members.to_json(), r#"{"ba":"y","a":{"c":null}}"#);
-        assert_eq!(Members::default().to_json(), "{}");
+        assert_eq!(members.to_json(text), r#"{"ba":"y","a":{"c":null}}"#);
+        let unique = r#"{ "a": 1,"b":[] }"#;
+        let members = Members::parse(unique).expect("an object");
+        assert!(matches!(members.to_json(unique), Cow::Borrowed(text) if text == unique));
+        let escaped = r#"{"\u0061":1}"#;
+        let members = Members::parse(escaped).expect("an object");
+        assert_eq!(members.to_json(escaped), r#"{"a":1}"#);
     }
 
     #[test]

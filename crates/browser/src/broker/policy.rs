@@ -1,6 +1,8 @@
 //! Decides by its method whether a client's call is forwarded. The rules apply to every session,
 //! because a page's session accepts browser-level methods too. Pure.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -194,12 +196,12 @@ const UNPARSABLE: &str = "cannot parse params";
 
 /// Checks the params of a client's call. Returns the rewritten params, with a download directory
 /// that the client may use, or the reason for denying the call.
-pub(crate) fn check_params(
+pub(crate) fn check_params<'a>(
     what: ParamCheck,
-    params: Option<&RawValue>,
+    params: Option<&'a RawValue>,
     file_access: &FileAccess,
     origin: ClientOrigin,
-) -> Result<String, &'static str> {
+) -> Result<Cow<'a, str>, &'static str> {
     let text = params.map_or("{}", RawValue::get);
     let mut params = Members::parse(text).ok_or(UNPARSABLE)?;
     match what {
@@ -214,10 +216,11 @@ pub(crate) fn check_params(
         ParamCheck::Files => check_files(&params, file_access, origin)?,
         ParamCheck::DraggedFiles => {
             if let Some(data) = params.get("data").filter(|data| data.starts_with('{')) {
-                let data = Members::parse(data).ok_or(UNPARSABLE)?;
-                check_files(&data, file_access, origin)?;
-                let data = data.to_json();
-                params.replace("data", data);
+                let members = Members::parse(data).ok_or(UNPARSABLE)?;
+                check_files(&members, file_access, origin)?;
+                if let Cow::Owned(rewritten) = members.to_json(data) {
+                    params.replace("data", rewritten);
+                }
             }
         }
         ParamCheck::DownloadPath => {
@@ -227,7 +230,7 @@ pub(crate) fn check_params(
             }
         }
     }
-    Ok(params.to_json())
+    Ok(params.to_json(text))
 }
 
 fn is_true(params: &Members<'_>, name: &str) -> bool {
@@ -295,7 +298,7 @@ pub(crate) fn text_in(json: Option<&str>, name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn check(what: ParamCheck, params: Option<&RawValue>) -> Result<String, &'static str> {
+    fn check(what: ParamCheck, params: Option<&RawValue>) -> Result<Cow<'_, str>, &'static str> {
         let file_access = FileAccess {
             session: "/s/1".into(),
             downloads: "/s/1/b/downloads".into(),

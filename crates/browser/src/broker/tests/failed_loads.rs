@@ -217,10 +217,7 @@ async fn the_reason_is_that_of_the_address_which_a_redirect_reached() {
         format!("{error} (https://a.example)")
     );
     let url = json!({"url": "http://first.example/path"});
-    for (loader, reason) in [
-        ("1", "https://a.example"),
-        ("2", "http://first.example/path"),
-    ] {
+    for (loader, reason) in [("1", "https://a.example"), ("2", "http://first.example")] {
         let Listener { fixture, client } = &mut listener;
         let call = fixture.pass(client, "S", "Page.navigate", &url);
         let result = json!({"frameId": "T", "loaderId": loader, "errorText": error});
