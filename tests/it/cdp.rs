@@ -339,3 +339,38 @@ async fn a_message_that_is_being_written_counts_as_buffered() {
     .await;
     server.stop().await;
 }
+
+/// Returns the largest memory that a process has used, in MiB.
+fn peak_mib(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    kib.and_then(|kib| kib.parse::<u64>().ok()).unwrap() / 1024
+}
+
+/// The broker checks the params of these calls. A tree of them would take several gigabytes.
+#[tokio::test]
+async fn calls_with_many_members_take_little_memory() {
+    const BYTES: usize = 20_000_000;
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let before = peak_mib(server.serving_pid());
+    let list = |item: &str| format!("[{item}{}]", format!(",{item}").repeat(BYTES / item.len()));
+    for (method, name, list) in [
+        ("Input.dispatchDragEvent", "data", list(r#"{"a":0}"#)),
+        ("Target.setAutoAttach", "filter", list("{}")),
+        ("Target.createTarget", "unknown", list("0")),
+        ("DOM.setFileInputFiles", "files", list(r#""""#)),
+        ("Page.navigate", "unknown", list("[]")),
+    ] {
+        let mut client = CdpClient::connect(session.cdp_url()).await;
+        let text = format!(r#"{{"id":1000,"method":"{method}","params":{{"{name}":{list}}}}}"#);
+        client.try_send_text(&text).await;
+        drop(text);
+        let version = client.call("Browser.getVersion", json!({})).await;
+        assert!(version["result"]["product"].is_string(), "{method}");
+        let growth = peak_mib(server.serving_pid()) - before;
+        assert!(growth < 250, "{method}: {growth} MiB");
+    }
+    server.stop().await;
+}
