@@ -164,8 +164,8 @@ pub fn return_freed_memory() {
     }
 }
 
-/// Returns freed memory to the system that the allocator has kept, because memory between it and the
-/// end of the heap is in use. Takes some milliseconds, so it blocks. Does nothing with other C
+/// Returns freed memory to the system that the allocator has kept, because memory between it and
+/// the end of the heap is in use. Takes some milliseconds, so it blocks. Does nothing with other C
 /// libraries than glibc.
 pub fn trim_memory() {
     #[cfg(target_env = "gnu")]

@@ -9,7 +9,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The maximum number of members, also of those with the same name. The calls of the protocol have at most 20.
+/// The maximum number of members, also of those with the same name. The calls of the protocol have
+/// at most 20.
 const MAX_MEMBERS: usize = 200;
 
 /// The members of an object, in their order. Each name is unique.
@@ -50,8 +51,8 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Returns the object as JSON in which each name occurs once, so that every parser reads the same.
-    /// This is `text`, from which the members were parsed, if that is such JSON.
+    /// Returns the object as JSON in which each name occurs once, so that every parser reads the
+    /// same. This is `text`, from which the members were parsed, if that is such JSON.
     pub(super) fn to_json<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if !self.differs {
             return Cow::Borrowed(text);
