@@ -29,7 +29,7 @@ async fn an_exported_function_that_the_script_calls_runs_once() {
     for script in scripts {
         let execution = session.node(&format!("{MAIN}{script}")).await.ok();
         assert_eq!(execution.stdout, "run 1\n", "{script}: {execution:?}");
-        let late = session.node("").await.ok();
+        let late = session.node("0").await.ok();
         assert_eq!(late.stdout, "", "{script}");
     }
     server.stop().await;

@@ -276,7 +276,7 @@ mod tests {
             ..KeySettings::default()
         };
         let teams = settings.read_now().expect("a key").teams();
-        assert_eq!(teams.first().map(|team| &**team), Some("shop"));
+        assert_eq!(teams.first().map(|team| &**team), Some("name:shop"));
     }
 
     #[test]
