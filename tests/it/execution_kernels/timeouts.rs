@@ -215,6 +215,7 @@ async fn a_kill_names_the_calls_that_had_not_ended() {
             assert_eq!(execution.stderr, "", "{language}");
         }
         // A kernel that does not respond cannot report its calls.
+        session.run(language, "0").await.ok();
         let execution = session.run_for(language, endless, 1).await.killed_at(1);
         assert_eq!(execution.error(), reason("1 second"), "{language}");
     }
