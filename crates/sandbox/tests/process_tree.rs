@@ -298,12 +298,13 @@ async fn ready_shim(launcher: &Launcher) -> u32 {
     }
 }
 
-/// Waits until a process has ended.
-fn ended(pid: u32) {
+/// Waits until a process has ended. Meanwhile the tasks of the launcher can run, because the task
+/// that prepares a warm shim owns it until it is ready.
+async fn ended(pid: u32) {
     let deadline = Instant::now() + TIMEOUT;
     while lives(pid) {
         assert!(Instant::now() < deadline, "the process still runs");
-        std::thread::yield_now();
+        tokio::task::yield_now().await;
     }
 }
 
@@ -336,7 +337,7 @@ async fn starts_after(signal: Signal) {
     )
     .expect("the shim runs");
     if signal == Signal::SIGKILL {
-        ended(ready);
+        ended(ready).await;
     }
     let start = Instant::now();
     let tree = launcher.start(bash("exit 4")).await.expect("bash starts");
@@ -365,7 +366,7 @@ async fn a_dropped_launcher_ends_its_warm_shim() {
     let launcher = launcher().with_warm_shim();
     let ready = ready_shim(&launcher).await;
     drop(launcher);
-    ended(ready);
+    ended(ready).await;
 }
 
 #[tokio::test]
@@ -411,7 +412,7 @@ async fn a_dropped_launcher_ends_its_warm_shim_although_it_is_stopped() {
             wait_until(|| read_proc(ready, "stat").contains(") T "));
         }
         drop(launcher);
-        ended(ready);
+        ended(ready).await;
     }
 }
 
