@@ -6,7 +6,7 @@
 import { Session } from 'node:inspector';
 import { types } from 'node:util';
 import { takeDefault } from './modules.mjs';
-import { withoutTypes } from './typescript.mjs';
+import { NOT_A_TYPE, withoutTypes } from './typescript.mjs';
 
 const GROUP = 'cell';
 const REDECLARATION_DEPTH = 6;
@@ -58,10 +58,12 @@ export class Evaluator {
     let { text, outcome } = await this.#attempt(code, name, false);
     if (outcome.compile && !redeclaredName(outcome)) {
       const typed = withoutTypes(code);
-      if (typed?.unsupported) {
-        outcome = { ...outcome, value: new SyntaxError(typed.unsupported) };
-      } else if (typed && typed.text !== code) {
-        ({ text, outcome } = await this.#attempt(typed.text, name, true));
+      if (typed.text === undefined) {
+        // An error further down means that the first one was about a type.
+        if (typed.isUnsupported || typed.line > outcome.compile.line) outcome = syntaxFailure(typed);
+      } else {
+        if (typed.text !== code) ({ text, outcome } = await this.#attempt(typed.text, name, true));
+        if (isDecorator(code, outcome.compile)) outcome = { ...outcome, value: new SyntaxError(`decorators are ${NOT_A_TYPE}`) };
       }
     }
     return outcome.thrown ? outcome : this.#completed(text, outcome, objects);
@@ -87,8 +89,7 @@ export class Evaluator {
     }
     // V8 only reports that a script contains an import. acorn finds the actual error.
     if (outcome.compile && syntaxError && /import statement|'export'|import\.meta/.test(outcome.value.message)) {
-      const { message, line, column } = syntaxError;
-      outcome = { thrown: true, value: new SyntaxError(message), compile: { line, column } };
+      outcome = syntaxFailure(syntaxError);
     }
     if (!unvoided || outcome.thrown) return { text, outcome };
     const awaited = await settled(() => outcome.value);
@@ -199,6 +200,13 @@ function timerClasses() {
   clearImmediate(immediate);
   return [timeout.constructor, immediate.constructor];
 }
+
+const syntaxFailure = ({ message, line, column }) => ({
+  thrown: true, value: new SyntaxError(message), compile: { line, column },
+});
+
+// V8 does not parse decorators.
+const isDecorator = (code, position) => position && code.split('\n')[position.line]?.[position.column] === '@';
 
 const messageOf = (value) => {
   try {
