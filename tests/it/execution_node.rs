@@ -345,3 +345,41 @@ async fn an_error_in_typescript_names_its_own_line() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_missing_package_is_named_without_paths_of_the_server() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let variables =
+        "The session has the variables page, context and browser, and the package playwright";
+    let cases = [
+        (
+            "import { test } from '@playwright/test'",
+            format!("Cannot find package '@playwright/test'. {variables}"),
+        ),
+        (
+            "const puppeteer = require('puppeteer')",
+            format!("Cannot find package 'puppeteer'. {variables}"),
+        ),
+        (
+            "await import('left-pad')",
+            "Cannot find package 'left-pad'".to_owned(),
+        ),
+        (
+            "require('left-pad')",
+            "Cannot find module 'left-pad'".to_owned(),
+        ),
+    ];
+    for (code, message) in cases {
+        let execution = session.node(code).await.failed(1);
+        assert_eq!(execution.error(), format!("Error: {message}"), "{code}");
+        assert!(
+            execution.stderr.contains(&message) && !execution.stderr.contains(".installed"),
+            "{code}: {}",
+            execution.stderr
+        );
+    }
+    let code = "try { require('left-pad') } catch (error) { error.code }";
+    assert_eq!(session.node(code).await.ok().result, "MODULE_NOT_FOUND");
+    server.stop().await;
+}
