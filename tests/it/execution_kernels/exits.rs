@@ -101,7 +101,7 @@ async fn an_exit_that_has_to_end_the_process_says_that_variables_are_lost() {
             _ => "import time\ntime.sleep(0.3)\n'undefined' if 'kept' not in globals() else 'kept'",
         };
         let next = session.run(language, next).await.ok();
-        // The loss is told once.
+        // The loss is reported once.
         assert_eq!(
             (next.result.as_str(), next.stderr.as_str()),
             ("undefined", ""),
