@@ -131,7 +131,7 @@ export class Binding {
 
   #isStale(value) {
     if (value === undefined) return true;
-    if (!this.isPlaywright(value)) return false;
+    if (!this.isPlaywright(value)) return this.#shared.isClosed(value);
     try {
       switch (value._type) {
         case 'Page': return value.isClosed() || value.context().browser()?.isConnected() === false;

@@ -6,7 +6,7 @@
 import { Session } from 'node:inspector';
 import { types } from 'node:util';
 import { takeDefault } from './modules.mjs';
-import { withoutTypes } from './typescript.mjs';
+import { NOT_A_TYPE, withoutTypes } from './typescript.mjs';
 
 const GROUP = 'cell';
 const REDECLARATION_DEPTH = 6;
@@ -58,10 +58,12 @@ export class Evaluator {
     let { text, outcome } = await this.#attempt(code, name, false);
     if (outcome.compile && !redeclaredName(outcome)) {
       const typed = withoutTypes(code);
-      if (typed?.unsupported) {
-        outcome = { ...outcome, value: new SyntaxError(typed.unsupported) };
-      } else if (typed && typed.text !== code) {
-        ({ text, outcome } = await this.#attempt(typed.text, name, true));
+      if (typed.text === undefined) {
+        // An error further down means that the first one was about a type.
+        if (typed.isUnsupported || typed.line > outcome.compile.line) outcome = syntaxFailure(typed);
+      } else {
+        if (typed.text !== code) ({ text, outcome } = await this.#attempt(typed.text, name, true));
+        if (isDecorator(code, outcome.compile)) outcome = { ...outcome, value: new SyntaxError(`decorators are ${NOT_A_TYPE}`) };
       }
     }
     return outcome.thrown ? outcome : this.#completed(text, outcome, objects);
@@ -87,8 +89,7 @@ export class Evaluator {
     }
     // V8 only reports that a script contains an import. acorn finds the actual error.
     if (outcome.compile && syntaxError && /import statement|'export'|import\.meta/.test(outcome.value.message)) {
-      const { message, line, column } = syntaxError;
-      outcome = { thrown: true, value: new SyntaxError(message), compile: { line, column } };
+      outcome = syntaxFailure(syntaxError);
     }
     if (!unvoided || outcome.thrown) return { text, outcome };
     const awaited = await settled(() => outcome.value);
@@ -98,24 +99,18 @@ export class Evaluator {
   // Turns the value of code that ran to its end into the value of the cell.
   async #completed(text, outcome, objects) {
     const exported = takeDefault();
-    let { value } = exported ?? outcome;
-    const isUnclear = isPromise(value) || typeof value === 'function' || value instanceof Timeout || value instanceof Immediate || /\bexports\b|[wW]rite|execSync/.test(text);
+    let { value } = outcome;
+    const isTimer = value instanceof Timeout || value instanceof Immediate;
+    const isUnclear = exported || isTimer || isPromise(value) || typeof value === 'function' || /\bexports\b|[wW]rite|execSync/.test(text);
     const shape = isUnclear ? (await this.#rewriter()).shape(text) : undefined;
-    if (shape === undefined && exported === undefined) return outcome;
-    if (shape?.isWrite && (value === null || typeof value === 'boolean' || typeof value === 'number')) value = undefined;
-    if (exported === undefined && shape?.exportsCommon) value = commonExport() ?? value;
-    // The code has called the function itself, and its value is that of the call.
-    if (typeof value === 'function' && shape?.called.has(value.name)) ({ value } = outcome);
-    if (value instanceof Timeout || value instanceof Immediate) value = undefined;
-    let result = outcome;
-    if (typeof value === 'function' && (exported || shape?.exportsCommon || shape?.isFunction)) {
-      result = await this.#called(value, exported !== undefined || shape?.exportsCommon, objects);
-    } else if (isPromise(value) && (exported || shape?.waits)) {
-      result = await settled(() => value);
-    } else {
-      result = { ...outcome, value };
-    }
-    return result;
+    const isStatus = shape?.isWrite && (value === null || typeof value === 'boolean' || typeof value === 'number');
+    if (isTimer || isStatus) value = undefined;
+    const entry = exported ?? (shape?.exportsCommon ? commonExport() : undefined);
+    const isEntry = entry !== undefined && isResult(entry.value, value, shape);
+    if (isEntry) ({ value } = entry);
+    if (typeof value === 'function' && (isEntry || shape?.isFunction)) return this.#called(value, isEntry, objects);
+    if (isPromise(value) && (isEntry || shape?.waits)) return settled(() => value);
+    return { ...outcome, value };
   }
 
   async #called(callee, isExported, objects) {
@@ -200,6 +195,13 @@ function timerClasses() {
   return [timeout.constructor, immediate.constructor];
 }
 
+const syntaxFailure = ({ message, line, column }) => ({
+  thrown: true, value: new SyntaxError(message), compile: { line, column },
+});
+
+// V8 does not parse decorators.
+const isDecorator = (code, position) => position && code.split('\n')[position.line]?.[position.column] === '@';
+
 const messageOf = (value) => {
   try {
     return typeof value?.message === 'string' ? value.message : '';
@@ -223,9 +225,18 @@ function forgetExports() {
   if (typeof globalThis.module === 'object' && globalThis.module !== null) globalThis.module.exports = globalThis.exports;
 }
 
+// Returns `{ value }` of what the code has assigned to module.exports.
 function commonExport() {
   const { exports } = globalThis.module ?? {};
-  return typeof exports === 'function' || isPromise(exports) ? exports : exports?.default;
+  const value = typeof exports === 'function' || isPromise(exports) ? exports : exports?.default;
+  return value === undefined ? undefined : { value };
+}
+
+// Returns whether an exported value is the result of the code, instead of its last value: not if it
+// is a function that the code calls itself, or stands beside the promise of a call.
+function isResult(exported, last, shape) {
+  if (typeof exported === 'function') return !shape?.called.has(exported.name);
+  return isPromise(exported) || !isPromise(last);
 }
 
 const isNameError = (value) => /^Function statements require a function name/.test(messageOf(value));

@@ -111,7 +111,7 @@ async function runCell({ id, code, target, limit = DEFAULT_LIMIT_BYTES }) {
   channel.assertIntact();
   // The process is about to exit, so another kernel has to run the next cell.
   if (!isOver) serve = () => {};
-  channel.send(frame);
+  channel.send({ ...frame, leaving: !isOver });
   // The frame is in the pipe by then.
   if (!isOver) setImmediate(() => exits.leave(exitCode));
 }

@@ -26,6 +26,7 @@ export class SharedBrowser {
   #endpoint;
   #connects = new WeakMap(); // prototype of BrowserType → its connectOverCDP
   #withoutVideo = new WeakSet(); // prototypes of Browser
+  #puppeteers = new WeakSet(); // browsers of Puppeteer
 
   /** `report(text)` writes to stderr. */
   constructor(report, endpoint) {
@@ -99,14 +100,30 @@ export class SharedBrowser {
     const toSession = ({ slowMo, protocolTimeout, defaultViewport = null, targetFilter }) => ({
       browserWSEndpoint: shared.#endpoint, slowMo, protocolTimeout, defaultViewport, targetFilter,
     });
+    const follow = async (connecting) => {
+      const browser = await connecting;
+      shared.#puppeteers.add(browser);
+      return browser;
+    };
     prototype.launch = async function (options = {}) {
-      return connect.call(this, toSession(options));
+      return follow(connect.call(this, toSession(options)));
     };
     prototype.connect = async function (options = {}) {
       const address = options.browserWSEndpoint ?? options.browserURL;
       const isSession = !options.transport && shared.#isSessionAddress(address);
-      return connect.call(this, isSession ? toSession(options) : options);
+      return follow(connect.call(this, isSession ? toSession(options) : options));
     };
+  }
+
+  /** Returns whether an object of Puppeteer is closed: a browser, its page or its context. */
+  isClosed(value) {
+    try {
+      const browser = this.#puppeteers.has(value) ? value : value.browser();
+      if (!this.#puppeteers.has(browser)) return false;
+      return !(browser.connected ?? browser.isConnected()) || value.isClosed?.() === true;
+    } catch {
+      return false; // It is an object of the user.
+    }
   }
 
   // Scripts connect to a debugging port of their machine, to `process.env.CDP_URL`, or to the

@@ -14,6 +14,8 @@ const LIBRARIES = pathToFileURL(join(__dirname, '../.installed/')).href;
 registerHooks?.({
   resolve(specifier, context, next) {
     // NODE_PATH has the libraries of require().
+    // A call of next() changes the context.
+    const { parentURL } = context;
     const isPackage = context.conditions?.includes('import') && !/^[./#]|^[a-z]+:/i.test(specifier);
     if (isPackage) {
       try {
@@ -29,6 +31,6 @@ registerHooks?.({
       }
     }
     // Node shows the line that throws, which must not be one of this file.
-    return next(specifier, context);
+    return next(specifier, { ...context, parentURL });
   },
 });

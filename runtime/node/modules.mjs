@@ -17,6 +17,9 @@ export const META_NAME = '__hearthImportMeta';
 /** The name of the script that user code seems to be. */
 export const SCRIPT_NAME = 'execute.js';
 
+// Packages that scripts import for a browser, which the session has already.
+const BROWSER_PACKAGES = /^(?:@playwright\/test|playwright\/test|playwright-(?:extra|chromium)|puppeteer(?:-core|-extra)?)$/;
+
 let exported;
 
 /** Returns `{ value }` of the `export default` that ran since the last call, or undefined. */
@@ -48,7 +51,13 @@ export function installModules(playwrightDir) {
           : { url: bundled.require, format: 'commonjs', shortCircuit: true };
       }
       // The import() below is in this file, but must resolve from the working directory.
-      return next(specifier, context.parentURL === import.meta.url ? { ...context, parentURL: url } : context);
+      const isOwn = context.parentURL === import.meta.url;
+      try {
+        return next(specifier, isOwn ? { ...context, parentURL: url } : context);
+      } catch (error) {
+        if (isOwn || context.parentURL === url) explain(error, specifier);
+        throw error;
+      }
     },
   });
 
@@ -82,6 +91,15 @@ export function installModules(playwrightDir) {
   for (const [name, value] of Object.entries(fixed)) {
     Object.defineProperty(globalThis, name, { value, writable: false, configurable: false, enumerable: false });
   }
+}
+
+// Removes the name of the script, which does not exist, from the message of a failed import.
+function explain(error, specifier) {
+  const { message, stack } = error;
+  error.message = BROWSER_PACKAGES.test(specifier)
+    ? `Cannot find package '${specifier}'. The session has the variables page, context and browser, and the package playwright`
+    : message.replace(/ imported from .*$|\nRequire stack:[^]*$/, '');
+  error.stack = stack.replace(message, () => error.message);
 }
 
 function resolveFrom(require, specifier, base) {

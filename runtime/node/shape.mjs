@@ -14,7 +14,7 @@ const OBJECTS = ['page', 'context', 'browser'];
  * - `isFunction`: it consists of one function expression.
  * - `exportsCommon`: it assigns `module.exports`.
  * - `isWrite`: its value is the return value of a write.
- * - `called`: the names of functions that it calls outside of functions.
+ * - `called`: the names of functions that it calls, or passes to another function.
  */
 export function shapeOf(program) {
   const finals = finalExpressions(program.body);
@@ -45,16 +45,20 @@ export function voidedCall(program) {
 }
 
 /**
- * Returns the assignments of `module.exports` after the last other expression. Their value hides
- * that of `main()`.
+ * Returns the assignments of exports after the last other expression. Their value hides that of
+ * `main()`.
  */
 export function finalExports(program) {
   const nodes = program.body.filter((node) => !isDeclaration(node));
-  const last = nodes.findLastIndex((node) => !isExportStatement(node));
-  return nodes[last]?.type === 'ExpressionStatement' || nodes[last]?.type === 'IfStatement' ? nodes.slice(last + 1) : [];
+  const last = nodes.findLastIndex((node) => !isExportStatement(node) && !isNamedExport(node));
+  return valuesOf(nodes[last]).length > 0 ? nodes.slice(last + 1) : [];
 }
 
 const isExportStatement = ({ type, expression }) => type === 'ExpressionStatement' && assignsExports(expression);
+
+// `exports.name = …` exports a value, but does not make it the result.
+const isNamedExport = ({ expression }) => expression?.type === 'AssignmentExpression'
+  && expression.left.type === 'MemberExpression' && isExportsObject(expression.left.object);
 
 // An assignment that source.mjs has rewritten.
 const isHiddenExport = ({ type, declarations }) => type === 'VariableDeclaration'
@@ -62,16 +66,30 @@ const isHiddenExport = ({ type, declarations }) => type === 'VariableDeclaration
 
 function calledNames(program) {
   const names = new Set();
+  const bodies = bodiesOf(program);
+  // Reaches the functions that are called, or passed to a function that may call them.
+  const reach = (node) => {
+    if (node.type === 'Identifier') names.add(node.name);
+    else if (FUNCTION.test(node.type)) visit(node.body);
+  };
   const visit = (node) => {
     if (typeof node?.type !== 'string' || /Function|^Class/.test(node.type)) return;
-    if (node.type === 'CallExpression' && node.callee.type === 'Identifier') names.add(node.callee.name);
+    if (/^(?:Call|New)Expression$/.test(node.type)) [node.callee, ...node.arguments].forEach(reach);
     for (const child of Object.values(node)) {
       if (Array.isArray(child)) child.forEach(visit);
       else if (child !== null && typeof child === 'object') visit(child);
     }
   };
   visit(program);
+  for (const name of names) visit(bodies.get(name));
   return names;
+}
+
+// Returns the bodies of the program's own functions by name.
+function bodiesOf({ body }) {
+  const variables = body.flatMap((node) => (node.type === 'VariableDeclaration' ? node.declarations : []));
+  const named = [...body.map((node) => [node.id, node]), ...variables.map(({ id, init }) => [id, init])];
+  return new Map(named.filter(([id, node]) => id && node && FUNCTION.test(node.type)).map(([id, node]) => [id.name, node.body]));
 }
 
 /**
@@ -134,6 +152,9 @@ function isExport(target) {
   return object.type === 'Identifier' && ((object.name === 'module' && memberName(target) === 'exports')
     || (object.name === 'exports' && memberName(target) === 'default'));
 }
+
+const isExportsObject = (node) => (node.type === 'Identifier' ? node.name === 'exports'
+  : node.type === 'MemberExpression' && node.object.name === 'module' && memberName(node) === 'exports');
 
 function assignsExports(node) {
   if (node.type !== 'AssignmentExpression') return false;

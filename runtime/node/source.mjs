@@ -65,8 +65,7 @@ export class Rewriter {
   }
 
   /**
-   * Makes the value of `main()` the value of the cell, although assignments of `module.exports`
-   * follow.
+   * Makes the value of `main()` the value of the cell, although assignments of exports follow.
    */
   withoutExportValue(text) {
     try {

@@ -10,22 +10,43 @@ const blank = (text) => text.replace(/[^\n\r\u2028\u2029]/g, ' ');
 // An import line, which may span several lines inside its braces.
 const IMPORTS = /^[ \t]*import\b(?!\s*[(.])[^;'"]*(['"])[^'"\n]*\1[ \t]*;?/gm;
 
+/** The end of a message about a feature that is more than a type. */
+export const NOT_A_TYPE = 'not supported: of TypeScript, only types are removed';
+// Code with a top-level return becomes the body of a function.
+const OPEN = 'async () => {';
+
 /**
- * Returns `{ text }`, or `{ unsupported }` with a message about the syntax. Returns undefined if
- * the code is not TypeScript either.
+ * Returns `{ text }`, or `{ message, line, column, isUnsupported }` if the code is not TypeScript
+ * either, or uses syntax that must be transformed. `line` and `column` count from 0.
  */
 export function withoutTypes(code) {
   // A top-level return is valid only in a function, and an import only outside.
   const attempts = /\breturn\b/.test(code) ? [stripInFunction, strip] : [strip, stripInFunction];
-  let unsupported;
+  let failure;
   for (const attempt of attempts) {
     try {
       return { text: attempt(code) };
     } catch (error) {
-      if (error?.code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') unsupported = plainText(`${error.message}`);
+      const other = failureOf(error, attempt === stripInFunction ? OPEN.length : 0);
+      // The function around the code may be a part of its other errors.
+      if (other.isUnsupported || (attempt === strip && !failure?.isUnsupported)) failure = other;
     }
   }
-  return unsupported === undefined ? undefined : { unsupported };
+  return failure;
+}
+
+// The stack starts with the number of the line, followed by code, and carets below the error.
+function failureOf({ code, message, stack }, indent) {
+  const isUnsupported = code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX';
+  const [, number, shown] = /^:(\d+)\n([^]*?)\n\n/.exec(stack) ?? [undefined, 1, ''];
+  const carets = /^ *(?=\^+$)/m.exec(shown)?.[0].length ?? 0;
+  const line = number - 1;
+  return {
+    message: message.replace(/not supported in (?:strip-only|type strip) mode/, NOT_A_TYPE),
+    line,
+    column: Math.max(0, line === 0 ? carets - indent : carets),
+    isUnsupported,
+  };
 }
 
 function strip(code) {
@@ -38,11 +59,6 @@ function strip(code) {
     process.emitWarning = emitWarning;
   }
 }
-
-const plainText = (message) => `${message.replace(/ in (?:strip-only|type strip) mode/, '')
-  .replace(/\.?$/, '')}: of TypeScript, only types are removed`;
-
-const OPEN = 'async () => {';
 
 function stripInFunction(code) {
   let imports = '';

@@ -11,7 +11,8 @@ import { inspect, types } from 'node:util';
 const { stringify } = JSON;
 const { Set, Math } = globalThis;
 const { isArray } = Array;
-const { getPrototypeOf, keys, getOwnPropertySymbols } = Object;
+const { getPrototypeOf, keys, getOwnPropertyDescriptor, getOwnPropertySymbols } = Object;
+const { defineProperty, deleteProperty } = Reflect;
 const objectPrototype = Object.prototype;
 const arrayPrototype = Array.prototype;
 const { isFinite } = Number;
@@ -19,6 +20,8 @@ const { isAnyArrayBuffer, isArrayBufferView, isBoxedPrimitive, isUint8Array } = 
 const BufferFrom = Buffer.from;
 const toText = Buffer.prototype.toString;
 const { byteLength } = Buffer;
+const custom = inspect.custom;
+const bytePrototypes = [Buffer, Uint8Array, ArrayBuffer, SharedArrayBuffer].map((each) => each.prototype);
 const isEnumerable = objectPrototype.propertyIsEnumerable.call.bind(objectPrototype.propertyIsEnumerable);
 const toWellFormed = String.prototype.toWellFormed.call.bind(String.prototype.toWellFormed);
 
@@ -49,11 +52,11 @@ export function textOf(value, isOpaque) {
   if (typeof value === 'object') {
     try {
       if (isBytes(value)) return base64(value);
-      if (isData(value, isOpaque, new Set())) return stringify(value, withBase64) ?? show(value);
+      if (isData(value, isOpaque, new Set())) return stringify(value, withBase64) ?? showWithBase64(value);
     } catch {
       // A getter or a proxy trap threw, or the nesting is too deep. Inspect it instead.
     }
-    return show(value);
+    return showWithBase64(value);
   }
   if (typeof value === 'boolean') return value ? 'true' : 'false';
   if (typeof value === 'number' && isFinite(value)) return stringify(value);
@@ -72,6 +75,21 @@ function base64(bytes) {
 function withBase64(key, item) {
   const original = this[key];
   return typeof original === 'object' && original !== null && isBytes(original) ? base64(original) : item;
+}
+
+// Inspects a value that has no JSON form. Node would show only the first 50 bytes of a Buffer.
+function showWithBase64(value) {
+  const before = bytePrototypes.map((each) => getOwnPropertyDescriptor(each, custom));
+  const ours = { configurable: true, value() { return `'${base64(this)}'`; } };
+  try {
+    for (const each of bytePrototypes) defineProperty(each, custom, ours);
+    return show(value);
+  } finally {
+    bytePrototypes.forEach((each, index) => {
+      if (before[index]) defineProperty(each, custom, before[index]);
+      else deleteProperty(each, custom);
+    });
+  }
 }
 
 /**

@@ -100,6 +100,43 @@ async fn puppeteer_that_code_launches_uses_the_sessions_browser() {
 }
 
 #[tokio::test]
+async fn names_that_puppeteer_has_taken_are_the_sessions_again_when_it_has_closed() {
+    let site = Site::start().await;
+    let server = TestServer::builder()
+        .setting("HEARTH_ISOLATION", "none")
+        .start()
+        .await;
+    let session = server.session().await;
+    let package = repository().join("tests/clients/node_modules/puppeteer-core");
+    let open = format!(
+        "const puppeteer = require('{}');\nconst browser = await puppeteer.launch();\n\
+         const context = browser.defaultBrowserContext();\nconst page = await browser.newPage();\n\
+         await page.goto('{}');",
+        package.display(),
+        site.url("/title/puppeteer")
+    );
+    // An open page stays the page of the next call, as one of Playwright does.
+    session.node(&open).await.ok();
+    let kept = session.node("await page.title()").await.ok();
+    assert_eq!(kept.result, "puppeteer");
+    for close in ["page.close()", "browser.close()", "browser.disconnect()"] {
+        session.node(&format!("{open}\nawait {close}")).await.ok();
+        let look = format!(
+            "await page.goto('{}'); await page.locator('html').count()",
+            site.url("/title/playwright")
+        );
+        let count = session.node(&look).await.ok();
+        assert_eq!(count.result, "1", "{close}");
+        if close != "page.close()" {
+            let look = "browser.contexts().includes(context) && context.pages().includes(page)";
+            let all = session.node(look).await.ok();
+            assert_eq!(all.result, "true", "{close}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn every_step_of_agent_browser_works() {
     alone(Client::AgentBrowser).await;
 }

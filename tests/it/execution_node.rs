@@ -289,3 +289,97 @@ async fn node_is_the_language_of_code_that_names_none() {
     assert_eq!(answer["result"], json!("node"));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn an_error_in_typescript_names_its_own_line() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let types = "interface Product { name: string }\nconst product: Product = { name: 'x' };\n";
+    let transformed = "is not supported: of TypeScript, only types are removed";
+    let decorators = "decorators are not supported: of TypeScript, only types are removed";
+    let cases = [
+        (
+            format!("{types}console.log(product.name;"),
+            "Expected ',', got ';'",
+            3,
+        ),
+        (
+            format!("{types}if (product) return product +;"),
+            "Expression expected",
+            3,
+        ),
+        (
+            format!("import fs from 'node:fs';\n{types}console.log(product.name"),
+            "Expected ','",
+            4,
+        ),
+        (format!("{types}enum Color {{ Red }}"), transformed, 3),
+        (
+            format!("{types}if (product) return 1;\nenum Color {{ Red }}"),
+            transformed,
+            4,
+        ),
+        (format!("{types}@sealed class A {{}}"), decorators, 3),
+        (
+            "import fs from 'node:fs';\nclass A { @observed x = 1 }".to_owned(),
+            decorators,
+            2,
+        ),
+        // An error of JavaScript is in V8's words.
+        ("let a = 1;\na = = 5".to_owned(), "Unexpected token '='", 2),
+    ];
+    for (code, error, line) in cases {
+        let execution = session.node(&code).await.failed(1);
+        assert!(
+            execution.error().starts_with("SyntaxError: ") && execution.error().contains(error),
+            "{code}: {}",
+            execution.error()
+        );
+        let (position, shown) = execution.stderr.split_once('\n').unwrap_or_default();
+        assert!(
+            position.ends_with(&format!(".js:{line}")),
+            "{code}: {}",
+            execution.stderr
+        );
+        assert_eq!(shown.lines().next(), code.lines().nth(line - 1), "{code}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_missing_package_is_named_without_paths_of_the_server() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let variables =
+        "The session has the variables page, context and browser, and the package playwright";
+    let cases = [
+        (
+            "import { test } from '@playwright/test'",
+            format!("Cannot find package '@playwright/test'. {variables}"),
+        ),
+        (
+            "const puppeteer = require('puppeteer')",
+            format!("Cannot find package 'puppeteer'. {variables}"),
+        ),
+        (
+            "await import('left-pad')",
+            "Cannot find package 'left-pad'".to_owned(),
+        ),
+        (
+            "require('left-pad')",
+            "Cannot find module 'left-pad'".to_owned(),
+        ),
+    ];
+    for (code, message) in cases {
+        let execution = session.node(code).await.failed(1);
+        assert_eq!(execution.error(), format!("Error: {message}"), "{code}");
+        assert!(
+            execution.stderr.contains(&message) && !execution.stderr.contains(".installed"),
+            "{code}: {}",
+            execution.stderr
+        );
+    }
+    let code = "try { require('left-pad') } catch (error) { error.code }";
+    assert_eq!(session.node(code).await.ok().result, "MODULE_NOT_FOUND");
+    server.stop().await;
+}

@@ -61,6 +61,9 @@ pub(crate) enum Reply {
         #[serde(default)]
         exit: u8,
         truncated: bool,
+        /// Set when the cell asked the process to exit, which it does next.
+        #[serde(default)]
+        leaving: bool,
     },
     /// The cell was not started.
     Failed { id: u64, message: String },

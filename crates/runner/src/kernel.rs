@@ -96,6 +96,7 @@ impl Kernel {
             gone: gone.clone(),
             next_id: 1,
             ready: false,
+            is_leaving: false,
         };
         tracker.spawn(task.run(endpoint).in_current_span());
         Ok(Kernel {

@@ -65,6 +65,8 @@ pub(crate) struct KernelTask {
     pub next_id: u64,
     /// Set when the kernel is ready. A kernel that exits earlier has not run any code.
     pub ready: bool,
+    /// Set when the last run asked the process to exit, and its response says so.
+    pub is_leaving: bool,
 }
 
 /// The state of a kernel after a run.
@@ -147,6 +149,7 @@ impl KernelTask {
             captured: self.output.finish(),
             had_run: self.next_id > 1,
             is_marked: false,
+            is_expected: self.is_leaving,
         };
         self.queue.close();
         if let Some(job) = self.queue.recv().await {
@@ -197,6 +200,7 @@ impl KernelTask {
                     captured: self.output.finish(),
                     had_run,
                     is_marked,
+                    is_expected: self.is_leaving,
                 };
                 let _ = job.reply.send(Err(self.lost_error(output)));
                 return After::Gone;
@@ -248,7 +252,8 @@ impl KernelTask {
             }
             tokio::select! {
                 next = self.replies.next() => match next {
-                    Ok(Reply::Done { id: of, value, error, exit, truncated }) if of == id => {
+                    Ok(Reply::Done { id: of, value, error, exit, truncated, leaving }) if of == id => {
+                        self.is_leaving = leaving;
                         return Ok(cell_end(value, error, exit, truncated));
                     }
                     Ok(Reply::Started { id: of }) if of == id => started = true,
@@ -336,7 +341,11 @@ impl KernelTask {
                     error,
                     exit,
                     truncated,
-                } if of == id => return Ok(cell_end(value, error, exit, truncated)),
+                    leaving,
+                } if of == id => {
+                    self.is_leaving = leaving;
+                    return Ok(cell_end(value, error, exit, truncated));
+                }
                 Reply::Started { id: of } => started |= of == id,
                 reply => self.ready |= reply == Reply::Ready,
             }

@@ -58,6 +58,8 @@ pub struct LastOutput {
     pub(crate) had_run: bool,
     /// Set if a line in `captured` already tells what it is.
     pub(crate) is_marked: bool,
+    /// Set if the response to the last run tells that the process exits.
+    pub(crate) is_expected: bool,
 }
 
 /// The program's ends of its stdout and stderr.
@@ -115,6 +117,9 @@ impl Output {
             self.prepend_unmarked(&last.captured);
         } else {
             self.prepend(&last.captured);
+        }
+        if last.is_expected {
+            return;
         }
         let note = format!(
             "[the {language} process exited between calls, so the variables of earlier calls are lost]\n"

@@ -1,7 +1,7 @@
 """Handles frames in a loop and ends the process.
 
     runner → kernel   {"op":"attach","endpoint":…}   {"op":"run","id","code","target","limit","left_ms"}
-    kernel → runner   {"op":"ready"}   {"op":"started","id"}   {"op":"done","id","value","error","exit","truncated"}   {"op":"failed","id","message"}
+    kernel → runner   {"op":"ready"}   {"op":"started","id"}   {"op":"done","id","value","error","exit","truncated","leaving"}   {"op":"failed","id","message"}
                       {"op":"pending","id","calls"} shortly before the deadline
 
 All output of a cell is written to fds 1 and 2 before `done` is sent.
@@ -149,11 +149,12 @@ class Kernel:
         self._done(id_, exit_code, value, error, truncated)
 
     def _announce_exit(self, exit_code):
-        self._done(self._id, exit_code)
+        self._done(self._id, exit_code, leaving=True)
 
-    def _done(self, id_, exit_code, value=None, error=None, truncated=False):
+    def _done(self, id_, exit_code, value=None, error=None, truncated=False, leaving=False):
         self._channel.send(
             {"op": "done", "id": id_, "value": value, "error": error, "exit": exit_code, "truncated": truncated}
+            | {"leaving": leaving}
         )
 
     async def _evaluate(self, code, name):

@@ -198,6 +198,27 @@ async fn bytes_are_base64_also_inside_of_other_values() {
             "({data: Buffer.from('bytes'), list: [new Uint8Array([1, 2])]})",
             "{\"data\":\"Ynl0ZXM=\",\"list\":[\"AQI=\"]}",
         ),
+        // Also beside a value without a JSON form, and in values without one.
+        (
+            "node",
+            "({data: Buffer.from('bytes'), ratio: 0 / 0})",
+            "{ data: 'Ynl0ZXM=', ratio: NaN }",
+        ),
+        (
+            "node",
+            "new Map([['data', new Uint8Array([1, 2]).buffer]])",
+            "Map(1) { 'data' => 'AQI=' }",
+        ),
+        (
+            "node",
+            "(new class Shot { data = new Uint8Array([1, 2]) })",
+            "Shot { data: 'AQI=' }",
+        ),
+        (
+            "node",
+            "require('node:util').inspect(Buffer.from('a'))",
+            "<Buffer 61>",
+        ),
         ("python", "b'bytes'", "Ynl0ZXM="),
         ("python", "bytearray(b'bytes')", "Ynl0ZXM="),
         (
