@@ -214,6 +214,14 @@ async fn output_between_two_calls_is_bounded() {
         next.stdout.len()
     );
     assert!(next.stdout.len() < 70_000, "{} bytes", next.stdout.len());
+    assert_eq!(
+        (next.truncated, next.stderr.as_str()),
+        (
+            true,
+            "[written between calls: 1000008 bytes to stdout, 0 bytes to stderr]\n"
+        )
+    );
+    assert!(!session.node("0").await.ok().truncated);
     server.stop().await;
 }
 
