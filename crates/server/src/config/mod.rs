@@ -23,6 +23,7 @@ mod profiles;
 mod retention;
 mod server_limits;
 mod settings;
+mod sites;
 mod suggest;
 mod text;
 mod values;
