@@ -47,8 +47,8 @@ pub(super) fn parse_public_url(text: &str) -> Result<String, String> {
     Ok(url.origin().ascii_serialization())
 }
 
-/// Origins of web pages.
-#[derive(Clone, Debug, Default)]
+/// Origins of web pages, from one flag or variable.
+#[derive(Clone, Debug)]
 pub(crate) struct Origins(pub Vec<String>);
 
 /// Parses a comma-separated list of origins.

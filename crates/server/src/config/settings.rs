@@ -63,7 +63,7 @@ pub(crate) struct Config {
     /// separated by commas. Their pages still need a key
     #[arg(long, env = "HEARTH_CORS_ORIGINS", value_name = "ORIGINS",
           value_parser = parse_origins)]
-    pub cors_origins: Option<Origins>,
+    pub cors_origins: Vec<Origins>,
 
     /// Directory for sessions, profiles and the store. The path has at most 45 bytes, because
     /// Chromium's sockets are below it [default: hearth in the user's data directory; for root

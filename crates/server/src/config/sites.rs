@@ -22,8 +22,9 @@ pub(super) fn origins(value: &str) -> Vec<String> {
     if authority.parse::<Ipv6Addr>().is_ok() {
         return vec![format!("http://[{authority}]")];
     }
-    let scheme = match scheme {
-        "http" | "https" => scheme,
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "http" => "http",
+        "https" => "https",
         // Such a server rarely has a certificate.
         _ if is_local(host) => "http",
         _ => "https",
@@ -73,6 +74,7 @@ fn authority(rest: &str) -> &str {
 
 /// Returns true for this machine and for addresses, which public sites do not have as their name.
 fn is_local(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
     let address = host.trim_matches(['[', ']']);
     host == "localhost" || host.ends_with(".localhost") || address.parse::<IpAddr>().is_ok()
 }
@@ -93,6 +95,8 @@ mod tests {
             ("ws://localhost:3010/x", "http://localhost:3010"),
             ("https://localhost:3010/x", "https://localhost:3010"),
             ("http://u:p@h.example/x?y#z", "http://h.example"),
+            ("LOCALHOST:3010", "http://LOCALHOST:3010"),
+            ("HTTP://h.example/x", "http://h.example"),
             ("h.example:8443", "https://h.example:8443"),
             ("h.example", "https://h.example"),
         ] {
