@@ -93,6 +93,21 @@ async fn a_listed_origin_needs_a_key_but_not_for_its_preflight_request() {
 }
 
 #[tokio::test]
+async fn the_flag_can_be_repeated() {
+    let server = TestServer::builder()
+        .without_browser()
+        .argument(&format!("--cors-origins={APP}"))
+        .argument(&format!("--cors-origins={OTHER},http://localhost:5173"))
+        .start()
+        .await;
+    for origin in [APP, OTHER, "http://localhost:5173"] {
+        let (_, allowed) = sent(&server, Method::GET, origin).await;
+        assert_eq!(allowed, origin);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_server_without_keys_accepts_posts_of_listed_origins_only() {
     let server = allowing(APP).start().await;
     // There is no browser, so a session that is permitted does not start.

@@ -224,6 +224,45 @@ async fn an_invalid_flag_is_rejected_like_its_variable() {
 }
 
 #[tokio::test]
+async fn the_fix_is_the_corrected_value_and_contains_the_whole_list() {
+    for (name, value, fix) in [
+        (
+            "HEARTH_CORS_ORIGINS",
+            "https://shop.test,localhost:5173",
+            "https://shop.test,http://localhost:5173",
+        ),
+        (
+            "HEARTH_PUBLIC_URL",
+            "localhost:3010",
+            "http://localhost:3010",
+        ),
+        (
+            "HEARTH_IGNORE_CERTIFICATE_ERRORS",
+            "https://localhost:8443/ dev.internal:443",
+            "localhost:8443,dev.internal:443",
+        ),
+        (
+            "HEARTH_EGRESS_ALLOW",
+            "http://api.corp:8080",
+            "api.corp:8080",
+        ),
+    ] {
+        let variable = TestServer::builder().setting(name, value);
+        let flag = name.trim_start_matches("HEARTH_").to_lowercase();
+        let flag = format!("--{}", flag.replace('_', "-"));
+        let argument = TestServer::builder().argument(&format!("{flag}={value}"));
+        for (builder, name) in [(variable, name), (argument, flag.as_str())] {
+            let rejection = builder.refused().await;
+            assert_eq!(
+                rejection.stderr.lines().nth(1),
+                Some(&*format!("  fix: set {name}={fix}")),
+                "{rejection:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn keys_are_not_printed_when_the_start_fails() {
     let builder = TestServer::builder().setting("HEARTH_API_KEYS", "team:sesame-1,team2:sesame-1");
     let rejection = builder.refused().await;

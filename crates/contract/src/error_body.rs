@@ -305,6 +305,13 @@ impl ErrorBody {
         )
     }
 
+    /// Reports that the path is below those of this server's API, but not one of them.
+    pub fn unknown_path_below() -> Self {
+        Self::new(
+            "Not Found: Hearth has no such path below /v2/interact and /v2/browser. GET /openapi.json describes all paths.",
+        )
+    }
+
     /// Reports that the path exists, but not with this method.
     pub fn wrong_method() -> Self {
         Self::new("Method Not Allowed")

@@ -20,6 +20,8 @@ const SECONDS: [&str; 3] = ["ttl", "activityTtl", "timeout"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issue {
     path: Path,
+    /// The name in the summary: the path, unless the value has another name.
+    field: Path,
     kind: IssueKind,
 }
 
@@ -51,62 +53,54 @@ pub(crate) enum Bound {
 }
 
 impl Issue {
-    pub(crate) fn wrong_type(path: Path, expected: &'static str, received: &'static str) -> Self {
+    fn new(path: Path, kind: IssueKind) -> Self {
         Self {
             path,
-            kind: IssueKind::WrongType { expected, received },
+            field: path,
+            kind,
         }
+    }
+
+    pub(crate) fn wrong_type(path: Path, expected: &'static str, received: &'static str) -> Self {
+        Self::new(path, IssueKind::WrongType { expected, received })
     }
 
     pub(crate) fn not_an_integer(path: Path) -> Self {
-        Self {
-            path,
-            kind: IssueKind::NotAnInteger,
-        }
+        Self::new(path, IssueKind::NotAnInteger)
     }
 
     pub(crate) fn unsafe_positive(path: Path) -> Self {
-        Self {
-            path,
-            kind: IssueKind::Unsafe(Bound::TooBig(MAX_SAFE_INTEGER)),
-        }
+        Self::new(path, IssueKind::Unsafe(Bound::TooBig(MAX_SAFE_INTEGER)))
     }
 
     pub(crate) fn unsafe_negative(path: Path) -> Self {
-        Self {
-            path,
-            kind: IssueKind::Unsafe(Bound::TooSmall(-MAX_SAFE_INTEGER)),
-        }
+        Self::new(path, IssueKind::Unsafe(Bound::TooSmall(-MAX_SAFE_INTEGER)))
     }
 
     pub(crate) fn number_range(path: Path, bound: Bound) -> Self {
-        Self {
-            path,
-            kind: IssueKind::NumberRange(bound),
-        }
+        Self::new(path, IssueKind::NumberRange(bound))
     }
 
     pub(crate) fn string_length(path: Path, bound: Bound) -> Self {
-        Self {
-            path,
-            kind: IssueKind::StringLength(bound),
-        }
+        Self::new(path, IssueKind::StringLength(bound))
     }
 
     pub(crate) fn not_an_option(path: Path, options: &'static [&'static str]) -> Self {
-        Self {
-            path,
-            kind: IssueKind::NotAnOption(options),
-        }
+        Self::new(path, IssueKind::NotAnOption(options))
+    }
+
+    /// Sets the name of a value that is validated alone, so that its path is empty.
+    pub(crate) fn named(self, field: Path) -> Self {
+        Self { field, ..self }
     }
 
     /// Returns the field, the message and the unit, such as `timeout: Too big: expected number to
     /// be <=300 (seconds)`. Most clients show only this.
     pub(crate) fn summary(&self) -> String {
-        let field = if self.path.is_empty() {
+        let field = if self.field.is_empty() {
             String::new()
         } else {
-            format!("{}: ", self.path.join("."))
+            format!("{}: ", self.field.join("."))
         };
         let unit = self
             .path

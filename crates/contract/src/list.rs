@@ -30,7 +30,10 @@ impl ListRequest {
             (Some("active"), None) => Some(StatusFilter::Active),
             (Some("destroyed"), None) => Some(StatusFilter::Destroyed),
             // The reference server validates the value alone, so its path is empty.
-            _ => return Err(vec![Issue::not_an_option(&[], &["active", "destroyed"])]),
+            _ => {
+                let issue = Issue::not_an_option(&[], &["active", "destroyed"]);
+                return Err(vec![issue.named(&["status"])]);
+            }
         };
         Ok(Self { status })
     }

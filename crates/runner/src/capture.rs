@@ -13,6 +13,7 @@ pub(crate) struct Capture {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     dropped_bytes: usize,
+    received_bytes: usize,
     reserved: Reservation,
 }
 
@@ -23,11 +24,18 @@ impl Capture {
             head: Vec::new(),
             tail: VecDeque::new(),
             dropped_bytes: 0,
+            received_bytes: 0,
             reserved,
         }
     }
 
+    /// Returns the number of all bytes, including those that were dropped.
+    pub fn received_bytes(&self) -> usize {
+        self.received_bytes
+    }
+
     pub fn push(&mut self, bytes: &[u8]) {
+        self.received_bytes += bytes.len();
         let kept = self.head.len() + self.tail.len();
         let wanted = bytes.len().min(self.limit_bytes.saturating_sub(kept));
         if wanted > 0 && self.reserved.grow(wanted).is_err() {

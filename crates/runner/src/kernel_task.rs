@@ -217,6 +217,7 @@ impl KernelTask {
             stderr,
             dropped_bytes,
             mut reserved,
+            ..
         } = self.output.finish();
         if is_alive {
             let limit_bytes = job.run.max_output_bytes.min(BETWEEN_RUNS_BYTES);

@@ -24,6 +24,8 @@ const DRAIN_BYTES: usize = 1024 * 1024 + CHUNK_BYTES;
 pub(crate) struct Output {
     stdout: Stream,
     stderr: Stream,
+    /// Bytes that are missing from output before the capture.
+    dropped_earlier_bytes: usize,
 }
 
 struct Stream {
@@ -39,6 +41,8 @@ struct Stream {
 pub(crate) struct Captured {
     pub stdout: String,
     pub stderr: String,
+    /// The number of bytes that the program wrote to stdout and to stderr.
+    pub written_bytes: [usize; 2],
     pub dropped_bytes: usize,
     pub reserved: Vec<Reservation>,
 }
@@ -73,7 +77,11 @@ impl Output {
         let (stdout, stdout_end) = Stream::new()?;
         let (stderr, stderr_end) = Stream::new()?;
         Ok((
-            Output { stdout, stderr },
+            Output {
+                stdout,
+                stderr,
+                dropped_earlier_bytes: 0,
+            },
             OutputEnds {
                 stdout: stdout_end,
                 stderr: stderr_end,
@@ -94,10 +102,9 @@ impl Output {
         if earlier.is_empty() {
             return;
         }
+        let [stdout, stderr] = earlier.written_bytes;
         let note = format!(
-            "[written between calls: {} bytes to stdout, {} bytes to stderr]\n",
-            earlier.stdout.len(),
-            earlier.stderr.len()
+            "[written between calls: {stdout} bytes to stdout, {stderr} bytes to stderr]\n"
         );
         self.stderr.push(note.as_bytes());
         self.prepend_unmarked(earlier);
@@ -106,6 +113,7 @@ impl Output {
     fn prepend_unmarked(&mut self, earlier: &Captured) {
         self.stdout.push(earlier.stdout.as_bytes());
         self.stderr.push(earlier.stderr.as_bytes());
+        self.dropped_earlier_bytes += earlier.dropped_bytes;
     }
 
     /// Does the same with the output of a kernel of `language` that has exited.
@@ -130,7 +138,7 @@ impl Output {
     /// Reads once from a stream that has data. Never returns if both streams have ended. Cancel
     /// safe.
     pub async fn read(&mut self) {
-        let Output { stdout, stderr } = self;
+        let Output { stdout, stderr, .. } = self;
         tokio::select! {
             () = stdout.read(), if stdout.open => {}
             () = stderr.read(), if stderr.open => {}
@@ -140,12 +148,17 @@ impl Output {
 
     /// Reads the current content of the pipes and ends the capture.
     pub fn finish(&mut self) -> Captured {
+        self.stdout.drain();
+        self.stderr.drain();
+        let written_bytes = [&self.stdout, &self.stderr].map(Stream::received_bytes);
         let (stdout, stdout_dropped, stdout_reserved) = self.stdout.finish();
         let (stderr, stderr_dropped, stderr_reserved) = self.stderr.finish();
+        let dropped_earlier = std::mem::take(&mut self.dropped_earlier_bytes);
         Captured {
             stdout,
             stderr,
-            dropped_bytes: stdout_dropped + stderr_dropped,
+            written_bytes,
+            dropped_bytes: dropped_earlier + stdout_dropped + stderr_dropped,
             reserved: [stdout_reserved, stderr_reserved]
                 .into_iter()
                 .flatten()
@@ -206,8 +219,12 @@ impl Stream {
         }
     }
 
+    /// Returns the number of bytes since the capture began, including those that were dropped.
+    fn received_bytes(&self) -> usize {
+        self.capture.as_ref().map_or(0, Capture::received_bytes)
+    }
+
     fn finish(&mut self) -> (String, usize, Option<Reservation>) {
-        self.drain();
         match self.capture.take() {
             None => (String::new(), 0, None),
             Some(capture) => {

@@ -80,6 +80,7 @@ pub async fn run_shell(
         stderr,
         dropped_bytes,
         reserved,
+        ..
     } = output.finish();
     let truncated = dropped_bytes > 0;
     Ok(Outcome {

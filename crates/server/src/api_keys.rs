@@ -67,14 +67,14 @@ impl ApiKeys {
         let mut seen = HashSet::new();
         for (index, entry) in text
             .split(',')
-            .map(str::trim)
+            .map(trimmed)
             .enumerate()
             .filter(|(_, entry)| !entry.is_empty())
         {
             let position = index + 1;
-            let (name, key) = entry
-                .split_once(':')
-                .map_or((None, entry), |(name, key)| (Some(name.trim()), key.trim()));
+            let (name, key) = entry.split_once(':').map_or((None, entry), |(name, key)| {
+                (Some(trimmed(name)), trimmed(key))
+            });
             if key.is_empty() || name == Some("") {
                 return Err(format!("entry {position} is neither `key` nor `name:key`"));
             }
@@ -106,7 +106,11 @@ impl ApiKeys {
 
     /// Adds the operator key.
     pub fn with_operator(self, key: &str) -> Result<ApiKeys, &'static str> {
+        let key = trimmed(key);
         let digest = digest(key);
+        if key.is_empty() {
+            return Err("there is no key");
+        }
         if !is_printable_ascii(key) {
             return Err("the key contains characters other than printable ASCII");
         }
@@ -216,6 +220,12 @@ impl ApiKeys {
     }
 }
 
+/// Removes whitespace and byte order marks around a part of a list. Editors write such a mark at
+/// the start of a file, and joined files have it in the middle.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\u{feff}')
+}
+
 fn is_printable_ascii(key: &str) -> bool {
     key.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -242,6 +252,14 @@ mod tests {
     }
 
     #[test]
+    fn byte_order_marks_are_no_part_of_keys_and_names() {
+        let keys = "\u{feff}a:one, \u{feff}a:\u{feff}two,\u{feff}three";
+        assert_eq!(team_of(keys, "one").as_deref(), Some("name:a"));
+        assert_eq!(team_of(keys, "two").as_deref(), Some("name:a"));
+        assert_eq!(team_of(keys, "three"), team_of("three", "three"));
+    }
+
+    #[test]
     fn the_operator_sees_every_team_and_a_team_only_itself() {
         let keys = ApiKeys::parse("a:one,two").expect("valid keys");
         assert!(keys.can_read_metrics(&keys.principal_of("one").expect("known")));
@@ -254,7 +272,12 @@ mod tests {
         assert!(Principal::Operator.can_see(&"name:b".into()));
         assert_eq!(keys.principal_of("nobody"), None);
         assert!(keys.find("boss").is_none());
-        for (keys, key) in [("", "boss"), ("one", "one"), ("one", "b ss")] {
+        for (keys, key) in [
+            ("", "boss"),
+            ("one", "one"),
+            ("one", "b ss"),
+            ("one", "\u{feff}"),
+        ] {
             assert!(
                 ApiKeys::parse(keys)
                     .expect("valid keys")
@@ -303,6 +326,9 @@ mod tests {
         };
         assert_eq!(changes, expected);
         assert!(earlier.changes_since(&earlier).is_empty());
+        let renamed = parse("shop:one,b:two", 1).changes_since(&earlier);
+        assert_eq!(renamed.added, ["shop"]);
+        assert_eq!(renamed.removed, ["a"]);
         let with_operator = parse("a:one,b:two", 1).with_operator("boss");
         let changes = with_operator.expect("valid").changes_since(&earlier);
         assert!(changes.is_operator_changed && changes.added.is_empty());

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 const UNKNOWN_ID: &str = "01920000-0000-7000-8000-000000000000";
 const NOT_FOUND: &str = "Browser session not found.";
+const UNKNOWN_BELOW: &str = "Not Found: Hearth has no such path below /v2/interact and /v2/browser. \
+    GET /openapi.json describes all paths.";
 
 fn keys(value: &Value) -> BTreeSet<&str> {
     value
@@ -321,7 +323,16 @@ async fn unknown_paths_and_wrong_methods_are_answered_in_json() {
         let deeper = api
             .send(api.request(Method::GET, &format!("{execute}/more")))
             .await;
-        assert_eq!(deeper.status, 404, "{}", deeper.text);
+        deeper.assert_error(404, UNKNOWN_BELOW);
+    }
+    // Their beginning is that of a prefix, but they are not below it.
+    for path in ["/v2/interactions", "/v2/browser-profiles/x"] {
+        let reply = server.send(server.request_outside(Method::GET, path)).await;
+        assert!(
+            reply.error().starts_with("Not Found: Hearth provides "),
+            "{path}: {}",
+            reply.text
+        );
     }
     server.stop().await;
 }

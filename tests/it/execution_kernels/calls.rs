@@ -201,11 +201,14 @@ async fn the_next_call_gets_the_last_output_of_a_process_that_exited_between_cal
 async fn output_between_two_calls_is_bounded() {
     let (server, site) = (TestServer::start().await, Site::start().await);
     let session = server.session().await;
+    // The timer waits for the second call, so it cannot write before the first one has ended.
     let code = format!(
-        "setTimeout(async () => {{ process.stdout.write('head' + 'x'.repeat(1000000) + 'tail'); {} }}, 20); 0",
+        "var fs = require('fs'); var timer = setInterval(async () => {{ if (!fs.existsSync('go')) return; \
+         clearInterval(timer); process.stdout.write('head' + 'x'.repeat(1000000) + 'tail'); {} }}, 10); 0",
         site.node_signal("written")
     );
     session.node(&code).await.ok();
+    session.bash("touch go").await.ok();
     site.signalled("written").await;
     let next = session.node("0").await.ok();
     assert!(
@@ -214,6 +217,14 @@ async fn output_between_two_calls_is_bounded() {
         next.stdout.len()
     );
     assert!(next.stdout.len() < 70_000, "{} bytes", next.stdout.len());
+    assert_eq!(
+        (next.truncated, next.stderr.as_str()),
+        (
+            true,
+            "[written between calls: 1000008 bytes to stdout, 0 bytes to stderr]\n"
+        )
+    );
+    assert!(!session.node("0").await.ok().truncated);
     server.stop().await;
 }
 

@@ -183,7 +183,12 @@ async fn neither_command_overwrites_anything_that_it_was_not_told_to() {
     let words = "it is not empty\n  fix: add --replace";
     assert_refused(data.path(), &["restore", &file], 1, words);
     let missing = to.path().join("missing").to_string_lossy().into_owned();
-    assert_refused(data.path(), &["restore", &missing], 1, "cannot read");
+    let not_found = "No such file or directory (os error 2)\n";
+    let words = format!("hearth: cannot read {missing}: {not_found}");
+    assert_refused(data.path(), &["restore", &missing], 1, &words);
+    let below = format!("{missing}/file");
+    let words = format!("hearth: cannot write {below}.partial: {not_found}");
+    assert_refused(data.path(), &["backup", &below], 1, &words);
     let other = to.path().join("other").to_string_lossy().into_owned();
     let long = "x".repeat(100_000);
     for text in ["", "no archive", long.as_str()] {

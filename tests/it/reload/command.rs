@@ -63,11 +63,29 @@ async fn the_command_waits_for_the_reload_and_prints_the_changes() {
             "HEARTH_MAX_TAB is no setting; did you mean HEARTH_MAX_TABS?",
         ]
     );
+    file.write("HEARTH_API_KEYS=store:two\nHEARTH_MAX_SESSIONS=4\nHEARTH_TEAM_MAX_SESSIONS=2\n");
+    let (_, text) = reload(server.data_dir()).await;
+    let change = text.lines().nth(1).unwrap_or_default();
+    let default = change.strip_prefix("HEARTH_MAX_SESSIONS changed from unset (");
+    let default = default.and_then(|rest| rest.strip_suffix(") to 4"));
+    let default = default.unwrap_or_else(|| panic!("{text}"));
+    assert!(default.parse::<usize>().is_ok(), "{text}");
+    file.write("HEARTH_API_KEYS=store:two\n");
+    let (_, text) = reload(server.data_dir()).await;
+    assert_eq!(
+        text.lines().collect::<Vec<_>>(),
+        [
+            "settings reloaded",
+            &format!("HEARTH_MAX_SESSIONS changed from 4 to unset ({default})"),
+            "HEARTH_TEAM_MAX_SESSIONS changed from 2 to unset (no limit besides HEARTH_MAX_SESSIONS)",
+        ]
+    );
     file.write("HEARTH_MAX_TABS=0\n");
     let (code, text) = reload(server.data_dir()).await;
     assert_eq!(code, Some(78), "{text}");
     assert!(
-        text.starts_with("hearth: the server kept its settings: HEARTH_MAX_TABS: "),
+        text.starts_with("hearth: the server kept its settings: HEARTH_MAX_TABS: ")
+            && text.ends_with("\n  fix: set HEARTH_MAX_TABS=1\n"),
         "{text}"
     );
     server.stop().await;

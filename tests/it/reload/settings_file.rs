@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hearth_test_support::{Exchange, Site, TestServer, eventually};
+use hearth_test_support::{Doctor, Exchange, Finding, Site, TestServer, eventually, new_data_dir};
 use reqwest::Method;
 use serde_json::json;
 
@@ -103,7 +103,7 @@ async fn an_invalid_file_changes_nothing_and_is_one_line_in_the_log() {
     for words in [
         "HEARTH_LOG: ",
         "HEARTH_MAX_TABS: ",
-        "line 2 ",
+        &format!("HEARTH_ENV_FILE: {}: line 2 ", file.path()),
         "cannot read ",
     ] {
         assert_logged(&server, &["reload failed: settings kept", words]);
@@ -146,5 +146,35 @@ async fn an_invalid_setting_in_the_file_prevents_the_start() {
         .refused()
         .await;
     assert_eq!(rejection.code, Some(78), "{rejection:?}");
-    assert!(rejection.stderr.contains("HEARTH_MAX_TABS: "));
+    let lines: Vec<&str> = rejection.stderr.lines().collect();
+    assert!(lines[0].contains("HEARTH_MAX_TABS: "), "{rejection:?}");
+    assert_eq!(lines[1..], ["  fix: set HEARTH_MAX_TABS=1"]);
+}
+
+#[tokio::test]
+async fn the_doctor_names_unknown_settings_of_the_file() {
+    let file = SecretFile::new("HEARTH_MAX_SESIONS=4\nHEARTH_QUUX=1\nOTHER=1\n");
+    let dir = new_data_dir();
+    let diagnosis = Doctor::with_data_dir(dir.path())
+        .setting("HEARTH_ENV_FILE", &file.path())
+        .run()
+        .await;
+    let Finding {
+        severity,
+        text,
+        fixes,
+        ..
+    } = diagnosis.finding("settings");
+    let expected = format!(
+        "unknown settings in {} are ignored: HEARTH_MAX_SESIONS, HEARTH_QUUX",
+        file.path()
+    );
+    assert_eq!(
+        (diagnosis.code, &*severity, &*text),
+        (Some(0), "note", &*expected)
+    );
+    assert_eq!(
+        fixes[0],
+        "fix: did you mean HEARTH_MAX_SESSIONS instead of HEARTH_MAX_SESIONS?"
+    );
 }

@@ -9,13 +9,28 @@ use crate::config::ConfigError;
 /// `sysexits.h`.
 pub(super) const EXIT_CONFIG: u8 = 78;
 
+/// Returns an error with its causes. Some errors contain their cause already.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 /// Prints an error, with the fix in the next line if it is known. Returns the exit code: 78 for a
 /// setting, and 1 for everything else.
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
-    let setting = error.downcast_ref::<ConfigError>();
-    let fix = setting.and_then(|error| error.fix.as_deref());
-    let fix = fix.map(|fix| format!("\n  fix: {fix}")).unwrap_or_default();
+    let fix = ConfigError::fix_line(error);
     // Writing fails if stderr is closed.
-    let _ = writeln!(std::io::stderr(), "hearth: {error:#}{fix}");
-    ExitCode::from(if setting.is_some() { EXIT_CONFIG } else { 1 })
+    let _ = writeln!(std::io::stderr(), "hearth: {}{fix}", describe(error));
+    ExitCode::from(if error.is::<ConfigError>() {
+        EXIT_CONFIG
+    } else {
+        1
+    })
 }

@@ -47,6 +47,16 @@ pub(super) fn parse_public_url(text: &str) -> Result<String, String> {
     Ok(url.origin().ascii_serialization())
 }
 
+/// Origins of web pages, from one flag or variable.
+#[derive(Clone, Debug)]
+pub(crate) struct Origins(pub Vec<String>);
+
+/// Parses a comma-separated list of origins.
+pub(super) fn parse_origins(text: &str) -> Result<Origins, String> {
+    let origins: Result<_, _> = text.split(',').map(parse_public_url).collect();
+    origins.map(Origins)
+}
+
 /// Parses sources in the syntax of the header. If one source is invalid, browsers ignore the whole
 /// list.
 pub(super) fn parse_frame_ancestors(text: &str) -> Result<String, String> {

@@ -1,8 +1,9 @@
 //! The settings that a running server can change, and the differences between two configurations.
 
-use clap::{Args, Command};
+use clap::{Arg, Args, Command};
 
 use super::settings::Config;
+use super::text::default_in_words;
 
 /// The settings that apply to a running server when it reloads. `Config::adopt` takes them over,
 /// and `lifecycle/reload` applies them.
@@ -58,11 +59,12 @@ pub(crate) fn changes(current: &Config, next: &Config) -> Vec<Change> {
         };
         let variable = variable.to_string_lossy().into_owned();
         let is_secret = setting.is_hide_env_values_set();
-        let [from, to] = values.map(|value| match value {
-            None => "unset".to_owned(),
+        let text = |config: &Config| match config.values.get(id) {
+            None => unset(config, setting),
             Some(_) if is_secret => "hidden".to_owned(),
             Some(value) => value.to_owned(),
-        });
+        };
+        let [from, to] = [current, next].map(text);
         changes.push(Change {
             is_reloadable: is_reloadable(&variable),
             variable,
@@ -71,6 +73,19 @@ pub(crate) fn changes(current: &Config, next: &Config) -> Vec<Change> {
         });
     }
     changes
+}
+
+/// Describes a setting without a value: what applies instead.
+fn unset(config: &Config, setting: &Arg) -> String {
+    let help = setting.get_help().map(ToString::to_string);
+    let default = match setting.get_long() {
+        Some("max-sessions") => Some(config.max_sessions().to_string()),
+        _ => help.and_then(|help| default_in_words(&help).1),
+    };
+    default.map_or_else(
+        || "unset".to_owned(),
+        |default| format!("unset ({default})"),
+    )
 }
 
 /// Takes over the values of all reloadable settings from `next`.

@@ -6,6 +6,7 @@ use clap::{Arg, Args, Command};
 use super::changes::is_reloadable;
 use super::number::bounds_of;
 use super::settings::Config;
+use super::text::default_in_words;
 
 /// One setting, as docs/CONFIGURATION.md shows it.
 #[derive(Debug)]
@@ -41,11 +42,7 @@ fn describe_one(setting: &Arg) -> Option<Described> {
         .first()
         .map(|value| format!("`{}`", value.to_string_lossy()));
     let help = setting.get_help()?.to_string();
-    // A default that depends on the machine is described in the help text.
-    let (help, in_words) = match help.split_once(" [default: ") {
-        Some((help, words)) => (help.to_owned(), words.strip_suffix(']').map(str::to_owned)),
-        None => (help, None),
-    };
+    let (help, in_words) = default_in_words(&help);
     let variable = setting.get_env()?.to_str()?;
     Some(Described {
         heading: setting.get_help_heading()?.to_owned(),

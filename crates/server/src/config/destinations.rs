@@ -2,17 +2,14 @@
 
 use hearth_egress::{AllowList, ParseAllowListError};
 
+use super::sites::entries;
+
 /// Hosts of servers that are being developed. The first one is a shorthand.
 const OWN_HOSTS: [&str; 5] = ["", "localhost", "127.0.0.1", "::1", "host.docker.internal"];
 
 /// Returns the list that was probably meant, or an empty text if an entry has no clear meaning.
 pub(super) fn destinations(value: &str) -> String {
-    let is_separator = |letter: char| letter == ',' || letter == ';' || letter.is_whitespace();
-    let entries = value
-        .split(is_separator)
-        .filter(|entry| !entry.is_empty())
-        .map(corrected);
-    let entries: Option<Vec<String>> = entries.collect();
+    let entries: Option<Vec<String>> = entries(value).map(corrected).collect();
     entries.unwrap_or_default().join(",")
 }
 

@@ -17,7 +17,7 @@ pub(super) const FIX: &str = "write lines of the form NAME=value into a file tha
 
 /// The settings of the file, by variable.
 #[derive(Clone, Default)]
-pub(super) struct EnvFile(BTreeMap<String, String>);
+pub(crate) struct EnvFile(BTreeMap<String, String>);
 
 impl EnvFile {
     /// Parses `NAME=value` lines, as Docker's `--env-file` does. Empty lines and those that start
@@ -56,7 +56,7 @@ impl EnvFile {
     /// overridden variables.
     ///
     /// `names_of` returns the variables of a setting.
-    pub fn flags(
+    pub(super) fn flags(
         &self,
         command: &Command,
         arguments: &[OsString],

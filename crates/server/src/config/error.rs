@@ -22,6 +22,13 @@ impl ConfigError {
         }
     }
 
+    /// Returns the fix of an error as a second line, or nothing if it is unknown.
+    pub fn fix_line(error: &anyhow::Error) -> String {
+        let setting = error.downcast_ref::<ConfigError>();
+        let fix = setting.and_then(|error| error.fix.as_deref());
+        fix.map(|fix| format!("\n  fix: {fix}")).unwrap_or_default()
+    }
+
     /// Adds the fix.
     pub fn fixed_by(self, fix: impl Into<String>) -> ConfigError {
         ConfigError {

@@ -163,7 +163,7 @@ fn read_file(
     let mut text = String::new();
     let read = open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text));
     let path = path.display();
-    read.map(|_| text.trim_start_matches('\u{feff}').to_owned()).map_err(|error| {
+    read.map(|_| text).map_err(|error| {
         bad(format!("cannot read {path}: {error}")).fixed_by(format!(
             "run `ls -l {path}`: the file must exist, and the user who starts the server must be able to read it"
         ))
@@ -173,6 +173,8 @@ fn read_file(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api_keys::Principal;
+    use crate::team::Team;
 
     impl KeySettings {
         fn read_now(&self) -> Result<ApiKeys, ConfigError> {
@@ -267,16 +269,28 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_a_teams_name() {
+    fn byte_order_marks_are_no_part_of_names_and_keys() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let path = dir.path().join("keys");
-        std::fs::write(&path, "\u{feff}shop:one\n").expect("written");
-        let settings = KeySettings {
-            api_keys_file: Some(path),
+        let [keys, operator] = ["keys", "operator"].map(|name| dir.path().join(name));
+        // Joined files have one in the middle.
+        std::fs::write(&keys, "\u{feff}shop:one\n\u{feff}shop:two\n").expect("written");
+        std::fs::write(&operator, "\u{feff}boss\r\n").expect("written");
+        let files = KeySettings {
+            api_keys_file: Some(keys),
+            operator_key_file: Some(operator),
             ..KeySettings::default()
         };
-        let teams = settings.read_now().expect("a key").teams();
-        assert_eq!(teams.first().map(|team| &**team), Some("name:shop"));
+        let variables = KeySettings {
+            api_keys: Some("\u{feff}shop:one,shop:two".to_owned()),
+            operator_key: Some("\u{feff}boss".to_owned()),
+            ..KeySettings::default()
+        };
+        for settings in [files, variables] {
+            let keys = settings.read_now().expect("keys");
+            assert_eq!(keys.teams(), ["name:shop", "name:shop"].map(Team::from));
+            assert_eq!(keys.principal_of("boss"), Some(Principal::Operator));
+        }
+        assert!(read("\u{feff}\n", None).is_err());
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod profiles;
 mod retention;
 mod server_limits;
 mod settings;
+mod sites;
 mod suggest;
 mod text;
 mod values;
@@ -30,6 +31,7 @@ mod values;
 pub(crate) use self::changes::{Change, adopt_reloadable, changes};
 pub(crate) use self::data_dir::DataDir;
 pub(crate) use self::describe::{Described, describe};
+pub(crate) use self::env_file::EnvFile;
 pub(crate) use self::error::ConfigError;
 pub(crate) use self::isolation::IsolationLevel;
 #[cfg(test)]
@@ -38,7 +40,7 @@ pub(crate) use self::limits::{CurrentLimits, Limits};
 pub(crate) use self::log::LogSettings;
 pub(crate) use self::parse::{
     ParseError, Unused, arguments, deprecated_variables, parse, parse_again, parse_leniently,
-    unknown_variables, unused_in_file, wants_no_color,
+    read_env_file, unknown_variables, unused_in_file, wants_no_color,
 };
 pub(crate) use self::retention::Retention;
 pub(crate) use self::server_limits::ServerLimits;

@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::{fs, io};
 
 use clap::builder::PossibleValue;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -38,13 +40,12 @@ pub(crate) fn parse(command: Command, arguments: &[OsString]) -> Result<ArgMatch
     parse_all(command, &with_file)
 }
 
-/// Parses the settings of the running server again. `file` is the text of the file with settings.
-pub(crate) fn parse_again(file: Option<&str>) -> Result<Config, ConfigError> {
+/// Parses the settings of the running server again. `file` is the file with settings.
+pub(crate) fn parse_again(file: Option<&EnvFile>) -> Result<Config, ConfigError> {
     let command = Command::new("hearth").subcommand(Config::augment_args(Command::new("serve")));
     let mut arguments = arguments();
-    if let Some(text) = file {
-        let file = EnvFile::parse(text).map_err(bad_file)?;
-        arguments = add_settings(&file, &command, &arguments);
+    if let Some(file) = file {
+        arguments = add_settings(file, &command, &arguments);
     }
     let usage = |error: Error| bad_file(error.to_string());
     let matches = parse_all(command, &arguments).map_err(|error| match error {
@@ -121,11 +122,18 @@ fn add_env_file(command: &Command, arguments: &[OsString]) -> Result<Vec<OsStrin
         return Ok(arguments.to_vec());
     };
     let path = path.to_string_lossy();
-    let path = path.trim();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| bad_file(format!("cannot read {path}: {error}")))?;
-    let file = EnvFile::parse(&text).map_err(|error| bad_file(format!("{path}: {error}")))?;
+    let file = read_env_file(Path::new(path.trim()), |path| fs::read_to_string(path))?;
     Ok(add_settings(&file, command, arguments))
+}
+
+/// Reads the file with settings. `read` returns the text of a file.
+pub(crate) fn read_env_file(
+    path: &Path,
+    read: impl FnOnce(&Path) -> io::Result<String>,
+) -> Result<EnvFile, ConfigError> {
+    let shown = path.display();
+    let text = read(path).map_err(|error| bad_file(format!("cannot read {shown}: {error}")))?;
+    EnvFile::parse(&text).map_err(|error| bad_file(format!("{shown}: {error}")))
 }
 
 /// Adds flags for the settings of a file to the arguments.
@@ -159,18 +167,17 @@ pub(crate) struct Unused {
     pub overridden: Vec<String>,
 }
 
-/// Returns the variables in the file with settings that have no effect. `text` is the file.
-pub(crate) fn unused_in_file(text: &str) -> Result<Unused, ConfigError> {
-    let file = EnvFile::parse(text).map_err(bad_file)?;
+/// Returns the variables in the file with settings that have no effect.
+pub(crate) fn unused_in_file(file: &EnvFile) -> Unused {
     let command = Config::augment_args(Command::new("serve"));
     let known = known_variables(&command);
     let unknown = file
         .names()
         .filter(|name| name.starts_with("HEARTH_") && !known.contains(name));
-    Ok(Unused {
+    Unused {
         unknown: with_suggestions(unknown.map(str::to_owned), &known),
-        overridden: flags_of(&file, &command, &arguments()).overridden,
-    })
+        overridden: flags_of(file, &command, &arguments()).overridden,
+    }
 }
 
 fn subcommand_of<'a>(command: &'a Command, arguments: &[OsString]) -> Option<&'a Command> {

@@ -9,7 +9,9 @@ use clap::Args;
 use hearth_browser::Viewport;
 use hearth_egress::Policy;
 
-use super::addresses::{parse_frame_ancestors, parse_listen, parse_public_url};
+use super::addresses::{
+    Origins, parse_frame_ancestors, parse_listen, parse_origins, parse_public_url,
+};
 use super::certificates::CertificateSettings;
 use super::egress::EgressSettings;
 use super::error::ConfigError;
@@ -59,9 +61,9 @@ pub(crate) struct Config {
 
     /// Origins of web pages that may call the API from a browser, such as https://app.example,
     /// separated by commas. Their pages still need a key
-    #[arg(long, env = "HEARTH_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',',
-          value_parser = parse_public_url)]
-    pub cors_origins: Vec<String>,
+    #[arg(long, env = "HEARTH_CORS_ORIGINS", value_name = "ORIGINS",
+          value_parser = parse_origins)]
+    pub cors_origins: Vec<Origins>,
 
     /// Directory for sessions, profiles and the store. The path has at most 45 bytes, because
     /// Chromium's sockets are below it [default: hearth in the user's data directory; for root

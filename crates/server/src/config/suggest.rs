@@ -9,6 +9,7 @@ use clap::{Arg, Command};
 
 use super::destinations::{destinations, has_new_port};
 use super::number::{bounds_of, closest_number};
+use super::sites::{https_sites, origin_list, origins};
 
 /// The prefix of all variables.
 const PREFIX: &str = "HEARTH_";
@@ -46,7 +47,8 @@ pub(super) fn suggest_value(setting: &Arg, value: &str, is_flag: bool) -> Option
     if !setting.is_hide_env_values_set() {
         let close = candidates(setting, flag, value).find(|close| is_usable(setting, close));
         if let Some(close) = close {
-            let note = if flag == "egress-allow" && has_new_port(value, &close) {
+            let has_ports = ["egress-allow", "ignore-certificate-errors"].contains(&flag);
+            let note = if has_ports && has_new_port(value, &close) {
                 "   (with the ports of your services)"
             } else {
                 ""
@@ -161,7 +163,9 @@ fn candidates(setting: &Arg, flag: &str, value: &str) -> impl Iterator<Item = St
         "viewport" => sizes(value),
         "log" => vec![log_filter(value)],
         "browser" => closest(value, &["shell", "chromium"]).into_iter().collect(),
+        "cors-origins" => vec![origin_list(value)],
         "egress-allow" => vec![destinations(value)],
+        "ignore-certificate-errors" => vec![https_sites(value)],
         "user-agent" => vec![value.replace(|letter: char| letter.is_control(), " ")],
         "data-dir" => vec!["/var/lib/hearth".to_owned()],
         _ => Vec::new(),
@@ -195,20 +199,6 @@ fn addresses(value: &str) -> Vec<String> {
         format!("[{address}]:3010"),
         format!("{host}:3010"),
         format!("127.0.0.1:{port}"),
-    ]
-}
-
-fn origins(value: &str) -> Vec<String> {
-    let (scheme, rest) = value.split_once("://").unwrap_or(("https", value));
-    let scheme = if scheme == "http" { "http" } else { "https" };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let authority = authority.rsplit('@').next().unwrap_or_default();
-    let host = authority
-        .rsplit_once(':')
-        .map_or(authority, |(host, _)| host);
-    vec![
-        format!("{scheme}://{authority}"),
-        format!("{scheme}://{host}"),
     ]
 }
 
@@ -298,6 +288,21 @@ mod tests {
                 "HEARTH_PUBLIC_URL=http://h.example",
             ),
             (
+                "public-url",
+                "localhost:3010",
+                "HEARTH_PUBLIC_URL=http://localhost:3010",
+            ),
+            (
+                "cors-origins",
+                "https://a.test/, b.test;localhost:5173 ",
+                "HEARTH_CORS_ORIGINS=https://a.test,https://b.test,http://localhost:5173",
+            ),
+            (
+                "ignore-certificate-errors",
+                "https://a.test:8443/x; [::1]:8443",
+                "HEARTH_IGNORE_CERTIFICATE_ERRORS=a.test:8443,[::1]:8443",
+            ),
+            (
                 "frame-ancestors",
                 "none",
                 "HEARTH_FRAME_ANCESTORS=\"'none'\"",
@@ -379,6 +384,14 @@ mod tests {
                 "set HEARTH_EGRESS_ALLOW to a value such as localhost:3000",
             ),
             ("egress", "set HEARTH_EGRESS to a value such as filtered"),
+            (
+                "cors-origins",
+                "set HEARTH_CORS_ORIGINS to a value such as https://app.example",
+            ),
+            (
+                "ignore-certificate-errors",
+                "set HEARTH_IGNORE_CERTIFICATE_ERRORS to a value such as dev.internal:8443",
+            ),
         ] {
             let fix = suggest_value(&setting(flag), "?", false);
             assert_eq!(fix.as_deref(), Some(expected));

@@ -1,4 +1,4 @@
-//! Parsers of settings that are text.
+//! Settings that are text, and the text of their help.
 
 use std::str::FromStr;
 
@@ -14,5 +14,14 @@ pub(super) fn parse_user_agent(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("it must be at most 1000 printable ASCII characters".to_owned())
+    }
+}
+
+/// Splits a help text from the description of the default. A default that depends on the machine or
+/// on other settings is described there.
+pub(super) fn default_in_words(help: &str) -> (String, Option<String>) {
+    match help.split_once(" [default: ") {
+        Some((help, words)) => (help.to_owned(), words.strip_suffix(']').map(str::to_owned)),
+        None => (help.to_owned(), None),
     }
 }

@@ -100,6 +100,8 @@ pub(crate) enum ApiError {
     UnknownPath,
     /// No route has this path, which looks like one of Firecrawl's API.
     UnknownApiPath,
+    /// No route has this path, which is below those of the API.
+    UnknownPathBelow,
     /// The path does not support this method.
     WrongMethod,
     /// The path accepts only WebSocket upgrades.
@@ -127,7 +129,8 @@ impl ApiError {
             ApiError::SessionNotFound
             | ApiError::TargetNotFound(_)
             | ApiError::UnknownPath
-            | ApiError::UnknownApiPath => StatusCode::NOT_FOUND,
+            | ApiError::UnknownApiPath
+            | ApiError::UnknownPathBelow => StatusCode::NOT_FOUND,
             ApiError::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             ApiError::ProfileBusy(_) | ApiError::ProfileInUse(_) => StatusCode::CONFLICT,
             ApiError::SessionDestroyed | ApiError::SessionEnded(..) => StatusCode::GONE,
@@ -220,6 +223,7 @@ impl ApiError {
             ApiError::Stopping => ErrorBody::stopping(),
             ApiError::UnknownPath => ErrorBody::unknown_path(),
             ApiError::UnknownApiPath => ErrorBody::unknown_api_path(),
+            ApiError::UnknownPathBelow => ErrorBody::unknown_path_below(),
             ApiError::WrongMethod => ErrorBody::wrong_method(),
             ApiError::UpgradeRequired => ErrorBody::upgrade_required(),
             ApiError::LiveViewUpgradeRequired => ErrorBody::live_view_upgrade_required(),

@@ -49,10 +49,14 @@ pub(crate) fn public(state: AppState) -> Router {
 
 /// Answers a path without a route.
 async fn unknown_path(uri: Uri) -> ApiError {
-    let is_api = API_PREFIXES
-        .iter()
-        .any(|prefix| uri.path().starts_with(prefix));
-    if is_api {
+    let path = uri.path();
+    let is_below = |prefix: &&str| {
+        let rest = path.strip_prefix(*prefix);
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    if PREFIXES.iter().any(is_below) {
+        ApiError::UnknownPathBelow
+    } else if API_PREFIXES.iter().any(|prefix| path.starts_with(prefix)) {
         ApiError::UnknownApiPath
     } else {
         ApiError::UnknownPath

@@ -95,7 +95,11 @@ pub(crate) async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         Origins {
             public_url: config.public_url.clone(),
             local_host: listeners.public.local_addr()?.to_string(),
-            allowed: config.cors_origins.clone(),
+            allowed: config
+                .cors_origins
+                .iter()
+                .flat_map(|list| list.0.clone())
+                .collect(),
         },
         live_view_policy(&config.frame_ancestors)?,
         config.isolation.level,

@@ -14,7 +14,7 @@ const CHECKED_ELSEWHERE: [&str; 4] = [
     "HEARTH_RUNTIME_DIR",
 ];
 
-/// Reports each invalid setting and the unknown variables, or that all settings are valid.
+/// Reports each invalid setting and the unknown ones, or that all settings are valid.
 pub(super) fn settings(subject: &Subject) -> Vec<Finding> {
     let described = describe();
     let position = |error: &&ConfigError| {
@@ -32,23 +32,28 @@ pub(super) fn settings(subject: &Subject) -> Vec<Finding> {
         .into_iter()
         .map(|error| Finding::of_error(CHECK, error))
         .collect();
-    let unknown = unknown_variables();
-    if !unknown.is_empty() {
-        let names: Vec<&str> = unknown.iter().map(|(name, _)| name.as_str()).collect();
-        let note = format!("unknown variables are ignored: {}", names.join(", "));
-        let note = Finding::note(CHECK, note);
-        let meant = unknown.iter().filter_map(|(name, meant)| {
-            let meant = meant.as_ref()?;
-            Some(format!("fix: did you mean {meant} instead of {name}?"))
-        });
-        findings.push(
-            meant
-                .fold(note, Finding::fixed_by)
-                .fixed_by("run: hearth serve --help   (lists all settings)"),
-        );
-    }
+    findings.extend(unknown("variables", &unknown_variables()));
+    let file = subject.config.env_file.iter();
+    findings.extend(file.filter_map(|path| {
+        let what = format!("settings in {}", path.display());
+        unknown(&what, &subject.unknown_in_file)
+    }));
     if findings.is_empty() {
         findings.push(Finding::ok(CHECK, "all are valid"));
     }
     findings
+}
+
+/// Reports unknown names, each of which comes with the one that is probably meant.
+fn unknown(what: &str, unknown: &[(String, Option<String>)]) -> Option<Finding> {
+    let names: Vec<&str> = unknown.iter().map(|(name, _)| name.as_str()).collect();
+    let note = format!("unknown {what} are ignored: {}", names.join(", "));
+    let meant = unknown.iter().filter_map(|(name, meant)| {
+        let meant = meant.as_ref()?;
+        Some(format!("fix: did you mean {meant} instead of {name}?"))
+    });
+    let note = meant
+        .fold(Finding::note(CHECK, note), Finding::fixed_by)
+        .fixed_by("run: hearth serve --help   (lists all settings)");
+    (!unknown.is_empty()).then_some(note)
 }

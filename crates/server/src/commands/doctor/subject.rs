@@ -1,12 +1,16 @@
 //! The settings that `hearth doctor` checks.
 
-use crate::config::{Config, ConfigError, IsolationLevel};
+use std::fs;
+
+use crate::config::{Config, ConfigError, IsolationLevel, read_env_file, unused_in_file};
 
 /// A configuration to check, and the errors of invalid settings, which have their default in it.
 #[derive(Debug)]
 pub(super) struct Subject {
     pub config: Config,
     pub errors: Vec<ConfigError>,
+    /// The unknown settings of the file, each with the one that is probably meant.
+    pub unknown_in_file: Vec<(String, Option<String>)>,
 }
 
 impl Subject {
@@ -23,7 +27,15 @@ impl Subject {
         }
         more.extend(config.isolation.uids().err());
         errors.extend(more);
-        Subject { config, errors }
+        let path = config.env_file.as_ref();
+        // Parsing has reported a file that cannot be read.
+        let file = path.and_then(|path| read_env_file(path, |path| fs::read_to_string(path)).ok());
+        let unknown_in_file = file.map(|file| unused_in_file(&file).unknown);
+        Subject {
+            unknown_in_file: unknown_in_file.unwrap_or_default(),
+            config,
+            errors,
+        }
     }
 
     /// Returns the error about a setting, if it cannot be used.

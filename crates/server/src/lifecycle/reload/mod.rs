@@ -23,7 +23,8 @@ use super::signals::ReloadSignals;
 use crate::api_keys::{ApiKeys, KeyChanges};
 use crate::certificate_authorities::CertificateAuthorities;
 use crate::config::{
-    Change, Config, ConfigError, Unused, adopt_reloadable, changes, parse_again, unused_in_file,
+    Change, Config, ConfigError, EnvFile, Unused, adopt_reloadable, changes, parse_again,
+    read_env_file, unused_in_file,
 };
 use crate::http::state::AppState;
 use crate::telemetry;
@@ -88,11 +89,9 @@ impl Reloader {
 
     async fn work(&mut self, signals: &mut ReloadSignals) {
         let (config, files) = (Arc::clone(&self.config), self.files.clone());
-        let reading = spawn_blocking(move || read_env_file(&config, &files));
-        if let Ok(Ok(Some(text))) = reading.await
-            && let Ok(unused) = unused_in_file(&text)
-        {
-            let _ = log_unused(&unused);
+        let reading = spawn_blocking(move || read_settings_file(&config, &files));
+        if let Ok(Ok(Some(file))) = reading.await {
+            let _ = log_unused(&unused_in_file(&file));
         }
         let has_key_files = !self.read.is_empty();
         let mut checks = interval(CHECK_INTERVAL);
@@ -133,7 +132,7 @@ impl Reloader {
                 tracing::error!(error = text, "reload failed: settings kept");
                 Report {
                     is_reloaded: false,
-                    text,
+                    text: text + &ConfigError::fix_line(&error),
                 }
             }
         };
@@ -241,29 +240,27 @@ impl Reloader {
 
 /// Reads the files with settings and keys. Blocks.
 fn read_settings(current: &Config, files: &SettingFiles) -> anyhow::Result<Settings> {
-    let text = read_env_file(current, files)?;
-    let next = parse_again(text.as_deref())?;
+    let file = read_settings_file(current, files)?;
+    let next = parse_again(file.as_ref())?;
     let mut config = current.clone();
     adopt_reloadable(&mut config, &next);
     Ok(Settings {
         keys: read_keys(&config, files)?,
         authorities: config.certificates.read(&|path| files.open(path))?,
         changes: changes(current, &next),
-        unused: text.map_or_else(|| Ok(Unused::default()), |text| unused_in_file(&text))?,
+        unused: file.as_ref().map(unused_in_file).unwrap_or_default(),
         config,
     })
 }
 
 /// Reads the file with settings, if there is one. Blocks.
-fn read_env_file(config: &Config, files: &SettingFiles) -> Result<Option<String>, ConfigError> {
-    let Some(path) = &config.env_file else {
-        return Ok(None);
-    };
-    let text = files.read(path).map_err(|error| {
-        let reason = format!("cannot read {}: {error}", path.display());
-        ConfigError::new("HEARTH_ENV_FILE", reason)
-    });
-    text.map(Some)
+fn read_settings_file(
+    config: &Config,
+    files: &SettingFiles,
+) -> Result<Option<EnvFile>, ConfigError> {
+    let path = config.env_file.as_ref();
+    path.map(|path| read_env_file(path, |path| files.read(path)))
+        .transpose()
 }
 
 /// Reads the key files. Blocks.
