@@ -158,19 +158,25 @@ class Kernel:
 
     async def _evaluate(self, code, name):
         """Returns the value, the error, the exit code and the SystemExit of a cell."""
+        # Unlike a file, a string may not start with a byte-order mark.
+        code = code.removeprefix("\ufeff")
         try:
-            # Unlike a file, a string may not start with a byte-order mark.
-            return values.text_of(await self._cells.run(code.removeprefix("\ufeff"), name)), None, 0, None
+            return values.text_of(await self._cells.run(code, name)), None, 0, None
         except SystemExit as leaving:
             return None, None, exits.code_of(leaving, self.write_error), leaving
         except ParseFailure as failure:
-            thrown = failure.__cause__
-            hint = " " + language_hint.language_hint(code)
-            self.write_error(errors.trace_of(thrown).rstrip("\n") + hint + "\n")
-            return None, errors.error_line(thrown) + hint, 1, None
+            return None, self._print_failure(failure.__cause__, language_hint.language_hint(code)), 1, None
         except BaseException as thrown:
-            self.write_error(errors.trace_of(thrown))
-            return None, errors.error_line(thrown), 1, None
+            return None, self._print_failure(thrown, language_hint.runtime_hint(code, thrown)), 1, None
+
+    def _print_failure(self, thrown, hint):
+        """Prints the traceback of an error, with a hint or None. Returns the error as one line."""
+        trace, line = errors.trace_of(thrown), errors.error_line(thrown)
+        if hint is not None:
+            trace = trace.rstrip("\n") + f" {hint}\n"
+            line += f" {hint}"
+        self.write_error(trace)
+        return line
 
     def report_late(self, _loop, context):
         """Prints asyncio's report about a failed task or callback that nothing awaits."""
