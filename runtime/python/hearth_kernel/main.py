@@ -63,6 +63,7 @@ class Kernel:
 
         launch.when_imported("playwright.sync_api", share_sync_api)
         self._deadline.install()
+        self.exits.follow_listeners()
         self._pending.install()
         self._binding = Binding(self._cells.names, playwright, shared)
         self._open_paths()
@@ -160,14 +161,27 @@ class Kernel:
         """Returns the value, the error, the exit code and the SystemExit of a cell."""
         # Unlike a file, a string may not start with a byte-order mark.
         code = code.removeprefix("\ufeff")
+        value = thrown = None
         try:
-            return values.text_of(await self._cells.run(code, name)), None, 0, None
-        except SystemExit as leaving:
-            return None, None, exits.code_of(leaving, self.write_error), leaving
-        except ParseFailure as failure:
-            return None, self._print_failure(failure.__cause__, language_hint.language_hint(code)), 1, None
-        except BaseException as thrown:
-            return None, self._print_failure(thrown, language_hint.runtime_hint(code, thrown)), 1, None
+            value = values.text_of(await self._cells.run(code, name))
+        except BaseException as error:
+            thrown = error
+        try:
+            leaving = self.exits.settle()
+            if leaving is None and isinstance(thrown, SystemExit):
+                leaving = thrown
+            elif leaving is not None and isinstance(thrown, (asyncio.CancelledError, SystemExit)):
+                thrown = leaving
+            error = None
+            if isinstance(thrown, ParseFailure):
+                error = self._print_failure(thrown.__cause__, language_hint.language_hint(code))
+            elif thrown is not None and thrown is not leaving:
+                error = self._print_failure(thrown, language_hint.runtime_hint(code, thrown))
+            if leaving is not None:
+                return None, None, exits.code_of(leaving, self.write_error), leaving
+            return value, error, 0 if thrown is None else 1, None
+        finally:
+            thrown = leaving = None  # its traceback refers to this frame
 
     def _print_failure(self, thrown, hint):
         """Prints the traceback of an error, with a hint or None. Returns the error as one line."""
