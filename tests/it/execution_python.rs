@@ -38,6 +38,23 @@ async fn the_published_example_works() {
 }
 
 #[tokio::test]
+async fn the_file_of_the_code_is_a_name_in_the_working_dir() {
+    let server = TestServer::start().await;
+    let session = server.session().await;
+    let code = "from pathlib import Path\n\
+                def f(): return Path(__file__)\n[f().parent == Path.cwd(), f().name, f().exists()]";
+    let execution = session.python(code).await.ok();
+    assert_eq!(execution.json(), json!([true, "execute.py", false]));
+    // Processes that import the module of the code find no such file.
+    let spawn = "import multiprocessing, os\n\
+                 child = multiprocessing.get_context('spawn').Process(target=os.getpid)\n\
+                 child.start()\nchild.join()\nchild.exitcode";
+    let execution = session.python(spawn).await.ok();
+    assert_eq!(execution.result, "0", "{execution:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn output_of_a_child_is_output_of_the_call() {
     let server = TestServer::start().await;
     let session = server.session().await;

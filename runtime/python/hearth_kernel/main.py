@@ -15,7 +15,7 @@ import sys
 
 from greenlet import getcurrent
 
-from hearth_kernel import channel, driver, errors, exits, language_hint, launch, nesting, streams, sync_api, values
+from hearth_kernel import cells, channel, driver, errors, exits, language_hint, launch, nesting, streams, sync_api, values
 from hearth_kernel.binding import Binding, Unusable
 from hearth_kernel.cells import Cells, ParseFailure
 from hearth_kernel.deadline import Deadline
@@ -62,6 +62,7 @@ class Kernel:
             sync_api.run_on(loop, hub)
 
         launch.when_imported("playwright.sync_api", share_sync_api)
+        launch.when_imported("multiprocessing.spawn", cells.let_processes_start_without_file)
         self._deadline.install()
         self.exits.follow_listeners()
         self._pending.install()
