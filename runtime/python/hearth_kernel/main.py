@@ -19,6 +19,7 @@ from hearth_kernel import cells, channel, driver, errors, exits, language_hint, 
 from hearth_kernel.binding import Binding, Unusable
 from hearth_kernel.cells import Cells, ParseFailure
 from hearth_kernel.deadline import Deadline
+from hearth_kernel.exit_functions import ExitFunctions
 from hearth_kernel.pending import PendingCalls
 
 DEFAULT_LIMIT_BYTES = 10 << 20
@@ -39,6 +40,7 @@ class Kernel:
         self._context = contextvars.copy_context()
         self._channel = channel.Channel(loop, self._on_frame)
         self._cells = None
+        self._exit_functions = None
         self._task = None
         self._deadline = Deadline(loop)
         self._pending = PendingCalls()
@@ -53,6 +55,7 @@ class Kernel:
         await asyncio.sleep(0)
         playwright = await driver.start(process)
         self._cells = Cells()
+        self._exit_functions = ExitFunctions(self._cells.names, self.write_error)
         shared = launch.SharedBrowser(self.write_error)
         shared.share_async_api()
         loop, hub = self._loop, getcurrent()
@@ -179,6 +182,7 @@ class Kernel:
             elif thrown is not None and thrown is not leaving:
                 error = self._print_failure(thrown, language_hint.runtime_hint(code, thrown))
             if leaving is not None:
+                await self._exit_functions.run()
                 return None, None, exits.code_of(leaving, self.write_error), leaving
             return value, error, 0 if thrown is None else 1, None
         finally:
